@@ -1,5 +1,14 @@
 //! Tags, and which of them a version in a spec means.
+//!
+//! Own code and not a semver crate: tags are not semantic versions, and every crate that reads them
+//! as such drops or rewrites some of them silently (docs/decisions/0002-own-tag-patterns.md).
 
+mod pattern;
+mod selection;
 mod tag;
+mod version;
 
+pub use pattern::{Match, NearMiss, Pattern, PatternError};
+pub use selection::{Excluded, Exclusion, Selection, Version, VersionError, select};
 pub use tag::Tag;
+pub use version::{TagVersion, by_version};
