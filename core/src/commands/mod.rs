@@ -1,1 +1,6 @@
-//! (to come)
+//! From a plan to argument vectors, for Jobs and for local runs. Never a shell string: each value
+//! was parsed into a type that can't begin with a dash or hold a space (seed bug B5).
+
+mod skopeo;
+
+pub use skopeo::{Endpoint, SkopeoCopy};

@@ -1,1 +1,19 @@
-//! (to come)
+//! From what is asked for and what is seen to what is done. Pure: no clock, no I/O.
+//!
+//! A plan is worked out from the whole state each time: the spec, both registries, the Jobs, the
+//! recorded failures. So nothing is lost or repeated when the process ends between any two writes,
+//! and a preview is the same computation without Jobs.
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod observed;
+mod request;
+mod run;
+mod tag_plan;
+mod verdict;
+
+pub use observed::{Observed, ObservedTag, Seen, TagState};
+pub use request::{CopyRequest, Naming, SpecError, SpecProblem};
+pub use run::{Copy, CopyRecord, Outcome, Run};
+pub use tag_plan::{Action, Inputs, Plan, PlannedTag, plan, retry_delay};
+pub use verdict::{Verdict, verdict};

@@ -1,0 +1,146 @@
+//! Conditions as kstatus reads them: `Ready` is always there; `Reconciling` and `Stalled` are
+//! there only while true (sigs.k8s.io/cli-utils, kstatus).
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Every tag is at the destination.
+pub const READY: &str = "Ready";
+/// The agent is at work, or will try again.
+pub const RECONCILING: &str = "Reconciling";
+/// Nothing more happens until somebody changes something.
+pub const STALLED: &str = "Stalled";
+
+/// Reasons, in one place so that they are stable words.
+pub mod reasons {
+    /// Every tag is at the destination.
+    pub const SUCCEEDED: &str = "Succeeded";
+    /// Copies run.
+    pub const PROGRESSING: &str = "Progressing";
+    /// Something failed and is tried again.
+    pub const PROGRESSING_WITH_RETRY: &str = "ProgressingWithRetry";
+    /// `spec.suspend` is set.
+    pub const SUSPENDED: &str = "Suspended";
+    /// The spec cannot be acted on.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// The pattern means no tag of the source.
+    pub const NO_MATCHING_TAGS: &str = "NoMatchingTags";
+    /// The pattern means more tags than the cap.
+    pub const TOO_MANY_TAGS: &str = "TooManyTags";
+    /// The tag, or one of the tags, is not at the source.
+    pub const TAG_NOT_FOUND: &str = "TagNotFound";
+    /// At least one copy failed.
+    pub const COPY_FAILED: &str = "CopyFailed";
+    /// A registry refuses the credentials, or wants some.
+    pub const REGISTRY_UNAUTHORIZED: &str = "RegistryUnauthorized";
+    /// A registry allows no more requests for now.
+    pub const REGISTRY_RATE_LIMITED: &str = "RegistryRateLimited";
+    /// A registry does not answer, or not in its protocol.
+    pub const REGISTRY_UNREACHABLE: &str = "RegistryUnreachable";
+    /// The source has no such repository.
+    pub const REPOSITORY_NOT_FOUND: &str = "RepositoryNotFound";
+    /// A Secret that the spec names cannot be used.
+    pub const SECRET_UNUSABLE: &str = "SecretUnusable";
+    /// The agent may not work in this namespace.
+    pub const NAMESPACE_NOT_ENABLED: &str = "NamespaceNotEnabled";
+    /// The API server refuses the Job.
+    pub const JOB_REFUSED: &str = "JobRefused";
+    /// Another object has the name of our Job.
+    pub const NAME_CONFLICT: &str = "NameConflict";
+    /// The agent itself is at fault.
+    pub const INTERNAL_ERROR: &str = "InternalError";
+}
+
+/// Finds a condition by its type.
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|c| c.type_ == type_)
+}
+
+/// Whether a condition is there and true.
+pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
+    find(conditions, type_).is_some_and(|c| c.status == "True")
+}
+
+/// A condition to be written, without its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCondition {
+    /// [`READY`], [`RECONCILING`] or [`STALLED`].
+    pub type_: &'static str,
+    /// Whether it holds; none is "Unknown".
+    pub status: Option<bool>,
+    /// One of [`reasons`].
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// Gives each new condition its transition time: the old one while the status did not flip, else
+/// `now`. Old conditions that are not among the new ones are gone.
+pub fn merge(
+    old: &[Condition],
+    new: Vec<NewCondition>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    new.into_iter()
+        .map(|condition| {
+            let status = match condition.status {
+                Some(true) => "True",
+                Some(false) => "False",
+                None => "Unknown",
+            };
+            let since = find(old, condition.type_)
+                .filter(|c| c.status == status)
+                .map_or(Time(now), |c| c.last_transition_time.clone());
+            Condition {
+                type_: condition.type_.to_owned(),
+                status: status.to_owned(),
+                reason: condition.reason.to_owned(),
+                message: condition.message,
+                observed_generation: generation,
+                last_transition_time: since,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(status: bool) -> NewCondition {
+        NewCondition {
+            type_: READY,
+            status: Some(status),
+            reason: reasons::SUCCEEDED,
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_transition_time_moves_only_when_the_status_flips() {
+        let (first, later): (Timestamp, Timestamp) =
+            ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
+        let old = merge(&[], vec![ready(false)], Some(1), first);
+        let same = merge(&old, vec![ready(false)], Some(2), later);
+        assert_eq!(same[0].last_transition_time, Time(first));
+        assert_eq!(same[0].observed_generation, Some(2));
+        let flipped = merge(&old, vec![ready(true)], Some(2), later);
+        assert_eq!(flipped[0].last_transition_time, Time(later));
+    }
+
+    #[test]
+    fn conditions_that_no_longer_hold_are_gone() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let stalled = NewCondition {
+            type_: STALLED,
+            status: Some(true),
+            reason: reasons::INVALID_SPEC,
+            message: "x".into(),
+        };
+        let old = merge(&[], vec![ready(false), stalled], None, now);
+        assert!(is_true(&old, STALLED));
+        let new = merge(&old, vec![ready(true)], None, now);
+        assert!(find(&new, STALLED).is_none());
+    }
+}

@@ -1,0 +1,202 @@
+//! `Image`: which tags should be where.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::endpoint::{Credentials, Tls, is_default};
+use super::{Frequency, ImageStatus};
+
+/// An image, or all tags of it that match a pattern, kept at a destination registry.
+#[derive(Debug, Clone, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "skopeo.io",
+    version = "v1alpha1",
+    kind = "Image",
+    namespaced,
+    status = "ImageStatus",
+    derive = "PartialEq",
+    shortname = "simg",
+    category = "imgop",
+    selectable = ".spec.mode",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.source.version"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Synced", type_ = "string", json_path = ".status.progress"),
+    printcolumn(name = "Last-Sync", type_ = "date", json_path = ".status.lastSyncTime"),
+    printcolumn(name = "Source", type_ = "string", json_path = ".spec.source.name", priority = 1),
+    printcolumn(name = "Destination", type_ = "string", json_path = ".spec.destination.name", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!(self.source.version.matches('[*]') || self.source.version.matches('^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')) || !has(self.destination.version) || self.destination.version == null || self.destination.version == '' || self.destination.version == self.source.version || self.destination.version.contains('{tag}')")
+        .message("destination.version must be empty, the same pattern as source.version, or hold {tag}, when source.version is a pattern: a fixed version would put every tag onto one"),
+    validation = Rule::new("(has(self.destination.version) && self.destination.version != null && self.destination.version == self.source.version) || !has(self.destination.version) || self.destination.version == null || !(self.destination.version.matches('[*]') || self.destination.version.matches('^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$'))")
+        .message("destination.version may be a pattern only when source.version is the same pattern; leave it out to keep each tag"),
+    validation = Rule::new("!self.source.version.startsWith('sha256:') || (has(self.destination.version) && self.destination.version != null && self.destination.version != '' && !self.destination.version.contains('{'))")
+        .message("destination.version must be a tag when source.version is a digest"),
+)]
+pub struct ImageSpec {
+    /// OneShot copies once and is done; OnceByTag copies each matching tag once, new ones as they
+    /// appear; Recurrent also copies tags again whose content changed at the source.
+    pub mode: Mode,
+
+    /// How often the source is looked at in the modes OnceByTag and Recurrent: whole numbers with
+    /// s, m, h, d or w, such as 30s, 5m, 1h30m or 1d. At least 10s.
+    #[serde(default = "default_frequency")]
+    #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^([0-9]+[smhdw])+$')")
+            .message("frequency must be whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d"),
+        validation = Rule::new("!self.matches('^(0*[0-9]s|0+[mhdw])+$')")
+            .message("frequency must be at least 10s"),
+    )]
+    pub frequency: String,
+
+    /// Set to true to start no more syncs; what runs is finished.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub suspend: bool,
+
+    /// Also take release candidates (-rc and one or two digits) of the versions that the pattern
+    /// means.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allow_candidate_release: bool,
+
+    /// Where the image comes from.
+    pub source: Source,
+
+    /// Where the image goes to.
+    pub destination: Destination,
+}
+
+/// When an Image is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Once.
+    OneShot,
+    /// Each tag once.
+    OnceByTag,
+    /// Whenever the source differs.
+    Recurrent,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The repository, without a tag: quay.io/argoproj/argocd.
+    #[schemars(length(max = 255))]
+    #[x_kube(
+        validation = Rule::new("self != ''").message("source.name must not be empty; give a repository such as quay.io/argoproj/argocd"),
+        validation = Rule::new("self == '' || self.matches('^([a-zA-Z0-9.-]+(:[0-9]+)?/|\\\\[[0-9a-fA-F:]+\\\\](:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$')")
+            .message("source.name must be a repository without scheme, tag or digest, such as quay.io/argoproj/argocd; the tag goes into source.version"),
+    )]
+    pub name: String,
+
+    /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine) or a digest (sha256:…).
+    #[schemars(length(max = 128))]
+    #[x_kube(
+        validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x) or a digest"),
+        validation = Rule::new("self == '' || self.matches('^[A-Za-z0-9_*][A-Za-z0-9._*-]*$') || self.matches('^sha256:[0-9a-f]{64}$')")
+            .message("source.version must be a tag (v2.13.1), a pattern (v2.13.x) or a digest (sha256: and 64 hexadecimal digits)"),
+        validation = Rule::new("!(self.matches('[*]') || self.matches('^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')) || self.matches('^v?([0-9]+|[xX*])([.]([0-9]+|[xX*]))*(-[A-Za-z0-9._-]+)?$')")
+            .message("source.version is an unreadable pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine"),
+    )]
+    pub version: String,
+
+    /// Take credentials from AWS (IRSA or pod identity) for this registry.
+    #[serde(default, rename = "useAwsIRSA", skip_serializing_if = "is_default")]
+    pub use_aws_irsa: bool,
+
+    /// Credentials for this registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+
+    /// How the connection to this registry is secured.
+    #[serde(default, skip_serializing_if = "Tls::is_default")]
+    pub tls: Tls,
+}
+
+/// Where an image goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Destination {
+    /// The repository, without a tag: registry.example.com/argoproj/argocd.
+    #[schemars(length(max = 255))]
+    #[x_kube(
+        validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd"),
+        validation = Rule::new("self == '' || self.matches('^([a-zA-Z0-9.-]+(:[0-9]+)?/|\\\\[[0-9a-fA-F:]+\\\\](:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$')")
+            .message("destination.name must be a repository without scheme, tag or digest, such as registry.example.com/argoproj/argocd; the tag goes into destination.version"),
+    )]
+    pub name: String,
+
+    /// The tag to write. Empty, or the same pattern as source.version, keeps each tag; {tag} in it
+    /// stands for the source's tag; a fixed tag is allowed where source.version is one tag or a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = Rule::new("self == null || self == '' || self.matches('^[A-Za-z0-9_{*][A-Za-z0-9._{}*-]*$')")
+        .message("destination.version must be empty, a tag, the same pattern as source.version, or hold {tag}"))]
+    pub version: Option<String>,
+
+    /// What to do with a tag that exists here with other content: IfDifferent (the default)
+    /// replaces it, IfMissing keeps it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overwrite: Overwrite,
+
+    /// How a tag is written: Staged (the default) pushes the content by digest and sets the tag
+    /// last; Direct pushes to the tag, for registries that drop untagged content.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub publish: Publish,
+
+    /// Take credentials from AWS (IRSA or pod identity) for this registry.
+    #[serde(default, rename = "useAwsIRSA", skip_serializing_if = "is_default")]
+    pub use_aws_irsa: bool,
+
+    /// Credentials for this registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+
+    /// How the connection to this registry is secured.
+    #[serde(default, skip_serializing_if = "Tls::is_default")]
+    pub tls: Tls,
+}
+
+/// What happens to a tag that exists at the destination with other content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Overwrite {
+    /// It is replaced.
+    #[default]
+    IfDifferent,
+    /// It stays as it is.
+    IfMissing,
+}
+
+/// How a tag is written at the destination.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Publish {
+    /// Content by digest first, by the Job; the tag last, by the agent.
+    #[default]
+    Staged,
+    /// The Job pushes to the tag.
+    Direct,
+}
+
+fn default_frequency() -> String {
+    Frequency::DEFAULT_TEXT.to_owned()
+}

@@ -1,0 +1,146 @@
+//! What the agent says of an `Image`. It is the only durable memory, and it is bounded.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What became of an Image.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageStatus {
+    /// Ready, Reconciling and Stalled. Reconciling and Stalled are there only while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// PENDING, RUNNING, COMPLETED or FAILED: what became of the last sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+
+    /// Tags at the destination of tags that match, such as 4/5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+
+    /// How many tags are in which state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+
+    /// The last 20 syncs that had something to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+
+    /// In mode OnceByTag: the tags that were copied, and are not copied again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag_already_synced: Vec<String>,
+
+    /// Tags that could not be copied, 50 at most; counts.failed has their number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<TagFailure>,
+
+    /// When the last sync ended that had something to do or to report. A sync that finds nothing
+    /// to do writes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_time: Option<Time>,
+
+    /// When the last sync ended after which every tag was at the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_successful_sync_time: Option<Time>,
+
+    /// When the agent tries again after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_sync_time: Option<Time>,
+
+    /// The last token of the annotation imgop.skopeo.io/requested-at that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_requested_at: Option<String>,
+}
+
+/// What became of the last sync (the names are image-operator's).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Phase {
+    /// Nothing was done yet.
+    Pending,
+    /// Copies are running.
+    Running,
+    /// Every tag is at the destination.
+    Completed,
+    /// At least one tag is not.
+    Failed,
+}
+
+/// How many tags are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Tags that the version means.
+    pub matched: u32,
+    /// At the destination as they should be.
+    pub synced: u32,
+    /// Being copied, or waiting for a free place.
+    pub copying: u32,
+    /// Could not be copied; tried again later.
+    pub failed: u32,
+    /// Left as they are because of the overwrite policy.
+    pub kept: u32,
+    /// Left out although they nearly match, such as release candidates.
+    pub excluded: u32,
+}
+
+/// One sync that had something to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// When it ended.
+    pub performed_at: Time,
+    /// How many tags it copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied: Option<u32>,
+    /// How many tags failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u32>,
+}
+
+/// A tag that could not be copied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TagFailure {
+    /// The tag at the source.
+    pub tag: String,
+    /// Why, in one word.
+    pub reason: FailureReason,
+    /// Why, for people.
+    pub message: String,
+    /// The content that could not be copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// How many copies of this content were tried.
+    #[serde(default)]
+    pub attempts: u32,
+    /// When the next copy is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Time>,
+}
+
+/// Why a tag could not be copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum FailureReason {
+    /// The source has no such tag.
+    TagNotFound,
+    /// A registry could not be asked about this tag.
+    NotChecked,
+    /// The Job's container failed.
+    CopyFailed,
+    /// The Job's container was killed for want of memory.
+    OutOfMemory,
+    /// The Job's pod did not start.
+    PodNotStarted,
+    /// The content was copied, but the tag could not be set.
+    PublishFailed,
+    /// The copy succeeded, but the destination answers with another digest.
+    VerificationFailed,
+}

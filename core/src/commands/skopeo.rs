@@ -1,0 +1,140 @@
+//! `skopeo copy` (flags as of Skopeo 1.9, the oldest that is supported).
+
+use std::path::PathBuf;
+
+use crate::api::Publish;
+use crate::plan::Copy;
+use crate::reference::Repository;
+
+/// One side of a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The repository.
+    pub repository: Repository,
+    /// The file with this side's credentials, in the format of containers-auth.json. Each side has
+    /// its own file, so that no registry is sent the other's (seed bug B2).
+    pub auth_file: Option<PathBuf>,
+    /// The folder with certificates to trust (containers-certs.d).
+    pub certificates: Option<PathBuf>,
+    /// Whether the certificate is checked; false also allows plain HTTP.
+    pub verify_tls: bool,
+}
+
+/// One call of `skopeo copy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkopeoCopy {
+    /// Where from.
+    pub source: Endpoint,
+    /// Where to.
+    pub destination: Endpoint,
+    /// What.
+    pub copy: Copy,
+    /// Whether the content is pushed by digest or to its tag.
+    pub publish: Publish,
+    /// Where Skopeo writes the digest that it pushed.
+    pub digest_file: PathBuf,
+}
+
+impl SkopeoCopy {
+    /// The arguments behind `skopeo`.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            // Without it a registry that stops answering holds the Job until its deadline.
+            "--command-timeout=55m".to_owned(),
+            "copy".to_owned(),
+            // The whole index and unchanged bytes: the digest at the destination is the source's.
+            "--all".to_owned(),
+            "--preserve-digests".to_owned(),
+            "--retry-times=3".to_owned(),
+            format!("--digestfile={}", self.digest_file.display()),
+        ];
+        self.source.arguments("src", &mut arguments);
+        self.destination.arguments("dest", &mut arguments);
+        let digest = &self.copy.digest;
+        arguments.push(format!("docker://{}@{digest}", self.source.repository));
+        arguments.push(match self.publish {
+            Publish::Staged => format!("docker://{}@{digest}", self.destination.repository),
+            Publish::Direct => {
+                format!("docker://{}:{}", self.destination.repository, self.copy.destination_tag)
+            }
+        });
+        arguments
+    }
+}
+
+impl Endpoint {
+    fn arguments(&self, side: &str, arguments: &mut Vec<String>) {
+        match &self.auth_file {
+            Some(file) => arguments.push(format!("--{side}-authfile={}", file.display())),
+            // Said aloud, so that no credential of the image or the home folder is picked up.
+            None => arguments.push(format!("--{side}-no-creds")),
+        }
+        if let Some(folder) = &self.certificates {
+            arguments.push(format!("--{side}-cert-dir={}", folder.display()));
+        }
+        arguments.push(format!("--{side}-tls-verify={}", self.verify_tls));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{Digest, ManifestRef};
+
+    fn copy(publish: Publish) -> SkopeoCopy {
+        SkopeoCopy {
+            source: Endpoint {
+                repository: "quay.io/argoproj/argocd".parse().unwrap(),
+                auth_file: None,
+                certificates: None,
+                verify_tls: true,
+            },
+            destination: Endpoint {
+                repository: "registry.example.com:5000/mirror/argocd".parse().unwrap(),
+                auth_file: Some("/imgop/destination/auth/auth.json".into()),
+                certificates: Some("/imgop/destination/tls".into()),
+                verify_tls: true,
+            },
+            copy: Copy {
+                source_ref: ManifestRef::Tag("v2.13.1".parse().unwrap()),
+                destination_tag: "v2.13.1".parse().unwrap(),
+                digest: Digest::of(b"x"),
+                attempt: 1,
+            },
+            publish,
+            digest_file: "/dev/termination-log".into(),
+        }
+    }
+
+    #[test]
+    fn b1_b2_each_tag_is_copied_by_digest_and_each_side_has_its_own_credentials() {
+        insta::assert_snapshot!(copy(Publish::Staged).arguments().join("\n"), @r"
+        --command-timeout=55m
+        copy
+        --all
+        --preserve-digests
+        --retry-times=3
+        --digestfile=/dev/termination-log
+        --src-no-creds
+        --src-tls-verify=true
+        --dest-authfile=/imgop/destination/auth/auth.json
+        --dest-cert-dir=/imgop/destination/tls
+        --dest-tls-verify=true
+        docker://quay.io/argoproj/argocd@sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881
+        docker://registry.example.com:5000/mirror/argocd@sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881
+        ");
+    }
+
+    #[test]
+    fn direct_publishing_pushes_to_the_tag() {
+        let arguments = copy(Publish::Direct).arguments();
+        assert_eq!(arguments.last().unwrap(), "docker://registry.example.com:5000/mirror/argocd:v2.13.1");
+    }
+
+    #[test]
+    fn b5_no_argument_comes_from_a_value_that_could_be_an_option() {
+        for argument in copy(Publish::Staged).arguments() {
+            assert!(!argument.contains([' ', '$', '`', ';', '\n']), "{argument}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the tests of plans are built from.
+
+use jiff::Timestamp;
+
+use super::{CopyRequest, ObservedTag, Seen};
+use crate::api::{Destination, ImageSpec, Mode, Overwrite, Publish, Source, Tls};
+use crate::reference::ManifestRef;
+
+/// A Recurrent copy of this to `registry.example.com/mirror`.
+pub fn spec(source: &str, version: &str) -> ImageSpec {
+    ImageSpec {
+        mode: Mode::Recurrent,
+        frequency: "5m".into(),
+        suspend: false,
+        allow_candidate_release: false,
+        source: Source {
+            name: source.into(),
+            version: version.into(),
+            use_aws_irsa: false,
+            credentials: None,
+            tls: Tls::default(),
+        },
+        destination: Destination {
+            name: "registry.example.com/mirror".into(),
+            version: None,
+            overwrite: Overwrite::default(),
+            publish: Publish::default(),
+            use_aws_irsa: false,
+            credentials: None,
+            tls: Tls::default(),
+        },
+    }
+}
+
+/// [`spec`], parsed.
+pub fn request(version: &str) -> CopyRequest {
+    CopyRequest::parse(&spec("quay.io/a/b", version)).unwrap()
+}
+
+/// A tag as both sides have it.
+pub fn observed_tag(tag: &str, source: Seen, destination: Seen) -> ObservedTag {
+    ObservedTag {
+        source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+        destination_tag: tag.parse().unwrap(),
+        source,
+        destination,
+    }
+}
+
+/// The time in all tests.
+pub fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}

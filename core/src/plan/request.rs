@@ -1,0 +1,267 @@
+//! A spec, parsed: the edge behind which nothing is a plain string.
+
+use std::fmt;
+
+use crate::api::{Destination, Frequency, ImageSpec, Mode, Overwrite, Publish};
+use crate::reference::{ReferenceError, Repository};
+use crate::tags::{Pattern, Tag, Version, VersionError};
+
+/// What an `Image` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyRequest {
+    /// When tags are copied.
+    pub mode: Mode,
+    /// How often the source is looked at.
+    pub frequency: Frequency,
+    /// Where tags come from.
+    pub source: Repository,
+    /// Which tags.
+    pub version: Version,
+    /// Whether release candidates are meant too.
+    pub candidates: bool,
+    /// Where tags go to.
+    pub destination: Repository,
+    /// Which tag each of them becomes there.
+    pub naming: Naming,
+    /// What happens to tags that exist with other content.
+    pub overwrite: Overwrite,
+    /// How a tag is written.
+    pub publish: Publish,
+}
+
+/// Which tag a source tag becomes at the destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Naming {
+    /// The same.
+    Keep,
+    /// This one; only one source tag is meant then.
+    Fixed(Tag),
+    /// The source's tag between these two texts.
+    Template {
+        /// What stands before `{tag}`.
+        before: String,
+        /// What stands behind it.
+        after: String,
+    },
+}
+
+/// What is wrong with a spec: every problem, each with the field and the fix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SpecError {
+    /// At least one.
+    pub problems: Vec<SpecProblem>,
+}
+
+/// One thing that is wrong with a spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecProblem {
+    /// As in the spec: `source.version`.
+    pub field: &'static str,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "; " };
+            write!(f, "{separator}spec.{}: {}", problem.field, problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects problems, so that a user sees all of them at once.
+#[derive(Default)]
+struct Problems(Vec<SpecProblem>);
+
+impl Problems {
+    fn keep<T, E: fmt::Display>(&mut self, field: &'static str, result: Result<T, E>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.0.push(SpecProblem { field, message: error.to_string() });
+                None
+            }
+        }
+    }
+}
+
+impl CopyRequest {
+    /// Parses a spec.
+    pub fn parse(spec: &ImageSpec) -> Result<Self, SpecError> {
+        let mut problems = Problems::default();
+        let frequency = problems.keep("frequency", spec.frequency.parse::<Frequency>());
+        let source = problems.keep("source.name", spec.source.name.parse::<Repository>());
+        let version = problems.keep("source.version", spec.source.version.parse::<Version>());
+        let destination = problems.keep("destination.name", spec.destination.name.parse::<Repository>());
+        let naming = version.as_ref().and_then(|version| {
+            problems.keep("destination.version", Naming::parse(&spec.destination, version))
+        });
+        if spec.source.use_aws_irsa || spec.destination.use_aws_irsa {
+            let field = if spec.source.use_aws_irsa { "source.useAwsIRSA" } else { "destination.useAwsIRSA" };
+            problems.keep::<(), _>(
+                field,
+                Err("AWS credentials are not supported yet; name a Secret in credentials"),
+            );
+        }
+        if let (Some(source), Some(destination), Some(naming)) = (&source, &destination, &naming)
+            && source == destination
+            && !naming.changes(version.as_ref())
+        {
+            problems.keep::<(), _>(
+                "destination.name",
+                Err("source and destination are the same repository and tag; there is nothing to copy"),
+            );
+        }
+        match (frequency, source, version, destination, naming) {
+            (Some(frequency), Some(source), Some(version), Some(destination), Some(naming))
+                if problems.0.is_empty() =>
+            {
+                Ok(Self {
+                    mode: spec.mode,
+                    frequency,
+                    source,
+                    version,
+                    candidates: spec.allow_candidate_release,
+                    destination,
+                    naming,
+                    overwrite: spec.destination.overwrite,
+                    publish: spec.destination.publish,
+                })
+            }
+            _ => Err(SpecError { problems: problems.0 }),
+        }
+    }
+}
+
+/// Why a `destination.version` cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum NamingError {
+    #[error(transparent)]
+    Tag(#[from] ReferenceError),
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    #[error(
+        "{0:?} would put every tag that matches {1:?} onto one; leave it out, repeat the pattern, or use {{tag}}"
+    )]
+    FixedForPattern(String, String),
+    #[error("{0:?} is a pattern, but source.version is not the same one; leave it out to keep each tag")]
+    OtherPattern(String),
+    #[error("it is needed when source.version is a digest; give the tag to write")]
+    NeededForDigest,
+    #[error("{0:?} is no template; {{tag}} may stand in it once, and makes a tag with what is around it")]
+    Template(String),
+}
+
+impl Naming {
+    fn parse(destination: &Destination, version: &Version) -> Result<Self, NamingError> {
+        let text = destination.version.as_deref().unwrap_or_default();
+        match version {
+            Version::Digest(_) if text.is_empty() || text.contains('{') => Err(NamingError::NeededForDigest),
+            _ if text.is_empty() => Ok(Self::Keep),
+            Version::Pattern(pattern) if text == pattern.as_str() => Ok(Self::Keep),
+            _ if text.contains(['{', '}']) => Self::template(text),
+            _ if Pattern::is_meant(text) => Err(NamingError::OtherPattern(text.to_owned())),
+            Version::Pattern(pattern) => {
+                Err(NamingError::FixedForPattern(text.to_owned(), pattern.to_string()))
+            }
+            Version::Exact(_) | Version::Digest(_) => Ok(Self::Fixed(text.parse::<Tag>()?)),
+        }
+    }
+
+    fn template(text: &str) -> Result<Self, NamingError> {
+        let error = || NamingError::Template(text.to_owned());
+        let (before, after) = text.split_once("{tag}").ok_or_else(error)?;
+        // If it makes a tag of a short one it does of each, but for the length: see `apply`.
+        if format!("{before}0{after}").parse::<Tag>().is_err() {
+            return Err(error());
+        }
+        Ok(Self::Template { before: before.to_owned(), after: after.to_owned() })
+    }
+
+    /// The tag at the destination for a source tag. An error when a template makes it too long.
+    pub fn apply(&self, tag: &Tag) -> Result<Tag, ReferenceError> {
+        match self {
+            Self::Keep => Ok(tag.clone()),
+            Self::Fixed(fixed) => Ok(fixed.clone()),
+            Self::Template { before, after } => format!("{before}{tag}{after}").parse(),
+        }
+    }
+
+    /// Whether tags become other tags, so that source and destination may be one repository.
+    fn changes(&self, version: Option<&Version>) -> bool {
+        match (self, version) {
+            (Self::Keep, _) => false,
+            (Self::Fixed(fixed), Some(Version::Exact(tag))) => fixed != tag,
+            (Self::Template { before, after }, _) => !before.is_empty() || !after.is_empty(),
+            (Self::Fixed(_), _) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures::spec;
+
+    fn problem(edit: impl FnOnce(&mut ImageSpec)) -> String {
+        let mut spec = spec("quay.io/a/b", "v2.13.x");
+        edit(&mut spec);
+        CopyRequest::parse(&spec).unwrap_err().to_string()
+    }
+
+    fn naming(source: &str, destination: Option<&str>) -> Result<Naming, String> {
+        let mut spec = spec("quay.io/a/b", source);
+        spec.destination.version = destination.map(str::to_owned);
+        CopyRequest::parse(&spec).map(|r| r.naming).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn b1_a_pattern_keeps_each_tag() {
+        for destination in [None, Some(""), Some("v2.13.x")] {
+            assert_eq!(naming("v2.13.x", destination), Ok(Naming::Keep), "{destination:?}");
+        }
+        let tag: Tag = "v2.13.1".parse().unwrap();
+        assert_eq!(naming("v2.13.x", Some("{tag}")).unwrap().apply(&tag).unwrap(), tag);
+        assert_eq!(
+            naming("v2.13.x", Some("{tag}-corp")).unwrap().apply(&tag).unwrap().as_str(),
+            "v2.13.1-corp"
+        );
+        assert_eq!(naming("v2.13.1", Some("stable")).unwrap().apply(&tag).unwrap().as_str(), "stable");
+    }
+
+    #[test]
+    fn b1_a_fixed_destination_version_is_refused_for_a_pattern() {
+        insta::assert_snapshot!(naming("v2.13.x", Some("stable")).unwrap_err(), @r#"spec.destination.version: "stable" would put every tag that matches "v2.13.x" onto one; leave it out, repeat the pattern, or use {tag}"#);
+        insta::assert_snapshot!(naming("v2.13.x", Some("2.13.x")).unwrap_err(), @r#"spec.destination.version: "2.13.x" is a pattern, but source.version is not the same one; leave it out to keep each tag"#);
+        insta::assert_snapshot!(naming("v2.13.1", Some("2.13.x")).unwrap_err(), @r#"spec.destination.version: "2.13.x" is a pattern, but source.version is not the same one; leave it out to keep each tag"#);
+        insta::assert_snapshot!(naming("v2.13.x", Some("{tag}{tag}")).unwrap_err(), @r#"spec.destination.version: "{tag}{tag}" is no template; {tag} may stand in it once, and makes a tag with what is around it"#);
+        let digest = crate::reference::Digest::of(b"").to_string();
+        insta::assert_snapshot!(naming(&digest, None).unwrap_err(), @"spec.destination.version: it is needed when source.version is a digest; give the tag to write");
+    }
+
+    #[test]
+    fn every_problem_is_said_at_once() {
+        let all = problem(|s| {
+            s.frequency = "1.5d".into();
+            s.source.name = "docker://x".into();
+            s.source.version = "2.x.y".into();
+            s.destination.name = String::new();
+        });
+        for field in
+            ["spec.frequency:", "spec.source.name:", "spec.source.version:", "spec.destination.name:"]
+        {
+            assert!(all.contains(field), "{field} in {all}");
+        }
+    }
+
+    #[test]
+    fn copying_a_repository_onto_itself_is_refused_unless_tags_change() {
+        assert!(problem(|s| s.destination.name = "quay.io/a/b".into()).contains("nothing to copy"));
+        let mut spec = spec("quay.io/a/b", "v2.13.x");
+        spec.destination.name = "quay.io/a/b".into();
+        spec.destination.version = Some("mirror-{tag}".into());
+        assert!(CopyRequest::parse(&spec).is_ok());
+    }
+}

@@ -1,0 +1,413 @@
+//! What is to be done for each tag.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Copy, CopyRequest, Observed, ObservedTag, Outcome, Run, TagState};
+use crate::api::{Counts, FailureReason, Overwrite, TagFailure};
+use crate::reference::{Digest, ManifestRef};
+use crate::tags::Tag;
+
+/// Everything that a plan is worked out from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What is asked for.
+    pub request: &'a CopyRequest,
+    /// What both registries say.
+    pub observed: &'a Observed,
+    /// What the Jobs made of earlier plans.
+    pub runs: &'a [Run],
+    /// The failures in the status: the memory of Jobs that are gone.
+    pub failures: &'a [TagFailure],
+    /// Try failed tags again now, without waiting: somebody asked for it.
+    pub retry_now: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What is to be done, tag by tag, newest version first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// The tags that are meant.
+    pub tags: Vec<PlannedTag>,
+    /// How many were nearly meant.
+    pub excluded: usize,
+}
+
+/// One tag, and what is to be done for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedTag {
+    /// The tag, or the digest, at the source.
+    pub source_ref: ManifestRef,
+    /// The tag at the destination.
+    pub destination_tag: Tag,
+    /// What is to be done.
+    pub action: Action,
+}
+
+/// What is to be done for a tag.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Nothing: the destination has it.
+    UpToDate,
+    /// Nothing: `OnceByTag` has copied it.
+    AlreadySynced,
+    /// Nothing: it exists with other content, and `overwrite: IfMissing` keeps it.
+    Keep,
+    /// Wait: a Job copies it.
+    Wait,
+    /// Make a Job that copies it.
+    Copy(Copy),
+    /// The content is at the destination; let the tag point at it.
+    Publish(Copy),
+    /// It failed, and is tried again at `failure.next_attempt`.
+    BackOff(TagFailure),
+    /// The source does not have it, or a registry could not be asked: look again later.
+    LookAgain(TagFailure),
+}
+
+/// Works out what is to be done.
+pub fn plan(inputs: Inputs<'_>) -> Plan {
+    let runs = latest_runs(inputs.runs);
+    let tags = inputs
+        .observed
+        .tags
+        .iter()
+        .map(|tag| PlannedTag {
+            source_ref: tag.source_ref.clone(),
+            destination_tag: tag.destination_tag.clone(),
+            action: action(&inputs, &runs, tag),
+        })
+        .collect();
+    Plan { tags, excluded: inputs.observed.excluded.len() }
+}
+
+/// The last try of each content for each tag.
+fn latest_runs(runs: &[Run]) -> HashMap<(&Tag, &Digest), &Run> {
+    let mut latest: HashMap<(&Tag, &Digest), &Run> = HashMap::new();
+    for run in runs {
+        let known = latest.entry((&run.copy.destination_tag, &run.copy.digest)).or_insert(run);
+        if run.copy.attempt > known.copy.attempt {
+            *known = run;
+        }
+    }
+    latest
+}
+
+fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &ObservedTag) -> Action {
+    let digest = match (tag.state(), tag.source.digest()) {
+        (TagState::UpToDate, _) => return Action::UpToDate,
+        (TagState::AlreadySynced, _) => return Action::AlreadySynced,
+        (TagState::NotFound, _) => {
+            return Action::LookAgain(failure(
+                tag,
+                FailureReason::TagNotFound,
+                format!("{} has no {}", inputs.request.source, tag.source_ref),
+            ));
+        }
+        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return Action::Keep,
+        (TagState::Missing | TagState::Differs, Some(digest)) => digest,
+        _ => {
+            let why = tag.unknown_because().unwrap_or("the destination was not asked");
+            return Action::LookAgain(failure(tag, FailureReason::NotChecked, why.to_owned()));
+        }
+    };
+    let run = runs.get(&(&tag.destination_tag, digest)).copied();
+    match run.map(|run| (&run.outcome, run.copy.attempt)) {
+        Some((Outcome::Running, _)) => Action::Wait,
+        Some((Outcome::Succeeded, attempt)) => Action::Publish(copy(tag, digest, attempt)),
+        Some((Outcome::ContentGone | Outcome::Interrupted, attempt)) => {
+            Action::Copy(copy(tag, digest, attempt.saturating_add(1)))
+        }
+        Some((Outcome::Failed { reason, message, at }, attempt)) => {
+            let failed = TagFailure {
+                attempts: attempt,
+                digest: Some(digest.to_string()),
+                next_attempt: at
+                    .checked_add(retry_delay(attempt))
+                    .ok()
+                    .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+                ..failure(tag, *reason, message.clone())
+            };
+            copy_or_back_off(inputs, tag, digest, failed)
+        }
+        None => match recorded(inputs.failures, tag, digest) {
+            Some(failed) => copy_or_back_off(inputs, tag, digest, failed.clone()),
+            None => Action::Copy(copy(tag, digest, 1)),
+        },
+    }
+}
+
+/// The failure of this content that the status remembers. One without an attempt was none of the
+/// content's.
+fn recorded<'a>(failures: &'a [TagFailure], tag: &ObservedTag, digest: &Digest) -> Option<&'a TagFailure> {
+    let name = tag.source_ref.to_string();
+    failures.iter().find(|f| f.tag == name && f.attempts > 0 && f.digest.as_deref() == Some(digest.as_str()))
+}
+
+fn copy_or_back_off(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest, failed: TagFailure) -> Action {
+    let due = failed.next_attempt.as_ref().is_none_or(|at| at.0 <= inputs.now);
+    if due || inputs.retry_now {
+        Action::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
+    } else {
+        Action::BackOff(failed)
+    }
+}
+
+fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
+    Copy {
+        source_ref: tag.source_ref.clone(),
+        destination_tag: tag.destination_tag.clone(),
+        digest: digest.clone(),
+        attempt,
+    }
+}
+
+fn failure(tag: &ObservedTag, reason: FailureReason, message: String) -> TagFailure {
+    TagFailure {
+        tag: tag.source_ref.to_string(),
+        reason,
+        message,
+        attempts: 0,
+        digest: None,
+        next_attempt: None,
+    }
+}
+
+/// How long to wait after the nth failed try: 10 s, doubled each time, 15 minutes at most.
+pub fn retry_delay(attempt: u32) -> Duration {
+    const FIRST: u64 = 10;
+    const LONGEST: u64 = 15 * 60;
+    let doubled = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+    Duration::from_secs(FIRST.saturating_mul(doubled).min(LONGEST))
+}
+
+impl Plan {
+    /// The copies that need a Job.
+    pub fn copies(&self) -> impl Iterator<Item = &Copy> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            Action::Copy(copy) => Some(copy),
+            _ => None,
+        })
+    }
+
+    /// The copies whose content is there and whose tag is not.
+    pub fn publications(&self) -> impl Iterator<Item = &Copy> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            Action::Publish(copy) => Some(copy),
+            _ => None,
+        })
+    }
+
+    /// The tags that failed, or that could not be looked at.
+    pub fn failures(&self) -> impl Iterator<Item = &TagFailure> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            Action::BackOff(failure) | Action::LookAgain(failure) => Some(failure),
+            _ => None,
+        })
+    }
+
+    /// Whether something is to be done or waited for now.
+    pub fn is_busy(&self) -> bool {
+        self.tags.iter().any(|t| matches!(t.action, Action::Copy(_) | Action::Publish(_) | Action::Wait))
+    }
+
+    /// When the next failed tag is tried again.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        self.failures().filter_map(|f| f.next_attempt.as_ref()).map(|t| t.0).min()
+    }
+
+    /// How many tags are in which state.
+    pub fn counts(&self) -> Counts {
+        let mut counts =
+            Counts { matched: as_u32(self.tags.len()), excluded: as_u32(self.excluded), ..Counts::default() };
+        for tag in &self.tags {
+            let count = match tag.action {
+                Action::UpToDate | Action::AlreadySynced => &mut counts.synced,
+                Action::Keep => &mut counts.kept,
+                Action::Wait | Action::Copy(_) | Action::Publish(_) => &mut counts.copying,
+                Action::BackOff(_) | Action::LookAgain(_) => &mut counts.failed,
+            };
+            *count += 1;
+        }
+        counts
+    }
+}
+
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Seen;
+    use crate::plan::fixtures::{now, observed_tag, request};
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    fn run(tag: &str, content: &str, attempt: u32, outcome: Outcome) -> Run {
+        Run {
+            copy: Copy {
+                source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+                destination_tag: tag.parse().unwrap(),
+                digest: digest(content),
+                attempt,
+            },
+            outcome,
+        }
+    }
+
+    fn failed(at: Timestamp) -> Outcome {
+        Outcome::Failed { reason: FailureReason::CopyFailed, message: "exit code 1".into(), at }
+    }
+
+    struct Case {
+        request: CopyRequest,
+        observed: Observed,
+        failures: Vec<TagFailure>,
+        retry_now: bool,
+    }
+
+    /// `v1` with content `a` at the source.
+    fn v1(destination: Seen) -> Case {
+        Case {
+            request: request("v1"),
+            observed: Observed {
+                tags: vec![observed_tag("v1", Seen::Present(digest("a")), destination)],
+                ..Observed::default()
+            },
+            failures: Vec::new(),
+            retry_now: false,
+        }
+    }
+
+    impl Case {
+        fn plan(&self, runs: &[Run]) -> Plan {
+            plan(Inputs {
+                request: &self.request,
+                observed: &self.observed,
+                runs,
+                failures: &self.failures,
+                retry_now: self.retry_now,
+                now: now(),
+            })
+        }
+
+        fn action(&self, runs: &[Run]) -> Action {
+            self.plan(runs).tags.remove(0).action
+        }
+    }
+
+    fn attempt(action: &Action) -> u32 {
+        match action {
+            Action::Copy(copy) | Action::Publish(copy) => copy.attempt,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_missing_or_different_tag_is_copied_and_an_equal_one_is_not() {
+        assert_eq!(attempt(&v1(Seen::Absent).action(&[])), 1);
+        assert_eq!(attempt(&v1(Seen::Present(digest("b"))).action(&[])), 1);
+        assert_eq!(v1(Seen::Present(digest("a"))).action(&[]), Action::UpToDate);
+    }
+
+    #[test]
+    fn if_missing_keeps_what_is_there() {
+        let mut case = v1(Seen::Present(digest("b")));
+        case.request.overwrite = Overwrite::IfMissing;
+        assert_eq!(case.action(&[]), Action::Keep);
+        assert_eq!(case.plan(&[]).counts().kept, 1);
+    }
+
+    #[test]
+    fn a_running_copy_is_waited_for() {
+        assert_eq!(v1(Seen::Absent).action(&[run("v1", "a", 1, Outcome::Running)]), Action::Wait);
+    }
+
+    #[test]
+    fn a_run_of_other_content_does_not_count() {
+        let runs = [run("v1", "old", 1, Outcome::Running), run("v2", "a", 1, Outcome::Running)];
+        assert_eq!(attempt(&v1(Seen::Absent).action(&runs)), 1);
+        let runs = [run("v1", "old", 1, Outcome::Succeeded)];
+        assert!(matches!(v1(Seen::Present(digest("old"))).action(&runs), Action::Copy(_)));
+    }
+
+    #[test]
+    fn b4_a_succeeded_job_is_published_and_counts_only_once_the_destination_answers() {
+        let runs = [run("v1", "a", 3, Outcome::Succeeded)];
+        let plan = v1(Seen::Absent).plan(&runs);
+        assert_eq!(plan.publications().count(), 1);
+        assert_eq!(plan.counts().synced, 0);
+        let plan = v1(Seen::Present(digest("a"))).plan(&runs);
+        assert_eq!((plan.publications().count(), plan.counts().synced), (0, 1));
+    }
+
+    #[test]
+    fn b4_a_failed_copy_is_never_synced_and_waits_longer_each_time() {
+        let action = v1(Seen::Absent).action(&[run("v1", "a", 1, failed(now()))]);
+        let Action::BackOff(failure) = action else { panic!("{action:?}") };
+        assert_eq!(failure.attempts, 1);
+        assert_eq!(failure.next_attempt.unwrap().0, now() + Duration::from_secs(10));
+        let long_ago = now() - Duration::from_secs(3600);
+        assert_eq!(attempt(&v1(Seen::Absent).action(&[run("v1", "a", 1, failed(long_ago))])), 2);
+        let delays: Vec<u64> = [1, 2, 3, 7, 8, 64, 1000].map(|n| retry_delay(n).as_secs()).to_vec();
+        assert_eq!(delays, [10, 20, 40, 640, 900, 900, 900]);
+    }
+
+    #[test]
+    fn a_failure_outlives_its_job() {
+        let mut case = v1(Seen::Absent);
+        let Action::BackOff(failure) = case.action(&[run("v1", "a", 4, failed(now()))]) else { panic!() };
+        case.failures = vec![failure.clone()];
+        assert_eq!(case.action(&[]), Action::BackOff(failure));
+        case.retry_now = true;
+        assert_eq!(attempt(&case.action(&[])), 5);
+    }
+
+    #[test]
+    fn a_failure_of_other_content_is_forgotten() {
+        let mut case = v1(Seen::Absent);
+        let Action::BackOff(failure) = case.action(&[run("v1", "a", 4, failed(now()))]) else { panic!() };
+        case.failures = vec![TagFailure { digest: Some(digest("old").to_string()), ..failure }];
+        assert_eq!(attempt(&case.action(&[])), 1);
+    }
+
+    #[test]
+    fn the_last_try_counts() {
+        let runs = [run("v1", "a", 2, Outcome::Running), run("v1", "a", 1, failed(now()))];
+        assert_eq!(v1(Seen::Absent).action(&runs), Action::Wait);
+    }
+
+    #[test]
+    fn an_interrupted_copy_is_repeated_at_once() {
+        for outcome in [Outcome::Interrupted, Outcome::ContentGone] {
+            assert_eq!(attempt(&v1(Seen::Absent).action(&[run("v1", "a", 1, outcome)])), 2);
+        }
+    }
+
+    #[test]
+    fn a_tag_that_is_absent_at_the_source_is_reported_alone() {
+        let mut case = v1(Seen::Absent);
+        case.observed.tags.push(observed_tag("v0", Seen::Absent, Seen::Absent));
+        let plan = case.plan(&[]);
+        assert_eq!(plan.copies().count(), 1);
+        let failures: Vec<_> = plan.failures().collect();
+        assert_eq!(failures.len(), 1);
+        assert_eq!(failures[0].reason, FailureReason::TagNotFound);
+        assert_eq!(failures[0].message, "quay.io/a/b has no v0");
+    }
+
+    #[test]
+    fn what_could_not_be_asked_is_neither_copied_nor_synced() {
+        let mut case = v1(Seen::Unknown("HTTP 503".into()));
+        case.observed.tags.push(observed_tag("v0", Seen::Unknown("HTTP 503".into()), Seen::Absent));
+        let plan = case.plan(&[]);
+        assert_eq!((plan.copies().count(), plan.counts().synced, plan.counts().failed), (0, 0, 2));
+    }
+}

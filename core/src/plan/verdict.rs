@@ -1,0 +1,187 @@
+//! What a plan means for the conditions of the resource.
+
+use std::fmt::Write as _;
+
+use super::{CopyRequest, Plan};
+use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
+use crate::api::{FailureReason, Phase};
+
+/// What is said of an Image: conditions, phase and progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Ready always; Reconciling and Stalled only when true.
+    pub conditions: Vec<NewCondition>,
+    /// What became of the sync.
+    pub phase: Phase,
+    /// `4/5`: tags at the destination of tags that are meant; none when that is not known.
+    pub progress: Option<String>,
+}
+
+impl Verdict {
+    /// Nothing more happens until somebody changes something.
+    pub fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::not_ready(Phase::Failed, reason, message.into(), Some((STALLED, reason)))
+    }
+
+    /// Something failed as a whole, and is tried again.
+    pub fn retrying(reason: &'static str, message: impl Into<String>) -> Self {
+        let also = Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY));
+        Self::not_ready(Phase::Failed, reason, message.into(), also)
+    }
+
+    fn not_ready(
+        phase: Phase,
+        reason: &'static str,
+        message: String,
+        also: Option<(&'static str, &'static str)>,
+    ) -> Self {
+        let mut conditions =
+            vec![NewCondition { type_: READY, status: Some(false), reason, message: message.clone() }];
+        if let Some((type_, reason)) = also {
+            conditions.push(NewCondition { type_, status: Some(true), reason, message });
+        }
+        Self { conditions, phase, progress: None }
+    }
+}
+
+/// Judges a plan. `held_back` says why copies of it cannot start yet, such as a cap.
+pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> Verdict {
+    let counts = plan.counts();
+    let there = counts.synced + counts.kept;
+    let mut verdict = if counts.matched == 0 {
+        Verdict::not_ready(
+            Phase::Pending,
+            reasons::NO_MATCHING_TAGS,
+            format!("no tag of {} matches {}{}", request.source, request.version, excluded(plan)),
+            Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY)),
+        )
+    } else if plan.is_busy() {
+        let mut message = summary(request, plan);
+        if let Some(why) = held_back {
+            let _ = write!(message, "; {why}");
+        }
+        let also = Some((RECONCILING, reasons::PROGRESSING));
+        Verdict::not_ready(Phase::Running, reasons::PROGRESSING, message, also)
+    } else if let Some(reason) = failure_reason(plan) {
+        Verdict::retrying(reason, summary(request, plan))
+    } else {
+        let message = summary(request, plan);
+        Verdict {
+            conditions: vec![NewCondition {
+                type_: READY,
+                status: Some(true),
+                reason: reasons::SUCCEEDED,
+                message,
+            }],
+            phase: Phase::Completed,
+            progress: None,
+        }
+    };
+    verdict.progress = Some(format!("{there}/{}", counts.matched));
+    verdict
+}
+
+/// The most telling reason among the failures.
+fn failure_reason(plan: &Plan) -> Option<&'static str> {
+    let worst = plan.failures().map(|f| f.reason).max_by_key(|reason| match reason {
+        FailureReason::TagNotFound => 0,
+        FailureReason::NotChecked => 1,
+        _ => 2,
+    })?;
+    Some(match worst {
+        FailureReason::TagNotFound => reasons::TAG_NOT_FOUND,
+        FailureReason::NotChecked => reasons::REGISTRY_UNREACHABLE,
+        _ => reasons::COPY_FAILED,
+    })
+}
+
+fn excluded(plan: &Plan) -> String {
+    match plan.excluded {
+        0 => String::new(),
+        n => format!("; {n} nearly do, kubectl imgop preview shows why not"),
+    }
+}
+
+fn summary(request: &CopyRequest, plan: &Plan) -> String {
+    let counts = plan.counts();
+    let there = counts.synced + counts.kept;
+    let tags = if counts.matched == 1 { "tag is" } else { "tags are" };
+    let mut text = format!("{there} of {} {tags} at {}", counts.matched, request.destination);
+    if counts.kept > 0 {
+        let _ = write!(text, "; {} kept with other content (overwrite: IfMissing)", counts.kept);
+    }
+    if counts.copying > 0 {
+        let _ = write!(text, "; {} being copied", counts.copying);
+    }
+    // One failure in full tells more than a list that is cut off; status.failures has them all.
+    let mut failures = plan.failures();
+    if let Some(first) = failures.next() {
+        let _ = write!(text, "; {} failed: {}: {}", counts.failed, first.tag, first.message);
+        if failures.next().is_some() {
+            let _ = write!(text, " (and others, see status.failures)");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures::{now, observed_tag, request};
+    use crate::plan::{Inputs, Observed, ObservedTag, Seen, plan};
+    use crate::reference::Digest;
+
+    fn judge(tags: Vec<ObservedTag>) -> String {
+        let request = request("v2.13.x");
+        let observed = Observed { tags, ..Observed::default() };
+        let plan = plan(Inputs {
+            request: &request,
+            observed: &observed,
+            runs: &[],
+            failures: &[],
+            retry_now: false,
+            now: now(),
+        });
+        let verdict = verdict(&request, &plan, None);
+        let mut text = format!("{:?} {}\n", verdict.phase, verdict.progress.unwrap());
+        for c in verdict.conditions {
+            let _ = writeln!(text, "{}={:?} {}: {}", c.type_, c.status, c.reason, c.message);
+        }
+        text
+    }
+
+    fn here(content: &[u8]) -> Seen {
+        Seen::Present(Digest::of(content))
+    }
+
+    #[test]
+    fn ready_is_true_only_when_every_tag_is_there() {
+        insta::assert_snapshot!(judge(vec![observed_tag("v2.13.1", here(b"a"), here(b"a"))]), @r"
+        Completed 1/1
+        Ready=Some(true) Succeeded: 1 of 1 tag is at registry.example.com/mirror
+        ");
+        insta::assert_snapshot!(judge(vec![observed_tag("v2.13.1", here(b"a"), here(b"a")), observed_tag("v2.13.0", here(b"b"), Seen::Absent)]), @r"
+        Running 1/2
+        Ready=Some(false) Progressing: 1 of 2 tags are at registry.example.com/mirror; 1 being copied
+        Reconciling=Some(true) Progressing: 1 of 2 tags are at registry.example.com/mirror; 1 being copied
+        ");
+    }
+
+    #[test]
+    fn an_absent_tag_is_named_and_looked_for_again() {
+        insta::assert_snapshot!(judge(vec![observed_tag("v2.13.1", here(b"a"), here(b"a")), observed_tag("v2.13.0", Seen::Absent, Seen::Absent)]), @r"
+        Failed 1/2
+        Ready=Some(false) TagNotFound: 1 of 2 tags are at registry.example.com/mirror; 1 failed: v2.13.0: quay.io/a/b has no v2.13.0
+        Reconciling=Some(true) ProgressingWithRetry: 1 of 2 tags are at registry.example.com/mirror; 1 failed: v2.13.0: quay.io/a/b has no v2.13.0
+        ");
+    }
+
+    #[test]
+    fn a_pattern_without_matches_is_not_ready() {
+        insta::assert_snapshot!(judge(Vec::new()), @r"
+        Pending 0/0
+        Ready=Some(false) NoMatchingTags: no tag of quay.io/a/b matches v2.13.x
+        Reconciling=Some(true) ProgressingWithRetry: no tag of quay.io/a/b matches v2.13.x
+        ");
+    }
+}
