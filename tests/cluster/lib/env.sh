@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# STATE/env: what tests and people source. Every value is quoted, every path absolute.
+
+# One cluster per machine (the bridge and the iptables chains have fixed names),
+# hence one lock, wherever the state is. Without root there is no cluster to
+# share, only registries.
+lock_file() {
+    if [[ $(id -u) == 0 ]]; then echo /run/lock/imgop-cluster.lock; else echo "$1.lock"; fi
+}
+
+write_bundled_env() {
+    local dir=$1
+    {
+        env_line KUBECONFIG "$dir/kubeconfig"
+        env_line IMGOP_TEST_KUBECONFIG "$dir/kubeconfig"
+        env_line IMGOP_CLUSTER_DIR "$dir"
+        env_line IMGOP_CLUSTER_BIN "$dir/bin"
+        env_line IMGOP_TEST_HOST "$HOST_ADDRESS"
+        env_line IMGOP_TEST_AUDIT_LOG "$dir/log/audit.log"
+        common_env "$dir"
+        # An HTTP proxy of the user's must not come between this machine and the pods' network.
+        if [[ ${http_proxy:-}${HTTP_PROXY:-}${https_proxy:-}${HTTPS_PROXY:-} ]]; then
+            env_line NO_PROXY "${NO_PROXY:-${no_proxy:-}},$POD_NETWORK,$HOST_ADDRESS,10.96.0.0/16,127.0.0.1,localhost"
+        fi
+    } | write_file "$dir/env"
+}
+
+write_external_env() {
+    local dir=$1
+    {
+        env_line KUBECONFIG "$(realpath "$IMGOP_TEST_KUBECONFIG")"
+        env_line IMGOP_TEST_KUBECONFIG "$(realpath "$IMGOP_TEST_KUBECONFIG")"
+        env_line IMGOP_CLUSTER_DIR "$dir"
+        env_line IMGOP_TEST_HOST "$IMGOP_TEST_HOST"
+        env_line IMGOP_TEST_LOAD_IMAGE "$IMGOP_TEST_LOAD_IMAGE"
+        common_env "$dir"
+    } | write_file "$dir/env"
+}
+
+common_env() {
+    cat "$1/registries/env"
+    env_line IMGOP_TEST_SKOPEO_IMAGE "$SKOPEO_IMAGE"
+    env_line IMGOP_TEST_BUSYBOX_IMAGE "$BUSYBOX_IMAGE"
+}

@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# Two real registries on this machine: the source speaks plain HTTP to anyone,
+# the target speaks TLS under a CA of its own and asks for a password.
+# Pods and this machine reach them under the same host:port.
+
+# start_registries DIR HOST: writes DIR/env. HOST is this machine's address as
+# pods see it; the registries listen on no other.
+start_registries() (
+    dir=$1 host=$2
+    umask 077 # in a subshell (the round brackets), so that only this is private
+    mkdir -p "$dir/log"
+    chmod 711 "$dir" "$dir/log"
+    make_registry_credentials "$dir" "$host"
+    start_registry "$dir" source "$host"
+    start_registry "$dir" target "$host"
+    write_registries_env "$dir" "$host"
+)
+
+# A password of its own for each cluster. It goes through files and pipes only,
+# because every user may read the arguments of a process.
+make_registry_credentials() {
+    local dir=$1 host=$2 hash
+    openssl rand -hex 16 >"$dir/password"
+    hash=$(htpasswd -niB imgop-test <"$dir/password")
+    printf '%s\n' "$hash" | grep . >"$dir/htpasswd"
+    make_ca "$dir" ca imgop-test-registry-ca
+    make_certificate "$dir" ca registry /CN=imgop-test-registry "$(san_of "$host"),IP:127.0.0.1,DNS:localhost"
+    chmod 644 "$dir/ca.crt"
+}
+
+# start_registry DIR source|target HOST: on a free port, remembered in DIR/NAME.port.
+start_registry() {
+    local dir=$1 name=$2 host=$3 port attempt
+    for attempt in 1 2 3; do
+        port=$(free_port)
+        write_registry_config "$dir" "$name" "$host" "$port"
+        # Standard output is the access log, standard error the rest.
+        OUT=$dir/log/$name-access.log start "$dir" "registry-$name" docker-registry serve "$dir/$name.yaml"
+        echo "$port" >"$dir/$name.port"
+        if wait_until 20 registry_listens_or_died "$dir" "$name" "$host" && alive "$dir/run/registry-$name"; then return; fi
+        if ((attempt == 3)); then die "the $name registry does not start on $host: see $dir/log/registry-$name.log"; fi
+    done
+}
+
+registry_listens_or_died() {
+    dead "$1/run/registry-$2" || (exec 3<>"/dev/tcp/$3/$(<"$1/$2.port")")
+}
+
+write_registry_config() {
+    local dir=$1 name=$2 host=$3 port=$4
+    {
+        cat <<END
+version: 0.1
+log:
+  level: warn
+  accesslog: {disabled: false}
+storage:
+  filesystem: {rootdirectory: $dir/$name}
+  delete: {enabled: true}
+  # Tests count requests and delete behind the registry's back: no cache lies.
+  maintenance: {uploadpurging: {enabled: false}}
+http:
+  addr: "$host:$port"
+  secret: $(openssl rand -hex 16)
+END
+        if [[ $name == target ]]; then
+            cat <<END
+  tls: {certificate: $dir/registry.crt, key: $dir/registry.key}
+auth:
+  htpasswd: {realm: imgop-test, path: $dir/htpasswd}
+END
+        fi
+    } | write_file "$dir/$name.yaml"
+}
+
+write_registries_env() {
+    local dir=$1 host=$2 target
+    target=$host:$(<"$dir/target.port")
+    # The same login as a file for skopeo and as content for a pull Secret.
+    write_file "$dir/auth.json" <<END
+{"auths": {"$target": {"auth": "$(printf 'imgop-test:%s' "$(<"$dir/password")" | base64 -w0)"}}}
+END
+    # What skopeo wants for --src-cert-dir and --dest-cert-dir.
+    mkdir -p "$dir/certs"
+    cp "$dir/ca.crt" "$dir/certs/ca.crt"
+    chmod 711 "$dir/certs"
+    {
+        env_line IMGOP_TEST_SOURCE_REGISTRY "$host:$(<"$dir/source.port")"
+        env_line IMGOP_TEST_SOURCE_REGISTRY_LOG "$dir/log/source-access.log"
+        env_line IMGOP_TEST_TARGET_REGISTRY "$target"
+        env_line IMGOP_TEST_TARGET_REGISTRY_LOG "$dir/log/target-access.log"
+        env_line IMGOP_TEST_TARGET_CA "$dir/ca.crt"
+        env_line IMGOP_TEST_TARGET_CERT_DIR "$dir/certs"
+        env_line IMGOP_TEST_TARGET_USERNAME imgop-test
+        env_line IMGOP_TEST_TARGET_PASSWORD_FILE "$dir/password"
+        env_line IMGOP_TEST_TARGET_AUTHFILE "$dir/auth.json"
+    } | write_file "$dir/env"
+}
+
+# registries_up DIR: do both still run and answer?
+registries_up() {
+    [[ -f $1/env ]] && alive "$1/run/registry-source" && alive "$1/run/registry-target"
+}
