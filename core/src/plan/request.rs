@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::api::{Destination, Frequency, ImageSpec, Mode, Overwrite, Publish};
-use crate::reference::{ReferenceError, Repository};
+use crate::reference::{ManifestRef, ReferenceError, Repository};
 use crate::tags::{Pattern, Tag, Version, VersionError};
 
 /// What an `Image` asks for.
@@ -180,12 +180,16 @@ impl Naming {
         Ok(Self::Template { before: before.to_owned(), after: after.to_owned() })
     }
 
-    /// The tag at the destination for a source tag. An error when a template makes it too long.
-    pub fn apply(&self, tag: &Tag) -> Result<Tag, ReferenceError> {
-        match self {
-            Self::Keep => Ok(tag.clone()),
-            Self::Fixed(fixed) => Ok(fixed.clone()),
-            Self::Template { before, after } => format!("{before}{tag}{after}").parse(),
+    /// The tag at the destination for a source tag or digest. An error when a template makes it
+    /// too long, or when a digest has no fixed tag.
+    pub fn apply(&self, source: &ManifestRef) -> Result<Tag, ReferenceError> {
+        match (self, source) {
+            (Self::Fixed(fixed), _) => Ok(fixed.clone()),
+            (Self::Keep, ManifestRef::Tag(tag)) => Ok(tag.clone()),
+            (Self::Template { before, after }, ManifestRef::Tag(tag)) => {
+                format!("{before}{tag}{after}").parse()
+            }
+            (Self::Keep | Self::Template { .. }, ManifestRef::Digest(digest)) => digest.as_str().parse(),
         }
     }
 
