@@ -1,1 +1,43 @@
-//! (to come)
+//! Registries: tag lists, digests and manifests over the distribution API.
+//!
+//! ```text
+//! Registries ── one per process: pools, budgets, sessions, counters
+//!   └ RepositoryClient ── tags, head, manifest, put_manifest
+//!       └ session    the challenge that a registry made, its tokens
+//!           └ transport  retries, pauses, redirects, limits; one request at a time
+//!               └ http   reqwest with our TLS and our resolver
+//! ```
+//!
+//! Three promises hold throughout. An answer is whole or an error: no failure looks like "there is
+//! nothing". A credential goes to the registry and its token server and nowhere else. What a server
+//! sends is bounded, checked and never trusted to be what it says.
+
+mod access;
+mod address;
+mod budget;
+mod challenge;
+mod client;
+mod docker_config;
+mod error;
+mod http;
+mod link;
+mod manifest;
+mod realm;
+mod refusal;
+mod requests;
+mod retry;
+mod server_text;
+mod session;
+mod settings;
+mod tag_list;
+mod token;
+mod token_cache;
+mod transport;
+
+pub use access::{Access, Credential, Tls};
+pub use client::{Registries, RepositoryClient};
+pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
+pub use error::{Action, Reason, RegistryError, Unreachable};
+pub use manifest::{Descriptor, Manifest, ManifestError, Platform, PlatformManifest};
+pub use requests::{RateLimit, RequestCount};
+pub use settings::Settings;

@@ -1,0 +1,112 @@
+//! One connection pool for each way to secure a connection.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder};
+
+use super::address::{CheckedResolver, ForbiddenAddress};
+use super::error::{Failure, Reason, Unreachable};
+use super::server_text::clean;
+use super::{Settings, Tls};
+
+/// Clusters have few CA bundles; should somebody try to make many, the pools start anew.
+const MOST_POOLS: usize = 64;
+
+/// What decides whether two registries may share a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PoolKey {
+    pub(super) tls: Tls,
+    /// Registries on this machine are never reached through a proxy.
+    pub(super) loopback: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pools(Mutex<HashMap<PoolKey, Client>>);
+
+impl Pools {
+    pub(super) fn client(&self, key: &PoolKey, settings: &Settings) -> Result<Client, Failure> {
+        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = pools.get(key) {
+            return Ok(client.clone());
+        }
+        let client = build(key, settings)?;
+        if pools.len() >= MOST_POOLS {
+            pools.clear();
+        }
+        pools.insert(key.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+fn build(key: &PoolKey, settings: &Settings) -> Result<Client, Failure> {
+    let builder = Client::builder()
+        .user_agent(&settings.user_agent)
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.read_timeout)
+        .timeout(settings.request_timeout)
+        // Each redirect and each repetition is our own decision: credentials are at stake.
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .dns_resolver(Arc::new(CheckedResolver { fixed: settings.addresses.clone() }));
+    let builder = if key.loopback { builder.no_proxy() } else { builder };
+    let client = secured(builder, &key.tls)?.build();
+    client.map_err(|error| settings_failure(&format!("cannot set up TLS: {}", root_cause(&error))))
+}
+
+fn secured(builder: ClientBuilder, tls: &Tls) -> Result<ClientBuilder, Failure> {
+    match tls {
+        Tls::SkipVerify => Ok(builder.tls_danger_accept_invalid_certs(true)),
+        Tls::Verify { extra_ca_pem: Some(pem) } => {
+            let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if certificates.is_empty() {
+                return Err(settings_failure("the CA bundle holds no PEM certificate"));
+            }
+            Ok(builder.tls_certs_merge(certificates))
+        }
+        // Plain HTTP as well: its token server may be an HTTPS one.
+        Tls::Verify { extra_ca_pem: None } | Tls::PlainHttp => Ok(builder),
+    }
+}
+
+fn settings_failure(detail: &str) -> Failure {
+    Failure::new(Reason::Settings, clean(detail, &[]))
+}
+
+/// Why there was no answer. The address of the request is not repeated: it may hold a query.
+pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
+    if let Some(forbidden) = causes(error).find_map(|cause| cause.downcast_ref::<ForbiddenAddress>()) {
+        return Failure::refused(forbidden.to_string());
+    }
+    let is_tls = causes(error).any(<dyn Error>::is::<rustls::Error>);
+    let (class, what) = if error.is_timeout() {
+        (Unreachable::Timeout, "no answer in time")
+    } else if error.is_dns() {
+        (Unreachable::Dns, "the name of the registry cannot be resolved")
+    } else if is_tls {
+        (Unreachable::Tls, "no trusted TLS connection")
+    } else if error.is_connect() {
+        (Unreachable::Connect, "no connection to the registry")
+    } else {
+        (Unreachable::Interrupted, "the connection broke")
+    };
+    Failure::new(Reason::Unreachable(class), format!("{what}: {}", clean(&root_cause(error), &[])))
+}
+
+/// The chain of causes, including those that `io::Error` hides from `source()`.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}

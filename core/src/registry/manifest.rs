@@ -1,0 +1,234 @@
+//! Manifests: what a tag points to (OCI image-spec 1.1, "manifest.md" and "image-index.md").
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::error::Failure;
+use crate::reference::Digest;
+
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// Sent with HEAD and GET alike: registries choose by it, and a different list would give a
+/// different digest for the same tag.
+pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, \
+     application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+
+/// Entries of an index that are read. The largest official images have about 20.
+const MAX_PLATFORMS: usize = 200;
+
+/// What a registry says about a manifest without sending it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The digest of the manifest's bytes.
+    pub digest: Digest,
+    /// The media type as the registry gave it; empty if it gave none.
+    pub media_type: String,
+    /// The length in bytes, if the registry gave it.
+    pub size: Option<u64>,
+}
+
+/// A manifest with the bytes that its digest is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// One of the four media types of indexes and image manifests.
+    pub media_type: String,
+    /// Computed from the bytes.
+    pub digest: Digest,
+    /// Exactly as the registry sent them.
+    pub bytes: Bytes,
+}
+
+/// A platform (OCI image-spec, "image-index.md": `platform`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+pub struct Platform {
+    /// `linux`, `windows`, …
+    pub os: String,
+    /// `amd64`, `arm64`, …
+    pub architecture: String,
+    /// `v7`, `v8`, …
+    #[serde(default)]
+    pub variant: Option<String>,
+    /// The version of Windows that an image needs.
+    #[serde(default, rename = "os.version")]
+    pub os_version: Option<String>,
+}
+
+/// One image of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformManifest {
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its manifest.
+    pub digest: Digest,
+    /// The media type of that manifest.
+    pub media_type: String,
+    /// The length of that manifest.
+    pub size: u64,
+}
+
+/// Why a manifest is of no use to us.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the JSON that its media type promises.
+    #[error("the index {0} cannot be read")]
+    Unreadable(Digest),
+    /// More entries than any image has.
+    #[error("the index {0} has {1} entries; at most {MAX_PLATFORMS} are read")]
+    TooManyEntries(Digest, usize),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    manifests: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    platform: Option<Platform>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Typed {
+    media_type: Option<String>,
+}
+
+impl Manifest {
+    /// A manifest of our own making, or one that is known to be of this type.
+    pub fn new(media_type: impl Into<String>, bytes: Bytes) -> Self {
+        Self { media_type: media_type.into(), digest: Digest::of(&bytes), bytes }
+    }
+
+    /// What a registry sent. Some registries store manifests as plain files and know no media type;
+    /// then the manifest's own word counts.
+    pub(super) fn received(media_type: Option<&str>, bytes: Bytes) -> Result<Self, Failure> {
+        let known =
+            |media_type: &str| [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST].contains(&media_type);
+        let typed: Typed =
+            serde_json::from_slice(&bytes).map_err(|_| Failure::protocol("the answer is no manifest"))?;
+        match media_type.map(str::to_owned).filter(|m| known(m)).or(typed.media_type.filter(|m| known(m))) {
+            Some(media_type) => Ok(Self::new(media_type, bytes)),
+            None => Err(Failure::protocol(format!(
+                "the manifest is of the unsupported type {:?}",
+                super::server_text::clean(media_type.unwrap_or_default(), &[])
+            ))),
+        }
+    }
+
+    /// Whether this lists the images of several platforms.
+    pub fn is_index(&self) -> bool {
+        self.media_type == OCI_INDEX || self.media_type == DOCKER_LIST
+    }
+
+    /// The images of an index; nothing for the manifest of a single image, whose platform stands in
+    /// its configuration. Entries that are no images are left out: attestations of BuildKit have
+    /// the platform `unknown/unknown`, and other artifacts have none.
+    pub fn platforms(&self) -> Result<Vec<PlatformManifest>, ManifestError> {
+        if !self.is_index() {
+            return Ok(Vec::new());
+        }
+        let index: Index = serde_json::from_slice(&self.bytes)
+            .map_err(|_| ManifestError::Unreadable(self.digest.clone()))?;
+        if index.manifests.len() > MAX_PLATFORMS {
+            return Err(ManifestError::TooManyEntries(self.digest.clone(), index.manifests.len()));
+        }
+        Ok(index.manifests.into_iter().filter_map(Entry::image).collect())
+    }
+}
+
+impl Entry {
+    fn image(self) -> Option<PlatformManifest> {
+        let platform = self.platform?;
+        let is_image = platform.os != "unknown" && platform.architecture != "unknown";
+        is_image.then_some(PlatformManifest {
+            platform,
+            digest: self.digest,
+            media_type: self.media_type,
+            size: self.size,
+        })
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(platform: &str) -> String {
+        let digest = Digest::of(platform.as_bytes());
+        format!(r#"{{"mediaType":"{OCI_MANIFEST}","digest":"{digest}","size":5,"platform":{platform}}}"#)
+    }
+
+    fn index(entries: &[String]) -> Manifest {
+        let json = format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entries.join(","));
+        Manifest::new(OCI_INDEX, json.into())
+    }
+
+    #[test]
+    fn attestations_and_artifacts_are_no_platforms() {
+        let manifest = index(&[
+            entry(r#"{"os":"linux","architecture":"amd64"}"#),
+            entry(r#"{"os":"linux","architecture":"arm","variant":"v7"}"#),
+            entry(r#"{"os":"unknown","architecture":"unknown"}"#),
+            entry("null"),
+        ]);
+        let platforms: Vec<_> =
+            manifest.platforms().unwrap().iter().map(|entry| entry.platform.to_string()).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm/v7"]);
+    }
+
+    #[test]
+    fn hostile_indexes_are_errors() {
+        let many = vec![entry("null"); 201];
+        assert!(matches!(index(&many).platforms(), Err(ManifestError::TooManyEntries(_, 201))));
+        for bad in [
+            r#"{"manifests":5}"#,
+            r#"{"manifests":[{"mediaType":"x","digest":"sha256:../../x","size":1}]}"#,
+            r#"{"manifests":[{"mediaType":"x","digest":"sha512:00","size":1}]}"#,
+            r#"{"manifests":[{"mediaType":"x","size":-1}]}"#,
+        ] {
+            let manifest = Manifest::new(OCI_INDEX, Bytes::from_static(bad.as_bytes()));
+            assert!(matches!(manifest.platforms(), Err(ManifestError::Unreadable(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_manifests_own_media_type_counts_where_the_registry_has_none() {
+        let json = format!(r#"{{"mediaType":"{DOCKER_LIST}","manifests":[]}}"#);
+        let manifest = Manifest::received(Some("application/octet-stream"), json.into()).unwrap();
+        assert_eq!(manifest.media_type, DOCKER_LIST);
+        for (media_type, body) in [
+            ("text/html", "<html>"),
+            ("application/json", "{}"),
+            ("application/vnd.docker.distribution.manifest.v1+prettyjws", "{}"),
+        ] {
+            assert!(Manifest::received(Some(media_type), Bytes::from_static(body.as_bytes())).is_err());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(body in r#"([{}\[\]",:]|manifests|platform|[ -~]){0,60}"#) {
+            let _ = Manifest::received(Some(OCI_INDEX), body.clone().into());
+            let _ = Manifest::new(OCI_INDEX, body.into()).platforms();
+        }
+    }
+}

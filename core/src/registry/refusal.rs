@@ -1,0 +1,46 @@
+//! What an answer means that is not the one hoped for.
+
+use super::error::{Failure, Reason};
+use super::link::host;
+use super::retry::retry_after;
+use super::server_text::server_error;
+use super::transport::Answer;
+
+/// The failure that an answer stands for. `secrets` never appear in it.
+pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
+    let error = server_error(&answer.body, secrets);
+    let (reason, mut detail) = classify(answer, secrets.is_empty());
+    // Another host's words are not repeated: they could be those of a service that only we reach.
+    if let Some(error) = error.as_ref().filter(|error| !error.message.is_empty()) {
+        detail = format!("{detail}: {}", error.message);
+    }
+    let code = error.map(|error| error.code).filter(|code| !code.is_empty());
+    Failure { reason, status: Some(answer.status), code, detail }
+}
+
+fn classify(answer: &Answer, anonymous: bool) -> (Reason, String) {
+    let host = host(&answer.url);
+    match answer.status.as_u16() {
+        401 if anonymous => {
+            (Reason::Unauthorized, format!("{host} wants a credential, or there is no such repository"))
+        }
+        401 => (Reason::Unauthorized, format!("{host} does not accept the credential for this repository")),
+        403 => (Reason::Forbidden, format!("{host} denies access")),
+        429 => {
+            let retry_after = retry_after(&answer.headers);
+            let pause = retry_after.map(|pause| format!(" for {} seconds", pause.as_secs()));
+            let detail = format!("{host} wants fewer requests{}", pause.unwrap_or_default());
+            (Reason::RateLimited { retry_after }, detail)
+        }
+        408 | 500..=599 => (Reason::Unavailable, format!("{host} is out of order")),
+        400..=499 => (Reason::Rejected, format!("{host} refuses")),
+        _ => (Reason::Protocol, format!("{host} does not answer as a registry")),
+    }
+}
+
+/// Whether a registry says "no such thing", and not a web server that knows no registry.
+pub(super) fn is_registrys_not_found(answer: &Answer) -> bool {
+    answer.status.as_u16() == 404
+        && (server_error(&answer.body, &[]).is_some()
+            || answer.headers.contains_key("docker-distribution-api-version"))
+}

@@ -1,0 +1,145 @@
+//! Tokens of a registry's token server, and how long they are used.
+//!
+//! Sources: distribution, "Token Authentication Specification" (GET) and "OAuth2 Token
+//! Authentication" (POST with a refresh token).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::HeaderValue;
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use super::Credential;
+use super::access::basic;
+use super::error::{Failure, Reason};
+use super::transport::{Answer, Call};
+
+/// Real tokens have a few kilobytes.
+const MAX_ANSWER: usize = 128 << 10;
+const MAX_TOKEN: usize = 64 << 10;
+/// What the specification says where the server says nothing.
+const DEFAULT_LIFE: u64 = 60;
+const LONGEST_LIFE: u64 = 24 * 3600;
+
+/// A token and the moment from which another one is fetched.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    value: SecretString,
+    renew_at: Instant,
+}
+
+impl Token {
+    pub(super) fn is_fresh(&self) -> bool {
+        Instant::now() < self.renew_at
+    }
+
+    pub(super) fn secret(&self) -> &SecretString {
+        &self.value
+    }
+}
+
+/// `Bearer …` or `Basic …` as a header that is never logged.
+pub(super) fn authorization(scheme: &str, value: &str) -> Result<HeaderValue, Failure> {
+    let mut header = HeaderValue::from_str(&format!("{scheme} {value}")).map_err(|_| {
+        Failure::new(Reason::Unauthorized, "the credential has characters that HTTP cannot carry")
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// The request for a token: a GET with the password, or a POST with the refresh token.
+pub(super) fn request(
+    realm: &Url,
+    service: Option<&str>,
+    scope: &str,
+    credential: Option<&Credential>,
+) -> Result<Call, Failure> {
+    let mut call = Call::get(realm.clone(), MAX_ANSWER);
+    call.redirects = 0;
+    call.identity = credential.map(Credential::fingerprint);
+    match credential {
+        Some(Credential::IdentityToken(token)) => {
+            let mut form = Serializer::new(String::new());
+            form.append_pair("grant_type", "refresh_token")
+                .append_pair("client_id", "imgop")
+                .append_pair("scope", scope)
+                .append_pair("refresh_token", token.expose_secret());
+            if let Some(service) = service {
+                form.append_pair("service", service);
+            }
+            call.method = Method::POST;
+            let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+            call.body = Some((form_type, Bytes::from(form.finish())));
+        }
+        Some(Credential::Basic { username, password }) => {
+            call.authorization = Some(authorization("Basic", &basic(username, password))?);
+            ask(&mut call.url, service, scope);
+        }
+        Some(Credential::RegistryToken(_)) | None => ask(&mut call.url, service, scope),
+    }
+    Ok(call)
+}
+
+fn ask(url: &mut Url, service: Option<&str>, scope: &str) {
+    let mut query = url.query_pairs_mut();
+    if let Some(service) = service {
+        query.append_pair("service", service);
+    }
+    query.append_pair("scope", scope);
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<SecretText>,
+    access_token: Option<SecretText>,
+    /// A number; some servers send it as text.
+    expires_in: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct SecretText(Box<str>);
+
+/// Reads the answer of a token server. Its life counts from `asked_at`: our clock, and early.
+pub(super) fn read(answer: &Answer, asked_at: Instant) -> Result<Token, Failure> {
+    if answer.status != StatusCode::OK {
+        return Err(refusal(answer));
+    }
+    let unreadable =
+        || Failure::protocol(format!("no token in the answer of {}", super::link::host(&answer.url)));
+    let parsed: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| unreadable())?;
+    let token = parsed.token.filter(|t| !t.0.is_empty()).or(parsed.access_token).ok_or_else(unreadable)?.0;
+    if token.is_empty() || token.len() > MAX_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(unreadable());
+    }
+    let seconds = match parsed.expires_in {
+        Some(serde_json::Value::Number(number)) => number.as_u64(),
+        Some(serde_json::Value::String(text)) => text.parse().ok(),
+        _ => None,
+    };
+    let life = Duration::from_secs(seconds.filter(|s| *s > 0).unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE));
+    // At 80 %, so that a token does not run out on the way.
+    Ok(Token { value: token.into(), renew_at: asked_at + life.mul_f32(0.8) })
+}
+
+fn refusal(answer: &Answer) -> Failure {
+    let server = super::link::host(&answer.url);
+    let (reason, detail) = match answer.status.as_u16() {
+        400 | 401 => {
+            (Reason::Unauthorized, format!("the token server {server} does not accept the credential"))
+        }
+        403 => (Reason::Forbidden, format!("the token server {server} gives no token for this repository")),
+        429 => {
+            let retry_after = super::retry::retry_after(&answer.headers);
+            (Reason::RateLimited { retry_after }, format!("the token server {server} wants fewer requests"))
+        }
+        500..=599 => (Reason::Unavailable, format!("the token server {server} is out of order")),
+        _ => (Reason::Protocol, format!("{server} does not answer as a token server")),
+    };
+    Failure::new(reason, detail).with_status(answer.status)
+}

@@ -1,0 +1,112 @@
+//! Each token is fetched once and used by everybody until it gets old.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::access::Fingerprint;
+use super::error::Failure;
+use super::token::Token;
+
+/// Below this many entries nobody looks for old ones.
+const SWEEP_FROM: usize = 256;
+
+/// The scope, and for whom.
+pub(super) type TokenKey = (String, Option<Fingerprint>);
+
+/// The tokens of one registry.
+#[derive(Debug, Default)]
+pub(super) struct TokenCache {
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    by_key: HashMap<TokenKey, Arc<Slot>>,
+    sweep_at: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// Counts failed fetches, so that those who waited for one do not repeat it one after another.
+    failures: AtomicU64,
+    flight: AsyncMutex<Flight>,
+}
+
+#[derive(Debug, Default)]
+struct Flight {
+    token: Option<Token>,
+    failure: Option<Failure>,
+}
+
+/// A token, and whether it was fetched for this very call.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) token: SecretString,
+    pub(super) is_new: bool,
+}
+
+impl TokenCache {
+    /// The token of this key; `fetch` runs at most once at a time. A `refused` token, which the
+    /// registry did not take, is not handed out again.
+    pub(super) async fn get<F>(
+        &self,
+        key: &TokenKey,
+        refused: Option<&SecretString>,
+        fetch: impl FnOnce() -> F,
+    ) -> Result<Fetched, Failure>
+    where
+        F: Future<Output = Result<Token, Failure>>,
+    {
+        let slot = self.slot(key);
+        let failures = slot.failures.load(Ordering::Acquire);
+        let mut flight = slot.flight.lock().await;
+        if let Some(token) =
+            flight.token.as_ref().filter(|token| token.is_fresh() && !is_same(token, refused))
+        {
+            return Ok(Fetched { token: token.secret().clone(), is_new: false });
+        }
+        if slot.failures.load(Ordering::Acquire) != failures
+            && let Some(failure) = &flight.failure
+        {
+            return Err(failure.clone());
+        }
+        match fetch().await {
+            Ok(token) => {
+                let fetched = Fetched { token: token.secret().clone(), is_new: true };
+                *flight = Flight { token: Some(token), failure: None };
+                Ok(fetched)
+            }
+            Err(failure) => {
+                *flight = Flight { token: None, failure: Some(failure.clone()) };
+                slot.failures.fetch_add(1, Ordering::Release);
+                Err(failure)
+            }
+        }
+    }
+
+    fn slot(&self, key: &TokenKey) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.by_key.get(key) {
+            return slot.clone();
+        }
+        if slots.by_key.len() >= slots.sweep_at.max(SWEEP_FROM) {
+            slots.by_key.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.is_useful());
+            slots.sweep_at = slots.by_key.len() * 2;
+        }
+        slots.by_key.entry(key.clone()).or_default().clone()
+    }
+}
+
+impl Slot {
+    fn is_useful(&self) -> bool {
+        self.flight.try_lock().map_or(true, |flight| flight.token.as_ref().is_some_and(Token::is_fresh))
+    }
+}
+
+fn is_same(token: &Token, refused: Option<&SecretString>) -> bool {
+    refused.is_some_and(|refused| refused.expose_secret() == token.secret().expose_secret())
+}
