@@ -52,7 +52,7 @@ build_components() {
         stamp+=" -X $package.gitVersion=$KUBERNETES -X $package.gitMajor=1 -X $package.gitMinor=36"
         stamp+=" -X $package.gitTreeState=clean"
     done
-    cd "$CLUSTER_DIR/components"
+    cd "$CLUSTER_DIR/components" || return
     CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags "$stamp" -o "$out/components" .
     for name in "${COMPONENT_NAMES[@]}"; do ln -s components "$out/$name"; done
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What every script here shares: messages, waiting, locks and paths.
 # A script sources this file first; it expects `set -euo pipefail`.
 
@@ -107,4 +107,31 @@ env_line() { printf "%s='%s'\n" "$1" "${2//\'/\'\\\'\'}"; }
 write_file() {
     cat >"$1.new"
     mv "$1.new" "$1"
+}
+
+# Folders that these scripts remove as a whole hold this file from the first to
+# the last moment. A folder without it is somebody else's and is never touched.
+MARKER=.imgop-test
+
+# claim_folder DIR: makes it ours; an empty one may exist.
+claim_folder() {
+    require_own_folder "$1"
+    mkdir -p "$1"
+    touch "$1/$MARKER"
+}
+
+require_own_folder() {
+    if [[ -e $1 && ! -e $1/$MARKER ]] && ! rmdir "$1" 2>/dev/null; then
+        die "$1 exists and holds other things than these tests': choose another folder"
+    fi
+}
+
+# remove_folder DIR: the marker goes last, so that a killed removal can be
+# repeated; never across a mount.
+remove_folder() {
+    require_own_folder "$1"
+    [[ -d $1 ]] || return 0
+    find "$1" -mindepth 1 -maxdepth 1 ! -name "$MARKER" -exec rm -rf --one-file-system {} +
+    rm -f "$1/$MARKER"
+    rmdir "$1"
 }

@@ -101,17 +101,17 @@ start_controllers() {
         write_kubeconfig "$dir/etc/$name.kubeconfig" "$server" "$pki" "$name"
     done
     # No leader election: there is one of each, and a lease would only cost time.
+    # No port of their own (--secure-port 0): nobody reads their metrics here.
     start "$dir" kube-controller-manager "$BIN/kube-controller-manager" \
         --kubeconfig "$dir/etc/controller-manager.kubeconfig" --leader-elect=false \
         --authentication-kubeconfig "$dir/etc/controller-manager.kubeconfig" \
         --authorization-kubeconfig "$dir/etc/controller-manager.kubeconfig" \
-        --bind-address 127.0.0.1 --secure-port "$(free_port)" --use-service-account-credentials \
+        --secure-port 0 --use-service-account-credentials --flex-volume-plugin-dir "$dir/kubelet/volume-plugins" \
         --service-account-private-key-file "$pki/service-accounts.key" --root-ca-file "$pki/ca.crt" \
-        --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key" \
-        --cert-dir "$dir/pki/controller-manager"
+        --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key"
     start "$dir" kube-scheduler "$BIN/kube-scheduler" \
         --kubeconfig "$dir/etc/scheduler.kubeconfig" --leader-elect=false \
         --authentication-kubeconfig "$dir/etc/scheduler.kubeconfig" \
         --authorization-kubeconfig "$dir/etc/scheduler.kubeconfig" \
-        --bind-address 127.0.0.1 --secure-port "$(free_port)" --cert-dir "$dir/pki/scheduler"
+        --secure-port 0
 }

@@ -8,6 +8,21 @@ lock_file() {
     if [[ $(id -u) == 0 ]]; then echo /run/lock/imgop-cluster.lock; else echo "$1.lock"; fi
 }
 
+# The lock file also says where the running cluster lives. (A folder that is gone
+# holds none; what it left behind elsewhere is cleared away by the next `up` or `down`.)
+running_dir() {
+    local dir
+    dir=$(cat "$1" 2>/dev/null || true)
+    if [[ $dir && -d $dir ]]; then echo "$dir"; fi
+}
+
+# state_dir: where the user says, else where a cluster runs, else the usual place.
+state_dir() {
+    local running
+    running=$(running_dir "$(lock_file "$(default_state_dir)")")
+    realpath -m "${IMGOP_CLUSTER_DIR:-${running:-$(default_state_dir)}}"
+}
+
 write_bundled_env() {
     local dir=$1
     {

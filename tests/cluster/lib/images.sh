@@ -54,14 +54,15 @@ build_images() {
 # shellcheck disable=SC2089
 BUSYBOX_CONFIG='{"Env":["PATH=/bin"],"Cmd":["/bin/busybox","sh"]}'
 
-# busybox_layer PROGRAM OUT.tar: the program, its usual names, and a /tmp.
+# busybox_layer PROGRAM OUT.tar: the program, some of its names, and a /tmp. (No
+# wget: a static busybox of Debian dies when it resolves names; nc takes addresses.)
 busybox_layer() {
     local root name
     root=$(mktemp -d)
     mkdir -p "$root/bin" "$root/etc"
     mkdir -m 1777 "$root/tmp"
     install -m 755 "$1" "$root/bin/busybox"
-    for name in sh cat date echo env false id ls nc nslookup ps sleep true wget; do
+    for name in sh cat date echo env false id ls nc ps sleep true; do
         ln -s busybox "$root/bin/$name"
     done
     chmod 755 "$root" "$root/bin" "$root/etc"

@@ -12,8 +12,8 @@ start_containerd() {
     write_containerd_config "$dir"
     # PATH: containerd looks there for its shim.
     start "$dir" containerd env "PATH=$BIN:$PATH" "$BIN/containerd" --config "$dir/etc/containerd.toml"
-    wait_until 30 containerd_answers_or_died "$dir"
-    alive "$dir/run/containerd" || die "containerd does not start: see $dir/log/containerd.log"
+    { wait_until 30 containerd_answers_or_died "$dir" && alive "$dir/run/containerd"; } ||
+        die "containerd does not start: see $dir/log/containerd.log"
 }
 node_ctr() { "$BIN/ctr" --address "$1/containerd/containerd.sock" --namespace k8s.io "${@:2}"; }
 containerd_answers_or_died() { dead "$1/run/containerd" || node_ctr "$1" version; }
@@ -60,6 +60,8 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.de
   # be lowered, and runc would die with "can't get final child's PID from pipe".
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
+  # The loopback plugin would leave a file per pod in /var/lib/cni.
+  cni.use_internal_loopback = true
   cni.bin_dirs = ["$CNI_PLUGINS"]
   cni.conf_dir = "$dir/etc/cni"
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
@@ -111,30 +113,20 @@ imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 50Mi, nodefs.available: 100Mi, imagefs.available: 100Mi, nodefs.inodesFree: 0%}
 cgroupDriver: cgroupfs
-cgroupRoot: /$CGROUP$([[ $(cgroup_version) == 2 ]] || echo /pods)
-$(
-        # On v1 (often without all controllers) the kubelet only runs when it
-        # does not manage cgroups of its own.
-        if [[ $(cgroup_version) == 1 ]]; then
-            echo "failCgroupV1: false"
-            echo "cgroupsPerQOS: false"
-            echo "enforceNodeAllocatable: []"
-            echo "localStorageCapacityIsolation: false"
-        fi
-    )
+cgroupRoot: /$CGROUP
+failCgroupV1: false
 END
 }
 
-# The cgroup that pods are put under, which exists before the kubelet.
+# The cgroup under which the kubelet makes those of the pods must exist before it.
+# One of our own keeps pods apart from what else runs here; it also lets the
+# kubelet manage cgroups where it may not change the root one.
 make_pod_cgroups() {
     local group controller
     while read -r group; do
-        if [[ $(cgroup_version) == 1 ]]; then
-            mkdir -p "$group/pods"
-            continue
-        fi
         mkdir -p "$group"
-        for controller in $(<"/sys/fs/cgroup/cgroup.controllers"); do
+        [[ $(cgroup_version) == 2 ]] || continue
+        for controller in $(</sys/fs/cgroup/cgroup.controllers); do
             echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control || true
             echo "+$controller" >"$group/cgroup.subtree_control" || true
         done 2>/dev/null
@@ -168,6 +160,6 @@ start_proxy() {
     start "$dir" kube-proxy "$BIN/kube-proxy" --kubeconfig "$dir/etc/proxy.kubeconfig" \
         --hostname-override "$NODE" --proxy-mode iptables --cluster-cidr "$POD_NETWORK" \
         --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0s --conntrack-tcp-timeout-close-wait 0s \
-        --healthz-bind-address "127.0.0.1:$(free_port)" --metrics-bind-address "127.0.0.1:$(free_port)"
+        --healthz-bind-address '' --metrics-bind-address ''
 }
 services_work() { iptables-save -t nat | grep -q 'default/kubernetes:https'; }

@@ -8,15 +8,16 @@ CGROUP=imgop-cluster
 # set, the process and all it starts can be found again through its cgroup.
 # With OUT set, standard output goes to that file instead.
 start() {
-    local dir=$1 name=$2 groups=()
+    local dir=$1 name=$2 groups=() log=$1/log/$2.log
     shift 2
     mkdir -p "$dir/run" "$dir/log"
     if [[ ${JOIN_CGROUP:-} ]]; then mapfile -t groups < <(cluster_cgroup_procs); fi
     # 8 and 9 are the locks (cache, cluster): a component must not hold them.
-    setsid "$CLUSTER_DIR/lib/launch" "$dir/run/$name" "${OUT:-$dir/log/$name.log}" "$dir/log/$name.log" \
-        ${groups[@]+"${groups[@]}"} -- "$@" 8>&- 9>&- </dev/null >/dev/null 2>>"$dir/log/$name.log" &
+    # shellcheck disable=SC2094 # both only append
+    setsid "$CLUSTER_DIR/lib/launch" "$dir/run/$name" "${OUT:-$log}" "$log" \
+        ${groups[@]+"${groups[@]}"} -- "$@" 8>&- 9>&- </dev/null >/dev/null 2>>"$log" &
     disown
-    wait_until 5 test -s "$dir/run/$name" || die "$name did not start: see $dir/log/$name.log"
+    wait_until 5 test -s "$dir/run/$name" || die "$name did not start: see $log"
 }
 
 # alive RECORD: does exactly this process still run?
@@ -24,7 +25,7 @@ alive() {
     local pid began boot stat fields
     read -r pid began boot 2>/dev/null <"$1" || return 1
     [[ $boot == "$(</proc/sys/kernel/random/boot_id)" ]] || return 1
-    { stat=$(</proc/"$pid"/stat); } 2>/dev/null || return 1
+    read -r stat 2>/dev/null <"/proc/$pid/stat" || return 1
     read -ra fields <<<"${stat##*) }"
     [[ ${fields[19]} == "$began" && ${fields[0]} != Z ]]
 }
@@ -52,8 +53,7 @@ stop_all() {
 }
 
 # --- cgroups: how `down` finds what the components themselves started ---------
-# On cgroup v1 the pids hierarchy serves for finding processes. Pods have
-# cgroups of the same name in every hierarchy (see node.sh), removed alike.
+# On cgroup v1 the pids hierarchy serves for finding the components' processes.
 
 cgroup_version() {
     if [[ -f /sys/fs/cgroup/cgroup.controllers ]]; then echo 2; else echo 1; fi
@@ -86,12 +86,10 @@ cluster_cgroup_pids() {
     done < <(cluster_cgroups) | sort -un
 }
 
-no_cluster_processes() { [[ -z $(cluster_cgroup_pids) ]]; }
-
 # Ends everything in our cgroups: shims, containers and whatever they started.
 # Forks can be faster than a single sweep, hence the loop.
 kill_cluster_cgroups() {
-    local group deadline=$((SECONDS + 20)) pids
+    local deadline=$((SECONDS + 20)) pids
     while pids=$(cluster_cgroup_pids) && [[ $pids ]]; do
         if ((SECONDS >= deadline)); then
             warn "processes that do not die: $pids"
@@ -101,10 +99,16 @@ kill_cluster_cgroups() {
         kill -KILL $pids 2>/dev/null || true
         sleep 0.1
     done
+    # The kernel empties a group a moment after its last process ended.
+    wait_until 5 remove_cluster_cgroups || warn "could not remove all cgroups"
+}
+
+remove_cluster_cgroups() {
+    local group left=0
     while read -r group; do
         [[ -d $group ]] || continue
-        # Deepest first; a group that the kernel still empties gets a second try.
-        find "$group" -depth -type d -exec rmdir {} + 2>/dev/null ||
-            { sleep 0.5 && find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; } || true
+        find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        if [[ -d $group ]]; then left=1; fi
     done < <(cluster_cgroups)
+    return "$left"
 }

@@ -3,12 +3,10 @@
 # nothing comes back: processes, rules, mounts, links, cgroups, files. Each step
 # works on whatever is there, so that it also clears up after a killed `up`.
 
-# Folders that some component makes outside of the state folder whatever it is
-# told. Those that did not exist before `up` are removed whole.
-FOREIGN_PATHS=(/var/lib/kubelet /var/log/containers /var/log/pods /var/lib/cni /run/cni /run/containerd
-    /opt/containerd /opt/cni /run/runc /run/nri /opt/nri /usr/libexec/kubernetes)
+# Folders that some component makes outside of the state folder, whatever it is told.
+FOREIGN_PATHS=(/var/lib/kubelet /var/lib/kubelet/device-plugins /var/log/containers /var/lib/cni /var/lib/cni/results)
 
-# save_foreign_paths FILE: those that do not exist yet.
+# save_foreign_paths FILE: those that do not exist yet, so that `down` removes them.
 save_foreign_paths() {
     local path
     for path in "${FOREIGN_PATHS[@]}"; do
@@ -18,12 +16,17 @@ save_foreign_paths() {
 
 remove_foreign_paths() {
     local dir=$1 path
-    if [[ -f $dir/foreign-paths ]]; then
-        while read -r path; do rm -rf --one-file-system "$path"; done <"$dir/foreign-paths"
-    fi
     # In folders of others, only what is ours.
     if [[ -d /var/log/containers ]]; then find /var/log/containers -lname "$dir/*" -delete; fi
-    if [[ -d /var/lib/cni/results ]]; then rm -f /var/lib/cni/results/imgop-*; fi
+    rm -f /var/lib/cni/results/imgop-*
+    [[ -f $dir/foreign-paths ]] || return 0
+    if grep -qx /var/lib/kubelet/device-plugins "$dir/foreign-paths"; then
+        rm -f /var/lib/kubelet/device-plugins/{kubelet.sock,kubelet_internal_checkpoint,DEPRECATION}
+    fi
+    # Only if empty: meanwhile others may have come to use them.
+    while read -r path; do
+        if [[ -d $path ]]; then rmdir "$path" 2>/dev/null || true; fi
+    done < <(tac "$dir/foreign-paths")
 }
 
 # Processes that name our folder but are in none of our cgroups (where cgroups
@@ -81,6 +84,5 @@ teardown() {
     kill_cluster_cgroups
     restore_sysctls "$dir/sysctls"
     remove_foreign_paths "$dir"
-    # Never across a mount that could not be unmounted.
-    rm -rf --one-file-system "$dir" || warn "could not remove all of $dir"
+    remove_folder "$dir" || warn "could not remove all of $dir"
 }
