@@ -38,6 +38,14 @@ write_bundled_env() {
             env_line NO_PROXY "${NO_PROXY:-${no_proxy:-}},$POD_NETWORK,$HOST_ADDRESS,10.96.0.0/16,127.0.0.1,localhost"
         fi
     } | write_file "$dir/env"
+    give_to_caller "$dir"
+}
+
+# After `sudo up`, the caller may use the cluster and read what tests read.
+give_to_caller() {
+    [[ ${SUDO_UID:-} ]] || return 0
+    chown "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$1/kubeconfig" "$1/env" "$1/log/audit.log" \
+        "$1"/registries/{env,password,auth.json,log/*-access.log}
 }
 
 write_external_env() {

@@ -71,6 +71,7 @@ teardown() {
         return
     fi
     stop_all "$dir"
+    stop_all "$dir/registries"
     kill_cluster_cgroups
     pids=$(stray_pids "$dir")
     # shellcheck disable=SC2086
