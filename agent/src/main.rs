@@ -1,2 +1,101 @@
-//! agent
-fn main() {}
+//! imgop's agent: watches Images and turns them into Skopeo Jobs.
+
+mod config;
+mod context;
+mod events;
+mod image;
+mod metrics;
+mod web;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use config::Config;
+use context::Context;
+use metrics::Metrics;
+
+/// How long a stop may take; Kubernetes waits for 30 seconds.
+const STOP: Duration = Duration::from_secs(5);
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    // Only one TLS provider is in the tree, but rustls wants it said (rust.md §A.2).
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = Config::parse();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone())?);
+
+    let metrics = Metrics::new();
+    let ready = Arc::new(AtomicBool::new(false));
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let shown = web::Shown { metrics: metrics.clone(), ready: ready.clone() };
+    let web = tokio::spawn(web::serve(listener, shown, stop.clone().cancelled_owned()));
+
+    let client = Client::try_default().await.context("cannot find the API server")?;
+    tracing::info!(namespaces = ?config.watch_namespaces, image = config.job_image(), "starting");
+    let context = tokio::select! {
+        context = begin(client, config, metrics) => Arc::new(context),
+        () = stop.cancelled() => return Ok(()),
+    };
+    let controllers = image::run(context, ready, stop.clone());
+    tokio::pin!(controllers);
+    tokio::select! {
+        () = &mut controllers => {}
+        () = stop.cancelled() => {
+            // Looks under way end; what they would have written next is worked out again anyway.
+            if tokio::time::timeout(STOP, &mut controllers).await.is_err() {
+                tracing::warn!("stopped with looks still under way");
+            }
+        }
+    }
+    web.abort();
+    Ok(())
+}
+
+/// Waits for the API server and for the CRD: both may come later than the agent.
+async fn begin(client: Client, config: Config, metrics: Metrics) -> Context {
+    let mut wait = Duration::from_secs(1);
+    loop {
+        match Context::new(client.clone(), config.clone(), metrics.clone()).await {
+            Ok(context) => {
+                metrics.watch_registries(context.registries.clone());
+                return context;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot list the Jobs yet; trying again in {wait:?}");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(30));
+            }
+        }
+    }
+}
+
+fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    })
+}

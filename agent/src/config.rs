@@ -1,0 +1,145 @@
+//! The agent's settings: flags, or the environment variables beside them. The names in capitals
+//! that are image-operator's keep their meaning (seeds.md §2.8).
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use clap::Parser;
+
+/// imgop's agent: turns Image resources into Skopeo Jobs.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "imgop-agent", version)]
+pub struct Config {
+    /// Namespaces whose Images are handled, separated by commas; * is all of them.
+    #[arg(long, env = "WATCH_NAMESPACES", value_parser = parse_namespaces)]
+    pub watch_namespaces: Namespaces,
+
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Image of the Jobs; it holds skopeo in its PATH.
+    #[arg(long, env = "SKOPEO_IMAGE")]
+    pub skopeo_image: String,
+
+    /// Tag that is put behind the image of the Jobs, where it has none.
+    #[arg(long, env = "SKOPEO_VERSION")]
+    pub skopeo_version: Option<String>,
+
+    /// Seconds that a finished Job is kept, so that its logs can be read.
+    #[arg(long, env = "JOB_DELETION_DELAY_SECONDS", default_value_t = 3600)]
+    pub job_deletion_delay_seconds: u32,
+
+    /// Seconds after which a Job is ended.
+    #[arg(long, env = "JOB_DEADLINE_SECONDS", default_value_t = 3600)]
+    pub job_deadline_seconds: u32,
+
+    /// Tags that one Job copies at most.
+    #[arg(long, env = "TAGS_PER_JOB", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub tags_per_job: u16,
+
+    /// Unfinished Jobs of one Image at most.
+    #[arg(long, env = "MAX_JOBS_PER_IMAGE", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_jobs_per_image: u16,
+
+    /// Unfinished Jobs in all at most.
+    #[arg(long, env = "MAX_JOBS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_jobs: u16,
+
+    /// Tags that one Image may mean at most.
+    #[arg(long, env = "MAX_TAGS_PER_IMAGE", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub max_tags_per_image: u16,
+
+    /// Images that are handled at once.
+    #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_concurrent_reconciles: u16,
+
+    /// Requests to one registry at once.
+    #[arg(long, env = "REQUESTS_PER_REGISTRY", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub requests_per_registry: u16,
+}
+
+/// Which namespaces are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Namespaces {
+    /// All of them; must be asked for with `*`.
+    All,
+    /// These.
+    Named(BTreeSet<String>),
+}
+
+/// Reads a list of namespaces. What names nothing is refused: it must never widen to everything
+/// (copycat's bug C2).
+fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
+    if text.trim() == "*" {
+        return Ok(Namespaces::All);
+    }
+    let names: BTreeSet<String> =
+        text.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err("it names no namespace; write * for all of them".to_owned());
+    }
+    let is_label = |name: &str| {
+        name.len() <= 63
+            && !name.starts_with('-')
+            && !name.ends_with('-')
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    match names.iter().find(|name| !is_label(name)) {
+        Some(bad) => Err(format!("{bad:?} is not the name of a namespace; * stands alone or not at all")),
+        None => Ok(Namespaces::Named(names)),
+    }
+}
+
+impl Config {
+    /// The image of the Jobs, with its tag.
+    pub fn job_image(&self) -> String {
+        let image = &self.skopeo_image;
+        let last_part = image.rsplit('/').next().unwrap_or(image);
+        match &self.skopeo_version {
+            Some(version) if !last_part.contains([':', '@']) => format!("{image}:{version}"),
+            _ => image.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(arguments: &[&str]) -> Result<Config, String> {
+        let all = ["imgop-agent", "--skopeo-image=quay.io/skopeo/stable:v1"].iter().chain(arguments);
+        Config::try_parse_from(all).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn c2_no_namespace_never_means_every_namespace() {
+        assert_eq!(config(&["--watch-namespaces=*"]).unwrap().watch_namespaces, Namespaces::All);
+        for bad in ["", ",", " ", "team-*", "a,*", "A", "-a"] {
+            let error = config(&[&format!("--watch-namespaces={bad}")]).unwrap_err();
+            assert!(error.contains("--watch-namespaces"), "{error}");
+        }
+        let two = config(&["--watch-namespaces=b, a,"]).unwrap().watch_namespaces;
+        assert_eq!(two, Namespaces::Named(["a".to_owned(), "b".to_owned()].into()));
+    }
+
+    #[test]
+    fn b3_the_deletion_delay_is_a_number_of_seconds_and_is_kept() {
+        let set = config(&["--watch-namespaces=*", "--job-deletion-delay-seconds=30"]).unwrap();
+        assert_eq!(set.job_deletion_delay_seconds, 30);
+        assert!(config(&["--watch-namespaces=*", "--job-deletion-delay-seconds=soon"]).is_err());
+    }
+
+    #[test]
+    fn the_seeds_version_is_put_behind_an_image_without_one() {
+        let with = |image: &str| {
+            let image = format!("--skopeo-image={image}");
+            Config::try_parse_from(["x", "--watch-namespaces=*", &image, "--skopeo-version=v9"])
+                .unwrap()
+                .job_image()
+        };
+        assert_eq!(with("quay.io/containers/skopeo"), "quay.io/containers/skopeo:v9");
+        assert_eq!(with("localhost:5000/skopeo"), "localhost:5000/skopeo:v9");
+        assert_eq!(with("quay.io/skopeo/stable:v1"), "quay.io/skopeo/stable:v1");
+    }
+}

@@ -1,0 +1,211 @@
+//! The Jobs of one Image: found by its UID, read with their pods, made within the budget.
+
+use std::collections::HashMap;
+
+use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, TagFailure};
+use imgop_core::plan::{Action, Copy, CopyRequest, Outcome, Plan, Run};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::core::Status;
+use kube::{Api, ResourceExt as _};
+
+use super::budget::Full;
+use super::job::{batches, job};
+use super::outcome::{JobReport, is_unfinished, report};
+use crate::context::Context;
+
+/// The label that Kubernetes puts on the pods of a Job.
+const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+
+/// The Jobs of one Image.
+pub struct Jobs<'a> {
+    context: &'a Context,
+    image: &'a Image,
+    api: Api<Job>,
+    reports: Vec<JobReport>,
+}
+
+/// Jobs that were made.
+pub struct Made {
+    /// What they copy.
+    pub copies: Vec<Copy>,
+    /// Why there are not more of them.
+    pub full: Option<Full>,
+}
+
+/// Why a Job could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The namespace is being deleted.
+    #[error("the namespace is being deleted")]
+    NamespaceEnds,
+    /// A Job of the same name is being deleted.
+    #[error("Job {0:?} is still being deleted")]
+    Ending(String),
+    /// Somebody else has a Job of that name.
+    #[error("a Job named {0:?} exists and is not this Image's; delete it")]
+    NameTaken(String),
+    /// The agent has no right to make Jobs here.
+    #[error("the agent may not make Jobs in this namespace; {0}")]
+    NotEnabled(String),
+    /// A quota, a policy or the schema is against it.
+    #[error("the API server refuses the Job: {0}")]
+    Refused(String),
+    /// The API server did not answer.
+    #[error(transparent)]
+    Api(Box<kube::Error>),
+}
+
+impl<'a> Jobs<'a> {
+    /// Finds and reads them. Asked of the API server each time: a cache may not know of a Job that
+    /// this very process has just made.
+    pub async fn of(context: &'a Context, image: &'a Image, now: Timestamp) -> Result<Self, kube::Error> {
+        let namespace = image.namespace().unwrap_or_default();
+        let uid = image.uid().unwrap_or_default();
+        let api: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
+        let mut reports = Vec::new();
+        if context.may_have_jobs(&uid) {
+            let selector = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{IMAGE_UID_LABEL}={uid}");
+            let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+            let jobs = api.list(&ListParams::default().labels(&selector)).await?;
+            let jobs: Vec<Job> = jobs.items.into_iter().filter(|job| is_owned(job, &uid)).collect();
+            context.budget.set(&uid, jobs.iter().filter(|job| is_unfinished(job)).count());
+            context.has_jobs(&uid, !jobs.is_empty());
+            if !jobs.is_empty() {
+                let mut by_job: HashMap<String, Vec<Pod>> = HashMap::new();
+                for pod in pods.list(&ListParams::default().labels(&selector)).await? {
+                    if let Some(job) = pod.labels().get(JOB_NAME_LABEL) {
+                        by_job.entry(job.clone()).or_default().push(pod);
+                    }
+                }
+                let none = Vec::new();
+                reports.extend(
+                    jobs.iter().map(|job| report(job, by_job.get(&job.name_any()).unwrap_or(&none), now)),
+                );
+            }
+        }
+        Ok(Self { context, image, api, reports })
+    }
+
+    /// What became of their copies; `outcomes` has what became of some afterwards.
+    pub fn runs(&self, outcomes: &HashMap<Copy, Outcome>) -> Vec<Run> {
+        let mut runs: Vec<Run> = self.reports.iter().flat_map(|report| report.runs.clone()).collect();
+        for run in &mut runs {
+            if let Some(outcome) = outcomes.get(&run.copy)
+                && run.outcome == Outcome::Succeeded
+            {
+                run.outcome = outcome.clone();
+            }
+        }
+        runs
+    }
+
+    /// How many of the planned tags were copied by Jobs that are younger than the last sync.
+    pub fn copied_since(&self, last_sync: Option<Timestamp>, plan: &Plan) -> u32 {
+        let recent = self.reports.iter().filter(|report| match (report.created, last_sync) {
+            (Some(created), Some(last)) => created >= last,
+            _ => true,
+        });
+        let copied = recent
+            .flat_map(|report| &report.runs)
+            .filter(|run| run.outcome == Outcome::Succeeded)
+            .filter(|run| {
+                plan.tags.iter().any(|tag| {
+                    tag.destination_tag == run.copy.destination_tag && tag.action == Action::UpToDate
+                })
+            })
+            .count();
+        u32::try_from(copied).unwrap_or(u32::MAX)
+    }
+
+    /// Makes Jobs for these copies, as many as there is room for.
+    pub async fn make(&self, request: &CopyRequest, copies: &[Copy]) -> Result<Made, JobError> {
+        let uid = self.image.uid().unwrap_or_default();
+        let config = &self.context.config;
+        let batches = batches(copies, config.tags_per_job.into());
+        let (places, full) = self.context.budget.take(&uid, batches.len());
+        let mut made = Vec::new();
+        let mut result = Ok(());
+        for (order, batch) in batches.into_iter().take(places) {
+            if result.is_ok() {
+                let job = job(self.image, request, &batch, order, config);
+                result = self.create(&job, &uid, batch.len()).await;
+            }
+            match result {
+                Ok(()) => made.extend(batch),
+                Err(_) => self.context.budget.give_back(&uid),
+            }
+        }
+        result.map(|()| Made { copies: made, full })
+    }
+
+    /// Makes one Job. One that exists and is ours is as good as made: its name says what it does.
+    async fn create(&self, job: &Job, uid: &str, tags: usize) -> Result<(), JobError> {
+        self.context.has_jobs(uid, true);
+        let name = job.name_any();
+        match self.api.create(&PostParams::default(), job).await {
+            Ok(_) => {
+                self.context.metrics.jobs_created.inc();
+                self.context.events.scheduled(self.image, &name, tags).await;
+                Ok(())
+            }
+            Err(kube::Error::Api(status)) if status.is_already_exists() => self.adopt(&name, uid).await,
+            Err(kube::Error::Api(status)) => Err(self.refused(status)),
+            Err(error) => Err(JobError::Api(Box::new(error))),
+        }
+    }
+
+    async fn adopt(&self, name: &str, uid: &str) -> Result<(), JobError> {
+        let there = self.api.get_opt(name).await.map_err(|e| JobError::Api(Box::new(e)))?;
+        match there {
+            Some(there) if !is_owned(&there, uid) => Err(JobError::NameTaken(name.to_owned())),
+            Some(there) if there.metadata.deletion_timestamp.is_none() => Ok(()),
+            _ => Err(JobError::Ending(name.to_owned())),
+        }
+    }
+
+    fn refused(&self, status: Box<Status>) -> JobError {
+        let message = super::outcome::printable(&status.message);
+        if status.is_forbidden() {
+            if message.contains("being terminated") {
+                return JobError::NamespaceEnds;
+            }
+            // RBAC speaks of a user that cannot create; quotas and policies do not.
+            if message.contains("cannot create resource") {
+                return JobError::NotEnabled(self.context.how_to_enable(self.image));
+            }
+            return JobError::Refused(message);
+        }
+        if status.is_invalid() || status.code == 400 {
+            return JobError::Refused(message);
+        }
+        JobError::Api(Box::new(kube::Error::Api(status)))
+    }
+
+    /// Deletes Jobs whose pods do not start, once their failures stand in the status: until then
+    /// the Jobs are the only memory of them.
+    pub async fn drop_stuck(&self, recorded: &[TagFailure]) -> Result<(), kube::Error> {
+        let is_recorded = |run: &Run| {
+            let (tag, digest) = (run.copy.source_ref.to_string(), run.copy.digest.as_str());
+            recorded.iter().any(|f| {
+                f.tag == tag && f.digest.as_deref() == Some(digest) && f.attempts >= run.copy.attempt
+            })
+        };
+        let stuck = self.reports.iter().filter(|report| report.stuck && report.runs.iter().all(is_recorded));
+        for report in stuck {
+            match self.api.delete(&report.name, &DeleteParams::background()).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a Job is this Image's own: labels are anybody's, the owner's UID is not.
+fn is_owned(job: &Job, uid: &str) -> bool {
+    job.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
+}

@@ -1,0 +1,211 @@
+//! Images: watched, looked at, and their status written.
+
+mod access;
+pub mod budget;
+mod job;
+mod jobs;
+pub mod memory;
+pub mod outcome;
+mod publish;
+mod reconcile;
+mod schedule;
+mod status;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use imgop_core::api::conditions::{READY, find, is_true};
+use imgop_core::api::{Image, ImageStatus, MANAGED_BY, MANAGED_BY_LABEL};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{Patch, PatchParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::Store;
+use kube::runtime::watcher;
+use kube::{Api, ResourceExt as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Namespaces;
+use crate::context::Context;
+use crate::metrics::Reason;
+use reconcile::{ApiError, Look};
+use status::{Findings, next_status};
+
+/// The name under which the agent writes statuses.
+const FIELD_MANAGER: &str = "imgop-agent";
+/// Seconds after which a watch is renewed: one whose connection died unseen is back within this
+/// and a little more (reliability.md F12).
+const WATCH_SECONDS: u32 = 60;
+/// How often what is remembered of deleted Images is forgotten.
+const FORGET: Duration = Duration::from_secs(300);
+
+/// An Image, or one that this version cannot read: that must not stop the watch of all others.
+type Guarded = DeserializeGuard<Image>;
+
+/// Handles all Images in the namespaces of the settings until `stop`.
+pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: CancellationToken) {
+    let client = &context.client;
+    let apis: Vec<(Api<Guarded>, Api<Job>)> = match &context.config.watch_namespaces {
+        Namespaces::All => vec![(Api::all(client.clone()), Api::all(client.clone()))],
+        Namespaces::Named(names) => names
+            .iter()
+            .map(|name| (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name)))
+            .collect(),
+    };
+    let controllers: Vec<_> = apis
+        .into_iter()
+        .map(|(images, jobs)| {
+            let watch = watcher::Config::default().any_semantic().timeout(WATCH_SECONDS);
+            Controller::new(images, watch.clone().page_size(50))
+                .owns(jobs, watch.labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")))
+                .with_config(
+                    kube::runtime::controller::Config::default()
+                        .concurrency(context.config.max_concurrent_reconciles),
+                )
+                .graceful_shutdown_on(stop.clone().cancelled_owned())
+        })
+        .collect();
+    let stores: Vec<Store<Guarded>> = controllers.iter().map(Controller::store).collect();
+    let beside = tokio::spawn(attend(stores, context.clone(), ready, stop));
+    join_all(controllers.into_iter().map(|controller| {
+        controller.run(reconcile, error_policy, context.clone()).for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "controller");
+            }
+        })
+    }))
+    .await;
+    beside.abort();
+}
+
+/// Says when all Images are known, and forgets those that are gone.
+async fn attend(
+    stores: Vec<Store<Guarded>>,
+    context: Arc<Context>,
+    ready: Arc<AtomicBool>,
+    stop: CancellationToken,
+) {
+    for store in &stores {
+        if store.wait_until_ready().await.is_err() {
+            return;
+        }
+    }
+    ready.store(true, Ordering::Relaxed);
+    tracing::info!(images = stores.iter().map(Store::len).sum::<usize>(), "ready");
+    while tokio::time::timeout(FORGET, stop.cancelled()).await.is_err() {
+        let uids: std::collections::HashSet<String> =
+            stores.iter().flat_map(Store::state).filter_map(|image| image.uid()).collect();
+        context.retain(|uid| uids.contains(uid));
+    }
+}
+
+async fn reconcile(image: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ApiError> {
+    context.metrics.reconciliations.inc();
+    let image = match &image.0 {
+        Ok(image) => image,
+        Err(invalid) => {
+            // The schema lets no such object in; one from a newer version may be here all the same.
+            tracing::error!(
+                image = invalid.metadata.name,
+                namespace = invalid.metadata.namespace,
+                error = invalid.error,
+                "this version of the agent cannot read the Image; it is left alone"
+            );
+            return Ok(Action::await_change());
+        }
+    };
+    if image.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let uid = image.uid().unwrap_or_default();
+    let mut memory = context.memory.take(&uid);
+    let now = Timestamp::now();
+    let result = look(&context, image, &mut memory, now).await;
+    memory.api_failures = if result.is_ok() { 0 } else { memory.api_failures.saturating_add(1) };
+    context.memory.put(&uid, memory);
+    result
+}
+
+async fn look(
+    context: &Context,
+    image: &Image,
+    memory: &mut memory::Remembered,
+    now: Timestamp,
+) -> Result<Action, ApiError> {
+    let looked = Look { context, image, memory, now }.run().await?;
+    if let Some(findings) = looked.findings {
+        write(context, image, findings, now).await?;
+    }
+    Ok(looked.again)
+}
+
+/// Writes the status if it says anything new.
+async fn write(
+    context: &Context,
+    image: &Image,
+    findings: Findings,
+    now: Timestamp,
+) -> Result<(), kube::Error> {
+    let copied = findings.ended;
+    let new = next_status(image, findings, now);
+    count(context, &new, copied, now);
+    if image.status.as_ref() == Some(&new) {
+        return Ok(());
+    }
+    let name = image.name_any();
+    let api: Api<Image> =
+        Api::namespaced(context.client.clone(), image.metadata.namespace.as_deref().unwrap_or_default());
+    let patch = serde_json::json!({
+        "apiVersion": <Image as kube::Resource>::api_version(&()),
+        "kind": <Image as kube::Resource>::kind(&()),
+        // A status must not be put onto another Image that has got the name meanwhile.
+        "metadata": { "uid": image.metadata.uid },
+        "status": new,
+    });
+    let written =
+        api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&patch)).await;
+    match written {
+        Ok(_) => {}
+        // It was deleted meanwhile, or another one has its name: there is nobody to tell.
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    context.metrics.status_writes.inc();
+    context.events.transition(image, &new).await;
+    if let Some(ready) = find(&new.conditions, READY) {
+        tracing::info!(
+            image = name,
+            namespace = image.metadata.namespace,
+            reason = ready.reason,
+            message = ready.message,
+            "status"
+        );
+    }
+    Ok(())
+}
+
+fn count(context: &Context, new: &ImageStatus, ended: Option<u32>, now: Timestamp) {
+    let Some(copied) = ended else { return };
+    context.metrics.tags_copied.inc_by(copied.into());
+    if let Some(ready) = find(&new.conditions, READY) {
+        context.metrics.syncs.get_or_create(&Reason { reason: ready.reason.clone() }).inc();
+    }
+    if is_true(&new.conditions, READY) {
+        context.metrics.last_success.set(now.as_second());
+    }
+}
+
+/// The API server did not do what we asked: a growing pause for this Image alone.
+fn error_policy(image: Arc<Guarded>, error: &ApiError, context: Arc<Context>) -> Action {
+    context.metrics.api_failures.inc();
+    let uid = image.uid().unwrap_or_default();
+    let memory = context.memory.take(&uid);
+    let wait = Duration::from_secs(1_u64 << memory.api_failures.min(6));
+    context.memory.put(&uid, memory);
+    tracing::warn!(image = image.name_any(), namespace = image.namespace(), %error, "trying again in {wait:?}");
+    Action::requeue(wait)
+}

@@ -1,0 +1,97 @@
+//! When an Image is looked at again. Pure.
+
+use std::time::Duration;
+
+use imgop_core::api::conditions::{self, RECONCILING, reasons};
+use imgop_core::api::{ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::reference::Digest;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use imgop_core::api::Image;
+
+/// How long to wait before a tag that the source does not have is looked for again, and before a
+/// registry that did not answer is asked again: 1 minute, doubled each time, 10 minutes at most.
+pub fn look_again_delay(times: u32) -> Duration {
+    const FIRST: u64 = 60;
+    const LONGEST: u64 = 600;
+    let doubled = 1_u64.checked_shl(times.saturating_sub(1)).unwrap_or(u64::MAX);
+    Duration::from_secs(FIRST.saturating_mul(doubled).min(LONGEST))
+}
+
+/// Why an Image is due for a sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Its spec is new.
+    SpecChanged,
+    /// Somebody asked for it.
+    Requested,
+    /// A sync is under way.
+    InProgress,
+    /// Its time has come.
+    Scheduled,
+}
+
+/// The token of a request that was not acted on yet.
+pub fn open_request(image: &Image) -> Option<&str> {
+    let token = image.annotations().get(REQUESTED_AT_ANNOTATION)?.as_str();
+    let handled = image.status.as_ref().and_then(|s| s.last_handled_requested_at.as_deref());
+    (handled != Some(token)).then_some(token)
+}
+
+/// Whether an Image is due, and why. `next` is when it is due by itself, as far as this process
+/// knows; nothing is known of an Image that was not looked at yet.
+pub fn due(image: &Image, next: Option<Timestamp>, open_jobs: bool, now: Timestamp) -> Option<Due> {
+    let empty = ImageStatus::default();
+    let status = image.status.as_ref().unwrap_or(&empty);
+    if status.observed_generation != image.metadata.generation {
+        return Some(Due::SpecChanged);
+    }
+    if open_request(image).is_some() {
+        return Some(Due::Requested);
+    }
+    let reconciling = conditions::find(&status.conditions, RECONCILING);
+    let in_progress = reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING);
+    if in_progress || open_jobs {
+        return Some(Due::InProgress);
+    }
+    if image.spec.mode == Mode::OneShot && status.phase == Some(Phase::Completed) {
+        return None;
+    }
+    next.is_some_and(|next| next <= now).then_some(Due::Scheduled)
+}
+
+/// When an Image that this process has not looked at yet is due: at once if it never was synced or
+/// the last sync failed, else spread over a minute, so that a restart is no stampede (seed bug B20).
+pub fn first_look(image: &Image, period: Duration, started: Timestamp) -> Timestamp {
+    let status = image.status.as_ref();
+    if status.is_none_or(|s| s.phase != Some(Phase::Completed)) {
+        return started;
+    }
+    spread(image, period.min(Duration::from_secs(60)), started)
+}
+
+/// The next regular look: a period from now, a little less for some Images and a little more for
+/// none, so that Images that were made together drift apart.
+pub fn next_look(image: &Image, period: Duration, now: Timestamp) -> Timestamp {
+    let slack = period / 20;
+    spread(image, slack, later(now, period.saturating_sub(slack)))
+}
+
+/// A point within `width` after `from` that is always the same for one Image.
+fn spread(image: &Image, width: Duration, from: Timestamp) -> Timestamp {
+    let hash = Digest::of(image.metadata.uid.as_deref().unwrap_or_default().as_bytes());
+    let fraction = u64::from_str_radix(&hash.hex()[..6], 16).unwrap_or_default();
+    let millis = u64::try_from(width.as_millis()).unwrap_or(u64::MAX).saturating_mul(fraction) >> 24;
+    later(from, Duration::from_millis(millis))
+}
+
+/// `now` and a while; now itself if that is out of range.
+pub fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(now)
+}
+
+/// How long until then; nothing if it has passed.
+pub fn until(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or_default()
+}

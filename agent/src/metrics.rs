@@ -1,0 +1,116 @@
+//! Counters for Prometheus. No label has an Image's name in it: their number must stay bounded.
+
+use std::sync::Arc;
+
+use imgop_core::registry::Registries;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::Registry;
+
+/// The agent's counters.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Looks at Images.
+    pub reconciliations: Counter,
+    /// Looks that ended because the API server did not do what we asked.
+    pub api_failures: Counter,
+    /// Jobs made.
+    pub jobs_created: Counter,
+    /// Tags copied and verified.
+    pub tags_copied: Counter,
+    /// Statuses written.
+    pub status_writes: Counter,
+    /// Syncs that ended, by how.
+    pub syncs: Family<Reason, Counter>,
+    /// When a sync last ended with every tag at its destination, in seconds since 1970.
+    pub last_success: Gauge,
+    registry: Arc<std::sync::Mutex<Registry>>,
+}
+
+/// How a sync ended: the reason of its Ready condition.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    /// One of the reasons of conditions.
+    pub reason: String,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let metrics = Self {
+            reconciliations: Counter::default(),
+            api_failures: Counter::default(),
+            jobs_created: Counter::default(),
+            tags_copied: Counter::default(),
+            status_writes: Counter::default(),
+            syncs: Family::default(),
+            last_success: Gauge::default(),
+            registry: Arc::default(),
+        };
+        let mut registry = Registry::with_prefix("imgop");
+        registry.register("reconciliations", "Looks at Images", metrics.reconciliations.clone());
+        registry.register("api_failures", "Looks that the API server ended", metrics.api_failures.clone());
+        registry.register("jobs_created", "Jobs made", metrics.jobs_created.clone());
+        registry.register("tags_copied", "Tags copied and verified", metrics.tags_copied.clone());
+        registry.register("status_writes", "Statuses written", metrics.status_writes.clone());
+        registry.register("syncs", "Syncs that ended, by reason", metrics.syncs.clone());
+        registry.register(
+            "last_success_timestamp_seconds",
+            "When a sync last ended with every tag at its destination",
+            metrics.last_success.clone(),
+        );
+        if let Ok(mut own) = metrics.registry.lock() {
+            *own = registry;
+        }
+        metrics
+    }
+
+    /// Adds what the registry client counts.
+    pub fn watch_registries(&self, registries: Registries) {
+        if let Ok(mut own) = self.registry.lock() {
+            own.register_collector(Box::new(RegistryRequests(registries)));
+        }
+    }
+
+    /// The text that Prometheus reads.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut out = String::new();
+        let registry = self.registry.lock().map_err(|_| std::fmt::Error)?;
+        text::encode(&mut out, &registry)?;
+        Ok(out)
+    }
+}
+
+/// Requests by registry and status code, and what a registry says is left of its limit.
+#[derive(Debug)]
+struct RegistryRequests(Registries);
+
+impl Collector for RegistryRequests {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let mut requests = encoder.encode_descriptor(
+            "registry_requests",
+            "Requests to registries, by status code",
+            None,
+            prometheus_client::metrics::MetricType::Counter,
+        )?;
+        for count in self.0.requests() {
+            let code = count.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+            let labels = [("registry", count.host), ("code", code)];
+            ConstCounter::new(count.count).encode(requests.encode_family(&labels)?)?;
+        }
+        let mut remaining = encoder.encode_descriptor(
+            "registry_ratelimit_remaining",
+            "Pulls that a registry says are left",
+            None,
+            prometheus_client::metrics::MetricType::Gauge,
+        )?;
+        for (host, limit) in self.0.rate_limits() {
+            let left = i64::try_from(limit.remaining).unwrap_or(i64::MAX);
+            ConstGauge::new(left).encode(remaining.encode_family(&[("registry", host)])?)?;
+        }
+        Ok(())
+    }
+}
