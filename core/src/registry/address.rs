@@ -93,7 +93,7 @@ pub(super) fn check(url: &Url) -> Result<(), Failure> {
 #[derive(Debug)]
 pub(super) struct CheckedResolver {
     /// Names with a given address, as in `/etc/hosts`.
-    pub(super) fixed: HashMap<String, IpAddr>,
+    pub(super) fixed: HashMap<String, SocketAddr>,
 }
 
 impl Resolve for CheckedResolver {
@@ -101,7 +101,7 @@ impl Resolve for CheckedResolver {
         let fixed = self.fixed.get(name.as_str()).copied();
         Box::pin(async move {
             let addresses: Vec<SocketAddr> = match fixed {
-                Some(address) => vec![SocketAddr::new(address, 0)],
+                Some(address) => vec![address],
                 None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
             };
             // One bad address is enough: an honest name has none, whatever else it has.

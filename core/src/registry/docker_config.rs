@@ -2,6 +2,7 @@
 //!
 //! Sources: docker/cli, "cli/config/configfile"; containers/image, "containers-auth.json(5)".
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -85,10 +86,10 @@ impl DockerConfig {
             .map_err(|error| CredentialsError::Json { line: error.line(), column: error.column() })?;
         let mut config = Self::default();
         for (key, entry) in file.auths {
-            let credential = entry.credential().ok_or_else(|| CredentialsError::Auth(shown(&key)))?;
+            let credential = entry.credential(&key)?;
             match (split_key(&key), credential) {
                 (Some((host, path)), Some(credential)) => {
-                    config.entries.push(Entry { host, path, credential })
+                    config.entries.push(Entry { host, path, credential });
                 }
                 // Without a credential the entry only says that a helper knows one.
                 (Some(_), None) => {}
@@ -96,7 +97,7 @@ impl DockerConfig {
             }
         }
         // The longest path first, so that the first match is the best one.
-        config.entries.sort_by(|a, b| b.path.len().cmp(&a.path.len()));
+        config.entries.sort_by_key(|entry| Reverse(entry.path.len()));
         for helper in file.cred_helpers.values().chain(&file.creds_store) {
             if !is_plain_name(helper) {
                 return Err(CredentialsError::Helper(shown(helper)));
@@ -127,20 +128,22 @@ impl DockerConfig {
 }
 
 impl FileEntry {
-    /// `None` if it cannot be read, `Some(None)` if nothing is in it.
-    fn credential(self) -> Option<Option<Credential>> {
+    /// `None` if nothing is in it, as where a helper knows the credential.
+    fn credential(self, key: &str) -> Result<Option<Credential>, CredentialsError> {
         let filled = |secret: Option<SecretString>| secret.filter(|s| !s.expose_secret().is_empty());
         if let Some(token) = filled(self.identitytoken) {
-            return Some(Some(Credential::IdentityToken(token)));
+            return Ok(Some(Credential::IdentityToken(token)));
         }
         if let Some(token) = filled(self.registrytoken) {
-            return Some(Some(Credential::RegistryToken(token)));
+            return Ok(Some(Credential::RegistryToken(token)));
         }
         if let Some(auth) = filled(self.auth) {
-            return decode(auth.expose_secret()).map(Some);
+            let credential = decode(auth.expose_secret());
+            return credential.map(Some).ok_or_else(|| CredentialsError::Auth(shown(key)));
         }
         let username = self.username.filter(|name| !name.is_empty());
-        Some(username.zip(self.password).map(|(username, password)| Credential::Basic { username, password }))
+        let both = username.zip(filled(self.password));
+        Ok(both.map(|(username, password)| Credential::Basic { username, password }))
     }
 }
 
@@ -179,4 +182,113 @@ fn is_plain_name(helper: &str) -> bool {
 
 fn shown(text: &str) -> String {
     super::server_text::clean(text, &[]).chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> RegistryHost {
+        text.parse().unwrap()
+    }
+
+    fn user(config: &DockerConfig, registry: &str, path: &str) -> Option<String> {
+        match config.credential(&host(registry), path)? {
+            Credential::Basic { username, password } => {
+                Some(format!("{username}:{}", password.expose_secret()))
+            }
+            Credential::IdentityToken(token) => Some(format!("identity {}", token.expose_secret())),
+            Credential::RegistryToken(token) => Some(format!("registry {}", token.expose_secret())),
+        }
+    }
+
+    #[test]
+    fn every_name_of_docker_hub_finds_its_credential() {
+        for key in [
+            "https://index.docker.io/v1/",
+            "docker.io",
+            "index.docker.io",
+            "https://registry-1.docker.io/v2/",
+        ] {
+            let json = format!(r#"{{"auths":{{"{key}":{{"auth":"dTpw"}}}}}}"#);
+            let config = DockerConfig::parse(json.as_bytes()).unwrap();
+            assert_eq!(user(&config, "docker.io", "library/nginx").as_deref(), Some("u:p"), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_longest_path_wins_and_ends_at_a_slash() {
+        let config = DockerConfig::parse(
+            br#"{"auths":{"quay.io":{"auth":"YTph"},"quay.io/org":{"auth":"Yjpi"},"quay.io/org/deep":{"auth":"Yzpj"},
+                "registry.corp:5000":{"username":"d","password":"d:d"}}}"#,
+        )
+        .unwrap();
+        let quay = |path: &str| user(&config, "quay.io", path).unwrap();
+        assert_eq!(
+            [quay("x"), quay("organic/x"), quay("org/x"), quay("org/deep/x/y")],
+            ["a:a", "a:a", "b:b", "c:c"]
+        );
+        assert_eq!(user(&config, "registry.corp:5000", "x").as_deref(), Some("d:d:d"));
+        assert_eq!(user(&config, "registry.corp", "x"), None);
+    }
+
+    #[test]
+    fn each_kind_of_secret_is_read() {
+        let config = DockerConfig::parse(
+            br#"{"auths":{
+                "a.io":{"auth":"dTpw","identitytoken":"idt"},
+                "b.io":{"registrytoken":"rt"},
+                "c.io":{"auth":"dTpwOnE\n"},
+                "d.io":{"auth":"dTpwAA=="},
+                "e.io":{"auth":"","username":"u"},
+                "f.io":{}}, "HttpHeaders":{"X":"y"}}"#,
+        )
+        .unwrap();
+        let of = |registry: &str| user(&config, registry, "x");
+        assert_eq!(of("a.io").as_deref(), Some("identity idt"));
+        assert_eq!(of("b.io").as_deref(), Some("registry rt"));
+        assert_eq!(of("c.io").as_deref(), Some("u:p:q"));
+        assert_eq!(of("d.io").as_deref(), Some("u:p"));
+        assert_eq!([of("e.io"), of("f.io"), of("g.io")], [None, None, None]);
+    }
+
+    #[test]
+    fn helpers_are_named_and_never_run() {
+        let config = DockerConfig::parse(
+            br#"{"credsStore":"pass","credHelpers":{"public.ecr.aws":"ecr-login","https://index.docker.io/v1/":"hub"}}"#,
+        )
+        .unwrap();
+        let helper =
+            |registry: &str| config.helper(&host(registry)).map(|h| format!("{} {}", h.name, h.server));
+        assert_eq!(helper("public.ecr.aws").as_deref(), Some("ecr-login public.ecr.aws"));
+        assert_eq!(helper("docker.io").as_deref(), Some("hub https://index.docker.io/v1/"));
+        assert_eq!(helper("quay.io").as_deref(), Some("pass quay.io"));
+        assert_eq!(DockerConfig::parse(b"{}").unwrap().helper(&host("quay.io")), None);
+    }
+
+    #[test]
+    fn unreadable_files_are_errors_that_quote_no_secret() {
+        for bad in [
+            &br#"{"auths":{"quay.io":{"auth":"hunter2!"}}}"#[..],
+            br#"{"auths":{"quay.io":{"auth":"aHVudGVyMg=="}}}"#,
+            br#"{"auths":{"quay.io":{"auth":5, "password":"hunter2"}}}"#,
+            br#"{"auths":{"quay.io":"hunter2"}}"#,
+            br#"{"credsStore":"../../bin/sh"}"#,
+            b"hunter2",
+            b"",
+        ] {
+            let error = DockerConfig::parse(bad).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_file_is_read_without_a_panic(key in r#"[a-z./:\[\]@ -]{0,30}"#, auth in "[A-Za-z0-9+/=]{0,20}") {
+            let json = serde_json::json!({"auths": {key: {"auth": auth}}}).to_string();
+            if let Ok(config) = DockerConfig::parse(json.as_bytes()) {
+                let _ = config.credential(&host("quay.io"), "a/b");
+            }
+        }
+    }
 }

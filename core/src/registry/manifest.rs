@@ -133,7 +133,7 @@ impl Manifest {
     }
 
     /// The images of an index; nothing for the manifest of a single image, whose platform stands in
-    /// its configuration. Entries that are no images are left out: attestations of BuildKit have
+    /// its configuration. Entries that are no images are left out: attestations of `BuildKit` have
     /// the platform `unknown/unknown`, and other artifacts have none.
     pub fn platforms(&self) -> Result<Vec<PlatformManifest>, ManifestError> {
         if !self.is_index() {

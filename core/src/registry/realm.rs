@@ -40,8 +40,8 @@ pub(super) fn check(
     base: &Url,
     settings: &Settings,
 ) -> Result<Url, Failure> {
-    let realm: Url = realm
-        .parse()
+    let realm = base
+        .join(realm)
         .map_err(|_| Failure::protocol("the registry names a token server that is no address"))?;
     let secure = realm.scheme() == "https" || (realm.scheme() == "http" && base.scheme() == "http");
     if !secure {
@@ -127,6 +127,7 @@ mod tests {
             ("registry.corp:5000", "https://registry.corp/service/token"),
             ("a.azurecr.io", "https://a.azurecr.io/oauth2/token"),
             ("localhost:5000", "http://127.0.0.1:5001/auth"),
+            ("zot.corp", "/zot/auth/token"),
             ("harbor.svc", "https://harbor.corp.example/service/token"),
         ] {
             assert!(allowed(registry, realm), "{registry} {realm}");
@@ -143,7 +144,8 @@ mod tests {
             ("quay.io", "https://127.0.0.1/auth"),
             ("quay.io", "https://169.254.169.254/auth"),
             ("quay.io", "ftp://quay.io/auth"),
-            ("quay.io", "quay.io/auth"),
+            ("quay.io", "//evil.example.com/auth"),
+            ("quay.io", "https://[/auth"),
             ("a.azurecr.io", "https://b.azurecr.io/oauth2/token"),
             ("a.co.uk", "https://b.co.uk/token"),
             ("10.0.0.1:5000", "https://10.0.0.2/token"),

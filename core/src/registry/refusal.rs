@@ -1,5 +1,7 @@
 //! What an answer means that is not the one hoped for.
 
+use reqwest::StatusCode;
+
 use super::error::{Failure, Reason};
 use super::link::host;
 use super::retry::retry_after;
@@ -9,8 +11,14 @@ use super::transport::Answer;
 /// The failure that an answer stands for. `secrets` never appear in it.
 pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
     let error = server_error(&answer.body, secrets);
-    let (reason, mut detail) = classify(answer, secrets.is_empty());
-    // Another host's words are not repeated: they could be those of a service that only we reach.
+    let (mut reason, mut detail) = classify(answer, secrets.is_empty());
+    if answer.status == StatusCode::NOT_FOUND {
+        reason = match &error {
+            Some(error) if error.code == "NAME_UNKNOWN" => Reason::RepositoryNotFound,
+            Some(_) => Reason::Rejected,
+            None => Reason::Protocol,
+        };
+    }
     if let Some(error) = error.as_ref().filter(|error| !error.message.is_empty()) {
         detail = format!("{detail}: {}", error.message);
     }
@@ -33,6 +41,7 @@ fn classify(answer: &Answer, anonymous: bool) -> (Reason, String) {
             (Reason::RateLimited { retry_after }, detail)
         }
         408 | 500..=599 => (Reason::Unavailable, format!("{host} is out of order")),
+        404 => (Reason::Rejected, format!("{host} has no such thing")),
         400..=499 => (Reason::Rejected, format!("{host} refuses")),
         _ => (Reason::Protocol, format!("{host} does not answer as a registry")),
     }
@@ -40,7 +49,7 @@ fn classify(answer: &Answer, anonymous: bool) -> (Reason, String) {
 
 /// Whether a registry says "no such thing", and not a web server that knows no registry.
 pub(super) fn is_registrys_not_found(answer: &Answer) -> bool {
-    answer.status.as_u16() == 404
+    answer.status == StatusCode::NOT_FOUND
         && (server_error(&answer.body, &[]).is_some()
             || answer.headers.contains_key("docker-distribution-api-version"))
 }

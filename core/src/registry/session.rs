@@ -98,7 +98,7 @@ impl Session {
             if answer.status != StatusCode::UNAUTHORIZED || !is_ours {
                 return Ok(answer);
             }
-            let changed = self.learn(&answer, transport)?;
+            let changed = self.learn(&answer, &proof, transport)?;
             let again = match proof {
                 Proof::Nothing => self.can_prove(credential),
                 Proof::Credential(_) => changed,
@@ -156,13 +156,16 @@ impl Session {
     }
 
     /// Remembers how the registry wants to be convinced. Says whether that is news.
-    fn learn(&self, answer: &Answer, transport: &Transport) -> Result<bool, Failure> {
+    fn learn(&self, answer: &Answer, shown: &Proof, transport: &Transport) -> Result<bool, Failure> {
         let offered = challenges(&answer.headers);
         let bearer = offered.iter().find(|c| c.scheme == "bearer" && c.parameter("realm").is_some());
         let scheme = if let Some(bearer) = bearer {
             let realm = bearer.parameter("realm").unwrap_or_default();
             let realm = realm::check(realm, &self.host, &self.base, &transport.settings)?;
             Some(Scheme::Bearer { realm, service: bearer.parameter("service").map(str::to_owned) })
+        } else if matches!(shown, Proof::Token { .. }) {
+            // Harbor answers an old token with a Basic challenge and still wants a token.
+            None
         } else {
             offered.iter().any(|c| c.scheme == "basic").then_some(Scheme::Basic)
         };

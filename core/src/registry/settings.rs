@@ -1,7 +1,7 @@
 //! Limits and times of registry access.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::reference::RegistryHost;
@@ -41,8 +41,9 @@ pub struct Settings {
     /// Hosts that may receive a registry's credentials as its token server, besides the registry's
     /// own domain and the built-in table.
     pub token_servers: BTreeMap<RegistryHost, Vec<String>>,
-    /// Names that are not looked up in DNS, as in `/etc/hosts`.
-    pub addresses: HashMap<String, IpAddr>,
+    /// Names that are not looked up in DNS, as in `/etc/hosts`. The port counts where an address has
+    /// none of its own; 0 means the usual one.
+    pub addresses: HashMap<String, SocketAddr>,
 }
 
 impl Default for Settings {
@@ -52,8 +53,8 @@ impl Default for Settings {
             concurrency_per_registry: 6,
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(15),
-            request_timeout: Duration::from_secs(60),
-            list_timeout: Duration::from_secs(300),
+            request_timeout: Duration::from_mins(1),
+            list_timeout: Duration::from_mins(5),
             retries: 3,
             first_backoff: Duration::from_millis(500),
             longest_backoff: Duration::from_secs(10),

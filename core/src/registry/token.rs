@@ -1,7 +1,7 @@
 //! Tokens of a registry's token server, and how long they are used.
 //!
-//! Sources: distribution, "Token Authentication Specification" (GET) and "OAuth2 Token
-//! Authentication" (POST with a refresh token).
+//! Sources: distribution, "Token Authentication Specification" (GET) and "`OAuth2`
+//! Token Authentication" (POST with a refresh token).
 
 use std::time::Duration;
 

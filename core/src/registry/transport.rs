@@ -21,7 +21,7 @@ use super::{Settings, address};
 const MOST_REDIRECTS: usize = 3;
 
 /// Registries that send every question elsewhere, to hosts that need no credential: the host and
-/// the domain that it may send us to (registry.k8s.io: "archeio", its redirecting front).
+/// the domain that it may send us to (kubernetes/registry.k8s.io, "request-handling.md").
 const REDIRECTING: [(&str, &str); 2] = [("registry.k8s.io", ".pkg.dev"), ("k8s.gcr.io", "registry.k8s.io")];
 
 /// What all registries of the process share.
@@ -133,7 +133,10 @@ impl Transport {
             match redirect_target(&answer)? {
                 Some(target) if call.body.is_none() => url = target,
                 Some(_) => {
-                    return Err(Failure::refused(format!("{} redirects what is sent to it", host(&call.url))));
+                    return Err(Failure::refused(format!(
+                        "{} redirects what is sent to it",
+                        host(&call.url)
+                    )));
                 }
                 None => return Ok(answer),
             }
@@ -211,6 +214,7 @@ fn redirect_target(answer: &Answer) -> Result<Option<Url>, Failure> {
     if target.origin() == answer.url.origin() || known {
         return Ok(Some(target));
     }
-    let detail = format!("{} redirects to {}, another host", host(&answer.url), host(&target));
+    let (from, to) = (host(&answer.url), host(&target));
+    let detail = format!("{from} redirects to {to}, another host; name that registry instead");
     Err(Failure::refused(detail).with_status(answer.status))
 }

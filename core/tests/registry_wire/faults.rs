@@ -1,0 +1,97 @@
+//! Servers that are ill, and connections that break.
+
+use std::time::Duration;
+
+use imgop_core::registry::{Access, Reason, Registries, RegistryError, Settings, Unreachable};
+
+use crate::fakes::{FaultyRegistry, ScriptedRegistry, json};
+use crate::{client, names, settings};
+
+async fn tags_of(registry: &FaultyRegistry, settings: Settings) -> RegistryError {
+    let registries = Registries::new(settings);
+    registries.repository(&registry.repository("a"), &Access::default()).tags().await.unwrap_err()
+}
+
+#[tokio::test]
+async fn b8_a_registry_that_is_off_is_an_error_value() {
+    let repository = FaultyRegistry::absent().await;
+    let error = client(&repository).tags().await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Connect));
+    assert_eq!((error.status(), error.is_retryable()), (None, true));
+    assert!(error.to_string().starts_with(&format!("cannot list the tags of {repository}: ")), "{error}");
+}
+
+#[tokio::test]
+async fn b8_what_is_not_http_is_an_error_value() {
+    for bytes in [&b""[..], b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200", b"\x15\x03\x01\x00\x02\x02\x16"] {
+        let registry = FaultyRegistry::sending(bytes).await;
+        let error = tags_of(&registry, settings()).await;
+        assert!(matches!(error.reason(), Reason::Unreachable(Unreachable::Interrupted)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn b8_an_answer_that_breaks_off_is_asked_for_again_and_then_an_error_value() {
+    let registry =
+        FaultyRegistry::sending(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"tags\":[\"a\",\"b\"]}")
+            .await;
+    let error = tags_of(&registry, settings()).await;
+    assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Interrupted));
+    assert_eq!(registry.connections(), 4);
+
+    let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n13\r\n{\"tags\":[\"a\",\"b\"]}\r\n";
+    let error = tags_of(&FaultyRegistry::sending(chunked).await, settings()).await;
+    assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Interrupted));
+}
+
+#[tokio::test]
+async fn b8_a_registry_that_falls_silent_is_an_error_value() {
+    let silent = Settings { read_timeout: Duration::from_millis(50), retries: 1, ..settings() };
+    for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"tags\""] {
+        let registry = FaultyRegistry::hanging_after(bytes).await;
+        let error = tags_of(&registry, silent.clone()).await;
+        assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Timeout), "{error}");
+        assert_eq!(registry.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_list_as_a_whole_has_an_end_too() {
+    let registry = FaultyRegistry::hanging_after(b"").await;
+    let error = tags_of(&registry, Settings { list_timeout: Duration::from_millis(50), ..settings() }).await;
+    assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Timeout));
+    assert!(error.to_string().contains("not complete"), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_that_is_ill_for_a_moment_is_asked_again() {
+    for answer in [|| json(500, ""), || json(502, ""), || json(503, ""), || json(504, ""), || json(408, "")] {
+        let registry = ScriptedRegistry::with_answers(vec![answer, || json(200, r#"{"tags":["v1"]}"#)]).await;
+        assert_eq!(names(&client(&registry.repository("a")).tags().await.unwrap()), ["v1"]);
+        assert_eq!(registry.seen().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_stays_ill_is_an_error_and_never_an_empty_list() {
+    let registry = ScriptedRegistry::start(|_| json(503, "<html>upstream</html>")).await;
+    let error = client(&registry.repository("a")).tags().await.unwrap_err();
+    assert_eq!((error.reason(), error.status()), (&Reason::Unavailable, Some(503)));
+    assert!(error.is_retryable());
+    assert_eq!(registry.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_no_is_not_asked_for_twice() {
+    for (status, reason) in [
+        (403, Reason::Forbidden),
+        (418, Reason::Rejected),
+        (501, Reason::Unavailable),
+        (204, Reason::Protocol),
+    ] {
+        let registry = ScriptedRegistry::start(move |_| json(status, "")).await;
+        let error = client(&registry.repository("a")).tags().await.unwrap_err();
+        assert_eq!((error.reason(), error.status()), (&reason, Some(status)));
+        assert_eq!(registry.seen().len(), 1);
+    }
+}

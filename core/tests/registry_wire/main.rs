@@ -1,0 +1,53 @@
+//! The registry client against fakes on loopback, request by request.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test that panics has failed, and nobody else uses what is here"
+)]
+
+#[path = "../fakes/mod.rs"]
+mod fakes;
+
+mod credentials;
+mod faults;
+mod manifests;
+mod other_hosts;
+mod pages;
+mod tag_lists;
+mod throttling;
+mod tokens;
+
+use std::time::Duration;
+
+use imgop_core::reference::Repository;
+use imgop_core::registry::{Access, Credential, Registries, RepositoryClient, Settings, Tls};
+use imgop_core::tags::Tag;
+
+/// The usual settings without the waiting.
+fn settings() -> Settings {
+    Settings {
+        first_backoff: Duration::from_millis(1),
+        longest_backoff: Duration::from_millis(2),
+        ..Settings::default()
+    }
+}
+
+fn client(repository: &Repository) -> RepositoryClient {
+    Registries::new(settings()).repository(repository, &Access::default())
+}
+
+fn names(tags: &[Tag]) -> Vec<&str> {
+    tags.iter().map(Tag::as_str).collect()
+}
+
+fn basic(username: &str, password: &str) -> Access {
+    let credential = Credential::Basic { username: username.to_owned(), password: password.into() };
+    Access { credential: Some(credential), ..Access::default() }
+}
+
+fn plain(access: Access) -> Access {
+    Access { tls: Tls::PlainHttp, ..access }
+}

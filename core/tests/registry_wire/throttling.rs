@@ -1,0 +1,114 @@
+//! Registries that want fewer requests, and how many they get.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use imgop_core::registry::{Access, Reason, Registries, Settings};
+use tokio::sync::Barrier;
+
+use crate::fakes::{ScriptedRegistry, json, reply};
+use crate::{basic, client, names, settings};
+
+#[tokio::test]
+async fn a_429_is_waited_out() {
+    let registry = ScriptedRegistry::with_answers(vec![
+        || reply(429, &[("retry-after", "0")], ""),
+        || reply(429, &[], ""),
+        || json(200, r#"{"tags":["v1"]}"#),
+    ])
+    .await;
+    assert_eq!(names(&client(&registry.repository("a")).tags().await.unwrap()), ["v1"]);
+    assert_eq!(registry.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn a_long_pause_is_left_to_the_caller_and_nobody_asks_meanwhile() {
+    let registry = ScriptedRegistry::start(|_| {
+        let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"pull rate limit reached"}]}"#;
+        reply(429, &[("retry-after", "1200")], body)
+    })
+    .await;
+    let registries = Registries::new(settings());
+    let a = registries.repository(&registry.repository("a"), &Access::default());
+    let error = a.tags().await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::RateLimited { retry_after: Some(Duration::from_mins(20)) });
+    assert_eq!((error.code(), error.is_retryable()), (Some("TOOMANYREQUESTS"), true));
+    assert_eq!(registry.seen().len(), 1);
+
+    let b = registries.repository(&registry.repository("b"), &Access::default());
+    let error = b.tags().await.unwrap_err();
+    assert!(
+        matches!(error.reason(), Reason::RateLimited { retry_after: Some(left) } if left.as_secs() > 1100)
+    );
+    assert_eq!(registry.seen().len(), 1, "the pause counts for the whole registry");
+
+    let other = registries.repository(&registry.repository("b"), &basic("u", "p"));
+    let _ = other.tags().await;
+    assert_eq!(registry.seen().len(), 2, "and not for another account");
+}
+
+#[tokio::test]
+async fn absurd_pauses_are_an_hour_at_most() {
+    let registry = ScriptedRegistry::start(|_| reply(429, &[("retry-after", "1000000000")], "")).await;
+    let error = client(&registry.repository("a")).tags().await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::RateLimited { retry_after: Some(Duration::from_hours(1)) });
+}
+
+#[tokio::test]
+async fn a_429_without_an_end_is_an_error_after_the_retries() {
+    let registry = ScriptedRegistry::start(|_| reply(429, &[("retry-after", "-7")], "")).await;
+    let error = client(&registry.repository("a")).tags().await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::RateLimited { retry_after: None });
+    assert_eq!(registry.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn as_many_requests_as_allowed_are_under_way_and_never_more() {
+    const ALLOWED: usize = 3;
+    let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    // Nobody gets an answer before three ask at once.
+    let barrier = Arc::new(Barrier::new(ALLOWED));
+    let registry = {
+        let most = most.clone();
+        ScriptedRegistry::start_async(move |_| {
+            let (under_way, most, barrier) = (under_way.clone(), most.clone(), barrier.clone());
+            async move {
+                most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                barrier.wait().await;
+                under_way.fetch_sub(1, Ordering::SeqCst);
+                json(200, r#"{"tags":[]}"#)
+            }
+        })
+        .await
+    };
+    let registries = Registries::new(Settings { concurrency_per_registry: ALLOWED, ..settings() });
+    let lists = (0..ALLOWED * 10).map(|i| {
+        let client = registries.repository(&registry.repository(&format!("r{i}")), &Access::default());
+        async move { client.tags().await }
+    });
+    assert!(join_all(lists).await.iter().all(Result::is_ok));
+    assert_eq!(most.load(Ordering::SeqCst), ALLOWED);
+}
+
+#[tokio::test]
+async fn a_registry_that_allows_only_one_request_at_a_time_is_served_to_the_end() {
+    let under_way = Arc::new(AtomicUsize::new(0));
+    let registry = ScriptedRegistry::start_async(move |_| {
+        let under_way = under_way.clone();
+        async move {
+            let others = under_way.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            under_way.fetch_sub(1, Ordering::SeqCst);
+            if others > 0 { reply(429, &[], "") } else { json(200, r#"{"tags":[]}"#) }
+        }
+    })
+    .await;
+    let registries = Registries::new(Settings { retries: 20, ..settings() });
+    let lists = (0..40).map(|i| {
+        let client = registries.repository(&registry.repository(&format!("r{i}")), &Access::default());
+        async move { client.tags().await }
+    });
+    assert!(join_all(lists).await.iter().all(Result::is_ok));
+}
