@@ -1,2 +1,32 @@
-//! plugin
-fn main() {}
+//! `kubectl imgop`: creates, previews, lists and triggers imgop's `Image` resources.
+//!
+//! One file a verb under [`commands`]. Only [`ui`] prints, only [`errors`] decides exit codes, and
+//! what a preview shows is worked out by `imgop-core`, as the agent does it.
+
+mod access;
+mod age;
+mod cli;
+mod cluster_errors;
+mod commands;
+mod connection;
+mod credential_helper;
+mod credentials;
+mod duration;
+mod errors;
+mod image_args;
+mod image_list;
+mod names;
+mod output;
+mod preview;
+mod progress;
+mod registry_errors;
+mod table;
+mod text;
+mod ui;
+mod wait;
+
+fn main() -> std::process::ExitCode {
+    // Fails only when a provider is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cli::main()
+}

@@ -1,0 +1,147 @@
+//! With what right and over which transport a preview speaks to the registries.
+//!
+//! The agent uses the Secrets that an Image names. A preview uses the same ones where its user may
+//! read them, and else the credentials of this machine, and says so.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use imgop_core::api::{self, CA_KEY, Credentials, TlsMode};
+use imgop_core::observe::Side;
+use imgop_core::reference::Repository;
+use imgop_core::registry::{Access, Credential, DockerConfig, Tls};
+use k8s_openapi::api::core::v1::Secret;
+
+use crate::connection::Cluster;
+use crate::credentials::{LocalCredentials, Places};
+use crate::errors::CliError;
+use crate::image_args::TlsArg;
+use crate::ui::Ui;
+
+/// The key of a Secret of type kubernetes.io/dockerconfigjson.
+const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
+
+/// Flags for what only this machine knows.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Registries")]
+pub struct LocalAccessArgs {
+    /// File with registry credentials; without it, those of podman and docker
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+
+    /// File with more certificates (PEM) to trust at the source
+    #[arg(long, value_name = "FILE", conflicts_with = "source_ca_secret")]
+    source_ca_file: Option<PathBuf>,
+
+    /// File with more certificates (PEM) to trust at the destination
+    #[arg(long, value_name = "FILE", conflicts_with = "destination_ca_secret")]
+    destination_ca_file: Option<PathBuf>,
+}
+
+/// Everything that access may come from.
+pub struct AccessSources<'a> {
+    /// Prints what may surprise.
+    pub ui: Ui,
+    /// Where Secrets are read; none when there is no cluster to read them from.
+    pub cluster: Option<&'a Cluster>,
+    /// The credentials of this machine.
+    pub local: &'a LocalCredentials,
+    /// Flags that stand above what the spec says.
+    pub flags: &'a LocalAccessArgs,
+}
+
+/// One side of a spec.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint<'a> {
+    /// Which.
+    pub side: Side,
+    /// The repository.
+    pub repository: &'a Repository,
+    /// The Secret that the spec names.
+    pub credentials: Option<&'a Credentials>,
+    /// What the spec says of the connection.
+    pub tls: &'a api::Tls,
+    /// What a flag says of the connection.
+    pub tls_flag: Option<TlsArg>,
+}
+
+impl LocalAccessArgs {
+    /// Reads the credential files.
+    pub fn credentials(&self) -> Result<LocalCredentials, CliError> {
+        LocalCredentials::read(&Places::of_environment(self.authfile.as_deref(), |name| std::env::var(name).ok()))
+    }
+
+    fn ca_file(&self, side: Side) -> Option<&PathBuf> {
+        match side {
+            Side::Source => self.source_ca_file.as_ref(),
+            Side::Destination => self.destination_ca_file.as_ref(),
+        }
+    }
+}
+
+impl AccessSources<'_> {
+    /// How one side is reached.
+    pub async fn access(&self, endpoint: Endpoint<'_>) -> Result<Access, CliError> {
+        Ok(Access { credential: self.credential(endpoint).await?, tls: self.tls(endpoint).await? })
+    }
+
+    async fn credential(&self, endpoint: Endpoint<'_>) -> Result<Option<Credential>, CliError> {
+        if let Some(Credentials { secret_name }) = endpoint.credentials {
+            match self.credential_of_secret(secret_name, endpoint.repository).await {
+                Ok(credential) => return Ok(Some(credential)),
+                Err(why) => self.ui.warning(&format!(
+                    "the credentials of this machine are used for the {}: {why}",
+                    endpoint.side
+                )),
+            }
+        }
+        self.local.find(endpoint.repository).await
+    }
+
+    async fn credential_of_secret(&self, name: &str, repository: &Repository) -> Result<Credential, String> {
+        let secret = self.secret(name).await?;
+        let Some(data) = value(&secret, DOCKER_CONFIG_KEY) else {
+            return Err(format!("Secret {name} has no key {DOCKER_CONFIG_KEY}"));
+        };
+        let config = DockerConfig::parse(data).map_err(|error| format!("Secret {name}: {error}"))?;
+        config
+            .credential(repository.host(), repository.path())
+            .ok_or_else(|| format!("Secret {name} has no credential for {}", repository.host()))
+    }
+
+    async fn tls(&self, endpoint: Endpoint<'_>) -> Result<Tls, CliError> {
+        match endpoint.tls_flag.map_or(endpoint.tls.mode, TlsMode::from) {
+            TlsMode::SkipVerify => return Ok(Tls::SkipVerify),
+            TlsMode::PlainHttp => return Ok(Tls::PlainHttp),
+            TlsMode::Verify => {}
+        }
+        if let Some(file) = self.flags.ca_file(endpoint.side) {
+            let pem = std::fs::read(file)
+                .map_err(|error| CliError::failed(format!("cannot read {}: {error}", file.display())))?;
+            return Ok(Tls::Verify { extra_ca_pem: Some(pem) });
+        }
+        let Some(name) = &endpoint.tls.ca_secret_name else { return Ok(Tls::Verify { extra_ca_pem: None }) };
+        let pem = match self.secret(name).await {
+            Ok(secret) => value(&secret, CA_KEY).map(<[u8]>::to_vec).ok_or(format!("Secret {name} has no key {CA_KEY}")),
+            Err(why) => Err(why),
+        };
+        if let Err(why) = &pem {
+            let side = endpoint.side;
+            self.ui.warning(&format!(
+                "only the well-known certificates are trusted at the {side}: {why}; --{side}-ca-file gives others"
+            ));
+        }
+        Ok(Tls::Verify { extra_ca_pem: pem.ok() })
+    }
+
+    async fn secret(&self, name: &str) -> Result<Secret, String> {
+        match self.cluster {
+            Some(cluster) => cluster.secret(name).await.map_err(|error| error.message),
+            None => Err(format!("Secret {name} is not read without a cluster")),
+        }
+    }
+}
+
+fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
+    secret.data.as_ref()?.get(key).map(|bytes| bytes.0.as_slice())
+}

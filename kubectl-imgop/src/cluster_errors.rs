@@ -1,0 +1,164 @@
+//! What the API server's refusals mean, and what to do about them.
+
+use kube::Error;
+use kube::client::AuthError;
+use kube::core::Status;
+
+use crate::errors::{CliError, root_cause};
+
+/// What was asked of the API server.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    verb: &'a str,
+    resource: &'a str,
+    server: &'a str,
+    name: Option<&'a str>,
+    namespace: Option<&'a str>,
+}
+
+impl<'a> Call<'a> {
+    /// A verb as in RBAC, a resource with its group, and the address of the API server.
+    pub fn new(verb: &'a str, resource: &'a str, server: &'a str) -> Self {
+        Self { verb, resource, server, name: None, namespace: None }
+    }
+
+    /// Which object, and where.
+    #[must_use]
+    pub fn on(mut self, name: Option<&'a str>, namespace: &'a str) -> Self {
+        (self.name, self.namespace) = (name, Some(namespace));
+        self
+    }
+
+    fn may_i(&self) -> String {
+        let namespace = self.namespace.map(|n| format!(" -n {n}")).unwrap_or_default();
+        format!("kubectl auth can-i {} {}{namespace}", self.verb, self.resource)
+    }
+}
+
+/// Turns a failed call into words.
+pub fn explain(error: &Error, call: &Call<'_>) -> CliError {
+    match error {
+        Error::Api(status) => refused(status, call),
+        Error::Auth(auth) => cannot_log_in(auth),
+        Error::HyperError(_) | Error::Service(_) => unreachable(&root_cause(error), call),
+        Error::SerdeError(why) => {
+            CliError::failed(format!("the API server's answer cannot be read: {why}"))
+                .hinted("the CRD may be of another version of imgop; kubectl imgop version shows both")
+        }
+        other => CliError::failed(format!("cannot {} {}: {}", call.verb, call.resource, root_cause(other))),
+    }
+}
+
+fn refused(status: &Status, call: &Call<'_>) -> CliError {
+    let said = CliError::failed(said(status));
+    match status.code {
+        401 => CliError::failed("the API server does not accept your credentials")
+            .hinted("log in again, or choose another --context or --user"),
+        403 => said.hinted(format!("ask who runs the cluster for the right; to check: {}", call.may_i())),
+        404 => not_found(status, call),
+        409 => said.hinted("somebody else set these fields; --force-conflicts takes them over"),
+        _ => said,
+    }
+}
+
+/// Absent is either the object, or its namespace, or the resource kind as a whole.
+fn not_found(status: &Status, call: &Call<'_>) -> CliError {
+    let details = status.details.as_ref();
+    let (kind, name) = details.map_or(("", ""), |d| (d.kind.as_str(), d.name.as_str()));
+    if kind == "namespaces" {
+        return CliError::failed(format!("there is no namespace {name}"))
+            .hinted(format!("kubectl create namespace {name}"));
+    }
+    match (name.is_empty(), call.name, call.namespace) {
+        (false, Some(name), Some(namespace)) => {
+            let error = CliError::failed(format!("{} {name:?} not found in namespace {namespace}", call.resource));
+            match call.resource {
+                "images.skopeo.io" => error.hinted(format!("kubectl imgop list -n {namespace} shows those that are there")),
+                _ => error,
+            }
+        }
+        _ if call.resource == "images.skopeo.io" => CliError::failed(
+            "this cluster has no Images: the custom resource images.skopeo.io is not installed",
+        )
+        .hinted("install imgop with: kubectl apply -f manifests/install.yaml"),
+        _ => CliError::failed(said(status)),
+    }
+}
+
+/// The server's sentence, or each of its causes on a line where there are several.
+fn said(status: &Status) -> String {
+    let causes = status.details.iter().flat_map(|d| &d.causes);
+    let lines: Vec<String> = causes
+        .filter(|cause| !cause.message.is_empty())
+        .map(|cause| match cause.field.as_str() {
+            "" | "<nil>" => cause.message.clone(),
+            field => format!("{field}: {}", cause.message),
+        })
+        .collect();
+    match (status.code, lines.len()) {
+        (422, 1) => format!("the API server refuses the Image: {}", lines.concat()),
+        (422, 2..) => format!("the API server refuses the Image:\n  {}", lines.join("\n  ")),
+        _ if status.message.is_empty() => format!("the API server answers HTTP {}", status.code),
+        _ => status.message.clone(),
+    }
+}
+
+fn cannot_log_in(error: &AuthError) -> CliError {
+    // What a program of the kubeconfig printed may hold a token.
+    let why = match error {
+        AuthError::AuthExecRun { cmd, out } => format!("{cmd:?} ended with {}", out.status),
+        other => other.to_string(),
+    };
+    CliError::failed(format!("cannot log in to the cluster: {why}"))
+        .hinted("log in again, or choose another --context or --user")
+}
+
+fn unreachable(why: &str, call: &Call<'_>) -> CliError {
+    CliError::failed(format!("cannot reach the API server at {}: {why}", call.server))
+        .hinted("check the cluster with kubectl cluster-info, or choose another one with --context")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn explained(status: serde_json::Value, call: Call<'_>) -> String {
+        let status: Status = serde_json::from_value(status).unwrap();
+        let error = explain(&Error::Api(status.boxed()), &call);
+        format!("{}\n{}", error.message, error.hints.join("\n"))
+    }
+
+    fn create() -> Call<'static> {
+        Call::new("create", "images.skopeo.io", "https://10.0.0.1:6443/").on(Some("argocd"), "ci")
+    }
+
+    #[test]
+    fn a_missing_object_is_told_from_a_missing_kind() {
+        let object = json!({ "code": 404, "reason": "NotFound", "message": "images.skopeo.io \"argocd\" not found",
+            "details": { "name": "argocd", "group": "skopeo.io", "kind": "images" } });
+        insta::assert_snapshot!(explained(object, create()), @"");
+        let kind = json!({ "code": 404, "reason": "NotFound", "message": "404 page not found" });
+        insta::assert_snapshot!(explained(kind, create()), @"");
+        let namespace = json!({ "code": 404, "reason": "NotFound", "message": "namespaces \"ci\" not found",
+            "details": { "name": "ci", "kind": "namespaces" } });
+        insta::assert_snapshot!(explained(namespace, create()), @"");
+    }
+
+    #[test]
+    fn a_missing_right_comes_with_the_question_to_ask() {
+        let status = json!({ "code": 403, "reason": "Forbidden",
+            "message": "images.skopeo.io \"argocd\" is forbidden: User \"eve\" cannot create resource \"images\" in API group \"skopeo.io\" in the namespace \"ci\"" });
+        insta::assert_snapshot!(explained(status, create()), @"");
+    }
+
+    #[test]
+    fn every_field_that_the_server_refuses_is_named() {
+        let status = json!({ "code": 422, "reason": "Invalid", "message": "Image.skopeo.io \"x\" is invalid: [...]",
+            "details": { "name": "x", "causes": [
+                { "reason": "FieldValueInvalid", "message": "Invalid value: \"\": must not be empty", "field": "spec.source.version" },
+                { "reason": "FieldValueInvalid", "message": "Invalid value: \"5\": must be whole numbers", "field": "spec.frequency" } ] } });
+        insta::assert_snapshot!(explained(status, create()), @"");
+    }
+}

@@ -1,0 +1,202 @@
+//! `kubectl imgop copy`.
+
+use clap::{Args, ValueEnum};
+use imgop_core::api::Image;
+use imgop_core::plan::CopyRequest;
+use kube::ResourceExt as _;
+use kube::api::{Patch, PatchParams, ValidationDirective};
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::commands::list::document;
+use crate::connection::{Cluster, ConnectionArgs};
+use crate::duration::TimeLimit;
+use crate::errors::{CliError, Outcome};
+use crate::image_args::{ScheduleArgs, SelectionArgs, image_spec};
+use crate::names::{derive, fingerprint, parse_new_name};
+use crate::output::{ObjectFormat, json as as_json, yaml};
+use crate::progress::Goal;
+use crate::ui::Ui;
+use crate::wait::wait;
+
+/// Who sets the fields that this verb sets (server-side apply).
+pub const FIELD_MANAGER: &str = "imgop-cli";
+
+/// Create or update an Image
+///
+/// Running it again with the same arguments changes nothing.
+///
+/// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x makes
+/// argocd-v2-13-x. If that is longer than 63 characters, or if an Image of that name copies something
+/// else, eight characters that stand for source and destination are added.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    Every v2.13 release of Argo CD, and those to come:\n    \
+    kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
+    One tag, under another name:\n    \
+    kubectl imgop copy nginx:1.27 registry.example.com/web/nginx:stable\n  \
+    The manifest alone, for a repository that Argo CD or Flux watches:\n    \
+    kubectl imgop copy nginx:1.27.x registry.example.com/web/nginx --dry-run=client -o yaml")]
+pub struct CopyArgs {
+    /// Where the image comes from: a repository and a tag, a pattern or a digest
+    #[arg(value_name = "SOURCE[:VERSION]")]
+    source: String,
+
+    /// Where it goes to; without a version each tag is kept, and {tag} stands for it
+    #[arg(value_name = "DESTINATION[:VERSION]")]
+    destination: String,
+
+    /// Name of the Image
+    #[arg(long, value_parser = parse_new_name)]
+    name: Option<String>,
+
+    #[command(flatten)]
+    selection: SelectionArgs,
+
+    #[command(flatten)]
+    schedule: ScheduleArgs,
+
+    /// Wait until every tag is at the destination
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
+
+    /// How long to wait; 0 means no limit
+    #[arg(long, value_name = "DURATION", default_value = "10m", requires = "wait")]
+    timeout: TimeLimit,
+
+    /// Submit nothing: client only prints, server has the API server check it
+    #[arg(long, value_enum, value_name = "WHERE", require_equals = true, num_args = 0..=1,
+        default_missing_value = "client")]
+    dry_run: Option<DryRun>,
+
+    /// Take over fields that somebody else set
+    #[arg(long)]
+    force_conflicts: bool,
+
+    /// Print the Image
+    #[arg(short, long, value_enum)]
+    output: Option<ObjectFormat>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Where nothing is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DryRun {
+    /// Nothing is dry
+    None,
+    /// The cluster is not asked
+    Client,
+    /// The API server checks it and stores nothing
+    Server,
+}
+
+/// Creates or updates an Image.
+pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
+    let (spec, request) = image_spec(&args.source, &args.destination, &args.selection, &args.schedule)?;
+    if args.dry_run == Some(DryRun::Client) {
+        let derived = derive(&request);
+        let name = args.name.clone().or(derived.plain).unwrap_or(derived.hashed);
+        let manifest = manifest(args, &Image::new(&name, spec))?;
+        print(ui, args, &name, "created", &manifest)?;
+        return Ok(Outcome::Done);
+    }
+    let cluster = args.connection.connect().await?;
+    let (name, before) = name(args, &cluster, &request).await?;
+    let manifest = manifest(args, &Image::new(&name, spec))?;
+    let after = apply(args, &cluster, &name, before.is_some(), &manifest).await?;
+    let what = match before {
+        None => "created",
+        Some(before) if before.metadata.generation == after.metadata.generation => "unchanged",
+        Some(_) => "configured",
+    };
+    let generation = after.metadata.generation.unwrap_or_default();
+    print(ui, args, &name, what, &document(after)?)?;
+    if !args.wait {
+        return Ok(Outcome::Done);
+    }
+    let ready = wait(ui, &cluster, &name, &Goal::Generation(generation), args.timeout).await?;
+    Ok(if ready { Outcome::Done } else { Outcome::NotReady })
+}
+
+/// What is submitted. Fields that were not asked for are left to their defaults, and to whoever
+/// else sets them.
+fn manifest(args: &CopyArgs, image: &Image) -> Result<Value, CliError> {
+    let mut spec = serde_json::to_value(&image.spec)
+        .map_err(|error| CliError::failed(format!("cannot write the Image: {error}")))?;
+    if let (None, Some(fields)) = (&args.schedule.frequency, spec.as_object_mut()) {
+        fields.remove("frequency");
+    }
+    let mut metadata = json!({ "name": image.name_any() });
+    if let Some(namespace) = &args.connection.namespace {
+        metadata["namespace"] = json!(namespace);
+    }
+    let types = kube::core::TypeMeta::resource::<Image>();
+    Ok(json!({ "apiVersion": types.api_version, "kind": types.kind, "metadata": metadata, "spec": spec }))
+}
+
+/// The name, and the Image that has it already. An Image that copies something else is never
+/// changed unless it is named.
+async fn name(
+    args: &CopyArgs,
+    cluster: &Cluster,
+    request: &CopyRequest,
+) -> Result<(String, Option<Image>), CliError> {
+    if let Some(name) = &args.name {
+        return Ok((name.clone(), existing(cluster, name).await?));
+    }
+    let names = derive(request);
+    let hashed = existing(cluster, &names.hashed).await?;
+    match names.plain {
+        Some(plain) if hashed.is_none() => match existing(cluster, &plain).await? {
+            Some(other) if !is_same(&other, request) => Ok((names.hashed, None)),
+            free_or_ours => Ok((plain, free_or_ours)),
+        },
+        _ => Ok((names.hashed, hashed)),
+    }
+}
+
+fn is_same(image: &Image, request: &CopyRequest) -> bool {
+    CopyRequest::parse(&image.spec).is_ok_and(|other| fingerprint(&other) == fingerprint(request))
+}
+
+async fn existing(cluster: &Cluster, name: &str) -> Result<Option<Image>, CliError> {
+    let found = cluster.images().get_opt(name).await;
+    match found.map_err(|error| cluster.explain("get", Some(name), &error))? {
+        Some(image) => Ok(Some(image)),
+        None => Ok(None),
+    }
+}
+
+async fn apply(
+    args: &CopyArgs,
+    cluster: &Cluster,
+    name: &str,
+    exists: bool,
+    manifest: &Value,
+) -> Result<DynamicObject, CliError> {
+    let params = PatchParams {
+        dry_run: args.dry_run == Some(DryRun::Server),
+        force: args.force_conflicts,
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        field_validation: Some(ValidationDirective::Strict),
+    };
+    let verb = if exists { "patch" } else { "create" };
+    let applied = cluster.raw_images(false).patch(name, &params, &Patch::Apply(manifest)).await;
+    applied.map_err(|error| cluster.explain(verb, Some(name), &error))
+}
+
+fn print(ui: Ui, args: &CopyArgs, name: &str, what: &str, object: &Value) -> Result<(), CliError> {
+    let dry = match args.dry_run {
+        Some(DryRun::Client) => " (dry run)",
+        Some(DryRun::Server) => " (server dry run)",
+        Some(DryRun::None) | None => "",
+    };
+    ui.data(&match args.output {
+        None => format!("image.skopeo.io/{name} {what}{dry}"),
+        Some(ObjectFormat::Name) => format!("image.skopeo.io/{name}"),
+        Some(ObjectFormat::Json) => as_json(object)?,
+        Some(ObjectFormat::Yaml) => yaml(object)?,
+    })
+}

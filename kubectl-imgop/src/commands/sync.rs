@@ -1,0 +1,123 @@
+//! `kubectl imgop sync`.
+
+use clap::Args;
+use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::commands::copy::FIELD_MANAGER;
+use crate::connection::{Cluster, ConnectionArgs};
+use crate::duration::TimeLimit;
+use crate::errors::{CliError, Outcome};
+use crate::names::parse_name;
+use crate::progress::Goal;
+use crate::text::printable;
+use crate::ui::Ui;
+use crate::wait::wait;
+
+/// Sync Images now, and wait for the outcome
+///
+/// The agent looks at both registries again and copies what is missing, also what failed before and
+/// would be tried later. Exit code 0 means that every tag is at its destination.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// Images to sync
+    #[arg(value_name = "NAME", value_parser = parse_image_name, required_unless_present_any = ["selector", "all"])]
+    names: Vec<String>,
+
+    /// Sync the Images with these labels, such as team=web
+    #[arg(short = 'l', long, conflicts_with = "names")]
+    selector: Option<String>,
+
+    /// Sync all Images of the namespace
+    #[arg(long, conflicts_with_all = ["names", "selector"])]
+    all: bool,
+
+    /// Only ask for the sync
+    #[arg(long)]
+    no_wait: bool,
+
+    /// How long to wait; 0 means no limit
+    #[arg(long, value_name = "DURATION", default_value = "10m", conflicts_with = "no_wait")]
+    timeout: TimeLimit,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// A name, also as `-o name` prints it.
+fn parse_image_name(text: &str) -> Result<String, String> {
+    parse_name(text.strip_prefix("image.skopeo.io/").unwrap_or(text))
+}
+
+/// Asks for syncs and waits for them.
+pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
+    let cluster = args.connection.connect().await?;
+    let images = images(args, &cluster).await?;
+    if images.is_empty() {
+        ui.note(&format!("No resources found in {} namespace.", cluster.namespace));
+        return Ok(Outcome::Done);
+    }
+    let goal = Goal::Token(Timestamp::now().to_string());
+    for image in &images {
+        request(&cluster, image, &goal).await?;
+        ui.data(&format!("image.skopeo.io/{} triggered", image.name_any()))?;
+    }
+    if args.no_wait {
+        return Ok(Outcome::Done);
+    }
+    let waits = images.iter().map(|image| {
+        let (cluster, goal, name) = (&cluster, &goal, image.name_any());
+        async move { wait(ui, cluster, &name, goal, args.timeout).await }
+    });
+    let mut all_ready = true;
+    for result in futures::future::join_all(waits).await {
+        match result {
+            Ok(ready) => all_ready &= ready,
+            Err(error) if images.len() == 1 => return Err(error),
+            Err(error) => {
+                ui.error(&error);
+                all_ready = false;
+            }
+        }
+    }
+    Ok(if all_ready { Outcome::Done } else { Outcome::NotReady })
+}
+
+/// The Images to sync. One that is suspended would never answer: named, it is refused; among all of
+/// a selection it is left out.
+async fn images(args: &SyncArgs, cluster: &Cluster) -> Result<Vec<Image>, CliError> {
+    if args.names.is_empty() {
+        let mut wanted = ListParams::default();
+        wanted.label_selector.clone_from(&args.selector);
+        let list = cluster.images().list(&wanted).await;
+        let list = list.map_err(|error| cluster.explain("list", None, &error))?;
+        return Ok(list.items.into_iter().filter(|image| !image.spec.suspend).collect());
+    }
+    let mut images = Vec::new();
+    for name in &args.names {
+        let image = cluster.image(name).await?;
+        if image.spec.suspend {
+            let patch = r#"{"spec":{"suspend":false}}"#;
+            return Err(CliError::failed(format!("{} is suspended", printable(name))).hinted(format!(
+                "resume it with: kubectl patch images.skopeo.io {name} -n {} --type merge -p '{patch}'",
+                cluster.namespace
+            )));
+        }
+        images.push(image);
+    }
+    Ok(images)
+}
+
+/// Writes the token. A merge patch, not an apply: an apply of this one annotation would give up the
+/// fields that `copy` applied under the same name.
+async fn request(cluster: &Cluster, image: &Image, goal: &Goal) -> Result<(), CliError> {
+    let Goal::Token(token) = goal else { return Ok(()) };
+    let name = image.name_any();
+    let patch = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patched = cluster.raw_images(false).patch(&name, &params, &Patch::Merge(&patch)).await;
+    patched.map(drop).map_err(|error| cluster.explain("patch", Some(&name), &error))
+}

@@ -1,0 +1,92 @@
+//! `kubectl imgop version`.
+
+use std::time::Duration;
+
+use clap::Args;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt as _;
+use serde::Serialize;
+
+use crate::connection::ConnectionArgs;
+use crate::errors::{CliError, Outcome};
+use crate::output::DocumentFormat;
+use crate::ui::Ui;
+use crate::wait::agents;
+
+/// How long a cluster may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Show the version of this program, and of the agent in the cluster
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// Only the version of this program
+    #[arg(long)]
+    client: bool,
+
+    /// Print a document
+    #[arg(short, long, value_enum)]
+    output: Option<DocumentFormat>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Versions {
+    client_version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agents: Option<Vec<Agent>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Agent {
+    namespace: String,
+    name: String,
+    image: String,
+}
+
+/// Prints versions.
+pub async fn run(ui: Ui, args: &VersionArgs) -> Result<Outcome, CliError> {
+    let mut versions = Versions { client_version: concat!("v", env!("CARGO_PKG_VERSION")), agents: None };
+    if !args.client {
+        match found(&args.connection).await {
+            Ok(agents) => versions.agents = Some(agents),
+            // A version is of use without a cluster too.
+            Err(error) => ui.warning(&format!("the agent's version is not known: {error}")),
+        }
+    }
+    match args.output {
+        Some(format) => format.print(ui, &versions)?,
+        None => ui.data(&text(&versions))?,
+    }
+    Ok(Outcome::Done)
+}
+
+async fn found(connection: &ConnectionArgs) -> Result<Vec<Agent>, CliError> {
+    let cluster = connection.connect().await?;
+    let deployments = match tokio::time::timeout(PATIENCE, agents(&cluster)).await {
+        Ok(result) => result.map_err(|error| cluster.explain_for("list", "deployments.apps", &error))?,
+        Err(_) => return Err(CliError::failed(format!("{} does not answer", cluster.server))),
+    };
+    Ok(deployments.iter().map(agent).collect())
+}
+
+fn agent(deployment: &Deployment) -> Agent {
+    let containers = deployment.spec.iter().filter_map(|s| s.template.spec.as_ref()).flat_map(|s| &s.containers);
+    let image = containers.filter_map(|c| c.image.clone()).next().unwrap_or_default();
+    Agent { namespace: deployment.namespace().unwrap_or_default(), name: deployment.name_any(), image }
+}
+
+fn text(versions: &Versions) -> String {
+    let mut lines = vec![format!("Client: {}", versions.client_version)];
+    match versions.agents.as_deref() {
+        None => {}
+        Some([]) => lines.push("Agent: <none>".to_owned()),
+        Some(agents) => {
+            lines.extend(agents.iter().map(|a| format!("Agent: {} ({}/{})", a.image, a.namespace, a.name)));
+        }
+    }
+    lines.join("\n")
+}

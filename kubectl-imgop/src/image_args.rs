@@ -1,0 +1,332 @@
+//! From flags to a spec: what `copy` submits and `preview` works out.
+
+use clap::{Args, ValueEnum};
+use imgop_core::api::{
+    Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Source, Tls, TlsMode,
+};
+use imgop_core::plan::CopyRequest;
+use imgop_core::reference::Reference;
+use imgop_core::tags::Version;
+
+use crate::errors::CliError;
+
+/// Flags that say which tags are meant and how the registries are reached.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectionArgs {
+    /// Which versions to take, in place of a version behind SOURCE: a tag, a pattern (v2.13.x) or a
+    /// digest
+    #[arg(long, value_name = "VERSIONS")]
+    pub versions: Option<String>,
+
+    /// Also take release candidates (-rc1, -rc.2) of the versions that the pattern means
+    #[arg(long)]
+    pub allow_candidate_release: bool,
+
+    /// What to do with a tag that exists at the destination with other content
+    #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
+    pub overwrite: Option<OverwriteArg>,
+
+    /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the source
+    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    pub source_credentials: Option<String>,
+
+    /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the destination
+    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    pub destination_credentials: Option<String>,
+
+    /// How the connection to the source is secured
+    #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
+    pub source_tls: Option<TlsArg>,
+
+    /// How the connection to the destination is secured
+    #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
+    pub destination_tls: Option<TlsArg>,
+
+    /// Secret whose key ca.crt holds more certificates (PEM) to trust at the source
+    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    pub source_ca_secret: Option<String>,
+
+    /// Secret whose key ca.crt holds more certificates (PEM) to trust at the destination
+    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    pub destination_ca_secret: Option<String>,
+}
+
+/// Flags that say when and how tags are copied.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ScheduleArgs {
+    /// When to copy; OneShot for one tag or digest and OnceByTag for a pattern, unless given
+    #[arg(long, value_enum, ignore_case = true)]
+    pub mode: Option<ModeArg>,
+
+    /// How often to look at the source (OnceByTag and Recurrent), such as 30s, 5m, 1h30m or 1d; 5m
+    /// unless given
+    #[arg(long, value_name = "DURATION")]
+    pub frequency: Option<String>,
+
+    /// Start no syncs until the Image is resumed
+    #[arg(long)]
+    pub suspend: bool,
+
+    /// How a tag is written at the destination
+    #[arg(long, value_enum, ignore_case = true, value_name = "WAY")]
+    pub publish: Option<PublishArg>,
+}
+
+/// A `spec.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Once
+    #[value(name = "OneShot")]
+    OneShot,
+    /// Each matching tag once, new ones as they appear
+    #[value(name = "OnceByTag")]
+    OnceByTag,
+    /// Also again when a tag's content changed at the source
+    #[value(name = "Recurrent")]
+    Recurrent,
+}
+
+/// A `spec.destination.overwrite`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OverwriteArg {
+    /// Replace it (the default)
+    #[value(name = "IfDifferent")]
+    IfDifferent,
+    /// Keep it
+    #[value(name = "IfMissing")]
+    IfMissing,
+}
+
+/// A `spec.destination.publish`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PublishArg {
+    /// Content by digest first, the tag last (the default)
+    #[value(name = "Staged")]
+    Staged,
+    /// By tag at once, for registries that drop untagged content
+    #[value(name = "Direct")]
+    Direct,
+}
+
+/// A `tls.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TlsArg {
+    /// HTTPS with a trusted certificate (the default)
+    #[value(name = "Verify")]
+    Verify,
+    /// HTTPS with any certificate
+    #[value(name = "SkipVerify")]
+    SkipVerify,
+    /// HTTP
+    #[value(name = "PlainHTTP")]
+    PlainHttp,
+}
+
+impl From<TlsArg> for TlsMode {
+    fn from(arg: TlsArg) -> Self {
+        match arg {
+            TlsArg::Verify => Self::Verify,
+            TlsArg::SkipVerify => Self::SkipVerify,
+            TlsArg::PlainHttp => Self::PlainHttp,
+        }
+    }
+}
+
+/// A reference of the command line, with its problems.
+struct Written {
+    name: String,
+    version: Option<String>,
+    problem: Option<String>,
+}
+
+impl Written {
+    /// Names are written out (`docker.io/library/nginx`), so that one image is written in one way.
+    fn read(text: &str) -> Self {
+        let problem = match text.parse::<Reference>() {
+            _ if is_registry(text) => {
+                let bare = text.trim_end_matches('/');
+                format!("{text:?} is a registry; write a repository in it, such as {bare}/argoproj/argocd")
+            }
+            Ok(Reference { repository, version }) => {
+                return Self { name: repository.to_string(), version, problem: None };
+            }
+            Err(error) => error.to_string(),
+        };
+        Self { name: text.to_owned(), version: None, problem: Some(problem) }
+    }
+}
+
+/// `registry.corp:5000` reads as the tag 5000 of a Docker Hub image. Nobody means that.
+fn is_registry(text: &str) -> bool {
+    let bare = text.trim_end_matches('/');
+    let name = bare.split(':').next().unwrap_or(bare);
+    !bare.contains(['/', '@']) && (name.contains('.') || name == "localhost")
+}
+
+/// Makes the spec that the arguments mean, or says everything that is wrong with them.
+pub fn image_spec(
+    source: &str,
+    destination: &str,
+    selection: &SelectionArgs,
+    schedule: &ScheduleArgs,
+) -> Result<(ImageSpec, CopyRequest), CliError> {
+    let mut problems = Vec::new();
+    let (source, destination) = (Written::read(source), Written::read(destination));
+    let version = version(&source, selection, &mut problems);
+    for (argument, written) in [("SOURCE", &source), ("DESTINATION", &destination)] {
+        problems.extend(written.problem.iter().map(|problem| format!("{argument}: {problem}")));
+    }
+    let spec = spec(source.name, version.clone().unwrap_or_default(), destination.name, destination.version, selection, schedule);
+    let parsed = CopyRequest::parse(&spec);
+    for problem in parsed.as_ref().err().into_iter().flat_map(|error| &error.problems) {
+        let is_said = match problem.field {
+            "source.name" => source.problem.is_some(),
+            "destination.name" => destination.problem.is_some(),
+            "source.version" => version.is_none(),
+            _ => false,
+        };
+        if !is_said {
+            problems.push(format!("{}: {}", argument_of(problem.field, selection), problem.message));
+        }
+    }
+    match (parsed, problems.as_slice()) {
+        (Ok(request), []) => Ok((spec, request)),
+        (_, [problem]) => Err(CliError::usage(problem)),
+        (_, problems) => Err(CliError::usage(format!("this cannot be done:\n  {}", problems.join("\n  ")))),
+    }
+}
+
+/// The version behind SOURCE or of `--versions`; none when that is a problem.
+fn version(source: &Written, selection: &SelectionArgs, problems: &mut Vec<String>) -> Option<String> {
+    match (&source.version, &selection.versions) {
+        (Some(_), Some(_)) => {
+            problems.push("--versions: SOURCE has a version already; leave one of them out".to_owned());
+            None
+        }
+        (Some(version), None) | (None, Some(version)) => Some(version.clone()),
+        (None, None) if source.problem.is_some() => None,
+        (None, None) => {
+            let name = &source.name;
+            problems.push(format!(
+                "SOURCE: it has no version; write a tag ({name}:1.2.3), a pattern ({name}:1.2.x) or a digest \
+                 ({name}@sha256:…), or use --versions"
+            ));
+            None
+        }
+    }
+}
+
+fn spec(
+    source: String,
+    version: String,
+    destination: String,
+    destination_version: Option<String>,
+    selection: &SelectionArgs,
+    schedule: &ScheduleArgs,
+) -> ImageSpec {
+    let mode = match schedule.mode {
+        Some(ModeArg::OneShot) => Mode::OneShot,
+        Some(ModeArg::OnceByTag) => Mode::OnceByTag,
+        Some(ModeArg::Recurrent) => Mode::Recurrent,
+        None if matches!(version.parse(), Ok(Version::Pattern(_))) => Mode::OnceByTag,
+        None => Mode::OneShot,
+    };
+    ImageSpec {
+        mode,
+        frequency: schedule.frequency.clone().unwrap_or_else(|| Frequency::DEFAULT_TEXT.to_owned()),
+        suspend: schedule.suspend,
+        allow_candidate_release: selection.allow_candidate_release,
+        source: Source {
+            name: source,
+            version,
+            use_aws_irsa: false,
+            credentials: credentials(selection.source_credentials.as_ref()),
+            tls: tls(selection.source_tls, selection.source_ca_secret.as_ref()),
+        },
+        destination: Destination {
+            name: destination,
+            version: destination_version,
+            overwrite: match selection.overwrite {
+                Some(OverwriteArg::IfMissing) => Overwrite::IfMissing,
+                Some(OverwriteArg::IfDifferent) | None => Overwrite::IfDifferent,
+            },
+            publish: match schedule.publish {
+                Some(PublishArg::Direct) => Publish::Direct,
+                Some(PublishArg::Staged) | None => Publish::Staged,
+            },
+            use_aws_irsa: false,
+            credentials: credentials(selection.destination_credentials.as_ref()),
+            tls: tls(selection.destination_tls, selection.destination_ca_secret.as_ref()),
+        },
+    }
+}
+
+fn credentials(secret: Option<&String>) -> Option<Credentials> {
+    secret.map(|name| Credentials { secret_name: name.clone() })
+}
+
+fn tls(mode: Option<TlsArg>, ca_secret: Option<&String>) -> Tls {
+    Tls { mode: mode.map(TlsMode::from).unwrap_or_default(), ca_secret_name: ca_secret.cloned() }
+}
+
+/// The argument that a field of the spec comes from.
+fn argument_of(field: &str, selection: &SelectionArgs) -> &'static str {
+    match field {
+        "source.version" if selection.versions.is_some() => "--versions",
+        "source.name" | "source.version" => "SOURCE",
+        "frequency" => "--frequency",
+        _ => "DESTINATION",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(source: &str, destination: &str, selection: &SelectionArgs) -> Result<ImageSpec, String> {
+        image_spec(source, destination, selection, &ScheduleArgs::default())
+            .map(|(spec, _)| spec)
+            .map_err(|error| error.message)
+    }
+
+    fn problem(source: &str, destination: &str) -> String {
+        made(source, destination, &SelectionArgs::default()).unwrap_err()
+    }
+
+    #[test]
+    fn the_mode_follows_from_the_version_unless_given() {
+        let mode = |source: &str| {
+            made(source, "r.example.com/a:x", &SelectionArgs::default()).map_or(Mode::OnceByTag, |s| s.mode)
+        };
+        assert_eq!(mode("quay.io/a/b:1.2.3"), Mode::OneShot);
+        let digest = imgop_core::reference::Digest::of(b"x");
+        assert_eq!(mode(&format!("quay.io/a/b@{digest}")), Mode::OneShot);
+        let pattern = made("quay.io/a/b:1.2.x", "r.example.com/a", &SelectionArgs::default()).unwrap();
+        assert_eq!(pattern.mode, Mode::OnceByTag);
+    }
+
+    #[test]
+    fn names_are_written_out() {
+        let spec = made("nginx:1.27", "Registry.Example.com:5000/web/nginx", &SelectionArgs::default()).unwrap();
+        assert_eq!(spec.source.name, "docker.io/library/nginx");
+        assert_eq!(spec.destination.name, "registry.example.com:5000/web/nginx");
+        assert_eq!(spec.destination.version, None);
+    }
+
+    #[test]
+    fn versions_take_the_place_of_the_tag() {
+        let versions = SelectionArgs { versions: Some("v2.13.x".into()), ..SelectionArgs::default() };
+        let spec = made("quay.io/argoproj/argocd", "r.example.com/a", &versions).unwrap();
+        assert_eq!((spec.source.version.as_str(), spec.mode), ("v2.13.x", Mode::OnceByTag));
+        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &versions).unwrap_err(), @"");
+    }
+
+    #[test]
+    fn problems_are_said_in_terms_of_arguments() {
+        insta::assert_snapshot!(problem("quay.io/a/b", "r.example.com/a"), @"");
+        insta::assert_snapshot!(problem("docker://quay.io/a/b:1", "r.example.com/a"), @"");
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x.y", "localhost:5000"), @"");
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "r.example.com/a:stable"), @"");
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "quay.io/a/b"), @"");
+    }
+}

@@ -1,0 +1,157 @@
+//! A preview for people: a sign and a word for each tag, and one sentence that sums it up.
+
+use anstyle::{AnsiColor, Style};
+use imgop_core::plan::TagState;
+use imgop_core::reference::Digest;
+
+use super::report::{Report, TagReport};
+use crate::errors::CliError;
+use crate::table::Table;
+use crate::text::count;
+use crate::ui::Ui;
+
+/// What is printed.
+#[derive(Debug, Clone, Copy)]
+pub struct PageOptions {
+    /// Whole digests.
+    pub wide: bool,
+    /// The lines around the table.
+    pub headers: bool,
+    /// One line for each tag that is left out.
+    pub excluded: bool,
+}
+
+/// Prints a preview.
+pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliError> {
+    if options.headers {
+        ui.table(&heading(report), false)?;
+        ui.data("\n")?;
+    }
+    if !report.tags.is_empty() {
+        ui.table(&tags(report, options), options.headers)?;
+        ui.data(if options.headers { "\n" } else { "" })?;
+    }
+    if options.headers {
+        ui.data(&summary(report))?;
+    }
+    if options.excluded && !report.excluded.is_empty() {
+        ui.data(if options.headers { "\n" } else { "" })?;
+        ui.table(&excluded(report), options.headers)?;
+    } else if options.headers && let Some(text) = excluded_summary(report) {
+        ui.data(&text)?;
+    }
+    Ok(())
+}
+
+fn heading(report: &Report) -> Table {
+    let mut table = Table::new([]);
+    let listed = report.listed.map(|n| count(n, "tag")).unwrap_or_default();
+    table.row(["SOURCE".to_owned(), report.source.clone(), listed]);
+    table.row(["VERSION".to_owned(), report.version.clone(), String::new()]);
+    if let Some(destination) = &report.destination {
+        table.row(["DESTINATION".to_owned(), destination.clone(), String::new()]);
+    }
+    table
+}
+
+fn tags(report: &Report, options: PageOptions) -> Table {
+    let has_destination = report.destination.is_some();
+    let renames = report.tags.iter().any(|t| t.destination_tag.as_ref().is_some_and(|d| *d != t.tag));
+    let mut header = vec!["", "TAG", "STATE", "DIGEST"];
+    if has_destination {
+        header.extend(renames.then_some("DESTINATION-TAG"));
+        header.push("DESTINATION-DIGEST");
+    }
+    let mut table = Table::new(header);
+    for tag in &report.tags {
+        let (sign, colour, state) = state(report, tag);
+        let mut cells = vec![sign.to_owned(), tag.tag.clone(), state, digest(tag.source_digest.as_ref(), options)];
+        if has_destination {
+            cells.extend(renames.then(|| tag.destination_tag.clone().unwrap_or_default()));
+            cells.push(digest(tag.destination_digest.as_ref(), options));
+        }
+        table.styled_row(colour.map_or_else(Style::new, AnsiColor::on_default), cells);
+    }
+    table
+}
+
+/// The sign, the colour and the word for a tag.
+fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
+    let word = tag.state.to_string();
+    match tag.state {
+        TagState::Missing => ("+", Some(AnsiColor::Green), word),
+        TagState::UpToDate | TagState::AlreadySynced => ("=", None, word),
+        TagState::Differs if report.keeps => ("=", None, format!("{word} (kept)")),
+        TagState::Differs => ("~", Some(AnsiColor::Yellow), word),
+        TagState::NotFound => ("!", Some(AnsiColor::Red), word),
+        // Only the source was asked, and it has the tag.
+        TagState::NotChecked if report.destination.is_none() && tag.source_digest.is_some() => {
+            ("", None, "at-source".to_owned())
+        }
+        TagState::NotChecked => {
+            let why = tag.reason.as_deref().unwrap_or("unknown");
+            ("?", Some(AnsiColor::Red), format!("{word} ({why})"))
+        }
+    }
+}
+
+fn digest(digest: Option<&Digest>, options: PageOptions) -> String {
+    match digest {
+        None => "<none>".to_owned(),
+        Some(digest) if options.wide => digest.to_string(),
+        Some(digest) => digest.short().to_owned(),
+    }
+}
+
+/// One sentence.
+fn summary(report: &Report) -> String {
+    if report.tags.is_empty() {
+        return format!("No tag of {} matches {}.", report.source, report.version);
+    }
+    let number = |state: TagState| report.tags.iter().filter(|tag| tag.state == state).count();
+    let differing = if report.keeps { "differing and kept" } else { "to be overwritten" };
+    let mut parts = vec![
+        (number(TagState::Missing), "to copy"),
+        (number(TagState::UpToDate), "up to date"),
+        (number(TagState::AlreadySynced), "already synced"),
+        (number(TagState::Differs), differing),
+        (number(TagState::NotFound), "not at the source"),
+    ];
+    let present = report.tags.iter().filter(|tag| tag.source_digest.is_some()).count();
+    if report.destination.is_none() {
+        parts = vec![(present, "at the source"), (number(TagState::NotFound), "not at the source")];
+        parts.push((number(TagState::NotChecked) - present, "not checked"));
+    } else {
+        parts.push((number(TagState::NotChecked), "not checked"));
+    }
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    format!("{}: {}.", count(report.tags.len(), "tag"), parts.join(", "))
+}
+
+fn excluded(report: &Report) -> Table {
+    let mut table = Table::new(["", "EXCLUDED", "REASON"]);
+    for excluded in &report.excluded {
+        table.row(["-".to_owned(), excluded.tag.clone(), excluded.reason.clone()]);
+    }
+    table
+}
+
+/// How many tags are nearly meant, and what would include them.
+fn excluded_summary(report: &Report) -> Option<String> {
+    let candidates = report.excluded.iter().filter(|e| e.is_candidate).count();
+    let others = report.excluded.len() - candidates;
+    let (are, them) = if candidates == 1 { ("is", "it") } else { ("are", "them") };
+    let candidates = (candidates > 0).then(|| {
+        format!(
+            "{} {are} excluded; add --allow-candidate-release to include {them}.",
+            count(candidates, "release candidate")
+        )
+    });
+    let others = (others > 0).then(|| {
+        let match_ = if others == 1 { "nearly matches" } else { "nearly match" };
+        format!("{} {match_}; add --show-excluded to see why not.", count(others, "other tag"))
+    });
+    let lines: Vec<String> = candidates.into_iter().chain(others).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}

@@ -1,0 +1,137 @@
+//! The document that `preview -o json` prints. Its fields only ever become more.
+
+use imgop_core::api::Overwrite;
+use imgop_core::plan::{CopyRequest, Observed, ObservedTag, TagState};
+use imgop_core::reference::Digest;
+use serde::Serialize;
+
+/// The version of the document.
+const API_VERSION: &str = "imgop.preview/v1";
+
+/// A preview of one request.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    api_version: &'static str,
+    /// The source repository.
+    pub source: String,
+    /// The destination repository; none when only the source was asked.
+    pub destination: Option<String>,
+    /// The tag, pattern or digest.
+    pub version: String,
+    /// How many tags the source has; none when it was not listed.
+    pub listed: Option<usize>,
+    /// The tags that are meant, newest version first.
+    pub tags: Vec<TagReport>,
+    /// Tags that are nearly meant.
+    pub excluded: Vec<ExcludedReport>,
+    /// Whether a tag that differs stays as it is.
+    #[serde(skip)]
+    pub keeps: bool,
+}
+
+/// One tag.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagReport {
+    /// The tag, or the digest, at the source.
+    pub tag: String,
+    /// The tag at the destination; none when only the source was asked.
+    pub destination_tag: Option<String>,
+    /// How both sides stand to each other.
+    pub state: TagState,
+    /// What the source has, as far as it is known.
+    pub source_digest: Option<Digest>,
+    /// What the destination has, as far as it is known.
+    pub destination_digest: Option<Digest>,
+    /// Why the state is not-checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One tag that is left out.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExcludedReport {
+    /// The tag.
+    pub tag: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it is a release candidate, and nothing else is against it.
+    #[serde(skip)]
+    pub is_candidate: bool,
+}
+
+impl Report {
+    /// Puts a preview together. Without a destination only the source was asked.
+    pub fn new(request: &CopyRequest, observed: &Observed, has_destination: bool) -> Self {
+        use imgop_core::tags::Exclusion;
+        Self {
+            api_version: API_VERSION,
+            source: request.source.to_string(),
+            destination: has_destination.then(|| request.destination.to_string()),
+            version: request.version.to_string(),
+            listed: observed.listed,
+            tags: observed.tags.iter().map(|tag| TagReport::new(tag, has_destination)).collect(),
+            excluded: observed
+                .excluded
+                .iter()
+                .map(|excluded| ExcludedReport {
+                    tag: excluded.tag.to_string(),
+                    reason: excluded.reason.to_string(),
+                    is_candidate: excluded.reason == Exclusion::Candidate,
+                })
+                .collect(),
+            keeps: request.overwrite == Overwrite::IfMissing,
+        }
+    }
+
+    /// Whether the agent would copy something.
+    pub fn has_work(&self) -> bool {
+        self.tags.iter().any(|tag| self.is_copied(tag))
+    }
+
+    /// Whether the agent would copy this tag.
+    pub fn is_copied(&self, tag: &TagReport) -> bool {
+        match tag.state {
+            TagState::Missing => true,
+            TagState::Differs => !self.keeps,
+            TagState::UpToDate | TagState::NotFound | TagState::AlreadySynced | TagState::NotChecked => false,
+        }
+    }
+}
+
+impl TagReport {
+    fn new(tag: &ObservedTag, has_destination: bool) -> Self {
+        let state = tag.state();
+        let reason = match (state, has_destination) {
+            (TagState::NotChecked, false) if tag.source.digest().is_some() => Some("no destination was given"),
+            (TagState::NotChecked, _) => tag.unknown_because(),
+            _ => None,
+        };
+        Self {
+            tag: tag.source_ref.to_string(),
+            destination_tag: has_destination.then(|| tag.destination_tag.to_string()),
+            state,
+            source_digest: tag.source.digest().cloned(),
+            destination_digest: tag.destination.digest().cloned(),
+            reason: reason.map(str::to_owned),
+        }
+    }
+}
+
+/// Several previews as one document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reports<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    items: &'a [Report],
+}
+
+impl<'a> Reports<'a> {
+    /// A list in the manner of Kubernetes.
+    pub fn new(items: &'a [Report]) -> Self {
+        Self { api_version: API_VERSION, kind: "List", items }
+    }
+}

@@ -1,0 +1,156 @@
+//! What is to be previewed: references, the Images of a file, or an Image of the cluster.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::Path;
+
+use imgop_core::api::{Image, ImageSpec};
+use imgop_core::plan::{CopyRequest, SpecError};
+use imgop_core::tags::Tag;
+use kube::ResourceExt as _;
+
+use crate::errors::CliError;
+use crate::names::parse_name;
+
+/// The largest file of manifests that is read.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// One request to preview.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// What is asked for.
+    pub request: CopyRequest,
+    /// Where its Secrets are named.
+    pub spec: ImageSpec,
+    /// The namespace that it names itself.
+    pub namespace: Option<String>,
+    /// Tags that mode `OnceByTag` has copied already.
+    pub already_synced: BTreeSet<Tag>,
+    /// Whether there is a destination to compare with.
+    pub has_destination: bool,
+}
+
+impl Target {
+    /// From references: both sides are already parsed.
+    pub fn of_references(spec: ImageSpec, request: CopyRequest, has_destination: bool) -> Self {
+        Self { request, spec, namespace: None, already_synced: BTreeSet::new(), has_destination }
+    }
+
+    /// From an Image, of a cluster or a file. What it copied already is its status' word.
+    pub fn of_image(image: &Image) -> Result<Self, SpecError> {
+        let request = CopyRequest::parse(&image.spec)?;
+        let synced = image.status.iter().flat_map(|status| &status.tag_already_synced);
+        Ok(Self {
+            request,
+            spec: image.spec.clone(),
+            namespace: image.namespace(),
+            already_synced: synced.filter_map(|tag| tag.parse().ok()).collect(),
+            has_destination: true,
+        })
+    }
+
+    /// Whether a Secret is named.
+    pub fn names_secrets(&self) -> bool {
+        let (source, destination) = (&self.spec.source, &self.spec.destination);
+        source.credentials.is_some()
+            || source.tls.ca_secret_name.is_some()
+            || self.has_destination
+                && (destination.credentials.is_some() || destination.tls.ca_secret_name.is_some())
+    }
+}
+
+/// The name of an Image, if the one argument of `preview` means one: a bare word without `/`, `:`
+/// and `@`, or a word behind `image/` as kubectl writes it.
+pub fn image_name(argument: &str) -> Option<&str> {
+    let prefixes = ["image.skopeo.io/", "images.skopeo.io/", "image/", "images/"];
+    let bare = prefixes.iter().find_map(|prefix| argument.strip_prefix(prefix)).unwrap_or(argument);
+    (!bare.contains(['/', ':', '@']) && parse_name(bare).is_ok()).then_some(bare)
+}
+
+/// The Images of a file; `-` is the standard input.
+pub fn of_file(path: &Path) -> Result<Vec<Target>, CliError> {
+    let shown = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
+    let text = read(path).map_err(|error| CliError::failed(format!("cannot read {shown}: {error}")))?;
+    of_text(&text).map_err(|problem| CliError::failed(format!("{shown}: {problem}")))
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let mut limited: Box<dyn std::io::Read> =
+        if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
+    limited.by_ref().take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The Images of YAML or JSON, Lists taken apart. Other kinds are left out: manifests of an
+/// application stand in one file.
+fn of_text(text: &str) -> Result<Vec<Target>, String> {
+    // As values first, as the API server sees them: an unquoted version 1.10 is a number there too.
+    let documents: Vec<serde_json::Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| format!("it is no YAML: {error}"))?;
+    let mut targets = Vec::new();
+    for document in documents {
+        let items = match (&document["kind"], &document["items"]) {
+            (kind, serde_json::Value::Array(items)) if kind == "List" || kind == "ImageList" => items.clone(),
+            _ => vec![document],
+        };
+        for item in items {
+            let group = item["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
+            if item["kind"] == "Image" && group == "skopeo.io" {
+                targets.push(of_value(item)?);
+            }
+        }
+    }
+    if targets.is_empty() { Err("it holds no Image of skopeo.io/v1alpha1".to_owned()) } else { Ok(targets) }
+}
+
+fn of_value(value: serde_json::Value) -> Result<Target, String> {
+    let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
+    let image: Image = serde_json::from_value(value).map_err(|error| format!("Image {name}: {error}"))?;
+    Target::of_image(&image).map_err(|error| format!("Image {name}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_word_is_the_name_of_an_image() {
+        for (argument, name) in [
+            ("argocd-v2-13-x", Some("argocd-v2-13-x")),
+            ("image/argocd", Some("argocd")),
+            ("image.skopeo.io/argocd", Some("argocd")),
+            ("nginx:1.27", None),
+            ("library/nginx", None),
+            ("image/argocd:1.0", None),
+            ("quay.io/a/b", None),
+            ("localhost:5000", None),
+        ] {
+            assert_eq!(image_name(argument), name, "{argument}");
+        }
+    }
+
+    const IMAGE: &str = "apiVersion: skopeo.io/v1alpha1\nkind: Image\nmetadata: {name: a, namespace: ci}\nspec:\n  mode: OnceByTag\n  \
+        source: {name: quay.io/a/b, version: 1.x}\n  destination: {name: r.example.com/a, credentials: {secretName: s}}\n";
+
+    #[test]
+    fn a_file_may_hold_several_images_and_other_things() {
+        let text = format!("---\n# nothing\n---\n{IMAGE}---\nkind: ConfigMap\napiVersion: v1\n---\n{IMAGE}status: {{tagAlreadySynced: ['1.0']}}\n");
+        let targets = of_text(&text).unwrap();
+        assert_eq!(targets.len(), 2);
+        assert_eq!(targets[0].namespace.as_deref(), Some("ci"));
+        assert!(targets[0].names_secrets());
+        assert_eq!(targets[1].already_synced.len(), 1);
+        let list = serde_json::json!({ "apiVersion": "v1", "kind": "List",
+            "items": [serde_saphyr::from_str::<serde_json::Value>(IMAGE).unwrap()] });
+        assert_eq!(of_text(&list.to_string()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_with_the_image() {
+        let wrong = |from: &str, to: &str| of_text(&IMAGE.replace(from, to)).unwrap_err();
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"");
+        insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @"");
+        insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"");
+    }
+}

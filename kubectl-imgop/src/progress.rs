@@ -1,0 +1,116 @@
+//! How far the agent is with what was asked for. Pure: from an Image to a judgement.
+
+use imgop_core::api::Image;
+use imgop_core::api::conditions::{READY, RECONCILING, STALLED, find, is_true, reasons};
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// The outcome of this generation of the spec, retries included.
+    Generation(i64),
+    /// The outcome of the sync that this token asked for.
+    Token(String),
+}
+
+/// How far the agent is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The agent has not looked at it yet.
+    Unseen,
+    /// It is at work; what it says.
+    Working(String),
+    /// Every tag is at the destination; what it says.
+    Ready(String),
+    /// It ended otherwise; what it says.
+    NotReady(String),
+}
+
+/// Judges an Image.
+pub fn judge(image: &Image, goal: &Goal) -> Progress {
+    let status = image.status.clone().unwrap_or_default();
+    let is_seen = match goal {
+        Goal::Generation(generation) => status.observed_generation.is_some_and(|g| g >= *generation),
+        Goal::Token(token) => status.last_handled_requested_at.as_ref() == Some(token),
+    };
+    let Some(ready) = find(&status.conditions, READY).filter(|_| is_seen) else { return Progress::Unseen };
+    let message = match ready.message.as_str() {
+        "" => ready.reason.clone(),
+        message => message.to_owned(),
+    };
+    let reconciling = find(&status.conditions, RECONCILING).filter(|c| c.status == "True");
+    let is_over = match goal {
+        _ if ready.status == "True" || is_true(&status.conditions, STALLED) => true,
+        _ if ready.reason == reasons::SUSPENDED => true,
+        // A new spec is waited for through its retries; a sync was asked for once.
+        Goal::Generation(_) => false,
+        Goal::Token(_) => reconciling.is_none_or(|c| c.reason != reasons::PROGRESSING),
+    };
+    match (is_over, ready.status.as_str()) {
+        (_, "True") if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => Progress::Working(message),
+        (true, "True") => Progress::Ready(message),
+        (true, _) => Progress::NotReady(message),
+        (false, _) => Progress::Working(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// An Image of generation 2 whose token is `t`, with these conditions: type, status, reason.
+    fn image(generation: i64, token: &str, conditions: &[(&str, &str, &str)]) -> Image {
+        let conditions: Vec<_> = conditions
+            .iter()
+            .map(|(type_, status, reason)| {
+                json!({ "type": type_, "status": status, "reason": reason, "message": format!("{reason}!"),
+                        "lastTransitionTime": "2026-01-01T00:00:00Z" })
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "x", "generation": 2 },
+            "spec": { "mode": "OneShot", "source": { "name": "a/b", "version": "1" }, "destination": { "name": "c/d" } },
+            "status": { "observedGeneration": generation, "lastHandledRequestedAt": token, "conditions": conditions },
+        }))
+        .unwrap()
+    }
+
+    const BUSY: &[(&str, &str, &str)] = &[("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")];
+    const RETRY: &[(&str, &str, &str)] =
+        &[("Ready", "False", "CopyFailed"), ("Reconciling", "True", "ProgressingWithRetry")];
+    const STUCK: &[(&str, &str, &str)] = &[("Ready", "False", "InvalidSpec"), ("Stalled", "True", "InvalidSpec")];
+    const THERE: &[(&str, &str, &str)] = &[("Ready", "True", "Succeeded")];
+    const SUSPENDED: &[(&str, &str, &str)] = &[("Ready", "False", "Suspended")];
+
+    fn of(conditions: &[(&str, &str, &str)], goal: &Goal) -> Progress {
+        judge(&image(2, "t", conditions), goal)
+    }
+
+    #[test]
+    fn an_old_status_says_nothing() {
+        let token = Goal::Token("t".into());
+        assert_eq!(judge(&image(1, "old", THERE), &Goal::Generation(2)), Progress::Unseen);
+        assert_eq!(judge(&image(2, "old", THERE), &token), Progress::Unseen);
+        assert_eq!(judge(&image(2, "t", &[]), &token), Progress::Unseen);
+    }
+
+    #[test]
+    fn a_sync_is_over_when_nothing_progresses() {
+        let token = Goal::Token("t".into());
+        assert_eq!(of(BUSY, &token), Progress::Working("Progressing!".into()));
+        assert_eq!(of(THERE, &token), Progress::Ready("Succeeded!".into()));
+        assert_eq!(of(RETRY, &token), Progress::NotReady("CopyFailed!".into()));
+        assert_eq!(of(STUCK, &token), Progress::NotReady("InvalidSpec!".into()));
+        assert_eq!(of(SUSPENDED, &token), Progress::NotReady("Suspended!".into()));
+    }
+
+    #[test]
+    fn a_new_spec_is_waited_for_through_its_retries() {
+        let generation = Goal::Generation(2);
+        assert_eq!(of(RETRY, &generation), Progress::Working("CopyFailed!".into()));
+        assert_eq!(of(STUCK, &generation), Progress::NotReady("InvalidSpec!".into()));
+        assert_eq!(of(THERE, &generation), Progress::Ready("Succeeded!".into()));
+        assert_eq!(of(SUSPENDED, &generation), Progress::NotReady("Suspended!".into()));
+    }
+}
