@@ -12,21 +12,22 @@ mod schedule;
 mod status;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::{Stream, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{Image, ImageStatus, MANAGED_BY, MANAGED_BY_LABEL};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Action, Controller};
-use kube::runtime::reflector::Store;
-use kube::runtime::watcher;
-use kube::{Api, ResourceExt as _};
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Resource as _, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Namespaces;
@@ -56,21 +57,24 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
             .map(|name| (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name)))
             .collect(),
     };
-    let controllers: Vec<_> = apis
+    let unknown = Arc::new(AtomicUsize::new(apis.len()));
+    let (controllers, stores): (Vec<_>, Vec<_>) = apis
         .into_iter()
         .map(|(images, jobs)| {
             let watch = watcher::Config::default().any_semantic().timeout(WATCH_SECONDS);
-            Controller::new(images, watch.clone().page_size(50))
+            let (store, writer) = reflector::store();
+            let images =
+                known_images(images, watch.clone().page_size(50), writer, unknown.clone(), ready.clone());
+            let settings =
+                controller::Config::default().concurrency(context.config.max_concurrent_reconciles);
+            let controller = Controller::for_stream(images, store.clone())
                 .owns(jobs, watch.labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")))
-                .with_config(
-                    kube::runtime::controller::Config::default()
-                        .concurrency(context.config.max_concurrent_reconciles),
-                )
-                .graceful_shutdown_on(stop.clone().cancelled_owned())
+                .with_config(settings)
+                .graceful_shutdown_on(stop.clone().cancelled_owned());
+            (controller, store)
         })
-        .collect();
-    let stores: Vec<Store<Guarded>> = controllers.iter().map(Controller::store).collect();
-    let beside = tokio::spawn(attend(stores, context.clone(), ready, stop));
+        .unzip();
+    let beside = tokio::spawn(forget(stores, context.clone()));
     join_all(controllers.into_iter().map(|controller| {
         controller.run(reconcile, error_policy, context.clone()).for_each(|result| async move {
             if let Err(error) = result {
@@ -82,21 +86,41 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
     beside.abort();
 }
 
-/// Says when all Images are known, and forgets those that are gone.
-async fn attend(
-    stores: Vec<Store<Guarded>>,
-    context: Arc<Context>,
+/// The Images as they change, without what nobody here reads. The agent is ready once each watch
+/// has said that its first list is complete.
+fn known_images(
+    api: Api<Guarded>,
+    watch: watcher::Config,
+    writer: Writer<Guarded>,
+    unknown: Arc<AtomicUsize>,
     ready: Arc<AtomicBool>,
-    stop: CancellationToken,
-) {
-    for store in &stores {
-        if store.wait_until_ready().await.is_err() {
-            return;
-        }
-    }
-    ready.store(true, Ordering::Relaxed);
-    tracing::info!(images = stores.iter().map(Store::len).sum::<usize>(), "ready");
-    while tokio::time::timeout(FORGET, stop.cancelled()).await.is_err() {
+) -> impl Stream<Item = Result<Guarded, watcher::Error>> {
+    let mut is_known = false;
+    watcher(api, watch)
+        .default_backoff()
+        .inspect(move |event| match event {
+            Ok(watcher::Event::InitDone) if !is_known => {
+                is_known = true;
+                if unknown.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    ready.store(true, Ordering::Release);
+                    tracing::info!("ready");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "cannot watch the Images; trying again"),
+        })
+        .modify(|image| {
+            image.meta_mut().managed_fields = None;
+            image.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+        })
+        .reflect(writer)
+        .applied_objects()
+}
+
+/// Forgets what is remembered of Images that are gone.
+async fn forget(stores: Vec<Store<Guarded>>, context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(FORGET).await;
         let uids: std::collections::HashSet<String> =
             stores.iter().flat_map(Store::state).filter_map(|image| image.uid()).collect();
         context.retain(|uid| uids.contains(uid));

@@ -4,14 +4,15 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
+
 /// Credentials for a registry: a Secret in the namespace of the resource that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
     /// Name of a Secret of type kubernetes.io/dockerconfigjson in the same namespace, as made by
     /// `kubectl create secret docker-registry`.
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
-        .message("credentials.secretName must be the name of a Secret in the same namespace"))]
+    #[x_kube(validation = rules::secret_name("credentials.secretName"))]
     #[schemars(length(max = 253))]
     pub secret_name: String,
 }
@@ -19,7 +20,7 @@ pub struct Credentials {
 /// How the connection to a registry is secured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.caSecretName) || self.caSecretName == null || !has(self.mode) || self.mode == 'Verify'")
+#[x_kube(validation = Rule::new("!has(self.caSecretName) || !has(self.mode) || self.mode == 'Verify'")
     .message("tls.caSecretName goes with tls.mode Verify only; leave one of them out"))]
 pub struct Tls {
     /// Verify (the default) checks the registry's certificate, SkipVerify takes any certificate,
@@ -30,6 +31,7 @@ pub struct Tls {
     /// Name of a Secret in the same namespace whose key ca.crt holds the certificates (PEM) to
     /// trust beside the well-known ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::secret_name("tls.caSecretName"))]
     #[schemars(length(max = 253))]
     pub ca_secret_name: Option<String>,
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, Tls, is_default};
-use super::{Frequency, ImageStatus};
+use super::{Frequency, ImageStatus, rules};
 
 /// An image, or all tags of it that match a pattern, kept at a destination registry.
 #[derive(Debug, Clone, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -14,6 +14,7 @@ use super::{Frequency, ImageStatus};
     version = "v1alpha1",
     kind = "Image",
     namespaced,
+    doc = "An image, or all tags of it that match a pattern, kept at a destination registry.",
     status = "ImageStatus",
     derive = "PartialEq",
     shortname = "simg",
@@ -45,12 +46,10 @@ use super::{Frequency, ImageStatus};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!(self.source.version.matches('[*]') || self.source.version.matches('^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')) || !has(self.destination.version) || self.destination.version == null || self.destination.version == '' || self.destination.version == self.source.version || self.destination.version.contains('{tag}')")
-        .message("destination.version must be empty, the same pattern as source.version, or hold {tag}, when source.version is a pattern: a fixed version would put every tag onto one"),
-    validation = Rule::new("(has(self.destination.version) && self.destination.version != null && self.destination.version == self.source.version) || !has(self.destination.version) || self.destination.version == null || !(self.destination.version.matches('[*]') || self.destination.version.matches('^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$'))")
-        .message("destination.version may be a pattern only when source.version is the same pattern; leave it out to keep each tag"),
-    validation = Rule::new("!self.source.version.startsWith('sha256:') || (has(self.destination.version) && self.destination.version != null && self.destination.version != '' && !self.destination.version.contains('{'))")
-        .message("destination.version must be a tag when source.version is a digest"),
+    validation = rules::no_fixed_version_for_a_pattern(),
+    validation = rules::no_pattern_but_the_sources(),
+    validation = rules::a_tag_for_a_digest(),
+    validation = rules::something_to_copy(),
 )]
 pub struct ImageSpec {
     /// OneShot copies once and is done; OnceByTag copies each matching tag once, new ones as they
@@ -62,10 +61,9 @@ pub struct ImageSpec {
     #[serde(default = "default_frequency")]
     #[schemars(length(max = 64))]
     #[x_kube(
-        validation = Rule::new("self.matches('^([0-9]+[smhdw])+$')")
-            .message("frequency must be whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d"),
-        validation = Rule::new("!self.matches('^(0*[0-9]s|0+[mhdw])+$')")
-            .message("frequency must be at least 10s"),
+        validation = rules::frequency(),
+        validation = rules::frequency_minimum(),
+        validation = rules::frequency_maximum(),
     )]
     pub frequency: String,
 
@@ -104,8 +102,7 @@ pub struct Source {
     #[schemars(length(max = 255))]
     #[x_kube(
         validation = Rule::new("self != ''").message("source.name must not be empty; give a repository such as quay.io/argoproj/argocd"),
-        validation = Rule::new("self == '' || self.matches('^([a-zA-Z0-9.-]+(:[0-9]+)?/|\\\\[[0-9a-fA-F:]+\\\\](:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$')")
-            .message("source.name must be a repository without scheme, tag or digest, such as quay.io/argoproj/argocd; the tag goes into source.version"),
+        validation = rules::repository("source.name", "quay.io/argoproj/argocd"),
     )]
     pub name: String,
 
@@ -113,10 +110,8 @@ pub struct Source {
     #[schemars(length(max = 128))]
     #[x_kube(
         validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x) or a digest"),
-        validation = Rule::new("self == '' || self.matches('^[A-Za-z0-9_*][A-Za-z0-9._*-]*$') || self.matches('^sha256:[0-9a-f]{64}$')")
-            .message("source.version must be a tag (v2.13.1), a pattern (v2.13.x) or a digest (sha256: and 64 hexadecimal digits)"),
-        validation = Rule::new("!(self.matches('[*]') || self.matches('^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')) || self.matches('^v?([0-9]+|[xX*])([.]([0-9]+|[xX*]))*(-[A-Za-z0-9._-]+)?$')")
-            .message("source.version is an unreadable pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine"),
+        validation = rules::source_version(),
+        validation = rules::readable_pattern(),
     )]
     pub version: String,
 
@@ -141,8 +136,7 @@ pub struct Destination {
     #[schemars(length(max = 255))]
     #[x_kube(
         validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd"),
-        validation = Rule::new("self == '' || self.matches('^([a-zA-Z0-9.-]+(:[0-9]+)?/|\\\\[[0-9a-fA-F:]+\\\\](:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$')")
-            .message("destination.name must be a repository without scheme, tag or digest, such as registry.example.com/argoproj/argocd; the tag goes into destination.version"),
+        validation = rules::repository("destination.name", "registry.example.com/argoproj/argocd"),
     )]
     pub name: String,
 
@@ -150,8 +144,7 @@ pub struct Destination {
     /// stands for the source's tag; a fixed tag is allowed where source.version is one tag or a digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
-    #[x_kube(validation = Rule::new("self == null || self == '' || self.matches('^[A-Za-z0-9_{*][A-Za-z0-9._{}*-]*$')")
-        .message("destination.version must be empty, a tag, the same pattern as source.version, or hold {tag}"))]
+    #[x_kube(validation = rules::destination_version())]
     pub version: Option<String>,
 
     /// What to do with a tag that exists here with other content: IfDifferent (the default)

@@ -9,6 +9,14 @@ mod endpoint;
 mod frequency;
 mod image;
 mod image_status;
+mod rules;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
+use kube::CustomResourceExt as _;
 
 pub use endpoint::{CA_KEY, Credentials, Tls, TlsMode};
 pub use frequency::{Frequency, FrequencyError};
@@ -32,8 +40,30 @@ pub const IMAGE_UID_LABEL: &str = "imgop.skopeo.io/image-uid";
 pub const COPIES_ANNOTATION: &str = "imgop.skopeo.io/copies";
 
 /// The custom resource definitions of this project, in the order in which they are installed.
-pub fn crds()
--> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
-    use kube::CustomResourceExt;
-    vec![Image::crd()]
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    let mut crds = vec![Image::crd()];
+    for crd in &mut crds {
+        for version in &mut crd.spec.versions {
+            if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
+                tidy(schema);
+            }
+        }
+    }
+    crds
+}
+
+/// Takes `nullable` from optional fields: the API server then drops a null, as if the field were
+/// not there. A null that stays would be one more case for each rule, and CEL has no way to
+/// compare a text with it. Also takes the formats that Kubernetes does not know and warns of.
+fn tidy(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    if schema.format.as_deref() == Some("uint32") {
+        schema.format = None;
+    }
+    for property in schema.properties.iter_mut().flat_map(BTreeMap::values_mut) {
+        tidy(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        tidy(items);
+    }
 }
