@@ -1,1 +1,27 @@
-//! tests
+//! What imgop's integration tests share: a real API server or a whole cluster, namespaces,
+//! `kubectl`, the test registries and waiting.
+//!
+//! Two test binaries use it. `tests/tests/api_server` starts etcd and kube-apiserver by itself.
+//! `tests/tests/cluster` needs the cluster that `tests/cluster/up` brings up; without one its tests
+//! fail and say so, because a test that is skipped proves nothing.
+
+pub mod api_server;
+pub mod connect;
+pub mod environment;
+pub mod kubectl;
+pub mod namespace;
+pub mod programs;
+pub mod registry;
+pub mod wait;
+
+use std::path::{Path, PathBuf};
+
+/// The scripts of `tests/cluster`.
+pub fn cluster_scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster")
+}
+
+/// The repository.
+pub fn repository_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

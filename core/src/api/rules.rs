@@ -13,8 +13,8 @@ use kube::core::Rule;
 /// no dot may make the first part of a longer path look like a host.
 fn name_pattern() -> String {
     let label = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
-    let port = ":0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
-    let host = format!("(localhost|{label}([.]{label})+|[[][0-9a-fA-F:]+[]])({port})?|{label}{port}");
+    let number = ":0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
+    let host = format!("(localhost|{label}([.]{label})+|[[][0-9a-fA-F:]+[]])({number})?|{label}{number}");
     let part = "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*";
     let part_without_dot = "[a-z0-9]+((_|__|-+)[a-z0-9]+)*";
     format!("^(({host})/{part}|{part_without_dot}|{part}$)(/{part})*$")

@@ -1,0 +1,117 @@
+//! Where the test cluster is: what `tests/cluster/up` wrote into its `env` file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+/// The cluster and the two registries that `tests/cluster/up` started.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Names the cluster.
+    pub kubeconfig: PathBuf,
+    /// Where the cluster's own kubectl is; none where the cluster is the user's.
+    pub bin: Option<PathBuf>,
+    /// Every request to the API server, as JSON lines; none where the cluster is the user's.
+    pub audit_log: Option<PathBuf>,
+    /// `host:port` of the registry to copy from: plain HTTP, no password.
+    pub source_registry: String,
+    /// The access log of the source registry.
+    pub source_registry_log: PathBuf,
+    /// `host:port` of the registry to copy to: HTTPS with a CA of its own and a password.
+    pub target_registry: String,
+    /// The access log of the target registry.
+    pub target_registry_log: PathBuf,
+    /// The CA of the target registry.
+    pub target_ca: PathBuf,
+    /// The user of the target registry.
+    pub target_username: String,
+    /// The file that holds that user's password.
+    pub target_password_file: PathBuf,
+    /// The image with Skopeo that the cluster's nodes have.
+    pub skopeo_image: String,
+}
+
+impl Environment {
+    /// Reads the `env` file; variables of this process go before it.
+    pub fn load() -> anyhow::Result<Self> {
+        let file = env_file();
+        let lines = match &file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("failed to read {}", path.display()))?;
+                read_lines(&text).with_context(|| format!("failed to read {}", path.display()))?
+            }
+            None => HashMap::new(),
+        };
+        let optional = |key: &str| std::env::var(key).ok().or_else(|| lines.get(key).cloned());
+        let required = |key: &str| {
+            optional(key).with_context(|| match &file {
+                Some(path) => format!("{key} is neither set nor in {}", path.display()),
+                None => "no test cluster is up. Start one with `sudo tests/cluster/up`, or let \
+                         `make test-cluster` start one and take it down afterwards"
+                    .to_owned(),
+            })
+        };
+        let path = |key: &str| required(key).map(PathBuf::from);
+        Ok(Self {
+            kubeconfig: path("IMGOP_TEST_KUBECONFIG")?,
+            bin: optional("IMGOP_CLUSTER_BIN").map(PathBuf::from),
+            audit_log: optional("IMGOP_TEST_AUDIT_LOG").map(PathBuf::from),
+            source_registry: required("IMGOP_TEST_SOURCE_REGISTRY")?,
+            source_registry_log: path("IMGOP_TEST_SOURCE_REGISTRY_LOG")?,
+            target_registry: required("IMGOP_TEST_TARGET_REGISTRY")?,
+            target_registry_log: path("IMGOP_TEST_TARGET_REGISTRY_LOG")?,
+            target_ca: path("IMGOP_TEST_TARGET_CA")?,
+            target_username: required("IMGOP_TEST_TARGET_USERNAME")?,
+            target_password_file: path("IMGOP_TEST_TARGET_PASSWORD_FILE")?,
+            skopeo_image: required("IMGOP_TEST_SKOPEO_IMAGE")?,
+        })
+    }
+}
+
+/// The file of the cluster that is up, by the rules of `tests/cluster/up`: root's clusters are
+/// below /var/lib, everyone else's registries below their own state folder.
+fn env_file() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|h| h.join(".local/state")));
+    let folders = match variable("IMGOP_CLUSTER_DIR") {
+        Some(folder) => vec![Some(folder)],
+        None => {
+            vec![Some(Path::new("/var/lib/imgop-cluster").into()), state.map(|s| s.join("imgop-cluster"))]
+        }
+    };
+    folders.into_iter().flatten().map(|folder| folder.join("env")).find(|file| file.exists())
+}
+
+/// Reads lines such as `KEY='it'\''s'`, which a shell could source.
+fn read_lines(text: &str) -> anyhow::Result<HashMap<String, String>> {
+    let mut values = HashMap::new();
+    for line in text.lines() {
+        let quoted = line.split_once('=').and_then(|(key, value)| {
+            Some((key, value.strip_prefix('\'')?.strip_suffix('\'')?.replace(r"'\''", "'")))
+        });
+        let Some((key, value)) = quoted else { bail!("{line:?} is not KEY='value'") };
+        values.insert(key.to_owned(), value);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_unquoted_as_a_shell_does() {
+        let values = read_lines("A='1'\nB='it'\\''s a=b'\nC=''\n").unwrap();
+        assert_eq!(values["A"], "1");
+        assert_eq!(values["B"], "it's a=b");
+        assert_eq!(values["C"], "");
+    }
+
+    #[test]
+    fn an_unquoted_line_is_an_error_and_not_left_out() {
+        assert!(read_lines("A=1").is_err());
+        assert!(read_lines("export A='1").is_err());
+    }
+}

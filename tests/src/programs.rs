@@ -1,0 +1,61 @@
+//! The programs under test.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, anyhow, ensure};
+
+use crate::repository_root;
+
+/// The kubectl plugin, as it is in the sources now.
+pub fn plugin() -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    built(&BUILT, "kubectl-imgop")
+}
+
+/// The agent, as it is in the sources now.
+pub fn agent() -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    built(&BUILT, "imgop-agent")
+}
+
+fn built(once: &OnceLock<Result<PathBuf, String>>, package: &str) -> anyhow::Result<PathBuf> {
+    once.get_or_init(|| build(package).map_err(|error| format!("{error:#}")))
+        .clone()
+        .map_err(|said| anyhow!("{package} is needed, but {said}"))
+}
+
+/// `cargo test` builds only the tests' own package; a program that somebody built some time ago
+/// would be tested instead of the sources.
+fn build(package: &str) -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", package, "--message-format", "json-render-diagnostics"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    // What cargo tells a running test about its package would make build scripts run again.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let of_this_package =
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+        if of_this_package.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+    let output = command
+        .current_dir(repository_root())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo does not start")?;
+    ensure!(output.status.success(), "it does not build");
+    output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .find(|message| message["target"]["name"] == package && message["executable"].is_string())
+        .and_then(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo does not say where it is")
+}

@@ -1,0 +1,227 @@
+//! The two test registries, seen from outside: what is in them, and what they were asked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use imgop_core::reference::Digest;
+use reqwest::header::ACCEPT;
+use reqwest::{Method, Response, StatusCode};
+use tokio::process::Command;
+
+use crate::cluster_scripts;
+use crate::connect::use_ring;
+use crate::environment::Environment;
+use crate::wait;
+
+/// Every kind of manifest; a registry converts those that are not named.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+
+/// A registry of the test cluster.
+///
+/// It is asked by plain requests and not by imgop's own client, so that a mistake there is not
+/// repeated here.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    address: String,
+    scheme: &'static str,
+    login: Option<(String, String)>,
+    http: reqwest::Client,
+    log: PathBuf,
+}
+
+/// A place in a registry's access log.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(usize);
+
+/// A request as the registry logged it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `GET`, `HEAD`, `PUT` …
+    pub method: String,
+    /// With the query.
+    pub path: String,
+    /// What it answered.
+    pub status: u16,
+}
+
+impl Registry {
+    /// The registry to copy from.
+    pub fn source(environment: &Environment) -> anyhow::Result<Self> {
+        use_ring();
+        Ok(Self {
+            address: environment.source_registry.clone(),
+            scheme: "http",
+            login: None,
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?,
+            log: environment.source_registry_log.clone(),
+        })
+    }
+
+    /// The registry to copy to.
+    pub fn target(environment: &Environment) -> anyhow::Result<Self> {
+        use_ring();
+        let ca = reqwest::Certificate::from_pem(&std::fs::read(&environment.target_ca)?)?;
+        let password = std::fs::read_to_string(&environment.target_password_file)?;
+        Ok(Self {
+            address: environment.target_registry.clone(),
+            scheme: "https",
+            login: Some((environment.target_username.clone(), password.trim_end().to_owned())),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .tls_certs_only([ca])
+                .timeout(Duration::from_secs(30))
+                .build()?,
+            log: environment.target_registry_log.clone(),
+        })
+    }
+
+    /// `host:port/path`, as it stands in a spec.
+    pub fn repository(&self, path: &str) -> String {
+        format!("{}/{path}", self.address)
+    }
+
+    /// Pushes a small image for two platforms per tag and says the digest of each. Another salt
+    /// gives the same tags other content. Only the source registry takes this.
+    pub async fn fill(
+        &self,
+        path: &str,
+        tags: &[&str],
+        salt: &str,
+    ) -> anyhow::Result<BTreeMap<String, Digest>> {
+        let output = Command::new(cluster_scripts().join("fill-registry"))
+            .args([&self.address, path])
+            .args(tags)
+            .args(["--salt", salt])
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .await?;
+        ensure!(output.status.success(), "fill-registry failed: {}", output.status);
+        String::from_utf8(output.stdout)?
+            .lines()
+            .map(|line| {
+                let (tag, digest) = line.split_once(' ').with_context(|| format!("no digest in {line:?}"))?;
+                Ok((tag.to_owned(), digest.parse()?))
+            })
+            .collect()
+    }
+
+    /// The digest of a tag; none when the registry has no such tag.
+    pub async fn digest(&self, path: &str, tag: &str) -> anyhow::Result<Option<Digest>> {
+        let response = self.ask(Method::HEAD, &format!("{path}/manifests/{tag}")).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = response.error_for_status()?;
+        let digest = response.headers().get("docker-content-digest").context("no digest in the answer")?;
+        Ok(Some(digest.to_str()?.parse()?))
+    }
+
+    /// The tags of a repository in order; none when there is no such repository.
+    pub async fn tags(&self, path: &str) -> anyhow::Result<Vec<String>> {
+        let response = self.ask(Method::GET, &format!("{path}/tags/list")).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(Vec::new());
+        }
+        let list: TagList = serde_json::from_slice(&response.error_for_status()?.bytes().await?)?;
+        let mut tags = list.tags.unwrap_or_default();
+        tags.sort();
+        Ok(tags)
+    }
+
+    /// Every tag of a repository with its digest.
+    pub async fn digests(&self, path: &str) -> anyhow::Result<BTreeMap<String, Digest>> {
+        let mut digests = BTreeMap::new();
+        for tag in self.tags(path).await? {
+            let digest = self.digest(path, &tag).await?.with_context(|| format!("{tag} is listed only"))?;
+            digests.insert(tag, digest);
+        }
+        Ok(digests)
+    }
+
+    /// Deletes what a tag names, and with it every tag that names the same.
+    pub async fn delete(&self, path: &str, tag: &str) -> anyhow::Result<()> {
+        let digest = self.digest(path, tag).await?.with_context(|| format!("{path} has no tag {tag}"))?;
+        self.ask(Method::DELETE, &format!("{path}/manifests/{digest}")).await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// A place in the access log behind everything that was answered before.
+    pub async fn mark(&self) -> anyhow::Result<Mark> {
+        // A line is written shortly after its answer, and lines stand in the order of the answers
+        // closely enough: when a request that nobody else makes is there, so are those before it.
+        let sign = format!("imgop-mark-{}", self.log_text()?.len());
+        self.ask(Method::HEAD, &format!("{sign}/tags/list")).await?;
+        wait::poll(&format!("{sign} is logged"), Duration::from_secs(10), || async {
+            let text = self.log_text()?;
+            let line = text.find(&sign).and_then(|at| text[at..].find('\n').map(|end| at + end + 1));
+            Ok(line.map(Mark))
+        })
+        .await
+    }
+
+    /// What the registry was asked about a repository between two marks.
+    pub fn requests(&self, path: &str, from: Mark, to: Mark) -> anyhow::Result<Vec<Request>> {
+        let text = self.log_text()?;
+        let lines = text.get(from.0..to.0).context("the access log became shorter")?;
+        let prefix = format!("/v2/{path}/");
+        Ok(lines.lines().filter_map(read_line).filter(|r| r.path.starts_with(&prefix)).collect())
+    }
+
+    fn log_text(&self) -> anyhow::Result<String> {
+        let bytes =
+            std::fs::read(&self.log).with_context(|| format!("no access log {}", self.log.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Response> {
+        let mut request = self
+            .http
+            .request(method, format!("{}://{}/v2/{path}", self.scheme, self.address))
+            .header(ACCEPT, MANIFESTS);
+        if let Some((user, password)) = &self.login {
+            request = request.basic_auth(user, Some(password));
+        }
+        Ok(request.send().await?)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct TagList {
+    tags: Option<Vec<String>>,
+}
+
+/// Reads a line in Apache's combined format:
+/// `10.0.0.1 - - [21/Nov/2026:10:52:33 +0000] "GET /v2/ HTTP/1.1" 200 2 "" "skopeo/1.9.3"`.
+fn read_line(line: &str) -> Option<Request> {
+    let mut quoted = line.split('"').skip(1);
+    let (request, answer) = (quoted.next()?, quoted.next()?);
+    let mut request = request.split(' ');
+    Some(Request {
+        method: request.next()?.to_owned(),
+        path: request.next()?.to_owned(),
+        status: answer.split_whitespace().next()?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_access_log_is_read() {
+        let line =
+            r#"10.244.0.1 - - [21/Nov/2026:10:52:33 +0000] "GET /v2/a/tags/list?n=1 HTTP/1.1" 404 2 "" "x""#;
+        let read = read_line(line).unwrap();
+        assert_eq!(
+            (read.method.as_str(), read.path.as_str(), read.status),
+            ("GET", "/v2/a/tags/list?n=1", 404)
+        );
+        assert_eq!(read_line("listening on [::]:5000"), None);
+    }
+}

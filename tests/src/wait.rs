@@ -1,0 +1,103 @@
+//! Waiting, always with a deadline and never by sleeping a guessed time.
+
+use std::fmt::Debug;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use futures::StreamExt as _;
+use k8s_openapi::serde::Serialize;
+use kube::runtime::watcher::watch_object;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+/// Watches an object until `reached` holds, and returns it then. Each change of its status is
+/// printed, so that a test that fails shows how far things went.
+pub async fn until<K>(
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    deadline: Duration,
+    reached: impl Fn(&K) -> bool,
+) -> anyhow::Result<K>
+where
+    K: Resource + Clone + Debug + Serialize + DeserializeOwned + Send + 'static,
+{
+    let began = Instant::now();
+    let mut last = None;
+    let watched = async {
+        let mut changes = pin!(watch_object(api.clone(), name));
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(Some(object)) if reached(&object) => return Ok(object),
+                Ok(Some(object)) => {
+                    let status = status_of(&object)?;
+                    if last.as_ref() != Some(&status) {
+                        say(&format!("{:>6.1?} {name}, until it {what}: {status}", began.elapsed()));
+                        last = Some(status);
+                    }
+                }
+                Ok(None) => say(&format!("{:>6.1?} {name} is not there", began.elapsed())),
+                // The watcher tries again by itself.
+                Err(error) => say(&format!("{:>6.1?} {name}: {error}", began.elapsed())),
+            }
+        }
+        bail!("the watch of {name} ended")
+    };
+    match tokio::time::timeout(deadline, watched).await {
+        Ok(result) => result,
+        Err(_) => bail!(
+            "{name} did not do in {deadline:?} what was waited for: it {what}; its last status: {}",
+            last.unwrap_or_else(|| "none seen".to_owned())
+        ),
+    }
+}
+
+/// Watches an object until it is gone.
+pub async fn until_gone<K>(api: &Api<K>, name: &str, deadline: Duration) -> anyhow::Result<()>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let gone = async {
+        let mut changes = pin!(watch_object(api.clone(), name));
+        while let Some(change) = changes.next().await {
+            if matches!(change, Ok(None)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(deadline, gone)
+        .await
+        .with_context(|| format!("{name} is still there after {deadline:?}"))
+}
+
+/// Asks again and again until there is an answer; for what cannot be watched, such as a registry.
+pub async fn poll<T, Fut>(what: &str, deadline: Duration, ask: impl Fn() -> Fut) -> anyhow::Result<T>
+where
+    Fut: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let mut pause = tokio::time::interval(Duration::from_millis(200));
+    let asked = async {
+        loop {
+            pause.tick().await;
+            if let Some(answer) = ask().await? {
+                return Ok(answer);
+            }
+        }
+    };
+    match tokio::time::timeout(deadline, asked).await {
+        Ok(answer) => answer,
+        Err(_) => bail!("after {deadline:?} still not: {what}"),
+    }
+}
+
+fn status_of<K: Serialize>(object: &K) -> anyhow::Result<String> {
+    let value = serde_json::to_value(object)?;
+    Ok(value.get("status").map_or_else(|| "no status".to_owned(), ToString::to_string))
+}
+
+/// Shown with a test that fails.
+#[expect(clippy::print_stderr, reason = "only what these macros print is kept with the test's output")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,406 @@
+//! What the API server refuses and what it accepts, each with the message that a user sees.
+
+use imgop_tests::api_server::ApiServer;
+use imgop_tests::namespace::with_namespace;
+use kube::api::PostParams;
+use kube::core::response::StatusCause;
+use serde_json::{Value, json};
+
+use crate::images::{image, image_of, images, refusal, stored};
+
+const FREQUENCY: &str = "frequency must be whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d";
+const FREQUENCY_MAXIMUM: &str = "frequency must be at most 5200w";
+const FREQUENCY_MINIMUM: &str = "frequency must be at least 10s";
+const SOURCE_NAME: &str = "source.name must be a repository without scheme, tag or digest, such as \
+     quay.io/argoproj/argocd; the tag goes into source.version";
+const DESTINATION_NAME: &str = "destination.name must be a repository without scheme, tag or digest, such as \
+     registry.example.com/argoproj/argocd; the tag goes into destination.version";
+const VERSION: &str = "source.version must be a tag (v2.13.1), a pattern (v2.13.x) or a digest (sha256: and 64 \
+     hexadecimal digits)";
+const PATTERN: &str = "source.version is an unreadable pattern; write dotted numbers with x for any number, such \
+     as 2.13.x, v2.x.0 or 2.13.x-alpine";
+const FIXED_FOR_PATTERN: &str = "destination.version must be empty, the same pattern as source.version, or hold \
+     {tag}, when source.version is a pattern: a fixed version would put every tag onto one";
+const OTHER_PATTERN: &str = "destination.version may be a pattern only when source.version is the same pattern; \
+     leave it out to keep each tag";
+const TAG_FOR_DIGEST: &str = "destination.version must be a tag when source.version is a digest";
+const DESTINATION_VERSION: &str =
+    "destination.version must be empty, a tag, the same pattern as source.version, or hold {tag} once";
+const SECRET_NAME: &str = "credentials.secretName must be the name of a Secret in the same namespace";
+const CA_SECRET_NAME: &str = "tls.caSecretName must be the name of a Secret in the same namespace";
+const CA_WITH_VERIFY: &str = "tls.caSecretName goes with tls.mode Verify only; leave one of them out";
+
+/// An Image, the field that is wrong with it, and the words that say so.
+struct Bad {
+    set: Vec<(&'static str, Value)>,
+    field: &'static str,
+    says: &'static str,
+}
+
+/// One field is wrong, and the message is about that field.
+fn bad(field: &'static str, value: impl Into<Value>, says: &'static str) -> Bad {
+    Bad { set: vec![(field, value.into())], field, says }
+}
+
+/// Each version is good, but they do not go together.
+fn versions(source: &str, destination: &str, says: &'static str) -> Bad {
+    let set = vec![("source.version", source.into()), ("destination.version", destination.into())];
+    Bad { set, field: "destination.version", says }
+}
+
+async fn every_one_is_refused(cases: Vec<Bad>) -> anyhow::Result<()> {
+    let client = ApiServer::shared().await?.client().await?;
+    with_namespace(&client, async |namespace| {
+        let api = images(&client, &namespace);
+        let mut wrong = Vec::new();
+        for Bad { set, field, says } in &cases {
+            let said = refusal(&api, &image(set)).await;
+            let of_field = |cause: &StatusCause| cause.field == format!("spec.{field}");
+            let found = said.as_deref().unwrap_or_default();
+            if !found.iter().any(|cause| of_field(cause) && cause.message.contains(says)) {
+                wrong.push(format!("{set:?}\n  should say of {field}: {says}\n  but: {said:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert_eq!(stored(&api).await?, 0, "nothing of this is stored");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn b16_frequencies_that_cannot_be_read_or_are_out_of_bounds_are_refused() -> anyhow::Result<()> {
+    let unreadable = [
+        "", "5", "1.5d", "-5m", "+5m", " 5m", "5m ", "5 m", "1week", "7days", "1M", "1y", "m", "1h30", "５m",
+    ];
+    let too_short = ["0s", "5s", "9s", "4s5s", "0m", "0d0h", "0w"];
+    let too_long = ["5201w", "5200w1s", "99999999999999999999s", "18446744073709551615w1w"];
+    let cases = unreadable.iter().map(|text| bad("frequency", *text, FREQUENCY));
+    let short = too_short.iter().map(|text| bad("frequency", *text, FREQUENCY_MINIMUM));
+    let long = too_long.iter().map(|text| bad("frequency", *text, FREQUENCY_MAXIMUM));
+    every_one_is_refused(cases.chain(short).chain(long).collect()).await
+}
+
+#[tokio::test]
+async fn names_that_are_no_repositories_are_refused() -> anyhow::Result<()> {
+    let texts = [
+        "docker://quay.io/argoproj/argocd",
+        "https://quay.io/argoproj/argocd",
+        "quay.io/argoproj/argocd:v2.13.1",
+        "quay.io/argoproj/argocd@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "quay.io/Argoproj/argocd",
+        "Argoproj/argocd",
+        "quay.io/argoproj//argocd",
+        "quay.io/argoproj/",
+        "/argoproj/argocd",
+        "quay.io",
+        "a b",
+        "--all",
+        "$(id)",
+    ];
+    let mut cases = vec![
+        bad(
+            "source.name",
+            "",
+            "source.name must not be empty; give a repository such as quay.io/argoproj/argocd",
+        ),
+        bad(
+            "destination.name",
+            "",
+            "destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd",
+        ),
+        bad(
+            "source.name",
+            format!("quay.io/{}", "a".repeat(248)),
+            "Too long: may not be more than 255 bytes",
+        ),
+    ];
+    // A bare host name is a good path on Docker Hub, so it is no mistake that can be seen here.
+    for text in texts.iter().filter(|text| **text != "quay.io") {
+        cases.push(bad("source.name", *text, SOURCE_NAME));
+        cases.push(bad("destination.name", *text, DESTINATION_NAME));
+    }
+    every_one_is_refused(cases).await
+}
+
+#[tokio::test]
+async fn b8_patterns_that_cannot_be_read_are_refused() -> anyhow::Result<()> {
+    let patterns = ["2.x.y", "2.**", "v.x", "2.x.", "x.y", "2.x-", "2.13*", "vv.x"];
+    let texts = [".x", "(", "2.1[23].x", ">=2.13", "~2.13", "a b", "-x", "sha256:abc", "$(id)", "2.x-$(id)"];
+    let cases = patterns.iter().map(|text| bad("source.version", *text, PATTERN));
+    let cases = cases.chain(texts.iter().map(|text| bad("source.version", *text, VERSION)));
+    let empty = bad(
+        "source.version",
+        "",
+        "source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x) or a digest",
+    );
+    every_one_is_refused(cases.chain([empty]).collect()).await
+}
+
+#[tokio::test]
+async fn b1_a_destination_version_that_would_put_tags_onto_one_is_refused() -> anyhow::Result<()> {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let cases = vec![
+        versions("v2.13.x", "stable", FIXED_FOR_PATTERN),
+        versions("v2.13.x", "v2.13.1", FIXED_FOR_PATTERN),
+        versions("*", "latest", FIXED_FOR_PATTERN),
+        versions("v2.13.x", "2.13.x", OTHER_PATTERN),
+        versions("v2.13.1", "v2.13.x", OTHER_PATTERN),
+        versions(&digest, "", TAG_FOR_DIGEST),
+        versions(&digest, "{tag}", TAG_FOR_DIGEST),
+        Bad {
+            set: vec![("source.version", digest.as_str().into())],
+            field: "destination.version",
+            says: TAG_FOR_DIGEST,
+        },
+        bad("destination.version", "a b", DESTINATION_VERSION),
+        bad("destination.version", "-x", DESTINATION_VERSION),
+        bad("destination.version", "{tag", DESTINATION_VERSION),
+        bad("destination.version", "{name}", DESTINATION_VERSION),
+        bad("destination.version", "{tag}{tag}", DESTINATION_VERSION),
+        bad("destination.version", digest.as_str(), DESTINATION_VERSION),
+        bad("destination.version", "a".repeat(129), "Too long: may not be more than 128 bytes"),
+    ];
+    every_one_is_refused(cases).await
+}
+
+#[tokio::test]
+async fn a_repository_is_not_copied_onto_itself_unless_tags_change() -> anyhow::Result<()> {
+    let same = |versions: &[(&'static str, &str)]| Bad {
+        set: [("destination.name", "quay.io/argoproj/argocd".into())]
+            .into_iter()
+            .chain(versions.iter().map(|(field, version)| (*field, (*version).into())))
+            .collect(),
+        field: "destination.name",
+        says: "there is nothing to copy; give another repository or another destination.version",
+    };
+    every_one_is_refused(vec![
+        same(&[]),
+        same(&[("destination.version", "")]),
+        same(&[("destination.version", "v2.13.1")]),
+        same(&[("destination.version", "{tag}")]),
+        same(&[("source.version", "v2.13.x"), ("destination.version", "v2.13.x")]),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn unknown_words_and_wrong_types_are_refused() -> anyhow::Result<()> {
+    let cases = vec![
+        bad("mode", "Sometimes", r#"supported values: "OneShot", "OnceByTag", "Recurrent""#),
+        bad("mode", "recurrent", r#"supported values: "OneShot", "OnceByTag", "Recurrent""#),
+        bad("mode", "", r#"supported values: "OneShot", "OnceByTag", "Recurrent""#),
+        bad("source.tls.mode", "Insecure", r#"supported values: "Verify", "SkipVerify", "PlainHTTP""#),
+        bad("destination.tls.mode", "insecure", r#"supported values: "Verify", "SkipVerify", "PlainHTTP""#),
+        bad("destination.overwrite", "Always", r#"supported values: "IfDifferent", "IfMissing""#),
+        bad("destination.publish", "Never", r#"supported values: "Staged", "Direct""#),
+        bad("frequency", 300, "must be of type string"),
+        bad("suspend", "yes", "must be of type boolean"),
+        bad("source", "quay.io/argoproj/argocd:v2.13.1", "must be of type object"),
+        bad("source.name", Value::Null, "Required value"),
+    ];
+    every_one_is_refused(cases).await
+}
+
+#[tokio::test]
+async fn secrets_that_cannot_be_meant_are_refused() -> anyhow::Result<()> {
+    let ca_and = |mode: &str| json!({ "caSecretName": "ca", "mode": mode });
+    let mut cases = Vec::new();
+    for (credentials, tls, ca) in [
+        ("source.credentials.secretName", "source.tls", "source.tls.caSecretName"),
+        ("destination.credentials.secretName", "destination.tls", "destination.tls.caSecretName"),
+    ] {
+        for name in ["", "Upper", "a/b", "-a", "a-", "other-namespace/secret"] {
+            cases.push(bad(credentials, name, SECRET_NAME));
+        }
+        for name in ["", "Upper", "other-namespace/ca"] {
+            cases.push(bad(ca, name, CA_SECRET_NAME));
+        }
+        cases.push(bad(credentials, "a".repeat(254), "Too long: may not be more than 253 bytes"));
+        cases.push(bad(tls, ca_and("SkipVerify"), CA_WITH_VERIFY));
+        cases.push(bad(tls, ca_and("PlainHTTP"), CA_WITH_VERIFY));
+    }
+    cases.push(Bad {
+        set: vec![("source.credentials", json!({}))],
+        field: "source.credentials.secretName",
+        says: "Required value",
+    });
+    every_one_is_refused(cases).await
+}
+
+#[tokio::test]
+async fn every_mistake_of_a_manifest_is_said_at_once() -> anyhow::Result<()> {
+    let client = ApiServer::shared().await?.client().await?;
+    with_namespace(&client, async |namespace| {
+        let object = image(&[
+            ("frequency", "1.5d".into()),
+            ("source.name", "docker://x".into()),
+            ("source.version", "2.x.y".into()),
+            ("destination.name", "".into()),
+        ]);
+        let causes = refusal(&images(&client, &namespace), &object).await.unwrap();
+        let mut fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
+        fields.sort_unstable();
+        assert_eq!(
+            fields,
+            ["spec.destination.name", "spec.frequency", "spec.source.name", "spec.source.version"]
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn kubectl_apply_names_a_misspelt_field() -> anyhow::Result<()> {
+    let server = ApiServer::shared().await?;
+    with_namespace(&server.client().await?, async |namespace| {
+        let misspelt = r"
+apiVersion: skopeo.io/v1alpha1
+kind: Image
+metadata:
+  name: misspelt
+spec:
+  mode: OneShot
+  allowCandidateReleases: true
+  source: { name: quay.io/argoproj/argocd, version: v2.13.1 }
+  destination: { name: registry.example.com/argoproj/argocd }
+";
+        let said = server.kubectl()?.in_namespace(&namespace).apply(misspelt).await?.failed()?;
+        assert!(said.contains(r#"unknown field "spec.allowCandidateReleases""#), "{said}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn good_images_are_accepted() -> anyhow::Result<()> {
+    let client = ApiServer::shared().await?.client().await?;
+    with_namespace(&client, async |namespace| {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let text = |field: &'static str, values: &[&str]| -> Vec<Vec<(&'static str, Value)>> {
+            values.iter().map(|value| vec![(field, (*value).into())]).collect()
+        };
+        let pair = |source: &str, destination: Value| {
+            vec![("source.version", source.into()), ("destination.version", destination)]
+        };
+        let mut cases = vec![vec![]];
+        cases.extend(text("mode", &["OneShot", "OnceByTag", "Recurrent"]));
+        cases.extend(text(
+            "frequency",
+            &["10s", "30s", "5m", "1h30m", "1d12h", "2w3d", "010s", "0d1h", "5s5s", "5200w"],
+        ));
+        cases.extend(text(
+            "source.name",
+            &[
+                "nginx",
+                "rancher/rancher",
+                "docker.io/library/nginx",
+                "localhost/x",
+                "localhost:5000/app",
+                "registry.corp:5000/a/b/c/d",
+                "10.0.0.1:5000/a",
+                "[::1]:5000/a",
+                "REGISTRY.example.com/a",
+                "a--b/c__d/e.f_g",
+            ],
+        ));
+        cases.extend(text(
+            "source.version",
+            &[
+                "latest",
+                "v2.13.1",
+                "3.20",
+                "RELEASE.2024-01-01T00-00-00Z",
+                "linux-x",
+                "1.2.3-x86",
+                "1.2-beta.x",
+                "2.x.0",
+                "3.1.x",
+                "4.x.x",
+                "v2.13.x",
+                "2.x",
+                "x",
+                "2.13.X",
+                "2.13.*",
+                "2.13.x-alpine",
+            ],
+        ));
+        cases.extend([
+            pair("v2.13.x", "v2.13.x".into()),
+            pair("v2.13.x", "".into()),
+            pair("v2.13.x", Value::Null),
+            pair("v2.13.x", "{tag}".into()),
+            pair("v2.13.x", "{tag}-corp".into()),
+            pair("v2.13.x", "mirror-{tag}".into()),
+            pair("v2.13.x", "{tag}.x".into()),
+            pair("v2.13.1", "stable".into()),
+            pair("v2.13.1", "v2.13.1".into()),
+            pair(&digest, "stable".into()),
+        ]);
+        for side in ["source", "destination"] {
+            let field = |name: &str| -> &'static str { format!("{side}.{name}").leak() };
+            cases.push(vec![(field("credentials"), json!({ "secretName": "quay.io-pull-secret" }))]);
+            cases.push(vec![(field("credentials"), Value::Null)]);
+            cases.push(vec![(field("tls"), json!({ "caSecretName": "ca" }))]);
+            cases.push(vec![(field("tls"), json!({ "caSecretName": "ca", "mode": "Verify" }))]);
+            cases.push(vec![(field("tls"), json!({ "caSecretName": null, "mode": "SkipVerify" }))]);
+            cases.push(vec![(field("tls"), json!({ "mode": "PlainHTTP" }))]);
+            cases.push(vec![(field("useAwsIRSA"), true.into())]);
+        }
+        let tags_change = ("destination.version", "mirror-{tag}".into());
+        cases.push(vec![("destination.name", "quay.io/argoproj/argocd".into()), tags_change]);
+        cases.extend(text("destination.overwrite", &["IfDifferent", "IfMissing"]));
+        cases.extend(text("destination.publish", &["Staged", "Direct"]));
+        cases.extend([true, false].map(|on| vec![("suspend", on.into())]));
+
+        let api = images(&client, &namespace);
+        let mut wrong = Vec::new();
+        for case in &cases {
+            if let Err(error) = api.create(&PostParams::default(), &image(case)).await {
+                wrong.push(format!("{case:?}: {error}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert_eq!(stored(&api).await?, cases.len());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn manifests_of_image_operator_are_stored_unchanged() -> anyhow::Result<()> {
+    let client = ApiServer::shared().await?.client().await?;
+    with_namespace(&client, async |namespace| {
+        let every_field = json!({
+            "allowCandidateRelease": true,
+            "mode": "OnceByTag",
+            "frequency": "15m",
+            "source": { "name": "quay.io/nginx/nginx", "version": "v2.13.x", "useAwsIRSA": false },
+            "destination": {
+                "name": "public.ecr.aws/nginx/nginx", "version": "v2.13.x", "useAwsIRSA": true
+            },
+        });
+        let one_tag = json!({
+            "mode": "OneShot",
+            "frequency": "1m",
+            "source": { "name": "library/nginx", "version": "1.27" },
+            "destination": { "name": "registry.example.com/nginx", "version": "stable" },
+        });
+        let required_only = json!({
+            "mode": "Recurrent",
+            "source": { "name": "traefik", "version": "3.x.0" },
+            "destination": { "name": "registry.example.com/traefik", "version": "3.x.0" },
+        });
+        let api = images(&client, &namespace);
+        for spec in [every_field, one_tag, required_only] {
+            let mut stored = api.create(&PostParams::default(), &image_of(&spec)).await?.data["spec"].clone();
+            if spec.get("frequency").is_none() {
+                assert_eq!(stored["frequency"], "5m", "the default of image-operator");
+                stored.as_object_mut().unwrap().remove("frequency");
+            }
+            assert_eq!(stored, spec);
+        }
+        Ok(())
+    })
+    .await
+}
