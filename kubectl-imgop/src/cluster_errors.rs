@@ -138,19 +138,31 @@ mod tests {
     fn a_missing_object_is_told_from_a_missing_kind() {
         let object = json!({ "code": 404, "reason": "NotFound", "message": "images.skopeo.io \"argocd\" not found",
             "details": { "name": "argocd", "group": "skopeo.io", "kind": "images" } });
-        insta::assert_snapshot!(explained(object, create()), @"");
+        insta::assert_snapshot!(explained(object, create()), @r#"
+        images.skopeo.io "argocd" not found in namespace ci
+        kubectl imgop list -n ci shows those that are there
+        "#);
         let kind = json!({ "code": 404, "reason": "NotFound", "message": "404 page not found" });
-        insta::assert_snapshot!(explained(kind, create()), @"");
+        insta::assert_snapshot!(explained(kind, create()), @"
+        this cluster has no Images: the custom resource images.skopeo.io is not installed
+        install imgop with: kubectl apply -f manifests/install.yaml
+        ");
         let namespace = json!({ "code": 404, "reason": "NotFound", "message": "namespaces \"ci\" not found",
             "details": { "name": "ci", "kind": "namespaces" } });
-        insta::assert_snapshot!(explained(namespace, create()), @"");
+        insta::assert_snapshot!(explained(namespace, create()), @"
+        there is no namespace ci
+        kubectl create namespace ci
+        ");
     }
 
     #[test]
     fn a_missing_right_comes_with_the_question_to_ask() {
         let status = json!({ "code": 403, "reason": "Forbidden",
             "message": "images.skopeo.io \"argocd\" is forbidden: User \"eve\" cannot create resource \"images\" in API group \"skopeo.io\" in the namespace \"ci\"" });
-        insta::assert_snapshot!(explained(status, create()), @"");
+        insta::assert_snapshot!(explained(status, create()), @r#"
+        images.skopeo.io "argocd" is forbidden: User "eve" cannot create resource "images" in API group "skopeo.io" in the namespace "ci"
+        ask who runs the cluster for the right; to check: kubectl auth can-i create images.skopeo.io -n ci
+        "#);
     }
 
     #[test]
@@ -159,6 +171,10 @@ mod tests {
             "details": { "name": "x", "causes": [
                 { "reason": "FieldValueInvalid", "message": "Invalid value: \"\": must not be empty", "field": "spec.source.version" },
                 { "reason": "FieldValueInvalid", "message": "Invalid value: \"5\": must be whole numbers", "field": "spec.frequency" } ] } });
-        insta::assert_snapshot!(explained(status, create()), @"");
+        insta::assert_snapshot!(explained(status, create()), @r#"
+        the API server refuses the Image:
+          spec.source.version: Invalid value: "": must not be empty
+          spec.frequency: Invalid value: "5": must be whole numbers
+        "#);
     }
 }

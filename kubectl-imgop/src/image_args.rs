@@ -135,6 +135,7 @@ impl From<TlsArg> for TlsMode {
 /// A reference of the command line, with its problems.
 struct Written {
     name: String,
+    typed: String,
     version: Option<String>,
     problem: Option<String>,
 }
@@ -148,11 +149,11 @@ impl Written {
                 format!("{text:?} is a registry; write a repository in it, such as {bare}/argoproj/argocd")
             }
             Ok(Reference { repository, version }) => {
-                return Self { name: repository.to_string(), version, problem: None };
+                return Self { name: repository.to_string(), typed: text.to_owned(), version, problem: None };
             }
             Err(error) => error.to_string(),
         };
-        Self { name: text.to_owned(), version: None, problem: Some(problem) }
+        Self { name: text.to_owned(), typed: text.to_owned(), version: None, problem: Some(problem) }
     }
 }
 
@@ -206,7 +207,7 @@ fn version(source: &Written, selection: &SelectionArgs, problems: &mut Vec<Strin
         (Some(version), None) | (None, Some(version)) => Some(version.clone()),
         (None, None) if source.problem.is_some() => None,
         (None, None) => {
-            let name = &source.name;
+            let name = &source.typed;
             problems.push(format!(
                 "SOURCE: it has no version; write a tag ({name}:1.2.3), a pattern ({name}:1.2.x) or a digest \
                  ({name}@sha256:…), or use --versions"
@@ -296,7 +297,7 @@ mod tests {
     #[test]
     fn the_mode_follows_from_the_version_unless_given() {
         let mode = |source: &str| {
-            made(source, "r.example.com/a:x", &SelectionArgs::default()).map_or(Mode::OnceByTag, |s| s.mode)
+            made(source, "r.example.com/a:stable", &SelectionArgs::default()).unwrap().mode
         };
         assert_eq!(mode("quay.io/a/b:1.2.3"), Mode::OneShot);
         let digest = imgop_core::reference::Digest::of(b"x");
@@ -318,15 +319,19 @@ mod tests {
         let versions = SelectionArgs { versions: Some("v2.13.x".into()), ..SelectionArgs::default() };
         let spec = made("quay.io/argoproj/argocd", "r.example.com/a", &versions).unwrap();
         assert_eq!((spec.source.version.as_str(), spec.mode), ("v2.13.x", Mode::OnceByTag));
-        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &versions).unwrap_err(), @"");
+        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &versions).unwrap_err(), @"--versions: SOURCE has a version already; leave one of them out");
     }
 
     #[test]
     fn problems_are_said_in_terms_of_arguments() {
-        insta::assert_snapshot!(problem("quay.io/a/b", "r.example.com/a"), @"");
-        insta::assert_snapshot!(problem("docker://quay.io/a/b:1", "r.example.com/a"), @"");
-        insta::assert_snapshot!(problem("quay.io/a/b:2.x.y", "localhost:5000"), @"");
-        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "r.example.com/a:stable"), @"");
-        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "quay.io/a/b"), @"");
+        insta::assert_snapshot!(problem("quay.io/a/b", "r.example.com/a"), @"SOURCE: it has no version; write a tag (quay.io/a/b:1.2.3), a pattern (quay.io/a/b:1.2.x) or a digest (quay.io/a/b@sha256:…), or use --versions");
+        insta::assert_snapshot!(problem("docker://quay.io/a/b:1", "r.example.com/a"), @r#"SOURCE: "docker://quay.io/a/b" starts with a scheme; leave "docker://" out"#);
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x.y", "localhost:5000"), @r#"
+        this cannot be done:
+          DESTINATION: "localhost:5000" is a registry; write a repository in it, such as localhost:5000/argoproj/argocd
+          SOURCE: "2.x.y" is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine
+        "#);
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "r.example.com/a:stable"), @r#"DESTINATION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, or use {tag}"#);
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "quay.io/a/b"), @"DESTINATION: source and destination are the same repository and tag; there is nothing to copy");
     }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod connection;
 mod credential_helper;
 mod credentials;
+mod description;
 mod duration;
 mod errors;
 mod image_args;

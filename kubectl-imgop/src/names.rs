@@ -68,6 +68,11 @@ pub fn parse_name(name: &str) -> Result<String, String> {
     ))
 }
 
+/// Checks the name of an Image that exists; also as `-o name` prints it.
+pub fn parse_image_name(text: &str) -> Result<String, String> {
+    parse_name(text.strip_prefix("image.skopeo.io/").unwrap_or(text))
+}
+
 /// Checks the name of a namespace.
 pub fn parse_namespace(name: &str) -> Result<String, String> {
     if name.len() <= 63 && !name.contains('.') && parse_name(name).is_ok() {
@@ -94,7 +99,7 @@ mod tests {
         let spec: ImageSpec = serde_json::from_value(serde_json::json!({
             "mode": "OneShot",
             "source": { "name": source, "version": version },
-            "destination": { "name": destination, "version": if version.contains(':') { "x" } else { "" } },
+            "destination": { "name": destination, "version": if version.contains(':') { "stable" } else { "" } },
         }))
         .unwrap();
         CopyRequest::parse(&spec).unwrap()

@@ -109,6 +109,12 @@ mod tests {
     #[test]
     fn yaml_that_readers_of_yaml_1_1_would_misread_is_quoted() {
         let value = serde_json::json!({ "a": "1.10", "b": "on", "c": "v2.13.x", "d": "12:30", "e": "sha256:00" });
-        insta::assert_snapshot!(yaml(&value).unwrap(), @r"");
+        insta::assert_snapshot!(yaml(&value).unwrap(), @r#"
+        a: "1.10"
+        b: "on"
+        c: v2.13.x
+        d: "12:30"
+        e: sha256:00
+        "#);
     }
 }

@@ -58,8 +58,13 @@ impl Ui {
             self.line(Style::new(), "", "");
         }
         for hint in &error.hints {
-            self.line(HINT, "hint: ", hint);
+            self.hint(hint);
         }
+    }
+
+    /// Says what to do about it.
+    pub fn hint(self, text: &str) {
+        self.line(HINT, "hint: ", text);
     }
 
     /// Prints what the command line parser has to say: help goes to stdout, a mistake to stderr.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
 use crate::image_list::{Columns, table};
-use crate::names::parse_name;
+use crate::names::parse_image_name;
 use crate::output::{ListFormat, json as as_json, yaml};
 use crate::ui::Ui;
 
@@ -19,7 +19,7 @@ use crate::ui::Ui;
 #[command(visible_aliases = ["get", "ls"])]
 pub struct ListArgs {
     /// Only these Images
-    #[arg(value_name = "NAME", value_parser = parse_name)]
+    #[arg(value_name = "NAME", value_parser = parse_image_name)]
     names: Vec<String>,
 
     /// Images of all namespaces

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use imgop_core::observe::{Limits, Side, Sides, observe};
+use imgop_core::plan::{Observed, Seen};
 use imgop_core::reference::Reference;
 use imgop_core::registry::{Registries, Settings};
 
@@ -15,7 +16,7 @@ use crate::output::{PreviewFormat, json, yaml};
 use crate::preview::page::{PageOptions, print};
 use crate::preview::report::{Report, Reports};
 use crate::preview::targets::{Target, image_name, of_file};
-use crate::registry_errors::explain;
+use crate::registry_errors::{advice, explain};
 use crate::ui::Ui;
 
 /// Show what a copy would do, tag by tag, and change nothing
@@ -97,11 +98,12 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
         let cluster = cluster.as_ref().map(|cluster| cluster.in_namespace(target.namespace.as_deref()));
         let sources = AccessSources { ui, cluster: cluster.as_ref(), local: &local, flags: &args.local };
         match look(args, target, &sources, &registries).await {
-            Ok(report) => {
+            Ok((report, hints)) => {
                 if is_page {
                     ui.data(if reports.is_empty() { "" } else { "\n" })?;
                     print(ui, &report, page_options(args))?;
                 }
+                hints.iter().for_each(|hint| ui.hint(hint));
                 reports.push(report);
             }
             Err(error) if targets.len() == 1 => return Err(error),
@@ -118,6 +120,10 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
     match first_error {
         Some(_) => Err(CliError::failed(format!("{} of {} previews failed", targets.len() - reports.len(), targets.len()))),
         None if reports.iter().any(Report::has_work) => Ok(Outcome::Differences),
+        // "Nothing to copy" would be a guess.
+        None if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) => {
+            Err(CliError::failed("some tags could not be checked"))
+        }
         None => Ok(Outcome::Done),
     }
 }
@@ -169,7 +175,7 @@ async fn look(
     target: &Target,
     sources: &AccessSources<'_>,
     registries: &Registries,
-) -> Result<Report, CliError> {
+) -> Result<(Report, Vec<String>), CliError> {
     let (request, spec) = (&target.request, &target.spec);
     let source = Endpoint {
         side: Side::Source,
@@ -195,7 +201,20 @@ async fn look(
     let limits = Limits { max_tags: args.max_tags, ..Limits::default() };
     let observed = observe(&sides, request, &target.already_synced, limits).await;
     let observed = observed.map_err(|error| explain(&error))?;
-    Ok(Report::new(request, &observed, target.has_destination))
+    let report = Report::new(request, &observed, target.has_destination);
+    let hints = if report.unchecked() < report.tags.len() { Vec::new() } else { hints(&sides, &observed).await };
+    Ok((report, hints))
+}
+
+/// What to do when no tag at all could be checked: one of them is asked about again, because an
+/// observation keeps only the words of a failure.
+async fn hints(sides: &Sides, observed: &Observed) -> Vec<String> {
+    let Some(tag) = observed.tags.first() else { return Vec::new() };
+    let (side, asked) = match (&tag.source, &sides.destination) {
+        (Seen::Unknown(_), _) | (_, None) => (Side::Source, sides.source.head(&tag.source_ref).await),
+        (_, Some(client)) => (Side::Destination, client.head(&tag.destination_tag.clone().into()).await),
+    };
+    asked.err().map(|error| advice(side, error.repository().host(), error.reason())).unwrap_or_default()
 }
 
 fn page_options(args: &PreviewArgs) -> PageOptions {

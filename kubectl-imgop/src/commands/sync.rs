@@ -11,9 +11,8 @@ use crate::commands::copy::FIELD_MANAGER;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::duration::TimeLimit;
 use crate::errors::{CliError, Outcome};
-use crate::names::parse_name;
+use crate::names::parse_image_name;
 use crate::progress::Goal;
-use crate::text::printable;
 use crate::ui::Ui;
 use crate::wait::wait;
 
@@ -47,15 +46,10 @@ pub struct SyncArgs {
     connection: ConnectionArgs,
 }
 
-/// A name, also as `-o name` prints it.
-fn parse_image_name(text: &str) -> Result<String, String> {
-    parse_name(text.strip_prefix("image.skopeo.io/").unwrap_or(text))
-}
-
 /// Asks for syncs and waits for them.
 pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
     let cluster = args.connection.connect().await?;
-    let images = images(args, &cluster).await?;
+    let images = images(ui, args, &cluster).await?;
     if images.is_empty() {
         ui.note(&format!("No resources found in {} namespace.", cluster.namespace));
         return Ok(Outcome::Done);
@@ -88,20 +82,24 @@ pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
 
 /// The Images to sync. One that is suspended would never answer: named, it is refused; among all of
 /// a selection it is left out.
-async fn images(args: &SyncArgs, cluster: &Cluster) -> Result<Vec<Image>, CliError> {
+async fn images(ui: Ui, args: &SyncArgs, cluster: &Cluster) -> Result<Vec<Image>, CliError> {
     if args.names.is_empty() {
         let mut wanted = ListParams::default();
         wanted.label_selector.clone_from(&args.selector);
         let list = cluster.images().list(&wanted).await;
         let list = list.map_err(|error| cluster.explain("list", None, &error))?;
-        return Ok(list.items.into_iter().filter(|image| !image.spec.suspend).collect());
+        let (suspended, images): (Vec<_>, Vec<_>) = list.items.into_iter().partition(|image| image.spec.suspend);
+        for image in suspended {
+            ui.note(&format!("{} is suspended and left out", image.name_any()));
+        }
+        return Ok(images);
     }
     let mut images = Vec::new();
     for name in &args.names {
         let image = cluster.image(name).await?;
         if image.spec.suspend {
             let patch = r#"{"spec":{"suspend":false}}"#;
-            return Err(CliError::failed(format!("{} is suspended", printable(name))).hinted(format!(
+            return Err(CliError::failed(format!("{name} is suspended")).hinted(format!(
                 "resume it with: kubectl patch images.skopeo.io {name} -n {} --type merge -p '{patch}'",
                 cluster.namespace
             )));

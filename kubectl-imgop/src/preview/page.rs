@@ -33,6 +33,7 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
     }
     if options.headers {
         ui.data(&summary(report))?;
+        ui.data(&unchecked(report).join("\n"))?;
     }
     if options.excluded && !report.excluded.is_empty() {
         ui.data(if options.headers { "\n" } else { "" })?;
@@ -88,10 +89,7 @@ fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, 
         TagState::NotChecked if report.destination.is_none() && tag.source_digest.is_some() => {
             ("", None, "at-source".to_owned())
         }
-        TagState::NotChecked => {
-            let why = tag.reason.as_deref().unwrap_or("unknown");
-            ("?", Some(AnsiColor::Red), format!("{word} ({why})"))
-        }
+        TagState::NotChecked => ("?", Some(AnsiColor::Red), word),
     }
 }
 
@@ -117,16 +115,33 @@ fn summary(report: &Report) -> String {
         (number(TagState::Differs), differing),
         (number(TagState::NotFound), "not at the source"),
     ];
-    let present = report.tags.iter().filter(|tag| tag.source_digest.is_some()).count();
     if report.destination.is_none() {
+        let present = report.tags.iter().filter(|tag| tag.source_digest.is_some()).count();
         parts = vec![(present, "at the source"), (number(TagState::NotFound), "not at the source")];
-        parts.push((number(TagState::NotChecked) - present, "not checked"));
-    } else {
-        parts.push((number(TagState::NotChecked), "not checked"));
     }
+    parts.push((report.unchecked(), "not checked"));
     let parts: Vec<String> =
         parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     format!("{}: {}.", count(report.tags.len(), "tag"), parts.join(", "))
+}
+
+/// Why tags could not be checked: each reason once, and for how many tags it holds.
+fn unchecked(report: &Report) -> Vec<String> {
+    let mut reasons: Vec<(String, usize)> = Vec::new();
+    let is_meant = |tag: &&TagReport| report.destination.is_some() || tag.source_digest.is_none();
+    for tag in report.tags.iter().filter(is_meant) {
+        let Some(reason) = &tag.reason else { continue };
+        // What is the same for all tags but for their names is one reason.
+        let mut reason = reason.replace(&format!(":{}: ", tag.tag), ": ");
+        if let Some(destination_tag) = &tag.destination_tag {
+            reason = reason.replace(&format!(":{destination_tag}: "), ": ");
+        }
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, number)) => *number += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    reasons.into_iter().map(|(reason, n)| format!("{} not checked: {reason}", count(n, "tag"))).collect()
 }
 
 fn excluded(report: &Report) -> Table {

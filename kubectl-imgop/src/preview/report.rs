@@ -91,6 +91,14 @@ impl Report {
         self.tags.iter().any(|tag| self.is_copied(tag))
     }
 
+    /// Tags of which it is not known whether they would be copied.
+    pub fn unchecked(&self) -> usize {
+        let is_open = |tag: &&TagReport| {
+            tag.state == TagState::NotChecked && (self.destination.is_some() || tag.source_digest.is_none())
+        };
+        self.tags.iter().filter(is_open).count()
+    }
+
     /// Whether the agent would copy this tag.
     pub fn is_copied(&self, tag: &TagReport) -> bool {
         match tag.state {

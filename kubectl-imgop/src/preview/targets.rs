@@ -106,7 +106,11 @@ fn of_text(text: &str) -> Result<Vec<Target>, String> {
 
 fn of_value(value: serde_json::Value) -> Result<Target, String> {
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
-    let image: Image = serde_json::from_value(value).map_err(|error| format!("Image {name}: {error}"))?;
+    let image: Image = serde_json::from_value(value).map_err(|error| {
+        let text = error.to_string();
+        let quotes = if text.ends_with("expected a string") { "; put quotes around it" } else { "" };
+        format!("Image {name}: {text}{quotes}")
+    })?;
     Target::of_image(&image).map_err(|error| format!("Image {name}: {error}"))
 }
 
@@ -149,8 +153,8 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_file_is_said_with_the_image() {
         let wrong = |from: &str, to: &str| of_text(&IMAGE.replace(from, to)).unwrap_err();
-        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"");
-        insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @"");
-        insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"");
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: invalid type: floating point `1.1`, expected a string; put quotes around it");
+        insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @r#"Image a: spec.destination.name: "r.example.com/a:1" names a tag or digest; give "r.example.com/a" as the name and the rest as the version"#);
+        insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"it holds no Image of skopeo.io/v1alpha1");
     }
 }

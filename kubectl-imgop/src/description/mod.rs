@@ -1,0 +1,168 @@
+//! Everything about an Image on one page, the newest and the worst first.
+
+mod activity;
+mod summary;
+
+use imgop_core::api::Image;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Event;
+
+use crate::table::Table;
+
+/// An Image and what belongs to it. What may not be read is an error in words: the rest is shown
+/// all the same.
+#[derive(Debug)]
+pub struct Described<'a> {
+    /// The Image.
+    pub image: &'a Image,
+    /// Its Jobs.
+    pub jobs: Result<Vec<Job>, String>,
+    /// Its events.
+    pub events: Result<Vec<Event>, String>,
+}
+
+/// The page: first the facts, a table without header, then tables of what there is more than one of.
+pub fn sections(described: &Described<'_>, now: Timestamp) -> Vec<Table> {
+    let status = described.image.status.clone().unwrap_or_default();
+    let mut sections = vec![summary::facts(described.image, &status, now)];
+    sections.push(summary::conditions(&status, now));
+    sections.extend(summary::failures(&status, now));
+    sections.extend(activity::jobs(&described.jobs, now));
+    sections.extend(summary::history(&status, now));
+    sections.extend(activity::events(&described.events, now));
+    sections
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn image() -> Image {
+        serde_json::from_value(json!({
+            "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
+            "metadata": { "name": "argocd-v2-13-x", "namespace": "ci", "creationTimestamp": "2026-01-01T00:00:00Z" },
+            "spec": { "mode": "Recurrent", "frequency": "1h", "allowCandidateRelease": true,
+                "source": { "name": "quay.io/argoproj/argocd", "version": "v2.13.x" },
+                "destination": { "name": "registry.example.com/argocd", "version": "mirror-{tag}", "overwrite": "IfMissing",
+                    "credentials": { "secretName": "push" }, "tls": { "caSecretName": "ca" } } },
+            "status": {
+                "counts": { "matched": 5, "synced": 3, "copying": 1, "failed": 1, "kept": 0, "excluded": 2 },
+                "lastSyncTime": "2026-01-08T00:00:00Z", "nextSyncTime": "2026-01-08T00:06:10Z",
+                "conditions": [ { "type": "Ready", "status": "False", "reason": "CopyFailed", "message": "3 of 5 tags are there",
+                    "lastTransitionTime": "2026-01-08T00:00:00Z" } ],
+                "failures": [ { "tag": "v2.13.1", "reason": "CopyFailed", "message": "unauthorized:\u{1b}[2J access\nto it",
+                    "attempts": 3, "nextAttempt": "2026-01-08T00:06:10Z" } ],
+                "history": [ { "performedAt": "2026-01-07T00:00:00Z", "copied": 3, "failed": 0 },
+                    { "performedAt": "2026-01-08T00:00:00Z", "copied": 0, "failed": 1 } ],
+            },
+        }))
+        .unwrap()
+    }
+
+    fn jobs() -> Vec<Job> {
+        let job = |name: &str, at: &str, tags: &[&str], status: serde_json::Value| {
+            let copies: Vec<_> = tags
+                .iter()
+                .map(|t| json!({ "source": t, "destination": t, "attempt": 1, "digest": format!("sha256:{}", "0".repeat(64)) }))
+                .collect();
+            serde_json::from_value(json!({
+                "metadata": { "name": name, "creationTimestamp": at,
+                    "annotations": { "imgop.skopeo.io/copies": serde_json::to_string(&copies).unwrap() } },
+                "status": status,
+            }))
+            .unwrap()
+        };
+        let failed = json!({ "conditions": [ { "type": "Failed", "status": "True", "reason": "DeadlineExceeded" } ] });
+        vec![
+            job("imgop-argocd-1", "2026-01-07T00:00:00Z", &["v2.13.0"], failed),
+            job("imgop-argocd-2", "2026-01-08T00:05:00Z", &["1", "2", "3", "4", "5"], json!({ "active": 1 })),
+        ]
+    }
+
+    fn events() -> Vec<Event> {
+        let event = |reason: &str, at: &str, type_: &str| {
+            serde_json::from_value(json!({
+                "metadata": { "name": reason }, "involvedObject": {}, "eventTime": at, "type": type_, "reason": reason,
+                "message": format!("{reason} happened"),
+            }))
+            .unwrap()
+        };
+        vec![
+            event("CopyScheduled", "2026-01-07T23:59:00.000000Z", "Normal"),
+            event("CopyFailed", "2026-01-08T00:00:00.000000Z", "Warning"),
+        ]
+    }
+
+    fn page(described: &Described<'_>) -> String {
+        let sections = sections(described, "2026-01-08T00:05:30Z".parse().unwrap());
+        let lines = |(i, table): (usize, &Table)| -> Vec<String> {
+            table.lines(i > 0).into_iter().map(|line| line.text).chain([String::new()]).collect()
+        };
+        sections.iter().enumerate().flat_map(lines).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_page_shows_the_spec_what_became_of_it_and_what_comes_next() {
+        let described = Described { image: &image(), jobs: Ok(jobs()), events: Ok(events()) };
+        insta::assert_snapshot!(page(&described), @r"
+        Name:          argocd-v2-13-x
+        Namespace:     ci
+        Mode:          Recurrent, every 1h
+        Source:        quay.io/argoproj/argocd:v2.13.x
+        Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
+        Candidates:    allowed
+        Tags:          5 matched: 3 synced, 1 copying, 1 failed, 2 excluded
+        Last sync:     5m30s ago (2026-01-08T00:00:00Z)
+        Next try:      in 40s
+        Age:           7d
+
+        CONDITION   STATUS   REASON       SINCE   MESSAGE
+        Ready       False    CopyFailed   5m30s   3 of 5 tags are there
+
+        FAILED-TAG   REASON       ATTEMPTS   NEXT-ATTEMPT   MESSAGE
+        v2.13.1      CopyFailed   3          in 40s         unauthorized:\u{1b}[2J access to it
+
+        JOB              STATE                       AGE   TAGS
+        imgop-argocd-2   Running                     30s   1,2,3,4,+1
+        imgop-argocd-1   Failed (DeadlineExceeded)   24h   v2.13.0
+
+        SYNC        COPIED   FAILED
+        5m30s ago   0        1
+        24h ago     3        0
+
+        EVENT           TYPE      AGE     MESSAGE
+        CopyFailed      Warning   5m30s   CopyFailed happened
+        CopyScheduled   Normal    6m30s   CopyScheduled happened
+        ");
+    }
+
+    #[test]
+    fn what_is_not_known_yet_or_may_not_be_read_is_said() {
+        let mut image = image();
+        image.status = None;
+        image.spec.suspend = true;
+        let refused = || Err::<Vec<_>, _>("jobs.batch is forbidden".to_owned());
+        let described = Described { image: &image, jobs: refused(), events: Err("no".to_owned()) };
+        insta::assert_snapshot!(page(&described), @"
+        Name:          argocd-v2-13-x
+        Namespace:     ci
+        Mode:          Recurrent, every 1h, suspended
+        Source:        quay.io/argoproj/argocd:v2.13.x
+        Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
+        Candidates:    allowed
+        Age:           7d
+
+        CONDITION   STATUS      REASON      SINCE    MESSAGE
+        Ready       <unknown>   <pending>   <none>   the agent has not looked at it yet
+
+        JOB         STATE       AGE         TAGS
+        <unknown>   <unknown>   <unknown>   jobs.batch is forbidden
+
+        EVENT       TYPE        AGE         MESSAGE
+        <unknown>   <unknown>   <unknown>   no
+        ");
+    }
+}
