@@ -35,7 +35,7 @@ pub enum Credential {
 /// What protects the connection to a registry.
 ///
 /// Registries on this machine are spoken to in plain HTTP unless a CA or `SkipVerify` is given.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {
     /// HTTPS, checked against the system's roots and, if given, one more CA bundle.
     Verify {
@@ -51,6 +51,18 @@ pub enum Tls {
 impl Default for Tls {
     fn default() -> Self {
         Self::Verify { extra_ca_pem: None }
+    }
+}
+
+impl Tls {
+    pub(super) fn key(&self) -> TlsKey {
+        match self {
+            Self::Verify { extra_ca_pem } => {
+                TlsKey::Verify(extra_ca_pem.as_ref().map(|pem| Fingerprint::of(&[pem])))
+            }
+            Self::SkipVerify => TlsKey::SkipVerify,
+            Self::PlainHttp => TlsKey::PlainHttp,
+        }
     }
 }
 
@@ -82,12 +94,7 @@ impl Credential {
             Self::IdentityToken(token) => ("identity", "", token),
             Self::RegistryToken(token) => ("registry", "", token),
         };
-        let mut hash = Sha256::new();
-        for part in [kind, name, secret.expose_secret()] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        Fingerprint(hash.finalize().into())
+        Fingerprint::of(&[kind.as_bytes(), name.as_bytes(), secret.expose_secret().as_bytes()])
     }
 }
 
@@ -101,9 +108,36 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// A hash that stands for a credential in the keys of caches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A hash that stands for a credential or a CA bundle in the keys of caches. Not even the hash is
+/// shown: weak passwords can be guessed from it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The parts stay apart: `ab`, `c` differs from `a`, `bc`.
+    fn of(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// [`Tls`] as the key of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum TlsKey {
+    Verify(Option<Fingerprint>),
+    SkipVerify,
+    PlainHttp,
+}
 
 /// The value of a Basic authorization (RFC 7617).
 pub(super) fn basic(username: &str, password: &SecretString) -> String {

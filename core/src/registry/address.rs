@@ -3,7 +3,8 @@
 //! A registry is named by whoever may create an Image, and from inside a cloud machine some
 //! addresses hand out the machine's own credentials. The check is made on the addresses that a name
 //! really has, and the connection then goes to exactly those: a second lookup could answer
-//! differently (DNS rebinding).
+//! differently (DNS rebinding). Behind a proxy it is the proxy that looks names up, and only literal
+//! addresses can be checked here.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,13 +1,8 @@
-//! How many requests one registry host gets at a time, and until when it gets none.
+//! How many requests one registry host gets at a time.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
-
-use super::access::Fingerprint;
 
 /// The share of one host, used by the whole process. Waiting requests are served in order.
 ///
@@ -29,8 +24,6 @@ struct State {
     successes: usize,
     /// Counts the halvings, so that one burst of 429s halves once.
     round: usize,
-    /// Until when whom the host wants no requests from. Limits are per account or address.
-    closed: HashMap<Option<Fingerprint>, Instant>,
 }
 
 /// The right to send one request and to read its answer.
@@ -44,7 +37,7 @@ pub(super) struct Permit<'a> {
 impl Budget {
     pub(super) fn new(most: usize) -> Self {
         let most = most.clamp(1, 64);
-        let state = State { limit: most, debt: 0, successes: 0, round: 0, closed: HashMap::new() };
+        let state = State { limit: most, debt: 0, successes: 0, round: 0 };
         Self { slots: Arc::new(Semaphore::new(most)), most, state: Mutex::new(state) }
     }
 
@@ -53,26 +46,6 @@ impl Budget {
         let slot = self.slots.clone().acquire_owned().await.ok();
         let round = self.state().round;
         Permit { budget: self, slot, round }
-    }
-
-    /// How long the host wants no requests from this identity.
-    pub(super) fn closed_for(&self, who: Option<Fingerprint>) -> Option<Duration> {
-        let mut state = self.state();
-        let until = *state.closed.get(&who)?;
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            state.closed.remove(&who);
-            return None;
-        }
-        Some(left)
-    }
-
-    /// Sends nothing for this identity for a while.
-    pub(super) fn close(&self, who: Option<Fingerprint>, wait: Duration) {
-        let until = Instant::now() + wait;
-        let mut state = self.state();
-        let closed = state.closed.entry(who).or_insert(until);
-        *closed = until.max(*closed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -165,16 +138,5 @@ mod tests {
             budget.permit().await.succeeded();
         }
         assert_eq!(free(&budget), 4);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_closed_host_opens_again_by_itself() {
-        let budget = Budget::new(1);
-        budget.close(None, Duration::from_secs(60));
-        budget.close(None, Duration::from_secs(5));
-        tokio::time::advance(Duration::from_secs(20)).await;
-        assert_eq!(budget.closed_for(None), Some(Duration::from_secs(40)));
-        tokio::time::advance(Duration::from_secs(40)).await;
-        assert_eq!(budget.closed_for(None), None);
     }
 }

@@ -5,22 +5,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
+use super::access::TlsKey;
 use super::error::{Action, Failure, Reason, RegistryError, Unreachable};
+use super::exchange::{Answer, Call};
 use super::link::next_page;
 use super::manifest::{ACCEPT, Descriptor, Manifest};
 use super::refusal::{is_registrys_not_found, refusal};
 use super::requests::{RateLimit, RequestCount};
 use super::session::Session;
 use super::tag_list::TagSet;
-use super::transport::{Answer, Call, Transport};
+use super::transport::Transport;
 use super::{Access, Credential, Settings, Tls};
 use crate::reference::{Digest, ManifestRef, RegistryHost, Repository};
 use crate::tags::Tag;
 
-/// Bytes of an error that are read where no body is expected.
-const MAX_ERROR_BYTES: usize = 64 << 10;
+/// Bytes of answers whose body says nothing.
+const MAX_OTHER_BYTES: usize = 64 << 10;
 /// Registries that nobody uses at the moment are forgotten beyond this number.
 const MOST_SESSIONS: usize = 4096;
 
@@ -34,7 +37,7 @@ pub struct Registries(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     transport: Transport,
-    sessions: Mutex<HashMap<(RegistryHost, Tls), Arc<Session>>>,
+    sessions: Mutex<HashMap<(RegistryHost, TlsKey), Arc<Session>>>,
 }
 
 /// One repository, reached with one credential.
@@ -77,7 +80,7 @@ impl Registries {
 
     fn session(&self, host: &RegistryHost, tls: &Tls) -> Result<Arc<Session>, Failure> {
         let mut sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (host.clone(), tls.clone());
+        let key = (host.clone(), tls.key());
         if let Some(session) = sessions.get(&key) {
             return Ok(session.clone());
         }
@@ -95,12 +98,7 @@ impl RepositoryClient {
     ///
     /// Names that the specification forbids are left out.
     pub async fn tags(&self) -> Result<Vec<Tag>, RegistryError> {
-        let patience = self.shared.transport.settings.list_timeout;
-        let listed = tokio::time::timeout(patience, self.list()).await.unwrap_or_else(|_| {
-            let detail = format!("the list is not complete after {} seconds", patience.as_secs());
-            Err(Failure::new(Reason::Unreachable(Unreachable::Timeout), detail))
-        });
-        listed.map_err(|failure| self.error(Action::ListTags, failure))
+        self.list().await.map_err(|failure| self.error(Action::ListTags, failure))
     }
 
     /// What the registry says about a manifest; `None` if it has none, or no such repository.
@@ -127,6 +125,7 @@ impl RepositoryClient {
         let mut seen = HashSet::new();
         let mut bytes_left = settings.max_list_bytes;
         let (mut page, mut answer) = self.first_page(bytes_left).await?;
+        let began = Instant::now();
         loop {
             if answer.status != StatusCode::OK {
                 return Err(self.refusal(&answer));
@@ -142,6 +141,10 @@ impl RepositoryClient {
             if seen.len() >= settings.max_pages {
                 let detail = format!("the tag list has more than {} pages", settings.max_pages);
                 return Err(Failure::new(Reason::TooLarge { limit: settings.max_pages }, detail));
+            }
+            if began.elapsed() >= settings.list_timeout {
+                let detail = format!("the tag list has no end after {} s", settings.list_timeout.as_secs());
+                return Err(Failure::new(Reason::Unreachable(Unreachable::Timeout), detail));
             }
             answer = self.page(next.clone(), bytes_left).await?;
             page = next;
@@ -184,7 +187,7 @@ impl RepositoryClient {
     }
 
     async fn look_up(&self, what: &ManifestRef) -> Result<Option<Descriptor>, Failure> {
-        let mut call = Call::get(self.manifest_url(what)?, MAX_ERROR_BYTES);
+        let mut call = Call::get(self.manifest_url(what)?, MAX_OTHER_BYTES);
         call.method = Method::HEAD;
         call.accept = Some(ACCEPT);
         let answer = self.send(call, "pull").await?;
@@ -231,7 +234,7 @@ impl RepositoryClient {
         {
             return Err(lie(digest, &manifest.digest));
         }
-        let mut call = Call::get(self.manifest_url(what)?, MAX_ERROR_BYTES);
+        let mut call = Call::get(self.manifest_url(what)?, MAX_OTHER_BYTES);
         call.method = Method::PUT;
         let media_type = HeaderValue::from_str(&manifest.media_type)
             .map_err(|_| Failure::new(Reason::Settings, "the media type is no header value"))?;

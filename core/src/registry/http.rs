@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
 
+use super::access::TlsKey;
 use super::address::{CheckedResolver, ForbiddenAddress};
 use super::error::{Failure, Reason, Unreachable};
 use super::server_text::clean;
@@ -16,33 +17,28 @@ use super::{Settings, Tls};
 /// Clusters have few CA bundles; should somebody try to make many, the pools start anew.
 const MOST_POOLS: usize = 64;
 
-/// What decides whether two registries may share a pool.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct PoolKey {
-    pub(super) tls: Tls,
-    /// Registries on this machine are never reached through a proxy.
-    pub(super) loopback: bool,
-}
-
+/// Two registries share a pool if their TLS is the same and both or neither are on this machine.
 #[derive(Debug, Default)]
-pub(super) struct Pools(Mutex<HashMap<PoolKey, Client>>);
+pub(super) struct Pools(Mutex<HashMap<(TlsKey, bool), Client>>);
 
 impl Pools {
-    pub(super) fn client(&self, key: &PoolKey, settings: &Settings) -> Result<Client, Failure> {
+    /// Registries on this machine are never reached through a proxy.
+    pub(super) fn client(&self, tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failure> {
         let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = pools.get(key) {
+        let key = (tls.key(), loopback);
+        if let Some(client) = pools.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(key, settings)?;
+        let client = build(tls, loopback, settings)?;
         if pools.len() >= MOST_POOLS {
             pools.clear();
         }
-        pools.insert(key.clone(), client.clone());
+        pools.insert(key, client.clone());
         Ok(client)
     }
 }
 
-fn build(key: &PoolKey, settings: &Settings) -> Result<Client, Failure> {
+fn build(tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failure> {
     let builder = Client::builder()
         .user_agent(&settings.user_agent)
         .connect_timeout(settings.connect_timeout)
@@ -53,8 +49,8 @@ fn build(key: &PoolKey, settings: &Settings) -> Result<Client, Failure> {
         .retry(reqwest::retry::never())
         .referer(false)
         .dns_resolver(Arc::new(CheckedResolver { fixed: settings.addresses.clone() }));
-    let builder = if key.loopback { builder.no_proxy() } else { builder };
-    let client = secured(builder, &key.tls)?.build();
+    let builder = if loopback { builder.no_proxy() } else { builder };
+    let client = secured(builder, tls)?.build();
     client.map_err(|error| settings_failure(&format!("cannot set up TLS: {}", root_cause(&error))))
 }
 
@@ -82,12 +78,14 @@ pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
     if let Some(forbidden) = causes(error).find_map(|cause| cause.downcast_ref::<ForbiddenAddress>()) {
         return Failure::refused(forbidden.to_string());
     }
-    let is_tls = causes(error).any(<dyn Error>::is::<rustls::Error>);
-    let (class, what) = if error.is_timeout() {
+    let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    let (class, what) = if let Some(rustls::Error::InvalidMessage(_)) = tls {
+        (Unreachable::Tls, "the server does not speak TLS; is it a plain HTTP registry?")
+    } else if error.is_timeout() {
         (Unreachable::Timeout, "no answer in time")
     } else if error.is_dns() {
         (Unreachable::Dns, "the name of the registry cannot be resolved")
-    } else if is_tls {
+    } else if tls.is_some() {
         (Unreachable::Tls, "no trusted TLS connection")
     } else if error.is_connect() {
         (Unreachable::Connect, "no connection to the registry")

@@ -4,8 +4,9 @@
 //! Registries ── one per process: pools, budgets, sessions, counters
 //!   └ RepositoryClient ── tags, head, manifest, put_manifest
 //!       └ session    the challenge that a registry made, its tokens
-//!           └ transport  retries, pauses, redirects, limits; one request at a time
-//!               └ http   reqwest with our TLS and our resolver
+//!           └ transport  retries within the host's budget and behind its gate
+//!               └ exchange   one request, its redirects, its whole answer
+//!                   └ http       reqwest with our TLS and our resolver
 //! ```
 //!
 //! Three promises hold throughout. An answer is whole or an error: no failure looks like "there is
@@ -19,6 +20,8 @@ mod challenge;
 mod client;
 mod docker_config;
 mod error;
+mod exchange;
+mod gate;
 mod http;
 mod link;
 mod manifest;

@@ -3,10 +3,10 @@
 use reqwest::StatusCode;
 
 use super::error::{Failure, Reason};
+use super::exchange::Answer;
 use super::link::host;
 use super::retry::retry_after;
 use super::server_text::server_error;
-use super::transport::Answer;
 
 /// The failure that an answer stands for. `secrets` never appear in it.
 pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {

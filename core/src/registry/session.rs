@@ -14,10 +14,10 @@ use url::Url;
 use super::access::basic;
 use super::challenge::challenges;
 use super::error::{Failure, Reason};
-use super::http::PoolKey;
+use super::exchange::{Answer, Call};
 use super::token::{self, authorization};
 use super::token_cache::TokenCache;
-use super::transport::{Answer, Call, Transport};
+use super::transport::Transport;
 use super::{Credential, Tls, realm};
 use crate::reference::RegistryHost;
 
@@ -66,7 +66,7 @@ impl Session {
         let base = format!("{scheme}://{}/", host.api_host())
             .parse()
             .map_err(|_| Failure::new(Reason::Settings, format!("{host} is no address")))?;
-        let client = transport.pools.client(&PoolKey { tls: tls.clone(), loopback }, &transport.settings)?;
+        let client = transport.pools.client(tls, loopback, &transport.settings)?;
         Ok(Self { host: host.clone(), base, client, scheme: Mutex::default(), tokens: TokenCache::default() })
     }
 
@@ -136,7 +136,7 @@ impl Session {
             let call = token::request(&realm, service.as_deref(), scope, credential)?;
             let asked_at = Instant::now();
             let answer = transport.send(&self.client, &call).await?;
-            token::read(&answer, asked_at)
+            token::read(&answer, asked_at, credential.is_some())
         };
         let fetched = self.tokens.get(&key, refused, fetch).await?;
         let header = authorization("Bearer", fetched.token.expose_secret())?;

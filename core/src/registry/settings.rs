@@ -19,7 +19,7 @@ pub struct Settings {
     pub read_timeout: Duration,
     /// One request and its whole answer.
     pub request_timeout: Duration,
-    /// One tag list with all its pages and retries.
+    /// The pages of one tag list behind the first, all together.
     pub list_timeout: Duration,
     /// How often a request is sent again after a failure that may pass.
     pub retries: u32,

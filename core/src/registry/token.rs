@@ -17,7 +17,7 @@ use url::form_urlencoded::Serializer;
 use super::Credential;
 use super::access::basic;
 use super::error::{Failure, Reason};
-use super::transport::{Answer, Call};
+use super::exchange::{Answer, Call};
 
 /// Real tokens have a few kilobytes.
 const MAX_ANSWER: usize = 128 << 10;
@@ -40,6 +40,11 @@ impl Token {
 
     pub(super) fn secret(&self) -> &SecretString {
         &self.value
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(life: Duration) -> Self {
+        Self { value: "token".into(), renew_at: Instant::now() + life }
     }
 }
 
@@ -95,26 +100,25 @@ fn ask(url: &mut Url, service: Option<&str>, scope: &str) {
 
 #[derive(Deserialize)]
 struct TokenAnswer {
-    token: Option<SecretText>,
-    access_token: Option<SecretText>,
+    token: Option<SecretString>,
+    access_token: Option<SecretString>,
     /// A number; some servers send it as text.
     expires_in: Option<serde_json::Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct SecretText(Box<str>);
-
-/// Reads the answer of a token server. Its life counts from `asked_at`: our clock, and early.
-pub(super) fn read(answer: &Answer, asked_at: Instant) -> Result<Token, Failure> {
+/// Reads the answer of a token server, to which a credential was `shown` or not. The token's life
+/// counts from `asked_at`: our clock, and early.
+pub(super) fn read(answer: &Answer, asked_at: Instant, shown: bool) -> Result<Token, Failure> {
     if answer.status != StatusCode::OK {
-        return Err(refusal(answer));
+        return Err(refusal(answer, shown));
     }
     let unreadable =
         || Failure::protocol(format!("no token in the answer of {}", super::link::host(&answer.url)));
     let parsed: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| unreadable())?;
-    let token = parsed.token.filter(|t| !t.0.is_empty()).or(parsed.access_token).ok_or_else(unreadable)?.0;
-    if token.is_empty() || token.len() > MAX_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
+    let mut given = [parsed.token, parsed.access_token].into_iter().flatten();
+    let value = given.find(|token| !token.expose_secret().is_empty()).ok_or_else(unreadable)?;
+    let text = value.expose_secret();
+    if text.len() > MAX_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(unreadable());
     }
     let seconds = match parsed.expires_in {
@@ -124,12 +128,15 @@ pub(super) fn read(answer: &Answer, asked_at: Instant) -> Result<Token, Failure>
     };
     let life = Duration::from_secs(seconds.filter(|s| *s > 0).unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE));
     // At 80 %, so that a token does not run out on the way.
-    Ok(Token { value: token.into(), renew_at: asked_at + life.mul_f32(0.8) })
+    Ok(Token { value, renew_at: asked_at + life.mul_f32(0.8) })
 }
 
-fn refusal(answer: &Answer) -> Failure {
+fn refusal(answer: &Answer, shown: bool) -> Failure {
     let server = super::link::host(&answer.url);
     let (reason, detail) = match answer.status.as_u16() {
+        400 | 401 if !shown => {
+            (Reason::Unauthorized, format!("the token server {server} wants a credential"))
+        }
         400 | 401 => {
             (Reason::Unauthorized, format!("the token server {server} does not accept the credential"))
         }

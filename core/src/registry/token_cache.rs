@@ -110,3 +110,52 @@ impl Slot {
 fn is_same(token: &Token, refused: Option<&SecretString>) -> bool {
     refused.is_some_and(|refused| refused.expose_secret() == token.secret().expose_secret())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use futures::future::join_all;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::registry::error::Reason;
+
+    fn key(scope: &str) -> TokenKey {
+        (scope.to_owned(), None)
+    }
+
+    #[tokio::test]
+    async fn those_who_waited_for_a_failed_fetch_do_not_repeat_it() {
+        let (cache, fetches) = (TokenCache::default(), Cell::new(0));
+        // The first fetch ends only after all others queue behind it.
+        let gate = Semaphore::new(0);
+        let fetch = async || {
+            fetches.set(fetches.get() + 1);
+            let _ = gate.acquire().await;
+            Err(Failure::new(Reason::Unauthorized, "no"))
+        };
+        let key = key("a");
+        let calls = join_all((0..20).map(|_| cache.get(&key, None, fetch)));
+        let (outcomes, ()) = tokio::join!(calls, async { gate.close() });
+        assert!(outcomes.iter().all(Result::is_err));
+        assert_eq!(fetches.get(), 1);
+        // Who comes later tries again.
+        assert!(cache.get(&key, None, fetch).await.is_err());
+        assert_eq!(fetches.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_that_ran_out_are_forgotten() {
+        let cache = TokenCache::default();
+        for round in 0..4 {
+            for i in 0..SWEEP_FROM {
+                let fetch = async || Ok(Token::for_tests(std::time::Duration::from_mins(1)));
+                cache.get(&key(&format!("{round}-{i}")), None, fetch).await.unwrap();
+            }
+            tokio::time::advance(std::time::Duration::from_mins(2)).await;
+        }
+        let kept = cache.slots.lock().unwrap().by_key.len();
+        assert!(kept <= 2 * SWEEP_FROM, "{kept}");
+    }
+}

@@ -74,12 +74,12 @@ async fn with_tokens_the_password_goes_to_the_token_server_alone() {
 
 #[tokio::test]
 async fn a_registry_token_is_shown_as_it_is() {
-    let registry = ScriptedRegistry::start(|seen| match seen.header("authorization") {
-        Some("Bearer mine") => json(200, r#"{"tags":["v1"]}"#),
-        _ => {
-            let bearer = format!(r#"Bearer realm="http://{}/token""#, seen.header("host").unwrap());
-            reply(401, &[("www-authenticate", &bearer)], "")
+    let registry = ScriptedRegistry::start(|seen| {
+        if seen.header("authorization") == Some("Bearer mine") {
+            return json(200, r#"{"tags":["v1"]}"#);
         }
+        let bearer = format!(r#"Bearer realm="http://{}/token""#, seen.header("host").unwrap());
+        reply(401, &[("www-authenticate", &bearer)], "")
     })
     .await;
     let access = Access { credential: Some(Credential::RegistryToken("mine".into())), ..Access::default() };

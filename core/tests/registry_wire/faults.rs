@@ -1,10 +1,13 @@
 //! Servers that are ill, and connections that break.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::join_all;
 use imgop_core::registry::{Access, Reason, Registries, RegistryError, Settings, Unreachable};
 
-use crate::fakes::{FaultyRegistry, ScriptedRegistry, json};
+use crate::fakes::{FaultyRegistry, ScriptedRegistry, json, reply};
 use crate::{client, names, settings};
 
 async fn tags_of(registry: &FaultyRegistry, settings: Settings) -> RegistryError {
@@ -57,10 +60,17 @@ async fn b8_a_registry_that_falls_silent_is_an_error_value() {
 
 #[tokio::test]
 async fn a_list_as_a_whole_has_an_end_too() {
-    let registry = FaultyRegistry::hanging_after(b"").await;
-    let error = tags_of(&registry, Settings { list_timeout: Duration::from_millis(50), ..settings() }).await;
+    let registry = ScriptedRegistry::start(|_| {
+        let next = fastrand::u64(..);
+        let link = format!(r#"</v2/a/tags/list?last={next}>; rel="next""#);
+        reply(200, &[("link", &link)], format!(r#"{{"tags":["{next}"]}}"#))
+    })
+    .await;
+    let registries = Registries::new(Settings { list_timeout: Duration::ZERO, ..settings() });
+    let error =
+        registries.repository(&registry.repository("a"), &Access::default()).tags().await.unwrap_err();
     assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Timeout));
-    assert!(error.to_string().contains("not complete"), "{error}");
+    assert_eq!(registry.seen().len(), 1);
 }
 
 #[tokio::test]
@@ -94,4 +104,55 @@ async fn a_no_is_not_asked_for_twice() {
         assert_eq!((error.reason(), error.status()), (&reason, Some(status)));
         assert_eq!(registry.seen().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_down_is_tried_now_and_then_and_not_by_everybody() {
+    let registry = ScriptedRegistry::start(|_| json(500, "")).await;
+    let registries = Registries::new(settings());
+    for i in 0..50 {
+        let client = registries.repository(&registry.repository(&format!("r{i}")), &Access::default());
+        let error = client.tags().await.unwrap_err();
+        assert_eq!((error.reason(), error.status()), (&Reason::Unavailable, Some(500)), "{i}");
+    }
+    assert_eq!(registry.seen().len(), 5 * 4, "five whole failures, and then silence");
+
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    let lists = (0..50).map(|i| {
+        let client = registries.repository(&registry.repository(&format!("r{i}")), &Access::default());
+        async move { client.tags().await }
+    });
+    assert!(join_all(lists).await.iter().all(Result::is_err));
+    assert_eq!(registry.seen().len(), 5 * 4 + 1, "one of them tried");
+}
+
+#[tokio::test]
+async fn a_registry_that_is_well_again_is_used_again() {
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = down.clone();
+    let registry = ScriptedRegistry::start(move |_| {
+        if is_down.load(Ordering::Relaxed) { json(503, "") } else { json(200, r#"{"tags":["v1"]}"#) }
+    })
+    .await;
+    let registries = Registries::new(settings());
+    let client = registries.repository(&registry.repository("a"), &Access::default());
+    for _ in 0..6 {
+        assert!(client.tags().await.is_err());
+    }
+    down.store(false, Ordering::Relaxed);
+    assert!(client.tags().await.unwrap_err().to_string().contains("is not asked again for"));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    assert_eq!(names(&client.tags().await.unwrap()), ["v1"]);
+    assert_eq!(names(&client.tags().await.unwrap()), ["v1"]);
+}
+
+#[tokio::test]
+async fn a_long_error_page_is_cut_and_the_status_kept() {
+    let registry = ScriptedRegistry::start(|_| json(403, "x".repeat(1 << 20))).await;
+    let error = client(&registry.repository("a")).tags().await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::Forbidden);
 }

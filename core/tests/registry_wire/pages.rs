@@ -1,7 +1,7 @@
 //! Tag lists of more than one page.
 
 use axum::response::Response;
-use imgop_core::registry::{Reason, Registries, Settings};
+use imgop_core::registry::{Access, Reason, Registries, Settings};
 
 use crate::fakes::{ScriptedRegistry, Seen, json, reply};
 use crate::{client, names, settings};
@@ -109,7 +109,7 @@ async fn endless_pages_with_new_tags_end_at_the_cap() {
     })
     .await;
     let registries = Registries::new(Settings { max_pages: 5, ..settings() });
-    let client = registries.repository(&registry.repository("a/b"), &Default::default());
+    let client = registries.repository(&registry.repository("a/b"), &Access::default());
     let error = client.tags().await.unwrap_err();
     assert_eq!(*error.reason(), Reason::TooLarge { limit: 5 });
     assert!(error.to_string().contains("more than 5 pages"), "{error}");
@@ -125,7 +125,7 @@ async fn bytes_are_counted_over_all_pages() {
     })
     .await;
     let registries = Registries::new(Settings { max_list_bytes: 2_500, ..settings() });
-    let client = registries.repository(&registry.repository("a/b"), &Default::default());
+    let client = registries.repository(&registry.repository("a/b"), &Access::default());
     let error = client.tags().await.unwrap_err();
     assert_eq!(*error.reason(), Reason::TooLarge { limit: 2_500 });
     assert_eq!(registry.seen().len(), 3);

@@ -112,3 +112,17 @@ async fn a_registry_that_allows_only_one_request_at_a_time_is_served_to_the_end(
     });
     assert!(join_all(lists).await.iter().all(Result::is_ok));
 }
+
+#[tokio::test]
+async fn those_who_queued_when_the_pause_began_wait_too() {
+    let registry = ScriptedRegistry::start(|_| reply(429, &[("retry-after", "600")], "")).await;
+    let registries = Registries::new(Settings { concurrency_per_registry: 2, ..settings() });
+    let lists = (0..50).map(|i| {
+        let client = registries.repository(&registry.repository(&format!("r{i}")), &Access::default());
+        async move { client.tags().await.unwrap_err() }
+    });
+    for error in join_all(lists).await {
+        assert!(matches!(error.reason(), Reason::RateLimited { retry_after: Some(_) }), "{error}");
+    }
+    assert!(registry.seen().len() <= 2, "{}", registry.seen().len());
+}

@@ -1,0 +1,159 @@
+//! One question and its whole answer, redirects included.
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Client, Method, Response, StatusCode};
+use url::Url;
+
+use super::access::Fingerprint;
+use super::address;
+use super::budget::Permit;
+use super::error::{Failure, Reason};
+use super::http::unreachable;
+use super::link::host;
+use super::requests::Requests;
+
+/// More hops than an honest registry makes.
+const MOST_REDIRECTS: usize = 3;
+/// Bytes of an answer that are read to learn why it is a refusal.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
+
+/// Registries that send every question elsewhere, to hosts that need no credential: the host and
+/// the domain that it may send us to (kubernetes/registry.k8s.io, "request-handling.md").
+const REDIRECTING: [(&str, &str); 2] = [("registry.k8s.io", ".pkg.dev"), ("k8s.gcr.io", "registry.k8s.io")];
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) accept: Option<&'static str>,
+    pub(super) authorization: Option<HeaderValue>,
+    /// Media type and bytes.
+    pub(super) body: Option<(HeaderValue, Bytes)>,
+    /// How many redirects are followed.
+    pub(super) redirects: usize,
+    /// Bytes of the answer that are read; more is an error.
+    pub(super) limit: usize,
+    /// On whose behalf, for pauses that a registry asks for.
+    pub(super) identity: Option<Fingerprint>,
+}
+
+/// One whole answer, whatever its status.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The address that answered; not the one that was asked, after a redirect.
+    pub(super) url: Url,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Call {
+    pub(super) fn get(url: Url, limit: usize) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            accept: None,
+            authorization: None,
+            body: None,
+            redirects: MOST_REDIRECTS,
+            limit,
+            identity: None,
+        }
+    }
+}
+
+/// Asks, and follows redirects within the registry. Credentials go to the host that was meant only.
+pub(super) async fn exchange(
+    client: &Client,
+    call: &Call,
+    permit: &Permit<'_>,
+    requests: &Requests,
+) -> Result<Answer, Failure> {
+    let mut url = call.url.clone();
+    for _ in 0..=call.redirects {
+        let answer = ask(client, call, url, requests).await?;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            permit.throttled();
+        } else if !answer.status.is_server_error() {
+            permit.succeeded();
+        }
+        match redirect_target(&answer)? {
+            Some(target) if call.body.is_none() => url = target,
+            Some(_) => {
+                let detail = format!("{} redirects what is sent to it", host(&call.url));
+                return Err(Failure::refused(detail).with_status(answer.status));
+            }
+            None => return Ok(answer),
+        }
+    }
+    Err(Failure::protocol(format!("{} redirects more than {} times", host(&call.url), call.redirects)))
+}
+
+async fn ask(client: &Client, call: &Call, url: Url, requests: &Requests) -> Result<Answer, Failure> {
+    address::check(&url)?;
+    let mut request = client.request(call.method.clone(), url.clone());
+    if let Some(accept) = call.accept {
+        request = request.header(ACCEPT, accept);
+    }
+    if let Some(authorization) = call.authorization.as_ref().filter(|_| url.origin() == call.url.origin()) {
+        request = request.header(AUTHORIZATION, authorization.clone());
+    }
+    if let Some((media_type, bytes)) = &call.body {
+        request = request.header(CONTENT_TYPE, media_type.clone()).body(bytes.clone());
+    }
+    let name = host(&url);
+    let response = request.send().await.map_err(|error| {
+        requests.count(&name, None);
+        unreachable(&error)
+    })?;
+    requests.count(&name, Some(response.status().as_u16()));
+    requests.note_limit(&name, response.headers());
+    read(response, url, call.limit).await
+}
+
+/// Reads the body. Of a refusal the beginning is enough; anything else is whole or an error.
+async fn read(mut response: Response, url: Url, limit: usize) -> Result<Answer, Failure> {
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    let is_refusal = status != StatusCode::OK;
+    let limit = if is_refusal { MAX_REFUSAL_BYTES } else { limit };
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error).with_status(status))? {
+        if body.len() + chunk.len() > limit {
+            if is_refusal {
+                break;
+            }
+            let detail = format!("the answer has more than {limit} bytes");
+            return Err(Failure::new(Reason::TooLarge { limit }, detail).with_status(status));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { url, status, headers, body: body.into() })
+}
+
+/// Where a redirect leads. Questions about tags and manifests carry our token and their answers
+/// decide what is copied, so they stay on the registry.
+fn redirect_target(answer: &Answer) -> Result<Option<Url>, Failure> {
+    if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let target = location.and_then(|location| answer.url.join(location).ok());
+    let target =
+        target.ok_or_else(|| Failure::protocol("a redirect to nowhere").with_status(answer.status))?;
+    let known = REDIRECTING.iter().any(|(from, to)| {
+        answer.url.host_str() == Some(from)
+            && answer.url.scheme() == "https"
+            && target.scheme() == "https"
+            && target
+                .host_str()
+                .is_some_and(|name| name == *to || (to.starts_with('.') && name.ends_with(to)))
+    });
+    if target.origin() == answer.url.origin() || known {
+        return Ok(Some(target));
+    }
+    let (from, to) = (host(&answer.url), host(&target));
+    let detail = format!("{from} redirects to {to}, another host; name that registry instead");
+    Err(Failure::refused(detail).with_status(answer.status))
+}
