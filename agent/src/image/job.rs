@@ -4,6 +4,7 @@
 //! status; no shell is needed and no log is read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use imgop_core::api::{
     COPIES_ANNOTATION, Credentials, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, Tls, TlsMode,
@@ -206,6 +207,7 @@ fn container(
         copy: copy.clone(),
         publish: request.publish,
         digest_file: TERMINATION_LOG.into(),
+        timeout: Duration::from_secs(config.job_deadline_seconds.into()),
     };
     let mut mounts = vec![VolumeMount {
         name: "scratch".to_owned(),
@@ -328,5 +330,117 @@ impl<'a> Side<'a> {
                 ..VolumeMount::default()
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use imgop_core::api::Mode;
+
+    use super::*;
+    use crate::image::fixtures::{copy, image, request};
+
+    fn config() -> Config {
+        Config::parse_from([
+            "imgop-agent",
+            "--watch-namespaces=*",
+            "--skopeo-image=quay.io/skopeo/stable:v1.16.1",
+        ])
+    }
+
+    fn made(image: &Image, tags: &[&str]) -> Job {
+        let copies: Vec<Copy> = tags.iter().map(|tag| copy(tag, 1)).collect();
+        job(image, &request(image), &copies, Order::FirstAlone, &config())
+    }
+
+    fn name_of(job: &Job) -> &str {
+        job.metadata.name.as_deref().unwrap()
+    }
+
+    #[test]
+    fn the_job_of_two_tags() {
+        let job = made(&image(Mode::OnceByTag), &["v2.13.1", "v2.13.0"]);
+        insta::assert_snapshot!(serde_saphyr::to_string(&job).unwrap());
+    }
+
+    #[test]
+    fn b6_names_are_valid_and_never_meet() {
+        let mut names = std::collections::HashSet::new();
+        let tags = ["RELEASE.2024-01-01T00-00-00Z", "v1_2021", "1.2.3", "1-2-3", "1.2-3", "v1.2.3"];
+        for name in ["argocd", "argo.cd", "argo-cd", &"a".repeat(200)] {
+            let mut image = image(Mode::OneShot);
+            image.metadata.name = Some(name.to_owned());
+            image.metadata.uid = Some(format!("uid of {name}"));
+            for tag in tags {
+                let job = made(&image, &[tag]);
+                let name = name_of(&job).to_owned();
+                assert!(name.len() <= 63 && !name.ends_with('-'), "{name}");
+                assert!(
+                    name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                    "{name}"
+                );
+                assert!(names.insert(name.clone()), "{name} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn b18_images_of_one_name_in_two_namespaces_have_jobs_of_their_own() {
+        let (one, mut two) = (image(Mode::OneShot), image(Mode::OneShot));
+        two.metadata.namespace = Some("team-b".into());
+        two.metadata.uid = Some("another".into());
+        assert_ne!(name_of(&made(&one, &["1"])), name_of(&made(&two, &["1"])));
+        assert_eq!(made(&two, &["1"]).metadata.namespace.as_deref(), Some("team-b"));
+    }
+
+    #[test]
+    fn the_same_copies_make_the_same_name_and_the_next_try_another() {
+        let image = image(Mode::OneShot);
+        let again = job(&image, &request(&image), &[copy("1", 2)], Order::Together, &config());
+        assert_eq!(name_of(&made(&image, &["1"])), name_of(&made(&image, &["1"])));
+        assert_ne!(name_of(&made(&image, &["1"])), name_of(&again));
+    }
+
+    #[test]
+    fn b3_the_job_is_kept_for_as_long_as_the_setting_says() {
+        let mut config = config();
+        config.job_deletion_delay_seconds = 77;
+        let image = image(Mode::OneShot);
+        let job = job(&image, &request(&image), &[copy("1", 1)], Order::Together, &config);
+        assert_eq!(job.spec.unwrap().ttl_seconds_after_finished, Some(77));
+    }
+
+    #[test]
+    fn b2_b5_credentials_are_files_of_their_own_side_and_nothing_is_a_shell() {
+        let mut image = image(Mode::OneShot);
+        image.spec.source.credentials = Some(Credentials { secret_name: "origin".into() });
+        let job = made(&image, &["v2.13.1"]);
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        let container = &pod.containers[0];
+        assert_eq!(container.command.as_deref(), Some(["skopeo".to_owned()].as_slice()));
+        let arguments = container.args.as_ref().unwrap();
+        assert!(arguments.contains(&"--src-authfile=/imgop/source/auth/auth.json".to_owned()));
+        assert!(arguments.contains(&"--dest-authfile=/imgop/destination/auth/auth.json".to_owned()));
+        let environment: Vec<&str> = container.env.iter().flatten().map(|v| v.name.as_str()).collect();
+        assert_eq!(environment, ["HOME", "TMPDIR"]);
+    }
+
+    #[test]
+    fn nothing_of_the_images_own_metadata_is_copied() {
+        let mut image = image(Mode::OneShot);
+        image.metadata.labels = Some([("secret".to_owned(), "x".to_owned())].into());
+        image.metadata.annotations = Some([("last-applied".to_owned(), "x".to_owned())].into());
+        let text = serde_json::to_string(&made(&image, &["1"])).unwrap();
+        assert!(!text.contains("last-applied") && !text.contains("\"secret\":\"x\""));
+    }
+
+    #[test]
+    fn first_tries_share_layers_and_repeated_ones_run_independently() {
+        let copies: Vec<Copy> = (0..23).map(|n| copy(&format!("1.{n}"), if n < 3 { 2 } else { 1 })).collect();
+        let batches = batches(&copies, 10);
+        let shape: Vec<(Order, usize)> = batches.iter().map(|(order, b)| (*order, b.len())).collect();
+        assert_eq!(shape, [(Order::FirstAlone, 10), (Order::FirstAlone, 10), (Order::Together, 3)]);
+        assert_eq!(batches.iter().map(|(_, b)| b.len()).sum::<usize>(), 23);
     }
 }

@@ -2,6 +2,8 @@
 
 mod access;
 pub mod budget;
+#[cfg(test)]
+mod fixtures;
 mod job;
 mod jobs;
 pub mod memory;

@@ -95,3 +95,97 @@ pub fn later(now: Timestamp, wait: Duration) -> Timestamp {
 pub fn until(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(now)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::conditions::{NewCondition, merge};
+
+    use super::*;
+    use crate::image::fixtures::{image, now};
+
+    /// An Image whose last sync ended well.
+    fn completed(mode: Mode) -> Image {
+        let mut image = image(mode);
+        image.status = Some(ImageStatus {
+            observed_generation: Some(1),
+            phase: Some(Phase::Completed),
+            ..ImageStatus::default()
+        });
+        image
+    }
+
+    fn long_ago() -> Option<Timestamp> {
+        Some(now() - Duration::from_secs(3600))
+    }
+
+    #[test]
+    fn a_new_or_changed_spec_is_due_at_once() {
+        assert_eq!(due(&image(Mode::OneShot), None, false, now()), Some(Due::SpecChanged));
+        let mut edited = completed(Mode::OneShot);
+        edited.metadata.generation = Some(2);
+        assert_eq!(due(&edited, None, false, now()), Some(Due::SpecChanged));
+    }
+
+    #[test]
+    fn a_one_shot_that_is_done_stays_done() {
+        assert_eq!(due(&completed(Mode::OneShot), long_ago(), false, now()), None);
+        for mode in [Mode::OnceByTag, Mode::Recurrent] {
+            assert_eq!(due(&completed(mode), long_ago(), false, now()), Some(Due::Scheduled));
+            let later = Some(later(now(), Duration::from_secs(1)));
+            assert_eq!(due(&completed(mode), later, false, now()), None);
+        }
+    }
+
+    #[test]
+    fn a_request_is_acted_on_once() {
+        let mut image = completed(Mode::OneShot);
+        image.metadata.annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "t1".to_owned())].into());
+        assert_eq!(due(&image, None, false, now()), Some(Due::Requested));
+        image.status.as_mut().unwrap().last_handled_requested_at = Some("t1".into());
+        assert_eq!(due(&image, None, false, now()), None);
+    }
+
+    #[test]
+    fn a_sync_under_way_goes_on_after_a_restart() {
+        let mut image = completed(Mode::Recurrent);
+        let progressing = NewCondition {
+            type_: RECONCILING,
+            status: Some(true),
+            reason: reasons::PROGRESSING,
+            message: String::new(),
+        };
+        image.status.as_mut().unwrap().conditions = merge(&[], vec![progressing], None, now());
+        assert_eq!(due(&image, None, false, now()), Some(Due::InProgress));
+        assert_eq!(due(&completed(Mode::OneShot), None, true, now()), Some(Due::InProgress));
+    }
+
+    #[test]
+    fn b20_a_restart_is_no_stampede() {
+        let period = Duration::from_secs(300);
+        let first: Vec<Timestamp> = (0..100)
+            .map(|n| {
+                let mut image = completed(Mode::Recurrent);
+                image.metadata.uid = Some(format!("uid-{n}"));
+                first_look(&image, period, now())
+            })
+            .collect();
+        let minute = later(now(), Duration::from_secs(60));
+        assert!(first.iter().all(|at| (now()..=minute).contains(at)));
+        let in_one_second = first.iter().filter(|at| at.as_second() == first[0].as_second()).count();
+        assert!(in_one_second < 20, "{in_one_second} of 100 in one second");
+        assert_eq!(first_look(&image(Mode::Recurrent), period, now()), now());
+    }
+
+    #[test]
+    fn the_next_look_is_never_later_than_the_frequency() {
+        let period = Duration::from_secs(300);
+        let next = next_look(&completed(Mode::Recurrent), period, now());
+        assert!(next > later(now(), Duration::from_secs(280)) && next <= later(now(), period));
+    }
+
+    #[test]
+    fn pauses_grow_to_ten_minutes() {
+        let pauses = [1, 2, 3, 4, 5, 100].map(|n| look_again_delay(n).as_secs());
+        assert_eq!(pauses, [60, 120, 240, 480, 600, 600]);
+    }
+}

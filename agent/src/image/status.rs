@@ -75,3 +75,96 @@ pub fn next_status(image: &Image, findings: Findings, now: Timestamp) -> ImageSt
     }
     new
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use imgop_core::api::conditions::{NewCondition, READY, reasons};
+    use imgop_core::api::{FailureReason, Mode, Phase};
+
+    use super::*;
+    use crate::image::fixtures::{image, now};
+
+    fn success(copied: u32) -> Findings {
+        Findings {
+            verdict: Verdict {
+                conditions: vec![NewCondition {
+                    type_: READY,
+                    status: Some(true),
+                    reason: reasons::SUCCEEDED,
+                    message: "2 of 2 tags are there".into(),
+                }],
+                phase: Phase::Completed,
+                progress: Some("2/2".into()),
+            },
+            tags: Some(TagFindings {
+                counts: Counts { matched: 2, synced: 2, ..Counts::default() },
+                failures: Vec::new(),
+                already_synced: vec!["v2".into(), "v1".into()],
+                next_attempt: None,
+            }),
+            handled_request: None,
+            ended: Some(copied),
+        }
+    }
+
+    fn later(seconds: u64) -> Timestamp {
+        now() + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_sync_that_finds_nothing_to_do_writes_nothing() {
+        let mut image = image(Mode::OnceByTag);
+        image.status = Some(next_status(&image, success(2), now()));
+        assert_eq!(next_status(&image, success(0), later(300)), image.status.clone().unwrap());
+    }
+
+    #[test]
+    fn a_sync_that_copied_something_is_history() {
+        let mut image = image(Mode::OnceByTag);
+        for n in 0..25 {
+            image.status = Some(next_status(&image, success(1), later(n)));
+        }
+        let status = image.status.unwrap();
+        assert_eq!(status.history.len(), HISTORY);
+        assert_eq!(status.history[19].performed_at, Time(later(24)));
+        assert_eq!(status.last_successful_sync_time, Some(Time(later(24))));
+    }
+
+    #[test]
+    fn what_could_not_be_asked_leaves_what_is_known() {
+        let mut image = image(Mode::OnceByTag);
+        image.status = Some(next_status(&image, success(2), now()));
+        let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
+        let findings = Findings { verdict, tags: None, handled_request: None, ended: Some(0) };
+        let status = next_status(&image, findings.clone(), later(60));
+        assert_eq!(status.tag_already_synced, ["v2", "v1"]);
+        assert_eq!(status.progress.as_deref(), Some("2/2"));
+        assert_eq!(status.phase, Some(Phase::Failed));
+        assert_eq!(status.last_successful_sync_time, Some(Time(now())));
+        image.status = Some(status.clone());
+        assert_eq!(next_status(&image, findings, later(120)), status, "and is written once");
+    }
+
+    #[test]
+    fn no_list_grows_without_end() {
+        let image = image(Mode::Recurrent);
+        let mut findings = success(0);
+        if let Some(tags) = &mut findings.tags {
+            tags.failures = (0..500)
+                .map(|n| TagFailure {
+                    tag: format!("v{n}"),
+                    reason: FailureReason::CopyFailed,
+                    message: "x".repeat(512),
+                    digest: None,
+                    attempts: 1,
+                    next_attempt: None,
+                })
+                .collect();
+        }
+        let status = next_status(&image, findings, now());
+        assert_eq!(status.failures.len(), FAILURES);
+        assert!(serde_json::to_string(&status).unwrap().len() < 40 * 1024);
+    }
+}

@@ -1,6 +1,7 @@
 //! `skopeo copy` (flags as of Skopeo 1.9, the oldest that is supported).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::api::Publish;
 use crate::plan::Copy;
@@ -33,14 +34,15 @@ pub struct SkopeoCopy {
     pub publish: Publish,
     /// Where Skopeo writes the digest that it pushed.
     pub digest_file: PathBuf,
+    /// How long it may take: a registry that stops answering would else hold it for ever.
+    pub timeout: Duration,
 }
 
 impl SkopeoCopy {
     /// The arguments behind `skopeo`.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![
-            // Without it a registry that stops answering holds the Job until its deadline.
-            "--command-timeout=55m".to_owned(),
+            format!("--command-timeout={}s", self.timeout.as_secs()),
             "copy".to_owned(),
             // The whole index and unchanged bytes: the digest at the destination is the source's.
             "--all".to_owned(),
@@ -103,13 +105,14 @@ mod tests {
             },
             publish,
             digest_file: "/dev/termination-log".into(),
+            timeout: Duration::from_secs(3600),
         }
     }
 
     #[test]
     fn b1_b2_each_tag_is_copied_by_digest_and_each_side_has_its_own_credentials() {
         insta::assert_snapshot!(copy(Publish::Staged).arguments().join("\n"), @r"
-        --command-timeout=55m
+        --command-timeout=3600s
         copy
         --all
         --preserve-digests

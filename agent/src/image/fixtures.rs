@@ -1,0 +1,61 @@
+//! What the tests of Images are built from.
+
+use imgop_core::api::{
+    Credentials, Destination, Image, ImageSpec, Mode, Overwrite, Publish, Source, Tls, TlsMode,
+};
+use imgop_core::plan::{Copy, CopyRequest};
+use imgop_core::reference::{Digest, ManifestRef};
+use jiff::Timestamp;
+
+/// An Image `argocd` in namespace `team-a`, of this mode.
+pub fn image(mode: Mode) -> Image {
+    let mut image = Image::new(
+        "argocd",
+        ImageSpec {
+            mode,
+            frequency: "5m".into(),
+            suspend: false,
+            allow_candidate_release: false,
+            source: Source {
+                name: "quay.io/argoproj/argocd".into(),
+                version: "v2.13.x".into(),
+                use_aws_irsa: false,
+                credentials: None,
+                tls: Tls::default(),
+            },
+            destination: Destination {
+                name: "registry.example.com:5000/mirror/argocd".into(),
+                version: None,
+                overwrite: Overwrite::default(),
+                publish: Publish::default(),
+                use_aws_irsa: false,
+                credentials: Some(Credentials { secret_name: "target".into() }),
+                tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some("corporate-ca".into()) },
+            },
+        },
+    );
+    image.metadata.namespace = Some("team-a".into());
+    image.metadata.uid = Some("6f1d9a52-0000-4000-8000-000000000001".into());
+    image.metadata.generation = Some(1);
+    image
+}
+
+/// What it asks for.
+pub fn request(image: &Image) -> CopyRequest {
+    CopyRequest::parse(&image.spec).unwrap()
+}
+
+/// The nth try of this tag, its content being the tag's own text.
+pub fn copy(tag: &str, attempt: u32) -> Copy {
+    Copy {
+        source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+        destination_tag: tag.parse().unwrap(),
+        digest: Digest::of(tag.as_bytes()),
+        attempt,
+    }
+}
+
+/// The time in all tests.
+pub fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
