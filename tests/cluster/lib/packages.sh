@@ -6,6 +6,8 @@ REGISTRY_PACKAGES=(docker-registry apache2-utils openssl)
 NODE_PACKAGES=(containernetworking-plugins iptables conntrack socat iproute2 kmod
     gcc libc6-dev libseccomp-dev pkg-config)
 IMAGE_PACKAGES=(skopeo ca-certificates gcc libc6-dev)
+# For the agent's own image.
+BUILD_PACKAGES=(buildah ca-certificates)
 
 package_installed() {
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true) == installed ]]
