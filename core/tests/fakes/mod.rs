@@ -3,6 +3,7 @@
 
 mod faulty_registry;
 mod scripted_registry;
+mod tls;
 mod token_registry;
 
 pub use faulty_registry::FaultyRegistry;

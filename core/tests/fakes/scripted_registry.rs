@@ -11,6 +11,8 @@ use axum::response::Response;
 use imgop_core::reference::Repository;
 use tokio::net::TcpListener;
 
+use super::tls::TlsListener;
+
 /// One request as it came in.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -63,18 +65,22 @@ impl ScriptedRegistry {
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let log = seen.clone();
-        let router = Router::new().fallback(move |request: Request| {
-            let (log, answer) = (log.clone(), answer.clone());
-            async move {
-                let seen = read(request).await;
-                log.lock().unwrap().push(seen.clone());
-                answer(seen).await
-            }
-        });
+        let (router, seen) = router(answer);
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, seen }
+    }
+
+    /// The same behind TLS, with a certificate for these names; also gives that certificate in PEM.
+    pub async fn start_tls(
+        names: &[&str],
+        answer: impl Fn(&Seen) -> Response + Clone + Send + Sync + 'static,
+    ) -> (Self, Vec<u8>) {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let (listener, certificate) = TlsListener::new(tcp, names);
+        let (router, seen) = router(move |seen| std::future::ready(answer(&seen)));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (Self { address, seen }, certificate)
     }
 
     /// Answers the first request with the first answer and so on; the last one is repeated.
@@ -103,6 +109,23 @@ impl ScriptedRegistry {
     pub fn lines(&self) -> Vec<String> {
         self.seen().iter().map(Seen::line).collect()
     }
+}
+
+fn router<F>(answer: impl Fn(Seen) -> F + Clone + Send + Sync + 'static) -> (Router, Arc<Mutex<Vec<Seen>>>)
+where
+    F: Future<Output = Response> + Send,
+{
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    let log = seen.clone();
+    let router = Router::new().fallback(move |request: Request| {
+        let (log, answer) = (log.clone(), answer.clone());
+        async move {
+            let seen = read(request).await;
+            log.lock().unwrap().push(seen.clone());
+            answer(seen).await
+        }
+    });
+    (router, seen)
 }
 
 async fn read(request: Request) -> Seen {

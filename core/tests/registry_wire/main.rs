@@ -18,6 +18,7 @@ mod other_hosts;
 mod pages;
 mod tag_lists;
 mod throttling;
+mod tls;
 mod tokens;
 
 use std::time::Duration;
