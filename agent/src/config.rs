@@ -54,6 +54,10 @@ pub struct Config {
     #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent_reconciles: u16,
 
+    /// Namespace and name of the agent's own service account, for the advice that conditions give.
+    #[arg(long, env = "SERVICE_ACCOUNT", default_value = "imgop-system:imgop-agent")]
+    pub service_account: String,
+
     /// Requests to one registry at once.
     #[arg(long, env = "REQUESTS_PER_REGISTRY", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub requests_per_registry: u16,

@@ -94,8 +94,9 @@ impl Context {
     pub fn how_to_enable(&self, image: &Image) -> String {
         format!(
             "to allow it: kubectl create rolebinding imgop-agent -n {} --clusterrole=imgop-agent-namespace \
-             --serviceaccount=imgop-system:imgop-agent",
-            image.namespace().unwrap_or_default()
+             --serviceaccount={}",
+            image.namespace().unwrap_or_default(),
+            self.config.service_account
         )
     }
 }

@@ -1,5 +1,7 @@
 //! `manifests/crds` and `manifests/install.yaml` are generated; these tests are also the generator.
 
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 use std::path::{Path, PathBuf};
 
 fn manifests() -> PathBuf {

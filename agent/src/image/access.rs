@@ -74,7 +74,7 @@ pub async fn resolve(
             let field = format!("{side}.credentials.secretName");
             let secret = read(&api, &field, &named.secret_name).await?;
             secrets.push(version(&secret));
-            Some(credential(&secret, field, repository)?)
+            Some(credential(&secret, &field, repository)?)
         }
     };
     let tls = match (tls.mode, &tls.ca_secret_name) {
@@ -119,10 +119,13 @@ fn value<'a>(secret: &'a Secret, field: &str, key: &str) -> Result<&'a [u8], Acc
     }
 }
 
-fn credential(secret: &Secret, field: String, repository: &Repository) -> Result<Credential, AccessError> {
-    let unusable =
-        |problem: String| AccessError::Unusable { field: field.clone(), secret: secret.name_any(), problem };
-    let bytes = value(secret, &field, DOCKER_CONFIG_KEY).map_err(|_| {
+fn credential(secret: &Secret, field: &str, repository: &Repository) -> Result<Credential, AccessError> {
+    let unusable = |problem: String| AccessError::Unusable {
+        field: field.to_owned(),
+        secret: secret.name_any(),
+        problem,
+    };
+    let bytes = value(secret, field, DOCKER_CONFIG_KEY).map_err(|_| {
         unusable(format!(
             "it has no key {DOCKER_CONFIG_KEY}; make it with kubectl create secret docker-registry"
         ))

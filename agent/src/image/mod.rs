@@ -10,6 +10,7 @@ pub mod memory;
 pub mod outcome;
 mod publish;
 mod reconcile;
+mod refusal;
 mod schedule;
 mod status;
 
@@ -44,7 +45,7 @@ const FIELD_MANAGER: &str = "imgop-agent";
 /// and a little more (reliability.md F12).
 const WATCH_SECONDS: u32 = 60;
 /// How often what is remembered of deleted Images is forgotten.
-const FORGET: Duration = Duration::from_secs(300);
+const FORGET: Duration = Duration::from_mins(5);
 
 /// An Image, or one that this version cannot read: that must not stop the watch of all others.
 type Guarded = DeserializeGuard<Image>;
@@ -226,6 +227,7 @@ fn count(context: &Context, new: &ImageStatus, ended: Option<u32>, now: Timestam
 }
 
 /// The API server did not do what we asked: a growing pause for this Image alone.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the controller's")]
 fn error_policy(image: Arc<Guarded>, error: &ApiError, context: Arc<Context>) -> Action {
     context.metrics.api_failures.inc();
     let uid = image.uid().unwrap_or_default();

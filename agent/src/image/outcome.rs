@@ -237,7 +237,8 @@ mod tests {
         job
     }
 
-    fn pod(value: serde_json::Value) -> Pod {
+    fn pod(status: impl Into<serde_json::Value>) -> Pod {
+        let value: serde_json::Value = status.into();
         serde_json::from_value(json!({
             "metadata": {"name": "p", "creationTimestamp": "2026-11-21T11:00:00Z"}, "status": value
         }))

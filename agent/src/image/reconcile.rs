@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
 use super::access::{self, AccessError};
-use super::jobs::{JobError, Jobs};
-use super::memory::{Blocked, Remembered};
+use super::jobs::Jobs;
+use super::memory::Remembered;
 use super::publish::{Published, publish};
 use super::schedule::{self, Due};
 use super::status::{Findings, TagFindings};
@@ -26,12 +26,9 @@ use crate::context::Context;
 /// How long a sync under way waits for news of its Jobs before it looks by itself.
 const LOOK_AT_JOBS: Duration = Duration::from_secs(15);
 /// How long it waits for a place for a Job.
-const LOOK_FOR_PLACE: Duration = Duration::from_secs(5);
+pub(super) const LOOK_FOR_PLACE: Duration = Duration::from_secs(5);
 /// How often the Secrets of a refused Image are looked at.
-const LOOK_AT_SECRETS: Duration = Duration::from_secs(30);
-/// How long a registry that refuses is left alone while the Secrets stay as they are.
-const LEAVE_ALONE: Duration = Duration::from_secs(600);
-
+pub(super) const LOOK_AT_SECRETS: Duration = Duration::from_secs(30);
 /// The API server did not do what we asked; tried again with growing pauses.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -52,11 +49,11 @@ pub struct Looked {
 }
 
 impl Looked {
-    fn nothing(again: Action) -> Self {
+    pub(super) fn nothing(again: Action) -> Self {
         Self { findings: None, again }
     }
 
-    fn verdict(verdict: Verdict, request: Option<String>, after: Duration) -> Self {
+    pub(super) fn verdict(verdict: Verdict, request: Option<String>, after: Duration) -> Self {
         let findings = Findings { verdict, tags: None, handled_request: request, ended: Some(0) };
         Self { findings: Some(findings), again: Action::requeue(after) }
     }
@@ -106,7 +103,7 @@ impl Look<'_> {
         self.image.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    fn open_request(&self) -> Option<String> {
+    pub(super) fn open_request(&self) -> Option<String> {
         schedule::open_request(self.image).map(str::to_owned)
     }
 
@@ -196,26 +193,6 @@ impl Look<'_> {
         Ok((sides, [source.secrets, destination.secrets].concat()))
     }
 
-    fn access_failed(&mut self, error: AccessError) -> Result<Looked, ApiError> {
-        let (reason, message) = match &error {
-            AccessError::Missing { .. } | AccessError::Unusable { .. } => {
-                (reasons::SECRET_UNUSABLE, error.to_string())
-            }
-            AccessError::Forbidden { .. } => (
-                reasons::NAMESPACE_NOT_ENABLED,
-                format!("{error}; {}", self.context.how_to_enable(self.image)),
-            ),
-            AccessError::Api { .. } => {
-                let AccessError::Api { error, .. } = error else {
-                    return Ok(Looked::nothing(Action::await_change()));
-                };
-                return Err(ApiError(error));
-            }
-        };
-        self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
-        Ok(Looked::verdict(Verdict::stalled(reason, message), self.open_request(), LOOK_AT_SECRETS))
-    }
-
     /// What both registries say: asked anew when a sync begins, remembered while its Jobs run.
     async fn observed(
         &mut self,
@@ -238,76 +215,8 @@ impl Look<'_> {
         observe(sides, request, &already_synced, limits).await
     }
 
-    fn observe_failed(&mut self, error: ObserveError, secrets: Vec<String>) -> Looked {
-        let request = self.open_request();
-        match error {
-            ObserveError::Registry { side, error } => self.registry_failed(side, &error, secrets),
-            ObserveError::TooManyTags { .. } => {
-                let wait = self.look_again();
-                Looked::verdict(Verdict::stalled(reasons::TOO_MANY_TAGS, error.to_string()), request, wait)
-            }
-            ObserveError::Naming(_) => {
-                let wait = self.look_again();
-                Looked::verdict(Verdict::stalled(reasons::INVALID_SPEC, error.to_string()), request, wait)
-            }
-        }
-    }
-
-    /// A refusal ends in Stalled and leaves the registry alone; anything else is tried again.
-    fn registry_failed(
-        &mut self,
-        side: Side,
-        error: &imgop_core::registry::RegistryError,
-        secrets: Vec<String>,
-    ) -> Looked {
-        let request = self.open_request();
-        let reason = match error.reason() {
-            Reason::Unauthorized | Reason::Forbidden => {
-                let message = format!("{}: {error}", self.refused(side, error.repository().host().as_str()));
-                self.memory.blocked =
-                    Some(Blocked { secrets, until: schedule::later(self.now, LEAVE_ALONE) });
-                self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
-                let said = Verdict::stalled(reasons::REGISTRY_UNAUTHORIZED, message);
-                return Looked::verdict(said, request, LOOK_AT_SECRETS);
-            }
-            Reason::Refused | Reason::Settings => {
-                let wait = self.look_again();
-                let said = Verdict::stalled(reasons::INVALID_SPEC, format!("{side}: {error}"));
-                return Looked::verdict(said, request, wait);
-            }
-            Reason::RepositoryNotFound => reasons::REPOSITORY_NOT_FOUND,
-            Reason::RateLimited { retry_after } => {
-                let wait =
-                    self.look_again().max(retry_after.unwrap_or_default().min(Duration::from_secs(3600)));
-                self.memory.next_look = Some(schedule::later(self.now, wait));
-                let said = Verdict::retrying(reasons::REGISTRY_RATE_LIMITED, format!("{side}: {error}"));
-                return Looked::verdict(said, request, wait);
-            }
-            _ => reasons::REGISTRY_UNREACHABLE,
-        };
-        let wait = self.look_again();
-        Looked::verdict(Verdict::retrying(reason, format!("{side}: {error}")), request, wait)
-    }
-
-    fn refused(&self, side: Side, registry: &str) -> String {
-        let spec = &self.image.spec;
-        let secret = match side {
-            Side::Source => spec.source.credentials.as_ref(),
-            Side::Destination => spec.destination.credentials.as_ref(),
-        };
-        match secret {
-            Some(named) => format!(
-                "{registry} refuses the credentials of Secret {:?} (spec.{side}.credentials)",
-                named.secret_name
-            ),
-            None => format!(
-                "{registry} refuses to answer without credentials; name a Secret in spec.{side}.credentials"
-            ),
-        }
-    }
-
     /// Counts one more disappointment and says how long to wait.
-    fn look_again(&mut self) -> Duration {
+    pub(super) fn look_again(&mut self) -> Duration {
         self.memory.look_agains = self.memory.look_agains.saturating_add(1);
         let wait = schedule::look_again_delay(self.memory.look_agains);
         self.memory.next_look = Some(schedule::later(self.now, wait));
@@ -325,6 +234,8 @@ impl Look<'_> {
     ) -> Result<Looked, ApiError> {
         let jobs = Jobs::of(self.context, self.image, self.now).await?;
         let mut runs = jobs.runs(&self.memory.outcomes);
+        // What became of a copy after its Job matters for as long as the Job says otherwise.
+        self.memory.outcomes.retain(|copy, _| runs.iter().any(|run| run.copy == *copy));
         let failures = self.status().failures;
         let retry_now = due == Due::Requested;
         let now = self.now;
@@ -351,7 +262,7 @@ impl Look<'_> {
         jobs.drop_stuck(&failures).await?;
         // A copy that was not started is planned again, and one that was is waited for.
         let planned = work_out(&observed, &runs);
-        Ok(self.conclude(request, &planned, observed, &jobs, held_back))
+        Ok(self.conclude(request, &planned, observed, &jobs, held_back.as_deref()))
     }
 
     /// Sets every tag whose content is there. What the destination answers is what the plan is
@@ -402,23 +313,6 @@ impl Look<'_> {
         self.memory.outcomes.insert(copy, outcome);
     }
 
-    fn job_failed(&mut self, error: JobError) -> Result<Looked, ApiError> {
-        let reason = match &error {
-            JobError::NamespaceEnds => return Ok(Looked::nothing(Action::await_change())),
-            JobError::Api(_) => {
-                let JobError::Api(error) = error else { return Ok(Looked::nothing(Action::await_change())) };
-                return Err(ApiError(error));
-            }
-            JobError::Ending(_) => return Ok(Looked::nothing(Action::requeue(LOOK_FOR_PLACE))),
-            JobError::NotEnabled(_) => reasons::NAMESPACE_NOT_ENABLED,
-            JobError::Refused(_) => reasons::JOB_REFUSED,
-            JobError::NameTaken(_) => reasons::NAME_CONFLICT,
-        };
-        let wait = if reason == reasons::NAMESPACE_NOT_ENABLED { LOOK_AT_SECRETS } else { self.look_again() };
-        self.memory.next_look = Some(schedule::later(self.now, wait));
-        Ok(Looked::verdict(Verdict::stalled(reason, error.to_string()), self.open_request(), wait))
-    }
-
     /// Says how it stands, and when to look again.
     fn conclude(
         &mut self,
@@ -426,12 +320,12 @@ impl Look<'_> {
         planned: &Plan,
         observed: Observed,
         jobs: &Jobs<'_>,
-        held_back: Option<String>,
+        held_back: Option<&str>,
     ) -> Looked {
         let status = self.status();
         let busy = planned.is_busy();
         let findings = Findings {
-            verdict: verdict(request, planned, held_back.as_deref()),
+            verdict: verdict(request, planned, held_back),
             tags: Some(TagFindings {
                 counts: planned.counts(),
                 failures: planned.failures().cloned().collect(),

@@ -68,7 +68,7 @@ pub fn first_look(image: &Image, period: Duration, started: Timestamp) -> Timest
     if status.is_none_or(|s| s.phase != Some(Phase::Completed)) {
         return started;
     }
-    spread(image, period.min(Duration::from_secs(60)), started)
+    spread(image, period.min(Duration::from_mins(1)), started)
 }
 
 /// The next regular look: a period from now, a little less for some Images and a little more for
@@ -114,8 +114,8 @@ mod tests {
         image
     }
 
-    fn long_ago() -> Option<Timestamp> {
-        Some(now() - Duration::from_secs(3600))
+    fn long_ago() -> Timestamp {
+        now() - Duration::from_hours(1)
     }
 
     #[test]
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn a_one_shot_that_is_done_stays_done() {
-        assert_eq!(due(&completed(Mode::OneShot), long_ago(), false, now()), None);
+        assert_eq!(due(&completed(Mode::OneShot), Some(long_ago()), false, now()), None);
         for mode in [Mode::OnceByTag, Mode::Recurrent] {
-            assert_eq!(due(&completed(mode), long_ago(), false, now()), Some(Due::Scheduled));
+            assert_eq!(due(&completed(mode), Some(long_ago()), false, now()), Some(Due::Scheduled));
             let later = Some(later(now(), Duration::from_secs(1)));
             assert_eq!(due(&completed(mode), later, false, now()), None);
         }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn b20_a_restart_is_no_stampede() {
-        let period = Duration::from_secs(300);
+        let period = Duration::from_mins(5);
         let first: Vec<Timestamp> = (0..100)
             .map(|n| {
                 let mut image = completed(Mode::Recurrent);
@@ -169,7 +169,7 @@ mod tests {
                 first_look(&image, period, now())
             })
             .collect();
-        let minute = later(now(), Duration::from_secs(60));
+        let minute = later(now(), Duration::from_mins(1));
         assert!(first.iter().all(|at| (now()..=minute).contains(at)));
         let in_one_second = first.iter().filter(|at| at.as_second() == first[0].as_second()).count();
         assert!(in_one_second < 20, "{in_one_second} of 100 in one second");
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_next_look_is_never_later_than_the_frequency() {
-        let period = Duration::from_secs(300);
+        let period = Duration::from_mins(5);
         let next = next_look(&completed(Mode::Recurrent), period, now());
         assert!(next > later(now(), Duration::from_secs(280)) && next <= later(now(), period));
     }

@@ -32,7 +32,7 @@ impl Frequency {
     /// The shortest that is taken: registries are asked no more often than this.
     pub const MINIMUM: Duration = Duration::from_secs(10);
     /// The longest that is taken; more than a century.
-    const MAXIMUM: Duration = Duration::from_secs(5200 * 7 * 24 * 3600);
+    const MAXIMUM: Duration = Duration::from_hours(5200 * 7 * 24);
     /// What the seed uses when none is given, as written.
     pub const DEFAULT_TEXT: &str = "5m";
 

@@ -1,4 +1,5 @@
 //! `Image`: which tags should be where.
+#![expect(clippy::duplicated_attributes, reason = "each printer column has a type and a path")]
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

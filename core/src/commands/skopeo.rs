@@ -105,7 +105,7 @@ mod tests {
             },
             publish,
             digest_file: "/dev/termination-log".into(),
-            timeout: Duration::from_secs(3600),
+            timeout: Duration::from_hours(1),
         }
     }
 

@@ -226,13 +226,11 @@ mod tests {
         for destination in [None, Some(""), Some("v2.13.x")] {
             assert_eq!(naming("v2.13.x", destination), Ok(Naming::Keep), "{destination:?}");
         }
-        let tag: Tag = "v2.13.1".parse().unwrap();
-        assert_eq!(naming("v2.13.x", Some("{tag}")).unwrap().apply(&tag).unwrap(), tag);
-        assert_eq!(
-            naming("v2.13.x", Some("{tag}-corp")).unwrap().apply(&tag).unwrap().as_str(),
-            "v2.13.1-corp"
-        );
-        assert_eq!(naming("v2.13.1", Some("stable")).unwrap().apply(&tag).unwrap().as_str(), "stable");
+        let tag = ManifestRef::Tag("v2.13.1".parse().unwrap());
+        let name = |source, destination| naming(source, Some(destination)).unwrap().apply(&tag).unwrap();
+        assert_eq!(name("v2.13.x", "{tag}").as_str(), "v2.13.1");
+        assert_eq!(name("v2.13.x", "{tag}-corp").as_str(), "v2.13.1-corp");
+        assert_eq!(name("v2.13.1", "stable").as_str(), "stable");
     }
 
     #[test]

@@ -354,7 +354,7 @@ mod tests {
         let Action::BackOff(failure) = action else { panic!("{action:?}") };
         assert_eq!(failure.attempts, 1);
         assert_eq!(failure.next_attempt.unwrap().0, now() + Duration::from_secs(10));
-        let long_ago = now() - Duration::from_secs(3600);
+        let long_ago = now() - Duration::from_hours(1);
         assert_eq!(attempt(&v1(Seen::Absent).action(&[run("v1", "a", 1, failed(long_ago))])), 2);
         let delays: Vec<u64> = [1, 2, 3, 7, 8, 64, 1000].map(|n| retry_delay(n).as_secs()).to_vec();
         assert_eq!(delays, [10, 20, 40, 640, 900, 900, 900]);

@@ -1,0 +1,117 @@
+//! What a look comes to when it cannot go on: which condition, and when to look again.
+
+use std::time::Duration;
+
+use imgop_core::api::conditions::reasons;
+use imgop_core::observe::{ObserveError, Side};
+use imgop_core::plan::Verdict;
+use imgop_core::registry::{Reason, RegistryError};
+use kube::runtime::controller::Action;
+
+use super::access::AccessError;
+use super::jobs::JobError;
+use super::memory::Blocked;
+use super::reconcile::{ApiError, LOOK_AT_SECRETS, LOOK_FOR_PLACE, Look, Looked};
+use super::schedule;
+
+/// How long a registry that refuses is left alone while the Secrets stay as they are.
+const LEAVE_ALONE: Duration = Duration::from_mins(10);
+
+impl Look<'_> {
+    pub(super) fn access_failed(&mut self, error: AccessError) -> Result<Looked, ApiError> {
+        let (reason, message) = match error {
+            AccessError::Api { error, .. } => return Err(error.into()),
+            AccessError::Missing { .. } | AccessError::Unusable { .. } => {
+                (reasons::SECRET_UNUSABLE, error.to_string())
+            }
+            AccessError::Forbidden { .. } => {
+                let how = self.context.how_to_enable(self.image);
+                (reasons::NAMESPACE_NOT_ENABLED, format!("{error}; {how}"))
+            }
+        };
+        self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
+        Ok(Looked::verdict(Verdict::stalled(reason, message), self.open_request(), LOOK_AT_SECRETS))
+    }
+
+    pub(super) fn observe_failed(&mut self, error: ObserveError, secrets: Vec<String>) -> Looked {
+        let request = self.open_request();
+        match error {
+            ObserveError::Registry { side, error } => self.registry_failed(side, &error, secrets),
+            ObserveError::TooManyTags { .. } => {
+                let wait = self.look_again();
+                Looked::verdict(Verdict::stalled(reasons::TOO_MANY_TAGS, error.to_string()), request, wait)
+            }
+            ObserveError::Naming(_) => {
+                let wait = self.look_again();
+                Looked::verdict(Verdict::stalled(reasons::INVALID_SPEC, error.to_string()), request, wait)
+            }
+        }
+    }
+
+    /// A refusal ends in Stalled and leaves the registry alone; anything else is tried again.
+    pub(super) fn registry_failed(
+        &mut self,
+        side: Side,
+        error: &RegistryError,
+        secrets: Vec<String>,
+    ) -> Looked {
+        let request = self.open_request();
+        let reason = match error.reason() {
+            Reason::Unauthorized | Reason::Forbidden => {
+                let message = format!("{}: {error}", self.refused(side, error.repository().host().as_str()));
+                self.memory.blocked =
+                    Some(Blocked { secrets, until: schedule::later(self.now, LEAVE_ALONE) });
+                self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
+                let said = Verdict::stalled(reasons::REGISTRY_UNAUTHORIZED, message);
+                return Looked::verdict(said, request, LOOK_AT_SECRETS);
+            }
+            Reason::Refused | Reason::Settings => {
+                let wait = self.look_again();
+                let said = Verdict::stalled(reasons::INVALID_SPEC, format!("{side}: {error}"));
+                return Looked::verdict(said, request, wait);
+            }
+            Reason::RepositoryNotFound => reasons::REPOSITORY_NOT_FOUND,
+            Reason::RateLimited { retry_after } => {
+                let wait =
+                    self.look_again().max(retry_after.unwrap_or_default().min(Duration::from_hours(1)));
+                self.memory.next_look = Some(schedule::later(self.now, wait));
+                let said = Verdict::retrying(reasons::REGISTRY_RATE_LIMITED, format!("{side}: {error}"));
+                return Looked::verdict(said, request, wait);
+            }
+            _ => reasons::REGISTRY_UNREACHABLE,
+        };
+        let wait = self.look_again();
+        Looked::verdict(Verdict::retrying(reason, format!("{side}: {error}")), request, wait)
+    }
+
+    fn refused(&self, side: Side, registry: &str) -> String {
+        let spec = &self.image.spec;
+        let secret = match side {
+            Side::Source => spec.source.credentials.as_ref(),
+            Side::Destination => spec.destination.credentials.as_ref(),
+        };
+        match secret {
+            Some(named) => format!(
+                "{registry} refuses the credentials of Secret {:?} (spec.{side}.credentials)",
+                named.secret_name
+            ),
+            None => format!(
+                "{registry} refuses to answer without credentials; name a Secret in spec.{side}.credentials"
+            ),
+        }
+    }
+
+    pub(super) fn job_failed(&mut self, error: JobError) -> Result<Looked, ApiError> {
+        let reason = match error {
+            JobError::Api(error) => return Err(error.into()),
+            JobError::NamespaceEnds => return Ok(Looked::nothing(Action::await_change())),
+            JobError::Ending(_) => return Ok(Looked::nothing(Action::requeue(LOOK_FOR_PLACE))),
+            JobError::NotEnabled(_) => reasons::NAMESPACE_NOT_ENABLED,
+            JobError::Refused(_) => reasons::JOB_REFUSED,
+            JobError::NameTaken(_) => reasons::NAME_CONFLICT,
+        };
+        let wait = if reason == reasons::NAMESPACE_NOT_ENABLED { LOOK_AT_SECRETS } else { self.look_again() };
+        self.memory.next_look = Some(schedule::later(self.now, wait));
+        Ok(Looked::verdict(Verdict::stalled(reason, error.to_string()), self.open_request(), wait))
+    }
+}
