@@ -68,7 +68,9 @@ pub struct Endpoint<'a> {
 impl LocalAccessArgs {
     /// Reads the credential files.
     pub fn credentials(&self) -> Result<LocalCredentials, CliError> {
-        LocalCredentials::read(&Places::of_environment(self.authfile.as_deref(), |name| std::env::var(name).ok()))
+        LocalCredentials::read(&Places::of_environment(self.authfile.as_deref(), |name| {
+            std::env::var(name).ok()
+        }))
     }
 
     fn ca_file(&self, side: Side) -> Option<&PathBuf> {
@@ -122,7 +124,9 @@ impl AccessSources<'_> {
         }
         let Some(name) = &endpoint.tls.ca_secret_name else { return Ok(Tls::Verify { extra_ca_pem: None }) };
         let pem = match self.secret(name).await {
-            Ok(secret) => value(&secret, CA_KEY).map(<[u8]>::to_vec).ok_or(format!("Secret {name} has no key {CA_KEY}")),
+            Ok(secret) => {
+                value(&secret, CA_KEY).map(<[u8]>::to_vec).ok_or(format!("Secret {name} has no key {CA_KEY}"))
+            }
             Err(why) => Err(why),
         };
         if let Err(why) = &pem {

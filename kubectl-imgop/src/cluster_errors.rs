@@ -41,10 +41,8 @@ pub fn explain(error: &Error, call: &Call<'_>) -> CliError {
         Error::Api(status) => refused(status, call),
         Error::Auth(auth) => cannot_log_in(auth),
         Error::HyperError(_) | Error::Service(_) => unreachable(&root_cause(error), call),
-        Error::SerdeError(why) => {
-            CliError::failed(format!("the API server's answer cannot be read: {why}"))
-                .hinted("the CRD may be of another version of imgop; kubectl imgop version shows both")
-        }
+        Error::SerdeError(why) => CliError::failed(format!("the API server's answer cannot be read: {why}"))
+            .hinted("the CRD may be of another version of imgop; kubectl imgop version shows both"),
         other => CliError::failed(format!("cannot {} {}: {}", call.verb, call.resource, root_cause(other))),
     }
 }
@@ -71,9 +69,12 @@ fn not_found(status: &Status, call: &Call<'_>) -> CliError {
     }
     match (name.is_empty(), call.name, call.namespace) {
         (false, Some(name), Some(namespace)) => {
-            let error = CliError::failed(format!("{} {name:?} not found in namespace {namespace}", call.resource));
+            let error =
+                CliError::failed(format!("{} {name:?} not found in namespace {namespace}", call.resource));
             match call.resource {
-                "images.skopeo.io" => error.hinted(format!("kubectl imgop list -n {namespace} shows those that are there")),
+                "images.skopeo.io" => {
+                    error.hinted(format!("kubectl imgop list -n {namespace} shows those that are there"))
+                }
                 _ => error,
             }
         }

@@ -81,12 +81,12 @@ impl ConnectionArgs {
                     cluster: self.cluster.clone(),
                     user: self.user.clone(),
                 };
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| self.unusable(&e))?
+                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| unusable(&e))?
             }
             // In a pod kubectl uses the pod's own account, and so do we.
             Err(error) => match Config::incluster() {
                 Ok(config) if self.names_nothing() => config,
-                _ => return Err(self.unusable(&error)),
+                _ => return Err(unusable(&error)),
             },
         };
         if let Some(namespace) = &self.namespace {
@@ -114,23 +114,24 @@ impl ConnectionArgs {
     fn names_nothing(&self) -> bool {
         self.kubeconfig.is_none() && self.context.is_none() && self.cluster.is_none() && self.user.is_none()
     }
+}
 
-    fn unusable(&self, error: &KubeconfigError) -> CliError {
-        let message = match error {
-            KubeconfigError::ReadConfig(why, path) => format!("cannot read {}: {why}", path.display()),
-            KubeconfigError::CurrentContextNotSet => "the kubeconfig names no current context".to_owned(),
-            KubeconfigError::LoadContext(name) => format!("the kubeconfig has no context {name:?}"),
-            KubeconfigError::LoadClusterOfContext(name) => format!("the kubeconfig has no cluster {name:?}"),
-            other => format!("the kubeconfig cannot be used: {other}"),
-        };
-        let hint = match error {
-            KubeconfigError::LoadContext(_) | KubeconfigError::CurrentContextNotSet => {
-                "kubectl config get-contexts lists the contexts; choose one with --context"
-            }
-            _ => "name the cluster with --kubeconfig, --context or $KUBECONFIG, as for kubectl",
-        };
-        CliError::failed(message).hinted(hint)
-    }
+/// What is wrong with the kubeconfig, and what to do about it.
+fn unusable(error: &KubeconfigError) -> CliError {
+    let message = match error {
+        KubeconfigError::ReadConfig(why, path) => format!("cannot read {}: {why}", path.display()),
+        KubeconfigError::CurrentContextNotSet => "the kubeconfig names no current context".to_owned(),
+        KubeconfigError::LoadContext(name) => format!("the kubeconfig has no context {name:?}"),
+        KubeconfigError::LoadClusterOfContext(name) => format!("the kubeconfig has no cluster {name:?}"),
+        other => format!("the kubeconfig cannot be used: {other}"),
+    };
+    let hint = match error {
+        KubeconfigError::LoadContext(_) | KubeconfigError::CurrentContextNotSet => {
+            "kubectl config get-contexts lists the contexts; choose one with --context"
+        }
+        _ => "name the cluster with --kubeconfig, --context or $KUBECONFIG, as for kubectl",
+    };
+    CliError::failed(message).hinted(hint)
 }
 
 impl Cluster {

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 /// A keychain may ask its user something.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a helper prints. It may hold secrets also where it is an error, so it is never shown.
 #[derive(Deserialize)]
@@ -66,7 +66,8 @@ async fn ask(program: &str, server: &str) -> Result<Option<Credential>, HelperEr
     Ok(Some(Credential::from_helper(answer.username, answer.secret)))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -31,7 +31,9 @@ impl Places {
         let below_home = |rest: &str| home.as_ref().map(|home| home.join(rest));
         let usual = [
             path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
-            path("XDG_CONFIG_HOME").or_else(|| below_home(".config")).map(|dir| dir.join("containers/auth.json")),
+            path("XDG_CONFIG_HOME")
+                .or_else(|| below_home(".config"))
+                .map(|dir| dir.join("containers/auth.json")),
             path("DOCKER_CONFIG").or_else(|| below_home(".docker")).map(|dir| dir.join("config.json")),
         ];
         let only = authfile.map(Path::to_path_buf).or_else(|| path("REGISTRY_AUTH_FILE"));
@@ -48,8 +50,12 @@ impl LocalCredentials {
         for path in paths {
             let bytes = match std::fs::read(path) {
                 Ok(bytes) => bytes,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && places.only.is_none() => continue,
-                Err(error) => return Err(CliError::failed(format!("cannot read {}: {error}", path.display()))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && places.only.is_none() => {
+                    continue;
+                }
+                Err(error) => {
+                    return Err(CliError::failed(format!("cannot read {}: {error}", path.display())));
+                }
             };
             // `docker logout` and podman leave empty files behind.
             if bytes.trim_ascii().is_empty() {
@@ -106,9 +112,20 @@ mod tests {
 
     #[test]
     fn files_are_looked_for_where_podman_and_docker_put_them() {
-        assert_eq!(places(None, &[("HOME", "/h")]), ["/h/.config/containers/auth.json", "/h/.docker/config.json"]);
-        let all = [("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/1"), ("XDG_CONFIG_HOME", "/c"), ("DOCKER_CONFIG", "/d")];
-        assert_eq!(places(None, &all), ["/run/1/containers/auth.json", "/c/containers/auth.json", "/d/config.json"]);
+        assert_eq!(
+            places(None, &[("HOME", "/h")]),
+            ["/h/.config/containers/auth.json", "/h/.docker/config.json"]
+        );
+        let all = [
+            ("HOME", "/h"),
+            ("XDG_RUNTIME_DIR", "/run/1"),
+            ("XDG_CONFIG_HOME", "/c"),
+            ("DOCKER_CONFIG", "/d"),
+        ];
+        assert_eq!(
+            places(None, &all),
+            ["/run/1/containers/auth.json", "/c/containers/auth.json", "/d/config.json"]
+        );
         assert_eq!(places(None, &[("HOME", "/h"), ("REGISTRY_AUTH_FILE", "/a.json")]), ["/a.json"]);
         assert_eq!(places(Some("/flag.json"), &[("REGISTRY_AUTH_FILE", "/a.json")]), ["/flag.json"]);
     }
@@ -124,7 +141,10 @@ mod tests {
         let auth = |user: &str| format!(r#"{{"username":"{user}","password":"p"}}"#);
         let first = file("a", &format!(r#"{{"auths":{{"quay.io":{}}}}}"#, auth("first")));
         let empty = file("b", "\n");
-        let second = file("c", &format!(r#"{{"auths":{{"quay.io":{},"docker.io":{}}}}}"#, auth("second"), auth("hub")));
+        let second = file(
+            "c",
+            &format!(r#"{{"auths":{{"quay.io":{},"docker.io":{}}}}}"#, auth("second"), auth("hub")),
+        );
         let absent = folder.path().join("absent");
         let places = Places { only: None, usual: vec![absent, first, empty, second] };
         let local = LocalCredentials::read(&places).unwrap();

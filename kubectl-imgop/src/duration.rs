@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn limits_are_sums_of_units_and_zero_is_none() {
-        for (text, seconds) in [("30", Some(30)), ("90s", Some(90)), ("1h30m", Some(5400)), ("0", None), ("0s", None)] {
+        for (text, seconds) in
+            [("30", Some(30)), ("90s", Some(90)), ("1h30m", Some(5400)), ("0", None), ("0s", None)]
+        {
             let limit: TimeLimit = text.parse().unwrap();
             assert_eq!(limit.limit().map(|d| d.as_secs()), seconds, "{text}");
         }

@@ -40,7 +40,8 @@ pub fn fingerprint(request: &CopyRequest) -> String {
         Naming::Fixed(tag) => tag.to_string(),
         Naming::Template { before, after } => format!("{before}{{tag}}{after}"),
     };
-    let parts = [request.source.to_string(), request.version.to_string(), request.destination.to_string(), naming];
+    let parts =
+        [request.source.to_string(), request.version.to_string(), request.destination.to_string(), naming];
     // None of the parts has a line break.
     Digest::of(parts.join("\n").as_bytes()).hex().to_owned()
 }
@@ -139,7 +140,20 @@ mod tests {
 
     #[test]
     fn names_that_would_lead_elsewhere_in_the_api_are_refused() {
-        for bad in ["", "..", "a/b", "../secrets/x", "A", "a_b", "-a", "a-", "a..b", "a%2fb", "a b", &"a".repeat(254)] {
+        for bad in [
+            "",
+            "..",
+            "a/b",
+            "../secrets/x",
+            "A",
+            "a_b",
+            "-a",
+            "a-",
+            "a..b",
+            "a%2fb",
+            "a b",
+            &"a".repeat(254),
+        ] {
             assert!(parse_name(bad).is_err(), "{bad}");
             assert!(parse_namespace(bad).is_err(), "{bad}");
         }

@@ -1,5 +1,7 @@
 //! What `-o` prints.
 
+use std::fmt::Write as _;
+
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -70,8 +72,13 @@ pub fn json(value: &impl Serialize) -> Result<String, CliError> {
     let mut safe = String::with_capacity(text.len() + 1);
     for c in text.chars() {
         match c {
-            '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\u{7f}'..='\u{9f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => {
+                let _ = write!(safe, "\\u{:04x}", u32::from(c));
+            }
             c => safe.push(c),
         }
     }
@@ -108,7 +115,8 @@ mod tests {
 
     #[test]
     fn yaml_that_readers_of_yaml_1_1_would_misread_is_quoted() {
-        let value = serde_json::json!({ "a": "1.10", "b": "on", "c": "v2.13.x", "d": "12:30", "e": "sha256:00" });
+        let value =
+            serde_json::json!({ "a": "1.10", "b": "on", "c": "v2.13.x", "d": "12:30", "e": "sha256:00" });
         insta::assert_snapshot!(yaml(&value).unwrap(), @r#"
         a: "1.10"
         b: "on"

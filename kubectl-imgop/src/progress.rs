@@ -46,7 +46,9 @@ pub fn judge(image: &Image, goal: &Goal) -> Progress {
         Goal::Token(_) => reconciling.is_none_or(|c| c.reason != reasons::PROGRESSING),
     };
     match (is_over, ready.status.as_str()) {
-        (_, "True") if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => Progress::Working(message),
+        (_, "True") if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => {
+            Progress::Working(message)
+        }
         (true, "True") => Progress::Ready(message),
         (true, _) => Progress::NotReady(message),
         (false, _) => Progress::Working(message),
@@ -76,10 +78,12 @@ mod tests {
         .unwrap()
     }
 
-    const BUSY: &[(&str, &str, &str)] = &[("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")];
+    const BUSY: &[(&str, &str, &str)] =
+        &[("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")];
     const RETRY: &[(&str, &str, &str)] =
         &[("Ready", "False", "CopyFailed"), ("Reconciling", "True", "ProgressingWithRetry")];
-    const STUCK: &[(&str, &str, &str)] = &[("Ready", "False", "InvalidSpec"), ("Stalled", "True", "InvalidSpec")];
+    const STUCK: &[(&str, &str, &str)] =
+        &[("Ready", "False", "InvalidSpec"), ("Stalled", "True", "InvalidSpec")];
     const THERE: &[(&str, &str, &str)] = &[("Ready", "True", "Succeeded")];
     const SUSPENDED: &[(&str, &str, &str)] = &[("Ready", "False", "Suspended")];
 

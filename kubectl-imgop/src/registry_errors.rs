@@ -38,22 +38,28 @@ pub fn advice(side: Side, host: &RegistryHost, reason: &Reason) -> Vec<String> {
             };
             vec![format!("the account needs the right to {right} this repository")]
         }
-        Reason::RepositoryNotFound => vec!["check the repository's name; some registries say this also when \
+        Reason::RepositoryNotFound => vec![
+            "check the repository's name; some registries say this also when \
                                             credentials are missing"
-            .to_owned()],
+                .to_owned(),
+        ],
         Reason::RateLimited { .. } => vec![format!("log in to get a higher limit: docker login {host}")],
         Reason::Unreachable(Unreachable::Dns) => {
             vec!["check the registry's name; this machine must be able to look it up".to_owned()]
         }
         Reason::Unreachable(Unreachable::Tls) => vec![
-            format!("trust its certificate with --{side}-ca-file FILE (and --{side}-ca-secret NAME for the agent)"),
+            format!(
+                "trust its certificate with --{side}-ca-file FILE (and --{side}-ca-secret NAME for the agent)"
+            ),
             format!("if it speaks plain HTTP: --{side}-tls PlainHTTP"),
         ],
         Reason::Unreachable(_) | Reason::Unavailable => {
             vec![format!("check that {host} answers from this machine; the agent may reach it all the same")]
         }
-        Reason::Rejected | Reason::Protocol | Reason::TooLarge { .. } | Reason::Refused | Reason::Settings => {
-            Vec::new()
-        }
+        Reason::Rejected
+        | Reason::Protocol
+        | Reason::TooLarge { .. }
+        | Reason::Refused
+        | Reason::Settings => Vec::new(),
     }
 }

@@ -4,6 +4,8 @@
 //! it; colour is added afterwards and taken out again by `anstream` where nobody sees it
 //! (no terminal, `NO_COLOR`, `TERM=dumb`).
 
+#![expect(clippy::unused_self, reason = "having a Ui is the right to print")]
+
 use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};

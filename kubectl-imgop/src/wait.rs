@@ -35,17 +35,21 @@ pub async fn wait(
     let mut last = String::new();
     let waiting = follow(ui, cluster, name, goal, &mut last);
     let Some(allowed) = limit.limit() else { return waiting.await };
-    match timeout(allowed, waiting).await {
-        Ok(result) => result,
-        Err(_) => {
-            let so_far = if last.is_empty() { "the agent has not looked at it" } else { &last };
-            Err(CliError::failed(format!("{name} is not ready after {}: {so_far}", seconds(allowed)))
-                .hinted(format!("kubectl imgop describe {name} -n {}", cluster.namespace)))
-        }
+    if let Ok(result) = timeout(allowed, waiting).await {
+        return result;
     }
+    let so_far = if last.is_empty() { "the agent has not looked at it" } else { &last };
+    Err(CliError::failed(format!("{name} is not ready after {}: {so_far}", seconds(allowed)))
+        .hinted(format!("kubectl imgop describe {name} -n {}", cluster.namespace)))
 }
 
-async fn follow(ui: Ui, cluster: &Cluster, name: &str, goal: &Goal, last: &mut String) -> Result<bool, CliError> {
+async fn follow(
+    ui: Ui,
+    cluster: &Cluster,
+    name: &str,
+    goal: &Goal,
+    last: &mut String,
+) -> Result<bool, CliError> {
     let mut changes = pin!(watcher::watch_object(cluster.images(), name).default_backoff());
     let mut patience = pin!(sleep_until(Instant::now() + PATIENCE));
     let mut is_patient = true;

@@ -1,10 +1,11 @@
 //! `kubectl imgop list`.
 
 use clap::Args;
+use imgop_core::api::Image;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, TypeMeta};
 use serde_json::{Value, json};
 
 use crate::connection::{Cluster, ConnectionArgs};
@@ -49,7 +50,10 @@ pub async fn run(ui: Ui, args: &ListArgs) -> Result<Outcome, CliError> {
     match args.output {
         ListFormat::Table | ListFormat::Wide if objects.is_empty() => {
             let place = format!("in {} namespace", cluster.namespace);
-            ui.note(&format!("No resources found{}.", if args.all_namespaces { String::new() } else { format!(" {place}") }));
+            ui.note(&format!(
+                "No resources found{}.",
+                if args.all_namespaces { String::new() } else { format!(" {place}") }
+            ));
         }
         ListFormat::Table | ListFormat::Wide => {
             let columns = Columns { namespace: args.all_namespaces, wide: args.output == ListFormat::Wide };
@@ -88,7 +92,9 @@ fn whole(args: &ListArgs, objects: Vec<DynamicObject>) -> Result<Value, CliError
         ([_], Some(only)) => Ok(only),
         (_, last) => {
             items.extend(last);
-            Ok(json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items }))
+            Ok(
+                json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items }),
+            )
         }
     }
 }
@@ -98,6 +104,6 @@ fn whole(args: &ListArgs, objects: Vec<DynamicObject>) -> Result<Value, CliError
 pub fn document(mut object: DynamicObject) -> Result<Value, CliError> {
     object.metadata.managed_fields = None;
     let types = object.types.take().filter(|types| !types.kind.is_empty());
-    object.types = Some(types.unwrap_or_else(|| kube::core::TypeMeta::resource::<imgop_core::api::Image>()));
+    object.types = Some(types.unwrap_or_else(TypeMeta::resource::<Image>));
     serde_json::to_value(object).map_err(|error| CliError::failed(format!("cannot write the Image: {error}")))
 }

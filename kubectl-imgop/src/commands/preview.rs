@@ -103,7 +103,9 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
                     ui.data(if reports.is_empty() { "" } else { "\n" })?;
                     print(ui, &report, page_options(args))?;
                 }
-                hints.iter().for_each(|hint| ui.hint(hint));
+                for hint in hints {
+                    ui.hint(&hint);
+                }
                 reports.push(report);
             }
             Err(error) if targets.len() == 1 => return Err(error),
@@ -118,7 +120,11 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
         print_document(ui, args, &reports)?;
     }
     match first_error {
-        Some(_) => Err(CliError::failed(format!("{} of {} previews failed", targets.len() - reports.len(), targets.len()))),
+        Some(_) => Err(CliError::failed(format!(
+            "{} of {} previews failed",
+            targets.len() - reports.len(),
+            targets.len()
+        ))),
         None if reports.iter().any(Report::has_work) => Ok(Outcome::Differences),
         // "Nothing to copy" would be a guess.
         None if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) => {
@@ -132,7 +138,9 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
 async fn targets(ui: Ui, args: &PreviewArgs) -> Result<(Vec<Target>, Option<Cluster>), CliError> {
     let targets = match (&args.file, &args.source, &args.destination) {
         (Some(file), _, _) => of_file(file)?,
-        (None, Some(argument), None) if args.selection.versions.is_none() && image_name(argument).is_some() => {
+        (None, Some(argument), None)
+            if args.selection.versions.is_none() && image_name(argument).is_some() =>
+        {
             let cluster = args.connection.connect().await?;
             let image = cluster.image(image_name(argument).unwrap_or(argument)).await;
             let image = image.map_err(|error| {
@@ -153,7 +161,11 @@ async fn targets(ui: Ui, args: &PreviewArgs) -> Result<(Vec<Target>, Option<Clus
     Ok((targets, cluster.ok()))
 }
 
-fn of_references(args: &PreviewArgs, source: Option<&str>, destination: Option<&str>) -> Result<Target, CliError> {
+fn of_references(
+    args: &PreviewArgs,
+    source: Option<&str>,
+    destination: Option<&str>,
+) -> Result<Target, CliError> {
     let source = source.unwrap_or_default();
     let schedule = ScheduleArgs::default();
     if let Some(destination) = destination {
@@ -162,8 +174,10 @@ fn of_references(args: &PreviewArgs, source: Option<&str>, destination: Option<&
     }
     // A spec always has a destination. This one is never asked: no registry has this name (RFC 2606).
     // Only a digest, which has no tag to keep, needs a version there.
-    let by_digest = |text: &str| text.parse::<Reference>().ok().and_then(|r| r.version).is_some_and(|v| v.contains(':'));
-    let needs_version = by_digest(source) || args.selection.versions.as_ref().is_some_and(|v| v.contains(':'));
+    let by_digest =
+        |text: &str| text.parse::<Reference>().ok().and_then(|r| r.version).is_some_and(|v| v.contains(':'));
+    let needs_version =
+        by_digest(source) || args.selection.versions.as_ref().is_some_and(|v| v.contains(':'));
     let nowhere = if needs_version { "preview.invalid/none:none" } else { "preview.invalid/none" };
     let (spec, request) = image_spec(source, nowhere, &args.selection, &schedule)?;
     Ok(Target::of_references(spec, request, false))
@@ -193,16 +207,18 @@ async fn look(
     };
     let sides = Sides {
         source: registries.repository(&request.source, &sources.access(source).await?),
-        destination: match target.has_destination {
-            true => Some(registries.repository(&request.destination, &sources.access(destination).await?)),
-            false => None,
+        destination: if target.has_destination {
+            Some(registries.repository(&request.destination, &sources.access(destination).await?))
+        } else {
+            None
         },
     };
     let limits = Limits { max_tags: args.max_tags, ..Limits::default() };
     let observed = observe(&sides, request, &target.already_synced, limits).await;
     let observed = observed.map_err(|error| explain(&error))?;
     let report = Report::new(request, &observed, target.has_destination);
-    let hints = if report.unchecked() < report.tags.len() { Vec::new() } else { hints(&sides, &observed).await };
+    let hints =
+        if report.unchecked() < report.tags.len() { Vec::new() } else { hints(&sides, &observed).await };
     Ok((report, hints))
 }
 

@@ -88,7 +88,8 @@ async fn images(ui: Ui, args: &SyncArgs, cluster: &Cluster) -> Result<Vec<Image>
         wanted.label_selector.clone_from(&args.selector);
         let list = cluster.images().list(&wanted).await;
         let list = list.map_err(|error| cluster.explain("list", None, &error))?;
-        let (suspended, images): (Vec<_>, Vec<_>) = list.items.into_iter().partition(|image| image.spec.suspend);
+        let (suspended, images): (Vec<_>, Vec<_>) =
+            list.items.into_iter().partition(|image| image.spec.suspend);
         for image in suspended {
             ui.note(&format!("{} is suspended and left out", image.name_any()));
         }

@@ -74,8 +74,9 @@ async fn found(connection: &ConnectionArgs) -> Result<Vec<Agent>, CliError> {
 }
 
 fn agent(deployment: &Deployment) -> Agent {
-    let containers = deployment.spec.iter().filter_map(|s| s.template.spec.as_ref()).flat_map(|s| &s.containers);
-    let image = containers.filter_map(|c| c.image.clone()).next().unwrap_or_default();
+    let mut containers =
+        deployment.spec.iter().filter_map(|s| s.template.spec.as_ref()).flat_map(|s| &s.containers);
+    let image = containers.find_map(|c| c.image.clone()).unwrap_or_default();
     Agent { namespace: deployment.namespace().unwrap_or_default(), name: deployment.name_any(), image }
 }
 

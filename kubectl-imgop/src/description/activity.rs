@@ -1,5 +1,7 @@
 //! What was done for the Image: Jobs and events.
 
+use std::cmp::Reverse;
+
 use imgop_core::api::COPIES_ANNOTATION;
 use imgop_core::plan::CopyRecord;
 use jiff::Timestamp;
@@ -22,9 +24,14 @@ pub fn jobs(jobs: &Result<Vec<Job>, String>, now: Timestamp) -> Option<Table> {
         Ok(jobs) if jobs.is_empty() => return None,
         Ok(jobs) => {
             let mut jobs: Vec<&Job> = jobs.iter().collect();
-            jobs.sort_by(|a, b| b.creation_timestamp().cmp(&a.creation_timestamp()));
+            jobs.sort_by_key(|job| Reverse(job.creation_timestamp()));
             for job in jobs {
-                table.row([job.name_any(), state(job), since(job.creation_timestamp().as_ref(), now), tags(job)]);
+                table.row([
+                    job.name_any(),
+                    state(job),
+                    since(job.creation_timestamp().as_ref(), now),
+                    tags(job),
+                ]);
             }
         }
         Err(why) => table.row(unreadable(why)),

@@ -75,7 +75,8 @@ mod tests {
             }))
             .unwrap()
         };
-        let failed = json!({ "conditions": [ { "type": "Failed", "status": "True", "reason": "DeadlineExceeded" } ] });
+        let failed =
+            json!({ "conditions": [ { "type": "Failed", "status": "True", "reason": "DeadlineExceeded" } ] });
         vec![
             job("imgop-argocd-1", "2026-01-07T00:00:00Z", &["v2.13.0"], failed),
             job("imgop-argocd-2", "2026-01-08T00:05:00Z", &["1", "2", "3", "4", "5"], json!({ "active": 1 })),

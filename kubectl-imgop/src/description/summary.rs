@@ -41,7 +41,8 @@ pub fn facts(image: &Image, status: &ImageStatus, now: Timestamp) -> Table {
 
 fn schedule(image: &Image) -> String {
     let spec = &image.spec;
-    let every = if spec.mode == Mode::OneShot { String::new() } else { format!(", every {}", spec.frequency) };
+    let every =
+        if spec.mode == Mode::OneShot { String::new() } else { format!(", every {}", spec.frequency) };
     let suspended = if spec.suspend { ", suspended" } else { "" };
     format!("{}{every}{suspended}", mode(spec.mode))
 }
@@ -94,8 +95,13 @@ pub fn conditions(status: &ImageStatus, now: Timestamp) -> Table {
     }
     if status.conditions.is_empty() {
         let unknown = "<unknown>".to_owned();
-        table.row(["Ready".to_owned(), unknown, "<pending>".to_owned(), "<none>".to_owned(),
-            "the agent has not looked at it yet".to_owned()]);
+        table.row([
+            "Ready".to_owned(),
+            unknown,
+            "<pending>".to_owned(),
+            "<none>".to_owned(),
+            "the agent has not looked at it yet".to_owned(),
+        ]);
     }
     table
 }
@@ -123,7 +129,11 @@ pub fn history(status: &ImageStatus, now: Timestamp) -> Option<Table> {
     entries.sort_by(|a, b| b.performed_at.cmp(&a.performed_at));
     let mut table = Table::new(["SYNC", "COPIED", "FAILED"]);
     for entry in &entries {
-        table.row([format!("{} ago", since(Some(&entry.performed_at), now)), number(entry.copied), number(entry.failed)]);
+        table.row([
+            format!("{} ago", since(Some(&entry.performed_at), now)),
+            number(entry.copied),
+            number(entry.failed),
+        ]);
     }
     (!entries.is_empty()).then_some(table)
 }

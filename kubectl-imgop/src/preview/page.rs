@@ -38,7 +38,9 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
     if options.excluded && !report.excluded.is_empty() {
         ui.data(if options.headers { "\n" } else { "" })?;
         ui.table(&excluded(report), options.headers)?;
-    } else if options.headers && let Some(text) = excluded_summary(report) {
+    } else if options.headers
+        && let Some(text) = excluded_summary(report)
+    {
         ui.data(&text)?;
     }
     Ok(())
@@ -66,7 +68,8 @@ fn tags(report: &Report, options: PageOptions) -> Table {
     let mut table = Table::new(header);
     for tag in &report.tags {
         let (sign, colour, state) = state(report, tag);
-        let mut cells = vec![sign.to_owned(), tag.tag.clone(), state, digest(tag.source_digest.as_ref(), options)];
+        let mut cells =
+            vec![sign.to_owned(), tag.tag.clone(), state, digest(tag.source_digest.as_ref(), options)];
         if has_destination {
             cells.extend(renames.then(|| tag.destination_tag.clone().unwrap_or_default()));
             cells.push(digest(tag.destination_digest.as_ref(), options));

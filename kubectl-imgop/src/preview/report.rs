@@ -113,7 +113,9 @@ impl TagReport {
     fn new(tag: &ObservedTag, has_destination: bool) -> Self {
         let state = tag.state();
         let reason = match (state, has_destination) {
-            (TagState::NotChecked, false) if tag.source.digest().is_some() => Some("no destination was given"),
+            (TagState::NotChecked, false) if tag.source.digest().is_some() => {
+                Some("no destination was given")
+            }
             (TagState::NotChecked, _) => tag.unknown_because(),
             _ => None,
         };

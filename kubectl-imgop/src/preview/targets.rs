@@ -76,8 +76,11 @@ pub fn of_file(path: &Path) -> Result<Vec<Target>, CliError> {
 
 fn read(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
-    let mut limited: Box<dyn std::io::Read> =
-        if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(path)?) };
+    let mut limited: Box<dyn std::io::Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path)?)
+    };
     limited.by_ref().take(MAX_FILE_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
@@ -95,7 +98,8 @@ fn of_text(text: &str) -> Result<Vec<Target>, String> {
             _ => vec![document],
         };
         for item in items {
-            let group = item["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
+            let group =
+                item["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
             if item["kind"] == "Image" && group == "skopeo.io" {
                 targets.push(of_value(item)?);
             }
@@ -139,7 +143,9 @@ mod tests {
 
     #[test]
     fn a_file_may_hold_several_images_and_other_things() {
-        let text = format!("---\n# nothing\n---\n{IMAGE}---\nkind: ConfigMap\napiVersion: v1\n---\n{IMAGE}status: {{tagAlreadySynced: ['1.0']}}\n");
+        let text = format!(
+            "---\n# nothing\n---\n{IMAGE}---\nkind: ConfigMap\napiVersion: v1\n---\n{IMAGE}status: {{tagAlreadySynced: ['1.0']}}\n"
+        );
         let targets = of_text(&text).unwrap();
         assert_eq!(targets.len(), 2);
         assert_eq!(targets[0].namespace.as_deref(), Some("ci"));

@@ -1,6 +1,5 @@
-//! From flags to a spec: what `copy` submits and `preview` works out.
+//! The spec that arguments mean, or everything that is wrong with them.
 
-use clap::{Args, ValueEnum};
 use imgop_core::api::{
     Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Source, Tls, TlsMode,
 };
@@ -8,129 +7,8 @@ use imgop_core::plan::CopyRequest;
 use imgop_core::reference::Reference;
 use imgop_core::tags::Version;
 
+use super::flags::{ModeArg, OverwriteArg, PublishArg, ScheduleArgs, SelectionArgs, TlsArg};
 use crate::errors::CliError;
-
-/// Flags that say which tags are meant and how the registries are reached.
-#[derive(Debug, Clone, Default, Args)]
-pub struct SelectionArgs {
-    /// Which versions to take, in place of a version behind SOURCE: a tag, a pattern (v2.13.x) or a
-    /// digest
-    #[arg(long, value_name = "VERSIONS")]
-    pub versions: Option<String>,
-
-    /// Also take release candidates (-rc1, -rc.2) of the versions that the pattern means
-    #[arg(long)]
-    pub allow_candidate_release: bool,
-
-    /// What to do with a tag that exists at the destination with other content
-    #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
-    pub overwrite: Option<OverwriteArg>,
-
-    /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the source
-    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
-    pub source_credentials: Option<String>,
-
-    /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the destination
-    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
-    pub destination_credentials: Option<String>,
-
-    /// How the connection to the source is secured
-    #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
-    pub source_tls: Option<TlsArg>,
-
-    /// How the connection to the destination is secured
-    #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
-    pub destination_tls: Option<TlsArg>,
-
-    /// Secret whose key ca.crt holds more certificates (PEM) to trust at the source
-    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
-    pub source_ca_secret: Option<String>,
-
-    /// Secret whose key ca.crt holds more certificates (PEM) to trust at the destination
-    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
-    pub destination_ca_secret: Option<String>,
-}
-
-/// Flags that say when and how tags are copied.
-#[derive(Debug, Clone, Default, Args)]
-pub struct ScheduleArgs {
-    /// When to copy; OneShot for one tag or digest and OnceByTag for a pattern, unless given
-    #[arg(long, value_enum, ignore_case = true)]
-    pub mode: Option<ModeArg>,
-
-    /// How often to look at the source (OnceByTag and Recurrent), such as 30s, 5m, 1h30m or 1d; 5m
-    /// unless given
-    #[arg(long, value_name = "DURATION")]
-    pub frequency: Option<String>,
-
-    /// Start no syncs until the Image is resumed
-    #[arg(long)]
-    pub suspend: bool,
-
-    /// How a tag is written at the destination
-    #[arg(long, value_enum, ignore_case = true, value_name = "WAY")]
-    pub publish: Option<PublishArg>,
-}
-
-/// A `spec.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ModeArg {
-    /// Once
-    #[value(name = "OneShot")]
-    OneShot,
-    /// Each matching tag once, new ones as they appear
-    #[value(name = "OnceByTag")]
-    OnceByTag,
-    /// Also again when a tag's content changed at the source
-    #[value(name = "Recurrent")]
-    Recurrent,
-}
-
-/// A `spec.destination.overwrite`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OverwriteArg {
-    /// Replace it (the default)
-    #[value(name = "IfDifferent")]
-    IfDifferent,
-    /// Keep it
-    #[value(name = "IfMissing")]
-    IfMissing,
-}
-
-/// A `spec.destination.publish`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PublishArg {
-    /// Content by digest first, the tag last (the default)
-    #[value(name = "Staged")]
-    Staged,
-    /// By tag at once, for registries that drop untagged content
-    #[value(name = "Direct")]
-    Direct,
-}
-
-/// A `tls.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TlsArg {
-    /// HTTPS with a trusted certificate (the default)
-    #[value(name = "Verify")]
-    Verify,
-    /// HTTPS with any certificate
-    #[value(name = "SkipVerify")]
-    SkipVerify,
-    /// HTTP
-    #[value(name = "PlainHTTP")]
-    PlainHttp,
-}
-
-impl From<TlsArg> for TlsMode {
-    fn from(arg: TlsArg) -> Self {
-        match arg {
-            TlsArg::Verify => Self::Verify,
-            TlsArg::SkipVerify => Self::SkipVerify,
-            TlsArg::PlainHttp => Self::PlainHttp,
-        }
-    }
-}
 
 /// A reference of the command line, with its problems.
 struct Written {
@@ -177,7 +55,14 @@ pub fn image_spec(
     for (argument, written) in [("SOURCE", &source), ("DESTINATION", &destination)] {
         problems.extend(written.problem.iter().map(|problem| format!("{argument}: {problem}")));
     }
-    let spec = spec(source.name, version.clone().unwrap_or_default(), destination.name, destination.version, selection, schedule);
+    let spec = spec(
+        source.name,
+        version.clone().unwrap_or_default(),
+        destination.name,
+        destination.version,
+        selection,
+        schedule,
+    );
     let parsed = CopyRequest::parse(&spec);
     for problem in parsed.as_ref().err().into_iter().flat_map(|error| &error.problems) {
         let is_said = match problem.field {
@@ -226,11 +111,10 @@ fn spec(
     schedule: &ScheduleArgs,
 ) -> ImageSpec {
     let mode = match schedule.mode {
-        Some(ModeArg::OneShot) => Mode::OneShot,
-        Some(ModeArg::OnceByTag) => Mode::OnceByTag,
         Some(ModeArg::Recurrent) => Mode::Recurrent,
+        Some(ModeArg::OnceByTag) => Mode::OnceByTag,
         None if matches!(version.parse(), Ok(Version::Pattern(_))) => Mode::OnceByTag,
-        None => Mode::OneShot,
+        Some(ModeArg::OneShot) | None => Mode::OneShot,
     };
     ImageSpec {
         mode,
@@ -296,9 +180,8 @@ mod tests {
 
     #[test]
     fn the_mode_follows_from_the_version_unless_given() {
-        let mode = |source: &str| {
-            made(source, "r.example.com/a:stable", &SelectionArgs::default()).unwrap().mode
-        };
+        let mode =
+            |source: &str| made(source, "r.example.com/a:stable", &SelectionArgs::default()).unwrap().mode;
         assert_eq!(mode("quay.io/a/b:1.2.3"), Mode::OneShot);
         let digest = imgop_core::reference::Digest::of(b"x");
         assert_eq!(mode(&format!("quay.io/a/b@{digest}")), Mode::OneShot);
@@ -308,7 +191,8 @@ mod tests {
 
     #[test]
     fn names_are_written_out() {
-        let spec = made("nginx:1.27", "Registry.Example.com:5000/web/nginx", &SelectionArgs::default()).unwrap();
+        let spec =
+            made("nginx:1.27", "Registry.Example.com:5000/web/nginx", &SelectionArgs::default()).unwrap();
         assert_eq!(spec.source.name, "docker.io/library/nginx");
         assert_eq!(spec.destination.name, "registry.example.com:5000/web/nginx");
         assert_eq!(spec.destination.version, None);

@@ -1,0 +1,126 @@
+//! The flags that are fields of the spec.
+
+use clap::{Args, ValueEnum};
+use imgop_core::api::TlsMode;
+
+/// Flags that say which tags are meant and how the registries are reached.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectionArgs {
+    /// Which versions to take, in place of a version behind SOURCE: a tag, a pattern (v2.13.x) or a
+    /// digest
+    #[arg(long, value_name = "VERSIONS")]
+    pub versions: Option<String>,
+
+    /// Also take release candidates (-rc1, -rc.2) of the versions that the pattern means
+    #[arg(long)]
+    pub allow_candidate_release: bool,
+
+    /// What to do with a tag that exists at the destination with other content
+    #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
+    pub overwrite: Option<OverwriteArg>,
+
+    /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the source
+    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    pub source_credentials: Option<String>,
+
+    /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the destination
+    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    pub destination_credentials: Option<String>,
+
+    /// How the connection to the source is secured
+    #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
+    pub source_tls: Option<TlsArg>,
+
+    /// How the connection to the destination is secured
+    #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
+    pub destination_tls: Option<TlsArg>,
+
+    /// Secret whose key ca.crt holds more certificates (PEM) to trust at the source
+    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    pub source_ca_secret: Option<String>,
+
+    /// Secret whose key ca.crt holds more certificates (PEM) to trust at the destination
+    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    pub destination_ca_secret: Option<String>,
+}
+
+/// Flags that say when and how tags are copied.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ScheduleArgs {
+    /// When to copy; OneShot for one tag or digest and OnceByTag for a pattern, unless given
+    #[arg(long, value_enum, ignore_case = true)]
+    pub mode: Option<ModeArg>,
+
+    /// How often to look at the source (OnceByTag and Recurrent), such as 30s, 5m, 1h30m or 1d; 5m
+    /// unless given
+    #[arg(long, value_name = "DURATION")]
+    pub frequency: Option<String>,
+
+    /// Start no syncs until the Image is resumed
+    #[arg(long)]
+    pub suspend: bool,
+
+    /// How a tag is written at the destination
+    #[arg(long, value_enum, ignore_case = true, value_name = "WAY")]
+    pub publish: Option<PublishArg>,
+}
+
+/// A `spec.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Once
+    #[value(name = "OneShot")]
+    OneShot,
+    /// Each matching tag once, new ones as they appear
+    #[value(name = "OnceByTag")]
+    OnceByTag,
+    /// Also again when a tag's content changed at the source
+    #[value(name = "Recurrent")]
+    Recurrent,
+}
+
+/// A `spec.destination.overwrite`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OverwriteArg {
+    /// Replace it (the default)
+    #[value(name = "IfDifferent")]
+    IfDifferent,
+    /// Keep it
+    #[value(name = "IfMissing")]
+    IfMissing,
+}
+
+/// A `spec.destination.publish`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PublishArg {
+    /// Content by digest first, the tag last (the default)
+    #[value(name = "Staged")]
+    Staged,
+    /// By tag at once, for registries that drop untagged content
+    #[value(name = "Direct")]
+    Direct,
+}
+
+/// A `tls.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TlsArg {
+    /// HTTPS with a trusted certificate (the default)
+    #[value(name = "Verify")]
+    Verify,
+    /// HTTPS with any certificate
+    #[value(name = "SkipVerify")]
+    SkipVerify,
+    /// HTTP
+    #[value(name = "PlainHTTP")]
+    PlainHttp,
+}
+
+impl From<TlsArg> for TlsMode {
+    fn from(arg: TlsArg) -> Self {
+        match arg {
+            TlsArg::Verify => Self::Verify,
+            TlsArg::SkipVerify => Self::SkipVerify,
+            TlsArg::PlainHttp => Self::PlainHttp,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `copy` without a cluster.
+
+use crate::program::Program;
+
+const ARGOCD: &str = "copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd";
+
+#[test]
+fn a_dry_run_prints_the_manifest_and_nothing_that_was_not_asked_for() {
+    let run = Program::new().run(&format!("{ARGOCD} --dry-run=client -o yaml"));
+    insta::assert_snapshot!(run, @"
+    exit code: 0
+    ----- stdout -----
+    apiVersion: skopeo.io/v1alpha1
+    kind: Image
+    metadata:
+      name: argocd-v2-13-x
+    spec:
+      destination:
+        name: registry.example.com/argoproj/argocd
+      mode: OnceByTag
+      source:
+        name: quay.io/argoproj/argocd
+        version: v2.13.x
+    ");
+}
+
+#[test]
+fn every_flag_becomes_a_field() {
+    let run = Program::new().run(
+        "copy nginx registry.example.com/web/nginx:mirror-{tag} --versions 1.27.x-alpine --name web -n ci \
+         --mode recurrent --frequency 1h30m --suspend --allow-candidate-release --overwrite IfMissing --publish Direct \
+         --source-credentials pull --destination-credentials push --source-tls SkipVerify \
+         --destination-ca-secret corp-ca --dry-run=client -o yaml",
+    );
+    insta::assert_snapshot!(run, @"
+    exit code: 0
+    ----- stdout -----
+    apiVersion: skopeo.io/v1alpha1
+    kind: Image
+    metadata:
+      name: web
+      namespace: ci
+    spec:
+      allowCandidateRelease: true
+      destination:
+        credentials:
+          secretName: push
+        name: registry.example.com/web/nginx
+        overwrite: IfMissing
+        publish: Direct
+        tls:
+          caSecretName: corp-ca
+        version: mirror-{tag}
+      frequency: 1h30m
+      mode: Recurrent
+      source:
+        credentials:
+          secretName: pull
+        name: docker.io/library/nginx
+        tls:
+          mode: SkipVerify
+        version: 1.27.x-alpine
+      suspend: true
+    ");
+}
+
+#[test]
+fn a_dry_run_says_the_name() {
+    let program = Program::new();
+    insta::assert_snapshot!(program.run(&format!("{ARGOCD} --dry-run=client")), @"
+    exit code: 0
+    ----- stdout -----
+    image.skopeo.io/argocd-v2-13-x created (dry run)
+    ");
+    insta::assert_snapshot!(program.run(&format!("{ARGOCD} --dry-run=client -o name")), @"
+    exit code: 0
+    ----- stdout -----
+    image.skopeo.io/argocd-v2-13-x
+    ");
+    let digest = imgop_core::reference::Digest::of(b"x");
+    let by_digest = format!("copy nginx@{digest} registry.example.com/nginx:stable --dry-run=client");
+    insta::assert_snapshot!(program.run(&by_digest), @"
+    exit code: 0
+    ----- stdout -----
+    image.skopeo.io/nginx-2d711642b726 created (dry run)
+    ");
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_before_anything_is_sent() {
+    let run = Program::new().run("copy docker://quay.io/a/b:2.x registry.example.com:5000 --frequency 1.5d");
+    insta::assert_snapshot!(run, @r#"
+    exit code: 2
+    ----- stderr -----
+    error: this cannot be done:
+      SOURCE: "docker://quay.io/a/b" starts with a scheme; leave "docker://" out
+      DESTINATION: "registry.example.com:5000" is a registry; write a repository in it, such as registry.example.com:5000/argoproj/argocd
+      --frequency: "1.5d" is not a frequency; write whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d
+    "#);
+}
+
+#[test]
+fn a_fixed_tag_is_refused_for_a_pattern() {
+    insta::assert_snapshot!(Program::new().run("copy quay.io/a/b:2.x registry.example.com/a:stable"), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: DESTINATION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, or use {tag}
+    "#);
+}
+
+#[test]
+fn values_that_a_flag_does_not_know_come_with_those_that_it_knows() {
+    insta::assert_snapshot!(Program::new().run(&format!("{ARGOCD} --mode Always")), @"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'Always' for '--mode <MODE>'
+      [possible values: OneShot, OnceByTag, Recurrent]
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(Program::new().run(&format!("{ARGOCD} --name A/b")), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'A/b' for '--name <NAME>': "A/b" is not the name of an Image; names have lower-case letters, digits, '-' and '.' only
+
+    For more information, try '--help'.
+    "#);
+}

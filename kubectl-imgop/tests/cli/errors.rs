@@ -1,0 +1,83 @@
+//! What is said when there is no cluster, or not the one that was meant.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::program::{Program, Run};
+
+fn kubeconfig(server: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+         contexts: [{{name: here, context: {{cluster: c, user: u, namespace: ci}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: u, user: {{}}}}]\n"
+    )
+}
+
+/// A run against a port on which nobody listens.
+fn unreachable(arguments: &str) -> Run {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let program = Program::new();
+    program.file("kubeconfig", &kubeconfig(&format!("http://127.0.0.1:{port}")));
+    program.run(arguments).naming(&format!("127.0.0.1:{port}"), "api-server")
+}
+
+#[test]
+fn an_absent_kubeconfig_is_said_with_its_path() {
+    insta::assert_snapshot!(Program::new().run("list"), @"
+    exit code: 1
+    ----- stderr -----
+    error: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
+
+    hint: name the cluster with --kubeconfig, --context or $KUBECONFIG, as for kubectl
+    ");
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_is_said_with_its_address() {
+    insta::assert_snapshot!(unreachable("list"), @"
+    exit code: 1
+    ----- stderr -----
+    error: cannot reach the API server at http://api-server...../: Connection refused (os error 111)
+
+    hint: check the cluster with kubectl cluster-info, or choose another one with --context
+    ");
+}
+
+#[test]
+fn an_unknown_context_comes_with_how_to_list_them() {
+    let program = Program::new();
+    program.file("kubeconfig", &kubeconfig("http://127.0.0.1:1"));
+    insta::assert_snapshot!(program.run("list --context there"), @r#"
+    exit code: 1
+    ----- stderr -----
+    error: the kubeconfig has no context "there"
+
+    hint: kubectl config get-contexts lists the contexts; choose one with --context
+    "#);
+}
+
+#[test]
+fn names_and_namespaces_that_would_lead_elsewhere_are_refused() {
+    let program = Program::new();
+    insta::assert_snapshot!(program.run("describe ../../secrets/x"), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value '../../secrets/x' for '<NAME>': "../../secrets/x" is not the name of an Image; names have lower-case letters, digits, '-' and '.' only
+
+    For more information, try '--help'.
+    "#);
+    assert_eq!(program.run("list -n ../x").code, 2);
+    assert_eq!(program.run("sync a/b/c").code, 2);
+}
+
+#[test]
+fn whoever_reads_only_the_first_line_causes_no_error() {
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("kubectl-imgop"))
+        .args(["copy", "nginx:1", "registry.example.com/nginx", "--dry-run=client", "-o", "yaml"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}

@@ -1,0 +1,83 @@
+//! Every help page.
+
+use crate::program::Program;
+
+#[test]
+fn every_help_page_is_as_it_was_written() {
+    let program = Program::new();
+    let page = |verb: &str| program.run(&format!("{verb} --help")).stdout;
+    insta::assert_snapshot!("help", page(""));
+    for verb in ["copy", "preview", "list", "describe", "sync", "version"] {
+        insta::assert_snapshot!(format!("help-{verb}"), page(verb));
+    }
+}
+
+#[test]
+fn help_speaks_of_kubectl_imgop_and_ends_well() {
+    let run = Program::new().run("list -h");
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+    assert!(run.stdout.contains("Usage: kubectl imgop list"), "{}", run.stdout);
+}
+
+#[test]
+fn no_arguments_and_wrong_ones_are_a_matter_of_usage() {
+    let program = Program::new();
+    let bare = program.run("");
+    assert_eq!(bare.code, 2);
+    assert!(bare.stderr.contains("Usage: kubectl imgop"), "{bare}");
+    insta::assert_snapshot!(program.run("copy quay.io/a/b:1"), @"
+    exit code: 2
+    ----- stderr -----
+    error: the following required arguments were not provided:
+      <DESTINATION[:VERSION]>
+
+    Usage: kubectl imgop copy <SOURCE[:VERSION]> <DESTINATION[:VERSION]>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(program.run("lst"), @"
+    exit code: 2
+    ----- stderr -----
+    error: unrecognized subcommand 'lst'
+
+      tip: some similar subcommands exist: 'ls', 'list'
+
+    Usage: kubectl imgop <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(program.run("sync"), @"
+    exit code: 2
+    ----- stderr -----
+    error: the following required arguments were not provided:
+      <NAME>...
+
+    Usage: kubectl imgop sync <NAME>...
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn the_version_needs_no_cluster() {
+    let program = Program::new();
+    insta::assert_snapshot!(program.run("version --client"), @"
+    exit code: 0
+    ----- stdout -----
+    Client: v0.1.0
+    ");
+    insta::assert_snapshot!(program.run("version --client -o json"), @r#"
+    exit code: 0
+    ----- stdout -----
+    {
+        "clientVersion": "v0.1.0"
+    }
+    "#);
+    insta::assert_snapshot!(program.run("version"), @"
+    exit code: 0
+    ----- stdout -----
+    Client: v0.1.0
+    ----- stderr -----
+    warning: the agent's version is not known: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
+    ");
+}

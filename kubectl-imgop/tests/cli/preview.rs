@@ -1,0 +1,303 @@
+//! `preview` of references, against fake registries.
+
+use crate::fake_registry::{Content, FakeRegistry};
+use crate::program::{Program, Run};
+
+fn source() -> FakeRegistry {
+    let tags = [
+        ("v2.13.0", "zero"),
+        ("v2.13.1", "one"),
+        ("v2.13.2", "two"),
+        ("v2.13.10", "ten"),
+        ("v2.13.11-rc1", "candidate"),
+        ("v2.13.1-alpine", "alpine"),
+        ("2.13.1", "without v"),
+        ("latest", "ten"),
+    ];
+    Content::default().with("argoproj/argocd", &tags).start()
+}
+
+fn destination() -> FakeRegistry {
+    let tags = [("v2.13.0", "zero"), ("v2.13.1", "other"), ("mirror-v2.13.0", "zero")];
+    Content::default().with("mirror/argocd", &tags).start()
+}
+
+fn preview(source: &FakeRegistry, destination: &FakeRegistry, more: &str) -> Run {
+    let (from, to) = (&source.address, &destination.address);
+    let run = Program::new().run(&format!("preview {from}/argoproj/argocd:v2.13.x {to}/mirror/argocd{more}"));
+    run.naming(from, "source").naming(to, "mirror")
+}
+
+#[test]
+fn a_preview_shows_what_would_be_copied_newest_version_first() {
+    insta::assert_snapshot!(preview(&source(), &destination(), ""), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        source........./argoproj/argocd   8 tags
+    VERSION       v2.13.x
+    DESTINATION   mirror........./mirror/argocd
+
+        TAG        STATE        DIGEST         DESTINATION-DIGEST
+    +   v2.13.10   missing      e4432baa9081   <none>
+    +   v2.13.2    missing      3fc4ccfe7458   <none>
+    ~   v2.13.1    differs      7692c3ad3540   d9298a10d1b0
+    =   v2.13.0    up-to-date   f9194e73f9e9   f9194e73f9e9
+
+    4 tags: 2 to copy, 1 up to date, 1 to be overwritten.
+    1 release candidate is excluded; add --allow-candidate-release to include it.
+    2 other tags nearly match; add --show-excluded to see why not.
+    ");
+}
+
+#[test]
+fn a_wide_preview_has_whole_digests() {
+    insta::assert_snapshot!(preview(&source(), &destination(), " -o wide --no-headers"), @"
+    exit code: 0
+    ----- stdout -----
+    +   v2.13.10   missing      sha256:e4432baa90819aaef51d2a7f8e148bf7e679610f3173752fabb4dcb2d0f418d3   <none>
+    +   v2.13.2    missing      sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3   <none>
+    ~   v2.13.1    differs      sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed   sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa
+    =   v2.13.0    up-to-date   sha256:f9194e73f9e9459e3450ea10a179cdf77aafa695beecd3b9344a98d111622243   sha256:f9194e73f9e9459e3450ea10a179cdf77aafa695beecd3b9344a98d111622243
+    ");
+}
+
+#[test]
+fn tags_that_nearly_match_are_listed_with_the_reason() {
+    insta::assert_snapshot!(preview(&source(), &destination(), " --show-excluded"), @r#"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        source........./argoproj/argocd   8 tags
+    VERSION       v2.13.x
+    DESTINATION   mirror........./mirror/argocd
+
+        TAG        STATE        DIGEST         DESTINATION-DIGEST
+    +   v2.13.10   missing      e4432baa9081   <none>
+    +   v2.13.2    missing      3fc4ccfe7458   <none>
+    ~   v2.13.1    differs      7692c3ad3540   d9298a10d1b0
+    =   v2.13.0    up-to-date   f9194e73f9e9   f9194e73f9e9
+
+    4 tags: 2 to copy, 1 up to date, 1 to be overwritten.
+
+        EXCLUDED         REASON
+    -   v2.13.11-rc1     it is a release candidate; allowCandidateRelease includes those
+    -   v2.13.1-alpine   it ends in "-alpine", the pattern does not
+    -   2.13.1           it has no leading v, the pattern has one
+    "#);
+}
+
+#[test]
+fn candidates_are_taken_when_allowed() {
+    let run = preview(&source(), &destination(), " --allow-candidate-release --no-headers");
+    assert!(run.stdout.starts_with("+   v2.13.11-rc1"), "{run}");
+}
+
+#[test]
+fn tags_that_are_kept_are_not_counted_as_work() {
+    let run = preview(&source(), &destination(), " --overwrite IfMissing");
+    assert!(run.stdout.contains("=   v2.13.1    differs (kept)"), "{run}");
+    assert!(run.stdout.contains("1 differing and kept"), "{run}");
+}
+
+#[test]
+fn a_template_shows_the_tag_at_the_destination() {
+    insta::assert_snapshot!(preview(&source(), &destination(), ":mirror-{tag}"), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        source........./argoproj/argocd   8 tags
+    VERSION       v2.13.x
+    DESTINATION   mirror........./mirror/argocd
+
+        TAG        STATE        DIGEST         DESTINATION-TAG   DESTINATION-DIGEST
+    +   v2.13.10   missing      e4432baa9081   mirror-v2.13.10   <none>
+    +   v2.13.2    missing      3fc4ccfe7458   mirror-v2.13.2    <none>
+    +   v2.13.1    missing      7692c3ad3540   mirror-v2.13.1    <none>
+    =   v2.13.0    up-to-date   f9194e73f9e9   mirror-v2.13.0    f9194e73f9e9
+
+    4 tags: 3 to copy, 1 up to date.
+    1 release candidate is excluded; add --allow-candidate-release to include it.
+    2 other tags nearly match; add --show-excluded to see why not.
+    ");
+}
+
+#[test]
+fn the_document_has_the_documented_fields() {
+    insta::assert_snapshot!(preview(&source(), &destination(), " -o json"), @r#"
+    exit code: 0
+    ----- stdout -----
+    {
+        "apiVersion": "imgop.preview/v1",
+        "source": "source........./argoproj/argocd",
+        "destination": "mirror........./mirror/argocd",
+        "version": "v2.13.x",
+        "listed": 8,
+        "tags": [
+            {
+                "tag": "v2.13.10",
+                "destinationTag": "v2.13.10",
+                "state": "missing",
+                "sourceDigest": "sha256:e4432baa90819aaef51d2a7f8e148bf7e679610f3173752fabb4dcb2d0f418d3",
+                "destinationDigest": null
+            },
+            {
+                "tag": "v2.13.2",
+                "destinationTag": "v2.13.2",
+                "state": "missing",
+                "sourceDigest": "sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3",
+                "destinationDigest": null
+            },
+            {
+                "tag": "v2.13.1",
+                "destinationTag": "v2.13.1",
+                "state": "differs",
+                "sourceDigest": "sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
+                "destinationDigest": "sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
+            },
+            {
+                "tag": "v2.13.0",
+                "destinationTag": "v2.13.0",
+                "state": "up-to-date",
+                "sourceDigest": "sha256:f9194e73f9e9459e3450ea10a179cdf77aafa695beecd3b9344a98d111622243",
+                "destinationDigest": "sha256:f9194e73f9e9459e3450ea10a179cdf77aafa695beecd3b9344a98d111622243"
+            }
+        ],
+        "excluded": [
+            {
+                "tag": "v2.13.11-rc1",
+                "reason": "it is a release candidate; allowCandidateRelease includes those"
+            },
+            {
+                "tag": "v2.13.1-alpine",
+                "reason": "it ends in \"-alpine\", the pattern does not"
+            },
+            {
+                "tag": "2.13.1",
+                "reason": "it has no leading v, the pattern has one"
+            }
+        ]
+    }
+    "#);
+}
+
+#[test]
+fn without_a_destination_the_meaning_of_a_version_is_shown() {
+    let source = source();
+    let program = Program::new();
+    let run = |more: &str| {
+        program
+            .run(&format!("preview {}/argoproj/argocd{more}", source.address))
+            .naming(&source.address, "source")
+    };
+    insta::assert_snapshot!(run(":v2.13.x"), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE    source........./argoproj/argocd   8 tags
+    VERSION   v2.13.x
+
+        TAG        STATE       DIGEST
+        v2.13.10   at-source   e4432baa9081
+        v2.13.2    at-source   3fc4ccfe7458
+        v2.13.1    at-source   7692c3ad3540
+        v2.13.0    at-source   f9194e73f9e9
+
+    4 tags: 4 at the source.
+    1 release candidate is excluded; add --allow-candidate-release to include it.
+    2 other tags nearly match; add --show-excluded to see why not.
+    ");
+    insta::assert_snapshot!(run(":v9.9.9"), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE    source........./argoproj/argocd
+    VERSION   v9.9.9
+
+        TAG      STATE       DIGEST
+    !   v9.9.9   not-found   <none>
+
+    1 tag: 1 not at the source.
+    ");
+    insta::assert_snapshot!(run(" --versions 9.x"), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE    source........./argoproj/argocd   8 tags
+    VERSION   9.x
+
+    No tag of source........./argoproj/argocd matches 9.x.
+    ");
+    let digest = imgop_core::reference::Digest::of(b"zero");
+    let run = run(&format!("@{digest} -o json"));
+    assert!(
+        run.stdout.contains(r#""destination": null"#) && run.stdout.contains(r#""listed": null"#),
+        "{run}"
+    );
+}
+
+#[test]
+fn a_tag_that_cannot_be_checked_hides_no_other() {
+    let source = source();
+    let destination = Content::default().with("mirror/argocd", &[]).failing("v2.13.1", 429).start();
+    insta::assert_snapshot!(preview(&source, &destination, ""), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        source........./argoproj/argocd   8 tags
+    VERSION       v2.13.x
+    DESTINATION   mirror........./mirror/argocd
+
+        TAG        STATE         DIGEST         DESTINATION-DIGEST
+    +   v2.13.10   missing       e4432baa9081   <none>
+    +   v2.13.2    missing       3fc4ccfe7458   <none>
+    ?   v2.13.1    not-checked   7692c3ad3540   <none>
+    +   v2.13.0    missing       f9194e73f9e9   <none>
+
+    4 tags: 3 to copy, 1 not checked.
+    1 tag not checked: cannot look up mirror........./mirror/argocd: mirror......... wants fewer requests for 3600 seconds (HTTP 429)
+    1 release candidate is excluded; add --allow-candidate-release to include it.
+    2 other tags nearly match; add --show-excluded to see why not.
+    ");
+}
+
+#[test]
+fn a_repository_that_does_not_exist_yet_has_none_of_the_tags() {
+    let run = preview(&source(), &Content::default().start(), "");
+    assert!(run.stdout.contains("4 tags: 4 to copy."), "{run}");
+}
+
+#[test]
+fn the_exit_code_tells_differences_only_when_asked() {
+    let (source, same) = (source(), source());
+    let code = |destination: &str, more: &str| {
+        let from = &source.address;
+        Program::new().run(&format!("preview {from}/argoproj/argocd:v2.13.x {destination}{more}")).code
+    };
+    let (equal, absent) = (format!("{}/argoproj/argocd", same.address), format!("{}/a/b", same.address));
+    assert_eq!([code(&absent, ""), code(&equal, "")], [0, 0]);
+    assert_eq!([code(&absent, " --exit-code"), code(&equal, " --exit-code")], [1, 0]);
+    let broken = Content::default().failing("v2.13.0", 429).with("a/b", &[]).start();
+    let all_but_one = [("v2.13.1", "one"), ("v2.13.2", "two"), ("v2.13.10", "ten")];
+    let unknown = Content::default().failing("v2.13.0", 429).with("a/b", &all_but_one).start();
+    assert_eq!(code(&format!("{}/a/b", broken.address), " --exit-code"), 1);
+    assert_eq!(code(&format!("{}/a/b", unknown.address), " --exit-code"), 2);
+    assert_eq!(code("registry.example.com:5000", " --exit-code"), 2);
+}
+
+#[test]
+fn a_pattern_that_means_too_many_tags_is_refused_before_they_are_looked_up() {
+    insta::assert_snapshot!(preview(&source(), &destination(), " --max-tags 3"), @"
+    exit code: 1
+    ----- stderr -----
+    error: v2.13.x means 4 tags of 8, and at most 3 are taken; narrow the pattern
+
+    hint: the agent refuses it as well; to see the tags nevertheless: --max-tags 4
+    ");
+}
+
+#[test]
+fn a_repository_that_is_not_there_is_an_error_with_a_hint() {
+    let source = source();
+    let run = Program::new().run(&format!("preview {}/no/such:1.x", source.address));
+    insta::assert_snapshot!(run.naming(&source.address, "source"), @"
+    exit code: 1
+    ----- stderr -----
+    error: source: cannot list the tags of source........./no/such: source......... has no such thing: repository name not known (HTTP 404)
+
+    hint: check the repository's name; some registries say this also when credentials are missing
+    ");
+}

@@ -1,0 +1,113 @@
+//! `preview -f`.
+
+use crate::fake_registry::Content;
+use crate::program::Program;
+
+fn image(name: &str, source: &str, version: &str) -> String {
+    format!(
+        "apiVersion: skopeo.io/v1alpha1\nkind: Image\nmetadata:\n  name: {name}\nspec:\n  mode: OneShot\n  source:\n    \
+         name: {source}\n    version: '{version}'\n  destination:\n    name: {source}-mirror\n"
+    )
+}
+
+#[test]
+fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
+    let registry = Content::default().with("a/b", &[("1", "one")]).start();
+    let name = format!("{}/a/b", registry.address);
+    let text = [
+        image("first", &name, "1"),
+        image("second", &format!("{}/no/such", registry.address), "1.x"),
+        image("third", &name, "2"),
+    ];
+    let program = Program::new();
+    program.file("images.yaml", &text.join("---\n"));
+    let run = program.run("preview -f images.yaml").naming(&registry.address, "registry");
+    insta::assert_snapshot!(run, @"
+    exit code: 1
+    ----- stdout -----
+    SOURCE        registry......./a/b
+    VERSION       1
+    DESTINATION   registry......./a/b-mirror
+
+        TAG   STATE     DIGEST         DESTINATION-DIGEST
+    +   1     missing   7692c3ad3540   <none>
+
+    1 tag: 1 to copy.
+
+    SOURCE        registry......./a/b
+    VERSION       2
+    DESTINATION   registry......./a/b-mirror
+
+        TAG   STATE       DIGEST   DESTINATION-DIGEST
+    !   2     not-found   <none>   <none>
+
+    1 tag: 1 not at the source.
+    ----- stderr -----
+    error: source: cannot list the tags of registry......./no/such: registry....... has no such thing: repository name not known (HTTP 404)
+
+    hint: check the repository's name; some registries say this also when credentials are missing
+    error: 1 of 3 previews failed
+    ");
+}
+
+#[test]
+fn manifests_are_read_from_stdin() {
+    let registry = Content::default().with("a/b", &[("1", "one")]).start();
+    let text = image("first", &format!("{}/a/b", registry.address), "1");
+    let run = Program::new().stdin(&text).run("preview -f - -o json");
+    assert_eq!(run.code, 0, "{run}");
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["tags"][0]["state"], "missing");
+    let run = Program::new().stdin(&format!("{text}---\n{text}")).run("preview -f - -o json");
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&document["kind"], document["items"].as_array().unwrap().len()), (&"List".into(), 2));
+}
+
+#[test]
+fn a_file_that_cannot_be_used_says_why() {
+    let program = Program::new();
+    insta::assert_snapshot!(program.run("preview -f absent.yaml"), @"
+    exit code: 1
+    ----- stderr -----
+    error: cannot read absent.yaml: No such file or directory (os error 2)
+    ");
+    program.file("bad.yaml", &image("bad", "docker://a/b", "2.x.y"));
+    insta::assert_snapshot!(program.run("preview -f bad.yaml"), @r#"
+    exit code: 1
+    ----- stderr -----
+    error: bad.yaml: Image bad: spec.source.name: "docker://a/b" starts with a scheme; leave "docker://" out; spec.source.version: "2.x.y" is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine; spec.destination.name: "docker://a/b-mirror" starts with a scheme; leave "docker://" out
+    "#);
+    program.file("torn.yaml", "kind: [Image");
+    assert_eq!(program.run("preview -f torn.yaml").code, 1);
+}
+
+#[test]
+fn terminal_escapes_of_a_file_are_shown_and_never_sent() {
+    let text = image(r#""\e[2J""#, r#""a/\e]0;x\a""#, "1");
+    let run = Program::new().stdin(&text).run("preview -f -");
+    assert_eq!(run.code, 1);
+    assert!(!run.stderr.contains(['\u{1b}', '\u{7}']), "{run}");
+}
+
+#[test]
+fn secrets_of_a_file_need_a_cluster_and_their_absence_is_said() {
+    let registry = Content::default().with("a/b", &[("1", "one")]).start();
+    let text = image("first", &format!("{}/a/b", registry.address), "1")
+        .replace("    version", "    credentials: {secretName: pull}\n    version");
+    let run = Program::new().stdin(&text).run("preview -f -").naming(&registry.address, "registry");
+    insta::assert_snapshot!(run, @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        registry......./a/b
+    VERSION       1
+    DESTINATION   registry......./a/b-mirror
+
+        TAG   STATE     DIGEST         DESTINATION-DIGEST
+    +   1     missing   7692c3ad3540   <none>
+
+    1 tag: 1 to copy.
+    ----- stderr -----
+    warning: Secrets are not read: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
+    warning: the credentials of this machine are used for the source: Secret pull is not read without a cluster
+    ");
+}

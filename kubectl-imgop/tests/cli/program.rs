@@ -1,0 +1,103 @@
+//! Runs the program in a place of its own: no cluster, no credentials, nothing of whoever runs the
+//! tests.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use tempfile::TempDir;
+
+/// A home folder and what stands in it.
+pub struct Program {
+    home: TempDir,
+    variables: Vec<(String, String)>,
+    input: String,
+}
+
+/// What a run printed and how it ended.
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Program {
+    pub fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap(), variables: Vec::new(), input: String::new() }
+    }
+
+    /// Writes a file into the home folder.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Writes a program into a folder of `$PATH`.
+    #[cfg(unix)]
+    pub fn executable(&self, name: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.file(&format!("bin/{name}"), script);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn stdin(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.input);
+        self
+    }
+
+    /// Runs it with arguments that are written as in a shell, but only spaces separate.
+    pub fn run(&self, arguments: &str) -> Run {
+        self.run_with(&arguments.split_whitespace().collect::<Vec<_>>())
+    }
+
+    pub fn run_with(&self, arguments: &[&str]) -> Run {
+        let home = self.home.path();
+        let mut command = cargo_bin_cmd!("kubectl-imgop");
+        command
+            .env_clear()
+            .env("HOME", home)
+            .env("PATH", home.join("bin"))
+            .env("KUBECONFIG", home.join("kubeconfig"))
+            .env("COLUMNS", "100")
+            .env("NO_COLOR", "1")
+            .env("TZ", "UTC")
+            .envs(self.variables.clone())
+            .current_dir(home)
+            .args(arguments)
+            .write_stdin(self.input.clone());
+        let output = command.output().unwrap();
+        let text =
+            |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&home.display().to_string(), "[HOME]");
+        Run { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Run {
+    /// Puts a name in the place of a registry's address. It is as long as an address with a port of
+    /// five digits, so that tables stay aligned.
+    pub fn naming(mut self, address: &str, name: &str) -> Self {
+        for text in [&mut self.stdout, &mut self.stderr] {
+            *text = text.replace(address, &format!("{name:.<15}"));
+        }
+        self
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "exit code: {}", self.code)?;
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !text.is_empty() {
+                write!(f, "----- {name} -----\n{text}")?;
+            }
+        }
+        Ok(())
+    }
+}
