@@ -1,0 +1,80 @@
+# imgop's commands. `make` alone lists them.
+#
+# Needed: Rust (rustup, 1.95 or newer), Go 1.26 or newer, git, make, gcc. Everything else is
+# installed or built by what needs it: see tests/cluster/README.md.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Targets share a cluster and cargo's lock.
+.NOTPARALLEL:
+
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
+IMAGE ?= ghcr.io/imgop/agent:$(VERSION)
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!/usr/bin/env bash|^\# shellcheck shell=bash' --)
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: ## Show imgop at work on a real Kubernetes (brings one up; the first time about 10 minutes)
+	tests/demo
+
+.PHONY: test
+test: test-unit test-api test-cluster ## Run all tests (brings a cluster up and down if none is up)
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no Kubernetes
+	cargo test --workspace --exclude imgop-tests
+
+.PHONY: test-api
+test-api: ## Run the tests against an API server and etcd, which they start themselves
+	cargo test --package imgop-tests --lib --test api_server
+
+.PHONY: test-cluster
+test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
+	tests/with-cluster cargo test --package imgop-tests --test cluster
+
+.PHONY: lint
+lint: ## Check formatting, clippy, dependencies (with cargo-deny) and scripts (with shellcheck)
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; \
+	else echo "cargo-deny is not installed: dependencies are not checked (make install-tools)"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(SCRIPTS); \
+	else echo "shellcheck is not installed: scripts are not checked (make install-tools)"; fi
+
+.PHONY: fmt
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+.PHONY: crds
+crds: ## Write manifests/crds and manifests/install.yaml anew from the Rust types
+	IMGOP_UPDATE=1 cargo test --package imgop-core --test crds
+
+.PHONY: image
+image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)
+	cargo build --release --package imgop-agent
+	tests/cluster/images/agent-image \
+	  $(TARGET_DIR)/$$(rustc -vV | sed -n 's/^host: //p')/release/imgop-agent $(IMAGE) $(TARGET_DIR)/agent.tar
+	@echo "$(TARGET_DIR)/agent.tar holds $(IMAGE)"
+
+.PHONY: cluster-up
+cluster-up: ## Bring the test cluster up: a real one-node Kubernetes with two registries
+	tests/cluster/up
+
+.PHONY: cluster-down
+cluster-down: ## Take the test cluster down, without a trace
+	tests/cluster/down
+
+.PHONY: install-tools
+install-tools: ## Install what only `make lint` uses: rustfmt, clippy, cargo-deny, shellcheck
+	rustup component add rustfmt clippy
+	command -v shellcheck >/dev/null || apt-get install --yes --no-install-recommends shellcheck
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+
+.PHONY: clean
+clean: ## Remove what cargo built (not the cluster's cache in ~/.cache/imgop)
+	cargo clean
