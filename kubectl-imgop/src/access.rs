@@ -23,27 +23,29 @@ const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
 
 /// Flags for what only this machine knows.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Registries")]
 pub struct LocalAccessArgs {
     /// File with registry credentials; without it, those of podman and docker
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
     authfile: Option<PathBuf>,
 
     /// File with more certificates (PEM) to trust at the source
-    #[arg(long, value_name = "FILE", conflicts_with = "source_ca_secret")]
+    #[arg(long, value_name = "FILE", help_heading = "Registries", conflicts_with = "source_ca_secret")]
     source_ca_file: Option<PathBuf>,
 
     /// File with more certificates (PEM) to trust at the destination
-    #[arg(long, value_name = "FILE", conflicts_with = "destination_ca_secret")]
+    #[arg(long, value_name = "FILE", help_heading = "Registries", conflicts_with = "destination_ca_secret")]
     destination_ca_file: Option<PathBuf>,
 }
+
+/// A cluster, or why there is none.
+pub type MaybeCluster = Result<Cluster, String>;
 
 /// Everything that access may come from.
 pub struct AccessSources<'a> {
     /// Prints what may surprise.
     pub ui: Ui,
-    /// Where Secrets are read; none when there is no cluster to read them from.
-    pub cluster: Option<&'a Cluster>,
+    /// Where Secrets are read, or why they are not.
+    pub cluster: MaybeCluster,
     /// The credentials of this machine.
     pub local: &'a LocalCredentials,
     /// Flags that stand above what the spec says.
@@ -55,6 +57,8 @@ pub struct AccessSources<'a> {
 pub struct Endpoint<'a> {
     /// Which.
     pub side: Side,
+    /// Where its Secrets are, if it is not the namespace of the flags.
+    pub namespace: Option<&'a str>,
     /// The repository.
     pub repository: &'a Repository,
     /// The Secret that the spec names.
@@ -89,7 +93,7 @@ impl AccessSources<'_> {
 
     async fn credential(&self, endpoint: Endpoint<'_>) -> Result<Option<Credential>, CliError> {
         if let Some(Credentials { secret_name }) = endpoint.credentials {
-            match self.credential_of_secret(secret_name, endpoint.repository).await {
+            match self.credential_of_secret(secret_name, endpoint).await {
                 Ok(credential) => return Ok(Some(credential)),
                 Err(why) => self.ui.warning(&format!(
                     "the credentials of this machine are used for the {}: {why}",
@@ -100,8 +104,8 @@ impl AccessSources<'_> {
         self.local.find(endpoint.repository).await
     }
 
-    async fn credential_of_secret(&self, name: &str, repository: &Repository) -> Result<Credential, String> {
-        let secret = self.secret(name).await?;
+    async fn credential_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Credential, String> {
+        let (secret, repository) = (self.secret(name, endpoint).await?, endpoint.repository);
         let Some(data) = value(&secret, DOCKER_CONFIG_KEY) else {
             return Err(format!("Secret {name} has no key {DOCKER_CONFIG_KEY}"));
         };
@@ -123,7 +127,7 @@ impl AccessSources<'_> {
             return Ok(Tls::Verify { extra_ca_pem: Some(pem) });
         }
         let Some(name) = &endpoint.tls.ca_secret_name else { return Ok(Tls::Verify { extra_ca_pem: None }) };
-        let pem = match self.secret(name).await {
+        let pem = match self.secret(name, endpoint).await {
             Ok(secret) => {
                 value(&secret, CA_KEY).map(<[u8]>::to_vec).ok_or(format!("Secret {name} has no key {CA_KEY}"))
             }
@@ -138,10 +142,13 @@ impl AccessSources<'_> {
         Ok(Tls::Verify { extra_ca_pem: pem.ok() })
     }
 
-    async fn secret(&self, name: &str) -> Result<Secret, String> {
-        match self.cluster {
-            Some(cluster) => cluster.secret(name).await.map_err(|error| error.message),
-            None => Err(format!("Secret {name} is not read without a cluster")),
+    async fn secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Secret, String> {
+        match &self.cluster {
+            Ok(cluster) => {
+                let there = cluster.in_namespace(endpoint.namespace);
+                there.secret(name).await.map_err(|error| error.message)
+            }
+            Err(why) => Err(format!("Secret {name} is not read: {why}")),
         }
     }
 }

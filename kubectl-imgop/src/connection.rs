@@ -13,6 +13,7 @@ use crate::cluster_errors::{Call, explain};
 use crate::duration::TimeLimit;
 use crate::errors::CliError;
 use crate::names::{parse_name, parse_namespace};
+use crate::proxy::respect_no_proxy;
 
 /// kubectl's flags for the connection.
 #[derive(Debug, Clone, Default, Args)]
@@ -89,6 +90,7 @@ impl ConnectionArgs {
                 _ => return Err(unusable(&error)),
             },
         };
+        respect_no_proxy(&mut config, |name| std::env::var(name).ok());
         if let Some(namespace) = &self.namespace {
             config.default_namespace.clone_from(namespace);
         }
@@ -105,10 +107,16 @@ impl ConnectionArgs {
     }
 
     fn kubeconfig(&self) -> Result<Kubeconfig, KubeconfigError> {
-        match &self.kubeconfig {
-            Some(file) => Kubeconfig::read_from(file),
-            None => Kubeconfig::read(),
+        if let Some(file) = &self.kubeconfig {
+            return Kubeconfig::read_from(file);
         }
+        // As kubectl does it, files of the list that are not there are passed over.
+        let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+        let mut there = std::env::split_paths(&listed).filter(|path| path.is_file()).peekable();
+        if there.peek().is_none() {
+            return Kubeconfig::read();
+        }
+        there.try_fold(Kubeconfig::default(), |merged, path| merged.merge(Kubeconfig::read_from(path)?))
     }
 
     fn names_nothing(&self) -> bool {

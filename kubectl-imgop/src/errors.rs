@@ -61,6 +61,15 @@ impl CliError {
         self
     }
 
+    /// Says which of several things it is about; one alone needs no name.
+    #[must_use]
+    pub fn of(mut self, name: &str, number: usize) -> Self {
+        if number > 1 {
+            self.message = format!("{name}: {}", self.message);
+        }
+        self
+    }
+
     /// For verbs whose exit code 1 means differences.
     #[must_use]
     pub fn of_comparison(mut self) -> Self {

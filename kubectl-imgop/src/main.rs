@@ -20,6 +20,7 @@ mod names;
 mod output;
 mod preview;
 mod progress;
+mod proxy;
 mod registry_errors;
 mod table;
 mod text;

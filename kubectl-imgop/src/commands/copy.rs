@@ -84,7 +84,7 @@ pub struct CopyArgs {
 /// Where nothing is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DryRun {
-    /// Nothing is dry
+    /// Submit it (the default)
     None,
     /// The cluster is not asked
     Client,

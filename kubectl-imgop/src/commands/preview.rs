@@ -3,20 +3,19 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use imgop_core::observe::{Limits, Side, Sides, observe};
-use imgop_core::plan::{Observed, Seen};
+use imgop_core::observe::Limits;
 use imgop_core::reference::Reference;
 use imgop_core::registry::{Registries, Settings};
 
-use crate::access::{AccessSources, Endpoint, LocalAccessArgs};
+use crate::access::{AccessSources, LocalAccessArgs, MaybeCluster};
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
 use crate::image_args::{ScheduleArgs, SelectionArgs, image_spec};
 use crate::output::{PreviewFormat, json, yaml};
+use crate::preview::look::{Looked, Looker, look};
 use crate::preview::page::{PageOptions, print};
 use crate::preview::report::{Report, Reports};
 use crate::preview::targets::{Target, image_name, of_file};
-use crate::registry_errors::{advice, explain};
 use crate::ui::Ui;
 
 /// Show what a copy would do, tag by tag, and change nothing
@@ -79,6 +78,16 @@ pub struct PreviewArgs {
     connection: ConnectionArgs,
 }
 
+impl PreviewArgs {
+    /// Whether Images are previewed, of the cluster or of a file, and not references.
+    fn means_an_image(&self) -> bool {
+        let is_name = |argument: &String| {
+            self.destination.is_none() && self.selection.versions.is_none() && image_name(argument).is_some()
+        };
+        self.file.is_some() || self.source.as_ref().is_some_and(is_name)
+    }
+}
+
 /// Shows what copies would do.
 pub async fn run(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
     let result = preview(ui, args).await;
@@ -86,79 +95,94 @@ pub async fn run(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
 }
 
 async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
-    let (targets, cluster) = targets(ui, args).await?;
+    let (targets, cluster) = targets(args).await?;
     let local = args.local.credentials()?;
     let registries = Registries::new(Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..Settings::default()
     });
-    let (mut reports, mut first_error) = (Vec::new(), None);
-    let is_page = matches!(args.output, PreviewFormat::Table | PreviewFormat::Wide);
-    for target in &targets {
-        let cluster = cluster.as_ref().map(|cluster| cluster.in_namespace(target.namespace.as_deref()));
-        let sources = AccessSources { ui, cluster: cluster.as_ref(), local: &local, flags: &args.local };
-        match look(args, target, &sources, &registries).await {
-            Ok((report, hints)) => {
-                if is_page {
-                    ui.data(if reports.is_empty() { "" } else { "\n" })?;
-                    print(ui, &report, page_options(args))?;
-                }
-                for hint in hints {
-                    ui.hint(&hint);
-                }
-                reports.push(report);
-            }
-            Err(error) if targets.len() == 1 => return Err(error),
-            // One registry that fails says nothing about the others.
+    let looker = Looker {
+        registries: &registries,
+        sources: AccessSources { ui, cluster, local: &local, flags: &args.local },
+        source_tls: args.selection.source_tls,
+        destination_tls: args.selection.destination_tls,
+        limits: Limits { max_tags: args.max_tags, ..Limits::default() },
+    };
+    let number = targets.len();
+    let (mut reports, mut failed) = (Vec::new(), 0);
+    for target in targets {
+        let result = match target {
+            Ok(target) => look(&target, &looker).await.map_err(|error| error.of(&target.name(), number)),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(seen) => reports.push(show(ui, args, seen, reports.is_empty())?),
+            Err(error) if number == 1 => return Err(error),
+            // What fails for one Image says nothing about the others.
             Err(error) => {
                 ui.error(&error);
-                first_error.get_or_insert(error);
+                failed += 1;
             }
         }
     }
-    if !is_page {
+    if matches!(args.output, PreviewFormat::Json | PreviewFormat::Yaml) {
         print_document(ui, args, &reports)?;
     }
-    match first_error {
-        Some(_) => Err(CliError::failed(format!(
-            "{} of {} previews failed",
-            targets.len() - reports.len(),
-            targets.len()
-        ))),
-        None if reports.iter().any(Report::has_work) => Ok(Outcome::Differences),
-        // "Nothing to copy" would be a guess.
-        None if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) => {
-            Err(CliError::failed("some tags could not be checked"))
-        }
-        None => Ok(Outcome::Done),
+    if failed > 0 {
+        return Err(CliError::failed(format!("{failed} of {number} previews failed")));
     }
+    if reports.iter().any(Report::has_work) {
+        return Ok(Outcome::Differences);
+    }
+    // "Nothing to copy" would be a guess.
+    if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) {
+        return Err(CliError::failed("some tags could not be checked"));
+    }
+    Ok(Outcome::Done)
 }
 
-/// What to preview, and the cluster where it or its Secrets are.
-async fn targets(ui: Ui, args: &PreviewArgs) -> Result<(Vec<Target>, Option<Cluster>), CliError> {
-    let targets = match (&args.file, &args.source, &args.destination) {
-        (Some(file), _, _) => of_file(file)?,
-        (None, Some(argument), None)
-            if args.selection.versions.is_none() && image_name(argument).is_some() =>
-        {
+/// Prints a preview at once where it is a page; documents are printed together at the end.
+fn show(ui: Ui, args: &PreviewArgs, looked: Looked, is_first: bool) -> Result<Report, CliError> {
+    if matches!(args.output, PreviewFormat::Table | PreviewFormat::Wide) {
+        ui.data(if is_first { "" } else { "\n" })?;
+        let options = PageOptions {
+            wide: args.output == PreviewFormat::Wide,
+            headers: !args.no_headers,
+            excluded: args.show_excluded,
+        };
+        print(ui, &looked.report, options)?;
+    }
+    for hint in &looked.hints {
+        ui.hint(hint);
+    }
+    Ok(looked.report)
+}
+
+/// What to preview, or what is wrong with it, and the cluster where it or its Secrets are.
+async fn targets(args: &PreviewArgs) -> Result<(Vec<Result<Target, CliError>>, MaybeCluster), CliError> {
+    if let (Some(flag), true) = (args.selection.first_of_a_spec(), args.means_an_image()) {
+        return Err(CliError::usage(format!("{flag} goes with SOURCE; an Image says itself what it copies")));
+    }
+    let targets = match (&args.file, &args.source) {
+        (Some(file), _) => of_file(file)?,
+        (None, Some(argument)) if args.means_an_image() => {
             let cluster = args.connection.connect().await?;
-            let image = cluster.image(image_name(argument).unwrap_or(argument)).await;
-            let image = image.map_err(|error| {
-                error.hinted(format!("an image of Docker Hub is written with its version: {argument}:TAG"))
-            })?;
-            let target = Target::of_image(&image).map_err(|error| CliError::failed(error.to_string()))?;
-            return Ok((vec![target], Some(cluster)));
+            return Ok((vec![of_cluster(&cluster, argument).await], Ok(cluster)));
         }
-        (None, source, destination) => vec![of_references(args, source.as_deref(), destination.as_deref())?],
+        (None, source) => vec![Ok(of_references(args, source.as_deref(), args.destination.as_deref())?)],
     };
-    if !targets.iter().any(Target::names_secrets) {
-        return Ok((targets, None));
+    if !targets.iter().flatten().any(Target::names_secrets) {
+        return Ok((targets, Err("no cluster is needed".to_owned())));
     }
-    let cluster = args.connection.connect().await;
-    if let Err(error) = &cluster {
-        ui.warning(&format!("Secrets are not read: {error}"));
-    }
-    Ok((targets, cluster.ok()))
+    let cluster = args.connection.connect().await.map_err(|error| error.message);
+    Ok((targets, cluster))
+}
+
+async fn of_cluster(cluster: &Cluster, argument: &str) -> Result<Target, CliError> {
+    let image = cluster.image(image_name(argument).unwrap_or(argument)).await.map_err(|error| {
+        error.hinted(format!("an image of Docker Hub is written with its version: {argument}:TAG"))
+    })?;
+    Target::of_image(&image).map_err(|error| CliError::failed(error.to_string()))
 }
 
 fn of_references(
@@ -181,64 +205,6 @@ fn of_references(
     let nowhere = if needs_version { "preview.invalid/none:none" } else { "preview.invalid/none" };
     let (spec, request) = image_spec(source, nowhere, &args.selection, &schedule)?;
     Ok(Target::of_references(spec, request, false))
-}
-
-/// Asks the registries about one target.
-async fn look(
-    args: &PreviewArgs,
-    target: &Target,
-    sources: &AccessSources<'_>,
-    registries: &Registries,
-) -> Result<(Report, Vec<String>), CliError> {
-    let (request, spec) = (&target.request, &target.spec);
-    let source = Endpoint {
-        side: Side::Source,
-        repository: &request.source,
-        credentials: spec.source.credentials.as_ref(),
-        tls: &spec.source.tls,
-        tls_flag: args.selection.source_tls,
-    };
-    let destination = Endpoint {
-        side: Side::Destination,
-        repository: &request.destination,
-        credentials: spec.destination.credentials.as_ref(),
-        tls: &spec.destination.tls,
-        tls_flag: args.selection.destination_tls,
-    };
-    let sides = Sides {
-        source: registries.repository(&request.source, &sources.access(source).await?),
-        destination: if target.has_destination {
-            Some(registries.repository(&request.destination, &sources.access(destination).await?))
-        } else {
-            None
-        },
-    };
-    let limits = Limits { max_tags: args.max_tags, ..Limits::default() };
-    let observed = observe(&sides, request, &target.already_synced, limits).await;
-    let observed = observed.map_err(|error| explain(&error))?;
-    let report = Report::new(request, &observed, target.has_destination);
-    let hints =
-        if report.unchecked() < report.tags.len() { Vec::new() } else { hints(&sides, &observed).await };
-    Ok((report, hints))
-}
-
-/// What to do when no tag at all could be checked: one of them is asked about again, because an
-/// observation keeps only the words of a failure.
-async fn hints(sides: &Sides, observed: &Observed) -> Vec<String> {
-    let Some(tag) = observed.tags.first() else { return Vec::new() };
-    let (side, asked) = match (&tag.source, &sides.destination) {
-        (Seen::Unknown(_), _) | (_, None) => (Side::Source, sides.source.head(&tag.source_ref).await),
-        (_, Some(client)) => (Side::Destination, client.head(&tag.destination_tag.clone().into()).await),
-    };
-    asked.err().map(|error| advice(side, error.repository().host(), error.reason())).unwrap_or_default()
-}
-
-fn page_options(args: &PreviewArgs) -> PageOptions {
-    PageOptions {
-        wide: args.output == PreviewFormat::Wide,
-        headers: !args.no_headers,
-        excluded: args.show_excluded,
-    }
 }
 
 /// One report as itself, several as a List.

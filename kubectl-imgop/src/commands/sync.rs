@@ -23,7 +23,7 @@ use crate::wait::wait;
 #[derive(Debug, Args)]
 pub struct SyncArgs {
     /// Images to sync
-    #[arg(value_name = "NAME", value_parser = parse_image_name, required_unless_present_any = ["selector", "all"])]
+    #[arg(value_name = "NAME", value_parser = parse_image_name)]
     names: Vec<String>,
 
     /// Sync the Images with these labels, such as team=web
@@ -48,6 +48,9 @@ pub struct SyncArgs {
 
 /// Asks for syncs and waits for them.
 pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
+    if args.names.is_empty() && args.selector.is_none() && !args.all {
+        return Err(CliError::usage("which Images? Give names, --selector or --all"));
+    }
     let cluster = args.connection.connect().await?;
     let images = images(ui, args, &cluster).await?;
     if images.is_empty() {

@@ -44,6 +44,23 @@ pub struct SelectionArgs {
     pub destination_ca_secret: Option<String>,
 }
 
+impl SelectionArgs {
+    /// The first flag that is given and stands for a field which an Image has itself. How the
+    /// connections are secured is not among them: that may differ for this machine.
+    pub fn first_of_a_spec(&self) -> Option<&'static str> {
+        let given = [
+            ("--versions", self.versions.is_some()),
+            ("--allow-candidate-release", self.allow_candidate_release),
+            ("--overwrite", self.overwrite.is_some()),
+            ("--source-credentials", self.source_credentials.is_some()),
+            ("--destination-credentials", self.destination_credentials.is_some()),
+            ("--source-ca-secret", self.source_ca_secret.is_some()),
+            ("--destination-ca-secret", self.destination_ca_secret.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
+}
+
 /// Flags that say when and how tags are copied.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ScheduleArgs {

@@ -48,6 +48,9 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
 
 fn heading(report: &Report) -> Table {
     let mut table = Table::new([]);
+    if let Some(image) = &report.image {
+        table.row(["IMAGE".to_owned(), image.to_string()]);
+    }
     let listed = report.listed.map(|n| count(n, "tag")).unwrap_or_default();
     table.row(["SOURCE".to_owned(), report.source.clone(), listed]);
     table.row(["VERSION".to_owned(), report.version.clone(), String::new()]);

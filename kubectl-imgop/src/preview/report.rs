@@ -1,9 +1,12 @@
 //! The document that `preview -o json` prints. Its fields only ever become more.
 
 use imgop_core::api::Overwrite;
-use imgop_core::plan::{CopyRequest, Observed, ObservedTag, TagState};
+use imgop_core::plan::{Observed, ObservedTag, TagState};
 use imgop_core::reference::Digest;
+use imgop_core::tags::Exclusion;
 use serde::Serialize;
+
+use super::targets::{ImageName, Target};
 
 /// The version of the document.
 const API_VERSION: &str = "imgop.preview/v1";
@@ -13,6 +16,9 @@ const API_VERSION: &str = "imgop.preview/v1";
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     api_version: &'static str,
+    /// The Image, if it is one's preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageName>,
     /// The source repository.
     pub source: String,
     /// The destination repository; none when only the source was asked.
@@ -63,11 +69,12 @@ pub struct ExcludedReport {
 }
 
 impl Report {
-    /// Puts a preview together. Without a destination only the source was asked.
-    pub fn new(request: &CopyRequest, observed: &Observed, has_destination: bool) -> Self {
-        use imgop_core::tags::Exclusion;
+    /// Puts a preview together.
+    pub fn new(target: &Target, observed: &Observed) -> Self {
+        let (request, has_destination) = (&target.request, target.has_destination);
         Self {
             api_version: API_VERSION,
+            image: target.image.clone(),
             source: request.source.to_string(),
             destination: has_destination.then(|| request.destination.to_string()),
             version: request.version.to_string(),

@@ -1,6 +1,7 @@
 //! What is to be previewed: references, the Images of a file, or an Image of the cluster.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -8,12 +9,30 @@ use imgop_core::api::{Image, ImageSpec};
 use imgop_core::plan::{CopyRequest, SpecError};
 use imgop_core::tags::Tag;
 use kube::ResourceExt as _;
+use serde::Serialize;
 
 use crate::errors::CliError;
 use crate::names::parse_name;
 
 /// The largest file of manifests that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Which Image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageName {
+    /// The namespace, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.namespace.iter().try_for_each(|namespace| write!(f, "{namespace}/"))?;
+        f.write_str(&self.name)
+    }
+}
 
 /// One request to preview.
 #[derive(Debug, Clone)]
@@ -22,8 +41,8 @@ pub struct Target {
     pub request: CopyRequest,
     /// Where its Secrets are named.
     pub spec: ImageSpec,
-    /// The namespace that it names itself.
-    pub namespace: Option<String>,
+    /// The Image that it comes from.
+    pub image: Option<ImageName>,
     /// Tags that mode `OnceByTag` has copied already.
     pub already_synced: BTreeSet<Tag>,
     /// Whether there is a destination to compare with.
@@ -33,7 +52,7 @@ pub struct Target {
 impl Target {
     /// From references: both sides are already parsed.
     pub fn of_references(spec: ImageSpec, request: CopyRequest, has_destination: bool) -> Self {
-        Self { request, spec, namespace: None, already_synced: BTreeSet::new(), has_destination }
+        Self { request, spec, image: None, already_synced: BTreeSet::new(), has_destination }
     }
 
     /// From an Image, of a cluster or a file. What it copied already is its status' word.
@@ -43,10 +62,15 @@ impl Target {
         Ok(Self {
             request,
             spec: image.spec.clone(),
-            namespace: image.namespace(),
+            image: Some(ImageName { namespace: image.namespace(), name: image.name_any() }),
             already_synced: synced.filter_map(|tag| tag.parse().ok()).collect(),
             has_destination: true,
         })
+    }
+
+    /// What to call it.
+    pub fn name(&self) -> String {
+        self.image.as_ref().map_or_else(|| self.request.source.to_string(), ImageName::to_string)
     }
 
     /// Whether a Secret is named.
@@ -68,10 +92,12 @@ pub fn image_name(argument: &str) -> Option<&str> {
 }
 
 /// The Images of a file; `-` is the standard input.
-pub fn of_file(path: &Path) -> Result<Vec<Target>, CliError> {
+pub fn of_file(path: &Path) -> Result<Vec<Result<Target, CliError>>, CliError> {
     let shown = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
     let text = read(path).map_err(|error| CliError::failed(format!("cannot read {shown}: {error}")))?;
-    of_text(&text).map_err(|problem| CliError::failed(format!("{shown}: {problem}")))
+    let explain = |problem: String| CliError::failed(format!("{shown}: {problem}"));
+    let targets = of_text(&text).map_err(explain)?;
+    Ok(targets.into_iter().map(|target| target.map_err(explain)).collect())
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -85,9 +111,9 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// The Images of YAML or JSON, Lists taken apart. Other kinds are left out: manifests of an
+/// The Images of YAML or JSON, Lists taken apart, or what is wrong with one of them. Other kinds are left out: manifests of an
 /// application stand in one file.
-fn of_text(text: &str) -> Result<Vec<Target>, String> {
+fn of_text(text: &str) -> Result<Vec<Result<Target, String>>, String> {
     // As values first, as the API server sees them: an unquoted version 1.10 is a number there too.
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple(text).map_err(|error| format!("it is no YAML: {error}"))?;
@@ -101,7 +127,7 @@ fn of_text(text: &str) -> Result<Vec<Target>, String> {
             let group =
                 item["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
             if item["kind"] == "Image" && group == "skopeo.io" {
-                targets.push(of_value(item)?);
+                targets.push(of_value(item));
             }
         }
     }
@@ -146,9 +172,9 @@ mod tests {
         let text = format!(
             "---\n# nothing\n---\n{IMAGE}---\nkind: ConfigMap\napiVersion: v1\n---\n{IMAGE}status: {{tagAlreadySynced: ['1.0']}}\n"
         );
-        let targets = of_text(&text).unwrap();
+        let targets: Vec<Target> = of_text(&text).unwrap().into_iter().map(Result::unwrap).collect();
         assert_eq!(targets.len(), 2);
-        assert_eq!(targets[0].namespace.as_deref(), Some("ci"));
+        assert_eq!(targets[0].image.as_ref().unwrap().to_string(), "ci/a");
         assert!(targets[0].names_secrets());
         assert_eq!(targets[1].already_synced.len(), 1);
         let list = serde_json::json!({ "apiVersion": "v1", "kind": "List",
@@ -158,7 +184,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_file_is_said_with_the_image() {
-        let wrong = |from: &str, to: &str| of_text(&IMAGE.replace(from, to)).unwrap_err();
+        let wrong = |from: &str, to: &str| match of_text(&IMAGE.replace(from, to)) {
+            Ok(mut targets) => targets.remove(0).unwrap_err(),
+            Err(problem) => problem,
+        };
         insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: invalid type: floating point `1.1`, expected a string; put quotes around it");
         insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @r#"Image a: spec.destination.name: "r.example.com/a:1" names a tag or digest; give "r.example.com/a" as the name and the rest as the version"#);
         insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"it holds no Image of skopeo.io/v1alpha1");

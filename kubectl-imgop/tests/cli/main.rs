@@ -2,6 +2,11 @@
 //!
 //! What needs an API server is tested by the workspace's `tests` crate.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests; clippy knows only functions with #[test]"
+)]
+
 mod copy;
 mod credentials;
 mod errors;

@@ -25,6 +25,7 @@ fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
     insta::assert_snapshot!(run, @"
     exit code: 1
     ----- stdout -----
+    IMAGE         first
     SOURCE        registry......./a/b
     VERSION       1
     DESTINATION   registry......./a/b-mirror
@@ -34,6 +35,7 @@ fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
 
     1 tag: 1 to copy.
 
+    IMAGE         third
     SOURCE        registry......./a/b
     VERSION       2
     DESTINATION   registry......./a/b-mirror
@@ -43,7 +45,7 @@ fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
 
     1 tag: 1 not at the source.
     ----- stderr -----
-    error: source: cannot list the tags of registry......./no/such: registry....... has no such thing: repository name not known (HTTP 404)
+    error: second: source: cannot list the tags of registry......./no/such: registry....... has no such thing: repository name not known (HTTP 404)
 
     hint: check the repository's name; some registries say this also when credentials are missing
     error: 1 of 3 previews failed
@@ -98,6 +100,7 @@ fn secrets_of_a_file_need_a_cluster_and_their_absence_is_said() {
     insta::assert_snapshot!(run, @"
     exit code: 0
     ----- stdout -----
+    IMAGE         first
     SOURCE        registry......./a/b
     VERSION       1
     DESTINATION   registry......./a/b-mirror
@@ -107,7 +110,6 @@ fn secrets_of_a_file_need_a_cluster_and_their_absence_is_said() {
 
     1 tag: 1 to copy.
     ----- stderr -----
-    warning: Secrets are not read: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
-    warning: the credentials of this machine are used for the source: Secret pull is not read without a cluster
+    warning: the credentials of this machine are used for the source: Secret pull is not read: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
     ");
 }
