@@ -41,7 +41,7 @@ fn classify(answer: &Answer, anonymous: bool) -> (Reason, String) {
             (Reason::RateLimited { retry_after }, detail)
         }
         408 | 500..=599 => (Reason::Unavailable, format!("{host} is out of order")),
-        404 => (Reason::Rejected, format!("{host} has no such thing")),
+        404 => (Reason::Rejected, format!("{host} has no such repository or manifest")),
         400..=499 => (Reason::Rejected, format!("{host} refuses")),
         _ => (Reason::Protocol, format!("{host} does not answer as a registry")),
     }

@@ -39,10 +39,18 @@ pub(super) fn server_error(body: &[u8], secrets: &[String]) -> Option<ServerErro
 /// At most 200 printable characters, without secrets, userinfo and query strings.
 pub(super) fn clean(text: &str, secrets: &[String]) -> String {
     let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+    // A short one may be a part of any word; it counts only where it stands alone.
+    let (short, long): (Vec<&String>, Vec<&String>) = secrets.iter().partition(|secret| secret.len() < 8);
+    for secret in long {
         text = text.replace(secret.as_str(), "***");
     }
-    let words: Vec<String> = text.split(|c: char| c.is_whitespace() || c.is_control()).map(word).collect();
+    let hidden = |word: &str| {
+        let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        short.iter().any(|secret| !secret.is_empty() && (word == *secret || bare == *secret))
+    };
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<String> =
+        words.map(|text| if hidden(text) { "***".to_owned() } else { word(text) }).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(LONGEST).collect()
 }
@@ -90,6 +98,7 @@ mod tests {
         let token = "eyJhbGciOi".repeat(9);
         let text = format!("bad\u{1b}[31m hunter2 at https://u:p@h.io/x?token=1\n{token}\u{202e} end");
         assert_eq!(clean(&text, &secrets), "bad [31m *** at https://h.io/x *** end");
+        assert_eq!(clean("no pass, \"pass\" or password", &["pass".to_owned()]), "no *** *** or password");
         assert_eq!(clean(&"é ".repeat(900), &[]).chars().count(), 200);
     }
 
