@@ -90,6 +90,12 @@ pub(super) fn check(url: &Url) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The host of an address for messages, without userinfo, path and query.
+pub(super) fn host(url: &Url) -> String {
+    let name = url.host_str().unwrap_or("nowhere");
+    url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
+}
+
 /// The system's resolver, minus names that have a forbidden address.
 #[derive(Debug)]
 pub(super) struct CheckedResolver {

@@ -6,11 +6,10 @@ use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use super::access::Fingerprint;
-use super::address;
+use super::address::{self, host};
 use super::budget::Permit;
 use super::error::{Failure, Reason};
 use super::http::unreachable;
-use super::link::host;
 use super::requests::Requests;
 
 /// More hops than an honest registry makes.

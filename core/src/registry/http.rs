@@ -49,13 +49,15 @@ fn build(tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failu
         .retry(reqwest::retry::never())
         .referer(false)
         .dns_resolver(Arc::new(CheckedResolver { fixed: settings.addresses.clone() }));
-    let builder = if loopback { builder.no_proxy() } else { builder };
-    let client = secured(builder, tls)?.build();
+    let builder = if loopback || !settings.system_proxy { builder.no_proxy() } else { builder };
+    let client = secured(builder, tls, loopback)?.build();
     client.map_err(|error| settings_failure(&format!("cannot set up TLS: {}", root_cause(&error))))
 }
 
-fn secured(builder: ClientBuilder, tls: &Tls) -> Result<ClientBuilder, Failure> {
+fn secured(builder: ClientBuilder, tls: &Tls, loopback: bool) -> Result<ClientBuilder, Failure> {
     match tls {
+        // Spoken to in plain HTTP, so the system needs no roots for it.
+        Tls::Verify { extra_ca_pem: None } if loopback => Ok(builder.tls_certs_only([])),
         Tls::SkipVerify => Ok(builder.tls_danger_accept_invalid_certs(true)),
         Tls::Verify { extra_ca_pem: Some(pem) } => {
             let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();

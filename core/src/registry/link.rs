@@ -3,6 +3,7 @@
 use reqwest::header::{HeaderMap, LINK};
 use url::Url;
 
+use super::address::host;
 use super::challenge::value;
 use super::error::Failure;
 
@@ -38,12 +39,6 @@ fn resolve(page: &Url, target: &str) -> Result<Url, Failure> {
     }
     next.set_fragment(None);
     Ok(next)
-}
-
-/// The host of an address for messages, without userinfo, path and query.
-pub(super) fn host(url: &Url) -> String {
-    let name = url.host_str().unwrap_or("nowhere");
-    url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
 }
 
 struct Target {

@@ -6,8 +6,8 @@
 use url::{Host, Url};
 
 use super::Settings;
+use super::address::host;
 use super::error::Failure;
-use super::link::host;
 use crate::reference::RegistryHost;
 
 /// Registries whose token server is on another domain: the registry's domain, the token server.

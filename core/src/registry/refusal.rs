@@ -2,9 +2,9 @@
 
 use reqwest::StatusCode;
 
+use super::address::host;
 use super::error::{Failure, Reason};
 use super::exchange::Answer;
-use super::link::host;
 use super::retry::retry_after;
 use super::server_text::server_error;
 

@@ -38,6 +38,8 @@ pub struct Settings {
     pub max_list_bytes: usize,
     /// Bytes of one manifest (distribution-spec, "Pushing Manifests": registries take at least 4 MiB).
     pub max_manifest_bytes: usize,
+    /// Whether the proxies of the environment are used (`HTTPS_PROXY`, `NO_PROXY` and so on).
+    pub system_proxy: bool,
     /// Hosts that may receive a registry's credentials as its token server, besides the registry's
     /// own domain and the built-in table.
     pub token_servers: BTreeMap<RegistryHost, Vec<String>>,
@@ -63,6 +65,7 @@ impl Default for Settings {
             max_tags: 50_000,
             max_list_bytes: 16 << 20,
             max_manifest_bytes: 4 << 20,
+            system_proxy: true,
             token_servers: BTreeMap::new(),
             addresses: HashMap::new(),
         }

@@ -113,7 +113,7 @@ pub(super) fn read(answer: &Answer, asked_at: Instant, shown: bool) -> Result<To
         return Err(refusal(answer, shown));
     }
     let unreadable =
-        || Failure::protocol(format!("no token in the answer of {}", super::link::host(&answer.url)));
+        || Failure::protocol(format!("no token in the answer of {}", super::address::host(&answer.url)));
     let parsed: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| unreadable())?;
     let mut given = [parsed.token, parsed.access_token].into_iter().flatten();
     let value = given.find(|token| !token.expose_secret().is_empty()).ok_or_else(unreadable)?;
@@ -132,7 +132,7 @@ pub(super) fn read(answer: &Answer, asked_at: Instant, shown: bool) -> Result<To
 }
 
 fn refusal(answer: &Answer, shown: bool) -> Failure {
-    let server = super::link::host(&answer.url);
+    let server = super::address::host(&answer.url);
     let (reason, detail) = match answer.status.as_u16() {
         400 | 401 if !shown => {
             (Reason::Unauthorized, format!("the token server {server} wants a credential"))

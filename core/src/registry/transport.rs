@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::Settings;
+use super::address::host;
 use super::budget::{Budget, Permit};
 use super::error::{Failure, Reason, Unreachable};
 use super::exchange::{Answer, Call, exchange};
 use super::gate::Gate;
 use super::http::Pools;
-use super::link::host;
 use super::refusal::refusal;
 use super::requests::Requests;
 use super::retry::{backoff, is_transient, retry_after};
@@ -90,7 +90,7 @@ impl Transport {
             drop(permit);
             if left > self.settings.longest_retry_after {
                 let reason = Reason::RateLimited { retry_after: Some(left) };
-                let name = super::link::host(&call.url);
+                let name = super::address::host(&call.url);
                 let detail = format!("{name} asked for a pause of {} more seconds", left.as_secs() + 1);
                 return Err(Failure::new(reason, detail));
             }

@@ -27,11 +27,12 @@ use imgop_core::reference::Repository;
 use imgop_core::registry::{Access, Credential, Registries, RepositoryClient, Settings, Tls};
 use imgop_core::tags::Tag;
 
-/// The usual settings without the waiting.
+/// The usual settings without the waiting, and without the proxies of whoever runs the tests.
 fn settings() -> Settings {
     Settings {
         first_backoff: Duration::from_millis(1),
         longest_backoff: Duration::from_millis(2),
+        system_proxy: false,
         ..Settings::default()
     }
 }
