@@ -62,7 +62,9 @@ pub enum ObserveError {
     #[error("spec.destination.version: {0}")]
     Naming(#[from] ReferenceError),
     /// More tags are meant than the cap.
-    #[error("{version} means {count} tags of {listed}, and at most {cap} are taken; narrow the pattern")]
+    #[error(
+        "{version} means {count} tags of {listed}, and at most {cap} are taken; narrow it, or use select.latest"
+    )]
     TooManyTags {
         /// The version of the request.
         version: String,
@@ -112,17 +114,17 @@ async fn meant(
     request: &CopyRequest,
     limits: Limits,
 ) -> Result<(Vec<ManifestRef>, Observed), ObserveError> {
-    let pattern = match &request.version {
+    match &request.version {
         Version::Exact(tag) => return Ok((vec![tag.clone().into()], Observed::default())),
         Version::Digest(digest) => return Ok((vec![digest.clone().into()], Observed::default())),
-        Version::Pattern(pattern) => pattern,
-    };
+        Version::Pattern(_) | Version::Range(_) => {}
+    }
     let tags =
         sides.source.tags().await.map_err(|error| ObserveError::Registry { side: Side::Source, error })?;
-    let selection = select(pattern, request.candidates, &tags, limits.max_excluded);
+    let selection = select(&request.version, request.candidates, &request.filter, &tags, limits.max_excluded);
     if selection.tags.len() > limits.max_tags {
         return Err(ObserveError::TooManyTags {
-            version: pattern.to_string(),
+            version: request.version.to_string(),
             count: selection.tags.len(),
             listed: tags.len(),
             cap: limits.max_tags,

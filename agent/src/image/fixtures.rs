@@ -19,6 +19,7 @@ pub fn image(mode: Mode) -> Image {
             source: Source {
                 name: "quay.io/argoproj/argocd".into(),
                 version: "v2.13.x".into(),
+                select: None,
                 use_aws_irsa: false,
                 credentials: None,
                 tls: Tls::default(),

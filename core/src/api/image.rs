@@ -107,14 +107,20 @@ pub struct Source {
     )]
     pub name: String,
 
-    /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine) or a digest (sha256:…).
+    /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine), a range (>=2.13 <2.15, ~2.13, ^2)
+    /// or a digest (sha256:…).
     #[schemars(length(max = 128))]
     #[x_kube(
-        validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x) or a digest"),
+        validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15) or a digest"),
         validation = rules::source_version(),
         validation = rules::readable_pattern(),
+        validation = rules::readable_range(),
     )]
     pub version: String,
+
+    /// Narrows the tags that a pattern or a range means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Select>,
 
     /// Take credentials from AWS (IRSA or pod identity) for this registry.
     #[serde(default, rename = "useAwsIRSA", skip_serializing_if = "is_default")]
@@ -127,6 +133,26 @@ pub struct Source {
     /// How the connection to this registry is secured.
     #[serde(default, skip_serializing_if = "Tls::is_default")]
     pub tls: Tls,
+}
+
+/// What narrows the tags that a pattern or a range means.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Select {
+    /// Regular expressions of which one must match the whole tag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 256)))]
+    pub include: Vec<String>,
+
+    /// Regular expressions of which none may match the whole tag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 256)))]
+    pub exclude: Vec<String>,
+
+    /// Only this many of the newest versions, counted after everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self > 0").message("source.select.latest must be at least 1; leave it out for all tags"))]
+    pub latest: Option<u32>,
 }
 
 /// Where an image goes to.

@@ -20,7 +20,7 @@ use kube::CustomResourceExt as _;
 
 pub use endpoint::{CA_KEY, Credentials, Tls, TlsMode};
 pub use frequency::{Frequency, FrequencyError};
-pub use image::{Destination, Image, ImageSpec, Mode, Overwrite, Publish, Source};
+pub use image::{Destination, Image, ImageSpec, Mode, Overwrite, Publish, Select, Source};
 pub use image_status::{Counts, FailureReason, HistoryEntry, ImageStatus, Phase, TagFailure};
 
 /// A new token in this annotation asks for a sync now; the agent echoes it in

@@ -3,8 +3,8 @@
 //!
 //! Both must give the same verdict; `tests/tests/api_server/agreement.rs` asks a real API server.
 //! The known exceptions: `useAwsIRSA`, which the agent does not support yet; the same repository
-//! written in two ways; IPv4 addresses written as IPv6 ones; and templates of more than 128
-//! characters.
+//! written in two ways; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
+//! ranges that nothing can be in or whose suffixes differ; and regular expressions.
 
 use kube::core::Rule;
 
@@ -39,14 +39,36 @@ fn is_pattern(text: &str) -> String {
     format!("{text}.matches('[*]|^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')")
 }
 
+/// Whether this text is meant as a range (see [`crate::tags::Range::is_meant`]).
+fn is_range(text: &str) -> String {
+    format!("{text}.matches('[<>=~^, ]')")
+}
+
 /// What a tag, a pattern, or something that was meant as one, is made of.
 const TAG_OR_PATTERN: &str = "self.matches('^[A-Za-z0-9_*][A-Za-z0-9._*-]*$')";
 
-/// `source.version` is one of the three things that it may be.
+/// `source.version` is one of the four things that it may be.
 pub(super) fn source_version() -> Rule {
-    Rule::new(format!("self == '' || {TAG_OR_PATTERN} || self.matches('^sha256:[0-9a-f]{{64}}$')")).message(
-        "source.version must be a tag (v2.13.1), a pattern (v2.13.x) or a digest (sha256: and 64 hexadecimal \
-         digits)",
+    let is_range = is_range("self");
+    Rule::new(format!(
+        "self == '' || {TAG_OR_PATTERN} || {is_range} || self.matches('^sha256:[0-9a-f]{{64}}$')"
+    ))
+    .message(
+        "source.version must be a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15) or a digest \
+             (sha256: and 64 hexadecimal digits)",
+    )
+}
+
+/// `source.version` can be read if it is a range (see [`crate::tags::Range`]).
+pub(super) fn readable_range() -> Rule {
+    let is_range = is_range("self");
+    Rule::new(format!(
+        "!{is_range} || \
+         self.matches('^ *((>=?|<=?|==?|~|[\\\\^]) *v?[0-9]+([.][0-9]+)*(-[A-Za-z0-9._-]+)?[ ,]*)+$')"
+    ))
+    .message(
+        "source.version is an unreadable range; write comparators with dotted numbers, such as >=2.13 <2.15, ~2.13 \
+         or ^2",
     )
 }
 
@@ -62,10 +84,11 @@ pub(super) fn readable_pattern() -> Rule {
     )
 }
 
-/// `destination.version` is, by itself, a tag, a pattern or a template.
+/// `destination.version` is, by itself, a tag, a pattern, a range or a template.
 pub(super) fn destination_version() -> Rule {
+    let is_range = is_range("self");
     Rule::new(format!(
-        "self == '' || {TAG_OR_PATTERN} || \
+        "self == '' || {TAG_OR_PATTERN} || {is_range} || \
          self.matches('^([A-Za-z0-9_][A-Za-z0-9._-]*)?[{{]tag[}}][A-Za-z0-9._-]*$')"
     ))
     .message(
@@ -83,26 +106,31 @@ fn of_destination_version(rule: impl Into<String>, message: &str) -> Rule {
     Rule::new(rule).message(message).field_path(".destination.version")
 }
 
-/// A pattern does not go with a fixed tag.
+/// A pattern or a range does not go with a fixed tag, unless it is narrowed to one tag.
 pub(super) fn no_fixed_version_for_a_pattern() -> Rule {
-    let (source_is_pattern, destination_is_pattern) = (is_pattern(SOURCE), is_pattern(DESTINATION));
+    let (is_pattern, is_range) = (is_pattern(SOURCE), is_range(SOURCE));
+    let is_other_pattern = self::is_pattern(DESTINATION);
     of_destination_version(
         format!(
-            "!({DESTINATION_IS_GIVEN} && {source_is_pattern}) || {DESTINATION} == {SOURCE} || \
-             {DESTINATION}.contains('{{') || {destination_is_pattern}"
+            "!({DESTINATION_IS_GIVEN} && ({is_pattern} || {is_range})) || {DESTINATION} == {SOURCE} || \
+             {DESTINATION}.contains('{{') || {is_other_pattern} || {ONE_TAG}"
         ),
         "destination.version must be empty, the same pattern as source.version, or hold {tag}, when \
-         source.version is a pattern: a fixed version would put every tag onto one",
+         source.version is a pattern or a range: a fixed version would put every tag onto one (unless \
+         source.select.latest is 1)",
     )
 }
 
-/// A pattern at the destination is the source's.
+const ONE_TAG: &str =
+    "(has(self.source.select) && has(self.source.select.latest) && self.source.select.latest == 1)";
+
+/// A pattern or a range at the destination is the source's.
 pub(super) fn no_pattern_but_the_sources() -> Rule {
-    let destination_is_pattern = is_pattern(DESTINATION);
+    let (is_pattern, is_range) = (is_pattern(DESTINATION), is_range(DESTINATION));
     of_destination_version(
         format!(
             "!{DESTINATION_IS_GIVEN} || {DESTINATION} == {SOURCE} || {DESTINATION}.contains('{{') || \
-             !{destination_is_pattern}"
+             !({is_pattern} || {is_range})"
         ),
         "destination.version may be a pattern only when source.version is the same pattern; leave it out to keep \
          each tag",

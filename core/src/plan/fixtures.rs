@@ -16,6 +16,7 @@ pub fn spec(source: &str, version: &str) -> ImageSpec {
         source: Source {
             name: source.into(),
             version: version.into(),
+            select: None,
             use_aws_irsa: false,
             credentials: None,
             tls: Tls::default(),

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::api::{Destination, Frequency, ImageSpec, Mode, Overwrite, Publish};
+use crate::api::{Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Select};
 use crate::reference::{ManifestRef, ReferenceError, Repository};
-use crate::tags::{Pattern, Tag, Version, VersionError};
+use crate::tags::{Filter, FilterError, Pattern, Range, Tag, Version, VersionError};
 
 /// What an `Image` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct CopyRequest {
     pub version: Version,
     /// Whether release candidates are meant too.
     pub candidates: bool,
+    /// What narrows the tags.
+    pub filter: Filter,
     /// Where tags go to.
     pub destination: Repository,
     /// Which tag each of them becomes there.
@@ -95,8 +97,10 @@ impl CopyRequest {
         let source = problems.keep("source.name", spec.source.name.parse::<Repository>());
         let version = problems.keep("source.version", spec.source.version.parse::<Version>());
         let destination = problems.keep("destination.name", spec.destination.name.parse::<Repository>());
+        let filter = problems.keep("source.select", filter(spec.source.select.as_ref()));
+        let one_tag = filter.as_ref().is_some_and(|filter| filter.latest == Some(1));
         let naming = version.as_ref().and_then(|version| {
-            problems.keep("destination.version", Naming::parse(&spec.destination, version))
+            problems.keep("destination.version", Naming::parse(&spec.destination, version, one_tag))
         });
         if spec.source.use_aws_irsa || spec.destination.use_aws_irsa {
             let field = if spec.source.use_aws_irsa { "source.useAwsIRSA" } else { "destination.useAwsIRSA" };
@@ -114,8 +118,8 @@ impl CopyRequest {
                 Err("source and destination are the same repository and tag; there is nothing to copy"),
             );
         }
-        match (frequency, source, version, destination, naming) {
-            (Some(frequency), Some(source), Some(version), Some(destination), Some(naming))
+        match (frequency, source, version, filter, destination, naming) {
+            (Some(frequency), Some(source), Some(version), Some(filter), Some(destination), Some(naming))
                 if problems.0.is_empty() =>
             {
                 Ok(Self {
@@ -124,6 +128,7 @@ impl CopyRequest {
                     source,
                     version,
                     candidates: spec.allow_candidate_release,
+                    filter,
                     destination,
                     naming,
                     overwrite: spec.destination.overwrite,
@@ -135,6 +140,13 @@ impl CopyRequest {
     }
 }
 
+/// Compiles `source.select`. The schema refuses a `latest` of 0; here it means no tag.
+fn filter(select: Option<&Select>) -> Result<Filter, FilterError> {
+    let Some(select) = select else { return Ok(Filter::default()) };
+    let latest = select.latest.map(|latest| usize::try_from(latest).unwrap_or(usize::MAX));
+    Filter::new(&select.include, &select.exclude, latest)
+}
+
 /// Why a `destination.version` cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum NamingError {
@@ -143,7 +155,7 @@ enum NamingError {
     #[error(transparent)]
     Version(#[from] VersionError),
     #[error(
-        "{0:?} would put every tag that matches {1:?} onto one; leave it out, repeat the pattern, or use {{tag}}"
+        "{0:?} would put every tag that matches {1:?} onto one; leave it out, repeat the pattern, use {{tag}}, or set source.select.latest to 1"
     )]
     FixedForPattern(String, String),
     #[error("{0:?} is a pattern, but source.version is not the same one; leave it out to keep each tag")]
@@ -155,18 +167,22 @@ enum NamingError {
 }
 
 impl Naming {
-    fn parse(destination: &Destination, version: &Version) -> Result<Self, NamingError> {
+    /// `one_tag` says that the version, which may mean many, is narrowed to one.
+    fn parse(destination: &Destination, version: &Version, one_tag: bool) -> Result<Self, NamingError> {
         let text = destination.version.as_deref().unwrap_or_default();
         match version {
             Version::Digest(_) if text.is_empty() || text.contains('{') => Err(NamingError::NeededForDigest),
             _ if text.is_empty() => Ok(Self::Keep),
             Version::Pattern(pattern) if text == pattern.as_str() => Ok(Self::Keep),
+            Version::Range(range) if text == range.as_str() => Ok(Self::Keep),
             _ if text.contains(['{', '}']) => Self::template(text),
-            _ if Pattern::is_meant(text) => Err(NamingError::OtherPattern(text.to_owned())),
-            Version::Pattern(pattern) => {
-                Err(NamingError::FixedForPattern(text.to_owned(), pattern.to_string()))
+            _ if Pattern::is_meant(text) || Range::is_meant(text) => {
+                Err(NamingError::OtherPattern(text.to_owned()))
             }
-            Version::Exact(_) | Version::Digest(_) => Ok(Self::Fixed(text.parse::<Tag>()?)),
+            Version::Pattern(_) | Version::Range(_) if !one_tag => {
+                Err(NamingError::FixedForPattern(text.to_owned(), version.to_string()))
+            }
+            _ => Ok(Self::Fixed(text.parse::<Tag>()?)),
         }
     }
 
@@ -234,8 +250,18 @@ mod tests {
     }
 
     #[test]
+    fn b1_a_fixed_destination_version_is_fine_when_one_tag_is_meant() {
+        let mut spec = spec("quay.io/a/b", "v2.13.x");
+        spec.destination.version = Some("stable".into());
+        spec.source.select = Some(Select { latest: Some(1), ..Select::default() });
+        assert!(matches!(CopyRequest::parse(&spec).unwrap().naming, Naming::Fixed(_)));
+        spec.source.select = Some(Select { latest: Some(2), ..Select::default() });
+        assert!(CopyRequest::parse(&spec).is_err());
+    }
+
+    #[test]
     fn b1_a_fixed_destination_version_is_refused_for_a_pattern() {
-        insta::assert_snapshot!(naming("v2.13.x", Some("stable")).unwrap_err(), @r#"spec.destination.version: "stable" would put every tag that matches "v2.13.x" onto one; leave it out, repeat the pattern, or use {tag}"#);
+        insta::assert_snapshot!(naming("v2.13.x", Some("stable")).unwrap_err(), @r#"spec.destination.version: "stable" would put every tag that matches "v2.13.x" onto one; leave it out, repeat the pattern, use {tag}, or set source.select.latest to 1"#);
         insta::assert_snapshot!(naming("v2.13.x", Some("2.13.x")).unwrap_err(), @r#"spec.destination.version: "2.13.x" is a pattern, but source.version is not the same one; leave it out to keep each tag"#);
         insta::assert_snapshot!(naming("v2.13.1", Some("2.13.x")).unwrap_err(), @r#"spec.destination.version: "2.13.x" is a pattern, but source.version is not the same one; leave it out to keep each tag"#);
         insta::assert_snapshot!(naming("v2.13.x", Some("{tag}{tag}")).unwrap_err(), @r#"spec.destination.version: "{tag}{tag}" is no template; {tag} may stand in it once, and makes a tag with what is around it"#);

@@ -3,12 +3,16 @@
 //! Own code and not a semver crate: tags are not semantic versions, and every crate that reads them
 //! as such drops or rewrites some of them silently (docs/decisions/0002-own-tag-patterns.md).
 
+mod filter;
 mod pattern;
+mod range;
 mod selection;
 mod tag;
 mod version;
 
+pub use filter::{Filter, FilterError};
 pub use pattern::{Match, NearMiss, Pattern, PatternError};
+pub use range::{Range, RangeError};
 pub use selection::{Excluded, Exclusion, Selection, Version, VersionError, select};
 pub use tag::Tag;
 pub use version::{TagVersion, by_version};

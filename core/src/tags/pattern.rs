@@ -68,9 +68,9 @@ pub enum NearMiss {
 impl fmt::Display for NearMiss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Suffix(suffix) => write!(f, "it ends in {suffix:?}, the pattern does not"),
+            Self::Suffix(suffix) => write!(f, "it ends in {suffix:?}, which is not asked for"),
             Self::SuffixMissing(suffix) => write!(f, "it does not end in {suffix:?}"),
-            Self::NoVPrefix => write!(f, "it has no leading v, the pattern has one"),
+            Self::NoVPrefix => write!(f, "it has no leading v, which is asked for"),
             Self::Parts { tag, pattern } => {
                 write!(f, "it has {tag} numbers, the pattern has {pattern}")
             }
@@ -246,9 +246,9 @@ mod tests {
             Match::Near(near) => near.to_string(),
             other => format!("{other:?}"),
         };
-        assert_eq!(why("2.13.x", "2.13.0-alpine"), "it ends in \"-alpine\", the pattern does not");
+        assert_eq!(why("2.13.x", "2.13.0-alpine"), "it ends in \"-alpine\", which is not asked for");
         assert_eq!(why("2.13.x-alpine", "2.13.0"), "it does not end in \"-alpine\"");
-        assert_eq!(why("v2.13.x", "2.13.0"), "it has no leading v, the pattern has one");
+        assert_eq!(why("v2.13.x", "2.13.0"), "it has no leading v, which is asked for");
         assert_eq!(why("2.13.x", "2.13"), "it has 2 numbers, the pattern has 3");
         assert_eq!(why("2.13.x", "2.14.0"), "No");
         assert_eq!(why("2.13.x", "latest"), "No");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::pattern::{Match, NearMiss, PatternError};
-use super::{Pattern, Tag, by_version};
+use super::{Filter, Pattern, Range, RangeError, Tag, by_version};
 use crate::reference::{Digest, ReferenceError};
 
 /// What `source.version` may be.
@@ -14,6 +14,8 @@ pub enum Version {
     Exact(Tag),
     /// All tags that match.
     Pattern(Pattern),
+    /// All tags whose numbers are in a range.
+    Range(Range),
     /// One manifest, whatever its tags.
     Digest(Digest),
 }
@@ -22,11 +24,16 @@ pub enum Version {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
     /// Nothing was given.
-    #[error("it is empty; give a tag (v2.13.1), a pattern (v2.13.x) or a digest (sha256:…)")]
+    #[error(
+        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15) or a digest (sha256:…)"
+    )]
     Empty,
     /// Meant as a pattern.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// Meant as a range.
+    #[error(transparent)]
+    Range(#[from] RangeError),
     /// Meant as a tag or a digest.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
@@ -40,6 +47,8 @@ impl FromStr for Version {
             Err(VersionError::Empty)
         } else if text.contains(':') {
             Ok(Self::Digest(text.parse()?))
+        } else if Range::is_meant(text) {
+            Ok(Self::Range(text.parse()?))
         } else if Pattern::is_meant(text) {
             Ok(Self::Pattern(text.parse()?))
         } else {
@@ -53,12 +62,30 @@ impl fmt::Display for Version {
         match self {
             Self::Exact(tag) => tag.fmt(f),
             Self::Pattern(pattern) => pattern.fmt(f),
+            Self::Range(range) => range.fmt(f),
             Self::Digest(digest) => digest.fmt(f),
         }
     }
 }
 
-/// The tags that a pattern means, and those that it nearly means.
+impl Version {
+    /// How a tag stands to it; none when it does not choose among tags.
+    fn matches(&self, tag: &Tag) -> Match {
+        match self {
+            Self::Pattern(pattern) => pattern.matches(tag),
+            Self::Range(range) => range.matches(tag),
+            Self::Exact(exact) if exact == tag => Match::Yes,
+            Self::Exact(_) | Self::Digest(_) => Match::No,
+        }
+    }
+
+    /// Whether it chooses among the tags of a repository, so that they must be listed.
+    pub fn chooses(&self) -> bool {
+        matches!(self, Self::Pattern(_) | Self::Range(_))
+    }
+}
+
+/// The tags that a version means, and those that it nearly means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Newest version first.
@@ -81,8 +108,14 @@ pub struct Excluded {
 pub enum Exclusion {
     /// It is a release candidate, and those are not allowed.
     Candidate,
-    /// It misses the pattern in one respect.
+    /// It misses the version in one respect.
     Near(NearMiss),
+    /// `select.include` does not let it in.
+    NotIncluded,
+    /// This expression of `select.exclude` keeps it out.
+    Excluded(String),
+    /// It is older than the newest ones that `select.latest` asks for.
+    NotLatest(usize),
 }
 
 impl fmt::Display for Exclusion {
@@ -90,18 +123,27 @@ impl fmt::Display for Exclusion {
         match self {
             Self::Candidate => write!(f, "it is a release candidate; allowCandidateRelease includes those"),
             Self::Near(near) => near.fmt(f),
+            Self::NotIncluded => write!(f, "select.include does not match it"),
+            Self::Excluded(expression) => write!(f, "select.exclude matches it with {expression:?}"),
+            Self::NotLatest(latest) => write!(f, "it is not among the newest {latest} (select.latest)"),
         }
     }
 }
 
-/// Chooses from a repository's tags. Near misses are kept up to `max_excluded`, newest first, so
-/// that memory is bounded by what is chosen and not by what is listed.
-pub fn select(pattern: &Pattern, candidates: bool, tags: &[Tag], max_excluded: usize) -> Selection {
+/// Chooses from a repository's tags: the version first, then `include` and `exclude`, then the
+/// newest ones. Near misses are kept up to `max_excluded`, newest first.
+pub fn select(
+    version: &Version,
+    candidates: bool,
+    filter: &Filter,
+    tags: &[Tag],
+    max_excluded: usize,
+) -> Selection {
     let mut selection = Selection::default();
     for tag in tags {
-        let reason = match pattern.matches(tag) {
-            Match::Yes => None,
-            Match::Candidate if candidates => None,
+        let reason = match version.matches(tag) {
+            Match::Yes => filtered_out(filter, tag),
+            Match::Candidate if candidates => filtered_out(filter, tag),
             Match::Candidate => Some(Exclusion::Candidate),
             Match::Near(near) => Some(Exclusion::Near(near)),
             Match::No => continue,
@@ -112,9 +154,22 @@ pub fn select(pattern: &Pattern, candidates: bool, tags: &[Tag], max_excluded: u
         }
     }
     selection.tags.sort_by(|a, b| by_version(b, a));
+    if let Some(latest) = filter.latest {
+        let older = selection.tags.split_off(latest.min(selection.tags.len()));
+        selection
+            .excluded
+            .extend(older.into_iter().map(|tag| Excluded { tag, reason: Exclusion::NotLatest(latest) }));
+    }
     selection.excluded.sort_by(|a, b| by_version(&b.tag, &a.tag));
     selection.excluded.truncate(max_excluded);
     selection
+}
+
+fn filtered_out(filter: &Filter, tag: &Tag) -> Option<Exclusion> {
+    if !filter.includes(tag.as_str()) {
+        return Some(Exclusion::NotIncluded);
+    }
+    filter.excluded_by(tag.as_str()).map(|expression| Exclusion::Excluded(expression.to_owned()))
 }
 
 #[cfg(test)]
@@ -129,23 +184,43 @@ mod tests {
     fn the_newest_comes_first_and_candidates_only_when_allowed() {
         let all =
             tags(&["v2.13.0", "v2.13.10", "v2.13.9", "v2.13.11-rc2", "v2.13.11-rc10", "v2.14.0", "latest"]);
-        let pattern: Pattern = "v2.13.x".parse().unwrap();
-        let chosen = select(&pattern, false, &all, 100);
+        let pattern: Version = "v2.13.x".parse().unwrap();
+        let chosen = select(&pattern, false, &Filter::default(), &all, 100);
         assert_eq!(chosen.tags, tags(&["v2.13.10", "v2.13.9", "v2.13.0"]));
         assert_eq!(chosen.excluded.len(), 2);
         assert!(chosen.excluded.iter().all(|e| e.reason == Exclusion::Candidate));
-        let chosen = select(&pattern, true, &all, 100);
+        let chosen = select(&pattern, true, &Filter::default(), &all, 100);
         assert_eq!(chosen.tags, tags(&["v2.13.11-rc10", "v2.13.11-rc2", "v2.13.10", "v2.13.9", "v2.13.0"]));
         assert!(chosen.excluded.is_empty());
     }
 
     #[test]
-    fn a_version_is_exact_a_pattern_or_a_digest() {
+    fn the_filter_narrows_and_says_why() {
+        let all = tags(&["2.13.0", "2.13.1", "2.13.2", "2.13.3", "2.14.0", "2.14.0-debug"]);
+        let filter = Filter::new(&["2\\.13\\..*".into()], &[".*\\.2".into()], Some(1)).unwrap();
+        let chosen = select(&">=2.13 <3".parse().unwrap(), false, &filter, &all, 100);
+        assert_eq!(chosen.tags, tags(&["2.13.3"]));
+        let why: Vec<String> = chosen.excluded.iter().map(|e| format!("{}: {}", e.tag, e.reason)).collect();
+        insta::assert_snapshot!(why.join("\n"));
+    }
+
+    #[test]
+    fn latest_counts_versions_and_rewrites_no_tag() {
+        let all = tags(&["v1.2.3", "3.10", "v3.9.0", "1.2"]);
+        let filter = Filter::new(&[], &[], Some(2)).unwrap();
+        let chosen = select(&">=1".parse().unwrap(), false, &filter, &all, 100);
+        assert_eq!(chosen.tags, tags(&["3.10", "v3.9.0"]));
+    }
+
+    #[test]
+    fn a_version_is_exact_a_pattern_a_range_or_a_digest() {
         assert!(matches!("v2.13.1".parse(), Ok(Version::Exact(_))));
         assert!(matches!("v2.13.x".parse(), Ok(Version::Pattern(_))));
+        assert!(matches!(">=2.13 <2.15".parse(), Ok(Version::Range(_))));
+        assert!(matches!("~2.13".parse(), Ok(Version::Range(_))));
         assert!(matches!(Digest::of(b"").as_str().parse(), Ok(Version::Digest(_))));
         assert!(matches!("".parse::<Version>(), Err(VersionError::Empty)));
         assert!(matches!("2.x.y".parse::<Version>(), Err(VersionError::Pattern(_))));
-        assert!(matches!("a b".parse::<Version>(), Err(VersionError::Reference(_))));
+        assert!(matches!("a/b".parse::<Version>(), Err(VersionError::Reference(_))));
     }
 }

@@ -106,7 +106,7 @@ fn compare_numbers(a: &str, b: &str) -> Ordering {
 }
 
 /// Numbers of any length: no integer type to overflow.
-fn compare_digits(a: &str, b: &str) -> Ordering {
+pub(super) fn compare_digits(a: &str, b: &str) -> Ordering {
     let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }

@@ -80,8 +80,8 @@ fn tags_that_nearly_match_are_listed_with_the_reason() {
 
         EXCLUDED         REASON
     -   v2.13.11-rc1     it is a release candidate; allowCandidateRelease includes those
-    -   v2.13.1-alpine   it ends in "-alpine", the pattern does not
-    -   2.13.1           it has no leading v, the pattern has one
+    -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
+    -   2.13.1           it has no leading v, which is asked for
     "#);
 }
 
@@ -167,11 +167,11 @@ fn the_document_has_the_documented_fields() {
             },
             {
                 "tag": "v2.13.1-alpine",
-                "reason": "it ends in \"-alpine\", the pattern does not"
+                "reason": "it ends in \"-alpine\", which is not asked for"
             },
             {
                 "tag": "2.13.1",
-                "reason": "it has no leading v, the pattern has one"
+                "reason": "it has no leading v, which is asked for"
             }
         ]
     }

@@ -1,0 +1,107 @@
+//! What narrows the tags that a version means: `include`, `exclude`, `latest`.
+
+use regex::Regex;
+
+/// What narrows the tags that a version means.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    include: Vec<Regex>,
+    exclude: Vec<Regex>,
+    /// Only this many of the newest versions, counted after everything else.
+    pub latest: Option<usize>,
+}
+
+/// An expression that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{expression:?} is not a regular expression: {problem}")]
+pub struct FilterError {
+    /// As it was written.
+    expression: String,
+    /// What is wrong with it.
+    problem: String,
+}
+
+/// The largest compiled expression, in bytes; a hostile one would take any amount.
+const MAX_COMPILED: usize = 1 << 20;
+
+impl Filter {
+    /// Compiles the expressions. Each must match the whole tag: half a match in a rule that lets
+    /// things in is how such rules are passed by.
+    pub fn new(include: &[String], exclude: &[String], latest: Option<usize>) -> Result<Self, FilterError> {
+        let compile = |expressions: &[String]| -> Result<Vec<Regex>, FilterError> {
+            expressions.iter().map(|e| whole(e)).collect()
+        };
+        Ok(Self { include: compile(include)?, exclude: compile(exclude)?, latest })
+    }
+
+    /// Whether a tag is let in: by one of `include`, if there are any.
+    pub fn includes(&self, tag: &str) -> bool {
+        self.include.is_empty() || self.include.iter().any(|e| e.is_match(tag))
+    }
+
+    /// The expression of `exclude` that keeps a tag out.
+    pub fn excluded_by(&self, tag: &str) -> Option<&str> {
+        self.exclude.iter().find(|e| e.is_match(tag)).map(|e| inner(e.as_str()))
+    }
+}
+
+// Compiled expressions are equal when they were written alike.
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        let texts = |all: &[Regex]| all.iter().map(|e| e.as_str().to_owned()).collect::<Vec<_>>();
+        self.latest == other.latest
+            && texts(&self.include) == texts(&other.include)
+            && texts(&self.exclude) == texts(&other.exclude)
+    }
+}
+
+impl Eq for Filter {}
+
+fn whole(expression: &str) -> Result<Regex, FilterError> {
+    regex::RegexBuilder::new(&format!("^(?:{expression})$")).size_limit(MAX_COMPILED).build().map_err(
+        |error| {
+            let problem = error.to_string();
+            let problem =
+                problem.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
+            FilterError { expression: expression.to_owned(), problem }
+        },
+    )
+}
+
+fn inner(whole: &str) -> &str {
+    whole.strip_prefix("^(?:").and_then(|e| e.strip_suffix(")$")).unwrap_or(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(include: &[&str], exclude: &[&str]) -> Filter {
+        let owned = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        Filter::new(&owned(include), &owned(exclude), None).unwrap()
+    }
+
+    #[test]
+    fn the_whole_tag_must_match() {
+        let filter = filter(&["v?2\\.13\\..*", "latest"], &[".*-debug", "a|b"]);
+        assert!(filter.includes("v2.13.1") && filter.includes("latest"));
+        assert!(!filter.includes("12.13.1") && !filter.includes("latest-2"));
+        assert_eq!(filter.excluded_by("2.13.1-debug"), Some(".*-debug"));
+        assert_eq!(filter.excluded_by("b"), Some("a|b"));
+        assert_eq!(filter.excluded_by("ab"), None);
+    }
+
+    #[test]
+    fn nothing_given_lets_everything_in() {
+        let filter = Filter::default();
+        assert!(filter.includes("x") && filter.excluded_by("x").is_none());
+    }
+
+    #[test]
+    fn b8_a_bad_expression_is_an_error_that_quotes_it() {
+        for bad in ["(", "*", "[", "x{1000000}{1000}"] {
+            let error = Filter::new(&[bad.to_owned()], &[], None).unwrap_err().to_string();
+            assert!(error.contains(&format!("{bad:?}")) && error.lines().count() == 1, "{error}");
+        }
+    }
+}
