@@ -6,14 +6,26 @@ use imgop_core::api::TlsMode;
 /// Flags that say which tags are meant and how the registries are reached.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SelectionArgs {
-    /// Which versions to take, in place of a version behind SOURCE: a tag, a pattern (v2.13.x) or a
-    /// digest
+    /// Which versions to take, in place of a version behind SOURCE: a tag, a pattern (v2.13.x), a
+    /// range (">=2.13 <2.15", "~2.13", "^2") or a digest
     #[arg(long, value_name = "VERSIONS")]
     pub versions: Option<String>,
 
     /// Also take release candidates (-rc1, -rc.2) of the versions that the pattern means
     #[arg(long)]
     pub allow_candidate_release: bool,
+
+    /// Only tags that one of these regular expressions matches whole
+    #[arg(long, value_name = "REGEX")]
+    pub include: Vec<String>,
+
+    /// No tags that one of these regular expressions matches whole
+    #[arg(long, value_name = "REGEX")]
+    pub exclude: Vec<String>,
+
+    /// Only this many of the newest versions
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub latest: Option<u32>,
 
     /// What to do with a tag that exists at the destination with other content
     #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
@@ -51,6 +63,9 @@ impl SelectionArgs {
         let given = [
             ("--versions", self.versions.is_some()),
             ("--allow-candidate-release", self.allow_candidate_release),
+            ("--include", !self.include.is_empty()),
+            ("--exclude", !self.exclude.is_empty()),
+            ("--latest", self.latest.is_some()),
             ("--overwrite", self.overwrite.is_some()),
             ("--source-credentials", self.source_credentials.is_some()),
             ("--destination-credentials", self.destination_credentials.is_some()),

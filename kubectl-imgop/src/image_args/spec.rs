@@ -1,7 +1,7 @@
 //! The spec that arguments mean, or everything that is wrong with them.
 
 use imgop_core::api::{
-    Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Source, Tls, TlsMode,
+    Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Select, Source, Tls, TlsMode,
 };
 use imgop_core::plan::CopyRequest;
 use imgop_core::reference::Reference;
@@ -113,7 +113,7 @@ fn spec(
     let mode = match schedule.mode {
         Some(ModeArg::Recurrent) => Mode::Recurrent,
         Some(ModeArg::OnceByTag) => Mode::OnceByTag,
-        None if matches!(version.parse(), Ok(Version::Pattern(_))) => Mode::OnceByTag,
+        None if version.parse::<Version>().is_ok_and(|version| version.chooses()) => Mode::OnceByTag,
         Some(ModeArg::OneShot) | None => Mode::OneShot,
     };
     ImageSpec {
@@ -124,6 +124,7 @@ fn spec(
         source: Source {
             name: source,
             version,
+            select: select(selection),
             use_aws_irsa: false,
             credentials: credentials(selection.source_credentials.as_ref()),
             tls: tls(selection.source_tls, selection.source_ca_secret.as_ref()),
@@ -146,6 +147,15 @@ fn spec(
     }
 }
 
+fn select(selection: &SelectionArgs) -> Option<Select> {
+    let select = Select {
+        include: selection.include.clone(),
+        exclude: selection.exclude.clone(),
+        latest: selection.latest,
+    };
+    (select != Select::default()).then_some(select)
+}
+
 fn credentials(secret: Option<&String>) -> Option<Credentials> {
     secret.map(|name| Credentials { secret_name: name.clone() })
 }
@@ -159,6 +169,7 @@ fn argument_of(field: &str, selection: &SelectionArgs) -> &'static str {
     match field {
         "source.version" if selection.versions.is_some() => "--versions",
         "source.name" | "source.version" => "SOURCE",
+        "source.select" => "--include or --exclude",
         "frequency" => "--frequency",
         _ => "DESTINATION",
     }
