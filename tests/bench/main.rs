@@ -1,0 +1,43 @@
+//! Figures of the agent while it has nothing to do. `tests/bench/run` starts the servers and then
+//! this program; docs/benchmarks.md says what the figures mean.
+
+mod access_log;
+mod agent;
+mod audit_log;
+mod images;
+mod report;
+mod scenarios;
+mod setup;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use setup::Setup;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(agent), Some(folder), None) = (arguments.next(), arguments.next(), arguments.next()) else {
+        bail!("usage: imgop-bench AGENT FOLDER; but start it with tests/bench/run");
+    };
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Dropping what was measured until now also ends the agent.
+    tokio::select! {
+        done = measure(agent, folder) => done,
+        _ = terminate.recv() => bail!("ended by a signal"),
+        _ = interrupt.recv() => bail!("interrupted"),
+    }
+}
+
+async fn measure(agent: PathBuf, folder: PathBuf) -> anyhow::Result<()> {
+    let results_file = folder.join("results.json");
+    let setup = Setup::new(agent, folder).await?;
+    let results = scenarios::run(&setup).await?;
+    report::print(&results)?;
+    std::fs::write(&results_file, serde_json::to_string_pretty(&results)? + "\n")
+        .with_context(|| format!("cannot write {}", results_file.display()))?;
+    report::say(&format!("also in {}", results_file.display()));
+    Ok(())
+}

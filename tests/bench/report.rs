@@ -1,0 +1,139 @@
+//! What comes out.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How often each kind of thing was seen.
+pub type Counts = BTreeMap<String, u64>;
+/// How often each kind of thing was seen in a minute.
+pub type Rates = BTreeMap<String, f64>;
+
+/// Everything that was measured.
+#[derive(Serialize)]
+pub struct Results {
+    pub measured_at: String,
+    pub idle_0: Idle,
+    pub idle_100: Idle,
+    pub idle_1000: Idle,
+    pub noop_sync_4_tags: NoopSync,
+}
+
+/// An agent that has nothing to do, or only what is due regularly.
+#[derive(Serialize)]
+pub struct Idle {
+    /// Resident memory after a minute of rest.
+    pub rss_mb: f64,
+    /// The part of it that is not the program's file.
+    pub rss_anonymous_mb: f64,
+    /// The most resident memory from the start to the end.
+    pub hwm_mb: f64,
+    /// How long requests and CPU time were counted.
+    pub window_seconds: u64,
+    pub api_requests_per_minute: Rates,
+    /// Requests to the API server that change something, in the whole window.
+    pub api_writes: u64,
+    pub registry_requests_per_minute: f64,
+    pub registry_requests_per_minute_by_kind: Rates,
+    /// CPU seconds in the window.
+    pub cpu_seconds: f64,
+    /// CPU seconds from the start until every Image was synced.
+    pub cpu_seconds_until_synced: f64,
+}
+
+/// One sync that finds nothing to do.
+#[derive(Serialize)]
+pub struct NoopSync {
+    /// To both registries.
+    pub requests: u64,
+    pub source: Counts,
+    pub target: Counts,
+    /// The same for the sync before it, the first one of this agent.
+    pub first_source: Counts,
+    pub first_target: Counts,
+    /// Without watches. The one write says that the request for the sync was handled.
+    pub api_requests: Counts,
+}
+
+pub fn total(counts: &Counts) -> u64 {
+    counts.values().sum()
+}
+
+pub fn merge(a: &Counts, b: &Counts) -> Counts {
+    let mut all = a.clone();
+    for (kind, count) in b {
+        *all.entry(kind.clone()).or_default() += count;
+    }
+    all
+}
+
+#[expect(clippy::cast_precision_loss, reason = "there are no 2^52 requests")]
+pub fn per_minute(counts: &Counts, elapsed: Duration) -> Rates {
+    let minutes = elapsed.as_secs_f64() / 60.0;
+    let rate = |count: &u64| (*count as f64 / minutes * 10.0).round() / 10.0;
+    counts.iter().map(|(kind, count)| (kind.clone(), rate(count))).collect()
+}
+
+/// Progress, for whoever waits.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}"); // nobody may be there to read it
+}
+
+/// The table.
+pub fn print(results: &Results) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let columns = [&results.idle_0, &results.idle_100, &results.idle_1000];
+    let head = "the agent idling with so many Images";
+    writeln!(out, "{head:<44} {:>10} {:>10} {:>10}", "0", "100", "1,000")?;
+    let mut row = |name: &str, value: &dyn Fn(&Idle) -> String| {
+        let [none, hundred, thousand] = columns.map(value);
+        writeln!(out, "{name:<44} {none:>10} {hundred:>10} {thousand:>10}")
+    };
+    row("resident memory, MB", &|i| format!("{:.1}", i.rss_mb))?;
+    row("  of it not the program's file, MB", &|i| format!("{:.1}", i.rss_anonymous_mb))?;
+    row("peak of resident memory, MB", &|i| format!("{:.1}", i.hwm_mb))?;
+    row("CPU seconds until all were synced", &|i| format!("{:.2}", i.cpu_seconds_until_synced))?;
+    row("then counted for, seconds", &|i| i.window_seconds.to_string())?;
+    row("CPU seconds", &|i| format!("{:.2}", i.cpu_seconds))?;
+    row("writes to the API server", &|i| i.api_writes.to_string())?;
+    row("requests to the API server per minute", &|i| format!("{:.1}", sum(&i.api_requests_per_minute)))?;
+    for kind in kinds(columns.map(|i| &i.api_requests_per_minute)) {
+        row(&format!("  {kind}"), &|i| cell(&i.api_requests_per_minute, kind))?;
+    }
+    row("requests to registries per minute", &|i| format!("{:.1}", i.registry_requests_per_minute))?;
+    for kind in kinds(columns.map(|i| &i.registry_requests_per_minute_by_kind)) {
+        row(&format!("  {kind}"), &|i| cell(&i.registry_requests_per_minute_by_kind, kind))?;
+    }
+    let noop = &results.noop_sync_4_tags;
+    writeln!(out, "\na sync of 4 tags that finds nothing to do: {} requests to registries", noop.requests)?;
+    let lines = [
+        ("source", &noop.source),
+        ("target", &noop.target),
+        ("API server", &noop.api_requests),
+        ("source, the first time", &noop.first_source),
+        ("target, the first time", &noop.first_target),
+    ];
+    for (name, counts) in lines {
+        let list: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+        writeln!(out, "  {name}: {}", list.join(", "))?;
+    }
+    Ok(())
+}
+
+fn kinds(all: [&Rates; 3]) -> Vec<&String> {
+    let mut kinds: Vec<&String> = all.into_iter().flat_map(Rates::keys).collect();
+    kinds.sort();
+    kinds.dedup();
+    kinds
+}
+
+/// The sum. (That of no numbers would be -0.)
+pub fn sum(rates: &Rates) -> f64 {
+    rates.values().fold(0.0, |sum, rate| sum + rate)
+}
+
+fn cell(rates: &Rates, kind: &str) -> String {
+    rates.get(kind).map_or_else(|| "0".to_owned(), |rate| format!("{rate:.1}"))
+}
