@@ -8,6 +8,7 @@ mod job;
 mod jobs;
 pub mod memory;
 pub mod outcome;
+mod pod;
 mod publish;
 mod reconcile;
 mod refusal;

@@ -8,7 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
-use super::job::container_name;
+use super::pod::container_name;
 
 /// How long a pod may wait for its image, its Secrets or a node before its Job is given up.
 const START_SECONDS: i64 = 60;

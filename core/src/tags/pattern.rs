@@ -114,22 +114,28 @@ impl Pattern {
                 Match::No
             };
         }
-        if version.suffix == self.suffix {
-            return if self.v_is_met(&version) { Match::Yes } else { Match::Near(NearMiss::NoVPrefix) };
-        }
-        if !self.v_is_met(&version) || version.suffix.starts_with('.') {
-            return Match::No;
-        }
-        match version.without_candidate() {
-            Some(rest) if rest == self.suffix => Match::Candidate,
-            _ if self.suffix.is_empty() => Match::Near(NearMiss::Suffix(version.suffix.to_owned())),
-            _ if version.suffix.is_empty() => Match::Near(NearMiss::SuffixMissing(self.suffix.clone())),
-            _ => Match::No,
-        }
+        judge_suffix(&version, self.v_is_met(&version), &self.suffix)
     }
 
     fn v_is_met(&self, version: &TagVersion<'_>) -> bool {
         version.v_prefix || !self.v_prefix
+    }
+}
+
+/// How a tag whose numbers are meant stands to the rest: the `v` before them and what follows them.
+pub(super) fn judge_suffix(version: &TagVersion<'_>, v_is_met: bool, suffix: &str) -> Match {
+    if version.suffix == suffix {
+        return if v_is_met { Match::Yes } else { Match::Near(NearMiss::NoVPrefix) };
+    }
+    // Another dotted part is no suffix.
+    if !v_is_met || version.suffix.starts_with('.') {
+        return Match::No;
+    }
+    match version.without_candidate() {
+        Some(rest) if rest == suffix => Match::Candidate,
+        _ if suffix.is_empty() => Match::Near(NearMiss::Suffix(version.suffix.to_owned())),
+        _ if version.suffix.is_empty() => Match::Near(NearMiss::SuffixMissing(suffix.to_owned())),
+        _ => Match::No,
     }
 }
 

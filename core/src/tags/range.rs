@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use super::pattern::{Match, NearMiss};
+use super::pattern::{Match, judge_suffix};
 use super::version::compare_digits;
 use super::{Tag, TagVersion};
 
@@ -72,22 +72,10 @@ impl Range {
     pub fn matches(&self, tag: &Tag) -> Match {
         let Some(version) = TagVersion::read(tag) else { return Match::No };
         let numbers: Vec<&str> = version.parts().collect();
-        if version.suffix.starts_with('.') || !self.bounds.iter().all(|bound| bound.holds(&numbers)) {
+        if !self.bounds.iter().all(|bound| bound.holds(&numbers)) {
             return Match::No;
         }
-        let v_is_met = version.v_prefix || !self.v_prefix;
-        if version.suffix == self.suffix {
-            return if v_is_met { Match::Yes } else { Match::Near(NearMiss::NoVPrefix) };
-        }
-        if !v_is_met {
-            return Match::No;
-        }
-        match version.without_candidate() {
-            Some(rest) if rest == self.suffix => Match::Candidate,
-            _ if self.suffix.is_empty() => Match::Near(NearMiss::Suffix(version.suffix.to_owned())),
-            _ if version.suffix.is_empty() => Match::Near(NearMiss::SuffixMissing(self.suffix.clone())),
-            _ => Match::No,
-        }
+        judge_suffix(&version, version.v_prefix || !self.v_prefix, &self.suffix)
     }
 }
 
@@ -229,6 +217,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tags::NearMiss;
 
     fn matching(range: &str, tags: &[&str]) -> Vec<String> {
         let range: Range = range.parse().unwrap();
