@@ -92,6 +92,21 @@ pub fn source(spec: &ImageSpec) -> String {
     with_version(&spec.source.name, &spec.source.version)
 }
 
+/// What narrows or widens the version: `newest 3, without .*-debian`.
+pub fn narrowing(spec: &ImageSpec) -> String {
+    let select = spec.source.select.clone().unwrap_or_default();
+    let list = |word: &str, expressions: &[String]| {
+        (!expressions.is_empty()).then(|| format!("{word} {}", expressions.join(" or ")))
+    };
+    let parts = [
+        spec.allow_candidate_release.then(|| "with release candidates".to_owned()),
+        list("only", &select.include),
+        list("without", &select.exclude),
+        select.latest.map(|number| format!("newest {number}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// The destination, with its version where the spec has one.
 pub fn destination(spec: &ImageSpec) -> String {
     with_version(&spec.destination.name, spec.destination.version.as_deref().unwrap_or_default())
@@ -102,6 +117,8 @@ pub fn with_version(name: &str, version: &str) -> String {
     match version {
         "" => name.to_owned(),
         digest if digest.contains(':') => format!("{name}@{digest}"),
+        // `name:>=2.13 <2.15` would read as a tag.
+        range if range.starts_with(['<', '>', '=', '~', '^']) => format!("{name} {range}"),
         tag => format!("{name}:{tag}"),
     }
 }

@@ -21,8 +21,7 @@ pub fn explain(error: &ObserveError) -> CliError {
     }
 }
 
-/// What to do when a registry gives no answer.
-pub fn advice(side: Side, host: &RegistryHost, reason: &Reason) -> Vec<String> {
+fn advice(side: Side, host: &RegistryHost, reason: &Reason) -> Vec<String> {
     match reason {
         Reason::Unauthorized => vec![
             format!("for this machine: docker login {host}, or name a file with --authfile"),

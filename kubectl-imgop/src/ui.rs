@@ -6,7 +6,7 @@
 
 #![expect(clippy::unused_self, reason = "having a Ui is the right to print")]
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -43,6 +43,13 @@ impl Ui {
     /// Says how things go.
     pub fn note(self, text: &str) {
         self.line(Style::new(), "", text);
+    }
+
+    /// Says that something is going on, to somebody who watches.
+    pub fn progress(self, text: &str) {
+        if io::stderr().is_terminal() {
+            self.note(text);
+        }
     }
 
     /// Says what may surprise.

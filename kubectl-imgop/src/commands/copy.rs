@@ -33,6 +33,8 @@ pub const FIELD_MANAGER: &str = "imgop-cli";
 #[command(after_help = "Examples:\n  \
     Every v2.13 release of Argo CD, and those to come:\n    \
     kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
+    The three newest releases from 1.27 on:\n    \
+    kubectl imgop copy nginx registry.example.com/web/nginx --versions '>=1.27' --latest 3\n  \
     One tag, under another name:\n    \
     kubectl imgop copy nginx:1.27 registry.example.com/web/nginx:stable\n  \
     The manifest alone, for a repository that Argo CD or Flux watches:\n    \
@@ -103,7 +105,7 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
         return Ok(Outcome::Done);
     }
     let cluster = args.connection.connect().await?;
-    let (name, before) = name(args, &cluster, &request).await?;
+    let (name, before) = name(ui, args, &cluster, &request).await?;
     let manifest = manifest(args, &Image::new(&name, spec))?;
     let after = apply(args, &cluster, &name, before.is_some(), &manifest).await?;
     let what = match before {
@@ -139,6 +141,7 @@ fn manifest(args: &CopyArgs, image: &Image) -> Result<Value, CliError> {
 /// The name, and the Image that has it already. An Image that copies something else is never
 /// changed unless it is named.
 async fn name(
+    ui: Ui,
     args: &CopyArgs,
     cluster: &Cluster,
     request: &CopyRequest,
@@ -150,7 +153,10 @@ async fn name(
     let hashed = existing(cluster, &names.hashed).await?;
     match names.plain {
         Some(plain) if hashed.is_none() => match existing(cluster, &plain).await? {
-            Some(other) if !is_same(&other, request) => Ok((names.hashed, None)),
+            Some(other) if !is_same(&other, request) => {
+                ui.note(&format!("{plain} copies something else, so this Image gets another name"));
+                Ok((names.hashed, None))
+            }
             free_or_ours => Ok((plain, free_or_ours)),
         },
         _ => Ok((names.hashed, hashed)),

@@ -12,7 +12,7 @@ use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
 use crate::image_args::{ScheduleArgs, SelectionArgs, image_spec};
 use crate::output::{PreviewFormat, json, yaml};
-use crate::preview::look::{Looked, Looker, look};
+use crate::preview::look::{Looker, look};
 use crate::preview::page::{PageOptions, print};
 use crate::preview::report::{Report, Reports};
 use crate::preview::targets::{Target, image_name, of_file};
@@ -109,53 +109,53 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
         limits: Limits { max_tags: args.max_tags, ..Limits::default() },
     };
     let number = targets.len();
-    let (mut reports, mut failed) = (Vec::new(), 0);
+    let (mut reports, mut errors) = (Vec::new(), Vec::new());
     for target in targets {
-        let result = match target {
+        let seen = match target {
             Ok(target) => look(&target, &looker).await.map_err(|error| error.of(&target.name(), number)),
             Err(error) => Err(error),
         };
-        match result {
-            Ok(seen) => reports.push(show(ui, args, seen, reports.is_empty())?),
-            Err(error) if number == 1 => return Err(error),
-            // What fails for one Image says nothing about the others.
-            Err(error) => {
-                ui.error(&error);
-                failed += 1;
+        // What fails for one Image says nothing about the others.
+        let error = match seen {
+            Ok(seen) => {
+                show(ui, args, &seen.report, reports.is_empty())?;
+                reports.push(seen.report);
+                seen.failure
             }
+            Err(error) => Some(error),
+        };
+        if let (Some(error), 2..) = (&error, number) {
+            ui.error(error);
         }
+        errors.extend(error);
     }
-    if matches!(args.output, PreviewFormat::Json | PreviewFormat::Yaml) {
+    if matches!(args.output, PreviewFormat::Json | PreviewFormat::Yaml) && !reports.is_empty() {
         print_document(ui, args, &reports)?;
     }
-    if failed > 0 {
-        return Err(CliError::failed(format!("{failed} of {number} previews failed")));
+    match errors.pop() {
+        Some(error) if number == 1 => Err(error),
+        Some(_) => Err(CliError::failed(format!("{} of {number} previews failed", errors.len() + 1))),
+        None if reports.iter().any(Report::has_work) => Ok(Outcome::Differences),
+        // "Nothing to copy" would be a guess.
+        None if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) => {
+            Err(CliError::failed("some tags could not be checked"))
+        }
+        None => Ok(Outcome::Done),
     }
-    if reports.iter().any(Report::has_work) {
-        return Ok(Outcome::Differences);
-    }
-    // "Nothing to copy" would be a guess.
-    if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) {
-        return Err(CliError::failed("some tags could not be checked"));
-    }
-    Ok(Outcome::Done)
 }
 
 /// Prints a preview at once where it is a page; documents are printed together at the end.
-fn show(ui: Ui, args: &PreviewArgs, looked: Looked, is_first: bool) -> Result<Report, CliError> {
-    if matches!(args.output, PreviewFormat::Table | PreviewFormat::Wide) {
-        ui.data(if is_first { "" } else { "\n" })?;
-        let options = PageOptions {
-            wide: args.output == PreviewFormat::Wide,
-            headers: !args.no_headers,
-            excluded: args.show_excluded,
-        };
-        print(ui, &looked.report, options)?;
+fn show(ui: Ui, args: &PreviewArgs, report: &Report, is_first: bool) -> Result<(), CliError> {
+    if matches!(args.output, PreviewFormat::Json | PreviewFormat::Yaml) {
+        return Ok(());
     }
-    for hint in &looked.hints {
-        ui.hint(hint);
-    }
-    Ok(looked.report)
+    ui.data(if is_first { "" } else { "\n" })?;
+    let options = PageOptions {
+        wide: args.output == PreviewFormat::Wide,
+        headers: !args.no_headers,
+        excluded: args.show_excluded,
+    };
+    print(ui, report, options)
 }
 
 /// What to preview, or what is wrong with it, and the cluster where it or its Secrets are.

@@ -54,7 +54,6 @@ pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
     let cluster = args.connection.connect().await?;
     let images = images(ui, args, &cluster).await?;
     if images.is_empty() {
-        ui.note(&format!("No resources found in {} namespace.", cluster.namespace));
         return Ok(Outcome::Done);
     }
     let goal = Goal::Token(Timestamp::now().to_string());
@@ -91,6 +90,9 @@ async fn images(ui: Ui, args: &SyncArgs, cluster: &Cluster) -> Result<Vec<Image>
         wanted.label_selector.clone_from(&args.selector);
         let list = cluster.images().list(&wanted).await;
         let list = list.map_err(|error| cluster.explain("list", None, &error))?;
+        if list.items.is_empty() {
+            ui.note(&format!("No resources found in {} namespace.", cluster.namespace));
+        }
         let (suspended, images): (Vec<_>, Vec<_>) =
             list.items.into_iter().partition(|image| image.spec.suspend);
         for image in suspended {

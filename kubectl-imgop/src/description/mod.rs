@@ -45,7 +45,7 @@ mod tests {
             "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
             "metadata": { "name": "argocd-v2-13-x", "namespace": "ci", "creationTimestamp": "2026-01-01T00:00:00Z" },
             "spec": { "mode": "Recurrent", "frequency": "1h", "allowCandidateRelease": true,
-                "source": { "name": "quay.io/argoproj/argocd", "version": "v2.13.x" },
+                "source": { "name": "quay.io/argoproj/argocd", "version": ">=2.13 <2.15", "select": { "exclude": [".*-debug"], "latest": 3 } },
                 "destination": { "name": "registry.example.com/argocd", "version": "mirror-{tag}", "overwrite": "IfMissing",
                     "credentials": { "secretName": "push" }, "tls": { "caSecretName": "ca" } } },
             "status": {
@@ -112,9 +112,9 @@ mod tests {
         Name:          argocd-v2-13-x
         Namespace:     ci
         Mode:          Recurrent, every 1h
-        Source:        quay.io/argoproj/argocd:v2.13.x
+        Source:        quay.io/argoproj/argocd >=2.13 <2.15
+        Selection:     with release candidates, without .*-debug, newest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
-        Candidates:    allowed
         Tags:          5 matched: 3 synced, 1 copying, 1 failed, 2 excluded
         Last sync:     5m30s ago (2026-01-08T00:00:00Z)
         Next try:      in 40s
@@ -151,9 +151,9 @@ mod tests {
         Name:          argocd-v2-13-x
         Namespace:     ci
         Mode:          Recurrent, every 1h, suspended
-        Source:        quay.io/argoproj/argocd:v2.13.x
+        Source:        quay.io/argoproj/argocd >=2.13 <2.15
+        Selection:     with release candidates, without .*-debug, newest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
-        Candidates:    allowed
         Age:           7d
 
         CONDITION   STATUS      REASON      SINCE    MESSAGE

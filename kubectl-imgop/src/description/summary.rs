@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use crate::age::{since, until};
-use crate::image_list::{destination, mode, source};
+use crate::image_list::{destination, mode, narrowing, source};
 use crate::table::Table;
 
 /// One line for each thing that there is once.
@@ -22,6 +22,7 @@ pub fn facts(image: &Image, status: &ImageStatus, now: Timestamp) -> Table {
     fact("Namespace", image.namespace().unwrap_or_default());
     fact("Mode", schedule(image));
     fact("Source", source(spec) + &remarks(&access(spec.source.credentials.as_ref(), &spec.source.tls)));
+    fact("Selection", narrowing(spec));
     let mut of_destination = access(spec.destination.credentials.as_ref(), &spec.destination.tls);
     if spec.destination.overwrite == Overwrite::IfMissing {
         of_destination.push("keeps tags that exist".to_owned());
@@ -30,7 +31,6 @@ pub fn facts(image: &Image, status: &ImageStatus, now: Timestamp) -> Table {
         of_destination.push("published directly".to_owned());
     }
     fact("Destination", destination(spec) + &remarks(&of_destination));
-    fact("Candidates", if spec.allow_candidate_release { "allowed" } else { "" }.to_owned());
     fact("Tags", status.counts.as_ref().map(counts).unwrap_or_default());
     fact("Last sync", ago(status.last_sync_time.as_ref(), now));
     fact("Last success", ago(status.last_successful_sync_time.as_ref(), now));

@@ -79,7 +79,7 @@ impl SelectionArgs {
 /// Flags that say when and how tags are copied.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ScheduleArgs {
-    /// When to copy; OneShot for one tag or digest and OnceByTag for a pattern, unless given
+    /// When to copy; OneShot for one tag or digest, OnceByTag for a pattern or a range, unless given
     #[arg(long, value_enum, ignore_case = true)]
     pub mode: Option<ModeArg>,
 

@@ -226,7 +226,7 @@ mod tests {
           DESTINATION: "localhost:5000" is a registry; write a repository in it, such as localhost:5000/argoproj/argocd
           SOURCE: "2.x.y" is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine
         "#);
-        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "r.example.com/a:stable"), @r#"DESTINATION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, or use {tag}"#);
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "r.example.com/a:stable"), @r#"DESTINATION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, use {tag}, or set source.select.latest to 1"#);
         insta::assert_snapshot!(problem("quay.io/a/b:2.x", "quay.io/a/b"), @"DESTINATION: source and destination are the same repository and tag; there is nothing to copy");
     }
 }

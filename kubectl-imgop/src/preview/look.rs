@@ -1,15 +1,24 @@
 //! Asks the registries, by the code that the agent runs too.
 
-use imgop_core::observe::{Limits, Side, Sides, observe};
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::time::Duration;
+
+use imgop_core::observe::{Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{Observed, Seen};
 use imgop_core::registry::Registries;
+use tokio::time::timeout;
 
 use super::report::Report;
 use super::targets::Target;
 use crate::access::{AccessSources, Endpoint};
 use crate::errors::CliError;
 use crate::image_args::TlsArg;
-use crate::registry_errors::{advice, explain};
+use crate::registry_errors::explain;
+use crate::ui::Ui;
+
+/// How long somebody watches a terminal on which nothing happens.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is needed to ask.
 pub struct Looker<'a> {
@@ -29,57 +38,96 @@ pub struct Looker<'a> {
 pub struct Looked {
     /// The preview.
     pub report: Report,
-    /// What to do when nothing could be checked.
-    pub hints: Vec<String>,
+    /// Why no tag at all could be checked, and what to do about it.
+    pub failure: Option<CliError>,
 }
 
-/// Asks the registries about one target.
+/// Asks the registries about one target. What the source has is shown also when the destination
+/// refuses to answer.
 pub async fn look(target: &Target, looker: &Looker<'_>) -> Result<Looked, CliError> {
-    let (request, spec) = (&target.request, &target.spec);
-    let namespace = target.image.as_ref().and_then(|image| image.namespace.as_deref());
-    let source = Endpoint {
-        side: Side::Source,
-        namespace,
-        repository: &request.source,
-        credentials: spec.source.credentials.as_ref(),
-        tls: &spec.source.tls,
-        tls_flag: looker.source_tls,
+    let sides = looker.sides(target).await?;
+    let observing = observe(&sides, &target.request, &target.already_synced, looker.limits);
+    let (observed, failure) = match with_sign_of_life(looker.sources.ui, target, observing).await {
+        Ok(observed) => {
+            let failure = failure(&sides, &observed).await;
+            (observed, failure)
+        }
+        Err(error @ ObserveError::Registry { side: Side::Destination, .. }) => {
+            let observed = without_destination(target, looker, sides, &error).await?;
+            (observed, Some(explain(&error)))
+        }
+        Err(error) => return Err(explain(&error)),
     };
-    let destination = Endpoint {
-        side: Side::Destination,
-        namespace,
-        repository: &request.destination,
-        credentials: spec.destination.credentials.as_ref(),
-        tls: &spec.destination.tls,
-        tls_flag: looker.destination_tls,
-    };
-    let sides = Sides {
-        source: looker.registries.repository(&request.source, &looker.sources.access(source).await?),
-        destination: if target.has_destination {
-            Some(
-                looker
-                    .registries
-                    .repository(&request.destination, &looker.sources.access(destination).await?),
-            )
-        } else {
-            None
-        },
-    };
-    let observed = observe(&sides, request, &target.already_synced, looker.limits).await;
-    let observed = observed.map_err(|error| explain(&error))?;
-    let report = Report::new(target, &observed);
-    let hints =
-        if report.unchecked() < report.tags.len() { Vec::new() } else { hints(&sides, &observed).await };
-    Ok(Looked { report, hints })
+    Ok(Looked { report: Report::new(target, &observed), failure })
 }
 
-/// What to do when no tag at all could be checked: one of them is asked about again, because an
+impl Looker<'_> {
+    async fn sides(&self, target: &Target) -> Result<Sides, CliError> {
+        let (request, spec) = (&target.request, &target.spec);
+        let namespace = target.image.as_ref().and_then(|image| image.namespace.as_deref());
+        let source = Endpoint {
+            side: Side::Source,
+            namespace,
+            repository: &request.source,
+            credentials: spec.source.credentials.as_ref(),
+            tls: &spec.source.tls,
+            tls_flag: self.source_tls,
+        };
+        let source = self.registries.repository(&request.source, &self.sources.access(source).await?);
+        if !target.has_destination {
+            return Ok(Sides { source, destination: None });
+        }
+        let destination = Endpoint {
+            side: Side::Destination,
+            namespace,
+            repository: &request.destination,
+            credentials: spec.destination.credentials.as_ref(),
+            tls: &spec.destination.tls,
+            tls_flag: self.destination_tls,
+        };
+        let access = self.sources.access(destination).await?;
+        Ok(Sides { source, destination: Some(self.registries.repository(&request.destination, &access)) })
+    }
+}
+
+/// What the source alone says. The destination's refusal stands at each tag that it has.
+async fn without_destination(
+    target: &Target,
+    looker: &Looker<'_>,
+    sides: Sides,
+    refusal: &ObserveError,
+) -> Result<Observed, CliError> {
+    let source_only = Sides { destination: None, ..sides };
+    // Which tags were copied before says nothing without the destination's word that they are there.
+    let observed = observe(&source_only, &target.request, &BTreeSet::new(), looker.limits).await;
+    let mut observed = observed.map_err(|error| explain(&error))?;
+    for tag in &mut observed.tags {
+        tag.destination = Seen::Unknown(refusal.to_string());
+    }
+    Ok(observed)
+}
+
+/// Why no tag at all could be checked, if so. One of them is asked about again, because an
 /// observation keeps only the words of a failure.
-async fn hints(sides: &Sides, observed: &Observed) -> Vec<String> {
-    let Some(tag) = observed.tags.first() else { return Vec::new() };
+async fn failure(sides: &Sides, observed: &Observed) -> Option<CliError> {
+    let is_unknown = |seen: &Seen| matches!(seen, Seen::Unknown(_));
+    if !observed.tags.iter().all(|tag| is_unknown(&tag.source) || is_unknown(&tag.destination)) {
+        return None;
+    }
+    let tag = observed.tags.first()?;
     let (side, asked) = match (&tag.source, &sides.destination) {
         (Seen::Unknown(_), _) | (_, None) => (Side::Source, sides.source.head(&tag.source_ref).await),
         (_, Some(client)) => (Side::Destination, client.head(&tag.destination_tag.clone().into()).await),
     };
-    asked.err().map(|error| advice(side, error.repository().host(), error.reason())).unwrap_or_default()
+    asked.err().map(|error| explain(&ObserveError::Registry { side, error }))
+}
+
+/// Says that something is going on when it takes long. Only on a terminal: in a log it is noise.
+async fn with_sign_of_life<T>(ui: Ui, target: &Target, observing: impl Future<Output = T>) -> T {
+    let mut observing = pin!(observing);
+    if let Ok(done) = timeout(PATIENCE, observing.as_mut()).await {
+        return done;
+    }
+    ui.progress(&format!("still asking about {} …", target.request.source));
+    observing.await
 }

@@ -53,7 +53,7 @@ fn heading(report: &Report) -> Table {
     }
     let listed = report.listed.map(|n| count(n, "tag")).unwrap_or_default();
     table.row(["SOURCE".to_owned(), report.source.clone(), listed]);
-    table.row(["VERSION".to_owned(), report.version.clone(), String::new()]);
+    table.row(["VERSION".to_owned(), report.version.clone(), report.narrowing.clone()]);
     if let Some(destination) = &report.destination {
         table.row(["DESTINATION".to_owned(), destination.clone(), String::new()]);
     }

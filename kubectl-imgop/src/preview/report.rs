@@ -7,6 +7,7 @@ use imgop_core::tags::Exclusion;
 use serde::Serialize;
 
 use super::targets::{ImageName, Target};
+use crate::image_list::narrowing;
 
 /// The version of the document.
 const API_VERSION: &str = "imgop.preview/v1";
@@ -31,6 +32,9 @@ pub struct Report {
     pub tags: Vec<TagReport>,
     /// Tags that are nearly meant.
     pub excluded: Vec<ExcludedReport>,
+    /// What narrows or widens the version, for people.
+    #[serde(skip)]
+    pub narrowing: String,
     /// Whether a tag that differs stays as it is.
     #[serde(skip)]
     pub keeps: bool,
@@ -89,6 +93,7 @@ impl Report {
                     is_candidate: excluded.reason == Exclusion::Candidate,
                 })
                 .collect(),
+            narrowing: narrowing(&target.spec),
             keeps: request.overwrite == Overwrite::IfMissing,
         }
     }

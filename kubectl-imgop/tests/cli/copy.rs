@@ -104,7 +104,7 @@ fn a_fixed_tag_is_refused_for_a_pattern() {
     insta::assert_snapshot!(Program::new().run("copy quay.io/a/b:2.x registry.example.com/a:stable"), @r#"
     exit code: 2
     ----- stderr -----
-    error: DESTINATION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, or use {tag}
+    error: DESTINATION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, use {tag}, or set source.select.latest to 1
     "#);
 }
 

@@ -1,7 +1,7 @@
 //! Where a preview's credentials come from.
 
 use crate::fake_registry::{Content, FakeRegistry};
-use crate::program::Program;
+use crate::program::{Program, Run};
 
 /// A registry for the user `user` with the password `hunter2`.
 fn private() -> FakeRegistry {
@@ -28,6 +28,35 @@ fn without_a_credential_the_ways_to_give_one_are_said() {
     hint: for this machine: docker login registry......., or name a file with --authfile
     hint: for the agent: kubectl create secret docker-registry NAME --docker-server=registry....... --docker-username=… --docker-password=…, then --source-credentials NAME
     ");
+}
+
+#[test]
+fn a_destination_that_refuses_hides_nothing_of_the_source() {
+    let (source, destination) = (Content::default().with("a/b", &[("1", "one")]).start(), private());
+    let arguments = format!("preview {}/a/b:1 {}/c/d", source.address, destination.address);
+    let named = |run: Run| run.naming(&source.address, "source").naming(&destination.address, "mirror");
+    insta::assert_snapshot!(named(Program::new().run(&arguments)), @"
+    exit code: 1
+    ----- stdout -----
+    SOURCE        source........./a/b
+    VERSION       1
+    DESTINATION   mirror........./c/d
+
+        TAG   STATE         DIGEST         DESTINATION-DIGEST
+    ?   1     not-checked   7692c3ad3540   <none>
+
+    1 tag: 1 not checked.
+    1 tag not checked: destination: cannot look up mirror........./c/d: mirror......... wants a credential, or there is no such repository (HTTP 401)
+    ----- stderr -----
+    error: destination: cannot look up mirror........./c/d:1: mirror......... wants a credential, or there is no such repository (HTTP 401)
+
+    hint: for this machine: docker login mirror........., or name a file with --authfile
+    hint: for the agent: kubectl create secret docker-registry NAME --docker-server=mirror......... --docker-username=… --docker-password=…, then --destination-credentials NAME
+    ");
+    let run = Program::new().run(&format!("{arguments} -o json --exit-code"));
+    assert_eq!(run.code, 2);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["tags"][0]["state"], "not-checked");
 }
 
 #[test]

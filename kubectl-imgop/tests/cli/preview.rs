@@ -120,6 +120,28 @@ fn a_template_shows_the_tag_at_the_destination() {
 }
 
 #[test]
+fn a_range_and_what_narrows_it_are_shown() {
+    let source = source();
+    let from = format!("{}/argoproj/argocd", source.address);
+    let arguments =
+        ["preview", &from, "--versions", ">=2.13.1 <3", "--exclude", ".*-alpine", "--latest", "2"];
+    insta::assert_snapshot!(Program::new().run_with(&arguments).naming(&source.address, "source"), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE    source........./argoproj/argocd   8 tags
+    VERSION   >=2.13.1 <3                       without .*-alpine, newest 2
+
+        TAG        STATE       DIGEST
+        v2.13.10   at-source   e4432baa9081
+        v2.13.2    at-source   3fc4ccfe7458
+
+    2 tags: 2 at the source.
+    1 release candidate is excluded; add --allow-candidate-release to include it.
+    3 other tags nearly match; add --show-excluded to see why not.
+    ");
+}
+
+#[test]
 fn the_document_has_the_documented_fields() {
     insta::assert_snapshot!(preview(&source(), &destination(), " -o json"), @r#"
     exit code: 0
@@ -283,7 +305,7 @@ fn a_pattern_that_means_too_many_tags_is_refused_before_they_are_looked_up() {
     insta::assert_snapshot!(preview(&source(), &destination(), " --max-tags 3"), @"
     exit code: 1
     ----- stderr -----
-    error: v2.13.x means 4 tags of 8, and at most 3 are taken; narrow the pattern
+    error: v2.13.x means 4 tags of 8, and at most 3 are taken; narrow it, or use select.latest
 
     hint: the agent refuses it as well; to see the tags nevertheless: --max-tags 4
     ");
@@ -296,7 +318,7 @@ fn a_repository_that_is_not_there_is_an_error_with_a_hint() {
     insta::assert_snapshot!(run.naming(&source.address, "source"), @"
     exit code: 1
     ----- stderr -----
-    error: source: cannot list the tags of source........./no/such: source......... has no such thing: repository name not known (HTTP 404)
+    error: source: cannot list the tags of source........./no/such: source......... has no such repository or manifest: repository name not known (HTTP 404)
 
     hint: check the repository's name; some registries say this also when credentials are missing
     ");

@@ -45,7 +45,7 @@ fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
 
     1 tag: 1 not at the source.
     ----- stderr -----
-    error: second: source: cannot list the tags of registry......./no/such: registry....... has no such thing: repository name not known (HTTP 404)
+    error: second: source: cannot list the tags of registry......./no/such: registry....... has no such repository or manifest: repository name not known (HTTP 404)
 
     hint: check the repository's name; some registries say this also when credentials are missing
     error: 1 of 3 previews failed
