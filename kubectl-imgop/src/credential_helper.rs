@@ -39,12 +39,12 @@ pub enum HelperError {
 
 /// Asks a helper (docker-credential-helpers, "Development"). None when it knows no credential.
 pub async fn get(helper: &CredentialHelper) -> Result<Option<Credential>, HelperError> {
-    let program = format!("docker-credential-{}", helper.name);
-    tokio::time::timeout(PATIENCE, ask(&program, &helper.server)).await.map_err(|_| HelperError::Timeout)?
+    let program = Command::new(format!("docker-credential-{}", helper.name));
+    tokio::time::timeout(PATIENCE, ask(program, &helper.server)).await.map_err(|_| HelperError::Timeout)?
 }
 
-async fn ask(program: &str, server: &str) -> Result<Option<Credential>, HelperError> {
-    let mut child = Command::new(program)
+async fn ask(mut program: Command, server: &str) -> Result<Option<Credential>, HelperError> {
+    let mut child = program
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -69,16 +69,12 @@ async fn ask(program: &str, server: &str) -> Result<Option<Credential>, HelperEr
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     async fn answer(script: &str) -> Result<Option<Credential>, HelperError> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("docker-credential-fake");
-        std::fs::write(&path, format!("#!/bin/sh\nread server\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        ask(path.to_str().unwrap(), "quay.io").await
+        let mut program = Command::new("sh");
+        program.args(["-c", &format!("read server\n{script}"), "docker-credential-fake"]);
+        ask(program, "quay.io").await
     }
 
     #[tokio::test]

@@ -77,15 +77,13 @@ fn the_files_of_docker_and_podman_are_used() {
 #[test]
 fn a_credential_helper_is_asked_and_what_it_prints_is_not_shown() {
     let registry = private();
-    let program = Program::new();
-    program.file(".docker/config.json", r#"{"credsStore":"fake"}"#);
-    program.executable(
-        "docker-credential-fake",
-        "#!/bin/sh\nread server\necho '{\"Username\":\"user\",\"Secret\":\"hunter2\"}'\n",
-    );
-    assert_eq!(program.run(&preview(&registry)).code, 0);
-    program.executable("docker-credential-fake", "#!/bin/sh\necho hunter2; echo hunter2 >&2; exit 3\n");
-    let run = program.run(&preview(&registry)).naming(&registry.address, "registry");
+    let with = |behaviour: &str| {
+        let program = Program::new().variable("FAKE_HELPER", behaviour);
+        program.file(".docker/config.json", r#"{"credsStore":"fake"}"#);
+        program.run(&preview(&registry)).naming(&registry.address, "registry")
+    };
+    assert_eq!(with("known").code, 0);
+    let run = with("broken");
     insta::assert_snapshot!(run, @"
     exit code: 1
     ----- stderr -----

@@ -1,8 +1,6 @@
 //! What is said when there is no cluster, or not the one that was meant.
 
-use std::net::{Ipv4Addr, TcpListener};
-
-use crate::program::{Program, Run};
+use crate::program::Program;
 
 fn kubeconfig(server: &str) -> String {
     format!(
@@ -10,14 +8,6 @@ fn kubeconfig(server: &str) -> String {
          contexts: [{{name: here, context: {{cluster: c, user: u, namespace: ci}}}}]\n\
          clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: u, user: {{}}}}]\n"
     )
-}
-
-/// A run against a port on which nobody listens.
-fn unreachable(arguments: &str) -> Run {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let program = Program::new();
-    program.file("kubeconfig", &kubeconfig(&format!("http://127.0.0.1:{port}")));
-    program.run(arguments).naming(&format!("127.0.0.1:{port}"), "api-server")
 }
 
 #[test]
@@ -33,10 +23,13 @@ fn an_absent_kubeconfig_is_said_with_its_path() {
 
 #[test]
 fn an_api_server_that_does_not_answer_is_said_with_its_address() {
-    insta::assert_snapshot!(unreachable("list"), @"
+    let program = Program::new();
+    // Only root may listen on port 1, and nobody does.
+    program.file("kubeconfig", &kubeconfig("http://127.0.0.1:1"));
+    insta::assert_snapshot!(program.run("list"), @"
     exit code: 1
     ----- stderr -----
-    error: cannot reach the API server at http://api-server...../: Connection refused (os error 111)
+    error: cannot reach the API server at http://127.0.0.1:1/: Connection refused (os error 111)
 
     hint: check the cluster with kubectl cluster-info, or choose another one with --context
     ");

@@ -34,14 +34,6 @@ impl Program {
         path
     }
 
-    /// Writes a program into a folder of `$PATH`.
-    #[cfg(unix)]
-    pub fn executable(&self, name: &str, script: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.file(&format!("bin/{name}"), script);
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
@@ -63,7 +55,7 @@ impl Program {
         command
             .env_clear()
             .env("HOME", home)
-            .env("PATH", home.join("bin"))
+            .env("PATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/bin"))
             .env("KUBECONFIG", home.join("kubeconfig"))
             .env("COLUMNS", "100")
             .env("NO_COLOR", "1")
