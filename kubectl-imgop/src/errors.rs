@@ -64,7 +64,7 @@ impl CliError {
     /// Says which of several things it is about; one alone needs no name.
     #[must_use]
     pub fn of(mut self, name: &str, number: usize) -> Self {
-        if number > 1 {
+        if number > 1 && !name.is_empty() {
             self.message = format!("{name}: {}", self.message);
         }
         self

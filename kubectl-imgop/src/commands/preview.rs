@@ -111,8 +111,9 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
     let number = targets.len();
     let (mut reports, mut errors) = (Vec::new(), Vec::new());
     for target in targets {
+        let name = target.as_ref().map(Target::name).unwrap_or_default();
         let seen = match target {
-            Ok(target) => look(&target, &looker).await.map_err(|error| error.of(&target.name(), number)),
+            Ok(target) => look(&target, &looker).await,
             Err(error) => Err(error),
         };
         // What fails for one Image says nothing about the others.
@@ -124,6 +125,7 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
             }
             Err(error) => Some(error),
         };
+        let error = error.map(|error| error.of(&name, number));
         if let (Some(error), 2..) = (&error, number) {
             ui.error(error);
         }
