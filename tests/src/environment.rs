@@ -10,6 +10,10 @@ use anyhow::{Context as _, bail};
 pub struct Environment {
     /// Names the cluster.
     pub kubeconfig: PathBuf,
+    /// The folder of the cluster, or of the registries beside the user's.
+    pub folder: PathBuf,
+    /// This machine's address, as pods see it.
+    pub host: String,
     /// Where the cluster's own kubectl is; none where the cluster is the user's.
     pub bin: Option<PathBuf>,
     /// Every request to the API server, as JSON lines; none where the cluster is the user's.
@@ -24,6 +28,10 @@ pub struct Environment {
     pub target_registry_log: PathBuf,
     /// The CA of the target registry.
     pub target_ca: PathBuf,
+    /// The same in a folder, as Skopeo wants it.
+    pub target_cert_dir: PathBuf,
+    /// The login of the target registry as Skopeo wants it, and as the content of a Secret.
+    pub target_authfile: PathBuf,
     /// The user of the target registry.
     pub target_username: String,
     /// The file that holds that user's password.
@@ -56,6 +64,8 @@ impl Environment {
         let path = |key: &str| required(key).map(PathBuf::from);
         Ok(Self {
             kubeconfig: path("IMGOP_TEST_KUBECONFIG")?,
+            folder: path("IMGOP_CLUSTER_DIR")?,
+            host: required("IMGOP_TEST_HOST")?,
             bin: optional("IMGOP_CLUSTER_BIN").map(PathBuf::from),
             audit_log: optional("IMGOP_TEST_AUDIT_LOG").map(PathBuf::from),
             source_registry: required("IMGOP_TEST_SOURCE_REGISTRY")?,
@@ -63,6 +73,8 @@ impl Environment {
             target_registry: required("IMGOP_TEST_TARGET_REGISTRY")?,
             target_registry_log: path("IMGOP_TEST_TARGET_REGISTRY_LOG")?,
             target_ca: path("IMGOP_TEST_TARGET_CA")?,
+            target_cert_dir: path("IMGOP_TEST_TARGET_CERT_DIR")?,
+            target_authfile: path("IMGOP_TEST_TARGET_AUTHFILE")?,
             target_username: required("IMGOP_TEST_TARGET_USERNAME")?,
             target_password_file: path("IMGOP_TEST_TARGET_PASSWORD_FILE")?,
             skopeo_image: required("IMGOP_TEST_SKOPEO_IMAGE")?,

@@ -6,12 +6,16 @@
 //! fail and say so, because a test that is skipped proves nothing.
 
 pub mod api_server;
+pub mod audit;
+pub mod cluster;
 pub mod connect;
 pub mod environment;
 pub mod kubectl;
+pub mod leaks;
 pub mod namespace;
 pub mod programs;
 pub mod registry;
+pub mod tenant;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

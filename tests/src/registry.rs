@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use imgop_core::reference::Digest;
 use reqwest::header::ACCEPT;
 use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::cluster_scripts;
@@ -32,6 +33,8 @@ pub struct Registry {
     login: Option<(String, String)>,
     http: reqwest::Client,
     log: PathBuf,
+    storage: PathBuf,
+    skopeo: Vec<String>,
 }
 
 /// A place in a registry's access log.
@@ -59,6 +62,8 @@ impl Registry {
             login: None,
             http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?,
             log: environment.source_registry_log.clone(),
+            storage: environment.folder.join("registries/source"),
+            skopeo: vec!["--SIDE-tls-verify=false".to_owned()],
         })
     }
 
@@ -77,6 +82,11 @@ impl Registry {
                 .timeout(Duration::from_secs(30))
                 .build()?,
             log: environment.target_registry_log.clone(),
+            storage: environment.folder.join("registries/target"),
+            skopeo: vec![
+                format!("--SIDE-authfile={}", environment.target_authfile.display()),
+                format!("--SIDE-cert-dir={}", environment.target_cert_dir.display()),
+            ],
         })
     }
 
@@ -142,6 +152,77 @@ impl Registry {
             digests.insert(tag, digest);
         }
         Ok(digests)
+    }
+
+    /// Copies a tag from a registry to this one, as somebody who does not use imgop would.
+    pub async fn take(
+        &self,
+        path: &str,
+        tag: &str,
+        from: &Self,
+        from_path: &str,
+        from_tag: &str,
+    ) -> anyhow::Result<()> {
+        let side = |flags: &[String], side: &str| -> Vec<String> {
+            flags.iter().map(|flag| flag.replace("SIDE", side)).collect()
+        };
+        let output = Command::new("skopeo")
+            .args(["--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests"])
+            .args(side(&from.skopeo, "src"))
+            .args(side(&self.skopeo, "dest"))
+            .arg(format!("docker://{}:{from_tag}", from.repository(from_path)))
+            .arg(format!("docker://{}:{tag}", self.repository(path)))
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .context("skopeo does not start")?;
+        ensure!(output.status.success(), "skopeo: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Loses what a tag names: the tag is still listed, and asking for it is answered with 404.
+    pub async fn lose_manifest(&self, path: &str, tag: &str) -> anyhow::Result<()> {
+        let digest = self.digest(path, tag).await?.with_context(|| format!("{path} has no tag {tag}"))?;
+        let revisions = format!("docker/registry/v2/repositories/{path}/_manifests/revisions/sha256");
+        std::fs::remove_file(self.storage.join(revisions).join(digest.hex()).join("link"))?;
+        ensure!(self.digest(path, tag).await?.is_none(), "the registry still has {tag}");
+        Ok(())
+    }
+
+    /// Loses a layer of a tag for linux/amd64: its manifest is still there, and a copy of it fails.
+    pub async fn lose_layer(&self, path: &str, tag: &str) -> anyhow::Result<()> {
+        let image = self.platform(path, tag, "amd64").await?;
+        let layer = image["layers"][1]["digest"].as_str().context("no second layer")?;
+        self.ask(Method::DELETE, &format!("{path}/blobs/{layer}")).await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// The manifest of a tag for one architecture.
+    pub async fn platform(&self, path: &str, tag: &str, architecture: &str) -> anyhow::Result<Value> {
+        let index = self.manifest(path, tag).await?;
+        let digest = index["manifests"]
+            .as_array()
+            .and_then(|all| all.iter().find(|one| one["platform"]["architecture"] == architecture))
+            .and_then(|one| one["digest"].as_str())
+            .with_context(|| format!("{tag} has no image for {architecture}: {index}"))?;
+        self.manifest(path, digest).await
+    }
+
+    /// Whether everything that a manifest names can be fetched.
+    pub async fn has_blobs_of(&self, path: &str, manifest: &Value) -> anyhow::Result<bool> {
+        let layers = manifest["layers"].as_array().context("no layers")?;
+        for blob in layers.iter().chain([&manifest["config"]]) {
+            let digest = blob["digest"].as_str().context("no digest")?;
+            if !self.ask(Method::HEAD, &format!("{path}/blobs/{digest}")).await?.status().is_success() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn manifest(&self, path: &str, reference: &str) -> anyhow::Result<Value> {
+        let response = self.ask(Method::GET, &format!("{path}/manifests/{reference}")).await?;
+        Ok(serde_json::from_slice(&response.error_for_status()?.bytes().await?)?)
     }
 
     /// Deletes what a tag names, and with it every tag that names the same.

@@ -26,7 +26,7 @@ use crate::leaks::Canary;
 use crate::wait::{self, say};
 
 /// How long anything may take. Nothing here is a measurement: this only ends what hangs.
-pub const DEADLINE: Duration = Duration::from_secs(180);
+pub const DEADLINE: Duration = Duration::from_mins(3);
 /// The Secret with the login of the target registry.
 pub const PUSH_SECRET: &str = "push";
 /// The Secret with the CA of the target registry.

@@ -98,6 +98,6 @@ fn status_of<K: Serialize>(object: &K) -> anyhow::Result<String> {
 
 /// Shown with a test that fails.
 #[expect(clippy::print_stderr, reason = "only what these macros print is kept with the test's output")]
-fn say(text: &str) {
+pub fn say(text: &str) {
     eprintln!("{text}");
 }

@@ -1,1 +1,11 @@
-//! Tests on the whole cluster.
+//! End-to-end tests on a whole Kubernetes: a real agent, real Jobs with Skopeo, two real registries.
+//!
+//! They run side by side, each with a namespace and repositories of its own. What disturbs the
+//! agent is in `tests/tests/disruption`.
+
+mod copying;
+mod failures;
+mod jobs;
+mod plugin;
+mod preview;
+mod seeds;
