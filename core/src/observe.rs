@@ -1,13 +1,13 @@
 //! Asks both registries about the tags that a request means: at most one list a side, and one HEAD
 //! a tag and side. The agent and the preview both do it here.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::plan::{CopyRequest, Observed, ObservedTag, Seen};
-use crate::reference::{ManifestRef, ReferenceError};
+use crate::reference::{Digest, ManifestRef, ReferenceError};
 use crate::registry::{Reason, RegistryError, RepositoryClient};
 use crate::tags::{Tag, Version, select};
 
@@ -86,26 +86,54 @@ pub struct Sides {
     pub destination: Option<RepositoryClient>,
 }
 
-/// Asks both sides. Tags in `already_synced` (mode `OnceByTag`) are not asked about one by one:
-/// the destination's list tells whether they are still there, and only those that vanished are
-/// looked at again.
+/// What is known before anybody is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Tags of the source that mode `OnceByTag` has copied.
+    pub already_synced: BTreeSet<Tag>,
+    /// What the destination answered lately, by its own tags.
+    pub at_destination: HashMap<Tag, Digest>,
+}
+
+/// From this many tags on, the destination is listed first: one request instead of one for each tag
+/// that is not there, that never moves, or whose digest is known.
+const LIST_FROM: usize = 3;
+
+/// Asks both sides, as little as what is known allows.
+///
+/// Tags that were already synced, or that never move, are settled once the destination has them.
+/// Of a tag whose digest at the destination is known, only the source is asked. A no-op so costs
+/// one list of the destination and one HEAD for each tag that may move.
 pub async fn observe(
     sides: &Sides,
     request: &CopyRequest,
-    already_synced: &BTreeSet<Tag>,
+    known: &Known,
     limits: Limits,
 ) -> Result<Observed, ObserveError> {
     let (meant, mut observed) = meant(sides, request, limits).await?;
-    let settled = still_there(sides, request, &meant, already_synced).await?;
+    let listed = match &sides.destination {
+        Some(destination) if meant.len() >= LIST_FROM => listed(destination).await,
+        _ => None,
+    };
+    let look = Look { sides, request, known, listed };
     observed.tags = futures::stream::iter(meant)
-        .map(|source_ref| {
-            let is_settled = settled.contains(&source_ref);
-            observe_tag(sides, request, source_ref, is_settled)
-        })
+        .map(|tag| look.at(tag))
         .buffered(limits.concurrency.max(1))
         .try_collect()
         .await?;
     Ok(observed)
+}
+
+/// The tags of the destination. None when it does not let us list them: each is asked for then.
+async fn listed(destination: &RepositoryClient) -> Option<HashSet<Tag>> {
+    match destination.tags().await {
+        Ok(tags) => Some(tags.into_iter().collect()),
+        Err(error) if *error.reason() == Reason::RepositoryNotFound => Some(HashSet::new()),
+        Err(error) => {
+            tracing::debug!(%error, "the destination is not listed; each tag is asked for");
+            None
+        }
+    }
 }
 
 /// What the version of the request means, newest first.
@@ -134,50 +162,63 @@ async fn meant(
     Ok((selection.tags.into_iter().map(ManifestRef::Tag).collect(), observed))
 }
 
-/// Which of the tags that were already synced the destination still has.
-async fn still_there(
-    sides: &Sides,
-    request: &CopyRequest,
-    meant: &[ManifestRef],
-    already_synced: &BTreeSet<Tag>,
-) -> Result<HashSet<ManifestRef>, ObserveError> {
-    let synced: Vec<&ManifestRef> =
-        meant.iter().filter(|m| matches!(m, ManifestRef::Tag(tag) if already_synced.contains(tag))).collect();
-    let (Some(destination), false) = (&sides.destination, synced.is_empty()) else {
-        return Ok(synced.into_iter().cloned().collect());
-    };
-    let there: HashSet<Tag> = match destination.tags().await {
-        Ok(tags) => tags.into_iter().collect(),
-        Err(error) if *error.reason() == Reason::RepositoryNotFound => HashSet::new(),
-        Err(error) => return Err(ObserveError::Registry { side: Side::Destination, error }),
-    };
-    Ok(synced
-        .into_iter()
-        .filter(|tag| request.naming.apply(tag).is_ok_and(|name| there.contains(&name)))
-        .cloned()
-        .collect())
+/// How one tag after the other is looked at.
+struct Look<'a> {
+    sides: &'a Sides,
+    request: &'a CopyRequest,
+    known: &'a Known,
+    listed: Option<HashSet<Tag>>,
 }
 
-/// Asks both sides about one tag at the same time, unless it is settled.
-async fn observe_tag(
-    sides: &Sides,
-    request: &CopyRequest,
-    source_ref: ManifestRef,
-    is_settled: bool,
-) -> Result<ObservedTag, ObserveError> {
-    let destination_tag = request.naming.apply(&source_ref)?;
-    if is_settled {
-        let (source, destination) = (Seen::NotAsked, Seen::NotAsked);
-        return Ok(ObservedTag { source_ref, destination_tag, source, destination });
+impl Look<'_> {
+    async fn at(&self, source_ref: ManifestRef) -> Result<ObservedTag, ObserveError> {
+        let destination_tag = self.request.naming.apply(&source_ref)?;
+        let (source, destination) = if self.is_settled(&source_ref) {
+            // The source is asked only if the destination turns out not to have the tag.
+            match self.settled(&destination_tag).await? {
+                destination @ Seen::Absent => (self.source(&source_ref).await?, destination),
+                destination => (Seen::NotAsked, destination),
+            }
+        } else {
+            futures::try_join!(self.source(&source_ref), self.destination(&destination_tag))?
+        };
+        Ok(ObservedTag { source_ref, destination_tag, source, destination })
     }
-    let at_destination = ManifestRef::Tag(destination_tag.clone());
-    let (source, destination) = futures::try_join!(seen(Side::Source, &sides.source, &source_ref), async {
-        match &sides.destination {
-            Some(client) => seen(Side::Destination, client, &at_destination).await,
-            None => Ok(Seen::NotAsked),
+
+    /// Whether the destination has a tag, whatever its content: its list is enough.
+    async fn settled(&self, tag: &Tag) -> Result<Seen, ObserveError> {
+        match &self.listed {
+            Some(listed) if listed.contains(tag) => Ok(Seen::NotAsked),
+            _ => self.destination(tag).await,
         }
-    })?;
-    Ok(ObservedTag { source_ref, destination_tag, source, destination })
+    }
+
+    /// Whether it is enough that the destination has the tag.
+    fn is_settled(&self, source_ref: &ManifestRef) -> bool {
+        match source_ref {
+            ManifestRef::Tag(tag) => {
+                self.known.already_synced.contains(tag) || self.request.immutable.contains(tag)
+            }
+            ManifestRef::Digest(_) => false,
+        }
+    }
+
+    async fn source(&self, what: &ManifestRef) -> Result<Seen, ObserveError> {
+        seen(Side::Source, &self.sides.source, what).await
+    }
+
+    async fn destination(&self, tag: &Tag) -> Result<Seen, ObserveError> {
+        let Some(client) = &self.sides.destination else { return Ok(Seen::NotAsked) };
+        if let Some(listed) = &self.listed {
+            if !listed.contains(tag) {
+                return Ok(Seen::Absent);
+            }
+            if let Some(digest) = self.known.at_destination.get(tag) {
+                return Ok(Seen::Present(digest.clone()));
+            }
+        }
+        seen(Side::Destination, client, &ManifestRef::Tag(tag.clone())).await
+    }
 }
 
 /// Asks one side about one tag. A refusal concerns all tags, so it ends the whole observation;

@@ -8,8 +8,7 @@ use anyhow::{Context as _, ensure};
 use futures::FutureExt as _;
 use imgop_core::api::conditions::{self, READY, STALLED};
 use imgop_core::api::{
-    COPIES_ANNOTATION, Credentials, Destination, Image, ImageSpec, Mode, Overwrite, Phase, Publish, Source,
-    Tls, TlsMode,
+    COPIES_ANNOTATION, Credentials, Destination, Image, ImageSpec, Mode, Phase, Source, Tls, TlsMode,
 };
 use imgop_core::plan::CopyRecord;
 use k8s_openapi::ByteString;
@@ -144,19 +143,14 @@ impl Tenant {
             source: Source {
                 name: self.cluster.source.repository(&self.path(source)),
                 version: version.to_owned(),
-                select: None,
-                use_aws_irsa: false,
-                credentials: None,
                 tls: Tls { mode: TlsMode::PlainHttp, ca_secret_name: None },
+                ..Source::default()
             },
             destination: Destination {
                 name: self.cluster.target.repository(&self.path(destination)),
-                version: None,
-                overwrite: Overwrite::IfDifferent,
-                publish: Publish::Staged,
-                use_aws_irsa: false,
                 credentials: Some(Credentials { secret_name: PUSH_SECRET.to_owned() }),
                 tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some(CA_SECRET.to_owned()) },
+                ..Destination::default()
             },
         }
     }

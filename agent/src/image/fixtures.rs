@@ -1,8 +1,6 @@
 //! What the tests of Images are built from.
 
-use imgop_core::api::{
-    Credentials, Destination, Image, ImageSpec, Mode, Overwrite, Publish, Source, Tls, TlsMode,
-};
+use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_core::plan::{Copy, CopyRequest};
 use imgop_core::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
@@ -19,19 +17,13 @@ pub fn image(mode: Mode) -> Image {
             source: Source {
                 name: "quay.io/argoproj/argocd".into(),
                 version: "v2.13.x".into(),
-                select: None,
-                use_aws_irsa: false,
-                credentials: None,
-                tls: Tls::default(),
+                ..Source::default()
             },
             destination: Destination {
                 name: "registry.example.com:5000/mirror/argocd".into(),
-                version: None,
-                overwrite: Overwrite::default(),
-                publish: Publish::default(),
-                use_aws_irsa: false,
                 credentials: Some(Credentials { secret_name: "target".into() }),
                 tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some("corporate-ca".into()) },
+                ..Destination::default()
             },
         },
     );

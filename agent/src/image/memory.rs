@@ -3,9 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use imgop_core::plan::{Copy, Observed, Outcome};
+use imgop_core::plan::{Copy, Observed, Outcome, Seen};
+use imgop_core::reference::Digest;
+use imgop_core::tags::Tag;
 use jiff::Timestamp;
+
+use super::schedule;
 
 /// What is remembered of one Image.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +19,8 @@ pub struct Remembered {
     pub next_look: Option<Timestamp>,
     /// What both registries said, while a sync is under way.
     pub observed: Option<Observed>,
+    /// What the destination answered for its tags, and until when that is believed.
+    pub at_destination: HashMap<Tag, (Digest, Timestamp)>,
     /// What became of copies after their Jobs, where that is another thing than the Jobs say.
     pub outcomes: HashMap<Copy, Outcome>,
     /// How many times in a row something was not there or did not answer.
@@ -22,6 +29,37 @@ pub struct Remembered {
     pub blocked: Option<Blocked>,
     /// How many times in a row the API server failed us.
     pub api_failures: u32,
+}
+
+/// How long an answer of the destination is believed at most. A tag that vanishes is noticed at
+/// once, in the list; one that somebody else moved is noticed after this time.
+const BELIEVED: Duration = Duration::from_hours(24);
+
+impl Remembered {
+    /// The digests that the destination still has, as far as its answers are believed.
+    pub fn believed(&self, now: Timestamp) -> HashMap<Tag, Digest> {
+        let believed = self.at_destination.iter().filter(|(_, (_, until))| *until > now);
+        believed.map(|(tag, (digest, _))| (tag.clone(), digest.clone())).collect()
+    }
+
+    /// Keeps what the destination answered. Answers that were believed keep their time; new ones get
+    /// times spread over half a day, so that they are not all asked for again at once.
+    pub fn keep(&mut self, observed: &Observed, now: Timestamp) {
+        let mut kept = HashMap::with_capacity(observed.tags.len());
+        for tag in &observed.tags {
+            let Seen::Present(digest) = &tag.destination else { continue };
+            let until = match self.at_destination.remove(&tag.destination_tag) {
+                Some((known, until)) if known == *digest && until > now => until,
+                _ => schedule::spread(
+                    tag.destination_tag.as_str(),
+                    BELIEVED / 2,
+                    schedule::later(now, BELIEVED / 2),
+                ),
+            };
+            kept.insert(tag.destination_tag.clone(), (digest.clone(), until));
+        }
+        self.at_destination = kept;
+    }
 }
 
 /// Why a registry is left alone for a while.

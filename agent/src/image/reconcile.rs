@@ -1,17 +1,15 @@
 //! One look at an Image: everything is worked out again from its spec, its status, its Jobs and
 //! the registries, so a crash between any two writes costs nothing.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, reasons};
 use imgop_core::api::{Image, ImageStatus, Mode, Phase};
-use imgop_core::observe::{Limits, ObserveError, Side, Sides, observe};
+use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{
     Action as TagAction, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, Verdict, plan, verdict,
 };
 use imgop_core::registry::Reason;
-use imgop_core::tags::Tag;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
@@ -205,14 +203,17 @@ impl Look<'_> {
         {
             return Ok(observed);
         }
-        let already_synced: BTreeSet<Tag> = match request.mode {
-            Mode::OnceByTag => {
-                self.status().tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect()
-            }
-            Mode::OneShot | Mode::Recurrent => BTreeSet::new(),
-        };
+        let mut known = Known::default();
+        if request.mode == Mode::OnceByTag {
+            known.already_synced =
+                self.status().tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+        }
+        // Who asks for a sync, or changes the spec, wants the truth and not what we remember.
+        if matches!(due, Due::Scheduled | Due::InProgress) {
+            known.at_destination = self.memory.believed(self.now);
+        }
         let limits = Limits { max_tags: self.context.config.max_tags_per_image.into(), ..Limits::default() };
-        observe(sides, request, &already_synced, limits).await
+        observe(sides, request, &known, limits).await
     }
 
     /// Counts one more disappointment and says how long to wait.
@@ -335,6 +336,7 @@ impl Look<'_> {
             handled_request: self.open_request(),
             ended: (!busy).then(|| jobs.copied_since(status.last_sync_time.as_ref().map(|t| t.0), planned)),
         };
+        self.memory.keep(&observed, self.now);
         let wait = if busy {
             self.memory.observed = Some(observed);
             if held_back.is_some() { LOOK_FOR_PLACE } else { LOOK_AT_JOBS }

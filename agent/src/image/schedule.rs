@@ -68,19 +68,23 @@ pub fn first_look(image: &Image, period: Duration, started: Timestamp) -> Timest
     if status.is_none_or(|s| s.phase != Some(Phase::Completed)) {
         return started;
     }
-    spread(image, period.min(Duration::from_mins(1)), started)
+    spread(uid(image), period.min(Duration::from_mins(1)), started)
 }
 
 /// The next regular look: a period from now, a little less for some Images and a little more for
 /// none, so that Images that were made together drift apart.
 pub fn next_look(image: &Image, period: Duration, now: Timestamp) -> Timestamp {
     let slack = period / 20;
-    spread(image, slack, later(now, period.saturating_sub(slack)))
+    spread(uid(image), slack, later(now, period.saturating_sub(slack)))
 }
 
-/// A point within `width` after `from` that is always the same for one Image.
-fn spread(image: &Image, width: Duration, from: Timestamp) -> Timestamp {
-    let hash = Digest::of(image.metadata.uid.as_deref().unwrap_or_default().as_bytes());
+fn uid(image: &Image) -> &str {
+    image.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// A point within `width` after `from` that is always the same for one name.
+pub fn spread(name: &str, width: Duration, from: Timestamp) -> Timestamp {
+    let hash = Digest::of(name.as_bytes());
     let fraction = u64::from_str_radix(&hash.hex()[..6], 16).unwrap_or_default();
     let millis = u64::try_from(width.as_millis()).unwrap_or(u64::MAX).saturating_mul(fraction) >> 24;
     later(from, Duration::from_millis(millis))

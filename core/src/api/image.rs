@@ -96,7 +96,7 @@ pub enum Mode {
 }
 
 /// Where an image comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// The repository, without a tag: quay.io/argoproj/argocd.
@@ -121,6 +121,12 @@ pub struct Source {
     /// Narrows the tags that a pattern or a range means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,
+
+    /// Tags, patterns or ranges (* for all) whose tags never move at the source. That the destination
+    /// has such a tag is then enough, and the source is not asked about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 128)))]
+    pub immutable_tags: Vec<String>,
 
     /// Take credentials from AWS (IRSA or pod identity) for this registry.
     #[serde(default, rename = "useAwsIRSA", skip_serializing_if = "is_default")]
@@ -156,7 +162,7 @@ pub struct Select {
 }
 
 /// Where an image goes to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Destination {
     /// The repository, without a tag: registry.example.com/argoproj/argocd.

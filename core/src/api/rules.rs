@@ -88,7 +88,7 @@ pub(super) fn readable_pattern() -> Rule {
 pub(super) fn destination_version() -> Rule {
     let is_range = is_range("self");
     Rule::new(format!(
-        "self == '' || {TAG_OR_PATTERN} || {is_range} || \
+        "self == '' || {TAG_OR_PATTERN} || {is_range} && !self.matches('[{{}}]') || \
          self.matches('^([A-Za-z0-9_][A-Za-z0-9._-]*)?[{{]tag[}}][A-Za-z0-9._-]*$')"
     ))
     .message(

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{CopyRequest, ObservedTag, Seen};
-use crate::api::{Destination, ImageSpec, Mode, Overwrite, Publish, Source, Tls};
+use crate::api::{Destination, ImageSpec, Mode, Source};
 use crate::reference::ManifestRef;
 
 /// A Recurrent copy of this to `registry.example.com/mirror`.
@@ -13,23 +13,8 @@ pub fn spec(source: &str, version: &str) -> ImageSpec {
         frequency: "5m".into(),
         suspend: false,
         allow_candidate_release: false,
-        source: Source {
-            name: source.into(),
-            version: version.into(),
-            select: None,
-            use_aws_irsa: false,
-            credentials: None,
-            tls: Tls::default(),
-        },
-        destination: Destination {
-            name: "registry.example.com/mirror".into(),
-            version: None,
-            overwrite: Overwrite::default(),
-            publish: Publish::default(),
-            use_aws_irsa: false,
-            credentials: None,
-            tls: Tls::default(),
-        },
+        source: Source { name: source.into(), version: version.into(), ..Source::default() },
+        destination: Destination { name: "registry.example.com/mirror".into(), ..Destination::default() },
     }
 }
 

@@ -67,7 +67,8 @@ pub enum TagState {
     Differs,
     /// The source does not have it.
     NotFound,
-    /// Mode `OnceByTag` has copied it, and it is still there.
+    /// The destination has it, and its content does not matter: mode `OnceByTag` has copied it, or
+    /// it never moves.
     AlreadySynced,
     /// A registry could not be asked.
     NotChecked,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::api::{Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Select};
 use crate::reference::{ManifestRef, ReferenceError, Repository};
-use crate::tags::{Filter, FilterError, Pattern, Range, Tag, Version, VersionError};
+use crate::tags::{Filter, FilterError, ImmutableTags, Pattern, Range, Tag, Version, VersionError};
 
 /// What an `Image` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct CopyRequest {
     pub candidates: bool,
     /// What narrows the tags.
     pub filter: Filter,
+    /// Which of them never move.
+    pub immutable: ImmutableTags,
     /// Where tags go to.
     pub destination: Repository,
     /// Which tag each of them becomes there.
@@ -98,6 +100,8 @@ impl CopyRequest {
         let version = problems.keep("source.version", spec.source.version.parse::<Version>());
         let destination = problems.keep("destination.name", spec.destination.name.parse::<Repository>());
         let filter = problems.keep("source.select", filter(spec.source.select.as_ref()));
+        let immutable =
+            problems.keep("source.immutableTags", ImmutableTags::new(&spec.source.immutable_tags));
         let one_tag = filter.as_ref().is_some_and(|filter| filter.latest == Some(1));
         let naming = version.as_ref().and_then(|version| {
             problems.keep("destination.version", Naming::parse(&spec.destination, version, one_tag))
@@ -118,23 +122,27 @@ impl CopyRequest {
                 Err("source and destination are the same repository and tag; there is nothing to copy"),
             );
         }
-        match (frequency, source, version, filter, destination, naming) {
-            (Some(frequency), Some(source), Some(version), Some(filter), Some(destination), Some(naming))
-                if problems.0.is_empty() =>
-            {
-                Ok(Self {
-                    mode: spec.mode,
-                    frequency,
-                    source,
-                    version,
-                    candidates: spec.allow_candidate_release,
-                    filter,
-                    destination,
-                    naming,
-                    overwrite: spec.destination.overwrite,
-                    publish: spec.destination.publish,
-                })
-            }
+        match (frequency, source, version, filter.zip(immutable), destination, naming) {
+            (
+                Some(frequency),
+                Some(source),
+                Some(version),
+                Some((filter, immutable)),
+                Some(destination),
+                Some(naming),
+            ) if problems.0.is_empty() => Ok(Self {
+                mode: spec.mode,
+                frequency,
+                source,
+                version,
+                candidates: spec.allow_candidate_release,
+                filter,
+                immutable,
+                destination,
+                naming,
+                overwrite: spec.destination.overwrite,
+                publish: spec.destination.publish,
+            }),
             _ => Err(SpecError { problems: problems.0 }),
         }
     }

@@ -52,7 +52,7 @@ pub struct PlannedTag {
 pub enum Action {
     /// Nothing: the destination has it.
     UpToDate,
-    /// Nothing: `OnceByTag` has copied it.
+    /// Nothing: the destination has it, and mode `OnceByTag` has copied it or it never moves.
     AlreadySynced,
     /// Nothing: it exists with other content, and `overwrite: IfMissing` keeps it.
     Keep,

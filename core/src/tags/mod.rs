@@ -4,6 +4,7 @@
 //! as such drops or rewrites some of them silently (docs/decisions/0002-own-tag-patterns.md).
 
 mod filter;
+mod immutable;
 mod pattern;
 mod range;
 mod selection;
@@ -11,6 +12,7 @@ mod tag;
 mod version;
 
 pub use filter::{Filter, FilterError};
+pub use immutable::ImmutableTags;
 pub use pattern::{Match, NearMiss, Pattern, PatternError};
 pub use range::{Range, RangeError};
 pub use selection::{Excluded, Exclusion, Selection, Version, VersionError, select};

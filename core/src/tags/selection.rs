@@ -79,6 +79,11 @@ impl Version {
         }
     }
 
+    /// Whether a tag is meant, be it a release or a candidate.
+    pub fn means(&self, tag: &Tag) -> bool {
+        matches!(self.matches(tag), Match::Yes | Match::Candidate)
+    }
+
     /// Whether it chooses among the tags of a repository, so that they must be listed.
     pub fn chooses(&self) -> bool {
         matches!(self, Self::Pattern(_) | Self::Range(_))

@@ -14,6 +14,7 @@ mod fakes;
 mod credentials;
 mod faults;
 mod manifests;
+mod observing;
 mod other_hosts;
 mod pages;
 mod tag_lists;

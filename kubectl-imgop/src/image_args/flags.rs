@@ -27,6 +27,11 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub latest: Option<u32>,
 
+    /// Tags, patterns or ranges ("*" for all) that never move at the source: it is not asked about those
+    /// that the destination has
+    #[arg(long, value_name = "VERSIONS")]
+    pub immutable_tags: Vec<String>,
+
     /// What to do with a tag that exists at the destination with other content
     #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
     pub overwrite: Option<OverwriteArg>,
@@ -66,6 +71,7 @@ impl SelectionArgs {
             ("--include", !self.include.is_empty()),
             ("--exclude", !self.exclude.is_empty()),
             ("--latest", self.latest.is_some()),
+            ("--immutable-tags", !self.immutable_tags.is_empty()),
             ("--overwrite", self.overwrite.is_some()),
             ("--source-credentials", self.source_credentials.is_some()),
             ("--destination-credentials", self.destination_credentials.is_some()),

@@ -125,9 +125,10 @@ fn spec(
             name: source,
             version,
             select: select(selection),
-            use_aws_irsa: false,
+            immutable_tags: selection.immutable_tags.clone(),
             credentials: credentials(selection.source_credentials.as_ref()),
             tls: tls(selection.source_tls, selection.source_ca_secret.as_ref()),
+            ..Source::default()
         },
         destination: Destination {
             name: destination,
@@ -140,9 +141,9 @@ fn spec(
                 Some(PublishArg::Direct) => Publish::Direct,
                 Some(PublishArg::Staged) | None => Publish::Staged,
             },
-            use_aws_irsa: false,
             credentials: credentials(selection.destination_credentials.as_ref()),
             tls: tls(selection.destination_tls, selection.destination_ca_secret.as_ref()),
+            ..Destination::default()
         },
     }
 }
@@ -170,6 +171,7 @@ fn argument_of(field: &str, selection: &SelectionArgs) -> &'static str {
         "source.version" if selection.versions.is_some() => "--versions",
         "source.name" | "source.version" => "SOURCE",
         "source.select" => "--include or --exclude",
+        "source.immutableTags" => "--immutable-tags",
         "frequency" => "--frequency",
         _ => "DESTINATION",
     }

@@ -1,10 +1,9 @@
 //! Asks the registries, by the code that the agent runs too.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use imgop_core::observe::{Limits, ObserveError, Side, Sides, observe};
+use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{Observed, Seen};
 use imgop_core::registry::Registries;
 use tokio::time::timeout;
@@ -46,7 +45,7 @@ pub struct Looked {
 /// refuses to answer.
 pub async fn look(target: &Target, looker: &Looker<'_>) -> Result<Looked, CliError> {
     let sides = looker.sides(target).await?;
-    let observing = observe(&sides, &target.request, &target.already_synced, looker.limits);
+    let observing = observe(&sides, &target.request, &target.known, looker.limits);
     let (observed, failure) = match with_sign_of_life(looker.sources.ui, target, observing).await {
         Ok(observed) => {
             let failure = failure(&sides, &observed).await;
@@ -99,7 +98,7 @@ async fn without_destination(
 ) -> Result<Observed, CliError> {
     let source_only = Sides { destination: None, ..sides };
     // Which tags were copied before says nothing without the destination's word that they are there.
-    let observed = observe(&source_only, &target.request, &BTreeSet::new(), looker.limits).await;
+    let observed = observe(&source_only, &target.request, &Known::default(), looker.limits).await;
     let mut observed = observed.map_err(|error| explain(&error))?;
     for tag in &mut observed.tags {
         tag.destination = Seen::Unknown(refusal.to_string());

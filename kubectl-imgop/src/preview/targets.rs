@@ -1,13 +1,12 @@
 //! What is to be previewed: references, the Images of a file, or an Image of the cluster.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
 
 use imgop_core::api::{Image, ImageSpec};
+use imgop_core::observe::Known;
 use imgop_core::plan::{CopyRequest, SpecError};
-use imgop_core::tags::Tag;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
@@ -44,7 +43,7 @@ pub struct Target {
     /// The Image that it comes from.
     pub image: Option<ImageName>,
     /// Tags that mode `OnceByTag` has copied already.
-    pub already_synced: BTreeSet<Tag>,
+    pub known: Known,
     /// Whether there is a destination to compare with.
     pub has_destination: bool,
 }
@@ -52,7 +51,7 @@ pub struct Target {
 impl Target {
     /// From references: both sides are already parsed.
     pub fn of_references(spec: ImageSpec, request: CopyRequest, has_destination: bool) -> Self {
-        Self { request, spec, image: None, already_synced: BTreeSet::new(), has_destination }
+        Self { request, spec, image: None, known: Known::default(), has_destination }
     }
 
     /// From an Image, of a cluster or a file. What it copied already is its status' word.
@@ -63,7 +62,10 @@ impl Target {
             request,
             spec: image.spec.clone(),
             image: Some(ImageName { namespace: image.namespace(), name: image.name_any() }),
-            already_synced: synced.filter_map(|tag| tag.parse().ok()).collect(),
+            known: Known {
+                already_synced: synced.filter_map(|tag| tag.parse().ok()).collect(),
+                ..Known::default()
+            },
             has_destination: true,
         })
     }
@@ -176,7 +178,7 @@ mod tests {
         assert_eq!(targets.len(), 2);
         assert_eq!(targets[0].image.as_ref().unwrap().to_string(), "ci/a");
         assert!(targets[0].names_secrets());
-        assert_eq!(targets[1].already_synced.len(), 1);
+        assert_eq!(targets[1].known.already_synced.len(), 1);
         let list = serde_json::json!({ "apiVersion": "v1", "kind": "List",
             "items": [serde_saphyr::from_str::<serde_json::Value>(IMAGE).unwrap()] });
         assert_eq!(of_text(&list.to_string()).unwrap().len(), 1);

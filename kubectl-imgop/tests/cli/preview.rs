@@ -255,7 +255,8 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
 #[test]
 fn a_tag_that_cannot_be_checked_hides_no_other() {
     let source = source();
-    let destination = Content::default().with("mirror/argocd", &[]).failing("v2.13.1", 429).start();
+    let destination =
+        Content::default().with("mirror/argocd", &[("v2.13.1", "one")]).failing("v2.13.1", 429).start();
     insta::assert_snapshot!(preview(&source, &destination, ""), @"
     exit code: 0
     ----- stdout -----
@@ -292,9 +293,9 @@ fn the_exit_code_tells_differences_only_when_asked() {
     let (equal, absent) = (format!("{}/argoproj/argocd", same.address), format!("{}/a/b", same.address));
     assert_eq!([code(&absent, ""), code(&equal, "")], [0, 0]);
     assert_eq!([code(&absent, " --exit-code"), code(&equal, " --exit-code")], [1, 0]);
-    let broken = Content::default().failing("v2.13.0", 429).with("a/b", &[]).start();
-    let all_but_one = [("v2.13.1", "one"), ("v2.13.2", "two"), ("v2.13.10", "ten")];
-    let unknown = Content::default().failing("v2.13.0", 429).with("a/b", &all_but_one).start();
+    let broken = Content::default().failing("v2.13.0", 429).with("a/b", &[("v2.13.0", "zero")]).start();
+    let all = [("v2.13.0", "zero"), ("v2.13.1", "one"), ("v2.13.2", "two"), ("v2.13.10", "ten")];
+    let unknown = Content::default().failing("v2.13.0", 429).with("a/b", &all).start();
     assert_eq!(code(&format!("{}/a/b", broken.address), " --exit-code"), 1);
     assert_eq!(code(&format!("{}/a/b", unknown.address), " --exit-code"), 2);
     assert_eq!(code("registry.example.com:5000", " --exit-code"), 2);
