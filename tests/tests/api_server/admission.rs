@@ -6,7 +6,7 @@ use kube::api::PostParams;
 use kube::core::response::StatusCause;
 use serde_json::{Value, json};
 
-use crate::images::{image, image_of, images, refusal, stored};
+use crate::images::{image, images, refusal, spec, stored};
 
 const FREQUENCY: &str = "frequency must be whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d";
 const FREQUENCY_MAXIMUM: &str = "frequency must be at most 5200w";
@@ -15,12 +15,15 @@ const SOURCE_NAME: &str = "source.name must be a repository without scheme, tag 
      quay.io/argoproj/argocd; the tag goes into source.version";
 const DESTINATION_NAME: &str = "destination.name must be a repository without scheme, tag or digest, such as \
      registry.example.com/argoproj/argocd; the tag goes into destination.version";
-const VERSION: &str = "source.version must be a tag (v2.13.1), a pattern (v2.13.x) or a digest (sha256: and 64 \
-     hexadecimal digits)";
+const VERSION: &str = "source.version must be a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15) or a \
+     digest (sha256: and 64 hexadecimal digits)";
+const RANGE: &str = "source.version is an unreadable range; write comparators with dotted numbers, such as \
+     >=2.13 <2.15, ~2.13 or ^2";
 const PATTERN: &str = "source.version is an unreadable pattern; write dotted numbers with x for any number, such \
      as 2.13.x, v2.x.0 or 2.13.x-alpine";
 const FIXED_FOR_PATTERN: &str = "destination.version must be empty, the same pattern as source.version, or hold \
-     {tag}, when source.version is a pattern: a fixed version would put every tag onto one";
+     {tag}, when source.version is a pattern or a range: a fixed version would put every tag onto one (unless \
+     source.select.latest is 1)";
 const OTHER_PATTERN: &str = "destination.version may be a pattern only when source.version is the same pattern; \
      leave it out to keep each tag";
 const TAG_FOR_DIGEST: &str = "destination.version must be a tag when source.version is a digest";
@@ -54,7 +57,7 @@ async fn every_one_is_refused(cases: Vec<Bad>) -> anyhow::Result<()> {
         let api = images(&client, &namespace);
         let mut wrong = Vec::new();
         for Bad { set, field, says } in &cases {
-            let said = refusal(&api, &image(set)).await;
+            let said = refusal(&api, &image(&spec(set))).await;
             let of_field = |cause: &StatusCause| cause.field == format!("spec.{field}");
             let found = said.as_deref().unwrap_or_default();
             if !found.iter().any(|cause| of_field(cause) && cause.message.contains(says)) {
@@ -124,15 +127,19 @@ async fn names_that_are_no_repositories_are_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn b8_patterns_that_cannot_be_read_are_refused() -> anyhow::Result<()> {
+async fn b8_patterns_and_ranges_that_cannot_be_read_are_refused() -> anyhow::Result<()> {
     let patterns = ["2.x.y", "2.**", "v.x", "2.x.", "x.y", "2.x-", "2.13*", "vv.x"];
-    let texts = [".x", "(", "2.1[23].x", ">=2.13", "~2.13", "a b", "-x", "sha256:abc", "$(id)", "2.x-$(id)"];
+    let ranges =
+        [">=", ">=2.x", "2.13 <2.15", ">=2.13 || <2", "!=2.13", ">=2.13,x", "a b", ">=2..13", "~", "^v"];
+    let texts = [".x", "(", "2.1[23].x", "-x", "sha256:abc", "$(id)", "2.x-$(id)"];
     let cases = patterns.iter().map(|text| bad("source.version", *text, PATTERN));
+    let cases = cases.chain(ranges.iter().map(|text| bad("source.version", *text, RANGE)));
     let cases = cases.chain(texts.iter().map(|text| bad("source.version", *text, VERSION)));
     let empty = bad(
         "source.version",
         "",
-        "source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x) or a digest",
+        "source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15) or a \
+         digest",
     );
     every_one_is_refused(cases.chain([empty]).collect()).await
 }
@@ -144,6 +151,9 @@ async fn b1_a_destination_version_that_would_put_tags_onto_one_is_refused() -> a
         versions("v2.13.x", "stable", FIXED_FOR_PATTERN),
         versions("v2.13.x", "v2.13.1", FIXED_FOR_PATTERN),
         versions("*", "latest", FIXED_FOR_PATTERN),
+        versions(">=2.13 <2.15", "stable", FIXED_FOR_PATTERN),
+        versions(">=2.13 <2.15", ">=2.13 <2.14", OTHER_PATTERN),
+        versions("v2.13.1", ">=2.13", OTHER_PATTERN),
         versions("v2.13.x", "2.13.x", OTHER_PATTERN),
         versions("v2.13.1", "v2.13.x", OTHER_PATTERN),
         versions(&digest, "", TAG_FOR_DIGEST),
@@ -153,7 +163,7 @@ async fn b1_a_destination_version_that_would_put_tags_onto_one_is_refused() -> a
             field: "destination.version",
             says: TAG_FOR_DIGEST,
         },
-        bad("destination.version", "a b", DESTINATION_VERSION),
+        bad("destination.version", "a b", OTHER_PATTERN),
         bad("destination.version", "-x", DESTINATION_VERSION),
         bad("destination.version", "{tag", DESTINATION_VERSION),
         bad("destination.version", "{name}", DESTINATION_VERSION),
@@ -194,6 +204,8 @@ async fn unknown_words_and_wrong_types_are_refused() -> anyhow::Result<()> {
         bad("destination.tls.mode", "insecure", r#"supported values: "Verify", "SkipVerify", "PlainHTTP""#),
         bad("destination.overwrite", "Always", r#"supported values: "IfDifferent", "IfMissing""#),
         bad("destination.publish", "Never", r#"supported values: "Staged", "Direct""#),
+        bad("source.select.latest", 0, "source.select.latest must be at least 1; leave it out for all tags"),
+        bad("source.select.latest", -1, "should be greater than or equal to 0"),
         bad("frequency", 300, "must be of type string"),
         bad("suspend", "yes", "must be of type boolean"),
         bad("source", "quay.io/argoproj/argocd:v2.13.1", "must be of type object"),
@@ -232,12 +244,12 @@ async fn secrets_that_cannot_be_meant_are_refused() -> anyhow::Result<()> {
 async fn every_mistake_of_a_manifest_is_said_at_once() -> anyhow::Result<()> {
     let client = ApiServer::shared().await?.client().await?;
     with_namespace(&client, async |namespace| {
-        let object = image(&[
+        let object = image(&spec(&[
             ("frequency", "1.5d".into()),
             ("source.name", "docker://x".into()),
             ("source.version", "2.x.y".into()),
             ("destination.name", "".into()),
-        ]);
+        ]));
         let causes = refusal(&images(&client, &namespace), &object).await.unwrap();
         let mut fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
         fields.sort_unstable();
@@ -333,10 +345,19 @@ async fn good_images_are_accepted() -> anyhow::Result<()> {
             pair("v2.13.x", "{tag}-corp".into()),
             pair("v2.13.x", "mirror-{tag}".into()),
             pair("v2.13.x", "{tag}.x".into()),
+            pair(">=2.13 <2.15", ">=2.13 <2.15".into()),
+            pair(">=2.13 <2.15", "{tag}-corp".into()),
             pair("v2.13.1", "stable".into()),
             pair("v2.13.1", "v2.13.1".into()),
             pair(&digest, "stable".into()),
         ]);
+        let newest = [("source.select.latest", 1.into()), ("destination.version", "stable".into())];
+        cases.push([vec![("source.version", "v2.13.x".into())], newest.to_vec()].concat());
+        cases.push(vec![(
+            "source.select",
+            json!({ "include": ["v2.*"], "exclude": [".*-debug"], "latest": 3 }),
+        )]);
+        cases.push(vec![("source.immutableTags", json!(["x.x.x", "*"]))]);
         for side in ["source", "destination"] {
             let field = |name: &str| -> &'static str { format!("{side}.{name}").leak() };
             cases.push(vec![(field("credentials"), json!({ "secretName": "quay.io-pull-secret" }))]);
@@ -356,7 +377,7 @@ async fn good_images_are_accepted() -> anyhow::Result<()> {
         let api = images(&client, &namespace);
         let mut wrong = Vec::new();
         for case in &cases {
-            if let Err(error) = api.create(&PostParams::default(), &image(case)).await {
+            if let Err(error) = api.create(&PostParams::default(), &image(&spec(case))).await {
                 wrong.push(format!("{case:?}: {error}"));
             }
         }
@@ -392,13 +413,13 @@ async fn manifests_of_image_operator_are_stored_unchanged() -> anyhow::Result<()
             "destination": { "name": "registry.example.com/traefik", "version": "3.x.0" },
         });
         let api = images(&client, &namespace);
-        for spec in [every_field, one_tag, required_only] {
-            let mut stored = api.create(&PostParams::default(), &image_of(&spec)).await?.data["spec"].clone();
-            if spec.get("frequency").is_none() {
+        for wanted in [every_field, one_tag, required_only] {
+            let mut stored = api.create(&PostParams::default(), &image(&wanted)).await?.data["spec"].clone();
+            if wanted.get("frequency").is_none() {
                 assert_eq!(stored["frequency"], "5m", "the default of image-operator");
                 stored.as_object_mut().unwrap().remove("frequency");
             }
-            assert_eq!(stored, spec);
+            assert_eq!(stored, wanted);
         }
         Ok(())
     })

@@ -11,9 +11,9 @@ pub fn images(client: &Client, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<Image>(&()))
 }
 
-/// A good Image with these fields of its spec set, each named as `source.version`. Null removes
-/// nothing: it is a value of its own.
-pub fn image(fields: &[(&str, Value)]) -> DynamicObject {
+/// A good spec with these fields set, each named as `source.version`. Null removes nothing: it is a
+/// value of its own.
+pub fn spec(fields: &[(&str, Value)]) -> Value {
     let mut spec = json!({
         "mode": "OnceByTag",
         "source": { "name": "quay.io/argoproj/argocd", "version": "v2.13.1" },
@@ -23,11 +23,11 @@ pub fn image(fields: &[(&str, Value)]) -> DynamicObject {
         let place = path.split('.').fold(&mut spec, |place, key| &mut place[key]);
         *place = value.clone();
     }
-    image_of(&spec)
+    spec
 }
 
 /// An Image with this spec.
-pub fn image_of(spec: &Value) -> DynamicObject {
+pub fn image(spec: &Value) -> DynamicObject {
     let mut image = DynamicObject::new("", &ApiResource::erase::<Image>(&())).data(json!({ "spec": spec }));
     image.metadata.name = None;
     image.metadata.generate_name = Some("test-".to_owned());

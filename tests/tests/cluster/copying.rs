@@ -87,7 +87,7 @@ fn assert_one_look(requests: &[Request], side: &str) {
         .collect();
     assert!(others.is_empty(), "{side}: {others:?}");
     let lists = asked.iter().filter(|r| r.method == "GET").count();
-    assert!(lists <= 1, "{side}: {lists} lists");
+    assert!(lists <= 1, "{side}: {lists} lists: {asked:#?}");
     let heads: Vec<&str> = asked.iter().filter(|r| r.method == "HEAD").map(|r| r.path.as_str()).collect();
     let different: BTreeSet<&str> = heads.iter().copied().collect();
     assert_eq!(heads.len(), different.len(), "{side}: asked twice: {heads:?}");
