@@ -78,7 +78,7 @@ impl Agent {
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             let kilobytes: f64 =
-                line.and_then(|l| l.trim().strip_suffix(" kB")).context("no such field")?.parse()?;
+                line.and_then(|l| l.trim().strip_suffix(" kB")).context("the agent has ended")?.parse()?;
             Ok::<_, anyhow::Error>((kilobytes * 1024.0 / 100_000.0).round() / 10.0)
         };
         Ok(Memory { resident: field("VmRSS")?, anonymous: field("RssAnon")?, peak: field("VmHWM")? })

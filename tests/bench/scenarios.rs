@@ -39,12 +39,12 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
         images.synced(count, mode, "5m").await?;
     }
     let cpu_until_synced = agent.cpu_seconds()?;
-    quiet("settling", SETTLE).await;
+    quiet(&agent, "settling", SETTLE).await?;
     let settled = agent.memory()?;
 
     let (source, target) = (setup.source.log.mark().await?, setup.target.log.mark().await?);
     let (audit, cpu, began) = (setup.audit_log.mark()?, agent.cpu_seconds()?, Instant::now());
-    quiet("counting", window).await;
+    quiet(&agent, "counting", window).await?;
     let elapsed = began.elapsed();
     let cpu_seconds = ((agent.cpu_seconds()? - cpu) * 100.0).round() / 100.0;
     let api = setup.audit_log.count(audit)?;
@@ -99,12 +99,14 @@ async fn noop_sync(setup: &Setup) -> anyhow::Result<NoopSync> {
     })
 }
 
-/// Waits and says so every half minute.
-async fn quiet(what: &str, duration: Duration) {
+/// Waits, and says so every half minute. Ends early if the agent does.
+async fn quiet(agent: &Agent, what: &str, duration: Duration) -> anyhow::Result<()> {
     const SAID: Duration = Duration::from_secs(30);
     let began = Instant::now();
     while let Some(left) = duration.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
         say(&format!("  {what}: {} s to go", left.as_secs_f64().round()));
         sleep(left.min(SAID)).await;
+        agent.memory()?;
     }
+    Ok(())
 }
