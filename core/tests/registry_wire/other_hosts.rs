@@ -101,6 +101,21 @@ async fn a_token_server_that_redirects_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_token_server_that_redirects_to_itself_is_not_followed_either() {
+    let registry = ScriptedRegistry::start(move |seen| {
+        if seen.target.starts_with("/token") {
+            return reply(307, &[("location", "/elsewhere")], "");
+        }
+        let host = seen.header("host").unwrap();
+        reply(401, &[("www-authenticate", &format!(r#"Bearer realm="http://{host}/token""#))], "")
+    })
+    .await;
+    let client = Registries::new(settings()).repository(&registry.repository("a"), &basic("user", "hunter2"));
+    assert!(client.tags().await.is_err());
+    assert_eq!(registry.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_host_is_not_followed() {
     let canary = canary().await;
     let target = format!("http://{}/v2/a/tags/list?secret=1", canary.address);

@@ -44,9 +44,49 @@ async fn a_long_pause_is_left_to_the_caller_and_nobody_asks_meanwhile() {
     );
     assert_eq!(registry.seen().len(), 1, "the pause counts for the whole registry");
 
-    let other = registries.repository(&registry.repository("b"), &basic("u", "p"));
-    let _ = other.tags().await;
-    assert_eq!(registry.seen().len(), 2, "and not for another account");
+    let u = registries.repository(&registry.repository("b"), &basic("u", "p"));
+    assert!(u.tags().await.is_err());
+    assert!(u.tags().await.is_err());
+    assert_eq!(registry.seen().len(), 2, "and not for another account, which has its own");
+    let v = registries.repository(&registry.repository("b"), &basic("v", "p"));
+    assert!(v.tags().await.is_err());
+    assert_eq!(registry.seen().len(), 3, "nor that of one account for the next");
+}
+
+#[tokio::test]
+async fn a_burst_of_429s_means_fewer_requests_at_a_time() {
+    const BURST: usize = 8;
+    let (count, under_way, most) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let barrier = Arc::new(Barrier::new(BURST));
+    let registry = {
+        let most = most.clone();
+        ScriptedRegistry::start_async(move |_| {
+            let (count, under_way) = (count.clone(), under_way.clone());
+            let (most, barrier) = (most.clone(), barrier.clone());
+            async move {
+                if count.fetch_add(1, Ordering::SeqCst) < BURST {
+                    barrier.wait().await;
+                    return reply(429, &[], "");
+                }
+                most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                for _ in 0..50 {
+                    tokio::task::yield_now().await;
+                }
+                under_way.fetch_sub(1, Ordering::SeqCst);
+                json(200, r#"{"tags":[]}"#)
+            }
+        })
+        .await
+    };
+    let registries = Registries::new(Settings { concurrency_per_registry: BURST, ..settings() });
+    let lists = (0..BURST).map(|i| {
+        let client = registries.repository(&registry.repository(&format!("r{i}")), &Access::default());
+        async move { client.tags().await }
+    });
+    assert!(join_all(lists).await.iter().all(Result::is_ok));
+    // Half of eight, and one more after four went well.
+    assert!(most.load(Ordering::SeqCst) <= 5, "{most:?}");
 }
 
 #[tokio::test]

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use axum::response::Response;
 use imgop_core::registry::{
     Access, Credential, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable,
 };
 
-use crate::fakes::{ScriptedRegistry, json, reply};
+use crate::fakes::{ScriptedRegistry, Seen, json, reply};
 use crate::{basic, names, settings};
 
 const HOST: &str = "registry.corp.test";
+const UPSTREAM: &str = "europe-west1-docker.pkg.dev";
 
 fn access(tls: Tls) -> Access {
     Access { tls, ..Access::default() }
@@ -80,39 +82,65 @@ async fn a_redirect_from_https_to_http_is_not_followed() {
     assert_eq!(registry.seen().len(), 1);
 }
 
+/// The fake of registry.k8s.io: it wants a password, and redirects to its upstream.
+fn kubernetes(seen: &Seen, upstream: fn(&Seen) -> Response) -> Response {
+    if seen.header("host") != Some("registry.k8s.io") {
+        return upstream(seen);
+    }
+    if seen.header("authorization").is_none() {
+        return reply(401, &[("www-authenticate", "Basic realm=x")], "");
+    }
+    let path = seen.target.split('?').next().unwrap().strip_prefix("/v2").unwrap();
+    let target = format!("https://{UPSTREAM}/v2/k8s-artifacts-prod/images{path}?rid=1");
+    reply(307, &[("location", &target)], "")
+}
+
 #[tokio::test]
 async fn b7_the_kubernetes_registry_which_redirects_everything_is_listed() {
-    let hosts = ["registry.k8s.io", "europe-west1-docker.pkg.dev"];
-    let (registry, certificate) = ScriptedRegistry::start_tls(&hosts, |seen| {
-        let path = seen.target.split('?').next().unwrap();
-        match (seen.header("host").unwrap(), seen.query("last")) {
-            ("registry.k8s.io", _) => {
-                let upstream = "https://europe-west1-docker.pkg.dev/v2/k8s-artifacts-prod/images";
-                let target = format!("{upstream}{}?rid=1", path.strip_prefix("/v2").unwrap());
-                reply(307, &[("location", &target)], "")
-            }
-            (_, None) => reply(200, &[("link", "<?last=3.9>; rel=next")], r#"{"tags":["3.9"]}"#),
-            (_, Some(_)) => json(200, r#"{"tags":["3.10"]}"#),
-        }
+    let (registry, certificate) = ScriptedRegistry::start_tls(&["registry.k8s.io", UPSTREAM], |seen| {
+        kubernetes(seen, |seen| match seen.query("last") {
+            None => reply(200, &[("link", "<?last=3.9>; rel=next")], r#"{"tags":["3.9"]}"#),
+            Some(_) => json(200, r#"{"tags":["3.10"]}"#),
+        })
     })
     .await;
-    let registries = registries(&hosts.map(|host| (host, registry.address)));
+    let registries = registries(&[("registry.k8s.io", registry.address), (UPSTREAM, registry.address)]);
     let secret = Access { tls: trusting(&certificate), ..basic("user", "hunter2") };
     assert_eq!(
         names(&at(&registries, "registry.k8s.io/pause", &secret).tags().await.unwrap()),
         ["3.10", "3.9"]
     );
-    let lines: Vec<_> =
-        registry.seen().iter().map(|s| format!("{} {}", s.header("host").unwrap(), s.target)).collect();
+    let seen = registry.seen();
+    let lines: Vec<_> = seen.iter().map(|s| format!("{} {}", s.header("host").unwrap(), s.target)).collect();
     assert_eq!(
         lines,
         [
+            "registry.k8s.io /v2/pause/tags/list?n=1000",
             "registry.k8s.io /v2/pause/tags/list?n=1000",
             "europe-west1-docker.pkg.dev /v2/k8s-artifacts-prod/images/pause/tags/list?rid=1",
             "europe-west1-docker.pkg.dev /v2/k8s-artifacts-prod/images/pause/tags/list?last=3.9",
         ]
     );
-    assert!(registry.seen().iter().all(|seen| seen.header("authorization").is_none()));
+    assert!(seen[1].header("authorization").is_some());
+    assert!(
+        seen[2..].iter().all(|seen| seen.header("authorization").is_none()),
+        "the password stays where it was meant for"
+    );
+}
+
+#[tokio::test]
+async fn the_challenge_of_another_host_is_not_answered() {
+    let (registry, certificate) = ScriptedRegistry::start_tls(&["registry.k8s.io", UPSTREAM], |seen| {
+        kubernetes(seen, |_| {
+            reply(401, &[("www-authenticate", r#"Bearer realm="https://registry.k8s.io/token""#)], "")
+        })
+    })
+    .await;
+    let registries = registries(&[("registry.k8s.io", registry.address), (UPSTREAM, registry.address)]);
+    let secret = Access { tls: trusting(&certificate), ..basic("user", "hunter2") };
+    let error = at(&registries, "registry.k8s.io/pause", &secret).tags().await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::Unauthorized);
+    assert_eq!(registry.seen().len(), 3);
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn a_registry_that_changes_its_mind_all_the_time_is_left_alone() {
             return json(200, format!(r#"{{"token":"{}"}}"#, fastrand::u64(..)));
         }
         let host = seen.header("host").unwrap();
-        let basic_next = seen.header("authorization").is_some_and(|shown| shown.starts_with("Bearer"));
+        let basic_next = seen.header("authorization").is_some_and(|shown| shown.len() > "Bearer mine".len());
         let bearer = format!(r#"Bearer realm="http://{host}/token?{}""#, fastrand::u64(..));
         let challenge = if basic_next { "Basic realm=x" } else { &bearer };
         reply(401, &[("www-authenticate", challenge)], "")
@@ -113,6 +113,12 @@ async fn a_registry_that_changes_its_mind_all_the_time_is_left_alone() {
     let client = Registries::new(settings()).repository(&registry.repository("a"), &basic("u", "p"));
     assert_eq!(*client.tags().await.unwrap_err().reason(), Reason::Unauthorized);
     assert!(registry.seen().len() <= 6, "{:?}", registry.lines());
+
+    let before = registry.seen().len();
+    let access = Access { credential: Some(Credential::RegistryToken("mine".into())), ..Access::default() };
+    let client = Registries::new(settings()).repository(&registry.repository("a"), &access);
+    assert_eq!(*client.tags().await.unwrap_err().reason(), Reason::Unauthorized);
+    assert!(registry.seen().len() <= before + 3, "{:?}", registry.lines());
 }
 
 #[tokio::test]
