@@ -1,12 +1,9 @@
 //! A kube-apiserver and an etcd for the tests of one binary, with imgop's CRDs.
 
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::conditions::is_crd_established;
@@ -16,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::connect::connect;
 use crate::kubectl::Kubectl;
+use crate::supervised::Supervised;
 use crate::wait;
 
 /// Started by the first test that asks for it.
@@ -23,20 +21,14 @@ static SHARED: OnceCell<Result<ApiServer, String>> = OnceCell::const_new();
 
 /// A real API server without nodes and without controllers: what it stores nobody acts on.
 #[derive(Debug)]
-pub struct ApiServer {
-    folder: PathBuf,
-    programs: PathBuf,
-    /// Held, and never written to: the supervisor takes everything down when the kernel closes this
-    /// pipe at the end of the process, whatever ended it.
-    _alive: ChildStdin,
-}
+pub struct ApiServer(Supervised);
 
 impl ApiServer {
     /// The one of this test binary. The first call takes about five seconds, and minutes where
     /// Kubernetes has yet to be compiled.
     pub async fn shared() -> anyhow::Result<&'static Self> {
         SHARED
-            .get_or_init(|| async { Self::start().await.map_err(|error| format!("{error:#}")) })
+            .get_or_init(|| async { Self::with_crds().await.map_err(|error| format!("{error:#}")) })
             .await
             .as_ref()
             .map_err(|said| anyhow!("the test API server does not start: {said}"))
@@ -50,36 +42,22 @@ impl ApiServer {
 
     /// A `kubectl` of the same version.
     pub fn kubectl(&self) -> anyhow::Result<Kubectl> {
-        Kubectl::new(&self.kubeconfig(), Some(&self.programs))
+        Kubectl::new(&self.kubeconfig(), Some(&self.0.programs))
     }
 
     fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("kubeconfig")
+        self.0.folder.join("kubeconfig")
     }
 
-    async fn start() -> anyhow::Result<Self> {
-        let server = tokio::task::spawn_blocking(Self::supervised).await??;
+    /// One of its own, without imgop's CRDs, for as long as this value lives.
+    pub async fn bare() -> anyhow::Result<Self> {
+        Ok(Self(Supervised::start("apiserver", Vec::new()).await?))
+    }
+
+    async fn with_crds() -> anyhow::Result<Self> {
+        let server = Self::bare().await?;
         install_crds(&server.client().await?).await?;
         Ok(server)
-    }
-
-    fn supervised() -> anyhow::Result<Self> {
-        // The supervisor removes it.
-        let folder = tempfile::Builder::new().prefix("imgop-api-server-").tempdir()?.keep();
-        let supervisor = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/supervise-api-server");
-        let mut child = Command::new(&supervisor)
-            .arg(&folder)
-            .process_group(0) // Ctrl-C ends the tests, and their end ends the server
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("failed to start {}", supervisor.display()))?;
-        let (alive, output) = (child.stdin.take(), child.stdout.take());
-        let alive = alive.context("the supervisor has no standard input")?;
-        let mut line = String::new();
-        BufReader::new(output.context("the supervisor has no standard output")?).read_line(&mut line)?;
-        ensure!(!line.is_empty(), "see the message of tests/cluster/apiserver above");
-        Ok(Self { folder, programs: PathBuf::from(line.trim_end()), _alive: alive })
     }
 }
 

@@ -44,14 +44,7 @@ impl Environment {
     /// Reads the `env` file; variables of this process go before it.
     pub fn load() -> anyhow::Result<Self> {
         let file = env_file();
-        let lines = match &file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("failed to read {}", path.display()))?;
-                read_lines(&text).with_context(|| format!("failed to read {}", path.display()))?
-            }
-            None => HashMap::new(),
-        };
+        let lines = file.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let optional = |key: &str| std::env::var(key).ok().or_else(|| lines.get(key).cloned());
         let required = |key: &str| {
             optional(key).with_context(|| match &file {
@@ -80,6 +73,29 @@ impl Environment {
             skopeo_image: required("IMGOP_TEST_SKOPEO_IMAGE")?,
         })
     }
+
+    /// The same cluster with another target registry: one that `tests/cluster/registries up` started
+    /// in this folder, with another password and another CA.
+    pub fn with_registries_of(&self, folder: &Path) -> anyhow::Result<Self> {
+        let lines = read_file(&folder.join("env"))?;
+        let value = |key: &str| lines.get(key).cloned().with_context(|| format!("{key} is missing"));
+        let path = |key: &str| value(key).map(PathBuf::from);
+        Ok(Self {
+            target_registry: value("IMGOP_TEST_TARGET_REGISTRY")?,
+            target_registry_log: path("IMGOP_TEST_TARGET_REGISTRY_LOG")?,
+            target_ca: path("IMGOP_TEST_TARGET_CA")?,
+            target_cert_dir: path("IMGOP_TEST_TARGET_CERT_DIR")?,
+            target_authfile: path("IMGOP_TEST_TARGET_AUTHFILE")?,
+            target_username: value("IMGOP_TEST_TARGET_USERNAME")?,
+            target_password_file: path("IMGOP_TEST_TARGET_PASSWORD_FILE")?,
+            ..self.clone()
+        })
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<HashMap<String, String>> {
+    let said = || format!("failed to read {}", path.display());
+    read_lines(&std::fs::read_to_string(path).with_context(said)?).with_context(said)
 }
 
 /// The file of the cluster that is up, by the rules of `tests/cluster/up`: root's clusters are

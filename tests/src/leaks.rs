@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::environment::Environment;
+
 /// A password, in every form in which it may get into a text.
 #[derive(Debug)]
 pub struct Canary {
@@ -10,6 +12,12 @@ pub struct Canary {
 }
 
 impl Canary {
+    /// The password of the target registry.
+    pub fn of_target(environment: &Environment) -> anyhow::Result<Self> {
+        let password = std::fs::read_to_string(&environment.target_password_file)?;
+        Ok(Self::new(&environment.target_username, password.trim_end()))
+    }
+
     /// A user's password.
     pub fn new(user: &str, password: &str) -> Self {
         let json = serde_json::Value::from(password).to_string();

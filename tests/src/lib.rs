@@ -15,6 +15,7 @@ pub mod leaks;
 pub mod namespace;
 pub mod programs;
 pub mod registry;
+pub mod supervised;
 pub mod tenant;
 pub mod wait;
 

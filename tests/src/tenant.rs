@@ -47,7 +47,9 @@ pub async fn with_tenant(test: impl AsyncFnOnce(&Tenant) -> anyhow::Result<()>) 
     let tenant = Tenant::new(Cluster::with_agent().await?).await?;
     let searched = async {
         test(&tenant).await?;
-        tenant.has_no_leaks().await
+        let places = tenant.leaks(&Canary::of_target(&tenant.cluster.environment)?).await?;
+        ensure!(places.is_empty(), "the password leaked: {places:#?}");
+        Ok(())
     };
     let result = AssertUnwindSafe(searched).catch_unwind().await;
     if !matches!(result, Ok(Ok(()))) {
@@ -85,7 +87,7 @@ impl Tenant {
         tenant.enable().await?;
         let environment = &tenant.cluster.environment;
         tenant.login(PUSH_SECRET, std::fs::read(&environment.target_authfile)?).await?;
-        tenant.secret(CA_SECRET, "Opaque", "ca.crt", std::fs::read(&environment.target_ca)?).await?;
+        tenant.ca(CA_SECRET, std::fs::read(&environment.target_ca)?).await?;
         Ok(tenant)
     }
 
@@ -113,6 +115,11 @@ impl Tenant {
     /// Writes a Secret with registry credentials, over one of the same name.
     pub async fn login(&self, name: &str, docker_config: Vec<u8>) -> anyhow::Result<()> {
         self.secret(name, "kubernetes.io/dockerconfigjson", ".dockerconfigjson", docker_config).await
+    }
+
+    /// Writes a Secret with the CA of a registry.
+    pub async fn ca(&self, name: &str, certificates: Vec<u8>) -> anyhow::Result<()> {
+        self.secret(name, "Opaque", "ca.crt", certificates).await
     }
 
     async fn secret(&self, name: &str, type_: &str, key: &str, value: Vec<u8>) -> anyhow::Result<()> {
@@ -227,19 +234,16 @@ impl Tenant {
         Ok(copies)
     }
 
-    /// No object of this namespace but Secrets, and no log of its pods, holds the registry's password.
-    async fn has_no_leaks(&self) -> anyhow::Result<()> {
-        let environment = &self.cluster.environment;
-        let password = std::fs::read_to_string(&environment.target_password_file)?;
-        let canary = Canary::new(&environment.target_username, password.trim_end());
+    /// Where a password stands in the objects of this namespace, Secrets left out, and in the logs
+    /// of its pods.
+    pub async fn leaks(&self, canary: &Canary) -> anyhow::Result<Vec<String>> {
         let kinds = "images.skopeo.io,jobs,pods,configmaps,events,events.events.k8s.io";
         let objects = self.kubectl.run(["get", kinds, "-o", "json", "--show-managed-fields"]).await?.ok()?;
         let mut places = canary.places(&objects);
         for log in self.pod_logs().await? {
             places.extend(canary.places(&log));
         }
-        ensure!(places.is_empty(), "the password leaked: {places:#?}");
-        Ok(())
+        Ok(places)
     }
 
     async fn pod_logs(&self) -> anyhow::Result<Vec<String>> {

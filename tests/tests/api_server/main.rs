@@ -4,3 +4,4 @@ mod admission;
 mod agreement;
 mod images;
 mod kubectl_get;
+mod plugin;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use imgop_core::api::{Image, Mode, Overwrite};
-use imgop_tests::registry::Request;
+use imgop_core::api::{Credentials, Image, Mode, Overwrite, Tls, TlsMode};
+use imgop_tests::leaks::Canary;
+use imgop_tests::registry::{Registry, Request};
+use imgop_tests::supervised::Supervised;
 use imgop_tests::tenant::{Tenant, with_tenant};
 
 const TAGS: [&str; 8] =
@@ -230,6 +232,33 @@ async fn a_digest_is_copied_to_the_tag_that_the_spec_names() -> anyhow::Result<(
         tenant.ready("busybox").await?;
         let there = tenant.cluster.target.digests(&path).await?;
         assert_eq!(there, [("pinned".to_owned(), pushed["v1.0.0"].clone())].into());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn b2_each_side_gets_its_own_credentials_and_its_own_ca() -> anyhow::Result<()> {
+    with_tenant(async |tenant| {
+        let environment = &tenant.cluster.environment;
+        let others = Supervised::start("registries", vec![environment.host.clone()]).await?;
+        let other = environment.with_registries_of(&others.folder)?;
+        let (plain, private) = (&tenant.cluster.source, Registry::target(&other)?);
+        let path = tenant.path("busybox");
+        let pushed = plain.fill(&path, &["v1.0.0", "v1.0.1"], "").await?;
+        for tag in pushed.keys() {
+            private.take(&path, tag, plain, &path, tag).await?;
+        }
+        tenant.login("pull", std::fs::read(&other.target_authfile)?).await?;
+        tenant.ca("other-ca", std::fs::read(&other.target_ca)?).await?;
+        let mut spec = tenant.spec("busybox", "v1.0.x", "busybox");
+        spec.source.name = private.repository(&path);
+        spec.source.credentials = Some(Credentials { secret_name: "pull".to_owned() });
+        spec.source.tls = Tls { mode: TlsMode::Verify, ca_secret_name: Some("other-ca".to_owned()) };
+        tenant.apply("busybox", &spec).await?;
+        tenant.ready("busybox").await?;
+        assert_eq!(tenant.cluster.target.digests(&path).await?, pushed);
+        assert_eq!(tenant.leaks(&Canary::of_target(&other)?).await?, Vec::<String>::new());
         Ok(())
     })
     .await

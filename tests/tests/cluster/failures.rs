@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::conditions::{self, READY};
 use imgop_core::api::{FailureReason, Mode, Phase};
 use imgop_tests::cluster::{AGENT, AGENT_NAMESPACE};
+use imgop_tests::leaks::Canary;
 use imgop_tests::tenant::{PUSH_SECRET, with_tenant};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -93,6 +94,9 @@ async fn wrong_credentials_stop_the_image_until_the_secret_is_corrected() -> any
         let asked = target.requests(&path, from, target.mark().await?)?;
         assert!(asked.len() <= 4, "a retry storm: {asked:?}");
         assert_eq!(tenant.jobs().await?.len(), 0);
+        let canary = Canary::new(&environment.target_username, WRONG_PASSWORD);
+        assert_eq!(tenant.leaks(&canary).await?, Vec::<String>::new());
+        assert_eq!(canary.places(&tenant.cluster.agent_log().await?), Vec::<String>::new());
 
         tenant.login(PUSH_SECRET, std::fs::read(&environment.target_authfile)?).await?;
         tenant.ready("busybox").await?;

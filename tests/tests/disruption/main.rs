@@ -1,0 +1,192 @@
+//! The agent is killed, stopped and started again. One test at a time, and apart from
+//! `tests/tests/cluster`, because the agent belongs to all.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+
+use futures::{FutureExt as _, StreamExt as _};
+use imgop_tests::audit;
+use imgop_tests::cluster::Cluster;
+use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
+use imgop_tests::wait;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::DeleteParams;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, ResourceExt};
+use tokio::sync::Mutex;
+
+/// Who has the agent.
+static AGENT: Mutex<()> = Mutex::const_new(());
+
+/// Stops the agent for a while. It is started again also when the test fails.
+async fn without_agent(
+    cluster: &Cluster,
+    test: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    cluster.scale_agent(0).await?;
+    let result = AssertUnwindSafe(test()).catch_unwind().await;
+    cluster.scale_agent(1).await?;
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// When the agent is killed: each is a place between two of its writes.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// The first Job was made, the second not yet, and no status says so.
+    FirstJob,
+    /// A Job has a pod that does something.
+    JobRuns,
+    /// A Job has ended, and its tags are to be set.
+    JobEnded,
+    /// The first tag is set.
+    FirstTag,
+}
+
+impl Moment {
+    async fn is_reached(self, tenant: &Tenant, image: &str) -> anyhow::Result<()> {
+        if matches!(self, Self::FirstTag) {
+            let (target, path) = (&tenant.cluster.target, tenant.path(image));
+            return wait::poll("a tag is there", DEADLINE, || async {
+                Ok(target.tags(&path).await?.first().map(drop))
+            })
+            .await;
+        }
+        let api: Api<Job> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+        let reached = async {
+            let mut jobs = pin!(watcher(api, watcher::Config::default()).applied_objects());
+            while let Some(job) = jobs.next().await {
+                let job = job?;
+                let status = job.status.clone().unwrap_or_default();
+                if job.name_any().starts_with(&format!("imgop-{image}-"))
+                    && match self {
+                        Self::FirstJob | Self::FirstTag => true,
+                        Self::JobRuns => status.ready > Some(0) || status.succeeded > Some(0),
+                        Self::JobEnded => status.completion_time.is_some(),
+                    }
+                {
+                    break;
+                }
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(DEADLINE, reached).await?
+    }
+}
+
+#[tokio::test]
+async fn i1_i2_an_agent_that_is_killed_at_any_moment_loses_nothing_and_repeats_nothing() -> anyhow::Result<()>
+{
+    let _agent = AGENT.lock().await;
+    with_tenant(async |tenant| {
+        let tags: Vec<String> = (0..12).map(|n| format!("v1.0.{n}")).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let pushed = tenant.cluster.source.fill(&tenant.path("busybox"), &tags, "").await?;
+        for moment in [Moment::FirstJob, Moment::JobRuns, Moment::JobEnded, Moment::FirstTag] {
+            let name = format!("{moment:?}").to_lowercase();
+            let spec = tenant.spec("busybox", "v1.0.x", &name);
+            let (image, reached) = tokio::join!(tenant.apply(&name, &spec), moment.is_reached(tenant, &name));
+            image?;
+            reached?;
+            tenant.cluster.kill_agent().await?;
+
+            let status = tenant.ready(&name).await?.status.unwrap_or_default();
+            assert_eq!(tenant.cluster.target.digests(&tenant.path(&name)).await?, pushed, "{moment:?}");
+            assert_eq!(status.progress.as_deref(), Some("12/12"), "{moment:?}");
+            assert_eq!(status.tag_already_synced.len(), 12, "{moment:?}");
+            let made = made_jobs(tenant, &name).await?;
+            assert_eq!(made.len(), 2, "{moment:?}: 12 tags, 10 a Job, nothing twice: {made:?}");
+            let pods = tenant.pods().await?.iter().filter(|pod| pod.name_any().contains(&name)).count();
+            assert_eq!(pods, 2, "{moment:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Every Job that was ever made for an Image, those that are gone included where there is an audit log.
+async fn made_jobs(tenant: &Tenant, image: &str) -> anyhow::Result<Vec<String>> {
+    let names = match &tenant.cluster.environment.audit_log {
+        Some(log) => audit::created_jobs(log, &tenant.namespace)?,
+        None => tenant.jobs().await?.iter().map(ResourceExt::name_any).collect(),
+    };
+    Ok(names.into_iter().filter(|name| name.starts_with(&format!("imgop-{image}-"))).collect())
+}
+
+#[tokio::test]
+async fn i7_an_agent_that_starts_again_finds_everything_done_and_writes_nothing() -> anyhow::Result<()> {
+    let _agent = AGENT.lock().await;
+    with_tenant(async |tenant| {
+        let source = &tenant.cluster.source;
+        source.fill(&tenant.path("busybox"), &["v1.0.0", "v1.0.1"], "").await?;
+        tenant.apply("busybox", &tenant.spec("busybox", "v1.0.x", "busybox")).await?;
+        let before = tenant.ready("busybox").await?;
+        tenant.cluster.kill_agent().await?;
+        // It has looked at this Image when it has done what came after the start.
+        tenant.apply("second", &tenant.spec("busybox", "v1.0.0", "second")).await?;
+        tenant.ready("second").await?;
+        let after = tenant.images().get("busybox").await?;
+        assert_eq!(before.metadata.resource_version, after.metadata.resource_version);
+        assert_eq!(made_jobs(tenant, "busybox").await?.len(), 1);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_changed_while_the_agent_was_down_is_done_when_it_is_back() -> anyhow::Result<()> {
+    let _agent = AGENT.lock().await;
+    with_tenant(async |tenant| {
+        let source = &tenant.cluster.source;
+        let pushed = source.fill(&tenant.path("busybox"), &["v1.0.0", "v1.0.1"], "").await?;
+        tenant.apply("changed", &tenant.spec("busybox", "v1.0.0", "changed")).await?;
+        tenant.ready("changed").await?;
+        without_agent(&tenant.cluster, async || {
+            tenant.apply("changed", &tenant.spec("busybox", "v1.0.x", "changed")).await?;
+            tenant.apply("new", &tenant.spec("busybox", "v1.0.x", "new")).await?;
+            Ok(())
+        })
+        .await?;
+        for name in ["changed", "new"] {
+            tenant.ready(name).await?;
+            assert_eq!(tenant.cluster.target.digests(&tenant.path(name)).await?, pushed, "{name}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn i11_a_namespace_is_deleted_while_the_agent_is_down() -> anyhow::Result<()> {
+    let _agent = AGENT.lock().await;
+    with_tenant(async |tenant| {
+        tenant.cluster.source.fill(&tenant.path("busybox"), &["v1.0.0"], "").await?;
+        tenant.apply("busybox", &tenant.spec("busybox", "v1.0.0", "busybox")).await?;
+        tenant.ready("busybox").await?;
+        without_agent(&tenant.cluster, async || {
+            let namespaces: Api<Namespace> = Api::all(tenant.cluster.client.clone());
+            namespaces.delete(&tenant.namespace, &DeleteParams::default()).await?;
+            wait::until_gone(&namespaces, &tenant.namespace, DEADLINE).await
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_sync_without_an_agent_says_what_to_check() -> anyhow::Result<()> {
+    let _agent = AGENT.lock().await;
+    with_tenant(async |tenant| {
+        without_agent(&tenant.cluster, async || {
+            tenant.apply("busybox", &tenant.spec("busybox", "v1.0.0", "busybox")).await?;
+            let said = tenant.kubectl.imgop(["sync", "busybox", "--timeout=15s"]).await?.failed()?;
+            for text in ["imgop-system/imgop-agent", "kubectl logs", "busybox is not ready after 15 seconds"]
+            {
+                assert!(said.contains(text), "{text} in {said}");
+            }
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
