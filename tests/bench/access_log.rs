@@ -16,7 +16,7 @@ pub struct AccessLog {
 }
 
 /// A place in it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mark(u64);
 
 impl AccessLog {

@@ -1,7 +1,7 @@
 //! What the agent asked the API server, counted by verb and resource.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -67,15 +67,15 @@ impl AuditLog {
         Ok(Mark(std::fs::metadata(&self.file)?.len()))
     }
 
-    /// Counts the agent's requests since then.
-    pub fn count(&self, from: Mark) -> anyhow::Result<Requests> {
+    /// Counts the agent's requests between two places.
+    pub fn count(&self, from: Mark, to: Mark) -> anyhow::Result<Requests> {
         let mut file =
             File::open(&self.file).with_context(|| format!("no audit log {}", self.file.display()))?;
         file.seek(SeekFrom::Start(from.0))?;
         let mut requests = Requests::default();
-        let mut lines = BufReader::new(file);
+        let mut lines = BufReader::new(file.take(to.0.saturating_sub(from.0)));
         let mut line = String::new();
-        // The last line may be under way; it is not the agent's, or belongs to the next count.
+        // The log may have ended within a line: of a request of ours, because the agent was at rest.
         while lines.read_line(&mut line)? > 0 && line.ends_with('\n') {
             requests.add(&line)?;
             line.clear();

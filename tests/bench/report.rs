@@ -18,7 +18,7 @@ pub struct Results {
     pub idle_0: Idle,
     pub idle_100: Idle,
     pub idle_1000: Idle,
-    pub noop_sync_4_tags: NoopSync,
+    pub noop_sync_4_tags: NoopSyncs,
 }
 
 /// An agent that has nothing to do, or only what is due regularly.
@@ -43,18 +43,26 @@ pub struct Idle {
     pub cpu_seconds_until_synced: f64,
 }
 
-/// One sync that finds nothing to do.
+/// Syncs of four tags that find nothing to do.
 #[derive(Serialize)]
-pub struct NoopSync {
-    /// To both registries.
+pub struct NoopSyncs {
+    /// Of the scheduled one, to both registries.
     pub requests: u64,
+    /// One whose time has come.
+    pub scheduled: Sync,
+    /// One that somebody asked for.
+    pub requested: Sync,
+    /// The first one of an agent that has just started.
+    pub first: Sync,
+}
+
+/// What one sync asks.
+#[derive(Serialize)]
+pub struct Sync {
     pub source: Counts,
     pub target: Counts,
-    /// The same for the sync before it, the first one of this agent.
-    pub first_source: Counts,
-    pub first_target: Counts,
-    /// Without watches. The one write says that the request for the sync was handled.
-    pub api_requests: Counts,
+    /// Without watches.
+    pub api_server: Counts,
 }
 
 pub fn total(counts: &Counts) -> u64 {
@@ -107,17 +115,19 @@ pub fn print(results: &Results) -> std::io::Result<()> {
         row(&format!("  {kind}"), &|i| cell(&i.registry_requests_per_minute_by_kind, kind))?;
     }
     let noop = &results.noop_sync_4_tags;
-    writeln!(out, "\na sync of 4 tags that finds nothing to do: {} requests to registries", noop.requests)?;
-    let lines = [
-        ("source", &noop.source),
-        ("target", &noop.target),
-        ("API server", &noop.api_requests),
-        ("source, the first time", &noop.first_source),
-        ("target, the first time", &noop.first_target),
+    writeln!(out, "\nsyncs of 4 tags that find nothing to do: {} requests to registries", noop.requests)?;
+    let syncs = [
+        ("the time has come", &noop.scheduled),
+        ("on request", &noop.requested),
+        ("the agent's first", &noop.first),
     ];
-    for (name, counts) in lines {
-        let list: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
-        writeln!(out, "  {name}: {}", list.join(", "))?;
+    for (name, sync) in syncs {
+        for (side, counts) in
+            [("source", &sync.source), ("target", &sync.target), ("API server", &sync.api_server)]
+        {
+            let list: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+            writeln!(out, "  {name}, {side}: {}", list.join(", "))?;
+        }
     }
     Ok(())
 }

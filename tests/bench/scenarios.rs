@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use imgop_tests::api_server::install_crds;
+use imgop_tests::wait;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::sleep;
 
 use crate::agent::Agent;
 use crate::images::Images;
-use crate::report::{Idle, NoopSync, Results, merge, per_minute, say, sum, total};
+use crate::report::{Idle, NoopSyncs, Results, Sync, merge, per_minute, say, sum, total};
 use crate::setup::Setup;
+use crate::{access_log, audit_log};
 
 /// How long the agent has nothing to do before its memory is read.
 const SETTLE: Duration = Duration::from_mins(1);
@@ -24,7 +26,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
     Ok(Results {
         measured_at: Timestamp::now().to_string(),
         idle_0: idle(setup, 0, "", SHORT).await?,
-        noop_sync_4_tags: noop_sync(setup).await?,
+        noop_sync_4_tags: noop_syncs(setup).await?,
         idle_100: idle(setup, 100, "Recurrent", LONG).await?,
         idle_1000: idle(setup, 1000, "OneShot", SHORT).await?,
     })
@@ -42,15 +44,14 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
     quiet(&agent, "settling", SETTLE).await?;
     let settled = agent.memory()?;
 
-    let (source, target) = (setup.source.log.mark().await?, setup.target.log.mark().await?);
-    let (audit, cpu, began) = (setup.audit_log.mark()?, agent.cpu_seconds()?, Instant::now());
+    let (before, cpu, began) = (Marks::now(setup).await?, agent.cpu_seconds()?, Instant::now());
     quiet(&agent, "counting", window).await?;
-    let elapsed = began.elapsed();
+    let (after, elapsed) = (Marks::now(setup).await?, began.elapsed());
     let cpu_seconds = ((agent.cpu_seconds()? - cpu) * 100.0).round() / 100.0;
-    let api = setup.audit_log.count(audit)?;
+    let api = setup.audit_log.count(before.audit, after.audit)?;
     let asked = merge(
-        &setup.source.log.count(source, setup.source.log.mark().await?)?,
-        &setup.target.log.count(target, setup.target.log.mark().await?)?,
+        &setup.source.log.count(before.source, after.source)?,
+        &setup.target.log.count(before.target, after.target)?,
     );
     let asked = per_minute(&asked, elapsed);
     let ended = agent.memory()?;
@@ -70,33 +71,61 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
     })
 }
 
-/// One sync of one Image that finds nothing to do, by an agent that has synced it before.
-async fn noop_sync(setup: &Setup) -> anyhow::Result<NoopSync> {
-    say("one sync that finds nothing to do");
+/// Syncs of one Image that find nothing to do: the first one of an agent, one whose time has come,
+/// and one that somebody asked for (which believes nothing that the agent remembers).
+async fn noop_syncs(setup: &Setup) -> anyhow::Result<NoopSyncs> {
+    say("syncs that find nothing to do");
     let images = Images::new(setup);
     let agent = Agent::start(setup).await?;
-    let before = (setup.source.log.mark().await?, setup.target.log.mark().await?);
-    images.synced(1, "Recurrent", "1h").await?;
-    let (source, target) = (setup.source.log.mark().await?, setup.target.log.mark().await?);
-    let first_source = setup.source.log.count(before.0, source)?;
-    let first_target = setup.target.log.count(before.1, target)?;
-    let audit = setup.audit_log.mark()?;
+    let begin = Marks::now(setup).await?;
+    images.synced(1, "Recurrent", "10s").await?;
+    let first_ended = Marks::now(setup).await?;
+    let first = first_ended.since(&begin, setup)?;
+    // A sync takes milliseconds, so each wait for quiet logs ends between two of them.
+    let scheduled_ended = wait::poll("the next sync", Duration::from_mins(1), || async {
+        let now = Marks::now(setup).await?;
+        Ok((now.source != first_ended.source).then_some(now))
+    })
+    .await?;
+    let scheduled = scheduled_ended.since(&first_ended, setup)?;
     images.sync_now(0).await?;
-    let at_source = setup.source.log.count(source, setup.source.log.mark().await?)?;
-    let at_target = setup.target.log.count(target, setup.target.log.mark().await?)?;
-    let mut api = setup.audit_log.count(audit)?.all;
-    // They are renewed every minute, whatever else is done.
-    api.retain(|kind, _| !kind.starts_with("watch "));
+    let requested = Marks::now(setup).await?.since(&scheduled_ended, setup)?;
     agent.stop().await?;
     images.delete().await?;
-    Ok(NoopSync {
-        requests: total(&at_source) + total(&at_target),
-        source: at_source,
-        target: at_target,
-        first_source,
-        first_target,
-        api_requests: api,
+    Ok(NoopSyncs {
+        requests: total(&scheduled.source) + total(&scheduled.target),
+        scheduled,
+        requested,
+        first,
     })
+}
+
+/// The ends of all three logs.
+struct Marks {
+    source: access_log::Mark,
+    target: access_log::Mark,
+    audit: audit_log::Mark,
+}
+
+impl Marks {
+    async fn now(setup: &Setup) -> anyhow::Result<Self> {
+        Ok(Self {
+            source: setup.source.log.mark().await?,
+            target: setup.target.log.mark().await?,
+            audit: setup.audit_log.mark()?,
+        })
+    }
+
+    fn since(&self, before: &Self, setup: &Setup) -> anyhow::Result<Sync> {
+        let mut api = setup.audit_log.count(before.audit, self.audit)?.all;
+        // They are renewed every minute, whatever else is done.
+        api.retain(|kind, _| !kind.starts_with("watch "));
+        Ok(Sync {
+            source: setup.source.log.count(before.source, self.source)?,
+            target: setup.target.log.count(before.target, self.target)?,
+            api_server: api,
+        })
+    }
 }
 
 /// Waits, and says so every half minute. Ends early if the agent does.
