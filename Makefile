@@ -35,7 +35,13 @@ test-api: ## Run the tests against an API server and etcd, which they start them
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
-	tests/with-cluster cargo test --package imgop-tests --test cluster
+	cargo build --package imgop-agent --package kubectl-imgop
+	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
+	  --test cluster --test disruption --test leaks -- --test-threads 6
+
+.PHONY: bench
+bench: ## Measure what the agent costs while it has nothing to do (about 15 minutes, most of it waiting)
+	tests/bench/run
 
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies (with cargo-deny) and scripts (with shellcheck)
