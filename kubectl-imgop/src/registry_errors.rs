@@ -42,7 +42,11 @@ fn advice(side: Side, host: &RegistryHost, reason: &Reason) -> Vec<String> {
                                             credentials are missing"
                 .to_owned(),
         ],
-        Reason::RateLimited { .. } => vec![format!("log in to get a higher limit: docker login {host}")],
+        Reason::RateLimited { retry_after } => {
+            let when = retry_after.map(|wait| format!("it may be asked again in {} seconds", wait.as_secs()));
+            let account = format!("log in to get a higher limit: docker login {host}");
+            when.into_iter().chain([account]).collect()
+        }
         Reason::Unreachable(Unreachable::Dns) => {
             vec!["check the registry's name; this machine must be able to look it up".to_owned()]
         }

@@ -101,7 +101,8 @@ impl Ill {
     /// Nothing once the pause is over.
     fn failure(&self) -> Option<Failure> {
         let left = self.until.saturating_duration_since(Instant::now());
-        let detail = format!("{}; it is not asked again for {} s", self.failure.detail, left.as_secs());
+        // No countdown: see `refusal`.
+        let detail = format!("{}; it fails all the time and is not asked for a while", self.failure.detail);
         (!left.is_zero()).then(|| Failure { detail, ..self.failure.clone() })
     }
 }
@@ -136,7 +137,10 @@ mod tests {
             assert!(gate.admit().is_ok());
             gate.failed(&failure);
         }
-        assert_eq!(gate.illness().unwrap().detail, "down; it is not asked again for 10 s");
+        assert_eq!(
+            gate.illness().unwrap().detail,
+            "down; it fails all the time and is not asked for a while"
+        );
         for pause in [10, 10, 20, 40, 80, 160, 300, 300] {
             advance(Duration::from_secs(pause - 1)).await;
             assert!(gate.illness().is_some(), "{pause}");

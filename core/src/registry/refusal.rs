@@ -36,9 +36,9 @@ fn classify(answer: &Answer, anonymous: bool) -> (Reason, String) {
         403 => (Reason::Forbidden, format!("{host} denies access")),
         429 => {
             let retry_after = retry_after(&answer.headers);
-            let pause = retry_after.map(|pause| format!(" for {} seconds", pause.as_secs()));
-            let detail = format!("{host} wants fewer requests{}", pause.unwrap_or_default());
-            (Reason::RateLimited { retry_after }, detail)
+            // How long stands in the reason alone: a text with a countdown would be another one each
+            // time, and each time be written into a status.
+            (Reason::RateLimited { retry_after }, format!("{host} wants fewer requests"))
         }
         408 | 500..=599 => (Reason::Unavailable, format!("{host} is out of order")),
         404 => (Reason::Rejected, format!("{host} has no such repository or manifest")),

@@ -91,7 +91,7 @@ impl Transport {
             if left > self.settings.longest_retry_after {
                 let reason = Reason::RateLimited { retry_after: Some(left) };
                 let name = super::address::host(&call.url);
-                let detail = format!("{name} asked for a pause of {} more seconds", left.as_secs() + 1);
+                let detail = format!("{name} wants fewer requests");
                 return Err(Failure::new(reason, detail));
             }
             tokio::time::sleep(left).await;

@@ -142,7 +142,7 @@ async fn a_registry_that_is_well_again_is_used_again() {
         assert!(client.tags().await.is_err());
     }
     down.store(false, Ordering::Relaxed);
-    assert!(client.tags().await.unwrap_err().to_string().contains("is not asked again for"));
+    assert!(client.tags().await.unwrap_err().to_string().contains("is not asked for a while"));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(11)).await;
     tokio::time::resume();

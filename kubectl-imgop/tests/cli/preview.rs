@@ -271,7 +271,7 @@ fn a_tag_that_cannot_be_checked_hides_no_other() {
     +   v2.13.0    missing       f9194e73f9e9   <none>
 
     4 tags: 3 to copy, 1 not checked.
-    1 tag not checked: cannot look up mirror........./mirror/argocd: mirror......... wants fewer requests for 3600 seconds (HTTP 429)
+    1 tag not checked: cannot look up mirror........./mirror/argocd: mirror......... wants fewer requests (HTTP 429)
     1 release candidate is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
