@@ -15,12 +15,15 @@ use crate::events::Events;
 use crate::image::budget::JobBudget;
 use crate::image::memory::Memory;
 use crate::image::outcome::is_unfinished;
+use crate::image::secrets::Secrets;
 use crate::metrics::Metrics;
 
 /// What every look at an Image shares.
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// Secrets that Images name.
+    pub secrets: Secrets,
     /// Connections, tokens and budgets of all registries.
     pub registries: Registries,
     /// The agent's settings.
@@ -61,6 +64,7 @@ impl Context {
             memory: Memory::default(),
             metrics,
             events: Events::new(client.clone()),
+            secrets: Secrets::new(client.clone()),
             started: Timestamp::now(),
             with_jobs: Mutex::new(with_jobs),
             client,

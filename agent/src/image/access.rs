@@ -1,11 +1,15 @@
 //! Credentials and certificates that an Image names: Secrets of its own namespace, read by name.
 
+use std::sync::Arc;
+
 use imgop_core::api::{CA_KEY, Credentials, Tls as TlsSpec, TlsMode};
 use imgop_core::observe::Side;
 use imgop_core::reference::Repository;
 use imgop_core::registry::{Access, Credential, DockerConfig, Tls};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt as _};
+use kube::ResourceExt as _;
+
+use super::secrets::{Freshness, Secrets};
 
 /// The key of a Secret of type kubernetes.io/dockerconfigjson.
 const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
@@ -17,6 +21,17 @@ pub struct Resolved {
     pub access: Access,
     /// Name and version of each Secret that was read.
     pub secrets: Vec<String>,
+}
+
+/// The Secrets of one namespace.
+#[derive(Clone, Copy)]
+pub struct NamespaceSecrets<'a> {
+    /// All Secrets.
+    pub secrets: &'a Secrets,
+    /// The namespace.
+    pub namespace: &'a str,
+    /// How sure we want to be of them.
+    pub freshness: Freshness,
 }
 
 /// Why a Secret cannot be used.
@@ -56,23 +71,20 @@ pub enum AccessError {
     },
 }
 
-/// Reads what one side of an Image names. This is the only place that reads Secrets, and it takes
-/// no namespace but the Image's own.
+/// Reads what one side of an Image names, in no namespace but the Image's own.
 pub async fn resolve(
-    client: &Client,
-    namespace: &str,
+    source: &NamespaceSecrets<'_>,
     side: Side,
     repository: &Repository,
     credentials: Option<&Credentials>,
     tls: &TlsSpec,
 ) -> Result<Resolved, AccessError> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut secrets = Vec::new();
     let credential = match credentials {
         None => None,
         Some(named) => {
             let field = format!("{side}.credentials.secretName");
-            let secret = read(&api, &field, &named.secret_name).await?;
+            let secret = read(source, &field, &named.secret_name).await?;
             secrets.push(version(&secret));
             Some(credential(&secret, &field, repository)?)
         }
@@ -81,7 +93,7 @@ pub async fn resolve(
         (TlsMode::Verify, None) => Tls::default(),
         (TlsMode::Verify, Some(name)) => {
             let field = format!("{side}.tls.caSecretName");
-            let secret = read(&api, &field, name).await?;
+            let secret = read(source, &field, name).await?;
             secrets.push(version(&secret));
             Tls::Verify { extra_ca_pem: Some(value(&secret, &field, CA_KEY)?.to_vec()) }
         }
@@ -91,8 +103,8 @@ pub async fn resolve(
     Ok(Resolved { access: Access { credential, tls }, secrets })
 }
 
-async fn read(api: &Api<Secret>, field: &str, name: &str) -> Result<Secret, AccessError> {
-    match api.get(name).await {
+async fn read(source: &NamespaceSecrets<'_>, field: &str, name: &str) -> Result<Arc<Secret>, AccessError> {
+    match source.secrets.get(source.namespace, name, source.freshness).await {
         Ok(secret) => Ok(secret),
         Err(kube::Error::Api(status)) if status.is_not_found() => {
             Err(AccessError::Missing { field: field.to_owned(), secret: name.to_owned() })

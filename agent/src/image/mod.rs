@@ -13,6 +13,7 @@ mod publish;
 mod reconcile;
 mod refusal;
 mod schedule;
+pub mod secrets;
 mod status;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, reasons};
-use imgop_core::api::{Image, ImageStatus, Mode, Phase};
+use imgop_core::api::{Image, ImageSpec, ImageStatus, Mode, Phase};
 use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{
     Action as TagAction, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, Verdict, plan, verdict,
@@ -13,11 +13,12 @@ use imgop_core::registry::Reason;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
-use super::access::{self, AccessError};
+use super::access::{self, AccessError, NamespaceSecrets};
 use super::jobs::Jobs;
 use super::memory::Remembered;
 use super::publish::{Published, publish};
 use super::schedule::{self, Due};
+use super::secrets::Freshness;
 use super::status::{Findings, TagFindings};
 use crate::context::Context;
 
@@ -141,7 +142,7 @@ impl Look<'_> {
     }
 
     async fn sync(&mut self, request: &CopyRequest, due: Due) -> Result<Looked, ApiError> {
-        let (sides, secrets) = match self.sides(request).await {
+        let (sides, secrets) = match self.sides(request, due).await {
             Ok(sides) => sides,
             Err(error) => return self.access_failed(error),
         };
@@ -161,34 +162,26 @@ impl Look<'_> {
     }
 
     /// Reads the Secrets and makes the two clients.
-    async fn sides(&self, request: &CopyRequest) -> Result<(Sides, Vec<String>), AccessError> {
-        let namespace = self.image.metadata.namespace.as_deref().unwrap_or_default();
-        let spec = &self.image.spec;
-        let client = &self.context.client;
-        let source = access::resolve(
-            client,
-            namespace,
-            Side::Source,
-            &request.source,
-            spec.source.credentials.as_ref(),
-            &spec.source.tls,
-        )
-        .await?;
-        let destination = access::resolve(
-            client,
-            namespace,
-            Side::Destination,
-            &request.destination,
-            spec.destination.credentials.as_ref(),
-            &spec.destination.tls,
-        )
-        .await?;
+    async fn sides(&self, request: &CopyRequest, due: Due) -> Result<(Sides, Vec<String>), AccessError> {
+        // A registry that refused is asked again only with other Secrets, so they must be new.
+        let routine = matches!(due, Due::Scheduled | Due::InProgress) && self.memory.blocked.is_none();
+        let from = NamespaceSecrets {
+            secrets: &self.context.secrets,
+            namespace: self.image.metadata.namespace.as_deref().unwrap_or_default(),
+            freshness: if routine { Freshness::Believed } else { Freshness::Now },
+        };
+        let ImageSpec { source, destination, .. } = &self.image.spec;
+        let (credentials, tls) = (source.credentials.as_ref(), &source.tls);
+        let at_source = access::resolve(&from, Side::Source, &request.source, credentials, tls).await?;
+        let (credentials, tls) = (destination.credentials.as_ref(), &destination.tls);
+        let at_destination =
+            access::resolve(&from, Side::Destination, &request.destination, credentials, tls).await?;
         let registries = &self.context.registries;
         let sides = Sides {
-            source: registries.repository(&request.source, &source.access),
-            destination: Some(registries.repository(&request.destination, &destination.access)),
+            source: registries.repository(&request.source, &at_source.access),
+            destination: Some(registries.repository(&request.destination, &at_destination.access)),
         };
-        Ok((sides, [source.secrets, destination.secrets].concat()))
+        Ok((sides, [at_source.secrets, at_destination.secrets].concat()))
     }
 
     /// What both registries say: asked anew when a sync begins, remembered while its Jobs run.
