@@ -180,8 +180,7 @@ async fn a_sync_without_an_agent_says_what_to_check() -> anyhow::Result<()> {
         without_agent(&tenant.cluster, async || {
             tenant.apply("busybox", &tenant.spec("busybox", "v1.0.0", "busybox")).await?;
             let said = tenant.kubectl.imgop(["sync", "busybox", "--timeout=15s"]).await?.failed()?;
-            for text in ["imgop-system/imgop-agent", "kubectl logs", "busybox is not ready after 15s"]
-            {
+            for text in ["imgop-system/imgop-agent", "kubectl logs", "busybox is not ready after 15s"] {
                 assert!(said.contains(text), "{text} in {said}");
             }
             Ok(())
