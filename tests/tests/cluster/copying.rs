@@ -124,6 +124,27 @@ async fn a_moved_tag_is_copied_again_in_mode_recurrent_and_not_in_mode_once_by_t
 }
 
 #[tokio::test]
+async fn a_tag_that_is_declared_never_to_move_is_not_asked_for_again() -> anyhow::Result<()> {
+    with_tenant(async |tenant| {
+        let source = &tenant.cluster.source;
+        let path = tenant.path("busybox");
+        source.fill(&path, &["v1.0.0", "v1.0.1"], "").await?;
+        let mut spec = tenant.spec("busybox", "v1.0.x", "busybox");
+        spec.mode = Mode::Recurrent;
+        spec.source.immutable_tags = vec!["v1.0.0".to_owned()];
+        tenant.apply("busybox", &spec).await?;
+        tenant.ready("busybox").await?;
+        let from = source.mark().await?;
+        tenant.sync("busybox").await?;
+        let asked = source.requests(&path, from, source.mark().await?)?;
+        let of = |tag: &str| asked.iter().filter(|request| request.path.ends_with(tag)).count();
+        assert!(of("/v1.0.0") == 0 && of("/v1.0.1") > 0, "{asked:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_new_tag_is_copied_alone() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let source = &tenant.cluster.source;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{Image, ImageSpec, Mode, Overwrite};
+use imgop_core::api::{Image, ImageSpec, Mode, Overwrite, Select};
 use imgop_tests::tenant::{Tenant, with_tenant};
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ struct Case {
     after: &'static [(&'static str, &'static str)],
 }
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 15] = [
     Case {
         name: "pattern",
         edit: |spec| spec.source.version = "v2.13.x".into(),
@@ -51,6 +51,32 @@ const CASES: [Case; 12] = [
         edit: |spec| spec.source.version = "v2.13.x-alpine".into(),
         before: &[("v2.13.1-alpine", "missing")],
         after: &[("v2.13.1-alpine", "up-to-date")],
+    },
+    Case {
+        name: "range",
+        edit: |spec| spec.source.version = ">=2.13.1 <2.15".into(),
+        before: &[("v2.13.1", "missing"), ("v2.13.10", "missing"), ("v2.14.0", "missing")],
+        after: &[("v2.13.1", "up-to-date"), ("v2.13.10", "up-to-date"), ("v2.14.0", "up-to-date")],
+    },
+    Case {
+        name: "newest",
+        edit: |spec| {
+            spec.source.version = "v2.13.x".into();
+            spec.source.select = Some(Select { latest: Some(1), ..Select::default() });
+            spec.destination.version = Some("newest".into());
+        },
+        before: &[("v2.13.10", "missing")],
+        after: &[("v2.13.10", "up-to-date")],
+    },
+    Case {
+        name: "narrowed",
+        edit: |spec| {
+            spec.source.version = "v2.x.x".into();
+            let (include, exclude) = (vec!["v2[.]1[34].*".into()], vec![".*[.]1".into()]);
+            spec.source.select = Some(Select { include, exclude, latest: None });
+        },
+        before: &[("v2.13.0", "missing"), ("v2.13.10", "missing"), ("v2.14.0", "missing")],
+        after: &[("v2.13.0", "up-to-date"), ("v2.13.10", "up-to-date"), ("v2.14.0", "up-to-date")],
     },
     Case {
         name: "one-tag",
@@ -121,7 +147,7 @@ async fn the_agent_copies_exactly_what_the_preview_says() -> anyhow::Result<()> 
         ];
         let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
         let from = tenant.path("busybox");
-        source.fill(&from, &tags, "").await?;
+        let pushed = source.fill(&from, &tags, "").await?;
         for name in ["differs", "kept"] {
             let to = tenant.path(name);
             target.take(&to, "v2.13.0", source, &from, "v2.13.0").await?;
@@ -131,19 +157,30 @@ async fn the_agent_copies_exactly_what_the_preview_says() -> anyhow::Result<()> 
             let mut spec = tenant.spec("busybox", "", case.name);
             spec.mode = Mode::Recurrent;
             (case.edit)(&mut spec);
-            agree(tenant, case, &spec).await?;
+            agree(tenant, case.name, &spec, &map(case.before), &map(case.after)).await?;
         }
-        Ok(())
+        let digest = pushed["v2.13.1"].as_str();
+        let mut spec = tenant.spec("busybox", digest, "digest");
+        spec.destination.version = Some("pinned".to_owned());
+        agree(tenant, "digest", &spec, &map(&[(digest, "missing")]), &map(&[(digest, "up-to-date")])).await
     })
     .await
 }
 
-async fn agree(tenant: &Tenant, case: &Case, spec: &ImageSpec) -> anyhow::Result<()> {
-    let before = preview(tenant, case.name, spec).await?;
-    assert_eq!(states(&before), map(case.before), "{}: the preview before", case.name);
+type States = BTreeMap<String, String>;
 
-    tenant.apply(case.name, spec).await?;
-    let image = tenant.until(case.name, "was looked at", is_concluded).await?;
+async fn agree(
+    tenant: &Tenant,
+    name: &str,
+    spec: &ImageSpec,
+    states_before: &States,
+    states_after: &States,
+) -> anyhow::Result<()> {
+    let before = preview(tenant, name, spec).await?;
+    assert_eq!(states(&before), *states_before, "{name}: the preview before");
+
+    tenant.apply(name, spec).await?;
+    let image = tenant.until(name, "was looked at", is_concluded).await?;
 
     // What the agent copied is what the preview called missing, or different where that is replaced.
     let keeps = spec.destination.overwrite == Overwrite::IfMissing;
@@ -166,10 +203,10 @@ async fn agree(tenant: &Tenant, case: &Case, spec: &ImageSpec) -> anyhow::Result
             copied.insert(text(&copy["source"]), (copy["destination"].clone(), copy["digest"].clone()));
         }
     }
-    assert_eq!(copied, said, "{}: the Jobs", case.name);
+    assert_eq!(copied, said, "{name}: the Jobs");
 
-    let after = preview(tenant, case.name, spec).await?;
-    assert_eq!(states(&after), map(case.after), "{}: the preview after", case.name);
+    let after = preview(tenant, name, spec).await?;
+    assert_eq!(states(&after), *states_after, "{name}: the preview after");
     let states = states(&after);
     let count = |state: &str| states.values().filter(|s| *s == state).count();
     let counts = image.status.and_then(|status| status.counts).unwrap_or_default();
@@ -180,8 +217,7 @@ async fn agree(tenant: &Tenant, case: &Case, spec: &ImageSpec) -> anyhow::Result
     assert_eq!(
         counted.map(|n| n as usize),
         previewed,
-        "{}: matched, synced, kept, failed, copying, excluded",
-        case.name
+        "{name}: matched, synced, kept, failed, copying, excluded"
     );
     Ok(())
 }
@@ -205,11 +241,11 @@ fn tags(report: &Value) -> Vec<Value> {
     report["tags"].as_array().cloned().unwrap_or_default()
 }
 
-fn states(report: &Value) -> BTreeMap<String, String> {
+fn states(report: &Value) -> States {
     tags(report).iter().map(|tag| (text(&tag["tag"]), text(&tag["state"]))).collect()
 }
 
-fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn map(pairs: &[(&str, &str)]) -> States {
     pairs.iter().map(|(tag, state)| ((*tag).to_owned(), (*state).to_owned())).collect()
 }
 
