@@ -1,14 +1,14 @@
 //! Asks both registries about the tags that a request means: at most one list a side, and one HEAD
 //! a tag and side. The agent and the preview both do it here.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::plan::{CopyRequest, Observed, ObservedTag, Seen};
 use crate::reference::{Digest, ManifestRef, ReferenceError};
-use crate::registry::{Reason, RegistryError, RepositoryClient};
+use crate::registry::{Reason, RegistryError, RepositoryClient, SharedTags};
 use crate::tags::{Tag, Version, select};
 
 /// Caps that keep one request from asking for a whole registry.
@@ -111,11 +111,12 @@ pub async fn observe(
     limits: Limits,
 ) -> Result<Observed, ObserveError> {
     let (meant, mut observed) = meant(sides, request, limits).await?;
-    let listed = match &sides.destination {
-        Some(destination) if meant.len() >= LIST_FROM => listed(destination).await,
-        _ => None,
-    };
-    let look = Look { sides, request, known, listed };
+    let mut look = Look { sides, request, known, listed: None };
+    if let Some(destination) = &sides.destination
+        && (meant.len() >= LIST_FROM || (destination.shares_lists() && look.a_list_is_enough(&meant)))
+    {
+        look.listed = listed(destination).await;
+    }
     observed.tags = futures::stream::iter(meant)
         .map(|tag| look.at(tag))
         .buffered(limits.concurrency.max(1))
@@ -125,10 +126,9 @@ pub async fn observe(
 }
 
 /// The tags of the destination. None when it does not let us list them: each is asked for then.
-async fn listed(destination: &RepositoryClient) -> Option<HashSet<Tag>> {
-    match destination.tags().await {
-        Ok(tags) => Some(tags.into_iter().collect()),
-        Err(error) if *error.reason() == Reason::RepositoryNotFound => Some(HashSet::new()),
+async fn listed(destination: &RepositoryClient) -> Option<SharedTags> {
+    match destination.shared_tags().await {
+        Ok(tags) => Some(tags),
         Err(error) => {
             tracing::debug!(%error, "the destination is not listed; each tag is asked for");
             None
@@ -167,7 +167,7 @@ struct Look<'a> {
     sides: &'a Sides,
     request: &'a CopyRequest,
     known: &'a Known,
-    listed: Option<HashSet<Tag>>,
+    listed: Option<SharedTags>,
 }
 
 impl Look<'_> {
@@ -188,9 +188,17 @@ impl Look<'_> {
     /// Whether the destination has a tag, whatever its content: its list is enough.
     async fn settled(&self, tag: &Tag) -> Result<Seen, ObserveError> {
         match &self.listed {
-            Some(listed) if listed.contains(tag) => Ok(Seen::NotAsked),
+            Some(listed) if listed.tags.contains(tag) => Ok(Seen::NotAsked),
             _ => self.destination(tag).await,
         }
+    }
+
+    /// Whether the destination's list tells all there is to know of these tags there.
+    fn a_list_is_enough(&self, meant: &[ManifestRef]) -> bool {
+        meant.iter().all(|tag| {
+            let known = || self.request.naming.apply(tag).map(|t| self.known.at_destination.contains_key(&t));
+            self.is_settled(tag) || known().unwrap_or(false)
+        })
     }
 
     /// Whether it is enough that the destination has the tag.
@@ -210,11 +218,11 @@ impl Look<'_> {
     async fn destination(&self, tag: &Tag) -> Result<Seen, ObserveError> {
         let Some(client) = &self.sides.destination else { return Ok(Seen::NotAsked) };
         if let Some(listed) = &self.listed {
-            if !listed.contains(tag) {
-                return Ok(Seen::Absent);
-            }
-            if let Some(digest) = self.known.at_destination.get(tag) {
-                return Ok(Seen::Present(digest.clone()));
+            match self.known.at_destination.get(tag) {
+                Some(digest) if listed.tags.contains(tag) => return Ok(Seen::Present(digest.clone())),
+                // A list from before may lack a tag that has come since.
+                _ if listed.is_new && !listed.tags.contains(tag) => return Ok(Seen::Absent),
+                _ => {}
             }
         }
         seen(Side::Destination, client, &ManifestRef::Tag(tag.clone())).await

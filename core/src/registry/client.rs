@@ -16,6 +16,7 @@ use super::manifest::{ACCEPT, Descriptor, Manifest};
 use super::refusal::{is_registrys_not_found, refusal};
 use super::requests::{RateLimit, RequestCount};
 use super::session::Session;
+use super::shared_lists::SharedTags;
 use super::tag_list::TagSet;
 use super::transport::Transport;
 use super::{Access, Credential, Settings, Tls};
@@ -101,6 +102,17 @@ impl RepositoryClient {
         self.list().await.map_err(|failure| self.error(Action::ListTags, failure))
     }
 
+    /// All tags, as a list of at most [`Settings::share_lists_for`] ago told them; none if there is no
+    /// such repository.
+    pub async fn shared_tags(&self) -> Result<SharedTags, RegistryError> {
+        self.share().await.map_err(|failure| self.error(Action::ListTags, failure))
+    }
+
+    /// Whether [`Self::shared_tags`] may answer without asking the registry.
+    pub fn shares_lists(&self) -> bool {
+        !self.shared.transport.settings.share_lists_for.is_zero()
+    }
+
     /// What the registry says about a manifest; `None` if it has none, or no such repository.
     ///
     /// This is a HEAD, which Docker Hub does not count as a pull. Only a registry that does not tell
@@ -117,6 +129,16 @@ impl RepositoryClient {
     /// Writes a manifest under a tag or under its digest. What it refers to must be there already.
     pub async fn put_manifest(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), RegistryError> {
         self.write(what, manifest).await.map_err(|failure| self.error(Action::Put(what.clone()), failure))
+    }
+
+    async fn share(&self) -> Result<SharedTags, Failure> {
+        let session = self.session.as_ref().map_err(Clone::clone)?;
+        let key = (self.repository.path().to_owned(), self.credential.as_ref().map(Credential::fingerprint));
+        let list = async || match self.list().await {
+            Err(failure) if failure.reason == Reason::RepositoryNotFound => Ok(Vec::new()),
+            outcome => outcome,
+        };
+        session.lists.get(key, self.shared.transport.settings.share_lists_for, list).await
     }
 
     async fn list(&self) -> Result<Vec<Tag>, Failure> {

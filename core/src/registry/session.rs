@@ -15,6 +15,7 @@ use super::access::basic;
 use super::challenge::challenges;
 use super::error::{Failure, Reason};
 use super::exchange::{Answer, Call};
+use super::shared_lists::SharedLists;
 use super::token::{self, authorization};
 use super::token_cache::TokenCache;
 use super::transport::Transport;
@@ -32,6 +33,7 @@ pub(super) struct Session {
     client: Client,
     scheme: Mutex<Option<Scheme>>,
     tokens: TokenCache,
+    pub(super) lists: SharedLists,
 }
 
 /// How the registry wants to be convinced.
@@ -67,7 +69,14 @@ impl Session {
             .parse()
             .map_err(|_| Failure::new(Reason::Settings, format!("{host} is no address")))?;
         let client = transport.pools.client(tls, loopback, &transport.settings)?;
-        Ok(Self { host: host.clone(), base, client, scheme: Mutex::default(), tokens: TokenCache::default() })
+        Ok(Self {
+            host: host.clone(),
+            base,
+            client,
+            scheme: Mutex::default(),
+            tokens: TokenCache::default(),
+            lists: SharedLists::default(),
+        })
     }
 
     /// The address of something below `/v2/`.

@@ -30,6 +30,9 @@ pub struct Settings {
     /// The longest `Retry-After` that is waited for. When a registry wants more, the call ends with
     /// [`Reason::RateLimited`](super::Reason::RateLimited), so that the caller can do something else.
     pub longest_retry_after: Duration,
+    /// How long one tag list answers all who ask for it through
+    /// [`RepositoryClient::shared_tags`](super::RepositoryClient::shared_tags); zero shares nothing.
+    pub share_lists_for: Duration,
     /// Pages of one tag list.
     pub max_pages: usize,
     /// Tags of one repository.
@@ -61,6 +64,7 @@ impl Default for Settings {
             first_backoff: Duration::from_millis(500),
             longest_backoff: Duration::from_secs(10),
             longest_retry_after: Duration::from_secs(30),
+            share_lists_for: Duration::ZERO,
             max_pages: 200,
             max_tags: 50_000,
             max_list_bytes: 16 << 20,

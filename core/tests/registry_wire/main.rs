@@ -17,6 +17,7 @@ mod manifests;
 mod observing;
 mod other_hosts;
 mod pages;
+mod shared_lists;
 mod tag_lists;
 mod throttling;
 mod tls;
