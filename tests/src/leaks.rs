@@ -77,7 +77,7 @@ mod tests {
             "https://me:p%22ss%20w%2F%C3%B6@host",
             &format!("Authorization: Basic {}", STANDARD.encode(r#"me:p"ss w/ö"#)),
         ] {
-            assert_eq!(canary.places(text).len(), 1, "{text}");
+            assert!(!canary.places(text).is_empty(), "{text}");
         }
         assert!(canary.places("password=another; user=me").is_empty());
     }
