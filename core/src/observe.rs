@@ -1,7 +1,8 @@
 //! Asks both registries about the tags that a request means: at most one list a side, and one HEAD
-//! a tag and side. The agent and the preview both do it here.
+//! a tag and side, or a few pages where the source tells the digests of many tags at once. The agent
+//! and the preview both do it here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -103,20 +104,23 @@ const LIST_FROM: usize = 3;
 ///
 /// Tags that were already synced, or that never move, are settled once the destination has them.
 /// Of a tag whose digest at the destination is known, only the source is asked. A no-op so costs
-/// one list of the destination and one HEAD for each tag that may move.
+/// one list of the destination and one HEAD for each tag that may move; on Docker Hub, Quay and ECR
+/// Public, fewer: one request for each 100 tags or more.
 pub async fn observe(
     sides: &Sides,
     request: &CopyRequest,
     known: &Known,
     limits: Limits,
 ) -> Result<Observed, ObserveError> {
-    let (meant, mut observed) = meant(sides, request, limits).await?;
-    let mut look = Look { sides, request, known, listed: None };
+    let Meant { refs: meant, among, mut observed } = meant(sides, request, limits).await?;
+    let mut look = Look { sides, request, known, listed: None, bulk: HashMap::new() };
     if let Some(destination) = &sides.destination
         && (meant.len() >= LIST_FROM || (destination.shares_lists() && look.a_list_is_enough(&meant)))
     {
         look.listed = listed(destination).await;
     }
+    let wanted = look.comparable(&meant)?;
+    look.bulk = sides.source.digests_in_bulk(&wanted, &among).await;
     observed.tags = futures::stream::iter(meant)
         .map(|tag| look.at(tag))
         .buffered(limits.concurrency.max(1))
@@ -136,15 +140,25 @@ async fn listed(destination: &RepositoryClient) -> Option<SharedTags> {
     }
 }
 
-/// What the version of the request means, newest first.
-async fn meant(
-    sides: &Sides,
-    request: &CopyRequest,
-    limits: Limits,
-) -> Result<(Vec<ManifestRef>, Observed), ObserveError> {
+/// What the version of a request means.
+struct Meant {
+    /// Newest first.
+    refs: Vec<ManifestRef>,
+    /// All tags of the source, if it was listed.
+    among: Vec<Tag>,
+    observed: Observed,
+}
+
+impl From<ManifestRef> for Meant {
+    fn from(one: ManifestRef) -> Self {
+        Self { refs: vec![one], among: Vec::new(), observed: Observed::default() }
+    }
+}
+
+async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<Meant, ObserveError> {
     match &request.version {
-        Version::Exact(tag) => return Ok((vec![tag.clone().into()], Observed::default())),
-        Version::Digest(digest) => return Ok((vec![digest.clone().into()], Observed::default())),
+        Version::Exact(tag) => return Ok(ManifestRef::from(tag.clone()).into()),
+        Version::Digest(digest) => return Ok(ManifestRef::from(digest.clone()).into()),
         Version::Pattern(_) | Version::Range(_) => {}
     }
     let tags =
@@ -159,7 +173,8 @@ async fn meant(
         });
     }
     let observed = Observed { listed: Some(tags.len()), tags: Vec::new(), excluded: selection.excluded };
-    Ok((selection.tags.into_iter().map(ManifestRef::Tag).collect(), observed))
+    let refs = selection.tags.into_iter().map(ManifestRef::Tag).collect();
+    Ok(Meant { refs, among: tags, observed })
 }
 
 /// How one tag after the other is looked at.
@@ -168,9 +183,24 @@ struct Look<'a> {
     request: &'a CopyRequest,
     known: &'a Known,
     listed: Option<SharedTags>,
+    /// Digests at the source that its bulk API told; they may be a little old.
+    bulk: HashMap<Tag, Digest>,
 }
 
 impl Look<'_> {
+    /// The tags whose digests at the source may turn out to be those at the destination.
+    fn comparable(&self, meant: &[ManifestRef]) -> Result<HashSet<Tag>, ObserveError> {
+        let mut tags = HashSet::new();
+        for what in meant.iter().filter(|what| !self.is_settled(what)) {
+            let ManifestRef::Tag(tag) = what else { continue };
+            let destination_tag = self.request.naming.apply(what)?;
+            if self.listed.as_ref().is_none_or(|listed| listed.tags.contains(&destination_tag)) {
+                tags.insert(tag.clone());
+            }
+        }
+        Ok(tags)
+    }
+
     async fn at(&self, source_ref: ManifestRef) -> Result<ObservedTag, ObserveError> {
         let destination_tag = self.request.naming.apply(&source_ref)?;
         let (source, destination) = if self.is_settled(&source_ref) {
@@ -178,6 +208,16 @@ impl Look<'_> {
             match self.settled(&destination_tag).await? {
                 destination @ Seen::Absent => (self.source(&source_ref).await?, destination),
                 destination => (Seen::NotAsked, destination),
+            }
+        } else if let ManifestRef::Tag(tag) = &source_ref
+            && let Some(told) = self.bulk.get(tag)
+        {
+            // Good enough to say that nothing has changed. What will be copied is asked of the
+            // registry itself, or a bulk API that lags behind could move a tag backwards.
+            match self.destination(&destination_tag).await? {
+                Seen::NotAsked => (Seen::Present(told.clone()), Seen::NotAsked),
+                same if same.digest() == Some(told) => (Seen::Present(told.clone()), same),
+                destination => (self.source(&source_ref).await?, destination),
             }
         } else {
             futures::try_join!(self.source(&source_ref), self.destination(&destination_tag))?

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::access::TlsKey;
+use super::bulk;
 use super::error::{Action, Failure, Reason, RegistryError, Unreachable};
 use super::exchange::{Answer, Call};
 use super::link::next_page;
@@ -36,18 +37,19 @@ const MOST_SESSIONS: usize = 4096;
 pub struct Registries(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    transport: Transport,
+pub(super) struct Shared {
+    pub(super) transport: Transport,
+    pub(super) bulk: bulk::Memory,
     sessions: Mutex<HashMap<(RegistryHost, TlsKey), Arc<Session>>>,
 }
 
 /// One repository, reached with one credential.
 #[derive(Debug, Clone)]
 pub struct RepositoryClient {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Absent, with the reason, when the settings are wrong; each call then says so.
     session: Result<Arc<Session>, Failure>,
-    repository: Repository,
+    pub(super) repository: Repository,
     credential: Option<Credential>,
 }
 
@@ -56,7 +58,8 @@ impl Registries {
     pub fn new(settings: Settings) -> Self {
         // An error means that there is a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self(Arc::new(Shared { transport: Transport::new(settings), sessions: Mutex::default() }))
+        let transport = Transport::new(settings);
+        Self(Arc::new(Shared { transport, bulk: bulk::Memory::default(), sessions: Mutex::default() }))
     }
 
     /// A client for one repository. Tokens and connections are shared with all others of its registry.

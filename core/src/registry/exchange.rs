@@ -36,6 +36,8 @@ pub(super) struct Call {
     pub(super) limit: usize,
     /// On whose behalf, for pauses that a registry asks for.
     pub(super) identity: Option<Fingerprint>,
+    /// Whether one attempt without waiting is all, since there is another way to the answer.
+    pub(super) once: bool,
 }
 
 /// One whole answer, whatever its status.
@@ -59,6 +61,7 @@ impl Call {
             redirects: MOST_REDIRECTS,
             limit,
             identity: None,
+            once: false,
         }
     }
 }

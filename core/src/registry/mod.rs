@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Registries ── one per process: pools, budgets, sessions, counters
-//!   └ RepositoryClient ── tags, head, manifest, put_manifest
+//!   └ RepositoryClient ── tags, head, manifest, put_manifest; bulk: digests of many tags at once
 //!       └ session    the challenge that a registry made, its tokens
 //!           └ transport  retries within the host's budget and behind its gate
 //!               └ exchange   one request, its redirects, its whole answer
@@ -16,6 +16,7 @@
 mod access;
 mod address;
 mod budget;
+mod bulk;
 mod challenge;
 mod client;
 mod docker_config;
@@ -39,6 +40,7 @@ mod token_cache;
 mod transport;
 
 pub use access::{Access, Credential, Tls};
+pub use bulk::{BulkApi, BulkKind};
 pub use client::{Registries, RepositoryClient};
 pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
 pub use error::{Action, Reason, RegistryError, Unreachable};

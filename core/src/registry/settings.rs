@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::BulkApi;
 use crate::reference::RegistryHost;
 
 /// How patient and how greedy the client is. [`Settings::default`] suits public registries.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// The pages of one tag list behind the first, all together.
     pub list_timeout: Duration,
+    /// All questions to a bulk API for one repository.
+    pub bulk_timeout: Duration,
     /// How often a request is sent again after a failure that may pass.
     pub retries: u32,
     /// The upper bound of the first pause between two attempts; it doubles with each.
@@ -46,6 +49,8 @@ pub struct Settings {
     /// Hosts that may receive a registry's credentials as its token server, besides the registry's
     /// own domain and the built-in table.
     pub token_servers: BTreeMap<RegistryHost, Vec<String>>,
+    /// Registries with an API that tells the digests of many tags at once.
+    pub bulk_apis: BTreeMap<RegistryHost, BulkApi>,
     /// Names that are not looked up in DNS, as in `/etc/hosts`. The port counts where an address has
     /// none of its own; 0 means the usual one.
     pub addresses: HashMap<String, SocketAddr>,
@@ -60,6 +65,7 @@ impl Default for Settings {
             read_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_mins(1),
             list_timeout: Duration::from_mins(5),
+            bulk_timeout: Duration::from_secs(20),
             retries: 3,
             first_backoff: Duration::from_millis(500),
             longest_backoff: Duration::from_secs(10),
@@ -71,6 +77,7 @@ impl Default for Settings {
             max_manifest_bytes: 4 << 20,
             system_proxy: true,
             token_servers: BTreeMap::new(),
+            bulk_apis: BulkApi::public(),
             addresses: HashMap::new(),
         }
     }

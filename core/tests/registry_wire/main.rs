@@ -11,6 +11,8 @@
 #[path = "../fakes/mod.rs"]
 mod fakes;
 
+mod bulk;
+mod bulk_refusals;
 mod credentials;
 mod faults;
 mod manifests;

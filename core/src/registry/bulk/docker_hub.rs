@@ -1,0 +1,38 @@
+//! `GET /v2/repositories/library/nginx/tags?page_size=100&page=1`: newest first, at most 100 a page.
+//!
+//! `results[].digest` is what the tag points at, so the index of an image for several platforms;
+//! entries from before 2021 may lack it. `name` asks for the tags that contain a text.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::api::{Cursor, Next, Page};
+
+#[derive(Deserialize)]
+struct Body {
+    results: Vec<Entry>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    name: String,
+    #[serde(default)]
+    digest: Option<String>,
+}
+
+pub(super) fn url(base: &Url, path: &str, filter: &str, at: &Cursor) -> Option<Url> {
+    let mut url = base.join(&format!("v2/repositories/{path}/tags")).ok()?;
+    url.query_pairs_mut().append_pair("page_size", "100").append_pair("page", &at.number.to_string());
+    if !filter.is_empty() {
+        url.query_pairs_mut().append_pair("name", filter);
+    }
+    Some(url)
+}
+
+pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
+    let body: Body = serde_json::from_slice(body)?;
+    let next = body.next.filter(|next| !next.is_empty()).map(|_| Next::Number);
+    Ok(Page { tags: body.results.into_iter().map(|entry| (entry.name, entry.digest)).collect(), next })
+}
