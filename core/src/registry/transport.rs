@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use reqwest::Client;
 use tokio::time::Instant;
-use url::Url;
 
 use super::Settings;
 use super::address::host;
@@ -25,7 +24,7 @@ pub(super) struct Transport {
     pub(super) settings: Settings,
     pub(super) pools: Pools,
     pub(super) requests: Requests,
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    hosts: Mutex<HashMap<(String, bool), Arc<Host>>>,
 }
 
 /// What holds for one host, whoever asks it.
@@ -43,7 +42,7 @@ impl Transport {
     /// Sends the request, and again after failures that may pass. What comes back may still be a
     /// 429 or 5xx: then the retries are used up, or the registry wants a longer pause than we make.
     pub(super) async fn send(&self, client: &Client, call: &Call) -> Result<Answer, Failure> {
-        let host = self.host(&call.url);
+        let host = self.host(call);
         // The time in the queue is not the registry's, so only what follows counts.
         let mut spent = Duration::ZERO;
         let mut attempt = 0;
@@ -99,13 +98,15 @@ impl Transport {
         }
     }
 
-    fn host(&self, url: &Url) -> Arc<Host> {
+    /// An API that is asked on the side may share its host with the registry. Whether it is ill or wants
+    /// a pause must not keep the registry's own requests back.
+    fn host(&self, call: &Call) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let budget = Budget::new(self.settings.concurrency_per_registry);
             Arc::new(Host { budget, gate: Gate::default() })
         };
-        hosts.entry(host(url)).or_insert_with(new).clone()
+        hosts.entry((host(&call.url), call.once)).or_insert_with(new).clone()
     }
 }
 

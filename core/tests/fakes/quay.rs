@@ -18,12 +18,14 @@ pub struct Quay {
 impl Quay {
     /// Each tag has pointed elsewhere before.
     pub async fn start(tags: Tags) -> Self {
+        let listed = tags.clone();
+        Self::answering(tags, move |seen| page(&listed, seen)).await
+    }
+
+    /// With an API of its own that answers like this.
+    pub async fn answering(tags: Tags, api: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> Self {
         let host = ScriptedRegistry::start(move |seen| {
-            if seen.target.starts_with("/api/") {
-                page(&tags, seen)
-            } else {
-                distribution(&tags, "team/app", seen)
-            }
+            if seen.target.starts_with("/api/") { api(seen) } else { distribution(&tags, "team/app", seen) }
         })
         .await;
         Self { host }

@@ -56,9 +56,11 @@ impl Case {
         };
         let request = CopyRequest::parse(&spec).unwrap();
         let host = request.source.host().clone();
+        // Where both are one, they have one name.
+        let base = if api == registry { format!("http://{host}/") } else { format!("http://{api}/") };
         let registries = Registries::new(Settings {
             addresses: HashMap::from([(host.api_host().to_owned(), registry)]),
-            bulk_apis: [(host, BulkApi { kind, base: format!("http://{api}/") })].into(),
+            bulk_apis: [(host, BulkApi { kind, base })].into(),
             bulk_timeout,
             ..settings()
         });

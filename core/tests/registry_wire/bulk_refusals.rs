@@ -9,7 +9,7 @@ use imgop_core::registry::{Access, BulkKind};
 use crate::basic;
 use crate::bulk::{Case, all, heads, line};
 use crate::fakes::{
-    DockerHub, EcrPublic, FaultyRegistry, ScriptedRegistry, distribution, gallery_page, json, reply,
+    DockerHub, EcrPublic, FaultyRegistry, Quay, ScriptedRegistry, distribution, gallery_page, json, reply,
 };
 
 #[tokio::test]
@@ -49,6 +49,20 @@ async fn an_api_that_is_silent_or_gone_is_not_waited_for_long() {
         let case = Case::waiting(soon, source, addresses, Access::default(), tags.clone()).await;
         assert_eq!(all(&case.observe(&tags).await, TagState::UpToDate), 10);
         assert_eq!(heads(&hub.registry), 10);
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_wants_a_pause_or_is_ill_does_not_hold_back_the_registry_on_the_same_host() {
+    let answers: [fn() -> Response; 2] = [|| reply(429, &[("retry-after", "600")], "{}"), || json(503, "")];
+    for answer in answers {
+        let tags = line("1.0.", 10);
+        let quay = Quay::answering(tags.clone(), move |_| answer()).await;
+        let source = ("quay.io/team/app", BulkKind::Quay, "1.0.x");
+        let addresses = (quay.host.address, quay.host.address);
+        let case = Case::new(source, addresses, Access::default(), tags.clone()).await;
+        assert_eq!(all(&case.observe(&tags).await, TagState::UpToDate), 10);
+        assert_eq!((quay.host.seen().len(), heads(&quay.host)), (12, 10));
     }
 }
 
