@@ -40,7 +40,8 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 	  --test cluster --test disruption --test leaks -- --test-threads 6
 
 .PHONY: bench
-bench: ## Measure what the agent costs while it has nothing to do (about 15 minutes, most of it waiting)
+bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (20 minutes)
+	tests/bench/run-peers
 	tests/bench/run
 
 .PHONY: lint

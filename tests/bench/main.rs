@@ -6,12 +6,13 @@ mod agent;
 mod audit_log;
 mod images;
 mod report;
+mod results;
 mod scenarios;
 mod setup;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
 use setup::Setup;
@@ -36,8 +37,10 @@ async fn measure(agent: PathBuf, folder: PathBuf) -> anyhow::Result<()> {
     let setup = Setup::new(agent, folder).await?;
     let results = scenarios::run(&setup).await?;
     report::print(&results)?;
-    std::fs::write(&results_file, serde_json::to_string_pretty(&results)? + "\n")
-        .with_context(|| format!("cannot write {}", results_file.display()))?;
+    let serde_json::Value::Object(figures) = serde_json::to_value(&results)? else {
+        bail!("the results are no object");
+    };
+    results::merge(&results_file, figures)?;
     report::say(&format!("also in {}", results_file.display()));
     Ok(())
 }

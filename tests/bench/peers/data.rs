@@ -1,0 +1,146 @@
+//! What is in both registries, so that nothing is to be copied.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use imgop_core::reference::{Digest, ManifestRef};
+use imgop_core::registry::{Access, Manifest, Registries, RepositoryClient, Settings};
+use serde_json::{Value, json};
+
+const OCI: &str = "application/vnd.oci.image";
+const ARCHITECTURES: [&str; 6] = ["amd64", "arm64", "arm", "ppc64le", "riscv64", "s390x"];
+/// Repositories or tags that are pushed at once.
+const AT_ONCE: usize = 16;
+
+/// The repository with 100 small images of one platform, and the one with 20 images of six.
+pub const SINGLE: &str = "single100";
+pub const MULTI: &str = "multi20";
+
+/// One tag of the long list.
+pub struct Pair {
+    pub source: String,
+    pub target: String,
+    pub tag: String,
+}
+
+/// A list of the shape of rancher/image-mirror's: 1,241 entries with 2,645 tags, from 206 into 242
+/// repositories.
+pub fn long_list() -> Vec<Pair> {
+    let entries = (0..1_241).flat_map(|entry| {
+        let tags = if entry < 2_645 - 2 * 1_241 { 3 } else { 2 };
+        (0..tags).map(move |tag| (entry, tag))
+    });
+    entries
+        .map(|(entry, tag)| Pair {
+            source: format!("upstream/app-{}", entry % 242 % 206),
+            target: format!("mirror/app-{}", entry % 242),
+            tag: format!("v{}.{tag}.0", entry / 242),
+        })
+        .collect()
+}
+
+/// Fills one registry; `is_source` says which part of the long list it gets.
+pub async fn fill(registry: SocketAddr, is_source: bool) -> anyhow::Result<()> {
+    let registries = Registries::new(Settings {
+        concurrency_per_registry: AT_ONCE,
+        system_proxy: false,
+        ..Settings::default()
+    });
+    let push = Push { registry, registries, client: reqwest::Client::builder().no_proxy().build()? };
+    run((0..100).map(|n| push.tag(SINGLE, format!("v1.0.{n}"), &["amd64"]))).await?;
+    run((0..20).map(|n| push.tag(MULTI, format!("v2.0.{n}"), &ARCHITECTURES))).await?;
+    let places: BTreeSet<(String, String)> = long_list()
+        .into_iter()
+        .map(|pair| (if is_source { pair.source } else { pair.target }, pair.tag))
+        .collect();
+    let repositories: BTreeSet<&String> = places.iter().map(|(repository, _)| repository).collect();
+    run(repositories.into_iter().map(|repository| push.image(repository, "tiny", "amd64"))).await?;
+    let tiny = image("tiny", "amd64").2;
+    run(places.iter().map(|(repository, tag)| push.manifest(repository, Some(tag), tiny.clone()))).await
+}
+
+async fn run<T>(work: impl Iterator<Item = impl Future<Output = anyhow::Result<T>>>) -> anyhow::Result<()> {
+    stream::iter(work).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
+}
+
+struct Push {
+    registry: SocketAddr,
+    registries: Registries,
+    client: reqwest::Client,
+}
+
+impl Push {
+    /// A tag of its own content for these platforms: an index if there are several.
+    async fn tag(&self, repository: &str, tag: String, platforms: &[&str]) -> anyhow::Result<()> {
+        let mut manifests = Vec::new();
+        for architecture in platforms {
+            let manifest = self.image(repository, &tag, architecture).await?;
+            let platform = json!({"os": "linux", "architecture": architecture});
+            let mut entry = descriptor(&manifest.media_type, &manifest.bytes);
+            entry["platform"] = platform;
+            manifests.push((entry, manifest));
+        }
+        if let [(_, only)] = &manifests[..] {
+            return self.manifest(repository, Some(&tag), only.clone()).await;
+        }
+        let entries: Vec<&Value> = manifests.iter().map(|(entry, _)| entry).collect();
+        let media_type = format!("{OCI}.index.v1+json");
+        let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": entries});
+        self.manifest(repository, Some(&tag), Manifest::new(media_type, index.to_string().into())).await
+    }
+
+    /// An image's blobs, and its manifest by digest.
+    async fn image(&self, repository: &str, name: &str, architecture: &str) -> anyhow::Result<Manifest> {
+        let (config, layer, manifest) = image(name, architecture);
+        self.blob(repository, config).await?;
+        self.blob(repository, layer).await?;
+        self.manifest(repository, None, manifest.clone()).await?;
+        Ok(manifest)
+    }
+
+    async fn manifest(&self, repository: &str, tag: Option<&str>, manifest: Manifest) -> anyhow::Result<()> {
+        let name = match tag {
+            Some(tag) => ManifestRef::Tag(tag.parse()?),
+            None => ManifestRef::Digest(manifest.digest.clone()),
+        };
+        self.repository(repository)?.put_manifest(&name, &manifest).await?;
+        Ok(())
+    }
+
+    fn repository(&self, path: &str) -> anyhow::Result<RepositoryClient> {
+        let repository = format!("{}/{path}", self.registry).parse()?;
+        Ok(self.registries.repository(&repository, &Access::default()))
+    }
+
+    async fn blob(&self, repository: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
+        let uploads = format!("http://{}/v2/{repository}/blobs/uploads/", self.registry);
+        let upload = self.client.post(uploads).send().await?.error_for_status()?;
+        let location = upload.headers().get("location").context("no Location")?.to_str()?;
+        let between = if location.contains('?') { '&' } else { '?' };
+        let whole = format!("{location}{between}digest={}", Digest::of(&bytes));
+        self.client.put(whole).body(bytes).send().await?.error_for_status()?;
+        Ok(())
+    }
+}
+
+/// Config, layer and manifest. Nobody unpacks the layer, so it need be no archive.
+fn image(name: &str, architecture: &str) -> (Vec<u8>, Vec<u8>, Manifest) {
+    let layer = format!("the layer of {name} for {architecture}").into_bytes();
+    let rootfs = json!({"type": "layers", "diff_ids": [Digest::of(&layer).as_str()]});
+    let config =
+        json!({"os": "linux", "architecture": architecture, "rootfs": rootfs}).to_string().into_bytes();
+    let media_type = format!("{OCI}.manifest.v1+json");
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": descriptor(&format!("{OCI}.config.v1+json"), &config),
+        "layers": [descriptor(&format!("{OCI}.layer.v1.tar+gzip"), &layer)],
+    });
+    (config, layer, Manifest::new(media_type, manifest.to_string().into()))
+}
+
+fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
+    json!({"mediaType": media_type, "digest": Digest::of(bytes).as_str(), "size": bytes.len()})
+}
