@@ -217,6 +217,22 @@ impl Tenant {
         Ok(api.list(&ours()).await?.items)
     }
 
+    /// Waits until Kubernetes says of every Job that it has ended.
+    pub async fn jobs_ended(&self) -> anyhow::Result<()> {
+        let api: Api<Job> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
+        for job in self.jobs().await? {
+            wait::until(&api, &job.name_any(), "has ended", DEADLINE, |job| {
+                let status = job.status.as_ref();
+                status.and_then(|s| s.conditions.as_ref()).is_some_and(|conditions| {
+                    let ends = |type_: &str| matches!(type_, "Complete" | "Failed");
+                    conditions.iter().any(|c| ends(&c.type_) && c.status == "True")
+                })
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     /// The pods of those Jobs.
     pub async fn pods(&self) -> anyhow::Result<Vec<Pod>> {
         let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.namespace);

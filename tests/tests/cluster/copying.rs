@@ -49,7 +49,11 @@ async fn i7_a_sync_with_nothing_to_do_makes_no_pod_and_asks_once_per_tag_and_sid
             let mut spec = tenant.spec("busybox", "v2.13.x", &name);
             spec.mode = mode;
             tenant.apply(&name, &spec).await?;
-            let before = tenant.ready(&name).await?;
+            tenant.ready(&name).await?;
+            // The first sync's Job ends a moment after its tags are there.
+            tenant.jobs_ended().await?;
+            tenant.sync(&name).await?;
+            let before = tenant.images().get(&name).await?;
             let (jobs, pods) = (tenant.jobs().await?.len(), tenant.pods().await?.len());
             let (from_source, from_target) = (source.mark().await?, target.mark().await?);
 
