@@ -27,11 +27,11 @@ pub struct Config {
     pub skopeo_version: Option<String>,
 
     /// Seconds that a finished Job is kept, so that its logs can be read.
-    #[arg(long, env = "JOB_DELETION_DELAY_SECONDS", default_value_t = 3600)]
+    #[arg(long, env = "JOB_DELETION_DELAY_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(0..=MAX_SECONDS))]
     pub job_deletion_delay_seconds: u32,
 
     /// Seconds after which a Job is ended.
-    #[arg(long, env = "JOB_DEADLINE_SECONDS", default_value_t = 3600)]
+    #[arg(long, env = "JOB_DEADLINE_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..=MAX_SECONDS))]
     pub job_deadline_seconds: u32,
 
     /// Tags that one Job copies at most.
@@ -41,6 +41,10 @@ pub struct Config {
     /// Unfinished Jobs of one Image at most.
     #[arg(long, env = "MAX_JOBS_PER_IMAGE", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_jobs_per_image: u16,
+
+    /// Unfinished Jobs of one namespace at most.
+    #[arg(long, env = "MAX_JOBS_PER_NAMESPACE", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_jobs_per_namespace: u16,
 
     /// Unfinished Jobs in all at most.
     #[arg(long, env = "MAX_JOBS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
@@ -62,6 +66,9 @@ pub struct Config {
     #[arg(long, env = "REQUESTS_PER_REGISTRY", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub requests_per_registry: u16,
 }
+
+/// The longest time that Kubernetes takes for a Job, a signed number of 32 bits.
+const MAX_SECONDS: i64 = i32::MAX as i64;
 
 /// Which namespaces are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +138,12 @@ mod tests {
     fn b3_the_deletion_delay_is_a_number_of_seconds_and_is_kept() {
         let set = config(&["--watch-namespaces=*", "--job-deletion-delay-seconds=30"]).unwrap();
         assert_eq!(set.job_deletion_delay_seconds, 30);
-        assert!(config(&["--watch-namespaces=*", "--job-deletion-delay-seconds=soon"]).is_err());
+        for bad in ["soon", "-1", "2147483648"] {
+            assert!(
+                config(&["--watch-namespaces=*", &format!("--job-deletion-delay-seconds={bad}")]).is_err()
+            );
+        }
+        assert!(config(&["--watch-namespaces=*", "--job-deadline-seconds=0"]).is_err());
     }
 
     #[test]

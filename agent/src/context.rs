@@ -2,21 +2,31 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
 use imgop_core::registry::{Registries, Settings};
 use jiff::Timestamp;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::config::{Config, Namespaces};
 use crate::events::Events;
-use crate::image::budget::JobBudget;
+use crate::image::budget::{Caps, JobBudget};
+use crate::image::jobs::is_owned;
 use crate::image::memory::Memory;
 use crate::image::outcome::is_unfinished;
 use crate::image::secrets::Secrets;
 use crate::metrics::Metrics;
+
+/// How long a right is believed.
+const BELIEVED: Duration = Duration::from_mins(5);
+/// How long its absence is: who enables a namespace should not wait.
+const DOUBTED: Duration = Duration::from_secs(20);
 
 /// What every look at an Image shares.
 pub struct Context {
@@ -38,6 +48,8 @@ pub struct Context {
     pub events: Events,
     /// When this process began.
     pub started: Timestamp,
+    /// Whether we may work in a namespace, and when that was asked.
+    rights: Mutex<HashMap<String, (bool, Instant)>>,
     /// UIDs of Images that have Jobs, so that those of the others are not asked for.
     with_jobs: Mutex<HashSet<String>>,
 }
@@ -45,14 +57,12 @@ pub struct Context {
 impl Context {
     /// Begins with the Jobs that an earlier process left.
     pub async fn new(client: Client, config: Config, metrics: Metrics) -> Result<Self, kube::Error> {
-        let mut unfinished: HashMap<String, usize> = HashMap::new();
-        let mut with_jobs = HashSet::new();
-        for job in jobs(&client, &config.watch_namespaces).await? {
-            let Some(uid) = job.labels().get(IMAGE_UID_LABEL) else { continue };
-            with_jobs.insert(uid.clone());
-            *unfinished.entry(uid.clone()).or_default() += usize::from(is_unfinished(&job));
-        }
-        unfinished.retain(|_, jobs| *jobs > 0);
+        let budget = JobBudget::new(Caps {
+            in_all: config.max_jobs.into(),
+            per_namespace: config.max_jobs_per_namespace.into(),
+            per_image: config.max_jobs_per_image.into(),
+        });
+        let with_jobs = count_jobs(&client, &config.watch_namespaces, &budget).await?;
         let registries = Registries::new(Settings {
             user_agent: format!("imgop-agent/{}", env!("CARGO_PKG_VERSION")),
             concurrency_per_registry: config.requests_per_registry.into(),
@@ -60,16 +70,46 @@ impl Context {
         });
         Ok(Self {
             registries,
-            budget: JobBudget::new(config.max_jobs.into(), config.max_jobs_per_image.into(), unfinished),
+            budget,
             memory: Memory::default(),
             metrics,
             events: Events::new(client.clone()),
             secrets: Secrets::new(client.clone()),
             started: Timestamp::now(),
             with_jobs: Mutex::new(with_jobs),
+            rights: Mutex::default(),
             client,
             config,
         })
+    }
+
+    /// Whether an administrator has enabled a namespace: asked of the API server before anything is
+    /// asked of a registry, or a tenant could make us work where nobody let us.
+    pub async fn may_work_in(&self, namespace: &str) -> Result<bool, kube::Error> {
+        let known = self.rights.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).copied();
+        if let Some((may, asked)) = known
+            && asked.elapsed() < if may { BELIEVED } else { DOUBTED }
+        {
+            return Ok(may);
+        }
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    namespace: Some(namespace.to_owned()),
+                    verb: Some("create".to_owned()),
+                    group: Some("batch".to_owned()),
+                    resource: Some("jobs".to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await?;
+        let may = answer.status.is_some_and(|status| status.allowed);
+        let mut rights = self.rights.lock().unwrap_or_else(PoisonError::into_inner);
+        rights.insert(namespace.to_owned(), (may, Instant::now()));
+        Ok(may)
     }
 
     /// Whether an Image may have Jobs.
@@ -105,16 +145,37 @@ impl Context {
     }
 }
 
-/// The agent's own Jobs in the namespaces that it watches.
-async fn jobs(client: &Client, namespaces: &Namespaces) -> Result<Vec<Job>, kube::Error> {
-    let selector = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
+/// Counts the agent's own Jobs in the namespaces that it watches, page by page; says which Images
+/// have some.
+async fn count_jobs(
+    client: &Client,
+    namespaces: &Namespaces,
+    budget: &JobBudget,
+) -> Result<HashSet<String>, kube::Error> {
     let apis: Vec<Api<Job>> = match namespaces {
         Namespaces::All => vec![Api::all(client.clone())],
         Namespaces::Named(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
     };
-    let mut all = Vec::new();
+    let mut with_jobs = HashSet::new();
     for api in apis {
-        all.extend(api.list(&selector).await?.items);
+        let mut page = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).limit(100);
+        loop {
+            let list = api.list(&page).await?;
+            for job in &list.items {
+                let Some(uid) = job.labels().get(IMAGE_UID_LABEL).filter(|uid| is_owned(job, uid)) else {
+                    continue;
+                };
+                with_jobs.insert(uid.clone());
+                if is_unfinished(job) {
+                    let namespace = job.namespace().unwrap_or_default();
+                    budget.set(&namespace, uid, budget.unfinished(uid) + 1);
+                }
+            }
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page.continue_token = Some(token),
+                None => break,
+            }
+        }
     }
-    Ok(all)
+    Ok(with_jobs)
 }

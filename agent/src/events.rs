@@ -2,28 +2,35 @@
 
 use imgop_core::api::conditions::{self, READY, STALLED};
 use imgop_core::api::{Image, ImageStatus};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource as _};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, Resource as _};
 
+/// Who says it.
+const REPORTER: &str = "imgop-agent";
+const NORMAL: &str = "Normal";
+const WARNING: &str = "Warning";
 /// The longest note; Kubernetes takes 1 kB.
 const NOTE: usize = 900;
 
 /// Writes events about Images.
 pub struct Events {
-    recorder: Recorder,
+    client: Client,
 }
 
 impl Events {
-    /// One for the process, so that repeats are counted and not written again.
+    /// Writes through this client.
     pub fn new(client: Client) -> Self {
-        let reporter = Reporter { controller: "imgop-agent".to_owned(), instance: None };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { client }
     }
 
     /// A Job was made.
     pub async fn scheduled(&self, image: &Image, job: &str, tags: usize) {
         let noun = if tags == 1 { "tag" } else { "tags" };
-        let secondary = k8s_openapi::api::core::v1::ObjectReference {
+        let secondary = ObjectReference {
             api_version: Some("batch/v1".to_owned()),
             kind: Some("Job".to_owned()),
             name: Some(job.to_owned()),
@@ -31,7 +38,7 @@ impl Events {
             ..Default::default()
         };
         let note = format!("Job {job} copies {tags} {noun}");
-        self.publish(image, EventType::Normal, "CopyScheduled", "Copy", note, Some(secondary)).await;
+        self.publish(image, NORMAL, "CopyScheduled", "Copy", note, Some(secondary)).await;
     }
 
     /// The status changed: says so when the Image became ready, or when what is wrong is new.
@@ -46,27 +53,46 @@ impl Events {
         let failed = conditions::is_true(&new.conditions, STALLED)
             || new.counts.is_some_and(|counts| counts.failed > 0 && counts.copying == 0);
         let type_ = match ready.status.as_str() {
-            "True" => EventType::Normal,
-            _ if failed => EventType::Warning,
+            "True" => NORMAL,
+            _ if failed => WARNING,
             // On its way: the event of the Job has said so.
             _ => return,
         };
         self.publish(image, type_, &ready.reason, "Sync", ready.message.clone(), None).await;
     }
 
-    /// An event that cannot be written is no reason to stop.
+    /// An event that cannot be written is no reason to stop. Each is one of its own: kube's recorder
+    /// would repeat the first note of a kind for as long as it counts it as the same.
     async fn publish(
         &self,
         image: &Image,
-        type_: EventType,
+        type_: &str,
         reason: &str,
         action: &str,
         note: String,
-        secondary: Option<k8s_openapi::api::core::v1::ObjectReference>,
+        related: Option<ObjectReference>,
     ) {
-        let note = Some(note.chars().take(NOTE).collect());
-        let event = Event { type_, reason: reason.to_owned(), note, action: action.to_owned(), secondary };
-        if let Err(error) = self.recorder.publish(&event, &image.object_ref(&())).await {
+        let namespace = image.metadata.namespace.clone().unwrap_or_default();
+        let name = image.metadata.name.as_deref().unwrap_or_default();
+        let event = Event {
+            metadata: ObjectMeta {
+                generate_name: Some(format!("{name}-")),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(Timestamp::now())),
+            regarding: Some(image.object_ref(&())),
+            related,
+            reason: Some(reason.to_owned()),
+            action: Some(action.to_owned()),
+            note: Some(note.chars().take(NOTE).collect()),
+            type_: Some(type_.to_owned()),
+            reporting_controller: Some(REPORTER.to_owned()),
+            reporting_instance: Some(REPORTER.to_owned()),
+            ..Event::default()
+        };
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        if let Err(error) = api.create(&PostParams::default(), &event).await {
             tracing::warn!(%error, reason, "cannot write an event");
         }
     }

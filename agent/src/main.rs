@@ -71,7 +71,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for the API server and for the CRD: both may come later than the agent.
+/// Waits for the API server, which may come later than the agent.
 async fn begin(client: Client, config: Config, metrics: Metrics) -> Context {
     let mut wait = Duration::from_secs(1);
     loop {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::plan::{CopyRequest, Observed, ObservedTag, Seen};
+use crate::plan::{CopyRequest, Naming, Observed, ObservedTag, Seen};
 use crate::reference::{Digest, ManifestRef, ReferenceError};
 use crate::registry::{Reason, RegistryError, RepositoryClient, SharedTags};
 use crate::tags::{Tag, Version, select};
@@ -58,6 +58,12 @@ pub enum ObserveError {
         side: Side,
         /// Why.
         error: RegistryError,
+    },
+    /// The caller's patience ended first.
+    #[error("the registries did not answer within {seconds} seconds")]
+    TooSlow {
+        /// The caller's patience.
+        seconds: u64,
     },
     /// `destination.version` makes no tag of a source tag.
     #[error("spec.destination.version: {0}")]
@@ -245,7 +251,9 @@ impl Look<'_> {
     fn is_settled(&self, source_ref: &ManifestRef) -> bool {
         match source_ref {
             ManifestRef::Tag(tag) => {
-                self.known.already_synced.contains(tag) || self.request.immutable.contains(tag)
+                // That a tag never moves says nothing of a fixed tag which others were put onto.
+                let is_fixed = matches!(self.request.naming, Naming::Fixed(_));
+                self.known.already_synced.contains(tag) || self.request.immutable.contains(tag) && !is_fixed
             }
             ManifestRef::Digest(_) => false,
         }

@@ -17,7 +17,7 @@ pub fn explain(error: &ObserveError) -> CliError {
         ObserveError::TooManyTags { count, .. } => failed.hinted(format!(
             "the agent refuses it as well; to see the tags nevertheless: --max-tags {count}"
         )),
-        ObserveError::Naming(_) => failed,
+        ObserveError::Naming(_) | ObserveError::TooSlow { .. } => failed,
     }
 }
 

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{COPIES_ANNOTATION, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
+use imgop_core::api::{
+    COPIES_ANNOTATION, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, ROUTE_ANNOTATION,
+};
 use imgop_core::plan::{Copy, CopyRecord, CopyRequest};
 use imgop_core::reference::Digest;
 use k8s_openapi::api::batch::v1::{
@@ -59,7 +61,10 @@ pub fn job(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, c
             name: Some(name(image, &uid, request, &records)),
             namespace: image.metadata.namespace.clone(),
             labels: Some(labels.clone()),
-            annotations: Some(BTreeMap::from([(COPIES_ANNOTATION.to_owned(), records)])),
+            annotations: Some(BTreeMap::from([
+                (COPIES_ANNOTATION.to_owned(), records),
+                (ROUTE_ANNOTATION.to_owned(), request.route()),
+            ])),
             owner_references: image.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
@@ -89,7 +94,7 @@ pub fn job(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, c
 }
 
 fn name(image: &Image, uid: &str, request: &CopyRequest, records: &str) -> String {
-    let what = format!("{uid}\n{}\n{}\n{records}", request.source, request.destination);
+    let what = format!("{uid}\n{}\n{records}", request.route());
     let hash = Digest::of(what.as_bytes());
     let readable: String = image.metadata.name.as_deref().unwrap_or_default().replace('.', "-");
     let readable: String = readable.chars().take(40).collect();

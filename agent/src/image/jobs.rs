@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, TagFailure};
+use imgop_core::api::{FailureReason, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, TagFailure};
 use imgop_core::plan::{Action, Copy, CopyRequest, Outcome, Plan, Run};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -24,6 +24,7 @@ pub struct Jobs<'a> {
     context: &'a Context,
     image: &'a Image,
     api: Api<Job>,
+    route: String,
     reports: Vec<JobReport>,
 }
 
@@ -61,7 +62,12 @@ pub enum JobError {
 impl<'a> Jobs<'a> {
     /// Finds and reads them. Asked of the API server each time: a cache may not know of a Job that
     /// this very process has just made.
-    pub async fn of(context: &'a Context, image: &'a Image, now: Timestamp) -> Result<Self, kube::Error> {
+    pub async fn of(
+        context: &'a Context,
+        image: &'a Image,
+        route: String,
+        now: Timestamp,
+    ) -> Result<Self, kube::Error> {
         let namespace = image.namespace().unwrap_or_default();
         let uid = image.uid().unwrap_or_default();
         let api: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
@@ -71,7 +77,7 @@ impl<'a> Jobs<'a> {
             let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
             let jobs = api.list(&ListParams::default().labels(&selector)).await?;
             let jobs: Vec<Job> = jobs.items.into_iter().filter(|job| is_owned(job, &uid)).collect();
-            context.budget.set(&uid, jobs.iter().filter(|job| is_unfinished(job)).count());
+            context.budget.set(&namespace, &uid, jobs.iter().filter(|job| is_unfinished(job)).count());
             context.has_jobs(&uid, !jobs.is_empty());
             if !jobs.is_empty() {
                 let mut by_job: HashMap<String, Vec<Pod>> = HashMap::new();
@@ -86,17 +92,23 @@ impl<'a> Jobs<'a> {
                 );
             }
         }
-        Ok(Self { context, image, api, reports })
+        Ok(Self { context, image, api, route, reports })
     }
 
-    /// What became of their copies; `outcomes` has what became of some afterwards.
+    /// The Jobs that copy between the same repositories as the spec asks for now.
+    fn on_route(&self) -> impl Iterator<Item = &JobReport> {
+        self.reports.iter().filter(|report| report.route.as_deref() == Some(&self.route))
+    }
+
+    /// What became of their copies; `outcomes` has what became of some afterwards, and of those whose
+    /// Jobs are gone.
     pub fn runs(&self, outcomes: &HashMap<Copy, Outcome>) -> Vec<Run> {
-        let mut runs: Vec<Run> = self.reports.iter().flat_map(|report| report.runs.clone()).collect();
-        for run in &mut runs {
-            if let Some(outcome) = outcomes.get(&run.copy)
-                && run.outcome == Outcome::Succeeded
-            {
-                run.outcome = outcome.clone();
+        let mut runs: Vec<Run> = self.on_route().flat_map(|report| report.runs.clone()).collect();
+        for (copy, outcome) in outcomes {
+            match runs.iter_mut().find(|run| run.copy == *copy) {
+                Some(run) if run.outcome == Outcome::Succeeded => run.outcome = outcome.clone(),
+                Some(_) => {}
+                None => runs.push(Run { copy: copy.clone(), outcome: outcome.clone() }),
             }
         }
         runs
@@ -104,28 +116,35 @@ impl<'a> Jobs<'a> {
 
     /// How many of the planned tags were copied by Jobs that are younger than the last sync.
     pub fn copied_since(&self, last_sync: Option<Timestamp>, plan: &Plan) -> u32 {
-        let recent = self.reports.iter().filter(|report| match (report.created, last_sync) {
+        let recent = self.on_route().filter(|report| match (report.created, last_sync) {
             (Some(created), Some(last)) => created >= last,
             _ => true,
         });
-        let copied = recent
-            .flat_map(|report| &report.runs)
-            .filter(|run| run.outcome == Outcome::Succeeded)
-            .filter(|run| {
-                plan.tags.iter().any(|tag| {
-                    tag.destination_tag == run.copy.destination_tag && tag.action == Action::UpToDate
-                })
-            })
-            .count();
+        let is_there = |run: &&Run| {
+            let tag = &run.copy.destination_tag;
+            plan.tags.iter().any(|t| t.destination_tag == *tag && t.action == Action::UpToDate)
+        };
+        let copied = recent.flat_map(|report| &report.runs);
+        let copied = copied.filter(|run| run.outcome == Outcome::Succeeded).filter(is_there).count();
         u32::try_from(copied).unwrap_or(u32::MAX)
+    }
+
+    /// How many copies may be begun now.
+    pub fn room(&self, copies: usize) -> usize {
+        let size = usize::from(self.context.config.tags_per_job);
+        let wanted = copies.div_ceil(size);
+        let (namespace, uid) =
+            (self.image.namespace().unwrap_or_default(), self.image.uid().unwrap_or_default());
+        self.context.budget.room(&namespace, &uid, wanted).0.saturating_mul(size)
     }
 
     /// Makes Jobs for these copies, as many as there is room for.
     pub async fn make(&self, request: &CopyRequest, copies: &[Copy]) -> Result<Made, JobError> {
-        let uid = self.image.uid().unwrap_or_default();
+        let (namespace, uid) =
+            (self.image.namespace().unwrap_or_default(), self.image.uid().unwrap_or_default());
         let config = &self.context.config;
         let batches = batches(copies, config.tags_per_job.into());
-        let (places, full) = self.context.budget.take(&uid, batches.len());
+        let (places, full) = self.context.budget.take(&namespace, &uid, batches.len());
         let mut made = Vec::new();
         let mut result = Ok(());
         for (order, batch) in batches.into_iter().take(places) {
@@ -184,17 +203,20 @@ impl<'a> Jobs<'a> {
         JobError::Api(Box::new(kube::Error::Api(status)))
     }
 
-    /// Deletes Jobs whose pods do not start, once their failures stand in the status: until then
-    /// the Jobs are the only memory of them.
-    pub async fn drop_stuck(&self, recorded: &[TagFailure]) -> Result<(), kube::Error> {
-        let is_recorded = |run: &Run| {
+    /// Deletes Jobs whose pods do not start, once what they fail to copy stands in the status or is
+    /// not wanted any more: until then the Jobs are the only memory of it.
+    pub async fn drop_stuck(&self, plan: &Plan, recorded: &[TagFailure]) -> Result<(), kube::Error> {
+        let may_be_forgotten = |run: &Run| {
             let (tag, digest) = (run.copy.source_ref.to_string(), run.copy.digest.as_str());
-            recorded.iter().any(|f| {
+            let not_started =
+                matches!(run.outcome, Outcome::Failed { reason: FailureReason::PodNotStarted, .. });
+            let is_recorded = recorded.iter().any(|f| {
                 f.tag == tag && f.digest.as_deref() == Some(digest) && f.attempts >= run.copy.attempt
-            })
+            });
+            let is_wanted = plan.failures().any(|f| f.tag == tag && f.digest.as_deref() == Some(digest));
+            !not_started || is_recorded || !is_wanted
         };
-        let stuck = self.reports.iter().filter(|report| report.stuck && report.runs.iter().all(is_recorded));
-        for report in stuck {
+        for report in self.reports.iter().filter(|r| r.stuck && r.runs.iter().all(may_be_forgotten)) {
             match self.api.delete(&report.name, &DeleteParams::background()).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
@@ -206,6 +228,6 @@ impl<'a> Jobs<'a> {
 }
 
 /// Whether a Job is this Image's own: labels are anybody's, the owner's UID is not.
-fn is_owned(job: &Job, uid: &str) -> bool {
+pub fn is_owned(job: &Job, uid: &str) -> bool {
     job.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
 }

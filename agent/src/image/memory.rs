@@ -1,7 +1,7 @@
 //! What the agent remembers between two looks at an Image. All of it can be lost: a restart works
 //! it out again from the status, the Jobs and the registries.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +17,17 @@ use super::schedule;
 pub struct Remembered {
     /// When it is due by itself.
     pub next_look: Option<Timestamp>,
-    /// What both registries said, while a sync is under way.
-    pub observed: Option<Observed>,
+    /// What both registries said and when, while a sync is under way.
+    pub observed: Option<(Timestamp, Observed)>,
     /// What the destination answered for its tags, and until when that is believed.
     pub at_destination: HashMap<Tag, (Digest, Timestamp)>,
-    /// What became of copies after their Jobs, where that is another thing than the Jobs say.
+    /// What became of copies after their Jobs, where that is another thing than the Jobs say, or
+    /// where the Jobs are gone.
     pub outcomes: HashMap<Copy, Outcome>,
+    /// Copies that this process made Jobs for and has not seen the end of.
+    pub started: HashSet<Copy>,
+    /// Copies whose content was looked for at the destination before a Job is made.
+    pub probed: HashSet<Copy>,
     /// How many times in a row something was not there or did not answer.
     pub look_agains: u32,
     /// A refusal that only another Secret, spec or request ends.
@@ -36,6 +41,14 @@ pub struct Remembered {
 const BELIEVED: Duration = Duration::from_hours(24);
 
 impl Remembered {
+    /// Forgets what was seen of the registries: the spec is another one, or somebody wants the truth.
+    pub fn doubt(&mut self) {
+        self.observed = None;
+        self.at_destination.clear();
+        self.outcomes.clear();
+        self.probed.clear();
+    }
+
     /// The digests that the destination still has, as far as its answers are believed.
     pub fn believed(&self, now: Timestamp) -> HashMap<Tag, Digest> {
         let believed = self.at_destination.iter().filter(|(_, (_, until))| *until > now);

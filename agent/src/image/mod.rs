@@ -1,11 +1,12 @@
 //! Images: watched, looked at, and their status written.
 
 mod access;
+mod act;
 pub mod budget;
 #[cfg(test)]
 mod fixtures;
 mod job;
-mod jobs;
+pub mod jobs;
 pub mod memory;
 pub mod outcome;
 mod pod;
@@ -21,9 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use futures::{Stream, StreamExt as _};
-use imgop_core::api::conditions::{READY, find, is_true};
-use imgop_core::api::{Image, ImageStatus, MANAGED_BY, MANAGED_BY_LABEL};
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use imgop_core::api::conditions::{READY, find, is_true, reasons};
+use imgop_core::api::{Image, ImageStatus, MANAGED_BY, MANAGED_BY_LABEL, REQUESTED_AT_ANNOTATION};
+use imgop_core::plan::Verdict;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
@@ -46,6 +48,8 @@ const FIELD_MANAGER: &str = "imgop-agent";
 /// Seconds after which a watch is renewed: one whose connection died unseen is back within this
 /// and a little more (reliability.md F12).
 const WATCH_SECONDS: u32 = 60;
+/// How long an Image on which the agent failed is left alone.
+const AFTER_PANIC: Duration = Duration::from_mins(10);
 /// How often what is remembered of deleted Images is forgotten.
 const FORGET: Duration = Duration::from_mins(5);
 
@@ -66,7 +70,8 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
     let (controllers, stores): (Vec<_>, Vec<_>) = apis
         .into_iter()
         .map(|(images, jobs)| {
-            let watch = watcher::Config::default().any_semantic().timeout(WATCH_SECONDS);
+            // Not `any_semantic`: from its cache the API server sends all at once, whatever the page size.
+            let watch = watcher::Config::default().timeout(WATCH_SECONDS);
             let (store, writer) = reflector::store();
             let images =
                 known_images(images, watch.clone().page_size(50), writer, unknown.clone(), ready.clone());
@@ -116,7 +121,7 @@ fn known_images(
         })
         .modify(|image| {
             image.meta_mut().managed_fields = None;
-            image.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+            image.annotations_mut().retain(|name, _| name == REQUESTED_AT_ANNOTATION);
         })
         .reflect(writer)
         .applied_objects()
@@ -152,11 +157,30 @@ async fn reconcile(image: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
     }
     let uid = image.uid().unwrap_or_default();
     let mut memory = context.memory.take(&uid);
-    let now = Timestamp::now();
-    let result = look(&context, image, &mut memory, now).await;
+    // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let result = guarded(&context, image, &mut memory, now).await;
     memory.api_failures = if result.is_ok() { 0 } else { memory.api_failures.saturating_add(1) };
     context.memory.put(&uid, memory);
     result
+}
+
+/// One Image must not end the agent for all others, whatever is in it.
+async fn guarded(
+    context: &Context,
+    image: &Image,
+    memory: &mut memory::Remembered,
+    now: Timestamp,
+) -> Result<Action, ApiError> {
+    let looking = std::panic::AssertUnwindSafe(look(context, image, memory, now));
+    if let Ok(result) = looking.catch_unwind().await {
+        return result;
+    }
+    *memory = memory::Remembered::default();
+    let message = "the agent failed on this Image; its log says more, please report it";
+    let verdict = Verdict::stalled(reasons::INTERNAL_ERROR, message);
+    write(context, image, Findings::of(verdict, None), now).await?;
+    Ok(Action::requeue(AFTER_PANIC))
 }
 
 async fn look(

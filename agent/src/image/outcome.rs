@@ -1,6 +1,6 @@
 //! What became of the copies that Jobs were made for, read from the Jobs and their pods.
 
-use imgop_core::api::{COPIES_ANNOTATION, FailureReason};
+use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION};
 use imgop_core::plan::{Copy, CopyRecord, Outcome, Run};
 use imgop_core::reference::Digest;
 use jiff::Timestamp;
@@ -22,6 +22,8 @@ pub struct JobReport {
     pub name: String,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// Between which repositories it copies, and how.
+    pub route: Option<String>,
     /// Whether Kubernetes is done with it.
     pub finished: bool,
     /// Whether it should be deleted, because its pod does not start.
@@ -78,7 +80,8 @@ pub fn report(job: &Job, pods: &[Pod], now: Timestamp) -> JobReport {
         })
         .collect();
     let created = job.creation_timestamp().map(|t| t.0);
-    JobReport { name: job.name_any(), created, finished: end.is_some(), stuck: stuck.is_some(), runs }
+    let route = job.annotations().get(ROUTE_ANNOTATION).cloned();
+    JobReport { name: job.name_any(), route, created, finished: end.is_some(), stuck: stuck.is_some(), runs }
 }
 
 /// The end of a copy's container, in whichever pod of the Job it was: a disrupted Job has several.
@@ -108,7 +111,8 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 fn of_container(end: &ContainerStateTerminated, expected: &Digest, now: Timestamp) -> Outcome {
-    let at = end.finished_at.as_ref().map_or(now, |t| t.0);
+    // A node whose clock is ahead must not put the next try into next week.
+    let at = end.finished_at.as_ref().map_or(now, |t| t.0).min(now);
     let text = end.message.as_deref().unwrap_or_default();
     if end.exit_code == 0 {
         // Skopeo leaves the digest that it pushed. None is fine: the agent asks the destination.
@@ -133,7 +137,7 @@ fn of_container(end: &ContainerStateTerminated, expected: &Digest, now: Timestam
 /// A copy whose container has not ended, or whose pod is gone.
 fn of_job(end: Option<End<'_>>, pods: &[Pod], now: Timestamp) -> Outcome {
     let Some(end) = end else { return Outcome::Running };
-    let at = end.at.unwrap_or(now);
+    let at = end.at.unwrap_or(now).min(now);
     match end {
         End { complete: true, .. } => Outcome::Succeeded,
         End { reason: "DeadlineExceeded", .. } => failed(
@@ -142,7 +146,7 @@ fn of_job(end: Option<End<'_>>, pods: &[Pod], now: Timestamp) -> Outcome {
             at,
         ),
         // The pod ended before this container began: the one that runs first failed.
-        _ if !pods.is_empty() => Outcome::Interrupted,
+        _ if !pods.is_empty() => Outcome::Interrupted { at },
         _ => failed(FailureReason::CopyFailed, "the Job failed and its pod is gone", at),
     }
 }
@@ -151,11 +155,21 @@ fn failed(reason: FailureReason, message: &str, at: Timestamp) -> Outcome {
     Outcome::Failed { reason, message: message.to_owned(), at }
 }
 
-/// Why a pod does not start, once it has had its time.
+/// Why a pod does not start, once it has had its time: since it was made, or since its first
+/// container was done. A pod that has ended has started.
 fn not_starting(pods: &[Pod], now: Timestamp) -> Option<String> {
-    pods.iter().find_map(|pod| {
+    let ended = |pod: &&Pod| {
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    pods.iter().filter(|pod| !ended(pod)).find_map(|pod| {
         let created = pod.metadata.creation_timestamp.as_ref()?.0;
-        if now.as_second() - created.as_second() < START_SECONDS {
+        let first_done = statuses(pod)
+            .filter_map(|status| status.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref())
+            .map(|at| at.0)
+            .max();
+        let since = first_done.map_or(created, |done| done.max(created));
+        if now.as_second() - since.as_second() < START_SECONDS {
             return None;
         }
         let waiting = statuses(pod).find_map(|status| {
@@ -180,28 +194,15 @@ fn describe(reason: &str, message: Option<&str>) -> String {
     }
 }
 
-/// Text from a container or a node, made safe for status and terminals: one line, printable, no
-/// user info or query of a URL, at most 512 bytes. Its end is kept: that is where the error is.
+/// Text from a container, a node or a policy, made safe for status and terminals, at most 512 bytes.
+/// Its end is kept: that is where the error is.
 pub fn printable(text: &str) -> String {
-    let words: Vec<String> = text
-        .split_whitespace()
-        .map(|word| word.chars().filter(|c| !c.is_control()).collect::<String>())
-        .map(|word| without_url_secrets(&word))
-        .collect();
-    let line = words.join(" ");
+    let line = imgop_core::registry::printable(text);
     let mut start = line.len().saturating_sub(MAX_MESSAGE);
     while !line.is_char_boundary(start) {
         start += 1;
     }
     line[start..].to_owned()
-}
-
-fn without_url_secrets(word: &str) -> String {
-    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or(authority);
-    let path = path.split('?').next().unwrap_or(path);
-    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]
@@ -291,7 +292,10 @@ mod tests {
         let pods = [pod(json!({"initContainerStatuses": [terminated(0, 1, "x")], "containerStatuses": [
             {"name": container_name(1), "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"waiting": {"reason": "PodInitializing"}}}]}))];
-        assert_eq!(outcomes(&job(Some(("Failed", "BackoffLimitExceeded"))), &pods)[1], Outcome::Interrupted);
+        assert_eq!(
+            outcomes(&job(Some(("Failed", "BackoffLimitExceeded"))), &pods)[1],
+            Outcome::Interrupted { at: now() }
+        );
     }
 
     #[test]
@@ -359,9 +363,10 @@ mod tests {
 
     #[test]
     fn messages_are_printable_short_and_without_credentials() {
-        assert_eq!(printable("a\u{1b}[31mred\u{7}\n\tb"), "a[31mred b");
+        assert_eq!(printable("a\u{1b}[31mred\u{7}\n\tb"), "a [31mred b");
         assert_eq!(printable("get https://user:pw@host/v2/?token=abc failed"), "get https://host/v2/ failed");
         let long = format!("{}é the end", "é".repeat(1000));
+        assert_eq!(printable("https://host?token=abc a\u{202e}b"), "https://host ab");
         let short = printable(&long);
         assert!(short.len() <= MAX_MESSAGE && short.ends_with("the end"));
     }

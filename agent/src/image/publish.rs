@@ -40,17 +40,19 @@ pub async fn publish(
             return Ok(Published::Seen(Seen::Present(there.digest)));
         }
         let Some(manifest) = destination.manifest(&ManifestRef::Digest(copy.digest.clone())).await? else {
-            return Ok(Published::Failed(Outcome::ContentGone));
+            return Ok(Published::Failed(Outcome::ContentGone { at: now }));
         };
         destination.put_manifest(&tag, &manifest).await?;
     }
     let mut answer = None;
     for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(Duration::from_secs(1 << (look - 1))).await;
+        }
         answer = destination.head(&tag).await?.map(|descriptor| descriptor.digest);
         if answer.as_ref() == Some(&copy.digest) {
             return Ok(Published::Seen(Seen::Present(copy.digest.clone())));
         }
-        tokio::time::sleep(Duration::from_secs(1 << look)).await;
     }
     let found = answer.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
     Ok(Published::Failed(Outcome::Failed {

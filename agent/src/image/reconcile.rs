@@ -3,29 +3,27 @@
 
 use std::time::Duration;
 
-use imgop_core::api::conditions::{NewCondition, READY, reasons};
+use imgop_core::api::conditions::{NewCondition, READY, RECONCILING, find, reasons};
 use imgop_core::api::{Image, ImageSpec, ImageStatus, Mode, Phase};
 use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
-use imgop_core::plan::{
-    Action as TagAction, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, Verdict, plan, verdict,
-};
-use imgop_core::registry::Reason;
+use imgop_core::plan::{Action as TagAction, CopyRequest, Observed, Plan, Verdict};
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
 use super::access::{self, AccessError, NamespaceSecrets};
 use super::jobs::Jobs;
 use super::memory::Remembered;
-use super::publish::{Published, publish};
 use super::schedule::{self, Due};
 use super::secrets::Freshness;
 use super::status::{Findings, TagFindings};
 use crate::context::Context;
 
 /// How long a sync under way waits for news of its Jobs before it looks by itself.
-const LOOK_AT_JOBS: Duration = Duration::from_secs(15);
+pub(super) const LOOK_AT_JOBS: Duration = Duration::from_secs(15);
 /// How long it waits for a place for a Job.
 pub(super) const LOOK_FOR_PLACE: Duration = Duration::from_secs(5);
+/// How long both registries may take to answer for one Image: it holds one of few places.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often the Secrets of a refused Image are looked at.
 pub(super) const LOOK_AT_SECRETS: Duration = Duration::from_secs(30);
 /// The API server did not do what we asked; tried again with growing pauses.
@@ -53,8 +51,7 @@ impl Looked {
     }
 
     pub(super) fn verdict(verdict: Verdict, request: Option<String>, after: Duration) -> Self {
-        let findings = Findings { verdict, tags: None, handled_request: request, ended: Some(0) };
-        Self { findings: Some(findings), again: Action::requeue(after) }
+        Self { findings: Some(Findings::of(verdict, request)), again: Action::requeue(after) }
     }
 }
 
@@ -73,8 +70,8 @@ pub struct Look<'a> {
 impl Look<'_> {
     /// Looks, and does what is to be done.
     pub async fn run(mut self) -> Result<Looked, ApiError> {
-        if self.image.spec.suspend {
-            return Ok(self.suspended());
+        if self.image.spec.suspend && !self.is_under_way() {
+            return Ok(self.suspended(None, 0));
         }
         let request = match CopyRequest::parse(&self.image.spec) {
             Ok(request) => request,
@@ -91,11 +88,27 @@ impl Look<'_> {
             .memory
             .next_look
             .get_or_insert_with(|| schedule::first_look(self.image, period, self.context.started));
-        let open_jobs = self.context.budget.unfinished(self.uid()) > 0;
-        let Some(due) = schedule::due(self.image, Some(next), open_jobs, self.now) else {
-            return Ok(Looked::nothing(self.until_next(&request, next)));
-        };
-        self.sync(&request, due).await
+        // A clock that was ahead must not silence an Image for as long.
+        let next = next.min(schedule::later(self.now, period.max(Duration::from_mins(10))));
+        match schedule::due(self.image, Some(next), self.now) {
+            _ if self.image.spec.suspend => self.sync(&request, Due::InProgress).await,
+            Some(due) => self.sync(&request, due).await,
+            None => {
+                if self.context.budget.unfinished(self.uid()) > 0 {
+                    // Its Jobs end: that frees their places, and nothing else is to be done.
+                    Jobs::of(self.context, self.image, request.route(), self.now).await?;
+                }
+                Ok(Looked::nothing(self.until_next(&request, next)))
+            }
+        }
+    }
+
+    /// Whether a sync was begun whose copies may still run.
+    fn is_under_way(&self) -> bool {
+        let status = self.status();
+        let reconciling = find(&status.conditions, RECONCILING);
+        reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING)
+            || self.context.budget.unfinished(self.uid()) > 0
     }
 
     fn uid(&self) -> &str {
@@ -106,7 +119,7 @@ impl Look<'_> {
         schedule::open_request(self.image).map(str::to_owned)
     }
 
-    fn status(&self) -> ImageStatus {
+    pub(super) fn status(&self) -> ImageStatus {
         self.image.status.clone().unwrap_or_default()
     }
 
@@ -119,10 +132,11 @@ impl Look<'_> {
         Action::requeue(schedule::until(next, self.now).max(Duration::from_secs(1)))
     }
 
-    /// No new Jobs; what runs is finished, and Ready keeps what it said last.
-    fn suspended(&self) -> Looked {
+    /// No new Jobs. Ready keeps what it said, and of which generation: a spec that was never synced
+    /// must not be ready because the one before it was.
+    pub(super) fn suspended(&self, tags: Option<TagFindings>, copied: u32) -> Looked {
         let status = self.status();
-        let ready = imgop_core::api::conditions::find(&status.conditions, READY);
+        let ready = find(&status.conditions, READY);
         let findings = Findings {
             verdict: Verdict {
                 conditions: vec![NewCondition {
@@ -131,17 +145,25 @@ impl Look<'_> {
                     reason: reasons::SUSPENDED,
                     message: "spec.suspend is set; no sync is started".to_owned(),
                 }],
-                phase: status.phase.unwrap_or(Phase::Pending),
+                phase: status.phase.filter(|phase| *phase != Phase::Running).unwrap_or(Phase::Pending),
                 progress: None,
             },
-            tags: None,
+            generation: status.observed_generation,
+            ended: tags.as_ref().map(|_| copied),
+            tags,
             handled_request: None,
-            ended: None,
         };
         Looked { findings: Some(findings), again: Action::await_change() }
     }
 
     async fn sync(&mut self, request: &CopyRequest, due: Due) -> Result<Looked, ApiError> {
+        // Before anything can fail: a second look must not believe what this one doubts.
+        if matches!(due, Due::SpecChanged | Due::Requested) {
+            self.memory.doubt();
+        }
+        if !self.context.may_work_in(self.image.metadata.namespace.as_deref().unwrap_or_default()).await? {
+            return Ok(self.not_enabled());
+        }
         let (sides, secrets) = match self.sides(request, due).await {
             Ok(sides) => sides,
             Err(error) => return self.access_failed(error),
@@ -184,7 +206,8 @@ impl Look<'_> {
         Ok((sides, [at_source.secrets, at_destination.secrets].concat()))
     }
 
-    /// What both registries say: asked anew when a sync begins, remembered while its Jobs run.
+    /// What both registries say: asked anew when a sync begins, remembered while its Jobs run, but no
+    /// longer than a period, so that one slow tag does not hide what happens to the others.
     async fn observed(
         &mut self,
         sides: &Sides,
@@ -192,21 +215,24 @@ impl Look<'_> {
         due: Due,
     ) -> Result<Observed, ObserveError> {
         if due == Due::InProgress
-            && let Some(observed) = self.memory.observed.take()
+            && let Some((at, observed)) = self.memory.observed.take()
+            && self.now < schedule::later(at, request.frequency.period().max(Duration::from_mins(1)))
         {
             return Ok(observed);
         }
-        let mut known = Known::default();
-        if request.mode == Mode::OnceByTag {
+        let status = self.status();
+        let mut known = Known { at_destination: self.memory.believed(self.now), ..Known::default() };
+        // What was copied from another source says nothing of this one.
+        let same_source = status.synced_from.is_none_or(|from| from == request.source.to_string());
+        if request.mode == Mode::OnceByTag && same_source {
             known.already_synced =
-                self.status().tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
-        }
-        // Who asks for a sync, or changes the spec, wants the truth and not what we remember.
-        if matches!(due, Due::Scheduled | Due::InProgress) {
-            known.at_destination = self.memory.believed(self.now);
+                status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
         }
         let limits = Limits { max_tags: self.context.config.max_tags_per_image.into(), ..Limits::default() };
-        observe(sides, request, &known, limits).await
+        match tokio::time::timeout(PATIENCE, observe(sides, request, &known, limits)).await {
+            Ok(observed) => observed,
+            Err(_) => Err(ObserveError::TooSlow { seconds: PATIENCE.as_secs() }),
+        }
     }
 
     /// Counts one more disappointment and says how long to wait.
@@ -217,131 +243,8 @@ impl Look<'_> {
         wait
     }
 
-    /// Sets tags, makes Jobs, and says how it stands.
-    async fn act(
-        &mut self,
-        request: &CopyRequest,
-        sides: &Sides,
-        mut observed: Observed,
-        due: Due,
-        secrets: Vec<String>,
-    ) -> Result<Looked, ApiError> {
-        let jobs = Jobs::of(self.context, self.image, self.now).await?;
-        let mut runs = jobs.runs(&self.memory.outcomes);
-        // What became of a copy after its Job matters for as long as the Job says otherwise.
-        self.memory.outcomes.retain(|copy, _| runs.iter().any(|run| run.copy == *copy));
-        let failures = self.status().failures;
-        let retry_now = due == Due::Requested;
-        let now = self.now;
-        let work_out = |observed: &Observed, runs: &[Run]| {
-            plan(Inputs { request, observed, runs, failures: &failures, retry_now, now })
-        };
-        let mut planned = work_out(&observed, &runs);
-        if planned.publications().next().is_some() {
-            if let Err(error) = self.publish_all(request, sides, &planned, &mut observed, &mut runs).await {
-                return Ok(self.registry_failed(Side::Destination, &error, secrets));
-            }
-            planned = work_out(&observed, &runs);
-        }
-        let copies: Vec<Copy> = planned.copies().cloned().collect();
-        let mut held_back = None;
-        if !copies.is_empty() {
-            let made = match jobs.make(request, &copies).await {
-                Ok(made) => made,
-                Err(error) => return self.job_failed(error),
-            };
-            runs.extend(made.copies.into_iter().map(|copy| Run { copy, outcome: Outcome::Running }));
-            held_back = made.full.map(|full| full.to_string());
-        }
-        jobs.drop_stuck(&failures).await?;
-        // A copy that was not started is planned again, and one that was is waited for.
-        let planned = work_out(&observed, &runs);
-        Ok(self.conclude(request, &planned, observed, &jobs, held_back.as_deref()))
-    }
-
-    /// Sets every tag whose content is there. What the destination answers is what the plan is
-    /// worked out from next.
-    async fn publish_all(
-        &mut self,
-        request: &CopyRequest,
-        sides: &Sides,
-        planned: &Plan,
-        observed: &mut Observed,
-        runs: &mut [Run],
-    ) -> Result<(), imgop_core::registry::RegistryError> {
-        let Some(destination) = &sides.destination else { return Ok(()) };
-        let copies: Vec<Copy> = planned.publications().cloned().collect();
-        let now = self.now;
-        let results =
-            futures::future::join_all(copies.iter().map(|copy| publish(destination, request, copy, now)))
-                .await;
-        for (copy, result) in copies.into_iter().zip(results) {
-            match result {
-                Ok(Published::Seen(seen)) => {
-                    for tag in observed.tags.iter_mut().filter(|t| t.destination_tag == copy.destination_tag)
-                    {
-                        tag.destination = seen.clone();
-                    }
-                }
-                Ok(Published::Failed(outcome)) => self.remember_outcome(copy, outcome, runs),
-                Err(error) if matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden) => {
-                    return Err(error);
-                }
-                Err(error) => {
-                    let outcome = Outcome::Failed {
-                        reason: imgop_core::api::FailureReason::PublishFailed,
-                        message: error.to_string(),
-                        at: now,
-                    };
-                    self.remember_outcome(copy, outcome, runs);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn remember_outcome(&mut self, copy: Copy, outcome: Outcome, runs: &mut [Run]) {
-        for run in runs.iter_mut().filter(|run| run.copy == copy) {
-            run.outcome = outcome.clone();
-        }
-        self.memory.outcomes.insert(copy, outcome);
-    }
-
-    /// Says how it stands, and when to look again.
-    fn conclude(
-        &mut self,
-        request: &CopyRequest,
-        planned: &Plan,
-        observed: Observed,
-        jobs: &Jobs<'_>,
-        held_back: Option<&str>,
-    ) -> Looked {
-        let status = self.status();
-        let busy = planned.is_busy();
-        let findings = Findings {
-            verdict: verdict(request, planned, held_back),
-            tags: Some(TagFindings {
-                counts: planned.counts(),
-                failures: planned.failures().cloned().collect(),
-                already_synced: already_synced(request, planned),
-                next_attempt: planned.next_attempt(),
-            }),
-            handled_request: self.open_request(),
-            ended: (!busy).then(|| jobs.copied_since(status.last_sync_time.as_ref().map(|t| t.0), planned)),
-        };
-        self.memory.keep(&observed, self.now);
-        let wait = if busy {
-            self.memory.observed = Some(observed);
-            if held_back.is_some() { LOOK_FOR_PLACE } else { LOOK_AT_JOBS }
-        } else {
-            self.memory.observed = None;
-            self.rest(request, planned)
-        };
-        Looked { findings: Some(findings), again: Action::requeue(wait) }
-    }
-
     /// How long nothing is to be done.
-    fn rest(&mut self, request: &CopyRequest, planned: &Plan) -> Duration {
+    pub(super) fn rest(&mut self, request: &CopyRequest, planned: &Plan) -> Duration {
         let looks_again = planned.tags.is_empty()
             || planned.tags.iter().any(|t| matches!(t.action, TagAction::LookAgain(_)));
         let mut next = schedule::next_look(self.image, request.frequency.period(), self.now);
@@ -357,17 +260,4 @@ impl Look<'_> {
         self.memory.next_look = Some(next);
         schedule::until(next, self.now).max(Duration::from_secs(1))
     }
-}
-
-/// The tags that mode `OnceByTag` need not copy again: only those that the destination has.
-fn already_synced(request: &CopyRequest, planned: &Plan) -> Vec<String> {
-    if request.mode != Mode::OnceByTag {
-        return Vec::new();
-    }
-    planned
-        .tags
-        .iter()
-        .filter(|t| matches!(t.action, TagAction::UpToDate | TagAction::AlreadySynced))
-        .map(|t| t.source_ref.to_string())
-        .collect()
 }

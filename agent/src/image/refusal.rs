@@ -18,6 +18,15 @@ use super::schedule;
 const LEAVE_ALONE: Duration = Duration::from_mins(10);
 
 impl Look<'_> {
+    /// Nothing is asked of any registry for a namespace that nobody enabled.
+    pub(super) fn not_enabled(&mut self) -> Looked {
+        let how = self.context.how_to_enable(self.image);
+        let message = format!("the agent may not make Jobs in this namespace; {how}");
+        self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
+        let said = Verdict::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
+        Looked::verdict(said, self.open_request(), LOOK_AT_SECRETS)
+    }
+
     pub(super) fn access_failed(&mut self, error: AccessError) -> Result<Looked, ApiError> {
         let (reason, message) = match error {
             AccessError::Api { error, .. } => return Err(error.into()),
@@ -29,6 +38,8 @@ impl Look<'_> {
                 (reasons::NAMESPACE_NOT_ENABLED, format!("{error}; {how}"))
             }
         };
+        // Who mends the Secret should not wait for what we remember of it.
+        self.context.secrets.forget(self.image.metadata.namespace.as_deref().unwrap_or_default());
         self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
         Ok(Looked::verdict(Verdict::stalled(reason, message), self.open_request(), LOOK_AT_SECRETS))
     }
@@ -40,6 +51,14 @@ impl Look<'_> {
             ObserveError::TooManyTags { .. } => {
                 let wait = self.look_again();
                 Looked::verdict(Verdict::stalled(reasons::TOO_MANY_TAGS, error.to_string()), request, wait)
+            }
+            ObserveError::TooSlow { .. } => {
+                let wait = self.look_again();
+                Looked::verdict(
+                    Verdict::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string()),
+                    request,
+                    wait,
+                )
             }
             ObserveError::Naming(_) => {
                 let wait = self.look_again();

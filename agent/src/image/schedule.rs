@@ -34,14 +34,15 @@ pub enum Due {
 
 /// The token of a request that was not acted on yet.
 pub fn open_request(image: &Image) -> Option<&str> {
-    let token = image.annotations().get(REQUESTED_AT_ANNOTATION)?.as_str();
+    // It is echoed in the status, which must stay small; the plugin's tokens are times.
+    let token = image.annotations().get(REQUESTED_AT_ANNOTATION).filter(|token| token.len() <= 128)?.as_str();
     let handled = image.status.as_ref().and_then(|s| s.last_handled_requested_at.as_deref());
     (handled != Some(token)).then_some(token)
 }
 
 /// Whether an Image is due, and why. `next` is when it is due by itself, as far as this process
 /// knows; nothing is known of an Image that was not looked at yet.
-pub fn due(image: &Image, next: Option<Timestamp>, open_jobs: bool, now: Timestamp) -> Option<Due> {
+pub fn due(image: &Image, next: Option<Timestamp>, now: Timestamp) -> Option<Due> {
     let empty = ImageStatus::default();
     let status = image.status.as_ref().unwrap_or(&empty);
     if status.observed_generation != image.metadata.generation {
@@ -51,8 +52,7 @@ pub fn due(image: &Image, next: Option<Timestamp>, open_jobs: bool, now: Timesta
         return Some(Due::Requested);
     }
     let reconciling = conditions::find(&status.conditions, RECONCILING);
-    let in_progress = reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING);
-    if in_progress || open_jobs {
+    if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) {
         return Some(Due::InProgress);
     }
     if image.spec.mode == Mode::OneShot && status.phase == Some(Phase::Completed) {
@@ -124,19 +124,19 @@ mod tests {
 
     #[test]
     fn a_new_or_changed_spec_is_due_at_once() {
-        assert_eq!(due(&image(Mode::OneShot), None, false, now()), Some(Due::SpecChanged));
+        assert_eq!(due(&image(Mode::OneShot), None, now()), Some(Due::SpecChanged));
         let mut edited = completed(Mode::OneShot);
         edited.metadata.generation = Some(2);
-        assert_eq!(due(&edited, None, false, now()), Some(Due::SpecChanged));
+        assert_eq!(due(&edited, None, now()), Some(Due::SpecChanged));
     }
 
     #[test]
     fn a_one_shot_that_is_done_stays_done() {
-        assert_eq!(due(&completed(Mode::OneShot), Some(long_ago()), false, now()), None);
+        assert_eq!(due(&completed(Mode::OneShot), Some(long_ago()), now()), None);
         for mode in [Mode::OnceByTag, Mode::Recurrent] {
-            assert_eq!(due(&completed(mode), Some(long_ago()), false, now()), Some(Due::Scheduled));
+            assert_eq!(due(&completed(mode), Some(long_ago()), now()), Some(Due::Scheduled));
             let later = Some(later(now(), Duration::from_secs(1)));
-            assert_eq!(due(&completed(mode), later, false, now()), None);
+            assert_eq!(due(&completed(mode), later, now()), None);
         }
     }
 
@@ -144,9 +144,9 @@ mod tests {
     fn a_request_is_acted_on_once() {
         let mut image = completed(Mode::OneShot);
         image.metadata.annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "t1".to_owned())].into());
-        assert_eq!(due(&image, None, false, now()), Some(Due::Requested));
+        assert_eq!(due(&image, None, now()), Some(Due::Requested));
         image.status.as_mut().unwrap().last_handled_requested_at = Some("t1".into());
-        assert_eq!(due(&image, None, false, now()), None);
+        assert_eq!(due(&image, None, now()), None);
     }
 
     #[test]
@@ -159,8 +159,7 @@ mod tests {
             message: String::new(),
         };
         image.status.as_mut().unwrap().conditions = merge(&[], vec![progressing], None, now());
-        assert_eq!(due(&image, None, false, now()), Some(Due::InProgress));
-        assert_eq!(due(&completed(Mode::OneShot), None, true, now()), Some(Due::InProgress));
+        assert_eq!(due(&image, None, now()), Some(Due::InProgress));
     }
 
     #[test]

@@ -60,6 +60,12 @@ impl Secrets {
         Ok(secret)
     }
 
+    /// Forgets the Secrets of a namespace.
+    pub fn forget(&self, namespace: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(of, _), _| of != namespace);
+    }
+
     fn believed(&self, key: &Key) -> Option<Arc<Secret>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(key).filter(|(read, _)| read.elapsed() < BELIEVED).map(|(_, secret)| secret.clone())

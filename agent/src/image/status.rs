@@ -24,6 +24,15 @@ pub struct Findings {
     pub handled_request: Option<String>,
     /// Whether the sync has ended, and how many tags it copied.
     pub ended: Option<u32>,
+    /// The generation of the spec that this speaks of; the image's own if none.
+    pub generation: Option<i64>,
+}
+
+impl Findings {
+    /// A verdict on a sync that has ended without looking at tags.
+    pub fn of(verdict: Verdict, handled_request: Option<String>) -> Self {
+        Self { verdict, tags: None, handled_request, ended: Some(0), generation: None }
+    }
 }
 
 /// What is known of the tags.
@@ -35,6 +44,8 @@ pub struct TagFindings {
     pub failures: Vec<TagFailure>,
     /// Those that mode `OnceByTag` need not look at again.
     pub already_synced: Vec<String>,
+    /// The source that those speak of.
+    pub synced_from: Option<String>,
     /// When the next failed one is tried again.
     pub next_attempt: Option<Timestamp>,
 }
@@ -42,7 +53,7 @@ pub struct TagFindings {
 /// Works out the next status.
 pub fn next_status(image: &Image, findings: Findings, now: Timestamp) -> ImageStatus {
     let old = image.status.clone().unwrap_or_default();
-    let generation = image.metadata.generation;
+    let generation = findings.generation.or(image.metadata.generation);
     let ready =
         findings.verdict.conditions.iter().any(|c| c.type_ == conditions::READY && c.status == Some(true));
     let mut new = ImageStatus {
@@ -58,6 +69,7 @@ pub fn next_status(image: &Image, findings: Findings, now: Timestamp) -> ImageSt
         new.failures = tags.failures;
         new.failures.truncate(FAILURES);
         new.tag_already_synced = tags.already_synced;
+        new.synced_from = tags.synced_from;
         new.next_sync_time = tags.next_attempt.map(Time);
     }
     let Some(copied) = findings.ended else { return new };
@@ -102,9 +114,11 @@ mod tests {
                 counts: Counts { matched: 2, synced: 2, ..Counts::default() },
                 failures: Vec::new(),
                 already_synced: vec!["v2".into(), "v1".into()],
+                synced_from: None,
                 next_attempt: None,
             }),
             handled_request: None,
+            generation: None,
             ended: Some(copied),
         }
     }
@@ -133,11 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_back_is_what_was_written() {
+        let mut image = image(Mode::OnceByTag);
+        let written = next_status(&image, success(2), now());
+        let read: ImageStatus = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
+        assert_eq!(read, written);
+        image.status = Some(read.clone());
+        assert_eq!(next_status(&image, success(0), later(300)), read);
+    }
+
+    #[test]
     fn what_could_not_be_asked_leaves_what_is_known() {
         let mut image = image(Mode::OnceByTag);
         image.status = Some(next_status(&image, success(2), now()));
         let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-        let findings = Findings { verdict, tags: None, handled_request: None, ended: Some(0) };
+        let findings = Findings::of(verdict, None);
         let status = next_status(&image, findings.clone(), later(60));
         assert_eq!(status.tag_already_synced, ["v2", "v1"]);
         assert_eq!(status.progress.as_deref(), Some("2/2"));

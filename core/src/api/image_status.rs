@@ -37,6 +37,10 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tag_already_synced: Vec<String>,
 
+    /// The source that tagAlreadySynced speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synced_from: Option<String>,
+
     /// Tags that could not be copied, 50 at most; counts.failed has their number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<TagFailure>,

@@ -39,6 +39,10 @@ pub const IMAGE_UID_LABEL: &str = "imgop.skopeo.io/image-uid";
 /// The annotation of a Job that says which tags it copies, as JSON.
 pub const COPIES_ANNOTATION: &str = "imgop.skopeo.io/copies";
 
+/// The annotation of a Job that says between which repositories it copies, and how: what it came to
+/// counts only for a spec that still says so.
+pub const ROUTE_ANNOTATION: &str = "imgop.skopeo.io/route";
+
 /// The custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![Image::crd()];

@@ -91,10 +91,11 @@ impl ObservedTag {
     /// Compares the two sides.
     pub fn state(&self) -> TagState {
         match (&self.source, &self.destination) {
-            (Seen::NotAsked, _) => TagState::AlreadySynced,
-            (Seen::Unknown(_), _) | (Seen::Present(_), Seen::Unknown(_) | Seen::NotAsked) => {
-                TagState::NotChecked
-            }
+            // The source is not asked where it is enough that the destination has the tag.
+            (Seen::NotAsked, Seen::Present(_) | Seen::NotAsked) => TagState::AlreadySynced,
+            (Seen::NotAsked, Seen::Unknown(_) | Seen::Absent)
+            | (Seen::Unknown(_), _)
+            | (Seen::Present(_), Seen::Unknown(_) | Seen::NotAsked) => TagState::NotChecked,
             (Seen::Absent, _) => TagState::NotFound,
             (Seen::Present(_), Seen::Absent) => TagState::Missing,
             (Seen::Present(source), Seen::Present(destination)) if source == destination => {
@@ -131,6 +132,9 @@ mod tests {
             (&Seen::Absent, &unknown, TagState::NotFound),
             (&unknown, &a, TagState::NotChecked),
             (&Seen::NotAsked, &Seen::NotAsked, TagState::AlreadySynced),
+            (&Seen::NotAsked, &a, TagState::AlreadySynced),
+            (&Seen::NotAsked, &unknown, TagState::NotChecked),
+            (&Seen::NotAsked, &Seen::Absent, TagState::NotChecked),
         ] {
             let tag = ObservedTag {
                 source_ref: ManifestRef::Tag("1".parse().unwrap()),

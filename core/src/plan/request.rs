@@ -148,6 +148,14 @@ impl CopyRequest {
     }
 }
 
+impl CopyRequest {
+    /// Between which repositories tags are copied, and how; what a Job came to is of no use for
+    /// another route.
+    pub fn route(&self) -> String {
+        format!("{} -> {} ({:?})", self.source, self.destination, self.publish)
+    }
+}
+
 /// Compiles `source.select`. The schema refuses a `latest` of 0; here it means no tag.
 fn filter(select: Option<&Select>) -> Result<Filter, FilterError> {
     let Some(select) = select else { return Ok(Filter::default()) };

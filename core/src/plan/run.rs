@@ -77,11 +77,25 @@ pub enum Outcome {
     Running,
     /// The content is at the destination; the tag may not point at it yet.
     Succeeded,
-    /// The content was there and is gone, such as by the registry's clean-up: copy it again.
-    ContentGone,
-    /// It was stopped through no fault of its own (node drained, pod never ran because another of
-    /// its Job failed): copy it again, without waiting.
-    Interrupted,
+    /// The content was pushed and is not there, such as by the registry's clean-up.
+    ContentGone {
+        /// When that was seen.
+        at: Timestamp,
+    },
+    /// Its container never ran: another one of its Job failed, or the node did not take the pod.
+    Interrupted {
+        /// When its Job ended.
+        at: Timestamp,
+    },
+    /// The content is at the destination, but the tag could not be set.
+    Unpublished {
+        /// How many times it was tried.
+        tries: u32,
+        /// Why, for people.
+        message: String,
+        /// When it was tried last.
+        at: Timestamp,
+    },
     /// It failed.
     Failed {
         /// Why, in one word.

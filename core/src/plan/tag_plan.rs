@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Copy, CopyRequest, Observed, ObservedTag, Outcome, Run, TagState};
 use crate::api::{Counts, FailureReason, Overwrite, TagFailure};
@@ -114,31 +115,54 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
             return Action::LookAgain(failure(tag, FailureReason::NotChecked, why.to_owned()));
         }
     };
-    let run = runs.get(&(&tag.destination_tag, digest)).copied();
-    match run.map(|run| (&run.outcome, run.copy.attempt)) {
-        Some((Outcome::Running, _)) => Action::Wait,
-        Some((Outcome::Succeeded, attempt)) => Action::Publish(copy(tag, digest, attempt)),
-        Some((Outcome::ContentGone | Outcome::Interrupted, attempt)) => {
-            Action::Copy(copy(tag, digest, attempt.saturating_add(1)))
-        }
-        Some((Outcome::Failed { reason, message, at }, attempt)) => {
-            let failed = TagFailure {
-                attempts: attempt,
-                digest: Some(digest.to_string()),
-                next_attempt: at
-                    .checked_add(retry_delay(attempt))
-                    .ok()
-                    .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
-                ..failure(tag, *reason, message.clone())
-            };
-            copy_or_back_off(inputs, tag, digest, failed)
-        }
-        None => match recorded(inputs.failures, tag, digest) {
+    let Some(run) = runs.get(&(&tag.destination_tag, digest)).copied() else {
+        return match recorded(inputs.failures, tag, digest) {
             Some(failed) => copy_or_back_off(inputs, tag, digest, failed.clone()),
             None => Action::Copy(copy(tag, digest, 1)),
-        },
+        };
+    };
+    let attempt = run.copy.attempt;
+    let failed = |reason, message: &str, at: Timestamp, tries: u32| TagFailure {
+        attempts: tries,
+        digest: Some(digest.to_string()),
+        next_attempt: at.checked_add(retry_delay(tries)).ok().map(Time),
+        ..failure(tag, reason, message.to_owned())
+    };
+    match &run.outcome {
+        Outcome::Running => Action::Wait,
+        Outcome::Succeeded => Action::Publish(copy(tag, digest, attempt)),
+        // Once is bad luck; what keeps happening must not become a storm of Jobs.
+        Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
+            Action::Copy(copy(tag, digest, 2))
+        }
+        Outcome::ContentGone { at } => {
+            let failed = failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt);
+            copy_or_back_off(inputs, tag, digest, failed)
+        }
+        Outcome::Interrupted { at } => {
+            let failed = failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt);
+            copy_or_back_off(inputs, tag, digest, failed)
+        }
+        Outcome::Unpublished { tries, message, at } => {
+            let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
+            if is_due(inputs, &failed) {
+                Action::Publish(copy(tag, digest, attempt))
+            } else {
+                Action::BackOff(failed)
+            }
+        }
+        Outcome::Failed { reason, message, at } => {
+            copy_or_back_off(inputs, tag, digest, failed(*reason, message, *at, attempt))
+        }
     }
 }
+
+/// Said when a registry loses what was pushed.
+const CONTENT_GONE: &str = "the content was pushed by digest and is not there; if the registry drops untagged \
+                            content, set destination.publish to Direct";
+/// Said when a container never ran, more than once.
+const NEVER_RAN: &str = "the container of this tag never ran, because another one of its pod failed or the node \
+                         did not take the pod";
 
 /// The failure of this content that the status remembers. One without an attempt was none of the
 /// content's.
@@ -148,12 +172,15 @@ fn recorded<'a>(failures: &'a [TagFailure], tag: &ObservedTag, digest: &Digest) 
 }
 
 fn copy_or_back_off(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest, failed: TagFailure) -> Action {
-    let due = failed.next_attempt.as_ref().is_none_or(|at| at.0 <= inputs.now);
-    if due || inputs.retry_now {
+    if is_due(inputs, &failed) {
         Action::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
     } else {
         Action::BackOff(failed)
     }
+}
+
+fn is_due(inputs: &Inputs<'_>, failed: &TagFailure) -> bool {
+    inputs.retry_now || failed.next_attempt.as_ref().is_none_or(|at| at.0 <= inputs.now)
 }
 
 fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
@@ -385,10 +412,26 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_copy_is_repeated_at_once() {
-        for outcome in [Outcome::Interrupted, Outcome::ContentGone] {
-            assert_eq!(attempt(&v1(Seen::Absent).action(&[run("v1", "a", 1, outcome)])), 2);
+    fn what_was_interrupted_once_is_repeated_at_once_and_then_waits() {
+        let at = now();
+        for outcome in [Outcome::Interrupted { at }, Outcome::ContentGone { at }] {
+            assert_eq!(attempt(&v1(Seen::Absent).action(&[run("v1", "a", 1, outcome.clone())])), 2);
+            let action = v1(Seen::Absent).action(&[run("v1", "a", 2, outcome.clone())]);
+            assert!(matches!(action, Action::BackOff(_)), "{action:?}");
         }
+    }
+
+    #[test]
+    fn a_tag_that_could_not_be_set_is_set_again_without_a_job() {
+        let unpublished = |at| Outcome::Unpublished { tries: 2, message: "HTTP 503".into(), at };
+        let action = v1(Seen::Absent).action(&[run("v1", "a", 1, unpublished(now()))]);
+        let Action::BackOff(failure) = action else { panic!("{action:?}") };
+        assert_eq!((failure.reason, failure.attempts), (FailureReason::PublishFailed, 2));
+        let long_ago = now() - Duration::from_hours(1);
+        assert!(matches!(
+            v1(Seen::Absent).action(&[run("v1", "a", 1, unpublished(long_ago))]),
+            Action::Publish(_)
+        ));
     }
 
     #[test]

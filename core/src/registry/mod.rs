@@ -46,5 +46,6 @@ pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
 pub use error::{Action, Reason, RegistryError, Unreachable};
 pub use manifest::{Descriptor, Manifest, ManifestError, Platform, PlatformManifest};
 pub use requests::{RateLimit, RequestCount};
+pub use server_text::printable;
 pub use settings::Settings;
 pub use shared_lists::SharedTags;

@@ -38,6 +38,16 @@ pub(super) fn server_error(body: &[u8], secrets: &[String]) -> Option<ServerErro
 
 /// At most 200 printable characters, without secrets, userinfo and query strings.
 pub(super) fn clean(text: &str, secrets: &[String]) -> String {
+    words(text, secrets).chars().take(LONGEST).collect()
+}
+
+/// One line of printable text, without the userinfo and query strings of addresses: what may be
+/// shown of a text that a program or a server has written.
+pub fn printable(text: &str) -> String {
+    words(text, &[])
+}
+
+fn words(text: &str, secrets: &[String]) -> String {
     let mut text = text.to_owned();
     // A short one may be a part of any word; it counts only where it stands alone.
     let (short, long): (Vec<&String>, Vec<&String>) = secrets.iter().partition(|secret| secret.len() < 8);
@@ -52,7 +62,7 @@ pub(super) fn clean(text: &str, secrets: &[String]) -> String {
     let words: Vec<String> =
         words.map(|text| if hidden(text) { "***".to_owned() } else { word(text) }).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
-    words.join(" ").chars().take(LONGEST).collect()
+    words.join(" ")
 }
 
 fn word(text: &str) -> String {

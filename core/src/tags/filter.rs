@@ -58,14 +58,16 @@ impl PartialEq for Filter {
 impl Eq for Filter {}
 
 fn whole(expression: &str) -> Result<Regex, FilterError> {
-    regex::RegexBuilder::new(&format!("^(?:{expression})$")).size_limit(MAX_COMPILED).build().map_err(
-        |error| {
-            let problem = error.to_string();
-            let problem =
-                problem.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-            FilterError { expression: expression.to_owned(), problem }
-        },
-    )
+    let compile = |text: &str| regex::RegexBuilder::new(text).size_limit(MAX_COMPILED).build();
+    // By itself first: `a)|(b` would become an expression by what is put around it.
+    compile(expression).and_then(|_| compile(&format!("^(?:{expression})$"))).map_err(|error| {
+        let problem = error.to_string();
+        let problem = problem.lines().last().unwrap_or_default().trim();
+        FilterError {
+            expression: expression.to_owned(),
+            problem: problem.trim_start_matches("error: ").to_owned(),
+        }
+    })
 }
 
 fn inner(whole: &str) -> &str {
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn b8_a_bad_expression_is_an_error_that_quotes_it() {
-        for bad in ["(", "*", "[", "x{1000000}{1000}"] {
+        for bad in ["(", "*", "[", "a)|(b", "x{1000000}{1000}"] {
             let error = Filter::new(&[bad.to_owned()], &[], None).unwrap_err().to_string();
             assert!(error.contains(&format!("{bad:?}")) && error.lines().count() == 1, "{error}");
         }

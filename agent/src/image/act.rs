@@ -1,0 +1,293 @@
+//! What a look does: looks whether content is there already, sets tags, makes Jobs, and says how it
+//! stands.
+
+use futures::StreamExt as _;
+use imgop_core::api::{FailureReason, Mode, Publish, TagFailure};
+use imgop_core::observe::{Side, Sides};
+use imgop_core::plan::{
+    Action as TagAction, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, Seen, plan, verdict,
+};
+use imgop_core::reference::ManifestRef;
+use imgop_core::registry::{Reason, RegistryError, RepositoryClient};
+use kube::runtime::controller::Action;
+
+use super::jobs::Jobs;
+use super::publish::{Published, publish};
+use super::reconcile::{ApiError, LOOK_AT_JOBS, LOOK_FOR_PLACE, Look, Looked};
+use super::schedule::Due;
+use super::status::{Findings, TagFindings};
+
+/// How many tags are asked for or set at once; the registry's own budget bounds it further.
+const AT_ONCE: usize = 16;
+
+/// What is known while a look acts.
+struct Work<'a> {
+    request: &'a CopyRequest,
+    observed: Observed,
+    runs: Vec<Run>,
+    failures: Vec<TagFailure>,
+    retry_now: bool,
+}
+
+impl Look<'_> {
+    /// Does what is to be done, and says how it stands. A suspended Image begins no copies.
+    pub(super) async fn act(
+        &mut self,
+        request: &CopyRequest,
+        sides: &Sides,
+        observed: Observed,
+        due: Due,
+        secrets: Vec<String>,
+    ) -> Result<Looked, ApiError> {
+        let jobs = Jobs::of(self.context, self.image, request.route(), self.now).await?;
+        let runs = self.runs(&jobs);
+        let retry_now = matches!(due, Due::Requested | Due::SpecChanged);
+        let mut work = Work { request, observed, runs, failures: self.status().failures, retry_now };
+        if let Some(destination) = &sides.destination
+            && let Err(error) = self.settle(destination, &jobs, &mut work).await
+        {
+            return Ok(self.registry_failed(Side::Destination, &error, secrets));
+        }
+        let copies: Vec<Copy> =
+            if self.image.spec.suspend { Vec::new() } else { self.plan(&work).copies().cloned().collect() };
+        let mut held_back = None;
+        if !copies.is_empty() {
+            let made = match jobs.make(request, &copies).await {
+                Ok(made) => made,
+                Err(error) => return self.job_failed(error),
+            };
+            self.memory.started.extend(made.copies.iter().cloned());
+            work.runs.extend(made.copies.into_iter().map(|copy| Run { copy, outcome: Outcome::Running }));
+            held_back = made.full.map(|full| full.to_string());
+        }
+        // A copy that was not started is planned again, and one that was is waited for.
+        let planned = self.plan(&work);
+        jobs.drop_stuck(&planned, &work.failures).await?;
+        Ok(self.conclude(&work, &planned, &jobs, held_back.as_deref()))
+    }
+
+    fn plan(&self, work: &Work<'_>) -> Plan {
+        plan(Inputs {
+            request: work.request,
+            observed: &work.observed,
+            runs: &work.runs,
+            failures: &work.failures,
+            retry_now: work.retry_now,
+            now: self.now,
+        })
+    }
+
+    /// What became of the copies that Jobs were made for. A Job that somebody deleted before it ended
+    /// is a failed try: making it again at once would race with whoever deletes it.
+    fn runs(&mut self, jobs: &Jobs<'_>) -> Vec<Run> {
+        let runs = jobs.runs(&self.memory.outcomes);
+        let unfinished = |copy: &Copy| runs.iter().any(|r| r.copy == *copy && r.outcome == Outcome::Running);
+        let vanished = |copy: &Copy| !runs.iter().any(|run| run.copy == *copy);
+        let at = self.now;
+        for copy in self.memory.started.iter().filter(|copy| vanished(copy)) {
+            let message = "its Job was deleted before it ended".to_owned();
+            let outcome = Outcome::Failed { reason: FailureReason::CopyFailed, message, at };
+            self.memory.outcomes.insert(copy.clone(), outcome);
+        }
+        self.memory.started.retain(|copy| unfinished(copy));
+        jobs.runs(&self.memory.outcomes)
+    }
+
+    /// Looks whether what is to be copied is there already, and sets the tags whose content is.
+    async fn settle(
+        &mut self,
+        destination: &RepositoryClient,
+        jobs: &Jobs<'_>,
+        work: &mut Work<'_>,
+    ) -> Result<(), RegistryError> {
+        if !self.image.spec.suspend {
+            let copies: Vec<Copy> = self.plan(work).copies().cloned().collect();
+            let new = copies.iter().take(jobs.room(copies.len())).filter(|c| !self.memory.probed.contains(c));
+            let new: Vec<Copy> = new.cloned().collect();
+            self.probe(destination, new, work).await?;
+        }
+        let publications: Vec<Copy> = self.plan(work).publications().cloned().collect();
+        self.publish_all(destination, publications, work).await
+    }
+
+    /// Before a Job is made: the tag may be there although a list did not name it, and its content may
+    /// be there from a Job that nobody saw the end of. Two questions are cheaper than a pod.
+    async fn probe(
+        &mut self,
+        destination: &RepositoryClient,
+        copies: Vec<Copy>,
+        work: &mut Work<'_>,
+    ) -> Result<(), RegistryError> {
+        let staged = work.request.publish == Publish::Staged;
+        let asked = futures::stream::iter(copies).map(|copy| async move {
+            let tag = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
+            let content = match &tag {
+                Ok(None) if staged => destination.head(&ManifestRef::Digest(copy.digest.clone())).await,
+                _ => Ok(None),
+            };
+            (copy, tag, content)
+        });
+        let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
+        for (copy, tag, content) in answers {
+            match (tag, content) {
+                (Err(error), _) | (_, Err(error)) if is_refusal(&error) => return Err(error),
+                (Ok(Some(there)), _) => work.seen(&copy, &Seen::Present(there.digest)),
+                (_, Ok(Some(_))) => {
+                    work.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
+                }
+                _ => {}
+            }
+            self.memory.probed.insert(copy);
+        }
+        Ok(())
+    }
+
+    /// Sets every tag whose content is there. What the destination answers is what the plan is
+    /// worked out from next. A refusal concerns all tags, but what was set is set.
+    async fn publish_all(
+        &mut self,
+        destination: &RepositoryClient,
+        copies: Vec<Copy>,
+        work: &mut Work<'_>,
+    ) -> Result<(), RegistryError> {
+        let (request, at) = (work.request, self.now);
+        let setting = futures::stream::iter(copies)
+            .map(|copy| async move { (publish(destination, request, &copy, at).await, copy) });
+        let results: Vec<_> = setting.buffer_unordered(AT_ONCE).collect().await;
+        let mut refusal = None;
+        for (result, copy) in results {
+            let outcome = match result {
+                Ok(Published::Seen(seen)) => {
+                    work.seen(&copy, &seen);
+                    continue;
+                }
+                Ok(Published::Failed(outcome)) => outcome,
+                Err(error) => {
+                    let tries = match self.memory.outcomes.get(&copy) {
+                        Some(Outcome::Unpublished { tries, .. }) => tries.saturating_add(1),
+                        _ => 1,
+                    };
+                    let message = error.to_string();
+                    if is_refusal(&error) {
+                        refusal = Some(error);
+                    }
+                    Outcome::Unpublished { tries, message, at }
+                }
+            };
+            work.became(&copy, &outcome);
+            self.memory.outcomes.insert(copy, outcome);
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Says how it stands, and when to look again.
+    fn conclude(
+        &mut self,
+        work: &Work<'_>,
+        planned: &Plan,
+        jobs: &Jobs<'_>,
+        held_back: Option<&str>,
+    ) -> Looked {
+        let request = work.request;
+        let status = self.status();
+        let suspended = self.image.spec.suspend;
+        let is_busy = planned.tags.iter().any(|tag| match tag.action {
+            TagAction::Wait | TagAction::Publish(_) => true,
+            TagAction::Copy(_) => !suspended,
+            _ => false,
+        });
+        let tags = TagFindings {
+            counts: planned.counts(),
+            failures: failures(planned, &status.failures),
+            already_synced: already_synced(request, planned, &status.tag_already_synced),
+            synced_from: (request.mode == Mode::OnceByTag).then(|| request.source.to_string()),
+            next_attempt: planned.next_attempt(),
+        };
+        // What became of a copy matters until its tag is there.
+        let open = |copy: &Copy| {
+            planned.tags.iter().any(|t| {
+                t.destination_tag == copy.destination_tag
+                    && !matches!(t.action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
+            })
+        };
+        self.memory.outcomes.retain(|copy, _| open(copy));
+        if request.mode != Mode::OneShot {
+            self.memory.keep(&work.observed, self.now);
+        }
+        let copied = jobs.copied_since(status.last_sync_time.as_ref().map(|t| t.0), planned);
+        if suspended && !is_busy {
+            return self.suspended(Some(tags), copied);
+        }
+        let mut findings = Findings::of(verdict(request, planned, held_back), self.open_request());
+        findings.tags = Some(tags);
+        findings.ended = (!is_busy).then_some(copied);
+        if suspended {
+            findings.generation = status.observed_generation;
+            findings.handled_request = None;
+        } else {
+            findings.generation = self.image.metadata.generation;
+        }
+        let wait = if is_busy {
+            self.memory.observed = Some((self.now, work.observed.clone()));
+            if held_back.is_some() { LOOK_FOR_PLACE } else { LOOK_AT_JOBS }
+        } else {
+            self.memory.observed = None;
+            self.memory.probed.clear();
+            self.rest(request, planned)
+        };
+        Looked { findings: Some(findings), again: Action::requeue(wait) }
+    }
+}
+
+impl Work<'_> {
+    /// The destination has answered for a tag.
+    fn seen(&mut self, copy: &Copy, seen: &Seen) {
+        for tag in self.observed.tags.iter_mut().filter(|t| t.destination_tag == copy.destination_tag) {
+            tag.destination = seen.clone();
+        }
+    }
+
+    /// A copy has come to something else than its Job says.
+    fn became(&mut self, copy: &Copy, outcome: &Outcome) {
+        for run in self.runs.iter_mut().filter(|run| run.copy == *copy) {
+            run.outcome = outcome.clone();
+        }
+    }
+}
+
+fn is_refusal(error: &RegistryError) -> bool {
+    matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden)
+}
+
+/// The failures of the plan, and those of copies that are tried again: how often is remembered
+/// nowhere else if their Jobs go.
+fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
+    let tried_again = |failure: &&TagFailure| {
+        let open = |t: &imgop_core::plan::PlannedTag| match &t.action {
+            TagAction::Copy(copy) | TagAction::Publish(copy) => {
+                failure.digest.as_deref() == Some(copy.digest.as_str())
+            }
+            TagAction::Wait => true,
+            _ => false,
+        };
+        failure.attempts > 0
+            && planned.tags.iter().any(|t| t.source_ref.to_string() == failure.tag && open(t))
+    };
+    planned.failures().chain(recorded.iter().filter(tried_again)).cloned().collect()
+}
+
+/// The tags that mode `OnceByTag` need not copy again: those that the destination has, and those that
+/// it had when it could be asked.
+fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> Vec<String> {
+    if request.mode != Mode::OnceByTag {
+        return Vec::new();
+    }
+    let is_synced = |tag: &imgop_core::plan::PlannedTag| match &tag.action {
+        TagAction::UpToDate | TagAction::AlreadySynced => true,
+        TagAction::LookAgain(failure) if failure.reason == FailureReason::NotChecked => {
+            before.contains(&tag.source_ref.to_string())
+        }
+        _ => false,
+    };
+    planned.tags.iter().filter(|tag| is_synced(tag)).map(|tag| tag.source_ref.to_string()).collect()
+}
