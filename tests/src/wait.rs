@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
-use k8s_openapi::serde::Serialize;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Watches an object until `reached` holds, and returns it then. Each change of its status is
