@@ -135,6 +135,9 @@ impl fmt::Display for Exclusion {
     }
 }
 
+/// Below this many near misses none is dropped before the end.
+const PRUNE_FROM: usize = 1_000;
+
 /// Chooses from a repository's tags: the version first, then `include` and `exclude`, then the
 /// newest ones. Near misses are kept up to `max_excluded`, newest first.
 pub fn select(
@@ -157,17 +160,33 @@ pub fn select(
             None => selection.tags.push(tag.clone()),
             Some(reason) => selection.excluded.push(Excluded { tag: tag.clone(), reason }),
         }
+        // Now and then, so that a long list of near misses is never held as a whole.
+        if selection.excluded.len() >= max_excluded.saturating_mul(2).max(PRUNE_FROM) {
+            newest_first(&mut selection.excluded, max_excluded, |excluded| &excluded.tag);
+        }
     }
-    selection.tags.sort_by(|a, b| by_version(b, a));
     if let Some(latest) = filter.latest {
-        let older = selection.tags.split_off(latest.min(selection.tags.len()));
+        let older = newest_first(&mut selection.tags, latest, |tag| tag);
         selection
             .excluded
             .extend(older.into_iter().map(|tag| Excluded { tag, reason: Exclusion::NotLatest(latest) }));
     }
-    selection.excluded.sort_by(|a, b| by_version(&b.tag, &a.tag));
-    selection.excluded.truncate(max_excluded);
+    newest_first(&mut selection.tags, usize::MAX, |tag| tag);
+    newest_first(&mut selection.excluded, max_excluded, |excluded| &excluded.tag);
     selection
+}
+
+/// Sorts the newest ones, and takes out all beyond `most`. Those are not sorted: of a long list only
+/// a few are usually wanted.
+fn newest_first<T>(list: &mut Vec<T>, most: usize, tag: impl Fn(&T) -> &Tag) -> Vec<T> {
+    let older = if most < list.len() {
+        list.select_nth_unstable_by(most, |a, b| by_version(tag(b), tag(a)));
+        list.split_off(most)
+    } else {
+        Vec::new()
+    };
+    list.sort_unstable_by(|a, b| by_version(tag(b), tag(a)));
+    older
 }
 
 fn filtered_out(filter: &Filter, tag: &Tag) -> Option<Exclusion> {
@@ -183,6 +202,21 @@ mod tests {
 
     fn tags(texts: &[&str]) -> Vec<Tag> {
         texts.iter().map(|t| t.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn of_a_long_list_the_newest_near_misses_are_kept() {
+        // Not in the order of versions, as registries list tags by name.
+        let mut all: Vec<Tag> = (0..5_000).map(|n| format!("1.{n}-alpine").parse().unwrap()).collect();
+        all.sort();
+        let near = |most| select(&"1.x".parse().unwrap(), false, &Filter::default(), &all, most).excluded;
+        let names: Vec<String> = near(3).iter().map(|e| e.tag.to_string()).collect();
+        assert_eq!(names, ["1.4999-alpine", "1.4998-alpine", "1.4997-alpine"]);
+        assert!(near(0).is_empty());
+        let latest = Filter::new(&[], &[], Some(2)).unwrap();
+        let chosen = select(&"1.x-alpine".parse().unwrap(), false, &latest, &all, 1);
+        assert_eq!(chosen.tags, tags(&["1.4999-alpine", "1.4998-alpine"]));
+        assert_eq!(chosen.excluded[0].tag, tags(&["1.4997-alpine"])[0]);
     }
 
     #[test]
