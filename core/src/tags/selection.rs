@@ -185,7 +185,8 @@ fn newest_first<T>(list: &mut Vec<T>, most: usize, tag: impl Fn(&T) -> &Tag) -> 
     } else {
         Vec::new()
     };
-    list.sort_unstable_by(|a, b| by_version(tag(b), tag(a)));
+    // Registries list tags by name, which leaves runs in order that a stable sort makes use of.
+    list.sort_by(|a, b| by_version(tag(b), tag(a)));
     older
 }
 
