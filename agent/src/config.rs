@@ -63,7 +63,7 @@ pub struct Config {
     pub service_account: String,
 
     /// Requests to one registry at once.
-    #[arg(long, env = "REQUESTS_PER_REGISTRY", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, env = "REQUESTS_PER_REGISTRY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub requests_per_registry: u16,
 }
 
