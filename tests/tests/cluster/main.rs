@@ -4,6 +4,7 @@
 //! agent is in `tests/tests/disruption`.
 
 mod copying;
+mod edits;
 mod failures;
 mod jobs;
 mod plugin;
