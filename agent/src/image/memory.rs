@@ -46,6 +46,7 @@ impl Remembered {
         self.observed = None;
         self.at_destination.clear();
         self.outcomes.clear();
+        self.started.clear();
         self.probed.clear();
     }
 

@@ -4,6 +4,7 @@
 //! recorded failures. So nothing is lost or repeated when the process ends between any two writes,
 //! and a preview is the same computation without Jobs.
 
+mod actions;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod observed;
@@ -12,8 +13,9 @@ mod run;
 mod tag_plan;
 mod verdict;
 
+pub use actions::{Action, Plan, PlannedTag};
 pub use observed::{Observed, ObservedTag, Seen, TagState};
 pub use request::{CopyRequest, Naming, SpecError, SpecProblem};
 pub use run::{Copy, CopyRecord, Outcome, Run};
-pub use tag_plan::{Action, Inputs, Plan, PlannedTag, plan, retry_delay};
+pub use tag_plan::{Inputs, plan, retry_delay};
 pub use verdict::{Verdict, verdict};
