@@ -126,6 +126,7 @@ pub struct Source {
     /// has such a tag is then enough, and the source is not asked about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 128)))]
+    #[x_kube(validation = rules::immutable_tags())]
     pub immutable_tags: Vec<String>,
 
     /// Take credentials from AWS (IRSA or pod identity) for this registry.

@@ -47,6 +47,24 @@ fn is_range(text: &str) -> String {
 /// What a tag, a pattern, or something that was meant as one, is made of.
 const TAG_OR_PATTERN: &str = "self.matches('^[A-Za-z0-9_*][A-Za-z0-9._*-]*$')";
 
+/// Patterns that can be read (see [`crate::tags::Pattern`]).
+const READABLE_PATTERN: &str = "^v?([0-9]+|[xX*])([.]([0-9]+|[xX*]))*(-[A-Za-z0-9._-]+)?$";
+
+/// Ranges that can be read (see [`crate::tags::Range`]).
+const READABLE_RANGE: &str = r"^ *((>=?|<=?|==?|~|[\\^]) *v?[0-9]+([.][0-9]+)*(-[A-Za-z0-9._-]+)?[ ,]*)+$";
+
+/// Each of `source.immutableTags` is a tag, a readable pattern, a readable range, a digest or a star.
+pub(super) fn immutable_tags() -> Rule {
+    let is_pattern = is_pattern("t");
+    Rule::new(format!(
+        "self.all(t, t == '*' || t.matches('{READABLE_PATTERN}') || t.matches('{READABLE_RANGE}') || \
+         t.matches('^sha256:[0-9a-f]{{64}}$') || t.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$') && !{is_pattern})"
+    ))
+    .message(
+        "source.immutableTags must be tags (v2.13.1), patterns (v2.13.x), ranges (>=2.13 <2.15), or * for all",
+    )
+}
+
 /// `source.version` is one of the four things that it may be.
 pub(super) fn source_version() -> Rule {
     let is_range = is_range("self");
@@ -63,8 +81,7 @@ pub(super) fn source_version() -> Rule {
 pub(super) fn readable_range() -> Rule {
     let is_range = is_range("self");
     Rule::new(format!(
-        "!{is_range} || \
-         self.matches('^ *((>=?|<=?|==?|~|[\\\\^]) *v?[0-9]+([.][0-9]+)*(-[A-Za-z0-9._-]+)?[ ,]*)+$')"
+        "!{is_range} || self.matches('{READABLE_RANGE}')"
     ))
     .message(
         "source.version is an unreadable range; write comparators with dotted numbers, such as >=2.13 <2.15, ~2.13 \
@@ -75,7 +92,7 @@ pub(super) fn readable_range() -> Rule {
 /// `source.version` can be read if it is a pattern (see [`crate::tags::Pattern`]).
 pub(super) fn readable_pattern() -> Rule {
     Rule::new(format!(
-        "!({TAG_OR_PATTERN} && {}) || self.matches('^v?([0-9]+|[xX*])([.]([0-9]+|[xX*]))*(-[A-Za-z0-9._-]+)?$')",
+        "!({TAG_OR_PATTERN} && {}) || self.matches('{READABLE_PATTERN}')",
         is_pattern("self")
     ))
     .message(

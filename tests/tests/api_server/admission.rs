@@ -145,6 +145,26 @@ async fn b8_patterns_and_ranges_that_cannot_be_read_are_refused() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn tags_that_never_move_are_declared_by_what_can_be_read() -> anyhow::Result<()> {
+    let says = "source.immutableTags must be tags (v2.13.1), patterns (v2.13.x), ranges (>=2.13 <2.15), or * for all";
+    let unreadable = ["2.x.y", "", "(", ">=x", "a b", "sha256:abc", "2.**"];
+    let cases = unreadable.iter().map(|text| bad("source.immutableTags", json!(["v1.0.0", text]), says));
+    every_one_is_refused(cases.collect()).await?;
+    let client = ApiServer::shared().await?.client().await?;
+    with_namespace(&client, async |namespace| {
+        let api = images(&client, &namespace);
+        for good in
+            [json!(["*"]), json!(["x.x.x", "v2.13.1", ">=2.13 <2.15", "^2", "latest", "2.13.x-alpine"])]
+        {
+            let good = image(&spec(&[("source.immutableTags", good)]));
+            api.create(&PostParams { dry_run: true, ..PostParams::default() }, &good).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn b1_a_destination_version_that_would_put_tags_onto_one_is_refused() -> anyhow::Result<()> {
     let digest = format!("sha256:{}", "0".repeat(64));
     let cases = vec![
