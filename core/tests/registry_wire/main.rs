@@ -1,12 +1,5 @@
 //! The registry client against fakes on loopback, request by request.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    unreachable_pub,
-    missing_docs,
-    reason = "a test that panics has failed, and nobody else uses what is here"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 #[path = "../fakes/mod.rs"]
 mod fakes;
