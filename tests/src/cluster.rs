@@ -148,6 +148,14 @@ impl Cluster {
                 && status.ready_replicas.unwrap_or_default() == replicas
         })
         .await?;
+        // A Deployment does not count pods that are ending, and those still work.
+        let label = ListParams::default().labels("app.kubernetes.io/name=imgop-agent");
+        let wanted = usize::try_from(replicas)?;
+        let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
+        while self.agent_pods().list(&label).await?.items.len() > wanted {
+            ensure!(tokio::time::Instant::now() < deadline, "the agent's pods do not end");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         Ok(())
     }
 

@@ -1,19 +1,23 @@
 //! What a look does: looks whether content is there already, sets tags, makes Jobs, and says how it
 //! stands.
 
+use std::collections::HashMap;
+
 use futures::StreamExt as _;
 use imgop_core::api::{FailureReason, Mode, Publish, TagFailure};
 use imgop_core::observe::{Side, Sides};
 use imgop_core::plan::{
     Action as TagAction, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, Seen, plan, verdict,
 };
-use imgop_core::reference::ManifestRef;
+use imgop_core::reference::{Digest, ManifestRef};
 use imgop_core::registry::{Reason, RegistryError, RepositoryClient};
+use imgop_core::tags::Tag;
+use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
-use super::jobs::Jobs;
+use super::jobs::{JobError, Jobs};
 use super::publish::{Published, publish};
-use super::reconcile::{ApiError, LOOK_AT_JOBS, LOOK_FOR_PLACE, Look, Looked};
+use super::reconcile::{ApiError, LOOK_AT_JOBS, LOOK_FOR_PLACE, Look, Looked, synced_from};
 use super::schedule::Due;
 use super::status::{Findings, TagFindings};
 
@@ -23,6 +27,7 @@ const AT_ONCE: usize = 16;
 /// What is known while a look acts.
 struct Work<'a> {
     request: &'a CopyRequest,
+    observed_at: Timestamp,
     observed: Observed,
     runs: Vec<Run>,
     failures: Vec<TagFailure>,
@@ -35,14 +40,15 @@ impl Look<'_> {
         &mut self,
         request: &CopyRequest,
         sides: &Sides,
-        observed: Observed,
+        (observed_at, observed): (Timestamp, Observed),
         due: Due,
         secrets: Vec<String>,
     ) -> Result<Looked, ApiError> {
         let jobs = Jobs::of(self.context, self.image, request.route(), self.now).await?;
         let runs = self.runs(&jobs);
         let retry_now = matches!(due, Due::Requested | Due::SpecChanged);
-        let mut work = Work { request, observed, runs, failures: self.status().failures, retry_now };
+        let mut work =
+            Work { request, observed_at, observed, runs, failures: self.status().failures, retry_now };
         if let Some(destination) = &sides.destination
             && let Err(error) = self.settle(destination, &jobs, &mut work).await
         {
@@ -52,17 +58,26 @@ impl Look<'_> {
             if self.image.spec.suspend { Vec::new() } else { self.plan(&work).copies().cloned().collect() };
         let mut held_back = None;
         if !copies.is_empty() {
-            let made = match jobs.make(request, &copies).await {
-                Ok(made) => made,
-                Err(error) => return self.job_failed(error),
-            };
+            let made = jobs.make(request, &copies).await;
             self.memory.started.extend(made.copies.iter().cloned());
             work.runs.extend(made.copies.into_iter().map(|copy| Run { copy, outcome: Outcome::Running }));
             held_back = made.full.map(|full| full.to_string());
+            if let Some(error) = made.error {
+                // A quota that lets some Jobs run is no reason to give up: the rest follows them.
+                if matches!(error, JobError::Api(_))
+                    || !work.runs.iter().any(|r| r.outcome == Outcome::Running)
+                {
+                    return self.job_failed(error);
+                }
+                held_back = Some(error.to_string());
+            }
         }
         // A copy that was not started is planned again, and one that was is waited for.
         let planned = self.plan(&work);
-        jobs.drop_stuck(&planned, &work.failures).await?;
+        for (copy, outcome) in jobs.stuck() {
+            self.memory.outcomes.entry(copy).or_insert(outcome);
+        }
+        jobs.drop_stuck().await?;
         Ok(self.conclude(&work, &planned, &jobs, held_back.as_deref()))
     }
 
@@ -128,6 +143,7 @@ impl Look<'_> {
             (copy, tag, content)
         });
         let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
+        let mut probed = Vec::new();
         for (copy, tag, content) in answers {
             match (tag, content) {
                 (Err(error), _) | (_, Err(error)) if is_refusal(&error) => return Err(error),
@@ -137,8 +153,9 @@ impl Look<'_> {
                 }
                 _ => {}
             }
-            self.memory.probed.insert(copy);
+            probed.push(copy);
         }
+        self.memory.probed.extend(probed);
         Ok(())
     }
 
@@ -200,17 +217,27 @@ impl Look<'_> {
             counts: planned.counts(),
             failures: failures(planned, &status.failures),
             already_synced: already_synced(request, planned, &status.tag_already_synced),
-            synced_from: (request.mode == Mode::OnceByTag).then(|| request.source.to_string()),
+            synced_from: (request.mode == Mode::OnceByTag).then(|| synced_from(self.image, request)),
             next_attempt: planned.next_attempt(),
         };
-        // What became of a copy matters until its tag is there.
-        let open = |copy: &Copy| {
-            planned.tags.iter().any(|t| {
+        // What became of the last try of a content matters until its tag is there.
+        let is_open = |copy: &Copy| {
+            work.observed.tags.iter().zip(&planned.tags).any(|(observed, t)| {
                 t.destination_tag == copy.destination_tag
+                    && observed.source.digest() == Some(&copy.digest)
                     && !matches!(t.action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
             })
         };
-        self.memory.outcomes.retain(|copy, _| open(copy));
+        let last: HashMap<(Tag, Digest), u32> =
+            self.memory.outcomes.keys().fold(HashMap::new(), |mut last, copy| {
+                let attempt = last.entry((copy.destination_tag.clone(), copy.digest.clone())).or_default();
+                *attempt = copy.attempt.max(*attempt);
+                last
+            });
+        let is_last = |copy: &Copy| {
+            last.get(&(copy.destination_tag.clone(), copy.digest.clone())) == Some(&copy.attempt)
+        };
+        self.memory.outcomes.retain(|copy, _| is_open(copy) && is_last(copy));
         if request.mode != Mode::OneShot {
             self.memory.keep(&work.observed, self.now);
         }
@@ -228,7 +255,7 @@ impl Look<'_> {
             findings.generation = self.image.metadata.generation;
         }
         let wait = if is_busy {
-            self.memory.observed = Some((self.now, work.observed.clone()));
+            self.memory.observed = Some((work.observed_at, work.observed.clone()));
             if held_back.is_some() { LOOK_FOR_PLACE } else { LOOK_AT_JOBS }
         } else {
             self.memory.observed = None;
@@ -273,7 +300,11 @@ fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
         failure.attempts > 0
             && planned.tags.iter().any(|t| t.source_ref.to_string() == failure.tag && open(t))
     };
-    planned.failures().chain(recorded.iter().filter(tried_again)).cloned().collect()
+    let mut all: Vec<TagFailure> =
+        planned.failures().chain(recorded.iter().filter(tried_again)).cloned().collect();
+    // The list is cut: what must be remembered comes first.
+    all.sort_by_key(|failure| failure.attempts == 0);
+    all
 }
 
 /// The tags that mode `OnceByTag` need not copy again: those that the destination has, and those that

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use imgop_core::api::{FailureReason, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, TagFailure};
+use imgop_core::api::{FailureReason, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
 use imgop_core::plan::{Action, Copy, CopyRequest, Outcome, Plan, Run};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -34,6 +34,8 @@ pub struct Made {
     pub copies: Vec<Copy>,
     /// Why there are not more of them.
     pub full: Option<Full>,
+    /// Why making them ended early.
+    pub error: Option<JobError>,
 }
 
 /// Why a Job could not be made.
@@ -106,7 +108,9 @@ impl<'a> Jobs<'a> {
         let mut runs: Vec<Run> = self.on_route().flat_map(|report| report.runs.clone()).collect();
         for (copy, outcome) in outcomes {
             match runs.iter_mut().find(|run| run.copy == *copy) {
-                Some(run) if run.outcome == Outcome::Succeeded => run.outcome = outcome.clone(),
+                Some(run) if run.outcome == Outcome::Succeeded || is_not_started(&run.outcome) => {
+                    run.outcome = outcome.clone();
+                }
                 Some(_) => {}
                 None => runs.push(Run { copy: copy.clone(), outcome: outcome.clone() }),
             }
@@ -138,26 +142,26 @@ impl<'a> Jobs<'a> {
         self.context.budget.room(&namespace, &uid, wanted).0.saturating_mul(size)
     }
 
-    /// Makes Jobs for these copies, as many as there is room for.
-    pub async fn make(&self, request: &CopyRequest, copies: &[Copy]) -> Result<Made, JobError> {
+    /// Makes Jobs for these copies, as many as there is room for, until one is refused.
+    pub async fn make(&self, request: &CopyRequest, copies: &[Copy]) -> Made {
         let (namespace, uid) =
             (self.image.namespace().unwrap_or_default(), self.image.uid().unwrap_or_default());
         let config = &self.context.config;
         let batches = batches(copies, config.tags_per_job.into());
         let (places, full) = self.context.budget.take(&namespace, &uid, batches.len());
-        let mut made = Vec::new();
-        let mut result = Ok(());
+        let mut made = Made { copies: Vec::new(), full, error: None };
         for (order, batch) in batches.into_iter().take(places) {
-            if result.is_ok() {
+            if made.error.is_none() {
                 let job = job(self.image, request, &batch, order, config);
-                result = self.create(&job, &uid, batch.len()).await;
+                made.error = self.create(&job, &uid, batch.len()).await.err();
             }
-            match result {
-                Ok(()) => made.extend(batch),
-                Err(_) => self.context.budget.give_back(&uid),
+            if made.error.is_none() {
+                made.copies.extend(batch);
+            } else {
+                self.context.budget.give_back(&uid);
             }
         }
-        result.map(|()| Made { copies: made, full })
+        made
     }
 
     /// Makes one Job. One that exists and is ours is as good as made: its name says what it does.
@@ -203,20 +207,15 @@ impl<'a> Jobs<'a> {
         JobError::Api(Box::new(kube::Error::Api(status)))
     }
 
-    /// Deletes Jobs whose pods do not start, once what they fail to copy stands in the status or is
-    /// not wanted any more: until then the Jobs are the only memory of it.
-    pub async fn drop_stuck(&self, plan: &Plan, recorded: &[TagFailure]) -> Result<(), kube::Error> {
-        let may_be_forgotten = |run: &Run| {
-            let (tag, digest) = (run.copy.source_ref.to_string(), run.copy.digest.as_str());
-            let not_started =
-                matches!(run.outcome, Outcome::Failed { reason: FailureReason::PodNotStarted, .. });
-            let is_recorded = recorded.iter().any(|f| {
-                f.tag == tag && f.digest.as_deref() == Some(digest) && f.attempts >= run.copy.attempt
-            });
-            let is_wanted = plan.failures().any(|f| f.tag == tag && f.digest.as_deref() == Some(digest));
-            !not_started || is_recorded || !is_wanted
-        };
-        for report in self.reports.iter().filter(|r| r.stuck && r.runs.iter().all(may_be_forgotten)) {
+    /// Copies of Jobs whose pods do not start, and what is said of them.
+    pub fn stuck(&self) -> impl Iterator<Item = (Copy, Outcome)> {
+        let stuck = self.reports.iter().filter(|report| report.stuck).flat_map(|report| &report.runs);
+        stuck.filter(|run| is_not_started(&run.outcome)).map(|run| (run.copy.clone(), run.outcome.clone()))
+    }
+
+    /// Deletes Jobs whose pods do not start: they hold places. What they failed to copy is remembered.
+    pub async fn drop_stuck(&self) -> Result<(), kube::Error> {
+        for report in self.reports.iter().filter(|report| report.stuck) {
             match self.api.delete(&report.name, &DeleteParams::background()).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
@@ -225,6 +224,21 @@ impl<'a> Jobs<'a> {
         }
         Ok(())
     }
+
+    /// Counts the unfinished Jobs of an Image.
+    pub async fn recount(context: &Context, image: &Image) -> Result<(), kube::Error> {
+        let (namespace, uid) = (image.namespace().unwrap_or_default(), image.uid().unwrap_or_default());
+        let api: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
+        let selector = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{IMAGE_UID_LABEL}={uid}");
+        let jobs = api.list(&ListParams::default().labels(&selector)).await?;
+        let unfinished = jobs.iter().filter(|job| is_owned(job, &uid) && is_unfinished(job)).count();
+        context.budget.set(&namespace, &uid, unfinished);
+        Ok(())
+    }
+}
+
+fn is_not_started(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed { reason: FailureReason::PodNotStarted, .. })
 }
 
 /// Whether a Job is this Image's own: labels are anybody's, the owner's UID is not.

@@ -15,6 +15,8 @@ use super::schedule;
 /// What is remembered of one Image.
 #[derive(Debug, Clone, Default)]
 pub struct Remembered {
+    /// The generation of the spec that the rest speaks of.
+    pub generation: Option<i64>,
     /// When it is due by itself.
     pub next_look: Option<Timestamp>,
     /// What both registries said and when, while a sync is under way.
@@ -48,6 +50,8 @@ impl Remembered {
         self.outcomes.clear();
         self.started.clear();
         self.probed.clear();
+        self.blocked = None;
+        self.look_agains = 0;
     }
 
     /// The digests that the destination still has, as far as its answers are believed.

@@ -67,12 +67,13 @@ pub fn report(job: &Job, pods: &[Pod], now: Timestamp) -> JobReport {
         .collect();
     let end = end_of(job);
     let stuck = if end.is_none() { not_starting(pods, now) } else { None };
+    let made = job.creation_timestamp().map_or(now, |t| t.0);
     let runs = copies
         .into_iter()
         .enumerate()
         .map(|(index, copy)| {
             let outcome = match (&stuck, ended(pods, index)) {
-                (_, Some(state)) => of_container(state, &copy.digest, now),
+                (_, Some(state)) => of_container(state, &copy.digest, made, now),
                 (Some(message), None) => failed(FailureReason::PodNotStarted, message, now),
                 (None, None) => of_job(end, pods, now),
             };
@@ -110,9 +111,15 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     init.into_iter().chain(plain).flatten()
 }
 
-fn of_container(end: &ContainerStateTerminated, expected: &Digest, now: Timestamp) -> Outcome {
+/// `made` is when the Job was made, by the API server's clock.
+fn of_container(
+    end: &ContainerStateTerminated,
+    expected: &Digest,
+    made: Timestamp,
+    now: Timestamp,
+) -> Outcome {
     // A node whose clock is ahead must not put the next try into next week.
-    let at = end.finished_at.as_ref().map_or(now, |t| t.0).min(now);
+    let at = end.finished_at.as_ref().map(|t| t.0).filter(|at| *at <= now).unwrap_or(made);
     let text = end.message.as_deref().unwrap_or_default();
     if end.exit_code == 0 {
         // Skopeo leaves the digest that it pushed. None is fine: the agent asks the destination.

@@ -23,7 +23,7 @@ pub(super) const LOOK_AT_JOBS: Duration = Duration::from_secs(15);
 /// How long it waits for a place for a Job.
 pub(super) const LOOK_FOR_PLACE: Duration = Duration::from_secs(5);
 /// How long both registries may take to answer for one Image: it holds one of few places.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How often the Secrets of a refused Image are looked at.
 pub(super) const LOOK_AT_SECRETS: Duration = Duration::from_secs(30);
 /// The API server did not do what we asked; tried again with growing pauses.
@@ -70,6 +70,10 @@ pub struct Look<'a> {
 impl Look<'_> {
     /// Looks, and does what is to be done.
     pub async fn run(mut self) -> Result<Looked, ApiError> {
+        if self.context.budget.unfinished(self.uid()) > 0 {
+            // Whatever this look comes to, places whose Jobs have ended are free.
+            Jobs::recount(self.context, self.image).await?;
+        }
         if self.image.spec.suspend && !self.is_under_way() {
             return Ok(self.suspended(None, 0));
         }
@@ -89,17 +93,12 @@ impl Look<'_> {
             .next_look
             .get_or_insert_with(|| schedule::first_look(self.image, period, self.context.started));
         // A clock that was ahead must not silence an Image for as long.
-        let next = next.min(schedule::later(self.now, period.max(Duration::from_mins(10))));
+        let next = next.min(schedule::later(self.now, period.max(Duration::from_hours(1))));
+        self.memory.next_look = Some(next);
         match schedule::due(self.image, Some(next), self.now) {
             _ if self.image.spec.suspend => self.sync(&request, Due::InProgress).await,
             Some(due) => self.sync(&request, due).await,
-            None => {
-                if self.context.budget.unfinished(self.uid()) > 0 {
-                    // Its Jobs end: that frees their places, and nothing else is to be done.
-                    Jobs::of(self.context, self.image, request.route(), self.now).await?;
-                }
-                Ok(Looked::nothing(self.until_next(&request, next)))
-            }
+            None => Ok(Looked::nothing(self.until_next(&request, next))),
         }
     }
 
@@ -158,8 +157,10 @@ impl Look<'_> {
 
     async fn sync(&mut self, request: &CopyRequest, due: Due) -> Result<Looked, ApiError> {
         // Before anything can fail: a second look must not believe what this one doubts.
-        if matches!(due, Due::SpecChanged | Due::Requested) {
+        let generation = self.image.metadata.generation;
+        if matches!(due, Due::SpecChanged | Due::Requested) || self.memory.generation != generation {
             self.memory.doubt();
+            self.memory.generation = generation;
         }
         if !self.context.may_work_in(self.image.metadata.namespace.as_deref().unwrap_or_default()).await? {
             return Ok(self.not_enabled());
@@ -213,24 +214,24 @@ impl Look<'_> {
         sides: &Sides,
         request: &CopyRequest,
         due: Due,
-    ) -> Result<Observed, ObserveError> {
+    ) -> Result<(Timestamp, Observed), ObserveError> {
         if due == Due::InProgress
             && let Some((at, observed)) = self.memory.observed.take()
             && self.now < schedule::later(at, request.frequency.period().max(Duration::from_mins(1)))
         {
-            return Ok(observed);
+            return Ok((at, observed));
         }
         let status = self.status();
         let mut known = Known { at_destination: self.memory.believed(self.now), ..Known::default() };
-        // What was copied from another source says nothing of this one.
-        let same_source = status.synced_from.is_none_or(|from| from == request.source.to_string());
-        if request.mode == Mode::OnceByTag && same_source {
+        // What was copied from elsewhere, or to elsewhere, says nothing of this.
+        let same = status.synced_from.is_none_or(|from| from == synced_from(self.image, request));
+        if request.mode == Mode::OnceByTag && same {
             known.already_synced =
                 status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
         }
         let limits = Limits { max_tags: self.context.config.max_tags_per_image.into(), ..Limits::default() };
         match tokio::time::timeout(PATIENCE, observe(sides, request, &known, limits)).await {
-            Ok(observed) => observed,
+            Ok(observed) => observed.map(|observed| (self.now, observed)),
             Err(_) => Err(ObserveError::TooSlow { seconds: PATIENCE.as_secs() }),
         }
     }
@@ -259,5 +260,13 @@ impl Look<'_> {
         }
         self.memory.next_look = Some(next);
         schedule::until(next, self.now).max(Duration::from_secs(1))
+    }
+}
+
+/// What `status.tagAlreadySynced` speaks of.
+pub(super) fn synced_from(image: &Image, request: &CopyRequest) -> String {
+    match image.spec.destination.version.as_deref() {
+        None | Some("") => request.route(),
+        Some(version) => format!("{} as {version}", request.route()),
     }
 }
