@@ -175,6 +175,9 @@ impl Look<'_> {
         for (result, copy) in results {
             let outcome = match result {
                 Ok(Published::Seen(seen)) => {
+                    if seen.digest() == Some(&copy.digest) {
+                        self.memory.published = self.memory.published.saturating_add(1);
+                    }
                     work.seen(&copy, &seen);
                     continue;
                 }
@@ -241,7 +244,12 @@ impl Look<'_> {
         if request.mode != Mode::OneShot {
             self.memory.keep(&work.observed, self.now);
         }
-        let copied = jobs.copied_since(status.last_sync_time.as_ref().map(|t| t.0), planned);
+        // Tags whose content was there already have no Job; after a restart only the Jobs tell.
+        let by_jobs = jobs.copied_since(status.last_sync_time.as_ref().map(|t| t.0), planned);
+        let copied = by_jobs.max(self.memory.published);
+        if !is_busy {
+            self.memory.published = 0;
+        }
         if suspended && !is_busy {
             return self.suspended(Some(tags), copied);
         }

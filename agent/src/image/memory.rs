@@ -30,6 +30,8 @@ pub struct Remembered {
     pub started: HashSet<Copy>,
     /// Copies whose content was looked for at the destination before a Job is made.
     pub probed: HashSet<Copy>,
+    /// How many tags were set since the sync began.
+    pub published: u32,
     /// How many times in a row something was not there or did not answer.
     pub look_agains: u32,
     /// A refusal that only another Secret, spec or request ends.

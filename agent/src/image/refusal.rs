@@ -21,7 +21,8 @@ impl Look<'_> {
     /// Nothing is asked of any registry for a namespace that nobody enabled.
     pub(super) fn not_enabled(&mut self) -> Looked {
         let how = self.context.how_to_enable(self.image);
-        let message = format!("the agent may not make Jobs in this namespace; {how}");
+        let message =
+            format!("the agent may not make Jobs in this namespace (looked at again every 30 s); {how}");
         self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
         let said = Verdict::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
         Looked::verdict(said, self.open_request(), LOOK_AT_SECRETS)
