@@ -20,6 +20,7 @@ use crate::image::budget::{Caps, JobBudget};
 use crate::image::jobs::is_owned;
 use crate::image::memory::Memory;
 use crate::image::outcome::is_unfinished;
+use crate::image::rivals::Rivals;
 use crate::image::secrets::Secrets;
 use crate::metrics::Metrics;
 
@@ -42,6 +43,8 @@ pub struct Context {
     pub budget: JobBudget,
     /// What is remembered of each Image.
     pub memory: Memory,
+    /// All Images, to find those that mean the same tags.
+    pub rivals: Rivals,
     /// Counters.
     pub metrics: Metrics,
     /// Where events go.
@@ -72,6 +75,7 @@ impl Context {
             registries,
             budget,
             memory: Memory::default(),
+            rivals: Rivals::default(),
             metrics,
             events: Events::new(client.clone()),
             secrets: Secrets::new(client.clone()),

@@ -7,7 +7,8 @@ use futures::StreamExt as _;
 use imgop_core::api::{FailureReason, Mode, Publish, TagFailure};
 use imgop_core::observe::{Side, Sides};
 use imgop_core::plan::{
-    Action as TagAction, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, Seen, plan, verdict,
+    Action as TagAction, Copy, CopyRequest, Inputs, Observed, ObservedTag, Outcome, Plan, Run, Seen,
+    TagState, plan, verdict,
 };
 use imgop_core::reference::{Digest, ManifestRef};
 use imgop_core::registry::{Reason, RegistryError, RepositoryClient};
@@ -31,6 +32,7 @@ struct Work<'a> {
     observed: Observed,
     runs: Vec<Run>,
     failures: Vec<TagFailure>,
+    taken: HashMap<Tag, String>,
     retry_now: bool,
 }
 
@@ -47,8 +49,15 @@ impl Look<'_> {
         let jobs = Jobs::of(self.context, self.image, request.route(), self.now).await?;
         let runs = self.runs(&jobs);
         let retry_now = matches!(due, Due::Requested | Due::SpecChanged);
-        let mut work =
-            Work { request, observed_at, observed, runs, failures: self.status().failures, retry_now };
+        let differing: Vec<&Tag> = observed
+            .tags
+            .iter()
+            .filter(|tag| is_to_be_written(tag))
+            .map(|tag| &tag.destination_tag)
+            .collect();
+        let taken = self.context.rivals.taken(self.image, request, &differing);
+        let failures = self.status().failures;
+        let mut work = Work { request, observed_at, observed, runs, failures, taken, retry_now };
         if let Some(destination) = &sides.destination
             && let Err(error) = self.settle(destination, &jobs, &mut work).await
         {
@@ -87,6 +96,7 @@ impl Look<'_> {
             observed: &work.observed,
             runs: &work.runs,
             failures: &work.failures,
+            taken: &work.taken,
             retry_now: work.retry_now,
             now: self.now,
         })
@@ -288,6 +298,10 @@ impl Work<'_> {
             run.outcome = outcome.clone();
         }
     }
+}
+
+fn is_to_be_written(tag: &ObservedTag) -> bool {
+    matches!(tag.state(), TagState::Missing | TagState::Differs)
 }
 
 fn is_refusal(error: &RegistryError) -> bool {

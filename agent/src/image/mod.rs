@@ -13,6 +13,7 @@ mod pod;
 mod publish;
 mod reconcile;
 mod refusal;
+pub mod rivals;
 mod schedule;
 pub mod secrets;
 mod status;
@@ -54,7 +55,7 @@ const AFTER_PANIC: Duration = Duration::from_mins(10);
 const FORGET: Duration = Duration::from_mins(5);
 
 /// An Image, or one that this version cannot read: that must not stop the watch of all others.
-type Guarded = DeserializeGuard<Image>;
+pub(crate) type Guarded = DeserializeGuard<Image>;
 
 /// Handles all Images in the namespaces of the settings until `stop`.
 pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: CancellationToken) {
@@ -84,6 +85,7 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
             (controller, store)
         })
         .unzip();
+    context.rivals.watch(stores.clone());
     let beside = tokio::spawn(forget(stores, context.clone()));
     join_all(controllers.into_iter().map(|controller| {
         controller.run(reconcile, error_policy, context.clone()).for_each(|result| async move {

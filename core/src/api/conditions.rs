@@ -31,6 +31,8 @@ pub mod reasons {
     pub const TAG_NOT_FOUND: &str = "TagNotFound";
     /// At least one copy failed.
     pub const COPY_FAILED: &str = "CopyFailed";
+    /// An older Image keeps other content under the same tag of the destination.
+    pub const DESTINATION_CONFLICT: &str = "DestinationConflict";
     /// A registry refuses the credentials, or wants some.
     pub const REGISTRY_UNAUTHORIZED: &str = "RegistryUnauthorized";
     /// A registry allows no more requests for now.

@@ -137,6 +137,8 @@ pub enum FailureReason {
     TagNotFound,
     /// A registry could not be asked about this tag.
     NotChecked,
+    /// An older Image keeps other content under the same tag of the destination.
+    DestinationConflict,
     /// The Job's container failed.
     CopyFailed,
     /// The Job's container was killed for want of memory.

@@ -5,6 +5,7 @@
 //! and a preview is the same computation without Jobs.
 
 mod actions;
+mod claim;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod observed;
@@ -14,6 +15,7 @@ mod tag_plan;
 mod verdict;
 
 pub use actions::{Action, Plan, PlannedTag};
+pub use claim::Claim;
 pub use observed::{Observed, ObservedTag, Seen, TagState};
 pub use request::{CopyRequest, Naming, SpecError, SpecProblem};
 pub use run::{Copy, CopyRecord, Outcome, Run};

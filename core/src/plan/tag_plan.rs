@@ -22,6 +22,8 @@ pub struct Inputs<'a> {
     pub runs: &'a [Run],
     /// The failures in the status: the memory of Jobs that are gone.
     pub failures: &'a [TagFailure],
+    /// Tags of the destination that belong to somebody else, and what is said of it.
+    pub taken: &'a HashMap<Tag, String>,
     /// Try failed tags again now, without waiting: somebody asked for it.
     pub retry_now: bool,
     /// The time.
@@ -74,6 +76,9 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
             return Action::LookAgain(failure(tag, FailureReason::NotChecked, why.to_owned()));
         }
     };
+    if let Some(why) = inputs.taken.get(&tag.destination_tag) {
+        return Action::LookAgain(failure(tag, FailureReason::DestinationConflict, why.clone()));
+    }
     let Some(run) = runs.get(&(&tag.destination_tag, digest)).copied() else {
         return match recorded(inputs.failures, tag, digest) {
             Some(failed) => copy_or_back_off(inputs, tag, digest, failed.clone()),
@@ -201,6 +206,7 @@ mod tests {
         request: CopyRequest,
         observed: Observed,
         failures: Vec<TagFailure>,
+        taken: HashMap<Tag, String>,
         retry_now: bool,
     }
 
@@ -213,6 +219,7 @@ mod tests {
                 ..Observed::default()
             },
             failures: Vec::new(),
+            taken: HashMap::new(),
             retry_now: false,
         }
     }
@@ -224,6 +231,7 @@ mod tests {
                 observed: &self.observed,
                 runs,
                 failures: &self.failures,
+                taken: &self.taken,
                 retry_now: self.retry_now,
                 now: now(),
             })
@@ -336,6 +344,20 @@ mod tests {
             v1(Seen::Absent).action(&[run("v1", "a", 1, unpublished(long_ago))]),
             Action::Publish(_)
         ));
+    }
+
+    #[test]
+    fn a_tag_that_belongs_to_another_image_is_not_copied() {
+        let mut case = v1(Seen::Present(digest("b")));
+        case.taken = [("v1".parse().unwrap(), "Image \"older\" keeps it".to_owned())].into();
+        let plan = case.plan(&[]);
+        let failures: Vec<_> = plan.failures().collect();
+        assert_eq!(failures[0].reason, FailureReason::DestinationConflict);
+        assert_eq!((plan.copies().count(), plan.publications().count()), (0, 0));
+        // Nor is what a Job pushed before that was known.
+        assert_eq!(case.plan(&[run("v1", "a", 1, Outcome::Succeeded)]).publications().count(), 0);
+        case.observed.tags[0].destination = Seen::Present(digest("a"));
+        assert_eq!(case.action(&[]), Action::UpToDate, "equal content is nobody's loss");
     }
 
     #[test]

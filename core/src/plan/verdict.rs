@@ -63,7 +63,12 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
         let also = Some((RECONCILING, reasons::PROGRESSING));
         Verdict::not_ready(Phase::Running, reasons::PROGRESSING, message, also)
     } else if let Some(reason) = failure_reason(plan) {
-        Verdict::retrying(reason, summary(request, plan))
+        let message = summary(request, plan);
+        if reason == reasons::DESTINATION_CONFLICT {
+            Verdict::stalled(reason, message)
+        } else {
+            Verdict::retrying(reason, message)
+        }
     } else {
         let message = summary(request, plan);
         Verdict {
@@ -86,11 +91,13 @@ fn failure_reason(plan: &Plan) -> Option<&'static str> {
     let worst = plan.failures().map(|f| f.reason).max_by_key(|reason| match reason {
         FailureReason::TagNotFound => 0,
         FailureReason::NotChecked => 1,
-        _ => 2,
+        FailureReason::DestinationConflict => 2,
+        _ => 3,
     })?;
     Some(match worst {
         FailureReason::TagNotFound => reasons::TAG_NOT_FOUND,
         FailureReason::NotChecked => reasons::REGISTRY_UNREACHABLE,
+        FailureReason::DestinationConflict => reasons::DESTINATION_CONFLICT,
         _ => reasons::COPY_FAILED,
     })
 }
@@ -139,6 +146,7 @@ mod tests {
             observed: &observed,
             runs: &[],
             failures: &[],
+            taken: &std::collections::HashMap::new(),
             retry_now: false,
             now: now(),
         });
@@ -174,6 +182,30 @@ mod tests {
         Ready=Some(false) TagNotFound: 1 of 2 tags are at registry.example.com/mirror; 1 failed: v2.13.0: quay.io/a/b has no v2.13.0
         Reconciling=Some(true) ProgressingWithRetry: 1 of 2 tags are at registry.example.com/mirror; 1 failed: v2.13.0: quay.io/a/b has no v2.13.0
         ");
+    }
+
+    #[test]
+    fn i2_a_tag_of_an_older_image_stalls_this_one() {
+        let request = request("v2.13.x");
+        let tags = vec![observed_tag("v2.13.1", here(b"a"), here(b"b"))];
+        let observed = Observed { tags, ..Observed::default() };
+        let why = "Image \"older\" keeps it; give one of them another destination".to_owned();
+        let plan = plan(Inputs {
+            request: &request,
+            observed: &observed,
+            runs: &[],
+            failures: &[],
+            taken: &[("v2.13.1".parse().unwrap(), why)].into(),
+            retry_now: true,
+            now: now(),
+        });
+        let conditions = verdict(&request, &plan, None).conditions;
+        let said: Vec<String> =
+            conditions.iter().map(|c| format!("{} {}: {}", c.type_, c.reason, c.message)).collect();
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        Ready DestinationConflict: 0 of 1 tag is at registry.example.com/mirror; 1 failed: v2.13.1: Image "older" keeps it; give one of them another destination
+        Stalled DestinationConflict: 0 of 1 tag is at registry.example.com/mirror; 1 failed: v2.13.1: Image "older" keeps it; give one of them another destination
+        "#);
     }
 
     #[test]

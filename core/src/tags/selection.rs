@@ -84,6 +84,15 @@ impl Version {
         matches!(self.matches(tag), Match::Yes | Match::Candidate)
     }
 
+    /// Whether a tag is meant, a candidate only where those are allowed.
+    pub fn means_with(&self, tag: &Tag, candidates: bool) -> bool {
+        match self.matches(tag) {
+            Match::Yes => true,
+            Match::Candidate => candidates,
+            Match::Near(_) | Match::No => false,
+        }
+    }
+
     /// Whether it chooses among the tags of a repository, so that they must be listed.
     pub fn chooses(&self) -> bool {
         matches!(self, Self::Pattern(_) | Self::Range(_))

@@ -1,0 +1,105 @@
+//! Which request a tag at a destination belongs to, where several mean the same one.
+
+use super::{CopyRequest, Naming};
+use crate::reference::{ManifestRef, Repository};
+use crate::tags::{Filter, Tag, Version};
+
+/// What a request puts under a tag at its destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim<'a> {
+    source: &'a Repository,
+    what: What<'a>,
+}
+
+/// What exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What<'a> {
+    One(ManifestRef),
+    /// The newest tag of a version.
+    Newest(&'a Version, &'a Filter),
+}
+
+impl CopyRequest {
+    /// What this request puts under a tag of its destination, whether the source has it or not;
+    /// none if it never writes that tag. `select.latest` is not looked at: what is among the newest
+    /// changes.
+    pub fn claim(&self, tag: &Tag) -> Option<Claim<'_>> {
+        let what = match (&self.naming, &self.version) {
+            (Naming::Fixed(fixed), _) if fixed != tag => return None,
+            (Naming::Fixed(_), Version::Exact(exact)) => What::One(exact.clone().into()),
+            (Naming::Fixed(_), Version::Digest(digest)) => What::One(digest.clone().into()),
+            (Naming::Fixed(_), version) => What::Newest(version, &self.filter),
+            (Naming::Keep, _) => What::One(self.meant(tag.clone())?),
+            (Naming::Template { before, after }, _) => {
+                let inner = tag.as_str().strip_prefix(before)?.strip_suffix(after.as_str())?;
+                What::One(self.meant(inner.parse().ok()?)?)
+            }
+        };
+        Some(Claim { source: &self.source, what })
+    }
+
+    /// The tag, if this request means it.
+    fn meant(&self, tag: Tag) -> Option<ManifestRef> {
+        let text = tag.as_str();
+        let chosen =
+            !self.version.chooses() || self.filter.includes(text) && self.filter.excluded_by(text).is_none();
+        let meant = chosen && self.version.means_with(&tag, self.candidates);
+        meant.then_some(ManifestRef::Tag(tag))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::{ImageSpec, Select};
+    use crate::plan::CopyRequest;
+    use crate::plan::fixtures::spec;
+
+    fn request(source: &str, version: &str, edit: impl FnOnce(&mut ImageSpec)) -> CopyRequest {
+        let mut spec = spec(source, version);
+        edit(&mut spec);
+        CopyRequest::parse(&spec).unwrap()
+    }
+
+    fn plain(version: &str) -> CopyRequest {
+        request("quay.io/a/b", version, |_| {})
+    }
+
+    fn claims(request: &CopyRequest, tag: &str) -> bool {
+        request.claim(&tag.parse().unwrap()).is_some()
+    }
+
+    #[test]
+    fn only_tags_that_are_meant_are_claimed() {
+        assert!(claims(&plain("v2.13.x"), "v2.13.7") && !claims(&plain("v2.13.x"), "v2.14.0"));
+        assert!(claims(&plain("v1"), "v1") && !claims(&plain("v1"), "v2"));
+        assert!(!claims(&plain("v2.13.x"), "v2.13.7-rc1"));
+        let candidates = request("quay.io/a/b", "v2.13.x", |s| s.allow_candidate_release = true);
+        assert!(claims(&candidates, "v2.13.7-rc1"));
+        let narrowed = request("quay.io/a/b", "v2.13.x", |s| {
+            s.source.select = Some(Select { exclude: vec![".*\\.7".into()], ..Select::default() });
+        });
+        assert!(!claims(&narrowed, "v2.13.7") && claims(&narrowed, "v2.13.8"));
+    }
+
+    #[test]
+    fn a_template_claims_what_it_makes() {
+        let named = request("quay.io/a/b", "v2.13.x", |s| {
+            s.destination.version = Some("corp-{tag}".into());
+        });
+        assert!(claims(&named, "corp-v2.13.1") && !claims(&named, "v2.13.1") && !claims(&named, "corp-v3"));
+    }
+
+    #[test]
+    fn the_same_tag_of_the_same_source_is_no_contest() {
+        let tag = "v2.13.1".parse().unwrap();
+        assert_eq!(plain("v2.13.x").claim(&tag), plain(">=2.13 <3").claim(&tag));
+        let other = request("quay.io/a/other", "v2.13.x", |_| {});
+        assert_ne!(plain("v2.13.x").claim(&tag), other.claim(&tag));
+        let stable = |version: &str| {
+            request("quay.io/a/b", version, |s| s.destination.version = Some("stable".into()))
+        };
+        let tag = "stable".parse().unwrap();
+        assert_ne!(stable("v1").claim(&tag), stable("v2").claim(&tag));
+        assert_eq!(stable("v1").claim(&tag), stable("v1").claim(&tag));
+    }
+}
