@@ -17,6 +17,7 @@ pub mod programs;
 pub mod registry;
 pub mod supervised;
 pub mod tenant;
+pub mod tries;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

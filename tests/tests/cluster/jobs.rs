@@ -6,6 +6,7 @@ use std::pin::pin;
 use futures::{StreamExt as _, TryStreamExt as _};
 use imgop_core::api::{FailureReason, Image, Mode};
 use imgop_tests::tenant::{DEADLINE, with_tenant};
+use imgop_tests::tries::Tries;
 use imgop_tests::wait;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
@@ -27,15 +28,10 @@ async fn b20_an_image_of_many_tags_makes_few_jobs_and_keeps_to_its_cap() -> anyh
         tenant.ready("busybox").await?;
 
         assert_eq!(tenant.cluster.target.digests(&tenant.path("busybox")).await?, pushed);
-        // A registry that stumbles over parallel uploads makes another try of a tag, in one Job more.
-        let copies = tenant.copies().await?;
-        let first: Vec<&str> =
-            copies.iter().filter(|copy| copy.attempt == 1).map(|copy| copy.source.as_str()).collect();
-        let different: BTreeSet<&str> = first.iter().copied().collect();
-        assert_eq!((first.len(), different.len()), (65, 65), "each tag once");
-        let tried_again = copies.len() - first.len();
-        let jobs = tenant.jobs().await?.len();
-        assert!((7..=7 + tried_again).contains(&jobs), "65 tags, 10 a Job, {tried_again} again: {jobs}");
+        let tries = Tries::of(tenant).await?;
+        assert_eq!(tries.first(), 65, "each tag once");
+        let jobs = tries.jobs_of_first_tries()?;
+        assert_eq!(jobs.len(), 7, "65 tags, 10 a Job: {jobs:?}");
         // The watch ends when it has seen the last Job end.
         let most = tokio::time::timeout(DEADLINE, watched).await???;
         assert!((1..=5).contains(&most), "{most} Jobs at once; 5 is the cap of an Image");

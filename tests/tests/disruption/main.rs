@@ -1,6 +1,7 @@
 //! The agent is killed, stopped and started again. One test at a time, and apart from
 //! `tests/tests/cluster`, because the agent belongs to all.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 
@@ -8,6 +9,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use imgop_tests::audit;
 use imgop_tests::cluster::Cluster;
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
+use imgop_tests::tries::Tries;
 use imgop_tests::wait;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
@@ -94,13 +96,16 @@ async fn i1_i2_an_agent_that_is_killed_at_any_moment_loses_nothing_and_repeats_n
             assert_eq!(tenant.cluster.target.digests(&tenant.path(&name)).await?, pushed, "{moment:?}");
             assert_eq!(status.progress.as_deref(), Some("12/12"), "{moment:?}");
             assert_eq!(status.tag_already_synced.len(), 12, "{moment:?}");
-            let made = made_jobs(tenant, &name).await?;
-            // Only a copy that failed, such as on a registry that stumbles, may be tried again.
-            let again = tenant.copies().await?.iter().filter(|copy| copy.attempt > 1).count();
-            let expected = 2..=2 + again;
-            assert!(expected.contains(&made.len()), "{moment:?}: 12 tags, 10 a Job, nothing twice: {made:?}");
+            let uid = tenant.images().get(&name).await?.uid().unwrap_or_default();
+            let tries = Tries::of(tenant).await?.of_image(&uid);
+            let first = tries.jobs_of_first_tries()?;
+            assert_eq!((tries.first(), first.len()), (12, 2), "{moment:?}: 12 tags, 10 a Job: {tries:?}");
+            // Those that are there are all that ever were, with one pod each.
+            let all: BTreeSet<String> = first.union(&tries.jobs_of_later_tries()).cloned().collect();
+            let made: BTreeSet<String> = made_jobs(tenant, &name).await?.into_iter().collect();
+            assert_eq!(made, all, "{moment:?}");
             let pods = tenant.pods().await?.iter().filter(|pod| pod.name_any().contains(&name)).count();
-            assert!(expected.contains(&pods), "{moment:?}: {pods} pods");
+            assert_eq!(pods, all.len(), "{moment:?}");
         }
         Ok(())
     })

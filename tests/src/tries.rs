@@ -1,0 +1,123 @@
+//! Which copies were tried, in which Jobs, and how each try ended, so that a test can say that
+//! nothing was repeated but what had failed.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::{Context as _, bail, ensure};
+use imgop_core::api::{COPIES_ANNOTATION, IMAGE_UID_LABEL};
+use imgop_core::plan::CopyRecord;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+
+use crate::tenant::Tenant;
+
+/// The label that Kubernetes puts on the pods of a Job.
+const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+
+/// All tries of the Jobs that are there.
+#[derive(Debug)]
+pub struct Tries(Vec<Try>);
+
+/// One try of one copy.
+#[derive(Debug)]
+struct Try {
+    job: String,
+    image: String,
+    copy: CopyRecord,
+    end: End,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Succeeded,
+    Failed,
+    /// Its container never ran, because another one of its pod failed.
+    NeverRan,
+    Running,
+}
+
+impl Tries {
+    /// Reads the Jobs of a tenant and their pods.
+    pub async fn of(tenant: &Tenant) -> anyhow::Result<Self> {
+        let pods = tenant.pods().await?;
+        let mut tries = Vec::new();
+        for job in tenant.jobs().await? {
+            let of_job = |pod: &&Pod| pod.labels().get(JOB_NAME_LABEL) == Some(&job.name_any());
+            let pods: Vec<&Pod> = pods.iter().filter(of_job).collect();
+            tries.extend(of_job_and_pods(&job, &pods)?);
+        }
+        Ok(Self(tries))
+    }
+
+    /// How many first tries there are.
+    pub fn first(&self) -> usize {
+        self.0.iter().filter(|t| t.copy.attempt == 1).count()
+    }
+
+    /// The Jobs that make first tries, once it is sure that nothing else was done than needed: no try
+    /// twice, no copy again that had not failed, and no such copy in a Job with first tries.
+    pub fn jobs_of_first_tries(&self) -> anyhow::Result<BTreeSet<String>> {
+        let mut ends: HashMap<(&str, &str, &str, u32), &Try> = HashMap::new();
+        for t in &self.0 {
+            let twice = ends.insert(t.key(t.copy.attempt), t);
+            ensure!(twice.is_none(), "a try was made twice: {t:?} and {twice:?}");
+        }
+        let first = |t: &&Try| t.copy.attempt == 1;
+        let jobs: BTreeSet<String> = self.0.iter().filter(first).map(|t| t.job.clone()).collect();
+        for again in self.0.iter().filter(|t| t.copy.attempt > 1) {
+            let before = ends.get(&again.key(again.copy.attempt - 1));
+            match before.map(|before| before.end) {
+                Some(End::Failed | End::NeverRan) => {}
+                _ => bail!("tried again although it had not failed: {again:?} after {before:?}"),
+            }
+            ensure!(!jobs.contains(&again.job), "a repeated try shares a Job with first ones: {again:?}");
+        }
+        Ok(jobs)
+    }
+
+    /// The Jobs that repeat what failed.
+    pub fn jobs_of_later_tries(&self) -> BTreeSet<String> {
+        self.0.iter().filter(|t| t.copy.attempt > 1).map(|t| t.job.clone()).collect()
+    }
+
+    /// Those of one Image.
+    #[must_use]
+    pub fn of_image(self, uid: &str) -> Self {
+        Self(self.0.into_iter().filter(|t| t.image == uid).collect())
+    }
+}
+
+impl Try {
+    fn key(&self, attempt: u32) -> (&str, &str, &str, u32) {
+        (&self.image, self.copy.destination.as_str(), self.copy.digest.as_str(), attempt)
+    }
+}
+
+fn of_job_and_pods(job: &Job, pods: &[&Pod]) -> anyhow::Result<Vec<Try>> {
+    let text = job.annotations().get(COPIES_ANNOTATION).context("a Job does not say what it copies")?;
+    let copies: Vec<CopyRecord> = serde_json::from_str(text)?;
+    let exits: HashMap<&str, i32> = pods
+        .iter()
+        .filter_map(|pod| pod.status.as_ref())
+        .flat_map(|status| {
+            status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
+        })
+        .filter_map(|status| {
+            Some((status.name.as_str(), status.state.as_ref()?.terminated.as_ref()?.exit_code))
+        })
+        .collect();
+    let one_failed = exits.values().any(|code| *code != 0);
+    let tries = copies.into_iter().enumerate().map(|(index, copy)| {
+        let end = match exits.get(format!("copy-{index}").as_str()) {
+            Some(0) => End::Succeeded,
+            Some(_) => End::Failed,
+            None if one_failed => End::NeverRan,
+            None => End::Running,
+        };
+        let image = job.labels().get(IMAGE_UID_LABEL).cloned().unwrap_or_default();
+        Try { job: job.name_any(), image, copy, end }
+    });
+    Ok(tries.collect())
+}

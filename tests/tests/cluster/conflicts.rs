@@ -1,0 +1,44 @@
+//! Two Images that mean the same tag of the same destination.
+
+use imgop_core::api::Mode;
+use imgop_tests::tenant::with_tenant;
+use kube::api::DeleteParams;
+
+#[tokio::test]
+async fn i2_a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Result<()> {
+    with_tenant(async |tenant| {
+        let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
+        let first = source.fill(&tenant.path("one"), &["v1.0.0"], "one").await?;
+        let second = source.fill(&tenant.path("two"), &["v1.0.0", "v1.0.1"], "two").await?;
+        let spec = |from: &str, version: &str| {
+            let mut spec = tenant.spec(from, version, "shared");
+            spec.mode = Mode::Recurrent;
+            spec.frequency = "10s".to_owned();
+            spec
+        };
+        tenant.apply("older", &spec("one", "v1.0.0")).await?;
+        tenant.ready("older").await?;
+        // Kubernetes tells the age of Images in whole seconds.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tenant.apply("younger", &spec("two", "v1.0.x")).await?;
+        let (reason, message) = tenant.stalled("younger").await?;
+        assert_eq!(reason, "DestinationConflict", "{message}");
+        assert!(message.contains("\"older\"") && message.contains("shared:v1.0.0"), "{message}");
+
+        // Both were looked at several times since, and the tag that nobody else means is there.
+        tenant.sync("older").await?;
+        tenant.ready("older").await?;
+        let at_target = target.digests(&tenant.path("shared")).await?;
+        assert_eq!(at_target["v1.0.0"], first["v1.0.0"]);
+        assert_eq!(at_target["v1.0.1"], second["v1.0.1"]);
+        let copied: Vec<String> = tenant.copies().await?.into_iter().map(|copy| copy.source).collect();
+        assert_eq!(copied.iter().filter(|tag| *tag == "v1.0.0").count(), 1, "{copied:?}");
+
+        tenant.images().delete("older", &DeleteParams::default()).await?;
+        tenant.sync("younger").await?;
+        tenant.ready("younger").await?;
+        assert_eq!(target.digests(&tenant.path("shared")).await?, second);
+        Ok(())
+    })
+    .await
+}
