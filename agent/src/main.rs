@@ -3,6 +3,7 @@
 mod config;
 mod context;
 mod events;
+mod heartbeat;
 mod image;
 mod metrics;
 mod web;
@@ -19,8 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use config::Config;
 use context::Context;
+use heartbeat::Heartbeat;
 use metrics::Metrics;
 
+/// A connection that is silent for longer is dead: every watch is renewed once a minute
+/// (reliability.md F12).
+const SILENCE: Duration = Duration::from_secs(70);
 /// How long a stop may take; Kubernetes waits for 30 seconds.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -44,13 +49,17 @@ async fn main() -> anyhow::Result<()> {
 
     let metrics = Metrics::new();
     let ready = Arc::new(AtomicBool::new(false));
+    let heartbeat = Heartbeat::new();
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let shown = web::Shown { metrics: metrics.clone(), ready: ready.clone() };
+    let shown = web::Shown { metrics: metrics.clone(), ready: ready.clone(), heartbeat: heartbeat.clone() };
     let web = tokio::spawn(web::serve(listener, shown, stop.clone().cancelled_owned()));
 
-    let client = Client::try_default().await.context("cannot find the API server")?;
+    let mut found = kube::Config::infer().await.context("cannot find the API server")?;
+    found.read_timeout = Some(SILENCE);
+    let client = heartbeat.client(found).context("cannot speak to the API server")?;
+    metrics.watch_heartbeat(heartbeat);
     tracing::info!(namespaces = ?config.watch_namespaces, image = config.job_image(), "starting");
     let context = tokio::select! {
         context = begin(client, config, metrics) => Arc::new(context),

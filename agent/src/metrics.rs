@@ -10,6 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
+use crate::heartbeat::Heartbeat;
+
 /// The agent's counters.
 #[derive(Clone)]
 pub struct Metrics {
@@ -75,12 +77,33 @@ impl Metrics {
         }
     }
 
+    /// Adds how long the API server has been silent.
+    pub fn watch_heartbeat(&self, heartbeat: Heartbeat) {
+        if let Ok(mut own) = self.registry.lock() {
+            own.register_collector(Box::new(Silence(heartbeat)));
+        }
+    }
+
     /// The text that Prometheus reads.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         let registry = self.registry.lock().map_err(|_| std::fmt::Error)?;
         text::encode(&mut out, &registry)?;
         Ok(out)
+    }
+}
+
+/// Seconds since the API server last answered.
+#[derive(Debug)]
+struct Silence(Heartbeat);
+
+impl Collector for Silence {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let age = i64::try_from(self.0.silence().as_secs()).unwrap_or(i64::MAX);
+        let gauge = ConstGauge::new(age);
+        let name = "api_last_answer_age_seconds";
+        let help = "Seconds since the API server last answered; it is asked at least once a minute";
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
     }
 }
 

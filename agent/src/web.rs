@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::heartbeat::Heartbeat;
 use crate::metrics::Metrics;
 
 /// What the endpoints show.
@@ -20,6 +21,8 @@ pub struct Shown {
     pub metrics: Metrics,
     /// Whether all Images are known.
     pub ready: Arc<AtomicBool>,
+    /// When the API server was last heard of.
+    pub heartbeat: Heartbeat,
 }
 
 /// Serves until `stop`.
@@ -28,19 +31,33 @@ pub async fn serve(
     shown: Shown,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let routes = Router::new()
-        .route("/livez", get(|| async { "ok" }))
+    axum::serve(listener, routes(shown)).with_graceful_shutdown(stop).await
+}
+
+fn routes(shown: Shown) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(shown);
-    axum::serve(listener, routes).with_graceful_shutdown(stop).await
+        .with_state(shown)
+}
+
+/// Only a process that is stuck is worth a restart: one that waits for the API server is not.
+async fn livez(State(shown): State<Shown>) -> (StatusCode, &'static str) {
+    if shown.heartbeat.is_stuck() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the API server was not asked for minutes")
+    } else {
+        (StatusCode::OK, "ok")
+    }
 }
 
 async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
-    if shown.ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok")
-    } else {
+    if !shown.ready.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "the Images are not known yet")
+    } else if shown.heartbeat.is_stale() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the API server does not answer")
+    } else {
+        (StatusCode::OK, "ok")
     }
 }
 
@@ -51,5 +68,32 @@ async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn status(path: &str, ready: bool, silence: Duration) -> u16 {
+        let shown = Shown {
+            metrics: Metrics::new(),
+            ready: Arc::new(AtomicBool::new(ready)),
+            heartbeat: Heartbeat::silent_for(silence),
+        };
+        let request = axum::http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(routes(shown), request).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn f11_f12_an_agent_without_an_api_server_is_not_ready_and_one_that_is_stuck_not_alive() {
+        let (now, silent, stuck) = (Duration::ZERO, Duration::from_mins(2), Duration::from_mins(10));
+        assert_eq!((status("/livez", false, now).await, status("/readyz", false, now).await), (200, 503));
+        assert_eq!((status("/livez", true, now).await, status("/readyz", true, now).await), (200, 200));
+        assert_eq!((status("/livez", true, silent).await, status("/readyz", true, silent).await), (200, 503));
+        assert_eq!((status("/livez", true, stuck).await, status("/readyz", true, stuck).await), (503, 503));
+        assert_eq!(status("/metrics", true, stuck).await, 200);
     }
 }

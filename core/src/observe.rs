@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::plan::{CopyRequest, Naming, Observed, ObservedTag, Seen};
 use crate::reference::{Digest, ManifestRef, ReferenceError};
 use crate::registry::{Reason, RegistryError, RepositoryClient, SharedTags};
-use crate::tags::{Tag, Version, select};
+use crate::tags::{Excluded, Exclusion, Tag, Version, select};
 
 /// Caps that keep one request from asking for a whole registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,8 +178,15 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
             cap: limits.max_tags,
         });
     }
-    let observed = Observed { listed: Some(tags.len()), tags: Vec::new(), excluded: selection.excluded };
-    let refs = selection.tags.into_iter().map(ManifestRef::Tag).collect();
+    let mut observed = Observed { listed: Some(tags.len()), tags: Vec::new(), excluded: selection.excluded };
+    let refs: Vec<ManifestRef> = selection.tags.into_iter().map(ManifestRef::Tag).collect();
+    let (refs, nameless): (Vec<_>, Vec<_>) =
+        refs.into_iter().partition(|what| request.naming.apply(what).is_ok());
+    // One over-long tag, of whoever pushes there, must not stop all others.
+    observed.excluded.extend(nameless.into_iter().filter_map(|what| match what {
+        ManifestRef::Tag(tag) => Some(Excluded { tag, reason: Exclusion::TooLong }),
+        ManifestRef::Digest(_) => None,
+    }));
     Ok(Meant { refs, among: tags, observed })
 }
 

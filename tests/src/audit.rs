@@ -1,5 +1,6 @@
 //! The API server's audit log: every request that anybody made.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -22,5 +23,31 @@ pub fn created_jobs(log: &Path, namespace: &str) -> anyhow::Result<Vec<String>> 
                 && event["objectRef"]["namespace"] == namespace
         })
         .filter_map(|event| Some(event["objectRef"]["name"].as_str()?.to_owned()))
+        .collect())
+}
+
+/// A right that somebody used: API group, resource (with its subresource behind a slash) and verb.
+pub type Right = (String, String, String);
+
+/// Every right that a user has used with success, by the API server's own record.
+pub fn used_rights(log: &Path, user: &str) -> anyhow::Result<BTreeSet<Right>> {
+    let text = std::fs::read_to_string(log).with_context(|| format!("no audit log {}", log.display()))?;
+    Ok(text
+        .lines()
+        .filter(|line| line.contains(user))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|event| event["user"]["username"] == user && event["objectRef"]["resource"].is_string())
+        // Of a request under way nothing is known yet; a refused one needed no right.
+        .filter(|event| event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 400))
+        .filter_map(|event| {
+            let object = &event["objectRef"];
+            let resource = object["resource"].as_str()?;
+            let resource = match object["subresource"].as_str() {
+                Some(subresource) => format!("{resource}/{subresource}"),
+                None => resource.to_owned(),
+            };
+            let group = object["apiGroup"].as_str().unwrap_or_default().to_owned();
+            Some((group, resource, event["verb"].as_str()?.to_owned()))
+        })
         .collect())
 }

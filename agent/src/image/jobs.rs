@@ -181,8 +181,10 @@ impl<'a> Jobs<'a> {
     }
 
     async fn adopt(&self, name: &str, uid: &str) -> Result<(), JobError> {
-        let there = self.api.get_opt(name).await.map_err(|e| JobError::Api(Box::new(e)))?;
-        match there {
+        // Jobs may be listed anyway; to read one by name would need another right.
+        let by_name = ListParams::default().fields(&format!("metadata.name={name}"));
+        let there = self.api.list(&by_name).await.map_err(|e| JobError::Api(Box::new(e)))?;
+        match there.items.into_iter().next() {
             Some(there) if !is_owned(&there, uid) => Err(JobError::NameTaken(name.to_owned())),
             Some(there) if there.metadata.deletion_timestamp.is_none() => Ok(()),
             _ => Err(JobError::Ending(name.to_owned())),

@@ -128,6 +128,8 @@ pub enum Exclusion {
     NotIncluded,
     /// This expression of `select.exclude` keeps it out.
     Excluded(String),
+    /// The template of `destination.version` makes a name of it that is too long for a tag.
+    TooLong,
     /// It is older than the newest ones that `select.latest` asks for.
     NotLatest(usize),
 }
@@ -139,6 +141,9 @@ impl fmt::Display for Exclusion {
             Self::Near(near) => near.fmt(f),
             Self::NotIncluded => write!(f, "select.include does not match it"),
             Self::Excluded(expression) => write!(f, "select.exclude matches it with {expression:?}"),
+            Self::TooLong => {
+                write!(f, "its name at the destination (destination.version) is too long for a tag")
+            }
             Self::NotLatest(latest) => write!(f, "it is not among the newest {latest} (select.latest)"),
         }
     }

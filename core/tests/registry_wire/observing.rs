@@ -7,6 +7,7 @@ use imgop_core::observe::{Known, Limits, ObserveError, Sides, observe};
 use imgop_core::plan::{CopyRequest, Observed, TagState};
 use imgop_core::reference::Digest;
 use imgop_core::registry::{Access, Registries};
+use imgop_core::tags::Exclusion;
 
 use super::fakes::{ScriptedRegistry, json, reply};
 use super::settings;
@@ -170,6 +171,18 @@ async fn one_tag_that_never_moves_is_asked_for_at_the_destination_only() {
     let missing = case(&FIVE, &[], "1.0", immutable).await;
     assert_eq!(states(&missing.observe(&Known::default()).await), [("1.0".into(), TagState::Missing)]);
     assert_eq!(missing.asked(), [(0, 1), (0, 1)]);
+}
+
+#[tokio::test]
+async fn one_over_long_tag_does_not_stop_the_others() {
+    let long = format!("1{}", ".0".repeat(60));
+    let case = case(&[("1.0", "a"), (&long, "b")], &[], ">=1", |spec| {
+        spec.destination.version = Some("mirror-of-{tag}".into());
+    })
+    .await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!(states(&observed), [("1.0".to_owned(), TagState::Missing)]);
+    assert_eq!(observed.excluded[0].reason, Exclusion::TooLong);
 }
 
 #[tokio::test]

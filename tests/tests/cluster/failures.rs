@@ -234,3 +234,26 @@ async fn an_absent_tag_of_a_one_shot_is_said_and_copied_when_it_appears() -> any
     })
     .await
 }
+
+#[tokio::test]
+async fn a_quota_on_jobs_makes_copies_wait_their_turn() -> anyhow::Result<()> {
+    with_tenant(async |tenant| {
+        let tags: Vec<String> = (0..23).map(|n| format!("v1.0.{n}")).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let pushed = tenant.cluster.source.fill(&tenant.path("busybox"), &tags, "").await?;
+        // Finished Jobs count too, so only two of the three that are needed fit in.
+        let quota = ["create", "quota", "few", "--hard=count/jobs.batch=2"];
+        tenant.kubectl.run(quota).await?.ok()?;
+        tenant.apply("busybox", &tenant.spec("busybox", "v1.0.x", "busybox")).await?;
+        let (reason, message) = tenant.stalled("busybox").await?;
+        assert_eq!(reason, "JobRefused", "{message}");
+        assert!(message.contains("exceeded quota"), "{message}");
+        assert_eq!(tenant.cluster.target.tags(&tenant.path("busybox")).await?.len(), 20, "those that fit");
+        tenant.kubectl.run(["delete", "quota", "few"]).await?.ok()?;
+        tenant.sync("busybox").await?;
+        tenant.ready("busybox").await?;
+        assert_eq!(tenant.cluster.target.digests(&tenant.path("busybox")).await?, pushed);
+        Ok(())
+    })
+    .await
+}

@@ -6,13 +6,15 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 
 use futures::{FutureExt as _, StreamExt as _};
+use imgop_core::api::FailureReason;
 use imgop_tests::audit;
-use imgop_tests::cluster::Cluster;
+use imgop_tests::cluster::{self, AGENT_NAMESPACE, Cluster};
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
 use imgop_tests::tries::Tries;
 use imgop_tests::wait;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::DeleteParams;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt};
@@ -196,4 +198,64 @@ async fn a_sync_without_an_agent_says_what_to_check() -> anyhow::Result<()> {
         .await
     })
     .await
+}
+
+#[tokio::test]
+async fn x6_a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is_used() -> anyhow::Result<()>
+{
+    let _agent = AGENT.lock().await;
+    with_tenant(async |tenant| {
+        let cluster = &tenant.cluster;
+        let pushed = cluster.source.fill(&tenant.path("busybox"), &["v1.0.0"], "").await?;
+        let cordoned = async {
+            cluster.kubectl.run(["cordon", "--selector="]).await?.ok()?;
+            tenant.apply("busybox", &tenant.spec("busybox", "v1.0.0", "busybox")).await?;
+            tenant.settled("busybox").await
+        };
+        let result = AssertUnwindSafe(cordoned).catch_unwind().await;
+        cluster.kubectl.run(["uncordon", "--selector="]).await?.ok()?;
+        let image = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let failures = image.status.unwrap_or_default().failures;
+        assert_eq!(failures[0].reason, FailureReason::PodNotStarted, "{failures:?}");
+        wait::poll("its Job is deleted", DEADLINE, || async {
+            Ok(tenant.jobs().await?.is_empty().then_some(()))
+        })
+        .await?;
+        tenant.sync("busybox").await?;
+        tenant.ready("busybox").await?;
+        assert_eq!(cluster.target.digests(&tenant.path("busybox")).await?, pushed);
+
+        if let Some(log) = &cluster.environment.audit_log {
+            let agent = format!("system:serviceaccount:{AGENT_NAMESPACE}:{}", cluster::AGENT);
+            let mut used = audit::used_rights(log, &agent)?;
+            // Everybody may ask what they may do.
+            used.retain(|(group, _, _)| group != "authorization.k8s.io");
+            assert_eq!(
+                used,
+                granted_rights()?,
+                "what the agent has used, and what manifests/agent.yaml grants"
+            );
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// What the roles of the agent grant.
+fn granted_rights() -> anyhow::Result<BTreeSet<audit::Right>> {
+    let text = std::fs::read_to_string(imgop_tests::repository_root().join("manifests/agent.yaml"))?;
+    let mut rights = BTreeSet::new();
+    for document in text.split("\n---\n").filter(|document| document.contains("\nkind: ClusterRole\n")) {
+        let role: ClusterRole = serde_saphyr::from_str(document)?;
+        for rule in role.rules.unwrap_or_default() {
+            for group in rule.api_groups.iter().flatten() {
+                for resource in rule.resources.iter().flatten() {
+                    rights.extend(
+                        rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())),
+                    );
+                }
+            }
+        }
+    }
+    Ok(rights)
 }

@@ -1,0 +1,110 @@
+//! When the API server was last asked, and when it last answered: each watch is renewed once a minute,
+//! so a process that no longer asks is stuck, and one that gets no answer knows nothing new.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
+use tower::util::{MapRequestLayer, MapResponseLayer};
+
+/// A process that has asked nothing for as long is stuck (reliability.md F12).
+const STUCK: Duration = Duration::from_mins(5);
+/// What the API server last said is too old to rely on: a watch and a half (reliability.md F11).
+const STALE: Duration = Duration::from_secs(90);
+
+/// When the API server was last asked, and when it last answered. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Heartbeat(Arc<Beats>);
+
+#[derive(Debug)]
+struct Beats {
+    began: Instant,
+    asked: AtomicU64,
+    answered: AtomicU64,
+}
+
+impl Heartbeat {
+    /// Begins now, as if the API server had just answered.
+    pub fn new() -> Self {
+        Self(Arc::new(Beats {
+            began: Instant::now(),
+            asked: AtomicU64::default(),
+            answered: AtomicU64::default(),
+        }))
+    }
+
+    /// A client whose requests and answers are noted.
+    pub fn client(&self, config: Config) -> Result<Client, kube::Error> {
+        let (asking, answering) = (self.0.clone(), self.0.clone());
+        let asked = MapRequestLayer::new(move |request| {
+            asking.asked.store(asking.now(), Ordering::Relaxed);
+            request
+        });
+        // A failed connection is no response and does not come by here.
+        let answered = MapResponseLayer::new(move |response| {
+            answering.answered.store(answering.now(), Ordering::Relaxed);
+            response
+        });
+        Ok(ClientBuilder::try_from(config)?.with_layer(&answered).with_layer(&asked).build())
+    }
+
+    /// Whether nothing was asked for so long that the process must be stuck.
+    pub fn is_stuck(&self) -> bool {
+        self.0.age(&self.0.asked) > STUCK
+    }
+
+    /// Whether the API server has not answered for so long that what is known may be wrong.
+    pub fn is_stale(&self) -> bool {
+        self.0.age(&self.0.answered) > STALE
+    }
+
+    /// Seconds since the API server last answered.
+    pub fn silence(&self) -> Duration {
+        self.0.age(&self.0.answered)
+    }
+
+    /// One that has been silent for as long already.
+    #[cfg(test)]
+    pub fn silent_for(age: Duration) -> Self {
+        let began = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        Self(Arc::new(Beats { began, asked: AtomicU64::default(), answered: AtomicU64::default() }))
+    }
+}
+
+impl Beats {
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_secs()
+    }
+
+    fn age(&self, beat: &AtomicU64) -> Duration {
+        Duration::from_secs(self.now().saturating_sub(beat.load(Ordering::Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f11_f12_silence_is_first_stale_and_then_stuck() {
+        let state = |seconds| {
+            let heartbeat = Heartbeat::silent_for(Duration::from_secs(seconds));
+            (heartbeat.is_stale(), heartbeat.is_stuck())
+        };
+        assert_eq!(state(60), (false, false));
+        assert_eq!(state(100), (true, false));
+        assert_eq!(state(310), (true, true));
+    }
+
+    #[tokio::test]
+    async fn f11_asking_in_vain_is_alive_but_not_ready() {
+        let heartbeat = Heartbeat::silent_for(Duration::from_mins(10));
+        // Nobody listens there.
+        let config = Config::new("http://127.0.0.1:9".parse().unwrap());
+        let client = heartbeat.client(config).unwrap();
+        assert!(client.apiserver_version().await.is_err());
+        assert!(heartbeat.is_stale() && !heartbeat.is_stuck());
+    }
+}
