@@ -208,12 +208,12 @@ async fn x6_a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is
         let cluster = &tenant.cluster;
         let pushed = cluster.source.fill(&tenant.path("busybox"), &["v1.0.0"], "").await?;
         let cordoned = async {
-            cluster.kubectl.run(["cordon", "--selector="]).await?.ok()?;
+            cluster.kubectl.run(["cordon", "--selector=kubernetes.io/os=linux"]).await?.ok()?;
             tenant.apply("busybox", &tenant.spec("busybox", "v1.0.0", "busybox")).await?;
             tenant.settled("busybox").await
         };
         let result = AssertUnwindSafe(cordoned).catch_unwind().await;
-        cluster.kubectl.run(["uncordon", "--selector="]).await?.ok()?;
+        cluster.kubectl.run(["uncordon", "--selector=kubernetes.io/os=linux"]).await?.ok()?;
         let image = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let failures = image.status.unwrap_or_default().failures;
         assert_eq!(failures[0].reason, FailureReason::PodNotStarted, "{failures:?}");
