@@ -5,6 +5,8 @@
 
 mod filter;
 mod immutable;
+mod newest;
+mod order;
 mod pattern;
 mod range;
 mod selection;

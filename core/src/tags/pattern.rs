@@ -98,18 +98,18 @@ impl Pattern {
     /// How a tag stands to this pattern.
     pub fn matches(&self, tag: &Tag) -> Match {
         let Some(version) = TagVersion::read(tag) else { return Match::No };
-        let parts: Vec<&str> = version.parts().collect();
-        let common = self.parts.iter().zip(&parts).all(|(want, have)| match want {
+        let common = self.parts.iter().zip(version.parts()).all(|(want, have)| match want {
             Part::Any => true,
             Part::Number(number) => number == have,
         });
         if !common {
             return Match::No;
         }
-        if parts.len() != self.parts.len() {
+        let parts = version.parts().count();
+        if parts != self.parts.len() {
             // Only a plain shorter or longer number is near; `2.13.4.5-foo` is something else.
             return if version.suffix == self.suffix && self.v_is_met(&version) {
-                Match::Near(NearMiss::Parts { tag: parts.len(), pattern: self.parts.len() })
+                Match::Near(NearMiss::Parts { tag: parts, pattern: self.parts.len() })
             } else {
                 Match::No
             };

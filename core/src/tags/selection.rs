@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::newest::Newest;
+use super::order::Ranked;
 use super::pattern::{Match, NearMiss, PatternError};
-use super::{Filter, Pattern, Range, RangeError, Tag, by_version};
+use super::{Filter, Pattern, Range, RangeError, Tag};
 use crate::reference::{Digest, ReferenceError};
 
 /// What `source.version` may be.
@@ -149,11 +151,10 @@ impl fmt::Display for Exclusion {
     }
 }
 
-/// Below this many near misses none is dropped before the end.
-const PRUNE_FROM: usize = 1_000;
-
 /// Chooses from a repository's tags: the version first, then `include` and `exclude`, then the
 /// newest ones. Near misses are kept up to `max_excluded`, newest first.
+///
+/// Takes memory for the matches and the near misses that are kept, and not for the others.
 pub fn select(
     version: &Version,
     candidates: bool,
@@ -161,7 +162,9 @@ pub fn select(
     tags: &[Tag],
     max_excluded: usize,
 ) -> Selection {
-    let mut selection = Selection::default();
+    let mut scratch = Vec::new();
+    let mut chosen = Newest::new(usize::MAX);
+    let mut excluded = Newest::new(max_excluded);
     for tag in tags {
         let reason = match version.matches(tag) {
             Match::Yes => filtered_out(filter, tag),
@@ -170,38 +173,21 @@ pub fn select(
             Match::Near(near) => Some(Exclusion::Near(near)),
             Match::No => continue,
         };
+        let ranked = Ranked::new(tag, &mut scratch);
         match reason {
-            None => selection.tags.push(tag.clone()),
-            Some(reason) => selection.excluded.push(Excluded { tag: tag.clone(), reason }),
-        }
-        // Now and then, so that a long list of near misses is never held as a whole.
-        if selection.excluded.len() >= max_excluded.saturating_mul(2).max(PRUNE_FROM) {
-            newest_first(&mut selection.excluded, max_excluded, |excluded| &excluded.tag);
+            None => chosen.add(ranked, ()),
+            Some(reason) => excluded.add(ranked, reason),
         }
     }
     if let Some(latest) = filter.latest {
-        let older = newest_first(&mut selection.tags, latest, |tag| tag);
-        selection
-            .excluded
-            .extend(older.into_iter().map(|tag| Excluded { tag, reason: Exclusion::NotLatest(latest) }));
+        for (ranked, ()) in chosen.older_than(latest) {
+            excluded.add(ranked, Exclusion::NotLatest(latest));
+        }
     }
-    newest_first(&mut selection.tags, usize::MAX, |tag| tag);
-    newest_first(&mut selection.excluded, max_excluded, |excluded| &excluded.tag);
-    selection
-}
-
-/// Sorts the newest ones, and takes out all beyond `most`. Those are not sorted: of a long list only
-/// a few are usually wanted.
-fn newest_first<T>(list: &mut Vec<T>, most: usize, tag: impl Fn(&T) -> &Tag) -> Vec<T> {
-    let older = if most < list.len() {
-        list.select_nth_unstable_by(most, |a, b| by_version(tag(b), tag(a)));
-        list.split_off(most)
-    } else {
-        Vec::new()
-    };
-    // Registries list tags by name, which leaves runs in order that a stable sort makes use of.
-    list.sort_by(|a, b| by_version(tag(b), tag(a)));
-    older
+    Selection {
+        tags: chosen.into_sorted().map(|(tag, ())| tag).collect(),
+        excluded: excluded.into_sorted().map(|(tag, reason)| Excluded { tag, reason }).collect(),
+    }
 }
 
 fn filtered_out(filter: &Filter, tag: &Tag) -> Option<Exclusion> {
@@ -213,7 +199,60 @@ fn filtered_out(filter: &Filter, tag: &Tag) -> Option<Exclusion> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::tags::by_version;
+
+    /// What [`select`] does, in the plainest way: all are kept, and sorted by reading them.
+    fn naively(version: &Version, filter: &Filter, tags: &[Tag], max_excluded: usize) -> Selection {
+        let mut chosen = Selection::default();
+        for tag in tags {
+            let reason = match version.matches(tag) {
+                Match::Yes => filtered_out(filter, tag),
+                Match::Candidate => Some(Exclusion::Candidate),
+                Match::Near(near) => Some(Exclusion::Near(near)),
+                Match::No => continue,
+            };
+            match reason {
+                None => chosen.tags.push(tag.clone()),
+                Some(reason) => chosen.excluded.push(Excluded { tag: tag.clone(), reason }),
+            }
+        }
+        chosen.tags.sort_by(|a, b| by_version(b, a));
+        if let Some(latest) = filter.latest {
+            let older = chosen.tags.split_off(latest.min(chosen.tags.len()));
+            let older = older.into_iter().map(|tag| Excluded { tag, reason: Exclusion::NotLatest(latest) });
+            chosen.excluded.extend(older);
+        }
+        chosen.excluded.sort_by(|a, b| by_version(&b.tag, &a.tag));
+        chosen.excluded.truncate(max_excluded);
+        chosen
+    }
+
+    proptest! {
+        #[test]
+        fn it_chooses_the_same_in_the_same_order_as_the_plain_way_and_rewrites_no_tag(
+            texts in prop::collection::btree_set(
+                "v?[0-2](\\.[0-9]{1,3}){1,2}(-(rc[0-9]{1,2}|alpine(3\\.[0-9]{1,2})?))?", 0..40,
+            ),
+            repeat in 1_u32..40,
+            version in prop::sample::select(vec!["x.x", "x.x.x", "v1.x.x", ">=1 <2", "x.x.x-alpine"]),
+            latest in prop::option::of(0_usize..50),
+            most in 0_usize..50,
+        ) {
+            // Often more than the thousand that are kept without dropping any.
+            let tags: Vec<Tag> = (0..repeat)
+                .flat_map(|n| texts.iter().map(move |text| text.replacen('.', &format!(".{n}"), 1)))
+                .filter_map(|text| text.parse().ok())
+                .collect();
+            let version: Version = version.parse().unwrap();
+            let filter = Filter::new(&[], &[".*5".into()], latest).unwrap();
+            let chosen = select(&version, false, &filter, &tags, most);
+            prop_assert_eq!(&chosen, &naively(&version, &filter, &tags, most));
+            prop_assert!(chosen.tags.iter().all(|tag| tags.contains(tag)));
+        }
+    }
 
     fn tags(texts: &[&str]) -> Vec<Tag> {
         texts.iter().map(|t| t.parse().unwrap()).collect()

@@ -50,17 +50,29 @@ impl<'a> TagVersion<'a> {
     /// end of the suffix (`-rc1-alpine`, `-alpine-rc1`). The documented form of image-operator is
     /// `-rc` and one or two digits; its code knew one digit only (seed bug B10).
     pub fn without_candidate(&self) -> Option<String> {
-        let parts: Vec<&str> = self.suffix.split('-').collect();
-        let (position, _) = parts.iter().enumerate().skip(1).find(|(_, part)| is_candidate(part))?;
-        Some(
-            parts
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| *i != position)
-                .map(|(_, p)| *p)
-                .collect::<Vec<_>>()
-                .join("-"),
-        )
+        let mark = self.candidate()?;
+        Some(format!("{}{}", &self.suffix[..mark.start], &self.suffix[mark.end..]))
+    }
+
+    /// Where the candidate mark stands in the suffix, with the dash before it.
+    fn candidate(&self) -> Option<std::ops::Range<usize>> {
+        let mut start = self.suffix.find('-')?;
+        loop {
+            let part = self.suffix[start + 1..].split('-').next().unwrap_or_default();
+            let end = start + 1 + part.len();
+            if is_candidate(part) {
+                return Some(start..end);
+            }
+            if end == self.suffix.len() {
+                return None;
+            }
+            start = end;
+        }
+    }
+
+    /// Candidates come before the plain version, other suffixes after it.
+    pub(super) fn rank(&self) -> u8 {
+        if self.candidate().is_some() { 0 } else { 1 + u8::from(!self.suffix.is_empty()) }
     }
 }
 
@@ -73,21 +85,17 @@ fn is_candidate(part: &str) -> bool {
 /// Orders tags as people read versions, oldest first: numbers by value, candidates below their
 /// release and by number (`rc2` before `rc10`), other suffixes after the plain version, and names
 /// that are no versions (`latest`) first. Total: equal versions are ordered by their text.
+/// `Ranked` has the same order for long lists.
 pub fn by_version(a: &Tag, b: &Tag) -> Ordering {
     match (TagVersion::read(a), TagVersion::read(b)) {
         (None, None) => a.cmp(b),
         (None, Some(_)) => Ordering::Less,
         (Some(_), None) => Ordering::Greater,
         (Some(x), Some(y)) => compare_numbers(x.numbers, y.numbers)
-            .then_with(|| rank(&x).cmp(&rank(&y)))
+            .then_with(|| x.rank().cmp(&y.rank()))
             .then_with(|| natural(x.suffix, y.suffix))
             .then_with(|| a.cmp(b)),
     }
-}
-
-/// Candidates come before the plain version, other suffixes after it.
-fn rank(version: &TagVersion<'_>) -> u8 {
-    if version.without_candidate().is_some() { 0 } else { 1 + u8::from(!version.suffix.is_empty()) }
 }
 
 fn compare_numbers(a: &str, b: &str) -> Ordering {
@@ -126,7 +134,7 @@ fn natural(a: &str, b: &str) -> Ordering {
 }
 
 /// The run of digits, or of anything else, that a text begins with. Tags are ASCII.
-fn first_run(text: &str) -> (&str, bool) {
+pub(super) fn first_run(text: &str) -> (&str, bool) {
     let number = text.bytes().next().is_some_and(|b| b.is_ascii_digit());
     let end = text.bytes().position(|b| b.is_ascii_digit() != number).unwrap_or(text.len());
     (&text[..end], number)

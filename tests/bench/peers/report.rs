@@ -117,10 +117,12 @@ pub fn print(measured: &Measured) -> std::io::Result<()> {
     for row in &measured.selecting {
         writeln!(
             out,
-            "  {:<14} {:>7} matches {:>7} ms {:>6} MB more at the peak",
+            "  {:<20} of {:<21} {:>7} matches {:>7} ms ({:>5} of CPU) {:>6} MB more at the peak",
             row["version"].as_str().unwrap_or_default(),
+            row["such_as"].as_str().unwrap_or_default(),
             row["matches"],
             row["milliseconds"],
+            row["cpu_milliseconds"],
             row["peak_growth_mb"]
         )?;
     }
