@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Parser;
+use imgop_core::registry::Settings;
 
 /// imgop's agent: turns Image resources into Skopeo Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -65,6 +67,20 @@ pub struct Config {
     /// Requests to one registry at once.
     #[arg(long, env = "REQUESTS_PER_REGISTRY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub requests_per_registry: u16,
+
+    /// Pulls that are left to others where a registry counts them, as Docker Hub does; 0 uses all up.
+    #[arg(long, env = "PULL_RESERVE", default_value_t = 10)]
+    pub pull_reserve: u32,
+
+    /// Seconds for which one tag list of a destination serves all Images that copy there; 0 lists
+    /// for each of them.
+    #[arg(long, env = "SHARE_LISTS_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=300))]
+    pub share_lists_seconds: u16,
+
+    /// Whether Docker Hub, Quay and ECR Public are asked for the digests of many tags at once,
+    /// through APIs of their own; false asks for each tag by HEAD.
+    #[arg(long, env = "BULK_APIS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub bulk_apis: bool,
 }
 
 /// The longest time that Kubernetes takes for a Job, a signed number of 32 bits.
@@ -103,6 +119,21 @@ fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
 }
 
 impl Config {
+    /// How registries are asked.
+    pub fn registries(&self) -> Settings {
+        let mut settings = Settings {
+            user_agent: format!("imgop-agent/{}", env!("CARGO_PKG_VERSION")),
+            concurrency_per_registry: self.requests_per_registry.into(),
+            pull_reserve: self.pull_reserve.into(),
+            share_lists_for: Duration::from_secs(self.share_lists_seconds.into()),
+            ..Settings::default()
+        };
+        if !self.bulk_apis {
+            settings.bulk_apis.clear();
+        }
+        settings
+    }
+
     /// The image of the Jobs, with its tag.
     pub fn job_image(&self) -> String {
         let image = &self.skopeo_image;
@@ -144,6 +175,18 @@ mod tests {
             );
         }
         assert!(config(&["--watch-namespaces=*", "--job-deadline-seconds=0"]).is_err());
+    }
+
+    #[test]
+    fn politeness_is_on_unless_it_is_switched_off() {
+        let settings = config(&["--watch-namespaces=*"]).unwrap().registries();
+        assert_eq!((settings.pull_reserve, settings.share_lists_for), (10, Duration::from_secs(10)));
+        assert_eq!(settings.bulk_apis.len(), 3);
+        let off = ["--pull-reserve=0", "--share-lists-seconds=0", "--bulk-apis=false"];
+        let settings = config(&[&["--watch-namespaces=*"][..], &off].concat()).unwrap().registries();
+        assert_eq!((settings.pull_reserve, settings.share_lists_for), (0, Duration::ZERO));
+        assert!(settings.bulk_apis.is_empty());
+        assert!(config(&["--watch-namespaces=*", "--bulk-apis=perhaps"]).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
-use imgop_core::registry::{Registries, Settings};
+use imgop_core::registry::Registries;
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -66,11 +66,7 @@ impl Context {
             per_image: config.max_jobs_per_image.into(),
         });
         let with_jobs = count_jobs(&client, &config.watch_namespaces, &budget).await?;
-        let registries = Registries::new(Settings {
-            user_agent: format!("imgop-agent/{}", env!("CARGO_PKG_VERSION")),
-            concurrency_per_registry: config.requests_per_registry.into(),
-            ..Settings::default()
-        });
+        let registries = Registries::new(config.registries());
         Ok(Self {
             registries,
             budget,

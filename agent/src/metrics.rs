@@ -134,6 +134,16 @@ impl Collector for RegistryRequests {
             let left = i64::try_from(limit.remaining).unwrap_or(i64::MAX);
             ConstGauge::new(left).encode(remaining.encode_family(&[("registry", host)])?)?;
         }
+        let mut short = encoder.encode_descriptor(
+            "registry_pulls_short",
+            "1 where so few pulls are left that copies wait, else 0",
+            None,
+            prometheus_client::metrics::MetricType::Gauge,
+        )?;
+        for (host, limit) in self.0.rate_limits() {
+            let is_short = i64::from(limit.is_short);
+            ConstGauge::new(is_short).encode(short.encode_family(&[("registry", host)])?)?;
+        }
         Ok(())
     }
 }

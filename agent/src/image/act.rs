@@ -2,6 +2,7 @@
 //! stands.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use imgop_core::api::{FailureReason, Mode, Publish, TagFailure};
@@ -18,6 +19,7 @@ use kube::runtime::controller::Action;
 
 use super::jobs::{JobError, Jobs};
 use super::publish::{Published, publish};
+use super::pulls::{affordable, held_back};
 use super::reconcile::{ApiError, LOOK_AT_JOBS, LOOK_FOR_PLACE, Look, Looked, synced_from};
 use super::schedule::Due;
 use super::status::{Findings, TagFindings};
@@ -34,6 +36,20 @@ struct Work<'a> {
     failures: Vec<TagFailure>,
     taken: HashMap<Tag, String>,
     retry_now: bool,
+}
+
+/// Why copies that could begin do not.
+pub(super) struct HeldBack {
+    /// For people.
+    pub message: String,
+    /// When they are looked at again.
+    pub wait: Duration,
+}
+
+impl HeldBack {
+    fn for_a_place(message: String) -> Self {
+        Self { message, wait: LOOK_FOR_PLACE }
+    }
 }
 
 impl Look<'_> {
@@ -65,12 +81,12 @@ impl Look<'_> {
         }
         let copies: Vec<Copy> =
             if self.image.spec.suspend { Vec::new() } else { self.plan(&work).copies().cloned().collect() };
-        let mut held_back = None;
+        let (copies, mut held_back) = self.affordable(request, sides, copies, &jobs).await;
         if !copies.is_empty() {
             let made = jobs.make(request, &copies).await;
             self.memory.started.extend(made.copies.iter().cloned());
             work.runs.extend(made.copies.into_iter().map(|copy| Run { copy, outcome: Outcome::Running }));
-            held_back = made.full.map(|full| full.to_string());
+            held_back = held_back.or(made.full.map(|full| HeldBack::for_a_place(full.to_string())));
             if let Some(error) = made.error {
                 // A quota that lets some Jobs run is no reason to give up: the rest follows them.
                 if matches!(error, JobError::Api(_))
@@ -78,7 +94,7 @@ impl Look<'_> {
                 {
                     return self.job_failed(error);
                 }
-                held_back = Some(error.to_string());
+                held_back = Some(HeldBack::for_a_place(error.to_string()));
             }
         }
         // A copy that was not started is planned again, and one that was is waited for.
@@ -87,7 +103,23 @@ impl Look<'_> {
             self.memory.outcomes.entry(copy).or_insert(outcome);
         }
         jobs.drop_stuck().await?;
-        Ok(self.conclude(&work, &planned, &jobs, held_back.as_deref()))
+        Ok(self.conclude(&work, &planned, &jobs, held_back.as_ref()))
+    }
+
+    /// The copies that the source has pulls for, and why the others wait. Those for which there is no
+    /// place now count no pulls, and stay to be named as such.
+    async fn affordable(
+        &self,
+        request: &CopyRequest,
+        sides: &Sides,
+        mut copies: Vec<Copy>,
+        jobs: &Jobs<'_>,
+    ) -> (Vec<Copy>, Option<HeldBack>) {
+        let later = copies.split_off(jobs.room(copies.len()).min(copies.len()));
+        let found = affordable(&sides.source, copies, self.memory.pulls_of_a_copy.unwrap_or(1)).await;
+        let Some(short) = found.short else { return ([found.copies, later].concat(), None) };
+        let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
+        (found.copies, Some(held_back(request.source.host(), &short, uid, self.now)))
     }
 
     fn plan(&self, work: &Work<'_>) -> Plan {
@@ -216,7 +248,7 @@ impl Look<'_> {
         work: &Work<'_>,
         planned: &Plan,
         jobs: &Jobs<'_>,
-        held_back: Option<&str>,
+        held_back: Option<&HeldBack>,
     ) -> Looked {
         let request = work.request;
         let status = self.status();
@@ -263,7 +295,10 @@ impl Look<'_> {
         if suspended && !is_busy {
             return self.suspended(Some(tags), copied);
         }
-        let mut findings = Findings::of(verdict(request, planned, held_back), self.open_request());
+        let mut findings = Findings::of(
+            verdict(request, planned, held_back.map(|held| held.message.as_str())),
+            self.open_request(),
+        );
         findings.tags = Some(tags);
         findings.ended = (!is_busy).then_some(copied);
         if suspended {
@@ -274,7 +309,8 @@ impl Look<'_> {
         }
         let wait = if is_busy {
             self.memory.observed = Some((work.observed_at, work.observed.clone()));
-            if held_back.is_some() { LOOK_FOR_PLACE } else { LOOK_AT_JOBS }
+            let runs = work.runs.iter().any(|run| run.outcome == Outcome::Running);
+            held_back.map_or(LOOK_AT_JOBS, |held| if runs { held.wait.min(LOOK_AT_JOBS) } else { held.wait })
         } else {
             self.memory.observed = None;
             self.memory.probed.clear();

@@ -30,6 +30,8 @@ pub struct Remembered {
     pub started: HashSet<Copy>,
     /// Copies whose content was looked for at the destination before a Job is made.
     pub probed: HashSet<Copy>,
+    /// How many pulls a copy takes: the manifests of the last one; none is known at first.
+    pub pulls_of_a_copy: Option<u64>,
     /// How many tags were set since the sync began.
     pub published: u32,
     /// How many times in a row something was not there or did not answer.

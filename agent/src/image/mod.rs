@@ -11,6 +11,7 @@ pub mod memory;
 pub mod outcome;
 mod pod;
 mod publish;
+mod pulls;
 mod reconcile;
 mod refusal;
 pub mod rivals;

@@ -8,16 +8,18 @@ use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
-use super::access::TlsKey;
+use super::access::{Fingerprint, TlsKey};
+use super::address::host;
 use super::bulk;
 use super::error::{Action, Failure, Reason, RegistryError, Unreachable};
 use super::exchange::{Answer, Call};
 use super::link::next_page;
 use super::manifest::{ACCEPT, Descriptor, Manifest};
+use super::pulls::RateLimit;
 use super::refusal::{is_registrys_not_found, refusal};
-use super::requests::{RateLimit, RequestCount};
+use super::requests::RequestCount;
 use super::session::Session;
-use super::shared_lists::SharedTags;
+use super::shared_lists::{ListKey, SharedTags};
 use super::tag_list::TagSet;
 use super::transport::Transport;
 use super::{Access, Credential, Settings, Tls};
@@ -77,9 +79,9 @@ impl Registries {
         self.0.transport.requests.counts()
     }
 
-    /// What each host last said about its limit on pulls; Docker Hub does.
+    /// What each host last said about its limit on pulls, as long as that is believed; Docker Hub does.
     pub fn rate_limits(&self) -> BTreeMap<String, RateLimit> {
-        self.0.transport.requests.limits()
+        self.0.transport.pulls.limits()
     }
 
     fn session(&self, host: &RegistryHost, tls: &Tls) -> Result<Arc<Session>, Failure> {
@@ -116,6 +118,10 @@ impl RepositoryClient {
         !self.shared.transport.settings.share_lists_for.is_zero()
     }
 
+    fn list_key(&self) -> ListKey {
+        (self.repository.path().to_owned(), self.identity())
+    }
+
     /// What the registry says about a manifest; `None` if it has none, or no such repository.
     ///
     /// This is a HEAD, which Docker Hub does not count as a pull. Only a registry that does not tell
@@ -134,14 +140,18 @@ impl RepositoryClient {
         self.write(what, manifest).await.map_err(|failure| self.error(Action::Put(what.clone()), failure))
     }
 
+    /// For whom the registry counts.
+    pub(super) fn identity(&self) -> Option<Fingerprint> {
+        self.credential.as_ref().map(Credential::fingerprint)
+    }
+
     async fn share(&self) -> Result<SharedTags, Failure> {
         let session = self.session.as_ref().map_err(Clone::clone)?;
-        let key = (self.repository.path().to_owned(), self.credential.as_ref().map(Credential::fingerprint));
         let list = async || match self.list().await {
             Err(failure) if failure.reason == Reason::RepositoryNotFound => Ok(Vec::new()),
             outcome => outcome,
         };
-        session.lists.get(key, self.shared.transport.settings.share_lists_for, list).await
+        session.lists.get(self.list_key(), self.shared.transport.settings.share_lists_for, list).await
     }
 
     async fn list(&self) -> Result<Vec<Tag>, Failure> {
@@ -237,6 +247,7 @@ impl RepositoryClient {
         let limit = self.shared.transport.settings.max_manifest_bytes;
         let mut call = Call::get(self.manifest_url(what)?, limit);
         call.accept = Some(ACCEPT);
+        self.shared.transport.pulls.may_read(&host(&call.url), self.identity())?;
         let answer = self.send(call, "pull").await?;
         match answer.status {
             StatusCode::OK => {}
@@ -280,7 +291,7 @@ impl RepositoryClient {
         session.send(&self.shared.transport, self.credential.as_ref(), &scope, call).await
     }
 
-    fn url(&self, tail: &str) -> Result<Url, Failure> {
+    pub(super) fn url(&self, tail: &str) -> Result<Url, Failure> {
         let session = self.session.as_ref().map_err(Clone::clone)?;
         session.url(&format!("{}/{tail}", self.repository.path()))
     }

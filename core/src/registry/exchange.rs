@@ -10,6 +10,7 @@ use super::address::{self, host};
 use super::budget::Permit;
 use super::error::{Failure, Reason};
 use super::http::unreachable;
+use super::pulls::Pulls;
 use super::requests::Requests;
 
 /// More hops than an honest registry makes.
@@ -71,11 +72,11 @@ pub(super) async fn exchange(
     client: &Client,
     call: &Call,
     permit: &Permit<'_>,
-    requests: &Requests,
+    (requests, pulls): (&Requests, &Pulls),
 ) -> Result<Answer, Failure> {
     let mut url = call.url.clone();
     for _ in 0..=call.redirects {
-        let answer = ask(client, call, url, requests).await?;
+        let answer = ask(client, call, url, (requests, pulls)).await?;
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             permit.throttled();
         } else if !answer.status.is_server_error() {
@@ -93,7 +94,12 @@ pub(super) async fn exchange(
     Err(Failure::protocol(format!("{} redirects more than {} times", host(&call.url), call.redirects)))
 }
 
-async fn ask(client: &Client, call: &Call, url: Url, requests: &Requests) -> Result<Answer, Failure> {
+async fn ask(
+    client: &Client,
+    call: &Call,
+    url: Url,
+    (requests, pulls): (&Requests, &Pulls),
+) -> Result<Answer, Failure> {
     address::check(&url)?;
     let mut request = client.request(call.method.clone(), url.clone());
     if let Some(accept) = call.accept {
@@ -111,7 +117,7 @@ async fn ask(client: &Client, call: &Call, url: Url, requests: &Requests) -> Res
         unreachable(&error)
     })?;
     requests.count(&name, Some(response.status().as_u16()));
-    requests.note_limit(&name, response.headers());
+    pulls.hear(&name, call.identity, response.headers());
     read(response, url, call.limit).await
 }
 

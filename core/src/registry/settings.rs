@@ -33,6 +33,10 @@ pub struct Settings {
     /// The longest `Retry-After` that is waited for. When a registry wants more, the call ends with
     /// [`Reason::RateLimited`](super::Reason::RateLimited), so that the caller can do something else.
     pub longest_retry_after: Duration,
+    /// How many of the pulls that a registry counts are left to others: while it says that fewer remain,
+    /// no manifest is read there (HEADs go on), and
+    /// [`RepositoryClient::take_pulls`](super::RepositoryClient::take_pulls) says no.
+    pub pull_reserve: u64,
     /// How long one tag list answers all who ask for it through
     /// [`RepositoryClient::shared_tags`](super::RepositoryClient::shared_tags); zero shares nothing.
     pub share_lists_for: Duration,
@@ -70,6 +74,7 @@ impl Default for Settings {
             first_backoff: Duration::from_millis(500),
             longest_backoff: Duration::from_secs(10),
             longest_retry_after: Duration::from_secs(30),
+            pull_reserve: 10,
             share_lists_for: Duration::ZERO,
             max_pages: 200,
             max_tags: 50_000,

@@ -14,6 +14,7 @@ use super::error::{Failure, Reason, Unreachable};
 use super::exchange::{Answer, Call, exchange};
 use super::gate::Gate;
 use super::http::Pools;
+use super::pulls::Pulls;
 use super::refusal::refusal;
 use super::requests::Requests;
 use super::retry::{backoff, is_transient, retry_after};
@@ -24,6 +25,7 @@ pub(super) struct Transport {
     pub(super) settings: Settings,
     pub(super) pools: Pools,
     pub(super) requests: Requests,
+    pub(super) pulls: Pulls,
     hosts: Mutex<HashMap<(String, bool), Arc<Host>>>,
 }
 
@@ -36,7 +38,9 @@ struct Host {
 
 impl Transport {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, pools: Pools::default(), requests: Requests::default(), hosts: Mutex::default() }
+        let pulls = Pulls::new(settings.pull_reserve);
+        let (pools, requests) = (Pools::default(), Requests::default());
+        Self { settings, pools, requests, pulls, hosts: Mutex::default() }
     }
 
     /// Sends the request, and again after failures that may pass. What comes back may still be a
@@ -49,7 +53,7 @@ impl Transport {
         loop {
             let permit = self.permit(&host, call).await?;
             let began = Instant::now();
-            let outcome = exchange(client, call, &permit, &self.requests).await;
+            let outcome = exchange(client, call, &permit, (&self.requests, &self.pulls)).await;
             drop(permit);
             let asked = match &outcome {
                 Ok(answer) if is_transient(answer.status) => retry_after(&answer.headers),

@@ -1,7 +1,8 @@
 //! A fake of Docker Hub: the registry and the website's API, both without an account.
 //!
 //! As observed: the API gives at most 100 tags a page, newest first, filters by `name` and refuses
-//! pages behind a wall; a GET of a manifest counts as a pull, a HEAD does not; too many pulls are 429.
+//! pages behind a wall; a GET of a manifest counts as a pull, a HEAD does not, and both tell how many are
+//! left; too many pulls are 429.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,13 +48,26 @@ impl DockerHub {
         let registry = ScriptedRegistry::start(move |seen| {
             let is_pull = seen.method == "GET" && seen.target.contains("/manifests/");
             if is_pull && count.fetch_add(1, Ordering::Relaxed) >= PULLS {
+                count.store(PULLS, Ordering::Relaxed);
                 let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your unauthenticated pull rate limit."}]}"#;
                 return reply(429, &[("ratelimit-remaining", "0;w=21600")], body);
             }
-            distribution(&tags, "team/app", seen)
+            let mut answer = distribution(&tags, "team/app", seen);
+            if seen.target.contains("/manifests/") {
+                let left = PULLS.saturating_sub(count.load(Ordering::Relaxed));
+                for (name, number) in [("ratelimit-limit", PULLS), ("ratelimit-remaining", left)] {
+                    answer.headers_mut().insert(name, format!("{number};w=21600").parse().unwrap());
+                }
+            }
+            answer
         })
         .await;
         Self { registry, website: ScriptedRegistry::start(website).await, pulls }
+    }
+
+    /// So many pulls are left now: others on the same network have pulled, or their pulls are over.
+    pub fn leave(&self, pulls: usize) {
+        self.pulls.store(PULLS - pulls, Ordering::Relaxed);
     }
 
     /// How many requests counted as pulls.

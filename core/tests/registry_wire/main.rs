@@ -12,6 +12,7 @@ mod manifests;
 mod observing;
 mod other_hosts;
 mod pages;
+mod pulls;
 mod shared_lists;
 mod tag_lists;
 mod throttling;

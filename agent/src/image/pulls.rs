@@ -1,0 +1,129 @@
+//! Copies that a source lets us begin: where it counts pulls, some are left to others.
+
+use std::time::Duration;
+
+use imgop_core::plan::Copy;
+use imgop_core::reference::{ManifestRef, RegistryHost};
+use imgop_core::registry::{PullsShort, RepositoryClient};
+use jiff::Timestamp;
+
+use super::act::HeldBack;
+use super::schedule;
+
+/// A number of this age is asked for again before copies are held back for it: once for all Images
+/// of one account, since all of them share the answer.
+const OLD: Duration = Duration::from_mins(1);
+/// How long copies are held back before they are looked at again; twice that for some Images.
+const LOOK_FOR_PULLS: Duration = Duration::from_mins(2);
+
+/// The copies that may begin, and why not more of them.
+pub struct Affordable {
+    /// These may begin; their pulls are counted.
+    pub copies: Vec<Copy>,
+    /// Why the others may not.
+    pub short: Option<PullsShort>,
+}
+
+/// As many of the copies as the source has pulls for, each of which costs `each`.
+pub async fn affordable(source: &RepositoryClient, copies: Vec<Copy>, each: u64) -> Affordable {
+    let found = within(copies, || source.take_pulls(each));
+    let Some((first, rest)) = found.held.split_first().filter(|_| found.is_old()) else {
+        return found.into();
+    };
+    // A HEAD costs no pull and tells how many there are now.
+    if let Err(error) = source.head(&ManifestRef::Digest(first.digest.clone())).await {
+        tracing::debug!(%error, "the number of pulls that are left cannot be asked for");
+    }
+    let held = [std::slice::from_ref(first), rest].concat();
+    let more = within(held, || source.take_pulls(each));
+    Affordable { copies: [found.begin, more.begin].concat(), short: more.short }
+}
+
+/// Copies that may begin and copies that may not, the latter with the reason.
+struct Within {
+    begin: Vec<Copy>,
+    held: Vec<Copy>,
+    short: Option<PullsShort>,
+}
+
+/// Takes what each copy needs until there is no more of it.
+fn within(copies: Vec<Copy>, mut take: impl FnMut() -> Result<(), PullsShort>) -> Within {
+    let mut found = Within { begin: Vec::new(), held: Vec::new(), short: None };
+    for copy in copies {
+        if found.short.is_none() {
+            found.short = take().err();
+        }
+        let to = if found.short.is_none() { &mut found.begin } else { &mut found.held };
+        to.push(copy);
+    }
+    found
+}
+
+impl Within {
+    fn is_old(&self) -> bool {
+        self.short.as_ref().is_some_and(|short| short.age >= OLD)
+    }
+}
+
+impl From<Within> for Affordable {
+    fn from(within: Within) -> Self {
+        Self { copies: within.begin, short: within.short }
+    }
+}
+
+/// What is said of copies that wait for pulls, and when they are looked at again: at different times
+/// for different Images, and once what the registry said is not believed any more.
+pub fn held_back(host: &RegistryHost, short: &PullsShort, uid: &str, now: Timestamp) -> HeldBack {
+    let some_time = schedule::until(schedule::spread(uid, LOOK_FOR_PULLS, now), now);
+    let wait = (LOOK_FOR_PULLS + some_time).min(short.until + Duration::from_secs(1));
+    HeldBack { message: format!("{host} {short}; copies wait until there are more"), wait }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::fixtures::now;
+
+    fn short(until: Duration, age: Duration) -> PullsShort {
+        PullsShort { remaining: 7, reserve: 10, until, age }
+    }
+
+    fn copies(count: u32) -> Vec<Copy> {
+        let copy = |n| Copy {
+            source_ref: ManifestRef::Tag(format!("v{n}").parse().unwrap()),
+            destination_tag: format!("v{n}").parse().unwrap(),
+            digest: imgop_core::reference::Digest::of(b"content"),
+            attempt: 1,
+        };
+        (0..count).map(copy).collect()
+    }
+
+    #[test]
+    fn copies_begin_in_order_until_the_pulls_are_short_and_nobody_asks_for_more_then() {
+        let mut asked = 0;
+        let found = within(copies(5), || {
+            asked += 1;
+            if asked <= 2 { Ok(()) } else { Err(short(Duration::from_hours(6), Duration::ZERO)) }
+        });
+        assert_eq!((found.begin, asked), (copies(2), 3));
+        assert_eq!(found.held, copies(5)[2..]);
+        let all = within(copies(5), || Ok(()));
+        assert_eq!((all.begin.len(), all.held.len(), all.short), (5, 0, None));
+    }
+
+    #[test]
+    fn copies_that_wait_say_for_what_and_look_again_at_times_of_their_own() {
+        let (hub, six_hours) = (RegistryHost::docker_hub(), Duration::from_hours(6));
+        let waits: std::collections::BTreeSet<_> = (0..50)
+            .map(|n| held_back(&hub, &short(six_hours, Duration::ZERO), &format!("uid-{n}"), now()).wait)
+            .collect();
+        assert!(waits.len() > 40, "{waits:?}");
+        assert!(waits.iter().all(|wait| (120..=240).contains(&wait.as_secs())), "{waits:?}");
+        let soon = held_back(&hub, &short(Duration::from_secs(5), Duration::ZERO), "a", now());
+        assert_eq!(soon.wait, Duration::from_secs(6));
+        assert_eq!(
+            soon.message,
+            "docker.io has 7 pulls left, 10 are kept in reserve; copies wait until there are more"
+        );
+    }
+}
