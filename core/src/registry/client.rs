@@ -113,9 +113,12 @@ impl RepositoryClient {
         self.share().await.map_err(|failure| self.error(Action::ListTags, failure))
     }
 
-    /// Whether [`Self::shared_tags`] may answer without asking the registry.
+    /// Whether [`Self::shared_tags`] is worth asking for one tag: it may answer without asking the
+    /// registry, or its answer will serve others and is no more than one page.
     pub fn shares_lists(&self) -> bool {
-        !self.shared.transport.settings.share_lists_for.is_zero()
+        let shared_for = self.shared.transport.settings.share_lists_for;
+        let is_cheap = |session: &Arc<Session>| session.lists.is_cheap(&self.list_key(), shared_for);
+        !shared_for.is_zero() && self.session.as_ref().is_ok_and(is_cheap)
     }
 
     fn list_key(&self) -> ListKey {
@@ -137,7 +140,12 @@ impl RepositoryClient {
 
     /// Writes a manifest under a tag or under its digest. What it refers to must be there already.
     pub async fn put_manifest(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), RegistryError> {
-        self.write(what, manifest).await.map_err(|failure| self.error(Action::Put(what.clone()), failure))
+        let outcome = self.write(what, manifest).await;
+        // Also after an error: what broke off may have been written.
+        if let Ok(session) = &self.session {
+            session.lists.written(self.repository.path());
+        }
+        outcome.map_err(|failure| self.error(Action::Put(what.clone()), failure))
     }
 
     /// For whom the registry counts.

@@ -1,9 +1,10 @@
 //! Tag lists that several questions share for a short while.
 //!
 //! A thousand Images may copy into one repository. Each of them wants to know what is there; one
-//! list tells all of them.
+//! list tells all of them. What this process writes there itself is never hidden by a list from before.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::tags::Tag;
 
 /// Below this many entries nobody looks for old ones.
 const SWEEP_FROM: usize = 256;
+/// A list of more tags than this takes several requests: more than asking for a few tags does.
+const ONE_PAGE: usize = 1000;
 
 /// The repository's path, and who asks.
 pub(super) type ListKey = (String, Option<Fingerprint>);
@@ -28,7 +31,8 @@ type Outcome = Result<Arc<HashSet<Tag>>, Failure>;
 pub struct SharedTags {
     /// All of them.
     pub tags: Arc<HashSet<Tag>>,
-    /// Whether the registry was asked for this very call. If not, a tag may have come since.
+    /// Whether the registry was asked for this very call, and nothing was written by this process
+    /// meanwhile. If not, a tag may have come since.
     pub is_new: bool,
 }
 
@@ -44,9 +48,21 @@ struct Slots {
     sweep_at: usize,
 }
 
-/// What came last, and when. It is locked while the registry is asked.
 #[derive(Debug, Default)]
-struct Slot(AsyncMutex<Option<(Instant, Outcome)>>);
+struct Slot {
+    /// Counts what this process wrote to the repository.
+    writes: AtomicU64,
+    /// What came last. It is locked while the registry is asked.
+    last: AsyncMutex<Option<Told>>,
+}
+
+/// What a list said, when, and after how many writes of our own it was asked for.
+#[derive(Debug)]
+struct Told {
+    at: Instant,
+    writes: u64,
+    outcome: Outcome,
+}
 
 impl SharedLists {
     /// The list of this key, not older than `shared_for`; `fetch` runs at most once at a time. A
@@ -61,14 +77,37 @@ impl SharedLists {
         F: Future<Output = Result<Vec<Tag>, Failure>>,
     {
         let slot = self.slot(key, shared_for);
-        let mut last = slot.0.lock().await;
-        if let Some((at, outcome)) = last.as_ref().filter(|(at, _)| at.elapsed() < shared_for) {
-            tracing::trace!(age = ?at.elapsed(), "a shared tag list");
-            return outcome.clone().map(|tags| SharedTags { tags, is_new: false });
+        let mut last = slot.last.lock().await;
+        let writes = slot.writes.load(Ordering::Acquire);
+        if let Some(told) = last.as_ref().filter(|told| told.is_fresh(writes, shared_for)) {
+            tracing::trace!(age = ?told.at.elapsed(), "a shared tag list");
+            return told.outcome.clone().map(|tags| SharedTags { tags, is_new: false });
         }
         let outcome = fetch().await.map(|tags| Arc::new(tags.into_iter().collect()));
-        *last = Some((Instant::now(), outcome.clone()));
-        outcome.map(|tags| SharedTags { tags, is_new: true })
+        *last = Some(Told { at: Instant::now(), writes, outcome: outcome.clone() });
+        let is_new = slot.writes.load(Ordering::Acquire) == writes;
+        outcome.map(|tags| SharedTags { tags, is_new })
+    }
+
+    /// Takes note that this process has written to a repository: lists from before are not shared any
+    /// more, whoever asked for them.
+    pub(super) fn written(&self, path: &str) {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, slot) in slots.by_key.iter().filter(|((listed, _), _)| listed == path) {
+            slot.writes.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether a list costs no more than asking for one tag, as far as is known: one is there or on
+    /// its way, or the last one was short.
+    pub(super) fn is_cheap(&self, key: &ListKey, shared_for: Duration) -> bool {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slots.by_key.get(key) else { return true };
+        let Ok(last) = slot.last.try_lock() else { return true };
+        last.as_ref().is_none_or(|told| {
+            told.is_fresh(slot.writes.load(Ordering::Acquire), shared_for)
+                || told.outcome.as_ref().is_ok_and(|tags| tags.len() <= ONE_PAGE)
+        })
     }
 
     fn slot(&self, key: ListKey, shared_for: Duration) -> Arc<Slot> {
@@ -83,8 +122,14 @@ impl SharedLists {
 
 impl Slot {
     fn is_useful(&self, shared_for: Duration) -> bool {
-        let Ok(last) = self.0.try_lock() else { return true };
-        last.as_ref().is_some_and(|(at, _)| at.elapsed() < shared_for)
+        let Ok(last) = self.last.try_lock() else { return true };
+        last.as_ref().is_some_and(|told| told.at.elapsed() < shared_for)
+    }
+}
+
+impl Told {
+    fn is_fresh(&self, writes: u64, shared_for: Duration) -> bool {
+        self.writes == writes && self.at.elapsed() < shared_for
     }
 }
 
@@ -104,5 +149,38 @@ mod tests {
         }
         let kept = lists.slots.lock().unwrap().by_key.len();
         assert!(kept <= 2 * SWEEP_FROM, "{kept}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_was_under_way_during_a_write_is_shared_with_nobody() {
+        let (lists, shared_for) = (SharedLists::default(), Duration::from_secs(10));
+        let (key, others) = (("a".to_owned(), None), ("b".to_owned(), None));
+        let list = async || Ok(Vec::new());
+        let fetch = async || {
+            lists.written("a");
+            Ok(Vec::new())
+        };
+        assert!(!lists.get(key.clone(), shared_for, fetch).await.unwrap().is_new);
+        assert!(lists.get(key.clone(), shared_for, list).await.unwrap().is_new, "it was not kept");
+        assert!(!lists.get(key.clone(), shared_for, list).await.unwrap().is_new);
+        assert!(lists.get(others.clone(), shared_for, list).await.unwrap().is_new);
+        lists.written("a");
+        assert!(!lists.get(others, shared_for, list).await.unwrap().is_new, "another repository's");
+        assert!(lists.get(key, shared_for, list).await.unwrap().is_new);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_list_is_cheap_only_while_it_is_shared() {
+        let (lists, shared_for) = (SharedLists::default(), Duration::from_secs(10));
+        let key = ("a".to_owned(), None);
+        assert!(lists.is_cheap(&key, shared_for), "nothing is known of it");
+        let many = async || Ok((0..=ONE_PAGE).map(|n| n.to_string().parse().unwrap()).collect());
+        lists.get(key.clone(), shared_for, many).await.unwrap();
+        assert!(lists.is_cheap(&key, shared_for));
+        tokio::time::advance(shared_for).await;
+        assert!(!lists.is_cheap(&key, shared_for));
+        lists.get(key.clone(), shared_for, async || Ok(Vec::new())).await.unwrap();
+        tokio::time::advance(shared_for).await;
+        assert!(lists.is_cheap(&key, shared_for));
     }
 }

@@ -7,8 +7,8 @@ use futures::future::join_all;
 use imgop_core::api::{Destination, ImageSpec, Mode, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, TagState};
-use imgop_core::reference::Digest;
-use imgop_core::registry::{Access, Reason, Registries, Settings};
+use imgop_core::reference::{Digest, ManifestRef};
+use imgop_core::registry::{Access, Manifest, Reason, Registries, Settings};
 
 use super::fakes::{ScriptedRegistry, json, reply};
 use super::{basic, settings};
@@ -25,7 +25,13 @@ async fn registry(tags: &[&str]) -> (ScriptedRegistry, Arc<Mutex<Vec<String>>>) 
     let tags: Arc<Mutex<Vec<String>>> = Arc::new(Mutex::new(tags.iter().map(ToString::to_string).collect()));
     let there = tags.clone();
     let registry = ScriptedRegistry::start(move |seen| {
-        let tags = there.lock().unwrap();
+        let mut tags = there.lock().unwrap();
+        if let Some((_, tag)) = seen.target.split_once("/manifests/")
+            && seen.method == "PUT"
+        {
+            tags.push(tag.to_owned());
+            return reply(201, &[], "");
+        }
         if seen.target.contains("/tags/list") {
             return json(200, serde_json::json!({ "tags": *tags }).to_string());
         }
@@ -165,4 +171,23 @@ async fn a_tag_that_an_older_list_lacks_is_asked_for() {
     assert_eq!(state("2").await, TagState::AlreadySynced, "a Job has just copied it");
     assert_eq!(state("3").await, TagState::Missing);
     assert_eq!((count(&destination, "/tags/list"), count(&destination, "HEAD ")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_tag_that_this_process_has_set_is_seen_at_once_by_the_next_look() {
+    let ((source, _), (destination, _)) = (registry(&["1", "2"]).await, registry(&["1"]).await);
+    let (registries, known) = (sharing(SHARED), Known::default());
+    let state = async |tag| state(&registries, &one_tag(&source, &destination, tag, false), &known).await;
+    assert_eq!(state("1").await, TagState::AlreadySynced);
+    let manifest = Manifest::new("application/vnd.oci.image.index.v1+json", "{}".into());
+    let client = registries.repository(&destination.repository("app"), &basic("me", "secret"));
+    client.put_manifest(&ManifestRef::Tag("2".parse().unwrap()), &manifest).await.unwrap();
+    assert_eq!(state("2").await, TagState::AlreadySynced);
+    assert_eq!(
+        (count(&destination, "/tags/list"), count(&destination, "HEAD ")),
+        (2, 0),
+        "a new list names it"
+    );
+    assert_eq!(state("1").await, TagState::AlreadySynced);
+    assert_eq!(count(&destination, "/tags/list"), 2, "and serves the others");
 }

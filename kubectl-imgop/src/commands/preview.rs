@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use imgop_core::observe::Limits;
 use imgop_core::reference::Reference;
 use imgop_core::registry::{Registries, Settings};
@@ -60,6 +61,11 @@ pub struct PreviewArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().max_tags)]
     max_tags: usize,
 
+    /// Ask for each tag by HEAD, and not for the digests of many tags at once through the APIs that
+    /// Docker Hub, Quay and ECR Public have besides
+    #[arg(long, env = "IMGOP_NO_BULK_APIS", help_heading = "Registries", value_parser = FalseyValueParser::new())]
+    no_bulk_apis: bool,
+
     #[command(flatten)]
     selection: SelectionArgs,
 
@@ -97,10 +103,14 @@ pub async fn run(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
 async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
     let (targets, cluster) = targets(args).await?;
     let local = args.local.credentials()?;
-    let registries = Registries::new(Settings {
+    let mut settings = Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..Settings::default()
-    });
+    };
+    if args.no_bulk_apis {
+        settings.bulk_apis.clear();
+    }
+    let registries = Registries::new(settings);
     let looker = Looker {
         registries: &registries,
         sources: AccessSources { ui, cluster, local: &local, flags: &args.local },
