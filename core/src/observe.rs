@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::plan::{CopyRequest, Naming, Observed, ObservedTag, Seen};
 use crate::reference::{Digest, ManifestRef, ReferenceError};
-use crate::registry::{Reason, RegistryError, RepositoryClient, SharedTags};
+use crate::registry::{Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
 use crate::tags::{Excluded, Exclusion, Tag, Version, select};
 
 /// Caps that keep one request from asking for a whole registry.
@@ -292,7 +292,11 @@ async fn seen(side: Side, client: &RepositoryClient, what: &ManifestRef) -> Resu
         Ok(None) => Ok(Seen::Absent),
         Err(error) => match error.reason() {
             Reason::RepositoryNotFound => Ok(Seen::Absent),
-            Reason::Unauthorized | Reason::Forbidden | Reason::Refused | Reason::Settings => {
+            Reason::Unauthorized
+            | Reason::Forbidden
+            | Reason::Refused
+            | Reason::Settings
+            | Reason::Unreachable(Unreachable::Tls | Unreachable::NoTls) => {
                 Err(ObserveError::Registry { side, error })
             }
             _ => Ok(Seen::Unknown(error.to_string())),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CopyRequest, Plan};
+use super::{CopyRequest, Naming, Plan};
 use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
 use crate::api::{FailureReason, Phase};
 
@@ -113,7 +113,7 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     let counts = plan.counts();
     let there = counts.synced + counts.kept;
     let tags = if counts.matched == 1 { "tag is" } else { "tags are" };
-    let mut text = format!("{there} of {} {tags} at {}", counts.matched, request.destination);
+    let mut text = format!("{there} of {} {tags} at {}", counts.matched, destination(request, plan));
     if counts.kept > 0 {
         let _ = write!(text, "; {} kept with other content (overwrite: IfMissing)", counts.kept);
     }
@@ -131,6 +131,16 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     text
 }
 
+/// The repository; with the tag where there is one that the source does not name.
+fn destination(request: &CopyRequest, plan: &Plan) -> String {
+    match plan.tags.as_slice() {
+        [only] if request.naming != Naming::Keep => {
+            format!("{}:{}", request.destination, only.destination_tag)
+        }
+        _ => request.destination.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,10 +149,13 @@ mod tests {
     use crate::reference::Digest;
 
     fn judge(tags: Vec<ObservedTag>) -> String {
-        let request = request("v2.13.x");
+        judge_for(&request("v2.13.x"), tags)
+    }
+
+    fn judge_for(request: &CopyRequest, tags: Vec<ObservedTag>) -> String {
         let observed = Observed { tags, ..Observed::default() };
         let plan = plan(Inputs {
-            request: &request,
+            request,
             observed: &observed,
             runs: &[],
             failures: &[],
@@ -150,7 +163,7 @@ mod tests {
             retry_now: false,
             now: now(),
         });
-        let verdict = verdict(&request, &plan, None);
+        let verdict = verdict(request, &plan, None);
         let mut text = format!("{:?} {}\n", verdict.phase, verdict.progress.unwrap());
         for c in verdict.conditions {
             let _ = writeln!(text, "{}={:?} {}: {}", c.type_, c.status, c.reason, c.message);
@@ -172,6 +185,24 @@ mod tests {
         Running 1/2
         Ready=Some(false) Progressing: 1 of 2 tags are at registry.example.com/mirror; 1 being copied
         Reconciling=Some(true) Progressing: 1 of 2 tags are at registry.example.com/mirror; 1 being copied
+        ");
+    }
+
+    #[test]
+    fn one_tag_that_gets_another_name_is_told_with_it() {
+        let renaming = CopyRequest { naming: Naming::Fixed("stable".parse().unwrap()), ..request("v2.13.1") };
+        let tag = |destination| ObservedTag {
+            destination_tag: "stable".parse().unwrap(),
+            ..observed_tag("v2.13.1", here(b"a"), destination)
+        };
+        insta::assert_snapshot!(judge_for(&renaming, vec![tag(here(b"a"))]), @"
+        Completed 1/1
+        Ready=Some(true) Succeeded: 1 of 1 tag is at registry.example.com/mirror:stable
+        ");
+        insta::assert_snapshot!(judge_for(&renaming, vec![tag(Seen::Absent)]), @"
+        Running 0/1
+        Ready=Some(false) Progressing: 0 of 1 tag is at registry.example.com/mirror:stable; 1 being copied
+        Reconciling=Some(true) Progressing: 0 of 1 tag is at registry.example.com/mirror:stable; 1 being copied
         ");
     }
 

@@ -75,6 +75,8 @@ pub enum Unreachable {
     Connect,
     /// No trusted TLS connection.
     Tls,
+    /// The server does not speak TLS, such as a registry that speaks plain HTTP.
+    NoTls,
     /// Too slow.
     Timeout,
     /// The connection broke within the answer.

@@ -81,20 +81,23 @@ pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
         return Failure::refused(forbidden.to_string());
     }
     let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
-    let (class, what) = if let Some(rustls::Error::InvalidMessage(_)) = tls {
-        (Unreachable::Tls, "the server does not speak TLS; is it a plain HTTP registry?")
+    let because = |what: &str| format!("{what}: {}", clean(&root_cause(error), &[]));
+    // Where the cause says the same again it is left out.
+    let (class, detail) = if let Some(rustls::Error::InvalidMessage(_)) = tls {
+        (Unreachable::NoTls, "the server does not speak TLS; is it a plain HTTP registry?".to_owned())
     } else if error.is_timeout() {
-        (Unreachable::Timeout, "no answer in time")
+        (Unreachable::Timeout, "no answer in time".to_owned())
     } else if error.is_dns() {
-        (Unreachable::Dns, "the name of the registry cannot be resolved")
+        let detail = because("the name of the registry cannot be resolved");
+        (Unreachable::Dns, detail.replace(": failed to lookup address information: ", ": "))
     } else if tls.is_some() {
-        (Unreachable::Tls, "no trusted TLS connection")
+        (Unreachable::Tls, because("no trusted TLS connection"))
     } else if error.is_connect() {
-        (Unreachable::Connect, "no connection to the registry")
+        (Unreachable::Connect, because("no connection to the registry"))
     } else {
-        (Unreachable::Interrupted, "the connection broke")
+        (Unreachable::Interrupted, because("the connection broke"))
     };
-    Failure::new(Reason::Unreachable(class), format!("{what}: {}", clean(&root_cause(error), &[])))
+    Failure::new(Reason::Unreachable(class), detail)
 }
 
 /// The chain of causes, including those that `io::Error` hides from `source()`.

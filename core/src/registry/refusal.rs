@@ -6,7 +6,7 @@ use super::address::host;
 use super::error::{Failure, Reason};
 use super::exchange::Answer;
 use super::retry::retry_after;
-use super::server_text::server_error;
+use super::server_text::{ServerError, server_error};
 
 /// The failure that an answer stands for. `secrets` never appear in it.
 pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
@@ -19,11 +19,18 @@ pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
             None => Reason::Protocol,
         };
     }
-    if let Some(error) = error.as_ref().filter(|error| !error.message.is_empty()) {
+    if let Some(error) = error.as_ref().filter(|error| says_more(error)) {
         detail = format!("{detail}: {}", error.message);
     }
     let code = error.map(|error| error.code).filter(|code| !code.is_empty());
     Failure { reason, status: Some(answer.status), code, detail }
+}
+
+/// Whether the registry's words tell more than its code, which the rest of the sentence says
+/// already: `denied` beside `DENIED`, `manifest unknown` beside `MANIFEST_UNKNOWN`.
+fn says_more(error: &ServerError) -> bool {
+    let words = |text: &str| text.replace('_', " ").trim_end_matches('.').to_lowercase();
+    !error.message.is_empty() && words(&error.message) != words(&error.code)
 }
 
 fn classify(answer: &Answer, anonymous: bool) -> (Reason, String) {
@@ -52,4 +59,38 @@ pub(super) fn is_registrys_not_found(answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND
         && (server_error(&answer.body, &[]).is_some()
             || answer.headers.contains_key("docker-distribution-api-version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: u16, code: &str, message: &str) -> String {
+        let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
+        let answer = Answer {
+            url: "https://registry.example.com/v2/a/manifests/1".parse().unwrap(),
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: reqwest::header::HeaderMap::new(),
+            body: body.to_string().into(),
+        };
+        refusal(&answer, &[]).to_string()
+    }
+
+    #[test]
+    fn a_registrys_words_are_repeated_only_where_they_tell_more_than_its_code() {
+        let lines = [
+            said(403, "DENIED", "denied"),
+            said(403, "DENIED", "requested access to the resource is denied"),
+            said(404, "MANIFEST_UNKNOWN", "Manifest unknown."),
+            said(404, "NAME_UNKNOWN", "repository name not known to registry"),
+            said(401, "UNAUTHORIZED", "authentication required"),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @"
+        registry.example.com denies access (HTTP 403)
+        registry.example.com denies access: requested access to the resource is denied (HTTP 403)
+        registry.example.com has no such repository or manifest (HTTP 404)
+        registry.example.com has no such repository or manifest: repository name not known to registry (HTTP 404)
+        registry.example.com wants a credential, or there is no such repository: authentication required (HTTP 401)
+        ");
+    }
 }
