@@ -182,7 +182,7 @@ async fn guarded(
     *memory = memory::Remembered::default();
     let message = "the agent failed on this Image; its log says more, please report it";
     let verdict = Verdict::stalled(reasons::INTERNAL_ERROR, message);
-    write(context, image, Findings::of(verdict, None), now).await?;
+    write(context, image, Findings::of(verdict, None), None, now).await?;
     Ok(Action::requeue(AFTER_PANIC))
 }
 
@@ -194,7 +194,8 @@ async fn look(
 ) -> Result<Action, ApiError> {
     let looked = Look { context, image, memory, now }.run().await?;
     if let Some(findings) = looked.findings {
-        write(context, image, findings, now).await?;
+        let look_again = memory.next_look.filter(|_| memory.look_agains > 0);
+        write(context, image, findings, look_again, now).await?;
     }
     Ok(looked.again)
 }
@@ -204,10 +205,11 @@ async fn write(
     context: &Context,
     image: &Image,
     findings: Findings,
+    look_again: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), kube::Error> {
     let copied = findings.ended;
-    let new = next_status(image, findings, now);
+    let new = next_status(image, findings, look_again, now);
     count(context, &new, copied, now);
     if image.status.as_ref() == Some(&new) {
         return Ok(());

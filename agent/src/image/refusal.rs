@@ -5,7 +5,7 @@ use std::time::Duration;
 use imgop_core::api::conditions::reasons;
 use imgop_core::observe::{ObserveError, Side};
 use imgop_core::plan::Verdict;
-use imgop_core::registry::{Reason, RegistryError};
+use imgop_core::registry::{Reason, RegistryError, Unreachable};
 use kube::runtime::controller::Action;
 
 use super::access::AccessError;
@@ -78,7 +78,7 @@ impl Look<'_> {
         let request = self.open_request();
         let reason = match error.reason() {
             Reason::Unauthorized | Reason::Forbidden => {
-                let message = format!("{}: {error}", self.refused(side, error.repository().host().as_str()));
+                let message = format!("{side}: {error}; {}", self.about_credentials(side));
                 self.memory.blocked =
                     Some(Blocked { secrets, until: schedule::later(self.now, LEAVE_ALONE) });
                 self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
@@ -101,23 +101,25 @@ impl Look<'_> {
             _ => reasons::REGISTRY_UNREACHABLE,
         };
         let wait = self.look_again();
-        Looked::verdict(Verdict::retrying(reason, format!("{side}: {error}")), request, wait)
+        let message = format!("{side}: {error}{}", advice(side, error.reason()));
+        Looked::verdict(Verdict::retrying(reason, message), request, wait)
     }
 
-    fn refused(&self, side: Side, registry: &str) -> String {
+    /// Which credentials a registry refused, or where to name some.
+    fn about_credentials(&self, side: Side) -> String {
         let spec = &self.image.spec;
         let secret = match side {
             Side::Source => spec.source.credentials.as_ref(),
             Side::Destination => spec.destination.credentials.as_ref(),
         };
         match secret {
-            Some(named) => format!(
-                "{registry} refuses the credentials of Secret {:?} (spec.{side}.credentials)",
-                named.secret_name
-            ),
-            None => format!(
-                "{registry} refuses to answer without credentials; name a Secret in spec.{side}.credentials"
-            ),
+            Some(named) => {
+                format!(
+                    "the credentials are those of Secret {:?} (spec.{side}.credentials)",
+                    named.secret_name
+                )
+            }
+            None => format!("name a Secret with credentials in spec.{side}.credentials"),
         }
     }
 
@@ -133,5 +135,32 @@ impl Look<'_> {
         let wait = if reason == reasons::NAMESPACE_NOT_ENABLED { LOOK_AT_SECRETS } else { self.look_again() };
         self.memory.next_look = Some(schedule::later(self.now, wait));
         Ok(Looked::verdict(Verdict::stalled(reason, error.to_string()), self.open_request(), wait))
+    }
+}
+
+/// What to set where the connection itself is refused, on either side.
+fn advice(side: Side, reason: &Reason) -> String {
+    match reason {
+        Reason::Unreachable(Unreachable::Tls) => format!(
+            "; name a Secret with the certificate of its CA (key ca.crt) in spec.{side}.tls.caSecretName, or set \
+             spec.{side}.tls.mode to SkipVerify"
+        ),
+        Reason::Unreachable(Unreachable::NoTls) => {
+            format!(" If so, set spec.{side}.tls.mode to PlainHTTP")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_not_trusted_comes_with_the_field_to_set() {
+        let advice = |side, how| advice(side, &Reason::Unreachable(how));
+        insta::assert_snapshot!(advice(Side::Source, Unreachable::Tls), @"; name a Secret with the certificate of its CA (key ca.crt) in spec.source.tls.caSecretName, or set spec.source.tls.mode to SkipVerify");
+        insta::assert_snapshot!(advice(Side::Destination, Unreachable::NoTls), @" If so, set spec.destination.tls.mode to PlainHTTP");
+        assert_eq!(advice(Side::Source, Unreachable::Connect), "");
     }
 }

@@ -1,7 +1,7 @@
 //! The next status of an Image. Pure, and equal to the old one when there is nothing new to say:
 //! a sync that finds nothing to do writes nothing.
 
-use imgop_core::api::conditions;
+use imgop_core::api::conditions::{self, reasons};
 use imgop_core::api::{Counts, HistoryEntry, Image, ImageStatus, TagFailure};
 use imgop_core::plan::Verdict;
 use jiff::Timestamp;
@@ -50,12 +50,22 @@ pub struct TagFindings {
     pub next_attempt: Option<Timestamp>,
 }
 
-/// Works out the next status.
-pub fn next_status(image: &Image, findings: Findings, now: Timestamp) -> ImageStatus {
+/// Works out the next status. `look_again` is when what was not there, or did not answer, is looked
+/// for again; its pauses grow, so that saying it is at last one write in ten minutes.
+pub fn next_status(
+    image: &Image,
+    findings: Findings,
+    look_again: Option<Timestamp>,
+    now: Timestamp,
+) -> ImageStatus {
     let old = image.status.clone().unwrap_or_default();
     let generation = findings.generation.or(image.metadata.generation);
     let ready =
         findings.verdict.conditions.iter().any(|c| c.type_ == conditions::READY && c.status == Some(true));
+    let was_looked_at = findings.tags.is_some();
+    let next_attempt = findings.tags.as_ref().and_then(|tags| tags.next_attempt);
+    let look_again = look_again.filter(|_| is_retried(&findings.verdict));
+    let next_sync_time = next_attempt.into_iter().chain(look_again).min().map(Time);
     let mut new = ImageStatus {
         conditions: conditions::merge(&old.conditions, findings.verdict.conditions, generation, now),
         observed_generation: generation,
@@ -70,29 +80,37 @@ pub fn next_status(image: &Image, findings: Findings, now: Timestamp) -> ImageSt
         new.failures.truncate(FAILURES);
         new.tag_already_synced = tags.already_synced;
         new.synced_from = tags.synced_from;
-        new.next_sync_time = tags.next_attempt.map(Time);
     }
-    let Some(copied) = findings.ended else { return new };
+    let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if copied > 0 {
         let failed = new.counts.map(|c| c.failed);
         new.history.push(HistoryEntry { performed_at: Time(now), copied: Some(copied), failed });
         let surplus = new.history.len().saturating_sub(HISTORY);
         new.history.drain(..surplus);
     }
-    if new != old {
+    // A look that a registry refused is no sync, and that the next one is later is no news.
+    if new != old && was_looked_at {
         new.last_sync_time = Some(Time(now));
         if ready {
             new.last_successful_sync_time = Some(Time(now));
         }
     }
-    new
+    ImageStatus { next_sync_time, ..new }
+}
+
+/// Whether something failed as a whole and is tried again by itself.
+fn is_retried(verdict: &Verdict) -> bool {
+    verdict
+        .conditions
+        .iter()
+        .any(|c| c.type_ == conditions::RECONCILING && c.reason == reasons::PROGRESSING_WITH_RETRY)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use imgop_core::api::conditions::{NewCondition, READY, reasons};
+    use imgop_core::api::conditions::{NewCondition, READY};
     use imgop_core::api::{FailureReason, Mode, Phase};
 
     use super::*;
@@ -130,15 +148,15 @@ mod tests {
     #[test]
     fn a_sync_that_finds_nothing_to_do_writes_nothing() {
         let mut image = image(Mode::OnceByTag);
-        image.status = Some(next_status(&image, success(2), now()));
-        assert_eq!(next_status(&image, success(0), later(300)), image.status.clone().unwrap());
+        image.status = Some(next_status(&image, success(2), None, now()));
+        assert_eq!(next_status(&image, success(0), None, later(300)), image.status.clone().unwrap());
     }
 
     #[test]
     fn a_sync_that_copied_something_is_history() {
         let mut image = image(Mode::OnceByTag);
         for n in 0..25 {
-            image.status = Some(next_status(&image, success(1), later(n)));
+            image.status = Some(next_status(&image, success(1), None, later(n)));
         }
         let status = image.status.unwrap();
         assert_eq!(status.history.len(), HISTORY);
@@ -149,26 +167,58 @@ mod tests {
     #[test]
     fn what_is_read_back_is_what_was_written() {
         let mut image = image(Mode::OnceByTag);
-        let written = next_status(&image, success(2), now());
+        let written = next_status(&image, success(2), None, now());
         let read: ImageStatus = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
         assert_eq!(read, written);
         image.status = Some(read.clone());
-        assert_eq!(next_status(&image, success(0), later(300)), read);
+        assert_eq!(next_status(&image, success(0), None, later(300)), read);
     }
 
     #[test]
     fn what_could_not_be_asked_leaves_what_is_known() {
         let mut image = image(Mode::OnceByTag);
-        image.status = Some(next_status(&image, success(2), now()));
+        image.status = Some(next_status(&image, success(2), None, now()));
         let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
         let findings = Findings::of(verdict, None);
-        let status = next_status(&image, findings.clone(), later(60));
+        let status = next_status(&image, findings.clone(), None, later(60));
         assert_eq!(status.tag_already_synced, ["v2", "v1"]);
         assert_eq!(status.progress.as_deref(), Some("2/2"));
         assert_eq!(status.phase, Some(Phase::Failed));
         assert_eq!(status.last_successful_sync_time, Some(Time(now())));
         image.status = Some(status.clone());
-        assert_eq!(next_status(&image, findings, later(120)), status, "and is written once");
+        assert_eq!(next_status(&image, findings, None, later(120)), status, "and is written once");
+    }
+
+    #[test]
+    fn what_is_waited_for_says_when_it_is_looked_for_again() {
+        let mut image = image(Mode::OnceByTag);
+        image.status = Some(next_status(&image, success(2), None, now()));
+        let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
+        let refused = Findings::of(verdict.clone(), None);
+        let status = next_status(&image, refused.clone(), Some(later(120)), later(60));
+        assert_eq!(status.next_sync_time, Some(Time(later(120))));
+        assert_eq!(status.last_sync_time, Some(Time(now())), "nobody looked at both registries");
+        image.status = Some(status);
+        let absent = Findings { verdict, ..success(0) };
+        let status = next_status(&image, absent, Some(later(240)), later(120));
+        assert_eq!(status.next_sync_time, Some(Time(later(240))));
+        image.status = Some(status);
+        // What only somebody else can end is looked at often, and its time would be written as often.
+        let stalled = Findings::of(Verdict::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
+        assert_eq!(next_status(&image, stalled, Some(later(270)), later(240)).next_sync_time, None);
+        let status = next_status(&image, success(0), None, later(300));
+        assert_eq!(status.next_sync_time, None, "it is over");
+    }
+
+    #[test]
+    fn that_the_next_look_is_later_is_no_sync() {
+        let mut image = image(Mode::OnceByTag);
+        let verdict = Verdict::retrying(reasons::TAG_NOT_FOUND, "no v2");
+        let absent = Findings { verdict, ..success(0) };
+        image.status = Some(next_status(&image, absent.clone(), Some(later(60)), now()));
+        let status = next_status(&image, absent, Some(later(180)), later(60));
+        assert_eq!(status.last_sync_time, Some(Time(now())));
+        assert_eq!(status.next_sync_time, Some(Time(later(180))));
     }
 
     #[test]
@@ -187,7 +237,7 @@ mod tests {
                 })
                 .collect();
         }
-        let status = next_status(&image, findings, now());
+        let status = next_status(&image, findings, None, now());
         assert_eq!(status.failures.len(), FAILURES);
         assert!(serde_json::to_string(&status).unwrap().len() < 40 * 1024);
     }
