@@ -12,14 +12,30 @@ pub struct Call<'a> {
     verb: &'a str,
     resource: &'a str,
     server: &'a str,
+    flags: &'a str,
     name: Option<&'a str>,
     namespace: Option<&'a str>,
+    all_namespaces: bool,
 }
 
 impl<'a> Call<'a> {
     /// A verb as in RBAC, a resource with its group, and the address of the API server.
     pub fn new(verb: &'a str, resource: &'a str, server: &'a str) -> Self {
-        Self { verb, resource, server, name: None, namespace: None }
+        Self { verb, resource, server, flags: "", name: None, namespace: None, all_namespaces: false }
+    }
+
+    /// By which flags of the connection, ` --context x`: a command that is proposed needs them too.
+    #[must_use]
+    pub fn with(mut self, flags: &'a str) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// Everywhere.
+    #[must_use]
+    pub fn in_all_namespaces(mut self) -> Self {
+        self.all_namespaces = true;
+        self
     }
 
     /// Which object, and where.
@@ -30,8 +46,16 @@ impl<'a> Call<'a> {
     }
 
     fn may_i(&self) -> String {
-        let namespace = self.namespace.map(|n| format!(" -n {n}")).unwrap_or_default();
-        format!("kubectl auth can-i {} {}{namespace}", self.verb, self.resource)
+        format!("kubectl auth can-i {} {}{}", self.verb, self.resource, self.place())
+    }
+
+    fn place(&self) -> String {
+        let namespace = match self.namespace {
+            _ if self.all_namespaces => " -A".to_owned(),
+            Some(namespace) => format!(" -n {namespace}"),
+            None => String::new(),
+        };
+        namespace + self.flags
     }
 }
 
@@ -73,7 +97,7 @@ fn not_found(status: &Status, call: &Call<'_>) -> CliError {
                 CliError::failed(format!("{} {name:?} not found in namespace {namespace}", call.resource));
             match call.resource {
                 "images.skopeo.io" => {
-                    error.hinted(format!("kubectl imgop list -n {namespace} shows those that are there"))
+                    error.hinted(format!("kubectl imgop list{} shows those that are there", call.place()))
                 }
                 _ => error,
             }
@@ -164,6 +188,16 @@ mod tests {
         images.skopeo.io "argocd" is forbidden: User "eve" cannot create resource "images" in API group "skopeo.io" in the namespace "ci"
         ask who runs the cluster for the right; to check: kubectl auth can-i create images.skopeo.io -n ci
         "#);
+        let status = json!({ "code": 403, "reason": "Forbidden", "message": "no" });
+        insta::assert_snapshot!(explained(status.clone(), create().with(" --context prod --as eve")), @"
+        no
+        ask who runs the cluster for the right; to check: kubectl auth can-i create images.skopeo.io -n ci --context prod --as eve
+        ");
+        let everywhere = Call::new("list", "images.skopeo.io", "").in_all_namespaces();
+        insta::assert_snapshot!(explained(status, everywhere), @"
+        no
+        ask who runs the cluster for the right; to check: kubectl auth can-i list images.skopeo.io -A
+        ");
     }
 
     #[test]

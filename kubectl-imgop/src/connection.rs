@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use imgop_core::api::Image;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Config};
@@ -61,6 +61,9 @@ pub struct Cluster {
     pub namespace: String,
     /// The address of the API server.
     pub server: String,
+    /// The flags that led here, ` --context x --as y`, for commands that are proposed. The namespace is
+    /// not among them.
+    pub flags: String,
 }
 
 impl ConnectionArgs {
@@ -69,9 +72,26 @@ impl ConnectionArgs {
         let config = self.config().await?;
         let server = config.cluster_url.to_string();
         let namespace = config.default_namespace.clone();
+        let flags = self.flags();
         let client = Client::try_from(config)
-            .map_err(|error| explain(&error, &Call::new("reach", "the cluster", &server)))?;
-        Ok(Cluster { client, namespace, server })
+            .map_err(|error| explain(&error, &Call::new("reach", "the cluster", &server).with(&flags)))?;
+        Ok(Cluster { client, namespace, server, flags })
+    }
+
+    /// The flags that kubectl needs too to speak to the same cluster as the same user.
+    fn flags(&self) -> String {
+        let kubeconfig = self.kubeconfig.as_ref().map(|file| file.display().to_string());
+        let given = [
+            ("--kubeconfig", kubeconfig.as_ref()),
+            ("--context", self.context.as_ref()),
+            ("--cluster", self.cluster.as_ref()),
+            ("--user", self.user.as_ref()),
+            ("--as", self.as_user.as_ref()),
+        ];
+        let groups = self.as_groups.iter().map(|group| ("--as-group", group));
+        let given = given.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let words = given.chain(groups).map(|(flag, value)| format!(" {flag} {}", shell_word(value)));
+        words.collect::<Vec<_>>().concat()
     }
 
     async fn config(&self) -> Result<Config, CliError> {
@@ -165,21 +185,50 @@ impl Cluster {
         self.images().get(name).await.map_err(|error| self.explain("get", Some(name), &error))
     }
 
+    /// Says so if the namespace does not exist. Who may not look has no answer, and no error.
+    pub async fn check_namespace(&self) -> Result<(), CliError> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        match namespaces.get_metadata_opt(&self.namespace).await {
+            Ok(None) => Err(CliError::failed(format!("there is no namespace {}", self.namespace))
+                .hinted(format!("kubectl get namespaces{} lists those that are there", self.flags))),
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+
     /// One Secret.
     pub async fn secret(&self, name: &str) -> Result<Secret, CliError> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let call = Call::new("get", "secrets", &self.server).on(Some(name), &self.namespace);
+        let call = self.call("get", "secrets").on(Some(name), &self.namespace);
         secrets.get(name).await.map_err(|error| explain(&error, &call))
     }
 
     /// What a failed call for Images means for the user.
     pub fn explain(&self, verb: &str, name: Option<&str>, error: &kube::Error) -> CliError {
-        explain(error, &Call::new(verb, "images.skopeo.io", &self.server).on(name, &self.namespace))
+        explain(error, &self.call(verb, "images.skopeo.io").on(name, &self.namespace))
     }
 
-    /// The same for other resources, such as `deployments.apps`.
+    /// The same for Images of all namespaces.
+    pub fn explain_for_all(&self, verb: &str, error: &kube::Error) -> CliError {
+        explain(error, &self.call(verb, "images.skopeo.io").in_all_namespaces())
+    }
+
+    /// The same for other resources of the namespace, such as `jobs.batch`.
+    pub fn explain_in_namespace(&self, verb: &str, resource: &str, error: &kube::Error) -> CliError {
+        explain(error, &self.call(verb, resource).on(None, &self.namespace))
+    }
+
+    /// The same for resources of all namespaces, such as `deployments.apps`.
     pub fn explain_for(&self, verb: &str, resource: &str, error: &kube::Error) -> CliError {
-        explain(error, &Call::new(verb, resource, &self.server))
+        explain(error, &self.call(verb, resource).in_all_namespaces())
+    }
+
+    fn call<'a>(&'a self, verb: &'a str, resource: &'a str) -> Call<'a> {
+        Call::new(verb, resource, &self.server).with(&self.flags)
+    }
+
+    /// ` -n ci --context x`: what a proposed command needs to mean the same place.
+    pub fn place(&self) -> String {
+        format!(" -n {}{}", self.namespace, self.flags)
     }
 
     /// The same cluster, with another namespace unless none is given.
@@ -187,5 +236,33 @@ impl Cluster {
     pub fn in_namespace(&self, namespace: Option<&str>) -> Self {
         let namespace = namespace.unwrap_or(&self.namespace).to_owned();
         Self { namespace, ..self.clone() }
+    }
+}
+
+/// A word as a shell takes it.
+fn shell_word(word: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&b);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proposed_commands_repeat_how_the_cluster_was_meant() {
+        let args = ConnectionArgs {
+            namespace: Some("ci".to_owned()),
+            context: Some("prod".to_owned()),
+            kubeconfig: Some("my configs/it's".into()),
+            as_user: Some("system:serviceaccount:ci:bot".to_owned()),
+            as_groups: vec!["a".to_owned(), "b".to_owned()],
+            ..ConnectionArgs::default()
+        };
+        insta::assert_snapshot!(args.flags(), @r" --kubeconfig 'my configs/it'\''s' --context prod --as system:serviceaccount:ci:bot --as-group a --as-group b");
+        assert_eq!(ConnectionArgs::default().flags(), "");
     }
 }

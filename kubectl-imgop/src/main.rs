@@ -5,6 +5,7 @@
 
 mod access;
 mod age;
+mod changes;
 mod cli;
 mod cluster_errors;
 mod commands;
@@ -26,6 +27,7 @@ mod table;
 mod text;
 mod ui;
 mod wait;
+mod wording;
 
 fn main() -> std::process::ExitCode {
     // Fails only when a provider is there already.

@@ -5,14 +5,15 @@ use imgop_core::reference::RegistryHost;
 use imgop_core::registry::{Reason, Unreachable};
 
 use crate::errors::CliError;
+use crate::wording::Wording;
 
 /// Turns a failed observation into words and advice.
-pub fn explain(error: &ObserveError) -> CliError {
-    let failed = CliError::failed(error.to_string());
+pub fn explain(error: &ObserveError, wording: Wording) -> CliError {
+    let failed = CliError::failed(wording.of(&error.to_string()));
     match error {
         ObserveError::Registry { side, error } => {
             let host = error.repository().host();
-            advice(*side, host, error.reason()).into_iter().fold(failed, CliError::hinted)
+            advice(*side, host, error.reason(), wording).into_iter().fold(failed, CliError::hinted)
         }
         ObserveError::TooManyTags { count, .. } => failed.hinted(format!(
             "the agent refuses it as well; to see the tags nevertheless: --max-tags {count}"
@@ -21,13 +22,18 @@ pub fn explain(error: &ObserveError) -> CliError {
     }
 }
 
-fn advice(side: Side, host: &RegistryHost, reason: &Reason) -> Vec<String> {
+fn advice(side: Side, host: &RegistryHost, reason: &Reason, wording: Wording) -> Vec<String> {
+    let agents = |flag: &str, field: &str| match wording {
+        Wording::Flags => format!("--{side}-{flag}"),
+        Wording::Fields => format!("spec.{side}.{field}:"),
+    };
     match reason {
         Reason::Unauthorized => vec![
             format!("for this machine: docker login {host}, or name a file with --authfile"),
             format!(
                 "for the agent: kubectl create secret docker-registry NAME --docker-server={host} \
-                 --docker-username=… --docker-password=…, then --{side}-credentials NAME"
+                 --docker-username=… --docker-password=…, then {} NAME",
+                agents("credentials", "credentials.secretName")
             ),
         ],
         Reason::Forbidden => {
@@ -51,11 +57,21 @@ fn advice(side: Side, host: &RegistryHost, reason: &Reason) -> Vec<String> {
             vec!["check the registry's name; this machine must be able to look it up".to_owned()]
         }
         Reason::Unreachable(Unreachable::Tls) => vec![
+            format!("trust the certificate of its CA, for this machine: --{side}-ca-file FILE"),
             format!(
-                "trust its certificate with --{side}-ca-file FILE (and --{side}-ca-secret NAME for the agent)"
+                "for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then {} NAME",
+                agents("ca-secret", "tls.caSecretName")
             ),
-            format!("if it speaks plain HTTP: --{side}-tls PlainHTTP"),
+            format!(
+                "to trust any certificate, in a network where nobody can pose as {host}: {} SkipVerify",
+                agents("tls", "tls.mode")
+            ),
         ],
+        Reason::Unreachable(Unreachable::NoTls) => {
+            let plain = format!("if {host} speaks plain HTTP: {} PlainHTTP", agents("tls", "tls.mode"));
+            let port = format!("if it speaks HTTPS on another port, write that behind its name: {host}");
+            if host.as_str().contains(':') { vec![plain] } else { vec![plain, port + ":PORT"] }
+        }
         Reason::Unreachable(_) | Reason::Unavailable => {
             vec![format!("check that {host} answers from this machine; the agent may reach it all the same")]
         }
@@ -64,5 +80,30 @@ fn advice(side: Side, host: &RegistryHost, reason: &Reason) -> Vec<String> {
         | Reason::TooLarge { .. }
         | Reason::Refused
         | Reason::Settings => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advised(how: Unreachable, wording: Wording) -> String {
+        let host = "registry.corp:5000/a".parse::<imgop_core::reference::Repository>().unwrap();
+        advice(Side::Source, host.host(), &Reason::Unreachable(how), wording).join("\n")
+    }
+
+    #[test]
+    fn the_likeliest_cause_of_a_failed_connection_comes_first() {
+        insta::assert_snapshot!(advised(Unreachable::NoTls, Wording::Flags), @"if registry.corp:5000 speaks plain HTTP: --source-tls PlainHTTP");
+        insta::assert_snapshot!(advised(Unreachable::Tls, Wording::Flags), @"
+        trust the certificate of its CA, for this machine: --source-ca-file FILE
+        for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then --source-ca-secret NAME
+        to trust any certificate, in a network where nobody can pose as registry.corp:5000: --source-tls SkipVerify
+        ");
+        insta::assert_snapshot!(advised(Unreachable::Tls, Wording::Fields), @"
+        trust the certificate of its CA, for this machine: --source-ca-file FILE
+        for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then spec.source.tls.caSecretName: NAME
+        to trust any certificate, in a network where nobody can pose as registry.corp:5000: spec.source.tls.mode: SkipVerify
+        ");
     }
 }

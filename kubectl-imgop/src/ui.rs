@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anstyle::{AnsiColor, Style};
 
 use crate::errors::{CliError, Kind};
-use crate::table::Table;
+use crate::table::{Line, Table};
 use crate::text::printable;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -32,12 +32,13 @@ impl Ui {
 
     /// Prints a table as data.
     pub fn table(self, table: &Table, headers: bool) -> Result<(), CliError> {
-        let mut out = anstream::stdout().lock();
-        for line in table.lines(headers) {
-            let style = line.style;
-            written(writeln!(out, "{style}{}{style:#}", line.text))?;
-        }
-        Ok(())
+        table.lines(headers).iter().try_for_each(|line| self.table_line(line))
+    }
+
+    /// Prints a line of a table as data.
+    pub fn table_line(self, line: &Line) -> Result<(), CliError> {
+        let style = line.style;
+        written(writeln!(anstream::stdout().lock(), "{style}{}{style:#}", line.text))
     }
 
     /// Says how things go.
@@ -57,12 +58,22 @@ impl Ui {
         self.line(WARNING, "warning: ", text);
     }
 
+    /// Says what may surprise and what to do about it.
+    pub fn warned(self, error: &CliError) {
+        self.line(WARNING, "warning: ", &error.message);
+        self.hints(error);
+    }
+
     /// Says what went wrong and what to do about it.
     pub fn error(self, error: &CliError) {
         if error.kind == Kind::BrokenPipe {
             return;
         }
         self.line(ERROR, "error: ", &error.message);
+        self.hints(error);
+    }
+
+    fn hints(self, error: &CliError) {
         if !error.hints.is_empty() {
             self.line(Style::new(), "", "");
         }
@@ -74,6 +85,22 @@ impl Ui {
     /// Says what to do about it.
     pub fn hint(self, text: &str) {
         self.line(HINT, "hint: ", text);
+    }
+
+    /// Whether somebody is there who can be asked.
+    pub fn can_ask(self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks; anything but yes is no.
+    pub fn confirm(self, question: &str) -> Result<bool, CliError> {
+        let mut err = anstream::stderr().lock();
+        written(write!(err, "{}", printable(question)).and_then(|()| err.flush()))?;
+        let mut answer = String::new();
+        io::stdin()
+            .read_line(&mut answer)
+            .map_err(|error| CliError::failed(format!("cannot read the answer: {error}")))?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Prints what the command line parser has to say: help goes to stdout, a mistake to stderr.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::Cluster;
 use crate::duration::TimeLimit;
-use crate::errors::CliError;
+use crate::errors::{CliError, Outcome};
 use crate::progress::{Goal, Progress, judge};
 use crate::text::count;
 use crate::ui::Ui;
@@ -22,6 +22,29 @@ pub const AGENT_SELECTOR: &str = "app.kubernetes.io/name=imgop-agent";
 
 /// How long the agent may take before we look whether there is one.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for several Images, each with its goal. True of all: done; what is wrong is printed already,
+/// unless there is only one Image.
+pub async fn wait_for_all(
+    ui: Ui,
+    cluster: &Cluster,
+    goals: &[(String, Goal)],
+    limit: TimeLimit,
+) -> Result<Outcome, CliError> {
+    let waits = goals.iter().map(|(name, goal)| wait(ui, cluster, name, goal, limit));
+    let mut all_ready = true;
+    for result in futures::future::join_all(waits).await {
+        match result {
+            Ok(ready) => all_ready &= ready,
+            Err(error) if goals.len() == 1 => return Err(error),
+            Err(error) => {
+                ui.error(&error);
+                all_ready = false;
+            }
+        }
+    }
+    Ok(if all_ready { Outcome::Done } else { Outcome::NotReady })
+}
 
 /// Waits until the goal is reached, for at most as long as allowed. True when the Image is ready;
 /// otherwise the reason is printed already.
@@ -40,7 +63,7 @@ pub async fn wait(
     }
     let so_far = if last.is_empty() { "the agent has not looked at it" } else { &last };
     Err(CliError::failed(format!("{name} is not ready after {}: {so_far}", seconds(allowed)))
-        .hinted(format!("kubectl imgop describe {name} -n {}", cluster.namespace)))
+        .hinted(format!("kubectl imgop describe {name}{}", cluster.place())))
 }
 
 async fn follow(
@@ -66,7 +89,7 @@ async fn follow(
             Some(Ok(Some(image))) => image,
             Some(Ok(None)) => return Err(CliError::failed(format!("{name} was deleted"))),
             Some(Err(error)) => {
-                stop_if_refused(cluster, name, &error)?;
+                stop_if_refused(cluster, Some(name), &error)?;
                 continue;
             }
             None => return Err(CliError::failed("the API server ended the watch")),
@@ -85,7 +108,7 @@ async fn follow(
             Progress::NotReady(message) => {
                 ui.error(
                     &CliError::failed(format!("{name} is not ready: {message}"))
-                        .hinted(format!("kubectl imgop describe {name} -n {}", cluster.namespace)),
+                        .hinted(format!("kubectl imgop describe {name}{}", cluster.place())),
                 );
                 return Ok(false);
             }
@@ -94,14 +117,18 @@ async fn follow(
 }
 
 /// A watch survives lost connections, but no refusal.
-fn stop_if_refused(cluster: &Cluster, name: &str, error: &watcher::Error) -> Result<(), CliError> {
+pub fn stop_if_refused(
+    cluster: &Cluster,
+    name: Option<&str>,
+    error: &watcher::Error,
+) -> Result<(), CliError> {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error)
             if matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404)) =>
         {
-            Err(cluster.explain("watch", Some(name), error))
+            Err(cluster.explain("watch", name, error))
         }
         _ => Ok(()),
     }
@@ -109,7 +136,8 @@ fn stop_if_refused(cluster: &Cluster, name: &str, error: &watcher::Error) -> Res
 
 /// Looks for the agent.
 async fn why_no_reaction(cluster: &Cluster, name: &str) -> String {
-    let to_check = format!("check the agent with: kubectl get deployments -A -l {AGENT_SELECTOR}");
+    let flags = &cluster.flags;
+    let to_check = format!("check the agent with: kubectl get deployments -A -l {AGENT_SELECTOR}{flags}");
     match agents(cluster).await {
         Err(_) => format!("the agent has not looked at {name} yet; {to_check}"),
         Ok(agents) if agents.is_empty() => format!(
@@ -119,7 +147,7 @@ async fn why_no_reaction(cluster: &Cluster, name: &str) -> String {
         Ok(agents) => {
             let described: Vec<String> = agents.iter().map(describe_agent).collect();
             format!(
-                "the agent has not looked at {name} yet; {}; see kubectl logs -n {} deployment/{}",
+                "the agent has not looked at {name} yet; {}; see kubectl logs -n {} deployment/{}{flags}",
                 described.join(", "),
                 agents[0].namespace().unwrap_or_default(),
                 agents[0].name_any(),

@@ -8,11 +8,13 @@ use kube::api::{Patch, PatchParams, ValidationDirective};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
+use crate::changes::changes;
 use crate::commands::list::document;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::duration::TimeLimit;
 use crate::errors::{CliError, Outcome};
 use crate::image_args::{ScheduleArgs, SelectionArgs, image_spec};
+use crate::image_list;
 use crate::names::{derive, fingerprint, parse_new_name};
 use crate::output::{ObjectFormat, json as as_json, yaml};
 use crate::progress::Goal;
@@ -24,7 +26,8 @@ pub const FIELD_MANAGER: &str = "imgop-cli";
 
 /// Create or update an Image
 ///
-/// Running it again with the same arguments changes nothing.
+/// Running it again with the same arguments changes nothing. With others, every field is set again: a
+/// flag that is left out goes back to its default. What changes is printed.
 ///
 /// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x makes
 /// argocd-v2-13-x. If that is longer than 63 characters, or if an Image of that name copies something
@@ -108,11 +111,16 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
     let (name, before) = name(ui, args, &cluster, &request).await?;
     let manifest = manifest(args, &Image::new(&name, spec))?;
     let after = apply(args, &cluster, &name, before.is_some(), &manifest).await?;
-    let what = match before {
+    let what = match &before {
         None => "created",
         Some(before) if before.metadata.generation == after.metadata.generation => "unchanged",
         Some(_) => "configured",
     };
+    if let (Some(before), Ok(after)) = (&before, image_list::read(&after)) {
+        for change in changes(&before.spec, &after.spec) {
+            ui.note(&change);
+        }
+    }
     let generation = after.metadata.generation.unwrap_or_default();
     print(ui, args, &name, what, &document(after)?)?;
     if !args.wait {

@@ -34,8 +34,9 @@ use crate::ui::Ui;
     kubectl imgop preview argocd-v2-13-x -n ci\n\n\
     Signs: + missing, ~ differs and would be overwritten, = nothing to do, ! not at the source, \
     ? could not be checked.\n\n\
-    Exit codes: 0 done, 1 failed, 2 wrong usage. With --exit-code: 0 nothing to copy, 1 something to \
-    copy, 2 failed.")]
+    Exit codes: 0 done, 1 failed, 2 wrong usage. A tag or digest that the source does not have is a \
+    failure; a pattern that matches nothing yet is a warning. With --exit-code: 0 nothing to copy, 1 \
+    something to copy, 2 failed, also when a pattern matches nothing.")]
 pub struct PreviewArgs {
     /// What would be copied: a repository with a tag, a pattern or a digest; or the name of an Image
     #[arg(value_name = "SOURCE[:VERSION]|NAME", required_unless_present = "file", conflicts_with = "file")]
@@ -119,7 +120,7 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
         limits: Limits { max_tags: args.max_tags, ..Limits::default() },
     };
     let number = targets.len();
-    let (mut reports, mut errors) = (Vec::new(), Vec::new());
+    let (mut reports, mut errors, mut no_matches) = (Vec::new(), Vec::new(), Vec::new());
     for target in targets {
         let name = target.as_ref().map(Target::name).unwrap_or_default();
         let seen = match target {
@@ -131,6 +132,7 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
             Ok(seen) => {
                 show(ui, args, &seen.report, reports.is_empty())?;
                 reports.push(seen.report);
+                no_matches.extend(seen.no_match.map(|error| error.of(&name, number)));
                 seen.failure
             }
             Err(error) => Some(error),
@@ -144,6 +146,13 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
     if matches!(args.output, PreviewFormat::Json | PreviewFormat::Yaml) && !reports.is_empty() {
         print_document(ui, args, &reports)?;
     }
+    // "Nothing to copy" would be true, and not what was meant.
+    if let (true, 1, Some(nothing)) = (args.exit_code, number, no_matches.last()) {
+        return Err(nothing.clone());
+    }
+    for nothing in &no_matches {
+        ui.warned(nothing);
+    }
     match errors.pop() {
         Some(error) if number == 1 => Err(error),
         Some(_) => Err(CliError::failed(format!("{} of {number} previews failed", errors.len() + 1))),
@@ -151,6 +160,9 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
         // "Nothing to copy" would be a guess.
         None if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) => {
             Err(CliError::failed("some tags could not be checked"))
+        }
+        None if args.exit_code && !no_matches.is_empty() => {
+            Err(CliError::failed("some versions mean no tag at the source"))
         }
         None => Ok(Outcome::Done),
     }

@@ -1,6 +1,7 @@
 //! `kubectl imgop sync`.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -8,13 +9,14 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::commands::copy::FIELD_MANAGER;
+use crate::completion::image_names;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::duration::TimeLimit;
 use crate::errors::{CliError, Outcome};
 use crate::names::parse_image_name;
 use crate::progress::Goal;
 use crate::ui::Ui;
-use crate::wait::wait;
+use crate::wait::wait_for_all;
 
 /// Sync Images now, and wait for the outcome
 ///
@@ -23,7 +25,8 @@ use crate::wait::wait;
 #[derive(Debug, Args)]
 pub struct SyncArgs {
     /// Images to sync
-    #[arg(value_name = "NAME", value_parser = parse_image_name)]
+    #[arg(value_name = "NAME", value_parser = parse_image_name,
+        add = ArgValueCompleter::new(image_names))]
     names: Vec<String>,
 
     /// Sync the Images with these labels, such as team=web
@@ -64,22 +67,8 @@ pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
     if args.no_wait {
         return Ok(Outcome::Done);
     }
-    let waits = images.iter().map(|image| {
-        let (cluster, goal, name) = (&cluster, &goal, image.name_any());
-        async move { wait(ui, cluster, &name, goal, args.timeout).await }
-    });
-    let mut all_ready = true;
-    for result in futures::future::join_all(waits).await {
-        match result {
-            Ok(ready) => all_ready &= ready,
-            Err(error) if images.len() == 1 => return Err(error),
-            Err(error) => {
-                ui.error(&error);
-                all_ready = false;
-            }
-        }
-    }
-    Ok(if all_ready { Outcome::Done } else { Outcome::NotReady })
+    let goals: Vec<(String, Goal)> = images.iter().map(|image| (image.name_any(), goal.clone())).collect();
+    wait_for_all(ui, &cluster, &goals, args.timeout).await
 }
 
 /// The Images to sync. One that is suspended would never answer: named, it is refused; among all of
@@ -104,11 +93,8 @@ async fn images(ui: Ui, args: &SyncArgs, cluster: &Cluster) -> Result<Vec<Image>
     for name in &args.names {
         let image = cluster.image(name).await?;
         if image.spec.suspend {
-            let patch = r#"{"spec":{"suspend":false}}"#;
-            return Err(CliError::failed(format!("{name} is suspended")).hinted(format!(
-                "resume it with: kubectl patch images.skopeo.io {name} -n {} --type merge -p '{patch}'",
-                cluster.namespace
-            )));
+            let resume = format!("resume it with: kubectl imgop resume {name}{}", cluster.place());
+            return Err(CliError::failed(format!("{name} is suspended")).hinted(resume));
         }
         images.push(image);
     }

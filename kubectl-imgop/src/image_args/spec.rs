@@ -9,6 +9,7 @@ use imgop_core::tags::Version;
 
 use super::flags::{ModeArg, OverwriteArg, PublishArg, ScheduleArgs, SelectionArgs, TlsArg};
 use crate::errors::CliError;
+use crate::wording::Wording;
 
 /// A reference of the command line, with its problems.
 struct Written {
@@ -72,7 +73,8 @@ pub fn image_spec(
             _ => false,
         };
         if !is_said {
-            problems.push(format!("{}: {}", argument_of(problem.field, selection), problem.message));
+            let message = Wording::Flags.of(&problem.message);
+            problems.push(format!("{}: {message}", argument_of(problem.field, selection)));
         }
     }
     match (parsed, problems.as_slice()) {
@@ -173,6 +175,7 @@ fn argument_of(field: &str, selection: &SelectionArgs) -> &'static str {
         "source.select" => "--include or --exclude",
         "source.immutableTags" => "--immutable-tags",
         "frequency" => "--frequency",
+        "destination.version" => "DESTINATION:VERSION",
         _ => "DESTINATION",
     }
 }
@@ -228,7 +231,7 @@ mod tests {
           DESTINATION: "localhost:5000" is a registry; write a repository in it, such as localhost:5000/argoproj/argocd
           SOURCE: "2.x.y" is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine
         "#);
-        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "r.example.com/a:stable"), @r#"DESTINATION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, use {tag}, or set source.select.latest to 1"#);
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "r.example.com/a:stable"), @r#"DESTINATION:VERSION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, use {tag}, or give --latest 1"#);
         insta::assert_snapshot!(problem("quay.io/a/b:2.x", "quay.io/a/b"), @"DESTINATION: source and destination are the same repository and tag; there is nothing to copy");
     }
 }

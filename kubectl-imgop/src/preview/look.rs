@@ -6,8 +6,10 @@ use std::time::Duration;
 use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{Observed, Seen};
 use imgop_core::registry::Registries;
+use imgop_core::tags::Version;
 use tokio::time::timeout;
 
+use super::absent;
 use super::report::Report;
 use super::targets::Target;
 use crate::access::{AccessSources, Endpoint};
@@ -15,6 +17,7 @@ use crate::errors::CliError;
 use crate::image_args::TlsArg;
 use crate::registry_errors::explain;
 use crate::ui::Ui;
+use crate::wording::Wording;
 
 /// How long somebody watches a terminal on which nothing happens.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -37,8 +40,11 @@ pub struct Looker<'a> {
 pub struct Looked {
     /// The preview.
     pub report: Report,
-    /// Why no tag at all could be checked, and what to do about it.
+    /// Why no tag at all could be checked, or that the one tag that was asked for is not there, and
+    /// what to do about it.
     pub failure: Option<CliError>,
+    /// That a pattern means no tag, and which ones are near. Tags that match may yet come.
+    pub no_match: Option<CliError>,
 }
 
 /// Asks the registries about one target. What the source has is shown also when the destination
@@ -46,18 +52,40 @@ pub struct Looked {
 pub async fn look(target: &Target, looker: &Looker<'_>) -> Result<Looked, CliError> {
     let sides = looker.sides(target).await?;
     let observing = observe(&sides, &target.request, &target.known, looker.limits);
-    let (observed, failure) = match with_sign_of_life(looker.sources.ui, target, observing).await {
+    let wording = target.wording();
+    let (observed, mut failure) = match with_sign_of_life(looker.sources.ui, target, observing).await {
         Ok(observed) => {
-            let failure = failure(&sides, &observed).await;
+            let failure = failure(&sides, &observed, wording).await;
             (observed, failure)
         }
         Err(error @ ObserveError::Registry { side: Side::Destination, .. }) => {
-            let observed = without_destination(target, looker, sides, &error).await?;
-            (observed, Some(explain(&error)))
+            let observed = without_destination(target, looker, &sides, &error).await?;
+            (observed, Some(explain(&error, wording)))
         }
-        Err(error) => return Err(explain(&error)),
+        Err(error) => return Err(explain(&error, wording)),
     };
-    Ok(Looked { report: Report::new(target, &observed), failure })
+    let mut no_match = None;
+    if observed.tags.iter().all(|tag| tag.source == Seen::Absent) {
+        let nothing = nothing_there(target, &sides, &observed).await;
+        *(if target.request.version.chooses() { &mut no_match } else { &mut failure }) = Some(nothing);
+    }
+    Ok(Looked { report: Report::new(target, &observed), failure, no_match })
+}
+
+/// Says that the source has nothing of what was asked for, and what it has instead.
+async fn nothing_there(target: &Target, sides: &Sides, observed: &Observed) -> CliError {
+    let (request, wording) = (&target.request, target.wording());
+    let nothing = CliError::failed(absent::message(request));
+    if matches!(request.version, Version::Digest(_)) {
+        return nothing;
+    }
+    match sides.source.tags().await {
+        Ok(tags) => absent::hints(request, &tags, &observed.excluded, wording)
+            .into_iter()
+            .fold(nothing, CliError::hinted),
+        // There is no such repository, for instance.
+        Err(error) => explain(&ObserveError::Registry { side: Side::Source, error }, wording),
+    }
 }
 
 impl Looker<'_> {
@@ -93,13 +121,13 @@ impl Looker<'_> {
 async fn without_destination(
     target: &Target,
     looker: &Looker<'_>,
-    sides: Sides,
+    sides: &Sides,
     refusal: &ObserveError,
 ) -> Result<Observed, CliError> {
-    let source_only = Sides { destination: None, ..sides };
+    let source_only = Sides { destination: None, ..sides.clone() };
     // Which tags were copied before says nothing without the destination's word that they are there.
     let observed = observe(&source_only, &target.request, &Known::default(), looker.limits).await;
-    let mut observed = observed.map_err(|error| explain(&error))?;
+    let mut observed = observed.map_err(|error| explain(&error, target.wording()))?;
     for tag in &mut observed.tags {
         tag.destination = Seen::Unknown(refusal.to_string());
     }
@@ -108,7 +136,7 @@ async fn without_destination(
 
 /// Why no tag at all could be checked, if so. One of them is asked about again, because an
 /// observation keeps only the words of a failure.
-async fn failure(sides: &Sides, observed: &Observed) -> Option<CliError> {
+async fn failure(sides: &Sides, observed: &Observed, wording: Wording) -> Option<CliError> {
     let is_unknown = |seen: &Seen| matches!(seen, Seen::Unknown(_));
     if !observed.tags.iter().all(|tag| is_unknown(&tag.source) || is_unknown(&tag.destination)) {
         return None;
@@ -118,7 +146,7 @@ async fn failure(sides: &Sides, observed: &Observed) -> Option<CliError> {
         (Seen::Unknown(_), _) | (_, None) => (Side::Source, sides.source.head(&tag.source_ref).await),
         (_, Some(client)) => (Side::Destination, client.head(&tag.destination_tag.clone().into()).await),
     };
-    asked.err().map(|error| explain(&ObserveError::Registry { side, error }))
+    asked.err().map(|error| explain(&ObserveError::Registry { side, error }, wording))
 }
 
 /// Says that something is going on when it takes long. Only on a terminal: in a log it is noise.

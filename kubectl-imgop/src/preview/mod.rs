@@ -1,5 +1,6 @@
 //! What a copy would do: from the answers of both registries to a table or a document.
 
+mod absent;
 pub mod look;
 pub mod page;
 pub mod report;

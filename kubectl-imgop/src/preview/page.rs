@@ -34,6 +34,7 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
     if options.headers {
         ui.data(&summary(report))?;
         ui.data(&unchecked(report).join("\n"))?;
+        ui.data(not_asked(report).unwrap_or_default())?;
     }
     if options.excluded && !report.excluded.is_empty() {
         ui.data(if options.headers { "\n" } else { "" })?;
@@ -71,11 +72,15 @@ fn tags(report: &Report, options: PageOptions) -> Table {
     let mut table = Table::new(header);
     for tag in &report.tags {
         let (sign, colour, state) = state(report, tag);
-        let mut cells =
-            vec![sign.to_owned(), tag.tag.clone(), state, digest(tag.source_digest.as_ref(), options)];
+        let mut cells = vec![
+            sign.to_owned(),
+            tag.tag.clone(),
+            state,
+            digest(tag.source_digest.as_ref(), tag.no_source_digest, options),
+        ];
         if has_destination {
             cells.extend(renames.then(|| tag.destination_tag.clone().unwrap_or_default()));
-            cells.push(digest(tag.destination_digest.as_ref(), options));
+            cells.push(digest(tag.destination_digest.as_ref(), tag.no_destination_digest, options));
         }
         table.styled_row(colour.map_or_else(Style::new, AnsiColor::on_default), cells);
     }
@@ -99,9 +104,9 @@ fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, 
     }
 }
 
-fn digest(digest: Option<&Digest>, options: PageOptions) -> String {
+fn digest(digest: Option<&Digest>, otherwise: &str, options: PageOptions) -> String {
     match digest {
-        None => "<none>".to_owned(),
+        None => otherwise.to_owned(),
         Some(digest) if options.wide => digest.to_string(),
         Some(digest) => digest.short().to_owned(),
     }
@@ -150,6 +155,16 @@ fn unchecked(report: &Report) -> Vec<String> {
     reasons.into_iter().map(|(reason, n)| format!("{} not checked: {reason}", count(n, "tag"))).collect()
 }
 
+/// Why digests are missing that nobody asked for.
+fn not_asked(report: &Report) -> Option<&'static str> {
+    let is_open = |tag: &TagReport| tag.source_digest.is_none() || tag.destination_digest.is_none();
+    let mut synced = report.tags.iter().filter(|tag| tag.state == TagState::AlreadySynced);
+    synced.any(is_open).then_some(
+        "An empty digest was not asked for: of a tag that was synced, or that never moves, it is enough that \
+         the destination has it.",
+    )
+}
+
 fn excluded(report: &Report) -> Table {
     let mut table = Table::new(["", "EXCLUDED", "REASON"]);
     for excluded in &report.excluded {
@@ -165,8 +180,9 @@ fn excluded_summary(report: &Report) -> Option<String> {
     let (are, them) = if candidates == 1 { ("is", "it") } else { ("are", "them") };
     let candidates = (candidates > 0).then(|| {
         format!(
-            "{} {are} excluded; add --allow-candidate-release to include {them}.",
-            count(candidates, "release candidate")
+            "{} {are} excluded; {} to include {them}.",
+            count(candidates, "release candidate"),
+            report.wording.candidates()
         )
     });
     let others = (others > 0).then(|| {

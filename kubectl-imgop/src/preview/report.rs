@@ -1,13 +1,14 @@
 //! The document that `preview -o json` prints. Its fields only ever become more.
 
 use imgop_core::api::Overwrite;
-use imgop_core::plan::{Observed, ObservedTag, TagState};
+use imgop_core::plan::{Observed, ObservedTag, Seen, TagState};
 use imgop_core::reference::Digest;
 use imgop_core::tags::Exclusion;
 use serde::Serialize;
 
 use super::targets::{ImageName, Target};
 use crate::image_list::narrowing;
+use crate::wording::Wording;
 
 /// The version of the document.
 const API_VERSION: &str = "imgop.preview/v1";
@@ -35,6 +36,9 @@ pub struct Report {
     /// What narrows or widens the version, for people.
     #[serde(skip)]
     pub narrowing: String,
+    /// In whose words it is told.
+    #[serde(skip)]
+    pub wording: Wording,
     /// Whether a tag that differs stays as it is.
     #[serde(skip)]
     pub keeps: bool,
@@ -54,6 +58,12 @@ pub struct TagReport {
     pub source_digest: Option<Digest>,
     /// What the destination has, as far as it is known.
     pub destination_digest: Option<Digest>,
+    /// What to show where the source's digest is not known.
+    #[serde(skip)]
+    pub no_source_digest: &'static str,
+    /// What to show where the destination's digest is not known.
+    #[serde(skip)]
+    pub no_destination_digest: &'static str,
     /// Why the state is not-checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -89,11 +99,12 @@ impl Report {
                 .iter()
                 .map(|excluded| ExcludedReport {
                     tag: excluded.tag.to_string(),
-                    reason: excluded.reason.to_string(),
+                    reason: target.wording().of(&excluded.reason.to_string()),
                     is_candidate: excluded.reason == Exclusion::Candidate,
                 })
                 .collect(),
             narrowing: narrowing(&target.spec),
+            wording: target.wording(),
             keeps: request.overwrite == Overwrite::IfMissing,
         }
     }
@@ -137,8 +148,19 @@ impl TagReport {
             state,
             source_digest: tag.source.digest().cloned(),
             destination_digest: tag.destination.digest().cloned(),
+            no_source_digest: no_digest(&tag.source),
+            no_destination_digest: no_digest(&tag.destination),
             reason: reason.map(str::to_owned),
         }
+    }
+}
+
+/// What stands for a digest: nothing is there, or it is not known, or nobody asked for it.
+fn no_digest(seen: &Seen) -> &'static str {
+    match seen {
+        Seen::Absent => "<none>",
+        Seen::Unknown(_) => "<unknown>",
+        Seen::NotAsked | Seen::Present(_) => "",
     }
 }
 

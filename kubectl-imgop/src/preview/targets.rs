@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::errors::CliError;
 use crate::names::parse_name;
+use crate::wording::Wording;
 
 /// The largest file of manifests that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -73,6 +74,11 @@ impl Target {
     /// What to call it.
     pub fn name(&self) -> String {
         self.image.as_ref().map_or_else(|| self.request.source.to_string(), ImageName::to_string)
+    }
+
+    /// In whose words it is told what is wrong with it.
+    pub fn wording(&self) -> Wording {
+        if self.image.is_some() { Wording::Fields } else { Wording::Flags }
     }
 
     /// Whether a Secret is named.

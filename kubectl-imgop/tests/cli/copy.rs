@@ -104,7 +104,7 @@ fn a_fixed_tag_is_refused_for_a_pattern() {
     insta::assert_snapshot!(Program::new().run("copy quay.io/a/b:2.x registry.example.com/a:stable"), @r#"
     exit code: 2
     ----- stderr -----
-    error: DESTINATION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, use {tag}, or set source.select.latest to 1
+    error: DESTINATION:VERSION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, use {tag}, or give --latest 1
     "#);
 }
 
@@ -124,5 +124,21 @@ fn values_that_a_flag_does_not_know_come_with_those_that_it_knows() {
     error: invalid value 'A/b' for '--name <NAME>': "A/b" is not the name of an Image; names have lower-case letters, digits, '-' and '.' only
 
     For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn mistakes_are_told_in_flags() {
+    let digest = imgop_core::reference::Digest::of(b"x");
+    let by_digest = format!("copy nginx@{digest} registry.example.com/nginx");
+    insta::assert_snapshot!(Program::new().run(&by_digest), @"
+    exit code: 2
+    ----- stderr -----
+    error: DESTINATION:VERSION: it is needed when the version of SOURCE is a digest; give the tag to write
+    ");
+    insta::assert_snapshot!(Program::new().run("copy quay.io/a/b:2.x registry.example.com/a:3.x"), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: DESTINATION:VERSION: "3.x" is a pattern, but the version of SOURCE is not the same one; leave it out to keep each tag
     "#);
 }

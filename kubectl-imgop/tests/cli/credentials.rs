@@ -43,7 +43,7 @@ fn a_destination_that_refuses_hides_nothing_of_the_source() {
     DESTINATION   mirror........./c/d
 
         TAG   STATE         DIGEST         DESTINATION-DIGEST
-    ?   1     not-checked   7692c3ad3540   <none>
+    ?   1     not-checked   7692c3ad3540   <unknown>
 
     1 tag: 1 not checked.
     1 tag not checked: destination: cannot look up mirror........./c/d: mirror......... wants a credential, or there is no such repository (HTTP 401)

@@ -79,7 +79,7 @@ fn tags_that_nearly_match_are_listed_with_the_reason() {
     4 tags: 2 to copy, 1 up to date, 1 to be overwritten.
 
         EXCLUDED         REASON
-    -   v2.13.11-rc1     it is a release candidate; allowCandidateRelease includes those
+    -   v2.13.11-rc1     it is a release candidate; --allow-candidate-release includes those
     -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
     "#);
@@ -185,7 +185,7 @@ fn the_document_has_the_documented_fields() {
         "excluded": [
             {
                 "tag": "v2.13.11-rc1",
-                "reason": "it is a release candidate; allowCandidateRelease includes those"
+                "reason": "it is a release candidate; --allow-candidate-release includes those"
             },
             {
                 "tag": "v2.13.1-alpine",
@@ -226,7 +226,7 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     2 other tags nearly match; add --show-excluded to see why not.
     ");
     insta::assert_snapshot!(run(":v9.9.9"), @"
-    exit code: 0
+    exit code: 1
     ----- stdout -----
     SOURCE    source........./argoproj/argocd
     VERSION   v9.9.9
@@ -235,6 +235,12 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     !   v9.9.9   not-found   <none>
 
     1 tag: 1 not at the source.
+    ----- stderr -----
+    error: source........./argoproj/argocd has no tag v9.9.9
+
+    hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: write one of them, or a pattern such as v2.13.x
+    hint: if it is yet to come: an Image that asks for it waits, and copies it then
     ");
     insta::assert_snapshot!(run(" --versions 9.x"), @"
     exit code: 0
@@ -243,6 +249,11 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     VERSION   9.x
 
     No tag of source........./argoproj/argocd matches 9.x.
+    ----- stderr -----
+    warning: no tag of source........./argoproj/argocd matches 9.x
+
+    hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: write one of them, or a pattern such as v2.13.x
     ");
     let digest = imgop_core::reference::Digest::of(b"zero");
     let run = run(&format!("@{digest} -o json"));
@@ -267,7 +278,7 @@ fn a_tag_that_cannot_be_checked_hides_no_other() {
         TAG        STATE         DIGEST         DESTINATION-DIGEST
     +   v2.13.10   missing       e4432baa9081   <none>
     +   v2.13.2    missing       3fc4ccfe7458   <none>
-    ?   v2.13.1    not-checked   7692c3ad3540   <none>
+    ?   v2.13.1    not-checked   7692c3ad3540   <unknown>
     +   v2.13.0    missing       f9194e73f9e9   <none>
 
     4 tags: 3 to copy, 1 not checked.
@@ -306,7 +317,7 @@ fn a_pattern_that_means_too_many_tags_is_refused_before_they_are_looked_up() {
     insta::assert_snapshot!(preview(&source(), &destination(), " --max-tags 3"), @"
     exit code: 1
     ----- stderr -----
-    error: v2.13.x means 4 tags of 8, and at most 3 are taken; narrow it, or use select.latest
+    error: v2.13.x means 4 tags of 8, and at most 3 are taken; narrow it, or use --latest
 
     hint: the agent refuses it as well; to see the tags nevertheless: --max-tags 4
     ");
@@ -322,5 +333,95 @@ fn a_repository_that_is_not_there_is_an_error_with_a_hint() {
     error: source: cannot list the tags of source........./no/such: source......... has no such repository or manifest: repository name not known (HTTP 404)
 
     hint: check the repository's name; some registries say this also when credentials are missing
+    ");
+}
+
+#[test]
+fn a_tag_that_is_not_there_is_a_failure_that_names_the_nearest() {
+    let (source, destination) = (source(), destination());
+    let (from, to) = (&source.address, &destination.address);
+    let run = |arguments: &str| Program::new().run(arguments).naming(from, "source").naming(to, "mirror");
+    insta::assert_snapshot!(run(&format!("preview {from}/argoproj/argocd:v2.13.9 {to}/mirror/argocd")), @"
+    exit code: 1
+    ----- stdout -----
+    SOURCE        source........./argoproj/argocd
+    VERSION       v2.13.9
+    DESTINATION   mirror........./mirror/argocd
+
+        TAG       STATE       DIGEST   DESTINATION-DIGEST
+    !   v2.13.9   not-found   <none>   <none>
+
+    1 tag: 1 not at the source.
+    ----- stderr -----
+    error: source........./argoproj/argocd has no tag v2.13.9
+
+    hint: v2.13.11-rc1, v2.13.10, v2.13.2 are near; of each: only its last part is another one
+    hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: write one of them, or a pattern such as v2.13.x
+    hint: if it is yet to come: an Image that asks for it waits, and copies it then
+    ");
+    let asked = format!("preview {from}/argoproj/argocd:v2.13.9 {to}/mirror/argocd --exit-code");
+    assert_eq!(run(&asked).code, 2);
+    insta::assert_snapshot!(run(&format!("preview {from}/no/such:1.0 --no-headers")), @"
+    exit code: 1
+    ----- stdout -----
+    !   1.0   not-found   <none>
+    ----- stderr -----
+    error: source: cannot list the tags of source........./no/such: source......... has no such repository or manifest: repository name not known (HTTP 404)
+
+    hint: check the repository's name; some registries say this also when credentials are missing
+    ");
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_a_warning_and_a_failed_comparison() {
+    let (source, destination) = (source(), destination());
+    let (from, to) = (&source.address, &destination.address);
+    let run =
+        |arguments: &[&str]| Program::new().run_with(arguments).naming(from, "source").naming(to, "mirror");
+    let (image, mirror) = (format!("{from}/argoproj/argocd"), format!("{to}/mirror/argocd"));
+    let range = ["preview", &image, &mirror, "--versions", ">=2.13.11 <3"];
+    insta::assert_snapshot!(run(&range), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        source........./argoproj/argocd   8 tags
+    VERSION       >=2.13.11 <3
+    DESTINATION   mirror........./mirror/argocd
+
+    No tag of source........./argoproj/argocd matches >=2.13.11 <3.
+    1 release candidate is excluded; add --allow-candidate-release to include it.
+    ----- stderr -----
+    warning: no tag of source........./argoproj/argocd matches >=2.13.11 <3
+
+    hint: v2.13.11-rc1 is near: it is a release candidate; --allow-candidate-release includes those
+    hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: write one of them, or a pattern such as v2.13.x
+    ");
+    assert_eq!(run(&[&range[..], &["--exit-code"]].concat()).code, 2);
+}
+
+#[test]
+fn digests_that_nobody_asked_for_are_not_none() {
+    let (source, same) = (source(), source());
+    let (from, to) = (&source.address, &same.address);
+    let arguments = format!("preview {from}/argoproj/argocd:v2.13.x {to}/argoproj/argocd --immutable-tags *");
+    let run = Program::new().run(&arguments).naming(from, "source").naming(to, "mirror");
+    insta::assert_snapshot!(run, @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        source........./argoproj/argocd   8 tags
+    VERSION       v2.13.x
+    DESTINATION   mirror........./argoproj/argocd
+
+        TAG        STATE            DIGEST   DESTINATION-DIGEST
+    =   v2.13.10   already-synced
+    =   v2.13.2    already-synced
+    =   v2.13.1    already-synced
+    =   v2.13.0    already-synced
+
+    4 tags: 4 already synced.
+    An empty digest was not asked for: of a tag that was synced, or that never moves, it is enough that the destination has it.
+    1 release candidate is excluded; add --allow-candidate-release to include it.
+    2 other tags nearly match; add --show-excluded to see why not.
     ");
 }

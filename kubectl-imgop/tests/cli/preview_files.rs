@@ -48,7 +48,12 @@ fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
     error: second: source: cannot list the tags of registry......./no/such: registry....... has no such repository or manifest: repository name not known (HTTP 404)
 
     hint: check the repository's name; some registries say this also when credentials are missing
-    error: 1 of 3 previews failed
+    error: third: registry......./a/b has no tag 2
+
+    hint: there are only: 1
+    hint: write one of them
+    hint: if it is yet to come: an Image that asks for it waits, and copies it then
+    error: 2 of 3 previews failed
     ");
 }
 
