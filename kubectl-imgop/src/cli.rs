@@ -1,10 +1,14 @@
 //! The command line: which verbs there are, and how the process ends.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{copy, describe, list, preview, sync, version};
+use crate::commands::{
+    completion, copy, delete, describe, list, logs, preview, resume, suspend, sync, version, wait,
+};
+use crate::completion::{COMPLETE, candidates};
 use crate::errors::{CliError, Outcome, exit_code};
 use crate::ui::Ui;
 
@@ -39,12 +43,23 @@ enum Verb {
     List(list::ListArgs),
     Describe(describe::DescribeArgs),
     Sync(sync::SyncArgs),
+    Wait(wait::WaitArgs),
+    Logs(logs::LogsArgs),
+    Suspend(suspend::SuspendArgs),
+    Resume(resume::ResumeArgs),
+    Delete(delete::DeleteArgs),
+    Completion(completion::CompletionArgs),
     Version(version::VersionArgs),
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
     let ui = Ui;
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == COMPLETE) {
+        let typed: Vec<OsString> = arguments.collect();
+        return exit_code(&ui.data(&candidates(Cli::command(), &typed)).map(|()| Outcome::Done));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -71,6 +86,12 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::List(args) => list::run(ui, &args).await,
             Verb::Describe(args) => describe::run(ui, &args).await,
             Verb::Sync(args) => sync::run(ui, &args).await,
+            Verb::Wait(args) => wait::run(ui, &args).await,
+            Verb::Logs(args) => logs::run(ui, &args).await,
+            Verb::Suspend(args) => suspend::run(ui, &args).await,
+            Verb::Resume(args) => resume::run(ui, &args).await,
+            Verb::Delete(args) => delete::run(ui, &args).await,
+            Verb::Completion(args) => completion::run(ui, &args, Cli::command()),
             Verb::Version(args) => version::run(ui, &args).await,
         }
     });
@@ -81,8 +102,6 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

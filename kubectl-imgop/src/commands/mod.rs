@@ -1,8 +1,14 @@
 //! The verbs, one file each. Each has its arguments, whose comments are its help, and `run`.
 
+pub mod completion;
 pub mod copy;
+pub mod delete;
 pub mod describe;
 pub mod list;
+pub mod logs;
 pub mod preview;
+pub mod resume;
+pub mod suspend;
 pub mod sync;
 pub mod version;
+pub mod wait;

@@ -2,8 +2,6 @@
 
 use std::cmp::Reverse;
 
-use imgop_core::api::COPIES_ANNOTATION;
-use imgop_core::plan::CopyRecord;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Event;
@@ -11,14 +9,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use crate::age::since;
+use crate::job_tags::records;
 use crate::table::Table;
 
 /// So many tags of a Job, and so many events, are shown.
 const MOST_TAGS: usize = 4;
 const MOST_EVENTS: usize = 20;
 
-/// The Jobs, the newest first.
-pub fn jobs(jobs: &Result<Vec<Job>, String>, now: Timestamp) -> Option<Table> {
+/// The Jobs, the newest first. Of a sync that is over no copy runs any more, although Kubernetes takes
+/// a moment to count the pods that have ended.
+pub fn jobs(jobs: &Result<Vec<Job>, String>, is_over: bool, now: Timestamp) -> Option<Table> {
     let mut table = Table::new(["JOB", "STATE", "AGE", "TAGS"]);
     match jobs {
         Ok(jobs) if jobs.is_empty() => return None,
@@ -28,7 +28,7 @@ pub fn jobs(jobs: &Result<Vec<Job>, String>, now: Timestamp) -> Option<Table> {
             for job in jobs {
                 table.row([
                     job.name_any(),
-                    state(job),
+                    state(job, is_over),
                     since(job.creation_timestamp().as_ref(), now),
                     tags(job),
                 ]);
@@ -39,7 +39,7 @@ pub fn jobs(jobs: &Result<Vec<Job>, String>, now: Timestamp) -> Option<Table> {
     Some(table)
 }
 
-fn state(job: &Job) -> String {
+fn state(job: &Job, is_over: bool) -> String {
     let status = job.status.clone().unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
     let holds = |type_: &str| conditions.iter().find(|c| c.type_ == type_ && c.status == "True");
@@ -50,6 +50,8 @@ fn state(job: &Job) -> String {
         "Complete".to_owned()
     } else if holds("Suspended").is_some() {
         "Suspended".to_owned()
+    } else if holds("SuccessCriteriaMet").is_some() || (is_over && status.active.unwrap_or_default() > 0) {
+        "Ending".to_owned()
     } else if status.active.unwrap_or_default() > 0 {
         "Running".to_owned()
     } else {
@@ -57,10 +59,9 @@ fn state(job: &Job) -> String {
     }
 }
 
-/// The tags that a Job copies, as it says itself.
+/// The tags that a Job copies.
 fn tags(job: &Job) -> String {
-    let records: Option<Vec<CopyRecord>> =
-        job.annotations().get(COPIES_ANNOTATION).and_then(|text| serde_json::from_str(text).ok());
+    let records = records(job);
     let Some(records) = records else { return "<unknown>".to_owned() };
     let mut tags: Vec<String> = records.iter().take(MOST_TAGS).map(|r| r.destination.to_string()).collect();
     if records.len() > MOST_TAGS {

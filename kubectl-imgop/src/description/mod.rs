@@ -28,7 +28,7 @@ pub fn sections(described: &Described<'_>, now: Timestamp) -> Vec<Table> {
     let mut sections = vec![summary::facts(described.image, &status, now)];
     sections.push(summary::conditions(&status, now));
     sections.extend(summary::failures(&status, now));
-    sections.extend(activity::jobs(&described.jobs, now));
+    sections.extend(activity::jobs(&described.jobs, summary::is_over(described.image, &status), now));
     sections.extend(summary::history(&status, now));
     sections.extend(activity::events(&described.events, now));
     sections
@@ -138,6 +138,16 @@ mod tests {
         CopyFailed      Warning   5m30s   CopyFailed happened
         CopyScheduled   Normal    6m30s   CopyScheduled happened
         ");
+    }
+
+    #[test]
+    fn a_job_of_a_sync_that_is_over_is_ending() {
+        let mut image = image();
+        if let Some(status) = &mut image.status {
+            status.phase = Some(imgop_core::api::Phase::Completed);
+        }
+        let described = Described { image: &image, jobs: Ok(jobs()), events: Ok(Vec::new()) };
+        assert!(page(&described).contains("imgop-argocd-2   Ending "), "{}", page(&described));
     }
 
     #[test]

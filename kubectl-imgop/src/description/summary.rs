@@ -1,6 +1,8 @@
 //! What the Image itself says: its spec and its status.
 
-use imgop_core::api::{Counts, Credentials, Image, ImageStatus, Mode, Overwrite, Publish, Tls, TlsMode};
+use imgop_core::api::{
+    Counts, Credentials, Image, ImageStatus, Mode, Overwrite, Phase, Publish, Tls, TlsMode,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
@@ -37,6 +39,11 @@ pub fn facts(image: &Image, status: &ImageStatus, now: Timestamp) -> Table {
     fact("Next try", status.next_sync_time.as_ref().map(|time| until(time, now)).unwrap_or_default());
     fact("Age", since(image.metadata.creation_timestamp.as_ref(), now));
     table
+}
+
+/// Whether the last sync of this very spec copied everything, so that no copy runs.
+pub fn is_over(image: &Image, status: &ImageStatus) -> bool {
+    status.phase == Some(Phase::Completed) && status.observed_generation == image.metadata.generation
 }
 
 fn schedule(image: &Image) -> String {

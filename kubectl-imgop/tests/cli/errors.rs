@@ -74,3 +74,22 @@ fn whoever_reads_only_the_first_line_causes_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+#[test]
+fn nothing_is_deleted_without_a_word_of_consent() {
+    insta::assert_snapshot!(Program::new().run("delete argocd"), @"
+    exit code: 2
+    ----- stderr -----
+    error: nobody can be asked whether to delete; if it is meant, add --yes
+    ");
+    assert_eq!(Program::new().run("delete").code, 2);
+}
+
+#[test]
+fn a_watch_follows_one_image_or_all() {
+    insta::assert_snapshot!(Program::new().run("list a b --watch"), @"
+    exit code: 2
+    ----- stderr -----
+    error: --watch takes one name, a --selector, or all Images of the namespace
+    ");
+}

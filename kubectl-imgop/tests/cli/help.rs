@@ -7,7 +7,9 @@ fn every_help_page_is_as_it_was_written() {
     let program = Program::new();
     let page = |verb: &str| program.run(&format!("{verb} --help")).stdout;
     insta::assert_snapshot!("help", page(""));
-    for verb in ["copy", "preview", "list", "describe", "sync", "version"] {
+    let verbs =
+        ["copy", "preview", "list", "describe", "sync", "wait", "logs", "suspend", "resume", "delete"];
+    for verb in verbs.into_iter().chain(["completion", "version"]) {
         insta::assert_snapshot!(format!("help-{verb}"), page(verb));
     }
 }

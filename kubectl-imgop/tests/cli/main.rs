@@ -7,6 +7,7 @@
     reason = "helpers of tests are tests; clippy knows only functions with #[test]"
 )]
 
+mod completion;
 mod copy;
 mod credentials;
 mod errors;

@@ -1,0 +1,64 @@
+//! `kubectl imgop completion`.
+
+use clap::{Args, Command, ValueEnum};
+use clap_complete::Shell;
+use clap_complete::aot::generate;
+
+use crate::errors::{CliError, Outcome};
+use crate::ui::Ui;
+
+/// What kubectl runs to complete a plugin's arguments.
+const FOR_KUBECTL: &str = "#!/bin/sh\nexec kubectl-imgop __complete \"$@\"\n";
+
+/// Print a script that completes what is typed
+///
+/// For kubectl imgop, kubectl itself asks a program named kubectl_complete-imgop. With it, names of
+/// Images are completed too:
+///
+///   kubectl imgop completion kubectl > /usr/local/bin/kubectl_complete-imgop
+///   chmod +x /usr/local/bin/kubectl_complete-imgop
+///
+/// The scripts for the shells are for who types kubectl-imgop:
+///
+///   source <(kubectl imgop completion bash)
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct CompletionArgs {
+    /// What the script is for
+    #[arg(value_enum)]
+    target: Target,
+}
+
+/// What completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// kubectl 1.26 and later
+    Kubectl,
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
+    /// PowerShell
+    #[value(alias = "pwsh")]
+    Powershell,
+}
+
+/// Prints a script for this command line.
+pub fn run(ui: Ui, args: &CompletionArgs, mut command: Command) -> Result<Outcome, CliError> {
+    let shell = match args.target {
+        Target::Kubectl => {
+            ui.data(FOR_KUBECTL)?;
+            return Ok(Outcome::Done);
+        }
+        Target::Bash => Shell::Bash,
+        Target::Zsh => Shell::Zsh,
+        Target::Fish => Shell::Fish,
+        Target::Powershell => Shell::PowerShell,
+    };
+    let mut script = Vec::new();
+    generate(shell, &mut command, "kubectl-imgop", &mut script);
+    ui.data(&String::from_utf8_lossy(&script))?;
+    Ok(Outcome::Done)
+}
