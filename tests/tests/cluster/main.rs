@@ -11,3 +11,4 @@ mod jobs;
 mod plugin;
 mod preview;
 mod seeds;
+mod verbs;
