@@ -37,6 +37,7 @@ use crate::ui::Ui;
     Exit codes: 0 done, 1 failed, 2 wrong usage. A tag or digest that the source does not have is a \
     failure; a pattern that matches nothing yet is a warning. With --exit-code: 0 nothing to copy, 1 \
     something to copy, 2 failed, also when a pattern matches nothing.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct PreviewArgs {
     /// What would be copied: a repository with a tag, a pattern or a digest; or the name of an Image
     #[arg(value_name = "SOURCE[:VERSION]|NAME", required_unless_present = "file", conflicts_with = "file")]
