@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
+use rustls::CertificateError;
 
 use super::access::TlsKey;
 use super::address::{CheckedResolver, ForbiddenAddress};
@@ -85,6 +86,9 @@ pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
     // Where the cause says the same again it is left out.
     let (class, detail) = if let Some(rustls::Error::InvalidMessage(_)) = tls {
         (Unreachable::NoTls, "the server does not speak TLS; is it a plain HTTP registry?".to_owned())
+    } else if let Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) = tls {
+        let detail = "no CA that is trusted here has signed the registry's certificate";
+        (Unreachable::Tls, detail.to_owned())
     } else if error.is_timeout() {
         (Unreachable::Timeout, "no answer in time".to_owned())
     } else if error.is_dns() {

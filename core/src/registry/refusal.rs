@@ -19,6 +19,9 @@ pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
             None => Reason::Protocol,
         };
     }
+    if answer.status == StatusCode::NOT_FOUND && !is_registrys_not_found(answer) {
+        detail = format!("{} does not answer as a registry; is its name right?", host(&answer.url));
+    }
     if let Some(error) = error.as_ref().filter(|error| says_more(error)) {
         detail = format!("{detail}: {}", error.message);
     }

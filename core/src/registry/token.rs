@@ -135,10 +135,20 @@ fn refusal(answer: &Answer, shown: bool) -> Failure {
     let server = super::address::host(&answer.url);
     let (reason, detail) = match answer.status.as_u16() {
         400 | 401 if !shown => {
-            (Reason::Unauthorized, format!("the token server {server} wants a credential"))
+            let detail =
+                format!("the token server {server} wants a credential, or there is no such repository");
+            (Reason::Unauthorized, detail)
         }
         400 | 401 => {
             (Reason::Unauthorized, format!("the token server {server} does not accept the credential"))
+        }
+        // GitHub says this of a credential that is wrong or has run out, too.
+        403 if shown => {
+            let detail = format!(
+                "the token server {server} gives no token for this repository; the credential is wrong, has \
+                 run out or has no right to it"
+            );
+            (Reason::Forbidden, detail)
         }
         403 => (Reason::Forbidden, format!("the token server {server} gives no token for this repository")),
         429 => {

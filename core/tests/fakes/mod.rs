@@ -1,19 +1,23 @@
 //! Registries that are not real: they listen on loopback, say what a test wants and remember what
 //! they were asked.
 
+mod connect_proxy;
 mod distribution;
 mod docker_hub;
 mod ecr_public;
 mod faulty_registry;
+mod ghcr;
 mod quay;
 mod scripted_registry;
 mod tls;
 mod token_registry;
 
+pub use connect_proxy::ConnectProxy;
 pub use distribution::{Tags, distribution, tags};
 pub use docker_hub::DockerHub;
 pub use ecr_public::{EcrPublic, page as gallery_page};
 pub use faulty_registry::FaultyRegistry;
+pub use ghcr::Ghcr;
 pub use quay::Quay;
 pub use scripted_registry::{ScriptedRegistry, Seen, json, reply};
 pub use token_registry::TokenRegistry;

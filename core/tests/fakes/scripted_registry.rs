@@ -1,13 +1,15 @@
 //! A fake whose answers a test writes.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Version};
 use axum::response::Response;
+use axum::serve::ListenerExt as _;
 use imgop_core::reference::Repository;
 use tokio::net::TcpListener;
 
@@ -17,6 +19,8 @@ use super::tls::TlsListener;
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub method: String,
+    /// Of HTTP.
+    pub version: Version,
     /// Path and query.
     pub target: String,
     pub headers: HeaderMap,
@@ -28,6 +32,7 @@ pub struct Seen {
 pub struct ScriptedRegistry {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Seen {
@@ -66,8 +71,13 @@ impl ScriptedRegistry {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (router, seen) = router(answer);
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let count = connections.clone();
+        let listener = listener.tap_io(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, seen }
+        Self { address, seen, connections }
     }
 
     /// The same behind TLS, with a certificate for these names; also gives that certificate in PEM.
@@ -75,12 +85,22 @@ impl ScriptedRegistry {
         names: &[&str],
         answer: impl Fn(&Seen) -> Response + Clone + Send + Sync + 'static,
     ) -> (Self, Vec<u8>) {
+        Self::start_offering(&[], names, answer).await
+    }
+
+    /// The same for a server that offers these protocols by ALPN, such as `h2`.
+    pub async fn start_offering(
+        protocols: &[&str],
+        names: &[&str],
+        answer: impl Fn(&Seen) -> Response + Clone + Send + Sync + 'static,
+    ) -> (Self, Vec<u8>) {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
-        let (listener, certificate) = TlsListener::new(tcp, names);
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let (listener, certificate) = TlsListener::new(tcp, names, protocols, connections.clone());
         let (router, seen) = router(move |seen| std::future::ready(answer(&seen)));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        (Self { address, seen }, certificate)
+        (Self { address, seen, connections }, certificate)
     }
 
     /// Answers the first request with the first answer and so on; the last one is repeated.
@@ -103,6 +123,11 @@ impl ScriptedRegistry {
     /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// All requests so far, as `GET /v2/…`.
@@ -132,6 +157,7 @@ async fn read(request: Request) -> Seen {
     let (head, body) = request.into_parts();
     Seen {
         method: head.method.to_string(),
+        version: head.version,
         target: head.uri.path_and_query().unwrap().to_string(),
         headers: head.headers,
         body: to_bytes(body, 16 << 20).await.unwrap(),

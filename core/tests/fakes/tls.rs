@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::serve::Listener;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -17,21 +18,30 @@ use tokio_rustls::server::TlsStream;
 pub struct TlsListener {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl TlsListener {
-    /// Listens with a certificate for these names; also gives the certificate in PEM.
-    pub fn new(tcp: TcpListener, names: &[&str]) -> (Self, Vec<u8>) {
+    /// Listens with a certificate for these names and offers these protocols by ALPN; counts the
+    /// connections. Also gives the certificate in PEM.
+    pub fn new(
+        tcp: TcpListener,
+        names: &[&str],
+        protocols: &[&str],
+        accepted: Arc<AtomicUsize>,
+    ) -> (Self, Vec<u8>) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .unwrap();
-        (Self { tcp, acceptor: TlsAcceptor::from(Arc::new(config)) }, cert.pem().into_bytes())
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        (Self { tcp, acceptor, accepted }, cert.pem().into_bytes())
     }
 }
 
@@ -45,6 +55,7 @@ impl Listener for TlsListener {
             if let Ok((stream, address)) = self.tcp.accept().await
                 && let Ok(stream) = self.acceptor.accept(stream).await
             {
+                self.accepted.fetch_add(1, Ordering::Relaxed);
                 return (stream, address);
             }
         }

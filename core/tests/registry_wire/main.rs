@@ -6,18 +6,24 @@ mod fakes;
 
 mod bulk;
 mod bulk_refusals;
+mod connections;
 mod credentials;
+mod docker_hub;
 mod faults;
+mod ghcr;
 mod manifests;
 mod observing;
 mod other_hosts;
 mod pages;
+mod patience;
+mod proxies;
 mod pulls;
 mod shared_lists;
 mod tag_lists;
 mod throttling;
 mod tls;
 mod tokens;
+mod told;
 
 use std::time::Duration;
 
