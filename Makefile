@@ -16,14 +16,14 @@ SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!/usr/bin/env bash|^\# shell
 
 .PHONY: help
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: ## Show imgop at work on a real Kubernetes (brings one up; the first time about 10 minutes)
 	tests/demo
 
 .PHONY: test
-test: test-unit test-api test-cluster ## Run all tests (brings a cluster up and down if none is up)
+test: test-unit test-api test-registries test-cluster ## Run all tests (brings a cluster up and down if none is up)
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no Kubernetes
@@ -32,6 +32,10 @@ test-unit: ## Run the tests that need no Kubernetes
 .PHONY: test-api
 test-api: ## Run the tests against an API server and etcd, which they start themselves
 	cargo test --package imgop-tests --lib --test api_server
+
+.PHONY: test-registries
+test-registries: ## Run the tests of the registry client against real registries, which they start themselves
+	cargo test --package imgop-tests --test registries
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own

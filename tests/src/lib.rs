@@ -1,9 +1,9 @@
 //! What imgop's integration tests share: a real API server or a whole cluster, namespaces,
 //! `kubectl`, the test registries and waiting.
 //!
-//! Two test binaries use it. `tests/tests/api_server` starts etcd and kube-apiserver by itself.
-//! `tests/tests/cluster` needs the cluster that `tests/cluster/up` brings up; without one its tests
-//! fail and say so, because a test that is skipped proves nothing.
+//! `tests/tests/api_server` starts etcd and kube-apiserver by itself, `tests/tests/registries` eight
+//! registries. `tests/tests/cluster` needs the cluster that `tests/cluster/up` brings up; without one
+//! its tests fail and say so, because a test that is skipped proves nothing.
 
 pub mod api_server;
 pub mod audit;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Compiles Kubernetes, containerd and runc, once per set of versions.
+# Compiles Kubernetes, containerd, runc and a registry, once per set of versions.
 # No release archives are downloaded: everything comes as Go modules, whose
 # checksums go.sum and Go's checksum database vouch for.
 
@@ -36,7 +36,7 @@ build_into() {
 }
 
 require_go() {
-    command -v go >/dev/null || die "Go 1.26 or newer is needed to compile Kubernetes (https://go.dev/dl)"
+    command -v go >/dev/null || die "Go 1.26 or newer is needed to compile what the tests use (https://go.dev/dl)"
 }
 
 ensure_components() {
@@ -74,4 +74,23 @@ build_runtime() {
     # runc's own C part needs cgo; seccomp is what RuntimeDefault profiles need.
     CGO_ENABLED=1 go install -trimpath -ldflags "-s -w" -tags seccomp \
         "github.com/opencontainers/runc@$RUNC"
+}
+
+# CNCF distribution, for the tests of the registry client (every-registry). Its
+# version stands here and not in versions.sh: Kubernetes need not be compiled again
+# because of it. Its own go.sum pins all that it is made of.
+DISTRIBUTION=v3.1.2
+
+distribution_dir() { echo "$CACHE_DIR/distribution-$DISTRIBUTION-$(uname -m)/bin"; }
+
+ensure_distribution() {
+    [[ -d $(distribution_dir) ]] || require_go
+    build_into "$(distribution_dir)" \
+        "compiling the registry distribution $DISTRIBUTION (once; about 1 minute on 2 cores)" build_distribution
+}
+
+build_distribution() {
+    cd / # outside any module, as above
+    GOBIN=$1 GOFLAGS=-mod=mod CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" \
+        "github.com/distribution/distribution/v3/cmd/registry@$DISTRIBUTION"
 }

@@ -28,14 +28,24 @@ make_registry_credentials() {
     chmod 644 "$dir/ca.crt"
 }
 
-# start_registry DIR source|target HOST: on a free port, remembered in DIR/NAME.port.
+# registry_program NAME: the compiled distribution 3 for names such as
+# distribution-tls, else Debian's docker-registry, which is 2.8.
+registry_program() {
+    if [[ $1 == distribution-* ]]; then echo "$(distribution_dir)/registry"; else echo docker-registry; fi
+}
+
+# start_registry DIR NAME HOST: on a free port, remembered in DIR/NAME.port. The
+# name says how it is spoken to: target and *-password (TLS and a password),
+# *-tls (TLS), *-token (tokens of $TOKEN_REALM), all others plain HTTP.
 start_registry() {
     local dir=$1 name=$2 host=$3 port attempt
     for attempt in 1 2 3; do
         port=$(free_port)
         write_registry_config "$dir" "$name" "$host" "$port"
         # Standard output is the access log, standard error the rest.
-        OUT=$dir/log/$name-access.log start "$dir" "registry-$name" docker-registry serve "$dir/$name.yaml"
+        # Distribution 3 would send traces to somebody who is not there.
+        OUT=$dir/log/$name-access.log start "$dir" "registry-$name" \
+            env OTEL_TRACES_EXPORTER=none "$(registry_program "$name")" serve "$dir/$name.yaml"
         echo "$port" >"$dir/$name.port"
         if wait_until 20 registry_listens_or_died "$dir" "$name" "$host" && alive "$dir/run/registry-$name"; then return; fi
         if ((attempt == 3)); then die "the $name registry does not start on $host: see $dir/log/registry-$name.log"; fi
@@ -63,13 +73,20 @@ http:
   addr: "$host:$port"
   secret: $(openssl rand -hex 16)
 END
-        if [[ $name == target ]]; then
-            cat <<END
-  tls: {certificate: $dir/registry.crt, key: $dir/registry.key}
-auth:
-  htpasswd: {realm: imgop-test, path: $dir/htpasswd}
-END
+        if [[ $name == target || $name == *-password || $name == *-tls ]]; then
+            echo "  tls: {certificate: $dir/registry.crt, key: $dir/registry.key}"
         fi
+        case $name in
+        target | *-password) printf 'auth:\n  htpasswd: {realm: imgop-test, path: %s}\n' "$dir/htpasswd" ;;
+        *-token)
+            cat <<END
+auth:
+  token: {realm: $TOKEN_REALM, service: imgop-test, issuer: imgop-test, rootcertbundle: $dir/token.crt}
+END
+            ;;
+        esac
+        # Small pages, so that not even a thousand tags fit into one. 2.8 knows no pages.
+        if [[ $name == distribution-* ]]; then echo "tags: {maxtags: 100}"; fi
     } | write_file "$dir/$name.yaml"
 }
 

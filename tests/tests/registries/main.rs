@@ -1,0 +1,11 @@
+//! imgop's registry client on real registries: Debian's docker-registry 2.8 and CNCF distribution 3,
+//! each of them open, behind TLS, with a password and with tokens. Only the token server is ours.
+
+mod absent;
+mod counts;
+mod every_registry;
+mod image;
+mod lists;
+mod manifests;
+mod refusals;
+mod token_server;
