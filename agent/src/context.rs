@@ -19,6 +19,7 @@ use crate::events::Events;
 use crate::image::budget::{Caps, JobBudget};
 use crate::image::jobs::is_owned;
 use crate::image::memory::Memory;
+use crate::image::mounts::Blobs;
 use crate::image::outcome::is_unfinished;
 use crate::image::rivals::Rivals;
 use crate::image::secrets::Secrets;
@@ -45,6 +46,8 @@ pub struct Context {
     pub memory: Memory,
     /// All Images, to find those that mean the same tags.
     pub rivals: Rivals,
+    /// Which repositories hold which blobs.
+    pub blobs: Blobs,
     /// Counters.
     pub metrics: Metrics,
     /// Where events go.
@@ -72,6 +75,7 @@ impl Context {
             budget,
             memory: Memory::default(),
             rivals: Rivals::default(),
+            blobs: Blobs::default(),
             metrics,
             events: Events::new(client.clone()),
             secrets: Secrets::new(client.clone()),

@@ -23,6 +23,8 @@ pub struct Metrics {
     pub jobs_created: Counter,
     /// Tags copied and verified.
     pub tags_copied: Counter,
+    /// Configurations and layers that a registry took from a repository of its own.
+    pub blobs_mounted: Counter,
     /// Statuses written.
     pub status_writes: Counter,
     /// Syncs that ended, by how.
@@ -47,6 +49,7 @@ impl Metrics {
             api_failures: Counter::default(),
             jobs_created: Counter::default(),
             tags_copied: Counter::default(),
+            blobs_mounted: Counter::default(),
             status_writes: Counter::default(),
             syncs: Family::default(),
             last_success: Gauge::default(),
@@ -57,6 +60,11 @@ impl Metrics {
         registry.register("api_failures", "Looks that the API server ended", metrics.api_failures.clone());
         registry.register("jobs_created", "Jobs made", metrics.jobs_created.clone());
         registry.register("tags_copied", "Tags copied and verified", metrics.tags_copied.clone());
+        registry.register(
+            "blobs_mounted",
+            "Blobs that a registry took from another repository of its own",
+            metrics.blobs_mounted.clone(),
+        );
         registry.register("status_writes", "Statuses written", metrics.status_writes.clone());
         registry.register("syncs", "Syncs that ended, by reason", metrics.syncs.clone());
         registry.register(

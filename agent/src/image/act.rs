@@ -79,9 +79,13 @@ impl Look<'_> {
         {
             return Ok(self.registry_failed(Side::Destination, &error, secrets));
         }
+        if let Some(destination) = &sides.destination {
+            self.learn(request, destination).await;
+        }
         let copies: Vec<Copy> =
             if self.image.spec.suspend { Vec::new() } else { self.plan(&work).copies().cloned().collect() };
         let (copies, mut held_back) = self.affordable(request, sides, copies, &jobs).await;
+        self.mount(request, sides, &copies[..jobs.room(copies.len()).min(copies.len())]).await;
         if !copies.is_empty() {
             let made = jobs.make(request, &copies).await;
             self.memory.started.extend(made.copies.iter().cloned());
@@ -219,6 +223,7 @@ impl Look<'_> {
                 Ok(Published::Seen(seen)) => {
                     if seen.digest() == Some(&copy.digest) {
                         self.memory.published = self.memory.published.saturating_add(1);
+                        self.memory.landed.push(copy.digest.clone());
                     }
                     work.seen(&copy, &seen);
                     continue;
@@ -314,6 +319,8 @@ impl Look<'_> {
         } else {
             self.memory.observed = None;
             self.memory.probed.clear();
+            self.memory.mounted.clear();
+            self.memory.blobs.clear();
             self.rest(request, planned)
         };
         Looked { findings: Some(findings), again: Action::requeue(wait) }

@@ -30,6 +30,12 @@ pub struct Remembered {
     pub started: HashSet<Copy>,
     /// Copies whose content was looked for at the destination before a Job is made.
     pub probed: HashSet<Copy>,
+    /// Contents for which blobs were mounted, or looked for in vain, before a Job was made.
+    pub mounted: HashSet<Digest>,
+    /// The blobs of contents, as read at the source, until their tags are set.
+    pub blobs: HashMap<Digest, Vec<Digest>>,
+    /// Contents whose tags were set and whose blobs are to be known.
+    pub landed: Vec<Digest>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_of_a_copy: Option<u64>,
     /// How many tags were set since the sync began.
@@ -54,6 +60,7 @@ impl Remembered {
         self.outcomes.clear();
         self.started.clear();
         self.probed.clear();
+        self.mounted.clear();
         self.blocked = None;
         self.look_agains = 0;
     }

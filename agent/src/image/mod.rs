@@ -8,6 +8,7 @@ mod fixtures;
 mod job;
 pub mod jobs;
 pub mod memory;
+pub mod mounts;
 pub mod outcome;
 mod pod;
 mod publish;

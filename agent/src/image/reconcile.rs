@@ -221,6 +221,9 @@ impl Look<'_> {
         {
             return Ok((at, observed));
         }
+        if let (Due::Requested, Some(destination)) = (due, &sides.destination) {
+            destination.doubt_lists();
+        }
         let status = self.status();
         let mut known = Known { at_destination: self.memory.believed(self.now), ..Known::default() };
         // What was copied from elsewhere, or to elsewhere, says nothing of this.

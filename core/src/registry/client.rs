@@ -27,7 +27,7 @@ use crate::reference::{Digest, ManifestRef, RegistryHost, Repository};
 use crate::tags::Tag;
 
 /// Bytes of answers whose body says nothing.
-const MAX_OTHER_BYTES: usize = 64 << 10;
+pub(super) const MAX_OTHER_BYTES: usize = 64 << 10;
 /// Registries that nobody uses at the moment are forgotten beyond this number.
 const MOST_SESSIONS: usize = 4096;
 
@@ -52,6 +52,7 @@ pub struct RepositoryClient {
     /// Absent, with the reason, when the settings are wrong; each call then says so.
     session: Result<Arc<Session>, Failure>,
     pub(super) repository: Repository,
+    pub(super) tls: TlsKey,
     credential: Option<Credential>,
 }
 
@@ -70,6 +71,7 @@ impl Registries {
             shared: self.0.clone(),
             session: self.session(repository.host(), &access.tls),
             repository: repository.clone(),
+            tls: access.tls.key(),
             credential: access.credential.clone(),
         }
     }
@@ -121,6 +123,13 @@ impl RepositoryClient {
         !shared_for.is_zero() && self.session.as_ref().is_ok_and(is_cheap)
     }
 
+    /// Lets nobody share a list from before: somebody wants to know what is there now.
+    pub fn doubt_lists(&self) {
+        if let Ok(session) = &self.session {
+            session.lists.written(self.repository.path());
+        }
+    }
+
     fn list_key(&self) -> ListKey {
         (self.repository.path().to_owned(), self.identity())
     }
@@ -142,9 +151,7 @@ impl RepositoryClient {
     pub async fn put_manifest(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), RegistryError> {
         let outcome = self.write(what, manifest).await;
         // Also after an error: what broke off may have been written.
-        if let Ok(session) = &self.session {
-            session.lists.written(self.repository.path());
-        }
+        self.doubt_lists();
         outcome.map_err(|failure| self.error(Action::Put(what.clone()), failure))
     }
 
@@ -154,7 +161,7 @@ impl RepositoryClient {
     }
 
     async fn share(&self) -> Result<SharedTags, Failure> {
-        let session = self.session.as_ref().map_err(Clone::clone)?;
+        let session = self.session()?;
         let list = async || match self.list().await {
             Err(failure) if failure.reason == Reason::RepositoryNotFound => Ok(Vec::new()),
             outcome => outcome,
@@ -293,14 +300,20 @@ impl RepositoryClient {
         }
     }
 
-    async fn send(&self, call: Call, actions: &str) -> Result<Answer, Failure> {
-        let session = self.session.as_ref().map_err(Clone::clone)?;
-        let scope = format!("repository:{}:{actions}", self.repository.path());
-        session.send(&self.shared.transport, self.credential.as_ref(), &scope, call).await
+    pub(super) async fn send(&self, call: Call, actions: &str) -> Result<Answer, Failure> {
+        self.send_scoped(call, &format!("repository:{}:{actions}", self.repository.path())).await
+    }
+
+    pub(super) async fn send_scoped(&self, call: Call, scopes: &str) -> Result<Answer, Failure> {
+        self.session()?.send(&self.shared.transport, self.credential.as_ref(), scopes, call).await
+    }
+
+    pub(super) fn session(&self) -> Result<&Arc<Session>, Failure> {
+        self.session.as_ref().map_err(Clone::clone)
     }
 
     pub(super) fn url(&self, tail: &str) -> Result<Url, Failure> {
-        let session = self.session.as_ref().map_err(Clone::clone)?;
+        let session = self.session()?;
         session.url(&format!("{}/{tail}", self.repository.path()))
     }
 
@@ -308,11 +321,11 @@ impl RepositoryClient {
         self.url(&format!("manifests/{what}"))
     }
 
-    fn refusal(&self, answer: &Answer) -> Failure {
+    pub(super) fn refusal(&self, answer: &Answer) -> Failure {
         refusal(answer, &self.credential.as_ref().map(Credential::secrets).unwrap_or_default())
     }
 
-    fn error(&self, action: Action, failure: Failure) -> RegistryError {
+    pub(super) fn error(&self, action: Action, failure: Failure) -> RegistryError {
         RegistryError::new(&self.repository, action, failure)
     }
 }

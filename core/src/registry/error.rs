@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use crate::reference::{ManifestRef, Repository};
+use crate::reference::{Digest, ManifestRef, Repository};
 
 /// A failed call. It names the repository, what was asked and why it failed; it never holds a
 /// credential, a query string or more than 200 characters of what a server said.
@@ -31,6 +31,8 @@ pub enum Action {
     Get(ManifestRef),
     /// Write a manifest.
     Put(ManifestRef),
+    /// Mount a blob from another repository.
+    Mount(Digest),
 }
 
 /// The class of a failure: what a caller decides by.
@@ -179,6 +181,7 @@ impl Action {
             Self::Head(what) => format!("look up {}", with(what)),
             Self::Get(what) => format!("read the manifest of {}", with(what)),
             Self::Put(what) => format!("write {}", with(what)),
+            Self::Mount(digest) => format!("mount {digest} into {repository}"),
         }
     }
 }

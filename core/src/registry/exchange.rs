@@ -1,7 +1,9 @@
 //! One question and its whole answer, redirects included.
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
+};
 use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
@@ -110,6 +112,10 @@ async fn ask(
     }
     if let Some((media_type, bytes)) = &call.body {
         request = request.header(CONTENT_TYPE, media_type.clone()).body(bytes.clone());
+        if bytes.is_empty() {
+            // It is left out otherwise, and some servers answer 411 then.
+            request = request.header(CONTENT_LENGTH, 0);
+        }
     }
     let name = host(&url);
     let response = request.send().await.map_err(|error| {

@@ -22,6 +22,8 @@ pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
 
 /// Entries of an index that are read. The largest official images have about 20.
 const MAX_PLATFORMS: usize = 200;
+/// Layers that are read. Container runtimes take about 127.
+const MAX_LAYERS: usize = 500;
 
 /// What a registry says about a manifest without sending it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,11 +79,11 @@ pub struct PlatformManifest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// Not the JSON that its media type promises.
-    #[error("the index {0} cannot be read")]
+    #[error("the manifest {0} cannot be read")]
     Unreadable(Digest),
     /// More entries than any image has.
-    #[error("the index {0} has {1} entries; at most {MAX_PLATFORMS} are read")]
-    TooManyEntries(Digest, usize),
+    #[error("the manifest {0} has {1} entries; at most {2} are read")]
+    TooManyEntries(Digest, usize, usize),
 }
 
 #[derive(Deserialize)]
@@ -97,6 +99,18 @@ struct Entry {
     digest: Digest,
     size: u64,
     platform: Option<Platform>,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    config: Blob,
+    #[serde(default)]
+    layers: Vec<Blob>,
+}
+
+#[derive(Deserialize)]
+struct Blob {
+    digest: Digest,
 }
 
 #[derive(Deserialize)]
@@ -136,15 +150,42 @@ impl Manifest {
     /// its configuration. Entries that are no images are left out: attestations of `BuildKit` have
     /// the platform `unknown/unknown`, and other artifacts have none.
     pub fn platforms(&self) -> Result<Vec<PlatformManifest>, ManifestError> {
+        Ok(self.entries()?.into_iter().filter_map(Entry::image).collect())
+    }
+
+    /// The manifests that an index lists, be they of images or not; none of a single image.
+    pub fn children(&self) -> Result<Vec<Digest>, ManifestError> {
+        Ok(self.entries()?.into_iter().map(|entry| entry.digest).collect())
+    }
+
+    /// The configuration and the layers of a single image; none of an index.
+    pub fn blobs(&self) -> Result<Vec<Digest>, ManifestError> {
+        if self.is_index() {
+            return Ok(Vec::new());
+        }
+        let image: Image = self.parsed()?;
+        self.at_most(MAX_LAYERS, image.layers.len())?;
+        Ok([image.config].into_iter().chain(image.layers).map(|blob| blob.digest).collect())
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, ManifestError> {
         if !self.is_index() {
             return Ok(Vec::new());
         }
-        let index: Index = serde_json::from_slice(&self.bytes)
-            .map_err(|_| ManifestError::Unreadable(self.digest.clone()))?;
-        if index.manifests.len() > MAX_PLATFORMS {
-            return Err(ManifestError::TooManyEntries(self.digest.clone(), index.manifests.len()));
+        let index: Index = self.parsed()?;
+        self.at_most(MAX_PLATFORMS, index.manifests.len())?;
+        Ok(index.manifests)
+    }
+
+    fn parsed<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ManifestError> {
+        serde_json::from_slice(&self.bytes).map_err(|_| ManifestError::Unreadable(self.digest.clone()))
+    }
+
+    fn at_most(&self, most: usize, entries: usize) -> Result<(), ManifestError> {
+        if entries > most {
+            return Err(ManifestError::TooManyEntries(self.digest.clone(), entries, most));
         }
-        Ok(index.manifests.into_iter().filter_map(Entry::image).collect())
+        Ok(())
     }
 }
 
@@ -198,7 +239,7 @@ mod tests {
     #[test]
     fn hostile_indexes_are_errors() {
         let many = vec![entry("null"); 201];
-        assert!(matches!(index(&many).platforms(), Err(ManifestError::TooManyEntries(_, 201))));
+        assert!(matches!(index(&many).platforms(), Err(ManifestError::TooManyEntries(_, 201, _))));
         for bad in [
             r#"{"manifests":5}"#,
             r#"{"manifests":[{"mediaType":"x","digest":"sha256:../../x","size":1}]}"#,
@@ -208,6 +249,25 @@ mod tests {
             let manifest = Manifest::new(OCI_INDEX, Bytes::from_static(bad.as_bytes()));
             assert!(matches!(manifest.platforms(), Err(ManifestError::Unreadable(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_a_manifest_refers_to_is_an_indexs_entries_or_an_images_blobs() {
+        let list = index(&[entry(r#"{"os":"linux","architecture":"amd64"}"#), entry("null")]);
+        assert_eq!(list.children().unwrap().len(), 2);
+        assert!(list.blobs().unwrap().is_empty());
+        let [config, layer] = [&b"config"[..], b"layer"].map(Digest::of);
+        let json = |layers: usize| {
+            let layers = vec![format!(r#"{{"digest":"{layer}","size":1}}"#); layers].join(",");
+            format!(r#"{{"config":{{"digest":"{config}","size":1}},"layers":[{layers}]}}"#)
+        };
+        let image = Manifest::new(OCI_MANIFEST, json(1).into());
+        assert_eq!(
+            (image.children().unwrap(), image.blobs().unwrap()),
+            (vec![], vec![config.clone(), layer.clone()])
+        );
+        let many = Manifest::new(OCI_MANIFEST, json(501).into()).blobs();
+        assert!(matches!(many, Err(ManifestError::TooManyEntries(_, 501, _))));
     }
 
     #[test]
@@ -228,7 +288,8 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(body in r#"([{}\[\]",:]|manifests|platform|[ -~]){0,60}"#) {
             let _ = Manifest::received(Some(OCI_INDEX), body.clone().into());
-            let _ = Manifest::new(OCI_INDEX, body.into()).platforms();
+            let _ = Manifest::new(OCI_INDEX, body.clone().into()).platforms();
+            let _ = Manifest::new(OCI_MANIFEST, body.into()).blobs();
         }
     }
 }

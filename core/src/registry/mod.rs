@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Registries ── one per process: pools, budgets, sessions, counters
-//!   └ RepositoryClient ── tags, head, manifest, put_manifest; bulk: digests of many tags at once
+//!   └ RepositoryClient ── tags, head, manifest, put_manifest, mount_blob; bulk: digests of many tags at once
 //!       └ session    the challenge that a registry made, its tokens
 //!           └ transport  retries within the host's budget and behind its gate
 //!               └ exchange   one request, its redirects, its whole answer
@@ -26,6 +26,7 @@ mod gate;
 mod http;
 mod link;
 mod manifest;
+mod mount;
 mod pulls;
 mod realm;
 mod refusal;
@@ -46,6 +47,7 @@ pub use client::{Registries, RepositoryClient};
 pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
 pub use error::{Action, Reason, RegistryError, Unreachable};
 pub use manifest::{Descriptor, Manifest, ManifestError, Platform, PlatformManifest};
+pub use mount::Account;
 pub use pulls::{PullsShort, RateLimit};
 pub use requests::RequestCount;
 pub use server_text::printable;

@@ -15,6 +15,7 @@ use super::access::basic;
 use super::challenge::challenges;
 use super::error::{Failure, Reason};
 use super::exchange::{Answer, Call};
+use super::mount::Mounts;
 use super::shared_lists::SharedLists;
 use super::token::{self, authorization};
 use super::token_cache::TokenCache;
@@ -34,6 +35,7 @@ pub(super) struct Session {
     scheme: Mutex<Option<Scheme>>,
     tokens: TokenCache,
     pub(super) lists: SharedLists,
+    pub(super) mounts: Mounts,
 }
 
 /// How the registry wants to be convinced.
@@ -76,6 +78,7 @@ impl Session {
             scheme: Mutex::default(),
             tokens: TokenCache::default(),
             lists: SharedLists::default(),
+            mounts: Mounts::default(),
         })
     }
 
@@ -84,7 +87,8 @@ impl Session {
         self.base.join(&format!("v2/{path}")).map_err(|_| Failure::protocol("no address"))
     }
 
-    /// Sends a request with what the registry wants to see. An answer of 401 that comes back from
+    /// Sends a request with what the registry wants to see; `scope` may be several, with a blank between
+    /// them. An answer of 401 that comes back from
     /// here is final: the credential was shown and not accepted, or there is none.
     pub(super) async fn send(
         &self,

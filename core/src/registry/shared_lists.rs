@@ -89,8 +89,8 @@ impl SharedLists {
         outcome.map(|tags| SharedTags { tags, is_new })
     }
 
-    /// Takes note that this process has written to a repository: lists from before are not shared any
-    /// more, whoever asked for them.
+    /// Takes note that this process has written to a repository, or doubts what it knows of it: lists
+    /// from before are not shared any more, whoever asked for them.
     pub(super) fn written(&self, path: &str) {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, slot) in slots.by_key.iter().filter(|((listed, _), _)| listed == path) {

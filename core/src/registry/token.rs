@@ -95,7 +95,11 @@ fn ask(url: &mut Url, service: Option<&str>, scope: &str) {
     if let Some(service) = service {
         query.append_pair("service", service);
     }
-    query.append_pair("scope", scope);
+    // One parameter each here, and one list in a POST (distribution, "Token Authentication
+    // Specification" and "OAuth2 Token Authentication").
+    for scope in scope.split(' ') {
+        query.append_pair("scope", scope);
+    }
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,7 @@ mod docker_hub;
 mod faults;
 mod ghcr;
 mod manifests;
+mod mounts;
 mod observing;
 mod other_hosts;
 mod pages;

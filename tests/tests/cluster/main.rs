@@ -8,6 +8,7 @@ mod copying;
 mod edits;
 mod failures;
 mod jobs;
+mod mounts;
 mod plugin;
 mod preview;
 mod seeds;
