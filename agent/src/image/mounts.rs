@@ -197,3 +197,6 @@ async fn manifest(client: &RepositoryClient, digest: &Digest) -> Option<(Vec<Dig
     };
     manifest.children().ok().zip(manifest.blobs().ok())
 }
+
+#[cfg(test)]
+mod tests;
