@@ -81,9 +81,10 @@ impl Look<'_> {
         if new.is_empty() || !mounting.may_help() {
             return;
         }
-        match tokio::time::timeout(PATIENCE, mounting.run(new)).await {
-            Ok(contents) => self.memory.blobs.extend(contents),
-            Err(_) => tracing::debug!(destination = %request.destination, "mounting took too long"),
+        if let Ok(contents) = tokio::time::timeout(PATIENCE, mounting.run(new)).await {
+            self.memory.blobs.extend(contents);
+        } else {
+            tracing::debug!(destination = %request.destination, "mounting took too long");
         }
     }
 
