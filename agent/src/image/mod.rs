@@ -195,7 +195,7 @@ async fn look(
 ) -> Result<Action, ApiError> {
     let looked = Look { context, image, memory, now }.run().await?;
     if let Some(findings) = looked.findings {
-        let look_again = memory.next_look.filter(|_| memory.look_agains > 0);
+        let look_again = memory.next_look.filter(|_| schedule::still_grows(memory.look_agains));
         write(context, image, findings, look_again, now).await?;
     }
     Ok(looked.again)

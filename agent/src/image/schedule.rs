@@ -13,11 +13,20 @@ use imgop_core::api::Image;
 /// How long to wait before a tag that the source does not have is looked for again, and before a
 /// registry that did not answer is asked again: 1 minute, doubled each time, 10 minutes at most.
 pub fn look_again_delay(times: u32) -> Duration {
-    const FIRST: u64 = 60;
-    const LONGEST: u64 = 600;
     let doubled = 1_u64.checked_shl(times.saturating_sub(1)).unwrap_or(u64::MAX);
     Duration::from_secs(FIRST.saturating_mul(doubled).min(LONGEST))
 }
+
+/// Whether the pause after as many disappointments still grows. Once it does not, saying when it ends
+/// would be a write every ten minutes for as long as somebody's mistake stands.
+pub fn still_grows(times: u32) -> bool {
+    (1..).contains(&times) && look_again_delay(times).as_secs() < LONGEST
+}
+
+/// Seconds of the first pause.
+const FIRST: u64 = 60;
+/// Seconds of the longest.
+const LONGEST: u64 = 600;
 
 /// Why an Image is due for a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,5 +199,6 @@ mod tests {
     fn pauses_grow_to_ten_minutes() {
         let pauses = [1, 2, 3, 4, 5, 100].map(|n| look_again_delay(n).as_secs());
         assert_eq!(pauses, [60, 120, 240, 480, 600, 600]);
+        assert_eq!([0, 1, 4, 5, 100].map(still_grows), [false, true, true, false, false]);
     }
 }

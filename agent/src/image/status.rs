@@ -51,7 +51,7 @@ pub struct TagFindings {
 }
 
 /// Works out the next status. `look_again` is when what was not there, or did not answer, is looked
-/// for again; its pauses grow, so that saying it is at last one write in ten minutes.
+/// for again; it is said for as long as its pauses grow.
 pub fn next_status(
     image: &Image,
     findings: Findings,

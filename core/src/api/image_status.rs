@@ -54,7 +54,8 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_sync_time: Option<Time>,
 
-    /// When the agent tries again after a failure.
+    /// When the agent tries again after a failure. Empty also once it has waited for so long that it
+    /// looks every ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_sync_time: Option<Time>,
 
