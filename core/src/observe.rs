@@ -2,14 +2,17 @@
 //! a tag and side, or a few pages where the source tells the digests of many tags at once. The agent
 //! and the preview both do it here.
 
+mod age;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 
-use crate::plan::{CopyRequest, Naming, Observed, ObservedTag, Seen};
+use crate::plan::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
 use crate::reference::{Digest, ManifestRef, ReferenceError};
-use crate::registry::{Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
+use crate::registry::{BulkDigest, Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
 use crate::tags::{Excluded, Exclusion, Tag, Version, select};
 
 /// Caps that keep one request from asking for a whole registry.
@@ -100,6 +103,10 @@ pub struct Known {
     pub already_synced: BTreeSet<Tag>,
     /// What the destination answered lately, by its own tags.
     pub at_destination: HashMap<Tag, Digest>,
+    /// What tags of the source showed when they were first seen; needed where `select.minAge` is set.
+    pub first_seen: HashMap<Tag, FirstSeen>,
+    /// The time; needed where `select.minAge` is set, and nothing is old enough without it.
+    pub now: Timestamp,
 }
 
 /// From this many tags on, the destination is listed first: one request instead of one for each tag
@@ -132,6 +139,10 @@ pub async fn observe(
         .buffered(limits.concurrency.max(1))
         .try_collect()
         .await?;
+    if let Some(min_age) = request.min_age {
+        let bulk = std::mem::take(&mut look.bulk);
+        age::hold_back(&look, &bulk, min_age, limits, &mut observed).await;
+    }
     Ok(observed)
 }
 
@@ -178,7 +189,8 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
             cap: limits.max_tags,
         });
     }
-    let mut observed = Observed { listed: Some(tags.len()), tags: Vec::new(), excluded: selection.excluded };
+    let mut observed =
+        Observed { listed: Some(tags.len()), excluded: selection.excluded, ..Observed::default() };
     let refs: Vec<ManifestRef> = selection.tags.into_iter().map(ManifestRef::Tag).collect();
     let (refs, nameless): (Vec<_>, Vec<_>) =
         refs.into_iter().partition(|what| request.naming.apply(what).is_ok());
@@ -197,17 +209,20 @@ struct Look<'a> {
     known: &'a Known,
     listed: Option<SharedTags>,
     /// Digests at the source that its bulk API told; they may be a little old.
-    bulk: HashMap<Tag, Digest>,
+    bulk: HashMap<Tag, BulkDigest>,
 }
 
 impl Look<'_> {
-    /// The tags whose digests at the source may turn out to be those at the destination.
+    /// The tags whose digests at the source may turn out to be those at the destination; all that may
+    /// be copied where it matters when they were pushed.
     fn comparable(&self, meant: &[ManifestRef]) -> Result<HashSet<Tag>, ObserveError> {
         let mut tags = HashSet::new();
         for what in meant.iter().filter(|what| !self.is_settled(what)) {
             let ManifestRef::Tag(tag) = what else { continue };
             let destination_tag = self.request.naming.apply(what)?;
-            if self.listed.as_ref().is_none_or(|listed| listed.tags.contains(&destination_tag)) {
+            if self.request.min_age.is_some()
+                || self.listed.as_ref().is_none_or(|listed| listed.tags.contains(&destination_tag))
+            {
                 tags.insert(tag.clone());
             }
         }
@@ -228,8 +243,8 @@ impl Look<'_> {
             // Good enough to say that nothing has changed. What will be copied is asked of the
             // registry itself, or a bulk API that lags behind could move a tag backwards.
             match self.destination(&destination_tag).await? {
-                Seen::NotAsked => (Seen::Present(told.clone()), Seen::NotAsked),
-                same if same.digest() == Some(told) => (Seen::Present(told.clone()), same),
+                Seen::NotAsked => (Seen::Present(told.digest.clone()), Seen::NotAsked),
+                same if same.digest() == Some(&told.digest) => (Seen::Present(told.digest.clone()), same),
                 destination => (self.source(&source_ref).await?, destination),
             }
         } else {

@@ -103,6 +103,7 @@ pub fn narrowing(spec: &ImageSpec) -> String {
         list("only", &select.include),
         list("without", &select.exclude),
         select.latest.map(|number| format!("newest {number}")),
+        select.min_age.filter(|age| !age.is_empty()).map(|age| format!("at least {age} old")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_core::api::{FailureReason, Mode, Publish, TagFailure};
+use imgop_core::api::{FailureReason, Mode, Publish, TagFailure, WaitingTag};
 use imgop_core::observe::{Side, Sides};
 use imgop_core::plan::{
-    Action as TagAction, Copy, CopyRequest, Inputs, Observed, ObservedTag, Outcome, Plan, Run, Seen,
-    TagState, plan, verdict,
+    Action as TagAction, Copy, CopyRequest, FirstSeen, Inputs, Observed, ObservedTag, Outcome, Plan, Run,
+    Seen, TagState, Waiting, plan, verdict,
 };
 use imgop_core::reference::{Digest, ManifestRef};
 use imgop_core::registry::{Reason, RegistryError, RepositoryClient};
@@ -247,6 +247,18 @@ impl Look<'_> {
         refusal.map_or(Ok(()), Err)
     }
 
+    /// The tags that are too young. They are remembered here as well, because the status keeps only so
+    /// many. A `OneShot` that copies what is old enough is done with that, and waits for none.
+    fn waiting(&mut self, work: &Work<'_>) -> Vec<WaitingTag> {
+        let waiting = &work.observed.waiting;
+        let at = |tag: &Waiting| (tag.tag.clone(), FirstSeen { digest: tag.digest.clone(), at: tag.since });
+        self.memory.first_seen = waiting.iter().map(at).collect();
+        if work.request.mode == Mode::OneShot && !work.observed.tags.is_empty() {
+            return Vec::new();
+        }
+        waiting.iter().map(WaitingTag::from).collect()
+    }
+
     /// Says how it stands, and when to look again.
     fn conclude(
         &mut self,
@@ -268,6 +280,7 @@ impl Look<'_> {
             failures: failures(planned, &status.failures),
             already_synced: already_synced(request, planned, &status.tag_already_synced),
             synced_from: (request.mode == Mode::OnceByTag).then(|| synced_from(self.image, request)),
+            waiting: self.waiting(work),
             next_attempt: planned.next_attempt(),
         };
         // What became of the last try of a content matters until its tag is there.

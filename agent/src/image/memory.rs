@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use imgop_core::plan::{Copy, Observed, Outcome, Seen};
+use imgop_core::plan::{Copy, FirstSeen, Observed, Outcome, Seen};
 use imgop_core::reference::Digest;
 use imgop_core::tags::Tag;
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ pub struct Remembered {
     pub observed: Option<(Timestamp, Observed)>,
     /// What the destination answered for its tags, and until when that is believed.
     pub at_destination: HashMap<Tag, (Digest, Timestamp)>,
+    /// What tags that are too young showed when they were first seen.
+    pub first_seen: HashMap<Tag, FirstSeen>,
     /// What became of copies after their Jobs, where that is another thing than the Jobs say, or
     /// where the Jobs are gone.
     pub outcomes: HashMap<Copy, Outcome>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use imgop_core::api::conditions::{NewCondition, READY, RECONCILING, find, reasons};
 use imgop_core::api::{Image, ImageSpec, ImageStatus, Mode, Phase};
 use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
-use imgop_core::plan::{Action as TagAction, CopyRequest, Observed, Plan, Verdict};
+use imgop_core::plan::{Action as TagAction, CopyRequest, Observed, Plan, Verdict, first_seen};
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
@@ -225,7 +225,13 @@ impl Look<'_> {
             destination.doubt_lists();
         }
         let status = self.status();
-        let mut known = Known { at_destination: self.memory.believed(self.now), ..Known::default() };
+        let mut known = Known {
+            at_destination: self.memory.believed(self.now),
+            first_seen: first_seen(&status.waiting),
+            now: self.now,
+            ..Known::default()
+        };
+        known.first_seen.extend(self.memory.first_seen.clone());
         // What was copied from elsewhere, or to elsewhere, says nothing of this.
         let same = status.synced_from.is_none_or(|from| from == synced_from(self.image, request));
         if request.mode == Mode::OnceByTag && same {
@@ -249,7 +255,7 @@ impl Look<'_> {
 
     /// How long nothing is to be done.
     pub(super) fn rest(&mut self, request: &CopyRequest, planned: &Plan) -> Duration {
-        let looks_again = planned.tags.is_empty()
+        let looks_again = planned.tags.is_empty() && planned.waiting_until.is_none()
             || planned.tags.iter().any(|t| matches!(t.action, TagAction::LookAgain(_)));
         let mut next = schedule::next_look(self.image, request.frequency.period(), self.now);
         if looks_again {
@@ -258,9 +264,7 @@ impl Look<'_> {
         } else {
             self.memory.look_agains = 0;
         }
-        if let Some(attempt) = planned.next_attempt() {
-            next = next.min(attempt);
-        }
+        next = schedule::not_after(next, planned);
         self.memory.next_look = Some(next);
         schedule::until(next, self.now).max(Duration::from_secs(1))
     }

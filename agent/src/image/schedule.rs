@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{self, RECONCILING, reasons};
 use imgop_core::api::{ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::plan::Plan;
 use imgop_core::reference::Digest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -85,6 +86,12 @@ pub fn first_look(image: &Image, period: Duration, started: Timestamp) -> Timest
 pub fn next_look(image: &Image, period: Duration, now: Timestamp) -> Timestamp {
     let slack = period / 20;
     spread(uid(image), slack, later(now, period.saturating_sub(slack)))
+}
+
+/// A look that is not later than the next try of a failed tag, or than when a tag that is too young is
+/// old enough.
+pub fn not_after(next: Timestamp, planned: &Plan) -> Timestamp {
+    [planned.next_attempt(), planned.waiting_until].into_iter().flatten().fold(next, Timestamp::min)
 }
 
 fn uid(image: &Image) -> &str {
@@ -193,6 +200,19 @@ mod tests {
         let period = Duration::from_mins(5);
         let next = next_look(&completed(Mode::Recurrent), period, now());
         assert!(next > later(now(), Duration::from_secs(280)) && next <= later(now(), period));
+    }
+
+    #[test]
+    fn a_tag_that_is_too_young_is_looked_at_when_it_is_old_enough() {
+        let in_minutes = |minutes| later(now(), Duration::from_mins(minutes));
+        let waiting = |minutes| Plan { waiting_until: Some(in_minutes(minutes)), ..Plan::default() };
+        assert_eq!(not_after(in_minutes(5), &waiting(3)), in_minutes(3));
+        assert_eq!(
+            not_after(in_minutes(5), &waiting(4000)),
+            in_minutes(5),
+            "and new tags are looked for before"
+        );
+        assert_eq!(not_after(in_minutes(5), &Plan::default()), in_minutes(5));
     }
 
     #[test]

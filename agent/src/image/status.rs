@@ -2,7 +2,7 @@
 //! a sync that finds nothing to do writes nothing.
 
 use imgop_core::api::conditions::{self, reasons};
-use imgop_core::api::{Counts, HistoryEntry, Image, ImageStatus, TagFailure};
+use imgop_core::api::{Counts, HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
 use imgop_core::plan::Verdict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,6 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 const HISTORY: usize = 20;
 /// How many failures are shown; their number stands in the counts.
 const FAILURES: usize = 50;
+/// How many tags that are too young are remembered.
+const WAITING: usize = 100;
 
 /// What a look at an Image found out.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ pub struct TagFindings {
     pub already_synced: Vec<String>,
     /// The source that those speak of.
     pub synced_from: Option<String>,
+    /// Those that are too young, newest version first.
+    pub waiting: Vec<WaitingTag>,
     /// When the next failed one is tried again.
     pub next_attempt: Option<Timestamp>,
 }
@@ -80,6 +84,8 @@ pub fn next_status(
         new.failures.truncate(FAILURES);
         new.tag_already_synced = tags.already_synced;
         new.synced_from = tags.synced_from;
+        new.waiting = tags.waiting;
+        new.waiting.truncate(WAITING);
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if copied > 0 {
@@ -133,6 +139,7 @@ mod tests {
                 failures: Vec::new(),
                 already_synced: vec!["v2".into(), "v1".into()],
                 synced_from: None,
+                waiting: Vec::new(),
                 next_attempt: None,
             }),
             handled_request: None,
@@ -221,6 +228,47 @@ mod tests {
         assert_eq!(status.next_sync_time, Some(Time(later(180))));
     }
 
+    /// A tag that is too young.
+    fn waiting(tag: &str, content: &str, since: Timestamp) -> WaitingTag {
+        WaitingTag {
+            tag: tag.to_owned(),
+            digest: imgop_core::reference::Digest::of(content.as_bytes()).to_string(),
+            since: Time(since),
+            until: Time(since + Duration::from_hours(72)),
+        }
+    }
+
+    fn success_but(waiting: Vec<WaitingTag>) -> Findings {
+        let mut findings = success(0);
+        if let Some(tags) = &mut findings.tags {
+            tags.waiting = waiting;
+        }
+        findings
+    }
+
+    #[test]
+    fn a_tag_that_goes_on_waiting_is_written_once() {
+        let mut image = image(Mode::Recurrent);
+        let findings = success_but(vec![waiting("v3", "a", now())]);
+        let written = next_status(&image, findings.clone(), now());
+        let read: ImageStatus = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
+        assert_eq!(read, written);
+        image.status = Some(read.clone());
+        assert_eq!(next_status(&image, findings, later(300)), read);
+    }
+
+    #[test]
+    fn a_tag_leaves_the_waiting_ones_when_it_is_taken_and_begins_anew_when_it_moves() {
+        let mut image = image(Mode::Recurrent);
+        image.status = Some(next_status(&image, success_but(vec![waiting("v3", "a", now())]), now()));
+        let moved = next_status(&image, success_but(vec![waiting("v3", "b", later(60))]), later(60));
+        assert_eq!(moved.waiting, [waiting("v3", "b", later(60))]);
+        assert!(next_status(&image, success(1), later(60)).waiting.is_empty());
+        let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
+        let unknown = next_status(&image, Findings::of(verdict, None), later(60));
+        assert_eq!(unknown.waiting.len(), 1, "what could not be asked is not forgotten");
+    }
+
     #[test]
     fn no_list_grows_without_end() {
         let image = image(Mode::Recurrent);
@@ -236,9 +284,11 @@ mod tests {
                     next_attempt: None,
                 })
                 .collect();
+            tags.waiting = (0..500).map(|n| waiting(&format!("v{n}"), "a", now())).collect();
         }
         let status = next_status(&image, findings, None, now());
         assert_eq!(status.failures.len(), FAILURES);
-        assert!(serde_json::to_string(&status).unwrap().len() < 40 * 1024);
+        assert_eq!((status.waiting.len(), status.waiting[0].tag.as_str()), (WAITING, "v0"));
+        assert!(serde_json::to_string(&status).unwrap().len() < 60 * 1024);
     }
 }

@@ -47,29 +47,10 @@ impl FromStr for Frequency {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let shown = || text.chars().take(40).collect::<String>();
-        let unreadable = || FrequencyError::Unreadable(shown());
-        if text.is_empty() {
-            return Err(unreadable());
-        }
-        let mut total: u64 = 0;
-        let mut rest = text;
-        while !rest.is_empty() {
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let number = &rest[..digits];
-            let unit = match rest.as_bytes().get(digits) {
-                _ if digits == 0 => return Err(unreadable()),
-                Some(b's') => 1,
-                Some(b'm') => 60,
-                Some(b'h') => 3600,
-                Some(b'd') => 24 * 3600,
-                Some(b'w') => 7 * 24 * 3600,
-                _ => return Err(unreadable()),
-            };
-            // Digits alone can only fail to parse by being too many.
-            let number: u64 = number.parse().map_err(|_| FrequencyError::TooLong(shown()))?;
-            total = total.saturating_add(number.saturating_mul(unit));
-            rest = &rest[digits + 1..];
-        }
+        let total = seconds(text).map_err(|error| match error {
+            SecondsError::Unreadable => FrequencyError::Unreadable(shown()),
+            SecondsError::TooManyDigits => FrequencyError::TooLong(shown()),
+        })?;
         match Duration::from_secs(total) {
             d if d < Self::MINIMUM => Err(FrequencyError::TooShort(shown())),
             d if d > Self::MAXIMUM => Err(FrequencyError::TooLong(shown())),
@@ -80,15 +61,56 @@ impl FromStr for Frequency {
 
 impl fmt::Display for Frequency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0.as_secs();
-        for (unit, name) in [(7 * 24 * 3600, "w"), (24 * 3600, "d"), (3600, "h"), (60, "m"), (1, "s")] {
-            if rest >= unit {
-                write!(f, "{}{name}", rest / unit)?;
-                rest %= unit;
-            }
-        }
-        Ok(())
+        write_seconds(self.0.as_secs(), f)
     }
+}
+
+/// Why a text is no sum of times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SecondsError {
+    /// Not in the grammar.
+    Unreadable,
+    /// A number is larger than any time.
+    TooManyDigits,
+}
+
+/// The seconds that a sum such as `1d12h` means; what is too much to count is `u64::MAX`.
+pub(super) fn seconds(text: &str) -> Result<u64, SecondsError> {
+    if text.is_empty() {
+        return Err(SecondsError::Unreadable);
+    }
+    let mut total: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number = &rest[..digits];
+        let unit = match rest.as_bytes().get(digits) {
+            _ if digits == 0 => return Err(SecondsError::Unreadable),
+            Some(b's') => 1,
+            Some(b'm') => 60,
+            Some(b'h') => 3600,
+            Some(b'd') => 24 * 3600,
+            Some(b'w') => 7 * 24 * 3600,
+            _ => return Err(SecondsError::Unreadable),
+        };
+        // Digits alone can only fail to parse by being too many.
+        let number: u64 = number.parse().map_err(|_| SecondsError::TooManyDigits)?;
+        total = total.saturating_add(number.saturating_mul(unit));
+        rest = &rest[digits + 1..];
+    }
+    Ok(total)
+}
+
+/// Writes seconds as [`seconds`] reads them, in the largest units.
+pub(super) fn write_seconds(seconds: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut rest = seconds;
+    for (unit, name) in [(7 * 24 * 3600, "w"), (24 * 3600, "d"), (3600, "h"), (60, "m"), (1, "s")] {
+        if rest >= unit {
+            write!(f, "{}{name}", rest / unit)?;
+            rest %= unit;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -160,6 +160,18 @@ pub struct Select {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self > 0").message("source.select.latest must be at least 1; leave it out for all tags"))]
     pub latest: Option<u32>,
+
+    /// Only tags that have shown the same content for this long, such as 72h or 3d; at least 1m, at most
+    /// 365d. Counted from the push that the registry tells, else from when the image says that it was
+    /// made, else from when the agent first saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = rules::min_age(),
+        validation = rules::min_age_minimum(),
+        validation = rules::min_age_maximum(),
+    )]
+    pub min_age: Option<String>,
 }
 
 /// Where an image goes to.

@@ -45,6 +45,10 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<TagFailure>,
 
+    /// Tags that would be copied and are too young for source.select.minAge, newest version first, 100 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<WaitingTag>,
+
     /// When the last sync ended that had something to do or to report. A sync that finds nothing
     /// to do writes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +133,20 @@ pub struct TagFailure {
     /// When the next copy is tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<Time>,
+}
+
+/// A tag that is not taken yet, because it is too young.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingTag {
+    /// The tag at the source.
+    pub tag: String,
+    /// The content that it shows.
+    pub digest: String,
+    /// Since when it is known to show that.
+    pub since: Time,
+    /// When it is taken, if it still shows that then.
+    pub until: Time,
 }
 
 /// Why a tag could not be copied.

@@ -9,6 +9,7 @@ mod endpoint;
 mod frequency;
 mod image;
 mod image_status;
+mod min_age;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ use kube::CustomResourceExt as _;
 pub use endpoint::{CA_KEY, Credentials, Tls, TlsMode};
 pub use frequency::{Frequency, FrequencyError};
 pub use image::{Destination, Image, ImageSpec, Mode, Overwrite, Publish, Select, Source};
-pub use image_status::{Counts, FailureReason, HistoryEntry, ImageStatus, Phase, TagFailure};
+pub use image_status::{Counts, FailureReason, HistoryEntry, ImageStatus, Phase, TagFailure, WaitingTag};
+pub use min_age::{MinAge, MinAgeError};
 
 /// A new token in this annotation asks for a sync now; the agent echoes it in
 /// `status.lastHandledRequestedAt`.

@@ -201,6 +201,24 @@ pub(super) fn frequency_maximum() -> Rule {
         .message("frequency must be at most 5200w")
 }
 
+/// A minimum age can be read (see [`super::MinAge`]); an empty one is none.
+pub(super) fn min_age() -> Rule {
+    Rule::new(format!("self == '' || {FREQUENCY}"))
+        .message("source.select.minAge must be whole numbers with s, m, h, d or w, such as 72h or 3d")
+}
+
+/// A minimum age is not too short.
+pub(super) fn min_age_minimum() -> Rule {
+    Rule::new(format!("!{COUNTABLE_FREQUENCY} || {SECONDS} >= 60"))
+        .message("source.select.minAge must be at least 1m; leave it out to take tags at once")
+}
+
+/// A minimum age is not too long.
+pub(super) fn min_age_maximum() -> Rule {
+    Rule::new(format!("!{FREQUENCY} || {COUNTABLE_FREQUENCY} && {SECONDS} <= 365 * 86400"))
+        .message("source.select.minAge must be at most 365d")
+}
+
 /// A field names a Secret in the namespace of the resource.
 pub(super) fn secret_name(field: &str) -> Rule {
     Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")

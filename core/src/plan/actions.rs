@@ -14,6 +14,8 @@ pub struct Plan {
     pub tags: Vec<PlannedTag>,
     /// How many were nearly meant.
     pub excluded: usize,
+    /// When the first one of those that are too young is old enough; none if there are none.
+    pub waiting_until: Option<Timestamp>,
 }
 
 /// One tag, and what is to be done for it.

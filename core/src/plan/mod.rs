@@ -5,6 +5,7 @@
 //! and a preview is the same computation without Jobs.
 
 mod actions;
+mod age;
 mod claim;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -15,6 +16,8 @@ mod tag_plan;
 mod verdict;
 
 pub use actions::{Action, Plan, PlannedTag};
+pub(crate) use age::{Evidence, is_plausible};
+pub use age::{FirstSeen, Waiting, first_seen};
 pub use claim::Claim;
 pub use observed::{Observed, ObservedTag, Seen, TagState};
 pub use request::{CopyRequest, Naming, SpecError, SpecProblem};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::Waiting;
 use crate::reference::{Digest, ManifestRef};
 use crate::tags::{Excluded, Tag};
 
@@ -17,6 +18,9 @@ pub struct Observed {
     pub tags: Vec<ObservedTag>,
     /// The tags that are nearly meant.
     pub excluded: Vec<Excluded>,
+    /// The tags that would be copied if they were older, newest version first. They are among the
+    /// excluded ones, and not among `tags`.
+    pub waiting: Vec<Waiting>,
 }
 
 /// One tag on both sides.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::api::{Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Select};
+use crate::api::{Destination, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Select};
 use crate::reference::{ManifestRef, ReferenceError, Repository};
 use crate::tags::{Filter, FilterError, ImmutableTags, Pattern, Range, Tag, Version, VersionError};
 
@@ -21,6 +21,8 @@ pub struct CopyRequest {
     pub candidates: bool,
     /// What narrows the tags.
     pub filter: Filter,
+    /// How long a tag must have shown the same content.
+    pub min_age: Option<MinAge>,
     /// Which of them never move.
     pub immutable: ImmutableTags,
     /// Where tags go to.
@@ -100,6 +102,7 @@ impl CopyRequest {
         let version = problems.keep("source.version", spec.source.version.parse::<Version>());
         let destination = problems.keep("destination.name", spec.destination.name.parse::<Repository>());
         let filter = problems.keep("source.select", filter(spec.source.select.as_ref()));
+        let min_age = problems.keep("source.select.minAge", min_age(spec.source.select.as_ref()));
         let immutable =
             problems.keep("source.immutableTags", ImmutableTags::new(&spec.source.immutable_tags));
         let one_tag = filter.as_ref().is_some_and(|filter| filter.latest == Some(1));
@@ -122,12 +125,12 @@ impl CopyRequest {
                 Err("source and destination are the same repository and tag; there is nothing to copy"),
             );
         }
-        match (frequency, source, version, filter.zip(immutable), destination, naming) {
+        match (frequency, source, version, filter.zip(immutable).zip(min_age), destination, naming) {
             (
                 Some(frequency),
                 Some(source),
                 Some(version),
-                Some((filter, immutable)),
+                Some(((filter, immutable), min_age)),
                 Some(destination),
                 Some(naming),
             ) if problems.0.is_empty() => Ok(Self {
@@ -137,6 +140,7 @@ impl CopyRequest {
                 version,
                 candidates: spec.allow_candidate_release,
                 filter,
+                min_age,
                 immutable,
                 destination,
                 naming,
@@ -161,6 +165,12 @@ fn filter(select: Option<&Select>) -> Result<Filter, FilterError> {
     let Some(select) = select else { return Ok(Filter::default()) };
     let latest = select.latest.map(|latest| usize::try_from(latest).unwrap_or(usize::MAX));
     Filter::new(&select.include, &select.exclude, latest)
+}
+
+/// Reads `source.select.minAge`; an empty text is none.
+fn min_age(select: Option<&Select>) -> Result<Option<MinAge>, MinAgeError> {
+    let text = select.and_then(|select| select.min_age.as_deref()).filter(|text| !text.is_empty());
+    text.map(str::parse).transpose()
 }
 
 /// Why a `destination.version` cannot be used.
@@ -291,11 +301,16 @@ mod tests {
             s.frequency = "1.5d".into();
             s.source.name = "docker://x".into();
             s.source.version = "2.x.y".into();
+            s.source.select = Some(Select { min_age: Some("3 days".into()), ..Select::default() });
             s.destination.name = String::new();
         });
-        for field in
-            ["spec.frequency:", "spec.source.name:", "spec.source.version:", "spec.destination.name:"]
-        {
+        for field in [
+            "spec.frequency:",
+            "spec.source.name:",
+            "spec.source.version:",
+            "spec.source.select.minAge:",
+            "spec.destination.name:",
+        ] {
             assert!(all.contains(field), "{field} in {all}");
         }
     }

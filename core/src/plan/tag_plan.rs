@@ -43,7 +43,11 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             action: action(&inputs, &runs, tag),
         })
         .collect();
-    Plan { tags, excluded: inputs.observed.excluded.len() }
+    Plan {
+        tags,
+        excluded: inputs.observed.excluded.len(),
+        waiting_until: inputs.observed.waiting.iter().map(|waiting| waiting.until).min(),
+    }
 }
 
 /// The last try of each content for each tag.

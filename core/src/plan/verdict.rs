@@ -52,7 +52,7 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
         Verdict::not_ready(
             Phase::Pending,
             reasons::NO_MATCHING_TAGS,
-            format!("no tag of {} matches {}{}", request.source, request.version, excluded(plan)),
+            no_match(request, plan),
             Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY)),
         )
     } else if plan.is_busy() {
@@ -100,6 +100,17 @@ fn failure_reason(plan: &Plan) -> Option<&'static str> {
         FailureReason::DestinationConflict => reasons::DESTINATION_CONFLICT,
         _ => reasons::COPY_FAILED,
     })
+}
+
+fn no_match(request: &CopyRequest, plan: &Plan) -> String {
+    match (plan.waiting_until, request.min_age) {
+        (Some(until), Some(min_age)) => format!(
+            "every tag of {} that matches {} is younger than {min_age} (source.select.minAge); the first one is \
+             taken from {until} if it still has the same content",
+            request.source, request.version
+        ),
+        _ => format!("no tag of {} matches {}{}", request.source, request.version, excluded(plan)),
+    }
 }
 
 fn excluded(plan: &Plan) -> String {
@@ -237,6 +248,37 @@ mod tests {
         Ready DestinationConflict: 0 of 1 tag is at registry.example.com/mirror; 1 failed: v2.13.1: Image "older" keeps it; give one of them another destination
         Stalled DestinationConflict: 0 of 1 tag is at registry.example.com/mirror; 1 failed: v2.13.1: Image "older" keeps it; give one of them another destination
         "#);
+    }
+
+    #[test]
+    fn tags_that_are_all_too_young_are_no_match_and_the_first_time_is_named() {
+        let mut spec = crate::plan::fixtures::spec("quay.io/a/b", "v2.13.x");
+        spec.source.select = Some(crate::api::Select { min_age: Some("72h".into()), ..Default::default() });
+        let request = CopyRequest::parse(&spec).unwrap();
+        let waits = |tag: &str, hours: u64| crate::plan::Waiting {
+            tag: tag.parse().unwrap(),
+            digest: Digest::of(b"a"),
+            since: now(),
+            until: now() + std::time::Duration::from_hours(hours),
+        };
+        let observed =
+            Observed { waiting: vec![waits("v2.13.2", 72), waits("v2.13.1", 48)], ..Observed::default() };
+        let (request, observed) = (&request, &observed);
+        let inputs = Inputs {
+            request,
+            observed,
+            runs: &[],
+            failures: &[],
+            taken: &std::collections::HashMap::new(),
+            retry_now: false,
+            now: now(),
+        };
+        let verdict = verdict(request, &plan(inputs), None);
+        assert_eq!(
+            (verdict.conditions[0].reason, verdict.phase),
+            (reasons::NO_MATCHING_TAGS, Phase::Pending)
+        );
+        insta::assert_snapshot!(verdict.conditions[0].message, @"every tag of quay.io/a/b that matches v2.13.x is younger than 3d (source.select.minAge); the first one is taken from 2026-11-23T12:00:00Z if it still has the same content");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use url::Url;
 use super::access::{Fingerprint, TlsKey};
 use super::address::host;
 use super::bulk;
+use super::created;
 use super::error::{Action, Failure, Reason, RegistryError, Unreachable};
 use super::exchange::{Answer, Call};
 use super::link::next_page;
@@ -42,6 +43,7 @@ pub struct Registries(Arc<Shared>);
 pub(super) struct Shared {
     pub(super) transport: Transport,
     pub(super) bulk: bulk::Memory,
+    pub(super) created: created::Memory,
     sessions: Mutex<HashMap<(RegistryHost, TlsKey), Arc<Session>>>,
 }
 
@@ -62,7 +64,12 @@ impl Registries {
         // An error means that there is a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let transport = Transport::new(settings);
-        Self(Arc::new(Shared { transport, bulk: bulk::Memory::default(), sessions: Mutex::default() }))
+        Self(Arc::new(Shared {
+            transport,
+            bulk: bulk::Memory::default(),
+            created: created::Memory::default(),
+            sessions: Mutex::default(),
+        }))
     }
 
     /// A client for one repository. Tokens and connections are shared with all others of its registry.
@@ -258,7 +265,7 @@ impl RepositoryClient {
         Ok(Some(Descriptor { digest, media_type, size }))
     }
 
-    async fn read(&self, what: &ManifestRef) -> Result<Option<Manifest>, Failure> {
+    pub(super) async fn read(&self, what: &ManifestRef) -> Result<Option<Manifest>, Failure> {
         let limit = self.shared.transport.settings.max_manifest_bytes;
         let mut call = Call::get(self.manifest_url(what)?, limit);
         call.accept = Some(ACCEPT);

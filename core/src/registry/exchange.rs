@@ -35,6 +35,9 @@ pub(super) struct Call {
     pub(super) body: Option<(HeaderValue, Bytes)>,
     /// How many redirects are followed.
     pub(super) redirects: usize,
+    /// Whether redirects may lead to another host, as those of blobs do; that host is shown no
+    /// credential, so what it sends must be checked by its digest.
+    pub(super) leaves_registry: bool,
     /// Bytes of the answer that are read; more is an error.
     pub(super) limit: usize,
     /// On whose behalf, for pauses that a registry asks for.
@@ -62,6 +65,7 @@ impl Call {
             authorization: None,
             body: None,
             redirects: MOST_REDIRECTS,
+            leaves_registry: false,
             limit,
             identity: None,
             once: false,
@@ -84,7 +88,7 @@ pub(super) async fn exchange(
         } else if !answer.status.is_server_error() {
             permit.succeeded();
         }
-        match redirect_target(&answer)? {
+        match redirect_target(&answer, call)? {
             Some(target) if call.body.is_none() => url = target,
             Some(_) => {
                 let detail = format!("{} redirects what is sent to it", host(&call.url));
@@ -147,8 +151,9 @@ async fn read(mut response: Response, url: Url, limit: usize) -> Result<Answer, 
 }
 
 /// Where a redirect leads. Questions about tags and manifests carry our token and their answers
-/// decide what is copied, so they stay on the registry.
-fn redirect_target(answer: &Answer) -> Result<Option<Url>, Failure> {
+/// decide what is copied, so they stay on the registry. Blobs may come from anywhere, but not over
+/// less than the registry speaks.
+fn redirect_target(answer: &Answer, call: &Call) -> Result<Option<Url>, Failure> {
     if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -164,7 +169,8 @@ fn redirect_target(answer: &Answer) -> Result<Option<Url>, Failure> {
                 .host_str()
                 .is_some_and(|name| name == *to || (to.starts_with('.') && name.ends_with(to)))
     });
-    if target.origin() == answer.url.origin() || known {
+    let is_safe = target.scheme() == "https" || target.scheme() == "http" && call.url.scheme() == "http";
+    if target.origin() == answer.url.origin() || known || call.leaves_registry && is_safe {
         return Ok(Some(target));
     }
     let (from, to) = (host(&answer.url), host(&target));

@@ -19,6 +19,7 @@ mod budget;
 mod bulk;
 mod challenge;
 mod client;
+mod created;
 mod docker_config;
 mod error;
 mod exchange;
@@ -42,7 +43,7 @@ mod token_cache;
 mod transport;
 
 pub use access::{Access, Credential, Tls};
-pub use bulk::{BulkApi, BulkKind};
+pub use bulk::{BulkApi, BulkDigest, BulkKind};
 pub use client::{Registries, RepositoryClient};
 pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
 pub use error::{Action, Reason, RegistryError, Unreachable};

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
+
 use super::newest::Newest;
 use super::order::Ranked;
 use super::pattern::{Match, NearMiss, PatternError};
 use super::{Filter, Pattern, Range, RangeError, Tag};
+use crate::api::MinAge;
 use crate::reference::{Digest, ReferenceError};
 
 /// What `source.version` may be.
@@ -134,6 +137,13 @@ pub enum Exclusion {
     TooLong,
     /// It is older than the newest ones that `select.latest` asks for.
     NotLatest(usize),
+    /// It has not shown the same content for as long as `select.minAge` asks for.
+    TooYoung {
+        /// What is asked for.
+        min_age: MinAge,
+        /// When it is old enough, if it still shows the same content then.
+        until: Timestamp,
+    },
 }
 
 impl fmt::Display for Exclusion {
@@ -147,6 +157,10 @@ impl fmt::Display for Exclusion {
                 write!(f, "its name at the destination (destination.version) is too long for a tag")
             }
             Self::NotLatest(latest) => write!(f, "it is not among the newest {latest} (select.latest)"),
+            Self::TooYoung { min_age, until } => write!(
+                f,
+                "it is younger than {min_age} (select.minAge); taken from {until} if it still has the same content"
+            ),
         }
     }
 }

@@ -94,7 +94,7 @@ fn page(tags: &[(String, Option<Digest>)], wall: usize, seen: &Seen) -> Response
             "creator": 1, "id": 2, "repository": 3, "name": name, "v2": true, "full_size": 4,
             "images": [{"architecture": "amd64", "os": "linux", "variant": null, "size": 4,
                 "digest": Digest::of(b"one platform").as_str(), "status": "active"}],
-            "last_updated": "2026-09-01T10:00:00.123456Z", "tag_status": "active", "content_type": "image",
+            "last_updated": "2026-09-01T10:00:00.123456Z", "tag_last_pushed": "2026-09-01T10:00:00.123456Z", "tag_status": "active", "content_type": "image",
             "media_type": "application/vnd.oci.image.index.v1+json",
         });
         if let Some(digest) = digest {

@@ -4,6 +4,7 @@
 #[path = "../fakes/mod.rs"]
 mod fakes;
 
+mod ages;
 mod bulk;
 mod bulk_refusals;
 mod connections;

@@ -146,6 +146,7 @@ async fn a_tag_that_vanished_from_the_destination_is_noticed_at_once() {
     let everything = Known {
         at_destination: FIVE.iter().map(|(t, c)| (t.parse().unwrap(), Digest::of(c.as_bytes()))).collect(),
         already_synced: FIVE.iter().map(|(t, _)| t.parse().unwrap()).collect(),
+        ..Known::default()
     };
     let observed = case.observe(&everything).await;
     assert_eq!(states(&observed)[0], ("1.3".into(), TagState::Missing));

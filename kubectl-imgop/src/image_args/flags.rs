@@ -27,6 +27,10 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub latest: Option<u32>,
 
+    /// Only tags that have shown the same content for this long, such as 72h or 3d
+    #[arg(long, value_name = "DURATION")]
+    pub min_age: Option<String>,
+
     /// Tags, patterns or ranges ("*" for all) that never move at the source: it is not asked about those
     /// that the destination has
     #[arg(long, value_name = "VERSIONS")]
@@ -71,6 +75,7 @@ impl SelectionArgs {
             ("--include", !self.include.is_empty()),
             ("--exclude", !self.exclude.is_empty()),
             ("--latest", self.latest.is_some()),
+            ("--min-age", self.min_age.is_some()),
             ("--immutable-tags", !self.immutable_tags.is_empty()),
             ("--overwrite", self.overwrite.is_some()),
             ("--source-credentials", self.source_credentials.is_some()),

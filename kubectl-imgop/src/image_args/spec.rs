@@ -155,6 +155,7 @@ fn select(selection: &SelectionArgs) -> Option<Select> {
         include: selection.include.clone(),
         exclude: selection.exclude.clone(),
         latest: selection.latest,
+        min_age: selection.min_age.clone(),
     };
     (select != Select::default()).then_some(select)
 }
@@ -173,6 +174,7 @@ fn argument_of(field: &str, selection: &SelectionArgs) -> &'static str {
         "source.version" if selection.versions.is_some() => "--versions",
         "source.name" | "source.version" => "SOURCE",
         "source.select" => "--include or --exclude",
+        "source.select.minAge" => "--min-age",
         "source.immutableTags" => "--immutable-tags",
         "frequency" => "--frequency",
         "destination.version" => "DESTINATION:VERSION",
@@ -220,6 +222,17 @@ mod tests {
         let spec = made("quay.io/argoproj/argocd", "r.example.com/a", &versions).unwrap();
         assert_eq!((spec.source.version.as_str(), spec.mode), ("v2.13.x", Mode::OnceByTag));
         insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &versions).unwrap_err(), @"--versions: SOURCE has a version already; leave one of them out");
+    }
+
+    #[test]
+    fn a_minimum_age_goes_into_the_spec_and_a_bad_one_is_told_by_its_flag() {
+        let with = |text: &str| {
+            let selection = SelectionArgs { min_age: Some(text.into()), ..SelectionArgs::default() };
+            made("quay.io/a/b:1.2.x", "r.example.com/a", &selection)
+        };
+        assert_eq!(with("3d").unwrap().source.select.unwrap().min_age.as_deref(), Some("3d"));
+        insta::assert_snapshot!(with("3 days").unwrap_err(), @r#"--min-age: "3 days" is no minimum age; write whole numbers with s, m, h, d or w, such as 72h or 3d"#);
+        insta::assert_snapshot!(with("30s").unwrap_err(), @r#"--min-age: "30s" is less than 1m, the shortest minimum age; leave it out to take tags at once"#);
     }
 
     #[test]

@@ -114,6 +114,9 @@ fn digest(digest: Option<&Digest>, otherwise: &str, options: PageOptions) -> Str
 
 /// One sentence.
 fn summary(report: &Report) -> String {
+    if report.tags.is_empty() && report.excluded.iter().any(|excluded| excluded.is_young) {
+        return format!("Every tag of {} that matches {} is too young.", report.source, report.version);
+    }
     if report.tags.is_empty() {
         return format!("No tag of {} matches {}.", report.source, report.version);
     }
@@ -173,10 +176,11 @@ fn excluded(report: &Report) -> Table {
     table
 }
 
-/// How many tags are nearly meant, and what would include them.
+/// How many tags are too young, how many are nearly meant, and what would include them.
 fn excluded_summary(report: &Report) -> Option<String> {
     let candidates = report.excluded.iter().filter(|e| e.is_candidate).count();
-    let others = report.excluded.len() - candidates;
+    let young = report.excluded.iter().filter(|e| e.is_young).count();
+    let others = report.excluded.len() - candidates - young;
     let (are, them) = if candidates == 1 { ("is", "it") } else { ("are", "them") };
     let candidates = (candidates > 0).then(|| {
         format!(
@@ -185,10 +189,14 @@ fn excluded_summary(report: &Report) -> Option<String> {
             report.wording.candidates()
         )
     });
+    let young = (young > 0).then(|| {
+        let are = if young == 1 { "is" } else { "are" };
+        format!("{} {are} too young; add --show-excluded to see until when.", count(young, "tag"))
+    });
     let others = (others > 0).then(|| {
         let match_ = if others == 1 { "nearly matches" } else { "nearly match" };
         format!("{} {match_}; add --show-excluded to see why not.", count(others, "other tag"))
     });
-    let lines: Vec<String> = candidates.into_iter().chain(others).collect();
+    let lines: Vec<String> = young.into_iter().chain(candidates).chain(others).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }

@@ -80,6 +80,9 @@ pub struct ExcludedReport {
     /// Whether it is a release candidate, and nothing else is against it.
     #[serde(skip)]
     pub is_candidate: bool,
+    /// Whether it is too young, and nothing else is against it.
+    #[serde(skip)]
+    pub is_young: bool,
 }
 
 impl Report {
@@ -101,6 +104,7 @@ impl Report {
                     tag: excluded.tag.to_string(),
                     reason: target.wording().of(&excluded.reason.to_string()),
                     is_candidate: excluded.reason == Exclusion::Candidate,
+                    is_young: matches!(excluded.reason, Exclusion::TooYoung { .. }),
                 })
                 .collect(),
             narrowing: narrowing(&target.spec),

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use imgop_core::api::{Image, ImageSpec};
 use imgop_core::observe::Known;
-use imgop_core::plan::{CopyRequest, SpecError};
+use imgop_core::plan::{CopyRequest, SpecError, first_seen};
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ pub struct Target {
     pub spec: ImageSpec,
     /// The Image that it comes from.
     pub image: Option<ImageName>,
-    /// Tags that mode `OnceByTag` has copied already.
+    /// Tags that mode `OnceByTag` has copied already, and since when others wait.
     pub known: Known,
     /// Whether there is a destination to compare with.
     pub has_destination: bool,
@@ -52,12 +53,15 @@ pub struct Target {
 impl Target {
     /// From references: both sides are already parsed.
     pub fn of_references(spec: ImageSpec, request: CopyRequest, has_destination: bool) -> Self {
-        Self { request, spec, image: None, known: Known::default(), has_destination }
+        let known = Known { now: Timestamp::now(), ..Known::default() };
+        Self { request, spec, image: None, known, has_destination }
     }
 
-    /// From an Image, of a cluster or a file. What it copied already is its status' word.
+    /// From an Image, of a cluster or a file. What it copied already, and what is too young since when,
+    /// is its status' word.
     pub fn of_image(image: &Image) -> Result<Self, SpecError> {
         let request = CopyRequest::parse(&image.spec)?;
+        let waiting = image.status.as_ref().map(|status| first_seen(&status.waiting));
         let synced = image.status.iter().flat_map(|status| &status.tag_already_synced);
         Ok(Self {
             request,
@@ -65,6 +69,8 @@ impl Target {
             image: Some(ImageName { namespace: image.namespace(), name: image.name_any() }),
             known: Known {
                 already_synced: synced.filter_map(|tag| tag.parse().ok()).collect(),
+                first_seen: waiting.unwrap_or_default(),
+                now: Timestamp::now(),
                 ..Known::default()
             },
             has_destination: true,

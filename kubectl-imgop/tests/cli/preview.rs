@@ -86,6 +86,42 @@ fn tags_that_nearly_match_are_listed_with_the_reason() {
 }
 
 #[test]
+fn tags_that_are_too_young_are_listed_with_the_time_when_they_are_taken() {
+    // The fake's manifests say no time, so these are as old as this preview.
+    let mut run = preview(&source(), &destination(), " --min-age 3d --show-excluded");
+    let times: Vec<String> =
+        run.stdout.split("taken from ").skip(1).map(|text| text[..20].to_owned()).collect();
+    assert_eq!(times.len(), 3);
+    for time in times {
+        let hours = (time.parse::<jiff::Timestamp>().unwrap() - jiff::Timestamp::now()).get_seconds() / 3600;
+        assert!((70..=72).contains(&hours), "{time}");
+        run.stdout = run.stdout.replace(&time, "TIME");
+    }
+    insta::assert_snapshot!(run, @r#"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        source........./argoproj/argocd   8 tags
+    VERSION       v2.13.x                           at least 3d old
+    DESTINATION   mirror........./mirror/argocd
+
+        TAG       STATE        DIGEST         DESTINATION-DIGEST
+    =   v2.13.0   up-to-date   f9194e73f9e9   f9194e73f9e9
+
+    1 tag: 1 up to date.
+
+        EXCLUDED         REASON
+    -   v2.13.10         it is younger than 3d (select.minAge); taken from TIME if it still has the same content
+    -   v2.13.2          it is younger than 3d (select.minAge); taken from TIME if it still has the same content
+    -   v2.13.1          it is younger than 3d (select.minAge); taken from TIME if it still has the same content
+    -   v2.13.11-rc1     it is a release candidate; allowCandidateRelease includes those
+    -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
+    -   2.13.1           it has no leading v, which is asked for
+    "#);
+    let summary = preview(&source(), &destination(), " --min-age 3d").stdout;
+    assert!(summary.contains("3 tags are too young; add --show-excluded to see until when."), "{summary}");
+}
+
+#[test]
 fn candidates_are_taken_when_allowed() {
     let run = preview(&source(), &destination(), " --allow-candidate-release --no-headers");
     assert!(run.stdout.starts_with("+   v2.13.11-rc1"), "{run}");

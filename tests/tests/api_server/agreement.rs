@@ -146,6 +146,7 @@ fn fields() -> impl Strategy<Value = Fields> {
         3 => field("source.name", text(&NAME, 7).boxed()),
         1 => field("destination.name", text(&NAME, 7).boxed()),
         2 => field("frequency", text(&FREQUENCY, 5).boxed()),
+        2 => field("source.select.minAge", text(&FREQUENCY, 5).boxed()),
         6 => versions,
         1 => onto_itself,
     ]

@@ -73,7 +73,7 @@ const CASES: [Case; 15] = [
         edit: |spec| {
             spec.source.version = "v2.x.x".into();
             let (include, exclude) = (vec!["v2[.]1[34].*".into()], vec![".*[.]1".into()]);
-            spec.source.select = Some(Select { include, exclude, latest: None });
+            spec.source.select = Some(Select { include, exclude, ..Select::default() });
         },
         before: &[("v2.13.0", "missing"), ("v2.13.10", "missing"), ("v2.14.0", "missing")],
         after: &[("v2.13.0", "up-to-date"), ("v2.13.10", "up-to-date"), ("v2.14.0", "up-to-date")],

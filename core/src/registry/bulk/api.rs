@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use serde::Deserialize;
 use url::Url;
 
 use super::{docker_hub, ecr_public, quay};
@@ -29,12 +31,50 @@ pub enum BulkKind {
     EcrPublic,
 }
 
-/// One page as it was told: names and digests are unchecked.
+/// One page as it was told.
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    pub(super) tags: Vec<(String, Option<String>)>,
+    pub(super) tags: Vec<Told>,
     /// What leads to the next page, if there is one.
     pub(super) next: Option<Next>,
+}
+
+/// What a page says of a tag: the name and the digest are unchecked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) name: String,
+    pub(super) digest: Option<String>,
+    /// When the tag was pushed; none if that is not said, or cannot be read.
+    pub(super) pushed: Option<Timestamp>,
+}
+
+/// A time as an API writes it: RFC 3339, or seconds since 1970.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Time {
+    Text(String),
+    Seconds(f64),
+    /// Nothing, or something that no API has said so far: no reason to refuse the page.
+    Other(serde::de::IgnoredAny),
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::Other(serde::de::IgnoredAny)
+    }
+}
+
+impl Time {
+    pub(super) fn read(&self) -> Option<Timestamp> {
+        match self {
+            Self::Text(text) => text.parse().ok(),
+            Self::Seconds(seconds) => {
+                let wait = jiff::SignedDuration::try_from_secs_f64(*seconds).ok()?;
+                Timestamp::from_duration(wait).ok()
+            }
+            Self::Other(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -163,6 +203,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_api_tells_when_a_tag_was_pushed_and_garbage_is_no_time() {
+        let hub = |time: &str| {
+            (BulkKind::DockerHub, format!(r#"{{"results":[{{"name":"1","tag_last_pushed":{time}}}]}}"#))
+        };
+        let quay = |time: &str| {
+            (
+                BulkKind::Quay,
+                format!(r#"{{"has_additional":false,"tags":[{{"name":"1","start_ts":{time}}}]}}"#),
+            )
+        };
+        let ecr = |time: &str| {
+            let detail = format!(r#"{{"imageTag":"1","imageDetail":{{"imagePushedAt":{time}}}}}"#);
+            (BulkKind::EcrPublic, format!(r#"{{"imageTagDetails":[{detail}]}}"#))
+        };
+        let pushed = |(kind, body): (BulkKind, String)| kind.read(body.as_bytes()).unwrap().tags[0].pushed;
+        let time: Timestamp = "2023-11-14T22:13:20Z".parse().unwrap();
+        for told in [
+            hub(r#""2023-11-14T22:13:20Z""#),
+            quay("1700000000"),
+            ecr(r#""2023-11-14T22:13:20Z""#),
+            ecr("1700000000.0"),
+        ] {
+            assert_eq!(pushed(told.clone()), Some(time), "{told:?}");
+        }
+        for garbage in ["null", r#""""#, r#""soon""#, "[]", "{}", "true", "1e300", "-1e300"] {
+            for told in [hub(garbage), quay(garbage), ecr(garbage)] {
+                assert_eq!(pushed(told.clone()), None, "{told:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_body_is_read_without_a_panic(
@@ -175,15 +247,22 @@ mod tests {
 
         #[test]
         fn any_part_of_a_page_is_read_without_a_panic_and_only_the_whole_is_taken(
-            tags in prop::collection::vec(("[ -~]{0,20}", prop::option::of("[ -~]{0,80}")), 0..5),
+            tags in prop::collection::vec(
+                ("[ -~]{0,20}", prop::option::of("[ -~]{0,80}"), prop::option::of("[0-9TZ:.-]{0,30}")), 0..5,
+            ),
             cut in any::<prop::sample::Index>(),
         ) {
             let hub: Vec<_> = tags
                 .iter()
-                .map(|(name, digest)| serde_json::json!({"name": name, "digest": digest, "images": [{"x": 1}]}))
+                .map(|(name, digest, pushed)| {
+                    serde_json::json!({"name": name, "digest": digest, "tag_last_pushed": pushed, "images": [{"x": 1}]})
+                })
                 .collect();
             let body = serde_json::json!({"count": 1, "next": null, "results": hub}).to_string();
-            prop_assert_eq!(&docker_hub::read(body.as_bytes()).unwrap().tags, &tags);
+            let read = docker_hub::read(body.as_bytes()).unwrap().tags;
+            let read: Vec<_> = read.into_iter().map(|told| (told.name, told.digest)).collect();
+            let tags: Vec<_> = tags.into_iter().map(|(name, digest, _)| (name, digest)).collect();
+            prop_assert_eq!(read, tags);
             prop_assert!(docker_hub::read(&body.as_bytes()[..cut.index(body.len())]).is_err());
         }
     }

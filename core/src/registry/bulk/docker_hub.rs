@@ -1,12 +1,12 @@
 //! `GET /v2/repositories/library/nginx/tags?page_size=100&page=1`: newest first, at most 100 a page.
 //!
 //! `results[].digest` is what the tag points at, so the index of an image for several platforms;
-//! entries from before 2021 may lack it. `name` asks for the tags that contain a text.
+//! `tag_last_pushed` is when it last came to point there; entries from before 2021 may lack it. `name` asks for the tags that contain a text.
 
 use serde::Deserialize;
 use url::Url;
 
-use super::api::{Cursor, Next, Page};
+use super::api::{Cursor, Next, Page, Time, Told};
 
 #[derive(Deserialize)]
 struct Body {
@@ -20,6 +20,8 @@ struct Entry {
     name: String,
     #[serde(default)]
     digest: Option<String>,
+    #[serde(default)]
+    tag_last_pushed: Time,
 }
 
 pub(super) fn url(base: &Url, path: &str, filter: &str, at: &Cursor) -> Option<Url> {
@@ -34,5 +36,7 @@ pub(super) fn url(base: &Url, path: &str, filter: &str, at: &Cursor) -> Option<U
 pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
     let body: Body = serde_json::from_slice(body)?;
     let next = body.next.filter(|next| !next.is_empty()).map(|_| Next::Number);
-    Ok(Page { tags: body.results.into_iter().map(|entry| (entry.name, entry.digest)).collect(), next })
+    let told =
+        |entry: Entry| Told { name: entry.name, digest: entry.digest, pushed: entry.tag_last_pushed.read() };
+    Ok(Page { tags: body.results.into_iter().map(told).collect(), next })
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::api::{Cursor, Next, Page};
+use super::api::{Cursor, Next, Page, Time, Told};
 use crate::registry::exchange::Call;
 
 #[derive(Deserialize)]
@@ -33,6 +33,8 @@ struct Entry {
 struct Detail {
     #[serde(default)]
     image_digest: Option<String>,
+    #[serde(default)]
+    image_pushed_at: Time,
 }
 
 /// The first part of a path is the registry's alias, the rest the repository, be it `nginx` of
@@ -55,6 +57,9 @@ pub(super) fn call(base: &Url, path: &str, at: &Cursor, limit: usize) -> Option<
 pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
     let body: Body = serde_json::from_slice(body)?;
     let next = body.next_token.filter(|token| !token.is_empty()).map(Next::Token);
-    let digest = |entry: Entry| (entry.image_tag, entry.image_detail.and_then(|d| d.image_digest));
-    Ok(Page { tags: body.image_tag_details.into_iter().map(digest).collect(), next })
+    let told = |entry: Entry| {
+        let pushed = entry.image_detail.as_ref().and_then(|detail| detail.image_pushed_at.read());
+        Told { name: entry.image_tag, digest: entry.image_detail.and_then(|d| d.image_digest), pushed }
+    };
+    Ok(Page { tags: body.image_tag_details.into_iter().map(told).collect(), next })
 }

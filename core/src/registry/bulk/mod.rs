@@ -20,6 +20,7 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 pub use api::{BulkApi, BulkKind};
+pub use found::BulkDigest;
 
 use self::api::Cursor;
 use self::found::Found;
@@ -27,7 +28,7 @@ use self::plan::Plan;
 use super::error::Failure;
 use super::refusal::refusal;
 use super::{RepositoryClient, Tls};
-use crate::reference::{Digest, RegistryHost, Repository};
+use crate::reference::{RegistryHost, Repository};
 use crate::tags::Tag;
 
 /// How long a repository is spared what its API refused.
@@ -40,13 +41,13 @@ const MOST_REMEMBERED: usize = 4096;
 pub(super) struct Memory(Mutex<HashMap<Repository, (Instant, usize)>>);
 
 impl RepositoryClient {
-    /// The digests of `wanted`, as far as the registry has an API that tells many at once, and using
+    /// The digests of `wanted`, and when they were pushed, as far as the registry has an API that tells many at once, and using
     /// it takes clearly fewer requests than a HEAD for each. `listed` are all tags of the repository.
     ///
     /// There is no error: a tag that is not in the answer has to be asked for. What is in it may be a
     /// little old, so it is good for finding that nothing has changed; before acting on a change,
     /// [`head`](Self::head) has the last word.
-    pub async fn digests_in_bulk(&self, wanted: &HashSet<Tag>, listed: &[Tag]) -> HashMap<Tag, Digest> {
+    pub async fn digests_in_bulk(&self, wanted: &HashSet<Tag>, listed: &[Tag]) -> HashMap<Tag, BulkDigest> {
         let settings = &self.shared.transport.settings;
         let Some(api) = settings.bulk_apis.get(self.repository.host()) else { return HashMap::new() };
         let reach = self.shared.bulk.reach(&self.repository).unwrap_or(settings.max_pages);

@@ -1,12 +1,12 @@
 //! `GET /api/v1/repository/argoproj/argocd/tag/?onlyActiveTags=true&limit=100&page=1`: newest first.
 //!
 //! Without `onlyActiveTags` it is the history, deleted tags included. `filter_tag_name=like:` asks for
-//! the tags that contain a text (quay/quay, "endpoints/api/tag.py").
+//! the tags that contain a text, and `start_ts` is when the tag came to point where it does (quay/quay, "endpoints/api/tag.py").
 
 use serde::Deserialize;
 use url::Url;
 
-use super::api::{Cursor, Next, Page};
+use super::api::{Cursor, Next, Page, Time, Told};
 
 #[derive(Deserialize)]
 struct Body {
@@ -19,6 +19,8 @@ struct Entry {
     name: String,
     #[serde(default)]
     manifest_digest: Option<String>,
+    #[serde(default)]
+    start_ts: Time,
 }
 
 pub(super) fn url(base: &Url, path: &str, filter: &str, at: &Cursor) -> Option<Url> {
@@ -36,5 +38,10 @@ pub(super) fn url(base: &Url, path: &str, filter: &str, at: &Cursor) -> Option<U
 pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
     let body: Body = serde_json::from_slice(body)?;
     let next = body.has_additional.then_some(Next::Number);
-    Ok(Page { tags: body.tags.into_iter().map(|entry| (entry.name, entry.manifest_digest)).collect(), next })
+    let told = |entry: Entry| Told {
+        name: entry.name,
+        digest: entry.manifest_digest,
+        pushed: entry.start_ts.read(),
+    };
+    Ok(Page { tags: body.tags.into_iter().map(told).collect(), next })
 }

@@ -1,0 +1,192 @@
+//! Tags that are not taken before they have shown the same content for a while. Pure: the caller says
+//! what time it is.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::{MinAge, WaitingTag};
+use crate::reference::Digest;
+use crate::tags::Tag;
+
+/// A tag that is too young.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The tag at the source.
+    pub tag: Tag,
+    /// The content that it shows.
+    pub digest: Digest,
+    /// Since when it is known to show that, in whole seconds.
+    pub since: Timestamp,
+    /// When it is old enough, if it still shows that then.
+    pub until: Timestamp,
+}
+
+/// What a tag showed when it was first seen, or since when it is known to show that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstSeen {
+    /// The content.
+    pub digest: Digest,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What is known of how long a tag has shown its content, the best first. Each may be absent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Evidence {
+    /// When the registry says that the tag was pushed with this content.
+    pub(crate) pushed: Option<Timestamp>,
+    /// When the image says that it was made.
+    pub(crate) created: Option<Timestamp>,
+    /// When the tag was first seen with this content.
+    pub(crate) seen: Option<Timestamp>,
+}
+
+/// The day after Docker was first shown: no image is older than that. Reproducible builds say 1970
+/// or 1980.
+const FIRST_IMAGES: Timestamp = Timestamp::constant(1_362_096_000, 0); // 2013-03-01T00:00:00Z
+
+/// Whether an image can be of this time.
+pub(crate) fn is_plausible(time: Timestamp, now: Timestamp) -> bool {
+    (FIRST_IMAGES..=now).contains(&time)
+}
+
+impl Evidence {
+    /// Since when the tag has shown its content, in whole seconds, which is what the API server
+    /// keeps. Never later than `now`: where the clock was ahead when the tag was first seen, the
+    /// time begins anew instead of lasting longer than it should.
+    fn since(self, now: Timestamp) -> Timestamp {
+        let plausible = |time: &Timestamp| is_plausible(*time, now);
+        let told = self.pushed.filter(plausible).or(self.created.filter(plausible));
+        let since = told.or(self.seen).unwrap_or(now).min(now);
+        Timestamp::from_second(since.as_second()).unwrap_or(since)
+    }
+}
+
+impl Waiting {
+    /// Judges a tag that would be copied; none if it is old enough.
+    pub(crate) fn judge(
+        tag: &Tag,
+        digest: &Digest,
+        min_age: MinAge,
+        evidence: Evidence,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let since = evidence.since(now);
+        let until = later(since, min_age.period());
+        (now < until).then(|| Self { tag: tag.clone(), digest: digest.clone(), since, until })
+    }
+}
+
+/// `time` and a while; the end of all times if that is out of range.
+fn later(time: Timestamp, wait: Duration) -> Timestamp {
+    time.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+impl From<&Waiting> for WaitingTag {
+    fn from(waiting: &Waiting) -> Self {
+        Self {
+            tag: waiting.tag.to_string(),
+            digest: waiting.digest.to_string(),
+            since: Time(waiting.since),
+            until: Time(waiting.until),
+        }
+    }
+}
+
+/// What a status remembers of tags that waited. What cannot be read is forgotten.
+pub fn first_seen(waiting: &[WaitingTag]) -> HashMap<Tag, FirstSeen> {
+    let read = |entry: &WaitingTag| {
+        Some((entry.tag.parse().ok()?, FirstSeen { digest: entry.digest.parse().ok()?, at: entry.since.0 }))
+    };
+    waiting.iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::fixtures::now;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn judge(evidence: Evidence) -> Option<(Timestamp, Timestamp)> {
+        let (tag, digest) = ("v1".parse().unwrap(), Digest::of(b"a"));
+        let waiting = Waiting::judge(&tag, &digest, "3d".parse().unwrap(), evidence, now())?;
+        Some((waiting.since, waiting.until))
+    }
+
+    fn ago(days: u32) -> Timestamp {
+        now() - DAY * days
+    }
+
+    fn none() -> Evidence {
+        Evidence { pushed: None, created: None, seen: None }
+    }
+
+    #[test]
+    fn a_tag_waits_from_when_it_was_first_seen() {
+        assert_eq!(judge(none()), Some((now(), now() + DAY * 3)));
+        let seen = |at| Evidence { seen: Some(at), ..none() };
+        assert_eq!(judge(seen(ago(2))), Some((ago(2), now() + DAY)));
+        assert_eq!(judge(seen(ago(3))), None, "it is old enough at that very second");
+    }
+
+    #[test]
+    fn a_push_counts_before_what_the_image_says_and_that_before_what_was_seen() {
+        let old = Evidence { created: Some(ago(9)), ..none() };
+        assert_eq!(judge(old), None);
+        assert_eq!(judge(Evidence { pushed: Some(ago(1)), ..old }), Some((ago(1), now() + DAY * 2)));
+        assert_eq!(judge(Evidence { pushed: Some(ago(4)), created: Some(ago(1)), seen: None }), None);
+        let seen = Evidence { created: Some(ago(1)), seen: Some(ago(2)), ..none() };
+        assert_eq!(judge(seen), Some((ago(1), now() + DAY * 2)));
+    }
+
+    #[test]
+    fn times_that_no_image_has_do_not_count() {
+        for absurd in
+            ["1970-01-01T00:00:00Z", "1980-01-01T00:00:01Z", "2013-02-28T23:59:59Z", "2026-11-21T12:00:01Z"]
+        {
+            let time = Some(absurd.parse().unwrap());
+            let evidence = Evidence { pushed: time, created: time, seen: Some(ago(2)) };
+            assert_eq!(judge(evidence), Some((ago(2), now() + DAY)), "{absurd}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_makes_no_tag_wait_longer_than_asked_for() {
+        let ahead = Evidence { seen: Some(now() + DAY * 400), ..none() };
+        assert_eq!(judge(ahead), Some((now(), now() + DAY * 3)));
+    }
+
+    #[test]
+    fn what_a_status_holds_is_read_back_and_garbage_is_forgotten() {
+        let (tag, digest): (Tag, _) = ("v1".parse().unwrap(), Digest::of(b"a"));
+        let waiting = Waiting::judge(&tag, &digest, "3d".parse().unwrap(), none(), now()).unwrap();
+        let good = WaitingTag::from(&waiting);
+        let bad = WaitingTag { digest: "sha256:../../x".into(), ..good.clone() };
+        let worse = WaitingTag { tag: "--help".into(), ..good.clone() };
+        let read = first_seen(&[bad, good, worse]);
+        assert_eq!(read, HashMap::from([(tag, FirstSeen { digest, at: now() })]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_time_is_a_panic_and_none_makes_a_tag_wait_longer_than_asked_for(
+            times in prop::array::uniform4(prop::option::of(-377_705_000_000_i64..253_402_000_000)),
+        ) {
+            let time = |n: usize| times[n].and_then(|second| Timestamp::from_second(second).ok());
+            let evidence = Evidence { pushed: time(0), created: time(1), seen: time(2) };
+            let now = time(3).unwrap_or_else(now);
+            let min_age: MinAge = "365d".parse().unwrap();
+            let tag = "v1".parse().unwrap();
+            if let Some(waiting) = Waiting::judge(&tag, &Digest::of(b"a"), min_age, evidence, now) {
+                prop_assert!(waiting.since <= now && now < waiting.until);
+                prop_assert!(waiting.until <= later(now, min_age.period()));
+            }
+        }
+    }
+}

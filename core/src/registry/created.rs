@@ -1,0 +1,204 @@
+//! When an image says that it was made: the annotation of its manifest, or `created` in its
+//! configuration (OCI image-spec 1.1, "annotations.md" and "config.md").
+//!
+//! It is the word of whoever made the image. Of an index the newest of its images counts, and nothing
+//! is known if one of them does not say it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::RepositoryClient;
+use super::error::{Action, Failure, Reason, RegistryError};
+use super::exchange::Call;
+use super::manifest::Manifest;
+use crate::reference::{Digest, ManifestRef};
+
+/// Bytes of a configuration. The usual ones have less than 20 KiB.
+const MAX_CONFIG_BYTES: usize = 4 << 20;
+/// Images of an index that are asked: each costs two requests, and a pull at Docker Hub.
+const MOST_IMAGES: usize = 32;
+/// How many of them are asked at once.
+const AT_ONCE: usize = 4;
+/// Digests whose answers are remembered.
+const MOST_REMEMBERED: usize = 4096;
+
+/// What manifests have said, by digest: content never changes, so each is asked once in a process.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<HashMap<Digest, Said>>);
+
+/// What a manifest has said; none where it says no time, or none that could be learned.
+#[derive(Debug, Clone, Copy)]
+struct Said(Option<Timestamp>);
+
+/// The parts of an image manifest or an index that are read.
+#[derive(Deserialize)]
+struct Dated {
+    #[serde(default)]
+    annotations: Option<HashMap<String, serde_json::Value>>,
+    #[serde(default)]
+    config: Option<ConfigDescriptor>,
+}
+
+#[derive(Deserialize)]
+struct ConfigDescriptor {
+    digest: Digest,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    created: Option<String>,
+}
+
+impl RepositoryClient {
+    /// When the image with this digest says that it was made; for an index, its newest image. None if
+    /// it, or one of its images, does not say.
+    ///
+    /// The registry may send us to another host for a configuration, as it does for every blob: that
+    /// host is shown no credential, and what it sends must have the digest that the manifest names.
+    ///
+    /// What could not be learned is not asked for again by this process either: the caller then has to
+    /// do without, and a registry that counts requests is spared.
+    pub async fn created(&self, digest: &Digest) -> Result<Option<Timestamp>, RegistryError> {
+        if let Some(Said(known)) = self.shared.created.get(digest) {
+            return Ok(known);
+        }
+        let outcome = self.read_created(digest).await;
+        self.shared.created.remember(digest, outcome.as_ref().ok().copied().flatten());
+        outcome.map_err(|failure| self.error(Action::Get(ManifestRef::Digest(digest.clone())), failure))
+    }
+
+    async fn read_created(&self, digest: &Digest) -> Result<Option<Timestamp>, Failure> {
+        let manifest = self.manifest_of(digest).await?;
+        if !manifest.is_index() {
+            return self.of_image(&manifest).await;
+        }
+        let images = manifest.platforms().map_err(|error| Failure::protocol(error.to_string()))?;
+        if images.len() > MOST_IMAGES {
+            return Ok(None);
+        }
+        let images: Vec<Digest> = images.into_iter().map(|image| image.digest).collect();
+        let times: Vec<Option<Timestamp>> = futures::stream::iter(images)
+            .map(|image| async move {
+                if let Some(Said(known)) = self.shared.created.get(&image) {
+                    return Ok(known);
+                }
+                let created = self.of_image(&self.manifest_of(&image).await?).await?;
+                self.shared.created.remember(&image, created);
+                Ok::<_, Failure>(created)
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let times: Option<Vec<Timestamp>> = times.into_iter().collect();
+        Ok(times.and_then(newest_of_plausible))
+    }
+
+    async fn manifest_of(&self, digest: &Digest) -> Result<Manifest, Failure> {
+        let what = ManifestRef::Digest(digest.clone());
+        self.read(&what).await?.ok_or_else(|| Failure::protocol("the manifest is not there"))
+    }
+
+    async fn of_image(&self, manifest: &Manifest) -> Result<Option<Timestamp>, Failure> {
+        let dated = serde_json::from_slice::<Dated>(&manifest.bytes);
+        let dated = dated.map_err(|_| Failure::protocol("the manifest cannot be read"))?;
+        if let Some(annotated) = dated.annotated() {
+            return Ok(Some(annotated));
+        }
+        let Some(config) = dated.config else { return Ok(None) };
+        Ok(created_in(&self.config(&config.digest).await?))
+    }
+
+    async fn config(&self, digest: &Digest) -> Result<bytes::Bytes, Failure> {
+        let mut call = Call::get(self.url(&format!("blobs/{digest}"))?, MAX_CONFIG_BYTES);
+        call.leaves_registry = true;
+        let answer = self.send(call, "pull").await?;
+        if answer.status != StatusCode::OK {
+            return Err(self.refusal(&answer));
+        }
+        let found = Digest::of(&answer.body);
+        if found != *digest {
+            let detail = format!("the digest of the configuration should be {digest} and is {found}");
+            return Err(Failure::new(Reason::Protocol, detail));
+        }
+        Ok(answer.body)
+    }
+}
+
+/// The newest one; none where one is a reproducible build's 1970, which says nothing of its age.
+fn newest_of_plausible(times: Vec<Timestamp>) -> Option<Timestamp> {
+    let all_say = times.iter().all(|time| crate::plan::is_plausible(*time, Timestamp::MAX));
+    times.into_iter().max().filter(|_| all_say)
+}
+
+impl Dated {
+    fn annotated(&self) -> Option<Timestamp> {
+        self.annotations.as_ref()?.get("org.opencontainers.image.created")?.as_str()?.parse().ok()
+    }
+}
+
+/// `created` of a configuration, an RFC 3339 time. What cannot be read says nothing.
+fn created_in(config: &[u8]) -> Option<Timestamp> {
+    serde_json::from_slice::<Config>(config).ok()?.created?.parse().ok()
+}
+
+impl Memory {
+    fn get(&self, digest: &Digest) -> Option<Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied()
+    }
+
+    fn remember(&self, digest: &Digest, created: Option<Timestamp>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_REMEMBERED {
+            known.clear();
+        }
+        known.insert(digest.clone(), Said(created));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_one_of_rfc_3339_or_nothing() {
+        let created = |text: &str| created_in(format!(r#"{{"created":{text}}}"#).as_bytes());
+        let time: Timestamp = "2024-05-06T07:08:09.123456789Z".parse().unwrap();
+        assert_eq!(created(r#""2024-05-06T07:08:09.123456789Z""#), Some(time));
+        assert_eq!(created(r#""2024-05-06T09:08:09.123456789+02:00""#), Some(time));
+        for garbage in
+            ["null", "5", r#""""#, r#""yesterday""#, r#""2024-13-01T00:00:00Z""#, "{}", r#""2024-05-06""#]
+        {
+            assert_eq!(created(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn one_image_without_a_real_time_leaves_the_index_without_one() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (old, new, zero) =
+            (time("2024-01-01T00:00:00Z"), time("2025-01-01T00:00:00Z"), time("1970-01-01T00:00:00Z"));
+        assert_eq!(newest_of_plausible(vec![old, new]), Some(new));
+        assert_eq!(newest_of_plausible(vec![old, zero, new]), None);
+        assert_eq!(newest_of_plausible(Vec::new()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(
+            body in r#"([{}\[\]",:]|"created"|"annotations"|"config"|"digest"|org.opencontainers.image.created|[0-9TZ:+-]{1,30}|[ -~]){0,40}"#,
+        ) {
+            let _ = created_in(body.as_bytes());
+            if let Ok(dated) = serde_json::from_slice::<Dated>(body.as_bytes()) {
+                let _ = dated.annotated();
+            }
+        }
+    }
+}
