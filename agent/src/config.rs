@@ -147,11 +147,60 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     fn config(arguments: &[&str]) -> Result<Config, String> {
         let all = ["imgop-agent", "--skopeo-image=quay.io/skopeo/stable:v1"].iter().chain(arguments);
         Config::try_parse_from(all).map_err(|e| e.to_string())
+    }
+
+    /// k8s-copycat read `requestTimeout` and `registryRetryBackoff` from its file and ignored them, and
+    /// any name that it did not know.
+    #[test]
+    fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable() {
+        let with = |flag: &str, value: &str| {
+            let given = format!("--{flag}={value}");
+            let required = ["--watch-namespaces=*", "--skopeo-image=quay.io/skopeo/stable:v1"];
+            let others = required.into_iter().filter(|other| !other.starts_with(&format!("--{flag}=")));
+            Config::try_parse_from(["x"].into_iter().chain(others).chain([given.as_str()]))
+        };
+        let usual = format!("{:?}", config(&["--watch-namespaces=*"]).unwrap());
+        let mut number = 0;
+        for setting in Config::command().get_arguments() {
+            let Some(flag) = setting.get_long().filter(|flag| !matches!(*flag, "help" | "version")) else {
+                continue;
+            };
+            let variable = setting.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+            assert_eq!(variable, flag.to_uppercase().replace('-', "_"));
+            let values = ["7", "77", "true", "a", "a:b", "127.0.0.1:1"];
+            let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
+            assert!(values.iter().any(is_read), "--{flag} changes nothing");
+            number += 1;
+        }
+        assert!(number > 10);
+        for unknown in ["--request-timeout=5", "--watch-namespace=a", "--max-job=5", "a"] {
+            let error = config(&["--watch-namespaces=*", unknown]).unwrap_err();
+            assert!(error.contains("unexpected argument"), "{error}");
+        }
+    }
+
+    #[test]
+    fn c1_the_variables_of_the_manifests_are_settings() {
+        let manifests = include_str!("../../manifests/agent.yaml");
+        let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(manifests).unwrap();
+        let names: Vec<&str> = documents
+            .iter()
+            .filter_map(|document| document.pointer("/spec/template/spec/containers/0/env")?.as_array())
+            .flatten()
+            .filter_map(|variable| variable["name"].as_str())
+            .collect();
+        let command = Config::command();
+        let known: Vec<&str> =
+            command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
+        assert!(names.contains(&"WATCH_NAMESPACES"), "{names:?}");
+        assert!(names.iter().all(|name| known.contains(name)), "{names:?} of {known:?}");
     }
 
     #[test]

@@ -76,6 +76,8 @@ fn inner(whole: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn filter(include: &[&str], exclude: &[&str]) -> Filter {
@@ -97,6 +99,22 @@ mod tests {
     fn nothing_given_lets_everything_in() {
         let filter = Filter::default();
         assert!(filter.includes("x") && filter.excluded_by("x").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_expression_is_compiled_or_refused_in_one_line_without_a_panic(
+            expression in prop_oneof![".{0,60}", r"([a-z0-9.*+?|()\[\]{}^$\\-]|\\d|\\p\{L\}|\(\?[imsx-]{1,3}|\{9{1,6}\}){0,40}"],
+            tag in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}",
+        ) {
+            match Filter::new(std::slice::from_ref(&expression), std::slice::from_ref(&expression), None) {
+                // Both match the whole tag or neither does; matching takes time linear in the tag.
+                Ok(filter) => {
+                    prop_assert_eq!(filter.includes(&tag), filter.excluded_by(&tag).is_some());
+                }
+                Err(error) => prop_assert_eq!(error.to_string().lines().count(), 1),
+            }
+        }
     }
 
     #[test]

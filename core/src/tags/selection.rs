@@ -319,6 +319,37 @@ mod tests {
         assert_eq!(chosen.tags, tags(&["3.10", "v3.9.0"]));
     }
 
+    /// The newest tag, chosen as rancher/image-mirror's `Latest` is.
+    fn newest(texts: &[&str]) -> Vec<String> {
+        let filter = Filter::new(&[], &[], Some(1)).unwrap();
+        let chosen = select(&">=1".parse().unwrap(), false, &filter, &tags(texts), 100);
+        chosen.tags.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn image_mirror_latest_loses_no_v_pads_nothing_and_strips_no_zero() {
+        for (texts, latest) in [
+            (["v1.2.3", "v1.2.2"], "v1.2.3"),
+            (["1.2", "1.1.9"], "1.2"),
+            (["3.10", "3.9"], "3.10"),
+            (["v3.10", "v3.9.9"], "v3.10"),
+            (["2024.01.05", "2023.12.31"], "2024.01.05"),
+            (["1.02", "1.01.9"], "1.02"),
+            (["v01.002.0003", "1.2.2"], "v01.002.0003"),
+        ] {
+            assert_eq!(newest(&texts), [latest]);
+        }
+        // What the seed made of these exists nowhere, so it must not be chosen even if it is listed.
+        assert_eq!(newest(&["v1.2.4", "1.2.3", "1.2.0"]), ["v1.2.4"]);
+    }
+
+    #[test]
+    fn image_mirror_latest_is_no_error_and_no_empty_tag_where_there_are_no_versions() {
+        assert!(newest(&[]).is_empty());
+        assert!(newest(&["latest", "nightly", "sha-0123abc"]).is_empty());
+        assert_eq!(newest(&["latest", "nightly", "v1.2.3", "sha256-0a.sig"]), ["v1.2.3"]);
+    }
+
     #[test]
     fn a_version_is_exact_a_pattern_a_range_or_a_digest() {
         assert!(matches!("v2.13.1".parse(), Ok(Version::Exact(_))));

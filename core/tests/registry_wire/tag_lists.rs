@@ -39,6 +39,20 @@ async fn docker_hub_is_asked_at_its_api_host_and_for_no_pages() {
     assert_eq!(registry.seen()[0].header("host"), Some("registry-1.docker.io"));
 }
 
+/// rancher/image-mirror makes an empty tag of a release without a match.
+#[tokio::test]
+async fn image_mirror_empty_lists_are_no_tags_and_an_empty_name_is_none() {
+    for body in [r#"{"name":"a","tags":[]}"#, r#"{"name":"a","tags":null}"#, r#"{"name":"a","tags":[""]}"#] {
+        let registry = ScriptedRegistry::start(move |_| json(200, body)).await;
+        assert!(client(&registry.repository("a")).tags().await.unwrap().is_empty(), "{body}");
+    }
+    for body in ["", "{}", "[]", r#"{"tags":{}}"#] {
+        let registry = ScriptedRegistry::start(move |_| json(200, body)).await;
+        let error = client(&registry.repository("a")).tags().await.unwrap_err();
+        assert_eq!(*error.reason(), Reason::Protocol, "{body:?} says nothing of the tags");
+    }
+}
+
 #[tokio::test]
 async fn null_is_an_empty_list() {
     let registry = ScriptedRegistry::start(|_| json(200, r#"{"name":"a","tags":null}"#)).await;

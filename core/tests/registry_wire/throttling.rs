@@ -23,6 +23,31 @@ async fn a_429_is_waited_out() {
     assert_eq!(registry.seen().len(), 3);
 }
 
+/// rancher/image-mirror tries again after 500, 502, 503 and 504, and not after 429.
+#[tokio::test]
+async fn image_mirror_a_429_between_two_pages_is_waited_out_and_the_list_is_whole() {
+    let registry = ScriptedRegistry::with_answers(vec![
+        || reply(200, &[("link", r#"</v2/a/tags/list?n=1000&last=v1>; rel="next""#)], r#"{"tags":["v1"]}"#),
+        || reply(429, &[("retry-after", "0")], ""),
+        || json(200, r#"{"tags":["v2"]}"#),
+    ])
+    .await;
+    assert_eq!(names(&client(&registry.repository("a")).tags().await.unwrap()), ["v1", "v2"]);
+    assert_eq!(registry.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn image_mirror_a_429_that_stays_between_two_pages_is_an_error_and_no_shorter_list() {
+    let registry = ScriptedRegistry::with_answers(vec![
+        || reply(200, &[("link", r#"</v2/a/tags/list?n=1000&last=v1>; rel="next""#)], r#"{"tags":["v1"]}"#),
+        || reply(429, &[("retry-after", "0")], ""),
+    ])
+    .await;
+    let error = client(&registry.repository("a")).tags().await.unwrap_err();
+    assert!(matches!(error.reason(), Reason::RateLimited { .. }), "{error}");
+    assert!(error.is_retryable());
+}
+
 #[tokio::test]
 async fn a_long_pause_is_left_to_the_caller_and_nobody_asks_meanwhile() {
     let registry = ScriptedRegistry::start(|_| {
