@@ -174,7 +174,7 @@ mod tests {
             };
             let variable = setting.get_env().and_then(|name| name.to_str()).unwrap_or_default();
             assert_eq!(variable, flag.to_uppercase().replace('-', "_"));
-            let values = ["7", "77", "true", "a", "a:b", "127.0.0.1:1"];
+            let values = ["7", "77", "true", "false", "a", "a:b", "127.0.0.1:1"];
             let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
             assert!(values.iter().any(is_read), "--{flag} changes nothing");
             number += 1;

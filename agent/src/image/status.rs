@@ -250,22 +250,22 @@ mod tests {
     fn a_tag_that_goes_on_waiting_is_written_once() {
         let mut image = image(Mode::Recurrent);
         let findings = success_but(vec![waiting("v3", "a", now())]);
-        let written = next_status(&image, findings.clone(), now());
+        let written = next_status(&image, findings.clone(), None, now());
         let read: ImageStatus = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
         assert_eq!(read, written);
         image.status = Some(read.clone());
-        assert_eq!(next_status(&image, findings, later(300)), read);
+        assert_eq!(next_status(&image, findings, None, later(300)), read);
     }
 
     #[test]
     fn a_tag_leaves_the_waiting_ones_when_it_is_taken_and_begins_anew_when_it_moves() {
         let mut image = image(Mode::Recurrent);
-        image.status = Some(next_status(&image, success_but(vec![waiting("v3", "a", now())]), now()));
-        let moved = next_status(&image, success_but(vec![waiting("v3", "b", later(60))]), later(60));
+        image.status = Some(next_status(&image, success_but(vec![waiting("v3", "a", now())]), None, now()));
+        let moved = next_status(&image, success_but(vec![waiting("v3", "b", later(60))]), None, later(60));
         assert_eq!(moved.waiting, [waiting("v3", "b", later(60))]);
-        assert!(next_status(&image, success(1), later(60)).waiting.is_empty());
+        assert!(next_status(&image, success(1), None, later(60)).waiting.is_empty());
         let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-        let unknown = next_status(&image, Findings::of(verdict, None), later(60));
+        let unknown = next_status(&image, Findings::of(verdict, None), None, later(60));
         assert_eq!(unknown.waiting.len(), 1, "what could not be asked is not forgotten");
     }
 

@@ -62,15 +62,25 @@ impl RepositoryClient {
     /// The registry may send us to another host for a configuration, as it does for every blob: that
     /// host is shown no credential, and what it sends must have the digest that the manifest names.
     ///
-    /// What could not be learned is not asked for again by this process either: the caller then has to
-    /// do without, and a registry that counts requests is spared.
+    /// An image that cannot be read is not asked for again by this process either: the caller then has
+    /// to do without, and a registry that counts requests is spared. Faults that pass are no answer.
     pub async fn created(&self, digest: &Digest) -> Result<Option<Timestamp>, RegistryError> {
         if let Some(Said(known)) = self.shared.created.get(digest) {
             return Ok(known);
         }
         let outcome = self.read_created(digest).await;
-        self.shared.created.remember(digest, outcome.as_ref().ok().copied().flatten());
-        outcome.map_err(|failure| self.error(Action::Get(ManifestRef::Digest(digest.clone())), failure))
+        let outcome =
+            outcome.map_err(|failure| self.error(Action::Get(ManifestRef::Digest(digest.clone())), failure));
+        let passes = |error: &RegistryError| {
+            matches!(
+                error.reason(),
+                Reason::RateLimited { .. } | Reason::Unreachable(_) | Reason::Unavailable
+            )
+        };
+        if !outcome.as_ref().is_err_and(passes) {
+            self.shared.created.remember(digest, outcome.as_ref().ok().copied().flatten());
+        }
+        outcome
     }
 
     async fn read_created(&self, digest: &Digest) -> Result<Option<Timestamp>, Failure> {

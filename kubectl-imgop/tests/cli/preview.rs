@@ -110,10 +110,10 @@ fn tags_that_are_too_young_are_listed_with_the_time_when_they_are_taken() {
     1 tag: 1 up to date.
 
         EXCLUDED         REASON
-    -   v2.13.10         it is younger than 3d (select.minAge); taken from TIME if it still has the same content
-    -   v2.13.2          it is younger than 3d (select.minAge); taken from TIME if it still has the same content
-    -   v2.13.1          it is younger than 3d (select.minAge); taken from TIME if it still has the same content
-    -   v2.13.11-rc1     it is a release candidate; allowCandidateRelease includes those
+    -   v2.13.10         it is younger than 3d (--min-age); taken from TIME if it still has the same content
+    -   v2.13.2          it is younger than 3d (--min-age); taken from TIME if it still has the same content
+    -   v2.13.1          it is younger than 3d (--min-age); taken from TIME if it still has the same content
+    -   v2.13.11-rc1     it is a release candidate; --allow-candidate-release includes those
     -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
     "#);
