@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod commands;
+pub mod index;
 pub mod mounts;
 pub mod observe;
 pub mod plan;

@@ -3,6 +3,8 @@
 //! and the preview both do it here.
 
 mod age;
+mod contents;
+mod referrers;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -10,16 +12,21 @@ use std::fmt;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
+use crate::api::Referrers;
 use crate::plan::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
 use crate::reference::{Digest, ManifestRef, ReferenceError};
 use crate::registry::{BulkDigest, Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
 use crate::tags::{Excluded, Exclusion, Tag, Version, select};
+
+pub use contents::Contents;
 
 /// Caps that keep one request from asking for a whole registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How many tags one request may mean.
     pub max_tags: usize,
+    /// How many of those that refer to these tags are taken.
+    pub max_referrers: usize,
     /// How many near misses are kept.
     pub max_excluded: usize,
     /// How many tags are asked about at once; each registry's own budget bounds it further.
@@ -28,7 +35,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_tags: 500, max_excluded: 100, concurrency: 32 }
+        Self { max_tags: 500, max_referrers: 1_000, max_excluded: 100, concurrency: 32 }
     }
 }
 
@@ -85,6 +92,16 @@ pub enum ObserveError {
         /// How many may be meant.
         cap: usize,
     },
+    /// More refers to the tags than the cap.
+    #[error(
+        "{count} signatures and the like refer to the tags, and at most {cap} are taken; narrow the version"
+    )]
+    TooManyReferrers {
+        /// How many there are.
+        count: usize,
+        /// How many may be taken.
+        cap: usize,
+    },
 }
 
 /// The two sides of a request.
@@ -107,6 +124,11 @@ pub struct Known {
     pub first_seen: HashMap<Tag, FirstSeen>,
     /// The time; needed where `select.minAge` is set, and nothing is old enough without it.
     pub now: Timestamp,
+    /// What the source answered lately, for tags that refer to others and for tags that it need not be
+    /// asked about but for those.
+    pub at_source: HashMap<Tag, Digest>,
+    /// What becomes of contents of the source of which only some platforms are wanted.
+    pub contents: Contents,
 }
 
 /// From this many tags on, the destination is listed first: one request instead of one for each tag
@@ -126,9 +148,13 @@ pub async fn observe(
     limits: Limits,
 ) -> Result<Observed, ObserveError> {
     let Meant { refs: meant, among, mut observed } = meant(sides, request, limits).await?;
+    // What refers to a tag is looked for at the destination too, and then there are several.
+    let with_referrers = request.referrers == Referrers::All;
     let mut look = Look { sides, request, known, listed: None, bulk: HashMap::new() };
     if let Some(destination) = &sides.destination
-        && (meant.len() >= LIST_FROM || (destination.shares_lists() && look.a_list_is_enough(&meant)))
+        && (meant.len() >= LIST_FROM
+            || with_referrers
+            || (destination.shares_lists() && look.a_list_is_enough(&meant)))
     {
         look.listed = listed(destination).await;
     }
@@ -142,6 +168,12 @@ pub async fn observe(
     if let Some(min_age) = request.min_age {
         let bulk = std::mem::take(&mut look.bulk);
         age::hold_back(&look, &bulk, min_age, limits, &mut observed).await;
+    }
+    // What is too young is not copied, nor is what refers to it.
+    if with_referrers {
+        let among = observed.listed.is_some().then_some(among);
+        let referrers = look.referrers(&mut observed.tags, among, limits).await?;
+        observed.tags.extend(referrers);
     }
     Ok(observed)
 }
@@ -242,15 +274,20 @@ impl Look<'_> {
         {
             // Good enough to say that nothing has changed. What will be copied is asked of the
             // registry itself, or a bulk API that lags behind could move a tag backwards.
+            let wanted = self.wanted_of(&told.digest);
             match self.destination(&destination_tag).await? {
                 Seen::NotAsked => (Seen::Present(told.digest.clone()), Seen::NotAsked),
-                same if same.digest() == Some(&told.digest) => (Seen::Present(told.digest.clone()), same),
+                same if wanted.is_some() && same.digest() == wanted.as_ref() => {
+                    (Seen::Present(told.digest.clone()), same)
+                }
                 destination => (self.source(&source_ref).await?, destination),
             }
         } else {
             futures::try_join!(self.source(&source_ref), self.destination(&destination_tag))?
         };
-        Ok(ObservedTag { source_ref, destination_tag, source, destination })
+        let content = self.content(&source, &destination).await?;
+        let whole = ObservedTag::whole(source_ref, destination_tag, source, destination);
+        Ok(ObservedTag { content, ..whole })
     }
 
     /// Whether the destination has a tag, whatever its content: its list is enough.
@@ -305,16 +342,21 @@ async fn seen(side: Side, client: &RepositoryClient, what: &ManifestRef) -> Resu
     match client.head(what).await {
         Ok(Some(descriptor)) => Ok(Seen::Present(descriptor.digest)),
         Ok(None) => Ok(Seen::Absent),
-        Err(error) => match error.reason() {
-            Reason::RepositoryNotFound => Ok(Seen::Absent),
-            Reason::Unauthorized
-            | Reason::Forbidden
-            | Reason::Refused
-            | Reason::Settings
-            | Reason::Unreachable(Unreachable::Tls | Unreachable::NoTls) => {
-                Err(ObserveError::Registry { side, error })
-            }
-            _ => Ok(Seen::Unknown(error.to_string())),
-        },
+        Err(error) if *error.reason() == Reason::RepositoryNotFound => Ok(Seen::Absent),
+        Err(error) => for_this_tag(side, error).map(Seen::Unknown),
+    }
+}
+
+/// What an error says of one tag, unless it is a refusal.
+fn for_this_tag(side: Side, error: RegistryError) -> Result<String, ObserveError> {
+    match error.reason() {
+        Reason::Unauthorized
+        | Reason::Forbidden
+        | Reason::Refused
+        | Reason::Settings
+        | Reason::Unreachable(Unreachable::Tls | Unreachable::NoTls) => {
+            Err(ObserveError::Registry { side, error })
+        }
+        _ => Ok(error.to_string()),
     }
 }

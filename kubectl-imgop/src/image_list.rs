@@ -1,7 +1,7 @@
 //! Images as rows of a table.
 
 use imgop_core::api::conditions::{READY, find};
-use imgop_core::api::{Image, ImageSpec, Mode};
+use imgop_core::api::{Image, ImageSpec, Mode, Referrers};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
@@ -104,6 +104,8 @@ pub fn narrowing(spec: &ImageSpec) -> String {
         list("without", &select.exclude),
         select.latest.map(|number| format!("newest {number}")),
         select.min_age.filter(|age| !age.is_empty()).map(|age| format!("at least {age} old")),
+        (!spec.platforms.is_empty()).then(|| format!("for {}", spec.platforms.join(" and "))),
+        (spec.referrers == Referrers::All).then(|| "with referrers".to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -18,7 +18,9 @@ pub fn explain(error: &ObserveError, wording: Wording) -> CliError {
         ObserveError::TooManyTags { count, .. } => failed.hinted(format!(
             "the agent refuses it as well; to see the tags nevertheless: --max-tags {count}"
         )),
-        ObserveError::Naming(_) | ObserveError::TooSlow { .. } => failed,
+        ObserveError::TooManyReferrers { .. } | ObserveError::Naming(_) | ObserveError::TooSlow { .. } => {
+            failed
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use anyhow::{Context as _, ensure};
 use futures::FutureExt as _;
 use imgop_core::api::conditions::{self, READY, STALLED};
 use imgop_core::api::{
-    COPIES_ANNOTATION, Credentials, Destination, Image, ImageSpec, Mode, Phase, Source, Tls, TlsMode,
+    COPIES_ANNOTATION, Credentials, Destination, Image, ImageSpec, Mode, Phase, Referrers, Source, Tls,
+    TlsMode,
 };
 use imgop_core::plan::CopyRecord;
 use k8s_openapi::ByteString;
@@ -147,6 +148,8 @@ impl Tenant {
             frequency: "1h".to_owned(),
             suspend: false,
             allow_candidate_release: false,
+            platforms: Vec::new(),
+            referrers: Referrers::None,
             source: Source {
                 name: self.cluster.source.repository(&self.path(source)),
                 version: version.to_owned(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use imgop_core::api::{FailureReason, Mode, Publish, TagFailure, WaitingTag};
-use imgop_core::observe::{Side, Sides};
+use imgop_core::observe::{Contents, Side, Sides};
 use imgop_core::plan::{
     Action as TagAction, Copy, CopyRequest, FirstSeen, Inputs, Observed, ObservedTag, Outcome, Plan, Run,
     Seen, TagState, Waiting, plan, verdict,
@@ -20,7 +20,7 @@ use kube::runtime::controller::Action;
 use super::jobs::{JobError, Jobs};
 use super::publish::{Published, publish};
 use super::pulls::{affordable, held_back};
-use super::reconcile::{ApiError, LOOK_AT_JOBS, LOOK_FOR_PLACE, Look, Looked, synced_from};
+use super::reconcile::{ApiError, LOOK_AT_JOBS, LOOK_FOR_PLACE, Look, Looked};
 use super::schedule::Due;
 use super::status::{Findings, TagFindings};
 
@@ -75,9 +75,12 @@ impl Look<'_> {
         let failures = self.status().failures;
         let mut work = Work { request, observed_at, observed, runs, failures, taken, retry_now };
         if let Some(destination) = &sides.destination
-            && let Err(error) = self.settle(destination, &jobs, &mut work).await
+            && let Err(error) = self.settle((&sides.source, destination), &jobs, &mut work).await
         {
-            return Ok(self.registry_failed(Side::Destination, &error, secrets));
+            // An index that is made is read from the source before it is written.
+            let is_sources = error.repository() == &request.source && request.source != request.destination;
+            let side = if is_sources { Side::Source } else { Side::Destination };
+            return Ok(self.registry_failed(side, &error, secrets));
         }
         if let Some(destination) = &sides.destination {
             self.learn(request, destination).await;
@@ -157,7 +160,7 @@ impl Look<'_> {
     /// Looks whether what is to be copied is there already, and sets the tags whose content is.
     async fn settle(
         &mut self,
-        destination: &RepositoryClient,
+        (source, destination): (&RepositoryClient, &RepositoryClient),
         jobs: &Jobs<'_>,
         work: &mut Work<'_>,
     ) -> Result<(), RegistryError> {
@@ -168,7 +171,7 @@ impl Look<'_> {
             self.probe(destination, new, work).await?;
         }
         let publications: Vec<Copy> = self.plan(work).publications().cloned().collect();
-        self.publish_all(destination, publications, work).await
+        self.publish_all((source, destination), publications, work).await
     }
 
     /// Before a Job is made: the tag may be there although a list did not name it, and its content may
@@ -183,21 +186,25 @@ impl Look<'_> {
         let asked = futures::stream::iter(copies).map(|copy| async move {
             let tag = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
             let content = match &tag {
-                Ok(None) if staged => destination.head(&ManifestRef::Digest(copy.digest.clone())).await,
-                _ => Ok(None),
+                Ok(None) if staged => has_all(destination, copy.parts()).await,
+                // Of a tag that was copied whole the parts are there.
+                Ok(_) if copy.made_of.is_some() => has_all(destination, copy.parts()).await,
+                _ => Ok(false),
             };
             (copy, tag, content)
         });
         let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
         let mut probed = Vec::new();
         for (copy, tag, content) in answers {
-            match (tag, content) {
-                (Err(error), _) | (_, Err(error)) if is_refusal(&error) => return Err(error),
-                (Ok(Some(there)), _) => work.seen(&copy, &Seen::Present(there.digest)),
-                (_, Ok(Some(_))) => {
-                    work.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
-                }
+            match (&tag, &content) {
+                (Err(error), _) | (_, Err(error)) if is_refusal(error) => return Err(error.clone()),
                 _ => {}
+            }
+            if let Ok(Some(there)) = tag {
+                work.seen(&copy, &Seen::Present(there.digest));
+            }
+            if matches!(content, Ok(true)) {
+                work.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
             }
             probed.push(copy);
         }
@@ -209,13 +216,13 @@ impl Look<'_> {
     /// worked out from next. A refusal concerns all tags, but what was set is set.
     async fn publish_all(
         &mut self,
-        destination: &RepositoryClient,
+        sides: (&RepositoryClient, &RepositoryClient),
         copies: Vec<Copy>,
         work: &mut Work<'_>,
     ) -> Result<(), RegistryError> {
         let (request, at) = (work.request, self.now);
         let setting = futures::stream::iter(copies)
-            .map(|copy| async move { (publish(destination, request, &copy, at).await, copy) });
+            .map(|copy| async move { (publish(sides, request, &copy, at).await, copy) });
         let results: Vec<_> = setting.buffer_unordered(AT_ONCE).collect().await;
         let mut refusal = None;
         for (result, copy) in results {
@@ -279,7 +286,7 @@ impl Look<'_> {
             counts: planned.counts(),
             failures: failures(planned, &status.failures),
             already_synced: already_synced(request, planned, &status.tag_already_synced),
-            synced_from: (request.mode == Mode::OnceByTag).then(|| synced_from(self.image, request)),
+            synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
             waiting: self.waiting(work),
             next_attempt: planned.next_attempt(),
         };
@@ -287,7 +294,7 @@ impl Look<'_> {
         let is_open = |copy: &Copy| {
             work.observed.tags.iter().zip(&planned.tags).any(|(observed, t)| {
                 t.destination_tag == copy.destination_tag
-                    && observed.source.digest() == Some(&copy.digest)
+                    && observed.digest() == Some(&copy.digest)
                     && !matches!(t.action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
             })
         };
@@ -304,6 +311,8 @@ impl Look<'_> {
         if request.mode != Mode::OneShot {
             self.memory.keep(&work.observed, self.now);
         }
+        // A manifest that was read counts as a pull, in every mode.
+        self.memory.contents = Contents::of(request, &work.observed);
         // Tags whose content was there already have no Job; after a restart only the Jobs tell.
         let by_jobs = jobs.copied_since(status.last_sync_time.as_ref().map(|t| t.0), planned);
         let copied = by_jobs.max(self.memory.published);
@@ -364,6 +373,16 @@ fn is_refusal(error: &RegistryError) -> bool {
     matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden)
 }
 
+/// Whether the destination has everything that would be copied.
+async fn has_all(destination: &RepositoryClient, parts: &[Digest]) -> Result<bool, RegistryError> {
+    for part in parts {
+        if destination.head(&ManifestRef::Digest(part.clone())).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The failures of the plan, and those of copies that are tried again: how often is remembered
 /// nowhere else if their Jobs go.
 fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
@@ -391,12 +410,14 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
     if request.mode != Mode::OnceByTag {
         return Vec::new();
     }
-    let is_synced = |tag: &imgop_core::plan::PlannedTag| match &tag.action {
+    // Whatever refers to a tag may come later than the tag, and is compared each time.
+    let is_meant = |tag: &&imgop_core::plan::PlannedTag| tag.referrer_of.is_none();
+    let is_synced = |tag: &&imgop_core::plan::PlannedTag| match &tag.action {
         TagAction::UpToDate | TagAction::AlreadySynced => true,
         TagAction::LookAgain(failure) if failure.reason == FailureReason::NotChecked => {
             before.contains(&tag.source_ref.to_string())
         }
         _ => false,
     };
-    planned.tags.iter().filter(|tag| is_synced(tag)).map(|tag| tag.source_ref.to_string()).collect()
+    planned.tags.iter().filter(is_meant).filter(is_synced).map(|tag| tag.source_ref.to_string()).collect()
 }

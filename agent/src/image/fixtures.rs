@@ -1,7 +1,7 @@
 //! What the tests of Images are built from.
 
-use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
-use imgop_core::plan::{Copy, CopyRequest};
+use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Referrers, Source, Tls, TlsMode};
+use imgop_core::plan::{Copy, CopyRequest, MadeOf, Origin};
 use imgop_core::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 
@@ -14,6 +14,8 @@ pub fn image(mode: Mode) -> Image {
             frequency: "5m".into(),
             suspend: false,
             allow_candidate_release: false,
+            platforms: Vec::new(),
+            referrers: Referrers::None,
             source: Source {
                 name: "quay.io/argoproj/argocd".into(),
                 version: "v2.13.x".into(),
@@ -44,8 +46,16 @@ pub fn copy(tag: &str, attempt: u32) -> Copy {
         source_ref: ManifestRef::Tag(tag.parse().unwrap()),
         destination_tag: tag.parse().unwrap(),
         digest: Digest::of(tag.as_bytes()),
+        made_of: None,
         attempt,
     }
+}
+
+/// The first try of a tag that becomes an index of two platforms.
+pub fn subset(tag: &str) -> Copy {
+    let parts = ["amd64", "arm64"].map(|part| Digest::of(format!("{tag} {part}").as_bytes())).to_vec();
+    let origin = Origin::PlatformsOf(Digest::of(format!("{tag} whole").as_bytes()));
+    Copy { made_of: Some(MadeOf { origin, parts }), ..copy(tag, 1) }
 }
 
 /// The time in all tests.

@@ -1,4 +1,5 @@
-//! The Job that copies a batch of tags: one pod, one container a tag.
+//! The Job that copies a batch of tags: one pod, one container for each thing that is copied as it is: a
+//! tag, or a part of an index that is made afterwards.
 //!
 //! Each container's exit code, and the digest or the error text it ended with, stand in the pod's
 //! status; no shell is needed and no log is read.
@@ -29,18 +30,25 @@ pub enum Order {
     Together,
 }
 
-/// Splits copies into batches. First tries share layers; repeated ones run independently, because
-/// one of them may be what failed.
+/// Splits copies into batches of at most `size` containers. First tries share layers; repeated ones run
+/// independently, because one of them may be what failed. A copy stays whole: what it came to is read
+/// from one Job, so one with more parts than that has a batch of its own.
 pub fn batches(copies: &[Copy], size: usize) -> Vec<(Order, Vec<Copy>)> {
     let (first, again): (Vec<&Copy>, Vec<&Copy>) = copies.iter().partition(|c| c.attempt == 1);
-    let split = |order: Order, copies: Vec<&Copy>| {
-        copies
-            .chunks(size.max(1))
-            .map(|batch| (order, batch.iter().map(|c| (*c).clone()).collect()))
-            .collect::<Vec<_>>()
-    };
-    let mut all = split(Order::FirstAlone, first);
-    all.extend(split(Order::Together, again));
+    let mut all: Vec<(Order, Vec<Copy>)> = Vec::new();
+    for (order, copies) in [(Order::FirstAlone, first), (Order::Together, again)] {
+        let mut batch: Vec<Copy> = Vec::new();
+        for copy in copies {
+            let containers: usize = batch.iter().map(|c| c.parts().len()).sum();
+            if !batch.is_empty() && containers + copy.parts().len() > size {
+                all.push((order, std::mem::take(&mut batch)));
+            }
+            batch.push(copy.clone());
+        }
+        if !batch.is_empty() {
+            all.push((order, batch));
+        }
+    }
     all
 }
 
@@ -119,9 +127,10 @@ fn ignore_disruptions() -> PodFailurePolicy {
 mod tests {
     use clap::Parser as _;
     use imgop_core::api::{Credentials, Mode};
+    use k8s_openapi::api::core::v1::Container;
 
     use super::*;
-    use crate::image::fixtures::{copy, image, request};
+    use crate::image::fixtures::{copy, image, request, subset};
 
     fn config() -> Config {
         Config::parse_from([
@@ -144,6 +153,22 @@ mod tests {
     fn the_job_of_two_tags() {
         let job = made(&image(Mode::OnceByTag), &["v2.13.1", "v2.13.0"]);
         insta::assert_snapshot!(serde_saphyr::to_string(&job).unwrap());
+    }
+
+    #[test]
+    fn the_job_of_a_tag_and_of_an_index_of_two_platforms() {
+        let image = image(Mode::OnceByTag);
+        let copies = [copy("v2.13.1", 1), subset("v2.13.0")];
+        let job = job(&image, &request(&image), &copies, Order::FirstAlone, &config());
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        let containers = pod.init_containers.iter().flatten().chain(&pod.containers);
+        let line = |container: &Container| {
+            let arguments = container.args.as_deref().unwrap_or_default();
+            format!("{}: {}", container.name, arguments[arguments.len() - 2..].join(" "))
+        };
+        let mut text: Vec<String> = containers.map(line).collect();
+        text.extend(job.metadata.annotations.unwrap().remove(COPIES_ANNOTATION));
+        insta::assert_snapshot!(text.join("\n"));
     }
 
     #[test]
@@ -224,5 +249,17 @@ mod tests {
         let shape: Vec<(Order, usize)> = batches.iter().map(|(order, b)| (*order, b.len())).collect();
         assert_eq!(shape, [(Order::FirstAlone, 10), (Order::FirstAlone, 10), (Order::Together, 3)]);
         assert_eq!(batches.iter().map(|(_, b)| b.len()).sum::<usize>(), 23);
+    }
+
+    #[test]
+    fn an_index_counts_by_its_parts_and_is_never_split() {
+        let shape = |copies: &[Copy], size| -> Vec<Vec<usize>> {
+            let parts = |(_, batch): &(Order, Vec<Copy>)| batch.iter().map(|c| c.parts().len()).collect();
+            batches(copies, size).iter().map(parts).collect()
+        };
+        let copies = [subset("a"), copy("b", 1), subset("c"), subset("d")];
+        assert_eq!(shape(&copies, 4), [vec![2, 1], vec![2, 2]]);
+        assert_eq!(shape(&copies, 1), [vec![2], vec![1], vec![2], vec![2]]);
+        assert_eq!(shape(&[], 4), Vec::<Vec<usize>>::new());
     }
 }

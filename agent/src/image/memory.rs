@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use imgop_core::plan::{Copy, FirstSeen, Observed, Outcome, Seen};
-use imgop_core::reference::Digest;
+use imgop_core::observe::{Contents, Known};
+use imgop_core::plan::{Copy, FirstSeen, Observed, Outcome};
+use imgop_core::reference::{Digest, ManifestRef};
 use imgop_core::tags::Tag;
 use jiff::Timestamp;
 
@@ -25,6 +26,12 @@ pub struct Remembered {
     pub at_destination: HashMap<Tag, (Digest, Timestamp)>,
     /// What tags that are too young showed when they were first seen.
     pub first_seen: HashMap<Tag, FirstSeen>,
+    /// The same of the source, for signatures and the like, which hardly ever change, and for tags
+    /// whose source need not be asked but for them.
+    pub at_source: HashMap<Tag, (Digest, Timestamp)>,
+    /// What becomes of contents of which only some platforms are wanted. It is never wrong, so no doubt
+    /// ends it.
+    pub contents: Contents,
     /// What became of copies after their Jobs, where that is another thing than the Jobs say, or
     /// where the Jobs are gone.
     pub outcomes: HashMap<Copy, Outcome>,
@@ -59,6 +66,7 @@ impl Remembered {
     pub fn doubt(&mut self) {
         self.observed = None;
         self.at_destination.clear();
+        self.at_source.clear();
         self.outcomes.clear();
         self.started.clear();
         self.probed.clear();
@@ -67,29 +75,53 @@ impl Remembered {
         self.look_agains = 0;
     }
 
-    /// The digests that the destination still has, as far as its answers are believed.
-    pub fn believed(&self, now: Timestamp) -> HashMap<Tag, Digest> {
-        let believed = self.at_destination.iter().filter(|(_, (_, until))| *until > now);
-        believed.map(|(tag, (digest, _))| (tag.clone(), digest.clone())).collect()
+    /// What is known before the registries are asked.
+    pub fn known(&self, now: Timestamp) -> Known {
+        Known {
+            at_destination: believed(&self.at_destination, now),
+            at_source: believed(&self.at_source, now),
+            contents: self.contents.clone(),
+            now,
+            ..Known::default()
+        }
     }
 
-    /// Keeps what the destination answered. Answers that were believed keep their time; new ones get
-    /// times spread over half a day, so that they are not all asked for again at once.
+    /// Keeps what the registries answered, for the tags that were looked at and no others.
     pub fn keep(&mut self, observed: &Observed, now: Timestamp) {
-        let mut kept = HashMap::with_capacity(observed.tags.len());
-        for tag in &observed.tags {
-            let Seen::Present(digest) = &tag.destination else { continue };
-            let until = match self.at_destination.remove(&tag.destination_tag) {
-                Some((known, until)) if known == *digest && until > now => until,
-                _ => schedule::spread(
-                    tag.destination_tag.as_str(),
-                    BELIEVED / 2,
-                    schedule::later(now, BELIEVED / 2),
-                ),
-            };
-            kept.insert(tag.destination_tag.clone(), (digest.clone(), until));
-        }
-        self.at_destination = kept;
+        let at_destination = observed.tags.iter().filter_map(|tag| {
+            let digest = tag.destination.digest()?;
+            Some((tag.destination_tag.clone(), digest.clone()))
+        });
+        keep(&mut self.at_destination, at_destination, now);
+        let at_source = observed.tags.iter().filter_map(|tag| {
+            let ManifestRef::Tag(name) = &tag.source_ref else { return None };
+            let digest = if tag.referrer_of.is_some() { tag.source.digest() } else { tag.subject.as_ref() };
+            Some((name.clone(), digest?.clone()))
+        });
+        keep(&mut self.at_source, at_source, now);
+    }
+}
+
+/// The answers that are still believed.
+fn believed(answers: &HashMap<Tag, (Digest, Timestamp)>, now: Timestamp) -> HashMap<Tag, Digest> {
+    let believed = answers.iter().filter(|(_, (_, until))| *until > now);
+    believed.map(|(tag, (digest, _))| (tag.clone(), digest.clone())).collect()
+}
+
+/// Keeps answers. Those that were believed keep their time; new ones get times spread over half a day,
+/// so that they are not all asked for again at once.
+fn keep(
+    known: &mut HashMap<Tag, (Digest, Timestamp)>,
+    answers: impl Iterator<Item = (Tag, Digest)>,
+    now: Timestamp,
+) {
+    let mut before = std::mem::take(known);
+    for (tag, digest) in answers {
+        let until = match before.remove(&tag) {
+            Some((known, until)) if known == digest && until > now => until,
+            _ => schedule::spread(tag.as_str(), BELIEVED / 2, schedule::later(now, BELIEVED / 2)),
+        };
+        known.insert(tag, (digest, until));
     }
 }
 

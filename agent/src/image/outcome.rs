@@ -72,11 +72,12 @@ pub fn report(job: &Job, pods: &[Pod], now: Timestamp) -> JobReport {
         .into_iter()
         .enumerate()
         .map(|(index, copy)| {
-            let outcome = match (&stuck, ended(pods, index)) {
-                (_, Some(state)) => of_container(state, &copy.digest, made, now),
+            let of_part = |(part, digest)| match (&stuck, ended(pods, &container_name(index, part))) {
+                (_, Some(state)) => of_container(state, digest, made, now),
                 (Some(message), None) => failed(FailureReason::PodNotStarted, message, now),
                 (None, None) => of_job(end, pods, now),
             };
+            let outcome = of_parts(copy.parts().iter().enumerate().map(of_part).collect());
             Run { copy, outcome }
         })
         .collect();
@@ -85,10 +86,23 @@ pub fn report(job: &Job, pods: &[Pod], now: Timestamp) -> JobReport {
     JobReport { name: job.name_any(), route, created, finished: end.is_some(), stuck: stuck.is_some(), runs }
 }
 
-/// The end of a copy's container, in whichever pod of the Job it was: a disrupted Job has several.
+/// What became of a copy by its parts: it has failed with the first part that has, and it has succeeded
+/// when all have.
+fn of_parts(parts: Vec<Outcome>) -> Outcome {
+    let weight = |outcome: &Outcome| match outcome {
+        Outcome::Succeeded => 0,
+        Outcome::Interrupted { .. } => 1,
+        Outcome::Running => 2,
+        _ => 3,
+    };
+    let worst =
+        parts.into_iter().reduce(|worst, next| if weight(&next) > weight(&worst) { next } else { worst });
+    worst.unwrap_or(Outcome::Running)
+}
+
+/// The end of a part's container, in whichever pod of the Job it was: a disrupted Job has several.
 /// A success in any of them is one; a container that a disruption killed has not failed.
-fn ended(pods: &[Pod], index: usize) -> Option<&ContainerStateTerminated> {
-    let name = container_name(index);
+fn ended<'a>(pods: &'a [Pod], name: &str) -> Option<&'a ContainerStateTerminated> {
     let ends: Vec<(bool, &ContainerStateTerminated)> = pods
         .iter()
         .flat_map(|pod| statuses(pod).map(move |status| (is_disrupted(pod), status)))
@@ -220,7 +234,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::image::fixtures::{copy, image, now};
+    use crate::image::fixtures::{copy, image, now, subset};
 
     /// A Job of two copies, `a` and `b`.
     fn job(end: Option<(&str, &str)>) -> Job {
@@ -254,7 +268,7 @@ mod tests {
     }
 
     fn terminated(index: usize, code: i32, message: &str) -> serde_json::Value {
-        json!({"name": container_name(index), "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        json!({"name": container_name(index, 0), "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": code, "message": message, "finishedAt": "2026-11-21T11:30:00Z"}}})
     }
 
@@ -286,6 +300,39 @@ mod tests {
     }
 
     #[test]
+    fn an_index_is_there_when_all_its_parts_are_and_fails_with_the_first_that_fails() {
+        let made = subset("a");
+        let mut job = job(None);
+        let records = serde_json::to_string(&[CopyRecord::from(&made)]).unwrap();
+        job.metadata.annotations = Some([(COPIES_ANNOTATION.to_owned(), records)].into());
+        let part = |part: usize, code: i32, message: &str| {
+            let mut status = terminated(0, code, message);
+            status["name"] = container_name(0, part).into();
+            status
+        };
+        let ended = |one: serde_json::Value, two: serde_json::Value| {
+            let pods = [pod(json!({"initContainerStatuses": [one], "containerStatuses": [two]}))];
+            outcomes(&job, &pods).remove(0)
+        };
+        let digests: Vec<String> = made.parts().iter().map(Digest::to_string).collect();
+        assert_eq!(ended(part(0, 0, &digests[0]), part(1, 0, &digests[1])), Outcome::Succeeded);
+        assert_eq!(
+            ended(
+                part(0, 0, &digests[0]),
+                json!({"name": "x", "image": "", "imageID": "", "ready": false, "restartCount": 0})
+            ),
+            Outcome::Running
+        );
+        assert_eq!(
+            reason(&ended(part(0, 0, &digests[0]), part(1, 0, &digests[0]))),
+            Some(FailureReason::VerificationFailed),
+            "each part has its own digest"
+        );
+        let Outcome::Failed { message, .. } = ended(part(0, 1, "one"), part(1, 1, "two")) else { panic!() };
+        assert_eq!(message, "one");
+    }
+
+    #[test]
     fn another_digest_than_planned_is_a_failure() {
         let other = Digest::of(b"other").to_string();
         let pods = [pod(json!({"containerStatuses": [terminated(0, 0, &other), terminated(1, 0, "")]}))];
@@ -297,7 +344,7 @@ mod tests {
     #[test]
     fn a_container_that_never_ran_was_interrupted() {
         let pods = [pod(json!({"initContainerStatuses": [terminated(0, 1, "x")], "containerStatuses": [
-            {"name": container_name(1), "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            {"name": container_name(1, 0), "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"waiting": {"reason": "PodInitializing"}}}]}))];
         assert_eq!(
             outcomes(&job(Some(("Failed", "BackoffLimitExceeded"))), &pods)[1],
@@ -328,7 +375,7 @@ mod tests {
     #[test]
     fn a_pod_that_does_not_start_is_given_up_before_its_deadline() {
         let waiting = pod(json!({"containerStatuses": [
-            {"name": container_name(0), "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            {"name": container_name(0, 0), "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}}}]}));
         let report = report(&job(None), &[waiting], now());
         assert!(report.stuck && !report.finished);

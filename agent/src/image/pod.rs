@@ -1,12 +1,13 @@
-//! The pod of a Job: a container for each copy, locked down, with each side's credentials and
+//! The pod of a Job: a container for each part of each copy, locked down, with each side's credentials and
 //! certificates as files. It passes the pod security standard "restricted".
 
 use std::time::Duration;
 
-use imgop_core::api::{CA_KEY, Credentials, Image, Tls, TlsMode};
+use imgop_core::api::{CA_KEY, Credentials, Image, Publish, Tls, TlsMode};
 use imgop_core::commands::{Endpoint, SkopeoCopy};
 use imgop_core::plan::{Copy, CopyRequest};
-use imgop_core::reference::Repository;
+use imgop_core::reference::{Digest, Repository};
+use imgop_core::tags::Tag;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, PodSecurityContext, PodSpec,
     ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume,
@@ -24,9 +25,12 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 /// How long a pod stays on a node that does not answer before it is replaced.
 const LOST_NODE_SECONDS: i64 = 30;
 
-/// The name of the container that makes the nth copy of a Job.
-pub fn container_name(index: usize) -> String {
-    format!("copy-{index}")
+/// The name of the container that copies this part of the nth copy of a Job. Most copies have one part.
+pub fn container_name(index: usize, part: usize) -> String {
+    match part {
+        0 => format!("copy-{index}"),
+        part => format!("copy-{index}-{part}"),
+    }
 }
 
 /// The pod that copies a batch.
@@ -42,7 +46,16 @@ pub fn pod(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, c
     let mut containers: Vec<Container> = batch
         .iter()
         .enumerate()
-        .map(|(index, copy)| container(index, copy, request, &source, &destination, config))
+        .flat_map(|(index, copy)| {
+            let parts = copy.parts().iter().enumerate();
+            parts.map(move |(part, digest)| (container_name(index, part), copy, digest))
+        })
+        .map(|(name, copy, digest)| {
+            // Nothing but the whole belongs under the tag.
+            let tag = (request.publish == Publish::Direct && copy.made_of.is_none())
+                .then(|| copy.destination_tag.clone());
+            container(name, (digest.clone(), tag), &source, &destination, config)
+        })
         .collect();
     let init = if order == Order::FirstAlone && containers.len() > 1 {
         let rest = containers.split_off(1);
@@ -94,9 +107,8 @@ fn lost_node(taint: &str) -> Toleration {
 }
 
 fn container(
-    index: usize,
-    copy: &Copy,
-    request: &CopyRequest,
+    name: String,
+    (digest, tag): (Digest, Option<Tag>),
     source: &Side<'_>,
     destination: &Side<'_>,
     config: &Config,
@@ -104,8 +116,8 @@ fn container(
     let command = SkopeoCopy {
         source: source.endpoint(),
         destination: destination.endpoint(),
-        copy: copy.clone(),
-        publish: request.publish,
+        digest,
+        tag,
         digest_file: TERMINATION_LOG.into(),
         timeout: Duration::from_secs(config.job_deadline_seconds.into()),
     };
@@ -120,16 +132,16 @@ fn container(
         Some(pairs.iter().map(|(k, v)| ((*k).to_owned(), Quantity((*v).to_owned()))).collect())
     };
     Container {
-        name: container_name(index),
+        env: Some(vec![
+            // Skopeo keeps notes and temporary files; each container has its own folder for them.
+            variable("HOME", format!("/tmp/{name}")),
+            variable("TMPDIR", "/tmp".to_owned()),
+        ]),
+        name,
         image: Some(config.job_image()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(vec!["skopeo".to_owned()]),
         args: Some(command.arguments()),
-        // Skopeo keeps notes and temporary files; each container has its own folder for them.
-        env: Some(vec![
-            variable("HOME", format!("/tmp/{}", container_name(index))),
-            variable("TMPDIR", "/tmp".to_owned()),
-        ]),
         resources: Some(ResourceRequirements {
             requests: quantities(&[("cpu", "10m"), ("memory", "32Mi")]),
             limits: quantities(&[("memory", "512Mi")]),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use imgop_core::plan::Copy;
-use imgop_core::reference::{ManifestRef, RegistryHost};
+use imgop_core::plan::{Copy, MadeOf};
+use imgop_core::reference::{Digest, ManifestRef, RegistryHost};
 use imgop_core::registry::{PullsShort, RepositoryClient};
 use jiff::Timestamp;
 
@@ -24,19 +24,32 @@ pub struct Affordable {
     pub short: Option<PullsShort>,
 }
 
-/// As many of the copies as the source has pulls for, each of which costs `each`.
+/// As many of the copies as the source has pulls for, each of which costs `each`, unless it is known of
+/// what parts it is made.
 pub async fn affordable(source: &RepositoryClient, copies: Vec<Copy>, each: u64) -> Affordable {
-    let found = within(copies, || source.take_pulls(each));
+    let found = within(copies, |copy| source.take_pulls(cost(copy, each)));
     let Some((first, rest)) = found.held.split_first().filter(|_| found.is_old()) else {
         return found.into();
     };
     // A HEAD costs no pull and tells how many there are now.
-    if let Err(error) = source.head(&ManifestRef::Digest(first.digest.clone())).await {
+    if let Err(error) = source.head(&ManifestRef::Digest(part_of(first))).await {
         tracing::debug!(%error, "the number of pulls that are left cannot be asked for");
     }
     let held = [std::slice::from_ref(first), rest].concat();
-    let more = within(held, || source.take_pulls(each));
+    let more = within(held, |copy| source.take_pulls(cost(copy, each)));
     Affordable { copies: [found.begin, more.begin].concat(), short: more.short }
+}
+
+/// Pulls of one copy. What an index is made of is copied part by part, and then what it is made from is
+/// read once more.
+fn cost(copy: &Copy, each: u64) -> u64 {
+    let parts = |made: &MadeOf| u64::try_from(made.parts.len()).unwrap_or(u64::MAX).saturating_add(1);
+    copy.made_of.as_ref().map_or(each, parts)
+}
+
+/// Something of a copy that is at the source.
+fn part_of(copy: &Copy) -> Digest {
+    copy.parts().first().unwrap_or(&copy.digest).clone()
 }
 
 /// Copies that may begin and copies that may not, the latter with the reason.
@@ -47,11 +60,11 @@ struct Within {
 }
 
 /// Takes what each copy needs until there is no more of it.
-fn within(copies: Vec<Copy>, mut take: impl FnMut() -> Result<(), PullsShort>) -> Within {
+fn within(copies: Vec<Copy>, mut take: impl FnMut(&Copy) -> Result<(), PullsShort>) -> Within {
     let mut found = Within { begin: Vec::new(), held: Vec::new(), short: None };
     for copy in copies {
         if found.short.is_none() {
-            found.short = take().err();
+            found.short = take(&copy).err();
         }
         let to = if found.short.is_none() { &mut found.begin } else { &mut found.held };
         to.push(copy);
@@ -92,7 +105,8 @@ mod tests {
         let copy = |n| Copy {
             source_ref: ManifestRef::Tag(format!("v{n}").parse().unwrap()),
             destination_tag: format!("v{n}").parse().unwrap(),
-            digest: imgop_core::reference::Digest::of(b"content"),
+            digest: Digest::of(b"content"),
+            made_of: None,
             attempt: 1,
         };
         (0..count).map(copy).collect()
@@ -101,14 +115,20 @@ mod tests {
     #[test]
     fn copies_begin_in_order_until_the_pulls_are_short_and_nobody_asks_for_more_then() {
         let mut asked = 0;
-        let found = within(copies(5), || {
+        let found = within(copies(5), |_| {
             asked += 1;
             if asked <= 2 { Ok(()) } else { Err(short(Duration::from_hours(6), Duration::ZERO)) }
         });
         assert_eq!((found.begin, asked), (copies(2), 3));
         assert_eq!(found.held, copies(5)[2..]);
-        let all = within(copies(5), || Ok(()));
+        let all = within(copies(5), |_| Ok(()));
         assert_eq!((all.begin.len(), all.held.len(), all.short), (5, 0, None));
+    }
+
+    #[test]
+    fn an_index_that_is_made_costs_its_parts_and_one_look_at_the_source() {
+        assert_eq!((cost(&copies(1)[0], 5), cost(&crate::image::fixtures::subset("v1"), 5)), (5, 3));
+        assert_eq!(part_of(&crate::image::fixtures::subset("v1")), Digest::of(b"v1 amd64"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, RECONCILING, find, reasons};
 use imgop_core::api::{Image, ImageSpec, ImageStatus, Mode, Phase};
-use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
+use imgop_core::observe::{Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{Action as TagAction, CopyRequest, Observed, Plan, Verdict, first_seen};
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
@@ -225,15 +225,11 @@ impl Look<'_> {
             destination.doubt_lists();
         }
         let status = self.status();
-        let mut known = Known {
-            at_destination: self.memory.believed(self.now),
-            first_seen: first_seen(&status.waiting),
-            now: self.now,
-            ..Known::default()
-        };
+        let mut known = self.memory.known(self.now);
+        known.first_seen = first_seen(&status.waiting);
         known.first_seen.extend(self.memory.first_seen.clone());
         // What was copied from elsewhere, or to elsewhere, says nothing of this.
-        let same = status.synced_from.is_none_or(|from| from == synced_from(self.image, request));
+        let same = status.synced_from.is_none_or(|from| from == request.synced_from(&self.image.spec));
         if request.mode == Mode::OnceByTag && same {
             known.already_synced =
                 status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
@@ -267,13 +263,5 @@ impl Look<'_> {
         next = schedule::not_after(next, planned);
         self.memory.next_look = Some(next);
         schedule::until(next, self.now).max(Duration::from_secs(1))
-    }
-}
-
-/// What `status.tagAlreadySynced` speaks of.
-pub(super) fn synced_from(image: &Image, request: &CopyRequest) -> String {
-    match image.spec.destination.version.as_deref() {
-        None | Some("") => request.route(),
-        Some(version) => format!("{} as {version}", request.route()),
     }
 }

@@ -49,7 +49,7 @@ impl Look<'_> {
         let request = self.open_request();
         match error {
             ObserveError::Registry { side, error } => self.registry_failed(side, &error, secrets),
-            ObserveError::TooManyTags { .. } => {
+            ObserveError::TooManyTags { .. } | ObserveError::TooManyReferrers { .. } => {
                 let wait = self.look_again();
                 Looked::verdict(Verdict::stalled(reasons::TOO_MANY_TAGS, error.to_string()), request, wait)
             }

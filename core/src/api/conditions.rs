@@ -29,6 +29,8 @@ pub mod reasons {
     pub const TOO_MANY_TAGS: &str = "TooManyTags";
     /// The tag, or one of the tags, is not at the source.
     pub const TAG_NOT_FOUND: &str = "TagNotFound";
+    /// A tag at the source has none of the platforms that are wanted.
+    pub const PLATFORM_NOT_FOUND: &str = "PlatformNotFound";
     /// At least one copy failed.
     pub const COPY_FAILED: &str = "CopyFailed";
     /// An older Image keeps other content under the same tag of the destination.

@@ -77,6 +77,19 @@ pub struct ImageSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub allow_candidate_release: bool,
 
+    /// The platforms to take, as os/architecture or os/architecture/variant: linux/amd64, linux/arm/v7.
+    /// Without one, all. Tags with only some of the source's platforms are indexes of their own at the
+    /// destination, with other digests than at the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 64)))]
+    #[x_kube(validation = rules::platforms())]
+    pub platforms: Vec<String>,
+
+    /// Whether signatures, attestations and SBOMs go with the tags: None (the default), or All for
+    /// whatever refers to a tag's content at the source.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub referrers: Referrers,
+
     /// Where the image comes from.
     pub source: Source,
 
@@ -93,6 +106,16 @@ pub enum Mode {
     OnceByTag,
     /// Whenever the source differs.
     Recurrent,
+}
+
+/// Whether what refers to an image is copied with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Referrers {
+    /// Only the image.
+    #[default]
+    None,
+    /// Everything that refers to it at the source.
+    All,
 }
 
 /// Where an image comes from.
@@ -123,7 +146,8 @@ pub struct Source {
     pub select: Option<Select>,
 
     /// Tags, patterns or ranges (* for all) whose tags never move at the source. That the destination
-    /// has such a tag is then enough, and the source is not asked about it.
+    /// has such a tag is then enough, and the source is not asked about it; a change of platforms does
+    /// not reach it either.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 128)))]
     #[x_kube(validation = rules::immutable_tags())]

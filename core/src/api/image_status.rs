@@ -86,7 +86,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
-    /// Tags that the version means.
+    /// Tags that the version means, and their referrers if those are copied too.
     pub matched: u32,
     /// At the destination as they should be.
     pub synced: u32,
@@ -154,6 +154,8 @@ pub struct WaitingTag {
 pub enum FailureReason {
     /// The source has no such tag.
     TagNotFound,
+    /// The tag at the source has none of the platforms that are wanted.
+    PlatformNotFound,
     /// A registry could not be asked about this tag.
     NotChecked,
     /// An older Image keeps other content under the same tag of the destination.

@@ -21,7 +21,7 @@ use kube::CustomResourceExt as _;
 
 pub use endpoint::{CA_KEY, Credentials, Tls, TlsMode};
 pub use frequency::{Frequency, FrequencyError};
-pub use image::{Destination, Image, ImageSpec, Mode, Overwrite, Publish, Select, Source};
+pub use image::{Destination, Image, ImageSpec, Mode, Overwrite, Publish, Referrers, Select, Source};
 pub use image_status::{Counts, FailureReason, HistoryEntry, ImageStatus, Phase, TagFailure, WaitingTag};
 pub use min_age::{MinAge, MinAgeError};
 

@@ -65,6 +65,15 @@ pub(super) fn immutable_tags() -> Rule {
     )
 }
 
+/// Each of `platforms` is one (see [`crate::index::WantedPlatform`]).
+pub(super) fn platforms() -> Rule {
+    Rule::new("self.all(p, p.matches('^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$'))")
+        .message(
+            "platforms must be os/architecture or os/architecture/variant in lower case, such as linux/amd64 or \
+             linux/arm/v7",
+        )
+}
+
 /// `source.version` is one of the four things that it may be.
 pub(super) fn source_version() -> Rule {
     let is_range = is_range("self");

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::api::Publish;
-use crate::plan::Copy;
-use crate::reference::Repository;
+use crate::reference::{Digest, Repository};
+use crate::tags::Tag;
 
 /// One side of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +27,10 @@ pub struct SkopeoCopy {
     pub source: Endpoint,
     /// Where to.
     pub destination: Endpoint,
-    /// What.
-    pub copy: Copy,
-    /// Whether the content is pushed by digest or to its tag.
-    pub publish: Publish,
+    /// What: the source is named by it, and the destination too unless it is pushed to a tag.
+    pub digest: Digest,
+    /// The tag that it is pushed to; none pushes it by digest.
+    pub tag: Option<Tag>,
     /// Where Skopeo writes the digest that it pushed.
     pub digest_file: PathBuf,
     /// How long it may take: a registry that stops answering would else hold it for ever.
@@ -52,13 +51,11 @@ impl SkopeoCopy {
         ];
         self.source.arguments("src", &mut arguments);
         self.destination.arguments("dest", &mut arguments);
-        let digest = &self.copy.digest;
+        let digest = &self.digest;
         arguments.push(format!("docker://{}@{digest}", self.source.repository));
-        arguments.push(match self.publish {
-            Publish::Staged => format!("docker://{}@{digest}", self.destination.repository),
-            Publish::Direct => {
-                format!("docker://{}:{}", self.destination.repository, self.copy.destination_tag)
-            }
+        arguments.push(match &self.tag {
+            None => format!("docker://{}@{digest}", self.destination.repository),
+            Some(tag) => format!("docker://{}:{tag}", self.destination.repository),
         });
         arguments
     }
@@ -81,9 +78,8 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::{Digest, ManifestRef};
 
-    fn copy(publish: Publish) -> SkopeoCopy {
+    fn copy(tag: Option<&str>) -> SkopeoCopy {
         SkopeoCopy {
             source: Endpoint {
                 repository: "quay.io/argoproj/argocd".parse().unwrap(),
@@ -97,13 +93,8 @@ mod tests {
                 certificates: Some("/imgop/destination/tls".into()),
                 verify_tls: true,
             },
-            copy: Copy {
-                source_ref: ManifestRef::Tag("v2.13.1".parse().unwrap()),
-                destination_tag: "v2.13.1".parse().unwrap(),
-                digest: Digest::of(b"x"),
-                attempt: 1,
-            },
-            publish,
+            digest: Digest::of(b"x"),
+            tag: tag.map(|tag| tag.parse().unwrap()),
             digest_file: "/dev/termination-log".into(),
             timeout: Duration::from_hours(1),
         }
@@ -111,7 +102,7 @@ mod tests {
 
     #[test]
     fn b1_b2_each_tag_is_copied_by_digest_and_each_side_has_its_own_credentials() {
-        insta::assert_snapshot!(copy(Publish::Staged).arguments().join("\n"), @r"
+        insta::assert_snapshot!(copy(None).arguments().join("\n"), @r"
         --command-timeout=3600s
         copy
         --all
@@ -130,13 +121,13 @@ mod tests {
 
     #[test]
     fn direct_publishing_pushes_to_the_tag() {
-        let arguments = copy(Publish::Direct).arguments();
+        let arguments = copy(Some("v2.13.1")).arguments();
         assert_eq!(arguments.last().unwrap(), "docker://registry.example.com:5000/mirror/argocd:v2.13.1");
     }
 
     #[test]
     fn b5_no_argument_comes_from_a_value_that_could_be_an_option() {
-        for argument in copy(Publish::Staged).arguments() {
+        for argument in copy(None).arguments() {
             assert!(!argument.contains([' ', '$', '`', ';', '\n']), "{argument}");
         }
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Copy;
 use crate::api::{Counts, TagFailure};
-use crate::reference::ManifestRef;
+use crate::reference::{Digest, ManifestRef};
 use crate::tags::Tag;
 
 /// What is to be done, tag by tag, newest version first.
@@ -25,6 +25,8 @@ pub struct PlannedTag {
     pub source_ref: ManifestRef,
     /// The tag at the destination.
     pub destination_tag: Tag,
+    /// What it refers to, if it is no tag that the version means.
+    pub referrer_of: Option<Digest>,
     /// What is to be done.
     pub action: Action,
 }

@@ -1,6 +1,7 @@
 //! Which request a tag at a destination belongs to, where several mean the same one.
 
 use super::{CopyRequest, Naming};
+use crate::index::Platforms;
 use crate::reference::{ManifestRef, Repository};
 use crate::tags::{Filter, Tag, Version};
 
@@ -9,6 +10,7 @@ use crate::tags::{Filter, Tag, Version};
 pub struct Claim<'a> {
     source: &'a Repository,
     what: What<'a>,
+    platforms: &'a Platforms,
 }
 
 /// What exactly.
@@ -35,7 +37,7 @@ impl CopyRequest {
                 What::One(self.meant(inner.parse().ok()?)?)
             }
         };
-        Some(Claim { source: &self.source, what })
+        Some(Claim { source: &self.source, what, platforms: &self.platforms })
     }
 
     /// The tag, if this request means it.
@@ -87,6 +89,19 @@ mod tests {
             s.destination.version = Some("corp-{tag}".into());
         });
         assert!(claims(&named, "corp-v2.13.1") && !claims(&named, "v2.13.1") && !claims(&named, "corp-v3"));
+    }
+
+    #[test]
+    fn other_platforms_of_the_same_tag_are_a_contest() {
+        let tag = "v1".parse().unwrap();
+        let of = |platforms: &[&str]| {
+            let platforms = platforms.iter().map(ToString::to_string).collect();
+            request("quay.io/a/b", "v1", |spec| spec.platforms = platforms)
+        };
+        assert_ne!(of(&["linux/amd64"]).claim(&tag), of(&["linux/arm64"]).claim(&tag));
+        assert_ne!(of(&["linux/amd64"]).claim(&tag), of(&[]).claim(&tag));
+        let twice = of(&["linux/arm64", "linux/amd64"]);
+        assert_eq!(of(&["linux/amd64", "linux/arm64"]).claim(&tag), twice.claim(&tag));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{CopyRequest, ObservedTag, Seen};
-use crate::api::{Destination, ImageSpec, Mode, Source};
+use crate::api::{Destination, ImageSpec, Mode, Referrers, Source};
 use crate::reference::ManifestRef;
 
 /// A Recurrent copy of this to `registry.example.com/mirror`.
@@ -13,6 +13,8 @@ pub fn spec(source: &str, version: &str) -> ImageSpec {
         frequency: "5m".into(),
         suspend: false,
         allow_candidate_release: false,
+        platforms: Vec::new(),
+        referrers: Referrers::None,
         source: Source { name: source.into(), version: version.into(), ..Source::default() },
         destination: Destination { name: "registry.example.com/mirror".into(), ..Destination::default() },
     }
@@ -25,12 +27,7 @@ pub fn request(version: &str) -> CopyRequest {
 
 /// A tag as both sides have it.
 pub fn observed_tag(tag: &str, source: Seen, destination: Seen) -> ObservedTag {
-    ObservedTag {
-        source_ref: ManifestRef::Tag(tag.parse().unwrap()),
-        destination_tag: tag.parse().unwrap(),
-        source,
-        destination,
-    }
+    ObservedTag::whole(ManifestRef::Tag(tag.parse().unwrap()), tag.parse().unwrap(), source, destination)
 }
 
 /// The time in all tests.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Waiting;
+use super::{MadeOf, Waiting};
 use crate::reference::{Digest, ManifestRef};
 use crate::tags::{Excluded, Tag};
 
@@ -32,8 +32,42 @@ pub struct ObservedTag {
     pub destination_tag: Tag,
     /// What the source has.
     pub source: Seen,
+    /// What of it the destination should have.
+    pub content: Content,
     /// What the destination has.
     pub destination: Seen,
+    /// The content at the source whose referrers were looked for: `source`'s, or what is remembered of
+    /// a tag that the source was not asked about.
+    pub subject: Option<Digest>,
+    /// The content that this refers to, if it is no tag that the version means but a signature, an
+    /// attestation or the like of one.
+    pub referrer_of: Option<Digest>,
+}
+
+/// What the destination should have for a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// What the source has, byte for byte; with the platforms in it, where those were looked at.
+    Whole(Vec<String>),
+    /// An index that is made from what the source has.
+    Made(MadeIndex),
+    /// Nothing: none of the wanted platforms is there, but these are.
+    NoPlatform(Vec<String>),
+    /// It could not be worked out; why.
+    Unknown(String),
+    /// It was not worked out, because the source was not asked or does not have the tag.
+    NotAsked,
+}
+
+/// An index that is made from what the source has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeIndex {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it is made of.
+    pub of: MadeOf,
+    /// The platforms in it; none if it is no image.
+    pub platforms: Vec<String>,
 }
 
 /// What a registry answered for one tag.
@@ -71,6 +105,8 @@ pub enum TagState {
     Differs,
     /// The source does not have it.
     NotFound,
+    /// The source has it for none of the wanted platforms.
+    PlatformNotFound,
     /// The destination has it, and its content does not matter: mode `OnceByTag` has copied it, or
     /// it never moves.
     AlreadySynced,
@@ -85,6 +121,7 @@ impl fmt::Display for TagState {
             Self::UpToDate => "up-to-date",
             Self::Differs => "differs",
             Self::NotFound => "not-found",
+            Self::PlatformNotFound => "platform-not-found",
             Self::AlreadySynced => "already-synced",
             Self::NotChecked => "not-checked",
         })
@@ -92,27 +129,48 @@ impl fmt::Display for TagState {
 }
 
 impl ObservedTag {
+    /// A tag of which everything is wanted, as both sides have it.
+    pub fn whole(source_ref: ManifestRef, destination_tag: Tag, source: Seen, destination: Seen) -> Self {
+        let content = Content::Whole(Vec::new());
+        Self { source_ref, destination_tag, source, content, destination, subject: None, referrer_of: None }
+    }
+
+    /// What the destination should answer with, if it is known.
+    pub fn digest(&self) -> Option<&Digest> {
+        match &self.content {
+            Content::Whole(_) => self.source.digest(),
+            Content::Made(made) => Some(&made.digest),
+            Content::NoPlatform(_) | Content::Unknown(_) | Content::NotAsked => None,
+        }
+    }
+
     /// Compares the two sides.
     pub fn state(&self) -> TagState {
         match (&self.source, &self.destination) {
             // The source is not asked where it is enough that the destination has the tag.
             (Seen::NotAsked, Seen::Present(_) | Seen::NotAsked) => TagState::AlreadySynced,
-            (Seen::NotAsked, Seen::Unknown(_) | Seen::Absent)
-            | (Seen::Unknown(_), _)
-            | (Seen::Present(_), Seen::Unknown(_) | Seen::NotAsked) => TagState::NotChecked,
+            (Seen::NotAsked, Seen::Unknown(_) | Seen::Absent) | (Seen::Unknown(_), _) => TagState::NotChecked,
             (Seen::Absent, _) => TagState::NotFound,
-            (Seen::Present(_), Seen::Absent) => TagState::Missing,
-            (Seen::Present(source), Seen::Present(destination)) if source == destination => {
-                TagState::UpToDate
-            }
-            (Seen::Present(_), Seen::Present(_)) => TagState::Differs,
+            (Seen::Present(_), destination) => self.state_of_content(destination),
+        }
+    }
+
+    fn state_of_content(&self, destination: &Seen) -> TagState {
+        match (self.digest(), destination) {
+            (None, _) if matches!(self.content, Content::NoPlatform(_)) => TagState::PlatformNotFound,
+            (None, _) | (_, Seen::Unknown(_) | Seen::NotAsked) => TagState::NotChecked,
+            (Some(_), Seen::Absent) => TagState::Missing,
+            (Some(wanted), Seen::Present(there)) if wanted == there => TagState::UpToDate,
+            (Some(_), Seen::Present(_)) => TagState::Differs,
         }
     }
 
     /// Why the state is [`TagState::NotChecked`].
     pub fn unknown_because(&self) -> Option<&str> {
-        match (&self.source, &self.destination) {
-            (Seen::Unknown(why), _) | (_, Seen::Unknown(why)) => Some(why),
+        match (&self.source, &self.content, &self.destination) {
+            (Seen::Unknown(why), _, _) | (_, Content::Unknown(why), _) | (_, _, Seen::Unknown(why)) => {
+                Some(why)
+            }
             _ => None,
         }
     }
@@ -121,6 +179,8 @@ impl ObservedTag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Origin;
+    use crate::plan::fixtures::observed_tag;
 
     #[test]
     fn the_state_follows_from_both_sides() {
@@ -140,13 +200,30 @@ mod tests {
             (&Seen::NotAsked, &unknown, TagState::NotChecked),
             (&Seen::NotAsked, &Seen::Absent, TagState::NotChecked),
         ] {
-            let tag = ObservedTag {
-                source_ref: ManifestRef::Tag("1".parse().unwrap()),
-                destination_tag: "1".parse().unwrap(),
-                source: source.clone(),
-                destination: destination.clone(),
-            };
+            let tag = observed_tag("1", source.clone(), destination.clone());
             assert_eq!(tag.state(), state, "{source:?} {destination:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_what_the_destination_is_compared_with() {
+        let (source, made) = (Digest::of(b"s"), Digest::of(b"r"));
+        let of = MadeOf { origin: Origin::PlatformsOf(source.clone()), parts: vec![Digest::of(b"p")] };
+        let index = Content::Made(MadeIndex { digest: made.clone(), of, platforms: Vec::new() });
+        let (nothing, unknown) =
+            (Content::NoPlatform(vec!["linux/arm".into()]), Content::Unknown("503".into()));
+        for (content, destination, state) in [
+            (&index, Seen::Present(made), TagState::UpToDate),
+            (&index, Seen::Present(source.clone()), TagState::Differs),
+            (&index, Seen::Absent, TagState::Missing),
+            (&index, Seen::NotAsked, TagState::NotChecked),
+            (&nothing, Seen::Present(source.clone()), TagState::PlatformNotFound),
+            (&nothing, Seen::Unknown("503".into()), TagState::PlatformNotFound),
+            (&unknown, Seen::Absent, TagState::NotChecked),
+        ] {
+            let tag = observed_tag("1", Seen::Present(source.clone()), destination.clone());
+            let tag = ObservedTag { content: content.clone(), ..tag };
+            assert_eq!(tag.state(), state, "{content:?} {destination:?}");
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::api::{Destination, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Select};
+use crate::api::{
+    Destination, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers, Select,
+};
+use crate::index::Platforms;
 use crate::reference::{ManifestRef, ReferenceError, Repository};
 use crate::tags::{Filter, FilterError, ImmutableTags, Pattern, Range, Tag, Version, VersionError};
 
@@ -25,6 +28,10 @@ pub struct CopyRequest {
     pub min_age: Option<MinAge>,
     /// Which of them never move.
     pub immutable: ImmutableTags,
+    /// Which platforms of them.
+    pub platforms: Platforms,
+    /// Whether what refers to them is meant too.
+    pub referrers: Referrers,
     /// Where tags go to.
     pub destination: Repository,
     /// Which tag each of them becomes there.
@@ -105,6 +112,7 @@ impl CopyRequest {
         let min_age = problems.keep("source.select.minAge", min_age(spec.source.select.as_ref()));
         let immutable =
             problems.keep("source.immutableTags", ImmutableTags::new(&spec.source.immutable_tags));
+        let platforms = problems.keep("platforms", Platforms::parse(&spec.platforms));
         let one_tag = filter.as_ref().is_some_and(|filter| filter.latest == Some(1));
         let naming = version.as_ref().and_then(|version| {
             problems.keep("destination.version", Naming::parse(&spec.destination, version, one_tag))
@@ -125,12 +133,13 @@ impl CopyRequest {
                 Err("source and destination are the same repository and tag; there is nothing to copy"),
             );
         }
-        match (frequency, source, version, filter.zip(immutable).zip(min_age), destination, naming) {
+        let narrowed = filter.zip(immutable).zip(min_age).zip(platforms);
+        match (frequency, source, version, narrowed, destination, naming) {
             (
                 Some(frequency),
                 Some(source),
                 Some(version),
-                Some(((filter, immutable), min_age)),
+                Some((((filter, immutable), min_age), platforms)),
                 Some(destination),
                 Some(naming),
             ) if problems.0.is_empty() => Ok(Self {
@@ -142,6 +151,8 @@ impl CopyRequest {
                 filter,
                 min_age,
                 immutable,
+                platforms,
+                referrers: spec.referrers,
                 destination,
                 naming,
                 overwrite: spec.destination.overwrite,
@@ -157,6 +168,19 @@ impl CopyRequest {
     /// another route.
     pub fn route(&self) -> String {
         format!("{} -> {} ({:?})", self.source, self.destination, self.publish)
+    }
+
+    /// What the tags in `status.tagAlreadySynced` were copied from, to and as: for anything else they
+    /// are not synced.
+    pub fn synced_from(&self, spec: &ImageSpec) -> String {
+        let mut text = self.route();
+        if let Some(version) = spec.destination.version.as_deref().filter(|version| !version.is_empty()) {
+            text = format!("{text} as {version}");
+        }
+        if !self.platforms.are_all() {
+            text = format!("{text} for {}", self.platforms);
+        }
+        text
     }
 }
 

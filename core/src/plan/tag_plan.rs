@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Action, Copy, CopyRequest, Observed, ObservedTag, Outcome, Plan, PlannedTag, Run, TagState};
+use super::{
+    Action, Content, Copy, CopyRequest, Observed, ObservedTag, Outcome, Plan, PlannedTag, Run, TagState,
+};
 use crate::api::{FailureReason, Overwrite, TagFailure};
 use crate::reference::Digest;
 use crate::tags::Tag;
@@ -40,6 +42,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         .map(|tag| PlannedTag {
             source_ref: tag.source_ref.clone(),
             destination_tag: tag.destination_tag.clone(),
+            referrer_of: tag.referrer_of.clone(),
             action: action(&inputs, &runs, tag),
         })
         .collect();
@@ -63,7 +66,7 @@ fn latest_runs(runs: &[Run]) -> HashMap<(&Tag, &Digest), &Run> {
 }
 
 fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &ObservedTag) -> Action {
-    let digest = match (tag.state(), tag.source.digest()) {
+    let digest = match (tag.state(), tag.digest()) {
         (TagState::UpToDate, _) => return Action::UpToDate,
         (TagState::AlreadySynced, _) => return Action::AlreadySynced,
         (TagState::NotFound, _) => {
@@ -72,6 +75,10 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
                 FailureReason::TagNotFound,
                 format!("{} has no {}", inputs.request.source, tag.source_ref),
             ));
+        }
+        (TagState::PlatformNotFound, _) => {
+            let message = no_platform(inputs.request, tag);
+            return Action::LookAgain(failure(tag, FailureReason::PlatformNotFound, message));
         }
         (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return Action::Keep,
         (TagState::Missing | TagState::Differs, Some(digest)) => digest,
@@ -156,8 +163,22 @@ fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
         source_ref: tag.source_ref.clone(),
         destination_tag: tag.destination_tag.clone(),
         digest: digest.clone(),
+        made_of: match &tag.content {
+            Content::Made(made) => Some(made.of.clone()),
+            _ => None,
+        },
         attempt,
     }
+}
+
+/// Says which platforms there are instead of those that are wanted.
+fn no_platform(request: &CopyRequest, tag: &ObservedTag) -> String {
+    let there = match &tag.content {
+        Content::NoPlatform(there) if !there.is_empty() => there.join(", "),
+        _ => "none that is named".to_owned(),
+    };
+    let wanted = request.platforms.to_string().replace(',', ", ");
+    format!("{} is not there for {wanted}; its platforms: {there}", tag.source_ref)
 }
 
 fn failure(tag: &ObservedTag, reason: FailureReason, message: String) -> TagFailure {
@@ -182,8 +203,9 @@ pub fn retry_delay(attempt: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Seen;
+    use crate::index::Platforms;
     use crate::plan::fixtures::{now, observed_tag, request};
+    use crate::plan::{MadeIndex, MadeOf, Origin, Seen};
     use crate::reference::ManifestRef;
 
     fn digest(text: &str) -> Digest {
@@ -196,6 +218,7 @@ mod tests {
                 source_ref: ManifestRef::Tag(tag.parse().unwrap()),
                 destination_tag: tag.parse().unwrap(),
                 digest: digest(content),
+                made_of: None,
                 attempt,
             },
             outcome,
@@ -374,6 +397,34 @@ mod tests {
         assert_eq!(failures.len(), 1);
         assert_eq!(failures[0].reason, FailureReason::TagNotFound);
         assert_eq!(failures[0].message, "quay.io/a/b has no v0");
+    }
+
+    #[test]
+    fn a_tag_without_a_wanted_platform_is_reported_alone_and_says_what_there_is() {
+        let mut case = v1(Seen::Absent);
+        case.request.platforms = Platforms::parse(&["linux/s390x".into(), "linux/arm64".into()]).unwrap();
+        let mut other = observed_tag("v0", Seen::Present(digest("b")), Seen::Present(digest("b")));
+        other.content = Content::NoPlatform(vec!["linux/amd64".into(), "windows/amd64".into()]);
+        case.observed.tags.push(other);
+        let plan = case.plan(&[]);
+        assert_eq!(plan.copies().count(), 1);
+        let failure = plan.failures().next().unwrap();
+        assert_eq!((failure.reason, failure.attempts), (FailureReason::PlatformNotFound, 0));
+        insta::assert_snapshot!(failure.message, @"v0 is not there for linux/arm64, linux/s390x; its platforms: linux/amd64, windows/amd64");
+    }
+
+    #[test]
+    fn an_index_that_is_made_is_copied_by_its_parts_and_known_by_its_own_digest() {
+        let mut case = v1(Seen::Present(digest("a")));
+        let of = MadeOf { origin: Origin::PlatformsOf(digest("a")), parts: vec![digest("amd64")] };
+        case.observed.tags[0].content =
+            Content::Made(MadeIndex { digest: digest("r"), of: of.clone(), platforms: Vec::new() });
+        let Action::Copy(copy) = case.action(&[]) else { panic!("the destination has all platforms") };
+        assert_eq!((&copy.digest, copy.made_of.as_ref()), (&digest("r"), Some(&of)));
+        let runs = [Run { copy: copy.clone(), outcome: Outcome::Succeeded }];
+        assert_eq!(case.action(&runs), Action::Publish(copy));
+        case.observed.tags[0].destination = Seen::Present(digest("r"));
+        assert_eq!(case.action(&runs), Action::UpToDate);
     }
 
     #[test]

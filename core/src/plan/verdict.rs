@@ -90,12 +90,14 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
 fn failure_reason(plan: &Plan) -> Option<&'static str> {
     let worst = plan.failures().map(|f| f.reason).max_by_key(|reason| match reason {
         FailureReason::TagNotFound => 0,
-        FailureReason::NotChecked => 1,
-        FailureReason::DestinationConflict => 2,
-        _ => 3,
+        FailureReason::PlatformNotFound => 1,
+        FailureReason::NotChecked => 2,
+        FailureReason::DestinationConflict => 3,
+        _ => 4,
     })?;
     Some(match worst {
         FailureReason::TagNotFound => reasons::TAG_NOT_FOUND,
+        FailureReason::PlatformNotFound => reasons::PLATFORM_NOT_FOUND,
         FailureReason::NotChecked => reasons::REGISTRY_UNREACHABLE,
         FailureReason::DestinationConflict => reasons::DESTINATION_CONFLICT,
         _ => reasons::COPY_FAILED,

@@ -351,7 +351,7 @@ fn told_digest(answer: &Answer) -> Result<Option<Digest>, Failure> {
     digest.map(Some).ok_or_else(|| Failure::protocol("the digest in the answer is no SHA-256 digest"))
 }
 
-fn media_type(answer: &Answer) -> Option<&str> {
+pub(super) fn media_type(answer: &Answer) -> Option<&str> {
     let text = answer.headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(text.split(';').next().unwrap_or_default().trim())
 }

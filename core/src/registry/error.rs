@@ -33,6 +33,8 @@ pub enum Action {
     Put(ManifestRef),
     /// Mount a blob from another repository.
     Mount(Digest),
+    /// Find what refers to a manifest.
+    Referrers(Digest),
 }
 
 /// The class of a failure: what a caller decides by.
@@ -180,6 +182,7 @@ impl Action {
             Self::ListTags => format!("list the tags of {repository}"),
             Self::Head(what) => format!("look up {}", with(what)),
             Self::Get(what) => format!("read the manifest of {}", with(what)),
+            Self::Referrers(digest) => format!("find what refers to {repository}@{digest}"),
             Self::Put(what) => format!("write {}", with(what)),
             Self::Mount(digest) => format!("mount {digest} into {repository}"),
         }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::error::Failure;
 use crate::reference::Digest;
 
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The media type of an index.
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -21,7 +22,7 @@ pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 
 /// Entries of an index that are read. The largest official images have about 20.
-const MAX_PLATFORMS: usize = 200;
+pub(crate) const MAX_PLATFORMS: usize = 200;
 /// Layers that are read. Container runtimes take about 127.
 const MAX_LAYERS: usize = 500;
 

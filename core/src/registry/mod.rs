@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Registries ── one per process: pools, budgets, sessions, counters
-//!   └ RepositoryClient ── tags, head, manifest, put_manifest, mount_blob; bulk: digests of many tags at once
+//!   └ RepositoryClient ── tags, head, manifest, put_manifest, mount_blob, referrers; bulk: digests of many
+//!     │ tags at once
 //!       └ session    the challenge that a registry made, its tokens
 //!           └ transport  retries within the host's budget and behind its gate
 //!               └ exchange   one request, its redirects, its whole answer
@@ -30,6 +31,7 @@ mod manifest;
 mod mount;
 mod pulls;
 mod realm;
+mod referrers;
 mod refusal;
 mod requests;
 mod retry;
@@ -49,6 +51,7 @@ pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
 pub use error::{Action, Reason, RegistryError, Unreachable};
 pub use manifest::{Descriptor, Manifest, ManifestError, Platform, PlatformManifest};
 pub use mount::Account;
+pub(crate) use manifest::{MAX_PLATFORMS, OCI_INDEX};
 pub use pulls::{PullsShort, RateLimit};
 pub use requests::RequestCount;
 pub use server_text::printable;

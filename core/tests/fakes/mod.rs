@@ -2,6 +2,7 @@
 //! they were asked.
 
 mod connect_proxy;
+mod content_registry;
 mod distribution;
 mod docker_hub;
 mod ecr_public;
@@ -13,6 +14,7 @@ mod tls;
 mod token_registry;
 
 pub use connect_proxy::ConnectProxy;
+pub use content_registry::{Content, ContentRegistry, INDEX};
 pub use distribution::{Tags, distribution, tags};
 pub use docker_hub::DockerHub;
 pub use ecr_public::{EcrPublic, page as gallery_page};

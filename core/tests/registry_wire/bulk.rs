@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use imgop_core::api::{Destination, ImageSpec, Mode, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, Observed, TagState};
 use imgop_core::reference::Digest;
@@ -48,6 +48,8 @@ impl Case {
             frequency: "5m".into(),
             suspend: false,
             allow_candidate_release: false,
+            platforms: Vec::new(),
+            referrers: Referrers::None,
             source: Source { name: source.into(), version: version.into(), ..Source::default() },
             destination: Destination {
                 name: destination.repository("app").to_string(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{Destination, ImageSpec, Mode, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
 use imgop_core::observe::{Known, Limits, ObserveError, Sides, observe};
 use imgop_core::plan::{CopyRequest, Observed, TagState};
 use imgop_core::reference::Digest;
@@ -51,11 +51,26 @@ async fn case(
     edit: impl FnOnce(&mut ImageSpec),
 ) -> Case {
     let (source, destination) = (registry(source).await, registry(destination).await);
-    let mut spec = ImageSpec {
+    let mut spec = spec(&source, &destination, version);
+    edit(&mut spec);
+    let request = CopyRequest::parse(&spec).unwrap();
+    let registries = Registries::new(settings());
+    let sides = Sides {
+        source: registries.repository(&request.source, &Access::default()),
+        destination: Some(registries.repository(&request.destination, &Access::default())),
+    };
+    Case { source, destination, request, sides }
+}
+
+/// A spec that copies this version of `app` in mode Recurrent.
+pub fn spec(source: &ScriptedRegistry, destination: &ScriptedRegistry, version: &str) -> ImageSpec {
+    ImageSpec {
         mode: Mode::Recurrent,
         frequency: "5m".into(),
         suspend: false,
         allow_candidate_release: false,
+        platforms: Vec::new(),
+        referrers: Referrers::None,
         source: Source {
             name: source.repository("app").to_string(),
             version: version.into(),
@@ -65,15 +80,7 @@ async fn case(
             name: destination.repository("app").to_string(),
             ..Destination::default()
         },
-    };
-    edit(&mut spec);
-    let request = CopyRequest::parse(&spec).unwrap();
-    let registries = Registries::new(settings());
-    let sides = Sides {
-        source: registries.repository(&request.source, &Access::default()),
-        destination: Some(registries.repository(&request.destination, &Access::default())),
-    };
-    Case { source, destination, request, sides }
+    }
 }
 
 impl Case {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
-use imgop_core::api::{Destination, ImageSpec, Mode, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, TagState};
 use imgop_core::reference::{Digest, ManifestRef};
@@ -51,6 +51,8 @@ fn one_tag(source: &ScriptedRegistry, destination: &ScriptedRegistry, tag: &str,
         frequency: "5m".into(),
         suspend: false,
         allow_candidate_release: false,
+        platforms: Vec::new(),
+        referrers: Referrers::None,
         source: Source {
             name: source.repository("app").to_string(),
             version: tag.into(),

@@ -36,6 +36,15 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "VERSIONS")]
     pub immutable_tags: Vec<String>,
 
+    /// Only these platforms, as os/architecture or os/architecture/variant; several with commas, or with
+    /// the flag repeated
+    #[arg(long, value_name = "PLATFORMS", value_delimiter = ',')]
+    pub platforms: Vec<String>,
+
+    /// Whether signatures, attestations and SBOMs go with the tags
+    #[arg(long, value_enum, ignore_case = true, value_name = "WHICH")]
+    pub referrers: Option<ReferrersArg>,
+
     /// What to do with a tag that exists at the destination with other content
     #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
     pub overwrite: Option<OverwriteArg>,
@@ -77,6 +86,8 @@ impl SelectionArgs {
             ("--latest", self.latest.is_some()),
             ("--min-age", self.min_age.is_some()),
             ("--immutable-tags", !self.immutable_tags.is_empty()),
+            ("--platforms", !self.platforms.is_empty()),
+            ("--referrers", self.referrers.is_some()),
             ("--overwrite", self.overwrite.is_some()),
             ("--source-credentials", self.source_credentials.is_some()),
             ("--destination-credentials", self.destination_credentials.is_some()),
@@ -120,6 +131,17 @@ pub enum ModeArg {
     /// Also again when a tag's content changed at the source
     #[value(name = "Recurrent")]
     Recurrent,
+}
+
+/// A `spec.referrers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReferrersArg {
+    /// Only the tags (the default)
+    #[value(name = "None")]
+    None,
+    /// Also whatever refers to them at the source
+    #[value(name = "All")]
+    All,
 }
 
 /// A `spec.destination.overwrite`.

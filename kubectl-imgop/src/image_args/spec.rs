@@ -1,13 +1,14 @@
 //! The spec that arguments mean, or everything that is wrong with them.
 
 use imgop_core::api::{
-    Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Select, Source, Tls, TlsMode,
+    Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Referrers, Select, Source, Tls,
+    TlsMode,
 };
 use imgop_core::plan::CopyRequest;
 use imgop_core::reference::Reference;
 use imgop_core::tags::Version;
 
-use super::flags::{ModeArg, OverwriteArg, PublishArg, ScheduleArgs, SelectionArgs, TlsArg};
+use super::flags::{ModeArg, OverwriteArg, PublishArg, ReferrersArg, ScheduleArgs, SelectionArgs, TlsArg};
 use crate::errors::CliError;
 use crate::wording::Wording;
 
@@ -123,6 +124,11 @@ fn spec(
         frequency: schedule.frequency.clone().unwrap_or_else(|| Frequency::DEFAULT_TEXT.to_owned()),
         suspend: schedule.suspend,
         allow_candidate_release: selection.allow_candidate_release,
+        platforms: selection.platforms.clone(),
+        referrers: match selection.referrers {
+            Some(ReferrersArg::All) => Referrers::All,
+            Some(ReferrersArg::None) | None => Referrers::None,
+        },
         source: Source {
             name: source,
             version,
@@ -178,6 +184,7 @@ fn argument_of(field: &str, selection: &SelectionArgs) -> &'static str {
         "source.immutableTags" => "--immutable-tags",
         "frequency" => "--frequency",
         "destination.version" => "DESTINATION:VERSION",
+        "platforms" => "--platforms",
         _ => "DESTINATION",
     }
 }
@@ -233,6 +240,18 @@ mod tests {
         assert_eq!(with("3d").unwrap().source.select.unwrap().min_age.as_deref(), Some("3d"));
         insta::assert_snapshot!(with("3 days").unwrap_err(), @r#"--min-age: "3 days" is no minimum age; write whole numbers with s, m, h, d or w, such as 72h or 3d"#);
         insta::assert_snapshot!(with("30s").unwrap_err(), @r#"--min-age: "30s" is less than 1m, the shortest minimum age; leave it out to take tags at once"#);
+    }
+
+    #[test]
+    fn platforms_and_referrers_are_fields_of_the_spec() {
+        let platforms = |texts: &[&str]| SelectionArgs {
+            platforms: texts.iter().map(ToString::to_string).collect(),
+            referrers: Some(ReferrersArg::All),
+            ..SelectionArgs::default()
+        };
+        let spec = made("quay.io/a/b:1", "r.example.com/a", &platforms(&["linux/amd64"])).unwrap();
+        assert_eq!((spec.platforms, spec.referrers), (vec!["linux/amd64".to_owned()], Referrers::All));
+        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &platforms(&["amd64"])).unwrap_err(), @r#"--platforms: "amd64" is no platform; write os/architecture or os/architecture/variant in lower case, such as linux/amd64 or linux/arm/v7"#);
     }
 
     #[test]

@@ -69,19 +69,29 @@ fn tags(report: &Report, options: PageOptions) -> Table {
         header.extend(renames.then_some("DESTINATION-TAG"));
         header.push("DESTINATION-DIGEST");
     }
+    let has_platforms = options.wide && report.tags.iter().any(|tag| !tag.platforms.is_empty());
+    header.extend(has_platforms.then_some("PLATFORMS"));
+    let has_referrers = report.tags.iter().any(|tag| tag.referrer_of.is_some());
+    header.extend(has_referrers.then_some("REFERS-TO"));
     let mut table = Table::new(header);
     for tag in &report.tags {
         let (sign, colour, state) = state(report, tag);
-        let mut cells = vec![
-            sign.to_owned(),
-            tag.tag.clone(),
-            state,
-            digest(tag.source_digest.as_ref(), tag.no_source_digest, options),
-        ];
+        // What the destination should have, so that equal ones look equal.
+        let wanted = tag.content_digest.as_ref().or(tag.source_digest.as_ref());
+        let mut cells =
+            vec![sign.to_owned(), tag.tag.clone(), state, digest(wanted, tag.no_source_digest, options)];
         if has_destination {
             cells.extend(renames.then(|| tag.destination_tag.clone().unwrap_or_default()));
             cells.push(digest(tag.destination_digest.as_ref(), tag.no_destination_digest, options));
         }
+        cells.extend(has_platforms.then(|| match tag.platforms.as_slice() {
+            [] if tag.state == TagState::PlatformNotFound => "<none>".to_owned(),
+            platforms => platforms.join(","),
+        }));
+        cells.extend(has_referrers.then(|| match &tag.referrer_of {
+            None => String::new(),
+            Some(subject) => digest(Some(subject), "", options),
+        }));
         table.styled_row(colour.map_or_else(Style::new, AnsiColor::on_default), cells);
     }
     table
@@ -95,7 +105,7 @@ fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, 
         TagState::UpToDate | TagState::AlreadySynced => ("=", None, word),
         TagState::Differs if report.keeps => ("=", None, format!("{word} (kept)")),
         TagState::Differs => ("~", Some(AnsiColor::Yellow), word),
-        TagState::NotFound => ("!", Some(AnsiColor::Red), word),
+        TagState::NotFound | TagState::PlatformNotFound => ("!", Some(AnsiColor::Red), word),
         // Only the source was asked, and it has the tag.
         TagState::NotChecked if report.destination.is_none() && tag.source_digest.is_some() => {
             ("", None, "at-source".to_owned())
@@ -128,10 +138,16 @@ fn summary(report: &Report) -> String {
         (number(TagState::AlreadySynced), "already synced"),
         (number(TagState::Differs), differing),
         (number(TagState::NotFound), "not at the source"),
+        (number(TagState::PlatformNotFound), "without a wanted platform"),
     ];
     if report.destination.is_none() {
-        let present = report.tags.iter().filter(|tag| tag.source_digest.is_some()).count();
-        parts = vec![(present, "at the source"), (number(TagState::NotFound), "not at the source")];
+        let without = number(TagState::PlatformNotFound);
+        let present = report.tags.iter().filter(|tag| tag.source_digest.is_some()).count() - without;
+        parts = vec![
+            (present, "at the source"),
+            (number(TagState::NotFound), "not at the source"),
+            (without, "without a wanted platform"),
+        ];
     }
     parts.push((report.unchecked(), "not checked"));
     let parts: Vec<String> =
@@ -139,10 +155,13 @@ fn summary(report: &Report) -> String {
     format!("{}: {}.", count(report.tags.len(), "tag"), parts.join(", "))
 }
 
-/// Why tags could not be checked: each reason once, and for how many tags it holds.
+/// Why tags could not be checked, or are not there for a wanted platform: each reason once, and for how
+/// many tags it holds.
 fn unchecked(report: &Report) -> Vec<String> {
     let mut reasons: Vec<(String, usize)> = Vec::new();
-    let is_meant = |tag: &&TagReport| report.destination.is_some() || tag.source_digest.is_none();
+    let is_meant = |tag: &&TagReport| {
+        report.destination.is_some() || tag.source_digest.is_none() || tag.state == TagState::PlatformNotFound
+    };
     for tag in report.tags.iter().filter(is_meant) {
         let Some(reason) = &tag.reason else { continue };
         // What is the same for all tags but for their names is one reason.
@@ -150,12 +169,15 @@ fn unchecked(report: &Report) -> Vec<String> {
         if let Some(destination_tag) = &tag.destination_tag {
             reason = reason.replace(&format!(":{destination_tag}: "), ": ");
         }
+        let what =
+            if tag.state == TagState::PlatformNotFound { "without a wanted platform" } else { "not checked" };
+        let reason = format!("{what}: {reason}");
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, number)) => *number += 1,
             None => reasons.push((reason, 1)),
         }
     }
-    reasons.into_iter().map(|(reason, n)| format!("{} not checked: {reason}", count(n, "tag"))).collect()
+    reasons.into_iter().map(|(reason, n)| format!("{} {reason}", count(n, "tag"))).collect()
 }
 
 /// Why digests are missing that nobody asked for.

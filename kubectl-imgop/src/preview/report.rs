@@ -1,7 +1,7 @@
 //! The document that `preview -o json` prints. Its fields only ever become more.
 
 use imgop_core::api::Overwrite;
-use imgop_core::plan::{Observed, ObservedTag, Seen, TagState};
+use imgop_core::plan::{Content, Observed, ObservedTag, Seen, TagState};
 use imgop_core::reference::Digest;
 use imgop_core::tags::Exclusion;
 use serde::Serialize;
@@ -64,7 +64,16 @@ pub struct TagReport {
     /// What to show where the destination's digest is not known.
     #[serde(skip)]
     pub no_destination_digest: &'static str,
-    /// Why the state is not-checked.
+    /// What the destination should have, if that is an index of some of what the source has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_digest: Option<Digest>,
+    /// The platforms that are taken, if only some are wanted and they are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
+    /// The content that this refers to, if it is a signature or the like and no tag that is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referrer_of: Option<Digest>,
+    /// Why the state is not-checked, or which platforms there are if it is platform-not-found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -131,7 +140,11 @@ impl Report {
         match tag.state {
             TagState::Missing => true,
             TagState::Differs => !self.keeps,
-            TagState::UpToDate | TagState::NotFound | TagState::AlreadySynced | TagState::NotChecked => false,
+            TagState::UpToDate
+            | TagState::NotFound
+            | TagState::PlatformNotFound
+            | TagState::AlreadySynced
+            | TagState::NotChecked => false,
         }
     }
 }
@@ -141,9 +154,10 @@ impl TagReport {
         let state = tag.state();
         let reason = match (state, has_destination) {
             (TagState::NotChecked, false) if tag.source.digest().is_some() => {
-                Some("no destination was given")
+                Some("no destination was given".to_owned())
             }
-            (TagState::NotChecked, _) => tag.unknown_because(),
+            (TagState::NotChecked, _) => tag.unknown_because().map(str::to_owned),
+            (TagState::PlatformNotFound, _) => Some(there(&tag.content)),
             _ => None,
         };
         Self {
@@ -154,7 +168,17 @@ impl TagReport {
             destination_digest: tag.destination.digest().cloned(),
             no_source_digest: no_digest(&tag.source),
             no_destination_digest: no_digest(&tag.destination),
-            reason: reason.map(str::to_owned),
+            content_digest: match &tag.content {
+                Content::Made(made) => Some(made.digest.clone()),
+                _ => None,
+            },
+            platforms: match &tag.content {
+                Content::Whole(platforms) => platforms.clone(),
+                Content::Made(made) => made.platforms.clone(),
+                _ => Vec::new(),
+            },
+            referrer_of: tag.referrer_of.clone(),
+            reason,
         }
     }
 }
@@ -165,6 +189,13 @@ fn no_digest(seen: &Seen) -> &'static str {
         Seen::Absent => "<none>",
         Seen::Unknown(_) => "<unknown>",
         Seen::NotAsked | Seen::Present(_) => "",
+    }
+}
+
+fn there(content: &Content) -> String {
+    match content {
+        Content::NoPlatform(there) if !there.is_empty() => format!("it is there for {}", there.join(", ")),
+        _ => "it names no platform".to_owned(),
     }
 }
 

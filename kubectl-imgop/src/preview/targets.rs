@@ -62,7 +62,10 @@ impl Target {
     pub fn of_image(image: &Image) -> Result<Self, SpecError> {
         let request = CopyRequest::parse(&image.spec)?;
         let waiting = image.status.as_ref().map(|status| first_seen(&status.waiting));
-        let synced = image.status.iter().flat_map(|status| &status.tag_already_synced);
+        // What was copied from elsewhere, or for other platforms, says nothing of this.
+        let says = request.synced_from(&image.spec);
+        let status = image.status.iter().filter(|s| s.synced_from.as_ref().is_none_or(|from| *from == says));
+        let synced = status.flat_map(|status| &status.tag_already_synced);
         Ok(Self {
             request,
             spec: image.spec.clone(),

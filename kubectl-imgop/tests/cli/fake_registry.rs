@@ -96,14 +96,18 @@ impl Content {
             return (status, [(header::RETRY_AFTER, "3600")], error("TOOMANYREQUESTS", "slow down"))
                 .into_response();
         }
-        let Some(content) = self.repositories.get(repository).and_then(|tags| tags.get(tag)) else {
+        let named = |tags: &'_ BTreeMap<String, String>| {
+            let is_meant = |content: &&String| Digest::of(content.as_bytes()).as_str() == tag;
+            tags.get(tag).or_else(|| tags.values().find(is_meant)).cloned()
+        };
+        let Some(content) = self.repositories.get(repository).and_then(named) else {
             return (StatusCode::NOT_FOUND, error("MANIFEST_UNKNOWN", "manifest unknown")).into_response();
         };
         let headers = [
             ("content-type", "application/vnd.oci.image.index.v1+json".to_owned()),
             ("docker-content-digest", Digest::of(content.as_bytes()).to_string()),
         ];
-        let body = if method == Method::HEAD { String::new() } else { content.clone() };
+        let body = if method == Method::HEAD { String::new() } else { content };
         (headers, body).into_response()
     }
 }

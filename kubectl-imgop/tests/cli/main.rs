@@ -16,4 +16,5 @@ mod help;
 mod krew;
 mod preview;
 mod preview_files;
+mod preview_platforms;
 mod program;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
-use imgop_core::api::{Destination, ImageSpec, Mode, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, Observed, TagState};
 use imgop_core::reference::Digest;
@@ -122,6 +122,8 @@ async fn one_look(
         frequency: "5m".into(),
         suspend: false,
         allow_candidate_release: false,
+        platforms: Vec::new(),
+        referrers: Referrers::None,
         source: Source {
             name: copy.source.clone(),
             version: copy.version.clone(),

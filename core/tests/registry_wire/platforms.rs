@@ -1,0 +1,162 @@
+//! What an observation asks where only some platforms are wanted.
+
+use imgop_core::api::ImageSpec;
+use imgop_core::index::{Platforms, Subset, subset};
+use imgop_core::observe::{Contents, Known, Limits, Sides, observe};
+use imgop_core::plan::{Content as Wanted, CopyRequest, Observed, TagState};
+use imgop_core::reference::Digest;
+use imgop_core::registry::{Access, Manifest, Registries};
+
+use super::fakes::{Content, ContentRegistry, INDEX};
+use super::observing::spec;
+use super::settings;
+
+const TWO: [&str; 2] = ["linux/amd64", "linux/arm64"];
+
+struct Case {
+    source: ContentRegistry,
+    destination: ContentRegistry,
+    spec: ImageSpec,
+    sides: Sides,
+}
+
+async fn case(source: Content, destination: Content, version: &str, platforms: &[&str]) -> Case {
+    let (source, destination) = (source.start().await, destination.start().await);
+    let mut spec = spec(&source.http, &destination.http, version);
+    spec.platforms = platforms.iter().map(ToString::to_string).collect();
+    let registries = Registries::new(settings());
+    let client =
+        |side: &ContentRegistry| registries.repository(&side.http.repository("app"), &Access::default());
+    let sides = Sides { source: client(&source), destination: Some(client(&destination)) };
+    Case { source, destination, spec, sides }
+}
+
+impl Case {
+    fn request(&self) -> CopyRequest {
+        CopyRequest::parse(&self.spec).unwrap()
+    }
+
+    async fn observe(&self, known: &Known) -> Observed {
+        observe(&self.sides, &self.request(), known, Limits::default()).await.unwrap()
+    }
+
+    /// How many manifests were read at the source, and how many at the destination.
+    fn read(&self) -> (usize, usize) {
+        let gets = |side: &ContentRegistry| side.count("GET /v2/app/manifests/");
+        (gets(&self.source), gets(&self.destination))
+    }
+}
+
+/// The index that is made of one of two platforms.
+fn rewritten(source: &Content, tag: &str, wanted: &[&str]) -> (Digest, String) {
+    let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+    let manifest = Manifest::new(INDEX, source.bytes(tag).into());
+    match subset(&manifest, &Platforms::parse(&wanted).unwrap()).unwrap() {
+        Subset::Rewritten(made) => {
+            (made.manifest.digest, String::from_utf8(made.manifest.bytes.to_vec()).unwrap())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn states(observed: &Observed) -> Vec<TagState> {
+    observed.tags.iter().map(imgop_core::plan::ObservedTag::state).collect()
+}
+
+#[tokio::test]
+async fn a_missing_tag_is_read_at_the_source_once_and_remembered() {
+    let mut source = Content::default();
+    source.push("1.0", &TWO);
+    let (digest, _) = rewritten(&source, "1.0", &["linux/arm64"]);
+    let case = case(source, Content::default(), "1.0", &["linux/arm64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!((states(&observed), observed.tags[0].digest()), (vec![TagState::Missing], Some(&digest)));
+    let Wanted::Made(made) = &observed.tags[0].content else { panic!() };
+    assert_eq!((made.platforms.as_slice(), made.of.parts.len()), (["linux/arm64".to_owned()].as_slice(), 1));
+    assert_eq!(case.read(), (1, 0));
+    let known = Known { contents: Contents::of(&case.request(), &observed), ..Known::default() };
+    assert_eq!(case.observe(&known).await, observed);
+    assert_eq!(case.read(), (1, 0), "what is remembered is not read again");
+}
+
+#[tokio::test]
+async fn a_no_op_after_a_restart_reads_at_the_destination_only_and_then_nothing() {
+    let mut source = Content::default();
+    let mut destination = Content::default();
+    for tag in ["1.0", "1.1", "1.2"] {
+        source.push(tag, &TWO);
+        destination.put(tag, rewritten(&source, tag, &["linux/amd64"]).1);
+    }
+    let case = case(source, destination, "1.x", &["linux/amd64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!(states(&observed), [TagState::UpToDate; 3]);
+    assert_eq!(case.read(), (0, 3));
+    let known = Known { contents: Contents::of(&case.request(), &observed), ..Known::default() };
+    assert_eq!(states(&case.observe(&known).await), [TagState::UpToDate; 3]);
+    assert_eq!(case.read(), (0, 3));
+}
+
+#[tokio::test]
+async fn other_platforms_than_before_are_another_content() {
+    let mut source = Content::default();
+    source.push("1.0", &TWO);
+    let mut destination = Content::default();
+    destination.put("1.0", rewritten(&source, "1.0", &["linux/amd64"]).1);
+    let mut case = case(source, destination, "1.0", &["linux/amd64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    let known = Known { contents: Contents::of(&case.request(), &observed), ..Known::default() };
+    case.spec.platforms = TWO.map(str::to_owned).to_vec();
+    let observed = case.observe(&known).await;
+    assert_eq!(states(&observed), [TagState::Differs]);
+    assert!(matches!(&observed.tags[0].content, Wanted::Whole(platforms) if platforms.len() == 2));
+    case.spec.platforms.clear();
+    assert_eq!(states(&case.observe(&known).await), [TagState::Differs]);
+}
+
+#[tokio::test]
+async fn a_whole_copy_is_narrowed_without_reading_the_source() {
+    let mut source = Content::default();
+    source.push("1.0", &TWO);
+    let (digest, _) = rewritten(&source, "1.0", &["linux/amd64"]);
+    let case = case(source.clone(), source, "1.0", &["linux/amd64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!((states(&observed), observed.tags[0].digest()), (vec![TagState::Differs], Some(&digest)));
+    assert_eq!(case.read(), (0, 1));
+}
+
+#[tokio::test]
+async fn what_is_no_index_or_not_of_ours_at_the_destination_is_asked_of_the_source() {
+    let mut source = Content::default();
+    source.push("1.0", &TWO);
+    for there in ["{\"mediaType\":\"application/vnd.example\"}", "no json", "{\"manifests\":[]}"] {
+        let mut destination = Content::default();
+        destination.put("1.0", there);
+        let case = case(source.clone(), destination, "1.0", &["linux/amd64"]).await;
+        assert_eq!(states(&case.observe(&Known::default()).await), [TagState::Differs], "{there}");
+        assert_eq!(case.read(), (1, 1), "{there}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_without_a_wanted_platform_is_its_own_failure() {
+    let mut source = Content::default();
+    source.push("1.0", &TWO);
+    source.push("1.1", &["windows/amd64", "linux/s390x"]);
+    let case = case(source, Content::default(), "1.x", &["linux/amd64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!(states(&observed), [TagState::PlatformNotFound, TagState::Missing]);
+    let there = ["windows/amd64", "linux/s390x"].map(str::to_owned).to_vec();
+    assert_eq!(observed.tags[0].content, Wanted::NoPlatform(there));
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_read_is_this_tags_failure_alone() {
+    let mut source = Content::default();
+    source.put("1.0", "no index");
+    source.push("1.1", &TWO);
+    let case = case(source, Content::default(), "1.x", &["linux/amd64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!(states(&observed), [TagState::Missing, TagState::NotChecked]);
+    assert!(observed.tags[1].unknown_because().is_some());
+    assert!(Contents::of(&case.request(), &observed) != Contents::default(), "the other one is remembered");
+}

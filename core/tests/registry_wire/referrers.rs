@@ -1,0 +1,204 @@
+//! What refers to tags: found by the API or by names, with no more requests than that takes.
+
+use imgop_core::api::{ImageSpec, Mode, Referrers};
+use imgop_core::index::{Referrer, referrers_index, referrers_tag};
+use imgop_core::observe::{Known, Limits, ObserveError, Sides, observe};
+use imgop_core::plan::{Content as Wanted, CopyRequest, Observed, TagState};
+use imgop_core::reference::Digest;
+use imgop_core::registry::{Access, Registries};
+
+use super::fakes::{Content, ContentRegistry, ScriptedRegistry, json, reply};
+use super::observing::spec;
+use super::{client, settings};
+
+const ONE: [&str; 1] = ["linux/amd64"];
+
+struct Case {
+    source: ContentRegistry,
+    destination: ContentRegistry,
+    spec: ImageSpec,
+    sides: Sides,
+}
+
+async fn case(source: Content, destination: Content, version: &str) -> Case {
+    let (source, destination) = (source.start().await, destination.start().await);
+    let mut spec = spec(&source.http, &destination.http, version);
+    spec.referrers = Referrers::All;
+    let registries = Registries::new(settings());
+    let client =
+        |side: &ContentRegistry| registries.repository(&side.http.repository("app"), &Access::default());
+    let sides = Sides { source: client(&source), destination: Some(client(&destination)) };
+    Case { source, destination, spec, sides }
+}
+
+impl Case {
+    async fn observe(&self, known: &Known) -> Observed {
+        let request = CopyRequest::parse(&self.spec).unwrap();
+        observe(&self.sides, &request, known, Limits::default()).await.unwrap()
+    }
+}
+
+/// Every tag, and what it refers to: a tag or nothing.
+fn found(observed: &Observed) -> Vec<(String, TagState, Option<Digest>)> {
+    let tags = observed.tags.iter();
+    tags.map(|t| (t.destination_tag.to_string(), t.state(), t.referrer_of.clone())).collect()
+}
+
+/// What the agent remembers of an observation.
+fn remembered(observed: &Observed) -> Known {
+    let mut known = Known::default();
+    for tag in &observed.tags {
+        let digest = if tag.referrer_of.is_some() { tag.source.digest() } else { tag.subject.as_ref() };
+        if let Some(digest) = digest {
+            known.at_source.insert(tag.source_ref.to_string().parse().unwrap(), digest.clone());
+        }
+        if let Some(digest) = tag.destination.digest() {
+            known.at_destination.insert(tag.destination_tag.clone(), digest.clone());
+        }
+    }
+    known
+}
+
+/// Two tags, signed in cosign's way and in that of registries without the API.
+fn signed() -> (Content, Vec<String>) {
+    let mut source = Content::default();
+    let (one, two) = (source.push("1.0", &ONE), source.push("1.1", &ONE));
+    let names: Vec<String> = [(&one, ".sig"), (&one, ".att"), (&two, "")]
+        .iter()
+        .map(|(subject, suffix)| format!("{}{suffix}", referrers_tag(subject).unwrap()))
+        .collect();
+    for name in &names {
+        source.put(name, format!("{{\"of\":\"{name}\"}}"));
+    }
+    source.put(&format!("{}.sig", referrers_tag(&Digest::of(b"another")).unwrap()), "x");
+    (source, names)
+}
+
+#[tokio::test]
+async fn tags_that_are_named_after_a_meant_tags_content_go_with_it() {
+    let (source, mut names) = signed();
+    let case = case(source, Content::default(), "1.x").await;
+    let observed = case.observe(&Known::default()).await;
+    let mut referrers: Vec<String> =
+        found(&observed).into_iter().filter(|(_, _, of)| of.is_some()).map(|(name, _, _)| name).collect();
+    referrers.sort();
+    names.sort();
+    assert_eq!(referrers, names);
+    assert!(observed.tags.iter().all(|tag| tag.state() == TagState::Missing));
+    assert_eq!(
+        (case.source.count("GET /v2/app/tags/list"), case.source.count("GET /v2/app/referrers/")),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn m14_a_no_op_costs_no_request_for_what_is_named_after_contents() {
+    let (source, _) = signed();
+    let case = case(source.clone(), source, "1.x").await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!(observed.tags.len(), 5);
+    assert!(observed.tags.iter().all(|tag| tag.state() == TagState::UpToDate));
+    let before = [&case.source, &case.destination].map(|side| side.http.lines().len());
+    let again = case.observe(&remembered(&observed)).await;
+    assert_eq!(again, observed);
+    let after = [&case.source, &case.destination].map(|side| side.http.lines().len());
+    assert_eq!(after[0] - before[0], 3, "one list, one HEAD for each of two tags, as without referrers");
+    assert_eq!(after[1] - before[1], 1, "one list");
+}
+
+#[tokio::test]
+async fn one_tag_is_listed_for_once() {
+    let (source, _) = signed();
+    let case = case(source, Content::default(), "1.0").await;
+    assert_eq!(found(&case.observe(&Known::default()).await).len(), 3);
+    assert_eq!(case.source.count("GET /v2/app/tags/list"), 1);
+}
+
+#[tokio::test]
+async fn a_tag_that_was_copied_before_keeps_its_referrers() {
+    let (source, _) = signed();
+    let mut case = case(source.clone(), source, "1.x").await;
+    case.spec.mode = Mode::OnceByTag;
+    let synced = ["1.0", "1.1"].map(|tag| tag.parse().unwrap());
+    let known = Known { already_synced: synced.clone().into(), ..Known::default() };
+    let observed = case.observe(&known).await;
+    assert_eq!(found(&observed).iter().filter(|(_, _, of)| of.is_some()).count(), 3);
+    assert_eq!(case.source.count("HEAD "), 5, "two tags, for their referrers, and three of those");
+    let known = Known { already_synced: synced.into(), ..remembered(&observed) };
+    assert_eq!(found(&case.observe(&known).await), found(&observed));
+    assert_eq!(case.source.count("HEAD "), 5, "and not again");
+}
+
+#[tokio::test]
+async fn a_registry_with_the_api_is_asked_for_each_content_page_by_page() {
+    let mut source = Content::default();
+    let (one, two) = (source.push("1.0", &ONE), source.push("1.1", &ONE));
+    source.refer(&one, &["e", "a", "c", "b", "d"]);
+    source.put(referrers_tag(&one).unwrap().as_str(), "the API knows better");
+    let case = case(source, Content::default(), "1.x").await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!(observed.tags.len(), 3, "nothing refers to the other one");
+    let made = &observed.tags[2];
+    assert_eq!(made.destination_tag, referrers_tag(&one).unwrap());
+    assert_eq!((made.state(), made.referrer_of.as_ref()), (TagState::Missing, Some(&one)));
+    let Wanted::Made(index) = &made.content else { panic!("{:?}", made.content) };
+    assert_eq!(index.of.parts.len(), 5);
+    assert!(index.of.parts.is_sorted());
+    assert_eq!(case.source.count(&format!("GET /v2/app/referrers/{one}")), 3);
+    assert_eq!(case.source.count(&format!("GET /v2/app/referrers/{two}")), 1);
+    // The destination has just that index: nothing is to be done.
+    let referrers: Vec<Referrer> =
+        client(&case.source.http.repository("app")).referrers(&one).await.unwrap().unwrap();
+    let (manifest, _) = referrers_index(&referrers).unwrap();
+    assert_eq!(manifest.digest, index.digest);
+    let bytes = String::from_utf8(manifest.bytes.to_vec()).unwrap();
+    case.destination.content.lock().unwrap().put(made.destination_tag.as_str(), bytes);
+    assert_eq!(case.observe(&Known::default()).await.tags[2].state(), TagState::UpToDate);
+}
+
+#[tokio::test]
+async fn a_registry_without_the_api_is_asked_once() {
+    let (source, _) = signed();
+    let case = case(source, Content::default(), "1.x").await;
+    for _ in 0..3 {
+        case.observe(&Known::default()).await;
+    }
+    assert_eq!(case.source.count("GET /v2/app/referrers/"), 1);
+}
+
+#[tokio::test]
+async fn what_the_api_cannot_say_is_not_taken_for_nothing() {
+    let digest = Digest::of(b"x");
+    let absent = ScriptedRegistry::start(|_| reply(200, &[("content-type", "text/html")], "<html>")).await;
+    assert_eq!(client(&absent.repository("app")).referrers(&digest).await.unwrap(), None);
+    let forbidden = ScriptedRegistry::start(|_| json(403, "{}")).await;
+    assert!(client(&forbidden.repository("app")).referrers(&digest).await.is_err());
+    let circle = ScriptedRegistry::start(|seen| {
+        let link = format!("<{}>; rel=\"next\"", seen.target);
+        let headers = [("content-type", super::fakes::INDEX), ("link", link.as_str())];
+        reply(200, &headers, r#"{"manifests":[]}"#)
+    })
+    .await;
+    let error = client(&circle.repository("app")).referrers(&digest).await.unwrap_err();
+    assert!(error.to_string().contains("circles"), "{error}");
+}
+
+#[tokio::test]
+async fn more_referrers_than_the_cap_are_refused_and_too_many_of_one_are_its_own_failure() {
+    let (source, _) = signed();
+    let case = case(source, Content::default(), "1.x").await;
+    let request = CopyRequest::parse(&case.spec).unwrap();
+    let limits = Limits { max_referrers: 2, ..Limits::default() };
+    let error = observe(&case.sides, &request, &Known::default(), limits).await.unwrap_err();
+    assert!(matches!(error, ObserveError::TooManyReferrers { count: 3, cap: 2 }), "{error}");
+
+    let mut source = Content::default();
+    let digest = source.push("1.0", &ONE);
+    let many: Vec<String> = (0..33).map(|n| n.to_string()).collect();
+    source.refer(&digest, &many.iter().map(String::as_str).collect::<Vec<_>>());
+    let case = self::case(source, Content::default(), "1.0").await;
+    let observed = case.observe(&Known::default()).await;
+    let states: Vec<TagState> = observed.tags.iter().map(imgop_core::plan::ObservedTag::state).collect();
+    assert_eq!(states, [TagState::Missing, TagState::NotChecked]);
+    assert!(observed.tags[1].unknown_because().unwrap().starts_with("33 manifests refer to"));
+}

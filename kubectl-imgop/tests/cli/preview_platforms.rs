@@ -1,0 +1,53 @@
+//! `preview` of some platforms, and of what refers to tags.
+
+use imgop_core::reference::Digest;
+
+use crate::fake_registry::{Content, FakeRegistry};
+use crate::program::{Program, Run};
+
+fn index(tag: &str, architectures: &[&str]) -> String {
+    let entries: Vec<serde_json::Value> = architectures
+        .iter()
+        .map(|architecture| {
+            serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+                "digest": Digest::of(format!("{tag} {architecture}").as_bytes()),
+                "platform": {"os": "linux", "architecture": architecture}})
+        })
+        .collect();
+    serde_json::json!({"schemaVersion": 2, "manifests": entries}).to_string()
+}
+
+fn registries() -> (FakeRegistry, FakeRegistry) {
+    let (both, none) = (index("1.0.0", &["amd64", "arm64"]), index("1.0.1", &["s390x"]));
+    let signature = format!("sha256-{}.sig", Digest::of(both.as_bytes()).hex());
+    let tags = [("1.0.0", both.as_str()), ("1.0.1", none.as_str()), (signature.as_str(), "signature")];
+    let source = Content::default().with("app", &tags).start();
+    (source, Content::default().with("mirror", &tags[..1]).start())
+}
+
+fn preview(more: &str) -> Run {
+    let (source, destination) = registries();
+    let (from, to) = (&source.address, &destination.address);
+    let run = Program::new().run(&format!("preview {from}/app:1.0.x {to}/mirror{more}"));
+    run.naming(from, "source").naming(to, "mirror")
+}
+
+#[test]
+fn a_preview_shows_the_platforms_that_are_taken() {
+    insta::assert_snapshot!(preview(" --platforms linux/arm64,linux/ppc64le -o wide"));
+}
+
+#[test]
+fn a_document_has_the_platforms_and_what_the_destination_should_have() {
+    insta::assert_snapshot!(preview(" --platforms linux/arm64 --platforms linux/arm/v7 -o json"));
+}
+
+#[test]
+fn a_preview_marks_what_refers_to_tags() {
+    insta::assert_snapshot!(preview(" --referrers All"));
+}
+
+#[test]
+fn an_unreadable_platform_is_said_with_its_flag() {
+    insta::assert_snapshot!(preview(" --platforms amd64"));
+}
