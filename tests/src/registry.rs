@@ -220,7 +220,8 @@ impl Registry {
         Ok(true)
     }
 
-    async fn manifest(&self, path: &str, reference: &str) -> anyhow::Result<Value> {
+    /// A manifest, by tag or by digest.
+    pub async fn manifest(&self, path: &str, reference: &str) -> anyhow::Result<Value> {
         let response = self.ask(Method::GET, &format!("{path}/manifests/{reference}")).await?;
         Ok(serde_json::from_slice(&response.error_for_status()?.bytes().await?)?)
     }

@@ -94,6 +94,11 @@ const FREQUENCY: Parts = Parts {
     ],
 };
 
+const PLATFORM: Parts = Parts {
+    right: &["linux", "/", "/", "amd64", "arm64", "/v8", "linux/arm/v7", "windows/amd64"],
+    wrong: &["Linux", ",", " ", "-", "_", ".", "*", "//", "é", "linux/amd64,linux/arm64"],
+};
+
 fn text(parts: &Parts, most: usize) -> impl Strategy<Value = String> + use<> {
     let part = prop_oneof![4 => prop::sample::select(parts.right), 1 => prop::sample::select(parts.wrong)];
     prop::collection::vec(part, 0..=most).prop_map(|parts| parts.concat())
@@ -147,6 +152,7 @@ fn fields() -> impl Strategy<Value = Fields> {
         1 => field("destination.name", text(&NAME, 7).boxed()),
         2 => field("frequency", text(&FREQUENCY, 5).boxed()),
         2 => field("source.select.minAge", text(&FREQUENCY, 5).boxed()),
+        2 => prop::collection::vec(text(&PLATFORM, 4), 0..3).prop_map(|all| vec![("platforms", all.into())]),
         6 => versions,
         1 => onto_itself,
     ]

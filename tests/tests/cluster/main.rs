@@ -9,6 +9,7 @@ mod edits;
 mod failures;
 mod jobs;
 mod mounts;
+mod platforms;
 mod plugin;
 mod preview;
 mod seeds;

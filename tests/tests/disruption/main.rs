@@ -7,6 +7,7 @@ use std::pin::pin;
 
 use futures::{FutureExt as _, StreamExt as _};
 use imgop_core::api::FailureReason;
+use imgop_core::api::Mode;
 use imgop_tests::audit;
 use imgop_tests::cluster::{self, AGENT_NAMESPACE, Cluster};
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
@@ -138,6 +139,31 @@ async fn i7_an_agent_that_starts_again_finds_everything_done_and_writes_nothing(
         let after = tenant.images().get("busybox").await?;
         assert_eq!(before.metadata.resource_version, after.metadata.resource_version);
         assert_eq!(made_jobs(tenant, "busybox").await?.len(), 1);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_agent_that_starts_again_knows_an_index_of_its_own_without_reading_the_source()
+-> anyhow::Result<()> {
+    let _agent = AGENT.lock().await;
+    with_tenant(async |tenant| {
+        let source = &tenant.cluster.source;
+        source.fill(&tenant.path("busybox"), &["v1.0.0", "v1.0.1"], "").await?;
+        let mut spec = tenant.spec("busybox", "v1.0.x", "subset");
+        spec.mode = Mode::Recurrent;
+        spec.platforms = vec!["linux/amd64".to_owned()];
+        tenant.apply("subset", &spec).await?;
+        tenant.ready("subset").await?;
+        tenant.jobs_ended().await?;
+        tenant.cluster.kill_agent().await?;
+        let before = source.mark().await?;
+        tenant.sync("subset").await?;
+        let asked = source.requests(&tenant.path("busybox"), before, source.mark().await?)?;
+        let reads = asked.iter().filter(|r| r.method == "GET" && r.path.contains("/manifests/")).count();
+        assert_eq!((reads, asked.is_empty()), (0, false), "{asked:#?}");
+        assert_eq!(made_jobs(tenant, "subset").await?.len(), 1);
         Ok(())
     })
     .await
