@@ -10,7 +10,7 @@ use super::{Look, ObserveError, Side, for_this_tag};
 use crate::index::{Platforms, Rewritten, Subset, read_rewritten, subset};
 use crate::plan::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
 use crate::reference::{Digest, ManifestRef};
-use crate::registry::{Manifest, Reason, RepositoryClient};
+use crate::registry::{Manifest, Platform, Reason, RepositoryClient};
 
 /// What becomes of contents of the source, as it was worked out before. It follows from the content and
 /// the platforms alone, so it holds for as long as it is kept.
@@ -65,7 +65,9 @@ impl Look<'_> {
         }
         if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination) {
             match manifest(Side::Destination, client, there).await? {
-                Answer::There(manifest) if there == source => return Ok(narrow(&manifest, platforms)),
+                Answer::There(manifest) if there == source => {
+                    return narrow(Side::Destination, client, &manifest, platforms).await;
+                }
                 Answer::There(manifest) => {
                     if let Some(rewritten) = read_rewritten(&manifest, source, platforms) {
                         return Ok(made(source, rewritten));
@@ -75,11 +77,12 @@ impl Look<'_> {
                 Answer::Unknown(why) => return Ok(Content::Unknown(why)),
             }
         }
-        Ok(match manifest(Side::Source, &self.sides.source, source).await? {
-            Answer::There(manifest) => narrow(&manifest, platforms),
-            Answer::Other => Content::Unknown(format!("{source} is at the source no more")),
-            Answer::Unknown(why) => Content::Unknown(why),
-        })
+        let client = &self.sides.source;
+        match manifest(Side::Source, client, source).await? {
+            Answer::There(manifest) => narrow(Side::Source, client, &manifest, platforms).await,
+            Answer::Other => Ok(Content::Unknown(format!("{source} is at the source no more"))),
+            Answer::Unknown(why) => Ok(Content::Unknown(why)),
+        }
     }
 }
 
@@ -105,16 +108,28 @@ async fn manifest(side: Side, client: &RepositoryClient, digest: &Digest) -> Res
     }
 }
 
-fn narrow(manifest: &Manifest, platforms: &Platforms) -> Content {
+/// What is wanted of a manifest. A single image that names no platform is taken: it may be a chart.
+async fn narrow(
+    side: Side,
+    client: &RepositoryClient,
+    manifest: &Manifest,
+    platforms: &Platforms,
+) -> Result<Content, ObserveError> {
     if !manifest.is_index() {
-        return Content::Whole(Vec::new());
+        return match client.platform(manifest).await {
+            Ok(Some(platform)) if !platforms.want(&platform) => {
+                Ok(Content::NoPlatform(vec![platform.to_string()]))
+            }
+            Ok(platform) => Ok(Content::Whole(platform.iter().map(Platform::to_string).collect())),
+            Err(error) => for_this_tag(side, error).map(Content::Unknown),
+        };
     }
-    match subset(manifest, platforms) {
+    Ok(match subset(manifest, platforms) {
         Ok(Subset::Whole { platforms }) => Content::Whole(platforms),
         Ok(Subset::Rewritten(rewritten)) => made(&manifest.digest, rewritten),
         Ok(Subset::Nothing { there }) => Content::NoPlatform(there),
         Err(error) => Content::Unknown(error.to_string()),
-    }
+    })
 }
 
 fn made(source: &Digest, rewritten: Rewritten) -> Content {

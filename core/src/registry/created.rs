@@ -124,7 +124,7 @@ impl RepositoryClient {
         Ok(created_in(&self.config(&config.digest).await?))
     }
 
-    async fn config(&self, digest: &Digest) -> Result<bytes::Bytes, Failure> {
+    pub(super) async fn config(&self, digest: &Digest) -> Result<bytes::Bytes, Failure> {
         let mut call = Call::get(self.url(&format!("blobs/{digest}"))?, MAX_CONFIG_BYTES);
         call.leaves_registry = true;
         let answer = self.send(call, "pull").await?;

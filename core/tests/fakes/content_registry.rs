@@ -16,6 +16,7 @@ pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub struct Content {
     tags: BTreeMap<String, Digest>,
     manifests: BTreeMap<Digest, String>,
+    blobs: BTreeMap<Digest, String>,
     /// By what they refer to; none if the registry has no referrers API.
     referrers: Option<BTreeMap<Digest, Vec<Value>>>,
 }
@@ -48,6 +49,16 @@ impl Content {
         self.manifests.insert(digest.clone(), bytes);
         self.tags.insert(tag.to_owned(), digest.clone());
         digest
+    }
+
+    /// Puts a single image under a tag, with this configuration.
+    pub fn push_single(&mut self, tag: &str, config: &str) {
+        let digest = Digest::of(config.as_bytes());
+        let image = value!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": 1},
+            "layers": []});
+        self.blobs.insert(digest, config.to_owned());
+        self.put(tag, image.to_string());
     }
 
     /// The bytes that a tag points at.
@@ -84,13 +95,23 @@ impl Content {
         if let Some(subject) = path.strip_prefix("/v2/app/referrers/") {
             return self.referrers_page(subject, seen);
         }
+        let blob = path.strip_prefix("/v2/app/blobs/").and_then(|digest| digest.parse::<Digest>().ok());
+        if let Some(bytes) = blob.and_then(|digest| self.blobs.get(&digest)) {
+            return reply(200, &[], bytes.clone());
+        }
         let what = path.strip_prefix("/v2/app/manifests/").unwrap_or_default();
         let digest = what.parse().ok().or_else(|| self.tags.get(what).cloned());
         let Some((digest, bytes)) = digest.and_then(|digest| self.manifests.get_key_value(&digest)) else {
             return unknown();
         };
         let body = if seen.method == "HEAD" { "" } else { bytes };
-        reply(200, &[("docker-content-digest", digest.as_str()), ("content-type", INDEX)], body.to_owned())
+        let json: Value = serde_json::from_str(bytes).unwrap_or_default();
+        let media_type = json["mediaType"].as_str().unwrap_or(INDEX);
+        reply(
+            200,
+            &[("docker-content-digest", digest.as_str()), ("content-type", media_type)],
+            body.to_owned(),
+        )
     }
 
     /// Two on a page.

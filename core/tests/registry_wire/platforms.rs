@@ -150,6 +150,23 @@ async fn a_tag_without_a_wanted_platform_is_its_own_failure() {
 }
 
 #[tokio::test]
+async fn a_single_image_is_wanted_by_the_platform_of_its_configuration() {
+    let mut source = Content::default();
+    source.push_single("1.0", r#"{"os":"linux","architecture":"amd64"}"#);
+    source.push_single("1.1", r#"{"os":"linux","architecture":"arm64"}"#);
+    source.push_single("1.2", "{}");
+    let case = case(source, Content::default(), "1.x", &["linux/amd64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!(states(&observed), [TagState::Missing, TagState::PlatformNotFound, TagState::Missing]);
+    assert_eq!(observed.tags[1].content, Wanted::NoPlatform(vec!["linux/arm64".to_owned()]));
+    assert_eq!(observed.tags[2].content, Wanted::Whole(vec!["linux/amd64".to_owned()]));
+    let known = Known { contents: Contents::of(&case.request(), &observed), ..Known::default() };
+    let before = case.source.http.lines().len();
+    assert_eq!(states(&case.observe(&known).await), states(&observed));
+    assert_eq!(case.source.http.lines().len() - before, 4, "one list, three HEADs");
+}
+
+#[tokio::test]
 async fn a_source_that_cannot_be_read_is_this_tags_failure_alone() {
     let mut source = Content::default();
     source.put("1.0", "no index");
