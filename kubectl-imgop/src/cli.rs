@@ -82,7 +82,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
     let result = runtime.block_on(async {
         match cli.verb {
             Verb::Copy(args) => copy::run(ui, &args).await,
-            Verb::Preview(args) => preview::run(ui, &args).await,
+            Verb::Preview(args) => Box::pin(preview::run(ui, &args)).await,
             Verb::List(args) => list::run(ui, &args).await,
             Verb::Describe(args) => describe::run(ui, &args).await,
             Verb::Sync(args) => sync::run(ui, &args).await,

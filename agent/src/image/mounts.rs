@@ -22,7 +22,7 @@ const MOST_BLOBS: usize = 20_000;
 /// Manifests of one index that are read.
 const MOST_MANIFESTS: usize = 20;
 /// Contents whose manifests are read in one look.
-const MOST_CONTENTS: usize = 20;
+const MOST_CONTENTS: usize = 50;
 /// Requests at once; the registry's own budget bounds it further.
 const AT_ONCE: usize = 8;
 /// How long a look may take over mounts, and over what is learned for later ones.
@@ -67,10 +67,12 @@ impl Look<'_> {
         let Some(destination) = &sides.destination else { return };
         let new: Vec<Digest> = copies
             .iter()
-            .filter(|copy| self.memory.mounted.insert(copy.digest.clone()))
-            .map(|copy| copy.digest.clone())
+            .flat_map(Copy::parts)
+            .filter(|content| !self.memory.mounted.contains(*content))
             .take(MOST_CONTENTS)
+            .cloned()
             .collect();
+        self.memory.mounted.extend(new.iter().cloned());
         let mounting = Mounting {
             blobs: &self.context.blobs,
             mounted: &self.context.metrics.blobs_mounted,

@@ -105,7 +105,7 @@ async fn make(
 }
 
 /// Whether a registry refuses an index because it does not have one of its entries (OCI
-/// distribution-spec, "Error Codes": MANIFEST_BLOB_UNKNOWN; some say MANIFEST_UNKNOWN).
+/// distribution-spec, "Error Codes": `MANIFEST_BLOB_UNKNOWN`; some say `MANIFEST_UNKNOWN`).
 fn lacks_a_part(error: &RegistryError) -> bool {
     matches!(error.code(), Some("MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
 }

@@ -25,6 +25,8 @@ pub mod reasons {
     pub const INVALID_SPEC: &str = "InvalidSpec";
     /// The pattern means no tag of the source.
     pub const NO_MATCHING_TAGS: &str = "NoMatchingTags";
+    /// Some tags of a `OneShot` are younger than `select.minAge`; the others are there.
+    pub const TAGS_TOO_YOUNG: &str = "TagsTooYoung";
     /// The pattern means more tags than the cap.
     pub const TOO_MANY_TAGS: &str = "TooManyTags";
     /// The tag, or one of the tags, is not at the source.

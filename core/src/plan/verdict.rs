@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{CopyRequest, Naming, Plan};
 use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
-use crate::api::{FailureReason, Phase};
+use crate::api::{FailureReason, Mode, Phase};
 
 /// What is said of an Image: conditions, phase and progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,12 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
         } else {
             Verdict::retrying(reason, message)
         }
+    } else if let (Mode::OneShot, Some(until)) = (request.mode, plan.waiting_until) {
+        // Once it is ready it is never looked at again, and those tags would be forgotten.
+        let there = summary(request, plan);
+        let message = format!("{there}; others are too young (source.select.minAge) until {until}");
+        let also = Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY));
+        Verdict::not_ready(Phase::Pending, reasons::TAGS_TOO_YOUNG, message, also)
     } else {
         let message = summary(request, plan);
         Verdict {
@@ -165,9 +171,9 @@ mod tests {
         judge_for(&request("v2.13.x"), tags)
     }
 
-    fn judge_for(request: &CopyRequest, tags: Vec<ObservedTag>) -> String {
+    fn plan_of(request: &CopyRequest, tags: Vec<ObservedTag>) -> Plan {
         let observed = Observed { tags, ..Observed::default() };
-        let plan = plan(Inputs {
+        plan(Inputs {
             request,
             observed: &observed,
             runs: &[],
@@ -175,7 +181,11 @@ mod tests {
             taken: &std::collections::HashMap::new(),
             retry_now: false,
             now: now(),
-        });
+        })
+    }
+
+    fn judge_for(request: &CopyRequest, tags: Vec<ObservedTag>) -> String {
+        let plan = plan_of(request, tags);
         let verdict = verdict(request, &plan, None);
         let mut text = format!("{:?} {}\n", verdict.phase, verdict.progress.unwrap());
         for c in verdict.conditions {
@@ -281,6 +291,18 @@ mod tests {
             (reasons::NO_MATCHING_TAGS, Phase::Pending)
         );
         insta::assert_snapshot!(verdict.conditions[0].message, @"every tag of quay.io/a/b that matches v2.13.x is younger than 3d (source.select.minAge); the first one is taken from 2026-11-23T12:00:00Z if it still has the same content");
+    }
+
+    #[test]
+    fn a_one_shot_is_not_done_while_some_of_its_tags_are_too_young() {
+        let mut request = request("v2.13.x");
+        let plan = plan_of(&request, vec![observed_tag("v2.13.1", here(b"a"), here(b"a"))]);
+        let plan = Plan { waiting_until: Some(now()), ..plan };
+        assert_eq!(verdict(&request, &plan, None).phase, Phase::Completed, "it is looked at again anyway");
+        request.mode = Mode::OneShot;
+        let verdict = verdict(&request, &plan, None);
+        assert_eq!((verdict.phase, verdict.conditions[0].reason), (Phase::Pending, reasons::TAGS_TOO_YOUNG));
+        insta::assert_snapshot!(verdict.conditions[0].message, @"1 of 1 tag is at registry.example.com/mirror; others are too young (source.select.minAge) until 2026-11-21T12:00:00Z");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use axum::response::Response;
-use imgop_core::api::{Destination, ImageSpec, Mode, Select, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Select, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, FirstSeen, Observed};
 use imgop_core::reference::Digest;
@@ -226,6 +226,8 @@ fn spec(source: String, destination: &ScriptedRegistry) -> ImageSpec {
             name: destination.repository("app").to_string(),
             ..Destination::default()
         },
+        platforms: Vec::new(),
+        referrers: Referrers::None,
     }
 }
 

@@ -98,7 +98,7 @@ impl PreviewArgs {
 
 /// Shows what copies would do.
 pub async fn run(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
-    let result = preview(ui, args).await;
+    let result = Box::pin(preview(ui, args)).await;
     if args.exit_code { result.map_err(CliError::of_comparison) } else { result.map(|_| Outcome::Done) }
 }
 
