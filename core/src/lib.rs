@@ -7,6 +7,8 @@
 
 pub mod api;
 pub mod commands;
+#[cfg(feature = "ecr")]
+pub mod ecr;
 pub mod index;
 pub mod mounts;
 pub mod observe;

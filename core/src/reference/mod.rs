@@ -4,6 +4,7 @@
 //! manifests"), with Docker Hub's short names: `nginx` means `docker.io/library/nginx`.
 
 mod digest;
+mod ecr_host;
 mod host;
 mod repository;
 
@@ -11,6 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use digest::Digest;
+pub use ecr_host::EcrHost;
 pub use host::RegistryHost;
 pub use repository::Repository;
 

@@ -163,7 +163,7 @@ fn decode(auth: &str) -> Option<Credential> {
 }
 
 /// The registry and path of a key such as `https://index.docker.io/v1/` or `quay.io/org`.
-fn split_key(key: &str) -> Option<(RegistryHost, String)> {
+pub(super) fn split_key(key: &str) -> Option<(RegistryHost, String)> {
     let bare = key.trim().trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     // `/v1` and `/v2` are versions of the API, from times when keys were addresses.
@@ -171,7 +171,7 @@ fn split_key(key: &str) -> Option<(RegistryHost, String)> {
     Some((host.parse().ok()?, path.to_owned()))
 }
 
-fn is_below(path: &str, prefix: &str) -> bool {
+pub(super) fn is_below(path: &str, prefix: &str) -> bool {
     prefix.is_empty()
         || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -34,6 +34,8 @@ mod pulls;
 mod realm;
 mod referrers;
 mod refusal;
+mod registry_entries;
+mod registry_glob;
 mod requests;
 mod retry;
 mod server_text;
@@ -54,6 +56,7 @@ pub use manifest::{Descriptor, Manifest, ManifestError, Platform, PlatformManife
 pub(crate) use manifest::{MAX_PLATFORMS, OCI_INDEX};
 pub use mount::Account;
 pub use pulls::{PullsShort, RateLimit};
+pub use registry_entries::{EntriesError, EntryName, EntryProblem, RegistryEntries};
 pub use requests::RequestCount;
 pub use server_text::printable;
 pub use settings::Settings;

@@ -1,6 +1,8 @@
 //! Registries that are not real: they listen on loopback, say what a test wants and remember what
 //! they were asked.
 
+#[cfg(feature = "ecr")]
+pub mod aws;
 mod connect_proxy;
 mod content_registry;
 mod distribution;
@@ -13,6 +15,8 @@ mod scripted_registry;
 mod tls;
 mod token_registry;
 
+#[cfg(feature = "ecr")]
+pub use aws::FakeAws;
 pub use connect_proxy::ConnectProxy;
 pub use content_registry::{Content, ContentRegistry, INDEX};
 pub use distribution::{Tags, distribution, tags};

@@ -10,6 +10,8 @@ mod bulk_refusals;
 mod connections;
 mod credentials;
 mod docker_hub;
+#[cfg(feature = "ecr")]
+mod ecr_tokens;
 mod faults;
 mod ghcr;
 mod manifests;

@@ -1,0 +1,177 @@
+//! Hosts of Amazon ECR.
+
+use std::fmt;
+
+use super::RegistryHost;
+
+/// The domains of registries by AWS partition (amazon-ecr-credential-helper, "ecr-login/api/client.go").
+const DOMAINS: [&str; 7] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+];
+
+/// The domains of registries that answer over IPv6 too, and of their API (AWS General Reference,
+/// "Amazon ECR endpoints and quotas").
+const DUAL_STACK: [(&str, &str); 2] =
+    [("on.aws", "api.aws"), ("on.amazonwebservices.com.cn", "api.amazonwebservices.com.cn")];
+
+/// ECR Public is one registry for all accounts, and its API is in one region alone (Amazon ECR Public
+/// User Guide, "Registry authentication").
+const PUBLIC: &str = "public.ecr.aws";
+const PUBLIC_REGION: &str = "us-east-1";
+
+/// A registry of Amazon ECR; its host says everything about where its tokens come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EcrHost {
+    /// None for ECR Public.
+    account: Option<String>,
+    region: String,
+    api_host: String,
+}
+
+impl EcrHost {
+    /// Takes a host apart: `<account>.dkr.ecr[-fips].<region>.<domain>`, or `dkr-ecr` for registries
+    /// with two stacks. `public.ecr.aws` is one too; `None` for every other host.
+    pub fn of(host: &RegistryHost) -> Option<Self> {
+        let text = host.as_str().strip_suffix(":443").unwrap_or(host.as_str());
+        if text == PUBLIC {
+            let api_host = format!("api.ecr-public.{PUBLIC_REGION}.amazonaws.com");
+            return Some(Self { account: None, region: PUBLIC_REGION.to_owned(), api_host });
+        }
+        let (account, rest) = text.split_once('.')?;
+        let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+        let (is_dual, rest) = match rest.strip_prefix("dkr.ecr") {
+            Some(rest) => (false, rest),
+            None => (true, rest.strip_prefix("dkr-ecr")?),
+        };
+        let fips = rest.strip_prefix("-fips");
+        let (region, domain) = fips.unwrap_or(rest).strip_prefix('.')?.split_once('.')?;
+        let name = if fips.is_some() { "ecr-fips" } else { "ecr" };
+        let api_host = if is_dual {
+            let (_, api) = DUAL_STACK.iter().find(|(registries, _)| *registries == domain)?;
+            format!("{name}.{region}.{api}")
+        } else {
+            let domain = DOMAINS.iter().find(|known| **known == domain)?;
+            // `api.ecr` is what endpoints within a private network answer for.
+            let name = if fips.is_some() { name } else { "api.ecr" };
+            format!("{name}.{region}.{domain}")
+        };
+        is_account.then(|| Self { account: Some(account.to_owned()), region: region.to_owned(), api_host })
+    }
+
+    /// The twelve digits of the account that the registry belongs to; none for ECR Public.
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// Whether this is ECR Public, from which everybody may pull.
+    pub fn is_public(&self) -> bool {
+        self.account.is_none()
+    }
+
+    /// Where its tokens are made: `eu-west-1`.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Where ECR's API answers for this registry.
+    pub fn api_host(&self) -> &str {
+        &self.api_host
+    }
+}
+
+impl fmt::Display for EcrHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.account {
+            Some(account) => write!(f, "account {account}, region {}", self.region),
+            None => write!(f, "ECR Public, region {}", self.region),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(host: &str) -> Option<String> {
+        let host = EcrHost::of(&host.parse().unwrap())?;
+        Some(format!("{} {} {}", host.account().unwrap_or("public"), host.region(), host.api_host()))
+    }
+
+    #[test]
+    fn b11_the_region_is_that_of_the_host() {
+        for (host, expected) in [
+            (
+                "123456789012.dkr.ecr.eu-west-3.amazonaws.com",
+                "123456789012 eu-west-3 api.ecr.eu-west-3.amazonaws.com",
+            ),
+            (
+                "123456789012.dkr.ecr.us-east-1.amazonaws.com:443",
+                "123456789012 us-east-1 api.ecr.us-east-1.amazonaws.com",
+            ),
+            (
+                "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+                "123456789012 cn-north-1 api.ecr.cn-north-1.amazonaws.com.cn",
+            ),
+            (
+                "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com",
+                "123456789012 us-gov-west-1 ecr-fips.us-gov-west-1.amazonaws.com",
+            ),
+            ("123456789012.dkr-ecr.eu-west-3.on.aws", "123456789012 eu-west-3 ecr.eu-west-3.api.aws"),
+            (
+                "123456789012.dkr-ecr-fips.us-east-2.on.aws",
+                "123456789012 us-east-2 ecr-fips.us-east-2.api.aws",
+            ),
+            (
+                "123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn",
+                "123456789012 cn-north-1 ecr.cn-north-1.api.amazonwebservices.com.cn",
+            ),
+            (
+                "123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu",
+                "123456789012 eusc-de-east-1 api.ecr.eusc-de-east-1.amazonaws.eu",
+            ),
+            ("public.ecr.aws", "public us-east-1 api.ecr-public.us-east-1.amazonaws.com"),
+        ] {
+            assert_eq!(of(host).as_deref(), Some(expected), "{host}");
+        }
+    }
+
+    #[test]
+    fn no_other_host_is_one_of_ecr() {
+        for host in [
+            "gallery.ecr.aws",
+            "12345678901.dkr.ecr.eu-west-3.amazonaws.com",
+            "a23456789012.dkr.ecr.eu-west-3.amazonaws.com",
+            "123456789012.dkr.ecr.eu-west-3.amazonaws.com:5000",
+            "123456789012.dkr.ecr.eu-west-3.amazonaws.com.evil.example",
+            "123456789012.dkr.ecr.eu.west.amazonaws.com",
+            "123456789012.dkr.ecr.amazonaws.com",
+            "123456789012.dkr.ecr-x.eu-west-3.amazonaws.com",
+            "123456789012.dkr-ecr.eu-west-3.amazonaws.com",
+            "123456789012.dkr.ecr.eu-west-3.on.aws",
+            "x.123456789012.dkr.ecr.eu-west-3.amazonaws.com",
+            "docker.io",
+        ] {
+            assert_eq!(of(host), None, "{host}");
+        }
+    }
+
+    proptest::proptest! {
+        /// The host is in the hands of whoever creates an Image; what is signed goes to AWS alone.
+        #[test]
+        fn requests_go_to_domains_of_aws_alone(host in r"[0-9]{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9.-]{1,30}(amazonaws\.com|on\.aws)?") {
+            if let Ok(host) = host.parse::<RegistryHost>() && let Some(ecr) = EcrHost::of(&host) {
+                let ends = DOMAINS.iter().chain(DUAL_STACK.iter().map(|(_, api)| api));
+                let middle = ends.filter_map(|end| ecr.api_host().strip_suffix(end)).count();
+                proptest::prop_assert!(middle >= 1);
+                let is_one_label = !ecr.region().contains(['.', '/', ':', '@']);
+                proptest::prop_assert!(is_one_label);
+            }
+        }
+    }
+}
