@@ -28,6 +28,10 @@ pub struct LocalAccessArgs {
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     authfile: Option<PathBuf>,
 
+    /// File with credentials by registry (YAML), which come before those of podman and docker
+    #[arg(long, env = "IMGOP_REGISTRY_CREDENTIALS", value_name = "FILE", help_heading = "Registries")]
+    registry_credentials: Option<PathBuf>,
+
     /// File with more certificates (PEM) to trust at the source
     #[arg(long, value_name = "FILE", help_heading = "Registries", conflicts_with = "source_ca_secret")]
     source_ca_file: Option<PathBuf>,
@@ -63,6 +67,8 @@ pub struct Endpoint<'a> {
     pub repository: &'a Repository,
     /// The Secret that the spec names.
     pub credentials: Option<&'a Credentials>,
+    /// Whether the spec wants credentials of AWS.
+    pub use_aws: bool,
     /// What the spec says of the connection.
     pub tls: &'a api::Tls,
     /// What a flag says of the connection.
@@ -72,9 +78,11 @@ pub struct Endpoint<'a> {
 impl LocalAccessArgs {
     /// Reads the credential files.
     pub fn credentials(&self) -> Result<LocalCredentials, CliError> {
-        LocalCredentials::read(&Places::of_environment(self.authfile.as_deref(), |name| {
-            std::env::var(name).ok()
-        }))
+        let variable = |name: &str| std::env::var(name).ok();
+        let places = Places::of_environment(self.authfile.as_deref(), variable);
+        // As with all variables of this kind, an empty one is none.
+        let entries = self.registry_credentials.clone().filter(|path| !path.as_os_str().is_empty());
+        LocalCredentials::read(&Places { entries, ..places }, variable)
     }
 
     fn ca_file(&self, side: Side) -> Option<&PathBuf> {
@@ -101,7 +109,7 @@ impl AccessSources<'_> {
                 )),
             }
         }
-        self.local.find(endpoint.repository).await
+        self.local.find(endpoint.repository, endpoint.use_aws).await
     }
 
     async fn credential_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Credential, String> {

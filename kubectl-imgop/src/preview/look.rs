@@ -97,6 +97,7 @@ impl Looker<'_> {
             namespace,
             repository: &request.source,
             credentials: spec.source.credentials.as_ref(),
+            use_aws: spec.source.use_aws_irsa,
             tls: &spec.source.tls,
             tls_flag: self.source_tls,
         };
@@ -109,6 +110,7 @@ impl Looker<'_> {
             namespace,
             repository: &request.destination,
             credentials: spec.destination.credentials.as_ref(),
+            use_aws: spec.destination.use_aws_irsa,
             tls: &spec.destination.tls,
             tls_flag: self.destination_tls,
         };

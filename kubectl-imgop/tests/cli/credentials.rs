@@ -1,5 +1,6 @@
 //! Where a preview's credentials come from.
 
+use crate::fake_ecr::FakeEcr;
 use crate::fake_registry::{Content, FakeRegistry};
 use crate::program::{Program, Run};
 
@@ -67,10 +68,83 @@ fn the_files_of_docker_and_podman_are_used() {
         program.file(name, &config(&registry));
         assert_eq!(program.run(&preview(&registry)).code, 0, "{name}");
     }
+    for (variable, name) in [
+        ("DOCKER_CONFIG", "config.json"),
+        ("XDG_RUNTIME_DIR", "containers/auth.json"),
+        ("XDG_CONFIG_HOME", "containers/auth.json"),
+    ] {
+        let program = Program::new();
+        let file = program.file(&format!("elsewhere/{name}"), &config(&registry)).display().to_string();
+        let folder = file.strip_suffix(&format!("/{name}")).unwrap().to_owned();
+        assert_eq!(program.variable(variable, &folder).run(&preview(&registry)).code, 0, "{variable}");
+    }
     let program = Program::new();
     let file = program.file("mine.json", &config(&registry)).display().to_string();
     assert_eq!(program.run(&format!("{} --authfile {file}", preview(&registry))).code, 0);
     assert_eq!(program.variable("REGISTRY_AUTH_FILE", &file).run(&preview(&registry)).code, 0);
+}
+
+#[test]
+fn entries_by_registry_are_used_and_come_before_the_files_of_docker() {
+    let registry = private();
+    let entries = format!(
+        "- registry: '{}'\n  username: user\n  passwordEnv: REGISTRY_PASSWORD\n",
+        registry.address.replace("127.0.0.1", "127.0.0.?")
+    );
+    let program = Program::new().variable("REGISTRY_PASSWORD", "hunter2");
+    let wrong = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpvbGQ="}}}}}}"#, registry.address);
+    program.file(".docker/config.json", &wrong);
+    assert_eq!(program.run(&preview(&registry)).code, 1);
+    let file = program.file("registries.yaml", &entries).display().to_string();
+    let run = program.run(&format!("{} --registry-credentials {file}", preview(&registry)));
+    assert_eq!(run.code, 0, "{run}");
+    let program = program.variable("IMGOP_REGISTRY_CREDENTIALS", &file);
+    assert_eq!(program.run(&preview(&registry)).code, 0);
+    let run = program.variable("REGISTRY_PASSWORD", "").run(&preview(&registry));
+    insta::assert_snapshot!(run.naming(&registry.address.replace("127.0.0.1", "127.0.0.?"), "registry"), @"
+    exit code: 1
+    ----- stderr -----
+    error: cannot use [HOME]/registries.yaml: entry 1 (registry.......): passwordEnv: the environment variable that it names is not set
+    ");
+}
+
+#[test]
+fn aws_is_asked_for_a_token_of_ecr_and_what_it_answers_is_told() {
+    // No region has this name, so that nothing is sent to AWS.
+    let preview = "preview 111111111111.dkr.ecr.nowhere-1.amazonaws.com/a/b:1";
+    let aws =
+        FakeEcr::start(r#"{"__type":"AccessDeniedException","message":"User: x is not authorized"}"#, 400);
+    let with_keys = |aws: &FakeEcr| {
+        Program::new()
+            .variable("AWS_EC2_METADATA_DISABLED", "true")
+            .variable("AWS_ENDPOINT_URL_ECR", &format!("http://{}", aws.address))
+            .variable("AWS_ACCESS_KEY_ID", "AKIASTATIC")
+            .variable("AWS_SECRET_ACCESS_KEY", "hunter2")
+    };
+    insta::assert_snapshot!(with_keys(&aws).run(preview), @"
+    exit code: 1
+    ----- stderr -----
+    error: no token for 111111111111.dkr.ecr.nowhere-1.amazonaws.com (account 111111111111, region nowhere-1): AWS gives no token (HTTP 400): AccessDeniedException: User: x is not authorized
+    ");
+    let asked = aws.asked();
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0].contains("/nowhere-1/ecr/aws4_request"), "{asked:?}");
+    // With a token, the registry itself is asked.
+    let token = r#"{"authorizationData":[{"authorizationToken":"QVdTOnRva2Vu","expiresAt":4e9}]}"#;
+    let aws = FakeEcr::start(token, 200);
+    let run = with_keys(&aws).run(preview);
+    assert!(run.stderr.contains("cannot be resolved") && !run.stderr.contains("token"), "{run}");
+    assert_eq!(aws.asked().len(), 1);
+    // A file that knows the registry comes first, and without credentials AWS is not asked.
+    let program = with_keys(&aws);
+    program.file(
+        ".docker/config.json",
+        r#"{"auths":{"111111111111.dkr.ecr.nowhere-1.amazonaws.com":{"username":"AWS","password":"p"}}}"#,
+    );
+    assert!(program.run(preview).stderr.contains("cannot be resolved"));
+    let nobody = with_keys(&aws).variable("AWS_ACCESS_KEY_ID", "").variable("AWS_SECRET_ACCESS_KEY", "");
+    assert!(nobody.run(preview).stderr.contains("cannot be resolved"));
+    assert_eq!(aws.asked().len(), 1);
 }
 
 #[cfg(unix)]

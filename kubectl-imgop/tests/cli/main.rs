@@ -11,6 +11,7 @@ mod completion;
 mod copy;
 mod credentials;
 mod errors;
+mod fake_ecr;
 mod fake_registry;
 mod help;
 mod krew;
