@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
+use imgop_core::ecr::{EcrSettings, EcrTokens};
 use imgop_core::registry::Registries;
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{
@@ -38,6 +39,8 @@ pub struct Context {
     pub secrets: Secrets,
     /// Connections, tokens and budgets of all registries.
     pub registries: Registries,
+    /// Tokens of ECR, from the agent's own AWS identity.
+    pub ecr: EcrTokens,
     /// The agent's settings.
     pub config: Config,
     /// How many Jobs run.
@@ -54,10 +57,30 @@ pub struct Context {
     pub events: Events,
     /// When this process began.
     pub started: Timestamp,
-    /// Whether we may work in a namespace, and when that was asked.
-    rights: Mutex<HashMap<String, (bool, Instant)>>,
+    /// Whether we have a right in a namespace, and when that was asked.
+    rights: Mutex<HashMap<(String, Right), (bool, Instant)>>,
     /// UIDs of Images that have Jobs, so that those of the others are not asked for.
     with_jobs: Mutex<HashSet<String>>,
+}
+
+/// What an administrator allows the agent in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Right {
+    /// To make Jobs.
+    Work,
+    /// To use its own AWS identity for Images there. The verb is imgop's own: nobody has it by
+    /// accident, as one may have the right to write Secrets.
+    UseAws,
+}
+
+impl Right {
+    /// Verb, group and resource.
+    fn attributes(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Work => ("create", "batch", "jobs"),
+            Self::UseAws => ("use-aws", "skopeo.io", "images"),
+        }
+    }
 }
 
 impl Context {
@@ -70,8 +93,10 @@ impl Context {
         });
         let with_jobs = count_jobs(&client, &config.watch_namespaces, &budget).await?;
         let registries = Registries::new(config.registries());
+        let user_agent = concat!("imgop-agent/", env!("CARGO_PKG_VERSION"));
         Ok(Self {
             registries,
+            ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             budget,
             memory: Memory::default(),
             rivals: Rivals::default(),
@@ -90,19 +115,30 @@ impl Context {
     /// Whether an administrator has enabled a namespace: asked of the API server before anything is
     /// asked of a registry, or a tenant could make us work where nobody let us.
     pub async fn may_work_in(&self, namespace: &str) -> Result<bool, kube::Error> {
-        let known = self.rights.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).copied();
+        self.may(Right::Work, namespace).await
+    }
+
+    /// Whether an administrator lends the agent's AWS identity to the Images of a namespace.
+    pub async fn may_use_aws_in(&self, namespace: &str) -> Result<bool, kube::Error> {
+        self.may(Right::UseAws, namespace).await
+    }
+
+    async fn may(&self, right: Right, namespace: &str) -> Result<bool, kube::Error> {
+        let key = (namespace.to_owned(), right);
+        let known = self.rights.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         if let Some((may, asked)) = known
             && asked.elapsed() < if may { BELIEVED } else { DOUBTED }
         {
             return Ok(may);
         }
+        let (verb, group, resource) = right.attributes();
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
                     namespace: Some(namespace.to_owned()),
-                    verb: Some("create".to_owned()),
-                    group: Some("batch".to_owned()),
-                    resource: Some("jobs".to_owned()),
+                    verb: Some(verb.to_owned()),
+                    group: Some(group.to_owned()),
+                    resource: Some(resource.to_owned()),
                     ..ResourceAttributes::default()
                 }),
                 ..SelfSubjectAccessReviewSpec::default()
@@ -112,7 +148,7 @@ impl Context {
         let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await?;
         let may = answer.status.is_some_and(|status| status.allowed);
         let mut rights = self.rights.lock().unwrap_or_else(PoisonError::into_inner);
-        rights.insert(namespace.to_owned(), (may, Instant::now()));
+        rights.insert(key, (may, Instant::now()));
         Ok(may)
     }
 
@@ -140,9 +176,17 @@ impl Context {
 
     /// What an administrator does so that the agent may work in an Image's namespace.
     pub fn how_to_enable(&self, image: &Image) -> String {
+        self.binding(image, "imgop-agent", "imgop-agent-namespace")
+    }
+
+    /// What an administrator does so that Images of a namespace may use the agent's AWS identity.
+    pub fn how_to_enable_aws(&self, image: &Image) -> String {
+        self.binding(image, "imgop-agent-aws", "imgop-agent-aws")
+    }
+
+    fn binding(&self, image: &Image, name: &str, role: &str) -> String {
         format!(
-            "to allow it: kubectl create rolebinding imgop-agent -n {} --clusterrole=imgop-agent-namespace \
-             --serviceaccount={}",
+            "to allow it: kubectl create rolebinding {name} -n {} --clusterrole={role} --serviceaccount={}",
             image.namespace().unwrap_or_default(),
             self.config.service_account
         )

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use imgop_core::api::{CA_KEY, Credentials, Tls as TlsSpec, TlsMode};
+use imgop_core::ecr::EcrError;
 use imgop_core::observe::Side;
 use imgop_core::reference::Repository;
 use imgop_core::registry::{Access, Credential, DockerConfig, Tls};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 
+use super::pod::DOCKER_CONFIG_KEY;
 use super::secrets::{Freshness, Secrets};
-
-/// The key of a Secret of type kubernetes.io/dockerconfigjson.
-const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
 
 /// How one side is reached, and from which versions of Secrets that is known.
 #[derive(Debug, Clone)]
@@ -34,7 +33,7 @@ pub struct NamespaceSecrets<'a> {
     pub freshness: Freshness,
 }
 
-/// Why a Secret cannot be used.
+/// Why a Secret or the agent's AWS identity cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// There is none.
@@ -60,6 +59,23 @@ pub enum AccessError {
     Forbidden {
         /// Its name.
         secret: String,
+    },
+    /// No administrator has lent the agent's AWS identity to this namespace.
+    #[error("the agent may not use its AWS identity for Images of this namespace")]
+    AwsNotEnabled,
+    /// AWS gives no token.
+    #[error("{side}: {error}")]
+    Aws {
+        /// For which side.
+        side: Side,
+        /// Why.
+        error: Box<EcrError>,
+    },
+    /// The API server did not say what is allowed.
+    #[error("cannot ask for the agent's rights: {error}")]
+    Rights {
+        /// Why.
+        error: Box<kube::Error>,
     },
     /// The API server did not answer.
     #[error("cannot read Secret {secret:?}: {error}")]

@@ -127,9 +127,11 @@ fn ignore_disruptions() -> PodFailurePolicy {
 mod tests {
     use clap::Parser as _;
     use imgop_core::api::{Credentials, Mode};
+    use imgop_core::observe::Side;
     use k8s_openapi::api::core::v1::Container;
 
     use super::*;
+    use crate::image::aws;
     use crate::image::fixtures::{copy, image, request, subset};
 
     fn config() -> Config {
@@ -231,6 +233,29 @@ mod tests {
         assert!(arguments.contains(&"--dest-authfile=/imgop/destination/auth/auth.json".to_owned()));
         let environment: Vec<&str> = container.env.iter().flatten().map(|v| v.name.as_str()).collect();
         assert_eq!(environment, ["HOME", "TMPDIR"]);
+    }
+
+    #[test]
+    fn b11_either_side_may_have_a_token_of_aws_and_jobs_mount_it_as_a_file() {
+        for (side, name) in [(Side::Source, "source"), (Side::Destination, "destination")] {
+            let mut image = image(Mode::OneShot);
+            image.spec.destination.credentials = None;
+            let ecr = "111111111111.dkr.ecr.eu-west-3.amazonaws.com/argocd".to_owned();
+            if side == Side::Source {
+                (image.spec.source.name, image.spec.source.use_aws_irsa) = (ecr, true);
+            } else {
+                (image.spec.destination.name, image.spec.destination.use_aws_irsa) = (ecr, true);
+            }
+            let pod = made(&image, &["1"]).spec.unwrap().template.spec.unwrap();
+            let volumes = pod.volumes.unwrap();
+            let auth: Vec<_> = volumes.iter().filter(|volume| volume.name.ends_with("-auth")).collect();
+            assert_eq!(auth.len(), 1);
+            assert_eq!(auth[0].name, format!("{name}-auth"));
+            let secret = auth[0].secret.as_ref().unwrap();
+            assert_eq!(secret.secret_name, Some(aws::secret_name(&image, side)));
+            let arguments = pod.containers[0].args.clone().unwrap().join(" ");
+            assert!(arguments.contains(&format!("/imgop/{name}/auth/auth.json")), "{arguments}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::Status;
 use kube::{Api, ResourceExt as _};
 
+use super::aws;
 use super::budget::Full;
 use super::job::{batches, job};
 use super::outcome::{JobReport, is_unfinished, report};
@@ -50,7 +51,13 @@ pub enum JobError {
     /// Somebody else has a Job of that name.
     #[error("a Job named {0:?} exists and is not this Image's; delete it")]
     NameTaken(String),
-    /// The agent has no right to make Jobs here.
+    /// Somebody else has the Secret that a Job would mount.
+    #[error("a Secret named {0:?} exists and is not this Image's; delete it")]
+    SecretTaken(String),
+    /// AWS gives no token for the Job.
+    #[error("{0}")]
+    Aws(String),
+    /// The agent has no right to make Jobs, or their Secrets, here.
     #[error("the agent may not make Jobs in this namespace; {0}")]
     NotEnabled(String),
     /// A quota, a policy or the schema is against it.
@@ -147,6 +154,9 @@ impl<'a> Jobs<'a> {
         let (namespace, uid) =
             (self.image.namespace().unwrap_or_default(), self.image.uid().unwrap_or_default());
         let config = &self.context.config;
+        if let Err(error) = aws::keep_job_secrets(self.context, self.image, request).await {
+            return Made { copies: Vec::new(), full: None, error: Some(error) };
+        }
         let batches = batches(copies, config.tags_per_job.into());
         let (places, full) = self.context.budget.take(&namespace, &uid, batches.len());
         let mut made = Made { copies: Vec::new(), full, error: None };

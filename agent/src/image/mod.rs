@@ -2,6 +2,7 @@
 
 mod access;
 mod act;
+mod aws;
 pub mod budget;
 #[cfg(test)]
 mod fixtures;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imgop_core::api::{CA_KEY, Credentials, Image, Publish, Tls, TlsMode};
 use imgop_core::commands::{Endpoint, SkopeoCopy};
+use imgop_core::observe;
 use imgop_core::plan::{Copy, CopyRequest};
 use imgop_core::reference::{Digest, Repository};
 use imgop_core::tags::Tag;
@@ -15,9 +16,12 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::aws;
 use super::job::Order;
 use crate::config::Config;
 
+/// The key of a Secret of type kubernetes.io/dockerconfigjson.
+pub const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
 /// The user that the containers run as; also the group that may read the credentials.
 const USER: i64 = 65532;
 /// Kubernetes' file for what a container wants to leave in its status.
@@ -35,12 +39,16 @@ pub fn container_name(index: usize, part: usize) -> String {
 
 /// The pod that copies a batch.
 pub fn pod(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, config: &Config) -> PodSpec {
-    let source =
-        Side::new("source", &request.source, image.spec.source.credentials.as_ref(), &image.spec.source.tls);
+    let source = Side::new(
+        "source",
+        &request.source,
+        auth_secret(image, observe::Side::Source),
+        &image.spec.source.tls,
+    );
     let destination = Side::new(
         "destination",
         &request.destination,
-        image.spec.destination.credentials.as_ref(),
+        auth_secret(image, observe::Side::Destination),
         &image.spec.destination.tls,
     );
     let mut containers: Vec<Container> = batch
@@ -94,6 +102,18 @@ pub fn pod(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, c
         ),
         ..PodSpec::default()
     }
+}
+
+/// The Secret with the credentials of a side: the one that the spec names, or the one that the agent
+/// writes with a token of AWS.
+fn auth_secret(image: &Image, side: observe::Side) -> Option<String> {
+    let spec = &image.spec;
+    let named = match side {
+        _ if aws::is_wanted(image, side) => return Some(aws::secret_name(image, side)),
+        observe::Side::Source => spec.source.credentials.as_ref(),
+        observe::Side::Destination => spec.destination.credentials.as_ref(),
+    };
+    named.map(|named: &Credentials| named.secret_name.clone())
 }
 
 fn lost_node(taint: &str) -> Toleration {
@@ -169,7 +189,7 @@ fn variable(name: &str, value: String) -> EnvVar {
 struct Side<'a> {
     name: &'static str,
     repository: &'a Repository,
-    auth_secret: Option<&'a str>,
+    auth_secret: Option<String>,
     ca_secret: Option<&'a str>,
     verify_tls: bool,
 }
@@ -178,7 +198,7 @@ impl<'a> Side<'a> {
     fn new(
         name: &'static str,
         repository: &'a Repository,
-        credentials: Option<&'a Credentials>,
+        auth_secret: Option<String>,
         tls: &'a Tls,
     ) -> Self {
         // Loopback is plain HTTP for the agent's own client too.
@@ -186,7 +206,7 @@ impl<'a> Side<'a> {
         Self {
             name,
             repository,
-            auth_secret: credentials.map(|c| c.secret_name.as_str()),
+            auth_secret,
             ca_secret: tls.ca_secret_name.as_deref().filter(|_| verify_tls),
             verify_tls,
         }
@@ -199,16 +219,16 @@ impl<'a> Side<'a> {
     fn endpoint(&self) -> Endpoint {
         Endpoint {
             repository: self.repository.clone(),
-            auth_file: self.auth_secret.map(|_| format!("{}/auth.json", self.folder("auth")).into()),
+            auth_file: self.auth_secret.as_ref().map(|_| format!("{}/auth.json", self.folder("auth")).into()),
             certificates: self.ca_secret.map(|_| self.folder("tls").into()),
             verify_tls: self.verify_tls,
         }
     }
 
     /// Name of the volume, Secret, its key and the file that it becomes.
-    fn files(&self) -> Vec<(String, &'a str, &'static str, &'static str, String)> {
-        let auth = self.auth_secret.map(|secret| {
-            (format!("{}-auth", self.name), secret, ".dockerconfigjson", "auth.json", self.folder("auth"))
+    fn files(&self) -> Vec<(String, &str, &'static str, &'static str, String)> {
+        let auth = self.auth_secret.as_deref().map(|secret| {
+            (format!("{}-auth", self.name), secret, DOCKER_CONFIG_KEY, "auth.json", self.folder("auth"))
         });
         let ca = self
             .ca_secret

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
 use super::access::{self, AccessError, NamespaceSecrets};
+use super::aws;
 use super::jobs::Jobs;
 use super::memory::Remembered;
 use super::schedule::{self, Due};
@@ -196,9 +197,27 @@ impl Look<'_> {
         let ImageSpec { source, destination, .. } = &self.image.spec;
         let (credentials, tls) = (source.credentials.as_ref(), &source.tls);
         let at_source = access::resolve(&from, Side::Source, &request.source, credentials, tls).await?;
+        let at_source = aws::lend(
+            self.context,
+            self.image,
+            Side::Source,
+            request.source.host(),
+            from.freshness,
+            at_source,
+        )
+        .await?;
         let (credentials, tls) = (destination.credentials.as_ref(), &destination.tls);
         let at_destination =
             access::resolve(&from, Side::Destination, &request.destination, credentials, tls).await?;
+        let at_destination = aws::lend(
+            self.context,
+            self.image,
+            Side::Destination,
+            request.destination.host(),
+            from.freshness,
+            at_destination,
+        )
+        .await?;
         let registries = &self.context.registries;
         let sides = Sides {
             source: registries.repository(&request.source, &at_source.access),

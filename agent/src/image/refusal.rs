@@ -9,6 +9,7 @@ use imgop_core::registry::{Reason, RegistryError, Unreachable};
 use kube::runtime::controller::Action;
 
 use super::access::AccessError;
+use super::aws;
 use super::jobs::JobError;
 use super::memory::Blocked;
 use super::reconcile::{ApiError, LOOK_AT_SECRETS, LOOK_FOR_PLACE, Look, Looked};
@@ -30,7 +31,17 @@ impl Look<'_> {
 
     pub(super) fn access_failed(&mut self, error: AccessError) -> Result<Looked, ApiError> {
         let (reason, message) = match error {
-            AccessError::Api { error, .. } => return Err(error.into()),
+            AccessError::Api { error, .. } | AccessError::Rights { error } => return Err(error.into()),
+            AccessError::Aws { ref error, .. } if error.may_pass() => {
+                let wait = self.look_again();
+                let said = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string());
+                return Ok(Looked::verdict(said, self.open_request(), wait));
+            }
+            AccessError::Aws { .. } => (reasons::REGISTRY_UNAUTHORIZED, error.to_string()),
+            AccessError::AwsNotEnabled => {
+                let how = self.context.how_to_enable_aws(self.image);
+                (reasons::NAMESPACE_NOT_ENABLED, format!("{error}; {how}"))
+            }
             AccessError::Missing { .. } | AccessError::Unusable { .. } => {
                 (reasons::SECRET_UNUSABLE, error.to_string())
             }
@@ -112,6 +123,9 @@ impl Look<'_> {
             Side::Source => spec.source.credentials.as_ref(),
             Side::Destination => spec.destination.credentials.as_ref(),
         };
+        if aws::is_wanted(self.image, side) {
+            return format!("the credentials are those of the agent's AWS identity (spec.{side}.useAwsIRSA)");
+        }
         match secret {
             Some(named) => {
                 format!(
@@ -130,7 +144,8 @@ impl Look<'_> {
             JobError::Ending(_) => return Ok(Looked::nothing(Action::requeue(LOOK_FOR_PLACE))),
             JobError::NotEnabled(_) => reasons::NAMESPACE_NOT_ENABLED,
             JobError::Refused(_) => reasons::JOB_REFUSED,
-            JobError::NameTaken(_) => reasons::NAME_CONFLICT,
+            JobError::Aws(_) => reasons::REGISTRY_UNAUTHORIZED,
+            JobError::NameTaken(_) | JobError::SecretTaken(_) => reasons::NAME_CONFLICT,
         };
         let wait = if reason == reasons::NAMESPACE_NOT_ENABLED { LOOK_AT_SECRETS } else { self.look_again() };
         self.memory.next_look = Some(schedule::later(self.now, wait));

@@ -1,11 +1,12 @@
-//! Secrets, read by name. This is the only place that reads them.
+//! Secrets, read and written by name. This is the only place that does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
 
 /// How long a Secret is believed. Many Images of a namespace name the same one, and a sync under way
 /// looks several times.
@@ -29,6 +30,26 @@ pub enum Freshness {
     Believed,
     /// As it is now: somebody asked for a sync, or a registry refused what was known.
     Now,
+}
+
+/// Why a Secret was not written.
+#[derive(Debug)]
+pub enum KeepError {
+    /// One of this name exists that somebody else owns, or of another type.
+    Taken,
+    /// The agent may not.
+    Forbidden,
+    /// The API server did not do it.
+    Api(Box<kube::Error>),
+}
+
+impl From<kube::Error> for KeepError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden,
+            error => Self::Api(Box::new(error)),
+        }
+    }
 }
 
 impl Secrets {
@@ -60,6 +81,26 @@ impl Secrets {
         Ok(secret)
     }
 
+    /// Sees to it that this Secret exists and holds this. One that does is not written again.
+    pub async fn keep(&self, wanted: &Secret) -> Result<(), KeepError> {
+        let namespace = wanted.namespace().unwrap_or_default();
+        let api = Api::<Secret>::namespaced(self.client.clone(), &namespace);
+        let Some(there) = api.get_opt(&wanted.name_any()).await? else {
+            api.create(&PostParams::default(), wanted).await?;
+            return Ok(());
+        };
+        if !is_same_owner(&there, wanted) || there.type_ != wanted.type_ {
+            return Err(KeepError::Taken);
+        }
+        if there.data != wanted.data {
+            let mut newer = wanted.clone();
+            // Refused if somebody has changed it meanwhile.
+            newer.metadata.resource_version = there.resource_version();
+            api.replace(&wanted.name_any(), &PostParams::default(), &newer).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets the Secrets of a namespace.
     pub fn forget(&self, namespace: &str) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,4 +111,13 @@ impl Secrets {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(key).filter(|(read, _)| read.elapsed() < BELIEVED).map(|(_, secret)| secret.clone())
     }
+}
+
+/// Names and labels are anybody's, the owner's UID is not.
+fn is_same_owner(there: &Secret, wanted: &Secret) -> bool {
+    let owners = |secret: &Secret| -> Vec<String> {
+        let owners = secret.owner_references().iter().filter(|owner| owner.controller == Some(true));
+        owners.map(|owner| owner.uid.clone()).collect()
+    };
+    !owners(wanted).is_empty() && owners(there) == owners(wanted)
 }

@@ -2,7 +2,7 @@
 //! [`crate::plan::CopyRequest`] would.
 //!
 //! Both must give the same verdict; `tests/tests/api_server/agreement.rs` asks a real API server.
-//! The known exceptions: `useAwsIRSA`, which the agent does not support yet; the same repository
+//! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same repository
 //! written in two ways; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
 //! ranges that nothing can be in or whose suffixes differ; and regular expressions.
 

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::api::{
-    Destination, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers, Select,
+    Credentials, Destination, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers,
+    Select,
 };
 use crate::index::Platforms;
-use crate::reference::{ManifestRef, ReferenceError, Repository};
+use crate::reference::{EcrHost, ManifestRef, ReferenceError, Repository};
 use crate::tags::{Filter, FilterError, ImmutableTags, Pattern, Range, Tag, Version, VersionError};
 
 /// What an `Image` asks for.
@@ -117,12 +118,17 @@ impl CopyRequest {
         let naming = version.as_ref().and_then(|version| {
             problems.keep("destination.version", Naming::parse(&spec.destination, version, one_tag))
         });
-        if spec.source.use_aws_irsa || spec.destination.use_aws_irsa {
-            let field = if spec.source.use_aws_irsa { "source.useAwsIRSA" } else { "destination.useAwsIRSA" };
-            problems.keep::<(), _>(
-                field,
-                Err("AWS credentials are not supported yet; name a Secret in credentials"),
-            );
+        let sides = [
+            ("source.useAwsIRSA", spec.source.use_aws_irsa, &source, &spec.source.credentials),
+            (
+                "destination.useAwsIRSA",
+                spec.destination.use_aws_irsa,
+                &destination,
+                &spec.destination.credentials,
+            ),
+        ];
+        for (field, _, repository, credentials) in sides.into_iter().filter(|(_, wanted, ..)| *wanted) {
+            problems.keep(field, aws_credentials(repository.as_ref(), credentials.as_ref()));
         }
         if let (Some(source), Some(destination), Some(naming)) = (&source, &destination, &naming)
             && source == destination
@@ -182,6 +188,23 @@ impl CopyRequest {
         }
         text
     }
+}
+
+/// Whether credentials of AWS make sense for a side that asks for them.
+fn aws_credentials(
+    repository: Option<&Repository>,
+    credentials: Option<&Credentials>,
+) -> Result<(), &'static str> {
+    if repository.is_some_and(|repository| EcrHost::of(repository.host()).is_none()) {
+        return Err(
+            "it goes with registries of Amazon ECR only, such as 123456789012.dkr.ecr.eu-west-3.amazonaws.com; \
+             leave it out, or name a Secret in credentials",
+        );
+    }
+    if credentials.is_some() {
+        return Err("it does not go with credentials; leave one of them out");
+    }
+    Ok(())
 }
 
 /// Compiles `source.select`. The schema refuses a `latest` of 0; here it means no tag.
@@ -337,6 +360,21 @@ mod tests {
         ] {
             assert!(all.contains(field), "{field} in {all}");
         }
+    }
+
+    #[test]
+    fn aws_credentials_go_with_ecr_and_without_a_secret() {
+        let ecr = "123456789012.dkr.ecr.eu-west-3.amazonaws.com/a";
+        for name in [ecr, "public.ecr.aws/nginx/nginx"] {
+            let mut spec = spec("quay.io/a/b", "v2.13.x");
+            (spec.destination.name, spec.destination.use_aws_irsa) = (name.into(), true);
+            assert!(CopyRequest::parse(&spec).is_ok(), "{name}");
+        }
+        insta::assert_snapshot!(problem(|s| s.source.use_aws_irsa = true), @"spec.source.useAwsIRSA: it goes with registries of Amazon ECR only, such as 123456789012.dkr.ecr.eu-west-3.amazonaws.com; leave it out, or name a Secret in credentials");
+        insta::assert_snapshot!(problem(|s| {
+            (s.destination.name, s.destination.use_aws_irsa) = (ecr.into(), true);
+            s.destination.credentials = Some(Credentials { secret_name: "push".into() });
+        }), @"spec.destination.useAwsIRSA: it does not go with credentials; leave one of them out");
     }
 
     #[test]

@@ -57,6 +57,14 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
     pub destination_credentials: Option<String>,
 
+    /// Take the agent's AWS credentials for the source, a registry of Amazon ECR
+    #[arg(long, help_heading = "Registries", conflicts_with = "source_credentials")]
+    pub source_use_aws_irsa: bool,
+
+    /// Take the agent's AWS credentials for the destination, a registry of Amazon ECR
+    #[arg(long, help_heading = "Registries", conflicts_with = "destination_credentials")]
+    pub destination_use_aws_irsa: bool,
+
     /// How the connection to the source is secured
     #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
     pub source_tls: Option<TlsArg>,
@@ -91,6 +99,8 @@ impl SelectionArgs {
             ("--overwrite", self.overwrite.is_some()),
             ("--source-credentials", self.source_credentials.is_some()),
             ("--destination-credentials", self.destination_credentials.is_some()),
+            ("--source-use-aws-irsa", self.source_use_aws_irsa),
+            ("--destination-use-aws-irsa", self.destination_use_aws_irsa),
             ("--source-ca-secret", self.source_ca_secret.is_some()),
             ("--destination-ca-secret", self.destination_ca_secret.is_some()),
         ];

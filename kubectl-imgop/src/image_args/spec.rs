@@ -134,9 +134,9 @@ fn spec(
             version,
             select: select(selection),
             immutable_tags: selection.immutable_tags.clone(),
+            use_aws_irsa: selection.source_use_aws_irsa,
             credentials: credentials(selection.source_credentials.as_ref()),
             tls: tls(selection.source_tls, selection.source_ca_secret.as_ref()),
-            ..Source::default()
         },
         destination: Destination {
             name: destination,
@@ -149,9 +149,9 @@ fn spec(
                 Some(PublishArg::Direct) => Publish::Direct,
                 Some(PublishArg::Staged) | None => Publish::Staged,
             },
+            use_aws_irsa: selection.destination_use_aws_irsa,
             credentials: credentials(selection.destination_credentials.as_ref()),
             tls: tls(selection.destination_tls, selection.destination_ca_secret.as_ref()),
-            ..Destination::default()
         },
     }
 }
