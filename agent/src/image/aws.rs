@@ -1,6 +1,6 @@
 //! The agent's own AWS identity, lent to Images that say `useAwsIRSA`: only where an administrator
 //! has allowed it, since whoever may create such an Image reaches every repository that the agent
-//! does (docs/decisions/0009-ecr-tokens.md).
+//! does (docs/decisions/0010-ecr-tokens.md).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -9,7 +9,7 @@
 //!
 //! A host says itself in which region its tokens are made ([`EcrHost`](crate::reference::EcrHost));
 //! no region is written down here. Why the chain is AWS's and the rest is ours:
-//! `docs/decisions/0009-ecr-tokens.md`.
+//! `docs/decisions/0010-ecr-tokens.md`.
 
 mod authorization;
 mod aws_http;
