@@ -172,7 +172,8 @@ pub async fn observe(
     // What is too young is not copied, nor is what refers to it.
     if with_referrers {
         let among = observed.listed.is_some().then_some(among);
-        let referrers = look.referrers(&mut observed.tags, among, limits).await?;
+        // Boxed, as it is large and seldom needed.
+        let referrers = Box::pin(look.referrers(&mut observed.tags, among, limits)).await?;
         observed.tags.extend(referrers);
     }
     Ok(observed)
