@@ -148,6 +148,7 @@ impl Context {
         let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await?;
         let may = answer.status.is_some_and(|status| status.allowed);
         let mut rights = self.rights.lock().unwrap_or_else(PoisonError::into_inner);
+        rights.retain(|_, (_, asked)| asked.elapsed() < BELIEVED);
         rights.insert(key, (may, Instant::now()));
         Ok(may)
     }
@@ -171,6 +172,7 @@ impl Context {
     pub fn retain(&self, exists: impl Fn(&str) -> bool) {
         self.memory.retain(&exists);
         self.budget.retain(&exists);
+        self.rivals.retain(&exists);
         self.with_jobs.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid| exists(uid));
     }
 

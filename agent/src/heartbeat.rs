@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::http::{Response, StatusCode};
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tower::util::{MapRequestLayer, MapResponseLayer};
@@ -43,8 +44,13 @@ impl Heartbeat {
             request
         });
         // A failed connection is no response and does not come by here.
-        let answered = MapResponseLayer::new(move |response| {
-            answering.answered.store(answering.now(), Ordering::Relaxed);
+        let answered = MapResponseLayer::new(move |response: Response<_>| {
+            // Nor is it an answer that whoever stands before the API server has none, or that our token is
+            // not taken.
+            let status = response.status();
+            if !status.is_server_error() && status != StatusCode::UNAUTHORIZED {
+                answering.answered.store(answering.now(), Ordering::Relaxed);
+            }
             response
         });
         Ok(ClientBuilder::try_from(config)?.with_layer(&answered).with_layer(&asked).build())

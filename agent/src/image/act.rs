@@ -19,7 +19,7 @@ use kube::runtime::controller::Action;
 
 use super::jobs::{JobError, Jobs};
 use super::publish::{Published, publish};
-use super::pulls::{affordable, held_back};
+use super::pulls::{affordable, give_back, held_back};
 use super::reconcile::{ApiError, LOOK_AT_JOBS, LOOK_FOR_PLACE, Look, Looked};
 use super::schedule::Due;
 use super::status::{Findings, TagFindings};
@@ -36,6 +36,14 @@ struct Work<'a> {
     failures: Vec<TagFailure>,
     taken: HashMap<Tag, String>,
     retry_now: bool,
+}
+
+/// Copies that the source has pulls for.
+struct Paid {
+    copies: Vec<Copy>,
+    /// Of how many of them, from the first, the pulls are counted already.
+    counted: usize,
+    held_back: Option<HeldBack>,
 }
 
 /// Why copies that could begin do not.
@@ -87,10 +95,12 @@ impl Look<'_> {
         }
         let copies: Vec<Copy> =
             if self.image.spec.suspend { Vec::new() } else { self.plan(&work).copies().cloned().collect() };
-        let (copies, mut held_back) = self.affordable(request, sides, copies, &jobs).await;
+        let Paid { copies, counted, mut held_back } = self.affordable(request, sides, copies, &jobs).await;
         self.mount(request, sides, &copies[..jobs.room(copies.len()).min(copies.len())]).await;
         if !copies.is_empty() {
             let made = jobs.make(request, &copies).await;
+            let each = self.memory.pulls_of_a_copy.unwrap_or(1);
+            give_back(&sides.source, &copies[..counted], &made.copies, each);
             self.memory.started.extend(made.copies.iter().cloned());
             work.runs.extend(made.copies.into_iter().map(|copy| Run { copy, outcome: Outcome::Running }));
             held_back = held_back.or(made.full.map(|full| HeldBack::for_a_place(full.to_string())));
@@ -121,12 +131,16 @@ impl Look<'_> {
         sides: &Sides,
         mut copies: Vec<Copy>,
         jobs: &Jobs<'_>,
-    ) -> (Vec<Copy>, Option<HeldBack>) {
+    ) -> Paid {
         let later = copies.split_off(jobs.room(copies.len()).min(copies.len()));
         let found = affordable(&sides.source, copies, self.memory.pulls_of_a_copy.unwrap_or(1)).await;
-        let Some(short) = found.short else { return ([found.copies, later].concat(), None) };
+        let counted = found.copies.len();
+        let Some(short) = found.short else {
+            return Paid { copies: [found.copies, later].concat(), counted, held_back: None };
+        };
         let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
-        (found.copies, Some(held_back(request.source.host(), &short, uid, self.now)))
+        let held_back = Some(held_back(request.source.host(), &short, uid, self.now));
+        Paid { copies: found.copies, counted, held_back }
     }
 
     fn plan(&self, work: &Work<'_>) -> Plan {
@@ -230,6 +244,8 @@ impl Look<'_> {
                 Ok(Published::Seen(seen)) => {
                     if seen.digest() == Some(&copy.digest) {
                         self.memory.published = self.memory.published.saturating_add(1);
+                        let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
+                        self.context.rivals.wrote(uid, &request.destination, &copy.destination_tag);
                         self.memory.landed.push(copy.digest.clone());
                     }
                     work.seen(&copy, &seen);

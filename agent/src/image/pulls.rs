@@ -40,6 +40,13 @@ pub async fn affordable(source: &RepositoryClient, copies: Vec<Copy>, each: u64)
     Affordable { copies: [found.begin, more.begin].concat(), short: more.short }
 }
 
+/// Forgets the pulls of copies that were counted and did not begin, or a quota that is looked at every
+/// few seconds would use up what all others with the account have.
+pub fn give_back(source: &RepositoryClient, counted: &[Copy], begun: &[Copy], each: u64) {
+    let unused = counted.iter().filter(|copy| !begun.contains(copy)).map(|copy| cost(copy, each));
+    source.give_back_pulls(unused.fold(0, u64::saturating_add));
+}
+
 /// Pulls of one copy. What an index is made of is copied part by part, and then what it is made from is
 /// read once more.
 fn cost(copy: &Copy, each: u64) -> u64 {

@@ -157,6 +157,9 @@ impl Look<'_> {
     }
 
     async fn sync(&mut self, request: &CopyRequest, due: Due) -> Result<Looked, ApiError> {
+        if !self.context.rivals.are_known() {
+            return Ok(Looked::nothing(Action::requeue(LOOK_FOR_PLACE)));
+        }
         // Before anything can fail: a second look must not believe what this one doubts.
         let generation = self.image.metadata.generation;
         if matches!(due, Due::SpecChanged | Due::Requested) || self.memory.generation != generation {

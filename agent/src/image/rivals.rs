@@ -3,11 +3,12 @@
 //! Two that put different content under one tag would overwrite each other for ever. So a tag belongs
 //! to the oldest Image that means it (reliability.md §2, I2); the others say so and leave it alone.
 
-use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use imgop_core::api::conditions::{STALLED, find, reasons};
+use futures::FutureExt as _;
 use imgop_core::api::{Image, Mode, Phase};
+use imgop_core::index::subject_of;
 use imgop_core::plan::CopyRequest;
 use imgop_core::reference::Repository;
 use imgop_core::tags::Tag;
@@ -17,15 +18,47 @@ use kube::runtime::reflector::Store;
 
 use super::Guarded;
 
-/// All Images that this process watches.
+/// All Images that this process watches, and what it wrote for them.
 #[derive(Default)]
-pub struct Rivals(OnceLock<Vec<Store<Guarded>>>);
+pub struct Rivals {
+    stores: OnceLock<Vec<Store<Guarded>>>,
+    written: Mutex<HashMap<String, Written>>,
+}
+
+/// What was written for one Image.
+struct Written {
+    destination: Repository,
+    tags: HashSet<Tag>,
+}
 
 impl Rivals {
     /// Says where the Images are; once, before the first look.
     pub fn watch(&self, stores: Vec<Store<Guarded>>) {
         // A second call would come from a second controller, of which there is none.
-        let _ = self.0.set(stores);
+        let _ = self.stores.set(stores);
+    }
+
+    /// Whether all Images are known: before, one could be taken for the oldest that is not.
+    pub fn are_known(&self) -> bool {
+        let is_ready =
+            |store: &Store<Guarded>| matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
+        self.stores.get().is_some_and(|stores| stores.iter().all(is_ready))
+    }
+
+    /// Notes that a tag was written for an Image, with its credentials.
+    pub fn wrote(&self, uid: &str, destination: &Repository, tag: &Tag) {
+        let mut all = self.written();
+        let new = || Written { destination: destination.clone(), tags: HashSet::new() };
+        let written = all.entry(uid.to_owned()).or_insert_with(new);
+        if written.destination != *destination {
+            *written = new();
+        }
+        written.tags.insert(tag.clone());
+    }
+
+    /// Forgets Images that are gone.
+    pub fn retain(&self, exists: impl Fn(&str) -> bool) {
+        self.written().retain(|uid, _| exists(uid));
     }
 
     /// Which of these tags belong to older Images, and what is said of it.
@@ -34,19 +67,37 @@ impl Rivals {
         if tags.is_empty() {
             return taken;
         }
-        for other in self.0.get().into_iter().flatten().flat_map(Store::state) {
+        for other in self.stores.get().into_iter().flatten().flat_map(Store::state) {
             if let Ok(other) = &other.0
                 && let Some(older) = older_claimant(image, &request.destination, other)
             {
                 taken.extend(tags.iter().filter_map(|tag| {
                     let theirs = older.claim(tag)?;
                     // The same tag of the same source is the same content, whoever copies it.
-                    (request.claim(tag).as_ref() != Some(&theirs))
+                    let is_contested = request.claim(tag).as_ref() != Some(&theirs);
+                    (is_contested && self.counts(image, other, &older, tag))
                         .then(|| (Tag::clone(tag), said(image, other, &older, tag)))
                 }));
             }
         }
         taken
+    }
+
+    /// Whether a claim counts. In one namespace the spec is enough. Other tenants must have written the
+    /// tag, or anybody could keep others from a registry that he has no right at. So must whoever claims
+    /// what refers to a content, which need not be one of his.
+    fn counts(&self, image: &Image, other: &Image, older: &CopyRequest, tag: &Tag) -> bool {
+        if image.namespace() == other.namespace() && subject_of(tag).is_none() {
+            return true;
+        }
+        let all = self.written();
+        let written = other.metadata.uid.as_ref().and_then(|uid| all.get(uid));
+        written.is_some_and(|w| w.destination == older.destination && w.tags.contains(tag))
+    }
+
+    // Each operation leaves it whole, whatever panics elsewhere.
+    fn written(&self) -> MutexGuard<'_, HashMap<String, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,7 +117,8 @@ fn age(image: &Image) -> (Option<Timestamp>, Option<&str>) {
     (image.creation_timestamp().map(|at| at.0), image.metadata.uid.as_deref())
 }
 
-/// Whether an Image still writes: one that cannot, or that is done for good, keeps no tag from others.
+/// Whether an Image still writes. Only what somebody decided ends that: one that cannot write for a
+/// while, such as with an expired password, would come back and overwrite who took over.
 fn holds_claims(image: &Image) -> bool {
     if image.spec.suspend || image.metadata.deletion_timestamp.is_some() {
         return false;
@@ -74,10 +126,7 @@ fn holds_claims(image: &Image) -> bool {
     let Some(status) = &image.status else { return true };
     let is_current = status.observed_generation == image.metadata.generation;
     let is_done = image.spec.mode == Mode::OneShot && status.phase == Some(Phase::Completed);
-    let stalled = find(&status.conditions, STALLED);
-    let cannot_write =
-        stalled.is_some_and(|c| c.status == "True" && c.reason != reasons::DESTINATION_CONFLICT);
-    !(is_current && (is_done || cannot_write))
+    !(is_current && is_done)
 }
 
 /// Other namespaces are nobody's business, so their Images are not named.
@@ -97,7 +146,7 @@ fn said(image: &Image, other: &Image, request: &CopyRequest, tag: &Tag) -> Strin
 #[cfg(test)]
 mod tests {
     use imgop_core::api::ImageStatus;
-    use imgop_core::api::conditions::{NewCondition, merge};
+    use imgop_core::api::conditions::{NewCondition, STALLED, merge, reasons};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
@@ -120,15 +169,22 @@ mod tests {
         image
     }
 
-    fn taken(image: &Image, other: Image) -> Option<String> {
+    fn rivals(other: Image) -> Rivals {
         let (store, mut writer) = kube::runtime::reflector::store();
-        writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(kube::core::DeserializeGuard(Ok(
-            other,
-        ))));
+        let other = kube::core::DeserializeGuard(Ok(other));
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(other));
         let rivals = Rivals::default();
         rivals.watch(vec![store]);
+        rivals
+    }
+
+    fn taken_of(rivals: &Rivals, image: &Image) -> Option<String> {
         let tag: Tag = "v2.13.1".parse().unwrap();
         rivals.taken(image, &request(image), &[&tag]).remove(&tag)
+    }
+
+    fn taken(image: &Image, other: Image) -> Option<String> {
+        taken_of(&rivals(other), image)
     }
 
     fn stalled(reason: &'static str) -> ImageStatus {
@@ -151,9 +207,34 @@ mod tests {
     }
 
     #[test]
-    fn another_namespace_is_not_named() {
-        let said = taken(&younger(), older(|o| o.metadata.namespace = Some("team-b".into()))).unwrap();
-        insta::assert_snapshot!(said, @"an Image of another namespace, which is older, keeps registry.example.com:5000/mirror/argocd:v2.13.1; give this one another destination");
+    fn another_namespace_counts_once_it_has_written_the_tag_and_is_not_named() {
+        let other = older(|o| o.metadata.namespace = Some("team-b".into()));
+        let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
+        let rivals = rivals(other);
+        assert_eq!(taken_of(&rivals, &younger()), None, "who never wrote there may have no right to");
+        rivals.wrote(&uid, &destination, &"v2.13.2".parse().unwrap());
+        assert_eq!(taken_of(&rivals, &younger()), None);
+        rivals.wrote(&uid, &destination, &"v2.13.1".parse().unwrap());
+        insta::assert_snapshot!(taken_of(&rivals, &younger()).unwrap(), @"an Image of another namespace, which is older, keeps registry.example.com:5000/mirror/argocd:v2.13.1; give this one another destination");
+        rivals.wrote(&uid, &"a.example/elsewhere".parse().unwrap(), &"v2.13.1".parse().unwrap());
+        assert_eq!(taken_of(&rivals, &younger()), None, "it writes elsewhere now");
+        rivals.retain(|_| false);
+        assert!(rivals.written().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_judged_before_all_images_are_known() {
+        assert!(!Rivals::default().are_known());
+        let (known, mut writer) = kube::runtime::reflector::store();
+        let (unknown, _writer) = kube::runtime::reflector::store();
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::Init);
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::InitDone);
+        let rivals = Rivals::default();
+        rivals.watch(vec![known.clone()]);
+        assert!(rivals.are_known());
+        let rivals = Rivals::default();
+        rivals.watch(vec![known, unknown]);
+        assert!(!rivals.are_known());
     }
 
     #[test]
@@ -172,10 +253,8 @@ mod tests {
     fn who_does_not_write_keeps_no_tag() {
         assert_eq!(taken(&younger(), older(|o| o.spec.suspend = true)), None);
         assert_eq!(taken(&younger(), older(|o| o.metadata.deletion_timestamp = Some(Time(now())))), None);
-        assert_eq!(
-            taken(&younger(), older(|o| o.status = Some(stalled(reasons::REGISTRY_UNAUTHORIZED)))),
-            None
-        );
+        let unauthorized = older(|o| o.status = Some(stalled(reasons::REGISTRY_UNAUTHORIZED)));
+        assert!(taken(&younger(), unauthorized).is_some(), "it will be back");
         assert!(
             taken(&younger(), older(|o| o.status = Some(stalled(reasons::DESTINATION_CONFLICT)))).is_some()
         );

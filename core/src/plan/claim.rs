@@ -1,7 +1,8 @@
 //! Which request a tag at a destination belongs to, where several mean the same one.
 
 use super::{CopyRequest, Naming};
-use crate::index::Platforms;
+use crate::api::Referrers;
+use crate::index::{Platforms, subject_of};
 use crate::reference::{ManifestRef, Repository};
 use crate::tags::{Filter, Tag, Version};
 
@@ -10,34 +11,42 @@ use crate::tags::{Filter, Tag, Version};
 pub struct Claim<'a> {
     source: &'a Repository,
     what: What<'a>,
-    platforms: &'a Platforms,
+    /// None for what refers to a content: that is the same for all platforms.
+    platforms: Option<&'a Platforms>,
 }
 
 /// What exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What<'a> {
     One(ManifestRef),
-    /// The newest tag of a version.
-    Newest(&'a Version, &'a Filter),
+    /// The newest tag of a version, with candidates or without.
+    Newest(&'a Version, &'a Filter, bool),
 }
 
 impl CopyRequest {
     /// What this request puts under a tag of its destination, whether the source has it or not;
     /// none if it never writes that tag. `select.latest` is not looked at: what is among the newest
     /// changes.
+    ///
+    /// Of a tag that is named after a content (`sha256-…`) it is claimed whatever refers to that, though
+    /// the content may be none of this request's.
     pub fn claim(&self, tag: &Tag) -> Option<Claim<'_>> {
+        if self.referrers == Referrers::All && subject_of(tag).is_some() {
+            let what = What::One(tag.clone().into());
+            return Some(Claim { source: &self.source, what, platforms: None });
+        }
         let what = match (&self.naming, &self.version) {
             (Naming::Fixed(fixed), _) if fixed != tag => return None,
             (Naming::Fixed(_), Version::Exact(exact)) => What::One(exact.clone().into()),
             (Naming::Fixed(_), Version::Digest(digest)) => What::One(digest.clone().into()),
-            (Naming::Fixed(_), version) => What::Newest(version, &self.filter),
+            (Naming::Fixed(_), version) => What::Newest(version, &self.filter, self.candidates),
             (Naming::Keep, _) => What::One(self.meant(tag.clone())?),
             (Naming::Template { before, after }, _) => {
                 let inner = tag.as_str().strip_prefix(before)?.strip_suffix(after.as_str())?;
                 What::One(self.meant(inner.parse().ok()?)?)
             }
         };
-        Some(Claim { source: &self.source, what, platforms: &self.platforms })
+        Some(Claim { source: &self.source, what, platforms: Some(&self.platforms) })
     }
 
     /// The tag, if this request means it.
@@ -105,6 +114,21 @@ mod tests {
     }
 
     #[test]
+    fn what_refers_to_a_content_is_claimed_where_it_is_copied() {
+        let tag = format!("{}.sig", crate::reference::Digest::of(b"a").as_str().replace(':', "-"));
+        let with = |source: &str, platforms: &[&str]| {
+            request(source, "v2.13.x", |s| {
+                s.referrers = crate::api::Referrers::All;
+                s.platforms = platforms.iter().map(ToString::to_string).collect();
+            })
+        };
+        assert!(!claims(&plain("v2.13.x"), &tag) && claims(&with("quay.io/a/b", &[]), &tag));
+        let tag = tag.parse().unwrap();
+        assert_ne!(with("quay.io/a/b", &[]).claim(&tag), with("quay.io/a/c", &[]).claim(&tag));
+        assert_eq!(with("quay.io/a/b", &[]).claim(&tag), with("quay.io/a/b", &["linux/arm64"]).claim(&tag));
+    }
+
+    #[test]
     fn the_same_tag_of_the_same_source_is_no_contest() {
         let tag = "v2.13.1".parse().unwrap();
         assert_eq!(plain("v2.13.x").claim(&tag), plain(">=2.13 <3").claim(&tag));
@@ -116,5 +140,13 @@ mod tests {
         let tag = "stable".parse().unwrap();
         assert_ne!(stable("v1").claim(&tag), stable("v2").claim(&tag));
         assert_eq!(stable("v1").claim(&tag), stable("v1").claim(&tag));
+        let newest = |candidates| {
+            request("quay.io/a/b", "v1.x", |s| {
+                s.destination.version = Some("stable".into());
+                s.source.select = Some(Select { latest: Some(1), ..Select::default() });
+                s.allow_candidate_release = candidates;
+            })
+        };
+        assert_ne!(newest(true).claim(&tag), newest(false).claim(&tag));
     }
 }

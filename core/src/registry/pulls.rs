@@ -130,6 +130,18 @@ impl Pulls {
         Ok(())
     }
 
+    /// Forgets pulls that were counted for a copy that did not begin after all.
+    pub(super) fn give_back(&self, host: &str, who: Option<Fingerprint>, mut pulls: u64) {
+        let mut meters = self.meters();
+        let Some(meter) = meters.get_mut(&(host.to_owned(), who)) else { return };
+        for (_, begun) in meter.begun.iter_mut().rev() {
+            let less = pulls.min(*begun);
+            *begun -= less;
+            pulls -= less;
+        }
+        meter.begun.retain(|(_, pulls)| *pulls > 0);
+    }
+
     /// What holds now, by host.
     pub(super) fn limits(&self) -> BTreeMap<String, RateLimit> {
         let mut meters = self.meters();
@@ -158,6 +170,13 @@ impl RepositoryClient {
     pub fn take_pulls(&self, pulls: u64) -> Result<(), PullsShort> {
         let Ok(base) = self.url("") else { return Ok(()) };
         self.shared.transport.pulls.take(&host(&base), self.identity(), pulls)
+    }
+
+    /// Forgets pulls that were counted for a copy that did not begin after all.
+    pub fn give_back_pulls(&self, pulls: u64) {
+        if let Ok(base) = self.url("") {
+            self.shared.transport.pulls.give_back(&host(&base), self.identity(), pulls);
+        }
     }
 
     /// Whether the registry has said that it counts pulls.
@@ -265,6 +284,18 @@ mod tests {
         advance(Duration::from_mins(1)).await;
         pulls.hear(HOST, None, &headers("12;w=21600"));
         assert!(pulls.take(HOST, None, 2).is_ok());
+        assert!(pulls.take(HOST, None, 1).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pulls_of_copies_that_did_not_begin_are_given_back() {
+        let pulls = heard("30;w=21600");
+        assert!((0..4).all(|_| pulls.take(HOST, None, 5).is_ok()));
+        assert!(pulls.take(HOST, None, 1).is_err());
+        pulls.give_back(HOST, None, 7);
+        assert!(pulls.take(HOST, None, 7).is_ok() && pulls.take(HOST, None, 1).is_err());
+        pulls.give_back(HOST, None, 1000);
+        assert!(pulls.take(HOST, None, 20).is_ok(), "and no more than were taken");
         assert!(pulls.take(HOST, None, 1).is_err());
     }
 
