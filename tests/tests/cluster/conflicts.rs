@@ -42,3 +42,25 @@ async fn i2_a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Res
     })
     .await
 }
+
+#[tokio::test]
+async fn who_never_wrote_a_tag_keeps_it_from_no_other_namespace() -> anyhow::Result<()> {
+    with_tenant(async |one| {
+        with_tenant(async |two| {
+            let (source, target) = (&two.cluster.source, &two.cluster.target);
+            let pushed = source.fill(&two.path("busybox"), &["v1.0.0"], "two").await?;
+            // Older, means every tag of the other's destination, and has none to write there.
+            let mut greedy = one.spec("nothing-there", ">=0", "unused");
+            greedy.destination.name = target.repository(&two.path("busybox"));
+            one.apply("greedy", &greedy).await?;
+            one.settled("greedy").await?;
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            two.apply("busybox", &two.spec("busybox", "v1.0.0", "busybox")).await?;
+            two.ready("busybox").await?;
+            assert_eq!(target.digests(&two.path("busybox")).await?, pushed);
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
