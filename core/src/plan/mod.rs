@@ -20,7 +20,7 @@ pub(crate) use age::{Evidence, is_plausible};
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use claim::Claim;
 pub use observed::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};
-pub use request::{CopyRequest, Naming, SpecError, SpecProblem};
+pub use request::{CopyRequest, Naming, SpecError, SpecField, SpecProblem};
 pub use run::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use tag_plan::{Inputs, plan, retry_delay};
 pub use verdict::{Verdict, verdict};
