@@ -21,6 +21,6 @@ pub use age::{FirstSeen, Waiting, first_seen};
 pub use claim::Claim;
 pub use observed::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};
 pub use request::{CopyRequest, Naming, SpecError, SpecField, SpecProblem};
-pub use run::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
+pub use run::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run, container_name};
 pub use tag_plan::{Inputs, plan, retry_delay};
 pub use verdict::{Verdict, verdict};
