@@ -21,12 +21,8 @@ pub async fn jobs(cluster: &Cluster, uid: &str) -> Result<Vec<Job>, CliError> {
     Ok(jobs)
 }
 
-/// The copies of a Job, in the order of its containers; none when it does not say.
+/// The copies of a Job, in the order of its containers; none when it does not say. Each has a container
+/// for each of its parts.
 pub fn records(job: &Job) -> Option<Vec<CopyRecord>> {
     job.annotations().get(COPIES_ANNOTATION).and_then(|text| serde_json::from_str(text).ok())
-}
-
-/// The name of the container that makes the nth copy of a Job, as the agent gives it.
-pub fn container(index: usize) -> String {
-    format!("copy-{index}")
 }

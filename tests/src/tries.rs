@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, bail, ensure};
 use imgop_core::api::{COPIES_ANNOTATION, IMAGE_UID_LABEL};
-use imgop_core::plan::CopyRecord;
+use imgop_core::plan::{CopyRecord, container_name};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -54,6 +54,11 @@ impl Tries {
     /// How many first tries there are.
     pub fn first(&self) -> usize {
         self.0.iter().filter(|t| t.copy.attempt == 1).count()
+    }
+
+    /// The tags at the destination that tries which succeeded have copied.
+    pub fn succeeded(&self) -> BTreeSet<&str> {
+        self.0.iter().filter(|t| t.end == End::Succeeded).map(|t| t.copy.destination.as_str()).collect()
     }
 
     /// The Jobs that make first tries, once it is sure that nothing else was done than needed: no try
@@ -110,14 +115,38 @@ fn of_job_and_pods(job: &Job, pods: &[&Pod]) -> anyhow::Result<Vec<Try>> {
         .collect();
     let one_failed = exits.values().any(|code| *code != 0);
     let tries = copies.into_iter().enumerate().map(|(index, copy)| {
-        let end = match exits.get(format!("copy-{index}").as_str()) {
-            Some(0) => End::Succeeded,
-            Some(_) => End::Failed,
-            None if one_failed => End::NeverRan,
-            None => End::Running,
-        };
+        let parts = copy.read().map_or(1, |copy| copy.parts().len());
+        let codes = (0..parts).map(|part| exits.get(container_name(index, part).as_str()).copied());
+        let end = end_of(&codes.collect::<Vec<_>>(), one_failed);
         let image = job.labels().get(IMAGE_UID_LABEL).cloned().unwrap_or_default();
         Try { job: job.name_any(), image, copy, end }
     });
     Ok(tries.collect())
+}
+
+/// How a try ended, by the exit codes of the containers of its parts: it failed with the first that did,
+/// and it succeeded when all did.
+fn end_of(parts: &[Option<i32>], one_of_its_pod_failed: bool) -> End {
+    if parts.iter().flatten().any(|code| *code != 0) {
+        return End::Failed;
+    }
+    match parts.iter().all(Option::is_some) {
+        true => End::Succeeded,
+        false if one_of_its_pod_failed => End::NeverRan,
+        false => End::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_try_has_failed_with_any_of_its_parts_and_succeeded_with_all() {
+        assert_eq!(end_of(&[Some(0), Some(1)], true), End::Failed);
+        assert_eq!(end_of(&[Some(1), None], true), End::Failed);
+        assert_eq!(end_of(&[Some(0), Some(0)], true), End::Succeeded);
+        assert_eq!(end_of(&[Some(0), None], true), End::NeverRan);
+        assert_eq!(end_of(&[Some(0), None], false), End::Running);
+    }
 }

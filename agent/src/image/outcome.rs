@@ -1,14 +1,12 @@
 //! What became of the copies that Jobs were made for, read from the Jobs and their pods.
 
 use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION};
-use imgop_core::plan::{Copy, CopyRecord, Outcome, Run};
+use imgop_core::plan::{Copy, CopyRecord, Outcome, Run, container_name};
 use imgop_core::reference::Digest;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt as _;
-
-use super::pod::container_name;
 
 /// How long a pod may wait for its image, its Secrets or a node before its Job is given up.
 const START_SECONDS: i64 = 60;

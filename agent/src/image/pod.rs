@@ -6,7 +6,7 @@ use std::time::Duration;
 use imgop_core::api::{CA_KEY, Credentials, Image, Publish, Tls, TlsMode};
 use imgop_core::commands::{Endpoint, SkopeoCopy};
 use imgop_core::observe;
-use imgop_core::plan::{Copy, CopyRequest};
+use imgop_core::plan::{Copy, CopyRequest, container_name};
 use imgop_core::reference::{Digest, Repository};
 use imgop_core::tags::Tag;
 use k8s_openapi::api::core::v1::{
@@ -28,14 +28,6 @@ const USER: i64 = 65532;
 const TERMINATION_LOG: &str = "/dev/termination-log";
 /// How long a pod stays on a node that does not answer before it is replaced.
 const LOST_NODE_SECONDS: i64 = 30;
-
-/// The name of the container that copies this part of the nth copy of a Job. Most copies have one part.
-pub fn container_name(index: usize, part: usize) -> String {
-    match part {
-        0 => format!("copy-{index}"),
-        part => format!("copy-{index}-{part}"),
-    }
-}
 
 /// The pod that copies a batch.
 pub fn pod(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, config: &Config) -> PodSpec {

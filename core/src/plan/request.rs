@@ -69,10 +69,55 @@ pub struct SpecError {
 /// One thing that is wrong with a spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecProblem {
-    /// As in the spec: `source.version`.
-    pub field: &'static str,
+    /// The field.
+    pub field: SpecField,
     /// What is wrong and what to write instead.
     pub message: String,
+}
+
+/// A field of the spec that something can be wrong with. It is displayed as in the spec: `source.version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecField {
+    /// `frequency`
+    Frequency,
+    /// `platforms`
+    Platforms,
+    /// `source.name`
+    SourceName,
+    /// `source.version`
+    SourceVersion,
+    /// `source.select`
+    Select,
+    /// `source.select.minAge`
+    MinAge,
+    /// `source.immutableTags`
+    ImmutableTags,
+    /// `source.useAwsIRSA`
+    SourceAws,
+    /// `destination.name`
+    DestinationName,
+    /// `destination.version`
+    DestinationVersion,
+    /// `destination.useAwsIRSA`
+    DestinationAws,
+}
+
+impl fmt::Display for SpecField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Frequency => "frequency",
+            Self::Platforms => "platforms",
+            Self::SourceName => "source.name",
+            Self::SourceVersion => "source.version",
+            Self::Select => "source.select",
+            Self::MinAge => "source.select.minAge",
+            Self::ImmutableTags => "source.immutableTags",
+            Self::SourceAws => "source.useAwsIRSA",
+            Self::DestinationName => "destination.name",
+            Self::DestinationVersion => "destination.version",
+            Self::DestinationAws => "destination.useAwsIRSA",
+        })
+    }
 }
 
 impl fmt::Display for SpecError {
@@ -90,7 +135,7 @@ impl fmt::Display for SpecError {
 struct Problems(Vec<SpecProblem>);
 
 impl Problems {
-    fn keep<T, E: fmt::Display>(&mut self, field: &'static str, result: Result<T, E>) -> Option<T> {
+    fn keep<T, E: fmt::Display>(&mut self, field: SpecField, result: Result<T, E>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
@@ -105,23 +150,24 @@ impl CopyRequest {
     /// Parses a spec.
     pub fn parse(spec: &ImageSpec) -> Result<Self, SpecError> {
         let mut problems = Problems::default();
-        let frequency = problems.keep("frequency", spec.frequency.parse::<Frequency>());
-        let source = problems.keep("source.name", spec.source.name.parse::<Repository>());
-        let version = problems.keep("source.version", spec.source.version.parse::<Version>());
-        let destination = problems.keep("destination.name", spec.destination.name.parse::<Repository>());
-        let filter = problems.keep("source.select", filter(spec.source.select.as_ref()));
-        let min_age = problems.keep("source.select.minAge", min_age(spec.source.select.as_ref()));
+        let frequency = problems.keep(SpecField::Frequency, spec.frequency.parse::<Frequency>());
+        let source = problems.keep(SpecField::SourceName, spec.source.name.parse::<Repository>());
+        let version = problems.keep(SpecField::SourceVersion, spec.source.version.parse::<Version>());
+        let destination =
+            problems.keep(SpecField::DestinationName, spec.destination.name.parse::<Repository>());
+        let filter = problems.keep(SpecField::Select, filter(spec.source.select.as_ref()));
+        let min_age = problems.keep(SpecField::MinAge, min_age(spec.source.select.as_ref()));
         let immutable =
-            problems.keep("source.immutableTags", ImmutableTags::new(&spec.source.immutable_tags));
-        let platforms = problems.keep("platforms", Platforms::parse(&spec.platforms));
+            problems.keep(SpecField::ImmutableTags, ImmutableTags::new(&spec.source.immutable_tags));
+        let platforms = problems.keep(SpecField::Platforms, Platforms::parse(&spec.platforms));
         let one_tag = filter.as_ref().is_some_and(|filter| filter.latest == Some(1));
         let naming = version.as_ref().and_then(|version| {
-            problems.keep("destination.version", Naming::parse(&spec.destination, version, one_tag))
+            problems.keep(SpecField::DestinationVersion, Naming::parse(&spec.destination, version, one_tag))
         });
         let sides = [
-            ("source.useAwsIRSA", spec.source.use_aws_irsa, &source, &spec.source.credentials),
+            (SpecField::SourceAws, spec.source.use_aws_irsa, &source, &spec.source.credentials),
             (
-                "destination.useAwsIRSA",
+                SpecField::DestinationAws,
                 spec.destination.use_aws_irsa,
                 &destination,
                 &spec.destination.credentials,
@@ -135,7 +181,7 @@ impl CopyRequest {
             && !naming.changes(version.as_ref())
         {
             problems.keep::<(), _>(
-                "destination.name",
+                SpecField::DestinationName,
                 Err("source and destination are the same repository and tag; there is nothing to copy"),
             );
         }

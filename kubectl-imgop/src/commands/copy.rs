@@ -5,7 +5,7 @@ use imgop_core::api::Image;
 use imgop_core::plan::CopyRequest;
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, ValidationDirective};
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, Status};
 use serde_json::{Value, json};
 
 use crate::changes::changes;
@@ -27,7 +27,8 @@ pub const FIELD_MANAGER: &str = "imgop-cli";
 /// Create or update an Image
 ///
 /// Running it again with the same arguments changes nothing. With others, every field is set again: a
-/// flag that is left out goes back to its default. What changes is printed.
+/// flag that is left out goes back to its default. What changes is printed. Only an Image that
+/// kubectl imgop suspend has suspended stays so until it is resumed.
 ///
 /// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x makes
 /// argocd-v2-13-x. If that is longer than 63 characters, or if an Image of that name copies something
@@ -121,8 +122,15 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
             ui.note(&change);
         }
     }
+    let stays = stays_suspended(&after, args.schedule.suspend);
     let generation = after.metadata.generation.unwrap_or_default();
     print(ui, args, &name, what, &document(after)?)?;
+    if stays {
+        let resume = format!("kubectl imgop resume {name}{}", cluster.place());
+        ui.warned(
+            &CliError::failed(format!("{name} stays suspended")).hinted(format!("to resume it: {resume}")),
+        );
+    }
     if !args.wait {
         return Ok(Outcome::Done);
     }
@@ -197,8 +205,34 @@ async fn apply(
         field_validation: Some(ValidationDirective::Strict),
     };
     let verb = if exists { "patch" } else { "create" };
-    let applied = cluster.raw_images(false).patch(name, &params, &Patch::Apply(manifest)).await;
+    let (images, patch) = (cluster.raw_images(false), Patch::Apply(manifest));
+    let applied = match images.patch(name, &params, &patch).await {
+        Err(kube::Error::Api(status)) if is_with_ourselves(&status) => {
+            images.patch(name, &PatchParams { force: true, ..params }, &patch).await
+        }
+        applied => applied,
+    };
     applied.map_err(|error| cluster.explain(verb, Some(name), &error))
+}
+
+/// Whether a refusal is a conflict with none but this program. `suspend` and `resume` patch, which
+/// counts as a manager of its own, though under the same name.
+fn is_with_ourselves(refusal: &Status) -> bool {
+    let ours = format!("conflict with {FIELD_MANAGER:?}");
+    let mut causes = refusal.details.iter().flat_map(|details| &details.causes).peekable();
+    refusal.code == 409
+        && causes.peek().is_some()
+        && causes.all(|cause| {
+            let rest = (cause.reason == "FieldManagerConflict").then(|| cause.message.strip_prefix(&ours));
+            // What follows says how the field was set: `using skopeo.io/v1alpha1 at …`.
+            rest.flatten().is_some_and(|rest| rest.is_empty() || rest.starts_with(" using "))
+        })
+}
+
+/// Whether the Image is suspended though nobody asked this verb for it: `suspend` set it, and an apply
+/// leaves the fields of others alone.
+fn stays_suspended(after: &DynamicObject, asked: bool) -> bool {
+    !asked && after.data.pointer("/spec/suspend") == Some(&Value::Bool(true))
 }
 
 fn print(ui: Ui, args: &CopyArgs, name: &str, what: &str, object: &Value) -> Result<(), CliError> {
@@ -213,4 +247,47 @@ fn print(ui: Ui, args: &CopyArgs, name: &str, what: &str, object: &Value) -> Res
         Some(ObjectFormat::Json) => as_json(object)?,
         Some(ObjectFormat::Yaml) => yaml(object)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conflict(messages: &[&str]) -> Status {
+        let cause = |message: &&str| json!({ "reason": "FieldManagerConflict", "message": message, "field": ".spec.suspend" });
+        let causes: Vec<_> = messages.iter().map(cause).collect();
+        serde_json::from_value(json!({ "code": 409, "reason": "Conflict", "message": "Apply failed",
+            "details": { "causes": causes } }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_a_conflict_with_this_program_alone_is_none() {
+        let own = r#"conflict with "imgop-cli" using skopeo.io/v1alpha1"#;
+        let dated = r#"conflict with "imgop-cli" using skopeo.io/v1alpha1 at 2026-01-01T00:00:00Z"#;
+        assert!(is_with_ourselves(&conflict(&[own])));
+        assert!(is_with_ourselves(&conflict(&[own, dated, r#"conflict with "imgop-cli""#])));
+        for other in ["argocd", "imgop-cli2", "imgop-cli\" using \"x"] {
+            let other = format!("conflict with {other:?} using skopeo.io/v1alpha1");
+            assert!(!is_with_ourselves(&conflict(&[&other])), "{other}");
+            assert!(!is_with_ourselves(&conflict(&[own, &other])), "{other}");
+        }
+        let subresource = r#"conflict with "imgop-cli" with subresource "status" using skopeo.io/v1alpha1"#;
+        assert!(!is_with_ourselves(&conflict(&[subresource])));
+        assert!(!is_with_ourselves(&conflict(&[])), "a conflict of another kind, such as a name taken");
+        assert!(!is_with_ourselves(&Status { code: 403, ..conflict(&[own]) }));
+    }
+
+    #[test]
+    fn an_image_stays_suspended_only_if_it_is_and_nobody_asked_for_it() {
+        let image = |spec: Value| {
+            let types =
+                json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": {}, "spec": spec });
+            serde_json::from_value::<DynamicObject>(types).unwrap()
+        };
+        assert!(stays_suspended(&image(json!({ "suspend": true })), false));
+        assert!(!stays_suspended(&image(json!({ "suspend": true })), true));
+        assert!(!stays_suspended(&image(json!({ "suspend": false })), false));
+        assert!(!stays_suspended(&image(json!({})), false));
+    }
 }

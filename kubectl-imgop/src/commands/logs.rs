@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
+use imgop_core::plan::container_name;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
@@ -10,7 +11,7 @@ use kube::{Api, ResourceExt};
 use crate::completion::image_names;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
-use crate::job_tags::{container, jobs, records};
+use crate::job_tags::{jobs, records};
 use crate::names::parse_image_name;
 use crate::ui::Ui;
 
@@ -19,7 +20,8 @@ const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
 
 /// Print what Skopeo said in the newest Job of an Image
 ///
-/// Each tag is copied by a container of its own. The Jobs, and their logs with them, are gone some
+/// Each tag is copied by a container of its own, or by one for each part of it where --platforms or
+/// --referrers choose. The Jobs, and their logs with them, are gone some
 /// minutes after they ended; kubectl imgop describe shows for longer what became of the tags.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
@@ -36,7 +38,7 @@ pub struct LogsArgs {
     connection: ConnectionArgs,
 }
 
-/// One copy: the tag, and the container that makes it.
+/// One copy or a part of one: the tag, and the container that makes it.
 #[derive(Debug, PartialEq, Eq)]
 struct Copying {
     job: String,
@@ -74,10 +76,14 @@ fn newest(jobs: &[Job], tag: Option<&str>) -> Vec<Copying> {
             .filter(|(_, record)| {
                 tag.is_none_or(|tag| record.source == tag || record.destination.as_str() == tag)
             })
-            .map(|(index, record)| Copying {
-                job: job.name_any(),
-                tag: record.source,
-                container: container(index),
+            .flat_map(|(index, record)| {
+                // One that cannot be read back has a container too, if the Job is ours at all.
+                let parts = record.read().map_or(1, |copy| copy.parts().len());
+                (0..parts).map(move |part| Copying {
+                    job: job.name_any(),
+                    tag: record.source.clone(),
+                    container: container_name(index, part),
+                })
             })
             .collect()
     };
@@ -136,5 +142,23 @@ mod tests {
         assert_eq!(of(Some("1.1")), ["new/copy-1 1.1"]);
         assert_eq!(of(Some("mirror-1.0")), ["old/copy-1 1.0"]);
         assert!(of(Some("0.9")).is_empty());
+    }
+
+    #[test]
+    fn each_part_of_a_copy_has_a_log() {
+        let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
+        let copies = json!([
+            { "source": "1.0", "destination": "1.0", "attempt": 1, "digest": digest("0"),
+              "madeOf": { "origin": { "platformsOf": digest("1") }, "parts": [digest("2"), digest("3")] } },
+            { "source": "1.1", "destination": "1.1", "attempt": 1, "digest": digest("4") },
+        ]);
+        let mut job = job("j", &[]);
+        job.annotations_mut().insert("imgop.skopeo.io/copies".to_owned(), copies.to_string());
+        let of = |tag: Option<&str>| {
+            let copies = newest(std::slice::from_ref(&job), tag);
+            copies.into_iter().map(|c| format!("{} {}", c.container, c.tag)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(None), ["copy-0 1.0", "copy-0-1 1.0", "copy-1 1.1"]);
+        assert_eq!(of(Some("1.0")), ["copy-0 1.0", "copy-0-1 1.0"]);
     }
 }

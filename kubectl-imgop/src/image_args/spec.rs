@@ -4,7 +4,7 @@ use imgop_core::api::{
     Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Referrers, Select, Source, Tls,
     TlsMode,
 };
-use imgop_core::plan::CopyRequest;
+use imgop_core::plan::{CopyRequest, SpecField};
 use imgop_core::reference::Reference;
 use imgop_core::tags::Version;
 
@@ -68,9 +68,9 @@ pub fn image_spec(
     let parsed = CopyRequest::parse(&spec);
     for problem in parsed.as_ref().err().into_iter().flat_map(|error| &error.problems) {
         let is_said = match problem.field {
-            "source.name" => source.problem.is_some(),
-            "destination.name" => destination.problem.is_some(),
-            "source.version" => version.is_none(),
+            SpecField::SourceName => source.problem.is_some(),
+            SpecField::DestinationName => destination.problem.is_some(),
+            SpecField::SourceVersion => version.is_none(),
             _ => false,
         };
         if !is_said {
@@ -175,17 +175,19 @@ fn tls(mode: Option<TlsArg>, ca_secret: Option<&String>) -> Tls {
 }
 
 /// The argument that a field of the spec comes from.
-fn argument_of(field: &str, selection: &SelectionArgs) -> &'static str {
+fn argument_of(field: SpecField, selection: &SelectionArgs) -> &'static str {
     match field {
-        "source.version" if selection.versions.is_some() => "--versions",
-        "source.name" | "source.version" => "SOURCE",
-        "source.select" => "--include or --exclude",
-        "source.select.minAge" => "--min-age",
-        "source.immutableTags" => "--immutable-tags",
-        "frequency" => "--frequency",
-        "destination.version" => "DESTINATION:VERSION",
-        "platforms" => "--platforms",
-        _ => "DESTINATION",
+        SpecField::SourceVersion if selection.versions.is_some() => "--versions",
+        SpecField::SourceName | SpecField::SourceVersion => "SOURCE",
+        SpecField::Select => "--include or --exclude",
+        SpecField::MinAge => "--min-age",
+        SpecField::ImmutableTags => "--immutable-tags",
+        SpecField::Frequency => "--frequency",
+        SpecField::DestinationName => "DESTINATION",
+        SpecField::DestinationVersion => "DESTINATION:VERSION",
+        SpecField::Platforms => "--platforms",
+        SpecField::SourceAws => "--source-use-aws-irsa",
+        SpecField::DestinationAws => "--destination-use-aws-irsa",
     }
 }
 
@@ -252,6 +254,19 @@ mod tests {
         let spec = made("quay.io/a/b:1", "r.example.com/a", &platforms(&["linux/amd64"])).unwrap();
         assert_eq!((spec.platforms, spec.referrers), (vec!["linux/amd64".to_owned()], Referrers::All));
         insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &platforms(&["amd64"])).unwrap_err(), @r#"--platforms: "amd64" is no platform; write os/architecture or os/architecture/variant in lower case, such as linux/amd64 or linux/arm/v7"#);
+    }
+
+    #[test]
+    fn aws_credentials_for_another_registry_are_told_by_their_flag() {
+        let aws = SelectionArgs {
+            source_use_aws_irsa: true,
+            destination_use_aws_irsa: true,
+            ..SelectionArgs::default()
+        };
+        let error = made("quay.io/a/b:1", "r.example.com/a", &aws).unwrap_err();
+        let blamed: Vec<_> =
+            error.lines().skip(1).filter_map(|line| line.trim().split(": ").next()).collect();
+        assert_eq!(blamed, ["--source-use-aws-irsa", "--destination-use-aws-irsa"], "{error}");
     }
 
     #[test]

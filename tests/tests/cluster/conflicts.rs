@@ -25,7 +25,10 @@ async fn i2_a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Res
         assert_eq!(reason, "DestinationConflict", "{message}");
         assert!(message.contains("\"older\"") && message.contains("shared:v1.0.0"), "{message}");
 
-        // Both were looked at several times since, and the tag that nobody else means is there.
+        // Both are looked at again, the younger twice, and the tag that nobody else means is there.
+        for _ in 0..2 {
+            tenant.kubectl.imgop(["sync", "younger"]).await?.failed()?;
+        }
         tenant.sync("older").await?;
         tenant.ready("older").await?;
         let at_target = target.digests(&tenant.path("shared")).await?;

@@ -34,6 +34,31 @@ async fn copy_says_which_fields_it_changes_and_a_dry_run_says_it_before() -> any
 }
 
 #[tokio::test]
+async fn copy_leaves_what_suspend_set_and_takes_back_what_resume_set() -> anyhow::Result<()> {
+    with_tenant(async |tenant| {
+        let suspended = async || anyhow::Ok(tenant.images().get("busybox").await?.spec.suspend);
+        copy(tenant, &[]).await?.ok()?;
+        tenant.kubectl.imgop(["suspend", "busybox"]).await?.ok()?;
+        let stays = copy(tenant, &[]).await?;
+        assert_eq!(stays.stdout, "image.skopeo.io/busybox unchanged\n", "{stays:?}");
+        assert!(stays.stderr.contains("busybox stays suspended"), "{stays:?}");
+        assert!(stays.stderr.contains("kubectl imgop resume busybox"), "{stays:?}");
+        assert!(suspended().await?);
+
+        let same = copy(tenant, &["--suspend"]).await?;
+        assert_eq!((same.stdout.as_str(), same.stderr.as_str()), ("image.skopeo.io/busybox unchanged\n", ""));
+        tenant.kubectl.imgop(["resume", "busybox"]).await?.ok()?;
+        assert!(!suspended().await?);
+        let again = copy(tenant, &["--suspend"]).await?;
+        assert_eq!(again.stderr, "suspend: false -> true\n", "{again:?}");
+        assert_eq!(again.ok()?, "image.skopeo.io/busybox configured\n");
+        assert!(suspended().await?);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn an_image_is_suspended_resumed_and_deleted() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.apply("busybox", &tenant.spec("absent", "v1.0.x", "absent")).await?;

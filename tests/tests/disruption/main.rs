@@ -133,8 +133,16 @@ async fn i7_an_agent_that_starts_again_finds_everything_done_and_writes_nothing(
         tenant.apply("busybox", &tenant.spec("busybox", "v1.0.x", "busybox")).await?;
         let before = tenant.ready("busybox").await?;
         tenant.cluster.kill_agent().await?;
-        // It has looked at this Image when it has done what came after the start.
-        tenant.apply("second", &tenant.spec("busybox", "v1.0.0", "second")).await?;
+        // It looks at Images that are complete within a minute of its start, as the source sees.
+        let from = source.mark().await?;
+        wait::poll("a look after the start", DEADLINE, || async {
+            let asked = source.requests(&tenant.path("busybox"), from, source.mark().await?)?;
+            Ok((!asked.is_empty()).then_some(()))
+        })
+        .await?;
+        // That look is over, and was written down if anything was, when a whole copy after it is done.
+        source.fill(&tenant.path("second"), &["v1.0.0"], "").await?;
+        tenant.apply("second", &tenant.spec("second", "v1.0.0", "second")).await?;
         tenant.ready("second").await?;
         let after = tenant.images().get("busybox").await?;
         assert_eq!(before.metadata.resource_version, after.metadata.resource_version);

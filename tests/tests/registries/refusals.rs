@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use imgop_core::reference::ManifestRef;
 use imgop_core::registry::{Access, Reason, RegistryError, Tls, Unreachable};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use crate::every_registry::{Registry, Way, registries};
 use crate::image::Image;
@@ -74,13 +75,19 @@ async fn without_a_credential_a_private_repository_may_as_well_be_absent() -> an
     Ok(())
 }
 
+/// A CA that has signed nothing here.
+fn stranger() -> anyhow::Result<Vec<u8>> {
+    let mut ca = CertificateParams::new([])?;
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    Ok(ca.self_signed(&KeyPair::generate()?)?.pem().into_bytes())
+}
+
 #[tokio::test]
 async fn an_untrusted_certificate_is_told_with_what_is_missing() -> anyhow::Result<()> {
     for way in [Way::Tls, Way::Password] {
         for registry in registries(way).await? {
             // (Loopback is plain HTTP unless something is said of TLS, hence another CA.)
-            let stranger = std::fs::read("/etc/ssl/certs/ca-certificates.crt")?;
-            let tls = Tls::Verify { extra_ca_pem: Some(stranger) };
+            let tls = Tls::Verify { extra_ca_pem: Some(stranger()?) };
             let error = refused(registry, &Access { tls, ..registry.access() }).await?;
             assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Tls), "{registry}");
             let wanted = "no CA that is trusted here has signed the registry's certificate";
