@@ -76,6 +76,11 @@ impl Content {
         all.insert(subject.clone(), contents.iter().map(describe).collect());
     }
 
+    /// Takes the referrers API away.
+    pub fn forget_referrers(&mut self) {
+        self.referrers = None;
+    }
+
     pub async fn start(self) -> ContentRegistry {
         let content = Arc::new(Mutex::new(self));
         let shared = content.clone();

@@ -48,9 +48,8 @@ fn found(observed: &Observed) -> Vec<(String, TagState, Option<Digest>)> {
 fn remembered(observed: &Observed) -> Known {
     let mut known = Known::default();
     for tag in &observed.tags {
-        let digest = if tag.referrer_of.is_some() { tag.source.digest() } else { tag.subject.as_ref() };
-        if let Some(digest) = digest {
-            known.at_source.insert(tag.source_ref.to_string().parse().unwrap(), digest.clone());
+        if let Some((name, digest)) = tag.at_source() {
+            known.at_source.insert(name.clone(), digest.clone());
         }
         if let Some(digest) = tag.destination.digest() {
             known.at_destination.insert(tag.destination_tag.clone(), digest.clone());
@@ -154,6 +153,23 @@ async fn a_registry_with_the_api_is_asked_for_each_content_page_by_page() {
     let bytes = String::from_utf8(manifest.bytes.to_vec()).unwrap();
     case.destination.content.lock().unwrap().put(made.destination_tag.as_str(), bytes);
     assert_eq!(case.observe(&Known::default()).await.tags[2].state(), TagState::UpToDate);
+}
+
+#[tokio::test]
+async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
+    let mut source = Content::default();
+    let one = source.push("1.0", &ONE);
+    source.refer(&one, &["a"]);
+    let tag = referrers_tag(&one).unwrap();
+    let under_the_tag = source.put(tag.as_str(), "an index of long ago");
+    let case = case(source, Content::default(), "1.0").await;
+    let known = remembered(&case.observe(&Known::default()).await);
+    assert!(!known.at_source.contains_key(&tag), "nobody asked what stands under it");
+    case.source.content.lock().unwrap().forget_referrers();
+    let again = case.observe(&known).await;
+    assert_eq!(again.tags[1].destination_tag, tag);
+    assert_eq!(again.tags[1].digest(), Some(&under_the_tag), "and not the image itself");
+    assert_eq!(case.source.count(&format!("HEAD /v2/app/manifests/{tag}")), 1);
 }
 
 #[tokio::test]
