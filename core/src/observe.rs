@@ -129,6 +129,8 @@ pub struct Known {
     pub at_source: HashMap<Tag, Digest>,
     /// What becomes of contents of the source of which only some platforms are wanted.
     pub contents: Contents,
+    /// Whether an index at the destination is not believed when it says what it was made from.
+    pub doubts_destination: bool,
 }
 
 /// From this many tags on, the destination is listed first: one request instead of one for each tag

@@ -159,8 +159,11 @@ impl Look<'_> {
     async fn sync(&mut self, request: &CopyRequest, due: Due) -> Result<Looked, ApiError> {
         // Before anything can fail: a second look must not believe what this one doubts.
         let generation = self.image.metadata.generation;
-        if matches!(due, Due::SpecChanged | Due::Requested) || self.memory.generation != generation {
+        let wants_truth = matches!(due, Due::SpecChanged | Due::Requested);
+        if wants_truth || self.memory.generation != generation {
             self.memory.doubt();
+            // After a restart alone the destination is believed, or it would cost a pull for each tag.
+            self.memory.reads_source |= wants_truth;
             self.memory.generation = generation;
         }
         if !self.context.may_work_in(self.image.metadata.namespace.as_deref().unwrap_or_default()).await? {

@@ -13,7 +13,8 @@ use crate::reference::{Digest, ManifestRef};
 use crate::registry::{Manifest, Platform, Reason, RepositoryClient};
 
 /// What becomes of contents of the source, as it was worked out before. It follows from the content and
-/// the platforms alone, so it holds for as long as it is kept.
+/// the platforms alone, and holds until somebody doubts the word of the destination, from which some of
+/// it may come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     platforms: Platforms,
@@ -63,7 +64,10 @@ impl Look<'_> {
         if let Some(content) = self.known.contents.get(platforms, source) {
             return Ok(content.clone());
         }
-        if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination) {
+        if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination)
+            // What has the source's digest cannot lie.
+            && (!self.known.doubts_destination || there == source)
+        {
             match manifest(Side::Destination, client, there).await? {
                 Answer::There(manifest) if there == source => {
                     return narrow(Side::Destination, client, &manifest, platforms).await;

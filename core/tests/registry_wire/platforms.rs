@@ -97,6 +97,21 @@ async fn a_no_op_after_a_restart_reads_at_the_destination_only_and_then_nothing(
 }
 
 #[tokio::test]
+async fn an_index_that_lies_about_its_source_is_believed_until_somebody_wants_the_truth() {
+    let mut source = Content::default();
+    source.push("1.0", &TWO);
+    let (digest, honest) = rewritten(&source, "1.0", &["linux/amd64"]);
+    let old = Digest::of(b"1.0 linux/amd64").to_string();
+    let mut destination = Content::default();
+    destination.put("1.0", honest.replace(&old, Digest::of(b"evil").as_str()));
+    let case = case(source, destination, "1.0", &["linux/amd64"]).await;
+    assert_eq!(states(&case.observe(&Known::default()).await), [TagState::UpToDate]);
+    let observed = case.observe(&Known { doubts_destination: true, ..Known::default() }).await;
+    assert_eq!((states(&observed), observed.tags[0].digest()), (vec![TagState::Differs], Some(&digest)));
+    assert_eq!(case.read(), (1, 1));
+}
+
+#[tokio::test]
 async fn other_platforms_than_before_are_another_content() {
     let mut source = Content::default();
     source.push("1.0", &TWO);
