@@ -243,8 +243,10 @@ impl Look<'_> {
         {
             return Ok((at, observed));
         }
-        if let (Due::Requested, Some(destination)) = (due, &sides.destination) {
-            destination.doubt_lists();
+        if due == Due::Requested {
+            for side in [Some(&sides.source), sides.destination.as_ref()].into_iter().flatten() {
+                side.doubt_lists();
+            }
         }
         let status = self.status();
         let mut known = self.memory.known(self.now);

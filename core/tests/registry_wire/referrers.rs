@@ -183,6 +183,40 @@ async fn a_registry_without_the_api_is_asked_once() {
 }
 
 #[tokio::test]
+async fn a_repository_without_the_api_says_nothing_of_others_and_is_asked_again_on_request() {
+    let registry = ScriptedRegistry::start(|seen| match seen.target.starts_with("/v2/odd/") {
+        true => json(400, "{}"),
+        false => reply(200, &[("content-type", super::fakes::INDEX)], r#"{"manifests":[]}"#),
+    })
+    .await;
+    let registries = Registries::new(settings());
+    let client = |name: &str| registries.repository(&registry.repository(name), &Access::default());
+    let digest = Digest::of(b"x");
+    for _ in 0..2 {
+        assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
+        assert_eq!(client("app").referrers(&digest).await.unwrap(), Some(Vec::new()));
+    }
+    let asked = || registry.lines().iter().filter(|line| line.contains("/odd/")).count();
+    assert_eq!(asked(), 1);
+    client("odd").doubt_lists();
+    assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
+    assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn that_a_manifest_is_unknown_says_nothing_of_the_api() {
+    for code in ["NAME_UNKNOWN", "MANIFEST_UNKNOWN"] {
+        let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+        let registry = ScriptedRegistry::start(move |_| json(404, body.clone())).await;
+        let client = client(&registry.repository("app"));
+        for _ in 0..2 {
+            assert_eq!(client.referrers(&Digest::of(b"x")).await.unwrap(), Some(Vec::new()), "{code}");
+        }
+        assert_eq!(registry.seen().len(), 2, "nothing is remembered");
+    }
+}
+
+#[tokio::test]
 async fn what_the_api_cannot_say_is_not_taken_for_nothing() {
     let digest = Digest::of(b"x");
     let absent = ScriptedRegistry::start(|_| reply(200, &[("content-type", "text/html")], "<html>")).await;
