@@ -133,6 +133,9 @@ pub struct Known {
     pub doubts_destination: bool,
 }
 
+/// Parts of one index that is made: each is a container of a Job.
+const MOST_PARTS: usize = 32;
+
 /// From this many tags on, the destination is listed first: one request instead of one for each tag
 /// that is not there, that never moves, or whose digest is known.
 const LIST_FROM: usize = 3;

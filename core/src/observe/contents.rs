@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Look, ObserveError, Side, for_this_tag};
+use super::{Look, MOST_PARTS, ObserveError, Side, for_this_tag};
 use crate::index::{Platforms, Rewritten, Subset, read_rewritten, subset};
 use crate::plan::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
 use crate::reference::{Digest, ManifestRef};
@@ -137,6 +137,12 @@ async fn narrow(
 }
 
 fn made(source: &Digest, rewritten: Rewritten) -> Content {
+    if rewritten.parts.len() > MOST_PARTS {
+        return Content::Unknown(format!(
+            "{} manifests of {source} are for the wanted platforms; at most {MOST_PARTS} are copied",
+            rewritten.parts.len()
+        ));
+    }
     Content::Made(MadeIndex {
         digest: rewritten.manifest.digest,
         of: MadeOf { origin: Origin::PlatformsOf(source.clone()), parts: rewritten.parts },
