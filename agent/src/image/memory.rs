@@ -184,11 +184,8 @@ mod tests {
             of: MadeOf { origin: Origin::ReferrersOf(subject.clone()), parts: Vec::new() },
             platforms: Vec::new(),
         });
-        let referrer = |name, content| ObservedTag {
-            content,
-            referrer_of: Some(subject.clone()),
-            ..tag(name, "image")
-        };
+        let referrer =
+            |name, content| ObservedTag { content, referrer_of: Some(subject.clone()), ..tag(name, "image") };
         let signature = ObservedTag { referrer_of: Some(subject.clone()), ..tag("named.sig", "signature") };
         let tags = vec![
             ObservedTag { subject: Some(subject.clone()), ..tag("1.0", "image") },

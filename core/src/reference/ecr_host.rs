@@ -100,7 +100,7 @@ fn is_region(label: &str) -> bool {
                 && !number.is_empty()
                 && number.bytes().all(|b| b.is_ascii_digit())
         }
-        [] => false,
+        _ => false,
     }
 }
 
