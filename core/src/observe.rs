@@ -129,7 +129,12 @@ pub struct Known {
     pub at_source: HashMap<Tag, Digest>,
     /// What becomes of contents of the source of which only some platforms are wanted.
     pub contents: Contents,
+    /// Whether an index at the destination is not believed when it says what it was made from.
+    pub doubts_destination: bool,
 }
+
+/// Parts of one index that is made: each is a container of a Job.
+const MOST_PARTS: usize = 32;
 
 /// From this many tags on, the destination is listed first: one request instead of one for each tag
 /// that is not there, that never moves, or whose digest is known.

@@ -85,7 +85,9 @@ pub async fn keep_job_secrets(
         context.secrets.keep(&secret).await.map_err(|error| match error {
             KeepError::Api(error) => JobError::Api(error),
             KeepError::Taken => JobError::SecretTaken(secret.name_any()),
-            KeepError::Forbidden => JobError::NotEnabled(context.how_to_enable_aws(image)),
+            KeepError::NoRight => JobError::NotEnabled(context.how_to_enable_aws(image)),
+            KeepError::NamespaceEnds => JobError::NamespaceEnds,
+            KeepError::Refused(message) => JobError::Refused(message),
         })?;
     }
     Ok(())

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use imgop_core::observe::{Contents, Known};
-use imgop_core::plan::{Copy, FirstSeen, Observed, Outcome};
-use imgop_core::reference::{Digest, ManifestRef};
+use imgop_core::plan::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
+use imgop_core::reference::Digest;
 use imgop_core::tags::Tag;
 use jiff::Timestamp;
 
@@ -29,9 +29,11 @@ pub struct Remembered {
     /// The same of the source, for signatures and the like, which hardly ever change, and for tags
     /// whose source need not be asked but for them.
     pub at_source: HashMap<Tag, (Digest, Timestamp)>,
-    /// What becomes of contents of which only some platforms are wanted. It is never wrong, so no doubt
-    /// ends it.
+    /// What becomes of contents of which only some platforms are wanted.
     pub contents: Contents,
+    /// Whether the source is to be read for those, because somebody wants the truth. An index at the
+    /// destination says itself what it was made from, and whoever may write there may have it lie.
+    pub reads_source: bool,
     /// What became of copies after their Jobs, where that is another thing than the Jobs say, or
     /// where the Jobs are gone.
     pub outcomes: HashMap<Copy, Outcome>,
@@ -65,6 +67,7 @@ impl Remembered {
     /// Forgets what was seen of the registries: the spec is another one, or somebody wants the truth.
     pub fn doubt(&mut self) {
         self.observed = None;
+        self.contents = Contents::default();
         self.at_destination.clear();
         self.at_source.clear();
         self.outcomes.clear();
@@ -81,6 +84,7 @@ impl Remembered {
             at_destination: believed(&self.at_destination, now),
             at_source: believed(&self.at_source, now),
             contents: self.contents.clone(),
+            doubts_destination: self.reads_source,
             now,
             ..Known::default()
         }
@@ -88,16 +92,15 @@ impl Remembered {
 
     /// Keeps what the registries answered, for the tags that were looked at and no others.
     pub fn keep(&mut self, observed: &Observed, now: Timestamp) {
+        // What could not be read is still doubted.
+        self.reads_source &= observed.tags.iter().any(|tag| matches!(tag.content, Content::Unknown(_)));
         let at_destination = observed.tags.iter().filter_map(|tag| {
             let digest = tag.destination.digest()?;
             Some((tag.destination_tag.clone(), digest.clone()))
         });
         keep(&mut self.at_destination, at_destination, now);
-        let at_source = observed.tags.iter().filter_map(|tag| {
-            let ManifestRef::Tag(name) = &tag.source_ref else { return None };
-            let digest = if tag.referrer_of.is_some() { tag.source.digest() } else { tag.subject.as_ref() };
-            Some((name.clone(), digest?.clone()))
-        });
+        let at_source = observed.tags.iter().filter_map(ObservedTag::at_source);
+        let at_source = at_source.map(|(tag, digest)| (tag.clone(), digest.clone()));
         keep(&mut self.at_source, at_source, now);
     }
 }
@@ -157,5 +160,59 @@ impl Memory {
     // A panic elsewhere leaves the map whole: each of the calls above is one operation on it.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::plan::{MadeIndex, MadeOf, Origin, Seen};
+    use imgop_core::reference::ManifestRef;
+
+    use super::*;
+    use crate::image::fixtures::now;
+
+    fn tag(name: &str, content: &str) -> ObservedTag {
+        let seen = || Seen::Present(Digest::of(content.as_bytes()));
+        ObservedTag::whole(ManifestRef::Tag(name.parse().unwrap()), name.parse().unwrap(), seen(), seen())
+    }
+
+    #[test]
+    fn an_index_that_the_api_told_is_not_kept_as_what_stands_under_its_tag() {
+        let subject = Digest::of(b"image");
+        let made = Content::Made(MadeIndex {
+            digest: Digest::of(b"made"),
+            of: MadeOf { origin: Origin::ReferrersOf(subject.clone()), parts: Vec::new() },
+            platforms: Vec::new(),
+        });
+        let referrer =
+            |name, content| ObservedTag { content, referrer_of: Some(subject.clone()), ..tag(name, "image") };
+        let signature = ObservedTag { referrer_of: Some(subject.clone()), ..tag("named.sig", "signature") };
+        let tags = vec![
+            ObservedTag { subject: Some(subject.clone()), ..tag("1.0", "image") },
+            referrer("made", made),
+            referrer("unknown", Content::Unknown("503".into())),
+            signature,
+        ];
+        let mut memory = Remembered::default();
+        memory.keep(&Observed { tags, ..Observed::default() }, now());
+        let mut kept: Vec<String> = memory.known(now()).at_source.keys().map(ToString::to_string).collect();
+        kept.sort();
+        assert_eq!(kept, ["1.0", "named.sig"]);
+    }
+
+    #[test]
+    fn whoever_wants_the_truth_gets_no_content_from_before() {
+        let image = crate::image::fixtures::image(imgop_core::api::Mode::Recurrent);
+        let mut request = crate::image::fixtures::request(&image);
+        request.platforms = imgop_core::index::Platforms::parse(&["linux/amd64".into()]).unwrap();
+        let observed = Observed { tags: vec![tag("1.0", "a")], ..Observed::default() };
+        let contents = Contents::of(&request, &observed);
+        let mut memory = Remembered { contents, reads_source: true, ..Remembered::default() };
+        assert_ne!(memory.known(now()).contents, Contents::default());
+        memory.doubt();
+        assert_eq!(memory.known(now()).contents, Contents::default());
+        assert!(memory.known(now()).doubts_destination);
+        memory.keep(&observed, now());
+        assert!(!memory.known(now()).doubts_destination, "once it was read there is no doubt left");
     }
 }

@@ -162,8 +162,11 @@ impl Look<'_> {
         }
         // Before anything can fail: a second look must not believe what this one doubts.
         let generation = self.image.metadata.generation;
-        if matches!(due, Due::SpecChanged | Due::Requested) || self.memory.generation != generation {
+        let wants_truth = matches!(due, Due::SpecChanged | Due::Requested);
+        if wants_truth || self.memory.generation != generation {
             self.memory.doubt();
+            // After a restart alone the destination is believed, or it would cost a pull for each tag.
+            self.memory.reads_source |= wants_truth;
             self.memory.generation = generation;
         }
         if !self.context.may_work_in(self.image.metadata.namespace.as_deref().unwrap_or_default()).await? {
@@ -243,8 +246,10 @@ impl Look<'_> {
         {
             return Ok((at, observed));
         }
-        if let (Due::Requested, Some(destination)) = (due, &sides.destination) {
-            destination.doubt_lists();
+        if due == Due::Requested {
+            for side in [Some(&sides.source), sides.destination.as_ref()].into_iter().flatten() {
+                side.doubt_lists();
+            }
         }
         let status = self.status();
         let mut known = self.memory.known(self.now);

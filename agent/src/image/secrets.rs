@@ -37,8 +37,12 @@ pub enum Freshness {
 pub enum KeepError {
     /// One of this name exists that somebody else owns, or of another type.
     Taken,
-    /// The agent may not.
-    Forbidden,
+    /// The agent has no right to.
+    NoRight,
+    /// The namespace is being deleted.
+    NamespaceEnds,
+    /// A quota or a policy does not let it.
+    Refused(String),
     /// The API server did not do it.
     Api(Box<kube::Error>),
 }
@@ -46,10 +50,26 @@ pub enum KeepError {
 impl From<kube::Error> for KeepError {
     fn from(error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if status.is_forbidden() => Self::Forbidden,
+            kube::Error::Api(status) if status.is_forbidden() => {
+                let message = super::outcome::printable(&status.message);
+                // RBAC speaks of a user that cannot do something; quotas and policies do not.
+                let is_about_rights =
+                    ["get", "create", "update"].iter().any(|verb| message.contains(&no_right_to(verb)));
+                if message.contains("being terminated") {
+                    Self::NamespaceEnds
+                } else if is_about_rights {
+                    Self::NoRight
+                } else {
+                    Self::Refused(message)
+                }
+            }
             error => Self::Api(Box::new(error)),
         }
     }
+}
+
+fn no_right_to(verb: &str) -> String {
+    format!("cannot {verb} resource")
 }
 
 impl Secrets {
@@ -120,4 +140,33 @@ fn is_same_owner(there: &Secret, wanted: &Secret) -> bool {
         owners.map(|owner| owner.uid.clone()).collect()
     };
     !owners(wanted).is_empty() && owners(there) == owners(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn only_rbac_says_that_a_right_is_missing() {
+        let kept = |message: &str| {
+            let status = Status::failure(message, "Forbidden").with_code(403);
+            KeepError::from(kube::Error::Api(Box::new(status)))
+        };
+        for verb in ["get", "create", "update"] {
+            let said = format!(
+                "secrets \"imgop-aws-1\" is forbidden: User \"system:serviceaccount:imgop:agent\" cannot {verb} \
+                 resource \"secrets\" in API group \"\" in the namespace \"team-a\""
+            );
+            assert!(matches!(kept(&said), KeepError::NoRight), "{verb}");
+        }
+        let quota = "secrets \"imgop-aws-1\" is forbidden: exceeded quota: few, requested: secrets=1";
+        assert!(matches!(kept(quota), KeepError::Refused(said) if said.contains("exceeded quota: few")));
+        let ends = "secrets \"imgop-aws-1\" is forbidden: unable to create new content in namespace team-a \
+                    because it is being terminated";
+        assert!(matches!(kept(ends), KeepError::NamespaceEnds));
+        let policy = "admission webhook \"policy.example.com\" denied the request: no Secrets here";
+        assert!(matches!(kept(policy), KeepError::Refused(_)));
+    }
 }

@@ -14,6 +14,9 @@ const FAILURES: usize = 50;
 /// How many tags that are too young are remembered.
 const WAITING: usize = 100;
 
+/// Bytes of a message. What servers, nodes and sources say is in it, and the status must stay small.
+const MESSAGE: usize = 1_024;
+
 /// What a look at an Image found out.
 #[derive(Debug, Clone)]
 pub struct Findings {
@@ -58,10 +61,13 @@ pub struct TagFindings {
 /// for again; it is said for as long as its pauses grow.
 pub fn next_status(
     image: &Image,
-    findings: Findings,
+    mut findings: Findings,
     look_again: Option<Timestamp>,
     now: Timestamp,
 ) -> ImageStatus {
+    for condition in &mut findings.verdict.conditions {
+        shorten(&mut condition.message);
+    }
     let old = image.status.clone().unwrap_or_default();
     let generation = findings.generation.or(image.metadata.generation);
     let ready =
@@ -82,6 +88,7 @@ pub fn next_status(
         new.counts = Some(tags.counts);
         new.failures = tags.failures;
         new.failures.truncate(FAILURES);
+        new.failures.iter_mut().for_each(|failure| shorten(&mut failure.message));
         new.tag_already_synced = tags.already_synced;
         new.synced_from = tags.synced_from;
         new.waiting = tags.waiting;
@@ -102,6 +109,20 @@ pub fn next_status(
         }
     }
     ImageStatus { next_sync_time, ..new }
+}
+
+/// Keeps the beginning, which says what failed.
+fn shorten(message: &mut String) {
+    const DOTS: &str = "…";
+    if message.len() <= MESSAGE {
+        return;
+    }
+    let mut end = MESSAGE - DOTS.len();
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message.truncate(end);
+    message.push_str(DOTS);
 }
 
 /// Whether something failed as a whole and is tried again by itself.
@@ -267,6 +288,31 @@ mod tests {
         let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
         let unknown = next_status(&image, Findings::of(verdict, None), None, later(60));
         assert_eq!(unknown.waiting.len(), 1, "what could not be asked is not forgotten");
+    }
+
+    #[test]
+    fn a_message_keeps_its_beginning_and_no_more_than_a_kilobyte() {
+        let image = image(Mode::Recurrent);
+        let long = format!("ü says {}", "ü".repeat(5_000));
+        let mut findings = success(0);
+        findings.verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, long.clone());
+        if let Some(tags) = &mut findings.tags {
+            tags.failures = vec![TagFailure {
+                tag: "v1".into(),
+                reason: FailureReason::PlatformNotFound,
+                message: long,
+                digest: None,
+                attempts: 0,
+                next_attempt: None,
+            }];
+        }
+        let status = next_status(&image, findings, None, now());
+        let messages = status.conditions.iter().map(|c| &c.message);
+        let long: Vec<&String> = messages.chain(status.failures.iter().map(|f| &f.message)).collect();
+        assert!(long.iter().any(|message| message.len() > 1_000));
+        assert!(long.iter().all(|message| message.len() <= MESSAGE));
+        assert!(status.failures[0].message.starts_with("ü says ü"));
+        assert!(status.failures[0].message.ends_with("ü…"));
     }
 
     #[test]

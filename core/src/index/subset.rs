@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::Platforms;
 use crate::reference::Digest;
-use crate::registry::{MAX_PLATFORMS, Manifest, Platform};
+use crate::registry::{MAX_PLATFORMS, Manifest, Platform, plain_platform};
 
 /// Names the index that a rewritten one was made from.
 pub const SOURCE_DIGEST_ANNOTATION: &str = "io.imgop.source-digest";
@@ -60,7 +60,7 @@ pub enum IndexError {
 #[derive(Deserialize)]
 struct Entry {
     digest: Digest,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "plain_platform")]
     platform: Option<Platform>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
@@ -269,6 +269,13 @@ mod tests {
             Ok(Subset::Nothing { there: Vec::new() }),
             "an attestation is no image, whatever is wanted"
         );
+    }
+
+    #[test]
+    fn an_entry_whose_platform_is_no_word_has_none() {
+        let source = index(&[entry("linux/amd64", "a"), entry("linux/a b\n", "b")]);
+        let there = vec!["linux/amd64".to_owned()];
+        assert_eq!(subset(&source, &wanted(&["linux/s390x"])), Ok(Subset::Nothing { there }));
     }
 
     #[test]

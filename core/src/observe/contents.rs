@@ -6,14 +6,15 @@
 
 use std::collections::HashMap;
 
-use super::{Look, ObserveError, Side, for_this_tag};
+use super::{Look, MOST_PARTS, ObserveError, Side, for_this_tag};
 use crate::index::{Platforms, Rewritten, Subset, read_rewritten, subset};
 use crate::plan::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
 use crate::reference::{Digest, ManifestRef};
 use crate::registry::{Manifest, Platform, Reason, RepositoryClient};
 
 /// What becomes of contents of the source, as it was worked out before. It follows from the content and
-/// the platforms alone, so it holds for as long as it is kept.
+/// the platforms alone, and holds until somebody doubts the word of the destination, from which some of
+/// it may come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     platforms: Platforms,
@@ -63,7 +64,10 @@ impl Look<'_> {
         if let Some(content) = self.known.contents.get(platforms, source) {
             return Ok(content.clone());
         }
-        if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination) {
+        if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination)
+            // What has the source's digest cannot lie.
+            && (!self.known.doubts_destination || there == source)
+        {
             match manifest(Side::Destination, client, there).await? {
                 Answer::There(manifest) if there == source => {
                     return narrow(Side::Destination, client, &manifest, platforms).await;
@@ -133,6 +137,12 @@ async fn narrow(
 }
 
 fn made(source: &Digest, rewritten: Rewritten) -> Content {
+    if rewritten.parts.len() > MOST_PARTS {
+        return Content::Unknown(format!(
+            "{} manifests of {source} are for the wanted platforms; at most {MOST_PARTS} are copied",
+            rewritten.parts.len()
+        ));
+    }
     Content::Made(MadeIndex {
         digest: rewritten.manifest.digest,
         of: MadeOf { origin: Origin::PlatformsOf(source.clone()), parts: rewritten.parts },

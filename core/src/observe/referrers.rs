@@ -7,14 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::{Limits, Look, ObserveError, Side, for_this_tag};
+use super::{Limits, Look, MOST_PARTS, ObserveError, Side, for_this_tag};
 use crate::index::{Referrer, referrers_index, referrers_tag, subject_of};
 use crate::plan::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen};
 use crate::reference::{Digest, ManifestRef};
 use crate::tags::Tag;
-
-/// Referrers of one content that are copied: each is a container of a Job.
-const MOST_PARTS: usize = 32;
 
 impl Look<'_> {
     /// Finds what refers to these tags and notes at each of them for which content it was looked for.

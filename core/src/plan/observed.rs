@@ -144,6 +144,20 @@ impl ObservedTag {
         }
     }
 
+    /// The tag at the source and its content there, as far as that may be believed the next time.
+    ///
+    /// What the referrers API told is an index that nobody has seen under its tag: the source's word is
+    /// then of the image, and under the tag there may be something else or nothing.
+    pub fn at_source(&self) -> Option<(&Tag, &Digest)> {
+        let ManifestRef::Tag(name) = &self.source_ref else { return None };
+        let digest = match (&self.referrer_of, &self.content) {
+            (None, _) => self.subject.as_ref(),
+            (Some(_), Content::Whole(_)) => self.source.digest(),
+            (Some(_), _) => None,
+        };
+        Some((name, digest?))
+    }
+
     /// Compares the two sides.
     pub fn state(&self) -> TagState {
         match (&self.source, &self.destination) {

@@ -171,9 +171,16 @@ fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
     }
 }
 
+/// Platforms that are named where none is wanted.
+const MOST_PLATFORMS: usize = 20;
+
 /// Says which platforms there are instead of those that are wanted.
 fn no_platform(request: &CopyRequest, tag: &ObservedTag) -> String {
     let there = match &tag.content {
+        Content::NoPlatform(there) if there.len() > MOST_PLATFORMS => {
+            let more = there.len() - MOST_PLATFORMS;
+            format!("{} and {more} more", there[..MOST_PLATFORMS].join(", "))
+        }
         Content::NoPlatform(there) if !there.is_empty() => there.join(", "),
         _ => "none that is named".to_owned(),
     };
@@ -411,6 +418,13 @@ mod tests {
         let failure = plan.failures().next().unwrap();
         assert_eq!((failure.reason, failure.attempts), (FailureReason::PlatformNotFound, 0));
         insta::assert_snapshot!(failure.message, @"v0 is not there for linux/arm64, linux/s390x; its platforms: linux/amd64, windows/amd64");
+        let many = (0..199).map(|n| format!("linux/a{n}")).collect();
+        if let Some(tag) = case.observed.tags.last_mut() {
+            tag.content = Content::NoPlatform(many);
+        }
+        let plan = case.plan(&[]);
+        let message = &plan.failures().next().unwrap().message;
+        assert!(message.ends_with("linux/a18, linux/a19 and 179 more"), "{message}");
     }
 
     #[test]

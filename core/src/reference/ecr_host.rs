@@ -61,7 +61,8 @@ impl EcrHost {
             let name = if fips.is_some() { name } else { "api.ecr" };
             format!("{name}.{region}.{domain}")
         };
-        is_account.then(|| Self { account: Some(account.to_owned()), region: region.to_owned(), api_host })
+        let is_one = is_account && is_region(region);
+        is_one.then(|| Self { account: Some(account.to_owned()), region: region.to_owned(), api_host })
     }
 
     /// The twelve digits of the account that the registry belongs to; none for ECR Public.
@@ -82,6 +83,24 @@ impl EcrHost {
     /// Where ECR's API answers for this registry.
     pub fn api_host(&self) -> &str {
         &self.api_host
+    }
+}
+
+/// Whether this looks like a region: `eu-west-3`, `us-iso-east-1`, `eusc-de-east-1`. Another label would
+/// make the host of another service: `s3`.
+fn is_region(label: &str) -> bool {
+    let words: Vec<&str> = label.split('-').collect();
+    let is_name = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+    match words.as_slice() {
+        [area, names @ .., number] => {
+            // The sovereign cloud of Europe is the one area of four letters.
+            (area.len() == 2 && is_name(area) || *area == "eusc")
+                && !names.is_empty()
+                && names.iter().all(|name| is_name(name))
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+        }
+        _ => false,
     }
 }
 
@@ -151,6 +170,13 @@ mod tests {
             "123456789012.dkr.ecr.eu-west-3.amazonaws.com.evil.example",
             "123456789012.dkr.ecr.eu.west.amazonaws.com",
             "123456789012.dkr.ecr.amazonaws.com",
+            "123456789012.dkr.ecr.s3.amazonaws.com",
+            "123456789012.dkr.ecr.s3-eu-west-3.amazonaws.com",
+            "123456789012.dkr.ecr.execute-api.amazonaws.com",
+            "123456789012.dkr.ecr.eu-west.amazonaws.com",
+            "123456789012.dkr.ecr.eu-3.amazonaws.com",
+            "123456789012.dkr.ecr.eu--3.amazonaws.com",
+            "123456789012.dkr-ecr.s3.on.aws",
             "123456789012.dkr.ecr-x.eu-west-3.amazonaws.com",
             "123456789012.dkr-ecr.eu-west-3.amazonaws.com",
             "123456789012.dkr.ecr.eu-west-3.on.aws",
@@ -164,13 +190,25 @@ mod tests {
     proptest::proptest! {
         /// The host is in the hands of whoever creates an Image; what is signed goes to AWS alone.
         #[test]
-        fn requests_go_to_domains_of_aws_alone(host in r"[0-9]{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9.-]{1,30}(amazonaws\.com|on\.aws)?") {
+        fn requests_go_to_domains_of_aws_alone(
+            account in "[0-9]{12}",
+            kind in r"dkr[.-]ecr(-fips)?",
+            label in "[a-z]{2}(-[a-z]{1,6}){1,2}-[0-9]{1,2}|[a-z0-9.-]{1,20}",
+            domain in proptest::prop_oneof![
+                proptest::sample::select(DOMAINS.to_vec()),
+                proptest::sample::select(DUAL_STACK.map(|(registries, _)| registries).to_vec()),
+            ],
+        ) {
+            let host = format!("{account}.{kind}.{label}.{domain}");
             if let Ok(host) = host.parse::<RegistryHost>() && let Some(ecr) = EcrHost::of(&host) {
                 let ends = DOMAINS.iter().chain(DUAL_STACK.iter().map(|(_, api)| api));
-                let middle = ends.filter_map(|end| ecr.api_host().strip_suffix(end)).count();
-                proptest::prop_assert!(middle >= 1);
-                let is_one_label = !ecr.region().contains(['.', '/', ':', '@']);
-                proptest::prop_assert!(is_one_label);
+                let mut before = ends.filter_map(|end| ecr.api_host().strip_suffix(&format!(".{end}")));
+                let names: Vec<&str> = before.next().unwrap_or_default().split('.').collect();
+                let region = names.last().copied().unwrap_or_default();
+                proptest::prop_assert_eq!(region, ecr.region(), "{}", ecr.api_host());
+                proptest::prop_assert!(is_region(region), "{}", ecr.api_host());
+                proptest::prop_assert!(matches!(names[..names.len() - 1],
+                    ["api", "ecr"] | ["ecr" | "ecr-fips"]), "{}", ecr.api_host());
             }
         }
     }

@@ -130,8 +130,16 @@ impl RepositoryClient {
         !shared_for.is_zero() && self.session.as_ref().is_ok_and(is_cheap)
     }
 
-    /// Lets nobody share a list from before: somebody wants to know what is there now.
+    /// Lets nobody share a list from before: somebody wants to know what is there now. That the
+    /// repository has no referrers API is doubted as well.
     pub fn doubt_lists(&self) {
+        self.lists_are_old();
+        if let Ok(session) = &self.session {
+            session.no_referrers.forget(self.repository.path());
+        }
+    }
+
+    fn lists_are_old(&self) {
         if let Ok(session) = &self.session {
             session.lists.written(self.repository.path());
         }
@@ -158,7 +166,7 @@ impl RepositoryClient {
     pub async fn put_manifest(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), RegistryError> {
         let outcome = self.write(what, manifest).await;
         // Also after an error: what broke off may have been written.
-        self.doubt_lists();
+        self.lists_are_old();
         outcome.map_err(|failure| self.error(Action::Put(what.clone()), failure))
     }
 

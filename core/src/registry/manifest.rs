@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::error::Failure;
 use crate::reference::Digest;
@@ -25,6 +25,9 @@ pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
 pub(crate) const MAX_PLATFORMS: usize = 200;
 /// Layers that are read. Container runtimes take about 127.
 const MAX_LAYERS: usize = 500;
+
+/// The longest word of a platform.
+const LONGEST_WORD: usize = 64;
 
 /// What a registry says about a manifest without sending it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,7 @@ struct Entry {
     media_type: String,
     digest: Digest,
     size: u64,
+    #[serde(default, deserialize_with = "plain_platform")]
     platform: Option<Platform>,
 }
 
@@ -203,6 +207,23 @@ impl Entry {
     }
 }
 
+impl Platform {
+    /// Whether it is made of plain words: they are shown to people, and whoever made the image wrote them.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_word = |word: &str| {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            word.len() <= LONGEST_WORD && word.bytes().all(plain)
+        };
+        let others = [&self.variant, &self.os_version].into_iter().flatten();
+        is_word(&self.os) && is_word(&self.architecture) && others.into_iter().all(|word| is_word(word))
+    }
+}
+
+/// The platform of an entry; none if it is not made of plain words.
+pub(crate) fn plain_platform<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Platform>, D::Error> {
+    Ok(Option::<Platform>::deserialize(from)?.filter(Platform::is_plain))
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
@@ -235,6 +256,22 @@ mod tests {
         let platforms: Vec<_> =
             manifest.platforms().unwrap().iter().map(|entry| entry.platform.to_string()).collect();
         assert_eq!(platforms, ["linux/amd64", "linux/arm/v7"]);
+    }
+
+    #[test]
+    fn a_platform_of_other_things_than_words_is_none() {
+        let long = "x".repeat(65);
+        let manifest = index(&[
+            entry(r#"{"os":"windows","architecture":"amd64","variant":"","os.version":"10.0.17763.5206"}"#),
+            entry(r#"{"os":"linux\u001b[31m","architecture":"amd64"}"#),
+            entry(r#"{"os":"linux","architecture":"amd64, and all is well"}"#),
+            entry(r#"{"os":"linux","architecture":"arm","variant":"https://evil.example"}"#),
+            entry(&format!(r#"{{"os":"{long}","architecture":"amd64"}}"#)),
+        ]);
+        assert_eq!(manifest.children().unwrap().len(), 5, "they are entries still");
+        let platforms: Vec<_> =
+            manifest.platforms().unwrap().iter().map(|entry| entry.platform.to_string()).collect();
+        assert_eq!(platforms, ["windows/amd64/"]);
     }
 
     #[test]

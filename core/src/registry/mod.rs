@@ -53,7 +53,7 @@ pub use client::{Registries, RepositoryClient};
 pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
 pub use error::{Action, Reason, RegistryError, Unreachable};
 pub use manifest::{Descriptor, Manifest, ManifestError, Platform, PlatformManifest};
-pub(crate) use manifest::{MAX_PLATFORMS, OCI_INDEX};
+pub(crate) use manifest::{MAX_PLATFORMS, OCI_INDEX, plain_platform};
 pub use mount::Account;
 pub use pulls::{PullsShort, RateLimit};
 pub use registry_entries::{EntriesError, EntryName, EntryProblem, RegistryEntries};

@@ -46,7 +46,8 @@ impl RepositoryClient {
 fn platform_in(config: &[u8]) -> Option<Platform> {
     let platform = serde_json::from_slice::<Platform>(config).ok()?;
     let is_named = |word: &str| !word.is_empty() && word != "unknown";
-    (is_named(&platform.os) && is_named(&platform.architecture)).then_some(platform)
+    let is_named = is_named(&platform.os) && is_named(&platform.architecture);
+    Some(platform).filter(|platform| is_named && platform.is_plain())
 }
 
 #[cfg(test)]
@@ -57,8 +58,14 @@ mod tests {
     fn a_configuration_names_a_platform_or_none() {
         let named = platform_in(br#"{"os":"linux","architecture":"arm","variant":"v7","rootfs":{}}"#);
         assert_eq!(named.unwrap().to_string(), "linux/arm/v7");
-        for other in ["", "{}", "[]", r#"{"os":"","architecture":""}"#, r#"{"os":"linux","architecture":5}"#]
-        {
+        for other in [
+            "",
+            "{}",
+            "[]",
+            r#"{"os":"","architecture":""}"#,
+            r#"{"os":"linux","architecture":5}"#,
+            r#"{"os":"linux","architecture":"amd64 or so"}"#,
+        ] {
             assert_eq!(platform_in(other.as_bytes()), None, "{other}");
         }
     }

@@ -1,7 +1,7 @@
 //! The referrers API (OCI distribution-spec 1.1, "Listing Referrers"): what refers to a manifest.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -13,6 +13,7 @@ use super::error::{Action, Failure, Reason, RegistryError};
 use super::exchange::{Answer, Call};
 use super::link::next_page;
 use super::manifest::OCI_INDEX;
+use super::server_text::server_error;
 use crate::index::Referrer;
 use crate::reference::Digest;
 
@@ -20,12 +21,16 @@ use crate::reference::Digest;
 const MAX_REFERRERS: usize = 1_000;
 /// Pages of them; a registry that sends one at a time is no reason to ask a thousand times.
 const MAX_PAGES: usize = 20;
-/// How long a registry is not asked again that has no such API.
-const ABSENT_FOR: Duration = Duration::from_hours(24);
+/// How long a repository is not asked again that has no such API.
+const ABSENT_FOR: Duration = Duration::from_mins(10);
+/// Repositories of one registry of which that is remembered, until the old ones are looked for.
+const SWEEP_FROM: usize = 1_024;
 
-/// Whether a registry has no referrers API, and since when that is known.
+/// The repositories of a registry that have no referrers API, and since when that is known. One of
+/// them says nothing of the others: a proxy may serve each from another registry, and a path may be
+/// refused that somebody has made up.
 #[derive(Debug, Default)]
-pub(super) struct Absence(Mutex<Option<Instant>>);
+pub(super) struct Absence(Mutex<HashMap<String, Instant>>);
 
 #[derive(Deserialize)]
 struct Page {
@@ -33,19 +38,36 @@ struct Page {
 }
 
 impl Absence {
-    fn is_known(&self) -> bool {
-        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_known(&self, path: &str) -> bool {
+        let since = self.lock().get(path).copied();
         since.is_some_and(|since| since.elapsed() < ABSENT_FOR)
     }
 
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    fn note(&self, path: &str) {
+        let mut known = self.lock();
+        if known.len() >= SWEEP_FROM {
+            known.retain(|_, since| since.elapsed() < ABSENT_FOR);
+        }
+        // Whoever is not remembered is asked again, which is no more than a request.
+        if known.len() < SWEEP_FROM {
+            known.insert(path.to_owned(), Instant::now());
+        }
+    }
+
+    /// Somebody wants to know what is there now.
+    pub(super) fn forget(&self, path: &str) {
+        self.lock().remove(path);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RepositoryClient {
     /// What refers to a manifest of this repository, as far as the registry knows; none if it has no
-    /// referrers API. One that has said so is not asked again for a day.
+    /// referrers API. A repository that has said so is not asked again for ten minutes, unless somebody
+    /// doubts it ([`Self::doubt_lists`]).
     pub async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, RegistryError> {
         let read = self.read_referrers(subject).await;
         read.map_err(|failure| self.error(Action::Referrers(subject.clone()), failure))
@@ -53,7 +75,7 @@ impl RepositoryClient {
 
     async fn read_referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, Failure> {
         let absence = &self.session()?.no_referrers;
-        if absence.is_known() {
+        if absence.is_known(self.repository.path()) {
             return Ok(None);
         }
         let mut bytes_left = self.shared.transport.settings.max_manifest_bytes;
@@ -63,8 +85,11 @@ impl RepositoryClient {
             let mut call = Call::get(page.clone(), bytes_left);
             call.accept = Some(OCI_INDEX);
             let answer = self.send(call, "pull").await?;
+            if seen.is_empty() && is_no_such_thing(&answer) {
+                return Ok(Some(Vec::new()));
+            }
             if seen.is_empty() && is_no_such_api(&answer) {
-                absence.note();
+                absence.note(self.repository.path());
                 return Ok(None);
             }
             if answer.status != StatusCode::OK {
@@ -85,6 +110,13 @@ impl RepositoryClient {
             page = next;
         }
     }
+}
+
+/// Whether the registry speaks of this repository or this manifest, and not of the API.
+fn is_no_such_thing(answer: &Answer) -> bool {
+    answer.status == StatusCode::NOT_FOUND
+        && server_error(&answer.body, &[])
+            .is_some_and(|error| matches!(error.code.as_str(), "NAME_UNKNOWN" | "MANIFEST_UNKNOWN"))
 }
 
 /// Registries without the API say so in several ways, one of them being a page for people with

@@ -79,7 +79,7 @@ impl Session {
             client,
             scheme: Mutex::default(),
             tokens: TokenCache::default(),
-            lists: SharedLists::default(),
+            lists: SharedLists::new(transport.lists.clone()),
             mounts: Mounts::default(),
             no_referrers: Absence::default(),
         })

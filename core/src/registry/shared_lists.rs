@@ -3,9 +3,9 @@
 //! A thousand Images may copy into one repository. Each of them wants to know what is there; one
 //! list tells all of them. What this process writes there itself is never hidden by a list from before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
@@ -19,6 +19,9 @@ use crate::tags::Tag;
 const SWEEP_FROM: usize = 256;
 /// A list of more tags than this takes several requests: more than asking for a few tags does.
 const ONE_PAGE: usize = 1000;
+
+/// Tags that all lists of the process hold together: some 50 MB.
+const MOST_TAGS: usize = 500_000;
 
 /// The repository's path, and who asks.
 pub(super) type ListKey = (String, Option<Fingerprint>);
@@ -40,6 +43,18 @@ pub struct SharedTags {
 #[derive(Debug, Default)]
 pub(super) struct SharedLists {
     slots: Mutex<Slots>,
+    held: Held,
+}
+
+/// The lists that are held for all registries, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Arc<Mutex<VecDeque<HeldList>>>);
+
+#[derive(Debug)]
+struct HeldList {
+    slot: Weak<Slot>,
+    at: Instant,
+    tags: usize,
 }
 
 #[derive(Debug, Default)]
@@ -61,10 +76,17 @@ struct Slot {
 struct Told {
     at: Instant,
     writes: u64,
-    outcome: Outcome,
+    /// None once nobody may use it any more.
+    outcome: Option<Outcome>,
+    is_short: bool,
 }
 
 impl SharedLists {
+    /// No list yet; what they hold counts with what others hold.
+    pub(super) fn new(held: Held) -> Self {
+        Self { held, ..Self::default() }
+    }
+
     /// The list of this key, not older than `shared_for`; `fetch` runs at most once at a time. A
     /// failure is shared for as long, or all who wait would repeat it one after another.
     pub(super) async fn get<F>(
@@ -79,12 +101,18 @@ impl SharedLists {
         let slot = self.slot(key, shared_for);
         let mut last = slot.last.lock().await;
         let writes = slot.writes.load(Ordering::Acquire);
-        if let Some(told) = last.as_ref().filter(|told| told.is_fresh(writes, shared_for)) {
+        if let Some(told) = last.as_ref().filter(|told| told.is_fresh(writes, shared_for))
+            && let Some(outcome) = told.outcome.clone()
+        {
             tracing::trace!(age = ?told.at.elapsed(), "a shared tag list");
-            return told.outcome.clone().map(|tags| SharedTags { tags, is_new: false });
+            return outcome.map(|tags| SharedTags { tags, is_new: false });
         }
-        let outcome = fetch().await.map(|tags| Arc::new(tags.into_iter().collect()));
-        *last = Some(Told { at: Instant::now(), writes, outcome: outcome.clone() });
+        let outcome: Outcome = fetch().await.map(|tags| Arc::new(tags.into_iter().collect()));
+        let (at, tags) = (Instant::now(), outcome.as_ref().map_or(0, |tags| tags.len()));
+        let is_short = outcome.is_ok() && tags <= ONE_PAGE;
+        *last = Some(Told { at, writes, outcome: Some(outcome.clone()), is_short });
+        drop(last);
+        self.held.add(HeldList { slot: Arc::downgrade(&slot), at, tags }, shared_for);
         let is_new = slot.writes.load(Ordering::Acquire) == writes;
         outcome.map(|tags| SharedTags { tags, is_new })
     }
@@ -105,12 +133,12 @@ impl SharedLists {
         let Some(slot) = slots.by_key.get(key) else { return true };
         let Ok(last) = slot.last.try_lock() else { return true };
         last.as_ref().is_none_or(|told| {
-            told.is_fresh(slot.writes.load(Ordering::Acquire), shared_for)
-                || told.outcome.as_ref().is_ok_and(|tags| tags.len() <= ONE_PAGE)
+            told.is_fresh(slot.writes.load(Ordering::Acquire), shared_for) || told.is_short
         })
     }
 
     fn slot(&self, key: ListKey, shared_for: Duration) -> Arc<Slot> {
+        self.held.sweep(shared_for);
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.by_key.len() >= slots.sweep_at.max(SWEEP_FROM) {
             slots.by_key.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.is_useful(shared_for));
@@ -120,7 +148,42 @@ impl SharedLists {
     }
 }
 
+impl Held {
+    fn add(&self, list: HeldList, shared_for: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(list);
+        self.sweep(shared_for);
+    }
+
+    /// Drops the lists that nobody may use any more, and the oldest of too many.
+    fn sweep(&self, shared_for: Duration) {
+        let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held: usize = lists.iter().map(|list| list.tags).sum();
+        let mut busy = Vec::new();
+        while let Some(list) = lists.front()
+            && (held > MOST_TAGS || list.at.elapsed() >= shared_for)
+            && let Some(list) = lists.pop_front()
+        {
+            held -= list.tags;
+            if let Some(slot) = list.slot.upgrade()
+                && !slot.drop_list_of(list.at)
+            {
+                busy.push(list);
+            }
+        }
+        busy.into_iter().rev().for_each(|list| lists.push_front(list));
+    }
+}
+
 impl Slot {
+    /// Drops the list of this time, if there is still that one. `false` if somebody is at it.
+    fn drop_list_of(&self, at: Instant) -> bool {
+        let Ok(mut last) = self.last.try_lock() else { return false };
+        if let Some(told) = last.as_mut().filter(|told| told.at == at) {
+            told.outcome = None;
+        }
+        true
+    }
+
     fn is_useful(&self, shared_for: Duration) -> bool {
         let Ok(last) = self.last.try_lock() else { return true };
         last.as_ref().is_some_and(|told| told.at.elapsed() < shared_for)
@@ -129,7 +192,7 @@ impl Slot {
 
 impl Told {
     fn is_fresh(&self, writes: u64, shared_for: Duration) -> bool {
-        self.writes == writes && self.at.elapsed() < shared_for
+        self.outcome.is_some() && self.writes == writes && self.at.elapsed() < shared_for
     }
 }
 
@@ -149,6 +212,43 @@ mod tests {
         }
         let kept = lists.slots.lock().unwrap().by_key.len();
         assert!(kept <= 2 * SWEEP_FROM, "{kept}");
+    }
+
+    fn held(lists: &SharedLists) -> Vec<usize> {
+        let slots = lists.slots.lock().unwrap();
+        let told = |slot: &Arc<Slot>| {
+            let last = slot.last.try_lock().unwrap();
+            last.as_ref().and_then(|told| Some(told.outcome.as_ref()?.as_ref().ok()?.len()))
+        };
+        slots.by_key.values().filter_map(told).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_lists_are_dropped_when_anybody_asks_for_another() {
+        let (lists, shared_for) = (SharedLists::default(), Duration::from_secs(10));
+        let others = SharedLists::new(lists.held.clone());
+        let key = |name: &str| (name.to_owned(), None);
+        let one = async || Ok(vec!["1".parse().unwrap()]);
+        lists.get(key("a"), shared_for, one).await.unwrap();
+        lists.get(key("b"), shared_for, one).await.unwrap();
+        assert_eq!(held(&lists), [1, 1]);
+        tokio::time::advance(shared_for).await;
+        others.get(key("c"), shared_for, one).await.unwrap();
+        assert_eq!((held(&lists), held(&others)), (vec![], vec![1]), "also those of other registries");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_lists_together_hold_no_more_tags_than_the_bound() {
+        let (lists, shared_for) = (SharedLists::default(), Duration::from_secs(10));
+        let others = SharedLists::new(lists.held.clone());
+        let many = || async { Ok((0..MOST_TAGS / 5 * 2).map(|n| n.to_string().parse().unwrap()).collect()) };
+        lists.get(("a".to_owned(), None), shared_for, many).await.unwrap();
+        lists.get(("b".to_owned(), None), shared_for, many).await.unwrap();
+        let third = others.get(("c".to_owned(), None), shared_for, many).await.unwrap();
+        assert_eq!((held(&lists).len(), held(&others).len()), (1, 1), "the oldest is gone");
+        assert_eq!(third.tags.len(), MOST_TAGS / 5 * 2);
+        let again = lists.get(("a".to_owned(), None), shared_for, many).await.unwrap();
+        assert!(again.is_new);
     }
 
     #[tokio::test(start_paused = true)]

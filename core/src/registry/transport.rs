@@ -18,6 +18,7 @@ use super::pulls::Pulls;
 use super::refusal::refusal;
 use super::requests::Requests;
 use super::retry::{backoff, is_transient, retry_after};
+use super::shared_lists::Held;
 
 /// What all registries of the process share.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(super) struct Transport {
     pub(super) pools: Pools,
     pub(super) requests: Requests,
     pub(super) pulls: Pulls,
+    pub(super) lists: Held,
     hosts: Mutex<HashMap<(String, bool), Arc<Host>>>,
 }
 
@@ -40,7 +42,7 @@ impl Transport {
     pub(super) fn new(settings: Settings) -> Self {
         let pulls = Pulls::new(settings.pull_reserve);
         let (pools, requests) = (Pools::default(), Requests::default());
-        Self { settings, pools, requests, pulls, hosts: Mutex::default() }
+        Self { settings, pools, requests, pulls, lists: Held::default(), hosts: Mutex::default() }
     }
 
     /// Sends the request, and again after failures that may pass. What comes back may still be a

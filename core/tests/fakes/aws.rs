@@ -38,6 +38,8 @@ struct State {
     given: AtomicUsize,
     /// What ECR answers instead of a token.
     refusal: Mutex<Option<(u16, String)>>,
+    /// Requests that STS has had: each has another id.
+    asked_sts: AtomicUsize,
     /// When the next token ends.
     expires_at: Mutex<Timestamp>,
 }
@@ -75,7 +77,7 @@ fn answer(seen: &Seen, state: &State) -> Response {
     if seen.target == "/v1/credentials" {
         return pod_identity(seen);
     }
-    if seen.header("x-amz-target").is_some() { ecr(seen, state) } else { sts(seen) }
+    if seen.header("x-amz-target").is_some() { ecr(seen, state) } else { sts(seen, state) }
 }
 
 /// EKS User Guide, "How EKS Pod Identity works".
@@ -90,19 +92,24 @@ fn pod_identity(seen: &Seen) -> Response {
 }
 
 /// AWS STS API Reference, "AssumeRoleWithWebIdentity": not signed, the web identity is the proof.
-fn sts(seen: &Seen) -> Response {
+fn sts(seen: &Seen, state: &State) -> Response {
     let form: Vec<(String, String)> = form_urlencoded::parse(&seen.body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let xml = |status: u16, body: String| reply(status, &[("content-type", "text/xml")], body);
+    let id = format!("6f1d9a52-0000-4000-8000-{:012x}", state.asked_sts.fetch_add(1, Ordering::Relaxed));
+    let xml = |status: u16, body: String| {
+        reply(status, &[("content-type", "text/xml"), ("x-amzn-requestid", &id)], body)
+    };
     assert_eq!(field("Version"), Some("2011-06-15"));
     assert!(field("RoleSessionName").is_some());
     let wanted =
         (Some("AssumeRoleWithWebIdentity"), Some("arn:aws:iam::111111111111:role/imgop"), Some(WEB_TOKEN));
     if (field("Action"), field("RoleArn"), field("WebIdentityToken")) != wanted {
-        let error = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+        let error = format!(
+            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
              <Code>AccessDenied</Code><Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message>\
-             </Error><RequestId>1</RequestId></ErrorResponse>";
-        return xml(403, error.to_owned());
+             </Error><RequestId>{id}</RequestId></ErrorResponse>"
+        );
+        return xml(403, error);
     }
     xml(
         200,

@@ -33,10 +33,11 @@ impl Content {
         let entries: Vec<Value> = platforms
             .iter()
             .map(|platform| {
-                let (os, architecture) = platform.split_once('/').unwrap();
+                let mut words = platform.split('/');
+                let (os, architecture) = (words.next().unwrap(), words.next().unwrap());
                 value!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
                     "digest": Digest::of(format!("{tag} {platform}").as_bytes()),
-                    "platform": {"os": os, "architecture": architecture}})
+                    "platform": {"os": os, "architecture": architecture, "variant": words.next()}})
             })
             .collect();
         self.put(tag, value!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).to_string())
@@ -74,6 +75,11 @@ impl Content {
         };
         let all = self.referrers.get_or_insert_default();
         all.insert(subject.clone(), contents.iter().map(describe).collect());
+    }
+
+    /// Takes the referrers API away.
+    pub fn forget_referrers(&mut self) {
+        self.referrers = None;
     }
 
     pub async fn start(self) -> ContentRegistry {

@@ -181,6 +181,32 @@ async fn other_bytes_than_the_manifest_names_and_too_many_are_errors() {
 }
 
 #[tokio::test]
+async fn what_one_tenant_cannot_read_or_is_lied_to_about_is_not_unknown_to_another() {
+    let mut content = Content::default();
+    let image = content.image("a", r#""2024-05-06T07:08:09Z""#);
+    let index = content.index(std::slice::from_ref(&image));
+    let honest = content.clone().serve().await;
+    // One without the blobs, and one that calls an index an image.
+    let (mut poor, mut lying) = (content.clone(), content);
+    poor.blobs.clear();
+    if let Some((media_type, _)) = lying.manifests.get_mut(&index) {
+        *media_type = OCI_MANIFEST;
+    }
+    let registries = Registries::new(settings());
+    let client =
+        |registry: &ScriptedRegistry| registries.repository(&registry.repository("app"), &Access::default());
+    for hostile in [poor.serve().await, lying.serve().await] {
+        assert!(client(&hostile).created(&index).await.is_err());
+        let asked = hostile.seen().len();
+        assert_eq!(client(&hostile).created(&index).await.unwrap(), None);
+        assert_eq!(hostile.seen().len(), asked, "and it is not asked again");
+    }
+    let told = Some(time("2024-05-06T07:08:09Z"));
+    assert_eq!(client(&honest).created(&index).await.unwrap(), told);
+    assert_eq!(client(&honest).created(&image).await.unwrap(), told);
+}
+
+#[tokio::test]
 async fn of_an_index_the_newest_image_counts_and_each_is_asked_once() {
     let mut content = Content::default();
     let (old, new) =
@@ -198,8 +224,10 @@ async fn of_an_index_the_newest_image_counts_and_each_is_asked_once() {
     let client = client(&registry);
     assert_eq!(client.created(&both).await.unwrap(), Some(time("2025-01-01T00:00:00Z")));
     assert_eq!(registry.seen().len(), 5, "one index, two manifests, two configurations");
+    assert_eq!(client.created(&both).await.unwrap(), Some(time("2025-01-01T00:00:00Z")));
+    assert_eq!(registry.seen().len(), 5);
     assert_eq!(client.created(&three).await.unwrap(), Some(time("2026-01-01T00:00:00Z")));
-    assert_eq!(registry.seen().len(), 7, "and one index with one new manifest");
+    assert_eq!(registry.seen().len(), 11, "the images of an index take no place from others");
     assert_eq!(client.created(&undated).await.unwrap(), None);
 }
 

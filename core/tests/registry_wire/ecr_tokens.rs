@@ -218,6 +218,11 @@ async fn a_role_that_may_not_be_assumed_is_told_in_the_words_of_aws_and_shows_no
     assert!(error.contains("Not authorized to perform sts:AssumeRoleWithWebIdentity"), "{error}");
     assert!(!error.contains("hunter2"), "{error}");
     assert_eq!(aws.tokens_asked(), 0);
+    // Another text each time would be written into a status each time.
+    clock.pass(2);
+    let before = aws.server.seen().len();
+    assert_eq!(password(&tokens, SOURCE, ANY_AGE).await.unwrap_err(), error);
+    assert!(aws.server.seen().len() > before, "it was asked again");
 }
 
 /// Collects everything that is logged, at every level.

@@ -97,6 +97,36 @@ async fn a_no_op_after_a_restart_reads_at_the_destination_only_and_then_nothing(
 }
 
 #[tokio::test]
+async fn an_index_that_lies_about_its_source_is_believed_until_somebody_wants_the_truth() {
+    let mut source = Content::default();
+    source.push("1.0", &TWO);
+    let (digest, honest) = rewritten(&source, "1.0", &["linux/amd64"]);
+    let old = Digest::of(b"1.0 linux/amd64").to_string();
+    let mut destination = Content::default();
+    destination.put("1.0", honest.replace(&old, Digest::of(b"evil").as_str()));
+    let case = case(source, destination, "1.0", &["linux/amd64"]).await;
+    assert_eq!(states(&case.observe(&Known::default()).await), [TagState::UpToDate]);
+    let observed = case.observe(&Known { doubts_destination: true, ..Known::default() }).await;
+    assert_eq!((states(&observed), observed.tags[0].digest()), (vec![TagState::Differs], Some(&digest)));
+    assert_eq!(case.read(), (1, 1));
+}
+
+#[tokio::test]
+async fn an_index_with_too_many_manifests_of_one_platform_is_its_own_failure() {
+    let mut source = Content::default();
+    for (tag, number) in [("1.0", 32), ("1.1", 33)] {
+        let mut platforms: Vec<String> = (0..number).map(|n| format!("linux/amd64/v{n}")).collect();
+        platforms.push("linux/arm64".to_owned());
+        source.push(tag, &platforms.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let case = case(source, Content::default(), "1.x", &["linux/amd64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!(states(&observed), [TagState::NotChecked, TagState::Missing]);
+    let why = observed.tags[0].unknown_because().unwrap();
+    assert!(why.starts_with("33 manifests of sha256:") && why.ends_with("at most 32 are copied"), "{why}");
+}
+
+#[tokio::test]
 async fn other_platforms_than_before_are_another_content() {
     let mut source = Content::default();
     source.push("1.0", &TWO);

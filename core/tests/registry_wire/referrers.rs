@@ -48,9 +48,8 @@ fn found(observed: &Observed) -> Vec<(String, TagState, Option<Digest>)> {
 fn remembered(observed: &Observed) -> Known {
     let mut known = Known::default();
     for tag in &observed.tags {
-        let digest = if tag.referrer_of.is_some() { tag.source.digest() } else { tag.subject.as_ref() };
-        if let Some(digest) = digest {
-            known.at_source.insert(tag.source_ref.to_string().parse().unwrap(), digest.clone());
+        if let Some((name, digest)) = tag.at_source() {
+            known.at_source.insert(name.clone(), digest.clone());
         }
         if let Some(digest) = tag.destination.digest() {
             known.at_destination.insert(tag.destination_tag.clone(), digest.clone());
@@ -157,6 +156,23 @@ async fn a_registry_with_the_api_is_asked_for_each_content_page_by_page() {
 }
 
 #[tokio::test]
+async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
+    let mut source = Content::default();
+    let one = source.push("1.0", &ONE);
+    source.refer(&one, &["a"]);
+    let tag = referrers_tag(&one).unwrap();
+    let under_the_tag = source.put(tag.as_str(), "an index of long ago");
+    let case = case(source, Content::default(), "1.0").await;
+    let known = remembered(&case.observe(&Known::default()).await);
+    assert!(!known.at_source.contains_key(&tag), "nobody asked what stands under it");
+    case.source.content.lock().unwrap().forget_referrers();
+    let again = case.observe(&known).await;
+    assert_eq!(again.tags[1].destination_tag, tag);
+    assert_eq!(again.tags[1].digest(), Some(&under_the_tag), "and not the image itself");
+    assert_eq!(case.source.count(&format!("HEAD /v2/app/manifests/{tag}")), 1);
+}
+
+#[tokio::test]
 async fn a_registry_without_the_api_is_asked_once() {
     let (source, _) = signed();
     let case = case(source, Content::default(), "1.x").await;
@@ -164,6 +180,40 @@ async fn a_registry_without_the_api_is_asked_once() {
         case.observe(&Known::default()).await;
     }
     assert_eq!(case.source.count("GET /v2/app/referrers/"), 1);
+}
+
+#[tokio::test]
+async fn a_repository_without_the_api_says_nothing_of_others_and_is_asked_again_on_request() {
+    let registry = ScriptedRegistry::start(|seen| match seen.target.starts_with("/v2/odd/") {
+        true => json(400, "{}"),
+        false => reply(200, &[("content-type", super::fakes::INDEX)], r#"{"manifests":[]}"#),
+    })
+    .await;
+    let registries = Registries::new(settings());
+    let client = |name: &str| registries.repository(&registry.repository(name), &Access::default());
+    let digest = Digest::of(b"x");
+    for _ in 0..2 {
+        assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
+        assert_eq!(client("app").referrers(&digest).await.unwrap(), Some(Vec::new()));
+    }
+    let asked = || registry.lines().iter().filter(|line| line.contains("/odd/")).count();
+    assert_eq!(asked(), 1);
+    client("odd").doubt_lists();
+    assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
+    assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn that_a_manifest_is_unknown_says_nothing_of_the_api() {
+    for code in ["NAME_UNKNOWN", "MANIFEST_UNKNOWN"] {
+        let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+        let registry = ScriptedRegistry::start(move |_| json(404, body.clone())).await;
+        let client = client(&registry.repository("app"));
+        for _ in 0..2 {
+            assert_eq!(client.referrers(&Digest::of(b"x")).await.unwrap(), Some(Vec::new()), "{code}");
+        }
+        assert_eq!(registry.seen().len(), 2, "nothing is remembered");
+    }
 }
 
 #[tokio::test]
