@@ -84,8 +84,7 @@ pub fn next_status(
         new.failures.truncate(FAILURES);
         new.tag_already_synced = tags.already_synced;
         new.synced_from = tags.synced_from;
-        new.waiting = tags.waiting;
-        new.waiting.truncate(WAITING);
+        new.waiting = oldest(tags.waiting);
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if copied > 0 {
@@ -102,6 +101,23 @@ pub fn next_status(
         }
     }
     ImageStatus { next_sync_time, ..new }
+}
+
+/// As many as a status keeps of the tags that wait, in the order they are in. The youngest are left
+/// out: they lose the least if they begin anew after a restart.
+fn oldest(mut waiting: Vec<WaitingTag>) -> Vec<WaitingTag> {
+    let mut times: Vec<Timestamp> = waiting.iter().map(|tag| tag.since.0).collect();
+    times.sort_unstable();
+    if let Some(last) = times.get(WAITING.saturating_sub(1)) {
+        let older = times.partition_point(|time| time < last);
+        let mut as_old = WAITING.saturating_sub(older);
+        waiting.retain(|tag| {
+            let is_as_old = tag.since.0 == *last && as_old > 0;
+            as_old -= usize::from(is_as_old);
+            tag.since.0 < *last || is_as_old
+        });
+    }
+    waiting
 }
 
 /// Whether something failed as a whole and is tried again by itself.
@@ -267,6 +283,15 @@ mod tests {
         let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
         let unknown = next_status(&image, Findings::of(verdict, None), None, later(60));
         assert_eq!(unknown.waiting.len(), 1, "what could not be asked is not forgotten");
+    }
+
+    #[test]
+    fn of_too_many_that_wait_the_youngest_are_left_out() {
+        let image = image(Mode::Recurrent);
+        let times = (0..150).map(|n| waiting(&format!("v{n}"), "a", later(1000 - n))).collect();
+        let kept = next_status(&image, success_but(times), None, later(2000)).waiting;
+        let tags: Vec<&str> = kept.iter().map(|tag| tag.tag.as_str()).collect();
+        assert_eq!((tags.len(), tags[0], tags[99]), (WAITING, "v50", "v149"));
     }
 
     #[test]
