@@ -178,7 +178,8 @@ pub async fn observe(
     if with_referrers {
         let among = observed.listed.is_some().then_some(among);
         // Boxed, as it is large and seldom needed.
-        let referrers = Box::pin(look.referrers(&mut observed.tags, among, limits)).await?;
+        let referrers =
+            Box::pin(look.referrers(&mut observed.tags, &observed.waiting, among, limits)).await?;
         observed.tags.extend(referrers);
     }
     Ok(observed)

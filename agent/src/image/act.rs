@@ -1,7 +1,7 @@
 //! What a look does: looks whether content is there already, sets tags, makes Jobs, and says how it
 //! stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -270,16 +270,14 @@ impl Look<'_> {
         refusal.map_or(Ok(()), Err)
     }
 
-    /// The tags that are too young. They are remembered here as well, because the status keeps only so
-    /// many. A `OneShot` that copies what is old enough is done with that, and waits for none.
-    fn waiting(&mut self, work: &Work<'_>) -> Vec<WaitingTag> {
-        let waiting = &work.observed.waiting;
-        let at = |tag: &Waiting| (tag.tag.clone(), FirstSeen { digest: tag.digest.clone(), at: tag.since });
+    /// The tags that are too young, and those of which something is known that must not be forgotten
+    /// before the destination has them. They are remembered here as well, because the status keeps only
+    /// so many.
+    fn waiting(&mut self, work: &Work<'_>, planned: &Plan) -> Vec<WaitingTag> {
+        let waiting = waiting(&work.observed, planned);
+        let at = |tag: &&Waiting| (tag.tag.clone(), FirstSeen { digest: tag.digest.clone(), at: tag.since });
         self.memory.first_seen = waiting.iter().map(at).collect();
-        if work.request.mode == Mode::OneShot && !work.observed.tags.is_empty() {
-            return Vec::new();
-        }
-        waiting.iter().map(WaitingTag::from).collect()
+        waiting.into_iter().map(WaitingTag::from).collect()
     }
 
     /// Says how it stands, and when to look again.
@@ -303,7 +301,7 @@ impl Look<'_> {
             failures: failures(planned, &status.failures),
             already_synced: already_synced(request, planned, &status.tag_already_synced),
             synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
-            waiting: self.waiting(work),
+            waiting: self.waiting(work, planned),
             next_attempt: planned.next_attempt(),
         };
         // What became of the last try of a content matters until its tag is there.
@@ -399,6 +397,13 @@ async fn has_all(destination: &RepositoryClient, parts: &[Digest]) -> Result<boo
     Ok(true)
 }
 
+/// Since when tags show what they show, but for those that have been copied since they were looked at.
+fn waiting<'a>(observed: &'a Observed, planned: &Plan) -> Vec<&'a Waiting> {
+    let taken = planned.tags.iter().filter(|tag| matches!(tag.action, TagAction::UpToDate));
+    let taken: HashSet<String> = taken.map(|tag| tag.source_ref.to_string()).collect();
+    observed.since().filter(|waiting| !taken.contains(waiting.tag.as_str())).collect()
+}
+
 /// The failures of the plan, and those of copies that are tried again: how often is remembered
 /// nowhere else if their Jobs go.
 fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
@@ -436,4 +441,44 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
         _ => false,
     };
     planned.tags.iter().filter(is_meant).filter(is_synced).map(|tag| tag.source_ref.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::plan::{Content, PlannedTag};
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_kept_in_every_mode_and_what_was_copied_is_not() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let waits = |tag: &str| Waiting {
+            tag: tag.parse().unwrap(),
+            digest: Digest::of(b"a"),
+            content: Content::NotAsked,
+            since: now,
+            until: now,
+        };
+        let planned = |tag: &str, action| PlannedTag {
+            source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+            destination_tag: tag.parse().unwrap(),
+            referrer_of: None,
+            action,
+        };
+        let observed = Observed {
+            waiting: vec![waits("absent"), waits("moved")],
+            remembered: vec![waits("copied"), waits("copying")],
+            ..Observed::default()
+        };
+        let plan = Plan {
+            tags: vec![
+                planned("moved", TagAction::Young(now)),
+                planned("copied", TagAction::UpToDate),
+                planned("copying", TagAction::Wait),
+            ],
+            ..Plan::default()
+        };
+        let kept: Vec<&str> = waiting(&observed, &plan).iter().map(|w| w.tag.as_str()).collect();
+        assert_eq!(kept, ["absent", "moved", "copying"]);
+    }
 }

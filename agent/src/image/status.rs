@@ -91,8 +91,7 @@ pub fn next_status(
         new.failures.iter_mut().for_each(|failure| shorten(&mut failure.message));
         new.tag_already_synced = tags.already_synced;
         new.synced_from = tags.synced_from;
-        new.waiting = tags.waiting;
-        new.waiting.truncate(WAITING);
+        new.waiting = oldest(tags.waiting);
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if copied > 0 {
@@ -123,6 +122,23 @@ fn shorten(message: &mut String) {
     }
     message.truncate(end);
     message.push_str(DOTS);
+}
+
+/// As many as a status keeps of the tags that wait, in the order they are in. The youngest are left
+/// out: they lose the least if they begin anew after a restart.
+fn oldest(mut waiting: Vec<WaitingTag>) -> Vec<WaitingTag> {
+    let mut times: Vec<Timestamp> = waiting.iter().map(|tag| tag.since.0).collect();
+    times.sort_unstable();
+    if let Some(last) = times.get(WAITING.saturating_sub(1)) {
+        let older = times.partition_point(|time| time < last);
+        let mut as_old = WAITING.saturating_sub(older);
+        waiting.retain(|tag| {
+            let is_as_old = tag.since.0 == *last && as_old > 0;
+            as_old -= usize::from(is_as_old);
+            tag.since.0 < *last || is_as_old
+        });
+    }
+    waiting
 }
 
 /// Whether something failed as a whole and is tried again by itself.
@@ -313,6 +329,15 @@ mod tests {
         assert!(long.iter().all(|message| message.len() <= MESSAGE));
         assert!(status.failures[0].message.starts_with("ü says ü"));
         assert!(status.failures[0].message.ends_with("ü…"));
+    }
+
+    #[test]
+    fn of_too_many_that_wait_the_youngest_are_left_out() {
+        let image = image(Mode::Recurrent);
+        let times = (0..150).map(|n| waiting(&format!("v{n}"), "a", later(1000 - n))).collect();
+        let kept = next_status(&image, success_but(times), None, later(2000)).waiting;
+        let tags: Vec<&str> = kept.iter().map(|tag| tag.tag.as_str()).collect();
+        assert_eq!((tags.len(), tags[0], tags[99]), (WAITING, "v50", "v149"));
     }
 
     #[test]

@@ -180,14 +180,17 @@ pub struct Select {
     #[schemars(length(max = 16), inner(length(max = 256)))]
     pub exclude: Vec<String>,
 
-    /// Only this many of the newest versions, counted after everything else.
+    /// Only this many of the newest versions, counted after everything else but minAge: a repository
+    /// that releases more often than minAge never gets a tag with latest 1. Leave it out there, or
+    /// raise it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self > 0").message("source.select.latest must be at least 1; leave it out for all tags"))]
     pub latest: Option<u32>,
 
     /// Only tags that have shown the same content for this long, such as 72h or 3d; at least 1m, at most
     /// 365d. Counted from the push that the registry tells, else from when the image says that it was
-    /// made, else from when the agent first saw it.
+    /// made, else from when the agent first saw it; once a tag waits, only an earlier push changes that.
+    /// Applied after latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(

@@ -45,7 +45,8 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<TagFailure>,
 
-    /// Tags that would be copied and are too young for source.select.minAge, newest version first, 100 at most.
+    /// Tags that would be copied and are too young for source.select.minAge, newest version first, and
+    /// those that are known from before and not yet copied; 100 at most, the oldest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingTag>,
 
@@ -94,7 +95,7 @@ pub struct Counts {
     pub copying: u32,
     /// Could not be copied; tried again later.
     pub failed: u32,
-    /// Left as they are because of the overwrite policy.
+    /// Left as they are because of the overwrite policy, or until the new content is old enough.
     pub kept: u32,
     /// Left out although they nearly match, such as release candidates.
     pub excluded: u32,

@@ -6,14 +6,14 @@ use futures::StreamExt as _;
 
 use super::{Limits, Look};
 use crate::api::{MinAge, Overwrite};
-use crate::plan::{Evidence, Observed, ObservedTag, TagState, Waiting, is_plausible};
+use crate::plan::{Evidence, FirstSeen, Observed, ObservedTag, TagState, Waiting};
 use crate::reference::{Digest, ManifestRef};
 use crate::registry::BulkDigest;
 use crate::tags::{Excluded, Exclusion, Tag};
 
-/// Takes the tags that are too young out of those that are meant. Only what would be copied is judged:
-/// what the destination has already stays there. A digest is not held back; whoever writes one has
-/// seen it.
+/// Finds the tags that are too young, and takes those that the destination does not have out of those
+/// that are meant. Only what would be copied is judged: what the destination has already stays there. A
+/// digest is not held back; whoever writes one has seen it.
 pub(super) async fn hold_back(
     look: &Look<'_>,
     bulk: &HashMap<Tag, BulkDigest>,
@@ -30,21 +30,36 @@ pub(super) async fn hold_back(
             .buffered(limits.concurrency.max(1))
             .collect()
             .await;
+    let mut young = Vec::new();
     for (tag, waiting) in judged {
-        match waiting {
-            None => observed.tags.push(tag),
-            Some(waiting) => observed.waiting.push(waiting),
+        let Some(waiting) = waiting else {
+            observed.remembered.extend(look.remembered(&tag, min_age));
+            observed.tags.push(tag);
+            continue;
+        };
+        if tag.state() == TagState::Missing {
+            let reason = Exclusion::TooYoung { min_age, until: waiting.until };
+            young.push(Excluded { tag: waiting.tag.clone(), reason });
+        } else {
+            // The destination has something for it, and that is as it should be for now.
+            observed.tags.push(tag);
         }
+        observed.waiting.push(waiting);
     }
     // Before the near misses: these are meant.
-    let young = observed.waiting.iter().map(|waiting| Excluded {
-        tag: waiting.tag.clone(),
-        reason: Exclusion::TooYoung { min_age, until: waiting.until },
-    });
-    observed.excluded = young.chain(std::mem::take(&mut observed.excluded)).collect();
+    observed.excluded.splice(..0, young);
 }
 
 impl Look<'_> {
+    /// Whether a tag would be copied now, were it not for its age.
+    fn is_copied(&self, observed: &ObservedTag) -> bool {
+        match observed.state() {
+            TagState::Missing => true,
+            TagState::Differs => self.request.overwrite != Overwrite::IfMissing,
+            _ => false,
+        }
+    }
+
     async fn judge(
         &self,
         observed: &ObservedTag,
@@ -54,29 +69,31 @@ impl Look<'_> {
         let (ManifestRef::Tag(tag), Some(digest)) = (&observed.source_ref, observed.source.digest()) else {
             return None;
         };
-        let is_copied = match observed.state() {
-            TagState::Missing => true,
-            TagState::Differs => self.request.overwrite != Overwrite::IfMissing,
-            _ => false,
-        };
-        if !is_copied {
+        if !self.is_copied(observed) {
             return None;
         }
-        let now = self.known.now;
+        let seen = self.known.first_seen.get(tag).filter(|first| first.digest == *digest);
         let mut evidence = Evidence {
             pushed: bulk.get(tag).filter(|told| told.digest == *digest).and_then(|told| told.pushed),
             created: None,
-            seen: self
-                .known
-                .first_seen
-                .get(tag)
-                .filter(|first| first.digest == *digest)
-                .map(|first| first.at),
+            seen: seen.map(|first| first.at),
         };
-        if !evidence.pushed.is_some_and(|pushed| is_plausible(pushed, now)) {
+        if evidence.needs_created() {
             evidence.created = self.created(digest).await;
         }
-        Waiting::judge(tag, digest, min_age, evidence, now)
+        let waiting = Waiting::judge(tag, digest, min_age, evidence, self.known.now)?;
+        Some(Waiting { content: observed.content.clone(), ..waiting })
+    }
+
+    /// What is known from before of a tag that does not wait, or of which nobody knows whether it does.
+    /// It is of no use once the destination has what the tag shows, or the tag shows something else.
+    fn remembered(&self, observed: &ObservedTag, min_age: MinAge) -> Option<Waiting> {
+        let ManifestRef::Tag(tag) = &observed.source_ref else { return None };
+        let FirstSeen { digest, at } = self.known.first_seen.get(tag)?;
+        let is_open =
+            self.is_copied(observed) || matches!(observed.state(), TagState::NotChecked | TagState::NotFound);
+        let has_moved = observed.source.digest().is_some_and(|shown| shown != digest);
+        (is_open && !has_moved).then(|| Waiting::since(tag, digest, min_age, *at))
     }
 
     async fn created(&self, digest: &Digest) -> Option<jiff::Timestamp> {

@@ -22,16 +22,20 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// What an observation found out. It has no more entries than tags are meant.
+    /// What an observation found out, of the tags that wait too: each look would pull their manifests
+    /// again. It has no more entries than tags are meant.
     pub fn of(request: &CopyRequest, observed: &Observed) -> Self {
         if request.platforms.are_all() {
             return Self::default();
         }
         let known = |content: &Content| !matches!(content, Content::Unknown(_) | Content::NotAsked);
-        let tags = observed.tags.iter().filter(|tag| tag.referrer_of.is_none() && known(&tag.content));
+        let tags = observed.tags.iter().filter(|tag| tag.referrer_of.is_none());
+        let tags = tags.filter_map(|tag| Some((tag.source.digest()?, &tag.content)));
+        let waiting = observed.waiting.iter().map(|waiting| (&waiting.digest, &waiting.content));
+        let all = tags.chain(waiting).filter(|(_, content)| known(content));
         Self {
             platforms: request.platforms.clone(),
-            by_source: tags.filter_map(|t| Some((t.source.digest()?.clone(), t.content.clone()))).collect(),
+            by_source: all.map(|(digest, content)| (digest.clone(), content.clone())).collect(),
         }
     }
 

@@ -9,21 +9,23 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{Limits, Look, MOST_PARTS, ObserveError, Side, for_this_tag};
 use crate::index::{Referrer, referrers_index, referrers_tag, subject_of};
-use crate::plan::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen};
+use crate::plan::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, Waiting};
 use crate::reference::{Digest, ManifestRef};
 use crate::tags::Tag;
 
 impl Look<'_> {
     /// Finds what refers to these tags and notes at each of them for which content it was looked for.
-    /// `among` is the list of the source's tags, if there is one already.
+    /// `among` is the list of the source's tags, if there is one already. What refers to a tag that
+    /// waits waits with it.
     pub(super) async fn referrers(
         &self,
         tags: &mut [ObservedTag],
+        waiting: &[Waiting],
         among: Option<Vec<Tag>>,
         limits: Limits,
     ) -> Result<Vec<ObservedTag>, ObserveError> {
         let found: Vec<Option<Digest>> = futures::stream::iter(tags.to_vec())
-            .map(|tag| self.subject(tag))
+            .map(|tag| self.subject(tag, waiting))
             .buffered(limits.concurrency.max(1))
             .try_collect()
             .await?;
@@ -61,7 +63,10 @@ impl Look<'_> {
 
     /// The content of a tag at the source. It is asked for only of a tag whose source need not be asked
     /// otherwise, and then seldom.
-    async fn subject(&self, tag: ObservedTag) -> Result<Option<Digest>, ObserveError> {
+    async fn subject(&self, tag: ObservedTag, waiting: &[Waiting]) -> Result<Option<Digest>, ObserveError> {
+        if tag.waits(waiting).is_some() {
+            return Ok(None);
+        }
         match &tag.source {
             // Nothing of it is copied, so there would be nothing to refer to.
             _ if matches!(tag.content, Content::NoPlatform(_)) => return Ok(None),

@@ -40,6 +40,9 @@ pub enum Action {
     AlreadySynced,
     /// Nothing: it exists with other content, and `overwrite: IfMissing` keeps it.
     Keep,
+    /// Nothing for now: it exists with other content, and what the source has is too young for
+    /// `select.minAge` until then.
+    Young(Timestamp),
     /// Wait: a Job copies it.
     Wait,
     /// Make a Job that copies it.
@@ -82,6 +85,14 @@ impl Plan {
         self.tags.iter().any(|t| matches!(t.action, Action::Copy(_) | Action::Publish(_) | Action::Wait))
     }
 
+    /// The tags that stay as they are because of their age: until when.
+    pub fn young(&self) -> impl Iterator<Item = Timestamp> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            Action::Young(until) => Some(*until),
+            _ => None,
+        })
+    }
+
     /// When the next failed tag is tried again.
     pub fn next_attempt(&self) -> Option<Timestamp> {
         self.failures().filter_map(|f| f.next_attempt.as_ref()).map(|t| t.0).min()
@@ -94,7 +105,7 @@ impl Plan {
         for tag in &self.tags {
             let count = match tag.action {
                 Action::UpToDate | Action::AlreadySynced => &mut counts.synced,
-                Action::Keep => &mut counts.kept,
+                Action::Keep | Action::Young(_) => &mut counts.kept,
                 Action::Wait | Action::Copy(_) | Action::Publish(_) => &mut counts.copying,
                 Action::BackOff(_) | Action::LookAgain(_) => &mut counts.failed,
             };

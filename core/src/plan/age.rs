@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::Content;
 use crate::api::{MinAge, WaitingTag};
 use crate::reference::Digest;
 use crate::tags::Tag;
@@ -18,6 +19,9 @@ pub struct Waiting {
     pub tag: Tag,
     /// The content that it shows.
     pub digest: Digest,
+    /// What the destination should have of it, as far as it was worked out: a pull that is not needed
+    /// again while it waits.
+    pub content: Content,
     /// Since when it is known to show that, in whole seconds.
     pub since: Timestamp,
     /// When it is old enough, if it still shows that then.
@@ -33,14 +37,17 @@ pub struct FirstSeen {
     pub at: Timestamp,
 }
 
-/// What is known of how long a tag has shown its content, the best first. Each may be absent.
+/// What is known of how long a tag has shown its content. Each may be absent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence {
-    /// When the registry says that the tag was pushed with this content.
+    /// When the registry says that the tag was pushed with this content. A tag may be pushed again
+    /// with the same content, so the earlier one of this and `seen` counts.
     pub(crate) pushed: Option<Timestamp>,
-    /// When the image says that it was made.
+    /// When the image says that it was made. Whoever pushes it writes this, so it counts only where
+    /// nothing else is known: a registry that does not tell the push for once must not let a tag
+    /// through that waits.
     pub(crate) created: Option<Timestamp>,
-    /// When the tag was first seen with this content.
+    /// Since when the tag is known to show this content, by earlier looks.
     pub(crate) seen: Option<Timestamp>,
 }
 
@@ -48,19 +55,30 @@ pub(crate) struct Evidence {
 /// or 1980.
 const FIRST_IMAGES: Timestamp = Timestamp::constant(1_362_096_000, 0); // 2013-03-01T00:00:00Z
 
-/// Whether an image can be of this time.
+/// Whether an image can have been made at this time.
 pub(crate) fn is_plausible(time: Timestamp, now: Timestamp) -> bool {
     (FIRST_IMAGES..=now).contains(&time)
 }
 
 impl Evidence {
+    /// Whether when the image was made matters.
+    pub(crate) fn needs_created(self) -> bool {
+        self.known().is_none()
+    }
+
+    /// Since when the tag has shown its content by the registry's word or our own. A push in the
+    /// future is one now, by a clock that is ahead of ours; one before there were images is none.
+    fn known(self) -> Option<Timestamp> {
+        let pushed = self.pushed.filter(|pushed| *pushed >= FIRST_IMAGES);
+        pushed.into_iter().chain(self.seen).min()
+    }
+
     /// Since when the tag has shown its content, in whole seconds, which is what the API server
     /// keeps. Never later than `now`: where the clock was ahead when the tag was first seen, the
     /// time begins anew instead of lasting longer than it should.
     fn since(self, now: Timestamp) -> Timestamp {
-        let plausible = |time: &Timestamp| is_plausible(*time, now);
-        let told = self.pushed.filter(plausible).or(self.created.filter(plausible));
-        let since = told.or(self.seen).unwrap_or(now).min(now);
+        let created = || self.created.filter(|created| is_plausible(*created, now));
+        let since = self.known().or_else(created).unwrap_or(now).min(now);
         Timestamp::from_second(since.as_second()).unwrap_or(since)
     }
 }
@@ -75,8 +93,14 @@ impl Waiting {
         now: Timestamp,
     ) -> Option<Self> {
         let since = evidence.since(now);
+        let waiting = Self::since(tag, digest, min_age, since);
+        (now < waiting.until).then_some(waiting)
+    }
+
+    /// What was first seen at a time, whether it is old enough or not.
+    pub(crate) fn since(tag: &Tag, digest: &Digest, min_age: MinAge, since: Timestamp) -> Self {
         let until = later(since, min_age.period());
-        (now < until).then(|| Self { tag: tag.clone(), digest: digest.clone(), since, until })
+        Self { tag: tag.clone(), digest: digest.clone(), content: Content::NotAsked, since, until }
     }
 }
 
@@ -136,13 +160,30 @@ mod tests {
     }
 
     #[test]
-    fn a_push_counts_before_what_the_image_says_and_that_before_what_was_seen() {
+    fn what_the_image_says_counts_only_where_nothing_else_is_known() {
         let old = Evidence { created: Some(ago(9)), ..none() };
         assert_eq!(judge(old), None);
         assert_eq!(judge(Evidence { pushed: Some(ago(1)), ..old }), Some((ago(1), now() + DAY * 2)));
         assert_eq!(judge(Evidence { pushed: Some(ago(4)), created: Some(ago(1)), seen: None }), None);
-        let seen = Evidence { created: Some(ago(1)), seen: Some(ago(2)), ..none() };
-        assert_eq!(judge(seen), Some((ago(1), now() + DAY * 2)));
+        let lagging = Evidence { seen: Some(ago(2)), ..old };
+        assert_eq!(judge(lagging), Some((ago(2), now() + DAY)), "the registry tells no push for once");
+    }
+
+    #[test]
+    fn the_same_content_pushed_again_does_not_begin_anew() {
+        let again = Evidence { pushed: Some(ago(1)), seen: Some(ago(2)), ..none() };
+        assert_eq!(judge(again), Some((ago(2), now() + DAY)));
+        assert_eq!(judge(Evidence { seen: Some(ago(3)), ..again }), None);
+        let before = Evidence { pushed: Some(ago(2)), seen: Some(ago(1)), ..none() };
+        assert_eq!(judge(before), Some((ago(2), now() + DAY)), "it was there before it was seen");
+    }
+
+    #[test]
+    fn a_push_in_the_future_is_one_now() {
+        let ahead = Evidence { pushed: Some(now() + DAY), created: Some(ago(9)), seen: None };
+        assert!(!ahead.needs_created());
+        assert_eq!(judge(ahead), Some((now(), now() + DAY * 3)));
+        assert_eq!(judge(Evidence { seen: Some(ago(2)), ..ahead }), Some((ago(2), now() + DAY)));
     }
 
     #[test]
@@ -153,6 +194,8 @@ mod tests {
             let time = Some(absurd.parse().unwrap());
             let evidence = Evidence { pushed: time, created: time, seen: Some(ago(2)) };
             assert_eq!(judge(evidence), Some((ago(2), now() + DAY)), "{absurd}");
+            let unseen = Evidence { seen: None, ..evidence };
+            assert_eq!(judge(unseen), Some((now(), now() + DAY * 3)), "{absurd}");
         }
     }
 

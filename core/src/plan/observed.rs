@@ -18,9 +18,21 @@ pub struct Observed {
     pub tags: Vec<ObservedTag>,
     /// The tags that are nearly meant.
     pub excluded: Vec<Excluded>,
-    /// The tags that would be copied if they were older, newest version first. They are among the
-    /// excluded ones, and not among `tags`.
+    /// The tags that would be copied if they were older, newest version first. Those that the
+    /// destination does not have are among the excluded ones and not among `tags`; those that it has
+    /// with other content are among `tags`, and stay there as they are.
     pub waiting: Vec<Waiting>,
+    /// Since when tags of `tags` are known to show what they show, where `waiting` does not say it: a
+    /// registry did not answer for them, or they are old enough and yet to be copied. Forgotten, they
+    /// would wait anew after each hiccup.
+    pub remembered: Vec<Waiting>,
+}
+
+impl Observed {
+    /// Everything that is known of since when tags show what they show; without it they wait anew.
+    pub fn since(&self) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter().chain(&self.remembered)
+    }
 }
 
 /// One tag on both sides.
@@ -156,6 +168,14 @@ impl ObservedTag {
             (Some(_), _) => None,
         };
         Some((name, digest?))
+    }
+
+    /// Since when the tag waits, if it is too young.
+    pub fn waits<'a>(&self, waiting: &'a [Waiting]) -> Option<&'a Waiting> {
+        let ManifestRef::Tag(tag) = &self.source_ref else { return None };
+        waiting
+            .iter()
+            .find(|w| self.referrer_of.is_none() && w.tag == *tag && self.source.digest() == Some(&w.digest))
     }
 
     /// Compares the two sides.

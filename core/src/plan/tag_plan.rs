@@ -81,7 +81,10 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
             return Action::LookAgain(failure(tag, FailureReason::PlatformNotFound, message));
         }
         (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return Action::Keep,
-        (TagState::Missing | TagState::Differs, Some(digest)) => digest,
+        (TagState::Missing | TagState::Differs, Some(digest)) => match tag.waits(&inputs.observed.waiting) {
+            Some(waiting) => return Action::Young(waiting.until),
+            None => digest,
+        },
         _ => {
             let why = tag.unknown_because().unwrap_or("the destination was not asked");
             return Action::LookAgain(failure(tag, FailureReason::NotChecked, why.to_owned()));
@@ -296,6 +299,25 @@ mod tests {
         case.request.overwrite = Overwrite::IfMissing;
         assert_eq!(case.action(&[]), Action::Keep);
         assert_eq!(case.plan(&[]).counts().kept, 1);
+    }
+
+    #[test]
+    fn a_tag_that_moved_to_something_too_young_stays_as_it_is() {
+        let mut case = v1(Seen::Present(digest("b")));
+        let until = now() + Duration::from_hours(1);
+        let waits = |content| crate::plan::Waiting {
+            tag: "v1".parse().unwrap(),
+            digest: digest(content),
+            content: Content::NotAsked,
+            since: now(),
+            until,
+        };
+        case.observed.waiting = vec![waits("a")];
+        let plan = case.plan(&[]);
+        assert_eq!((&plan.tags[0].action, plan.waiting_until), (&Action::Young(until), Some(until)));
+        assert_eq!((plan.counts().kept, plan.is_busy(), plan.copies().count()), (1, false, 0));
+        case.observed.waiting = vec![waits("what it showed before")];
+        assert_eq!(attempt(&case.action(&[])), 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CopyRequest, Naming, Plan};
+use super::{Action, CopyRequest, Naming, Plan};
 use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
 use crate::api::{FailureReason, Mode, Phase};
 
@@ -72,7 +72,11 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
     } else if let (Mode::OneShot, Some(until)) = (request.mode, plan.waiting_until) {
         // Once it is ready it is never looked at again, and those tags would be forgotten.
         let there = summary(request, plan);
-        let message = format!("{there}; others are too young (source.select.minAge) until {until}");
+        let message = match plan.young().next() {
+            // It is said already.
+            Some(_) => there,
+            None => format!("{there}; others are too young (source.select.minAge) until {until}"),
+        };
         let also = Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY));
         Verdict::not_ready(Phase::Pending, reasons::TAGS_TOO_YOUNG, message, also)
     } else {
@@ -133,8 +137,16 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     let there = counts.synced + counts.kept;
     let tags = if counts.matched == 1 { "tag is" } else { "tags are" };
     let mut text = format!("{there} of {} {tags} at {}", counts.matched, destination(request, plan));
-    if counts.kept > 0 {
-        let _ = write!(text, "; {} kept with other content (overwrite: IfMissing)", counts.kept);
+    let young = plan.young().count();
+    let kept = plan.tags.iter().filter(|tag| tag.action == Action::Keep).count();
+    if kept > 0 {
+        let _ = write!(text, "; {kept} kept with other content (overwrite: IfMissing)");
+    }
+    if let Some(until) = plan.young().min() {
+        let _ = match young {
+            1 => write!(text, "; 1 stays as it is until {until} (source.select.minAge)"),
+            _ => write!(text, "; {young} stay as they are, the first until {until} (source.select.minAge)"),
+        };
     }
     if counts.copying > 0 {
         let _ = write!(text, "; {} being copied", counts.copying);
@@ -270,6 +282,7 @@ mod tests {
         let waits = |tag: &str, hours: u64| crate::plan::Waiting {
             tag: tag.parse().unwrap(),
             digest: Digest::of(b"a"),
+            content: crate::plan::Content::NotAsked,
             since: now(),
             until: now() + std::time::Duration::from_hours(hours),
         };
@@ -303,6 +316,29 @@ mod tests {
         let verdict = verdict(&request, &plan, None);
         assert_eq!((verdict.phase, verdict.conditions[0].reason), (Phase::Pending, reasons::TAGS_TOO_YOUNG));
         insta::assert_snapshot!(verdict.conditions[0].message, @"1 of 1 tag is at registry.example.com/mirror; others are too young (source.select.minAge) until 2026-11-21T12:00:00Z");
+    }
+
+    #[test]
+    fn a_tag_that_moved_and_waits_leaves_the_rest_ready() {
+        let mut request = request("v2.13.x");
+        let mut plan = plan_of(
+            &request,
+            vec![
+                observed_tag("v2.13.1", here(b"a"), here(b"a")),
+                observed_tag("v2.13.0", here(b"c"), here(b"b")),
+            ],
+        );
+        plan.tags[1].action = Action::Young(now());
+        plan.waiting_until = Some(now());
+        let of = verdict(&request, &plan, None);
+        assert_eq!((of.phase, of.progress.as_deref()), (Phase::Completed, Some("2/2")));
+        assert_eq!(of.conditions[0].status, Some(true));
+        insta::assert_snapshot!(of.conditions[0].message, @"2 of 2 tags are at registry.example.com/mirror; 1 stays as it is until 2026-11-21T12:00:00Z (source.select.minAge)");
+        request.mode = Mode::OneShot;
+        let of = verdict(&request, &plan, None);
+        assert_eq!((of.phase, of.conditions[0].reason), (Phase::Pending, reasons::TAGS_TOO_YOUNG));
+        plan.tags[0].action = Action::Young(now());
+        insta::assert_snapshot!(summary(&request, &plan), @"2 of 2 tags are at registry.example.com/mirror; 2 stay as they are, the first until 2026-11-21T12:00:00Z (source.select.minAge)");
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn is_region(label: &str) -> bool {
             // The sovereign cloud of Europe is the one area of four letters.
             (area.len() == 2 && is_name(area) || *area == "eusc")
                 && !names.is_empty()
-                && names.iter().all(|name| is_name(name))
+                && names.iter().all(is_name)
                 && !number.is_empty()
                 && number.bytes().all(|b| b.is_ascii_digit())
         }

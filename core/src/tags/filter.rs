@@ -7,7 +7,7 @@ use regex::Regex;
 pub struct Filter {
     include: Vec<Regex>,
     exclude: Vec<Regex>,
-    /// Only this many of the newest versions, counted after everything else.
+    /// Only this many of the newest versions, counted after everything else but `select.minAge`.
     pub latest: Option<usize>,
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::Response;
 use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Select, Source};
@@ -365,4 +367,89 @@ async fn the_push_that_a_bulk_api_tells_counts_and_costs_no_pull() {
         assert!(observed.waiting.iter().all(|waiting| waiting.since == time("2026-09-01T10:00:00Z")));
     }
     assert_eq!(hub.pulls(), 0);
+}
+
+/// A source and a destination of which each may fail for a while.
+async fn failing(content: Content, there: Content) -> (Case, Arc<AtomicBool>, Arc<AtomicBool>) {
+    let serve = async |content: Content| {
+        let fails = Arc::new(AtomicBool::new(false));
+        let says = fails.clone();
+        let registry = ScriptedRegistry::start(move |seen| {
+            if says.load(Ordering::Relaxed) && seen.target.contains("/manifests/") {
+                return json(503, "{}");
+            }
+            content.answer(seen)
+        })
+        .await;
+        (registry, fails)
+    };
+    let ((source, source_fails), (destination, destination_fails)) =
+        (serve(content).await, serve(there).await);
+    let request = CopyRequest::parse(&spec(source.repository("app").to_string(), &destination)).unwrap();
+    let registries = Registries::new(settings());
+    let sides = Sides {
+        source: registries.repository(&request.source, &Access::default()),
+        destination: Some(registries.repository(&request.destination, &Access::default())),
+    };
+    (Case { source, request, sides }, source_fails, destination_fails)
+}
+
+/// What an agent remembers of an observation.
+async fn again(case: &Case, now: &str, before: &Observed) -> Observed {
+    let seen: Vec<(String, Digest, String)> =
+        before.since().map(|w| (w.tag.to_string(), w.digest.clone(), w.since.to_string())).collect();
+    let seen: Vec<(&str, &Digest, &str)> =
+        seen.iter().map(|(tag, digest, at)| (tag.as_str(), digest, at.as_str())).collect();
+    case.observe(now, &seen).await
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_answer_once_begins_no_wait_anew() {
+    let (mut content, mut there) = (Content::default(), Content::default());
+    let (digest, old) = (content.image("a", "null"), there.image("b", "null"));
+    let (case, source, destination) = failing(content.tagged("1.0", digest), there.tagged("1.0", old)).await;
+    let first = case.observe("2026-11-21T12:00:00Z", &[]).await;
+    for fails in [source, destination] {
+        fails.store(true, Ordering::Relaxed);
+        let hiccup = again(&case, "2026-11-22T12:00:00Z", &first).await;
+        assert!(hiccup.waiting.is_empty(), "nobody knows: {hiccup:?}");
+        let late = again(&case, "2026-11-25T12:00:00Z", &hiccup).await;
+        assert_eq!(late.since().count(), 1, "it is old enough by now, and still not known");
+        fails.store(false, Ordering::Relaxed);
+        let second = again(&case, "2026-11-23T12:00:00Z", &hiccup).await;
+        assert_eq!(second.waiting[0].until, time("2026-11-24T12:00:00Z"));
+        let third = again(&case, "2026-11-25T12:00:00Z", &late).await;
+        assert_eq!(told(&third), (vec!["1.0".into()], Vec::new()));
+        let fourth = again(&case, "2026-11-25T13:00:00Z", &third).await;
+        assert_eq!(
+            told(&fourth),
+            (vec!["1.0".into()], Vec::new()),
+            "a copy that failed waits no second time"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_goes_once_the_tag_is_taken_or_moves() {
+    let (mut content, other) = (Content::default(), Digest::of(b"what it was before"));
+    let digest = content.image("a", r#""2024-11-21T00:00:00Z""#);
+    let content = content.tagged("1.0", digest.clone());
+    let (case, ..) = failing(content.clone(), Content::default()).await;
+    let moved = case.observe("2026-11-21T12:00:00Z", &[("1.0", &other, "2026-11-01T12:00:00Z")]).await;
+    assert_eq!(moved.since().count(), 0);
+    let gone = case.observe("2026-11-21T12:00:00Z", &[("1.1", &digest, "2026-11-01T12:00:00Z")]).await;
+    assert_eq!(gone.since().count(), 0);
+    let (case, ..) = failing(content.clone(), content).await;
+    let taken = case.observe("2026-11-21T12:00:00Z", &[("1.0", &digest, "2026-11-01T12:00:00Z")]).await;
+    assert_eq!(taken.since().count(), 0);
+}
+
+#[tokio::test]
+async fn a_tag_that_moved_and_is_too_young_is_meant_and_waits() {
+    let (mut content, mut there) = (Content::default(), Content::default());
+    let (digest, old) = (content.image("a", "null"), there.image("b", "null"));
+    let (case, ..) = failing(content.tagged("1.0", digest), there.tagged("1.0", old)).await;
+    let observed = case.observe("2026-11-21T12:00:00Z", &[]).await;
+    assert_eq!(told(&observed), (vec!["1.0".into()], vec!["1.0 until 2026-11-24T12:00:00Z".into()]));
+    assert!(observed.excluded.is_empty());
 }

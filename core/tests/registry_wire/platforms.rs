@@ -3,7 +3,7 @@
 use imgop_core::api::ImageSpec;
 use imgop_core::index::{Platforms, Subset, subset};
 use imgop_core::observe::{Contents, Known, Limits, Sides, observe};
-use imgop_core::plan::{Content as Wanted, CopyRequest, Observed, TagState};
+use imgop_core::plan::{Content as Wanted, CopyRequest, FirstSeen, Observed, TagState, Waiting};
 use imgop_core::reference::Digest;
 use imgop_core::registry::{Access, Manifest, Registries};
 
@@ -206,4 +206,24 @@ async fn a_source_that_cannot_be_read_is_this_tags_failure_alone() {
     assert_eq!(states(&observed), [TagState::Missing, TagState::NotChecked]);
     assert!(observed.tags[1].unknown_because().is_some());
     assert!(Contents::of(&case.request(), &observed) != Contents::default(), "the other one is remembered");
+}
+
+#[tokio::test]
+async fn a_tag_that_is_too_young_is_read_once() {
+    let mut source = Content::default();
+    source.push("1.0", &["linux/amd64", "linux/arm64", "linux/s390x"]);
+    let mut case = case(source, Content::default(), "1.x", &TWO).await;
+    let min_age = Some("3d".into());
+    case.spec.source.select = Some(imgop_core::api::Select { min_age, ..Default::default() });
+    let now = "2026-11-21T12:00:00Z".parse().unwrap();
+    let mut known = Known { now, ..Known::default() };
+    let first = case.observe(&known).await;
+    assert_eq!((first.tags.len(), first.waiting.len()), (0, 1));
+    let index = format!("GET /v2/app/manifests/{}", first.waiting[0].digest);
+    assert_eq!(case.source.count(&index), 2, "for its platforms, and for its age");
+    known.contents = Contents::of(&case.request(), &first);
+    let at = |w: &Waiting| (w.tag.clone(), FirstSeen { digest: w.digest.clone(), at: w.since });
+    known.first_seen = first.since().map(at).collect();
+    let second = case.observe(&known).await;
+    assert_eq!((second.waiting.len(), case.source.count(&index)), (1, 2), "it is not read again");
 }

@@ -184,9 +184,12 @@ async fn a_registry_without_the_api_is_asked_once() {
 
 #[tokio::test]
 async fn a_repository_without_the_api_says_nothing_of_others_and_is_asked_again_on_request() {
-    let registry = ScriptedRegistry::start(|seen| match seen.target.starts_with("/v2/odd/") {
-        true => json(400, "{}"),
-        false => reply(200, &[("content-type", super::fakes::INDEX)], r#"{"manifests":[]}"#),
+    let registry = ScriptedRegistry::start(|seen| {
+        if seen.target.starts_with("/v2/odd/") {
+            json(400, "{}")
+        } else {
+            reply(200, &[("content-type", super::fakes::INDEX)], r#"{"manifests":[]}"#)
+        }
     })
     .await;
     let registries = Registries::new(settings());

@@ -23,11 +23,12 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "REGEX")]
     pub exclude: Vec<String>,
 
-    /// Only this many of the newest versions
+    /// Only this many of the newest versions, those included that are too young for --min-age
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub latest: Option<u32>,
 
-    /// Only tags that have shown the same content for this long, such as 72h or 3d
+    /// Only tags that have shown the same content for this long, such as 72h or 3d; of those that --latest
+    /// leaves
     #[arg(long, value_name = "DURATION")]
     pub min_age: Option<String>,
 
