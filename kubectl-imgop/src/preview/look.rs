@@ -65,11 +65,16 @@ pub async fn look(target: &Target, looker: &Looker<'_>) -> Result<Looked, CliErr
         Err(error) => return Err(explain(&error, wording)),
     };
     let mut no_match = None;
-    if observed.tags.iter().all(|tag| tag.source == Seen::Absent) {
+    if is_nothing_there(&observed) {
         let nothing = nothing_there(target, &sides, &observed).await;
         *(if target.request.version.chooses() { &mut no_match } else { &mut failure }) = Some(nothing);
     }
     Ok(Looked { report: Report::new(target, &observed), failure, no_match })
+}
+
+/// Whether the source has nothing of what was asked for. A tag that is too young is there.
+fn is_nothing_there(observed: &Observed) -> bool {
+    observed.waiting.is_empty() && observed.tags.iter().all(|tag| tag.source == Seen::Absent)
 }
 
 /// Says that the source has nothing of what was asked for, and what it has instead.

@@ -104,6 +104,7 @@ fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, 
         TagState::Missing => ("+", Some(AnsiColor::Green), word),
         TagState::UpToDate | TagState::AlreadySynced => ("=", None, word),
         TagState::Differs if report.keeps => ("=", None, format!("{word} (kept)")),
+        TagState::Differs if tag.is_young => ("=", None, format!("{word} (too young)")),
         TagState::Differs => ("~", Some(AnsiColor::Yellow), word),
         TagState::NotFound | TagState::PlatformNotFound => ("!", Some(AnsiColor::Red), word),
         // Only the source was asked, and it has the tag.
@@ -131,12 +132,14 @@ fn summary(report: &Report) -> String {
         return format!("No tag of {} matches {}.", report.source, report.version);
     }
     let number = |state: TagState| report.tags.iter().filter(|tag| tag.state == state).count();
+    let young = report.tags.iter().filter(|tag| tag.is_young).count();
     let differing = if report.keeps { "differing and kept" } else { "to be overwritten" };
     let mut parts = vec![
         (number(TagState::Missing), "to copy"),
         (number(TagState::UpToDate), "up to date"),
         (number(TagState::AlreadySynced), "already synced"),
-        (number(TagState::Differs), differing),
+        (number(TagState::Differs) - young, differing),
+        (young, "differing and kept for now, as the new content is too young"),
         (number(TagState::NotFound), "not at the source"),
         (number(TagState::PlatformNotFound), "without a wanted platform"),
     ];
@@ -155,7 +158,7 @@ fn summary(report: &Report) -> String {
     format!("{}: {}.", count(report.tags.len(), "tag"), parts.join(", "))
 }
 
-/// Why tags could not be checked, or are not there for a wanted platform: each reason once, and for how
+/// Why tags could not be checked, stay as they are, or are not there for a wanted platform: each reason once, and for how
 /// many tags it holds.
 fn unchecked(report: &Report) -> Vec<String> {
     let mut reasons: Vec<(String, usize)> = Vec::new();
@@ -169,8 +172,11 @@ fn unchecked(report: &Report) -> Vec<String> {
         if let Some(destination_tag) = &tag.destination_tag {
             reason = reason.replace(&format!(":{destination_tag}: "), ": ");
         }
-        let what =
-            if tag.state == TagState::PlatformNotFound { "without a wanted platform" } else { "not checked" };
+        let what = match tag.state {
+            TagState::PlatformNotFound => "without a wanted platform",
+            TagState::Differs => "too young",
+            _ => "not checked",
+        };
         let reason = format!("{what}: {reason}");
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, number)) => *number += 1,

@@ -1,7 +1,7 @@
 //! The document that `preview -o json` prints. Its fields only ever become more.
 
 use imgop_core::api::Overwrite;
-use imgop_core::plan::{Content, Observed, ObservedTag, Seen, TagState};
+use imgop_core::plan::{Content, Observed, ObservedTag, Seen, TagState, Waiting};
 use imgop_core::reference::Digest;
 use imgop_core::tags::Exclusion;
 use serde::Serialize;
@@ -73,7 +73,10 @@ pub struct TagReport {
     /// The content that this refers to, if it is a signature or the like and no tag that is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub referrer_of: Option<Digest>,
-    /// Why the state is not-checked, or which platforms there are if it is platform-not-found.
+    /// Whether it stays as it is at the destination because what the source has is too young.
+    #[serde(skip)]
+    pub is_young: bool,
+    /// Why the state is not-checked, until when a tag that differs stays as it is, or which platforms there are if it is platform-not-found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -105,7 +108,11 @@ impl Report {
             destination: has_destination.then(|| request.destination.to_string()),
             version: request.version.to_string(),
             listed: observed.listed,
-            tags: observed.tags.iter().map(|tag| TagReport::new(tag, has_destination)).collect(),
+            tags: observed
+                .tags
+                .iter()
+                .map(|tag| TagReport::new(tag, has_destination).young(target, tag.waits(&observed.waiting)))
+                .collect(),
             excluded: observed
                 .excluded
                 .iter()
@@ -139,7 +146,7 @@ impl Report {
     pub fn is_copied(&self, tag: &TagReport) -> bool {
         match tag.state {
             TagState::Missing => true,
-            TagState::Differs => !self.keeps,
+            TagState::Differs => !self.keeps && !tag.is_young,
             TagState::UpToDate
             | TagState::NotFound
             | TagState::PlatformNotFound
@@ -178,8 +185,16 @@ impl TagReport {
                 _ => Vec::new(),
             },
             referrer_of: tag.referrer_of.clone(),
+            is_young: false,
             reason,
         }
+    }
+
+    /// Says until when the tag waits, if it does.
+    fn young(self, target: &Target, waiting: Option<&Waiting>) -> Self {
+        let (Some(waiting), Some(min_age)) = (waiting, target.request.min_age) else { return self };
+        let reason = Exclusion::TooYoung { min_age, until: waiting.until };
+        Self { is_young: true, reason: Some(target.wording().of(&reason.to_string())), ..self }
     }
 }
 

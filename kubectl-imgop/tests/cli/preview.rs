@@ -104,21 +104,48 @@ fn tags_that_are_too_young_are_listed_with_the_time_when_they_are_taken() {
     VERSION       v2.13.x                           at least 3d old
     DESTINATION   mirror........./mirror/argocd
 
-        TAG       STATE        DIGEST         DESTINATION-DIGEST
-    =   v2.13.0   up-to-date   f9194e73f9e9   f9194e73f9e9
+        TAG       STATE                 DIGEST         DESTINATION-DIGEST
+    =   v2.13.1   differs (too young)   7692c3ad3540   d9298a10d1b0
+    =   v2.13.0   up-to-date            f9194e73f9e9   f9194e73f9e9
 
-    1 tag: 1 up to date.
+    2 tags: 1 up to date, 1 differing and kept for now, as the new content is too young.
+    1 tag too young: it is younger than 3d (--min-age); taken from TIME if it still has the same content
 
         EXCLUDED         REASON
     -   v2.13.10         it is younger than 3d (--min-age); taken from TIME if it still has the same content
     -   v2.13.2          it is younger than 3d (--min-age); taken from TIME if it still has the same content
-    -   v2.13.1          it is younger than 3d (--min-age); taken from TIME if it still has the same content
     -   v2.13.11-rc1     it is a release candidate; --allow-candidate-release includes those
     -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
     "#);
     let summary = preview(&source(), &destination(), " --min-age 3d").stdout;
-    assert!(summary.contains("3 tags are too young; add --show-excluded to see until when."), "{summary}");
+    assert!(summary.contains("2 tags are too young; add --show-excluded to see until when."), "{summary}");
+}
+
+#[test]
+fn what_is_too_young_is_not_said_to_be_absent() {
+    let (source, destination) = (source(), destination());
+    for (version, more) in [("v2.13.2", ""), ("v2.13.x", " --latest 2")] {
+        let from = format!("{}/argoproj/argocd:{version}", source.address);
+        let to = format!("{}/mirror/argocd", destination.address);
+        let run = Program::new().run(&format!("preview {from} {to} --min-age 3d{more}"));
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{version}");
+        assert!(run.stdout.contains(&format!("that matches {version} is too young")), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_tag_that_moved_and_is_too_young_stays_as_it_is() {
+    let (source, destination) = (source(), destination());
+    let from = format!("{}/argoproj/argocd:v2.13.1", source.address);
+    let to = format!("{}/mirror/argocd", destination.address);
+    let run = Program::new().run(&format!("preview {from} {to} --min-age 3d --exit-code"));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "nothing would be copied");
+    for said in
+        ["differs (too young)", "1 differing and kept for now", "1 tag too young: it is younger than 3d"]
+    {
+        assert!(run.stdout.contains(said), "{}", run.stdout);
+    }
 }
 
 #[test]
