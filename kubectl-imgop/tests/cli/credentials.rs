@@ -111,7 +111,7 @@ fn entries_by_registry_are_used_and_come_before_the_files_of_docker() {
 #[test]
 fn aws_is_asked_for_a_token_of_ecr_and_what_it_answers_is_told() {
     // No region has this name, so that nothing is sent to AWS.
-    let preview = "preview 111111111111.dkr.ecr.nowhere-1.amazonaws.com/a/b:1";
+    let preview = "preview 111111111111.dkr.ecr.us-nowhere-1.amazonaws.com/a/b:1";
     let aws =
         FakeEcr::start(r#"{"__type":"AccessDeniedException","message":"User: x is not authorized"}"#, 400);
     let with_keys = |aws: &FakeEcr| {
@@ -124,11 +124,11 @@ fn aws_is_asked_for_a_token_of_ecr_and_what_it_answers_is_told() {
     insta::assert_snapshot!(with_keys(&aws).run(preview), @"
     exit code: 1
     ----- stderr -----
-    error: no token for 111111111111.dkr.ecr.nowhere-1.amazonaws.com (account 111111111111, region nowhere-1): AWS gives no token (HTTP 400): AccessDeniedException: User: x is not authorized
+    error: no token for 111111111111.dkr.ecr.us-nowhere-1.amazonaws.com (account 111111111111, region us-nowhere-1): AWS gives no token (HTTP 400): AccessDeniedException: User: x is not authorized
     ");
     let asked = aws.asked();
     assert_eq!(asked.len(), 1);
-    assert!(asked[0].contains("/nowhere-1/ecr/aws4_request"), "{asked:?}");
+    assert!(asked[0].contains("/us-nowhere-1/ecr/aws4_request"), "{asked:?}");
     // With a token, the registry itself is asked.
     let token = r#"{"authorizationData":[{"authorizationToken":"QVdTOnRva2Vu","expiresAt":4e9}]}"#;
     let aws = FakeEcr::start(token, 200);
@@ -139,7 +139,7 @@ fn aws_is_asked_for_a_token_of_ecr_and_what_it_answers_is_told() {
     let program = with_keys(&aws);
     program.file(
         ".docker/config.json",
-        r#"{"auths":{"111111111111.dkr.ecr.nowhere-1.amazonaws.com":{"username":"AWS","password":"p"}}}"#,
+        r#"{"auths":{"111111111111.dkr.ecr.us-nowhere-1.amazonaws.com":{"username":"AWS","password":"p"}}}"#,
     );
     assert!(program.run(preview).stderr.contains("cannot be resolved"));
     let nobody = with_keys(&aws).variable("AWS_ACCESS_KEY_ID", "").variable("AWS_SECRET_ACCESS_KEY", "");
