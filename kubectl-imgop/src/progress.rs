@@ -32,7 +32,12 @@ pub fn judge(image: &Image, goal: &Goal) -> Progress {
         Goal::Generation(generation) => status.observed_generation.is_some_and(|g| g >= *generation),
         Goal::Token(token) => status.last_handled_requested_at.as_ref() == Some(token),
     };
-    let Some(ready) = find(&status.conditions, READY).filter(|_| is_seen) else { return Progress::Unseen };
+    let ready = find(&status.conditions, READY);
+    // The agent certifies no spec while it is suspended, so its generation would be waited for in vain.
+    if let Some(ready) = ready.filter(|c| image.spec.suspend && c.reason == reasons::SUSPENDED) {
+        return Progress::NotReady(ready.message.clone());
+    }
+    let Some(ready) = ready.filter(|_| is_seen) else { return Progress::Unseen };
     let message = match ready.message.as_str() {
         "" => ready.reason.clone(),
         message => message.to_owned(),
@@ -89,6 +94,15 @@ mod tests {
 
     fn of(conditions: &[(&str, &str, &str)], goal: &Goal) -> Progress {
         judge(&image(2, "t", conditions), goal)
+    }
+
+    #[test]
+    fn a_suspended_image_is_not_waited_for_whatever_its_generation() {
+        let mut image = image(1, "t", &[("Ready", "True", "Suspended")]);
+        image.spec.suspend = true;
+        assert_eq!(judge(&image, &Goal::Generation(2)), Progress::NotReady("Suspended!".into()));
+        image.spec.suspend = false;
+        assert_eq!(judge(&image, &Goal::Generation(2)), Progress::Unseen);
     }
 
     #[test]

@@ -132,7 +132,8 @@ fn holds_claims(image: &Image) -> bool {
 /// Other namespaces are nobody's business, so their Images are not named.
 fn said(image: &Image, other: &Image, request: &CopyRequest, tag: &Tag) -> String {
     let place = format!("{}:{tag}", request.destination);
-    let fix = "give one of them another destination, or delete it";
+    let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
+    let fix = format!("give one of them another destination or delete it; {again}");
     if image.namespace() == other.namespace() {
         let (name, source) = (other.name_any(), &request.source);
         format!("Image {name:?}, which is older, keeps {place} from {source}; {fix}")
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn i2_a_tag_belongs_to_the_oldest_image_that_means_it() {
-        insta::assert_snapshot!(taken(&younger(), older(|_| {})).unwrap(), @r#"Image "older", which is older, keeps registry.example.com:5000/mirror/argocd:v2.13.1 from ghcr.io/fork/argocd; give one of them another destination, or delete it"#);
+        insta::assert_snapshot!(taken(&younger(), older(|_| {})).unwrap(), @r#"Image "older", which is older, keeps registry.example.com:5000/mirror/argocd:v2.13.1 from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is looked at again every few minutes, or at kubectl imgop sync"#);
         let reversed = older(|_| {});
         assert_eq!(taken(&reversed, younger()), None, "the older one goes on");
         let mut same_second = younger();

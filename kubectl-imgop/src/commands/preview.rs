@@ -35,8 +35,9 @@ use crate::ui::Ui;
     Signs: + missing, ~ differs and would be overwritten, = nothing to do, ! not at the source, \
     ? could not be checked.\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage. A tag or digest that the source does not have is a \
-    failure; a pattern that matches nothing yet is a warning. With --exit-code: 0 nothing to copy, 1 \
-    something to copy, 2 failed, also when a pattern matches nothing.")]
+    failure, as is a platform that no tag has; a pattern that matches nothing yet is a warning. With \
+    --exit-code: 0 nothing to copy, 1 something to copy, 2 failed, also when a pattern matches nothing or a \
+    tag has none of the platforms.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct PreviewArgs {
     /// What would be copied: a repository with a tag, a pattern or a digest; or the name of an Image
@@ -161,6 +162,9 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
         // "Nothing to copy" would be a guess.
         None if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) => {
             Err(CliError::failed("some tags could not be checked"))
+        }
+        None if args.exit_code && reports.iter().any(Report::lacks_platforms) => {
+            Err(CliError::failed("some tags are there for none of the wanted platforms"))
         }
         None if args.exit_code && !no_matches.is_empty() => {
             Err(CliError::failed("some versions mean no tag at the source"))

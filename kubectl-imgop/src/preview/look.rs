@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
-use imgop_core::plan::{Observed, Seen};
+use imgop_core::plan::{Observed, Seen, TagState};
 use imgop_core::registry::Registries;
 use imgop_core::tags::Version;
 use tokio::time::timeout;
@@ -69,12 +69,23 @@ pub async fn look(target: &Target, looker: &Looker<'_>) -> Result<Looked, CliErr
         let nothing = nothing_there(target, &sides, &observed).await;
         *(if target.request.version.chooses() { &mut no_match } else { &mut failure }) = Some(nothing);
     }
+    if has_no_platform(&observed) {
+        let (source, platforms) = (&target.request.source, &target.request.platforms);
+        let text = format!("no tag of {source} that is meant is there for {platforms}");
+        failure.get_or_insert(CliError::failed(text));
+    }
     Ok(Looked { report: Report::new(target, &observed), failure, no_match })
 }
 
 /// Whether the source has nothing of what was asked for. A tag that is too young is there.
 fn is_nothing_there(observed: &Observed) -> bool {
     observed.waiting.is_empty() && observed.tags.iter().all(|tag| tag.source == Seen::Absent)
+}
+
+/// Whether the source has what was asked for, but none of it for a wanted platform.
+fn has_no_platform(observed: &Observed) -> bool {
+    let mut tags = observed.tags.iter().filter(|tag| tag.referrer_of.is_none()).peekable();
+    tags.peek().is_some() && tags.all(|tag| tag.state() == TagState::PlatformNotFound)
 }
 
 /// Says that the source has nothing of what was asked for, and what it has instead.

@@ -142,6 +142,11 @@ impl Report {
         self.tags.iter().filter(is_open).count()
     }
 
+    /// Whether a tag is there for none of the wanted platforms.
+    pub fn lacks_platforms(&self) -> bool {
+        self.tags.iter().any(|tag| tag.state == TagState::PlatformNotFound)
+    }
+
     /// Whether the agent would copy this tag.
     pub fn is_copied(&self, tag: &TagReport) -> bool {
         match tag.state {

@@ -51,3 +51,11 @@ fn a_preview_marks_what_refers_to_tags() {
 fn an_unreadable_platform_is_said_with_its_flag() {
     insta::assert_snapshot!(preview(" --platforms amd64"));
 }
+
+#[test]
+fn a_platform_that_no_tag_has_is_a_failure_and_one_that_some_lack_only_of_a_comparison() {
+    let code = |more: &str| preview(more).code;
+    assert_eq!((code(" --platforms linux/riscv64"), code(" --platforms linux/riscv64 --exit-code")), (1, 2));
+    assert_eq!(code(" --platforms linux/amd64"), 0);
+    insta::assert_snapshot!(preview(" --platforms linux/riscv64"));
+}
