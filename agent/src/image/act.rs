@@ -1,41 +1,31 @@
-//! What a look does: looks whether content is there already, sets tags, makes Jobs, and says how it
-//! stands.
+//! What a look does: what is there already is settled (`settle.rs`), Jobs are made for the rest, and how
+//! it stands is said (`conclude.rs`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use imgop_core::api::{FailureReason, Mode, Publish, TagFailure, WaitingTag};
-use imgop_core::observe::{Contents, Side, Sides};
+use imgop_core::api::{FailureReason, TagFailure};
+use imgop_core::observe::{Side, Sides};
 use imgop_core::plan::{
-    Action as TagAction, Copy, CopyRequest, FirstSeen, Inputs, Observed, ObservedTag, Outcome, Plan, Run,
-    Seen, TagState, Waiting, plan, verdict,
+    Copy, CopyRequest, Inputs, Observed, ObservedTag, Outcome, Plan, Run, Seen, TagState, plan,
 };
-use imgop_core::reference::{Digest, ManifestRef};
-use imgop_core::registry::{Reason, RegistryError, RepositoryClient};
 use imgop_core::tags::Tag;
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 
 use super::jobs::{JobError, Jobs};
-use super::publish::{Published, publish};
 use super::pulls::{affordable, give_back, held_back};
-use super::reconcile::{ApiError, LOOK_AT_JOBS, LOOK_FOR_PLACE, Look, Looked};
+use super::reconcile::{ApiError, LOOK_FOR_PLACE, Look, Looked};
 use super::schedule::Due;
-use super::status::{Findings, TagFindings};
-
-/// How many tags are asked for or set at once; the registry's own budget bounds it further.
-const AT_ONCE: usize = 16;
 
 /// What is known while a look acts.
-struct Work<'a> {
-    request: &'a CopyRequest,
-    observed_at: Timestamp,
-    observed: Observed,
-    runs: Vec<Run>,
-    failures: Vec<TagFailure>,
-    taken: HashMap<Tag, String>,
-    retry_now: bool,
+pub(super) struct Work<'a> {
+    pub request: &'a CopyRequest,
+    pub observed_at: Timestamp,
+    pub observed: Observed,
+    pub runs: Vec<Run>,
+    pub failures: Vec<TagFailure>,
+    pub taken: HashMap<Tag, String>,
+    pub retry_now: bool,
 }
 
 /// Copies that the source has pulls for.
@@ -143,7 +133,7 @@ impl Look<'_> {
         Paid { copies: found.copies, counted, held_back }
     }
 
-    fn plan(&self, work: &Work<'_>) -> Plan {
+    pub(super) fn plan(&self, work: &Work<'_>) -> Plan {
         plan(Inputs {
             request: work.request,
             observed: &work.observed,
@@ -170,209 +160,18 @@ impl Look<'_> {
         self.memory.started.retain(|copy| unfinished(copy));
         jobs.runs(&self.memory.outcomes)
     }
-
-    /// Looks whether what is to be copied is there already, and sets the tags whose content is.
-    async fn settle(
-        &mut self,
-        (source, destination): (&RepositoryClient, &RepositoryClient),
-        jobs: &Jobs<'_>,
-        work: &mut Work<'_>,
-    ) -> Result<(), RegistryError> {
-        if !self.image.spec.suspend {
-            let copies: Vec<Copy> = self.plan(work).copies().cloned().collect();
-            let new = copies.iter().take(jobs.room(copies.len())).filter(|c| !self.memory.probed.contains(c));
-            let new: Vec<Copy> = new.cloned().collect();
-            self.probe(destination, new, work).await?;
-        }
-        let publications: Vec<Copy> = self.plan(work).publications().cloned().collect();
-        self.publish_all((source, destination), publications, work).await
-    }
-
-    /// Before a Job is made: the tag may be there although a list did not name it, and its content may
-    /// be there from a Job that nobody saw the end of. Two questions are cheaper than a pod.
-    async fn probe(
-        &mut self,
-        destination: &RepositoryClient,
-        copies: Vec<Copy>,
-        work: &mut Work<'_>,
-    ) -> Result<(), RegistryError> {
-        let staged = work.request.publish == Publish::Staged;
-        let asked = futures::stream::iter(copies).map(|copy| async move {
-            let tag = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
-            let content = match &tag {
-                Ok(None) if staged => has_all(destination, copy.parts()).await,
-                // Of a tag that was copied whole the parts are there.
-                Ok(_) if copy.made_of.is_some() => has_all(destination, copy.parts()).await,
-                _ => Ok(false),
-            };
-            (copy, tag, content)
-        });
-        let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
-        let mut probed = Vec::new();
-        for (copy, tag, content) in answers {
-            match (&tag, &content) {
-                (Err(error), _) | (_, Err(error)) if is_refusal(error) => return Err(error.clone()),
-                _ => {}
-            }
-            if let Ok(Some(there)) = tag {
-                work.seen(&copy, &Seen::Present(there.digest));
-            }
-            if matches!(content, Ok(true)) {
-                work.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
-            }
-            probed.push(copy);
-        }
-        self.memory.probed.extend(probed);
-        Ok(())
-    }
-
-    /// Sets every tag whose content is there. What the destination answers is what the plan is
-    /// worked out from next. A refusal concerns all tags, but what was set is set.
-    async fn publish_all(
-        &mut self,
-        sides: (&RepositoryClient, &RepositoryClient),
-        copies: Vec<Copy>,
-        work: &mut Work<'_>,
-    ) -> Result<(), RegistryError> {
-        let (request, at) = (work.request, self.now);
-        let setting = futures::stream::iter(copies)
-            .map(|copy| async move { (publish(sides, request, &copy, at).await, copy) });
-        let results: Vec<_> = setting.buffer_unordered(AT_ONCE).collect().await;
-        let mut refusal = None;
-        for (result, copy) in results {
-            let outcome = match result {
-                Ok(Published::Seen(seen)) => {
-                    if seen.digest() == Some(&copy.digest) {
-                        self.memory.published = self.memory.published.saturating_add(1);
-                        let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
-                        self.context.rivals.wrote(uid, &request.destination, &copy.destination_tag);
-                        self.memory.landed.push(copy.digest.clone());
-                    }
-                    work.seen(&copy, &seen);
-                    continue;
-                }
-                Ok(Published::Failed(outcome)) => outcome,
-                Err(error) => {
-                    let tries = match self.memory.outcomes.get(&copy) {
-                        Some(Outcome::Unpublished { tries, .. }) => tries.saturating_add(1),
-                        _ => 1,
-                    };
-                    let message = error.to_string();
-                    if is_refusal(&error) {
-                        refusal = Some(error);
-                    }
-                    Outcome::Unpublished { tries, message, at }
-                }
-            };
-            work.became(&copy, &outcome);
-            self.memory.outcomes.insert(copy, outcome);
-        }
-        refusal.map_or(Ok(()), Err)
-    }
-
-    /// The tags that are too young, and those of which something is known that must not be forgotten
-    /// before the destination has them. They are remembered here as well, because the status keeps only
-    /// so many.
-    fn waiting(&mut self, work: &Work<'_>, planned: &Plan) -> Vec<WaitingTag> {
-        let waiting = waiting(&work.observed, planned);
-        let at = |tag: &&Waiting| (tag.tag.clone(), FirstSeen { digest: tag.digest.clone(), at: tag.since });
-        self.memory.first_seen = waiting.iter().map(at).collect();
-        waiting.into_iter().map(WaitingTag::from).collect()
-    }
-
-    /// Says how it stands, and when to look again.
-    fn conclude(
-        &mut self,
-        work: &Work<'_>,
-        planned: &Plan,
-        jobs: &Jobs<'_>,
-        held_back: Option<&HeldBack>,
-    ) -> Looked {
-        let request = work.request;
-        let status = self.status();
-        let suspended = self.image.spec.suspend;
-        let is_busy = planned.tags.iter().any(|tag| match tag.action {
-            TagAction::Wait | TagAction::Publish(_) => true,
-            TagAction::Copy(_) => !suspended,
-            _ => false,
-        });
-        let tags = TagFindings {
-            counts: planned.counts(),
-            failures: failures(planned, &status.failures),
-            already_synced: already_synced(request, planned, &status.tag_already_synced),
-            synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
-            waiting: self.waiting(work, planned),
-            next_attempt: planned.next_attempt(),
-        };
-        // What became of the last try of a content matters until its tag is there.
-        let is_open = |copy: &Copy| {
-            work.observed.tags.iter().zip(&planned.tags).any(|(observed, t)| {
-                t.destination_tag == copy.destination_tag
-                    && observed.digest() == Some(&copy.digest)
-                    && !matches!(t.action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
-            })
-        };
-        let last: HashMap<(Tag, Digest), u32> =
-            self.memory.outcomes.keys().fold(HashMap::new(), |mut last, copy| {
-                let attempt = last.entry((copy.destination_tag.clone(), copy.digest.clone())).or_default();
-                *attempt = copy.attempt.max(*attempt);
-                last
-            });
-        let is_last = |copy: &Copy| {
-            last.get(&(copy.destination_tag.clone(), copy.digest.clone())) == Some(&copy.attempt)
-        };
-        self.memory.outcomes.retain(|copy, _| is_open(copy) && is_last(copy));
-        if request.mode != Mode::OneShot {
-            self.memory.keep(&work.observed, self.now);
-        }
-        // A manifest that was read counts as a pull, in every mode.
-        self.memory.contents = Contents::of(request, &work.observed);
-        // Tags whose content was there already have no Job; after a restart only the Jobs tell.
-        let by_jobs = jobs.copied_since(status.last_sync_time.as_ref().map(|t| t.0), planned);
-        let copied = by_jobs.max(self.memory.published);
-        if !is_busy {
-            self.memory.published = 0;
-        }
-        if suspended && !is_busy {
-            return self.suspended(Some(tags), copied);
-        }
-        let mut findings = Findings::of(
-            verdict(request, planned, held_back.map(|held| held.message.as_str())),
-            self.open_request(),
-        );
-        findings.tags = Some(tags);
-        findings.ended = (!is_busy).then_some(copied);
-        if suspended {
-            findings.generation = status.observed_generation;
-            findings.handled_request = None;
-        } else {
-            findings.generation = self.image.metadata.generation;
-        }
-        let wait = if is_busy {
-            self.memory.observed = Some((work.observed_at, work.observed.clone()));
-            let runs = work.runs.iter().any(|run| run.outcome == Outcome::Running);
-            held_back.map_or(LOOK_AT_JOBS, |held| if runs { held.wait.min(LOOK_AT_JOBS) } else { held.wait })
-        } else {
-            self.memory.observed = None;
-            self.memory.probed.clear();
-            self.memory.mounted.clear();
-            self.memory.blobs.clear();
-            self.rest(request, planned)
-        };
-        Looked { findings: Some(findings), again: Action::requeue(wait) }
-    }
 }
 
 impl Work<'_> {
     /// The destination has answered for a tag.
-    fn seen(&mut self, copy: &Copy, seen: &Seen) {
+    pub(super) fn seen(&mut self, copy: &Copy, seen: &Seen) {
         for tag in self.observed.tags.iter_mut().filter(|t| t.destination_tag == copy.destination_tag) {
             tag.destination = seen.clone();
         }
     }
 
     /// A copy has come to something else than its Job says.
-    fn became(&mut self, copy: &Copy, outcome: &Outcome) {
+    pub(super) fn became(&mut self, copy: &Copy, outcome: &Outcome) {
         for run in self.runs.iter_mut().filter(|run| run.copy == *copy) {
             run.outcome = outcome.clone();
         }
@@ -381,104 +180,4 @@ impl Work<'_> {
 
 fn is_to_be_written(tag: &ObservedTag) -> bool {
     matches!(tag.state(), TagState::Missing | TagState::Differs)
-}
-
-fn is_refusal(error: &RegistryError) -> bool {
-    matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden)
-}
-
-/// Whether the destination has everything that would be copied.
-async fn has_all(destination: &RepositoryClient, parts: &[Digest]) -> Result<bool, RegistryError> {
-    for part in parts {
-        if destination.head(&ManifestRef::Digest(part.clone())).await?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Since when tags show what they show, but for those that have been copied since they were looked at.
-fn waiting<'a>(observed: &'a Observed, planned: &Plan) -> Vec<&'a Waiting> {
-    let taken = planned.tags.iter().filter(|tag| matches!(tag.action, TagAction::UpToDate));
-    let taken: HashSet<String> = taken.map(|tag| tag.source_ref.to_string()).collect();
-    observed.since().filter(|waiting| !taken.contains(waiting.tag.as_str())).collect()
-}
-
-/// The failures of the plan, and those of copies that are tried again: how often is remembered
-/// nowhere else if their Jobs go.
-fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
-    let tried_again = |failure: &&TagFailure| {
-        let open = |t: &imgop_core::plan::PlannedTag| match &t.action {
-            TagAction::Copy(copy) | TagAction::Publish(copy) => {
-                failure.digest.as_deref() == Some(copy.digest.as_str())
-            }
-            TagAction::Wait => true,
-            _ => false,
-        };
-        failure.attempts > 0
-            && planned.tags.iter().any(|t| t.source_ref.to_string() == failure.tag && open(t))
-    };
-    let mut all: Vec<TagFailure> =
-        planned.failures().chain(recorded.iter().filter(tried_again)).cloned().collect();
-    // The list is cut: what must be remembered comes first.
-    all.sort_by_key(|failure| failure.attempts == 0);
-    all
-}
-
-/// The tags that mode `OnceByTag` need not copy again: those that the destination has, and those that
-/// it had when it could be asked.
-fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> Vec<String> {
-    if request.mode != Mode::OnceByTag {
-        return Vec::new();
-    }
-    // Whatever refers to a tag may come later than the tag, and is compared each time.
-    let is_meant = |tag: &&imgop_core::plan::PlannedTag| tag.referrer_of.is_none();
-    let is_synced = |tag: &&imgop_core::plan::PlannedTag| match &tag.action {
-        TagAction::UpToDate | TagAction::AlreadySynced => true,
-        TagAction::LookAgain(failure) if failure.reason == FailureReason::NotChecked => {
-            before.contains(&tag.source_ref.to_string())
-        }
-        _ => false,
-    };
-    planned.tags.iter().filter(is_meant).filter(is_synced).map(|tag| tag.source_ref.to_string()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use imgop_core::plan::{Content, PlannedTag};
-
-    use super::*;
-
-    #[test]
-    fn what_waits_is_kept_in_every_mode_and_what_was_copied_is_not() {
-        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        let waits = |tag: &str| Waiting {
-            tag: tag.parse().unwrap(),
-            digest: Digest::of(b"a"),
-            content: Content::NotAsked,
-            since: now,
-            until: now,
-        };
-        let planned = |tag: &str, action| PlannedTag {
-            source_ref: ManifestRef::Tag(tag.parse().unwrap()),
-            destination_tag: tag.parse().unwrap(),
-            referrer_of: None,
-            action,
-        };
-        let observed = Observed {
-            waiting: vec![waits("absent"), waits("moved")],
-            remembered: vec![waits("copied"), waits("copying")],
-            ..Observed::default()
-        };
-        let plan = Plan {
-            tags: vec![
-                planned("moved", TagAction::Young(now)),
-                planned("copied", TagAction::UpToDate),
-                planned("copying", TagAction::Wait),
-            ],
-            ..Plan::default()
-        };
-        let kept: Vec<&str> = waiting(&observed, &plan).iter().map(|w| w.tag.as_str()).collect();
-        assert_eq!(kept, ["absent", "moved", "copying"]);
-    }
 }

@@ -4,6 +4,7 @@ mod access;
 mod act;
 mod aws;
 pub mod budget;
+mod conclude;
 #[cfg(test)]
 mod fixtures;
 mod job;
@@ -19,6 +20,7 @@ mod refusal;
 pub mod rivals;
 mod schedule;
 pub mod secrets;
+mod settle;
 mod status;
 
 use std::sync::Arc;
