@@ -25,6 +25,8 @@ pub(super) const LOOK_AT_JOBS: Duration = Duration::from_secs(15);
 pub(super) const LOOK_FOR_PLACE: Duration = Duration::from_secs(5);
 /// How long both registries may take to answer for one Image: it holds one of few places.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How long after its start the agent waits until it knows the Images of all namespaces.
+const KNOWN_BY: Duration = Duration::from_mins(1);
 /// How often the Secrets of a refused Image are looked at.
 pub(super) const LOOK_AT_SECRETS: Duration = Duration::from_secs(30);
 /// The API server did not do what we asked; tried again with growing pauses.
@@ -157,7 +159,9 @@ impl Look<'_> {
     }
 
     async fn sync(&mut self, request: &CopyRequest, due: Due) -> Result<Looked, ApiError> {
-        if !self.context.rivals.are_known() {
+        // A namespace that cannot be watched must not stop all others, so this has an end.
+        let is_early = self.now < schedule::later(self.context.started, KNOWN_BY);
+        if is_early && !self.context.rivals.are_known() {
             return Ok(Looked::nothing(Action::requeue(LOOK_FOR_PLACE)));
         }
         // Before anything can fail: a second look must not believe what this one doubts.
