@@ -31,7 +31,7 @@ pub struct Remembered {
     pub at_source: HashMap<Tag, (Digest, Timestamp)>,
     /// What becomes of contents of which only some platforms are wanted.
     pub contents: Contents,
-    /// Whether the source is to be read for those, because somebody wants the truth. An index at the
+    /// Whether the source is to be read for those, because the spec is another one. An index at the
     /// destination says itself what it was made from, and whoever may write there may have it lie.
     pub reads_source: bool,
     /// What became of copies after their Jobs, where that is another thing than the Jobs say, or
@@ -67,7 +67,6 @@ impl Remembered {
     /// Forgets what was seen of the registries: the spec is another one, or somebody wants the truth.
     pub fn doubt(&mut self) {
         self.observed = None;
-        self.contents = Contents::default();
         self.at_destination.clear();
         self.at_source.clear();
         self.outcomes.clear();
@@ -76,6 +75,13 @@ impl Remembered {
         self.mounted.clear();
         self.blocked = None;
         self.look_agains = 0;
+    }
+
+    /// Forgets what becomes of contents, and reads the source for it, which are pulls: a sync that somebody
+    /// asks for costs none, another spec may.
+    pub fn doubt_contents(&mut self) {
+        self.contents = Contents::default();
+        self.reads_source = true;
     }
 
     /// What is known before the registries are asked.
@@ -201,15 +207,17 @@ mod tests {
     }
 
     #[test]
-    fn whoever_wants_the_truth_gets_no_content_from_before() {
+    fn another_spec_gets_no_content_from_before_and_a_sync_costs_no_pull() {
         let image = crate::image::fixtures::image(imgop_core::api::Mode::Recurrent);
         let mut request = crate::image::fixtures::request(&image);
         request.platforms = imgop_core::index::Platforms::parse(&["linux/amd64".into()]).unwrap();
         let observed = Observed { tags: vec![tag("1.0", "a")], ..Observed::default() };
         let contents = Contents::of(&request, &observed);
-        let mut memory = Remembered { contents, reads_source: true, ..Remembered::default() };
-        assert_ne!(memory.known(now()).contents, Contents::default());
+        let mut memory = Remembered { contents, ..Remembered::default() };
         memory.doubt();
+        assert_ne!(memory.known(now()).contents, Contents::default());
+        assert!(!memory.known(now()).doubts_destination);
+        memory.doubt_contents();
         assert_eq!(memory.known(now()).contents, Contents::default());
         assert!(memory.known(now()).doubts_destination);
         memory.keep(&observed, now());

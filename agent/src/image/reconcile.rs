@@ -166,12 +166,13 @@ impl Look<'_> {
         }
         // Before anything can fail: a second look must not believe what this one doubts.
         let generation = self.image.metadata.generation;
-        let wants_truth = matches!(due, Due::SpecChanged | Due::Requested);
-        if wants_truth || self.memory.generation != generation {
+        if matches!(due, Due::SpecChanged | Due::Requested) || self.memory.generation != generation {
             self.memory.doubt();
-            // After a restart alone the destination is believed, or it would cost a pull for each tag.
-            self.memory.reads_source |= wants_truth;
             self.memory.generation = generation;
+        }
+        // After a restart alone the destination is believed, or it would cost a pull for each tag.
+        if due == Due::SpecChanged {
+            self.memory.doubt_contents();
         }
         if !self.context.may_work_in(self.image.metadata.namespace.as_deref().unwrap_or_default()).await? {
             return Ok(self.not_enabled());
@@ -250,10 +251,9 @@ impl Look<'_> {
         {
             return Ok((at, observed));
         }
-        if due == Due::Requested {
-            for side in [Some(&sides.source), sides.destination.as_ref()].into_iter().flatten() {
-                side.doubt_lists();
-            }
+        // What the source was found not to have is doubted by itself after ten minutes.
+        if let (Due::Requested, Some(destination)) = (due, &sides.destination) {
+            destination.doubt_lists();
         }
         let status = self.status();
         let mut known = self.memory.known(self.now);
