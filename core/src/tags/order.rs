@@ -24,6 +24,10 @@ const END: u8 = 0;
 /// Begins a number in a suffix. Digits stand at one place among the other characters of a tag, so one
 /// of them stands for all.
 const NUMBER: u8 = b'0';
+/// Begins a number that takes two bytes; what is smaller is one byte, and one more than its value.
+const TWO_BYTES: u8 = 200;
+/// Begins a number that is written as its length and its digits.
+const DIGITS: u8 = 201;
 
 /// The place of a tag while it is written.
 struct Place<'a> {
@@ -60,12 +64,24 @@ impl Place<'_> {
         self.length += 1;
     }
 
-    /// Numbers of more digits are greater. A tag has at most 128 characters, so the length is a byte;
-    /// one more than it, because a number comes after an end.
+    /// As few bytes as the order of values allows. None of the forms begins with [`END`], because a
+    /// number comes after an end.
     fn number(&mut self, digits: &str) {
         let digits = digits.trim_start_matches('0');
-        self.push(u8::try_from(digits.len() + 1).unwrap_or(u8::MAX));
-        digits.bytes().for_each(|digit| self.push(digit));
+        let value = if digits.is_empty() { Ok(0) } else { digits.parse::<u16>() };
+        match value {
+            Ok(value) if value < u16::from(TWO_BYTES) - 1 => self.push(value.to_be_bytes()[1] + 1),
+            Ok(value) => {
+                self.push(TWO_BYTES);
+                value.to_be_bytes().into_iter().for_each(|byte| self.push(byte));
+            }
+            // Numbers of more digits are greater. A tag has at most 128 characters.
+            Err(_) => {
+                self.push(DIGITS);
+                self.push(u8::try_from(digits.len()).unwrap_or(u8::MAX));
+                digits.bytes().for_each(|digit| self.push(digit));
+            }
+        }
     }
 
     /// Text with the numbers in it by value.
@@ -101,6 +117,8 @@ mod tests {
                     "v?[0-9]{1,3}(\\.[0-9]{1,3}){0,3}(-(rc\\.?[0-9]{1,3}|alpine[0-9.]{0,5}|[a-zA-Z0-9_.-]{1,8})){0,2}",
                     "v?[0-9a-cA-C._-]{1,20}",
                     "0{0,20}[0-9]{1,40}\\.[0-9]{1,60}",
+                    // Around the values where numbers are written otherwise.
+                    "1\\.(0|19[89]|20[01]|25[56]|999|6553[4567])(-rc6553[56]|\\.6553[56])?",
                 ],
                 0..20,
             ),

@@ -131,11 +131,14 @@ pub(super) fn judge_suffix(version: &TagVersion<'_>, v_is_met: bool, suffix: &st
     if !v_is_met || version.suffix.starts_with('.') {
         return Match::No;
     }
-    match version.without_candidate() {
-        Some(rest) if rest == suffix => Match::Candidate,
-        _ if suffix.is_empty() => Match::Near(NearMiss::Suffix(version.suffix.to_owned())),
-        _ if version.suffix.is_empty() => Match::Near(NearMiss::SuffixMissing(suffix.to_owned())),
-        _ => Match::No,
+    if version.is_candidate_of(suffix) {
+        Match::Candidate
+    } else if suffix.is_empty() {
+        Match::Near(NearMiss::Suffix(version.suffix.to_owned()))
+    } else if version.suffix.is_empty() {
+        Match::Near(NearMiss::SuffixMissing(suffix.to_owned()))
+    } else {
+        Match::No
     }
 }
 

@@ -46,12 +46,14 @@ impl<'a> TagVersion<'a> {
         self.numbers.split('.')
     }
 
-    /// The suffix without a candidate mark, if it holds one: `-rc1`, `-rc10` or `-rc.1`, at either
-    /// end of the suffix (`-rc1-alpine`, `-alpine-rc1`). The documented form of image-operator is
-    /// `-rc` and one or two digits; its code knew one digit only (seed bug B10).
-    pub fn without_candidate(&self) -> Option<String> {
-        let mark = self.candidate()?;
-        Some(format!("{}{}", &self.suffix[..mark.start], &self.suffix[mark.end..]))
+    /// Whether this is a candidate of what has that suffix: what follows the numbers is the suffix with
+    /// `-rc1`, `-rc10` or `-rc.1` at either end of it (`-rc1-alpine`, `-alpine-rc1`). The documented
+    /// form of image-operator is `-rc` and one or two digits; its code knew one digit only (seed bug B10).
+    pub fn is_candidate_of(&self, suffix: &str) -> bool {
+        self.candidate().is_some_and(|mark| {
+            let (before, after) = (&self.suffix[..mark.start], &self.suffix[mark.end..]);
+            suffix.strip_prefix(before) == Some(after)
+        })
     }
 
     /// Where the candidate mark stands in the suffix, with the dash before it.
@@ -173,14 +175,24 @@ mod tests {
 
     #[test]
     fn b10_candidates_have_one_or_two_digits() {
-        let rest = |text: &str| TagVersion::read(&tag(text)).unwrap().without_candidate();
-        assert_eq!(rest("2.13.0-rc1").as_deref(), Some(""));
-        assert_eq!(rest("2.13.0-rc10").as_deref(), Some(""));
-        assert_eq!(rest("2.13.0-rc.1").as_deref(), Some(""));
-        assert_eq!(rest("2.13.0-rc1-alpine").as_deref(), Some("-alpine"));
-        assert_eq!(rest("2.13.0-alpine-rc10").as_deref(), Some("-alpine"));
+        let is_of = |text: &str, suffix: &str| {
+            let tag = tag(text);
+            TagVersion::read(&tag).unwrap().is_candidate_of(suffix)
+        };
+        for (candidate, suffix) in [
+            ("2.13.0-rc1", ""),
+            ("2.13.0-rc10", ""),
+            ("2.13.0-rc.1", ""),
+            ("2.13.0-rc1-alpine", "-alpine"),
+            ("2.13.0-alpine-rc10", "-alpine"),
+            ("2.13.0-alpine-rc10-slim", "-alpine-slim"),
+        ] {
+            assert!(is_of(candidate, suffix), "{candidate}");
+            assert!(!is_of(candidate, "-debian") && !is_of(candidate, "-rc1"), "{candidate}");
+            assert_eq!(is_of(candidate, ""), suffix.is_empty(), "{candidate}");
+        }
         for release in ["2.13.0", "2.13.0-rc", "2.13.0-rc100", "2.13.0-beta1", "2.13.0-src1"] {
-            assert_eq!(rest(release), None, "{release}");
+            assert!(!is_of(release, ""), "{release}");
         }
     }
 
