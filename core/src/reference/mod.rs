@@ -70,7 +70,12 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, version) = split_version(text);
-        Ok(Self { repository: name.parse()?, version: version.map(str::to_owned) })
+        let repository = name.parse()?;
+        // Whatever stands behind a colon is for the caller to read; behind an at sign there is one thing.
+        if let (true, Some(digest)) = (text.contains('@'), version) {
+            digest.parse::<Digest>()?;
+        }
+        Ok(Self { repository, version: version.map(str::to_owned) })
     }
 }
 
@@ -144,6 +149,9 @@ mod tests {
     fn a_digest_is_written_back_with_an_at_sign() {
         let text = format!("quay.io/a/b@sha256:{}", "0".repeat(64));
         assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
+        for bad in ["a@/", "quay.io/a/b@v1", "quay.io/a/b@", "quay.io/a/b@sha256:00"] {
+            assert!(matches!(bad.parse::<Reference>(), Err(ReferenceError::Digest(_))), "{bad}");
+        }
     }
 
     #[test]
