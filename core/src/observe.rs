@@ -361,7 +361,7 @@ fn for_this_tag(side: Side, error: RegistryError) -> Result<String, ObserveError
         | Reason::Forbidden
         | Reason::Refused
         | Reason::Settings
-        | Reason::Unreachable(Unreachable::Tls | Unreachable::NoTls) => {
+        | Reason::Unreachable(Unreachable::Tls | Unreachable::NoTls | Unreachable::WantsTls) => {
             Err(ObserveError::Registry { side, error })
         }
         _ => Ok(error.to_string()),

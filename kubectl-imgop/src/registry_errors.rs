@@ -74,6 +74,9 @@ fn advice(side: Side, host: &RegistryHost, reason: &Reason, wording: Wording) ->
             let port = format!("if it speaks HTTPS on another port, write that behind its name: {host}");
             if host.as_str().contains(':') { vec![plain] } else { vec![plain, port + ":PORT"] }
         }
+        Reason::Unreachable(Unreachable::WantsTls) => {
+            vec![format!("if {host} speaks HTTPS, leave out: {} PlainHTTP", agents("tls", "tls.mode"))]
+        }
         Reason::Unreachable(_) | Reason::Unavailable => {
             vec![format!("check that {host} answers from this machine; the agent may reach it all the same")]
         }
@@ -97,6 +100,7 @@ mod tests {
     #[test]
     fn the_likeliest_cause_of_a_failed_connection_comes_first() {
         insta::assert_snapshot!(advised(Unreachable::NoTls, Wording::Flags), @"if registry.corp:5000 speaks plain HTTP: --source-tls PlainHTTP");
+        insta::assert_snapshot!(advised(Unreachable::WantsTls, Wording::Fields), @"if registry.corp:5000 speaks HTTPS, leave out: spec.source.tls.mode: PlainHTTP");
         insta::assert_snapshot!(advised(Unreachable::Tls, Wording::Flags), @"
         trust the certificate of its CA, for this machine: --source-ca-file FILE
         for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then --source-ca-secret NAME

@@ -163,6 +163,9 @@ fn advice(side: Side, reason: &Reason) -> String {
         Reason::Unreachable(Unreachable::NoTls) => {
             format!(" If so, set spec.{side}.tls.mode to PlainHTTP")
         }
+        Reason::Unreachable(Unreachable::WantsTls) => {
+            format!("; if so, leave spec.{side}.tls.mode out")
+        }
         _ => String::new(),
     }
 }
@@ -176,6 +179,7 @@ mod tests {
         let advice = |side, how| advice(side, &Reason::Unreachable(how));
         insta::assert_snapshot!(advice(Side::Source, Unreachable::Tls), @"; name a Secret with the certificate of its CA (key ca.crt) in spec.source.tls.caSecretName, or set spec.source.tls.mode to SkipVerify");
         insta::assert_snapshot!(advice(Side::Destination, Unreachable::NoTls), @" If so, set spec.destination.tls.mode to PlainHTTP");
+        insta::assert_snapshot!(advice(Side::Source, Unreachable::WantsTls), @"; if so, leave spec.source.tls.mode out");
         assert_eq!(advice(Side::Source, Unreachable::Connect), "");
     }
 }

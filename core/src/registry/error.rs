@@ -81,6 +81,8 @@ pub enum Unreachable {
     Tls,
     /// The server does not speak TLS, such as a registry that speaks plain HTTP.
     NoTls,
+    /// The server wants TLS, and plain HTTP was asked for.
+    WantsTls,
     /// Too slow.
     Timeout,
     /// The connection broke within the answer.

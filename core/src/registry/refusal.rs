@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 
 use super::address::host;
-use super::error::{Failure, Reason};
+use super::error::{Failure, Reason, Unreachable};
 use super::exchange::Answer;
 use super::retry::retry_after;
 use super::server_text::{ServerError, server_error};
@@ -21,6 +21,11 @@ pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
     }
     if answer.status == StatusCode::NOT_FOUND && !is_registrys_not_found(answer) {
         detail = format!("{} does not answer as a registry; is its name right?", host(&answer.url));
+    }
+    // Servers say so in words of their own, and say nothing where they are asked by HEAD.
+    if answer.status == StatusCode::BAD_REQUEST && answer.url.scheme() == "http" && error.is_none() {
+        reason = Reason::Unreachable(Unreachable::WantsTls);
+        detail = format!("{} does not take plain HTTP; is it a registry with TLS?", host(&answer.url));
     }
     if let Some(error) = error.as_ref().filter(|error| says_more(error)) {
         detail = format!("{detail}: {}", error.message);
@@ -68,15 +73,30 @@ pub(super) fn is_registrys_not_found(answer: &Answer) -> bool {
 mod tests {
     use super::*;
 
-    fn said(status: u16, code: &str, message: &str) -> String {
-        let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
+    fn answered(scheme: &str, status: u16, body: &str) -> Failure {
         let answer = Answer {
-            url: "https://registry.example.com/v2/a/manifests/1".parse().unwrap(),
+            url: format!("{scheme}://registry.example.com/v2/a/manifests/1").parse().unwrap(),
             status: StatusCode::from_u16(status).unwrap(),
             headers: reqwest::header::HeaderMap::new(),
             body: body.to_string().into(),
         };
-        refusal(&answer, &[]).to_string()
+        refusal(&answer, &[])
+    }
+
+    fn said(status: u16, code: &str, message: &str) -> String {
+        let body = serde_json::json!({ "errors": [{ "code": code, "message": message }] });
+        answered("https", status, &body.to_string()).to_string()
+    }
+
+    #[test]
+    fn a_server_that_takes_no_plain_http_is_asked_for_tls() {
+        for words in ["Client sent an HTTP request to an HTTPS server.\n", "<html>400</html>", ""] {
+            let failure = answered("http", 400, words);
+            assert_eq!(failure.reason, Reason::Unreachable(Unreachable::WantsTls), "{words}");
+            assert_eq!(answered("https", 400, words).reason, Reason::Rejected, "{words}");
+        }
+        let own = r#"{"errors":[{"code":"NAME_INVALID"}]}"#;
+        assert_eq!(answered("http", 400, own).reason, Reason::Rejected);
     }
 
     #[test]

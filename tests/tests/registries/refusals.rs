@@ -108,7 +108,8 @@ async fn tls_and_plain_http_are_not_mistaken_for_each_other() -> anyhow::Result<
     }
     for registry in registries(Way::Tls).await? {
         let error = refused(registry, &Access { tls: Tls::PlainHttp, ..registry.access() }).await?;
-        assert_eq!((error.reason(), error.status()), (&Reason::Rejected, Some(400)), "{registry}: {error}");
+        let wants_tls = Reason::Unreachable(Unreachable::WantsTls);
+        assert_eq!((error.reason(), error.status()), (&wants_tls, Some(400)), "{registry}: {error}");
     }
     Ok(())
 }
