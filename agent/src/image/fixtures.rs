@@ -1,6 +1,6 @@
 //! What the tests of Images are built from.
 
-use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Referrers, Source, Tls, TlsMode};
+use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_core::plan::{Copy, CopyRequest, MadeOf, Origin};
 use imgop_core::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
@@ -9,25 +9,16 @@ use jiff::Timestamp;
 pub fn image(mode: Mode) -> Image {
     let mut image = Image::new(
         "argocd",
-        ImageSpec {
+        ImageSpec::new(
             mode,
-            frequency: "5m".into(),
-            suspend: false,
-            allow_candidate_release: false,
-            platforms: Vec::new(),
-            referrers: Referrers::None,
-            source: Source {
-                name: "quay.io/argoproj/argocd".into(),
-                version: "v2.13.x".into(),
-                ..Source::default()
-            },
-            destination: Destination {
+            Source { name: "quay.io/argoproj/argocd".into(), version: "v2.13.x".into(), ..Source::default() },
+            Destination {
                 name: "registry.example.com:5000/mirror/argocd".into(),
                 credentials: Some(Credentials { secret_name: "target".into() }),
                 tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some("corporate-ca".into()) },
                 ..Destination::default()
             },
-        },
+        ),
     );
     image.metadata.namespace = Some("team-a".into());
     image.metadata.uid = Some("6f1d9a52-0000-4000-8000-000000000001".into());

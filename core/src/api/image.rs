@@ -97,6 +97,22 @@ pub struct ImageSpec {
     pub destination: Destination,
 }
 
+impl ImageSpec {
+    /// A spec that leaves everything else at its default.
+    pub fn new(mode: Mode, source: Source, destination: Destination) -> Self {
+        Self {
+            mode,
+            frequency: default_frequency(),
+            suspend: false,
+            allow_candidate_release: false,
+            platforms: Vec::new(),
+            referrers: Referrers::default(),
+            source,
+            destination,
+        }
+    }
+}
+
 /// When an Image is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {

@@ -3,21 +3,16 @@
 use jiff::Timestamp;
 
 use super::{CopyRequest, ObservedTag, Seen};
-use crate::api::{Destination, ImageSpec, Mode, Referrers, Source};
+use crate::api::{Destination, ImageSpec, Mode, Source};
 use crate::reference::ManifestRef;
 
 /// A Recurrent copy of this to `registry.example.com/mirror`.
 pub fn spec(source: &str, version: &str) -> ImageSpec {
-    ImageSpec {
-        mode: Mode::Recurrent,
-        frequency: "5m".into(),
-        suspend: false,
-        allow_candidate_release: false,
-        platforms: Vec::new(),
-        referrers: Referrers::None,
-        source: Source { name: source.into(), version: version.into(), ..Source::default() },
-        destination: Destination { name: "registry.example.com/mirror".into(), ..Destination::default() },
-    }
+    ImageSpec::new(
+        Mode::Recurrent,
+        Source { name: source.into(), version: version.into(), ..Source::default() },
+        Destination { name: "registry.example.com/mirror".into(), ..Destination::default() },
+    )
 }
 
 /// [`spec`], parsed.

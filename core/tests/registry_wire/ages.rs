@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::Response;
-use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Select, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Select, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, FirstSeen, Observed};
 use imgop_core::reference::Digest;
@@ -241,24 +241,16 @@ struct Case {
 }
 
 fn spec(source: String, destination: &ScriptedRegistry) -> ImageSpec {
-    ImageSpec {
-        mode: Mode::Recurrent,
-        frequency: "5m".into(),
-        suspend: false,
-        allow_candidate_release: false,
-        source: Source {
+    ImageSpec::new(
+        Mode::Recurrent,
+        Source {
             name: source,
             version: "1.x".into(),
             select: Some(Select { min_age: Some("3d".into()), ..Select::default() }),
             ..Source::default()
         },
-        destination: Destination {
-            name: destination.repository("app").to_string(),
-            ..Destination::default()
-        },
-        platforms: Vec::new(),
-        referrers: Referrers::None,
-    }
+        Destination { name: destination.repository("app").to_string(), ..Destination::default() },
+    )
 }
 
 async fn case(content: Content) -> Case {

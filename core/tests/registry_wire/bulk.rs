@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, Observed, TagState};
 use imgop_core::reference::Digest;
@@ -43,19 +43,11 @@ impl Case {
     ) -> Self {
         let destination =
             ScriptedRegistry::start(move |seen| distribution(&at_destination, "app", seen)).await;
-        let spec = ImageSpec {
-            mode: Mode::Recurrent,
-            frequency: "5m".into(),
-            suspend: false,
-            allow_candidate_release: false,
-            platforms: Vec::new(),
-            referrers: Referrers::None,
-            source: Source { name: source.into(), version: version.into(), ..Source::default() },
-            destination: Destination {
-                name: destination.repository("app").to_string(),
-                ..Destination::default()
-            },
-        };
+        let spec = ImageSpec::new(
+            Mode::Recurrent,
+            Source { name: source.into(), version: version.into(), ..Source::default() },
+            Destination { name: destination.repository("app").to_string(), ..Destination::default() },
+        );
         let request = CopyRequest::parse(&spec).unwrap();
         let host = request.source.host().clone();
         // Where both are one, they have one name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Source};
 use imgop_core::observe::{Known, Limits, ObserveError, Sides, observe};
 use imgop_core::plan::{CopyRequest, Observed, TagState};
 use imgop_core::reference::Digest;
@@ -64,23 +64,11 @@ async fn case(
 
 /// A spec that copies this version of `app` in mode Recurrent.
 pub fn spec(source: &ScriptedRegistry, destination: &ScriptedRegistry, version: &str) -> ImageSpec {
-    ImageSpec {
-        mode: Mode::Recurrent,
-        frequency: "5m".into(),
-        suspend: false,
-        allow_candidate_release: false,
-        platforms: Vec::new(),
-        referrers: Referrers::None,
-        source: Source {
-            name: source.repository("app").to_string(),
-            version: version.into(),
-            ..Source::default()
-        },
-        destination: Destination {
-            name: destination.repository("app").to_string(),
-            ..Destination::default()
-        },
-    }
+    ImageSpec::new(
+        Mode::Recurrent,
+        Source { name: source.repository("app").to_string(), version: version.into(), ..Source::default() },
+        Destination { name: destination.repository("app").to_string(), ..Destination::default() },
+    )
 }
 
 impl Case {

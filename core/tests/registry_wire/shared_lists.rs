@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
-use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, TagState};
 use imgop_core::reference::{Digest, ManifestRef};
@@ -46,24 +46,16 @@ async fn registry(tags: &[&str]) -> (ScriptedRegistry, Arc<Mutex<Vec<String>>>) 
 
 /// The Image that copies one tag, which never moves, into the repository `app`.
 fn one_tag(source: &ScriptedRegistry, destination: &ScriptedRegistry, tag: &str, moves: bool) -> CopyRequest {
-    CopyRequest::parse(&ImageSpec {
-        mode: Mode::Recurrent,
-        frequency: "5m".into(),
-        suspend: false,
-        allow_candidate_release: false,
-        platforms: Vec::new(),
-        referrers: Referrers::None,
-        source: Source {
+    CopyRequest::parse(&ImageSpec::new(
+        Mode::Recurrent,
+        Source {
             name: source.repository("app").to_string(),
             version: tag.into(),
             immutable_tags: if moves { vec![] } else { vec!["*".into()] },
             ..Source::default()
         },
-        destination: Destination {
-            name: destination.repository("app").to_string(),
-            ..Destination::default()
-        },
-    })
+        Destination { name: destination.repository("app").to_string(), ..Destination::default() },
+    ))
     .unwrap()
 }
 

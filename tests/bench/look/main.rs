@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
-use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
+use imgop_core::api::{Destination, ImageSpec, Mode, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, Observed, TagState};
 use imgop_core::reference::Digest;
@@ -117,21 +117,16 @@ async fn one_look(
     immutable: bool,
     known: &Known,
 ) -> anyhow::Result<Observed> {
-    let request = CopyRequest::parse(&ImageSpec {
-        mode: Mode::Recurrent,
-        frequency: "5m".into(),
-        suspend: false,
-        allow_candidate_release: false,
-        platforms: Vec::new(),
-        referrers: Referrers::None,
-        source: Source {
+    let request = CopyRequest::parse(&ImageSpec::new(
+        Mode::Recurrent,
+        Source {
             name: copy.source.clone(),
             version: copy.version.clone(),
             immutable_tags: if immutable { vec!["*".into()] } else { Vec::new() },
             ..Source::default()
         },
-        destination: Destination { name: copy.destination.clone(), ..Destination::default() },
-    })?;
+        Destination { name: copy.destination.clone(), ..Destination::default() },
+    ))?;
     let sides = Sides {
         source: registries.repository(&request.source, &Access::default()),
         destination: Some(registries.repository(&request.destination, &Access::default())),
