@@ -12,6 +12,7 @@ use imgop_core::plan::{
 use imgop_core::tags::Tag;
 use jiff::Timestamp;
 
+use super::job::in_order;
 use super::jobs::{JobError, Jobs};
 use super::pulls::{affordable, give_back, held_back};
 use super::reconcile::{ApiError, LOOK_FOR_PLACE, Look, Looked};
@@ -83,10 +84,9 @@ impl Look<'_> {
         if let Some(destination) = &sides.destination {
             self.learn(request, destination).await;
         }
-        let copies: Vec<Copy> =
-            if self.image.spec.suspend { Vec::new() } else { self.plan(&work).copies().cloned().collect() };
+        let copies = if self.image.spec.suspend { Vec::new() } else { self.copies(&work) };
         let Paid { copies, counted, mut held_back } = self.affordable(request, sides, copies, &jobs).await;
-        self.mount(request, sides, &copies[..jobs.room(copies.len()).min(copies.len())]).await;
+        self.mount(request, sides, &copies[..jobs.room(&copies)]).await;
         if !copies.is_empty() {
             let made = jobs.make(request, &copies).await;
             let each = self.memory.pulls_of_a_copy.unwrap_or(1);
@@ -122,7 +122,7 @@ impl Look<'_> {
         mut copies: Vec<Copy>,
         jobs: &Jobs<'_>,
     ) -> Paid {
-        let later = copies.split_off(jobs.room(copies.len()).min(copies.len()));
+        let later = copies.split_off(jobs.room(&copies));
         let found = affordable(&sides.source, copies, self.memory.pulls_of_a_copy.unwrap_or(1)).await;
         let counted = found.copies.len();
         let Some(short) = found.short else {
@@ -131,6 +131,11 @@ impl Look<'_> {
         let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
         let held_back = Some(held_back(request.source.host(), &short, uid, self.now));
         Paid { copies: found.copies, counted, held_back }
+    }
+
+    /// The copies that are to be begun, in the order in which Jobs take them.
+    pub(super) fn copies(&self, work: &Work<'_>) -> Vec<Copy> {
+        in_order(self.plan(work).copies().cloned())
     }
 
     pub(super) fn plan(&self, work: &Work<'_>) -> Plan {

@@ -30,6 +30,13 @@ pub enum Order {
     Together,
 }
 
+/// Copies in the order in which batches take them: first tries before repeated ones.
+pub fn in_order(copies: impl Iterator<Item = Copy>) -> Vec<Copy> {
+    let mut copies: Vec<Copy> = copies.collect();
+    copies.sort_by_key(|copy| copy.attempt > 1);
+    copies
+}
+
 /// Splits copies into batches of at most `size` containers. First tries share layers; repeated ones run
 /// independently, because one of them may be what failed. A copy stays whole: what it came to is read
 /// from one Job, so one with more parts than that has a batch of its own.
@@ -273,7 +280,8 @@ mod tests {
         let batches = batches(&copies, 10);
         let shape: Vec<(Order, usize)> = batches.iter().map(|(order, b)| (*order, b.len())).collect();
         assert_eq!(shape, [(Order::FirstAlone, 10), (Order::FirstAlone, 10), (Order::Together, 3)]);
-        assert_eq!(batches.iter().map(|(_, b)| b.len()).sum::<usize>(), 23);
+        let one_by_one: Vec<Copy> = batches.into_iter().flat_map(|(_, batch)| batch).collect();
+        assert_eq!(one_by_one, in_order(copies.into_iter()));
     }
 
     #[test]

@@ -140,13 +140,13 @@ impl<'a> Jobs<'a> {
         u32::try_from(copied).unwrap_or(u32::MAX)
     }
 
-    /// How many copies may be begun now.
-    pub fn room(&self, copies: usize) -> usize {
-        let size = usize::from(self.context.config.tags_per_job);
-        let wanted = copies.div_ceil(size);
+    /// How many of these copies, from the first, may be begun now.
+    pub fn room(&self, copies: &[Copy]) -> usize {
+        let batches = batches(copies, self.context.config.tags_per_job.into());
         let (namespace, uid) =
             (self.image.namespace().unwrap_or_default(), self.image.uid().unwrap_or_default());
-        self.context.budget.room(&namespace, &uid, wanted).0.saturating_mul(size)
+        let (places, _) = self.context.budget.room(&namespace, &uid, batches.len());
+        batches.iter().take(places).map(|(_, batch)| batch.len()).sum()
     }
 
     /// Makes Jobs for these copies, as many as there is room for, until one is refused.

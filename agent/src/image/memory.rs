@@ -8,6 +8,7 @@ use std::time::Duration;
 use imgop_core::observe::{Contents, Known};
 use imgop_core::plan::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
 use imgop_core::reference::Digest;
+use imgop_core::registry::Manifest;
 use imgop_core::tags::Tag;
 use jiff::Timestamp;
 
@@ -45,8 +46,9 @@ pub struct Remembered {
     pub mounted: HashSet<Digest>,
     /// The blobs of contents, as read at the source, until their tags are set.
     pub blobs: HashMap<Digest, Vec<Digest>>,
-    /// Contents whose tags were set and whose blobs are to be known.
-    pub landed: Vec<Digest>,
+    /// Contents whose tags were set and whose blobs are to be known, with their manifests where those
+    /// are at hand.
+    pub landed: Vec<(Digest, Option<Manifest>)>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_of_a_copy: Option<u64>,
     /// How many tags were set since the sync began.

@@ -12,7 +12,7 @@ use imgop_core::mounts::{KnownBlobs, Mount, plan};
 use imgop_core::observe::Sides;
 use imgop_core::plan::{Copy, CopyRequest};
 use imgop_core::reference::{Digest, ManifestRef, Repository};
-use imgop_core::registry::{Account, RepositoryClient};
+use imgop_core::registry::{Account, Manifest, RepositoryClient};
 use prometheus_client::metrics::counter::Counter;
 
 use super::reconcile::Look;
@@ -90,8 +90,8 @@ impl Look<'_> {
         }
     }
 
-    /// Remembers which blobs the destination holds now that tags were set. Their manifests are read
-    /// there, unless they were read at the source before.
+    /// Remembers which blobs the destination holds now that tags were set. Manifests that nobody has read
+    /// yet are read there.
     pub(super) async fn learn(&mut self, request: &CopyRequest, destination: &RepositoryClient) {
         let landed = std::mem::take(&mut self.memory.landed);
         if landed.is_empty() || destination.is_metered() {
@@ -99,10 +99,10 @@ impl Look<'_> {
         }
         let mut unread = Vec::new();
         let scope = self.scope(destination);
-        for content in landed {
+        for (content, manifest) in landed {
             match self.memory.blobs.remove(&content) {
                 Some(blobs) => self.context.blobs.lock().learn(scope.clone(), &request.destination, blobs),
-                None => unread.push(content),
+                None => unread.push((content, manifest)),
             }
         }
         unread.truncate(MOST_CONTENTS);
@@ -144,7 +144,7 @@ impl Mounting<'_> {
 
     /// Mounts what can be mounted. Returns the blobs of each content that was read.
     async fn run(self, new: Vec<Digest>) -> Vec<(Digest, Vec<Digest>)> {
-        let contents = contents(self.source.0, new).await;
+        let contents = contents(self.source.0, new.into_iter().map(|content| (content, None))).await;
         let mounts = {
             let known = self.blobs.lock();
             let needed = contents.iter().flat_map(|(_, content)| &content.blobs);
@@ -166,11 +166,15 @@ impl Mounting<'_> {
     }
 }
 
-/// What these contents consist of; without those that cannot be read.
-async fn contents(client: &RepositoryClient, digests: Vec<Digest>) -> Vec<(Digest, Content)> {
-    let read =
-        |digest: Digest| async move { content(client, &digest).await.map(|content| (digest, content)) };
-    futures::stream::iter(digests)
+/// What these contents consist of, the manifests of some being known; without those that cannot be read.
+async fn contents(
+    client: &RepositoryClient,
+    wanted: impl IntoIterator<Item = (Digest, Option<Manifest>)>,
+) -> Vec<(Digest, Content)> {
+    let read = |(digest, known)| async move {
+        content(client, &digest, known).await.map(|content| (digest, content))
+    };
+    futures::stream::iter(wanted)
         .map(read)
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
@@ -178,27 +182,29 @@ async fn contents(client: &RepositoryClient, digests: Vec<Digest>) -> Vec<(Diges
         .await
 }
 
-async fn content(client: &RepositoryClient, digest: &Digest) -> Option<Content> {
-    let (children, blobs) = manifest(client, digest).await?;
+async fn content(client: &RepositoryClient, digest: &Digest, known: Option<Manifest>) -> Option<Content> {
+    let manifest = match known {
+        Some(manifest) => manifest,
+        None => read(client, digest).await?,
+    };
+    let (children, blobs) = (manifest.children().ok()?, manifest.blobs().ok()?);
     let mut content = Content { manifests: 1 + u64::try_from(children.len()).unwrap_or_default(), blobs };
     for child in children.iter().take(MOST_MANIFESTS) {
-        if let Some((_, blobs)) = manifest(client, child).await {
-            content.blobs.extend(blobs);
+        if let Some(child) = read(client, child).await {
+            content.blobs.extend(child.blobs().ok().into_iter().flatten());
         }
     }
     Some(content)
 }
 
-/// The manifests and the blobs that a manifest names.
-async fn manifest(client: &RepositoryClient, digest: &Digest) -> Option<(Vec<Digest>, Vec<Digest>)> {
-    let manifest = match client.manifest(&ManifestRef::Digest(digest.clone())).await {
-        Ok(manifest) => manifest?,
+async fn read(client: &RepositoryClient, digest: &Digest) -> Option<Manifest> {
+    match client.manifest(&ManifestRef::Digest(digest.clone())).await {
+        Ok(manifest) => manifest,
         Err(error) => {
             tracing::debug!(%error, "a manifest whose blobs might be mounted");
-            return None;
+            None
         }
-    };
-    manifest.children().ok().zip(manifest.blobs().ok())
+    }
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ const LOOKS: u32 = 4;
 /// What became of a tag.
 #[derive(Debug)]
 pub enum Published {
-    /// The destination answers with this for the tag.
-    Seen(Seen),
+    /// The destination answers with this for the tag, and this is the manifest that was put there, if
+    /// one was.
+    Seen(Seen, Option<Manifest>),
     /// It could not be set.
     Failed(Outcome),
 }
@@ -36,11 +37,12 @@ pub async fn publish(
     now: Timestamp,
 ) -> Result<Published, RegistryError> {
     let tag = ManifestRef::Tag(copy.destination_tag.clone());
+    let mut put = None;
     if request.publish == Publish::Staged || copy.made_of.is_some() {
         if request.overwrite == Overwrite::IfMissing
             && let Some(there) = destination.head(&tag).await?
         {
-            return Ok(Published::Seen(Seen::Present(there.digest)));
+            return Ok(Published::Seen(Seen::Present(there.digest), None));
         }
         let manifest = match &copy.made_of {
             None => destination.manifest(&ManifestRef::Digest(copy.digest.clone())).await?,
@@ -58,6 +60,7 @@ pub async fn publish(
             }
             outcome => outcome?,
         }
+        put = Some(manifest);
     }
     let mut answer = None;
     for look in 0..LOOKS {
@@ -66,7 +69,7 @@ pub async fn publish(
         }
         answer = destination.head(&tag).await?.map(|descriptor| descriptor.digest);
         if answer.as_ref() == Some(&copy.digest) {
-            return Ok(Published::Seen(Seen::Present(copy.digest.clone())));
+            return Ok(Published::Seen(Seen::Present(copy.digest.clone()), put));
         }
     }
     let found = answer.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
@@ -109,3 +112,6 @@ async fn make(
 fn lacks_a_part(error: &RegistryError) -> bool {
     matches!(error.code(), Some("MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
 }
+
+#[cfg(test)]
+mod tests;

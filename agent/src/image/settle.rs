@@ -14,6 +14,8 @@ use super::reconcile::Look;
 
 /// How many tags are asked for or set at once; the registry's own budget bounds it further.
 const AT_ONCE: usize = 16;
+/// Bytes of a manifest that is not read again for its blobs. Many tags may be set in one look.
+const LARGEST_KEPT: usize = 64 * 1024;
 
 impl Look<'_> {
     /// Looks whether what is to be copied is there already, and sets the tags whose content is.
@@ -24,8 +26,8 @@ impl Look<'_> {
         work: &mut Work<'_>,
     ) -> Result<(), RegistryError> {
         if !self.image.spec.suspend {
-            let copies: Vec<Copy> = self.plan(work).copies().cloned().collect();
-            let new = copies.iter().take(jobs.room(copies.len())).filter(|c| !self.memory.probed.contains(c));
+            let copies = self.copies(work);
+            let new = copies.iter().take(jobs.room(&copies)).filter(|c| !self.memory.probed.contains(c));
             let new: Vec<Copy> = new.cloned().collect();
             self.probe(destination, new, work).await?;
         }
@@ -86,12 +88,13 @@ impl Look<'_> {
         let mut refusal = None;
         for (result, copy) in results {
             let outcome = match result {
-                Ok(Published::Seen(seen)) => {
+                Ok(Published::Seen(seen, manifest)) => {
                     if seen.digest() == Some(&copy.digest) {
                         self.memory.published = self.memory.published.saturating_add(1);
                         let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
                         self.context.rivals.wrote(uid, &request.destination, &copy.destination_tag);
-                        self.memory.landed.push(copy.digest.clone());
+                        let manifest = manifest.filter(|manifest| manifest.bytes.len() <= LARGEST_KEPT);
+                        self.memory.landed.push((copy.digest.clone(), manifest));
                     }
                     work.seen(&copy, &seen);
                     continue;

@@ -156,6 +156,18 @@ async fn of_another_registry_a_known_base_layer_is_mounted_and_nobody_elses_know
 }
 
 #[tokio::test]
+async fn a_manifest_that_is_at_hand_is_not_read_again() {
+    let registry = Fake::start(false).await;
+    let client = registries().repository(&registry.repository("a"), &Access::default());
+    let index = client.manifest(&ManifestRef::Digest(registry.index.clone())).await.unwrap();
+    let read = contents(&client, [(registry.index.clone(), None)]).await;
+    assert_eq!(registry.count("GET"), 1 + 3, "an index and two images");
+    assert_eq!(contents(&client, [(registry.index.clone(), index)]).await, read);
+    assert_eq!(registry.count("GET"), 1 + 3 + 2, "two images");
+    assert_eq!((read[0].1.manifests, read[0].1.blobs.len()), (3, 6));
+}
+
+#[tokio::test]
 async fn where_pulls_are_counted_no_manifest_is_read_for_this() {
     let registry = Fake::start(true).await;
     let (a, b) = (registry.repository("a"), registry.repository("b"));
