@@ -38,6 +38,14 @@ pub enum Outcome {
     NotReady,
 }
 
+impl Outcome {
+    /// How both ended: as wanted only if both did.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self == Self::Done { other } else { self }
+    }
+}
+
 impl CliError {
     /// The work could not be done.
     pub fn failed(message: impl Into<String>) -> Self {

@@ -30,6 +30,7 @@ mod table;
 mod text;
 mod ui;
 mod wait;
+mod which_images;
 mod wording;
 
 fn main() -> std::process::ExitCode {

@@ -25,6 +25,9 @@ pub enum Progress {
     NotReady(String),
 }
 
+/// What the agent looks at again and again, but only somebody else or the days to come can end.
+const BEYOND_RETRIES: [&str; 2] = [reasons::PLATFORM_NOT_FOUND, reasons::TAGS_TOO_YOUNG];
+
 /// Judges an Image.
 pub fn judge(image: &Image, goal: &Goal) -> Progress {
     let status = image.status.clone().unwrap_or_default();
@@ -46,9 +49,10 @@ pub fn judge(image: &Image, goal: &Goal) -> Progress {
     let is_over = match goal {
         _ if ready.status == "True" || is_true(&status.conditions, STALLED) => true,
         _ if ready.reason == reasons::SUSPENDED => true,
+        _ if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => false,
         // A new spec is waited for through its retries; a sync was asked for once.
-        Goal::Generation(_) => false,
-        Goal::Token(_) => reconciling.is_none_or(|c| c.reason != reasons::PROGRESSING),
+        Goal::Generation(_) => BEYOND_RETRIES.contains(&ready.reason.as_str()),
+        Goal::Token(_) => true,
     };
     match (is_over, ready.status.as_str()) {
         (_, "True") if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => {
@@ -121,6 +125,14 @@ mod tests {
         assert_eq!(of(RETRY, &token), Progress::NotReady("CopyFailed!".into()));
         assert_eq!(of(STUCK, &token), Progress::NotReady("InvalidSpec!".into()));
         assert_eq!(of(SUSPENDED, &token), Progress::NotReady("Suspended!".into()));
+    }
+
+    #[test]
+    fn what_no_retry_ends_is_not_waited_for() {
+        for reason in BEYOND_RETRIES {
+            let retry = [("Ready", "False", reason), ("Reconciling", "True", "ProgressingWithRetry")];
+            assert_eq!(of(&retry, &Goal::Generation(2)), Progress::NotReady(format!("{reason}!")));
+        }
     }
 
     #[test]

@@ -132,6 +132,9 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
         );
     }
     if !args.wait {
+        if before.is_none() && args.dry_run != Some(DryRun::Server) && args.output.is_none() {
+            ui.note(&format!("to follow it: kubectl imgop wait {name}{}", cluster.place()));
+        }
         return Ok(Outcome::Done);
     }
     let ready = wait(ui, &cluster, &name, &Goal::Generation(generation), args.timeout).await?;

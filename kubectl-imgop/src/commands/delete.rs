@@ -1,15 +1,14 @@
 //! `kubectl imgop delete`.
 
 use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
+use kube::ResourceExt;
 use kube::api::DeleteParams;
 
-use crate::completion::image_names;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
-use crate::names::parse_image_name;
 use crate::text::count;
 use crate::ui::Ui;
+use crate::which_images::{Found, WhichImages, each};
 
 /// Delete Images; nothing is deleted in any registry
 ///
@@ -18,10 +17,8 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 #[command(visible_alias = "rm")]
 pub struct DeleteArgs {
-    /// Images to delete
-    #[arg(value_name = "NAME", required = true, value_parser = parse_image_name,
-        add = ArgValueCompleter::new(image_names))]
-    names: Vec<String>,
+    #[command(flatten)]
+    which: WhichImages,
 
     /// Do not ask; needed where nobody can be asked
     #[arg(short, long)]
@@ -37,20 +34,23 @@ pub async fn run(ui: Ui, args: &DeleteArgs) -> Result<Outcome, CliError> {
         return Err(CliError::usage("nobody can be asked whether to delete; if it is meant, add --yes"));
     }
     let cluster = args.connection.connect().await?;
-    for name in &args.names {
-        cluster.image(name).await?;
+    let Found { images, outcome } = args.which.find(ui, &cluster).await?;
+    let names: Vec<String> = images.iter().map(ResourceExt::name_any).collect();
+    if names.is_empty() {
+        return Ok(outcome);
     }
-    if !args.yes && !ui.confirm(&question(&cluster, &args.names))? {
+    if !args.yes && !ui.confirm(&question(&cluster, &names))? {
         ui.note("Nothing was deleted.");
         return Ok(Outcome::NotReady);
     }
-    for name in &args.names {
+    let deleted = each(ui, &names, async |name| {
         let deleted = cluster.raw_images(false).delete(name, &DeleteParams::background()).await;
         deleted.map_err(|error| cluster.explain("delete", Some(name), &error))?;
-        ui.data(&format!("image.skopeo.io/{name} deleted"))?;
-    }
+        ui.data(&format!("image.skopeo.io/{name} deleted"))
+    })
+    .await?;
     ui.note("The tags in the registries stay as they are.");
-    Ok(Outcome::Done)
+    Ok(outcome.and(deleted))
 }
 
 fn question(cluster: &Cluster, names: &[String]) -> String {

@@ -18,6 +18,7 @@ use crate::image_watch::{Known, follow};
 use crate::names::parse_image_name;
 use crate::output::{ListFormat, json as as_json, yaml};
 use crate::ui::Ui;
+use crate::which_images::each;
 
 /// List Images and what became of them
 #[derive(Debug, Args)]
@@ -58,7 +59,7 @@ pub async fn run(ui: Ui, args: &ListArgs) -> Result<Outcome, CliError> {
         return Err(CliError::usage("--watch takes one name, a --selector, or all Images of the namespace"));
     }
     let cluster = args.connection.connect().await?;
-    let objects = fetch(args, &cluster).await?;
+    let (objects, outcome) = fetch(ui, args, &cluster).await?;
     if objects.is_empty() && !args.all_namespaces {
         cluster.check_namespace().await?;
     }
@@ -85,7 +86,7 @@ pub async fn run(ui: Ui, args: &ListArgs) -> Result<Outcome, CliError> {
     if args.watch {
         watch(ui, args, &cluster, columns, Known::new(&objects)).await?;
     }
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
 /// Prints changes until Ctrl-C.
@@ -119,19 +120,25 @@ fn print_one(ui: Ui, format: ListFormat, object: DynamicObject) -> Result<(), Cl
     }
 }
 
-async fn fetch(args: &ListArgs, cluster: &Cluster) -> Result<Vec<DynamicObject>, CliError> {
+async fn fetch(
+    ui: Ui,
+    args: &ListArgs,
+    cluster: &Cluster,
+) -> Result<(Vec<DynamicObject>, Outcome), CliError> {
     let images = cluster.raw_images(args.all_namespaces);
     if args.names.is_empty() {
         let mut wanted = ListParams::default();
         wanted.label_selector.clone_from(&args.selector);
         let list = images.list(&wanted).await.map_err(|error| explain_list(args, cluster, &error))?;
-        return Ok(list.items);
+        return Ok((list.items, Outcome::Done));
     }
     let mut objects = Vec::new();
-    for name in &args.names {
+    let outcome = each(ui, &args.names, async |name| {
         objects.push(images.get(name).await.map_err(|error| cluster.explain("get", Some(name), &error))?);
-    }
-    Ok(objects)
+        Ok(())
+    })
+    .await?;
+    Ok((objects, outcome))
 }
 
 fn explain_list(args: &ListArgs, cluster: &Cluster, error: &kube::Error) -> CliError {

@@ -1,27 +1,23 @@
 //! `kubectl imgop suspend`.
 
 use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::commands::copy::FIELD_MANAGER;
-use crate::completion::image_names;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
-use crate::names::parse_image_name;
 use crate::ui::Ui;
+use crate::which_images::{Found, WhichImages, each};
 
 /// Start no more syncs of Images until they are resumed
 ///
 /// Copies that run already end by themselves. Nothing is deleted.
 #[derive(Debug, Args)]
 pub struct SuspendArgs {
-    /// Images to suspend
-    #[arg(value_name = "NAME", required = true, value_parser = parse_image_name,
-        add = ArgValueCompleter::new(image_names))]
-    names: Vec<String>,
+    #[command(flatten)]
+    which: WhichImages,
 
     #[command(flatten)]
     connection: ConnectionArgs,
@@ -30,24 +26,25 @@ pub struct SuspendArgs {
 /// Suspends Images.
 pub async fn run(ui: Ui, args: &SuspendArgs) -> Result<Outcome, CliError> {
     let cluster = args.connection.connect().await?;
-    set(ui, &cluster, &args.names, true).await
+    set(ui, &cluster, &args.which, true).await
 }
 
 /// Sets `spec.suspend` of Images that exist.
-pub async fn set(ui: Ui, cluster: &Cluster, names: &[String], suspend: bool) -> Result<Outcome, CliError> {
-    for name in names {
-        let image = cluster.image(name).await?;
-        let what = match (image.spec.suspend == suspend, suspend) {
-            (true, _) => "unchanged",
-            (false, true) => "suspended",
-            (false, false) => "resumed",
-        };
-        if image.spec.suspend != suspend {
-            write(cluster, &image.name_any(), suspend).await?;
-        }
-        ui.data(&format!("image.skopeo.io/{name} {what}"))?;
+pub async fn set(ui: Ui, cluster: &Cluster, which: &WhichImages, suspend: bool) -> Result<Outcome, CliError> {
+    let Found { images, outcome } = which.find(ui, cluster).await?;
+    let (unchanged, images): (Vec<_>, Vec<_>) =
+        images.into_iter().partition(|image| image.spec.suspend == suspend);
+    for image in unchanged {
+        ui.data(&format!("image.skopeo.io/{} unchanged", image.name_any()))?;
     }
-    Ok(Outcome::Done)
+    let names: Vec<String> = images.iter().map(ResourceExt::name_any).collect();
+    let what = if suspend { "suspended" } else { "resumed" };
+    let set = each(ui, &names, async |name| {
+        write(cluster, name, suspend).await?;
+        ui.data(&format!("image.skopeo.io/{name} {what}"))
+    })
+    .await?;
+    Ok(outcome.and(set))
 }
 
 /// A merge patch, not an apply: an apply of this one field would give up those that `copy` applied

@@ -1,22 +1,20 @@
 //! `kubectl imgop sync`.
 
 use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
 use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
 use jiff::Timestamp;
-use kube::ResourceExt as _;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::commands::copy::FIELD_MANAGER;
-use crate::completion::image_names;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::duration::TimeLimit;
 use crate::errors::{CliError, Outcome};
-use crate::names::parse_image_name;
 use crate::progress::Goal;
 use crate::ui::Ui;
 use crate::wait::wait_for_all;
+use crate::which_images::{Found, WhichImages, each};
 
 /// Sync Images now, and wait for the outcome
 ///
@@ -24,18 +22,8 @@ use crate::wait::wait_for_all;
 /// would be tried later. Exit code 0 means that every tag is at its destination.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
-    /// Images to sync
-    #[arg(value_name = "NAME", value_parser = parse_image_name,
-        add = ArgValueCompleter::new(image_names))]
-    names: Vec<String>,
-
-    /// Sync the Images with these labels, such as team=web
-    #[arg(short = 'l', long, conflicts_with = "names")]
-    selector: Option<String>,
-
-    /// Sync all Images of the namespace
-    #[arg(long, conflicts_with_all = ["names", "selector"])]
-    all: bool,
+    #[command(flatten)]
+    which: WhichImages,
 
     /// Only ask for the sync
     #[arg(long)]
@@ -51,63 +39,58 @@ pub struct SyncArgs {
 
 /// Asks for syncs and waits for them.
 pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
-    if args.names.is_empty() && args.selector.is_none() && !args.all {
-        return Err(CliError::usage("which Images? Give names, --selector or --all"));
-    }
     let cluster = args.connection.connect().await?;
-    let images = images(ui, args, &cluster).await?;
-    if images.is_empty() {
-        return Ok(Outcome::Done);
+    let (images, found) = images(ui, args, &cluster).await?;
+    let token = Timestamp::now().to_string();
+    let (names, mut asked) = (names(&images), Vec::new());
+    let triggered = each(ui, &names, async |name| {
+        request(&cluster, name, &token).await?;
+        asked.push((name.to_owned(), Goal::Token(token.clone())));
+        ui.data(&format!("image.skopeo.io/{name} triggered"))
+    })
+    .await?;
+    let outcome = found.and(triggered);
+    if args.no_wait || asked.is_empty() {
+        return Ok(outcome);
     }
-    let goal = Goal::Token(Timestamp::now().to_string());
-    for image in &images {
-        request(&cluster, image, &goal).await?;
-        ui.data(&format!("image.skopeo.io/{} triggered", image.name_any()))?;
-    }
-    if args.no_wait {
-        return Ok(Outcome::Done);
-    }
-    let goals: Vec<(String, Goal)> = images.iter().map(|image| (image.name_any(), goal.clone())).collect();
-    wait_for_all(ui, &cluster, &goals, args.timeout).await
+    Ok(outcome.and(wait_for_all(ui, &cluster, &asked, args.timeout).await?))
 }
 
 /// The Images to sync. One that is suspended would never answer: named, it is refused; among all of
 /// a selection it is left out.
-async fn images(ui: Ui, args: &SyncArgs, cluster: &Cluster) -> Result<Vec<Image>, CliError> {
-    if args.names.is_empty() {
-        let mut wanted = ListParams::default();
-        wanted.label_selector.clone_from(&args.selector);
-        let list = cluster.images().list(&wanted).await;
-        let list = list.map_err(|error| cluster.explain("list", None, &error))?;
-        if list.items.is_empty() {
-            ui.note(&format!("No resources found in {} namespace.", cluster.namespace));
+async fn images(ui: Ui, args: &SyncArgs, cluster: &Cluster) -> Result<(Vec<Image>, Outcome), CliError> {
+    let Found { images, outcome } = args.which.find(ui, cluster).await?;
+    let (suspended, images): (Vec<_>, Vec<_>) = images.into_iter().partition(|image| image.spec.suspend);
+    if !args.which.are_named() {
+        for name in names(&suspended) {
+            ui.note(&format!("{name} is suspended and left out"));
         }
-        let (suspended, images): (Vec<_>, Vec<_>) =
-            list.items.into_iter().partition(|image| image.spec.suspend);
-        for image in suspended {
-            ui.note(&format!("{} is suspended and left out", image.name_any()));
-        }
-        return Ok(images);
+        return Ok((images, outcome));
     }
-    let mut images = Vec::new();
-    for name in &args.names {
-        let image = cluster.image(name).await?;
-        if image.spec.suspend {
-            let resume = format!("resume it with: kubectl imgop resume {name}{}", cluster.place());
-            return Err(CliError::failed(format!("{name} is suspended")).hinted(resume));
-        }
-        images.push(image);
+    let mut errors: Vec<CliError> = Vec::new();
+    for name in names(&suspended) {
+        let resume = format!("resume it with: kubectl imgop resume {name}{}", cluster.place());
+        errors.push(CliError::failed(format!("{name} is suspended")).hinted(resume));
     }
-    Ok(images)
+    match errors.pop() {
+        None => Ok((images, outcome)),
+        Some(only) if images.is_empty() && errors.is_empty() => Err(only),
+        Some(last) => {
+            errors.iter().chain([&last]).for_each(|error| ui.error(error));
+            Ok((images, Outcome::NotReady))
+        }
+    }
+}
+
+fn names(images: &[Image]) -> Vec<String> {
+    images.iter().map(ResourceExt::name_any).collect()
 }
 
 /// Writes the token. A merge patch, not an apply: an apply of this one annotation would give up the
 /// fields that `copy` applied under the same name.
-async fn request(cluster: &Cluster, image: &Image, goal: &Goal) -> Result<(), CliError> {
-    let Goal::Token(token) = goal else { return Ok(()) };
-    let name = image.name_any();
+async fn request(cluster: &Cluster, name: &str, token: &str) -> Result<(), CliError> {
     let patch = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let patched = cluster.raw_images(false).patch(&name, &params, &Patch::Merge(&patch)).await;
-    patched.map(drop).map_err(|error| cluster.explain("patch", Some(&name), &error))
+    let patched = cluster.raw_images(false).patch(name, &params, &Patch::Merge(&patch)).await;
+    patched.map(drop).map_err(|error| cluster.explain("patch", Some(name), &error))
 }

@@ -17,7 +17,7 @@ use crate::wait::wait_for_all;
 /// Wait until every tag of Images is at its destination
 ///
 /// Nothing is triggered. What the agent tries again by itself is waited for; what somebody must change
-/// first ends the waiting with exit code 1.
+/// first, and tags that are too young (--min-age), end the waiting with exit code 1.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
     /// Images to wait for; without any, all of the namespace

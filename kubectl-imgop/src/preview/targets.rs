@@ -153,11 +153,18 @@ fn of_text(text: &str) -> Result<Vec<Result<Target, String>>, String> {
 
 fn of_value(value: serde_json::Value) -> Result<Target, String> {
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
-    let image: Image = serde_json::from_value(value).map_err(|error| {
+    let mut unknown = Vec::new();
+    let image = serde_ignored::deserialize::<_, _, Image>(value, |path| unknown.push(path.to_string()));
+    let image = image.map_err(|error| {
         let text = error.to_string();
         let quotes = if text.ends_with("expected a string") { "; put quotes around it" } else { "" };
         format!("Image {name}: {text}{quotes}")
     })?;
+    // As `kubectl apply` does. A status may come from an agent that is newer than this program.
+    unknown.retain(|field| !matches!(field.as_str(), "apiVersion" | "kind") && !field.starts_with("status."));
+    if !unknown.is_empty() {
+        return Err(format!("Image {name}: there is no field {}", unknown.join(", ")));
+    }
     Target::of_image(&image).map_err(|error| format!("Image {name}: {error}"))
 }
 
@@ -200,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn an_image_as_kubectl_prints_it_has_no_unknown_field() {
+        let metadata = "metadata: {name: a, uid: x, generation: 2, creationTimestamp: '2026-11-21T12:00:00Z', \
+            labels: {a: b}, managedFields: [{manager: m, operation: Apply, fieldsType: FieldsV1, fieldsV1: {'f:spec': {}}}]}";
+        let text = IMAGE.replace("metadata: {name: a, namespace: ci}", metadata);
+        let newer = format!("{text}status: {{phase: COMPLETED, fromTheFuture: 1}}\n");
+        let read = of_text(&newer).unwrap().remove(0);
+        assert!(read.is_ok(), "{read:?}");
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_is_said_with_the_image() {
         let wrong = |from: &str, to: &str| match of_text(&IMAGE.replace(from, to)) {
             Ok(mut targets) => targets.remove(0).unwrap_err(),
@@ -207,6 +224,7 @@ mod tests {
         };
         insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: invalid type: floating point `1.1`, expected a string; put quotes around it");
         insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @r#"Image a: spec.destination.name: "r.example.com/a:1" names a tag or digest; give "r.example.com/a" as the name and the rest as the version"#);
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, selct: {latest: 1}"), @"Image a: there is no field spec.source.selct");
         insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"it holds no Image of skopeo.io/v1alpha1");
     }
 }

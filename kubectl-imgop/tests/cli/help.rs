@@ -51,7 +51,12 @@ fn no_arguments_and_wrong_ones_are_a_matter_of_usage() {
     insta::assert_snapshot!(program.run("sync"), @"
     exit code: 2
     ----- stderr -----
-    error: which Images? Give names, --selector or --all
+    error: the following required arguments were not provided:
+      <NAME|--selector <SELECTOR>|--all>
+
+    Usage: kubectl imgop sync <NAME|--selector <SELECTOR>|--all>
+
+    For more information, try '--help'.
     ");
 }
 
