@@ -73,7 +73,7 @@ image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:ta
 	@echo "$(TARGET_DIR)/agent.tar holds $(IMAGE)"
 
 .PHONY: cluster-up
-cluster-up: ## Bring the test cluster up: a real one-node Kubernetes with two registries
+cluster-up: ## Bring the test cluster up: a real one-node Kubernetes with three registries
 	tests/cluster/up
 
 .PHONY: cluster-down

@@ -24,7 +24,7 @@ pub const AGENT_NAMESPACE: &str = "imgop-system";
 /// The agent's Deployment and service account.
 pub const AGENT: &str = "imgop-agent";
 
-/// A whole Kubernetes with two registries and imgop.
+/// A whole Kubernetes with three registries and imgop.
 #[derive(Clone)]
 pub struct Cluster {
     /// Where everything is.
@@ -37,6 +37,8 @@ pub struct Cluster {
     pub source: Registry,
     /// The registry to copy to.
     pub target: Registry,
+    /// The registry that has the referrers API, to copy from and to.
+    pub referrers: Registry,
 }
 
 impl Cluster {
@@ -65,6 +67,7 @@ impl Cluster {
             kubectl: Kubectl::new(&environment.kubeconfig, environment.bin.as_deref())?,
             source: Registry::source(&environment)?,
             target: Registry::target(&environment)?,
+            referrers: Registry::with_referrers(&environment)?,
             environment,
             client,
         })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// The cluster and the two registries that `tests/cluster/up` started.
+/// The cluster and the registries that `tests/cluster/up` started.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// Names the cluster.
@@ -22,6 +22,10 @@ pub struct Environment {
     pub source_registry: String,
     /// The access log of the source registry.
     pub source_registry_log: PathBuf,
+    /// `host:port` of the registry that has the referrers API: plain HTTP, no password.
+    pub referrers_registry: String,
+    /// The access log of that registry.
+    pub referrers_registry_log: PathBuf,
     /// `host:port` of the registry to copy to: HTTPS with a CA of its own and a password.
     pub target_registry: String,
     /// The access log of the target registry.
@@ -63,6 +67,8 @@ impl Environment {
             audit_log: optional("IMGOP_TEST_AUDIT_LOG").map(PathBuf::from),
             source_registry: required("IMGOP_TEST_SOURCE_REGISTRY")?,
             source_registry_log: path("IMGOP_TEST_SOURCE_REGISTRY_LOG")?,
+            referrers_registry: required("IMGOP_TEST_REFERRERS_REGISTRY")?,
+            referrers_registry_log: path("IMGOP_TEST_REFERRERS_REGISTRY_LOG")?,
             target_registry: required("IMGOP_TEST_TARGET_REGISTRY")?,
             target_registry_log: path("IMGOP_TEST_TARGET_REGISTRY_LOG")?,
             target_ca: path("IMGOP_TEST_TARGET_CA")?,

@@ -1,14 +1,18 @@
-//! The two test registries, seen from outside: what is in them, and what they were asked.
+//! The test registries, seen from outside: what is in them, and what they were asked.
+
+mod attach;
+
+pub use attach::entries;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use imgop_core::reference::Digest;
 use reqwest::header::ACCEPT;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -33,7 +37,8 @@ pub struct Registry {
     login: Option<(String, String)>,
     http: reqwest::Client,
     log: PathBuf,
-    storage: PathBuf,
+    /// None where nothing is kept on disk.
+    storage: Option<PathBuf>,
     skopeo: Vec<String>,
 }
 
@@ -55,14 +60,26 @@ pub struct Request {
 impl Registry {
     /// The registry to copy from.
     pub fn source(environment: &Environment) -> anyhow::Result<Self> {
+        let storage = environment.folder.join("registries/source");
+        let open = Self::open(&environment.source_registry, &environment.source_registry_log)?;
+        Ok(Self { storage: Some(storage), ..open })
+    }
+
+    /// The registry that has the referrers API, to copy from and to.
+    pub fn with_referrers(environment: &Environment) -> anyhow::Result<Self> {
+        Self::open(&environment.referrers_registry, &environment.referrers_registry_log)
+    }
+
+    /// A registry that speaks plain HTTP to anyone.
+    pub fn open(address: &str, log: &Path) -> anyhow::Result<Self> {
         use_ring();
         Ok(Self {
-            address: environment.source_registry.clone(),
+            address: address.to_owned(),
             scheme: "http",
             login: None,
             http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?,
-            log: environment.source_registry_log.clone(),
-            storage: environment.folder.join("registries/source"),
+            log: log.to_owned(),
+            storage: None,
             skopeo: vec!["--SIDE-tls-verify=false".to_owned()],
         })
     }
@@ -82,7 +99,7 @@ impl Registry {
                 .timeout(Duration::from_secs(30))
                 .build()?,
             log: environment.target_registry_log.clone(),
-            storage: environment.folder.join("registries/target"),
+            storage: Some(environment.folder.join("registries/target")),
             skopeo: vec![
                 format!("--SIDE-authfile={}", environment.target_authfile.display()),
                 format!("--SIDE-cert-dir={}", environment.target_cert_dir.display()),
@@ -96,7 +113,7 @@ impl Registry {
     }
 
     /// Pushes a small image for two platforms per tag and says the digest of each. Another salt
-    /// gives the same tags other content. Only the source registry takes this.
+    /// gives the same tags other content. Only registries that speak plain HTTP take this.
     pub async fn fill(
         &self,
         path: &str,
@@ -184,7 +201,8 @@ impl Registry {
     pub async fn lose_manifest(&self, path: &str, tag: &str) -> anyhow::Result<()> {
         let digest = self.digest(path, tag).await?.with_context(|| format!("{path} has no tag {tag}"))?;
         let revisions = format!("docker/registry/v2/repositories/{path}/_manifests/revisions/sha256");
-        std::fs::remove_file(self.storage.join(revisions).join(digest.hex()).join("link"))?;
+        let storage = self.storage.as_ref().context("it keeps nothing on disk")?;
+        std::fs::remove_file(storage.join(revisions).join(digest.hex()).join("link"))?;
         ensure!(self.digest(path, tag).await?.is_none(), "the registry still has {tag}");
         Ok(())
     }
@@ -261,11 +279,12 @@ impl Registry {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    fn url(&self, path: &str) -> anyhow::Result<Url> {
+        Ok(Url::parse(&format!("{}://{}/v2/{path}", self.scheme, self.address))?)
+    }
+
     async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Response> {
-        let mut request = self
-            .http
-            .request(method, format!("{}://{}/v2/{path}", self.scheme, self.address))
-            .header(ACCEPT, MANIFESTS);
+        let mut request = self.http.request(method, self.url(path)?).header(ACCEPT, MANIFESTS);
         if let Some((user, password)) = &self.login {
             request = request.basic_auth(user, Some(password));
         }

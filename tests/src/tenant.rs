@@ -8,8 +8,7 @@ use anyhow::{Context as _, ensure};
 use futures::FutureExt as _;
 use imgop_core::api::conditions::{self, READY, STALLED};
 use imgop_core::api::{
-    COPIES_ANNOTATION, Credentials, Destination, Image, ImageSpec, Mode, Phase, Referrers, Source, Tls,
-    TlsMode,
+    COPIES_ANNOTATION, Credentials, Destination, Image, ImageSpec, Mode, Phase, Source, Tls, TlsMode,
 };
 use imgop_core::plan::CopyRecord;
 use k8s_openapi::ByteString;
@@ -52,7 +51,7 @@ pub async fn with_tenant(test: impl AsyncFnOnce(&Tenant) -> anyhow::Result<()>) 
         ensure!(places.is_empty(), "the password leaked: {places:#?}");
         Ok(())
     };
-    let result = AssertUnwindSafe(searched).catch_unwind().await;
+    let result = AssertUnwindSafe(Box::pin(searched)).catch_unwind().await;
     if !matches!(result, Ok(Ok(()))) {
         tenant.show().await;
     }
@@ -144,24 +143,22 @@ impl Tenant {
     /// with everything that this takes.
     pub fn spec(&self, source: &str, version: &str, destination: &str) -> ImageSpec {
         ImageSpec {
-            mode: Mode::OnceByTag,
             frequency: "1h".to_owned(),
-            suspend: false,
-            allow_candidate_release: false,
-            platforms: Vec::new(),
-            referrers: Referrers::None,
-            source: Source {
-                name: self.cluster.source.repository(&self.path(source)),
-                version: version.to_owned(),
-                tls: Tls { mode: TlsMode::PlainHttp, ca_secret_name: None },
-                ..Source::default()
-            },
-            destination: Destination {
-                name: self.cluster.target.repository(&self.path(destination)),
-                credentials: Some(Credentials { secret_name: PUSH_SECRET.to_owned() }),
-                tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some(CA_SECRET.to_owned()) },
-                ..Destination::default()
-            },
+            ..ImageSpec::new(
+                Mode::OnceByTag,
+                Source {
+                    name: self.cluster.source.repository(&self.path(source)),
+                    version: version.to_owned(),
+                    tls: Tls { mode: TlsMode::PlainHttp, ca_secret_name: None },
+                    ..Source::default()
+                },
+                Destination {
+                    name: self.cluster.target.repository(&self.path(destination)),
+                    credentials: Some(Credentials { secret_name: PUSH_SECRET.to_owned() }),
+                    tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some(CA_SECRET.to_owned()) },
+                    ..Destination::default()
+                },
+            )
         }
     }
 
@@ -212,6 +209,13 @@ impl Tenant {
     /// `kubectl imgop sync`, which waits for the outcome.
     pub async fn sync(&self, name: &str) -> anyhow::Result<String> {
         self.kubectl.imgop(["sync", name]).await?.ok()
+    }
+
+    /// Syncs, and says how many Jobs that made.
+    pub async fn jobs_of_a_sync(&self, name: &str) -> anyhow::Result<usize> {
+        let before = self.jobs().await?.len();
+        self.sync(name).await?;
+        Ok(self.jobs().await?.len() - before)
     }
 
     /// The Jobs that the agent made here.

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# Two real registries on this machine: the source speaks plain HTTP to anyone,
-# the target speaks TLS under a CA of its own and asks for a password.
+# Three real registries on this machine: the source speaks plain HTTP to anyone,
+# the target speaks TLS under a CA of its own and asks for a password, and
+# `referrers` is a source that has the referrers API and forgets all at its end.
 # Pods and this machine reach them under the same host:port.
 
 # start_registries DIR HOST: writes DIR/env. HOST is this machine's address as
@@ -13,6 +14,7 @@ start_registries() (
     make_registry_credentials "$dir" "$host"
     start_registry "$dir" source "$host"
     start_registry "$dir" target "$host"
+    start_registry "$dir" referrers "$host"
     write_registries_env "$dir" "$host"
 )
 
@@ -36,16 +38,22 @@ registry_program() {
 
 # start_registry DIR NAME HOST: on a free port, remembered in DIR/NAME.port. The
 # name says how it is spoken to: target and *-password (TLS and a password),
-# *-tls (TLS), *-token (tokens of $TOKEN_REALM), all others plain HTTP.
+# *-tls (TLS), *-token (tokens of $TOKEN_REALM), all others plain HTTP. It also
+# says which program it is; `referrers` needs no configuration.
 start_registry() {
-    local dir=$1 name=$2 host=$3 port attempt
+    local dir=$1 name=$2 host=$3 port attempt command
     for attempt in 1 2 3; do
         port=$(free_port)
-        write_registry_config "$dir" "$name" "$host" "$port"
+        if [[ $name == referrers ]]; then
+            command=("$(referrers_registry_dir)/referrers-registry" "$host:$port")
+        else
+            write_registry_config "$dir" "$name" "$host" "$port"
+            command=("$(registry_program "$name")" serve "$dir/$name.yaml")
+        fi
         # Standard output is the access log, standard error the rest.
         # Distribution 3 would send traces to somebody who is not there.
         OUT=$dir/log/$name-access.log start "$dir" "registry-$name" \
-            env OTEL_TRACES_EXPORTER=none "$(registry_program "$name")" serve "$dir/$name.yaml"
+            env OTEL_TRACES_EXPORTER=none "${command[@]}"
         echo "$port" >"$dir/$name.port"
         if wait_until 20 registry_listens_or_died "$dir" "$name" "$host" && alive "$dir/run/registry-$name"; then return; fi
         if ((attempt == 3)); then die "the $name registry does not start on $host: see $dir/log/registry-$name.log"; fi
@@ -104,6 +112,8 @@ END
     {
         env_line IMGOP_TEST_SOURCE_REGISTRY "$host:$(<"$dir/source.port")"
         env_line IMGOP_TEST_SOURCE_REGISTRY_LOG "$dir/log/source-access.log"
+        env_line IMGOP_TEST_REFERRERS_REGISTRY "$host:$(<"$dir/referrers.port")"
+        env_line IMGOP_TEST_REFERRERS_REGISTRY_LOG "$dir/log/referrers-access.log"
         env_line IMGOP_TEST_TARGET_REGISTRY "$target"
         env_line IMGOP_TEST_TARGET_REGISTRY_LOG "$dir/log/target-access.log"
         env_line IMGOP_TEST_TARGET_CA "$dir/ca.crt"
@@ -114,7 +124,9 @@ END
     } | write_file "$dir/env"
 }
 
-# registries_up DIR: do both still run and answer?
+# registries_up DIR: do all of them still run?
 registries_up() {
-    [[ -f $1/env ]] && alive "$1/run/registry-source" && alive "$1/run/registry-target"
+    local name
+    [[ -f $1/env ]] || return 1
+    for name in source target referrers; do alive "$1/run/registry-$name" || return 1; done
 }

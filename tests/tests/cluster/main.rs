@@ -1,4 +1,4 @@
-//! End-to-end tests on a whole Kubernetes: a real agent, real Jobs with Skopeo, two real registries.
+//! End-to-end tests on a whole Kubernetes: a real agent, real Jobs with Skopeo, real registries.
 //!
 //! They run side by side, each with a namespace and repositories of its own. What disturbs the
 //! agent is in `tests/tests/disruption`.
@@ -12,5 +12,6 @@ mod mounts;
 mod platforms;
 mod plugin;
 mod preview;
+mod referrers;
 mod seeds;
 mod verbs;

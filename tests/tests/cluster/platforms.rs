@@ -1,9 +1,9 @@
-//! Only some platforms, and what refers to tags.
+//! Only some platforms.
 
-use imgop_core::api::{FailureReason, Mode, Referrers};
-use imgop_core::index::{PLATFORMS_ANNOTATION, SOURCE_DIGEST_ANNOTATION, referrers_tag};
+use imgop_core::api::{FailureReason, Mode};
+use imgop_core::index::{PLATFORMS_ANNOTATION, SOURCE_DIGEST_ANNOTATION};
 use imgop_tests::registry::Request;
-use imgop_tests::tenant::{Tenant, with_tenant};
+use imgop_tests::tenant::with_tenant;
 use serde_json::json;
 
 const TAGS: [&str; 3] = ["v1.0.0", "v1.0.1", "v1.0.2"];
@@ -12,13 +12,6 @@ const TAGS: [&str; 3] = ["v1.0.0", "v1.0.1", "v1.0.2"];
 fn reads(requests: &[Request]) -> Vec<&str> {
     let of = |r: &&Request| r.method == "GET" && r.status != 401 && r.path.contains("/manifests/");
     requests.iter().filter(of).map(|r| r.path.as_str()).collect()
-}
-
-/// Syncs, and says how many Jobs that made.
-async fn jobs_of_a_sync(tenant: &Tenant, name: &str) -> anyhow::Result<usize> {
-    let before = tenant.jobs().await?.len();
-    tenant.sync(name).await?;
-    Ok(tenant.jobs().await?.len() - before)
 }
 
 #[tokio::test]
@@ -50,7 +43,7 @@ async fn some_platforms_make_an_index_that_is_whole_and_the_next_sync_does_nothi
 
         tenant.jobs_ended().await?;
         let (from_source, from_target) = (source.mark().await?, target.mark().await?);
-        assert_eq!(jobs_of_a_sync(tenant, "subset").await?, 0);
+        assert_eq!(tenant.jobs_of_a_sync("subset").await?, 0);
         let at_source = source.requests(&from, from_source, source.mark().await?)?;
         let at_target = target.requests(&to, from_target, target.mark().await?)?;
         assert_eq!((reads(&at_source), reads(&at_target)), (Vec::new(), Vec::new()));
@@ -104,44 +97,6 @@ async fn a_platform_that_no_tag_has_is_said_with_those_that_there_are() -> anyho
         assert_eq!((failure.tag.as_str(), failure.reason), ("v1.0.0", FailureReason::PlatformNotFound));
         assert!(failure.message.ends_with("its platforms: linux/amd64, linux/arm64"), "{}", failure.message);
         assert!(tenant.jobs().await?.is_empty());
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn signatures_go_with_their_tags_and_keep_their_names() -> anyhow::Result<()> {
-    with_tenant(async |tenant| {
-        let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
-        let (from, to) = (tenant.path("busybox"), tenant.path("signed"));
-        let pushed = source.fill(&from, &TAGS[..2], "").await?;
-        let signature = format!("{}.sig", referrers_tag(&pushed["v1.0.0"])?);
-        let sbom = referrers_tag(&pushed["v1.0.1"])?.to_string();
-        let other = format!("sha256-{}.sig", "0".repeat(64));
-        let made = source.fill(&from, &[&signature, &sbom, &other], "what refers").await?;
-        let mut spec = tenant.spec("busybox", "v1.0.x", "signed");
-        spec.referrers = Referrers::All;
-        spec.destination.version = Some("{tag}-corp".to_owned());
-        tenant.apply("signed", &spec).await?;
-        let status = tenant.ready("signed").await?.status.unwrap_or_default();
-        assert_eq!(status.progress.as_deref(), Some("4/4"), "what refers to tags counts as well");
-        assert_eq!(status.tag_already_synced, ["v1.0.1", "v1.0.0"]);
-        let there = target.digests(&to).await?;
-        assert_eq!(there.len(), 4, "{there:?}");
-        assert_eq!((&there[&signature], &there[&sbom]), (&made[&signature], &made[&sbom]));
-        assert_eq!(there["v1.0.0-corp"], pushed["v1.0.0"]);
-
-        tenant.jobs_ended().await?;
-        let before = source.mark().await?;
-        assert_eq!(jobs_of_a_sync(tenant, "signed").await?, 0);
-        let asked = source.requests(&from, before, source.mark().await?)?;
-        let lists = asked.iter().filter(|r| r.method == "GET").count();
-        assert_eq!(lists, 1, "one list and HEADs, also not the referrers API again: {asked:#?}");
-
-        let late = format!("{}.att", referrers_tag(&pushed["v1.0.1"])?);
-        let made = source.fill(&from, &[&late], "late").await?;
-        assert_eq!(jobs_of_a_sync(tenant, "signed").await?, 1);
-        assert_eq!(target.digest(&to, &late).await?.as_ref(), Some(&made[&late]));
         Ok(())
     })
     .await

@@ -1,7 +1,7 @@
 //! The registries of this test binary, started by the first test that asks for them.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use imgop_core::reference::Repository;
@@ -20,6 +20,7 @@ static SHARED: OnceCell<Result<EveryRegistry, String>> = OnceCell::const_new();
 #[derive(Debug)]
 struct EveryRegistry {
     all: Vec<Registry>,
+    with_referrers: (Registry, PathBuf),
     _processes: Supervised,
 }
 
@@ -39,7 +40,7 @@ pub enum Way {
 /// One real registry.
 #[derive(Debug)]
 pub struct Registry {
-    /// `docker-registry` or `distribution`.
+    /// `docker-registry`, `distribution` or `go-containerregistry`.
     pub program: &'static str,
     /// How it is spoken to.
     pub way: Way,
@@ -53,14 +54,20 @@ pub struct Registry {
     pub tokens: TokenServer,
 }
 
-/// All eight.
+/// All eight that have no referrers API.
 pub async fn every_registry() -> anyhow::Result<&'static [Registry]> {
+    Ok(&shared().await?.all)
+}
+
+/// The one that has it, and its access log.
+pub async fn with_referrers() -> anyhow::Result<&'static (Registry, PathBuf)> {
+    Ok(&shared().await?.with_referrers)
+}
+
+async fn shared() -> anyhow::Result<&'static EveryRegistry> {
     let shared =
         SHARED.get_or_init(|| async { EveryRegistry::start().await.map_err(|e| format!("{e:#}")) }).await;
-    match shared {
-        Ok(every) => Ok(&every.all),
-        Err(said) => Err(anyhow!("the registries do not start: {said}")),
-    }
+    shared.as_ref().map_err(|said| anyhow!("the registries do not start: {said}"))
 }
 
 /// Both that are spoken to in this way.
@@ -83,18 +90,23 @@ impl EveryRegistry {
             &password,
         )?;
         let ca = read(folder, "ca.crt")?.into_bytes();
+        let registry = |program, way, name: &str| -> anyhow::Result<Registry> {
+            let port = read(folder, &format!("{name}.port"))?;
+            let address = format!("127.0.0.1:{}", port.trim_end());
+            let (ca, password, tokens) = (ca.clone(), password.clone(), tokens.clone());
+            Ok(Registry { program, way, address, ca, password, tokens })
+        };
         let mut all = Vec::new();
         for program in ["docker-registry", "distribution"] {
             for (way, name) in
                 [(Way::Open, "open"), (Way::Tls, "tls"), (Way::Password, "password"), (Way::Token, "token")]
             {
-                let port = read(folder, &format!("{program}-{name}.port"))?;
-                let address = format!("127.0.0.1:{}", port.trim_end());
-                let (ca, password, tokens) = (ca.clone(), password.clone(), tokens.clone());
-                all.push(Registry { program, way, address, ca, password, tokens });
+                all.push(registry(program, way, &format!("{program}-{name}"))?);
             }
         }
-        Ok(Self { all, _processes: processes })
+        let with_referrers = registry("go-containerregistry", Way::Open, "referrers")?;
+        let log = folder.join("log/referrers-access.log");
+        Ok(Self { all, with_referrers: (with_referrers, log), _processes: processes })
     }
 }
 

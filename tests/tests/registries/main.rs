@@ -1,5 +1,6 @@
 //! imgop's registry client on real registries: Debian's docker-registry 2.8 and CNCF distribution 3,
-//! each of them open, behind TLS, with a password and with tokens. Only the token server is ours.
+//! each of them open, behind TLS, with a password and with tokens, and one that has the referrers API.
+//! Only the token server is ours.
 
 mod absent;
 mod counts;
@@ -7,5 +8,6 @@ mod every_registry;
 mod image;
 mod lists;
 mod manifests;
+mod referrers;
 mod refusals;
 mod token_server;
