@@ -6,6 +6,7 @@ mod age;
 mod contents;
 mod referrers;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
@@ -16,7 +17,7 @@ use crate::api::Referrers;
 use crate::plan::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
 use crate::reference::{Digest, ManifestRef, ReferenceError};
 use crate::registry::{BulkDigest, Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
-use crate::tags::{Excluded, Exclusion, Tag, Version, select};
+use crate::tags::{Excluded, Exclusion, Tag, Version, by_version, select};
 
 pub use contents::Contents;
 
@@ -215,11 +216,15 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
     match &request.version {
         Version::Exact(tag) => return Ok(ManifestRef::from(tag.clone()).into()),
         Version::Digest(digest) => return Ok(ManifestRef::from(digest.clone()).into()),
-        Version::Pattern(_) | Version::Range(_) => {}
+        Version::Pattern(_) | Version::Range(_) | Version::Every => {}
     }
     let tags =
         sides.source.tags().await.map_err(|error| ObserveError::Registry { side: Side::Source, error })?;
-    let selection = select(&request.version, request.candidates, &request.filter, &tags, limits.max_excluded);
+    let (among, made) = originals(request, &tags);
+    let mut selection =
+        select(&request.version, request.candidates, &request.filter, &among, limits.max_excluded);
+    selection.excluded.splice(..0, made);
+    selection.excluded.truncate(limits.max_excluded);
     if selection.tags.len() > limits.max_tags {
         return Err(ObserveError::TooManyTags {
             version: request.version.to_string(),
@@ -239,6 +244,25 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
         ManifestRef::Digest(_) => None,
     }));
     Ok(Meant { refs, among: tags, observed })
+}
+
+/// The tags of the source without those that this very request makes of others: within one repository each
+/// sync would else make tags of what the one before has made.
+fn originals<'a>(request: &CopyRequest, tags: &'a [Tag]) -> (Cow<'a, [Tag]>, Vec<Excluded>) {
+    if request.source != request.destination || !matches!(request.naming, Naming::Template { .. }) {
+        return (Cow::Borrowed(tags), Vec::new());
+    }
+    let all: HashSet<&Tag> = tags.iter().collect();
+    let (mut originals, mut made) = (Vec::new(), Vec::new());
+    for tag in tags {
+        let original = request.naming.original(tag).filter(|original| all.contains(original));
+        match original.filter(|original| request.means(original) && request.means(tag)) {
+            Some(original) => made.push(Excluded { tag: tag.clone(), reason: Exclusion::MadeOf(original) }),
+            None => originals.push(tag.clone()),
+        }
+    }
+    made.sort_by(|a, b| by_version(&b.tag, &a.tag));
+    (Cow::Owned(originals), made)
 }
 
 /// How one tag after the other is looked at.

@@ -25,6 +25,14 @@ pub fn changes(before: &ImageSpec, after: &ImageSpec) -> Vec<String> {
     names.into_iter().filter(differs).map(line).collect()
 }
 
+/// A line for each field that is not as it was asked for, because somebody else set it: an apply leaves the
+/// fields of others alone. `suspend` is left out; of that more can be said.
+pub fn stays(asked: &ImageSpec, after: &ImageSpec) -> Vec<String> {
+    let (asked, after) = (fields(asked), fields(after));
+    let stays = after.iter().filter(|(name, value)| *name != "suspend" && asked.get(*name) != Some(*value));
+    stays.map(|(name, value)| format!("{name} stays {value}: somebody else set it")).collect()
+}
+
 /// The fields that hold something, by their paths: `source.select.latest`.
 fn fields(spec: &ImageSpec) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
@@ -79,5 +87,13 @@ mod tests {
         suspend: true -> false
         "#);
         assert!(changes(&before, &before).is_empty());
+        insta::assert_snapshot!(stays(&after, &before).join("\n"), @r#"
+        destination.credentials.secretName stays push: somebody else set it
+        frequency stays 1h: somebody else set it
+        mode stays Recurrent: somebody else set it
+        source.select.exclude stays [".*-debug"]: somebody else set it
+        source.select.latest stays 3: somebody else set it
+        source.version stays 1.x: somebody else set it
+        "#);
     }
 }

@@ -71,6 +71,11 @@ pub fn explain(error: &Error, call: &Call<'_>) -> CliError {
     }
 }
 
+/// What installs imgop, as README.md has it, in the cluster that these flags lead to.
+pub fn install_command(flags: &str) -> String {
+    format!("kubectl apply --server-side -f manifests/install.yaml{flags}")
+}
+
 fn refused(status: &Status, call: &Call<'_>) -> CliError {
     let said = CliError::failed(said(status));
     match status.code {
@@ -89,7 +94,7 @@ fn not_found(status: &Status, call: &Call<'_>) -> CliError {
     let (kind, name) = details.map_or(("", ""), |d| (d.kind.as_str(), d.name.as_str()));
     if kind == "namespaces" {
         return CliError::failed(format!("there is no namespace {name}"))
-            .hinted(format!("kubectl create namespace {name}"));
+            .hinted(format!("kubectl create namespace {name}{}", call.flags));
     }
     match (name.is_empty(), call.name, call.namespace) {
         (false, Some(name), Some(namespace)) => {
@@ -105,7 +110,7 @@ fn not_found(status: &Status, call: &Call<'_>) -> CliError {
         _ if call.resource == "images.skopeo.io" => CliError::failed(
             "this cluster has no Images: the custom resource images.skopeo.io is not installed",
         )
-        .hinted("install imgop with: kubectl apply -f manifests/install.yaml"),
+        .hinted(format!("install imgop with: {}", install_command(call.flags))),
         _ => CliError::failed(said(status)),
     }
 }
@@ -170,7 +175,7 @@ mod tests {
         let kind = json!({ "code": 404, "reason": "NotFound", "message": "404 page not found" });
         insta::assert_snapshot!(explained(kind, create()), @"
         this cluster has no Images: the custom resource images.skopeo.io is not installed
-        install imgop with: kubectl apply -f manifests/install.yaml
+        install imgop with: kubectl apply --server-side -f manifests/install.yaml
         ");
         let namespace = json!({ "code": 404, "reason": "NotFound", "message": "namespaces \"ci\" not found",
             "details": { "name": "ci", "kind": "namespaces" } });

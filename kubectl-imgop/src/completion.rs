@@ -43,7 +43,7 @@ pub fn candidates(mut command: Command, typed: &[OsString]) -> String {
 /// The names of the Images that the typed flags of the connection lead to; none if they cannot be had.
 pub fn image_names(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
-    let connection = connection(std::env::args().skip(1));
+    let connection = connection(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
     let names = names(&connection).unwrap_or_default();
     names.into_iter().filter(|name| name.starts_with(&*begun)).map(CompletionCandidate::new).collect()
 }
@@ -73,6 +73,11 @@ fn connection(words: impl Iterator<Item = String>) -> ConnectionArgs {
     let mut given = Vec::new();
     let mut words = words.peekable();
     while let Some(word) = words.next() {
+        // `-nci` is `-n ci`.
+        if word.len() > 2 && word.starts_with("-n") {
+            given.push(word);
+            continue;
+        }
         let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
         if !NAMES.contains(&name) {
             continue;
@@ -93,6 +98,7 @@ mod tests {
         let words = "describe -n ci --context=prod --output yaml arg";
         let found = connection(words.split(' ').map(str::to_owned));
         assert_eq!(found.namespace.as_deref(), Some("ci"));
+        assert_eq!(connection(["-nci".to_owned()].into_iter()).namespace.as_deref(), Some("ci"));
         assert_eq!(connection(["-n".to_owned()].into_iter()).namespace, None);
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use imgop_core::api::Image;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
 use kube::{Api, Client, Config};
 
 use crate::cluster_errors::{Call, explain};
@@ -51,6 +51,9 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "DURATION")]
     request_timeout: Option<TimeLimit>,
 }
+
+/// An Image, or one that this version cannot read.
+pub type GuardedImage = DeserializeGuard<Image>;
 
 /// A cluster that is spoken to.
 #[derive(Clone)]
@@ -177,6 +180,25 @@ impl Cluster {
         } else {
             Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
         }
+    }
+
+    /// The Images of the namespace; one that we can't read comes as its name and what is wrong with it.
+    pub fn guarded_images(&self) -> Api<GuardedImage> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Says that an Image can't be read.
+    pub fn unreadable(&self, name: &str, why: &str) -> CliError {
+        CliError::failed(format!("{name} cannot be read: {why}")).hinted(format!(
+            "the CRD may be of another version of imgop; kubectl imgop version{} shows both",
+            self.flags
+        ))
+    }
+
+    /// One Image as it is, whatever it holds.
+    pub async fn raw_image(&self, name: &str) -> Result<DynamicObject, CliError> {
+        parse_name(name).map_err(CliError::usage)?;
+        self.raw_images(false).get(name).await.map_err(|error| self.explain("get", Some(name), &error))
     }
 
     /// One Image.

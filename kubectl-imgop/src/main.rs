@@ -30,6 +30,7 @@ mod table;
 mod text;
 mod ui;
 mod wait;
+mod waiting;
 mod which_images;
 mod wording;
 

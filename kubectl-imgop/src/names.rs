@@ -69,9 +69,24 @@ pub fn parse_name(name: &str) -> Result<String, String> {
     ))
 }
 
-/// Checks the name of an Image that exists; also as `-o name` prints it.
+/// Checks the name of an Image that exists; also as `-o name` prints it, and as kubectl takes it.
 pub fn parse_image_name(text: &str) -> Result<String, String> {
-    parse_name(text.strip_prefix("image.skopeo.io/").unwrap_or(text))
+    parse_name(without_kind(text))
+}
+
+/// The name behind `image/`, as kubectl writes resources.
+pub fn without_kind(text: &str) -> &str {
+    let kinds = ["image.skopeo.io/", "images.skopeo.io/", "image/", "images/", "simg/"];
+    kinds.iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text)
+}
+
+/// Checks labels that Images are chosen by. The API server takes nothing for everything, and who has
+/// written it may have meant a variable that is not set.
+pub fn parse_selector(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty, and would mean every Image".to_owned()),
+        selector => Ok(selector.to_owned()),
+    }
 }
 
 /// Checks the name of a namespace.
@@ -136,6 +151,15 @@ mod tests {
         assert_eq!(one, same);
         assert_eq!(one.plain, other.plain);
         assert_ne!(one.hashed, other.hashed);
+    }
+
+    #[test]
+    fn an_empty_selector_does_not_mean_everything() {
+        assert_eq!(parse_selector(" team=web "), Ok("team=web".to_owned()));
+        assert!(parse_selector("").is_err() && parse_selector(" ").is_err());
+        for name in ["argocd", "image/argocd", "image.skopeo.io/argocd", "simg/argocd"] {
+            assert_eq!(parse_image_name(name), Ok("argocd".to_owned()));
+        }
     }
 
     #[test]

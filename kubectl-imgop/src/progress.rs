@@ -1,7 +1,8 @@
 //! How far the agent is with what was asked for. Pure: from an Image to a judgement.
 
-use imgop_core::api::Image;
 use imgop_core::api::conditions::{READY, RECONCILING, STALLED, find, is_true, reasons};
+use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
+use kube::ResourceExt as _;
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,10 @@ pub fn judge(image: &Image, goal: &Goal) -> Progress {
     let status = image.status.clone().unwrap_or_default();
     let is_seen = match goal {
         Goal::Generation(generation) => status.observed_generation.is_some_and(|g| g >= *generation),
-        Goal::Token(token) => status.last_handled_requested_at.as_ref() == Some(token),
+        // A later request takes the place of ours, and its sync is as good.
+        Goal::Token(token) => status.last_handled_requested_at.as_ref().is_some_and(|handled| {
+            handled == token || image.annotations().get(REQUESTED_AT_ANNOTATION) == Some(handled)
+        }),
     };
     let ready = find(&status.conditions, READY);
     // The agent certifies no spec while it is suspended, so its generation would be waited for in vain.
@@ -115,6 +119,12 @@ mod tests {
         assert_eq!(judge(&image(1, "old", THERE), &Goal::Generation(2)), Progress::Unseen);
         assert_eq!(judge(&image(2, "old", THERE), &token), Progress::Unseen);
         assert_eq!(judge(&image(2, "t", &[]), &token), Progress::Unseen);
+        let mut overtaken = image(2, "later", THERE);
+        let annotation = |token: &str| Some([(REQUESTED_AT_ANNOTATION.to_owned(), token.to_owned())].into());
+        overtaken.metadata.annotations = annotation("later");
+        assert_eq!(judge(&overtaken, &token), Progress::Ready("Succeeded!".into()));
+        overtaken.metadata.annotations = annotation("t");
+        assert_eq!(judge(&overtaken, &token), Progress::Unseen, "it was handled before ours was written");
     }
 
     #[test]

@@ -6,16 +6,19 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::connection::Cluster;
+use crate::cluster_errors::install_command;
+use crate::connection::{Cluster, GuardedImage};
 use crate::duration::TimeLimit;
 use crate::errors::{CliError, Outcome};
-use crate::progress::{Goal, Progress, judge};
+use crate::progress::Goal;
 use crate::text::count;
 use crate::ui::Ui;
+use crate::waiting::{News, Waiting};
 
 /// The label by which the agent's Deployment is found.
 pub const AGENT_SELECTOR: &str = "app.kubernetes.io/name=imgop-agent";
@@ -23,96 +26,124 @@ pub const AGENT_SELECTOR: &str = "app.kubernetes.io/name=imgop-agent";
 /// How long the agent may take before we look whether there is one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Waits for several Images, each with its goal. True of all: done; what is wrong is printed already,
-/// unless there is only one Image.
+/// Waits for Images, each with its goal, by one watch. Done if all became ready. What is wrong is printed
+/// already, but for the last word on the only one.
 pub async fn wait_for_all(
     ui: Ui,
     cluster: &Cluster,
     goals: &[(String, Goal)],
     limit: TimeLimit,
 ) -> Result<Outcome, CliError> {
-    let waits = goals.iter().map(|(name, goal)| wait(ui, cluster, name, goal, limit));
-    let mut all_ready = true;
-    for result in futures::future::join_all(waits).await {
-        match result {
-            Ok(ready) => all_ready &= ready,
-            Err(error) if goals.len() == 1 => return Err(error),
-            Err(error) => {
-                ui.error(&error);
-                all_ready = false;
-            }
-        }
-    }
-    Ok(if all_ready { Outcome::Done } else { Outcome::NotReady })
-}
-
-/// Waits until the goal is reached, for at most as long as allowed. True when the Image is ready;
-/// otherwise the reason is printed already.
-pub async fn wait(
-    ui: Ui,
-    cluster: &Cluster,
-    name: &str,
-    goal: &Goal,
-    limit: TimeLimit,
-) -> Result<bool, CliError> {
-    let mut last = String::new();
-    let waiting = follow(ui, cluster, name, goal, &mut last);
-    let Some(allowed) = limit.limit() else { return waiting.await };
-    if let Ok(result) = timeout(allowed, waiting).await {
+    let mut waiting = Waiting::new(goals);
+    let following = follow(ui, cluster, goals, &mut waiting);
+    let Some(allowed) = limit.limit() else { return following.await };
+    if let Ok(result) = timeout(allowed, following).await {
         return result;
     }
-    let so_far = if last.is_empty() { "the agent has not looked at it" } else { &last };
-    Err(CliError::failed(format!("{name} is not ready after {}: {so_far}", seconds(allowed)))
-        .hinted(format!("kubectl imgop describe {name}{}", cluster.place())))
+    let mut errors: Vec<CliError> = Vec::new();
+    for (name, said) in waiting.left() {
+        let so_far = said.unwrap_or_else(|| "the agent has not looked at it".to_owned());
+        let message = format!("{name} is not ready after {}: {so_far}", seconds(allowed));
+        errors.push(CliError::failed(message).hinted(describe(cluster, &name)));
+    }
+    match errors.pop() {
+        Some(only) if goals.len() == 1 => Err(only),
+        last => {
+            errors.iter().chain(&last).for_each(|error| ui.error(error));
+            Ok(Outcome::NotReady)
+        }
+    }
 }
 
 async fn follow(
     ui: Ui,
     cluster: &Cluster,
-    name: &str,
-    goal: &Goal,
-    last: &mut String,
-) -> Result<bool, CliError> {
-    let mut changes = pin!(watcher::watch_object(cluster.images(), name).default_backoff());
+    goals: &[(String, Goal)],
+    waiting: &mut Waiting,
+) -> Result<Outcome, CliError> {
+    let which = match goals {
+        [(only, _)] => watcher::Config::default().fields(&format!("metadata.name={only}")),
+        _ => watcher::Config::default(),
+    };
+    let mut changes = pin!(watcher(cluster.guarded_images(), which).default_backoff());
     let mut patience = pin!(sleep_until(Instant::now() + PATIENCE));
     let mut is_patient = true;
-    loop {
+    let mut outcome = Outcome::Done;
+    while !waiting.is_over() {
         let change = tokio::select! {
             change = changes.next() => change,
-            () = patience.as_mut(), if is_patient && last.is_empty() => {
+            () = patience.as_mut(), if is_patient => {
                 is_patient = false;
-                ui.warning(&why_no_reaction(cluster, name).await);
+                let unseen = waiting.unseen();
+                if !unseen.is_empty() {
+                    ui.warning(&why_no_reaction(cluster, &several(&unseen)).await);
+                }
                 continue;
             }
         };
-        let image = match change {
-            Some(Ok(Some(image))) => image,
-            Some(Ok(None)) => return Err(CliError::failed(format!("{name} was deleted"))),
+        let ended = match change {
+            Some(Ok(event)) => note(ui, cluster, waiting, event),
             Some(Err(error)) => {
-                stop_if_refused(cluster, Some(name), &error)?;
+                stop_if_refused(cluster, goals.first().map(|(name, _)| name.as_str()), &error)?;
                 continue;
             }
             None => return Err(CliError::failed("the API server ended the watch")),
         };
-        match judge(&image, goal) {
-            Progress::Unseen => {}
-            Progress::Working(message) if message == *last => {}
-            Progress::Working(message) => {
-                ui.note(&format!("{name}: {message}"));
-                *last = message;
-            }
-            Progress::Ready(message) => {
-                ui.note(&format!("{name} is ready: {message}"));
-                return Ok(true);
-            }
-            Progress::NotReady(message) => {
-                ui.error(
-                    &CliError::failed(format!("{name} is not ready: {message}"))
-                        .hinted(format!("kubectl imgop describe {name}{}", cluster.place())),
-                );
-                return Ok(false);
+        for error in &ended {
+            ui.error(error);
+            outcome = Outcome::NotReady;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Says what is new; what ended badly is returned.
+fn note(ui: Ui, cluster: &Cluster, waiting: &mut Waiting, event: Event<GuardedImage>) -> Vec<CliError> {
+    match event {
+        Event::Init => waiting.begins_anew(),
+        Event::InitDone => {
+            let was_deleted = |name: String| CliError::failed(format!("{name} was deleted"));
+            return waiting.missing().into_iter().map(was_deleted).collect();
+        }
+        Event::Delete(image) => {
+            let name = image.name_any();
+            if waiting.gone(&name) {
+                return vec![CliError::failed(format!("{name} was deleted"))];
             }
         }
+        Event::Apply(image) | Event::InitApply(image) => return seen(ui, cluster, waiting, &image),
+    }
+    Vec::new()
+}
+
+fn seen(ui: Ui, cluster: &Cluster, waiting: &mut Waiting, image: &GuardedImage) -> Vec<CliError> {
+    let name = image.name_any();
+    let image = match &image.0 {
+        Ok(image) => image,
+        Err(_) if !waiting.gone(&name) => return Vec::new(),
+        Err(unreadable) => return vec![cluster.unreadable(&name, &unreadable.error)],
+    };
+    match waiting.seen(&name, image) {
+        None => {}
+        Some(News::Says(message)) => ui.note(&format!("{name}: {message}")),
+        Some(News::Ready(message)) => ui.note(&format!("{name} is ready: {message}")),
+        Some(News::NotReady(message)) => {
+            let error = CliError::failed(format!("{name} is not ready: {message}"));
+            return vec![error.hinted(describe(cluster, &name))];
+        }
+    }
+    Vec::new()
+}
+
+fn describe(cluster: &Cluster, name: &str) -> String {
+    format!("kubectl imgop describe {name}{}", cluster.place())
+}
+
+/// `a`, or `a and 3 others`.
+fn several(names: &[String]) -> String {
+    match names {
+        [first, others @ ..] if !others.is_empty() => format!("{first} and {} others", others.len()),
+        _ => names.concat(),
     }
 }
 
@@ -142,7 +173,8 @@ async fn why_no_reaction(cluster: &Cluster, name: &str) -> String {
         Err(_) => format!("the agent has not looked at {name} yet; {to_check}"),
         Ok(agents) if agents.is_empty() => format!(
             "nothing looks at {name}: no Deployment in this cluster has the label {AGENT_SELECTOR}; install the \
-             agent with: kubectl apply -f manifests/install.yaml"
+             agent with: {}",
+            install_command(flags)
         ),
         Ok(agents) => {
             let described: Vec<String> = agents.iter().map(describe_agent).collect();

@@ -146,11 +146,11 @@ pub struct Source {
     )]
     pub name: String,
 
-    /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine), a range (>=2.13 <2.15, ~2.13, ^2)
-    /// or a digest (sha256:…).
+    /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine), a range (>=2.13 <2.15, ~2.13, ^2),
+    /// * for every tag, or a digest (sha256:…).
     #[schemars(length(max = 128))]
     #[x_kube(
-        validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15) or a digest"),
+        validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, or a digest"),
         validation = rules::source_version(),
         validation = rules::readable_pattern(),
         validation = rules::readable_range(),

@@ -74,15 +74,15 @@ pub(super) fn platforms() -> Rule {
         )
 }
 
-/// `source.version` is one of the four things that it may be.
+/// `source.version` is one of the five things that it may be.
 pub(super) fn source_version() -> Rule {
     let is_range = is_range("self");
     Rule::new(format!(
         "self == '' || {TAG_OR_PATTERN} || {is_range} || self.matches('^sha256:[0-9a-f]{{64}}$')"
     ))
     .message(
-        "source.version must be a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15) or a digest \
-             (sha256: and 64 hexadecimal digits)",
+        "source.version must be a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, \
+         or a digest (sha256: and 64 hexadecimal digits)",
     )
 }
 

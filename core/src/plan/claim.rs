@@ -41,21 +41,22 @@ impl CopyRequest {
             (Naming::Fixed(_), Version::Digest(digest)) => What::One(digest.clone().into()),
             (Naming::Fixed(_), version) => What::Newest(version, &self.filter, self.candidates),
             (Naming::Keep, _) => What::One(self.meant(tag.clone())?),
-            (Naming::Template { before, after }, _) => {
-                let inner = tag.as_str().strip_prefix(before)?.strip_suffix(after.as_str())?;
-                What::One(self.meant(inner.parse().ok()?)?)
-            }
+            (Naming::Template { .. }, _) => What::One(self.meant(self.naming.original(tag)?)?),
         };
         Some(Claim { source: &self.source, what, platforms: Some(&self.platforms) })
     }
 
     /// The tag, if this request means it.
     fn meant(&self, tag: Tag) -> Option<ManifestRef> {
+        self.means(&tag).then_some(ManifestRef::Tag(tag))
+    }
+
+    /// Whether this request means a tag of its source, be it there or not. `select.latest` is not looked at.
+    pub fn means(&self, tag: &Tag) -> bool {
         let text = tag.as_str();
         let chosen =
             !self.version.chooses() || self.filter.includes(text) && self.filter.excluded_by(text).is_none();
-        let meant = chosen && self.version.means_with(&tag, self.candidates);
-        meant.then_some(ManifestRef::Tag(tag))
+        chosen && self.version.means_with(tag, self.candidates)
     }
 }
 

@@ -292,13 +292,12 @@ impl Naming {
         match version {
             Version::Digest(_) if text.is_empty() || text.contains('{') => Err(NamingError::NeededForDigest),
             _ if text.is_empty() => Ok(Self::Keep),
-            Version::Pattern(pattern) if text == pattern.as_str() => Ok(Self::Keep),
-            Version::Range(range) if text == range.as_str() => Ok(Self::Keep),
+            _ if version.chooses() && text == version.to_string() => Ok(Self::Keep),
             _ if text.contains(['{', '}']) => Self::template(text),
             _ if Pattern::is_meant(text) || Range::is_meant(text) => {
                 Err(NamingError::OtherPattern(text.to_owned()))
             }
-            Version::Pattern(_) | Version::Range(_) if !one_tag => {
+            _ if version.chooses() && !one_tag => {
                 Err(NamingError::FixedForPattern(text.to_owned(), version.to_string()))
             }
             _ => Ok(Self::Fixed(text.parse::<Tag>()?)),
@@ -325,6 +324,16 @@ impl Naming {
                 format!("{before}{tag}{after}").parse()
             }
             (Self::Keep | Self::Template { .. }, ManifestRef::Digest(digest)) => digest.as_str().parse(),
+        }
+    }
+
+    /// The source tag that a template makes this tag of.
+    pub fn original(&self, tag: &Tag) -> Option<Tag> {
+        match self {
+            Self::Template { before, after } => {
+                tag.as_str().strip_prefix(before.as_str())?.strip_suffix(after.as_str())?.parse().ok()
+            }
+            Self::Keep | Self::Fixed(_) => None,
         }
     }
 
@@ -361,6 +370,7 @@ mod tests {
         for destination in [None, Some(""), Some("v2.13.x")] {
             assert_eq!(naming("v2.13.x", destination), Ok(Naming::Keep), "{destination:?}");
         }
+        assert_eq!(naming("*", Some("*")), Ok(Naming::Keep));
         let tag = ManifestRef::Tag("v2.13.1".parse().unwrap());
         let name = |source, destination| naming(source, Some(destination)).unwrap().apply(&tag).unwrap();
         assert_eq!(name("v2.13.x", "{tag}").as_str(), "v2.13.1");
@@ -381,6 +391,7 @@ mod tests {
     #[test]
     fn b1_a_fixed_destination_version_is_refused_for_a_pattern() {
         insta::assert_snapshot!(naming("v2.13.x", Some("stable")).unwrap_err(), @r#"spec.destination.version: "stable" would put every tag that matches "v2.13.x" onto one; leave it out, repeat the pattern, use {tag}, or set source.select.latest to 1"#);
+        assert!(naming("*", Some("stable")).is_err() && naming("*", Some("2.x")).is_err());
         insta::assert_snapshot!(naming("v2.13.x", Some("2.13.x")).unwrap_err(), @r#"spec.destination.version: "2.13.x" is a pattern, but source.version is not the same one; leave it out to keep each tag"#);
         insta::assert_snapshot!(naming("v2.13.1", Some("2.13.x")).unwrap_err(), @r#"spec.destination.version: "2.13.x" is a pattern, but source.version is not the same one; leave it out to keep each tag"#);
         insta::assert_snapshot!(naming("v2.13.x", Some("{tag}{tag}")).unwrap_err(), @r#"spec.destination.version: "{tag}{tag}" is no template; {tag} may stand in it once, and makes a tag with what is around it"#);

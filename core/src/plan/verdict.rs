@@ -51,7 +51,7 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
     let mut verdict = if counts.matched == 0 {
         Verdict::not_ready(
             Phase::Pending,
-            reasons::NO_MATCHING_TAGS,
+            if plan.waiting_until.is_some() { reasons::TAGS_TOO_YOUNG } else { reasons::NO_MATCHING_TAGS },
             no_match(request, plan),
             Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY)),
         )
@@ -299,10 +299,7 @@ mod tests {
             now: now(),
         };
         let verdict = verdict(request, &plan(inputs), None);
-        assert_eq!(
-            (verdict.conditions[0].reason, verdict.phase),
-            (reasons::NO_MATCHING_TAGS, Phase::Pending)
-        );
+        assert_eq!((verdict.conditions[0].reason, verdict.phase), (reasons::TAGS_TOO_YOUNG, Phase::Pending));
         insta::assert_snapshot!(verdict.conditions[0].message, @"every tag of quay.io/a/b that matches v2.13.x is younger than 3d (source.select.minAge); the first one is taken from 2026-11-23T12:00:00Z if it still has the same content");
     }
 

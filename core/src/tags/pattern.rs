@@ -54,6 +54,8 @@ pub enum NearMiss {
     Suffix(String),
     /// The numbers match, but the suffix that the pattern asks for is missing.
     SuffixMissing(String),
+    /// It is named after a content, as signatures and the like are.
+    Referrer,
     /// The pattern has a `v`, the tag has none.
     NoVPrefix,
     /// The first numbers match, but there are more or fewer of them.
@@ -70,6 +72,9 @@ impl fmt::Display for NearMiss {
         match self {
             Self::Suffix(suffix) => write!(f, "it ends in {suffix:?}, which is not asked for"),
             Self::SuffixMissing(suffix) => write!(f, "it does not end in {suffix:?}"),
+            Self::Referrer => {
+                write!(f, "it is named after a content, as signatures are; referrers takes those of the tags")
+            }
             Self::NoVPrefix => write!(f, "it has no leading v, which is asked for"),
             Self::Parts { tag, pattern } => {
                 write!(f, "it has {tag} numbers, the pattern has {pattern}")

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::newest::Newest;
 use super::order::Ranked;
 use super::pattern::{Match, NearMiss, PatternError};
-use super::{Filter, Pattern, Range, RangeError, Tag};
+use super::{Filter, Pattern, Range, RangeError, Tag, TagVersion};
 use crate::api::MinAge;
+use crate::index::subject_of;
 use crate::reference::{Digest, ReferenceError};
 
 /// What `source.version` may be.
@@ -21,16 +22,22 @@ pub enum Version {
     Pattern(Pattern),
     /// All tags whose numbers are in a range.
     Range(Range),
+    /// Every tag, but those that are named after a content, as signatures are.
+    Every,
     /// One manifest, whatever its tags.
     Digest(Digest),
 }
+
+/// How every tag is written.
+const EVERY: &str = "*";
 
 /// Why a text is not a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
     /// Nothing was given.
     #[error(
-        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15) or a digest (sha256:…)"
+        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, or a \
+         digest (sha256:…)"
     )]
     Empty,
     /// Meant as a pattern.
@@ -50,6 +57,8 @@ impl FromStr for Version {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             Err(VersionError::Empty)
+        } else if text == EVERY {
+            Ok(Self::Every)
         } else if text.contains(':') {
             Ok(Self::Digest(text.parse()?))
         } else if Range::is_meant(text) {
@@ -68,6 +77,7 @@ impl fmt::Display for Version {
             Self::Exact(tag) => tag.fmt(f),
             Self::Pattern(pattern) => pattern.fmt(f),
             Self::Range(range) => range.fmt(f),
+            Self::Every => f.write_str(EVERY),
             Self::Digest(digest) => digest.fmt(f),
         }
     }
@@ -79,6 +89,11 @@ impl Version {
         match self {
             Self::Pattern(pattern) => pattern.matches(tag),
             Self::Range(range) => range.matches(tag),
+            Self::Every if subject_of(tag).is_some() => Match::Near(NearMiss::Referrer),
+            Self::Every if TagVersion::read(tag).is_some_and(|version| version.is_candidate()) => {
+                Match::Candidate
+            }
+            Self::Every => Match::Yes,
             Self::Exact(exact) if exact == tag => Match::Yes,
             Self::Exact(_) | Self::Digest(_) => Match::No,
         }
@@ -100,7 +115,7 @@ impl Version {
 
     /// Whether it chooses among the tags of a repository, so that they must be listed.
     pub fn chooses(&self) -> bool {
-        matches!(self, Self::Pattern(_) | Self::Range(_))
+        matches!(self, Self::Pattern(_) | Self::Range(_) | Self::Every)
     }
 }
 
@@ -135,6 +150,9 @@ pub enum Exclusion {
     Excluded(String),
     /// The template of `destination.version` makes a name of it that is too long for a tag.
     TooLong,
+    /// The template of `destination.version` makes this tag of another one of the same repository, so that it
+    /// would be copied once more by each sync.
+    MadeOf(Tag),
     /// It is older than the newest ones that `select.latest` asks for.
     NotLatest(usize),
     /// It has not shown the same content for as long as `select.minAge` asks for.
@@ -156,6 +174,7 @@ impl fmt::Display for Exclusion {
             Self::TooLong => {
                 write!(f, "its name at the destination (destination.version) is too long for a tag")
             }
+            Self::MadeOf(tag) => write!(f, "destination.version makes it of {tag}"),
             Self::NotLatest(latest) => write!(f, "it is not among the newest {latest} (select.latest)"),
             Self::TooYoung { min_age, until } => write!(
                 f,
@@ -251,7 +270,7 @@ mod tests {
                 "v?[0-2](\\.[0-9]{1,3}){1,2}(-(rc[0-9]{1,2}|alpine(3\\.[0-9]{1,2})?))?", 0..40,
             ),
             repeat in 1_u32..40,
-            version in prop::sample::select(vec!["x.x", "x.x.x", "v1.x.x", ">=1 <2", "x.x.x-alpine"]),
+            version in prop::sample::select(vec!["x.x", "x.x.x", "v1.x.x", ">=1 <2", "x.x.x-alpine", "*"]),
             latest in prop::option::of(0_usize..50),
             most in 0_usize..50,
         ) {
@@ -270,6 +289,21 @@ mod tests {
 
     fn tags(texts: &[&str]) -> Vec<Tag> {
         texts.iter().map(|t| t.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_tag_is_every_tag_but_candidates_and_what_is_named_after_a_content() {
+        let signature = format!("sha256-{}.sig", "0".repeat(64));
+        let all =
+            tags(&["latest", "RELEASE.2024-01-01T00-00-00Z", "1.2", "v1.3-alpine", "1.4-rc1", &signature]);
+        let version: Version = "*".parse().unwrap();
+        let chosen = select(&version, false, &Filter::default(), &all, 100);
+        assert_eq!(chosen.tags, tags(&["v1.3-alpine", "1.2", "latest", "RELEASE.2024-01-01T00-00-00Z"]));
+        let excluded: Vec<&Exclusion> = chosen.excluded.iter().map(|excluded| &excluded.reason).collect();
+        assert_eq!(excluded, [&Exclusion::Candidate, &Exclusion::Near(NearMiss::Referrer)]);
+        let releases = Filter::new(&["RELEASE[.].*".into()], &[], Some(1)).unwrap();
+        assert_eq!(select(&version, true, &releases, &all, 0).tags, tags(&["RELEASE.2024-01-01T00-00-00Z"]));
+        assert!(version.chooses() && version.means(&all[0]) && version.to_string() == "*");
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl<'a> TagVersion<'a> {
         })
     }
 
+    /// Whether this is a release candidate of anything.
+    pub fn is_candidate(&self) -> bool {
+        self.candidate().is_some()
+    }
+
     /// Where the candidate mark stands in the suffix, with the dash before it.
     fn candidate(&self) -> Option<std::ops::Range<usize>> {
         let mut start = self.suffix.find('-')?;

@@ -189,3 +189,27 @@ async fn more_tags_than_the_cap_are_refused_before_any_is_asked_for() {
     assert!(matches!(error, ObserveError::TooManyTags { count: 4, listed: 5, cap: 3, .. }), "{error}");
     assert_eq!(case.asked(), [(1, 0), (0, 0)]);
 }
+
+#[tokio::test]
+async fn within_one_repository_no_tag_is_made_of_what_was_made_before() {
+    let tags = [("1.0", "a"), ("latest", "b"), ("1.0-corp", "a"), ("corp", "c"), ("x-corp", "d")];
+    let case = case(&tags, &[], "*", |spec| {
+        spec.destination.name.clone_from(&spec.source.name);
+        spec.destination.version = Some("{tag}-corp".into());
+    })
+    .await;
+    let observed = case.observe(&Known::default()).await;
+    let expected = [
+        ("1.0", TagState::UpToDate),
+        // Nothing is there that it could have been made of.
+        ("x-corp", TagState::Missing),
+        ("latest", TagState::Missing),
+        ("corp", TagState::Missing),
+    ];
+    assert_eq!(states(&observed), expected.map(|(tag, state)| (tag.to_owned(), state)));
+    let [made] = observed.excluded.as_slice() else { panic!("{:?}", observed.excluded) };
+    assert_eq!(
+        (made.tag.as_str(), made.reason.to_string().as_str()),
+        ("1.0-corp", "destination.version makes it of 1.0")
+    );
+}

@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, ValidationDirective};
 use kube::core::{DynamicObject, Status};
 use serde_json::{Value, json};
 
-use crate::changes::changes;
+use crate::changes::{changes, stays};
 use crate::commands::list::document;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::duration::TimeLimit;
@@ -19,7 +19,7 @@ use crate::names::{derive, fingerprint, parse_new_name};
 use crate::output::{ObjectFormat, json as as_json, yaml};
 use crate::progress::Goal;
 use crate::ui::Ui;
-use crate::wait::wait;
+use crate::wait::wait_for_all;
 
 /// Who sets the fields that this verb sets (server-side apply).
 pub const FIELD_MANAGER: &str = "imgop-cli";
@@ -27,8 +27,9 @@ pub const FIELD_MANAGER: &str = "imgop-cli";
 /// Create or update an Image
 ///
 /// Running it again with the same arguments changes nothing. With others, every field is set again: a
-/// flag that is left out goes back to its default. What changes is printed. Only an Image that
-/// kubectl imgop suspend has suspended stays so until it is resumed.
+/// flag that is left out goes back to its default, unless somebody else has set the field. What changes
+/// is printed, and so is what somebody else keeps. An Image that kubectl imgop suspend has suspended stays
+/// so until it is resumed.
 ///
 /// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x makes
 /// argocd-v2-13-x. If that is longer than 63 characters, or if an Image of that name copies something
@@ -110,7 +111,7 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
     }
     let cluster = args.connection.connect().await?;
     let (name, before) = name(ui, args, &cluster, &request).await?;
-    let manifest = manifest(args, &Image::new(&name, spec))?;
+    let manifest = manifest(args, &Image::new(&name, spec.clone()))?;
     let after = apply(args, &cluster, &name, before.is_some(), &manifest).await?;
     let what = match &before {
         None => "created",
@@ -120,6 +121,9 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
     if let (Some(before), Ok(after)) = (&before, image_list::read(&after)) {
         for change in changes(&before.spec, &after.spec) {
             ui.note(&change);
+        }
+        for stays in stays(&spec, &after.spec) {
+            ui.warning(&stays);
         }
     }
     let stays = stays_suspended(&after, args.schedule.suspend);
@@ -137,8 +141,7 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
         }
         return Ok(Outcome::Done);
     }
-    let ready = wait(ui, &cluster, &name, &Goal::Generation(generation), args.timeout).await?;
-    Ok(if ready { Outcome::Done } else { Outcome::NotReady })
+    wait_for_all(ui, &cluster, &[(name, Goal::Generation(generation))], args.timeout).await
 }
 
 /// What is submitted. Fields that were not asked for are left to their defaults, and to whoever

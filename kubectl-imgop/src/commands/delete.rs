@@ -1,14 +1,13 @@
 //! `kubectl imgop delete`.
 
 use clap::Args;
-use kube::ResourceExt;
 use kube::api::DeleteParams;
 
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
 use crate::text::count;
 use crate::ui::Ui;
-use crate::which_images::{Found, WhichImages, each};
+use crate::which_images::{Found, WhichImages, each, names};
 
 /// Delete Images; nothing is deleted in any registry
 ///
@@ -35,7 +34,7 @@ pub async fn run(ui: Ui, args: &DeleteArgs) -> Result<Outcome, CliError> {
     }
     let cluster = args.connection.connect().await?;
     let Found { images, outcome } = args.which.find(ui, &cluster).await?;
-    let names: Vec<String> = images.iter().map(ResourceExt::name_any).collect();
+    let names = names(&images);
     if names.is_empty() {
         return Ok(outcome);
     }
@@ -43,13 +42,17 @@ pub async fn run(ui: Ui, args: &DeleteArgs) -> Result<Outcome, CliError> {
         ui.note("Nothing was deleted.");
         return Ok(Outcome::NotReady);
     }
+    let mut number = 0;
     let deleted = each(ui, &names, async |name| {
         let deleted = cluster.raw_images(false).delete(name, &DeleteParams::background()).await;
         deleted.map_err(|error| cluster.explain("delete", Some(name), &error))?;
+        number += 1;
         ui.data(&format!("image.skopeo.io/{name} deleted"))
     })
     .await?;
-    ui.note("The tags in the registries stay as they are.");
+    if number > 0 {
+        ui.note("The tags in the registries stay as they are.");
+    }
     Ok(outcome.and(deleted))
 }
 

@@ -15,7 +15,7 @@ use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
 use crate::image_list::{Columns, table};
 use crate::image_watch::{Known, follow};
-use crate::names::parse_image_name;
+use crate::names::{parse_image_name, parse_selector};
 use crate::output::{ListFormat, json as as_json, yaml};
 use crate::ui::Ui;
 use crate::which_images::each;
@@ -34,7 +34,7 @@ pub struct ListArgs {
     all_namespaces: bool,
 
     /// Only Images with these labels, such as team=web
-    #[arg(short = 'l', long, conflicts_with = "names")]
+    #[arg(short = 'l', long, conflicts_with = "names", value_parser = parse_selector)]
     selector: Option<String>,
 
     /// What to print
@@ -65,6 +65,8 @@ pub async fn run(ui: Ui, args: &ListArgs) -> Result<Outcome, CliError> {
     }
     let columns = Columns { namespace: args.all_namespaces, wide: args.output == ListFormat::Wide };
     match args.output {
+        // Why those that were named are not there is said already.
+        ListFormat::Table | ListFormat::Wide if objects.is_empty() && !args.names.is_empty() => {}
         ListFormat::Table | ListFormat::Wide if objects.is_empty() => {
             let place = format!("in {} namespace", cluster.namespace);
             ui.note(&format!(

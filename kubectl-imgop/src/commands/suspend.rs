@@ -1,7 +1,6 @@
 //! `kubectl imgop suspend`.
 
 use clap::Args;
-use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
@@ -9,7 +8,7 @@ use crate::commands::copy::FIELD_MANAGER;
 use crate::connection::{Cluster, ConnectionArgs};
 use crate::errors::{CliError, Outcome};
 use crate::ui::Ui;
-use crate::which_images::{Found, WhichImages, each};
+use crate::which_images::{Found, WhichImages, each, is_suspended, names};
 
 /// Start no more syncs of Images until they are resumed
 ///
@@ -33,11 +32,11 @@ pub async fn run(ui: Ui, args: &SuspendArgs) -> Result<Outcome, CliError> {
 pub async fn set(ui: Ui, cluster: &Cluster, which: &WhichImages, suspend: bool) -> Result<Outcome, CliError> {
     let Found { images, outcome } = which.find(ui, cluster).await?;
     let (unchanged, images): (Vec<_>, Vec<_>) =
-        images.into_iter().partition(|image| image.spec.suspend == suspend);
-    for image in unchanged {
-        ui.data(&format!("image.skopeo.io/{} unchanged", image.name_any()))?;
+        images.into_iter().partition(|image| is_suspended(image) == suspend);
+    for name in names(&unchanged) {
+        ui.data(&format!("image.skopeo.io/{name} unchanged"))?;
     }
-    let names: Vec<String> = images.iter().map(ResourceExt::name_any).collect();
+    let names = names(&images);
     let what = if suspend { "suspended" } else { "resumed" };
     let set = each(ui, &names, async |name| {
         write(cluster, name, suspend).await?;

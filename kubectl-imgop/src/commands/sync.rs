@@ -1,10 +1,10 @@
 //! `kubectl imgop sync`.
 
 use clap::Args;
-use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
+use imgop_core::api::REQUESTED_AT_ANNOTATION;
 use jiff::Timestamp;
-use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
+use kube::core::DynamicObject;
 use serde_json::json;
 
 use crate::commands::copy::FIELD_MANAGER;
@@ -14,12 +14,13 @@ use crate::errors::{CliError, Outcome};
 use crate::progress::Goal;
 use crate::ui::Ui;
 use crate::wait::wait_for_all;
-use crate::which_images::{Found, WhichImages, each};
+use crate::which_images::{Found, WhichImages, each, is_suspended, names};
 
 /// Sync Images now, and wait for the outcome
 ///
 /// The agent looks at both registries again and copies what is missing, also what failed before and
-/// would be tried later. Exit code 0 means that every tag is at its destination.
+/// would be tried later. Exit code 0 means that every tag is at its
+/// destination, and 1 also that there is nothing to sync.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
     #[command(flatten)]
@@ -50,7 +51,11 @@ pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
     })
     .await?;
     let outcome = found.and(triggered);
-    if args.no_wait || asked.is_empty() {
+    if asked.is_empty() {
+        // Whoever relies on a sync must not take none for one.
+        return Ok(Outcome::NotReady);
+    }
+    if args.no_wait {
         return Ok(outcome);
     }
     Ok(outcome.and(wait_for_all(ui, &cluster, &asked, args.timeout).await?))
@@ -58,9 +63,13 @@ pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
 
 /// The Images to sync. One that is suspended would never answer: named, it is refused; among all of
 /// a selection it is left out.
-async fn images(ui: Ui, args: &SyncArgs, cluster: &Cluster) -> Result<(Vec<Image>, Outcome), CliError> {
+async fn images(
+    ui: Ui,
+    args: &SyncArgs,
+    cluster: &Cluster,
+) -> Result<(Vec<DynamicObject>, Outcome), CliError> {
     let Found { images, outcome } = args.which.find(ui, cluster).await?;
-    let (suspended, images): (Vec<_>, Vec<_>) = images.into_iter().partition(|image| image.spec.suspend);
+    let (suspended, images): (Vec<_>, Vec<_>) = images.into_iter().partition(is_suspended);
     if !args.which.are_named() {
         for name in names(&suspended) {
             ui.note(&format!("{name} is suspended and left out"));
@@ -80,10 +89,6 @@ async fn images(ui: Ui, args: &SyncArgs, cluster: &Cluster) -> Result<(Vec<Image
             Ok((images, Outcome::NotReady))
         }
     }
-}
-
-fn names(images: &[Image]) -> Vec<String> {
-    images.iter().map(ResourceExt::name_any).collect()
 }
 
 /// Writes the token. A merge patch, not an apply: an apply of this one annotation would give up the

@@ -7,7 +7,7 @@ use imgop_core::api::TlsMode;
 #[derive(Debug, Clone, Default, Args)]
 pub struct SelectionArgs {
     /// Which versions to take, in place of a version behind SOURCE: a tag, a pattern (v2.13.x), a
-    /// range (">=2.13 <2.15", "~2.13", "^2") or a digest
+    /// range (">=2.13 <2.15", "~2.13", "^2"), "*" for every tag, or a digest
     #[arg(long, value_name = "VERSIONS")]
     pub versions: Option<String>,
 

@@ -16,6 +16,7 @@ pub fn message(request: &CopyRequest) -> String {
     match version {
         Version::Exact(tag) => format!("{source} has no tag {tag}"),
         Version::Digest(digest) => format!("{source} has no manifest {digest}"),
+        Version::Every => format!("{source} has no tag that is meant"),
         Version::Pattern(_) | Version::Range(_) => format!("no tag of {source} matches {version}"),
     }
 }

@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 use crate::errors::CliError;
-use crate::names::parse_name;
+use crate::names::{parse_name, without_kind};
 use crate::wording::Wording;
 
 /// The largest file of manifests that is read.
@@ -103,8 +103,7 @@ impl Target {
 /// The name of an Image, if the one argument of `preview` means one: a bare word without `/`, `:`
 /// and `@`, or a word behind `image/` as kubectl writes it.
 pub fn image_name(argument: &str) -> Option<&str> {
-    let prefixes = ["image.skopeo.io/", "images.skopeo.io/", "image/", "images/"];
-    let bare = prefixes.iter().find_map(|prefix| argument.strip_prefix(prefix)).unwrap_or(argument);
+    let bare = without_kind(argument);
     (!bare.contains(['/', ':', '@']) && parse_name(bare).is_ok()).then_some(bare)
 }
 
@@ -124,7 +123,10 @@ fn read(path: &Path) -> std::io::Result<String> {
     } else {
         Box::new(std::fs::File::open(path)?)
     };
-    limited.by_ref().take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+    limited.by_ref().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(std::io::Error::other(format!("it has more than {} MiB", MAX_FILE_BYTES >> 20)));
+    }
     Ok(text)
 }
 
@@ -154,7 +156,10 @@ fn of_text(text: &str) -> Result<Vec<Result<Target, String>>, String> {
 fn of_value(value: serde_json::Value) -> Result<Target, String> {
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
     let mut unknown = Vec::new();
-    let image = serde_ignored::deserialize::<_, _, Image>(value, |path| unknown.push(path.to_string()));
+    let image = serde_ignored::deserialize::<_, _, Image>(value, |path| {
+        // serde_ignored marks what is optional.
+        unknown.push(path.to_string().replace(".?", ""));
+    });
     let image = image.map_err(|error| {
         let text = error.to_string();
         let quotes = if text.ends_with("expected a string") { "; put quotes around it" } else { "" };
@@ -225,6 +230,7 @@ mod tests {
         insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: invalid type: floating point `1.1`, expected a string; put quotes around it");
         insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @r#"Image a: spec.destination.name: "r.example.com/a:1" names a tag or digest; give "r.example.com/a" as the name and the rest as the version"#);
         insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, selct: {latest: 1}"), @"Image a: there is no field spec.source.selct");
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, select: {latset: 1}"), @"Image a: there is no field spec.source.select.latset");
         insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"it holds no Image of skopeo.io/v1alpha1");
     }
 }

@@ -15,7 +15,7 @@ struct Case {
     after: &'static [(&'static str, &'static str)],
 }
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     Case {
         name: "pattern",
         edit: |spec| spec.source.version = "v2.13.x".into(),
@@ -78,6 +78,15 @@ const CASES: [Case; 15] = [
         },
         before: &[("v2.13.0", "missing"), ("v2.13.10", "missing"), ("v2.14.0", "missing")],
         after: &[("v2.13.0", "up-to-date"), ("v2.13.10", "up-to-date"), ("v2.14.0", "up-to-date")],
+    },
+    Case {
+        name: "every",
+        edit: |spec| {
+            spec.source.version = "*".into();
+            spec.source.select = Some(Select { exclude: vec!["v.*".into()], ..Select::default() });
+        },
+        before: &[("2.15.0", "missing"), ("latest", "missing")],
+        after: &[("2.15.0", "up-to-date"), ("latest", "up-to-date")],
     },
     Case {
         name: "one-tag",
