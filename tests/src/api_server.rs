@@ -54,6 +54,17 @@ impl ApiServer {
         Ok(Self(Supervised::start("apiserver", Vec::new()).await?))
     }
 
+    /// One of its own, with the CRDs of a version to come: Images may have this mode too.
+    pub async fn of_the_future(mode: &str) -> anyhow::Result<Self> {
+        let server = Self::bare().await?;
+        let mut crds = serde_json::to_value(imgop_core::api::crds())?;
+        let modes = "/0/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode/enum";
+        let modes = crds.pointer_mut(modes).and_then(|modes| modes.as_array_mut());
+        modes.context("the CRD has no modes")?.push(mode.into());
+        install(&server.client().await?, serde_json::from_value(crds)?).await?;
+        Ok(server)
+    }
+
     async fn with_crds() -> anyhow::Result<Self> {
         let server = Self::bare().await?;
         install_crds(&server.client().await?).await?;
@@ -63,8 +74,12 @@ impl ApiServer {
 
 /// Installs what `manifests/crds` is generated from, and waits until it is served.
 pub async fn install_crds(client: &Client) -> anyhow::Result<()> {
+    install(client, imgop_core::api::crds().into_iter().collect()).await
+}
+
+async fn install(client: &Client, crds: Vec<CustomResourceDefinition>) -> anyhow::Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in imgop_core::api::crds() {
+    for crd in crds {
         let name = crd.metadata.name.clone().context("a CRD without a name")?;
         let applied = PatchParams::apply("imgop-tests").force();
         api.patch(&name, &applied, &Patch::Apply(&crd)).await?;

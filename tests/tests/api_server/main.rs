@@ -5,3 +5,4 @@ mod agreement;
 mod images;
 mod kubectl_get;
 mod plugin;
+mod several_images;
