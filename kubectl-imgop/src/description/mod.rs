@@ -28,6 +28,7 @@ pub fn sections(described: &Described<'_>, now: Timestamp) -> Vec<Table> {
     let mut sections = vec![summary::facts(described.image, &status, now)];
     sections.push(summary::conditions(&status, now));
     sections.extend(summary::failures(&status, now));
+    sections.extend(summary::waiting(&status, now));
     sections.extend(activity::jobs(&described.jobs, summary::is_over(described.image, &status), now));
     sections.extend(summary::history(&status, now));
     sections.extend(activity::events(&described.events, now));
@@ -137,6 +138,36 @@ mod tests {
         EVENT           TYPE      AGE     MESSAGE
         CopyFailed      Warning   5m30s   CopyFailed happened
         CopyScheduled   Normal    6m30s   CopyScheduled happened
+        ");
+    }
+
+    #[test]
+    fn what_else_the_spec_says_and_which_tags_wait_is_shown() {
+        let image: Image = serde_json::from_value(json!({
+            "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "nginx", "namespace": "ci" },
+            "spec": { "mode": "OnceByTag",
+                "source": { "name": "nginx", "version": "*", "select": { "minAge": "3d" }, "immutableTags": ["x.x.x", "stable"] },
+                "destination": { "name": "111111111111.dkr.ecr.eu-west-3.amazonaws.com/nginx", "useAwsIRSA": true } },
+            "status": { "waiting": [ { "tag": "1.27.3", "digest": format!("sha256:{}", "0".repeat(64)),
+                "since": "2026-01-07T00:05:30Z", "until": "2026-01-10T00:05:30Z" } ] },
+        }))
+        .unwrap();
+        let described = Described { image: &image, jobs: Ok(Vec::new()), events: Ok(Vec::new()) };
+        insta::assert_snapshot!(page(&described), @"
+        Name:          nginx
+        Namespace:     ci
+        Mode:          OnceByTag, every 5m
+        Source:        nginx:*
+        Selection:     at least 3d old
+        Never move:    x.x.x, stable
+        Destination:   111111111111.dkr.ecr.eu-west-3.amazonaws.com/nginx (with the agent's AWS identity)
+        Age:           <none>
+
+        CONDITION   STATUS      REASON      SINCE    MESSAGE
+        Ready       <unknown>   <pending>   <none>   the agent has not looked at it yet
+
+        WAITING-TAG   SINCE   OLD-ENOUGH   CONTENT
+        1.27.3        24h     in 2d        sha256:000000000000
         ");
     }
 

@@ -1,7 +1,8 @@
 //! What the Image itself says: its spec and its status.
 
 use imgop_core::api::{
-    Counts, Credentials, Image, ImageStatus, Mode, Overwrite, Phase, Publish, Tls, TlsMode,
+    Counts, Credentials, Destination, Image, ImageStatus, Mode, Overwrite, Phase, Publish, Source, Tls,
+    TlsMode,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -23,9 +24,12 @@ pub fn facts(image: &Image, status: &ImageStatus, now: Timestamp) -> Table {
     fact("Name", image.name_any());
     fact("Namespace", image.namespace().unwrap_or_default());
     fact("Mode", schedule(image));
-    fact("Source", source(spec) + &remarks(&access(spec.source.credentials.as_ref(), &spec.source.tls)));
+    let Source { credentials, tls, use_aws_irsa, immutable_tags, .. } = &spec.source;
+    fact("Source", source(spec) + &remarks(&access(credentials.as_ref(), *use_aws_irsa, tls)));
     fact("Selection", narrowing(spec));
-    let mut of_destination = access(spec.destination.credentials.as_ref(), &spec.destination.tls);
+    fact("Never move", immutable_tags.join(", "));
+    let Destination { credentials, tls, use_aws_irsa, .. } = &spec.destination;
+    let mut of_destination = access(credentials.as_ref(), *use_aws_irsa, tls);
     if spec.destination.overwrite == Overwrite::IfMissing {
         of_destination.push("keeps tags that exist".to_owned());
     }
@@ -54,8 +58,9 @@ fn schedule(image: &Image) -> String {
     format!("{}{every}{suspended}", mode(spec.mode))
 }
 
-fn access(credentials: Option<&Credentials>, tls: &Tls) -> Vec<String> {
+fn access(credentials: Option<&Credentials>, use_aws: bool, tls: &Tls) -> Vec<String> {
     let mut remarks = Vec::new();
+    remarks.extend(use_aws.then(|| "with the agent's AWS identity".to_owned()));
     remarks.extend(credentials.map(|c| format!("credentials in Secret {}", c.secret_name)));
     remarks.extend(tls.ca_secret_name.as_ref().map(|name| format!("CA in Secret {name}")));
     match tls.mode {
@@ -127,6 +132,16 @@ pub fn failures(status: &ImageStatus, now: Timestamp) -> Option<Table> {
         ]);
     }
     (!status.failures.is_empty()).then_some(table)
+}
+
+/// The tags that are too young, if any.
+pub fn waiting(status: &ImageStatus, now: Timestamp) -> Option<Table> {
+    let mut table = Table::new(["WAITING-TAG", "SINCE", "OLD-ENOUGH", "CONTENT"]);
+    for tag in &status.waiting {
+        let content = tag.digest.get(..19).unwrap_or(&tag.digest).to_owned();
+        table.row([tag.tag.clone(), since(Some(&tag.since), now), until(&tag.until, now), content]);
+    }
+    (!status.waiting.is_empty()).then_some(table)
 }
 
 /// The last syncs that had something to do, the newest first.
