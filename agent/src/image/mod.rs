@@ -208,11 +208,12 @@ async fn look(
 async fn write(
     context: &Context,
     image: &Image,
-    findings: Findings,
+    mut findings: Findings,
     look_again: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), kube::Error> {
     let copied = findings.ended;
+    findings.written_to = context.rivals.written_to(image.metadata.uid.as_deref().unwrap_or_default());
     let new = next_status(image, findings, look_again, now);
     count(context, &new, copied, now);
     if image.status.as_ref() == Some(&new) {

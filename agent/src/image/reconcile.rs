@@ -154,6 +154,7 @@ impl Look<'_> {
             ended: tags.as_ref().map(|_| copied),
             tags,
             handled_request: None,
+            written_to: None,
         };
         Looked { findings: Some(findings), again: Action::await_change() }
     }
