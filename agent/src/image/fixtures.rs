@@ -78,11 +78,31 @@ pub fn api_server(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> (Cl
     (Client::new(service, "default"), asked)
 }
 
+/// What an API server says that refuses a request.
+pub fn forbidden() -> (u16, Value) {
+    let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "forbidden", "reason": "Forbidden", "code": 403});
+    (403, status)
+}
+
 /// An agent that watches these namespaces.
 pub async fn agent(client: Client, namespaces: &str) -> Result<Context, kube::Error> {
     let watched = format!("--watch-namespaces={namespaces}");
     let config = Config::parse_from(["imgop-agent", &watched, "--skopeo-image=quay.io/skopeo/stable:v1"]);
     Context::new(client, config, Metrics::new()).await
+}
+
+/// An unfinished Job that is labelled as this Image's, as the API server tells it, with this controller.
+pub fn listed_job(name: &str, image_uid: &str, owner: &str) -> Value {
+    serde_json::json!({
+        "metadata": {"name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
+            "labels": {"imgop.skopeo.io/image-uid": image_uid, "x": "y"},
+            "annotations": {"imgop.skopeo.io/route": "here", "other": "text"},
+            "ownerReferences": [{"apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "name": "argocd",
+                "uid": owner, "controller": true}]},
+        "spec": {"template": {"spec": {"containers": "nobody reads this"}}},
+        "status": {"active": 1}
+    })
 }
 
 /// The time in all tests.

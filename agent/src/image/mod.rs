@@ -6,9 +6,10 @@ mod aws;
 pub mod budget;
 mod conclude;
 #[cfg(test)]
-mod fixtures;
+pub mod fixtures;
 mod job;
 pub mod jobs;
+pub mod lister;
 pub mod memory;
 pub mod mounts;
 pub mod outcome;
@@ -54,6 +55,8 @@ const FIELD_MANAGER: &str = "imgop-agent";
 /// Seconds after which a watch is renewed: one whose connection died unseen is back within this
 /// and a little more (reliability.md F12).
 const WATCH_SECONDS: u32 = 60;
+/// Jobs of a page of their watch, few because others can make them, as large as they like.
+const JOBS: u32 = 20;
 /// How long an Image on which the agent failed is left alone.
 const AFTER_PANIC: Duration = Duration::from_mins(10);
 /// How often what is remembered of deleted Images is forgotten.
@@ -84,7 +87,7 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
             let settings =
                 controller::Config::default().concurrency(context.config.max_concurrent_reconciles);
             let controller = Controller::for_stream(images, store.clone())
-                .owns(jobs, watch.labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")))
+                .owns(jobs, watch.page_size(JOBS).labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")))
                 .with_config(settings)
                 .graceful_shutdown_on(stop.clone().cancelled_owned());
             (controller, store)
