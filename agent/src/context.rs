@@ -15,6 +15,7 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::Semaphore;
 
 use crate::config::{Config, Namespaces};
 use crate::events::Events;
@@ -43,6 +44,8 @@ pub struct Context {
     pub client: Client,
     /// Lists of Jobs and pods.
     pub lister: Lister,
+    /// Lets so many Images be handled at once, in all namespaces together.
+    pub turns: Semaphore,
     /// Secrets that Images name.
     pub secrets: Secrets,
     /// Connections, tokens and budgets of all registries.
@@ -106,6 +109,7 @@ impl Context {
         Ok(Self {
             registries,
             lister,
+            turns: Semaphore::new(config.max_concurrent_reconciles.into()),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             budget,
             memory: Memory::default(),
@@ -176,6 +180,12 @@ impl Context {
         } else {
             with_jobs.remove(uid);
         }
+    }
+
+    /// Frees the places of an Image that is gone. What else is remembered of it may be in use.
+    pub fn gone(&self, uid: &str) {
+        self.budget.set("", uid, 0);
+        self.has_jobs(uid, false);
     }
 
     /// Forgets Images that are gone.

@@ -4,7 +4,7 @@
 //! to the oldest Image that means it (reliability.md §2, I2); the others say so and leave it alone.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::FutureExt as _;
 use imgop_core::api::{Image, Mode, Phase};
@@ -14,7 +14,7 @@ use imgop_core::reference::Repository;
 use imgop_core::tags::Tag;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::Guarded;
 
@@ -45,6 +45,13 @@ impl Rivals {
         let is_ready =
             |store: &Store<Guarded>| matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
         self.stores.get().is_some_and(|stores| stores.iter().all(is_ready))
+    }
+
+    /// Whether an Image is there, as far as this process knows.
+    pub fn know(&self, image: &Image) -> bool {
+        let name = ObjectRef::new(&image.name_any()).within(&image.namespace().unwrap_or_default());
+        let is_it = |known: Arc<Guarded>| known.uid() == image.metadata.uid;
+        self.stores.get().is_none_or(|stores| stores.iter().any(|store| store.get(&name).is_some_and(is_it)))
     }
 
     /// Notes that a tag was put for an Image, with its credentials. That the destination shows a tag
