@@ -55,8 +55,9 @@ const FIELD_MANAGER: &str = "imgop-agent";
 /// Seconds after which a watch is renewed: one whose connection died unseen is back within this
 /// and a little more (reliability.md F12).
 const WATCH_SECONDS: u32 = 60;
-/// Jobs of a page of their watch, few because others can make them, as large as they like.
-const JOBS: u32 = 20;
+/// Jobs of a page of the first list of their watch. Its metadata is read whole, and of a Job that
+/// somebody filled with labels or finalizers that may take 25 MiB. Mostly there are few Jobs.
+const JOBS: u32 = 2;
 /// How long an Image on which the agent failed is left alone.
 const AFTER_PANIC: Duration = Duration::from_mins(10);
 /// How often a late start is looked at: some namespace may be known by now.
