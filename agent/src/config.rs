@@ -56,7 +56,7 @@ pub struct Config {
     #[arg(long, env = "MAX_TAGS_PER_IMAGE", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_tags_per_image: u16,
 
-    /// Images that are handled at once.
+    /// Images that are handled at once, in all namespaces together.
     #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent_reconciles: u16,
 

@@ -1,6 +1,7 @@
 //! What every look at an Image shares.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,13 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::Semaphore;
 
 use crate::config::{Config, Namespaces};
 use crate::events::Events;
 use crate::image::budget::{Caps, JobBudget};
 use crate::image::jobs::is_owned;
+use crate::image::lister::Lister;
 use crate::image::memory::Memory;
 use crate::image::mounts::Blobs;
 use crate::image::outcome::is_unfinished;
@@ -26,6 +29,10 @@ use crate::image::rivals::Rivals;
 use crate::image::secrets::Secrets;
 use crate::metrics::Metrics;
 
+/// Pages of Jobs that are counted at the start, in each namespace that is named or in all together.
+/// Whoever makes more must not keep the agent from beginning; a Job that was not counted is met when it
+/// is made again, under the same name.
+const PAGES: usize = 250;
 /// How long a right is believed.
 const BELIEVED: Duration = Duration::from_mins(5);
 /// How long its absence is: who enables a namespace should not wait.
@@ -35,6 +42,10 @@ const DOUBTED: Duration = Duration::from_secs(20);
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// Lists of Jobs and pods.
+    pub lister: Lister,
+    /// Lets so many Images be handled at once, in all namespaces together.
+    pub turns: Semaphore,
     /// Secrets that Images name.
     pub secrets: Secrets,
     /// Connections, tokens and budgets of all registries.
@@ -91,11 +102,14 @@ impl Context {
             per_namespace: config.max_jobs_per_namespace.into(),
             per_image: config.max_jobs_per_image.into(),
         });
-        let with_jobs = count_jobs(&client, &config.watch_namespaces, &budget).await?;
+        let lister = Lister::new(client.clone());
+        let with_jobs = count_jobs(&lister, &config.watch_namespaces, &budget).await?;
         let registries = Registries::new(config.registries());
         let user_agent = concat!("imgop-agent/", env!("CARGO_PKG_VERSION"));
         Ok(Self {
             registries,
+            lister,
+            turns: Semaphore::new(config.max_concurrent_reconciles.into()),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             budget,
             memory: Memory::default(),
@@ -168,6 +182,12 @@ impl Context {
         }
     }
 
+    /// Frees the places of an Image that is gone. What else is remembered of it may be in use.
+    pub fn gone(&self, uid: &str) {
+        self.budget.set("", uid, 0);
+        self.has_jobs(uid, false);
+    }
+
     /// Forgets Images that are gone.
     pub fn retain(&self, exists: impl Fn(&str) -> bool) {
         self.memory.retain(&exists);
@@ -196,36 +216,40 @@ impl Context {
 }
 
 /// Counts the agent's own Jobs in the namespaces that it watches, page by page; says which Images
-/// have some.
+/// have some. A namespace that cannot be read stops no other: its Jobs are met when they are made again.
 async fn count_jobs(
-    client: &Client,
+    lister: &Lister,
     namespaces: &Namespaces,
     budget: &JobBudget,
 ) -> Result<HashSet<String>, kube::Error> {
-    let apis: Vec<Api<Job>> = match namespaces {
-        Namespaces::All => vec![Api::all(client.clone())],
-        Namespaces::Named(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
+    let places: Vec<Option<&str>> = match namespaces {
+        Namespaces::All => vec![None],
+        Namespaces::Named(names) => names.iter().map(|name| Some(name.as_str())).collect(),
     };
     let mut with_jobs = HashSet::new();
-    for api in apis {
-        let mut page = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).limit(100);
-        loop {
-            let list = api.list(&page).await?;
-            for job in &list.items {
-                let Some(uid) = job.labels().get(IMAGE_UID_LABEL).filter(|uid| is_owned(job, uid)) else {
-                    continue;
-                };
+    let mut failures = Vec::new();
+    for &place in &places {
+        let count = |job: Job| {
+            if let Some(uid) = job.labels().get(IMAGE_UID_LABEL).filter(|uid| is_owned(&job, uid)) {
                 with_jobs.insert(uid.clone());
-                if is_unfinished(job) {
+                if is_unfinished(&job) {
                     let namespace = job.namespace().unwrap_or_default();
                     budget.set(&namespace, uid, budget.unfinished(uid) + 1);
                 }
             }
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page.continue_token = Some(token),
-                None => break,
-            }
+            ControlFlow::Continue(())
+        };
+        let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
+        if let Err(error) = lister.each(place, labelled, PAGES, count).await {
+            tracing::warn!(namespace = place, %error, "cannot list the Jobs");
+            failures.push(error);
         }
     }
-    Ok(with_jobs)
+    match failures.pop() {
+        Some(error) if failures.len() + 1 == places.len() => Err(error),
+        _ => Ok(with_jobs),
+    }
 }
+
+#[cfg(test)]
+mod tests;

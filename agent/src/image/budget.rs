@@ -84,8 +84,13 @@ impl JobBudget {
         uid: &str,
         wanted: usize,
     ) -> (usize, Option<Full>) {
-        let in_all: usize = map.values().map(|held| held.jobs).sum();
-        let here: usize = map.values().filter(|held| held.namespace == namespace).map(|held| held.jobs).sum();
+        let mut by_namespace: HashMap<&str, usize> = HashMap::new();
+        for held in map.values() {
+            *by_namespace.entry(&held.namespace).or_default() += held.jobs;
+        }
+        // Forged Jobs of many Images must not take the places of other namespaces either.
+        let in_all: usize = by_namespace.values().map(|jobs| *jobs.min(&caps.per_namespace)).sum();
+        let here = by_namespace.get(namespace).copied().unwrap_or_default();
         let own = map.get(uid).map_or(0, |held| held.jobs);
         let (room, full) = [
             (caps.per_image.saturating_sub(own), Full::Image(caps.per_image)),
@@ -150,6 +155,18 @@ mod tests {
         assert_eq!(budget.take("z", "d", 1), (1, None));
         budget.give_back("d");
         assert_eq!(budget.take("z", "e", 3), (3, None));
+    }
+
+    #[test]
+    fn forged_jobs_of_many_images_take_no_more_places_than_their_namespace_has() {
+        let budget = JobBudget::new(CAPS);
+        for image in ["a", "b", "c", "d"] {
+            budget.set("x", image, 3);
+        }
+        assert_eq!(budget.take("y", "e", 2), (2, None));
+        assert_eq!(budget.take("z", "f", 1), (0, Some(Full::Agent(7))), "x counts for five of them");
+        assert_eq!(budget.room("x", "a", 1), (0, Some(Full::Image(3))));
+        assert_eq!(budget.room("x", "g", 1), (0, Some(Full::Namespace(5))));
     }
 
     #[test]

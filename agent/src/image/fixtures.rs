@@ -1,9 +1,21 @@
 //! What the tests of Images are built from.
 
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use axum::http::{Request, Response};
+use clap::Parser as _;
 use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_core::plan::{Copy, CopyRequest, MadeOf, Origin};
 use imgop_core::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
+use kube::Client;
+use kube::client::Body;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::metrics::Metrics;
 
 /// An Image `argocd` in namespace `team-a`, of this mode.
 pub fn image(mode: Mode) -> Image {
@@ -47,6 +59,50 @@ pub fn subset(tag: &str) -> Copy {
     let parts = ["amd64", "arm64"].map(|part| Digest::of(format!("{tag} {part}").as_bytes())).to_vec();
     let origin = Origin::PlatformsOf(Digest::of(format!("{tag} whole").as_bytes()));
     Copy { made_of: Some(MadeOf { origin, parts }), ..copy(tag, 1) }
+}
+
+/// What an API server was asked: methods and paths, with queries.
+pub type Asked = Arc<Mutex<Vec<String>>>;
+
+/// An API server that answers so to what it is asked.
+pub fn api_server(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> (Client, Asked) {
+    let asked = Asked::default();
+    let log = asked.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let line = format!("{} {}", request.method(), request.uri());
+        let (status, value) = answer(&line);
+        log.lock().unwrap().push(line);
+        let body = Body::from(value.to_string().into_bytes());
+        std::future::ready(Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap()))
+    });
+    (Client::new(service, "default"), asked)
+}
+
+/// What an API server says that refuses a request.
+pub fn forbidden() -> (u16, Value) {
+    let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "forbidden", "reason": "Forbidden", "code": 403});
+    (403, status)
+}
+
+/// An agent that watches these namespaces.
+pub async fn agent(client: Client, namespaces: &str) -> Result<Context, kube::Error> {
+    let watched = format!("--watch-namespaces={namespaces}");
+    let config = Config::parse_from(["imgop-agent", &watched, "--skopeo-image=quay.io/skopeo/stable:v1"]);
+    Context::new(client, config, Metrics::new()).await
+}
+
+/// An unfinished Job that is labelled as this Image's, as the API server tells it, with this controller.
+pub fn listed_job(name: &str, image_uid: &str, owner: &str) -> Value {
+    serde_json::json!({
+        "metadata": {"name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
+            "labels": {"imgop.skopeo.io/image-uid": image_uid, "x": "y"},
+            "annotations": {"imgop.skopeo.io/route": "here", "other": "text"},
+            "ownerReferences": [{"apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "name": "argocd",
+                "uid": owner, "controller": true}]},
+        "spec": {"template": {"spec": {"containers": "nobody reads this"}}},
+        "status": {"active": 1}
+    })
 }
 
 /// The time in all tests.

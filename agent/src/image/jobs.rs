@@ -1,24 +1,28 @@
 //! The Jobs of one Image: found by its UID, read with their pods, made within the budget.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use imgop_core::api::{FailureReason, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
 use imgop_core::plan::{Action, Copy, CopyRequest, Outcome, Plan, Run};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams, Request};
 use kube::core::Status;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource, ResourceExt as _};
 
 use super::aws;
 use super::budget::Full;
 use super::job::{batches, job};
+use super::lister::{JOB_NAME_LABEL, Lister};
 use super::outcome::{JobReport, is_unfinished, report};
 use crate::context::Context;
 
-/// The label that Kubernetes puts on the pods of a Job.
-const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+/// Pages that are read of the Jobs of an Image, or of their pods: a Job for each of 1,000 tags.
+const PAGES: usize = 50;
+/// Bytes of what the Jobs of an Image say that they copy. A thousand tags have a third of it.
+const COPIES: usize = 2 * 1024 * 1024;
 
 /// The Jobs of one Image.
 pub struct Jobs<'a> {
@@ -82,19 +86,11 @@ impl<'a> Jobs<'a> {
         let api: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
         let mut reports = Vec::new();
         if context.may_have_jobs(&uid) {
-            let selector = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{IMAGE_UID_LABEL}={uid}");
-            let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
-            let jobs = api.list(&ListParams::default().labels(&selector)).await?;
-            let jobs: Vec<Job> = jobs.items.into_iter().filter(|job| is_owned(job, &uid)).collect();
+            let jobs = owned_jobs(&context.lister, &namespace, &uid).await?;
             context.budget.set(&namespace, &uid, jobs.iter().filter(|job| is_unfinished(job)).count());
             context.has_jobs(&uid, !jobs.is_empty());
             if !jobs.is_empty() {
-                let mut by_job: HashMap<String, Vec<Pod>> = HashMap::new();
-                for pod in pods.list(&ListParams::default().labels(&selector)).await? {
-                    if let Some(job) = pod.labels().get(JOB_NAME_LABEL) {
-                        by_job.entry(job.clone()).or_default().push(pod);
-                    }
-                }
+                let by_job = pods_by_job(&context.lister, &namespace, &uid, &jobs).await?;
                 let none = Vec::new();
                 reports.extend(
                     jobs.iter().map(|job| report(job, by_job.get(&job.name_any()).unwrap_or(&none), now)),
@@ -193,8 +189,15 @@ impl<'a> Jobs<'a> {
     async fn adopt(&self, name: &str, uid: &str) -> Result<(), JobError> {
         // Jobs may be listed anyway; to read one by name would need another right.
         let by_name = ListParams::default().fields(&format!("metadata.name={name}"));
-        let there = self.api.list(&by_name).await.map_err(|e| JobError::Api(Box::new(e)))?;
-        match there.items.into_iter().next() {
+        let mut there: Option<Job> = None;
+        let keep = |job| {
+            there = Some(job);
+            ControlFlow::Break(())
+        };
+        let found =
+            self.context.lister.each(self.image.metadata.namespace.as_deref(), by_name, 1, keep).await;
+        found.map_err(|e| JobError::Api(Box::new(e)))?;
+        match there {
             Some(there) if !is_owned(&there, uid) => Err(JobError::NameTaken(name.to_owned())),
             Some(there) if there.metadata.deletion_timestamp.is_none() => Ok(()),
             _ => Err(JobError::Ending(name.to_owned())),
@@ -227,8 +230,11 @@ impl<'a> Jobs<'a> {
 
     /// Deletes Jobs whose pods do not start: they hold places. What they failed to copy is remembered.
     pub async fn drop_stuck(&self) -> Result<(), kube::Error> {
+        let at = Request::new(Job::url_path(&(), self.image.metadata.namespace.as_deref()));
         for report in self.reports.iter().filter(|report| report.stuck) {
-            match self.api.delete(&report.name, &DeleteParams::background()).await {
+            let request = at.delete(&report.name, &DeleteParams::background());
+            // The answer may be the whole Job, which nobody reads.
+            match self.context.client.request_text(request.map_err(kube::Error::BuildRequest)?).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(error) => return Err(error),
@@ -240,13 +246,58 @@ impl<'a> Jobs<'a> {
     /// Counts the unfinished Jobs of an Image.
     pub async fn recount(context: &Context, image: &Image) -> Result<(), kube::Error> {
         let (namespace, uid) = (image.namespace().unwrap_or_default(), image.uid().unwrap_or_default());
-        let api: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
-        let selector = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{IMAGE_UID_LABEL}={uid}");
-        let jobs = api.list(&ListParams::default().labels(&selector)).await?;
-        let unfinished = jobs.iter().filter(|job| is_owned(job, &uid) && is_unfinished(job)).count();
+        let mut unfinished = 0;
+        let count = |job: Job| {
+            unfinished += usize::from(is_owned(&job, &uid) && is_unfinished(&job));
+            ControlFlow::Continue(())
+        };
+        context.lister.each(Some(&namespace), of_image(&uid), PAGES, count).await?;
         context.budget.set(&namespace, &uid, unfinished);
         Ok(())
     }
+}
+
+/// What is labelled as an Image's.
+fn of_image(uid: &str) -> ListParams {
+    ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY},{IMAGE_UID_LABEL}={uid}"))
+}
+
+/// The Jobs of an Image, but for what nobody reads of them.
+async fn owned_jobs(lister: &Lister, namespace: &str, uid: &str) -> Result<Vec<Job>, kube::Error> {
+    let (mut owned, mut bytes) = (Vec::new(), 0);
+    let keep = |job: Job| {
+        if is_owned(&job, uid) {
+            bytes += job.annotations().values().map(String::len).sum::<usize>();
+            if bytes > COPIES {
+                tracing::warn!(namespace, uid, "the Jobs of an Image say too much; the rest is left out");
+                return ControlFlow::Break(());
+            }
+            owned.push(job);
+        }
+        ControlFlow::Continue(())
+    };
+    lister.each(Some(namespace), of_image(uid), PAGES, keep).await?;
+    Ok(owned)
+}
+
+/// The pods of these Jobs, by the names of those.
+async fn pods_by_job(
+    lister: &Lister,
+    namespace: &str,
+    uid: &str,
+    jobs: &[Job],
+) -> Result<HashMap<String, Vec<Pod>>, kube::Error> {
+    let uids: HashSet<&str> = jobs.iter().filter_map(|job| job.metadata.uid.as_deref()).collect();
+    let mut by_job: HashMap<String, Vec<Pod>> = HashMap::new();
+    let keep = |pod: Pod| {
+        let is_owned = pod.owner_references().iter().any(|owner| uids.contains(owner.uid.as_str()));
+        if is_owned && let Some(job) = pod.labels().get(JOB_NAME_LABEL) {
+            by_job.entry(job.clone()).or_default().push(pod);
+        }
+        ControlFlow::Continue(())
+    };
+    lister.each(Some(namespace), of_image(uid), PAGES, keep).await?;
+    Ok(by_job)
 }
 
 fn is_not_started(outcome: &Outcome) -> bool {
@@ -257,3 +308,6 @@ fn is_not_started(outcome: &Outcome) -> bool {
 pub fn is_owned(job: &Job, uid: &str) -> bool {
     job.owner_references().iter().any(|owner| owner.uid == uid && owner.controller == Some(true))
 }
+
+#[cfg(test)]
+mod tests;

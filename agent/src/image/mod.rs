@@ -6,9 +6,10 @@ mod aws;
 pub mod budget;
 mod conclude;
 #[cfg(test)]
-mod fixtures;
+pub mod fixtures;
 mod job;
 pub mod jobs;
+pub mod lister;
 pub mod memory;
 pub mod mounts;
 pub mod outcome;
@@ -46,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Namespaces;
 use crate::context::Context;
 use crate::metrics::Reason;
-use reconcile::{ApiError, Look};
+use reconcile::{ApiError, KNOWN_BY, Look};
 use status::{Findings, next_status};
 
 /// The name under which the agent writes statuses.
@@ -54,8 +55,13 @@ const FIELD_MANAGER: &str = "imgop-agent";
 /// Seconds after which a watch is renewed: one whose connection died unseen is back within this
 /// and a little more (reliability.md F12).
 const WATCH_SECONDS: u32 = 60;
+/// Jobs of a page of the first list of their watch. Its metadata is read whole, and of a Job that
+/// somebody filled with labels or finalizers that may take 25 MiB. Mostly there are few Jobs.
+const JOBS: u32 = 2;
 /// How long an Image on which the agent failed is left alone.
 const AFTER_PANIC: Duration = Duration::from_mins(10);
+/// How often a late start is looked at: some namespace may be known by now.
+const LATE: Duration = Duration::from_secs(5);
 /// How often what is remembered of deleted Images is forgotten.
 const FORGET: Duration = Duration::from_mins(5);
 
@@ -72,7 +78,7 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
             .map(|name| (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name)))
             .collect(),
     };
-    let unknown = Arc::new(AtomicUsize::new(apis.len()));
+    let (total, unknown) = (apis.len(), Arc::new(AtomicUsize::new(apis.len())));
     let (controllers, stores): (Vec<_>, Vec<_>) = apis
         .into_iter()
         .map(|(images, jobs)| {
@@ -81,10 +87,12 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
             let (store, writer) = reflector::store();
             let images =
                 known_images(images, watch.clone().page_size(50), writer, unknown.clone(), ready.clone());
+            let gone = context.clone();
+            let images = images.inspect(move |event| free_places(event, &gone)).applied_objects();
             let settings =
                 controller::Config::default().concurrency(context.config.max_concurrent_reconciles);
             let controller = Controller::for_stream(images, store.clone())
-                .owns(jobs, watch.labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")))
+                .owns(jobs, watch.page_size(JOBS).labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")))
                 .with_config(settings)
                 .graceful_shutdown_on(stop.clone().cancelled_owned());
             (controller, store)
@@ -92,6 +100,7 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
         .unzip();
     context.rivals.watch(stores.clone());
     let beside = tokio::spawn(forget(stores, context.clone()));
+    let late = tokio::spawn(ready_without_some(KNOWN_BY, total, unknown, ready));
     join_all(controllers.into_iter().map(|controller| {
         controller.run(reconcile, error_policy, context.clone()).for_each(|result| async move {
             if let Err(error) = result {
@@ -101,17 +110,18 @@ pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: Cancellati
     }))
     .await;
     beside.abort();
+    late.abort();
 }
 
-/// The Images as they change, without what nobody here reads. The agent is ready once each watch
-/// has said that its first list is complete.
+/// The Images as they change, without what nobody here reads, once the store has them. The agent is
+/// ready once each watch has said that its first list is complete, or enough of them after a while.
 fn known_images(
     api: Api<Guarded>,
     watch: watcher::Config,
     writer: Writer<Guarded>,
     unknown: Arc<AtomicUsize>,
     ready: Arc<AtomicBool>,
-) -> impl Stream<Item = Result<Guarded, watcher::Error>> {
+) -> impl Stream<Item = Result<watcher::Event<Guarded>, watcher::Error>> {
     let mut is_known = false;
     watcher(api, watch)
         .default_backoff()
@@ -131,7 +141,28 @@ fn known_images(
             image.annotations_mut().retain(|name, _| name == REQUESTED_AT_ANNOTATION);
         })
         .reflect(writer)
-        .applied_objects()
+}
+
+/// A namespace that cannot be watched must not keep the agent from being ready for all others.
+async fn ready_without_some(wait: Duration, total: usize, unknown: Arc<AtomicUsize>, ready: Arc<AtomicBool>) {
+    tokio::time::sleep(wait).await;
+    while !ready.load(Ordering::Acquire) {
+        let unknown = unknown.load(Ordering::Acquire);
+        if unknown < total {
+            tracing::warn!("ready, though {unknown} of {total} namespaces cannot be watched");
+            ready.store(true, Ordering::Release);
+        } else {
+            tokio::time::sleep(LATE).await;
+        }
+    }
+}
+
+/// The Jobs of a deleted Image go with it, so their places are free. A deletion that no watch saw is
+/// noticed later, by `forget`.
+fn free_places(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Context) {
+    if let Ok(watcher::Event::Delete(image)) = event {
+        context.gone(&image.uid().unwrap_or_default());
+    }
 }
 
 /// Forgets what is remembered of Images that are gone.
@@ -162,6 +193,8 @@ async fn reconcile(image: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
     if image.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    // One controller a namespace has places of its own. The semaphore is never closed.
+    let _turn = context.turns.acquire().await.ok();
     let uid = image.uid().unwrap_or_default();
     let mut memory = context.memory.take(&uid);
     // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
@@ -169,6 +202,10 @@ async fn reconcile(image: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
     let result = guarded(&context, image, &mut memory, now).await;
     memory.api_failures = if result.is_ok() { 0 } else { memory.api_failures.saturating_add(1) };
     context.memory.put(&uid, memory);
+    // It was deleted while this look took places.
+    if !context.rivals.know(image) {
+        context.gone(&uid);
+    }
     result
 }
 
@@ -208,11 +245,12 @@ async fn look(
 async fn write(
     context: &Context,
     image: &Image,
-    findings: Findings,
+    mut findings: Findings,
     look_again: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), kube::Error> {
     let copied = findings.ended;
+    findings.written_to = context.rivals.written_to(image.metadata.uid.as_deref().unwrap_or_default());
     let new = next_status(image, findings, look_again, now);
     count(context, &new, copied, now);
     if image.status.as_ref() == Some(&new) {
@@ -272,3 +310,6 @@ fn error_policy(image: Arc<Guarded>, error: &ApiError, context: Arc<Context>) ->
     tracing::warn!(image = image.name_any(), namespace = image.namespace(), %error, "trying again in {wait:?}");
     Action::requeue(wait)
 }
+
+#[cfg(test)]
+mod tests;

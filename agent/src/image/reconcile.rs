@@ -26,7 +26,7 @@ pub(super) const LOOK_FOR_PLACE: Duration = Duration::from_secs(5);
 /// How long both registries may take to answer for one Image: it holds one of few places.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How long after its start the agent waits until it knows the Images of all namespaces.
-const KNOWN_BY: Duration = Duration::from_mins(1);
+pub(super) const KNOWN_BY: Duration = Duration::from_mins(1);
 /// How often the Secrets of a refused Image are looked at.
 pub(super) const LOOK_AT_SECRETS: Duration = Duration::from_secs(30);
 /// The API server did not do what we asked; tried again with growing pauses.
@@ -154,6 +154,7 @@ impl Look<'_> {
             ended: tags.as_ref().map(|_| copied),
             tags,
             handled_request: None,
+            written_to: None,
         };
         Looked { findings: Some(findings), again: Action::await_change() }
     }

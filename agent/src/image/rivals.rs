@@ -4,7 +4,7 @@
 //! to the oldest Image that means it (reliability.md §2, I2); the others say so and leave it alone.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::FutureExt as _;
 use imgop_core::api::{Image, Mode, Phase};
@@ -14,11 +14,12 @@ use imgop_core::reference::Repository;
 use imgop_core::tags::Tag;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 
 use super::Guarded;
 
-/// All Images that this process watches, and what it wrote for them.
+/// All Images that this process watches, and what it wrote for them. That is in their statuses too, a
+/// moment later, and outlives the process there.
 #[derive(Default)]
 pub struct Rivals {
     stores: OnceLock<Vec<Store<Guarded>>>,
@@ -28,7 +29,8 @@ pub struct Rivals {
 /// What was written for one Image.
 struct Written {
     destination: Repository,
-    tags: HashSet<Tag>,
+    /// Only those that are named after a content.
+    referrers: HashSet<Tag>,
 }
 
 impl Rivals {
@@ -45,15 +47,30 @@ impl Rivals {
         self.stores.get().is_some_and(|stores| stores.iter().all(is_ready))
     }
 
-    /// Notes that a tag was written for an Image, with its credentials.
+    /// Whether an Image is there, as far as this process knows.
+    pub fn know(&self, image: &Image) -> bool {
+        let name = ObjectRef::new(&image.name_any()).within(&image.namespace().unwrap_or_default());
+        let is_it = |known: Arc<Guarded>| known.uid() == image.metadata.uid;
+        self.stores.get().is_none_or(|stores| stores.iter().any(|store| store.get(&name).is_some_and(is_it)))
+    }
+
+    /// Notes that a tag was put for an Image, with its credentials. That the destination shows a tag
+    /// proves nothing: somebody else may have put it.
     pub fn wrote(&self, uid: &str, destination: &Repository, tag: &Tag) {
         let mut all = self.written();
-        let new = || Written { destination: destination.clone(), tags: HashSet::new() };
+        let new = || Written { destination: destination.clone(), referrers: HashSet::new() };
         let written = all.entry(uid.to_owned()).or_insert_with(new);
         if written.destination != *destination {
             *written = new();
         }
-        written.tags.insert(tag.clone());
+        if subject_of(tag).is_some() {
+            written.referrers.insert(tag.clone());
+        }
+    }
+
+    /// Where this process has put tags for an Image.
+    pub fn written_to(&self, uid: &str) -> Option<Repository> {
+        self.written().get(uid).map(|written| written.destination.clone())
     }
 
     /// Forgets Images that are gone.
@@ -83,22 +100,34 @@ impl Rivals {
         taken
     }
 
-    /// Whether a claim counts. In one namespace the spec is enough. Other tenants must have written the
-    /// tag, or anybody could keep others from a registry that he has no right at. So must whoever claims
-    /// what refers to a content, which need not be one of his.
+    /// Whether a claim counts. In one namespace the spec is enough. Other tenants must have put a tag
+    /// into the repository, or anybody could keep others from a registry that he has no right at; their
+    /// statuses prove it after a restart. Whoever claims what refers to a content, which need not be one
+    /// of his, must have put that very tag, in any namespace. So many names have no room in a status: a
+    /// restart forgets them until one of the two is copied again.
     fn counts(&self, image: &Image, other: &Image, older: &CopyRequest, tag: &Tag) -> bool {
-        if image.namespace() == other.namespace() && subject_of(tag).is_none() {
+        let is_referrer = subject_of(tag).is_some();
+        if !is_referrer && (image.namespace() == other.namespace() || has_written(other, &older.destination))
+        {
             return true;
         }
         let all = self.written();
         let written = other.metadata.uid.as_ref().and_then(|uid| all.get(uid));
-        written.is_some_and(|w| w.destination == older.destination && w.tags.contains(tag))
+        written.is_some_and(|written| {
+            written.destination == older.destination && (!is_referrer || written.referrers.contains(tag))
+        })
     }
 
     // Each operation leaves it whole, whatever panics elsewhere.
     fn written(&self) -> MutexGuard<'_, HashMap<String, Written>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the status of an Image, which only the agent writes, says that it put tags there.
+fn has_written(image: &Image, destination: &Repository) -> bool {
+    let written_to = image.status.as_ref().and_then(|status| status.written_to.as_deref());
+    written_to.is_some_and(|written_to| written_to == destination.to_string())
 }
 
 /// What another Image asks for, if it writes to this destination and came first.
@@ -208,19 +237,61 @@ mod tests {
     }
 
     #[test]
-    fn another_namespace_counts_once_it_has_written_the_tag_and_is_not_named() {
+    fn another_namespace_counts_once_it_has_written_there_and_is_not_named() {
         let other = older(|o| o.metadata.namespace = Some("team-b".into()));
         let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
         let rivals = rivals(other);
         assert_eq!(taken_of(&rivals, &younger()), None, "who never wrote there may have no right to");
+        assert_eq!(rivals.written_to(&uid), None);
         rivals.wrote(&uid, &destination, &"v2.13.2".parse().unwrap());
-        assert_eq!(taken_of(&rivals, &younger()), None);
-        rivals.wrote(&uid, &destination, &"v2.13.1".parse().unwrap());
+        assert_eq!(rivals.written_to(&uid), Some(destination));
         insta::assert_snapshot!(taken_of(&rivals, &younger()).unwrap(), @"an Image of another namespace, which is older, keeps registry.example.com:5000/mirror/argocd:v2.13.1; give this one another destination");
         rivals.wrote(&uid, &"a.example/elsewhere".parse().unwrap(), &"v2.13.1".parse().unwrap());
         assert_eq!(taken_of(&rivals, &younger()), None, "it writes elsewhere now");
         rivals.retain(|_| false);
         assert!(rivals.written().is_empty());
+    }
+
+    #[test]
+    fn another_namespace_still_counts_after_a_restart() {
+        let wrote_to = |repository: &str| {
+            older(|o| {
+                o.metadata.namespace = Some("team-b".into());
+                let written_to = Some(repository.to_owned());
+                o.status = Some(ImageStatus { written_to, ..ImageStatus::default() });
+            })
+        };
+        let destination = younger().spec.destination.name;
+        assert!(taken(&younger(), wrote_to(&destination)).is_some());
+        assert_eq!(taken(&younger(), wrote_to("a.example/elsewhere")), None);
+        let elsewhere = |o: Image| {
+            let mut o = o;
+            o.spec.destination.name = "a.example/mirror/argocd".into();
+            o
+        };
+        assert_eq!(taken(&younger(), elsewhere(wrote_to(&destination))), None);
+    }
+
+    #[test]
+    fn what_refers_to_a_content_belongs_to_who_put_it_even_in_one_namespace() {
+        let all = |mut image: Image| {
+            image.spec.referrers = imgop_core::api::Referrers::All;
+            image
+        };
+        let digest = imgop_core::reference::Digest::of(b"a");
+        let tag: Tag = format!("{}.sig", digest.as_str().replace(':', "-")).parse().unwrap();
+        let other = all(older(|o| {
+            let written_to = Some(o.spec.destination.name.clone());
+            o.status = Some(ImageStatus { written_to, ..ImageStatus::default() });
+        }));
+        let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
+        let (rivals, image) = (rivals(other), all(younger()));
+        let is_taken = || !rivals.taken(&image, &request(&image), &[&tag]).is_empty();
+        assert!(!is_taken(), "the content may be none of the older one's");
+        rivals.wrote(&uid, &destination, &"v2.13.1".parse().unwrap());
+        assert!(!is_taken());
+        rivals.wrote(&uid, &destination, &tag);
+        assert!(is_taken());
     }
 
     #[test]

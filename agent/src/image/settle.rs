@@ -91,8 +91,12 @@ impl Look<'_> {
                 Ok(Published::Seen(seen, manifest)) => {
                     if seen.digest() == Some(&copy.digest) {
                         self.memory.published = self.memory.published.saturating_add(1);
-                        let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
-                        self.context.rivals.wrote(uid, &request.destination, &copy.destination_tag);
+                        // What it merely shows may be somebody else's; what was put was put with the
+                        // credentials of this Image.
+                        if manifest.is_some() {
+                            let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
+                            self.context.rivals.wrote(uid, &request.destination, &copy.destination_tag);
+                        }
                         let manifest = manifest.filter(|manifest| manifest.bytes.len() <= LARGEST_KEPT);
                         self.memory.landed.push((copy.digest.clone(), manifest));
                     }
@@ -132,3 +136,6 @@ async fn has_all(destination: &RepositoryClient, parts: &[Digest]) -> Result<boo
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 use imgop_core::api::conditions::{self, reasons};
 use imgop_core::api::{Counts, HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
 use imgop_core::plan::Verdict;
+use imgop_core::reference::Repository;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -31,12 +32,14 @@ pub struct Findings {
     pub ended: Option<u32>,
     /// The generation of the spec that this speaks of; the image's own if none.
     pub generation: Option<i64>,
+    /// Where this process has put tags for the Image.
+    pub written_to: Option<Repository>,
 }
 
 impl Findings {
     /// A verdict on a sync that has ended without looking at tags.
     pub fn of(verdict: Verdict, handled_request: Option<String>) -> Self {
-        Self { verdict, tags: None, handled_request, ended: Some(0), generation: None }
+        Self { verdict, tags: None, handled_request, ended: Some(0), generation: None, written_to: None }
     }
 }
 
@@ -82,6 +85,7 @@ pub fn next_status(
         phase: Some(findings.verdict.phase),
         progress: findings.verdict.progress.or_else(|| old.progress.clone()),
         last_handled_requested_at: findings.handled_request.or_else(|| old.last_handled_requested_at.clone()),
+        written_to: written_to(image, findings.written_to),
         ..old.clone()
     };
     if let Some(tags) = findings.tags {
@@ -108,6 +112,14 @@ pub fn next_status(
         }
     }
     ImageStatus { next_sync_time, ..new }
+}
+
+/// The destination of the spec, if tags were put there by this process or, as the status says, by an
+/// earlier one. A status that says nothing of it gets nothing until a tag is put.
+fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<String> {
+    let destination: Repository = image.spec.destination.name.parse().ok()?;
+    let by_another = image.status.as_ref().and_then(|status| status.written_to.as_deref()?.parse().ok());
+    [by_this_process, by_another].into_iter().flatten().find(|to| *to == destination).map(|to| to.to_string())
 }
 
 /// Keeps the beginning, which says what failed.
@@ -182,6 +194,7 @@ mod tests {
             handled_request: None,
             generation: None,
             ended: Some(copied),
+            written_to: None,
         }
     }
 
@@ -194,6 +207,25 @@ mod tests {
         let mut image = image(Mode::OnceByTag);
         image.status = Some(next_status(&image, success(2), None, now()));
         assert_eq!(next_status(&image, success(0), None, later(300)), image.status.clone().unwrap());
+    }
+
+    #[test]
+    fn where_tags_were_put_is_known_to_later_processes_until_the_destination_is_another() {
+        let mut image = image(Mode::OnceByTag);
+        let status = |image: &Image, findings| next_status(image, findings, None, now());
+        image.status = Some(status(&image, success(0)));
+        assert_eq!(image.status.clone().unwrap().written_to, None, "nothing was put");
+        let put = |to: &str| Findings { written_to: Some(to.parse().unwrap()), ..success(1) };
+        image.status = Some(status(&image, put("a.example/elsewhere")));
+        assert_eq!(image.status.clone().unwrap().written_to, None, "it meant another destination then");
+        let destination = image.spec.destination.name.clone();
+        image.status = Some(status(&image, put(&destination)));
+        assert_eq!(image.status.clone().unwrap().written_to, Some(destination.clone()));
+        let refused = Findings::of(Verdict::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
+        assert_eq!(status(&image, refused).written_to, Some(destination), "it will be back");
+        assert_eq!(status(&image, success(0)), image.status.clone().unwrap(), "and nothing new is written");
+        image.spec.destination.name = "a.example/elsewhere".into();
+        assert_eq!(status(&image, success(0)).written_to, None);
     }
 
     #[test]

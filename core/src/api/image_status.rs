@@ -41,6 +41,12 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_from: Option<String>,
 
+    /// The destination repository, once the agent itself has put a tag there for this Image: the proof
+    /// that it may write there. From then on this Image keeps its tags there from younger Images of
+    /// other namespaces, for as long as spec.destination is that repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_to: Option<String>,
+
     /// Tags that could not be copied, 50 at most; counts.failed has their number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<TagFailure>,

@@ -166,6 +166,17 @@ async fn a_tag_gets_the_content_that_a_job_has_pushed_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_tag_that_a_job_has_pushed_is_only_asked_for_and_no_manifest_is_said_to_be_put() {
+    let mut case = Case::new(None).await;
+    case.request.publish = Publish::Direct;
+    case.destination.hold("manifests/v1", &image_of("pushed"));
+    let digest = Digest::of(image_of("pushed").as_bytes());
+    let published = case.publish(&Copy { digest: digest.clone(), ..copy("v1", 1) }).await;
+    assert!(matches!(&published, Published::Seen(Seen::Present(seen), None) if *seen == digest));
+    assert!(case.destination.puts.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn content_that_is_gone_is_said_to_be_gone_and_no_tag_is_set() {
     let case = Case::new(None).await;
     let published = case.publish(&copy("v1", 1)).await;
