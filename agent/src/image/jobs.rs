@@ -31,6 +31,7 @@ pub struct Jobs<'a> {
     api: Api<Job>,
     route: String,
     reports: Vec<JobReport>,
+    now: Timestamp,
 }
 
 /// Jobs that were made.
@@ -97,7 +98,7 @@ impl<'a> Jobs<'a> {
                 );
             }
         }
-        Ok(Self { context, image, api, route, reports })
+        Ok(Self { context, image, api, route, reports, now })
     }
 
     /// The Jobs that copy between the same repositories as the spec asks for now.
@@ -141,7 +142,7 @@ impl<'a> Jobs<'a> {
         let batches = batches(copies, self.context.config.tags_per_job.into());
         let (namespace, uid) =
             (self.image.namespace().unwrap_or_default(), self.image.uid().unwrap_or_default());
-        let (places, _) = self.context.budget.room(&namespace, &uid, batches.len());
+        let (places, _) = self.context.budget.room(&namespace, &uid, batches.len(), self.now);
         batches.iter().take(places).map(|(_, batch)| batch.len()).sum()
     }
 
@@ -154,7 +155,7 @@ impl<'a> Jobs<'a> {
             return Made { copies: Vec::new(), full: None, error: Some(error) };
         }
         let batches = batches(copies, config.tags_per_job.into());
-        let (places, full) = self.context.budget.take(&namespace, &uid, batches.len());
+        let (places, full) = self.context.budget.take(&namespace, &uid, batches.len(), self.now);
         let mut made = Made { copies: Vec::new(), full, error: None };
         for (order, batch) in batches.into_iter().take(places) {
             if made.error.is_none() {
