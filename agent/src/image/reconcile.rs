@@ -23,8 +23,9 @@ use crate::context::Context;
 pub(super) const LOOK_AT_JOBS: Duration = Duration::from_secs(15);
 /// How long it waits for a place for a Job.
 pub(super) const LOOK_FOR_PLACE: Duration = Duration::from_secs(5);
-/// How long both registries may take to answer for one Image: it holds one of few places.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long both registries may take to answer for one Image, and then how long tags may be settled: it
+/// holds one of few places.
+pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 /// How long after its start the agent waits until it knows the Images of all namespaces.
 const KNOWN_BY: Duration = Duration::from_mins(1);
 /// How often the Secrets of a refused Image are looked at.
