@@ -21,6 +21,8 @@ pub mod rivals;
 mod schedule;
 pub mod secrets;
 mod settle;
+#[cfg(test)]
+mod stage;
 mod status;
 
 use std::sync::Arc;
