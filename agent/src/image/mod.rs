@@ -5,6 +5,7 @@ mod act;
 mod aws;
 pub mod budget;
 mod conclude;
+mod ended;
 #[cfg(test)]
 mod fixtures;
 mod job;
