@@ -1,12 +1,14 @@
 //! Before Jobs are made: whether what is to be copied is at the destination already; and the tags
 //! whose content is there are set.
 
+use std::pin::pin;
+
 use futures::{Stream, StreamExt as _};
 use imgop_core::api::Publish;
 use imgop_core::plan::{Copy, Outcome, Run, Seen};
 use imgop_core::reference::{Digest, ManifestRef};
 use imgop_core::registry::{Reason, RegistryError, RepositoryClient};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::act::Work;
 use super::jobs::Jobs;
@@ -58,8 +60,7 @@ impl Look<'_> {
             };
             (copy, tag, content)
         });
-        let asked = asked.buffer_unordered(AT_ONCE);
-        let answers = within(asked, tokio::time::sleep_until(end)).await;
+        let answers: Vec<_> = until(sleep_until(end), asked.buffer_unordered(AT_ONCE)).collect().await;
         let mut probed = Vec::new();
         for (copy, tag, content) in answers {
             match (&tag, &content) {
@@ -90,9 +91,10 @@ impl Look<'_> {
         let (request, at) = (work.request, self.now);
         let setting = futures::stream::iter(copies)
             .map(|copy| async move { (publish(sides, request, &copy, at).await, copy) });
-        let results = within(setting.buffer_unordered(AT_ONCE), tokio::time::sleep_until(end)).await;
+        // One by one: all manifests at once would be much.
+        let mut results = pin!(until(sleep_until(end), setting.buffer_unordered(AT_ONCE)));
         let mut refusal = None;
-        for (result, copy) in results {
+        while let Some((result, copy)) = results.next().await {
             let outcome = match result {
                 Ok(Published::Seen(seen, manifest)) => {
                     if seen.digest() == Some(&copy.digest) {
@@ -130,9 +132,9 @@ pub(super) fn end() -> Instant {
     Instant::now() + PATIENCE
 }
 
-/// What a stream gives until the end. What was given is kept: a tag that was set is set.
-async fn within<T>(stream: impl Stream<Item = T>, end: impl Future<Output = ()>) -> Vec<T> {
-    stream.take_until(end).collect().await
+/// What a stream gives until the end. What was given is not lost with what is broken off.
+fn until<T>(end: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    stream.take_until(end)
 }
 
 fn is_refusal(error: &RegistryError) -> bool {
@@ -169,6 +171,7 @@ mod tests {
             context.waker().wake_by_ref();
             if looks > 5 { Poll::Ready(()) } else { Poll::Pending }
         });
-        assert_eq!(within(setting.buffer_unordered(AT_ONCE), end).await, [1, 3]);
+        let done: Vec<i32> = until(end, setting.buffer_unordered(AT_ONCE)).collect().await;
+        assert_eq!(done, [1, 3]);
     }
 }
