@@ -1,6 +1,6 @@
 //! The test cluster, with the agent that is in the sources.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -39,6 +39,14 @@ pub struct Cluster {
     pub target: Registry,
     /// The registry that has the referrers API, to copy from and to.
     pub referrers: Registry,
+}
+
+/// An agent that runs.
+#[derive(Debug)]
+pub struct RunningAgent {
+    pod: String,
+    /// Its process; none where the cluster is the user's.
+    process: Option<String>,
 }
 
 impl Cluster {
@@ -117,25 +125,51 @@ impl Cluster {
 
     /// Ends the agent without a warning, as a crash does, and lets the Deployment start another.
     pub async fn kill_agent(&self) -> anyhow::Result<()> {
+        self.kill(&self.running_agent().await?).await
+    }
+
+    /// The agent that runs. Who wants it dead at a certain moment finds it before.
+    pub async fn running_agent(&self) -> anyhow::Result<RunningAgent> {
         let pod = self.agent_pod().await?;
-        if let Some(bin) = &self.environment.bin {
-            let container = pod
-                .status
-                .as_ref()
-                .and_then(|status| status.container_statuses.as_ref()?.first()?.container_id.as_deref())
-                .and_then(|id| id.strip_prefix("containerd://"))
-                .context("the agent's container does not run")?;
-            let output = Command::new(bin.join("ctr"))
-                .arg("--address")
-                .arg(self.environment.folder.join("containerd/containerd.sock"))
-                .args(["--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container])
-                .stdin(Stdio::null())
-                .output()
-                .await?;
-            ensure!(output.status.success(), "ctr: {}", String::from_utf8_lossy(&output.stderr));
+        let process = match &self.environment.bin {
+            Some(bin) => Some(self.process_of(&bin.join("ctr"), &pod).await?),
+            None => None,
+        };
+        Ok(RunningAgent { pod: pod.name_any(), process })
+    }
+
+    /// The process of a pod's first container, by this machine's count.
+    async fn process_of(&self, ctr: &Path, pod: &Pod) -> anyhow::Result<String> {
+        let container = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.container_statuses.as_ref()?.first()?.container_id.as_deref())
+            .and_then(|id| id.strip_prefix("containerd://"))
+            .context("the agent's container does not run")?;
+        let output = Command::new(ctr)
+            .arg("--address")
+            .arg(self.environment.folder.join("containerd/containerd.sock"))
+            .args(["--namespace", "k8s.io", "tasks", "list"])
+            .stdin(Stdio::null())
+            .output()
+            .await?;
+        ensure!(output.status.success(), "ctr: {}", String::from_utf8_lossy(&output.stderr));
+        let tasks = String::from_utf8(output.stdout)?;
+        // TASK, PID and STATUS.
+        let mut lines = tasks.lines().map(str::split_whitespace);
+        let process = lines.find_map(|mut line| (line.next() == Some(container)).then(|| line.next())?);
+        Ok(process.context("the agent's container has no process")?.to_owned())
+    }
+
+    /// Kills this agent and removes its pod.
+    pub async fn kill(&self, agent: &RunningAgent) -> anyhow::Result<()> {
+        if let Some(process) = &agent.process {
+            // Every shell has its own `kill`; the program is not everywhere.
+            let status = Command::new("sh").args(["-c", "kill -KILL \"$0\"", process]).status().await?;
+            ensure!(status.success(), "kill {process}: {status}");
         }
         // A pod that crashed is started again only after a pause; a new one at once.
-        self.agent_pods().delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
+        self.agent_pods().delete(&agent.pod, &DeleteParams::default().grace_period(0)).await?;
         Ok(())
     }
 

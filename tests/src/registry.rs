@@ -7,6 +7,7 @@ pub use attach::entries;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -255,12 +256,13 @@ impl Registry {
     pub async fn mark(&self) -> anyhow::Result<Mark> {
         // A line is written shortly after its answer, and lines stand in the order of the answers
         // closely enough: when a request that nobody else makes is there, so are those before it.
-        let sign = format!("imgop-mark-{}", self.log_text()?.len());
-        self.ask(Method::HEAD, &format!("{sign}/tags/list")).await?;
+        static MARKS: AtomicUsize = AtomicUsize::new(0);
+        let sign = format!("imgop-mark-{}-{}/", std::process::id(), MARKS.fetch_add(1, Ordering::Relaxed));
+        // A process of an earlier day may have had the same number.
+        let from = self.log_text()?.len();
+        self.ask(Method::HEAD, &format!("{sign}tags/list")).await?;
         wait::poll(&format!("{sign} is logged"), Duration::from_secs(10), || async {
-            let text = self.log_text()?;
-            let line = text.find(&sign).and_then(|at| text[at..].find('\n').map(|end| at + end + 1));
-            Ok(line.map(Mark))
+            Ok(line_end(&self.log_text()?, from, &sign).map(Mark))
         })
         .await
     }
@@ -292,6 +294,12 @@ impl Registry {
     }
 }
 
+/// Where the first line with this ends that stands behind a place.
+fn line_end(text: &str, from: usize, sign: &str) -> Option<usize> {
+    let at = from + text.get(from..)?.find(sign)?;
+    Some(at + text[at..].find('\n')? + 1)
+}
+
 #[derive(serde::Deserialize)]
 struct TagList {
     tags: Option<Vec<String>>,
@@ -313,6 +321,16 @@ fn read_line(line: &str) -> Option<Request> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_is_looked_for_behind_what_was_logged_before_and_only_as_a_whole_line() {
+        let log =
+            "HEAD /v2/mark-1-1/tags\nHEAD /v2/mark-1-10/tags\nHEAD /v2/mark-1-1/tags\nHEAD /v2/mark-1-2/";
+        assert_eq!(line_end(log, 0, "mark-1-1/"), Some(23));
+        assert_eq!(line_end(log, 23, "mark-1-1/"), Some(70));
+        assert_eq!(line_end(log, 70, "mark-1-1/"), None);
+        assert_eq!(line_end(log, 0, "mark-1-2/"), None, "it is not whole yet");
+    }
 
     #[test]
     fn a_line_of_the_access_log_is_read() {

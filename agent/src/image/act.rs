@@ -57,22 +57,13 @@ impl Look<'_> {
         &mut self,
         request: &CopyRequest,
         sides: &Sides,
-        (observed_at, observed): (Timestamp, Observed),
+        observed: (Timestamp, Observed),
         due: Due,
         secrets: Vec<String>,
     ) -> Result<Looked, ApiError> {
         let jobs = Jobs::of(self.context, self.image, request.route(), self.now).await?;
-        let runs = self.runs(&jobs);
-        let retry_now = matches!(due, Due::Requested | Due::SpecChanged);
-        let differing: Vec<&Tag> = observed
-            .tags
-            .iter()
-            .filter(|tag| is_to_be_written(tag))
-            .map(|tag| &tag.destination_tag)
-            .collect();
-        let taken = self.context.rivals.taken(self.image, request, &differing);
-        let failures = self.status().failures;
-        let mut work = Work { request, observed_at, observed, runs, failures, taken, retry_now };
+        self.drop_stuck(&jobs).await?;
+        let mut work = self.work(request, observed, &jobs, due);
         if let Some(destination) = &sides.destination
             && let Err(error) = self.settle((&sides.source, destination), &jobs, &mut work).await
         {
@@ -106,11 +97,37 @@ impl Look<'_> {
         }
         // A copy that was not started is planned again, and one that was is waited for.
         let planned = self.plan(&work);
+        Ok(self.conclude(&work, &planned, &jobs, held_back.as_ref()))
+    }
+
+    /// Gives up Jobs that do not start, before anything else can fail: they hold places, and there may be as
+    /// many as an Image may have.
+    pub(super) async fn drop_stuck(&mut self, jobs: &Jobs<'_>) -> Result<(), ApiError> {
         for (copy, outcome) in jobs.stuck() {
             self.memory.outcomes.entry(copy).or_insert(outcome);
         }
-        jobs.drop_stuck().await?;
-        Ok(self.conclude(&work, &planned, &jobs, held_back.as_ref()))
+        Ok(jobs.drop_stuck().await?)
+    }
+
+    /// What is known of each tag: as it was observed, what its Jobs came to, and whose it is.
+    pub(super) fn work<'w>(
+        &mut self,
+        request: &'w CopyRequest,
+        (observed_at, observed): (Timestamp, Observed),
+        jobs: &Jobs<'_>,
+        due: Due,
+    ) -> Work<'w> {
+        let runs = self.runs(jobs);
+        let retry_now = matches!(due, Due::Requested | Due::SpecChanged);
+        let differing: Vec<&Tag> = observed
+            .tags
+            .iter()
+            .filter(|tag| is_to_be_written(tag))
+            .map(|tag| &tag.destination_tag)
+            .collect();
+        let taken = self.context.rivals.taken(self.image, request, &differing);
+        let failures = self.status().failures;
+        Work { request, observed_at, observed, runs, failures, taken, retry_now }
     }
 
     /// The copies that the source has pulls for, and why the others wait. Those for which there is no
@@ -185,4 +202,43 @@ impl Work<'_> {
 
 fn is_to_be_written(tag: &ObservedTag) -> bool {
     matches!(tag.state(), TagState::Missing | TagState::Differs)
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::conditions::reasons;
+
+    use super::*;
+    use crate::image::fixtures::now;
+    use crate::image::memory::Remembered;
+    use crate::image::stage::{Stage, copy_of};
+
+    #[tokio::test]
+    async fn a_job_that_is_stuck_gives_its_place_back_also_where_no_other_can_be_made() {
+        let mut stage = Stage::of_a_synced_image().await;
+        stage.is_reconciling(reasons::PROGRESSING);
+        let (stuck, other) = (copy_of("v2.13.1", "{}"), copy_of("v2.13.2", "{ }"));
+        stage.has_job(&stuck);
+        stage.without_pod();
+        stage.api.fail_with("POST", "/jobs", 403, "exceeded quota: few, requested: count/jobs.batch=1");
+        let tag = |copy: &Copy| {
+            let there = Seen::Present(copy.digest.clone());
+            ObservedTag::whole(copy.source_ref.clone(), copy.destination_tag.clone(), there, Seen::Absent)
+        };
+        let observed = Observed { tags: vec![tag(&stuck), tag(&other)], ..Observed::default() };
+        let mut memory = Remembered {
+            generation: Some(1),
+            observed: Some((now(), observed)),
+            started: [stuck.clone()].into(),
+            ..Remembered::default()
+        };
+        let look = Look { context: &stage.context, image: &stage.image, memory: &mut memory, now: now() };
+        let said = look.run().await.unwrap().findings.unwrap().verdict;
+        assert_eq!(said.conditions[0].reason, reasons::JOB_REFUSED);
+        assert_eq!(stage.api.bodies("DELETE").len(), 1);
+        assert!(matches!(
+            memory.outcomes[&stuck],
+            Outcome::Failed { reason: FailureReason::PodNotStarted, .. }
+        ));
+    }
 }

@@ -13,6 +13,7 @@ use imgop_core::tags::Tag;
 use jiff::Timestamp;
 
 use super::schedule;
+use super::status::Findings;
 
 /// What is remembered of one Image.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +58,8 @@ pub struct Remembered {
     pub look_agains: u32,
     /// A refusal that only another Secret, spec or request ends.
     pub blocked: Option<Blocked>,
+    /// What was found out and could not be written. It is said later, unless there is something newer.
+    pub unsaid: Option<Findings>,
     /// How many times in a row the API server failed us.
     pub api_failures: u32,
 }

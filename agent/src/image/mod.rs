@@ -5,6 +5,7 @@ mod act;
 mod aws;
 pub mod budget;
 mod conclude;
+mod ended;
 #[cfg(test)]
 pub mod fixtures;
 mod job;
@@ -22,6 +23,8 @@ pub mod rivals;
 mod schedule;
 pub mod secrets;
 mod settle;
+#[cfg(test)]
+mod stage;
 mod status;
 
 use std::sync::Arc;
@@ -234,14 +237,30 @@ async fn look(
     now: Timestamp,
 ) -> Result<Action, ApiError> {
     let looked = Look { context, image, memory, now }.run().await?;
-    if let Some(findings) = looked.findings {
-        let look_again = memory.next_look.filter(|_| schedule::still_grows(memory.look_agains));
-        write(context, image, findings, look_again, now).await?;
+    let look_again = memory.next_look.filter(|_| schedule::still_grows(memory.look_agains));
+    let is_new = looked.findings.is_some();
+    // The registries were asked, and are left alone from now on: what could not be written then is still
+    // to be said, and nobody is asked again for it.
+    let Some(findings) = looked.findings.or_else(|| memory.unsaid.clone()) else { return Ok(looked.again) };
+    let copied = findings.ended.unwrap_or_default();
+    match write(context, image, findings.clone(), look_again, now).await {
+        Ok(()) => {
+            if !is_new {
+                memory.published = memory.published.saturating_sub(copied);
+            }
+            memory.unsaid = None;
+            Ok(looked.again)
+        }
+        Err(error) => {
+            memory.published = memory.published.max(copied);
+            let generation = findings.generation.or(image.metadata.generation);
+            memory.unsaid = Some(Findings { generation, ..findings });
+            Err(error.into())
+        }
     }
-    Ok(looked.again)
 }
 
-/// Writes the status if it says anything new.
+/// Writes the status if it says anything new, and counts what was done once that is known.
 async fn write(
     context: &Context,
     image: &Image,
@@ -252,10 +271,14 @@ async fn write(
     let copied = findings.ended;
     findings.written_to = context.rivals.written_to(image.metadata.uid.as_deref().unwrap_or_default());
     let new = next_status(image, findings, look_again, now);
-    count(context, &new, copied, now);
-    if image.status.as_ref() == Some(&new) {
-        return Ok(());
+    if image.status.as_ref() != Some(&new) {
+        patch(context, image, &new).await?;
     }
+    count(context, &new, copied, now);
+    Ok(())
+}
+
+async fn patch(context: &Context, image: &Image, new: &ImageStatus) -> Result<(), kube::Error> {
     let name = image.name_any();
     let api: Api<Image> =
         Api::namespaced(context.client.clone(), image.metadata.namespace.as_deref().unwrap_or_default());
@@ -275,7 +298,7 @@ async fn write(
         Err(error) => return Err(error),
     }
     context.metrics.status_writes.inc();
-    context.events.transition(image, &new).await;
+    context.events.transition(image, new).await;
     if let Some(ready) = find(&new.conditions, READY) {
         tracing::info!(
             image = name,

@@ -4,6 +4,8 @@
 //! A Job's pod begins with an empty cache, so Skopeo itself knows of no repository to mount from.
 //! Whatever fails here costs bytes and nothing else: the Job sends what is not there.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ const MOST_BLOBS: usize = 20_000;
 const MOST_MANIFESTS: usize = 20;
 /// Contents whose manifests are read in one look.
 const MOST_CONTENTS: usize = 50;
+/// Blobs that are read of in one look, and blobs that are kept of one Image until their tags are set: a
+/// source may list as many as it likes.
+const MOST_OF_A_LOOK: usize = 2_000;
 /// Requests at once; the registry's own budget bounds it further.
 const AT_ONCE: usize = 8;
 /// How long a look may take over mounts, and over what is learned for later ones.
@@ -57,7 +62,28 @@ impl Blobs {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Content {
     manifests: u64,
-    blobs: Vec<Digest>,
+    /// Each once: the images of an index share most.
+    blobs: BTreeSet<Digest>,
+}
+
+/// How many blobs may still be read of.
+struct Room(AtomicUsize);
+
+impl Room {
+    fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// Adds as many of the blobs as there is room for.
+    fn add(&self, to: &mut BTreeSet<Digest>, blobs: Vec<Digest>) {
+        for blob in blobs {
+            let less = |room: usize| room.checked_sub(1);
+            if !to.contains(&blob) && self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+            {
+                to.insert(blob);
+            }
+        }
+    }
 }
 
 impl Look<'_> {
@@ -84,7 +110,14 @@ impl Look<'_> {
             return;
         }
         if let Ok(contents) = tokio::time::timeout(PATIENCE, mounting.run(new)).await {
-            self.memory.blobs.extend(contents);
+            let mut kept: usize = self.memory.blobs.values().map(Vec::len).sum();
+            for (content, blobs) in contents {
+                kept += blobs.len();
+                if kept > MOST_OF_A_LOOK {
+                    break;
+                }
+                self.memory.blobs.insert(content, blobs);
+            }
         } else {
             tracing::debug!(destination = %request.destination, "mounting took too long");
         }
@@ -152,7 +185,7 @@ impl Mounting<'_> {
             plan(needed, self.destination.1, source, |blob| known.find(&self.scope, blob).cloned())
         };
         futures::stream::iter(mounts).for_each_concurrent(AT_ONCE, |mount| self.mount(mount)).await;
-        contents.into_iter().map(|(digest, content)| (digest, content.blobs)).collect()
+        contents.into_iter().map(|(digest, content)| (digest, content.blobs.into_iter().collect())).collect()
     }
 
     async fn mount(&self, Mount { blob, from }: Mount) {
@@ -171,8 +204,9 @@ async fn contents(
     client: &RepositoryClient,
     wanted: impl IntoIterator<Item = (Digest, Option<Manifest>)>,
 ) -> Vec<(Digest, Content)> {
+    let room = &Room(AtomicUsize::new(MOST_OF_A_LOOK));
     let read = |(digest, known)| async move {
-        content(client, &digest, known).await.map(|content| (digest, content))
+        content(client, &digest, known, room).await.map(|content| (digest, content))
     };
     futures::stream::iter(wanted)
         .map(read)
@@ -182,16 +216,26 @@ async fn contents(
         .await
 }
 
-async fn content(client: &RepositoryClient, digest: &Digest, known: Option<Manifest>) -> Option<Content> {
+async fn content(
+    client: &RepositoryClient,
+    digest: &Digest,
+    known: Option<Manifest>,
+    room: &Room,
+) -> Option<Content> {
     let manifest = match known {
         Some(manifest) => manifest,
         None => read(client, digest).await?,
     };
     let (children, blobs) = (manifest.children().ok()?, manifest.blobs().ok()?);
-    let mut content = Content { manifests: 1 + u64::try_from(children.len()).unwrap_or_default(), blobs };
+    let manifests = 1 + u64::try_from(children.len()).unwrap_or_default();
+    let mut content = Content { manifests, blobs: BTreeSet::new() };
+    room.add(&mut content.blobs, blobs);
     for child in children.iter().take(MOST_MANIFESTS) {
+        if room.is_empty() {
+            break;
+        }
         if let Some(child) = read(client, child).await {
-            content.blobs.extend(child.blobs().ok().into_iter().flatten());
+            room.add(&mut content.blobs, child.blobs().unwrap_or_default());
         }
     }
     Some(content)

@@ -24,7 +24,7 @@ pub struct JobReport {
     pub route: Option<String>,
     /// Whether Kubernetes is done with it.
     pub finished: bool,
-    /// Whether it should be deleted, because its pod does not start.
+    /// Whether it should be deleted, because its pod does not start or cannot be made.
     pub stuck: bool,
     /// Its copies.
     pub runs: Vec<Run>,
@@ -64,7 +64,8 @@ pub fn report(job: &Job, pods: &[Pod], now: Timestamp) -> JobReport {
         .filter_map(CopyRecord::read)
         .collect();
     let end = end_of(job);
-    let stuck = if end.is_none() { not_starting(pods, now) } else { None };
+    let stuck =
+        if end.is_none() { without_pod(job, pods, now).or_else(|| not_starting(pods, now)) } else { None };
     let made = job.creation_timestamp().map_or(now, |t| t.0);
     let runs = copies
         .into_iter()
@@ -204,6 +205,25 @@ fn not_starting(pods: &[Pod], now: Timestamp) -> Option<String> {
             Some(describe(unscheduled.reason.as_deref()?, unscheduled.message.as_deref()))
         })
     })
+}
+
+/// What is said of a Job for which no pod can be made, as where a quota or a policy is against it: only its
+/// events tell why, and they outlive it. Kubernetes must have begun with it, or a Job that waits its turn
+/// would be given up; and one whose pod was evicted, or that somebody suspended, may get one yet.
+fn without_pod(job: &Job, pods: &[Pod], now: Timestamp) -> Option<String> {
+    let status = job.status.as_ref()?;
+    let counts = [status.active, status.terminating, status.succeeded, status.failed];
+    let is_suspended = job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true));
+    let began = status.start_time.as_ref()?.0;
+    let has_time = now.as_second() - began.as_second() < START_SECONDS;
+    if !pods.is_empty() || is_suspended || has_time || counts.into_iter().flatten().any(|count| count > 0) {
+        return None;
+    }
+    let (name, namespace) = (job.name_any(), job.namespace().unwrap_or_default());
+    Some(format!(
+        "no pod could be made for the Job, as where a quota or a policy is against it; its events tell why, for an \
+         hour: kubectl get events -n {namespace} --field-selector involvedObject.name={name}"
+    ))
 }
 
 fn describe(reason: &str, message: Option<&str>) -> String {
@@ -380,6 +400,44 @@ mod tests {
         let Outcome::Failed { reason, message, .. } = &report.runs[1].outcome else { panic!() };
         assert_eq!(*reason, FailureReason::PodNotStarted);
         assert_eq!(message, "the pod does not start: ImagePullBackOff: Back-off pulling image \"x\"");
+    }
+
+    /// A Job that Kubernetes has begun with a minute ago, and for which it could make no pod.
+    fn without_pods() -> Job {
+        let mut job = job(None);
+        job.status = Some(JobStatus {
+            start_time: Some(Time(now() - std::time::Duration::from_mins(1))),
+            ready: Some(0),
+            terminating: Some(0),
+            ..JobStatus::default()
+        });
+        job
+    }
+
+    #[test]
+    fn a_job_for_which_no_pod_can_be_made_is_given_up_before_its_deadline() {
+        let report = report(&without_pods(), &[], now());
+        assert!(report.stuck && !report.finished);
+        let Outcome::Failed { reason, message, .. } = &report.runs[1].outcome else { panic!() };
+        assert_eq!(*reason, FailureReason::PodNotStarted);
+        insta::assert_snapshot!(message, @"no pod could be made for the Job, as where a quota or a policy is against it; its events tell why, for an hour: kubectl get events -n team-a --field-selector involvedObject.name=j");
+    }
+
+    #[test]
+    fn a_job_that_may_get_a_pod_yet_is_waited_for() {
+        let runs = |edit: fn(&mut Job, &mut JobStatus)| {
+            let mut job = without_pods();
+            let mut status = job.status.take().unwrap();
+            edit(&mut job, &mut status);
+            job.status = Some(status);
+            outcomes(&job, &[]) == [Outcome::Running, Outcome::Running]
+        };
+        assert!(!runs(|_, _| ()));
+        assert!(runs(|_, status| status.start_time = None), "Kubernetes has not begun with it");
+        assert!(runs(|_, status| status.start_time = Some(Time(now()))));
+        assert!(runs(|_, status| status.active = Some(1)), "its pod is on its way");
+        assert!(runs(|_, status| status.terminating = Some(1)), "its pod is being replaced");
+        assert!(runs(|job, _| job.spec.get_or_insert_default().suspend = Some(true)));
     }
 
     #[test]

@@ -23,8 +23,9 @@ use crate::context::Context;
 pub(super) const LOOK_AT_JOBS: Duration = Duration::from_secs(15);
 /// How long it waits for a place for a Job.
 pub(super) const LOOK_FOR_PLACE: Duration = Duration::from_secs(5);
-/// How long both registries may take to answer for one Image: it holds one of few places.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long both registries may take to answer for one Image, and then how long tags may be settled: it
+/// holds one of few places.
+pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 /// How long after its start the agent waits until it knows the Images of all namespaces.
 pub(super) const KNOWN_BY: Duration = Duration::from_mins(1);
 /// How often the Secrets of a refused Image are looked at.
@@ -101,7 +102,10 @@ impl Look<'_> {
         match schedule::due(self.image, Some(next), self.now) {
             _ if self.image.spec.suspend => self.sync(&request, Due::InProgress).await,
             Some(due) => self.sync(&request, due).await,
-            None => Ok(Looked::nothing(self.until_next(&request, next))),
+            None => {
+                self.set_what_ended(&request).await?;
+                Ok(Looked::nothing(self.until_next(&request, next)))
+            }
         }
     }
 
@@ -198,7 +202,11 @@ impl Look<'_> {
     }
 
     /// Reads the Secrets and makes the two clients.
-    async fn sides(&self, request: &CopyRequest, due: Due) -> Result<(Sides, Vec<String>), AccessError> {
+    pub(super) async fn sides(
+        &self,
+        request: &CopyRequest,
+        due: Due,
+    ) -> Result<(Sides, Vec<String>), AccessError> {
         // A registry that refused is asked again only with other Secrets, so they must be new.
         let routine = matches!(due, Due::Scheduled | Due::InProgress) && self.memory.blocked.is_none();
         let from = NamespaceSecrets {
@@ -246,12 +254,13 @@ impl Look<'_> {
         request: &CopyRequest,
         due: Due,
     ) -> Result<(Timestamp, Observed), ObserveError> {
-        if due == Due::InProgress
-            && let Some((at, observed)) = self.memory.observed.take()
-            && self.now < schedule::later(at, request.frequency.period().max(Duration::from_mins(1)))
-        {
-            return Ok((at, observed));
-        }
+        let believed = request.frequency.period().max(Duration::from_mins(1));
+        let before = match self.memory.observed.take() {
+            Some(known) if due == Due::InProgress && self.now < schedule::later(known.0, believed) => {
+                return Ok(known);
+            }
+            before => before,
+        };
         // What the source was found not to have is doubted by itself after ten minutes.
         if let (Due::Requested, Some(destination)) = (due, &sides.destination) {
             destination.doubt_lists();
@@ -267,10 +276,15 @@ impl Look<'_> {
                 status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
         }
         let limits = Limits { max_tags: self.context.config.max_tags_per_image.into(), ..Limits::default() };
-        match tokio::time::timeout(PATIENCE, observe(sides, request, &known, limits)).await {
+        let answer = match tokio::time::timeout(PATIENCE, observe(sides, request, &known, limits)).await {
             Ok(observed) => observed.map(|observed| (self.now, observed)),
             Err(_) => Err(ObserveError::TooSlow { seconds: PATIENCE.as_secs() }),
+        };
+        if answer.is_err() && !self.memory.started.is_empty() {
+            // The Jobs that run were made for this, and it is enough to set their tags.
+            self.memory.observed = before;
         }
+        answer
     }
 
     /// Counts one more disappointment and says how long to wait.

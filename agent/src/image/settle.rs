@@ -1,16 +1,19 @@
 //! Before Jobs are made: whether what is to be copied is at the destination already; and the tags
 //! whose content is there are set.
 
-use futures::StreamExt as _;
+use std::pin::pin;
+
+use futures::{Stream, StreamExt as _};
 use imgop_core::api::Publish;
 use imgop_core::plan::{Copy, Outcome, Run, Seen};
 use imgop_core::reference::{Digest, ManifestRef};
 use imgop_core::registry::{Reason, RegistryError, RepositoryClient};
+use tokio::time::{Instant, sleep_until};
 
 use super::act::Work;
 use super::jobs::Jobs;
 use super::publish::{Published, publish};
-use super::reconcile::Look;
+use super::reconcile::{Look, PATIENCE};
 
 /// How many tags are asked for or set at once; the registry's own budget bounds it further.
 const AT_ONCE: usize = 16;
@@ -25,23 +28,26 @@ impl Look<'_> {
         jobs: &Jobs<'_>,
         work: &mut Work<'_>,
     ) -> Result<(), RegistryError> {
+        let end = end();
         if !self.image.spec.suspend {
             let copies = self.copies(work);
             let new = copies.iter().take(jobs.room(&copies)).filter(|c| !self.memory.probed.contains(c));
             let new: Vec<Copy> = new.cloned().collect();
-            self.probe(destination, new, work).await?;
+            self.probe(destination, new, work, end).await?;
         }
         let publications: Vec<Copy> = self.plan(work).publications().cloned().collect();
-        self.publish_all((source, destination), publications, work).await
+        self.publish_all((source, destination), publications, work, end).await
     }
 
     /// Before a Job is made: the tag may be there although a list did not name it, and its content may
-    /// be there from a Job that nobody saw the end of. Two questions are cheaper than a pod.
+    /// be there from a Job that nobody saw the end of. Two questions are cheaper than a pod; without an answer
+    /// in time there is a Job all the same.
     async fn probe(
         &mut self,
         destination: &RepositoryClient,
         copies: Vec<Copy>,
         work: &mut Work<'_>,
+        end: Instant,
     ) -> Result<(), RegistryError> {
         let staged = work.request.publish == Publish::Staged;
         let asked = futures::stream::iter(copies).map(|copy| async move {
@@ -54,7 +60,7 @@ impl Look<'_> {
             };
             (copy, tag, content)
         });
-        let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
+        let answers: Vec<_> = until(sleep_until(end), asked.buffer_unordered(AT_ONCE)).collect().await;
         let mut probed = Vec::new();
         for (copy, tag, content) in answers {
             match (&tag, &content) {
@@ -75,18 +81,20 @@ impl Look<'_> {
 
     /// Sets every tag whose content is there. What the destination answers is what the plan is
     /// worked out from next. A refusal concerns all tags, but what was set is set.
-    async fn publish_all(
+    pub(super) async fn publish_all(
         &mut self,
         sides: (&RepositoryClient, &RepositoryClient),
         copies: Vec<Copy>,
         work: &mut Work<'_>,
+        end: Instant,
     ) -> Result<(), RegistryError> {
         let (request, at) = (work.request, self.now);
         let setting = futures::stream::iter(copies)
             .map(|copy| async move { (publish(sides, request, &copy, at).await, copy) });
-        let results: Vec<_> = setting.buffer_unordered(AT_ONCE).collect().await;
+        // One by one: all manifests at once would be much.
+        let mut results = pin!(until(sleep_until(end), setting.buffer_unordered(AT_ONCE)));
         let mut refusal = None;
-        for (result, copy) in results {
+        while let Some((result, copy)) = results.next().await {
             let outcome = match result {
                 Ok(Published::Seen(seen, manifest)) => {
                     if seen.digest() == Some(&copy.digest) {
@@ -121,6 +129,16 @@ impl Look<'_> {
         }
         refusal.map_or(Ok(()), Err)
     }
+}
+
+/// When settling ends that begins now. What is not done by then is planned again.
+pub(super) fn end() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+/// What a stream gives until the end. What was given is not lost with what is broken off.
+fn until<T>(end: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    stream.take_until(end)
 }
 
 fn is_refusal(error: &RegistryError) -> bool {

@@ -113,11 +113,11 @@ write_file() {
 # the last moment. A folder without it is somebody else's and is never touched.
 MARKER=.imgop-test
 
-# claim_folder DIR: makes it ours; an empty one may exist.
+# claim_folder DIR: makes it ours; an empty one may exist. One that is ours keeps its marker as it is.
 claim_folder() {
     require_own_folder "$1"
     mkdir -p "$1"
-    touch "$1/$MARKER"
+    [[ -e $1/$MARKER ]] || : >"$1/$MARKER"
 }
 
 require_own_folder() {

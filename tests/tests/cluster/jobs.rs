@@ -137,6 +137,8 @@ async fn a_job_that_somebody_deletes_is_made_again() -> anyhow::Result<()> {
         let job = job?.unwrap()?;
         api.delete(&job.name_any(), &DeleteParams::background()).await?;
         tenant.ready("busybox").await?;
+        let others = tenant.jobs().await?.into_iter().filter(|other| other.uid() != job.uid()).count();
+        assert_eq!(others, 1, "another Job made the copies");
         assert_eq!(tenant.cluster.target.digests(&tenant.path("busybox")).await?, pushed);
         Ok(())
     })

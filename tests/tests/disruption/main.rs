@@ -1,25 +1,26 @@
 //! The agent is killed, stopped and started again. One test at a time, and apart from
 //! `tests/tests/cluster`, because the agent belongs to all.
 
-use std::collections::BTreeSet;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+mod moments;
 
-use futures::{FutureExt as _, StreamExt as _};
-use imgop_core::api::FailureReason;
-use imgop_core::api::Mode;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt as _;
+use imgop_core::api::{FailureReason, Mode};
+use imgop_core::reference::Digest;
 use imgop_tests::audit;
 use imgop_tests::cluster::{self, AGENT_NAMESPACE, Cluster};
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
 use imgop_tests::tries::Tries;
 use imgop_tests::wait;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::DeleteParams;
-use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt};
 use tokio::sync::Mutex;
+
+use moments::Moment;
 
 /// Who has the agent.
 static AGENT: Mutex<()> = Mutex::const_new(());
@@ -35,49 +36,8 @@ async fn without_agent(
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// When the agent is killed: each is a place between two of its writes.
-#[derive(Debug, Clone, Copy)]
-enum Moment {
-    /// The first Job was made, the second not yet, and no status says so.
-    FirstJob,
-    /// A Job has a pod that does something.
-    JobRuns,
-    /// A Job has ended, and its tags are to be set.
-    JobEnded,
-    /// The first tag is set.
-    FirstTag,
-}
-
-impl Moment {
-    async fn is_reached(self, tenant: &Tenant, image: &str) -> anyhow::Result<()> {
-        if matches!(self, Self::FirstTag) {
-            let (target, path) = (&tenant.cluster.target, tenant.path(image));
-            return wait::poll("a tag is there", DEADLINE, || async {
-                Ok(target.tags(&path).await?.first().map(drop))
-            })
-            .await;
-        }
-        let api: Api<Job> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
-        let reached = async {
-            let mut jobs = pin!(watcher(api, watcher::Config::default()).applied_objects());
-            while let Some(job) = jobs.next().await {
-                let job = job?;
-                let status = job.status.clone().unwrap_or_default();
-                if job.name_any().starts_with(&format!("imgop-{image}-"))
-                    && match self {
-                        Self::FirstJob | Self::FirstTag => true,
-                        Self::JobRuns => status.ready > Some(0) || status.succeeded > Some(0),
-                        Self::JobEnded => status.completion_time.is_some(),
-                    }
-                {
-                    break;
-                }
-            }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(DEADLINE, reached).await?
-    }
-}
+/// How often the agent is killed for each moment, until it was early enough once.
+const TRIES: usize = 8;
 
 #[tokio::test]
 async fn i1_i2_an_agent_that_is_killed_at_any_moment_loses_nothing_and_repeats_nothing() -> anyhow::Result<()>
@@ -87,32 +47,59 @@ async fn i1_i2_an_agent_that_is_killed_at_any_moment_loses_nothing_and_repeats_n
         let tags: Vec<String> = (0..12).map(|n| format!("v1.0.{n}")).collect();
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
         let pushed = tenant.cluster.source.fill(&tenant.path("busybox"), &tags, "").await?;
+        // Elsewhere than on this machine nothing is killed within milliseconds.
+        let is_here = tenant.cluster.environment.bin.is_some();
         for moment in [Moment::FirstJob, Moment::JobRuns, Moment::JobEnded, Moment::FirstTag] {
-            let name = format!("{moment:?}").to_lowercase();
-            let spec = tenant.spec("busybox", "v1.0.x", &name);
-            let (image, reached) = tokio::join!(tenant.apply(&name, &spec), moment.is_reached(tenant, &name));
-            image?;
-            reached?;
-            tenant.cluster.kill_agent().await?;
-
-            let status = tenant.ready(&name).await?.status.unwrap_or_default();
-            assert_eq!(tenant.cluster.target.digests(&tenant.path(&name)).await?, pushed, "{moment:?}");
-            assert_eq!(status.progress.as_deref(), Some("12/12"), "{moment:?}");
-            assert_eq!(status.tag_already_synced.len(), 12, "{moment:?}");
-            let uid = tenant.images().get(&name).await?.uid().unwrap_or_default();
-            let tries = Tries::of(tenant).await?.of_image(&uid);
-            let first = tries.jobs_of_first_tries()?;
-            assert_eq!((tries.first(), first.len()), (12, 2), "{moment:?}: 12 tags, 10 a Job: {tries:?}");
-            // Those that are there are all that ever were, with one pod each.
-            let all: BTreeSet<String> = first.union(&tries.jobs_of_later_tries()).cloned().collect();
-            let made: BTreeSet<String> = made_jobs(tenant, &name).await?.into_iter().collect();
-            assert_eq!(made, all, "{moment:?}");
-            let pods = tenant.pods().await?.iter().filter(|pod| pod.name_any().contains(&name)).count();
-            assert_eq!(pods, all.len(), "{moment:?}");
+            let mut was_hit = false;
+            for n in 0..if is_here { TRIES } else { 1 } {
+                let name = format!("{moment:?}-{n}").to_lowercase();
+                was_hit = killed_at(moment, tenant, &name).await?;
+                everything_is_done_once(tenant, &name, &pushed).await?;
+                if was_hit {
+                    break;
+                }
+            }
+            assert!(was_hit || !is_here, "{moment:?}: killed {TRIES} times, and each time too late");
         }
         Ok(())
     })
     .await
+}
+
+/// Lets an Image copy twelve tags and kills the agent at this moment. Says whether that was in time.
+async fn killed_at(moment: Moment, tenant: &Tenant, name: &str) -> anyhow::Result<bool> {
+    let agent = tenant.cluster.running_agent().await?;
+    let spec = tenant.spec("busybox", "v1.0.x", name);
+    let (image, reached) = tokio::join!(tenant.apply(name, &spec), async {
+        let job = moment.is_reached(tenant, name).await?;
+        tenant.cluster.kill(&agent).await?;
+        anyhow::Ok(job)
+    });
+    image?;
+    moment.was_hit(tenant, name, reached?.as_ref()).await
+}
+
+/// All twelve tags come, and no copy was made twice.
+async fn everything_is_done_once(
+    tenant: &Tenant,
+    name: &str,
+    pushed: &BTreeMap<String, Digest>,
+) -> anyhow::Result<()> {
+    let status = tenant.ready(name).await?.status.unwrap_or_default();
+    assert_eq!(tenant.cluster.target.digests(&tenant.path(name)).await?, *pushed, "{name}");
+    assert_eq!(status.progress.as_deref(), Some("12/12"), "{name}");
+    assert_eq!(status.tag_already_synced.len(), 12, "{name}");
+    let uid = tenant.images().get(name).await?.uid().unwrap_or_default();
+    let tries = Tries::of(tenant).await?.of_image(&uid);
+    let first = tries.jobs_of_first_tries()?;
+    assert_eq!((tries.first(), first.len()), (12, 2), "{name}: 12 tags, 10 a Job: {tries:?}");
+    // Those that are there are all that ever were, with one pod each.
+    let all: BTreeSet<String> = first.union(&tries.jobs_of_later_tries()).cloned().collect();
+    let made: BTreeSet<String> = made_jobs(tenant, name).await?.into_iter().collect();
+    assert_eq!(made, all, "{name}");
+    let pods = tenant.pods().await?.iter().filter(|pod| pod.name_any().contains(name)).count();
+    assert_eq!(pods, all.len(), "{name}");
+    Ok(())
 }
 
 /// Every Job that was ever made for an Image, those that are gone included where there is an audit log.

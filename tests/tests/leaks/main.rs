@@ -1,9 +1,12 @@
 //! No credential is anywhere but in Secrets and on its way to the registry (invariant I4). This
 //! looks at all that the whole cluster has kept, so it also judges what the other tests did before.
 
+use std::panic::AssertUnwindSafe;
+
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
 use imgop_tests::cluster::{AGENT, AGENT_NAMESPACE, Cluster};
 use imgop_tests::leaks::Canary;
 use imgop_tests::tenant::{PUSH_SECRET, Tenant, with_tenant};
@@ -16,11 +19,15 @@ const WRONG_PASSWORD: &str = r#"canäry "word"/w%rd&$(id)<>\"#;
 async fn i4_no_credential_is_in_any_object_log_or_record_even_with_everything_logged() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let cluster = &tenant.cluster;
-        log_level(cluster, "RUST_LOG=trace").await?;
-        let logged = everything_that_uses_credentials(tenant).await;
+        let logging = async {
+            log_level(cluster, "RUST_LOG=trace").await?;
+            everything_that_uses_credentials(tenant).await
+        };
+        // A test that fails must not leave the agent of a cluster that stays like this.
+        let logged = AssertUnwindSafe(logging).catch_unwind().await;
         let agent_log = cluster.agent_log().await;
         log_level(cluster, "RUST_LOG-").await?;
-        logged?;
+        logged.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let agent_log = agent_log?;
         assert!(agent_log.contains("TRACE"), "the agent logged all it can");
 
@@ -32,6 +39,7 @@ async fn i4_no_credential_is_in_any_object_log_or_record_even_with_everything_lo
             ("the audit log", environment.audit_log.as_ref()),
             ("the source's access log", Some(&environment.source_registry_log)),
             ("the destination's access log", Some(&environment.target_registry_log)),
+            ("the access log of the registry with referrers", Some(&environment.referrers_registry_log)),
         ] {
             if let Some(file) = file {
                 let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;

@@ -39,7 +39,12 @@ fn image(name: &str, base: &Digest) -> String {
 impl Fake {
     async fn start(counts_pulls: bool) -> Self {
         let base = Digest::of(b"base");
-        let images = ["amd64", "arm64"].map(|name| image(name, &base));
+        Self::of(counts_pulls, &["amd64", "arm64"].map(|name| image(name, &base))).await
+    }
+
+    /// It holds an index of these images.
+    async fn of(counts_pulls: bool, images: &[String]) -> Self {
+        let base = Digest::of(b"base");
         let entries = images.iter().map(|image| {
             let digest = Digest::of(image.as_bytes());
             format!(r#"{{"mediaType":"{IMAGE}","digest":"{digest}","size":{}}}"#, image.len())
@@ -47,9 +52,10 @@ impl Fake {
         let list =
             format!(r#"{{"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.collect::<Vec<_>>().join(","));
         let index = Digest::of(list.as_bytes());
-        let manifests: HashMap<String, String> = [list.clone(), images[0].clone(), images[1].clone()]
-            .map(|text| (Digest::of(text.as_bytes()).to_string(), text))
-            .into();
+        let manifests: HashMap<String, String> = std::iter::once(&list)
+            .chain(images)
+            .map(|text| (Digest::of(text.as_bytes()).to_string(), text.clone()))
+            .collect();
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
         let log = seen.clone();
         let answer = move |request: Request| {
@@ -164,7 +170,7 @@ async fn a_manifest_that_is_at_hand_is_not_read_again() {
     assert_eq!(registry.count("GET"), 1 + 3, "an index and two images");
     assert_eq!(contents(&client, [(registry.index.clone(), index)]).await, read);
     assert_eq!(registry.count("GET"), 1 + 3 + 2, "two images");
-    assert_eq!((read[0].1.manifests, read[0].1.blobs.len()), (3, 6));
+    assert_eq!((read[0].1.manifests, read[0].1.blobs.len()), (3, 5), "the base that both share once");
 }
 
 #[tokio::test]
@@ -176,4 +182,25 @@ async fn where_pulls_are_counted_no_manifest_is_read_for_this() {
         0
     );
     assert_eq!((registry.count("GET"), registry.count("POST")), (0, 0));
+}
+
+#[tokio::test]
+async fn of_a_source_that_lists_blobs_without_end_only_so_many_are_read() {
+    let images: Vec<String> = (0..10)
+        .map(|image| {
+            let blob = |n: usize| {
+                let digest = Digest::of(format!("{image} {n}").as_bytes());
+                format!(r#"{{"digest":"{digest}","size":1,"mediaType":"x"}}"#)
+            };
+            let layers: Vec<String> = (1..500).map(blob).collect();
+            format!(r#"{{"mediaType":"{IMAGE}","config":{},"layers":[{}]}}"#, blob(0), layers.join(","))
+        })
+        .collect();
+    let registry = Fake::of(false, &images).await;
+    let client = registries().repository(&registry.repository("a"), &Access::default());
+    // The index has more than enough of them by itself, and so have its images.
+    let mut wanted = vec![(registry.index.clone(), None)];
+    wanted.extend(images.iter().map(|image| (Digest::of(image.as_bytes()), None)));
+    let read = contents(&client, wanted).await;
+    assert_eq!(read.iter().map(|(_, content)| content.blobs.len()).sum::<usize>(), MOST_OF_A_LOOK);
 }

@@ -1,6 +1,7 @@
 //! Tags that are set, or only found, at a small registry on loopback.
 
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use axum::Router;
 use axum::body::Body;
@@ -58,7 +59,8 @@ async fn is_proven(publish: Publish) -> bool {
     let mut memory = Remembered::default();
     let mut look = Look { context: &context, image: &image, memory: &mut memory, now: now() };
     let copy = Copy { digest: Digest::of(MANIFEST.as_bytes()), ..copy("v2.13.1", 1) };
-    look.publish_all((&client, &client), vec![copy], &mut work).await.unwrap();
+    let end = Instant::now() + PATIENCE;
+    look.publish_all((&client, &client), vec![copy], &mut work, end).await.unwrap();
     assert_eq!(memory.published, 1);
     let uid = image.metadata.uid.as_deref().unwrap();
     let proven = context.rivals.written_to(uid) == Some(request.destination.clone());
@@ -70,4 +72,22 @@ async fn is_proven(publish: Publish) -> bool {
 async fn only_a_tag_that_was_put_proves_that_an_image_may_write() {
     assert!(is_proven(Publish::Staged).await);
     assert!(!is_proven(Publish::Direct).await, "who put the tag that is shown is not known");
+}
+
+#[tokio::test]
+async fn what_was_done_before_the_end_is_kept_and_what_never_ends_is_left() {
+    let setting = futures::stream::iter([1, 2, 3]).map(|n| async move {
+        if n == 2 {
+            std::future::pending::<()>().await;
+        }
+        n
+    });
+    let mut looks = 0;
+    let end = std::future::poll_fn(|context| {
+        looks += 1;
+        context.waker().wake_by_ref();
+        if looks > 5 { Poll::Ready(()) } else { Poll::Pending }
+    });
+    let done: Vec<i32> = until(end, setting.buffer_unordered(AT_ONCE)).collect().await;
+    assert_eq!(done, [1, 3]);
 }
