@@ -7,6 +7,8 @@ pub mod budget;
 mod conclude;
 mod ended;
 #[cfg(test)]
+mod fake_registry;
+#[cfg(test)]
 pub mod fixtures;
 mod job;
 pub mod jobs;

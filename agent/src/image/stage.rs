@@ -1,14 +1,8 @@
-//! An API server and a registry for tests of whole looks: small fakes, request by request.
+//! What tests of whole looks play on: an agent, a fake API server, and a fake registry.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
 use axum::http::{Request as Asked, Response as Answer};
-use axum::response::Response;
 use clap::Parser as _;
 use imgop_core::api::conditions::{NewCondition, RECONCILING, merge};
 use imgop_core::api::{Image, ImageStatus, Mode, Phase, Tls, TlsMode};
@@ -17,8 +11,8 @@ use imgop_core::reference::Digest;
 use jiff::Timestamp;
 use kube::client::Body as ApiBody;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
+use super::fake_registry::FakeRegistry;
 use super::fixtures;
 use super::job::{Order, job};
 use crate::config::Config;
@@ -30,14 +24,14 @@ pub struct Stage {
     pub context: Context,
     pub image: Image,
     pub api: Api,
-    pub registry: Registry,
+    pub registry: FakeRegistry,
 }
 
 impl Stage {
     /// A `Recurrent` Image that was synced once. Source and target are two repositories of one registry
     /// under two names, as if they were of two.
     pub async fn of_a_synced_image() -> Self {
-        let (api, registry) = (Api::default(), Registry::start().await);
+        let (api, registry) = (Api::default(), FakeRegistry::start().await);
         let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
         let context = Context::new(api.client(), config, Metrics::new()).await.unwrap();
         context.rivals.watch(Vec::new());
@@ -179,81 +173,5 @@ impl Api {
             ("DELETE", _) => (200, json!({ "kind": "Status", "status": "Success" })),
             _ => (201, body),
         }
-    }
-}
-
-/// A registry that holds what it is given, and takes what is put.
-pub struct Registry {
-    address: SocketAddr,
-    state: Arc<Mutex<Held>>,
-}
-
-#[derive(Default)]
-struct Held {
-    paths: HashMap<String, String>,
-    requests: Vec<String>,
-    refusal: Option<u16>,
-}
-
-impl Registry {
-    async fn start() -> Self {
-        let state: Arc<Mutex<Held>> = Arc::default();
-        let held = state.clone();
-        let answer = move |request: Request| {
-            let held = held.clone();
-            async move {
-                let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
-                let bytes = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
-                let text = String::from_utf8(bytes.to_vec()).unwrap();
-                held.lock().unwrap().answer(&method, path, text)
-            }
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-        Self { address, state }
-    }
-
-    /// What was asked, in order.
-    pub fn requests(&self) -> Vec<String> {
-        self.state.lock().unwrap().requests.clone()
-    }
-
-    /// Answers everything with this code.
-    pub fn refuse(&self, code: u16) {
-        self.state.lock().unwrap().refusal = Some(code);
-    }
-
-    /// Answers with this text.
-    pub fn hold(&self, path: &str, text: &str) {
-        self.state.lock().unwrap().paths.insert(path.to_owned(), text.to_owned());
-    }
-
-    /// Has this manifest under a tag or a digest.
-    pub fn hold_manifest(&self, repository: &str, reference: &str, text: &str) {
-        self.hold(&format!("/v2/{repository}/manifests/{reference}"), text);
-    }
-}
-
-impl Held {
-    fn answer(&mut self, method: &str, path: String, text: String) -> Response {
-        self.requests.push(format!("{method} {path}"));
-        let answer = Response::builder();
-        if let Some(code) = self.refusal {
-            return answer.status(code).body(Body::empty()).unwrap();
-        }
-        if method == "PUT" {
-            self.paths.insert(path, text);
-            return answer.status(201).body(Body::empty()).unwrap();
-        }
-        let Some(text) = self.paths.get(&path) else {
-            let unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#;
-            return answer.status(404).body(Body::from(unknown)).unwrap();
-        };
-        answer
-            .header("content-type", "application/vnd.oci.image.manifest.v1+json")
-            .header("docker-content-digest", Digest::of(text.as_bytes()).as_str())
-            .body(Body::from(text.clone()))
-            .unwrap()
     }
 }

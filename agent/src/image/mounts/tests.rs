@@ -1,26 +1,13 @@
 //! Mounts against a small registry on loopback, request by request.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
 use imgop_core::registry::{Access, Credential, Registries, Settings};
-use tokio::net::TcpListener;
 
 use super::*;
+use crate::image::fake_registry::{FakeRegistry, IMAGE, INDEX};
 
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-
-/// A fake registry that holds one index of two images in every repository, and mounts everything. It
-/// counts pulls where it is told to.
+/// A registry that holds one index of two images in the repositories `a` and `b`.
 struct Fake {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<String>>>,
+    registry: FakeRegistry,
     index: Digest,
     base: Digest,
 }
@@ -37,53 +24,32 @@ fn image(name: &str, base: &Digest) -> String {
 }
 
 impl Fake {
-    async fn start(counts_pulls: bool) -> Self {
+    async fn start() -> Self {
         let base = Digest::of(b"base");
-        Self::of(counts_pulls, &["amd64", "arm64"].map(|name| image(name, &base))).await
+        Self::of(&["amd64", "arm64"].map(|name| image(name, &base))).await
     }
 
     /// It holds an index of these images.
-    async fn of(counts_pulls: bool, images: &[String]) -> Self {
-        let base = Digest::of(b"base");
-        let entries = images.iter().map(|image| {
+    async fn of(images: &[String]) -> Self {
+        let entry = |image: &String| {
             let digest = Digest::of(image.as_bytes());
             format!(r#"{{"mediaType":"{IMAGE}","digest":"{digest}","size":{}}}"#, image.len())
-        });
-        let list =
-            format!(r#"{{"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.collect::<Vec<_>>().join(","));
-        let index = Digest::of(list.as_bytes());
-        let manifests: HashMap<String, String> = std::iter::once(&list)
-            .chain(images)
-            .map(|text| (Digest::of(text.as_bytes()).to_string(), text.clone()))
-            .collect();
-        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-        let log = seen.clone();
-        let answer = move |request: Request| {
-            let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-            log.lock().unwrap().push(format!("{} {path}", request.method()));
-            let manifest = path.rsplit('/').next().and_then(|digest| manifests.get(digest)).cloned();
-            let mut answer = Response::builder().status(if path.contains("?mount=") { 201 } else { 200 });
-            if let Some(text) = &manifest {
-                answer =
-                    answer.header("content-type", if text.contains("manifests") { INDEX } else { IMAGE });
-            }
-            if counts_pulls {
-                answer = answer.header("ratelimit-remaining", "90;w=21600");
-            }
-            std::future::ready(answer.body(Body::from(manifest.unwrap_or_default())).unwrap())
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-        Self { address, seen, index, base }
+        let entries: Vec<String> = images.iter().map(entry).collect();
+        let list = format!(r#"{{"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.join(","));
+        let registry = FakeRegistry::start().await;
+        for repository in ["a", "b"] {
+            images.iter().chain([&list]).for_each(|text| drop(registry.hold_content(repository, text)));
+        }
+        Self { registry, index: Digest::of(list.as_bytes()), base: Digest::of(b"base") }
     }
 
     fn repository(&self, path: &str) -> Repository {
-        format!("{}/{path}", self.address).parse().unwrap()
+        self.registry.repository(path)
     }
 
     fn count(&self, method: &str) -> usize {
-        self.seen.lock().unwrap().iter().filter(|line| line.starts_with(method)).count()
+        self.registry.count(method)
     }
 }
 
@@ -132,7 +98,7 @@ fn scope(destination: &Repository, access: &Access, namespace: &str) -> Scope {
 
 #[tokio::test]
 async fn within_one_registry_every_blob_is_mounted_once() {
-    let registry = Fake::start(false).await;
+    let registry = Fake::start().await;
     let (a, b) = (registry.repository("a"), registry.repository("b"));
     let same = user("u");
     let blobs = Blobs::default();
@@ -145,7 +111,7 @@ async fn within_one_registry_every_blob_is_mounted_once() {
 
 #[tokio::test]
 async fn of_another_registry_a_known_base_layer_is_mounted_and_nobody_elses_knowledge_is_used() {
-    let (source, registry) = (Fake::start(false).await, Fake::start(false).await);
+    let (source, registry) = (Fake::start().await, Fake::start().await);
     let (from, to) = (source.repository("a"), registry.repository("b"));
     let (blobs, push) = (Blobs::default(), user("push"));
     let learned = scope(&to, &push, "team-a");
@@ -158,12 +124,12 @@ async fn of_another_registry_a_known_base_layer_is_mounted_and_nobody_elses_know
     assert_eq!((source.count("GET"), registry.count("POST")), (0, 0));
     assert_eq!(run("team-a", &push).await, 1);
     assert_eq!((source.count("GET"), registry.count("POST")), (3, 1));
-    assert!(registry.seen.lock().unwrap()[0].ends_with("&from=other"));
+    assert!(registry.registry.requests()[0].ends_with("&from=other"));
 }
 
 #[tokio::test]
 async fn a_manifest_that_is_at_hand_is_not_read_again() {
-    let registry = Fake::start(false).await;
+    let registry = Fake::start().await;
     let client = registries().repository(&registry.repository("a"), &Access::default());
     let index = client.manifest(&ManifestRef::Digest(registry.index.clone())).await.unwrap();
     let read = contents(&client, [(registry.index.clone(), None)]).await;
@@ -175,7 +141,8 @@ async fn a_manifest_that_is_at_hand_is_not_read_again() {
 
 #[tokio::test]
 async fn where_pulls_are_counted_no_manifest_is_read_for_this() {
-    let registry = Fake::start(true).await;
+    let registry = Fake::start().await;
+    registry.registry.count_pulls();
     let (a, b) = (registry.repository("a"), registry.repository("b"));
     assert_eq!(
         mounts(&Blobs::default(), "team-a", (&a, user("u")), (&b, user("u")), &registry.index).await,
@@ -196,7 +163,7 @@ async fn of_a_source_that_lists_blobs_without_end_only_so_many_are_read() {
             format!(r#"{{"mediaType":"{IMAGE}","config":{},"layers":[{}]}}"#, blob(0), layers.join(","))
         })
         .collect();
-    let registry = Fake::of(false, &images).await;
+    let registry = Fake::of(&images).await;
     let client = registries().repository(&registry.repository("a"), &Access::default());
     // The index has more than enough of them by itself, and so have its images.
     let mut wanted = vec![(registry.index.clone(), None)];

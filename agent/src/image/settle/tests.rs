@@ -1,50 +1,26 @@
 //! Tags that are set, or only found, at a small registry on loopback.
 
-use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
 use imgop_core::api::Mode;
 use imgop_core::plan::{CopyRequest, Observed};
-use imgop_core::reference::Repository;
 use imgop_core::registry::{Access, Registries, Settings};
-use tokio::net::TcpListener;
 
 use super::*;
+use crate::image::fake_registry::FakeRegistry;
 use crate::image::fixtures::{agent, api_server, copy, image, now, request};
 use crate::image::memory::Remembered;
 
 const MANIFEST: &str = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#;
 
-/// A registry that shows one manifest under every name, and the PUTs that it took.
-async fn registry() -> (Repository, Arc<Mutex<usize>>) {
-    let puts: Arc<Mutex<usize>> = Arc::default();
-    let taken = puts.clone();
-    let answer = async move |request: Request| {
-        let is_put = request.method() == "PUT";
-        *taken.lock().unwrap() += usize::from(is_put);
-        Response::builder()
-            .status(if is_put { 201 } else { 200 })
-            .header("content-type", "application/vnd.oci.image.manifest.v1+json")
-            .header("docker-content-digest", Digest::of(MANIFEST.as_bytes()).as_str())
-            .body(Body::from(if is_put { "" } else { MANIFEST }))
-            .unwrap()
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let repository = format!("{}/app", listener.local_addr().unwrap()).parse().unwrap();
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    (repository, puts)
-}
-
 /// Whether the right to write is proven once this tag was published so.
 async fn is_proven(publish: Publish) -> bool {
     let (client, _) = api_server(|_| (200, serde_json::json!({"metadata": {}, "items": []})));
     let (context, image) = (agent(client, "*").await.unwrap(), image(Mode::Recurrent));
-    let (repository, puts) = registry().await;
-    let request = CopyRequest { destination: repository, publish, ..request(&image) };
+    let registry = FakeRegistry::start().await;
+    registry.hold_content("app", MANIFEST);
+    registry.hold_manifest("app", "v2.13.1", if publish == Publish::Direct { MANIFEST } else { "before" });
+    let request = CopyRequest { destination: registry.repository("app"), publish, ..request(&image) };
     let registries = Registries::new(Settings { system_proxy: false, ..Settings::default() });
     let client = registries.repository(&request.destination, &Access::default());
     let mut work = Work {
@@ -64,7 +40,7 @@ async fn is_proven(publish: Publish) -> bool {
     assert_eq!(memory.published, 1);
     let uid = image.metadata.uid.as_deref().unwrap();
     let proven = context.rivals.written_to(uid) == Some(request.destination.clone());
-    assert_eq!(proven, *puts.lock().unwrap() > 0);
+    assert_eq!(proven, registry.count("PUT") > 0);
     proven
 }
 
