@@ -1,11 +1,11 @@
 //! Events, for people: few, on transitions only.
 
-use imgop_core::api::conditions::{self, READY, STALLED};
+use imgop_core::api::conditions::{self, READY, reasons};
 use imgop_core::api::{Image, ImageStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, Resource as _};
 
@@ -50,14 +50,7 @@ impl Events {
         if before.is_some_and(|b| b.status == ready.status && b.reason == ready.reason) {
             return;
         }
-        let failed = conditions::is_true(&new.conditions, STALLED)
-            || new.counts.is_some_and(|counts| counts.failed > 0 && counts.copying == 0);
-        let type_ = match ready.status.as_str() {
-            "True" => NORMAL,
-            _ if failed => WARNING,
-            // On its way: the event of the Job has said so.
-            _ => return,
-        };
+        let Some(type_) = type_of(ready) else { return };
         self.publish(image, type_, &ready.reason, "Sync", ready.message.clone(), None).await;
     }
 
@@ -94,6 +87,38 @@ impl Events {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         if let Err(error) = api.create(&PostParams::default(), &event).await {
             tracing::warn!(%error, reason, "cannot write an event");
+        }
+    }
+}
+
+/// Of what kind the event of this condition is; none for what needs no event.
+fn type_of(ready: &Condition) -> Option<&'static str> {
+    match (ready.status.as_str(), ready.reason.as_str()) {
+        ("True", _) | (_, reasons::NO_MATCHING_TAGS | reasons::TAGS_TOO_YOUNG) => Some(NORMAL),
+        // On its way, of which the event of the Job has said so; or somebody wanted it so.
+        (_, reasons::PROGRESSING | reasons::SUSPENDED) => None,
+        _ => Some(WARNING),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::conditions::{NewCondition, merge};
+
+    use super::*;
+    use crate::image::fixtures::now;
+
+    #[test]
+    fn whatever_keeps_an_image_from_being_ready_is_an_event() {
+        let of = |status, reason| {
+            let new = NewCondition { type_: READY, status: Some(status), reason, message: String::new() };
+            type_of(&merge(&[], vec![new], None, now())[0])
+        };
+        assert_eq!(of(true, reasons::SUCCEEDED), Some(NORMAL));
+        assert_eq!(of(false, reasons::PROGRESSING), None);
+        assert_eq!(of(false, reasons::TAGS_TOO_YOUNG), Some(NORMAL));
+        for reason in [reasons::REGISTRY_UNREACHABLE, reasons::SECRET_UNUSABLE, reasons::TAG_NOT_FOUND] {
+            assert_eq!(of(false, reason), Some(WARNING), "{reason}");
         }
     }
 }

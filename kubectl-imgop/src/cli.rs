@@ -24,7 +24,6 @@ use crate::ui::Ui;
     version,
     arg_required_else_help = true,
     subcommand_required = true,
-    disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "See what a copy would do, then do it:\n  \
                   kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use imgop_core::api::Image;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use kube::runtime::watcher::Event;
@@ -128,11 +129,22 @@ fn seen(ui: Ui, cluster: &Cluster, waiting: &mut Waiting, image: &GuardedImage) 
         Some(News::Says(message)) => ui.note(&format!("{name}: {message}")),
         Some(News::Ready(message)) => ui.note(&format!("{name} is ready: {message}")),
         Some(News::NotReady(message)) => {
-            let error = CliError::failed(format!("{name} is not ready: {message}"));
-            return vec![error.hinted(describe(cluster, &name))];
+            return vec![not_ready(cluster, &name, image, &message)];
         }
     }
     Vec::new()
+}
+
+/// What there is to do about one that is not ready, and will not be by itself soon.
+fn not_ready(cluster: &Cluster, name: &str, image: &Image, message: &str) -> CliError {
+    let place = cluster.place();
+    if image.spec.suspend {
+        return CliError::failed(format!("{name} is suspended"))
+            .hinted(format!("resume it with: kubectl imgop resume {name}{place}"));
+    }
+    CliError::failed(format!("{name} is not ready: {message}"))
+        .hinted(describe(cluster, name))
+        .hinted(format!("when it is mended: kubectl imgop sync {name}{place}"))
 }
 
 fn describe(cluster: &Cluster, name: &str) -> String {

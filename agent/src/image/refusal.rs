@@ -112,8 +112,11 @@ impl Look<'_> {
             _ => reasons::REGISTRY_UNREACHABLE,
         };
         let wait = self.look_again();
-        let message = format!("{side}: {error}{}", advice(side, error.reason()));
-        Looked::verdict(Verdict::retrying(reason, message), request, wait)
+        let advice = advice(side, error.reason());
+        let message = format!("{side}: {error}{advice}");
+        // Where there is a field to set, nothing changes before somebody sets it.
+        let said = if advice.is_empty() { Verdict::retrying } else { Verdict::stalled };
+        Looked::verdict(said(reason, message), request, wait)
     }
 
     /// Which credentials a registry refused, or where to name some.

@@ -54,9 +54,11 @@ pub async fn run(ui: Ui, args: &LogsArgs) -> Result<Outcome, CliError> {
     let copies = newest(&jobs, args.tag.as_deref());
     let Some(first) = copies.first() else {
         let what = args.tag.as_ref().map_or(String::new(), |tag| format!(" that copies {tag}"));
-        return Err(CliError::failed(format!("there is no Job of {}{what} any more", args.name)).hinted(
-            format!("kubectl imgop describe {}{} shows what became of the tags", args.name, cluster.place()),
-        ));
+        return Err(CliError::failed(format!("{} has no Job{what}", args.name)).hinted(format!(
+            "kubectl imgop describe {}{} shows what became of the tags",
+            args.name,
+            cluster.place()
+        )));
     };
     let Some(pod) = pod(&cluster, &first.job).await? else {
         return Err(CliError::failed(format!("Job {} has no pod yet", first.job)));

@@ -15,11 +15,11 @@ pub struct SelectionArgs {
     #[arg(long)]
     pub allow_candidate_release: bool,
 
-    /// Only tags that one of these regular expressions matches whole
+    /// Only tags that one of these regular expressions matches from end to end
     #[arg(long, value_name = "REGEX")]
     pub include: Vec<String>,
 
-    /// No tags that one of these regular expressions matches whole
+    /// No tags that one of these regular expressions matches from end to end
     #[arg(long, value_name = "REGEX")]
     pub exclude: Vec<String>,
 
@@ -51,11 +51,13 @@ pub struct SelectionArgs {
     pub overwrite: Option<OverwriteArg>,
 
     /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the source
-    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    #[arg(long, alias = "src-credentials", value_name = "SECRET", help_heading = "Registries",
+        value_parser = crate::names::parse_name)]
     pub source_credentials: Option<String>,
 
     /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the destination
-    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::names::parse_name)]
+    #[arg(long, alias = "dest-credentials", value_name = "SECRET", help_heading = "Registries",
+        value_parser = crate::names::parse_name)]
     pub destination_credentials: Option<String>,
 
     /// Take the agent's AWS credentials for the source, a registry of Amazon ECR

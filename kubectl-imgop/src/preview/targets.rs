@@ -155,15 +155,19 @@ fn of_text(text: &str) -> Result<Vec<Result<Target, String>>, String> {
 
 fn of_value(value: serde_json::Value) -> Result<Target, String> {
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
-    let mut unknown = Vec::new();
-    let image = serde_ignored::deserialize::<_, _, Image>(value, |path| {
+    if value["apiVersion"] != "skopeo.io/v1alpha1" {
+        return Err(format!("Image {name}: its apiVersion is not skopeo.io/v1alpha1"));
+    }
+    let (mut unknown, mut track) = (Vec::new(), serde_path_to_error::Track::new());
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+    let image = serde_ignored::deserialize::<_, _, Image>(tracked, |path| {
         // serde_ignored marks what is optional.
         unknown.push(path.to_string().replace(".?", ""));
     });
     let image = image.map_err(|error| {
         let text = error.to_string();
         let quotes = if text.ends_with("expected a string") { "; put quotes around it" } else { "" };
-        format!("Image {name}: {text}{quotes}")
+        format!("Image {name}: {}: {text}{quotes}", track.path())
     })?;
     // As `kubectl apply` does. A status may come from an agent that is newer than this program.
     unknown.retain(|field| !matches!(field.as_str(), "apiVersion" | "kind") && !field.starts_with("status."));
@@ -227,10 +231,12 @@ mod tests {
             Ok(mut targets) => targets.remove(0).unwrap_err(),
             Err(problem) => problem,
         };
-        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: invalid type: floating point `1.1`, expected a string; put quotes around it");
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: spec.source.version: invalid type: floating point `1.1`, expected a string; put quotes around it");
         insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @r#"Image a: spec.destination.name: "r.example.com/a:1" names a tag or digest; give "r.example.com/a" as the name and the rest as the version"#);
         insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, selct: {latest: 1}"), @"Image a: there is no field spec.source.selct");
         insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, select: {latset: 1}"), @"Image a: there is no field spec.source.select.latset");
+        insta::assert_snapshot!(wrong("secretName: s", "secretNam: s"), @"Image a: spec.destination.credentials: missing field `secretName`");
+        insta::assert_snapshot!(wrong("v1alpha1", "v1"), @"Image a: its apiVersion is not skopeo.io/v1alpha1");
         insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"it holds no Image of skopeo.io/v1alpha1");
     }
 }
