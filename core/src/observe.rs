@@ -223,6 +223,7 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
     let (among, made) = originals(request, &tags);
     let mut selection =
         select(&request.version, request.candidates, &request.filter, &among, limits.max_excluded);
+    let excluded = selection.near + made.len();
     selection.excluded.splice(..0, made);
     selection.excluded.truncate(limits.max_excluded);
     if selection.tags.len() > limits.max_tags {
@@ -233,8 +234,12 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
             cap: limits.max_tags,
         });
     }
-    let mut observed =
-        Observed { listed: Some(tags.len()), excluded: selection.excluded, ..Observed::default() };
+    let mut observed = Observed {
+        listed: Some(tags.len()),
+        excluded_beyond: excluded - selection.excluded.len(),
+        excluded: selection.excluded,
+        ..Observed::default()
+    };
     let refs: Vec<ManifestRef> = selection.tags.into_iter().map(ManifestRef::Tag).collect();
     let (refs, nameless): (Vec<_>, Vec<_>) =
         refs.into_iter().partition(|what| request.naming.apply(what).is_ok());
