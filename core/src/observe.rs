@@ -172,6 +172,7 @@ pub async fn observe(
         .try_collect()
         .await?;
     if let Some(min_age) = request.min_age {
+        look.learn_pushes(&observed.tags, &among).await;
         let bulk = std::mem::take(&mut look.bulk);
         age::hold_back(&look, &bulk, min_age, limits, &mut observed).await;
     }
