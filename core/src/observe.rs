@@ -255,7 +255,9 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
 /// The tags of the source without those that this very request makes of others: within one repository each
 /// sync would else make tags of what the one before has made.
 fn originals<'a>(request: &CopyRequest, tags: &'a [Tag]) -> (Cow<'a, [Tag]>, Vec<Excluded>) {
-    if request.source != request.destination || !matches!(request.naming, Naming::Template { .. }) {
+    if !request.source.is_same_place(&request.destination)
+        || !matches!(request.naming, Naming::Template { .. })
+    {
         return (Cow::Borrowed(tags), Vec::new());
     }
     let all: HashSet<&Tag> = tags.iter().collect();

@@ -109,7 +109,7 @@ fn older_claimant(image: &Image, destination: &Repository, other: &Image) -> Opt
     if !may_meet || age(other) >= age(image) || !holds_claims(other) {
         return None;
     }
-    CopyRequest::parse(&other.spec).ok().filter(|request| request.destination == *destination)
+    CopyRequest::parse(&other.spec).ok().filter(|request| request.destination.is_same_place(destination))
 }
 
 /// What orders Images: the older first, of two of one second the one with the lower UID.
@@ -244,6 +244,9 @@ mod tests {
             taken(&younger(), older(|o| o.spec.destination.name = "a.example/mirror/argocd".into())),
             None
         );
+        let spelled = |host: &str| older(|o| o.spec.destination.name = format!("{host}/mirror/argocd"));
+        assert!(taken(&younger(), spelled("registry.example.com:05000")).is_some(), "the same place");
+        assert_eq!(taken(&younger(), spelled("registry.example.com")), None);
         assert_eq!(taken(&younger(), older(|o| o.spec.source.version = "v2.14.x".into())), None);
         let same_source = younger().spec.source.name;
         assert_eq!(taken(&younger(), older(|o| o.spec.source.name = same_source)), None);
