@@ -200,6 +200,8 @@ impl RepositoryClient {
             bytes_left -= answer.body.len();
             seen.insert(page);
             let Some(next) = next_page(&answer.url, &answer.headers)? else { break };
+            // It may be large, and the next one is waited for.
+            drop(answer);
             if tags.len() == before || seen.contains(&next) {
                 return Err(Failure::protocol("the pages of the tag list go round in circles"));
             }
