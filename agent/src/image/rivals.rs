@@ -50,7 +50,7 @@ impl Rivals {
         let mut all = self.written();
         let new = || Written { destination: destination.clone(), tags: HashSet::new() };
         let written = all.entry(uid.to_owned()).or_insert_with(new);
-        if written.destination != *destination {
+        if !written.destination.is_same_place(destination) {
             *written = new();
         }
         written.tags.insert(tag.clone());
@@ -92,7 +92,7 @@ impl Rivals {
         }
         let all = self.written();
         let written = other.metadata.uid.as_ref().and_then(|uid| all.get(uid));
-        written.is_some_and(|w| w.destination == older.destination && w.tags.contains(tag))
+        written.is_some_and(|w| w.destination.is_same_place(&older.destination) && w.tags.contains(tag))
     }
 
     // Each operation leaves it whole, whatever panics elsewhere.
