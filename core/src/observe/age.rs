@@ -94,12 +94,16 @@ impl Look<'_> {
             return None;
         }
         let seen = self.first_seen(tag, Some(digest));
+        let told = bulk.get(tag);
         let mut evidence = Evidence {
-            pushed: bulk.get(tag).filter(|told| told.digest == *digest).and_then(|told| told.pushed),
+            pushed: told.filter(|told| told.digest == *digest).and_then(|told| told.pushed),
             created: None,
             seen: seen.map(|first| first.at),
         };
-        if evidence.needs_created() {
+        // Where the API still tells what the tag showed before, it was pushed just now, whatever the image
+        // says of itself.
+        let lags = told.is_some_and(|told| told.digest != *digest);
+        if evidence.needs_created() && !lags {
             evidence.created = self.created(digest).await;
         }
         let waiting = Waiting::judge(tag, digest, min_age, evidence, self.known.now)?;

@@ -399,6 +399,17 @@ async fn the_push_counts_where_one_tag_is_to_be_judged_and_is_asked_once() {
     assert_eq!(hub.pulls(), 0, "nobody asked the image");
 }
 
+#[tokio::test]
+async fn a_tag_of_which_the_api_tells_what_it_was_before_is_new_whatever_the_image_says() {
+    let hub = DockerHub::telling(tags(["1.7".to_owned()]), 1000, |_, _| Some(Digest::of(b"before"))).await;
+    let destination = Content::default().serve().await;
+    let (request, sides) = at_hub(&hub, &spec("docker.io/team/app".into(), &destination));
+    let known = Known { now: time("2026-11-21T12:00:00Z"), ..Known::default() };
+    let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
+    assert_eq!(told(&observed), (Vec::new(), vec!["1.7 until 2026-11-24T12:00:00Z".into()]));
+    assert_eq!(hub.pulls(), 0, "the image is not asked");
+}
+
 /// A source and a destination of which each may fail for a while.
 async fn failing(content: Content, there: Content) -> (Case, Arc<AtomicBool>, Arc<AtomicBool>) {
     let serve = async |content: Content| {
