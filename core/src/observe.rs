@@ -172,6 +172,7 @@ pub async fn observe(
         .try_collect()
         .await?;
     if let Some(min_age) = request.min_age {
+        look.learn_pushes(&observed.tags, &among).await;
         let bulk = std::mem::take(&mut look.bulk);
         age::hold_back(&look, &bulk, min_age, limits, &mut observed).await;
     }
@@ -223,6 +224,7 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
     let (among, made) = originals(request, &tags);
     let mut selection =
         select(&request.version, request.candidates, &request.filter, &among, limits.max_excluded);
+    let excluded = selection.near + made.len();
     selection.excluded.splice(..0, made);
     selection.excluded.truncate(limits.max_excluded);
     if selection.tags.len() > limits.max_tags {
@@ -233,8 +235,12 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
             cap: limits.max_tags,
         });
     }
-    let mut observed =
-        Observed { listed: Some(tags.len()), excluded: selection.excluded, ..Observed::default() };
+    let mut observed = Observed {
+        listed: Some(tags.len()),
+        excluded_beyond: excluded - selection.excluded.len(),
+        excluded: selection.excluded,
+        ..Observed::default()
+    };
     let refs: Vec<ManifestRef> = selection.tags.into_iter().map(ManifestRef::Tag).collect();
     let (refs, nameless): (Vec<_>, Vec<_>) =
         refs.into_iter().partition(|what| request.naming.apply(what).is_ok());
@@ -249,7 +255,9 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
 /// The tags of the source without those that this very request makes of others: within one repository each
 /// sync would else make tags of what the one before has made.
 fn originals<'a>(request: &CopyRequest, tags: &'a [Tag]) -> (Cow<'a, [Tag]>, Vec<Excluded>) {
-    if request.source != request.destination || !matches!(request.naming, Naming::Template { .. }) {
+    if !request.source.is_same_place(&request.destination)
+        || !matches!(request.naming, Naming::Template { .. })
+    {
         return (Cow::Borrowed(tags), Vec::new());
     }
     let all: HashSet<&Tag> = tags.iter().collect();

@@ -130,22 +130,26 @@ impl Cluster {
 
     /// The agent that runs. Who wants it dead at a certain moment finds it before.
     pub async fn running_agent(&self) -> anyhow::Result<RunningAgent> {
-        let pod = self.agent_pod().await?;
-        let process = match &self.environment.bin {
-            Some(bin) => Some(self.process_of(&bin.join("ctr"), &pod).await?),
-            None => None,
-        };
-        Ok(RunningAgent { pod: pod.name_any(), process })
+        // After a kill the next one takes a moment.
+        wait::poll("the agent runs", Duration::from_mins(2), || async {
+            let Ok(pod) = self.agent_pod().await else { return Ok(None) };
+            let Some(bin) = &self.environment.bin else {
+                return Ok(Some(RunningAgent { pod: pod.name_any(), process: None }));
+            };
+            let process = self.process_of(&bin.join("ctr"), &pod).await?;
+            Ok(process.map(|process| RunningAgent { pod: pod.name_any(), process: Some(process) }))
+        })
+        .await
     }
 
-    /// The process of a pod's first container, by this machine's count.
-    async fn process_of(&self, ctr: &Path, pod: &Pod) -> anyhow::Result<String> {
+    /// The process of a pod's first container, by this machine's count; none if it does not run.
+    async fn process_of(&self, ctr: &Path, pod: &Pod) -> anyhow::Result<Option<String>> {
         let container = pod
             .status
             .as_ref()
             .and_then(|status| status.container_statuses.as_ref()?.first()?.container_id.as_deref())
-            .and_then(|id| id.strip_prefix("containerd://"))
-            .context("the agent's container does not run")?;
+            .and_then(|id| id.strip_prefix("containerd://"));
+        let Some(container) = container else { return Ok(None) };
         let output = Command::new(ctr)
             .arg("--address")
             .arg(self.environment.folder.join("containerd/containerd.sock"))
@@ -156,9 +160,11 @@ impl Cluster {
         ensure!(output.status.success(), "ctr: {}", String::from_utf8_lossy(&output.stderr));
         let tasks = String::from_utf8(output.stdout)?;
         // TASK, PID and STATUS.
-        let mut lines = tasks.lines().map(str::split_whitespace);
-        let process = lines.find_map(|mut line| (line.next() == Some(container)).then(|| line.next())?);
-        Ok(process.context("the agent's container has no process")?.to_owned())
+        let mut lines = tasks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        Ok(lines.find_map(|line| match line.as_slice() {
+            [task, process, "RUNNING"] if *task == container => Some((*process).to_owned()),
+            _ => None,
+        }))
     }
 
     /// Kills this agent and removes its pod.

@@ -261,9 +261,12 @@ impl Look<'_> {
             }
             before => before,
         };
-        // What the source was found not to have is doubted by itself after ten minutes.
-        if let (Due::Requested, Some(destination)) = (due, &sides.destination) {
-            destination.doubt_lists();
+        // Who asks for a sync wants to know what is there now, on both sides.
+        if due == Due::Requested {
+            sides.source.doubt_lists();
+            if let Some(destination) = &sides.destination {
+                destination.doubt_lists();
+            }
         }
         let status = self.status();
         let mut known = self.memory.known(self.now);

@@ -60,7 +60,7 @@ impl Rivals {
         let mut all = self.written();
         let new = || Written { destination: destination.clone(), referrers: HashSet::new() };
         let written = all.entry(uid.to_owned()).or_insert_with(new);
-        if written.destination != *destination {
+        if !written.destination.is_same_place(destination) {
             *written = new();
         }
         if subject_of(tag).is_some() {
@@ -114,7 +114,8 @@ impl Rivals {
         let all = self.written();
         let written = other.metadata.uid.as_ref().and_then(|uid| all.get(uid));
         written.is_some_and(|written| {
-            written.destination == older.destination && (!is_referrer || written.referrers.contains(tag))
+            written.destination.is_same_place(&older.destination)
+                && (!is_referrer || written.referrers.contains(tag))
         })
     }
 
@@ -138,7 +139,7 @@ fn older_claimant(image: &Image, destination: &Repository, other: &Image) -> Opt
     if !may_meet || age(other) >= age(image) || !holds_claims(other) {
         return None;
     }
-    CopyRequest::parse(&other.spec).ok().filter(|request| request.destination == *destination)
+    CopyRequest::parse(&other.spec).ok().filter(|request| request.destination.is_same_place(destination))
 }
 
 /// What orders Images: the older first, of two of one second the one with the lower UID.
@@ -315,6 +316,9 @@ mod tests {
             taken(&younger(), older(|o| o.spec.destination.name = "a.example/mirror/argocd".into())),
             None
         );
+        let spelled = |host: &str| older(|o| o.spec.destination.name = format!("{host}/mirror/argocd"));
+        assert!(taken(&younger(), spelled("registry.example.com:05000")).is_some(), "the same place");
+        assert_eq!(taken(&younger(), spelled("registry.example.com")), None);
         assert_eq!(taken(&younger(), older(|o| o.spec.source.version = "v2.14.x".into())), None);
         let same_source = younger().spec.source.name;
         assert_eq!(taken(&younger(), older(|o| o.spec.source.name = same_source)), None);

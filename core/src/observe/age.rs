@@ -1,6 +1,6 @@
 //! Tags that would be copied and are too young for `select.minAge`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt as _;
 
@@ -51,6 +51,27 @@ pub(super) async fn hold_back(
 }
 
 impl Look<'_> {
+    /// Asks when the tags that would be copied were pushed, where nobody asked because HEADs were cheaper.
+    /// Else their age would be what the image says of itself, and whoever makes a bad release writes that.
+    /// What is known of a tag from before is enough.
+    pub(super) async fn learn_pushes(&mut self, tags: &[ObservedTag], among: &[Tag]) {
+        let unknown = |observed: &ObservedTag| {
+            let ManifestRef::Tag(tag) = &observed.source_ref else { return None };
+            let is_known =
+                self.bulk.contains_key(tag) || self.first_seen(tag, observed.source.digest()).is_some();
+            (!is_known && self.is_copied(observed)).then(|| tag.clone())
+        };
+        let wanted: HashSet<Tag> = tags.iter().filter_map(unknown).collect();
+        if !wanted.is_empty() {
+            self.bulk.extend(self.sides.source.pushes_in_bulk(&wanted, among).await);
+        }
+    }
+
+    /// What is known from before of a tag, if it still shows that.
+    fn first_seen(&self, tag: &Tag, digest: Option<&Digest>) -> Option<&FirstSeen> {
+        self.known.first_seen.get(tag).filter(|first| Some(&first.digest) == digest)
+    }
+
     /// Whether a tag would be copied now, were it not for its age.
     fn is_copied(&self, observed: &ObservedTag) -> bool {
         match observed.state() {
@@ -72,13 +93,17 @@ impl Look<'_> {
         if !self.is_copied(observed) {
             return None;
         }
-        let seen = self.known.first_seen.get(tag).filter(|first| first.digest == *digest);
+        let seen = self.first_seen(tag, Some(digest));
+        let told = bulk.get(tag);
         let mut evidence = Evidence {
-            pushed: bulk.get(tag).filter(|told| told.digest == *digest).and_then(|told| told.pushed),
+            pushed: told.filter(|told| told.digest == *digest).and_then(|told| told.pushed),
             created: None,
             seen: seen.map(|first| first.at),
         };
-        if evidence.needs_created() {
+        // Where the API still tells what the tag showed before, it was pushed just now, whatever the image
+        // says of itself.
+        let lags = told.is_some_and(|told| told.digest != *digest);
+        if evidence.needs_created() && !lags {
             evidence.created = self.created(digest).await;
         }
         let waiting = Waiting::judge(tag, digest, min_age, evidence, self.known.now)?;

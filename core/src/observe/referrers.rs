@@ -38,20 +38,26 @@ impl Look<'_> {
         }
         let taken: HashSet<Tag> = tags.iter().map(|tag| tag.destination_tag.clone()).collect();
         let mut named = named_after(&subjects, &self.list(among).await?);
-        let mut referrers = Vec::new();
+        let mut told = Vec::new();
         for (subject, answer) in self.asked(&subjects, limits).await? {
             let tag = referrers_tag(&subject)?;
             // The API knows what stands under the tag as well, and may know more.
             named.remove(&tag);
             if !taken.contains(&tag) {
-                referrers.push(self.made(subject, tag, answer).await?);
+                told.push((subject, tag, answer));
             }
         }
         named.retain(|tag, _| !taken.contains(tag));
-        if referrers.len() + named.len() > limits.max_referrers {
-            let count = referrers.len() + named.len();
+        // Before anything more is asked for any of them.
+        if told.len() + named.len() > limits.max_referrers {
+            let count = told.len() + named.len();
             return Err(ObserveError::TooManyReferrers { count, cap: limits.max_referrers });
         }
+        let mut referrers: Vec<ObservedTag> = futures::stream::iter(told)
+            .map(|(subject, tag, answer)| self.made(subject, tag, answer))
+            .buffered(limits.concurrency.max(1))
+            .try_collect()
+            .await?;
         let named: Vec<ObservedTag> = futures::stream::iter(named)
             .map(|(tag, subject)| self.named(tag, subject))
             .buffered(limits.concurrency.max(1))

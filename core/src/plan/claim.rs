@@ -6,14 +6,25 @@ use crate::index::{Platforms, subject_of};
 use crate::reference::{ManifestRef, Repository};
 use crate::tags::{Filter, Tag, Version};
 
-/// What a request puts under a tag at its destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a request puts under a tag at its destination. Two are equal if that is the same content, however
+/// the registry that it comes from is written.
+#[derive(Debug, Clone)]
 pub struct Claim<'a> {
     source: &'a Repository,
     what: What<'a>,
     /// None for what refers to a content: that is the same for all platforms.
     platforms: Option<&'a Platforms>,
 }
+
+impl PartialEq for Claim<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.what == other.what
+            && self.platforms == other.platforms
+            && self.source.is_same_place(other.source)
+    }
+}
+
+impl Eq for Claim<'_> {}
 
 /// What exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +144,8 @@ mod tests {
     fn the_same_tag_of_the_same_source_is_no_contest() {
         let tag = "v2.13.1".parse().unwrap();
         assert_eq!(plain("v2.13.x").claim(&tag), plain(">=2.13 <3").claim(&tag));
+        let spelled = request("quay.io:443/a/b", "v2.13.x", |_| {});
+        assert_eq!(plain("v2.13.x").claim(&tag), spelled.claim(&tag));
         let other = request("quay.io/a/other", "v2.13.x", |_| {});
         assert_ne!(plain("v2.13.x").claim(&tag), other.claim(&tag));
         let stable = |version: &str| {

@@ -16,8 +16,10 @@ pub struct Observed {
     pub listed: Option<usize>,
     /// The tags that are meant, newest version first.
     pub tags: Vec<ObservedTag>,
-    /// The tags that are nearly meant.
+    /// The tags that are nearly meant; of many, the newest.
     pub excluded: Vec<Excluded>,
+    /// How many more of them there are.
+    pub excluded_beyond: usize,
     /// The tags that would be copied if they were older, newest version first. Those that the
     /// destination does not have are among the excluded ones and not among `tags`; those that it has
     /// with other content are among `tags`, and stay there as they are.

@@ -177,7 +177,7 @@ impl CopyRequest {
             problems.keep(field, aws_credentials(repository.as_ref(), credentials.as_ref()));
         }
         if let (Some(source), Some(destination), Some(naming)) = (&source, &destination, &naming)
-            && source == destination
+            && source.is_same_place(destination)
             && !naming.changes(version.as_ref())
         {
             problems.keep::<(), _>(
@@ -437,6 +437,7 @@ mod tests {
     #[test]
     fn copying_a_repository_onto_itself_is_refused_unless_tags_change() {
         assert!(problem(|s| s.destination.name = "quay.io/a/b".into()).contains("nothing to copy"));
+        assert!(problem(|s| s.destination.name = "quay.io:443/a/b".into()).contains("nothing to copy"));
         let mut spec = spec("quay.io/a/b", "v2.13.x");
         spec.destination.name = "quay.io/a/b".into();
         spec.destination.version = Some("mirror-{tag}".into());

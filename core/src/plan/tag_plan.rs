@@ -48,7 +48,7 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
         .collect();
     Plan {
         tags,
-        excluded: inputs.observed.excluded.len(),
+        excluded: inputs.observed.excluded.len() + inputs.observed.excluded_beyond,
         waiting_until: inputs.observed.waiting.iter().map(|waiting| waiting.until).min(),
     }
 }
@@ -291,6 +291,16 @@ mod tests {
         assert_eq!(attempt(&v1(Seen::Absent).action(&[])), 1);
         assert_eq!(attempt(&v1(Seen::Present(digest("b"))).action(&[])), 1);
         assert_eq!(v1(Seen::Present(digest("a"))).action(&[]), Action::UpToDate);
+    }
+
+    #[test]
+    fn near_misses_that_are_not_kept_are_counted() {
+        let mut case = v1(Seen::Absent);
+        let tag = "v1-a".parse().unwrap();
+        case.observed.excluded =
+            vec![crate::tags::Excluded { tag, reason: crate::tags::Exclusion::Candidate }];
+        case.observed.excluded_beyond = 4_000;
+        assert_eq!(case.plan(&[]).counts().excluded, 4_001);
     }
 
     #[test]

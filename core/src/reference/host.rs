@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use url::Url;
+
 use super::ReferenceError;
 
 /// Names under which Docker Hub is known; they all mean the same registry and the same credential.
@@ -48,6 +50,19 @@ impl RegistryHost {
             return rest.split_once(']').map_or(rest, |(name, _)| name);
         }
         self.0.split_once(':').map_or(self.0.as_str(), |(name, _)| name)
+    }
+
+    /// Whether both are one registry, however they are written: `quay.io` and `quay.io:443` are. What is
+    /// shown and handed on stays as it is written, as credentials are looked up by that.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self == other || self.place().is_some_and(|place| Some(place) == other.place())
+    }
+
+    /// The address and the port.
+    fn place(&self) -> Option<(String, u16)> {
+        let scheme = if self.is_loopback() { "http" } else { "https" };
+        let url: Url = format!("{scheme}://{}/", self.api_host()).parse().ok()?;
+        Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
     }
 
     /// Whether the first part of a name is a host and not a path: it has a dot or a port, or it is
@@ -125,6 +140,31 @@ mod tests {
         }
         for name in ["10.0.0.1:5000", "localhost.example.com", "quay.io"] {
             assert!(!name.parse::<RegistryHost>().unwrap().is_loopback(), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_registry_may_be_written_in_several_ways() {
+        let same = |a: &str, b: &str| {
+            a.parse::<RegistryHost>().unwrap().is_same_place(&b.parse::<RegistryHost>().unwrap())
+        };
+        for (a, b) in [
+            ("r.example.com", "r.example.com:443"),
+            ("r.example.com:443", "R.example.com:0443"),
+            ("r.example.com:5000", "r.example.com:05000"),
+            ("docker.io", "registry-1.docker.io:443"),
+            ("localhost", "localhost:80"),
+            ("[fd00::1]:5000", "[fd00:0:0::0001]:5000"),
+        ] {
+            assert!(same(a, b) && same(b, a), "{a} {b}");
+        }
+        for (a, b) in [
+            ("r.example.com", "r.example.com:5000"),
+            ("r.example.com", "r.example.org"),
+            ("localhost", "localhost:443"),
+            ("localhost", "127.0.0.1"),
+        ] {
+            assert!(!same(a, b), "{a} {b}");
         }
     }
 

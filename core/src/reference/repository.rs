@@ -29,6 +29,11 @@ impl Repository {
         &self.path
     }
 
+    /// Whether both are one repository, however its registry is written.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.path == other.path && self.host.is_same_place(&other.host)
+    }
+
     /// The last part of the path: `argocd` of `quay.io/argoproj/argocd`.
     pub fn base_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)

@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// No host gets more requests at a time, whatever the settings say.
+pub(super) const MOST_REQUESTS: u32 = 64;
+
 /// The share of one host, used by the whole process. Waiting requests are served in order.
 ///
 /// A 429 halves the number of requests under way; each full round of successes adds one again, up
@@ -13,6 +16,8 @@ pub(super) struct Budget {
     slots: Arc<Semaphore>,
     most: usize,
     state: Mutex<State>,
+    /// Whose turn it is to read a large answer.
+    large: Semaphore,
 }
 
 #[derive(Debug)]
@@ -36,9 +41,14 @@ pub(super) struct Permit<'a> {
 
 impl Budget {
     pub(super) fn new(most: usize) -> Self {
-        let most = most.clamp(1, 64);
+        let most = most.clamp(1, MOST_REQUESTS as usize);
         let state = State { limit: most, debt: 0, successes: 0, round: 0 };
-        Self { slots: Arc::new(Semaphore::new(most)), most, state: Mutex::new(state) }
+        Self {
+            slots: Arc::new(Semaphore::new(most)),
+            most,
+            state: Mutex::new(state),
+            large: Semaphore::new(1),
+        }
     }
 
     pub(super) async fn permit(&self) -> Permit<'_> {
@@ -67,6 +77,11 @@ impl Permit<'_> {
                 self.budget.slots.add_permits(1);
             }
         }
+    }
+
+    /// Where those wait that have large answers of this host.
+    pub(super) fn large(&self) -> &Semaphore {
+        &self.budget.large
     }
 
     /// The host answered 429.

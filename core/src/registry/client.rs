@@ -130,12 +130,12 @@ impl RepositoryClient {
         !shared_for.is_zero() && self.session.as_ref().is_ok_and(is_cheap)
     }
 
-    /// Lets nobody share a list from before: somebody wants to know what is there now. That the
-    /// repository has no referrers API is doubted as well.
+    /// Lets nobody share a list from before: somebody wants to know what is there now. Whether the
+    /// repository has a referrers API is doubted as well.
     pub fn doubt_lists(&self) {
         self.lists_are_old();
         if let Ok(session) = &self.session {
-            session.no_referrers.forget(self.repository.path());
+            session.referrers_apis.forget(self.repository.path());
         }
     }
 
@@ -200,6 +200,8 @@ impl RepositoryClient {
             bytes_left -= answer.body.len();
             seen.insert(page);
             let Some(next) = next_page(&answer.url, &answer.headers)? else { break };
+            // It may be large, and the next one is waited for.
+            drop(answer);
             if tags.len() == before || seen.contains(&next) {
                 return Err(Failure::protocol("the pages of the tag list go round in circles"));
             }

@@ -96,6 +96,8 @@ pub(super) struct Failure {
     pub(super) status: Option<StatusCode>,
     pub(super) code: Option<String>,
     pub(super) detail: String,
+    /// Whether it is this process that could not go on, which says nothing of the host.
+    pub(super) is_ours: bool,
 }
 
 impl RegistryError {
@@ -147,7 +149,7 @@ impl RegistryError {
 
 impl Failure {
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, status: None, code: None, detail: detail.into() }
+        Self { reason, status: None, code: None, detail: detail.into(), is_ours: false }
     }
 
     pub(super) fn protocol(detail: impl Into<String>) -> Self {

@@ -10,10 +10,11 @@ use url::Url;
 use super::access::Fingerprint;
 use super::address::{self, host};
 use super::budget::Permit;
-use super::error::{Failure, Reason};
+use super::error::{Failure, Reason, Unreachable};
 use super::http::unreachable;
 use super::pulls::Pulls;
 use super::requests::Requests;
+use super::room::{Room, SMALL};
 
 /// More hops than an honest registry makes.
 const MOST_REDIRECTS: usize = 3;
@@ -54,6 +55,17 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What proved who we are, to be hidden in what the server says. It is never logged.
+    pub(super) shown: Option<HeaderValue>,
+}
+
+/// What an exchange takes from, and what it adds to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meters<'a> {
+    pub(super) permit: &'a Permit<'a>,
+    pub(super) room: &'a Room,
+    pub(super) requests: &'a Requests,
+    pub(super) pulls: &'a Pulls,
 }
 
 impl Call {
@@ -74,15 +86,13 @@ impl Call {
 }
 
 /// Asks, and follows redirects within the registry. Credentials go to the host that was meant only.
-pub(super) async fn exchange(
-    client: &Client,
-    call: &Call,
-    permit: &Permit<'_>,
-    (requests, pulls): (&Requests, &Pulls),
-) -> Result<Answer, Failure> {
+pub(super) async fn exchange(client: &Client, call: &Call, meters: Meters<'_>) -> Result<Answer, Failure> {
+    let permit = meters.permit;
     let mut url = call.url.clone();
+    let mut status = None;
     for _ in 0..=call.redirects {
-        let answer = ask(client, call, url, (requests, pulls)).await?;
+        let answer = ask(client, call, url, meters).await?;
+        status = Some(answer.status);
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             permit.throttled();
         } else if !answer.status.is_server_error() {
@@ -97,15 +107,11 @@ pub(super) async fn exchange(
             None => return Ok(answer),
         }
     }
-    Err(Failure::protocol(format!("{} redirects more than {} times", host(&call.url), call.redirects)))
+    let detail = format!("{} redirects more than {} times", host(&call.url), call.redirects);
+    Err(Failure { status, ..Failure::protocol(detail) })
 }
 
-async fn ask(
-    client: &Client,
-    call: &Call,
-    url: Url,
-    (requests, pulls): (&Requests, &Pulls),
-) -> Result<Answer, Failure> {
+async fn ask(client: &Client, call: &Call, url: Url, meters: Meters<'_>) -> Result<Answer, Failure> {
     address::check(&url)?;
     let mut request = client.request(call.method.clone(), url.clone());
     if let Some(accept) = call.accept {
@@ -123,20 +129,26 @@ async fn ask(
     }
     let name = host(&url);
     let response = request.send().await.map_err(|error| {
-        requests.count(&name, None);
+        meters.requests.count(&name, None);
         unreachable(&error)
     })?;
-    requests.count(&name, Some(response.status().as_u16()));
-    pulls.hear(&name, call.identity, response.headers());
-    read(response, url, call.limit).await
+    meters.requests.count(&name, Some(response.status().as_u16()));
+    meters.pulls.hear(&name, call.identity, response.headers());
+    let answer = read(response, url, call.limit, meters).await?;
+    Ok(Answer { shown: call.authorization.clone(), ..answer })
 }
 
 /// Reads the body. Of a refusal the beginning is enough; anything else is whole or an error.
-async fn read(mut response: Response, url: Url, limit: usize) -> Result<Answer, Failure> {
+///
+/// What takes much room is held only as long as it is read. Whoever asked makes of it what he needs before
+/// he waits for anything else.
+async fn read(mut response: Response, url: Url, limit: usize, meters: Meters<'_>) -> Result<Answer, Failure> {
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let is_refusal = status != StatusCode::OK;
     let limit = if is_refusal { MAX_REFUSAL_BYTES } else { limit };
-    let mut body = Vec::new();
+    let told = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let most = told.unwrap_or(limit).min(limit);
+    let (mut body, mut taken) = (Vec::new(), None);
     while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error).with_status(status))? {
         if body.len() + chunk.len() > limit {
             if is_refusal {
@@ -145,9 +157,22 @@ async fn read(mut response: Response, url: Url, limit: usize) -> Result<Answer, 
             let detail = format!("the answer has more than {limit} bytes");
             return Err(Failure::new(Reason::TooLarge { limit }, detail).with_status(status));
         }
+        if body.len() + chunk.len() > SMALL && taken.is_none() {
+            let room = meters.room.take(meters.permit.large(), most).await;
+            taken = Some(room.ok_or_else(|| no_room(&url).with_status(status))?);
+        }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { url, status, headers, body: body.into() })
+    Ok(Answer { url, status, headers, body: body.into(), shown: None })
+}
+
+fn no_room(url: &Url) -> Failure {
+    let detail = format!(
+        "no memory is left for the large answer of {}, as other large answers are being read; it is asked for \
+         again later",
+        host(url)
+    );
+    Failure { is_ours: true, ..Failure::new(Reason::Unreachable(Unreachable::Timeout), detail) }
 }
 
 /// Where a redirect leads. Questions about tags and manifests carry our token and their answers

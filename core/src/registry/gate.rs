@@ -14,6 +14,10 @@ const FAILURES_UNTIL_ILL: u32 = 5;
 /// Between two requests to an ill host, at first; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// From this many pauses of one host on, those that are over are forgotten.
+const SWEEP_FROM: usize = 256;
+/// Pauses of one host that are remembered. Whose is not is asked for again, by the host itself.
+const MOST_PAUSES: usize = 4096;
 
 /// The gate of one host, for the whole process.
 ///
@@ -52,8 +56,24 @@ impl Gate {
     pub(super) fn close(&self, who: Option<Fingerprint>, wait: Duration) {
         let until = Instant::now() + wait;
         let mut state = self.state();
-        let closed = state.closed.entry(who).or_insert(until);
-        *closed = until.max(*closed);
+        if let Some(closed) = state.closed.get_mut(&who) {
+            *closed = until.max(*closed);
+            return;
+        }
+        if state.closed.len() >= SWEEP_FROM {
+            state.closed.retain(|_, until| Instant::now() < *until);
+        }
+        if state.closed.len() < MOST_PAUSES {
+            state.closed.insert(who, until);
+        }
+    }
+
+    /// Whether it gets no requests now, from anybody or from some.
+    pub(super) fn is_pausing(&self) -> bool {
+        let state = self.state();
+        let now = Instant::now();
+        state.ill.as_ref().is_some_and(|ill| now < ill.until)
+            || state.closed.values().any(|until| now < *until)
     }
 
     /// Why an ill host is not asked now.
@@ -127,6 +147,18 @@ mod tests {
         assert_eq!(gate.closed_for(None), Some(Duration::from_secs(40)));
         advance(Duration::from_secs(40)).await;
         assert_eq!(gate.closed_for(None), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_that_are_over_are_forgotten() {
+        let gate = Gate::default();
+        for n in 0..4 * SWEEP_FROM {
+            let who = super::super::Credential::RegistryToken(n.to_string().into()).fingerprint();
+            gate.close(Some(who), Duration::from_secs(1));
+            advance(Duration::from_secs(1)).await;
+        }
+        assert!(gate.state().closed.len() <= SWEEP_FROM);
+        assert!(!gate.is_pausing());
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,12 +11,17 @@ use rustls::CertificateError;
 
 use super::access::TlsKey;
 use super::address::{CheckedResolver, ForbiddenAddress};
+use super::budget::MOST_REQUESTS;
 use super::error::{Failure, Reason, Unreachable};
 use super::server_text::clean;
 use super::{Settings, Tls};
 
 /// Clusters have few CA bundles; should somebody try to make many, the pools start anew.
 const MOST_POOLS: usize = 64;
+
+/// Bytes of one answer that an HTTP/2 server may send before they are read. A connection holds as much for
+/// each request that may be under way, or answers that wait for room would keep the others back.
+const WINDOW: u32 = 128 << 10;
 
 /// Two registries share a pool if their TLS is the same and both or neither are on this machine.
 #[derive(Debug, Default)]
@@ -49,6 +54,8 @@ fn build(tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failu
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
+        .http2_initial_stream_window_size(WINDOW)
+        .http2_initial_connection_window_size(WINDOW * MOST_REQUESTS)
         .dns_resolver(Arc::new(CheckedResolver { fixed: settings.addresses.clone() }));
     let builder = if loopback || !settings.system_proxy { builder.no_proxy() } else { builder };
     let client = secured(builder, tls, loopback)?.build();

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::RepositoryClient;
 use super::access::{Fingerprint, TlsKey};
 use super::client::MAX_OTHER_BYTES;
-use super::error::{Action, Failure, RegistryError};
+use super::error::{Action, Failure, Reason, RegistryError};
 use super::exchange::{Answer, Call};
 use crate::reference::{Digest, RegistryHost, Repository};
 
@@ -78,7 +78,16 @@ impl RepositoryClient {
         call.url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", from.path());
         let scopes =
             format!("repository:{}:pull,push repository:{}:pull", self.repository.path(), from.path());
-        let answer = self.send_scoped(call, &scopes).await?;
+        let answer = match self.send_scoped(call, &scopes).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                // So says the token server of a registry that would be asked in vain.
+                if matches!(failure.reason, Reason::Unauthorized | Reason::Forbidden) {
+                    memory.refused(self.identity());
+                }
+                return Err(failure);
+            }
+        };
         match answer.status {
             StatusCode::CREATED => {
                 memory.made(self.identity());

@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use super::access::Fingerprint;
 use super::client::{RepositoryClient, media_type};
 use super::error::{Action, Failure, Reason, RegistryError};
 use super::exchange::{Answer, Call};
@@ -25,41 +26,75 @@ const MAX_PAGES: usize = 20;
 const ABSENT_FOR: Duration = Duration::from_mins(10);
 /// Repositories of one registry of which that is remembered, until the old ones are looked for.
 const SWEEP_FROM: usize = 1_024;
+/// How long a repository that had one is not believed to have none. A proxy that is half down is mended in
+/// that time; a registry may really have been replaced.
+const ANSWERED_FOR: Duration = Duration::from_hours(24);
+/// Repositories of one registry whose API is remembered to have answered.
+const MOST_ANSWERED: usize = 4_096;
 
-/// The repositories of a registry that have no referrers API, and since when that is known. One of
-/// them says nothing of the others: a proxy may serve each from another registry, and a path may be
-/// refused that somebody has made up.
+/// A repository's path, and who asks.
+type Key = (String, Option<Fingerprint>);
+
+/// Which repositories of a registry have a referrers API. One of them says nothing of the others: a proxy
+/// may serve each from another registry, and a path may be refused that somebody has made up. Nor does what
+/// one credential sees say anything of another.
 #[derive(Debug, Default)]
-pub(super) struct Absence(Mutex<HashMap<String, Instant>>);
+pub(super) struct Apis(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Those that have none, and since when that is known.
+    absent: HashMap<Key, Instant>,
+    /// Those whose API has answered, and when it last did.
+    answered: HashMap<Key, Instant>,
+}
 
 #[derive(Deserialize)]
 struct Page {
     manifests: Option<Vec<Referrer>>,
 }
 
-impl Absence {
-    fn is_known(&self, path: &str) -> bool {
-        let since = self.lock().get(path).copied();
+impl Apis {
+    fn is_absent(&self, key: &Key) -> bool {
+        let since = self.lock().absent.get(key).copied();
         since.is_some_and(|since| since.elapsed() < ABSENT_FOR)
     }
 
-    fn note(&self, path: &str) {
+    /// Takes note that there is none, unless it has answered before: then it fails, and what it has said is
+    /// no less true. `false` in that case.
+    fn note_absent(&self, key: &Key) -> bool {
         let mut known = self.lock();
-        if known.len() >= SWEEP_FROM {
-            known.retain(|_, since| since.elapsed() < ABSENT_FOR);
+        if known.answered.get(key).is_some_and(|at| at.elapsed() < ANSWERED_FOR) {
+            return false;
+        }
+        if known.absent.len() >= SWEEP_FROM {
+            known.absent.retain(|_, since| since.elapsed() < ABSENT_FOR);
         }
         // Whoever is not remembered is asked again, which is no more than a request.
-        if known.len() < SWEEP_FROM {
-            known.insert(path.to_owned(), Instant::now());
+        if known.absent.len() < SWEEP_FROM {
+            known.absent.insert(key.clone(), Instant::now());
+        }
+        true
+    }
+
+    fn note_answer(&self, key: &Key) {
+        let mut known = self.lock();
+        if known.answered.len() >= MOST_ANSWERED {
+            known.answered.retain(|_, at| at.elapsed() < ANSWERED_FOR);
+        }
+        if known.answered.len() < MOST_ANSWERED || known.answered.contains_key(key) {
+            known.answered.insert(key.clone(), Instant::now());
         }
     }
 
     /// Somebody wants to know what is there now.
     pub(super) fn forget(&self, path: &str) {
-        self.lock().remove(path);
+        let mut known = self.lock();
+        known.absent.retain(|(known, _), _| known != path);
+        known.answered.retain(|(known, _), _| known != path);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,15 +102,17 @@ impl Absence {
 impl RepositoryClient {
     /// What refers to a manifest of this repository, as far as the registry knows; none if it has no
     /// referrers API. A repository that has said so is not asked again for ten minutes, unless somebody
-    /// doubts it ([`Self::doubt_lists`]).
+    /// doubts it ([`Self::doubt_lists`]). One whose API has answered to this process is not believed when it
+    /// says so within a day: that is an error.
     pub async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, RegistryError> {
         let read = self.read_referrers(subject).await;
         read.map_err(|failure| self.error(Action::Referrers(subject.clone()), failure))
     }
 
     async fn read_referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, Failure> {
-        let absence = &self.session()?.no_referrers;
-        if absence.is_known(self.repository.path()) {
+        let apis = &self.session()?.referrers_apis;
+        let key = (self.repository.path().to_owned(), self.identity());
+        if apis.is_absent(&key) {
             return Ok(None);
         }
         let mut bytes_left = self.shared.transport.settings.max_manifest_bytes;
@@ -89,14 +126,14 @@ impl RepositoryClient {
                 return Ok(Some(Vec::new()));
             }
             if seen.is_empty() && is_no_such_api(&answer) {
-                absence.note(self.repository.path());
-                return Ok(None);
+                return if apis.note_absent(&key) { Ok(None) } else { Err(gone(&answer)) };
             }
             if answer.status != StatusCode::OK {
                 return Err(self.refusal(&answer));
             }
             bytes_left = bytes_left.saturating_sub(answer.body.len());
             referrers.extend(read(&answer)?);
+            apis.note_answer(&key);
             seen.insert(page);
             let Some(next) = next_page(&answer.url, &answer.headers)? else { return Ok(Some(referrers)) };
             if seen.contains(&next) {
@@ -126,8 +163,31 @@ fn is_no_such_api(answer: &Answer) -> bool {
         || answer.status == StatusCode::OK && media_type(answer) != Some(OCI_INDEX)
 }
 
+/// An API that was there a while ago; a proxy that is half down says so, for one.
+fn gone(answer: &Answer) -> Failure {
+    let detail = "the referrers API has answered before and does not now";
+    Failure::protocol(detail).with_status(answer.status)
+}
+
 fn read(answer: &Answer) -> Result<Vec<Referrer>, Failure> {
     let page: Page = serde_json::from_slice(&answer.body)
         .map_err(|_| Failure::protocol("the referrers are no OCI index").with_status(answer.status))?;
     Ok(page.manifests.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_that_has_answered_is_not_believed_to_be_gone_for_a_day() {
+        let (apis, key) = (Apis::default(), ("app".to_owned(), None));
+        apis.note_answer(&key);
+        tokio::time::advance(ANSWERED_FOR / 2).await;
+        apis.note_answer(&key);
+        tokio::time::advance(ANSWERED_FOR / 2).await;
+        assert!(!apis.note_absent(&key) && !apis.is_absent(&key));
+        tokio::time::advance(ANSWERED_FOR / 2).await;
+        assert!(apis.note_absent(&key) && apis.is_absent(&key));
+    }
 }

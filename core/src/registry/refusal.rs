@@ -8,9 +8,13 @@ use super::exchange::Answer;
 use super::retry::retry_after;
 use super::server_text::{ServerError, server_error};
 
-/// The failure that an answer stands for. `secrets` never appear in it.
+/// The failure that an answer stands for. `secrets` never appear in it, nor does what proved to the server
+/// who we are.
 pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
-    let error = server_error(&answer.body, secrets);
+    let shown = answer.shown.as_ref().and_then(|header| header.to_str().ok()?.split_once(' '));
+    let hidden: Vec<String> =
+        secrets.iter().cloned().chain(shown.map(|(_, proof)| proof.to_owned())).collect();
+    let error = server_error(&answer.body, &hidden);
     let (mut reason, mut detail) = classify(answer, secrets.is_empty());
     if answer.status == StatusCode::NOT_FOUND {
         reason = match &error {
@@ -31,7 +35,13 @@ pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
         detail = format!("{detail}: {}", error.message);
     }
     let code = error.map(|error| error.code).filter(|code| !code.is_empty());
-    Failure { reason, status: Some(answer.status), code, detail }
+    Failure { code, ..Failure::new(reason, detail).with_status(answer.status) }
+}
+
+/// What of a failure may be told to others than those who caused it: nothing that the server said.
+pub(super) fn class(answer: &Answer) -> Failure {
+    let (reason, detail) = classify(answer, true);
+    Failure::new(reason, detail).with_status(answer.status)
 }
 
 /// Whether the registry's words tell more than its code, which the rest of the sentence says
@@ -79,6 +89,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: reqwest::header::HeaderMap::new(),
             body: body.to_string().into(),
+            shown: None,
         };
         refusal(&answer, &[])
     }

@@ -6,13 +6,19 @@ use std::sync::{Mutex, PoisonError};
 /// How often a host answered in one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestCount {
-    /// The host, with its port if it is not the usual one.
+    /// The host, with its port if it is not the usual one; `other` for those beyond the first thousands.
     pub host: String,
     /// The status code, or nothing if there was no answer.
     pub status: Option<u16>,
     /// How often.
     pub count: u64,
 }
+
+/// Hosts and statuses that are counted apart. Whoever may create an Image names hosts, and each of them
+/// says what it likes.
+const MOST_COUNTS: usize = 4096;
+/// What all others are counted under.
+const OTHER: &str = "other";
 
 #[derive(Debug, Default)]
 pub(super) struct Requests {
@@ -22,7 +28,11 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn count(&self, host: &str, status: Option<u16>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((host.to_owned(), status)).or_default() += 1;
+        let key = (host.to_owned(), status);
+        let is_new = counts.len() >= MOST_COUNTS && !counts.contains_key(&key);
+        // A status has three digits, so that these have an end, too.
+        let key = if is_new { (OTHER.to_owned(), status) } else { key };
+        *counts.entry(key).or_default() += 1;
     }
 
     pub(super) fn counts(&self) -> Vec<RequestCount> {
@@ -33,5 +43,28 @@ impl Requests {
             count: *count,
         };
         counts.iter().map(count).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ever_new_hosts_and_statuses_are_counted_together() {
+        let requests = Requests::default();
+        for n in 0..2 * MOST_COUNTS {
+            requests.count(&format!("r{n}.example.com"), Some(200));
+        }
+        requests.count("r0.example.com", Some(200));
+        requests.count("r0.example.com", None);
+        let counts = requests.counts();
+        assert_eq!(counts.len(), MOST_COUNTS + 2);
+        let of = |host: &str, status| {
+            counts.iter().find(|c| c.host == host && c.status == status).map(|c| c.count)
+        };
+        assert_eq!(of("r0.example.com", Some(200)), Some(2), "who is known is counted on");
+        assert_eq!(of(OTHER, Some(200)), Some(MOST_COUNTS as u64));
+        assert_eq!(of(OTHER, None), Some(1));
     }
 }

@@ -16,7 +16,7 @@ use super::challenge::challenges;
 use super::error::{Failure, Reason};
 use super::exchange::{Answer, Call};
 use super::mount::Mounts;
-use super::referrers::Absence;
+use super::referrers::Apis;
 use super::shared_lists::SharedLists;
 use super::token::{self, authorization};
 use super::token_cache::TokenCache;
@@ -37,7 +37,7 @@ pub(super) struct Session {
     tokens: TokenCache,
     pub(super) lists: SharedLists,
     pub(super) mounts: Mounts,
-    pub(super) no_referrers: Absence,
+    pub(super) referrers_apis: Apis,
 }
 
 /// How the registry wants to be convinced.
@@ -81,7 +81,7 @@ impl Session {
             tokens: TokenCache::default(),
             lists: SharedLists::new(transport.lists.clone()),
             mounts: Mounts::default(),
-            no_referrers: Absence::default(),
+            referrers_apis: Apis::default(),
         })
     }
 

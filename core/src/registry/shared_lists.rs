@@ -20,8 +20,11 @@ const SWEEP_FROM: usize = 256;
 /// A list of more tags than this takes several requests: more than asking for a few tags does.
 const ONE_PAGE: usize = 1000;
 
-/// Tags that all lists of the process hold together: some 50 MB.
-const MOST_TAGS: usize = 500_000;
+/// Bytes that all lists of the process hold together.
+const MOST_BYTES: usize = 32 << 20;
+/// What a tag takes besides its text, and a list besides its tags: of the set, and of the allocator.
+const OF_A_TAG: usize = 64;
+const OF_A_LIST: usize = 512;
 
 /// The repository's path, and who asks.
 pub(super) type ListKey = (String, Option<Fingerprint>);
@@ -54,7 +57,7 @@ pub(super) struct Held(Arc<Mutex<VecDeque<HeldList>>>);
 struct HeldList {
     slot: Weak<Slot>,
     at: Instant,
-    tags: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +115,7 @@ impl SharedLists {
         let is_short = outcome.is_ok() && tags <= ONE_PAGE;
         *last = Some(Told { at, writes, outcome: Some(outcome.clone()), is_short });
         drop(last);
-        self.held.add(HeldList { slot: Arc::downgrade(&slot), at, tags }, shared_for);
+        self.held.add(HeldList { slot: Arc::downgrade(&slot), at, bytes: size(&outcome) }, shared_for);
         let is_new = slot.writes.load(Ordering::Acquire) == writes;
         outcome.map(|tags| SharedTags { tags, is_new })
     }
@@ -157,13 +160,13 @@ impl Held {
     /// Drops the lists that nobody may use any more, and the oldest of too many.
     fn sweep(&self, shared_for: Duration) {
         let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut held: usize = lists.iter().map(|list| list.tags).sum();
+        let mut held: usize = lists.iter().map(|list| list.bytes).sum();
         let mut busy = Vec::new();
         while let Some(list) = lists.front()
-            && (held > MOST_TAGS || list.at.elapsed() >= shared_for)
+            && (held > MOST_BYTES || list.at.elapsed() >= shared_for)
             && let Some(list) = lists.pop_front()
         {
-            held -= list.tags;
+            held -= list.bytes;
             if let Some(slot) = list.slot.upgrade()
                 && !slot.drop_list_of(list.at)
             {
@@ -172,6 +175,12 @@ impl Held {
         }
         busy.into_iter().rev().for_each(|list| lists.push_front(list));
     }
+}
+
+/// Bytes that a list holds, roughly.
+fn size(outcome: &Outcome) -> usize {
+    let of_tags = |tags: &Arc<HashSet<Tag>>| tags.iter().map(|tag| tag.as_str().len() + OF_A_TAG).sum();
+    OF_A_LIST + outcome.as_ref().map_or(0, of_tags)
 }
 
 impl Slot {
@@ -238,15 +247,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_lists_together_hold_no_more_tags_than_the_bound() {
+    async fn all_lists_together_hold_no_more_bytes_than_the_bound() {
         let (lists, shared_for) = (SharedLists::default(), Duration::from_secs(10));
         let others = SharedLists::new(lists.held.clone());
-        let many = || async { Ok((0..MOST_TAGS / 5 * 2).map(|n| n.to_string().parse().unwrap()).collect()) };
+        // Few tags with long names.
+        let number = MOST_BYTES / 5 * 2 / (128 + OF_A_TAG);
+        let many = || async { Ok((0..number).map(|n| format!("{n:0>128}").parse().unwrap()).collect()) };
         lists.get(("a".to_owned(), None), shared_for, many).await.unwrap();
         lists.get(("b".to_owned(), None), shared_for, many).await.unwrap();
         let third = others.get(("c".to_owned(), None), shared_for, many).await.unwrap();
         assert_eq!((held(&lists).len(), held(&others).len()), (1, 1), "the oldest is gone");
-        assert_eq!(third.tags.len(), MOST_TAGS / 5 * 2);
+        assert_eq!(third.tags.len(), number);
         let again = lists.get(("a".to_owned(), None), shared_for, many).await.unwrap();
         assert!(again.is_new);
     }

@@ -20,8 +20,8 @@ use super::error::{Failure, Reason};
 use super::exchange::{Answer, Call};
 
 /// Real tokens have a few kilobytes.
-const MAX_ANSWER: usize = 128 << 10;
-const MAX_TOKEN: usize = 64 << 10;
+const MAX_ANSWER: usize = 64 << 10;
+const MAX_TOKEN: usize = 16 << 10;
 /// What the specification says where the server says nothing.
 const DEFAULT_LIFE: u64 = 60;
 const LONGEST_LIFE: u64 = 24 * 3600;
@@ -36,6 +36,10 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn is_fresh(&self) -> bool {
         Instant::now() < self.renew_at
+    }
+
+    pub(super) fn renew_at(&self) -> Instant {
+        self.renew_at
     }
 
     pub(super) fn secret(&self) -> &SecretString {

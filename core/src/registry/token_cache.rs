@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
 
 use super::access::Fingerprint;
 use super::error::Failure;
@@ -13,6 +14,8 @@ use super::token::Token;
 
 /// Below this many entries nobody looks for old ones.
 const SWEEP_FROM: usize = 256;
+/// Tokens of one registry. A token has up to 16 KiB, and there is one for each repository.
+const MOST_SLOTS: usize = 512;
 
 /// The scope, and for whom.
 pub(super) type TokenKey = (String, Option<Fingerprint>);
@@ -97,11 +100,32 @@ impl TokenCache {
             slots.by_key.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.is_useful());
             slots.sweep_at = slots.by_key.len() * 2;
         }
+        if slots.by_key.len() >= MOST_SLOTS {
+            slots.drop_some();
+        }
         slots.by_key.entry(key.clone()).or_default().clone()
     }
 }
 
+impl Slots {
+    /// Makes place by dropping a quarter of them: those that nobody waits for and that run out first.
+    fn drop_some(&mut self) {
+        let idle = self.by_key.iter().filter(|(_, slot)| Arc::strong_count(slot) == 1);
+        let mut idle: Vec<(Option<Instant>, TokenKey)> =
+            idle.map(|(key, slot)| (slot.renew_at(), key.clone())).collect();
+        // Those without a token come first.
+        idle.sort_unstable_by_key(|(renew_at, _)| *renew_at);
+        for (_, key) in idle.into_iter().take(MOST_SLOTS / 4) {
+            self.by_key.remove(&key);
+        }
+    }
+}
+
 impl Slot {
+    fn renew_at(&self) -> Option<Instant> {
+        self.flight.try_lock().ok()?.token.as_ref().map(Token::renew_at)
+    }
+
     fn is_useful(&self) -> bool {
         self.flight.try_lock().map_or(true, |flight| flight.token.as_ref().is_some_and(Token::is_fresh))
     }
@@ -143,6 +167,24 @@ mod tests {
         // Who comes later tries again.
         assert!(cache.get(&key, None, fetch).await.is_err());
         assert_eq!(fetches.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_too_many_tokens_those_go_that_run_out_first() {
+        let cache = TokenCache::default();
+        let minutes = |minutes| async move || Ok(Token::for_tests(std::time::Duration::from_mins(minutes)));
+        let long =
+            async |n: usize| cache.get(&key(&format!("long-{n}")), None, minutes(60)).await.unwrap().is_new;
+        for n in 0..MOST_SLOTS / 2 {
+            assert!(long(n).await);
+        }
+        for n in 0..4 * MOST_SLOTS {
+            cache.get(&key(&n.to_string()), None, minutes(5)).await.unwrap();
+        }
+        assert!(cache.slots.lock().unwrap().by_key.len() <= MOST_SLOTS);
+        for n in 0..MOST_SLOTS / 2 {
+            assert!(!long(n).await, "{n}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

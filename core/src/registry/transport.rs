@@ -1,23 +1,20 @@
 //! Sends a request until there is an answer worth looking at, or no hope for one.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Client;
 use tokio::time::Instant;
 
 use super::Settings;
-use super::address::host;
-use super::budget::{Budget, Permit};
+use super::budget::Permit;
 use super::error::{Failure, Reason, Unreachable};
-use super::exchange::{Answer, Call, exchange};
-use super::gate::Gate;
+use super::exchange::{Answer, Call, Meters, exchange};
+use super::hosts::{Host, Hosts};
 use super::http::Pools;
 use super::pulls::Pulls;
-use super::refusal::refusal;
 use super::requests::Requests;
 use super::retry::{backoff, is_transient, retry_after};
+use super::room::Room;
 use super::shared_lists::Held;
 
 /// What all registries of the process share.
@@ -28,34 +25,31 @@ pub(super) struct Transport {
     pub(super) requests: Requests,
     pub(super) pulls: Pulls,
     pub(super) lists: Held,
-    hosts: Mutex<HashMap<(String, bool), Arc<Host>>>,
-}
-
-/// What holds for one host, whoever asks it.
-#[derive(Debug)]
-struct Host {
-    budget: Budget,
-    gate: Gate,
+    pub(super) room: Room,
+    hosts: Hosts,
 }
 
 impl Transport {
     pub(super) fn new(settings: Settings) -> Self {
         let pulls = Pulls::new(settings.pull_reserve);
+        // Less than the time for the request as a whole, or that would end first and blame the registry.
+        let room = Room::new(settings.request_timeout / 2);
         let (pools, requests) = (Pools::default(), Requests::default());
-        Self { settings, pools, requests, pulls, lists: Held::default(), hosts: Mutex::default() }
+        Self { settings, pools, requests, pulls, lists: Held::default(), room, hosts: Hosts::default() }
     }
 
     /// Sends the request, and again after failures that may pass. What comes back may still be a
     /// 429 or 5xx: then the retries are used up, or the registry wants a longer pause than we make.
     pub(super) async fn send(&self, client: &Client, call: &Call) -> Result<Answer, Failure> {
-        let host = self.host(call);
+        let host = self.hosts.of(call, self.settings.concurrency_per_registry);
         // The time in the queue is not the registry's, so only what follows counts.
         let mut spent = Duration::ZERO;
         let mut attempt = 0;
         loop {
             let permit = self.permit(&host, call).await?;
             let began = Instant::now();
-            let outcome = exchange(client, call, &permit, (&self.requests, &self.pulls)).await;
+            let (room, requests, pulls) = (&self.room, &self.requests, &self.pulls);
+            let outcome = exchange(client, call, Meters { permit: &permit, room, requests, pulls }).await;
             drop(permit);
             let asked = match &outcome {
                 Ok(answer) if is_transient(answer.status) => retry_after(&answer.headers),
@@ -64,7 +58,13 @@ impl Transport {
                     host.gate.answered();
                     return outcome;
                 }
-                Err(_) => return outcome,
+                Err(failure) => {
+                    // An answer that is no use, such as one that is too large, is one nevertheless.
+                    if failure.status.is_some() {
+                        host.gate.answered();
+                    }
+                    return outcome;
+                }
             };
             if let Some(pause) = asked {
                 host.gate.close(call.identity, pause);
@@ -103,32 +103,10 @@ impl Transport {
             tokio::time::sleep(left).await;
         }
     }
-
-    /// An API that is asked on the side may share its host with the registry. Whether it is ill or wants
-    /// a pause must not keep the registry's own requests back.
-    fn host(&self, call: &Call) -> Arc<Host> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let budget = Budget::new(self.settings.concurrency_per_registry);
-            Arc::new(Host { budget, gate: Gate::default() })
-        };
-        hosts.entry((host(&call.url), call.once)).or_insert_with(new).clone()
-    }
-}
-
-impl Host {
-    /// Takes note of how a request ended after all its retries. A 429 is a healthy host's.
-    fn remember(&self, outcome: &Result<Answer, Failure>) {
-        match outcome {
-            Ok(answer) if answer.status.as_u16() == 429 => self.gate.answered(),
-            Ok(answer) => self.gate.failed(&refusal(answer, &[])),
-            Err(failure) => self.gate.failed(failure),
-        }
-    }
 }
 
 /// Whether the same request may succeed a moment later. An untrusted certificate stays untrusted.
 fn may_pass(failure: &Failure) -> bool {
     use Unreachable::{Connect, Dns, Interrupted, Timeout};
-    matches!(failure.reason, Reason::Unreachable(Dns | Connect | Timeout | Interrupted))
+    !failure.is_ours && matches!(failure.reason, Reason::Unreachable(Dns | Connect | Timeout | Interrupted))
 }

@@ -124,8 +124,10 @@ impl Version {
 pub struct Selection {
     /// Newest version first.
     pub tags: Vec<Tag>,
-    /// Newest version first.
+    /// The newest near misses, newest version first.
     pub excluded: Vec<Excluded>,
+    /// How many near misses there are, those that are not kept included.
+    pub near: usize,
 }
 
 /// A tag that people may expect, and why it is left out.
@@ -198,6 +200,7 @@ pub fn select(
     let mut scratch = Vec::new();
     let mut chosen = Newest::new(usize::MAX);
     let mut excluded = Newest::new(max_excluded);
+    let mut near = 0;
     for tag in tags {
         let reason = match version.matches(tag) {
             Match::Yes => filtered_out(filter, tag),
@@ -209,17 +212,22 @@ pub fn select(
         let ranked = Ranked::new(tag, &mut scratch);
         match reason {
             None => chosen.add(ranked, ()),
-            Some(reason) => excluded.add(ranked, reason),
+            Some(reason) => {
+                near += 1;
+                excluded.add(ranked, reason);
+            }
         }
     }
     if let Some(latest) = filter.latest {
         for (ranked, ()) in chosen.older_than(latest) {
+            near += 1;
             excluded.add(ranked, Exclusion::NotLatest(latest));
         }
     }
     Selection {
         tags: chosen.into_sorted().map(|(tag, ())| tag).collect(),
         excluded: excluded.into_sorted().map(|(tag, reason)| Excluded { tag, reason }).collect(),
+        near,
     }
 }
 
@@ -259,6 +267,7 @@ mod tests {
             chosen.excluded.extend(older);
         }
         chosen.excluded.sort_by(|a, b| by_version(&b.tag, &a.tag));
+        chosen.near = chosen.excluded.len();
         chosen.excluded.truncate(max_excluded);
         chosen
     }

@@ -336,12 +336,9 @@ async fn what_the_destination_has_and_digests_are_not_judged_and_cost_nothing() 
     assert!(lines.iter().all(|line| line.starts_with("HEAD ") || line.contains("/tags/list")), "{lines:?}");
 }
 
-#[tokio::test]
-async fn the_push_that_a_bulk_api_tells_counts_and_costs_no_pull() {
-    let everything = tags((0..20).map(|n| format!("1.{n}")));
-    let hub = DockerHub::start(everything).await;
-    let destination = Content::default().serve().await;
-    let request = CopyRequest::parse(&spec("docker.io/team/app".into(), &destination)).unwrap();
+/// A request of a fake Docker Hub, and its two sides.
+fn at_hub(hub: &DockerHub, spec: &ImageSpec) -> (CopyRequest, Sides) {
+    let request = CopyRequest::parse(spec).unwrap();
     let base = format!("http://{}/", hub.website.address);
     let registries = Registries::new(Settings {
         addresses: HashMap::from([(request.source.host().api_host().to_owned(), hub.registry.address)]),
@@ -352,6 +349,15 @@ async fn the_push_that_a_bulk_api_tells_counts_and_costs_no_pull() {
         source: registries.repository(&request.source, &plain(Access::default())),
         destination: Some(registries.repository(&request.destination, &Access::default())),
     };
+    (request, sides)
+}
+
+#[tokio::test]
+async fn the_push_that_a_bulk_api_tells_counts_and_costs_no_pull() {
+    let everything = tags((0..20).map(|n| format!("1.{n}")));
+    let hub = DockerHub::start(everything).await;
+    let destination = Content::default().serve().await;
+    let (request, sides) = at_hub(&hub, &spec("docker.io/team/app".into(), &destination));
     for (now, young) in [("2026-09-03T00:00:00Z", 20), ("2026-09-04T10:00:00Z", 0)] {
         let known = Known { now: time(now), ..Known::default() };
         let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
@@ -359,6 +365,49 @@ async fn the_push_that_a_bulk_api_tells_counts_and_costs_no_pull() {
         assert!(observed.waiting.iter().all(|waiting| waiting.since == time("2026-09-01T10:00:00Z")));
     }
     assert_eq!(hub.pulls(), 0);
+}
+
+#[tokio::test]
+async fn the_push_counts_where_one_tag_is_to_be_judged_and_is_asked_once() {
+    let hub = DockerHub::start(tags((0..20).map(|n| format!("1.{n}")))).await;
+    let mut there = Content::default();
+    let image = there.image("a", "null");
+    for n in (0..20).filter(|n| *n != 7) {
+        there = there.tagged(&format!("1.{n}"), image.clone());
+    }
+    let destination = there.serve().await;
+    let mut spec = spec("docker.io/team/app".into(), &destination);
+    for (version, mode) in [("1.7", Mode::Recurrent), ("1.x", Mode::OnceByTag)] {
+        (spec.source.version, spec.mode) = (version.into(), mode);
+        let (request, sides) = at_hub(&hub, &spec);
+        // All but one were copied long ago.
+        let already_synced = (0..20).filter(|n| *n != 7).map(|n| format!("1.{n}").parse().unwrap()).collect();
+        let mut known = Known { now: time("2026-09-03T00:00:00Z"), already_synced, ..Known::default() };
+        let asked = hub.website.seen().len();
+        let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
+        assert_eq!(observed.waiting.len(), 1, "{version}");
+        assert_eq!(observed.waiting[0].since, time("2026-09-01T10:00:00Z"), "{version}");
+        let first = &observed.waiting[0];
+        known.first_seen =
+            [(first.tag.clone(), FirstSeen { digest: first.digest.clone(), at: first.since })].into();
+        observe(&sides, &request, &known, Limits::default()).await.unwrap();
+        assert_eq!(hub.website.seen().len(), asked + 1, "{version}: what is known is not asked again");
+        known.now = time("2026-09-04T10:00:00Z");
+        let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
+        assert!(observed.waiting.is_empty(), "{version}");
+    }
+    assert_eq!(hub.pulls(), 0, "nobody asked the image");
+}
+
+#[tokio::test]
+async fn a_tag_of_which_the_api_tells_what_it_was_before_is_new_whatever_the_image_says() {
+    let hub = DockerHub::telling(tags(["1.7".to_owned()]), 1000, |_, _| Some(Digest::of(b"before"))).await;
+    let destination = Content::default().serve().await;
+    let (request, sides) = at_hub(&hub, &spec("docker.io/team/app".into(), &destination));
+    let known = Known { now: time("2026-11-21T12:00:00Z"), ..Known::default() };
+    let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
+    assert_eq!(told(&observed), (Vec::new(), vec!["1.7 until 2026-11-24T12:00:00Z".into()]));
+    assert_eq!(hub.pulls(), 0, "the image is not asked");
 }
 
 /// A source and a destination of which each may fail for a while.

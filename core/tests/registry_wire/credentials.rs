@@ -119,3 +119,28 @@ async fn a_ca_bundle_that_is_none_is_said_before_anything_is_sent() {
     assert_eq!(*error.reason(), Reason::Settings);
     assert!(registry.seen().is_empty());
 }
+
+#[tokio::test]
+async fn a_token_that_a_registry_sends_back_is_not_repeated() {
+    let registry = ScriptedRegistry::start(|seen| {
+        if seen.target.starts_with("/token") {
+            return json(200, r#"{"token":"a.short-token"}"#);
+        }
+        match seen.header("authorization") {
+            None => {
+                let realm = format!(r#"Bearer realm="http://{}/token""#, seen.header("host").unwrap());
+                reply(401, &[("www-authenticate", &realm)], "")
+            }
+            Some(shown) => {
+                let message = format!("no right with {shown}");
+                let error = serde_json::json!({"errors": [{"code": shown, "message": message}]});
+                json(403, error.to_string())
+            }
+        }
+    })
+    .await;
+    let client = Registries::new(settings()).repository(&registry.repository("a"), &Access::default());
+    let error = client.tags().await.unwrap_err();
+    assert!(error.to_string().ends_with("no right with Bearer *** (HTTP 403)"), "{error}");
+    assert_eq!(error.code(), Some("Bearer ***"));
+}

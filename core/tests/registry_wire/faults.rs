@@ -8,7 +8,7 @@ use futures::future::join_all;
 use imgop_core::registry::{Access, Reason, Registries, RegistryError, Settings, Unreachable};
 
 use crate::fakes::{FaultyRegistry, ScriptedRegistry, json, reply};
-use crate::{client, names, settings};
+use crate::{basic, client, names, settings};
 
 async fn tags_of(registry: &FaultyRegistry, settings: Settings) -> RegistryError {
     let registries = Registries::new(settings);
@@ -126,6 +126,46 @@ async fn a_registry_that_is_down_is_tried_now_and_then_and_not_by_everybody() {
     });
     assert!(join_all(lists).await.iter().all(Result::is_err));
     assert_eq!(registry.seen().len(), 5 * 4 + 1, "one of them tried");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_more_than_is_read_is_not_ill() {
+    let mut answers: Vec<fn() -> axum::response::Response> = vec![|| json(500, ""); 4];
+    answers
+        .extend([|| json(200, "x".repeat(2_000)), || reply(307, &[("location", "https://a.example/")], "")]);
+    answers.extend(vec![(|| json(500, "")) as fn() -> _; 4]);
+    answers.push(|| json(200, r#"{"tags":["v1"]}"#));
+    let registry = ScriptedRegistry::with_answers(answers).await;
+    let registries = Registries::new(Settings { retries: 0, max_list_bytes: 1_000, ..settings() });
+    let client = registries.repository(&registry.repository("a"), &Access::default());
+    for _ in 0..10 {
+        assert!(client.tags().await.is_err());
+    }
+    assert_eq!(names(&client.tags().await.unwrap()), ["v1"]);
+}
+
+#[tokio::test]
+async fn what_a_server_says_to_one_is_not_told_to_others() {
+    let registry = ScriptedRegistry::start(|_| {
+        json(503, r#"{"errors":[{"code":"TEAM_A","message":"no disk for team-a/secret-project"}]}"#)
+    })
+    .await;
+    let registries = Registries::new(settings());
+    let client = |path: &str, access| registries.repository(&registry.repository(path), &access);
+    for _ in 0..5 {
+        let error = client("team-a/x", basic("a", "hunter2")).tags().await.unwrap_err();
+        assert!(error.to_string().contains("no disk"), "{error}");
+    }
+    let error = client("team-b/x", Access::default()).tags().await.unwrap_err();
+    let host = registry.address;
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot list the tags of {host}/team-b/x: {host} is out of order; it fails all the time and is not \
+             asked for a while (HTTP 503)"
+        )
+    );
+    assert_eq!((error.reason(), error.code()), (&Reason::Unavailable, None));
 }
 
 #[tokio::test]

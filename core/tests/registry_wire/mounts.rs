@@ -101,6 +101,27 @@ async fn with_tokens() -> ScriptedRegistry {
 }
 
 #[tokio::test]
+async fn a_token_server_that_never_lets_us_mount_is_left_alone_after_five_tries() {
+    for status in [401, 403] {
+        let registry = ScriptedRegistry::start(move |seen: &Seen| {
+            if seen.target.starts_with("/token") {
+                return json(status, "");
+            }
+            let realm = format!(r#"Bearer realm="http://{}/token""#, seen.header("host").unwrap());
+            reply(401, &[("www-authenticate", &realm)], "")
+        })
+        .await;
+        let to = Registries::new(settings()).repository(&registry.repository("b"), &basic("u", "p"));
+        for _ in 0..5 {
+            assert!(to.mount_blob(&layer(), &registry.repository("a")).await.is_err());
+        }
+        let asked = registry.seen().len();
+        assert!(!to.mount_blob(&layer(), &registry.repository("a")).await.unwrap());
+        assert_eq!(registry.seen().len(), asked, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn the_token_is_for_both_repositories() {
     let registry = with_tokens().await;
     let registries = Registries::new(settings());

@@ -191,10 +191,20 @@ async fn more_tags_than_the_cap_are_refused_before_any_is_asked_for() {
 }
 
 #[tokio::test]
+async fn near_misses_are_counted_beyond_those_that_are_kept() {
+    let tags = ["1.0", "1.1-a", "1.2-a", "1.3-a", "1.4-a"].map(|tag| (tag, "a"));
+    let case = case(&tags, &[], "1.x", |_| {}).await;
+    let limits = Limits { max_excluded: 1, ..Limits::default() };
+    let observed = observe(&case.sides, &case.request, &Known::default(), limits).await.unwrap();
+    assert_eq!((observed.excluded.len(), observed.excluded_beyond), (1, 3));
+}
+
+#[tokio::test]
 async fn within_one_repository_no_tag_is_made_of_what_was_made_before() {
     let tags = [("1.0", "a"), ("latest", "b"), ("1.0-corp", "a"), ("corp", "c"), ("x-corp", "d")];
     let case = case(&tags, &[], "*", |spec| {
-        spec.destination.name.clone_from(&spec.source.name);
+        // The same registry, written in another way.
+        spec.destination.name = spec.source.name.replacen(':', ":0", 1);
         spec.destination.version = Some("{tag}-corp".into());
     })
     .await;

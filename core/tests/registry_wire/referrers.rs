@@ -167,6 +167,12 @@ async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
     assert!(!known.at_source.contains_key(&tag), "nobody asked what stands under it");
     case.source.content.lock().unwrap().forget_referrers();
     let again = case.observe(&known).await;
+    assert_eq!((again.tags.len(), again.tags[1].state()), (2, TagState::NotChecked));
+    let why = again.tags[1].unknown_because().unwrap();
+    assert!(why.contains("the referrers API has answered before and does not now"), "{why}");
+    // What a sync does that somebody asks for.
+    case.sides.source.doubt_lists();
+    let again = case.observe(&known).await;
     assert_eq!(again.tags[1].destination_tag, tag);
     assert_eq!(again.tags[1].digest(), Some(&under_the_tag), "and not the image itself");
     assert_eq!(case.source.count(&format!("HEAD /v2/app/manifests/{tag}")), 1);
@@ -204,6 +210,73 @@ async fn a_repository_without_the_api_says_nothing_of_others_and_is_asked_again_
     client("odd").doubt_lists();
     assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
     assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn that_there_is_no_api_is_believed_for_one_credential_and_of_none_that_has_answered() {
+    let registry = ScriptedRegistry::start(|seen| match seen.header("authorization") {
+        Some("Bearer partner") => reply(200, &[("content-type", super::fakes::INDEX)], r#"{"manifests":[]}"#),
+        None => reply(401, &[("www-authenticate", r#"Bearer realm="https://127.0.0.1/""#)], ""),
+        Some(_) => json(404, "{}"),
+    })
+    .await;
+    let registries = Registries::new(settings());
+    let client = |token: &str| {
+        let credential = Some(imgop_core::registry::Credential::RegistryToken(token.into()));
+        registries.repository(&registry.repository("app"), &Access { credential, ..Access::default() })
+    };
+    let digest = Digest::of(b"x");
+    assert_eq!(client("other").referrers(&digest).await.unwrap(), None);
+    assert_eq!(client("partner").referrers(&digest).await.unwrap(), Some(Vec::new()));
+    assert_eq!(client("other").referrers(&digest).await.unwrap(), None);
+}
+
+/// Tags that all have referrers, and a destination that has something for each of these and answers about
+/// them only once it is asked about all.
+async fn waiting_for_all(number: usize) -> (Case, ScriptedRegistry) {
+    let mut source = Content::default();
+    let mut names = Vec::new();
+    for n in 0..number {
+        let digest = source.push(&format!("1.{n}"), &ONE);
+        source.refer(&digest, &["sbom"]);
+        names.push(referrers_tag(&digest).unwrap().to_string());
+    }
+    let all = std::sync::Arc::new(tokio::sync::Barrier::new(number));
+    let list = serde_json::json!({"name": "app", "tags": names}).to_string();
+    let destination = ScriptedRegistry::start_async(move |seen| {
+        let (all, list) = (all.clone(), list.clone());
+        async move {
+            if seen.target.contains("/tags/list") {
+                return json(200, list);
+            }
+            all.wait().await;
+            reply(200, &[("docker-content-digest", Digest::of(b"old").as_str())], "")
+        }
+    })
+    .await;
+    let mut case = case(source, Content::default(), "1.x").await;
+    case.sides.destination = Some(client(&destination.repository("app")));
+    (case, destination)
+}
+
+#[tokio::test]
+async fn what_refers_to_many_tags_is_asked_for_at_once() {
+    let (case, destination) = waiting_for_all(4).await;
+    let observed = case.observe(&Known::default()).await;
+    let states: Vec<TagState> =
+        observed.tags.iter().skip(4).map(imgop_core::plan::ObservedTag::state).collect();
+    assert_eq!(states, [TagState::Differs; 4]);
+    assert_eq!(destination.lines().iter().filter(|line| line.starts_with("HEAD ")).count(), 4);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_more_referrers_than_the_cap() {
+    let (case, destination) = waiting_for_all(4).await;
+    let request = CopyRequest::parse(&case.spec).unwrap();
+    let limits = Limits { max_referrers: 3, ..Limits::default() };
+    let error = observe(&case.sides, &request, &Known::default(), limits).await.unwrap_err();
+    assert!(matches!(error, ObserveError::TooManyReferrers { count: 4, cap: 3 }), "{error}");
+    assert!(!destination.lines().iter().any(|line| line.starts_with("HEAD ")));
 }
 
 #[tokio::test]

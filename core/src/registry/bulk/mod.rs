@@ -48,10 +48,24 @@ impl RepositoryClient {
     /// little old, so it is good for finding that nothing has changed; before acting on a change,
     /// [`head`](Self::head) has the last word.
     pub async fn digests_in_bulk(&self, wanted: &HashSet<Tag>, listed: &[Tag]) -> HashMap<Tag, BulkDigest> {
+        self.ask_in_bulk(wanted, |kind, reach| Plan::new(kind, wanted, listed, reach)).await
+    }
+
+    /// The same where it matters when they were pushed, be it for one tag. `listed` is empty where the tags
+    /// of the repository are not known.
+    pub async fn pushes_in_bulk(&self, wanted: &HashSet<Tag>, listed: &[Tag]) -> HashMap<Tag, BulkDigest> {
+        self.ask_in_bulk(wanted, |kind, reach| Plan::for_pushes(kind, wanted, listed, reach)).await
+    }
+
+    async fn ask_in_bulk(
+        &self,
+        wanted: &HashSet<Tag>,
+        plan: impl FnOnce(BulkKind, usize) -> Option<Plan>,
+    ) -> HashMap<Tag, BulkDigest> {
         let settings = &self.shared.transport.settings;
         let Some(api) = settings.bulk_apis.get(self.repository.host()) else { return HashMap::new() };
         let reach = self.shared.bulk.reach(&self.repository).unwrap_or(settings.max_pages);
-        let Some(plan) = Plan::new(api.kind, wanted, listed, reach) else { return HashMap::new() };
+        let Some(plan) = plan(api.kind, reach) else { return HashMap::new() };
         let mut found = Found::new(wanted);
         let collected =
             tokio::time::timeout(settings.bulk_timeout, self.collect(api, &plan, &mut found)).await;

@@ -7,6 +7,9 @@ use crate::tags::Tag;
 
 /// A page is worth it when it saves this many HEADs: it is far larger than they are.
 const SAVED_BY_A_PAGE: usize = 2;
+/// Pages at most where nobody saves anything by them. Docker Hub and Quay begin with what was pushed last,
+/// and what is young is what matters then.
+const PAGES_FOR_PUSHES: usize = 10;
 
 /// What is asked of the API.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,16 +23,40 @@ pub(super) struct Plan {
 impl Plan {
     /// None when the HEADs are cheaper. `reach` is how many pages the API gives.
     pub(super) fn new(kind: BulkKind, wanted: &HashSet<Tag>, listed: &[Tag], reach: usize) -> Option<Self> {
-        let filter = if kind.filters() { common_prefix(wanted) } else { String::new() };
-        let lower = filter.to_ascii_lowercase();
-        let contains = |tag: &Tag| tag.as_str().to_ascii_lowercase().contains(&lower);
-        let matching = listed.iter().filter(|tag| contains(tag)).count().max(wanted.len());
+        let filter = filter(kind, wanted);
+        let matching = matching(&filter, wanted, listed);
         let pages = matching.div_ceil(kind.page_size()).min(reach).min(kind.most_pages());
         let reachable = matching.min(pages.saturating_mul(kind.page_size()));
         // Those that are wanted may be anywhere in the window, or outside of it.
         let saved = (wanted.len() * reachable).checked_div(matching)?;
         (pages > 0 && saved >= pages * SAVED_BY_A_PAGE).then_some(Self { filter, pages })
     }
+
+    /// For when the tags were pushed, which no HEAD tells; so one tag is reason enough. None if nothing is
+    /// wanted, or the API gives nothing. Where `listed` is empty nobody knows how many pages there are.
+    pub(super) fn for_pushes(
+        kind: BulkKind,
+        wanted: &HashSet<Tag>,
+        listed: &[Tag],
+        reach: usize,
+    ) -> Option<Self> {
+        let filter = filter(kind, wanted);
+        let matching = matching(&filter, wanted, listed);
+        let pages = if listed.is_empty() { usize::MAX } else { matching.div_ceil(kind.page_size()) };
+        let pages = pages.min(reach).min(kind.most_pages()).min(PAGES_FOR_PUSHES);
+        (pages > 0 && !wanted.is_empty()).then_some(Self { filter, pages })
+    }
+}
+
+fn filter(kind: BulkKind, wanted: &HashSet<Tag>) -> String {
+    if kind.filters() { common_prefix(wanted) } else { String::new() }
+}
+
+/// How many tags the API gives for this filter.
+fn matching(filter: &str, wanted: &HashSet<Tag>, listed: &[Tag]) -> usize {
+    let lower = filter.to_ascii_lowercase();
+    let contains = |tag: &Tag| tag.as_str().to_ascii_lowercase().contains(&lower);
+    listed.iter().filter(|tag| contains(tag)).count().max(wanted.len())
 }
 
 fn common_prefix(tags: &HashSet<Tag>) -> String {
@@ -70,6 +97,21 @@ mod tests {
         assert_eq!(pages(Quay, 250, 0, 0), None, "it refused");
         assert_eq!(pages(Quay, 250, 0, 1), Some(1), "it gave one page");
         assert_eq!(pages(DockerHub, 2000, 0, 99), Some(10), "the rest is asked for by HEAD");
+    }
+
+    #[test]
+    fn when_tags_were_pushed_is_asked_for_one_tag_too() {
+        use BulkKind::{DockerHub, EcrPublic, Quay};
+        let pages = |kind, wanted: usize, listed: usize, reach| {
+            let (wanted, listed) = (tags("1.", wanted).into_iter().collect(), tags("1.", listed));
+            Plan::for_pushes(kind, &wanted, &listed, reach).map(|plan| plan.pages)
+        };
+        assert_eq!(pages(DockerHub, 0, 10, 99), None, "nothing is wanted");
+        assert_eq!(pages(Quay, 1, 10, 0), None, "it refused");
+        assert_eq!(pages(DockerHub, 1, 10, 99), Some(1));
+        assert_eq!(pages(EcrPublic, 1, 2500, 99), Some(3), "it may be on any of them");
+        assert_eq!(pages(EcrPublic, 1, 0, 99), Some(10), "nobody knows how many there are");
+        assert_eq!(pages(Quay, 2, 90_000, 200), Some(10), "the rest was pushed before those");
     }
 
     #[test]
