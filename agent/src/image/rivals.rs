@@ -1,18 +1,15 @@
-//! Other Images that mean the same tags of the same destination.
-//!
-//! Two that put different content under one tag would overwrite each other for ever. So a tag belongs
-//! to the oldest Image that means it (reliability.md §2, I2); the others say so and leave it alone.
+//! Other Images that mean the same tags of the same destination: which of them came first, and whether that
+//! counts.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::FutureExt as _;
-use imgop_core::api::{Image, Mode, Phase};
+use imgop_core::api::Image;
 use imgop_core::index::subject_of;
-use imgop_core::plan::CopyRequest;
+use imgop_core::plan::{CopyRequest, Elder};
 use imgop_core::reference::Repository;
 use imgop_core::tags::Tag;
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::{ObjectRef, Store};
 
@@ -86,14 +83,13 @@ impl Rivals {
         }
         for other in self.stores.get().into_iter().flatten().flat_map(Store::state) {
             if let Ok(other) = &other.0
-                && let Some(older) = older_claimant(image, &request.destination, other)
+                && let Some(elder) = Elder::of(image, &request.destination, other)
             {
-                taken.extend(tags.iter().filter_map(|tag| {
-                    let theirs = older.claim(tag)?;
-                    // The same tag of the same source is the same content, whoever copies it.
-                    let is_contested = request.claim(tag).as_ref() != Some(&theirs);
-                    (is_contested && self.counts(image, other, &older, tag))
-                        .then(|| (Tag::clone(tag), said(image, other, &older, tag)))
+                let contested = tags.iter().filter(|tag| elder.contests(request, tag));
+                let kept = contested.filter(|tag| self.counts(image, &elder, tag));
+                taken.extend(kept.map(|tag| {
+                    let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
+                    (Tag::clone(tag), format!("{}; {again}", elder.keeps(image, request, tag)))
                 }));
             }
         }
@@ -105,7 +101,8 @@ impl Rivals {
     /// statuses prove it after a restart. Whoever claims what refers to a content, which need not be one
     /// of his, must have put that very tag, in any namespace. So many names have no room in a status: a
     /// restart forgets them until one of the two is copied again.
-    fn counts(&self, image: &Image, other: &Image, older: &CopyRequest, tag: &Tag) -> bool {
+    fn counts(&self, image: &Image, elder: &Elder<'_>, tag: &Tag) -> bool {
+        let (other, older) = (elder.image, &elder.request);
         let is_referrer = subject_of(tag).is_some();
         if !is_referrer && (image.namespace() == other.namespace() || has_written(other, &older.destination))
         {
@@ -131,53 +128,10 @@ fn has_written(image: &Image, destination: &Repository) -> bool {
     written_to.is_some_and(|written_to| written_to == destination.to_string())
 }
 
-/// What another Image asks for, if it writes to this destination and came first.
-fn older_claimant(image: &Image, destination: &Repository, other: &Image) -> Option<CopyRequest> {
-    // Of thousands of Images few have the same last part, so that few are parsed.
-    let last_part = destination.path().rsplit('/').next()?;
-    let may_meet = other.spec.destination.name.rsplit('/').next() == Some(last_part);
-    if !may_meet || age(other) >= age(image) || !holds_claims(other) {
-        return None;
-    }
-    CopyRequest::parse(&other.spec).ok().filter(|request| request.destination.is_same_place(destination))
-}
-
-/// What orders Images: the older first, of two of one second the one with the lower UID.
-fn age(image: &Image) -> (Option<Timestamp>, Option<&str>) {
-    (image.creation_timestamp().map(|at| at.0), image.metadata.uid.as_deref())
-}
-
-/// Whether an Image still writes. Only what somebody decided ends that: one that cannot write for a
-/// while, such as with an expired password, would come back and overwrite who took over.
-fn holds_claims(image: &Image) -> bool {
-    if image.spec.suspend || image.metadata.deletion_timestamp.is_some() {
-        return false;
-    }
-    let Some(status) = &image.status else { return true };
-    let is_current = status.observed_generation == image.metadata.generation;
-    let is_done = image.spec.mode == Mode::OneShot && status.phase == Some(Phase::Completed);
-    !(is_current && is_done)
-}
-
-/// Other namespaces are nobody's business, so their Images are not named.
-fn said(image: &Image, other: &Image, request: &CopyRequest, tag: &Tag) -> String {
-    let place = format!("{}:{tag}", request.destination);
-    let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
-    let fix = format!("give one of them another destination or delete it; {again}");
-    if image.namespace() == other.namespace() {
-        let (name, source) = (other.name_any(), &request.source);
-        format!("Image {name:?}, which is older, keeps {place} from {source}; {fix}")
-    } else {
-        format!(
-            "an Image of another namespace, which is older, keeps {place}; give this one another destination"
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use imgop_core::api::ImageStatus;
     use imgop_core::api::conditions::{NewCondition, STALLED, merge, reasons};
+    use imgop_core::api::{ImageStatus, Mode, Phase};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
@@ -229,7 +183,7 @@ mod tests {
 
     #[test]
     fn i2_a_tag_belongs_to_the_oldest_image_that_means_it() {
-        insta::assert_snapshot!(taken(&younger(), older(|_| {})).unwrap(), @r#"Image "older", which is older, keeps registry.example.com:5000/mirror/argocd:v2.13.1 from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is looked at again every few minutes, or at kubectl imgop sync"#);
+        insta::assert_snapshot!(taken(&younger(), older(|_| {})).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to Image "older", which is older and copies it from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is looked at again every few minutes, or at kubectl imgop sync"#);
         let reversed = older(|_| {});
         assert_eq!(taken(&reversed, younger()), None, "the older one goes on");
         let mut same_second = younger();
@@ -246,7 +200,7 @@ mod tests {
         assert_eq!(rivals.written_to(&uid), None);
         rivals.wrote(&uid, &destination, &"v2.13.2".parse().unwrap());
         assert_eq!(rivals.written_to(&uid), Some(destination));
-        insta::assert_snapshot!(taken_of(&rivals, &younger()).unwrap(), @"an Image of another namespace, which is older, keeps registry.example.com:5000/mirror/argocd:v2.13.1; give this one another destination");
+        insta::assert_snapshot!(taken_of(&rivals, &younger()).unwrap(), @"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to an Image of another namespace, which is older; give this one another destination; this one is looked at again every few minutes, or at kubectl imgop sync");
         rivals.wrote(&uid, &"a.example/elsewhere".parse().unwrap(), &"v2.13.1".parse().unwrap());
         assert_eq!(taken_of(&rivals, &younger()), None, "it writes elsewhere now");
         rivals.retain(|_| false);

@@ -7,6 +7,7 @@
 mod actions;
 mod age;
 mod claim;
+mod elder;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod observed;
@@ -19,6 +20,7 @@ pub use actions::{Action, Plan, PlannedTag};
 pub(crate) use age::{Evidence, is_plausible};
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use claim::Claim;
+pub use elder::Elder;
 pub use observed::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};
 pub use request::{CopyRequest, Naming, SpecError, SpecField, SpecProblem};
 pub use run::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run, container_name};

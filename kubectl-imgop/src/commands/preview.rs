@@ -22,7 +22,8 @@ use crate::ui::Ui;
 /// Show what a copy would do, tag by tag, and change nothing
 ///
 /// Both registries are asked from this machine, by the same code that the agent runs: the tags listed
-/// here as missing or differing are those that the agent copies.
+/// here as missing or differing are those that the agent copies. Of an Image (NAME, or --file) it is also
+/// said which tags belong to an older Image of its namespace; those are left alone.
 ///
 /// One argument that is a bare word (no '/', ':' or '@') is the name of an Image in the cluster. A
 /// short name of Docker Hub therefore needs its version or its path: nginx:1.27, library/nginx.
@@ -32,7 +33,8 @@ use crate::ui::Ui;
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
     kubectl imgop preview -f images.yaml\n  \
     kubectl imgop preview argocd-v2-13-x -n ci\n\n\
-    Signs: + missing, ~ differs and would be overwritten, = nothing to do, ! not at the source, \
+    Signs: + missing, ~ differs and would be overwritten, = nothing to do, ! not at the source, or kept by \
+    an older Image, \
     ? could not be checked.\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage. A tag or digest that the source does not have is a \
     failure, as is a platform that no tag has; a pattern that matches nothing yet is a warning. With \
@@ -166,6 +168,9 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
         None if args.exit_code && reports.iter().any(Report::lacks_platforms) => {
             Err(CliError::failed("some tags are there for none of the wanted platforms"))
         }
+        None if args.exit_code && reports.iter().any(Report::has_conflict) => {
+            Err(CliError::failed("some tags belong to older Images"))
+        }
         None if args.exit_code && !no_matches.is_empty() => {
             Err(CliError::failed("some versions mean no tag at the source"))
         }
@@ -200,7 +205,8 @@ async fn targets(args: &PreviewArgs) -> Result<(Vec<Result<Target, CliError>>, M
         }
         (None, source) => vec![Ok(of_references(args, source.as_deref(), args.destination.as_deref())?)],
     };
-    if !targets.iter().flatten().any(Target::names_secrets) {
+    // Of an Image, other Images of the cluster may keep tags.
+    if !targets.iter().flatten().any(|target| target.names_secrets() || target.image.is_some()) {
         return Ok((targets, Err("no cluster is needed".to_owned())));
     }
     let cluster = args.connection.connect().await.map_err(|error| error.message);

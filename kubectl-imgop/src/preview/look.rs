@@ -3,16 +3,19 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use imgop_core::api::Image;
 use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{Observed, Seen, TagState};
 use imgop_core::registry::Registries;
 use imgop_core::tags::Version;
+use kube::api::ListParams;
 use tokio::time::timeout;
 
 use super::absent;
 use super::report::Report;
 use super::targets::Target;
 use crate::access::{AccessSources, Endpoint};
+use crate::connection::GuardedImage;
 use crate::errors::CliError;
 use crate::image_args::TlsArg;
 use crate::registry_errors::explain;
@@ -74,7 +77,11 @@ pub async fn look(target: &Target, looker: &Looker<'_>) -> Result<Looked, CliErr
         let text = format!("no tag of {source} that is meant is there for {platforms}");
         failure.get_or_insert(CliError::failed(text));
     }
-    Ok(Looked { report: Report::new(target, &observed), failure, no_match })
+    let mut report = Report::new(target, &observed);
+    if report.has_work() {
+        report.leave(target, &looker.others(target).await);
+    }
+    Ok(Looked { report, failure, no_match })
 }
 
 /// Whether the source has nothing of what was asked for. A tag that is too young is there.
@@ -105,6 +112,18 @@ async fn nothing_there(target: &Target, sides: &Sides, observed: &Observed) -> C
 }
 
 impl Looker<'_> {
+    /// The Images of the target's namespace, as far as they can be had.
+    async fn others(&self, target: &Target) -> Vec<Image> {
+        let (Some(name), Ok(cluster)) = (&target.image, &self.sources.cluster) else { return Vec::new() };
+        let images = cluster.in_namespace(name.namespace.as_deref()).guarded_images();
+        let (all, readable) = (ListParams::default(), |image: GuardedImage| image.0.ok());
+        match timeout(PATIENCE, images.list(&all)).await {
+            Ok(Ok(list)) => list.items.into_iter().filter_map(readable).collect(),
+            // Who has no cluster at hand, or no right to list there, sees what the registries say.
+            _ => Vec::new(),
+        }
+    }
+
     async fn sides(&self, target: &Target) -> Result<Sides, CliError> {
         let (request, spec) = (&target.request, &target.spec);
         let namespace = target.image.as_ref().and_then(|image| image.namespace.as_deref());

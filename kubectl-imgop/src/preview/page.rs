@@ -101,6 +101,7 @@ fn tags(report: &Report, options: PageOptions) -> Table {
 fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
     let word = tag.state.to_string();
     match tag.state {
+        _ if tag.conflict.is_some() => ("!", Some(AnsiColor::Red), format!("{word} (conflict)")),
         TagState::Missing => ("+", Some(AnsiColor::Green), word),
         TagState::UpToDate | TagState::AlreadySynced => ("=", None, word),
         TagState::Differs if report.keeps => ("=", None, format!("{word} (kept)")),
@@ -131,7 +132,10 @@ fn summary(report: &Report) -> String {
     if report.tags.is_empty() {
         return format!("No tag of {} matches {}.", report.source, report.version);
     }
-    let number = |state: TagState| report.tags.iter().filter(|tag| tag.state == state).count();
+    let conflicts = report.tags.iter().filter(|tag| tag.conflict.is_some()).count();
+    let is_free = |tag: &&TagReport| tag.conflict.is_none();
+    let number =
+        |state: TagState| report.tags.iter().filter(is_free).filter(|tag| tag.state == state).count();
     let young = report.tags.iter().filter(|tag| tag.is_young).count();
     let differing = if report.keeps { "differing and kept" } else { "to be overwritten" };
     let mut parts = vec![
@@ -142,6 +146,7 @@ fn summary(report: &Report) -> String {
         (young, "differing and kept for now, as the new content is too young"),
         (number(TagState::NotFound), "not at the source"),
         (number(TagState::PlatformNotFound), "without a wanted platform"),
+        (conflicts, "left alone, as an older Image keeps it"),
     ];
     if report.destination.is_none() {
         let without = number(TagState::PlatformNotFound);
@@ -166,13 +171,15 @@ fn unchecked(report: &Report) -> Vec<String> {
         report.destination.is_some() || tag.source_digest.is_none() || tag.state == TagState::PlatformNotFound
     };
     for tag in report.tags.iter().filter(is_meant) {
-        let Some(reason) = &tag.reason else { continue };
+        let Some(reason) = tag.conflict.as_ref().or(tag.reason.as_ref()) else { continue };
         // What is the same for all tags but for their names is one reason.
         let mut reason = reason.replace(&format!(":{}: ", tag.tag), ": ");
         if let Some(destination_tag) = &tag.destination_tag {
             reason = reason.replace(&format!(":{destination_tag}: "), ": ");
+            reason = reason.replace(&format!(":{destination_tag} belongs"), " belongs");
         }
         let what = match tag.state {
+            _ if tag.conflict.is_some() => "left alone",
             TagState::PlatformNotFound => "without a wanted platform",
             TagState::Differs => "too young",
             _ => "not checked",

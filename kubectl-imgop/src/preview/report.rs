@@ -1,9 +1,11 @@
 //! The document that `preview -o json` prints. Its fields only ever become more.
 
-use imgop_core::api::Overwrite;
-use imgop_core::plan::{Content, Observed, ObservedTag, Seen, TagState, Waiting};
+use imgop_core::api::{Image, Overwrite};
+use imgop_core::index::subject_of;
+use imgop_core::plan::{Content, Elder, Observed, ObservedTag, Seen, TagState, Waiting};
 use imgop_core::reference::Digest;
-use imgop_core::tags::Exclusion;
+use imgop_core::tags::{Exclusion, Tag};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
 use super::targets::{ImageName, Target};
@@ -76,6 +78,9 @@ pub struct TagReport {
     /// Whether it stays as it is at the destination because what the source has is too young.
     #[serde(skip)]
     pub is_young: bool,
+    /// Why it is left alone although it is missing or differs: an older Image keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<String>,
     /// Why the state is not-checked, until when a tag that differs stays as it is, or which platforms there are if it is platform-not-found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -147,9 +152,37 @@ impl Report {
         self.tags.iter().any(|tag| tag.state == TagState::PlatformNotFound)
     }
 
+    /// Notes which of the tags that would be copied belong to older Images of the same namespace.
+    pub fn leave(&mut self, target: &Target, others: &[Image]) {
+        let Some(mut this) = target.manifest.clone() else { return };
+        // One of a file is as old as what it would change, and younger than all if it is new.
+        match others.iter().find(|other| other.metadata.name == this.metadata.name) {
+            Some(there) => this.metadata = there.metadata.clone(),
+            None => this.metadata.creation_timestamp = Some(Time(target.known.now)),
+        }
+        let this = &this;
+        let elders: Vec<Elder<'_>> =
+            others.iter().filter_map(|other| Elder::of(this, &target.request.destination, other)).collect();
+        for i in 0..self.tags.len() {
+            let tag = self.tags[i].destination_tag.as_ref().and_then(|tag| tag.parse::<Tag>().ok());
+            let Some(tag) = tag.filter(|tag| self.is_copied(&self.tags[i]) && subject_of(tag).is_none())
+            else {
+                continue;
+            };
+            let elder = elders.iter().find(|elder| elder.contests(&target.request, &tag));
+            self.tags[i].conflict = elder.map(|elder| elder.keeps(this, &target.request, &tag));
+        }
+    }
+
+    /// Whether a tag belongs to another Image.
+    pub fn has_conflict(&self) -> bool {
+        self.tags.iter().any(|tag| tag.conflict.is_some())
+    }
+
     /// Whether the agent would copy this tag.
     pub fn is_copied(&self, tag: &TagReport) -> bool {
         match tag.state {
+            _ if tag.conflict.is_some() => false,
             TagState::Missing => true,
             TagState::Differs => !self.keeps && !tag.is_young,
             TagState::UpToDate
@@ -191,6 +224,7 @@ impl TagReport {
             },
             referrer_of: tag.referrer_of.clone(),
             is_young: false,
+            conflict: None,
             reason,
         }
     }

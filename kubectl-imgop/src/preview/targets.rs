@@ -42,8 +42,10 @@ pub struct Target {
     pub request: CopyRequest,
     /// Where its Secrets are named.
     pub spec: ImageSpec,
-    /// The Image that it comes from.
+    /// The name of the Image that it comes from.
     pub image: Option<ImageName>,
+    /// That Image. One of a file is younger than all in the cluster, unless it is there already.
+    pub manifest: Option<Image>,
     /// Tags that mode `OnceByTag` has copied already, and since when others wait.
     pub known: Known,
     /// Whether there is a destination to compare with.
@@ -54,7 +56,7 @@ impl Target {
     /// From references: both sides are already parsed.
     pub fn of_references(spec: ImageSpec, request: CopyRequest, has_destination: bool) -> Self {
         let known = Known { now: Timestamp::now(), ..Known::default() };
-        Self { request, spec, image: None, known, has_destination }
+        Self { request, spec, image: None, manifest: None, known, has_destination }
     }
 
     /// From an Image, of a cluster or a file. What it copied already, and what is too young since when,
@@ -69,6 +71,7 @@ impl Target {
         Ok(Self {
             request,
             spec: image.spec.clone(),
+            manifest: Some(image.clone()),
             image: Some(ImageName { namespace: image.namespace(), name: image.name_any() }),
             known: Known {
                 already_synced: synced.filter_map(|tag| tag.parse().ok()).collect(),

@@ -1,6 +1,6 @@
 //! Two Images that mean the same tag of the same destination.
 
-use imgop_core::api::Mode;
+use imgop_core::api::{Image, Mode};
 use imgop_tests::tenant::with_tenant;
 use kube::api::DeleteParams;
 
@@ -24,6 +24,23 @@ async fn i2_a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Res
         let (reason, message) = tenant.stalled("younger").await?;
         assert_eq!(reason, "DestinationConflict", "{message}");
         assert!(message.contains("\"older\"") && message.contains("shared:v1.0.0"), "{message}");
+
+        // The preview says so too, of the Image that is there and of one that is yet to come.
+        let page = tenant.kubectl.imgop(["preview", "younger"]).await?.ok()?;
+        assert!(page.contains("differs (conflict)") && page.contains("1 left alone"), "{page}");
+        assert!(page.contains("belongs to Image \"older\""), "{page}");
+        let json = tenant.kubectl.imgop(["preview", "younger", "-o", "json"]).await?.ok()?;
+        let json: serde_json::Value = serde_json::from_str(&json)?;
+        let conflicts =
+            json["tags"].as_array().into_iter().flatten().filter(|tag| tag["conflict"].is_string());
+        assert_eq!(conflicts.map(|tag| &tag["tag"]).collect::<Vec<_>>(), ["v1.0.0"]);
+        let file = tempfile::NamedTempFile::new()?;
+        let image = Image::new("to-come", spec("two", "v1.0.0"));
+        std::fs::write(file.path(), serde_json::to_vec(&image)?)?;
+        let path = file.path().display().to_string();
+        let to_come = tenant.kubectl.imgop(["preview", "-f", &path, "--exit-code"]).await?;
+        assert!(to_come.stdout.contains("(conflict)"), "{to_come:?}");
+        assert_eq!(to_come.code, Some(2), "{to_come:?}");
 
         // Both are looked at again, the younger twice, and the tag that nobody else means is there.
         for _ in 0..2 {
