@@ -57,10 +57,9 @@ async fn b4_a_copy_that_fails_is_never_counted_as_synced_and_is_tried_again() ->
         assert_eq!(status.phase, Some(Phase::Failed));
         assert_eq!(status.tag_already_synced, ["v1.0.0"]);
         let failure = &status.failures[0];
-        assert_eq!(
-            (failure.tag.as_str(), failure.reason, failure.attempts),
-            ("v1.0.1", FailureReason::CopyFailed, 1)
-        );
+        assert_eq!((failure.tag.as_str(), failure.reason), ("v1.0.1", FailureReason::CopyFailed));
+        // While the other tag is still copied, its second try may be over too.
+        assert!((1..=2).contains(&failure.attempts), "{failure:?}");
         assert!(failure.message.contains("blob"), "Skopeo's own words: {}", failure.message);
         assert!(failure.next_attempt.is_some());
         let ready = conditions::find(&status.conditions, READY).unwrap();
