@@ -43,6 +43,9 @@ pub enum ReferenceError {
     /// A repository was wanted, but a tag or digest stands behind it.
     #[error("{0:?} names a tag or digest; give {1:?} as the name and the rest as the version")]
     NotBare(String, String),
+    /// A tag and a digest were given, which need not be the same content.
+    #[error("{0:?} names a tag and a digest; leave one of them out, such as {1:?}")]
+    TagAndDigest(String, String),
     /// Not a tag.
     #[error(
         "{0:?} is not a tag; a tag has at most 128 letters, digits, '_', '.' and '-', and starts with a letter, digit or '_'"
@@ -70,6 +73,10 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, version) = split_version(text);
+        if let (true, (bare, Some(_)), Some(digest)) = (text.contains('@'), split_version(name), version) {
+            let shown = |text: &str| text.chars().take(300).collect::<String>();
+            return Err(ReferenceError::TagAndDigest(shown(text), shown(&format!("{bare}@{digest}"))));
+        }
         let repository = name.parse()?;
         // Whatever stands behind a colon is for the caller to read; behind an at sign there is one thing.
         if let (true, Some(digest)) = (text.contains('@'), version) {
@@ -152,6 +159,15 @@ mod tests {
         for bad in ["a@/", "quay.io/a/b@v1", "quay.io/a/b@", "quay.io/a/b@sha256:00"] {
             assert!(matches!(bad.parse::<Reference>(), Err(ReferenceError::Digest(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_tag_and_a_digest_are_one_too_many() {
+        let error = "r.example.com:5000/a:1@sha256:00".parse::<Reference>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            r#""r.example.com:5000/a:1@sha256:00" names a tag and a digest; leave one of them out, such as "r.example.com:5000/a@sha256:00""#
+        );
     }
 
     #[test]

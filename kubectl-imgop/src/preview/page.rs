@@ -215,7 +215,7 @@ fn excluded(report: &Report) -> Table {
 fn excluded_summary(report: &Report) -> Option<String> {
     let candidates = report.excluded.iter().filter(|e| e.is_candidate).count();
     let young = report.excluded.iter().filter(|e| e.is_young).count();
-    let others = report.excluded.len() - candidates - young;
+    let others = report.excluded.len() - candidates - young + report.excluded_beyond;
     let (are, them) = if candidates == 1 { ("is", "it") } else { ("are", "them") };
     let candidates = (candidates > 0).then(|| {
         format!(

@@ -35,6 +35,9 @@ pub struct Report {
     pub tags: Vec<TagReport>,
     /// Tags that are nearly meant.
     pub excluded: Vec<ExcludedReport>,
+    /// How many more tags are nearly meant than are listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub excluded_beyond: usize,
     /// What narrows or widens the version, for people.
     #[serde(skip)]
     pub narrowing: String,
@@ -128,6 +131,7 @@ impl Report {
                     is_young: matches!(excluded.reason, Exclusion::TooYoung { .. }),
                 })
                 .collect(),
+            excluded_beyond: observed.excluded_beyond,
             narrowing: narrowing(&target.spec),
             wording: target.wording(),
             keeps: request.overwrite == Overwrite::IfMissing,
@@ -235,6 +239,11 @@ impl TagReport {
         let reason = Exclusion::TooYoung { min_age, until: waiting.until };
         Self { is_young: true, reason: Some(target.wording().of(&reason.to_string())), ..self }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What stands for a digest: nothing is there, or it is not known, or nobody asked for it.
