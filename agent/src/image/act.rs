@@ -61,7 +61,10 @@ impl Look<'_> {
         due: Due,
         secrets: Vec<String>,
     ) -> Result<Looked, ApiError> {
-        let jobs = Jobs::of(self.context, self.image, request.route(), self.now).await?;
+        // Also if the API server fails us, Jobs that run are set by it.
+        self.memory.observed = Some(observed.clone());
+        let (route, podless) = (request.route(), &mut self.memory.podless);
+        let jobs = Jobs::of(self.context, self.image, route, podless, self.now).await?;
         self.drop_stuck(&jobs).await?;
         let mut work = self.work(request, observed, &jobs, due);
         if let Some(destination) = &sides.destination
@@ -233,6 +236,10 @@ mod tests {
             ..Remembered::default()
         };
         let look = Look { context: &stage.context, image: &stage.image, memory: &mut memory, now: now() };
+        look.run().await.unwrap();
+        assert_eq!(stage.api.bodies("DELETE").len(), 0, "its pod may have been evicted a moment ago");
+        let now = now() + Duration::from_mins(1);
+        let look = Look { context: &stage.context, image: &stage.image, memory: &mut memory, now };
         let said = look.run().await.unwrap().findings.unwrap().verdict;
         assert_eq!(said.conditions[0].reason, reasons::JOB_REFUSED);
         assert_eq!(stage.api.bodies("DELETE").len(), 1);

@@ -53,6 +53,8 @@ pub enum Full {
     Namespace(usize),
     /// The agent has as many as it may have.
     Agent(usize),
+    /// Other namespaces wait that have fewer.
+    Share,
 }
 
 impl std::fmt::Display for Full {
@@ -61,6 +63,9 @@ impl std::fmt::Display for Full {
             Self::Image(cap) => write!(f, "waiting for a place: {cap} Jobs of one Image run at once"),
             Self::Namespace(cap) => write!(f, "waiting for a place: {cap} Jobs of one namespace run at once"),
             Self::Agent(cap) => write!(f, "waiting for a place: {cap} Jobs run at once in all"),
+            Self::Share => {
+                write!(f, "waiting for a place: the next one is for a namespace that has fewer Jobs")
+            }
         }
     }
 }
@@ -97,7 +102,8 @@ impl JobBudget {
     pub fn take(&self, namespace: &str, uid: &str, wanted: usize, now: Timestamp) -> (usize, Option<Full>) {
         let mut places = self.lock();
         let (granted, full) = places.room(self.caps, namespace, uid, wanted, now);
-        if matches!(full, Some(Full::Agent(_))) {
+        places.waiting.retain(|_, asked| schedule::later(*asked, WAITS) > now);
+        if matches!(full, Some(Full::Agent(_) | Full::Share)) {
             places.waiting.insert(namespace.to_owned(), now);
         } else {
             places.waiting.remove(namespace);
@@ -109,9 +115,10 @@ impl JobBudget {
         (granted, full)
     }
 
-    /// Gives back a place whose Job was not made.
-    pub fn give_back(&self, uid: &str) {
-        let held = &mut self.lock().held;
+    /// Gives back a place whose Job was not made. A namespace that can make none waits for no place.
+    pub fn give_back(&self, namespace: &str, uid: &str) {
+        let Places { held, waiting } = &mut *self.lock();
+        waiting.remove(namespace);
         if let Some(of_image) = held.get_mut(uid) {
             of_image.jobs = of_image.jobs.saturating_sub(1);
             if of_image.jobs == 0 {
@@ -153,7 +160,8 @@ impl Places {
         let (room, full) = [
             (caps.per_image.saturating_sub(own), Full::Image(caps.per_image)),
             (caps.per_namespace.saturating_sub(here), Full::Namespace(caps.per_namespace)),
-            (caps.in_all.saturating_sub(in_all).min(fair), Full::Agent(caps.in_all)),
+            (caps.in_all.saturating_sub(in_all), Full::Agent(caps.in_all)),
+            (fair, Full::Share),
         ]
         .into_iter()
         .min_by_key(|(room, _)| *room)
@@ -186,7 +194,7 @@ mod tests {
         assert_eq!(budget.room("z", "d", 1, now()), (0, Some(Full::Agent(7))));
         budget.set("x", "a", 0);
         assert_eq!(budget.take("z", "d", 1, now()), (1, None));
-        budget.give_back("d");
+        budget.give_back("z", "d");
         assert_eq!(budget.take("z", "e", 3, now()), (3, None));
     }
 
@@ -217,8 +225,8 @@ mod tests {
         assert_eq!(budget.take("y", "b", 3, now()), (3, None));
         assert_eq!(budget.take("z", "c", 3, now()), (1, Some(Full::Agent(7))));
         budget.set("x", "a", 2);
-        assert_eq!(budget.take("y", "d", 2, now()), (0, Some(Full::Agent(7))), "z waits and has less");
-        assert_eq!(budget.take("x", "a", 1, now()), (0, Some(Full::Agent(7))));
+        assert_eq!(budget.take("y", "d", 2, now()), (0, Some(Full::Share)), "z waits and has less");
+        assert_eq!(budget.take("x", "a", 1, now()), (0, Some(Full::Share)));
         assert_eq!(budget.take("z", "c", 2, now()), (1, Some(Full::Agent(7))));
         // Both have two and wait: either may have the next one.
         budget.set("y", "b", 2);
@@ -227,5 +235,11 @@ mod tests {
         let later = now() + WAITS;
         budget.set("x", "a", 0);
         assert_eq!(budget.take("y", "d", 3, later), (3, None), "nobody has asked for a while");
+
+        // Who has a place and cannot use it does not keep others from theirs.
+        let budget = JobBudget::new(Caps { in_all: 1, ..CAPS });
+        assert_eq!(budget.take("quota", "q", 2, now()), (1, Some(Full::Agent(1))));
+        budget.give_back("quota", "q");
+        assert_eq!(budget.take("x", "a", 1, now()), (1, None));
     }
 }

@@ -17,7 +17,8 @@ impl Look<'_> {
             return Ok(());
         }
         let Some(observed) = self.memory.observed.clone() else { return Ok(()) };
-        let jobs = Jobs::of(self.context, self.image, request.route(), self.now).await?;
+        let (route, podless) = (request.route(), &mut self.memory.podless);
+        let jobs = Jobs::of(self.context, self.image, route, podless, self.now).await?;
         self.drop_stuck(&jobs).await?;
         let runs = jobs.runs(&self.memory.outcomes);
         let still_runs =

@@ -74,12 +74,13 @@ pub enum JobError {
 }
 
 impl<'a> Jobs<'a> {
-    /// Finds and reads them. Asked of the API server each time: a cache may not know of a Job that
+    /// Finds and reads them, and notes in `podless` since when which of them have no pod. Asked of the API server each time: a cache may not know of a Job that
     /// this very process has just made.
     pub async fn of(
         context: &'a Context,
         image: &'a Image,
         route: String,
+        podless: &mut HashMap<String, Timestamp>,
         now: Timestamp,
     ) -> Result<Self, kube::Error> {
         let namespace = image.namespace().unwrap_or_default();
@@ -93,8 +94,15 @@ impl<'a> Jobs<'a> {
             if !jobs.is_empty() {
                 let by_job = pods_by_job(&context.lister, &namespace, &uid, &jobs).await?;
                 let none = Vec::new();
+                let pods = |job: &Job| by_job.get(&job.name_any()).unwrap_or(&none);
+                // Since when Jobs have been seen without a pod, as far as they still have none.
+                let before = std::mem::take(podless);
+                let without = jobs.iter().filter(|job| is_unfinished(job) && pods(job).is_empty());
+                *podless = without
+                    .map(|job| (job.name_any(), before.get(&job.name_any()).copied().unwrap_or(now)))
+                    .collect();
                 reports.extend(
-                    jobs.iter().map(|job| report(job, by_job.get(&job.name_any()).unwrap_or(&none), now)),
+                    jobs.iter().map(|job| report(job, pods(job), podless.get(&job.name_any()).copied(), now)),
                 );
             }
         }
@@ -165,7 +173,7 @@ impl<'a> Jobs<'a> {
             if made.error.is_none() {
                 made.copies.extend(batch);
             } else {
-                self.context.budget.give_back(&uid);
+                self.context.budget.give_back(&namespace, &uid);
             }
         }
         made

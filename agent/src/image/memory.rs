@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use imgop_core::api::ImageStatus;
 use imgop_core::observe::{Contents, Known};
 use imgop_core::plan::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
 use imgop_core::reference::Digest;
@@ -58,10 +59,21 @@ pub struct Remembered {
     pub look_agains: u32,
     /// A refusal that only another Secret, spec or request ends.
     pub blocked: Option<Blocked>,
-    /// What was found out and could not be written. It is said later, unless there is something newer.
-    pub unsaid: Option<Findings>,
+    /// What was found out and could not be written.
+    pub unsaid: Option<Unsaid>,
+    /// Jobs that have no pod, by name, and since when they were seen so.
+    pub podless: HashMap<String, Timestamp>,
     /// How many times in a row the API server failed us.
     pub api_failures: u32,
+}
+
+/// A status that could not be written, or was written and the answer got lost.
+#[derive(Debug, Clone)]
+pub struct Unsaid {
+    /// What it was made of. It always says of which generation it speaks.
+    pub findings: Findings,
+    /// The status.
+    pub status: ImageStatus,
 }
 
 /// How long an answer of the destination is believed at most. A tag that vanishes is noticed at

@@ -52,6 +52,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Namespaces;
 use crate::context::Context;
 use crate::metrics::Reason;
+use memory::Unsaid;
 use reconcile::{ApiError, KNOWN_BY, Look};
 use status::{Findings, next_status};
 
@@ -65,6 +66,8 @@ const WATCH_SECONDS: u32 = 60;
 const JOBS: u32 = 2;
 /// How long an Image on which the agent failed is left alone.
 const AFTER_PANIC: Duration = Duration::from_mins(10);
+/// When an Image is looked at after a status that was late.
+const SOON: Duration = Duration::from_secs(1);
 /// How often a late start is looked at: some namespace may be known by now.
 const LATE: Duration = Duration::from_secs(5);
 /// How often what is remembered of deleted Images is forgotten.
@@ -228,7 +231,9 @@ async fn guarded(
     *memory = memory::Remembered::default();
     let message = "the agent failed on this Image; its log says more, please report it";
     let verdict = Verdict::stalled(reasons::INTERNAL_ERROR, message);
-    write(context, image, Findings::of(verdict, None), None, now).await?;
+    let findings = Findings::of(verdict, None);
+    let (status, ended) = (status_of(context, image, memory, findings.clone(), now), findings.ended);
+    write(context, image, &status, ended, now).await?;
     Ok(Action::requeue(AFTER_PANIC))
 }
 
@@ -238,45 +243,80 @@ async fn look(
     memory: &mut memory::Remembered,
     now: Timestamp,
 ) -> Result<Action, ApiError> {
-    let looked = Look { context, image, memory, now }.run().await?;
-    let look_again = memory.next_look.filter(|_| schedule::still_grows(memory.look_agains));
-    let is_new = looked.findings.is_some();
-    // The registries were asked, and are left alone from now on: what could not be written then is still
-    // to be said, and nobody is asked again for it.
-    let Some(findings) = looked.findings.or_else(|| memory.unsaid.clone()) else { return Ok(looked.again) };
-    let copied = findings.ended.unwrap_or_default();
-    match write(context, image, findings.clone(), look_again, now).await {
-        Ok(()) => {
-            if !is_new {
-                memory.published = memory.published.saturating_sub(copied);
-            }
-            memory.unsaid = None;
-            Ok(looked.again)
-        }
-        Err(error) => {
-            memory.published = memory.published.max(copied);
-            let generation = findings.generation.or(image.metadata.generation);
-            memory.unsaid = Some(Findings { generation, ..findings });
-            Err(error.into())
-        }
+    if let Some(unsaid) = memory.unsaid.take()
+        && say(context, image, memory, unsaid, now).await?
+    {
+        // What is due is seen by the status that is there now.
+        return Ok(Action::requeue(SOON));
     }
+    let looked = Look { context, image, memory, now }.run().await?;
+    let Some(findings) = looked.findings else { return Ok(looked.again) };
+    let status = status_of(context, image, memory, findings.clone(), now);
+    if let Err(error) = write(context, image, &status, findings.ended, now).await {
+        // The registries were asked, and nobody is asked again for it.
+        memory.published = memory.published.max(findings.ended.unwrap_or_default());
+        let generation = findings.generation.or(image.metadata.generation);
+        memory.unsaid = Some(Unsaid { findings: Findings { generation, ..findings }, status });
+        return Err(error.into());
+    }
+    Ok(looked.again)
+}
+
+/// Writes what could not be written before, unless it is there, or the Image asks for something else by now.
+/// Whether it was written.
+async fn say(
+    context: &Context,
+    image: &Image,
+    memory: &mut memory::Remembered,
+    unsaid: Unsaid,
+    now: Timestamp,
+) -> Result<bool, ApiError> {
+    let Unsaid { findings, status } = &unsaid;
+    let copied = findings.ended;
+    let is_there = image.status.as_ref() == Some(status);
+    let asked = schedule::open_request(image);
+    let is_meant = findings.generation == image.metadata.generation
+        && (asked.is_none() || asked == findings.handled_request.as_deref());
+    if !is_there && is_meant {
+        let status = status_of(context, image, memory, findings.clone(), now);
+        if let Err(error) = write(context, image, &status, copied, now).await {
+            memory.unsaid = Some(Unsaid { findings: unsaid.findings, status });
+            return Err(error.into());
+        }
+    } else if is_there {
+        // Only the answer was lost.
+        count(context, status, copied, now);
+    }
+    if is_there || is_meant {
+        memory.published = memory.published.saturating_sub(copied.unwrap_or_default());
+    }
+    Ok(!is_there && is_meant)
+}
+
+fn status_of(
+    context: &Context,
+    image: &Image,
+    memory: &memory::Remembered,
+    mut findings: Findings,
+    now: Timestamp,
+) -> ImageStatus {
+    let look_again = memory.next_look.filter(|_| schedule::still_grows(memory.look_agains));
+    findings.written_to = context.rivals.written_to(image.metadata.uid.as_deref().unwrap_or_default());
+    next_status(image, findings, look_again, now)
 }
 
 /// Writes the status if it says anything new, and counts what was done once that is known.
 async fn write(
     context: &Context,
     image: &Image,
-    mut findings: Findings,
-    look_again: Option<Timestamp>,
+    new: &ImageStatus,
+    copied: Option<u32>,
     now: Timestamp,
 ) -> Result<(), kube::Error> {
-    let copied = findings.ended;
-    findings.written_to = context.rivals.written_to(image.metadata.uid.as_deref().unwrap_or_default());
-    let new = next_status(image, findings, look_again, now);
-    if image.status.as_ref() != Some(&new) {
-        patch(context, image, &new).await?;
+    if image.status.as_ref() != Some(new) {
+        patch(context, image, new).await?;
     }
-    count(context, &new, copied, now);
+    count(context, new, copied, now);
     Ok(())
 }
 

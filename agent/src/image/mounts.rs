@@ -24,7 +24,7 @@ const MOST_BLOBS: usize = 20_000;
 /// Manifests of one index that are read.
 const MOST_MANIFESTS: usize = 20;
 /// Contents whose manifests are read in one look.
-const MOST_CONTENTS: usize = 50;
+pub(super) const MOST_CONTENTS: usize = 50;
 /// Blobs that are read of in one look, and blobs that are kept of one Image until their tags are set: a
 /// source may list as many as it likes.
 const MOST_OF_A_LOOK: usize = 2_000;

@@ -54,7 +54,7 @@ pub fn is_unfinished(job: &Job) -> bool {
 }
 
 /// Reads a Job and its pods.
-pub fn report(job: &Job, pods: &[Pod], now: Timestamp) -> JobReport {
+pub fn report(job: &Job, pods: &[Pod], podless_since: Option<Timestamp>, now: Timestamp) -> JobReport {
     let copies: Vec<Copy> = job
         .annotations()
         .get(COPIES_ANNOTATION)
@@ -64,8 +64,11 @@ pub fn report(job: &Job, pods: &[Pod], now: Timestamp) -> JobReport {
         .filter_map(CopyRecord::read)
         .collect();
     let end = end_of(job);
-    let stuck =
-        if end.is_none() { without_pod(job, pods, now).or_else(|| not_starting(pods, now)) } else { None };
+    let stuck = if end.is_none() {
+        without_pod(job, podless_since, now).or_else(|| not_starting(pods, now))
+    } else {
+        None
+    };
     let made = job.creation_timestamp().map_or(now, |t| t.0);
     let runs = copies
         .into_iter()
@@ -209,14 +212,16 @@ fn not_starting(pods: &[Pod], now: Timestamp) -> Option<String> {
 
 /// What is said of a Job for which no pod can be made, as where a quota or a policy is against it: only its
 /// events tell why, and they outlive it. Kubernetes must have begun with it, or a Job that waits its turn
-/// would be given up; and one whose pod was evicted, or that somebody suspended, may get one yet.
-fn without_pod(job: &Job, pods: &[Pod], now: Timestamp) -> Option<String> {
+/// would be given up; one whose pod was evicted gets another one within a while, and one that somebody
+/// suspended may get one yet.
+fn without_pod(job: &Job, podless_since: Option<Timestamp>, now: Timestamp) -> Option<String> {
     let status = job.status.as_ref()?;
     let counts = [status.active, status.terminating, status.succeeded, status.failed];
-    let is_suspended = job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true));
-    let began = status.start_time.as_ref()?.0;
-    let has_time = now.as_second() - began.as_second() < START_SECONDS;
-    if !pods.is_empty() || is_suspended || has_time || counts.into_iter().flatten().any(|count| count > 0) {
+    let mut conditions = status.conditions.iter().flatten();
+    let is_suspended = conditions.any(|c| c.type_ == "Suspended" && c.status == "True");
+    let since = status.start_time.as_ref()?.0.max(podless_since?);
+    let has_time = now.as_second() - since.as_second() < START_SECONDS;
+    if is_suspended || has_time || counts.into_iter().flatten().any(|count| count > 0) {
         return None;
     }
     let (name, namespace) = (job.name_any(), job.namespace().unwrap_or_default());
@@ -291,7 +296,11 @@ mod tests {
     }
 
     fn outcomes(job: &Job, pods: &[Pod]) -> Vec<Outcome> {
-        report(job, pods, now()).runs.into_iter().map(|run| run.outcome).collect()
+        report(job, pods, pods.is_empty().then(long_ago), now())
+            .runs
+            .into_iter()
+            .map(|run| run.outcome)
+            .collect()
     }
 
     fn reason(outcome: &Outcome) -> Option<FailureReason> {
@@ -395,7 +404,7 @@ mod tests {
         let waiting = pod(json!({"containerStatuses": [
             {"name": container_name(0, 0), "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}}}]}));
-        let report = report(&job(None), &[waiting], now());
+        let report = report(&job(None), &[waiting], None, now());
         assert!(report.stuck && !report.finished);
         let Outcome::Failed { reason, message, .. } = &report.runs[1].outcome else { panic!() };
         assert_eq!(*reason, FailureReason::PodNotStarted);
@@ -416,11 +425,15 @@ mod tests {
 
     #[test]
     fn a_job_for_which_no_pod_can_be_made_is_given_up_before_its_deadline() {
-        let report = report(&without_pods(), &[], now());
+        let report = report(&without_pods(), &[], Some(long_ago()), now());
         assert!(report.stuck && !report.finished);
         let Outcome::Failed { reason, message, .. } = &report.runs[1].outcome else { panic!() };
         assert_eq!(*reason, FailureReason::PodNotStarted);
         insta::assert_snapshot!(message, @"no pod could be made for the Job, as where a quota or a policy is against it; its events tell why, for an hour: kubectl get events -n team-a --field-selector involvedObject.name=j");
+    }
+
+    fn long_ago() -> Timestamp {
+        now() - std::time::Duration::from_hours(1)
     }
 
     #[test]
@@ -437,16 +450,21 @@ mod tests {
         assert!(runs(|_, status| status.start_time = Some(Time(now()))));
         assert!(runs(|_, status| status.active = Some(1)), "its pod is on its way");
         assert!(runs(|_, status| status.terminating = Some(1)), "its pod is being replaced");
-        assert!(runs(|job, _| job.spec.get_or_insert_default().suspend = Some(true)));
+        assert!(runs(|_, status| {
+            let suspended = json!({ "type": "Suspended", "status": "True", "lastTransitionTime": now() });
+            status.conditions = Some(vec![serde_json::from_value(suspended).unwrap()]);
+        }));
+        let evicted = report(&without_pods(), &[], Some(now()), now());
+        assert!(!evicted.stuck, "it had a pod a moment ago, and gets another one");
     }
 
     #[test]
     fn a_young_pod_may_still_wait() {
         let mut waiting = pod(json!({"conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]}));
-        assert!(report(&job(None), std::slice::from_ref(&waiting), now()).stuck);
+        assert!(report(&job(None), std::slice::from_ref(&waiting), None, now()).stuck);
         waiting.metadata.creation_timestamp = Some(Time(now()));
-        assert!(!report(&job(None), &[waiting], now()).stuck);
+        assert!(!report(&job(None), &[waiting], None, now()).stuck);
     }
 
     #[test]
@@ -467,7 +485,7 @@ mod tests {
             "[{\"source\":\"--all\",\"destination\":\"x\",\"digest\":\"sha256:0\",\"attempt\":1}]",
         ] {
             forged.metadata.annotations = Some([(COPIES_ANNOTATION.to_owned(), text.to_owned())].into());
-            assert!(report(&forged, &[], now()).runs.is_empty(), "{text}");
+            assert!(report(&forged, &[], None, now()).runs.is_empty(), "{text}");
         }
     }
 

@@ -104,7 +104,12 @@ impl Look<'_> {
             Some(due) => self.sync(&request, due).await,
             None => {
                 self.set_what_ended(&request).await?;
-                Ok(Looked::nothing(self.until_next(&request, next)))
+                if self.memory.started.is_empty() {
+                    return Ok(Looked::nothing(self.until_next(&request, next)));
+                }
+                // A Job that does not start is noticed by time alone.
+                let wait = schedule::until(next, self.now).clamp(Duration::from_secs(1), LOOK_AT_JOBS);
+                Ok(Looked::nothing(Action::requeue(wait)))
             }
         }
     }

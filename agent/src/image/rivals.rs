@@ -77,23 +77,18 @@ impl Rivals {
 
     /// Which of these tags belong to older Images, and what is said of it.
     pub fn taken(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
-        let mut taken = HashMap::new();
         if tags.is_empty() {
-            return taken;
+            return HashMap::new();
         }
-        for other in self.stores.get().into_iter().flatten().flat_map(Store::state) {
-            if let Ok(other) = &other.0
-                && let Some(elder) = Elder::of(image, &request.destination, other)
-            {
-                let contested = tags.iter().filter(|tag| elder.contests(request, tag));
-                let kept = contested.filter(|tag| self.counts(image, &elder, tag));
-                taken.extend(kept.map(|tag| {
-                    let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
-                    (Tag::clone(tag), format!("{}; {again}", elder.keeps(image, request, tag)))
-                }));
-            }
-        }
-        taken
+        let all: Vec<Arc<Guarded>> = self.stores.get().into_iter().flatten().flat_map(Store::state).collect();
+        let elders =
+            Elder::all(image, &request.destination, all.iter().filter_map(|one| one.0.as_ref().ok()));
+        let keeps = |tag: &&&Tag| {
+            let elder = elders.iter().find(|e| e.contests(request, tag) && self.counts(image, e, tag))?;
+            let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
+            Some((Tag::clone(tag), format!("{}; {again}", elder.keeps(image, request, tag))))
+        };
+        tags.iter().filter_map(|tag| keeps(&tag)).collect()
     }
 
     /// Whether a claim counts. In one namespace the spec is enough. Other tenants must have put a tag
@@ -125,7 +120,7 @@ impl Rivals {
 /// Whether the status of an Image, which only the agent writes, says that it put tags there.
 fn has_written(image: &Image, destination: &Repository) -> bool {
     let written_to = image.status.as_ref().and_then(|status| status.written_to.as_deref());
-    written_to.is_some_and(|written_to| written_to == destination.to_string())
+    written_to.and_then(|to| to.parse().ok()).is_some_and(|to: Repository| to.is_same_place(destination))
 }
 
 #[cfg(test)]

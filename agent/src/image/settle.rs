@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::act::Work;
 use super::jobs::Jobs;
+use super::mounts::MOST_CONTENTS;
 use super::publish::{Published, publish};
 use super::reconcile::{Look, PATIENCE};
 
@@ -105,7 +106,9 @@ impl Look<'_> {
                             let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
                             self.context.rivals.wrote(uid, &request.destination, &copy.destination_tag);
                         }
-                        let manifest = manifest.filter(|manifest| manifest.bytes.len() <= LARGEST_KEPT);
+                        let manifest = manifest.filter(|manifest| {
+                            manifest.bytes.len() <= LARGEST_KEPT && self.memory.landed.len() < MOST_CONTENTS
+                        });
                         self.memory.landed.push((copy.digest.clone(), manifest));
                     }
                     work.seen(&copy, &seen);

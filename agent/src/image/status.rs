@@ -119,7 +119,8 @@ pub fn next_status(
 fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<String> {
     let destination: Repository = image.spec.destination.name.parse().ok()?;
     let by_another = image.status.as_ref().and_then(|status| status.written_to.as_deref()?.parse().ok());
-    [by_this_process, by_another].into_iter().flatten().find(|to| *to == destination).map(|to| to.to_string())
+    let mut places = [by_this_process, by_another].into_iter().flatten();
+    places.any(|to: Repository| to.is_same_place(&destination)).then(|| destination.to_string())
 }
 
 /// Keeps the beginning, which says what failed.

@@ -115,3 +115,37 @@ async fn what_was_copied_is_history_and_counted_once_also_when_its_status_is_wri
     assert_eq!(status.history[0].copied, Some(1));
     assert_eq!((copied(), memory.published), (1, 0));
 }
+
+#[tokio::test]
+async fn a_status_of_a_new_spec_that_could_not_be_written_is_written_without_asking_any_registry() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.image.status = None;
+    stage.registry.refuse(401);
+    stage.api.fail("PATCH", true);
+    let mut memory = memory::Remembered::default();
+    assert!(look(&stage.context, &stage.image, &mut memory, now()).await.is_err());
+    let asked = stage.registry.requests().len();
+    for seconds in [2, 4] {
+        let at = later(now(), Duration::from_secs(seconds));
+        assert!(look(&stage.context, &stage.image, &mut memory, at).await.is_err());
+    }
+    stage.api.fail("PATCH", false);
+    look(&stage.context, &stage.image, &mut memory, later(now(), Duration::from_secs(8))).await.unwrap();
+    assert_eq!(stage.registry.requests().len(), asked, "its credential is refused, and not shown again");
+    assert!(memory.unsaid.is_none());
+}
+
+#[tokio::test]
+async fn a_status_whose_answer_was_lost_is_not_written_twice() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.registry.refuse(401);
+    stage.api.fail("PATCH", true);
+    let mut memory = memory::Remembered { next_look: Some(now()), ..memory::Remembered::default() };
+    assert!(look(&stage.context, &stage.image, &mut memory, now()).await.is_err());
+    // It was written all the same, as the watch tells.
+    let written = stage.api.bodies("PATCH").pop().unwrap();
+    stage.image.status = serde_json::from_value(written["status"].clone()).unwrap();
+    look(&stage.context, &stage.image, &mut memory, later(now(), Duration::from_secs(2))).await.unwrap();
+    assert_eq!(stage.api.bodies("PATCH").len(), 1);
+    assert!(memory.unsaid.is_none());
+}

@@ -22,8 +22,19 @@ pub struct Elder<'a> {
 }
 
 impl<'a> Elder<'a> {
+    /// Those among others that write to this destination and came before this one, the oldest first.
+    pub fn all(
+        image: &Image,
+        destination: &Repository,
+        others: impl Iterator<Item = &'a Image>,
+    ) -> Vec<Self> {
+        let mut elders: Vec<Self> = others.filter_map(|other| Self::of(image, destination, other)).collect();
+        elders.sort_by(|a, b| a.age().cmp(&b.age()));
+        elders
+    }
+
     /// Another Image, if it writes to this destination and came before this one.
-    pub fn of(image: &Image, destination: &Repository, other: &'a Image) -> Option<Self> {
+    fn of(image: &Image, destination: &Repository, other: &'a Image) -> Option<Self> {
         // Of thousands of Images few have the same last part, so that few are parsed.
         let last_part = destination.path().rsplit('/').next()?;
         let may_meet = other.spec.destination.name.rsplit('/').next() == Some(last_part);
@@ -32,6 +43,11 @@ impl<'a> Elder<'a> {
         }
         let request = CopyRequest::parse(&other.spec).ok()?;
         request.destination.is_same_place(destination).then_some(Self { image: other, request })
+    }
+
+    /// What orders elders: the oldest first.
+    pub fn age(&self) -> (Option<Timestamp>, Option<&'a str>) {
+        age(self.image)
     }
 
     /// Whether it puts other content under this tag than the request would. The same tag of the same source

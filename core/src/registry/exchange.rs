@@ -1,10 +1,13 @@
 //! One question and its whole answer, redirects included.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
 };
 use reqwest::{Client, Method, Response, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
 use super::access::Fingerprint;
@@ -14,10 +17,12 @@ use super::error::{Failure, Reason, Unreachable};
 use super::http::unreachable;
 use super::pulls::Pulls;
 use super::requests::Requests;
-use super::room::{Room, SMALL};
+use super::room::{Room, SMALL, STEP, Taken};
 
 /// More hops than an honest registry makes.
 const MOST_REDIRECTS: usize = 3;
+/// A wait for room that is none.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// Bytes of an answer that are read to learn why it is a refusal.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
@@ -147,9 +152,12 @@ async fn read(mut response: Response, url: Url, limit: usize, meters: Meters<'_>
     let is_refusal = status != StatusCode::OK;
     let limit = if is_refusal { MAX_REFUSAL_BYTES } else { limit };
     let told = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let most = told.unwrap_or(limit).min(limit);
-    let (mut body, mut taken) = (Vec::new(), None);
-    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error).with_status(status))? {
+    let (mut body, mut waited) = (Vec::new(), Duration::ZERO);
+    let (mut taken, mut granted): (Option<Taken<'_>>, usize) = (None, SMALL);
+    loop {
+        let chunk =
+            response.chunk().await.map_err(|error| late(unreachable(&error), waited).with_status(status));
+        let Some(chunk) = chunk? else { break };
         if body.len() + chunk.len() > limit {
             if is_refusal {
                 break;
@@ -157,19 +165,38 @@ async fn read(mut response: Response, url: Url, limit: usize, meters: Meters<'_>
             let detail = format!("the answer has more than {limit} bytes");
             return Err(Failure::new(Reason::TooLarge { limit }, detail).with_status(status));
         }
-        if body.len() + chunk.len() > SMALL && taken.is_none() {
-            let room = meters.room.take(meters.permit.large(), most).await;
-            taken = Some(room.ok_or_else(|| no_room(&url).with_status(status))?);
+        let needed = body.len() + chunk.len();
+        if needed > granted {
+            let has_room = if let Some(taken) = &mut taken {
+                let more = (needed - granted).next_multiple_of(STEP);
+                granted += more;
+                taken.grow(more)
+            } else {
+                granted = told.map_or(STEP, |told| told.min(limit)).max(needed);
+                let began = Instant::now();
+                taken = meters.room.take(meters.permit.large(), granted).await;
+                waited = began.elapsed();
+                taken.is_some()
+            };
+            if !has_room {
+                return Err(no_room(&url).with_status(status));
+            }
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { url, status, headers, body: body.into(), shown: None })
 }
 
+/// A failure after a wait for room. The time for the request goes on meanwhile, which is not the server's
+/// fault.
+fn late(failure: Failure, waited: Duration) -> Failure {
+    let is_ours = waited > AT_ONCE && failure.reason == Reason::Unreachable(Unreachable::Timeout);
+    Failure { is_ours: failure.is_ours || is_ours, ..failure }
+}
+
 fn no_room(url: &Url) -> Failure {
     let detail = format!(
-        "no memory is left for the large answer of {}, as other large answers are being read; it is asked for \
-         again later",
+        "no memory is left for the large answer of {} beside other large answers; it is asked for again later",
         host(url)
     );
     Failure { is_ours: true, ..Failure::new(Reason::Unreachable(Unreachable::Timeout), detail) }

@@ -52,7 +52,11 @@ impl Hosts {
             return host.clone();
         }
         if known.by_key.len() >= known.sweep_at.max(MOST_HOSTS) {
-            known.by_key.retain(|_, host| Arc::strong_count(host) > 1 || host.gate.is_pausing());
+            // Whoever may create an Image can name hosts that want long pauses, too.
+            let is_crowded = known.by_key.len() >= 4 * MOST_HOSTS;
+            let stays =
+                |host: &Arc<Host>| Arc::strong_count(host) > 1 || !is_crowded && host.gate.is_pausing();
+            known.by_key.retain(|_, host| stays(host));
             // Where all of them are needed, not everyone who comes looks at each.
             known.sweep_at = known.by_key.len() + MOST_HOSTS / 4;
         }

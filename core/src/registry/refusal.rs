@@ -26,8 +26,7 @@ pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
     if answer.status == StatusCode::NOT_FOUND && !is_registrys_not_found(answer) {
         detail = format!("{} does not answer as a registry; is its name right?", host(&answer.url));
     }
-    // Servers say so in words of their own, and say nothing where they are asked by HEAD.
-    if answer.status == StatusCode::BAD_REQUEST && answer.url.scheme() == "http" && error.is_none() {
+    if wants_tls(answer, error.is_some()) {
         reason = Reason::Unreachable(Unreachable::WantsTls);
         detail = format!("{} does not take plain HTTP; is it a registry with TLS?", host(&answer.url));
     }
@@ -42,6 +41,15 @@ pub(super) fn refusal(answer: &Answer, secrets: &[String]) -> Failure {
 pub(super) fn class(answer: &Answer) -> Failure {
     let (reason, detail) = classify(answer, true);
     Failure::new(reason, detail).with_status(answer.status)
+}
+
+/// Whether a server refuses plain HTTP as such, and not this one question. It says so in words of its own,
+/// and says nothing where it is asked by HEAD; a registry says at least that it is one, or speaks JSON.
+fn wants_tls(answer: &Answer, has_error: bool) -> bool {
+    let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+    let is_registry = header("docker-distribution-api-version").is_some()
+        || header("content-type").is_some_and(|type_| type_.starts_with("application/json"));
+    answer.status == StatusCode::BAD_REQUEST && answer.url.scheme() == "http" && !has_error && !is_registry
 }
 
 /// Whether the registry's words tell more than its code, which the rest of the sentence says
@@ -84,14 +92,17 @@ mod tests {
     use super::*;
 
     fn answered(scheme: &str, status: u16, body: &str) -> Failure {
-        let answer = Answer {
+        refusal(&answer(scheme, status, body), &[])
+    }
+
+    fn answer(scheme: &str, status: u16, body: &str) -> Answer {
+        Answer {
             url: format!("{scheme}://registry.example.com/v2/a/manifests/1").parse().unwrap(),
             status: StatusCode::from_u16(status).unwrap(),
             headers: reqwest::header::HeaderMap::new(),
             body: body.to_string().into(),
             shown: None,
-        };
-        refusal(&answer, &[])
+        }
     }
 
     fn said(status: u16, code: &str, message: &str) -> String {
@@ -108,6 +119,13 @@ mod tests {
         }
         let own = r#"{"errors":[{"code":"NAME_INVALID"}]}"#;
         assert_eq!(answered("http", 400, own).reason, Reason::Rejected);
+        for (name, value) in
+            [("docker-distribution-api-version", "registry/2.0"), ("content-type", "application/json")]
+        {
+            let mut asked_by_head = answer("http", 400, "");
+            asked_by_head.headers.insert(name, value.parse().unwrap());
+            assert_eq!(refusal(&asked_by_head, &[]).reason, Reason::Rejected, "one manifest is broken");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Answers up to this size need no room. Few honest ones are larger.
 pub(super) const SMALL: usize = 256 << 10;
+/// By so much the room of an answer grows that does not say how long it is. Who is given all that it could
+/// need could be slow, and hold much more than it sends.
+pub(super) const STEP: usize = 1 << 20;
 /// For all others together; the agent has 128 MiB for everything.
 const ALL: usize = 32 << 20;
 
@@ -22,8 +25,18 @@ pub(super) struct Room {
 /// Room for one answer, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Taken<'a> {
+    room: &'a Room,
     _turn: SemaphorePermit<'a>,
-    _bytes: SemaphorePermit<'a>,
+    bytes: SemaphorePermit<'a>,
+}
+
+impl Taken<'_> {
+    /// Takes more, for an answer that did not say how long it is. Whether there was more: who holds some
+    /// waits for none.
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let more = u32::try_from(bytes).ok().and_then(|bytes| self.room.bytes.try_acquire_many(bytes).ok());
+        more.map(|more| self.bytes.merge(more)).is_some()
+    }
 }
 
 impl Room {
@@ -35,12 +48,13 @@ impl Room {
     /// Room for so many bytes of one host, of whose large answers one is read at a time: it could else take
     /// all the room by being slow. None if there was none in time.
     ///
-    /// It is all taken at once. Two that each held a part and waited for more would wait for each other.
+    /// What is known to be needed is taken at once. Two that each held a part and waited for more would wait
+    /// for each other.
     pub(super) async fn take<'a>(&'a self, turn: &'a Semaphore, bytes: usize) -> Option<Taken<'a>> {
         let bytes = u32::try_from(bytes.min(ALL)).ok()?;
         let taken = async {
             let turn = turn.acquire().await.ok()?;
-            Some(Taken { _turn: turn, _bytes: self.bytes.acquire_many(bytes).await.ok()? })
+            Some(Taken { room: self, _turn: turn, bytes: self.bytes.acquire_many(bytes).await.ok()? })
         };
         tokio::time::timeout(self.patience, taken).await.ok().flatten()
     }
@@ -66,6 +80,9 @@ mod tests {
         drop(first);
         assert!(room.take(&turns[2], ALL / 2).await.is_some());
         drop(second);
+        let mut growing = room.take(&turns[0], ALL - STEP).await.unwrap();
+        assert!(growing.grow(STEP) && !growing.grow(1));
+        drop(growing);
         assert!(room.take(&turns[0], 2 * ALL).await.is_some(), "more than there is means all of it");
     }
 

@@ -38,8 +38,8 @@ use crate::ui::Ui;
     ? could not be checked.\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage. A tag or digest that the source does not have is a \
     failure, as is a platform that no tag has; a pattern that matches nothing yet is a warning. With \
-    --exit-code: 0 nothing to copy, 1 something to copy, 2 failed, also when a pattern matches nothing or a \
-    tag has none of the platforms.")]
+    --exit-code: 0 nothing to copy, 1 something to copy, 2 failed, also when a pattern matches nothing, a \
+    tag has none of the platforms, or an older Image keeps one.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct PreviewArgs {
     /// What would be copied: a repository with a tag, a pattern or a digest; or the name of an Image

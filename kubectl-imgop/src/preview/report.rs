@@ -165,8 +165,7 @@ impl Report {
             None => this.metadata.creation_timestamp = Some(Time(target.known.now)),
         }
         let this = &this;
-        let elders: Vec<Elder<'_>> =
-            others.iter().filter_map(|other| Elder::of(this, &target.request.destination, other)).collect();
+        let elders = Elder::all(this, &target.request.destination, others.iter());
         for i in 0..self.tags.len() {
             let tag = self.tags[i].destination_tag.as_ref().and_then(|tag| tag.parse::<Tag>().ok());
             let Some(tag) = tag.filter(|tag| self.is_copied(&self.tags[i]) && subject_of(tag).is_none())

@@ -27,7 +27,7 @@ async fn an_image_has_the_jobs_that_it_owns_and_those_their_pods_at_two_requests
     let context = agent(client, "team-a").await.unwrap();
     assert_eq!(context.budget.unfinished(&uid), 1);
     asked.lock().unwrap().clear();
-    let found = Jobs::of(&context, &image, "here".into(), now()).await.unwrap();
+    let found = Jobs::of(&context, &image, "here".into(), &mut HashMap::new(), now()).await.unwrap();
     let names: Vec<&str> = found.on_route().map(|report| report.name.as_str()).collect();
     assert_eq!(names, ["own"]);
     assert_eq!(asked.lock().unwrap().len(), 2, "{asked:?}");
