@@ -106,7 +106,7 @@ mod tests {
     use imgop_core::api::conditions::{NewCondition, merge};
 
     use super::*;
-    use crate::image::fixtures::now;
+    use crate::image::tests::fixtures::now;
 
     #[test]
     fn whatever_keeps_an_image_from_being_ready_is_an_event() {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::image::fixtures::{agent, api_server, forbidden, listed_job};
+use crate::image::tests::fixtures::{agent, api_server, forbidden, listed_job};
 
 #[tokio::test]
 async fn a_namespace_whose_jobs_cannot_be_listed_stops_no_other() {

@@ -212,9 +212,9 @@ mod tests {
     use imgop_core::api::conditions::reasons;
 
     use super::*;
-    use crate::image::fixtures::now;
     use crate::image::memory::Remembered;
-    use crate::image::stage::{Stage, copy_of};
+    use crate::image::tests::fixtures::now;
+    use crate::image::tests::stage::{Stage, copy_of};
 
     #[tokio::test]
     async fn a_job_that_is_stuck_gives_its_place_back_also_where_no_other_can_be_made() {

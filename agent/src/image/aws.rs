@@ -133,7 +133,7 @@ mod tests {
     use imgop_core::registry::DockerConfig;
 
     use super::*;
-    use crate::image::fixtures::{image, now};
+    use crate::image::tests::fixtures::{image, now};
 
     #[test]
     fn the_secret_of_a_job_holds_one_registry_and_goes_with_its_image() {

@@ -180,7 +180,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::fixtures::now;
+    use crate::image::tests::fixtures::now;
 
     const CAPS: Caps = Caps { in_all: 7, per_namespace: 5, per_image: 3 };
 

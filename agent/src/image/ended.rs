@@ -56,10 +56,10 @@ mod tests {
     use imgop_core::reference::Digest;
 
     use super::*;
-    use crate::image::fixtures::now;
     use crate::image::memory::{Blocked, Remembered};
     use crate::image::schedule::later;
-    use crate::image::stage::{Stage, copy_of};
+    use crate::image::tests::fixtures::now;
+    use crate::image::tests::stage::{Stage, copy_of};
 
     /// The source has said that it is left alone for an hour, while a Job copied `v2.13.1`.
     async fn left_alone() -> (Stage, Remembered) {

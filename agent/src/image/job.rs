@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
     use crate::image::aws;
-    use crate::image::fixtures::{copy, image, request, subset};
+    use crate::image::tests::fixtures::{copy, image, request, subset};
 
     fn config() -> Config {
         Config::parse_from([

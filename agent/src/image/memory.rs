@@ -192,7 +192,7 @@ mod tests {
     use imgop_core::reference::ManifestRef;
 
     use super::*;
-    use crate::image::fixtures::now;
+    use crate::image::tests::fixtures::now;
 
     fn tag(name: &str, content: &str) -> ObservedTag {
         let seen = || Seen::Present(Digest::of(content.as_bytes()));
@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn another_spec_gets_no_content_from_before_and_a_sync_costs_no_pull() {
-        let image = crate::image::fixtures::image(imgop_core::api::Mode::Recurrent);
-        let mut request = crate::image::fixtures::request(&image);
+        let image = crate::image::tests::fixtures::image(imgop_core::api::Mode::Recurrent);
+        let mut request = crate::image::tests::fixtures::request(&image);
         request.platforms = imgop_core::index::Platforms::parse(&["linux/amd64".into()]).unwrap();
         let observed = Observed { tags: vec![tag("1.0", "a")], ..Observed::default() };
         let contents = Contents::of(&request, &observed);

@@ -6,10 +6,6 @@ mod aws;
 pub mod budget;
 mod conclude;
 mod ended;
-#[cfg(test)]
-mod fake_registry;
-#[cfg(test)]
-pub mod fixtures;
 mod job;
 pub mod jobs;
 pub mod lister;
@@ -25,8 +21,6 @@ pub mod rivals;
 mod schedule;
 pub mod secrets;
 mod settle;
-#[cfg(test)]
-mod stage;
 mod status;
 
 use std::sync::Arc;
@@ -377,4 +371,4 @@ fn error_policy(image: Arc<Guarded>, error: &ApiError, context: Arc<Context>) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

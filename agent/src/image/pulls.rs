@@ -102,7 +102,7 @@ pub fn held_back(host: &RegistryHost, short: &PullsShort, uid: &str, now: Timest
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::fixtures::now;
+    use crate::image::tests::fixtures::now;
 
     fn short(until: Duration, age: Duration) -> PullsShort {
         PullsShort { remaining: 7, reserve: 10, until, age }
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn an_index_that_is_made_costs_its_parts_and_one_look_at_the_source() {
-        assert_eq!((cost(&copies(1)[0], 5), cost(&crate::image::fixtures::subset("v1"), 5)), (5, 3));
-        assert_eq!(part_of(&crate::image::fixtures::subset("v1")), Digest::of(b"v1 amd64"));
+        assert_eq!((cost(&copies(1)[0], 5), cost(&crate::image::tests::fixtures::subset("v1"), 5)), (5, 3));
+        assert_eq!(part_of(&crate::image::tests::fixtures::subset("v1")), Digest::of(b"v1 amd64"));
     }
 
     #[test]

@@ -130,7 +130,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
-    use crate::image::fixtures::{image, now, request};
+    use crate::image::tests::fixtures::{image, now, request};
 
     /// `argocd` from another source, an hour older.
     fn older(edit: impl FnOnce(&mut Image)) -> Image {

@@ -121,7 +121,7 @@ mod tests {
     use imgop_core::api::conditions::{NewCondition, merge};
 
     use super::*;
-    use crate::image::fixtures::{image, now};
+    use crate::image::tests::fixtures::{image, now};
 
     /// An Image whose last sync ended well.
     fn completed(mode: Mode) -> Image {

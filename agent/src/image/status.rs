@@ -170,7 +170,7 @@ mod tests {
     use imgop_core::api::{FailureReason, Mode, Phase};
 
     use super::*;
-    use crate::image::fixtures::{image, now};
+    use crate::image::tests::fixtures::{image, now};
 
     fn success(copied: u32) -> Findings {
         Findings {

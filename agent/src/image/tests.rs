@@ -1,13 +1,17 @@
 //! Whole looks, the status that is written after them, and what is done beside them.
 
+pub mod fake_registry;
+pub mod fixtures;
+pub mod stage;
+
 use imgop_core::api::Mode;
 use imgop_core::api::conditions::STALLED;
 use serde_json::json;
 
 use super::*;
-use crate::image::fixtures::{agent, api_server, image, listed_job, now};
 use crate::image::schedule::later;
-use crate::image::stage::Stage;
+use crate::image::tests::fixtures::{agent, api_server, image, listed_job, now};
+use crate::image::tests::stage::Stage;
 
 /// An agent whose API server has one unfinished Job of this Image, and takes every status.
 async fn agent_with_a_job(image: &Image) -> Context {

@@ -4,7 +4,7 @@ use imgop_core::api::Mode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::image::fixtures::{agent, api_server, image, listed_job, now};
+use crate::image::tests::fixtures::{agent, api_server, image, listed_job, now};
 
 fn list(items: &[Value]) -> (u16, Value) {
     (200, json!({"metadata": {}, "items": items}))

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::image::fixtures::{api_server, forbidden, listed_job};
+use crate::image::tests::fixtures::{api_server, forbidden, listed_job};
 
 async fn names(client: Client, pages: usize) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();

@@ -3,7 +3,7 @@
 use imgop_core::registry::{Access, Credential, Registries, Settings};
 
 use super::*;
-use crate::image::fake_registry::{FakeRegistry, IMAGE, INDEX};
+use crate::image::tests::fake_registry::{FakeRegistry, IMAGE, INDEX};
 
 /// A registry that holds one index of two images in the repositories `a` and `b`.
 struct Fake {

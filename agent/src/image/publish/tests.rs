@@ -6,8 +6,8 @@ use imgop_core::reference::Digest;
 use imgop_core::registry::{Access, Registries, Settings};
 
 use super::*;
-use crate::image::fake_registry::{FakeRegistry, IMAGE, INDEX};
-use crate::image::fixtures::{copy, image, now, request};
+use crate::image::tests::fake_registry::{FakeRegistry, IMAGE, INDEX};
+use crate::image::tests::fixtures::{copy, image, now, request};
 
 fn image_of(name: &str) -> String {
     format!(r#"{{"mediaType":"{IMAGE}","annotations":{{"name":"{name}"}}}}"#)

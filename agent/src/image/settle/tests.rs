@@ -7,9 +7,9 @@ use imgop_core::plan::{CopyRequest, Observed};
 use imgop_core::registry::{Access, Registries, Settings};
 
 use super::*;
-use crate::image::fake_registry::FakeRegistry;
-use crate::image::fixtures::{agent, api_server, copy, image, now, request};
 use crate::image::memory::Remembered;
+use crate::image::tests::fake_registry::FakeRegistry;
+use crate::image::tests::fixtures::{agent, api_server, copy, image, now, request};
 
 const MANIFEST: &str = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#;
 

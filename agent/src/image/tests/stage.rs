@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::fake_registry::FakeRegistry;
 use super::fixtures;
-use super::job::{Order, job};
 use crate::config::Config;
 use crate::context::Context;
+use crate::image::job::{Order, job};
 use crate::metrics::Metrics;
 
 /// An agent, and all that it talks to.
