@@ -30,6 +30,7 @@ mod throttling;
 mod tls;
 mod tokens;
 mod told;
+mod two_sides;
 
 use std::time::Duration;
 

@@ -1,50 +1,21 @@
 //! What an observation asks where only some platforms are wanted.
 
-use imgop_core::api::ImageSpec;
 use imgop_core::index::{Platforms, Subset, subset};
-use imgop_core::observe::{Contents, Known, Limits, Sides, observe};
-use imgop_core::plan::{Content as Wanted, CopyRequest, FirstSeen, Observed, TagState, Waiting};
+use imgop_core::observe::{Contents, Known};
+use imgop_core::plan::{Content as Wanted, FirstSeen, Observed, TagState, Waiting};
 use imgop_core::reference::Digest;
-use imgop_core::registry::{Access, Manifest, Registries};
+use imgop_core::registry::Manifest;
 
-use super::fakes::{Content, ContentRegistry, INDEX};
-use super::observing::spec;
-use super::settings;
+use super::fakes::{Content, INDEX};
+use super::two_sides::Case;
 
 const TWO: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
-struct Case {
-    source: ContentRegistry,
-    destination: ContentRegistry,
-    spec: ImageSpec,
-    sides: Sides,
-}
-
 async fn case(source: Content, destination: Content, version: &str, platforms: &[&str]) -> Case {
-    let (source, destination) = (source.start().await, destination.start().await);
-    let mut spec = spec(&source.http, &destination.http, version);
-    spec.platforms = platforms.iter().map(ToString::to_string).collect();
-    let registries = Registries::new(settings());
-    let client =
-        |side: &ContentRegistry| registries.repository(&side.http.repository("app"), &Access::default());
-    let sides = Sides { source: client(&source), destination: Some(client(&destination)) };
-    Case { source, destination, spec, sides }
-}
-
-impl Case {
-    fn request(&self) -> CopyRequest {
-        CopyRequest::parse(&self.spec).unwrap()
-    }
-
-    async fn observe(&self, known: &Known) -> Observed {
-        observe(&self.sides, &self.request(), known, Limits::default()).await.unwrap()
-    }
-
-    /// How many manifests were read at the source, and how many at the destination.
-    fn read(&self) -> (usize, usize) {
-        let gets = |side: &ContentRegistry| side.count("GET /v2/app/manifests/");
-        (gets(&self.source), gets(&self.destination))
-    }
+    Case::new(source, destination, version, |spec| {
+        spec.platforms = platforms.iter().map(ToString::to_string).collect();
+    })
+    .await
 }
 
 /// The index that is made of one of two platforms.

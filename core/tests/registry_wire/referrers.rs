@@ -1,41 +1,20 @@
 //! What refers to tags: found by the API or by names, with no more requests than that takes.
 
-use imgop_core::api::{ImageSpec, Mode, Referrers};
+use imgop_core::api::{Mode, Referrers};
 use imgop_core::index::{Referrer, referrers_index, referrers_tag};
-use imgop_core::observe::{Known, Limits, ObserveError, Sides, observe};
+use imgop_core::observe::{Known, Limits, ObserveError, observe};
 use imgop_core::plan::{Content as Wanted, CopyRequest, Observed, TagState};
 use imgop_core::reference::Digest;
 use imgop_core::registry::{Access, Registries};
 
-use super::fakes::{Content, ContentRegistry, ScriptedRegistry, json, reply};
-use super::observing::spec;
+use super::fakes::{Content, ScriptedRegistry, json, reply};
+use super::two_sides::Case;
 use super::{client, settings};
 
 const ONE: [&str; 1] = ["linux/amd64"];
 
-struct Case {
-    source: ContentRegistry,
-    destination: ContentRegistry,
-    spec: ImageSpec,
-    sides: Sides,
-}
-
 async fn case(source: Content, destination: Content, version: &str) -> Case {
-    let (source, destination) = (source.start().await, destination.start().await);
-    let mut spec = spec(&source.http, &destination.http, version);
-    spec.referrers = Referrers::All;
-    let registries = Registries::new(settings());
-    let client =
-        |side: &ContentRegistry| registries.repository(&side.http.repository("app"), &Access::default());
-    let sides = Sides { source: client(&source), destination: Some(client(&destination)) };
-    Case { source, destination, spec, sides }
-}
-
-impl Case {
-    async fn observe(&self, known: &Known) -> Observed {
-        let request = CopyRequest::parse(&self.spec).unwrap();
-        observe(&self.sides, &request, known, Limits::default()).await.unwrap()
-    }
+    Case::new(source, destination, version, |spec| spec.referrers = Referrers::All).await
 }
 
 /// Every tag, and what it refers to: a tag or nothing.
