@@ -7,10 +7,11 @@ use imgop_core::api::conditions::{NewCondition, READY, RECONCILING, find, reason
 use imgop_core::api::{Image, ImageSpec, ImageStatus, Mode, Phase};
 use imgop_core::observe::{Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{Action as TagAction, CopyRequest, Observed, Plan, Verdict, first_seen};
+use imgop_core::reference::Repository;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
-use super::access::{self, AccessError, NamespaceSecrets};
+use super::access::{self, AccessError, NamespaceSecrets, Resolved};
 use super::aws;
 use super::jobs::Jobs;
 use super::memory::Remembered;
@@ -219,36 +220,30 @@ impl Look<'_> {
             namespace: self.image.metadata.namespace.as_deref().unwrap_or_default(),
             freshness: if routine { Freshness::Believed } else { Freshness::Now },
         };
-        let ImageSpec { source, destination, .. } = &self.image.spec;
-        let (credentials, tls) = (source.credentials.as_ref(), &source.tls);
-        let at_source = access::resolve(&from, Side::Source, &request.source, credentials, tls).await?;
-        let at_source = aws::lend(
-            self.context,
-            self.image,
-            Side::Source,
-            request.source.host(),
-            from.freshness,
-            at_source,
-        )
-        .await?;
-        let (credentials, tls) = (destination.credentials.as_ref(), &destination.tls);
-        let at_destination =
-            access::resolve(&from, Side::Destination, &request.destination, credentials, tls).await?;
-        let at_destination = aws::lend(
-            self.context,
-            self.image,
-            Side::Destination,
-            request.destination.host(),
-            from.freshness,
-            at_destination,
-        )
-        .await?;
+        let at_source = self.side(&from, Side::Source, &request.source).await?;
+        let at_destination = self.side(&from, Side::Destination, &request.destination).await?;
         let registries = &self.context.registries;
         let sides = Sides {
             source: registries.repository(&request.source, &at_source.access),
             destination: Some(registries.repository(&request.destination, &at_destination.access)),
         };
         Ok((sides, [at_source.secrets, at_destination.secrets].concat()))
+    }
+
+    /// How one side is reached: with its Secrets, and with AWS's credentials where the Image asks for them.
+    async fn side(
+        &self,
+        from: &NamespaceSecrets<'_>,
+        side: Side,
+        repository: &Repository,
+    ) -> Result<Resolved, AccessError> {
+        let ImageSpec { source, destination, .. } = &self.image.spec;
+        let (credentials, tls) = match side {
+            Side::Source => (source.credentials.as_ref(), &source.tls),
+            Side::Destination => (destination.credentials.as_ref(), &destination.tls),
+        };
+        let resolved = access::resolve(from, side, repository, credentials, tls).await?;
+        aws::lend(self.context, self.image, side, repository.host(), from.freshness, resolved).await
     }
 
     /// What both registries say: asked anew when a sync begins, remembered while its Jobs run, but no

@@ -29,7 +29,7 @@ impl<'a> Elder<'a> {
         others: impl Iterator<Item = &'a Image>,
     ) -> Vec<Self> {
         let mut elders: Vec<Self> = others.filter_map(|other| Self::of(image, destination, other)).collect();
-        elders.sort_by(|a, b| a.age().cmp(&b.age()));
+        elders.sort_by(|a, b| age(a.image).cmp(&age(b.image)));
         elders
     }
 
@@ -43,11 +43,6 @@ impl<'a> Elder<'a> {
         }
         let request = CopyRequest::parse(&other.spec).ok()?;
         request.destination.is_same_place(destination).then_some(Self { image: other, request })
-    }
-
-    /// What orders elders: the oldest first.
-    pub fn age(&self) -> (Option<Timestamp>, Option<&'a str>) {
-        age(self.image)
     }
 
     /// Whether it puts other content under this tag than the request would. The same tag of the same source
