@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use imgop_core::registry::Settings;
+use imgop_registry::Settings;
 
 /// imgop's agent: turns Image resources into Skopeo Jobs.
 #[derive(Debug, Clone, Parser)]

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
-use imgop_core::ecr::{EcrSettings, EcrTokens};
-use imgop_core::registry::Registries;
+use imgop_registry::Registries;
+use imgop_registry::ecr::{EcrSettings, EcrTokens};
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,

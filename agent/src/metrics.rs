@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imgop_core::registry::Registries;
+use imgop_registry::Registries;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use imgop_core::registry::{Credential, CredentialHelper};
+use imgop_registry::{Credential, CredentialHelper};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;

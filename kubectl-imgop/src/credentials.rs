@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imgop_core::ecr::{EcrProblem, EcrSettings, EcrTokens};
-use imgop_core::reference::{EcrHost, Repository};
-use imgop_core::registry::{Credential, DockerConfig, RegistryEntries};
+use imgop_registry::ecr::{EcrProblem, EcrSettings, EcrTokens};
+use imgop_registry::reference::{EcrHost, Repository};
+use imgop_registry::{Credential, DockerConfig, RegistryEntries};
 
 use crate::credential_helper;
 use crate::errors::CliError;

@@ -1,8 +1,8 @@
 //! Names of Images: given ones are checked, and those that are not given are made from the source.
 
 use imgop_core::plan::{CopyRequest, Naming};
-use imgop_core::reference::Digest;
 use imgop_core::tags::Version;
+use imgop_registry::reference::Digest;
 
 /// The longest name: it ends up in labels.
 const LONGEST: usize = 63;

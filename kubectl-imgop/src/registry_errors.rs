@@ -1,8 +1,8 @@
 //! What a registry's refusal means for somebody at a keyboard.
 
 use imgop_core::observe::{ObserveError, Side};
-use imgop_core::reference::RegistryHost;
-use imgop_core::registry::{Reason, Unreachable};
+use imgop_registry::reference::RegistryHost;
+use imgop_registry::{Reason, Unreachable};
 
 use crate::errors::CliError;
 use crate::wording::Wording;
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn advised(how: Unreachable, wording: Wording) -> String {
-        let host = "registry.corp:5000/a".parse::<imgop_core::reference::Repository>().unwrap();
+        let host = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
         advice(Side::Source, host.host(), &Reason::Unreachable(how), wording).join("\n")
     }
 

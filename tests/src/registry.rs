@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 use reqwest::header::ACCEPT;
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use imgop_core::api::{CA_KEY, Credentials, Tls as TlsSpec, TlsMode};
-use imgop_core::ecr::EcrError;
 use imgop_core::observe::Side;
-use imgop_core::reference::Repository;
-use imgop_core::registry::{Access, Credential, DockerConfig, Tls};
+use imgop_registry::ecr::EcrError;
+use imgop_registry::reference::Repository;
+use imgop_registry::{Access, Credential, DockerConfig, Tls};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 

@@ -9,7 +9,7 @@ use imgop_core::observe::{Side, Sides};
 use imgop_core::plan::{
     Copy, CopyRequest, Inputs, Observed, ObservedTag, Outcome, Plan, Run, Seen, TagState, plan,
 };
-use imgop_core::tags::Tag;
+use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
 use super::job::in_order;

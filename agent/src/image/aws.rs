@@ -8,11 +8,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
-use imgop_core::ecr::EcrCredential;
 use imgop_core::observe::Side;
 use imgop_core::plan::CopyRequest;
-use imgop_core::reference::{Digest, RegistryHost};
-use imgop_core::registry::Credential;
+use imgop_registry::Credential;
+use imgop_registry::ecr::EcrCredential;
+use imgop_registry::reference::{Digest, RegistryHost};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
@@ -130,7 +130,7 @@ fn job_secret(image: &Image, side: Side, host: &RegistryHost, found: &EcrCredent
 #[cfg(test)]
 mod tests {
     use imgop_core::api::Mode;
-    use imgop_core::registry::DockerConfig;
+    use imgop_registry::DockerConfig;
 
     use super::*;
     use crate::image::tests::fixtures::{image, now};

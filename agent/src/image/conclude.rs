@@ -7,8 +7,8 @@ use imgop_core::observe::Contents;
 use imgop_core::plan::{
     Action as TagAction, Copy, CopyRequest, FirstSeen, Observed, Outcome, Plan, Waiting, verdict,
 };
-use imgop_core::reference::Digest;
-use imgop_core::tags::Tag;
+use imgop_registry::reference::Digest;
+use imgop_registry::reference::Tag;
 use kube::runtime::controller::Action;
 
 use super::act::{HeldBack, Work};
@@ -159,7 +159,7 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
 #[cfg(test)]
 mod tests {
     use imgop_core::plan::{Content, PlannedTag};
-    use imgop_core::reference::ManifestRef;
+    use imgop_registry::reference::ManifestRef;
     use jiff::Timestamp;
 
     use super::*;

@@ -53,7 +53,7 @@ mod tests {
 
     use imgop_core::api::conditions::reasons;
     use imgop_core::plan::{Observed, ObservedTag, Seen};
-    use imgop_core::reference::Digest;
+    use imgop_registry::reference::Digest;
 
     use super::*;
     use crate::image::memory::{Blocked, Remembered};

@@ -10,7 +10,7 @@ use imgop_core::api::{
     COPIES_ANNOTATION, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, ROUTE_ANNOTATION,
 };
 use imgop_core::plan::{Copy, CopyRecord, CopyRequest};
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };

@@ -8,9 +8,9 @@ use std::time::Duration;
 use imgop_core::api::ImageStatus;
 use imgop_core::observe::{Contents, Known};
 use imgop_core::plan::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
-use imgop_core::reference::Digest;
-use imgop_core::registry::Manifest;
-use imgop_core::tags::Tag;
+use imgop_registry::Manifest;
+use imgop_registry::reference::Digest;
+use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
 use super::schedule;
@@ -189,7 +189,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use imgop_core::plan::{MadeIndex, MadeOf, Origin, Seen};
-    use imgop_core::reference::ManifestRef;
+    use imgop_registry::reference::ManifestRef;
 
     use super::*;
     use crate::image::tests::fixtures::now;
@@ -227,7 +227,7 @@ mod tests {
     fn another_spec_gets_no_content_from_before_and_a_sync_costs_no_pull() {
         let image = crate::image::tests::fixtures::image(imgop_core::api::Mode::Recurrent);
         let mut request = crate::image::tests::fixtures::request(&image);
-        request.platforms = imgop_core::index::Platforms::parse(&["linux/amd64".into()]).unwrap();
+        request.platforms = imgop_registry::oci::Platforms::parse(&["linux/amd64".into()]).unwrap();
         let observed = Observed { tags: vec![tag("1.0", "a")], ..Observed::default() };
         let contents = Contents::of(&request, &observed);
         let mut memory = Remembered { contents, ..Remembered::default() };

@@ -13,8 +13,8 @@ use futures::StreamExt as _;
 use imgop_core::mounts::{KnownBlobs, Mount, plan};
 use imgop_core::observe::Sides;
 use imgop_core::plan::{Copy, CopyRequest};
-use imgop_core::reference::{Digest, ManifestRef, Repository};
-use imgop_core::registry::{Account, Manifest, RepositoryClient};
+use imgop_registry::reference::{Digest, ManifestRef, Repository};
+use imgop_registry::{Account, Manifest, RepositoryClient};
 use prometheus_client::metrics::counter::Counter;
 
 use super::reconcile::Look;

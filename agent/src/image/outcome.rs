@@ -2,7 +2,7 @@
 
 use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION};
 use imgop_core::plan::{Copy, CopyRecord, Outcome, Run, container_name};
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
@@ -241,7 +241,7 @@ fn describe(reason: &str, message: Option<&str>) -> String {
 /// Text from a container, a node or a policy, made safe for status and terminals, at most 512 bytes.
 /// Its end is kept: that is where the error is.
 pub fn printable(text: &str) -> String {
-    let line = imgop_core::registry::printable(text);
+    let line = imgop_registry::printable(text);
     let mut start = line.len().saturating_sub(MAX_MESSAGE);
     while !line.is_char_boundary(start) {
         start += 1;

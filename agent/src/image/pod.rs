@@ -7,8 +7,8 @@ use imgop_core::api::{CA_KEY, Credentials, Image, Publish, Tls, TlsMode};
 use imgop_core::commands::{Endpoint, SkopeoCopy};
 use imgop_core::observe;
 use imgop_core::plan::{Copy, CopyRequest, container_name};
-use imgop_core::reference::{Digest, Repository};
-use imgop_core::tags::Tag;
+use imgop_registry::reference::Tag;
+use imgop_registry::reference::{Digest, Repository};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvVar, KeyToPath, PodSecurityContext, PodSpec,
     ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume,

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use imgop_core::api::{FailureReason, Overwrite, Publish};
-use imgop_core::index::{Subset, referrers_index, subset};
 use imgop_core::plan::{Copy, CopyRequest, MadeOf, Origin, Outcome, Seen};
-use imgop_core::reference::ManifestRef;
-use imgop_core::registry::{Manifest, RegistryError, RepositoryClient};
+use imgop_registry::oci::{Subset, referrers_index, subset};
+use imgop_registry::reference::ManifestRef;
+use imgop_registry::{Manifest, RegistryError, RepositoryClient};
 use jiff::Timestamp;
 
 /// How often a destination that does not show a tag yet is asked again; some take a while.

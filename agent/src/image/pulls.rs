@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use imgop_core::plan::{Copy, MadeOf};
-use imgop_core::reference::{Digest, ManifestRef, RegistryHost};
-use imgop_core::registry::{PullsShort, RepositoryClient};
+use imgop_registry::reference::{Digest, ManifestRef, RegistryHost};
+use imgop_registry::{PullsShort, RepositoryClient};
 use jiff::Timestamp;
 
 use super::act::HeldBack;

@@ -7,7 +7,7 @@ use imgop_core::api::conditions::{NewCondition, READY, RECONCILING, find, reason
 use imgop_core::api::{Image, ImageSpec, ImageStatus, Mode, Phase};
 use imgop_core::observe::{Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{Action as TagAction, CopyRequest, Observed, Plan, Verdict, first_seen};
-use imgop_core::reference::Repository;
+use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use imgop_core::api::conditions::reasons;
 use imgop_core::observe::{ObserveError, Side};
 use imgop_core::plan::Verdict;
-use imgop_core::registry::{Reason, RegistryError, Unreachable};
+use imgop_registry::{Reason, RegistryError, Unreachable};
 use kube::runtime::controller::Action;
 
 use super::access::AccessError;

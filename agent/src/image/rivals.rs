@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::FutureExt as _;
 use imgop_core::api::Image;
-use imgop_core::index::subject_of;
 use imgop_core::plan::{CopyRequest, Elder};
-use imgop_core::reference::Repository;
-use imgop_core::tags::Tag;
+use imgop_registry::oci::subject_of;
+use imgop_registry::reference::Repository;
+use imgop_registry::reference::Tag;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::{ObjectRef, Store};
 
@@ -228,7 +228,7 @@ mod tests {
             image.spec.referrers = imgop_core::api::Referrers::All;
             image
         };
-        let digest = imgop_core::reference::Digest::of(b"a");
+        let digest = imgop_registry::reference::Digest::of(b"a");
         let tag: Tag = format!("{}.sig", digest.as_str().replace(':', "-")).parse().unwrap();
         let other = all(older(|o| {
             let written_to = Some(o.spec.destination.name.clone());

@@ -4,7 +4,7 @@
 use imgop_core::api::conditions::{self, reasons};
 use imgop_core::api::{Counts, HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
 use imgop_core::plan::Verdict;
-use imgop_core::reference::Repository;
+use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -302,7 +302,7 @@ mod tests {
     fn waiting(tag: &str, content: &str, since: Timestamp) -> WaitingTag {
         WaitingTag {
             tag: tag.to_owned(),
-            digest: imgop_core::reference::Digest::of(content.as_bytes()).to_string(),
+            digest: imgop_registry::reference::Digest::of(content.as_bytes()).to_string(),
             since: Time(since),
             until: Time(since + Duration::from_hours(72)),
         }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use imgop_core::observe::Limits;
-use imgop_core::reference::Reference;
-use imgop_core::registry::{Registries, Settings};
+use imgop_registry::reference::Reference;
+use imgop_registry::{Registries, Settings};
 
 use crate::access::{AccessSources, LocalAccessArgs, MaybeCluster};
 use crate::connection::{Cluster, ConnectionArgs};

@@ -5,8 +5,8 @@ use imgop_core::api::{
     TlsMode,
 };
 use imgop_core::plan::{CopyRequest, SpecField};
-use imgop_core::reference::Reference;
 use imgop_core::tags::Version;
+use imgop_registry::reference::Reference;
 
 use super::flags::{ModeArg, OverwriteArg, PublishArg, ReferrersArg, ScheduleArgs, SelectionArgs, TlsArg};
 use crate::errors::CliError;
@@ -210,7 +210,7 @@ mod tests {
         let mode =
             |source: &str| made(source, "r.example.com/a:stable", &SelectionArgs::default()).unwrap().mode;
         assert_eq!(mode("quay.io/a/b:1.2.3"), Mode::OneShot);
-        let digest = imgop_core::reference::Digest::of(b"x");
+        let digest = imgop_registry::reference::Digest::of(b"x");
         assert_eq!(mode(&format!("quay.io/a/b@{digest}")), Mode::OneShot);
         let pattern = made("quay.io/a/b:1.2.x", "r.example.com/a", &SelectionArgs::default()).unwrap();
         assert_eq!(pattern.mode, Mode::OnceByTag);

@@ -2,7 +2,8 @@
 //! Pure.
 
 use imgop_core::plan::CopyRequest;
-use imgop_core::tags::{Excluded, Pattern, Tag, Version, by_version};
+use imgop_core::tags::{Excluded, Pattern, Version, by_version};
+use imgop_registry::reference::Tag;
 
 use crate::wording::Wording;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use imgop_core::api::Image;
 use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
 use imgop_core::plan::{Observed, Seen, TagState};
-use imgop_core::registry::Registries;
 use imgop_core::tags::Version;
+use imgop_registry::Registries;
 use kube::api::ListParams;
 use tokio::time::timeout;
 

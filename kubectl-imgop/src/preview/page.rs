@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use imgop_core::plan::TagState;
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 
 use super::report::{Report, TagReport};
 use crate::errors::CliError;

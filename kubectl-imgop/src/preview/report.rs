@@ -1,10 +1,11 @@
 //! The document that `preview -o json` prints. Its fields only ever become more.
 
 use imgop_core::api::{Image, Overwrite};
-use imgop_core::index::subject_of;
 use imgop_core::plan::{Content, Elder, Observed, ObservedTag, Seen, TagState, Waiting};
-use imgop_core::reference::Digest;
-use imgop_core::tags::{Exclusion, Tag};
+use imgop_core::tags::Exclusion;
+use imgop_registry::oci::subject_of;
+use imgop_registry::reference::Digest;
+use imgop_registry::reference::Tag;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 

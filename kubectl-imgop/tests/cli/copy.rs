@@ -77,7 +77,7 @@ fn a_dry_run_says_the_name() {
     ----- stdout -----
     image.skopeo.io/argocd-v2-13-x
     ");
-    let digest = imgop_core::reference::Digest::of(b"x");
+    let digest = imgop_registry::reference::Digest::of(b"x");
     let by_digest = format!("copy nginx@{digest} registry.example.com/nginx:stable --dry-run=client");
     insta::assert_snapshot!(program.run(&by_digest), @"
     exit code: 0
@@ -129,7 +129,7 @@ fn values_that_a_flag_does_not_know_come_with_those_that_it_knows() {
 
 #[test]
 fn mistakes_are_told_in_flags() {
-    let digest = imgop_core::reference::Digest::of(b"x");
+    let digest = imgop_registry::reference::Digest::of(b"x");
     let by_digest = format!("copy nginx@{digest} registry.example.com/nginx");
     insta::assert_snapshot!(Program::new().run(&by_digest), @"
     exit code: 2

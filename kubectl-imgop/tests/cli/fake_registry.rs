@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 
 /// What the fake has, and how it misbehaves.
 #[derive(Debug, Clone, Default)]

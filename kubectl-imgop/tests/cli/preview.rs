@@ -318,7 +318,7 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
     hint: write one of them, or a pattern such as v2.13.x
     ");
-    let digest = imgop_core::reference::Digest::of(b"zero");
+    let digest = imgop_registry::reference::Digest::of(b"zero");
     let run = run(&format!("@{digest} -o json"));
     assert!(
         run.stdout.contains(r#""destination": null"#) && run.stdout.contains(r#""listed": null"#),

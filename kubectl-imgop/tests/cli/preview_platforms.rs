@@ -1,6 +1,6 @@
 //! `preview` of some platforms, and of what refers to tags.
 
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 
 use crate::fake_registry::{Content, FakeRegistry};
 use crate::program::{Program, Run};

@@ -16,9 +16,9 @@ use futures::future::try_join_all;
 use imgop_core::api::{Destination, ImageSpec, Mode, Source};
 use imgop_core::observe::{Known, Limits, Sides, observe};
 use imgop_core::plan::{CopyRequest, Observed, TagState};
-use imgop_core::reference::Digest;
-use imgop_core::registry::{Access, Registries, Settings};
-use imgop_core::tags::Tag;
+use imgop_registry::reference::Digest;
+use imgop_registry::reference::Tag;
+use imgop_registry::{Access, Registries, Settings};
 use serde::Deserialize;
 
 /// Requests that may be under way at one registry; crane gets the same with `-j`.

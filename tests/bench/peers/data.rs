@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use imgop_core::reference::{Digest, ManifestRef};
-use imgop_core::registry::{Access, Manifest, Registries, RepositoryClient, Settings};
+use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_registry::{Access, Manifest, Registries, RepositoryClient, Settings};
 use serde_json::{Value, json};
 
 const OCI: &str = "application/vnd.oci.image";

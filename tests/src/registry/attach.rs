@@ -1,7 +1,7 @@
 //! Artifacts that refer to an image: what signs it, or says what is in it.
 
 use anyhow::{Context as _, ensure};
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Only some platforms.
 
 use imgop_core::api::{FailureReason, Mode};
-use imgop_core::index::{PLATFORMS_ANNOTATION, SOURCE_DIGEST_ANNOTATION};
+use imgop_registry::oci::{PLATFORMS_ANNOTATION, SOURCE_DIGEST_ANNOTATION};
 use imgop_tests::registry::Request;
 use imgop_tests::tenant::with_tenant;
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! What refers to tags: signatures, attestations, SBOMs.
 
 use imgop_core::api::{Destination, Referrers, Tls, TlsMode};
-use imgop_core::index::referrers_tag;
+use imgop_registry::oci::referrers_tag;
 use imgop_tests::registry::entries;
 use imgop_tests::tenant::with_tenant;
 

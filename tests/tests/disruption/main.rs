@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
 use imgop_core::api::{FailureReason, Mode};
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 use imgop_tests::audit;
 use imgop_tests::cluster::{self, AGENT_NAMESPACE, Cluster};
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};

@@ -1,8 +1,8 @@
 //! What is not there.
 
 use anyhow::Context as _;
-use imgop_core::reference::{Digest, ManifestRef};
-use imgop_core::registry::Reason;
+use imgop_registry::Reason;
+use imgop_registry::reference::{Digest, ManifestRef};
 
 use crate::every_registry::every_registry;
 use crate::image::Image;

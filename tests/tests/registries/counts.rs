@@ -1,7 +1,7 @@
 //! How many requests a question costs.
 
-use imgop_core::reference::ManifestRef;
-use imgop_core::registry::Registries;
+use imgop_registry::Registries;
+use imgop_registry::reference::ManifestRef;
 
 use crate::every_registry::{Way, every_registry, registries};
 use crate::image::Image;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use imgop_core::reference::Repository;
-use imgop_core::registry::{Access, Credential, Registries, RepositoryClient, Settings, Tls};
+use imgop_registry::reference::Repository;
+use imgop_registry::{Access, Credential, Registries, RepositoryClient, Settings, Tls};
 use imgop_tests::supervised::Supervised;
 use tokio::sync::OnceCell;
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use imgop_core::reference::{Digest, ManifestRef};
-use imgop_core::registry::{Manifest, RepositoryClient};
+use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_registry::{Manifest, RepositoryClient};
 use imgop_tests::connect::use_ring;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{StatusCode, Url};

@@ -1,7 +1,7 @@
 //! Tag lists of more than a thousand tags.
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use imgop_core::reference::ManifestRef;
+use imgop_registry::reference::ManifestRef;
 
 use crate::every_registry::{Registry, Way, registries};
 use crate::image::Image;

@@ -1,8 +1,8 @@
 //! Manifests, written and read back.
 
 use anyhow::Context as _;
-use imgop_core::reference::ManifestRef;
-use imgop_core::registry::Reason;
+use imgop_registry::Reason;
+use imgop_registry::reference::ManifestRef;
 
 use crate::every_registry::every_registry;
 use crate::image::Image;

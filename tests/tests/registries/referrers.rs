@@ -1,6 +1,6 @@
 //! What refers to an image.
 
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 use imgop_tests::registry::Registry;
 
 use crate::every_registry::{every_registry, with_referrers};

@@ -1,8 +1,8 @@
 //! Wrong credentials, no credentials, and certificates that nobody trusts.
 
 use anyhow::Context as _;
-use imgop_core::reference::ManifestRef;
-use imgop_core::registry::{Access, Reason, RegistryError, Tls, Unreachable};
+use imgop_registry::reference::ManifestRef;
+use imgop_registry::{Access, Reason, RegistryError, Tls, Unreachable};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use crate::every_registry::{Registry, Way, registries};

@@ -1,6 +1,6 @@
 //! Mounts against a small registry on loopback, request by request.
 
-use imgop_core::registry::{Access, Credential, Registries, Settings};
+use imgop_registry::{Access, Credential, Registries, Settings};
 
 use super::*;
 use crate::image::tests::fake_registry::{FakeRegistry, IMAGE, INDEX};

@@ -1,9 +1,9 @@
 //! Tags that are set at a small registry on loopback.
 
 use imgop_core::api::Mode;
-use imgop_core::index::{Platforms, Referrer};
-use imgop_core::reference::Digest;
-use imgop_core::registry::{Access, Registries, Settings};
+use imgop_registry::oci::{Platforms, Referrer};
+use imgop_registry::reference::Digest;
+use imgop_registry::{Access, Registries, Settings};
 
 use super::*;
 use crate::image::tests::fake_registry::{FakeRegistry, IMAGE, INDEX};

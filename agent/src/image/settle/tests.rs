@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use imgop_core::api::Mode;
 use imgop_core::plan::{CopyRequest, Observed};
-use imgop_core::registry::{Access, Registries, Settings};
+use imgop_registry::{Access, Registries, Settings};
 
 use super::*;
 use crate::image::memory::Remembered;

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
-use imgop_core::reference::{Digest, Repository};
+use imgop_registry::reference::{Digest, Repository};
 use tokio::net::TcpListener;
 
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -7,7 +7,7 @@ use axum::http::{Request, Response};
 use clap::Parser as _;
 use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_core::plan::{Copy, CopyRequest, MadeOf, Origin};
-use imgop_core::reference::{Digest, ManifestRef};
+use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;

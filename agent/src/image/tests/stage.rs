@@ -7,7 +7,7 @@ use clap::Parser as _;
 use imgop_core::api::conditions::{NewCondition, RECONCILING, merge};
 use imgop_core::api::{Image, ImageStatus, Mode, Phase, Tls, TlsMode};
 use imgop_core::plan::Copy;
-use imgop_core::reference::Digest;
+use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use kube::client::Body as ApiBody;
 use serde_json::{Value, json};

@@ -1,0 +1,214 @@
+//! What is to be done for each tag.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    Action, Content, Copy, CopyRequest, Observed, ObservedTag, Outcome, Plan, PlannedTag, Run, TagState,
+};
+use crate::api::{FailureReason, Overwrite, TagFailure};
+use imgop_registry::reference::Digest;
+use imgop_registry::reference::Tag;
+
+/// Everything that a plan is worked out from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What is asked for.
+    pub request: &'a CopyRequest,
+    /// What both registries say.
+    pub observed: &'a Observed,
+    /// What the Jobs made of earlier plans.
+    pub runs: &'a [Run],
+    /// The failures in the status: the memory of Jobs that are gone.
+    pub failures: &'a [TagFailure],
+    /// Tags of the destination that belong to somebody else, and what is said of it.
+    pub taken: &'a HashMap<Tag, String>,
+    /// Try failed tags again now, without waiting: somebody asked for it.
+    pub retry_now: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Works out what is to be done.
+pub fn plan(inputs: Inputs<'_>) -> Plan {
+    let runs = latest_runs(inputs.runs);
+    let tags = inputs
+        .observed
+        .tags
+        .iter()
+        .map(|tag| PlannedTag {
+            source_ref: tag.source_ref.clone(),
+            destination_tag: tag.destination_tag.clone(),
+            referrer_of: tag.referrer_of.clone(),
+            action: action(&inputs, &runs, tag),
+        })
+        .collect();
+    Plan {
+        tags,
+        excluded: inputs.observed.excluded.len() + inputs.observed.excluded_beyond,
+        waiting_until: inputs.observed.waiting.iter().map(|waiting| waiting.until).min(),
+    }
+}
+
+/// The last try of each content for each tag.
+fn latest_runs(runs: &[Run]) -> HashMap<(&Tag, &Digest), &Run> {
+    let mut latest: HashMap<(&Tag, &Digest), &Run> = HashMap::new();
+    for run in runs {
+        let known = latest.entry((&run.copy.destination_tag, &run.copy.digest)).or_insert(run);
+        if run.copy.attempt > known.copy.attempt {
+            *known = run;
+        }
+    }
+    latest
+}
+
+fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &ObservedTag) -> Action {
+    let digest = match (tag.state(), tag.digest()) {
+        (TagState::UpToDate, _) => return Action::UpToDate,
+        (TagState::AlreadySynced, _) => return Action::AlreadySynced,
+        (TagState::NotFound, _) => {
+            return Action::LookAgain(failure(
+                tag,
+                FailureReason::TagNotFound,
+                format!("{} has no {}", inputs.request.source, tag.source_ref),
+            ));
+        }
+        (TagState::PlatformNotFound, _) => {
+            let message = no_platform(inputs.request, tag);
+            return Action::LookAgain(failure(tag, FailureReason::PlatformNotFound, message));
+        }
+        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return Action::Keep,
+        (TagState::Missing | TagState::Differs, Some(digest)) => match tag.waits(&inputs.observed.waiting) {
+            Some(waiting) => return Action::Young(waiting.until),
+            None => digest,
+        },
+        _ => {
+            let why = tag.unknown_because().unwrap_or("the destination was not asked");
+            return Action::LookAgain(failure(tag, FailureReason::NotChecked, why.to_owned()));
+        }
+    };
+    if let Some(why) = inputs.taken.get(&tag.destination_tag) {
+        return Action::LookAgain(failure(tag, FailureReason::DestinationConflict, why.clone()));
+    }
+    let Some(run) = runs.get(&(&tag.destination_tag, digest)).copied() else {
+        return match recorded(inputs.failures, tag, digest) {
+            Some(failed) => copy_or_back_off(inputs, tag, digest, failed.clone()),
+            None => Action::Copy(copy(tag, digest, 1)),
+        };
+    };
+    let attempt = run.copy.attempt;
+    let failed = |reason, message: &str, at: Timestamp, tries: u32| TagFailure {
+        attempts: tries,
+        digest: Some(digest.to_string()),
+        next_attempt: at.checked_add(retry_delay(tries)).ok().map(Time),
+        ..failure(tag, reason, message.to_owned())
+    };
+    match &run.outcome {
+        Outcome::Running => Action::Wait,
+        Outcome::Succeeded => Action::Publish(copy(tag, digest, attempt)),
+        // Once is bad luck; what keeps happening must not become a storm of Jobs.
+        Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
+            Action::Copy(copy(tag, digest, 2))
+        }
+        Outcome::ContentGone { at } => {
+            let failed = failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt);
+            copy_or_back_off(inputs, tag, digest, failed)
+        }
+        Outcome::Interrupted { at } => {
+            let failed = failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt);
+            copy_or_back_off(inputs, tag, digest, failed)
+        }
+        Outcome::Unpublished { tries, message, at } => {
+            let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
+            if is_due(inputs, &failed) {
+                Action::Publish(copy(tag, digest, attempt))
+            } else {
+                Action::BackOff(failed)
+            }
+        }
+        Outcome::Failed { reason, message, at } => {
+            copy_or_back_off(inputs, tag, digest, failed(*reason, message, *at, attempt))
+        }
+    }
+}
+
+/// Said when a registry loses what was pushed.
+const CONTENT_GONE: &str = "the content was pushed by digest and is not there; if the registry drops untagged \
+                            content, set destination.publish to Direct";
+/// Said when a container never ran, more than once.
+const NEVER_RAN: &str = "the container of this tag never ran, because another one of its pod failed or the node \
+                         did not take the pod";
+
+/// The failure of this content that the status remembers. One without an attempt was none of the
+/// content's.
+fn recorded<'a>(failures: &'a [TagFailure], tag: &ObservedTag, digest: &Digest) -> Option<&'a TagFailure> {
+    let name = tag.source_ref.to_string();
+    failures.iter().find(|f| f.tag == name && f.attempts > 0 && f.digest.as_deref() == Some(digest.as_str()))
+}
+
+fn copy_or_back_off(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest, failed: TagFailure) -> Action {
+    if is_due(inputs, &failed) {
+        Action::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
+    } else {
+        Action::BackOff(failed)
+    }
+}
+
+fn is_due(inputs: &Inputs<'_>, failed: &TagFailure) -> bool {
+    inputs.retry_now || failed.next_attempt.as_ref().is_none_or(|at| at.0 <= inputs.now)
+}
+
+fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
+    Copy {
+        source_ref: tag.source_ref.clone(),
+        destination_tag: tag.destination_tag.clone(),
+        digest: digest.clone(),
+        made_of: match &tag.content {
+            Content::Made(made) => Some(made.of.clone()),
+            _ => None,
+        },
+        attempt,
+    }
+}
+
+/// Platforms that are named where none is wanted.
+const MOST_PLATFORMS: usize = 20;
+
+/// Says which platforms there are instead of those that are wanted.
+fn no_platform(request: &CopyRequest, tag: &ObservedTag) -> String {
+    let there = match &tag.content {
+        Content::NoPlatform(there) if there.len() > MOST_PLATFORMS => {
+            let more = there.len() - MOST_PLATFORMS;
+            format!("{} and {more} more", there[..MOST_PLATFORMS].join(", "))
+        }
+        Content::NoPlatform(there) if !there.is_empty() => there.join(", "),
+        _ => "none that is named".to_owned(),
+    };
+    let wanted = request.platforms.to_string().replace(',', ", ");
+    format!("{} is not there for {wanted}; its platforms: {there}", tag.source_ref)
+}
+
+fn failure(tag: &ObservedTag, reason: FailureReason, message: String) -> TagFailure {
+    TagFailure {
+        tag: tag.source_ref.to_string(),
+        reason,
+        message,
+        attempts: 0,
+        digest: None,
+        next_attempt: None,
+    }
+}
+
+/// How long to wait after the nth failed try: 10 s, doubled each time, 15 minutes at most.
+pub fn retry_delay(attempt: u32) -> Duration {
+    const FIRST: u64 = 10;
+    const LONGEST: u64 = 15 * 60;
+    let doubled = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+    Duration::from_secs(FIRST.saturating_mul(doubled).min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! Observing both sides of a copy against fakes on loopback, request by request.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
+mod ages;
+mod bulk;
+mod bulk_refusals;
+mod docker_hub;
+mod observing;
+mod platforms;
+mod pulls;
+mod referrers;
+mod shared_lists;
+mod tls;
+mod two_sides;

@@ -1,0 +1,187 @@
+//! Tag lists that several questions share: how many requests that leaves, and what is never believed.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::join_all;
+use imgop_core::api::{Destination, ImageSpec, Mode, Source};
+use imgop_core::observe::{Known, Limits, Sides, observe};
+use imgop_core::plan::{CopyRequest, TagState};
+use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_registry::{Access, Manifest, Reason, Registries, Settings};
+
+use imgop_fakes::{ScriptedRegistry, json, reply};
+use imgop_fakes::{basic, settings};
+
+const SHARED: Duration = Duration::from_mins(1);
+
+fn sharing(share_lists_for: Duration) -> Registries {
+    Registries::new(Settings { share_lists_for, ..settings() })
+}
+
+/// A fake registry whose every repository holds these tags, each with its name as its content.
+/// More may come later.
+async fn registry(tags: &[&str]) -> (ScriptedRegistry, Arc<Mutex<Vec<String>>>) {
+    let tags: Arc<Mutex<Vec<String>>> = Arc::new(Mutex::new(tags.iter().map(ToString::to_string).collect()));
+    let there = tags.clone();
+    let registry = ScriptedRegistry::start(move |seen| {
+        let mut tags = there.lock().unwrap();
+        if let Some((_, tag)) = seen.target.split_once("/manifests/")
+            && seen.method == "PUT"
+        {
+            tags.push(tag.to_owned());
+            return reply(201, &[], "");
+        }
+        if seen.target.contains("/tags/list") {
+            return json(200, serde_json::json!({ "tags": *tags }).to_string());
+        }
+        match tags.iter().find(|tag| seen.target.ends_with(&format!("/manifests/{tag}"))) {
+            Some(tag) => reply(200, &[("docker-content-digest", Digest::of(tag.as_bytes()).as_str())], ""),
+            None => json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
+        }
+    })
+    .await;
+    (registry, tags)
+}
+
+/// The Image that copies one tag, which never moves, into the repository `app`.
+fn one_tag(source: &ScriptedRegistry, destination: &ScriptedRegistry, tag: &str, moves: bool) -> CopyRequest {
+    CopyRequest::parse(&ImageSpec::new(
+        Mode::Recurrent,
+        Source {
+            name: source.repository("app").to_string(),
+            version: tag.into(),
+            immutable_tags: if moves { vec![] } else { vec!["*".into()] },
+            ..Source::default()
+        },
+        Destination { name: destination.repository("app").to_string(), ..Destination::default() },
+    ))
+    .unwrap()
+}
+
+async fn state(registries: &Registries, request: &CopyRequest, known: &Known) -> TagState {
+    let sides = Sides {
+        source: registries.repository(&request.source, &Access::default()),
+        destination: Some(registries.repository(&request.destination, &Access::default())),
+    };
+    observe(&sides, request, known, Limits::default()).await.unwrap().tags[0].state()
+}
+
+fn count(registry: &ScriptedRegistry, what: &str) -> usize {
+    registry.lines().iter().filter(|line| line.contains(what)).count()
+}
+
+#[tokio::test]
+async fn one_list_answers_all_who_ask_at_once_and_a_moment_later() {
+    let (registry, _) = registry(&["1", "2"]).await;
+    let client = sharing(SHARED).repository(&registry.repository("a"), &Access::default());
+    let lists = join_all((0..20).map(|_| client.shared_tags())).await;
+    assert_eq!(lists.iter().filter(|list| list.as_ref().unwrap().is_new).count(), 1);
+    assert!(!client.shared_tags().await.unwrap().is_new);
+    assert_eq!(registry.seen().len(), 1);
+    client.tags().await.unwrap();
+    assert_eq!(registry.seen().len(), 2, "who asks for a list of their own gets one");
+}
+
+#[tokio::test]
+async fn by_default_nothing_is_shared() {
+    let (registry, _) = registry(&["1"]).await;
+    let client = sharing(Duration::ZERO).repository(&registry.repository("a"), &Access::default());
+    let lists = join_all((0..5).map(|_| client.shared_tags())).await;
+    assert!(lists.iter().all(|list| list.as_ref().unwrap().is_new));
+    assert_eq!(registry.seen().len(), 5);
+}
+
+#[tokio::test]
+async fn a_list_is_not_shared_with_other_repositories_credentials_or_later_times() {
+    let (registry, _) = registry(&["1"]).await;
+    let registries = sharing(Duration::from_millis(50));
+    let app = registry.repository("app");
+    for (repository, access) in [
+        (&app, Access::default()),
+        (&app, basic("me", "secret")),
+        (&app, basic("me", "other")),
+        (&registry.repository("other"), Access::default()),
+    ] {
+        assert!(registries.repository(repository, &access).shared_tags().await.unwrap().is_new);
+    }
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert!(registries.repository(&app, &Access::default()).shared_tags().await.unwrap().is_new);
+    assert_eq!(registry.seen().len(), 5);
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_there_is_an_empty_list_and_a_refusal_is_repeated_by_nobody() {
+    let body = r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#;
+    let registry = ScriptedRegistry::start(move |_| json(404, body)).await;
+    let client = sharing(SHARED).repository(&registry.repository("a"), &Access::default());
+    assert!(client.shared_tags().await.unwrap().tags.is_empty());
+
+    let closed = ScriptedRegistry::start(|_| json(403, r#"{"errors":[{"code":"DENIED"}]}"#)).await;
+    let client = sharing(SHARED).repository(&closed.repository("a"), &Access::default());
+    for error in join_all((0..5).map(|_| client.shared_tags())).await {
+        assert_eq!(*error.unwrap_err().reason(), Reason::Forbidden);
+    }
+    assert_eq!(closed.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn images_of_one_tag_each_that_never_moves_cost_one_list_together() {
+    let tags: Vec<String> = (0..30).map(|n| format!("1.{n}")).collect();
+    let names: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let ((source, _), (destination, _)) = (registry(&names).await, registry(&names).await);
+    let registries = sharing(SHARED);
+    let requests: Vec<_> = names.iter().map(|tag| one_tag(&source, &destination, tag, false)).collect();
+    let known = Known::default();
+    for found in join_all(requests.iter().map(|request| state(&registries, request, &known))).await {
+        assert_eq!(found, TagState::AlreadySynced);
+    }
+    assert_eq!(source.seen().len(), 0);
+    assert_eq!(destination.lines(), ["GET /v2/app/tags/list?n=1000"]);
+}
+
+#[tokio::test]
+async fn images_of_one_tag_each_that_may_move_cost_one_list_together_and_one_head_each() {
+    let ((source, _), (destination, _)) = (registry(&["1", "2"]).await, registry(&["1", "2"]).await);
+    let registries = sharing(SHARED);
+    for tag in ["1", "2"] {
+        let at_destination = [(tag.parse().unwrap(), Digest::of(tag.as_bytes()))].into();
+        let known = Known { at_destination, ..Known::default() };
+        let request = one_tag(&source, &destination, tag, true);
+        assert_eq!(state(&registries, &request, &known).await, TagState::UpToDate);
+    }
+    assert_eq!((count(&source, "HEAD "), source.seen().len()), (2, 2));
+    assert_eq!((count(&destination, "/tags/list"), destination.seen().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_tag_that_an_older_list_lacks_is_asked_for() {
+    let ((source, _), (destination, there)) = (registry(&["1", "2", "3"]).await, registry(&["1"]).await);
+    let (registries, known) = (sharing(SHARED), Known::default());
+    let state = async |tag| state(&registries, &one_tag(&source, &destination, tag, false), &known).await;
+    assert_eq!(state("2").await, TagState::Missing);
+    assert_eq!(count(&destination, "HEAD "), 0, "its own list is believed");
+    there.lock().unwrap().push("2".into());
+    assert_eq!(state("2").await, TagState::AlreadySynced, "a Job has just copied it");
+    assert_eq!(state("3").await, TagState::Missing);
+    assert_eq!((count(&destination, "/tags/list"), count(&destination, "HEAD ")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_tag_that_this_process_has_set_is_seen_at_once_by_the_next_look() {
+    let ((source, _), (destination, _)) = (registry(&["1", "2"]).await, registry(&["1"]).await);
+    let (registries, known) = (sharing(SHARED), Known::default());
+    let state = async |tag| state(&registries, &one_tag(&source, &destination, tag, false), &known).await;
+    assert_eq!(state("1").await, TagState::AlreadySynced);
+    let manifest = Manifest::new("application/vnd.oci.image.index.v1+json", "{}".into());
+    let client = registries.repository(&destination.repository("app"), &basic("me", "secret"));
+    client.put_manifest(&ManifestRef::Tag("2".parse().unwrap()), &manifest).await.unwrap();
+    assert_eq!(state("2").await, TagState::AlreadySynced);
+    assert_eq!(
+        (count(&destination, "/tags/list"), count(&destination, "HEAD ")),
+        (2, 0),
+        "a new list names it"
+    );
+    assert_eq!(state("1").await, TagState::AlreadySynced);
+    assert_eq!(count(&destination, "/tags/list"), 2, "and serves the others");
+}

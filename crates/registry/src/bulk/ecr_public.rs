@@ -1,0 +1,65 @@
+//! `POST /describeImageTags`, as the Amazon ECR Public Gallery asks it; at most 1,000 tags a page.
+//!
+//! The fields are those of `DescribeImageTags` (Amazon ECR Public API reference), with the alias of
+//! the registry in place of the number of its account.
+
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::api::{Cursor, Next, Page, Time, Told};
+use crate::exchange::Call;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    image_tag_details: Vec<Entry>,
+    #[serde(default)]
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    image_tag: String,
+    #[serde(default)]
+    image_detail: Option<Detail>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    #[serde(default)]
+    image_digest: Option<String>,
+    #[serde(default)]
+    image_pushed_at: Time,
+}
+
+/// The first part of a path is the registry's alias, the rest the repository, be it `nginx` of
+/// `nginx/nginx` or `b/c` of `a/b/c`. A path of one part names no repository.
+pub(super) fn call(base: &Url, path: &str, at: &Cursor, limit: usize) -> Option<Call> {
+    let (alias, repository) = path.split_once('/')?;
+    let mut body = json!({
+        "registryAliasName": alias,
+        "repositoryName": repository,
+        "maxResults": 1000,
+    });
+    if let Some(token) = &at.token {
+        body["nextToken"] = json!(token);
+    }
+    let media_type = HeaderValue::from_static("application/json");
+    let call = Call::get(base.join("describeImageTags").ok()?, limit);
+    Some(Call { method: Method::POST, body: Some((media_type, body.to_string().into())), ..call })
+}
+
+pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
+    let body: Body = serde_json::from_slice(body)?;
+    let next = body.next_token.filter(|token| !token.is_empty()).map(Next::Token);
+    let told = |entry: Entry| {
+        let pushed = entry.image_detail.as_ref().and_then(|detail| detail.image_pushed_at.read());
+        Told { name: entry.image_tag, digest: entry.image_detail.and_then(|d| d.image_digest), pushed }
+    };
+    Ok(Page { tags: body.image_tag_details.into_iter().map(told).collect(), next })
+}

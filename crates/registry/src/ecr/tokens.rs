@@ -1,0 +1,238 @@
+//! Tokens are fetched once and kept until shortly before their end.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::ConfigLoader;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Url;
+use secrecy::SecretString;
+use tokio::sync::Mutex as AsyncMutex;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
+
+use super::authorization;
+use super::aws_http::AwsHttp;
+use super::chain;
+use super::error::{EcrError, EcrProblem, root_cause};
+use crate::Credential;
+use crate::reference::{EcrHost, RegistryHost};
+
+/// How long before its end a token is not handed out any more; tokens live 12 hours.
+const SPARE: SignedDuration = SignedDuration::from_mins(30);
+/// How long a failure answers everybody who asks: AWS is not asked again and again for what it
+/// refuses.
+const FAILURE_KEPT: SignedDuration = SignedDuration::from_mins(1);
+/// How often one fetch asks where an answer may come the next time.
+const TRIES: u32 = 3;
+/// The pause before the second try; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Above this many of ECR's APIs, those whose tokens have ended are forgotten.
+const SWEEP_FROM: usize = 64;
+
+/// What the programs set and tests replace.
+#[derive(Clone)]
+pub struct EcrSettings {
+    /// Sent as `User-Agent`.
+    pub user_agent: String,
+    /// Whether the proxies of the environment are used.
+    pub system_proxy: bool,
+    /// Where ECR's API answers, instead of the address that AWS documents for the region: the
+    /// meaning of `AWS_ENDPOINT_URL_ECR` and `AWS_ENDPOINT_URL` (AWS SDKs and Tools Reference Guide,
+    /// "Service-specific endpoints"). Plain HTTP is taken for this machine only.
+    pub endpoint: Option<String>,
+    /// The last word on how AWS's chain is set up.
+    pub chain: Arc<dyn Fn(ConfigLoader) -> ConfigLoader + Send + Sync>,
+    /// The clock.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl EcrSettings {
+    /// The settings of a program; `env` gives the values of environment variables.
+    pub fn of_environment(user_agent: &str, env: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        Self {
+            user_agent: user_agent.to_owned(),
+            system_proxy: true,
+            endpoint: set("AWS_ENDPOINT_URL_ECR").or_else(|| set("AWS_ENDPOINT_URL")),
+            chain: Arc::new(|loader| loader),
+            now: Arc::new(Timestamp::now),
+        }
+    }
+}
+
+impl fmt::Debug for EcrSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EcrSettings").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// Tokens for registries of ECR, one for each region: a token is good for every registry there that
+/// we may use.
+#[derive(Debug)]
+pub struct EcrTokens {
+    settings: EcrSettings,
+    http: Mutex<Option<AwsHttp>>,
+    slots: Mutex<HashMap<String, Arc<AsyncMutex<Slot>>>>,
+}
+
+/// What is known of one of ECR's APIs.
+#[derive(Debug, Default)]
+struct Slot {
+    token: Option<Token>,
+    failure: Option<(Timestamp, EcrProblem)>,
+}
+
+#[derive(Debug)]
+struct Token {
+    password: SecretString,
+    fetched_at: Timestamp,
+    renew_at: Timestamp,
+}
+
+/// A token as the credential that a registry takes.
+#[derive(Debug, Clone)]
+pub struct EcrCredential {
+    /// The user `AWS` and the token as its password.
+    pub credential: Credential,
+    /// When it was fetched.
+    pub fetched_at: Timestamp,
+}
+
+impl EcrTokens {
+    /// Knows no token yet, and asks nobody. Installs ring for TLS if the process has not chosen a provider.
+    pub fn new(settings: EcrSettings) -> Self {
+        // An error means that there is a provider already, which is as good. Without one reqwest panics.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self { settings, http: Mutex::default(), slots: Mutex::default() }
+    }
+
+    /// A credential for a registry; `None` if it is none of ECR's. One that is older than `max_age`
+    /// is fetched anew, and so is one that ends soon.
+    pub async fn credential(
+        &self,
+        host: &RegistryHost,
+        max_age: Duration,
+    ) -> Result<Option<EcrCredential>, EcrError> {
+        let Some(ecr) = EcrHost::of(host) else { return Ok(None) };
+        match self.token(&ecr, max_age).await {
+            Ok(credential) => Ok(Some(credential)),
+            Err(problem) => Err(EcrError { host: host.clone(), ecr, problem }),
+        }
+    }
+
+    async fn token(&self, ecr: &EcrHost, max_age: Duration) -> Result<EcrCredential, EcrProblem> {
+        let slot = self.slot(ecr.api_host());
+        // Those who wait here find what the first of them came to.
+        let mut slot = slot.lock().await;
+        let now = (self.settings.now)();
+        if let Some(token) = slot.token.as_ref().filter(|token| token.is_good(now, max_age)) {
+            return Ok(token.credential());
+        }
+        let problem = match slot.failure.as_ref().filter(|(at, _)| is_recent(*at, now)) {
+            Some((_, problem)) => problem.clone(),
+            // At level TRACE, AWS's crates log whole answers, and those of STS hold secrets.
+            // Their future is large, and seldom run.
+            None => match Box::pin(self.fetch(ecr).with_subscriber(NoSubscriber::default())).await {
+                Ok(token) => {
+                    let credential = token.credential();
+                    *slot = Slot { token: Some(token), failure: None };
+                    return Ok(credential);
+                }
+                Err(problem) => {
+                    slot.failure = Some(((self.settings.now)(), problem.clone()));
+                    problem
+                }
+            },
+        };
+        // An old token is as good as a new one until it ends; only somebody wanted to be sure.
+        let old = slot.token.as_ref().filter(|token| token.is_good(now, Duration::MAX));
+        old.map(Token::credential).ok_or(problem)
+    }
+
+    async fn fetch(&self, ecr: &EcrHost) -> Result<Token, EcrProblem> {
+        let (http, api) = (self.http()?, self.api(ecr)?);
+        let credentials = chain::credentials((self.settings.chain)(chain::loader(&http, ecr))).await?;
+        let (mut tries, mut pause) = (1, FIRST_PAUSE);
+        loop {
+            let now = (self.settings.now)();
+            match authorization::get(&http, &api, ecr, credentials.clone(), now).await {
+                Ok(given) => {
+                    let life = given.expires_at.duration_since(now);
+                    let spare = if life > SPARE * 2 { SPARE } else { life / 2 };
+                    let renew_at = given.expires_at.checked_sub(spare).unwrap_or(now);
+                    return Ok(Token { password: given.password, fetched_at: now, renew_at });
+                }
+                Err(problem) if problem.may_pass() && tries < TRIES => {
+                    tokio::time::sleep(pause).await;
+                    (tries, pause) = (tries + 1, pause * 2);
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+    }
+
+    /// Made when it is first needed: programs that never see ECR need no certificates for it.
+    fn http(&self) -> Result<AwsHttp, EcrProblem> {
+        let mut known = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(http) = &*known {
+            return Ok(http.clone());
+        }
+        let http = AwsHttp::new(&self.settings.user_agent, self.settings.system_proxy)
+            .map_err(|error| EcrProblem::Settings(root_cause(&error)))?;
+        *known = Some(http.clone());
+        Ok(http)
+    }
+
+    fn api(&self, ecr: &EcrHost) -> Result<Url, EcrProblem> {
+        let usual = format!("https://{}/", ecr.api_host());
+        let text = self.settings.endpoint.as_deref().unwrap_or(&usual);
+        let url: Url =
+            text.parse().map_err(|_| EcrProblem::Settings("the endpoint of ECR is no address".to_owned()))?;
+        let name = url.host_str().unwrap_or_default();
+        let is_here = name.parse::<RegistryHost>().is_ok_and(|host| host.is_loopback());
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if is_here => Ok(url),
+            _ => Err(EcrProblem::Settings("the endpoint of ECR is not HTTPS".to_owned())),
+        }
+    }
+
+    fn slot(&self, api_host: &str) -> Arc<AsyncMutex<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= SWEEP_FROM && !slots.contains_key(api_host) {
+            let now = (self.settings.now)();
+            slots.retain(|_, slot| slot.try_lock().map_or(true, |slot| slot.is_useful(now)));
+        }
+        slots.entry(api_host.to_owned()).or_default().clone()
+    }
+}
+
+impl Slot {
+    fn is_useful(&self, now: Timestamp) -> bool {
+        let good = |token: &Token| token.is_good(now, Duration::MAX);
+        self.token.as_ref().is_some_and(good)
+            || self.failure.as_ref().is_some_and(|(at, _)| is_recent(*at, now))
+    }
+}
+
+impl Token {
+    fn is_good(&self, now: Timestamp, max_age: Duration) -> bool {
+        // A clock that was set back makes no token younger.
+        let age = Duration::try_from(now.duration_since(self.fetched_at)).unwrap_or(Duration::MAX);
+        now < self.renew_at && age <= max_age
+    }
+
+    fn credential(&self) -> EcrCredential {
+        EcrCredential {
+            credential: Credential::Basic { username: "AWS".to_owned(), password: self.password.clone() },
+            fetched_at: self.fetched_at,
+        }
+    }
+}
+
+fn is_recent(failed_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(failed_at).abs() < FAILURE_KEPT
+}

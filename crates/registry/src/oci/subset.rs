@@ -1,0 +1,374 @@
+//! An index with some of the platforms of another one.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::Platforms;
+use crate::reference::Digest;
+use crate::{MAX_PLATFORMS, Manifest, Platform, plain_platform};
+
+/// Names the index that a rewritten one was made from.
+pub const SOURCE_DIGEST_ANNOTATION: &str = "io.imgop.source-digest";
+/// Names the platforms that were wanted, in the form of [`Platforms`].
+pub const PLATFORMS_ANNOTATION: &str = "io.imgop.platforms";
+/// With this annotation `BuildKit` ties an attestation to the image that it speaks of (`BuildKit`
+/// documentation, "attestation-storage.md").
+const ATTESTED: &str = "vnd.docker.reference.digest";
+
+/// What of an index is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subset {
+    /// All of it; it is taken unchanged.
+    Whole {
+        /// The platforms in it.
+        platforms: Vec<String>,
+    },
+    /// Some of it.
+    Rewritten(Rewritten),
+    /// Nothing.
+    Nothing {
+        /// The platforms that there are.
+        there: Vec<String>,
+    },
+}
+
+/// An index of some entries of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The index.
+    pub manifest: Manifest,
+    /// The entries, in order and each once: what must be at a registry before the index.
+    pub parts: Vec<Digest>,
+    /// The platforms in it.
+    pub platforms: Vec<String>,
+}
+
+/// Why an index cannot be narrowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// Not the JSON of an index.
+    #[error("the index {0} cannot be read")]
+    Unreadable(Digest),
+    /// More entries than any image has.
+    #[error("the index {0} has {1} entries; at most {MAX_PLATFORMS} are read")]
+    TooManyEntries(Digest, usize),
+}
+
+/// Of an entry what decides whether it is wanted.
+#[derive(Deserialize)]
+struct Entry {
+    digest: Digest,
+    #[serde(default, deserialize_with = "plain_platform")]
+    platform: Option<Platform>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// An index, its fields and entries as they were sent. The order of its fields is that of their
+/// names, whatever features `serde_json` was built with.
+struct Index<'a> {
+    fields: BTreeMap<String, &'a RawValue>,
+    entries: Vec<(Entry, &'a RawValue)>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl Entry {
+    fn image(&self) -> Option<&Platform> {
+        self.platform.as_ref().filter(|p| p.os != "unknown" && p.architecture != "unknown")
+    }
+
+    /// The image that this speaks of, if it is an attestation.
+    fn attests(&self) -> Option<&str> {
+        let is_unknown = |p: &Platform| p.os == "unknown" && p.architecture == "unknown";
+        let attested = self.annotations.as_ref()?.get(ATTESTED)?;
+        self.platform.as_ref().is_some_and(is_unknown).then_some(attested.as_str())
+    }
+}
+
+impl<'a> Index<'a> {
+    fn read(manifest: &'a Manifest) -> Result<Self, IndexError> {
+        let unreadable = |_| IndexError::Unreadable(manifest.digest.clone());
+        let fields: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
+        let entries = fields.get("manifests").map_or("[]", |value| value.get());
+        let entries: Vec<&RawValue> = serde_json::from_str(entries).map_err(unreadable)?;
+        if entries.len() > MAX_PLATFORMS {
+            return Err(IndexError::TooManyEntries(manifest.digest.clone(), entries.len()));
+        }
+        let read = |raw: &'a RawValue| serde_json::from_str(raw.get()).map(|entry| (entry, raw));
+        let entries = entries.into_iter().map(read).collect::<Result<_, _>>().map_err(unreadable)?;
+        let annotations = fields.get("annotations").map_or("null", |value| value.get());
+        let annotations: Option<BTreeMap<String, String>> =
+            serde_json::from_str(annotations).map_err(unreadable)?;
+        Ok(Self { fields, entries, annotations: annotations.unwrap_or_default() })
+    }
+
+    fn platforms(&self) -> Vec<String> {
+        self.entries.iter().filter_map(|(entry, _)| entry.image()).map(Platform::to_string).collect()
+    }
+
+    /// Leaves the images that are wanted, and the attestations of those.
+    fn keep(&mut self, wanted: &Platforms) {
+        let is_wanted = |entry: &Entry| entry.image().is_some_and(|platform| wanted.want(platform));
+        let images: Vec<String> = self
+            .entries
+            .iter()
+            .filter(|(entry, _)| is_wanted(entry))
+            .map(|(entry, _)| entry.digest.to_string())
+            .collect();
+        self.entries.retain(|(entry, _)| {
+            is_wanted(entry) || entry.attests().is_some_and(|image| images.iter().any(|i| i == image))
+        });
+    }
+
+    fn write(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let entries: Vec<&RawValue> = self.entries.iter().map(|(_, raw)| *raw).collect();
+        let (entries, annotations) = (to_raw_value(&entries)?, to_raw_value(&self.annotations)?);
+        let mut fields = self.fields.clone();
+        fields.insert("manifests".to_owned(), &entries);
+        fields.insert("annotations".to_owned(), &annotations);
+        serde_json::to_vec(&fields)
+    }
+
+    fn parts(&self) -> Vec<Digest> {
+        let mut parts: Vec<Digest> = Vec::new();
+        for (entry, _) in &self.entries {
+            if !parts.contains(&entry.digest) {
+                parts.push(entry.digest.clone());
+            }
+        }
+        parts
+    }
+}
+
+/// Narrows an index to the wanted platforms. Equal inputs give equal bytes: the entries stand in their
+/// old order with their old fields, and two annotations name the source and what was wanted.
+/// Attestations stay with the images that they speak of; entries that are no images go.
+pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, IndexError> {
+    let mut index = Index::read(source)?;
+    let (number, there) = (index.entries.len(), index.platforms());
+    index.keep(wanted);
+    if wanted.are_all() || index.entries.len() == number && number > 0 {
+        return Ok(Subset::Whole { platforms: there });
+    }
+    if index.entries.is_empty() {
+        return Ok(Subset::Nothing { there });
+    }
+    index.annotations.insert(SOURCE_DIGEST_ANNOTATION.to_owned(), source.digest.to_string());
+    index.annotations.insert(PLATFORMS_ANNOTATION.to_owned(), wanted.to_string());
+    let bytes = index.write().map_err(|_| IndexError::Unreadable(source.digest.clone()))?;
+    Ok(Subset::Rewritten(Rewritten {
+        parts: index.parts(),
+        platforms: index.platforms(),
+        manifest: Manifest::new(source.media_type.clone(), bytes.into()),
+    }))
+}
+
+/// Reads an index that was made from `source` for these platforms, by its own word; none if it says
+/// something else.
+pub fn read_rewritten(manifest: &Manifest, source: &Digest, wanted: &Platforms) -> Option<Rewritten> {
+    if !manifest.is_index() || wanted.are_all() {
+        return None;
+    }
+    let index = Index::read(manifest).ok()?;
+    let says = |name: &str, value: String| index.annotations.get(name) == Some(&value);
+    let is_ours =
+        says(SOURCE_DIGEST_ANNOTATION, source.to_string()) && says(PLATFORMS_ANNOTATION, wanted.to_string());
+    // What holds something else was not made by us, whatever it says.
+    let is_narrow = matches!(subset(manifest, wanted), Ok(Subset::Whole { .. }));
+    (is_ours && is_narrow).then(|| Rewritten {
+        parts: index.parts(),
+        platforms: index.platforms(),
+        manifest: manifest.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+    fn wanted(texts: &[&str]) -> Platforms {
+        Platforms::parse(&texts.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn entry(platform: &str, content: &str) -> serde_json::Value {
+        let parts: Vec<&str> = platform.split('/').collect();
+        let mut entry = serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": Digest::of(content.as_bytes()), "size": 7,
+            "platform": {"os": parts[0], "architecture": parts[1]}});
+        if let Some(variant) = parts.get(2) {
+            entry["platform"]["variant"] = (*variant).into();
+        }
+        entry
+    }
+
+    fn attestation(of: &str) -> serde_json::Value {
+        let mut entry = entry("unknown/unknown", &format!("attestation of {of}"));
+        entry["annotations"] = serde_json::json!({ ATTESTED: Digest::of(of.as_bytes()),
+            "vnd.docker.reference.type": "attestation-manifest" });
+        entry
+    }
+
+    fn index(entries: &[serde_json::Value]) -> Manifest {
+        let json = serde_json::json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries,
+            "annotations": {"org.opencontainers.image.version": "1"}});
+        Manifest::new(OCI_INDEX, json.to_string().into())
+    }
+
+    fn busybox() -> Manifest {
+        index(&[
+            entry("linux/amd64", "a"),
+            attestation("a"),
+            entry("linux/arm64/v8", "b"),
+            attestation("b"),
+            entry("linux/arm/v7", "c"),
+        ])
+    }
+
+    fn rewritten(source: &Manifest, platforms: &Platforms) -> Rewritten {
+        match subset(source, platforms).unwrap() {
+            Subset::Rewritten(rewritten) => rewritten,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_subset_keeps_the_wanted_images_and_their_attestations() {
+        let made = rewritten(&busybox(), &wanted(&["linux/arm64", "linux/amd64"]));
+        assert_eq!(made.platforms, ["linux/amd64", "linux/arm64/v8"]);
+        assert_eq!(made.parts[0], Digest::of(b"a"));
+        assert_eq!(made.parts.len(), 4);
+        let made = rewritten(&busybox(), &wanted(&["linux/arm64/v8"]));
+        insta::assert_snapshot!(String::from_utf8_lossy(&made.manifest.bytes));
+    }
+
+    #[test]
+    fn an_index_of_which_everything_is_wanted_stays_as_it_is() {
+        let all = wanted(&["linux/amd64", "linux/arm64", "linux/arm", "windows/amd64"]);
+        assert!(matches!(subset(&busybox(), &all), Ok(Subset::Whole { platforms }) if platforms.len() == 3));
+        assert!(matches!(subset(&busybox(), &wanted(&[])), Ok(Subset::Whole { .. })));
+        let made = rewritten(&busybox(), &wanted(&["linux/amd64"]));
+        let again = subset(&made.manifest, &wanted(&["linux/amd64"]));
+        assert!(matches!(again, Ok(Subset::Whole { .. })), "{again:?}");
+    }
+
+    #[test]
+    fn what_is_there_is_said_when_nothing_is_wanted() {
+        let there = ["linux/amd64", "linux/arm64/v8", "linux/arm/v7"].map(str::to_owned).to_vec();
+        assert_eq!(subset(&busybox(), &wanted(&["linux/s390x"])), Ok(Subset::Nothing { there }));
+        let unknown = index(&[attestation("a")]);
+        assert_eq!(
+            subset(&unknown, &wanted(&["unknown/unknown"])),
+            Ok(Subset::Nothing { there: Vec::new() }),
+            "an attestation is no image, whatever is wanted"
+        );
+    }
+
+    #[test]
+    fn an_entry_whose_platform_is_no_word_has_none() {
+        let source = index(&[entry("linux/amd64", "a"), entry("linux/a b\n", "b")]);
+        let there = vec!["linux/amd64".to_owned()];
+        assert_eq!(subset(&source, &wanted(&["linux/s390x"])), Ok(Subset::Nothing { there }));
+    }
+
+    #[test]
+    fn fields_that_we_do_not_know_stay_as_they_were_sent() {
+        let strange = format!(
+            r#"{{"zz":  1.50, "manifests":[ {{"size":18446744073709551616,"x":[1e400],"digest":"{}",
+               "platform":{{"os":"linux","architecture":"amd64","os.features":["y"]}}}}, {} ],"schemaVersion":2}}"#,
+            Digest::of(b"a"),
+            entry("linux/arm64", "b")
+        );
+        let source = Manifest::new(DOCKER_LIST, strange.into());
+        let made = rewritten(&source, &wanted(&["linux/amd64"])).manifest;
+        let text = String::from_utf8_lossy(&made.bytes).into_owned();
+        assert!(text.contains(r#"{"size":18446744073709551616,"x":[1e400],"#), "{text}");
+        assert!(text.contains("\"zz\":1.50") && made.media_type == DOCKER_LIST, "{text}");
+    }
+
+    #[test]
+    fn a_rewritten_index_is_known_by_its_annotations() {
+        let (source, amd64) = (busybox(), wanted(&["linux/amd64"]));
+        let made = rewritten(&source, &amd64);
+        assert_eq!(read_rewritten(&made.manifest, &source.digest, &amd64), Some(made.clone()));
+        assert_eq!(read_rewritten(&made.manifest, &Digest::of(b"other"), &amd64), None);
+        assert_eq!(read_rewritten(&made.manifest, &source.digest, &wanted(&["linux/arm64"])), None);
+        assert_eq!(read_rewritten(&source, &source.digest, &amd64), None);
+        let text = String::from_utf8(made.manifest.bytes.to_vec()).unwrap();
+        let forged = Manifest::new(OCI_INDEX, text.replace(r#""amd64""#, r#""s390x""#).into());
+        assert_eq!(read_rewritten(&forged, &source.digest, &amd64), None, "it holds something else");
+    }
+
+    #[test]
+    fn hostile_indexes_are_errors() {
+        for bad in [
+            "",
+            "[]",
+            "{\"manifests\":5}",
+            "{\"manifests\":[{}]}",
+            "{\"annotations\":{\"a\":1}}",
+            "{\"manifests\":[{\"digest\":\"sha256:../../x\"}]}",
+        ] {
+            let manifest = Manifest::new(OCI_INDEX, bad.to_owned().into());
+            assert!(subset(&manifest, &wanted(&["linux/amd64"])).is_err(), "{bad}");
+        }
+        let many = index(&vec![entry("linux/amd64", "a"); MAX_PLATFORMS + 1]);
+        assert!(matches!(subset(&many, &wanted(&["a/b"])), Err(IndexError::TooManyEntries(_, 201))));
+    }
+
+    fn any_platform() -> impl Strategy<Value = &'static str> {
+        prop_oneof![
+            Just("linux/amd64"),
+            Just("linux/arm64"),
+            Just("linux/arm64/v8"),
+            Just("linux/arm/v6"),
+            Just("linux/arm/v7"),
+            Just("windows/amd64"),
+            Just("unknown/unknown")
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_subset_is_deterministic_narrower_and_its_own_subset(
+            there in prop::collection::vec((any_platform(), any::<u8>(), any::<bool>()), 0..8),
+            wants in prop::collection::vec(any_platform(), 1..4),
+        ) {
+            let mut entries = Vec::new();
+            for (platform, content, attested) in &there {
+                entries.push(entry(platform, &content.to_string()));
+                entries.extend(attested.then(|| attestation(&content.to_string())));
+            }
+            let (source, wants) = (index(&entries), wanted(&wants));
+            let made = subset(&source, &wants).unwrap();
+            prop_assert_eq!(&made, &subset(&source, &wants).unwrap());
+            let Subset::Rewritten(made) = made else { return Ok(()) };
+            let json: serde_json::Value = serde_json::from_slice(&made.manifest.bytes).unwrap();
+            let kept = json["manifests"].as_array().unwrap();
+            prop_assert!(!kept.is_empty() && kept.len() < entries.len());
+            let mut rest = entries.iter();
+            prop_assert!(kept.iter().all(|entry| rest.any(|other| other == entry)), "the old order");
+            let digests: Vec<String> = made.parts.iter().map(Digest::to_string).collect();
+            prop_assert!(kept.iter().all(|e| digests.iter().any(|d| e["digest"] == d.as_str())));
+            let again = subset(&made.manifest, &wants).unwrap();
+            let is_whole = matches!(again, Subset::Whole { .. });
+            prop_assert!(is_whole);
+            let read = read_rewritten(&made.manifest, &source.digest, &wants);
+            prop_assert_eq!(read, Some(made));
+        }
+
+        #[test]
+        fn any_bytes_are_narrowed_without_a_panic(
+            body in r#"([{}\[\]",:]|manifests|platform|digest|annotations|[ -~]){0,60}"#
+        ) {
+            let _ = subset(&Manifest::new(OCI_INDEX, body.into()), &wanted(&["linux/amd64"]));
+        }
+    }
+}

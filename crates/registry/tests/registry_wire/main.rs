@@ -1,0 +1,19 @@
+//! The registry client against fakes on loopback, request by request.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+
+mod connections;
+mod credentials;
+#[cfg(feature = "ecr")]
+mod ecr_tokens;
+mod faults;
+mod ghcr;
+mod manifests;
+mod mounts;
+mod other_hosts;
+mod pages;
+mod patience;
+mod proxies;
+mod tag_lists;
+mod throttling;
+mod tokens;
+mod told;
