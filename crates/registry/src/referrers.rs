@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::access::Fingerprint;
 use super::client::{RepositoryClient, media_type};
-use super::error::{Action, Failure, Reason, RegistryError};
+use super::error::{Failure, Operation, Reason, RegistryError};
 use super::exchange::{Answer, Call};
 use super::link::next_page;
 use super::manifest::OCI_INDEX;
@@ -102,11 +102,11 @@ impl Apis {
 impl RepositoryClient {
     /// What refers to a manifest of this repository, as far as the registry knows; none if it has no
     /// referrers API. A repository that has said so is not asked again for ten minutes, unless somebody
-    /// doubts it ([`Self::doubt_lists`]). One whose API has answered to this process is not believed when it
+    /// doubts it ([`Self::invalidate_tag_lists`]). One whose API has answered to this process is not believed when it
     /// says so within a day: that is an error.
     pub async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, RegistryError> {
         let read = self.read_referrers(subject).await;
-        read.map_err(|failure| self.error(Action::Referrers(subject.clone()), failure))
+        read.map_err(|failure| self.error(Operation::Referrers(subject.clone()), failure))
     }
 
     async fn read_referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, Failure> {
