@@ -11,7 +11,7 @@ use imgop_core::api::{FailureReason, Mode};
 use imgop_registry::reference::Digest;
 use imgop_tests::audit;
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
-use imgop_tests::test_cluster::{AGENT, AGENT_NAMESPACE, TestCluster};
+use imgop_tests::test_cluster::{self, AGENT_NAMESPACE, TestCluster};
 use imgop_tests::tries::Tries;
 use imgop_tests::wait;
 use k8s_openapi::api::core::v1::Namespace;
@@ -276,7 +276,7 @@ async fn x6_a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is
         assert_eq!(cluster.target.digests(&tenant.path("busybox")).await?, pushed);
 
         if let Some(log) = &cluster.environment.audit_log {
-            let agent = format!("system:serviceaccount:{AGENT_NAMESPACE}:{}", AGENT);
+            let agent = format!("system:serviceaccount:{AGENT_NAMESPACE}:{}", test_cluster::AGENT);
             let mut used = audit::used_rights(log, &agent)?;
             // Everybody may ask what they may do.
             used.retain(|(group, _, _)| group != "authorization.k8s.io");
