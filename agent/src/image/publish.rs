@@ -94,7 +94,7 @@ async fn make(
                 return Ok(Err(format!("the source has {index} no more")));
             };
             match subset(&whole, &request.platforms) {
-                Ok(Subset::Rewritten(rewritten)) => Some(rewritten.manifest),
+                Ok(Subset::Narrowed(rewritten)) => Some(rewritten.manifest),
                 _ => None,
             }
         }

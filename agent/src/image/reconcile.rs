@@ -264,9 +264,9 @@ impl Look<'_> {
         };
         // Who asks for a sync wants to know what is there now, on both sides.
         if due == Due::Requested {
-            sides.source.doubt_lists();
+            sides.source.invalidate_tag_lists();
             if let Some(destination) = &sides.destination {
-                destination.doubt_lists();
+                destination.invalidate_tag_lists();
             }
         }
         let status = self.status();

@@ -33,7 +33,7 @@ impl Look<'_> {
     pub(super) fn access_failed(&mut self, error: AccessError) -> Result<Looked, ApiError> {
         let (reason, message) = match error {
             AccessError::Api { error, .. } | AccessError::Rights { error } => return Err(error.into()),
-            AccessError::Aws { ref error, .. } if error.may_pass() => {
+            AccessError::Aws { ref error, .. } if error.is_transient() => {
                 let wait = self.look_again();
                 let said = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string());
                 return Ok(Looked::readiness(said, self.open_request(), wait));

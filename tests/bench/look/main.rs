@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
 fn registries(share_lists_seconds: u64) -> Registries {
     Registries::new(Settings {
         concurrency_per_registry: CONCURRENCY,
-        share_lists_for: Duration::from_secs(share_lists_seconds),
+        tag_list_ttl: Duration::from_secs(share_lists_seconds),
         system_proxy: false,
         ..Settings::default()
     })

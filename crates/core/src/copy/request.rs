@@ -230,7 +230,7 @@ impl CopyRequest {
         if let Some(version) = spec.destination.version.as_deref().filter(|version| !version.is_empty()) {
             text = format!("{text} as {version}");
         }
-        if !self.platforms.are_all() {
+        if !self.platforms.selects_all() {
             text = format!("{text} for {}", self.platforms);
         }
         text

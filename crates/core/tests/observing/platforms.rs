@@ -23,7 +23,7 @@ fn rewritten(source: &Content, tag: &str, wanted: &[&str]) -> (Digest, String) {
     let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
     let manifest = Manifest::new(INDEX, source.bytes(tag).into());
     match subset(&manifest, &Platforms::parse(&wanted).unwrap()).unwrap() {
-        Subset::Rewritten(made) => {
+        Subset::Narrowed(made) => {
             (made.manifest.digest, String::from_utf8(made.manifest.bytes.to_vec()).unwrap())
         }
         other => panic!("{other:?}"),

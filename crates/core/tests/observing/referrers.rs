@@ -150,7 +150,7 @@ async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
     let why = again.tags[1].unknown_because().unwrap();
     assert!(why.contains("the referrers API has answered before and does not now"), "{why}");
     // What a sync does that somebody asks for.
-    case.sides.source.doubt_lists();
+    case.sides.source.invalidate_tag_lists();
     let again = case.observe(&known).await;
     assert_eq!(again.tags[1].destination_tag, tag);
     assert_eq!(again.tags[1].digest(), Some(&under_the_tag), "and not the image itself");
@@ -186,7 +186,7 @@ async fn a_repository_without_the_api_says_nothing_of_others_and_is_asked_again_
     }
     let asked = || registry.lines().iter().filter(|line| line.contains("/odd/")).count();
     assert_eq!(asked(), 1);
-    client("odd").doubt_lists();
+    client("odd").invalidate_tag_lists();
     assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
     assert_eq!(asked(), 2);
 }

@@ -15,8 +15,8 @@ use imgop_fakes::{basic, settings};
 
 const SHARED: Duration = Duration::from_mins(1);
 
-fn sharing(share_lists_for: Duration) -> Registries {
-    Registries::new(Settings { share_lists_for, ..settings() })
+fn sharing(tag_list_ttl: Duration) -> Registries {
+    Registries::new(Settings { tag_list_ttl, ..settings() })
 }
 
 /// A fake registry whose every repository holds these tags, each with its name as its content.

@@ -142,7 +142,7 @@ pub async fn observe(
     if let Some(destination) = &sides.destination
         && (meant.len() >= LIST_FROM
             || with_referrers
-            || (destination.shares_lists() && look.a_list_is_enough(&meant)))
+            || (destination.prefers_shared_tags() && look.a_list_is_enough(&meant)))
     {
         look.listed = listed(destination).await;
     }
