@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-use crate::errors::CliError;
-use crate::names::{parse_name, without_kind};
-use crate::wording::Wording;
+use crate::cli_error::CliError;
+use crate::kinds::{Erased, ObjectRef};
+use crate::output::wording::Wording;
 
 /// The largest file of manifests that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -103,11 +103,11 @@ impl Target {
     }
 }
 
-/// The name of an Image, if the one argument of `preview` means one: a bare word without `/`, `:`
-/// and `@`, or a word behind `image/` as kubectl writes it.
-pub fn image_name(argument: &str) -> Option<&str> {
-    let bare = without_kind(argument);
-    (!bare.contains(['/', ':', '@']) && parse_name(bare).is_ok()).then_some(bare)
+/// Returns the name of an Image, if the one argument of `preview` is one: a bare word without `/`, `:`
+/// and `@`, or a word after `image/` as kubectl writes it.
+pub fn image_name(argument: &str) -> Option<ObjectRef> {
+    let object = ObjectRef::parse(argument).ok()?;
+    (object.kind == Erased::<Image>::REF).then_some(object)
 }
 
 /// The Images of a file; `-` is the standard input.
@@ -196,7 +196,7 @@ mod tests {
             ("quay.io/a/b", None),
             ("localhost:5000", None),
         ] {
-            assert_eq!(image_name(argument), name, "{argument}");
+            assert_eq!(image_name(argument).map(|image| image.name).as_deref(), name, "{argument}");
         }
     }
 
