@@ -125,7 +125,7 @@ impl Config {
             user_agent: format!("imgop-agent/{}", env!("CARGO_PKG_VERSION")),
             concurrency_per_registry: self.requests_per_registry.into(),
             pull_reserve: self.pull_reserve.into(),
-            share_lists_for: Duration::from_secs(self.share_lists_seconds.into()),
+            tag_list_ttl: Duration::from_secs(self.share_lists_seconds.into()),
             ..Settings::default()
         };
         if !self.bulk_apis {
@@ -229,11 +229,11 @@ mod tests {
     #[test]
     fn politeness_is_on_unless_it_is_switched_off() {
         let settings = config(&["--watch-namespaces=*"]).unwrap().registries();
-        assert_eq!((settings.pull_reserve, settings.share_lists_for), (10, Duration::from_secs(10)));
+        assert_eq!((settings.pull_reserve, settings.tag_list_ttl), (10, Duration::from_secs(10)));
         assert_eq!(settings.bulk_apis.len(), 3);
         let off = ["--pull-reserve=0", "--share-lists-seconds=0", "--bulk-apis=false"];
         let settings = config(&[&["--watch-namespaces=*"][..], &off].concat()).unwrap().registries();
-        assert_eq!((settings.pull_reserve, settings.share_lists_for), (0, Duration::ZERO));
+        assert_eq!((settings.pull_reserve, settings.tag_list_ttl), (0, Duration::ZERO));
         assert!(settings.bulk_apis.is_empty());
         assert!(config(&["--watch-namespaces=*", "--bulk-apis=perhaps"]).is_err());
     }

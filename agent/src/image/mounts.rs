@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_core::mounts::{KnownBlobs, Mount, plan};
-use imgop_core::observe::Sides;
-use imgop_core::plan::{Copy, CopyRequest};
+use imgop_core::copy::mount::{KnownBlobs, Mount, plan};
+use imgop_core::copy::Sides;
+use imgop_core::copy::{Copy, CopyRequest};
 use imgop_registry::reference::{Digest, ManifestRef, Repository};
 use imgop_registry::{Account, Manifest, RepositoryClient};
 use prometheus_client::metrics::counter::Counter;
@@ -127,7 +127,7 @@ impl Look<'_> {
     /// yet are read there.
     pub(super) async fn learn(&mut self, request: &CopyRequest, destination: &RepositoryClient) {
         let landed = std::mem::take(&mut self.memory.landed);
-        if landed.is_empty() || destination.is_metered() {
+        if landed.is_empty() || destination.counts_pulls() {
             return;
         }
         let mut unread = Vec::new();
@@ -167,8 +167,8 @@ struct Mounting<'a> {
 impl Mounting<'_> {
     /// Whether manifests of the source are worth reading. They never are where that counts as a pull.
     fn may_help(&self) -> bool {
-        let is_metered = self.source.0.is_metered() || self.source.1.host().is_docker_hub();
-        !is_metered && (self.source_is_readable() || !self.blobs.lock().is_empty(&self.scope))
+        let counts_pulls = self.source.0.counts_pulls() || self.source.1.host().is_docker_hub();
+        !counts_pulls && (self.source_is_readable() || !self.blobs.lock().is_empty(&self.scope))
     }
 
     fn source_is_readable(&self) -> bool {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use imgop_core::plan::{Copy, MadeOf};
+use imgop_core::copy::{Copy, MadeOf};
 use imgop_registry::reference::{Digest, ManifestRef, RegistryHost};
-use imgop_registry::{PullsShort, RepositoryClient};
+use imgop_registry::{PullReserveReached, RepositoryClient};
 use jiff::Timestamp;
 
 use super::act::HeldBack;
@@ -21,13 +21,13 @@ pub struct Affordable {
     /// These may begin; their pulls are counted.
     pub copies: Vec<Copy>,
     /// Why the others may not.
-    pub short: Option<PullsShort>,
+    pub short: Option<PullReserveReached>,
 }
 
 /// As many of the copies as the source has pulls for, each of which costs `each`, unless it is known of
 /// what parts it is made.
 pub async fn affordable(source: &RepositoryClient, copies: Vec<Copy>, each: u64) -> Affordable {
-    let found = within(copies, |copy| source.take_pulls(cost(copy, each)));
+    let found = within(copies, |copy| source.reserve_pulls(cost(copy, each)));
     let Some((first, rest)) = found.held.split_first().filter(|_| found.is_old()) else {
         return found.into();
     };
@@ -36,7 +36,7 @@ pub async fn affordable(source: &RepositoryClient, copies: Vec<Copy>, each: u64)
         tracing::debug!(%error, "the number of pulls that are left cannot be asked for");
     }
     let held = [std::slice::from_ref(first), rest].concat();
-    let more = within(held, |copy| source.take_pulls(cost(copy, each)));
+    let more = within(held, |copy| source.reserve_pulls(cost(copy, each)));
     Affordable { copies: [found.begin, more.begin].concat(), short: more.short }
 }
 
@@ -44,7 +44,7 @@ pub async fn affordable(source: &RepositoryClient, copies: Vec<Copy>, each: u64)
 /// few seconds would use up what all others with the account have.
 pub fn give_back(source: &RepositoryClient, counted: &[Copy], begun: &[Copy], each: u64) {
     let unused = counted.iter().filter(|copy| !begun.contains(copy)).map(|copy| cost(copy, each));
-    source.give_back_pulls(unused.fold(0, u64::saturating_add));
+    source.release_pulls(unused.fold(0, u64::saturating_add));
 }
 
 /// Pulls of one copy. What an index is made of is copied part by part, and then what it is made from is
@@ -63,11 +63,11 @@ fn part_of(copy: &Copy) -> Digest {
 struct Within {
     begin: Vec<Copy>,
     held: Vec<Copy>,
-    short: Option<PullsShort>,
+    short: Option<PullReserveReached>,
 }
 
 /// Takes what each copy needs until there is no more of it.
-fn within(copies: Vec<Copy>, mut take: impl FnMut(&Copy) -> Result<(), PullsShort>) -> Within {
+fn within(copies: Vec<Copy>, mut take: impl FnMut(&Copy) -> Result<(), PullReserveReached>) -> Within {
     let mut found = Within { begin: Vec::new(), held: Vec::new(), short: None };
     for copy in copies {
         if found.short.is_none() {
@@ -93,7 +93,7 @@ impl From<Within> for Affordable {
 
 /// What is said of copies that wait for pulls, and when they are looked at again: at different times
 /// for different Images, and once what the registry said is not believed any more.
-pub fn held_back(host: &RegistryHost, short: &PullsShort, uid: &str, now: Timestamp) -> HeldBack {
+pub fn held_back(host: &RegistryHost, short: &PullReserveReached, uid: &str, now: Timestamp) -> HeldBack {
     let some_time = schedule::until(schedule::spread(uid, LOOK_FOR_PULLS, now), now);
     let wait = (LOOK_FOR_PULLS + some_time).min(short.until + Duration::from_secs(1));
     HeldBack { message: format!("{host} {short}; copies wait until there are more"), wait }
@@ -104,8 +104,8 @@ mod tests {
     use super::*;
     use crate::image::tests::fixtures::now;
 
-    fn short(until: Duration, age: Duration) -> PullsShort {
-        PullsShort { remaining: 7, reserve: 10, until, age }
+    fn short(until: Duration, age: Duration) -> PullReserveReached {
+        PullReserveReached { remaining: 7, reserve: 10, until, age }
     }
 
     fn copies(count: u32) -> Vec<Copy> {

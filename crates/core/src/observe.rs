@@ -130,9 +130,9 @@ pub struct Known {
     /// asked about but for those.
     pub at_source: HashMap<Tag, Digest>,
     /// What becomes of contents of the source of which only some platforms are wanted.
-    pub contents: Contents,
+    pub contents: ContentCache,
     /// Whether an index at the destination is not believed when it says what it was made from.
-    pub doubts_destination: bool,
+    pub reads_source: bool,
 }
 
 /// Parts of one index that is made: each is a container of a Job.
@@ -161,7 +161,7 @@ pub async fn observe(
     if let Some(destination) = &sides.destination
         && (meant.len() >= LIST_FROM
             || with_referrers
-            || (destination.shares_lists() && look.a_list_is_enough(&meant)))
+            || (destination.prefers_shared_tags() && look.a_list_is_enough(&meant)))
     {
         look.listed = listed(destination).await;
     }
@@ -265,7 +265,7 @@ fn originals<'a>(request: &CopyRequest, tags: &'a [Tag]) -> (Cow<'a, [Tag]>, Vec
     let (mut originals, mut made) = (Vec::new(), Vec::new());
     for tag in tags {
         let original = request.naming.original(tag).filter(|original| all.contains(original));
-        match original.filter(|original| request.means(original) && request.means(tag)) {
+        match original.filter(|original| request.selects(original) && request.selects(tag)) {
             Some(original) => made.push(Excluded { tag: tag.clone(), reason: Exclusion::MadeOf(original) }),
             None => originals.push(tag.clone()),
         }

@@ -9,7 +9,7 @@ use imgop_registry::{Access, Credential, Registries, RepositoryClient, Settings,
 pub fn settings() -> Settings {
     Settings {
         first_backoff: Duration::from_millis(1),
-        longest_backoff: Duration::from_millis(2),
+        max_backoff: Duration::from_millis(2),
         system_proxy: false,
         ..Settings::default()
     }

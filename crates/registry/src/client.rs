@@ -116,7 +116,7 @@ impl RepositoryClient {
         self.list().await.map_err(|failure| self.error(Action::ListTags, failure))
     }
 
-    /// All tags, as a list of at most [`Settings::share_lists_for`] ago told them; none if there is no
+    /// All tags, as a list of at most [`Settings::tag_list_ttl`] ago told them; none if there is no
     /// such repository.
     pub async fn shared_tags(&self) -> Result<SharedTags, RegistryError> {
         self.share().await.map_err(|failure| self.error(Action::ListTags, failure))
@@ -124,15 +124,15 @@ impl RepositoryClient {
 
     /// Whether [`Self::shared_tags`] is worth asking for one tag: it may answer without asking the
     /// registry, or its answer will serve others and is no more than one page.
-    pub fn shares_lists(&self) -> bool {
-        let shared_for = self.shared.transport.settings.share_lists_for;
+    pub fn prefers_shared_tags(&self) -> bool {
+        let shared_for = self.shared.transport.settings.tag_list_ttl;
         let is_cheap = |session: &Arc<Session>| session.lists.is_cheap(&self.list_key(), shared_for);
         !shared_for.is_zero() && self.session.as_ref().is_ok_and(is_cheap)
     }
 
     /// Lets nobody share a list from before: somebody wants to know what is there now. Whether the
     /// repository has a referrers API is doubted as well.
-    pub fn doubt_lists(&self) {
+    pub fn invalidate_tag_lists(&self) {
         self.lists_are_old();
         if let Ok(session) = &self.session {
             session.referrers_apis.forget(self.repository.path());
@@ -181,7 +181,7 @@ impl RepositoryClient {
             Err(failure) if failure.reason == Reason::RepositoryNotFound => Ok(Vec::new()),
             outcome => outcome,
         };
-        session.lists.get(self.list_key(), self.shared.transport.settings.share_lists_for, list).await
+        session.lists.get(self.list_key(), self.shared.transport.settings.tag_list_ttl, list).await
     }
 
     async fn list(&self) -> Result<Vec<Tag>, Failure> {

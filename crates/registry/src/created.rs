@@ -82,11 +82,11 @@ struct Config {
 
 /// The day after Docker was first shown: no image is older than that. Reproducible builds say 1970
 /// or 1980.
-pub const FIRST_IMAGES: Timestamp = Timestamp::constant(1_362_096_000, 0); // 2013-03-01T00:00:00Z
+pub const EARLIEST_IMAGE_TIME: Timestamp = Timestamp::constant(1_362_096_000, 0); // 2013-03-01T00:00:00Z
 
 /// Whether an image can have been made at this time.
 pub fn is_plausible(time: Timestamp, now: Timestamp) -> bool {
-    (FIRST_IMAGES..=now).contains(&time)
+    (EARLIEST_IMAGE_TIME..=now).contains(&time)
 }
 
 impl RepositoryClient {

@@ -41,7 +41,7 @@ pub struct RateLimit {
 
 /// So few pulls are left that the rest is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PullsShort {
+pub struct PullReserveReached {
     /// How many are left, less those of copies that have begun.
     pub remaining: u64,
     /// How many are kept.
@@ -52,7 +52,7 @@ pub struct PullsShort {
     pub age: Duration,
 }
 
-impl fmt::Display for PullsShort {
+impl fmt::Display for PullReserveReached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pulls = if self.remaining == 1 { "pull" } else { "pulls" };
         write!(f, "has {} {pulls} left, {} are kept in reserve", self.remaining, self.reserve)
@@ -104,7 +104,7 @@ impl Pulls {
     }
 
     /// Whether a host counts pulls, as far as it has said so to anybody.
-    pub(super) fn is_metered(&self, host: &str) -> bool {
+    pub(super) fn counts_pulls(&self, host: &str) -> bool {
         self.meters().keys().any(|(metered, _)| metered == host)
     }
 
@@ -120,7 +120,7 @@ impl Pulls {
     }
 
     /// Counts the pulls of a copy that begins now, if there are enough besides the reserve.
-    pub(super) fn take(&self, host: &str, who: Option<Fingerprint>, pulls: u64) -> Result<(), PullsShort> {
+    pub(super) fn take(&self, host: &str, who: Option<Fingerprint>, pulls: u64) -> Result<(), PullReserveReached> {
         let mut meters = self.meters();
         let Some(meter) = fresh(&mut meters, &(host.to_owned(), who)) else { return Ok(()) };
         if let Some(short) = meter.short(self.reserve, pulls) {
@@ -167,21 +167,21 @@ impl Pulls {
 impl RepositoryClient {
     /// Counts the pulls of a copy that is about to begin, unless the registry says that too few are
     /// left. One that has said nothing of a limit has none.
-    pub fn take_pulls(&self, pulls: u64) -> Result<(), PullsShort> {
+    pub fn reserve_pulls(&self, pulls: u64) -> Result<(), PullReserveReached> {
         let Ok(base) = self.url("") else { return Ok(()) };
         self.shared.transport.pulls.take(&host(&base), self.identity(), pulls)
     }
 
     /// Forgets pulls that were counted for a copy that did not begin after all.
-    pub fn give_back_pulls(&self, pulls: u64) {
+    pub fn release_pulls(&self, pulls: u64) {
         if let Ok(base) = self.url("") {
             self.shared.transport.pulls.give_back(&host(&base), self.identity(), pulls);
         }
     }
 
     /// Whether the registry has said that it counts pulls.
-    pub fn is_metered(&self) -> bool {
-        self.url("").is_ok_and(|base| self.shared.transport.pulls.is_metered(&host(&base)))
+    pub fn counts_pulls(&self) -> bool {
+        self.url("").is_ok_and(|base| self.shared.transport.pulls.counts_pulls(&host(&base)))
     }
 }
 
@@ -197,12 +197,12 @@ impl Meter {
 
     /// Whether `pulls` more would touch the reserve. Of a small limit half is kept, and a copy that
     /// takes more than the rest may have all of the rest, or it could never begin.
-    fn short(&self, reserve: u64, pulls: u64) -> Option<PullsShort> {
+    fn short(&self, reserve: u64, pulls: u64) -> Option<PullReserveReached> {
         let reserve = self.limit.map_or(reserve, |limit| reserve.min(limit / 2));
         let most = self.limit.map_or(u64::MAX, |limit| limit - reserve);
         let begun = self.begun.iter().map(|(_, pulls)| pulls).fold(0, |a: u64, b| a.saturating_add(*b));
         let remaining = self.remaining.saturating_sub(begun);
-        (remaining < reserve.saturating_add(pulls.min(most))).then(|| PullsShort {
+        (remaining < reserve.saturating_add(pulls.min(most))).then(|| PullReserveReached {
             remaining,
             reserve,
             until: self.window.saturating_sub(self.heard.elapsed()),
@@ -322,7 +322,7 @@ mod tests {
         pulls.hear(HOST, Some(someone), &headers("90;w=21600"));
         assert!(pulls.take(HOST, Some(someone), 1).is_ok() && pulls.take(HOST, None, 1).is_err());
         assert_eq!(pulls.limits()[HOST], RateLimit { limit: Some(100), remaining: 3, is_short: true });
-        assert!(pulls.is_metered(HOST) && !pulls.is_metered("quay.io"));
+        assert!(pulls.counts_pulls(HOST) && !pulls.counts_pulls("quay.io"));
         for i in 0..2 * MOST_METERS {
             pulls.hear(&format!("{i}.example.com"), None, &headers("5"));
         }

@@ -102,7 +102,7 @@ impl Apis {
 impl RepositoryClient {
     /// What refers to a manifest of this repository, as far as the registry knows; none if it has no
     /// referrers API. A repository that has said so is not asked again for ten minutes, unless somebody
-    /// doubts it ([`Self::doubt_lists`]). One whose API has answered to this process is not believed when it
+    /// doubts it ([`Self::invalidate_tag_lists`]). One whose API has answered to this process is not believed when it
     /// says so within a day: that is an error.
     pub async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, RegistryError> {
         let read = self.read_referrers(subject).await;

@@ -42,7 +42,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
 /// The pause before the next attempt: exponential with full jitter, so that clients which failed
 /// together do not come back together.
 pub(super) fn backoff(settings: &Settings, attempt: u32) -> Duration {
-    let bound = settings.first_backoff.saturating_mul(1 << attempt.min(16)).min(settings.longest_backoff);
+    let bound = settings.first_backoff.saturating_mul(1 << attempt.min(16)).min(settings.max_backoff);
     bound.mul_f64(fastrand::f64())
 }
 
@@ -80,7 +80,7 @@ mod tests {
     fn pauses_stay_below_their_bound() {
         let settings = Settings::default();
         for attempt in 0..40 {
-            assert!(backoff(&settings, attempt) <= settings.longest_backoff);
+            assert!(backoff(&settings, attempt) <= settings.max_backoff);
         }
         assert!(backoff(&settings, 0) <= settings.first_backoff);
     }

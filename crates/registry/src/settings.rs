@@ -29,17 +29,17 @@ pub struct Settings {
     /// The upper bound of the first pause between two attempts; it doubles with each.
     pub first_backoff: Duration,
     /// No pause of our own is longer.
-    pub longest_backoff: Duration,
+    pub max_backoff: Duration,
     /// The longest `Retry-After` that is waited for. When a registry wants more, the call ends with
     /// [`Reason::RateLimited`](super::Reason::RateLimited), so that the caller can do something else.
-    pub longest_retry_after: Duration,
+    pub max_retry_after: Duration,
     /// How many of the pulls that a registry counts are left to others: while it says that fewer remain,
     /// no manifest is read there (HEADs go on), and
-    /// [`RepositoryClient::take_pulls`](super::RepositoryClient::take_pulls) says no.
+    /// [`RepositoryClient::reserve_pulls`](super::RepositoryClient::reserve_pulls) says no.
     pub pull_reserve: u64,
     /// How long one tag list answers all who ask for it through
     /// [`RepositoryClient::shared_tags`](super::RepositoryClient::shared_tags); zero shares nothing.
-    pub share_lists_for: Duration,
+    pub tag_list_ttl: Duration,
     /// Pages of one tag list.
     pub max_pages: usize,
     /// Tags of one repository.
@@ -72,10 +72,10 @@ impl Default for Settings {
             bulk_timeout: Duration::from_secs(20),
             retries: 3,
             first_backoff: Duration::from_millis(500),
-            longest_backoff: Duration::from_secs(10),
-            longest_retry_after: Duration::from_secs(30),
+            max_backoff: Duration::from_secs(10),
+            max_retry_after: Duration::from_secs(30),
             pull_reserve: 10,
-            share_lists_for: Duration::ZERO,
+            tag_list_ttl: Duration::ZERO,
             max_pages: 200,
             max_tags: 50_000,
             max_list_bytes: 16 << 20,

@@ -73,7 +73,7 @@ impl Transport {
             spent += began.elapsed() + pause + asked.unwrap_or_default();
             let is_over =
                 call.once || attempt >= self.settings.retries || spent > self.settings.request_timeout;
-            if is_over || asked.is_some_and(|asked| asked > self.settings.longest_retry_after) {
+            if is_over || asked.is_some_and(|asked| asked > self.settings.max_retry_after) {
                 host.remember(&outcome);
                 return outcome;
             }
@@ -94,7 +94,7 @@ impl Transport {
                 return host.gate.admit().map(|()| permit);
             };
             drop(permit);
-            if call.once || left > self.settings.longest_retry_after {
+            if call.once || left > self.settings.max_retry_after {
                 let reason = Reason::RateLimited { retry_after: Some(left) };
                 let name = super::address::host(&call.url);
                 let detail = format!("{name} wants fewer requests");

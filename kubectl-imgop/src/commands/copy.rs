@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use imgop_core::api::{Image, ImageSpec};
-use imgop_core::plan::CopyRequest;
+use imgop_core::copy::CopyRequest;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 

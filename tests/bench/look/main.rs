@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
 use imgop_core::api::{Destination, ImageSpec, Mode, Source};
-use imgop_core::observe::{Known, Limits, Sides, observe};
-use imgop_core::plan::{CopyRequest, Observed, TagState};
+use imgop_core::copy::{Known, Limits, Sides, observe};
+use imgop_core::copy::{CopyRequest, Observed, TagState};
 use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;
 use imgop_registry::{Access, Registries, Settings};
@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
 fn registries(share_lists_seconds: u64) -> Registries {
     Registries::new(Settings {
         concurrency_per_registry: CONCURRENCY,
-        share_lists_for: Duration::from_secs(share_lists_seconds),
+        tag_list_ttl: Duration::from_secs(share_lists_seconds),
         system_proxy: false,
         ..Settings::default()
     })

@@ -52,7 +52,7 @@ impl Case {
     /// The copy of the amd64 image of what the source has under this digest.
     fn subset(&self, whole: &Digest, text: &str) -> Copy {
         let whole_manifest = Manifest::new(INDEX, text.to_owned().into());
-        let Ok(Subset::Rewritten(made)) = subset(&whole_manifest, &self.request.platforms) else {
+        let Ok(Subset::Narrowed(made)) = subset(&whole_manifest, &self.request.platforms) else {
             panic!("nothing to rewrite")
         };
         let made_of = MadeOf { origin: Origin::PlatformsOf(whole.clone()), parts: made.parts };

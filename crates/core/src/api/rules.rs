@@ -65,7 +65,7 @@ pub(super) fn immutable_tags() -> Rule {
     )
 }
 
-/// Each of `platforms` is one (see [`imgop_registry::oci::WantedPlatform`]).
+/// Each of `platforms` is one (see [`imgop_registry::oci::PlatformSelector`]).
 pub(super) fn platforms() -> Rule {
     Rule::new("self.all(p, p.matches('^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$'))")
         .message(

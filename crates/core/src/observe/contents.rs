@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::{Look, MOST_PARTS, ObserveError, Side, for_this_tag};
 use crate::plan::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
-use imgop_registry::oci::{Platforms, Rewritten, Subset, read_rewritten, subset};
+use imgop_registry::oci::{Platforms, NarrowedIndex, Subset, read_narrowed, subset};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
 
@@ -25,7 +25,7 @@ impl Contents {
     /// What an observation found out, of the tags that wait too: each look would pull their manifests
     /// again. It has no more entries than tags are meant.
     pub fn of(request: &CopyRequest, observed: &Observed) -> Self {
-        if request.platforms.are_all() {
+        if request.platforms.selects_all() {
             return Self::default();
         }
         let known = |content: &Content| !matches!(content, Content::Unknown(_) | Content::NotAsked);
@@ -48,7 +48,7 @@ impl Look<'_> {
     /// The digest that the destination should answer with for this content of the source, if it is
     /// known without asking anybody.
     pub(super) fn wanted_of(&self, source: &Digest) -> Option<Digest> {
-        if self.request.platforms.are_all() {
+        if self.request.platforms.selects_all() {
             return Some(source.clone());
         }
         match self.known.contents.get(&self.request.platforms, source)? {
@@ -62,7 +62,7 @@ impl Look<'_> {
     pub(super) async fn content(&self, source: &Seen, destination: &Seen) -> Result<Content, ObserveError> {
         let Seen::Present(source) = source else { return Ok(Content::NotAsked) };
         let platforms = &self.request.platforms;
-        if platforms.are_all() {
+        if platforms.selects_all() {
             return Ok(Content::Whole(Vec::new()));
         }
         if let Some(content) = self.known.contents.get(platforms, source) {
@@ -70,14 +70,14 @@ impl Look<'_> {
         }
         if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination)
             // What has the source's digest cannot lie.
-            && (!self.known.doubts_destination || there == source)
+            && (!self.known.reads_source || there == source)
         {
             match manifest(Side::Destination, client, there).await? {
                 Answer::There(manifest) if there == source => {
                     return narrow(Side::Destination, client, &manifest, platforms).await;
                 }
                 Answer::There(manifest) => {
-                    if let Some(rewritten) = read_rewritten(&manifest, source, platforms) {
+                    if let Some(rewritten) = read_narrowed(&manifest, source, platforms) {
                         return Ok(made(source, rewritten));
                     }
                 }
@@ -125,7 +125,7 @@ async fn narrow(
 ) -> Result<Content, ObserveError> {
     if !manifest.is_index() {
         return match client.platform(manifest).await {
-            Ok(Some(platform)) if !platforms.want(&platform) => {
+            Ok(Some(platform)) if !platforms.selects(&platform) => {
                 Ok(Content::NoPlatform(vec![platform.to_string()]))
             }
             Ok(platform) => Ok(Content::Whole(platform.iter().map(Platform::to_string).collect())),
@@ -134,13 +134,13 @@ async fn narrow(
     }
     Ok(match subset(manifest, platforms) {
         Ok(Subset::Whole { platforms }) => Content::Whole(platforms),
-        Ok(Subset::Rewritten(rewritten)) => made(&manifest.digest, rewritten),
+        Ok(Subset::Narrowed(rewritten)) => made(&manifest.digest, rewritten),
         Ok(Subset::Nothing { there }) => Content::NoPlatform(there),
         Err(error) => Content::Unknown(error.to_string()),
     })
 }
 
-fn made(source: &Digest, rewritten: Rewritten) -> Content {
+fn made(source: &Digest, rewritten: NarrowedIndex) -> Content {
     if rewritten.parts.len() > MOST_PARTS {
         return Content::Unknown(format!(
             "{} manifests of {source} are for the wanted platforms; at most {MOST_PARTS} are copied",

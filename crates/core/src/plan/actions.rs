@@ -52,14 +52,14 @@ pub enum Action {
     /// It failed, and is tried again at `failure.next_attempt`.
     BackOff(TagFailure),
     /// The source does not have it, or a registry could not be asked: look again later.
-    LookAgain(TagFailure),
+    RetryLater(TagFailure),
 }
 
 impl Plan {
     /// The copies that need a Job.
     pub fn copies(&self) -> impl Iterator<Item = &Copy> {
         self.tags.iter().filter_map(|t| match &t.action {
-            Action::Copy(copy) => Some(copy),
+            TagAction::Copy(copy) => Some(copy),
             _ => None,
         })
     }
@@ -67,7 +67,7 @@ impl Plan {
     /// The copies whose content is there and whose tag is not.
     pub fn publications(&self) -> impl Iterator<Item = &Copy> {
         self.tags.iter().filter_map(|t| match &t.action {
-            Action::Publish(copy) => Some(copy),
+            TagAction::Publish(copy) => Some(copy),
             _ => None,
         })
     }
@@ -75,20 +75,20 @@ impl Plan {
     /// The tags that failed, or that could not be looked at.
     pub fn failures(&self) -> impl Iterator<Item = &TagFailure> {
         self.tags.iter().filter_map(|t| match &t.action {
-            Action::BackOff(failure) | Action::LookAgain(failure) => Some(failure),
+            TagAction::BackOff(failure) | TagAction::RetryLater(failure) => Some(failure),
             _ => None,
         })
     }
 
     /// Whether something is to be done or waited for now.
     pub fn is_busy(&self) -> bool {
-        self.tags.iter().any(|t| matches!(t.action, Action::Copy(_) | Action::Publish(_) | Action::Wait))
+        self.tags.iter().any(|t| matches!(t.action, TagAction::Copy(_) | TagAction::Publish(_) | TagAction::Wait))
     }
 
     /// The tags that stay as they are because of their age: until when.
     pub fn young(&self) -> impl Iterator<Item = Timestamp> {
         self.tags.iter().filter_map(|t| match &t.action {
-            Action::Young(until) => Some(*until),
+            TagAction::Young(until) => Some(*until),
             _ => None,
         })
     }
@@ -104,10 +104,10 @@ impl Plan {
             Counts { matched: as_u32(self.tags.len()), excluded: as_u32(self.excluded), ..Counts::default() };
         for tag in &self.tags {
             let count = match tag.action {
-                Action::UpToDate | Action::AlreadySynced => &mut counts.synced,
-                Action::Keep | Action::Young(_) => &mut counts.kept,
-                Action::Wait | Action::Copy(_) | Action::Publish(_) => &mut counts.copying,
-                Action::BackOff(_) | Action::LookAgain(_) => &mut counts.failed,
+                TagAction::UpToDate | TagAction::AlreadySynced => &mut counts.synced,
+                TagAction::Keep | TagAction::Young(_) => &mut counts.kept,
+                TagAction::Wait | TagAction::Copy(_) | TagAction::Publish(_) => &mut counts.copying,
+                TagAction::BackOff(_) | TagAction::RetryLater(_) => &mut counts.failed,
             };
             *count += 1;
         }

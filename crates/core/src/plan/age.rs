@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use imgop_registry::{FIRST_IMAGES, is_plausible};
+use imgop_registry::{EARLIEST_IMAGE_TIME, is_plausible};
 
 use super::Content;
 use crate::api::{MinAge, WaitingTag};
@@ -62,7 +62,7 @@ impl Evidence {
     /// Since when the tag has shown its content by the registry's word or our own. A push in the
     /// future is one now, by a clock that is ahead of ours; one before there were images is none.
     fn known(self) -> Option<Timestamp> {
-        let pushed = self.pushed.filter(|pushed| *pushed >= FIRST_IMAGES);
+        let pushed = self.pushed.filter(|pushed| *pushed >= EARLIEST_IMAGE_TIME);
         pushed.into_iter().chain(self.seen).min()
     }
 

@@ -10,14 +10,14 @@ use imgop_registry::reference::{ManifestRef, Repository};
 /// What a request puts under a tag at its destination. Two are equal if that is the same content, however
 /// the registry that it comes from is written.
 #[derive(Debug, Clone)]
-pub struct Claim<'a> {
+pub struct TagClaim<'a> {
     source: &'a Repository,
     what: What<'a>,
     /// None for what refers to a content: that is the same for all platforms.
     platforms: Option<&'a Platforms>,
 }
 
-impl PartialEq for Claim<'_> {
+impl PartialEq for TagClaim<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.what == other.what
             && self.platforms == other.platforms
@@ -25,7 +25,7 @@ impl PartialEq for Claim<'_> {
     }
 }
 
-impl Eq for Claim<'_> {}
+impl Eq for TagClaim<'_> {}
 
 /// What exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +42,10 @@ impl CopyRequest {
     ///
     /// Of a tag that is named after a content (`sha256-…`) it is claimed whatever refers to that, though
     /// the content may be none of this request's.
-    pub fn claim(&self, tag: &Tag) -> Option<Claim<'_>> {
+    pub fn claim(&self, tag: &Tag) -> Option<TagClaim<'_>> {
         if self.referrers == Referrers::All && subject_of(tag).is_some() {
             let what = What::One(tag.clone().into());
-            return Some(Claim { source: &self.source, what, platforms: None });
+            return Some(TagClaim { source: &self.source, what, platforms: None });
         }
         let what = match (&self.naming, &self.version) {
             (Naming::Fixed(fixed), _) if fixed != tag => return None,
@@ -55,20 +55,20 @@ impl CopyRequest {
             (Naming::Keep, _) => What::One(self.meant(tag.clone())?),
             (Naming::Template { .. }, _) => What::One(self.meant(self.naming.original(tag)?)?),
         };
-        Some(Claim { source: &self.source, what, platforms: Some(&self.platforms) })
+        Some(TagClaim { source: &self.source, what, platforms: Some(&self.platforms) })
     }
 
     /// The tag, if this request means it.
     fn meant(&self, tag: Tag) -> Option<ManifestRef> {
-        self.means(&tag).then_some(ManifestRef::Tag(tag))
+        self.selects(&tag).then_some(ManifestRef::Tag(tag))
     }
 
     /// Whether this request means a tag of its source, be it there or not. `select.latest` is not looked at.
     pub fn means(&self, tag: &Tag) -> bool {
         let text = tag.as_str();
         let chosen =
-            !self.version.chooses() || self.filter.includes(text) && self.filter.excluded_by(text).is_none();
-        chosen && self.version.means_with(tag, self.candidates)
+            !self.version.is_selector() || self.filter.includes(text) && self.filter.excluded_by(text).is_none();
+        chosen && self.version.selects_with(tag, self.candidates)
     }
 }
 

@@ -14,23 +14,23 @@ use imgop_registry::reference::Tag;
 
 /// An older Image, and what it asks for.
 #[derive(Debug)]
-pub struct Elder<'a> {
+pub struct OlderImage<'a> {
     /// The Image.
     pub image: &'a Image,
     /// What it asks for.
     pub request: CopyRequest,
 }
 
-impl<'a> Elder<'a> {
+impl<'a> OlderImage<'a> {
     /// Those among others that write to this destination and came before this one, the oldest first.
     pub fn all(
         image: &Image,
         destination: &Repository,
         others: impl Iterator<Item = &'a Image>,
     ) -> Vec<Self> {
-        let mut elders: Vec<Self> = others.filter_map(|other| Self::of(image, destination, other)).collect();
-        elders.sort_by(|a, b| age(a.image).cmp(&age(b.image)));
-        elders
+        let mut older_images: Vec<Self> = others.filter_map(|other| Self::of(image, destination, other)).collect();
+        older_images.sort_by(|a, b| age(a.image).cmp(&age(b.image)));
+        older_images
     }
 
     /// Another Image, if it writes to this destination and came before this one.

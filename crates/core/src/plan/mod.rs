@@ -7,22 +7,22 @@
 mod actions;
 mod age;
 mod claim;
-mod elder;
+mod older;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod observed;
 mod request;
 mod run;
 mod tag_plan;
-mod verdict;
+mod readiness;
 
 pub use actions::{Action, Plan, PlannedTag};
 pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
-pub use claim::Claim;
-pub use elder::Elder;
+pub use claim::TagClaim;
+pub use older::OlderImage;
 pub use observed::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};
 pub use request::{CopyRequest, Naming, SpecError, SpecField, SpecProblem};
 pub use run::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run, container_name};
 pub use tag_plan::{Inputs, plan, retry_delay};
-pub use verdict::{Verdict, verdict};
+pub use readiness::{Readiness, readiness};

@@ -230,7 +230,7 @@ impl CopyRequest {
         if let Some(version) = spec.destination.version.as_deref().filter(|version| !version.is_empty()) {
             text = format!("{text} as {version}");
         }
-        if !self.platforms.are_all() {
+        if !self.platforms.selects_all() {
             text = format!("{text} for {}", self.platforms);
         }
         text
@@ -293,12 +293,12 @@ impl Naming {
         match version {
             Version::Digest(_) if text.is_empty() || text.contains('{') => Err(NamingError::NeededForDigest),
             _ if text.is_empty() => Ok(Self::Keep),
-            _ if version.chooses() && text == version.to_string() => Ok(Self::Keep),
+            _ if version.is_selector() && text == version.to_string() => Ok(Self::Keep),
             _ if text.contains(['{', '}']) => Self::template(text),
-            _ if Pattern::is_meant(text) || Range::is_meant(text) => {
+            _ if Pattern::looks_like(text) || Range::looks_like(text) => {
                 Err(NamingError::OtherPattern(text.to_owned()))
             }
-            _ if version.chooses() && !one_tag => {
+            _ if version.is_selector() && !one_tag => {
                 Err(NamingError::FixedForPattern(text.to_owned(), version.to_string()))
             }
             _ => Ok(Self::Fixed(text.parse::<Tag>()?)),

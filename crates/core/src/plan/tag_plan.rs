@@ -25,7 +25,7 @@ pub struct Inputs<'a> {
     /// The failures in the status: the memory of Jobs that are gone.
     pub failures: &'a [TagFailure],
     /// Tags of the destination that belong to somebody else, and what is said of it.
-    pub taken: &'a HashMap<Tag, String>,
+    pub conflicts: &'a HashMap<Tag, String>,
     /// Try failed tags again now, without waiting: somebody asked for it.
     pub retry_now: bool,
     /// The time.
@@ -67,10 +67,10 @@ fn latest_runs(runs: &[Run]) -> HashMap<(&Tag, &Digest), &Run> {
 
 fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &ObservedTag) -> Action {
     let digest = match (tag.state(), tag.digest()) {
-        (TagState::UpToDate, _) => return Action::UpToDate,
-        (TagState::AlreadySynced, _) => return Action::AlreadySynced,
+        (TagState::UpToDate, _) => return TagAction::UpToDate,
+        (TagState::AlreadySynced, _) => return TagAction::AlreadySynced,
         (TagState::NotFound, _) => {
-            return Action::LookAgain(failure(
+            return TagAction::RetryLater(failure(
                 tag,
                 FailureReason::TagNotFound,
                 format!("{} has no {}", inputs.request.source, tag.source_ref),
@@ -78,25 +78,25 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
         }
         (TagState::PlatformNotFound, _) => {
             let message = no_platform(inputs.request, tag);
-            return Action::LookAgain(failure(tag, FailureReason::PlatformNotFound, message));
+            return TagAction::RetryLater(failure(tag, FailureReason::PlatformNotFound, message));
         }
-        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return Action::Keep,
+        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return TagAction::Keep,
         (TagState::Missing | TagState::Differs, Some(digest)) => match tag.waits(&inputs.observed.waiting) {
-            Some(waiting) => return Action::Young(waiting.until),
+            Some(waiting) => return TagAction::Young(waiting.until),
             None => digest,
         },
         _ => {
             let why = tag.unknown_because().unwrap_or("the destination was not asked");
-            return Action::LookAgain(failure(tag, FailureReason::NotChecked, why.to_owned()));
+            return TagAction::RetryLater(failure(tag, FailureReason::NotChecked, why.to_owned()));
         }
     };
     if let Some(why) = inputs.taken.get(&tag.destination_tag) {
-        return Action::LookAgain(failure(tag, FailureReason::DestinationConflict, why.clone()));
+        return TagAction::RetryLater(failure(tag, FailureReason::DestinationConflict, why.clone()));
     }
     let Some(run) = runs.get(&(&tag.destination_tag, digest)).copied() else {
         return match recorded(inputs.failures, tag, digest) {
             Some(failed) => copy_or_back_off(inputs, tag, digest, failed.clone()),
-            None => Action::Copy(copy(tag, digest, 1)),
+            None => TagAction::Copy(copy(tag, digest, 1)),
         };
     };
     let attempt = run.copy.attempt;
@@ -107,11 +107,11 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
         ..failure(tag, reason, message.to_owned())
     };
     match &run.outcome {
-        Outcome::Running => Action::Wait,
-        Outcome::Succeeded => Action::Publish(copy(tag, digest, attempt)),
+        Outcome::Running => TagAction::Wait,
+        Outcome::Succeeded => TagAction::Publish(copy(tag, digest, attempt)),
         // Once is bad luck; what keeps happening must not become a storm of Jobs.
         Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
-            Action::Copy(copy(tag, digest, 2))
+            TagAction::Copy(copy(tag, digest, 2))
         }
         Outcome::ContentGone { at } => {
             let failed = failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt);
@@ -124,9 +124,9 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
         Outcome::Unpublished { tries, message, at } => {
             let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
             if is_due(inputs, &failed) {
-                Action::Publish(copy(tag, digest, attempt))
+                TagAction::Publish(copy(tag, digest, attempt))
             } else {
-                Action::BackOff(failed)
+                TagAction::BackOff(failed)
             }
         }
         Outcome::Failed { reason, message, at } => {
@@ -151,9 +151,9 @@ fn recorded<'a>(failures: &'a [TagFailure], tag: &ObservedTag, digest: &Digest) 
 
 fn copy_or_back_off(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest, failed: TagFailure) -> Action {
     if is_due(inputs, &failed) {
-        Action::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
+        TagAction::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
     } else {
-        Action::BackOff(failed)
+        TagAction::BackOff(failed)
     }
 }
 

@@ -62,9 +62,9 @@ impl FromStr for Version {
             Ok(Self::Every)
         } else if text.contains(':') {
             Ok(Self::Digest(text.parse()?))
-        } else if Range::is_meant(text) {
+        } else if Range::looks_like(text) {
             Ok(Self::Range(text.parse()?))
-        } else if Pattern::is_meant(text) {
+        } else if Pattern::looks_like(text) {
             Ok(Self::Pattern(text.parse()?))
         } else {
             Ok(Self::Exact(text.parse()?))
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(excluded, [&Exclusion::Candidate, &Exclusion::Near(NearMiss::Referrer)]);
         let releases = Filter::new(&["RELEASE[.].*".into()], &[], Some(1)).unwrap();
         assert_eq!(select(&version, true, &releases, &all, 0).tags, tags(&["RELEASE.2024-01-01T00-00-00Z"]));
-        assert!(version.chooses() && version.means(&all[0]) && version.to_string() == "*");
+        assert!(version.is_selector() && version.selects(&all[0]) && version.to_string() == "*");
     }
 
     #[test]

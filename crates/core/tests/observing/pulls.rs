@@ -52,17 +52,17 @@ async fn within_the_reserve_no_manifest_is_read_and_heads_go_on() {
 async fn a_head_that_tells_of_more_pulls_lets_copies_begin_again() {
     let (hub, registries) = hub().await;
     let client = app(&registries, Access::default());
-    assert!(client.take_pulls(5).is_ok(), "nothing is known of a limit");
-    assert!(!client.is_metered());
+    assert!(client.reserve_pulls(5).is_ok(), "nothing is known of a limit");
+    assert!(!client.counts_pulls());
     hub.leave(12);
     client.head(&tag()).await.unwrap();
-    assert!(client.is_metered());
-    let short = client.take_pulls(3).unwrap_err();
+    assert!(client.counts_pulls());
+    let short = client.reserve_pulls(3).unwrap_err();
     assert_eq!((short.remaining, short.reserve), (12, 10));
     hub.leave(13);
     client.head(&tag()).await.unwrap();
-    assert!(client.take_pulls(3).is_ok());
-    assert!(client.take_pulls(1).is_err(), "those of the copy before count already");
+    assert!(client.reserve_pulls(3).is_ok());
+    assert!(client.reserve_pulls(1).is_err(), "those of the copy before count already");
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn the_pulls_of_one_account_are_not_those_of_another() {
     anonymous.head(&tag()).await.unwrap();
     hub.leave(50);
     user.head(&tag()).await.unwrap();
-    assert!(anonymous.take_pulls(1).is_err() && user.take_pulls(1).is_ok());
+    assert!(anonymous.reserve_pulls(1).is_err() && user.reserve_pulls(1).is_ok());
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What refers to tags: found by the API or by names, with no more requests than that takes.
 
 use imgop_core::api::{Mode, Referrers};
-use imgop_core::observe::{Known, Limits, ObserveError, observe};
-use imgop_core::plan::{Content as Wanted, CopyRequest, Observed, TagState};
+use imgop_core::copy::{Known, Limits, ObserveError, observe};
+use imgop_core::copy::{Content as Wanted, CopyRequest, Observed, TagState};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, Registries};
@@ -150,7 +150,7 @@ async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
     let why = again.tags[1].unknown_because().unwrap();
     assert!(why.contains("the referrers API has answered before and does not now"), "{why}");
     // What a sync does that somebody asks for.
-    case.sides.source.doubt_lists();
+    case.sides.source.invalidate_tag_lists();
     let again = case.observe(&known).await;
     assert_eq!(again.tags[1].destination_tag, tag);
     assert_eq!(again.tags[1].digest(), Some(&under_the_tag), "and not the image itself");
@@ -186,7 +186,7 @@ async fn a_repository_without_the_api_says_nothing_of_others_and_is_asked_again_
     }
     let asked = || registry.lines().iter().filter(|line| line.contains("/odd/")).count();
     assert_eq!(asked(), 1);
-    client("odd").doubt_lists();
+    client("odd").invalidate_tag_lists();
     assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
     assert_eq!(asked(), 2);
 }
@@ -243,7 +243,7 @@ async fn what_refers_to_many_tags_is_asked_for_at_once() {
     let (case, destination) = waiting_for_all(4).await;
     let observed = case.observe(&Known::default()).await;
     let states: Vec<TagState> =
-        observed.tags.iter().skip(4).map(imgop_core::plan::ObservedTag::state).collect();
+        observed.tags.iter().skip(4).map(imgop_core::copy::ObservedTag::state).collect();
     assert_eq!(states, [TagState::Differs; 4]);
     assert_eq!(destination.lines().iter().filter(|line| line.starts_with("HEAD ")).count(), 4);
 }
@@ -303,7 +303,7 @@ async fn more_referrers_than_the_cap_are_refused_and_too_many_of_one_are_its_own
     source.refer(&digest, &many.iter().map(String::as_str).collect::<Vec<_>>());
     let case = self::case(source, Content::default(), "1.0").await;
     let observed = case.observe(&Known::default()).await;
-    let states: Vec<TagState> = observed.tags.iter().map(imgop_core::plan::ObservedTag::state).collect();
+    let states: Vec<TagState> = observed.tags.iter().map(imgop_core::copy::ObservedTag::state).collect();
     assert_eq!(states, [TagState::Missing, TagState::NotChecked]);
     assert!(observed.tags[1].unknown_because().unwrap().starts_with("33 manifests refer to"));
 }

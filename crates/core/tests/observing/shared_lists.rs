@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use imgop_core::api::{Destination, ImageSpec, Mode, Source};
-use imgop_core::observe::{Known, Limits, Sides, observe};
-use imgop_core::plan::{CopyRequest, TagState};
+use imgop_core::copy::{Known, Limits, Sides, observe};
+use imgop_core::copy::{CopyRequest, TagState};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Access, Manifest, Reason, Registries, Settings};
 
@@ -15,8 +15,8 @@ use imgop_fakes::{basic, settings};
 
 const SHARED: Duration = Duration::from_mins(1);
 
-fn sharing(share_lists_for: Duration) -> Registries {
-    Registries::new(Settings { share_lists_for, ..settings() })
+fn sharing(tag_list_ttl: Duration) -> Registries {
+    Registries::new(Settings { tag_list_ttl, ..settings() })
 }
 
 /// A fake registry whose every repository holds these tags, each with its name as its content.

@@ -65,7 +65,7 @@ pub enum EcrProblem {
 impl EcrError {
     /// Whether the same question may have another answer soon, with nobody changing anything.
     pub fn may_pass(&self) -> bool {
-        self.problem.may_pass()
+        self.problem.is_transient()
     }
 }
 

@@ -165,7 +165,7 @@ impl EcrTokens {
                     let renew_at = given.expires_at.checked_sub(spare).unwrap_or(now);
                     return Ok(Token { password: given.password, fetched_at: now, renew_at });
                 }
-                Err(problem) if problem.may_pass() && tries < TRIES => {
+                Err(problem) if problem.is_transient() && tries < TRIES => {
                     tokio::time::sleep(pause).await;
                     (tries, pause) = (tries + 1, pause * 2);
                 }

@@ -8,7 +8,7 @@ use crate::Platform;
 
 /// `os/architecture` or `os/architecture/variant`, such as `linux/arm64/v8`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WantedPlatform {
+pub struct PlatformSelector {
     os: String,
     architecture: String,
     variant: Option<String>,
@@ -16,7 +16,7 @@ pub struct WantedPlatform {
 
 /// The platforms to take. Without one, all are meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Platforms(BTreeSet<WantedPlatform>);
+pub struct Platforms(BTreeSet<PlatformSelector>);
 
 /// A text that is no platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub struct Platforms(BTreeSet<WantedPlatform>);
 )]
 pub struct PlatformError(String);
 
-impl FromStr for WantedPlatform {
+impl FromStr for PlatformSelector {
     type Err = PlatformError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -53,14 +53,14 @@ impl FromStr for WantedPlatform {
     }
 }
 
-impl fmt::Display for WantedPlatform {
+impl fmt::Display for PlatformSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
         self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
     }
 }
 
-impl WantedPlatform {
+impl PlatformSelector {
     /// Whether an image for this platform is wanted. Without a variant any variant is.
     pub fn means(&self, platform: &Platform) -> bool {
         self.os == platform.os
@@ -89,13 +89,13 @@ impl Platforms {
     }
 
     /// Whether nothing is left out.
-    pub fn are_all(&self) -> bool {
+    pub fn selects_all(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether an image for this platform is wanted.
     pub fn want(&self, platform: &Platform) -> bool {
-        self.are_all() || self.0.iter().any(|wanted| wanted.means(platform))
+        self.selects_all() || self.0.iter().any(|wanted| wanted.means(platform))
     }
 }
 
@@ -140,9 +140,9 @@ mod tests {
             ("linux/arm", "linux/arm64", false),
         ] {
             let wanted_platforms = platforms(&[wanted]).unwrap();
-            assert_eq!(wanted_platforms.want(&platform(there)), is_meant, "{wanted} {there}");
+            assert_eq!(wanted_platforms.selects(&platform(there)), is_meant, "{wanted} {there}");
         }
-        assert!(platforms(&[]).unwrap().want(&platform("plan9/mips")));
+        assert!(platforms(&[]).unwrap().selects(&platform("plan9/mips")));
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_is_read_is_written_back_and_any_text_is_read_without_a_panic(text in "[a-z0-9/._-]{0,24}|[ -~]{0,24}") {
-            if let Ok(read) = text.parse::<WantedPlatform>() {
+            if let Ok(read) = text.parse::<PlatformSelector>() {
                 proptest::prop_assert_eq!(read.to_string(), text);
             }
         }

@@ -26,7 +26,7 @@ pub enum Subset {
         platforms: Vec<String>,
     },
     /// Some of it.
-    Rewritten(Rewritten),
+    NarrowedIndex(NarrowedIndex),
     /// Nothing.
     Nothing {
         /// The platforms that there are.
@@ -36,7 +36,7 @@ pub enum Subset {
 
 /// An index of some entries of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rewritten {
+pub struct NarrowedIndex {
     /// The index.
     pub manifest: Manifest,
     /// The entries, in order and each once: what must be at a registry before the index.
@@ -111,7 +111,7 @@ impl<'a> Index<'a> {
 
     /// Leaves the images that are wanted, and the attestations of those.
     fn keep(&mut self, wanted: &Platforms) {
-        let is_wanted = |entry: &Entry| entry.image().is_some_and(|platform| wanted.want(platform));
+        let is_wanted = |entry: &Entry| entry.image().is_some_and(|platform| wanted.selects(platform));
         let images: Vec<String> = self
             .entries
             .iter()
@@ -150,7 +150,7 @@ pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, IndexErro
     let mut index = Index::read(source)?;
     let (number, there) = (index.entries.len(), index.platforms());
     index.keep(wanted);
-    if wanted.are_all() || index.entries.len() == number && number > 0 {
+    if wanted.selects_all() || index.entries.len() == number && number > 0 {
         return Ok(Subset::Whole { platforms: there });
     }
     if index.entries.is_empty() {
@@ -159,7 +159,7 @@ pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, IndexErro
     index.annotations.insert(SOURCE_DIGEST_ANNOTATION.to_owned(), source.digest.to_string());
     index.annotations.insert(PLATFORMS_ANNOTATION.to_owned(), wanted.to_string());
     let bytes = index.write().map_err(|_| IndexError::Unreadable(source.digest.clone()))?;
-    Ok(Subset::Rewritten(Rewritten {
+    Ok(Subset::Narrowed(NarrowedIndex {
         parts: index.parts(),
         platforms: index.platforms(),
         manifest: Manifest::new(source.media_type.clone(), bytes.into()),
@@ -168,8 +168,8 @@ pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, IndexErro
 
 /// Reads an index that was made from `source` for these platforms, by its own word; none if it says
 /// something else.
-pub fn read_rewritten(manifest: &Manifest, source: &Digest, wanted: &Platforms) -> Option<Rewritten> {
-    if !manifest.is_index() || wanted.are_all() {
+pub fn read_narrowed(manifest: &Manifest, source: &Digest, wanted: &Platforms) -> Option<NarrowedIndex> {
+    if !manifest.is_index() || wanted.selects_all() {
         return None;
     }
     let index = Index::read(manifest).ok()?;
@@ -178,7 +178,7 @@ pub fn read_rewritten(manifest: &Manifest, source: &Digest, wanted: &Platforms) 
         says(SOURCE_DIGEST_ANNOTATION, source.to_string()) && says(PLATFORMS_ANNOTATION, wanted.to_string());
     // What holds something else was not made by us, whatever it says.
     let is_narrow = matches!(subset(manifest, wanted), Ok(Subset::Whole { .. }));
-    (is_ours && is_narrow).then(|| Rewritten {
+    (is_ours && is_narrow).then(|| NarrowedIndex {
         parts: index.parts(),
         platforms: index.platforms(),
         manifest: manifest.clone(),
@@ -232,9 +232,9 @@ mod tests {
         ])
     }
 
-    fn rewritten(source: &Manifest, platforms: &Platforms) -> Rewritten {
+    fn rewritten(source: &Manifest, platforms: &Platforms) -> NarrowedIndex {
         match subset(source, platforms).unwrap() {
-            Subset::Rewritten(rewritten) => rewritten,
+            Subset::Narrowed(rewritten) => rewritten,
             other => panic!("{other:?}"),
         }
     }
@@ -297,13 +297,13 @@ mod tests {
     fn a_rewritten_index_is_known_by_its_annotations() {
         let (source, amd64) = (busybox(), wanted(&["linux/amd64"]));
         let made = rewritten(&source, &amd64);
-        assert_eq!(read_rewritten(&made.manifest, &source.digest, &amd64), Some(made.clone()));
-        assert_eq!(read_rewritten(&made.manifest, &Digest::of(b"other"), &amd64), None);
-        assert_eq!(read_rewritten(&made.manifest, &source.digest, &wanted(&["linux/arm64"])), None);
-        assert_eq!(read_rewritten(&source, &source.digest, &amd64), None);
+        assert_eq!(read_narrowed(&made.manifest, &source.digest, &amd64), Some(made.clone()));
+        assert_eq!(read_narrowed(&made.manifest, &Digest::of(b"other"), &amd64), None);
+        assert_eq!(read_narrowed(&made.manifest, &source.digest, &wanted(&["linux/arm64"])), None);
+        assert_eq!(read_narrowed(&source, &source.digest, &amd64), None);
         let text = String::from_utf8(made.manifest.bytes.to_vec()).unwrap();
         let forged = Manifest::new(OCI_INDEX, text.replace(r#""amd64""#, r#""s390x""#).into());
-        assert_eq!(read_rewritten(&forged, &source.digest, &amd64), None, "it holds something else");
+        assert_eq!(read_narrowed(&forged, &source.digest, &amd64), None, "it holds something else");
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
             let (source, wants) = (index(&entries), wanted(&wants));
             let made = subset(&source, &wants).unwrap();
             prop_assert_eq!(&made, &subset(&source, &wants).unwrap());
-            let Subset::Rewritten(made) = made else { return Ok(()) };
+            let Subset::Narrowed(made) = made else { return Ok(()) };
             let json: serde_json::Value = serde_json::from_slice(&made.manifest.bytes).unwrap();
             let kept = json["manifests"].as_array().unwrap();
             prop_assert!(!kept.is_empty() && kept.len() < entries.len());
@@ -360,7 +360,7 @@ mod tests {
             let again = subset(&made.manifest, &wants).unwrap();
             let is_whole = matches!(again, Subset::Whole { .. });
             prop_assert!(is_whole);
-            let read = read_rewritten(&made.manifest, &source.digest, &wants);
+            let read = read_narrowed(&made.manifest, &source.digest, &wants);
             prop_assert_eq!(read, Some(made));
         }
 

@@ -1,7 +1,7 @@
 //! The name of an Image that is created without `--name`, made from its source.
 
-use imgop_core::plan::{CopyRequest, Naming};
-use imgop_core::tags::Version;
+use imgop_core::copy::{CopyRequest, Naming};
+use imgop_core::selection::Version;
 use imgop_registry::reference::Digest;
 
 use crate::kinds::object_name::MAX_NAME_LENGTH;

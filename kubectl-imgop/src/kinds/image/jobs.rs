@@ -1,7 +1,8 @@
 //! What the Jobs of an Image copy, as their annotation says.
 
 use imgop_core::api::COPIES_ANNOTATION;
-use imgop_core::plan::{CopyRecord, container_name};
+use imgop_core::api::container_name;
+use imgop_core::copy::{CopyRecord};
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 
