@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use imgop_core::api::{FailureReason, TagFailure};
 use imgop_core::api::Side;
-use imgop_core::copy::{Sides};
+use imgop_core::api::{FailureReason, TagFailure};
+use imgop_core::copy::Sides;
 use imgop_core::copy::{
     Copy, CopyRequest, Inputs, Observed, ObservedTag, Outcome, Plan, Run, Seen, TagState, plan,
 };

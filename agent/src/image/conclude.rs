@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use imgop_core::api::{FailureReason, Mode, TagFailure, WaitingTag};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
-    TagAction, Copy, CopyRequest, FirstSeen, Observed, Outcome, Plan, Waiting, readiness,
+    Copy, CopyRequest, FirstSeen, Observed, Outcome, Plan, TagAction, Waiting, readiness,
 };
 use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;

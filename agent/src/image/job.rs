@@ -133,8 +133,8 @@ fn ignore_disruptions() -> PodFailurePolicy {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use imgop_core::api::{Credentials, Mode};
     use imgop_core::api::Side;
+    use imgop_core::api::{Credentials, Mode};
     use k8s_openapi::api::core::v1::Container;
 
     use super::*;

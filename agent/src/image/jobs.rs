@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use imgop_core::api::{FailureReason, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
-use imgop_core::copy::{TagAction, Copy, CopyRequest, Outcome, Plan, Run};
+use imgop_core::copy::{Copy, CopyRequest, Outcome, Plan, Run, TagAction};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use imgop_core::api::ImageStatus;
-use imgop_core::copy::{ContentCache, Known};
 use imgop_core::copy::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
+use imgop_core::copy::{ContentCache, Known};
 use imgop_registry::Manifest;
 use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use imgop_core::api::{CA_KEY, Credentials, Image, Publish, Tls, TlsMode};
-use imgop_core::commands::{Endpoint, SkopeoCopy};
 use imgop_core::api;
 use imgop_core::api::container_name;
+use imgop_core::api::{CA_KEY, Credentials, Image, Publish, Tls, TlsMode};
+use imgop_core::commands::{Endpoint, SkopeoCopy};
 use imgop_core::copy::{Copy, CopyRequest};
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, Repository};
@@ -32,12 +32,8 @@ const LOST_NODE_SECONDS: i64 = 30;
 
 /// The pod that copies a batch.
 pub fn pod(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, config: &Config) -> PodSpec {
-    let source = Side::new(
-        "source",
-        &request.source,
-        auth_secret(image, api::Side::Source),
-        &image.spec.source.tls,
-    );
+    let source =
+        Side::new("source", &request.source, auth_secret(image, api::Side::Source), &image.spec.source.tls);
     let destination = Side::new(
         "destination",
         &request.destination,

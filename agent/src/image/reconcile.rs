@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use imgop_core::api::Side;
 use imgop_core::api::conditions::{NewCondition, READY, RECONCILING, find, reasons};
 use imgop_core::api::{Image, ImageSpec, ImageStatus, Mode, Phase};
-use imgop_core::api::Side;
+use imgop_core::copy::{CopyRequest, Observed, Plan, Readiness, TagAction, first_seen};
 use imgop_core::copy::{Limits, ObserveError, Sides, observe};
-use imgop_core::copy::{TagAction, CopyRequest, Observed, Plan, Readiness, first_seen};
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use imgop_core::api::conditions::reasons;
 use imgop_core::api::Side;
-use imgop_core::copy::{ObserveError};
+use imgop_core::api::conditions::reasons;
+use imgop_core::copy::ObserveError;
 use imgop_core::copy::Readiness;
 use imgop_registry::{Reason, RegistryError, Unreachable};
 use kube::runtime::controller::Action;
@@ -63,7 +63,11 @@ impl Look<'_> {
             ObserveError::Registry { side, error } => self.registry_failed(side, &error, secrets),
             ObserveError::TooManyTags { .. } | ObserveError::TooManyReferrers { .. } => {
                 let wait = self.look_again();
-                Looked::readiness(Readiness::stalled(reasons::TOO_MANY_TAGS, error.to_string()), request, wait)
+                Looked::readiness(
+                    Readiness::stalled(reasons::TOO_MANY_TAGS, error.to_string()),
+                    request,
+                    wait,
+                )
             }
             ObserveError::TooSlow { .. } => {
                 let wait = self.look_again();

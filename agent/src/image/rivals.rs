@@ -84,7 +84,8 @@ impl Rivals {
         let older_images =
             OlderImage::all(image, &request.destination, all.iter().filter_map(|one| one.0.as_ref().ok()));
         let keeps = |tag: &&&Tag| {
-            let older = older_images.iter().find(|e| e.conflicts_with(request, tag) && self.counts(image, e, tag))?;
+            let older =
+                older_images.iter().find(|e| e.conflicts_with(request, tag) && self.counts(image, e, tag))?;
             let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
             Some((Tag::clone(tag), format!("{}; {again}", older.conflict_message(image, request, tag))))
         };

@@ -12,7 +12,7 @@ use super::access::{Fingerprint, TlsKey};
 use super::address::host;
 use super::bulk;
 use super::created;
-use super::error::{Action, Failure, Reason, RegistryError, Unreachable};
+use super::error::{Failure, Operation, Reason, RegistryError, Unreachable};
 use super::exchange::{Answer, Call};
 use super::link::next_page;
 use super::manifest::{ACCEPT, Descriptor, Manifest};
@@ -113,13 +113,13 @@ impl RepositoryClient {
     ///
     /// Names that the specification forbids are left out.
     pub async fn tags(&self) -> Result<Vec<Tag>, RegistryError> {
-        self.list().await.map_err(|failure| self.error(Action::ListTags, failure))
+        self.list().await.map_err(|failure| self.error(Operation::ListTags, failure))
     }
 
     /// All tags, as a list of at most [`Settings::tag_list_ttl`] ago told them; none if there is no
     /// such repository.
     pub async fn shared_tags(&self) -> Result<SharedTags, RegistryError> {
-        self.share().await.map_err(|failure| self.error(Action::ListTags, failure))
+        self.share().await.map_err(|failure| self.error(Operation::ListTags, failure))
     }
 
     /// Whether [`Self::shared_tags`] is worth asking for one tag: it may answer without asking the
@@ -154,12 +154,12 @@ impl RepositoryClient {
     /// This is a HEAD, which Docker Hub does not count as a pull. Only a registry that does not tell
     /// the digest is asked for the manifest itself.
     pub async fn head(&self, what: &ManifestRef) -> Result<Option<Descriptor>, RegistryError> {
-        self.look_up(what).await.map_err(|failure| self.error(Action::Head(what.clone()), failure))
+        self.look_up(what).await.map_err(|failure| self.error(Operation::Head(what.clone()), failure))
     }
 
     /// The manifest, its digest computed from what was received; `None` if there is none.
     pub async fn manifest(&self, what: &ManifestRef) -> Result<Option<Manifest>, RegistryError> {
-        self.read(what).await.map_err(|failure| self.error(Action::Get(what.clone()), failure))
+        self.read(what).await.map_err(|failure| self.error(Operation::Get(what.clone()), failure))
     }
 
     /// Writes a manifest under a tag or under its digest. What it refers to must be there already.
@@ -167,7 +167,7 @@ impl RepositoryClient {
         let outcome = self.write(what, manifest).await;
         // Also after an error: what broke off may have been written.
         self.lists_are_old();
-        outcome.map_err(|failure| self.error(Action::Put(what.clone()), failure))
+        outcome.map_err(|failure| self.error(Operation::Put(what.clone()), failure))
     }
 
     /// For whom the registry counts.
@@ -342,8 +342,8 @@ impl RepositoryClient {
         refusal(answer, &self.credential.as_ref().map(Credential::secrets).unwrap_or_default())
     }
 
-    pub(super) fn error(&self, action: Action, failure: Failure) -> RegistryError {
-        RegistryError::new(&self.repository, action, failure)
+    pub(super) fn error(&self, operation: Operation, failure: Failure) -> RegistryError {
+        RegistryError::new(&self.repository, operation, failure)
     }
 }
 

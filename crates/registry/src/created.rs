@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
-use super::error::{Action, Failure, Reason, RegistryError};
+use super::error::{Failure, Operation, Reason, RegistryError};
 use super::exchange::Call;
 use super::manifest::Manifest;
 use super::{Account, RepositoryClient};
@@ -108,8 +108,8 @@ impl RepositoryClient {
             return Ok(None);
         }
         let outcome = self.read_created(digest).await;
-        let outcome =
-            outcome.map_err(|failure| self.error(Action::Get(ManifestRef::Digest(digest.clone())), failure));
+        let outcome = outcome
+            .map_err(|failure| self.error(Operation::Get(ManifestRef::Digest(digest.clone())), failure));
         let passes = |error: &RegistryError| {
             matches!(
                 error.reason(),

@@ -10,19 +10,19 @@ use crate::reference::{Digest, ManifestRef, Repository};
 /// A failed call. It names the repository, what was asked and why it failed; it never holds a
 /// credential, a query string or more than 200 characters of what a server said.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("cannot {}: {}", self.0.action.on(&self.0.repository), self.0.failure)]
+#[error("cannot {}: {}", self.0.operation.on(&self.0.repository), self.0.failure)]
 pub struct RegistryError(Box<Inner>);
 
 #[derive(Debug, Clone)]
 struct Inner {
     repository: Repository,
-    action: Action,
+    operation: Operation,
     failure: Failure,
 }
 
 /// What was asked of the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum Operation {
     /// List the tags.
     ListTags,
     /// Look up the digest of a tag, or whether a digest exists.
@@ -101,8 +101,8 @@ pub(super) struct Failure {
 }
 
 impl RegistryError {
-    pub(super) fn new(repository: &Repository, action: Action, failure: Failure) -> Self {
-        Self(Box::new(Inner { repository: repository.clone(), action, failure }))
+    pub(super) fn new(repository: &Repository, operation: Operation, failure: Failure) -> Self {
+        Self(Box::new(Inner { repository: repository.clone(), operation, failure }))
     }
 
     /// The class of the failure.
@@ -116,8 +116,8 @@ impl RegistryError {
     }
 
     /// What was asked.
-    pub fn action(&self) -> &Action {
-        &self.0.action
+    pub fn operation(&self) -> &Operation {
+        &self.0.operation
     }
 
     /// The status code of the answer, if there was an answer.
@@ -176,7 +176,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Action {
+impl Operation {
     fn on(&self, repository: &Repository) -> String {
         let with = |what: &ManifestRef| match what {
             ManifestRef::Tag(tag) => format!("{repository}:{tag}"),

@@ -59,7 +59,7 @@ pub use bulk::{BulkApi, BulkDigest, BulkKind};
 pub use client::{Registries, RepositoryClient};
 pub use created::{EARLIEST_IMAGE_TIME, is_plausible};
 pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
-pub use error::{Action, Reason, RegistryError, Unreachable};
+pub use error::{Operation, Reason, RegistryError, Unreachable};
 pub use manifest::{Descriptor, Manifest, ManifestError, Platform, PlatformManifest};
 pub(crate) use manifest::{MAX_PLATFORMS, OCI_INDEX, plain_platform};
 pub use mount::Account;

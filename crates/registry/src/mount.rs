@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::RepositoryClient;
 use super::access::{Fingerprint, TlsKey};
 use super::client::MAX_OTHER_BYTES;
-use super::error::{Action, Failure, Reason, RegistryError};
+use super::error::{Failure, Operation, Reason, RegistryError};
 use super::exchange::{Answer, Call};
 use crate::reference::{Digest, RegistryHost, Repository};
 
@@ -63,7 +63,7 @@ impl RepositoryClient {
     /// The credential is this client's; that it may read the other repository is the registry's to say.
     pub async fn mount_blob(&self, digest: &Digest, from: &Repository) -> Result<bool, RegistryError> {
         let outcome = self.mount(digest, from).await;
-        outcome.map_err(|failure| self.error(Action::Mount(digest.clone()), failure))
+        outcome.map_err(|failure| self.error(Operation::Mount(digest.clone()), failure))
     }
 
     async fn mount(&self, digest: &Digest, from: &Repository) -> Result<bool, Failure> {

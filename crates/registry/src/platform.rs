@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::RepositoryClient;
-use super::error::{Action, Failure, RegistryError};
+use super::error::{Failure, Operation, RegistryError};
 use super::manifest::{Manifest, Platform};
 use crate::reference::{Digest, ManifestRef};
 
@@ -30,7 +30,7 @@ impl RepositoryClient {
     /// does.
     pub async fn platform(&self, manifest: &Manifest) -> Result<Option<Platform>, RegistryError> {
         let read = self.read_platform(manifest).await;
-        read.map_err(|f| self.error(Action::Get(ManifestRef::Digest(manifest.digest.clone())), f))
+        read.map_err(|f| self.error(Operation::Get(ManifestRef::Digest(manifest.digest.clone())), f))
     }
 
     async fn read_platform(&self, manifest: &Manifest) -> Result<Option<Platform>, Failure> {

@@ -120,7 +120,12 @@ impl Pulls {
     }
 
     /// Counts the pulls of a copy that begins now, if there are enough besides the reserve.
-    pub(super) fn take(&self, host: &str, who: Option<Fingerprint>, pulls: u64) -> Result<(), PullReserveReached> {
+    pub(super) fn take(
+        &self,
+        host: &str,
+        who: Option<Fingerprint>,
+        pulls: u64,
+    ) -> Result<(), PullReserveReached> {
         let mut meters = self.meters();
         let Some(meter) = fresh(&mut meters, &(host.to_owned(), who)) else { return Ok(()) };
         if let Some(short) = meter.short(self.reserve, pulls) {

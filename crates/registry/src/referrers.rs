@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::access::Fingerprint;
 use super::client::{RepositoryClient, media_type};
-use super::error::{Action, Failure, Reason, RegistryError};
+use super::error::{Failure, Operation, Reason, RegistryError};
 use super::exchange::{Answer, Call};
 use super::link::next_page;
 use super::manifest::OCI_INDEX;
@@ -106,7 +106,7 @@ impl RepositoryClient {
     /// says so within a day: that is an error.
     pub async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, RegistryError> {
         let read = self.read_referrers(subject).await;
-        read.map_err(|failure| self.error(Action::Referrers(subject.clone()), failure))
+        read.map_err(|failure| self.error(Operation::Referrers(subject.clone()), failure))
     }
 
     async fn read_referrers(&self, subject: &Digest) -> Result<Option<Vec<Referrer>>, Failure> {

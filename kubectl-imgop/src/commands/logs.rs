@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
+use imgop_core::api::JOB_NAME_LABEL;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
@@ -12,9 +13,6 @@ use crate::cluster::{Cluster, ConnectionArgs};
 use crate::complete::object_names;
 use crate::kinds::{JobContainer, KindRef, ObjectRef};
 use crate::output::Ui;
-
-/// The label by which Kubernetes marks the pods of a Job.
-const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
 
 /// Print the logs of the newest Job of an Image
 ///
@@ -74,7 +72,7 @@ fn newest(kind: KindRef, jobs: &[Job], tag: Option<&str>) -> Option<(String, Vec
 /// Returns the newest pod of a Job.
 async fn pod(cluster: &Cluster, job: &str) -> Result<Option<String>, CliError> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let list = pods.list(&ListParams::default().labels(&format!("{JOB_LABEL}={job}"))).await;
+    let list = pods.list(&ListParams::default().labels(&format!("{JOB_NAME_LABEL}={job}"))).await;
     let list = list.map_err(|error| cluster.explain_in_namespace("list", "pods", &error))?;
     Ok(list.items.iter().max_by_key(|pod| pod.creation_timestamp()).map(ResourceExt::name_any))
 }

@@ -3,8 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use imgop_core::api::{Image, TlsMode};
 use imgop_core::api::Side;
+use imgop_core::api::{Image, TlsMode};
 use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
 use imgop_core::copy::{Observed, Seen, TagState};
 use imgop_core::selection::Version;
@@ -129,9 +129,7 @@ impl Inspector<'_> {
             side: Side::Source,
             namespace,
             repository: &request.source,
-            credentials: spec.source.credentials.as_ref(),
-            use_aws: spec.source.use_aws_irsa,
-            tls: &spec.source.tls,
+            spec: spec.endpoint(Side::Source),
             tls_flag: self.source_tls,
         };
         let source = self.registries.repository(&request.source, &self.sources.access(source).await?);
@@ -142,9 +140,7 @@ impl Inspector<'_> {
             side: Side::Destination,
             namespace,
             repository: &request.destination,
-            credentials: spec.destination.credentials.as_ref(),
-            use_aws: spec.destination.use_aws_irsa,
-            tls: &spec.destination.tls,
+            spec: spec.endpoint(Side::Destination),
             tls_flag: self.destination_tls,
         };
         let access = self.sources.access(destination).await?;

@@ -1,7 +1,7 @@
 //! The document that `preview -o json` prints. Its fields only ever become more.
 
 use imgop_core::api::{Image, Overwrite};
-use imgop_core::copy::{Content, OlderImage, Observed, ObservedTag, Seen, TagState, Waiting};
+use imgop_core::copy::{Content, Observed, ObservedTag, OlderImage, Seen, TagState, Waiting};
 use imgop_core::selection::Exclusion;
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::Digest;

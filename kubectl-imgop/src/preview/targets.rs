@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
 
-use imgop_core::api::{Image, ImageSpec};
+use imgop_core::api::{Image, ImageSpec, Side};
 use imgop_core::copy::Known;
 use imgop_core::copy::{CopyRequest, SpecError, first_seen};
 use jiff::Timestamp;
@@ -93,13 +93,13 @@ impl Target {
         if self.image.is_some() { Wording::Fields } else { Wording::Flags }
     }
 
-    /// Whether a Secret is named.
+    /// Returns whether a Secret is named.
     pub fn names_secrets(&self) -> bool {
-        let (source, destination) = (&self.spec.source, &self.spec.destination);
-        source.credentials.is_some()
-            || source.tls.ca_secret_name.is_some()
-            || self.has_destination
-                && (destination.credentials.is_some() || destination.tls.ca_secret_name.is_some())
+        let names = |side: Side| {
+            let endpoint = self.spec.endpoint(side);
+            endpoint.credentials.is_some() || endpoint.tls.ca_secret_name.is_some()
+        };
+        names(Side::Source) || self.has_destination && names(Side::Destination)
     }
 }
 

@@ -6,8 +6,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use imgop_core::api::{self, CA_KEY, Credentials, TlsMode};
-use imgop_core::api::Side;
+use imgop_core::api::{CA_KEY, Credentials, DOCKER_CONFIG_KEY, EndpointRef, Side, TlsMode};
 use imgop_registry::reference::Repository;
 use imgop_registry::{Access, Credential, DockerConfig, Tls};
 use k8s_openapi::api::core::v1::Secret;
@@ -16,9 +15,6 @@ use super::credentials::{LocalCredentials, Places};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::output::Ui;
-
-/// The key of a Secret of type kubernetes.io/dockerconfigjson.
-const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
 
 /// Flags for what only this machine knows.
 #[derive(Debug, Clone, Default, Args)]
@@ -55,22 +51,18 @@ pub struct AccessSources<'a> {
     pub flags: &'a LocalAccessArgs,
 }
 
-/// One side of a spec.
+/// One side of a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoint<'a> {
     /// Which.
     pub side: Side,
-    /// Where its Secrets are, if it is not the namespace of the flags.
+    /// The namespace of its Secrets, if it is not that of the flags.
     pub namespace: Option<&'a str>,
     /// The repository.
     pub repository: &'a Repository,
-    /// The Secret that the spec names.
-    pub credentials: Option<&'a Credentials>,
-    /// Whether the spec wants credentials of AWS.
-    pub use_aws: bool,
-    /// What the spec says of the connection.
-    pub tls: &'a api::Tls,
-    /// What a flag says of the connection.
+    /// How the spec reaches it.
+    pub spec: EndpointRef<'a>,
+    /// How a flag secures the connection.
     pub tls_flag: Option<TlsMode>,
 }
 
@@ -99,7 +91,7 @@ impl AccessSources<'_> {
     }
 
     async fn credential(&self, endpoint: Endpoint<'_>) -> Result<Option<Credential>, CliError> {
-        if let Some(Credentials { secret_name }) = endpoint.credentials {
+        if let Some(Credentials { secret_name }) = endpoint.spec.credentials {
             match self.credential_of_secret(secret_name, endpoint).await {
                 Ok(credential) => return Ok(Some(credential)),
                 Err(why) => self.ui.warning(&format!(
@@ -108,7 +100,7 @@ impl AccessSources<'_> {
                 )),
             }
         }
-        self.local.find(endpoint.repository, endpoint.use_aws).await
+        self.local.find(endpoint.repository, endpoint.spec.use_aws_irsa).await
     }
 
     async fn credential_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Credential, String> {
@@ -123,7 +115,7 @@ impl AccessSources<'_> {
     }
 
     async fn tls(&self, endpoint: Endpoint<'_>) -> Result<Tls, CliError> {
-        match endpoint.tls_flag.unwrap_or(endpoint.tls.mode) {
+        match endpoint.tls_flag.unwrap_or(endpoint.spec.tls.mode) {
             TlsMode::SkipVerify => return Ok(Tls::SkipVerify),
             TlsMode::PlainHttp => return Ok(Tls::PlainHttp),
             TlsMode::Verify => {}
@@ -133,7 +125,9 @@ impl AccessSources<'_> {
                 .map_err(|error| CliError::failed(format!("cannot read {}: {error}", file.display())))?;
             return Ok(Tls::Verify { extra_ca_pem: Some(pem) });
         }
-        let Some(name) = &endpoint.tls.ca_secret_name else { return Ok(Tls::Verify { extra_ca_pem: None }) };
+        let Some(name) = &endpoint.spec.tls.ca_secret_name else {
+            return Ok(Tls::Verify { extra_ca_pem: None });
+        };
         let pem = match self.secret(name, endpoint).await {
             Ok(secret) => {
                 value(&secret, CA_KEY).map(<[u8]>::to_vec).ok_or(format!("Secret {name} has no key {CA_KEY}"))

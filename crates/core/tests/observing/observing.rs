@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use imgop_core::api::{Destination, ImageSpec, Mode, Source};
-use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
 use imgop_core::copy::{CopyRequest, Observed, TagState};
+use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
 use imgop_core::selection::Exclusion;
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, Registries};

@@ -1,7 +1,7 @@
 //! What an observation asks where only some platforms are wanted.
 
-use imgop_core::copy::{ContentCache, Known};
 use imgop_core::copy::{Content as Wanted, FirstSeen, Observed, TagState, Waiting};
+use imgop_core::copy::{ContentCache, Known};
 use imgop_registry::Manifest;
 use imgop_registry::oci::{Platforms, Subset, subset};
 use imgop_registry::reference::Digest;
@@ -176,7 +176,10 @@ async fn a_source_that_cannot_be_read_is_this_tags_failure_alone() {
     let observed = case.observe(&Known::default()).await;
     assert_eq!(states(&observed), [TagState::Missing, TagState::NotChecked]);
     assert!(observed.tags[1].unknown_because().is_some());
-    assert!(ContentCache::of(&case.request(), &observed) != ContentCache::default(), "the other one is remembered");
+    assert!(
+        ContentCache::of(&case.request(), &observed) != ContentCache::default(),
+        "the other one is remembered"
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What refers to tags: found by the API or by names, with no more requests than that takes.
 
 use imgop_core::api::{Mode, Referrers};
-use imgop_core::copy::{Known, Limits, ObserveError, observe};
 use imgop_core::copy::{Content as Wanted, CopyRequest, Observed, TagState};
+use imgop_core::copy::{Known, Limits, ObserveError, observe};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, Registries};

@@ -64,14 +64,14 @@ pub enum EcrProblem {
 
 impl EcrError {
     /// Whether the same question may have another answer soon, with nobody changing anything.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         self.problem.is_transient()
     }
 }
 
 impl EcrProblem {
     /// Whether the same question may have another answer soon.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { status, message } => *status >= 500 || *status == 429 || is_throttled(message),

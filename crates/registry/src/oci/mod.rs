@@ -8,8 +8,8 @@ mod platforms;
 mod referrers;
 mod subset;
 
-pub use platforms::{PlatformError, Platforms, PlatformSelector};
+pub use platforms::{PlatformError, PlatformSelector, Platforms};
 pub use referrers::{Referrer, referrers_index, referrers_tag, subject_of};
 pub use subset::{
-    IndexError, PLATFORMS_ANNOTATION, NarrowedIndex, SOURCE_DIGEST_ANNOTATION, Subset, read_narrowed, subset,
+    IndexError, NarrowedIndex, PLATFORMS_ANNOTATION, SOURCE_DIGEST_ANNOTATION, Subset, read_narrowed, subset,
 };

@@ -62,7 +62,7 @@ impl fmt::Display for PlatformSelector {
 
 impl PlatformSelector {
     /// Whether an image for this platform is wanted. Without a variant any variant is.
-    pub fn means(&self, platform: &Platform) -> bool {
+    pub fn matches(&self, platform: &Platform) -> bool {
         self.os == platform.os
             && self.architecture == platform.architecture
             && self.variant.as_deref().is_none_or(|variant| {
@@ -94,8 +94,8 @@ impl Platforms {
     }
 
     /// Whether an image for this platform is wanted.
-    pub fn want(&self, platform: &Platform) -> bool {
-        self.selects_all() || self.0.iter().any(|wanted| wanted.means(platform))
+    pub fn selects(&self, platform: &Platform) -> bool {
+        self.selects_all() || self.0.iter().any(|wanted| wanted.matches(platform))
     }
 }
 

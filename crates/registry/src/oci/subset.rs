@@ -26,7 +26,7 @@ pub enum Subset {
         platforms: Vec<String>,
     },
     /// Some of it.
-    NarrowedIndex(NarrowedIndex),
+    Narrowed(NarrowedIndex),
     /// Nothing.
     Nothing {
         /// The platforms that there are.

@@ -2,7 +2,7 @@
 
 use imgop_core::api::COPIES_ANNOTATION;
 use imgop_core::api::container_name;
-use imgop_core::copy::{CopyRecord};
+use imgop_core::copy::CopyRecord;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Action, CopyRequest, Naming, Plan};
+use super::{CopyRequest, Naming, Plan, TagAction};
 use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
 use crate::api::{FailureReason, Mode, Phase};
 
@@ -175,8 +175,8 @@ fn destination(request: &CopyRequest, plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixtures::{now, observed_tag, request};
-    use crate::plan::{Inputs, Observed, ObservedTag, Seen, plan};
+    use crate::copy::fixtures::{now, observed_tag, request};
+    use crate::copy::{Inputs, Observed, ObservedTag, Seen, plan};
     use imgop_registry::reference::Digest;
 
     fn judge(tags: Vec<ObservedTag>) -> String {
@@ -276,13 +276,13 @@ mod tests {
 
     #[test]
     fn tags_that_are_all_too_young_are_no_match_and_the_first_time_is_named() {
-        let mut spec = crate::plan::fixtures::spec("quay.io/a/b", "v2.13.x");
+        let mut spec = crate::copy::fixtures::spec("quay.io/a/b", "v2.13.x");
         spec.source.select = Some(crate::api::Select { min_age: Some("72h".into()), ..Default::default() });
         let request = CopyRequest::parse(&spec).unwrap();
-        let waits = |tag: &str, hours: u64| crate::plan::Waiting {
+        let waits = |tag: &str, hours: u64| crate::copy::Waiting {
             tag: tag.parse().unwrap(),
             digest: Digest::of(b"a"),
-            content: crate::plan::Content::NotAsked,
+            content: crate::copy::Content::NotAsked,
             since: now(),
             until: now() + std::time::Duration::from_hours(hours),
         };
@@ -299,7 +299,10 @@ mod tests {
             now: now(),
         };
         let readiness = readiness(request, &plan(inputs), None);
-        assert_eq!((readiness.conditions[0].reason, readiness.phase), (reasons::TAGS_TOO_YOUNG, Phase::Pending));
+        assert_eq!(
+            (readiness.conditions[0].reason, readiness.phase),
+            (reasons::TAGS_TOO_YOUNG, Phase::Pending)
+        );
         insta::assert_snapshot!(readiness.conditions[0].message, @"every tag of quay.io/a/b that matches v2.13.x is younger than 3d (source.select.minAge); the first one is taken from 2026-11-23T12:00:00Z if it still has the same content");
     }
 
@@ -311,7 +314,10 @@ mod tests {
         assert_eq!(readiness(&request, &plan, None).phase, Phase::Completed, "it is looked at again anyway");
         request.mode = Mode::OneShot;
         let readiness = readiness(&request, &plan, None);
-        assert_eq!((readiness.phase, readiness.conditions[0].reason), (Phase::Pending, reasons::TAGS_TOO_YOUNG));
+        assert_eq!(
+            (readiness.phase, readiness.conditions[0].reason),
+            (Phase::Pending, reasons::TAGS_TOO_YOUNG)
+        );
         insta::assert_snapshot!(readiness.conditions[0].message, @"1 of 1 tag is at registry.example.com/mirror; others are too young (source.select.minAge) until 2026-11-21T12:00:00Z");
     }
 

@@ -1,8 +1,8 @@
 //! What is done with a tag, by what is seen, what was tried, and what is asked for.
 
 use super::*;
-use crate::plan::fixtures::{now, observed_tag, request};
-use crate::plan::{MadeIndex, MadeOf, Origin, Seen};
+use crate::copy::fixtures::{now, observed_tag, request};
+use crate::copy::{MadeIndex, MadeOf, Origin, Seen};
 use imgop_registry::oci::Platforms;
 use imgop_registry::reference::ManifestRef;
 
@@ -31,7 +31,7 @@ struct Case {
     request: CopyRequest,
     observed: Observed,
     failures: Vec<TagFailure>,
-    taken: HashMap<Tag, String>,
+    conflicts: HashMap<Tag, String>,
     retry_now: bool,
 }
 
@@ -44,7 +44,7 @@ fn v1(destination: Seen) -> Case {
             ..Observed::default()
         },
         failures: Vec::new(),
-        taken: HashMap::new(),
+        conflicts: HashMap::new(),
         retry_now: false,
     }
 }
@@ -56,18 +56,18 @@ impl Case {
             observed: &self.observed,
             runs,
             failures: &self.failures,
-            conflicts: &self.taken,
+            conflicts: &self.conflicts,
             retry_now: self.retry_now,
             now: now(),
         })
     }
 
-    fn action(&self, runs: &[Run]) -> Action {
+    fn action(&self, runs: &[Run]) -> TagAction {
         self.plan(runs).tags.remove(0).action
     }
 }
 
-fn attempt(action: &Action) -> u32 {
+fn attempt(action: &TagAction) -> u32 {
     match action {
         TagAction::Copy(copy) | TagAction::Publish(copy) => copy.attempt,
         other => panic!("{other:?}"),
@@ -85,7 +85,8 @@ fn a_missing_or_different_tag_is_copied_and_an_equal_one_is_not() {
 fn near_misses_that_are_not_kept_are_counted() {
     let mut case = v1(Seen::Absent);
     let tag = "v1-a".parse().unwrap();
-    case.observed.excluded = vec![crate::tags::Excluded { tag, reason: crate::tags::Exclusion::Candidate }];
+    case.observed.excluded =
+        vec![crate::selection::Excluded { tag, reason: crate::selection::Exclusion::Candidate }];
     case.observed.excluded_beyond = 4_000;
     assert_eq!(case.plan(&[]).counts().excluded, 4_001);
 }
@@ -102,7 +103,7 @@ fn if_missing_keeps_what_is_there() {
 fn a_tag_that_moved_to_something_too_young_stays_as_it_is() {
     let mut case = v1(Seen::Present(digest("b")));
     let until = now() + Duration::from_hours(1);
-    let waits = |content| crate::plan::Waiting {
+    let waits = |content| crate::copy::Waiting {
         tag: "v1".parse().unwrap(),
         digest: digest(content),
         content: Content::NotAsked,
@@ -202,7 +203,7 @@ fn a_tag_that_could_not_be_set_is_set_again_without_a_job() {
 #[test]
 fn a_tag_that_belongs_to_another_image_is_not_copied() {
     let mut case = v1(Seen::Present(digest("b")));
-    case.taken = [("v1".parse().unwrap(), "Image \"older\" keeps it".to_owned())].into();
+    case.conflicts = [("v1".parse().unwrap(), "Image \"older\" keeps it".to_owned())].into();
     let plan = case.plan(&[]);
     let failures: Vec<_> = plan.failures().collect();
     assert_eq!(failures[0].reason, FailureReason::DestinationConflict);

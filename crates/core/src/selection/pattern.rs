@@ -87,7 +87,7 @@ impl fmt::Display for NearMiss {
 impl Pattern {
     /// Whether a text is meant as a pattern and not as an exact tag: one of its dotted parts, up to
     /// the first dash, is a wildcard.
-    pub fn is_meant(text: &str) -> bool {
+    pub fn looks_like(text: &str) -> bool {
         if text.contains('*') {
             return true;
         }

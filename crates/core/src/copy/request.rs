@@ -6,7 +6,7 @@ use crate::api::{
     Credentials, Destination, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers,
     Select,
 };
-use crate::tags::{Filter, FilterError, ImmutableTags, Pattern, Range, Version, VersionError};
+use crate::selection::{Filter, FilterError, ImmutableTags, Pattern, Range, Version, VersionError};
 use imgop_registry::oci::Platforms;
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{EcrHost, ManifestRef, ReferenceError, Repository};
@@ -352,7 +352,7 @@ impl Naming {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixtures::spec;
+    use crate::copy::fixtures::spec;
 
     fn problem(edit: impl FnOnce(&mut ImageSpec)) -> String {
         let mut spec = spec("quay.io/a/b", "v2.13.x");

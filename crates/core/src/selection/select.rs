@@ -101,12 +101,12 @@ impl Version {
     }
 
     /// Whether a tag is meant, be it a release or a candidate.
-    pub fn means(&self, tag: &Tag) -> bool {
+    pub fn selects(&self, tag: &Tag) -> bool {
         matches!(self.matches(tag), Match::Yes | Match::Candidate)
     }
 
     /// Whether a tag is meant, a candidate only where those are allowed.
-    pub fn means_with(&self, tag: &Tag, candidates: bool) -> bool {
+    pub fn selects_with(&self, tag: &Tag, candidates: bool) -> bool {
         match self.matches(tag) {
             Match::Yes => true,
             Match::Candidate => candidates,
@@ -115,7 +115,7 @@ impl Version {
     }
 
     /// Whether it chooses among the tags of a repository, so that they must be listed.
-    pub fn chooses(&self) -> bool {
+    pub fn is_selector(&self) -> bool {
         matches!(self, Self::Pattern(_) | Self::Range(_) | Self::Every)
     }
 }
@@ -244,7 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tags::by_version;
+    use crate::selection::by_version;
 
     /// What [`select`] does, in the plainest way: all are kept, and sorted by reading them.
     fn naively(version: &Version, filter: &Filter, tags: &[Tag], max_excluded: usize) -> Selection {
