@@ -151,18 +151,21 @@ impl<K, V> Default for SingleFlight<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
-    /// Returns the outcome of the call that is under way, or else of `call`. A call whose caller goes
-    /// away is started again by the next one who waits.
-    pub async fn run(&self, key: &K, call: impl AsyncFnOnce() -> V) -> V {
+    /// Returns the outcome of the call that is under way, or else of `call`; and whether it was `call`. A
+    /// call whose caller goes away is started again by the next one who waits.
+    pub async fn run<F>(&self, key: &K, call: impl FnOnce() -> F) -> (V, bool)
+    where
+        F: Future<Output = V>,
+    {
         let flight = self.0.lock().join(key);
         let mut outcome = flight.lock().await;
         if let Some(outcome) = &*outcome {
-            return outcome.clone();
+            return (outcome.clone(), false);
         }
         let value = call().await;
         *outcome = Some(value.clone());
         self.0.lock().end(key, &flight);
-        value
+        (value, true)
     }
 
     /// Whether a call for this key is under way.
@@ -258,8 +261,9 @@ mod tests {
         };
         let all = join_all((0..20).map(|_| flights.run(&"a", call)));
         let (outcomes, ()) = tokio::join!(all, async { gate.close() });
-        assert!(outcomes.iter().all(|outcome| *outcome == 1));
-        assert_eq!(flights.run(&"a", call).await, 2);
+        assert!(outcomes.iter().all(|(outcome, _)| *outcome == 1));
+        assert_eq!(outcomes.iter().filter(|(_, is_own)| *is_own).count(), 1);
+        assert_eq!(flights.run(&"a", call).await, (2, true));
         assert!(!flights.is_running(&"a"));
     }
 
@@ -271,7 +275,7 @@ mod tests {
         let mut second = Box::pin(flights.run(&"a", async || 2));
         assert!(second.as_mut().now_or_never().is_none() && flights.is_running(&"a"));
         drop(first);
-        assert_eq!(second.await, 2);
+        assert_eq!(second.await, (2, true));
     }
 
     #[tokio::test]

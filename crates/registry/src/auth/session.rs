@@ -138,7 +138,7 @@ impl Session {
             (Some(Scheme::Bearer { realm, service }), _) => (realm, service),
         };
         let key = (scope.to_owned(), credential.map(Credential::fingerprint));
-        let fetch = async || {
+        let fetch = || async {
             let request = token::request(&realm, service.as_deref(), scope, credential)?;
             let asked_at = Instant::now();
             let response = http.send(&self.pool, &request).await?;

@@ -18,11 +18,11 @@ pub(super) type TokenKey = (String, Option<Fingerprint>);
 #[derive(Debug)]
 pub(super) struct TokenCache {
     tokens: Mutex<Bounded<TokenKey, SecretString>>,
-    fetches: SingleFlight<TokenKey, Result<SecretString, Failure>>,
+    fetches: SingleFlight<TokenKey, Result<Fetched, Failure>>,
 }
 
 /// A token, and whether it was fetched for this very call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Fetched {
     pub(super) token: SecretString,
     pub(super) is_new: bool,
@@ -37,29 +37,30 @@ impl Default for TokenCache {
 impl TokenCache {
     /// Returns the token of this key; `fetch` runs at most once at a time. A `refused` token, which the
     /// registry did not take, is not returned again.
-    pub(super) async fn get(
+    pub(super) async fn get<F>(
         &self,
         key: &TokenKey,
         refused: Option<&SecretString>,
-        fetch: impl AsyncFnOnce() -> Result<Token, Failure>,
-    ) -> Result<Fetched, Failure> {
+        fetch: impl FnOnce() -> F,
+    ) -> Result<Fetched, Failure>
+    where
+        F: Future<Output = Result<Token, Failure>>,
+    {
         if let Some(token) = self.cached(key, refused) {
             return Ok(Fetched { token, is_new: false });
         }
-        let mut is_new = false;
-        let fetch = async || {
+        let fetch = || async {
             // Another caller may have fetched it since.
             if let Some(token) = self.cached(key, refused) {
-                return Ok(token);
+                return Ok(Fetched { token, is_new: false });
             }
-            is_new = true;
-            let token = fetch().await?;
-            let secret = token.secret().clone();
-            self.tokens.lock().insert(key.clone(), secret.clone(), token.use_for());
-            Ok(secret)
+            let fetched = fetch().await?;
+            let token = fetched.secret().clone();
+            self.tokens.lock().insert(key.clone(), token.clone(), fetched.use_for());
+            Ok(Fetched { token, is_new: true })
         };
-        let token = self.fetches.run(key, fetch).await?;
-        Ok(Fetched { token, is_new })
+        let (fetched, is_own) = self.fetches.run(key, fetch).await;
+        fetched.map(|fetched| Fetched { is_new: fetched.is_new && is_own, ..fetched })
     }
 
     fn cached(&self, key: &TokenKey, refused: Option<&SecretString>) -> Option<SecretString> {

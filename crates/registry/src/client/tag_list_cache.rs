@@ -54,7 +54,16 @@ pub struct SharedTags {
 pub(super) struct TagListCache {
     ttl: Duration,
     state: Mutex<State>,
-    flights: SingleFlight<ListKey, (Outcome, bool)>,
+    flights: SingleFlight<ListKey, Listed>,
+}
+
+/// The outcome of one call to list the tags.
+#[derive(Debug, Clone)]
+struct Listed {
+    outcome: Outcome,
+    /// Whether this process did not write to the repository meanwhile.
+    is_current: bool,
+    is_cached: bool,
 }
 
 #[derive(Debug)]
@@ -80,36 +89,38 @@ impl TagListCache {
 
     /// Returns the list of this key; `fetch` runs at most once at a time. A failure is shared as well, or
     /// all who wait would repeat it one after another.
-    pub(super) async fn get(
-        &self,
-        key: &ListKey,
-        fetch: impl AsyncFn() -> Result<Vec<Tag>, Failure>,
-    ) -> Result<SharedTags, Failure> {
+    pub(super) async fn get<F>(&self, key: &ListKey, fetch: impl Fn() -> F) -> Result<SharedTags, Failure>
+    where
+        F: Future<Output = Result<Vec<Tag>, Failure>>,
+    {
         if let Some(outcome) = self.state.lock().cached(key) {
             return outcome.map(|tags| SharedTags { tags, is_new: false });
         }
         loop {
-            let mut is_own = false;
-            let list = async || {
-                let before = {
-                    let mut state = self.state.lock();
-                    // Another caller may have listed it since.
-                    if let Some(outcome) = state.cached(key) {
-                        return (outcome, true);
-                    }
-                    state.last_write
-                };
-                is_own = true;
-                let outcome = fetch().await.map(|tags| Arc::new(tags.into_iter().collect()));
-                let is_current = self.state.lock().insert(key, outcome.clone(), before, self.ttl);
-                (outcome, is_current)
-            };
-            let (outcome, is_current) = self.flights.run(key, list).await;
+            let (listed, is_own) = self.flights.run(key, || self.list(key, &fetch)).await;
             // A list from before a write does not serve those who came after the write.
-            if is_own || is_current {
-                return outcome.map(|tags| SharedTags { tags, is_new: is_own && is_current });
+            if is_own || listed.is_current {
+                let is_new = is_own && listed.is_current && !listed.is_cached;
+                return listed.outcome.map(|tags| SharedTags { tags, is_new });
             }
         }
+    }
+
+    async fn list<F>(&self, key: &ListKey, fetch: &impl Fn() -> F) -> Listed
+    where
+        F: Future<Output = Result<Vec<Tag>, Failure>>,
+    {
+        let before = {
+            let mut state = self.state.lock();
+            // Another caller may have listed it since.
+            if let Some(outcome) = state.cached(key) {
+                return Listed { outcome, is_current: true, is_cached: true };
+            }
+            state.last_write
+        };
+        let outcome = fetch().await.map(|tags| Arc::new(tags.into_iter().collect()));
+        let is_current = self.state.lock().insert(key, outcome.clone(), before, self.ttl);
+        Listed { outcome, is_current, is_cached: false }
     }
 
     /// Drops the lists of a repository, whoever asked for them, those that are under way included.

@@ -24,9 +24,11 @@ impl RepositoryClient {
     /// Returns all tags from a list not older than [`Settings::tag_list_ttl`](crate::Settings::tag_list_ttl);
     /// none if there is no such repository.
     pub async fn shared_tags(&self) -> Result<SharedTags, RegistryError> {
-        let list = async || match self.list().await {
-            Err(failure) if failure.reason == Reason::RepositoryNotFound => Ok(Vec::new()),
-            outcome => outcome,
+        let list = || async {
+            match self.list().await {
+                Err(failure) if failure.reason == Reason::RepositoryNotFound => Ok(Vec::new()),
+                outcome => outcome,
+            }
         };
         let tags = self.shared().tag_lists.get(&self.list_key(), list).await;
         tags.map_err(|failure| self.error(Operation::ListTags, failure))
