@@ -13,6 +13,7 @@ mod mounts;
 mod other_hosts;
 mod pages;
 mod proxies;
+mod scopes;
 mod tag_lists;
 mod throttling;
 mod timeouts;
