@@ -1,11 +1,17 @@
 //! imgop's agent: watches Images and turns them into Skopeo Jobs.
 
+#[expect(dead_code, reason = "the passes of kinds call it from the next commits on")]
+mod cluster;
 mod config;
 mod context;
 mod events;
 mod heartbeat;
 mod image;
+#[expect(dead_code, reason = "the passes of kinds call it from the next commits on")]
+mod jobs;
 mod metrics;
+#[expect(dead_code, reason = "the passes of kinds call it from the next commits on")]
+mod registry_access;
 mod web;
 
 use std::sync::Arc;
