@@ -1,4 +1,5 @@
-//! A fake that has manifests with their bytes, and may speak the referrers API.
+//! The distribution API of one repository that is read: tag lists, manifests with their bytes, blobs, and
+//! the referrers API (in pages of two) if a test wants that.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,9 +8,7 @@ use axum::response::Response;
 use imgop_registry::reference::Digest;
 use serde_json::{Value, json as value};
 
-use super::{ScriptedRegistry, Seen, json, reply};
-
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+use super::{INDEX, ScriptedRegistry, Seen, json, reply};
 
 /// What the one repository of the fake, `app`, has.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,333 @@
+//! `Image`: which tags should be where.
+#![expect(clippy::duplicated_attributes, reason = "each printer column has a type and a path")]
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
+use super::schedule::Frequency;
+
+mod rules;
+mod status;
+
+pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, Phase, TagFailure, WaitingTag};
+
+/// An image, or all tags of it that match a pattern, kept at a destination registry.
+#[derive(Debug, Clone, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "skopeo.io",
+    version = "v1alpha1",
+    kind = "Image",
+    namespaced,
+    doc = "An image, or all tags of it that match a pattern, kept at a destination registry.",
+    status = "ImageStatus",
+    derive = "PartialEq",
+    shortname = "simg",
+    category = "imgop",
+    selectable = ".spec.mode",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.source.version"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Synced", type_ = "string", json_path = ".status.progress"),
+    printcolumn(name = "Last-Sync", type_ = "date", json_path = ".status.lastSyncTime"),
+    printcolumn(name = "Source", type_ = "string", json_path = ".spec.source.name", priority = 1),
+    printcolumn(name = "Destination", type_ = "string", json_path = ".spec.destination.name", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::no_fixed_version_for_a_pattern(),
+    validation = rules::no_pattern_but_the_sources(),
+    validation = rules::a_tag_for_a_digest(),
+    validation = rules::something_to_copy(),
+)]
+pub struct ImageSpec {
+    /// OneShot copies once and is done; OnceByTag copies each matching tag once, new ones as they
+    /// appear; Recurrent also copies tags again whose content changed at the source.
+    pub mode: Mode,
+
+    /// How often the source is looked at in the modes OnceByTag and Recurrent: whole numbers with
+    /// s, m, h, d or w, such as 30s, 5m, 1h30m or 1d. At least 10s.
+    #[serde(default = "default_frequency")]
+    #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = rules::frequency(),
+        validation = rules::frequency_minimum(),
+        validation = rules::frequency_maximum(),
+    )]
+    pub frequency: String,
+
+    /// Set to true to start no more syncs; what runs is finished.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub suspend: bool,
+
+    /// Also take release candidates (-rc and one or two digits) of the versions that the pattern
+    /// means.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allow_candidate_release: bool,
+
+    /// The platforms to take, as os/architecture or os/architecture/variant: linux/amd64, linux/arm/v7.
+    /// Without one, all. Tags with only some of the source's platforms are indexes of their own at the
+    /// destination, with other digests than at the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 64)))]
+    #[x_kube(validation = rules::platforms())]
+    pub platforms: Vec<String>,
+
+    /// Whether signatures, attestations and SBOMs go with the tags: None (the default), or All for
+    /// whatever refers to a tag's content at the source.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub referrers: Referrers,
+
+    /// Where the image comes from.
+    pub source: Source,
+
+    /// Where the image goes to.
+    pub destination: Destination,
+}
+
+impl ImageSpec {
+    /// A spec that leaves everything else at its default.
+    pub fn new(mode: Mode, source: Source, destination: Destination) -> Self {
+        Self {
+            mode,
+            frequency: default_frequency(),
+            suspend: false,
+            allow_candidate_release: false,
+            platforms: Vec::new(),
+            referrers: Referrers::default(),
+            source,
+            destination,
+        }
+    }
+
+    /// Returns how one side is reached.
+    pub fn endpoint(&self, side: Side) -> EndpointRef<'_> {
+        let Self { source, destination, .. } = self;
+        match side {
+            Side::Source => EndpointRef {
+                name: &source.name,
+                credentials: source.credentials.as_ref(),
+                use_aws_irsa: source.use_aws_irsa,
+                tls: &source.tls,
+            },
+            Side::Destination => EndpointRef {
+                name: &destination.name,
+                credentials: destination.credentials.as_ref(),
+                use_aws_irsa: destination.use_aws_irsa,
+                tls: &destination.tls,
+            },
+        }
+    }
+}
+
+/// When an Image is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Mode {
+    /// Once.
+    #[cfg_attr(feature = "clap", value(name = "OneShot", help = "Once"))]
+    OneShot,
+    /// Each tag once.
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "OnceByTag", help = "Each matching tag once, new ones as they appear")
+    )]
+    OnceByTag,
+    /// Whenever the source differs.
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "Recurrent", help = "Also again when a tag's content changed at the source")
+    )]
+    Recurrent,
+}
+
+/// Whether what refers to an image is copied with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Referrers {
+    /// Only the image.
+    #[default]
+    #[cfg_attr(feature = "clap", value(name = "None", help = "Only the tags (the default)"))]
+    None,
+    /// Everything that refers to it at the source.
+    #[cfg_attr(feature = "clap", value(name = "All", help = "Also whatever refers to them at the source"))]
+    All,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The repository, without a tag: quay.io/argoproj/argocd.
+    #[schemars(length(max = 255))]
+    #[x_kube(
+        validation = Rule::new("self != ''").message("source.name must not be empty; give a repository such as quay.io/argoproj/argocd"),
+        validation = rules::repository("source.name", "quay.io/argoproj/argocd"),
+    )]
+    pub name: String,
+
+    /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine), a range (>=2.13 <2.15, ~2.13, ^2),
+    /// * for every tag, or a digest (sha256:…).
+    #[schemars(length(max = 128))]
+    #[x_kube(
+        validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, or a digest"),
+        validation = rules::source_version(),
+        validation = rules::readable_pattern(),
+        validation = rules::readable_range(),
+    )]
+    pub version: String,
+
+    /// Narrows the tags that a pattern or a range means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Select>,
+
+    /// Tags, patterns or ranges (* for all) whose tags never move at the source. That the destination
+    /// has such a tag is then enough, and the source is not asked about it; a change of platforms does
+    /// not reach it either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 128)))]
+    #[x_kube(validation = rules::immutable_tags())]
+    pub immutable_tags: Vec<String>,
+
+    /// Take credentials from AWS (IRSA or pod identity) for this registry.
+    #[serde(default, rename = "useAwsIRSA", skip_serializing_if = "is_default")]
+    pub use_aws_irsa: bool,
+
+    /// Credentials for this registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+
+    /// How the connection to this registry is secured.
+    #[serde(default, skip_serializing_if = "Tls::is_default")]
+    pub tls: Tls,
+}
+
+/// What narrows the tags that a pattern or a range means.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Select {
+    /// Regular expressions of which one must match the whole tag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 256)))]
+    pub include: Vec<String>,
+
+    /// Regular expressions of which none may match the whole tag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 256)))]
+    pub exclude: Vec<String>,
+
+    /// Only this many of the newest versions, counted after everything else but minAge: a repository
+    /// that releases more often than minAge never gets a tag with latest 1. Leave it out there, or
+    /// raise it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self > 0").message("source.select.latest must be at least 1; leave it out for all tags"))]
+    pub latest: Option<u32>,
+
+    /// Only tags that have shown the same content for this long, such as 72h or 3d; at least 1m, at most
+    /// 365d. Counted from the push that the registry tells, else from when the image says that it was
+    /// made, else from when the agent first saw it; once a tag waits, only an earlier push changes that.
+    /// Applied after latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(
+        validation = rules::min_age(),
+        validation = rules::min_age_minimum(),
+        validation = rules::min_age_maximum(),
+    )]
+    pub min_age: Option<String>,
+}
+
+/// Where an image goes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Destination {
+    /// The repository, without a tag: registry.example.com/argoproj/argocd.
+    #[schemars(length(max = 255))]
+    #[x_kube(
+        validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd"),
+        validation = rules::repository("destination.name", "registry.example.com/argoproj/argocd"),
+    )]
+    pub name: String,
+
+    /// The tag to write. Empty, or the same pattern as source.version, keeps each tag; {tag} in it
+    /// stands for the source's tag; a fixed tag is allowed where source.version is one tag or a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = rules::destination_version())]
+    pub version: Option<String>,
+
+    /// What to do with a tag that exists here with other content: IfDifferent (the default)
+    /// replaces it, IfMissing keeps it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overwrite: Overwrite,
+
+    /// How a tag is written: Staged (the default) pushes the content by digest and sets the tag
+    /// last; Direct pushes to the tag, for registries that drop untagged content.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub publish: Publish,
+
+    /// Take credentials from AWS (IRSA or pod identity) for this registry.
+    #[serde(default, rename = "useAwsIRSA", skip_serializing_if = "is_default")]
+    pub use_aws_irsa: bool,
+
+    /// Credentials for this registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+
+    /// How the connection to this registry is secured.
+    #[serde(default, skip_serializing_if = "Tls::is_default")]
+    pub tls: Tls,
+}
+
+/// What happens to a tag that exists at the destination with other content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Overwrite {
+    /// It is replaced.
+    #[default]
+    #[cfg_attr(feature = "clap", value(name = "IfDifferent", help = "Replace it (the default)"))]
+    IfDifferent,
+    /// It stays as it is.
+    #[cfg_attr(feature = "clap", value(name = "IfMissing", help = "Keep it"))]
+    IfMissing,
+}
+
+/// How a tag is written at the destination.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Publish {
+    /// Content by digest first, by the Job; the tag last, by the agent.
+    #[default]
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "Staged", help = "Content by digest first, the tag last (the default)")
+    )]
+    Staged,
+    /// The Job pushes to the tag.
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "Direct", help = "By tag at once, for registries that drop untagged content")
+    )]
+    Direct,
+}
+
+fn default_frequency() -> String {
+    Frequency::DEFAULT_TEXT.to_owned()
+}

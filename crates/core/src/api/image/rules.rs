@@ -1,0 +1,229 @@
+//! The grammars of specs as rules of the API server (CEL), so that `kubectl apply` says at once what
+//! [`crate::copy::CopyRequest`] would.
+//!
+//! Both must give the same verdict; `tests/tests/api_server/agreement.rs` asks a real API server.
+//! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same repository
+//! written in two ways; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
+//! ranges that nothing can be in or whose suffixes differ; and regular expressions.
+
+use kube::core::Rule;
+
+/// A host as in `quay.io`, `localhost` or `[::1]`, with the port that single words need to be hosts
+/// (see [`imgop_registry::reference::RegistryHost`]), and the slash behind it. None is Docker Hub, and then
+/// no dot may make the first part of a longer path look like a host.
+fn name_pattern() -> String {
+    let label = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
+    let number = ":0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
+    let host = format!("(localhost|{label}([.]{label})+|[[][0-9a-fA-F:]+[]])({number})?|{label}{number}");
+    let part = "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*";
+    let part_without_dot = "[a-z0-9]+((_|__|-+)[a-z0-9]+)*";
+    format!("^(({host})/{part}|{part_without_dot}|{part}$)(/{part})*$")
+}
+
+/// A field that holds a repository.
+pub(super) fn repository(field: &str, example: &str) -> Rule {
+    let (side, _) = field.split_once('.').unwrap_or((field, ""));
+    Rule::new(format!(
+        "self == '' || self.matches('{}') && (!self.startsWith('[') || isIP(self.substring(1, self.indexOf(']'))))",
+        name_pattern()
+    ))
+    .message(&*format!(
+        "{field} must be a repository without scheme, tag or digest, such as {example}; the tag goes into \
+         {side}.version"
+    ))
+}
+
+/// Whether this text is meant as a pattern (see [`crate::selection::Pattern::looks_like`]): it holds a star,
+/// or one of its dotted parts before the first dash is an x.
+fn is_pattern(text: &str) -> String {
+    format!("{text}.matches('[*]|^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')")
+}
+
+/// Whether this text is meant as a range (see [`crate::selection::Range::looks_like`]).
+fn is_range(text: &str) -> String {
+    format!("{text}.matches('[<>=~^, ]')")
+}
+
+/// What a tag, a pattern, or something that was meant as one, is made of.
+const TAG_OR_PATTERN: &str = "self.matches('^[A-Za-z0-9_*][A-Za-z0-9._*-]*$')";
+
+/// Patterns that can be read (see [`crate::selection::Pattern`]).
+const READABLE_PATTERN: &str = "^v?([0-9]+|[xX*])([.]([0-9]+|[xX*]))*(-[A-Za-z0-9._-]+)?$";
+
+/// Ranges that can be read (see [`crate::selection::Range`]).
+const READABLE_RANGE: &str = r"^ *((>=?|<=?|==?|~|[\\^]) *v?[0-9]+([.][0-9]+)*(-[A-Za-z0-9._-]+)?[ ,]*)+$";
+
+/// Each of `source.immutableTags` is a tag, a readable pattern, a readable range, a digest or a star.
+pub(super) fn immutable_tags() -> Rule {
+    let is_pattern = is_pattern("t");
+    Rule::new(format!(
+        "self.all(t, t == '*' || t.matches('{READABLE_PATTERN}') || t.matches('{READABLE_RANGE}') || \
+         t.matches('^sha256:[0-9a-f]{{64}}$') || t.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$') && !{is_pattern})"
+    ))
+    .message(
+        "source.immutableTags must be tags (v2.13.1), patterns (v2.13.x), ranges (>=2.13 <2.15), or * for all",
+    )
+}
+
+/// Each of `platforms` is one (see [`imgop_registry::oci::PlatformSelector`]).
+pub(super) fn platforms() -> Rule {
+    Rule::new("self.all(p, p.matches('^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$'))")
+        .message(
+            "platforms must be os/architecture or os/architecture/variant in lower case, such as linux/amd64 or \
+             linux/arm/v7",
+        )
+}
+
+/// `source.version` is one of the five things that it may be.
+pub(super) fn source_version() -> Rule {
+    let is_range = is_range("self");
+    Rule::new(format!(
+        "self == '' || {TAG_OR_PATTERN} || {is_range} || self.matches('^sha256:[0-9a-f]{{64}}$')"
+    ))
+    .message(
+        "source.version must be a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, \
+         or a digest (sha256: and 64 hexadecimal digits)",
+    )
+}
+
+/// `source.version` can be read if it is a range (see [`crate::selection::Range`]).
+pub(super) fn readable_range() -> Rule {
+    let is_range = is_range("self");
+    Rule::new(format!(
+        "!{is_range} || self.matches('{READABLE_RANGE}')"
+    ))
+    .message(
+        "source.version is an unreadable range; write comparators with dotted numbers, such as >=2.13 <2.15, ~2.13 \
+         or ^2",
+    )
+}
+
+/// `source.version` can be read if it is a pattern (see [`crate::selection::Pattern`]).
+pub(super) fn readable_pattern() -> Rule {
+    Rule::new(format!(
+        "!({TAG_OR_PATTERN} && {}) || self.matches('{READABLE_PATTERN}')",
+        is_pattern("self")
+    ))
+    .message(
+        "source.version is an unreadable pattern; write dotted numbers with x for any number, such as 2.13.x, \
+         v2.x.0 or 2.13.x-alpine",
+    )
+}
+
+/// `destination.version` is, by itself, a tag, a pattern, a range or a template.
+pub(super) fn destination_version() -> Rule {
+    let is_range = is_range("self");
+    Rule::new(format!(
+        "self == '' || {TAG_OR_PATTERN} || {is_range} && !self.matches('[{{}}]') || \
+         self.matches('^([A-Za-z0-9_][A-Za-z0-9._-]*)?[{{]tag[}}][A-Za-z0-9._-]*$')"
+    ))
+    .message(
+        "destination.version must be empty, a tag, the same pattern as source.version, or hold {tag} once",
+    )
+}
+
+const SOURCE: &str = "self.source.version";
+const DESTINATION: &str = "self.destination.version";
+
+/// Absent, null and empty mean the same.
+const DESTINATION_IS_GIVEN: &str = "(has(self.destination.version) && self.destination.version != '')";
+
+fn of_destination_version(rule: impl Into<String>, message: &str) -> Rule {
+    Rule::new(rule).message(message).field_path(".destination.version")
+}
+
+/// A pattern or a range does not go with a fixed tag, unless it is narrowed to one tag.
+pub(super) fn no_fixed_version_for_a_pattern() -> Rule {
+    let (is_pattern, is_range) = (is_pattern(SOURCE), is_range(SOURCE));
+    let is_other_pattern = self::is_pattern(DESTINATION);
+    of_destination_version(
+        format!(
+            "!({DESTINATION_IS_GIVEN} && ({is_pattern} || {is_range})) || {DESTINATION} == {SOURCE} || \
+             {DESTINATION}.contains('{{') || {is_other_pattern} || {ONE_TAG}"
+        ),
+        "destination.version must be empty, the same pattern as source.version, or hold {tag}, when \
+         source.version is a pattern or a range: a fixed version would put every tag onto one (unless \
+         source.select.latest is 1)",
+    )
+}
+
+const ONE_TAG: &str =
+    "(has(self.source.select) && has(self.source.select.latest) && self.source.select.latest == 1)";
+
+/// A pattern or a range at the destination is the source's.
+pub(super) fn no_pattern_but_the_sources() -> Rule {
+    let (is_pattern, is_range) = (is_pattern(DESTINATION), is_range(DESTINATION));
+    of_destination_version(
+        format!(
+            "!{DESTINATION_IS_GIVEN} || {DESTINATION} == {SOURCE} || {DESTINATION}.contains('{{') || \
+             !({is_pattern} || {is_range})"
+        ),
+        "destination.version may be a pattern only when source.version is the same pattern; leave it out to keep \
+         each tag",
+    )
+}
+
+/// A digest has no tag that could be kept.
+pub(super) fn a_tag_for_a_digest() -> Rule {
+    of_destination_version(
+        format!("!{SOURCE}.startsWith('sha256:') || {DESTINATION_IS_GIVEN} && !{DESTINATION}.contains('{{')"),
+        "destination.version must be a tag when source.version is a digest",
+    )
+}
+
+/// A copy changes the repository or the tag.
+pub(super) fn something_to_copy() -> Rule {
+    Rule::new(format!(
+        "self.source.name != self.destination.name || \
+         {DESTINATION_IS_GIVEN} && !({DESTINATION} in [{SOURCE}, '{{tag}}'])"
+    ))
+    .message(
+        "destination.name is the same as source.name, and the tags stay the same: there is nothing to copy; give \
+         another repository or another destination.version",
+    )
+    .field_path(".destination.name")
+}
+
+const FREQUENCY: &str = "self.matches('^([0-9]+[smhdw])+$')";
+
+/// A number of more than ten digits is over the limit in every unit, and would be too large to
+/// calculate with.
+const COUNTABLE_FREQUENCY: &str = "self.matches('^(0*[0-9]{1,10}[smhdw])+$')";
+
+const SECONDS: &str = "self.findAll('[0-9]+[smhdw]').map(part, int(part.substring(0, size(part) - 1)) * \
+                       {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 604800}[part.substring(size(part) - 1)]).sum()";
+
+/// A frequency can be read (see [`crate::api::Frequency`]).
+pub(super) fn frequency() -> Rule {
+    Rule::new(FREQUENCY)
+        .message("frequency must be whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d")
+}
+
+/// A frequency is not too short.
+pub(super) fn frequency_minimum() -> Rule {
+    Rule::new(format!("!{COUNTABLE_FREQUENCY} || {SECONDS} >= 10")).message("frequency must be at least 10s")
+}
+
+/// A frequency is not too long.
+pub(super) fn frequency_maximum() -> Rule {
+    Rule::new(format!("!{FREQUENCY} || {COUNTABLE_FREQUENCY} && {SECONDS} <= 5200 * 604800"))
+        .message("frequency must be at most 5200w")
+}
+
+/// A minimum age can be read (see [`crate::api::MinAge`]); an empty one is none.
+pub(super) fn min_age() -> Rule {
+    Rule::new(format!("self == '' || {FREQUENCY}"))
+        .message("source.select.minAge must be whole numbers with s, m, h, d or w, such as 72h or 3d")
+}
+
+/// A minimum age is not too short.
+pub(super) fn min_age_minimum() -> Rule {
+    Rule::new(format!("!{COUNTABLE_FREQUENCY} || {SECONDS} >= 60"))
+        .message("source.select.minAge must be at least 1m; leave it out to take tags at once")
+}
+
+/// A minimum age is not too long.
+pub(super) fn min_age_maximum() -> Rule {
+    Rule::new(format!("!{FREQUENCY} || {COUNTABLE_FREQUENCY} && {SECONDS} <= 365 * 86400"))
+        .message("source.select.minAge must be at most 365d")
+}

@@ -1,0 +1,156 @@
+//! What of a source tag the destination should have: all of it, or an index of the wanted platforms.
+//!
+//! A GET of a manifest is a pull that Docker Hub counts, so the source is the last to be asked. What
+//! was worked out before is remembered by the caller; an index at the destination says itself what it
+//! was made from.
+
+use std::collections::HashMap;
+
+use super::{Look, MOST_PARTS, ObserveError, for_this_tag};
+use crate::api::Side;
+use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
+use imgop_registry::oci::{NarrowedIndex, Platforms, Subset, read_narrowed, subset};
+use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
+
+/// What becomes of contents of the source, as it was worked out before. It follows from the content and
+/// the platforms alone, and holds until somebody doubts the word of the destination, from which some of
+/// it may come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContentCache {
+    platforms: Platforms,
+    by_source: HashMap<Digest, Content>,
+}
+
+impl ContentCache {
+    /// What an observation found out, of the tags that wait too: each look would pull their manifests
+    /// again. It has no more entries than tags are meant.
+    pub fn of(request: &CopyRequest, observed: &Observed) -> Self {
+        if request.platforms.selects_all() {
+            return Self::default();
+        }
+        let known = |content: &Content| !matches!(content, Content::Unknown(_) | Content::NotAsked);
+        let tags = observed.tags.iter().filter(|tag| tag.referrer_of.is_none());
+        let tags = tags.filter_map(|tag| Some((tag.source.digest()?, &tag.content)));
+        let waiting = observed.waiting.iter().map(|waiting| (&waiting.digest, &waiting.content));
+        let all = tags.chain(waiting).filter(|(_, content)| known(content));
+        Self {
+            platforms: request.platforms.clone(),
+            by_source: all.map(|(digest, content)| (digest.clone(), content.clone())).collect(),
+        }
+    }
+
+    fn get(&self, platforms: &Platforms, source: &Digest) -> Option<&Content> {
+        self.by_source.get(source).filter(|_| self.platforms == *platforms)
+    }
+}
+
+impl Look<'_> {
+    /// The digest that the destination should answer with for this content of the source, if it is
+    /// known without asking anybody.
+    pub(super) fn wanted_of(&self, source: &Digest) -> Option<Digest> {
+        if self.request.platforms.selects_all() {
+            return Some(source.clone());
+        }
+        match self.known.contents.get(&self.request.platforms, source)? {
+            Content::Whole(_) => Some(source.clone()),
+            Content::Made(made) => Some(made.digest.clone()),
+            Content::NoPlatform(_) | Content::Unknown(_) | Content::NotAsked => None,
+        }
+    }
+
+    /// What the destination should have of what the source has.
+    pub(super) async fn content(&self, source: &Seen, destination: &Seen) -> Result<Content, ObserveError> {
+        let Seen::Present(source) = source else { return Ok(Content::NotAsked) };
+        let platforms = &self.request.platforms;
+        if platforms.selects_all() {
+            return Ok(Content::Whole(Vec::new()));
+        }
+        if let Some(content) = self.known.contents.get(platforms, source) {
+            return Ok(content.clone());
+        }
+        if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination)
+            // What has the source's digest cannot lie.
+            && (!self.known.reads_source || there == source)
+        {
+            match manifest(Side::Destination, client, there).await? {
+                Answer::There(manifest) if there == source => {
+                    return narrow(Side::Destination, client, &manifest, platforms).await;
+                }
+                Answer::There(manifest) => {
+                    if let Some(rewritten) = read_narrowed(&manifest, source, platforms) {
+                        return Ok(made(source, rewritten));
+                    }
+                }
+                Answer::Other => {}
+                Answer::Unknown(why) => return Ok(Content::Unknown(why)),
+            }
+        }
+        let client = &self.sides.source;
+        match manifest(Side::Source, client, source).await? {
+            Answer::There(manifest) => narrow(Side::Source, client, &manifest, platforms).await,
+            Answer::Other => Ok(Content::Unknown(format!("{source} is at the source no more"))),
+            Answer::Unknown(why) => Ok(Content::Unknown(why)),
+        }
+    }
+}
+
+/// What a registry answered when it was asked for a manifest.
+enum Answer {
+    There(Manifest),
+    /// There is none, or none that we read.
+    Other,
+    Unknown(String),
+}
+
+async fn manifest(side: Side, client: &RepositoryClient, digest: &Digest) -> Result<Answer, ObserveError> {
+    match client.manifest(&ManifestRef::Digest(digest.clone())).await {
+        Ok(Some(manifest)) => Ok(Answer::There(manifest)),
+        Ok(None) => Ok(Answer::Other),
+        Err(error) => match error.reason() {
+            // At the destination anything may stand under a tag, such as a chart.
+            Reason::Protocol | Reason::Rejected | Reason::TooLarge { .. } if side == Side::Destination => {
+                Ok(Answer::Other)
+            }
+            _ => for_this_tag(side, error).map(Answer::Unknown),
+        },
+    }
+}
+
+/// What is wanted of a manifest. A single image that names no platform is taken: it may be a chart.
+async fn narrow(
+    side: Side,
+    client: &RepositoryClient,
+    manifest: &Manifest,
+    platforms: &Platforms,
+) -> Result<Content, ObserveError> {
+    if !manifest.is_index() {
+        return match client.platform(manifest).await {
+            Ok(Some(platform)) if !platforms.selects(&platform) => {
+                Ok(Content::NoPlatform(vec![platform.to_string()]))
+            }
+            Ok(platform) => Ok(Content::Whole(platform.iter().map(Platform::to_string).collect())),
+            Err(error) => for_this_tag(side, error).map(Content::Unknown),
+        };
+    }
+    Ok(match subset(manifest, platforms) {
+        Ok(Subset::Whole { platforms }) => Content::Whole(platforms),
+        Ok(Subset::Narrowed(rewritten)) => made(&manifest.digest, rewritten),
+        Ok(Subset::Nothing { there }) => Content::NoPlatform(there),
+        Err(error) => Content::Unknown(error.to_string()),
+    })
+}
+
+fn made(source: &Digest, rewritten: NarrowedIndex) -> Content {
+    if rewritten.parts.len() > MOST_PARTS {
+        return Content::Unknown(format!(
+            "{} manifests of {source} are for the wanted platforms; at most {MOST_PARTS} are copied",
+            rewritten.parts.len()
+        ));
+    }
+    Content::Made(MadeIndex {
+        digest: rewritten.manifest.digest,
+        of: MadeOf { origin: Origin::PlatformsOf(source.clone()), parts: rewritten.parts },
+        platforms: rewritten.platforms,
+    })
+}

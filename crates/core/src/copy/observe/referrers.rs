@@ -1,0 +1,192 @@
+//! What refers to the tags that are meant: signatures, attestations, SBOMs.
+//!
+//! Where a registry has the referrers API it is asked for each content. Elsewhere, and for what
+//! cosign writes, there are tags named after the content, and the one tag list tells them all.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::{Limits, Look, MOST_PARTS, ObserveError, for_this_tag};
+use crate::api::Side;
+use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, Waiting};
+use imgop_registry::oci::{Referrer, referrers_index, referrers_tag, subject_of};
+use imgop_registry::reference::Tag;
+use imgop_registry::reference::{Digest, ManifestRef};
+
+impl Look<'_> {
+    /// Finds what refers to these tags and notes at each of them for which content it was looked for.
+    /// `among` is the list of the source's tags, if there is one already. What refers to a tag that
+    /// waits waits with it.
+    pub(super) async fn referrers(
+        &self,
+        tags: &mut [ObservedTag],
+        waiting: &[Waiting],
+        among: Option<Vec<Tag>>,
+        limits: Limits,
+    ) -> Result<Vec<ObservedTag>, ObserveError> {
+        let found: Vec<Option<Digest>> = futures::stream::iter(tags.to_vec())
+            .map(|tag| self.subject(tag, waiting))
+            .buffered(limits.concurrency.max(1))
+            .try_collect()
+            .await?;
+        for (tag, subject) in tags.iter_mut().zip(found) {
+            tag.subject = subject;
+        }
+        let subjects: Vec<Digest> = each_once(tags.iter().filter_map(|tag| tag.subject.clone()));
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let taken: HashSet<Tag> = tags.iter().map(|tag| tag.destination_tag.clone()).collect();
+        let mut named = named_after(&subjects, &self.list(among).await?);
+        let mut told = Vec::new();
+        for (subject, answer) in self.asked(&subjects, limits).await? {
+            let tag = referrers_tag(&subject)?;
+            // The API knows what stands under the tag as well, and may know more.
+            named.remove(&tag);
+            if !taken.contains(&tag) {
+                told.push((subject, tag, answer));
+            }
+        }
+        named.retain(|tag, _| !taken.contains(tag));
+        // Before anything more is asked for any of them.
+        if told.len() + named.len() > limits.max_referrers {
+            let count = told.len() + named.len();
+            return Err(ObserveError::TooManyReferrers { count, cap: limits.max_referrers });
+        }
+        let mut referrers: Vec<ObservedTag> = futures::stream::iter(told)
+            .map(|(subject, tag, answer)| self.made(subject, tag, answer))
+            .buffered(limits.concurrency.max(1))
+            .try_collect()
+            .await?;
+        let named: Vec<ObservedTag> = futures::stream::iter(named)
+            .map(|(tag, subject)| self.named(tag, subject))
+            .buffered(limits.concurrency.max(1))
+            .try_collect()
+            .await?;
+        referrers.extend(named);
+        Ok(referrers)
+    }
+
+    /// The content of a tag at the source. It is asked for only of a tag whose source need not be asked
+    /// otherwise, and then seldom.
+    async fn subject(&self, tag: ObservedTag, waiting: &[Waiting]) -> Result<Option<Digest>, ObserveError> {
+        if tag.waits(waiting).is_some() {
+            return Ok(None);
+        }
+        match &tag.source {
+            // Nothing of it is copied, so there would be nothing to refer to.
+            _ if matches!(tag.content, Content::NoPlatform(_)) => return Ok(None),
+            Seen::Present(digest) => return Ok(Some(digest.clone())),
+            Seen::Absent | Seen::Unknown(_) => return Ok(None),
+            Seen::NotAsked => {}
+        }
+        if let ManifestRef::Tag(name) = &tag.source_ref
+            && let Some(known) = self.known.at_source.get(name)
+        {
+            return Ok(Some(known.clone()));
+        }
+        match self.sides.source.head(&tag.source_ref).await {
+            Ok(descriptor) => Ok(descriptor.map(|descriptor| descriptor.digest)),
+            // Without its digest its referrers would seem to be gone.
+            Err(error) => Err(ObserveError::Registry { side: Side::Source, error }),
+        }
+    }
+
+    async fn list(&self, among: Option<Vec<Tag>>) -> Result<Vec<Tag>, ObserveError> {
+        match among {
+            Some(tags) => Ok(tags),
+            None => match self.sides.source.shared_tags().await {
+                Ok(shared) => Ok(shared.tags.iter().cloned().collect()),
+                Err(error) => Err(ObserveError::Registry { side: Side::Source, error }),
+            },
+        }
+    }
+
+    /// What the referrers API says, where there is one and it knows of any. The first content is asked
+    /// for alone: if there is no API, that is all that is asked.
+    async fn asked(
+        &self,
+        subjects: &[Digest],
+        limits: Limits,
+    ) -> Result<Vec<(Digest, Answer)>, ObserveError> {
+        let Some((first, rest)) = subjects.split_first() else { return Ok(Vec::new()) };
+        let Some(answer) = self.ask(first.clone()).await? else { return Ok(Vec::new()) };
+        let rest: Vec<Option<Answer>> = futures::stream::iter(rest.to_vec())
+            .map(|subject| self.ask(subject))
+            .buffered(limits.concurrency.max(1))
+            .try_collect()
+            .await?;
+        let answers = std::iter::once(Some(answer)).chain(rest);
+        let all =
+            subjects.iter().cloned().zip(answers).filter_map(|(subject, answer)| Some((subject, answer?)));
+        Ok(all.filter(|(_, answer)| !matches!(answer, Answer::There(none) if none.is_empty())).collect())
+    }
+
+    async fn ask(&self, subject: Digest) -> Result<Option<Answer>, ObserveError> {
+        match self.sides.source.referrers(&subject).await {
+            Ok(referrers) => Ok(referrers.map(Answer::There)),
+            Err(error) => for_this_tag(Side::Source, error).map(|why| Some(Answer::Unknown(why))),
+        }
+    }
+
+    /// Referrers that the API told, as the index of them that is put under their tag.
+    async fn made(&self, subject: Digest, tag: Tag, answer: Answer) -> Result<ObservedTag, ObserveError> {
+        let content = match answer {
+            Answer::Unknown(why) => Content::Unknown(why),
+            Answer::There(referrers) => index(&subject, &referrers),
+        };
+        let destination = self.destination(&tag).await?;
+        let source = Seen::Present(subject.clone());
+        let whole = ObservedTag::whole(ManifestRef::Tag(tag.clone()), tag, source, destination);
+        Ok(ObservedTag { content, referrer_of: Some(subject), ..whole })
+    }
+
+    /// A tag that is named after a content. It keeps its name, or nobody would find it.
+    async fn named(&self, tag: Tag, subject: Digest) -> Result<ObservedTag, ObserveError> {
+        let source_ref = ManifestRef::Tag(tag.clone());
+        let source = async {
+            match self.known.at_source.get(&tag) {
+                Some(known) => Ok(Seen::Present(known.clone())),
+                None => self.source(&source_ref).await,
+            }
+        };
+        let (source, destination) = futures::try_join!(source, self.destination(&tag))?;
+        let whole = ObservedTag::whole(source_ref.clone(), tag.clone(), source, destination);
+        Ok(ObservedTag { referrer_of: Some(subject), ..whole })
+    }
+}
+
+/// What the referrers API answered for one content.
+enum Answer {
+    There(Vec<Referrer>),
+    Unknown(String),
+}
+
+fn index(subject: &Digest, referrers: &[Referrer]) -> Content {
+    match referrers_index(referrers) {
+        Ok((_, parts)) if parts.len() > MOST_PARTS => Content::Unknown(format!(
+            "{} manifests refer to {subject}; at most {MOST_PARTS} are copied",
+            parts.len()
+        )),
+        Ok((manifest, parts)) => Content::Made(MadeIndex {
+            digest: manifest.digest,
+            of: MadeOf { origin: Origin::ReferrersOf(subject.clone()), parts },
+            platforms: Vec::new(),
+        }),
+        Err(error) => Content::Unknown(error.to_string()),
+    }
+}
+
+/// The tags that are named after one of these contents.
+fn named_after(subjects: &[Digest], tags: &[Tag]) -> BTreeMap<Tag, Digest> {
+    let subjects: BTreeSet<&Digest> = subjects.iter().collect();
+    let named =
+        |tag: &Tag| Some((tag.clone(), subject_of(tag).filter(|subject| subjects.contains(subject))?));
+    tags.iter().filter_map(named).collect()
+}
+
+fn each_once(digests: impl Iterator<Item = Digest>) -> Vec<Digest> {
+    let mut seen = HashSet::new();
+    digests.filter(|digest| seen.insert(digest.clone())).collect()
+}

@@ -1,0 +1,330 @@
+//! What is to be done for each tag.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use imgop_registry::reference::{Digest, ManifestRef, Tag};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{Content, Copy, CopyRequest, Observed, ObservedTag, Outcome, Run, TagState};
+use crate::api::{Counts, FailureReason, Overwrite, TagFailure};
+
+/// What is to be done, tag by tag, newest version first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// The tags that are meant.
+    pub tags: Vec<PlannedTag>,
+    /// How many were nearly meant.
+    pub excluded: usize,
+    /// When the first one of those that are too young is old enough; none if there are none.
+    pub waiting_until: Option<Timestamp>,
+}
+
+/// One tag, and what is to be done for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedTag {
+    /// The tag, or the digest, at the source.
+    pub source_ref: ManifestRef,
+    /// The tag at the destination.
+    pub destination_tag: Tag,
+    /// What it refers to, if it is no tag that the version means.
+    pub referrer_of: Option<Digest>,
+    /// What is to be done.
+    pub action: TagAction,
+}
+
+/// What is to be done for a tag.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TagAction {
+    /// Nothing: the destination has it.
+    UpToDate,
+    /// Nothing: the destination has it, and mode `OnceByTag` has copied it or it never moves.
+    AlreadySynced,
+    /// Nothing: it exists with other content, and `overwrite: IfMissing` keeps it.
+    Keep,
+    /// Nothing for now: it exists with other content, and what the source has is too young for
+    /// `select.minAge` until then.
+    Young(Timestamp),
+    /// Wait: a Job copies it.
+    Wait,
+    /// Make a Job that copies it.
+    Copy(Copy),
+    /// The content is at the destination; let the tag point at it.
+    Publish(Copy),
+    /// It failed, and is tried again at `failure.next_attempt`.
+    BackOff(TagFailure),
+    /// The source does not have it, or a registry could not be asked: look again later.
+    RetryLater(TagFailure),
+}
+
+impl Plan {
+    /// The copies that need a Job.
+    pub fn copies(&self) -> impl Iterator<Item = &Copy> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            TagAction::Copy(copy) => Some(copy),
+            _ => None,
+        })
+    }
+
+    /// The copies whose content is there and whose tag is not.
+    pub fn publications(&self) -> impl Iterator<Item = &Copy> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            TagAction::Publish(copy) => Some(copy),
+            _ => None,
+        })
+    }
+
+    /// The tags that failed, or that could not be looked at.
+    pub fn failures(&self) -> impl Iterator<Item = &TagFailure> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            TagAction::BackOff(failure) | TagAction::RetryLater(failure) => Some(failure),
+            _ => None,
+        })
+    }
+
+    /// Whether something is to be done or waited for now.
+    pub fn is_busy(&self) -> bool {
+        self.tags
+            .iter()
+            .any(|t| matches!(t.action, TagAction::Copy(_) | TagAction::Publish(_) | TagAction::Wait))
+    }
+
+    /// The tags that stay as they are because of their age: until when.
+    pub fn young(&self) -> impl Iterator<Item = Timestamp> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            TagAction::Young(until) => Some(*until),
+            _ => None,
+        })
+    }
+
+    /// When the next failed tag is tried again.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        self.failures().filter_map(|f| f.next_attempt.as_ref()).map(|t| t.0).min()
+    }
+
+    /// How many tags are in which state.
+    pub fn counts(&self) -> Counts {
+        let mut counts =
+            Counts { matched: as_u32(self.tags.len()), excluded: as_u32(self.excluded), ..Counts::default() };
+        for tag in &self.tags {
+            let count = match tag.action {
+                TagAction::UpToDate | TagAction::AlreadySynced => &mut counts.synced,
+                TagAction::Keep | TagAction::Young(_) => &mut counts.kept,
+                TagAction::Wait | TagAction::Copy(_) | TagAction::Publish(_) => &mut counts.copying,
+                TagAction::BackOff(_) | TagAction::RetryLater(_) => &mut counts.failed,
+            };
+            *count += 1;
+        }
+        counts
+    }
+}
+
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Everything that a plan is worked out from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What is asked for.
+    pub request: &'a CopyRequest,
+    /// What both registries say.
+    pub observed: &'a Observed,
+    /// What the Jobs made of earlier plans.
+    pub runs: &'a [Run],
+    /// The failures in the status: the memory of Jobs that are gone.
+    pub failures: &'a [TagFailure],
+    /// Tags of the destination that belong to somebody else, and what is said of it.
+    pub conflicts: &'a HashMap<Tag, String>,
+    /// Try failed tags again now, without waiting: somebody asked for it.
+    pub retry_now: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Works out what is to be done.
+pub fn plan(inputs: Inputs<'_>) -> Plan {
+    let runs = latest_runs(inputs.runs);
+    let tags = inputs
+        .observed
+        .tags
+        .iter()
+        .map(|tag| PlannedTag {
+            source_ref: tag.source_ref.clone(),
+            destination_tag: tag.destination_tag.clone(),
+            referrer_of: tag.referrer_of.clone(),
+            action: action(&inputs, &runs, tag),
+        })
+        .collect();
+    Plan {
+        tags,
+        excluded: inputs.observed.excluded.len() + inputs.observed.excluded_beyond,
+        waiting_until: inputs.observed.waiting.iter().map(|waiting| waiting.until).min(),
+    }
+}
+
+/// The last try of each content for each tag.
+fn latest_runs(runs: &[Run]) -> HashMap<(&Tag, &Digest), &Run> {
+    let mut latest: HashMap<(&Tag, &Digest), &Run> = HashMap::new();
+    for run in runs {
+        let known = latest.entry((&run.copy.destination_tag, &run.copy.digest)).or_insert(run);
+        if run.copy.attempt > known.copy.attempt {
+            *known = run;
+        }
+    }
+    latest
+}
+
+fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &ObservedTag) -> TagAction {
+    let digest = match (tag.state(), tag.digest()) {
+        (TagState::UpToDate, _) => return TagAction::UpToDate,
+        (TagState::AlreadySynced, _) => return TagAction::AlreadySynced,
+        (TagState::NotFound, _) => {
+            return TagAction::RetryLater(failure(
+                tag,
+                FailureReason::TagNotFound,
+                format!("{} has no {}", inputs.request.source, tag.source_ref),
+            ));
+        }
+        (TagState::PlatformNotFound, _) => {
+            let message = no_platform(inputs.request, tag);
+            return TagAction::RetryLater(failure(tag, FailureReason::PlatformNotFound, message));
+        }
+        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return TagAction::Keep,
+        (TagState::Missing | TagState::Differs, Some(digest)) => match tag.waits(&inputs.observed.waiting) {
+            Some(waiting) => return TagAction::Young(waiting.until),
+            None => digest,
+        },
+        _ => {
+            let why = tag.unknown_because().unwrap_or("the destination was not asked");
+            return TagAction::RetryLater(failure(tag, FailureReason::NotChecked, why.to_owned()));
+        }
+    };
+    if let Some(why) = inputs.conflicts.get(&tag.destination_tag) {
+        return TagAction::RetryLater(failure(tag, FailureReason::DestinationConflict, why.clone()));
+    }
+    let Some(run) = runs.get(&(&tag.destination_tag, digest)).copied() else {
+        return match recorded(inputs.failures, tag, digest) {
+            Some(failed) => copy_or_back_off(inputs, tag, digest, failed.clone()),
+            None => TagAction::Copy(copy(tag, digest, 1)),
+        };
+    };
+    let attempt = run.copy.attempt;
+    let failed = |reason, message: &str, at: Timestamp, tries: u32| TagFailure {
+        attempts: tries,
+        digest: Some(digest.to_string()),
+        next_attempt: at.checked_add(retry_delay(tries)).ok().map(Time),
+        ..failure(tag, reason, message.to_owned())
+    };
+    match &run.outcome {
+        Outcome::Running => TagAction::Wait,
+        Outcome::Succeeded => TagAction::Publish(copy(tag, digest, attempt)),
+        // Once is bad luck; what keeps happening must not become a storm of Jobs.
+        Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
+            TagAction::Copy(copy(tag, digest, 2))
+        }
+        Outcome::ContentGone { at } => {
+            let failed = failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt);
+            copy_or_back_off(inputs, tag, digest, failed)
+        }
+        Outcome::Interrupted { at } => {
+            let failed = failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt);
+            copy_or_back_off(inputs, tag, digest, failed)
+        }
+        Outcome::Unpublished { tries, message, at } => {
+            let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
+            if is_due(inputs, &failed) {
+                TagAction::Publish(copy(tag, digest, attempt))
+            } else {
+                TagAction::BackOff(failed)
+            }
+        }
+        Outcome::Failed { reason, message, at } => {
+            copy_or_back_off(inputs, tag, digest, failed(*reason, message, *at, attempt))
+        }
+    }
+}
+
+/// Said when a registry loses what was pushed.
+const CONTENT_GONE: &str = "the content was pushed by digest and is not there; if the registry drops untagged \
+                            content, set destination.publish to Direct";
+/// Said when a container never ran, more than once.
+const NEVER_RAN: &str = "the container of this tag never ran, because another one of its pod failed or the node \
+                         did not take the pod";
+
+/// The failure of this content that the status remembers. One without an attempt was none of the
+/// content's.
+fn recorded<'a>(failures: &'a [TagFailure], tag: &ObservedTag, digest: &Digest) -> Option<&'a TagFailure> {
+    let name = tag.source_ref.to_string();
+    failures.iter().find(|f| f.tag == name && f.attempts > 0 && f.digest.as_deref() == Some(digest.as_str()))
+}
+
+fn copy_or_back_off(
+    inputs: &Inputs<'_>,
+    tag: &ObservedTag,
+    digest: &Digest,
+    failed: TagFailure,
+) -> TagAction {
+    if is_due(inputs, &failed) {
+        TagAction::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
+    } else {
+        TagAction::BackOff(failed)
+    }
+}
+
+fn is_due(inputs: &Inputs<'_>, failed: &TagFailure) -> bool {
+    inputs.retry_now || failed.next_attempt.as_ref().is_none_or(|at| at.0 <= inputs.now)
+}
+
+fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
+    Copy {
+        source_ref: tag.source_ref.clone(),
+        destination_tag: tag.destination_tag.clone(),
+        digest: digest.clone(),
+        made_of: match &tag.content {
+            Content::Made(made) => Some(made.of.clone()),
+            _ => None,
+        },
+        attempt,
+    }
+}
+
+/// Platforms that are named where none is wanted.
+const MOST_PLATFORMS: usize = 20;
+
+/// Says which platforms there are instead of those that are wanted.
+fn no_platform(request: &CopyRequest, tag: &ObservedTag) -> String {
+    let there = match &tag.content {
+        Content::NoPlatform(there) if there.len() > MOST_PLATFORMS => {
+            let more = there.len() - MOST_PLATFORMS;
+            format!("{} and {more} more", there[..MOST_PLATFORMS].join(", "))
+        }
+        Content::NoPlatform(there) if !there.is_empty() => there.join(", "),
+        _ => "none that is named".to_owned(),
+    };
+    let wanted = request.platforms.to_string().replace(',', ", ");
+    format!("{} is not there for {wanted}; its platforms: {there}", tag.source_ref)
+}
+
+fn failure(tag: &ObservedTag, reason: FailureReason, message: String) -> TagFailure {
+    TagFailure {
+        tag: tag.source_ref.to_string(),
+        reason,
+        message,
+        attempts: 0,
+        digest: None,
+        next_attempt: None,
+    }
+}
+
+/// How long to wait after the nth failed try: 10 s, doubled each time, 15 minutes at most.
+pub fn retry_delay(attempt: u32) -> Duration {
+    const FIRST: u64 = 10;
+    const LONGEST: u64 = 15 * 60;
+    let doubled = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+    Duration::from_secs(FIRST.saturating_mul(doubled).min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! Which Image a tag of a destination belongs to, where several select it.
+//!
+//! Two that put different content under one tag would overwrite each other for ever, so the tag belongs to
+//! the oldest Image that selects it.
+
+use imgop_registry::oci::{Platforms, subject_of};
+use imgop_registry::reference::{ManifestRef, Repository, Tag};
+use jiff::Timestamp;
+
+use super::{CopyRequest, Naming};
+use crate::api::{Image, Mode, Phase, Referrers};
+use crate::selection::{Filter, Version};
+
+/// An older Image, and what it asks for.
+#[derive(Debug)]
+pub struct OlderImage<'a> {
+    /// The Image.
+    pub image: &'a Image,
+    /// What it asks for.
+    pub request: CopyRequest,
+}
+
+impl<'a> OlderImage<'a> {
+    /// Those among others that write to this destination and came before this one, the oldest first.
+    pub fn all(
+        image: &Image,
+        destination: &Repository,
+        others: impl Iterator<Item = &'a Image>,
+    ) -> Vec<Self> {
+        let mut older_images: Vec<Self> =
+            others.filter_map(|other| Self::of(image, destination, other)).collect();
+        older_images.sort_by(|a, b| age(a.image).cmp(&age(b.image)));
+        older_images
+    }
+
+    /// Another Image, if it writes to this destination and came before this one.
+    fn of(image: &Image, destination: &Repository, other: &'a Image) -> Option<Self> {
+        // Of thousands of Images few have the same last part, so that few are parsed.
+        let last_part = destination.path().rsplit('/').next()?;
+        let may_meet = other.spec.destination.name.rsplit('/').next() == Some(last_part);
+        if !may_meet || age(other) >= age(image) || !holds_claims(other) {
+            return None;
+        }
+        let request = CopyRequest::parse(&other.spec).ok()?;
+        request.destination.is_same_place(destination).then_some(Self { image: other, request })
+    }
+
+    /// Whether it puts other content under this tag than the request would. The same tag of the same source
+    /// is the same content, whoever copies it.
+    pub fn conflicts_with(&self, request: &CopyRequest, tag: &Tag) -> bool {
+        self.request.claim(tag).is_some_and(|theirs| request.claim(tag).as_ref() != Some(&theirs))
+    }
+
+    /// Says that the tag is its own. Other namespaces are nobody's business, so their Images are not named.
+    pub fn conflict_message(&self, image: &Image, request: &CopyRequest, tag: &Tag) -> String {
+        let place = format!("{}:{tag}", self.request.destination);
+        if image.metadata.namespace != self.image.metadata.namespace {
+            return format!(
+                "{place} belongs to an Image of another namespace, which is older; give this one another destination"
+            );
+        }
+        let (name, theirs) = (self.image.metadata.name.as_deref().unwrap_or_default(), &self.request);
+        let content = if !theirs.source.is_same_place(&request.source) {
+            format!("copies it from {}", theirs.source)
+        } else if theirs.platforms == request.platforms {
+            format!("copies {} of {} there", theirs.version, theirs.source)
+        } else if theirs.platforms == Platforms::default() {
+            "copies it for all platforms".to_owned()
+        } else {
+            format!("copies it for {}", theirs.platforms)
+        };
+        format!(
+            "{place} belongs to Image {name:?}, which is older and {content}; give one of them another destination \
+             or delete it"
+        )
+    }
+}
+
+/// What orders Images: the older first, of two of one second the one with the lower UID.
+fn age(image: &Image) -> (Option<Timestamp>, Option<&str>) {
+    (image.metadata.creation_timestamp.as_ref().map(|at| at.0), image.metadata.uid.as_deref())
+}
+
+/// Whether an Image still writes. Only what somebody decided ends that: one that cannot write for a
+/// while, such as with an expired password, would come back and overwrite who took over.
+fn holds_claims(image: &Image) -> bool {
+    if image.spec.suspend || image.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    let Some(status) = &image.status else { return true };
+    let is_current = status.observed_generation == image.metadata.generation;
+    let is_done = image.spec.mode == Mode::OneShot && status.phase == Some(Phase::Completed);
+    !(is_current && is_done)
+}
+
+/// What a request puts under a tag at its destination. Two are equal if that is the same content, however
+/// the registry that it comes from is written.
+#[derive(Debug, Clone)]
+pub struct TagClaim<'a> {
+    source: &'a Repository,
+    what: What<'a>,
+    /// None for what refers to a content: that is the same for all platforms.
+    platforms: Option<&'a Platforms>,
+}
+
+impl PartialEq for TagClaim<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.what == other.what
+            && self.platforms == other.platforms
+            && self.source.is_same_place(other.source)
+    }
+}
+
+impl Eq for TagClaim<'_> {}
+
+/// What exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What<'a> {
+    One(ManifestRef),
+    /// The newest tag of a version, with candidates or without.
+    Newest(&'a Version, &'a Filter, bool),
+}
+
+impl CopyRequest {
+    /// What this request puts under a tag of its destination, whether the source has it or not;
+    /// none if it never writes that tag. `select.latest` is not looked at: what is among the newest
+    /// changes.
+    ///
+    /// Of a tag that is named after a content (`sha256-…`) it is claimed whatever refers to that, though
+    /// the content may be none of this request's.
+    pub fn claim(&self, tag: &Tag) -> Option<TagClaim<'_>> {
+        if self.referrers == Referrers::All && subject_of(tag).is_some() {
+            let what = What::One(tag.clone().into());
+            return Some(TagClaim { source: &self.source, what, platforms: None });
+        }
+        let what = match (&self.naming, &self.version) {
+            (Naming::Fixed(fixed), _) if fixed != tag => return None,
+            (Naming::Fixed(_), Version::Exact(exact)) => What::One(exact.clone().into()),
+            (Naming::Fixed(_), Version::Digest(digest)) => What::One(digest.clone().into()),
+            (Naming::Fixed(_), version) => What::Newest(version, &self.filter, self.candidates),
+            (Naming::Keep, _) => What::One(self.meant(tag.clone())?),
+            (Naming::Template { .. }, _) => What::One(self.meant(self.naming.original(tag)?)?),
+        };
+        Some(TagClaim { source: &self.source, what, platforms: Some(&self.platforms) })
+    }
+
+    /// The tag, if this request means it.
+    fn meant(&self, tag: Tag) -> Option<ManifestRef> {
+        self.selects(&tag).then_some(ManifestRef::Tag(tag))
+    }
+
+    /// Whether this request means a tag of its source, be it there or not. `select.latest` is not looked at.
+    pub fn selects(&self, tag: &Tag) -> bool {
+        let text = tag.as_str();
+        let chosen = !self.version.is_selector()
+            || self.filter.includes(text) && self.filter.excluded_by(text).is_none();
+        chosen && self.version.selects_with(tag, self.candidates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::{ImageSpec, Select};
+    use crate::copy::CopyRequest;
+    use crate::copy::fixtures::spec;
+
+    fn request(source: &str, version: &str, edit: impl FnOnce(&mut ImageSpec)) -> CopyRequest {
+        let mut spec = spec(source, version);
+        edit(&mut spec);
+        CopyRequest::parse(&spec).unwrap()
+    }
+
+    fn plain(version: &str) -> CopyRequest {
+        request("quay.io/a/b", version, |_| {})
+    }
+
+    fn claims(request: &CopyRequest, tag: &str) -> bool {
+        request.claim(&tag.parse().unwrap()).is_some()
+    }
+
+    #[test]
+    fn only_tags_that_are_meant_are_claimed() {
+        assert!(claims(&plain("v2.13.x"), "v2.13.7") && !claims(&plain("v2.13.x"), "v2.14.0"));
+        assert!(claims(&plain("v1"), "v1") && !claims(&plain("v1"), "v2"));
+        assert!(!claims(&plain("v2.13.x"), "v2.13.7-rc1"));
+        let candidates = request("quay.io/a/b", "v2.13.x", |s| s.allow_candidate_release = true);
+        assert!(claims(&candidates, "v2.13.7-rc1"));
+        let narrowed = request("quay.io/a/b", "v2.13.x", |s| {
+            s.source.select = Some(Select { exclude: vec![".*\\.7".into()], ..Select::default() });
+        });
+        assert!(!claims(&narrowed, "v2.13.7") && claims(&narrowed, "v2.13.8"));
+    }
+
+    #[test]
+    fn a_template_claims_what_it_makes() {
+        let named = request("quay.io/a/b", "v2.13.x", |s| {
+            s.destination.version = Some("corp-{tag}".into());
+        });
+        assert!(claims(&named, "corp-v2.13.1") && !claims(&named, "v2.13.1") && !claims(&named, "corp-v3"));
+    }
+
+    #[test]
+    fn other_platforms_of_the_same_tag_are_a_contest() {
+        let tag = "v1".parse().unwrap();
+        let of = |platforms: &[&str]| {
+            let platforms = platforms.iter().map(ToString::to_string).collect();
+            request("quay.io/a/b", "v1", |spec| spec.platforms = platforms)
+        };
+        assert_ne!(of(&["linux/amd64"]).claim(&tag), of(&["linux/arm64"]).claim(&tag));
+        assert_ne!(of(&["linux/amd64"]).claim(&tag), of(&[]).claim(&tag));
+        let twice = of(&["linux/arm64", "linux/amd64"]);
+        assert_eq!(of(&["linux/amd64", "linux/arm64"]).claim(&tag), twice.claim(&tag));
+    }
+
+    #[test]
+    fn what_refers_to_a_content_is_claimed_where_it_is_copied() {
+        let tag = format!("{}.sig", imgop_registry::reference::Digest::of(b"a").as_str().replace(':', "-"));
+        let with = |source: &str, platforms: &[&str]| {
+            request(source, "v2.13.x", |s| {
+                s.referrers = crate::api::Referrers::All;
+                s.platforms = platforms.iter().map(ToString::to_string).collect();
+            })
+        };
+        assert!(!claims(&plain("v2.13.x"), &tag) && claims(&with("quay.io/a/b", &[]), &tag));
+        let tag = tag.parse().unwrap();
+        assert_ne!(with("quay.io/a/b", &[]).claim(&tag), with("quay.io/a/c", &[]).claim(&tag));
+        assert_eq!(with("quay.io/a/b", &[]).claim(&tag), with("quay.io/a/b", &["linux/arm64"]).claim(&tag));
+    }
+
+    #[test]
+    fn the_same_tag_of_the_same_source_is_no_contest() {
+        let tag = "v2.13.1".parse().unwrap();
+        assert_eq!(plain("v2.13.x").claim(&tag), plain(">=2.13 <3").claim(&tag));
+        let spelled = request("quay.io:443/a/b", "v2.13.x", |_| {});
+        assert_eq!(plain("v2.13.x").claim(&tag), spelled.claim(&tag));
+        let other = request("quay.io/a/other", "v2.13.x", |_| {});
+        assert_ne!(plain("v2.13.x").claim(&tag), other.claim(&tag));
+        let stable = |version: &str| {
+            request("quay.io/a/b", version, |s| s.destination.version = Some("stable".into()))
+        };
+        let tag = "stable".parse().unwrap();
+        assert_ne!(stable("v1").claim(&tag), stable("v2").claim(&tag));
+        assert_eq!(stable("v1").claim(&tag), stable("v1").claim(&tag));
+        let newest = |candidates| {
+            request("quay.io/a/b", "v1.x", |s| {
+                s.destination.version = Some("stable".into());
+                s.source.select = Some(Select { latest: Some(1), ..Select::default() });
+                s.allow_candidate_release = candidates;
+            })
+        };
+        assert_ne!(newest(true).claim(&tag), newest(false).claim(&tag));
+    }
+}

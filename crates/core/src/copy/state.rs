@@ -1,0 +1,273 @@
+//! What both registries say of the tags that a request means.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{MadeOf, Waiting};
+use crate::selection::Excluded;
+use imgop_registry::reference::Tag;
+use imgop_registry::reference::{Digest, ManifestRef};
+
+/// What both registries say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// How many tags the source repository has; none when it was not listed, because one tag or a
+    /// digest is meant.
+    pub listed: Option<usize>,
+    /// The tags that are meant, newest version first.
+    pub tags: Vec<ObservedTag>,
+    /// The tags that are nearly meant; of many, the newest.
+    pub excluded: Vec<Excluded>,
+    /// How many more of them there are.
+    pub excluded_beyond: usize,
+    /// The tags that would be copied if they were older, newest version first. Those that the
+    /// destination does not have are among the excluded ones and not among `tags`; those that it has
+    /// with other content are among `tags`, and stay there as they are.
+    pub waiting: Vec<Waiting>,
+    /// Since when tags of `tags` are known to show what they show, where `waiting` does not say it: a
+    /// registry did not answer for them, or they are old enough and yet to be copied. Forgotten, they
+    /// would wait anew after each hiccup.
+    pub remembered: Vec<Waiting>,
+}
+
+impl Observed {
+    /// Notes what the destination answered for a tag since it was observed.
+    pub fn record(&mut self, destination_tag: &Tag, digest: &Digest) {
+        for tag in self.tags.iter_mut().filter(|tag| tag.destination_tag == *destination_tag) {
+            tag.destination = Seen::Present(digest.clone());
+        }
+    }
+
+    /// Everything that is known of since when tags show what they show; without it they wait anew.
+    pub fn since(&self) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter().chain(&self.remembered)
+    }
+}
+
+/// One tag on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedTag {
+    /// The tag, or the digest, at the source.
+    pub source_ref: ManifestRef,
+    /// The tag at the destination.
+    pub destination_tag: Tag,
+    /// What the source has.
+    pub source: Seen,
+    /// What of it the destination should have.
+    pub content: Content,
+    /// What the destination has.
+    pub destination: Seen,
+    /// The content at the source whose referrers were looked for: `source`'s, or what is remembered of
+    /// a tag that the source was not asked about.
+    pub subject: Option<Digest>,
+    /// The content that this refers to, if it is no tag that the version means but a signature, an
+    /// attestation or the like of one.
+    pub referrer_of: Option<Digest>,
+}
+
+/// What the destination should have for a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// What the source has, byte for byte; with the platforms in it, where those were looked at.
+    Whole(Vec<String>),
+    /// An index that is made from what the source has.
+    Made(MadeIndex),
+    /// Nothing: none of the wanted platforms is there, but these are.
+    NoPlatform(Vec<String>),
+    /// It could not be worked out; why.
+    Unknown(String),
+    /// It was not worked out, because the source was not asked or does not have the tag.
+    NotAsked,
+}
+
+/// An index that is made from what the source has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeIndex {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it is made of.
+    pub of: MadeOf,
+    /// The platforms in it; none if it is no image.
+    pub platforms: Vec<String>,
+}
+
+/// What a registry answered for one tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// It is there, with this content.
+    Present(Digest),
+    /// It is not there.
+    Absent,
+    /// The registry could not be asked; why.
+    Unknown(String),
+    /// It was not asked, because the answer is not needed.
+    NotAsked,
+}
+
+impl Seen {
+    /// The digest, if it is known.
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Present(digest) => Some(digest),
+            _ => None,
+        }
+    }
+}
+
+/// How a tag at the destination stands to its source: what a preview shows and a plan acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TagState {
+    /// It is not at the destination.
+    Missing,
+    /// The destination has the same content.
+    UpToDate,
+    /// The destination has other content.
+    Differs,
+    /// The source does not have it.
+    NotFound,
+    /// The source has it for none of the wanted platforms.
+    PlatformNotFound,
+    /// The destination has it, and its content does not matter: mode `OnceByTag` has copied it, or
+    /// it never moves.
+    AlreadySynced,
+    /// A registry could not be asked.
+    NotChecked,
+}
+
+impl fmt::Display for TagState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "missing",
+            Self::UpToDate => "up-to-date",
+            Self::Differs => "differs",
+            Self::NotFound => "not-found",
+            Self::PlatformNotFound => "platform-not-found",
+            Self::AlreadySynced => "already-synced",
+            Self::NotChecked => "not-checked",
+        })
+    }
+}
+
+impl ObservedTag {
+    /// A tag of which everything is wanted, as both sides have it.
+    pub fn whole(source_ref: ManifestRef, destination_tag: Tag, source: Seen, destination: Seen) -> Self {
+        let content = Content::Whole(Vec::new());
+        Self { source_ref, destination_tag, source, content, destination, subject: None, referrer_of: None }
+    }
+
+    /// What the destination should answer with, if it is known.
+    pub fn digest(&self) -> Option<&Digest> {
+        match &self.content {
+            Content::Whole(_) => self.source.digest(),
+            Content::Made(made) => Some(&made.digest),
+            Content::NoPlatform(_) | Content::Unknown(_) | Content::NotAsked => None,
+        }
+    }
+
+    /// The tag at the source and its content there, as far as that may be believed the next time.
+    ///
+    /// What the referrers API told is an index that nobody has seen under its tag: the source's word is
+    /// then of the image, and under the tag there may be something else or nothing.
+    pub fn at_source(&self) -> Option<(&Tag, &Digest)> {
+        let ManifestRef::Tag(name) = &self.source_ref else { return None };
+        let digest = match (&self.referrer_of, &self.content) {
+            (None, _) => self.subject.as_ref(),
+            (Some(_), Content::Whole(_)) => self.source.digest(),
+            (Some(_), _) => None,
+        };
+        Some((name, digest?))
+    }
+
+    /// Since when the tag waits, if it is too young.
+    pub fn waits<'a>(&self, waiting: &'a [Waiting]) -> Option<&'a Waiting> {
+        let ManifestRef::Tag(tag) = &self.source_ref else { return None };
+        waiting
+            .iter()
+            .find(|w| self.referrer_of.is_none() && w.tag == *tag && self.source.digest() == Some(&w.digest))
+    }
+
+    /// Compares the two sides.
+    pub fn state(&self) -> TagState {
+        match (&self.source, &self.destination) {
+            // The source is not asked where it is enough that the destination has the tag.
+            (Seen::NotAsked, Seen::Present(_) | Seen::NotAsked) => TagState::AlreadySynced,
+            (Seen::NotAsked, Seen::Unknown(_) | Seen::Absent) | (Seen::Unknown(_), _) => TagState::NotChecked,
+            (Seen::Absent, _) => TagState::NotFound,
+            (Seen::Present(_), destination) => self.state_of_content(destination),
+        }
+    }
+
+    fn state_of_content(&self, destination: &Seen) -> TagState {
+        match (self.digest(), destination) {
+            (None, _) if matches!(self.content, Content::NoPlatform(_)) => TagState::PlatformNotFound,
+            (None, _) | (_, Seen::Unknown(_) | Seen::NotAsked) => TagState::NotChecked,
+            (Some(_), Seen::Absent) => TagState::Missing,
+            (Some(wanted), Seen::Present(there)) if wanted == there => TagState::UpToDate,
+            (Some(_), Seen::Present(_)) => TagState::Differs,
+        }
+    }
+
+    /// Why the state is [`TagState::NotChecked`].
+    pub fn unknown_because(&self) -> Option<&str> {
+        match (&self.source, &self.content, &self.destination) {
+            (Seen::Unknown(why), _, _) | (_, Content::Unknown(why), _) | (_, _, Seen::Unknown(why)) => {
+                Some(why)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::copy::Origin;
+    use crate::copy::fixtures::observed_tag;
+
+    #[test]
+    fn the_state_follows_from_both_sides() {
+        let (a, b) = (Seen::Present(Digest::of(b"a")), Seen::Present(Digest::of(b"b")));
+        let unknown = Seen::Unknown("429".into());
+        for (source, destination, state) in [
+            (&a, &a, TagState::UpToDate),
+            (&a, &b, TagState::Differs),
+            (&a, &Seen::Absent, TagState::Missing),
+            (&a, &unknown, TagState::NotChecked),
+            (&a, &Seen::NotAsked, TagState::NotChecked),
+            (&Seen::Absent, &a, TagState::NotFound),
+            (&Seen::Absent, &unknown, TagState::NotFound),
+            (&unknown, &a, TagState::NotChecked),
+            (&Seen::NotAsked, &Seen::NotAsked, TagState::AlreadySynced),
+            (&Seen::NotAsked, &a, TagState::AlreadySynced),
+            (&Seen::NotAsked, &unknown, TagState::NotChecked),
+            (&Seen::NotAsked, &Seen::Absent, TagState::NotChecked),
+        ] {
+            let tag = observed_tag("1", source.clone(), destination.clone());
+            assert_eq!(tag.state(), state, "{source:?} {destination:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_what_the_destination_is_compared_with() {
+        let (source, made) = (Digest::of(b"s"), Digest::of(b"r"));
+        let of = MadeOf { origin: Origin::PlatformsOf(source.clone()), parts: vec![Digest::of(b"p")] };
+        let index = Content::Made(MadeIndex { digest: made.clone(), of, platforms: Vec::new() });
+        let (nothing, unknown) =
+            (Content::NoPlatform(vec!["linux/arm".into()]), Content::Unknown("503".into()));
+        for (content, destination, state) in [
+            (&index, Seen::Present(made), TagState::UpToDate),
+            (&index, Seen::Present(source.clone()), TagState::Differs),
+            (&index, Seen::Absent, TagState::Missing),
+            (&index, Seen::NotAsked, TagState::NotChecked),
+            (&nothing, Seen::Present(source.clone()), TagState::PlatformNotFound),
+            (&nothing, Seen::Unknown("503".into()), TagState::PlatformNotFound),
+            (&unknown, Seen::Absent, TagState::NotChecked),
+        ] {
+            let tag = observed_tag("1", Seen::Present(source.clone()), destination.clone());
+            let tag = ObservedTag { content: content.clone(), ..tag };
+            assert_eq!(tag.state(), state, "{content:?} {destination:?}");
+        }
+    }
+}

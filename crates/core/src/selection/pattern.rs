@@ -1,0 +1,340 @@
+//! Tag patterns: `2.x.0`, `v2.13.x`, `2.13.x-alpine`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::TagVersion;
+use imgop_registry::reference::Tag;
+
+/// A tag pattern of image-operator (seeds.md §2.4): dotted parts that are numbers or `x`, an
+/// optional `v` before them, an optional literal suffix behind them.
+///
+/// * `x` (or `X`, `*`) is any number; every other part, and every dot, is literal.
+/// * The number of parts is part of the pattern: `2.x` means `2.13` and not `2.13.0`.
+/// * Without a `v` it matches tags with and without one; with a `v`, only those with one.
+/// * The whole tag must match, so `2.13.x` does not mean `2.13.0-alpine`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    text: String,
+    v_prefix: bool,
+    parts: Vec<Part>,
+    suffix: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Part {
+    Number(String),
+    Any,
+}
+
+/// Why a text is not a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or \
+     2.13.x-alpine"
+)]
+pub struct PatternError(String);
+
+/// How a tag stands to a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    /// It is meant.
+    Yes,
+    /// It would be meant if release candidates were allowed.
+    Candidate,
+    /// It differs in one respect only, so people may wonder why it is left out.
+    Near(NearMiss),
+    /// It is something else.
+    No,
+}
+
+/// The one respect in which a tag misses a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NearMiss {
+    /// The numbers match, but something follows them: `-alpine`.
+    Suffix(String),
+    /// The numbers match, but the suffix that the pattern asks for is missing.
+    SuffixMissing(String),
+    /// It is named after a content, as signatures and the like are.
+    Referrer,
+    /// The pattern has a `v`, the tag has none.
+    NoVPrefix,
+    /// The first numbers match, but there are more or fewer of them.
+    Parts {
+        /// How many the tag has.
+        tag: usize,
+        /// How many the pattern has.
+        pattern: usize,
+    },
+}
+
+impl fmt::Display for NearMiss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suffix(suffix) => write!(f, "it ends in {suffix:?}, which is not asked for"),
+            Self::SuffixMissing(suffix) => write!(f, "it does not end in {suffix:?}"),
+            Self::Referrer => {
+                write!(f, "it is named after a content, as signatures are; referrers takes those of the tags")
+            }
+            Self::NoVPrefix => write!(f, "it has no leading v, which is asked for"),
+            Self::Parts { tag, pattern } => {
+                write!(f, "it has {tag} numbers, the pattern has {pattern}")
+            }
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether a text is meant as a pattern and not as an exact tag: one of its dotted parts, up to
+    /// the first dash, is a wildcard.
+    pub fn looks_like(text: &str) -> bool {
+        if text.contains('*') {
+            return true;
+        }
+        let core = text.split('-').next().unwrap_or(text);
+        let core = core.strip_prefix('v').unwrap_or(core);
+        core.contains('.') && core.split('.').any(is_wildcard) || is_wildcard(core)
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// How a tag stands to this pattern.
+    pub fn matches(&self, tag: &Tag) -> Match {
+        let Some(version) = TagVersion::read(tag) else { return Match::No };
+        let common = self.parts.iter().zip(version.parts()).all(|(want, have)| match want {
+            Part::Any => true,
+            Part::Number(number) => number == have,
+        });
+        if !common {
+            return Match::No;
+        }
+        let parts = version.parts().count();
+        if parts != self.parts.len() {
+            // Only a plain shorter or longer number is near; `2.13.4.5-foo` is something else.
+            return if version.suffix == self.suffix && self.v_is_met(&version) {
+                Match::Near(NearMiss::Parts { tag: parts, pattern: self.parts.len() })
+            } else {
+                Match::No
+            };
+        }
+        judge_suffix(&version, self.v_is_met(&version), &self.suffix)
+    }
+
+    fn v_is_met(&self, version: &TagVersion<'_>) -> bool {
+        version.v_prefix || !self.v_prefix
+    }
+}
+
+/// How a tag whose numbers are meant stands to the rest: the `v` before them and what follows them.
+pub(super) fn judge_suffix(version: &TagVersion<'_>, v_is_met: bool, suffix: &str) -> Match {
+    if version.suffix == suffix {
+        return if v_is_met { Match::Yes } else { Match::Near(NearMiss::NoVPrefix) };
+    }
+    // Another dotted part is no suffix.
+    if !v_is_met || version.suffix.starts_with('.') {
+        return Match::No;
+    }
+    if version.is_candidate_of(suffix) {
+        Match::Candidate
+    } else if suffix.is_empty() {
+        Match::Near(NearMiss::Suffix(version.suffix.to_owned()))
+    } else if version.suffix.is_empty() {
+        Match::Near(NearMiss::SuffixMissing(suffix.to_owned()))
+    } else {
+        Match::No
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || PatternError(text.chars().take(100).collect());
+        let (core, suffix) = text.find('-').map_or((text, ""), |dash| text.split_at(dash));
+        let (v_prefix, core) = core.strip_prefix('v').map_or((false, core), |rest| (true, rest));
+        let parts = core.split('.').map(Part::read).collect::<Option<Vec<_>>>().ok_or_else(error)?;
+        let plain_suffix =
+            suffix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if text.len() > 128 || !plain_suffix || suffix == "-" || !parts.contains(&Part::Any) {
+            return Err(error());
+        }
+        Ok(Self { text: text.to_owned(), v_prefix, parts, suffix: suffix.to_owned() })
+    }
+}
+
+impl Part {
+    fn read(text: &str) -> Option<Self> {
+        if is_wildcard(text) {
+            Some(Self::Any)
+        } else if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            Some(Self::Number(text.to_owned()))
+        } else {
+            None
+        }
+    }
+}
+
+fn is_wildcard(part: &str) -> bool {
+    matches!(part, "x" | "X" | "*")
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern {
+        text.parse().unwrap()
+    }
+
+    fn matching(text: &str, tags: &[&str]) -> Vec<String> {
+        let pattern = pattern(text);
+        tags.iter()
+            .filter(|t| pattern.matches(&t.parse().unwrap()) == Match::Yes)
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn the_documented_patterns_mean_what_they_say() {
+        let tags = [
+            "2.0.0",
+            "2.1.0",
+            "2.1.3",
+            "3.1.0",
+            "3.1.12",
+            "3.2.0",
+            "4.0.0",
+            "4.12.7",
+            "v2.13.0",
+            "v2.13.10",
+            "2.13.1",
+            "2.13",
+            "3.7.0",
+            "latest",
+            "2.13.4-alpine",
+        ];
+        assert_eq!(matching("2.x.0", &tags), ["2.0.0", "2.1.0", "v2.13.0"]);
+        assert_eq!(matching("3.1.x", &tags), ["3.1.0", "3.1.12"]);
+        assert_eq!(matching("4.x.x", &tags), ["4.0.0", "4.12.7"]);
+        assert_eq!(matching("v2.13.x", &tags), ["v2.13.0", "v2.13.10"]);
+        assert_eq!(matching("2.13.x", &tags), ["v2.13.0", "v2.13.10", "2.13.1"]);
+        assert_eq!(matching("2.x", &tags), ["2.13"]);
+        assert_eq!(matching("3.x.0", &tags), ["3.1.0", "3.2.0", "3.7.0"]);
+        assert_eq!(matching("2.13.x-alpine", &tags), ["2.13.4-alpine"]);
+        assert_eq!(matching("x.x.x", &["1.2.3", "1.2", "v1.2.3"]), ["1.2.3", "v1.2.3"]);
+    }
+
+    #[test]
+    fn dots_are_literal_and_the_whole_tag_counts() {
+        assert!(
+            matching("2.13.x", &["2113.0", "2a13b0", "2-13-0", "12.13.0", "2.13.0.1", "vv2.13.0"]).is_empty()
+        );
+        assert!(matching("3.x", &["3020", "3-20"]).is_empty());
+    }
+
+    #[test]
+    fn b10_candidates_with_two_digits_are_seen() {
+        for tag in ["2.13.0-rc1", "v2.13.0-rc10", "2.13.0-rc.2"] {
+            assert_eq!(pattern("2.13.x").matches(&tag.parse().unwrap()), Match::Candidate, "{tag}");
+        }
+        assert_eq!(pattern("2.13.x-alpine").matches(&"2.13.0-rc1-alpine".parse().unwrap()), Match::Candidate);
+        assert_eq!(
+            pattern("2.13.x").matches(&"2.13.0-rc1-alpine".parse().unwrap()),
+            Match::Near(NearMiss::Suffix("-rc1-alpine".into()))
+        );
+    }
+
+    #[test]
+    fn near_misses_know_why() {
+        let why = |p: &str, t: &str| match pattern(p).matches(&t.parse().unwrap()) {
+            Match::Near(near) => near.to_string(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(why("2.13.x", "2.13.0-alpine"), "it ends in \"-alpine\", which is not asked for");
+        assert_eq!(why("2.13.x-alpine", "2.13.0"), "it does not end in \"-alpine\"");
+        assert_eq!(why("v2.13.x", "2.13.0"), "it has no leading v, which is asked for");
+        assert_eq!(why("2.13.x", "2.13"), "it has 2 numbers, the pattern has 3");
+        assert_eq!(why("2.13.x", "2.14.0"), "No");
+        assert_eq!(why("2.13.x", "latest"), "No");
+    }
+
+    #[test]
+    fn b8_unreadable_patterns_are_refused_and_never_a_panic() {
+        for bad in [
+            "",
+            "(",
+            "*",
+            "2.**",
+            "2.x.",
+            ".x",
+            "2.x-",
+            "2.x-$(id)",
+            "2.1[23].x",
+            "2.13.0",
+            "latest",
+            "x.y",
+            "v.x",
+        ] {
+            let result = bad.parse::<Pattern>();
+            assert_eq!(result.is_ok(), bad == "*", "{bad}");
+        }
+    }
+
+    #[test]
+    fn exact_tags_are_told_from_patterns() {
+        for exact in [
+            "latest",
+            "v2.13.1",
+            "3.20",
+            "RELEASE.2024-01-01T00-00-00Z",
+            "linux-x",
+            "1.2.3-x86",
+            "1.2-beta.x",
+        ] {
+            assert!(!Pattern::looks_like(exact), "{exact}");
+        }
+        for meant in ["2.x", "v2.13.x", "x.x", "2.13.x-alpine", "2.*", "2.x.y", "X.1", "x"] {
+            assert!(Pattern::looks_like(meant), "{meant}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_in_the_place_of_each_x_matches(
+            parts in proptest::collection::vec(proptest::option::of(0u32..200), 1..4),
+            fill in 0u32..1000,
+            v in proptest::bool::ANY,
+        ) {
+            prop_assume!(parts.iter().any(Option::is_none));
+            let write = |hole: &str| {
+                let joined: Vec<String> =
+                    parts.iter().map(|p| p.map_or_else(|| hole.to_owned(), |n| n.to_string())).collect();
+                format!("{}{}", if v { "v" } else { "" }, joined.join("."))
+            };
+            let pattern: Pattern = write("x").parse().unwrap();
+            let tag: Tag = write(&fill.to_string()).parse().unwrap();
+            prop_assert_eq!(pattern.matches(&tag), Match::Yes);
+            let candidate: Tag = format!("{tag}-rc12").parse().unwrap();
+            prop_assert_eq!(pattern.matches(&candidate), Match::Candidate);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in ".{0,40}", tag in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,30}") {
+            if let Ok(pattern) = text.parse::<Pattern>() {
+                pattern.matches(&tag.parse().unwrap());
+            }
+            Pattern::looks_like(&text);
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Which tags of a repository a spec means.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use super::newest::Newest;
+use super::order::Ranked;
+use super::pattern::{Match, NearMiss, PatternError};
+use super::{Filter, Pattern, Range, RangeError, TagVersion};
+use crate::api::MinAge;
+use imgop_registry::oci::subject_of;
+use imgop_registry::reference::Tag;
+use imgop_registry::reference::{Digest, ReferenceError};
+
+/// What `source.version` may be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// One tag.
+    Exact(Tag),
+    /// All tags that match.
+    Pattern(Pattern),
+    /// All tags whose numbers are in a range.
+    Range(Range),
+    /// Every tag, but those that are named after a content, as signatures are.
+    Every,
+    /// One manifest, whatever its tags.
+    Digest(Digest),
+}
+
+/// How every tag is written.
+const EVERY: &str = "*";
+
+/// Why a text is not a version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VersionError {
+    /// Nothing was given.
+    #[error(
+        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, or a \
+         digest (sha256:…)"
+    )]
+    Empty,
+    /// Meant as a pattern.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// Meant as a range.
+    #[error(transparent)]
+    Range(#[from] RangeError),
+    /// Meant as a tag or a digest.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+}
+
+impl FromStr for Version {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            Err(VersionError::Empty)
+        } else if text == EVERY {
+            Ok(Self::Every)
+        } else if text.contains(':') {
+            Ok(Self::Digest(text.parse()?))
+        } else if Range::looks_like(text) {
+            Ok(Self::Range(text.parse()?))
+        } else if Pattern::looks_like(text) {
+            Ok(Self::Pattern(text.parse()?))
+        } else {
+            Ok(Self::Exact(text.parse()?))
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(tag) => tag.fmt(f),
+            Self::Pattern(pattern) => pattern.fmt(f),
+            Self::Range(range) => range.fmt(f),
+            Self::Every => f.write_str(EVERY),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl Version {
+    /// How a tag stands to it; none when it does not choose among tags.
+    fn matches(&self, tag: &Tag) -> Match {
+        match self {
+            Self::Pattern(pattern) => pattern.matches(tag),
+            Self::Range(range) => range.matches(tag),
+            Self::Every if subject_of(tag).is_some() => Match::Near(NearMiss::Referrer),
+            Self::Every if TagVersion::read(tag).is_some_and(|version| version.is_candidate()) => {
+                Match::Candidate
+            }
+            Self::Every => Match::Yes,
+            Self::Exact(exact) if exact == tag => Match::Yes,
+            Self::Exact(_) | Self::Digest(_) => Match::No,
+        }
+    }
+
+    /// Whether a tag is meant, be it a release or a candidate.
+    pub fn selects(&self, tag: &Tag) -> bool {
+        matches!(self.matches(tag), Match::Yes | Match::Candidate)
+    }
+
+    /// Whether a tag is meant, a candidate only where those are allowed.
+    pub fn selects_with(&self, tag: &Tag, candidates: bool) -> bool {
+        match self.matches(tag) {
+            Match::Yes => true,
+            Match::Candidate => candidates,
+            Match::Near(_) | Match::No => false,
+        }
+    }
+
+    /// Whether it chooses among the tags of a repository, so that they must be listed.
+    pub fn is_selector(&self) -> bool {
+        matches!(self, Self::Pattern(_) | Self::Range(_) | Self::Every)
+    }
+}
+
+/// The tags that a version means, and those that it nearly means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Newest version first.
+    pub tags: Vec<Tag>,
+    /// The newest near misses, newest version first.
+    pub excluded: Vec<Excluded>,
+    /// How many near misses there are, those that are not kept included.
+    pub near: usize,
+}
+
+/// A tag that people may expect, and why it is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excluded {
+    /// The tag.
+    pub tag: Tag,
+    /// Why.
+    pub reason: Exclusion,
+}
+
+/// Why a tag is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exclusion {
+    /// It is a release candidate, and those are not allowed.
+    Candidate,
+    /// It misses the version in one respect.
+    Near(NearMiss),
+    /// `select.include` does not let it in.
+    NotIncluded,
+    /// This expression of `select.exclude` keeps it out.
+    Excluded(String),
+    /// The template of `destination.version` makes a name of it that is too long for a tag.
+    TooLong,
+    /// The template of `destination.version` makes this tag of another one of the same repository, so that it
+    /// would be copied once more by each sync.
+    MadeOf(Tag),
+    /// It is older than the newest ones that `select.latest` asks for.
+    NotLatest(usize),
+    /// It has not shown the same content for as long as `select.minAge` asks for.
+    TooYoung {
+        /// What is asked for.
+        min_age: MinAge,
+        /// When it is old enough, if it still shows the same content then.
+        until: Timestamp,
+    },
+}
+
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Candidate => write!(f, "it is a release candidate; allowCandidateRelease includes those"),
+            Self::Near(near) => near.fmt(f),
+            Self::NotIncluded => write!(f, "select.include does not match it"),
+            Self::Excluded(expression) => write!(f, "select.exclude matches it with {expression:?}"),
+            Self::TooLong => {
+                write!(f, "its name at the destination (destination.version) is too long for a tag")
+            }
+            Self::MadeOf(tag) => write!(f, "destination.version makes it of {tag}"),
+            Self::NotLatest(latest) => write!(f, "it is not among the newest {latest} (select.latest)"),
+            Self::TooYoung { min_age, until } => write!(
+                f,
+                "it is younger than {min_age} (select.minAge); taken from {until} if it still has the same content"
+            ),
+        }
+    }
+}
+
+/// Chooses from a repository's tags: the version first, then `include` and `exclude`, then the
+/// newest ones. Near misses are kept up to `max_excluded`, newest first.
+///
+/// Takes memory for the matches and the near misses that are kept, and not for the others.
+pub fn select(
+    version: &Version,
+    candidates: bool,
+    filter: &Filter,
+    tags: &[Tag],
+    max_excluded: usize,
+) -> Selection {
+    let mut scratch = Vec::new();
+    let mut chosen = Newest::new(usize::MAX);
+    let mut excluded = Newest::new(max_excluded);
+    let mut near = 0;
+    for tag in tags {
+        let reason = match version.matches(tag) {
+            Match::Yes => filtered_out(filter, tag),
+            Match::Candidate if candidates => filtered_out(filter, tag),
+            Match::Candidate => Some(Exclusion::Candidate),
+            Match::Near(near) => Some(Exclusion::Near(near)),
+            Match::No => continue,
+        };
+        let ranked = Ranked::new(tag, &mut scratch);
+        match reason {
+            None => chosen.add(ranked, ()),
+            Some(reason) => {
+                near += 1;
+                excluded.add(ranked, reason);
+            }
+        }
+    }
+    if let Some(latest) = filter.latest {
+        for (ranked, ()) in chosen.older_than(latest) {
+            near += 1;
+            excluded.add(ranked, Exclusion::NotLatest(latest));
+        }
+    }
+    Selection {
+        tags: chosen.into_sorted().map(|(tag, ())| tag).collect(),
+        excluded: excluded.into_sorted().map(|(tag, reason)| Excluded { tag, reason }).collect(),
+        near,
+    }
+}
+
+fn filtered_out(filter: &Filter, tag: &Tag) -> Option<Exclusion> {
+    if !filter.includes(tag.as_str()) {
+        return Some(Exclusion::NotIncluded);
+    }
+    filter.excluded_by(tag.as_str()).map(|expression| Exclusion::Excluded(expression.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::selection::by_version;
+
+    /// What [`select`] does, in the plainest way: all are kept, and sorted by reading them.
+    fn naively(version: &Version, filter: &Filter, tags: &[Tag], max_excluded: usize) -> Selection {
+        let mut chosen = Selection::default();
+        for tag in tags {
+            let reason = match version.matches(tag) {
+                Match::Yes => filtered_out(filter, tag),
+                Match::Candidate => Some(Exclusion::Candidate),
+                Match::Near(near) => Some(Exclusion::Near(near)),
+                Match::No => continue,
+            };
+            match reason {
+                None => chosen.tags.push(tag.clone()),
+                Some(reason) => chosen.excluded.push(Excluded { tag: tag.clone(), reason }),
+            }
+        }
+        chosen.tags.sort_by(|a, b| by_version(b, a));
+        if let Some(latest) = filter.latest {
+            let older = chosen.tags.split_off(latest.min(chosen.tags.len()));
+            let older = older.into_iter().map(|tag| Excluded { tag, reason: Exclusion::NotLatest(latest) });
+            chosen.excluded.extend(older);
+        }
+        chosen.excluded.sort_by(|a, b| by_version(&b.tag, &a.tag));
+        chosen.near = chosen.excluded.len();
+        chosen.excluded.truncate(max_excluded);
+        chosen
+    }
+
+    proptest! {
+        #[test]
+        fn it_chooses_the_same_in_the_same_order_as_the_plain_way_and_rewrites_no_tag(
+            texts in prop::collection::btree_set(
+                "v?[0-2](\\.[0-9]{1,3}){1,2}(-(rc[0-9]{1,2}|alpine(3\\.[0-9]{1,2})?))?", 0..40,
+            ),
+            repeat in 1_u32..40,
+            version in prop::sample::select(vec!["x.x", "x.x.x", "v1.x.x", ">=1 <2", "x.x.x-alpine", "*"]),
+            latest in prop::option::of(0_usize..50),
+            most in 0_usize..50,
+        ) {
+            // Often more than the thousand that are kept without dropping any.
+            let tags: Vec<Tag> = (0..repeat)
+                .flat_map(|n| texts.iter().map(move |text| text.replacen('.', &format!(".{n}"), 1)))
+                .filter_map(|text| text.parse().ok())
+                .collect();
+            let version: Version = version.parse().unwrap();
+            let filter = Filter::new(&[], &[".*5".into()], latest).unwrap();
+            let chosen = select(&version, false, &filter, &tags, most);
+            prop_assert_eq!(&chosen, &naively(&version, &filter, &tags, most));
+            prop_assert!(chosen.tags.iter().all(|tag| tags.contains(tag)));
+        }
+    }
+
+    fn tags(texts: &[&str]) -> Vec<Tag> {
+        texts.iter().map(|t| t.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_tag_is_every_tag_but_candidates_and_what_is_named_after_a_content() {
+        let signature = format!("sha256-{}.sig", "0".repeat(64));
+        let all =
+            tags(&["latest", "RELEASE.2024-01-01T00-00-00Z", "1.2", "v1.3-alpine", "1.4-rc1", &signature]);
+        let version: Version = "*".parse().unwrap();
+        let chosen = select(&version, false, &Filter::default(), &all, 100);
+        assert_eq!(chosen.tags, tags(&["v1.3-alpine", "1.2", "latest", "RELEASE.2024-01-01T00-00-00Z"]));
+        let excluded: Vec<&Exclusion> = chosen.excluded.iter().map(|excluded| &excluded.reason).collect();
+        assert_eq!(excluded, [&Exclusion::Candidate, &Exclusion::Near(NearMiss::Referrer)]);
+        let releases = Filter::new(&["RELEASE[.].*".into()], &[], Some(1)).unwrap();
+        assert_eq!(select(&version, true, &releases, &all, 0).tags, tags(&["RELEASE.2024-01-01T00-00-00Z"]));
+        assert!(version.is_selector() && version.selects(&all[0]) && version.to_string() == "*");
+    }
+
+    #[test]
+    fn of_a_long_list_the_newest_near_misses_are_kept() {
+        // Not in the order of versions, as registries list tags by name.
+        let mut all: Vec<Tag> = (0..5_000).map(|n| format!("1.{n}-alpine").parse().unwrap()).collect();
+        all.sort();
+        let near = |most| select(&"1.x".parse().unwrap(), false, &Filter::default(), &all, most).excluded;
+        let names: Vec<String> = near(3).iter().map(|e| e.tag.to_string()).collect();
+        assert_eq!(names, ["1.4999-alpine", "1.4998-alpine", "1.4997-alpine"]);
+        assert!(near(0).is_empty());
+        let latest = Filter::new(&[], &[], Some(2)).unwrap();
+        let chosen = select(&"1.x-alpine".parse().unwrap(), false, &latest, &all, 1);
+        assert_eq!(chosen.tags, tags(&["1.4999-alpine", "1.4998-alpine"]));
+        assert_eq!(chosen.excluded[0].tag, tags(&["1.4997-alpine"])[0]);
+    }
+
+    #[test]
+    fn the_newest_comes_first_and_candidates_only_when_allowed() {
+        let all =
+            tags(&["v2.13.0", "v2.13.10", "v2.13.9", "v2.13.11-rc2", "v2.13.11-rc10", "v2.14.0", "latest"]);
+        let pattern: Version = "v2.13.x".parse().unwrap();
+        let chosen = select(&pattern, false, &Filter::default(), &all, 100);
+        assert_eq!(chosen.tags, tags(&["v2.13.10", "v2.13.9", "v2.13.0"]));
+        assert_eq!(chosen.excluded.len(), 2);
+        assert!(chosen.excluded.iter().all(|e| e.reason == Exclusion::Candidate));
+        let chosen = select(&pattern, true, &Filter::default(), &all, 100);
+        assert_eq!(chosen.tags, tags(&["v2.13.11-rc10", "v2.13.11-rc2", "v2.13.10", "v2.13.9", "v2.13.0"]));
+        assert!(chosen.excluded.is_empty());
+    }
+
+    #[test]
+    fn the_filter_narrows_and_says_why() {
+        let all = tags(&["2.13.0", "2.13.1", "2.13.2", "2.13.3", "2.14.0", "2.14.0-debug"]);
+        let filter = Filter::new(&["2\\.13\\..*".into()], &[".*\\.2".into()], Some(1)).unwrap();
+        let chosen = select(&">=2.13 <3".parse().unwrap(), false, &filter, &all, 100);
+        assert_eq!(chosen.tags, tags(&["2.13.3"]));
+        let why: Vec<String> = chosen.excluded.iter().map(|e| format!("{}: {}", e.tag, e.reason)).collect();
+        insta::assert_snapshot!(why.join("\n"));
+    }
+
+    #[test]
+    fn latest_counts_versions_and_rewrites_no_tag() {
+        let all = tags(&["v1.2.3", "3.10", "v3.9.0", "1.2"]);
+        let filter = Filter::new(&[], &[], Some(2)).unwrap();
+        let chosen = select(&">=1".parse().unwrap(), false, &filter, &all, 100);
+        assert_eq!(chosen.tags, tags(&["3.10", "v3.9.0"]));
+    }
+
+    /// The newest tag, chosen as rancher/image-mirror's `Latest` is.
+    fn newest(texts: &[&str]) -> Vec<String> {
+        let filter = Filter::new(&[], &[], Some(1)).unwrap();
+        let chosen = select(&">=1".parse().unwrap(), false, &filter, &tags(texts), 100);
+        chosen.tags.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn image_mirror_latest_loses_no_v_pads_nothing_and_strips_no_zero() {
+        for (texts, latest) in [
+            (["v1.2.3", "v1.2.2"], "v1.2.3"),
+            (["1.2", "1.1.9"], "1.2"),
+            (["3.10", "3.9"], "3.10"),
+            (["v3.10", "v3.9.9"], "v3.10"),
+            (["2024.01.05", "2023.12.31"], "2024.01.05"),
+            (["1.02", "1.01.9"], "1.02"),
+            (["v01.002.0003", "1.2.2"], "v01.002.0003"),
+        ] {
+            assert_eq!(newest(&texts), [latest]);
+        }
+        // What the seed made of these exists nowhere, so it must not be chosen even if it is listed.
+        assert_eq!(newest(&["v1.2.4", "1.2.3", "1.2.0"]), ["v1.2.4"]);
+    }
+
+    #[test]
+    fn image_mirror_latest_is_no_error_and_no_empty_tag_where_there_are_no_versions() {
+        assert!(newest(&[]).is_empty());
+        assert!(newest(&["latest", "nightly", "sha-0123abc"]).is_empty());
+        assert_eq!(newest(&["latest", "nightly", "v1.2.3", "sha256-0a.sig"]), ["v1.2.3"]);
+    }
+
+    #[test]
+    fn a_version_is_exact_a_pattern_a_range_or_a_digest() {
+        assert!(matches!("v2.13.1".parse(), Ok(Version::Exact(_))));
+        assert!(matches!("v2.13.x".parse(), Ok(Version::Pattern(_))));
+        assert!(matches!(">=2.13 <2.15".parse(), Ok(Version::Range(_))));
+        assert!(matches!("~2.13".parse(), Ok(Version::Range(_))));
+        assert!(matches!(Digest::of(b"").as_str().parse(), Ok(Version::Digest(_))));
+        assert!(matches!("".parse::<Version>(), Err(VersionError::Empty)));
+        assert!(matches!("2.x.y".parse::<Version>(), Err(VersionError::Pattern(_))));
+        assert!(matches!("a/b".parse::<Version>(), Err(VersionError::Reference(_))));
+    }
+}
