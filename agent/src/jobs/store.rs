@@ -1,6 +1,6 @@
 //! The Jobs of the agent and their pods, as the watches tell of them and as this process creates them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use imgop_core::api::IMAGE_UID_LABEL;
