@@ -19,8 +19,9 @@ use tokio::time::{sleep, timeout};
 
 use super::pruner::{Part, Pruner, Shape};
 
-/// Objects of a page. However large they are, only what is kept of one at a time is in memory.
-const PAGE_SIZE: u32 = 500;
+/// Objects of a page. However large they are, only what is kept of one at a time is in memory, so pages spare the
+/// API server and not this process.
+const PAGE_SIZE: u32 = 1000;
 /// Seconds after which a watch is renewed: one whose connection died unseen is back within this and a little
 /// more (reliability.md F12).
 const WATCH_SECONDS: u32 = 60;

@@ -252,11 +252,13 @@ impl State {
         let own = self.owners.get(&key(owner)).map_or(0, |held| held.places(caps));
         // The place that is kept for this owner is its own.
         let mine = usize::from(self.reserved.contains_key(&owner.uid));
+        let here = self.namespaces.get(&owner.namespace);
+        let reserved_here = here.map_or(0, |of| of.reserved).saturating_sub(mine);
         let of_namespace = |with: usize| {
-            let here = self.namespaces.get(&owner.namespace);
-            caps.per_namespace.saturating_sub(here.map_or(0, |of| of.held + of.reserved * with) - mine * with)
+            caps.per_namespace.saturating_sub(here.map_or(0, |of| of.held) + reserved_here * with)
         };
-        let in_all = |with: usize| caps.in_all.saturating_sub(self.in_all(caps, with) - mine * with);
+        let in_all =
+            |with: usize| caps.in_all.saturating_sub(self.in_all(caps, with).saturating_sub(mine * with));
         let (room, full) = [
             (caps.per_owner.saturating_sub(own), Full::Owner(caps.per_owner)),
             (of_namespace(0), Full::Namespace(caps.per_namespace)),
