@@ -189,17 +189,13 @@ impl Reader {
             None if read(&mut body, &mut pruner, &mut self.parts).await.map_err(list_failed)? => {}
             None if !pruner.is_complete() => return Err(list_failed(io::ErrorKind::UnexpectedEof.into())),
             None => {
-                return match metadata.continue_.filter(|token| !token.is_empty()) {
-                    Some(token) => {
-                        self.state = State::NextPage(Some(token));
-                        Ok(None)
-                    }
-                    None => {
-                        let version = metadata.resource_version.ok_or(watcher::Error::NoResourceVersion)?;
-                        self.state = State::Listed(version);
-                        Ok(Some(Event::InitDone))
-                    }
-                };
+                if let Some(token) = metadata.continue_.filter(|token| !token.is_empty()) {
+                    self.state = State::NextPage(Some(token));
+                    return Ok(None);
+                }
+                let version = metadata.resource_version.ok_or(watcher::Error::NoResourceVersion)?;
+                self.state = State::Listed(version);
+                return Ok(Some(Event::InitDone));
             }
         }
         self.state = State::Listing(body, pruner, metadata);
