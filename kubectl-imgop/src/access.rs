@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use imgop_core::api::Side;
 use imgop_core::api::{self, CA_KEY, Credentials, TlsMode};
-use imgop_core::observe::Side;
 use imgop_registry::reference::Repository;
 use imgop_registry::{Access, Credential, DockerConfig, Tls};
 use k8s_openapi::api::core::v1::Secret;

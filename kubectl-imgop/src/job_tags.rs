@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use imgop_core::api::{COPIES_ANNOTATION, IMAGE_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
-use imgop_core::plan::CopyRecord;
+use imgop_core::copy::CopyRecord;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};

@@ -1,7 +1,7 @@
 //! Names of Images: given ones are checked, and those that are not given are made from the source.
 
-use imgop_core::plan::{CopyRequest, Naming};
-use imgop_core::tags::Version;
+use imgop_core::copy::{CopyRequest, Naming};
+use imgop_core::selection::Version;
 use imgop_registry::reference::Digest;
 
 /// The longest name: it ends up in labels.

@@ -1,6 +1,7 @@
 //! What a registry's refusal means for somebody at a keyboard.
 
-use imgop_core::observe::{ObserveError, Side};
+use imgop_core::api::Side;
+use imgop_core::copy::ObserveError;
 use imgop_registry::reference::RegistryHost;
 use imgop_registry::{Reason, Unreachable};
 

@@ -54,7 +54,7 @@ impl Wording {
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::tags::Exclusion;
+    use imgop_core::selection::Exclusion;
 
     use super::*;
 

@@ -10,7 +10,7 @@ use imgop_core::api::conditions::{self, READY, STALLED};
 use imgop_core::api::{
     COPIES_ANNOTATION, Credentials, Destination, Image, ImageSpec, Mode, Phase, Source, Tls, TlsMode,
 };
-use imgop_core::plan::CopyRecord;
+use imgop_core::copy::CopyRecord;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};

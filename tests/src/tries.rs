@@ -4,8 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, bail, ensure};
+use imgop_core::api::container_name;
 use imgop_core::api::{COPIES_ANNOTATION, IMAGE_UID_LABEL};
-use imgop_core::plan::{CopyRecord, container_name};
+use imgop_core::copy::CopyRecord;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use imgop_core::api::Side;
 use imgop_core::api::{CA_KEY, Credentials, Tls as TlsSpec, TlsMode};
-use imgop_core::observe::Side;
 use imgop_registry::ecr::EcrError;
 use imgop_registry::reference::Repository;
 use imgop_registry::{Access, Credential, DockerConfig, Tls};

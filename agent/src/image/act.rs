@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use imgop_core::api::Side;
 use imgop_core::api::{FailureReason, TagFailure};
-use imgop_core::observe::{Side, Sides};
-use imgop_core::plan::{
+use imgop_core::copy::Sides;
+use imgop_core::copy::{
     Copy, CopyRequest, Inputs, Observed, ObservedTag, Outcome, Plan, Run, Seen, TagState, plan,
 };
 use imgop_registry::reference::Tag;
@@ -164,7 +165,7 @@ impl Look<'_> {
             observed: &work.observed,
             runs: &work.runs,
             failures: &work.failures,
-            taken: &work.taken,
+            conflicts: &work.taken,
             retry_now: work.retry_now,
             now: self.now,
         })
@@ -240,7 +241,7 @@ mod tests {
         assert_eq!(stage.api.bodies("DELETE").len(), 0, "its pod may have been evicted a moment ago");
         let now = now() + Duration::from_mins(1);
         let look = Look { context: &stage.context, image: &stage.image, memory: &mut memory, now };
-        let said = look.run().await.unwrap().findings.unwrap().verdict;
+        let said = look.run().await.unwrap().findings.unwrap().readiness;
         assert_eq!(said.conditions[0].reason, reasons::JOB_REFUSED);
         assert_eq!(stage.api.bodies("DELETE").len(), 1);
         assert!(matches!(

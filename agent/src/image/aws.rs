@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use imgop_core::api::Side;
 use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
-use imgop_core::observe::Side;
-use imgop_core::plan::CopyRequest;
+use imgop_core::copy::CopyRequest;
 use imgop_registry::Credential;
 use imgop_registry::ecr::EcrCredential;
 use imgop_registry::reference::{Digest, RegistryHost};

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use imgop_core::api::{FailureReason, Mode, TagFailure, WaitingTag};
-use imgop_core::observe::Contents;
-use imgop_core::plan::{
-    Action as TagAction, Copy, CopyRequest, FirstSeen, Observed, Outcome, Plan, Waiting, verdict,
+use imgop_core::copy::ContentCache;
+use imgop_core::copy::{
+    Copy, CopyRequest, FirstSeen, Observed, Outcome, Plan, TagAction, Waiting, readiness,
 };
 use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;
@@ -73,7 +73,7 @@ impl Look<'_> {
             self.memory.keep(&work.observed, self.now);
         }
         // A manifest that was read counts as a pull, in every mode.
-        self.memory.contents = Contents::of(request, &work.observed);
+        self.memory.contents = ContentCache::of(request, &work.observed);
         // Tags whose content was there already have no Job; after a restart only the Jobs tell.
         let by_jobs = jobs.copied_since(status.last_sync_time.as_ref().map(|t| t.0), planned);
         let copied = by_jobs.max(self.memory.published);
@@ -84,7 +84,7 @@ impl Look<'_> {
             return self.suspended(Some(tags), copied);
         }
         let mut findings = Findings::of(
-            verdict(request, planned, held_back.map(|held| held.message.as_str())),
+            readiness(request, planned, held_back.map(|held| held.message.as_str())),
             self.open_request(),
         );
         findings.tags = Some(tags);
@@ -121,7 +121,7 @@ fn waiting<'a>(observed: &'a Observed, planned: &Plan) -> Vec<&'a Waiting> {
 /// nowhere else if their Jobs go.
 fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
     let tried_again = |failure: &&TagFailure| {
-        let open = |t: &imgop_core::plan::PlannedTag| match &t.action {
+        let open = |t: &imgop_core::copy::PlannedTag| match &t.action {
             TagAction::Copy(copy) | TagAction::Publish(copy) => {
                 failure.digest.as_deref() == Some(copy.digest.as_str())
             }
@@ -145,10 +145,10 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
         return Vec::new();
     }
     // Whatever refers to a tag may come later than the tag, and is compared each time.
-    let is_meant = |tag: &&imgop_core::plan::PlannedTag| tag.referrer_of.is_none();
-    let is_synced = |tag: &&imgop_core::plan::PlannedTag| match &tag.action {
+    let is_meant = |tag: &&imgop_core::copy::PlannedTag| tag.referrer_of.is_none();
+    let is_synced = |tag: &&imgop_core::copy::PlannedTag| match &tag.action {
         TagAction::UpToDate | TagAction::AlreadySynced => true,
-        TagAction::LookAgain(failure) if failure.reason == FailureReason::NotChecked => {
+        TagAction::RetryLater(failure) if failure.reason == FailureReason::NotChecked => {
             before.contains(&tag.source_ref.to_string())
         }
         _ => false,
@@ -158,7 +158,7 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::plan::{Content, PlannedTag};
+    use imgop_core::copy::{Content, PlannedTag};
     use imgop_registry::reference::ManifestRef;
     use jiff::Timestamp;
 

@@ -1,6 +1,6 @@
 //! Jobs that end while a registry is left alone: their tags are set all the same.
 
-use imgop_core::plan::{Copy, CopyRequest, Outcome};
+use imgop_core::copy::{Copy, CopyRequest, Outcome};
 
 use super::jobs::Jobs;
 use super::reconcile::{ApiError, Look};
@@ -52,7 +52,7 @@ mod tests {
     use std::time::Duration;
 
     use imgop_core::api::conditions::reasons;
-    use imgop_core::plan::{Observed, ObservedTag, Seen};
+    use imgop_core::copy::{Observed, ObservedTag, Seen};
     use imgop_registry::reference::Digest;
 
     use super::*;

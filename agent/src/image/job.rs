@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use imgop_core::api::{
     COPIES_ANNOTATION, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, ROUTE_ANNOTATION,
 };
-use imgop_core::plan::{Copy, CopyRecord, CopyRequest};
+use imgop_core::copy::{Copy, CopyRecord, CopyRequest};
 use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
@@ -133,8 +133,8 @@ fn ignore_disruptions() -> PodFailurePolicy {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use imgop_core::api::Side;
     use imgop_core::api::{Credentials, Mode};
-    use imgop_core::observe::Side;
     use k8s_openapi::api::core::v1::Container;
 
     use super::*;

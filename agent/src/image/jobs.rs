@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use imgop_core::api::{FailureReason, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL};
-use imgop_core::plan::{Action, Copy, CopyRequest, Outcome, Plan, Run};
+use imgop_core::copy::{Copy, CopyRequest, Outcome, Plan, Run, TagAction};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -138,7 +138,7 @@ impl<'a> Jobs<'a> {
         });
         let is_there = |run: &&Run| {
             let tag = &run.copy.destination_tag;
-            plan.tags.iter().any(|t| t.destination_tag == *tag && t.action == Action::UpToDate)
+            plan.tags.iter().any(|t| t.destination_tag == *tag && t.action == TagAction::UpToDate)
         };
         let copied = recent.flat_map(|report| &report.runs);
         let copied = copied.filter(|run| run.outcome == Outcome::Succeeded).filter(is_there).count();

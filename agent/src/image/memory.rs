@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use imgop_core::api::ImageStatus;
-use imgop_core::observe::{Contents, Known};
-use imgop_core::plan::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
+use imgop_core::copy::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
+use imgop_core::copy::{ContentCache, Known};
 use imgop_registry::Manifest;
 use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;
@@ -33,7 +33,7 @@ pub struct Remembered {
     /// whose source need not be asked but for them.
     pub at_source: HashMap<Tag, (Digest, Timestamp)>,
     /// What becomes of contents of which only some platforms are wanted.
-    pub contents: Contents,
+    pub contents: ContentCache,
     /// Whether the source is to be read for those, because the spec is another one. An index at the
     /// destination says itself what it was made from, and whoever may write there may have it lie.
     pub reads_source: bool,
@@ -97,7 +97,7 @@ impl Remembered {
     /// Forgets what becomes of contents, and reads the source for it, which are pulls: a sync that somebody
     /// asks for costs none, another spec may.
     pub fn doubt_contents(&mut self) {
-        self.contents = Contents::default();
+        self.contents = ContentCache::default();
         self.reads_source = true;
     }
 
@@ -107,7 +107,7 @@ impl Remembered {
             at_destination: believed(&self.at_destination, now),
             at_source: believed(&self.at_source, now),
             contents: self.contents.clone(),
-            doubts_destination: self.reads_source,
+            reads_source: self.reads_source,
             now,
             ..Known::default()
         }
@@ -188,7 +188,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::plan::{MadeIndex, MadeOf, Origin, Seen};
+    use imgop_core::copy::{MadeIndex, MadeOf, Origin, Seen};
     use imgop_registry::reference::ManifestRef;
 
     use super::*;
@@ -229,15 +229,15 @@ mod tests {
         let mut request = crate::image::tests::fixtures::request(&image);
         request.platforms = imgop_registry::oci::Platforms::parse(&["linux/amd64".into()]).unwrap();
         let observed = Observed { tags: vec![tag("1.0", "a")], ..Observed::default() };
-        let contents = Contents::of(&request, &observed);
+        let contents = ContentCache::of(&request, &observed);
         let mut memory = Remembered { contents, ..Remembered::default() };
         memory.doubt();
-        assert_ne!(memory.known(now()).contents, Contents::default());
-        assert!(!memory.known(now()).doubts_destination);
+        assert_ne!(memory.known(now()).contents, ContentCache::default());
+        assert!(!memory.known(now()).reads_source);
         memory.doubt_contents();
-        assert_eq!(memory.known(now()).contents, Contents::default());
-        assert!(memory.known(now()).doubts_destination);
+        assert_eq!(memory.known(now()).contents, ContentCache::default());
+        assert!(memory.known(now()).reads_source);
         memory.keep(&observed, now());
-        assert!(!memory.known(now()).doubts_destination, "once it was read there is no doubt left");
+        assert!(!memory.known(now()).reads_source, "once it was read there is no doubt left");
     }
 }

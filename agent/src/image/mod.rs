@@ -31,7 +31,7 @@ use futures::future::join_all;
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, is_true, reasons};
 use imgop_core::api::{Image, ImageStatus, MANAGED_BY, MANAGED_BY_LABEL, REQUESTED_AT_ANNOTATION};
-use imgop_core::plan::Verdict;
+use imgop_core::copy::Readiness;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Patch, PatchParams};
@@ -224,8 +224,8 @@ async fn guarded(
     }
     *memory = memory::Remembered::default();
     let message = "the agent failed on this Image; its log says more, please report it";
-    let verdict = Verdict::stalled(reasons::INTERNAL_ERROR, message);
-    let findings = Findings::of(verdict, None);
+    let readiness = Readiness::stalled(reasons::INTERNAL_ERROR, message);
+    let findings = Findings::of(readiness, None);
     let (status, ended) = (status_of(context, image, memory, findings.clone(), now), findings.ended);
     write(context, image, &status, ended, now).await?;
     Ok(Action::requeue(AFTER_PANIC))

@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_core::mounts::{KnownBlobs, Mount, plan};
-use imgop_core::observe::Sides;
-use imgop_core::plan::{Copy, CopyRequest};
+use imgop_core::copy::Sides;
+use imgop_core::copy::mount::{KnownBlobs, Mount, plan};
+use imgop_core::copy::{Copy, CopyRequest};
 use imgop_registry::reference::{Digest, ManifestRef, Repository};
 use imgop_registry::{Account, Manifest, RepositoryClient};
 use prometheus_client::metrics::counter::Counter;

@@ -1,7 +1,8 @@
 //! What became of the copies that Jobs were made for, read from the Jobs and their pods.
 
+use imgop_core::api::container_name;
 use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION};
-use imgop_core::plan::{Copy, CopyRecord, Outcome, Run, container_name};
+use imgop_core::copy::{Copy, CopyRecord, Outcome, Run};
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;

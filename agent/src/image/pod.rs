@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use imgop_core::api;
+use imgop_core::api::container_name;
 use imgop_core::api::{CA_KEY, Credentials, Image, Publish, Tls, TlsMode};
 use imgop_core::commands::{Endpoint, SkopeoCopy};
-use imgop_core::observe;
-use imgop_core::plan::{Copy, CopyRequest, container_name};
+use imgop_core::copy::{Copy, CopyRequest};
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, Repository};
 use k8s_openapi::api::core::v1::{
@@ -31,16 +32,12 @@ const LOST_NODE_SECONDS: i64 = 30;
 
 /// The pod that copies a batch.
 pub fn pod(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, config: &Config) -> PodSpec {
-    let source = Side::new(
-        "source",
-        &request.source,
-        auth_secret(image, observe::Side::Source),
-        &image.spec.source.tls,
-    );
+    let source =
+        Side::new("source", &request.source, auth_secret(image, api::Side::Source), &image.spec.source.tls);
     let destination = Side::new(
         "destination",
         &request.destination,
-        auth_secret(image, observe::Side::Destination),
+        auth_secret(image, api::Side::Destination),
         &image.spec.destination.tls,
     );
     let mut containers: Vec<Container> = batch
@@ -98,12 +95,12 @@ pub fn pod(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, c
 
 /// The Secret with the credentials of a side: the one that the spec names, or the one that the agent
 /// writes with a token of AWS.
-fn auth_secret(image: &Image, side: observe::Side) -> Option<String> {
+fn auth_secret(image: &Image, side: api::Side) -> Option<String> {
     let spec = &image.spec;
     let named = match side {
         _ if aws::is_wanted(image, side) => return Some(aws::secret_name(image, side)),
-        observe::Side::Source => spec.source.credentials.as_ref(),
-        observe::Side::Destination => spec.destination.credentials.as_ref(),
+        api::Side::Source => spec.source.credentials.as_ref(),
+        api::Side::Destination => spec.destination.credentials.as_ref(),
     };
     named.map(|named: &Credentials| named.secret_name.clone())
 }

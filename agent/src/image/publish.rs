@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use imgop_core::api::{FailureReason, Overwrite, Publish};
-use imgop_core::plan::{Copy, CopyRequest, MadeOf, Origin, Outcome, Seen};
+use imgop_core::copy::{Copy, CopyRequest, MadeOf, Origin, Outcome, Seen};
 use imgop_registry::oci::{Subset, referrers_index, subset};
 use imgop_registry::reference::ManifestRef;
 use imgop_registry::{Manifest, RegistryError, RepositoryClient};

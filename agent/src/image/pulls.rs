@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use imgop_core::plan::{Copy, MadeOf};
+use imgop_core::copy::{Copy, MadeOf};
 use imgop_registry::reference::{Digest, ManifestRef, RegistryHost};
 use imgop_registry::{PullReserveReached, RepositoryClient};
 use jiff::Timestamp;

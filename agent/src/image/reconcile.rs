@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use imgop_core::api::Side;
 use imgop_core::api::conditions::{NewCondition, READY, RECONCILING, find, reasons};
 use imgop_core::api::{Image, ImageSpec, ImageStatus, Mode, Phase};
-use imgop_core::observe::{Limits, ObserveError, Side, Sides, observe};
-use imgop_core::plan::{Action as TagAction, CopyRequest, Observed, Plan, Verdict, first_seen};
+use imgop_core::copy::{CopyRequest, Observed, Plan, Readiness, TagAction, first_seen};
+use imgop_core::copy::{Limits, ObserveError, Sides, observe};
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
@@ -55,8 +56,8 @@ impl Looked {
         Self { findings: None, again }
     }
 
-    pub(super) fn verdict(verdict: Verdict, request: Option<String>, after: Duration) -> Self {
-        Self { findings: Some(Findings::of(verdict, request)), again: Action::requeue(after) }
+    pub(super) fn readiness(readiness: Readiness, request: Option<String>, after: Duration) -> Self {
+        Self { findings: Some(Findings::of(readiness, request)), again: Action::requeue(after) }
     }
 }
 
@@ -85,10 +86,10 @@ impl Look<'_> {
         let request = match CopyRequest::parse(&self.image.spec) {
             Ok(request) => request,
             Err(error) => {
-                let said = Verdict::stalled(reasons::INVALID_SPEC, error.to_string());
+                let said = Readiness::stalled(reasons::INVALID_SPEC, error.to_string());
                 return Ok(Looked {
                     again: Action::await_change(),
-                    ..Looked::verdict(said, self.open_request(), Duration::ZERO)
+                    ..Looked::readiness(said, self.open_request(), Duration::ZERO)
                 });
             }
         };
@@ -150,7 +151,7 @@ impl Look<'_> {
         let status = self.status();
         let ready = find(&status.conditions, READY);
         let findings = Findings {
-            verdict: Verdict {
+            readiness: Readiness {
                 conditions: vec![NewCondition {
                     type_: READY,
                     status: ready.and_then(|c| c.status.to_lowercase().parse().ok()),
@@ -301,7 +302,7 @@ impl Look<'_> {
     /// How long nothing is to be done.
     pub(super) fn rest(&mut self, request: &CopyRequest, planned: &Plan) -> Duration {
         let looks_again = planned.tags.is_empty() && planned.waiting_until.is_none()
-            || planned.tags.iter().any(|t| matches!(t.action, TagAction::LookAgain(_)));
+            || planned.tags.iter().any(|t| matches!(t.action, TagAction::RetryLater(_)));
         let mut next = schedule::next_look(self.image, request.frequency.period(), self.now);
         if looks_again {
             self.look_again();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use imgop_core::api::Side;
 use imgop_core::api::conditions::reasons;
-use imgop_core::observe::{ObserveError, Side};
-use imgop_core::plan::Verdict;
+use imgop_core::copy::ObserveError;
+use imgop_core::copy::Readiness;
 use imgop_registry::{Reason, RegistryError, Unreachable};
 use kube::runtime::controller::Action;
 
@@ -25,8 +26,8 @@ impl Look<'_> {
         let message =
             format!("the agent may not make Jobs in this namespace (looked at again every 30 s); {how}");
         self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
-        let said = Verdict::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
-        Looked::verdict(said, self.open_request(), LOOK_AT_SECRETS)
+        let said = Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
+        Looked::readiness(said, self.open_request(), LOOK_AT_SECRETS)
     }
 
     pub(super) fn access_failed(&mut self, error: AccessError) -> Result<Looked, ApiError> {
@@ -34,8 +35,8 @@ impl Look<'_> {
             AccessError::Api { error, .. } | AccessError::Rights { error } => return Err(error.into()),
             AccessError::Aws { ref error, .. } if error.is_transient() => {
                 let wait = self.look_again();
-                let said = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string());
-                return Ok(Looked::verdict(said, self.open_request(), wait));
+                let said = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string());
+                return Ok(Looked::readiness(said, self.open_request(), wait));
             }
             AccessError::Aws { .. } => (reasons::REGISTRY_UNAUTHORIZED, error.to_string()),
             AccessError::AwsNotEnabled => {
@@ -53,7 +54,7 @@ impl Look<'_> {
         // Who mends the Secret should not wait for what we remember of it.
         self.context.secrets.forget(self.image.metadata.namespace.as_deref().unwrap_or_default());
         self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
-        Ok(Looked::verdict(Verdict::stalled(reason, message), self.open_request(), LOOK_AT_SECRETS))
+        Ok(Looked::readiness(Readiness::stalled(reason, message), self.open_request(), LOOK_AT_SECRETS))
     }
 
     pub(super) fn observe_failed(&mut self, error: ObserveError, secrets: Vec<String>) -> Looked {
@@ -62,19 +63,23 @@ impl Look<'_> {
             ObserveError::Registry { side, error } => self.registry_failed(side, &error, secrets),
             ObserveError::TooManyTags { .. } | ObserveError::TooManyReferrers { .. } => {
                 let wait = self.look_again();
-                Looked::verdict(Verdict::stalled(reasons::TOO_MANY_TAGS, error.to_string()), request, wait)
+                Looked::readiness(
+                    Readiness::stalled(reasons::TOO_MANY_TAGS, error.to_string()),
+                    request,
+                    wait,
+                )
             }
             ObserveError::TooSlow { .. } => {
                 let wait = self.look_again();
-                Looked::verdict(
-                    Verdict::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string()),
+                Looked::readiness(
+                    Readiness::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string()),
                     request,
                     wait,
                 )
             }
             ObserveError::Naming(_) => {
                 let wait = self.look_again();
-                Looked::verdict(Verdict::stalled(reasons::INVALID_SPEC, error.to_string()), request, wait)
+                Looked::readiness(Readiness::stalled(reasons::INVALID_SPEC, error.to_string()), request, wait)
             }
         }
     }
@@ -93,21 +98,21 @@ impl Look<'_> {
                 self.memory.blocked =
                     Some(Blocked { secrets, until: schedule::later(self.now, LEAVE_ALONE) });
                 self.memory.next_look = Some(schedule::later(self.now, LOOK_AT_SECRETS));
-                let said = Verdict::stalled(reasons::REGISTRY_UNAUTHORIZED, message);
-                return Looked::verdict(said, request, LOOK_AT_SECRETS);
+                let said = Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, message);
+                return Looked::readiness(said, request, LOOK_AT_SECRETS);
             }
             Reason::Refused | Reason::Settings => {
                 let wait = self.look_again();
-                let said = Verdict::stalled(reasons::INVALID_SPEC, format!("{side}: {error}"));
-                return Looked::verdict(said, request, wait);
+                let said = Readiness::stalled(reasons::INVALID_SPEC, format!("{side}: {error}"));
+                return Looked::readiness(said, request, wait);
             }
             Reason::RepositoryNotFound => reasons::REPOSITORY_NOT_FOUND,
             Reason::RateLimited { retry_after } => {
                 let wait =
                     self.look_again().max(retry_after.unwrap_or_default().min(Duration::from_hours(1)));
                 self.memory.next_look = Some(schedule::later(self.now, wait));
-                let said = Verdict::retrying(reasons::REGISTRY_RATE_LIMITED, format!("{side}: {error}"));
-                return Looked::verdict(said, request, wait);
+                let said = Readiness::retrying(reasons::REGISTRY_RATE_LIMITED, format!("{side}: {error}"));
+                return Looked::readiness(said, request, wait);
             }
             _ => reasons::REGISTRY_UNREACHABLE,
         };
@@ -115,8 +120,8 @@ impl Look<'_> {
         let advice = advice(side, error.reason());
         let message = format!("{side}: {error}{advice}");
         // Where there is a field to set, nothing changes before somebody sets it.
-        let said = if advice.is_empty() { Verdict::retrying } else { Verdict::stalled };
-        Looked::verdict(said(reason, message), request, wait)
+        let said = if advice.is_empty() { Readiness::retrying } else { Readiness::stalled };
+        Looked::readiness(said(reason, message), request, wait)
     }
 
     /// Which credentials a registry refused, or where to name some.
@@ -152,7 +157,7 @@ impl Look<'_> {
         };
         let wait = if reason == reasons::NAMESPACE_NOT_ENABLED { LOOK_AT_SECRETS } else { self.look_again() };
         self.memory.next_look = Some(schedule::later(self.now, wait));
-        Ok(Looked::verdict(Verdict::stalled(reason, error.to_string()), self.open_request(), wait))
+        Ok(Looked::readiness(Readiness::stalled(reason, error.to_string()), self.open_request(), wait))
     }
 }
 

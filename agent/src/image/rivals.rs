@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures::FutureExt as _;
 use imgop_core::api::Image;
-use imgop_core::plan::{CopyRequest, Elder};
+use imgop_core::copy::{CopyRequest, OlderImage};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::Repository;
 use imgop_registry::reference::Tag;
@@ -81,12 +81,13 @@ impl Rivals {
             return HashMap::new();
         }
         let all: Vec<Arc<Guarded>> = self.stores.get().into_iter().flatten().flat_map(Store::state).collect();
-        let elders =
-            Elder::all(image, &request.destination, all.iter().filter_map(|one| one.0.as_ref().ok()));
+        let older_images =
+            OlderImage::all(image, &request.destination, all.iter().filter_map(|one| one.0.as_ref().ok()));
         let keeps = |tag: &&&Tag| {
-            let elder = elders.iter().find(|e| e.contests(request, tag) && self.counts(image, e, tag))?;
+            let older =
+                older_images.iter().find(|e| e.conflicts_with(request, tag) && self.counts(image, e, tag))?;
             let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
-            Some((Tag::clone(tag), format!("{}; {again}", elder.keeps(image, request, tag))))
+            Some((Tag::clone(tag), format!("{}; {again}", older.conflict_message(image, request, tag))))
         };
         tags.iter().filter_map(|tag| keeps(&tag)).collect()
     }
@@ -96,8 +97,8 @@ impl Rivals {
     /// statuses prove it after a restart. Whoever claims what refers to a content, which need not be one
     /// of his, must have put that very tag, in any namespace. So many names have no room in a status: a
     /// restart forgets them until one of the two is copied again.
-    fn counts(&self, image: &Image, elder: &Elder<'_>, tag: &Tag) -> bool {
-        let (other, older) = (elder.image, &elder.request);
+    fn counts(&self, image: &Image, older: &OlderImage<'_>, tag: &Tag) -> bool {
+        let (other, older) = (older.image, &older.request);
         let is_referrer = subject_of(tag).is_some();
         if !is_referrer && (image.namespace() == other.namespace() || has_written(other, &older.destination))
         {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{self, RECONCILING, reasons};
 use imgop_core::api::{ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION};
-use imgop_core::plan::Plan;
+use imgop_core::copy::Plan;
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use kube::ResourceExt as _;

@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use futures::{Stream, StreamExt as _};
 use imgop_core::api::Publish;
-use imgop_core::plan::{Copy, Outcome, Run, Seen};
+use imgop_core::copy::{Copy, Outcome, Run, Seen};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Reason, RegistryError, RepositoryClient};
 use tokio::time::{Instant, sleep_until};

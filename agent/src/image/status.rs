@@ -3,7 +3,7 @@
 
 use imgop_core::api::conditions::{self, reasons};
 use imgop_core::api::{Counts, HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
-use imgop_core::plan::Verdict;
+use imgop_core::copy::Readiness;
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -22,7 +22,7 @@ const MESSAGE: usize = 1_024;
 #[derive(Debug, Clone)]
 pub struct Findings {
     /// Conditions, phase and progress.
-    pub verdict: Verdict,
+    pub readiness: Readiness,
     /// What is known of the tags; none when the registries could not be asked, and then what was
     /// known before stays.
     pub tags: Option<TagFindings>,
@@ -37,9 +37,9 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// A verdict on a sync that has ended without looking at tags.
-    pub fn of(verdict: Verdict, handled_request: Option<String>) -> Self {
-        Self { verdict, tags: None, handled_request, ended: Some(0), generation: None, written_to: None }
+    /// A readiness on a sync that has ended without looking at tags.
+    pub fn of(readiness: Readiness, handled_request: Option<String>) -> Self {
+        Self { readiness, tags: None, handled_request, ended: Some(0), generation: None, written_to: None }
     }
 }
 
@@ -68,22 +68,22 @@ pub fn next_status(
     look_again: Option<Timestamp>,
     now: Timestamp,
 ) -> ImageStatus {
-    for condition in &mut findings.verdict.conditions {
+    for condition in &mut findings.readiness.conditions {
         shorten(&mut condition.message);
     }
     let old = image.status.clone().unwrap_or_default();
     let generation = findings.generation.or(image.metadata.generation);
     let ready =
-        findings.verdict.conditions.iter().any(|c| c.type_ == conditions::READY && c.status == Some(true));
+        findings.readiness.conditions.iter().any(|c| c.type_ == conditions::READY && c.status == Some(true));
     let was_looked_at = findings.tags.is_some();
     let next_attempt = findings.tags.as_ref().and_then(|tags| tags.next_attempt);
-    let look_again = look_again.filter(|_| is_retried(&findings.verdict));
+    let look_again = look_again.filter(|_| is_retried(&findings.readiness));
     let next_sync_time = next_attempt.into_iter().chain(look_again).min().map(Time);
     let mut new = ImageStatus {
-        conditions: conditions::merge(&old.conditions, findings.verdict.conditions, generation, now),
+        conditions: conditions::merge(&old.conditions, findings.readiness.conditions, generation, now),
         observed_generation: generation,
-        phase: Some(findings.verdict.phase),
-        progress: findings.verdict.progress.or_else(|| old.progress.clone()),
+        phase: Some(findings.readiness.phase),
+        progress: findings.readiness.progress.or_else(|| old.progress.clone()),
         last_handled_requested_at: findings.handled_request.or_else(|| old.last_handled_requested_at.clone()),
         written_to: written_to(image, findings.written_to),
         ..old.clone()
@@ -155,8 +155,8 @@ fn oldest(mut waiting: Vec<WaitingTag>) -> Vec<WaitingTag> {
 }
 
 /// Whether something failed as a whole and is tried again by itself.
-fn is_retried(verdict: &Verdict) -> bool {
-    verdict
+fn is_retried(readiness: &Readiness) -> bool {
+    readiness
         .conditions
         .iter()
         .any(|c| c.type_ == conditions::RECONCILING && c.reason == reasons::PROGRESSING_WITH_RETRY)
@@ -174,7 +174,7 @@ mod tests {
 
     fn success(copied: u32) -> Findings {
         Findings {
-            verdict: Verdict {
+            readiness: Readiness {
                 conditions: vec![NewCondition {
                     type_: READY,
                     status: Some(true),
@@ -222,7 +222,7 @@ mod tests {
         let destination = image.spec.destination.name.clone();
         image.status = Some(status(&image, put(&destination)));
         assert_eq!(image.status.clone().unwrap().written_to, Some(destination.clone()));
-        let refused = Findings::of(Verdict::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
+        let refused = Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
         assert_eq!(status(&image, refused).written_to, Some(destination), "it will be back");
         assert_eq!(status(&image, success(0)), image.status.clone().unwrap(), "and nothing new is written");
         image.spec.destination.name = "a.example/elsewhere".into();
@@ -255,8 +255,8 @@ mod tests {
     fn what_could_not_be_asked_leaves_what_is_known() {
         let mut image = image(Mode::OnceByTag);
         image.status = Some(next_status(&image, success(2), None, now()));
-        let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-        let findings = Findings::of(verdict, None);
+        let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
+        let findings = Findings::of(readiness, None);
         let status = next_status(&image, findings.clone(), None, later(60));
         assert_eq!(status.tag_already_synced, ["v2", "v1"]);
         assert_eq!(status.progress.as_deref(), Some("2/2"));
@@ -270,18 +270,18 @@ mod tests {
     fn what_is_waited_for_says_when_it_is_looked_for_again() {
         let mut image = image(Mode::OnceByTag);
         image.status = Some(next_status(&image, success(2), None, now()));
-        let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-        let refused = Findings::of(verdict.clone(), None);
+        let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
+        let refused = Findings::of(readiness.clone(), None);
         let status = next_status(&image, refused.clone(), Some(later(120)), later(60));
         assert_eq!(status.next_sync_time, Some(Time(later(120))));
         assert_eq!(status.last_sync_time, Some(Time(now())), "nobody looked at both registries");
         image.status = Some(status);
-        let absent = Findings { verdict, ..success(0) };
+        let absent = Findings { readiness, ..success(0) };
         let status = next_status(&image, absent, Some(later(240)), later(120));
         assert_eq!(status.next_sync_time, Some(Time(later(240))));
         image.status = Some(status);
         // What only somebody else can end is looked at often, and its time would be written as often.
-        let stalled = Findings::of(Verdict::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
+        let stalled = Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
         assert_eq!(next_status(&image, stalled, Some(later(270)), later(240)).next_sync_time, None);
         let status = next_status(&image, success(0), None, later(300));
         assert_eq!(status.next_sync_time, None, "it is over");
@@ -290,8 +290,8 @@ mod tests {
     #[test]
     fn that_the_next_look_is_later_is_no_sync() {
         let mut image = image(Mode::OnceByTag);
-        let verdict = Verdict::retrying(reasons::TAG_NOT_FOUND, "no v2");
-        let absent = Findings { verdict, ..success(0) };
+        let readiness = Readiness::retrying(reasons::TAG_NOT_FOUND, "no v2");
+        let absent = Findings { readiness, ..success(0) };
         image.status = Some(next_status(&image, absent.clone(), Some(later(60)), now()));
         let status = next_status(&image, absent, Some(later(180)), later(60));
         assert_eq!(status.last_sync_time, Some(Time(now())));
@@ -334,8 +334,8 @@ mod tests {
         let moved = next_status(&image, success_but(vec![waiting("v3", "b", later(60))]), None, later(60));
         assert_eq!(moved.waiting, [waiting("v3", "b", later(60))]);
         assert!(next_status(&image, success(1), None, later(60)).waiting.is_empty());
-        let verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-        let unknown = next_status(&image, Findings::of(verdict, None), None, later(60));
+        let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
+        let unknown = next_status(&image, Findings::of(readiness, None), None, later(60));
         assert_eq!(unknown.waiting.len(), 1, "what could not be asked is not forgotten");
     }
 
@@ -344,7 +344,7 @@ mod tests {
         let image = image(Mode::Recurrent);
         let long = format!("ü says {}", "ü".repeat(5_000));
         let mut findings = success(0);
-        findings.verdict = Verdict::retrying(reasons::REGISTRY_UNREACHABLE, long.clone());
+        findings.readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, long.clone());
         if let Some(tags) = &mut findings.tags {
             tags.failures = vec![TagFailure {
                 tag: "v1".into(),

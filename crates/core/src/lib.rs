@@ -1,13 +1,11 @@
 //! What imgop's agent and its kubectl plugin must agree on.
 //!
-//! A spec becomes tags ([`tags`]), tags become digests on both sides ([`imgop_registry`]), digests become
-//! a plan ([`plan`], pure), and a plan becomes argument vectors ([`commands`]). Both programs call
+//! A spec becomes tags ([`selection`]), tags become digests on both sides ([`imgop_registry`]), digests become
+//! a plan ([`copy`]), and a plan becomes argument vectors ([`commands`]). Both programs call
 //! this same code, so what a preview shows is what the agent does. Nothing here knows a Kubernetes
 //! client or a terminal.
 
 pub mod api;
 pub mod commands;
-pub mod mounts;
-pub mod observe;
-pub mod plan;
-pub mod tags;
+pub mod copy;
+pub mod selection;

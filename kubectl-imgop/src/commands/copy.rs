@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use imgop_core::api::Image;
-use imgop_core::plan::CopyRequest;
+use imgop_core::copy::CopyRequest;
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, ValidationDirective};
 use kube::core::{DynamicObject, Status};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use imgop_core::observe::Limits;
+use imgop_core::copy::Limits;
 use imgop_registry::reference::Reference;
 use imgop_registry::{Registries, Settings};
 

@@ -4,8 +4,8 @@ use imgop_core::api::{
     Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Referrers, Select, Source, Tls,
     TlsMode,
 };
-use imgop_core::plan::{CopyRequest, SpecField};
-use imgop_core::tags::Version;
+use imgop_core::copy::{CopyRequest, SpecField};
+use imgop_core::selection::Version;
 use imgop_registry::reference::Reference;
 
 use super::flags::{ModeArg, OverwriteArg, PublishArg, ReferrersArg, ScheduleArgs, SelectionArgs, TlsArg};
@@ -116,7 +116,7 @@ fn spec(
     let mode = match schedule.mode {
         Some(ModeArg::Recurrent) => Mode::Recurrent,
         Some(ModeArg::OnceByTag) => Mode::OnceByTag,
-        None if version.parse::<Version>().is_ok_and(|version| version.chooses()) => Mode::OnceByTag,
+        None if version.parse::<Version>().is_ok_and(|version| version.is_selector()) => Mode::OnceByTag,
         Some(ModeArg::OneShot) | None => Mode::OneShot,
     };
     ImageSpec {

@@ -1,8 +1,8 @@
 //! What to say when nothing at the source is what was asked for: what is near, and what to write.
 //! Pure.
 
-use imgop_core::plan::CopyRequest;
-use imgop_core::tags::{Excluded, Pattern, Version, by_version};
+use imgop_core::copy::CopyRequest;
+use imgop_core::selection::{Excluded, Pattern, Version, by_version};
 use imgop_registry::reference::Tag;
 
 use crate::wording::Wording;
@@ -118,7 +118,7 @@ mod tests {
         let request = CopyRequest::parse(&spec).unwrap();
         let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
         let excluded =
-            imgop_core::tags::select(&request.version, false, &request.filter, &tags, 100).excluded;
+            imgop_core::selection::select(&request.version, false, &request.filter, &tags, 100).excluded;
         let hints = hints(&request, &tags, &excluded, Wording::Flags);
         format!("{}\n{}", message(&request), hints.join("\n"))
     }

@@ -4,9 +4,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use imgop_core::api::Image;
-use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
-use imgop_core::plan::{Observed, Seen, TagState};
-use imgop_core::tags::Version;
+use imgop_core::api::Side;
+use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
+use imgop_core::copy::{Observed, Seen, TagState};
+use imgop_core::selection::Version;
 use imgop_registry::Registries;
 use kube::api::ListParams;
 use tokio::time::timeout;
@@ -70,7 +71,7 @@ pub async fn look(target: &Target, looker: &Looker<'_>) -> Result<Looked, CliErr
     let mut no_match = None;
     if is_nothing_there(&observed) {
         let nothing = nothing_there(target, &sides, &observed).await;
-        *(if target.request.version.chooses() { &mut no_match } else { &mut failure }) = Some(nothing);
+        *(if target.request.version.is_selector() { &mut no_match } else { &mut failure }) = Some(nothing);
     }
     if has_no_platform(&observed) {
         let (source, platforms) = (&target.request.source, &target.request.platforms);

@@ -1,7 +1,7 @@
 //! A preview for people: a sign and a word for each tag, and one sentence that sums it up.
 
 use anstyle::{AnsiColor, Style};
-use imgop_core::plan::TagState;
+use imgop_core::copy::TagState;
 use imgop_registry::reference::Digest;
 
 use super::report::{Report, TagReport};

@@ -1,8 +1,8 @@
 //! The document that `preview -o json` prints. Its fields only ever become more.
 
 use imgop_core::api::{Image, Overwrite};
-use imgop_core::plan::{Content, Elder, Observed, ObservedTag, Seen, TagState, Waiting};
-use imgop_core::tags::Exclusion;
+use imgop_core::copy::{Content, Observed, ObservedTag, OlderImage, Seen, TagState, Waiting};
+use imgop_core::selection::Exclusion;
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;
@@ -166,15 +166,15 @@ impl Report {
             None => this.metadata.creation_timestamp = Some(Time(target.known.now)),
         }
         let this = &this;
-        let elders = Elder::all(this, &target.request.destination, others.iter());
+        let older_images = OlderImage::all(this, &target.request.destination, others.iter());
         for i in 0..self.tags.len() {
             let tag = self.tags[i].destination_tag.as_ref().and_then(|tag| tag.parse::<Tag>().ok());
             let Some(tag) = tag.filter(|tag| self.is_copied(&self.tags[i]) && subject_of(tag).is_none())
             else {
                 continue;
             };
-            let elder = elders.iter().find(|elder| elder.contests(&target.request, &tag));
-            self.tags[i].conflict = elder.map(|elder| elder.keeps(this, &target.request, &tag));
+            let older = older_images.iter().find(|older| older.conflicts_with(&target.request, &tag));
+            self.tags[i].conflict = older.map(|older| older.conflict_message(this, &target.request, &tag));
         }
     }
 

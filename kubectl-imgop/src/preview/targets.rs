@@ -5,8 +5,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use imgop_core::api::{Image, ImageSpec};
-use imgop_core::observe::Known;
-use imgop_core::plan::{CopyRequest, SpecError, first_seen};
+use imgop_core::copy::Known;
+use imgop_core::copy::{CopyRequest, SpecError, first_seen};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
-use imgop_core::tags::{Filter, Version, select};
+use imgop_core::selection::{Filter, Version, select};
 use imgop_registry::reference::Tag;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imgop_core::api::ImageSpec;
-use imgop_core::plan::CopyRequest;
+use imgop_core::copy::CopyRequest;
 use imgop_tests::api_server::ApiServer;
 use imgop_tests::namespace::with_namespace;
 use kube::api::{DynamicObject, PostParams};

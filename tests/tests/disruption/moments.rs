@@ -5,7 +5,7 @@ use std::pin::pin;
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use imgop_core::api::COPIES_ANNOTATION;
-use imgop_core::plan::CopyRecord;
+use imgop_core::copy::CopyRecord;
 use imgop_tests::tenant::{DEADLINE, Tenant};
 use imgop_tests::wait;
 use k8s_openapi::api::batch::v1::Job;

@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use imgop_core::api::Mode;
-use imgop_core::plan::{CopyRequest, Observed};
+use imgop_core::copy::{CopyRequest, Observed};
 use imgop_registry::{Access, Registries, Settings};
 
 use super::*;

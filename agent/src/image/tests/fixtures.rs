@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::http::{Request, Response};
 use clap::Parser as _;
 use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
-use imgop_core::plan::{Copy, CopyRequest, MadeOf, Origin};
+use imgop_core::copy::{Copy, CopyRequest, MadeOf, Origin};
 use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use kube::Client;

@@ -6,7 +6,7 @@ use axum::http::{Request as Asked, Response as Answer};
 use clap::Parser as _;
 use imgop_core::api::conditions::{NewCondition, RECONCILING, merge};
 use imgop_core::api::{Image, ImageStatus, Mode, Phase, Tls, TlsMode};
-use imgop_core::plan::Copy;
+use imgop_core::copy::Copy;
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use kube::client::Body as ApiBody;

@@ -1,10 +1,42 @@
 //! How a registry is reached, for sources and destinations alike.
 
+use std::fmt;
+
 use kube::KubeSchema;
+use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules;
+/// Which registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The one that images come from.
+    Source,
+    /// The one that images go to.
+    Destination,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        })
+    }
+}
+
+/// How one side of a spec is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointRef<'a> {
+    /// The repository, as written in the spec.
+    pub name: &'a str,
+    /// The Secret with credentials that the spec names.
+    pub credentials: Option<&'a Credentials>,
+    /// Whether the credentials are those of the AWS identity of whoever asks.
+    pub use_aws_irsa: bool,
+    /// How the connection is secured.
+    pub tls: &'a Tls,
+}
 
 /// Credentials for a registry: a Secret in the namespace of the resource that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -12,7 +44,7 @@ use super::rules;
 pub struct Credentials {
     /// Name of a Secret of type kubernetes.io/dockerconfigjson in the same namespace, as made by
     /// `kubectl create secret docker-registry`.
-    #[x_kube(validation = rules::secret_name("credentials.secretName"))]
+    #[x_kube(validation = secret_name("credentials.secretName"))]
     #[schemars(length(max = 253))]
     pub secret_name: String,
 }
@@ -31,7 +63,7 @@ pub struct Tls {
     /// Name of a Secret in the same namespace whose key ca.crt holds the certificates (PEM) to
     /// trust beside the well-known ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = rules::secret_name("tls.caSecretName"))]
+    #[x_kube(validation = secret_name("tls.caSecretName"))]
     #[schemars(length(max = 253))]
     pub ca_secret_name: Option<String>,
 }
@@ -49,9 +81,6 @@ pub enum TlsMode {
     PlainHttp,
 }
 
-/// The key of a CA Secret that holds the certificates.
-pub const CA_KEY: &str = "ca.crt";
-
 impl Tls {
     /// Whether there is nothing to write down.
     pub fn is_default(&self) -> bool {
@@ -61,4 +90,10 @@ impl Tls {
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     value == &T::default()
+}
+
+/// A field names a Secret in the namespace of the resource.
+fn secret_name(field: &str) -> Rule {
+    Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
+        .message(&*format!("{field} must be the name of a Secret in the same namespace"))
 }

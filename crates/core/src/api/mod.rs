@@ -1,16 +1,15 @@
 //! The resource kinds as users write them, and what the kinds share.
 //!
 //! Fields that hold a grammar of their own (names, versions, frequencies) are plain strings here
-//! and are parsed by [`crate::plan::CopyRequest`]: a typed field would make one bad object
+//! and are parsed by [`crate::copy::CopyRequest`]: a typed field would make one bad object
 //! undecodable, and with it the watch of all others (Flux CVE-2022-39272).
 
 pub mod conditions;
 mod endpoint;
 mod frequency;
 mod image;
-mod image_status;
+mod labels;
 mod min_age;
-mod rules;
 
 use std::collections::BTreeMap;
 
@@ -19,31 +18,17 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
-pub use endpoint::{CA_KEY, Credentials, Tls, TlsMode};
+pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
 pub use frequency::{Frequency, FrequencyError};
-pub use image::{Destination, Image, ImageSpec, Mode, Overwrite, Publish, Referrers, Select, Source};
-pub use image_status::{Counts, FailureReason, HistoryEntry, ImageStatus, Phase, TagFailure, WaitingTag};
+pub use image::{
+    Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite, Phase,
+    Publish, Referrers, Select, Source, TagFailure, WaitingTag,
+};
+pub use labels::{
+    CA_KEY, COPIES_ANNOTATION, DOCKER_CONFIG_KEY, IMAGE_UID_LABEL, JOB_NAME_LABEL, MANAGED_BY,
+    MANAGED_BY_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, container_name,
+};
 pub use min_age::{MinAge, MinAgeError};
-
-/// A new token in this annotation asks for a sync now; the agent echoes it in
-/// `status.lastHandledRequestedAt`.
-pub const REQUESTED_AT_ANNOTATION: &str = "imgop.skopeo.io/requested-at";
-
-/// The label by which the agent finds its own Jobs and pods.
-pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
-
-/// The value of [`MANAGED_BY_LABEL`] on everything that the agent makes.
-pub const MANAGED_BY: &str = "imgop";
-
-/// The label that holds the UID of the Image that a Job belongs to.
-pub const IMAGE_UID_LABEL: &str = "imgop.skopeo.io/image-uid";
-
-/// The annotation of a Job that says which tags it copies, as JSON.
-pub const COPIES_ANNOTATION: &str = "imgop.skopeo.io/copies";
-
-/// The annotation of a Job that says between which repositories it copies, and how: what it came to
-/// counts only for a spec that still says so.
-pub const ROUTE_ANNOTATION: &str = "imgop.skopeo.io/route";
 
 /// The custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::Response;
 use imgop_core::api::{Destination, ImageSpec, Mode, Select, Source};
-use imgop_core::observe::{Known, Limits, Sides, observe};
-use imgop_core::plan::{CopyRequest, FirstSeen, Observed};
+use imgop_core::copy::{CopyRequest, FirstSeen, Observed};
+use imgop_core::copy::{Known, Limits, Sides, observe};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, BulkApi, BulkKind, Reason, Registries, RepositoryClient, Settings, Tls};
 use jiff::Timestamp;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use imgop_core::api::{Destination, ImageSpec, Mode, Source};
-use imgop_core::observe::{Known, Limits, Sides, observe};
-use imgop_core::plan::{CopyRequest, Observed, TagState};
+use imgop_core::copy::{CopyRequest, Observed, TagState};
+use imgop_core::copy::{Known, Limits, Sides, observe};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, BulkApi, BulkKind, Registries, Settings};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use imgop_core::plan::TagState;
+use imgop_core::copy::TagState;
 use imgop_registry::{Access, BulkKind};
 
 use crate::bulk::{Case, all, heads, line};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use imgop_core::plan::TagState;
+use imgop_core::copy::TagState;
 use imgop_registry::reference::ManifestRef;
 use imgop_registry::{Access, Reason, Registries, RepositoryClient, Settings};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use imgop_core::api::{Destination, ImageSpec, Mode, Source};
-use imgop_core::observe::{Known, Limits, ObserveError, Sides, observe};
-use imgop_core::plan::{CopyRequest, Observed, TagState};
-use imgop_core::tags::Exclusion;
+use imgop_core::copy::{CopyRequest, Observed, TagState};
+use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
+use imgop_core::selection::Exclusion;
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, Registries};
 

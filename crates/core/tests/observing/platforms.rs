@@ -1,7 +1,7 @@
 //! What an observation asks where only some platforms are wanted.
 
-use imgop_core::observe::{Contents, Known};
-use imgop_core::plan::{Content as Wanted, FirstSeen, Observed, TagState, Waiting};
+use imgop_core::copy::{Content as Wanted, FirstSeen, Observed, TagState, Waiting};
+use imgop_core::copy::{ContentCache, Known};
 use imgop_registry::Manifest;
 use imgop_registry::oci::{Platforms, Subset, subset};
 use imgop_registry::reference::Digest;
@@ -31,7 +31,7 @@ fn rewritten(source: &Content, tag: &str, wanted: &[&str]) -> (Digest, String) {
 }
 
 fn states(observed: &Observed) -> Vec<TagState> {
-    observed.tags.iter().map(imgop_core::plan::ObservedTag::state).collect()
+    observed.tags.iter().map(imgop_core::copy::ObservedTag::state).collect()
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_missing_tag_is_read_at_the_source_once_and_remembered() {
     let Wanted::Made(made) = &observed.tags[0].content else { panic!() };
     assert_eq!((made.platforms.as_slice(), made.of.parts.len()), (["linux/arm64".to_owned()].as_slice(), 1));
     assert_eq!(case.read(), (1, 0));
-    let known = Known { contents: Contents::of(&case.request(), &observed), ..Known::default() };
+    let known = Known { contents: ContentCache::of(&case.request(), &observed), ..Known::default() };
     assert_eq!(case.observe(&known).await, observed);
     assert_eq!(case.read(), (1, 0), "what is remembered is not read again");
 }
@@ -62,7 +62,7 @@ async fn a_no_op_after_a_restart_reads_at_the_destination_only_and_then_nothing(
     let observed = case.observe(&Known::default()).await;
     assert_eq!(states(&observed), [TagState::UpToDate; 3]);
     assert_eq!(case.read(), (0, 3));
-    let known = Known { contents: Contents::of(&case.request(), &observed), ..Known::default() };
+    let known = Known { contents: ContentCache::of(&case.request(), &observed), ..Known::default() };
     assert_eq!(states(&case.observe(&known).await), [TagState::UpToDate; 3]);
     assert_eq!(case.read(), (0, 3));
 }
@@ -77,7 +77,7 @@ async fn an_index_that_lies_about_its_source_is_believed_until_somebody_wants_th
     destination.put("1.0", honest.replace(&old, Digest::of(b"evil").as_str()));
     let case = case(source, destination, "1.0", &["linux/amd64"]).await;
     assert_eq!(states(&case.observe(&Known::default()).await), [TagState::UpToDate]);
-    let observed = case.observe(&Known { doubts_destination: true, ..Known::default() }).await;
+    let observed = case.observe(&Known { reads_source: true, ..Known::default() }).await;
     assert_eq!((states(&observed), observed.tags[0].digest()), (vec![TagState::Differs], Some(&digest)));
     assert_eq!(case.read(), (1, 1));
 }
@@ -105,7 +105,7 @@ async fn other_platforms_than_before_are_another_content() {
     destination.put("1.0", rewritten(&source, "1.0", &["linux/amd64"]).1);
     let mut case = case(source, destination, "1.0", &["linux/amd64"]).await;
     let observed = case.observe(&Known::default()).await;
-    let known = Known { contents: Contents::of(&case.request(), &observed), ..Known::default() };
+    let known = Known { contents: ContentCache::of(&case.request(), &observed), ..Known::default() };
     case.spec.platforms = TWO.map(str::to_owned).to_vec();
     let observed = case.observe(&known).await;
     assert_eq!(states(&observed), [TagState::Differs]);
@@ -161,7 +161,7 @@ async fn a_single_image_is_wanted_by_the_platform_of_its_configuration() {
     assert_eq!(states(&observed), [TagState::Missing, TagState::PlatformNotFound, TagState::Missing]);
     assert_eq!(observed.tags[1].content, Wanted::NoPlatform(vec!["linux/arm64".to_owned()]));
     assert_eq!(observed.tags[2].content, Wanted::Whole(vec!["linux/amd64".to_owned()]));
-    let known = Known { contents: Contents::of(&case.request(), &observed), ..Known::default() };
+    let known = Known { contents: ContentCache::of(&case.request(), &observed), ..Known::default() };
     let before = case.source.http.lines().len();
     assert_eq!(states(&case.observe(&known).await), states(&observed));
     assert_eq!(case.source.http.lines().len() - before, 4, "one list, three HEADs");
@@ -176,7 +176,10 @@ async fn a_source_that_cannot_be_read_is_this_tags_failure_alone() {
     let observed = case.observe(&Known::default()).await;
     assert_eq!(states(&observed), [TagState::Missing, TagState::NotChecked]);
     assert!(observed.tags[1].unknown_because().is_some());
-    assert!(Contents::of(&case.request(), &observed) != Contents::default(), "the other one is remembered");
+    assert!(
+        ContentCache::of(&case.request(), &observed) != ContentCache::default(),
+        "the other one is remembered"
+    );
 }
 
 #[tokio::test]
@@ -192,7 +195,7 @@ async fn a_tag_that_is_too_young_is_read_once() {
     assert_eq!((first.tags.len(), first.waiting.len()), (0, 1));
     let index = format!("GET /v2/app/manifests/{}", first.waiting[0].digest);
     assert_eq!(case.source.count(&index), 2, "for its platforms, and for its age");
-    known.contents = Contents::of(&case.request(), &first);
+    known.contents = ContentCache::of(&case.request(), &first);
     let at = |w: &Waiting| (w.tag.clone(), FirstSeen { digest: w.digest.clone(), at: w.since });
     known.first_seen = first.since().map(at).collect();
     let second = case.observe(&known).await;

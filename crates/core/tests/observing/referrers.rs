@@ -1,8 +1,8 @@
 //! What refers to tags: found by the API or by names, with no more requests than that takes.
 
 use imgop_core::api::{Mode, Referrers};
-use imgop_core::observe::{Known, Limits, ObserveError, observe};
-use imgop_core::plan::{Content as Wanted, CopyRequest, Observed, TagState};
+use imgop_core::copy::{Content as Wanted, CopyRequest, Observed, TagState};
+use imgop_core::copy::{Known, Limits, ObserveError, observe};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, Registries};
@@ -243,7 +243,7 @@ async fn what_refers_to_many_tags_is_asked_for_at_once() {
     let (case, destination) = waiting_for_all(4).await;
     let observed = case.observe(&Known::default()).await;
     let states: Vec<TagState> =
-        observed.tags.iter().skip(4).map(imgop_core::plan::ObservedTag::state).collect();
+        observed.tags.iter().skip(4).map(imgop_core::copy::ObservedTag::state).collect();
     assert_eq!(states, [TagState::Differs; 4]);
     assert_eq!(destination.lines().iter().filter(|line| line.starts_with("HEAD ")).count(), 4);
 }
@@ -303,7 +303,7 @@ async fn more_referrers_than_the_cap_are_refused_and_too_many_of_one_are_its_own
     source.refer(&digest, &many.iter().map(String::as_str).collect::<Vec<_>>());
     let case = self::case(source, Content::default(), "1.0").await;
     let observed = case.observe(&Known::default()).await;
-    let states: Vec<TagState> = observed.tags.iter().map(imgop_core::plan::ObservedTag::state).collect();
+    let states: Vec<TagState> = observed.tags.iter().map(imgop_core::copy::ObservedTag::state).collect();
     assert_eq!(states, [TagState::Missing, TagState::NotChecked]);
     assert!(observed.tags[1].unknown_because().unwrap().starts_with("33 manifests refer to"));
 }

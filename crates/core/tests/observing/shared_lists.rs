@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use imgop_core::api::{Destination, ImageSpec, Mode, Source};
-use imgop_core::observe::{Known, Limits, Sides, observe};
-use imgop_core::plan::{CopyRequest, TagState};
+use imgop_core::copy::{CopyRequest, TagState};
+use imgop_core::copy::{Known, Limits, Sides, observe};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Access, Manifest, Reason, Registries, Settings};
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use axum::response::Response;
-use imgop_core::observe::{Known, Limits, ObserveError, Side, Sides, observe};
-use imgop_core::plan::CopyRequest;
+use imgop_core::api::Side;
+use imgop_core::copy::CopyRequest;
+use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
 use imgop_registry::{Access, Credential, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable};
 
 use imgop_fakes::{ScriptedRegistry, Seen, json, reply};

@@ -1,8 +1,8 @@
 //! A source and a destination with contents of their own, and what is copied between them.
 
 use imgop_core::api::ImageSpec;
-use imgop_core::observe::{Known, Limits, Sides, observe};
-use imgop_core::plan::{CopyRequest, Observed};
+use imgop_core::copy::{CopyRequest, Observed};
+use imgop_core::copy::{Known, Limits, Sides, observe};
 use imgop_registry::{Access, Registries};
 
 use super::observing::spec;

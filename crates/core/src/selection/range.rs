@@ -60,7 +60,7 @@ pub enum RangeError {
 
 impl Range {
     /// Whether a text is meant as a range and not as a tag or a pattern.
-    pub fn is_meant(text: &str) -> bool {
+    pub fn looks_like(text: &str) -> bool {
         text.contains(['<', '>', '=', '~', '^', ',', ' '])
     }
 
@@ -218,7 +218,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tags::NearMiss;
+    use crate::selection::NearMiss;
 
     fn matching(range: &str, tags: &[&str]) -> Vec<String> {
         let range: Range = range.parse().unwrap();

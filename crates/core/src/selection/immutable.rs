@@ -27,7 +27,7 @@ impl ImmutableTags {
 
     /// Whether a tag never moves.
     pub fn contains(&self, tag: &Tag) -> bool {
-        self.all || self.versions.iter().any(|version| version.means(tag))
+        self.all || self.versions.iter().any(|version| version.selects(tag))
     }
 }
 

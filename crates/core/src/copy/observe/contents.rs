@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 
-use super::{Look, MOST_PARTS, ObserveError, Side, for_this_tag};
-use crate::plan::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
-use imgop_registry::oci::{NarrowedIndex, Platforms, Subset, read_narrowed, subset};
+use super::{Look, MOST_PARTS, ObserveError, for_this_tag};
+use crate::api::Side;
+use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
+use imgop_registry::oci::{Platforms, NarrowedIndex, Subset, read_narrowed, subset};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
 
@@ -16,12 +17,12 @@ use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
 /// the platforms alone, and holds until somebody doubts the word of the destination, from which some of
 /// it may come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Contents {
+pub struct ContentCache {
     platforms: Platforms,
     by_source: HashMap<Digest, Content>,
 }
 
-impl Contents {
+impl ContentCache {
     /// What an observation found out, of the tags that wait too: each look would pull their manifests
     /// again. It has no more entries than tags are meant.
     pub fn of(request: &CopyRequest, observed: &Observed) -> Self {
@@ -70,7 +71,7 @@ impl Look<'_> {
         }
         if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination)
             // What has the source's digest cannot lie.
-            && (!self.known.doubts_destination || there == source)
+            && (!self.known.reads_source || there == source)
         {
             match manifest(Side::Destination, client, there).await? {
                 Answer::There(manifest) if there == source => {

@@ -2,25 +2,24 @@
 //! a tag and side, or a few pages where the source tells the digests of many tags at once. The agent
 //! and the preview both do it here.
 
-mod age;
 mod contents;
 mod referrers;
+mod young;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
-use crate::api::Referrers;
-use crate::plan::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
-use crate::tags::{Excluded, Exclusion, Version, by_version, select};
+use crate::api::{Referrers, Side};
+use crate::copy::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
+use crate::selection::{Excluded, Exclusion, Version, by_version, select};
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, ManifestRef, ReferenceError};
 use imgop_registry::{BulkDigest, Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
 
-pub use contents::Contents;
+pub use contents::ContentCache;
 
 /// Caps that keep one request from asking for a whole registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,24 +37,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { max_tags: 500, max_referrers: 1_000, max_excluded: 100, concurrency: 32 }
-    }
-}
-
-/// Which registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// The one that images come from.
-    Source,
-    /// The one that images go to.
-    Destination,
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Source => "source",
-            Self::Destination => "destination",
-        })
     }
 }
 
@@ -130,9 +111,9 @@ pub struct Known {
     /// asked about but for those.
     pub at_source: HashMap<Tag, Digest>,
     /// What becomes of contents of the source of which only some platforms are wanted.
-    pub contents: Contents,
+    pub contents: ContentCache,
     /// Whether an index at the destination is not believed when it says what it was made from.
-    pub doubts_destination: bool,
+    pub reads_source: bool,
 }
 
 /// Parts of one index that is made: each is a container of a Job.
@@ -175,7 +156,7 @@ pub async fn observe(
     if let Some(min_age) = request.min_age {
         look.learn_pushes(&observed.tags, &among).await;
         let bulk = std::mem::take(&mut look.bulk);
-        age::hold_back(&look, &bulk, min_age, limits, &mut observed).await;
+        young::hold_back(&look, &bulk, min_age, limits, &mut observed).await;
     }
     // What is too young is not copied, nor is what refers to it.
     if with_referrers {
@@ -265,7 +246,7 @@ fn originals<'a>(request: &CopyRequest, tags: &'a [Tag]) -> (Cow<'a, [Tag]>, Vec
     let (mut originals, mut made) = (Vec::new(), Vec::new());
     for tag in tags {
         let original = request.naming.original(tag).filter(|original| all.contains(original));
-        match original.filter(|original| request.means(original) && request.means(tag)) {
+        match original.filter(|original| request.selects(original) && request.selects(tag)) {
             Some(original) => made.push(Excluded { tag: tag.clone(), reason: Exclusion::MadeOf(original) }),
             None => originals.push(tag.clone()),
         }

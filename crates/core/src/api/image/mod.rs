@@ -5,8 +5,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::{Credentials, Tls, is_default};
-use super::{Frequency, ImageStatus, rules};
+use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
+use super::frequency::Frequency;
+
+mod rules;
+mod status;
+
+pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, Phase, TagFailure, WaitingTag};
 
 /// An image, or all tags of it that match a pattern, kept at a destination registry.
 #[derive(Debug, Clone, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -109,6 +114,25 @@ impl ImageSpec {
             referrers: Referrers::default(),
             source,
             destination,
+        }
+    }
+
+    /// Returns how one side is reached.
+    pub fn endpoint(&self, side: Side) -> EndpointRef<'_> {
+        let Self { source, destination, .. } = self;
+        match side {
+            Side::Source => EndpointRef {
+                name: &source.name,
+                credentials: source.credentials.as_ref(),
+                use_aws_irsa: source.use_aws_irsa,
+                tls: &source.tls,
+            },
+            Side::Destination => EndpointRef {
+                name: &destination.name,
+                credentials: destination.credentials.as_ref(),
+                use_aws_irsa: destination.use_aws_irsa,
+                tls: &destination.tls,
+            },
         }
     }
 }

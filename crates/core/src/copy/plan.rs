@@ -3,15 +3,126 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{
-    Action, Content, Copy, CopyRequest, Observed, ObservedTag, Outcome, Plan, PlannedTag, Run, TagState,
-};
-use crate::api::{FailureReason, Overwrite, TagFailure};
-use imgop_registry::reference::Digest;
-use imgop_registry::reference::Tag;
+use super::{Content, Copy, CopyRequest, Observed, ObservedTag, Outcome, Run, TagState};
+use crate::api::{Counts, FailureReason, Overwrite, TagFailure};
+
+/// What is to be done, tag by tag, newest version first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// The tags that are meant.
+    pub tags: Vec<PlannedTag>,
+    /// How many were nearly meant.
+    pub excluded: usize,
+    /// When the first one of those that are too young is old enough; none if there are none.
+    pub waiting_until: Option<Timestamp>,
+}
+
+/// One tag, and what is to be done for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedTag {
+    /// The tag, or the digest, at the source.
+    pub source_ref: ManifestRef,
+    /// The tag at the destination.
+    pub destination_tag: Tag,
+    /// What it refers to, if it is no tag that the version means.
+    pub referrer_of: Option<Digest>,
+    /// What is to be done.
+    pub action: TagAction,
+}
+
+/// What is to be done for a tag.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TagAction {
+    /// Nothing: the destination has it.
+    UpToDate,
+    /// Nothing: the destination has it, and mode `OnceByTag` has copied it or it never moves.
+    AlreadySynced,
+    /// Nothing: it exists with other content, and `overwrite: IfMissing` keeps it.
+    Keep,
+    /// Nothing for now: it exists with other content, and what the source has is too young for
+    /// `select.minAge` until then.
+    Young(Timestamp),
+    /// Wait: a Job copies it.
+    Wait,
+    /// Make a Job that copies it.
+    Copy(Copy),
+    /// The content is at the destination; let the tag point at it.
+    Publish(Copy),
+    /// It failed, and is tried again at `failure.next_attempt`.
+    BackOff(TagFailure),
+    /// The source does not have it, or a registry could not be asked: look again later.
+    RetryLater(TagFailure),
+}
+
+impl Plan {
+    /// The copies that need a Job.
+    pub fn copies(&self) -> impl Iterator<Item = &Copy> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            TagAction::Copy(copy) => Some(copy),
+            _ => None,
+        })
+    }
+
+    /// The copies whose content is there and whose tag is not.
+    pub fn publications(&self) -> impl Iterator<Item = &Copy> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            TagAction::Publish(copy) => Some(copy),
+            _ => None,
+        })
+    }
+
+    /// The tags that failed, or that could not be looked at.
+    pub fn failures(&self) -> impl Iterator<Item = &TagFailure> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            TagAction::BackOff(failure) | TagAction::RetryLater(failure) => Some(failure),
+            _ => None,
+        })
+    }
+
+    /// Whether something is to be done or waited for now.
+    pub fn is_busy(&self) -> bool {
+        self.tags
+            .iter()
+            .any(|t| matches!(t.action, TagAction::Copy(_) | TagAction::Publish(_) | TagAction::Wait))
+    }
+
+    /// The tags that stay as they are because of their age: until when.
+    pub fn young(&self) -> impl Iterator<Item = Timestamp> {
+        self.tags.iter().filter_map(|t| match &t.action {
+            TagAction::Young(until) => Some(*until),
+            _ => None,
+        })
+    }
+
+    /// When the next failed tag is tried again.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        self.failures().filter_map(|f| f.next_attempt.as_ref()).map(|t| t.0).min()
+    }
+
+    /// How many tags are in which state.
+    pub fn counts(&self) -> Counts {
+        let mut counts =
+            Counts { matched: as_u32(self.tags.len()), excluded: as_u32(self.excluded), ..Counts::default() };
+        for tag in &self.tags {
+            let count = match tag.action {
+                TagAction::UpToDate | TagAction::AlreadySynced => &mut counts.synced,
+                TagAction::Keep | TagAction::Young(_) => &mut counts.kept,
+                TagAction::Wait | TagAction::Copy(_) | TagAction::Publish(_) => &mut counts.copying,
+                TagAction::BackOff(_) | TagAction::RetryLater(_) => &mut counts.failed,
+            };
+            *count += 1;
+        }
+        counts
+    }
+}
+
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
 
 /// Everything that a plan is worked out from.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +136,7 @@ pub struct Inputs<'a> {
     /// The failures in the status: the memory of Jobs that are gone.
     pub failures: &'a [TagFailure],
     /// Tags of the destination that belong to somebody else, and what is said of it.
-    pub taken: &'a HashMap<Tag, String>,
+    pub conflicts: &'a HashMap<Tag, String>,
     /// Try failed tags again now, without waiting: somebody asked for it.
     pub retry_now: bool,
     /// The time.
@@ -65,12 +176,12 @@ fn latest_runs(runs: &[Run]) -> HashMap<(&Tag, &Digest), &Run> {
     latest
 }
 
-fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &ObservedTag) -> Action {
+fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &ObservedTag) -> TagAction {
     let digest = match (tag.state(), tag.digest()) {
-        (TagState::UpToDate, _) => return Action::UpToDate,
-        (TagState::AlreadySynced, _) => return Action::AlreadySynced,
+        (TagState::UpToDate, _) => return TagAction::UpToDate,
+        (TagState::AlreadySynced, _) => return TagAction::AlreadySynced,
         (TagState::NotFound, _) => {
-            return Action::LookAgain(failure(
+            return TagAction::RetryLater(failure(
                 tag,
                 FailureReason::TagNotFound,
                 format!("{} has no {}", inputs.request.source, tag.source_ref),
@@ -78,25 +189,25 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
         }
         (TagState::PlatformNotFound, _) => {
             let message = no_platform(inputs.request, tag);
-            return Action::LookAgain(failure(tag, FailureReason::PlatformNotFound, message));
+            return TagAction::RetryLater(failure(tag, FailureReason::PlatformNotFound, message));
         }
-        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return Action::Keep,
+        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return TagAction::Keep,
         (TagState::Missing | TagState::Differs, Some(digest)) => match tag.waits(&inputs.observed.waiting) {
-            Some(waiting) => return Action::Young(waiting.until),
+            Some(waiting) => return TagAction::Young(waiting.until),
             None => digest,
         },
         _ => {
             let why = tag.unknown_because().unwrap_or("the destination was not asked");
-            return Action::LookAgain(failure(tag, FailureReason::NotChecked, why.to_owned()));
+            return TagAction::RetryLater(failure(tag, FailureReason::NotChecked, why.to_owned()));
         }
     };
-    if let Some(why) = inputs.taken.get(&tag.destination_tag) {
-        return Action::LookAgain(failure(tag, FailureReason::DestinationConflict, why.clone()));
+    if let Some(why) = inputs.conflicts.get(&tag.destination_tag) {
+        return TagAction::RetryLater(failure(tag, FailureReason::DestinationConflict, why.clone()));
     }
     let Some(run) = runs.get(&(&tag.destination_tag, digest)).copied() else {
         return match recorded(inputs.failures, tag, digest) {
             Some(failed) => copy_or_back_off(inputs, tag, digest, failed.clone()),
-            None => Action::Copy(copy(tag, digest, 1)),
+            None => TagAction::Copy(copy(tag, digest, 1)),
         };
     };
     let attempt = run.copy.attempt;
@@ -107,11 +218,11 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
         ..failure(tag, reason, message.to_owned())
     };
     match &run.outcome {
-        Outcome::Running => Action::Wait,
-        Outcome::Succeeded => Action::Publish(copy(tag, digest, attempt)),
+        Outcome::Running => TagAction::Wait,
+        Outcome::Succeeded => TagAction::Publish(copy(tag, digest, attempt)),
         // Once is bad luck; what keeps happening must not become a storm of Jobs.
         Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
-            Action::Copy(copy(tag, digest, 2))
+            TagAction::Copy(copy(tag, digest, 2))
         }
         Outcome::ContentGone { at } => {
             let failed = failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt);
@@ -124,9 +235,9 @@ fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &Obse
         Outcome::Unpublished { tries, message, at } => {
             let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
             if is_due(inputs, &failed) {
-                Action::Publish(copy(tag, digest, attempt))
+                TagAction::Publish(copy(tag, digest, attempt))
             } else {
-                Action::BackOff(failed)
+                TagAction::BackOff(failed)
             }
         }
         Outcome::Failed { reason, message, at } => {
@@ -149,11 +260,16 @@ fn recorded<'a>(failures: &'a [TagFailure], tag: &ObservedTag, digest: &Digest) 
     failures.iter().find(|f| f.tag == name && f.attempts > 0 && f.digest.as_deref() == Some(digest.as_str()))
 }
 
-fn copy_or_back_off(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest, failed: TagFailure) -> Action {
+fn copy_or_back_off(
+    inputs: &Inputs<'_>,
+    tag: &ObservedTag,
+    digest: &Digest,
+    failed: TagFailure,
+) -> TagAction {
     if is_due(inputs, &failed) {
-        Action::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
+        TagAction::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
     } else {
-        Action::BackOff(failed)
+        TagAction::BackOff(failed)
     }
 }
 

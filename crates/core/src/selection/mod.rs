@@ -9,12 +9,12 @@ mod newest;
 mod order;
 mod pattern;
 mod range;
-mod selection;
+mod select;
 mod version;
 
 pub use filter::{Filter, FilterError};
 pub use immutable::ImmutableTags;
 pub use pattern::{Match, NearMiss, Pattern, PatternError};
 pub use range::{Range, RangeError};
-pub use selection::{Excluded, Exclusion, Selection, Version, VersionError, select};
+pub use select::{Excluded, Exclusion, Selection, Version, VersionError, select};
 pub use version::{TagVersion, by_version};

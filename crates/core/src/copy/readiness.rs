@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::{Action, CopyRequest, Naming, Plan};
+use super::{CopyRequest, Naming, Plan, TagAction};
 use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
 use crate::api::{FailureReason, Mode, Phase};
 
 /// What is said of an Image: conditions, phase and progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Readiness {
     /// Ready always; Reconciling and Stalled only when true.
     pub conditions: Vec<NewCondition>,
     /// What became of the sync.
@@ -17,7 +17,7 @@ pub struct Verdict {
     pub progress: Option<String>,
 }
 
-impl Verdict {
+impl Readiness {
     /// Nothing more happens until somebody changes something.
     pub fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
         Self::not_ready(Phase::Failed, reason, message.into(), Some((STALLED, reason)))
@@ -45,11 +45,11 @@ impl Verdict {
 }
 
 /// Judges a plan. `held_back` says why copies of it cannot start yet, such as a cap.
-pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> Verdict {
+pub fn readiness(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> Readiness {
     let counts = plan.counts();
     let there = counts.synced + counts.kept;
-    let mut verdict = if counts.matched == 0 {
-        Verdict::not_ready(
+    let mut readiness = if counts.matched == 0 {
+        Readiness::not_ready(
             Phase::Pending,
             if plan.waiting_until.is_some() { reasons::TAGS_TOO_YOUNG } else { reasons::NO_MATCHING_TAGS },
             no_match(request, plan),
@@ -61,13 +61,13 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
             let _ = write!(message, "; {why}");
         }
         let also = Some((RECONCILING, reasons::PROGRESSING));
-        Verdict::not_ready(Phase::Running, reasons::PROGRESSING, message, also)
+        Readiness::not_ready(Phase::Running, reasons::PROGRESSING, message, also)
     } else if let Some(reason) = failure_reason(plan) {
         let message = summary(request, plan);
         if reason == reasons::DESTINATION_CONFLICT {
-            Verdict::stalled(reason, message)
+            Readiness::stalled(reason, message)
         } else {
-            Verdict::retrying(reason, message)
+            Readiness::retrying(reason, message)
         }
     } else if let (Mode::OneShot, Some(until)) = (request.mode, plan.waiting_until) {
         // Once it is ready it is never looked at again, and those tags would be forgotten.
@@ -78,10 +78,10 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
             None => format!("{there}; others are too young (source.select.minAge) until {until}"),
         };
         let also = Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY));
-        Verdict::not_ready(Phase::Pending, reasons::TAGS_TOO_YOUNG, message, also)
+        Readiness::not_ready(Phase::Pending, reasons::TAGS_TOO_YOUNG, message, also)
     } else {
         let message = summary(request, plan);
-        Verdict {
+        Readiness {
             conditions: vec![NewCondition {
                 type_: READY,
                 status: Some(true),
@@ -92,8 +92,8 @@ pub fn verdict(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> V
             progress: None,
         }
     };
-    verdict.progress = Some(format!("{there}/{}", counts.matched));
-    verdict
+    readiness.progress = Some(format!("{there}/{}", counts.matched));
+    readiness
 }
 
 /// The most telling reason among the failures.
@@ -138,7 +138,7 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     let tags = if counts.matched == 1 { "tag is" } else { "tags are" };
     let mut text = format!("{there} of {} {tags} at {}", counts.matched, destination(request, plan));
     let young = plan.young().count();
-    let kept = plan.tags.iter().filter(|tag| tag.action == Action::Keep).count();
+    let kept = plan.tags.iter().filter(|tag| tag.action == TagAction::Keep).count();
     if kept > 0 {
         let _ = write!(text, "; {kept} kept with other content (overwrite: IfMissing)");
     }
@@ -175,8 +175,8 @@ fn destination(request: &CopyRequest, plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixtures::{now, observed_tag, request};
-    use crate::plan::{Inputs, Observed, ObservedTag, Seen, plan};
+    use crate::copy::fixtures::{now, observed_tag, request};
+    use crate::copy::{Inputs, Observed, ObservedTag, Seen, plan};
     use imgop_registry::reference::Digest;
 
     fn judge(tags: Vec<ObservedTag>) -> String {
@@ -190,7 +190,7 @@ mod tests {
             observed: &observed,
             runs: &[],
             failures: &[],
-            taken: &std::collections::HashMap::new(),
+            conflicts: &std::collections::HashMap::new(),
             retry_now: false,
             now: now(),
         })
@@ -198,9 +198,9 @@ mod tests {
 
     fn judge_for(request: &CopyRequest, tags: Vec<ObservedTag>) -> String {
         let plan = plan_of(request, tags);
-        let verdict = verdict(request, &plan, None);
-        let mut text = format!("{:?} {}\n", verdict.phase, verdict.progress.unwrap());
-        for c in verdict.conditions {
+        let readiness = readiness(request, &plan, None);
+        let mut text = format!("{:?} {}\n", readiness.phase, readiness.progress.unwrap());
+        for c in readiness.conditions {
             let _ = writeln!(text, "{}={:?} {}: {}", c.type_, c.status, c.reason, c.message);
         }
         text
@@ -261,11 +261,11 @@ mod tests {
             observed: &observed,
             runs: &[],
             failures: &[],
-            taken: &[("v2.13.1".parse().unwrap(), why)].into(),
+            conflicts: &[("v2.13.1".parse().unwrap(), why)].into(),
             retry_now: true,
             now: now(),
         });
-        let conditions = verdict(&request, &plan, None).conditions;
+        let conditions = readiness(&request, &plan, None).conditions;
         let said: Vec<String> =
             conditions.iter().map(|c| format!("{} {}: {}", c.type_, c.reason, c.message)).collect();
         insta::assert_snapshot!(said.join("\n"), @r#"
@@ -276,13 +276,13 @@ mod tests {
 
     #[test]
     fn tags_that_are_all_too_young_are_no_match_and_the_first_time_is_named() {
-        let mut spec = crate::plan::fixtures::spec("quay.io/a/b", "v2.13.x");
+        let mut spec = crate::copy::fixtures::spec("quay.io/a/b", "v2.13.x");
         spec.source.select = Some(crate::api::Select { min_age: Some("72h".into()), ..Default::default() });
         let request = CopyRequest::parse(&spec).unwrap();
-        let waits = |tag: &str, hours: u64| crate::plan::Waiting {
+        let waits = |tag: &str, hours: u64| crate::copy::Waiting {
             tag: tag.parse().unwrap(),
             digest: Digest::of(b"a"),
-            content: crate::plan::Content::NotAsked,
+            content: crate::copy::Content::NotAsked,
             since: now(),
             until: now() + std::time::Duration::from_hours(hours),
         };
@@ -294,13 +294,16 @@ mod tests {
             observed,
             runs: &[],
             failures: &[],
-            taken: &std::collections::HashMap::new(),
+            conflicts: &std::collections::HashMap::new(),
             retry_now: false,
             now: now(),
         };
-        let verdict = verdict(request, &plan(inputs), None);
-        assert_eq!((verdict.conditions[0].reason, verdict.phase), (reasons::TAGS_TOO_YOUNG, Phase::Pending));
-        insta::assert_snapshot!(verdict.conditions[0].message, @"every tag of quay.io/a/b that matches v2.13.x is younger than 3d (source.select.minAge); the first one is taken from 2026-11-23T12:00:00Z if it still has the same content");
+        let readiness = readiness(request, &plan(inputs), None);
+        assert_eq!(
+            (readiness.conditions[0].reason, readiness.phase),
+            (reasons::TAGS_TOO_YOUNG, Phase::Pending)
+        );
+        insta::assert_snapshot!(readiness.conditions[0].message, @"every tag of quay.io/a/b that matches v2.13.x is younger than 3d (source.select.minAge); the first one is taken from 2026-11-23T12:00:00Z if it still has the same content");
     }
 
     #[test]
@@ -308,11 +311,14 @@ mod tests {
         let mut request = request("v2.13.x");
         let plan = plan_of(&request, vec![observed_tag("v2.13.1", here(b"a"), here(b"a"))]);
         let plan = Plan { waiting_until: Some(now()), ..plan };
-        assert_eq!(verdict(&request, &plan, None).phase, Phase::Completed, "it is looked at again anyway");
+        assert_eq!(readiness(&request, &plan, None).phase, Phase::Completed, "it is looked at again anyway");
         request.mode = Mode::OneShot;
-        let verdict = verdict(&request, &plan, None);
-        assert_eq!((verdict.phase, verdict.conditions[0].reason), (Phase::Pending, reasons::TAGS_TOO_YOUNG));
-        insta::assert_snapshot!(verdict.conditions[0].message, @"1 of 1 tag is at registry.example.com/mirror; others are too young (source.select.minAge) until 2026-11-21T12:00:00Z");
+        let readiness = readiness(&request, &plan, None);
+        assert_eq!(
+            (readiness.phase, readiness.conditions[0].reason),
+            (Phase::Pending, reasons::TAGS_TOO_YOUNG)
+        );
+        insta::assert_snapshot!(readiness.conditions[0].message, @"1 of 1 tag is at registry.example.com/mirror; others are too young (source.select.minAge) until 2026-11-21T12:00:00Z");
     }
 
     #[test]
@@ -325,16 +331,16 @@ mod tests {
                 observed_tag("v2.13.0", here(b"c"), here(b"b")),
             ],
         );
-        plan.tags[1].action = Action::Young(now());
+        plan.tags[1].action = TagAction::Young(now());
         plan.waiting_until = Some(now());
-        let of = verdict(&request, &plan, None);
+        let of = readiness(&request, &plan, None);
         assert_eq!((of.phase, of.progress.as_deref()), (Phase::Completed, Some("2/2")));
         assert_eq!(of.conditions[0].status, Some(true));
         insta::assert_snapshot!(of.conditions[0].message, @"2 of 2 tags are at registry.example.com/mirror; 1 stays as it is until 2026-11-21T12:00:00Z (source.select.minAge)");
         request.mode = Mode::OneShot;
-        let of = verdict(&request, &plan, None);
+        let of = readiness(&request, &plan, None);
         assert_eq!((of.phase, of.conditions[0].reason), (Phase::Pending, reasons::TAGS_TOO_YOUNG));
-        plan.tags[0].action = Action::Young(now());
+        plan.tags[0].action = TagAction::Young(now());
         insta::assert_snapshot!(summary(&request, &plan), @"2 of 2 tags are at registry.example.com/mirror; 2 stay as they are, the first until 2026-11-21T12:00:00Z (source.select.minAge)");
     }
 

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::{Limits, Look, MOST_PARTS, ObserveError, Side, for_this_tag};
-use crate::plan::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, Waiting};
+use super::{Limits, Look, MOST_PARTS, ObserveError, for_this_tag};
+use crate::api::Side;
+use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, Waiting};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag, subject_of};
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, ManifestRef};

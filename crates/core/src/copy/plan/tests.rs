@@ -1,8 +1,8 @@
 //! What is done with a tag, by what is seen, what was tried, and what is asked for.
 
 use super::*;
-use crate::plan::fixtures::{now, observed_tag, request};
-use crate::plan::{MadeIndex, MadeOf, Origin, Seen};
+use crate::copy::fixtures::{now, observed_tag, request};
+use crate::copy::{MadeIndex, MadeOf, Origin, Seen};
 use imgop_registry::oci::Platforms;
 use imgop_registry::reference::ManifestRef;
 
@@ -31,7 +31,7 @@ struct Case {
     request: CopyRequest,
     observed: Observed,
     failures: Vec<TagFailure>,
-    taken: HashMap<Tag, String>,
+    conflicts: HashMap<Tag, String>,
     retry_now: bool,
 }
 
@@ -44,7 +44,7 @@ fn v1(destination: Seen) -> Case {
             ..Observed::default()
         },
         failures: Vec::new(),
-        taken: HashMap::new(),
+        conflicts: HashMap::new(),
         retry_now: false,
     }
 }
@@ -56,20 +56,20 @@ impl Case {
             observed: &self.observed,
             runs,
             failures: &self.failures,
-            taken: &self.taken,
+            conflicts: &self.conflicts,
             retry_now: self.retry_now,
             now: now(),
         })
     }
 
-    fn action(&self, runs: &[Run]) -> Action {
+    fn action(&self, runs: &[Run]) -> TagAction {
         self.plan(runs).tags.remove(0).action
     }
 }
 
-fn attempt(action: &Action) -> u32 {
+fn attempt(action: &TagAction) -> u32 {
     match action {
-        Action::Copy(copy) | Action::Publish(copy) => copy.attempt,
+        TagAction::Copy(copy) | TagAction::Publish(copy) => copy.attempt,
         other => panic!("{other:?}"),
     }
 }
@@ -78,14 +78,15 @@ fn attempt(action: &Action) -> u32 {
 fn a_missing_or_different_tag_is_copied_and_an_equal_one_is_not() {
     assert_eq!(attempt(&v1(Seen::Absent).action(&[])), 1);
     assert_eq!(attempt(&v1(Seen::Present(digest("b"))).action(&[])), 1);
-    assert_eq!(v1(Seen::Present(digest("a"))).action(&[]), Action::UpToDate);
+    assert_eq!(v1(Seen::Present(digest("a"))).action(&[]), TagAction::UpToDate);
 }
 
 #[test]
 fn near_misses_that_are_not_kept_are_counted() {
     let mut case = v1(Seen::Absent);
     let tag = "v1-a".parse().unwrap();
-    case.observed.excluded = vec![crate::tags::Excluded { tag, reason: crate::tags::Exclusion::Candidate }];
+    case.observed.excluded =
+        vec![crate::selection::Excluded { tag, reason: crate::selection::Exclusion::Candidate }];
     case.observed.excluded_beyond = 4_000;
     assert_eq!(case.plan(&[]).counts().excluded, 4_001);
 }
@@ -94,7 +95,7 @@ fn near_misses_that_are_not_kept_are_counted() {
 fn if_missing_keeps_what_is_there() {
     let mut case = v1(Seen::Present(digest("b")));
     case.request.overwrite = Overwrite::IfMissing;
-    assert_eq!(case.action(&[]), Action::Keep);
+    assert_eq!(case.action(&[]), TagAction::Keep);
     assert_eq!(case.plan(&[]).counts().kept, 1);
 }
 
@@ -102,7 +103,7 @@ fn if_missing_keeps_what_is_there() {
 fn a_tag_that_moved_to_something_too_young_stays_as_it_is() {
     let mut case = v1(Seen::Present(digest("b")));
     let until = now() + Duration::from_hours(1);
-    let waits = |content| crate::plan::Waiting {
+    let waits = |content| crate::copy::Waiting {
         tag: "v1".parse().unwrap(),
         digest: digest(content),
         content: Content::NotAsked,
@@ -111,7 +112,7 @@ fn a_tag_that_moved_to_something_too_young_stays_as_it_is() {
     };
     case.observed.waiting = vec![waits("a")];
     let plan = case.plan(&[]);
-    assert_eq!((&plan.tags[0].action, plan.waiting_until), (&Action::Young(until), Some(until)));
+    assert_eq!((&plan.tags[0].action, plan.waiting_until), (&TagAction::Young(until), Some(until)));
     assert_eq!((plan.counts().kept, plan.is_busy(), plan.copies().count()), (1, false, 0));
     case.observed.waiting = vec![waits("what it showed before")];
     assert_eq!(attempt(&case.action(&[])), 1);
@@ -119,7 +120,7 @@ fn a_tag_that_moved_to_something_too_young_stays_as_it_is() {
 
 #[test]
 fn a_running_copy_is_waited_for() {
-    assert_eq!(v1(Seen::Absent).action(&[run("v1", "a", 1, Outcome::Running)]), Action::Wait);
+    assert_eq!(v1(Seen::Absent).action(&[run("v1", "a", 1, Outcome::Running)]), TagAction::Wait);
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn a_run_of_other_content_does_not_count() {
     let runs = [run("v1", "old", 1, Outcome::Running), run("v2", "a", 1, Outcome::Running)];
     assert_eq!(attempt(&v1(Seen::Absent).action(&runs)), 1);
     let runs = [run("v1", "old", 1, Outcome::Succeeded)];
-    assert!(matches!(v1(Seen::Present(digest("old"))).action(&runs), Action::Copy(_)));
+    assert!(matches!(v1(Seen::Present(digest("old"))).action(&runs), TagAction::Copy(_)));
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn b4_a_succeeded_job_is_published_and_counts_only_once_the_destination_answers(
 #[test]
 fn b4_a_failed_copy_is_never_synced_and_waits_longer_each_time() {
     let action = v1(Seen::Absent).action(&[run("v1", "a", 1, failed(now()))]);
-    let Action::BackOff(failure) = action else { panic!("{action:?}") };
+    let TagAction::BackOff(failure) = action else { panic!("{action:?}") };
     assert_eq!(failure.attempts, 1);
     assert_eq!(failure.next_attempt.unwrap().0, now() + Duration::from_secs(10));
     let long_ago = now() - Duration::from_hours(1);
@@ -155,9 +156,9 @@ fn b4_a_failed_copy_is_never_synced_and_waits_longer_each_time() {
 #[test]
 fn a_failure_outlives_its_job() {
     let mut case = v1(Seen::Absent);
-    let Action::BackOff(failure) = case.action(&[run("v1", "a", 4, failed(now()))]) else { panic!() };
+    let TagAction::BackOff(failure) = case.action(&[run("v1", "a", 4, failed(now()))]) else { panic!() };
     case.failures = vec![failure.clone()];
-    assert_eq!(case.action(&[]), Action::BackOff(failure));
+    assert_eq!(case.action(&[]), TagAction::BackOff(failure));
     case.retry_now = true;
     assert_eq!(attempt(&case.action(&[])), 5);
 }
@@ -165,7 +166,7 @@ fn a_failure_outlives_its_job() {
 #[test]
 fn a_failure_of_other_content_is_forgotten() {
     let mut case = v1(Seen::Absent);
-    let Action::BackOff(failure) = case.action(&[run("v1", "a", 4, failed(now()))]) else { panic!() };
+    let TagAction::BackOff(failure) = case.action(&[run("v1", "a", 4, failed(now()))]) else { panic!() };
     case.failures = vec![TagFailure { digest: Some(digest("old").to_string()), ..failure }];
     assert_eq!(attempt(&case.action(&[])), 1);
 }
@@ -173,7 +174,7 @@ fn a_failure_of_other_content_is_forgotten() {
 #[test]
 fn the_last_try_counts() {
     let runs = [run("v1", "a", 2, Outcome::Running), run("v1", "a", 1, failed(now()))];
-    assert_eq!(v1(Seen::Absent).action(&runs), Action::Wait);
+    assert_eq!(v1(Seen::Absent).action(&runs), TagAction::Wait);
 }
 
 #[test]
@@ -182,7 +183,7 @@ fn what_was_interrupted_once_is_repeated_at_once_and_then_waits() {
     for outcome in [Outcome::Interrupted { at }, Outcome::ContentGone { at }] {
         assert_eq!(attempt(&v1(Seen::Absent).action(&[run("v1", "a", 1, outcome.clone())])), 2);
         let action = v1(Seen::Absent).action(&[run("v1", "a", 2, outcome.clone())]);
-        assert!(matches!(action, Action::BackOff(_)), "{action:?}");
+        assert!(matches!(action, TagAction::BackOff(_)), "{action:?}");
     }
 }
 
@@ -190,19 +191,19 @@ fn what_was_interrupted_once_is_repeated_at_once_and_then_waits() {
 fn a_tag_that_could_not_be_set_is_set_again_without_a_job() {
     let unpublished = |at| Outcome::Unpublished { tries: 2, message: "HTTP 503".into(), at };
     let action = v1(Seen::Absent).action(&[run("v1", "a", 1, unpublished(now()))]);
-    let Action::BackOff(failure) = action else { panic!("{action:?}") };
+    let TagAction::BackOff(failure) = action else { panic!("{action:?}") };
     assert_eq!((failure.reason, failure.attempts), (FailureReason::PublishFailed, 2));
     let long_ago = now() - Duration::from_hours(1);
     assert!(matches!(
         v1(Seen::Absent).action(&[run("v1", "a", 1, unpublished(long_ago))]),
-        Action::Publish(_)
+        TagAction::Publish(_)
     ));
 }
 
 #[test]
 fn a_tag_that_belongs_to_another_image_is_not_copied() {
     let mut case = v1(Seen::Present(digest("b")));
-    case.taken = [("v1".parse().unwrap(), "Image \"older\" keeps it".to_owned())].into();
+    case.conflicts = [("v1".parse().unwrap(), "Image \"older\" keeps it".to_owned())].into();
     let plan = case.plan(&[]);
     let failures: Vec<_> = plan.failures().collect();
     assert_eq!(failures[0].reason, FailureReason::DestinationConflict);
@@ -210,7 +211,7 @@ fn a_tag_that_belongs_to_another_image_is_not_copied() {
     // Nor is what a Job pushed before that was known.
     assert_eq!(case.plan(&[run("v1", "a", 1, Outcome::Succeeded)]).publications().count(), 0);
     case.observed.tags[0].destination = Seen::Present(digest("a"));
-    assert_eq!(case.action(&[]), Action::UpToDate, "equal content is nobody's loss");
+    assert_eq!(case.action(&[]), TagAction::UpToDate, "equal content is nobody's loss");
 }
 
 #[test]
@@ -252,12 +253,12 @@ fn an_index_that_is_made_is_copied_by_its_parts_and_known_by_its_own_digest() {
     let of = MadeOf { origin: Origin::PlatformsOf(digest("a")), parts: vec![digest("amd64")] };
     case.observed.tags[0].content =
         Content::Made(MadeIndex { digest: digest("r"), of: of.clone(), platforms: Vec::new() });
-    let Action::Copy(copy) = case.action(&[]) else { panic!("the destination has all platforms") };
+    let TagAction::Copy(copy) = case.action(&[]) else { panic!("the destination has all platforms") };
     assert_eq!((&copy.digest, copy.made_of.as_ref()), (&digest("r"), Some(&of)));
     let runs = [Run { copy: copy.clone(), outcome: Outcome::Succeeded }];
-    assert_eq!(case.action(&runs), Action::Publish(copy));
+    assert_eq!(case.action(&runs), TagAction::Publish(copy));
     case.observed.tags[0].destination = Seen::Present(digest("r"));
-    assert_eq!(case.action(&runs), Action::UpToDate);
+    assert_eq!(case.action(&runs), TagAction::UpToDate);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{MadeOf, Waiting};
-use crate::tags::Excluded;
+use crate::selection::Excluded;
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, ManifestRef};
 
@@ -216,8 +216,8 @@ impl ObservedTag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Origin;
-    use crate::plan::fixtures::observed_tag;
+    use crate::copy::Origin;
+    use crate::copy::fixtures::observed_tag;
 
     #[test]
     fn the_state_follows_from_both_sides() {

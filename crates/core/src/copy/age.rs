@@ -126,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::fixtures::now;
+    use crate::copy::fixtures::now;
 
     const DAY: Duration = Duration::from_hours(24);
 

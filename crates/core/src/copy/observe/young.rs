@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 
 use super::{Limits, Look};
 use crate::api::{MinAge, Overwrite};
-use crate::plan::{Evidence, FirstSeen, Observed, ObservedTag, TagState, Waiting};
-use crate::tags::{Excluded, Exclusion};
+use crate::copy::{Evidence, FirstSeen, Observed, ObservedTag, TagState, Waiting};
+use crate::selection::{Excluded, Exclusion};
 use imgop_registry::BulkDigest;
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, ManifestRef};

@@ -99,14 +99,6 @@ impl CopyRecord {
     }
 }
 
-/// The name of the container that copies this part of the nth copy of a Job. Most copies have one part.
-pub fn container_name(index: usize, part: usize) -> String {
-    match part {
-        0 => format!("copy-{index}"),
-        part => format!("copy-{index}-{part}"),
-    }
-}
-
 /// A copy that a Job was made for, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -170,12 +162,6 @@ mod tests {
         let text = serde_json::to_string(&CopyRecord::from(&copy)).unwrap();
         let read = serde_json::from_str::<CopyRecord>(&text).unwrap().read().unwrap();
         assert_eq!((read.parts(), &read), (parts.as_slice(), &copy));
-    }
-
-    #[test]
-    fn each_part_of_a_copy_has_a_container_and_the_first_is_named_after_the_copy() {
-        let names = [(0, 0), (1, 0), (1, 1), (11, 0)].map(|(index, part)| container_name(index, part));
-        assert_eq!(names, ["copy-0", "copy-1", "copy-1-1", "copy-11"]);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl fmt::Display for NearMiss {
 impl Pattern {
     /// Whether a text is meant as a pattern and not as an exact tag: one of its dotted parts, up to
     /// the first dash, is a wildcard.
-    pub fn is_meant(text: &str) -> bool {
+    pub fn looks_like(text: &str) -> bool {
         if text.contains('*') {
             return true;
         }
@@ -302,10 +302,10 @@ mod tests {
             "1.2.3-x86",
             "1.2-beta.x",
         ] {
-            assert!(!Pattern::is_meant(exact), "{exact}");
+            assert!(!Pattern::looks_like(exact), "{exact}");
         }
         for meant in ["2.x", "v2.13.x", "x.x", "2.13.x-alpine", "2.*", "2.x.y", "X.1", "x"] {
-            assert!(Pattern::is_meant(meant), "{meant}");
+            assert!(Pattern::looks_like(meant), "{meant}");
         }
     }
 
@@ -334,7 +334,7 @@ mod tests {
             if let Ok(pattern) = text.parse::<Pattern>() {
                 pattern.matches(&tag.parse().unwrap());
             }
-            Pattern::is_meant(&text);
+            Pattern::looks_like(&text);
         }
     }
 }

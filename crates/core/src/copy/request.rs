@@ -6,7 +6,7 @@ use crate::api::{
     Credentials, Destination, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers,
     Select,
 };
-use crate::tags::{Filter, FilterError, ImmutableTags, Pattern, Range, Version, VersionError};
+use crate::selection::{Filter, FilterError, ImmutableTags, Pattern, Range, Version, VersionError};
 use imgop_registry::oci::Platforms;
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{EcrHost, ManifestRef, ReferenceError, Repository};
@@ -293,12 +293,12 @@ impl Naming {
         match version {
             Version::Digest(_) if text.is_empty() || text.contains('{') => Err(NamingError::NeededForDigest),
             _ if text.is_empty() => Ok(Self::Keep),
-            _ if version.chooses() && text == version.to_string() => Ok(Self::Keep),
+            _ if version.is_selector() && text == version.to_string() => Ok(Self::Keep),
             _ if text.contains(['{', '}']) => Self::template(text),
-            _ if Pattern::is_meant(text) || Range::is_meant(text) => {
+            _ if Pattern::looks_like(text) || Range::looks_like(text) => {
                 Err(NamingError::OtherPattern(text.to_owned()))
             }
-            _ if version.chooses() && !one_tag => {
+            _ if version.is_selector() && !one_tag => {
                 Err(NamingError::FixedForPattern(text.to_owned(), version.to_string()))
             }
             _ => Ok(Self::Fixed(text.parse::<Tag>()?)),
@@ -352,7 +352,7 @@ impl Naming {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixtures::spec;
+    use crate::copy::fixtures::spec;
 
     fn problem(edit: impl FnOnce(&mut ImageSpec)) -> String {
         let mut spec = spec("quay.io/a/b", "v2.13.x");

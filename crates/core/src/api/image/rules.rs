@@ -1,5 +1,5 @@
 //! The grammars of specs as rules of the API server (CEL), so that `kubectl apply` says at once what
-//! [`crate::plan::CopyRequest`] would.
+//! [`crate::copy::CopyRequest`] would.
 //!
 //! Both must give the same verdict; `tests/tests/api_server/agreement.rs` asks a real API server.
 //! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same repository
@@ -33,13 +33,13 @@ pub(super) fn repository(field: &str, example: &str) -> Rule {
     ))
 }
 
-/// Whether this text is meant as a pattern (see [`crate::tags::Pattern::is_meant`]): it holds a star,
+/// Whether this text is meant as a pattern (see [`crate::selection::Pattern::looks_like`]): it holds a star,
 /// or one of its dotted parts before the first dash is an x.
 fn is_pattern(text: &str) -> String {
     format!("{text}.matches('[*]|^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')")
 }
 
-/// Whether this text is meant as a range (see [`crate::tags::Range::is_meant`]).
+/// Whether this text is meant as a range (see [`crate::selection::Range::looks_like`]).
 fn is_range(text: &str) -> String {
     format!("{text}.matches('[<>=~^, ]')")
 }
@@ -47,10 +47,10 @@ fn is_range(text: &str) -> String {
 /// What a tag, a pattern, or something that was meant as one, is made of.
 const TAG_OR_PATTERN: &str = "self.matches('^[A-Za-z0-9_*][A-Za-z0-9._*-]*$')";
 
-/// Patterns that can be read (see [`crate::tags::Pattern`]).
+/// Patterns that can be read (see [`crate::selection::Pattern`]).
 const READABLE_PATTERN: &str = "^v?([0-9]+|[xX*])([.]([0-9]+|[xX*]))*(-[A-Za-z0-9._-]+)?$";
 
-/// Ranges that can be read (see [`crate::tags::Range`]).
+/// Ranges that can be read (see [`crate::selection::Range`]).
 const READABLE_RANGE: &str = r"^ *((>=?|<=?|==?|~|[\\^]) *v?[0-9]+([.][0-9]+)*(-[A-Za-z0-9._-]+)?[ ,]*)+$";
 
 /// Each of `source.immutableTags` is a tag, a readable pattern, a readable range, a digest or a star.
@@ -86,7 +86,7 @@ pub(super) fn source_version() -> Rule {
     )
 }
 
-/// `source.version` can be read if it is a range (see [`crate::tags::Range`]).
+/// `source.version` can be read if it is a range (see [`crate::selection::Range`]).
 pub(super) fn readable_range() -> Rule {
     let is_range = is_range("self");
     Rule::new(format!(
@@ -98,7 +98,7 @@ pub(super) fn readable_range() -> Rule {
     )
 }
 
-/// `source.version` can be read if it is a pattern (see [`crate::tags::Pattern`]).
+/// `source.version` can be read if it is a pattern (see [`crate::selection::Pattern`]).
 pub(super) fn readable_pattern() -> Rule {
     Rule::new(format!(
         "!({TAG_OR_PATTERN} && {}) || self.matches('{READABLE_PATTERN}')",
@@ -193,7 +193,7 @@ const COUNTABLE_FREQUENCY: &str = "self.matches('^(0*[0-9]{1,10}[smhdw])+$')";
 const SECONDS: &str = "self.findAll('[0-9]+[smhdw]').map(part, int(part.substring(0, size(part) - 1)) * \
                        {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 604800}[part.substring(size(part) - 1)]).sum()";
 
-/// A frequency can be read (see [`super::Frequency`]).
+/// A frequency can be read (see [`crate::api::Frequency`]).
 pub(super) fn frequency() -> Rule {
     Rule::new(FREQUENCY)
         .message("frequency must be whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d")
@@ -210,7 +210,7 @@ pub(super) fn frequency_maximum() -> Rule {
         .message("frequency must be at most 5200w")
 }
 
-/// A minimum age can be read (see [`super::MinAge`]); an empty one is none.
+/// A minimum age can be read (see [`crate::api::MinAge`]); an empty one is none.
 pub(super) fn min_age() -> Rule {
     Rule::new(format!("self == '' || {FREQUENCY}"))
         .message("source.select.minAge must be whole numbers with s, m, h, d or w, such as 72h or 3d")
@@ -226,10 +226,4 @@ pub(super) fn min_age_minimum() -> Rule {
 pub(super) fn min_age_maximum() -> Rule {
     Rule::new(format!("!{FREQUENCY} || {COUNTABLE_FREQUENCY} && {SECONDS} <= 365 * 86400"))
         .message("source.select.minAge must be at most 365d")
-}
-
-/// A field names a Secret in the namespace of the resource.
-pub(super) fn secret_name(field: &str) -> Rule {
-    Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
-        .message(&*format!("{field} must be the name of a Secret in the same namespace"))
 }

@@ -108,7 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tags::by_version;
+    use crate::selection::by_version;
 
     proptest! {
         #[test]

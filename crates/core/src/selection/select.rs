@@ -62,9 +62,9 @@ impl FromStr for Version {
             Ok(Self::Every)
         } else if text.contains(':') {
             Ok(Self::Digest(text.parse()?))
-        } else if Range::is_meant(text) {
+        } else if Range::looks_like(text) {
             Ok(Self::Range(text.parse()?))
-        } else if Pattern::is_meant(text) {
+        } else if Pattern::looks_like(text) {
             Ok(Self::Pattern(text.parse()?))
         } else {
             Ok(Self::Exact(text.parse()?))
@@ -101,12 +101,12 @@ impl Version {
     }
 
     /// Whether a tag is meant, be it a release or a candidate.
-    pub fn means(&self, tag: &Tag) -> bool {
+    pub fn selects(&self, tag: &Tag) -> bool {
         matches!(self.matches(tag), Match::Yes | Match::Candidate)
     }
 
     /// Whether a tag is meant, a candidate only where those are allowed.
-    pub fn means_with(&self, tag: &Tag, candidates: bool) -> bool {
+    pub fn selects_with(&self, tag: &Tag, candidates: bool) -> bool {
         match self.matches(tag) {
             Match::Yes => true,
             Match::Candidate => candidates,
@@ -115,7 +115,7 @@ impl Version {
     }
 
     /// Whether it chooses among the tags of a repository, so that they must be listed.
-    pub fn chooses(&self) -> bool {
+    pub fn is_selector(&self) -> bool {
         matches!(self, Self::Pattern(_) | Self::Range(_) | Self::Every)
     }
 }
@@ -244,7 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tags::by_version;
+    use crate::selection::by_version;
 
     /// What [`select`] does, in the plainest way: all are kept, and sorted by reading them.
     fn naively(version: &Version, filter: &Filter, tags: &[Tag], max_excluded: usize) -> Selection {
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(excluded, [&Exclusion::Candidate, &Exclusion::Near(NearMiss::Referrer)]);
         let releases = Filter::new(&["RELEASE[.].*".into()], &[], Some(1)).unwrap();
         assert_eq!(select(&version, true, &releases, &all, 0).tags, tags(&["RELEASE.2024-01-01T00-00-00Z"]));
-        assert!(version.chooses() && version.means(&all[0]) && version.to_string() == "*");
+        assert!(version.is_selector() && version.selects(&all[0]) && version.to_string() == "*");
     }
 
     #[test]

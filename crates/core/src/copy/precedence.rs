@@ -1,23 +1,109 @@
-//! Which request a tag at a destination belongs to, where several mean the same one.
+//! Which Image a tag of a destination belongs to, where several select it.
+//!
+//! Two that put different content under one tag would overwrite each other for ever, so the tag belongs to
+//! the oldest Image that selects it.
+
+use imgop_registry::oci::{Platforms, subject_of};
+use imgop_registry::reference::{ManifestRef, Repository, Tag};
+use jiff::Timestamp;
 
 use super::{CopyRequest, Naming};
-use crate::api::Referrers;
-use crate::tags::{Filter, Version};
-use imgop_registry::oci::{Platforms, subject_of};
-use imgop_registry::reference::Tag;
-use imgop_registry::reference::{ManifestRef, Repository};
+use crate::api::{Image, Mode, Phase, Referrers};
+use crate::selection::{Filter, Version};
+
+/// An older Image, and what it asks for.
+#[derive(Debug)]
+pub struct OlderImage<'a> {
+    /// The Image.
+    pub image: &'a Image,
+    /// What it asks for.
+    pub request: CopyRequest,
+}
+
+impl<'a> OlderImage<'a> {
+    /// Those among others that write to this destination and came before this one, the oldest first.
+    pub fn all(
+        image: &Image,
+        destination: &Repository,
+        others: impl Iterator<Item = &'a Image>,
+    ) -> Vec<Self> {
+        let mut older_images: Vec<Self> =
+            others.filter_map(|other| Self::of(image, destination, other)).collect();
+        older_images.sort_by(|a, b| age(a.image).cmp(&age(b.image)));
+        older_images
+    }
+
+    /// Another Image, if it writes to this destination and came before this one.
+    fn of(image: &Image, destination: &Repository, other: &'a Image) -> Option<Self> {
+        // Of thousands of Images few have the same last part, so that few are parsed.
+        let last_part = destination.path().rsplit('/').next()?;
+        let may_meet = other.spec.destination.name.rsplit('/').next() == Some(last_part);
+        if !may_meet || age(other) >= age(image) || !holds_claims(other) {
+            return None;
+        }
+        let request = CopyRequest::parse(&other.spec).ok()?;
+        request.destination.is_same_place(destination).then_some(Self { image: other, request })
+    }
+
+    /// Whether it puts other content under this tag than the request would. The same tag of the same source
+    /// is the same content, whoever copies it.
+    pub fn conflicts_with(&self, request: &CopyRequest, tag: &Tag) -> bool {
+        self.request.claim(tag).is_some_and(|theirs| request.claim(tag).as_ref() != Some(&theirs))
+    }
+
+    /// Says that the tag is its own. Other namespaces are nobody's business, so their Images are not named.
+    pub fn conflict_message(&self, image: &Image, request: &CopyRequest, tag: &Tag) -> String {
+        let place = format!("{}:{tag}", self.request.destination);
+        if image.metadata.namespace != self.image.metadata.namespace {
+            return format!(
+                "{place} belongs to an Image of another namespace, which is older; give this one another destination"
+            );
+        }
+        let (name, theirs) = (self.image.metadata.name.as_deref().unwrap_or_default(), &self.request);
+        let content = if !theirs.source.is_same_place(&request.source) {
+            format!("copies it from {}", theirs.source)
+        } else if theirs.platforms == request.platforms {
+            format!("copies {} of {} there", theirs.version, theirs.source)
+        } else if theirs.platforms == Platforms::default() {
+            "copies it for all platforms".to_owned()
+        } else {
+            format!("copies it for {}", theirs.platforms)
+        };
+        format!(
+            "{place} belongs to Image {name:?}, which is older and {content}; give one of them another destination \
+             or delete it"
+        )
+    }
+}
+
+/// What orders Images: the older first, of two of one second the one with the lower UID.
+fn age(image: &Image) -> (Option<Timestamp>, Option<&str>) {
+    (image.metadata.creation_timestamp.as_ref().map(|at| at.0), image.metadata.uid.as_deref())
+}
+
+/// Whether an Image still writes. Only what somebody decided ends that: one that cannot write for a
+/// while, such as with an expired password, would come back and overwrite who took over.
+fn holds_claims(image: &Image) -> bool {
+    if image.spec.suspend || image.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    let Some(status) = &image.status else { return true };
+    let is_current = status.observed_generation == image.metadata.generation;
+    let is_done = image.spec.mode == Mode::OneShot && status.phase == Some(Phase::Completed);
+    !(is_current && is_done)
+}
 
 /// What a request puts under a tag at its destination. Two are equal if that is the same content, however
 /// the registry that it comes from is written.
 #[derive(Debug, Clone)]
-pub struct Claim<'a> {
+pub struct TagClaim<'a> {
     source: &'a Repository,
     what: What<'a>,
     /// None for what refers to a content: that is the same for all platforms.
     platforms: Option<&'a Platforms>,
 }
 
-impl PartialEq for Claim<'_> {
+impl PartialEq for TagClaim<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.what == other.what
             && self.platforms == other.platforms
@@ -25,7 +111,7 @@ impl PartialEq for Claim<'_> {
     }
 }
 
-impl Eq for Claim<'_> {}
+impl Eq for TagClaim<'_> {}
 
 /// What exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +128,10 @@ impl CopyRequest {
     ///
     /// Of a tag that is named after a content (`sha256-…`) it is claimed whatever refers to that, though
     /// the content may be none of this request's.
-    pub fn claim(&self, tag: &Tag) -> Option<Claim<'_>> {
+    pub fn claim(&self, tag: &Tag) -> Option<TagClaim<'_>> {
         if self.referrers == Referrers::All && subject_of(tag).is_some() {
             let what = What::One(tag.clone().into());
-            return Some(Claim { source: &self.source, what, platforms: None });
+            return Some(TagClaim { source: &self.source, what, platforms: None });
         }
         let what = match (&self.naming, &self.version) {
             (Naming::Fixed(fixed), _) if fixed != tag => return None,
@@ -55,28 +141,28 @@ impl CopyRequest {
             (Naming::Keep, _) => What::One(self.meant(tag.clone())?),
             (Naming::Template { .. }, _) => What::One(self.meant(self.naming.original(tag)?)?),
         };
-        Some(Claim { source: &self.source, what, platforms: Some(&self.platforms) })
+        Some(TagClaim { source: &self.source, what, platforms: Some(&self.platforms) })
     }
 
     /// The tag, if this request means it.
     fn meant(&self, tag: Tag) -> Option<ManifestRef> {
-        self.means(&tag).then_some(ManifestRef::Tag(tag))
+        self.selects(&tag).then_some(ManifestRef::Tag(tag))
     }
 
     /// Whether this request means a tag of its source, be it there or not. `select.latest` is not looked at.
-    pub fn means(&self, tag: &Tag) -> bool {
+    pub fn selects(&self, tag: &Tag) -> bool {
         let text = tag.as_str();
-        let chosen =
-            !self.version.chooses() || self.filter.includes(text) && self.filter.excluded_by(text).is_none();
-        chosen && self.version.means_with(tag, self.candidates)
+        let chosen = !self.version.is_selector()
+            || self.filter.includes(text) && self.filter.excluded_by(text).is_none();
+        chosen && self.version.selects_with(tag, self.candidates)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::api::{ImageSpec, Select};
-    use crate::plan::CopyRequest;
-    use crate::plan::fixtures::spec;
+    use crate::copy::CopyRequest;
+    use crate::copy::fixtures::spec;
 
     fn request(source: &str, version: &str, edit: impl FnOnce(&mut ImageSpec)) -> CopyRequest {
         let mut spec = spec(source, version);

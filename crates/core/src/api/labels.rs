@@ -1,0 +1,50 @@
+//! The names by which programs find what the agent makes: labels, annotations, keys of Secrets, containers.
+
+/// A new token in this annotation asks for a sync now; the agent echoes it in
+/// `status.lastHandledRequestedAt`.
+pub const REQUESTED_AT_ANNOTATION: &str = "imgop.skopeo.io/requested-at";
+
+/// The label by which the agent finds its own Jobs and pods.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// The value of [`MANAGED_BY_LABEL`] on everything that the agent makes.
+pub const MANAGED_BY: &str = "imgop";
+
+/// The label that holds the UID of the Image that a Job belongs to.
+pub const IMAGE_UID_LABEL: &str = "imgop.skopeo.io/image-uid";
+
+/// The label by which Kubernetes marks the pods of a Job with the Job's name.
+pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+
+/// The annotation of a Job that holds the tags that it copies, as JSON.
+pub const COPIES_ANNOTATION: &str = "imgop.skopeo.io/copies";
+
+/// The annotation of a Job that holds the repositories between which it copies, and how: its outcome counts
+/// only for a spec with the same route.
+pub const ROUTE_ANNOTATION: &str = "imgop.skopeo.io/route";
+
+/// The key of a Secret of type `kubernetes.io/dockerconfigjson`.
+pub const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
+
+/// The key of a CA Secret that holds the certificates.
+pub const CA_KEY: &str = "ca.crt";
+
+/// Returns the name of the container that copies this part of the nth copy of a Job. Most copies have one
+/// part.
+pub fn container_name(index: usize, part: usize) -> String {
+    match part {
+        0 => format!("copy-{index}"),
+        part => format!("copy-{index}-{part}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_copy_has_a_container_and_the_first_is_named_after_the_copy() {
+        let names = [(0, 0), (1, 0), (1, 1), (11, 0)].map(|(index, part)| container_name(index, part));
+        assert_eq!(names, ["copy-0", "copy-1", "copy-1-1", "copy-11"]);
+    }
+}
