@@ -1,7 +1,7 @@
 # imgop's commands. `make` alone lists them.
 #
 # Needed: Rust (rustup, 1.95 or newer), Go 1.26 or newer, git, make, gcc. Everything else is
-# installed or built by what needs it: see tests/cluster/README.md.
+# installed or built by what needs it: see tests/testbed/README.md.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -41,12 +41,12 @@ test-registries: ## Run the tests of the registry client against real registries
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
 	cargo build --package imgop-agent --package kubectl-imgop
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
-	  --test cluster --test disruption --test leaks -- --test-threads 6
+	  --test end_to_end --test disruption --test leaks -- --test-threads 6
 
 .PHONY: bench
 bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (20 minutes)
-	tests/bench/run-peers
-	tests/bench/run
+	crates/bench/run-peers
+	crates/bench/run
 
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies (with cargo-deny) and scripts (with shellcheck)
@@ -68,17 +68,17 @@ crds: ## Write manifests/crds and manifests/install.yaml anew from the Rust type
 .PHONY: image
 image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)
 	cargo build --release --package imgop-agent
-	tests/cluster/images/agent-image \
+	tests/testbed/images/agent-image \
 	  $(TARGET_DIR)/$$(rustc -vV | sed -n 's/^host: //p')/release/imgop-agent $(IMAGE) $(TARGET_DIR)/agent.tar
 	@echo "$(TARGET_DIR)/agent.tar holds $(IMAGE)"
 
 .PHONY: cluster-up
 cluster-up: ## Bring the test cluster up: a real one-node Kubernetes with three registries
-	tests/cluster/up
+	tests/testbed/up
 
 .PHONY: cluster-down
 cluster-down: ## Take the test cluster down, without a trace
-	tests/cluster/down
+	tests/testbed/down
 
 .PHONY: install-tools
 install-tools: ## Install what only `make lint` uses: rustfmt, clippy, cargo-deny, shellcheck

@@ -1,11 +1,11 @@
-//! Where the test cluster is: what `tests/cluster/up` wrote into its `env` file.
+//! Where the test cluster is: what `tests/testbed/up` wrote into its `env` file.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// The cluster and the registries that `tests/cluster/up` started.
+/// The cluster and the registries that `tests/testbed/up` started.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// Names the cluster.
@@ -53,7 +53,7 @@ impl Environment {
         let required = |key: &str| {
             optional(key).with_context(|| match &file {
                 Some(path) => format!("{key} is neither set nor in {}", path.display()),
-                None => "no test cluster is up. Start one with `sudo tests/cluster/up`, or let \
+                None => "no test cluster is up. Start one with `sudo tests/testbed/up`, or let \
                          `make test-cluster` start one and take it down afterwards"
                     .to_owned(),
             })
@@ -80,7 +80,7 @@ impl Environment {
         })
     }
 
-    /// The same cluster with another target registry: one that `tests/cluster/registries up` started
+    /// The same cluster with another target registry: one that `tests/testbed/registries up` started
     /// in this folder, with another password and another CA.
     pub fn with_registries_of(&self, folder: &Path) -> anyhow::Result<Self> {
         let lines = read_file(&folder.join("env"))?;
@@ -104,7 +104,7 @@ fn read_file(path: &Path) -> anyhow::Result<HashMap<String, String>> {
     read_lines(&std::fs::read_to_string(path).with_context(said)?).with_context(said)
 }
 
-/// The file of the cluster that is up, by the rules of `tests/cluster/up`: root's clusters are
+/// The file of the cluster that is up, by the rules of `tests/testbed/up`: root's clusters are
 /// below /var/lib, everyone else's registries below their own state folder.
 fn env_file() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);

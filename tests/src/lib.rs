@@ -2,12 +2,11 @@
 //! `kubectl`, the test registries and waiting.
 //!
 //! `tests/tests/api_server` starts etcd and kube-apiserver by itself, `tests/tests/registries` eight
-//! registries. `tests/tests/cluster` needs the cluster that `tests/cluster/up` brings up; without one
+//! registries. `tests/tests/end_to_end` needs the cluster that `tests/testbed/up` brings up; without one
 //! its tests fail and say so, because a test that is skipped proves nothing.
 
 pub mod api_server;
 pub mod audit;
-pub mod cluster;
 pub mod connect;
 pub mod environment;
 pub mod kubectl;
@@ -17,14 +16,15 @@ pub mod programs;
 pub mod registry;
 pub mod supervised;
 pub mod tenant;
+pub mod test_cluster;
 pub mod tries;
 pub mod wait;
 
 use std::path::{Path, PathBuf};
 
-/// The scripts of `tests/cluster`.
-pub fn cluster_scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster")
+/// The scripts of `tests/testbed`.
+pub fn testbed_scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed")
 }
 
 /// The repository.

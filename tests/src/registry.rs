@@ -17,9 +17,9 @@ use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::cluster_scripts;
 use crate::connect::use_ring;
 use crate::environment::Environment;
+use crate::testbed_scripts;
 use crate::wait;
 
 /// Every kind of manifest; a registry converts those that are not named.
@@ -121,7 +121,7 @@ impl Registry {
         tags: &[&str],
         salt: &str,
     ) -> anyhow::Result<BTreeMap<String, Digest>> {
-        let output = Command::new(cluster_scripts().join("fill-registry"))
+        let output = Command::new(testbed_scripts().join("fill-registry"))
             .args([&self.address, path])
             .args(tags)
             .args(["--salt", salt])

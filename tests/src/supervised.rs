@@ -7,7 +7,7 @@ use std::process::{ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
-/// What a script of `tests/cluster` started in a folder.
+/// What a script of `tests/testbed` started in a folder.
 #[derive(Debug)]
 pub struct Supervised {
     /// Its folder. It is removed at the end.
@@ -42,7 +42,7 @@ impl Supervised {
         let alive = alive.context("the supervisor has no standard input")?;
         let mut line = String::new();
         BufReader::new(output.context("the supervisor has no standard output")?).read_line(&mut line)?;
-        ensure!(!line.is_empty(), "see the message of tests/cluster/{script} above");
+        ensure!(!line.is_empty(), "see the message of tests/testbed/{script} above");
         Ok(Self { folder, programs: PathBuf::from(line.trim_end()), _alive: alive })
     }
 }

@@ -19,9 +19,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 
-use crate::cluster::{AGENT, AGENT_NAMESPACE, Cluster};
 use crate::kubectl::Kubectl;
 use crate::leaks::Canary;
+use crate::test_cluster::{AGENT, AGENT_NAMESPACE, TestCluster};
 use crate::wait::{self, say};
 
 /// How long anything may take. Nothing here is a measurement: this only ends what hangs.
@@ -34,7 +34,7 @@ pub const CA_SECRET: &str = "registry-ca";
 /// Who mirrors images.
 pub struct Tenant {
     /// Where.
-    pub cluster: Cluster,
+    pub cluster: TestCluster,
     /// The namespace; also the first part of the path of every repository of this tenant.
     pub namespace: String,
     /// An administrator's kubectl for this namespace.
@@ -44,7 +44,7 @@ pub struct Tenant {
 /// Gives a test a tenant, and cleans up afterwards. What the test leaves is searched for the
 /// password of the registry, and shown when the test fails.
 pub async fn with_tenant(test: impl AsyncFnOnce(&Tenant) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let tenant = Tenant::new(Cluster::with_agent().await?).await?;
+    let tenant = Tenant::new(TestCluster::with_agent().await?).await?;
     let searched = async {
         test(&tenant).await?;
         let places = tenant.leaks(&Canary::of_target(&tenant.cluster.environment)?).await?;
@@ -69,7 +69,7 @@ pub async fn with_tenant(test: impl AsyncFnOnce(&Tenant) -> anyhow::Result<()>) 
 }
 
 impl Tenant {
-    async fn new(cluster: Cluster) -> anyhow::Result<Self> {
+    async fn new(cluster: TestCluster) -> anyhow::Result<Self> {
         let metadata = ObjectMeta {
             generate_name: Some("imgop-test-".to_owned()),
             // The strictest level there is: every Job of every test lives under it.

@@ -1,8 +1,9 @@
 //! How an agent begins.
 
+use imgop_fakes::{ApiServer, forbidden};
 use serde_json::json;
 
-use crate::image::tests::fixtures::{agent, api_server, forbidden, listed_job};
+use crate::image::tests::fixtures::{agent, listed_job};
 
 #[tokio::test]
 async fn a_namespace_whose_jobs_cannot_be_listed_stops_no_other() {
@@ -10,15 +11,15 @@ async fn a_namespace_whose_jobs_cannot_be_listed_stops_no_other() {
         path if path.contains("/namespaces/a/") => forbidden(),
         _ => (200, json!({"metadata": {}, "items": [listed_job("j", "uid", "uid")]})),
     };
-    let context = agent(api_server(answer).0, "a,team-a").await.unwrap();
+    let context = agent(ApiServer::scripted(answer).client(), "a,team-a").await.unwrap();
     assert_eq!(context.budget.unfinished("uid"), 1);
     assert!(context.may_have_jobs("uid"));
 }
 
 #[tokio::test]
 async fn an_agent_that_may_list_nowhere_does_not_begin() {
-    assert!(agent(api_server(|_| forbidden()).0, "a,b").await.is_err());
-    assert!(agent(api_server(|_| forbidden()).0, "*").await.is_err());
+    assert!(agent(ApiServer::scripted(|_| forbidden()).client(), "a,b").await.is_err());
+    assert!(agent(ApiServer::scripted(|_| forbidden()).client(), "*").await.is_err());
 }
 
 #[tokio::test]
@@ -27,6 +28,6 @@ async fn jobs_that_are_forged_without_end_do_not_keep_the_agent_from_beginning()
         let items = [listed_job("j", "uid", "uid"), listed_job("k", "forged", "another")];
         (200, json!({"metadata": {"continue": "more"}, "items": items}))
     };
-    let context = agent(api_server(endless).0, "*").await.unwrap();
+    let context = agent(ApiServer::scripted(endless).client(), "*").await.unwrap();
     assert!(context.may_have_jobs("uid") && !context.may_have_jobs("forged"));
 }

@@ -1,29 +1,29 @@
 //! Whole looks, the status that is written after them, and what is done beside them.
 
-pub mod fake_registry;
 pub mod fixtures;
 pub mod stage;
 
 use imgop_core::api::Mode;
 use imgop_core::api::conditions::STALLED;
+use imgop_fakes::ApiServer;
 use serde_json::json;
 
 use super::*;
 use crate::image::schedule::later;
-use crate::image::tests::fixtures::{agent, api_server, image, listed_job, now};
+use crate::image::tests::fixtures::{agent, image, listed_job, now};
 use crate::image::tests::stage::Stage;
 
 /// An agent whose API server has one unfinished Job of this Image, and takes every status.
 async fn agent_with_a_job(image: &Image) -> Context {
     let uid = image.uid().unwrap();
     let told = serde_json::to_value(image).unwrap();
-    let (client, _) = api_server(move |path| match path {
+    let server = ApiServer::scripted(move |path| match path {
         path if path.contains("/jobs") => {
             (200, json!({"metadata": {}, "items": [listed_job("j", &uid, &uid)]}))
         }
         _ => (200, told.clone()),
     });
-    agent(client, "*").await.unwrap()
+    agent(server.client(), "*").await.unwrap()
 }
 
 #[tokio::test]

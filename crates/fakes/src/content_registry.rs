@@ -7,9 +7,7 @@ use axum::response::Response;
 use imgop_registry::reference::Digest;
 use serde_json::{Value, json as value};
 
-use super::{ScriptedRegistry, Seen, json, reply};
-
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+use super::{INDEX, ScriptedRegistry, Seen, json, reply};
 
 /// What the one repository of the fake, `app`, has.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,5 @@
-//! Registries that are not real: they listen on loopback, say what a test wants and remember what
-//! they were asked.
+//! Servers that are not real: registries, token servers and clouds that listen on loopback, and an API
+//! server that its clients call directly. They answer as a test wants and record what they are asked.
 #![allow(missing_docs)]
 #![expect(
     clippy::unwrap_used,
@@ -8,7 +8,10 @@
     reason = "a fake that panics fails its test"
 )]
 
+mod api_server;
 pub mod aws;
+mod background;
+mod catalog_registry;
 mod client;
 mod connect_proxy;
 mod content_registry;
@@ -17,20 +20,27 @@ mod docker_hub;
 mod ecr_public;
 mod faulty_registry;
 mod ghcr;
+mod media_types;
 mod quay;
 mod scripted_registry;
 mod tls;
 mod token_registry;
+mod writable_registry;
 
+pub use api_server::{ApiServer, forbidden, refusal};
 pub use aws::FakeAws;
+pub use background::Background;
+pub use catalog_registry::{Catalog, CatalogRegistry};
 pub use client::{basic, client, names, plain, settings};
 pub use connect_proxy::ConnectProxy;
-pub use content_registry::{Content, ContentRegistry, INDEX};
+pub use content_registry::{Content, ContentRegistry};
 pub use distribution::{Tags, distribution, tags};
 pub use docker_hub::DockerHub;
 pub use ecr_public::{EcrPublic, page as gallery_page};
 pub use faulty_registry::FaultyRegistry;
 pub use ghcr::Ghcr;
+pub use media_types::{IMAGE, INDEX};
 pub use quay::Quay;
 pub use scripted_registry::{ScriptedRegistry, Seen, json, reply};
 pub use token_registry::TokenRegistry;
+pub use writable_registry::WritableRegistry;

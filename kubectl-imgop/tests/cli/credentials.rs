@@ -1,19 +1,24 @@
 //! Where a preview's credentials come from.
 
-use crate::fake_ecr::FakeEcr;
-use crate::fake_registry::{Content, FakeRegistry};
+use imgop_fakes::{Background, Catalog, CatalogRegistry, ScriptedRegistry, Seen, json};
+
 use crate::program::{Program, Run};
 
 /// A registry for the user `user` with the password `hunter2`.
-fn private() -> FakeRegistry {
-    Content::default().with("a/b", &[("1", "one")]).only_for("Basic dXNlcjpodW50ZXIy").start()
+fn private() -> Background<CatalogRegistry> {
+    Catalog::default().with("a/b", &[("1", "one")]).only_for("Basic dXNlcjpodW50ZXIy").start_in_background()
 }
 
-fn config(registry: &FakeRegistry) -> String {
+/// ECR's API with one answer. It checks no signature; the tests of the registry client do.
+fn ecr(status: u16, body: &'static str) -> Background<ScriptedRegistry> {
+    Background::of(ScriptedRegistry::start(move |_: &Seen| json(status, body)))
+}
+
+fn config(registry: &Background<CatalogRegistry>) -> String {
     format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpodW50ZXIy"}}}}}}"#, registry.address)
 }
 
-fn preview(registry: &FakeRegistry) -> String {
+fn preview(registry: &Background<CatalogRegistry>) -> String {
     format!("preview {}/a/b:1", registry.address)
 }
 
@@ -33,7 +38,8 @@ fn without_a_credential_the_ways_to_give_one_are_said() {
 
 #[test]
 fn a_destination_that_refuses_hides_nothing_of_the_source() {
-    let (source, destination) = (Content::default().with("a/b", &[("1", "one")]).start(), private());
+    let (source, destination) =
+        (Catalog::default().with("a/b", &[("1", "one")]).start_in_background(), private());
     let arguments = format!("preview {}/a/b:1 {}/c/d", source.address, destination.address);
     let named = |run: Run| run.naming(&source.address, "source").naming(&destination.address, "mirror");
     insta::assert_snapshot!(named(Program::new().run(&arguments)), @"
@@ -112,9 +118,8 @@ fn entries_by_registry_are_used_and_come_before_the_files_of_docker() {
 fn aws_is_asked_for_a_token_of_ecr_and_what_it_answers_is_told() {
     // No region has this name, so that nothing is sent to AWS.
     let preview = "preview 111111111111.dkr.ecr.us-nowhere-1.amazonaws.com/a/b:1";
-    let aws =
-        FakeEcr::start(r#"{"__type":"AccessDeniedException","message":"User: x is not authorized"}"#, 400);
-    let with_keys = |aws: &FakeEcr| {
+    let aws = ecr(400, r#"{"__type":"AccessDeniedException","message":"User: x is not authorized"}"#);
+    let with_keys = |aws: &ScriptedRegistry| {
         Program::new()
             .variable("AWS_EC2_METADATA_DISABLED", "true")
             .variable("AWS_ENDPOINT_URL_ECR", &format!("http://{}", aws.address))
@@ -126,15 +131,16 @@ fn aws_is_asked_for_a_token_of_ecr_and_what_it_answers_is_told() {
     ----- stderr -----
     error: no token for 111111111111.dkr.ecr.us-nowhere-1.amazonaws.com (account 111111111111, region us-nowhere-1): AWS gives no token (HTTP 400): AccessDeniedException: User: x is not authorized
     ");
-    let asked = aws.asked();
-    assert_eq!(asked.len(), 1);
-    assert!(asked[0].contains("/us-nowhere-1/ecr/aws4_request"), "{asked:?}");
+    let seen = aws.seen();
+    assert_eq!(seen.len(), 1);
+    let authorization = seen[0].header("authorization").unwrap();
+    assert!(authorization.contains("/us-nowhere-1/ecr/aws4_request"), "{authorization}");
     // With a token, the registry itself is asked.
     let token = r#"{"authorizationData":[{"authorizationToken":"QVdTOnRva2Vu","expiresAt":4e9}]}"#;
-    let aws = FakeEcr::start(token, 200);
+    let aws = ecr(200, token);
     let run = with_keys(&aws).run(preview);
     assert!(run.stderr.contains("cannot be resolved") && !run.stderr.contains("token"), "{run}");
-    assert_eq!(aws.asked().len(), 1);
+    assert_eq!(aws.seen().len(), 1);
     // A file that knows the registry comes first, and without credentials AWS is not asked.
     let program = with_keys(&aws);
     program.file(
@@ -144,7 +150,7 @@ fn aws_is_asked_for_a_token_of_ecr_and_what_it_answers_is_told() {
     assert!(program.run(preview).stderr.contains("cannot be resolved"));
     let nobody = with_keys(&aws).variable("AWS_ACCESS_KEY_ID", "").variable("AWS_SECRET_ACCESS_KEY", "");
     assert!(nobody.run(preview).stderr.contains("cannot be resolved"));
-    assert_eq!(aws.asked().len(), 1);
+    assert_eq!(aws.seen().len(), 1);
 }
 
 #[cfg(unix)]

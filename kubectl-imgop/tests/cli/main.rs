@@ -11,8 +11,6 @@ mod completion;
 mod copy;
 mod credentials;
 mod errors;
-mod fake_ecr;
-mod fake_registry;
 mod help;
 mod krew;
 mod preview;

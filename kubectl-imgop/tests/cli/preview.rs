@@ -1,9 +1,10 @@
 //! `preview` of references, against fake registries.
 
-use crate::fake_registry::{Content, FakeRegistry};
+use imgop_fakes::{Background, Catalog, CatalogRegistry};
+
 use crate::program::{Program, Run};
 
-fn source() -> FakeRegistry {
+fn source() -> Background<CatalogRegistry> {
     let tags = [
         ("v2.13.0", "zero"),
         ("v2.13.1", "one"),
@@ -14,15 +15,19 @@ fn source() -> FakeRegistry {
         ("2.13.1", "without v"),
         ("latest", "ten"),
     ];
-    Content::default().with("argoproj/argocd", &tags).start()
+    Catalog::default().with("argoproj/argocd", &tags).start_in_background()
 }
 
-fn destination() -> FakeRegistry {
+fn destination() -> Background<CatalogRegistry> {
     let tags = [("v2.13.0", "zero"), ("v2.13.1", "other"), ("mirror-v2.13.0", "zero")];
-    Content::default().with("mirror/argocd", &tags).start()
+    Catalog::default().with("mirror/argocd", &tags).start_in_background()
 }
 
-fn preview(source: &FakeRegistry, destination: &FakeRegistry, more: &str) -> Run {
+fn preview(
+    source: &Background<CatalogRegistry>,
+    destination: &Background<CatalogRegistry>,
+    more: &str,
+) -> Run {
     let (from, to) = (&source.address, &destination.address);
     let run = Program::new().run(&format!("preview {from}/argoproj/argocd:v2.13.x {to}/mirror/argocd{more}"));
     run.naming(from, "source").naming(to, "mirror")
@@ -329,8 +334,10 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
 #[test]
 fn a_tag_that_cannot_be_checked_hides_no_other() {
     let source = source();
-    let destination =
-        Content::default().with("mirror/argocd", &[("v2.13.1", "one")]).failing("v2.13.1", 429).start();
+    let destination = Catalog::default()
+        .with("mirror/argocd", &[("v2.13.1", "one")])
+        .failing("v2.13.1", 429)
+        .start_in_background();
     insta::assert_snapshot!(preview(&source, &destination, ""), @"
     exit code: 0
     ----- stdout -----
@@ -353,7 +360,7 @@ fn a_tag_that_cannot_be_checked_hides_no_other() {
 
 #[test]
 fn a_repository_that_does_not_exist_yet_has_none_of_the_tags() {
-    let run = preview(&source(), &Content::default().start(), "");
+    let run = preview(&source(), &Catalog::default().start_in_background(), "");
     assert!(run.stdout.contains("4 tags: 4 to copy."), "{run}");
 }
 
@@ -367,9 +374,10 @@ fn the_exit_code_tells_differences_only_when_asked() {
     let (equal, absent) = (format!("{}/argoproj/argocd", same.address), format!("{}/a/b", same.address));
     assert_eq!([code(&absent, ""), code(&equal, "")], [0, 0]);
     assert_eq!([code(&absent, " --exit-code"), code(&equal, " --exit-code")], [1, 0]);
-    let broken = Content::default().failing("v2.13.0", 429).with("a/b", &[("v2.13.0", "zero")]).start();
+    let broken =
+        Catalog::default().failing("v2.13.0", 429).with("a/b", &[("v2.13.0", "zero")]).start_in_background();
     let all = [("v2.13.0", "zero"), ("v2.13.1", "one"), ("v2.13.2", "two"), ("v2.13.10", "ten")];
-    let unknown = Content::default().failing("v2.13.0", 429).with("a/b", &all).start();
+    let unknown = Catalog::default().failing("v2.13.0", 429).with("a/b", &all).start_in_background();
     assert_eq!(code(&format!("{}/a/b", broken.address), " --exit-code"), 1);
     assert_eq!(code(&format!("{}/a/b", unknown.address), " --exit-code"), 2);
     assert_eq!(code("registry.example.com:5000", " --exit-code"), 2);

@@ -1,6 +1,7 @@
 //! `preview -f`.
 
-use crate::fake_registry::Content;
+use imgop_fakes::Catalog;
+
 use crate::program::Program;
 
 fn image(name: &str, source: &str, version: &str) -> String {
@@ -12,7 +13,7 @@ fn image(name: &str, source: &str, version: &str) -> String {
 
 #[test]
 fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
-    let registry = Content::default().with("a/b", &[("1", "one")]).start();
+    let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
     let name = format!("{}/a/b", registry.address);
     let text = [
         image("first", &name, "1"),
@@ -59,7 +60,7 @@ fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
 
 #[test]
 fn manifests_are_read_from_stdin() {
-    let registry = Content::default().with("a/b", &[("1", "one")]).start();
+    let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
     let text = image("first", &format!("{}/a/b", registry.address), "1");
     let run = Program::new().stdin(&text).run("preview -f - -o json");
     assert_eq!(run.code, 0, "{run}");
@@ -98,7 +99,7 @@ fn terminal_escapes_of_a_file_are_shown_and_never_sent() {
 
 #[test]
 fn secrets_of_a_file_need_a_cluster_and_their_absence_is_said() {
-    let registry = Content::default().with("a/b", &[("1", "one")]).start();
+    let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
     let text = image("first", &format!("{}/a/b", registry.address), "1")
         .replace("    version", "    credentials: {secretName: pull}\n    version");
     let run = Program::new().stdin(&text).run("preview -f -").naming(&registry.address, "registry");

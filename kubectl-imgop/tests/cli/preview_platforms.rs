@@ -2,7 +2,8 @@
 
 use imgop_registry::reference::Digest;
 
-use crate::fake_registry::{Content, FakeRegistry};
+use imgop_fakes::{Background, Catalog, CatalogRegistry};
+
 use crate::program::{Program, Run};
 
 fn index(tag: &str, architectures: &[&str]) -> String {
@@ -17,12 +18,12 @@ fn index(tag: &str, architectures: &[&str]) -> String {
     serde_json::json!({"schemaVersion": 2, "manifests": entries}).to_string()
 }
 
-fn registries() -> (FakeRegistry, FakeRegistry) {
+fn registries() -> (Background<CatalogRegistry>, Background<CatalogRegistry>) {
     let (both, none) = (index("1.0.0", &["amd64", "arm64"]), index("1.0.1", &["s390x"]));
     let signature = format!("sha256-{}.sig", Digest::of(both.as_bytes()).hex());
     let tags = [("1.0.0", both.as_str()), ("1.0.1", none.as_str()), (signature.as_str(), "signature")];
-    let source = Content::default().with("app", &tags).start();
-    (source, Content::default().with("mirror", &tags[..1]).start())
+    let source = Catalog::default().with("app", &tags).start_in_background();
+    (source, Catalog::default().with("mirror", &tags[..1]).start_in_background())
 }
 
 fn preview(more: &str) -> Run {

@@ -1,5 +1,5 @@
 //! The agent is killed, stopped and started again. One test at a time, and apart from
-//! `tests/tests/cluster`, because the agent belongs to all.
+//! `tests/tests/end_to_end`, because the agent belongs to all.
 
 mod moments;
 
@@ -10,8 +10,8 @@ use futures::FutureExt as _;
 use imgop_core::api::{FailureReason, Mode};
 use imgop_registry::reference::Digest;
 use imgop_tests::audit;
-use imgop_tests::cluster::{self, AGENT_NAMESPACE, Cluster};
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
+use imgop_tests::test_cluster::{self, AGENT_NAMESPACE, TestCluster};
 use imgop_tests::tries::Tries;
 use imgop_tests::wait;
 use k8s_openapi::api::core::v1::Namespace;
@@ -27,7 +27,7 @@ static AGENT: Mutex<()> = Mutex::const_new(());
 
 /// Stops the agent for a while. It is started again also when the test fails.
 async fn without_agent(
-    cluster: &Cluster,
+    cluster: &TestCluster,
     test: impl AsyncFnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     cluster.scale_agent(0).await?;
@@ -276,7 +276,7 @@ async fn x6_a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is
         assert_eq!(cluster.target.digests(&tenant.path("busybox")).await?, pushed);
 
         if let Some(log) = &cluster.environment.audit_log {
-            let agent = format!("system:serviceaccount:{AGENT_NAMESPACE}:{}", cluster::AGENT);
+            let agent = format!("system:serviceaccount:{AGENT_NAMESPACE}:{}", test_cluster::AGENT);
             let mut used = audit::used_rights(log, &agent)?;
             // Everybody may ask what they may do.
             used.retain(|(group, _, _)| group != "authorization.k8s.io");

@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
-use imgop_tests::cluster::{AGENT, AGENT_NAMESPACE, Cluster};
 use imgop_tests::leaks::Canary;
 use imgop_tests::tenant::{PUSH_SECRET, Tenant, with_tenant};
+use imgop_tests::test_cluster::{AGENT, AGENT_NAMESPACE, TestCluster};
 use serde_json::json;
 
 /// With everything in it that is written differently somewhere.
@@ -105,7 +105,7 @@ async fn everything_that_uses_credentials(tenant: &Tenant) -> anyhow::Result<()>
 }
 
 /// Sets a variable of the agent, and waits until it runs with it.
-async fn log_level(cluster: &Cluster, variable: &str) -> anyhow::Result<()> {
+async fn log_level(cluster: &TestCluster, variable: &str) -> anyhow::Result<()> {
     let agent = format!("deployment/{AGENT}");
     let set = ["set", "env", &agent, variable, "--namespace", AGENT_NAMESPACE];
     cluster.kubectl.run(set).await?.ok()?;
@@ -115,7 +115,7 @@ async fn log_level(cluster: &Cluster, variable: &str) -> anyhow::Result<()> {
 }
 
 /// Every object of every kind that the API server keeps, but for Secrets.
-async fn all_objects(cluster: &Cluster) -> anyhow::Result<String> {
+async fn all_objects(cluster: &TestCluster) -> anyhow::Result<String> {
     let kinds = cluster.kubectl.run(["api-resources", "--verbs=list", "-o", "name"]).await?.ok()?;
     let kinds: Vec<&str> = kinds.lines().filter(|kind| *kind != "secrets").collect();
     let list = ["get", &kinds.join(","), "--all-namespaces", "-o", "json", "--show-managed-fields"];

@@ -1,10 +1,11 @@
 //! The Jobs of an Image among those that others made to look like them.
 
 use imgop_core::api::Mode;
+use imgop_fakes::ApiServer;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::image::tests::fixtures::{agent, api_server, image, listed_job, now};
+use crate::image::tests::fixtures::{agent, image, listed_job, now};
 
 fn list(items: &[Value]) -> (u16, Value) {
     (200, json!({"metadata": {}, "items": items}))
@@ -23,14 +24,14 @@ async fn an_image_has_the_jobs_that_it_owns_and_those_their_pods_at_two_requests
         [listed_job("forged", &uid, "another"), listed_job("own", &uid, &uid)],
         [pod("its", "uid of own"), pod("forged", "uid of forged")],
     );
-    let (client, asked) = api_server(move |path| list(if path.contains("/pods") { &pods } else { &jobs }));
-    let context = agent(client, "team-a").await.unwrap();
+    let server = ApiServer::scripted(move |path| list(if path.contains("/pods") { &pods } else { &jobs }));
+    let context = agent(server.client(), "team-a").await.unwrap();
     assert_eq!(context.budget.unfinished(&uid), 1);
-    asked.lock().unwrap().clear();
+    let before = server.requests().len();
     let found = Jobs::of(&context, &image, "here".into(), &mut HashMap::new(), now()).await.unwrap();
     let names: Vec<&str> = found.on_route().map(|report| report.name.as_str()).collect();
     assert_eq!(names, ["own"]);
-    assert_eq!(asked.lock().unwrap().len(), 2, "{asked:?}");
+    assert_eq!(server.requests().len(), before + 2, "{:?}", server.requests());
 
     let owned = owned_jobs(&context.lister, "team-a", &uid).await.unwrap();
     let by_job = pods_by_job(&context.lister, "team-a", &uid, &owned).await.unwrap();
@@ -40,7 +41,7 @@ async fn an_image_has_the_jobs_that_it_owns_and_those_their_pods_at_two_requests
 
 #[tokio::test]
 async fn jobs_say_no_more_than_fits() {
-    let (client, _) = api_server(|_| {
+    let server = ApiServer::scripted(|_| {
         let job = |n: usize| {
             let mut job = listed_job(&format!("job-{n}"), "uid", "uid");
             job["metadata"]["annotations"]["imgop.skopeo.io/copies"] = "x".repeat(200 * 1024).into();
@@ -48,6 +49,6 @@ async fn jobs_say_no_more_than_fits() {
         };
         list(&(0..20).map(job).collect::<Vec<_>>())
     });
-    let owned = owned_jobs(&Lister::new(client), "team-a", "uid").await.unwrap();
+    let owned = owned_jobs(&Lister::new(server.client()), "team-a", "uid").await.unwrap();
     assert_eq!(owned.len(), 10);
 }

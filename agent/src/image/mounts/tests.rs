@@ -1,13 +1,13 @@
 //! Mounts against a small registry on loopback, request by request.
 
+use imgop_fakes::{IMAGE, INDEX, WritableRegistry};
 use imgop_registry::{Access, Credential, Registries, Settings};
 
 use super::*;
-use crate::image::tests::fake_registry::{FakeRegistry, IMAGE, INDEX};
 
 /// A registry that holds one index of two images in the repositories `a` and `b`.
 struct Fake {
-    registry: FakeRegistry,
+    registry: WritableRegistry,
     index: Digest,
     base: Digest,
 }
@@ -37,7 +37,7 @@ impl Fake {
         };
         let entries: Vec<String> = images.iter().map(entry).collect();
         let list = format!(r#"{{"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.join(","));
-        let registry = FakeRegistry::start().await;
+        let registry = WritableRegistry::start().await;
         for repository in ["a", "b"] {
             images.iter().chain([&list]).for_each(|text| drop(registry.hold_content(repository, text)));
         }

@@ -1,12 +1,12 @@
 //! Tags that are set at a small registry on loopback.
 
 use imgop_core::api::Mode;
+use imgop_fakes::{IMAGE, INDEX, WritableRegistry};
 use imgop_registry::oci::{Platforms, Referrer};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, Registries, Settings};
 
 use super::*;
-use crate::image::tests::fake_registry::{FakeRegistry, IMAGE, INDEX};
 use crate::image::tests::fixtures::{copy, image, now, request};
 
 fn image_of(name: &str) -> String {
@@ -28,14 +28,14 @@ fn index_of(architectures: &[&str]) -> String {
 
 /// A copy of tag `v1` from one registry to the other.
 struct Case {
-    source: FakeRegistry,
-    destination: FakeRegistry,
+    source: WritableRegistry,
+    destination: WritableRegistry,
     request: CopyRequest,
 }
 
 impl Case {
     async fn new() -> Self {
-        let (source, destination) = (FakeRegistry::start().await, FakeRegistry::start().await);
+        let (source, destination) = (WritableRegistry::start().await, WritableRegistry::start().await);
         let mut request = request(&image(Mode::Recurrent));
         (request.source, request.destination) = (source.repository("app"), destination.repository("app"));
         request.platforms = Platforms::parse(&["linux/amd64".into()]).unwrap();

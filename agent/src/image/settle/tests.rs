@@ -4,20 +4,20 @@ use std::task::Poll;
 
 use imgop_core::api::Mode;
 use imgop_core::copy::{CopyRequest, Observed};
+use imgop_fakes::{ApiServer, WritableRegistry};
 use imgop_registry::{Access, Registries, Settings};
 
 use super::*;
 use crate::image::memory::Remembered;
-use crate::image::tests::fake_registry::FakeRegistry;
-use crate::image::tests::fixtures::{agent, api_server, copy, image, now, request};
+use crate::image::tests::fixtures::{agent, copy, image, now, request};
 
 const MANIFEST: &str = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#;
 
 /// Whether the right to write is proven once this tag was published so.
 async fn is_proven(publish: Publish) -> bool {
-    let (client, _) = api_server(|_| (200, serde_json::json!({"metadata": {}, "items": []})));
-    let (context, image) = (agent(client, "*").await.unwrap(), image(Mode::Recurrent));
-    let registry = FakeRegistry::start().await;
+    let server = ApiServer::scripted(|_| (200, serde_json::json!({"metadata": {}, "items": []})));
+    let (context, image) = (agent(server.client(), "*").await.unwrap(), image(Mode::Recurrent));
+    let registry = WritableRegistry::start().await;
     registry.hold_content("app", MANIFEST);
     registry.hold_manifest("app", "v2.13.1", if publish == Publish::Direct { MANIFEST } else { "before" });
     let request = CopyRequest { destination: registry.repository("app"), publish, ..request(&image) };

@@ -1,16 +1,11 @@
 //! What the tests of Images are built from.
 
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
-
-use axum::http::{Request, Response};
 use clap::Parser as _;
 use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_core::copy::{Copy, CopyRequest, MadeOf, Origin};
 use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use kube::Client;
-use kube::client::Body;
 use serde_json::Value;
 
 use crate::config::Config;
@@ -59,30 +54,6 @@ pub fn subset(tag: &str) -> Copy {
     let parts = ["amd64", "arm64"].map(|part| Digest::of(format!("{tag} {part}").as_bytes())).to_vec();
     let origin = Origin::PlatformsOf(Digest::of(format!("{tag} whole").as_bytes()));
     Copy { made_of: Some(MadeOf { origin, parts }), ..copy(tag, 1) }
-}
-
-/// What an API server was asked: methods and paths, with queries.
-pub type Asked = Arc<Mutex<Vec<String>>>;
-
-/// An API server that answers so to what it is asked.
-pub fn api_server(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> (Client, Asked) {
-    let asked = Asked::default();
-    let log = asked.clone();
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let line = format!("{} {}", request.method(), request.uri());
-        let (status, value) = answer(&line);
-        log.lock().unwrap().push(line);
-        let body = Body::from(value.to_string().into_bytes());
-        std::future::ready(Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap()))
-    });
-    (Client::new(service, "default"), asked)
-}
-
-/// What an API server says that refuses a request.
-pub fn forbidden() -> (u16, Value) {
-    let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": "forbidden", "reason": "Forbidden", "code": 403});
-    (403, status)
 }
 
 /// An agent that watches these namespaces.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::{Look, MOST_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
 use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
-use imgop_registry::oci::{Platforms, NarrowedIndex, Subset, read_narrowed, subset};
+use imgop_registry::oci::{NarrowedIndex, Platforms, Subset, read_narrowed, subset};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
 

@@ -1,0 +1,191 @@
+//! M1 to M4: what it costs to find that nothing has changed.
+
+use std::ffi::OsStr;
+
+use anyhow::ensure;
+
+use crate::data::{MULTI, Pair, SINGLE, long_list};
+use crate::pages;
+use crate::programs::{Pass, Programs};
+use crate::proxy::{Counts, Proxy};
+use crate::report::{Figures, Measured, say};
+
+/// Each figure is the median of so many runs.
+const RUNS: usize = 5;
+/// regsync takes half a minute and more for the long list.
+const LONG_RUNS: usize = 1;
+/// What the proxies add to each request, in milliseconds.
+const LATENCY: u64 = 20;
+/// What imgop's pass has as `concurrency_per_registry`.
+const CONCURRENCY: usize = 16;
+
+/// What the measures need.
+pub struct Bench {
+    pub programs: Programs,
+    pub source: Proxy,
+    pub target: Proxy,
+}
+
+/// Everything, one after the other.
+pub async fn all(bench: &Bench) -> anyhow::Result<Measured> {
+    let m1 = bench.repository("M1", SINGLE, "v1.0.x", 100).await?;
+    let m2 = bench.repository("M2", MULTI, "v2.0.x", 20).await?;
+    let m4 = bench.long_list("M4", true).await?;
+    let m4_mutable = bench.long_list("M4 mutable", false).await?;
+    let paged = bench.paged_list().await?;
+    say("choosing from 100,000 tags");
+    let selecting = bench.programs.run(&[bench.programs.observe.as_ref(), "select".as_ref()]).await?;
+    Ok(Measured { m1, m2, m4, m4_mutable, paged, selecting: serde_json::from_str(&selecting.output)? })
+}
+
+impl Bench {
+    /// One repository whose tags may move.
+    async fn repository(
+        &self,
+        name: &str,
+        repository: &str,
+        version: &str,
+        tags: usize,
+    ) -> anyhow::Result<Vec<Figures>> {
+        let programs = &self.programs;
+        let copy = |tag: &str| {
+            [Pair { source: repository.to_owned(), target: repository.to_owned(), tag: tag.to_owned() }]
+        };
+        let pass = Pass { immutable: false, share_lists_seconds: 0 };
+        let job = programs.prepare_pass(repository, &copy(version), pass).await?;
+        let regsync = programs.regsync_config(repository, CONCURRENCY, &copy(""))?;
+        let jobs = CONCURRENCY.to_string();
+        let [from, to] = [&programs.source, &programs.target].map(|host| format!("{host}/{repository}"));
+        Ok(vec![
+            self.imgop(name, &job, tags).await?,
+            self.regsync(name, &["once", "--config"], &regsync, RUNS).await?,
+            self.measure(
+                &format!("{name}: crane cp -a -j {jobs}"),
+                "crane",
+                &programs.peers.join("crane"),
+                &["cp", "-a", "-j", &jobs, "--insecure", &from, &to].map(OsStr::new),
+                RUNS,
+            )
+            .await?,
+        ])
+    }
+
+    /// The long list, one Image or one entry for each tag. crane has nothing that reads a list.
+    async fn long_list(&self, name: &str, immutable: bool) -> anyhow::Result<Vec<Figures>> {
+        let list = long_list();
+        let file_name = if immutable { "list-immutable" } else { "list-mutable" };
+        let pass = Pass { immutable, share_lists_seconds: 10 };
+        let job = self.programs.prepare_pass(file_name, &list, pass).await?;
+        let regsync = self.programs.regsync_config(file_name, CONCURRENCY, &list)?;
+        let arguments: &[&str] =
+            if immutable { &["once", "--missing", "--config"] } else { &["once", "--config"] };
+        Ok(vec![
+            self.imgop(name, &job, list.len()).await?,
+            self.regsync(name, arguments, &regsync, LONG_RUNS).await?,
+        ])
+    }
+
+    async fn imgop(&self, name: &str, job: &std::path::Path, tags: usize) -> anyhow::Result<Figures> {
+        let arguments = [OsStr::new("observe"), job.as_ref()];
+        let figures = self
+            .measure(&format!("{name}: imgop"), "imgop", &self.programs.observe, &arguments, RUNS)
+            .await?;
+        ensure!(figures.output == tags.to_string(), "{name}: {} tags instead of {tags}", figures.output);
+        Ok(figures)
+    }
+
+    async fn regsync(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        config: &std::path::Path,
+        runs: usize,
+    ) -> anyhow::Result<Figures> {
+        let mut all: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+        all.push(config.as_ref());
+        let program = self.programs.peers.join("regsync");
+        let label = format!("{name}: regsync {}", arguments[..arguments.len() - 1].join(" "));
+        self.measure(&label, "regsync", &program, &all, runs).await
+    }
+
+    /// Runs a program so often at each latency. Its requests must be the same each time.
+    async fn measure(
+        &self,
+        label: &str,
+        tool: &'static str,
+        program: &std::path::Path,
+        arguments: &[&OsStr],
+        runs: usize,
+    ) -> anyhow::Result<Figures> {
+        say(label);
+        let command: Vec<&OsStr> =
+            std::iter::once(program.as_ref()).chain(arguments.iter().copied()).collect();
+        let (mut requests, mut memory, mut output) = (None, Vec::new(), String::new());
+        let mut seconds = [0, LATENCY].map(|latency| (latency, Vec::new()));
+        for (latency, seconds) in &mut seconds {
+            for _ in 0..runs {
+                self.begin(*latency);
+                let run = self.programs.run(&command).await?;
+                let counts = self.counts();
+                let before = requests.get_or_insert_with(|| counts.clone());
+                if *before != counts {
+                    say(&format!("  the requests differ: {before:?} and {counts:?}"));
+                }
+                seconds.push(run.seconds);
+                memory.push(run.rss_mb);
+                output = run.output;
+            }
+        }
+        let [(_, at_once), (_, late)] = seconds;
+        Ok(Figures {
+            tool,
+            requests_by_kind: requests.unwrap_or_default(),
+            seconds_0ms: median(at_once, 1000.0),
+            seconds_20ms: median(late, 1000.0),
+            rss_mb: median(memory, 10.0),
+            runs,
+            output,
+        })
+    }
+
+    /// 10,000 tags in pages.
+    async fn paged_list(&self) -> anyhow::Result<Figures> {
+        let proxy = Proxy::start("source", pages::start().await?).await?;
+        let repository = format!("{}/many", proxy.address);
+        let bench = Self {
+            source: proxy,
+            target: Proxy::start("target", self.target.address).await?,
+            programs: Programs {
+                observe: self.programs.observe.clone(),
+                peers: self.programs.peers.clone(),
+                scratch: self.programs.scratch.clone(),
+                source: String::new(),
+                target: String::new(),
+            },
+        };
+        let arguments = ["list", &repository].map(OsStr::new);
+        let label = "a list of 10,000 tags: imgop";
+        let figures = bench.measure(label, "imgop", &bench.programs.observe, &arguments, RUNS).await?;
+        ensure!(figures.output == pages::TAGS.to_string(), "{} tags", figures.output);
+        Ok(figures)
+    }
+
+    fn begin(&self, latency: u64) {
+        for proxy in [&self.source, &self.target] {
+            proxy.set_latency(latency);
+            proxy.take_counts();
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = self.source.take_counts();
+        counts.extend(self.target.take_counts());
+        counts
+    }
+}
+
+fn median(mut numbers: Vec<f64>, precision: f64) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN);
+    (middle * precision).round() / precision
+}

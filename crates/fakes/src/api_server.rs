@@ -1,0 +1,199 @@
+//! Kubernetes' API server, as far as clients of Jobs, pods, Secrets and custom resources need it: objects
+//! and lists that a test hands in, writes that are accepted and recorded, and failures on demand. It
+//! stores no write, serves no watch and checks no right but where a test scripts that.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use kube::client::Body;
+use serde_json::{Value, json};
+
+/// An API server without a port: its client calls it directly.
+#[derive(Clone, Default)]
+pub struct ApiServer {
+    state: Arc<Mutex<State>>,
+    script: Option<Arc<Script>>,
+}
+
+/// Answers `METHOD /path?query` with a status and a body.
+type Script = dyn Fn(&str) -> (u16, Value) + Send + Sync;
+
+/// A request that a client has sent.
+#[derive(Debug, Clone)]
+struct Request {
+    method: String,
+    /// With the query.
+    target: String,
+    body: Value,
+}
+
+/// How requests of a method to paths with this end fail.
+struct Failure {
+    method: String,
+    path_end: String,
+    status: u16,
+    message: String,
+}
+
+#[derive(Default)]
+struct State {
+    requests: Vec<Request>,
+    failures: Vec<Failure>,
+    /// By path.
+    objects: HashMap<String, Value>,
+    /// Items by the last part of the path: `jobs`.
+    lists: HashMap<String, Vec<Value>>,
+}
+
+impl ApiServer {
+    /// Answers each request, given as `METHOD /path?query`, with what the script returns.
+    pub fn scripted(script: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        Self { script: Some(Arc::new(script)), ..Self::default() }
+    }
+
+    /// Returns a client, whose default namespace is `default`.
+    pub fn client(&self) -> kube::Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let server = server.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
+                let (method, target) = (parts.method.to_string(), parts.uri.to_string());
+                let (status, answer) = server.answer(Request { method, target, body });
+                let answer = Body::from(answer.to_string().into_bytes());
+                Ok::<_, kube::Error>(http::Response::builder().status(status).body(answer).unwrap())
+            }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    /// Serves this object under its path, which is the whole one: `/api/v1/namespaces/a/secrets/b`. A
+    /// PATCH of its status is answered with the object in its new state.
+    pub fn hold(&self, path: &str, object: Value) {
+        self.state().objects.insert(path.to_owned(), object);
+    }
+
+    /// Serves these items for each list of this resource, such as `jobs`. Other lists are empty.
+    pub fn hold_list(&self, resource: &str, items: Vec<Value>) {
+        self.state().lists.insert(resource.to_owned(), items);
+    }
+
+    /// Changes the items of a list.
+    pub fn change_list(&self, resource: &str, change: impl FnOnce(&mut Vec<Value>)) {
+        change(self.state().lists.entry(resource.to_owned()).or_default());
+    }
+
+    /// Lets all requests of this method fail as those to an overloaded API server, or no longer fail.
+    pub fn fail(&self, method: &str, fails: bool) {
+        self.state().failures.retain(|failure| failure.method != method);
+        if fails {
+            self.fail_with(method, "", 500, "etcdserver: request timed out");
+        }
+    }
+
+    /// Lets requests of this method to paths with this end fail with a status and a message.
+    pub fn fail_with(&self, method: &str, path_end: &str, status: u16, message: &str) {
+        let (method, path_end, message) = (method.to_owned(), path_end.to_owned(), message.to_owned());
+        self.state().failures.push(Failure { method, path_end, status, message });
+    }
+
+    /// Returns the bodies of all requests with this method, in order.
+    pub fn bodies(&self, method: &str) -> Vec<Value> {
+        let state = self.state();
+        let of_method = state.requests.iter().filter(|request| request.method == method);
+        of_method.map(|request| request.body.clone()).collect()
+    }
+
+    /// Returns all requests as `METHOD /path?query`, in order.
+    pub fn requests(&self) -> Vec<String> {
+        let state = self.state();
+        state.requests.iter().map(|request| format!("{} {}", request.method, request.target)).collect()
+    }
+
+    fn answer(&self, request: Request) -> (u16, Value) {
+        self.state().requests.push(request.clone());
+        // Without the lock, so that a script may use the server.
+        match &self.script {
+            Some(script) => script(&format!("{} {}", request.method, request.target)),
+            None => self.state().answer(request),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl State {
+    fn answer(&self, request: Request) -> (u16, Value) {
+        let Request { method, target, mut body } = request;
+        let path = target.split('?').next().unwrap_or_default();
+        let fails = |failure: &&Failure| failure.method == method && path.ends_with(&failure.path_end);
+        if let Some(failure) = self.failures.iter().find(fails) {
+            return refusal(failure.status, &failure.message);
+        }
+        match (method.as_str(), path.rsplit('/').next().unwrap_or_default()) {
+            ("GET", resource) => match self.objects.get(path) {
+                Some(object) => (200, object.clone()),
+                None if is_list(path) => (200, self.list(resource)),
+                None => refusal(404, &format!("{path} not found")),
+            },
+            ("POST", "selfsubjectaccessreviews") => {
+                body["status"] = json!({ "allowed": true });
+                (201, body)
+            }
+            ("PATCH", "status") => match path.strip_suffix("/status").and_then(|of| self.objects.get(of)) {
+                Some(object) => {
+                    let mut object = object.clone();
+                    object["status"] = body["status"].take();
+                    (200, object)
+                }
+                None => (200, body),
+            },
+            ("DELETE", _) => (200, json!({ "kind": "Status", "status": "Success" })),
+            _ => (201, body),
+        }
+    }
+
+    fn list(&self, resource: &str) -> Value {
+        let items = self.lists.get(resource).cloned().unwrap_or_default();
+        let (kind, version) = match resource {
+            "jobs" => ("JobList", "batch/v1"),
+            "pods" => ("PodList", "v1"),
+            _ => ("List", "v1"),
+        };
+        json!({ "kind": kind, "apiVersion": version, "metadata": {}, "items": items })
+    }
+}
+
+/// Returns whether a path is that of a collection: below `/api/v1` or `/apis/GROUP/VERSION` stand an
+/// optional namespace and the resource.
+fn is_list(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let below = match parts.first() {
+        Some(&"api") => parts.get(2..),
+        _ => parts.get(3..),
+    };
+    matches!(below, Some([_] | ["namespaces", _, _]))
+}
+
+/// Returns how an API server refuses a request that lacks a right.
+pub fn forbidden() -> (u16, Value) {
+    refusal(403, "forbidden")
+}
+
+/// Returns how an API server refuses a request with this status.
+pub fn refusal(status: u16, message: &str) -> (u16, Value) {
+    let reason = match status {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "AlreadyExists",
+        422 => "Invalid",
+        429 => "TooManyRequests",
+        _ => "InternalError",
+    };
+    let body = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": status });
+    (status, body)
+}

@@ -1,0 +1,125 @@
+//! The distribution API of a registry that is written to: manifests under tags and digests, PUT, and the
+//! mount of a blob from another repository. It accepts every PUT and mounts every blob; uploads, blobs'
+//! bytes and tokens are not there.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::response::Response;
+use imgop_registry::reference::{Digest, Repository};
+
+use super::{IMAGE, INDEX, ScriptedRegistry, Seen, json, reply};
+
+/// A registry of many repositories, without credentials.
+pub struct WritableRegistry {
+    pub address: SocketAddr,
+    http: ScriptedRegistry,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Texts by their paths.
+    holds: HashMap<String, String>,
+    refuses: Option<u16>,
+    refuses_puts: Option<&'static str>,
+    counts_pulls: bool,
+}
+
+impl WritableRegistry {
+    pub async fn start() -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let shared = state.clone();
+        let http = ScriptedRegistry::start(move |seen| shared.lock().unwrap().answer(seen)).await;
+        Self { address: http.address, http, state }
+    }
+
+    /// Answers everything with this status.
+    pub fn refuse(&self, status: u16) {
+        self.state().refuses = Some(status);
+    }
+
+    /// Answers every PUT with 404 and this error.
+    pub fn refuse_puts(&self, error: &'static str) {
+        self.state().refuses_puts = Some(error);
+    }
+
+    /// Says how many pulls are left, as Docker Hub does.
+    pub fn count_pulls(&self) {
+        self.state().counts_pulls = true;
+    }
+
+    /// Serves this text under a path.
+    pub fn hold(&self, path: &str, text: &str) {
+        self.state().holds.insert(path.to_owned(), text.to_owned());
+    }
+
+    /// Serves this manifest under a tag or a digest.
+    pub fn hold_manifest(&self, repository: &str, reference: &str, text: &str) {
+        self.hold(&format!("/v2/{repository}/manifests/{reference}"), text);
+    }
+
+    /// Serves this manifest under its digest, and returns that.
+    pub fn hold_content(&self, repository: &str, text: &str) -> Digest {
+        let digest = Digest::of(text.as_bytes());
+        self.hold_manifest(repository, digest.as_str(), text);
+        digest
+    }
+
+    /// Returns what is there under a tag or a digest.
+    pub fn manifest(&self, repository: &str, reference: &str) -> Option<String> {
+        self.state().holds.get(&format!("/v2/{repository}/manifests/{reference}")).cloned()
+    }
+
+    /// Returns all requests as `GET /v2/…`, in order, with queries.
+    pub fn requests(&self) -> Vec<String> {
+        self.http.lines()
+    }
+
+    /// Returns the number of requests with this method.
+    pub fn count(&self, method: &str) -> usize {
+        self.http.seen().iter().filter(|seen| seen.method == method).count()
+    }
+
+    /// Returns a repository of this registry.
+    pub fn repository(&self, path: &str) -> Repository {
+        self.http.repository(path)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl State {
+    fn answer(&mut self, seen: &Seen) -> Response {
+        let mut answer = self.answer_unmetered(seen);
+        if self.counts_pulls {
+            answer.headers_mut().insert("ratelimit-remaining", "90;w=21600".parse().unwrap());
+        }
+        answer
+    }
+
+    fn answer_unmetered(&mut self, seen: &Seen) -> Response {
+        if let Some(status) = self.refuses {
+            return reply(status, &[], "");
+        }
+        let error = |code: &str| json(404, format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#));
+        let path = seen.target.split('?').next().unwrap_or_default();
+        match (seen.method.as_str(), self.refuses_puts) {
+            ("PUT", Some(code)) => return error(code),
+            ("PUT", None) => {
+                self.holds.insert(path.to_owned(), String::from_utf8(seen.body.to_vec()).unwrap());
+                return reply(201, &[], "");
+            }
+            ("POST", _) => return reply(201, &[], ""),
+            _ => {}
+        }
+        let Some(text) = self.holds.get(path) else { return error("MANIFEST_UNKNOWN") };
+        let media_type = if text.contains("\"manifests\"") { INDEX } else { IMAGE };
+        let digest = Digest::of(text.as_bytes());
+        let headers = [("content-type", media_type), ("docker-content-digest", digest.as_str())];
+        reply(200, &headers, text.clone())
+    }
+}
