@@ -1,373 +1,405 @@
-//! Images: watched, looked at, and their status written.
+//! Images: the tags that a spec selects are copied from one repository to another.
+//!
+//! ```text
+//! access ─▶ observe ─▶ plan ─▶ publish what is there ─▶ plan ─▶ execute ─▶ findings ─▶ status
+//! ```
+//!
+//! A pass works out everything again from the spec, the status, the Jobs and the registries, so a crash
+//! between any two writes costs nothing. Each step hands its values on to the next one; what is remembered
+//! until the next pass stands in [`memory`].
 
-mod access;
-mod act;
-mod aws;
-pub mod budget;
-mod conclude;
-mod ended;
+mod execute;
+mod failures;
+mod findings;
 mod job;
-pub mod jobs;
-pub mod lister;
-pub mod memory;
-pub mod mounts;
-pub mod outcome;
-mod pod;
+mod memory;
+mod mounts;
+mod outcome;
+mod precedence;
 mod publish;
 mod pulls;
-mod reconcile;
-mod refusal;
-pub mod rivals;
-mod schedule;
-pub mod secrets;
 mod settle;
 mod status;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
-use futures::{FutureExt as _, Stream, StreamExt as _};
-use imgop_core::api::conditions::{READY, find, is_true, reasons};
-use imgop_core::api::{Image, ImageStatus, MANAGED_BY, MANAGED_BY_LABEL, REQUESTED_AT_ANNOTATION};
-use imgop_core::copy::Readiness;
+use imgop_core::api::conditions::{READY, RECONCILING, find, is_true, reasons};
+use imgop_core::api::{
+    COPIES_ANNOTATION, Destination, Image, ImageSpec, ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION,
+    ROUTE_ANNOTATION, Side, Source, TagFailure,
+};
+use imgop_core::copy::{CopyRequest, Observed, Readiness, first_seen, retry_delay};
+use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
+use imgop_registry::RepositoryClient;
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Patch, PatchParams};
-use kube::core::DeserializeGuard;
-use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Resource as _, ResourceExt as _};
-use tokio_util::sync::CancellationToken;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::controller::Action;
 
-use crate::config::Namespaces;
-use crate::context::Context;
+use crate::agent::Agent;
+use crate::cluster::Freshness;
+use crate::cluster::api_error::ApiError;
+use crate::cluster::owner::Owner;
+use crate::cluster::rights::Right;
+use crate::cluster::watch::Keep;
+use crate::controller::{Failure, Objects, PassResult, READY_WITHOUT_SOME_AFTER, Reconcile, Report};
 use crate::metrics::Reason;
-use memory::Unsaid;
-use reconcile::{ApiError, KNOWN_BY, Look};
-use status::{Findings, next_status};
+use crate::registry_access::{AccessError, EndpointRef};
+use crate::schedule::{Candidate, Due, open_request, remaining, saturating_add};
+use failures::Halt;
+use findings::{Conclusion, Findings};
+use memory::Memory;
+use mounts::Blobs;
+use precedence::Precedence;
+use status::next_status;
 
-/// The name under which the agent writes statuses.
-const FIELD_MANAGER: &str = "imgop-agent";
-/// Seconds after which a watch is renewed: one whose connection died unseen is back within this
-/// and a little more (reliability.md F12).
-const WATCH_SECONDS: u32 = 60;
-/// Jobs of a page of the first list of their watch. Its metadata is read whole, and of a Job that
-/// somebody filled with labels or finalizers that may take 25 MiB. Mostly there are few Jobs.
-const JOBS: u32 = 2;
-/// How long an Image on which the agent failed is left alone.
-const AFTER_PANIC: Duration = Duration::from_mins(10);
-/// When an Image is looked at after a status that was late.
-const SOON: Duration = Duration::from_secs(1);
-/// How often a late start is looked at: some namespace may be known by now.
-const LATE: Duration = Duration::from_secs(5);
-/// How often what is remembered of deleted Images is forgotten.
-const FORGET: Duration = Duration::from_mins(5);
+/// What the agent reads of the Jobs of Images.
+pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION];
+/// How long a sync under way waits for news of its Jobs before the next pass.
+const JOB_INTERVAL: Duration = Duration::from_secs(15);
+/// How long it waits for a place for a Job.
+const PLACE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the Secrets of an Image are read whose credentials are refused.
+const SECRET_INTERVAL: Duration = Duration::from_secs(30);
+/// How long both registries may take to answer for one Image, and then how long tags may be set: a pass holds
+/// one of few turns.
+const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long what was observed is good for a sync under way, whatever the frequency.
+const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
 
-/// An Image, or one that this version cannot read: that must not stop the watch of all others.
-pub(crate) type Guarded = DeserializeGuard<Image>;
-
-/// Handles all Images in the namespaces of the settings until `stop`.
-pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: CancellationToken) {
-    let client = &context.client;
-    let apis: Vec<(Api<Guarded>, Api<Job>)> = match &context.config.watch_namespaces {
-        Namespaces::All => vec![(Api::all(client.clone()), Api::all(client.clone()))],
-        Namespaces::Named(names) => names
-            .iter()
-            .map(|name| (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name)))
-            .collect(),
-    };
-    let (total, unknown) = (apis.len(), Arc::new(AtomicUsize::new(apis.len())));
-    let (controllers, stores): (Vec<_>, Vec<_>) = apis
-        .into_iter()
-        .map(|(images, jobs)| {
-            // Not `any_semantic`: from its cache the API server sends all at once, whatever the page size.
-            let watch = watcher::Config::default().timeout(WATCH_SECONDS);
-            let (store, writer) = reflector::store();
-            let images =
-                known_images(images, watch.clone().page_size(50), writer, unknown.clone(), ready.clone());
-            let gone = context.clone();
-            let images = images.inspect(move |event| free_places(event, &gone)).applied_objects();
-            let settings =
-                controller::Config::default().concurrency(context.config.max_concurrent_reconciles);
-            let controller = Controller::for_stream(images, store.clone())
-                .owns(jobs, watch.page_size(JOBS).labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")))
-                .with_config(settings)
-                .graceful_shutdown_on(stop.clone().cancelled_owned());
-            (controller, store)
-        })
-        .unzip();
-    context.rivals.watch(stores.clone());
-    let beside = tokio::spawn(forget(stores, context.clone()));
-    let late = tokio::spawn(ready_without_some(KNOWN_BY, total, unknown, ready));
-    join_all(controllers.into_iter().map(|controller| {
-        controller.run(reconcile, error_policy, context.clone()).for_each(|result| async move {
-            if let Err(error) = result {
-                tracing::debug!(%error, "controller");
-            }
-        })
-    }))
-    .await;
-    beside.abort();
-    late.abort();
+/// The kind `Image`, with what its passes share.
+pub struct Images {
+    agent: Arc<Agent>,
+    /// Which Image a tag belongs to that several select.
+    precedence: Precedence,
+    /// Which repositories hold which blobs.
+    blobs: Blobs,
 }
 
-/// The Images as they change, without what nobody here reads, once the store has them. The agent is
-/// ready once each watch has said that its first list is complete, or enough of them after a while.
-fn known_images(
-    api: Api<Guarded>,
-    watch: watcher::Config,
-    writer: Writer<Guarded>,
-    unknown: Arc<AtomicUsize>,
-    ready: Arc<AtomicBool>,
-) -> impl Stream<Item = Result<watcher::Event<Guarded>, watcher::Error>> {
-    let mut is_known = false;
-    watcher(api, watch)
-        .default_backoff()
-        .inspect(move |event| match event {
-            Ok(watcher::Event::InitDone) if !is_known => {
-                is_known = true;
-                if unknown.fetch_sub(1, Ordering::AcqRel) == 1 {
-                    ready.store(true, Ordering::Release);
-                    tracing::info!("ready");
+impl Images {
+    /// Returns the kind, whose objects are these.
+    pub fn new(agent: Arc<Agent>, images: Objects<Image>) -> Self {
+        Self { agent, precedence: Precedence::new(images), blobs: Blobs::default() }
+    }
+}
+
+impl Reconcile for Images {
+    type Kind = Image;
+    type Status = ImageStatus;
+    type Memory = Memory;
+
+    const KEEP: Keep =
+        Keep { fields: &["spec", "status"], labels: &[], annotations: &[REQUESTED_AT_ANNOTATION] };
+
+    fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+
+    fn status(image: &Image) -> Option<&ImageStatus> {
+        image.status.as_ref()
+    }
+
+    async fn pass(
+        &self,
+        image: &Image,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<PassResult<ImageStatus>, ApiError> {
+        let pass = Pass::new(self, image, memory, now);
+        let Conclusion { findings, next } = match pass.run(memory).await {
+            Ok(conclusion) => conclusion,
+            Err(halt) => {
+                self.agent.jobs.leave_queue(pass.uid());
+                pass.halted(halt, memory)?
+            }
+        };
+        let report = findings.map(|mut findings| {
+            let completed = findings.ended;
+            findings.written_to = self.precedence.written_to(pass.uid());
+            let status = next_status(image, findings, memory.schedule.growing_retry(), now);
+            Report { status, completed }
+        });
+        Ok(PassResult { report, next })
+    }
+
+    fn stalled(old: Option<&ImageStatus>, failure: Failure<'_>, now: Timestamp) -> ImageStatus {
+        // The spec is not known: it may be what cannot be decoded.
+        let spec = ImageSpec::new(Mode::OneShot, Source::default(), Destination::default());
+        let mut image = Image::new("", spec);
+        (image.status, image.metadata.generation) = (old.cloned(), failure.generation);
+        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), None);
+        let written_to = old.and_then(|old| old.written_to.clone());
+        ImageStatus { written_to, ..next_status(&image, findings, None, now) }
+    }
+
+    fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
+        let Some(copied) = report.completed else { return };
+        let (metrics, conditions) = (&self.agent.metrics, &report.status.conditions);
+        metrics.tags_copied.inc_by(copied.into());
+        if let Some(ready) = find(conditions, READY) {
+            metrics.syncs.get_or_create(&Reason { reason: ready.reason.clone() }).inc();
+        }
+        if is_true(conditions, READY) {
+            metrics.last_success.set(now.as_second());
+        }
+    }
+
+    fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
+        self.precedence.evict(exists);
+    }
+}
+
+/// One pass over one Image.
+struct Pass<'a> {
+    images: &'a Images,
+    image: &'a Image,
+    owner: Owner,
+    candidate: Candidate<'a>,
+    /// The request that this pass acts on.
+    request_token: Option<String>,
+    now: Timestamp,
+}
+
+/// How both registries are reached.
+struct Access {
+    source: RepositoryClient,
+    destination: RepositoryClient,
+    /// Name and version of each Secret that was read.
+    secrets: Vec<String>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(images: &'a Images, image: &'a Image, memory: &Memory, now: Timestamp) -> Self {
+        let status = image.status.as_ref();
+        let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
+        let reconciling = status.and_then(|status| find(&status.conditions, RECONCILING));
+        let candidate = Candidate {
+            uid: image.metadata.uid.as_deref().unwrap_or_default(),
+            generation: image.metadata.generation,
+            observed_generation: status.and_then(|status| status.observed_generation),
+            request: open_request(image.metadata.annotations.as_ref(), handled),
+            in_progress: reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING),
+            completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
+            once: image.spec.mode == Mode::OneShot,
+        };
+        let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
+        Self { images, image, owner: Owner::of(image), candidate, request_token, now }
+    }
+
+    /// Begins or goes on with a sync if one is due.
+    async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
+        let is_under_way = self.candidate.in_progress || self.agent().jobs.count(self.uid()).unfinished > 0;
+        if self.image.spec.suspend && !is_under_way {
+            return Ok(self.suspended(None, 0));
+        }
+        let request = CopyRequest::parse(&self.image.spec)?;
+        let (agent, period) = (self.agent(), request.frequency.period());
+        let next = memory.schedule.next(&self.candidate, period, agent.started, self.now);
+        match memory.schedule.due(&self.candidate, self.now) {
+            _ if self.image.spec.suspend => self.sync(&request, Due::InProgress, memory).await,
+            Some(due) => self.sync(&request, due, memory).await,
+            None => {
+                agent.jobs.leave_queue(self.uid());
+                self.publish_finished_jobs(&request, memory).await?;
+                Ok(Conclusion::unchanged(self.idle(next, memory)))
+            }
+        }
+    }
+
+    /// One step of a sync, from what is asked for to what is reported.
+    async fn sync(&self, request: &CopyRequest, due: Due, memory: &mut Memory) -> Result<Conclusion, Halt> {
+        self.invalidate(due, memory);
+        self.may_work(due).await?;
+        let access = self.access(request, due, memory).await?;
+        let observed = self.observe(&access, request, due, memory).await?;
+        let jobs = self.jobs(request, memory).await?;
+        let mut state = self.state(request, observed, &jobs, due, memory);
+        let plan = state.plan();
+        let plan = self.publish_present(&access, plan, &mut state, memory).await?;
+        let execution = self.execute(&access, plan, &mut state, memory).await?;
+        Ok(self.conclude(&state, &execution, &jobs, memory))
+    }
+
+    fn agent(&self) -> &'a Agent {
+        &self.images.agent
+    }
+
+    fn uid(&self) -> &'a str {
+        self.candidate.uid
+    }
+
+    fn namespace(&self) -> &'a str {
+        self.image.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    fn status(&self) -> ImageStatus {
+        self.image.status.clone().unwrap_or_default()
+    }
+
+    /// Returns when the next pass is over an Image of which nothing is due.
+    fn idle(&self, next: Timestamp, memory: &Memory) -> Action {
+        let mut wait = remaining(next, self.now);
+        if memory.has_started() {
+            // A Job that does not start is noticed by time alone.
+            wait = wait.min(JOB_INTERVAL);
+        } else if let (Some(_), Some(delay)) =
+            (self.candidate.request, memory.schedule.request_delay(self.now))
+        {
+            wait = wait.min(delay);
+        } else if self.candidate.once && self.candidate.completed {
+            return Action::await_change();
+        }
+        Action::requeue(wait.max(Duration::from_secs(1)))
+    }
+
+    /// Invalidates what was remembered, before anything can fail: the next pass must not take it for fresh.
+    fn invalidate(&self, due: Due, memory: &mut Memory) {
+        let generation = self.image.metadata.generation;
+        if due.is_asked_for() || memory.generation != generation {
+            memory.invalidate();
+            memory.generation = generation;
+        }
+        match due {
+            // After a restart alone the destination is trusted, or it would cost a pull for each tag.
+            Due::SpecChanged => memory.cache.invalidate_contents(),
+            Due::Requested => memory.schedule.last_request = Some(self.now),
+            Due::InProgress | Due::Scheduled => {}
+        }
+    }
+
+    /// Returns an error unless the agent may copy for the Image now. The API server is asked before any
+    /// registry, or a tenant could make the agent work where no administrator allowed it.
+    async fn may_work(&self, due: Due) -> Result<(), Halt> {
+        let agent = self.agent();
+        // A namespace that cannot be watched must not stop all others, so this has an end.
+        let is_early = self.now < saturating_add(agent.started, READY_WITHOUT_SOME_AFTER);
+        if is_early && !self.images.precedence.is_known() {
+            return Err(Halt::Postponed(PLACE_INTERVAL));
+        }
+        let freshness = if due.is_asked_for() { Freshness::Now } else { Freshness::Cached };
+        match agent.rights.missing(&Right::FOR_JOBS, self.namespace(), freshness).await? {
+            None => Ok(()),
+            Some(right) => Err(Halt::MissingRight(right)),
+        }
+    }
+
+    /// Reads the Secrets and returns the two clients.
+    async fn access(&self, request: &CopyRequest, due: Due, memory: &mut Memory) -> Result<Access, Halt> {
+        let freshness = match &memory.blocked {
+            _ if due.is_asked_for() => Freshness::Now,
+            // A registry that refused is asked again only with other Secrets.
+            Some(_) => Freshness::Rechecked,
+            None => Freshness::Cached,
+        };
+        let access = self.clients(request, freshness).await?;
+        if let Some(blocked) = &memory.blocked
+            && blocked.secrets == access.secrets
+            && self.now < blocked.until
+            && !due.is_asked_for()
+        {
+            return Err(Halt::Postponed(memory.schedule.wait(SECRET_INTERVAL, self.now)));
+        }
+        Ok(access)
+    }
+
+    async fn clients(&self, request: &CopyRequest, freshness: Freshness) -> Result<Access, AccessError> {
+        let (agent, [source, destination]) = (self.agent(), self.endpoints(request));
+        let credentials = agent.registry_access();
+        let source = credentials.resolve(self.namespace(), source, freshness).await?;
+        let destination = credentials.resolve(self.namespace(), destination, freshness).await?;
+        Ok(Access {
+            source: agent.registries.repository(&request.source, &source.access),
+            destination: agent.registries.repository(&request.destination, &destination.access),
+            secrets: [source.versions, destination.versions].concat(),
+        })
+    }
+
+    fn endpoints<'r>(&'r self, request: &'r CopyRequest) -> [EndpointRef<'r>; 2] {
+        endpoints(&self.image.spec, request)
+    }
+
+    /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but
+    /// no longer than a period, so that one slow tag does not hide what happens to the others.
+    async fn observe(
+        &self,
+        access: &Access,
+        request: &CopyRequest,
+        due: Due,
+        memory: &mut Memory,
+    ) -> Result<(Timestamp, Observed), Halt> {
+        let ttl = request.frequency.period().max(MIN_OBSERVATION_TTL);
+        let before = memory.sync().observed.take();
+        if let Some(observed) = &before
+            && due == Due::InProgress
+            && self.now < saturating_add(observed.0, ttl)
+        {
+            memory.blocked = None;
+            return Ok(observed.clone());
+        }
+        // Whoever requests a sync wants to know what is there now, on both sides.
+        if due == Due::Requested {
+            access.source.invalidate_tag_lists();
+            access.destination.invalidate_tag_lists();
+        }
+        let known = self.known(request, memory);
+        let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
+        let sides = Sides { source: access.source.clone(), destination: Some(access.destination.clone()) };
+        let answer = tokio::time::timeout(REGISTRY_TIMEOUT, observe(&sides, request, &known, limits)).await;
+        let answer = answer.unwrap_or(Err(ObserveError::TooSlow { seconds: REGISTRY_TIMEOUT.as_secs() }));
+        match answer {
+            Ok(observed) => {
+                memory.blocked = None;
+                Ok((self.now, observed))
+            }
+            Err(error) => {
+                if memory.has_started() {
+                    // The Jobs that run were made for this, and it is enough to set their tags.
+                    memory.sync().observed = before;
                 }
+                Err(Halt::Observe { error, secrets: access.secrets.clone() })
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot watch the Images; trying again"),
-        })
-        .modify(|image| {
-            image.meta_mut().managed_fields = None;
-            image.annotations_mut().retain(|name, _| name == REQUESTED_AT_ANNOTATION);
-        })
-        .reflect(writer)
-}
-
-/// A namespace that cannot be watched must not keep the agent from being ready for all others.
-async fn ready_without_some(wait: Duration, total: usize, unknown: Arc<AtomicUsize>, ready: Arc<AtomicBool>) {
-    tokio::time::sleep(wait).await;
-    while !ready.load(Ordering::Acquire) {
-        let unknown = unknown.load(Ordering::Acquire);
-        if unknown < total {
-            tracing::warn!("ready, though {unknown} of {total} namespaces cannot be watched");
-            ready.store(true, Ordering::Release);
-        } else {
-            tokio::time::sleep(LATE).await;
         }
     }
-}
 
-/// The Jobs of a deleted Image go with it, so their places are free. A deletion that no watch saw is
-/// noticed later, by `forget`.
-fn free_places(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Context) {
-    if let Ok(watcher::Event::Delete(image)) = event {
-        context.gone(&image.uid().unwrap_or_default());
-    }
-}
-
-/// Forgets what is remembered of Images that are gone.
-async fn forget(stores: Vec<Store<Guarded>>, context: Arc<Context>) {
-    loop {
-        tokio::time::sleep(FORGET).await;
-        let uids: std::collections::HashSet<String> =
-            stores.iter().flat_map(Store::state).filter_map(|image| image.uid()).collect();
-        context.retain(|uid| uids.contains(uid));
-    }
-}
-
-async fn reconcile(image: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ApiError> {
-    context.metrics.reconciliations.inc();
-    let image = match &image.0 {
-        Ok(image) => image,
-        Err(invalid) => {
-            // The schema lets no such object in; one from a newer version may be here all the same.
-            tracing::error!(
-                image = invalid.metadata.name,
-                namespace = invalid.metadata.namespace,
-                error = invalid.error,
-                "this version of the agent cannot read the Image; it is left alone"
-            );
-            return Ok(Action::await_change());
+    /// Returns the failures in the status. None waits longer than its pause, whatever the status says.
+    fn recorded_failures(&self) -> Vec<TagFailure> {
+        let mut failures = self.status().failures;
+        for failure in &mut failures {
+            let latest = saturating_add(self.now, retry_delay(failure.attempts));
+            failure.next_attempt = failure.next_attempt.take().map(|at| Time(at.0.min(latest)));
         }
+        failures
+    }
+
+    /// Returns what is known before the registries are asked.
+    fn known(&self, request: &CopyRequest, memory: &Memory) -> Known {
+        let status = self.status();
+        let mut known = memory.cache.known(self.now);
+        known.first_seen = first_seen(&status.waiting);
+        // A status may be written by others, or by a clock that was ahead.
+        known.first_seen.values_mut().for_each(|seen| seen.at = seen.at.min(self.now));
+        known.first_seen.extend(memory.cache.first_seen.clone());
+        // What was copied from elsewhere, or to elsewhere, says nothing of this.
+        let is_same = status.synced_from.is_none_or(|from| from == request.synced_from(&self.image.spec));
+        if request.mode == Mode::OnceByTag && is_same {
+            known.already_synced =
+                status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+        }
+        known
+    }
+}
+
+/// Returns how the source and the destination are reached.
+fn endpoints<'a>(spec: &'a ImageSpec, request: &'a CopyRequest) -> [EndpointRef<'a>; 2] {
+    let endpoint = |side, field, repository| {
+        let named = spec.endpoint(side);
+        let (credentials, tls, use_aws) = (named.credentials, named.tls, named.use_aws_irsa);
+        EndpointRef { field, repository, credentials, tls, use_aws }
     };
-    if image.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
-    // One controller a namespace has places of its own. The semaphore is never closed.
-    let _turn = context.turns.acquire().await.ok();
-    let uid = image.uid().unwrap_or_default();
-    let mut memory = context.memory.take(&uid);
-    // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let result = guarded(&context, image, &mut memory, now).await;
-    memory.api_failures = if result.is_ok() { 0 } else { memory.api_failures.saturating_add(1) };
-    context.memory.put(&uid, memory);
-    // It was deleted while this look took places.
-    if !context.rivals.know(image) {
-        context.gone(&uid);
-    }
-    result
-}
-
-/// One Image must not end the agent for all others, whatever is in it.
-async fn guarded(
-    context: &Context,
-    image: &Image,
-    memory: &mut memory::Remembered,
-    now: Timestamp,
-) -> Result<Action, ApiError> {
-    let looking = std::panic::AssertUnwindSafe(look(context, image, memory, now));
-    if let Ok(result) = looking.catch_unwind().await {
-        return result;
-    }
-    *memory = memory::Remembered::default();
-    let message = "the agent failed on this Image; its log says more, please report it";
-    let readiness = Readiness::stalled(reasons::INTERNAL_ERROR, message);
-    let findings = Findings::of(readiness, None);
-    let (status, ended) = (status_of(context, image, memory, findings.clone(), now), findings.ended);
-    write(context, image, &status, ended, now).await?;
-    Ok(Action::requeue(AFTER_PANIC))
-}
-
-async fn look(
-    context: &Context,
-    image: &Image,
-    memory: &mut memory::Remembered,
-    now: Timestamp,
-) -> Result<Action, ApiError> {
-    if let Some(unsaid) = memory.unsaid.take()
-        && say(context, image, memory, unsaid, now).await?
-    {
-        // What is due is seen by the status that is there now.
-        return Ok(Action::requeue(SOON));
-    }
-    let looked = Look { context, image, memory, now }.run().await?;
-    let Some(findings) = looked.findings else { return Ok(looked.again) };
-    let status = status_of(context, image, memory, findings.clone(), now);
-    if let Err(error) = write(context, image, &status, findings.ended, now).await {
-        // The registries were asked, and nobody is asked again for it.
-        memory.published = memory.published.max(findings.ended.unwrap_or_default());
-        let generation = findings.generation.or(image.metadata.generation);
-        memory.unsaid = Some(Unsaid { findings: Findings { generation, ..findings }, status });
-        return Err(error.into());
-    }
-    Ok(looked.again)
-}
-
-/// Writes what could not be written before, unless it is there, or the Image asks for something else by now.
-/// Whether it was written.
-async fn say(
-    context: &Context,
-    image: &Image,
-    memory: &mut memory::Remembered,
-    unsaid: Unsaid,
-    now: Timestamp,
-) -> Result<bool, ApiError> {
-    let Unsaid { findings, status } = &unsaid;
-    let copied = findings.ended;
-    let is_there = image.status.as_ref() == Some(status);
-    let asked = schedule::open_request(image);
-    let is_meant = findings.generation == image.metadata.generation
-        && (asked.is_none() || asked == findings.handled_request.as_deref());
-    if !is_there && is_meant {
-        let status = status_of(context, image, memory, findings.clone(), now);
-        if let Err(error) = write(context, image, &status, copied, now).await {
-            memory.unsaid = Some(Unsaid { findings: unsaid.findings, status });
-            return Err(error.into());
-        }
-    } else if is_there {
-        // Only the answer was lost.
-        count(context, status, copied, now);
-    }
-    if is_there || is_meant {
-        memory.published = memory.published.saturating_sub(copied.unwrap_or_default());
-    }
-    Ok(!is_there && is_meant)
-}
-
-fn status_of(
-    context: &Context,
-    image: &Image,
-    memory: &memory::Remembered,
-    mut findings: Findings,
-    now: Timestamp,
-) -> ImageStatus {
-    let look_again = memory.next_look.filter(|_| schedule::still_grows(memory.look_agains));
-    findings.written_to = context.rivals.written_to(image.metadata.uid.as_deref().unwrap_or_default());
-    next_status(image, findings, look_again, now)
-}
-
-/// Writes the status if it says anything new, and counts what was done once that is known.
-async fn write(
-    context: &Context,
-    image: &Image,
-    new: &ImageStatus,
-    copied: Option<u32>,
-    now: Timestamp,
-) -> Result<(), kube::Error> {
-    if image.status.as_ref() != Some(new) {
-        patch(context, image, new).await?;
-    }
-    count(context, new, copied, now);
-    Ok(())
-}
-
-async fn patch(context: &Context, image: &Image, new: &ImageStatus) -> Result<(), kube::Error> {
-    let name = image.name_any();
-    let api: Api<Image> =
-        Api::namespaced(context.client.clone(), image.metadata.namespace.as_deref().unwrap_or_default());
-    let patch = serde_json::json!({
-        "apiVersion": <Image as kube::Resource>::api_version(&()),
-        "kind": <Image as kube::Resource>::kind(&()),
-        // A status must not be put onto another Image that has got the name meanwhile.
-        "metadata": { "uid": image.metadata.uid },
-        "status": new,
-    });
-    let written =
-        api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&patch)).await;
-    match written {
-        Ok(_) => {}
-        // It was deleted meanwhile, or another one has its name: there is nobody to tell.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    context.metrics.status_writes.inc();
-    context.events.transition(image, new).await;
-    if let Some(ready) = find(&new.conditions, READY) {
-        tracing::info!(
-            image = name,
-            namespace = image.metadata.namespace,
-            reason = ready.reason,
-            message = ready.message,
-            "status"
-        );
-    }
-    Ok(())
-}
-
-fn count(context: &Context, new: &ImageStatus, ended: Option<u32>, now: Timestamp) {
-    let Some(copied) = ended else { return };
-    context.metrics.tags_copied.inc_by(copied.into());
-    if let Some(ready) = find(&new.conditions, READY) {
-        context.metrics.syncs.get_or_create(&Reason { reason: ready.reason.clone() }).inc();
-    }
-    if is_true(&new.conditions, READY) {
-        context.metrics.last_success.set(now.as_second());
-    }
-}
-
-/// The API server did not do what we asked: a growing pause for this Image alone.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the controller's")]
-fn error_policy(image: Arc<Guarded>, error: &ApiError, context: Arc<Context>) -> Action {
-    context.metrics.api_failures.inc();
-    let uid = image.uid().unwrap_or_default();
-    let memory = context.memory.take(&uid);
-    let wait = Duration::from_secs(1_u64 << memory.api_failures.min(6));
-    context.memory.put(&uid, memory);
-    tracing::warn!(image = image.name_any(), namespace = image.namespace(), %error, "trying again in {wait:?}");
-    Action::requeue(wait)
+    [
+        endpoint(Side::Source, "source", &request.source),
+        endpoint(Side::Destination, "destination", &request.destination),
+    ]
 }
 
 #[cfg(test)]

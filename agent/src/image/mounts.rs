@@ -4,41 +4,39 @@
 //! A Job's pod begins with an empty cache, so Skopeo itself knows of no repository to mount from.
 //! Whatever fails here costs bytes and nothing else: the Job sends what is not there.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_core::copy::Sides;
+use imgop_core::copy::CopyRequest;
 use imgop_core::copy::mount::{KnownBlobs, Mount, plan};
-use imgop_core::copy::{Copy, CopyRequest};
 use imgop_registry::reference::{Digest, ManifestRef, Repository};
 use imgop_registry::{Account, Manifest, RepositoryClient};
-use prometheus_client::metrics::counter::Counter;
-
-use super::reconcile::Look;
 
 /// Blobs that are known in all.
-const MOST_BLOBS: usize = 20_000;
+const MAX_KNOWN_BLOBS: usize = 20_000;
 /// Manifests of one index that are read.
-const MOST_MANIFESTS: usize = 20;
-/// Contents whose manifests are read in one look.
-pub(super) const MOST_CONTENTS: usize = 50;
-/// Blobs that are read of in one look, and blobs that are kept of one Image until their tags are set: a
+const MAX_MANIFESTS: usize = 20;
+/// Contents whose manifests are read in one pass.
+pub(super) const MAX_CONTENTS: usize = 50;
+/// Blobs that are read of in one pass, and blobs that are kept of one Image until their tags are set: a
 /// source may list as many as it likes.
-const MOST_OF_A_LOOK: usize = 2_000;
-/// Requests at once; the registry's own budget bounds it further.
-const AT_ONCE: usize = 8;
-/// How long a look may take over mounts, and over what is learned for later ones.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_BLOBS: usize = 2_000;
+/// Requests at once; the registry's own limit bounds it further.
+const CONCURRENCY: usize = 8;
+/// How long a pass may take over mounts, and over what is learned for later ones.
+const MOUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who may know of a blob: a namespace, with one credential at one registry. What one tenant has
 /// copied is nothing that another one should be able to find out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
-    account: Account,
-    namespace: String,
+    /// The registry and the credential.
+    pub account: Account,
+    /// The namespace.
+    pub namespace: String,
 }
 
 /// Which repositories hold which blobs.
@@ -47,7 +45,7 @@ pub struct Blobs(Mutex<KnownBlobs<Scope>>);
 
 impl Default for Blobs {
     fn default() -> Self {
-        Self(Mutex::new(KnownBlobs::new(MOST_BLOBS)))
+        Self(Mutex::new(KnownBlobs::new(MAX_KNOWN_BLOBS)))
     }
 }
 
@@ -86,79 +84,89 @@ impl Room {
     }
 }
 
-impl Look<'_> {
-    /// Mounts what the destination's registry has of these copies: all, if the source is of the same
-    /// registry, or what was copied there before. Never tried twice for one content.
-    pub(super) async fn mount(&mut self, request: &CopyRequest, sides: &Sides, copies: &[Copy]) {
-        let Some(destination) = &sides.destination else { return };
-        let new: Vec<Digest> = copies
-            .iter()
-            .flat_map(Copy::parts)
-            .filter(|content| !self.memory.mounted.contains(*content))
-            .take(MOST_CONTENTS)
-            .cloned()
-            .collect();
-        self.memory.mounted.extend(new.iter().cloned());
-        let mounting = Mounting {
-            blobs: &self.context.blobs,
-            mounted: &self.context.metrics.blobs_mounted,
-            scope: self.scope(destination),
-            source: (&sides.source, &request.source),
-            destination: (destination, &request.destination),
-        };
-        if new.is_empty() || !mounting.may_help() {
-            return;
-        }
-        if let Ok(contents) = tokio::time::timeout(PATIENCE, mounting.run(new)).await {
-            let mut kept: usize = self.memory.blobs.values().map(Vec::len).sum();
-            for (content, blobs) in contents {
-                kept += blobs.len();
-                if kept > MOST_OF_A_LOOK {
-                    break;
-                }
-                self.memory.blobs.insert(content, blobs);
-            }
-        } else {
-            tracing::debug!(destination = %request.destination, "mounting took too long");
-        }
-    }
+/// A content whose tag was set, with its manifest if that is at hand.
+pub struct PublishedContent {
+    /// Which.
+    pub digest: Digest,
+    /// Its manifest.
+    pub manifest: Option<Manifest>,
+}
 
-    /// Remembers which blobs the destination holds now that tags were set. Manifests that nobody has read
-    /// yet are read there.
-    pub(super) async fn learn(&mut self, request: &CopyRequest, destination: &RepositoryClient) {
-        let landed = std::mem::take(&mut self.memory.landed);
-        if landed.is_empty() || destination.counts_pulls() {
-            return;
-        }
-        let mut unread = Vec::new();
-        let scope = self.scope(destination);
-        for (content, manifest) in landed {
-            match self.memory.blobs.remove(&content) {
-                Some(blobs) => self.context.blobs.lock().learn(scope.clone(), &request.destination, blobs),
-                None => unread.push((content, manifest)),
-            }
-        }
-        unread.truncate(MOST_CONTENTS);
-        let reading = contents(destination, unread);
-        let Ok(read) = tokio::time::timeout(PATIENCE, reading).await else { return };
-        let mut known = self.context.blobs.lock();
-        for (_, content) in read {
-            // What the destination has of a copy is what its source had.
-            self.memory.pulls_of_a_copy = Some(content.manifests);
-            known.learn(scope.clone(), &request.destination, content.blobs);
-        }
-    }
+/// What came of mounting.
+#[derive(Default)]
+pub struct Mounted {
+    /// The contents for which it was tried: never twice for one content.
+    pub tried: Vec<Digest>,
+    /// How many blobs were mounted.
+    pub count: u64,
+    /// The blobs of contents, as read at the source.
+    pub blobs: Vec<(Digest, Vec<Digest>)>,
+}
 
-    fn scope(&self, destination: &RepositoryClient) -> Scope {
-        let namespace = self.image.metadata.namespace.clone().unwrap_or_default();
-        Scope { account: destination.account(), namespace }
+/// Mounts what the destination's registry has of these contents: all, if the source is of the same registry, or
+/// what was copied there before.
+pub async fn mount(
+    known: &Blobs,
+    scope: Scope,
+    (source, destination): (&RepositoryClient, &RepositoryClient),
+    request: &CopyRequest,
+    contents: impl Iterator<Item = Digest>,
+) -> Mounted {
+    let tried: Vec<Digest> = contents.take(MAX_CONTENTS).collect();
+    let mounted = AtomicU64::new(0);
+    let mounting = Mounting {
+        blobs: known,
+        mounted: &mounted,
+        scope,
+        source: (source, &request.source),
+        destination: (destination, &request.destination),
+    };
+    if tried.is_empty() || !mounting.may_help() {
+        return Mounted { tried, ..Mounted::default() };
     }
+    let blobs = tokio::time::timeout(MOUNT_TIMEOUT, mounting.run(tried.clone())).await.unwrap_or_else(|_| {
+        tracing::debug!(destination = %request.destination, "mounting took too long");
+        Vec::new()
+    });
+    Mounted { tried, count: mounted.into_inner(), blobs }
+}
+
+/// Remembers which blobs the destination holds now that tags were set; `blobs` are those of contents that were
+/// read before. Manifests that were not read yet are read there. Returns how many pulls a copy takes, if that
+/// is known now.
+pub async fn learn(
+    known: &Blobs,
+    scope: Scope,
+    (destination, repository): (&RepositoryClient, &Repository),
+    published: Vec<PublishedContent>,
+    blobs: &mut HashMap<Digest, Vec<Digest>>,
+) -> Option<u64> {
+    if published.is_empty() || destination.counts_pulls() {
+        return None;
+    }
+    let mut unread = Vec::new();
+    for content in published {
+        match blobs.remove(&content.digest) {
+            Some(blobs) => known.lock().learn(scope.clone(), repository, blobs),
+            None => unread.push((content.digest, content.manifest)),
+        }
+    }
+    unread.truncate(MAX_CONTENTS);
+    let reading = contents(destination, unread);
+    let read = tokio::time::timeout(MOUNT_TIMEOUT, reading).await.ok()?;
+    let (mut known, mut pulls) = (known.lock(), None);
+    for (_, content) in read {
+        // What the destination has of a copy is what its source had.
+        pulls = Some(content.manifests);
+        known.learn(scope.clone(), repository, content.blobs);
+    }
+    pulls
 }
 
 /// What mounts are worked out from, and where they are made.
 struct Mounting<'a> {
     blobs: &'a Blobs,
-    mounted: &'a Counter,
+    mounted: &'a AtomicU64,
     scope: Scope,
     source: (&'a RepositoryClient, &'a Repository),
     destination: (&'a RepositoryClient, &'a Repository),
@@ -184,14 +192,14 @@ impl Mounting<'_> {
             let source = self.source_is_readable().then_some(self.source.1);
             plan(needed, self.destination.1, source, |blob| known.find(&self.scope, blob).cloned())
         };
-        futures::stream::iter(mounts).for_each_concurrent(AT_ONCE, |mount| self.mount(mount)).await;
+        futures::stream::iter(mounts).for_each_concurrent(CONCURRENCY, |mount| self.mount(mount)).await;
         contents.into_iter().map(|(digest, content)| (digest, content.blobs.into_iter().collect())).collect()
     }
 
     async fn mount(&self, Mount { blob, from }: Mount) {
         match self.destination.0.mount_blob(&blob, &from).await {
             Ok(true) => {
-                self.mounted.inc();
+                self.mounted.fetch_add(1, Ordering::Relaxed);
             }
             Ok(false) => self.blobs.lock().forget(&self.scope, &blob),
             Err(error) => tracing::debug!(%error, %from, "a blob is not mounted"),
@@ -204,13 +212,13 @@ async fn contents(
     client: &RepositoryClient,
     wanted: impl IntoIterator<Item = (Digest, Option<Manifest>)>,
 ) -> Vec<(Digest, Content)> {
-    let room = &Room(AtomicUsize::new(MOST_OF_A_LOOK));
+    let room = &Room(AtomicUsize::new(MAX_BLOBS));
     let read = |(digest, known)| async move {
         content(client, &digest, known, room).await.map(|content| (digest, content))
     };
     futures::stream::iter(wanted)
         .map(read)
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .filter_map(std::future::ready)
         .collect()
         .await
@@ -230,7 +238,7 @@ async fn content(
     let manifests = 1 + u64::try_from(children.len()).unwrap_or_default();
     let mut content = Content { manifests, blobs: BTreeSet::new() };
     room.add(&mut content.blobs, blobs);
-    for child in children.iter().take(MOST_MANIFESTS) {
+    for child in children.iter().take(MAX_MANIFESTS) {
         if room.is_empty() {
             break;
         }

@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use imgop_core::api::{FailureReason, Overwrite, Publish};
-use imgop_core::copy::{Copy, CopyRequest, MadeOf, Origin, Outcome, Seen};
+use imgop_core::copy::{Copy, CopyRequest, MadeOf, Origin, Outcome};
 use imgop_registry::oci::{Subset, referrers_index, subset};
-use imgop_registry::reference::ManifestRef;
+use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, RegistryError, RepositoryClient};
 use jiff::Timestamp;
 
@@ -21,7 +21,7 @@ const LOOKS: u32 = 4;
 pub enum Published {
     /// The destination answers with this for the tag, and this is the manifest that was put there, if
     /// one was.
-    Seen(Seen, Option<Manifest>),
+    Seen(Digest, Option<Manifest>),
     /// It could not be set.
     Failed(Outcome),
 }
@@ -42,7 +42,7 @@ pub async fn publish(
         if request.overwrite == Overwrite::IfMissing
             && let Some(there) = destination.head(&tag).await?
         {
-            return Ok(Published::Seen(Seen::Present(there.digest), None));
+            return Ok(Published::Seen(there.digest, None));
         }
         let manifest = match &copy.made_of {
             None => destination.manifest(&ManifestRef::Digest(copy.digest.clone())).await?,
@@ -69,7 +69,7 @@ pub async fn publish(
         }
         answer = destination.head(&tag).await?.map(|descriptor| descriptor.digest);
         if answer.as_ref() == Some(&copy.digest) {
-            return Ok(Published::Seen(Seen::Present(copy.digest.clone()), put));
+            return Ok(Published::Seen(copy.digest.clone(), put));
         }
     }
     let found = answer.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());

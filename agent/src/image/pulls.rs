@@ -7,14 +7,13 @@ use imgop_registry::reference::{Digest, ManifestRef, RegistryHost};
 use imgop_registry::{PullReserveReached, RepositoryClient};
 use jiff::Timestamp;
 
-use super::act::HeldBack;
-use super::schedule;
+use crate::schedule::{jitter, remaining};
 
 /// A number of this age is asked for again before copies are held back for it: once for all Images
 /// of one account, since all of them share the answer.
 const OLD: Duration = Duration::from_mins(1);
 /// How long copies are held back before they are looked at again; twice that for some Images.
-const LOOK_FOR_PULLS: Duration = Duration::from_mins(2);
+const PULL_INTERVAL: Duration = Duration::from_mins(2);
 
 /// The copies that may begin, and why not more of them.
 pub struct Affordable {
@@ -91,12 +90,17 @@ impl From<Within> for Affordable {
     }
 }
 
-/// What is said of copies that wait for pulls, and when they are looked at again: at different times
-/// for different Images, and once what the registry said is not believed any more.
-pub fn held_back(host: &RegistryHost, short: &PullReserveReached, uid: &str, now: Timestamp) -> HeldBack {
-    let some_time = schedule::until(schedule::spread(uid, LOOK_FOR_PULLS, now), now);
-    let wait = (LOOK_FOR_PULLS + some_time).min(short.until + Duration::from_secs(1));
-    HeldBack { message: format!("{host} {short}; copies wait until there are more"), wait }
+/// Returns what is reported of copies that wait for pulls, and when they are tried again: at different times for
+/// different Images, and once what the registry said is too old.
+pub fn reserve_message(
+    host: &RegistryHost,
+    reached: &PullReserveReached,
+    uid: &str,
+    now: Timestamp,
+) -> (String, Duration) {
+    let some_time = remaining(jitter(uid, PULL_INTERVAL, now), now);
+    let wait = (PULL_INTERVAL + some_time).min(reached.until + Duration::from_secs(1));
+    (format!("{host} {reached}; copies wait until there are more"), wait)
 }
 
 #[cfg(test)]
@@ -139,17 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_wait_say_for_what_and_look_again_at_times_of_their_own() {
+    fn copies_that_wait_say_for_what_and_are_tried_again_at_times_of_their_own() {
         let (hub, six_hours) = (RegistryHost::docker_hub(), Duration::from_hours(6));
         let waits: std::collections::BTreeSet<_> = (0..50)
-            .map(|n| held_back(&hub, &short(six_hours, Duration::ZERO), &format!("uid-{n}"), now()).wait)
+            .map(|n| reserve_message(&hub, &short(six_hours, Duration::ZERO), &format!("uid-{n}"), now()).1)
             .collect();
         assert!(waits.len() > 40, "{waits:?}");
         assert!(waits.iter().all(|wait| (120..=240).contains(&wait.as_secs())), "{waits:?}");
-        let soon = held_back(&hub, &short(Duration::from_secs(5), Duration::ZERO), "a", now());
-        assert_eq!(soon.wait, Duration::from_secs(6));
+        let (message, wait) =
+            reserve_message(&hub, &short(Duration::from_secs(5), Duration::ZERO), "a", now());
+        assert_eq!(wait, Duration::from_secs(6));
         assert_eq!(
-            soon.message,
+            message,
             "docker.io has 7 pulls left, 10 are kept in reserve; copies wait until there are more"
         );
     }

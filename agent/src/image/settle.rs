@@ -1,154 +1,125 @@
-//! Before Jobs are made: whether what is to be copied is at the destination already; and the tags
-//! whose content is there are set.
+//! Before Jobs are created: what is at the destination already, and the tags whose content is there.
 
 use std::pin::pin;
 
 use futures::{Stream, StreamExt as _};
 use imgop_core::api::Publish;
-use imgop_core::copy::{Copy, Outcome, Run, Seen};
+use imgop_core::copy::{Copy, CopyRequest, Outcome};
 use imgop_registry::reference::{Digest, ManifestRef};
-use imgop_registry::{Reason, RegistryError, RepositoryClient};
+use imgop_registry::{Manifest, Reason, RegistryError, RepositoryClient};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
-use super::act::Work;
-use super::jobs::Jobs;
-use super::mounts::MOST_CONTENTS;
+use super::mounts::MAX_CONTENTS;
 use super::publish::{Published, publish};
-use super::reconcile::{Look, PATIENCE};
 
-/// How many tags are asked for or set at once; the registry's own budget bounds it further.
-const AT_ONCE: usize = 16;
-/// Bytes of a manifest that is not read again for its blobs. Many tags may be set in one look.
-const LARGEST_KEPT: usize = 64 * 1024;
+/// How many tags are asked for or set at once; the registry's own limit bounds it further.
+const CONCURRENCY: usize = 16;
+/// Bytes of a manifest that is not read again for its blobs. Many tags may be set in one pass.
+const MAX_KEPT_MANIFEST: usize = 64 * 1024;
 
-impl Look<'_> {
-    /// Looks whether what is to be copied is there already, and sets the tags whose content is.
-    pub(super) async fn settle(
-        &mut self,
-        (source, destination): (&RepositoryClient, &RepositoryClient),
-        jobs: &Jobs<'_>,
-        work: &mut Work<'_>,
-    ) -> Result<(), RegistryError> {
-        let end = end();
-        if !self.image.spec.suspend {
-            let copies = self.copies(work);
-            let new = copies.iter().take(jobs.room(&copies)).filter(|c| !self.memory.probed.contains(c));
-            let new: Vec<Copy> = new.cloned().collect();
-            self.probe(destination, new, work, end).await?;
+/// What the destination answers for a copy that is to be made.
+pub struct Probed {
+    /// The copy.
+    pub copy: Copy,
+    /// What its tag shows; none if it is absent or not known.
+    pub tag: Option<Digest>,
+    /// Whether everything that would be copied is there.
+    pub is_content_present: bool,
+}
+
+/// Asks the destination for the tags of these copies, and for their contents where that may save a Job. Copies
+/// without an answer in time are made all the same.
+pub async fn probe(
+    destination: &RepositoryClient,
+    publish: Publish,
+    copies: Vec<Copy>,
+    end: Instant,
+) -> Result<Vec<Probed>, RegistryError> {
+    let asked = futures::stream::iter(copies).map(|copy| async move {
+        let tag = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
+        let content = match &tag {
+            Ok(None) if publish == Publish::Staged => has_all(destination, copy.parts()).await,
+            // Of a tag that was copied whole the parts are there.
+            Ok(_) if copy.made_of.is_some() => has_all(destination, copy.parts()).await,
+            _ => Ok(false),
+        };
+        (copy, tag, content)
+    });
+    let answers: Vec<_> = take_until(sleep_until(end), asked.buffer_unordered(CONCURRENCY)).collect().await;
+    let mut probed = Vec::new();
+    for (copy, tag, content) in answers {
+        if let Some(refusal) =
+            [tag.as_ref().err(), content.as_ref().err()].into_iter().flatten().find(is_refusal_ref)
+        {
+            return Err(refusal.clone());
         }
-        let publications: Vec<Copy> = self.plan(work).publications().cloned().collect();
-        self.publish_all((source, destination), publications, work, end).await
+        let tag = tag.ok().flatten().map(|descriptor| descriptor.digest);
+        probed.push(Probed { copy, tag, is_content_present: matches!(content, Ok(true)) });
     }
+    Ok(probed)
+}
 
-    /// Before a Job is made: the tag may be there although a list did not name it, and its content may
-    /// be there from a Job that nobody saw the end of. Two questions are cheaper than a pod; without an answer
-    /// in time there is a Job all the same.
-    async fn probe(
-        &mut self,
-        destination: &RepositoryClient,
-        copies: Vec<Copy>,
-        work: &mut Work<'_>,
-        end: Instant,
-    ) -> Result<(), RegistryError> {
-        let staged = work.request.publish == Publish::Staged;
-        let asked = futures::stream::iter(copies).map(|copy| async move {
-            let tag = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
-            let content = match &tag {
-                Ok(None) if staged => has_all(destination, copy.parts()).await,
-                // Of a tag that was copied whole the parts are there.
-                Ok(_) if copy.made_of.is_some() => has_all(destination, copy.parts()).await,
-                _ => Ok(false),
-            };
-            (copy, tag, content)
+fn is_refusal_ref(error: &&RegistryError) -> bool {
+    is_refusal(error)
+}
+
+/// What became of a tag that was to be set.
+#[derive(Debug)]
+pub enum Publication {
+    /// The destination shows this for the tag.
+    Shown {
+        /// The content.
+        digest: Digest,
+        /// Whether it was put, and not merely found.
+        is_put: bool,
+        /// Its manifest, if it is at hand and small.
+        manifest: Option<Manifest>,
+    },
+    /// It could not be set.
+    Failed(Outcome),
+}
+
+/// Sets every one of these tags. What is not done at the end is left out.
+pub async fn publish_all(
+    sides: (&RepositoryClient, &RepositoryClient),
+    request: &CopyRequest,
+    copies: Vec<Copy>,
+    now: Timestamp,
+    end: Instant,
+) -> Vec<(Copy, Result<Publication, RegistryError>)> {
+    let setting = futures::stream::iter(copies)
+        .map(|copy| async move { (publish(sides, request, &copy, now).await, copy) });
+    let mut results = pin!(take_until(sleep_until(end), setting.buffer_unordered(CONCURRENCY)));
+    let (mut all, mut kept) = (Vec::new(), 0);
+    // One by one: all manifests at once would be much.
+    while let Some((result, copy)) = results.next().await {
+        let publication = result.map(|published| match published {
+            Published::Failed(outcome) => Publication::Failed(outcome),
+            Published::Seen(digest, manifest) => {
+                let is_put = manifest.is_some();
+                let manifest = manifest
+                    .filter(|manifest| manifest.bytes.len() <= MAX_KEPT_MANIFEST && kept < MAX_CONTENTS);
+                kept += usize::from(manifest.is_some());
+                Publication::Shown { digest, is_put, manifest }
+            }
         });
-        let answers: Vec<_> = until(sleep_until(end), asked.buffer_unordered(AT_ONCE)).collect().await;
-        let mut probed = Vec::new();
-        for (copy, tag, content) in answers {
-            match (&tag, &content) {
-                (Err(error), _) | (_, Err(error)) if is_refusal(error) => return Err(error.clone()),
-                _ => {}
-            }
-            if let Ok(Some(there)) = tag {
-                work.seen(&copy, &Seen::Present(there.digest));
-            }
-            if matches!(content, Ok(true)) {
-                work.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
-            }
-            probed.push(copy);
-        }
-        self.memory.probed.extend(probed);
-        Ok(())
+        all.push((copy, publication));
     }
-
-    /// Sets every tag whose content is there. What the destination answers is what the plan is
-    /// worked out from next. A refusal concerns all tags, but what was set is set.
-    pub(super) async fn publish_all(
-        &mut self,
-        sides: (&RepositoryClient, &RepositoryClient),
-        copies: Vec<Copy>,
-        work: &mut Work<'_>,
-        end: Instant,
-    ) -> Result<(), RegistryError> {
-        let (request, at) = (work.request, self.now);
-        let setting = futures::stream::iter(copies)
-            .map(|copy| async move { (publish(sides, request, &copy, at).await, copy) });
-        // One by one: all manifests at once would be much.
-        let mut results = pin!(until(sleep_until(end), setting.buffer_unordered(AT_ONCE)));
-        let mut refusal = None;
-        while let Some((result, copy)) = results.next().await {
-            let outcome = match result {
-                Ok(Published::Seen(seen, manifest)) => {
-                    if seen.digest() == Some(&copy.digest) {
-                        self.memory.published = self.memory.published.saturating_add(1);
-                        // What it merely shows may be somebody else's; what was put was put with the
-                        // credentials of this Image.
-                        if manifest.is_some() {
-                            let uid = self.image.metadata.uid.as_deref().unwrap_or_default();
-                            self.context.rivals.wrote(uid, &request.destination, &copy.destination_tag);
-                        }
-                        let manifest = manifest.filter(|manifest| {
-                            manifest.bytes.len() <= LARGEST_KEPT && self.memory.landed.len() < MOST_CONTENTS
-                        });
-                        self.memory.landed.push((copy.digest.clone(), manifest));
-                    }
-                    work.seen(&copy, &seen);
-                    continue;
-                }
-                Ok(Published::Failed(outcome)) => outcome,
-                Err(error) => {
-                    let tries = match self.memory.outcomes.get(&copy) {
-                        Some(Outcome::Unpublished { tries, .. }) => tries.saturating_add(1),
-                        _ => 1,
-                    };
-                    let message = error.to_string();
-                    if is_refusal(&error) {
-                        refusal = Some(error);
-                    }
-                    Outcome::Unpublished { tries, message, at }
-                }
-            };
-            work.became(&copy, &outcome);
-            self.memory.outcomes.insert(copy, outcome);
-        }
-        refusal.map_or(Ok(()), Err)
-    }
+    all
 }
 
-/// When settling ends that begins now. What is not done by then is planned again.
-pub(super) fn end() -> Instant {
-    Instant::now() + PATIENCE
-}
-
-/// What a stream gives until the end. What was given is not lost with what is broken off.
-fn until<T>(end: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
+/// Returns what a stream gives until the end. What it gave is not lost with what is broken off.
+fn take_until<T>(end: impl Future<Output = ()>, stream: impl Stream<Item = T>) -> impl Stream<Item = T> {
     stream.take_until(end)
 }
 
-fn is_refusal(error: &RegistryError) -> bool {
+/// Returns whether a registry refuses the credentials, which concerns all tags.
+pub fn is_refusal(error: &RegistryError) -> bool {
     matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden)
 }
 
-/// Whether the destination has everything that would be copied.
+/// Returns whether the destination has everything that would be copied.
 async fn has_all(destination: &RepositoryClient, parts: &[Digest]) -> Result<bool, RegistryError> {
     for part in parts {
         if destination.head(&ManifestRef::Digest(part.clone())).await?.is_none() {

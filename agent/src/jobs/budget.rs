@@ -36,3 +36,10 @@ pub enum Full {
 /// A place for one Job. Dropping it without a Job makes it free again.
 #[derive(Debug)]
 pub struct Place(());
+
+impl std::fmt::Display for Full {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let _ = f;
+        unimplemented!()
+    }
+}
