@@ -1,5 +1,5 @@
-//! The parts of AWS that lead to a token of ECR: STS, the agent of EKS pod identity, and ECR's API.
-//! Signatures are checked as AWS does it.
+//! AWS, as far as a token of ECR needs it: STS `AssumeRoleWithWebIdentity`, the agent of EKS Pod Identity,
+//! and `GetAuthorizationToken` of ECR and ECR Public. It checks signatures as AWS does.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! A registry client as tests want it.
+//! Clients of the fakes, as tests need them: no waiting, no proxies of the machine.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A proxy that counts: it connects every tunnel that is asked of it to one registry.
+//! An HTTP proxy, of which only `CONNECT` is there: every tunnel leads to one registry, and each request is
+//! recorded.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! A fake that has manifests with their bytes, and may speak the referrers API.
+//! The distribution API of one repository that is read: tag lists, manifests with their bytes, blobs, and
+//! the referrers API (in pages of two) if a test wants that.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! The plain distribution API over a list of tags, for fakes that have more than that.
+//! The part of the distribution API that reads tags: their list in one page, and manifests without a body.
+//! Fakes of registries that have an API of their own beside it build on this.
 
 use axum::response::Response;
 use imgop_registry::reference::Digest;

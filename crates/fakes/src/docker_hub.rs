@@ -1,8 +1,9 @@
-//! A fake of Docker Hub: the registry and the website's API, both without an account.
+//! Docker Hub without an account: the distribution API of registry-1.docker.io and the tag pages of
+//! hub.docker.com's own API.
 //!
-//! As observed: the API gives at most 100 tags a page, newest first, filters by `name` and refuses
-//! pages behind a wall; a GET of a manifest counts as a pull, a HEAD does not, and both tell how many are
-//! left; too many pulls are 429.
+//! As observed: the API gives at most 100 tags a page, newest first, filters by `name` and refuses pages
+//! behind a wall. A GET of a manifest counts as a pull and a HEAD does not; both answers carry
+//! `ratelimit-remaining`. Too many pulls are answered with 429.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
-//! A fake of Amazon ECR Public: the registry, and the Gallery's API on a host of its own.
+//! Amazon ECR Public: the distribution API of public.ecr.aws and `POST /describeImageTags` of the Gallery's
+//! own API on another host.
 //!
-//! `POST /describeImageTags` wants the alias, the repository and at most 1,000 tags a page; where the
-//! next page begins is said by a token.
+//! The Gallery takes the alias, the repository and a page size of at most 1,000 tags, and names the next
+//! page by a token.
 
 use axum::response::Response;
 

@@ -1,4 +1,4 @@
-//! A fake that does not keep to HTTP, or to its patience.
+//! A server that breaks HTTP: it sends bytes that a test chooses, and then closes, falls silent or drips.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! A fake of GitHub's registry, ghcr.io.
+//! GitHub's registry, ghcr.io: its token server and the part of the distribution API that reads tags.
 //!
-//! As observed: its token server is at `/token` of the same host, gives everybody a token for what is
-//! public, has no token for nobody where a repository is private or absent (401), and none for a
-//! credential that is wrong or has run out (403, DENIED); tokens have no `expires_in`. The registry
-//! says DENIED without a challenge to whoever has no right, gives at most 100 tags a page whatever is
-//! asked for, and names the next page by the last tag with `n=0`.
+//! As observed: the token server is `/token` on the same host. It grants a token for public repositories to
+//! everyone, refuses one without a credential where a repository is private or absent (401), and refuses a
+//! credential that is wrong or has expired (403, DENIED). Tokens have no `expires_in`. The registry answers
+//! DENIED without a challenge where a token lacks the right, gives at most 100 tags a page whatever `n`
+//! says, and links to the next page by the last tag with `n=0`.
 
 use axum::response::Response;
 use base64::Engine as _;

@@ -1,6 +1,5 @@
 //! Servers that are not real: registries, token servers and clouds that listen on loopback, and an API
 //! server that its clients call directly. They answer as a test wants and record what they are asked.
-#![allow(missing_docs)]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,7 +1,7 @@
-//! A fake of quay.io: the registry and its own API on one host.
+//! quay.io: the distribution API and the tag pages of Quay's own API, on one host.
 //!
-//! As in its source: at most 100 tags a page, newest first, deleted ones as well unless
-//! `onlyActiveTags` is said; `filter_tag_name=like:` is "contains".
+//! As in Quay's source: at most 100 tags a page, newest first, with deleted ones unless `onlyActiveTags` is
+//! set; `filter_tag_name=like:` means "contains".
 
 use axum::response::Response;
 use imgop_registry::reference::Digest;

@@ -1,4 +1,5 @@
-//! A fake whose answers a test writes.
+//! An HTTP server, plain or behind TLS, whose answers a test writes and whose requests are recorded. The
+//! other fakes of registries build on it.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Fakes behind TLS, each with a certificate that only it trusts.
+//! The TLS side of a fake: a listener with a self-signed certificate of its own.
 
 use std::io;
 use std::net::SocketAddr;

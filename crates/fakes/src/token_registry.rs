@@ -1,4 +1,5 @@
-//! A fake that wants tokens, and gives them out itself under `/token`.
+//! The token protocol of distribution registries: a challenge with a realm and a scope, `/token` on the same
+//! host, and one tag list for requests with a token that was granted.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

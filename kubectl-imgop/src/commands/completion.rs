@@ -4,8 +4,8 @@ use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
 use clap_complete::aot::generate;
 
-use crate::errors::{CliError, Outcome};
-use crate::ui::Ui;
+use crate::cli_error::{CliError, Outcome};
+use crate::output::Ui;
 
 /// What kubectl runs to complete a plugin's arguments.
 const FOR_KUBECTL: &str = "#!/bin/sh\nexec kubectl-imgop __complete \"$@\"\n";

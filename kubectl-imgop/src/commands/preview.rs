@@ -4,20 +4,22 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
+use imgop_core::api::TlsMode;
 use imgop_core::copy::Limits;
 use imgop_registry::reference::Reference;
 use imgop_registry::{Registries, Settings};
 
-use crate::access::{AccessSources, LocalAccessArgs, MaybeCluster};
-use crate::connection::{Cluster, ConnectionArgs};
-use crate::errors::{CliError, Outcome};
-use crate::image_args::{ScheduleArgs, SelectionArgs, image_spec};
-use crate::output::{PreviewFormat, json, yaml};
-use crate::preview::look::{Looker, look};
+use crate::args::{ScheduleArgs, SelectionArgs, image_spec};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::{Cluster, ConnectionArgs};
+use crate::kinds::{ObjectRef, read};
+use crate::output::Ui;
+use crate::output::documents::{PreviewFormat, json, yaml};
+use crate::preview::inspect::{Inspector, inspect};
 use crate::preview::page::{PageOptions, print};
 use crate::preview::report::{Report, Reports};
 use crate::preview::targets::{Target, image_name, of_file};
-use crate::ui::Ui;
+use crate::registry::local_access::{AccessSources, LocalAccessArgs, MaybeCluster};
 
 /// Show what a copy would do, tag by tag, and change nothing
 ///
@@ -90,12 +92,10 @@ pub struct PreviewArgs {
 }
 
 impl PreviewArgs {
-    /// Whether Images are previewed, of the cluster or of a file, and not references.
-    fn means_an_image(&self) -> bool {
-        let is_name = |argument: &String| {
-            self.destination.is_none() && self.selection.versions.is_none() && image_name(argument).is_some()
-        };
-        self.file.is_some() || self.source.as_ref().is_some_and(is_name)
+    /// Returns the Image of the cluster that is previewed, if the arguments name one.
+    fn image(&self) -> Option<ObjectRef> {
+        let is_alone = self.destination.is_none() && self.selection.versions.is_none();
+        self.source.as_deref().filter(|_| is_alone).and_then(image_name)
     }
 }
 
@@ -116,11 +116,11 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
         settings.bulk_apis.clear();
     }
     let registries = Registries::new(settings);
-    let looker = Looker {
+    let inspector = Inspector {
         registries: &registries,
         sources: AccessSources { ui, cluster, local: &local, flags: &args.local },
-        source_tls: args.selection.source_tls,
-        destination_tls: args.selection.destination_tls,
+        source_tls: args.selection.source_tls.map(TlsMode::from),
+        destination_tls: args.selection.destination_tls.map(TlsMode::from),
         limits: Limits { max_tags: args.max_tags, ..Limits::default() },
     };
     let number = targets.len();
@@ -128,7 +128,7 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
     for target in targets {
         let name = target.as_ref().map(Target::name).unwrap_or_default();
         let seen = match target {
-            Ok(target) => look(&target, &looker).await,
+            Ok(target) => inspect(&target, &inspector).await,
             Err(error) => Err(error),
         };
         // What fails for one Image says nothing about the others.
@@ -194,14 +194,16 @@ fn show(ui: Ui, args: &PreviewArgs, report: &Report, is_first: bool) -> Result<(
 
 /// What to preview, or what is wrong with it, and the cluster where it or its Secrets are.
 async fn targets(args: &PreviewArgs) -> Result<(Vec<Result<Target, CliError>>, MaybeCluster), CliError> {
-    if let (Some(flag), true) = (args.selection.first_of_a_spec(), args.means_an_image()) {
+    if let (Some(flag), true) =
+        (args.selection.first_of_a_spec(), args.file.is_some() || args.image().is_some())
+    {
         return Err(CliError::usage(format!("{flag} goes with SOURCE; an Image says itself what it copies")));
     }
     let targets = match (&args.file, &args.source) {
         (Some(file), _) => of_file(file)?,
-        (None, Some(argument)) if args.means_an_image() => {
+        (None, Some(argument)) if let Some(image) = args.image() => {
             let cluster = args.connection.connect().await?;
-            return Ok((vec![of_cluster(&cluster, argument).await], Ok(cluster)));
+            return Ok((vec![of_cluster(&cluster, argument, &image).await], Ok(cluster)));
         }
         (None, source) => vec![Ok(of_references(args, source.as_deref(), args.destination.as_deref())?)],
     };
@@ -213,10 +215,11 @@ async fn targets(args: &PreviewArgs) -> Result<(Vec<Result<Target, CliError>>, M
     Ok((targets, cluster))
 }
 
-async fn of_cluster(cluster: &Cluster, argument: &str) -> Result<Target, CliError> {
-    let image = cluster.image(image_name(argument).unwrap_or(argument)).await.map_err(|error| {
+async fn of_cluster(cluster: &Cluster, argument: &str, image: &ObjectRef) -> Result<Target, CliError> {
+    let found = cluster.get(image).await.map_err(|error| {
         error.hinted(format!("an image of Docker Hub is written with its version: {argument}:TAG"))
     })?;
+    let image = read(&found.object).map_err(|why| cluster.unreadable(image, &why))?;
     Target::of_image(&image).map_err(|error| CliError::failed(error.to_string()))
 }
 

@@ -5,7 +5,7 @@ use imgop_core::copy::CopyRequest;
 use imgop_core::selection::{Excluded, Pattern, Version, by_version};
 use imgop_registry::reference::Tag;
 
-use crate::wording::Wording;
+use crate::output::wording::Wording;
 
 /// So many of the newest tags are named, and so many that are near.
 const NEWEST: usize = 5;

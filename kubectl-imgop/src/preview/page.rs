@@ -5,10 +5,10 @@ use imgop_core::copy::TagState;
 use imgop_registry::reference::Digest;
 
 use super::report::{Report, TagReport};
-use crate::errors::CliError;
-use crate::table::Table;
-use crate::text::count;
-use crate::ui::Ui;
+use crate::cli_error::CliError;
+use crate::output::Ui;
+use crate::output::table::Table;
+use crate::output::text::count;
 
 /// What is printed.
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
 use super::targets::{ImageName, Target};
-use crate::image_list::narrowing;
-use crate::wording::Wording;
+use crate::kinds::image::narrowing;
+use crate::output::wording::Wording;
 
 /// The version of the document.
 const API_VERSION: &str = "imgop.preview/v1";

@@ -4,16 +4,16 @@ use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
 
-use imgop_core::api::{Image, ImageSpec};
+use imgop_core::api::{Image, ImageSpec, Side};
 use imgop_core::copy::Known;
 use imgop_core::copy::{CopyRequest, SpecError, first_seen};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-use crate::errors::CliError;
-use crate::names::{parse_name, without_kind};
-use crate::wording::Wording;
+use crate::cli_error::CliError;
+use crate::kinds::{Erased, ObjectRef};
+use crate::output::wording::Wording;
 
 /// The largest file of manifests that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -93,21 +93,21 @@ impl Target {
         if self.image.is_some() { Wording::Fields } else { Wording::Flags }
     }
 
-    /// Whether a Secret is named.
+    /// Returns whether a Secret is named.
     pub fn names_secrets(&self) -> bool {
-        let (source, destination) = (&self.spec.source, &self.spec.destination);
-        source.credentials.is_some()
-            || source.tls.ca_secret_name.is_some()
-            || self.has_destination
-                && (destination.credentials.is_some() || destination.tls.ca_secret_name.is_some())
+        let names = |side: Side| {
+            let endpoint = self.spec.endpoint(side);
+            endpoint.credentials.is_some() || endpoint.tls.ca_secret_name.is_some()
+        };
+        names(Side::Source) || self.has_destination && names(Side::Destination)
     }
 }
 
-/// The name of an Image, if the one argument of `preview` means one: a bare word without `/`, `:`
-/// and `@`, or a word behind `image/` as kubectl writes it.
-pub fn image_name(argument: &str) -> Option<&str> {
-    let bare = without_kind(argument);
-    (!bare.contains(['/', ':', '@']) && parse_name(bare).is_ok()).then_some(bare)
+/// Returns the name of an Image, if the one argument of `preview` is one: a bare word without `/`, `:`
+/// and `@`, or a word after `image/` as kubectl writes it.
+pub fn image_name(argument: &str) -> Option<ObjectRef> {
+    let object = ObjectRef::parse(argument).ok()?;
+    (object.kind == Erased::<Image>::REF).then_some(object)
 }
 
 /// The Images of a file; `-` is the standard input.
@@ -196,7 +196,7 @@ mod tests {
             ("quay.io/a/b", None),
             ("localhost:5000", None),
         ] {
-            assert_eq!(image_name(argument), name, "{argument}");
+            assert_eq!(image_name(argument).map(|image| image.name).as_deref(), name, "{argument}");
         }
     }
 

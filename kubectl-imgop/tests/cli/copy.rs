@@ -121,7 +121,7 @@ fn values_that_a_flag_does_not_know_come_with_those_that_it_knows() {
     insta::assert_snapshot!(Program::new().run(&format!("{ARGOCD} --name A/b")), @r#"
     exit code: 2
     ----- stderr -----
-    error: invalid value 'A/b' for '--name <NAME>': "A/b" is not the name of an Image; names have lower-case letters, digits, '-' and '.' only
+    error: invalid value 'A/b' for '--name <NAME>': "A/b" is not a valid name; names consist of lower-case letters, digits, '-' and '.'
 
     For more information, try '--help'.
     "#);
