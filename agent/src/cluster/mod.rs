@@ -2,8 +2,11 @@
 
 pub mod api_error;
 pub mod events;
+#[cfg(test)]
+pub mod fixtures;
 pub mod owner;
 pub mod per_object;
+mod pruner;
 pub mod rights;
 pub mod secrets;
 pub mod status;

@@ -73,8 +73,40 @@ impl Rights {
     /// Returns whether the agent has a right in a namespace. A right that it has is cached; the answer that it
     /// has not is asked for again after some seconds, and at once where `freshness` is not `Cached`.
     pub async fn may(&self, right: Right, namespace: &str, freshness: Freshness) -> Result<bool, ApiError> {
-        let _ = (right, namespace, freshness, GRANTED_TTL, DENIED_TTL, &self.client, &self.cached);
-        unimplemented!()
+        let key = (namespace.to_owned(), right);
+        let cached = self.cached.lock().get(&key).copied();
+        if let Some((may, asked)) = cached {
+            let ttl = if may { GRANTED_TTL } else { DENIED_TTL };
+            if asked.elapsed() < ttl && (may || freshness == Freshness::Cached) {
+                return Ok(may);
+            }
+        }
+        let may = self.ask(right, namespace).await?;
+        let mut cached = self.cached.lock();
+        cached.retain(|_, (_, asked)| asked.elapsed() < GRANTED_TTL);
+        cached.insert(key, (may, Instant::now()));
+        Ok(may)
+    }
+
+    async fn ask(&self, right: Right, namespace: &str) -> Result<bool, ApiError> {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    namespace: Some(namespace.to_owned()),
+                    verb: Some(right.verb.to_owned()),
+                    group: Some(right.group.to_owned()),
+                    resource: Some(right.resource.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| {
+            ApiError::new("review", format!("the right to {right} in {namespace:?}"), &error)
+        })?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
     /// Returns the first of several rights that the agent lacks in a namespace.
@@ -104,3 +136,6 @@ impl Rights {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
