@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use imgop_core::api::REQUESTED_AT_ANNOTATION;
-use imgop_registry::reference::Digest;
+use imgop_core::time::{backoff, clamp_ahead, jitter, remaining, saturating_add};
 use jiff::Timestamp;
 
 /// The first pause after something was not there or did not answer; each one after it is twice as long.
@@ -81,13 +81,13 @@ impl Schedule {
         now: Timestamp,
     ) -> Timestamp {
         let first = if candidate.completed {
-            jitter(candidate.uid, period.min(START_JITTER), started)
+            saturating_add(started, jitter(candidate.uid, period.min(START_JITTER)))
         } else {
             started
         };
         // A clock that was ahead must not silence an object for as long.
-        let latest = saturating_add(now, period.max(Duration::from_hours(1)));
-        *self.next.insert(self.next.unwrap_or(first).min(latest))
+        let max = period.max(Duration::from_hours(1));
+        *self.next.insert(clamp_ahead(self.next.unwrap_or(first), now, max))
     }
 
     /// Returns why an object is due, if it is.
@@ -149,34 +149,16 @@ pub fn open_request<'a>(
 /// more for none, so that objects that were made together drift apart.
 pub fn next_regular(uid: &str, period: Duration, now: Timestamp) -> Timestamp {
     let slack = period / 20;
-    jitter(uid, slack, saturating_add(now, period.saturating_sub(slack)))
+    saturating_add(now, period.saturating_sub(slack) + jitter(uid, slack))
 }
 
 /// Returns how long to wait before the nth retry.
 fn retry_delay(retries: u32) -> Duration {
-    FIRST_RETRY.saturating_mul(1 << retries.saturating_sub(1).min(16)).min(MAX_RETRY)
+    backoff(FIRST_RETRY, MAX_RETRY, retries.saturating_sub(1))
 }
 
 fn is_backing_off(retries: u32) -> bool {
     retries > 0 && retry_delay(retries) < MAX_RETRY
-}
-
-/// Returns a point within `width` after `from` that is always the same for one name.
-pub fn jitter(name: &str, width: Duration, from: Timestamp) -> Timestamp {
-    let hash = Digest::of(name.as_bytes());
-    let fraction = u64::from_str_radix(&hash.hex()[..6], 16).unwrap_or_default();
-    let millis = u64::try_from(width.as_millis()).unwrap_or(u64::MAX).saturating_mul(fraction) >> 24;
-    saturating_add(from, Duration::from_millis(millis))
-}
-
-/// Returns `now` and a while, or `now` itself if that is out of range.
-pub fn saturating_add(now: Timestamp, wait: Duration) -> Timestamp {
-    now.checked_add(wait).unwrap_or(now)
-}
-
-/// Returns how long until then; nothing if it has passed.
-pub fn remaining(then: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(then.duration_since(now)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use imgop_core::api::Side;
 use imgop_core::api::conditions::reasons;
 use imgop_core::copy::{ObserveError, Readiness, SpecError};
+use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError, Unreachable};
 use kube::runtime::controller::Action;
 
@@ -15,7 +16,6 @@ use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::registry_access::{AccessError, JobSecretError};
-use crate::schedule::saturating_add;
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
 const REFUSED_BACKOFF: Duration = Duration::from_mins(10);

@@ -10,6 +10,7 @@ use imgop_core::copy::{
     Copy, CopyRequest, FirstSeen, Inputs, Observed, Outcome, Plan, PlannedTag, Readiness, Run, Seen,
     TagAction, Waiting, plan, readiness,
 };
+use imgop_core::time::remaining;
 use imgop_registry::reference::{Digest, Repository, Tag};
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
@@ -18,7 +19,7 @@ use super::execute::Execution;
 use super::memory::Memory;
 use super::outcome::CopyJobs;
 use super::{JOB_INTERVAL, Pass};
-use crate::schedule::{next_regular, remaining};
+use crate::schedule::next_regular;
 
 /// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,
 /// and which tags belong to others.
@@ -47,17 +48,17 @@ impl State<'_> {
         })
     }
 
-    /// Notes what the destination has answered for the tag of a copy.
-    pub fn set_destination(&mut self, copy: &Copy, seen: &Seen) {
-        for tag in self.observed.tags.iter_mut().filter(|t| t.destination_tag == copy.destination_tag) {
-            tag.destination = seen.clone();
+    /// Notes what the destination has answered for a tag.
+    pub fn set_destination(&mut self, tag: &Tag, seen: &Seen) {
+        for observed in self.observed.tags.iter_mut().filter(|observed| observed.destination_tag == *tag) {
+            observed.destination = seen.clone();
         }
     }
 
-    /// Returns the digest that the destination has answered for the tag of a copy.
-    pub fn at_destination(&self, copy: &Copy) -> Option<&Digest> {
-        let tag = self.observed.tags.iter().find(|tag| tag.destination_tag == copy.destination_tag);
-        tag.and_then(|tag| tag.destination.digest())
+    /// Returns the digest that the destination has answered for a tag.
+    pub fn at_destination(&self, tag: &Tag) -> Option<&Digest> {
+        let observed = self.observed.tags.iter().find(|observed| observed.destination_tag == *tag);
+        observed.and_then(|observed| observed.destination.digest())
     }
 
     /// Notes that a copy came to something else than its Job says.
@@ -139,7 +140,7 @@ impl Pass<'_> {
         jobs: &CopyJobs,
         memory: &mut Memory,
     ) -> Conclusion {
-        let (plan, deferred) = (&execution.plan, execution.deferred.as_ref());
+        let (plan, deferral) = (&execution.plan, execution.deferral.as_ref());
         let is_suspended = self.image.spec.suspend;
         let is_busy = is_busy(plan, is_suspended);
         let tags = self.tag_findings(state, plan);
@@ -152,7 +153,7 @@ impl Pass<'_> {
             memory.sync = None;
             return self.suspended(Some(tags), copied);
         }
-        let message = deferred.map(|deferred| deferred.message.as_str());
+        let message = deferral.map(|deferral| deferral.message.as_str());
         let mut findings = Findings::of(readiness(state.request, plan, message), self.request_token.clone());
         findings.tags = Some(tags);
         findings.ended = (!is_busy).then_some(copied);
@@ -163,7 +164,7 @@ impl Pass<'_> {
         let wait = if is_busy {
             memory.sync().observed = Some((state.observed_at, state.observed.clone()));
             let for_jobs = state.is_any_running().then_some(JOB_INTERVAL);
-            let waits = deferred.map(|deferred| deferred.wait).into_iter().chain(for_jobs);
+            let waits = deferral.map(|deferral| deferral.retry_after).into_iter().chain(for_jobs);
             waits.min().unwrap_or(JOB_INTERVAL)
         } else {
             memory.sync = None;
@@ -334,7 +335,7 @@ mod tests {
     use imgop_registry::reference::ManifestRef;
 
     use super::*;
-    use crate::schedule::saturating_add;
+    use imgop_core::time::saturating_add;
 
     #[test]
     fn a_tag_that_is_too_young_is_tried_again_when_it_is_old_enough() {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use imgop_core::api::{COPIES_ANNOTATION, Publish, ROUTE_ANNOTATION, container_name};
 use imgop_core::commands::SkopeoCopy;
-use imgop_core::copy::{Copy, CopyRecord, CopyRequest};
+use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Order};
+use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Container;
 
@@ -18,44 +19,6 @@ use crate::config::Config;
 use crate::jobs::template::{JobTemplate, TERMINATION_LOG, container};
 use crate::registry_access::EndpointRef;
 use crate::registry_access::files::EndpointFiles;
-
-/// Whether the first copy of a batch runs before the others, so that layers they share move once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// The first, then all others at once.
-    FirstAlone,
-    /// All at once: one that fails must not hold up the others.
-    Together,
-}
-
-/// Returns copies in the order in which batches take them: first tries before repeated ones.
-pub fn in_order(copies: impl Iterator<Item = Copy>) -> Vec<Copy> {
-    let mut copies: Vec<Copy> = copies.collect();
-    copies.sort_by_key(|copy| copy.attempt > 1);
-    copies
-}
-
-/// Returns copies in batches of at most `size` containers. First tries share layers; repeated ones run
-/// independently, because one of them may be what failed. A copy stays whole: what it came to is read
-/// from one Job, so one with more parts than that has a batch of its own.
-pub fn batches(copies: &[Copy], size: usize) -> Vec<(Order, Vec<Copy>)> {
-    let (first, again): (Vec<&Copy>, Vec<&Copy>) = copies.iter().partition(|c| c.attempt == 1);
-    let mut all: Vec<(Order, Vec<Copy>)> = Vec::new();
-    for (order, copies) in [(Order::FirstAlone, first), (Order::Together, again)] {
-        let mut batch: Vec<Copy> = Vec::new();
-        for copy in copies {
-            let containers: usize = batch.iter().map(|c| c.parts().len()).sum();
-            if !batch.is_empty() && containers + copy.parts().len() > size {
-                all.push((order, std::mem::take(&mut batch)));
-            }
-            batch.push(copy.clone());
-        }
-        if !batch.is_empty() {
-            all.push((order, batch));
-        }
-    }
-    all
-}
 
 /// Returns the Job for a batch. Its name is a hash of what it does and for whom, so that creating it twice
 /// makes it once, and no two Images, tags or namespaces meet (seed bugs B6, B18).
@@ -106,7 +69,7 @@ fn copy_containers(
     config: &Config,
 ) -> Vec<Container> {
     let parts = copy.parts().iter().enumerate();
-    let container_of = |(part, digest): (usize, &imgop_registry::reference::Digest)| {
+    let container_of = |(part, digest): (usize, &Digest)| {
         // Nothing but the whole belongs under the tag.
         let is_whole = request.publish == Publish::Direct && copy.made_of.is_none();
         let command = SkopeoCopy {
@@ -143,7 +106,7 @@ mod tests {
 
     fn job_of(image: &Image, copies: &[Copy], order: Order, config: &Config) -> Job {
         let request = request(image);
-        let endpoints = crate::image::endpoints(&image.spec, &request);
+        let endpoints = crate::image::observe::endpoints(&image.spec, &request);
         job(&Owner::of(image), endpoints, &request, copies, order, config)
     }
 
@@ -270,27 +233,5 @@ mod tests {
         image.metadata.annotations = Some([("last-applied".to_owned(), "x".to_owned())].into());
         let text = serde_json::to_string(&made(&image, &["1"])).unwrap();
         assert!(!text.contains("last-applied") && !text.contains("\"secret\":\"x\""));
-    }
-
-    #[test]
-    fn first_tries_share_layers_and_repeated_ones_run_independently() {
-        let copies: Vec<Copy> = (0..23).map(|n| copy(&format!("1.{n}"), if n < 3 { 2 } else { 1 })).collect();
-        let batches = batches(&copies, 10);
-        let shape: Vec<(Order, usize)> = batches.iter().map(|(order, b)| (*order, b.len())).collect();
-        assert_eq!(shape, [(Order::FirstAlone, 10), (Order::FirstAlone, 10), (Order::Together, 3)]);
-        let one_by_one: Vec<Copy> = batches.into_iter().flat_map(|(_, batch)| batch).collect();
-        assert_eq!(one_by_one, in_order(copies.into_iter()));
-    }
-
-    #[test]
-    fn an_index_counts_by_its_parts_and_is_never_split() {
-        let shape = |copies: &[Copy], size| -> Vec<Vec<usize>> {
-            let parts = |(_, batch): &(Order, Vec<Copy>)| batch.iter().map(|c| c.parts().len()).collect();
-            batches(copies, size).iter().map(parts).collect()
-        };
-        let copies = [subset("a"), copy("b", 1), subset("c"), subset("d")];
-        assert_eq!(shape(&copies, 4), [vec![2, 1], vec![2, 2]]);
-        assert_eq!(shape(&copies, 1), [vec![2], vec![1], vec![2], vec![2]]);
-        assert_eq!(shape(&[], 4), Vec::<Vec<usize>>::new());
     }
 }

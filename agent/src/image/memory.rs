@@ -6,17 +6,15 @@ use std::time::Duration;
 
 use imgop_core::copy::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
 use imgop_core::copy::{ContentCache, Known};
+use imgop_core::time::{jitter, saturating_add};
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
-use crate::schedule::{Schedule, jitter, saturating_add};
+use crate::schedule::Schedule;
 
 /// How long an answer of the destination is fresh at most. A tag that vanishes is noticed at once, in the
 /// list; one that another program moved is noticed after this time.
 const MAX_ANSWER_TTL: Duration = Duration::from_hours(24);
-
-/// Blobs that are kept of one Image.
-const MAX_BLOBS: usize = 2_000;
 
 /// What is remembered of one Image.
 #[derive(Debug, Default)]
@@ -47,25 +45,8 @@ pub struct SyncInProgress {
     pub probed: HashSet<Copy>,
     /// Contents for which blobs were mounted, or looked for in vain, before a Job was made.
     pub mounted: HashSet<Digest>,
-    /// The blobs of contents, as read at the source, until their tags are set.
-    pub blobs: HashMap<Digest, Vec<Digest>>,
     /// How many tags were set.
     pub published: u32,
-}
-
-impl SyncInProgress {
-    /// Keeps the blobs of contents until their tags are set, as many as there is room for: a source may list as
-    /// many as it likes.
-    pub fn keep_blobs(&mut self, contents: Vec<(Digest, Vec<Digest>)>) {
-        let mut kept: usize = self.blobs.values().map(Vec::len).sum();
-        for (content, blobs) in contents {
-            kept += blobs.len();
-            if kept > MAX_BLOBS {
-                break;
-            }
-            self.blobs.insert(content, blobs);
-        }
-    }
 }
 
 /// Why a registry is left alone for a while.
@@ -176,7 +157,7 @@ fn keep(
             Some((known, until)) if known == digest && until > now => until,
             _ => {
                 let half = MAX_ANSWER_TTL / 2;
-                jitter(tag.as_str(), half, saturating_add(now, half))
+                saturating_add(now, half + jitter(tag.as_str(), half))
             }
         };
         known.insert(tag, (digest, until));

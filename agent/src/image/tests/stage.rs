@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use imgop_core::api::conditions::{NewCondition, RECONCILING, merge};
 use imgop_core::api::{Image, ImageStatus, Mode, Phase, Tls, TlsMode};
-use imgop_core::copy::Copy;
+use imgop_core::copy::{Copy, Order};
 use imgop_fakes::{ApiServer, WritableRegistry};
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
@@ -15,9 +15,10 @@ use super::fixtures;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::controller::{Objects, PassResult, Reconcile as _};
-use crate::image::job::{Order, job};
+use crate::image::Images;
+use crate::image::job::job;
 use crate::image::memory::Memory;
-use crate::image::{Images, endpoints};
+use crate::image::observe::endpoints;
 
 /// An agent, and all that it talks to.
 pub struct Stage {
