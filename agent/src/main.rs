@@ -41,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
     found.read_timeout = Some(READ_TIMEOUT);
     let client = heartbeat.client(found).context("cannot connect to the API server")?;
     metrics.watch_heartbeat(heartbeat);
+    metrics.watch_ready_gate(ready_gate.clone());
     tracing::info!(namespaces = ?config.watch_namespaces, image = config.job_image(), "starting");
     let agent = Arc::new(Agent::new(client, config, metrics.clone(), image::JOB_ANNOTATIONS));
     metrics.watch_registries(agent.registries.clone());

@@ -51,8 +51,10 @@ async fn livez(State(shown): State<Shown>) -> (StatusCode, &'static str) {
 }
 
 async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
-    if !shown.ready_gate.is_ready() {
+    if !shown.ready_gate.is_open() {
         (StatusCode::SERVICE_UNAVAILABLE, "the objects are not known yet")
+    } else if shown.ready_gate.is_blind() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the objects of some kind cannot be watched")
     } else if shown.heartbeat.is_stale() {
         (StatusCode::SERVICE_UNAVAILABLE, "the API server does not answer")
     } else {
@@ -79,7 +81,7 @@ mod tests {
     async fn status(path: &str, ready: bool, silence: Duration) -> u16 {
         let shown = Shown {
             metrics: Metrics::new(),
-            ready_gate: if ready { ReadyGate::reached() } else { ReadyGate::default() },
+            ready_gate: if ready { ReadyGate::opened() } else { ReadyGate::default() },
             heartbeat: Heartbeat::silent_for(silence),
         };
         let request = axum::http::Request::get(path).body(axum::body::Body::empty()).unwrap();

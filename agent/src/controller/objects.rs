@@ -9,6 +9,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 
+use super::ready_gate::WatchHandle;
 use super::{Object, ReadyGate};
 use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 use crate::config::Namespaces;
@@ -61,7 +62,7 @@ pub(super) struct Part<K: Object> {
     pub namespace: Option<String>,
     store: Store<Guarded<K>>,
     writer: Writer<Guarded<K>>,
-    ready_gate: ReadyGate,
+    handle: WatchHandle,
 }
 
 impl<K: Object> Watched<K> {
@@ -71,12 +72,12 @@ impl<K: Object> Watched<K> {
             Namespaces::All => vec![None],
             Namespaces::Named(names) => names.iter().cloned().map(Some).collect(),
         };
-        ready_gate.expect(names.len());
-        let part = |namespace| {
+        let handles = ready_gate.expect(names.len());
+        let part = |(namespace, handle)| {
             let (store, writer) = reflector::store();
-            Part { namespace, store, writer, ready_gate: ready_gate.clone() }
+            Part { namespace, store, writer, handle }
         };
-        Self(names.into_iter().map(part).collect())
+        Self(names.into_iter().zip(handles).map(part).collect())
     }
 
     /// Returns the objects of all watches.
@@ -92,17 +93,18 @@ impl<K: Object> Watched<K> {
 impl<K: Object> Part<K> {
     /// Begins to watch. Returns the store, and the objects as they change, once the store has them.
     pub fn watch(self, client: Client, keep: Keep) -> (Store<Guarded<K>>, impl Stream<Item = Change<K>>) {
-        let (ready_gate, mut is_known) = (self.ready_gate, false);
+        let (mut handle, mut is_known) = (self.handle, false);
         let what = Watch { namespace: self.namespace, label_selector: None, keep };
         let changes = watch(client, what)
             .default_backoff()
             .inspect(move |event| match event {
                 Ok(watcher::Event::InitDone) if !is_known => {
                     is_known = true;
-                    ready_gate.one_is_known();
+                    handle.is_known();
                 }
                 Ok(_) => {}
                 Err(error) => {
+                    handle.has_failed();
                     tracing::warn!(kind = %K::kind(&()), %error, "cannot watch the objects; trying again");
                 }
             })

@@ -7,7 +7,6 @@ use imgop_core::api::conditions::reasons;
 use imgop_core::copy::{ObserveError, Readiness, SpecError};
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError, Unreachable};
-use kube::runtime::controller::Action;
 
 use super::findings::{Conclusion, Findings};
 use super::memory::{Blocked, Memory};
@@ -73,11 +72,8 @@ impl Pass<'_> {
         let message = halt.to_string();
         match halt {
             Halt::Api(error) => Err(error),
-            Halt::Postponed(wait) => Ok(Conclusion::unchanged(Action::requeue(wait))),
-            Halt::Spec(_) => Ok(Conclusion {
-                next: Action::await_change(),
-                ..self.report(Readiness::stalled(reasons::INVALID_SPEC, message), Duration::ZERO)
-            }),
+            Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
+            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
             Halt::MissingRight(right) => {
                 let how = self.agent().rights.how_to_grant(right, self.namespace());
                 let message = format!("{message} (checked again every 30 s); {how}");
@@ -93,9 +89,9 @@ impl Pass<'_> {
         }
     }
 
-    fn report(&self, readiness: Readiness, wait: Duration) -> Conclusion {
+    fn report(&self, readiness: Readiness, wait: impl Into<Option<Duration>>) -> Conclusion {
         let findings = Findings::of(readiness, self.request_token.clone());
-        Conclusion { findings: Some(findings), next: Action::requeue(wait) }
+        Conclusion { findings: Some(findings), wait: wait.into() }
     }
 
     /// Reports a failure that a user may end at any moment.
@@ -208,7 +204,7 @@ impl Pass<'_> {
         let message = error.to_string();
         let readiness = match error {
             JobSecretError::Api(error) => match error.cause {
-                ApiCause::NamespaceTerminating => return Ok(Conclusion::unchanged(Action::await_change())),
+                ApiCause::NamespaceTerminating => return Ok(Conclusion::unchanged(None)),
                 ApiCause::Forbidden(_) | ApiCause::Invalid(_) => {
                     Readiness::stalled(reasons::JOB_REFUSED, message)
                 }
@@ -225,9 +221,9 @@ impl Pass<'_> {
         let message = error.to_string();
         let readiness = match error {
             JobError::Api(error) => return Err(error),
-            JobError::NamespaceTerminating => return Ok(Conclusion::unchanged(Action::await_change())),
+            JobError::NamespaceTerminating => return Ok(Conclusion::unchanged(None)),
             JobError::StillDeleting(_) => {
-                return Ok(Conclusion::unchanged(Action::requeue(PLACE_INTERVAL)));
+                return Ok(Conclusion::unchanged(PLACE_INTERVAL));
             }
             JobError::MissingRight(_) => return Ok(self.report_missing_right(message, memory)),
             JobError::Refused(_) => Readiness::stalled(reasons::JOB_REFUSED, message),

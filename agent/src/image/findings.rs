@@ -13,7 +13,6 @@ use imgop_core::copy::{
 use imgop_core::time::remaining;
 use imgop_registry::reference::{Digest, Repository, Tag};
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 
 use super::execute::Execution;
 use super::memory::Memory;
@@ -78,14 +77,14 @@ impl State<'_> {
 pub(super) struct Conclusion {
     /// What is reported; none leaves the status as it is.
     pub findings: Option<Findings>,
-    /// When the next pass is.
-    pub next: Action,
+    /// When the next pass is; none waits for a change.
+    pub wait: Option<Duration>,
 }
 
 impl Conclusion {
     /// Leaves the status as it is.
-    pub fn unchanged(next: Action) -> Self {
-        Self { findings: None, next }
+    pub fn unchanged(wait: impl Into<Option<Duration>>) -> Self {
+        Self { findings: None, wait: wait.into() }
     }
 }
 
@@ -170,7 +169,7 @@ impl Pass<'_> {
             memory.sync = None;
             self.schedule_next(state.request, plan, memory)
         };
-        Conclusion { findings: Some(findings), next: Action::requeue(wait) }
+        Conclusion { findings: Some(findings), wait: Some(wait) }
     }
 
     fn tag_findings(&self, state: &State<'_>, plan: &Plan) -> TagFindings {
@@ -207,7 +206,7 @@ impl Pass<'_> {
             handled_request: None,
             written_to: None,
         };
-        Conclusion { findings: Some(findings), next: Action::await_change() }
+        Conclusion { findings: Some(findings), wait: None }
     }
 
     /// Returns the generation of the spec that Ready is of.

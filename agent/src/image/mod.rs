@@ -96,7 +96,7 @@ impl Reconcile for Images {
         now: Timestamp,
     ) -> Result<PassResult<ImageStatus>, ApiError> {
         let pass = Pass::new(self, image, memory, now);
-        let Conclusion { findings, next } = match pass.run(memory).await {
+        let Conclusion { findings, wait } = match pass.run(memory).await {
             Ok(conclusion) => conclusion,
             Err(halt) => {
                 self.agent.jobs.leave_queue(pass.uid());
@@ -109,7 +109,9 @@ impl Reconcile for Images {
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             Report { status, completed }
         });
-        Ok(PassResult { report, next })
+        // A request that came too soon after another one is acted on in a moment.
+        let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        Ok(PassResult { report, next: wait.map_or_else(Action::await_change, Action::requeue) })
     }
 
     fn stalled(old: Option<&ImageStatus>, failure: Failure<'_>, now: Timestamp) -> ImageStatus {
@@ -232,20 +234,21 @@ impl<'a> Pass<'a> {
         self.image.status.clone().unwrap_or_default()
     }
 
-    /// Returns when the next pass is over an Image of which nothing is due.
-    fn idle(&self, next: Timestamp, memory: &Memory) -> Action {
-        let mut wait = remaining(next, self.now);
-        if memory.has_started() {
+    /// Returns how long an Image of which nothing is due is left alone.
+    fn idle(&self, next: Timestamp, memory: &Memory) -> Option<Duration> {
+        let wait = remaining(next, self.now).max(Duration::from_secs(1));
+        match memory.has_started() {
             // A Job that does not start is noticed by time alone.
-            wait = wait.min(JOB_INTERVAL);
-        } else if let (Some(_), Some(delay)) =
-            (self.candidate.request, memory.schedule.request_delay(self.now))
-        {
-            wait = wait.min(delay);
-        } else if self.candidate.once && self.candidate.completed {
-            return Action::await_change();
+            true => Some(wait.min(JOB_INTERVAL)),
+            false if self.candidate.once && self.candidate.completed => None,
+            false => Some(wait),
         }
-        Action::requeue(wait.max(Duration::from_secs(1)))
+    }
+
+    /// Returns how long a request that was made must wait.
+    fn request_delay(&self, memory: &Memory) -> Option<Duration> {
+        let is_waiting = self.candidate.request.is_some() && self.request_token.is_none();
+        memory.schedule.request_delay(self.now).filter(|_| is_waiting)
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use imgop_core::api::conditions::{STALLED, is_true};
 use imgop_core::api::{ImageSpec, Mode, Side, TagFailure};
 use imgop_core::copy::{
-    CopyRequest, Known, Limits, ObserveError, Observed, Sides, first_seen, observe, retry_delay,
+    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, first_seen, observe,
+    retry_delay,
 };
+use imgop_core::selection::Version;
 use imgop_core::time::{clamp_ahead, saturating_add};
+use imgop_registry::{Reason, RegistryError};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -63,8 +67,10 @@ impl Pass<'_> {
     ) -> Result<Access, Halt> {
         let freshness = match &memory.blocked {
             _ if due.is_asked_for() => Freshness::Now,
-            // A registry that refused is asked again only with other Secrets.
+            // A registry that refused is asked again only with other Secrets, and whoever fixes a Secret
+            // should not wait for what is remembered of it.
             Some(_) => Freshness::Rechecked,
+            None if self.is_stalled() => Freshness::Rechecked,
             None => Freshness::Cached,
         };
         let access = self.clients(request, freshness).await?;
@@ -76,6 +82,10 @@ impl Pass<'_> {
             return Err(Halt::Postponed(memory.schedule.wait(SECRET_INTERVAL, self.now)));
         }
         Ok(access)
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.image.status.as_ref().is_some_and(|status| is_true(&status.conditions, STALLED))
     }
 
     async fn clients(&self, request: &CopyRequest, freshness: Freshness) -> Result<Access, AccessError> {
@@ -121,7 +131,12 @@ impl Pass<'_> {
         let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
         let sides = Sides { source: access.source.clone(), destination: Some(access.destination.clone()) };
         let answer = tokio::time::timeout(REGISTRY_TIMEOUT, observe(&sides, request, &known, limits)).await;
-        let answer = answer.unwrap_or(Err(ObserveError::TooSlow { seconds: REGISTRY_TIMEOUT.as_secs() }));
+        let mut answer = answer.unwrap_or(Err(ObserveError::TooSlow { seconds: REGISTRY_TIMEOUT.as_secs() }));
+        if let Ok(observed) = &answer
+            && let Some(error) = missing_repository(access, request, observed).await
+        {
+            answer = Err(ObserveError::Registry { side: Side::Source, error });
+        }
         match answer {
             Ok(observed) => {
                 memory.blocked = None;
@@ -167,6 +182,20 @@ impl Pass<'_> {
         }
         known
     }
+}
+
+/// Returns the error of a source that does not exist. A registry answers alike for a tag that it lacks and for a
+/// repository that it lacks; only of the latter there is no list.
+async fn missing_repository(
+    access: &Access,
+    request: &CopyRequest,
+    observed: &Observed,
+) -> Option<RegistryError> {
+    let is_missing = |tag: &ObservedTag| tag.state() == TagState::NotFound;
+    if !matches!(request.version, Version::Exact(_)) || !observed.tags.iter().all(is_missing) {
+        return None;
+    }
+    access.source.tags().await.err().filter(|error| *error.reason() == Reason::RepositoryNotFound)
 }
 
 /// Returns how the source and the destination are reached.

@@ -153,6 +153,18 @@ async fn a_suspended_image_observes_its_spec_and_stays_as_ready_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_source_that_does_not_exist_is_not_reported_as_a_missing_tag() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.image.spec.source.version = "v2.13.1".into();
+    stage.image.metadata.generation = Some(2);
+    let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::REPOSITORY_NOT_FOUND);
+    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.0"]}"#);
+    let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::TAG_NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_next_attempt_in_the_far_future_silences_no_tag() {
     let mut stage = Stage::of_a_synced_image().await;
     let far = TagFailure {
