@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use imgop_core::api::CA_KEY;
+use imgop_core::api::{CA_KEY, DOCKER_CONFIG_KEY};
 use imgop_registry::DockerConfig;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
@@ -16,8 +16,6 @@ use super::Freshness;
 use super::api_error::ApiError;
 use super::owner::controller_of;
 
-/// The key of a Secret of type kubernetes.io/dockerconfigjson.
-pub const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
 /// Bytes of all that is cached.
 const MAX_CACHED_BYTES: usize = 8 * 1024 * 1024;
 /// How many bytes a parsed credential takes for a byte of its JSON, at most and about.
