@@ -48,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
     let jobs = tokio::spawn(agent.jobs.clone().run(agent.config.watch_namespaces.clone(), stop.clone()));
     // What an earlier process left is known before anything is begun.
     tokio::select! {
-        () = agent.jobs.wait_until_known(READY_WITHOUT_SOME_AFTER) => {}
+        () = agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER) => {}
         () = stop.cancelled() => return Ok(()),
     }
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);

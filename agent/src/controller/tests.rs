@@ -27,7 +27,7 @@ impl Case {
         writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(image.clone()))));
         let objects = Objects::new([store]);
         let runner = Runner { kind: images, objects, memories: PerObject::default() };
-        let mut slot = Slot::default();
+        let mut slot = Slot::<Images>::default();
         slot.memory.schedule.next = Some(now());
         Self { runner, image, api, registry, slot }
     }

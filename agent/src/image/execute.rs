@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use imgop_core::api::FailureReason;
+use imgop_core::api::{FailureReason, Side};
 use imgop_core::copy::{
     Copy, CopyRequest, Deferral, Observed, Outcome, Plan, Run, TagAction, TagState, admit, batches, in_order,
     mount, release,
@@ -156,14 +156,16 @@ impl Pass<'_> {
         if granted.places.is_empty() {
             return begun;
         }
-        for endpoint in self.endpoints(request) {
-            if let Err(error) = agent.registry_access().ensure_job_secret(owner, endpoint).await {
+        for (side, repository) in [(Side::Source, &request.source), (Side::Destination, &request.destination)]
+        {
+            let (access, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
+            if let Err(error) = access.ensure_job_secret(owner, side, repository, endpoint).await {
                 begun.error = Some(error.into());
                 return begun;
             }
         }
         for ((order, batch), place) in batches.into_iter().zip(granted.places) {
-            let job = job(owner, self.endpoints(request), request, &batch, order, &agent.config);
+            let job = job(owner, &self.image.spec, request, &batch, order, &agent.config);
             match agent.jobs.create(owner, &job, place).await {
                 Ok(created) => {
                     if created == Created::New {

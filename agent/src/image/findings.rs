@@ -7,8 +7,8 @@ use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
 use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure, WaitingTag};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
-    Copy, CopyRequest, FirstSeen, Inputs, Observed, Outcome, Plan, PlannedTag, Readiness, Run, Seen,
-    TagAction, Waiting, plan, readiness,
+    Copy, CopyRequest, FirstSeen, Inputs, Observed, Outcome, Plan, PlannedTag, Readiness, Run, TagAction,
+    Waiting, plan, readiness,
 };
 use imgop_core::time::remaining;
 use imgop_registry::reference::{Digest, Repository, Tag};
@@ -45,13 +45,6 @@ impl State<'_> {
             retry_now: self.retry_now,
             now: self.now,
         })
-    }
-
-    /// Notes what the destination has answered for a tag.
-    pub fn set_destination(&mut self, tag: &Tag, seen: &Seen) {
-        for observed in self.observed.tags.iter_mut().filter(|observed| observed.destination_tag == *tag) {
-            observed.destination = seen.clone();
-        }
     }
 
     /// Returns the digest that the destination has answered for a tag.

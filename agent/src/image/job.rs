@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use imgop_core::api::{COPIES_ANNOTATION, Publish, ROUTE_ANNOTATION, container_name};
+use imgop_core::api::{COPIES_ANNOTATION, ImageSpec, Publish, ROUTE_ANNOTATION, Side, container_name};
 use imgop_core::commands::SkopeoCopy;
 use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Order};
 use imgop_registry::reference::Digest;
@@ -17,14 +17,13 @@ use k8s_openapi::api::core::v1::Container;
 use crate::cluster::owner::Owner;
 use crate::config::Config;
 use crate::jobs::template::{JobTemplate, TERMINATION_LOG, container};
-use crate::registry_access::EndpointRef;
 use crate::registry_access::files::EndpointFiles;
 
 /// Returns the Job for a batch. Its name is a hash of what it does and for whom, so that creating it twice
 /// makes it once, and no two Images, tags or namespaces meet (seed bugs B6, B18).
 pub fn job(
     owner: &Owner,
-    endpoints: [EndpointRef<'_>; 2],
+    spec: &ImageSpec,
     request: &CopyRequest,
     batch: &[Copy],
     order: Order,
@@ -32,7 +31,8 @@ pub fn job(
 ) -> Job {
     let records: Vec<CopyRecord> = batch.iter().map(CopyRecord::from).collect();
     let records = serde_json::to_string(&records).unwrap_or_default();
-    let files = endpoints.map(|endpoint| EndpointFiles::of(owner, endpoint));
+    let files = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
+    let files = files.map(|(side, place)| EndpointFiles::of(owner, side, place, spec.endpoint(side)));
     let mut containers: Vec<Container> = batch
         .iter()
         .enumerate()
@@ -82,7 +82,7 @@ fn copy_containers(
         };
         let mounts = [source.mounts.clone(), destination.mounts.clone()].concat();
         let name = container_name(index, part);
-        container(&name, config.job_image(), vec!["skopeo".to_owned()], command.arguments(), mounts)
+        container(name, config.job_image(), "skopeo", command.arguments(), &mounts)
     };
     parts.map(container_of).collect()
 }
@@ -90,7 +90,7 @@ fn copy_containers(
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use imgop_core::api::{Credentials, Image, Mode, Side};
+    use imgop_core::api::{Credentials, Image, Mode};
     use k8s_openapi::api::core::v1::Container;
 
     use super::*;
@@ -106,8 +106,7 @@ mod tests {
 
     fn job_of(image: &Image, copies: &[Copy], order: Order, config: &Config) -> Job {
         let request = request(image);
-        let endpoints = crate::image::observe::endpoints(&image.spec, &request);
-        job(&Owner::of(image), endpoints, &request, copies, order, config)
+        job(&Owner::of(image), &image.spec, &request, copies, order, config)
     }
 
     fn made(image: &Image, tags: &[&str]) -> Job {
@@ -220,7 +219,10 @@ mod tests {
             assert_eq!(auth.len(), 1);
             assert_eq!(auth[0].name, format!("{name}-auth"));
             let secret = auth[0].secret.as_ref().unwrap();
-            assert_eq!(secret.secret_name, Some(aws::secret_name(&image, side)));
+            assert_eq!(
+                secret.secret_name,
+                Some(crate::registry_access::aws::secret_name(&Owner::of(&image), side))
+            );
             let arguments = pod.containers[0].args.clone().unwrap().join(" ");
             assert!(arguments.contains(&format!("/imgop/{name}/auth/auth.json")), "{arguments}");
         }

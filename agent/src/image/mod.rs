@@ -253,4 +253,4 @@ impl<'a> Pass<'a> {
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{ImageSpec, Mode, Side, TagFailure};
+use imgop_core::api::{Mode, Side, TagFailure};
 use imgop_core::copy::{
     CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, first_seen, observe,
     retry_delay,
 };
 use imgop_core::selection::Version;
 use imgop_core::time::{clamp_ahead, saturating_add};
+use imgop_registry::reference::Repository;
 use imgop_registry::{Reason, RegistryError};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,7 +21,7 @@ use super::{Access, PLACE_INTERVAL, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL};
 use crate::cluster::Freshness;
 use crate::cluster::rights::Right;
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::registry_access::{AccessError, EndpointRef};
+use crate::registry_access::{AccessError, Resolved};
 use crate::schedule::Due;
 
 /// How long what was observed is good for a sync under way, whatever the frequency.
@@ -89,19 +90,25 @@ impl Pass<'_> {
     }
 
     async fn clients(&self, request: &CopyRequest, freshness: Freshness) -> Result<Access, AccessError> {
-        let (agent, [source, destination]) = (self.agent(), self.endpoints(request));
-        let credentials = agent.registry_access();
-        let source = credentials.resolve(self.namespace(), source, freshness).await?;
-        let destination = credentials.resolve(self.namespace(), destination, freshness).await?;
+        let (registries, source, destination) =
+            (&self.agent().registries, &request.source, &request.destination);
+        let from = self.resolve(Side::Source, source, freshness).await?;
+        let to = self.resolve(Side::Destination, destination, freshness).await?;
         Ok(Access {
-            source: agent.registries.repository(&request.source, &source.access),
-            destination: agent.registries.repository(&request.destination, &destination.access),
-            secrets: [source.versions, destination.versions].concat(),
+            source: registries.repository(source, &from.access),
+            destination: registries.repository(destination, &to.access),
+            secrets: [from.versions, to.versions].concat(),
         })
     }
 
-    pub(super) fn endpoints<'r>(&'r self, request: &'r CopyRequest) -> [EndpointRef<'r>; 2] {
-        endpoints(&self.image.spec, request)
+    async fn resolve(
+        &self,
+        side: Side,
+        repository: &Repository,
+        freshness: Freshness,
+    ) -> Result<Resolved, AccessError> {
+        let (access, endpoint) = (self.agent().registry_access(), self.image.spec.endpoint(side));
+        access.resolve(self.namespace(), side, repository, endpoint, freshness).await
     }
 
     /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but
@@ -196,17 +203,4 @@ async fn missing_repository(
         return None;
     }
     access.source.tags().await.err().filter(|error| *error.reason() == Reason::RepositoryNotFound)
-}
-
-/// Returns how the source and the destination are reached.
-pub(super) fn endpoints<'a>(spec: &'a ImageSpec, request: &'a CopyRequest) -> [EndpointRef<'a>; 2] {
-    let endpoint = |side, field, repository| {
-        let named = spec.endpoint(side);
-        let (credentials, tls, use_aws) = (named.credentials, named.tls, named.use_aws_irsa);
-        EndpointRef { field, repository, credentials, tls, use_aws }
-    };
-    [
-        endpoint(Side::Source, "source", &request.source),
-        endpoint(Side::Destination, "destination", &request.destination),
-    ]
 }

@@ -1,9 +1,7 @@
 //! What a pass does for tags whose content is at the destination already: it sets them.
 
 use imgop_core::api::Side;
-use imgop_core::copy::{
-    Answered, Copy, CopyRequest, Plan, Publications, Seen, in_order, learn, probe, publish,
-};
+use imgop_core::copy::{Answered, Copy, CopyRequest, Plan, Publications, in_order, learn, probe, publish};
 use imgop_registry::RegistryError;
 use tokio::time::Instant;
 
@@ -58,7 +56,7 @@ impl Pass<'_> {
             if state.at_destination(&tag) != Some(&digest) {
                 found.retain(|copy| copy.destination_tag != tag);
             }
-            state.set_destination(&tag, &Seen::Present(digest));
+            state.observed.record(&tag, &digest);
         }
         state.runs.extend(probed.runs);
         Ok(found)
@@ -78,7 +76,7 @@ impl Pass<'_> {
             publish(route, copies, &memory.outcomes, self.now, end).await;
         let mut contents = Vec::new();
         for answer in answered {
-            state.set_destination(&answer.copy.destination_tag, &Seen::Present(answer.digest.clone()));
+            state.observed.record(&answer.copy.destination_tag, &answer.digest);
             if answer.is_published() {
                 self.record_published(state.request, &answer, memory.sync());
                 contents.push((answer.digest, answer.manifest));

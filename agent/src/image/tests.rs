@@ -5,9 +5,10 @@ pub mod stage;
 
 use std::collections::HashSet;
 
-use imgop_core::api::FailureReason;
-use imgop_core::copy::{Copy, ObservedTag, Outcome, Seen};
+use imgop_core::api::{FailureReason, Publish, TagFailure};
+use imgop_core::copy::{Copy, Observed, ObservedTag, Outcome, Seen};
 use imgop_registry::reference::Digest;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 use crate::image::memory::{Blocked, SyncInProgress};

@@ -10,6 +10,8 @@ mod pod_watches;
 pub mod report;
 mod store;
 pub mod template;
+#[cfg(test)]
+pub mod testing;
 mod view;
 
 use std::sync::Arc;

@@ -147,8 +147,6 @@ impl JobTemplate<'_> {
 }
 
 /// Builds a container that passes the pod security standard "restricted". It has `/tmp` for its own.
-pub const TERMINATION_LOG: &str = "/dev/termination-log";
-
 pub fn container(
     name: String,
     image: String,

@@ -18,7 +18,6 @@ use crate::controller::{Objects, PassResult, Reconcile as _};
 use crate::image::Images;
 use crate::image::job::job;
 use crate::image::memory::Memory;
-use crate::image::observe::endpoints;
 
 /// An agent, and all that it talks to.
 pub struct Stage {
@@ -74,9 +73,8 @@ impl Stage {
     pub fn has_job(&self, copy: &Copy) {
         let request = fixtures::request(&self.image);
         let (owner, copies) = (Owner::of(&self.image), std::slice::from_ref(copy));
-        let endpoints = endpoints(&self.image.spec, &request);
         let config = &self.images.agent.config;
-        let mut job = job(&owner, endpoints, &request, copies, Order::FirstAlone, config);
+        let mut job = job(&owner, &self.image.spec, &request, copies, Order::FirstAlone, config);
         job.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(began()));
         self.show(&job);
     }
@@ -101,7 +99,7 @@ impl Stage {
     /// The agent's watch of Jobs sends this Job.
     fn show(&self, job: &Job) {
         *self.job.lock().unwrap() = Some(job.clone());
-        self.images.agent.jobs.observe_job(job.clone());
+        self.images.agent.jobs.show(job);
     }
 }
 
