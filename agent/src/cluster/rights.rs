@@ -1,8 +1,8 @@
 //! What an administrator allows the agent in a namespace, asked of the API server.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use imgop_registry::cache::Bounded;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -17,6 +17,8 @@ use super::api_error::ApiError;
 const GRANTED_TTL: Duration = Duration::from_mins(5);
 /// How long its absence is cached: who enables a namespace should not wait.
 const DENIED_TTL: Duration = Duration::from_secs(20);
+/// How many answers are cached.
+const MAX_CACHED: usize = 10_000;
 
 /// Something that RBAC grants the agent in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,13 +63,13 @@ pub struct Rights {
     client: Client,
     /// Namespace and name of the agent's service account, for advice.
     service_account: String,
-    cached: Mutex<HashMap<(String, Right), (bool, Instant)>>,
+    cached: Mutex<Bounded<(String, Right), bool>>,
 }
 
 impl Rights {
     /// Asks through this client. `service_account` is `namespace:name`, for advice.
     pub fn new(client: Client, service_account: String) -> Self {
-        Self { client, service_account, cached: Mutex::default() }
+        Self { client, service_account, cached: Mutex::new(Bounded::new(MAX_CACHED)) }
     }
 
     /// Returns whether the agent has a right in a namespace. A right that it has is cached; the answer that it
@@ -75,16 +77,13 @@ impl Rights {
     pub async fn may(&self, right: Right, namespace: &str, freshness: Freshness) -> Result<bool, ApiError> {
         let key = (namespace.to_owned(), right);
         let cached = self.cached.lock().get(&key).copied();
-        if let Some((may, asked)) = cached {
-            let ttl = if may { GRANTED_TTL } else { DENIED_TTL };
-            if asked.elapsed() < ttl && (may || freshness == Freshness::Cached) {
-                return Ok(may);
-            }
+        if let Some(may) = cached
+            && (may || freshness == Freshness::Cached)
+        {
+            return Ok(may);
         }
         let may = self.ask(right, namespace).await?;
-        let mut cached = self.cached.lock();
-        cached.retain(|_, (_, asked)| asked.elapsed() < GRANTED_TTL);
-        cached.insert(key, (may, Instant::now()));
+        self.cached.lock().insert(key, may, if may { GRANTED_TTL } else { DENIED_TTL });
         Ok(may)
     }
 

@@ -1,16 +1,15 @@
 //! Secrets, read and written by name. This is the only place that does.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use imgop_core::api::{CA_KEY, DOCKER_CONFIG_KEY};
-use imgop_registry::DockerConfig;
+use imgop_registry::cache::{Bounded, SingleFlight};
+use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::Freshness;
 use super::api_error::ApiError;
@@ -18,47 +17,34 @@ use super::owner::controller_of;
 
 /// Bytes of all that is cached.
 const MAX_CACHED_BYTES: usize = 8 * 1024 * 1024;
-/// How many bytes a parsed credential takes for a byte of its JSON, at most and about.
-const PARSED_FACTOR: usize = 4;
 /// Secrets that are read at once: each may have a megabyte.
 const MAX_CONCURRENT_READS: usize = 4;
+/// The keys that are read.
+const KEYS: [&str; 2] = [DOCKER_CONFIG_KEY, CA_KEY];
 
-/// What is read of a Secret, parsed.
-#[derive(Debug, Clone)]
+/// What is read of a Secret: the keys that hold credentials and certificates, and no others.
 pub struct SecretContent {
     /// Name and resource version: which Secret was read, and as of when.
     pub version: String,
-    /// Its key `.dockerconfigjson`; none if there is no such key, else the credentials or why they cannot be
-    /// read.
-    pub docker_config: Option<Result<DockerConfig, String>>,
-    /// Its key `ca.crt`.
-    pub ca: Option<Vec<u8>>,
-    json_bytes: usize,
+    values: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// Reads Secrets by name and keeps what was parsed of them, within a bound in bytes. However many objects name
-/// a Secret, it is read once a period.
+/// Reads Secrets by name and caches what is read of them, within a bound in bytes. However many objects name a
+/// Secret, it is read once a period.
 pub struct Secrets {
     client: Client,
-    cached: Mutex<HashMap<Key, Cached>>,
-    reads: Semaphore,
-    max_bytes: usize,
+    cached: Mutex<Bounded<Key, Answer>>,
+    reads: SingleFlight<Key, Content>,
+    turns: Semaphore,
 }
 
 /// Namespace and name.
 type Key = (String, String);
-
-#[derive(Default)]
-struct Cached {
-    /// Locked while the Secret is read, so that whoever else wants it waits for the same answer.
-    answer: Arc<tokio::sync::Mutex<Option<Answer>>>,
-    /// When it was read, and what it takes in memory; none before that.
-    read: Option<(Instant, usize)>,
-}
+type Content = Result<Arc<SecretContent>, ApiError>;
 
 struct Answer {
-    read: Instant,
-    content: Result<Arc<SecretContent>, ApiError>,
+    read_at: Instant,
+    content: Content,
 }
 
 /// Why a Secret that Jobs mount was not written.
@@ -77,66 +63,40 @@ impl Secrets {
     pub fn new(client: Client) -> Self {
         Self {
             client,
-            cached: Mutex::default(),
-            reads: Semaphore::new(MAX_CONCURRENT_READS),
-            max_bytes: MAX_CACHED_BYTES,
+            cached: Mutex::new(Bounded::new(MAX_CACHED_BYTES)),
+            reads: SingleFlight::default(),
+            turns: Semaphore::new(MAX_CONCURRENT_READS),
         }
     }
 
     /// Returns what a Secret of this namespace holds, as recent as `freshness` wants it.
-    pub async fn get(
-        &self,
-        namespace: &str,
-        name: &str,
-        freshness: Freshness,
-    ) -> Result<Arc<SecretContent>, ApiError> {
+    pub async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Content {
         let key = (namespace.to_owned(), name.to_owned());
-        let answer = self.cached.lock().entry(key.clone()).or_default().answer.clone();
-        let asked = Instant::now();
-        let mut answer = answer.lock().await;
-        if let Some(cached) = &*answer
-            && cached.serves(freshness, asked)
-        {
-            return cached.content.clone();
+        let cached =
+            self.cached.lock().get(&key).filter(|answer| answer.serves(freshness)).map(Answer::content);
+        match cached {
+            Some(content) => content,
+            None => self.reads.run(&key, || self.read(&key)).await.0,
         }
-        let content = self.read(namespace, name).await;
-        let read = Instant::now();
-        // Whether the API server answers is not a property of the Secret.
-        let is_kept = content.as_ref().err().is_none_or(|error| !error.is_transient());
-        *answer = is_kept.then(|| Answer { read, content: content.clone() });
-        let bytes = content.as_ref().map_or(0, |content| content.bytes());
-        self.note(key, is_kept.then_some((read, bytes)));
-        content
     }
 
-    async fn read(&self, namespace: &str, name: &str) -> Result<Arc<SecretContent>, ApiError> {
+    async fn read(&self, key: &Key) -> Content {
+        let (namespace, name) = key;
         // The semaphore is never closed.
-        let _turn = self.reads.acquire().await.ok();
+        let _turn = self.turns.acquire().await.ok();
         let secret = Api::<Secret>::namespaced(self.client.clone(), namespace).get(name).await;
-        let secret = secret.map_err(|error| ApiError::new("get", of_secret(namespace, name), &error))?;
-        Ok(Arc::new(SecretContent::parse(&secret)))
-    }
-
-    /// Keeps the cache small: what is too old goes, and then the oldest until the rest fits.
-    fn note(&self, key: Key, read: Option<(Instant, usize)>) {
+        let secret = secret.map_err(|error| ApiError::new("get", of_secret(namespace, name), &error));
+        let content = secret.map(|secret| Arc::new(SecretContent::of(secret)));
         let mut cached = self.cached.lock();
-        cached.entry(key).or_default().read = read;
-        cached.retain(|_, entry| match entry.read {
-            Some((read, _)) => read.elapsed() < Freshness::Cached.max_age(),
-            None => Arc::strong_count(&entry.answer) > 1,
-        });
-        let mut ages: Vec<(Instant, usize, Key)> = cached
-            .iter()
-            .filter_map(|(key, entry)| entry.read.map(|(read, bytes)| (read, bytes, key.clone())))
-            .collect();
-        ages.sort_by_key(|(read, ..)| std::cmp::Reverse(*read));
-        let mut total = 0;
-        for (_, bytes, key) in ages {
-            total += bytes;
-            if total > self.max_bytes {
-                cached.remove(&key);
-            }
+        // Whether the API server answers is not a property of the Secret.
+        if content.as_ref().err().is_none_or(|error| !error.is_transient()) {
+            let answer = Answer { read_at: Instant::now(), content: content.clone() };
+            let bytes = size_of::<Answer>() + content.as_ref().map_or(0, |content| content.bytes());
+            cached.insert_weighted(key.clone(), answer, Freshness::Cached.max_age(), bytes);
+        } else {
+            cached.remove(key);
         }
+        content
     }
 
     /// Makes sure that this Secret exists and holds this. One that does is not written again.
@@ -164,31 +124,41 @@ impl Secrets {
 }
 
 impl Answer {
-    /// Returns whether this answer is recent enough. Whoever wants the truth is not given a failure from before
-    /// it asked: what was missing may just have been created.
-    fn serves(&self, freshness: Freshness, asked: Instant) -> bool {
-        if freshness == Freshness::Now && self.content.is_err() {
-            return self.read >= asked;
-        }
-        asked.saturating_duration_since(self.read) < freshness.max_age()
+    fn content(&self) -> Content {
+        self.content.clone()
+    }
+
+    /// Returns whether this answer is recent enough. Whoever wants the state of now is not given a failure from
+    /// before: what was missing may just have been created.
+    fn serves(&self, freshness: Freshness) -> bool {
+        let may_be_cached = self.content.is_ok() || freshness != Freshness::Now;
+        may_be_cached && self.read_at.elapsed() < freshness.max_age()
     }
 }
 
 impl SecretContent {
-    fn parse(secret: &Secret) -> Self {
-        let value = |key| secret.data.as_ref().and_then(|data| data.get(key)).map(|value| value.0.as_slice());
-        Self {
-            version: format!("{}/{}", secret.name_any(), secret.resource_version().unwrap_or_default()),
-            docker_config: value(DOCKER_CONFIG_KEY)
-                .map(|json| DockerConfig::parse(json).map_err(|error| error.to_string())),
-            ca: value(CA_KEY).map(<[u8]>::to_vec),
-            json_bytes: value(DOCKER_CONFIG_KEY).map_or(0, <[u8]>::len),
-        }
+    fn of(secret: Secret) -> Self {
+        let version = format!("{}/{}", secret.name_any(), secret.resource_version().unwrap_or_default());
+        let mut data = secret.data.unwrap_or_default();
+        let values = KEYS.iter().filter_map(|key| Some((*key, data.remove(*key)?.0))).collect();
+        Self { version, values }
     }
 
-    /// Returns about how much memory it takes.
+    /// Returns the value of one of the keys that are read.
+    pub fn value(&self, key: &str) -> Option<&[u8]> {
+        self.values.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_slice())
+    }
+
     fn bytes(&self) -> usize {
-        self.json_bytes * PARSED_FACTOR + self.ca.as_ref().map_or(0, Vec::len) + size_of::<Self>()
+        size_of::<Self>()
+            + self.version.len()
+            + self.values.iter().map(|(_, value)| value.len()).sum::<usize>()
+    }
+}
+
+impl std::fmt::Debug for SecretContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretContent").field("version", &self.version).finish_non_exhaustive()
     }
 }
 

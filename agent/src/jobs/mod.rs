@@ -7,6 +7,7 @@
 
 pub mod budget;
 mod pod_watches;
+mod pods;
 pub mod report;
 mod store;
 pub mod template;

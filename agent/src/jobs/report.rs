@@ -12,7 +12,7 @@ use crate::cluster::api_error::printable;
 const MAX_START_SECONDS: i64 = 60;
 /// How many seconds a Job may go on when all its own containers have ended.
 const MAX_LEFTOVER_SECONDS: i64 = 60;
-/// How many seconds a failed Job's pods may be unknown, or seem to run: two watches do not tell in step.
+/// How many seconds pods of a failed Job may seem to run: two watches do not tell in step.
 const MAX_WATCH_LAG_SECONDS: i64 = 15;
 
 /// A Job, and what became of it.
@@ -180,7 +180,8 @@ fn of_job(end: Option<&ConditionView>, pods: Pods<'_>, now: Timestamp) -> Contai
     let is_recent = seconds_since(at, now) < MAX_WATCH_LAG_SECONDS;
     match pods {
         _ if end.reason.as_deref() == Some("DeadlineExceeded") => ContainerState::DeadlineExceeded { at },
-        Pods::Unknown if is_recent => ContainerState::Running,
+        // They may tell more of each container than the Job does.
+        Pods::Unknown => ContainerState::Running,
         // All pods of a Job have ended before it fails, so this one has, and is about to be seen so.
         Pods::Known(pods, _) if is_recent && pods.iter().any(|pod| !pod.has_ended()) => {
             ContainerState::Running

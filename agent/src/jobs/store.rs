@@ -1,6 +1,6 @@
 //! The Jobs of the agent and their pods, as the watches tell of them and as this process creates them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use imgop_core::api::IMAGE_UID_LABEL;
@@ -10,6 +10,7 @@ use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
 use super::budget::{Count, JobBudget};
+use super::pods::NamespacePods;
 use super::report::{JobReport, Pods};
 use super::view::{JobView, PodView};
 use crate::cluster::owner::{Owner, controller_of};
@@ -17,7 +18,7 @@ use crate::cluster::watch::Guarded;
 
 /// Bytes of the Jobs of one owner. A thousand tags have a third of it.
 const MAX_BYTES_PER_OWNER: usize = 2 * 1024 * 1024;
-/// Bytes of the Jobs of one namespace, and of its pods: whoever may create them there can create many.
+/// Bytes of the Jobs of one namespace: whoever may create them there can create many.
 const MAX_BYTES_PER_NAMESPACE: usize = 8 * 1024 * 1024;
 
 /// Namespace and name.
@@ -53,15 +54,6 @@ struct Entry {
     job: Arc<JobView>,
     /// Since when it has been seen without a pod.
     pod_missing_since: Option<Timestamp>,
-}
-
-#[derive(Default)]
-struct NamespacePods {
-    is_known: bool,
-    /// By the UID of the Job, and their own names.
-    of_job: HashMap<String, BTreeMap<String, PodView>>,
-    seen: HashSet<String>,
-    bytes: usize,
 }
 
 #[derive(Default)]
@@ -136,7 +128,7 @@ impl Store {
 
     /// Returns the namespaces that have Jobs.
     pub fn namespaces(&self) -> HashSet<String> {
-        self.content.lock().jobs.keys().map(|(namespace, _)| namespace.clone()).collect()
+        self.content.lock().bytes.of_namespace.keys().cloned().collect()
     }
 
     /// Returns whether the Jobs of a namespace are known.
@@ -171,11 +163,10 @@ impl Store {
         let keys = content.of_owner.get(uid).into_iter().flatten();
         keys.filter_map(|key| {
             let entry = content.jobs.get_mut(key)?;
-            let pods = content.pods.get(&key.0).filter(|pods| pods.is_known);
-            let Some(pods) = pods else { return Some(JobReport::of(&entry.job, Pods::Unknown, now)) };
             let uid = entry.job.metadata.uid.as_deref().unwrap_or_default();
-            let of_job: Vec<&PodView> =
-                pods.of_job.get(uid).into_iter().flatten().map(|(_, pod)| pod).collect();
+            let Some(of_job) = content.pods.get(&key.0).and_then(|pods| pods.of_job(uid)) else {
+                return Some(JobReport::of(&entry.job, Pods::Unknown, now));
+            };
             let is_without = of_job.is_empty() && entry.job.is_unfinished();
             entry.pod_missing_since = is_without.then(|| entry.pod_missing_since.unwrap_or(now));
             Some(JobReport::of(&entry.job, Pods::Known(&of_job, entry.pod_missing_since), now))
@@ -271,58 +262,6 @@ impl Content {
     }
 }
 
-impl NamespacePods {
-    /// Returns the names and UIDs of the Jobs whose pods have changed.
-    fn apply(&mut self, namespace: &str, event: Event<Guarded<PodView>>) -> Vec<(String, String)> {
-        match event {
-            Event::Init => self.seen.clear(),
-            Event::InitApply(pod) => {
-                if let Ok(pod) = pod.0 {
-                    self.seen.insert(pod.name_any());
-                    self.insert(namespace, pod);
-                }
-            }
-            Event::InitDone => {
-                self.is_known = true;
-                let seen = std::mem::take(&mut self.seen);
-                self.of_job.values_mut().for_each(|pods| pods.retain(|name, _| seen.contains(name)));
-                self.of_job.retain(|_, pods| !pods.is_empty());
-                self.bytes = self.of_job.values().flatten().map(|(_, pod)| pod.bytes()).sum();
-                return self.of_job.values().filter_map(|pods| job_of(pods.values().next()?)).collect();
-            }
-            Event::Apply(pod) => {
-                return pod.0.ok().and_then(|pod| self.insert(namespace, pod)).into_iter().collect();
-            }
-            Event::Delete(pod) => return self.remove(&pod).into_iter().collect(),
-        }
-        Vec::new()
-    }
-
-    fn insert(&mut self, namespace: &str, pod: PodView) -> Option<(String, String)> {
-        let job = job_of(&pod)?;
-        let pods = self.of_job.entry(job.1.clone()).or_default();
-        let before = pods.get(&pod.name_any()).map_or(0, PodView::bytes);
-        if self.bytes - before + pod.bytes() > MAX_BYTES_PER_NAMESPACE {
-            tracing::warn!(namespace, "the pods of the namespace's Jobs say too much; some are left out");
-            return None;
-        }
-        self.bytes = self.bytes - before + pod.bytes();
-        pods.insert(pod.name_any(), pod);
-        Some(job)
-    }
-
-    fn remove(&mut self, pod: &Guarded<PodView>) -> Option<(String, String)> {
-        let job = job_of(pod)?;
-        let pods = self.of_job.get_mut(&job.1)?;
-        let gone = pods.remove(&pod.name_any())?;
-        self.bytes = self.bytes.saturating_sub(gone.bytes());
-        if pods.is_empty() {
-            self.of_job.remove(&job.1);
-        }
-        Some(job)
-    }
-}
-
 impl Bytes {
     fn add(&mut self, namespace: &str, owner: &str, bytes: usize) -> bool {
         let here = self.of_namespace.entry(namespace.to_owned()).or_default();
@@ -367,11 +306,6 @@ fn owner_of(job: &JobView) -> Option<Owner> {
 fn counted_for(job: &JobView) -> Option<String> {
     let label = || job.labels().get(IMAGE_UID_LABEL).cloned();
     controller_of(job).map(|owner| owner.uid.clone()).or_else(label)
-}
-
-/// Returns name and UID of the Job of a pod.
-fn job_of(pod: &impl kube::Resource) -> Option<(String, String)> {
-    controller_of(pod).map(|owner| (owner.name.clone(), owner.uid.clone()))
 }
 
 #[cfg(test)]

@@ -4,10 +4,13 @@
 pub(crate) mod aws;
 pub mod files;
 
-use imgop_core::api::{CA_KEY, DOCKER_CONFIG_KEY, EndpointRef, Side, Tls as TlsSpec, TlsMode};
+use std::sync::Arc;
+
+use imgop_core::api::{EndpointRef, Side, TlsMode};
+use imgop_registry::credentials::{SecretData, SecretDataError, from_secret_data};
 use imgop_registry::ecr::{EcrError, EcrTokens};
 use imgop_registry::reference::Repository;
-use imgop_registry::{Access, Credential, Tls};
+use imgop_registry::{Access, Tls};
 
 use crate::cluster::Freshness;
 use crate::cluster::api_error::{ApiCause, ApiError};
@@ -104,27 +107,29 @@ impl RegistryAccess<'_> {
         endpoint: EndpointRef<'_>,
         freshness: Freshness,
     ) -> Result<Resolved, AccessError> {
-        let mut versions = Vec::new();
-        let mut access = Access { credential: None, tls: Tls::default() };
-        if let Some(named) = endpoint.credentials {
-            let source = Source { namespace, field: format!("{side}.credentials.secretName"), freshness };
-            let content = self.read(&source, &named.secret_name).await?;
-            versions.push(content.version.clone());
-            access.credential =
-                Some(credential(&content, repository).map_err(source.unusable(&named.secret_name))?);
-        }
-        access.tls = match (endpoint.tls, &endpoint.tls.ca_secret_name) {
-            (TlsSpec { mode: TlsMode::Verify, .. }, Some(name)) => {
-                let source = Source { namespace, field: format!("{side}.tls.caSecretName"), freshness };
-                let content = self.read(&source, name).await?;
-                versions.push(content.version.clone());
-                let ca = content.ca.clone().ok_or_else(|| format!("it has no key {CA_KEY}"));
-                Tls::Verify { extra_ca_pem: Some(ca.map_err(source.unusable(name))?) }
+        let fields = [format!("{side}.credentials.secretName"), format!("{side}.tls.caSecretName")];
+        let verifies = endpoint.tls.mode == TlsMode::Verify;
+        let names = [
+            endpoint.credentials.map(|named| named.secret_name.as_str()),
+            endpoint.tls.ca_secret_name.as_deref().filter(|_| verifies),
+        ];
+        let mut read = [None, None];
+        for ((content, field), name) in read.iter_mut().zip(&fields).zip(names) {
+            if let Some(name) = name {
+                *content = Some(self.read(namespace, field, name, freshness).await?);
             }
-            (TlsSpec { mode: TlsMode::Verify, .. }, None) => Tls::default(),
-            (TlsSpec { mode: TlsMode::SkipVerify, .. }, _) => Tls::SkipVerify,
-            (TlsSpec { mode: TlsMode::PlainHttp, .. }, _) => Tls::PlainHttp,
+        }
+        let mode = match endpoint.tls.mode {
+            TlsMode::Verify => Tls::default(),
+            TlsMode::SkipVerify => Tls::SkipVerify,
+            TlsMode::PlainHttp => Tls::PlainHttp,
         };
+        let access = access(&read, repository, mode).map_err(|error| {
+            let which = usize::from(error.concerns_ca());
+            let secret = names[which].unwrap_or_default().to_owned();
+            AccessError::Unusable { field: fields[which].clone(), secret, problem: error.to_string() }
+        })?;
+        let versions = read.iter().flatten().map(|content| content.version.clone()).collect();
         let mut resolved = Resolved { access, versions };
         if endpoint.use_aws_irsa {
             aws::add_credential(self, namespace, side, repository.host(), freshness, &mut resolved).await?;
@@ -149,14 +154,13 @@ impl RegistryAccess<'_> {
 
     async fn read(
         &self,
-        source: &Source<'_>,
+        namespace: &str,
+        field: &str,
         name: &str,
-    ) -> Result<std::sync::Arc<SecretContent>, AccessError> {
-        let content = self.secrets.get(source.namespace, name, source.freshness).await;
-        content.map_err(|error| match error.cause {
-            ApiCause::NotFound => {
-                AccessError::Missing { field: source.field.clone(), secret: name.to_owned() }
-            }
+        freshness: Freshness,
+    ) -> Result<Arc<SecretContent>, AccessError> {
+        self.secrets.get(namespace, name, freshness).await.map_err(|error| match error.cause {
+            ApiCause::NotFound => AccessError::Missing { field: field.to_owned(), secret: name.to_owned() },
             ApiCause::MissingRight(_) | ApiCause::Forbidden(_) => {
                 AccessError::Forbidden { secret: name.to_owned() }
             }
@@ -165,29 +169,19 @@ impl RegistryAccess<'_> {
     }
 }
 
-/// From where a Secret is read, and for which field.
-struct Source<'a> {
-    namespace: &'a str,
-    field: String,
-    freshness: Freshness,
-}
-
-impl Source<'_> {
-    fn unusable(&self, secret: &str) -> impl FnOnce(String) -> AccessError {
-        let (field, secret) = (self.field.clone(), secret.to_owned());
-        move |problem| AccessError::Unusable { field, secret, problem }
-    }
-}
-
-/// Returns the credential for a repository, or what is wrong with the Secret.
-fn credential(content: &SecretContent, repository: &Repository) -> Result<Credential, String> {
-    let config = content.docker_config.as_ref().ok_or_else(|| {
-        format!("it has no key {DOCKER_CONFIG_KEY}; make it with kubectl create secret docker-registry")
-    })?;
-    let config = config.as_ref().map_err(Clone::clone)?;
-    config
-        .credential(repository.host(), repository.path())
-        .ok_or_else(|| format!("it holds no credential for {}", repository.host()))
+/// Returns what the Secrets with credentials and with certificates give.
+fn access(
+    [credentials, ca]: &[Option<Arc<SecretContent>>; 2],
+    repository: &Repository,
+    mode: Tls,
+) -> Result<Access, SecretDataError> {
+    let of_credentials = |key: &str| credentials.as_ref().and_then(|content| content.value(key));
+    let of_ca = |key: &str| ca.as_ref().and_then(|content| content.value(key));
+    let data = SecretData {
+        credentials: credentials.is_some().then_some(&of_credentials),
+        ca: ca.is_some().then_some(&of_ca),
+    };
+    from_secret_data(data, repository, mode)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use imgop_core::api::Credentials;
+use imgop_core::api::{Credentials, Tls as TlsSpec};
+use imgop_registry::Credential;
+use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY};
 use imgop_registry::ecr::EcrSettings;
 use serde_json::json;
 
