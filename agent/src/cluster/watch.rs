@@ -57,9 +57,15 @@ pub struct Keep {
     pub max_bytes: usize,
 }
 
+impl Keep {
+    /// What is kept of most objects: spec and status.
+    pub const OBJECT: Self =
+        Self { fields: &["spec", "status"], labels: &[], annotations: &[], max_bytes: MAX_OBJECT };
+}
+
 impl Default for Keep {
     fn default() -> Self {
-        Self { fields: &["spec", "status"], labels: &[], annotations: &[], max_bytes: MAX_OBJECT }
+        Self::OBJECT
     }
 }
 
@@ -342,7 +348,7 @@ where
     let object = || match serde_json::from_slice::<With<K>>(json) {
         Ok(With { object }) if !is_too_large => DeserializeGuard(Ok(without_other_owners(object))),
         Ok(_) => too_large(metadata),
-        Err(error) => DeserializeGuard(Err(InvalidObject { error: error.to_string(), metadata })),
+        Err(_) => DeserializeGuard(Err(InvalidObject { error: decoding_error::<With<K>>(json), metadata })),
     };
     Ok(match type_.as_str() {
         "ADDED" | "MODIFIED" => Some(Event::Apply(object())),
@@ -361,7 +367,24 @@ where
     }
     match serde_json::from_slice::<K>(json) {
         Ok(object) => DeserializeGuard(Ok(without_other_owners(object))),
-        Err(error) => DeserializeGuard(Err(InvalidObject { error: error.to_string(), metadata: metadata() })),
+        Err(_) => {
+            DeserializeGuard(Err(InvalidObject { error: decoding_error::<K>(json), metadata: metadata() }))
+        }
+    }
+}
+
+/// Returns why JSON cannot be decoded, with the field: it stands in the status of the object.
+fn decoding_error<T: DeserializeOwned>(json: &[u8]) -> String {
+    let mut json = serde_json::Deserializer::from_slice(json);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Ok(_) => String::new(),
+        Err(error) => {
+            let path = error.path().to_string();
+            let inner = error.into_inner().to_string();
+            // The position is that in what was kept of the object.
+            let why = inner.split(" at line ").next().unwrap_or_default();
+            format!("{}: {why}", path.strip_prefix("object.").unwrap_or(&path))
+        }
     }
 }
 

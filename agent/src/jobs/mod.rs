@@ -11,6 +11,8 @@ mod pods;
 pub mod report;
 mod store;
 pub mod template;
+#[cfg(test)]
+pub mod testing;
 mod view;
 
 use std::sync::Arc;

@@ -73,7 +73,7 @@ pub(super) async fn ensure_job_secret(
 }
 
 /// Returns the name of the Secret with the token of one side; no two owners share one.
-pub(super) fn secret_name(owner: &Owner, side: Side) -> String {
+pub(crate) fn secret_name(owner: &Owner, side: Side) -> String {
     let what = format!("{}\n{side}", owner.uid);
     format!("imgop-aws-{}", &Digest::of(what.as_bytes()).hex()[..16])
 }

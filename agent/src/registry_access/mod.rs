@@ -1,7 +1,7 @@
 //! With which credentials and over which transport the repositories of an object are reached: Secrets of its own
 //! namespace, the agent's AWS identity where it is lent; and the Secrets that its Jobs mount.
 
-mod aws;
+pub(crate) mod aws;
 pub mod files;
 
 use std::sync::Arc;

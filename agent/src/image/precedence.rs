@@ -1,25 +1,21 @@
-//! Other Images that mean the same tags of the same destination: which of them came first, and whether that
-//! counts.
+//! Other Images that select the same tags of the same destination: which of them came first, and whether
+//! that counts.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures::FutureExt as _;
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, OlderImage};
 use imgop_registry::oci::subject_of;
-use imgop_registry::reference::Repository;
-use imgop_registry::reference::Tag;
+use imgop_registry::reference::{Repository, Tag};
 use kube::ResourceExt as _;
-use kube::runtime::reflector::{ObjectRef, Store};
 
-use super::Guarded;
+use crate::controller::Objects;
 
 /// All Images that this process watches, and what it wrote for them. That is in their statuses too, a
 /// moment later, and outlives the process there.
-#[derive(Default)]
-pub struct Rivals {
-    stores: OnceLock<Vec<Store<Guarded>>>,
+pub struct Precedence {
+    images: Objects<Image>,
     written: Mutex<HashMap<String, Written>>,
 }
 
@@ -30,30 +26,20 @@ struct Written {
     referrers: HashSet<Tag>,
 }
 
-impl Rivals {
-    /// Says where the Images are; once, before the first look.
-    pub fn watch(&self, stores: Vec<Store<Guarded>>) {
-        // A second call would come from a second controller, of which there is none.
-        let _ = self.stores.set(stores);
+impl Precedence {
+    /// Returns the order of these Images, of which none has written anything yet.
+    pub fn new(images: Objects<Image>) -> Self {
+        Self { images, written: Mutex::default() }
     }
 
-    /// Whether all Images are known: before, one could be taken for the oldest that is not.
-    pub fn are_known(&self) -> bool {
-        let is_ready =
-            |store: &Store<Guarded>| matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
-        self.stores.get().is_some_and(|stores| stores.iter().all(is_ready))
-    }
-
-    /// Whether an Image is there, as far as this process knows.
-    pub fn know(&self, image: &Image) -> bool {
-        let name = ObjectRef::new(&image.name_any()).within(&image.namespace().unwrap_or_default());
-        let is_it = |known: Arc<Guarded>| known.uid() == image.metadata.uid;
-        self.stores.get().is_none_or(|stores| stores.iter().any(|store| store.get(&name).is_some_and(is_it)))
+    /// Returns whether all Images are known: before, one could be taken for the oldest that is not.
+    pub fn is_known(&self) -> bool {
+        self.images.are_known()
     }
 
     /// Notes that a tag was put for an Image, with its credentials. That the destination shows a tag
-    /// proves nothing: somebody else may have put it.
-    pub fn wrote(&self, uid: &str, destination: &Repository, tag: &Tag) {
+    /// proves nothing: another program may have put it.
+    pub fn record_write(&self, uid: &str, destination: &Repository, tag: &Tag) {
         let mut all = self.written();
         let new = || Written { destination: destination.clone(), referrers: HashSet::new() };
         let written = all.entry(uid.to_owned()).or_insert_with(new);
@@ -65,22 +51,22 @@ impl Rivals {
         }
     }
 
-    /// Where this process has put tags for an Image.
+    /// Returns where this process has put tags for an Image.
     pub fn written_to(&self, uid: &str) -> Option<Repository> {
         self.written().get(uid).map(|written| written.destination.clone())
     }
 
-    /// Forgets Images that are gone.
-    pub fn retain(&self, exists: impl Fn(&str) -> bool) {
+    /// Drops what was written for Images that do not exist any more.
+    pub fn evict(&self, exists: impl Fn(&str) -> bool) {
         self.written().retain(|uid, _| exists(uid));
     }
 
-    /// Which of these tags belong to older Images, and what is said of it.
-    pub fn taken(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
+    /// Returns which of these tags belong to older Images, with the message for their failures.
+    pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
         if tags.is_empty() {
             return HashMap::new();
         }
-        let all: Vec<Arc<Guarded>> = self.stores.get().into_iter().flatten().flat_map(Store::state).collect();
+        let all = self.images.all();
         let older_images =
             OlderImage::all(image, &request.destination, all.iter().filter_map(|one| one.0.as_ref().ok()));
         let keeps = |tag: &&&Tag| {
@@ -92,11 +78,11 @@ impl Rivals {
         tags.iter().filter_map(|tag| keeps(&tag)).collect()
     }
 
-    /// Whether a claim counts. In one namespace the spec is enough. Other tenants must have put a tag
-    /// into the repository, or anybody could keep others from a registry that he has no right at; their
-    /// statuses prove it after a restart. Whoever claims what refers to a content, which need not be one
-    /// of his, must have put that very tag, in any namespace. So many names have no room in a status: a
-    /// restart forgets them until one of the two is copied again.
+    /// Returns whether a claim counts. In one namespace the spec is enough. Other tenants must have put a tag
+    /// into the repository, or any of them could keep others from a registry that he has no right to; their
+    /// statuses prove it after a restart. A tag that is named after a content, which need not be the
+    /// claimant's own, must have been put by the claimant itself, in any namespace. So many names have no
+    /// room in a status: a restart forgets them until one of the two Images is copied again.
     fn counts(&self, image: &Image, older: &OlderImage<'_>, tag: &Tag) -> bool {
         let (other, older) = (older.image, &older.request);
         let is_referrer = subject_of(tag).is_some();
@@ -118,7 +104,7 @@ impl Rivals {
     }
 }
 
-/// Whether the status of an Image, which only the agent writes, says that it put tags there.
+/// Returns whether the status of an Image, which only the agent writes, says that it put tags there.
 fn has_written(image: &Image, destination: &Repository) -> bool {
     let written_to = image.status.as_ref().and_then(|status| status.written_to.as_deref());
     written_to.and_then(|to| to.parse().ok()).is_some_and(|to: Repository| to.is_same_place(destination))
@@ -150,22 +136,20 @@ mod tests {
         image
     }
 
-    fn rivals(other: Image) -> Rivals {
+    fn precedence(other: Image) -> Precedence {
         let (store, mut writer) = kube::runtime::reflector::store();
         let other = kube::core::DeserializeGuard(Ok(other));
         writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(other));
-        let rivals = Rivals::default();
-        rivals.watch(vec![store]);
-        rivals
+        Precedence::new(Objects::new([store]))
     }
 
-    fn taken_of(rivals: &Rivals, image: &Image) -> Option<String> {
+    fn conflict_of(precedence: &Precedence, image: &Image) -> Option<String> {
         let tag: Tag = "v2.13.1".parse().unwrap();
-        rivals.taken(image, &request(image), &[&tag]).remove(&tag)
+        precedence.conflicts(image, &request(image), &[&tag]).remove(&tag)
     }
 
-    fn taken(image: &Image, other: Image) -> Option<String> {
-        taken_of(&rivals(other), image)
+    fn conflict(image: &Image, other: Image) -> Option<String> {
+        conflict_of(&precedence(other), image)
     }
 
     fn stalled(reason: &'static str) -> ImageStatus {
@@ -178,29 +162,29 @@ mod tests {
     }
 
     #[test]
-    fn i2_a_tag_belongs_to_the_oldest_image_that_means_it() {
-        insta::assert_snapshot!(taken(&younger(), older(|_| {})).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to Image "older", which is older and copies it from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is looked at again every few minutes, or at kubectl imgop sync"#);
+    fn i2_a_tag_belongs_to_the_oldest_image_that_selects_it() {
+        insta::assert_snapshot!(conflict(&younger(), older(|_| {})).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to Image "older", which is older and copies it from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is looked at again every few minutes, or at kubectl imgop sync"#);
         let reversed = older(|_| {});
-        assert_eq!(taken(&reversed, younger()), None, "the older one goes on");
+        assert_eq!(conflict(&reversed, younger()), None, "the older one goes on");
         let mut same_second = younger();
         same_second.metadata.creation_timestamp = older(|_| {}).metadata.creation_timestamp;
-        assert!(taken(&same_second, older(|_| {})).is_some(), "the lower UID wins");
+        assert!(conflict(&same_second, older(|_| {})).is_some(), "the lower UID wins");
     }
 
     #[test]
     fn another_namespace_counts_once_it_has_written_there_and_is_not_named() {
         let other = older(|o| o.metadata.namespace = Some("team-b".into()));
         let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
-        let rivals = rivals(other);
-        assert_eq!(taken_of(&rivals, &younger()), None, "who never wrote there may have no right to");
-        assert_eq!(rivals.written_to(&uid), None);
-        rivals.wrote(&uid, &destination, &"v2.13.2".parse().unwrap());
-        assert_eq!(rivals.written_to(&uid), Some(destination));
-        insta::assert_snapshot!(taken_of(&rivals, &younger()).unwrap(), @"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to an Image of another namespace, which is older; give this one another destination; this one is looked at again every few minutes, or at kubectl imgop sync");
-        rivals.wrote(&uid, &"a.example/elsewhere".parse().unwrap(), &"v2.13.1".parse().unwrap());
-        assert_eq!(taken_of(&rivals, &younger()), None, "it writes elsewhere now");
-        rivals.retain(|_| false);
-        assert!(rivals.written().is_empty());
+        let precedence = precedence(other);
+        assert_eq!(conflict_of(&precedence, &younger()), None, "who never wrote there may have no right to");
+        assert_eq!(precedence.written_to(&uid), None);
+        precedence.record_write(&uid, &destination, &"v2.13.2".parse().unwrap());
+        assert_eq!(precedence.written_to(&uid), Some(destination));
+        insta::assert_snapshot!(conflict_of(&precedence, &younger()).unwrap(), @"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to an Image of another namespace, which is older; give this one another destination; this one is looked at again every few minutes, or at kubectl imgop sync");
+        precedence.record_write(&uid, &"a.example/elsewhere".parse().unwrap(), &"v2.13.1".parse().unwrap());
+        assert_eq!(conflict_of(&precedence, &younger()), None, "it writes elsewhere now");
+        precedence.evict(|_| false);
+        assert!(precedence.written().is_empty());
     }
 
     #[test]
@@ -213,14 +197,14 @@ mod tests {
             })
         };
         let destination = younger().spec.destination.name;
-        assert!(taken(&younger(), wrote_to(&destination)).is_some());
-        assert_eq!(taken(&younger(), wrote_to("a.example/elsewhere")), None);
+        assert!(conflict(&younger(), wrote_to(&destination)).is_some());
+        assert_eq!(conflict(&younger(), wrote_to("a.example/elsewhere")), None);
         let elsewhere = |o: Image| {
             let mut o = o;
             o.spec.destination.name = "a.example/mirror/argocd".into();
             o
         };
-        assert_eq!(taken(&younger(), elsewhere(wrote_to(&destination))), None);
+        assert_eq!(conflict(&younger(), elsewhere(wrote_to(&destination))), None);
     }
 
     #[test]
@@ -236,53 +220,54 @@ mod tests {
             o.status = Some(ImageStatus { written_to, ..ImageStatus::default() });
         }));
         let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
-        let (rivals, image) = (rivals(other), all(younger()));
-        let is_taken = || !rivals.taken(&image, &request(&image), &[&tag]).is_empty();
-        assert!(!is_taken(), "the content may be none of the older one's");
-        rivals.wrote(&uid, &destination, &"v2.13.1".parse().unwrap());
-        assert!(!is_taken());
-        rivals.wrote(&uid, &destination, &tag);
-        assert!(is_taken());
+        let (precedence, image) = (precedence(other), all(younger()));
+        let is_conflict = || !precedence.conflicts(&image, &request(&image), &[&tag]).is_empty();
+        assert!(!is_conflict(), "the content may be none of the older one's");
+        precedence.record_write(&uid, &destination, &"v2.13.1".parse().unwrap());
+        assert!(!is_conflict());
+        precedence.record_write(&uid, &destination, &tag);
+        assert!(is_conflict());
     }
 
     #[test]
     fn nothing_is_judged_before_all_images_are_known() {
-        assert!(!Rivals::default().are_known());
         let (known, mut writer) = kube::runtime::reflector::store();
         let (unknown, _writer) = kube::runtime::reflector::store();
+        assert!(!Precedence::new(Objects::new([unknown.clone()])).is_known());
         writer.apply_watcher_event(&kube::runtime::watcher::Event::Init);
         writer.apply_watcher_event(&kube::runtime::watcher::Event::InitDone);
-        let rivals = Rivals::default();
-        rivals.watch(vec![known.clone()]);
-        assert!(rivals.are_known());
-        let rivals = Rivals::default();
-        rivals.watch(vec![known, unknown]);
-        assert!(!rivals.are_known());
+        assert!(Precedence::new(Objects::new([known.clone()])).is_known());
+        assert!(!Precedence::new(Objects::new([known, unknown])).is_known());
     }
 
     #[test]
     fn no_contest_where_the_destination_the_tag_or_the_content_is_another() {
         assert_eq!(
-            taken(&younger(), older(|o| o.spec.destination.name = "a.example/mirror/argocd".into())),
+            conflict(&younger(), older(|o| o.spec.destination.name = "a.example/mirror/argocd".into())),
             None
         );
         let spelled = |host: &str| older(|o| o.spec.destination.name = format!("{host}/mirror/argocd"));
-        assert!(taken(&younger(), spelled("registry.example.com:05000")).is_some(), "the same place");
-        assert_eq!(taken(&younger(), spelled("registry.example.com")), None);
-        assert_eq!(taken(&younger(), older(|o| o.spec.source.version = "v2.14.x".into())), None);
+        assert!(conflict(&younger(), spelled("registry.example.com:05000")).is_some(), "the same place");
+        assert_eq!(conflict(&younger(), spelled("registry.example.com")), None);
+        assert_eq!(conflict(&younger(), older(|o| o.spec.source.version = "v2.14.x".into())), None);
         let same_source = younger().spec.source.name;
-        assert_eq!(taken(&younger(), older(|o| o.spec.source.name = same_source)), None);
-        assert_eq!(taken(&younger(), older(|o| o.spec.source.version = "2.x.y".into())), None, "unreadable");
+        assert_eq!(conflict(&younger(), older(|o| o.spec.source.name = same_source)), None);
+        assert_eq!(
+            conflict(&younger(), older(|o| o.spec.source.version = "2.x.y".into())),
+            None,
+            "unreadable"
+        );
     }
 
     #[test]
     fn who_does_not_write_keeps_no_tag() {
-        assert_eq!(taken(&younger(), older(|o| o.spec.suspend = true)), None);
-        assert_eq!(taken(&younger(), older(|o| o.metadata.deletion_timestamp = Some(Time(now())))), None);
+        assert_eq!(conflict(&younger(), older(|o| o.spec.suspend = true)), None);
+        assert_eq!(conflict(&younger(), older(|o| o.metadata.deletion_timestamp = Some(Time(now())))), None);
         let unauthorized = older(|o| o.status = Some(stalled(reasons::REGISTRY_UNAUTHORIZED)));
-        assert!(taken(&younger(), unauthorized).is_some(), "it will be back");
+        assert!(conflict(&younger(), unauthorized).is_some(), "it will be back");
         assert!(
-            taken(&younger(), older(|o| o.status = Some(stalled(reasons::DESTINATION_CONFLICT)))).is_some()
+            conflict(&younger(), older(|o| o.status = Some(stalled(reasons::DESTINATION_CONFLICT))))
+                .is_some()
         );
         let done = |o: &mut Image| {
             o.spec.mode = Mode::OneShot;
@@ -292,11 +277,11 @@ mod tests {
                 ..ImageStatus::default()
             });
         };
-        assert_eq!(taken(&younger(), older(done)), None);
+        assert_eq!(conflict(&younger(), older(done)), None);
         let edited = |o: &mut Image| {
             done(o);
             o.metadata.generation = Some(2);
         };
-        assert!(taken(&younger(), older(edited)).is_some());
+        assert!(conflict(&younger(), older(edited)).is_some());
     }
 }
