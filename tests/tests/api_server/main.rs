@@ -6,3 +6,4 @@ mod images;
 mod kubectl_get;
 mod plugin;
 mod several_images;
+mod watches;
