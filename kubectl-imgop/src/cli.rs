@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::commands::{
     completion, copy, delete, describe, list, logs, preview, resume, suspend, sync, version, wait,
 };
-use crate::completion::{COMPLETE, candidates};
-use crate::errors::{CliError, Outcome, exit_code};
-use crate::ui::Ui;
+use crate::complete::{COMPLETE, candidates};
+use crate::output::Ui;
 
 /// Mirrors container images between registries, with Skopeo Jobs in your cluster.
 ///

@@ -1,41 +1,34 @@
-//! `kubectl imgop`: creates, previews, lists and triggers imgop's `Image` resources.
+//! `kubectl imgop`: creates, previews, lists and triggers imgop's resources.
 //!
-//! One file a verb under [`commands`]. Only [`ui`] prints, only [`errors`] decides exit codes, and
-//! what a preview shows is worked out by `imgop-core`, as the agent does it.
+//! Each folder uses only those below it:
+//!
+//! ```text
+//! commands      one verb a file
+//! preview       what a copy would do          description   one object on a page
+//! args          the flags of each kind        complete      what a shell is offered
+//! registry      credentials of this machine   cluster       the API server
+//! kinds         what each kind looks like: one file a kind
+//! output        the only printing             cli_error     the one error and its exit codes
+//! ```
+//!
+//! What a preview shows is worked out by `imgop-core`, by the code that the agent runs too.
 
-mod access;
-mod age;
-mod changes;
+mod args;
 mod cli;
-mod cluster_errors;
+mod cli_error;
+mod cluster;
 mod commands;
-mod completion;
-mod connection;
-mod credential_helper;
-mod credentials;
+mod complete;
 mod description;
-mod duration;
-mod errors;
-mod image_args;
-mod image_list;
-mod image_watch;
-mod job_tags;
-mod names;
+mod kinds;
 mod output;
 mod preview;
-mod progress;
-mod proxy;
-mod registry_errors;
-mod table;
-mod text;
-mod ui;
-mod wait;
-mod waiting;
-mod which_images;
-mod wording;
+mod registry;
+#[cfg(test)]
+mod second_kind;
 
 fn main() -> std::process::ExitCode {
-    // Fails only when a provider is there already.
+    // Fails only when a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     cli::main()
 }

@@ -11,13 +11,16 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use imgop_core::copy::Sides;
-use imgop_core::copy::mount::{KnownBlobs, Mount, plan};
 use imgop_core::copy::{Copy, CopyRequest};
 use imgop_registry::reference::{Digest, ManifestRef, Repository};
 use imgop_registry::{Account, Manifest, RepositoryClient};
 use prometheus_client::metrics::counter::Counter;
 
 use super::reconcile::Look;
+
+mod known;
+
+use known::{KnownBlobs, Mount, plan};
 
 /// Blobs that are known in all.
 const MOST_BLOBS: usize = 20_000;

@@ -9,3 +9,5 @@ pub mod api;
 pub mod commands;
 pub mod copy;
 pub mod selection;
+pub mod text;
+pub mod time;

@@ -1,39 +1,34 @@
 //! `kubectl imgop copy`.
 
 use clap::{Args, ValueEnum};
-use imgop_core::api::Image;
+use imgop_core::api::{Image, ImageSpec};
 use imgop_core::copy::CopyRequest;
-use kube::ResourceExt as _;
-use kube::api::{Patch, PatchParams, ValidationDirective};
-use kube::core::{DynamicObject, Status};
+use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::changes::{changes, stays};
-use crate::commands::list::document;
-use crate::connection::{Cluster, ConnectionArgs};
-use crate::duration::TimeLimit;
-use crate::errors::{CliError, Outcome};
-use crate::image_args::{ScheduleArgs, SelectionArgs, image_spec};
-use crate::image_list;
-use crate::names::{derive, fingerprint, parse_new_name};
-use crate::output::{ObjectFormat, json as as_json, yaml};
-use crate::progress::Goal;
-use crate::ui::Ui;
-use crate::wait::wait_for_all;
-
-/// Who sets the fields that this verb sets (server-side apply).
-pub const FIELD_MANAGER: &str = "imgop-cli";
+use crate::args::{ScheduleArgs, SelectionArgs, image_spec};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::apply::ApplyOptions;
+use crate::cluster::changes::{changes, stays};
+use crate::cluster::wait_until_ready::wait_for_all;
+use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
+use crate::kinds::image::{derive, fingerprint};
+use crate::kinds::object_name::parse_new_name;
+use crate::kinds::progress::Goal;
+use crate::kinds::{Erased, ObjectRef, read};
+use crate::output::Ui;
+use crate::output::documents::{ObjectFormat, document, json as as_json, yaml};
 
 /// Create or update an Image
 ///
-/// Running it again with the same arguments changes nothing. With others, every field is set again: a
-/// flag that is left out goes back to its default, unless somebody else has set the field. What changes
-/// is printed, and so is what somebody else keeps. An Image that kubectl imgop suspend has suspended stays
-/// so until it is resumed.
+/// Running it again with the same arguments changes nothing. With other arguments every field is set again: a
+/// flag that is omitted returns to its default, unless another manager, such as kubectl or Argo CD, owns the
+/// field. What changes is printed, and so is what another manager keeps. An Image that was suspended by kubectl
+/// imgop suspend stays suspended until it is resumed.
 ///
-/// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x makes
-/// argocd-v2-13-x. If that is longer than 63 characters, or if an Image of that name copies something
-/// else, eight characters that stand for source and destination are added.
+/// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x becomes
+/// argocd-v2-13-x. If that is longer than 63 characters, or if an Image with that name copies something
+/// else, a hash of source and destination is appended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     Every v2.13 release of Argo CD, and those to come:\n    \
@@ -42,14 +37,14 @@ pub const FIELD_MANAGER: &str = "imgop-cli";
     kubectl imgop copy nginx registry.example.com/web/nginx --versions '>=1.27' --latest 3\n  \
     One tag, under another name:\n    \
     kubectl imgop copy nginx:1.27 registry.example.com/web/nginx:stable\n  \
-    The manifest alone, for a repository that Argo CD or Flux watches:\n    \
+    Only the manifest, for a repository that Argo CD or Flux watches:\n    \
     kubectl imgop copy nginx:1.27.x registry.example.com/web/nginx --dry-run=client -o yaml")]
 pub struct CopyArgs {
-    /// Where the image comes from: a repository and a tag, a pattern or a digest
+    /// Source repository with a tag, a pattern or a digest
     #[arg(value_name = "SOURCE[:VERSION]")]
     source: String,
 
-    /// Where it goes to; without a version each tag is kept, and {tag} stands for it
+    /// Destination repository; without a version each tag keeps its name, {tag} in a version stands for it
     #[arg(value_name = "DESTINATION[:VERSION]")]
     destination: String,
 
@@ -71,16 +66,16 @@ pub struct CopyArgs {
     #[arg(long, value_name = "DURATION", default_value = "10m", requires = "wait")]
     timeout: TimeLimit,
 
-    /// Submit nothing: client only prints, server has the API server check it
+    /// Only print what would be submitted (client), or have the API server check it too (server)
     #[arg(long, value_enum, value_name = "WHERE", require_equals = true, num_args = 0..=1,
         default_missing_value = "client")]
     dry_run: Option<DryRun>,
 
-    /// Take over fields that somebody else set
+    /// Take over fields that other managers own
     #[arg(long)]
     force_conflicts: bool,
 
-    /// Print the Image
+    /// Output format
     #[arg(short, long, value_enum)]
     output: Option<ObjectFormat>,
 
@@ -88,14 +83,14 @@ pub struct CopyArgs {
     connection: ConnectionArgs,
 }
 
-/// Where nothing is changed.
+/// Where a dry run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DryRun {
-    /// Submit it (the default)
+    /// Submit the Image (the default)
     None,
-    /// The cluster is not asked
+    /// Send nothing to the cluster
     Client,
-    /// The API server checks it and stores nothing
+    /// The API server validates the Image without storing it
     Server,
 }
 
@@ -104,84 +99,105 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
     let (spec, request) = image_spec(&args.source, &args.destination, &args.selection, &args.schedule)?;
     if args.dry_run == Some(DryRun::Client) {
         let derived = derive(&request);
-        let name = args.name.clone().or(derived.plain).unwrap_or(derived.hashed);
-        let manifest = manifest(args, &Image::new(&name, spec))?;
-        print(ui, args, &name, "created", &manifest)?;
+        let image = image_ref(args.name.clone().or(derived.plain).unwrap_or(derived.hashed));
+        print(ui, args, &image, "created", &manifest(args, &image, &spec)?)?;
         return Ok(Outcome::Done);
     }
     let cluster = args.connection.connect().await?;
-    let (name, before) = name(ui, args, &cluster, &request).await?;
-    let manifest = manifest(args, &Image::new(&name, spec.clone()))?;
-    let after = apply(args, &cluster, &name, before.is_some(), &manifest).await?;
-    let what = match &before {
+    let (image, before) = name(ui, args, &cluster, &request).await?;
+    let options = ApplyOptions {
+        dry_run: args.dry_run == Some(DryRun::Server),
+        force: args.force_conflicts,
+        exists: before.is_some(),
+    };
+    let after = cluster.apply(&image, &manifest(args, &image, &spec)?, options).await?;
+    report(ui, args, &cluster, &image, &spec, before.as_ref(), &after)?;
+    if !args.wait {
+        if before.is_none() && !options.dry_run && args.output.is_none() {
+            ui.note(&format!("to follow it: kubectl imgop wait {image}{}", cluster.place()));
+        }
+        return Ok(Outcome::Done);
+    }
+    let generation = after.metadata.generation.unwrap_or_default();
+    wait_for_all(ui, &cluster, &[(image, Goal::Generation(generation))], args.timeout).await
+}
+
+fn image_ref(name: String) -> ObjectRef {
+    ObjectRef { kind: Erased::<Image>::REF, name }
+}
+
+/// Prints what was done, which fields changed, and which ones another manager keeps.
+fn report(
+    ui: Ui,
+    args: &CopyArgs,
+    cluster: &Cluster,
+    image: &ObjectRef,
+    spec: &ImageSpec,
+    before: Option<&Image>,
+    after: &DynamicObject,
+) -> Result<(), CliError> {
+    let what = match before {
         None => "created",
         Some(before) if before.metadata.generation == after.metadata.generation => "unchanged",
         Some(_) => "configured",
     };
-    if let (Some(before), Ok(after)) = (&before, image_list::read(&after)) {
+    if let (Some(before), Ok(after)) = (before, read::<Image>(after)) {
         for change in changes(&before.spec, &after.spec) {
             ui.note(&change);
         }
-        for stays in stays(&spec, &after.spec) {
+        for stays in stays(spec, &after.spec) {
             ui.warning(&stays);
         }
     }
-    let stays = stays_suspended(&after, args.schedule.suspend);
-    let generation = after.metadata.generation.unwrap_or_default();
-    print(ui, args, &name, what, &document(after)?)?;
-    if stays {
-        let resume = format!("kubectl imgop resume {name}{}", cluster.place());
-        ui.warned(
-            &CliError::failed(format!("{name} stays suspended")).hinted(format!("to resume it: {resume}")),
-        );
+    print(ui, args, image, what, &document(after.clone(), &image.kind.resource())?)?;
+    if stays_suspended(after, args.schedule.suspend) {
+        let resume = format!("to resume it: kubectl imgop resume {image}{}", cluster.place());
+        ui.warned(&CliError::failed(format!("{image} stays suspended")).hinted(resume));
     }
-    if !args.wait {
-        if before.is_none() && args.dry_run != Some(DryRun::Server) && args.output.is_none() {
-            ui.note(&format!("to follow it: kubectl imgop wait {name}{}", cluster.place()));
-        }
-        return Ok(Outcome::Done);
-    }
-    wait_for_all(ui, &cluster, &[(name, Goal::Generation(generation))], args.timeout).await
+    Ok(())
 }
 
-/// What is submitted. Fields that were not asked for are left to their defaults, and to whoever
-/// else sets them.
-fn manifest(args: &CopyArgs, image: &Image) -> Result<Value, CliError> {
-    let mut spec = serde_json::to_value(&image.spec)
+/// Returns what is submitted. Fields that were not requested are left to their defaults, and to other
+/// managers.
+fn manifest(args: &CopyArgs, image: &ObjectRef, spec: &ImageSpec) -> Result<Value, CliError> {
+    let mut spec = serde_json::to_value(spec)
         .map_err(|error| CliError::failed(format!("cannot write the Image: {error}")))?;
     if let (None, Some(fields)) = (&args.schedule.frequency, spec.as_object_mut()) {
         fields.remove("frequency");
     }
-    let mut metadata = json!({ "name": image.name_any() });
+    let mut metadata = json!({ "name": image.name });
     if let Some(namespace) = &args.connection.namespace {
         metadata["namespace"] = json!(namespace);
     }
-    let types = kube::core::TypeMeta::resource::<Image>();
+    let types = image.kind.resource();
     Ok(json!({ "apiVersion": types.api_version, "kind": types.kind, "metadata": metadata, "spec": spec }))
 }
 
-/// The name, and the Image that has it already. An Image that copies something else is never
+/// Returns the name, and the Image that has it already. An Image that copies something else is never
 /// changed unless it is named.
 async fn name(
     ui: Ui,
     args: &CopyArgs,
     cluster: &Cluster,
     request: &CopyRequest,
-) -> Result<(String, Option<Image>), CliError> {
+) -> Result<(ObjectRef, Option<Image>), CliError> {
     if let Some(name) = &args.name {
-        return Ok((name.clone(), existing(cluster, name).await?));
+        let image = image_ref(name.clone());
+        let existing = existing(cluster, &image).await?;
+        return Ok((image, existing));
     }
     let names = derive(request);
-    let hashed = existing(cluster, &names.hashed).await?;
-    match names.plain {
-        Some(plain) if hashed.is_none() => match existing(cluster, &plain).await? {
-            Some(other) if !is_same(&other, request) => {
-                ui.note(&format!("{plain} copies something else, so this Image gets another name"));
-                Ok((names.hashed, None))
-            }
-            free_or_ours => Ok((plain, free_or_ours)),
-        },
-        _ => Ok((names.hashed, hashed)),
+    let hashed = image_ref(names.hashed);
+    let with_hashed_name = existing(cluster, &hashed).await?;
+    let Some(plain) = names.plain.map(image_ref).filter(|_| with_hashed_name.is_none()) else {
+        return Ok((hashed, with_hashed_name));
+    };
+    match existing(cluster, &plain).await? {
+        Some(other) if !is_same(&other, request) => {
+            ui.note(&format!("{plain} copies something else, so this Image gets another name"));
+            Ok((hashed, None))
+        }
+        existing => Ok((plain, existing)),
     }
 }
 
@@ -189,67 +205,26 @@ fn is_same(image: &Image, request: &CopyRequest) -> bool {
     CopyRequest::parse(&image.spec).is_ok_and(|other| fingerprint(&other) == fingerprint(request))
 }
 
-async fn existing(cluster: &Cluster, name: &str) -> Result<Option<Image>, CliError> {
-    let found = cluster.images().get_opt(name).await;
-    match found.map_err(|error| cluster.explain("get", Some(name), &error))? {
-        Some(image) => Ok(Some(image)),
-        None => Ok(None),
-    }
+async fn existing(cluster: &Cluster, image: &ObjectRef) -> Result<Option<Image>, CliError> {
+    let found = cluster.api::<Image>().get_opt(&image.name).await;
+    found.map_err(|error| cluster.explain("get", image, &error))
 }
 
-async fn apply(
-    args: &CopyArgs,
-    cluster: &Cluster,
-    name: &str,
-    exists: bool,
-    manifest: &Value,
-) -> Result<DynamicObject, CliError> {
-    let params = PatchParams {
-        dry_run: args.dry_run == Some(DryRun::Server),
-        force: args.force_conflicts,
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        field_validation: Some(ValidationDirective::Strict),
-    };
-    let verb = if exists { "patch" } else { "create" };
-    let (images, patch) = (cluster.raw_images(false), Patch::Apply(manifest));
-    let applied = match images.patch(name, &params, &patch).await {
-        Err(kube::Error::Api(status)) if is_with_ourselves(&status) => {
-            images.patch(name, &PatchParams { force: true, ..params }, &patch).await
-        }
-        applied => applied,
-    };
-    applied.map_err(|error| cluster.explain(verb, Some(name), &error))
+/// Returns whether the Image is suspended although this command did not request it: `suspend` set it, and an
+/// apply leaves the fields of others alone.
+fn stays_suspended(after: &DynamicObject, requested: bool) -> bool {
+    !requested && after.data.pointer("/spec/suspend") == Some(&Value::Bool(true))
 }
 
-/// Whether a refusal is a conflict with none but this program. `suspend` and `resume` patch, which
-/// counts as a manager of its own, though under the same name.
-fn is_with_ourselves(refusal: &Status) -> bool {
-    let ours = format!("conflict with {FIELD_MANAGER:?}");
-    let mut causes = refusal.details.iter().flat_map(|details| &details.causes).peekable();
-    refusal.code == 409
-        && causes.peek().is_some()
-        && causes.all(|cause| {
-            let rest = (cause.reason == "FieldManagerConflict").then(|| cause.message.strip_prefix(&ours));
-            // What follows says how the field was set: `using skopeo.io/v1alpha1 at …`.
-            rest.flatten().is_some_and(|rest| rest.is_empty() || rest.starts_with(" using "))
-        })
-}
-
-/// Whether the Image is suspended though nobody asked this verb for it: `suspend` set it, and an apply
-/// leaves the fields of others alone.
-fn stays_suspended(after: &DynamicObject, asked: bool) -> bool {
-    !asked && after.data.pointer("/spec/suspend") == Some(&Value::Bool(true))
-}
-
-fn print(ui: Ui, args: &CopyArgs, name: &str, what: &str, object: &Value) -> Result<(), CliError> {
+fn print(ui: Ui, args: &CopyArgs, image: &ObjectRef, what: &str, object: &Value) -> Result<(), CliError> {
     let dry = match args.dry_run {
         Some(DryRun::Client) => " (dry run)",
         Some(DryRun::Server) => " (server dry run)",
         Some(DryRun::None) | None => "",
     };
     ui.data(&match args.output {
-        None => format!("image.skopeo.io/{name} {what}{dry}"),
-        Some(ObjectFormat::Name) => format!("image.skopeo.io/{name}"),
+        None => format!("{} {what}{dry}", image.qualified()),
+        Some(ObjectFormat::Name) => image.qualified(),
         Some(ObjectFormat::Json) => as_json(object)?,
         Some(ObjectFormat::Yaml) => yaml(object)?,
     })
@@ -259,33 +234,8 @@ fn print(ui: Ui, args: &CopyArgs, name: &str, what: &str, object: &Value) -> Res
 mod tests {
     use super::*;
 
-    fn conflict(messages: &[&str]) -> Status {
-        let cause = |message: &&str| json!({ "reason": "FieldManagerConflict", "message": message, "field": ".spec.suspend" });
-        let causes: Vec<_> = messages.iter().map(cause).collect();
-        serde_json::from_value(json!({ "code": 409, "reason": "Conflict", "message": "Apply failed",
-            "details": { "causes": causes } }))
-        .unwrap()
-    }
-
     #[test]
-    fn only_a_conflict_with_this_program_alone_is_none() {
-        let own = r#"conflict with "imgop-cli" using skopeo.io/v1alpha1"#;
-        let dated = r#"conflict with "imgop-cli" using skopeo.io/v1alpha1 at 2026-01-01T00:00:00Z"#;
-        assert!(is_with_ourselves(&conflict(&[own])));
-        assert!(is_with_ourselves(&conflict(&[own, dated, r#"conflict with "imgop-cli""#])));
-        for other in ["argocd", "imgop-cli2", "imgop-cli\" using \"x"] {
-            let other = format!("conflict with {other:?} using skopeo.io/v1alpha1");
-            assert!(!is_with_ourselves(&conflict(&[&other])), "{other}");
-            assert!(!is_with_ourselves(&conflict(&[own, &other])), "{other}");
-        }
-        let subresource = r#"conflict with "imgop-cli" with subresource "status" using skopeo.io/v1alpha1"#;
-        assert!(!is_with_ourselves(&conflict(&[subresource])));
-        assert!(!is_with_ourselves(&conflict(&[])), "a conflict of another kind, such as a name taken");
-        assert!(!is_with_ourselves(&Status { code: 403, ..conflict(&[own]) }));
-    }
-
-    #[test]
-    fn an_image_stays_suspended_only_if_it_is_and_nobody_asked_for_it() {
+    fn an_image_stays_suspended_only_if_it_is_and_this_command_did_not_request_it() {
         let image = |spec: Value| {
             let types =
                 json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": {}, "spec": spec });

@@ -3,23 +3,25 @@
 use clap::Args;
 use kube::api::DeleteParams;
 
-use crate::connection::{Cluster, ConnectionArgs};
-use crate::errors::{CliError, Outcome};
-use crate::text::count;
-use crate::ui::Ui;
-use crate::which_images::{Found, WhichImages, each, names};
+use crate::args::SelectedArgs;
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::objects::{Found, each, references};
+use crate::cluster::{Cluster, ConnectionArgs};
+use crate::kinds::ObjectRef;
+use crate::output::Ui;
+use crate::output::text::count;
 
 /// Delete Images; nothing is deleted in any registry
 ///
-/// The Image's Jobs go with it, also those that are copying. The tags that it copied stay where they
-/// are, but nobody keeps them up to date any more.
+/// The Jobs of an Image are deleted with it, including those that are copying. The tags that it copied stay
+/// where they are, but are no longer kept up to date.
 #[derive(Debug, Args)]
 #[command(visible_alias = "rm")]
 pub struct DeleteArgs {
     #[command(flatten)]
-    which: WhichImages,
+    selected: SelectedArgs,
 
-    /// Do not ask; needed where nobody can be asked
+    /// Do not ask for confirmation; required without a terminal
     #[arg(short, long)]
     yes: bool,
 
@@ -27,14 +29,14 @@ pub struct DeleteArgs {
     connection: ConnectionArgs,
 }
 
-/// Deletes Images.
+/// Deletes objects.
 pub async fn run(ui: Ui, args: &DeleteArgs) -> Result<Outcome, CliError> {
     if !args.yes && !ui.can_ask() {
-        return Err(CliError::usage("nobody can be asked whether to delete; if it is meant, add --yes"));
+        return Err(CliError::usage("cannot ask for confirmation without a terminal; add --yes to delete"));
     }
     let cluster = args.connection.connect().await?;
-    let Found { images, outcome } = args.which.find(ui, &cluster).await?;
-    let names = names(&images);
+    let Found { objects, outcome } = args.selected.find(ui, &cluster).await?;
+    let names = references(&objects);
     if names.is_empty() {
         return Ok(outcome);
     }
@@ -43,11 +45,12 @@ pub async fn run(ui: Ui, args: &DeleteArgs) -> Result<Outcome, CliError> {
         return Ok(Outcome::NotReady);
     }
     let mut number = 0;
-    let deleted = each(ui, &names, async |name| {
-        let deleted = cluster.raw_images(false).delete(name, &DeleteParams::background()).await;
-        deleted.map_err(|error| cluster.explain("delete", Some(name), &error))?;
+    let deleted = each(ui, &names, async |object| {
+        let objects = cluster.objects(object.kind, false);
+        let deleted = objects.delete(&object.name, &DeleteParams::background()).await;
+        deleted.map_err(|error| cluster.explain("delete", object, &error))?;
         number += 1;
-        ui.data(&format!("image.skopeo.io/{name} deleted"))
+        ui.data(&format!("{} deleted", object.qualified()))
     })
     .await?;
     if number > 0 {
@@ -56,10 +59,13 @@ pub async fn run(ui: Ui, args: &DeleteArgs) -> Result<Outcome, CliError> {
     Ok(outcome.and(deleted))
 }
 
-fn question(cluster: &Cluster, names: &[String]) -> String {
+fn question(cluster: &Cluster, objects: &[ObjectRef]) -> String {
+    let one_kind = objects.iter().all(|object| object.kind == objects[0].kind);
+    let what = if one_kind { objects[0].kind.title() } else { "object".to_owned() };
+    let names: Vec<String> = objects.iter().map(ObjectRef::to_string).collect();
     format!(
-        "Delete {} of namespace {}: {}? Nothing is deleted in any registry. [y/N] ",
-        count(names.len(), "Image"),
+        "Delete {} in namespace {}: {}? Nothing is deleted in any registry. [y/N] ",
+        count(objects.len(), &what),
         cluster.namespace,
         names.join(", ")
     )

@@ -3,28 +3,22 @@
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Event;
-use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 
-use crate::commands::list::document;
-use crate::completion::image_names;
-use crate::connection::{Cluster, ConnectionArgs};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::ConnectionArgs;
+use crate::complete::object_names;
 use crate::description::{Described, sections};
-use crate::errors::{CliError, Outcome};
-use crate::image_list;
-use crate::job_tags::jobs;
-use crate::names::parse_image_name;
-use crate::output::{ObjectFormat, json, yaml};
-use crate::ui::Ui;
+use crate::kinds::ObjectRef;
+use crate::output::Ui;
+use crate::output::documents::{ObjectFormat, document, json, yaml};
 
 /// Show everything about an Image: spec, conditions, failures, Jobs and events
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
     /// Name of the Image
-    #[arg(value_parser = parse_image_name,
-        add = ArgValueCompleter::new(image_names))]
-    name: String,
+    #[arg(value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    name: ObjectRef,
 
     /// Print the Image itself, as kubectl get does
     #[arg(short, long, value_enum)]
@@ -34,41 +28,37 @@ pub struct DescribeArgs {
     connection: ConnectionArgs,
 }
 
-/// Describes an Image.
+/// Describes an object.
 pub async fn run(ui: Ui, args: &DescribeArgs) -> Result<Outcome, CliError> {
     let cluster = args.connection.connect().await?;
-    let object = cluster.raw_images(false).get(&args.name).await;
-    let object = object.map_err(|error| cluster.explain("get", Some(&args.name), &error))?;
+    let found = cluster.get(&args.name).await?;
+    let resource = args.name.kind.resource();
     match args.output {
         None => {}
-        Some(ObjectFormat::Name) => ui.data(&format!("image.skopeo.io/{}", args.name))?,
-        Some(ObjectFormat::Json) => ui.data(&json(&document(object.clone())?)?)?,
-        Some(ObjectFormat::Yaml) => ui.data(&yaml(&document(object.clone())?)?)?,
+        Some(ObjectFormat::Name) => ui.data(&args.name.qualified())?,
+        Some(ObjectFormat::Json) => ui.data(&json(&document(found.object.clone(), &resource)?)?)?,
+        Some(ObjectFormat::Yaml) => ui.data(&yaml(&document(found.object.clone(), &resource)?)?)?,
     }
     if args.output.is_some() {
         return Ok(Outcome::Done);
     }
-    let image = image_list::read(&object).map_err(|why| {
+    let uid = found.object.uid().unwrap_or_default();
+    let (jobs, events) = futures::join!(cluster.jobs(found.kind, &uid), cluster.events(&uid));
+    let described = Described {
+        kind: found.kind,
+        object: &found.object,
+        jobs: jobs.map_err(|error| error.message),
+        events: events.map_err(|error| error.message),
+    };
+    let sections = sections(&described, Timestamp::now()).map_err(|why| {
         CliError::failed(format!("this version cannot read {}: {why}", args.name))
             .hinted("-o yaml shows it as it is")
     })?;
-    let uid = image.uid().unwrap_or_default();
-    let (jobs, events) = futures::join!(jobs(&cluster, &uid), events(&cluster, &uid));
-    let jobs = jobs.map_err(|error| error.message);
-    let described = Described { image: &image, jobs, events };
-    for (i, section) in sections(&described, Timestamp::now()).iter().enumerate() {
+    for (i, section) in sections.iter().enumerate() {
         if i > 0 {
             ui.data("\n")?;
         }
         ui.table(section, i > 0)?;
     }
     Ok(Outcome::Done)
-}
-
-/// What was reported of the Image lately.
-async fn events(cluster: &Cluster, uid: &str) -> Result<Vec<Event>, String> {
-    let api: Api<Event> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let list = api.list(&ListParams::default().fields(&format!("involvedObject.uid={uid}"))).await;
-    list.map(|list| list.items)
-        .map_err(|error| cluster.explain_in_namespace("list", "events", &error).message)
 }

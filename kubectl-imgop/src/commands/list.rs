@@ -2,50 +2,48 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use imgop_core::api::Image;
+use futures::future::try_join_all;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
-use kube::api::ListParams;
-use kube::core::{DynamicObject, TypeMeta};
+use kube::core::DynamicObject;
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 
-use crate::completion::image_names;
-use crate::connection::{Cluster, ConnectionArgs};
-use crate::errors::{CliError, Outcome};
-use crate::image_list::{Columns, table};
-use crate::image_watch::{Known, follow};
-use crate::names::{parse_image_name, parse_selector};
-use crate::output::{ListFormat, json as as_json, yaml};
-use crate::ui::Ui;
-use crate::which_images::each;
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::objects::{Found, FoundObject};
+use crate::cluster::watch::{Known, follow};
+use crate::cluster::{Cluster, ConnectionArgs};
+use crate::complete::object_names;
+use crate::kinds::listing::{Columns, table};
+use crate::kinds::object_name::parse_selector;
+use crate::kinds::{KINDS, KindRef, ObjectRef};
+use crate::output::Ui;
+use crate::output::documents::{ListFormat, document, json as as_json, yaml};
 
-/// List Images and what became of them
+/// List Images and their status
 #[derive(Debug, Args)]
 #[command(visible_aliases = ["get", "ls"])]
 pub struct ListArgs {
-    /// Only these Images
-    #[arg(value_name = "NAME", value_parser = parse_image_name,
-        add = ArgValueCompleter::new(image_names))]
-    names: Vec<String>,
+    /// List only these Images
+    #[arg(value_name = "NAME", value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    names: Vec<ObjectRef>,
 
-    /// Images of all namespaces
+    /// List Images in all namespaces
     #[arg(short = 'A', long, conflicts_with_all = ["namespace", "names"])]
     all_namespaces: bool,
 
-    /// Only Images with these labels, such as team=web
+    /// Select Images by labels, such as team=web
     #[arg(short = 'l', long, conflicts_with = "names", value_parser = parse_selector)]
     selector: Option<String>,
 
-    /// What to print
+    /// Output format
     #[arg(short, long, value_enum, default_value = "table", hide_default_value = true)]
     output: ListFormat,
 
-    /// Print no column names
+    /// Print no column headers
     #[arg(long)]
     no_headers: bool,
 
-    /// Print each change too, until Ctrl-C
+    /// Print changes too, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
 
@@ -53,123 +51,129 @@ pub struct ListArgs {
     connection: ConnectionArgs,
 }
 
-/// Lists Images.
+impl ListArgs {
+    fn columns(&self) -> Columns {
+        Columns { namespace: self.all_namespaces, wide: self.output == ListFormat::Wide }
+    }
+
+    fn is_table(&self) -> bool {
+        matches!(self.output, ListFormat::Table | ListFormat::Wide)
+    }
+}
+
+/// Lists objects.
 pub async fn run(ui: Ui, args: &ListArgs) -> Result<Outcome, CliError> {
     if args.watch && args.names.len() > 1 {
         return Err(CliError::usage("--watch takes one name, a --selector, or all Images of the namespace"));
     }
     let cluster = args.connection.connect().await?;
-    let (objects, outcome) = fetch(ui, args, &cluster).await?;
+    let Found { objects, outcome } = fetch(ui, args, &cluster).await?;
     if objects.is_empty() && !args.all_namespaces {
         cluster.check_namespace().await?;
     }
-    let columns = Columns { namespace: args.all_namespaces, wide: args.output == ListFormat::Wide };
-    match args.output {
-        // Why those that were named are not there is said already.
-        ListFormat::Table | ListFormat::Wide if objects.is_empty() && !args.names.is_empty() => {}
-        ListFormat::Table | ListFormat::Wide if objects.is_empty() => {
-            let place = format!("in {} namespace", cluster.namespace);
-            ui.note(&format!(
-                "No resources found{}.",
-                if args.all_namespaces { String::new() } else { format!(" {place}") }
-            ));
-        }
-        ListFormat::Table | ListFormat::Wide => {
-            ui.table(&table(&objects, columns, Timestamp::now()), !args.no_headers)?;
-        }
-        ListFormat::Name | ListFormat::Json | ListFormat::Yaml
-            if args.watch || args.output == ListFormat::Name =>
-        {
-            objects.iter().try_for_each(|object| print_one(ui, args.output, object.clone()))?;
-        }
-        ListFormat::Yaml => ui.data(&yaml(&whole(args, objects.clone())?)?)?,
-        ListFormat::Json | ListFormat::Name => ui.data(&as_json(&whole(args, objects.clone())?)?)?,
+    if args.is_table() {
+        print_tables(ui, args, &cluster, &objects)?;
+    } else {
+        print_documents(ui, args, &objects)?;
     }
     if args.watch {
-        watch(ui, args, &cluster, columns, Known::new(&objects)).await?;
+        let kinds = match args.names.as_slice() {
+            [] => KINDS.to_vec(),
+            names => names.iter().map(|name| name.kind).collect(),
+        };
+        try_join_all(kinds.into_iter().map(|kind| watch(ui, args, &cluster, kind, &objects))).await?;
     }
     Ok(outcome)
 }
 
-/// Prints changes until Ctrl-C.
+async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Found, CliError> {
+    if !args.names.is_empty() {
+        return cluster.get_all(ui, &args.names).await;
+    }
+    let mut objects = Vec::new();
+    for kind in KINDS {
+        objects.extend(cluster.list(kind, args.all_namespaces, args.selector.as_deref()).await?);
+    }
+    Ok(Found { objects, outcome: Outcome::Done })
+}
+
+/// Prints a table for each kind that has objects, as kubectl does.
+fn print_tables(ui: Ui, args: &ListArgs, cluster: &Cluster, objects: &[FoundObject]) -> Result<(), CliError> {
+    // Why those that were named do not exist is printed already.
+    if objects.is_empty() && args.names.is_empty() {
+        let place = format!(" in {} namespace", cluster.namespace);
+        let place = if args.all_namespaces { "" } else { &place };
+        ui.note(&format!("No resources found{place}."));
+    }
+    let mut is_first = true;
+    for kind in KINDS {
+        let objects = of_kind(objects, kind);
+        if objects.is_empty() {
+            continue;
+        }
+        ui.data(if is_first { "" } else { "\n" })?;
+        is_first = false;
+        ui.table(&table(kind, &objects, args.columns(), Timestamp::now()), !args.no_headers)?;
+    }
+    Ok(())
+}
+
+fn of_kind(objects: &[FoundObject], kind: KindRef) -> Vec<DynamicObject> {
+    let of_kind = objects.iter().filter(|object| object.kind == kind);
+    of_kind.map(|object| object.object.clone()).collect()
+}
+
+fn print_documents(ui: Ui, args: &ListArgs, objects: &[FoundObject]) -> Result<(), CliError> {
+    if args.watch || args.output == ListFormat::Name {
+        return objects.iter().try_for_each(|object| print_one(ui, args.output, object));
+    }
+    let whole = whole(args, objects)?;
+    ui.data(&if args.output == ListFormat::Yaml { yaml(&whole)? } else { as_json(&whole)? })
+}
+
+/// Prints one object, where each is printed by itself.
+fn print_one(ui: Ui, format: ListFormat, found: &FoundObject) -> Result<(), CliError> {
+    let document = |object: &DynamicObject| document(object.clone(), &found.kind.resource());
+    match format {
+        ListFormat::Json => ui.data(&as_json(&document(&found.object)?)?),
+        ListFormat::Yaml => ui.data(&format!("---\n{}", yaml(&document(&found.object)?)?)),
+        _ => ui.data(&found.reference().qualified()),
+    }
+}
+
+/// Returns the one object that was named, or a List as kubectl prints it.
+fn whole(args: &ListArgs, objects: &[FoundObject]) -> Result<Value, CliError> {
+    let document = |found: &FoundObject| document(found.object.clone(), &found.kind.resource());
+    let items = objects.iter().map(document).collect::<Result<Vec<Value>, _>>()?;
+    match (args.names.as_slice(), items.as_slice()) {
+        ([_], [only]) => Ok(only.clone()),
+        _ => Ok(
+            json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items }),
+        ),
+    }
+}
+
+/// Prints the changes of a kind until Ctrl-C.
 async fn watch(
     ui: Ui,
     args: &ListArgs,
     cluster: &Cluster,
-    columns: Columns,
-    known: Known,
+    kind: KindRef,
+    objects: &[FoundObject],
 ) -> Result<(), CliError> {
     let mut which = watcher::Config { label_selector: args.selector.clone(), ..watcher::Config::default() };
-    if let [name] = args.names.as_slice() {
-        which = which.fields(&format!("metadata.name={name}"));
+    if let [object] = args.names.as_slice() {
+        which = which.fields(&format!("metadata.name={}", object.name));
     }
-    follow(cluster, args.all_namespaces, which, known, |known, object| match args.output {
-        ListFormat::Table | ListFormat::Wide => match known.line(&object, columns, Timestamp::now()) {
+    let known = Known::new(&of_kind(objects, kind));
+    follow(cluster, kind, args.all_namespaces, which, known, |known, object| {
+        if !args.is_table() {
+            return print_one(ui, args.output, &FoundObject { kind, object });
+        }
+        match known.line(kind, &object, args.columns(), Timestamp::now()) {
             Some(line) => ui.table_line(&line),
             None => Ok(()),
-        },
-        format => print_one(ui, format, object),
+        }
     })
     .await
-}
-
-/// One object, where each is printed by itself.
-fn print_one(ui: Ui, format: ListFormat, object: DynamicObject) -> Result<(), CliError> {
-    match format {
-        ListFormat::Json => ui.data(&as_json(&document(object)?)?),
-        ListFormat::Yaml => ui.data(&format!("---\n{}", yaml(&document(object)?)?)),
-        _ => ui.data(&format!("image.skopeo.io/{}", object.name_any())),
-    }
-}
-
-async fn fetch(
-    ui: Ui,
-    args: &ListArgs,
-    cluster: &Cluster,
-) -> Result<(Vec<DynamicObject>, Outcome), CliError> {
-    let images = cluster.raw_images(args.all_namespaces);
-    if args.names.is_empty() {
-        let mut wanted = ListParams::default();
-        wanted.label_selector.clone_from(&args.selector);
-        let list = images.list(&wanted).await.map_err(|error| explain_list(args, cluster, &error))?;
-        return Ok((list.items, Outcome::Done));
-    }
-    let mut objects = Vec::new();
-    let outcome = each(ui, &args.names, async |name| {
-        objects.push(images.get(name).await.map_err(|error| cluster.explain("get", Some(name), &error))?);
-        Ok(())
-    })
-    .await?;
-    Ok((objects, outcome))
-}
-
-fn explain_list(args: &ListArgs, cluster: &Cluster, error: &kube::Error) -> CliError {
-    if args.all_namespaces {
-        cluster.explain_for_all("list", error)
-    } else {
-        cluster.explain("list", None, error)
-    }
-}
-
-/// One object where one was named, else a List as kubectl prints it.
-fn whole(args: &ListArgs, objects: Vec<DynamicObject>) -> Result<Value, CliError> {
-    let mut items = objects.into_iter().map(document).collect::<Result<Vec<Value>, _>>()?;
-    match (args.names.as_slice(), items.pop()) {
-        ([_], Some(only)) => Ok(only),
-        (_, last) => {
-            items.extend(last);
-            Ok(
-                json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items }),
-            )
-        }
-    }
-}
-
-/// An object as kubectl shows it: without the record of who set which field, and with its kind,
-/// which lists leave out.
-pub fn document(mut object: DynamicObject) -> Result<Value, CliError> {
-    object.metadata.managed_fields = None;
-    let types = object.types.take().filter(|types| !types.kind.is_empty());
-    object.types = Some(types.unwrap_or_else(TypeMeta::resource::<Image>));
-    serde_json::to_value(object).map_err(|error| CliError::failed(format!("cannot write the Image: {error}")))
 }

@@ -2,35 +2,30 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use imgop_core::api::container_name;
+use imgop_core::api::JOB_NAME_LABEL;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
-use crate::completion::image_names;
-use crate::connection::{Cluster, ConnectionArgs};
-use crate::errors::{CliError, Outcome};
-use crate::job_tags::{jobs, records};
-use crate::names::parse_image_name;
-use crate::ui::Ui;
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::{Cluster, ConnectionArgs};
+use crate::complete::object_names;
+use crate::kinds::{JobContainer, KindRef, ObjectRef};
+use crate::output::Ui;
 
-/// The label by which Kubernetes marks the pods of a Job.
-const JOB_LABEL: &str = "batch.kubernetes.io/job-name";
-
-/// Print what Skopeo said in the newest Job of an Image
+/// Print the logs of the newest Job of an Image
 ///
 /// Each tag is copied by a container of its own, or by one for each part of it where --platforms or
-/// --referrers choose. The Jobs, and their logs with them, are gone some
-/// minutes after they ended; kubectl imgop describe shows for longer what became of the tags.
+/// --referrers select parts. Jobs and their logs are deleted some minutes after they ended; kubectl imgop
+/// describe shows for longer what became of the tags.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// Name of the Image
-    #[arg(value_parser = parse_image_name,
-        add = ArgValueCompleter::new(image_names))]
-    name: String,
+    #[arg(value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    name: ObjectRef,
 
-    /// Only the newest copy of this tag
+    /// Print only the newest copy of this tag
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
 
@@ -38,21 +33,12 @@ pub struct LogsArgs {
     connection: ConnectionArgs,
 }
 
-/// One copy or a part of one: the tag, and the container that makes it.
-#[derive(Debug, PartialEq, Eq)]
-struct Copying {
-    job: String,
-    tag: String,
-    container: String,
-}
-
 /// Prints logs.
 pub async fn run(ui: Ui, args: &LogsArgs) -> Result<Outcome, CliError> {
     let cluster = args.connection.connect().await?;
-    let image = cluster.image(&args.name).await?;
-    let jobs = jobs(&cluster, &image.uid().unwrap_or_default()).await?;
-    let copies = newest(&jobs, args.tag.as_deref());
-    let Some(first) = copies.first() else {
+    let found = cluster.get(&args.name).await?;
+    let jobs = cluster.jobs(found.kind, &found.object.uid().unwrap_or_default()).await?;
+    let Some((job, containers)) = newest(found.kind, &jobs, args.tag.as_deref()) else {
         let what = args.tag.as_ref().map_or(String::new(), |tag| format!(" that copies {tag}"));
         return Err(CliError::failed(format!("{} has no Job{what}", args.name)).hinted(format!(
             "kubectl imgop describe {}{} shows what became of the tags",
@@ -60,50 +46,41 @@ pub async fn run(ui: Ui, args: &LogsArgs) -> Result<Outcome, CliError> {
             cluster.place()
         )));
     };
-    let Some(pod) = pod(&cluster, &first.job).await? else {
-        return Err(CliError::failed(format!("Job {} has no pod yet", first.job)));
+    let Some(pod) = pod(&cluster, &job).await? else {
+        return Err(CliError::failed(format!("Job {job} has no pod yet")));
     };
-    for copying in &copies {
-        ui.note(&format!("==> {} (pod {pod}, container {}) <==", copying.tag, copying.container));
-        print(ui, &cluster, &pod, copying).await?;
+    for container in &containers {
+        ui.note(&format!("==> {} (pod {pod}, container {}) <==", container.source_tag, container.name));
+        print(ui, &cluster, &pod, &container.name).await?;
     }
     Ok(Outcome::Done)
 }
 
-/// The copies of the newest Job, or of the newest one that copies this tag. The Jobs come newest first.
-fn newest(jobs: &[Job], tag: Option<&str>) -> Vec<Copying> {
-    let copies = |job: &Job| -> Vec<Copying> {
-        let records = records(job).unwrap_or_default().into_iter().enumerate();
-        records
-            .filter(|(_, record)| {
-                tag.is_none_or(|tag| record.source == tag || record.destination.as_str() == tag)
-            })
-            .flat_map(|(index, record)| {
-                // One that cannot be read back has a container too, if the Job is ours at all.
-                let parts = record.read().map_or(1, |copy| copy.parts().len());
-                (0..parts).map(move |part| Copying {
-                    job: job.name_any(),
-                    tag: record.source.clone(),
-                    container: container_name(index, part),
-                })
-            })
-            .collect()
+/// Returns the newest Job and its containers, or the newest one that works on this tag and those that do.
+/// The Jobs come newest first.
+fn newest(kind: KindRef, jobs: &[Job], tag: Option<&str>) -> Option<(String, Vec<JobContainer>)> {
+    let is_selected = |container: &JobContainer| {
+        tag.is_none_or(|tag| container.source_tag == tag || container.destination_tag == tag)
     };
-    jobs.iter().map(copies).find(|copies| !copies.is_empty()).unwrap_or_default()
+    jobs.iter().find_map(|job| {
+        let mut containers = kind.containers(job)?;
+        containers.retain(is_selected);
+        (!containers.is_empty()).then(|| (job.name_any(), containers))
+    })
 }
 
-/// The newest pod of a Job.
+/// Returns the newest pod of a Job.
 async fn pod(cluster: &Cluster, job: &str) -> Result<Option<String>, CliError> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let list = pods.list(&ListParams::default().labels(&format!("{JOB_LABEL}={job}"))).await;
+    let list = pods.list(&ListParams::default().labels(&format!("{JOB_NAME_LABEL}={job}"))).await;
     let list = list.map_err(|error| cluster.explain_in_namespace("list", "pods", &error))?;
     Ok(list.items.iter().max_by_key(|pod| pod.creation_timestamp()).map(ResourceExt::name_any))
 }
 
-/// A container that has not begun has no log; the others do.
-async fn print(ui: Ui, cluster: &Cluster, pod: &str, copying: &Copying) -> Result<(), CliError> {
+/// Prints the log of a container; one that has not started has none.
+async fn print(ui: Ui, cluster: &Cluster, pod: &str, container: &str) -> Result<(), CliError> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let of = LogParams { container: Some(copying.container.clone()), ..LogParams::default() };
+    let of = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
     match pods.logs(pod, &of).await {
         Ok(text) => ui.data(&text),
         Err(kube::Error::Api(status)) if status.code == 400 => {
@@ -119,6 +96,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kinds::DEFAULT_KIND;
 
     fn job(name: &str, tags: &[&str]) -> Job {
         let copies: Vec<_> = tags
@@ -134,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_job_that_copies_the_tag_is_meant() {
+    fn the_newest_job_that_copies_the_tag_is_selected() {
         let jobs = [job("new", &["1.2", "1.1"]), job("old", &["1.1", "1.0"])];
         let of = |tag: Option<&str>| {
-            let copies = newest(&jobs, tag);
-            copies.iter().map(|c| format!("{}/{} {}", c.job, c.container, c.tag)).collect::<Vec<_>>()
+            let (job, containers) = newest(DEFAULT_KIND, &jobs, tag).unwrap_or_default();
+            containers.iter().map(|c| format!("{job}/{} {}", c.name, c.source_tag)).collect::<Vec<_>>()
         };
         assert_eq!(of(None), ["new/copy-0 1.2", "new/copy-1 1.1"]);
         assert_eq!(of(Some("1.1")), ["new/copy-1 1.1"]);
@@ -157,8 +135,8 @@ mod tests {
         let mut job = job("j", &[]);
         job.annotations_mut().insert("imgop.skopeo.io/copies".to_owned(), copies.to_string());
         let of = |tag: Option<&str>| {
-            let copies = newest(std::slice::from_ref(&job), tag);
-            copies.into_iter().map(|c| format!("{} {}", c.container, c.tag)).collect::<Vec<_>>()
+            let (_, containers) = newest(DEFAULT_KIND, std::slice::from_ref(&job), tag).unwrap_or_default();
+            containers.into_iter().map(|c| format!("{} {}", c.name, c.source_tag)).collect::<Vec<_>>()
         };
         assert_eq!(of(None), ["copy-0 1.0", "copy-0-1 1.0", "copy-1 1.1"]);
         assert_eq!(of(Some("1.0")), ["copy-0 1.0", "copy-0-1 1.0"]);

@@ -2,24 +2,24 @@
 
 use clap::Args;
 
+use crate::args::SelectedArgs;
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::ConnectionArgs;
 use crate::commands::suspend::set;
-use crate::connection::ConnectionArgs;
-use crate::errors::{CliError, Outcome};
-use crate::ui::Ui;
-use crate::which_images::WhichImages;
+use crate::output::Ui;
 
-/// Let the agent sync suspended Images again
+/// Resume suspended Images
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
     #[command(flatten)]
-    which: WhichImages,
+    selected: SelectedArgs,
 
     #[command(flatten)]
     connection: ConnectionArgs,
 }
 
-/// Resumes Images.
+/// Resumes objects.
 pub async fn run(ui: Ui, args: &ResumeArgs) -> Result<Outcome, CliError> {
     let cluster = args.connection.connect().await?;
-    set(ui, &cluster, &args.which, false).await
+    set(ui, &cluster, &args.selected, false).await
 }

@@ -3,30 +3,27 @@
 use clap::Args;
 use imgop_core::api::REQUESTED_AT_ANNOTATION;
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
-use kube::core::DynamicObject;
 use serde_json::json;
 
-use crate::commands::copy::FIELD_MANAGER;
-use crate::connection::{Cluster, ConnectionArgs};
-use crate::duration::TimeLimit;
-use crate::errors::{CliError, Outcome};
-use crate::progress::Goal;
-use crate::ui::Ui;
-use crate::wait::wait_for_all;
-use crate::which_images::{Found, WhichImages, each, is_suspended, names};
+use crate::args::SelectedArgs;
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::objects::{Found, FoundObject, each, references};
+use crate::cluster::wait_until_ready::wait_for_all;
+use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
+use crate::kinds::progress::Goal;
+use crate::output::Ui;
 
 /// Sync Images now, and wait for the outcome
 ///
-/// The agent looks at both registries again and copies what is missing, also what failed before and
-/// would be tried later. Exit code 0 means that every tag is at its
-/// destination, and 1 also that there is nothing to sync.
+/// The agent compares both registries again and copies what is missing, including what failed before and
+/// would be retried later. Exit code 0 means that every tag is at its destination, and 1 also that there is
+/// nothing to sync.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
     #[command(flatten)]
-    which: WhichImages,
+    selected: SelectedArgs,
 
-    /// Only ask for the sync
+    /// Request the sync without waiting for it
     #[arg(long)]
     no_wait: bool,
 
@@ -38,64 +35,56 @@ pub struct SyncArgs {
     connection: ConnectionArgs,
 }
 
-/// Asks for syncs and waits for them.
+/// Requests syncs and waits for them.
 pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
     let cluster = args.connection.connect().await?;
-    let (images, found) = images(ui, args, &cluster).await?;
+    let (objects, found) = objects(ui, args, &cluster).await?;
     let token = Timestamp::now().to_string();
-    let (names, mut asked) = (names(&images), Vec::new());
-    let triggered = each(ui, &names, async |name| {
-        request(&cluster, name, &token).await?;
-        asked.push((name.to_owned(), Goal::Token(token.clone())));
-        ui.data(&format!("image.skopeo.io/{name} triggered"))
+    let annotation = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
+    let mut requested = Vec::new();
+    let triggered = each(ui, &references(&objects), async |object| {
+        cluster.merge(object, &annotation).await?;
+        requested.push((object.clone(), Goal::Token(token.clone())));
+        ui.data(&format!("{} triggered", object.qualified()))
     })
     .await?;
     let outcome = found.and(triggered);
-    if asked.is_empty() {
-        // Whoever relies on a sync must not take none for one.
+    if requested.is_empty() {
+        // Scripts that rely on a sync must not mistake none for a successful one.
         return Ok(Outcome::NotReady);
     }
     if args.no_wait {
         return Ok(outcome);
     }
-    Ok(outcome.and(wait_for_all(ui, &cluster, &asked, args.timeout).await?))
+    Ok(outcome.and(wait_for_all(ui, &cluster, &requested, args.timeout).await?))
 }
 
-/// The Images to sync. One that is suspended would never answer: named, it is refused; among all of
-/// a selection it is left out.
-async fn images(
+/// Returns the objects to sync. One that is suspended would never answer: it is refused where it is named,
+/// and skipped where many are selected.
+async fn objects(
     ui: Ui,
     args: &SyncArgs,
     cluster: &Cluster,
-) -> Result<(Vec<DynamicObject>, Outcome), CliError> {
-    let Found { images, outcome } = args.which.find(ui, cluster).await?;
-    let (suspended, images): (Vec<_>, Vec<_>) = images.into_iter().partition(is_suspended);
-    if !args.which.are_named() {
-        for name in names(&suspended) {
-            ui.note(&format!("{name} is suspended and left out"));
+) -> Result<(Vec<FoundObject>, Outcome), CliError> {
+    let Found { objects, outcome } = args.selected.find(ui, cluster).await?;
+    let (suspended, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(FoundObject::is_suspended);
+    if !args.selected.are_named() {
+        for object in references(&suspended) {
+            ui.note(&format!("{object} is suspended, skipping"));
         }
-        return Ok((images, outcome));
+        return Ok((objects, outcome));
     }
     let mut errors: Vec<CliError> = Vec::new();
-    for name in names(&suspended) {
-        let resume = format!("resume it with: kubectl imgop resume {name}{}", cluster.place());
-        errors.push(CliError::failed(format!("{name} is suspended")).hinted(resume));
+    for object in references(&suspended) {
+        let resume = format!("resume it with: kubectl imgop resume {object}{}", cluster.place());
+        errors.push(CliError::failed(format!("{object} is suspended")).hinted(resume));
     }
     match errors.pop() {
-        None => Ok((images, outcome)),
-        Some(only) if images.is_empty() && errors.is_empty() => Err(only),
+        None => Ok((objects, outcome)),
+        Some(only) if objects.is_empty() && errors.is_empty() => Err(only),
         Some(last) => {
             errors.iter().chain([&last]).for_each(|error| ui.error(error));
-            Ok((images, Outcome::NotReady))
+            Ok((objects, Outcome::NotReady))
         }
     }
-}
-
-/// Writes the token. A merge patch, not an apply: an apply of this one annotation would give up the
-/// fields that `copy` applied under the same name.
-async fn request(cluster: &Cluster, name: &str, token: &str) -> Result<(), CliError> {
-    let patch = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let patched = cluster.raw_images(false).patch(name, &params, &Patch::Merge(&patch)).await;
-    patched.map(drop).map_err(|error| cluster.explain("patch", Some(name), &error))
 }

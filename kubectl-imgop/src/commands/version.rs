@@ -7,23 +7,23 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-use crate::connection::ConnectionArgs;
-use crate::errors::{CliError, Outcome};
-use crate::output::DocumentFormat;
-use crate::ui::Ui;
-use crate::wait::agents;
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::ConnectionArgs;
+use crate::cluster::agent::agents;
+use crate::output::Ui;
+use crate::output::documents::DocumentFormat;
 
 /// How long a cluster may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Show the version of this program, and of the agent in the cluster
 #[derive(Debug, Args)]
 pub struct VersionArgs {
-    /// Only the version of this program
+    /// Print only the version of this program
     #[arg(long)]
     client: bool,
 
-    /// Print a document
+    /// Output format
     #[arg(short, long, value_enum)]
     output: Option<DocumentFormat>,
 
@@ -53,8 +53,8 @@ pub async fn run(ui: Ui, args: &VersionArgs) -> Result<Outcome, CliError> {
     if !args.client {
         match found(&args.connection).await {
             Ok(agents) => versions.agents = Some(agents),
-            // A version is of use without a cluster too.
-            Err(error) => ui.warning(&format!("the agent's version is not known: {error}")),
+            // The version of this program is useful without a cluster too.
+            Err(error) => ui.warning(&format!("the agent's version is unknown: {error}")),
         }
     }
     match args.output {
@@ -66,8 +66,10 @@ pub async fn run(ui: Ui, args: &VersionArgs) -> Result<Outcome, CliError> {
 
 async fn found(connection: &ConnectionArgs) -> Result<Vec<Agent>, CliError> {
     let cluster = connection.connect().await?;
-    let deployments = match tokio::time::timeout(PATIENCE, agents(&cluster)).await {
-        Ok(result) => result.map_err(|error| cluster.explain_for("list", "deployments.apps", &error))?,
+    let deployments = match tokio::time::timeout(ANSWER_TIMEOUT, agents(&cluster)).await {
+        Ok(result) => {
+            result.map_err(|error| cluster.explain_everywhere("list", "deployments.apps", &error))?
+        }
         Err(_) => return Err(CliError::failed(format!("{} does not answer", cluster.server))),
     };
     Ok(deployments.iter().map(agent).collect())

@@ -2,32 +2,28 @@
 
 use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
-use kube::ResourceExt as _;
-use kube::core::DynamicObject;
 
-use crate::completion::image_names;
-use crate::connection::ConnectionArgs;
-use crate::duration::TimeLimit;
-use crate::errors::{CliError, Outcome};
-use crate::names::{parse_image_name, parse_selector};
-use crate::progress::Goal;
-use crate::ui::Ui;
-use crate::wait::wait_for_all;
-use crate::which_images::{Found, find};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::objects::{Found, FoundObject};
+use crate::cluster::wait_until_ready::wait_for_all;
+use crate::cluster::{ConnectionArgs, TimeLimit};
+use crate::complete::object_names;
+use crate::kinds::ObjectRef;
+use crate::kinds::object_name::parse_selector;
+use crate::kinds::progress::Goal;
+use crate::output::Ui;
 
 /// Wait until every tag of Images is at its destination
 ///
-/// Nothing is triggered. What the agent tries again by itself is waited for; what somebody must change
-/// first, and tags that are too young (--min-age), end the waiting with exit code 1, as
-/// does having nothing to wait for.
+/// Nothing is triggered. What the agent retries by itself is waited for; what needs a change first, and tags
+/// that are too young (--min-age), end the waiting with exit code 1, as does having nothing to wait for.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
-    /// Images to wait for; without any, all of the namespace
-    #[arg(value_name = "NAME", value_parser = parse_image_name,
-        add = ArgValueCompleter::new(image_names))]
-    names: Vec<String>,
+    /// Images to wait for; by default all in the namespace
+    #[arg(value_name = "NAME", value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    names: Vec<ObjectRef>,
 
-    /// The Images with these labels, such as team=web
+    /// Select Images by labels, such as team=web
     #[arg(short = 'l', long, conflicts_with = "names", value_parser = parse_selector)]
     selector: Option<String>,
 
@@ -54,14 +50,17 @@ enum Condition {
 /// Waits.
 pub async fn run(ui: Ui, args: &WaitArgs) -> Result<Outcome, CliError> {
     let cluster = args.connection.connect().await?;
-    let Found { images, outcome } = find(ui, &cluster, &args.names, args.selector.as_deref()).await?;
-    // What is waited for is the spec as it is now.
-    let goal = |image: &DynamicObject| Goal::Generation(image.metadata.generation.unwrap_or_default());
-    let goals: Vec<(String, Goal)> = match args.condition {
-        Condition::Ready => images.iter().map(|image| (image.name_any(), goal(image))).collect(),
+    let Found { objects, outcome } = cluster.find(ui, &args.names, args.selector.as_deref()).await?;
+    let goal = |object: &FoundObject| {
+        // The spec as it is now.
+        let generation = object.object.metadata.generation.unwrap_or_default();
+        (object.reference(), Goal::Generation(generation))
+    };
+    let goals: Vec<(ObjectRef, Goal)> = match args.condition {
+        Condition::Ready => objects.iter().map(goal).collect(),
     };
     if goals.is_empty() {
-        // Whoever relies on this must not take none for a ready one.
+        // Scripts that rely on this must not mistake none for a ready one.
         return Ok(Outcome::NotReady);
     }
     Ok(outcome.and(wait_for_all(ui, &cluster, &goals, args.timeout).await?))

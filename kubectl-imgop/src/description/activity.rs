@@ -1,4 +1,4 @@
-//! What was done for the Image: Jobs and events.
+//! What was done for an object: Jobs and events.
 
 use std::cmp::Reverse;
 
@@ -8,17 +8,21 @@ use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use crate::age::since;
-use crate::job_tags::records;
-use crate::table::Table;
+use crate::kinds::KindRef;
+use crate::output::age::since;
+use crate::output::table::Table;
 
-/// So many tags of a Job, and so many events, are shown.
-const MOST_TAGS: usize = 4;
-const MOST_EVENTS: usize = 20;
+const MAX_TAGS: usize = 4;
+const MAX_EVENTS: usize = 20;
 
-/// The Jobs, the newest first. Of a sync that is over no copy runs any more, although Kubernetes takes
-/// a moment to count the pods that have ended.
-pub fn jobs(jobs: &Result<Vec<Job>, String>, is_over: bool, now: Timestamp) -> Option<Table> {
+/// Returns the Jobs, the newest first. Once the sync is complete no container runs any more, although
+/// Kubernetes takes a moment to count the pods that have ended.
+pub fn jobs(
+    kind: KindRef,
+    jobs: &Result<Vec<Job>, String>,
+    is_complete: bool,
+    now: Timestamp,
+) -> Option<Table> {
     let mut table = Table::new(["JOB", "STATE", "AGE", "TAGS"]);
     match jobs {
         Ok(jobs) if jobs.is_empty() => return None,
@@ -28,9 +32,9 @@ pub fn jobs(jobs: &Result<Vec<Job>, String>, is_over: bool, now: Timestamp) -> O
             for job in jobs {
                 table.row([
                     job.name_any(),
-                    state(job, is_over),
+                    state(job, is_complete),
                     since(job.creation_timestamp().as_ref(), now),
-                    tags(job),
+                    tags(kind, job),
                 ]);
             }
         }
@@ -39,7 +43,7 @@ pub fn jobs(jobs: &Result<Vec<Job>, String>, is_over: bool, now: Timestamp) -> O
     Some(table)
 }
 
-fn state(job: &Job, is_over: bool) -> String {
+fn state(job: &Job, is_complete: bool) -> String {
     let status = job.status.clone().unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
     let holds = |type_: &str| conditions.iter().find(|c| c.type_ == type_ && c.status == "True");
@@ -50,7 +54,8 @@ fn state(job: &Job, is_over: bool) -> String {
         "Complete".to_owned()
     } else if holds("Suspended").is_some() {
         "Suspended".to_owned()
-    } else if holds("SuccessCriteriaMet").is_some() || (is_over && status.active.unwrap_or_default() > 0) {
+    } else if holds("SuccessCriteriaMet").is_some() || (is_complete && status.active.unwrap_or_default() > 0)
+    {
         "Ending".to_owned()
     } else if status.active.unwrap_or_default() > 0 {
         "Running".to_owned()
@@ -59,18 +64,21 @@ fn state(job: &Job, is_over: bool) -> String {
     }
 }
 
-/// The tags that a Job copies.
-fn tags(job: &Job) -> String {
-    let records = records(job);
-    let Some(records) = records else { return "<unknown>".to_owned() };
-    let mut tags: Vec<String> = records.iter().take(MOST_TAGS).map(|r| r.destination.to_string()).collect();
-    if records.len() > MOST_TAGS {
-        tags.push(format!("+{}", records.len() - MOST_TAGS));
+/// Returns the tags that a Job writes.
+fn tags(kind: KindRef, job: &Job) -> String {
+    let Some(containers) = kind.containers(job) else { return "<unknown>".to_owned() };
+    let mut tags: Vec<String> = containers.into_iter().map(|container| container.destination_tag).collect();
+    // A tag that is copied in parts has several containers.
+    tags.dedup();
+    if tags.len() > MAX_TAGS {
+        let more = format!("+{}", tags.len() - MAX_TAGS);
+        tags.truncate(MAX_TAGS);
+        tags.push(more);
     }
     tags.join(",")
 }
 
-/// The last events, the newest first.
+/// Returns the last events, the newest first.
 pub fn events(events: &Result<Vec<Event>, String>, now: Timestamp) -> Option<Table> {
     let mut table = Table::new(["EVENT", "TYPE", "AGE", "MESSAGE"]);
     match events {
@@ -78,7 +86,7 @@ pub fn events(events: &Result<Vec<Event>, String>, now: Timestamp) -> Option<Tab
         Ok(events) => {
             let mut events: Vec<(Option<Time>, &Event)> = events.iter().map(|e| (last_seen(e), e)).collect();
             events.sort_by(|a, b| b.0.cmp(&a.0));
-            for (time, event) in events.into_iter().take(MOST_EVENTS) {
+            for (time, event) in events.into_iter().take(MAX_EVENTS) {
                 table.row([
                     event.reason.clone().unwrap_or_default(),
                     event.type_.clone().unwrap_or_default(),
@@ -92,7 +100,8 @@ pub fn events(events: &Result<Vec<Event>, String>, now: Timestamp) -> Option<Tab
     Some(table)
 }
 
-/// Which field holds the time depends on who wrote the event, and on how often it was repeated.
+/// Returns the time of an event. Which field holds it depends on who wrote the event, and on how often it
+/// was repeated.
 fn last_seen(event: &Event) -> Option<Time> {
     let repeated = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
     let precise = repeated.or(event.event_time.as_ref()).map(|time| Time(time.0));

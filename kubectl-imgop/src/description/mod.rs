@@ -1,47 +1,86 @@
-//! Everything about an Image on one page, the newest and the worst first.
+//! Everything about one object on one page, the newest and the worst first.
 
 mod activity;
-mod summary;
 
-use imgop_core::api::Image;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use kube::core::DynamicObject;
 
-use crate::table::Table;
+use crate::kinds::KindRef;
+use crate::output::age::since;
+use crate::output::table::Table;
 
-/// An Image and what belongs to it. What may not be read is an error in words: the rest is shown
-/// all the same.
+/// An object and what belongs to it. What may not be read is an error in words: the rest is shown all the
+/// same.
 #[derive(Debug)]
 pub struct Described<'a> {
-    /// The Image.
-    pub image: &'a Image,
+    /// Its kind.
+    pub kind: KindRef,
+    /// The object.
+    pub object: &'a DynamicObject,
     /// Its Jobs.
     pub jobs: Result<Vec<Job>, String>,
     /// Its events.
     pub events: Result<Vec<Event>, String>,
 }
 
-/// The page: first the facts, a table without header, then tables of what there is more than one of.
-pub fn sections(described: &Described<'_>, now: Timestamp) -> Vec<Table> {
-    let status = described.image.status.clone().unwrap_or_default();
-    let mut sections = vec![summary::facts(described.image, &status, now)];
-    sections.push(summary::conditions(&status, now));
-    sections.extend(summary::failures(&status, now));
-    sections.extend(summary::waiting(&status, now));
-    sections.extend(activity::jobs(&described.jobs, summary::is_over(described.image, &status), now));
-    sections.extend(summary::history(&status, now));
-    sections.extend(activity::events(&described.events, now));
-    sections
+/// Returns the sections of the page: first the facts, a table without header, then tables of what there is
+/// more than one of. An object that this version cannot read is an error in words.
+pub fn sections(described: &Described<'_>, now: Timestamp) -> Result<Vec<Table>, String> {
+    let Described { kind, object, jobs, events } = described;
+    let description = kind.describe(object, now)?;
+    let mut sections = vec![facts(object, description.facts, now)];
+    sections.push(conditions(&description.conditions, now));
+    sections.extend(description.problems);
+    sections.extend(activity::jobs(*kind, jobs, description.is_complete, now));
+    sections.extend(description.history);
+    sections.extend(activity::events(events, now));
+    Ok(sections)
+}
+
+fn facts(object: &DynamicObject, of_kind: Vec<(&'static str, String)>, now: Timestamp) -> Table {
+    let first = [("Name", object.name_any()), ("Namespace", object.namespace().unwrap_or_default())];
+    let last = [("Age", since(object.metadata.creation_timestamp.as_ref(), now))];
+    let mut table = Table::new([]);
+    for (label, value) in first.into_iter().chain(of_kind).chain(last) {
+        if !value.is_empty() {
+            table.row([format!("{label}:"), value]);
+        }
+    }
+    table
+}
+
+/// Without a condition the agent has not reconciled the object yet.
+fn conditions(conditions: &[Condition], now: Timestamp) -> Table {
+    let mut table = Table::new(["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"]);
+    for condition in conditions {
+        table.row([
+            condition.type_.clone(),
+            condition.status.clone(),
+            condition.reason.clone(),
+            since(Some(&condition.last_transition_time), now),
+            condition.message.clone(),
+        ]);
+    }
+    if conditions.is_empty() {
+        let cells = ["Ready", "<unknown>", "<pending>", "<none>", "not reconciled yet"];
+        table.row(cells.map(str::to_owned));
+    }
+    table
 }
 
 #[cfg(test)]
 mod tests {
+    use imgop_core::api::Image;
     use serde_json::json;
 
     use super::*;
+    use crate::kinds::Erased;
 
-    fn image() -> Image {
+    fn image() -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
             "metadata": { "name": "argocd-v2-13-x", "namespace": "ci", "creationTimestamp": "2026-01-01T00:00:00Z" },
@@ -98,8 +137,16 @@ mod tests {
         ]
     }
 
+    fn described(
+        object: &DynamicObject,
+        jobs: Result<Vec<Job>, String>,
+        events: Result<Vec<Event>, String>,
+    ) -> Described<'_> {
+        Described { kind: Erased::<Image>::REF, object, jobs, events }
+    }
+
     fn page(described: &Described<'_>) -> String {
-        let sections = sections(described, "2026-01-08T00:05:30Z".parse().unwrap());
+        let sections = sections(described, "2026-01-08T00:05:30Z".parse().unwrap()).unwrap();
         let lines = |(i, table): (usize, &Table)| -> Vec<String> {
             table.lines(i > 0).into_iter().map(|line| line.text).chain([String::new()]).collect()
         };
@@ -108,13 +155,14 @@ mod tests {
 
     #[test]
     fn a_page_shows_the_spec_what_became_of_it_and_what_comes_next() {
-        let described = Described { image: &image(), jobs: Ok(jobs()), events: Ok(events()) };
+        let image = image();
+        let described = described(&image, Ok(jobs()), Ok(events()));
         insta::assert_snapshot!(page(&described), @r"
         Name:          argocd-v2-13-x
         Namespace:     ci
         Mode:          Recurrent, every 1h
         Source:        quay.io/argoproj/argocd >=2.13 <2.15
-        Selection:     with release candidates, without .*-debug, newest 3
+        Selection:     release candidates, exclude .*-debug, latest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
         Tags:          5 matched: 3 synced, 1 copying, 1 failed, 2 excluded
         Last sync:     5m30s ago (2026-01-08T00:00:00Z)
@@ -143,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_else_the_spec_says_and_which_tags_wait_is_shown() {
-        let image: Image = serde_json::from_value(json!({
+        let image: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "nginx", "namespace": "ci" },
             "spec": { "mode": "OnceByTag",
                 "source": { "name": "nginx", "version": "*", "select": { "minAge": "3d" }, "immutableTags": ["x.x.x", "stable"] },
@@ -152,19 +200,19 @@ mod tests {
                 "since": "2026-01-07T00:05:30Z", "until": "2026-01-10T00:05:30Z" } ] },
         }))
         .unwrap();
-        let described = Described { image: &image, jobs: Ok(Vec::new()), events: Ok(Vec::new()) };
+        let described = described(&image, Ok(Vec::new()), Ok(Vec::new()));
         insta::assert_snapshot!(page(&described), @"
         Name:          nginx
         Namespace:     ci
         Mode:          OnceByTag, every 5m
         Source:        nginx:*
-        Selection:     at least 3d old
-        Never move:    x.x.x, stable
-        Destination:   111111111111.dkr.ecr.eu-west-3.amazonaws.com/nginx (with the agent's AWS identity)
+        Selection:     min age 3d
+        Immutable:     x.x.x, stable
+        Destination:   111111111111.dkr.ecr.eu-west-3.amazonaws.com/nginx (the agent's AWS identity)
         Age:           <none>
 
         CONDITION   STATUS      REASON      SINCE    MESSAGE
-        Ready       <unknown>   <pending>   <none>   the agent has not looked at it yet
+        Ready       <unknown>   <pending>   <none>   not reconciled yet
 
         WAITING-TAG   SINCE   OLD-ENOUGH   CONTENT
         1.27.3        24h     in 2d        sha256:000000000000
@@ -174,31 +222,29 @@ mod tests {
     #[test]
     fn a_job_of_a_sync_that_is_over_is_ending() {
         let mut image = image();
-        if let Some(status) = &mut image.status {
-            status.phase = Some(imgop_core::api::Phase::Completed);
-        }
-        let described = Described { image: &image, jobs: Ok(jobs()), events: Ok(Vec::new()) };
+        image.data["status"]["phase"] = json!("COMPLETED");
+        let described = described(&image, Ok(jobs()), Ok(Vec::new()));
         assert!(page(&described).contains("imgop-argocd-2   Ending "), "{}", page(&described));
     }
 
     #[test]
     fn what_is_not_known_yet_or_may_not_be_read_is_said() {
         let mut image = image();
-        image.status = None;
-        image.spec.suspend = true;
+        image.data["status"].take();
+        image.data["spec"]["suspend"] = json!(true);
         let refused = || Err::<Vec<_>, _>("jobs.batch is forbidden".to_owned());
-        let described = Described { image: &image, jobs: refused(), events: Err("no".to_owned()) };
+        let described = described(&image, refused(), Err("no".to_owned()));
         insta::assert_snapshot!(page(&described), @"
         Name:          argocd-v2-13-x
         Namespace:     ci
         Mode:          Recurrent, every 1h, suspended
         Source:        quay.io/argoproj/argocd >=2.13 <2.15
-        Selection:     with release candidates, without .*-debug, newest 3
+        Selection:     release candidates, exclude .*-debug, latest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
         Age:           7d
 
         CONDITION   STATUS      REASON      SINCE    MESSAGE
-        Ready       <unknown>   <pending>   <none>   the agent has not looked at it yet
+        Ready       <unknown>   <pending>   <none>   not reconciled yet
 
         JOB         STATE       AGE         TAGS
         <unknown>   <unknown>   <unknown>   jobs.batch is forbidden

@@ -1,7 +1,7 @@
 //! What a copy would do: from the answers of both registries to a table or a document.
 
 mod absent;
-pub mod look;
+pub mod inspect;
 pub mod page;
 pub mod report;
 pub mod targets;

@@ -9,14 +9,14 @@ fn kubectl_is_told_verbs_flags_and_values() {
     exit code: 0
     ----- stdout -----
     sync	Sync Images now, and wait for the outcome
-    suspend	Start no more syncs of Images until they are resumed
+    suspend	Suspend Images: start no more syncs until they are resumed
     :4
     ");
     insta::assert_snapshot!(program.run_with(&["__complete", "copy", "a:1", "b/c", "--mode", "O"]), @"
     exit code: 0
     ----- stdout -----
     OneShot	Once
-    OnceByTag	Each matching tag once, new ones as they appear
+    OnceByTag	Each matching tag once, including tags that appear later
     :4
     ");
     insta::assert_snapshot!(program.run_with(&["__complete", "describe", "--out"]), @"

@@ -54,7 +54,7 @@ fn names_and_namespaces_that_would_lead_elsewhere_are_refused() {
     insta::assert_snapshot!(program.run("describe ../../secrets/x"), @r#"
     exit code: 2
     ----- stderr -----
-    error: invalid value '../../secrets/x' for '<NAME>': "../../secrets/x" is not the name of an Image; names have lower-case letters, digits, '-' and '.' only
+    error: invalid value '../../secrets/x' for '<NAME>': "../../secrets/x" is not a valid name; names consist of lower-case letters, digits, '-' and '.'
 
     For more information, try '--help'.
     "#);
@@ -80,7 +80,7 @@ fn nothing_is_deleted_without_a_word_of_consent() {
     insta::assert_snapshot!(Program::new().run("delete argocd"), @"
     exit code: 2
     ----- stderr -----
-    error: nobody can be asked whether to delete; if it is meant, add --yes
+    error: cannot ask for confirmation without a terminal; add --yes to delete
     ");
     assert_eq!(Program::new().run("delete").code, 2);
 }

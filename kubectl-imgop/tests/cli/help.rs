@@ -80,6 +80,6 @@ fn the_version_needs_no_cluster() {
     ----- stdout -----
     Client: v0.1.0
     ----- stderr -----
-    warning: the agent's version is not known: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
+    warning: the agent's version is unknown: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
     ");
 }

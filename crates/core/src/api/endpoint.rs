@@ -70,14 +70,21 @@ pub struct Tls {
 
 /// Whether a registry's certificate is checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum TlsMode {
     /// HTTPS; the certificate must be trusted.
     #[default]
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "Verify", help = "HTTPS with a trusted certificate (the default)")
+    )]
     Verify,
     /// HTTPS; any certificate is taken.
+    #[cfg_attr(feature = "clap", value(name = "SkipVerify", help = "HTTPS with any certificate"))]
     SkipVerify,
     /// HTTP.
     #[serde(rename = "PlainHTTP")]
+    #[cfg_attr(feature = "clap", value(name = "PlainHTTP", help = "HTTP"))]
     PlainHttp,
 }
 

@@ -6,10 +6,9 @@
 
 pub mod conditions;
 mod endpoint;
-mod frequency;
 mod image;
 mod labels;
-mod min_age;
+mod schedule;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +18,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt as _;
 
 pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
-pub use frequency::{Frequency, FrequencyError};
 pub use image::{
     Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite, Phase,
     Publish, Referrers, Select, Source, TagFailure, WaitingTag,
@@ -28,7 +26,7 @@ pub use labels::{
     CA_KEY, COPIES_ANNOTATION, DOCKER_CONFIG_KEY, IMAGE_UID_LABEL, JOB_NAME_LABEL, MANAGED_BY,
     MANAGED_BY_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, container_name,
 };
-pub use min_age::{MinAge, MinAgeError};
+pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
 
 /// The custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {

@@ -1,27 +1,46 @@
 //! What an `Image` means: from what is asked for, and what both registries answer, to what is done.
 //!
-//! Everything but [`observe()`] is pure: no clock, no I/O. A plan is worked out from the whole state each
-//! time: the spec, both registries, the Jobs, the recorded failures. So nothing is lost or repeated when the
-//! process ends between any two writes, and a preview is the same computation without Jobs.
+//! ```text
+//! request    a spec, parsed                      naming   which tag each becomes
+//! observe    asks both registries                state    what they answered
+//! plan       what is to be done for each tag     age, outcome, precedence: what it is worked out from
+//! readiness  the conditions that follow
+//! probe, publish, mount, quota, batches          the steps around a Job that need registries only
+//! ```
+//!
+//! A plan is pure and is worked out from the whole state each time: the spec, both registries, the Jobs, the
+//! recorded failures. So nothing is lost or repeated when the process ends between any two writes, and a
+//! preview is the same computation without Jobs.
 
 mod age;
+mod batches;
 #[cfg(test)]
 pub(crate) mod fixtures;
-pub mod mount;
+mod mount;
 mod observe;
 mod outcome;
 mod plan;
 mod precedence;
+mod probe;
+mod publish;
+mod quota;
 mod readiness;
 mod request;
+mod route;
 mod state;
 
 pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
+pub use batches::{Order, batches, in_order};
+pub use mount::{KnownBlobs, learn, mount};
 pub use observe::{ContentCache, Known, Limits, ObserveError, Sides, observe};
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan, retry_delay};
 pub use precedence::{OlderImage, TagClaim};
+pub use probe::{Probed, probe};
+pub use publish::{Answered, Publications, publish};
+pub use quota::{Admission, Deferral, admit, release};
 pub use readiness::{Readiness, readiness};
 pub use request::{CopyRequest, Naming, SpecError, SpecField, SpecProblem};
+pub use route::Route;
 pub use state::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};

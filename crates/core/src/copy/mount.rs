@@ -1,208 +1,268 @@
-//! Which blobs a registry can take from repositories of its own, before anything is sent to it. Pure.
+//! Mounts blobs that another repository of the destination's registry holds, so that Skopeo finds them there
+//! and sends nothing.
+//!
+//! A Job's pod begins with an empty cache, so Skopeo itself knows of no repository to mount from.
+//! Whatever fails here costs bytes and nothing else: the Job sends what is not there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use imgop_registry::reference::{Digest, Repository};
+use futures::{Stream, StreamExt as _};
+use imgop_registry::reference::{Digest, ManifestRef, Repository};
+use imgop_registry::{Account, Manifest, RepositoryClient};
+use parking_lot::Mutex;
+use tokio::time::timeout;
 
-/// One blob to mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// The configuration or layer.
-    pub blob: Digest,
-    /// The repository of the destination's registry that holds it.
-    pub from: Repository,
+use super::{Copy, Route};
+
+/// Blobs whose repositories are known, in all.
+const MAX_KNOWN: usize = 20_000;
+/// Manifests of one index that are read.
+const MAX_CHILDREN: usize = 20;
+/// Contents whose manifests are read in one step.
+const MAX_CONTENTS: usize = 50;
+/// Blobs that are read of in one step: a source may list as many as it likes.
+const MAX_BLOBS: usize = 2_000;
+/// Requests at once; the registry's own limit bounds it further.
+const MAX_REQUESTS: usize = 8;
+/// How long one step may take.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who may know of a blob: a namespace, with one credential at one registry. What one tenant has copied is
+/// nothing that another one should be able to find out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Scope {
+    account: Account,
+    namespace: String,
 }
 
-/// What is to be mounted into `destination`, each blob once, in the order in which they are needed.
-///
-/// `source` is the repository that the blobs are copied from, if the destination's credential may read
-/// it; where it is of the destination's registry, it holds all of them. `known` tells which repository
-/// there holds a blob, if any.
-pub fn plan<'a>(
-    needed: impl IntoIterator<Item = &'a Digest>,
-    destination: &Repository,
-    source: Option<&Repository>,
-    known: impl Fn(&Digest) -> Option<Repository>,
-) -> Vec<Mount> {
-    let of_this_registry = |from: &Repository| from.host() == destination.host();
-    let mut seen = HashSet::new();
-    let mounts = needed.into_iter().filter(|blob| seen.insert(*blob)).filter_map(|blob| {
-        let at_source = source.filter(|source| of_this_registry(source)).cloned();
-        let from = known(blob).filter(of_this_registry).or(at_source)?;
-        Some(Mount { blob: blob.clone(), from })
-    });
-    // What the destination itself holds needs no mount.
-    mounts.filter(|mount| mount.from != *destination).collect()
+impl Scope {
+    fn new(destination: &RepositoryClient, namespace: &str) -> Self {
+        Self { account: destination.account(), namespace: namespace.to_owned() }
+    }
 }
 
-/// Which repository holds a blob, for each scope `S` apart: who may know of it. Bounded; what came first
-/// goes first.
+/// Which repositories hold which blobs. Bounded: what was learned first is dropped first.
 #[derive(Debug)]
-pub struct KnownBlobs<S> {
-    most: usize,
-    next: u64,
-    scopes: HashMap<Arc<S>, HashMap<Digest, Known>>,
-    by_age: BTreeMap<u64, (Arc<S>, Digest)>,
-}
+pub struct KnownBlobs(Mutex<Known>);
 
 #[derive(Debug)]
 struct Known {
-    repository: Arc<Repository>,
-    age: u64,
+    max: usize,
+    learned: u64,
+    repositories: HashMap<Key, (Arc<Repository>, u64)>,
+    order: BTreeMap<u64, Key>,
 }
 
-impl<S: Eq + Hash> KnownBlobs<S> {
-    /// Nothing is known yet. At most `most` blobs are kept.
-    pub fn new(most: usize) -> Self {
-        Self { most, next: 0, scopes: HashMap::new(), by_age: BTreeMap::new() }
+type Key = (Arc<Scope>, Digest);
+
+impl Default for KnownBlobs {
+    fn default() -> Self {
+        Self(Mutex::new(Known::new(MAX_KNOWN)))
+    }
+}
+
+impl Known {
+    fn new(max: usize) -> Self {
+        Self { max, learned: 0, repositories: HashMap::new(), order: BTreeMap::new() }
     }
 
-    /// Whether nothing is known in a scope.
-    pub fn is_empty(&self, scope: &S) -> bool {
-        !self.scopes.contains_key(scope)
+    fn any(&self, scope: &Arc<Scope>) -> bool {
+        self.repositories.keys().any(|(of, _)| of == scope)
     }
 
-    /// How many blobs are known in all scopes.
-    pub fn count(&self) -> usize {
-        self.by_age.len()
+    fn find(&self, scope: &Arc<Scope>, blob: &Digest) -> Option<Arc<Repository>> {
+        self.repositories.get(&(scope.clone(), blob.clone())).map(|(repository, _)| repository.clone())
     }
 
-    /// The repository that holds a blob.
-    pub fn find(&self, scope: &S, blob: &Digest) -> Option<&Repository> {
-        self.scopes.get(scope)?.get(blob).map(|known| &*known.repository)
-    }
-
-    /// A repository holds these blobs now.
-    pub fn learn(&mut self, scope: S, repository: &Repository, blobs: impl IntoIterator<Item = Digest>) {
-        let scope =
-            self.scopes.get_key_value(&scope).map_or_else(|| Arc::new(scope), |(known, _)| known.clone());
-        let repository = Arc::new(repository.clone());
-        for blob in blobs {
-            let age = self.next;
-            self.next += 1;
-            let known = Known { repository: repository.clone(), age };
-            let before = self.scopes.entry(scope.clone()).or_default().insert(blob.clone(), known);
-            if let Some(before) = before {
-                self.by_age.remove(&before.age);
-            }
-            self.by_age.insert(age, (scope.clone(), blob));
-            if self.by_age.len() > self.most
-                && let Some((_, (scope, oldest))) = self.by_age.pop_first()
-            {
-                self.drop_blob(&scope, &oldest);
-            }
+    fn learn(&mut self, scope: &Arc<Scope>, repository: &Arc<Repository>, blob: Digest) {
+        self.forget(scope, &blob);
+        let key = (scope.clone(), blob);
+        self.learned += 1;
+        self.order.insert(self.learned, key.clone());
+        self.repositories.insert(key, (repository.clone(), self.learned));
+        if self.repositories.len() > self.max
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.repositories.remove(&oldest);
         }
     }
 
-    /// A repository turned out not to hold a blob.
-    pub fn forget(&mut self, scope: &S, blob: &Digest) {
-        if let Some(known) = self.scopes.get(scope).and_then(|blobs| blobs.get(blob)) {
-            self.by_age.remove(&known.age);
-            self.drop_blob(scope, blob);
+    fn forget(&mut self, scope: &Arc<Scope>, blob: &Digest) {
+        if let Some((_, age)) = self.repositories.remove(&(scope.clone(), blob.clone())) {
+            self.order.remove(&age);
         }
     }
+}
 
-    fn drop_blob(&mut self, scope: &S, blob: &Digest) {
-        if let Some(blobs) = self.scopes.get_mut(scope) {
-            blobs.remove(blob);
-            if blobs.is_empty() {
-                self.scopes.remove(scope);
+/// Mounts what the destination's registry has of these copies: all, if the source is of the same registry
+/// and may be read with the destination's credential, or what was copied there before in this namespace.
+/// Contents in `tried` are left out, and added to it. Returns how many blobs were mounted.
+pub async fn mount(
+    route: Route<'_>,
+    copies: &[Copy],
+    tried: &mut HashSet<Digest>,
+    namespace: &str,
+    known: &KnownBlobs,
+) -> u64 {
+    let contents = copies.iter().flat_map(Copy::parts).filter(|content| tried.insert((*content).clone()));
+    let contents: Vec<Digest> = contents.take(MAX_CONTENTS).cloned().collect();
+    let mounting = Mounting { route, scope: Arc::new(Scope::new(route.destination, namespace)), known };
+    if contents.is_empty() || !mounting.may_help() {
+        return 0;
+    }
+    let mounted = AtomicU64::new(0);
+    if timeout(STEP_TIMEOUT, mounting.run(contents, &mounted)).await.is_err() {
+        tracing::debug!(destination = %route.request.destination, "mounting took too long");
+    }
+    mounted.into_inner()
+}
+
+/// Learns which blobs the destination holds now that these contents are published there, from their
+/// manifests, which are read unless they are at hand. Returns how many manifests the largest has, which is
+/// what a copy of it takes in pulls; `None` if nothing was read.
+pub async fn learn(
+    route: Route<'_>,
+    published: Vec<(Digest, Option<Manifest>)>,
+    namespace: &str,
+    known: &KnownBlobs,
+) -> Option<u64> {
+    let destination = route.destination;
+    // Within one registry the source holds everything.
+    if published.is_empty() || destination.counts_pulls() || source_is_readable(route) {
+        return None;
+    }
+    let reading = read(destination, published.into_iter().take(MAX_CONTENTS));
+    let read = timeout(STEP_TIMEOUT, reading).await.ok()?;
+    let scope = Arc::new(Scope::new(destination, namespace));
+    let repository = Arc::new(route.request.destination.clone());
+    let mut known = known.0.lock();
+    for blob in read.blobs {
+        known.learn(&scope, &repository, blob);
+    }
+    (read.manifests > 0).then_some(read.manifests)
+}
+
+/// Whether the source is another repository of the destination's registry, and open to its credential.
+fn source_is_readable(Route { request, source, destination }: Route<'_>) -> bool {
+    destination.may_read_as(source) && request.source != request.destination
+}
+
+/// What mounts are worked out from, and where they are made.
+struct Mounting<'a> {
+    route: Route<'a>,
+    scope: Arc<Scope>,
+    known: &'a KnownBlobs,
+}
+
+impl Mounting<'_> {
+    /// Whether manifests of the source are worth reading. They never are where that counts as a pull.
+    fn may_help(&self) -> bool {
+        let Route { request, source, .. } = self.route;
+        let counts_pulls = source.counts_pulls() || request.source.host().is_docker_hub();
+        !counts_pulls && (source_is_readable(self.route) || self.known.0.lock().any(&self.scope))
+    }
+
+    async fn run(&self, contents: Vec<Digest>, mounted: &AtomicU64) {
+        let needed = read(self.route.source, contents.into_iter().map(|content| (content, None))).await.blobs;
+        let mounts: Vec<(Digest, Arc<Repository>)> = {
+            let known = self.known.0.lock();
+            let request = self.route.request;
+            let source = source_is_readable(self.route).then(|| Arc::new(request.source.clone()));
+            let from = |blob: Digest| {
+                let from = known.find(&self.scope, &blob).or_else(|| source.clone())?;
+                // What the destination itself holds needs no mount.
+                (*from != request.destination).then_some((blob, from))
+            };
+            needed.into_iter().filter_map(from).collect()
+        };
+        let mounting = |(blob, from): (Digest, Arc<Repository>)| async move {
+            let is_mounted = self.mount(&blob, &from).await;
+            mounted.fetch_add(u64::from(is_mounted), Ordering::Relaxed);
+        };
+        futures::stream::iter(mounts).for_each_concurrent(MAX_REQUESTS, mounting).await;
+    }
+
+    async fn mount(&self, blob: &Digest, from: &Repository) -> bool {
+        match self.route.destination.mount_blob(blob, from).await {
+            Ok(true) => true,
+            Ok(false) => {
+                self.known.0.lock().forget(&self.scope, blob);
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, %from, "a blob is not mounted");
+                false
             }
         }
     }
+}
+
+/// What contents refer to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Read {
+    /// Manifests of the largest content.
+    manifests: u64,
+    /// Each once: the images of an index share most.
+    blobs: BTreeSet<Digest>,
+}
+
+impl Read {
+    /// Adds blobs while there is room.
+    fn add(&mut self, manifest: &Manifest) {
+        for blob in manifest.blobs().unwrap_or_default() {
+            if self.blobs.len() < MAX_BLOBS {
+                self.blobs.insert(blob);
+            }
+        }
+    }
+}
+
+/// Reads what these contents refer to, the manifests of some being at hand. One manifest after the other is
+/// let go of: all at once would be much.
+async fn read(
+    client: &RepositoryClient,
+    contents: impl IntoIterator<Item = (Digest, Option<Manifest>)>,
+) -> Read {
+    let (mut read, mut children) = (Read::default(), BTreeSet::new());
+    let mut manifests = pin!(manifests(client, contents));
+    while let Some(manifest) = manifests.next().await {
+        let of_it = manifest.children().unwrap_or_default();
+        read.manifests = read.manifests.max(1 + u64::try_from(of_it.len()).unwrap_or_default());
+        children.extend(of_it.into_iter().take(MAX_CHILDREN));
+        read.add(&manifest);
+    }
+    let mut manifests = pin!(self::manifests(client, children.into_iter().map(|child| (child, None))));
+    while read.blobs.len() < MAX_BLOBS
+        && let Some(manifest) = manifests.next().await
+    {
+        read.add(&manifest);
+    }
+    read
+}
+
+/// Returns the manifests of these contents, without those that cannot be read.
+fn manifests(
+    client: &RepositoryClient,
+    contents: impl IntoIterator<Item = (Digest, Option<Manifest>)>,
+) -> impl Stream<Item = Manifest> {
+    let get = move |(digest, at_hand): (Digest, Option<Manifest>)| async move {
+        if at_hand.is_some() {
+            return at_hand;
+        }
+        match client.manifest(&ManifestRef::Digest(digest)).await {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                tracing::debug!(%error, "a manifest whose blobs might be mounted");
+                None
+            }
+        }
+    };
+    futures::stream::iter(contents).map(get).buffer_unordered(MAX_REQUESTS).filter_map(std::future::ready)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn repository(name: &str) -> Repository {
-        name.parse().unwrap()
-    }
-
-    fn blob(name: &str) -> Digest {
-        Digest::of(name.as_bytes())
-    }
-
-    #[test]
-    fn within_one_registry_the_source_holds_everything() {
-        let (to, from) = (repository("r.example.com/b"), repository("r.example.com/a"));
-        let needed = [blob("config"), blob("layer"), blob("layer")];
-        let mounts = plan(&needed, &to, Some(&from), |_| None);
-        let blobs: Vec<_> = mounts.iter().map(|mount| mount.blob.clone()).collect();
-        assert_eq!(blobs, needed[..2]);
-        assert!(mounts.iter().all(|mount| mount.from == from));
-        assert!(plan(&needed, &to, None, |_| None).is_empty(), "unless it may not be read");
-    }
-
-    #[test]
-    fn of_another_registry_only_what_is_known_at_the_destination_is_mounted() {
-        let (to, from) = (repository("r.example.com/b"), repository("quay.io/team/a"));
-        let other = repository("r.example.com/other");
-        let known = HashMap::from([
-            (blob("base"), other.clone()),
-            (blob("own"), to.clone()),
-            (blob("elsewhere"), repository("elsewhere.example.com/x")),
-        ]);
-        let needed = ["base", "new", "own", "elsewhere"].map(blob);
-        let mounts = plan(&needed, &to, Some(&from), |blob| known.get(blob).cloned());
-        assert_eq!(mounts, [Mount { blob: blob("base"), from: other }]);
-    }
-
-    #[test]
-    fn a_copy_within_one_repository_needs_no_mount() {
-        let app = repository("r.example.com/app");
-        assert!(plan(&[blob("layer")], &app, Some(&app), |_| None).is_empty());
-    }
-
-    #[test]
-    fn no_scope_learns_what_another_has() {
-        let (mut known, app) = (KnownBlobs::new(10), repository("r.example.com/app"));
-        known.learn("team-a", &app, [blob("secret base")]);
-        assert_eq!(known.find(&"team-a", &blob("secret base")), Some(&app));
-        assert_eq!(known.find(&"team-b", &blob("secret base")), None);
-        assert!(known.is_empty(&"team-b") && !known.is_empty(&"team-a"));
-        known.forget(&"team-b", &blob("secret base"));
-        assert!(!known.is_empty(&"team-a"));
-        known.forget(&"team-a", &blob("secret base"));
-        assert!(known.is_empty(&"team-a") && known.count() == 0);
-    }
-
-    #[test]
-    fn what_was_learned_first_goes_first_and_what_is_learned_again_stays() {
-        let (mut known, app) = (KnownBlobs::new(3), repository("r.example.com/app"));
-        known.learn("a", &app, ["1", "2", "3"].map(blob));
-        known.learn("b", &app, [blob("1")]);
-        known.learn("a", &app, [blob("2")]);
-        known.learn("a", &app, [blob("4")]);
-        let there = |scope, name| known.find(&scope, &blob(name)).is_some();
-        assert_eq!(["1", "2", "3", "4"].map(|name| there("a", name)), [false, true, false, true]);
-        assert!(there("b", "1"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_more_is_kept_than_may_be_and_nothing_twice(
-            steps in proptest::collection::vec((0..3_u8, 0..12_u8, any::<bool>()), 0..200)
-        ) {
-            let (mut known, app) = (KnownBlobs::new(8), repository("r.example.com/app"));
-            for (scope, name, learn) in steps {
-                let blob = blob(&name.to_string());
-                if learn {
-                    known.learn(scope, &app, [blob.clone()]);
-                    prop_assert_eq!(known.find(&scope, &blob), Some(&app));
-                } else {
-                    known.forget(&scope, &blob);
-                    prop_assert_eq!(known.find(&scope, &blob), None);
-                }
-                let kept: usize = known.scopes.values().map(HashMap::len).sum();
-                prop_assert!(kept == known.count() && kept <= 8);
-                prop_assert!(known.scopes.values().all(|blobs| !blobs.is_empty()));
-            }
-        }
-    }
-}
+mod tests;

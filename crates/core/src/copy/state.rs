@@ -32,6 +32,13 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Notes what the destination answered for a tag since it was observed.
+    pub fn record(&mut self, destination_tag: &Tag, digest: &Digest) {
+        for tag in self.tags.iter_mut().filter(|tag| tag.destination_tag == *destination_tag) {
+            tag.destination = Seen::Present(digest.clone());
+        }
+    }
+
     /// Everything that is known of since when tags show what they show; without it they wait anew.
     pub fn since(&self) -> impl Iterator<Item = &Waiting> {
         self.waiting.iter().chain(&self.remembered)

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
-use super::frequency::Frequency;
+use super::schedule::Frequency;
 
 mod rules;
 mod status;
@@ -139,22 +139,35 @@ impl ImageSpec {
 
 /// When an Image is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Mode {
     /// Once.
+    #[cfg_attr(feature = "clap", value(name = "OneShot", help = "Once"))]
     OneShot,
     /// Each tag once.
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "OnceByTag", help = "Each matching tag once, new ones as they appear")
+    )]
     OnceByTag,
     /// Whenever the source differs.
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "Recurrent", help = "Also again when a tag's content changed at the source")
+    )]
     Recurrent,
 }
 
 /// Whether what refers to an image is copied with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Referrers {
     /// Only the image.
     #[default]
+    #[cfg_attr(feature = "clap", value(name = "None", help = "Only the tags (the default)"))]
     None,
     /// Everything that refers to it at the source.
+    #[cfg_attr(feature = "clap", value(name = "All", help = "Also whatever refers to them at the source"))]
     All,
 }
 
@@ -299,21 +312,33 @@ impl Destination {
 
 /// What happens to a tag that exists at the destination with other content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Overwrite {
     /// It is replaced.
     #[default]
+    #[cfg_attr(feature = "clap", value(name = "IfDifferent", help = "Replace it (the default)"))]
     IfDifferent,
     /// It stays as it is.
+    #[cfg_attr(feature = "clap", value(name = "IfMissing", help = "Keep it"))]
     IfMissing,
 }
 
 /// How a tag is written at the destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Publish {
     /// Content by digest first, by the Job; the tag last, by the agent.
     #[default]
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "Staged", help = "Content by digest first, the tag last (the default)")
+    )]
     Staged,
     /// The Job pushes to the tag.
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "Direct", help = "By tag at once, for registries that drop untagged content")
+    )]
     Direct,
 }
 

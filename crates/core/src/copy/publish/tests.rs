@@ -1,0 +1,206 @@
+//! Tags that are published at a registry on loopback.
+
+use imgop_fakes::{IMAGE, INDEX, WritableRegistry, client};
+use imgop_registry::oci::{Platforms, Referrer};
+
+use super::*;
+use crate::copy::CopyRequest;
+use crate::copy::fixtures::{copy, now, request};
+
+fn image_of(name: &str) -> String {
+    format!(r#"{{"mediaType":"{IMAGE}","annotations":{{"name":"{name}"}}}}"#)
+}
+
+/// An index of an image for each of these architectures.
+fn index_of(architectures: &[&str]) -> String {
+    let entry = |architecture: &&str| {
+        let image = image_of(architecture);
+        let (digest, size) = (Digest::of(image.as_bytes()), image.len());
+        format!(
+            r#"{{"mediaType":"{IMAGE}","digest":"{digest}","size":{size},"platform":{{"os":"linux","architecture":"{architecture}"}}}}"#
+        )
+    };
+    let entries: Vec<String> = architectures.iter().map(entry).collect();
+    format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.join(","))
+}
+
+/// A copy of tag `v1` from one registry to the other.
+struct Case {
+    source: WritableRegistry,
+    destination: WritableRegistry,
+    request: CopyRequest,
+}
+
+impl Case {
+    async fn new() -> Self {
+        let (source, destination) = (WritableRegistry::start().await, WritableRegistry::start().await);
+        let mut request = request("v2.13.x");
+        (request.source, request.destination) = (source.repository("app"), destination.repository("app"));
+        request.platforms = Platforms::parse(&["linux/amd64".into()]).unwrap();
+        Self { source, destination, request }
+    }
+
+    async fn publish(&self, copy: &Copy) -> Result<Answered, Outcome> {
+        let (source, destination) = (&client(&self.request.source), &client(&self.request.destination));
+        let route = Route { request: &self.request, source, destination };
+        let end = Instant::now() + Duration::from_mins(1);
+        let mut all = publish(route, vec![copy.clone()], &HashMap::new(), now(), end).await;
+        assert!(all.refusal.is_none());
+        all.answered.pop().ok_or_else(|| all.failed.pop().unwrap().1)
+    }
+
+    /// The copy of the amd64 image of what the source has under this digest.
+    fn subset(&self, whole: &Digest, text: &str) -> Copy {
+        let whole_manifest = Manifest::new(INDEX, text.to_owned().into());
+        let Ok(Subset::Narrowed(made)) = subset(&whole_manifest, &self.request.platforms) else {
+            panic!("nothing to narrow")
+        };
+        let made_of = MadeOf { origin: Origin::PlatformsOf(whole.clone()), parts: made.parts };
+        Copy { digest: made.manifest.digest, made_of: Some(made_of), ..copy("v1", 1) }
+    }
+
+    fn referrers(&self, subject: &Digest, names: &[&str]) -> Vec<Referrer> {
+        let referrer = |name: &&str| Referrer {
+            media_type: IMAGE.into(),
+            digest: Digest::of(name.as_bytes()),
+            size: 1,
+            artifact_type: None,
+            annotations: None,
+        };
+        let referrers: Vec<Referrer> = names.iter().map(referrer).collect();
+        let listed = serde_json::json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": referrers });
+        self.source.hold(&format!("/v2/app/referrers/{subject}"), &listed.to_string());
+        referrers
+    }
+}
+
+#[tokio::test]
+async fn a_tag_gets_the_content_that_a_job_has_pushed_byte_for_byte() {
+    let case = Case::new().await;
+    let digest = case.destination.hold_content("app", &index_of(&["amd64", "arm64"]));
+    let published = case.publish(&Copy { digest: digest.clone(), ..copy("v1", 1) }).await;
+    let published = published.unwrap();
+    assert!(published.is_published() && published.is_put);
+    assert_eq!(published.manifest.unwrap().digest, digest);
+    assert_eq!(case.destination.manifest("app", "v1"), Some(index_of(&["amd64", "arm64"])));
+}
+
+#[tokio::test]
+async fn a_tag_that_a_job_has_pushed_is_only_asked_for_and_not_reported_as_put() {
+    let mut case = Case::new().await;
+    case.request.publish = Publish::Direct;
+    case.destination.hold_manifest("app", "v1", &image_of("pushed"));
+    let digest = Digest::of(image_of("pushed").as_bytes());
+    let published = case.publish(&Copy { digest: digest.clone(), ..copy("v1", 1) }).await;
+    let published = published.unwrap();
+    assert!(published.is_published() && !published.is_put && published.manifest.is_none());
+    assert_eq!(case.destination.count("PUT"), 0);
+}
+
+#[tokio::test]
+async fn content_that_is_gone_is_reported_as_gone_and_no_tag_is_put() {
+    let case = Case::new().await;
+    let published = case.publish(&copy("v1", 1)).await;
+    assert!(matches!(published, Err(Outcome::ContentGone { .. })), "{published:?}");
+    assert_eq!(case.destination.count("PUT"), 0);
+}
+
+#[tokio::test]
+async fn a_tag_that_has_come_meanwhile_is_kept_where_only_missing_ones_are_wanted() {
+    let mut case = Case::new().await;
+    case.request.overwrite = Overwrite::IfMissing;
+    let digest = case.destination.hold_content("app", &index_of(&["amd64"]));
+    case.destination.hold_manifest("app", "v1", &image_of("another"));
+    let published = case.publish(&Copy { digest, ..copy("v1", 1) }).await;
+    let another = Digest::of(image_of("another").as_bytes());
+    let published = published.unwrap();
+    assert!(published.digest == another && !published.is_published() && !published.is_put);
+    assert_eq!(case.destination.count("PUT"), 0);
+}
+
+#[tokio::test]
+async fn an_index_of_some_platforms_is_made_of_what_the_source_has_under_the_planned_digest() {
+    let case = Case::new().await;
+    let text = index_of(&["amd64", "arm64"]);
+    let whole = case.source.hold_content("app", &text);
+    let copy = case.subset(&whole, &text);
+    let published = case.publish(&copy).await;
+    let published = published.unwrap();
+    assert!(published.is_published() && published.is_put && published.digest == copy.digest);
+    let there = case.destination.manifest("app", "v1").unwrap();
+    assert!(there.contains("amd64") && !there.contains("arm64"), "{there}");
+}
+
+#[tokio::test]
+async fn a_part_that_the_destination_lacks_makes_the_content_be_copied_again() {
+    for code in ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"] {
+        let case = Case::new().await;
+        case.destination.refuse_puts(code);
+        let text = index_of(&["amd64", "arm64"]);
+        let whole = case.source.hold_content("app", &text);
+        let published = case.publish(&case.subset(&whole, &text)).await;
+        assert!(matches!(published, Err(Outcome::ContentGone { .. })), "{code}: {published:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_the_source_has_no_more_is_not_made_of_something_else() {
+    let case = Case::new().await;
+    let text = index_of(&["amd64", "arm64"]);
+    let copy = case.subset(&Digest::of(text.as_bytes()), &text);
+    let message = |published| match published {
+        Err(Outcome::Failed { reason: FailureReason::CopyFailed, message, .. }) => message,
+        other => panic!("{other:?}"),
+    };
+    let reported = message(case.publish(&copy).await);
+    assert_eq!(reported, format!("the source no longer has {}", Digest::of(text.as_bytes())));
+
+    let subject = Digest::of(b"image");
+    let planned = case.referrers(&subject, &["signature"]);
+    let (index, parts) = referrers_index(&planned).unwrap();
+    let made_of = MadeOf { origin: Origin::ReferrersOf(subject.clone()), parts };
+    let copy = Copy { digest: index.digest.clone(), made_of: Some(made_of), ..copy };
+    case.referrers(&subject, &["signature", "sbom"]);
+    let reported = message(case.publish(&copy).await);
+    assert_eq!(reported, format!("what the source has no longer makes {}", index.digest));
+    assert_eq!(case.destination.count("PUT"), 0, "no tag was put");
+
+    case.referrers(&subject, &["signature"]);
+    let published = case.publish(&copy).await;
+    assert!(published.unwrap().is_published());
+}
+
+#[tokio::test]
+async fn a23_a_tag_that_comes_while_an_index_is_made_is_kept_where_only_missing_ones_are_wanted() {
+    let mut case = Case::new().await;
+    case.request.overwrite = Overwrite::IfMissing;
+    let text = index_of(&["amd64", "arm64"]);
+    let whole = case.source.hold_content("app", &text);
+    let copy = case.subset(&whole, &text);
+    let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
+    let route = Route { request: &case.request, source, destination };
+    let mut publishing = Box::pin(publish_one(route, &copy, now()));
+    // Another writer puts the tag once the source was asked.
+    let other = async {
+        while case.source.count("GET") == 0 {
+            tokio::task::yield_now().await;
+        }
+        case.destination.hold_manifest("app", "v1", &image_of("another"));
+    };
+    let (shown, ()) = tokio::join!(&mut publishing, other);
+    assert_eq!(shown.unwrap().unwrap().digest, Digest::of(image_of("another").as_bytes()));
+    assert_eq!(case.destination.count("PUT"), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_is_handed_back_and_each_failed_try_is_counted() {
+    let case = Case::new().await;
+    case.destination.refuse(403);
+    let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
+    let route = Route { request: &case.request, source, destination };
+    let before = Outcome::Unpublished { tries: 2, message: "503".into(), at: now() };
+    let (outcomes, end) = ([(copy("v1", 1), before)].into(), Instant::now() + Duration::from_mins(1));
+    let all = publish(route, vec![copy("v1", 1)], &outcomes, now(), end).await;
+    assert!(all.refusal.is_some());
+    assert!(matches!(all.failed[0].1, Outcome::Unpublished { tries: 3, .. }), "{:?}", all.failed);
+}

@@ -1,0 +1,63 @@
+//! Text that others wrote, made short and safe.
+
+use std::borrow::Cow;
+
+const DOTS: &str = "…";
+
+/// Returns at most `max` bytes: all of a text, or its beginning and `…`.
+pub fn shorten(text: &str, max: usize) -> Cow<'_, str> {
+    if text.len() <= max {
+        return Cow::Borrowed(text);
+    }
+    let end = floor_char_boundary(text, max.saturating_sub(DOTS.len()));
+    Cow::Owned(format!("{}{DOTS}", &text[..end]))
+}
+
+/// Returns the last `max` bytes of a text, less what would be half a character: in the output of a program
+/// the error stands at the end.
+pub fn last_bytes(text: &str, max: usize) -> &str {
+    let mut start = text.len().saturating_sub(max);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+/// Whether a terminal acts on a character, or hides it or text around it.
+pub fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+fn floor_char_boundary(text: &str, index: usize) -> usize {
+    (0..=index.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_keeps_its_beginning_and_never_half_a_character() {
+        assert_eq!(shorten("tags", 4), "tags");
+        assert_eq!(shorten("ta\u{e9}gs", 5), "ta…");
+        assert_eq!(shorten("tagtags", 6), "tag…");
+        for max in 0..12 {
+            assert!(shorten("ééééééééé", max).len() <= max.max(DOTS.len()), "{max}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_text_is_never_half_a_character() {
+        assert_eq!(
+            (last_bytes("error", 9), last_bytes("aéb", 2), last_bytes("aéb", 3)),
+            ("error", "b", "éb")
+        );
+    }
+
+    #[test]
+    fn what_turns_or_hides_text_is_invisible() {
+        assert!("\u{1b}\u{9b}\u{202e}\u{200b}\u{feff}\n".chars().all(is_invisible));
+        assert!(!"é ✔a".chars().any(is_invisible));
+    }
+}

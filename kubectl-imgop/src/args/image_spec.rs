@@ -1,0 +1,285 @@
+//! From arguments to the spec of an Image, or to everything that is wrong with them.
+
+use imgop_core::api::{
+    Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Referrers, Select, Source, Tls,
+    TlsMode,
+};
+use imgop_core::copy::{CopyRequest, SpecField};
+use imgop_core::selection::Version;
+use imgop_registry::reference::Reference;
+
+use super::image::{ModeArg, OverwriteArg, PublishArg, ReferrersArg, ScheduleArgs, SelectionArgs, TlsArg};
+use crate::cli_error::CliError;
+use crate::output::wording::Wording;
+
+/// A reference of the command line, with its problems.
+struct Written {
+    name: String,
+    typed: String,
+    version: Option<String>,
+    problem: Option<String>,
+}
+
+impl Written {
+    /// Reads a reference. Names are completed (`docker.io/library/nginx`), so that one image has one name.
+    fn read(text: &str) -> Self {
+        let problem = match text.parse::<Reference>() {
+            _ if is_registry(text) => {
+                let bare = text.trim_end_matches('/');
+                format!("{text:?} is a registry; write a repository in it, such as {bare}/argoproj/argocd")
+            }
+            Ok(Reference { repository, version }) => {
+                return Self { name: repository.to_string(), typed: text.to_owned(), version, problem: None };
+            }
+            Err(error) => error.to_string(),
+        };
+        Self { name: text.to_owned(), typed: text.to_owned(), version: None, problem: Some(problem) }
+    }
+}
+
+/// Returns whether a text names a registry: `registry.corp:5000` would read as the tag 5000 of an image of
+/// Docker Hub, which is never intended.
+fn is_registry(text: &str) -> bool {
+    let bare = text.trim_end_matches('/');
+    let name = bare.split(':').next().unwrap_or(bare);
+    !bare.contains(['/', '@']) && (name.contains('.') || name == "localhost")
+}
+
+/// Returns the spec that the arguments ask for, or everything that is wrong with them.
+pub fn image_spec(
+    source: &str,
+    destination: &str,
+    selection: &SelectionArgs,
+    schedule: &ScheduleArgs,
+) -> Result<(ImageSpec, CopyRequest), CliError> {
+    let mut problems = Vec::new();
+    let (source, destination) = (Written::read(source), Written::read(destination));
+    let version = version(&source, selection, &mut problems);
+    for (argument, written) in [("SOURCE", &source), ("DESTINATION", &destination)] {
+        problems.extend(written.problem.iter().map(|problem| format!("{argument}: {problem}")));
+    }
+    let spec = spec(
+        source.name,
+        version.clone().unwrap_or_default(),
+        destination.name,
+        destination.version,
+        selection,
+        schedule,
+    );
+    let parsed = CopyRequest::parse(&spec);
+    for problem in parsed.as_ref().err().into_iter().flat_map(|error| &error.problems) {
+        let is_known = match problem.field {
+            SpecField::SourceName => source.problem.is_some(),
+            SpecField::DestinationName => destination.problem.is_some(),
+            SpecField::SourceVersion => version.is_none(),
+            _ => false,
+        };
+        if !is_known {
+            let message = Wording::Flags.of(&problem.message);
+            problems.push(format!("{}: {message}", argument_of(problem.field, selection)));
+        }
+    }
+    match (parsed, problems.as_slice()) {
+        (Ok(request), []) => Ok((spec, request)),
+        (_, [problem]) => Err(CliError::usage(problem)),
+        (_, problems) => Err(CliError::usage(format!("invalid arguments:\n  {}", problems.join("\n  ")))),
+    }
+}
+
+/// Returns the version after SOURCE or of `--versions`; none when that is a problem.
+fn version(source: &Written, selection: &SelectionArgs, problems: &mut Vec<String>) -> Option<String> {
+    match (&source.version, &selection.versions) {
+        (Some(_), Some(_)) => {
+            problems.push("--versions: SOURCE has a version too; give only one of them".to_owned());
+            None
+        }
+        (Some(version), None) | (None, Some(version)) => Some(version.clone()),
+        (None, None) if source.problem.is_some() => None,
+        (None, None) => {
+            let name = &source.typed;
+            problems.push(format!(
+                "SOURCE: a version is required: a tag ({name}:1.2.3), a pattern ({name}:1.2.x), a digest \
+                 ({name}@sha256:…), or --versions"
+            ));
+            None
+        }
+    }
+}
+
+fn spec(
+    source: String,
+    version: String,
+    destination: String,
+    destination_version: Option<String>,
+    selection: &SelectionArgs,
+    schedule: &ScheduleArgs,
+) -> ImageSpec {
+    let mode = match schedule.mode {
+        Some(ModeArg::Recurrent) => Mode::Recurrent,
+        Some(ModeArg::OnceByTag) => Mode::OnceByTag,
+        None if version.parse::<Version>().is_ok_and(|version| version.is_selector()) => Mode::OnceByTag,
+        Some(ModeArg::OneShot) | None => Mode::OneShot,
+    };
+    ImageSpec {
+        mode,
+        frequency: schedule.frequency.clone().unwrap_or_else(|| Frequency::DEFAULT_TEXT.to_owned()),
+        suspend: schedule.suspend,
+        allow_candidate_release: selection.allow_candidate_release,
+        platforms: selection.platforms.clone(),
+        referrers: match selection.referrers {
+            Some(ReferrersArg::All) => Referrers::All,
+            Some(ReferrersArg::None) | None => Referrers::None,
+        },
+        source: Source {
+            name: source,
+            version,
+            select: select(selection),
+            immutable_tags: selection.immutable_tags.clone(),
+            use_aws_irsa: selection.source_use_aws_irsa,
+            credentials: credentials(selection.source_credentials.as_ref()),
+            tls: tls(selection.source_tls, selection.source_ca_secret.as_ref()),
+        },
+        destination: Destination {
+            name: destination,
+            version: destination_version,
+            overwrite: match selection.overwrite {
+                Some(OverwriteArg::IfMissing) => Overwrite::IfMissing,
+                Some(OverwriteArg::IfDifferent) | None => Overwrite::IfDifferent,
+            },
+            publish: match schedule.publish {
+                Some(PublishArg::Direct) => Publish::Direct,
+                Some(PublishArg::Staged) | None => Publish::Staged,
+            },
+            use_aws_irsa: selection.destination_use_aws_irsa,
+            credentials: credentials(selection.destination_credentials.as_ref()),
+            tls: tls(selection.destination_tls, selection.destination_ca_secret.as_ref()),
+        },
+    }
+}
+
+fn select(selection: &SelectionArgs) -> Option<Select> {
+    let select = Select {
+        include: selection.include.clone(),
+        exclude: selection.exclude.clone(),
+        latest: selection.latest,
+        min_age: selection.min_age.clone(),
+    };
+    (select != Select::default()).then_some(select)
+}
+
+fn credentials(secret: Option<&String>) -> Option<Credentials> {
+    secret.map(|name| Credentials { secret_name: name.clone() })
+}
+
+fn tls(mode: Option<TlsArg>, ca_secret: Option<&String>) -> Tls {
+    Tls { mode: mode.map(TlsMode::from).unwrap_or_default(), ca_secret_name: ca_secret.cloned() }
+}
+
+/// Returns the argument that a field of the spec comes from.
+fn argument_of(field: SpecField, selection: &SelectionArgs) -> &'static str {
+    match field {
+        SpecField::SourceVersion if selection.versions.is_some() => "--versions",
+        SpecField::SourceName | SpecField::SourceVersion => "SOURCE",
+        SpecField::Select => "--include or --exclude",
+        SpecField::MinAge => "--min-age",
+        SpecField::ImmutableTags => "--immutable-tags",
+        SpecField::Frequency => "--frequency",
+        SpecField::DestinationName => "DESTINATION",
+        SpecField::DestinationVersion => "DESTINATION:VERSION",
+        SpecField::Platforms => "--platforms",
+        SpecField::SourceAws => "--source-use-aws-irsa",
+        SpecField::DestinationAws => "--destination-use-aws-irsa",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(source: &str, destination: &str, selection: &SelectionArgs) -> Result<ImageSpec, String> {
+        image_spec(source, destination, selection, &ScheduleArgs::default())
+            .map(|(spec, _)| spec)
+            .map_err(|error| error.message)
+    }
+
+    fn problem(source: &str, destination: &str) -> String {
+        made(source, destination, &SelectionArgs::default()).unwrap_err()
+    }
+
+    #[test]
+    fn the_mode_follows_from_the_version_unless_given() {
+        let mode =
+            |source: &str| made(source, "r.example.com/a:stable", &SelectionArgs::default()).unwrap().mode;
+        assert_eq!(mode("quay.io/a/b:1.2.3"), Mode::OneShot);
+        let digest = imgop_registry::reference::Digest::of(b"x");
+        assert_eq!(mode(&format!("quay.io/a/b@{digest}")), Mode::OneShot);
+        let pattern = made("quay.io/a/b:1.2.x", "r.example.com/a", &SelectionArgs::default()).unwrap();
+        assert_eq!(pattern.mode, Mode::OnceByTag);
+    }
+
+    #[test]
+    fn names_are_written_out() {
+        let spec =
+            made("nginx:1.27", "Registry.Example.com:5000/web/nginx", &SelectionArgs::default()).unwrap();
+        assert_eq!(spec.source.name, "docker.io/library/nginx");
+        assert_eq!(spec.destination.name, "registry.example.com:5000/web/nginx");
+        assert_eq!(spec.destination.version, None);
+    }
+
+    #[test]
+    fn versions_take_the_place_of_the_tag() {
+        let versions = SelectionArgs { versions: Some("v2.13.x".into()), ..SelectionArgs::default() };
+        let spec = made("quay.io/argoproj/argocd", "r.example.com/a", &versions).unwrap();
+        assert_eq!((spec.source.version.as_str(), spec.mode), ("v2.13.x", Mode::OnceByTag));
+        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &versions).unwrap_err(), @"--versions: SOURCE has a version too; give only one of them");
+    }
+
+    #[test]
+    fn a_minimum_age_goes_into_the_spec_and_a_bad_one_is_named_by_its_flag() {
+        let with = |text: &str| {
+            let selection = SelectionArgs { min_age: Some(text.into()), ..SelectionArgs::default() };
+            made("quay.io/a/b:1.2.x", "r.example.com/a", &selection)
+        };
+        assert_eq!(with("3d").unwrap().source.select.unwrap().min_age.as_deref(), Some("3d"));
+        insta::assert_snapshot!(with("3 days").unwrap_err(), @r#"--min-age: "3 days" is no minimum age; write whole numbers with s, m, h, d or w, such as 72h or 3d"#);
+        insta::assert_snapshot!(with("30s").unwrap_err(), @r#"--min-age: "30s" is less than 1m, the shortest minimum age; leave it out to take tags at once"#);
+    }
+
+    #[test]
+    fn platforms_and_referrers_are_fields_of_the_spec() {
+        let platforms = |texts: &[&str]| SelectionArgs {
+            platforms: texts.iter().map(ToString::to_string).collect(),
+            referrers: Some(ReferrersArg::All),
+            ..SelectionArgs::default()
+        };
+        let spec = made("quay.io/a/b:1", "r.example.com/a", &platforms(&["linux/amd64"])).unwrap();
+        assert_eq!((spec.platforms, spec.referrers), (vec!["linux/amd64".to_owned()], Referrers::All));
+        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &platforms(&["amd64"])).unwrap_err(), @r#"--platforms: "amd64" is no platform; write os/architecture or os/architecture/variant in lower case, such as linux/amd64 or linux/arm/v7"#);
+    }
+
+    #[test]
+    fn aws_credentials_for_another_registry_are_named_by_their_flag() {
+        let aws = SelectionArgs {
+            source_use_aws_irsa: true,
+            destination_use_aws_irsa: true,
+            ..SelectionArgs::default()
+        };
+        let error = made("quay.io/a/b:1", "r.example.com/a", &aws).unwrap_err();
+        let blamed: Vec<_> =
+            error.lines().skip(1).filter_map(|line| line.trim().split(": ").next()).collect();
+        assert_eq!(blamed, ["--source-use-aws-irsa", "--destination-use-aws-irsa"], "{error}");
+    }
+
+    #[test]
+    fn problems_are_explained_in_terms_of_arguments() {
+        insta::assert_snapshot!(problem("quay.io/a/b", "r.example.com/a"), @"SOURCE: a version is required: a tag (quay.io/a/b:1.2.3), a pattern (quay.io/a/b:1.2.x), a digest (quay.io/a/b@sha256:…), or --versions");
+        insta::assert_snapshot!(problem("docker://quay.io/a/b:1", "r.example.com/a"), @r#"SOURCE: "docker://quay.io/a/b" starts with a scheme; leave "docker://" out"#);
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x.y", "localhost:5000"), @r#"
+        invalid arguments:
+          DESTINATION: "localhost:5000" is a registry; write a repository in it, such as localhost:5000/argoproj/argocd
+          SOURCE: "2.x.y" is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine
+        "#);
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "r.example.com/a:stable"), @r#"DESTINATION:VERSION: "stable" would put every tag that matches "2.x" onto one; leave it out, repeat the pattern, use {tag}, or give --latest 1"#);
+        insta::assert_snapshot!(problem("quay.io/a/b:2.x", "quay.io/a/b"), @"DESTINATION: source and destination are the same repository and tag; there is nothing to copy");
+    }
+}

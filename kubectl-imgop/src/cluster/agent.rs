@@ -1,0 +1,50 @@
+//! The agent's Deployments, and what to check when no agent reacts.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+
+use super::connection::Cluster;
+use super::errors::install_command;
+use crate::output::text::count;
+
+/// The label by which the agent's Deployment is found.
+const AGENT_SELECTOR: &str = "app.kubernetes.io/name=imgop-agent";
+
+/// Returns why there may be no reaction to what was requested of `name`.
+pub async fn why_no_reaction(cluster: &Cluster, name: &str) -> String {
+    let flags = &cluster.flags;
+    let to_check = format!("check the agent with: kubectl get deployments -A -l {AGENT_SELECTOR}{flags}");
+    match agents(cluster).await {
+        Err(_) => format!("{name} is not reconciled yet; {to_check}"),
+        Ok(agents) if agents.is_empty() => format!(
+            "{name} is not reconciled: no Deployment in this cluster has the label {AGENT_SELECTOR}; install the \
+             agent with: {}",
+            install_command(flags)
+        ),
+        Ok(agents) => {
+            let described: Vec<String> = agents.iter().map(describe_agent).collect();
+            format!(
+                "{name} is not reconciled yet; {}; see kubectl logs -n {} deployment/{}{flags}",
+                described.join(", "),
+                agents[0].namespace().unwrap_or_default(),
+                agents[0].name_any(),
+            )
+        }
+    }
+}
+
+/// Returns the agent's Deployments.
+pub async fn agents(cluster: &Cluster) -> Result<Vec<Deployment>, kube::Error> {
+    let deployments: Api<Deployment> = Api::all(cluster.client.clone());
+    Ok(deployments.list(&ListParams::default().labels(AGENT_SELECTOR)).await?.items)
+}
+
+/// Returns `imgop-system/imgop-agent has 1 of 1 pods ready`.
+fn describe_agent(agent: &Deployment) -> String {
+    let wanted = agent.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
+    let ready = agent.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
+    let namespace = agent.namespace().unwrap_or_default();
+    let pods = count(usize::try_from(wanted).unwrap_or(0), "pod");
+    format!("{namespace}/{} has {ready} of {pods} ready", agent.name_any())
+}

@@ -1,0 +1,179 @@
+//! What is still waited for, of several objects. Pure: from objects as they are seen to what is new.
+
+use kube::core::DynamicObject;
+
+use crate::kinds::progress::{Goal, Progress};
+use crate::kinds::{KindRef, ObjectRef};
+
+/// What is still waited for.
+#[derive(Debug)]
+pub struct Awaited {
+    open: Vec<Wait>,
+}
+
+/// One object.
+#[derive(Debug)]
+struct Wait {
+    object: ObjectRef,
+    goal: Goal,
+    /// The agent's last message; nothing before it reconciled the object.
+    message: Option<String>,
+    /// Whether the list that the watch began with holds it.
+    is_listed: bool,
+}
+
+/// What is new of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The agent has a new message.
+    Message(String),
+    /// It is ready; the agent's message.
+    Ready(String),
+    /// It ended otherwise; the agent's message.
+    NotReady(String),
+    /// This version cannot read it; why.
+    Unreadable(String),
+}
+
+impl Awaited {
+    /// Nothing was seen yet.
+    pub fn new(goals: &[(ObjectRef, Goal)]) -> Self {
+        let wait = |(object, goal): &(ObjectRef, Goal)| Wait {
+            object: object.clone(),
+            goal: goal.clone(),
+            message: None,
+            is_listed: false,
+        };
+        let mut open: Vec<Wait> = Vec::new();
+        for goal in goals {
+            // Named twice is waited for once.
+            if open.iter().all(|wait| wait.object != goal.0) {
+                open.push(wait(goal));
+            }
+        }
+        Self { open }
+    }
+
+    /// Returns whether nothing is waited for any more.
+    pub fn is_over(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Returns those that the agent has not reconciled.
+    pub fn unseen(&self) -> Vec<ObjectRef> {
+        self.open.iter().filter(|wait| wait.message.is_none()).map(|wait| wait.object.clone()).collect()
+    }
+
+    /// Takes note of an object as it is now; returns what is new of it.
+    pub fn seen(&mut self, object: &ObjectRef, now: &DynamicObject) -> Option<News> {
+        let index = self.open.iter().position(|wait| wait.object == *object)?;
+        let wait = &mut self.open[index];
+        wait.is_listed = true;
+        let news = match object.kind.progress(now, &wait.goal) {
+            Ok(Progress::Unseen) => return None,
+            Ok(Progress::Working(message)) if wait.message.as_ref() == Some(&message) => return None,
+            Ok(Progress::Working(message)) => {
+                wait.message = Some(message.clone());
+                return Some(News::Message(message));
+            }
+            Ok(Progress::Ready(message)) => News::Ready(message),
+            Ok(Progress::NotReady(message)) => News::NotReady(message),
+            Err(why) => News::Unreadable(why),
+        };
+        self.open.remove(index);
+        Some(news)
+    }
+
+    /// Stops waiting for an object. Returns whether it was waited for.
+    pub fn remove(&mut self, object: &ObjectRef) -> bool {
+        let before = self.open.len();
+        self.open.retain(|wait| wait.object != *object);
+        self.open.len() < before
+    }
+
+    /// A watch of this kind begins, with a list of all objects.
+    pub fn begin_list(&mut self, kind: KindRef) {
+        for wait in self.open.iter_mut().filter(|wait| wait.object.kind == kind) {
+            wait.is_listed = false;
+        }
+    }
+
+    /// The list of this kind is complete. Returns those that it does not hold, which are not waited for any
+    /// more.
+    pub fn end_list(&mut self, kind: KindRef) -> Vec<ObjectRef> {
+        let is_missing = |wait: &Wait| wait.object.kind == kind && !wait.is_listed;
+        self.open.extract_if(.., |wait| is_missing(wait)).map(|wait| wait.object).collect()
+    }
+
+    /// Returns what is left, with the agent's last message.
+    pub fn left(self) -> impl Iterator<Item = (ObjectRef, Option<String>)> {
+        self.open.into_iter().map(|wait| (wait.object, wait.message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::DEFAULT_KIND;
+
+    fn image(status: &str) -> DynamicObject {
+        let conditions = json!([{ "type": "Ready", "status": status, "reason": "Why", "message": "so it is",
+            "lastTransitionTime": "2026-01-01T00:00:00Z" }]);
+        serde_json::from_value(json!({
+            "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "x", "generation": 1 },
+            "spec": { "mode": "OneShot", "source": { "name": "a/b", "version": "1" }, "destination": { "name": "c/d" } },
+            "status": { "observedGeneration": 1, "conditions": conditions },
+        }))
+        .unwrap()
+    }
+
+    fn object(name: &str) -> ObjectRef {
+        ObjectRef::parse(name).unwrap()
+    }
+
+    fn awaited() -> Awaited {
+        Awaited::new(&["a", "b", "c"].map(|name| (object(name), Goal::Generation(1))))
+    }
+
+    #[test]
+    fn each_is_waited_for_until_it_is_ready_and_prints_nothing_twice() {
+        let mut awaited = awaited();
+        assert_eq!(awaited.seen(&object("other"), &image("True")), None);
+        assert_eq!(awaited.seen(&object("a"), &image("False")), Some(News::Message("so it is".into())));
+        assert_eq!(awaited.seen(&object("a"), &image("False")), None);
+        assert_eq!(awaited.unseen(), [object("b"), object("c")]);
+        assert_eq!(awaited.seen(&object("b"), &image("True")), Some(News::Ready("so it is".into())));
+        assert_eq!(awaited.seen(&object("b"), &image("False")), None, "it was ready once, which is enough");
+        let left: Vec<_> = awaited.left().collect();
+        assert_eq!(left, [(object("a"), Some("so it is".to_owned())), (object("c"), None)]);
+    }
+
+    #[test]
+    fn an_object_that_is_named_twice_is_waited_for_once() {
+        let goal = || (object("a"), Goal::Generation(1));
+        let mut awaited = Awaited::new(&[goal(), goal()]);
+        assert!(awaited.seen(&object("a"), &image("True")).is_some() && awaited.is_over());
+    }
+
+    #[test]
+    fn what_a_new_list_does_not_name_is_gone() {
+        let mut awaited = awaited();
+        awaited.seen(&object("a"), &image("False"));
+        awaited.begin_list(DEFAULT_KIND);
+        awaited.seen(&object("b"), &image("False"));
+        assert_eq!(awaited.end_list(DEFAULT_KIND), [object("a"), object("c")]);
+        assert!(awaited.remove(&object("b")) && !awaited.remove(&object("b")) && awaited.is_over());
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_not_waited_for() {
+        let mut awaited = awaited();
+        let mut unreadable = image("True");
+        unreadable.data["spec"]["mode"] = json!("Never");
+        assert!(matches!(awaited.seen(&object("a"), &unreadable), Some(News::Unreadable(_))));
+        assert_eq!(awaited.seen(&object("a"), &unreadable), None);
+        assert_eq!(awaited.unseen(), [object("b"), object("c")]);
+    }
+}

@@ -1,0 +1,16 @@
+//! The cluster: the connection, and how objects of any kind are found, applied, watched and waited for.
+
+pub mod agent;
+pub mod apply;
+pub mod awaited;
+pub mod changes;
+mod connection;
+pub mod errors;
+pub mod objects;
+mod proxy;
+mod time_limit;
+pub mod wait_until_ready;
+pub mod watch;
+
+pub use connection::{Cluster, ConnectionArgs};
+pub use time_limit::TimeLimit;

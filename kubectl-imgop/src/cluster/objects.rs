@@ -1,0 +1,211 @@
+//! Finds objects: of one kind by name, of all kinds by labels or in the whole namespace.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use kube::api::ListParams;
+use kube::core::DynamicObject;
+use kube::{Api, ResourceExt as _};
+
+use super::connection::Cluster;
+use super::errors::{Call, explain};
+use crate::cli_error::{CliError, Kind as ErrorKind, Outcome};
+use crate::kinds::{KINDS, Kind, KindRef, ObjectRef};
+use crate::output::Ui;
+
+/// An object that was found, as it is: one that this version cannot read must not hide the others.
+#[derive(Debug, Clone)]
+pub struct FoundObject {
+    /// Its kind.
+    pub kind: KindRef,
+    /// The object.
+    pub object: DynamicObject,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Found {
+    /// The objects.
+    pub objects: Vec<FoundObject>,
+    /// Done, unless an object that was named does not exist; that is printed already.
+    pub outcome: Outcome,
+}
+
+impl FoundObject {
+    /// Returns its kind and name.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef { kind: self.kind, name: self.object.name_any() }
+    }
+
+    /// Returns whether its spec suspends it; the field is the same in every kind.
+    pub fn is_suspended(&self) -> bool {
+        self.object.data.pointer("/spec/suspend") == Some(&serde_json::Value::Bool(true))
+    }
+}
+
+/// Returns the kinds and names of objects.
+pub fn references(objects: &[FoundObject]) -> Vec<ObjectRef> {
+    objects.iter().map(FoundObject::reference).collect()
+}
+
+impl Cluster {
+    /// Returns the objects of a kind in the namespace, or in all namespaces, without their type.
+    pub fn objects(&self, kind: KindRef, all_namespaces: bool) -> Api<DynamicObject> {
+        if all_namespaces {
+            Api::all_with(self.client.clone(), &kind.resource())
+        } else {
+            Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
+        }
+    }
+
+    /// Returns the objects of a kind in the namespace.
+    pub fn api<K: Kind + Clone + std::fmt::Debug>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Returns one object, whatever it holds.
+    pub async fn get(&self, object: &ObjectRef) -> Result<FoundObject, CliError> {
+        let found = self.objects(object.kind, false).get(&object.name).await;
+        let found = found.map_err(|error| self.explain("get", object, &error))?;
+        Ok(FoundObject { kind: object.kind, object: found })
+    }
+
+    /// Returns the objects of a kind, of the namespace or of all namespaces. A kind that the cluster does not
+    /// serve has none, unless it is the default one: that imgop is not installed must not go unnoticed.
+    pub async fn list(
+        &self,
+        kind: KindRef,
+        all_namespaces: bool,
+        selector: Option<&str>,
+    ) -> Result<Vec<FoundObject>, CliError> {
+        let selected = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
+        let found = match self.objects(kind, all_namespaces).list(&selected).await {
+            Err(kube::Error::Api(status)) if status.code == 404 && !kind.is_default() => Vec::new(),
+            found => found.map_err(|error| self.explain_list(kind, "list", all_namespaces, &error))?.items,
+        };
+        Ok(found.into_iter().map(|object| FoundObject { kind, object }).collect())
+    }
+
+    /// Returns the objects with these names; without names those of every kind in the namespace that the
+    /// selector selects.
+    pub async fn find(&self, ui: Ui, names: &[ObjectRef], selector: Option<&str>) -> Result<Found, CliError> {
+        if !names.is_empty() {
+            return self.get_all(ui, names).await;
+        }
+        let mut objects = Vec::new();
+        for kind in KINDS {
+            objects.extend(self.list(kind, false, selector).await?);
+        }
+        if objects.is_empty() {
+            self.check_namespace().await?;
+            ui.note(&format!("No resources found in {} namespace.", self.namespace));
+        }
+        Ok(Found { objects, outcome: Outcome::Done })
+    }
+
+    /// Returns the objects with these names. What fails for one of them stops none of the others.
+    pub async fn get_all(&self, ui: Ui, names: &[ObjectRef]) -> Result<Found, CliError> {
+        let mut objects = Vec::new();
+        let outcome = each(ui, names, async |name| {
+            objects.push(self.get(name).await?);
+            Ok(())
+        })
+        .await?;
+        Ok(Found { objects, outcome })
+    }
+
+    /// Returns the Jobs that the agent made for an object, the newest first.
+    pub async fn jobs(&self, kind: KindRef, uid: &str) -> Result<Vec<Job>, CliError> {
+        let api: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = api.list(&ListParams::default().labels(&kind.jobs_of(uid))).await;
+        let mut jobs = list.map_err(|error| self.explain_in_namespace("list", "jobs.batch", &error))?.items;
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.creation_timestamp()));
+        Ok(jobs)
+    }
+
+    /// Returns the events of an object.
+    pub async fn events(&self, uid: &str) -> Result<Vec<Event>, CliError> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = api.list(&ListParams::default().fields(&format!("involvedObject.uid={uid}"))).await;
+        Ok(list.map_err(|error| self.explain_in_namespace("list", "events", &error))?.items)
+    }
+
+    /// Returns one Secret.
+    pub async fn secret(&self, name: &str) -> Result<Secret, CliError> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let call = self.call("get", "secrets").on(Some(name), &self.namespace);
+        secrets.get(name).await.map_err(|error| explain(&error, &call))
+    }
+
+    /// Fails if the namespace does not exist. Who may not see namespaces gets no answer, and no error.
+    pub async fn check_namespace(&self) -> Result<(), CliError> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        match namespaces.get_metadata_opt(&self.namespace).await {
+            Ok(None) => Err(CliError::failed(format!("there is no namespace {}", self.namespace))
+                .hinted(format!("kubectl get namespaces{} lists those that exist", self.flags))),
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Returns what a failed call for one object means for the user.
+    pub fn explain(&self, verb: &str, object: &ObjectRef, error: &kube::Error) -> CliError {
+        let resource = object.kind.resource_name();
+        let call = self.call(verb, &resource).of_kind(object.kind);
+        explain(error, &call.on(Some(&object.name), &self.namespace))
+    }
+
+    /// Returns what a failed call for the objects of a kind means for the user.
+    pub fn explain_list(
+        &self,
+        kind: KindRef,
+        verb: &str,
+        all_namespaces: bool,
+        error: &kube::Error,
+    ) -> CliError {
+        let resource = kind.resource_name();
+        let call = self.call(verb, &resource).of_kind(kind);
+        let call = if all_namespaces { call.in_all_namespaces() } else { call.on(None, &self.namespace) };
+        explain(error, &call)
+    }
+
+    /// Returns the same for another resource of the namespace, such as `jobs.batch`.
+    pub fn explain_in_namespace(&self, verb: &str, resource: &str, error: &kube::Error) -> CliError {
+        explain(error, &self.call(verb, resource).on(None, &self.namespace))
+    }
+
+    /// Returns the same for another resource of all namespaces, such as `deployments.apps`.
+    pub fn explain_everywhere(&self, verb: &str, resource: &str, error: &kube::Error) -> CliError {
+        explain(error, &self.call(verb, resource).in_all_namespaces())
+    }
+
+    /// Returns that an object cannot be read.
+    pub fn unreadable(&self, object: &ObjectRef, why: &str) -> CliError {
+        CliError::failed(format!("{object} cannot be read: {why}")).hinted(format!(
+            "the CRD may be of another version of imgop; kubectl imgop version{} shows both",
+            self.flags
+        ))
+    }
+
+    fn call<'a>(&'a self, verb: &'a str, resource: &'a str) -> Call<'a> {
+        Call::new(verb, resource, &self.server).with(&self.flags)
+    }
+}
+
+/// Does the same for each of several objects. What fails for one is printed, and stops none of the others.
+pub async fn each(
+    ui: Ui,
+    objects: &[ObjectRef],
+    mut act: impl AsyncFnMut(&ObjectRef) -> Result<(), CliError>,
+) -> Result<Outcome, CliError> {
+    let mut outcome = Outcome::Done;
+    for object in objects {
+        match act(object).await {
+            Ok(()) => {}
+            Err(error) if objects.len() == 1 || error.kind == ErrorKind::BrokenPipe => return Err(error),
+            Err(error) => {
+                ui.error(&error);
+                outcome = Outcome::NotReady;
+            }
+        }
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,177 @@
+//! Waits until objects are ready.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::{BoxStream, select_all};
+use kube::ResourceExt as _;
+use kube::core::DynamicObject;
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::agent::why_no_reaction;
+use super::awaited::{Awaited, News};
+use super::connection::Cluster;
+use super::objects::FoundObject;
+use super::time_limit::TimeLimit;
+use super::watch::stop_if_refused;
+use crate::cli_error::{CliError, Outcome};
+use crate::kinds::progress::Goal;
+use crate::kinds::{KindRef, ObjectRef};
+use crate::output::Ui;
+use crate::output::age::human;
+
+/// How long the agent may take before its Deployments are checked.
+const REACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Change = (KindRef, Result<Event<DynamicObject>, watcher::Error>);
+
+/// Waits for objects, each with its goal, by one watch a kind. Returns done if all became ready. What is
+/// wrong is printed already, except where there is one object only.
+pub async fn wait_for_all(
+    ui: Ui,
+    cluster: &Cluster,
+    goals: &[(ObjectRef, Goal)],
+    limit: TimeLimit,
+) -> Result<Outcome, CliError> {
+    let mut awaited = Awaited::new(goals);
+    let following = follow(ui, cluster, goals, &mut awaited);
+    let Some(allowed) = limit.limit() else { return following.await };
+    if let Ok(result) = timeout(allowed, following).await {
+        return result;
+    }
+    let mut errors: Vec<CliError> = Vec::new();
+    for (object, message) in awaited.left() {
+        let so_far = message.unwrap_or_else(|| "it is not reconciled yet".to_owned());
+        let after = human(i64::try_from(allowed.as_secs()).unwrap_or(i64::MAX));
+        let message = format!("{object} is not ready after {after}: {so_far}");
+        errors.push(CliError::failed(message).hinted(describe(cluster, &object)));
+    }
+    match errors.pop() {
+        Some(only) if goals.len() == 1 => Err(only),
+        last => {
+            errors.iter().chain(&last).for_each(|error| ui.error(error));
+            Ok(Outcome::NotReady)
+        }
+    }
+}
+
+async fn follow(
+    ui: Ui,
+    cluster: &Cluster,
+    goals: &[(ObjectRef, Goal)],
+    awaited: &mut Awaited,
+) -> Result<Outcome, CliError> {
+    let mut changes = changes(cluster, goals);
+    let mut reaction = pin!(sleep_until(Instant::now() + REACTION_TIMEOUT));
+    let mut is_checked = false;
+    let mut outcome = Outcome::Done;
+    while !awaited.is_over() {
+        let change = tokio::select! {
+            change = changes.next() => change,
+            () = reaction.as_mut(), if !is_checked => {
+                is_checked = true;
+                let unseen = awaited.unseen();
+                if !unseen.is_empty() {
+                    ui.warning(&why_no_reaction(cluster, &several(&unseen)).await);
+                }
+                continue;
+            }
+        };
+        let errors = match change {
+            Some((kind, Ok(event))) => note(ui, cluster, awaited, kind, event),
+            Some((kind, Err(error))) => {
+                let object = goals.iter().map(|(object, _)| object).find(|object| object.kind == kind);
+                stop_if_refused(cluster, kind, object, &error)?;
+                continue;
+            }
+            None => return Err(CliError::failed("the API server ended the watch")),
+        };
+        for error in &errors {
+            ui.error(error);
+            outcome = Outcome::NotReady;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Returns the changes of the kinds that are waited for; of an only object, its changes alone.
+fn changes(cluster: &Cluster, goals: &[(ObjectRef, Goal)]) -> impl futures::Stream<Item = Change> + Unpin {
+    let mut kinds: Vec<KindRef> = Vec::new();
+    for (object, _) in goals {
+        if !kinds.contains(&object.kind) {
+            kinds.push(object.kind);
+        }
+    }
+    let which = match goals {
+        [(only, _)] => watcher::Config::default().fields(&format!("metadata.name={}", only.name)),
+        _ => watcher::Config::default(),
+    };
+    select_all(kinds.into_iter().map(|kind| -> BoxStream<'static, Change> {
+        let changes = watcher(cluster.objects(kind, false), which.clone()).default_backoff();
+        changes.map(move |change| (kind, change)).boxed()
+    }))
+}
+
+/// Prints what is new; returns what ended badly.
+fn note(
+    ui: Ui,
+    cluster: &Cluster,
+    awaited: &mut Awaited,
+    kind: KindRef,
+    event: Event<DynamicObject>,
+) -> Vec<CliError> {
+    let was_deleted = |object: &ObjectRef| CliError::failed(format!("{object} was deleted"));
+    match event {
+        Event::Init => awaited.begin_list(kind),
+        Event::InitDone => return awaited.end_list(kind).iter().map(was_deleted).collect(),
+        Event::Delete(object) => {
+            let object = ObjectRef { kind, name: object.name_any() };
+            if awaited.remove(&object) {
+                return vec![was_deleted(&object)];
+            }
+        }
+        Event::Apply(object) | Event::InitApply(object) => {
+            return seen(ui, cluster, awaited, &FoundObject { kind, object }).into_iter().collect();
+        }
+    }
+    Vec::new()
+}
+
+fn seen(ui: Ui, cluster: &Cluster, awaited: &mut Awaited, object: &FoundObject) -> Option<CliError> {
+    let name = object.reference();
+    match awaited.seen(&name, &object.object)? {
+        News::Message(message) => ui.note(&format!("{name}: {message}")),
+        News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
+        News::NotReady(message) => return Some(not_ready(cluster, object, &message)),
+        News::Unreadable(why) => return Some(cluster.unreadable(&name, &why)),
+    }
+    None
+}
+
+/// Returns what to do about an object that is not ready, and will not become so by itself soon.
+fn not_ready(cluster: &Cluster, object: &FoundObject, message: &str) -> CliError {
+    let (name, place) = (object.reference(), cluster.place());
+    if object.is_suspended() {
+        return CliError::failed(format!("{name} is suspended"))
+            .hinted(format!("resume it with: kubectl imgop resume {name}{place}"));
+    }
+    CliError::failed(format!("{name} is not ready: {message}"))
+        .hinted(describe(cluster, &name))
+        .hinted(format!("once it is fixed: kubectl imgop sync {name}{place}"))
+}
+
+fn describe(cluster: &Cluster, object: &ObjectRef) -> String {
+    format!("kubectl imgop describe {object}{}", cluster.place())
+}
+
+/// Returns `a`, or `a and 3 others`.
+fn several(objects: &[ObjectRef]) -> String {
+    match objects {
+        [] => String::new(),
+        [only] => only.to_string(),
+        [first, others @ ..] => format!("{first} and {} others", others.len()),
+    }
+}

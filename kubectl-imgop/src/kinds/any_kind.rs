@@ -1,0 +1,173 @@
+//! A kind that is known only at run time: from `image/NAME`, or one of several that are listed.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::{ApiResource, DynamicObject};
+
+use super::progress::{Goal, Progress, judge};
+use super::{DEFAULT_KIND, JobContainer, Kind};
+use crate::output::table::Table;
+
+/// A kind at run time.
+pub type KindRef = &'static dyn AnyKind;
+
+/// [`Kind`] without its type. Objects come as they are; one that this version cannot read is an error in
+/// words.
+pub trait AnyKind: Sync {
+    /// Returns group, version, kind and plural.
+    fn resource(&self) -> ApiResource;
+    /// Returns [`Kind::SHORT_NAMES`].
+    fn short_names(&self) -> &'static [&'static str];
+    /// Returns [`Kind::COLUMNS`].
+    fn columns(&self) -> &'static [&'static str];
+    /// Returns [`Kind::WIDE_COLUMNS`].
+    fn wide_columns(&self) -> &'static [&'static str];
+    /// Returns the cells of an object.
+    fn row(&self, object: &DynamicObject, now: Timestamp) -> Result<Row, String>;
+    /// Returns what a description shows of an object.
+    fn describe(&self, object: &DynamicObject, now: Timestamp) -> Result<Description, String>;
+    /// Returns how far the agent is with an object.
+    fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String>;
+    /// Returns [`Kind::jobs_of`].
+    fn jobs_of(&self, uid: &str) -> String;
+    /// Returns [`Kind::containers`].
+    fn containers(&self, job: &Job) -> Option<Vec<JobContainer>>;
+}
+
+/// The cells of one object in a list.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Those between NAME and AGE.
+    pub cells: Vec<String>,
+    /// Those between AGE and MESSAGE.
+    pub wide: Vec<String>,
+    /// What the Ready condition says, if there is one.
+    pub message: Option<String>,
+}
+
+/// What a description shows of an object.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// A label and a value each.
+    pub facts: Vec<(&'static str, String)>,
+    /// The conditions of the status.
+    pub conditions: Vec<Condition>,
+    /// What failed, what waits.
+    pub problems: Vec<Table>,
+    /// Earlier syncs.
+    pub history: Option<Table>,
+    /// Whether none of its Jobs runs, although Kubernetes may still count pods that end.
+    pub is_complete: bool,
+}
+
+/// The one implementation of [`AnyKind`].
+pub struct Erased<K>(PhantomData<fn() -> K>);
+
+impl<K: Kind> Erased<K> {
+    /// The kind at run time.
+    pub const REF: KindRef = &Self(PhantomData);
+}
+
+/// Returns the object as its kind's type, or why it is none.
+pub fn read<K: Kind>(object: &DynamicObject) -> Result<K, String> {
+    serde_json::to_value(object).and_then(serde_json::from_value).map_err(|error| error.to_string())
+}
+
+impl<K: Kind> AnyKind for Erased<K> {
+    fn resource(&self) -> ApiResource {
+        ApiResource::erase::<K>(&())
+    }
+
+    fn short_names(&self) -> &'static [&'static str] {
+        K::SHORT_NAMES
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        K::COLUMNS
+    }
+
+    fn wide_columns(&self) -> &'static [&'static str] {
+        K::WIDE_COLUMNS
+    }
+
+    fn row(&self, object: &DynamicObject, now: Timestamp) -> Result<Row, String> {
+        let object: K = read(object)?;
+        let message = object.state().ready().map(|ready| ready.message.clone());
+        Ok(Row { cells: object.cells(now), wide: object.wide_cells(), message })
+    }
+
+    fn describe(&self, object: &DynamicObject, now: Timestamp) -> Result<Description, String> {
+        let object: K = read(object)?;
+        Ok(Description {
+            facts: object.facts(now),
+            conditions: object.state().conditions.to_vec(),
+            problems: object.problems(now),
+            history: object.history(now),
+            is_complete: object.is_complete(),
+        })
+    }
+
+    fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String> {
+        let object: K = read(object)?;
+        Ok(judge(&object.state(), goal, K::BEYOND_RETRIES))
+    }
+
+    fn jobs_of(&self, uid: &str) -> String {
+        K::jobs_of(uid)
+    }
+
+    fn containers(&self, job: &Job) -> Option<Vec<JobContainer>> {
+        K::containers(job)
+    }
+}
+
+impl dyn AnyKind {
+    /// Returns the name that users read: `Image`.
+    pub fn title(&self) -> String {
+        self.resource().kind
+    }
+
+    /// Returns the resource as RBAC and kubectl name it: `images.skopeo.io`.
+    pub fn resource_name(&self) -> String {
+        let ApiResource { plural, group, .. } = self.resource();
+        format!("{plural}.{group}")
+    }
+
+    /// Returns an object as kubectl prints it: `image.skopeo.io/argocd`.
+    pub fn qualified(&self, name: &str) -> String {
+        let ApiResource { kind, group, .. } = self.resource();
+        format!("{}.{group}/{name}", kind.to_lowercase())
+    }
+
+    /// Returns every word that stands for this kind in front of `/NAME`.
+    pub fn words(&self) -> Vec<String> {
+        let ApiResource { kind, plural, group, .. } = self.resource();
+        let singular = kind.to_lowercase();
+        let mut words = vec![format!("{singular}.{group}"), format!("{plural}.{group}"), singular, plural];
+        words.extend(self.short_names().iter().map(|name| (*name).to_owned()));
+        words
+    }
+
+    /// Returns whether a name without a kind is of this one.
+    pub fn is_default(&self) -> bool {
+        self == DEFAULT_KIND
+    }
+}
+
+impl PartialEq for dyn AnyKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.resource() == other.resource()
+    }
+}
+
+impl Eq for dyn AnyKind {}
+
+impl fmt::Debug for dyn AnyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource_name())
+    }
+}

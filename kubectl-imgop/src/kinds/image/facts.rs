@@ -1,0 +1,125 @@
+//! What an Image says of itself on a page: its spec and its status.
+
+use imgop_core::api::{
+    Counts, Credentials, Destination, Image, ImageStatus, Mode, Overwrite, Publish, Source, Tls, TlsMode,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::spec_text::{destination, mode, narrowing, source};
+use crate::output::age::{since, until};
+use crate::output::table::Table;
+
+/// Returns what there is once: a label and a value each.
+pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
+    let (spec, status) = (&image.spec, image.status.as_ref());
+    let Source { credentials, tls, use_aws_irsa, immutable_tags, .. } = &spec.source;
+    let of_source = access(credentials.as_ref(), *use_aws_irsa, tls);
+    let Destination { credentials, tls, use_aws_irsa, .. } = &spec.destination;
+    let mut of_destination = access(credentials.as_ref(), *use_aws_irsa, tls);
+    if spec.destination.overwrite == Overwrite::IfMissing {
+        of_destination.push("keeps tags that exist".to_owned());
+    }
+    if spec.destination.publish == Publish::Direct {
+        of_destination.push("published directly".to_owned());
+    }
+    let last_sync = status.and_then(|status| status.last_sync_time.as_ref());
+    let last_success = status.and_then(|status| status.last_successful_sync_time.as_ref());
+    let next_try = status.and_then(|status| status.next_sync_time.as_ref());
+    vec![
+        ("Mode", schedule(image)),
+        ("Source", source(spec) + &remarks(&of_source)),
+        ("Selection", narrowing(spec)),
+        ("Immutable", immutable_tags.join(", ")),
+        ("Destination", destination(spec) + &remarks(&of_destination)),
+        ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
+        ("Last sync", ago(last_sync, now)),
+        ("Last success", ago(last_success, now)),
+        ("Next try", next_try.map(|time| until(time, now)).unwrap_or_default()),
+    ]
+}
+
+fn schedule(image: &Image) -> String {
+    let spec = &image.spec;
+    let every =
+        if spec.mode == Mode::OneShot { String::new() } else { format!(", every {}", spec.frequency) };
+    let suspended = if spec.suspend { ", suspended" } else { "" };
+    format!("{}{every}{suspended}", mode(spec.mode))
+}
+
+fn access(credentials: Option<&Credentials>, use_aws: bool, tls: &Tls) -> Vec<String> {
+    let mut remarks = Vec::new();
+    remarks.extend(use_aws.then(|| "the agent's AWS identity".to_owned()));
+    remarks.extend(credentials.map(|c| format!("credentials in Secret {}", c.secret_name)));
+    remarks.extend(tls.ca_secret_name.as_ref().map(|name| format!("CA in Secret {name}")));
+    match tls.mode {
+        TlsMode::Verify => {}
+        TlsMode::SkipVerify => remarks.push("certificates are not verified".to_owned()),
+        TlsMode::PlainHttp => remarks.push("plain HTTP".to_owned()),
+    }
+    remarks
+}
+
+fn remarks(remarks: &[String]) -> String {
+    if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(", ")) }
+}
+
+fn counts(counts: &Counts) -> String {
+    let parts = [
+        (counts.synced, "synced"),
+        (counts.copying, "copying"),
+        (counts.failed, "failed"),
+        (counts.kept, "kept"),
+        (counts.excluded, "excluded"),
+    ];
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let separator = if parts.is_empty() { "" } else { ": " };
+    format!("{} matched{separator}{}", counts.matched, parts.join(", "))
+}
+
+fn ago(time: Option<&Time>, now: Timestamp) -> String {
+    time.map(|time| format!("{} ago ({})", since(Some(time), now), time.0)).unwrap_or_default()
+}
+
+/// Returns the tags that could not be copied, if any.
+pub fn failures(status: &ImageStatus, now: Timestamp) -> Option<Table> {
+    let mut table = Table::new(["FAILED-TAG", "REASON", "ATTEMPTS", "NEXT-ATTEMPT", "MESSAGE"]);
+    for failure in &status.failures {
+        let next = failure.next_attempt.as_ref().map_or_else(|| "<none>".to_owned(), |time| until(time, now));
+        table.row([
+            failure.tag.clone(),
+            format!("{:?}", failure.reason),
+            failure.attempts.to_string(),
+            next,
+            failure.message.clone(),
+        ]);
+    }
+    (!status.failures.is_empty()).then_some(table)
+}
+
+/// Returns the tags that are too young, if any.
+pub fn waiting(status: &ImageStatus, now: Timestamp) -> Option<Table> {
+    let mut table = Table::new(["WAITING-TAG", "SINCE", "OLD-ENOUGH", "CONTENT"]);
+    for tag in &status.waiting {
+        let content = tag.digest.get(..19).unwrap_or(&tag.digest).to_owned();
+        table.row([tag.tag.clone(), since(Some(&tag.since), now), until(&tag.until, now), content]);
+    }
+    (!status.waiting.is_empty()).then_some(table)
+}
+
+/// Returns the last syncs that had something to do, the newest first.
+pub fn history(status: &ImageStatus, now: Timestamp) -> Option<Table> {
+    let number = |n: Option<u32>| n.map_or_else(|| "<unknown>".to_owned(), |n| n.to_string());
+    let mut entries: Vec<_> = status.history.iter().collect();
+    entries.sort_by(|a, b| b.performed_at.cmp(&a.performed_at));
+    let mut table = Table::new(["SYNC", "COPIED", "FAILED"]);
+    for entry in &entries {
+        table.row([
+            format!("{} ago", since(Some(&entry.performed_at), now)),
+            number(entry.copied),
+            number(entry.failed),
+        ]);
+    }
+    (!entries.is_empty()).then_some(table)
+}

@@ -1,0 +1,73 @@
+//! `Image`: a copy of tags from one repository to another.
+
+mod columns;
+mod derived_name;
+mod facts;
+mod jobs;
+mod spec_text;
+
+use imgop_core::api::conditions::reasons;
+use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, Phase, REQUESTED_AT_ANNOTATION};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt as _;
+
+pub use derived_name::{derive, fingerprint};
+pub use spec_text::narrowing;
+
+use super::progress::ReconcileState;
+use super::{JobContainer, Kind};
+use crate::output::table::Table;
+
+impl Kind for Image {
+    const SHORT_NAMES: &'static [&'static str] = &["simg"];
+    const COLUMNS: &'static [&'static str] = &["MODE", "SOURCE", "READY", "REASON", "SYNCED", "LAST-SYNC"];
+    const WIDE_COLUMNS: &'static [&'static str] = &["DESTINATION"];
+    const BEYOND_RETRIES: &'static [&'static str] = &[reasons::PLATFORM_NOT_FOUND, reasons::TAGS_TOO_YOUNG];
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        columns::cells(self, now)
+    }
+
+    fn wide_cells(&self) -> Vec<String> {
+        vec![spec_text::destination(&self.spec)]
+    }
+
+    fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+        facts::facts(self, now)
+    }
+
+    fn problems(&self, now: Timestamp) -> Vec<Table> {
+        let Some(status) = &self.status else { return Vec::new() };
+        facts::failures(status, now).into_iter().chain(facts::waiting(status, now)).collect()
+    }
+
+    fn history(&self, now: Timestamp) -> Option<Table> {
+        facts::history(self.status.as_ref()?, now)
+    }
+
+    fn state(&self) -> ReconcileState<'_> {
+        let status = self.status.as_ref();
+        ReconcileState {
+            conditions: status.map_or(&[], |status| &status.conditions),
+            observed_generation: status.and_then(|status| status.observed_generation),
+            requested: self.annotations().get(REQUESTED_AT_ANNOTATION).map(String::as_str),
+            handled: status.and_then(|status| status.last_handled_requested_at.as_deref()),
+            is_suspended: self.spec.suspend,
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| {
+            status.phase == Some(Phase::Completed) && status.observed_generation == self.metadata.generation
+        })
+    }
+
+    fn jobs_of(uid: &str) -> String {
+        format!("{MANAGED_BY_LABEL}={MANAGED_BY},{IMAGE_UID_LABEL}={uid}")
+    }
+
+    fn containers(job: &Job) -> Option<Vec<JobContainer>> {
+        jobs::containers(job)
+    }
+}

@@ -1,0 +1,82 @@
+//! What each kind looks like to users. Everything else in this program works with any kind.
+//!
+//! To add one: a file here with `impl Kind for …`, a line in [`KINDS`], and its flags in `args`.
+
+mod any_kind;
+pub mod image;
+pub mod listing;
+pub mod object_name;
+mod object_ref;
+pub mod progress;
+
+use imgop_core::api::Image;
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::batch::v1::Job;
+use kube::Resource;
+use serde::de::DeserializeOwned;
+
+pub use any_kind::{AnyKind, Erased, KindRef, read};
+pub use object_ref::ObjectRef;
+
+use crate::output::table::Table;
+use progress::ReconcileState;
+
+/// A custom resource that this program lists, describes, syncs, suspends, deletes and waits for.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + 'static
+{
+    /// Its short names in the API, which users may write in front of `/NAME`.
+    const SHORT_NAMES: &'static [&'static str];
+    /// The columns of a list between NAME and AGE.
+    const COLUMNS: &'static [&'static str];
+    /// The columns that `-o wide` adds after AGE and before MESSAGE.
+    const WIDE_COLUMNS: &'static [&'static str];
+    /// Reasons of a Ready condition that retries alone do not change: a user or the passing of time does.
+    const BEYOND_RETRIES: &'static [&'static str];
+
+    /// Returns a cell for each of [`Kind::COLUMNS`].
+    fn cells(&self, now: Timestamp) -> Vec<String>;
+
+    /// Returns a cell for each of [`Kind::WIDE_COLUMNS`].
+    fn wide_cells(&self) -> Vec<String>;
+
+    /// Returns the first section of a description, without name, namespace and age: a label and a value
+    /// for each thing that there is once. Facts without a value are not shown.
+    fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)>;
+
+    /// Returns the sections that follow the conditions: what failed, what waits.
+    fn problems(&self, now: Timestamp) -> Vec<Table>;
+
+    /// Returns the section on earlier syncs, which follows the Jobs.
+    fn history(&self, now: Timestamp) -> Option<Table>;
+
+    /// Returns what the object and its status say about being reconciled.
+    fn state(&self) -> ReconcileState<'_>;
+
+    /// Returns whether the last sync of this very spec is complete, so that none of its Jobs runs.
+    fn is_complete(&self) -> bool;
+
+    /// Returns the label selector of the Jobs of the object with this UID.
+    fn jobs_of(uid: &str) -> String;
+
+    /// Returns the containers of a Job and what each works on; nothing when the Job does not say.
+    fn containers(job: &Job) -> Option<Vec<JobContainer>>;
+}
+
+/// A container of a Job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobContainer {
+    /// Its name in the pod.
+    pub name: String,
+    /// The tag that it works on, as in the source.
+    pub source_tag: String,
+    /// The tag that it writes.
+    pub destination_tag: String,
+}
+
+/// All kinds. The first is meant where a name stands without a kind.
+pub const KINDS: [KindRef; 1] = [Erased::<Image>::REF];
+
+/// The kind that is meant where a name stands without a kind.
+pub const DEFAULT_KIND: KindRef = KINDS[0];

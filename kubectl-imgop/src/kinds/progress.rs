@@ -1,0 +1,186 @@
+//! How far the agent is with what was requested. Pure: from the state of an object to a judgement.
+
+use imgop_core::api::conditions::{READY, RECONCILING, STALLED, find, is_true, reasons};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// The outcome of this generation of the spec, retries included.
+    Generation(i64),
+    /// The outcome of the sync that this token requested.
+    Token(String),
+}
+
+/// How far the agent is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The agent has not reconciled it yet.
+    Unseen,
+    /// It is being reconciled; the message of its Ready condition.
+    Working(String),
+    /// It is ready; the message of its Ready condition.
+    Ready(String),
+    /// It ended otherwise; the message of its Ready condition.
+    NotReady(String),
+}
+
+/// What every kind says about being reconciled (kstatus, and the requests of `kubectl imgop sync`).
+#[derive(Debug, Clone, Copy)]
+pub struct ReconcileState<'a> {
+    /// The conditions of the status.
+    pub conditions: &'a [Condition],
+    /// The generation that the status is about.
+    pub observed_generation: Option<i64>,
+    /// The token of the last sync that was requested.
+    pub requested: Option<&'a str>,
+    /// The token of the last requested sync that the agent handled.
+    pub handled: Option<&'a str>,
+    /// Whether the spec suspends it.
+    pub is_suspended: bool,
+}
+
+impl<'a> ReconcileState<'a> {
+    /// Returns the Ready condition.
+    pub fn ready(&self) -> Option<&'a Condition> {
+        find(self.conditions, READY)
+    }
+
+    /// Returns the status of the Ready condition and its reason, as cells of a list.
+    pub fn ready_cells(&self) -> [String; 2] {
+        match self.ready() {
+            Some(ready) => [ready.status.clone(), ready.reason.clone()],
+            None => ["<unknown>".to_owned(), "<pending>".to_owned()],
+        }
+    }
+}
+
+/// Judges an object; `beyond_retries` are the reasons that retries alone do not change.
+pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -> Progress {
+    let is_seen = match goal {
+        Goal::Generation(generation) => state.observed_generation.is_some_and(|g| g >= *generation),
+        // A later request takes the place of ours, and its sync is as good.
+        Goal::Token(token) => {
+            state.handled.is_some_and(|handled| handled == token || state.requested == Some(handled))
+        }
+    };
+    // The agent observes no new generation while the object is suspended: it would be waited for in vain.
+    if let Some(ready) = state.ready().filter(|c| state.is_suspended && c.reason == reasons::SUSPENDED) {
+        return Progress::NotReady(ready.message.clone());
+    }
+    let Some(ready) = state.ready().filter(|_| is_seen) else { return Progress::Unseen };
+    let message = match ready.message.as_str() {
+        "" => ready.reason.clone(),
+        message => message.to_owned(),
+    };
+    let reconciling = find(state.conditions, RECONCILING).filter(|c| c.status == "True");
+    let is_over = match goal {
+        _ if ready.status == "True" || is_true(state.conditions, STALLED) => true,
+        _ if ready.reason == reasons::SUSPENDED => true,
+        _ if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => false,
+        // A new spec is waited for through its retries; a sync was requested once.
+        Goal::Generation(_) => beyond_retries.contains(&ready.reason.as_str()),
+        Goal::Token(_) => true,
+    };
+    match (is_over, ready.status.as_str()) {
+        (_, "True") if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => {
+            Progress::Working(message)
+        }
+        (true, "True") => Progress::Ready(message),
+        (true, _) => Progress::NotReady(message),
+        (false, _) => Progress::Working(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::Kind as _;
+
+    fn judge(image: &Image, goal: &Goal) -> Progress {
+        super::judge(&image.state(), goal, Image::BEYOND_RETRIES)
+    }
+
+    /// An Image of generation 2 whose token is `t`, with these conditions: type, status, reason.
+    fn image(generation: i64, token: &str, conditions: &[(&str, &str, &str)]) -> Image {
+        let conditions: Vec<_> = conditions
+            .iter()
+            .map(|(type_, status, reason)| {
+                json!({ "type": type_, "status": status, "reason": reason, "message": format!("{reason}!"),
+                        "lastTransitionTime": "2026-01-01T00:00:00Z" })
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "x", "generation": 2 },
+            "spec": { "mode": "OneShot", "source": { "name": "a/b", "version": "1" }, "destination": { "name": "c/d" } },
+            "status": { "observedGeneration": generation, "lastHandledRequestedAt": token, "conditions": conditions },
+        }))
+        .unwrap()
+    }
+
+    const BUSY: &[(&str, &str, &str)] =
+        &[("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")];
+    const RETRY: &[(&str, &str, &str)] =
+        &[("Ready", "False", "CopyFailed"), ("Reconciling", "True", "ProgressingWithRetry")];
+    const STUCK: &[(&str, &str, &str)] =
+        &[("Ready", "False", "InvalidSpec"), ("Stalled", "True", "InvalidSpec")];
+    const THERE: &[(&str, &str, &str)] = &[("Ready", "True", "Succeeded")];
+    const SUSPENDED: &[(&str, &str, &str)] = &[("Ready", "False", "Suspended")];
+
+    fn of(conditions: &[(&str, &str, &str)], goal: &Goal) -> Progress {
+        judge(&image(2, "t", conditions), goal)
+    }
+
+    #[test]
+    fn a_suspended_image_is_not_waited_for_whatever_its_generation() {
+        let mut image = image(1, "t", &[("Ready", "True", "Suspended")]);
+        image.spec.suspend = true;
+        assert_eq!(judge(&image, &Goal::Generation(2)), Progress::NotReady("Suspended!".into()));
+        image.spec.suspend = false;
+        assert_eq!(judge(&image, &Goal::Generation(2)), Progress::Unseen);
+    }
+
+    #[test]
+    fn an_old_status_says_nothing() {
+        let token = Goal::Token("t".into());
+        assert_eq!(judge(&image(1, "old", THERE), &Goal::Generation(2)), Progress::Unseen);
+        assert_eq!(judge(&image(2, "old", THERE), &token), Progress::Unseen);
+        assert_eq!(judge(&image(2, "t", &[]), &token), Progress::Unseen);
+        let mut overtaken = image(2, "later", THERE);
+        let annotation = |token: &str| Some([(REQUESTED_AT_ANNOTATION.to_owned(), token.to_owned())].into());
+        overtaken.metadata.annotations = annotation("later");
+        assert_eq!(judge(&overtaken, &token), Progress::Ready("Succeeded!".into()));
+        overtaken.metadata.annotations = annotation("t");
+        assert_eq!(judge(&overtaken, &token), Progress::Unseen, "it was handled before ours was written");
+    }
+
+    #[test]
+    fn a_sync_is_over_when_nothing_progresses() {
+        let token = Goal::Token("t".into());
+        assert_eq!(of(BUSY, &token), Progress::Working("Progressing!".into()));
+        assert_eq!(of(THERE, &token), Progress::Ready("Succeeded!".into()));
+        assert_eq!(of(RETRY, &token), Progress::NotReady("CopyFailed!".into()));
+        assert_eq!(of(STUCK, &token), Progress::NotReady("InvalidSpec!".into()));
+        assert_eq!(of(SUSPENDED, &token), Progress::NotReady("Suspended!".into()));
+    }
+
+    #[test]
+    fn what_no_retry_ends_is_not_waited_for() {
+        for reason in Image::BEYOND_RETRIES {
+            let retry = [("Ready", "False", *reason), ("Reconciling", "True", "ProgressingWithRetry")];
+            assert_eq!(of(&retry, &Goal::Generation(2)), Progress::NotReady(format!("{reason}!")));
+        }
+    }
+
+    #[test]
+    fn a_new_spec_is_waited_for_through_its_retries() {
+        let generation = Goal::Generation(2);
+        assert_eq!(of(RETRY, &generation), Progress::Working("CopyFailed!".into()));
+        assert_eq!(of(STUCK, &generation), Progress::NotReady("InvalidSpec!".into()));
+        assert_eq!(of(THERE, &generation), Progress::Ready("Succeeded!".into()));
+        assert_eq!(of(SUSPENDED, &generation), Progress::NotReady("Suspended!".into()));
+    }
+}

@@ -1,0 +1,10 @@
+//! Everything that is printed: tables, documents, ages, and [`Ui`], the only printer.
+
+pub mod age;
+pub mod documents;
+pub mod table;
+pub mod text;
+mod ui;
+pub mod wording;
+
+pub use ui::Ui;

@@ -1,0 +1,61 @@
+//! Text from clusters and registries, made safe for a terminal, and counted nouns.
+
+use std::borrow::Cow;
+
+/// Shows control characters, and marks that turn or hide text, as escapes such as `\u{1b}`.
+///
+/// Messages of a cluster or a registry may contain anything, and a terminal acts on some of it: it may
+/// retitle the window, hide a line or paste into the shell. Line breaks and tabs stay.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_dangerous(c) {
+            safe.extend(c.escape_unicode());
+        } else {
+            safe.push(c);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Returns the same on one line: line breaks and tabs become spaces.
+pub fn one_line(text: &str) -> String {
+    let flat: Vec<&str> = text.split(['\n', '\r', '\t']).map(str::trim).filter(|l| !l.is_empty()).collect();
+    printable(&flat.join(" ")).into_owned()
+}
+
+fn is_dangerous(c: char) -> bool {
+    let is_control = c.is_control() && !matches!(c, '\n' | '\t');
+    let is_hidden = matches!(c,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    is_control || is_hidden
+}
+
+/// Returns `1 tag`, `2 tags`.
+pub fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_escapes_are_shown_and_never_sent() {
+        assert_eq!(printable("a\u{1b}[31mb\u{9b}2J\u{202e}\r"), "a\\u{1b}[31mb\\u{9b}2J\\u{202e}\\u{d}");
+        assert_eq!(printable("tag\tis\nthere é ✔"), "tag\tis\nthere é ✔");
+    }
+
+    #[test]
+    fn a_message_of_several_lines_fits_into_a_cell() {
+        assert_eq!(one_line("a\r\n  b\tc\n\n\u{7}"), "a b c \\u{7}");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!((count(0, "tag"), count(1, "tag")), ("0 tags".to_owned(), "1 tag".to_owned()));
+    }
+}
