@@ -206,7 +206,7 @@ async fn meant(sides: &Sides, request: &CopyRequest, limits: Limits) -> Result<M
     let (among, made) = originals(request, &tags);
     let mut selection =
         select(&request.version, request.candidates, &request.filter, &among, limits.max_excluded);
-    let excluded = selection.near + made.len();
+    let excluded = selection.near_misses + made.len();
     selection.excluded.splice(..0, made);
     selection.excluded.truncate(limits.max_excluded);
     if selection.tags.len() > limits.max_tags {
