@@ -1,4 +1,4 @@
-//! The spec that arguments mean, or everything that is wrong with them.
+//! From arguments to the spec of an Image, or to everything that is wrong with them.
 
 use imgop_core::api::{
     Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Referrers, Select, Source, Tls,
@@ -21,7 +21,7 @@ struct Written {
 }
 
 impl Written {
-    /// Names are written out (`docker.io/library/nginx`), so that one image is written in one way.
+    /// Reads a reference. Names are completed (`docker.io/library/nginx`), so that one image has one name.
     fn read(text: &str) -> Self {
         let problem = match text.parse::<Reference>() {
             _ if is_registry(text) => {
@@ -37,14 +37,15 @@ impl Written {
     }
 }
 
-/// `registry.corp:5000` reads as the tag 5000 of a Docker Hub image. Nobody means that.
+/// Returns whether a text names a registry: `registry.corp:5000` would read as the tag 5000 of an image of
+/// Docker Hub, which is never intended.
 fn is_registry(text: &str) -> bool {
     let bare = text.trim_end_matches('/');
     let name = bare.split(':').next().unwrap_or(bare);
     !bare.contains(['/', '@']) && (name.contains('.') || name == "localhost")
 }
 
-/// Makes the spec that the arguments mean, or says everything that is wrong with them.
+/// Returns the spec that the arguments ask for, or everything that is wrong with them.
 pub fn image_spec(
     source: &str,
     destination: &str,
@@ -67,13 +68,13 @@ pub fn image_spec(
     );
     let parsed = CopyRequest::parse(&spec);
     for problem in parsed.as_ref().err().into_iter().flat_map(|error| &error.problems) {
-        let is_said = match problem.field {
+        let is_known = match problem.field {
             SpecField::SourceName => source.problem.is_some(),
             SpecField::DestinationName => destination.problem.is_some(),
             SpecField::SourceVersion => version.is_none(),
             _ => false,
         };
-        if !is_said {
+        if !is_known {
             let message = Wording::Flags.of(&problem.message);
             problems.push(format!("{}: {message}", argument_of(problem.field, selection)));
         }
@@ -81,15 +82,15 @@ pub fn image_spec(
     match (parsed, problems.as_slice()) {
         (Ok(request), []) => Ok((spec, request)),
         (_, [problem]) => Err(CliError::usage(problem)),
-        (_, problems) => Err(CliError::usage(format!("this cannot be done:\n  {}", problems.join("\n  ")))),
+        (_, problems) => Err(CliError::usage(format!("invalid arguments:\n  {}", problems.join("\n  ")))),
     }
 }
 
-/// The version behind SOURCE or of `--versions`; none when that is a problem.
+/// Returns the version after SOURCE or of `--versions`; none when that is a problem.
 fn version(source: &Written, selection: &SelectionArgs, problems: &mut Vec<String>) -> Option<String> {
     match (&source.version, &selection.versions) {
         (Some(_), Some(_)) => {
-            problems.push("--versions: SOURCE has a version already; leave one of them out".to_owned());
+            problems.push("--versions: SOURCE has a version too; give only one of them".to_owned());
             None
         }
         (Some(version), None) | (None, Some(version)) => Some(version.clone()),
@@ -97,8 +98,8 @@ fn version(source: &Written, selection: &SelectionArgs, problems: &mut Vec<Strin
         (None, None) => {
             let name = &source.typed;
             problems.push(format!(
-                "SOURCE: it has no version; write a tag ({name}:1.2.3), a pattern ({name}:1.2.x) or a digest \
-                 ({name}@sha256:…), or use --versions"
+                "SOURCE: a version is required: a tag ({name}:1.2.3), a pattern ({name}:1.2.x), a digest \
+                 ({name}@sha256:…), or --versions"
             ));
             None
         }
@@ -174,7 +175,7 @@ fn tls(mode: Option<TlsArg>, ca_secret: Option<&String>) -> Tls {
     Tls { mode: mode.map(TlsMode::from).unwrap_or_default(), ca_secret_name: ca_secret.cloned() }
 }
 
-/// The argument that a field of the spec comes from.
+/// Returns the argument that a field of the spec comes from.
 fn argument_of(field: SpecField, selection: &SelectionArgs) -> &'static str {
     match field {
         SpecField::SourceVersion if selection.versions.is_some() => "--versions",
@@ -230,11 +231,11 @@ mod tests {
         let versions = SelectionArgs { versions: Some("v2.13.x".into()), ..SelectionArgs::default() };
         let spec = made("quay.io/argoproj/argocd", "r.example.com/a", &versions).unwrap();
         assert_eq!((spec.source.version.as_str(), spec.mode), ("v2.13.x", Mode::OnceByTag));
-        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &versions).unwrap_err(), @"--versions: SOURCE has a version already; leave one of them out");
+        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &versions).unwrap_err(), @"--versions: SOURCE has a version too; give only one of them");
     }
 
     #[test]
-    fn a_minimum_age_goes_into_the_spec_and_a_bad_one_is_told_by_its_flag() {
+    fn a_minimum_age_goes_into_the_spec_and_a_bad_one_is_named_by_its_flag() {
         let with = |text: &str| {
             let selection = SelectionArgs { min_age: Some(text.into()), ..SelectionArgs::default() };
             made("quay.io/a/b:1.2.x", "r.example.com/a", &selection)
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn aws_credentials_for_another_registry_are_told_by_their_flag() {
+    fn aws_credentials_for_another_registry_are_named_by_their_flag() {
         let aws = SelectionArgs {
             source_use_aws_irsa: true,
             destination_use_aws_irsa: true,
@@ -270,11 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_said_in_terms_of_arguments() {
-        insta::assert_snapshot!(problem("quay.io/a/b", "r.example.com/a"), @"SOURCE: it has no version; write a tag (quay.io/a/b:1.2.3), a pattern (quay.io/a/b:1.2.x) or a digest (quay.io/a/b@sha256:…), or use --versions");
+    fn problems_are_explained_in_terms_of_arguments() {
+        insta::assert_snapshot!(problem("quay.io/a/b", "r.example.com/a"), @"SOURCE: a version is required: a tag (quay.io/a/b:1.2.3), a pattern (quay.io/a/b:1.2.x), a digest (quay.io/a/b@sha256:…), or --versions");
         insta::assert_snapshot!(problem("docker://quay.io/a/b:1", "r.example.com/a"), @r#"SOURCE: "docker://quay.io/a/b" starts with a scheme; leave "docker://" out"#);
         insta::assert_snapshot!(problem("quay.io/a/b:2.x.y", "localhost:5000"), @r#"
-        this cannot be done:
+        invalid arguments:
           DESTINATION: "localhost:5000" is a registry; write a repository in it, such as localhost:5000/argoproj/argocd
           SOURCE: "2.x.y" is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine
         "#);

@@ -1,15 +1,15 @@
-//! Durations of flags such as `--timeout`.
+//! Time limits: the values of flags such as `--timeout`.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 /// A time limit: `90s`, `10m`, `1h30m`, or whole seconds without a unit as kubectl takes them.
-/// Zero means none.
+/// Zero means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLimit(Option<Duration>);
 
 impl TimeLimit {
-    /// The limit; none when there is no limit.
+    /// Returns the limit, if there is one.
     pub fn limit(self) -> Option<Duration> {
         self.0
     }

@@ -1,5 +1,5 @@
-//! Registry credentials of this machine: entries by registry, the files of docker and podman, and
-//! AWS's own credentials for ECR.
+//! Registry credentials of this machine: entries by registry, the files of docker and podman, and AWS
+//! credentials for ECR.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use imgop_registry::{Credential, DockerConfig, RegistryEntries};
 use super::credential_helper;
 use crate::cli_error::CliError;
 
-/// What this machine knows, the first the most important.
+/// The credentials of this machine, in the order of precedence.
 #[derive(Debug, Default)]
 pub struct LocalCredentials {
     entries: RegistryEntries,
@@ -22,16 +22,17 @@ pub struct LocalCredentials {
 /// Where to look.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// A file with entries by registry, which must be there: `--registry-credentials`.
+    /// A file with entries by registry, which must exist: `--registry-credentials`.
     pub entries: Option<PathBuf>,
-    /// A file that must be there, and is then the only one: `--authfile` or `$REGISTRY_AUTH_FILE`.
+    /// A file that must exist, and is then the only one: `--authfile` or `$REGISTRY_AUTH_FILE`.
     pub only: Option<PathBuf>,
-    /// Files that may be there.
+    /// Files that may exist.
     pub usual: Vec<PathBuf>,
 }
 
 impl Places {
-    /// Where podman, skopeo and docker look, in that order (containers-auth.json(5), docker-login(1)).
+    /// Returns where podman, skopeo and docker look, in that order (containers-auth.json(5),
+    /// docker-login(1)).
     pub fn of_environment(authfile: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Self {
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = path("HOME").or_else(|| path("USERPROFILE"));
@@ -49,8 +50,8 @@ impl Places {
 }
 
 impl LocalCredentials {
-    /// Reads the files. One that is there and cannot be read is an error: without it, requests
-    /// would silently be anonymous. `variable` gives the values of environment variables.
+    /// Reads the files. One that exists and cannot be read is an error: without it, requests would silently
+    /// be anonymous. `variable` returns the values of environment variables.
     pub fn read(places: &Places, variable: impl Fn(&str) -> Option<String>) -> Result<Self, CliError> {
         let entries = match &places.entries {
             None => RegistryEntries::default(),
@@ -86,9 +87,9 @@ impl LocalCredentials {
         Ok(Self { entries, files, ecr: Some(EcrTokens::new(settings)) })
     }
 
-    /// The credential for a repository: of the entries, else of the first file that knows one, else of
-    /// AWS for registries of ECR. From ECR Public everybody may pull, so AWS is asked about it only
-    /// where a spec says so.
+    /// Returns the credential for a repository: from the entries, else from the first file that has one, else
+    /// from AWS for registries of ECR. ECR Public allows anonymous pulls, so AWS is asked about it only where a
+    /// spec requires that.
     pub async fn find(&self, repository: &Repository, use_aws: bool) -> Result<Option<Credential>, CliError> {
         if let Some(credential) = self.entries.credential(repository.host(), repository.path()) {
             return Ok(Some(credential));
@@ -108,7 +109,7 @@ impl LocalCredentials {
             if let Some(helper) = config.helper(repository.host()) {
                 let found = credential_helper::get(&helper).await.map_err(|error| {
                     CliError::failed(format!(
-                        "docker-credential-{}, which {} names, gives no credential for {}: {error}",
+                        "docker-credential-{}, configured in {}, returned no credential for {}: {error}",
                         helper.name,
                         path.display(),
                         repository.host()
@@ -126,7 +127,7 @@ impl LocalCredentials {
     }
 }
 
-/// Who has no AWS credentials is nobody to ECR, which then says itself what it wants.
+/// Without AWS credentials requests are anonymous, and ECR's own answer says what it requires.
 async fn of_aws(ecr: &EcrTokens, repository: &Repository) -> Result<Option<Credential>, CliError> {
     match ecr.credential(repository.host(), Duration::MAX).await {
         Ok(found) => Ok(found.map(|found| found.credential)),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_looked_for_where_podman_and_docker_put_them() {
+    fn files_are_read_where_podman_and_docker_put_them() {
         assert_eq!(
             places(None, &[("HOME", "/h")]),
             ["/h/.config/containers/auth.json", "/h/.docker/config.json"]
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_file_that_knows_a_credential_wins() {
+    async fn the_first_file_that_has_a_credential_wins() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_asked_for_must_be_there_and_readable() {
+    fn a_file_that_was_requested_must_exist_and_be_readable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("auth.json");
         let places = Places { only: Some(path.clone()), ..Places::default() };
@@ -207,6 +208,7 @@ mod tests {
         let error = LocalCredentials::read(&places, |_| None).unwrap_err().message;
         assert!(error.starts_with("cannot use ") && !error.contains("hunter2"), "{error}");
     }
+
     #[tokio::test]
     async fn entries_come_before_files_and_answer_for_what_they_name_alone() {
         let folder = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ fn kubectl_is_told_verbs_flags_and_values() {
     exit code: 0
     ----- stdout -----
     OneShot	Once
-    OnceByTag	Each matching tag once, new ones as they appear
+    OnceByTag	Each matching tag once, including tags that appear later
     :4
     ");
     insta::assert_snapshot!(program.run_with(&["__complete", "describe", "--out"]), @"

@@ -31,7 +31,7 @@ fn without_a_credential_the_ways_to_give_one_are_said() {
     ----- stderr -----
     error: source: cannot look up registry......./a/b:1: registry....... wants a credential, or there is no such repository (HTTP 401)
 
-    hint: for this machine: docker login registry......., or name a file with --authfile
+    hint: on this machine: docker login registry......., or --authfile FILE
     hint: for the agent: kubectl create secret docker-registry NAME --docker-server=registry....... --docker-username=… --docker-password=…, then --source-credentials NAME
     ");
 }
@@ -57,7 +57,7 @@ fn a_destination_that_refuses_hides_nothing_of_the_source() {
     ----- stderr -----
     error: destination: cannot look up mirror........./c/d:1: mirror......... wants a credential, or there is no such repository (HTTP 401)
 
-    hint: for this machine: docker login mirror........., or name a file with --authfile
+    hint: on this machine: docker login mirror........., or --authfile FILE
     hint: for the agent: kubectl create secret docker-registry NAME --docker-server=mirror......... --docker-username=… --docker-password=…, then --destination-credentials NAME
     ");
     let run = Program::new().run(&format!("{arguments} -o json --exit-code"));
@@ -167,7 +167,7 @@ fn a_credential_helper_is_asked_and_what_it_prints_is_not_shown() {
     insta::assert_snapshot!(run, @"
     exit code: 1
     ----- stderr -----
-    error: docker-credential-fake, which [HOME]/.docker/config.json names, gives no credential for registry.......: it ended with exit status: 3
+    error: docker-credential-fake, configured in [HOME]/.docker/config.json, returned no credential for registry.......: exit status: 3
     ");
 }
 

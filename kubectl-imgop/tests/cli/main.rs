@@ -14,6 +14,7 @@ mod errors;
 mod help;
 mod krew;
 mod preview;
+mod preview_failures;
 mod preview_files;
 mod preview_platforms;
 mod program;

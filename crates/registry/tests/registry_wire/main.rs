@@ -5,15 +5,15 @@ mod connections;
 mod credentials;
 #[cfg(feature = "ecr")]
 mod ecr_tokens;
+mod error_messages;
 mod faults;
 mod ghcr;
 mod manifests;
 mod mounts;
 mod other_hosts;
 mod pages;
-mod patience;
 mod proxies;
 mod tag_lists;
 mod throttling;
+mod timeouts;
 mod tokens;
-mod told;
