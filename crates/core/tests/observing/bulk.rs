@@ -13,7 +13,7 @@ use imgop_registry::{Access, BulkApi, BulkKind, Registries, Settings};
 use imgop_fakes::{DockerHub, EcrPublic, Quay, ScriptedRegistry, Tags, distribution, tags};
 use imgop_fakes::{plain, settings};
 
-/// A source with a bulk API, a destination, and a request for what `version` means.
+/// A source with a bulk API, a destination, and a request for what `version` selects.
 pub struct Case {
     request: CopyRequest,
     sides: Sides,
@@ -137,7 +137,7 @@ async fn where_it_saves_nothing_the_api_is_not_asked() {
     let everything = [line("1.0.", 1), line("2.0.", 900)].concat();
     for (version, at_destination) in [
         ("1.0.0", line("1.0.", 1)), // one tag
-        ("1.0.x", line("1.0.", 1)), // a pattern that means one
+        ("1.0.x", line("1.0.", 1)), // a pattern that selects one
         ("2.0.x", Tags::new()),     // nothing to compare with: each is copied, and asked for first
         ("2.0.x", line("2.0.", 1)), // little to compare with
     ] {
@@ -187,7 +187,7 @@ async fn a_preview_of_what_a_pattern_means_takes_the_digests_as_they_are_told() 
 }
 
 #[tokio::test]
-async fn quay_is_asked_for_active_tags_that_contain_what_is_meant() {
+async fn quay_is_asked_for_active_tags_that_contain_what_is_selected() {
     let matching = line("v2.13.", 150);
     let quay = Quay::start([line("v2.12.", 400), matching.clone()].concat()).await;
     let source = ("quay.io/team/app", BulkKind::Quay, "v2.13.x");

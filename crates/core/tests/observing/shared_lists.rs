@@ -1,4 +1,4 @@
-//! Tag lists that several questions share: how many requests that leaves, and what is never believed.
+//! Tag lists that several observations share: how many requests that leaves, and what is never taken from them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -160,7 +160,7 @@ async fn a_tag_that_an_older_list_lacks_is_asked_for() {
     let (registries, known) = (sharing(SHARED), Known::default());
     let state = async |tag| state(&registries, &one_tag(&source, &destination, tag, false), &known).await;
     assert_eq!(state("2").await, TagState::Missing);
-    assert_eq!(count(&destination, "HEAD "), 0, "its own list is believed");
+    assert_eq!(count(&destination, "HEAD "), 0, "its own list is enough");
     there.lock().unwrap().push("2".into());
     assert_eq!(state("2").await, TagState::AlreadySynced, "a Job has just copied it");
     assert_eq!(state("3").await, TagState::Missing);
