@@ -4,13 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use axum::response::Response;
-use imgop_core::api::Side;
-use imgop_core::copy::CopyRequest;
-use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
+use imgop_fakes::{ScriptedRegistry, Seen, basic, json, names, reply, settings};
 use imgop_registry::{Access, Credential, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable};
-
-use imgop_fakes::{ScriptedRegistry, Seen, json, reply};
-use imgop_fakes::{basic, names, settings};
 
 const HOST: &str = "registry.corp.test";
 const UPSTREAM: &str = "europe-west1-docker.pkg.dev";
@@ -68,20 +63,6 @@ async fn a_plain_registry_that_is_spoken_to_in_tls_is_named_as_such() {
     let error = at(&registries, &format!("{HOST}/a"), &access(Tls::SkipVerify)).tags().await.unwrap_err();
     assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::NoTls));
     assert!(error.to_string().ends_with("is it a plain HTTP registry?"), "{error}");
-}
-
-#[tokio::test]
-async fn a_registry_that_is_not_trusted_ends_the_look_at_one_tag_too() {
-    let (registry, _) = ScriptedRegistry::start_tls(&[HOST], |_| json(200, "{}")).await;
-    let registries = registries(&[(HOST, registry.address)]);
-    let spec = serde_json::json!({ "mode": "OneShot",
-        "source": { "name": format!("{HOST}/a"), "version": "1" }, "destination": { "name": "r.example.com/a" } });
-    let request = CopyRequest::parse(&serde_json::from_value(spec).unwrap()).unwrap();
-    let sides =
-        Sides { source: at(&registries, &format!("{HOST}/a"), &Access::default()), destination: None };
-    let error = observe(&sides, &request, &Known::default(), Limits::default()).await.unwrap_err();
-    let ObserveError::Registry { side: Side::Source, error } = error else { panic!("{error}") };
-    assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Tls), "{error}");
 }
 
 #[tokio::test]
