@@ -1,4 +1,4 @@
-//! Why a registry could not be asked, or what it answered instead.
+//! Why a call to a registry failed.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use reqwest::StatusCode;
 
 use crate::reference::{Digest, ManifestRef, Repository};
 
-/// A failed call. It names the repository, what was asked and why it failed; it never holds a
-/// credential, a query string or more than 200 characters of what a server said.
+/// A failed call. It names the repository, the operation and the cause; it never holds a credential,
+/// a query string or more than 200 characters of a server's words.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot {}: {}", self.0.operation.on(&self.0.repository), self.0.failure)]
 pub struct RegistryError(Box<Inner>);
@@ -20,7 +20,7 @@ struct Inner {
     failure: Failure,
 }
 
-/// What was asked of the registry.
+/// An operation of the registry API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// List the tags.
@@ -37,40 +37,41 @@ pub enum Operation {
     Referrers(Digest),
 }
 
-/// The class of a failure: what a caller decides by.
+/// The class of a failure, for callers to decide by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// The credential is missing, wrong or expired. Docker Hub says this of absent repositories too.
     Unauthorized,
-    /// The credential is known and has no right to this.
+    /// The credential is known and lacks the right.
     Forbidden,
     /// The registry answers and has no such repository.
     RepositoryNotFound,
     /// The registry wants fewer requests.
     RateLimited {
-        /// When it may be asked again, if it said so.
+        /// The wait that the registry asked for, if it did.
         retry_after: Option<Duration>,
     },
-    /// There was no whole answer.
+    /// There was no complete response.
     Unreachable(Unreachable),
-    /// The registry answered with a 5xx status, also after the retries.
+    /// The registry answered with a 5xx status after all retries.
     Unavailable,
-    /// The registry understood and said no, for instance to a change of an immutable tag.
+    /// The registry understood and refused, for instance a change of an immutable tag.
     Rejected,
-    /// The answer is not one of a registry.
+    /// The response is not one of a registry.
     Protocol,
-    /// The answer is larger than we read.
+    /// The response exceeds a limit of this client.
     TooLarge {
-        /// The limit that was passed, in the unit that the message names.
+        /// The limit, in the unit that the message names.
         limit: usize,
     },
-    /// We did not do what the registry asked: another host, a metadata address, a foreign token server.
+    /// This client refused what the registry asked for: another host, a metadata address, a token
+    /// server on a foreign domain.
     Refused,
-    /// Our own settings are wrong, such as a CA bundle that is no PEM.
+    /// The settings of this client are wrong, such as a CA bundle without a certificate.
     Settings,
 }
 
-/// At what point the way to the registry ended.
+/// Where a connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreachable {
     /// The name has no address.
@@ -83,54 +84,54 @@ pub enum Unreachable {
     NoTls,
     /// The server wants TLS, and plain HTTP was asked for.
     WantsTls,
-    /// Too slow.
+    /// No response in time.
     Timeout,
-    /// The connection broke within the answer.
+    /// The connection broke within the response.
     Interrupted,
 }
 
-/// The part of an error that is known without the repository.
+/// The part of a [`RegistryError`] that is known without the repository.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub(super) reason: Reason,
-    pub(super) status: Option<StatusCode>,
-    pub(super) code: Option<String>,
-    pub(super) detail: String,
-    /// Whether it is this process that could not go on, which says nothing of the host.
-    pub(super) is_ours: bool,
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) code: Option<String>,
+    pub(crate) detail: String,
+    /// Whether the cause is in this process, so that it says nothing of the host.
+    pub(crate) is_local: bool,
 }
 
 impl RegistryError {
-    pub(super) fn new(repository: &Repository, operation: Operation, failure: Failure) -> Self {
+    pub(crate) fn new(repository: &Repository, operation: Operation, failure: Failure) -> Self {
         Self(Box::new(Inner { repository: repository.clone(), operation, failure }))
     }
 
-    /// The class of the failure.
+    /// Returns the class of the failure.
     pub fn reason(&self) -> &Reason {
         &self.0.failure.reason
     }
 
-    /// Where.
+    /// Returns the repository.
     pub fn repository(&self) -> &Repository {
         &self.0.repository
     }
 
-    /// What was asked.
+    /// Returns the operation that failed.
     pub fn operation(&self) -> &Operation {
         &self.0.operation
     }
 
-    /// The status code of the answer, if there was an answer.
+    /// Returns the HTTP status, if there was a response.
     pub fn status(&self) -> Option<u16> {
         self.0.failure.status.map(|status| status.as_u16())
     }
 
-    /// The registry's own error code, such as `MANIFEST_BLOB_UNKNOWN` (distribution-spec, "Error Codes").
+    /// Returns the registry's error code, such as `MANIFEST_BLOB_UNKNOWN` (distribution-spec, "Error Codes").
     pub fn code(&self) -> Option<&str> {
         self.0.failure.code.as_deref()
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without a change of spec, credentials or settings.
     pub fn is_retryable(&self) -> bool {
         match self.reason() {
             Reason::RateLimited { .. } | Reason::Unreachable(_) | Reason::Unavailable | Reason::Protocol => {
@@ -148,19 +149,19 @@ impl RegistryError {
 }
 
 impl Failure {
-    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, status: None, code: None, detail: detail.into(), is_ours: false }
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, status: None, code: None, detail: detail.into(), is_local: false }
     }
 
-    pub(super) fn protocol(detail: impl Into<String>) -> Self {
+    pub(crate) fn protocol(detail: impl Into<String>) -> Self {
         Self::new(Reason::Protocol, detail)
     }
 
-    pub(super) fn refused(detail: impl Into<String>) -> Self {
+    pub(crate) fn refused(detail: impl Into<String>) -> Self {
         Self::new(Reason::Refused, detail)
     }
 
-    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);
         self
     }

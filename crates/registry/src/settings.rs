@@ -1,44 +1,43 @@
-//! Limits and times of registry access.
+//! Limits, times and addresses that a program sets.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::BulkApi;
 use crate::reference::RegistryHost;
 
-/// How patient and how greedy the client is. [`Settings::default`] suits public registries.
+/// Limits and times of the client. [`Settings::default`] suits public registries.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Sent as `User-Agent`; operators of registries ask for a name and a version.
     pub user_agent: String,
-    /// Requests that may be under way at one registry, 1 to 64. A 429 halves what is used of it.
+    /// Concurrent requests to one registry, 1 to 64. A 429 halves what is used of it.
     pub concurrency_per_registry: usize,
-    /// Until a connection stands, TLS included.
+    /// Time to connect, TLS included.
     pub connect_timeout: Duration,
-    /// Until the first byte of an answer, and between any two pieces of it.
+    /// Time to the first byte of a response, and between any two parts of it.
     pub read_timeout: Duration,
-    /// One request and its whole answer.
+    /// Time for one request and its complete response.
     pub request_timeout: Duration,
-    /// The pages of one tag list behind the first, all together.
+    /// Time for the pages of one tag list behind the first, all together.
     pub list_timeout: Duration,
-    /// All questions to a bulk API for one repository.
+    /// Time for all requests to a bulk API for one repository.
     pub bulk_timeout: Duration,
-    /// How often a request is sent again after a failure that may pass.
+    /// Retries of a request after a transient failure.
     pub retries: u32,
-    /// The upper bound of the first pause between two attempts; it doubles with each.
+    /// The upper bound of the first wait between two attempts; it doubles with each.
     pub first_backoff: Duration,
-    /// No pause of our own is longer.
+    /// The longest wait between two attempts.
     pub max_backoff: Duration,
-    /// The longest `Retry-After` that is waited for. When a registry wants more, the call ends with
-    /// [`Reason::RateLimited`](super::Reason::RateLimited), so that the caller can do something else.
+    /// The longest `Retry-After` that is waited for. Where a registry asks for more, the call ends with
+    /// [`Reason::RateLimited`](super::Reason::RateLimited), so that the caller can go on with others.
     pub max_retry_after: Duration,
-    /// How many of the pulls that a registry counts are left to others: while it says that fewer remain,
-    /// no manifest is read there (HEADs go on), and
-    /// [`RepositoryClient::reserve_pulls`](super::RepositoryClient::reserve_pulls) says no.
+    /// The pulls, of those that a registry counts, that are left to others: while it reports that fewer
+    /// remain, no manifest is read there (HEADs go on), and
+    /// [`RepositoryClient::reserve_pulls`](super::RepositoryClient::reserve_pulls) fails.
     pub pull_reserve: u64,
-    /// How long one tag list answers all who ask for it through
-    /// [`RepositoryClient::shared_tags`](super::RepositoryClient::shared_tags); zero shares nothing.
+    /// How long [`RepositoryClient::shared_tags`](super::RepositoryClient::shared_tags) returns a list
+    /// before it is read again; zero caches nothing.
     pub tag_list_ttl: Duration,
     /// Pages of one tag list.
     pub max_pages: usize,
@@ -48,15 +47,15 @@ pub struct Settings {
     pub max_list_bytes: usize,
     /// Bytes of one manifest (distribution-spec, "Pushing Manifests": registries take at least 4 MiB).
     pub max_manifest_bytes: usize,
-    /// Whether the proxies of the environment are used (`HTTPS_PROXY`, `NO_PROXY` and so on).
+    /// Whether to use the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY` and so on).
     pub system_proxy: bool,
-    /// Hosts that may receive a registry's credentials as its token server, besides the registry's
-    /// own domain and the built-in table.
+    /// Token servers that may receive a registry's credentials, besides those on the registry's own
+    /// domain and in the built-in table.
     pub token_servers: BTreeMap<RegistryHost, Vec<String>>,
-    /// Registries with an API that tells the digests of many tags at once.
+    /// Registries with an API that returns the digests of many tags at once.
     pub bulk_apis: BTreeMap<RegistryHost, BulkApi>,
-    /// Names that are not looked up in DNS, as in `/etc/hosts`. The port counts where an address has
-    /// none of its own; 0 means the usual one.
+    /// Addresses of names that are not resolved, as in `/etc/hosts`. The port applies to URLs without one;
+    /// 0 means the default port.
     pub addresses: HashMap<String, SocketAddr>,
 }
 
@@ -85,5 +84,39 @@ impl Default for Settings {
             bulk_apis: BulkApi::public(),
             addresses: HashMap::new(),
         }
+    }
+}
+
+/// An API that returns the digests of many tags at once, and its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BulkApi {
+    /// Its protocol.
+    pub kind: BulkKind,
+    /// Its address, up to and with the slash before its own paths.
+    pub base: String,
+}
+
+/// The protocol of a [`BulkApi`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BulkKind {
+    /// Docker Hub's list of tags (Docker documentation, "Docker Hub API", list repository tags).
+    DockerHub,
+    /// Quay's list of tags (`listRepoTags`); any Quay has it.
+    Quay,
+    /// `describeImageTags` of the Amazon ECR Public Gallery.
+    EcrPublic,
+}
+
+impl BulkApi {
+    /// Returns those of the public registries that have one.
+    pub fn public() -> BTreeMap<RegistryHost, Self> {
+        [
+            ("docker.io", BulkKind::DockerHub, "https://hub.docker.com/"),
+            ("quay.io", BulkKind::Quay, "https://quay.io/"),
+            ("public.ecr.aws", BulkKind::EcrPublic, "https://api.us-east-1.gallery.ecr.aws/"),
+        ]
+        .into_iter()
+        .filter_map(|(host, kind, base)| Some((host.parse().ok()?, Self { kind, base: base.to_owned() })))
+        .collect()
     }
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::api::{Cursor, Next, Page, Time, Told};
-use crate::exchange::Call;
+use super::page::{Cursor, Next, Page, PageEntry, Time};
+use crate::transport::Request;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,7 +39,7 @@ struct Detail {
 
 /// The first part of a path is the registry's alias, the rest the repository, be it `nginx` of
 /// `nginx/nginx` or `b/c` of `a/b/c`. A path of one part names no repository.
-pub(super) fn call(base: &Url, path: &str, at: &Cursor, limit: usize) -> Option<Call> {
+pub(super) fn request(base: &Url, path: &str, at: &Cursor, limit: usize) -> Option<Request> {
     let (alias, repository) = path.split_once('/')?;
     let mut body = json!({
         "registryAliasName": alias,
@@ -50,16 +50,16 @@ pub(super) fn call(base: &Url, path: &str, at: &Cursor, limit: usize) -> Option<
         body["nextToken"] = json!(token);
     }
     let media_type = HeaderValue::from_static("application/json");
-    let call = Call::get(base.join("describeImageTags").ok()?, limit);
-    Some(Call { method: Method::POST, body: Some((media_type, body.to_string().into())), ..call })
+    let request = Request::get(base.join("describeImageTags").ok()?, limit);
+    Some(Request { method: Method::POST, body: Some((media_type, body.to_string().into())), ..request })
 }
 
 pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
     let body: Body = serde_json::from_slice(body)?;
     let next = body.next_token.filter(|token| !token.is_empty()).map(Next::Token);
-    let told = |entry: Entry| {
+    let page_entry = |entry: Entry| {
         let pushed = entry.image_detail.as_ref().and_then(|detail| detail.image_pushed_at.read());
-        Told { name: entry.image_tag, digest: entry.image_detail.and_then(|d| d.image_digest), pushed }
+        PageEntry { name: entry.image_tag, digest: entry.image_detail.and_then(|d| d.image_digest), pushed }
     };
-    Ok(Page { tags: body.image_tag_details.into_iter().map(told).collect(), next })
+    Ok(Page { tags: body.image_tag_details.into_iter().map(page_entry).collect(), next })
 }

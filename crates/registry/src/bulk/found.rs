@@ -1,57 +1,56 @@
-//! What the pages have told of the tags that are wanted.
+//! What the pages say of the wanted tags.
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::api::Told;
-use crate::reference::Digest;
-use crate::reference::Tag;
+use super::page::PageEntry;
+use crate::reference::{Digest, Tag};
 
-/// What a bulk API told of a tag.
+/// What a bulk API says of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BulkDigest {
-    /// What it points at.
+    /// The digest that the tag points at.
     pub digest: Digest,
-    /// When it was pushed with that content, if that was told.
+    /// When it was pushed with that content, if the API says so.
     pub pushed: Option<Timestamp>,
 }
 
 #[derive(Debug)]
 pub(super) struct Found<'a> {
     wanted: &'a HashSet<Tag>,
-    /// None for tags that were named and yet have to be asked for.
-    told: HashMap<Tag, Option<BulkDigest>>,
-    /// How many pages were read.
+    /// `None` for tags that appear without a digest or with two.
+    by_tag: HashMap<Tag, Option<BulkDigest>>,
+    /// Pages that were read.
     pub(super) pages: usize,
 }
 
 impl<'a> Found<'a> {
     pub(super) fn new(wanted: &'a HashSet<Tag>) -> Self {
-        Self { wanted, told: HashMap::new(), pages: 0 }
+        Self { wanted, by_tag: HashMap::new(), pages: 0 }
     }
 
-    /// Takes what a page says. A tag without a digest, or that moved to another page and has another
-    /// digest there, is not known.
-    pub(super) fn add(&mut self, page: Vec<Told>) {
+    /// Adds a page. A tag without a digest, or that moved to another page and has another digest there,
+    /// stays unknown.
+    pub(super) fn add(&mut self, page: Vec<PageEntry>) {
         self.pages += 1;
-        for told in page {
-            let Some(tag) = told.name.parse().ok().filter(|tag| self.wanted.contains(tag)) else { continue };
-            let digest: Option<Digest> = told.digest.and_then(|digest| digest.parse().ok());
-            let told = digest.map(|digest| BulkDigest { digest, pushed: told.pushed });
-            let known = self.told.entry(tag).or_insert_with(|| told.clone());
-            if *known != told {
+        for entry in page {
+            let Some(tag) = entry.name.parse().ok().filter(|tag| self.wanted.contains(tag)) else { continue };
+            let digest: Option<Digest> = entry.digest.and_then(|digest| digest.parse().ok());
+            let found = digest.map(|digest| BulkDigest { digest, pushed: entry.pushed });
+            let known = self.by_tag.entry(tag).or_insert_with(|| found.clone());
+            if *known != found {
                 *known = None;
             }
         }
     }
 
     pub(super) fn is_all(&self) -> bool {
-        self.told.len() == self.wanted.len()
+        self.by_tag.len() == self.wanted.len()
     }
 
     pub(super) fn into_digests(self) -> HashMap<Tag, BulkDigest> {
-        self.told.into_iter().filter_map(|(tag, digest)| Some((tag, digest?))).collect()
+        self.by_tag.into_iter().filter_map(|(tag, digest)| Some((tag, digest?))).collect()
     }
 }
 
@@ -60,15 +59,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_or_told_in_two_ways_is_not_known() {
+    fn a_tag_without_a_digest_or_with_two_is_not_known() {
         let wanted: HashSet<Tag> = ["1", "2", "3"].iter().map(|t| t.parse().unwrap()).collect();
-        let told = |name: &str, digest: Option<String>| Told { name: name.to_owned(), digest, pushed: None };
+        let entry =
+            |name: &str, digest: Option<String>| PageEntry { name: name.to_owned(), digest, pushed: None };
         let of = |content: &str| Some(Digest::of(content.as_bytes()).to_string());
         let mut found = Found::new(&wanted);
-        found.add(vec![told("1", of("a")), told("2", of("a")), told("other", of("a"))]);
-        found.add(vec![told("2", of("b")), told("$(id)", of("a")), told("1", of("a"))]);
+        found.add(vec![entry("1", of("a")), entry("2", of("a")), entry("other", of("a"))]);
+        found.add(vec![entry("2", of("b")), entry("$(id)", of("a")), entry("1", of("a"))]);
         assert!(!found.is_all());
-        found.add(vec![told("3", Some("sha256:../../x".into()))]);
+        found.add(vec![entry("3", Some("sha256:../../x".into()))]);
         assert!(found.is_all());
         let digests = found.into_digests();
         assert_eq!(

@@ -1,39 +1,39 @@
-//! Whether the API is worth asking, decided before anything is asked.
+//! Whether a bulk API saves requests, decided before any request.
 
 use std::collections::HashSet;
 
-use super::BulkKind;
 use crate::reference::Tag;
+use crate::settings::BulkKind;
 
-/// A page is worth it when it saves this many HEADs: it is far larger than they are.
-const SAVED_BY_A_PAGE: usize = 2;
-/// Pages at most where nobody saves anything by them. Docker Hub and Quay begin with what was pushed last,
-/// and what is young is what matters then.
-const PAGES_FOR_PUSHES: usize = 10;
+/// HEADs that a page must save: it is far larger than they are.
+const MIN_SAVED_BY_A_PAGE: usize = 2;
+/// Pages for push times, which no HEAD returns. Docker Hub and Quay begin with what was pushed last, and
+/// what is young matters then.
+const MAX_PAGES_FOR_PUSHES: usize = 10;
 
-/// What is asked of the API.
+/// What to request from the API.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What the tags contain that are asked for; empty for all.
+    /// The text that the requested tags contain; empty for all.
     pub(super) filter: String,
-    /// Pages at most. Even if all of them are in vain, that is half of what the HEADs cost.
+    /// The most pages. Even if all of them are in vain, that is half of what the HEADs cost.
     pub(super) pages: usize,
 }
 
 impl Plan {
-    /// None when the HEADs are cheaper. `reach` is how many pages the API gives.
+    /// Returns `None` where HEADs are cheaper. `reach` is how many pages the API serves.
     pub(super) fn new(kind: BulkKind, wanted: &HashSet<Tag>, listed: &[Tag], reach: usize) -> Option<Self> {
         let filter = filter(kind, wanted);
         let matching = matching(&filter, wanted, listed);
-        let pages = matching.div_ceil(kind.page_size()).min(reach).min(kind.most_pages());
+        let pages = matching.div_ceil(kind.page_size()).min(reach).min(kind.max_pages());
         let reachable = matching.min(pages.saturating_mul(kind.page_size()));
         // Those that are wanted may be anywhere in the window, or outside of it.
         let saved = (wanted.len() * reachable).checked_div(matching)?;
-        (pages > 0 && saved >= pages * SAVED_BY_A_PAGE).then_some(Self { filter, pages })
+        (pages > 0 && saved >= pages * MIN_SAVED_BY_A_PAGE).then_some(Self { filter, pages })
     }
 
-    /// For when the tags were pushed, which no HEAD tells; so one tag is reason enough. None if nothing is
-    /// wanted, or the API gives nothing. Where `listed` is empty nobody knows how many pages there are.
+    /// Returns the plan for push times, which no HEAD returns; so one tag is reason enough. `None` if nothing
+    /// is wanted, or the API serves nothing. Where `listed` is empty the number of pages is unknown.
     pub(super) fn for_pushes(
         kind: BulkKind,
         wanted: &HashSet<Tag>,
@@ -43,7 +43,7 @@ impl Plan {
         let filter = filter(kind, wanted);
         let matching = matching(&filter, wanted, listed);
         let pages = if listed.is_empty() { usize::MAX } else { matching.div_ceil(kind.page_size()) };
-        let pages = pages.min(reach).min(kind.most_pages()).min(PAGES_FOR_PUSHES);
+        let pages = pages.min(reach).min(kind.max_pages()).min(MAX_PAGES_FOR_PUSHES);
         (pages > 0 && !wanted.is_empty()).then_some(Self { filter, pages })
     }
 }
@@ -52,7 +52,7 @@ fn filter(kind: BulkKind, wanted: &HashSet<Tag>) -> String {
     if kind.filters() { common_prefix(wanted) } else { String::new() }
 }
 
-/// How many tags the API gives for this filter.
+/// Returns how many tags the API has for this filter.
 fn matching(filter: &str, wanted: &HashSet<Tag>, listed: &[Tag]) -> usize {
     let lower = filter.to_ascii_lowercase();
     let contains = |tag: &Tag| tag.as_str().to_ascii_lowercase().contains(&lower);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_api_is_asked_only_where_it_saves_requests() {
+    fn the_api_is_used_only_where_it_saves_requests() {
         use BulkKind::{DockerHub, EcrPublic, Quay};
         assert_eq!(pages(DockerHub, 0, 1000, 99), None, "nothing is wanted");
         assert_eq!(pages(DockerHub, 1, 0, 99), None, "a HEAD is cheaper");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn when_tags_were_pushed_is_asked_for_one_tag_too() {
+    fn push_times_are_requested_for_one_tag_too() {
         use BulkKind::{DockerHub, EcrPublic, Quay};
         let pages = |kind, wanted: usize, listed: usize, reach| {
             let (wanted, listed) = (tags("1.", wanted).into_iter().collect(), tags("1.", listed));
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(pages(Quay, 1, 10, 0), None, "it refused");
         assert_eq!(pages(DockerHub, 1, 10, 99), Some(1));
         assert_eq!(pages(EcrPublic, 1, 2500, 99), Some(3), "it may be on any of them");
-        assert_eq!(pages(EcrPublic, 1, 0, 99), Some(10), "nobody knows how many there are");
+        assert_eq!(pages(EcrPublic, 1, 0, 99), Some(10), "the number of pages is unknown");
         assert_eq!(pages(Quay, 2, 90_000, 200), Some(10), "the rest was pushed before those");
     }
 

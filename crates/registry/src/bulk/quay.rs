@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::api::{Cursor, Next, Page, Time, Told};
+use super::page::{Cursor, Next, Page, PageEntry, Time};
 
 #[derive(Deserialize)]
 struct Body {
@@ -38,10 +38,10 @@ pub(super) fn url(base: &Url, path: &str, filter: &str, at: &Cursor) -> Option<U
 pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
     let body: Body = serde_json::from_slice(body)?;
     let next = body.has_additional.then_some(Next::Number);
-    let told = |entry: Entry| Told {
+    let page_entry = |entry: Entry| PageEntry {
         name: entry.name,
         digest: entry.manifest_digest,
         pushed: entry.start_ts.read(),
     };
-    Ok(Page { tags: body.tags.into_iter().map(told).collect(), next })
+    Ok(Page { tags: body.tags.into_iter().map(page_entry).collect(), next })
 }

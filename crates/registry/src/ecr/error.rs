@@ -4,8 +4,8 @@ use std::error::Error;
 
 use aws_smithy_types::error::ErrorMetadata;
 
-use crate::printable;
 use crate::reference::{EcrHost, RegistryHost};
+use crate::text::printable;
 
 /// The longest text of AWS that is repeated, in characters. Its refusals name the user, the action
 /// and the resource, and are longer than those of registries.

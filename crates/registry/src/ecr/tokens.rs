@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::ConfigLoader;
+use backon::{ExponentialBuilder, Retryable as _};
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use reqwest::Url;
 use secrecy::SecretString;
 use tokio::sync::Mutex as AsyncMutex;
@@ -17,19 +19,19 @@ use super::authorization;
 use super::aws_http::AwsHttp;
 use super::chain;
 use super::error::{EcrError, EcrProblem, root_cause};
-use crate::Credential;
+use crate::credentials::Credential;
 use crate::reference::{EcrHost, RegistryHost};
 
-/// How long before its end a token is not handed out any more; tokens live 12 hours.
-const SPARE: SignedDuration = SignedDuration::from_mins(30);
-/// How long a failure answers everybody who asks: AWS is not asked again and again for what it
-/// refuses.
-const FAILURE_KEPT: SignedDuration = SignedDuration::from_mins(1);
-/// How often one fetch asks where an answer may come the next time.
-const TRIES: u32 = 3;
-/// The pause before the second try; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Above this many of ECR's APIs, those whose tokens have ended are forgotten.
+/// How long before its end a token is no longer used; tokens last 12 hours.
+const EXPIRY_MARGIN: SignedDuration = SignedDuration::from_mins(30);
+/// How long a failure is returned to all callers, so that AWS does not receive the same request again
+/// and again.
+const FAILURE_TTL: SignedDuration = SignedDuration::from_mins(1);
+/// Retries of one fetch after a transient failure.
+const RETRIES: usize = 2;
+/// The wait before the first retry; it doubles with each.
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+/// Above this many of ECR's APIs, those whose tokens have expired are forgotten.
 const SWEEP_FROM: usize = 64;
 
 /// What the programs set and tests replace.
@@ -39,18 +41,18 @@ pub struct EcrSettings {
     pub user_agent: String,
     /// Whether the proxies of the environment are used.
     pub system_proxy: bool,
-    /// Where ECR's API answers, instead of the address that AWS documents for the region: the
-    /// meaning of `AWS_ENDPOINT_URL_ECR` and `AWS_ENDPOINT_URL` (AWS SDKs and Tools Reference Guide,
+    /// The URL of ECR's API, instead of the one that AWS documents for the region: the meaning of
+    /// `AWS_ENDPOINT_URL_ECR` and `AWS_ENDPOINT_URL` (AWS SDKs and Tools Reference Guide,
     /// "Service-specific endpoints"). Plain HTTP is taken for this machine only.
     pub endpoint: Option<String>,
-    /// The last word on how AWS's chain is set up.
+    /// The last change to the setup of AWS's credential chain.
     pub chain: Arc<dyn Fn(ConfigLoader) -> ConfigLoader + Send + Sync>,
     /// The clock.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 impl EcrSettings {
-    /// The settings of a program; `env` gives the values of environment variables.
+    /// Returns the settings of a program; `env` returns the values of environment variables.
     pub fn of_environment(user_agent: &str, env: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         Self {
@@ -69,8 +71,11 @@ impl fmt::Debug for EcrSettings {
     }
 }
 
-/// Tokens for registries of ECR, one for each region: a token is good for every registry there that
-/// we may use.
+/// Tokens for registries of ECR, one for each region: a token serves for every registry there that the
+/// identity may use.
+///
+/// No [`Bounded`](crate::cache::Bounded) map: tokens expire by the clock that is handed in, as their end is
+/// a time of day.
 #[derive(Debug)]
 pub struct EcrTokens {
     settings: EcrSettings,
@@ -78,7 +83,7 @@ pub struct EcrTokens {
     slots: Mutex<HashMap<String, Arc<AsyncMutex<Slot>>>>,
 }
 
-/// What is known of one of ECR's APIs.
+/// The token, or the failure, of one of ECR's APIs.
 #[derive(Debug, Default)]
 struct Slot {
     token: Option<Token>,
@@ -102,15 +107,15 @@ pub struct EcrCredential {
 }
 
 impl EcrTokens {
-    /// Knows no token yet, and asks nobody. Installs ring for TLS if the process has not chosen a provider.
+    /// Returns a set without tokens. Installs ring for TLS if the process has chosen no provider.
     pub fn new(settings: EcrSettings) -> Self {
-        // An error means that there is a provider already, which is as good. Without one reqwest panics.
+        // An error means that the process has a provider, which serves as well. Without one reqwest panics.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { settings, http: Mutex::default(), slots: Mutex::default() }
     }
 
-    /// A credential for a registry; `None` if it is none of ECR's. One that is older than `max_age`
-    /// is fetched anew, and so is one that ends soon.
+    /// Returns a credential for a registry; `None` if it is none of ECR's. One that is older than
+    /// `max_age` is fetched again, and so is one that expires soon.
     pub async fn credential(
         &self,
         host: &RegistryHost,
@@ -125,7 +130,7 @@ impl EcrTokens {
 
     async fn token(&self, ecr: &EcrHost, max_age: Duration) -> Result<EcrCredential, EcrProblem> {
         let slot = self.slot(ecr.api_host());
-        // Those who wait here find what the first of them came to.
+        // Those who wait here find the outcome of the first.
         let mut slot = slot.lock().await;
         let now = (self.settings.now)();
         if let Some(token) = slot.token.as_ref().filter(|token| token.is_good(now, max_age)) {
@@ -147,7 +152,7 @@ impl EcrTokens {
                 }
             },
         };
-        // An old token is as good as a new one until it ends; only somebody wanted to be sure.
+        // An old token serves until it expires; only the caller asked for a newer one.
         let old = slot.token.as_ref().filter(|token| token.is_good(now, Duration::MAX));
         old.map(Token::credential).ok_or(problem)
     }
@@ -155,28 +160,21 @@ impl EcrTokens {
     async fn fetch(&self, ecr: &EcrHost) -> Result<Token, EcrProblem> {
         let (http, api) = (self.http()?, self.api(ecr)?);
         let credentials = chain::credentials((self.settings.chain)(chain::loader(&http, ecr))).await?;
-        let (mut tries, mut pause) = (1, FIRST_PAUSE);
-        loop {
+        let backoff = ExponentialBuilder::default().with_min_delay(FIRST_BACKOFF).with_max_times(RETRIES);
+        let get = async || {
             let now = (self.settings.now)();
-            match authorization::get(&http, &api, ecr, credentials.clone(), now).await {
-                Ok(given) => {
-                    let life = given.expires_at.duration_since(now);
-                    let spare = if life > SPARE * 2 { SPARE } else { life / 2 };
-                    let renew_at = given.expires_at.checked_sub(spare).unwrap_or(now);
-                    return Ok(Token { password: given.password, fetched_at: now, renew_at });
-                }
-                Err(problem) if problem.is_transient() && tries < TRIES => {
-                    tokio::time::sleep(pause).await;
-                    (tries, pause) = (tries + 1, pause * 2);
-                }
-                Err(problem) => return Err(problem),
-            }
-        }
+            let given = authorization::get(&http, &api, ecr, credentials.clone(), now).await?;
+            let lifetime = given.expires_at.duration_since(now);
+            let margin = if lifetime > EXPIRY_MARGIN * 2 { EXPIRY_MARGIN } else { lifetime / 2 };
+            let renew_at = given.expires_at.checked_sub(margin).unwrap_or(now);
+            Ok(Token { password: given.password, fetched_at: now, renew_at })
+        };
+        get.retry(backoff).when(EcrProblem::is_transient).await
     }
 
-    /// Made when it is first needed: programs that never see ECR need no certificates for it.
+    /// Returns the HTTP client, which is built on first use: programs without ECR need no certificates.
     fn http(&self) -> Result<AwsHttp, EcrProblem> {
-        let mut known = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.http.lock();
         if let Some(http) = &*known {
             return Ok(http.clone());
         }
@@ -201,7 +199,7 @@ impl EcrTokens {
     }
 
     fn slot(&self, api_host: &str) -> Arc<AsyncMutex<Slot>> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock();
         if slots.len() >= SWEEP_FROM && !slots.contains_key(api_host) {
             let now = (self.settings.now)();
             slots.retain(|_, slot| slot.try_lock().map_or(true, |slot| slot.is_useful(now)));
@@ -234,5 +232,5 @@ impl Token {
 }
 
 fn is_recent(failed_at: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(failed_at).abs() < FAILURE_KEPT
+    now.duration_since(failed_at).abs() < FAILURE_TTL
 }

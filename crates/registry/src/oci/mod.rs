@@ -1,15 +1,23 @@
-//! Indexes that are made here and not at the source: of some platforms of an index, and of the
-//! referrers of an image. Pure and deterministic: what the agent writes is what the preview compares.
+//! Manifests, indexes and configurations: read, narrowed to platforms, and built for referrers. Pure and
+//! deterministic: what the agent writes is what the preview compares.
 //!
-//! A registry refuses an index whose entries it does not have (`MANIFEST_BLOB_UNKNOWN`), so a subset of
-//! the platforms is an index of its own, with a digest of its own.
+//! A registry refuses an index whose entries it does not have (`MANIFEST_BLOB_UNKNOWN`), so an index of some
+//! platforms is an index of its own, with a digest of its own.
 
-mod platforms;
+mod document;
+mod image_config;
+mod manifest;
+mod platform;
 mod referrers;
 mod subset;
 
-pub use platforms::{PlatformError, PlatformSelector, Platforms};
+pub(crate) use document::ImageManifest;
+pub use image_config::{EARLIEST_IMAGE_TIME, is_plausible};
+pub(crate) use image_config::{created_in, platform_in};
+pub(crate) use manifest::{ACCEPT, OCI_INDEX};
+pub use manifest::{Descriptor, Manifest, ManifestError, PlatformManifest};
+pub use platform::{Platform, PlatformError, PlatformSelector, Platforms};
 pub use referrers::{Referrer, referrers_index, referrers_tag, subject_of};
 pub use subset::{
-    IndexError, NarrowedIndex, PLATFORMS_ANNOTATION, SOURCE_DIGEST_ANNOTATION, Subset, read_narrowed, subset,
+    NarrowedIndex, PLATFORMS_ANNOTATION, SOURCE_DIGEST_ANNOTATION, Subset, read_narrowed, subset,
 };

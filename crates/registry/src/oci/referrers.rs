@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::reference::Tag;
-use crate::reference::{Digest, ReferenceError};
-use crate::{Manifest, OCI_INDEX};
+use super::manifest::{Manifest, OCI_INDEX};
+use crate::reference::{Digest, ReferenceError, Tag};
 
 /// A manifest that refers to another one, as a registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +34,8 @@ struct Index<'a> {
     manifests: Vec<&'a Referrer>,
 }
 
-/// The index of these referrers, sorted by digest and each once, and their digests in that order.
-/// Equal sets give equal bytes.
+/// Returns the index of these referrers, sorted by digest and each once, and their digests in that
+/// order. Equal sets give equal bytes.
 pub fn referrers_index(referrers: &[Referrer]) -> Result<(Manifest, Vec<Digest>), serde_json::Error> {
     let sorted: BTreeMap<&Digest, &Referrer> = referrers.iter().map(|r| (&r.digest, r)).collect();
     let parts = sorted.keys().map(|digest| (*digest).clone()).collect();
@@ -44,12 +43,12 @@ pub fn referrers_index(referrers: &[Referrer]) -> Result<(Manifest, Vec<Digest>)
     Ok((Manifest::new(OCI_INDEX, serde_json::to_vec(&index)?.into()), parts))
 }
 
-/// The tag under which the referrers of this content stand: `sha256-<hex>`.
+/// Returns the tag of the referrers of this content: `sha256-<hex>`.
 pub fn referrers_tag(subject: &Digest) -> Result<Tag, ReferenceError> {
     format!("sha256-{}", subject.hex()).parse()
 }
 
-/// The content that a tag of the form `sha256-<hex>` or `sha256-<hex>.<suffix>` belongs to. Cosign
+/// Returns the content that a tag of the form `sha256-<hex>` or `sha256-<hex>.<suffix>` belongs to. Cosign
 /// names signatures, attestations and SBOMs so (sigstore/cosign, `SIGNATURE_SPEC.md`).
 pub fn subject_of(tag: &Tag) -> Option<Digest> {
     let rest = tag.as_str().strip_prefix("sha256-")?;

@@ -2,25 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::Platforms;
+use super::document::IndexEntry;
+use super::manifest::{MAX_ENTRIES, Manifest, ManifestError};
+use super::platform::{Platform, Platforms};
 use crate::reference::Digest;
-use crate::{MAX_PLATFORMS, Manifest, Platform, plain_platform};
 
-/// Names the index that a rewritten one was made from.
+/// Names the index that a narrowed one was made from.
 pub const SOURCE_DIGEST_ANNOTATION: &str = "io.imgop.source-digest";
-/// Names the platforms that were wanted, in the form of [`Platforms`].
+/// Names the platforms that were selected, in the form of [`Platforms`].
 pub const PLATFORMS_ANNOTATION: &str = "io.imgop.platforms";
-/// With this annotation `BuildKit` ties an attestation to the image that it speaks of (`BuildKit`
-/// documentation, "attestation-storage.md").
-const ATTESTED: &str = "vnd.docker.reference.digest";
 
-/// What of an index is wanted.
+/// The part of an index that is selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subset {
-    /// All of it; it is taken unchanged.
+    /// All of it; it is copied unchanged.
     Whole {
         /// The platforms in it.
         platforms: Vec<String>,
@@ -29,7 +26,7 @@ pub enum Subset {
     Narrowed(NarrowedIndex),
     /// Nothing.
     Nothing {
-        /// The platforms that there are.
+        /// The platforms of the index.
         there: Vec<String>,
     },
 }
@@ -39,64 +36,28 @@ pub enum Subset {
 pub struct NarrowedIndex {
     /// The index.
     pub manifest: Manifest,
-    /// The entries, in order and each once: what must be at a registry before the index.
+    /// The entries, in order and each once: a registry needs them before the index.
     pub parts: Vec<Digest>,
     /// The platforms in it.
     pub platforms: Vec<String>,
-}
-
-/// Why an index cannot be narrowed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum IndexError {
-    /// Not the JSON of an index.
-    #[error("the index {0} cannot be read")]
-    Unreadable(Digest),
-    /// More entries than any image has.
-    #[error("the index {0} has {1} entries; at most {MAX_PLATFORMS} are read")]
-    TooManyEntries(Digest, usize),
-}
-
-/// Of an entry what decides whether it is wanted.
-#[derive(Deserialize)]
-struct Entry {
-    digest: Digest,
-    #[serde(default, deserialize_with = "plain_platform")]
-    platform: Option<Platform>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
 }
 
 /// An index, its fields and entries as they were sent. The order of its fields is that of their
 /// names, whatever features `serde_json` was built with.
 struct Index<'a> {
     fields: BTreeMap<String, &'a RawValue>,
-    entries: Vec<(Entry, &'a RawValue)>,
+    entries: Vec<(IndexEntry, &'a RawValue)>,
     annotations: BTreeMap<String, String>,
 }
 
-impl Entry {
-    fn image(&self) -> Option<&Platform> {
-        self.platform.as_ref().filter(|p| p.os != "unknown" && p.architecture != "unknown")
-    }
-
-    /// The image that this speaks of, if it is an attestation.
-    fn attests(&self) -> Option<&str> {
-        let is_unknown = |p: &Platform| p.os == "unknown" && p.architecture == "unknown";
-        let attested = self.annotations.as_ref()?.get(ATTESTED)?;
-        self.platform.as_ref().is_some_and(is_unknown).then_some(attested.as_str())
-    }
-}
-
 impl<'a> Index<'a> {
-    fn read(manifest: &'a Manifest) -> Result<Self, IndexError> {
-        let unreadable = |_| IndexError::Unreadable(manifest.digest.clone());
+    fn read(manifest: &'a Manifest) -> Result<Self, ManifestError> {
+        let unreadable = |_| manifest.unreadable();
         let fields: BTreeMap<String, &RawValue> =
             serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
         let entries = fields.get("manifests").map_or("[]", |value| value.get());
         let entries: Vec<&RawValue> = serde_json::from_str(entries).map_err(unreadable)?;
-        if entries.len() > MAX_PLATFORMS {
-            return Err(IndexError::TooManyEntries(manifest.digest.clone(), entries.len()));
-        }
+        manifest.at_most(MAX_ENTRIES, entries.len())?;
         let read = |raw: &'a RawValue| serde_json::from_str(raw.get()).map(|entry| (entry, raw));
         let entries = entries.into_iter().map(read).collect::<Result<_, _>>().map_err(unreadable)?;
         let annotations = fields.get("annotations").map_or("null", |value| value.get());
@@ -106,12 +67,13 @@ impl<'a> Index<'a> {
     }
 
     fn platforms(&self) -> Vec<String> {
-        self.entries.iter().filter_map(|(entry, _)| entry.image()).map(Platform::to_string).collect()
+        self.entries.iter().filter_map(|(entry, _)| entry.image_platform()).map(Platform::to_string).collect()
     }
 
-    /// Leaves the images that are wanted, and the attestations of those.
+    /// Keeps the selected images and their attestations.
     fn keep(&mut self, wanted: &Platforms) {
-        let is_wanted = |entry: &Entry| entry.image().is_some_and(|platform| wanted.selects(platform));
+        let is_wanted =
+            |entry: &IndexEntry| entry.image_platform().is_some_and(|platform| wanted.selects(platform));
         let images: Vec<String> = self
             .entries
             .iter()
@@ -119,7 +81,7 @@ impl<'a> Index<'a> {
             .map(|(entry, _)| entry.digest.to_string())
             .collect();
         self.entries.retain(|(entry, _)| {
-            is_wanted(entry) || entry.attests().is_some_and(|image| images.iter().any(|i| i == image))
+            is_wanted(entry) || entry.attested().is_some_and(|image| images.iter().any(|i| i == image))
         });
     }
 
@@ -143,10 +105,10 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Narrows an index to the wanted platforms. Equal inputs give equal bytes: the entries stand in their
-/// old order with their old fields, and two annotations name the source and what was wanted.
-/// Attestations stay with the images that they speak of; entries that are no images go.
-pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, IndexError> {
+/// Narrows an index to the selected platforms. Equal inputs give equal bytes: the entries keep their
+/// order and their fields, and two annotations name the source and the selection. Attestations stay with
+/// the images that they attest; other entries without a platform are removed.
+pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, ManifestError> {
     let mut index = Index::read(source)?;
     let (number, there) = (index.entries.len(), index.platforms());
     index.keep(wanted);
@@ -158,7 +120,7 @@ pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, IndexErro
     }
     index.annotations.insert(SOURCE_DIGEST_ANNOTATION.to_owned(), source.digest.to_string());
     index.annotations.insert(PLATFORMS_ANNOTATION.to_owned(), wanted.to_string());
-    let bytes = index.write().map_err(|_| IndexError::Unreadable(source.digest.clone()))?;
+    let bytes = index.write().map_err(|_| source.unreadable())?;
     Ok(Subset::Narrowed(NarrowedIndex {
         parts: index.parts(),
         platforms: index.platforms(),
@@ -166,7 +128,7 @@ pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, IndexErro
     }))
 }
 
-/// Reads an index that was made from `source` for these platforms, by its own word; none if it says
+/// Returns an index that says it was narrowed from `source` to these platforms; `None` if it says
 /// something else.
 pub fn read_narrowed(manifest: &Manifest, source: &Digest, wanted: &Platforms) -> Option<NarrowedIndex> {
     if !manifest.is_index() || wanted.selects_all() {
@@ -176,7 +138,7 @@ pub fn read_narrowed(manifest: &Manifest, source: &Digest, wanted: &Platforms) -
     let says = |name: &str, value: String| index.annotations.get(name) == Some(&value);
     let is_ours =
         says(SOURCE_DIGEST_ANNOTATION, source.to_string()) && says(PLATFORMS_ANNOTATION, wanted.to_string());
-    // What holds something else was not made by us, whatever it says.
+    // An index with other platforms was not narrowed by imgop, whatever it says.
     let is_narrow = matches!(subset(manifest, wanted), Ok(Subset::Whole { .. }));
     (is_ours && is_narrow).then(|| NarrowedIndex {
         parts: index.parts(),
@@ -189,6 +151,7 @@ pub fn read_narrowed(manifest: &Manifest, source: &Digest, wanted: &Platforms) -
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::document::ATTESTED_ANNOTATION;
     use super::*;
 
     const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -211,7 +174,7 @@ mod tests {
 
     fn attestation(of: &str) -> serde_json::Value {
         let mut entry = entry("unknown/unknown", &format!("attestation of {of}"));
-        entry["annotations"] = serde_json::json!({ ATTESTED: Digest::of(of.as_bytes()),
+        entry["annotations"] = serde_json::json!({ ATTESTED_ANNOTATION: Digest::of(of.as_bytes()),
             "vnd.docker.reference.type": "attestation-manifest" });
         entry
     }
@@ -319,8 +282,8 @@ mod tests {
             let manifest = Manifest::new(OCI_INDEX, bad.to_owned().into());
             assert!(subset(&manifest, &wanted(&["linux/amd64"])).is_err(), "{bad}");
         }
-        let many = index(&vec![entry("linux/amd64", "a"); MAX_PLATFORMS + 1]);
-        assert!(matches!(subset(&many, &wanted(&["a/b"])), Err(IndexError::TooManyEntries(_, 201))));
+        let many = index(&vec![entry("linux/amd64", "a"); MAX_ENTRIES + 1]);
+        assert!(matches!(subset(&many, &wanted(&["a/b"])), Err(ManifestError::TooManyEntries(_, 201, _))));
     }
 
     fn any_platform() -> impl Strategy<Value = &'static str> {

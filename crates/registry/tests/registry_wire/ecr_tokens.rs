@@ -131,7 +131,7 @@ async fn pod_identity_is_shown_its_token() {
 }
 
 #[tokio::test]
-async fn without_credentials_nobody_is_asked() {
+async fn without_credentials_no_request_is_sent() {
     let clock = Clock::new();
     let aws = FakeAws::start(clock.after(720)).await;
     let tokens = tokens(&aws, &clock, &[], &[]);
@@ -177,7 +177,7 @@ async fn who_wants_to_be_sure_has_a_new_token() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_with_registry_account_and_region_and_not_repeated_at_once() {
+async fn a_refusal_is_reported_with_registry_account_and_region_and_not_repeated_at_once() {
     let clock = Clock::new();
     let aws = FakeAws::start(clock.after(720)).await;
     aws.refuse(
@@ -195,7 +195,7 @@ async fn a_refusal_is_told_with_registry_account_and_region_and_not_repeated_at_
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again_and_then_told() {
+async fn what_may_pass_is_retried_and_then_reported() {
     let clock = Clock::new();
     let aws = FakeAws::start(clock.after(720)).await;
     aws.refuse(400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
@@ -206,7 +206,7 @@ async fn what_may_pass_is_tried_again_and_then_told() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_be_assumed_is_told_in_the_words_of_aws_and_shows_no_token() {
+async fn a_role_that_may_not_be_assumed_is_reported_in_the_words_of_aws_and_shows_no_token() {
     let clock = Clock::new();
     let aws = FakeAws::start(clock.after(720)).await;
     let variables = [

@@ -145,7 +145,7 @@ async fn a_server_that_answers_more_than_is_read_is_not_ill() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_to_one_is_not_told_to_others() {
+async fn what_a_server_says_to_one_is_not_shown_to_others() {
     let registry = ScriptedRegistry::start(|_| {
         json(503, r#"{"errors":[{"code":"TEAM_A","message":"no disk for team-a/secret-project"}]}"#)
     })
@@ -161,15 +161,15 @@ async fn what_a_server_says_to_one_is_not_told_to_others() {
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot list the tags of {host}/team-b/x: {host} is out of order; it fails all the time and is not \
-             asked for a while (HTTP 503)"
+            "cannot list the tags of {host}/team-b/x: {host} is out of order; it fails repeatedly, so requests to it \
+             are suspended (HTTP 503)"
         )
     );
     assert_eq!((error.reason(), error.code()), (&Reason::Unavailable, None));
 }
 
 #[tokio::test]
-async fn a_registry_that_is_well_again_is_used_again() {
+async fn a_registry_that_has_recovered_is_used_again() {
     let down = Arc::new(AtomicBool::new(true));
     let is_down = down.clone();
     let registry = ScriptedRegistry::start(move |_| {
@@ -182,7 +182,7 @@ async fn a_registry_that_is_well_again_is_used_again() {
         assert!(client.tags().await.is_err());
     }
     down.store(false, Ordering::Relaxed);
-    assert!(client.tags().await.unwrap_err().to_string().contains("is not asked for a while"));
+    assert!(client.tags().await.unwrap_err().to_string().contains("requests to it are suspended"));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(11)).await;
     tokio::time::resume();

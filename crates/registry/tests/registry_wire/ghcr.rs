@@ -15,7 +15,7 @@ async fn refused(ghcr: &Ghcr, path: &str, access: &Access) -> RegistryError {
 }
 
 #[tokio::test]
-async fn a_public_repository_is_listed_page_by_page_with_a_token_for_nobody() {
+async fn a_public_repository_is_listed_page_by_page_with_an_anonymous_token() {
     let ghcr = ghcr(250).await;
     let client =
         Registries::new(settings()).repository(&ghcr.host.repository("team/app"), &Access::default());
@@ -73,7 +73,7 @@ async fn a_credential_that_ran_out_is_denied_even_what_is_public_and_never_shown
 }
 
 #[tokio::test]
-async fn a_credential_that_reads_no_packages_is_told_what_it_lacks() {
+async fn a_credential_that_reads_no_packages_is_reported_with_what_it_lacks() {
     let ghcr = ghcr(1).await;
     let error = refused(&ghcr, "team/secret", &basic(Ghcr::USER, Ghcr::TOKEN_WITHOUT_RIGHTS)).await;
     assert_eq!((error.reason(), error.code()), (&Reason::Forbidden, Some("DENIED")));

@@ -2,18 +2,23 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
 mod connections;
+mod created;
 mod credentials;
 #[cfg(feature = "ecr")]
 mod ecr_tokens;
+mod error_messages;
 mod faults;
 mod ghcr;
 mod manifests;
 mod mounts;
 mod other_hosts;
 mod pages;
-mod patience;
 mod proxies;
+mod pull_quota;
+mod referrers_api;
+mod shared_tag_lists;
 mod tag_lists;
 mod throttling;
+mod timeouts;
+mod tls;
 mod tokens;
-mod told;

@@ -75,7 +75,7 @@ async fn asks_three_registries() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_off_is_an_error_value_and_nobody_goes_around_it() {
+async fn a_proxy_that_is_off_is_an_error_and_is_not_bypassed() {
     let (registry, certificate) =
         ScriptedRegistry::start_tls(&[BEHIND], |_| json(200, r#"{"tags":["v1"]}"#)).await;
     let off = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -104,7 +104,7 @@ async fn lists_beyond_the_caps_are_errors_that_say_the_number() {
 }
 
 #[tokio::test]
-async fn an_absent_repository_is_told_from_a_server_that_is_no_registry() {
+async fn an_absent_repository_is_distinguished_from_a_server_that_is_no_registry() {
     let body = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}"#;
     let registry = ScriptedRegistry::start(move |_| json(404, body)).await;
     let error = client(&registry.repository("a")).tags().await.unwrap_err();

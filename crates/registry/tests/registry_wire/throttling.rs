@@ -49,7 +49,7 @@ async fn image_mirror_a_429_that_stays_between_two_pages_is_an_error_and_no_shor
 }
 
 #[tokio::test]
-async fn a_long_pause_is_left_to_the_caller_and_nobody_asks_meanwhile() {
+async fn a_long_pause_is_left_to_the_caller_and_no_request_is_sent_meanwhile() {
     let registry = ScriptedRegistry::start(|_| {
         let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"pull rate limit reached"}]}"#;
         reply(429, &[("retry-after", "1200")], body)

@@ -11,7 +11,7 @@ use imgop_fakes::{ScriptedRegistry, TokenRegistry, json, reply};
 use imgop_fakes::{basic, names, settings};
 
 #[tokio::test]
-async fn the_challenge_is_remembered_and_nobody_pings() {
+async fn the_challenge_is_remembered_and_no_ping_precedes_requests() {
     let fake = TokenRegistry::start().await;
     let registries = Registries::new(settings());
     let a = registries.repository(&fake.registry.repository("a"), &Access::default());

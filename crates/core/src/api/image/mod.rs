@@ -225,6 +225,13 @@ pub struct Source {
     pub tls: Tls,
 }
 
+impl Source {
+    /// Returns a source that leaves everything else at its default.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self { name: name.into(), version: version.into(), ..Self::default() }
+    }
+}
+
 /// What narrows the tags that a pattern or a range means.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -300,6 +307,13 @@ pub struct Destination {
     /// How the connection to this registry is secured.
     #[serde(default, skip_serializing_if = "Tls::is_default")]
     pub tls: Tls,
+}
+
+impl Destination {
+    /// Returns a destination that leaves everything else at its default.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
 }
 
 /// What happens to a tag that exists at the destination with other content.

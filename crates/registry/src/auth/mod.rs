@@ -1,0 +1,9 @@
+//! How a registry wants to be convinced, and the tokens that convince it.
+
+mod challenge;
+mod session;
+mod token;
+mod token_cache;
+mod token_server;
+
+pub(crate) use session::Session;

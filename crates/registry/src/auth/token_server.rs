@@ -1,0 +1,176 @@
+//! Which token servers may receive the credentials for a registry.
+//!
+//! A registry names its token server in a header, the `realm`. Whoever controls that header could
+//! otherwise collect credentials or direct the agent at a service inside the cluster.
+
+use url::{Host, Url};
+
+use crate::error::Failure;
+use crate::reference::RegistryHost;
+use crate::settings::Settings;
+use crate::text::authority;
+use crate::transport::check_address;
+
+/// Registries whose token server is on another domain: the registry's domain, the token server.
+const KNOWN_TOKEN_SERVERS: [(&str, &str); 3] =
+    [("nvcr.io", "authn.nvidia.com"), ("scw.cloud", "api.scaleway.com"), ("lscr.io", "ghcr.io")];
+
+/// Suffixes under which names have different owners: two names share one only where one more label is
+/// equal. Not complete, and need not be: a registry only names the receiver of its own credentials.
+const SHARED_SUFFIXES: [&str; 13] = [
+    "amazonaws.com",
+    "azurecr.io",
+    "co.in",
+    "co.jp",
+    "co.kr",
+    "co.uk",
+    "com.au",
+    "com.br",
+    "com.cn",
+    "com.tr",
+    "github.io",
+    "gitlab.io",
+    "svc.cluster.local",
+];
+
+/// Returns the URL of the token server, if credentials may be sent there.
+pub(super) fn check(
+    realm: &str,
+    registry: &RegistryHost,
+    base: &Url,
+    settings: &Settings,
+) -> Result<Url, Failure> {
+    let realm = base
+        .join(realm)
+        .map_err(|_| Failure::protocol("the registry names a token server that is no address"))?;
+    let secure = realm.scheme() == "https" || (realm.scheme() == "http" && base.scheme() == "http");
+    if !secure {
+        let message = format!("the registry wants credentials sent to {} without TLS", authority(&realm));
+        return Err(Failure::refused(message));
+    }
+    if !realm.username().is_empty() || realm.password().is_some() {
+        let message = format!("the address of the token server {} has a user name in it", authority(&realm));
+        return Err(Failure::refused(message));
+    }
+    check_address(&realm)?;
+    if is_trusted(&realm, registry, base, settings) {
+        return Ok(realm);
+    }
+    Err(Failure::refused(format!(
+        "{registry} wants credentials sent to {}, which is not on its domain; \
+         if that is right, allow it as token server of {registry}",
+        authority(&realm)
+    )))
+}
+
+fn is_trusted(realm: &Url, registry: &RegistryHost, base: &Url, settings: &Settings) -> bool {
+    let (Some(realm_host), Some(base_host)) = (realm.host(), base.host()) else { return false };
+    if realm_host == base_host || (is_loopback(&realm_host) && is_loopback(&base_host)) {
+        return true;
+    }
+    let Host::Domain(realm_name) = realm_host else { return false };
+    let listed =
+        settings.token_servers.get(registry).is_some_and(|hosts| hosts.iter().any(|h| h == realm_name));
+    let Host::Domain(base_name) = base_host else { return listed };
+    listed
+        || KNOWN_TOKEN_SERVERS
+            .iter()
+            .any(|(domain, server)| is_under(base_name, domain) && realm_name == *server)
+        || registrable_domain(realm_name).is_some_and(|domain| registrable_domain(base_name) == Some(domain))
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(v4) => v4.is_loopback(),
+        Host::Ipv6(v6) => v6.is_loopback(),
+    }
+}
+
+fn is_under(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Returns the part of a name that has one owner: its last two labels, or one more than a shared suffix.
+fn registrable_domain(name: &str) -> Option<&str> {
+    let suffix = SHARED_SUFFIXES.iter().find(|suffix| is_under(name, suffix));
+    let labels = suffix.map_or(2, |suffix| suffix.split('.').count() + 1);
+    let dots: Vec<usize> = name.rmatch_indices('.').map(|(at, _)| at).collect();
+    match dots.get(labels - 1) {
+        Some(dot) => Some(&name[dot + 1..]),
+        None => (dots.len() + 1 == labels).then_some(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(registry: &str, realm: &str) -> bool {
+        let registry: RegistryHost = registry.parse().unwrap();
+        let scheme = if registry.is_loopback() { "http" } else { "https" };
+        let base = format!("{scheme}://{}/", registry.api_host()).parse().unwrap();
+        let mut settings = Settings::default();
+        settings.token_servers.insert("harbor.svc".parse().unwrap(), vec!["harbor.corp.example".to_owned()]);
+        check(realm, &registry, &base, &settings).is_ok()
+    }
+
+    #[test]
+    fn the_token_servers_of_well_known_registries_are_allowed() {
+        for (registry, realm) in [
+            ("docker.io", "https://auth.docker.io/token"),
+            ("ghcr.io", "https://ghcr.io/token"),
+            ("quay.io", "https://quay.io/v2/auth"),
+            ("public.ecr.aws", "https://public.ecr.aws/token/"),
+            ("registry.gitlab.com", "https://gitlab.com/jwt/auth"),
+            ("nvcr.io", "https://authn.nvidia.com/token"),
+            ("rg.fr-par.scw.cloud", "https://api.scaleway.com/registry-internal/v1/regions/fr-par/tokens"),
+            ("registry.cn-hangzhou.aliyuncs.com", "https://dockerauth.cn-hangzhou.aliyuncs.com/auth"),
+            ("registry.corp:5000", "https://registry.corp/service/token"),
+            ("a.azurecr.io", "https://a.azurecr.io/oauth2/token"),
+            ("localhost:5000", "http://127.0.0.1:5001/auth"),
+            ("zot.corp", "/zot/auth/token"),
+            ("harbor.svc", "https://harbor.corp.example/service/token"),
+        ] {
+            assert!(allowed(registry, realm), "{registry} {realm}");
+        }
+    }
+
+    #[test]
+    fn foreign_insecure_and_odd_token_servers_are_refused() {
+        for (registry, realm) in [
+            ("quay.io", "https://evil.example.com/token"),
+            ("quay.io", "http://quay.io/v2/auth"),
+            ("quay.io", "https://user:pw@quay.io/v2/auth"),
+            ("quay.io", "https://evilquay.io/v2/auth"),
+            ("quay.io", "https://127.0.0.1/auth"),
+            ("quay.io", "https://169.254.169.254/auth"),
+            ("quay.io", "ftp://quay.io/auth"),
+            ("quay.io", "//evil.example.com/auth"),
+            ("quay.io", "https://[/auth"),
+            ("a.azurecr.io", "https://b.azurecr.io/oauth2/token"),
+            ("a.co.uk", "https://b.co.uk/token"),
+            ("10.0.0.1:5000", "https://10.0.0.2/token"),
+            ("reg.a.svc.cluster.local", "https://x.b.svc.cluster.local/token"),
+            ("localhost:5000", "http://metadata.internal/token"),
+        ] {
+            assert!(!allowed(registry, realm), "{registry} {realm}");
+        }
+    }
+
+    #[test]
+    fn the_message_names_both_hosts_and_nothing_else() {
+        let base = "https://quay.io/".parse().unwrap();
+        let registry = "quay.io".parse().unwrap();
+        let failure = check("https://evil.example.com:8443/t?key=1", &registry, &base, &Settings::default())
+            .unwrap_err();
+        insta::assert_snapshot!(failure, @"quay.io wants credentials sent to evil.example.com:8443, which is not on its domain; if that is right, allow it as token server of quay.io");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_realm_is_judged_without_a_panic(realm in "(https?://)?[a-z.:/@?\\[\\]0-9]{0,60}") {
+            let _ = allowed("quay.io", &realm);
+        }
+    }
+}

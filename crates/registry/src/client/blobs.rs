@@ -1,0 +1,108 @@
+//! Blobs: configurations that are read, and layers that are mounted from another repository
+//! (distribution-spec, "Mounting a blob from another repository").
+
+use bytes::Bytes;
+use reqwest::header::{HeaderValue, LOCATION};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient};
+use crate::error::{Failure, Operation, Reason, RegistryError};
+use crate::reference::{Digest, Repository};
+use crate::transport::{Request, Response};
+
+/// Bytes of a configuration. The usual ones have less than 20 KiB.
+const MAX_CONFIG_BYTES: usize = 4 << 20;
+
+impl RepositoryClient {
+    /// Mounts a blob from another repository of the same registry. Returns `false` if the registry does
+    /// not, if it has refused so often that mounts pause, or if the other repository is at another registry.
+    ///
+    /// The credential is this client's; the registry decides whether it may read the other repository.
+    pub async fn mount_blob(&self, digest: &Digest, from: &Repository) -> Result<bool, RegistryError> {
+        let outcome = self.mount(digest, from).await;
+        outcome.map_err(|failure| self.error(Operation::Mount(digest.clone()), failure))
+    }
+
+    /// Returns the configuration of an image.
+    ///
+    /// The registry may redirect to another host, as for every blob: that host receives no credential, and
+    /// what it sends must have this digest.
+    pub(super) async fn config(&self, digest: &Digest) -> Result<Bytes, Failure> {
+        let mut request = Request::get(self.url(&format!("blobs/{digest}"))?, MAX_CONFIG_BYTES);
+        request.may_leave_host = true;
+        let response = self.send(request, "pull").await?;
+        if response.status != StatusCode::OK {
+            return Err(self.error_of(&response));
+        }
+        let found = Digest::of(&response.body);
+        if found != *digest {
+            let detail = format!("the digest of the configuration should be {digest} and is {found}");
+            return Err(Failure::new(Reason::Protocol, detail));
+        }
+        Ok(response.body)
+    }
+
+    async fn mount(&self, digest: &Digest, from: &Repository) -> Result<bool, Failure> {
+        let own = self.repository();
+        if from.host() != own.host() || from.path() == own.path() {
+            return Ok(false);
+        }
+        let (refusals, who) = (&self.registry()?.mount_refusals, self.identity());
+        if refusals.is_paused(who) {
+            return Ok(false);
+        }
+        let mut request = empty(Method::POST, self.url("blobs/uploads/")?);
+        request.url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", from.path());
+        let scopes = format!("repository:{}:pull,push repository:{}:pull", own.path(), from.path());
+        let response = match self.send_scoped(request, &scopes).await {
+            Ok(response) => response,
+            Err(failure) => {
+                // The token server of a registry that would refuse as well.
+                if matches!(failure.reason, Reason::Unauthorized | Reason::Forbidden) {
+                    refusals.record_refusal(who);
+                }
+                return Err(failure);
+            }
+        };
+        match response.status {
+            StatusCode::CREATED => {
+                refusals.record_mount(who);
+                Ok(true)
+            }
+            StatusCode::ACCEPTED => {
+                refusals.record_refusal(who);
+                self.cancel_upload(&response).await;
+                Ok(false)
+            }
+            status => {
+                if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
+                    refusals.record_refusal(who);
+                }
+                Err(self.error_of(&response))
+            }
+        }
+    }
+
+    /// Cancels an upload that the registry began instead of a mount. An upload is at its own registry; for
+    /// a location elsewhere nothing is sent, and the registry drops the upload by itself.
+    async fn cancel_upload(&self, begun: &Response) {
+        let location = begun.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let Some(upload) = location.and_then(|location| begun.url.join(location).ok()) else { return };
+        if upload.origin() != begun.url.origin() || !upload.path().contains("/upload") {
+            return;
+        }
+        let request = empty(Method::DELETE, upload);
+        if let Err(failure) = self.send(request, "pull,push").await {
+            tracing::debug!(repository = %self.repository(), %failure, "an upload is left behind");
+        }
+    }
+}
+
+/// Returns a request without content, for which no redirect is followed.
+fn empty(method: Method, url: Url) -> Request {
+    let mut request = Request::get(url, MAX_OTHER_BYTES);
+    request.method = method;
+    request.body = Some((HeaderValue::from_static("application/octet-stream"), Bytes::new()));
+    request
+}

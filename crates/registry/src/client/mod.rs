@@ -1,0 +1,26 @@
+//! The calls of the distribution API, one file a family.
+
+mod account;
+mod blobs;
+mod bulk_digests;
+mod created;
+mod created_cache;
+mod manifests;
+mod mount_refusals;
+mod platform;
+mod pull_quota;
+mod pulls;
+mod referrers;
+mod referrers_support;
+mod registries;
+mod repository_client;
+mod state;
+mod tag_list_cache;
+mod tag_page;
+mod tags;
+
+pub use account::Account;
+pub use pull_quota::{PullReserveReached, RateLimit};
+pub use registries::Registries;
+pub use repository_client::RepositoryClient;
+pub use tag_list_cache::SharedTags;

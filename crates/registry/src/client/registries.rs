@@ -1,0 +1,74 @@
+//! All registries of a process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::pull_quota::RateLimit;
+use super::repository_client::RepositoryClient;
+use super::state::{RegistryState, Shared};
+use crate::auth::Session;
+use crate::cache::Bounded;
+use crate::credentials::{Access, Tls, TlsKey};
+use crate::error::Failure;
+use crate::reference::{RegistryHost, Repository};
+use crate::settings::Settings;
+use crate::transport::RequestCount;
+
+/// Registries that are remembered; those used longest ago are forgotten beyond this.
+const MAX_REGISTRIES: usize = 4096;
+/// How long an unused registry is remembered: longer than any Image waits for its next sync by default.
+const IDLE_TTL: Duration = Duration::from_hours(48);
+
+/// All registries that this process uses: connections, tokens and limits.
+///
+/// A process has one, or the limits that registries set would apply to each instance apart. Cloning is
+/// cheap.
+#[derive(Debug, Clone)]
+pub struct Registries(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    states: Mutex<Bounded<StateKey, Arc<RegistryState>>>,
+}
+
+type StateKey = (RegistryHost, TlsKey);
+
+impl Registries {
+    /// Returns a set without connections. Installs ring for TLS if the process has chosen no provider.
+    pub fn new(settings: Settings) -> Self {
+        let states = Mutex::new(Bounded::new(MAX_REGISTRIES));
+        Self(Arc::new(Inner { shared: Arc::new(Shared::new(settings)), states }))
+    }
+
+    /// Returns a client for one repository. It shares tokens and connections with all others of its registry.
+    pub fn repository(&self, repository: &Repository, access: &Access) -> RepositoryClient {
+        let registry = self.state(repository.host(), &access.tls);
+        RepositoryClient::new(self.0.shared.clone(), registry, repository, access)
+    }
+
+    /// Returns how many requests each host has had, by status code.
+    pub fn requests(&self) -> Vec<RequestCount> {
+        self.0.shared.http.requests()
+    }
+
+    /// Returns what each host last reported of its limit on pulls, while it holds; Docker Hub does.
+    pub fn rate_limits(&self) -> BTreeMap<String, RateLimit> {
+        self.0.shared.pulls.limits()
+    }
+
+    fn state(&self, host: &RegistryHost, tls: &Tls) -> Result<Arc<RegistryState>, Failure> {
+        let mut states = self.0.states.lock();
+        let key = (host.clone(), tls.key());
+        let state = match states.get(&key) {
+            Some(state) => state.clone(),
+            None => Arc::new(RegistryState::new(Session::new(host, tls, &self.0.shared.http)?)),
+        };
+        // Again with each use, so that what is used stays.
+        states.insert(key, state.clone(), IDLE_TTL);
+        Ok(state)
+    }
+}

@@ -1,0 +1,154 @@
+//! How many requests one host receives at a time.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The most concurrent requests to a host, whatever the settings say.
+pub(super) const MAX_CONCURRENT_REQUESTS: u32 = 64;
+
+/// The concurrency limit of one host, for the whole process. Waiting requests are served in order.
+///
+/// A 429 halves the limit; each full round of successes raises it by one, up to the configured number
+/// (additive increase, multiplicative decrease, as in TCP).
+#[derive(Debug)]
+pub(super) struct ConcurrencyLimit {
+    slots: Arc<Semaphore>,
+    max: usize,
+    state: Mutex<State>,
+    /// Whose turn it is to read a large response.
+    large_responses: Semaphore,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: usize,
+    /// Slots to remove as soon as they are given back.
+    surplus: usize,
+    /// Successes since the limit last changed.
+    successes: usize,
+    /// Counts the halvings, so that one burst of 429s halves once.
+    round: usize,
+}
+
+/// The right to send one request and to read its response.
+#[derive(Debug)]
+pub(super) struct Permit<'a> {
+    limit: &'a ConcurrencyLimit,
+    slot: Option<OwnedSemaphorePermit>,
+    round: usize,
+}
+
+impl ConcurrencyLimit {
+    pub(super) fn new(max: usize) -> Self {
+        let max = max.clamp(1, MAX_CONCURRENT_REQUESTS as usize);
+        let state = State { limit: max, surplus: 0, successes: 0, round: 0 };
+        Self {
+            slots: Arc::new(Semaphore::new(max)),
+            max,
+            state: Mutex::new(state),
+            large_responses: Semaphore::new(1),
+        }
+    }
+
+    pub(super) async fn permit(&self) -> Permit<'_> {
+        // The semaphore is never closed, so there is always a slot.
+        let slot = self.slots.clone().acquire_owned().await.ok();
+        let round = self.state.lock().round;
+        Permit { limit: self, slot, round }
+    }
+}
+
+impl Permit<'_> {
+    /// Records that the host accepted the request.
+    pub(super) fn succeeded(&self) {
+        let mut state = self.limit.state.lock();
+        state.successes += 1;
+        if state.limit < self.limit.max && state.successes >= state.limit {
+            state.successes = 0;
+            state.limit += 1;
+            if state.surplus > 0 {
+                state.surplus -= 1;
+            } else {
+                self.limit.slots.add_permits(1);
+            }
+        }
+    }
+
+    /// Returns the semaphore that large responses of this host pass one at a time.
+    pub(super) fn large_responses(&self) -> &Semaphore {
+        &self.limit.large_responses
+    }
+
+    /// Records a 429. Several in one round halve the limit once.
+    pub(super) fn throttled(&self) {
+        let mut state = self.limit.state.lock();
+        if state.round != self.round {
+            return;
+        }
+        state.round += 1;
+        state.successes = 0;
+        let lower = (state.limit / 2).max(1);
+        let removed = state.limit - lower;
+        state.limit = lower;
+        state.surplus += removed - self.limit.slots.forget_permits(removed);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut state = self.limit.state.lock();
+        if let Some(slot) = self.slot.take().filter(|_| state.surplus > 0) {
+            state.surplus -= 1;
+            slot.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn free(limit: &ConcurrencyLimit) -> usize {
+        limit.slots.available_permits()
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_429s_halves_once_and_never_below_one() {
+        let limit = ConcurrencyLimit::new(8);
+        let permits = [limit.permit().await, limit.permit().await, limit.permit().await];
+        permits.iter().for_each(Permit::throttled);
+        drop(permits);
+        assert_eq!(free(&limit), 4);
+        for _ in 0..9 {
+            limit.permit().await.throttled();
+        }
+        assert_eq!(free(&limit), 1);
+    }
+
+    #[tokio::test]
+    async fn slots_in_use_vanish_when_they_are_given_back() {
+        let limit = ConcurrencyLimit::new(4);
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(limit.permit().await);
+        }
+        held[0].throttled();
+        assert_eq!(free(&limit), 0);
+        held.truncate(2);
+        assert_eq!(free(&limit), 0);
+        held.clear();
+        assert_eq!(free(&limit), 2);
+    }
+
+    #[tokio::test]
+    async fn successes_bring_the_full_number_back_and_no_more() {
+        let limit = ConcurrencyLimit::new(4);
+        limit.permit().await.throttled();
+        for _ in 0..100 {
+            limit.permit().await.succeeded();
+        }
+        assert_eq!(free(&limit), 4);
+    }
+}

@@ -1,0 +1,209 @@
+//! One request and its complete response, redirects included.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use reqwest::{Client, StatusCode};
+use tokio::time::Instant;
+use url::Url;
+
+use super::address_guard;
+use super::concurrency_limit::Permit;
+use super::memory_limit::{MemoryLimit, RESERVATION_STEP, Reservation, UNRESERVED_BYTES};
+use super::message::{Request, Response};
+use super::pools::unreachable;
+use super::request_counts::RequestCounts;
+use crate::error::{Failure, Reason, Unreachable};
+use crate::text::authority;
+
+/// A wait for memory up to this is no reason for a timeout of the request.
+const NEGLIGIBLE_WAIT: Duration = Duration::from_secs(1);
+/// Bytes of an error response that are read to learn its cause.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// Registries that redirect every request to hosts that need no credential: the host, and the domain
+/// that it may redirect to (kubernetes/registry.k8s.io, "request-handling.md").
+const REDIRECTING: [(&str, &str); 2] = [("registry.k8s.io", ".pkg.dev"), ("k8s.gcr.io", "registry.k8s.io")];
+
+/// What an exchange takes from and adds to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resources<'a> {
+    pub(super) permit: &'a Permit<'a>,
+    pub(super) memory: &'a MemoryLimit,
+    pub(super) requests: &'a RequestCounts,
+}
+
+/// Sends a request and follows redirects within its host. Credentials go to that host only.
+pub(super) async fn exchange(
+    pool: &Client,
+    request: &Request,
+    resources: Resources<'_>,
+) -> Result<Response, Failure> {
+    let permit = resources.permit;
+    let mut url = request.url.clone();
+    let mut status = None;
+    for _ in 0..=request.max_redirects {
+        let response = send(pool, request, url, resources).await?;
+        status = Some(response.status);
+        if response.status == StatusCode::TOO_MANY_REQUESTS {
+            permit.throttled();
+        } else if !response.status.is_server_error() {
+            permit.succeeded();
+        }
+        match redirect_target(&response, request)? {
+            Some(target) if request.body.is_none() => url = target,
+            Some(_) => {
+                let detail = format!("{} redirects what is sent to it", authority(&request.url));
+                return Err(Failure::refused(detail).with_status(response.status));
+            }
+            None => return Ok(response),
+        }
+    }
+    let detail = format!("{} redirects more than {} times", authority(&request.url), request.max_redirects);
+    Err(Failure { status, ..Failure::protocol(detail) })
+}
+
+async fn send(
+    pool: &Client,
+    request: &Request,
+    url: Url,
+    resources: Resources<'_>,
+) -> Result<Response, Failure> {
+    address_guard::check(&url)?;
+    let mut builder = pool.request(request.method.clone(), url.clone());
+    if let Some(accept) = request.accept {
+        builder = builder.header(ACCEPT, accept);
+    }
+    let is_same_host = url.origin() == request.url.origin();
+    if let Some(authorization) = request.authorization.as_ref().filter(|_| is_same_host) {
+        builder = builder.header(AUTHORIZATION, authorization.clone());
+    }
+    if let Some((media_type, bytes)) = &request.body {
+        builder = builder.header(CONTENT_TYPE, media_type.clone()).body(bytes.clone());
+        if bytes.is_empty() {
+            // Left out otherwise, and some servers answer 411 then.
+            builder = builder.header(CONTENT_LENGTH, 0);
+        }
+    }
+    let host = authority(&url);
+    let response = builder.send().await.map_err(|error| {
+        resources.requests.count(&host, None);
+        unreachable(&error)
+    })?;
+    resources.requests.count(&host, Some(response.status().as_u16()));
+    let response = read(response, url, request.max_bytes, resources).await?;
+    Ok(Response { authorization: request.authorization.clone(), ..response })
+}
+
+/// Reads the body. Of an error response the beginning is enough; anything else is complete or an error.
+///
+/// Memory for a large body is reserved only while it is read. Callers reduce it to what they need before
+/// they wait for anything else.
+async fn read(
+    mut response: reqwest::Response,
+    url: Url,
+    max_bytes: usize,
+    resources: Resources<'_>,
+) -> Result<Response, Failure> {
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    let is_error = status != StatusCode::OK;
+    let max_bytes = if is_error { MAX_ERROR_BYTES } else { max_bytes };
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut memory = BodyMemory::new(resources, announced.map(|length| length.min(max_bytes)));
+    let mut body = Vec::new();
+    loop {
+        let chunk = response.chunk().await;
+        let chunk = chunk.map_err(|error| memory.blame(unreachable(&error)).with_status(status))?;
+        let Some(chunk) = chunk else { break };
+        let needed = body.len() + chunk.len();
+        if needed > max_bytes {
+            if is_error {
+                break;
+            }
+            let detail = format!("the response has more than {max_bytes} bytes");
+            return Err(Failure::new(Reason::TooLarge { limit: max_bytes }, detail).with_status(status));
+        }
+        if !memory.reserve(needed).await {
+            return Err(no_memory(&url).with_status(status));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Response { url, status, headers, body: body.into(), authorization: None })
+}
+
+/// The memory that one body holds.
+struct BodyMemory<'a> {
+    resources: Resources<'a>,
+    announced: Option<usize>,
+    reservation: Option<Reservation<'a>>,
+    granted: usize,
+    waited: Duration,
+}
+
+impl<'a> BodyMemory<'a> {
+    fn new(resources: Resources<'a>, announced: Option<usize>) -> Self {
+        Self { resources, announced, reservation: None, granted: UNRESERVED_BYTES, waited: Duration::ZERO }
+    }
+
+    /// Makes sure that so many bytes are granted. Returns `false` if there is no memory for them.
+    async fn reserve(&mut self, bytes: usize) -> bool {
+        if bytes <= self.granted {
+            return true;
+        }
+        if let Some(reservation) = &mut self.reservation {
+            let more = (bytes - self.granted).next_multiple_of(RESERVATION_STEP);
+            self.granted += more;
+            return reservation.extend(more);
+        }
+        self.granted = self.announced.unwrap_or(RESERVATION_STEP).max(bytes);
+        let began = Instant::now();
+        let turn = self.resources.permit.large_responses();
+        self.reservation = self.resources.memory.reserve(turn, self.granted).await;
+        self.waited = began.elapsed();
+        self.reservation.is_some()
+    }
+
+    /// Marks a timeout after a wait for memory as local: the time of the request went on meanwhile,
+    /// which is not the server's fault.
+    fn blame(&self, failure: Failure) -> Failure {
+        let is_timeout = failure.reason == Reason::Unreachable(Unreachable::Timeout);
+        let is_local = is_timeout && self.waited > NEGLIGIBLE_WAIT;
+        Failure { is_local: failure.is_local || is_local, ..failure }
+    }
+}
+
+fn no_memory(url: &Url) -> Failure {
+    let detail = format!(
+        "no memory is left for the large response of {} beside other large responses; it is retried later",
+        authority(url)
+    );
+    Failure { is_local: true, ..Failure::new(Reason::Unreachable(Unreachable::Timeout), detail) }
+}
+
+/// Returns where a redirect leads. Requests for tags and manifests carry a token and their responses
+/// decide what is copied, so they stay on the registry. Blobs may come from anywhere, but not over less
+/// than the registry speaks.
+fn redirect_target(response: &Response, request: &Request) -> Result<Option<Url>, Failure> {
+    if !matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let location = response.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let target = location.and_then(|location| response.url.join(location).ok());
+    let target = target
+        .ok_or_else(|| Failure::protocol("a redirect without a location").with_status(response.status))?;
+    let is_known = REDIRECTING.iter().any(|(from, to)| {
+        response.url.host_str() == Some(from)
+            && response.url.scheme() == "https"
+            && target.scheme() == "https"
+            && target
+                .host_str()
+                .is_some_and(|name| name == *to || (to.starts_with('.') && name.ends_with(to)))
+    });
+    let is_safe = target.scheme() == "https" || target.scheme() == "http" && request.url.scheme() == "http";
+    if target.origin() == response.url.origin() || is_known || request.may_leave_host && is_safe {
+        return Ok(Some(target));
+    }
+    let (from, to) = (authority(&response.url), authority(&target));
+    let detail = format!("{from} redirects to {to}, another host; name that registry instead");
+    Err(Failure::refused(detail).with_status(response.status))
+}

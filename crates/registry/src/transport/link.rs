@@ -1,0 +1,155 @@
+//! `Link: <…>; rel="next"`: where the next page of a tag list is (RFC 8288).
+
+use reqwest::header::{HeaderMap, LINK};
+use url::Url;
+
+use super::header_value::header_value;
+use crate::error::Failure;
+use crate::text::authority;
+
+/// Returns the URL of the next page, if there is one.
+///
+/// Cursors are the registry's own and kept as they are. A page on another host is refused: the token
+/// must not go there. A `Link` that cannot be read is an error, because a list without its other pages
+/// would look complete.
+pub(crate) fn next_page(page: &Url, headers: &HeaderMap) -> Result<Option<Url>, Failure> {
+    for line in headers.get_all(LINK) {
+        let links = line.to_str().ok().and_then(parse);
+        let links = links.ok_or_else(|| Failure::protocol("the Link to the next page is not readable"))?;
+        if let Some(target) = links.into_iter().find(Target::is_next) {
+            return resolve(page, &target.uri).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn resolve(page: &Url, target: &str) -> Result<Url, Failure> {
+    let mut next =
+        page.join(target).map_err(|_| Failure::protocol("the Link to the next page is no address"))?;
+    // Registries behind a TLS proxy often believe that they speak plain HTTP.
+    if page.scheme() == "https" && next.scheme() == "http" && next.host() == page.host() {
+        let _ = next.set_scheme("https");
+    }
+    if next.origin() != page.origin() {
+        return Err(Failure::refused(format!(
+            "the next page of the tag list is on {}, not on {}",
+            authority(&next),
+            authority(page)
+        )));
+    }
+    next.set_fragment(None);
+    Ok(next)
+}
+
+struct Target {
+    uri: String,
+    relations: Option<String>,
+}
+
+impl Target {
+    /// A link without a relation counts as well: some registries send nothing but the address.
+    fn is_next(&self) -> bool {
+        self.relations
+            .as_ref()
+            .is_none_or(|r| r.split_ascii_whitespace().any(|r| r.eq_ignore_ascii_case("next")))
+    }
+}
+
+fn parse(text: &str) -> Option<Vec<Target>> {
+    let mut targets = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (uri, after) = rest.strip_prefix('<')?.split_once('>')?;
+        let (relations, after) = parameters(after)?;
+        targets.push(Target { uri: uri.trim().to_owned(), relations });
+        rest = after;
+    }
+    Some(targets)
+}
+
+/// Reads `; name=value …` up to the comma before the next link. Returns the first `rel` and the text
+/// behind the comma.
+fn parameters(text: &str) -> Option<(Option<String>, &str)> {
+    let mut relations = None;
+    let mut rest = text.trim_start();
+    loop {
+        if let Some(after) = rest.strip_prefix(',') {
+            return Some((relations, after.trim_start_matches([',', ' ', '\t'])));
+        }
+        if rest.is_empty() {
+            return Some((relations, rest));
+        }
+        rest = rest.strip_prefix(';')?.trim_start();
+        let end = rest.find(['=', ';', ',']).unwrap_or(rest.len());
+        let name = rest[..end].trim();
+        rest = &rest[end..];
+        if let Some(after) = rest.strip_prefix('=') {
+            let (value, after) = header_value(after.trim_start());
+            rest = after.trim_start();
+            if name.eq_ignore_ascii_case("rel") && relations.is_none() {
+                relations = Some(value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(link: &str) -> Result<Option<String>, String> {
+        let page: Url = "https://r.example.com/v2/a/b/tags/list?n=1000".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(LINK, link.parse().unwrap());
+        next_page(&page, &headers).map(|url| url.map(String::from)).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn relative_and_absolute_links_are_resolved_and_cursors_kept() {
+        let at = |rest: &str| Ok(Some(format!("https://r.example.com/v2/a/b/tags/list{rest}")));
+        assert_eq!(next(r#"</v2/a/b/tags/list?last=z&n=5>; rel="next""#), at("?last=z&n=5"));
+        assert_eq!(next("<?last=z%2B%3D>;rel=next"), at("?last=z%2B%3D"));
+        assert_eq!(
+            next(r"<https://r.example.com:443/v2/a/b/tags/list?next_page=x>; rel=NEXT"),
+            at("?next_page=x")
+        );
+        assert_eq!(
+            next(r#"</v2/a/b/tags/list?a,b;c>; title="a, <b>; rel=x"; rel="last next""#),
+            at("?a,b;c")
+        );
+        assert_eq!(next(r#"</p>; rel="prev", </v2/a/b/tags/list?x>; rel="next""#), at("?x"));
+        assert_eq!(next("</v2/a/b/tags/list?x>"), at("?x"));
+        assert_eq!(next("<http://r.example.com/v2/a/b/tags/list?x>; rel=next"), at("?x"));
+    }
+
+    #[test]
+    fn other_relations_mean_that_this_is_the_last_page() {
+        assert_eq!(next(r#"</v2/>; rel="prev", </v2/>; rel=first"#), Ok(None));
+    }
+
+    #[test]
+    fn links_to_other_origins_and_unreadable_links_are_errors() {
+        for bad in [
+            "<https://evil.example.com/v2/a/b/tags/list?x>; rel=next",
+            "<https://r.example.com:8443/v2/a/b/tags/list?x>; rel=next",
+            "<//evil.example.com/x>; rel=next",
+            "<file:///etc/passwd>; rel=next",
+            "</v2/x; rel=next",
+            "https://r.example.com/x; rel=next",
+            "garbage",
+        ] {
+            assert!(next(bad).is_err(), "{bad}");
+        }
+        assert!(
+            next("<https://u:p@evil.example.com/?q>; rel=next")
+                .is_err_and(|e| !e.contains("u:p") && !e.contains('?'))
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in r#"([<>;,="\\]|rel|next|[ -~]){0,60}"#) {
+            let _ = next(&text);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Requests and responses as this client handles them.
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use crate::credentials::Fingerprint;
+
+/// Redirects that are followed. Registries make one.
+const MAX_REDIRECTS: usize = 3;
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) accept: Option<&'static str>,
+    pub(crate) authorization: Option<HeaderValue>,
+    /// Media type and bytes.
+    pub(crate) body: Option<(HeaderValue, Bytes)>,
+    pub(crate) max_redirects: usize,
+    /// Whether redirects may lead to another host, as those of blobs do. That host receives no
+    /// credential, so its response must be checked by digest.
+    pub(crate) may_leave_host: bool,
+    /// Bytes of the response that are read; more is an error.
+    pub(crate) max_bytes: usize,
+    /// Who asks; a host may ask one account for a pause and not another.
+    pub(crate) identity: Option<Fingerprint>,
+    /// Whether to send it once and never wait, since the caller has another way to the answer.
+    pub(crate) is_single_attempt: bool,
+}
+
+/// One complete response, whatever its status.
+#[derive(Debug)]
+pub(crate) struct Response {
+    /// The URL that responded: after a redirect, not the one that was requested.
+    pub(crate) url: Url,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// What the request authenticated with, to be hidden in the server's words. Never logged.
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl Request {
+    /// Returns a GET of this URL.
+    pub(crate) fn get(url: Url, max_bytes: usize) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            accept: None,
+            authorization: None,
+            body: None,
+            max_redirects: MAX_REDIRECTS,
+            may_leave_host: false,
+            max_bytes,
+            identity: None,
+            is_single_attempt: false,
+        }
+    }
+}

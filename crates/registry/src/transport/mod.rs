@@ -1,0 +1,167 @@
+//! One request and its complete response, within the limits of this process and of the host.
+//!
+//! ```text
+//! Http ── sends, and retries what may succeed a moment later
+//!   ├ hosts       one concurrency limit and one circuit breaker for each server
+//!   ├ exchange    one request, its redirects, its body within the memory limit
+//!   │   └ address_guard   no connection to addresses of metadata services
+//!   └ pools       one connection pool for each way to secure a connection
+//! ```
+
+mod address_guard;
+mod circuit_breaker;
+mod concurrency_limit;
+mod error_response;
+mod exchange;
+mod header_value;
+mod hosts;
+mod link;
+mod memory_limit;
+mod message;
+mod pools;
+mod request_counts;
+mod retry;
+
+use std::time::Duration;
+
+use reqwest::Client;
+use tokio::time::Instant;
+
+use crate::credentials::Tls;
+use crate::error::{Failure, Reason, Unreachable};
+use crate::settings::Settings;
+use crate::text::authority;
+use concurrency_limit::Permit;
+use exchange::{Resources, exchange};
+use hosts::{Host, Hosts};
+use memory_limit::MemoryLimit;
+use pools::Pools;
+use request_counts::RequestCounts;
+use retry::{full_jitter, is_transient, retry_after};
+
+pub(crate) use address_guard::check as check_address;
+pub(crate) use error_response::{error_of, is_registry_not_found, server_error};
+pub(crate) use header_value::header_value;
+pub(crate) use link::next_page;
+pub(crate) use message::{Request, Response};
+pub use request_counts::RequestCount;
+pub(crate) use retry::retry_after as retry_after_of;
+
+/// The HTTP client of this process: connections, limits and counters that all its users share.
+#[derive(Debug)]
+pub struct Http {
+    settings: Settings,
+    pools: Pools,
+    requests: RequestCounts,
+    memory: MemoryLimit,
+    hosts: Hosts,
+}
+
+impl Http {
+    /// Returns a client without connections. Installs ring for TLS if the process has chosen no provider.
+    pub fn new(settings: Settings) -> Self {
+        // An error means that the process has a provider, which serves as well. Without one reqwest panics.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // Less than the time for the request as a whole, or that would end first and blame the host.
+        let memory = MemoryLimit::new(settings.request_timeout / 2);
+        Self {
+            settings,
+            pools: Pools::default(),
+            requests: RequestCounts::default(),
+            memory,
+            hosts: Hosts::default(),
+        }
+    }
+
+    /// Returns how many requests each host has had, by status code.
+    pub fn requests(&self) -> Vec<RequestCount> {
+        self.requests.counts()
+    }
+
+    /// Returns the settings.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the connection pool for these TLS settings. Hosts on this machine are never reached
+    /// through a proxy.
+    pub(crate) fn pool(&self, tls: &Tls, is_loopback: bool) -> Result<Client, Failure> {
+        self.pools.client(tls, is_loopback, &self.settings)
+    }
+
+    /// Sends the request, and again after transient failures. The response may still be a 429 or 5xx:
+    /// then the retries are used up, or the host asks for a longer pause than the settings allow.
+    pub(crate) async fn send(&self, pool: &Client, request: &Request) -> Result<Response, Failure> {
+        let host = self.hosts.of(request, self.settings.concurrency_per_registry);
+        // The time in the queue is not the host's fault, so only what follows counts.
+        let mut spent = Duration::ZERO;
+        let mut attempt = 0;
+        loop {
+            let permit = self.permit(&host, request).await?;
+            let began = Instant::now();
+            let resources = Resources { permit: &permit, memory: &self.memory, requests: &self.requests };
+            let outcome = exchange(pool, request, resources).await;
+            drop(permit);
+            let asked = match &outcome {
+                Ok(response) if is_transient(response.status) => retry_after(&response.headers),
+                Err(failure) if is_transient_failure(failure) => None,
+                Ok(_) => {
+                    host.breaker.record_success();
+                    return outcome;
+                }
+                Err(failure) => {
+                    // A response that is no use, such as one that is too large, is one nevertheless.
+                    if failure.status.is_some() {
+                        host.breaker.record_success();
+                    }
+                    return outcome;
+                }
+            };
+            if let Some(pause) = asked {
+                host.breaker.pause(request.identity, pause);
+            }
+            let wait = full_jitter(&self.settings, attempt);
+            spent += began.elapsed() + wait + asked.unwrap_or_default();
+            if self.is_last(request, attempt, spent, asked) {
+                host.record(&outcome);
+                return outcome;
+            }
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    fn is_last(&self, request: &Request, attempt: u32, spent: Duration, asked: Option<Duration>) -> bool {
+        request.is_single_attempt
+            || attempt >= self.settings.retries
+            || spent > self.settings.request_timeout
+            || asked.is_some_and(|asked| asked > self.settings.max_retry_after)
+    }
+
+    /// Returns the right to send one request, as soon as the host takes requests.
+    async fn permit<'a>(&self, host: &'a Host, request: &Request) -> Result<Permit<'a>, Failure> {
+        loop {
+            if let Some(failure) = host.breaker.open_error() {
+                return Err(failure);
+            }
+            let permit = host.concurrency.permit().await;
+            // Checked last: while this request queued, the host may have asked an earlier one for a pause.
+            let Some(left) = host.breaker.paused_for(request.identity) else {
+                return host.breaker.try_acquire().map(|()| permit);
+            };
+            drop(permit);
+            if request.is_single_attempt || left > self.settings.max_retry_after {
+                let reason = Reason::RateLimited { retry_after: Some(left) };
+                let detail = format!("{} wants fewer requests", authority(&request.url));
+                return Err(Failure::new(reason, detail));
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// Whether the same request may succeed a moment later. An untrusted certificate stays untrusted.
+fn is_transient_failure(failure: &Failure) -> bool {
+    use Unreachable::{Connect, Dns, Interrupted, Timeout};
+    !failure.is_local && matches!(failure.reason, Reason::Unreachable(Dns | Connect | Timeout | Interrupted))
+}

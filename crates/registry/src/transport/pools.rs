@@ -1,0 +1,130 @@
+//! One connection pool for each way to secure a connection.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder};
+use rustls::CertificateError;
+
+use super::address_guard::{CheckedResolver, ForbiddenAddress};
+use super::concurrency_limit::MAX_CONCURRENT_REQUESTS;
+use crate::cache::{Bounded, NO_EXPIRY};
+use crate::credentials::{Tls, TlsKey};
+use crate::error::{Failure, Reason, Unreachable};
+use crate::settings::Settings;
+use crate::text::clean;
+
+/// Pools that are kept; clusters have few CA bundles.
+const MAX_POOLS: usize = 64;
+
+/// Bytes of one response that an HTTP/2 server may send before they are read. A connection holds as much
+/// for each concurrent request, or responses that wait for memory would hold back the others.
+const STREAM_WINDOW_BYTES: u32 = 128 << 10;
+
+/// Two registries share a pool if their TLS is the same and both or neither are on this machine.
+#[derive(Debug)]
+pub(super) struct Pools(Mutex<Bounded<(TlsKey, bool), Client>>);
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self(Mutex::new(Bounded::new(MAX_POOLS)))
+    }
+}
+
+impl Pools {
+    /// Returns the pool for these settings. Registries on this machine are never reached through a proxy.
+    pub(super) fn client(&self, tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failure> {
+        let mut pools = self.0.lock();
+        let key = (tls.key(), loopback);
+        if let Some(client) = pools.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = build(tls, loopback, settings)?;
+        pools.insert(key, client.clone(), NO_EXPIRY);
+        Ok(client)
+    }
+}
+
+fn build(tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failure> {
+    let builder = Client::builder()
+        .user_agent(&settings.user_agent)
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.read_timeout)
+        .timeout(settings.request_timeout)
+        // Each redirect and each retry is decided by this client: credentials are at stake.
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(STREAM_WINDOW_BYTES * MAX_CONCURRENT_REQUESTS)
+        .dns_resolver(Arc::new(CheckedResolver { fixed: settings.addresses.clone() }));
+    let builder = if loopback || !settings.system_proxy { builder.no_proxy() } else { builder };
+    let client = secured(builder, tls, loopback)?.build();
+    client.map_err(|error| settings_failure(&format!("cannot set up TLS: {}", root_cause(&error))))
+}
+
+fn secured(builder: ClientBuilder, tls: &Tls, loopback: bool) -> Result<ClientBuilder, Failure> {
+    match tls {
+        // Reached over plain HTTP, so the system needs no roots for it.
+        Tls::Verify { extra_ca_pem: None } if loopback => Ok(builder.tls_certs_only([])),
+        Tls::SkipVerify => Ok(builder.tls_danger_accept_invalid_certs(true)),
+        Tls::Verify { extra_ca_pem: Some(pem) } => {
+            let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if certificates.is_empty() {
+                return Err(settings_failure("the CA bundle holds no PEM certificate"));
+            }
+            Ok(builder.tls_certs_merge(certificates))
+        }
+        // Plain HTTP as well: its token server may speak HTTPS.
+        Tls::Verify { extra_ca_pem: None } | Tls::PlainHttp => Ok(builder),
+    }
+}
+
+fn settings_failure(detail: &str) -> Failure {
+    Failure::new(Reason::Settings, clean(detail, &[]))
+}
+
+/// Returns why there was no response. The URL of the request is not repeated: it may hold a query.
+pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
+    if let Some(forbidden) = causes(error).find_map(|cause| cause.downcast_ref::<ForbiddenAddress>()) {
+        return Failure::refused(forbidden.to_string());
+    }
+    let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
+    let with_cause = |what: &str| format!("{what}: {}", clean(&root_cause(error), &[]));
+    // A cause that repeats the message is left out.
+    let (class, detail) = if let Some(rustls::Error::InvalidMessage(_)) = tls {
+        (Unreachable::NoTls, "the server does not speak TLS; is it a plain HTTP registry?".to_owned())
+    } else if let Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) = tls {
+        let detail = "no CA that is trusted here has signed the registry's certificate";
+        (Unreachable::Tls, detail.to_owned())
+    } else if error.is_timeout() {
+        (Unreachable::Timeout, "no answer in time".to_owned())
+    } else if error.is_dns() {
+        let detail = with_cause("the name of the registry cannot be resolved");
+        (Unreachable::Dns, detail.replace(": failed to lookup address information: ", ": "))
+    } else if tls.is_some() {
+        (Unreachable::Tls, with_cause("no trusted TLS connection"))
+    } else if error.is_connect() {
+        (Unreachable::Connect, with_cause("no connection to the registry"))
+    } else {
+        (Unreachable::Interrupted, with_cause("the connection broke"))
+    };
+    Failure::new(Reason::Unreachable(class), detail)
+}
+
+/// Returns the chain of causes, including those that `io::Error` hides from `source()`.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
