@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 const READ_TIMEOUT: Duration = Duration::from_secs(70);
 /// How long a stop may take; Kubernetes waits for 30 seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     // Only one TLS provider is in the tree, but rustls needs to be told (rust.md §A.2).

@@ -46,7 +46,8 @@ impl Owner {
             name: self.name.clone(),
             uid: self.uid.clone(),
             controller: Some(true),
-            block_owner_deletion: Some(true),
+            // To block the owner's deletion would need a right to its finalizers where that is enforced.
+            block_owner_deletion: None,
         }
     }
 

@@ -17,7 +17,7 @@ use super::findings::State;
 use super::job::job;
 use super::memory::Memory;
 use super::outcome::CopyJobs;
-use super::{Access, PLACE_INTERVAL, Pass};
+use super::{Access, Pass, QUEUE_INTERVAL, SHORT_INTERVAL};
 use crate::jobs::{Created, JobError};
 use crate::registry_access::JobSecretError;
 use crate::schedule::Due;
@@ -128,12 +128,14 @@ impl Pass<'_> {
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
         state.runs.extend(begun.copies.into_iter().map(|copy| Run { copy, outcome: Outcome::Running }));
-        let for_a_place = |message| Deferral { message, retry_after: PLACE_INTERVAL };
+        let after = |retry_after| move |message| Deferral { message, retry_after };
         let deferral = match begun.error {
             // A quota that lets some Jobs run is no reason to give up: the rest follows them.
-            Some(error) if can_wait(&error) && state.is_any_running() => Some(for_a_place(error.to_string())),
+            Some(error) if can_wait(&error) && state.is_any_running() => {
+                Some(after(SHORT_INTERVAL)(error.to_string()))
+            }
             Some(error) => return Err(error),
-            None => admission.reason.or(begun.full.map(for_a_place)),
+            None => admission.reason.or(begun.full.map(after(QUEUE_INTERVAL))),
         };
         Ok(Execution { plan, deferral })
     }

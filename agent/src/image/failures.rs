@@ -10,7 +10,7 @@ use imgop_registry::{Reason, RegistryError, Unreachable};
 
 use super::findings::{Conclusion, Findings};
 use super::memory::{Blocked, Memory};
-use super::{PLACE_INTERVAL, Pass, SECRET_INTERVAL};
+use super::{Pass, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
@@ -223,7 +223,7 @@ impl Pass<'_> {
             JobError::Api(error) => return Err(error),
             JobError::NamespaceTerminating => return Ok(Conclusion::unchanged(None)),
             JobError::StillDeleting(_) => {
-                return Ok(Conclusion::unchanged(PLACE_INTERVAL));
+                return Ok(Conclusion::unchanged(SHORT_INTERVAL));
             }
             JobError::MissingRight(_) => return Ok(self.report_missing_right(message, memory)),
             JobError::Refused(_) => Readiness::stalled(reasons::JOB_REFUSED, message),

@@ -50,8 +50,10 @@ use status::next_status;
 pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION];
 /// How long a sync under way waits for news of its Jobs before the next pass.
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
-/// How long it waits for a place for a Job.
-const PLACE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long it waits for what ends by itself within moments, as a Job of the same name that is being deleted.
+const SHORT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long it waits for a place for a Job, unless it is woken before because it is next.
+const QUEUE_INTERVAL: Duration = Duration::from_mins(5);
 /// How often the Secrets of an Image are read whose credentials are refused.
 const SECRET_INTERVAL: Duration = Duration::from_secs(30);
 /// How long both registries may take to answer for one Image, and then how long tags may be set: a pass holds

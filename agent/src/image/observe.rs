@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::failures::Halt;
 use super::memory::Memory;
-use super::{Access, PLACE_INTERVAL, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL};
+use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::cluster::rights::Right;
 use crate::controller::READY_WITHOUT_SOME_AFTER;
@@ -50,7 +50,7 @@ impl Pass<'_> {
         // A namespace that cannot be watched must not stop all others, so this has an end.
         let is_early = self.now < saturating_add(agent.started, READY_WITHOUT_SOME_AFTER);
         if is_early && !self.images.precedence.is_known() {
-            return Err(Halt::Postponed(PLACE_INTERVAL));
+            return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let freshness = if due.is_asked_for() { Freshness::Now } else { Freshness::Cached };
         match agent.rights.missing(&Right::FOR_JOBS, self.namespace(), freshness).await? {
