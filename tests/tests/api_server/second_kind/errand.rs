@@ -151,9 +151,7 @@ impl Errands {
         let progress = format!("{} of {} steps are done", done.len(), errand.spec.steps);
         match full {
             Some(full) => (Some(false), reasons::PROGRESSING, format!("{progress}; {full}")),
-            None if done.len() < errand.spec.steps as usize => {
-                (Some(false), reasons::PROGRESSING, progress)
-            }
+            None if done.len() < errand.spec.steps as usize => (Some(false), reasons::PROGRESSING, progress),
             None => (Some(true), reasons::SUCCEEDED, progress),
         }
     }
@@ -174,7 +172,8 @@ fn step_of(job: &JobReport) -> Option<u32> {
 }
 
 fn job(owner: &Owner, step: u32) -> k8s_openapi::api::batch::v1::Job {
-    let step_container = container("step".to_owned(), "step:1".to_owned(), "/step", vec![step.to_string()], &[]);
+    let step_container =
+        container("step".to_owned(), "step:1".to_owned(), "/step", vec![step.to_string()], &[]);
     JobTemplate {
         owner,
         app: "imgop-errand",
