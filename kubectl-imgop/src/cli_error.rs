@@ -3,14 +3,14 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// What ends a verb before its work is done.
+/// Why a verb did not complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CliError {
-    /// What kind it is; decides the exit code.
+    /// Its kind, which decides the exit code.
     pub kind: Kind,
     /// What is wrong, in one sentence without a period or in several lines.
     pub message: String,
-    /// What to do about it, each a line of its own.
+    /// Hints, each a line of its own.
     pub hints: Vec<String>,
 }
 
@@ -21,25 +21,25 @@ pub enum Kind {
     Failed,
     /// The work of a verb whose exit code 1 means "there are differences" could not be done.
     FailedComparison,
-    /// The command line makes no sense.
+    /// The command line is wrong.
     Usage,
-    /// Whoever reads our output has seen enough.
+    /// The reader of the output closed it.
     BrokenPipe,
 }
 
-/// How a verb ended that did its work.
+/// How a verb ended that completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// As wanted.
+    /// Done.
     Done,
-    /// As wanted, and something would be copied (`preview --exit-code`).
+    /// Done, and something would be copied (`preview --exit-code`).
     Differences,
-    /// What was waited for ended badly; it is already said how.
+    /// What was waited for ended badly, which is printed already.
     NotReady,
 }
 
 impl Outcome {
-    /// How both ended: as wanted only if both did.
+    /// Returns how both ended: done only if both are.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         if self == Self::Done { other } else { self }
@@ -52,24 +52,24 @@ impl CliError {
         Self { kind: Kind::Failed, message: message.into(), hints: Vec::new() }
     }
 
-    /// The command line makes no sense.
+    /// The command line is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { kind: Kind::Usage, ..Self::failed(message) }
     }
 
-    /// Whoever reads our output has seen enough.
+    /// The reader of the output closed it.
     pub fn broken_pipe() -> Self {
         Self { kind: Kind::BrokenPipe, ..Self::failed("") }
     }
 
-    /// Adds what to do about it.
+    /// Adds a hint.
     #[must_use]
     pub fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Says which of several things it is about; one alone needs no name.
+    /// Adds which of several things it is about; one alone needs no name.
     #[must_use]
     pub fn of(mut self, name: &str, number: usize) -> Self {
         if number > 1 && !name.is_empty() {
@@ -96,7 +96,7 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
-/// What the process returns: 0 done, 1 failed (or differences, where asked for), 2 usage and, as
+/// Returns the exit code: 0 done, 1 failed (or differences, where asked for), 2 usage and, as
 /// with `kubectl diff`, a comparison that could not be made.
 pub fn exit_code(result: &Result<Outcome, CliError>) -> ExitCode {
     ExitCode::from(match result {
@@ -110,7 +110,7 @@ pub fn exit_code(result: &Result<Outcome, CliError>) -> ExitCode {
     })
 }
 
-/// The last of a chain of causes: what really went wrong.
+/// Returns the last of a chain of causes: what really went wrong.
 pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

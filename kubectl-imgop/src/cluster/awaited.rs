@@ -44,7 +44,14 @@ impl Awaited {
             message: None,
             is_listed: false,
         };
-        Self { open: goals.iter().map(wait).collect() }
+        let mut open: Vec<Wait> = Vec::new();
+        for goal in goals {
+            // Named twice is waited for once.
+            if open.iter().all(|wait| wait.object != goal.0) {
+                open.push(wait(goal));
+            }
+        }
+        Self { open }
     }
 
     /// Returns whether nothing is waited for any more.
@@ -141,6 +148,13 @@ mod tests {
         assert_eq!(awaited.seen(&object("b"), &image("False")), None, "it was ready once, which is enough");
         let left: Vec<_> = awaited.left().collect();
         assert_eq!(left, [(object("a"), Some("so it is".to_owned())), (object("c"), None)]);
+    }
+
+    #[test]
+    fn an_object_that_is_named_twice_is_waited_for_once() {
+        let goal = || (object("a"), Goal::Generation(1));
+        let mut awaited = Awaited::new(&[goal(), goal()]);
+        assert!(awaited.seen(&object("a"), &image("True")).is_some() && awaited.is_over());
     }
 
     #[test]

@@ -1,20 +1,22 @@
-//! Whether the API server is reached through the proxy of the environment.
+//! Decides whether the API server is reached through the proxy of the environment.
 //!
 //! kube 5.0 compares `NO_PROXY` with the address of the proxy instead of that of the API server, so
-//! the decision is made here, by the rules of kubectl (golang.org/x/net/http/httpproxy).
+//! the decision is made here, by the rules of kubectl (golang.org/x/net/http/httpproxy). `hyper-util` has a
+//! matcher, but by the rules of curl: without ports, without `*.` domains, without loopback addresses, and
+//! with a `*` that matches no IP address.
 
 use std::net::IpAddr;
 
 use kube::Config;
 
-/// Takes the proxy of the environment out again where `NO_PROXY` or the address forbid it. A
-/// `proxy-url` of the kubeconfig is never touched.
+/// Removes the proxy of the environment where `NO_PROXY` or the address excludes the API server. A
+/// `proxy-url` of the kubeconfig is never changed.
 pub fn respect_no_proxy(config: &mut Config, variable: impl Fn(&str) -> Option<String>) {
     let either = |upper: &str, lower: &str| variable(upper).or_else(|| variable(lower)).unwrap_or_default();
     let of_environment = either("HTTPS_PROXY", "https_proxy");
     let is_of_environment = config.proxy_url == of_environment.parse().ok();
     let (host, port) = (config.cluster_url.host().unwrap_or_default(), config.cluster_url.port_u16());
-    let is_direct = is_this_machine(host) || is_excepted(host, port, &either("NO_PROXY", "no_proxy"));
+    let is_direct = is_this_machine(host) || is_excluded(host, port, &either("NO_PROXY", "no_proxy"));
     if is_of_environment && is_direct {
         config.proxy_url = None;
     }
@@ -24,8 +26,8 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || address(host).is_some_and(|ip| ip.is_loopback())
 }
 
-/// Whether `NO_PROXY` names the host: itself, a domain that it is in, its address, or its network.
-fn is_excepted(host: &str, port: Option<u16>, no_proxy: &str) -> bool {
+/// Returns whether `NO_PROXY` names the host: itself, a domain that it is in, its address, or its network.
+fn is_excluded(host: &str, port: Option<u16>, no_proxy: &str) -> bool {
     no_proxy.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
         if entry == "*" {
             return true;
@@ -76,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_speaks_of_the_api_server() {
+    fn no_proxy_is_compared_with_the_api_server() {
         for (server, no_proxy) in [
             ("https://10.1.2.3:6443", "10.0.0.0/8"),
             ("https://10.1.2.3:6443", "a.com, 10.1.2.3"),

@@ -10,26 +10,25 @@ use crate::output::Ui;
 /// What kubectl runs to complete a plugin's arguments.
 const FOR_KUBECTL: &str = "#!/bin/sh\nexec kubectl-imgop __complete \"$@\"\n";
 
-/// Print a script that completes what is typed
+/// Print a completion script
 ///
-/// For kubectl imgop, kubectl itself asks a program named kubectl_complete-imgop. With it, names of
-/// Images are completed too:
+/// kubectl completes kubectl imgop by a program named kubectl_complete-imgop:
 ///
 ///   kubectl imgop completion kubectl > /usr/local/bin/kubectl_complete-imgop
 ///   chmod +x /usr/local/bin/kubectl_complete-imgop
 ///
-/// The scripts for the shells are for who types kubectl-imgop:
+/// The scripts for the shells complete kubectl-imgop:
 ///
 ///   source <(kubectl imgop completion bash)
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct CompletionArgs {
-    /// What the script is for
+    /// What to complete for
     #[arg(value_enum)]
     target: Target,
 }
 
-/// What completes.
+/// What completion is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Target {
     /// kubectl 1.26 and later

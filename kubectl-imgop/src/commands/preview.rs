@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use imgop_core::api::TlsMode;
 use imgop_core::copy::Limits;
 use imgop_registry::reference::Reference;
 use imgop_registry::{Registries, Settings};
 
 use crate::args::{ScheduleArgs, SelectionArgs, image_spec};
 use crate::cli_error::{CliError, Outcome};
-use crate::cluster::{Cluster, ConnectionArgs};
+use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
+use crate::kinds::object_name::parse_new_name;
 use crate::kinds::{ObjectRef, read};
 use crate::output::Ui;
 use crate::output::documents::{PreviewFormat, json, yaml};
@@ -21,34 +21,33 @@ use crate::preview::report::{Report, Reports};
 use crate::preview::targets::{Target, image_name, of_file};
 use crate::registry::local_access::{AccessSources, LocalAccessArgs, MaybeCluster};
 
-/// Show what a copy would do, tag by tag, and change nothing
+/// Show what a copy would do, tag by tag, without changing anything
 ///
 /// Both registries are asked from this machine, by the same code that the agent runs: the tags listed
-/// here as missing or differing are those that the agent copies. Of an Image (NAME, or --file) it is also
-/// said which tags belong to an older Image of its namespace; those are left alone.
+/// here as missing or differing are those that the agent copies. For an Image (NAME, or --file) the preview
+/// also shows which tags belong to an older Image in its namespace; those are not changed.
 ///
-/// One argument that is a bare word (no '/', ':' or '@') is the name of an Image in the cluster. A
-/// short name of Docker Hub therefore needs its version or its path: nginx:1.27, library/nginx.
+/// A single argument without '/', ':' and '@' is the name of an Image in the cluster. A short name of
+/// Docker Hub therefore needs its version or its path: nginx:1.27, library/nginx.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
     kubectl imgop preview -f images.yaml\n  \
     kubectl imgop preview argocd-v2-13-x -n ci\n\n\
-    Signs: + missing, ~ differs and would be overwritten, = nothing to do, ! not at the source, or kept by \
-    an older Image, \
-    ? could not be checked.\n\n\
+    Signs: + missing, ~ differs and would be overwritten, = nothing to do, ! not at the source, or owned by \
+    an older Image, ? could not be checked.\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage. A tag or digest that the source does not have is a \
     failure, as is a platform that no tag has; a pattern that matches nothing yet is a warning. With \
     --exit-code: 0 nothing to copy, 1 something to copy, 2 failed, also when a pattern matches nothing, a \
-    tag has none of the platforms, or an older Image keeps one.")]
+    tag has none of the platforms, or a tag belongs to an older Image.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct PreviewArgs {
-    /// What would be copied: a repository with a tag, a pattern or a digest; or the name of an Image
+    /// Source repository with a tag, a pattern or a digest; or the name of an Image
     #[arg(value_name = "SOURCE[:VERSION]|NAME", required_unless_present = "file", conflicts_with = "file")]
     source: Option<String>,
 
-    /// Where it would go to; without it, only the source is looked at
+    /// Destination repository; without it, only the source is checked
     #[arg(value_name = "DESTINATION[:VERSION]")]
     destination: Option<String>,
 
@@ -56,20 +55,20 @@ pub struct PreviewArgs {
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// List the tags that nearly match, and why they are left out
+    /// List the tags that nearly match, with the reason why each is excluded
     #[arg(long)]
     show_excluded: bool,
 
-    /// End with exit code 1 if something would be copied, as kubectl diff does
+    /// Return exit code 1 if something would be copied, as kubectl diff does
     #[arg(long)]
     exit_code: bool,
 
-    /// How many tags a pattern may mean
+    /// How many tags a pattern may match
     #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().max_tags)]
     max_tags: usize,
 
-    /// Ask for each tag by HEAD, and not for the digests of many tags at once through the APIs that
-    /// Docker Hub, Quay and ECR Public have besides
+    /// Ask for each tag by HEAD, instead of for the digests of many tags at once through the APIs of
+    /// Docker Hub, Quay and ECR Public
     #[arg(long, env = "IMGOP_NO_BULK_APIS", help_heading = "Registries", value_parser = FalseyValueParser::new())]
     no_bulk_apis: bool,
 
@@ -77,18 +76,36 @@ pub struct PreviewArgs {
     selection: SelectionArgs,
 
     #[command(flatten)]
+    schedule: ScheduleArgs,
+
+    #[command(flatten)]
+    of_copy: FlagsOfCopy,
+
+    #[command(flatten)]
     local: LocalAccessArgs,
 
-    /// What to print
+    /// Output format
     #[arg(short, long, value_enum, default_value = "table", hide_default_value = true)]
     output: PreviewFormat,
 
-    /// Print the lines of the table only
+    /// Print only the rows of the table
     #[arg(long)]
     no_headers: bool,
+}
 
-    #[command(flatten)]
-    connection: ConnectionArgs,
+/// Flags of `copy` that change nothing in a preview: the arguments of a copy are previewed as they are.
+#[derive(Debug, Args)]
+struct FlagsOfCopy {
+    #[arg(long, hide = true, value_parser = parse_new_name)]
+    name: Option<String>,
+    #[arg(long, hide = true)]
+    wait: bool,
+    #[arg(long, hide = true)]
+    timeout: Option<TimeLimit>,
+    #[arg(long, hide = true, require_equals = true, num_args = 0..=1, default_missing_value = "client")]
+    dry_run: Option<String>,
+    #[arg(long, hide = true)]
+    force_conflicts: bool,
 }
 
 impl PreviewArgs {
@@ -100,18 +117,29 @@ impl PreviewArgs {
 }
 
 /// Shows what copies would do.
-pub async fn run(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
-    let result = Box::pin(preview(ui, args)).await;
+pub async fn run(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let result = Box::pin(preview(ui, args, connection)).await;
     if args.exit_code { result.map_err(CliError::of_comparison) } else { result.map(|_| Outcome::Done) }
 }
 
-async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
-    let (targets, cluster) = targets(args).await?;
+/// What became of all previews.
+#[derive(Default)]
+struct Previews {
+    number: usize,
+    reports: Vec<Report>,
+    errors: Vec<CliError>,
+    no_matches: Vec<CliError>,
+}
+
+async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let (targets, cluster) = targets(args, connection).await?;
     let local = args.local.credentials()?;
-    let mut settings = Settings {
+    let settings = Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..Settings::default()
     };
+    let settings = settings.with_environment(|name| std::env::var(name).ok());
+    let mut settings = settings.map_err(|error| CliError::failed(error.to_string()))?;
     if args.no_bulk_apis {
         settings.bulk_apis.clear();
     }
@@ -119,62 +147,82 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
     let inspector = Inspector {
         registries: &registries,
         sources: AccessSources { ui, cluster, local: &local, flags: &args.local },
-        source_tls: args.selection.source_tls.map(TlsMode::from),
-        destination_tls: args.selection.destination_tls.map(TlsMode::from),
+        source_tls: args.selection.source_tls,
+        destination_tls: args.selection.destination_tls,
         limits: Limits { max_tags: args.max_tags, ..Limits::default() },
     };
-    let number = targets.len();
-    let (mut reports, mut errors, mut no_matches) = (Vec::new(), Vec::new(), Vec::new());
+    let mut previews = Previews { number: targets.len(), ..Previews::default() };
     for target in targets {
+        previews.add(ui, args, target, &inspector).await?;
+    }
+    if matches!(args.output, PreviewFormat::Json | PreviewFormat::Yaml) && !previews.reports.is_empty() {
+        print_document(ui, args, &previews.reports)?;
+    }
+    previews.outcome(ui, args.exit_code)
+}
+
+impl Previews {
+    /// Inspects a target and prints its page. A failure of one Image does not stop the others.
+    async fn add(
+        &mut self,
+        ui: Ui,
+        args: &PreviewArgs,
+        target: Result<Target, CliError>,
+        inspector: &Inspector<'_>,
+    ) -> Result<(), CliError> {
         let name = target.as_ref().map(Target::name).unwrap_or_default();
-        let seen = match target {
-            Ok(target) => inspect(&target, &inspector).await,
+        let inspected = match target {
+            Ok(target) => inspect(&target, inspector).await,
             Err(error) => Err(error),
         };
-        // What fails for one Image says nothing about the others.
-        let error = match seen {
-            Ok(seen) => {
-                show(ui, args, &seen.report, reports.is_empty())?;
-                reports.push(seen.report);
-                no_matches.extend(seen.no_match.map(|error| error.of(&name, number)));
-                seen.failure
+        let error = match inspected {
+            Ok(inspected) => {
+                show(ui, args, &inspected.report, self.reports.is_empty())?;
+                self.reports.push(inspected.report);
+                self.no_matches.extend(inspected.no_match.map(|error| error.of(&name, self.number)));
+                inspected.failure
             }
             Err(error) => Some(error),
         };
-        let error = error.map(|error| error.of(&name, number));
-        if let (Some(error), 2..) = (&error, number) {
+        let error = error.map(|error| error.of(&name, self.number));
+        if let (Some(error), 2..) = (&error, self.number) {
             ui.error(error);
         }
-        errors.extend(error);
+        self.errors.extend(error);
+        Ok(())
     }
-    if matches!(args.output, PreviewFormat::Json | PreviewFormat::Yaml) && !reports.is_empty() {
-        print_document(ui, args, &reports)?;
-    }
-    // "Nothing to copy" would be true, and not what was meant.
-    if let (true, 1, Some(nothing)) = (args.exit_code, number, no_matches.last()) {
-        return Err(nothing.clone());
-    }
-    for nothing in &no_matches {
-        ui.warned(nothing);
-    }
-    match errors.pop() {
-        Some(error) if number == 1 => Err(error),
-        Some(_) => Err(CliError::failed(format!("{} of {number} previews failed", errors.len() + 1))),
-        None if reports.iter().any(Report::has_work) => Ok(Outcome::Differences),
-        // "Nothing to copy" would be a guess.
-        None if args.exit_code && reports.iter().any(|report| report.unchecked() > 0) => {
-            Err(CliError::failed("some tags could not be checked"))
+
+    /// Returns how all previews ended. Where differences are the exit code, "nothing to copy" must be certain.
+    fn outcome(mut self, ui: Ui, is_comparison: bool) -> Result<Outcome, CliError> {
+        // "Nothing to copy" would be true, but misleading.
+        if let (true, 1, Some(nothing)) = (is_comparison, self.number, self.no_matches.last()) {
+            return Err(nothing.clone());
         }
-        None if args.exit_code && reports.iter().any(Report::lacks_platforms) => {
-            Err(CliError::failed("some tags are there for none of the wanted platforms"))
+        for nothing in &self.no_matches {
+            ui.warned(nothing);
         }
-        None if args.exit_code && reports.iter().any(Report::has_conflict) => {
-            Err(CliError::failed("some tags belong to older Images"))
+        match self.errors.pop() {
+            Some(error) if self.number == 1 => return Err(error),
+            Some(_) => {
+                let failed = self.errors.len() + 1;
+                return Err(CliError::failed(format!("{failed} of {} previews failed", self.number)));
+            }
+            None if self.reports.iter().any(Report::has_work) => return Ok(Outcome::Differences),
+            None => {}
         }
-        None if args.exit_code && !no_matches.is_empty() => {
-            Err(CliError::failed("some versions mean no tag at the source"))
+        let obstacles = [
+            (self.reports.iter().any(|report| report.unchecked() > 0), "some tags could not be checked"),
+            (
+                self.reports.iter().any(Report::lacks_platforms),
+                "some tags have none of the selected platforms",
+            ),
+            (self.reports.iter().any(Report::has_conflict), "some tags belong to older Images"),
+            (!self.no_matches.is_empty(), "some versions match no tag at the source"),
+        ];
+        match obstacles.into_iter().find(|(applies, _)| is_comparison && *applies) {
+            Some((_, why)) => Err(CliError::failed(why)),
+            None => Ok(Outcome::Done),
         }
-        None => Ok(Outcome::Done),
     }
 }
 
@@ -193,31 +241,35 @@ fn show(ui: Ui, args: &PreviewArgs, report: &Report, is_first: bool) -> Result<(
 }
 
 /// What to preview, or what is wrong with it, and the cluster where it or its Secrets are.
-async fn targets(args: &PreviewArgs) -> Result<(Vec<Result<Target, CliError>>, MaybeCluster), CliError> {
-    if let (Some(flag), true) =
-        (args.selection.first_of_a_spec(), args.file.is_some() || args.image().is_some())
-    {
-        return Err(CliError::usage(format!("{flag} goes with SOURCE; an Image says itself what it copies")));
+async fn targets(
+    args: &PreviewArgs,
+    connection: &ConnectionArgs,
+) -> Result<(Vec<Result<Target, CliError>>, MaybeCluster), CliError> {
+    let flag = args.selection.first_of_a_spec().or_else(|| args.schedule.first_of_a_spec());
+    if let (Some(flag), true) = (flag, args.file.is_some() || args.image().is_some()) {
+        return Err(CliError::usage(format!(
+            "{flag} cannot be used with an Image, whose spec says what it copies; it goes with SOURCE"
+        )));
     }
     let targets = match (&args.file, &args.source) {
         (Some(file), _) => of_file(file)?,
         (None, Some(argument)) if let Some(image) = args.image() => {
-            let cluster = args.connection.connect().await?;
+            let cluster = connection.connect().await?;
             return Ok((vec![of_cluster(&cluster, argument, &image).await], Ok(cluster)));
         }
         (None, source) => vec![Ok(of_references(args, source.as_deref(), args.destination.as_deref())?)],
     };
-    // Of an Image, other Images of the cluster may keep tags.
+    // Other Images of the cluster may own tags of an Image.
     if !targets.iter().flatten().any(|target| target.names_secrets() || target.image.is_some()) {
         return Ok((targets, Err("no cluster is needed".to_owned())));
     }
-    let cluster = args.connection.connect().await.map_err(|error| error.message);
+    let cluster = connection.connect().await.map_err(|error| error.message);
     Ok((targets, cluster))
 }
 
 async fn of_cluster(cluster: &Cluster, argument: &str, image: &ObjectRef) -> Result<Target, CliError> {
     let found = cluster.get(image).await.map_err(|error| {
-        error.hinted(format!("an image of Docker Hub is written with its version: {argument}:TAG"))
+        error.hinted(format!("for an image of Docker Hub, add a version: {argument}:TAG"))
     })?;
     let image = read(&found.object).map_err(|why| cluster.unreadable(image, &why))?;
     Target::of_image(&image).map_err(|error| CliError::failed(error.to_string()))
@@ -229,9 +281,8 @@ fn of_references(
     destination: Option<&str>,
 ) -> Result<Target, CliError> {
     let source = source.unwrap_or_default();
-    let schedule = ScheduleArgs::default();
     if let Some(destination) = destination {
-        let (spec, request) = image_spec(source, destination, &args.selection, &schedule)?;
+        let (spec, request) = image_spec(source, destination, &args.selection, &args.schedule)?;
         return Ok(Target::of_references(spec, request, true));
     }
     // A spec always has a destination. This one is never asked: no registry has this name (RFC 2606).
@@ -241,7 +292,7 @@ fn of_references(
     let needs_version =
         by_digest(source) || args.selection.versions.as_ref().is_some_and(|v| v.contains(':'));
     let nowhere = if needs_version { "preview.invalid/none:none" } else { "preview.invalid/none" };
-    let (spec, request) = image_spec(source, nowhere, &args.selection, &schedule)?;
+    let (spec, request) = image_spec(source, nowhere, &args.selection, &args.schedule)?;
     Ok(Target::of_references(spec, request, false))
 }
 

@@ -38,6 +38,10 @@ pub fn sections(described: &Described<'_>, now: Timestamp) -> Result<Vec<Table>,
     sections.extend(activity::jobs(*kind, jobs, description.is_complete, now));
     sections.extend(description.history);
     sections.extend(activity::events(events, now));
+    let mut shown = Vec::new();
+    for section in &mut sections {
+        section.shorten_repeats(&mut shown);
+    }
     Ok(sections)
 }
 
@@ -162,7 +166,7 @@ mod tests {
         Namespace:     ci
         Mode:          Recurrent, every 1h
         Source:        quay.io/argoproj/argocd >=2.13 <2.15
-        Selection:     with release candidates, without .*-debug, newest 3
+        Selection:     release candidates, exclude .*-debug, latest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
         Tags:          5 matched: 3 synced, 1 copying, 1 failed, 2 excluded
         Last sync:     5m30s ago (2026-01-08T00:00:00Z)
@@ -206,9 +210,9 @@ mod tests {
         Namespace:     ci
         Mode:          OnceByTag, every 5m
         Source:        nginx:*
-        Selection:     at least 3d old
-        Never move:    x.x.x, stable
-        Destination:   111111111111.dkr.ecr.eu-west-3.amazonaws.com/nginx (with the agent's AWS identity)
+        Selection:     min age 3d
+        Immutable:     x.x.x, stable
+        Destination:   111111111111.dkr.ecr.eu-west-3.amazonaws.com/nginx (the agent's AWS identity)
         Age:           <none>
 
         CONDITION   STATUS      REASON      SINCE    MESSAGE
@@ -239,7 +243,7 @@ mod tests {
         Namespace:     ci
         Mode:          Recurrent, every 1h, suspended
         Source:        quay.io/argoproj/argocd >=2.13 <2.15
-        Selection:     with release candidates, without .*-debug, newest 3
+        Selection:     release candidates, exclude .*-debug, latest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
         Age:           7d
 

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// The time since then, such as `5m12s` or `3d4h`; `<none>` without a time.
+/// Returns the time since then, such as `5m12s` or `3d4h`; `<none>` without a time.
 pub fn since(time: Option<&Time>, now: Timestamp) -> String {
     time.map_or_else(|| "<none>".to_owned(), |time| human(now.as_second() - time.0.as_second()))
 }
 
-/// The time until then, such as `in 40s`, or `now` when it has passed.
+/// Returns the time until then, such as `in 40s`, or `now` when it has passed.
 pub fn until(time: &Time, now: Timestamp) -> String {
     let seconds = time.0.as_second() - now.as_second();
     if seconds <= 0 { "now".to_owned() } else { format!("in {}", human(seconds)) }

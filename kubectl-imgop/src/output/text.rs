@@ -1,12 +1,11 @@
-//! Text from clusters and registries, made safe for a terminal, and words for numbers.
+//! Text from clusters and registries, made safe for a terminal, and counted nouns.
 
 use std::borrow::Cow;
 
 /// Shows control characters, and marks that turn or hide text, as escapes such as `\u{1b}`.
 ///
-/// Messages of a cluster, tags and a registry's words may hold anything, and a terminal acts on
-/// some of it: it may retitle the window, hide a line or paste into the shell. Line breaks and
-/// tabs stay.
+/// Messages of a cluster or a registry may contain anything, and a terminal acts on some of it: it may
+/// retitle the window, hide a line or paste into the shell. Line breaks and tabs stay.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_dangerous) {
         return Cow::Borrowed(text);
@@ -22,7 +21,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// The same on one line: line breaks and tabs become spaces.
+/// Returns the same on one line: line breaks and tabs become spaces.
 pub fn one_line(text: &str) -> String {
     let flat: Vec<&str> = text.split(['\n', '\r', '\t']).map(str::trim).filter(|l| !l.is_empty()).collect();
     printable(&flat.join(" ")).into_owned()
@@ -35,7 +34,7 @@ fn is_dangerous(c: char) -> bool {
     is_control || is_hidden
 }
 
-/// `1 tag`, `2 tags`.
+/// Returns `1 tag`, `2 tags`.
 pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,7 +1,6 @@
-//! In whose words a problem is told: in fields to who wrote a manifest, in flags to who typed a
-//! command.
+//! How a problem is explained: by fields to users of a manifest, by flags to users of a command.
 
-/// What somebody wrote.
+/// What the user wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wording {
     /// Flags and references.
@@ -27,8 +26,7 @@ const FLAGS: [(&str, &str); 11] = [
 ];
 
 impl Wording {
-    /// One of core's sentences, which speak of fields. What stands in quotes is somebody's own text and
-    /// stays.
+    /// Translates one of core's messages, which name fields. Text in quotes is the user's own and stays.
     pub fn of(self, text: &str) -> String {
         if self == Self::Fields {
             return text.to_owned();
@@ -43,7 +41,7 @@ impl Wording {
         parts.join("\"")
     }
 
-    /// What lets release candidates in.
+    /// Returns what includes release candidates.
     pub fn candidates(self) -> &'static str {
         match self {
             Self::Flags => "add --allow-candidate-release",
@@ -59,22 +57,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_from_flags_is_told_in_flags() {
+    fn what_came_from_flags_is_explained_by_flags() {
         let reasons = [
             Exclusion::Candidate,
             Exclusion::NotIncluded,
             Exclusion::Excluded("select.latest".to_owned()),
             Exclusion::NotLatest(3),
         ];
-        let told = |wording: Wording| {
+        let explained = |wording: Wording| {
             reasons.iter().map(|reason| wording.of(&reason.to_string())).collect::<Vec<_>>().join("\n")
         };
-        insta::assert_snapshot!(told(Wording::Flags), @r#"
-        it is a release candidate; --allow-candidate-release includes those
+        insta::assert_snapshot!(explained(Wording::Flags), @r#"
+        it is a pre-release; --allow-candidate-release includes those
         --include does not match it
         --exclude matches it with "select.latest"
         it is not among the newest 3 (--latest)
         "#);
-        assert_eq!(told(Wording::Fields), reasons.each_ref().map(ToString::to_string).join("\n"));
+        assert_eq!(explained(Wording::Fields), reasons.each_ref().map(ToString::to_string).join("\n"));
     }
 }

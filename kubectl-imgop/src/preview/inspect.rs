@@ -1,14 +1,13 @@
-//! Asks the registries, by the code that the agent runs too.
+//! Inspects both registries, by the code that the agent runs too.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use imgop_core::api::Side;
-use imgop_core::api::{Image, TlsMode};
+use imgop_core::api::{Image, Side, TlsMode};
 use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
-use imgop_core::copy::{Observed, Seen, TagState};
+use imgop_core::copy::{Observed, ObservedTag, Seen, TagState};
 use imgop_core::selection::Version;
-use imgop_registry::Registries;
+use imgop_registry::{Registries, RepositoryClient};
 use tokio::time::timeout;
 
 use super::absent;
@@ -17,63 +16,62 @@ use super::targets::Target;
 use crate::cli_error::CliError;
 use crate::kinds::{Erased, read};
 use crate::output::Ui;
-use crate::output::wording::Wording;
-use crate::registry::errors::explain;
+use crate::registry::errors::{ErrorContext, explain};
 use crate::registry::local_access::{AccessSources, Endpoint};
 
 /// How long nothing may be printed on a terminal, and how long the other Images may take.
 const SILENCE_LIMIT: Duration = Duration::from_secs(3);
 
-/// What is needed to ask.
+/// What is needed to inspect.
 pub struct Inspector<'a> {
-    /// Connections and budgets.
+    /// Connections and limits of requests.
     pub registries: &'a Registries,
     /// Credentials and certificates.
     pub sources: AccessSources<'a>,
-    /// What a flag says of the connection to the source.
+    /// How a flag secures the connection to the source.
     pub source_tls: Option<TlsMode>,
-    /// What a flag says of the connection to the destination.
+    /// How a flag secures the connection to the destination.
     pub destination_tls: Option<TlsMode>,
-    /// How much may be asked.
+    /// How many tags may be observed.
     pub limits: Limits,
 }
 
-/// What was seen.
+/// What was found.
 pub struct Inspected {
     /// The preview.
     pub report: Report,
-    /// Why no tag at all could be checked, or that the one tag that was asked for is not there, and
-    /// what to do about it.
+    /// Why no tag at all could be checked, or that the one tag that was requested does not exist, with
+    /// hints.
     pub failure: Option<CliError>,
-    /// That a pattern means no tag, and which ones are near. Tags that match may yet come.
+    /// That a pattern matches no tag, with the near misses. Matching tags may appear later.
     pub no_match: Option<CliError>,
 }
 
-/// Asks the registries about one target. What the source has is shown also when the destination
-/// refuses to answer.
+/// Inspects the registries of one target. What the source has is shown even when the destination refuses
+/// to answer.
 pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspected, CliError> {
     let sides = inspector.sides(target).await?;
     let observing = observe(&sides, &target.request, &target.known, inspector.limits);
-    let wording = target.wording();
-    let (observed, mut failure) = match with_sign_of_life(inspector.sources.ui, target, observing).await {
+    let context = inspector.context(target);
+    let (observed, mut failure) = match with_progress(inspector.sources.ui, target, observing).await {
         Ok(observed) => {
-            let failure = failure(&sides, &observed, wording).await;
+            let failure = failure(&sides, &observed, &context).await;
             (observed, failure)
         }
         Err(error @ ObserveError::Registry { side: Side::Destination, .. }) => {
             let observed = without_destination(target, inspector, &sides, &error).await?;
-            (observed, Some(explain(&error, wording)))
+            (observed, Some(explain(&error, &context)))
         }
-        Err(error) => return Err(explain(&error, wording)),
+        Err(error) => return Err(explain(&error, &context)),
     };
     let mut no_match = None;
     if is_nothing_there(&observed) {
-        let nothing = nothing_there(target, &sides, &observed).await;
+        let nothing = nothing_there(target, &sides, &observed, &context).await;
         *(if target.request.version.is_selector() { &mut no_match } else { &mut failure }) = Some(nothing);
     }
     if has_no_platform(&observed) {
         let (source, platforms) = (&target.request.source, &target.request.platforms);
-        let text = format!("no tag of {source} that is meant is there for {platforms}");
+        let text = format!("no selected tag of {source} has platform {platforms}");
         failure.get_or_insert(CliError::failed(text));
     }
     let mut report = Report::new(target, &observed);
@@ -83,35 +81,40 @@ pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspe
     Ok(Inspected { report, failure, no_match })
 }
 
-/// Whether the source has nothing of what was asked for. A tag that is too young is there.
+/// Returns whether the source has no selected tag. A tag that is too young exists.
 fn is_nothing_there(observed: &Observed) -> bool {
     observed.waiting.is_empty() && observed.tags.iter().all(|tag| tag.source == Seen::Absent)
 }
 
-/// Whether the source has what was asked for, but none of it for a wanted platform.
+/// Returns whether the source has selected tags, but none of them has a selected platform.
 fn has_no_platform(observed: &Observed) -> bool {
     let mut tags = observed.tags.iter().filter(|tag| tag.referrer_of.is_none()).peekable();
     tags.peek().is_some() && tags.all(|tag| tag.state() == TagState::PlatformNotFound)
 }
 
-/// Says that the source has nothing of what was asked for, and what it has instead.
-async fn nothing_there(target: &Target, sides: &Sides, observed: &Observed) -> CliError {
-    let (request, wording) = (&target.request, target.wording());
+/// Returns that the source has no selected tag, and what it has instead.
+async fn nothing_there(
+    target: &Target,
+    sides: &Sides,
+    observed: &Observed,
+    context: &ErrorContext,
+) -> CliError {
+    let request = &target.request;
     let nothing = CliError::failed(absent::message(request));
     if matches!(request.version, Version::Digest(_)) {
         return nothing;
     }
     match sides.source.tags().await {
-        Ok(tags) => absent::hints(request, &tags, &observed.excluded, wording)
+        Ok(tags) => absent::hints(request, &tags, &observed.excluded, context.wording)
             .into_iter()
             .fold(nothing, CliError::hinted),
-        // There is no such repository, for instance.
-        Err(error) => explain(&ObserveError::Registry { side: Side::Source, error }, wording),
+        // The repository may not exist, for instance.
+        Err(error) => explain(&ObserveError::Registry { side: Side::Source, error }, context),
     }
 }
 
 impl Inspector<'_> {
-    /// The Images of the target's namespace, as far as they can be had.
+    /// Returns the Images of the target's namespace, if they can be listed.
     async fn others(&self, target: &Target) -> Vec<Image> {
         let (Some(name), Ok(cluster)) = (&target.image, &self.sources.cluster) else { return Vec::new() };
         let there = cluster.in_namespace(name.namespace.as_deref());
@@ -122,33 +125,39 @@ impl Inspector<'_> {
         }
     }
 
-    async fn sides(&self, target: &Target) -> Result<Sides, CliError> {
-        let (request, spec) = (&target.request, &target.spec);
+    fn endpoint<'a>(&self, target: &'a Target, side: Side) -> Endpoint<'a> {
+        let (repository, tls_flag) = match side {
+            Side::Source => (&target.request.source, self.source_tls),
+            Side::Destination => (&target.request.destination, self.destination_tls),
+        };
         let namespace = target.image.as_ref().and_then(|image| image.namespace.as_deref());
-        let source = Endpoint {
-            side: Side::Source,
-            namespace,
-            repository: &request.source,
-            spec: spec.endpoint(Side::Source),
-            tls_flag: self.source_tls,
-        };
-        let source = self.registries.repository(&request.source, &self.sources.access(source).await?);
-        if !target.has_destination {
-            return Ok(Sides { source, destination: None });
+        Endpoint { side, namespace, repository, spec: target.spec.endpoint(side), tls_flag }
+    }
+
+    async fn sides(&self, target: &Target) -> Result<Sides, CliError> {
+        let source = self.client(self.endpoint(target, Side::Source)).await?;
+        let mut destination = None;
+        if target.has_destination {
+            destination = Some(self.client(self.endpoint(target, Side::Destination)).await?);
         }
-        let destination = Endpoint {
-            side: Side::Destination,
-            namespace,
-            repository: &request.destination,
-            spec: spec.endpoint(Side::Destination),
-            tls_flag: self.destination_tls,
-        };
-        let access = self.sources.access(destination).await?;
-        Ok(Sides { source, destination: Some(self.registries.repository(&request.destination, &access)) })
+        Ok(Sides { source, destination })
+    }
+
+    async fn client(&self, endpoint: Endpoint<'_>) -> Result<RepositoryClient, CliError> {
+        Ok(self.registries.repository(endpoint.repository, &self.sources.access(endpoint).await?))
+    }
+
+    /// Returns what explains the errors of a target's registries.
+    fn context(&self, target: &Target) -> ErrorContext {
+        ErrorContext {
+            wording: target.wording(),
+            source_ca: self.sources.ca_of(self.endpoint(target, Side::Source)),
+            destination_ca: self.sources.ca_of(self.endpoint(target, Side::Destination)),
+        }
     }
 }
 
-/// What the source alone says. The destination's refusal stands at each tag that it has.
+/// Observes only the source. The destination's refusal is the reason why each of its tags is not checked.
 async fn without_destination(
     target: &Target,
     inspector: &Inspector<'_>,
@@ -156,36 +165,37 @@ async fn without_destination(
     refusal: &ObserveError,
 ) -> Result<Observed, CliError> {
     let source_only = Sides { destination: None, ..sides.clone() };
-    // Which tags were copied before says nothing without the destination's word that they are there.
+    // Which tags were copied before is not used: without the destination they cannot be confirmed.
     let observed = observe(&source_only, &target.request, &Known::default(), inspector.limits).await;
-    let mut observed = observed.map_err(|error| explain(&error, target.wording()))?;
+    let mut observed = observed.map_err(|error| explain(&error, &inspector.context(target)))?;
     for tag in &mut observed.tags {
         tag.destination = Seen::Unknown(refusal.to_string());
     }
     Ok(observed)
 }
 
-/// Why no tag at all could be checked, if so. One of them is asked about again, because an
-/// observation keeps only the words of a failure.
-async fn failure(sides: &Sides, observed: &Observed, wording: Wording) -> Option<CliError> {
+/// Returns why no tag at all could be checked, if so. One of them is requested again, because an
+/// observation keeps only the message of a failure.
+async fn failure(sides: &Sides, observed: &Observed, context: &ErrorContext) -> Option<CliError> {
     let is_unknown = |seen: &Seen| matches!(seen, Seen::Unknown(_));
-    if !observed.tags.iter().all(|tag| is_unknown(&tag.source) || is_unknown(&tag.destination)) {
-        return None;
+    let is_unchecked = |tag: &ObservedTag| tag.unknown_because().is_some();
+    let tag = observed.tags.first().filter(|_| observed.tags.iter().all(is_unchecked))?;
+    if !is_unknown(&tag.source) && !is_unknown(&tag.destination) {
+        return tag.unknown_because().map(|why| CliError::failed(context.wording.of(why)));
     }
-    let tag = observed.tags.first()?;
     let (side, asked) = match (&tag.source, &sides.destination) {
         (Seen::Unknown(_), _) | (_, None) => (Side::Source, sides.source.head(&tag.source_ref).await),
         (_, Some(client)) => (Side::Destination, client.head(&tag.destination_tag.clone().into()).await),
     };
-    asked.err().map(|error| explain(&ObserveError::Registry { side, error }, wording))
+    asked.err().map(|error| explain(&ObserveError::Registry { side, error }, context))
 }
 
-/// Says that something is going on when it takes long. Only on a terminal: in a log it is noise.
-async fn with_sign_of_life<T>(ui: Ui, target: &Target, observing: impl Future<Output = T>) -> T {
+/// Reports that the registries are still asked when that takes long.
+async fn with_progress<T>(ui: Ui, target: &Target, observing: impl Future<Output = T>) -> T {
     let mut observing = pin!(observing);
     if let Ok(done) = timeout(SILENCE_LIMIT, observing.as_mut()).await {
         return done;
     }
-    ui.progress(&format!("still asking about {} …", target.request.source));
+    ui.progress(&format!("still waiting for {} …", target.request.source));
     observing.await
 }

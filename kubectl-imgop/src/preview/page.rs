@@ -10,7 +10,10 @@ use crate::output::Ui;
 use crate::output::table::Table;
 use crate::output::text::count;
 
-/// What is printed.
+/// Follows the summary of a suspended Image.
+const SUSPENDED: &str = "The Image is suspended: nothing is copied until it is resumed.";
+
+/// What to print.
 #[derive(Debug, Clone, Copy)]
 pub struct PageOptions {
     /// Whole digests.
@@ -33,6 +36,7 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
     }
     if options.headers {
         ui.data(&summary(report))?;
+        ui.data(if report.suspended { SUSPENDED } else { "" })?;
         ui.data(&unchecked(report).join("\n"))?;
         ui.data(not_asked(report).unwrap_or_default())?;
     }
@@ -76,7 +80,7 @@ fn tags(report: &Report, options: PageOptions) -> Table {
     let mut table = Table::new(header);
     for tag in &report.tags {
         let (sign, colour, state) = state(report, tag);
-        // What the destination should have, so that equal ones look equal.
+        // What the destination should have, so that equal digests are equal on the page.
         let wanted = tag.content_digest.as_ref().or(tag.source_digest.as_ref());
         let mut cells =
             vec![sign.to_owned(), tag.tag.clone(), state, digest(wanted, tag.no_source_digest, options)];
@@ -97,9 +101,9 @@ fn tags(report: &Report, options: PageOptions) -> Table {
     table
 }
 
-/// The sign, the colour and the word for a tag.
+/// Returns the sign, the colour and the state of a tag.
 fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
-    let word = tag.state.to_string();
+    let word = tag.state_word.clone();
     match tag.state {
         _ if tag.conflict.is_some() => ("!", Some(AnsiColor::Red), format!("{word} (conflict)")),
         TagState::Missing => ("+", Some(AnsiColor::Green), word),
@@ -109,9 +113,7 @@ fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, 
         TagState::Differs => ("~", Some(AnsiColor::Yellow), word),
         TagState::NotFound | TagState::PlatformNotFound => ("!", Some(AnsiColor::Red), word),
         // Only the source was asked, and it has the tag.
-        TagState::NotChecked if report.destination.is_none() && tag.source_digest.is_some() => {
-            ("", None, "at-source".to_owned())
-        }
+        TagState::NotChecked if tag.is_at_source => ("", None, word),
         TagState::NotChecked => ("?", Some(AnsiColor::Red), word),
     }
 }
@@ -124,7 +126,7 @@ fn digest(digest: Option<&Digest>, otherwise: &str, options: PageOptions) -> Str
     }
 }
 
-/// One sentence.
+/// Returns one sentence that sums the tags up.
 fn summary(report: &Report) -> String {
     if report.tags.is_empty() && report.excluded.iter().any(|excluded| excluded.is_young) {
         return format!("Every tag of {} that matches {} is too young.", report.source, report.version);
@@ -143,18 +145,18 @@ fn summary(report: &Report) -> String {
         (number(TagState::UpToDate), "up to date"),
         (number(TagState::AlreadySynced), "already synced"),
         (number(TagState::Differs) - young, differing),
-        (young, "differing and kept for now, as the new content is too young"),
+        (young, "differing and kept for now: the new content is too young"),
         (number(TagState::NotFound), "not at the source"),
-        (number(TagState::PlatformNotFound), "without a wanted platform"),
-        (conflicts, "left alone, as an older Image keeps it"),
+        (number(TagState::PlatformNotFound), "without a selected platform"),
+        (conflicts, "owned by an older Image"),
     ];
     if report.destination.is_none() {
         let without = number(TagState::PlatformNotFound);
-        let present = report.tags.iter().filter(|tag| tag.source_digest.is_some()).count() - without;
+        let present = report.tags.iter().filter(|tag| tag.is_at_source).count();
         parts = vec![
             (present, "at the source"),
             (number(TagState::NotFound), "not at the source"),
-            (without, "without a wanted platform"),
+            (without, "without a selected platform"),
         ];
     }
     parts.push((report.unchecked(), "not checked"));
@@ -163,14 +165,12 @@ fn summary(report: &Report) -> String {
     format!("{}: {}.", count(report.tags.len(), "tag"), parts.join(", "))
 }
 
-/// Why tags could not be checked, stay as they are, or are not there for a wanted platform: each reason once, and for how
-/// many tags it holds.
+/// Returns why tags could not be checked, are not changed, or lack the selected platforms: each reason once,
+/// with the number of its tags.
 fn unchecked(report: &Report) -> Vec<String> {
     let mut reasons: Vec<(String, usize)> = Vec::new();
-    let is_meant = |tag: &&TagReport| {
-        report.destination.is_some() || tag.source_digest.is_none() || tag.state == TagState::PlatformNotFound
-    };
-    for tag in report.tags.iter().filter(is_meant) {
+    let is_shown = |tag: &&TagReport| !tag.is_at_source;
+    for tag in report.tags.iter().filter(is_shown) {
         let Some(reason) = tag.conflict.as_ref().or(tag.reason.as_ref()) else { continue };
         // What is the same for all tags but for their names is one reason.
         let mut reason = reason.replace(&format!(":{}: ", tag.tag), ": ");
@@ -179,8 +179,8 @@ fn unchecked(report: &Report) -> Vec<String> {
             reason = reason.replace(&format!(":{destination_tag} belongs"), " belongs");
         }
         let what = match tag.state {
-            _ if tag.conflict.is_some() => "left alone",
-            TagState::PlatformNotFound => "without a wanted platform",
+            _ if tag.conflict.is_some() => "not changed",
+            TagState::PlatformNotFound => "without a selected platform",
             TagState::Differs => "too young",
             _ => "not checked",
         };
@@ -193,13 +193,13 @@ fn unchecked(report: &Report) -> Vec<String> {
     reasons.into_iter().map(|(reason, n)| format!("{} {reason}", count(n, "tag"))).collect()
 }
 
-/// Why digests are missing that nobody asked for.
+/// Returns why digests are missing that were not requested.
 fn not_asked(report: &Report) -> Option<&'static str> {
     let is_open = |tag: &TagReport| tag.source_digest.is_none() || tag.destination_digest.is_none();
     let mut synced = report.tags.iter().filter(|tag| tag.state == TagState::AlreadySynced);
     synced.any(is_open).then_some(
-        "An empty digest was not asked for: of a tag that was synced, or that never moves, it is enough that \
-         the destination has it.",
+        "A digest that is empty was not requested: for a tag that is synced, or that never changes, it is enough \
+         that the destination has it.",
     )
 }
 
@@ -211,7 +211,7 @@ fn excluded(report: &Report) -> Table {
     table
 }
 
-/// How many tags are too young, how many are nearly meant, and what would include them.
+/// Returns how many tags are too young, how many nearly match, and what would include them.
 fn excluded_summary(report: &Report) -> Option<String> {
     let candidates = report.excluded.iter().filter(|e| e.is_candidate).count();
     let young = report.excluded.iter().filter(|e| e.is_young).count();
@@ -220,7 +220,7 @@ fn excluded_summary(report: &Report) -> Option<String> {
     let candidates = (candidates > 0).then(|| {
         format!(
             "{} {are} excluded; {} to include {them}.",
-            count(candidates, "release candidate"),
+            count(candidates, "pre-release"),
             report.wording.candidates()
         )
     });

@@ -16,6 +16,9 @@ use crate::output::wording::Wording;
 /// The version of the document.
 const API_VERSION: &str = "imgop.preview/v1";
 
+/// The state of a tag that the source has, where there is no destination to compare with.
+const AT_SOURCE: &str = "at-source";
+
 /// A preview of one request.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,17 +35,20 @@ pub struct Report {
     pub version: String,
     /// How many tags the source has; none when it was not listed.
     pub listed: Option<usize>,
-    /// The tags that are meant, newest version first.
+    /// The selected tags, newest version first.
     pub tags: Vec<TagReport>,
-    /// Tags that are nearly meant.
+    /// Near misses.
     pub excluded: Vec<ExcludedReport>,
-    /// How many more tags are nearly meant than are listed.
+    /// How many near misses are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub excluded_beyond: usize,
+    /// Whether nothing is copied until the Image is resumed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
     /// What narrows or widens the version, for people.
     #[serde(skip)]
     pub narrowing: String,
-    /// In whose words it is told.
+    /// Whether problems are explained by flags or by fields.
     #[serde(skip)]
     pub wording: Wording,
     /// Whether a tag that differs stays as it is.
@@ -58,8 +64,15 @@ pub struct TagReport {
     pub tag: String,
     /// The tag at the destination; none when only the source was asked.
     pub destination_tag: Option<String>,
-    /// How both sides stand to each other.
+    /// How both sides compare.
+    #[serde(skip)]
     pub state: TagState,
+    /// Whether only the source was asked, and has it.
+    #[serde(skip)]
+    pub is_at_source: bool,
+    /// The state in a word.
+    #[serde(rename = "state")]
+    pub state_word: String,
     /// What the source has, as far as it is known.
     pub source_digest: Option<Digest>,
     /// What the destination has, as far as it is known.
@@ -76,16 +89,17 @@ pub struct TagReport {
     /// The platforms that are taken, if only some are wanted and they are known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<String>,
-    /// The content that this refers to, if it is a signature or the like and no tag that is meant.
+    /// The content that this refers to, if it is a referrer and no selected tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub referrer_of: Option<Digest>,
     /// Whether it stays as it is at the destination because what the source has is too young.
     #[serde(skip)]
     pub is_young: bool,
-    /// Why it is left alone although it is missing or differs: an older Image keeps it.
+    /// Why it is not changed although it is missing or differs: it belongs to an older Image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conflict: Option<String>,
-    /// Why the state is not-checked, until when a tag that differs stays as it is, or which platforms there are if it is platform-not-found.
+    /// Why the state is not-checked, until when a tag that differs stays as it is, or which platforms
+    /// exist if it is platform-not-found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -107,7 +121,7 @@ pub struct ExcludedReport {
 }
 
 impl Report {
-    /// Puts a preview together.
+    /// Returns the preview of what was observed.
     pub fn new(target: &Target, observed: &Observed) -> Self {
         let (request, has_destination) = (&target.request, target.has_destination);
         Self {
@@ -133,31 +147,30 @@ impl Report {
                 })
                 .collect(),
             excluded_beyond: observed.excluded_beyond,
+            suspended: target.spec.suspend,
             narrowing: narrowing(&target.spec),
             wording: target.wording(),
             keeps: request.overwrite == Overwrite::IfMissing,
         }
     }
 
-    /// Whether the agent would copy something.
+    /// Returns whether the agent would copy something.
     pub fn has_work(&self) -> bool {
         self.tags.iter().any(|tag| self.is_copied(tag))
     }
 
-    /// Tags of which it is not known whether they would be copied.
+    /// Returns the number of tags of which it is not known whether they would be copied.
     pub fn unchecked(&self) -> usize {
-        let is_open = |tag: &&TagReport| {
-            tag.state == TagState::NotChecked && (self.destination.is_some() || tag.source_digest.is_none())
-        };
+        let is_open = |tag: &&TagReport| tag.state == TagState::NotChecked && !tag.is_at_source;
         self.tags.iter().filter(is_open).count()
     }
 
-    /// Whether a tag is there for none of the wanted platforms.
+    /// Returns whether a tag has none of the selected platforms.
     pub fn lacks_platforms(&self) -> bool {
         self.tags.iter().any(|tag| tag.state == TagState::PlatformNotFound)
     }
 
-    /// Notes which of the tags that would be copied belong to older Images of the same namespace.
+    /// Marks the tags that would be copied and belong to older Images of the same namespace.
     pub fn leave(&mut self, target: &Target, others: &[Image]) {
         let Some(mut this) = target.manifest.clone() else { return };
         // One of a file is as old as what it would change, and younger than all if it is new.
@@ -178,12 +191,12 @@ impl Report {
         }
     }
 
-    /// Whether a tag belongs to another Image.
+    /// Returns whether a tag belongs to another Image.
     pub fn has_conflict(&self) -> bool {
         self.tags.iter().any(|tag| tag.conflict.is_some())
     }
 
-    /// Whether the agent would copy this tag.
+    /// Returns whether the agent would copy this tag.
     pub fn is_copied(&self, tag: &TagReport) -> bool {
         match tag.state {
             _ if tag.conflict.is_some() => false,
@@ -201,10 +214,12 @@ impl Report {
 impl TagReport {
     fn new(tag: &ObservedTag, has_destination: bool) -> Self {
         let state = tag.state();
-        let reason = match (state, has_destination) {
-            (TagState::NotChecked, false) if tag.source.digest().is_some() => {
-                Some("no destination was given".to_owned())
-            }
+        let is_at_source = !has_destination
+            && state == TagState::NotChecked
+            && tag.source.digest().is_some()
+            && tag.unknown_because().is_none();
+        let reason = match (state, is_at_source) {
+            (_, true) => None,
             (TagState::NotChecked, _) => tag.unknown_because().map(str::to_owned),
             (TagState::PlatformNotFound, _) => Some(there(&tag.content)),
             _ => None,
@@ -213,6 +228,8 @@ impl TagReport {
             tag: tag.source_ref.to_string(),
             destination_tag: has_destination.then(|| tag.destination_tag.to_string()),
             state,
+            is_at_source,
+            state_word: if is_at_source { AT_SOURCE.to_owned() } else { state.to_string() },
             source_digest: tag.source.digest().cloned(),
             destination_digest: tag.destination.digest().cloned(),
             no_source_digest: no_digest(&tag.source),
@@ -233,7 +250,7 @@ impl TagReport {
         }
     }
 
-    /// Says until when the tag waits, if it does.
+    /// Adds until when the tag waits, if it does.
     fn young(self, target: &Target, waiting: Option<&Waiting>) -> Self {
         let (Some(waiting), Some(min_age)) = (waiting, target.request.min_age) else { return self };
         let reason = Exclusion::TooYoung { min_age, until: waiting.until };
@@ -246,7 +263,7 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// What stands for a digest: nothing is there, or it is not known, or nobody asked for it.
+/// Returns what stands for a digest: there is none, it is unknown, or it was not requested.
 fn no_digest(seen: &Seen) -> &'static str {
     match seen {
         Seen::Absent => "<none>",
@@ -257,8 +274,8 @@ fn no_digest(seen: &Seen) -> &'static str {
 
 fn there(content: &Content) -> String {
     match content {
-        Content::NoPlatform(there) if !there.is_empty() => format!("it is there for {}", there.join(", ")),
-        _ => "it names no platform".to_owned(),
+        Content::NoPlatform(there) if !there.is_empty() => format!("its platforms: {}", there.join(", ")),
+        _ => "it has no platform".to_owned(),
     }
 }
 
@@ -272,7 +289,7 @@ pub struct Reports<'a> {
 }
 
 impl<'a> Reports<'a> {
-    /// A list in the manner of Kubernetes.
+    /// Returns a List as Kubernetes has it.
     pub fn new(items: &'a [Report]) -> Self {
         Self { api_version: API_VERSION, kind: "List", items }
     }

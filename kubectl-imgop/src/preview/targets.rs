@@ -1,4 +1,4 @@
-//! What is to be previewed: references, the Images of a file, or an Image of the cluster.
+//! What to preview: references, the Images of a file, or an Image of the cluster.
 
 use std::fmt;
 use std::io::Read as _;
@@ -38,13 +38,13 @@ impl fmt::Display for ImageName {
 /// One request to preview.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// What is asked for.
+    /// What to copy.
     pub request: CopyRequest,
-    /// Where its Secrets are named.
+    /// The spec, which names the Secrets.
     pub spec: ImageSpec,
-    /// The name of the Image that it comes from.
+    /// The Image that it comes from.
     pub image: Option<ImageName>,
-    /// That Image. One of a file is younger than all in the cluster, unless it is there already.
+    /// That Image as read. One of a file is younger than all in the cluster, unless it exists already.
     pub manifest: Option<Image>,
     /// Tags that mode `OnceByTag` has copied already, and since when others wait.
     pub known: Known,
@@ -53,20 +53,21 @@ pub struct Target {
 }
 
 impl Target {
-    /// From references: both sides are already parsed.
+    /// Returns the target of two references.
     pub fn of_references(spec: ImageSpec, request: CopyRequest, has_destination: bool) -> Self {
         let known = Known { now: Timestamp::now(), ..Known::default() };
         Self { request, spec, image: None, manifest: None, known, has_destination }
     }
 
-    /// From an Image, of a cluster or a file. What it copied already, and what is too young since when,
-    /// is its status' word.
+    /// Returns the target of an Image of a cluster or a file. What it copied already, and since when tags
+    /// are too young, is taken from its status.
     pub fn of_image(image: &Image) -> Result<Self, SpecError> {
         let request = CopyRequest::parse(&image.spec)?;
         let waiting = image.status.as_ref().map(|status| first_seen(&status.waiting));
-        // What was copied from elsewhere, or for other platforms, says nothing of this.
-        let says = request.synced_from(&image.spec);
-        let status = image.status.iter().filter(|s| s.synced_from.as_ref().is_none_or(|from| *from == says));
+        // What was copied from another source, or for other platforms, does not count.
+        let expected = request.synced_from(&image.spec);
+        let status =
+            image.status.iter().filter(|s| s.synced_from.as_ref().is_none_or(|from| *from == expected));
         let synced = status.flat_map(|status| &status.tag_already_synced);
         Ok(Self {
             request,
@@ -83,12 +84,12 @@ impl Target {
         })
     }
 
-    /// What to call it.
+    /// Returns its name in messages.
     pub fn name(&self) -> String {
         self.image.as_ref().map_or_else(|| self.request.source.to_string(), ImageName::to_string)
     }
 
-    /// In whose words it is told what is wrong with it.
+    /// Returns whether its problems are explained by flags or by fields.
     pub fn wording(&self) -> Wording {
         if self.image.is_some() { Wording::Fields } else { Wording::Flags }
     }
@@ -110,7 +111,7 @@ pub fn image_name(argument: &str) -> Option<ObjectRef> {
     (object.kind == Erased::<Image>::REF).then_some(object)
 }
 
-/// The Images of a file; `-` is the standard input.
+/// Returns the Images of a file; `-` is the standard input.
 pub fn of_file(path: &Path) -> Result<Vec<Result<Target, CliError>>, CliError> {
     let shown = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
     let text = read(path).map_err(|error| CliError::failed(format!("cannot read {shown}: {error}")))?;
@@ -128,17 +129,17 @@ fn read(path: &Path) -> std::io::Result<String> {
     };
     limited.by_ref().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(std::io::Error::other(format!("it has more than {} MiB", MAX_FILE_BYTES >> 20)));
+        return Err(std::io::Error::other(format!("it is larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
     Ok(text)
 }
 
-/// The Images of YAML or JSON, Lists taken apart, or what is wrong with one of them. Other kinds are left out: manifests of an
-/// application stand in one file.
+/// Returns the Images of YAML or JSON, including those in Lists, or what is wrong with one of them. Other kinds
+/// are skipped: a file may hold all manifests of an application.
 fn of_text(text: &str) -> Result<Vec<Result<Target, String>>, String> {
-    // As values first, as the API server sees them: an unquoted version 1.10 is a number there too.
+    // First as values, like the API server: an unquoted version 1.10 is a number there too.
     let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| format!("it is no YAML: {error}"))?;
+        serde_saphyr::from_multiple(text).map_err(|error| format!("invalid YAML: {error}"))?;
     let mut targets = Vec::new();
     for document in documents {
         let items = match (&document["kind"], &document["items"]) {
@@ -153,7 +154,11 @@ fn of_text(text: &str) -> Result<Vec<Result<Target, String>>, String> {
             }
         }
     }
-    if targets.is_empty() { Err("it holds no Image of skopeo.io/v1alpha1".to_owned()) } else { Ok(targets) }
+    if targets.is_empty() {
+        Err("it contains no Image of skopeo.io/v1alpha1".to_owned())
+    } else {
+        Ok(targets)
+    }
 }
 
 fn of_value(value: serde_json::Value) -> Result<Target, String> {
@@ -169,13 +174,13 @@ fn of_value(value: serde_json::Value) -> Result<Target, String> {
     });
     let image = image.map_err(|error| {
         let text = error.to_string();
-        let quotes = if text.ends_with("expected a string") { "; put quotes around it" } else { "" };
+        let quotes = if text.ends_with("expected a string") { "; quote it" } else { "" };
         format!("Image {name}: {}: {text}{quotes}", track.path())
     })?;
     // As `kubectl apply` does. A status may come from an agent that is newer than this program.
     unknown.retain(|field| !matches!(field.as_str(), "apiVersion" | "kind") && !field.starts_with("status."));
     if !unknown.is_empty() {
-        return Err(format!("Image {name}: there is no field {}", unknown.join(", ")));
+        return Err(format!("Image {name}: unknown field {}", unknown.join(", ")));
     }
     Target::of_image(&image).map_err(|error| format!("Image {name}: {error}"))
 }
@@ -229,17 +234,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_said_with_the_image() {
+    fn what_is_wrong_with_a_file_is_reported_with_the_image() {
         let wrong = |from: &str, to: &str| match of_text(&IMAGE.replace(from, to)) {
             Ok(mut targets) => targets.remove(0).unwrap_err(),
             Err(problem) => problem,
         };
-        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: spec.source.version: invalid type: floating point `1.1`, expected a string; put quotes around it");
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: spec.source.version: invalid type: floating point `1.1`, expected a string; quote it");
         insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @r#"Image a: spec.destination.name: "r.example.com/a:1" names a tag or digest; give "r.example.com/a" as the name and the rest as the version"#);
-        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, selct: {latest: 1}"), @"Image a: there is no field spec.source.selct");
-        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, select: {latset: 1}"), @"Image a: there is no field spec.source.select.latset");
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, selct: {latest: 1}"), @"Image a: unknown field spec.source.selct");
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, select: {latset: 1}"), @"Image a: unknown field spec.source.select.latset");
         insta::assert_snapshot!(wrong("secretName: s", "secretNam: s"), @"Image a: spec.destination.credentials: missing field `secretName`");
         insta::assert_snapshot!(wrong("v1alpha1", "v1"), @"Image a: its apiVersion is not skopeo.io/v1alpha1");
-        insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"it holds no Image of skopeo.io/v1alpha1");
+        insta::assert_snapshot!(wrong("kind: Image", "kind: Picture"), @"it contains no Image of skopeo.io/v1alpha1");
     }
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// A keychain may ask its user something.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a helper may run: a keychain may ask its user something.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What a helper prints. It may hold secrets also where it is an error, so it is never shown.
 #[derive(Deserialize)]
@@ -23,24 +23,29 @@ struct Answer {
 /// Why a helper gives no credential.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
+    /// There is no such program.
+    #[error("it is not installed")]
+    NotInstalled,
     /// It does not run.
-    #[error("it cannot be run: {0}")]
+    #[error("cannot run it: {0}")]
     Run(std::io::Error),
     /// It runs too long.
-    #[error("no answer after {}s", PATIENCE.as_secs())]
+    #[error("no answer after {}s", ANSWER_TIMEOUT.as_secs())]
     Timeout,
     /// It runs and fails.
-    #[error("it ended with {0}")]
+    #[error("{0}")]
     Failed(std::process::ExitStatus),
-    /// It prints something else than a credential.
-    #[error("its answer is no credential")]
+    /// It prints something other than a credential.
+    #[error("its output is not a credential")]
     Answer,
 }
 
 /// Asks a helper (docker-credential-helpers, "Development"). None when it knows no credential.
 pub async fn get(helper: &CredentialHelper) -> Result<Option<Credential>, HelperError> {
     let program = Command::new(format!("docker-credential-{}", helper.name));
-    tokio::time::timeout(PATIENCE, ask(program, &helper.server)).await.map_err(|_| HelperError::Timeout)?
+    tokio::time::timeout(ANSWER_TIMEOUT, ask(program, &helper.server))
+        .await
+        .map_err(|_| HelperError::Timeout)?
 }
 
 async fn ask(mut program: Command, server: &str) -> Result<Option<Credential>, HelperError> {
@@ -51,14 +56,17 @@ async fn ask(mut program: Command, server: &str) -> Result<Option<Credential>, H
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .map_err(HelperError::Run)?;
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => HelperError::NotInstalled,
+            _ => HelperError::Run(error),
+        })?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A helper that ends without reading has its reasons; its exit status tells.
+        // A helper may end without reading; its exit status counts.
         let _ = stdin.write_all(server.as_bytes()).await;
     }
     let output = child.wait_with_output().await.map_err(HelperError::Run)?;
     if !output.status.success() {
-        // The one error that helpers agree on word for word, and print on stdout.
+        // The one error that is the same in all helpers, which print it on stdout.
         let says_unknown = output.stdout.starts_with(b"credentials not found");
         return if says_unknown { Ok(None) } else { Err(HelperError::Failed(output.status)) };
     }
@@ -78,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_helper_is_told_the_registry_and_answers_with_a_credential() {
+    async fn a_helper_gets_the_registry_and_returns_a_credential() {
         let credential = answer(r#"echo "{\"Username\":\"$1-$server\",\"Secret\":\"s\"}""#).await.unwrap();
         assert!(matches!(credential, Some(Credential::Basic { username, .. }) if username == "get-quay.io"));
         let token = answer(r#"echo '{"Username":"<token>","Secret":"s"}'"#).await.unwrap();
@@ -86,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn not_to_know_is_no_failure_and_failures_repeat_nothing() {
+    async fn an_unknown_registry_is_no_failure_and_failures_repeat_nothing() {
         let unknown = answer("echo credentials not found in native keychain; exit 1").await;
         assert!(matches!(unknown, Ok(None)));
         for script in ["echo hunter2; echo hunter2 >&2; exit 3", "echo hunter2"] {

@@ -1,5 +1,5 @@
-//! Registry credentials of this machine: entries by registry, the files of docker and podman, and
-//! AWS's own credentials for ECR.
+//! Registry credentials of this machine: entries by registry, the files of docker and podman, and AWS
+//! credentials for ECR.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,10 +8,11 @@ use imgop_registry::ecr::{EcrProblem, EcrSettings, EcrTokens};
 use imgop_registry::reference::{EcrHost, Repository};
 use imgop_registry::{Credential, DockerConfig, RegistryEntries};
 
-use super::credential_helper;
+use super::credential_helper::{self, HelperError};
 use crate::cli_error::CliError;
+use crate::output::Ui;
 
-/// What this machine knows, the first the most important.
+/// The credentials of this machine, in the order of precedence.
 #[derive(Debug, Default)]
 pub struct LocalCredentials {
     entries: RegistryEntries,
@@ -22,16 +23,17 @@ pub struct LocalCredentials {
 /// Where to look.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// A file with entries by registry, which must be there: `--registry-credentials`.
+    /// A file with entries by registry, which must exist: `--registry-credentials`.
     pub entries: Option<PathBuf>,
-    /// A file that must be there, and is then the only one: `--authfile` or `$REGISTRY_AUTH_FILE`.
+    /// A file that must exist, and is then the only one: `--authfile` or `$REGISTRY_AUTH_FILE`.
     pub only: Option<PathBuf>,
-    /// Files that may be there.
+    /// Files that may exist.
     pub usual: Vec<PathBuf>,
 }
 
 impl Places {
-    /// Where podman, skopeo and docker look, in that order (containers-auth.json(5), docker-login(1)).
+    /// Returns where podman, skopeo and docker look, in that order (containers-auth.json(5),
+    /// docker-login(1)).
     pub fn of_environment(authfile: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Self {
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = path("HOME").or_else(|| path("USERPROFILE"));
@@ -49,8 +51,8 @@ impl Places {
 }
 
 impl LocalCredentials {
-    /// Reads the files. One that is there and cannot be read is an error: without it, requests
-    /// would silently be anonymous. `variable` gives the values of environment variables.
+    /// Reads the files. One that exists and cannot be read is an error: without it, requests would silently
+    /// be anonymous. `variable` returns the values of environment variables.
     pub fn read(places: &Places, variable: impl Fn(&str) -> Option<String>) -> Result<Self, CliError> {
         let entries = match &places.entries {
             None => RegistryEntries::default(),
@@ -86,14 +88,19 @@ impl LocalCredentials {
         Ok(Self { entries, files, ecr: Some(EcrTokens::new(settings)) })
     }
 
-    /// The credential for a repository: of the entries, else of the first file that knows one, else of
-    /// AWS for registries of ECR. From ECR Public everybody may pull, so AWS is asked about it only
-    /// where a spec says so.
-    pub async fn find(&self, repository: &Repository, use_aws: bool) -> Result<Option<Credential>, CliError> {
+    /// Returns the credential for a repository: from the entries, else from the first file that has one, else
+    /// from AWS for registries of ECR. ECR Public allows anonymous pulls, so AWS is asked about it only where a
+    /// spec requires that.
+    pub async fn find(
+        &self,
+        ui: Ui,
+        repository: &Repository,
+        use_aws: bool,
+    ) -> Result<Option<Credential>, CliError> {
         if let Some(credential) = self.entries.credential(repository.host(), repository.path()) {
             return Ok(Some(credential));
         }
-        if let Some(credential) = self.of_files(repository).await? {
+        if let Some(credential) = self.of_files(ui, repository).await? {
             return Ok(Some(credential));
         }
         let asks_aws = EcrHost::of(repository.host()).is_some_and(|host| use_aws || !host.is_public());
@@ -103,17 +110,30 @@ impl LocalCredentials {
         }
     }
 
-    async fn of_files(&self, repository: &Repository) -> Result<Option<Credential>, CliError> {
+    async fn of_files(&self, ui: Ui, repository: &Repository) -> Result<Option<Credential>, CliError> {
         for (path, config) in &self.files {
             if let Some(helper) = config.helper(repository.host()) {
-                let found = credential_helper::get(&helper).await.map_err(|error| {
-                    CliError::failed(format!(
-                        "docker-credential-{}, which {} names, gives no credential for {}: {error}",
-                        helper.name,
-                        path.display(),
-                        repository.host()
-                    ))
-                })?;
+                let found = match credential_helper::get(&helper).await {
+                    // A configuration of Docker Desktop on a machine without it; docker itself fails here.
+                    Err(HelperError::NotInstalled) => {
+                        ui.warning(&format!(
+                            "docker-credential-{}, configured in {}, is not installed; continuing without its \
+                             credential for {}",
+                            helper.name,
+                            path.display(),
+                            repository.host()
+                        ));
+                        None
+                    }
+                    found => found.map_err(|error| {
+                        CliError::failed(format!(
+                            "docker-credential-{}, configured in {}, returned no credential for {}: {error}",
+                            helper.name,
+                            path.display(),
+                            repository.host()
+                        ))
+                    })?,
+                };
                 if found.is_some() {
                     return Ok(found);
                 }
@@ -126,7 +146,7 @@ impl LocalCredentials {
     }
 }
 
-/// Who has no AWS credentials is nobody to ECR, which then says itself what it wants.
+/// Without AWS credentials requests are anonymous, and ECR's own answer says what it requires.
 async fn of_aws(ecr: &EcrTokens, repository: &Repository) -> Result<Option<Credential>, CliError> {
     match ecr.credential(repository.host(), Duration::MAX).await {
         Ok(found) => Ok(found.map(|found| found.credential)),
@@ -154,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_looked_for_where_podman_and_docker_put_them() {
+    fn files_are_read_where_podman_and_docker_put_them() {
         assert_eq!(
             places(None, &[("HOME", "/h")]),
             ["/h/.config/containers/auth.json", "/h/.docker/config.json"]
@@ -174,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_file_that_knows_a_credential_wins() {
+    async fn the_first_file_that_has_a_credential_wins() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -191,14 +211,14 @@ mod tests {
         let absent = folder.path().join("absent");
         let places = Places { usual: vec![absent, first, empty, second], ..Places::default() };
         let local = LocalCredentials::read(&places, |_| None).unwrap();
-        let find = async |text: &str| name(local.find(&text.parse().unwrap(), false).await.unwrap());
+        let find = async |text: &str| name(local.find(Ui, &text.parse().unwrap(), false).await.unwrap());
         assert_eq!(find("quay.io/a/b").await.as_deref(), Some("first"));
         assert_eq!(find("nginx").await.as_deref(), Some("hub"));
         assert_eq!(find("ghcr.io/a/b").await, None);
     }
 
     #[test]
-    fn a_file_that_was_asked_for_must_be_there_and_readable() {
+    fn a_file_that_was_requested_must_exist_and_be_readable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("auth.json");
         let places = Places { only: Some(path.clone()), ..Places::default() };
@@ -207,6 +227,7 @@ mod tests {
         let error = LocalCredentials::read(&places, |_| None).unwrap_err().message;
         assert!(error.starts_with("cannot use ") && !error.contains("hunter2"), "{error}");
     }
+
     #[tokio::test]
     async fn entries_come_before_files_and_answer_for_what_they_name_alone() {
         let folder = tempfile::tempdir().unwrap();
@@ -219,7 +240,7 @@ mod tests {
             LocalCredentials::read(&places, |name| who.filter(|_| name == "WHO").map(str::to_owned))
         };
         let local = read(Some("entry")).unwrap();
-        let find = async |text: &str| name(local.find(&text.parse().unwrap(), false).await.unwrap());
+        let find = async |text: &str| name(local.find(Ui, &text.parse().unwrap(), false).await.unwrap());
         assert_eq!(find("quay.io/team/app").await.as_deref(), Some("entry"));
         assert_eq!(find("quay.io/other/app").await.as_deref(), Some("docker"));
         let error = read(None).unwrap_err().message;

@@ -1,4 +1,4 @@
-//! What a registry's refusal means for somebody at a keyboard.
+//! Explains registry errors to the user of this machine.
 
 use imgop_core::api::Side;
 use imgop_core::copy::ObserveError;
@@ -8,84 +8,140 @@ use imgop_registry::{Reason, Unreachable};
 use crate::cli_error::CliError;
 use crate::output::wording::Wording;
 
-/// Turns a failed observation into words and advice.
-pub fn explain(error: &ObserveError, wording: Wording) -> CliError {
-    let failed = CliError::failed(wording.of(&error.to_string()));
+/// How the registries were reached.
+#[derive(Debug, Clone)]
+pub struct ErrorContext {
+    /// Whether problems are explained by flags or by fields.
+    pub wording: Wording,
+    /// Where the CA certificates for the source are from, such as `Secret corp-ca`, if any are given.
+    pub source_ca: Option<String>,
+    /// Where the CA certificates for the destination are from, if any are given.
+    pub destination_ca: Option<String>,
+}
+
+/// Returns what a failed observation means, with hints.
+pub fn explain(error: &ObserveError, context: &ErrorContext) -> CliError {
+    let failed = CliError::failed(context.wording.of(&error.to_string()));
     match error {
         ObserveError::Registry { side, error } => {
-            let host = error.repository().host();
-            advice(*side, host, error.reason(), wording).into_iter().fold(failed, CliError::hinted)
+            let registry = Registry { side: *side, host: error.repository().host(), context };
+            registry.hints(error.reason()).into_iter().fold(failed, CliError::hinted)
         }
-        ObserveError::TooManyTags { count, .. } => failed.hinted(format!(
-            "the agent refuses it as well; to see the tags nevertheless: --max-tags {count}"
-        )),
+        ObserveError::TooManyTags { count, .. } => {
+            failed.hinted(format!("the agent rejects it too; to see the tags anyway: --max-tags {count}"))
+        }
         ObserveError::TooManyReferrers { .. } | ObserveError::Naming(_) | ObserveError::TooSlow { .. } => {
             failed
         }
     }
 }
 
-fn advice(side: Side, host: &RegistryHost, reason: &Reason, wording: Wording) -> Vec<String> {
-    let agents = |flag: &str, field: &str| match wording {
-        Wording::Flags => format!("--{side}-{flag}"),
-        Wording::Fields => format!("spec.{side}.{field}:"),
-    };
-    match reason {
-        Reason::Unauthorized => vec![
-            format!("for this machine: docker login {host}, or name a file with --authfile"),
-            format!(
-                "for the agent: kubectl create secret docker-registry NAME --docker-server={host} \
-                 --docker-username=… --docker-password=…, then {} NAME",
-                agents("credentials", "credentials.secretName")
-            ),
-        ],
-        Reason::Forbidden => {
-            let right = match side {
-                Side::Source => "pull from",
-                Side::Destination => "pull from and push to",
-            };
-            vec![format!("the account needs the right to {right} this repository")]
+/// The registry that failed.
+struct Registry<'a> {
+    side: Side,
+    host: &'a RegistryHost,
+    context: &'a ErrorContext,
+}
+
+impl Registry<'_> {
+    /// Returns what to set for the agent: a flag, or the field that it becomes.
+    fn setting(&self, flag: &str, field: &str) -> String {
+        match self.context.wording {
+            Wording::Flags => format!("--{}-{flag}", self.side),
+            Wording::Fields => format!("spec.{}.{field}:", self.side),
         }
-        Reason::RepositoryNotFound => vec![
-            "check the repository's name; some registries say this also when \
-                                            credentials are missing"
-                .to_owned(),
-        ],
-        Reason::RateLimited { retry_after } => {
-            let when = retry_after.map(|wait| format!("it may be asked again in {} seconds", wait.as_secs()));
-            let account = format!("log in to get a higher limit: docker login {host}");
-            when.into_iter().chain([account]).collect()
+    }
+
+    fn hints(&self, reason: &Reason) -> Vec<String> {
+        let host = self.host;
+        match reason {
+            Reason::Unauthorized => vec![
+                format!("on this machine: docker login {host}, or --authfile FILE"),
+                format!(
+                    "for the agent: kubectl create secret docker-registry NAME --docker-server={host} \
+                     --docker-username=… --docker-password=…, then {} NAME",
+                    self.setting("credentials", "credentials.secretName")
+                ),
+            ],
+            Reason::Forbidden => {
+                let permission = match self.side {
+                    Side::Source => "pull from",
+                    Side::Destination => "pull from and push to",
+                };
+                vec![format!("the account needs permission to {permission} this repository")]
+            }
+            Reason::RepositoryNotFound => vec![
+                "check the name of the repository; some registries answer the same when credentials are missing"
+                    .to_owned(),
+            ],
+            Reason::RateLimited { retry_after } => {
+                let when = retry_after.map(|wait| format!("retry in {} seconds", wait.as_secs()));
+                let account = format!("log in for a higher limit: docker login {host}");
+                when.into_iter().chain([account]).collect()
+            }
+            Reason::Unreachable(how) => self.connection_hints(*how),
+            Reason::Unavailable => vec![self.check_connection()],
+            Reason::Rejected
+            | Reason::Protocol
+            | Reason::TooLarge { .. }
+            | Reason::Refused
+            | Reason::Settings => Vec::new(),
         }
-        Reason::Unreachable(Unreachable::Dns) => {
-            vec!["check the registry's name; this machine must be able to look it up".to_owned()]
+    }
+
+    fn connection_hints(&self, how: Unreachable) -> Vec<String> {
+        let host = self.host;
+        let tls_mode = self.setting("tls", "tls.mode");
+        match how {
+            Unreachable::Dns => {
+                vec!["check the name of the registry; this machine must be able to resolve it".to_owned()]
+            }
+            Unreachable::Tls => {
+                let mut hints = self.certificate_hints();
+                hints.push(format!(
+                    "to accept any certificate, if the network is trusted: {tls_mode} SkipVerify"
+                ));
+                hints
+            }
+            Unreachable::NoTls => {
+                let plain = format!("if {host} uses plain HTTP: {tls_mode} PlainHTTP");
+                let port = format!("if it uses HTTPS on another port: {host}:PORT");
+                if host.as_str().contains(':') { vec![plain] } else { vec![plain, port] }
+            }
+            Unreachable::WantsTls => vec![format!("if {host} uses HTTPS, omit {tls_mode} PlainHTTP")],
+            Unreachable::Connect | Unreachable::Timeout | Unreachable::Interrupted => {
+                vec![self.check_connection()]
+            }
         }
-        Reason::Unreachable(Unreachable::Tls) => vec![
-            format!("trust the certificate of its CA, for this machine: --{side}-ca-file FILE"),
+    }
+
+    /// Returns hints on a certificate that is not trusted: the CA that is given is the wrong one, or none is
+    /// given.
+    fn certificate_hints(&self) -> Vec<String> {
+        let given = match self.side {
+            Side::Source => &self.context.source_ca,
+            Side::Destination => &self.context.destination_ca,
+        };
+        if let Some(given) = given {
+            return vec![format!(
+                "{given} does not contain the CA that signed the certificate of {}",
+                self.host
+            )];
+        }
+        vec![
+            format!("trust the certificate of its CA on this machine: --{}-ca-file FILE", self.side),
             format!(
                 "for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then {} NAME",
-                agents("ca-secret", "tls.caSecretName")
+                self.setting("ca-secret", "tls.caSecretName")
             ),
-            format!(
-                "to trust any certificate, in a network where nobody can pose as {host}: {} SkipVerify",
-                agents("tls", "tls.mode")
-            ),
-        ],
-        Reason::Unreachable(Unreachable::NoTls) => {
-            let plain = format!("if {host} speaks plain HTTP: {} PlainHTTP", agents("tls", "tls.mode"));
-            let port = format!("if it speaks HTTPS on another port, write that behind its name: {host}");
-            if host.as_str().contains(':') { vec![plain] } else { vec![plain, port + ":PORT"] }
-        }
-        Reason::Unreachable(Unreachable::WantsTls) => {
-            vec![format!("if {host} speaks HTTPS, leave out: {} PlainHTTP", agents("tls", "tls.mode"))]
-        }
-        Reason::Unreachable(_) | Reason::Unavailable => {
-            vec![format!("check that {host} answers from this machine; the agent may reach it all the same")]
-        }
-        Reason::Rejected
-        | Reason::Protocol
-        | Reason::TooLarge { .. }
-        | Reason::Refused
-        | Reason::Settings => Vec::new(),
+        ]
+    }
+
+    fn check_connection(&self) -> String {
+        format!(
+            "check that {} is reachable from this machine; the agent may reach it all the same",
+            self.host
+        )
     }
 }
 
@@ -93,24 +149,38 @@ fn advice(side: Side, host: &RegistryHost, reason: &Reason, wording: Wording) ->
 mod tests {
     use super::*;
 
-    fn advised(how: Unreachable, wording: Wording) -> String {
-        let host = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
-        advice(Side::Source, host.host(), &Reason::Unreachable(how), wording).join("\n")
+    fn hints_with(how: Unreachable, wording: Wording, source_ca: Option<&str>) -> String {
+        let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
+        let context = ErrorContext { wording, source_ca: source_ca.map(str::to_owned), destination_ca: None };
+        let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
+        registry.hints(&Reason::Unreachable(how)).join("\n")
+    }
+
+    fn hints(how: Unreachable, wording: Wording) -> String {
+        hints_with(how, wording, None)
+    }
+
+    #[test]
+    fn a_ca_that_does_not_fit_is_named_instead_of_a_setting_that_is_set_already() {
+        insta::assert_snapshot!(hints_with(Unreachable::Tls, Wording::Fields, Some("Secret corp-ca")), @"
+        Secret corp-ca does not contain the CA that signed the certificate of registry.corp:5000
+        to accept any certificate, if the network is trusted: spec.source.tls.mode: SkipVerify
+        ");
     }
 
     #[test]
     fn the_likeliest_cause_of_a_failed_connection_comes_first() {
-        insta::assert_snapshot!(advised(Unreachable::NoTls, Wording::Flags), @"if registry.corp:5000 speaks plain HTTP: --source-tls PlainHTTP");
-        insta::assert_snapshot!(advised(Unreachable::WantsTls, Wording::Fields), @"if registry.corp:5000 speaks HTTPS, leave out: spec.source.tls.mode: PlainHTTP");
-        insta::assert_snapshot!(advised(Unreachable::Tls, Wording::Flags), @"
-        trust the certificate of its CA, for this machine: --source-ca-file FILE
+        insta::assert_snapshot!(hints(Unreachable::NoTls, Wording::Flags), @"if registry.corp:5000 uses plain HTTP: --source-tls PlainHTTP");
+        insta::assert_snapshot!(hints(Unreachable::WantsTls, Wording::Fields), @"if registry.corp:5000 uses HTTPS, omit spec.source.tls.mode: PlainHTTP");
+        insta::assert_snapshot!(hints(Unreachable::Tls, Wording::Flags), @"
+        trust the certificate of its CA on this machine: --source-ca-file FILE
         for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then --source-ca-secret NAME
-        to trust any certificate, in a network where nobody can pose as registry.corp:5000: --source-tls SkipVerify
+        to accept any certificate, if the network is trusted: --source-tls SkipVerify
         ");
-        insta::assert_snapshot!(advised(Unreachable::Tls, Wording::Fields), @"
-        trust the certificate of its CA, for this machine: --source-ca-file FILE
+        insta::assert_snapshot!(hints(Unreachable::Tls, Wording::Fields), @"
+        trust the certificate of its CA on this machine: --source-ca-file FILE
         for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then spec.source.tls.caSecretName: NAME
-        to trust any certificate, in a network where nobody can pose as registry.corp:5000: spec.source.tls.mode: SkipVerify
+        to accept any certificate, if the network is trusted: spec.source.tls.mode: SkipVerify
         ");
     }
 }

@@ -1,7 +1,7 @@
 //! With which credentials and over which transport this machine reaches registries.
 //!
-//! The agent uses the Secrets that an Image names. A preview uses the same ones where its user may
-//! read them, and else the credentials of this machine, and says so.
+//! The agent uses the Secrets that an Image names. A preview uses the same ones if its user may read them;
+//! otherwise it warns and uses the credentials of this machine.
 
 use std::path::PathBuf;
 
@@ -10,6 +10,8 @@ use imgop_core::api::{CA_KEY, Credentials, DOCKER_CONFIG_KEY, EndpointRef, Side,
 use imgop_registry::reference::Repository;
 use imgop_registry::{Access, Credential, DockerConfig, Tls};
 use k8s_openapi::api::core::v1::Secret;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::credentials::{LocalCredentials, Places};
 use crate::cli_error::CliError;
@@ -19,19 +21,19 @@ use crate::output::Ui;
 /// Flags for what only this machine knows.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LocalAccessArgs {
-    /// File with registry credentials; without it, those of podman and docker
+    /// File with registry credentials; by default those of podman and docker
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     authfile: Option<PathBuf>,
 
-    /// File with credentials by registry (YAML), which come before those of podman and docker
+    /// File with credentials by registry (YAML), which take precedence over those of podman and docker
     #[arg(long, env = "IMGOP_REGISTRY_CREDENTIALS", value_name = "FILE", help_heading = "Registries")]
     registry_credentials: Option<PathBuf>,
 
-    /// File with more certificates (PEM) to trust at the source
+    /// File with additional CA certificates (PEM) for the source
     #[arg(long, value_name = "FILE", help_heading = "Registries", conflicts_with = "source_ca_secret")]
     source_ca_file: Option<PathBuf>,
 
-    /// File with more certificates (PEM) to trust at the destination
+    /// File with additional CA certificates (PEM) for the destination
     #[arg(long, value_name = "FILE", help_heading = "Registries", conflicts_with = "destination_ca_secret")]
     destination_ca_file: Option<PathBuf>,
 }
@@ -41,13 +43,13 @@ pub type MaybeCluster = Result<Cluster, String>;
 
 /// Everything that access may come from.
 pub struct AccessSources<'a> {
-    /// Prints what may surprise.
+    /// Prints warnings.
     pub ui: Ui,
-    /// Where Secrets are read, or why they are not.
+    /// Where Secrets are read, or why not.
     pub cluster: MaybeCluster,
     /// The credentials of this machine.
     pub local: &'a LocalCredentials,
-    /// Flags that stand above what the spec says.
+    /// Flags that override the spec.
     pub flags: &'a LocalAccessArgs,
 }
 
@@ -71,7 +73,7 @@ impl LocalAccessArgs {
     pub fn credentials(&self) -> Result<LocalCredentials, CliError> {
         let variable = |name: &str| std::env::var(name).ok();
         let places = Places::of_environment(self.authfile.as_deref(), variable);
-        // As with all variables of this kind, an empty one is none.
+        // As with all variables of this program, an empty one is unset.
         let entries = self.registry_credentials.clone().filter(|path| !path.as_os_str().is_empty());
         LocalCredentials::read(&Places { entries, ..places }, variable)
     }
@@ -85,7 +87,7 @@ impl LocalAccessArgs {
 }
 
 impl AccessSources<'_> {
-    /// How one side is reached.
+    /// Returns how one side is reached.
     pub async fn access(&self, endpoint: Endpoint<'_>) -> Result<Access, CliError> {
         Ok(Access { credential: self.credential(endpoint).await?, tls: self.tls(endpoint).await? })
     }
@@ -95,12 +97,12 @@ impl AccessSources<'_> {
             match self.credential_of_secret(secret_name, endpoint).await {
                 Ok(credential) => return Ok(Some(credential)),
                 Err(why) => self.ui.warning(&format!(
-                    "the credentials of this machine are used for the {}: {why}",
+                    "using the credentials of this machine for the {}: {why}",
                     endpoint.side
                 )),
             }
         }
-        self.local.find(endpoint.repository, endpoint.spec.use_aws_irsa).await
+        self.local.find(self.ui, endpoint.repository, endpoint.spec.use_aws_irsa).await
     }
 
     async fn credential_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Credential, String> {
@@ -123,6 +125,7 @@ impl AccessSources<'_> {
         if let Some(file) = self.flags.ca_file(endpoint.side) {
             let pem = std::fs::read(file)
                 .map_err(|error| CliError::failed(format!("cannot read {}: {error}", file.display())))?;
+            check_certificates(&pem, &file.display().to_string())?;
             return Ok(Tls::Verify { extra_ca_pem: Some(pem) });
         }
         let Some(name) = &endpoint.spec.tls.ca_secret_name else {
@@ -134,13 +137,22 @@ impl AccessSources<'_> {
             }
             Err(why) => Err(why),
         };
-        if let Err(why) = &pem {
-            let side = endpoint.side;
-            self.ui.warning(&format!(
-                "only the well-known certificates are trusted at the {side}: {why}; --{side}-ca-file gives others"
-            ));
+        match &pem {
+            Ok(pem) => check_certificates(pem, &format!("key {CA_KEY} of Secret {name}"))?,
+            Err(why) => {
+                let side = endpoint.side;
+                self.ui.warning(&format!(
+                    "trusting only the well-known CAs for the {side}: {why}; use --{side}-ca-file"
+                ));
+            }
         }
         Ok(Tls::Verify { extra_ca_pem: pem.ok() })
+    }
+
+    /// Returns where the CA certificates for one side are from, such as `Secret corp-ca`.
+    pub fn ca_of(&self, endpoint: Endpoint<'_>) -> Option<String> {
+        let file = self.flags.ca_file(endpoint.side).map(|file| file.display().to_string());
+        file.or_else(|| endpoint.spec.tls.ca_secret_name.as_ref().map(|name| format!("Secret {name}")))
     }
 
     async fn secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Secret, String> {
@@ -149,9 +161,22 @@ impl AccessSources<'_> {
                 let there = cluster.in_namespace(endpoint.namespace);
                 there.secret(name).await.map_err(|error| error.message)
             }
-            Err(why) => Err(format!("Secret {name} is not read: {why}")),
+            Err(why) => Err(format!("Secret {name} was not read: {why}")),
         }
     }
+}
+
+/// Fails, with the name of the place, unless it holds certificates as PEM.
+fn check_certificates(pem: &[u8], place: &str) -> Result<(), CliError> {
+    let mut number = 0;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        certificate.map_err(|error| CliError::failed(format!("{place} is not valid PEM: {error}")))?;
+        number += 1;
+    }
+    if number == 0 {
+        return Err(CliError::failed(format!("{place} contains no certificate (PEM)")));
+    }
+    Ok(())
 }
 
 fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {

@@ -92,7 +92,7 @@ fn everything_that_is_wrong_is_said_before_anything_is_sent() {
     insta::assert_snapshot!(run, @r#"
     exit code: 2
     ----- stderr -----
-    error: this cannot be done:
+    error: invalid arguments:
       SOURCE: "docker://quay.io/a/b" starts with a scheme; leave "docker://" out
       DESTINATION: "registry.example.com:5000" is a registry; write a repository in it, such as registry.example.com:5000/argoproj/argocd
       --frequency: "1.5d" is not a frequency; write whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d

@@ -31,7 +31,7 @@ fn without_a_credential_the_ways_to_give_one_are_said() {
     ----- stderr -----
     error: source: cannot look up registry......./a/b:1: registry....... wants a credential, or there is no such repository (HTTP 401)
 
-    hint: for this machine: docker login registry......., or name a file with --authfile
+    hint: on this machine: docker login registry......., or --authfile FILE
     hint: for the agent: kubectl create secret docker-registry NAME --docker-server=registry....... --docker-username=… --docker-password=…, then --source-credentials NAME
     ");
 }
@@ -57,7 +57,7 @@ fn a_destination_that_refuses_hides_nothing_of_the_source() {
     ----- stderr -----
     error: destination: cannot look up mirror........./c/d:1: mirror......... wants a credential, or there is no such repository (HTTP 401)
 
-    hint: for this machine: docker login mirror........., or name a file with --authfile
+    hint: on this machine: docker login mirror........., or --authfile FILE
     hint: for the agent: kubectl create secret docker-registry NAME --docker-server=mirror......... --docker-username=… --docker-password=…, then --destination-credentials NAME
     ");
     let run = Program::new().run(&format!("{arguments} -o json --exit-code"));
@@ -167,7 +167,7 @@ fn a_credential_helper_is_asked_and_what_it_prints_is_not_shown() {
     insta::assert_snapshot!(run, @"
     exit code: 1
     ----- stderr -----
-    error: docker-credential-fake, which [HOME]/.docker/config.json names, gives no credential for registry.......: it ended with exit status: 3
+    error: docker-credential-fake, configured in [HOME]/.docker/config.json, returned no credential for registry.......: exit status: 3
     ");
 }
 
@@ -183,4 +183,28 @@ fn a_broken_file_is_an_error_and_no_anonymous_request() {
     ----- stderr -----
     error: cannot use [HOME]/.docker/config.json: "auth" of quay.io is not the Base64 of user:password
     "#);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_credential_helper_that_is_not_installed_is_a_warning() {
+    let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
+    let program = Program::new();
+    program.file(".docker/config.json", r#"{"auths":{},"credsStore":"desktop"}"#);
+    let run =
+        program.run(&format!("preview {}/a/b:1", registry.address)).naming(&registry.address, "registry");
+    assert_eq!(run.code, 0, "{run}");
+    insta::assert_snapshot!(run.stderr, @"warning: docker-credential-desktop, configured in [HOME]/.docker/config.json, is not installed; continuing without its credential for registry.......");
+}
+
+#[test]
+fn a_ca_file_without_a_certificate_is_named() {
+    let program = Program::new();
+    let file = program.file("ca.pem", "not PEM").display().to_string();
+    let run = program.run(&format!("preview r.example.com/a/b:1 --source-ca-file {file}"));
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (1, "error: [HOME]/ca.pem contains no certificate (PEM)\n"),
+        "{run}"
+    );
 }

@@ -7,13 +7,16 @@
     reason = "helpers of tests are tests; clippy knows only functions with #[test]"
 )]
 
+mod cluster;
 mod completion;
 mod copy;
 mod credentials;
 mod errors;
+mod fake_cluster;
 mod help;
 mod krew;
 mod preview;
+mod preview_failures;
 mod preview_files;
 mod preview_platforms;
 mod program;

@@ -4,7 +4,7 @@ use imgop_fakes::{Background, Catalog, CatalogRegistry};
 
 use crate::program::{Program, Run};
 
-fn source() -> Background<CatalogRegistry> {
+pub fn source() -> Background<CatalogRegistry> {
     let tags = [
         ("v2.13.0", "zero"),
         ("v2.13.1", "one"),
@@ -18,12 +18,12 @@ fn source() -> Background<CatalogRegistry> {
     Catalog::default().with("argoproj/argocd", &tags).start_in_background()
 }
 
-fn destination() -> Background<CatalogRegistry> {
+pub fn destination() -> Background<CatalogRegistry> {
     let tags = [("v2.13.0", "zero"), ("v2.13.1", "other"), ("mirror-v2.13.0", "zero")];
     Catalog::default().with("mirror/argocd", &tags).start_in_background()
 }
 
-fn preview(
+pub fn preview(
     source: &Background<CatalogRegistry>,
     destination: &Background<CatalogRegistry>,
     more: &str,
@@ -49,7 +49,7 @@ fn a_preview_shows_what_would_be_copied_newest_version_first() {
     =   v2.13.0    up-to-date   f9194e73f9e9   f9194e73f9e9
 
     4 tags: 2 to copy, 1 up to date, 1 to be overwritten.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
 }
@@ -84,7 +84,7 @@ fn tags_that_nearly_match_are_listed_with_the_reason() {
     4 tags: 2 to copy, 1 up to date, 1 to be overwritten.
 
         EXCLUDED         REASON
-    -   v2.13.11-rc1     it is a release candidate; --allow-candidate-release includes those
+    -   v2.13.11-rc1     it is a pre-release; --allow-candidate-release includes those
     -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
     "#);
@@ -106,20 +106,20 @@ fn tags_that_are_too_young_are_listed_with_the_time_when_they_are_taken() {
     exit code: 0
     ----- stdout -----
     SOURCE        source........./argoproj/argocd   8 tags
-    VERSION       v2.13.x                           at least 3d old
+    VERSION       v2.13.x                           min age 3d
     DESTINATION   mirror........./mirror/argocd
 
         TAG       STATE                 DIGEST         DESTINATION-DIGEST
     =   v2.13.1   differs (too young)   7692c3ad3540   d9298a10d1b0
     =   v2.13.0   up-to-date            f9194e73f9e9   f9194e73f9e9
 
-    2 tags: 1 up to date, 1 differing and kept for now, as the new content is too young.
+    2 tags: 1 up to date, 1 differing and kept for now: the new content is too young.
     1 tag too young: it is younger than 3d (--min-age); taken from TIME if it still has the same content
 
         EXCLUDED         REASON
     -   v2.13.10         it is younger than 3d (--min-age); taken from TIME if it still has the same content
     -   v2.13.2          it is younger than 3d (--min-age); taken from TIME if it still has the same content
-    -   v2.13.11-rc1     it is a release candidate; --allow-candidate-release includes those
+    -   v2.13.11-rc1     it is a pre-release; --allow-candidate-release includes those
     -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
     "#);
@@ -128,7 +128,7 @@ fn tags_that_are_too_young_are_listed_with_the_time_when_they_are_taken() {
 }
 
 #[test]
-fn what_is_too_young_is_not_said_to_be_absent() {
+fn what_is_too_young_is_not_reported_as_absent() {
     let (source, destination) = (source(), destination());
     for (version, more) in [("v2.13.2", ""), ("v2.13.x", " --latest 2")] {
         let from = format!("{}/argoproj/argocd:{version}", source.address);
@@ -182,7 +182,7 @@ fn a_template_shows_the_tag_at_the_destination() {
     =   v2.13.0    up-to-date   f9194e73f9e9   mirror-v2.13.0    f9194e73f9e9
 
     4 tags: 3 to copy, 1 up to date.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
 }
@@ -197,14 +197,14 @@ fn a_range_and_what_narrows_it_are_shown() {
     exit code: 0
     ----- stdout -----
     SOURCE    source........./argoproj/argocd   8 tags
-    VERSION   >=2.13.1 <3                       without .*-alpine, newest 2
+    VERSION   >=2.13.1 <3                       exclude .*-alpine, latest 2
 
         TAG        STATE       DIGEST
         v2.13.10   at-source   e4432baa9081
         v2.13.2    at-source   3fc4ccfe7458
 
     2 tags: 2 at the source.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     3 other tags nearly match; add --show-excluded to see why not.
     ");
 }
@@ -253,7 +253,7 @@ fn the_document_has_the_documented_fields() {
         "excluded": [
             {
                 "tag": "v2.13.11-rc1",
-                "reason": "it is a release candidate; --allow-candidate-release includes those"
+                "reason": "it is a pre-release; --allow-candidate-release includes those"
             },
             {
                 "tag": "v2.13.1-alpine",
@@ -290,7 +290,7 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
         v2.13.0    at-source   f9194e73f9e9
 
     4 tags: 4 at the source.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
     insta::assert_snapshot!(run(":v9.9.9"), @"
@@ -306,9 +306,9 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     ----- stderr -----
     error: source........./argoproj/argocd has no tag v9.9.9
 
-    hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
-    hint: write one of them, or a pattern such as v2.13.x
-    hint: if it is yet to come: an Image that asks for it waits, and copies it then
+    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: use one of them, or a pattern such as v2.13.x
+    hint: if it is not released yet: an Image waits for the tag and copies it then
     ");
     insta::assert_snapshot!(run(" --versions 9.x"), @"
     exit code: 0
@@ -320,8 +320,8 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     ----- stderr -----
     warning: no tag of source........./argoproj/argocd matches 9.x
 
-    hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
-    hint: write one of them, or a pattern such as v2.13.x
+    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: use one of them, or a pattern such as v2.13.x
     ");
     let digest = imgop_registry::reference::Digest::of(b"zero");
     let run = run(&format!("@{digest} -o json"));
@@ -329,39 +329,6 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
         run.stdout.contains(r#""destination": null"#) && run.stdout.contains(r#""listed": null"#),
         "{run}"
     );
-}
-
-#[test]
-fn a_tag_that_cannot_be_checked_hides_no_other() {
-    let source = source();
-    let destination = Catalog::default()
-        .with("mirror/argocd", &[("v2.13.1", "one")])
-        .failing("v2.13.1", 429)
-        .start_in_background();
-    insta::assert_snapshot!(preview(&source, &destination, ""), @"
-    exit code: 0
-    ----- stdout -----
-    SOURCE        source........./argoproj/argocd   8 tags
-    VERSION       v2.13.x
-    DESTINATION   mirror........./mirror/argocd
-
-        TAG        STATE         DIGEST         DESTINATION-DIGEST
-    +   v2.13.10   missing       e4432baa9081   <none>
-    +   v2.13.2    missing       3fc4ccfe7458   <none>
-    ?   v2.13.1    not-checked   7692c3ad3540   <unknown>
-    +   v2.13.0    missing       f9194e73f9e9   <none>
-
-    4 tags: 3 to copy, 1 not checked.
-    1 tag not checked: cannot look up mirror........./mirror/argocd: mirror......... wants fewer requests (HTTP 429)
-    1 release candidate is excluded; add --allow-candidate-release to include it.
-    2 other tags nearly match; add --show-excluded to see why not.
-    ");
-}
-
-#[test]
-fn a_repository_that_does_not_exist_yet_has_none_of_the_tags() {
-    let run = preview(&source(), &Catalog::default().start_in_background(), "");
-    assert!(run.stdout.contains("4 tags: 4 to copy."), "{run}");
 }
 
 #[test]
@@ -384,95 +351,7 @@ fn the_exit_code_tells_differences_only_when_asked() {
 }
 
 #[test]
-fn a_pattern_that_means_too_many_tags_is_refused_before_they_are_looked_up() {
-    insta::assert_snapshot!(preview(&source(), &destination(), " --max-tags 3"), @"
-    exit code: 1
-    ----- stderr -----
-    error: v2.13.x means 4 tags of 8, and at most 3 are taken; narrow it, or use --latest
-
-    hint: the agent refuses it as well; to see the tags nevertheless: --max-tags 4
-    ");
-}
-
-#[test]
-fn a_repository_that_is_not_there_is_an_error_with_a_hint() {
-    let source = source();
-    let run = Program::new().run(&format!("preview {}/no/such:1.x", source.address));
-    insta::assert_snapshot!(run.naming(&source.address, "source"), @"
-    exit code: 1
-    ----- stderr -----
-    error: source: cannot list the tags of source........./no/such: source......... has no such repository or manifest: repository name not known (HTTP 404)
-
-    hint: check the repository's name; some registries say this also when credentials are missing
-    ");
-}
-
-#[test]
-fn a_tag_that_is_not_there_is_a_failure_that_names_the_nearest() {
-    let (source, destination) = (source(), destination());
-    let (from, to) = (&source.address, &destination.address);
-    let run = |arguments: &str| Program::new().run(arguments).naming(from, "source").naming(to, "mirror");
-    insta::assert_snapshot!(run(&format!("preview {from}/argoproj/argocd:v2.13.9 {to}/mirror/argocd")), @"
-    exit code: 1
-    ----- stdout -----
-    SOURCE        source........./argoproj/argocd
-    VERSION       v2.13.9
-    DESTINATION   mirror........./mirror/argocd
-
-        TAG       STATE       DIGEST   DESTINATION-DIGEST
-    !   v2.13.9   not-found   <none>   <none>
-
-    1 tag: 1 not at the source.
-    ----- stderr -----
-    error: source........./argoproj/argocd has no tag v2.13.9
-
-    hint: v2.13.11-rc1, v2.13.10, v2.13.2 are near; of each: only its last part is another one
-    hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
-    hint: write one of them, or a pattern such as v2.13.x
-    hint: if it is yet to come: an Image that asks for it waits, and copies it then
-    ");
-    let asked = format!("preview {from}/argoproj/argocd:v2.13.9 {to}/mirror/argocd --exit-code");
-    assert_eq!(run(&asked).code, 2);
-    insta::assert_snapshot!(run(&format!("preview {from}/no/such:1.0 --no-headers")), @"
-    exit code: 1
-    ----- stdout -----
-    !   1.0   not-found   <none>
-    ----- stderr -----
-    error: source: cannot list the tags of source........./no/such: source......... has no such repository or manifest: repository name not known (HTTP 404)
-
-    hint: check the repository's name; some registries say this also when credentials are missing
-    ");
-}
-
-#[test]
-fn a_pattern_that_matches_nothing_is_a_warning_and_a_failed_comparison() {
-    let (source, destination) = (source(), destination());
-    let (from, to) = (&source.address, &destination.address);
-    let run =
-        |arguments: &[&str]| Program::new().run_with(arguments).naming(from, "source").naming(to, "mirror");
-    let (image, mirror) = (format!("{from}/argoproj/argocd"), format!("{to}/mirror/argocd"));
-    let range = ["preview", &image, &mirror, "--versions", ">=2.13.11 <3"];
-    insta::assert_snapshot!(run(&range), @"
-    exit code: 0
-    ----- stdout -----
-    SOURCE        source........./argoproj/argocd   8 tags
-    VERSION       >=2.13.11 <3
-    DESTINATION   mirror........./mirror/argocd
-
-    No tag of source........./argoproj/argocd matches >=2.13.11 <3.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
-    ----- stderr -----
-    warning: no tag of source........./argoproj/argocd matches >=2.13.11 <3
-
-    hint: v2.13.11-rc1 is near: it is a release candidate; --allow-candidate-release includes those
-    hint: 8 tags are there; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
-    hint: write one of them, or a pattern such as v2.13.x
-    ");
-    assert_eq!(run(&[&range[..], &["--exit-code"]].concat()).code, 2);
-}
-
-#[test]
-fn digests_that_nobody_asked_for_are_not_none() {
+fn digests_that_were_not_requested_are_not_none() {
     let (source, same) = (source(), source());
     let (from, to) = (&source.address, &same.address);
     let arguments = format!("preview {from}/argoproj/argocd:v2.13.x {to}/argoproj/argocd --immutable-tags *");
@@ -491,8 +370,40 @@ fn digests_that_nobody_asked_for_are_not_none() {
     =   v2.13.0    already-synced
 
     4 tags: 4 already synced.
-    An empty digest was not asked for: of a tag that was synced, or that never moves, it is enough that the destination has it.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    A digest that is empty was not requested: for a tag that is synced, or that never changes, it is enough that the destination has it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
+}
+
+#[test]
+fn the_arguments_of_a_copy_can_be_previewed_as_they_are() {
+    let (source, destination) = (source(), destination());
+    let spec = " --mode Recurrent --frequency 30s --publish Direct --suspend";
+    let others = " --name argocd --wait --timeout 5m --dry-run=server --force-conflicts";
+    let run = preview(&source, &destination, &format!("{spec}{others}"));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run}");
+    assert!(run.stdout.contains("4 tags: 2 to copy"), "{run}");
+    let wrong = preview(&source, &destination, " --frequency 1x");
+    assert!(wrong.code == 2 && wrong.stderr.contains("--frequency: "), "{wrong}");
+}
+
+#[test]
+fn every_flag_of_copy_is_one_of_preview() {
+    let flags = |verb: &str| -> Vec<String> {
+        let help = Program::new().run_with(&["__complete", verb, "--"]).stdout;
+        help.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
+    };
+    for flag in flags("copy").iter().filter(|flag| flag.starts_with("--") && *flag != "--help") {
+        let run = Program::new().run(&format!("preview {flag}"));
+        assert!(!run.stderr.contains("unexpected argument"), "{flag}: {run}");
+    }
+}
+
+#[test]
+fn a_preview_of_a_suspended_image_says_that_nothing_is_copied() {
+    let run = preview(&source(), &destination(), " --suspend");
+    assert!(run.stdout.contains("The Image is suspended: nothing is copied until it is resumed."), "{run}");
+    let document = preview(&source(), &destination(), " --suspend -o json");
+    assert!(document.stdout.contains("\"suspended\": true"), "{document}");
 }

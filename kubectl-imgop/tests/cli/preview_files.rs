@@ -48,12 +48,12 @@ fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
     ----- stderr -----
     error: second: source: cannot list the tags of registry......./no/such: registry....... has no such repository or manifest: repository name not known (HTTP 404)
 
-    hint: check the repository's name; some registries say this also when credentials are missing
+    hint: check the name of the repository; some registries answer the same when credentials are missing
     error: third: registry......./a/b has no tag 2
 
-    hint: there are only: 1
-    hint: write one of them
-    hint: if it is yet to come: an Image that asks for it waits, and copies it then
+    hint: its tags: 1
+    hint: use one of them
+    hint: if it is not released yet: an Image waits for the tag and copies it then
     error: 2 of 3 previews failed
     ");
 }
@@ -116,6 +116,6 @@ fn secrets_of_a_file_need_a_cluster_and_their_absence_is_said() {
 
     1 tag: 1 to copy.
     ----- stderr -----
-    warning: the credentials of this machine are used for the source: Secret pull is not read: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
+    warning: using the credentials of this machine for the source: Secret pull was not read: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
     ");
 }

@@ -27,7 +27,7 @@ async fn i2_a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Res
 
         // The preview says so too, of the Image that is there and of one that is yet to come.
         let page = tenant.kubectl.imgop(["preview", "younger"]).await?.ok()?;
-        assert!(page.contains("differs (conflict)") && page.contains("1 left alone"), "{page}");
+        assert!(page.contains("differs (conflict)") && page.contains("1 owned by an older Image"), "{page}");
         assert!(page.contains("belongs to Image \"older\""), "{page}");
         let json = tenant.kubectl.imgop(["preview", "younger", "-o", "json"]).await?.ok()?;
         let json: serde_json::Value = serde_json::from_str(&json)?;

@@ -30,7 +30,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Mode", schedule(image)),
         ("Source", source(spec) + &remarks(&of_source)),
         ("Selection", narrowing(spec)),
-        ("Never move", immutable_tags.join(", ")),
+        ("Immutable", immutable_tags.join(", ")),
         ("Destination", destination(spec) + &remarks(&of_destination)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
         ("Last sync", ago(last_sync, now)),
@@ -49,12 +49,12 @@ fn schedule(image: &Image) -> String {
 
 fn access(credentials: Option<&Credentials>, use_aws: bool, tls: &Tls) -> Vec<String> {
     let mut remarks = Vec::new();
-    remarks.extend(use_aws.then(|| "with the agent's AWS identity".to_owned()));
+    remarks.extend(use_aws.then(|| "the agent's AWS identity".to_owned()));
     remarks.extend(credentials.map(|c| format!("credentials in Secret {}", c.secret_name)));
     remarks.extend(tls.ca_secret_name.as_ref().map(|name| format!("CA in Secret {name}")));
     match tls.mode {
         TlsMode::Verify => {}
-        TlsMode::SkipVerify => remarks.push("any certificate is taken".to_owned()),
+        TlsMode::SkipVerify => remarks.push("certificates are not verified".to_owned()),
         TlsMode::PlainHttp => remarks.push("plain HTTP".to_owned()),
     }
     remarks

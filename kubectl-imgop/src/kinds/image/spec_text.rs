@@ -16,20 +16,20 @@ pub fn source(spec: &ImageSpec) -> String {
     with_version(&spec.source.name, &spec.source.version)
 }
 
-/// Returns what narrows or widens the version: `newest 3, without .*-debian`.
+/// Returns what narrows or widens the version: `latest 3, exclude .*-debian`.
 pub fn narrowing(spec: &ImageSpec) -> String {
     let select = spec.source.select.clone().unwrap_or_default();
     let list = |word: &str, expressions: &[String]| {
         (!expressions.is_empty()).then(|| format!("{word} {}", expressions.join(" or ")))
     };
     let parts = [
-        spec.allow_candidate_release.then(|| "with release candidates".to_owned()),
-        list("only", &select.include),
-        list("without", &select.exclude),
-        select.latest.map(|number| format!("newest {number}")),
-        select.min_age.filter(|age| !age.is_empty()).map(|age| format!("at least {age} old")),
-        (!spec.platforms.is_empty()).then(|| format!("for {}", spec.platforms.join(" and "))),
-        (spec.referrers == Referrers::All).then(|| "with referrers".to_owned()),
+        spec.allow_candidate_release.then(|| "release candidates".to_owned()),
+        list("include", &select.include),
+        list("exclude", &select.exclude),
+        select.latest.map(|number| format!("latest {number}")),
+        select.min_age.filter(|age| !age.is_empty()).map(|age| format!("min age {age}")),
+        (!spec.platforms.is_empty()).then(|| format!("platforms {}", spec.platforms.join(","))),
+        (spec.referrers == Referrers::All).then(|| "referrers".to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

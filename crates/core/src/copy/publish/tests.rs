@@ -152,8 +152,8 @@ async fn an_index_that_the_source_has_no_more_is_not_made_of_something_else() {
         Err(Outcome::Failed { reason: FailureReason::CopyFailed, message, .. }) => message,
         other => panic!("{other:?}"),
     };
-    let text = message(case.publish(&copy).await);
-    assert_eq!(text, format!("the source no longer has {}", Digest::of(text.as_bytes())));
+    let reported = message(case.publish(&copy).await);
+    assert_eq!(reported, format!("the source no longer has {}", Digest::of(text.as_bytes())));
 
     let subject = Digest::of(b"image");
     let planned = case.referrers(&subject, &["signature"]);
@@ -161,8 +161,8 @@ async fn an_index_that_the_source_has_no_more_is_not_made_of_something_else() {
     let made_of = MadeOf { origin: Origin::ReferrersOf(subject.clone()), parts };
     let copy = Copy { digest: index.digest.clone(), made_of: Some(made_of), ..copy };
     case.referrers(&subject, &["signature", "sbom"]);
-    let text = message(case.publish(&copy).await);
-    assert_eq!(text, format!("what the source has no longer makes {}", index.digest));
+    let reported = message(case.publish(&copy).await);
+    assert_eq!(reported, format!("what the source has no longer makes {}", index.digest));
     assert_eq!(case.destination.count("PUT"), 0, "no tag was put");
 
     case.referrers(&subject, &["signature"]);
