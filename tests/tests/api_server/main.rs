@@ -1,5 +1,6 @@
 //! Tests against a real API server and etcd, without nodes: what Kubernetes makes of our CRDs.
 
+mod accepted;
 mod admission;
 mod agreement;
 mod images;
@@ -8,3 +9,4 @@ mod plugin;
 mod second_kind;
 mod several_images;
 mod tenants;
+mod watches;
