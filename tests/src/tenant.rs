@@ -147,16 +147,13 @@ impl Tenant {
             ..ImageSpec::new(
                 Mode::OnceByTag,
                 Source {
-                    name: self.cluster.source.repository(&self.path(source)),
-                    version: version.to_owned(),
                     tls: Tls { mode: TlsMode::PlainHttp, ca_secret_name: None },
-                    ..Source::default()
+                    ..Source::new(self.cluster.source.repository(&self.path(source)), version)
                 },
                 Destination {
-                    name: self.cluster.target.repository(&self.path(destination)),
                     credentials: Some(Credentials { secret_name: PUSH_SECRET.to_owned() }),
                     tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some(CA_SECRET.to_owned()) },
-                    ..Destination::default()
+                    ..Destination::new(self.cluster.target.repository(&self.path(destination)))
                 },
             )
         }

@@ -1,6 +1,7 @@
 //! What the agent asks of the API server, for objects of any kind: watches, rights, Secrets, events, statuses.
 
 pub mod api_error;
+mod decode;
 pub mod events;
 #[cfg(test)]
 pub mod fixtures;

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
-/// The object that something belongs to: an Image, an `ImageBuilder`, or any later kind.
+/// The object that something belongs to, of any kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// Its API version, such as `skopeo.io/v1alpha1`.

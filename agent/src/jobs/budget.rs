@@ -150,7 +150,7 @@ impl JobBudget {
     /// may have.
     pub fn set(&self, namespace: &str, uid: &str, unfinished: usize) {
         self.change(|state, caps| {
-            state.hold(caps, (namespace.to_owned(), uid.to_owned()), |held| held.unfinished = unfinished);
+            state.hold(caps, &(namespace.to_owned(), uid.to_owned()), |held| held.unfinished = unfinished);
         });
     }
 
@@ -175,7 +175,7 @@ impl JobBudget {
             if waits {
                 state.enqueue(owner);
             }
-            state.hold(caps, key(owner), |held| held.taken += granted);
+            state.hold(caps, &key(owner), |held| held.taken += granted);
             (granted, full)
         });
         let place = || Place { budget: self.clone(), key: key(owner), is_filled: false };
@@ -197,7 +197,7 @@ impl JobBudget {
 
     fn release(&self, key: &Key, is_filled: bool) {
         self.change(|state, caps| {
-            state.hold(caps, key.clone(), |held| held.taken = held.taken.saturating_sub(1));
+            state.hold(caps, key, |held| held.taken = held.taken.saturating_sub(1));
             if !is_filled {
                 state.dequeue(&key.1);
                 state.unreserve(&key.1);
@@ -212,7 +212,9 @@ impl JobBudget {
             let result = change(&mut state, self.0.caps);
             (result, state.reserve(self.0.caps))
         };
-        next.iter().for_each(|owner| (self.0.wake)(owner));
+        for owner in &next {
+            (self.0.wake)(owner);
+        }
         result
     }
 }
@@ -229,14 +231,14 @@ impl Held {
 
 impl State {
     /// Changes what an owner holds, and the sum of its namespace.
-    fn hold(&mut self, caps: Caps, key: Key, change: impl FnOnce(&mut Held)) {
+    fn hold(&mut self, caps: Caps, key: &Key, change: impl FnOnce(&mut Held)) {
         let namespace = self.namespaces.entry(key.0.clone()).or_default();
         let held = self.owners.entry(key.clone()).or_default();
         let before = held.places(caps);
         change(held);
         namespace.held = namespace.held - before + held.places(caps);
         if held.unfinished + held.taken == 0 {
-            self.owners.remove(&key);
+            self.owners.remove(key);
         }
         self.drop_empty(&key.0);
     }
@@ -252,11 +254,13 @@ impl State {
         let own = self.owners.get(&key(owner)).map_or(0, |held| held.places(caps));
         // The place that is kept for this owner is its own.
         let mine = usize::from(self.reserved.contains_key(&owner.uid));
+        let here = self.namespaces.get(&owner.namespace);
+        let reserved_here = here.map_or(0, |of| of.reserved).saturating_sub(mine);
         let of_namespace = |with: usize| {
-            let here = self.namespaces.get(&owner.namespace);
-            caps.per_namespace.saturating_sub(here.map_or(0, |of| of.held + of.reserved * with) - mine * with)
+            caps.per_namespace.saturating_sub(here.map_or(0, |of| of.held) + reserved_here * with)
         };
-        let in_all = |with: usize| caps.in_all.saturating_sub(self.in_all(caps, with) - mine * with);
+        let in_all =
+            |with: usize| caps.in_all.saturating_sub(self.in_all(caps, with).saturating_sub(mine * with));
         let (room, full) = [
             (caps.per_owner.saturating_sub(own), Full::Owner(caps.per_owner)),
             (of_namespace(0), Full::Namespace(caps.per_namespace)),
@@ -309,7 +313,9 @@ impl State {
         self.now = self.now.max(now);
         let ended = self.reserved.iter().filter(|(_, (_, until))| *until <= self.now);
         let ended: Vec<String> = ended.map(|(uid, _)| uid.clone()).collect();
-        ended.iter().for_each(|uid| self.unreserve(uid));
+        for uid in &ended {
+            self.unreserve(uid);
+        }
     }
 
     /// Keeps each free place for whoever is next: of the namespace with the fewest places the one that came

@@ -70,7 +70,10 @@ struct Shared {
 
 /// Where owners of each kind are sent that are to be reconciled.
 #[derive(Default)]
-struct WakeUps(Mutex<Vec<(fn(&Owner) -> bool, mpsc::UnboundedSender<Owner>)>>);
+struct WakeUps(Mutex<Vec<WakeUp>>);
+
+/// Whether an owner is of the kind that listens, and where it is sent.
+type WakeUp = (fn(&Owner) -> bool, mpsc::UnboundedSender<Owner>);
 
 /// Whether a Job is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +142,7 @@ impl Jobs {
                 match event {
                     Ok(event) => jobs.0.store.apply_job(&scope, event),
                     Err(error) => {
-                        tracing::warn!(namespace = scope, %error, "cannot watch the Jobs; trying again")
+                        tracing::warn!(namespace = scope, %error, "cannot watch the Jobs; trying again");
                     }
                 }
                 std::future::ready(())

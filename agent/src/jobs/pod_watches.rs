@@ -18,7 +18,7 @@ use crate::cluster::watch::{Keep, Watch, watch};
 
 /// How often it is checked which namespaces have Jobs.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// How long the pods of a namespace are watched after its last Job: the next one mostly comes soon.
+/// How long the pods of a namespace are running after its last Job: the next one mostly comes soon.
 const IDLE_TTL: Duration = Duration::from_mins(5);
 /// Bytes of a pod's status that are read: the ends of its containers, of at most 4 KiB each.
 const MAX_POD_BYTES: usize = 256 * 1024;
@@ -26,18 +26,18 @@ const MAX_POD_BYTES: usize = 256 * 1024;
 /// Watches pods until it is dropped.
 pub async fn run(jobs: Jobs) {
     let mut watches = JoinSet::new();
-    let mut watched: HashMap<String, (AbortHandle, Instant)> = HashMap::new();
+    let mut running: HashMap<String, (AbortHandle, Instant)> = HashMap::new();
     loop {
         jobs.0.budget.expire(Timestamp::now());
         for namespace in jobs.0.store.namespaces() {
-            if let Some((_, used)) = watched.get_mut(&namespace) {
+            if let Some((_, used)) = running.get_mut(&namespace) {
                 *used = Instant::now();
             } else if may_watch(&jobs, &namespace).await {
                 let handle = watches.spawn(watch_pods(jobs.clone(), namespace.clone()));
-                watched.insert(namespace, (handle, Instant::now()));
+                running.insert(namespace, (handle, Instant::now()));
             }
         }
-        watched.retain(|namespace, (handle, used)| {
+        running.retain(|namespace, (handle, used)| {
             let is_used = used.elapsed() < IDLE_TTL;
             if !is_used {
                 handle.abort();

@@ -188,7 +188,7 @@ fn of_job(end: Option<&ConditionView>, pods: Pods<'_>, now: Timestamp) -> Contai
         }
         // The pod ended before this container began: the one that runs first failed.
         Pods::Known(pods, _) if !pods.is_empty() => ContainerState::Interrupted { at },
-        _ => ContainerState::PodGone { at },
+        Pods::Known(..) => ContainerState::PodGone { at },
     }
 }
 

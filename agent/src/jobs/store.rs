@@ -118,7 +118,9 @@ impl Store {
             };
             jobs.iter().filter_map(of_job).collect()
         };
-        owners.iter().for_each(|owner| (self.wake)(owner));
+        for owner in &owners {
+            (self.wake)(owner);
+        }
     }
 
     /// Forgets the pods of a namespace that is not watched any more.

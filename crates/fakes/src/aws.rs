@@ -22,12 +22,14 @@ const KEYS: [(&str, &str, Option<&str>); 3] = [
     ("ASIAPOD", "pod-secret", Some("pod-session")),
 ];
 
-/// The web identity that STS takes, and what the pod identity agent wants to see.
+/// The web identity that STS takes.
 pub const WEB_TOKEN: &str = "the-web-identity-token";
+/// The token that the pod identity agent wants.
 pub const POD_TOKEN: &str = "the-pod-identity-token";
 
 /// AWS on a port of its own, under one address for all of its services.
 pub struct FakeAws {
+    /// The server of all of them.
     pub server: ScriptedRegistry,
     state: Arc<State>,
 }
@@ -45,6 +47,7 @@ struct State {
 }
 
 impl FakeAws {
+    /// Starts with tokens of ECR that end at this time.
     pub async fn start(expires_at: Timestamp) -> Self {
         let state = Arc::new(State { expires_at: Mutex::new(expires_at), ..State::default() });
         let shared = state.clone();
@@ -52,6 +55,7 @@ impl FakeAws {
         Self { server, state }
     }
 
+    /// Returns its URL.
     pub fn address(&self) -> String {
         format!("http://{}", self.server.address)
     }

@@ -21,6 +21,7 @@ pub struct Catalog {
 pub struct CatalogRegistry {
     /// `127.0.0.1:PORT`.
     pub address: String,
+    /// The server.
     pub http: ScriptedRegistry,
 }
 

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// A running proxy.
 #[derive(Debug)]
 pub struct ConnectProxy {
+    /// Where it listens.
     pub address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }

@@ -22,7 +22,9 @@ pub struct Content {
 
 /// The fake; what it has may change while it runs.
 pub struct ContentRegistry {
+    /// The server.
     pub http: ScriptedRegistry,
+    /// What it has.
     pub content: Arc<Mutex<Content>>,
 }
 
@@ -81,6 +83,7 @@ impl Content {
         self.referrers = None;
     }
 
+    /// Starts a registry with this content.
     pub async fn start(self) -> ContentRegistry {
         let content = Arc::new(Mutex::new(self));
         let shared = content.clone();

@@ -14,6 +14,11 @@ pub fn tags(names: impl IntoIterator<Item = String>) -> Tags {
     names.into_iter().map(|name| (name.clone(), Digest::of(name.as_bytes()))).collect()
 }
 
+/// Returns tags with contents of their own: `1.0.0`, `1.0.1` and so on for the prefix `1.0.`.
+pub fn numbered_tags(prefix: &str, number: usize) -> Tags {
+    tags((0..number).map(|n| format!("{prefix}{n}")))
+}
+
 /// Lists the tags of a repository at once, and answers questions for manifests without a body.
 pub fn distribution(tags: &Tags, path: &str, seen: &Seen) -> Response {
     let unknown = |code: &str| json(404, format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#));

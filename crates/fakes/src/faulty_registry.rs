@@ -79,10 +79,12 @@ impl FaultyRegistry {
         self.address
     }
 
+    /// Returns a repository of this address.
     pub fn repository(&self, path: &str) -> Repository {
         format!("{}/{path}", self.address).parse().unwrap()
     }
 
+    /// Returns the number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }

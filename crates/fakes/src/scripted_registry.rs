@@ -19,24 +19,29 @@ use super::tls::TlsListener;
 /// One request as it came in.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// `GET`, `HEAD` and so on.
     pub method: String,
     /// Of HTTP.
     pub version: Version,
     /// Path and query.
     pub target: String,
+    /// As sent.
     pub headers: HeaderMap,
+    /// All of it.
     pub body: Bytes,
 }
 
 /// A fake registry on a port of its own.
 #[derive(Debug)]
 pub struct ScriptedRegistry {
+    /// Where it listens.
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Seen {
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -124,6 +129,11 @@ impl ScriptedRegistry {
     /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// Returns the number of requests whose line begins like this: `HEAD `, `GET /v2/app/tags/`.
+    pub fn count(&self, beginning: &str) -> usize {
+        self.lines().iter().filter(|line| line.starts_with(beginning)).count()
     }
 
     /// How many connections there have been.

@@ -14,6 +14,7 @@ type Grant = dyn Fn(&Seen) -> (u16, String) + Send + Sync;
 /// A registry with one tag, `v1`, for whoever has a token for the scope of the request.
 #[derive(Debug)]
 pub struct TokenRegistry {
+    /// The registry and the token server.
     pub registry: ScriptedRegistry,
     valid: Arc<Mutex<HashSet<String>>>,
 }

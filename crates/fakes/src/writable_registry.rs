@@ -13,6 +13,7 @@ use super::{IMAGE, INDEX, ScriptedRegistry, Seen, json, reply};
 
 /// A registry of many repositories, without credentials.
 pub struct WritableRegistry {
+    /// Where it listens.
     pub address: SocketAddr,
     http: ScriptedRegistry,
     state: Arc<Mutex<State>>,
@@ -28,6 +29,7 @@ struct State {
 }
 
 impl WritableRegistry {
+    /// Starts an empty registry.
     pub async fn start() -> Self {
         let state: Arc<Mutex<State>> = Arc::default();
         let shared = state.clone();

@@ -5,4 +5,7 @@ mod agreement;
 mod images;
 mod kubectl_get;
 mod plugin;
+mod second_kind;
 mod several_images;
+mod tenants;
+mod watches;

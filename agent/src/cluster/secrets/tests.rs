@@ -36,9 +36,11 @@ async fn a10_one_secret_is_read_once_a_period_however_many_objects_name_it() {
 async fn a_secret_that_was_missing_is_read_again_when_a_sync_is_requested() {
     let exists = Arc::new(AtomicBool::new(false));
     let there = exists.clone();
-    let (client, asked) = api_server(move |path| match there.load(Ordering::Relaxed) {
-        true => secret(path, 1),
-        false => refusal(404, "NotFound", "secrets \"target\" not found"),
+    let (client, asked) = api_server(move |path| {
+        if there.load(Ordering::Relaxed) {
+            return secret(path, 1);
+        }
+        refusal(404, "NotFound", "secrets \"target\" not found")
     });
     let secrets = Secrets::new(client);
     let get = async |freshness| secrets.get("team-a", "target", freshness).await;
@@ -82,14 +84,16 @@ async fn no_value_is_ever_shown() {
 }
 
 fn wanted(owner: &str, data: &str) -> Secret {
-    let mut secret = Secret::default();
-    secret.metadata = serde_json::from_value(json!({
-        "name": "imgop-aws-1", "namespace": "team-a", "ownerReferences": [
-            {"apiVersion": "v1", "kind": "Image", "name": "x", "uid": owner, "controller": true}]
-    }))
-    .unwrap();
-    secret.data = Some([(DOCKER_CONFIG_KEY.to_owned(), k8s_openapi::ByteString(data.into()))].into());
-    secret
+    let value = k8s_openapi::ByteString(data.into());
+    Secret {
+        metadata: serde_json::from_value(json!({
+            "name": "imgop-aws-1", "namespace": "team-a", "ownerReferences": [
+                {"apiVersion": "v1", "kind": "Kind", "name": "x", "uid": owner, "controller": true}]
+        }))
+        .unwrap(),
+        data: Some([(DOCKER_CONFIG_KEY.to_owned(), value)].into()),
+        ..Secret::default()
+    }
 }
 
 #[tokio::test]

@@ -121,9 +121,9 @@ async fn a_watch_goes_on_where_it_ended_and_lists_again_only_when_that_is_too_ol
         ),
         (200, json!({"type": "ADDED", "object": job("b")}).to_string()),
     ]);
-    let (client, asked) = api_server(move |path| match path.contains("watch=true") {
-        true => answers.lock().unwrap().pop().unwrap_or_else(forbidden),
-        false => list(&[], ""),
+    let (client, asked) = api_server(move |path| match path {
+        path if path.contains("watch=true") => answers.lock().unwrap().pop().unwrap_or_else(forbidden),
+        _ => list(&[], ""),
     });
     assert_eq!(first(client, 7).await, "init done +b error error init done");
     let asked = asked.lock().unwrap();

@@ -20,12 +20,11 @@ pub fn image(mode: Mode) -> Image {
         "argocd",
         ImageSpec::new(
             mode,
-            Source { name: "quay.io/argoproj/argocd".into(), version: "v2.13.x".into(), ..Source::default() },
+            Source::new("quay.io/argoproj/argocd", "v2.13.x"),
             Destination {
-                name: "registry.example.com:5000/mirror/argocd".into(),
                 credentials: Some(Credentials { secret_name: "target".into() }),
                 tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some("corporate-ca".into()) },
-                ..Destination::default()
+                ..Destination::new("registry.example.com:5000/mirror/argocd")
             },
         ),
     );

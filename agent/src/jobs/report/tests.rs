@@ -29,7 +29,8 @@ fn job(end: Option<(&str, &str)>) -> JobView {
     .unwrap()
 }
 
-fn pod(status: Value) -> PodView {
+fn pod(status: impl Into<Value>) -> PodView {
+    let status: Value = status.into();
     serde_json::from_value(json!({
         "metadata": {"name": "p", "creationTimestamp": "2026-11-21T11:00:00Z"}, "status": status
     }))

@@ -26,7 +26,9 @@ impl Scene {
     }
 
     fn jobs(&self, events: Vec<Event<Guarded<JobView>>>) {
-        events.into_iter().for_each(|event| self.store.apply_job(&ALL, event));
+        for event in events {
+            self.store.apply_job(&ALL, event);
+        }
     }
 
     fn names(&self, uid: &str) -> Vec<String> {

@@ -120,12 +120,10 @@ async fn observe_one(
     let request = CopyRequest::parse(&ImageSpec::new(
         Mode::Recurrent,
         Source {
-            name: copy.source.clone(),
-            version: copy.version.clone(),
             immutable_tags: if immutable { vec!["*".into()] } else { Vec::new() },
-            ..Source::default()
+            ..Source::new(&copy.source, &copy.version)
         },
-        Destination { name: copy.destination.clone(), ..Destination::default() },
+        Destination::new(&copy.destination),
     ))?;
     let sides = Sides {
         source: registries.repository(&request.source, &Access::default()),

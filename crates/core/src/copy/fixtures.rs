@@ -10,8 +10,8 @@ use imgop_registry::reference::{Digest, ManifestRef};
 pub fn spec(source: &str, version: &str) -> ImageSpec {
     ImageSpec::new(
         Mode::Recurrent,
-        Source { name: source.into(), version: version.into(), ..Source::default() },
-        Destination { name: "registry.example.com/mirror".into(), ..Destination::default() },
+        Source::new(source, version),
+        Destination::new("registry.example.com/mirror"),
     )
 }
 

@@ -2,235 +2,20 @@
 //! it where `select.minAge` is set.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::response::Response;
 use imgop_core::api::{Destination, ImageSpec, Mode, Select, Source};
 use imgop_core::copy::{CopyRequest, FirstSeen, Observed};
 use imgop_core::copy::{Known, Limits, Sides, observe};
 use imgop_registry::reference::Digest;
-use imgop_registry::{Access, BulkApi, BulkKind, Reason, Registries, RepositoryClient, Settings, Tls};
+use imgop_registry::{Access, BulkApi, BulkKind, Registries, Settings};
 use jiff::Timestamp;
 
-use imgop_fakes::{DockerHub, ScriptedRegistry, Seen, json, reply, tags};
-use imgop_fakes::{basic, plain, settings};
-
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+use imgop_fakes::{DatedImages, DockerHub, ScriptedRegistry, json, plain, settings, tags};
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
-}
-
-/// Everything that a repository holds, by digest, and its tags.
-#[derive(Debug, Clone, Default)]
-struct Content {
-    manifests: HashMap<Digest, (&'static str, String)>,
-    blobs: HashMap<Digest, String>,
-    tags: HashMap<String, Digest>,
-}
-
-impl Content {
-    fn manifest(&mut self, media_type: &'static str, body: String) -> Digest {
-        let digest = Digest::of(body.as_bytes());
-        self.manifests.insert(digest.clone(), (media_type, body));
-        digest
-    }
-
-    /// An image whose configuration says this; `name` makes it another one.
-    fn image(&mut self, name: &str, created: &str) -> Digest {
-        let config = format!(r#"{{"name":"{name}","created":{created}}}"#);
-        let digest = Digest::of(config.as_bytes());
-        self.blobs.insert(digest.clone(), config);
-        self.manifest(OCI_MANIFEST, format!(r#"{{"config":{{"digest":"{digest}"}},"layers":[]}}"#))
-    }
-
-    fn index(&mut self, images: &[Digest]) -> Digest {
-        let entry = |(n, digest): (usize, &Digest)| {
-            format!(
-                r#"{{"mediaType":"{OCI_MANIFEST}","digest":"{digest}","size":1,"platform":{{"os":"linux","architecture":"a{n}"}}}}"#
-            )
-        };
-        let entries: Vec<String> = images.iter().enumerate().map(entry).collect();
-        self.manifest(OCI_INDEX, format!(r#"{{"manifests":[{}]}}"#, entries.join(",")))
-    }
-
-    fn tagged(mut self, tag: &str, digest: Digest) -> Self {
-        self.tags.insert(tag.to_owned(), digest);
-        self
-    }
-
-    fn answer(&self, seen: &Seen) -> Response {
-        let target = seen.target.split('?').next().unwrap_or_default();
-        if target == "/v2/app/tags/list" {
-            let names: Vec<&String> = self.tags.keys().collect();
-            return json(200, serde_json::json!({ "name": "app", "tags": names }).to_string());
-        }
-        let what = target.strip_prefix("/v2/app/manifests/").unwrap_or_default();
-        let digest = self.tags.get(what).cloned().or_else(|| what.parse().ok());
-        if let Some((digest, (media_type, body))) =
-            digest.and_then(|d| Some((d.clone(), self.manifests.get(&d)?)))
-        {
-            let headers = [("content-type", *media_type), ("docker-content-digest", digest.as_str())];
-            return reply(200, &headers, body.clone());
-        }
-        match target.rsplit_once("/blobs/").and_then(|(_, digest)| self.blobs.get(&digest.parse().ok()?)) {
-            Some(blob) => reply(200, &[("content-type", "application/octet-stream")], blob.clone()),
-            None => json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
-        }
-    }
-
-    async fn serve(self) -> ScriptedRegistry {
-        ScriptedRegistry::start(move |seen| self.answer(seen)).await
-    }
-}
-
-fn client(registry: &ScriptedRegistry) -> RepositoryClient {
-    Registries::new(settings()).repository(&registry.repository("app"), &Access::default())
-}
-
-/// A registry that wants a password and sends whoever asks for a blob to `target`.
-async fn redirecting(content: Content, target: String) -> ScriptedRegistry {
-    ScriptedRegistry::start(move |seen| match seen.header("authorization") {
-        None => reply(401, &[("www-authenticate", r#"Basic realm="r""#)], ""),
-        Some(_) if seen.target.contains("/blobs/") => {
-            let path = seen.target.trim_start_matches('/');
-            reply(307, &[("location", &format!("{target}/{path}?X-Amz-Signature=s"))], "")
-        }
-        Some(_) => content.answer(seen),
-    })
-    .await
-}
-
-/// A client of `registry.corp.test` that has a password.
-fn with_password(registry: SocketAddr) -> RepositoryClient {
-    let addresses = HashMap::from([("registry.corp.test".to_owned(), registry)]);
-    let registries = Registries::new(Settings { addresses, retries: 0, ..settings() });
-    let repository = "registry.corp.test/app".parse().unwrap();
-    registries.repository(&repository, &plain(basic("user", "hunter2")))
-}
-
-#[tokio::test]
-async fn a_configuration_comes_from_another_host_that_sees_no_credential_and_is_asked_once() {
-    let mut content = Content::default();
-    let digest = content.image("a", r#""2024-05-06T07:08:09.5Z""#);
-    let storage = content.clone().serve().await;
-    let registry = redirecting(content, format!("http://{}", storage.address)).await;
-    let client = with_password(registry.address);
-    for _ in 0..2 {
-        assert_eq!(client.created(&digest).await.unwrap(), Some(time("2024-05-06T07:08:09.5Z")));
-    }
-    let (at_registry, at_storage) = (registry.seen(), storage.seen());
-    let shown: Vec<bool> = at_registry.iter().map(|seen| seen.header("authorization").is_some()).collect();
-    assert_eq!(shown, [false, true, true], "a challenge, a manifest, a blob: {at_registry:?}");
-    assert_eq!(at_storage.len(), 1);
-    assert!(at_storage[0].target.ends_with("?X-Amz-Signature=s"));
-    for header in ["authorization", "cookie", "proxy-authorization"] {
-        assert_eq!(at_storage[0].header(header), None, "{header}");
-    }
-}
-
-#[tokio::test]
-async fn a_blob_is_not_fetched_from_where_no_registry_is() {
-    for target in ["http://169.254.169.254", "http://[fd00:ec2::254]", "ftp://cdn.example", "file:///etc"] {
-        let mut content = Content::default();
-        let digest = content.image("a", r#""2024-05-06T07:08:09Z""#);
-        let registry = redirecting(content, target.to_owned()).await;
-        let error = with_password(registry.address).created(&digest).await.unwrap_err();
-        assert_eq!(*error.reason(), Reason::Refused, "{target}: {error}");
-        assert!(!error.to_string().contains("Signature"), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn a_blob_of_a_registry_with_tls_is_not_fetched_without() {
-    let mut content = Content::default();
-    let digest = content.image("a", r#""2024-05-06T07:08:09Z""#);
-    let storage = content.clone().serve().await;
-    let target = format!("http://{}/", storage.address);
-    let (registry, pem) = ScriptedRegistry::start_tls(&["127.0.0.1"], move |seen| {
-        if seen.target.contains("/blobs/") {
-            return reply(307, &[("location", &target)], "");
-        }
-        content.answer(seen)
-    })
-    .await;
-    let access = Access { tls: Tls::Verify { extra_ca_pem: Some(pem) }, ..Access::default() };
-    let client = Registries::new(settings()).repository(&registry.repository("app"), &access);
-    assert_eq!(*client.created(&digest).await.unwrap_err().reason(), Reason::Refused);
-    assert!(storage.seen().is_empty());
-}
-
-#[tokio::test]
-async fn other_bytes_than_the_manifest_names_and_too_many_are_errors() {
-    let mut content = Content::default();
-    let digest = content.image("a", r#""2024-05-06T07:08:09Z""#);
-    for (body, reason) in [
-        (r#"{"created":"2014-01-01T00:00:00Z"}"#.to_owned(), Reason::Protocol),
-        ("x".repeat((4 << 20) + 1), Reason::TooLarge { limit: 4 << 20 }),
-    ] {
-        let mut lying = content.clone();
-        lying.blobs.values_mut().for_each(|blob| blob.clone_from(&body));
-        let registry = lying.serve().await;
-        let client = client(&registry);
-        assert_eq!(*client.created(&digest).await.unwrap_err().reason(), reason);
-        // The caller does without, and does not ask a second time.
-        assert_eq!(client.created(&digest).await.unwrap(), None);
-        assert_eq!(registry.seen().len(), 2);
-    }
-}
-
-#[tokio::test]
-async fn what_one_tenant_cannot_read_or_is_lied_to_about_is_not_unknown_to_another() {
-    let mut content = Content::default();
-    let image = content.image("a", r#""2024-05-06T07:08:09Z""#);
-    let index = content.index(std::slice::from_ref(&image));
-    let honest = content.clone().serve().await;
-    // One without the blobs, and one that calls an index an image.
-    let (mut poor, mut lying) = (content.clone(), content);
-    poor.blobs.clear();
-    if let Some((media_type, _)) = lying.manifests.get_mut(&index) {
-        *media_type = OCI_MANIFEST;
-    }
-    let registries = Registries::new(settings());
-    let client =
-        |registry: &ScriptedRegistry| registries.repository(&registry.repository("app"), &Access::default());
-    for hostile in [poor.serve().await, lying.serve().await] {
-        assert!(client(&hostile).created(&index).await.is_err());
-        let asked = hostile.seen().len();
-        assert_eq!(client(&hostile).created(&index).await.unwrap(), None);
-        assert_eq!(hostile.seen().len(), asked, "and it is not asked again");
-    }
-    let told = Some(time("2024-05-06T07:08:09Z"));
-    assert_eq!(client(&honest).created(&index).await.unwrap(), told);
-    assert_eq!(client(&honest).created(&image).await.unwrap(), told);
-}
-
-#[tokio::test]
-async fn of_an_index_the_newest_image_counts_and_each_is_asked_once() {
-    let mut content = Content::default();
-    let (old, new) =
-        (content.image("a", r#""2024-01-01T00:00:00Z""#), content.image("b", r#""2025-01-01T00:00:00Z""#));
-    let reproducible = content.image("c", r#""1970-01-01T00:00:00Z""#);
-    let annotated = content.manifest(
-        OCI_MANIFEST,
-        r#"{"annotations":{"org.opencontainers.image.created":"2026-01-01T00:00:00Z"},"layers":[]}"#
-            .to_owned(),
-    );
-    let both = content.index(&[old.clone(), new.clone()]);
-    let three = content.index(&[old.clone(), new.clone(), annotated]);
-    let undated = content.index(&[old, new, reproducible]);
-    let registry = content.serve().await;
-    let client = client(&registry);
-    assert_eq!(client.created(&both).await.unwrap(), Some(time("2025-01-01T00:00:00Z")));
-    assert_eq!(registry.seen().len(), 5, "one index, two manifests, two configurations");
-    assert_eq!(client.created(&both).await.unwrap(), Some(time("2025-01-01T00:00:00Z")));
-    assert_eq!(registry.seen().len(), 5);
-    assert_eq!(client.created(&three).await.unwrap(), Some(time("2026-01-01T00:00:00Z")));
-    assert_eq!(registry.seen().len(), 11, "the images of an index take no place from others");
-    assert_eq!(client.created(&undated).await.unwrap(), None);
 }
 
 /// A request for `1.x` with `minAge: 3d`, to a destination that has nothing.
@@ -244,17 +29,15 @@ fn spec(source: String, destination: &ScriptedRegistry) -> ImageSpec {
     ImageSpec::new(
         Mode::Recurrent,
         Source {
-            name: source,
-            version: "1.x".into(),
             select: Some(Select { min_age: Some("3d".into()), ..Select::default() }),
-            ..Source::default()
+            ..Source::new(source, "1.x")
         },
-        Destination { name: destination.repository("app").to_string(), ..Destination::default() },
+        Destination::new(destination.repository("app").to_string()),
     )
 }
 
-async fn case(content: Content) -> Case {
-    let (source, destination) = (content.serve().await, Content::default().serve().await);
+async fn case(content: DatedImages) -> Case {
+    let (source, destination) = (content.start().await, DatedImages::default().start().await);
     let request = CopyRequest::parse(&spec(source.repository("app").to_string(), &destination)).unwrap();
     let registries = Registries::new(settings());
     let sides = Sides {
@@ -275,7 +58,7 @@ impl Case {
 }
 
 /// The tags that are copied, and those that wait until when.
-fn told(observed: &Observed) -> (Vec<String>, Vec<String>) {
+fn selected_and_waiting(observed: &Observed) -> (Vec<String>, Vec<String>) {
     let copied = observed.tags.iter().map(|tag| tag.source_ref.to_string()).collect();
     let waiting =
         observed.waiting.iter().map(|waiting| format!("{} until {}", waiting.tag, waiting.until)).collect();
@@ -284,16 +67,19 @@ fn told(observed: &Observed) -> (Vec<String>, Vec<String>) {
 
 #[tokio::test]
 async fn a_tag_that_is_too_young_is_excluded_with_the_time_when_it_is_taken() {
-    let mut content = Content::default();
+    let mut content = DatedImages::default();
     let (old, young) =
         (content.image("a", r#""2026-11-01T00:00:00Z""#), content.image("b", r#""2026-11-20T00:00:00Z""#));
     let case = case(content.tagged("1.0", old).tagged("1.1", young)).await;
     let observed = case.observe("2026-11-21T12:00:00Z", &[]).await;
-    assert_eq!(told(&observed), (vec!["1.0".into()], vec!["1.1 until 2026-11-23T00:00:00Z".into()]));
+    assert_eq!(
+        selected_and_waiting(&observed),
+        (vec!["1.0".into()], vec!["1.1 until 2026-11-23T00:00:00Z".into()])
+    );
     assert_eq!(observed.excluded.len(), 1);
     insta::assert_snapshot!(observed.excluded[0].reason, @"it is younger than 3d (select.minAge); taken from 2026-11-23T00:00:00Z if it still has the same content");
     let later = case.observe("2026-11-23T00:00:00Z", &[]).await;
-    assert_eq!(told(&later), (vec!["1.1".into(), "1.0".into()], Vec::new()));
+    assert_eq!(selected_and_waiting(&later), (vec!["1.1".into(), "1.0".into()], Vec::new()));
     let gets = case.source.lines().iter().filter(|line| line.contains("/blobs/")).count();
     assert_eq!(gets, 2, "each configuration once");
 }
@@ -301,37 +87,44 @@ async fn a_tag_that_is_too_young_is_excluded_with_the_time_when_it_is_taken() {
 #[tokio::test]
 async fn where_the_image_says_nothing_useful_it_counts_when_it_was_first_seen() {
     for created in [r#""1970-01-01T00:00:00Z""#, r#""2099-01-01T00:00:00Z""#, r#""soon""#, "null", "7"] {
-        let mut content = Content::default();
+        let mut content = DatedImages::default();
         let digest = content.image("a", created);
         let case = case(content.tagged("1.0", digest.clone())).await;
         let waiting = |until: &str| (Vec::<String>::new(), vec![format!("1.0 until {until}")]);
         let first = case.observe("2026-11-21T12:00:00Z", &[]).await;
-        assert_eq!(told(&first), waiting("2026-11-24T12:00:00Z"), "{created}");
+        assert_eq!(selected_and_waiting(&first), waiting("2026-11-24T12:00:00Z"), "{created}");
         let seen = [("1.0", &digest, "2026-11-21T12:00:00Z")];
-        assert_eq!(told(&case.observe("2026-11-24T11:59:59Z", &seen).await), waiting("2026-11-24T12:00:00Z"));
         assert_eq!(
-            told(&case.observe("2026-11-24T12:00:00Z", &seen).await),
+            selected_and_waiting(&case.observe("2026-11-24T11:59:59Z", &seen).await),
+            waiting("2026-11-24T12:00:00Z")
+        );
+        assert_eq!(
+            selected_and_waiting(&case.observe("2026-11-24T12:00:00Z", &seen).await),
             (vec!["1.0".into()], Vec::new())
         );
         let other = Digest::of(b"what it was before");
         let moved = [("1.0", &other, "2026-11-01T12:00:00Z")];
         let again = case.observe("2026-11-22T12:00:00Z", &moved).await;
-        assert_eq!(told(&again), waiting("2026-11-25T12:00:00Z"), "a tag that moved begins anew");
+        assert_eq!(
+            selected_and_waiting(&again),
+            waiting("2026-11-25T12:00:00Z"),
+            "a tag that moved begins anew"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_the_destination_has_and_digests_are_not_judged_and_cost_nothing() {
-    let mut content = Content::default();
+    let mut content = DatedImages::default();
     let digest = content.image("a", r#""2026-11-21T00:00:00Z""#);
     let content = content.tagged("1.0", digest);
     let mut case = case(content.clone()).await;
-    let destination = content.serve().await;
+    let destination = content.start().await;
     let request = CopyRequest::parse(&spec(case.source.repository("app").to_string(), &destination)).unwrap();
     case.sides.destination =
         Some(Registries::new(settings()).repository(&request.destination, &Access::default()));
     let observed = case.observe("2026-11-21T12:00:00Z", &[]).await;
-    assert_eq!(told(&observed), (vec!["1.0".into()], Vec::new()));
+    assert_eq!(selected_and_waiting(&observed), (vec!["1.0".into()], Vec::new()));
     let lines = case.source.lines();
     assert!(lines.iter().all(|line| line.starts_with("HEAD ") || line.contains("/tags/list")), "{lines:?}");
 }
@@ -356,7 +149,7 @@ fn at_hub(hub: &DockerHub, spec: &ImageSpec) -> (CopyRequest, Sides) {
 async fn the_push_that_a_bulk_api_tells_counts_and_costs_no_pull() {
     let everything = tags((0..20).map(|n| format!("1.{n}")));
     let hub = DockerHub::start(everything).await;
-    let destination = Content::default().serve().await;
+    let destination = DatedImages::default().start().await;
     let (request, sides) = at_hub(&hub, &spec("docker.io/team/app".into(), &destination));
     for (now, young) in [("2026-09-03T00:00:00Z", 20), ("2026-09-04T10:00:00Z", 0)] {
         let known = Known { now: time(now), ..Known::default() };
@@ -370,12 +163,12 @@ async fn the_push_that_a_bulk_api_tells_counts_and_costs_no_pull() {
 #[tokio::test]
 async fn the_push_counts_where_one_tag_is_to_be_judged_and_is_asked_once() {
     let hub = DockerHub::start(tags((0..20).map(|n| format!("1.{n}")))).await;
-    let mut there = Content::default();
+    let mut there = DatedImages::default();
     let image = there.image("a", "null");
     for n in (0..20).filter(|n| *n != 7) {
         there = there.tagged(&format!("1.{n}"), image.clone());
     }
-    let destination = there.serve().await;
+    let destination = there.start().await;
     let mut spec = spec("docker.io/team/app".into(), &destination);
     for (version, mode) in [("1.7", Mode::Recurrent), ("1.x", Mode::OnceByTag)] {
         (spec.source.version, spec.mode) = (version.into(), mode);
@@ -396,23 +189,23 @@ async fn the_push_counts_where_one_tag_is_to_be_judged_and_is_asked_once() {
         let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
         assert!(observed.waiting.is_empty(), "{version}");
     }
-    assert_eq!(hub.pulls(), 0, "nobody asked the image");
+    assert_eq!(hub.pulls(), 0, "the image was not asked");
 }
 
 #[tokio::test]
 async fn a_tag_of_which_the_api_tells_what_it_was_before_is_new_whatever_the_image_says() {
     let hub = DockerHub::telling(tags(["1.7".to_owned()]), 1000, |_, _| Some(Digest::of(b"before"))).await;
-    let destination = Content::default().serve().await;
+    let destination = DatedImages::default().start().await;
     let (request, sides) = at_hub(&hub, &spec("docker.io/team/app".into(), &destination));
     let known = Known { now: time("2026-11-21T12:00:00Z"), ..Known::default() };
     let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
-    assert_eq!(told(&observed), (Vec::new(), vec!["1.7 until 2026-11-24T12:00:00Z".into()]));
+    assert_eq!(selected_and_waiting(&observed), (Vec::new(), vec!["1.7 until 2026-11-24T12:00:00Z".into()]));
     assert_eq!(hub.pulls(), 0, "the image is not asked");
 }
 
 /// A source and a destination of which each may fail for a while.
-async fn failing(content: Content, there: Content) -> (Case, Arc<AtomicBool>, Arc<AtomicBool>) {
-    let serve = async |content: Content| {
+async fn failing(content: DatedImages, there: DatedImages) -> (Case, Arc<AtomicBool>, Arc<AtomicBool>) {
+    let serve = async |content: DatedImages| {
         let fails = Arc::new(AtomicBool::new(false));
         let says = fails.clone();
         let registry = ScriptedRegistry::start(move |seen| {
@@ -446,24 +239,24 @@ async fn again(case: &Case, now: &str, before: &Observed) -> Observed {
 
 #[tokio::test]
 async fn a_registry_that_does_not_answer_once_begins_no_wait_anew() {
-    let (mut content, mut there) = (Content::default(), Content::default());
+    let (mut content, mut there) = (DatedImages::default(), DatedImages::default());
     let (digest, old) = (content.image("a", "null"), there.image("b", "null"));
     let (case, source, destination) = failing(content.tagged("1.0", digest), there.tagged("1.0", old)).await;
     let first = case.observe("2026-11-21T12:00:00Z", &[]).await;
     for fails in [source, destination] {
         fails.store(true, Ordering::Relaxed);
         let hiccup = again(&case, "2026-11-22T12:00:00Z", &first).await;
-        assert!(hiccup.waiting.is_empty(), "nobody knows: {hiccup:?}");
+        assert!(hiccup.waiting.is_empty(), "it is not known: {hiccup:?}");
         let late = again(&case, "2026-11-25T12:00:00Z", &hiccup).await;
         assert_eq!(late.since().count(), 1, "it is old enough by now, and still not known");
         fails.store(false, Ordering::Relaxed);
         let second = again(&case, "2026-11-23T12:00:00Z", &hiccup).await;
         assert_eq!(second.waiting[0].until, time("2026-11-24T12:00:00Z"));
         let third = again(&case, "2026-11-25T12:00:00Z", &late).await;
-        assert_eq!(told(&third), (vec!["1.0".into()], Vec::new()));
+        assert_eq!(selected_and_waiting(&third), (vec!["1.0".into()], Vec::new()));
         let fourth = again(&case, "2026-11-25T13:00:00Z", &third).await;
         assert_eq!(
-            told(&fourth),
+            selected_and_waiting(&fourth),
             (vec!["1.0".into()], Vec::new()),
             "a copy that failed waits no second time"
         );
@@ -472,10 +265,10 @@ async fn a_registry_that_does_not_answer_once_begins_no_wait_anew() {
 
 #[tokio::test]
 async fn what_is_remembered_goes_once_the_tag_is_taken_or_moves() {
-    let (mut content, other) = (Content::default(), Digest::of(b"what it was before"));
+    let (mut content, other) = (DatedImages::default(), Digest::of(b"what it was before"));
     let digest = content.image("a", r#""2024-11-21T00:00:00Z""#);
     let content = content.tagged("1.0", digest.clone());
-    let (case, ..) = failing(content.clone(), Content::default()).await;
+    let (case, ..) = failing(content.clone(), DatedImages::default()).await;
     let moved = case.observe("2026-11-21T12:00:00Z", &[("1.0", &other, "2026-11-01T12:00:00Z")]).await;
     assert_eq!(moved.since().count(), 0);
     let gone = case.observe("2026-11-21T12:00:00Z", &[("1.1", &digest, "2026-11-01T12:00:00Z")]).await;
@@ -486,11 +279,14 @@ async fn what_is_remembered_goes_once_the_tag_is_taken_or_moves() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moved_and_is_too_young_is_meant_and_waits() {
-    let (mut content, mut there) = (Content::default(), Content::default());
+async fn a_tag_that_moved_and_is_too_young_is_selected_and_waits() {
+    let (mut content, mut there) = (DatedImages::default(), DatedImages::default());
     let (digest, old) = (content.image("a", "null"), there.image("b", "null"));
     let (case, ..) = failing(content.tagged("1.0", digest), there.tagged("1.0", old)).await;
     let observed = case.observe("2026-11-21T12:00:00Z", &[]).await;
-    assert_eq!(told(&observed), (vec!["1.0".into()], vec!["1.0 until 2026-11-24T12:00:00Z".into()]));
+    assert_eq!(
+        selected_and_waiting(&observed),
+        (vec!["1.0".into()], vec!["1.0 until 2026-11-24T12:00:00Z".into()])
+    );
     assert!(observed.excluded.is_empty());
 }

@@ -10,10 +10,11 @@ use imgop_core::copy::{Known, Limits, Sides, observe};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, BulkApi, BulkKind, Registries, Settings};
 
-use imgop_fakes::{DockerHub, EcrPublic, Quay, ScriptedRegistry, Tags, distribution, tags};
-use imgop_fakes::{plain, settings};
+use imgop_fakes::{
+    DockerHub, EcrPublic, Quay, ScriptedRegistry, Tags, distribution, numbered_tags, plain, settings,
+};
 
-/// A source with a bulk API, a destination, and a request for what `version` means.
+/// A source with a bulk API, a destination, and a request for what `version` selects.
 pub struct Case {
     request: CopyRequest,
     sides: Sides,
@@ -45,8 +46,8 @@ impl Case {
             ScriptedRegistry::start(move |seen| distribution(&at_destination, "app", seen)).await;
         let spec = ImageSpec::new(
             Mode::Recurrent,
-            Source { name: source.into(), version: version.into(), ..Source::default() },
-            Destination { name: destination.repository("app").to_string(), ..Destination::default() },
+            Source::new(source, version),
+            Destination::new(destination.repository("app").to_string()),
         );
         let request = CopyRequest::parse(&spec).unwrap();
         let host = request.source.host().clone();
@@ -80,11 +81,6 @@ impl Case {
     }
 }
 
-/// `prefix0`, `prefix1` and so on.
-pub fn line(prefix: &str, number: usize) -> Tags {
-    tags((0..number).map(|n| format!("{prefix}{n}")))
-}
-
 /// How many tags are in a state, all of them being in it.
 pub fn all(observed: &Observed, state: TagState) -> usize {
     let wrong: Vec<_> = observed.tags.iter().filter(|tag| tag.state() != state).collect();
@@ -98,8 +94,8 @@ pub fn heads(registry: &ScriptedRegistry) -> usize {
 
 #[tokio::test]
 async fn a_no_op_of_100_tags_of_300_on_docker_hub_costs_two_requests_and_no_pull() {
-    let matching = line("1.0.", 100);
-    let hub = DockerHub::start([line("2.0.", 200), matching.clone()].concat()).await;
+    let matching = numbered_tags("1.0.", 100);
+    let hub = DockerHub::start([numbered_tags("2.0.", 200), matching.clone()].concat()).await;
     let case = Case::hub(&hub, "1.0.x", matching.clone()).await;
     let observed = case.observe(&matching).await;
     assert_eq!((all(&observed, TagState::UpToDate), observed.listed), (100, Some(300)));
@@ -111,13 +107,13 @@ async fn a_no_op_of_100_tags_of_300_on_docker_hub_costs_two_requests_and_no_pull
 
 #[tokio::test]
 async fn tags_with_and_without_a_v_are_read_in_as_many_pages_as_there_are() {
-    let matching = [line("1.0.", 50), line("v1.0.", 50)].concat();
-    let hub = DockerHub::start([matching.clone(), line("2.0.", 200)].concat()).await;
+    let matching = [numbered_tags("1.0.", 50), numbered_tags("v1.0.", 50)].concat();
+    let hub = DockerHub::start([matching.clone(), numbered_tags("2.0.", 200)].concat()).await;
     let case = Case::hub(&hub, "1.0.x", matching.clone()).await;
     assert_eq!(all(&case.observe(&matching).await, TagState::UpToDate), 100);
     // All of them are on the first of three pages, so the others are not read.
     assert_eq!((hub.website.seen().len(), heads(&hub.registry), hub.pulls()), (1, 0, 0));
-    let hub = DockerHub::start([line("2.0.", 200), matching.clone()].concat()).await;
+    let hub = DockerHub::start([numbered_tags("2.0.", 200), matching.clone()].concat()).await;
     let case = Case::hub(&hub, "1.0.x", matching.clone()).await;
     assert_eq!(all(&case.observe(&matching).await, TagState::UpToDate), 100);
     assert_eq!((hub.website.seen().len(), heads(&hub.registry), hub.pulls()), (3, 0, 0));
@@ -125,7 +121,7 @@ async fn tags_with_and_without_a_v_are_read_in_as_many_pages_as_there_are() {
 
 #[tokio::test]
 async fn b9_of_1500_tags_those_beyond_the_window_are_asked_for_one_by_one() {
-    let everything = line("1.0.", 1500);
+    let everything = numbered_tags("1.0.", 1500);
     let hub = DockerHub::start(everything.clone()).await;
     let case = Case::hub(&hub, "1.0.x", everything.clone()).await;
     assert_eq!(all(&case.observe(&everything).await, TagState::UpToDate), 1500);
@@ -134,12 +130,12 @@ async fn b9_of_1500_tags_those_beyond_the_window_are_asked_for_one_by_one() {
 
 #[tokio::test]
 async fn where_it_saves_nothing_the_api_is_not_asked() {
-    let everything = [line("1.0.", 1), line("2.0.", 900)].concat();
+    let everything = [numbered_tags("1.0.", 1), numbered_tags("2.0.", 900)].concat();
     for (version, at_destination) in [
-        ("1.0.0", line("1.0.", 1)), // one tag
-        ("1.0.x", line("1.0.", 1)), // a pattern that means one
-        ("2.0.x", Tags::new()),     // nothing to compare with: each is copied, and asked for first
-        ("2.0.x", line("2.0.", 1)), // little to compare with
+        ("1.0.0", numbered_tags("1.0.", 1)), // one tag
+        ("1.0.x", numbered_tags("1.0.", 1)), // a pattern that selects one
+        ("2.0.x", Tags::new()),              // nothing to compare with: each is copied, and asked for first
+        ("2.0.x", numbered_tags("2.0.", 1)), // little to compare with
     ] {
         let hub = DockerHub::start(everything.clone()).await;
         let case = Case::hub(&hub, version, at_destination.clone()).await;
@@ -150,7 +146,7 @@ async fn where_it_saves_nothing_the_api_is_not_asked() {
 
 #[tokio::test]
 async fn an_api_that_lags_behind_never_moves_a_tag_backwards() {
-    let tags = line("1.0.", 10);
+    let tags = numbered_tags("1.0.", 10);
     let old = Digest::of(b"what it was last week");
     let hub = DockerHub::telling(tags.clone(), 1000, move |name, digest| {
         Some(if name == "1.0.7" { old.clone() } else { digest.clone() })
@@ -164,7 +160,7 @@ async fn an_api_that_lags_behind_never_moves_a_tag_backwards() {
 
 #[tokio::test]
 async fn a_tag_that_moved_or_is_missing_is_asked_of_the_registry_before_it_is_copied() {
-    let tags = line("1.0.", 10);
+    let tags = numbered_tags("1.0.", 10);
     let hub = DockerHub::start(tags.clone()).await;
     let mut at_destination = tags[1..].to_vec();
     at_destination[0].1 = Digest::of(b"old");
@@ -178,7 +174,7 @@ async fn a_tag_that_moved_or_is_missing_is_asked_of_the_registry_before_it_is_co
 
 #[tokio::test]
 async fn a_preview_of_what_a_pattern_means_takes_the_digests_as_they_are_told() {
-    let hub = DockerHub::start(line("1.0.", 200)).await;
+    let hub = DockerHub::start(numbered_tags("1.0.", 200)).await;
     let mut case = Case::hub(&hub, "1.0.x", Tags::new()).await;
     case.sides.destination = None;
     let observed = case.observe(&Tags::new()).await;
@@ -187,9 +183,9 @@ async fn a_preview_of_what_a_pattern_means_takes_the_digests_as_they_are_told() 
 }
 
 #[tokio::test]
-async fn quay_is_asked_for_active_tags_that_contain_what_is_meant() {
-    let matching = line("v2.13.", 150);
-    let quay = Quay::start([line("v2.12.", 400), matching.clone()].concat()).await;
+async fn quay_is_asked_for_active_tags_that_contain_what_is_selected() {
+    let matching = numbered_tags("v2.13.", 150);
+    let quay = Quay::start([numbered_tags("v2.12.", 400), matching.clone()].concat()).await;
     let source = ("quay.io/team/app", BulkKind::Quay, "v2.13.x");
     let addresses = (quay.host.address, quay.host.address);
     let case = Case::new(source, addresses, Access::default(), matching.clone()).await;
@@ -205,7 +201,7 @@ async fn quay_is_asked_for_active_tags_that_contain_what_is_meant() {
 #[tokio::test]
 async fn b8_short_and_deep_paths_of_ecr_public_work() {
     for (alias, repository) in [("nginx", "nginx"), ("aws", "a/b/c/d")] {
-        let tags = line("1.0.", 2500);
+        let tags = numbered_tags("1.0.", 2500);
         let ecr = EcrPublic::start(alias, repository, tags.clone()).await;
         let name = format!("public.ecr.aws/{alias}/{repository}");
         let addresses = (ecr.registry.address, ecr.gallery.address);
@@ -218,7 +214,7 @@ async fn b8_short_and_deep_paths_of_ecr_public_work() {
 
 #[tokio::test]
 async fn b8_a_path_of_one_part_on_ecr_public_is_asked_for_tag_by_tag() {
-    let tags = line("1.0.", 10);
+    let tags = numbered_tags("1.0.", 10);
     let listed = tags.clone();
     let registry = ScriptedRegistry::start(move |seen| distribution(&listed, "nginx", seen)).await;
     let source = ("public.ecr.aws/nginx", BulkKind::EcrPublic, "1.0.x");

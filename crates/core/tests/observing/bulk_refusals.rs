@@ -6,8 +6,9 @@ use axum::response::Response;
 use imgop_core::copy::TagState;
 use imgop_registry::{Access, BulkKind};
 
-use crate::bulk::{Case, all, heads, line};
+use crate::bulk::{Case, all, heads};
 use imgop_fakes::basic;
+use imgop_fakes::numbered_tags;
 use imgop_fakes::{
     DockerHub, EcrPublic, FaultyRegistry, Quay, ScriptedRegistry, distribution, gallery_page, json, reply,
 };
@@ -26,7 +27,7 @@ async fn what_is_no_page_is_asked_of_the_registry_and_the_api_is_left_alone() {
         || reply(302, &[("location", "https://login.example.com/")], ""),
     ];
     for answer in answers {
-        let tags = line("1.0.", 10);
+        let tags = numbered_tags("1.0.", 10);
         let hub = DockerHub::answering(tags.clone(), move |_| answer()).await;
         let case = Case::hub(&hub, "1.0.x", tags.clone()).await;
         for round in 1..=2 {
@@ -39,7 +40,7 @@ async fn what_is_no_page_is_asked_of_the_registry_and_the_api_is_left_alone() {
 
 #[tokio::test]
 async fn an_api_that_is_silent_or_gone_is_not_waited_for_long() {
-    let tags = line("1.0.", 10);
+    let tags = numbered_tags("1.0.", 10);
     let silent = FaultyRegistry::hanging_after(b"HTTP/1.1 200 OK\r\n").await.repository("a");
     for api in [silent, FaultyRegistry::absent().await] {
         let hub = DockerHub::start(tags.clone()).await;
@@ -56,7 +57,7 @@ async fn an_api_that_is_silent_or_gone_is_not_waited_for_long() {
 async fn an_api_that_wants_a_pause_or_is_ill_does_not_hold_back_the_registry_on_the_same_host() {
     let answers: [fn() -> Response; 2] = [|| reply(429, &[("retry-after", "600")], "{}"), || json(503, "")];
     for answer in answers {
-        let tags = line("1.0.", 10);
+        let tags = numbered_tags("1.0.", 10);
         let quay = Quay::answering(tags.clone(), move |_| answer()).await;
         let source = ("quay.io/team/app", BulkKind::Quay, "1.0.x");
         let addresses = (quay.host.address, quay.host.address);
@@ -68,7 +69,7 @@ async fn an_api_that_wants_a_pause_or_is_ill_does_not_hold_back_the_registry_on_
 
 #[tokio::test]
 async fn b9_pages_before_a_refusal_count_and_the_refused_one_is_not_asked_for_again() {
-    let tags = line("1.0.", 1500);
+    let tags = numbered_tags("1.0.", 1500);
     let hub = DockerHub::telling(tags.clone(), 500, |_, digest| Some(digest.clone())).await;
     let case = Case::hub(&hub, "1.0.x", tags.clone()).await;
     assert_eq!(all(&case.observe(&tags).await, TagState::UpToDate), 1500);
@@ -80,7 +81,7 @@ async fn b9_pages_before_a_refusal_count_and_the_refused_one_is_not_asked_for_ag
 
 #[tokio::test]
 async fn a_tag_without_a_digest_is_asked_for() {
-    let tags = line("1.0.", 10);
+    let tags = numbered_tags("1.0.", 10);
     let hub =
         DockerHub::telling(tags.clone(), 1000, |name, digest| (name != "1.0.3").then(|| digest.clone()))
             .await;
@@ -91,7 +92,7 @@ async fn a_tag_without_a_digest_is_asked_for() {
 
 #[tokio::test]
 async fn a_page_that_counts_more_or_fewer_tags_than_the_registry_hides_none() {
-    let tags = line("1.0.", 10);
+    let tags = numbered_tags("1.0.", 10);
     for body in [
         serde_json::json!({"count": 3, "next": null, "results": [
             {"name": "1.0.1", "digest": tags[1].1.as_str()}, {"name": "9.9.9", "digest": tags[1].1.as_str()},
@@ -109,7 +110,7 @@ async fn a_page_that_counts_more_or_fewer_tags_than_the_registry_hides_none() {
 
 #[tokio::test]
 async fn tokens_of_ecr_public_that_go_round_in_circles_end() {
-    let tags = line("1.0.", 2500);
+    let tags = numbered_tags("1.0.", 2500);
     let first = tags[..1000].to_vec();
     let ecr = EcrPublic::answering("nginx", "nginx", tags.clone(), move |seen| {
         let page = gallery_page(&first, "nginx", "nginx", seen);
@@ -126,7 +127,7 @@ async fn tokens_of_ecr_public_that_go_round_in_circles_end() {
 
 #[tokio::test]
 async fn credentials_of_the_registry_never_go_to_the_api() {
-    let tags = line("1.0.", 10);
+    let tags = numbered_tags("1.0.", 10);
     let hub = DockerHub::start(tags.clone()).await;
     let listed = tags.clone();
     let registry = ScriptedRegistry::start(move |seen| match seen.header("authorization") {

@@ -1,29 +1,14 @@
-//! Docker Hub's meter: what counts as a pull, and what is done about it.
-
-use std::collections::HashMap;
+//! Docker Hub counts pulls: what a pass without work costs.
 
 use imgop_core::copy::TagState;
-use imgop_registry::reference::ManifestRef;
-use imgop_registry::{Access, Reason, Registries, RepositoryClient, Settings};
 
-use crate::bulk::{Case, all, heads, line};
+use crate::bulk::{Case, all, heads};
+use imgop_fakes::numbered_tags;
 use imgop_fakes::{DockerHub, json};
-use imgop_fakes::{plain, settings};
-
-fn at(hub: &DockerHub) -> (Registries, RepositoryClient) {
-    let addresses = HashMap::from([("registry-1.docker.io".to_owned(), hub.registry.address)]);
-    let registries = Registries::new(Settings { addresses, ..settings() });
-    let client = registries.repository(&"team/app".parse().unwrap(), &plain(Access::default()));
-    (registries, client)
-}
-
-fn tag(name: &str) -> ManifestRef {
-    ManifestRef::Tag(name.parse().unwrap())
-}
 
 #[tokio::test]
 async fn m8_a_no_op_counts_no_pull_whether_the_website_answers_or_not() {
-    let tags = line("1.0.", 120); // more than the pulls of six hours
+    let tags = numbered_tags("1.0.", 120); // more than the pulls of six hours
     let with = DockerHub::start(tags.clone()).await;
     let without = DockerHub::answering(tags.clone(), |_| json(403, "{}")).await;
     for (hub, asked) in [(with, 0), (without, 120)] {
@@ -34,28 +19,13 @@ async fn m8_a_no_op_counts_no_pull_whether_the_website_answers_or_not() {
 }
 
 #[tokio::test]
-async fn what_is_left_is_read_from_answers_that_cost_nothing() {
-    let hub = DockerHub::start(line("1.0.", 2)).await;
-    let (registries, client) = at(&hub);
-    let left = || {
-        let limit = registries.rate_limits()["registry-1.docker.io"];
-        (limit.limit, limit.remaining, hub.pulls())
-    };
-    client.head(&tag("1.0.0")).await.unwrap();
-    assert_eq!(left(), (Some(100), 100, 0));
-    // The manifest of this fake is empty: it is the meter that counts.
-    assert!(client.manifest(&tag("1.0.0")).await.is_err());
-    assert_eq!(left(), (Some(100), 99, 1));
-}
-
-#[tokio::test]
-async fn a_pull_too_many_is_told_as_such_and_heads_still_work() {
-    let hub = DockerHub::start(line("1.0.", 2)).await;
-    hub.leave(0); // others of the same network have pulled
-    let (_, client) = at(&hub);
-    let error = client.manifest(&tag("1.0.0")).await.unwrap_err();
-    assert!(matches!(error.reason(), Reason::RateLimited { .. }), "{error}");
-    assert_eq!((error.status(), error.code()), (Some(429), Some("TOOMANYREQUESTS")));
-    assert!(error.to_string().contains("unauthenticated pull rate limit"), "{error}");
-    assert!(client.head(&tag("1.0.1")).await.unwrap().is_some());
+async fn a_no_op_within_the_reserve_costs_no_pull_and_is_no_failure() {
+    let tags = numbered_tags("1.0.", 3);
+    let hub = DockerHub::answering(tags.clone(), |_| json(500, "")).await;
+    hub.leave(0);
+    let pulls = hub.pulls();
+    let case = Case::hub(&hub, "1.0.x", tags.clone()).await;
+    let observed = case.observe(&tags).await;
+    assert!(observed.tags.iter().all(|tag| tag.source.digest().is_some()));
+    assert_eq!(hub.pulls(), pulls);
 }

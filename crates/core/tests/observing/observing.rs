@@ -66,8 +66,8 @@ async fn case(
 pub fn spec(source: &ScriptedRegistry, destination: &ScriptedRegistry, version: &str) -> ImageSpec {
     ImageSpec::new(
         Mode::Recurrent,
-        Source { name: source.repository("app").to_string(), version: version.into(), ..Source::default() },
-        Destination { name: destination.repository("app").to_string(), ..Destination::default() },
+        Source::new(source.repository("app").to_string(), version),
+        Destination::new(destination.repository("app").to_string()),
     )
 }
 

@@ -5,11 +5,10 @@ use imgop_core::copy::{Content as Wanted, CopyRequest, Observed, TagState};
 use imgop_core::copy::{Known, Limits, ObserveError, observe};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag};
 use imgop_registry::reference::Digest;
-use imgop_registry::{Access, Registries};
 
 use super::two_sides::Case;
+use imgop_fakes::client;
 use imgop_fakes::{Content, ScriptedRegistry, json, reply};
-use imgop_fakes::{client, settings};
 
 const ONE: [&str; 1] = ["linux/amd64"];
 
@@ -149,7 +148,7 @@ async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
     assert_eq!((again.tags.len(), again.tags[1].state()), (2, TagState::NotChecked));
     let why = again.tags[1].unknown_because().unwrap();
     assert!(why.contains("the referrers API has answered before and does not now"), "{why}");
-    // What a sync does that somebody asks for.
+    // What a requested sync does.
     case.sides.source.invalidate_tag_lists();
     let again = case.observe(&known).await;
     assert_eq!(again.tags[1].destination_tag, tag);
@@ -165,49 +164,6 @@ async fn a_registry_without_the_api_is_asked_once() {
         case.observe(&Known::default()).await;
     }
     assert_eq!(case.source.count("GET /v2/app/referrers/"), 1);
-}
-
-#[tokio::test]
-async fn a_repository_without_the_api_says_nothing_of_others_and_is_asked_again_on_request() {
-    let registry = ScriptedRegistry::start(|seen| {
-        if seen.target.starts_with("/v2/odd/") {
-            json(400, "{}")
-        } else {
-            reply(200, &[("content-type", imgop_fakes::INDEX)], r#"{"manifests":[]}"#)
-        }
-    })
-    .await;
-    let registries = Registries::new(settings());
-    let client = |name: &str| registries.repository(&registry.repository(name), &Access::default());
-    let digest = Digest::of(b"x");
-    for _ in 0..2 {
-        assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
-        assert_eq!(client("app").referrers(&digest).await.unwrap(), Some(Vec::new()));
-    }
-    let asked = || registry.lines().iter().filter(|line| line.contains("/odd/")).count();
-    assert_eq!(asked(), 1);
-    client("odd").invalidate_tag_lists();
-    assert_eq!(client("odd").referrers(&digest).await.unwrap(), None);
-    assert_eq!(asked(), 2);
-}
-
-#[tokio::test]
-async fn that_there_is_no_api_is_believed_for_one_credential_and_of_none_that_has_answered() {
-    let registry = ScriptedRegistry::start(|seen| match seen.header("authorization") {
-        Some("Bearer partner") => reply(200, &[("content-type", imgop_fakes::INDEX)], r#"{"manifests":[]}"#),
-        None => reply(401, &[("www-authenticate", r#"Bearer realm="https://127.0.0.1/""#)], ""),
-        Some(_) => json(404, "{}"),
-    })
-    .await;
-    let registries = Registries::new(settings());
-    let client = |token: &str| {
-        let credential = Some(imgop_registry::Credential::RegistryToken(token.into()));
-        registries.repository(&registry.repository("app"), &Access { credential, ..Access::default() })
-    };
-    let digest = Digest::of(b"x");
-    assert_eq!(client("other").referrers(&digest).await.unwrap(), None);
-    assert_eq!(client("partner").referrers(&digest).await.unwrap(), Some(Vec::new()));
-    assert_eq!(client("other").referrers(&digest).await.unwrap(), None);
 }
 
 /// Tags that all have referrers, and a destination that has something for each of these and answers about
@@ -256,36 +212,6 @@ async fn nothing_is_asked_for_more_referrers_than_the_cap() {
     let error = observe(&case.sides, &request, &Known::default(), limits).await.unwrap_err();
     assert!(matches!(error, ObserveError::TooManyReferrers { count: 4, cap: 3 }), "{error}");
     assert!(!destination.lines().iter().any(|line| line.starts_with("HEAD ")));
-}
-
-#[tokio::test]
-async fn that_a_manifest_is_unknown_says_nothing_of_the_api() {
-    for code in ["NAME_UNKNOWN", "MANIFEST_UNKNOWN"] {
-        let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
-        let registry = ScriptedRegistry::start(move |_| json(404, body.clone())).await;
-        let client = client(&registry.repository("app"));
-        for _ in 0..2 {
-            assert_eq!(client.referrers(&Digest::of(b"x")).await.unwrap(), Some(Vec::new()), "{code}");
-        }
-        assert_eq!(registry.seen().len(), 2, "nothing is remembered");
-    }
-}
-
-#[tokio::test]
-async fn what_the_api_cannot_say_is_not_taken_for_nothing() {
-    let digest = Digest::of(b"x");
-    let absent = ScriptedRegistry::start(|_| reply(200, &[("content-type", "text/html")], "<html>")).await;
-    assert_eq!(client(&absent.repository("app")).referrers(&digest).await.unwrap(), None);
-    let forbidden = ScriptedRegistry::start(|_| json(403, "{}")).await;
-    assert!(client(&forbidden.repository("app")).referrers(&digest).await.is_err());
-    let circle = ScriptedRegistry::start(|seen| {
-        let link = format!("<{}>; rel=\"next\"", seen.target);
-        let headers = [("content-type", imgop_fakes::INDEX), ("link", link.as_str())];
-        reply(200, &headers, r#"{"manifests":[]}"#)
-    })
-    .await;
-    let error = client(&circle.repository("app")).referrers(&digest).await.unwrap_err();
-    assert!(error.to_string().contains("circles"), "{error}");
 }
 
 #[tokio::test]

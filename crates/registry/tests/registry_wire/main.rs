@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
 
 mod connections;
+mod created;
 mod credentials;
 #[cfg(feature = "ecr")]
 mod ecr_tokens;
@@ -13,7 +14,11 @@ mod mounts;
 mod other_hosts;
 mod pages;
 mod proxies;
+mod pull_quota;
+mod referrers_api;
+mod shared_tag_lists;
 mod tag_lists;
 mod throttling;
 mod timeouts;
+mod tls;
 mod tokens;

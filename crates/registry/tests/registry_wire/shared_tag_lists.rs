@@ -1,0 +1,73 @@
+//! Tag lists that several callers share: how many requests that leaves, and who gets a list of their own.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use imgop_fakes::{ScriptedRegistry, basic, json, settings};
+use imgop_registry::{Access, Reason, Registries, Settings};
+
+const SHARED: Duration = Duration::from_mins(1);
+
+fn sharing(tag_list_ttl: Duration) -> Registries {
+    Registries::new(Settings { tag_list_ttl, ..settings() })
+}
+
+/// A registry whose every repository holds these tags.
+async fn registry(tags: &[&str]) -> ScriptedRegistry {
+    let list = serde_json::json!({ "tags": tags }).to_string();
+    ScriptedRegistry::start(move |_| json(200, list.clone())).await
+}
+
+#[tokio::test]
+async fn one_list_answers_all_who_ask_at_once_and_a_moment_later() {
+    let registry = registry(&["1", "2"]).await;
+    let client = sharing(SHARED).repository(&registry.repository("a"), &Access::default());
+    let lists = join_all((0..20).map(|_| client.shared_tags())).await;
+    assert_eq!(lists.iter().filter(|list| list.as_ref().unwrap().is_new).count(), 1);
+    assert!(!client.shared_tags().await.unwrap().is_new);
+    assert_eq!(registry.seen().len(), 1);
+    client.tags().await.unwrap();
+    assert_eq!(registry.seen().len(), 2, "who asks for a list of their own gets one");
+}
+
+#[tokio::test]
+async fn by_default_nothing_is_shared() {
+    let registry = registry(&["1"]).await;
+    let client = sharing(Duration::ZERO).repository(&registry.repository("a"), &Access::default());
+    let lists = join_all((0..5).map(|_| client.shared_tags())).await;
+    assert!(lists.iter().all(|list| list.as_ref().unwrap().is_new));
+    assert_eq!(registry.seen().len(), 5);
+}
+
+#[tokio::test]
+async fn a_list_is_not_shared_with_other_repositories_credentials_or_later_times() {
+    let registry = registry(&["1"]).await;
+    let registries = sharing(Duration::from_millis(50));
+    let app = registry.repository("app");
+    for (repository, access) in [
+        (&app, Access::default()),
+        (&app, basic("me", "secret")),
+        (&app, basic("me", "other")),
+        (&registry.repository("other"), Access::default()),
+    ] {
+        assert!(registries.repository(repository, &access).shared_tags().await.unwrap().is_new);
+    }
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert!(registries.repository(&app, &Access::default()).shared_tags().await.unwrap().is_new);
+    assert_eq!(registry.seen().len(), 5);
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_there_is_an_empty_list_and_a_refusal_is_shared() {
+    let body = r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#;
+    let registry = ScriptedRegistry::start(move |_| json(404, body)).await;
+    let client = sharing(SHARED).repository(&registry.repository("a"), &Access::default());
+    assert!(client.shared_tags().await.unwrap().tags.is_empty());
+
+    let closed = ScriptedRegistry::start(|_| json(403, r#"{"errors":[{"code":"DENIED"}]}"#)).await;
+    let client = sharing(SHARED).repository(&closed.repository("a"), &Access::default());
+    for error in join_all((0..5).map(|_| client.shared_tags())).await {
+        assert_eq!(*error.unwrap_err().reason(), Reason::Forbidden);
+    }
+    assert_eq!(closed.seen().len(), 1);
+}
