@@ -3,13 +3,16 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli_error::{CliError, Outcome, exit_code};
+use crate::cluster::ConnectionArgs;
 use crate::commands::{
     completion, copy, delete, describe, list, logs, preview, resume, suspend, sync, version, wait,
 };
 use crate::complete::{COMPLETE, candidates};
+use crate::kinds::DEFAULT_KIND;
 use crate::output::Ui;
 
 /// Mirrors container images between registries, with Skopeo Jobs in your cluster.
@@ -31,6 +34,9 @@ use crate::output::Ui;
                   Exit codes: 0 done, 1 failed, 2 wrong usage."
 )]
 struct Cli {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+
     #[command(subcommand)]
     verb: Verb,
 }
@@ -61,7 +67,8 @@ pub fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            correct_tips(&mut error);
             ui.usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -73,6 +80,36 @@ pub fn main() -> ExitCode {
     exit_code(&result)
 }
 
+/// Words of other programs for what a verb of this one does.
+const OTHER_WORDS: [(&[&str], &str); 6] = [
+    (&["add", "apply", "create", "mirror", "update"], "copy"),
+    (&["diff", "dry-run", "plan"], "preview"),
+    (&["events", "history", "info", "inspect", "show", "status"], "describe"),
+    (&["reconcile", "refresh", "retry", "run", "trigger"], "sync"),
+    (&["disable", "pause", "stop"], "suspend"),
+    (&["continue", "enable", "start", "unpause"], "resume"),
+];
+
+/// Replaces clap's tips that mislead: verbs that are spelled alike but do something else, and the advice to
+/// pass a wrong flag as a value.
+fn correct_tips(error: &mut clap::Error) {
+    if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested) {
+        let kept = tips.iter().filter(|tip| !tip.to_string().contains("as a value, use '-- ")).cloned();
+        let kept = kept.collect();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(kept));
+    }
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return };
+    let tip = match OTHER_WORDS.iter().find(|(words, _)| words.contains(&typed.as_str())) {
+        Some((_, verb)) => format!("use 'kubectl imgop {verb}'"),
+        None if matches!(typed.as_str(), "edit" | "patch" | "label" | "annotate") => {
+            format!("use 'kubectl {typed} {} NAME'", DEFAULT_KIND.resource_name())
+        }
+        None => return,
+    };
+    error.remove(ContextKind::SuggestedSubcommand);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+}
+
 fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -80,18 +117,18 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
         .map_err(|error| CliError::failed(format!("cannot start: {error}")))?;
     let result = runtime.block_on(async {
         match cli.verb {
-            Verb::Copy(args) => copy::run(ui, &args).await,
-            Verb::Preview(args) => Box::pin(preview::run(ui, &args)).await,
-            Verb::List(args) => list::run(ui, &args).await,
-            Verb::Describe(args) => describe::run(ui, &args).await,
-            Verb::Sync(args) => sync::run(ui, &args).await,
-            Verb::Wait(args) => wait::run(ui, &args).await,
-            Verb::Logs(args) => logs::run(ui, &args).await,
-            Verb::Suspend(args) => suspend::run(ui, &args).await,
-            Verb::Resume(args) => resume::run(ui, &args).await,
-            Verb::Delete(args) => delete::run(ui, &args).await,
+            Verb::Copy(args) => copy::run(ui, &args, &cli.connection).await,
+            Verb::Preview(args) => Box::pin(preview::run(ui, &args, &cli.connection)).await,
+            Verb::List(args) => list::run(ui, &args, &cli.connection).await,
+            Verb::Describe(args) => describe::run(ui, &args, &cli.connection).await,
+            Verb::Sync(args) => sync::run(ui, &args, &cli.connection).await,
+            Verb::Wait(args) => wait::run(ui, &args, &cli.connection).await,
+            Verb::Logs(args) => logs::run(ui, &args, &cli.connection).await,
+            Verb::Suspend(args) => suspend::run(ui, &args, &cli.connection).await,
+            Verb::Resume(args) => resume::run(ui, &args, &cli.connection).await,
+            Verb::Delete(args) => delete::run(ui, &args, &cli.connection).await,
             Verb::Completion(args) => completion::run(ui, &args, Cli::command()),
-            Verb::Version(args) => version::run(ui, &args).await,
+            Verb::Version(args) => version::run(ui, &args, &cli.connection).await,
         }
     });
     // A name lookup that hangs must not keep the process.

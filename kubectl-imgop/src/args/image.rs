@@ -1,7 +1,7 @@
 //! The flags that become fields of an Image's spec.
 
-use clap::{Args, ValueEnum};
-use imgop_core::api::TlsMode;
+use clap::Args;
+use imgop_core::api::{Mode, Overwrite, Publish, Referrers, TlsMode};
 
 /// Flags that select tags and say how the registries are reached.
 #[derive(Debug, Clone, Default, Args)]
@@ -44,20 +44,18 @@ pub struct SelectionArgs {
 
     /// Whether to copy signatures, attestations and SBOMs too
     #[arg(long, value_enum, ignore_case = true, value_name = "WHICH")]
-    pub referrers: Option<ReferrersArg>,
+    pub referrers: Option<Referrers>,
 
     /// What to do with a tag that exists at the destination with other content
     #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
-    pub overwrite: Option<OverwriteArg>,
+    pub overwrite: Option<Overwrite>,
 
     /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the source
-    #[arg(long, alias = "src-credentials", value_name = "SECRET", help_heading = "Registries",
-        value_parser = crate::kinds::object_name::parse_name)]
+    #[arg(long, alias = "src-credentials", value_name = "SECRET", help_heading = "Registries")]
     pub source_credentials: Option<String>,
 
     /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the destination
-    #[arg(long, alias = "dest-credentials", value_name = "SECRET", help_heading = "Registries",
-        value_parser = crate::kinds::object_name::parse_name)]
+    #[arg(long, alias = "dest-credentials", value_name = "SECRET", help_heading = "Registries")]
     pub destination_credentials: Option<String>,
 
     /// Use the agent's AWS identity for the source, an Amazon ECR registry
@@ -70,18 +68,18 @@ pub struct SelectionArgs {
 
     /// How to secure the connection to the source
     #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
-    pub source_tls: Option<TlsArg>,
+    pub source_tls: Option<TlsMode>,
 
     /// How to secure the connection to the destination
     #[arg(long, value_enum, ignore_case = true, value_name = "MODE", help_heading = "Registries")]
-    pub destination_tls: Option<TlsArg>,
+    pub destination_tls: Option<TlsMode>,
 
     /// Secret whose key ca.crt holds additional CA certificates (PEM) for the source
-    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::kinds::object_name::parse_name)]
+    #[arg(long, value_name = "SECRET", help_heading = "Registries")]
     pub source_ca_secret: Option<String>,
 
     /// Secret whose key ca.crt holds additional CA certificates (PEM) for the destination
-    #[arg(long, value_name = "SECRET", help_heading = "Registries", value_parser = crate::kinds::object_name::parse_name)]
+    #[arg(long, value_name = "SECRET", help_heading = "Registries")]
     pub destination_ca_secret: Option<String>,
 }
 
@@ -114,9 +112,10 @@ impl SelectionArgs {
 /// Flags that say when and how to copy.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ScheduleArgs {
-    /// When to copy; by default OneShot for one tag or digest, and OnceByTag for a pattern or a range
+    /// When to copy; by default OneShot for one tag or digest (Recurrent for one tag with --frequency), and
+    /// OnceByTag for a pattern or a range
     #[arg(long, value_enum, ignore_case = true)]
-    pub mode: Option<ModeArg>,
+    pub mode: Option<Mode>,
 
     /// How often to check the source (OnceByTag and Recurrent), such as 30s, 5m, 1h30m or 1d; 5m by
     /// default
@@ -129,76 +128,18 @@ pub struct ScheduleArgs {
 
     /// How to write a tag at the destination
     #[arg(long, value_enum, ignore_case = true, value_name = "WAY")]
-    pub publish: Option<PublishArg>,
+    pub publish: Option<Publish>,
 }
 
-/// A `spec.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ModeArg {
-    /// Once
-    #[value(name = "OneShot")]
-    OneShot,
-    /// Each matching tag once, including tags that appear later
-    #[value(name = "OnceByTag")]
-    OnceByTag,
-    /// Each matching tag, and again whenever its content changes at the source
-    #[value(name = "Recurrent")]
-    Recurrent,
-}
-
-/// A `spec.referrers`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReferrersArg {
-    /// Only the tags themselves (the default)
-    #[value(name = "None")]
-    None,
-    /// Everything at the source that refers to the tags
-    #[value(name = "All")]
-    All,
-}
-
-/// A `spec.destination.overwrite`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OverwriteArg {
-    /// Replace it (the default)
-    #[value(name = "IfDifferent")]
-    IfDifferent,
-    /// Keep it
-    #[value(name = "IfMissing")]
-    IfMissing,
-}
-
-/// A `spec.destination.publish`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PublishArg {
-    /// First the content by digest, then the tag (the default)
-    #[value(name = "Staged")]
-    Staged,
-    /// Directly by tag, for registries that delete untagged content
-    #[value(name = "Direct")]
-    Direct,
-}
-
-/// A `tls.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TlsArg {
-    /// HTTPS with a trusted certificate (the default)
-    #[value(name = "Verify")]
-    Verify,
-    /// HTTPS with any certificate
-    #[value(name = "SkipVerify")]
-    SkipVerify,
-    /// HTTP
-    #[value(name = "PlainHTTP")]
-    PlainHttp,
-}
-
-impl From<TlsArg> for TlsMode {
-    fn from(arg: TlsArg) -> Self {
-        match arg {
-            TlsArg::Verify => Self::Verify,
-            TlsArg::SkipVerify => Self::SkipVerify,
-            TlsArg::PlainHttp => Self::PlainHttp,
-        }
+impl ScheduleArgs {
+    /// Returns the first flag that is given.
+    pub fn first_of_a_spec(&self) -> Option<&'static str> {
+        let given = [
+            ("--mode", self.mode.is_some()),
+            ("--frequency", self.frequency.is_some()),
+            ("--suspend", self.suspend),
+            ("--publish", self.publish.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
     }
 }

@@ -1,15 +1,13 @@
 //! From arguments to the spec of an Image, or to everything that is wrong with them.
 
-use imgop_core::api::{
-    Credentials, Destination, Frequency, ImageSpec, Mode, Overwrite, Publish, Referrers, Select, Source, Tls,
-    TlsMode,
-};
+use imgop_core::api::{Credentials, Destination, Frequency, ImageSpec, Mode, Select, Source, Tls, TlsMode};
 use imgop_core::copy::{CopyRequest, SpecField};
 use imgop_core::selection::Version;
 use imgop_registry::reference::Reference;
 
-use super::image::{ModeArg, OverwriteArg, PublishArg, ReferrersArg, ScheduleArgs, SelectionArgs, TlsArg};
+use super::image::{ScheduleArgs, SelectionArgs};
 use crate::cli_error::CliError;
+use crate::kinds::object_name::parse_name;
 use crate::output::wording::Wording;
 
 /// A reference of the command line, with its problems.
@@ -17,24 +15,45 @@ struct Written {
     name: String,
     typed: String,
     version: Option<String>,
+    /// The tag of `name:tag@digest`, beside the digest as its version.
+    tag: Option<String>,
     problem: Option<String>,
 }
 
 impl Written {
     /// Reads a reference. Names are completed (`docker.io/library/nginx`), so that one image has one name.
     fn read(text: &str) -> Self {
-        let problem = match text.parse::<Reference>() {
+        let (bare, tag) = without_tag_of_digest(text);
+        let problem = match bare.parse::<Reference>() {
             _ if is_registry(text) => {
                 let bare = text.trim_end_matches('/');
                 format!("{text:?} is a registry; write a repository in it, such as {bare}/argoproj/argocd")
             }
             Ok(Reference { repository, version }) => {
-                return Self { name: repository.to_string(), typed: text.to_owned(), version, problem: None };
+                let (name, typed) = (repository.to_string(), text.to_owned());
+                return Self { name, typed, version, tag, problem: None };
             }
             Err(error) => error.to_string(),
         };
-        Self { name: text.to_owned(), typed: text.to_owned(), version: None, problem: Some(problem) }
+        Self {
+            name: text.to_owned(),
+            typed: text.to_owned(),
+            version: None,
+            tag: None,
+            problem: Some(problem),
+        }
     }
+}
+
+/// Splits the tag off that `name:tag@digest` has beside its digest. As for docker and skopeo, the digest is
+/// the content; the tag is only the name to give it.
+fn without_tag_of_digest(text: &str) -> (String, Option<String>) {
+    let with_tag = |(name, digest): (&str, &str)| {
+        let (bare, tag) = name.rsplit_once(':')?;
+        // A port is followed by a path.
+        (!tag.contains('/')).then(|| (format!("{bare}@{digest}"), Some(tag.to_owned())))
+    };
+    text.split_once('@').and_then(with_tag).unwrap_or_else(|| (text.to_owned(), None))
 }
 
 /// Returns whether a text names a registry: `registry.corp:5000` would read as the tag 5000 of an image of
@@ -62,10 +81,12 @@ pub fn image_spec(
         source.name,
         version.clone().unwrap_or_default(),
         destination.name,
-        destination.version,
+        destination.version.or(source.tag),
         selection,
         schedule,
     );
+    problems.extend(secret_problems(selection));
+    problems.extend(frequency_problem(&spec, schedule));
     let parsed = CopyRequest::parse(&spec);
     for problem in parsed.as_ref().err().into_iter().flat_map(|error| &error.problems) {
         let is_known = match problem.field {
@@ -83,6 +104,39 @@ pub fn image_spec(
         (Ok(request), []) => Ok((spec, request)),
         (_, [problem]) => Err(CliError::usage(problem)),
         (_, problems) => Err(CliError::usage(format!("invalid arguments:\n  {}", problems.join("\n  ")))),
+    }
+}
+
+/// Returns what is wrong with the names of Secrets. What was given may be a credential, so it is not
+/// printed.
+fn secret_problems(selection: &SelectionArgs) -> Vec<String> {
+    let of_credentials = "kubectl create secret docker-registry NAME";
+    let of_ca = "kubectl create secret generic NAME --from-file=ca.crt=FILE";
+    let given = [
+        ("--source-credentials", &selection.source_credentials, of_credentials),
+        ("--destination-credentials", &selection.destination_credentials, of_credentials),
+        ("--source-ca-secret", &selection.source_ca_secret, of_ca),
+        ("--destination-ca-secret", &selection.destination_ca_secret, of_ca),
+    ];
+    let problem = |(flag, name, command): (&str, &Option<String>, &str)| {
+        let is_wrong = name.as_ref().is_some_and(|name| parse_name(name).is_err());
+        is_wrong.then(|| format!("{flag}: this is not the name of a Secret; create one with: {command}"))
+    };
+    given.into_iter().filter_map(problem).collect()
+}
+
+/// Returns that `--frequency` has no effect, if so: what is copied once is not checked again.
+fn frequency_problem(spec: &ImageSpec, schedule: &ScheduleArgs) -> Option<String> {
+    schedule.frequency.as_ref()?;
+    let is_digest = matches!(spec.source.version.parse(), Ok(Version::Digest(_)));
+    match (schedule.mode, spec.mode) {
+        (Some(Mode::OneShot), _) => Some(
+            "--frequency: mode OneShot copies once; use --mode Recurrent, or omit --frequency".to_owned(),
+        ),
+        (_, Mode::OneShot) if is_digest => {
+            Some("--frequency: a digest never changes, so it is copied once; omit --frequency".to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -114,22 +168,14 @@ fn spec(
     selection: &SelectionArgs,
     schedule: &ScheduleArgs,
 ) -> ImageSpec {
-    let mode = match schedule.mode {
-        Some(ModeArg::Recurrent) => Mode::Recurrent,
-        Some(ModeArg::OnceByTag) => Mode::OnceByTag,
-        None if version.parse::<Version>().is_ok_and(|version| version.is_selector()) => Mode::OnceByTag,
-        Some(ModeArg::OneShot) | None => Mode::OneShot,
-    };
+    let mode = schedule.mode.unwrap_or_else(|| default_mode(&version, schedule));
     ImageSpec {
         mode,
         frequency: schedule.frequency.clone().unwrap_or_else(|| Frequency::DEFAULT_TEXT.to_owned()),
         suspend: schedule.suspend,
         allow_candidate_release: selection.allow_candidate_release,
         platforms: selection.platforms.clone(),
-        referrers: match selection.referrers {
-            Some(ReferrersArg::All) => Referrers::All,
-            Some(ReferrersArg::None) | None => Referrers::None,
-        },
+        referrers: selection.referrers.unwrap_or_default(),
         source: Source {
             name: source,
             version,
@@ -142,18 +188,22 @@ fn spec(
         destination: Destination {
             name: destination,
             version: destination_version,
-            overwrite: match selection.overwrite {
-                Some(OverwriteArg::IfMissing) => Overwrite::IfMissing,
-                Some(OverwriteArg::IfDifferent) | None => Overwrite::IfDifferent,
-            },
-            publish: match schedule.publish {
-                Some(PublishArg::Direct) => Publish::Direct,
-                Some(PublishArg::Staged) | None => Publish::Staged,
-            },
+            overwrite: selection.overwrite.unwrap_or_default(),
+            publish: schedule.publish.unwrap_or_default(),
             use_aws_irsa: selection.destination_use_aws_irsa,
             credentials: credentials(selection.destination_credentials.as_ref()),
             tls: tls(selection.destination_tls, selection.destination_ca_secret.as_ref()),
         },
+    }
+}
+
+/// Returns the mode of a version without `--mode`.
+fn default_mode(version: &str, schedule: &ScheduleArgs) -> Mode {
+    match version.parse::<Version>() {
+        Ok(version) if version.is_selector() => Mode::OnceByTag,
+        // One tag that is checked again and again can only be expected to change.
+        Ok(Version::Exact(_)) if schedule.frequency.is_some() => Mode::Recurrent,
+        _ => Mode::OneShot,
     }
 }
 
@@ -171,8 +221,8 @@ fn credentials(secret: Option<&String>) -> Option<Credentials> {
     secret.map(|name| Credentials { secret_name: name.clone() })
 }
 
-fn tls(mode: Option<TlsArg>, ca_secret: Option<&String>) -> Tls {
-    Tls { mode: mode.map(TlsMode::from).unwrap_or_default(), ca_secret_name: ca_secret.cloned() }
+fn tls(mode: Option<TlsMode>, ca_secret: Option<&String>) -> Tls {
+    Tls { mode: mode.unwrap_or_default(), ca_secret_name: ca_secret.cloned() }
 }
 
 /// Returns the argument that a field of the spec comes from.
@@ -194,6 +244,8 @@ fn argument_of(field: SpecField, selection: &SelectionArgs) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use imgop_core::api::Referrers;
+
     use super::*;
 
     fn made(source: &str, destination: &str, selection: &SelectionArgs) -> Result<ImageSpec, String> {
@@ -215,6 +267,52 @@ mod tests {
         assert_eq!(mode(&format!("quay.io/a/b@{digest}")), Mode::OneShot);
         let pattern = made("quay.io/a/b:1.2.x", "r.example.com/a", &SelectionArgs::default()).unwrap();
         assert_eq!(pattern.mode, Mode::OnceByTag);
+    }
+
+    #[test]
+    fn a_frequency_means_that_one_tag_is_copied_again_or_is_refused_with_what_to_add() {
+        let with = |source: &str, mode: Option<Mode>| {
+            let schedule = ScheduleArgs { frequency: Some("30s".into()), mode, ..ScheduleArgs::default() };
+            let made = image_spec(source, "r.example.com/a:stable", &SelectionArgs::default(), &schedule);
+            made.map(|(spec, _)| spec.mode).map_err(|error| error.message)
+        };
+        assert_eq!(with("quay.io/a/b:latest", None), Ok(Mode::Recurrent));
+        assert_eq!(with("quay.io/a/b:latest", Some(Mode::OnceByTag)), Ok(Mode::OnceByTag));
+        insta::assert_snapshot!(with("quay.io/a/b:latest", Some(Mode::OneShot)).unwrap_err(), @"--frequency: mode OneShot copies once; use --mode Recurrent, or omit --frequency");
+        let digest = imgop_registry::reference::Digest::of(b"x");
+        insta::assert_snapshot!(with(&format!("quay.io/a/b@{digest}"), None).unwrap_err(), @"--frequency: a digest never changes, so it is copied once; omit --frequency");
+    }
+
+    #[test]
+    fn a_tag_beside_a_digest_names_the_content_at_the_destination() {
+        let digest = imgop_registry::reference::Digest::of(b"x");
+        let source = format!("r.example.com:5000/nginx:1.27@{digest}");
+        let spec = made(&source, "r.example.com/web/nginx", &SelectionArgs::default()).unwrap();
+        assert_eq!(
+            (spec.source.name.as_str(), spec.source.version),
+            ("r.example.com:5000/nginx", digest.to_string())
+        );
+        assert_eq!(spec.destination.version.as_deref(), Some("1.27"));
+        let named = made(&source, "r.example.com/web/nginx:stable", &SelectionArgs::default()).unwrap();
+        assert_eq!(named.destination.version.as_deref(), Some("stable"));
+        let bare = made(&format!("nginx@{digest}"), "r.example.com/nginx", &SelectionArgs::default());
+        assert!(bare.unwrap_err().starts_with("DESTINATION:VERSION: "));
+    }
+
+    #[test]
+    fn a_credential_in_place_of_a_secret_is_refused_and_never_printed() {
+        let selection = SelectionArgs {
+            destination_credentials: Some("user:hunter2".into()),
+            source_ca_secret: Some("-----BEGIN hunter2".into()),
+            ..SelectionArgs::default()
+        };
+        let error = made("quay.io/a/b:1", "r.example.com/a", &selection).unwrap_err();
+        assert!(!error.contains("hunter2"));
+        insta::assert_snapshot!(error, @"
+        invalid arguments:
+          --destination-credentials: this is not the name of a Secret; create one with: kubectl create secret docker-registry NAME
+          --source-ca-secret: this is not the name of a Secret; create one with: kubectl create secret generic NAME --from-file=ca.crt=FILE
+        ");
     }
 
     #[test]
@@ -249,7 +347,7 @@ mod tests {
     fn platforms_and_referrers_are_fields_of_the_spec() {
         let platforms = |texts: &[&str]| SelectionArgs {
             platforms: texts.iter().map(ToString::to_string).collect(),
-            referrers: Some(ReferrersArg::All),
+            referrers: Some(Referrers::All),
             ..SelectionArgs::default()
         };
         let spec = made("quay.io/a/b:1", "r.example.com/a", &platforms(&["linux/amd64"])).unwrap();

@@ -1,12 +1,10 @@
 //! Which objects a verb is for: names, labels, or all of the namespace.
 
 use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
 
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Found;
-use crate::complete::object_names;
 use crate::kinds::ObjectRef;
 use crate::kinds::object_name::parse_selector;
 use crate::output::Ui;
@@ -16,7 +14,7 @@ use crate::output::Ui;
 #[group(required = true, multiple = false)]
 pub struct SelectedArgs {
     /// Names of the Images
-    #[arg(value_name = "NAME", value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
     names: Vec<ObjectRef>,
 
     /// Select Images by labels, such as team=web

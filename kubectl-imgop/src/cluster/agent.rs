@@ -1,37 +1,57 @@
 //! The agent's Deployments, and what to check when no agent reacts.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use tokio::time::timeout;
 
 use super::connection::Cluster;
 use super::errors::install_command;
+use crate::output::Ui;
 use crate::output::text::count;
 
 /// The label by which the agent's Deployment is found.
 const AGENT_SELECTOR: &str = "app.kubernetes.io/name=imgop-agent";
+
+/// How long the API server may take to list Deployments.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns why there may be no reaction to what was requested of `name`.
 pub async fn why_no_reaction(cluster: &Cluster, name: &str) -> String {
     let flags = &cluster.flags;
     let to_check = format!("check the agent with: kubectl get deployments -A -l {AGENT_SELECTOR}{flags}");
     match agents(cluster).await {
-        Err(_) => format!("{name} is not reconciled yet; {to_check}"),
-        Ok(agents) if agents.is_empty() => format!(
-            "{name} is not reconciled: no Deployment in this cluster has the label {AGENT_SELECTOR}; install the \
-             agent with: {}",
-            install_command(flags)
-        ),
+        Err(_) => format!("the agent has not reconciled {name} yet; {to_check}"),
+        Ok(agents) if agents.is_empty() => format!("nothing reconciles {name}: {}", without_agent(flags)),
         Ok(agents) => {
             let described: Vec<String> = agents.iter().map(describe_agent).collect();
             format!(
-                "{name} is not reconciled yet; {}; see kubectl logs -n {} deployment/{}{flags}",
+                "the agent has not reconciled {name} yet; {}; see kubectl logs -n {} deployment/{}{flags}",
                 described.join(", "),
                 agents[0].namespace().unwrap_or_default(),
                 agents[0].name_any(),
             )
         }
     }
+}
+
+/// Warns if the cluster has no agent. No answer is no reason to warn.
+pub async fn warn_without_agent(ui: Ui, cluster: &Cluster) {
+    if let Ok(Ok(agents)) = timeout(ANSWER_TIMEOUT, agents(cluster)).await
+        && agents.is_empty()
+    {
+        ui.warning(&format!("nothing is copied yet: {}", without_agent(&cluster.flags)));
+    }
+}
+
+/// Returns that there is no agent, and how to install it.
+fn without_agent(flags: &str) -> String {
+    format!(
+        "no Deployment in this cluster has the label {AGENT_SELECTOR}; install the agent with: {}",
+        install_command(flags)
+    )
 }
 
 /// Returns the agent's Deployments.

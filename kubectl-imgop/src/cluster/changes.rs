@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,13 +26,33 @@ pub fn changes(before: &impl Serialize, after: &impl Serialize) -> Vec<String> {
     names.into_iter().filter(differs).map(line).collect()
 }
 
-/// Returns a line for each field that is not as it was requested, because another manager owns it: an apply
-/// leaves the fields of others alone. `suspend` is left out; the caller has more to say about it.
-pub fn stays(requested: &impl Serialize, after: &impl Serialize) -> Vec<String> {
+/// Returns a line for each field that is not as it was requested, with the manager that owns it: an apply leaves
+/// the fields of others alone. `suspend` is left out; the caller has more to say about it.
+pub fn stays(
+    requested: &impl Serialize,
+    after: &impl Serialize,
+    managers: &[ManagedFieldsEntry],
+) -> Vec<String> {
     let (requested, after) = (fields(requested), fields(after));
     let stays =
         after.iter().filter(|(name, value)| *name != "suspend" && requested.get(*name) != Some(*value));
-    stays.map(|(name, value)| format!("{name} stays {value}: somebody else set it")).collect()
+    let line = |(name, value): (&String, &String)| match owner(managers, name) {
+        Some(manager) => format!("{name} stays {value}: owned by {manager}"),
+        None => format!("{name} stays {value}: owned by another manager"),
+    };
+    stays.map(line).collect()
+}
+
+/// Returns the manager that owns a field of the spec.
+fn owner<'a>(managers: &'a [ManagedFieldsEntry], path: &str) -> Option<&'a str> {
+    let owns = |entry: &&ManagedFieldsEntry| {
+        let mut fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:spec"));
+        for name in path.split('.') {
+            fields = fields.and_then(|fields| fields.get(format!("f:{name}")));
+        }
+        fields.is_some()
+    };
+    managers.iter().find(owns)?.manager.as_deref()
 }
 
 /// Returns the fields that hold something, by their paths: `source.select.latest`.
@@ -71,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_that_differs_is_printed_with_both_values() {
+    fn every_field_that_differs_is_printed_with_both_values_or_with_its_manager() {
         let before = spec(json!({ "mode": "Recurrent", "frequency": "1h", "suspend": true,
             "source": { "name": "quay.io/a/b", "version": "1.x", "select": { "exclude": [".*-debug"], "latest": 3 } },
             "destination": { "name": "r.example.com/a", "credentials": { "secretName": "push" } } }));
@@ -89,13 +110,17 @@ mod tests {
         suspend: true -> false
         "#);
         assert!(changes(&before, &before).is_empty());
-        insta::assert_snapshot!(stays(&after, &before).join("\n"), @r#"
-        destination.credentials.secretName stays push: somebody else set it
-        frequency stays 1h: somebody else set it
-        mode stays Recurrent: somebody else set it
-        source.select.exclude stays [".*-debug"]: somebody else set it
-        source.select.latest stays 3: somebody else set it
-        source.version stays 1.x: somebody else set it
+        let managers = json!([
+            { "manager": "argocd", "fieldsV1": { "f:spec": { "f:mode": {}, "f:source": { "f:select": { ".": {}, "f:exclude": {} } } } } },
+            { "manager": "kubectl-edit", "fieldsV1": { "f:spec": { "f:frequency": {} }, "f:status": {} } } ]);
+        let managers: Vec<ManagedFieldsEntry> = serde_json::from_value(managers).unwrap();
+        insta::assert_snapshot!(stays(&after, &before, &managers).join("\n"), @r#"
+        destination.credentials.secretName stays push: owned by another manager
+        frequency stays 1h: owned by kubectl-edit
+        mode stays Recurrent: owned by argocd
+        source.select.exclude stays [".*-debug"]: owned by argocd
+        source.select.latest stays 3: owned by another manager
+        source.version stays 1.x: owned by another manager
         "#);
     }
 }

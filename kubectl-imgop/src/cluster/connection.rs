@@ -17,35 +17,35 @@ use crate::kinds::object_name::parse_namespace;
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
     /// Namespace to use; by default that of the context
-    #[arg(short, long, value_parser = parse_namespace)]
+    #[arg(short, long, global = true, value_parser = parse_namespace)]
     pub namespace: Option<String>,
 
     /// Context of the kubeconfig to use
-    #[arg(long)]
+    #[arg(long, global = true)]
     context: Option<String>,
 
     /// Cluster of the kubeconfig to use
-    #[arg(long)]
+    #[arg(long, global = true)]
     cluster: Option<String>,
 
     /// User of the kubeconfig to use
-    #[arg(long)]
+    #[arg(long, global = true)]
     user: Option<String>,
 
     /// Kubeconfig file; by default $KUBECONFIG or ~/.kube/config
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
     /// User to impersonate
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", global = true, value_name = "USER")]
     as_user: Option<String>,
 
     /// Group to impersonate; may be given several times
-    #[arg(long = "as-group", value_name = "GROUP")]
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
     as_groups: Vec<String>,
 
     /// How long to wait for the API server to answer, such as 30s; 0 means no limit
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, global = true, value_name = "DURATION")]
     request_timeout: Option<TimeLimit>,
 }
 
@@ -123,7 +123,8 @@ impl ConnectionArgs {
         Ok(config)
     }
 
-    fn kubeconfig(&self) -> Result<Kubeconfig, KubeconfigError> {
+    /// Reads the kubeconfig.
+    pub fn kubeconfig(&self) -> Result<Kubeconfig, KubeconfigError> {
         if let Some(file) = &self.kubeconfig {
             return Kubeconfig::read_from(file);
         }

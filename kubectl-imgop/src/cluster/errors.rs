@@ -63,8 +63,8 @@ impl<'a> Call<'a> {
         self
     }
 
-    fn may_i(&self) -> String {
-        format!("kubectl auth can-i {} {}{}", self.verb, self.resource, self.place())
+    fn can_i(&self, verb: &str) -> String {
+        format!("kubectl auth can-i {verb} {}{}", self.resource, self.place())
     }
 
     fn place(&self) -> String {
@@ -89,9 +89,11 @@ pub fn explain(error: &Error, call: &Call<'_>) -> CliError {
     }
 }
 
-/// Returns the command of README.md that installs imgop in the cluster that these flags lead to.
+/// Returns the command that installs this version of imgop in the cluster that these flags lead to.
 pub fn install_command(flags: &str) -> String {
-    format!("kubectl apply --server-side -f manifests/install.yaml{flags}")
+    const MANIFEST: &str =
+        concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/v", env!("CARGO_PKG_VERSION"), "/manifests/install.yaml");
+    format!("kubectl apply --server-side -f {MANIFEST}{flags}")
 }
 
 fn refused(status: &Status, call: &Call<'_>) -> CliError {
@@ -99,11 +101,23 @@ fn refused(status: &Status, call: &Call<'_>) -> CliError {
     match status.code {
         401 => CliError::failed("the API server does not accept your credentials")
             .hinted("log in again, or choose another --context or --user"),
-        403 => refusal.hinted(format!("ask who runs the cluster for the right; to check: {}", call.may_i())),
+        403 => {
+            let verb = refused_verb(&status.message).unwrap_or(call.verb);
+            refusal.hinted(format!(
+                "ask an administrator of the cluster for the permission; to check: {}",
+                call.can_i(verb)
+            ))
+        }
         404 => not_found(status, call),
-        409 => refusal.hinted("somebody else set these fields; --force-conflicts takes them over"),
+        409 => refusal.hinted("other managers own these fields; --force-conflicts takes them over"),
         _ => refusal,
     }
+}
+
+/// Returns the verb that the API server refused: an apply needs `patch`, and `create` too for a new object.
+fn refused_verb(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once(" cannot ")?;
+    rest.split_once(" resource ").map(|(verb, _)| verb)
 }
 
 /// Explains a 404: either the object does not exist, or its namespace, or the kind as a whole.
@@ -197,7 +211,7 @@ mod tests {
         let kind = json!({ "code": 404, "reason": "NotFound", "message": "404 page not found" });
         insta::assert_snapshot!(explained(kind, create()), @"
         this cluster has no Images: the custom resource images.skopeo.io is not installed
-        install imgop with: kubectl apply --server-side -f manifests/install.yaml
+        install imgop with: kubectl apply --server-side -f https://github.com/imgop/imgop/raw/v0.1.0/manifests/install.yaml
         ");
         let namespace = json!({ "code": 404, "reason": "NotFound", "message": "namespaces \"ci\" not found",
             "details": { "name": "ci", "kind": "namespaces" } });
@@ -208,22 +222,26 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_comes_with_the_command_that_checks_it() {
+    fn a_missing_permission_comes_with_the_command_that_checks_the_refused_verb() {
         let status = json!({ "code": 403, "reason": "Forbidden",
             "message": "images.skopeo.io \"argocd\" is forbidden: User \"eve\" cannot create resource \"images\" in API group \"skopeo.io\" in the namespace \"ci\"" });
         insta::assert_snapshot!(explained(status, create()), @r#"
         images.skopeo.io "argocd" is forbidden: User "eve" cannot create resource "images" in API group "skopeo.io" in the namespace "ci"
-        ask who runs the cluster for the right; to check: kubectl auth can-i create images.skopeo.io -n ci
+        ask an administrator of the cluster for the permission; to check: kubectl auth can-i create images.skopeo.io -n ci
         "#);
+        let patch = json!({ "code": 403, "reason": "Forbidden",
+            "message": "images.skopeo.io \"argocd\" is forbidden: User \"eve\" cannot patch resource \"images\" in API group \"skopeo.io\" in the namespace \"ci\"" });
+        let named = explained(patch, create());
+        assert!(named.ends_with("kubectl auth can-i patch images.skopeo.io -n ci"), "{named}");
         let status = json!({ "code": 403, "reason": "Forbidden", "message": "no" });
         insta::assert_snapshot!(explained(status.clone(), create().with(" --context prod --as eve")), @"
         no
-        ask who runs the cluster for the right; to check: kubectl auth can-i create images.skopeo.io -n ci --context prod --as eve
+        ask an administrator of the cluster for the permission; to check: kubectl auth can-i create images.skopeo.io -n ci --context prod --as eve
         ");
         let everywhere = Call::new("list", "images.skopeo.io", "").in_all_namespaces();
         insta::assert_snapshot!(explained(status, everywhere), @"
         no
-        ask who runs the cluster for the right; to check: kubectl auth can-i list images.skopeo.io -A
+        ask an administrator of the cluster for the permission; to check: kubectl auth can-i list images.skopeo.io -A
         ");
     }
 

@@ -1,7 +1,9 @@
 //! Decides whether the API server is reached through the proxy of the environment.
 //!
 //! kube 5.0 compares `NO_PROXY` with the address of the proxy instead of that of the API server, so
-//! the decision is made here, by the rules of kubectl (golang.org/x/net/http/httpproxy).
+//! the decision is made here, by the rules of kubectl (golang.org/x/net/http/httpproxy). `hyper-util` has a
+//! matcher, but by the rules of curl: without ports, without `*.` domains, without loopback addresses, and
+//! with a `*` that matches no IP address.
 
 use std::net::IpAddr;
 

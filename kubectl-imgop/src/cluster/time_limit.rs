@@ -3,6 +3,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use imgop_core::time::parse_duration;
+
+/// Ten years: sums of times stay far from the end of the clock.
+const MAX_LIMIT: Duration = Duration::from_hours(10 * 365 * 24);
+
 /// A time limit: `90s`, `10m`, `1h30m`, or whole seconds without a unit as kubectl takes them.
 /// Zero means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,37 +24,15 @@ impl FromStr for TimeLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seconds = match text.parse::<u64>() {
-            Ok(seconds) => Some(seconds),
-            Err(_) => sum_of_units(text),
+        let limit = match text.parse::<u64>() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => parse_duration(text).ok(),
         };
-        match seconds {
-            // Ten years: sums of times stay far from the end of the clock.
-            Some(seconds) if seconds <= 315_360_000 => {
-                Ok(Self((seconds > 0).then_some(Duration::from_secs(seconds))))
-            }
+        match limit {
+            Some(limit) if limit <= MAX_LIMIT => Ok(Self((!limit.is_zero()).then_some(limit))),
             _ => Err("write whole numbers with s, m or h, such as 90s or 10m; 0 means no limit".to_owned()),
         }
     }
-}
-
-fn sum_of_units(text: &str) -> Option<u64> {
-    let mut total: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let unit = match rest.as_bytes().get(digits)? {
-            b's' => 1,
-            b'm' => 60,
-            b'h' => 3600,
-            b'd' => 86_400,
-            _ => return None,
-        };
-        let number: u64 = rest[..digits].parse().ok()?;
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = &rest[digits + 1..];
-    }
-    (!text.is_empty()).then_some(total)
 }
 
 #[cfg(test)]

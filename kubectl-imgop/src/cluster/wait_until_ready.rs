@@ -52,10 +52,19 @@ pub async fn wait_for_all(
     match errors.pop() {
         Some(only) if goals.len() == 1 => Err(only),
         last => {
-            errors.iter().chain(&last).for_each(|error| ui.error(error));
+            errors.iter().chain(&last).for_each(|error| ui.error_of_several(error));
+            hint_at_several(ui, cluster);
             Ok(Outcome::NotReady)
         }
     }
+}
+
+/// Prints the hints that hold for each of several objects that are not ready, once.
+fn hint_at_several(ui: Ui, cluster: &Cluster) {
+    let place = cluster.place();
+    ui.note("");
+    ui.hint(&format!("kubectl imgop describe NAME{place}"));
+    ui.hint(&format!("once it is fixed: kubectl imgop sync NAME{place}"));
 }
 
 async fn follow(
@@ -90,9 +99,16 @@ async fn follow(
             None => return Err(CliError::failed("the API server ended the watch")),
         };
         for error in &errors {
-            ui.error(error);
+            if goals.len() == 1 {
+                ui.error(error);
+            } else {
+                ui.error_of_several(error);
+            }
             outcome = Outcome::NotReady;
         }
+    }
+    if goals.len() > 1 && outcome == Outcome::NotReady {
+        hint_at_several(ui, cluster);
     }
     Ok(outcome)
 }

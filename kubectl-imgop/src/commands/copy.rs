@@ -3,11 +3,13 @@
 use clap::{Args, ValueEnum};
 use imgop_core::api::{Image, ImageSpec};
 use imgop_core::copy::CopyRequest;
+use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::args::{ScheduleArgs, SelectionArgs, image_spec};
 use crate::cli_error::{CliError, Outcome};
+use crate::cluster::agent::warn_without_agent;
 use crate::cluster::apply::ApplyOptions;
 use crate::cluster::changes::{changes, stays};
 use crate::cluster::wait_until_ready::wait_for_all;
@@ -78,9 +80,6 @@ pub struct CopyArgs {
     /// Output format
     #[arg(short, long, value_enum)]
     output: Option<ObjectFormat>,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// Where a dry run ends.
@@ -95,23 +94,27 @@ enum DryRun {
 }
 
 /// Creates or updates an Image.
-pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
+pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let (spec, request) = image_spec(&args.source, &args.destination, &args.selection, &args.schedule)?;
+    let namespace = connection.namespace.as_deref();
     if args.dry_run == Some(DryRun::Client) {
         let derived = derive(&request);
         let image = image_ref(args.name.clone().or(derived.plain).unwrap_or(derived.hashed));
-        print(ui, args, &image, "created", &manifest(args, &image, &spec)?)?;
+        print(ui, args, &image, "created", &manifest(args, namespace, &image, &spec)?)?;
         return Ok(Outcome::Done);
     }
-    let cluster = args.connection.connect().await?;
+    let cluster = connection.connect().await?;
     let (image, before) = name(ui, args, &cluster, &request).await?;
     let options = ApplyOptions {
         dry_run: args.dry_run == Some(DryRun::Server),
         force: args.force_conflicts,
         exists: before.is_some(),
     };
-    let after = cluster.apply(&image, &manifest(args, &image, &spec)?, options).await?;
+    let after = cluster.apply(&image, &manifest(args, namespace, &image, &spec)?, options).await?;
     report(ui, args, &cluster, &image, &spec, before.as_ref(), &after)?;
+    if !args.wait && !options.dry_run {
+        warn_without_agent(ui, &cluster).await;
+    }
     if !args.wait {
         if before.is_none() && !options.dry_run && args.output.is_none() {
             ui.note(&format!("to follow it: kubectl imgop wait {image}{}", cluster.place()));
@@ -145,7 +148,7 @@ fn report(
         for change in changes(&before.spec, &after.spec) {
             ui.note(&change);
         }
-        for stays in stays(spec, &after.spec) {
+        for stays in stays(spec, &after.spec, after.managed_fields()) {
             ui.warning(&stays);
         }
     }
@@ -159,14 +162,19 @@ fn report(
 
 /// Returns what is submitted. Fields that were not requested are left to their defaults, and to other
 /// managers.
-fn manifest(args: &CopyArgs, image: &ObjectRef, spec: &ImageSpec) -> Result<Value, CliError> {
+fn manifest(
+    args: &CopyArgs,
+    namespace: Option<&str>,
+    image: &ObjectRef,
+    spec: &ImageSpec,
+) -> Result<Value, CliError> {
     let mut spec = serde_json::to_value(spec)
         .map_err(|error| CliError::failed(format!("cannot write the Image: {error}")))?;
     if let (None, Some(fields)) = (&args.schedule.frequency, spec.as_object_mut()) {
         fields.remove("frequency");
     }
     let mut metadata = json!({ "name": image.name });
-    if let Some(namespace) = &args.connection.namespace {
+    if let Some(namespace) = namespace {
         metadata["namespace"] = json!(namespace);
     }
     let types = image.kind.resource();

@@ -24,17 +24,14 @@ pub struct DeleteArgs {
     /// Do not ask for confirmation; required without a terminal
     #[arg(short, long)]
     yes: bool,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// Deletes objects.
-pub async fn run(ui: Ui, args: &DeleteArgs) -> Result<Outcome, CliError> {
+pub async fn run(ui: Ui, args: &DeleteArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     if !args.yes && !ui.can_ask() {
         return Err(CliError::usage("cannot ask for confirmation without a terminal; add --yes to delete"));
     }
-    let cluster = args.connection.connect().await?;
+    let cluster = connection.connect().await?;
     let Found { objects, outcome } = args.selected.find(ui, &cluster).await?;
     let names = references(&objects);
     if names.is_empty() {

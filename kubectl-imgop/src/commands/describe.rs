@@ -1,13 +1,11 @@
 //! `kubectl imgop describe`.
 
 use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
-use crate::complete::object_names;
 use crate::description::{Described, sections};
 use crate::kinds::ObjectRef;
 use crate::output::Ui;
@@ -17,20 +15,17 @@ use crate::output::documents::{ObjectFormat, document, json, yaml};
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
     /// Name of the Image
-    #[arg(value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    #[arg(value_parser = ObjectRef::parse)]
     name: ObjectRef,
 
     /// Print the Image itself, as kubectl get does
     #[arg(short, long, value_enum)]
     output: Option<ObjectFormat>,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// Describes an object.
-pub async fn run(ui: Ui, args: &DescribeArgs) -> Result<Outcome, CliError> {
-    let cluster = args.connection.connect().await?;
+pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let cluster = connection.connect().await?;
     let found = cluster.get(&args.name).await?;
     let resource = args.name.kind.resource();
     match args.output {
@@ -58,7 +53,7 @@ pub async fn run(ui: Ui, args: &DescribeArgs) -> Result<Outcome, CliError> {
         if i > 0 {
             ui.data("\n")?;
         }
-        ui.table(section, i > 0)?;
+        ui.wrapped_table(section, i > 0)?;
     }
     Ok(Outcome::Done)
 }

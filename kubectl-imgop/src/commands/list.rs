@@ -1,7 +1,6 @@
 //! `kubectl imgop list`.
 
 use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
@@ -12,7 +11,6 @@ use crate::cli_error::{CliError, Outcome};
 use crate::cluster::objects::{Found, FoundObject};
 use crate::cluster::watch::{Known, follow};
 use crate::cluster::{Cluster, ConnectionArgs};
-use crate::complete::object_names;
 use crate::kinds::listing::{Columns, table};
 use crate::kinds::object_name::parse_selector;
 use crate::kinds::{KINDS, KindRef, ObjectRef};
@@ -24,11 +22,11 @@ use crate::output::documents::{ListFormat, document, json as as_json, yaml};
 #[command(visible_aliases = ["get", "ls"])]
 pub struct ListArgs {
     /// List only these Images
-    #[arg(value_name = "NAME", value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
     names: Vec<ObjectRef>,
 
     /// List Images in all namespaces
-    #[arg(short = 'A', long, conflicts_with_all = ["namespace", "names"])]
+    #[arg(short = 'A', long, conflicts_with = "names")]
     all_namespaces: bool,
 
     /// Select Images by labels, such as team=web
@@ -46,9 +44,6 @@ pub struct ListArgs {
     /// Print changes too, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 impl ListArgs {
@@ -62,11 +57,11 @@ impl ListArgs {
 }
 
 /// Lists objects.
-pub async fn run(ui: Ui, args: &ListArgs) -> Result<Outcome, CliError> {
+pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     if args.watch && args.names.len() > 1 {
         return Err(CliError::usage("--watch takes one name, a --selector, or all Images of the namespace"));
     }
-    let cluster = args.connection.connect().await?;
+    let cluster = connection.connect().await?;
     let Found { objects, outcome } = fetch(ui, args, &cluster).await?;
     if objects.is_empty() && !args.all_namespaces {
         cluster.check_namespace().await?;

@@ -1,7 +1,6 @@
 //! `kubectl imgop logs`.
 
 use clap::Args;
-use clap_complete::engine::ArgValueCompleter;
 use imgop_core::api::JOB_NAME_LABEL;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -10,32 +9,28 @@ use kube::{Api, ResourceExt};
 
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs};
-use crate::complete::object_names;
 use crate::kinds::{JobContainer, KindRef, ObjectRef};
 use crate::output::Ui;
 
 /// Print the logs of the newest Job of an Image
 ///
 /// Each tag is copied by a container of its own, or by one for each part of it where --platforms or
-/// --referrers select parts. Jobs and their logs are deleted some minutes after they ended; kubectl imgop
-/// describe shows for longer what became of the tags.
+/// --referrers select parts. Jobs and their logs are deleted an hour after they ended, by default;
+/// kubectl imgop describe shows for longer what became of the tags.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// Name of the Image
-    #[arg(value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    #[arg(value_parser = ObjectRef::parse)]
     name: ObjectRef,
 
     /// Print only the newest copy of this tag
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// Prints logs.
-pub async fn run(ui: Ui, args: &LogsArgs) -> Result<Outcome, CliError> {
-    let cluster = args.connection.connect().await?;
+pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let cluster = connection.connect().await?;
     let found = cluster.get(&args.name).await?;
     let jobs = cluster.jobs(found.kind, &found.object.uid().unwrap_or_default()).await?;
     let Some((job, containers)) = newest(found.kind, &jobs, args.tag.as_deref()) else {

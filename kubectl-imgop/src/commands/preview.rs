@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use imgop_core::api::TlsMode;
 use imgop_core::copy::Limits;
 use imgop_registry::reference::Reference;
 use imgop_registry::{Registries, Settings};
 
 use crate::args::{ScheduleArgs, SelectionArgs, image_spec};
 use crate::cli_error::{CliError, Outcome};
-use crate::cluster::{Cluster, ConnectionArgs};
+use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
+use crate::kinds::object_name::parse_new_name;
 use crate::kinds::{ObjectRef, read};
 use crate::output::Ui;
 use crate::output::documents::{PreviewFormat, json, yaml};
@@ -76,6 +76,12 @@ pub struct PreviewArgs {
     selection: SelectionArgs,
 
     #[command(flatten)]
+    schedule: ScheduleArgs,
+
+    #[command(flatten)]
+    of_copy: FlagsOfCopy,
+
+    #[command(flatten)]
     local: LocalAccessArgs,
 
     /// Output format
@@ -85,9 +91,21 @@ pub struct PreviewArgs {
     /// Print only the rows of the table
     #[arg(long)]
     no_headers: bool,
+}
 
-    #[command(flatten)]
-    connection: ConnectionArgs,
+/// Flags of `copy` that change nothing in a preview: the arguments of a copy are previewed as they are.
+#[derive(Debug, Args)]
+struct FlagsOfCopy {
+    #[arg(long, hide = true, value_parser = parse_new_name)]
+    name: Option<String>,
+    #[arg(long, hide = true)]
+    wait: bool,
+    #[arg(long, hide = true)]
+    timeout: Option<TimeLimit>,
+    #[arg(long, hide = true, require_equals = true, num_args = 0..=1, default_missing_value = "client")]
+    dry_run: Option<String>,
+    #[arg(long, hide = true)]
+    force_conflicts: bool,
 }
 
 impl PreviewArgs {
@@ -99,8 +117,8 @@ impl PreviewArgs {
 }
 
 /// Shows what copies would do.
-pub async fn run(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
-    let result = Box::pin(preview(ui, args)).await;
+pub async fn run(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let result = Box::pin(preview(ui, args, connection)).await;
     if args.exit_code { result.map_err(CliError::of_comparison) } else { result.map(|_| Outcome::Done) }
 }
 
@@ -113,8 +131,8 @@ struct Previews {
     no_matches: Vec<CliError>,
 }
 
-async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
-    let (targets, cluster) = targets(args).await?;
+async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let (targets, cluster) = targets(args, connection).await?;
     let local = args.local.credentials()?;
     let mut settings = Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -127,8 +145,8 @@ async fn preview(ui: Ui, args: &PreviewArgs) -> Result<Outcome, CliError> {
     let inspector = Inspector {
         registries: &registries,
         sources: AccessSources { ui, cluster, local: &local, flags: &args.local },
-        source_tls: args.selection.source_tls.map(TlsMode::from),
-        destination_tls: args.selection.destination_tls.map(TlsMode::from),
+        source_tls: args.selection.source_tls,
+        destination_tls: args.selection.destination_tls,
         limits: Limits { max_tags: args.max_tags, ..Limits::default() },
     };
     let mut previews = Previews { number: targets.len(), ..Previews::default() };
@@ -221,10 +239,12 @@ fn show(ui: Ui, args: &PreviewArgs, report: &Report, is_first: bool) -> Result<(
 }
 
 /// What to preview, or what is wrong with it, and the cluster where it or its Secrets are.
-async fn targets(args: &PreviewArgs) -> Result<(Vec<Result<Target, CliError>>, MaybeCluster), CliError> {
-    if let (Some(flag), true) =
-        (args.selection.first_of_a_spec(), args.file.is_some() || args.image().is_some())
-    {
+async fn targets(
+    args: &PreviewArgs,
+    connection: &ConnectionArgs,
+) -> Result<(Vec<Result<Target, CliError>>, MaybeCluster), CliError> {
+    let flag = args.selection.first_of_a_spec().or_else(|| args.schedule.first_of_a_spec());
+    if let (Some(flag), true) = (flag, args.file.is_some() || args.image().is_some()) {
         return Err(CliError::usage(format!(
             "{flag} cannot be used with an Image, whose spec says what it copies; it goes with SOURCE"
         )));
@@ -232,7 +252,7 @@ async fn targets(args: &PreviewArgs) -> Result<(Vec<Result<Target, CliError>>, M
     let targets = match (&args.file, &args.source) {
         (Some(file), _) => of_file(file)?,
         (None, Some(argument)) if let Some(image) = args.image() => {
-            let cluster = args.connection.connect().await?;
+            let cluster = connection.connect().await?;
             return Ok((vec![of_cluster(&cluster, argument, &image).await], Ok(cluster)));
         }
         (None, source) => vec![Ok(of_references(args, source.as_deref(), args.destination.as_deref())?)],
@@ -241,7 +261,7 @@ async fn targets(args: &PreviewArgs) -> Result<(Vec<Result<Target, CliError>>, M
     if !targets.iter().flatten().any(|target| target.names_secrets() || target.image.is_some()) {
         return Ok((targets, Err("no cluster is needed".to_owned())));
     }
-    let cluster = args.connection.connect().await.map_err(|error| error.message);
+    let cluster = connection.connect().await.map_err(|error| error.message);
     Ok((targets, cluster))
 }
 
@@ -259,9 +279,8 @@ fn of_references(
     destination: Option<&str>,
 ) -> Result<Target, CliError> {
     let source = source.unwrap_or_default();
-    let schedule = ScheduleArgs::default();
     if let Some(destination) = destination {
-        let (spec, request) = image_spec(source, destination, &args.selection, &schedule)?;
+        let (spec, request) = image_spec(source, destination, &args.selection, &args.schedule)?;
         return Ok(Target::of_references(spec, request, true));
     }
     // A spec always has a destination. This one is never asked: no registry has this name (RFC 2606).
@@ -271,7 +290,7 @@ fn of_references(
     let needs_version =
         by_digest(source) || args.selection.versions.as_ref().is_some_and(|v| v.contains(':'));
     let nowhere = if needs_version { "preview.invalid/none:none" } else { "preview.invalid/none" };
-    let (spec, request) = image_spec(source, nowhere, &args.selection, &schedule)?;
+    let (spec, request) = image_spec(source, nowhere, &args.selection, &args.schedule)?;
     Ok(Target::of_references(spec, request, false))
 }
 

@@ -13,13 +13,10 @@ use crate::output::Ui;
 pub struct ResumeArgs {
     #[command(flatten)]
     selected: SelectedArgs,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// Resumes objects.
-pub async fn run(ui: Ui, args: &ResumeArgs) -> Result<Outcome, CliError> {
-    let cluster = args.connection.connect().await?;
+pub async fn run(ui: Ui, args: &ResumeArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let cluster = connection.connect().await?;
     set(ui, &cluster, &args.selected, false).await
 }

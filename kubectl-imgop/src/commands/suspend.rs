@@ -16,14 +16,11 @@ use crate::output::Ui;
 pub struct SuspendArgs {
     #[command(flatten)]
     selected: SelectedArgs,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// Suspends objects.
-pub async fn run(ui: Ui, args: &SuspendArgs) -> Result<Outcome, CliError> {
-    let cluster = args.connection.connect().await?;
+pub async fn run(ui: Ui, args: &SuspendArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let cluster = connection.connect().await?;
     set(ui, &cluster, &args.selected, true).await
 }
 

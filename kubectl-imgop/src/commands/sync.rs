@@ -30,14 +30,11 @@ pub struct SyncArgs {
     /// How long to wait; 0 means no limit
     #[arg(long, value_name = "DURATION", default_value = "10m", conflicts_with = "no_wait")]
     timeout: TimeLimit,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// Requests syncs and waits for them.
-pub async fn run(ui: Ui, args: &SyncArgs) -> Result<Outcome, CliError> {
-    let cluster = args.connection.connect().await?;
+pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let cluster = connection.connect().await?;
     let (objects, found) = objects(ui, args, &cluster).await?;
     let token = Timestamp::now().to_string();
     let annotation = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });

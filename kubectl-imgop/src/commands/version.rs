@@ -26,9 +26,6 @@ pub struct VersionArgs {
     /// Output format
     #[arg(short, long, value_enum)]
     output: Option<DocumentFormat>,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,10 +45,10 @@ struct Agent {
 }
 
 /// Prints versions.
-pub async fn run(ui: Ui, args: &VersionArgs) -> Result<Outcome, CliError> {
+pub async fn run(ui: Ui, args: &VersionArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let mut versions = Versions { client_version: concat!("v", env!("CARGO_PKG_VERSION")), agents: None };
     if !args.client {
-        match found(&args.connection).await {
+        match found(connection).await {
             Ok(agents) => versions.agents = Some(agents),
             // The version of this program is useful without a cluster too.
             Err(error) => ui.warning(&format!("the agent's version is unknown: {error}")),

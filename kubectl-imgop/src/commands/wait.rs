@@ -1,13 +1,11 @@
 //! `kubectl imgop wait`.
 
 use clap::{Args, ValueEnum};
-use clap_complete::engine::ArgValueCompleter;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::objects::{Found, FoundObject};
 use crate::cluster::wait_until_ready::wait_for_all;
 use crate::cluster::{ConnectionArgs, TimeLimit};
-use crate::complete::object_names;
 use crate::kinds::ObjectRef;
 use crate::kinds::object_name::parse_selector;
 use crate::kinds::progress::Goal;
@@ -20,7 +18,7 @@ use crate::output::Ui;
 #[derive(Debug, Args)]
 pub struct WaitArgs {
     /// Images to wait for; by default all in the namespace
-    #[arg(value_name = "NAME", value_parser = ObjectRef::parse, add = ArgValueCompleter::new(object_names))]
+    #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
     names: Vec<ObjectRef>,
 
     /// Select Images by labels, such as team=web
@@ -34,9 +32,6 @@ pub struct WaitArgs {
     /// How long to wait; 0 means no limit
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     timeout: TimeLimit,
-
-    #[command(flatten)]
-    connection: ConnectionArgs,
 }
 
 /// What can be waited for.
@@ -48,8 +43,8 @@ enum Condition {
 }
 
 /// Waits.
-pub async fn run(ui: Ui, args: &WaitArgs) -> Result<Outcome, CliError> {
-    let cluster = args.connection.connect().await?;
+pub async fn run(ui: Ui, args: &WaitArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let cluster = connection.connect().await?;
     let Found { objects, outcome } = cluster.find(ui, &args.names, args.selector.as_deref()).await?;
     let goal = |object: &FoundObject| {
         // The spec as it is now.

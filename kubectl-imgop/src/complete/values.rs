@@ -1,88 +1,121 @@
-//! Values that a cluster knows: names of objects.
+//! Values that a cluster or the kubeconfig knows. None of them is offered if they do not answer.
 
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use clap::Parser;
 use clap_complete::engine::CompletionCandidate;
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::ListParams;
+use kube::config::Kubeconfig;
+use kube::{Api, ResourceExt as _};
 
-use crate::cluster::{Cluster, ConnectionArgs};
+use super::typed::Typed;
+use crate::cluster::Cluster;
 use crate::kinds::{KINDS, ObjectRef};
 
 /// How long a cluster may take: the user has pressed a key and waits.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_NAMES: u32 = 500;
 
-/// Returns the names of the objects in the cluster and namespace that the typed flags lead to; none if the
-/// cluster does not answer.
-pub fn object_names(begun: &OsStr) -> Vec<CompletionCandidate> {
-    let begun = begun.to_string_lossy();
-    let connection = connection(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
-    let names = ask(&connection, names).unwrap_or_default();
-    names.into_iter().filter(|name| name.starts_with(&*begun)).map(CompletionCandidate::new).collect()
+/// Returns the names of objects that are not typed yet.
+pub fn objects(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let named = Typed::read().objects();
+    starting(begun, async |cluster| {
+        let mut objects = Vec::new();
+        for kind in KINDS {
+            let list = cluster.objects(kind, false).list_metadata(&limited()).await.ok()?;
+            objects.extend(list.items.iter().map(|object| ObjectRef { kind, name: object.name_any() }));
+        }
+        objects.retain(|object| !named.contains(object));
+        Some(objects.iter().map(ObjectRef::to_string).collect())
+    })
 }
 
-/// Returns the answer of a cluster, if it comes in time.
-fn ask<T>(connection: &ConnectionArgs, question: impl AsyncFnOnce(Cluster) -> Option<T>) -> Option<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+/// Returns the namespaces of the cluster.
+pub fn namespaces(begun: &OsStr) -> Vec<CompletionCandidate> {
+    starting(begun, async |cluster| {
+        let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+        let list = namespaces.list_metadata(&limited()).await.ok()?;
+        Some(list.items.iter().map(|namespace| namespace.name_any()).collect())
+    })
+}
+
+/// Returns the Secrets of the namespace that hold credentials for registries.
+pub fn credential_secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let of_type = limited().fields("type=kubernetes.io/dockerconfigjson");
+    starting(begun, async |cluster| secret_names(&cluster, &of_type).await)
+}
+
+/// Returns the Secrets of the namespace.
+pub fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
+    starting(begun, async |cluster| secret_names(&cluster, &limited()).await)
+}
+
+/// Only metadata is requested: no value of a Secret reaches this process.
+async fn secret_names(cluster: &Cluster, selected: &ListParams) -> Option<Vec<String>> {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let list = secrets.list_metadata(selected).await.ok()?;
+    Some(list.items.iter().map(|secret| secret.name_any()).collect())
+}
+
+/// Returns the tags that the Jobs of the object that is typed work on.
+pub fn tags(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(object) = Typed::read().objects().into_iter().next() else { return Vec::new() };
+    starting(begun, async |cluster| {
+        let found = cluster.get(&object).await.ok()?;
+        let jobs = cluster.jobs(found.kind, &found.object.uid()?).await.ok()?;
+        let containers = jobs.iter().filter_map(|job| found.kind.containers(job)).flatten();
+        let mut tags: Vec<String> = Vec::new();
+        for container in containers {
+            if !tags.contains(&container.source_tag) {
+                tags.push(container.source_tag);
+            }
+        }
+        Some(tags)
+    })
+}
+
+/// Returns the contexts of the kubeconfig.
+pub fn contexts(begun: &OsStr) -> Vec<CompletionCandidate> {
+    of_kubeconfig(begun, |config| config.contexts.into_iter().map(|context| context.name).collect())
+}
+
+/// Returns the clusters of the kubeconfig.
+pub fn clusters(begun: &OsStr) -> Vec<CompletionCandidate> {
+    of_kubeconfig(begun, |config| config.clusters.into_iter().map(|cluster| cluster.name).collect())
+}
+
+/// Returns the users of the kubeconfig.
+pub fn users(begun: &OsStr) -> Vec<CompletionCandidate> {
+    of_kubeconfig(begun, |config| config.auth_infos.into_iter().map(|user| user.name).collect())
+}
+
+fn of_kubeconfig(begun: &OsStr, names: fn(Kubeconfig) -> Vec<String>) -> Vec<CompletionCandidate> {
+    let kubeconfig = Typed::read().connection().kubeconfig();
+    matching(begun, kubeconfig.map(names).unwrap_or_default())
+}
+
+fn limited() -> ListParams {
+    ListParams::default().limit(MAX_NAMES)
+}
+
+/// Returns the names of a cluster's answer that start with what is typed, if it comes in time.
+fn starting(
+    begun: &OsStr,
+    question: impl AsyncFnOnce(Cluster) -> Option<Vec<String>>,
+) -> Vec<CompletionCandidate> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let connection = Typed::read().connection();
     let answer = async { question(connection.connect().await.ok()?).await };
     let answer =
         runtime.block_on(async { tokio::time::timeout(COMPLETION_TIMEOUT, answer).await.ok().flatten() });
     runtime.shutdown_background();
-    answer
+    matching(begun, answer.unwrap_or_default())
 }
 
-async fn names(cluster: Cluster) -> Option<Vec<String>> {
-    let mut names = Vec::new();
-    for kind in KINDS {
-        let list = cluster.objects(kind, false).list_metadata(&ListParams::default().limit(MAX_NAMES)).await;
-        let list = list.ok()?.items.into_iter();
-        names.extend(list.map(|object| ObjectRef { kind, name: object.name_any() }.to_string()));
-    }
-    Some(names)
-}
-
-/// Returns the flags of the connection among words that may not be a whole command yet.
-fn connection(words: impl Iterator<Item = String>) -> ConnectionArgs {
-    #[derive(Parser)]
-    #[command(no_binary_name = true)]
-    struct Flags {
-        #[command(flatten)]
-        connection: ConnectionArgs,
-    }
-    const NAMES: [&str; 8] =
-        ["-n", "--namespace", "--context", "--cluster", "--user", "--kubeconfig", "--as", "--as-group"];
-    let mut given = Vec::new();
-    let mut words = words.peekable();
-    while let Some(word) = words.next() {
-        // `-nci` is `-n ci`.
-        if word.len() > 2 && word.starts_with("-n") {
-            given.push(word);
-            continue;
-        }
-        let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
-        if !NAMES.contains(&name) {
-            continue;
-        }
-        let value = if name.len() == word.len() { words.next() } else { None };
-        given.push(word);
-        given.extend(value);
-    }
-    Flags::try_parse_from(given).map(|flags| flags.connection).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_flags_of_the_connection_are_found_in_what_was_typed() {
-        let words = "describe -n ci --context=prod --output yaml arg";
-        let found = connection(words.split(' ').map(str::to_owned));
-        assert_eq!(found.namespace.as_deref(), Some("ci"));
-        assert_eq!(connection(["-nci".to_owned()].into_iter()).namespace.as_deref(), Some("ci"));
-        assert_eq!(connection(["-n".to_owned()].into_iter()).namespace, None);
-    }
+fn matching(begun: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
+    let begun = begun.to_string_lossy();
+    names.into_iter().filter(|name| name.starts_with(&*begun)).map(CompletionCandidate::new).collect()
 }

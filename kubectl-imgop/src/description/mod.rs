@@ -38,6 +38,10 @@ pub fn sections(described: &Described<'_>, now: Timestamp) -> Result<Vec<Table>,
     sections.extend(activity::jobs(*kind, jobs, description.is_complete, now));
     sections.extend(description.history);
     sections.extend(activity::events(events, now));
+    let mut shown = Vec::new();
+    for section in &mut sections {
+        section.shorten_repeats(&mut shown);
+    }
     Ok(sections)
 }
 

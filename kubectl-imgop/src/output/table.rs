@@ -1,9 +1,21 @@
 //! Tables as kubectl prints them: no borders, three spaces between columns.
 
 use anstyle::Style;
-use comfy_table::{ContentArrangement, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 
 use super::text::one_line;
+
+/// The column of messages, which is the last one where there is any.
+const MESSAGE: &str = "MESSAGE";
+/// How long a message may be that is shown several times.
+const MAX_REPEATED: usize = 40;
+/// The least width to wrap a column to.
+const MIN_WRAPPED_WIDTH: u16 = 20;
+
+/// Returns the width of the terminal that shows stdout, if it is one.
+pub fn terminal_width() -> Option<u16> {
+    comfy_table::Table::new().width()
+}
 
 /// A table of plain text.
 #[derive(Debug, Clone, Default)]
@@ -37,8 +49,54 @@ impl Table {
         self.rows.push((style, cells.into_iter().map(|cell| one_line(&cell)).collect()));
     }
 
-    /// Lays the table out.
+    /// Replaces messages that an earlier table or row shows already.
+    pub fn shorten_repeats(&mut self, shown: &mut Vec<String>) {
+        if self.header.last() != Some(&MESSAGE) {
+            return;
+        }
+        for message in self.rows.iter_mut().filter_map(|(_, cells)| cells.last_mut()) {
+            if message.len() <= MAX_REPEATED {
+                continue;
+            }
+            if shown.iter().any(|shown| shown.contains(&*message)) {
+                "(as above)".clone_into(message);
+            } else {
+                shown.push(message.clone());
+            }
+        }
+    }
+
+    /// Lays the table out in a terminal of this width: the last column is wrapped, if it has room.
+    pub fn wrapped_lines(&self, headers: bool, width: u16) -> Vec<String> {
+        let lines = self.lines(headers);
+        let mut table = self.layout(headers);
+        let columns = table.column_count();
+        let of_others =
+            table.column_max_content_widths().iter().rev().skip(1).map(|width| width + 3).sum::<u16>();
+        let is_wide = lines.iter().any(|line| line.text.chars().count() > usize::from(width));
+        if !is_wide || of_others + MIN_WRAPPED_WIDTH > width {
+            return lines.into_iter().map(|line| line.text).collect();
+        }
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        for column in table.column_iter_mut().take(columns - 1) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if let Some(last) = table.column_mut(columns - 1) {
+            last.set_padding((0, 0));
+        }
+        table.lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// Lays the table out, a line for each row.
     pub fn lines(&self, headers: bool) -> Vec<Line> {
+        let header_style = headers.then(Style::new);
+        let styles = header_style.into_iter().chain(self.rows.iter().map(|(style, _)| *style));
+        let texts: Vec<String> =
+            self.layout(headers).lines().map(|line| line.trim_end().to_owned()).collect();
+        styles.zip(texts).map(|(style, text)| Line { style, text }).collect()
+    }
+
+    fn layout(&self, headers: bool) -> comfy_table::Table {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         // The header is laid out as a row: it has no look of its own.
@@ -51,10 +109,7 @@ impl Table {
         for column in table.column_iter_mut() {
             column.set_padding((0, 3));
         }
-        let header_style = headers.then(Style::new);
-        let styles = header_style.into_iter().chain(self.rows.iter().map(|(style, _)| *style));
-        let texts: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-        styles.zip(texts).map(|(style, text)| Line { style, text }).collect()
+        table
     }
 }
 
@@ -77,6 +132,49 @@ mod tests {
         a        False   two lines \u{1b}[2J
         ");
         assert!(!text(&table, false).contains("NAME"));
+    }
+
+    fn failing() -> Table {
+        let mut table = Table::new(["CONDITION", "MESSAGE"]);
+        let message = "registry.example.com denies access to team/app: the account may not pull (HTTP 403)";
+        table.row(["Ready".to_owned(), message.to_owned()]);
+        table.row(["Stalled".to_owned(), message.to_owned()]);
+        table.row(["Other".to_owned(), "short".to_owned()]);
+        table.row(["Again".to_owned(), "short".to_owned()]);
+        table
+    }
+
+    #[test]
+    fn a_long_message_is_shown_once() {
+        let (mut first, mut second, mut shown) = (failing(), failing(), Vec::new());
+        first.shorten_repeats(&mut shown);
+        second.shorten_repeats(&mut shown);
+        insta::assert_snapshot!(text(&first, true) + &text(&second, true), @"
+        CONDITION   MESSAGE
+        Ready       registry.example.com denies access to team/app: the account may not pull (HTTP 403)
+        Stalled     (as above)
+        Other       short
+        Again       short
+        CONDITION   MESSAGE
+        Ready       (as above)
+        Stalled     (as above)
+        Other       short
+        Again       short
+        ");
+    }
+
+    #[test]
+    fn a_long_message_is_wrapped_to_the_terminal() {
+        insta::assert_snapshot!(failing().wrapped_lines(true, 60).join("\n"), @"
+        CONDITION   MESSAGE
+        Ready       registry.example.com denies access to team/app:
+                    the account may not pull (HTTP 403)
+        Stalled     registry.example.com denies access to team/app:
+                    the account may not pull (HTTP 403)
+        Other       short
+        Again       short
+        ");
+        assert_eq!(failing().wrapped_lines(true, 20).len(), 5, "there is no room to wrap");
     }
 
     #[test]

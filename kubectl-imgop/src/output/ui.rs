@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use super::table::{Line, Table};
+use super::table::{Line, Table, terminal_width};
 use super::text::printable;
 use crate::cli_error::{CliError, Kind};
 
@@ -33,6 +33,14 @@ impl Ui {
     /// Prints a table as data.
     pub fn table(self, table: &Table, headers: bool) -> Result<(), CliError> {
         table.lines(headers).iter().try_for_each(|line| self.table_line(line))
+    }
+
+    /// Prints a table as data; on a terminal its last column is wrapped.
+    pub fn wrapped_table(self, table: &Table, headers: bool) -> Result<(), CliError> {
+        match terminal_width() {
+            Some(width) => self.data(&table.wrapped_lines(headers, width).join("\n")),
+            None => self.table(table, headers),
+        }
     }
 
     /// Prints a line of a table as data.
@@ -71,6 +79,11 @@ impl Ui {
         }
         self.line(ERROR, "error: ", &error.message);
         self.hints(error);
+    }
+
+    /// Prints an error of one of several objects, a line each; their hints follow together.
+    pub fn error_of_several(self, error: &CliError) {
+        self.line(ERROR, "error: ", &error.message);
     }
 
     fn hints(self, error: &CliError) {

@@ -2,7 +2,7 @@
 //! Pure.
 
 use imgop_core::copy::CopyRequest;
-use imgop_core::selection::{Excluded, Pattern, Version, by_version};
+use imgop_core::selection::{Excluded, Pattern, Version, by_version, select};
 use imgop_registry::reference::Tag;
 
 use crate::output::wording::Wording;
@@ -40,8 +40,8 @@ pub fn hints(request: &CopyRequest, all: &[Tag], excluded: &[Excluded], wording:
         number if number > MAX_NEWEST => format!("it has {number} tags; the newest: {}", names.join(", ")),
         _ => format!("its tags: {}", names.join(", ")),
     });
-    let closest = near.first().map(|(tag, _)| *tag).or(newest.first().copied());
-    hints.push(match closest.and_then(pattern) {
+    let nearest = near.iter().map(|(tag, _)| *tag).chain(newest.iter().copied());
+    hints.push(match pattern(request, nearest, all) {
         Some(pattern) => format!("use one of them, or a pattern such as {pattern}"),
         None => "use one of them".to_owned(),
     });
@@ -96,14 +96,30 @@ fn similar<'a>(wanted: &Tag, newest: &[&'a Tag]) -> Vec<(&'a Tag, String)> {
     near.into_iter().map(|(_, tag, why)| (tag, why)).collect()
 }
 
-/// Returns the pattern of the tag's release line: `v2.13.x` for v2.13.10. Nothing for tags that are no versions.
-fn pattern(tag: &Tag) -> Option<String> {
+/// Returns a pattern that selects tags: the one that is written, with more parts, else that of the nearest
+/// tag's release line, such as `v2.13.x` for v2.13.10.
+fn pattern<'a>(request: &CopyRequest, nearest: impl Iterator<Item = &'a Tag>, all: &[Tag]) -> Option<String> {
+    let longer = [".x", ".x.x"].map(|parts| match request.version.to_string().split_once('-') {
+        Some((version, suffix)) => format!("{version}{parts}-{suffix}"),
+        None => format!("{}{parts}", request.version),
+    });
+    let is_pattern = matches!(request.version, Version::Pattern(_));
+    let lines = nearest.filter_map(release_line).take(MAX_NEAR).flatten();
+    let mut patterns = longer.into_iter().filter(|_| is_pattern).chain(lines);
+    patterns.find(|pattern| {
+        let version: Option<Version> = pattern.parse::<Pattern>().ok().and_then(|_| pattern.parse().ok());
+        version.is_some_and(|version| !select(&version, false, &request.filter, all, 0).tags.is_empty())
+    })
+}
+
+/// Returns the patterns of a tag's release line: `v2.13.x` and `v2.13.x-alpine` for v2.13.10-alpine. Nothing
+/// for tags that are no versions.
+fn release_line(tag: &Tag) -> Option<[String; 2]> {
     let text = tag.as_str();
-    let version = text.split('-').next().unwrap_or(text);
+    let (version, suffix) = text.split_at(text.find('-').unwrap_or(text.len()));
     let (line, last) = version.rsplit_once('.')?;
     let is_number = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
-    let pattern = format!("{line}.x");
-    (is_number && pattern.parse::<Pattern>().is_ok()).then_some(pattern)
+    is_number.then(|| [format!("{line}.x"), format!("{line}.x{suffix}")])
 }
 
 #[cfg(test)]
@@ -147,19 +163,23 @@ mod tests {
         quay.io/a/b has no tag Latest
         near miss latest: it differs in upper and lower case
         it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1-alpine, v2.13.1, 2.13.1
-        use one of them
+        use one of them, or a pattern such as v2.14.x-rc1
         if it is not released yet: an Image waits for the tag and copies it then
         ");
     }
 
     #[test]
-    fn a_pattern_without_matches_comes_with_why_the_nearest_do_not() {
+    fn a_pattern_without_matches_comes_with_why_the_nearest_do_not_match_and_with_one_that_does() {
         insta::assert_snapshot!(printed("v2.14.x", &TAGS), @"
         no tag of quay.io/a/b matches v2.14.x
         near miss v2.14.0-rc1: it is a pre-release; --allow-candidate-release includes those
         it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1-alpine, v2.13.1, 2.13.1
-        use one of them, or a pattern such as v2.14.x
+        use one of them, or a pattern such as v2.14.x-rc1
         ");
+        let of_three = printed("v2.x", &TAGS);
+        assert!(of_three.contains("or a pattern such as v2.x.x"), "{of_three}");
+        let revisions = printed(">=3.9", &["3.12.0-1", "3.12.0-2", "3.9.1-1"]);
+        assert!(revisions.ends_with("or a pattern such as 3.12.x-2"), "{revisions}");
         insta::assert_snapshot!(printed("9.x", &["latest", "stable"]), @"
         no tag of quay.io/a/b matches 9.x
         its tags: stable, latest

@@ -3,10 +3,9 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use imgop_core::api::Side;
-use imgop_core::api::{Image, TlsMode};
+use imgop_core::api::{Image, Side, TlsMode};
 use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
-use imgop_core::copy::{Observed, Seen, TagState};
+use imgop_core::copy::{Observed, ObservedTag, Seen, TagState};
 use imgop_core::selection::Version;
 use imgop_registry::{Registries, RepositoryClient};
 use tokio::time::timeout;
@@ -179,10 +178,11 @@ async fn without_destination(
 /// observation keeps only the message of a failure.
 async fn failure(sides: &Sides, observed: &Observed, context: &ErrorContext) -> Option<CliError> {
     let is_unknown = |seen: &Seen| matches!(seen, Seen::Unknown(_));
-    if !observed.tags.iter().all(|tag| is_unknown(&tag.source) || is_unknown(&tag.destination)) {
-        return None;
+    let is_unchecked = |tag: &ObservedTag| tag.unknown_because().is_some();
+    let tag = observed.tags.first().filter(|_| observed.tags.iter().all(is_unchecked))?;
+    if !is_unknown(&tag.source) && !is_unknown(&tag.destination) {
+        return tag.unknown_because().map(|why| CliError::failed(context.wording.of(why)));
     }
-    let tag = observed.tags.first()?;
     let (side, asked) = match (&tag.source, &sides.destination) {
         (Seen::Unknown(_), _) | (_, None) => (Side::Source, sides.source.head(&tag.source_ref).await),
         (_, Some(client)) => (Side::Destination, client.head(&tag.destination_tag.clone().into()).await),

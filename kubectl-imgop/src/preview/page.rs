@@ -10,6 +10,9 @@ use crate::output::Ui;
 use crate::output::table::Table;
 use crate::output::text::count;
 
+/// Follows the summary of a suspended Image.
+const SUSPENDED: &str = "The Image is suspended: nothing is copied until it is resumed.";
+
 /// What to print.
 #[derive(Debug, Clone, Copy)]
 pub struct PageOptions {
@@ -33,6 +36,7 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
     }
     if options.headers {
         ui.data(&summary(report))?;
+        ui.data(if report.suspended { SUSPENDED } else { "" })?;
         ui.data(&unchecked(report).join("\n"))?;
         ui.data(not_asked(report).unwrap_or_default())?;
     }
@@ -99,7 +103,7 @@ fn tags(report: &Report, options: PageOptions) -> Table {
 
 /// Returns the sign, the colour and the state of a tag.
 fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
-    let word = tag.state.to_string();
+    let word = tag.state_word.clone();
     match tag.state {
         _ if tag.conflict.is_some() => ("!", Some(AnsiColor::Red), format!("{word} (conflict)")),
         TagState::Missing => ("+", Some(AnsiColor::Green), word),
@@ -109,9 +113,7 @@ fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, 
         TagState::Differs => ("~", Some(AnsiColor::Yellow), word),
         TagState::NotFound | TagState::PlatformNotFound => ("!", Some(AnsiColor::Red), word),
         // Only the source was asked, and it has the tag.
-        TagState::NotChecked if report.destination.is_none() && tag.source_digest.is_some() => {
-            ("", None, "at-source".to_owned())
-        }
+        TagState::NotChecked if tag.is_at_source => ("", None, word),
         TagState::NotChecked => ("?", Some(AnsiColor::Red), word),
     }
 }
@@ -150,7 +152,7 @@ fn summary(report: &Report) -> String {
     ];
     if report.destination.is_none() {
         let without = number(TagState::PlatformNotFound);
-        let present = report.tags.iter().filter(|tag| tag.source_digest.is_some()).count() - without;
+        let present = report.tags.iter().filter(|tag| tag.is_at_source).count();
         parts = vec![
             (present, "at the source"),
             (number(TagState::NotFound), "not at the source"),
@@ -167,9 +169,7 @@ fn summary(report: &Report) -> String {
 /// with the number of its tags.
 fn unchecked(report: &Report) -> Vec<String> {
     let mut reasons: Vec<(String, usize)> = Vec::new();
-    let is_shown = |tag: &&TagReport| {
-        report.destination.is_some() || tag.source_digest.is_none() || tag.state == TagState::PlatformNotFound
-    };
+    let is_shown = |tag: &&TagReport| !tag.is_at_source;
     for tag in report.tags.iter().filter(is_shown) {
         let Some(reason) = tag.conflict.as_ref().or(tag.reason.as_ref()) else { continue };
         // What is the same for all tags but for their names is one reason.

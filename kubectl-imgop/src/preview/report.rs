@@ -16,6 +16,9 @@ use crate::output::wording::Wording;
 /// The version of the document.
 const API_VERSION: &str = "imgop.preview/v1";
 
+/// The state of a tag that the source has, where there is no destination to compare with.
+const AT_SOURCE: &str = "at-source";
+
 /// A preview of one request.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,6 +42,9 @@ pub struct Report {
     /// How many near misses are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub excluded_beyond: usize,
+    /// Whether nothing is copied until the Image is resumed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
     /// What narrows or widens the version, for people.
     #[serde(skip)]
     pub narrowing: String,
@@ -59,7 +65,14 @@ pub struct TagReport {
     /// The tag at the destination; none when only the source was asked.
     pub destination_tag: Option<String>,
     /// How both sides compare.
+    #[serde(skip)]
     pub state: TagState,
+    /// Whether only the source was asked, and has it.
+    #[serde(skip)]
+    pub is_at_source: bool,
+    /// The state in a word.
+    #[serde(rename = "state")]
+    pub state_word: String,
     /// What the source has, as far as it is known.
     pub source_digest: Option<Digest>,
     /// What the destination has, as far as it is known.
@@ -134,6 +147,7 @@ impl Report {
                 })
                 .collect(),
             excluded_beyond: observed.excluded_beyond,
+            suspended: target.spec.suspend,
             narrowing: narrowing(&target.spec),
             wording: target.wording(),
             keeps: request.overwrite == Overwrite::IfMissing,
@@ -147,9 +161,7 @@ impl Report {
 
     /// Returns the number of tags of which it is not known whether they would be copied.
     pub fn unchecked(&self) -> usize {
-        let is_open = |tag: &&TagReport| {
-            tag.state == TagState::NotChecked && (self.destination.is_some() || tag.source_digest.is_none())
-        };
+        let is_open = |tag: &&TagReport| tag.state == TagState::NotChecked && !tag.is_at_source;
         self.tags.iter().filter(is_open).count()
     }
 
@@ -202,10 +214,12 @@ impl Report {
 impl TagReport {
     fn new(tag: &ObservedTag, has_destination: bool) -> Self {
         let state = tag.state();
-        let reason = match (state, has_destination) {
-            (TagState::NotChecked, false) if tag.source.digest().is_some() => {
-                Some("no destination was given".to_owned())
-            }
+        let is_at_source = !has_destination
+            && state == TagState::NotChecked
+            && tag.source.digest().is_some()
+            && tag.unknown_because().is_none();
+        let reason = match (state, is_at_source) {
+            (_, true) => None,
             (TagState::NotChecked, _) => tag.unknown_because().map(str::to_owned),
             (TagState::PlatformNotFound, _) => Some(there(&tag.content)),
             _ => None,
@@ -214,6 +228,8 @@ impl TagReport {
             tag: tag.source_ref.to_string(),
             destination_tag: has_destination.then(|| tag.destination_tag.to_string()),
             state,
+            is_at_source,
+            state_word: if is_at_source { AT_SOURCE.to_owned() } else { state.to_string() },
             source_digest: tag.source.digest().cloned(),
             destination_digest: tag.destination.digest().cloned(),
             no_source_digest: no_digest(&tag.source),

@@ -23,6 +23,9 @@ struct Answer {
 /// Why a helper gives no credential.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
+    /// There is no such program.
+    #[error("it is not installed")]
+    NotInstalled,
     /// It does not run.
     #[error("cannot run it: {0}")]
     Run(std::io::Error),
@@ -53,7 +56,10 @@ async fn ask(mut program: Command, server: &str) -> Result<Option<Credential>, H
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .map_err(HelperError::Run)?;
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => HelperError::NotInstalled,
+            _ => HelperError::Run(error),
+        })?;
     if let Some(mut stdin) = child.stdin.take() {
         // A helper may end without reading; its exit status counts.
         let _ = stdin.write_all(server.as_bytes()).await;

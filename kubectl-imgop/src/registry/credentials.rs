@@ -8,8 +8,9 @@ use imgop_registry::ecr::{EcrProblem, EcrSettings, EcrTokens};
 use imgop_registry::reference::{EcrHost, Repository};
 use imgop_registry::{Credential, DockerConfig, RegistryEntries};
 
-use super::credential_helper;
+use super::credential_helper::{self, HelperError};
 use crate::cli_error::CliError;
+use crate::output::Ui;
 
 /// The credentials of this machine, in the order of precedence.
 #[derive(Debug, Default)]
@@ -90,11 +91,16 @@ impl LocalCredentials {
     /// Returns the credential for a repository: from the entries, else from the first file that has one, else
     /// from AWS for registries of ECR. ECR Public allows anonymous pulls, so AWS is asked about it only where a
     /// spec requires that.
-    pub async fn find(&self, repository: &Repository, use_aws: bool) -> Result<Option<Credential>, CliError> {
+    pub async fn find(
+        &self,
+        ui: Ui,
+        repository: &Repository,
+        use_aws: bool,
+    ) -> Result<Option<Credential>, CliError> {
         if let Some(credential) = self.entries.credential(repository.host(), repository.path()) {
             return Ok(Some(credential));
         }
-        if let Some(credential) = self.of_files(repository).await? {
+        if let Some(credential) = self.of_files(ui, repository).await? {
             return Ok(Some(credential));
         }
         let asks_aws = EcrHost::of(repository.host()).is_some_and(|host| use_aws || !host.is_public());
@@ -104,17 +110,30 @@ impl LocalCredentials {
         }
     }
 
-    async fn of_files(&self, repository: &Repository) -> Result<Option<Credential>, CliError> {
+    async fn of_files(&self, ui: Ui, repository: &Repository) -> Result<Option<Credential>, CliError> {
         for (path, config) in &self.files {
             if let Some(helper) = config.helper(repository.host()) {
-                let found = credential_helper::get(&helper).await.map_err(|error| {
-                    CliError::failed(format!(
-                        "docker-credential-{}, configured in {}, returned no credential for {}: {error}",
-                        helper.name,
-                        path.display(),
-                        repository.host()
-                    ))
-                })?;
+                let found = match credential_helper::get(&helper).await {
+                    // A configuration of Docker Desktop on a machine without it; docker itself fails here.
+                    Err(HelperError::NotInstalled) => {
+                        ui.warning(&format!(
+                            "docker-credential-{}, configured in {}, is not installed; continuing without its \
+                             credential for {}",
+                            helper.name,
+                            path.display(),
+                            repository.host()
+                        ));
+                        None
+                    }
+                    found => found.map_err(|error| {
+                        CliError::failed(format!(
+                            "docker-credential-{}, configured in {}, returned no credential for {}: {error}",
+                            helper.name,
+                            path.display(),
+                            repository.host()
+                        ))
+                    })?,
+                };
                 if found.is_some() {
                     return Ok(found);
                 }
@@ -192,7 +211,7 @@ mod tests {
         let absent = folder.path().join("absent");
         let places = Places { usual: vec![absent, first, empty, second], ..Places::default() };
         let local = LocalCredentials::read(&places, |_| None).unwrap();
-        let find = async |text: &str| name(local.find(&text.parse().unwrap(), false).await.unwrap());
+        let find = async |text: &str| name(local.find(Ui, &text.parse().unwrap(), false).await.unwrap());
         assert_eq!(find("quay.io/a/b").await.as_deref(), Some("first"));
         assert_eq!(find("nginx").await.as_deref(), Some("hub"));
         assert_eq!(find("ghcr.io/a/b").await, None);
@@ -221,7 +240,7 @@ mod tests {
             LocalCredentials::read(&places, |name| who.filter(|_| name == "WHO").map(str::to_owned))
         };
         let local = read(Some("entry")).unwrap();
-        let find = async |text: &str| name(local.find(&text.parse().unwrap(), false).await.unwrap());
+        let find = async |text: &str| name(local.find(Ui, &text.parse().unwrap(), false).await.unwrap());
         assert_eq!(find("quay.io/team/app").await.as_deref(), Some("entry"));
         assert_eq!(find("quay.io/other/app").await.as_deref(), Some("docker"));
         let error = read(None).unwrap_err().message;

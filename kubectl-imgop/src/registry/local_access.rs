@@ -102,7 +102,7 @@ impl AccessSources<'_> {
                 )),
             }
         }
-        self.local.find(endpoint.repository, endpoint.spec.use_aws_irsa).await
+        self.local.find(self.ui, endpoint.repository, endpoint.spec.use_aws_irsa).await
     }
 
     async fn credential_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Credential, String> {

@@ -1,5 +1,8 @@
 //! What a shell is told.
 
+use serde_json::json;
+
+use crate::fake_cluster::{FakeCluster, image, list, names};
 use crate::program::Program;
 
 #[test]
@@ -54,4 +57,51 @@ fn each_shell_has_a_script() {
     #!/bin/sh
     exec kubectl-imgop __complete "$@"
     "#);
+}
+
+fn completed(cluster: &FakeCluster, words: &[&str]) -> Vec<String> {
+    let mut arguments = vec!["__complete"];
+    arguments.extend(words);
+    let run = cluster.program.run_with(&arguments);
+    assert_eq!(run.code, 0, "{run}");
+    run.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn verbs_are_offered_by_their_names_and_flags_only_after_a_dash() {
+    let cluster = FakeCluster::start(|_| names(&[]));
+    let verbs = completed(&cluster, &[""]);
+    assert!(verbs.contains(&"list".to_owned()), "{verbs:?}");
+    assert!(!verbs.iter().any(|verb| verb == "get" || verb.starts_with('-')), "{verbs:?}");
+    assert_eq!(completed(&cluster, &["ge"]), ["get", ":4"], "an alias that is typed is completed");
+    assert!(completed(&cluster, &["sync", "-"]).contains(&"--all".to_owned()));
+}
+
+#[test]
+fn names_that_are_given_already_are_not_offered_again() {
+    let cluster = FakeCluster::start(|_| names(&["argocd", "busybox", "nginx"]));
+    assert_eq!(completed(&cluster, &["sync", "argocd", "image/nginx", ""]), ["busybox", ":4"]);
+    assert_eq!(completed(&cluster, &["describe", "-n", "ci", "n"]), ["nginx", ":4"]);
+}
+
+#[test]
+fn namespaces_contexts_secrets_and_tags_are_offered() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.starts_with("GET /api/v1/namespaces?") => names(&["ci", "default"]),
+        request if request.contains("/secrets") && request.contains("dockerconfigjson") => names(&["push"]),
+        request if request.contains("/secrets") => names(&["corp-ca", "push"]),
+        request if request.contains("/jobs") => {
+            let copies = json!([{ "source": "1.0", "destination": "1.0", "attempt": 1, "digest": format!("sha256:{}", "0".repeat(64)) }]);
+            let job = json!({ "metadata": { "name": "j", "annotations": { "imgop.skopeo.io/copies": copies.to_string() } } });
+            list("JobList", "batch/v1", &[job])
+        }
+        _ => (200, image("a", "True", "there")),
+    });
+    assert_eq!(completed(&cluster, &["list", "-n", ""]), ["ci", "default", ":4"]);
+    assert_eq!(completed(&cluster, &["list", "--context", ""]), ["here", "there", ":4"]);
+    let copy = ["copy", "a:1", "b/c", "--destination-credentials", ""];
+    assert_eq!(completed(&cluster, &copy), ["push", ":4"]);
+    let copy = ["copy", "a:1", "b/c", "--source-ca-secret", ""];
+    assert_eq!(completed(&cluster, &copy), ["corp-ca", "push", ":4"]);
+    assert_eq!(completed(&cluster, &["logs", "a", "--tag", ""]), ["1.0", ":4"]);
 }

@@ -184,3 +184,27 @@ fn a_broken_file_is_an_error_and_no_anonymous_request() {
     error: cannot use [HOME]/.docker/config.json: "auth" of quay.io is not the Base64 of user:password
     "#);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_credential_helper_that_is_not_installed_is_a_warning() {
+    let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
+    let program = Program::new();
+    program.file(".docker/config.json", r#"{"auths":{},"credsStore":"desktop"}"#);
+    let run =
+        program.run(&format!("preview {}/a/b:1", registry.address)).naming(&registry.address, "registry");
+    assert_eq!(run.code, 0, "{run}");
+    insta::assert_snapshot!(run.stderr, @"warning: docker-credential-desktop, configured in [HOME]/.docker/config.json, is not installed; continuing without its credential for registry.......");
+}
+
+#[test]
+fn a_ca_file_without_a_certificate_is_named() {
+    let program = Program::new();
+    let file = program.file("ca.pem", "not PEM").display().to_string();
+    let run = program.run(&format!("preview r.example.com/a/b:1 --source-ca-file {file}"));
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (1, "error: [HOME]/ca.pem contains no certificate (PEM)\n"),
+        "{run}"
+    );
+}

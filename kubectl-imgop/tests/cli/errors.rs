@@ -1,14 +1,7 @@
 //! What is said when there is no cluster, or not the one that was meant.
 
+use crate::fake_cluster::kubeconfig;
 use crate::program::Program;
-
-fn kubeconfig(server: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
-         contexts: [{{name: here, context: {{cluster: c, user: u, namespace: ci}}}}]\n\
-         clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: u, user: {{}}}}]\n"
-    )
-}
 
 #[test]
 fn an_absent_kubeconfig_is_said_with_its_path() {
@@ -39,10 +32,10 @@ fn an_api_server_that_does_not_answer_is_said_with_its_address() {
 fn an_unknown_context_comes_with_how_to_list_them() {
     let program = Program::new();
     program.file("kubeconfig", &kubeconfig("http://127.0.0.1:1"));
-    insta::assert_snapshot!(program.run("list --context there"), @r#"
+    insta::assert_snapshot!(program.run("list --context elsewhere"), @r#"
     exit code: 1
     ----- stderr -----
-    error: the kubeconfig has no context "there"
+    error: the kubeconfig has no context "elsewhere"
 
     hint: kubectl config get-contexts lists the contexts; choose one with --context
     "#);

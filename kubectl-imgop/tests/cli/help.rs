@@ -44,7 +44,7 @@ fn no_arguments_and_wrong_ones_are_a_matter_of_usage() {
 
       tip: some similar subcommands exist: 'ls', 'list'
 
-    Usage: kubectl imgop <COMMAND>
+    Usage: kubectl imgop [OPTIONS] <COMMAND>
 
     For more information, try '--help'.
     ");
@@ -82,4 +82,23 @@ fn the_version_needs_no_cluster() {
     ----- stderr -----
     warning: the agent's version is unknown: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
     ");
+}
+
+#[test]
+fn words_of_other_programs_lead_to_the_right_verb_and_never_to_one_that_is_spelled_alike() {
+    let program = Program::new();
+    for (word, tip) in [
+        ("edit", "use 'kubectl edit images.skopeo.io NAME'"),
+        ("status", "use 'kubectl imgop describe'"),
+        ("diff", "use 'kubectl imgop preview'"),
+        ("reconcile", "use 'kubectl imgop sync'"),
+        ("pause", "use 'kubectl imgop suspend'"),
+        ("apply", "use 'kubectl imgop copy'"),
+    ] {
+        let run = program.run(word);
+        assert!(run.code == 2 && run.stderr.contains(tip), "{run}");
+        assert_eq!(run.stderr.matches("tip:").count(), 1, "{run}");
+    }
+    let wrong_flag = program.run("list --dry-run");
+    assert!(wrong_flag.code == 2 && !wrong_flag.stderr.contains("-- --dry-run"), "{wrong_flag}");
 }

@@ -7,10 +7,12 @@
     reason = "helpers of tests are tests; clippy knows only functions with #[test]"
 )]
 
+mod cluster;
 mod completion;
 mod copy;
 mod credentials;
 mod errors;
+mod fake_cluster;
 mod help;
 mod krew;
 mod preview;

@@ -147,13 +147,16 @@ pub enum Mode {
     /// Each tag once.
     #[cfg_attr(
         feature = "clap",
-        value(name = "OnceByTag", help = "Each matching tag once, new ones as they appear")
+        value(name = "OnceByTag", help = "Each matching tag once, including tags that appear later")
     )]
     OnceByTag,
     /// Whenever the source differs.
     #[cfg_attr(
         feature = "clap",
-        value(name = "Recurrent", help = "Also again when a tag's content changed at the source")
+        value(
+            name = "Recurrent",
+            help = "Each matching tag, and again whenever its content changes at the source"
+        )
     )]
     Recurrent,
 }
@@ -164,10 +167,13 @@ pub enum Mode {
 pub enum Referrers {
     /// Only the image.
     #[default]
-    #[cfg_attr(feature = "clap", value(name = "None", help = "Only the tags (the default)"))]
+    #[cfg_attr(feature = "clap", value(name = "None", help = "Only the tags themselves (the default)"))]
     None,
     /// Everything that refers to it at the source.
-    #[cfg_attr(feature = "clap", value(name = "All", help = "Also whatever refers to them at the source"))]
+    #[cfg_attr(
+        feature = "clap",
+        value(name = "All", help = "Everything at the source that refers to the tags")
+    )]
     All,
 }
 
@@ -331,13 +337,13 @@ pub enum Publish {
     #[default]
     #[cfg_attr(
         feature = "clap",
-        value(name = "Staged", help = "Content by digest first, the tag last (the default)")
+        value(name = "Staged", help = "First the content by digest, then the tag (the default)")
     )]
     Staged,
     /// The Job pushes to the tag.
     #[cfg_attr(
         feature = "clap",
-        value(name = "Direct", help = "By tag at once, for registries that drop untagged content")
+        value(name = "Direct", help = "Directly by tag, for registries that delete untagged content")
     )]
     Direct,
 }

@@ -1,0 +1,101 @@
+//! What can be read from words that may not be a whole command yet.
+
+use clap::Parser;
+
+use crate::cluster::ConnectionArgs;
+use crate::kinds::ObjectRef;
+
+/// The flags that lead to a cluster; each takes a value.
+const CONNECTION_FLAGS: [&str; 8] =
+    ["-n", "--namespace", "--context", "--cluster", "--user", "--kubeconfig", "--as", "--as-group"];
+
+/// Other flags that take a value and may stand between names.
+const OTHER_FLAGS: [&str; 8] =
+    ["-o", "--output", "-l", "--selector", "--timeout", "--for", "--tag", "--request-timeout"];
+
+/// The words that are typed, without the one that is being completed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Typed {
+    /// The flags of the connection, with their values.
+    connection: Vec<String>,
+    /// Words that are neither flags nor values of flags, without the verb.
+    pub names: Vec<String>,
+}
+
+impl Typed {
+    /// Reads the words of this process after `__complete`.
+    pub fn read() -> Self {
+        let words = std::env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
+        let mut words: Vec<String> = words.collect();
+        words.pop();
+        Self::of(words)
+    }
+
+    fn of(words: impl IntoIterator<Item = String>) -> Self {
+        let mut typed = Self::default();
+        let mut plain = Vec::new();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            // `-nci` is `-n ci`.
+            if word.len() > 2 && word.starts_with("-n") {
+                typed.connection.push(word);
+                continue;
+            }
+            let flag = word.split_once('=').map_or(word.as_str(), |(flag, _)| flag);
+            let has_value = flag.len() < word.len();
+            if CONNECTION_FLAGS.contains(&flag) {
+                let value = if has_value { None } else { words.next() };
+                typed.connection.push(word);
+                typed.connection.extend(value);
+            } else if OTHER_FLAGS.contains(&flag) {
+                if !has_value {
+                    words.next();
+                }
+            } else if !word.starts_with('-') {
+                plain.push(word);
+            }
+        }
+        typed.names = plain.split_off(plain.len().min(1));
+        typed
+    }
+
+    /// Returns the connection that the flags lead to; the default one where they cannot be read.
+    pub fn connection(&self) -> ConnectionArgs {
+        #[derive(Parser)]
+        #[command(no_binary_name = true)]
+        struct Flags {
+            #[command(flatten)]
+            connection: ConnectionArgs,
+        }
+        Flags::try_parse_from(&self.connection).map(|flags| flags.connection).unwrap_or_default()
+    }
+
+    /// Returns the objects that are named already.
+    pub fn objects(&self) -> Vec<ObjectRef> {
+        self.names.iter().filter_map(|name| ObjectRef::parse(name).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(words: &str) -> Typed {
+        Typed::of(words.split(' ').map(str::to_owned))
+    }
+
+    #[test]
+    fn the_flags_of_the_connection_are_found_in_what_was_typed() {
+        let found = typed("describe -n ci --context=prod --output yaml arg").connection();
+        assert_eq!(found.namespace.as_deref(), Some("ci"));
+        assert_eq!(typed("-nci").connection().namespace.as_deref(), Some("ci"));
+        assert_eq!(typed("-n").connection().namespace, None);
+    }
+
+    #[test]
+    fn names_are_found_between_flags() {
+        assert_eq!(typed("sync -n ci a --no-wait --timeout 5m image/b").names, ["a", "image/b"]);
+        assert_eq!(typed("-n ci logs a --tag=1").names, ["a"]);
+        assert!(typed("describe").names.is_empty() && typed("-n").names.is_empty());
+    }
+}

@@ -1,0 +1,130 @@
+//! Verbs that ask a cluster, against a scripted API server.
+
+use serde_json::{Value, json};
+
+use crate::fake_cluster::{FakeCluster, image, list};
+
+const DENIED: &str = "registry.example.com denies access to team/app: the account of Secret pull may not pull there (HTTP 403)";
+
+fn not_found(what: &str) -> (u16, Value) {
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
+        "message": format!("{what} not found"), "code": 404, "details": { "name": what, "kind": "images" } });
+    (404, status)
+}
+
+#[test]
+fn flags_of_the_connection_may_stand_before_the_verb() {
+    let cluster =
+        FakeCluster::start(|_| list("ImageList", "skopeo.io/v1alpha1", &[image("a", "True", "there")]));
+    let before = cluster.program.run("-n team --as eve list -o name");
+    assert_eq!((before.code, before.stdout.as_str()), (0, "image.skopeo.io/a\n"), "{before}");
+    assert!(cluster.requests()[0].contains("/namespaces/team/images"), "{:?}", cluster.requests());
+}
+
+#[test]
+fn all_namespaces_win_over_one() {
+    let cluster =
+        FakeCluster::start(|_| list("ImageList", "skopeo.io/v1alpha1", &[image("a", "True", "there")]));
+    let run = cluster.program.run("list -A -n team --no-headers");
+    assert!(run.code == 0 && run.stdout.starts_with("ci   a"), "{run}");
+    assert!(
+        cluster.requests()[0].starts_with("GET /apis/skopeo.io/v1alpha1/images"),
+        "{:?}",
+        cluster.requests()
+    );
+}
+
+#[test]
+fn a_copy_without_an_agent_says_that_nothing_is_copied_yet() {
+    let copy = "copy quay.io/a/b:1.x r.example.com/a --name a";
+    let answer = |agents: bool| {
+        move |request: &str| match request.split('?').next().unwrap_or_default() {
+            "GET /apis/apps/v1/deployments" if agents => {
+                let agent = json!({ "metadata": { "name": "imgop-agent", "namespace": "imgop-system" } });
+                list("DeploymentList", "apps/v1", &[agent])
+            }
+            "GET /apis/apps/v1/deployments" => list("DeploymentList", "apps/v1", &[]),
+            request if request.starts_with("PATCH") => (201, image("a", "True", "there")),
+            _ => not_found("a"),
+        }
+    };
+    insta::assert_snapshot!(FakeCluster::start(answer(false)).program.run(copy), @"
+    exit code: 0
+    ----- stdout -----
+    image.skopeo.io/a created
+    ----- stderr -----
+    warning: nothing is copied yet: no Deployment in this cluster has the label app.kubernetes.io/name=imgop-agent; install the agent with: kubectl apply --server-side -f https://github.com/imgop/imgop/raw/v0.1.0/manifests/install.yaml
+    to follow it: kubectl imgop wait a -n ci
+    ");
+    let with_agent = FakeCluster::start(answer(true)).program.run(copy);
+    assert_eq!(with_agent.stderr, "to follow it: kubectl imgop wait a -n ci\n");
+}
+
+#[test]
+fn a_field_that_another_manager_keeps_is_printed_with_its_manager() {
+    let mut before = image("a", "True", "there");
+    before["spec"] = json!({ "mode": "OnceByTag", "frequency": "1h",
+        "source": { "name": "quay.io/a/b", "version": "1.x" }, "destination": { "name": "r.example.com/a" } });
+    before["metadata"]["managedFields"] = json!([{ "manager": "argocd-controller", "operation": "Apply",
+        "apiVersion": "skopeo.io/v1alpha1", "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": { "f:frequency": {} } } }]);
+    let cluster = FakeCluster::start(move |request| match request {
+        request if request.contains("/deployments") => (403, json!({ "code": 403, "message": "no" })),
+        request if request.contains("/images/a") => (200, before.clone()),
+        _ => not_found("x"),
+    });
+    let run = cluster.program.run("copy quay.io/a/b:1.x r.example.com/a --name a");
+    assert_eq!(run.stderr, "warning: frequency stays 1h: owned by argocd-controller\n", "{run}");
+}
+
+#[test]
+fn a_refused_apply_names_the_verb_that_is_missing() {
+    let refusal = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403,
+        "message": "images.skopeo.io \"a\" is forbidden: User \"dev\" cannot patch resource \"images\" in API group \"skopeo.io\" in the namespace \"ci\"" });
+    let cluster = FakeCluster::start(move |request| match request {
+        request if request.starts_with("PATCH") => (403, refusal.clone()),
+        _ => not_found("a"),
+    });
+    let run = cluster.program.run("copy quay.io/a/b:1.x r.example.com/a --name a");
+    assert!(run.stderr.contains("kubectl auth can-i patch images.skopeo.io -n ci"), "{run}");
+}
+
+#[test]
+fn several_failures_are_a_line_each_and_their_hints_stand_once() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.contains("watch") => (200, Value::Null),
+        _ => list(
+            "ImageList",
+            "skopeo.io/v1alpha1",
+            &[image("a", "False", "why a"), image("b", "False", "why b"), image("c", "True", "there")],
+        ),
+    });
+    insta::assert_snapshot!(cluster.program.run("wait --timeout 20s"), @"
+    exit code: 1
+    ----- stderr -----
+    error: a is not ready: why a
+    error: b is not ready: why b
+    c is ready: there
+
+    hint: kubectl imgop describe NAME -n ci
+    hint: once it is fixed: kubectl imgop sync NAME -n ci
+    ");
+}
+
+#[test]
+fn a_description_shows_a_long_message_once() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.contains("/events") => {
+            let event = json!({ "metadata": { "name": "e" }, "involvedObject": {}, "type": "Warning",
+                "reason": "CopyFailed", "message": DENIED, "lastTimestamp": "2026-01-01T00:00:00Z" });
+            list("EventList", "v1", &[event])
+        }
+        request if request.contains("/jobs") => list("JobList", "batch/v1", &[]),
+        _ => (200, image("a", "False", DENIED)),
+    });
+    let run = cluster.program.run("describe a");
+    assert_eq!(
+        (run.stdout.matches(DENIED).count(), run.stdout.matches("(as above)").count()),
+        (1, 2),
+        "{run}"
+    );
+}

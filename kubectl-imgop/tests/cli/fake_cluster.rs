@@ -1,0 +1,69 @@
+//! A cluster whose API server answers what a test scripts.
+
+use imgop_fakes::{Background, ScriptedRegistry, Seen, json};
+use serde_json::{Value, json};
+
+use crate::program::Program;
+
+/// An API server and a program whose kubeconfig leads to it, to namespace `ci`.
+pub struct FakeCluster {
+    pub program: Program,
+    server: Background<ScriptedRegistry>,
+}
+
+impl FakeCluster {
+    /// Starts an API server; `answer` gets `METHOD /path?query`.
+    pub fn start(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        let answer = move |seen: &Seen| {
+            let (status, body) = answer(&seen.line());
+            json(status, body.to_string())
+        };
+        let server = Background::of(ScriptedRegistry::start(answer));
+        let program = Program::new();
+        program.file("kubeconfig", &kubeconfig(&format!("http://{}", server.address)));
+        Self { program, server }
+    }
+
+    /// Returns all requests so far, as `METHOD /path?query`.
+    pub fn requests(&self) -> Vec<String> {
+        self.server.lines()
+    }
+}
+
+/// A kubeconfig with two contexts; `here`, the current one, leads to namespace `ci` of this server.
+pub fn kubeconfig(server: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+         contexts: [{{name: here, context: {{cluster: c, user: u, namespace: ci}}}}, {{name: there, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: u, user: {{}}}}]\n"
+    )
+}
+
+/// A list of objects, or of their metadata.
+pub fn list(kind: &str, api_version: &str, items: &[Value]) -> (u16, Value) {
+    (
+        200,
+        json!({ "apiVersion": api_version, "kind": kind, "metadata": { "resourceVersion": "1" }, "items": items }),
+    )
+}
+
+/// A list of the metadata of objects with these names.
+pub fn names(names: &[&str]) -> (u16, Value) {
+    let item = |name: &&str| json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": { "name": name } });
+    let items: Vec<Value> = names.iter().map(item).collect();
+    list("PartialObjectMetadataList", "meta.k8s.io/v1", &items)
+}
+
+/// An Image with a Ready condition.
+pub fn image(name: &str, ready: &str, message: &str) -> Value {
+    let condition = json!({ "type": "Ready", "status": ready, "reason": "CopyFailed", "message": message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z" });
+    let stalled = json!({ "type": "Stalled", "status": if ready == "True" { "False" } else { "True" },
+        "reason": "CopyFailed", "message": message, "lastTransitionTime": "2026-01-01T00:00:00Z" });
+    json!({
+        "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
+        "metadata": { "name": name, "namespace": "ci", "uid": "u", "generation": 1, "resourceVersion": "1" },
+        "spec": { "mode": "OneShot", "source": { "name": "a/b", "version": "1" }, "destination": { "name": "c/d" } },
+        "status": { "observedGeneration": 1, "conditions": [condition, stalled] },
+    })
+}
