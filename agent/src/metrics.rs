@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
+use crate::controller::ReadyGate;
 use crate::heartbeat::Heartbeat;
 
 /// The agent's counters.
@@ -85,6 +86,13 @@ impl Metrics {
         }
     }
 
+    /// Adds how long watches have failed.
+    pub fn watch_ready_gate(&self, ready_gate: ReadyGate) {
+        if let Ok(mut own) = self.registry.lock() {
+            own.register_collector(Box::new(FailingWatch(ready_gate)));
+        }
+    }
+
     /// Adds how long the API server has been silent.
     pub fn watch_heartbeat(&self, heartbeat: Heartbeat) {
         if let Ok(mut own) = self.registry.lock() {
@@ -98,6 +106,19 @@ impl Metrics {
         let registry = self.registry.lock().map_err(|_| std::fmt::Error)?;
         text::encode(&mut out, &registry)?;
         Ok(out)
+    }
+}
+
+/// Seconds for which the watch has failed that has failed longest.
+#[derive(Debug)]
+struct FailingWatch(ReadyGate);
+
+impl Collector for FailingWatch {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(i64::try_from(self.0.longest_failing().as_secs()).unwrap_or(i64::MAX));
+        let help = "Seconds for which the watch of a kind has failed that has failed longest";
+        let (name, type_) = ("watch_failing_seconds", gauge.metric_type());
+        gauge.encode(encoder.encode_descriptor(name, help, None, type_)?)
     }
 }
 

@@ -1,8 +1,6 @@
 //! `/livez`, `/readyz` and `/metrics`. Nothing here changes anything.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -11,6 +9,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::controller::ReadyGate;
 use crate::heartbeat::Heartbeat;
 use crate::metrics::Metrics;
 
@@ -19,9 +18,9 @@ use crate::metrics::Metrics;
 pub struct Shown {
     /// The counters.
     pub metrics: Metrics,
-    /// Whether all Images are known.
-    pub ready: Arc<AtomicBool>,
-    /// When the API server was last heard of.
+    /// Whether all objects are known.
+    pub ready_gate: ReadyGate,
+    /// When the API server last answered.
     pub heartbeat: Heartbeat,
 }
 
@@ -52,8 +51,10 @@ async fn livez(State(shown): State<Shown>) -> (StatusCode, &'static str) {
 }
 
 async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
-    if !shown.ready.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "the Images are not known yet")
+    if !shown.ready_gate.is_open() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the objects are not known yet")
+    } else if shown.ready_gate.is_blind() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the objects of some kind cannot be watched")
     } else if shown.heartbeat.is_stale() {
         (StatusCode::SERVICE_UNAVAILABLE, "the API server does not answer")
     } else {
@@ -80,7 +81,7 @@ mod tests {
     async fn status(path: &str, ready: bool, silence: Duration) -> u16 {
         let shown = Shown {
             metrics: Metrics::new(),
-            ready: Arc::new(AtomicBool::new(ready)),
+            ready_gate: if ready { ReadyGate::opened() } else { ReadyGate::default() },
             heartbeat: Heartbeat::silent_for(silence),
         };
         let request = axum::http::Request::get(path).body(axum::body::Body::empty()).unwrap();

@@ -1,6 +1,6 @@
 //! A kube-apiserver and an etcd for the tests of one binary, with imgop's CRDs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -45,8 +45,24 @@ impl ApiServer {
         Kubectl::new(&self.kubeconfig(), Some(&self.0.programs))
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    /// Where its files are; what is started in `run` there ends with it.
+    pub fn folder(&self) -> &Path {
+        &self.0.folder
+    }
+
+    /// The kubeconfig of an administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
         self.0.folder.join("kubeconfig")
+    }
+
+    /// The file that holds each request that anyone made.
+    pub fn audit_log(&self) -> PathBuf {
+        self.0.folder.join("log/audit.log")
+    }
+
+    /// Installs more CRDs, and waits until they are served.
+    pub async fn install(&self, crds: Vec<CustomResourceDefinition>) -> anyhow::Result<()> {
+        install(&self.client().await?, crds).await
     }
 
     /// One of its own, without imgop's CRDs, for as long as this value lives.

@@ -5,6 +5,7 @@
 //! registries. `tests/tests/end_to_end` needs the cluster that `tests/testbed/up` brings up; without one
 //! its tests fail and say so, because a test that is skipped proves nothing.
 
+pub mod agent_process;
 pub mod api_server;
 pub mod audit;
 pub mod connect;

@@ -5,140 +5,95 @@
 //! status; no shell is needed and no log is read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use imgop_core::api::{
-    COPIES_ANNOTATION, IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, ROUTE_ANNOTATION,
-};
-use imgop_core::copy::{Copy, CopyRecord, CopyRequest};
+use imgop_core::api::{COPIES_ANNOTATION, ImageSpec, Publish, ROUTE_ANNOTATION, Side, container_name};
+use imgop_core::commands::SkopeoCopy;
+use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Order};
 use imgop_registry::reference::Digest;
-use k8s_openapi::api::batch::v1::{
-    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
-};
-use k8s_openapi::api::core::v1::PodTemplateSpec;
-use kube::Resource as _;
-use kube::api::ObjectMeta;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Container;
 
-use super::pod::pod;
+use crate::cluster::owner::Owner;
 use crate::config::Config;
+use crate::jobs::template::{JobTemplate, TERMINATION_LOG, container};
+use crate::registry_access::files::EndpointFiles;
 
-/// Whether the first copy of a batch runs before the others, so that layers they share move once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// The first, then all others at once.
-    FirstAlone,
-    /// All at once: one that fails must not hold up the others.
-    Together,
-}
-
-/// Copies in the order in which batches take them: first tries before repeated ones.
-pub fn in_order(copies: impl Iterator<Item = Copy>) -> Vec<Copy> {
-    let mut copies: Vec<Copy> = copies.collect();
-    copies.sort_by_key(|copy| copy.attempt > 1);
-    copies
-}
-
-/// Splits copies into batches of at most `size` containers. First tries share layers; repeated ones run
-/// independently, because one of them may be what failed. A copy stays whole: what it came to is read
-/// from one Job, so one with more parts than that has a batch of its own.
-pub fn batches(copies: &[Copy], size: usize) -> Vec<(Order, Vec<Copy>)> {
-    let (first, again): (Vec<&Copy>, Vec<&Copy>) = copies.iter().partition(|c| c.attempt == 1);
-    let mut all: Vec<(Order, Vec<Copy>)> = Vec::new();
-    for (order, copies) in [(Order::FirstAlone, first), (Order::Together, again)] {
-        let mut batch: Vec<Copy> = Vec::new();
-        for copy in copies {
-            let containers: usize = batch.iter().map(|c| c.parts().len()).sum();
-            if !batch.is_empty() && containers + copy.parts().len() > size {
-                all.push((order, std::mem::take(&mut batch)));
-            }
-            batch.push(copy.clone());
-        }
-        if !batch.is_empty() {
-            all.push((order, batch));
-        }
-    }
-    all
-}
-
-/// The Job for a batch. Its name is a hash of what it does and for whom, so that creating it twice
+/// Returns the Job for a batch. Its name is a hash of what it does and for whom, so that creating it twice
 /// makes it once, and no two Images, tags or namespaces meet (seed bugs B6, B18).
-pub fn job(image: &Image, request: &CopyRequest, batch: &[Copy], order: Order, config: &Config) -> Job {
-    let uid = image.metadata.uid.clone().unwrap_or_default();
+pub fn job(
+    owner: &Owner,
+    spec: &ImageSpec,
+    request: &CopyRequest,
+    batch: &[Copy],
+    order: Order,
+    config: &Config,
+) -> Job {
     let records: Vec<CopyRecord> = batch.iter().map(CopyRecord::from).collect();
     let records = serde_json::to_string(&records).unwrap_or_default();
-    let labels = BTreeMap::from([
-        ("app.kubernetes.io/name".to_owned(), "imgop-copy".to_owned()),
-        ("app.kubernetes.io/part-of".to_owned(), "imgop".to_owned()),
-        (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
-        (IMAGE_UID_LABEL.to_owned(), uid.clone()),
-    ]);
-    Job {
-        metadata: ObjectMeta {
-            name: Some(name(image, &uid, request, &records)),
-            namespace: image.metadata.namespace.clone(),
-            labels: Some(labels.clone()),
-            annotations: Some(BTreeMap::from([
-                (COPIES_ANNOTATION.to_owned(), records),
-                (ROUTE_ANNOTATION.to_owned(), request.route()),
-            ])),
-            owner_references: image.controller_owner_ref(&()).map(|owner| vec![owner]),
-            ..ObjectMeta::default()
-        },
-        spec: Some(JobSpec {
-            // The agent counts tries for each tag; a Job is one try.
-            backoff_limit: Some(0),
-            active_deadline_seconds: Some(config.job_deadline_seconds.into()),
-            ttl_seconds_after_finished: i32::try_from(config.job_deletion_delay_seconds).ok(),
-            pod_failure_policy: Some(ignore_disruptions()),
-            // No second pod while the first still ends.
-            pod_replacement_policy: Some("Failed".to_owned()),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: Some(BTreeMap::from([(
-                        "cluster-autoscaler.kubernetes.io/safe-to-evict".to_owned(),
-                        "true".to_owned(),
-                    )])),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(image, request, batch, order, config)),
-            },
-            ..JobSpec::default()
-        }),
-        status: None,
+    let files = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
+    let files = files.map(|(side, place)| EndpointFiles::of(owner, side, place, spec.endpoint(side)));
+    let mut containers: Vec<Container> = batch
+        .iter()
+        .enumerate()
+        .flat_map(|(index, copy)| copy_containers(index, copy, request, &files, config))
+        .collect();
+    let init_containers = match order {
+        Order::FirstAlone if containers.len() > 1 => containers.drain(..1).collect(),
+        _ => Vec::new(),
+    };
+    let route = request.route();
+    JobTemplate {
+        owner,
+        app: "imgop-copy",
+        identity: format!("{route}\n{records}"),
+        annotations: BTreeMap::from([
+            (COPIES_ANNOTATION.to_owned(), records),
+            (ROUTE_ANNOTATION.to_owned(), route),
+        ]),
+        init_containers,
+        containers,
+        volumes: files.into_iter().flat_map(|files| files.volumes).collect(),
+        deadline_seconds: config.job_deadline_seconds,
+        ttl_seconds: config.job_deletion_delay_seconds,
     }
+    .build()
 }
 
-fn name(image: &Image, uid: &str, request: &CopyRequest, records: &str) -> String {
-    let what = format!("{uid}\n{}\n{records}", request.route());
-    let hash = Digest::of(what.as_bytes());
-    let readable: String = image.metadata.name.as_deref().unwrap_or_default().replace('.', "-");
-    let readable: String = readable.chars().take(40).collect();
-    format!("imgop-{}-{}", readable.trim_end_matches('-'), &hash.hex()[..12])
-}
-
-/// A drained node or a preemption is not the copy's fault.
-fn ignore_disruptions() -> PodFailurePolicy {
-    PodFailurePolicy {
-        rules: vec![PodFailurePolicyRule {
-            action: "Ignore".to_owned(),
-            on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
-                type_: "DisruptionTarget".to_owned(),
-                status: "True".to_owned(),
-            }]),
-            on_exit_codes: None,
-        }],
-    }
+/// Returns the containers of one copy: one for each of its parts.
+fn copy_containers(
+    index: usize,
+    copy: &Copy,
+    request: &CopyRequest,
+    [source, destination]: &[EndpointFiles; 2],
+    config: &Config,
+) -> Vec<Container> {
+    let parts = copy.parts().iter().enumerate();
+    let container_of = |(part, digest): (usize, &Digest)| {
+        // Nothing but the whole belongs under the tag.
+        let is_whole = request.publish == Publish::Direct && copy.made_of.is_none();
+        let command = SkopeoCopy {
+            source: source.endpoint.clone(),
+            destination: destination.endpoint.clone(),
+            digest: digest.clone(),
+            tag: is_whole.then(|| copy.destination_tag.clone()),
+            digest_file: TERMINATION_LOG.into(),
+            timeout: Duration::from_secs(config.job_deadline_seconds.into()),
+        };
+        let mounts = [source.mounts.clone(), destination.mounts.clone()].concat();
+        let name = container_name(index, part);
+        container(name, config.job_image(), "skopeo", command.arguments(), &mounts)
+    };
+    parts.map(container_of).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use imgop_core::api::Side;
-    use imgop_core::api::{Credentials, Mode};
+    use imgop_core::api::{Credentials, Image, Mode};
     use k8s_openapi::api::core::v1::Container;
 
     use super::*;
-    use crate::image::aws;
     use crate::image::tests::fixtures::{copy, image, request, subset};
 
     fn config() -> Config {
@@ -149,9 +104,14 @@ mod tests {
         ])
     }
 
+    fn job_of(image: &Image, copies: &[Copy], order: Order, config: &Config) -> Job {
+        let request = request(image);
+        job(&Owner::of(image), &image.spec, &request, copies, order, config)
+    }
+
     fn made(image: &Image, tags: &[&str]) -> Job {
         let copies: Vec<Copy> = tags.iter().map(|tag| copy(tag, 1)).collect();
-        job(image, &request(image), &copies, Order::FirstAlone, &config())
+        job_of(image, &copies, Order::FirstAlone, &config())
     }
 
     fn name_of(job: &Job) -> &str {
@@ -168,7 +128,7 @@ mod tests {
     fn the_job_of_a_tag_and_of_an_index_of_two_platforms() {
         let image = image(Mode::OnceByTag);
         let copies = [copy("v2.13.1", 1), subset("v2.13.0")];
-        let job = job(&image, &request(&image), &copies, Order::FirstAlone, &config());
+        let job = job_of(&image, &copies, Order::FirstAlone, &config());
         let pod = job.spec.unwrap().template.spec.unwrap();
         let containers = pod.init_containers.iter().flatten().chain(&pod.containers);
         let line = |container: &Container| {
@@ -213,7 +173,7 @@ mod tests {
     #[test]
     fn the_same_copies_make_the_same_name_and_the_next_try_another() {
         let image = image(Mode::OneShot);
-        let again = job(&image, &request(&image), &[copy("1", 2)], Order::Together, &config());
+        let again = job_of(&image, &[copy("1", 2)], Order::Together, &config());
         assert_eq!(name_of(&made(&image, &["1"])), name_of(&made(&image, &["1"])));
         assert_ne!(name_of(&made(&image, &["1"])), name_of(&again));
     }
@@ -223,7 +183,7 @@ mod tests {
         let mut config = config();
         config.job_deletion_delay_seconds = 77;
         let image = image(Mode::OneShot);
-        let job = job(&image, &request(&image), &[copy("1", 1)], Order::Together, &config);
+        let job = job_of(&image, &[copy("1", 1)], Order::Together, &config);
         assert_eq!(job.spec.unwrap().ttl_seconds_after_finished, Some(77));
     }
 
@@ -259,7 +219,10 @@ mod tests {
             assert_eq!(auth.len(), 1);
             assert_eq!(auth[0].name, format!("{name}-auth"));
             let secret = auth[0].secret.as_ref().unwrap();
-            assert_eq!(secret.secret_name, Some(aws::secret_name(&image, side)));
+            assert_eq!(
+                secret.secret_name,
+                Some(crate::registry_access::aws::secret_name(&Owner::of(&image), side))
+            );
             let arguments = pod.containers[0].args.clone().unwrap().join(" ");
             assert!(arguments.contains(&format!("/imgop/{name}/auth/auth.json")), "{arguments}");
         }
@@ -272,27 +235,5 @@ mod tests {
         image.metadata.annotations = Some([("last-applied".to_owned(), "x".to_owned())].into());
         let text = serde_json::to_string(&made(&image, &["1"])).unwrap();
         assert!(!text.contains("last-applied") && !text.contains("\"secret\":\"x\""));
-    }
-
-    #[test]
-    fn first_tries_share_layers_and_repeated_ones_run_independently() {
-        let copies: Vec<Copy> = (0..23).map(|n| copy(&format!("1.{n}"), if n < 3 { 2 } else { 1 })).collect();
-        let batches = batches(&copies, 10);
-        let shape: Vec<(Order, usize)> = batches.iter().map(|(order, b)| (*order, b.len())).collect();
-        assert_eq!(shape, [(Order::FirstAlone, 10), (Order::FirstAlone, 10), (Order::Together, 3)]);
-        let one_by_one: Vec<Copy> = batches.into_iter().flat_map(|(_, batch)| batch).collect();
-        assert_eq!(one_by_one, in_order(copies.into_iter()));
-    }
-
-    #[test]
-    fn an_index_counts_by_its_parts_and_is_never_split() {
-        let shape = |copies: &[Copy], size| -> Vec<Vec<usize>> {
-            let parts = |(_, batch): &(Order, Vec<Copy>)| batch.iter().map(|c| c.parts().len()).collect();
-            batches(copies, size).iter().map(parts).collect()
-        };
-        let copies = [subset("a"), copy("b", 1), subset("c"), subset("d")];
-        assert_eq!(shape(&copies, 4), [vec![2, 1], vec![2, 2]]);
-        assert_eq!(shape(&copies, 1), [vec![2], vec![1], vec![2], vec![2]]);
-        assert_eq!(shape(&[], 4), Vec::<Vec<usize>>::new());
     }
 }

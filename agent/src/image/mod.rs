@@ -1,374 +1,258 @@
-//! Images: watched, looked at, and their status written.
+//! Images: the tags that a spec selects are copied from one repository to another.
+//!
+//! ```text
+//! access ─▶ observe ─▶ plan ─▶ publish what is there ─▶ plan ─▶ execute ─▶ findings ─▶ status
+//! ```
+//!
+//! A pass works out everything again from the spec, the status, the Jobs and the registries, so a crash
+//! between any two writes costs nothing. Each step hands its values on to the next one; what is remembered
+//! until the next pass stands in [`memory`].
 
-mod access;
-mod act;
-mod aws;
-pub mod budget;
-mod conclude;
-mod ended;
+mod execute;
+mod failures;
+mod findings;
 mod job;
-pub mod jobs;
-pub mod lister;
-pub mod memory;
-pub mod mounts;
-pub mod outcome;
-mod pod;
+mod memory;
+mod observe;
+mod outcome;
+mod precedence;
 mod publish;
-mod pulls;
-mod reconcile;
-mod refusal;
-pub mod rivals;
-mod schedule;
-pub mod secrets;
-mod settle;
 mod status;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
-use futures::{FutureExt as _, Stream, StreamExt as _};
-use imgop_core::api::conditions::{READY, find, is_true, reasons};
-use imgop_core::api::{Image, ImageStatus, MANAGED_BY, MANAGED_BY_LABEL, REQUESTED_AT_ANNOTATION};
-use imgop_core::copy::Readiness;
+use imgop_core::api::conditions::{READY, RECONCILING, find, is_true, reasons};
+use imgop_core::api::{
+    COPIES_ANNOTATION, Destination, Image, ImageSpec, ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION,
+    ROUTE_ANNOTATION, Source,
+};
+use imgop_core::copy::{CopyRequest, KnownBlobs, Readiness, Route};
+use imgop_core::time::remaining;
+use imgop_registry::RepositoryClient;
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Patch, PatchParams};
-use kube::core::DeserializeGuard;
-use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Resource as _, ResourceExt as _};
-use tokio_util::sync::CancellationToken;
+use kube::runtime::controller::Action;
 
-use crate::config::Namespaces;
-use crate::context::Context;
+use crate::agent::Agent;
+use crate::cluster::api_error::ApiError;
+use crate::cluster::owner::Owner;
+use crate::cluster::watch::Keep;
+use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::Reason;
-use memory::Unsaid;
-use reconcile::{ApiError, KNOWN_BY, Look};
-use status::{Findings, next_status};
+use crate::schedule::{Candidate, Due, open_request};
+use failures::Halt;
+use findings::{Conclusion, Findings};
+use memory::Memory;
+use precedence::Precedence;
+use status::next_status;
 
-/// The name under which the agent writes statuses.
-const FIELD_MANAGER: &str = "imgop-agent";
-/// Seconds after which a watch is renewed: one whose connection died unseen is back within this
-/// and a little more (reliability.md F12).
-const WATCH_SECONDS: u32 = 60;
-/// Jobs of a page of the first list of their watch. Its metadata is read whole, and of a Job that
-/// somebody filled with labels or finalizers that may take 25 MiB. Mostly there are few Jobs.
-const JOBS: u32 = 2;
-/// How long an Image on which the agent failed is left alone.
-const AFTER_PANIC: Duration = Duration::from_mins(10);
-/// When an Image is looked at after a status that was late.
-const SOON: Duration = Duration::from_secs(1);
-/// How often a late start is looked at: some namespace may be known by now.
-const LATE: Duration = Duration::from_secs(5);
-/// How often what is remembered of deleted Images is forgotten.
-const FORGET: Duration = Duration::from_mins(5);
+/// What the agent reads of the Jobs of Images.
+pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION];
+/// How long a sync under way waits for news of its Jobs before the next pass.
+const JOB_INTERVAL: Duration = Duration::from_secs(15);
+/// How long it waits for what ends by itself within moments, as a Job of the same name that is being deleted.
+const SHORT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long it waits for a place for a Job, unless it is woken before because it is next.
+const QUEUE_INTERVAL: Duration = Duration::from_mins(5);
+/// How often the Secrets of an Image are read whose credentials are refused.
+const SECRET_INTERVAL: Duration = Duration::from_secs(30);
+/// How long both registries may take to answer for one Image, and then how long tags may be set: a pass holds
+/// one of few turns.
+const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// An Image, or one that this version cannot read: that must not stop the watch of all others.
-pub(crate) type Guarded = DeserializeGuard<Image>;
+/// The kind `Image`, with what its passes share.
+pub struct Images {
+    agent: Arc<Agent>,
+    /// Which Image a tag belongs to that several select.
+    precedence: Precedence,
+    /// Which repositories hold which blobs.
+    blobs: KnownBlobs,
+}
 
-/// Handles all Images in the namespaces of the settings until `stop`.
-pub async fn run(context: Arc<Context>, ready: Arc<AtomicBool>, stop: CancellationToken) {
-    let client = &context.client;
-    let apis: Vec<(Api<Guarded>, Api<Job>)> = match &context.config.watch_namespaces {
-        Namespaces::All => vec![(Api::all(client.clone()), Api::all(client.clone()))],
-        Namespaces::Named(names) => names
-            .iter()
-            .map(|name| (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name)))
-            .collect(),
-    };
-    let (total, unknown) = (apis.len(), Arc::new(AtomicUsize::new(apis.len())));
-    let (controllers, stores): (Vec<_>, Vec<_>) = apis
-        .into_iter()
-        .map(|(images, jobs)| {
-            // Not `any_semantic`: from its cache the API server sends all at once, whatever the page size.
-            let watch = watcher::Config::default().timeout(WATCH_SECONDS);
-            let (store, writer) = reflector::store();
-            let images =
-                known_images(images, watch.clone().page_size(50), writer, unknown.clone(), ready.clone());
-            let gone = context.clone();
-            let images = images.inspect(move |event| free_places(event, &gone)).applied_objects();
-            let settings =
-                controller::Config::default().concurrency(context.config.max_concurrent_reconciles);
-            let controller = Controller::for_stream(images, store.clone())
-                .owns(jobs, watch.page_size(JOBS).labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")))
-                .with_config(settings)
-                .graceful_shutdown_on(stop.clone().cancelled_owned());
-            (controller, store)
-        })
-        .unzip();
-    context.rivals.watch(stores.clone());
-    let beside = tokio::spawn(forget(stores, context.clone()));
-    let late = tokio::spawn(ready_without_some(KNOWN_BY, total, unknown, ready));
-    join_all(controllers.into_iter().map(|controller| {
-        controller.run(reconcile, error_policy, context.clone()).for_each(|result| async move {
-            if let Err(error) = result {
-                tracing::debug!(%error, "controller");
+impl Images {
+    /// Returns the kind, whose objects are these.
+    pub fn new(agent: Arc<Agent>, images: Objects<Image>) -> Self {
+        Self { agent, precedence: Precedence::new(images), blobs: KnownBlobs::default() }
+    }
+}
+
+impl Reconcile for Images {
+    type Kind = Image;
+    type Status = ImageStatus;
+    type Memory = Memory;
+
+    const KEEP: Keep = Keep { annotations: &[REQUESTED_AT_ANNOTATION], ..Keep::OBJECT };
+
+    fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+
+    fn status(image: &Image) -> Option<&ImageStatus> {
+        image.status.as_ref()
+    }
+
+    async fn pass(
+        &self,
+        image: &Image,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<PassResult<ImageStatus>, ApiError> {
+        let pass = Pass::new(self, image, memory, now);
+        let Conclusion { findings, wait } = match pass.run(memory).await {
+            Ok(conclusion) => conclusion,
+            Err(halt) => {
+                self.agent.jobs.leave_queue(pass.uid());
+                pass.halted(halt, memory)?
             }
-        })
-    }))
-    .await;
-    beside.abort();
-    late.abort();
+        };
+        let report = findings.map(|mut findings| {
+            let completed = findings.ended;
+            findings.written_to = self.precedence.written_to(pass.uid());
+            let status = next_status(image, findings, memory.schedule.growing_retry(), now);
+            Report { status, completed }
+        });
+        // A request that came too soon after another one is acted on in a moment.
+        let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        Ok(PassResult { report, next: wait.map_or_else(Action::await_change, Action::requeue) })
+    }
+
+    fn stalled(old: Option<&ImageStatus>, failure: Failure<'_>, now: Timestamp) -> ImageStatus {
+        // The spec is not known: it may be what cannot be decoded.
+        let spec = ImageSpec::new(Mode::OneShot, Source::default(), Destination::default());
+        let mut image = Image::new("", spec);
+        (image.status, image.metadata.generation) = (old.cloned(), failure.generation);
+        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), None);
+        let written_to = old.and_then(|old| old.written_to.clone());
+        ImageStatus { written_to, ..next_status(&image, findings, None, now) }
+    }
+
+    fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
+        let Some(copied) = report.completed else { return };
+        let (metrics, conditions) = (&self.agent.metrics, &report.status.conditions);
+        metrics.tags_copied.inc_by(copied.into());
+        if let Some(ready) = find(conditions, READY) {
+            metrics.syncs.get_or_create(&Reason { reason: ready.reason.clone() }).inc();
+        }
+        if is_true(conditions, READY) {
+            metrics.last_success.set(now.as_second());
+        }
+    }
+
+    fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
+        self.precedence.evict(exists);
+    }
 }
 
-/// The Images as they change, without what nobody here reads, once the store has them. The agent is
-/// ready once each watch has said that its first list is complete, or enough of them after a while.
-fn known_images(
-    api: Api<Guarded>,
-    watch: watcher::Config,
-    writer: Writer<Guarded>,
-    unknown: Arc<AtomicUsize>,
-    ready: Arc<AtomicBool>,
-) -> impl Stream<Item = Result<watcher::Event<Guarded>, watcher::Error>> {
-    let mut is_known = false;
-    watcher(api, watch)
-        .default_backoff()
-        .inspect(move |event| match event {
-            Ok(watcher::Event::InitDone) if !is_known => {
-                is_known = true;
-                if unknown.fetch_sub(1, Ordering::AcqRel) == 1 {
-                    ready.store(true, Ordering::Release);
-                    tracing::info!("ready");
-                }
+/// One pass over one Image.
+struct Pass<'a> {
+    images: &'a Images,
+    image: &'a Image,
+    owner: Owner,
+    candidate: Candidate<'a>,
+    /// The request that this pass acts on.
+    request_token: Option<String>,
+    now: Timestamp,
+}
+
+/// How both registries are reached.
+struct Access {
+    source: RepositoryClient,
+    destination: RepositoryClient,
+    /// Name and version of each Secret that was read.
+    secrets: Vec<String>,
+}
+
+impl Access {
+    fn route<'a>(&'a self, request: &'a CopyRequest) -> Route<'a> {
+        Route { request, source: &self.source, destination: &self.destination }
+    }
+}
+
+impl<'a> Pass<'a> {
+    fn new(images: &'a Images, image: &'a Image, memory: &Memory, now: Timestamp) -> Self {
+        let status = image.status.as_ref();
+        let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
+        let reconciling = status.and_then(|status| find(&status.conditions, RECONCILING));
+        let candidate = Candidate {
+            uid: image.metadata.uid.as_deref().unwrap_or_default(),
+            generation: image.metadata.generation,
+            observed_generation: status.and_then(|status| status.observed_generation),
+            request: open_request(image.metadata.annotations.as_ref(), handled),
+            in_progress: reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING),
+            completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
+            once: image.spec.mode == Mode::OneShot,
+        };
+        let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
+        Self { images, image, owner: Owner::of(image), candidate, request_token, now }
+    }
+
+    /// Begins or goes on with a sync if one is due.
+    async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
+        let is_under_way = self.candidate.in_progress || self.agent().jobs.count(self.uid()).unfinished > 0;
+        if self.image.spec.suspend && !is_under_way {
+            return Ok(self.suspended(None, 0));
+        }
+        let request = CopyRequest::parse(&self.image.spec)?;
+        let (agent, period) = (self.agent(), request.frequency.period());
+        let next = memory.schedule.next(&self.candidate, period, agent.started, self.now);
+        match memory.schedule.due(&self.candidate, self.now) {
+            _ if self.image.spec.suspend => self.sync(&request, Due::InProgress, memory).await,
+            Some(due) => self.sync(&request, due, memory).await,
+            None => {
+                agent.jobs.leave_queue(self.uid());
+                self.publish_finished_jobs(&request, memory).await?;
+                Ok(Conclusion::unchanged(self.idle(next, memory)))
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot watch the Images; trying again"),
-        })
-        .modify(|image| {
-            image.meta_mut().managed_fields = None;
-            image.annotations_mut().retain(|name, _| name == REQUESTED_AT_ANNOTATION);
-        })
-        .reflect(writer)
-}
-
-/// A namespace that cannot be watched must not keep the agent from being ready for all others.
-async fn ready_without_some(wait: Duration, total: usize, unknown: Arc<AtomicUsize>, ready: Arc<AtomicBool>) {
-    tokio::time::sleep(wait).await;
-    while !ready.load(Ordering::Acquire) {
-        let unknown = unknown.load(Ordering::Acquire);
-        if unknown < total {
-            tracing::warn!("ready, though {unknown} of {total} namespaces cannot be watched");
-            ready.store(true, Ordering::Release);
-        } else {
-            tokio::time::sleep(LATE).await;
         }
     }
-}
 
-/// The Jobs of a deleted Image go with it, so their places are free. A deletion that no watch saw is
-/// noticed later, by `forget`.
-fn free_places(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Context) {
-    if let Ok(watcher::Event::Delete(image)) = event {
-        context.gone(&image.uid().unwrap_or_default());
+    /// One step of a sync, from what is asked for to what is reported.
+    async fn sync(&self, request: &CopyRequest, due: Due, memory: &mut Memory) -> Result<Conclusion, Halt> {
+        self.invalidate(due, memory);
+        self.may_work(due).await?;
+        let access = self.access(request, due, memory).await?;
+        let observed = self.observe(&access, request, due, memory).await?;
+        let jobs = self.jobs(request, memory).await?;
+        let mut state = self.state(request, observed, &jobs, due, memory);
+        let plan = state.plan();
+        let plan = self.publish_present(&access, plan, &mut state, memory).await?;
+        let execution = self.execute(&access, plan, &mut state, memory).await?;
+        Ok(self.conclude(&state, &execution, &jobs, memory))
     }
-}
 
-/// Forgets what is remembered of Images that are gone.
-async fn forget(stores: Vec<Store<Guarded>>, context: Arc<Context>) {
-    loop {
-        tokio::time::sleep(FORGET).await;
-        let uids: std::collections::HashSet<String> =
-            stores.iter().flat_map(Store::state).filter_map(|image| image.uid()).collect();
-        context.retain(|uid| uids.contains(uid));
+    fn agent(&self) -> &'a Agent {
+        &self.images.agent
     }
-}
 
-async fn reconcile(image: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ApiError> {
-    context.metrics.reconciliations.inc();
-    let image = match &image.0 {
-        Ok(image) => image,
-        Err(invalid) => {
-            // The schema lets no such object in; one from a newer version may be here all the same.
-            tracing::error!(
-                image = invalid.metadata.name,
-                namespace = invalid.metadata.namespace,
-                error = invalid.error,
-                "this version of the agent cannot read the Image; it is left alone"
-            );
-            return Ok(Action::await_change());
+    fn uid(&self) -> &'a str {
+        self.candidate.uid
+    }
+
+    fn namespace(&self) -> &'a str {
+        self.image.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    fn status(&self) -> ImageStatus {
+        self.image.status.clone().unwrap_or_default()
+    }
+
+    /// Returns how long an Image of which nothing is due is left alone.
+    fn idle(&self, next: Timestamp, memory: &Memory) -> Option<Duration> {
+        let wait = remaining(next, self.now).max(Duration::from_secs(1));
+        match memory.has_started() {
+            // A Job that does not start is noticed by time alone.
+            true => Some(wait.min(JOB_INTERVAL)),
+            false if self.candidate.once && self.candidate.completed => None,
+            false => Some(wait),
         }
-    };
-    if image.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
     }
-    // One controller a namespace has places of its own. The semaphore is never closed.
-    let _turn = context.turns.acquire().await.ok();
-    let uid = image.uid().unwrap_or_default();
-    let mut memory = context.memory.take(&uid);
-    // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let result = guarded(&context, image, &mut memory, now).await;
-    memory.api_failures = if result.is_ok() { 0 } else { memory.api_failures.saturating_add(1) };
-    context.memory.put(&uid, memory);
-    // It was deleted while this look took places.
-    if !context.rivals.know(image) {
-        context.gone(&uid);
-    }
-    result
-}
 
-/// One Image must not end the agent for all others, whatever is in it.
-async fn guarded(
-    context: &Context,
-    image: &Image,
-    memory: &mut memory::Remembered,
-    now: Timestamp,
-) -> Result<Action, ApiError> {
-    let looking = std::panic::AssertUnwindSafe(look(context, image, memory, now));
-    if let Ok(result) = looking.catch_unwind().await {
-        return result;
+    /// Returns how long a request that was made must wait.
+    fn request_delay(&self, memory: &Memory) -> Option<Duration> {
+        let is_waiting = self.candidate.request.is_some() && self.request_token.is_none();
+        memory.schedule.request_delay(self.now).filter(|_| is_waiting)
     }
-    *memory = memory::Remembered::default();
-    let message = "the agent failed on this Image; its log says more, please report it";
-    let readiness = Readiness::stalled(reasons::INTERNAL_ERROR, message);
-    let findings = Findings::of(readiness, None);
-    let (status, ended) = (status_of(context, image, memory, findings.clone(), now), findings.ended);
-    write(context, image, &status, ended, now).await?;
-    Ok(Action::requeue(AFTER_PANIC))
-}
-
-async fn look(
-    context: &Context,
-    image: &Image,
-    memory: &mut memory::Remembered,
-    now: Timestamp,
-) -> Result<Action, ApiError> {
-    if let Some(unsaid) = memory.unsaid.take()
-        && say(context, image, memory, unsaid, now).await?
-    {
-        // What is due is seen by the status that is there now.
-        return Ok(Action::requeue(SOON));
-    }
-    let looked = Look { context, image, memory, now }.run().await?;
-    let Some(findings) = looked.findings else { return Ok(looked.again) };
-    let status = status_of(context, image, memory, findings.clone(), now);
-    if let Err(error) = write(context, image, &status, findings.ended, now).await {
-        // The registries were asked, and nobody is asked again for it.
-        memory.published = memory.published.max(findings.ended.unwrap_or_default());
-        let generation = findings.generation.or(image.metadata.generation);
-        memory.unsaid = Some(Unsaid { findings: Findings { generation, ..findings }, status });
-        return Err(error.into());
-    }
-    Ok(looked.again)
-}
-
-/// Writes what could not be written before, unless it is there, or the Image asks for something else by now.
-/// Whether it was written.
-async fn say(
-    context: &Context,
-    image: &Image,
-    memory: &mut memory::Remembered,
-    unsaid: Unsaid,
-    now: Timestamp,
-) -> Result<bool, ApiError> {
-    let Unsaid { findings, status } = &unsaid;
-    let copied = findings.ended;
-    let is_there = image.status.as_ref() == Some(status);
-    let asked = schedule::open_request(image);
-    let is_meant = findings.generation == image.metadata.generation
-        && (asked.is_none() || asked == findings.handled_request.as_deref());
-    if !is_there && is_meant {
-        let status = status_of(context, image, memory, findings.clone(), now);
-        if let Err(error) = write(context, image, &status, copied, now).await {
-            memory.unsaid = Some(Unsaid { findings: unsaid.findings, status });
-            return Err(error.into());
-        }
-    } else if is_there {
-        // Only the answer was lost.
-        count(context, status, copied, now);
-    }
-    if is_there || is_meant {
-        memory.published = memory.published.saturating_sub(copied.unwrap_or_default());
-    }
-    Ok(!is_there && is_meant)
-}
-
-fn status_of(
-    context: &Context,
-    image: &Image,
-    memory: &memory::Remembered,
-    mut findings: Findings,
-    now: Timestamp,
-) -> ImageStatus {
-    let look_again = memory.next_look.filter(|_| schedule::still_grows(memory.look_agains));
-    findings.written_to = context.rivals.written_to(image.metadata.uid.as_deref().unwrap_or_default());
-    next_status(image, findings, look_again, now)
-}
-
-/// Writes the status if it says anything new, and counts what was done once that is known.
-async fn write(
-    context: &Context,
-    image: &Image,
-    new: &ImageStatus,
-    copied: Option<u32>,
-    now: Timestamp,
-) -> Result<(), kube::Error> {
-    if image.status.as_ref() != Some(new) {
-        patch(context, image, new).await?;
-    }
-    count(context, new, copied, now);
-    Ok(())
-}
-
-async fn patch(context: &Context, image: &Image, new: &ImageStatus) -> Result<(), kube::Error> {
-    let name = image.name_any();
-    let api: Api<Image> =
-        Api::namespaced(context.client.clone(), image.metadata.namespace.as_deref().unwrap_or_default());
-    let patch = serde_json::json!({
-        "apiVersion": <Image as kube::Resource>::api_version(&()),
-        "kind": <Image as kube::Resource>::kind(&()),
-        // A status must not be put onto another Image that has got the name meanwhile.
-        "metadata": { "uid": image.metadata.uid },
-        "status": new,
-    });
-    let written =
-        api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&patch)).await;
-    match written {
-        Ok(_) => {}
-        // It was deleted meanwhile, or another one has its name: there is nobody to tell.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    context.metrics.status_writes.inc();
-    context.events.transition(image, new).await;
-    if let Some(ready) = find(&new.conditions, READY) {
-        tracing::info!(
-            image = name,
-            namespace = image.metadata.namespace,
-            reason = ready.reason,
-            message = ready.message,
-            "status"
-        );
-    }
-    Ok(())
-}
-
-fn count(context: &Context, new: &ImageStatus, ended: Option<u32>, now: Timestamp) {
-    let Some(copied) = ended else { return };
-    context.metrics.tags_copied.inc_by(copied.into());
-    if let Some(ready) = find(&new.conditions, READY) {
-        context.metrics.syncs.get_or_create(&Reason { reason: ready.reason.clone() }).inc();
-    }
-    if is_true(&new.conditions, READY) {
-        context.metrics.last_success.set(now.as_second());
-    }
-}
-
-/// The API server did not do what we asked: a growing pause for this Image alone.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the controller's")]
-fn error_policy(image: Arc<Guarded>, error: &ApiError, context: Arc<Context>) -> Action {
-    context.metrics.api_failures.inc();
-    let uid = image.uid().unwrap_or_default();
-    let memory = context.memory.take(&uid);
-    let wait = Duration::from_secs(1_u64 << memory.api_failures.min(6));
-    context.memory.put(&uid, memory);
-    tracing::warn!(image = image.name_any(), namespace = image.namespace(), %error, "trying again in {wait:?}");
-    Action::requeue(wait)
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;

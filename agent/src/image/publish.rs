@@ -1,117 +1,147 @@
-//! Lets a tag at the destination point at content that a Job has pushed by digest, or at an index that
-//! is made of such content.
-//!
-//! The tag comes last and from one writer, within milliseconds: a copy that breaks off leaves no
-//! half image under a tag (reliability.md §0.2).
+//! What a pass does for tags whose content is at the destination already: it sets them.
 
-use std::time::Duration;
+use imgop_core::api::Side;
+use imgop_core::copy::{Answered, Copy, CopyRequest, Plan, Publications, in_order, learn, probe, publish};
+use imgop_registry::RegistryError;
+use tokio::time::Instant;
 
-use imgop_core::api::{FailureReason, Overwrite, Publish};
-use imgop_core::copy::{Copy, CopyRequest, MadeOf, Origin, Outcome, Seen};
-use imgop_registry::oci::{Subset, referrers_index, subset};
-use imgop_registry::reference::ManifestRef;
-use imgop_registry::{Manifest, RegistryError, RepositoryClient};
-use jiff::Timestamp;
+use super::execute::is_running;
+use super::failures::Halt;
+use super::findings::State;
+use super::memory::{Memory, SyncInProgress};
+use super::{Access, Pass, REGISTRY_TIMEOUT};
+use crate::schedule::Due;
 
-/// How often a destination that does not show a tag yet is asked again; some take a while.
-const LOOKS: u32 = 4;
-
-/// What became of a tag.
-#[derive(Debug)]
-pub enum Published {
-    /// The destination answers with this for the tag, and this is the manifest that was put there, if
-    /// one was.
-    Seen(Seen, Option<Manifest>),
-    /// It could not be set.
-    Failed(Outcome),
-}
-
-/// Sets the tag and asks the destination for it. The manifest is read back from there and its
-/// bytes are checked against the digest, so that only what was planned is published. Where the Job
-/// has pushed to the tag itself, the destination is only asked. An index that is made is made here, in
-/// either way of publishing, from what the source has under the digest that was planned.
-pub async fn publish(
-    (source, destination): (&RepositoryClient, &RepositoryClient),
-    request: &CopyRequest,
-    copy: &Copy,
-    now: Timestamp,
-) -> Result<Published, RegistryError> {
-    let tag = ManifestRef::Tag(copy.destination_tag.clone());
-    let mut put = None;
-    if request.publish == Publish::Staged || copy.made_of.is_some() {
-        if request.overwrite == Overwrite::IfMissing
-            && let Some(there) = destination.head(&tag).await?
-        {
-            return Ok(Published::Seen(Seen::Present(there.digest), None));
+impl Pass<'_> {
+    /// Sets every tag whose content is at the destination already: because its Job has ended, or because it is
+    /// found there now. Returns what remains to be done.
+    pub(super) async fn publish_present(
+        &self,
+        access: &Access,
+        plan: Plan,
+        state: &mut State<'_>,
+        memory: &mut Memory,
+    ) -> Result<Plan, Halt> {
+        let end = Instant::now() + REGISTRY_TIMEOUT;
+        let (planned, probed) =
+            (plan.publications().cloned().collect::<Vec<Copy>>(), memory.sync().probed.len());
+        let found = self.probe(access, &plan, state, memory.sync(), end).await;
+        let found = found.map_err(|error| halt(access, state.request, error))?;
+        if planned.is_empty() && memory.sync().probed.len() == probed {
+            return Ok(plan);
         }
-        let manifest = match &copy.made_of {
-            None => destination.manifest(&ManifestRef::Digest(copy.digest.clone())).await?,
-            Some(made) => match make(source, request, copy, made).await? {
-                Ok(manifest) => Some(manifest),
-                Err(message) => return Ok(failed(FailureReason::CopyFailed, message, now)),
-            },
-        };
-        let Some(manifest) = manifest else {
-            return Ok(Published::Failed(Outcome::ContentGone { at: now }));
-        };
-        match destination.put_manifest(&tag, &manifest).await {
-            Err(error) if copy.made_of.is_some() && lacks_a_part(&error) => {
-                return Ok(Published::Failed(Outcome::ContentGone { at: now }));
+        let published = self.publish(access, [planned, found].concat(), state, memory, end).await;
+        published.map_err(|error| halt(access, state.request, error))?;
+        Ok(state.plan())
+    }
+
+    /// Asks the destination, before Jobs are created, for what they would copy. Returns the copies whose tags can
+    /// be set now.
+    async fn probe(
+        &self,
+        access: &Access,
+        plan: &Plan,
+        state: &mut State<'_>,
+        sync: &mut SyncInProgress,
+        end: Instant,
+    ) -> Result<Vec<Copy>, RegistryError> {
+        let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
+        let room = self.room(&copies);
+        let new = copies.into_iter().take(room).filter(|copy| !sync.probed.contains(copy)).collect();
+        let probed = probe(access.route(state.request), new, end).await?;
+        sync.probed.extend(probed.copies);
+        let mut found: Vec<Copy> = probed.runs.iter().map(|run| run.copy.clone()).collect();
+        for (tag, digest) in probed.seen {
+            // Whether another content than was observed may be overwritten is for the plan to say.
+            if state.at_destination(&tag) != Some(&digest) {
+                found.retain(|copy| copy.destination_tag != tag);
             }
-            outcome => outcome?,
+            state.observed.record(&tag, &digest);
         }
-        put = Some(manifest);
+        state.runs.extend(probed.runs);
+        Ok(found)
     }
-    let mut answer = None;
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::time::sleep(Duration::from_secs(1 << (look - 1))).await;
-        }
-        answer = destination.head(&tag).await?.map(|descriptor| descriptor.digest);
-        if answer.as_ref() == Some(&copy.digest) {
-            return Ok(Published::Seen(Seen::Present(copy.digest.clone()), put));
-        }
-    }
-    let found = answer.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
-    let message = format!("the destination answers with {found} instead of {}", copy.digest);
-    Ok(failed(FailureReason::VerificationFailed, message, now))
-}
 
-fn failed(reason: FailureReason, message: String, at: Timestamp) -> Published {
-    Published::Failed(Outcome::Failed { reason, message, at })
-}
-
-/// Makes an index of what the source has; a message if that is not the index that was planned.
-async fn make(
-    source: &RepositoryClient,
-    request: &CopyRequest,
-    copy: &Copy,
-    made: &MadeOf,
-) -> Result<Result<Manifest, String>, RegistryError> {
-    let manifest = match &made.origin {
-        Origin::PlatformsOf(index) => {
-            let Some(whole) = source.manifest(&ManifestRef::Digest(index.clone())).await? else {
-                return Ok(Err(format!("the source has {index} no more")));
-            };
-            match subset(&whole, &request.platforms) {
-                Ok(Subset::Narrowed(rewritten)) => Some(rewritten.manifest),
-                _ => None,
+    /// Sets tags, and notes what the destination answers. A refusal concerns all tags, but what was set is set.
+    async fn publish(
+        &self,
+        access: &Access,
+        copies: Vec<Copy>,
+        state: &mut State<'_>,
+        memory: &mut Memory,
+        end: Instant,
+    ) -> Result<(), RegistryError> {
+        let route = access.route(state.request);
+        let Publications { answered, failed, refusal } =
+            publish(route, copies, &memory.outcomes, self.now, end).await;
+        let mut contents = Vec::new();
+        for answer in answered {
+            state.observed.record(&answer.copy.destination_tag, &answer.digest);
+            if answer.is_published() {
+                self.record_published(state.request, &answer, memory.sync());
+                contents.push((answer.digest, answer.manifest));
             }
         }
-        Origin::ReferrersOf(subject) => {
-            let referrers = source.referrers(subject).await?.unwrap_or_default();
-            referrers_index(&referrers).ok().map(|(manifest, _)| manifest)
+        for (copy, outcome) in failed {
+            state.set_outcome(&copy, &outcome);
+            memory.outcomes.insert(copy, outcome);
         }
-    };
-    let planned = manifest.filter(|manifest| manifest.digest == copy.digest);
-    Ok(planned.ok_or_else(|| format!("what the source has makes {} no more", copy.digest)))
+        let pulls = learn(route, contents, self.namespace(), &self.images.blobs).await;
+        memory.cache.pulls_per_copy = pulls.or(memory.cache.pulls_per_copy);
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Counts a tag that the destination shows as planned. One that it merely shows may be another program's;
+    /// one that was put was put with the credentials of this Image.
+    fn record_published(&self, request: &CopyRequest, answer: &Answered, sync: &mut SyncInProgress) {
+        sync.published = sync.published.saturating_add(1);
+        if answer.is_put {
+            let precedence = &self.images.precedence;
+            precedence.record_write(self.uid(), &request.destination, &answer.copy.destination_tag);
+        }
+    }
+
+    /// Sets the tags of Jobs that have ended while a registry is in back-off, which may be an hour: the tag gets
+    /// what was pushed, as it was observed when the copy began. No copy is begun, the source is asked nothing,
+    /// and the status goes on to tell why.
+    pub(super) async fn publish_finished_jobs(
+        &self,
+        request: &CopyRequest,
+        memory: &mut Memory,
+    ) -> Result<(), Halt> {
+        let sync = memory.sync.as_ref().filter(|sync| !sync.started.is_empty());
+        let Some(observed) = sync.and_then(|sync| sync.observed.clone()) else { return Ok(()) };
+        if memory.blocked.is_some() {
+            return Ok(());
+        }
+        let jobs = self.jobs(request, memory).await?;
+        let runs = jobs.runs(&memory.outcomes);
+        if memory.sync().started.iter().all(|copy| is_running(&runs, copy)) {
+            return Ok(());
+        }
+        match self.may_work(Due::InProgress).await {
+            Ok(()) => {}
+            Err(Halt::Api(error)) => return Err(error.into()),
+            Err(_) => return Ok(()),
+        }
+        // What is wrong with a Secret is reported by the next sync that is due.
+        let Ok(access) = self.access(request, Due::InProgress, memory).await else { return Ok(()) };
+        let mut state = self.state(request, observed, &jobs, Due::InProgress, memory);
+        let publications = state.plan().publications().cloned().collect();
+        let end = Instant::now() + REGISTRY_TIMEOUT;
+        if let Err(error) = self.publish(&access, publications, &mut state, memory, end).await {
+            // It is remembered of each tag, and met again by the next sync that is due.
+            tracing::debug!(%error, "tags of Jobs that have ended are not set");
+        }
+        memory.sync().observed = Some((state.observed_at, state.observed));
+        Ok(())
+    }
 }
 
-/// Whether a registry refuses an index because it does not have one of its entries (OCI
-/// distribution-spec, "Error Codes": `MANIFEST_BLOB_UNKNOWN`; some say `MANIFEST_UNKNOWN`).
-fn lacks_a_part(error: &RegistryError) -> bool {
-    matches!(error.code(), Some("MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))
+/// Returns the end of a pass that a registry ends. An index that is made is read from the source before it is
+/// written.
+fn halt(access: &Access, request: &CopyRequest, error: RegistryError) -> Halt {
+    let is_sources = error.repository() == &request.source && request.source != request.destination;
+    let side = if is_sources { Side::Source } else { Side::Destination };
+    Halt::Registry { side, error, secrets: access.secrets.clone() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,70 +2,37 @@
 //! a sync that finds nothing to do writes nothing.
 
 use imgop_core::api::conditions::{self, reasons};
-use imgop_core::api::{Counts, HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
+use imgop_core::api::{HistoryEntry, Image, ImageStatus, WaitingTag};
 use imgop_core::copy::Readiness;
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::findings::Findings;
+use crate::cluster::status::WithConditions;
 
 /// How many syncs are remembered.
-const HISTORY: usize = 20;
+const MAX_HISTORY: usize = 20;
 /// How many failures are shown; their number stands in the counts.
-const FAILURES: usize = 50;
+const MAX_FAILURES: usize = 50;
 /// How many tags that are too young are remembered.
-const WAITING: usize = 100;
+const MAX_WAITING: usize = 100;
 
 /// Bytes of a message. What servers, nodes and sources say is in it, and the status must stay small.
-const MESSAGE: usize = 1_024;
+const MAX_MESSAGE_BYTES: usize = 1_024;
 
-/// What a look at an Image found out.
-#[derive(Debug, Clone)]
-pub struct Findings {
-    /// Conditions, phase and progress.
-    pub readiness: Readiness,
-    /// What is known of the tags; none when the registries could not be asked, and then what was
-    /// known before stays.
-    pub tags: Option<TagFindings>,
-    /// The request that was acted on.
-    pub handled_request: Option<String>,
-    /// Whether the sync has ended, and how many tags it copied.
-    pub ended: Option<u32>,
-    /// The generation of the spec that this speaks of; the image's own if none.
-    pub generation: Option<i64>,
-    /// Where this process has put tags for the Image.
-    pub written_to: Option<Repository>,
-}
-
-impl Findings {
-    /// A readiness on a sync that has ended without looking at tags.
-    pub fn of(readiness: Readiness, handled_request: Option<String>) -> Self {
-        Self { readiness, tags: None, handled_request, ended: Some(0), generation: None, written_to: None }
+impl WithConditions for ImageStatus {
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
     }
 }
 
-/// What is known of the tags.
-#[derive(Debug, Clone)]
-pub struct TagFindings {
-    /// How many are in which state.
-    pub counts: Counts,
-    /// Those that failed.
-    pub failures: Vec<TagFailure>,
-    /// Those that mode `OnceByTag` need not look at again.
-    pub already_synced: Vec<String>,
-    /// The source that those speak of.
-    pub synced_from: Option<String>,
-    /// Those that are too young, newest version first.
-    pub waiting: Vec<WaitingTag>,
-    /// When the next failed one is tried again.
-    pub next_attempt: Option<Timestamp>,
-}
-
-/// Works out the next status. `look_again` is when what was not there, or did not answer, is looked
-/// for again; it is said for as long as its pauses grow.
+/// Returns the next status. `next_retry` is when what was not there, or did not answer, is tried again; it is
+/// reported for as long as its pauses grow.
 pub fn next_status(
     image: &Image,
     mut findings: Findings,
-    look_again: Option<Timestamp>,
+    next_retry: Option<Timestamp>,
     now: Timestamp,
 ) -> ImageStatus {
     for condition in &mut findings.readiness.conditions {
@@ -75,13 +42,13 @@ pub fn next_status(
     let generation = findings.generation.or(image.metadata.generation);
     let ready =
         findings.readiness.conditions.iter().any(|c| c.type_ == conditions::READY && c.status == Some(true));
-    let was_looked_at = findings.tags.is_some();
+    let was_observed = findings.tags.is_some();
     let next_attempt = findings.tags.as_ref().and_then(|tags| tags.next_attempt);
-    let look_again = look_again.filter(|_| is_retried(&findings.readiness));
-    let next_sync_time = next_attempt.into_iter().chain(look_again).min().map(Time);
+    let next_retry = next_retry.filter(|_| is_retried(&findings.readiness));
+    let next_sync_time = next_attempt.into_iter().chain(next_retry).min().map(Time);
     let mut new = ImageStatus {
         conditions: conditions::merge(&old.conditions, findings.readiness.conditions, generation, now),
-        observed_generation: generation,
+        observed_generation: image.metadata.generation,
         phase: Some(findings.readiness.phase),
         progress: findings.readiness.progress.or_else(|| old.progress.clone()),
         last_handled_requested_at: findings.handled_request.or_else(|| old.last_handled_requested_at.clone()),
@@ -91,7 +58,7 @@ pub fn next_status(
     if let Some(tags) = findings.tags {
         new.counts = Some(tags.counts);
         new.failures = tags.failures;
-        new.failures.truncate(FAILURES);
+        new.failures.truncate(MAX_FAILURES);
         new.failures.iter_mut().for_each(|failure| shorten(&mut failure.message));
         new.tag_already_synced = tags.already_synced;
         new.synced_from = tags.synced_from;
@@ -101,11 +68,11 @@ pub fn next_status(
     if copied > 0 {
         let failed = new.counts.map(|c| c.failed);
         new.history.push(HistoryEntry { performed_at: Time(now), copied: Some(copied), failed });
-        let surplus = new.history.len().saturating_sub(HISTORY);
+        let surplus = new.history.len().saturating_sub(MAX_HISTORY);
         new.history.drain(..surplus);
     }
-    // A look that a registry refused is no sync, and that the next one is later is no news.
-    if new != old && was_looked_at {
+    // A pass that a registry refused is no sync, and that the next one is later is no news.
+    if new != old && was_observed {
         new.last_sync_time = Some(Time(now));
         if ready {
             new.last_successful_sync_time = Some(Time(now));
@@ -126,10 +93,10 @@ fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<Stri
 /// Keeps the beginning, which says what failed.
 fn shorten(message: &mut String) {
     const DOTS: &str = "…";
-    if message.len() <= MESSAGE {
+    if message.len() <= MAX_MESSAGE_BYTES {
         return;
     }
-    let mut end = MESSAGE - DOTS.len();
+    let mut end = MAX_MESSAGE_BYTES - DOTS.len();
     while !message.is_char_boundary(end) {
         end -= 1;
     }
@@ -142,9 +109,9 @@ fn shorten(message: &mut String) {
 fn oldest(mut waiting: Vec<WaitingTag>) -> Vec<WaitingTag> {
     let mut times: Vec<Timestamp> = waiting.iter().map(|tag| tag.since.0).collect();
     times.sort_unstable();
-    if let Some(last) = times.get(WAITING.saturating_sub(1)) {
+    if let Some(last) = times.get(MAX_WAITING.saturating_sub(1)) {
         let older = times.partition_point(|time| time < last);
-        let mut as_old = WAITING.saturating_sub(older);
+        let mut as_old = MAX_WAITING.saturating_sub(older);
         waiting.retain(|tag| {
             let is_as_old = tag.since.0 == *last && as_old > 0;
             as_old -= usize::from(is_as_old);
@@ -167,9 +134,10 @@ mod tests {
     use std::time::Duration;
 
     use imgop_core::api::conditions::{NewCondition, READY};
-    use imgop_core::api::{FailureReason, Mode, Phase};
+    use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure};
 
     use super::*;
+    use crate::image::findings::TagFindings;
     use crate::image::tests::fixtures::{image, now};
 
     fn success(copied: u32) -> Findings {
@@ -236,7 +204,7 @@ mod tests {
             image.status = Some(next_status(&image, success(1), None, later(n)));
         }
         let status = image.status.unwrap();
-        assert_eq!(status.history.len(), HISTORY);
+        assert_eq!(status.history.len(), MAX_HISTORY);
         assert_eq!(status.history[19].performed_at, Time(later(24)));
         assert_eq!(status.last_successful_sync_time, Some(Time(later(24))));
     }
@@ -267,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_says_when_it_is_looked_for_again() {
+    fn what_is_waited_for_says_when_it_is_tried_again() {
         let mut image = image(Mode::OnceByTag);
         image.status = Some(next_status(&image, success(2), None, now()));
         let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
         let refused = Findings::of(readiness.clone(), None);
         let status = next_status(&image, refused.clone(), Some(later(120)), later(60));
         assert_eq!(status.next_sync_time, Some(Time(later(120))));
-        assert_eq!(status.last_sync_time, Some(Time(now())), "nobody looked at both registries");
+        assert_eq!(status.last_sync_time, Some(Time(now())), "both registries were not observed");
         image.status = Some(status);
         let absent = Findings { readiness, ..success(0) };
         let status = next_status(&image, absent, Some(later(240)), later(120));
@@ -288,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn that_the_next_look_is_later_is_no_sync() {
+    fn that_the_next_pass_is_later_is_no_sync() {
         let mut image = image(Mode::OnceByTag);
         let readiness = Readiness::retrying(reasons::TAG_NOT_FOUND, "no v2");
         let absent = Findings { readiness, ..success(0) };
@@ -359,7 +327,7 @@ mod tests {
         let messages = status.conditions.iter().map(|c| &c.message);
         let long: Vec<&String> = messages.chain(status.failures.iter().map(|f| &f.message)).collect();
         assert!(long.iter().any(|message| message.len() > 1_000));
-        assert!(long.iter().all(|message| message.len() <= MESSAGE));
+        assert!(long.iter().all(|message| message.len() <= MAX_MESSAGE_BYTES));
         assert!(status.failures[0].message.starts_with("ü says ü"));
         assert!(status.failures[0].message.ends_with("ü…"));
     }
@@ -370,7 +338,7 @@ mod tests {
         let times = (0..150).map(|n| waiting(&format!("v{n}"), "a", later(1000 - n))).collect();
         let kept = next_status(&image, success_but(times), None, later(2000)).waiting;
         let tags: Vec<&str> = kept.iter().map(|tag| tag.tag.as_str()).collect();
-        assert_eq!((tags.len(), tags[0], tags[99]), (WAITING, "v50", "v149"));
+        assert_eq!((tags.len(), tags[0], tags[99]), (MAX_WAITING, "v50", "v149"));
     }
 
     #[test]
@@ -391,8 +359,8 @@ mod tests {
             tags.waiting = (0..500).map(|n| waiting(&format!("v{n}"), "a", now())).collect();
         }
         let status = next_status(&image, findings, None, now());
-        assert_eq!(status.failures.len(), FAILURES);
-        assert_eq!((status.waiting.len(), status.waiting[0].tag.as_str()), (WAITING, "v0"));
+        assert_eq!(status.failures.len(), MAX_FAILURES);
+        assert_eq!((status.waiting.len(), status.waiting[0].tag.as_str()), (MAX_WAITING, "v0"));
         assert!(serde_json::to_string(&status).unwrap().len() < 60 * 1024);
     }
 }

@@ -1,155 +1,199 @@
-//! Whole looks, the status that is written after them, and what is done beside them.
+//! Whole passes over an Image.
 
 pub mod fixtures;
 pub mod stage;
 
-use imgop_core::api::Mode;
-use imgop_core::api::conditions::STALLED;
-use imgop_fakes::ApiServer;
-use serde_json::json;
+use std::collections::HashSet;
+
+use imgop_core::api::{FailureReason, Publish, TagFailure};
+use imgop_core::copy::{Copy, Observed, ObservedTag, Outcome, Seen};
+use imgop_registry::reference::Digest;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
-use crate::image::schedule::later;
-use crate::image::tests::fixtures::{agent, image, listed_job, now};
-use crate::image::tests::stage::Stage;
+use crate::image::memory::{Blocked, SyncInProgress};
+use crate::image::tests::fixtures::now;
+use crate::image::tests::stage::{Stage, copy_of};
+use crate::schedule::Schedule;
 
-/// An agent whose API server has one unfinished Job of this Image, and takes every status.
-async fn agent_with_a_job(image: &Image) -> Context {
-    let uid = image.uid().unwrap();
-    let told = serde_json::to_value(image).unwrap();
-    let server = ApiServer::scripted(move |path| match path {
-        path if path.contains("/jobs") => {
-            (200, json!({"metadata": {}, "items": [listed_job("j", &uid, &uid)]}))
-        }
-        _ => (200, told.clone()),
-    });
-    agent(server.client(), "*").await.unwrap()
+/// What both registries answered for copies whose tags are absent at the destination.
+fn observed(copies: &[&Copy]) -> Observed {
+    let tag = |copy: &&Copy| {
+        let there = Seen::Present(copy.digest.clone());
+        ObservedTag::whole(copy.source_ref.clone(), copy.destination_tag.clone(), there, Seen::Absent)
+    };
+    Observed { tags: copies.iter().map(tag).collect(), ..Observed::default() }
+}
+
+/// The memory of a sync whose Jobs for these copies run.
+fn memory(started: &[&Copy], observed: (Timestamp, Observed)) -> Memory {
+    let started: HashSet<Copy> = started.iter().map(|copy| Copy::clone(copy)).collect();
+    let sync = SyncInProgress { observed: Some(observed), started, ..SyncInProgress::default() };
+    Memory { generation: Some(1), sync: Some(Box::new(sync)), ..Memory::default() }
+}
+
+fn reason(result: &PassResult<ImageStatus>) -> &str {
+    let status = &result.report.as_ref().unwrap().status;
+    &find(&status.conditions, READY).unwrap().reason
 }
 
 #[tokio::test]
-async fn a_deleted_image_frees_its_places_at_once() {
-    let image = image(Mode::Recurrent);
-    let uid = image.uid().unwrap();
-    let context = agent_with_a_job(&image).await;
-    assert!(context.budget.unfinished(&uid) == 1 && context.may_have_jobs(&uid));
-    free_places(&Ok(watcher::Event::Apply(DeserializeGuard(Ok(image.clone())))), &context);
-    assert_eq!(context.budget.unfinished(&uid), 1);
-    free_places(&Ok(watcher::Event::Delete(DeserializeGuard(Ok(image)))), &context);
-    assert!(context.budget.unfinished(&uid) == 0 && !context.may_have_jobs(&uid));
+async fn a_job_that_is_stuck_gives_its_place_back_also_where_no_other_can_be_made() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING);
+    let (stuck, other) = (copy_of("v2.13.1", "{}"), copy_of("v2.13.2", "{ }"));
+    stage.has_job(&stuck);
+    stage.without_pod();
+    stage.api.fail_with("POST", "/jobs", 403, "exceeded quota: few, requested: count/jobs.batch=1");
+    let mut memory = memory(&[&stuck], (now(), observed(&[&stuck, &other])));
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(stage.api.bodies("DELETE").len(), 0, "its pod may have been evicted a moment ago");
+    let result = stage.pass(&mut memory, now() + Duration::from_mins(1)).await.unwrap();
+    assert_eq!(reason(&result), reasons::JOB_REFUSED);
+    assert_eq!(stage.api.bodies("DELETE").len(), 1);
+    assert!(matches!(memory.outcomes[&stuck], Outcome::Failed { reason: FailureReason::PodNotStarted, .. }));
+}
+
+/// The source has said that it is left alone for an hour, while a Job copied `v2.13.1`.
+async fn left_alone() -> (Stage, Memory) {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING_WITH_RETRY);
+    let copy = copy_of("v2.13.1", "{}");
+    stage.has_job(&copy);
+    let mut memory = memory(&[&copy], (now() - Duration::from_hours(2), observed(&[&copy])));
+    memory.schedule.next = Some(now() + Duration::from_hours(1));
+    // As a Job has pushed it.
+    stage.registry.hold_manifest("target", Digest::of(b"{}").as_str(), "{}");
+    (stage, memory)
 }
 
 #[tokio::test]
-async fn a_look_at_an_image_that_was_deleted_meanwhile_keeps_no_places() {
-    for is_there in [true, false] {
-        let mut image = image(Mode::Recurrent);
-        image.spec.source.version = "no [version".into();
-        let uid = image.uid().unwrap();
-        let context = Arc::new(agent_with_a_job(&image).await);
-        let (store, mut writer) = reflector::store();
-        if is_there {
-            writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(image.clone()))));
-        }
-        context.rivals.watch(vec![store]);
-        reconcile(Arc::new(DeserializeGuard(Ok(image))), context.clone()).await.unwrap();
-        assert_eq!(context.budget.unfinished(&uid), usize::from(is_there));
-    }
+async fn a_job_that_ends_while_the_source_is_left_alone_gets_its_tag_and_the_source_no_request() {
+    let (stage, mut memory) = left_alone().await;
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(stage.registry.requests(), Vec::<String>::new(), "it still runs");
+    assert!(memory.has_started());
+
+    stage.end_job();
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    let asked = stage.registry.requests();
+    assert!(asked.contains(&"PUT /v2/target/manifests/v2.13.1".to_owned()), "{asked:?}");
+    assert!(asked.iter().all(|request| request.contains("/v2/target/")), "{asked:?}");
+    assert_eq!((memory.sync().published, memory.has_started()), (1, false));
+    assert!(result.report.is_none(), "it is left alone as before");
+
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(stage.registry.requests(), asked, "once");
 }
 
 #[tokio::test]
-async fn the_agent_is_ready_without_a_namespace_that_it_cannot_watch() {
-    let (unknown, ready) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicBool::new(false)));
-    ready_without_some(Duration::ZERO, 2, unknown, ready.clone()).await;
-    assert!(ready.load(Ordering::Acquire));
+async fn where_credentials_are_refused_nothing_is_set() {
+    let (stage, mut memory) = left_alone().await;
+    let until = now() + Duration::from_hours(1);
+    memory.blocked = Some(Blocked { secrets: Vec::new(), until });
+    stage.end_job();
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(stage.registry.requests(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn all_namespaces_together_have_as_many_looks_at_once_as_the_settings_say() {
-    let image = image(Mode::Recurrent);
-    let context = Arc::new(agent_with_a_job(&image).await);
-    let all = context.turns.acquire_many(context.config.max_concurrent_reconciles.into()).await.unwrap();
-    let mut looking = std::pin::pin!(reconcile(Arc::new(DeserializeGuard(Ok(image))), context.clone()));
-    for _ in 0..50 {
-        assert!(futures::poll!(looking.as_mut()).is_pending());
-        tokio::task::yield_now().await;
-    }
-    drop(all);
-    looking.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_status_that_could_not_be_written_is_written_later_without_asking_any_registry() {
-    let stage = Stage::of_a_synced_image().await;
+async fn what_was_observed_is_kept_for_the_jobs_that_run_while_it_cannot_be_observed_anew() {
+    let (stage, mut memory) = left_alone().await;
     stage.registry.refuse(401);
-    stage.api.fail("PATCH", true);
-    let mut memory = memory::Remembered { next_look: Some(now()), ..memory::Remembered::default() };
-    assert!(look(&stage.context, &stage.image, &mut memory, now()).await.is_err());
-    let asked = stage.registry.requests().len();
-    assert!(asked > 0 && stage.api.bodies("PATCH").len() == 1);
+    memory.schedule.next = Some(now());
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert!(memory.sync().observed.is_some());
+    memory.sync().started.clear();
+    (memory.schedule.next, memory.blocked) = (Some(now()), None);
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert!(memory.sync().observed.is_none(), "it is not needed");
+}
 
-    stage.api.fail("PATCH", false);
-    for seconds in [1, 2] {
-        let at = later(now(), Duration::from_secs(seconds));
-        look(&stage.context, &stage.image, &mut memory, at).await.unwrap();
+/// Source and target hold `v2.13.1`, alike.
+fn in_sync(stage: &Stage) {
+    for repository in ["source", "target"] {
+        stage.registry.hold(&format!("/v2/{repository}/tags/list"), r#"{"tags":["v2.13.1"]}"#);
+        stage.registry.hold_manifest(repository, "v2.13.1", "{}");
     }
-    let written = stage.api.bodies("PATCH");
-    assert_eq!(written.len(), 2, "once more, and then it is said");
-    let status: ImageStatus = serde_json::from_value(written[1]["status"].clone()).unwrap();
-    assert_eq!(find(&status.conditions, STALLED).unwrap().reason, reasons::REGISTRY_UNAUTHORIZED);
-    assert_eq!(stage.registry.requests().len(), asked);
 }
 
 #[tokio::test]
-async fn what_was_copied_is_history_and_counted_once_also_when_its_status_is_written_late() {
+async fn a_sync_that_finds_nothing_to_do_ends_without_a_trace_and_asks_for_each_moving_tag_once() {
     let stage = Stage::of_a_synced_image().await;
-    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.1"]}"#);
-    stage.registry.hold("/v2/target/tags/list", r#"{"tags":["v2.13.1"]}"#);
-    stage.registry.hold_manifest("source", "v2.13.1", "{}");
-    stage.registry.hold_manifest("target", "v2.13.1", "{}");
-    stage.api.fail("PATCH", true);
+    in_sync(&stage);
     let mut memory =
-        memory::Remembered { next_look: Some(now()), published: 1, ..memory::Remembered::default() };
-    let copied = || stage.context.metrics.tags_copied.get();
-    assert!(look(&stage.context, &stage.image, &mut memory, now()).await.is_err());
-    assert_eq!(copied(), 0, "nothing is counted that may be counted again");
-
-    stage.api.fail("PATCH", false);
-    look(&stage.context, &stage.image, &mut memory, later(now(), Duration::from_secs(1))).await.unwrap();
-    let written = stage.api.bodies("PATCH");
-    let status: ImageStatus = serde_json::from_value(written[1]["status"].clone()).unwrap();
-    assert_eq!(status.history[0].copied, Some(1));
-    assert_eq!((copied(), memory.published), (1, 0));
+        Memory { schedule: Schedule { next: Some(now()), ..Schedule::default() }, ..Memory::default() };
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert!(memory.sync.is_none(), "what belongs to one sync goes with it");
+    let before = stage.registry.count("HEAD");
+    memory.schedule.next = Some(now() + Duration::from_mins(5));
+    stage.pass(&mut memory, now() + Duration::from_mins(5)).await.unwrap();
+    assert_eq!(stage.registry.count("HEAD") - before, 1);
+    assert_eq!(stage.api.bodies("DELETE").len() + stage.api.bodies("PUT").len(), 0);
 }
 
 #[tokio::test]
-async fn a_status_of_a_new_spec_that_could_not_be_written_is_written_without_asking_any_registry() {
+async fn a_suspended_image_observes_its_spec_and_stays_as_ready_as_it_was() {
     let mut stage = Stage::of_a_synced_image().await;
-    stage.image.status = None;
-    stage.registry.refuse(401);
-    stage.api.fail("PATCH", true);
-    let mut memory = memory::Remembered::default();
-    assert!(look(&stage.context, &stage.image, &mut memory, now()).await.is_err());
-    let asked = stage.registry.requests().len();
-    for seconds in [2, 4] {
-        let at = later(now(), Duration::from_secs(seconds));
-        assert!(look(&stage.context, &stage.image, &mut memory, at).await.is_err());
+    in_sync(&stage);
+    let mut memory =
+        Memory { schedule: Schedule { next: Some(now()), ..Schedule::default() }, ..Memory::default() };
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    stage.image.status = Some(result.report.unwrap().status);
+    stage.image.spec.suspend = true;
+    stage.image.metadata.generation = Some(2);
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    let status = result.report.unwrap().status;
+    let ready = find(&status.conditions, READY).unwrap();
+    assert_eq!((status.observed_generation, ready.observed_generation), (Some(2), Some(1)));
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("True", reasons::SUSPENDED));
+    // Once more, with nothing new.
+    stage.image.status = Some(status.clone());
+    let again = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(again.report.unwrap().status, status);
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_exist_is_not_reported_as_a_missing_tag() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.image.spec.source.version = "v2.13.1".into();
+    stage.image.metadata.generation = Some(2);
+    let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::REPOSITORY_NOT_FOUND);
+    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.0"]}"#);
+    let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::TAG_NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_next_attempt_in_the_far_future_silences_no_tag() {
+    let mut stage = Stage::of_a_synced_image().await;
+    let far = TagFailure {
+        tag: "v2.13.1".into(),
+        reason: FailureReason::CopyFailed,
+        message: String::new(),
+        digest: Some(Digest::of(b"{}").to_string()),
+        attempts: 1,
+        next_attempt: Some(Time(now() + Duration::from_hours(9_000))),
+    };
+    stage.image.status.as_mut().unwrap().failures = vec![far];
+    let pass = Pass::new(&stage.images, &stage.image, &Memory::default(), now());
+    assert_eq!(pass.recorded_failures()[0].next_attempt, Some(Time(now() + Duration::from_secs(10))));
+}
+
+#[tokio::test]
+async fn only_a_tag_that_was_put_proves_that_an_image_may_write() {
+    for (publish, is_proof) in [(Publish::Staged, true), (Publish::Direct, false)] {
+        let (mut stage, mut memory) = left_alone().await;
+        stage.image.spec.destination.publish = publish;
+        stage.registry.hold_manifest("target", "v2.13.1", if is_proof { "before" } else { "{}" });
+        stage.has_job(&copy_of("v2.13.1", "{}"));
+        stage.end_job();
+        stage.pass(&mut memory, now()).await.unwrap();
+        assert_eq!(memory.sync().published, 1);
+        assert_eq!(stage.registry.count("PUT") > 0, is_proof);
+        let uid = stage.image.metadata.uid.as_deref().unwrap();
+        let destination = stage.image.spec.destination.name.parse().ok().filter(|_| is_proof);
+        assert_eq!(stage.images.precedence.written_to(uid), destination, "who put the tag is not known");
     }
-    stage.api.fail("PATCH", false);
-    look(&stage.context, &stage.image, &mut memory, later(now(), Duration::from_secs(8))).await.unwrap();
-    assert_eq!(stage.registry.requests().len(), asked, "its credential is refused, and not shown again");
-    assert!(memory.unsaid.is_none());
-}
-
-#[tokio::test]
-async fn a_status_whose_answer_was_lost_is_not_written_twice() {
-    let mut stage = Stage::of_a_synced_image().await;
-    stage.registry.refuse(401);
-    stage.api.fail("PATCH", true);
-    let mut memory = memory::Remembered { next_look: Some(now()), ..memory::Remembered::default() };
-    assert!(look(&stage.context, &stage.image, &mut memory, now()).await.is_err());
-    // It was written all the same, as the watch tells.
-    let written = stage.api.bodies("PATCH").pop().unwrap();
-    stage.image.status = serde_json::from_value(written["status"].clone()).unwrap();
-    look(&stage.context, &stage.image, &mut memory, later(now(), Duration::from_secs(2))).await.unwrap();
-    assert_eq!(stage.api.bodies("PATCH").len(), 1);
-    assert!(memory.unsaid.is_none());
 }

@@ -6,11 +6,7 @@ use std::time::Duration;
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 
-/// Returns the wait after `failures` earlier waits: `first`, doubled with each, at most `max`.
-pub fn backoff(first: Duration, max: Duration, failures: u32) -> Duration {
-    let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
-    first.saturating_mul(factor).min(max)
-}
+pub use imgop_registry::backoff;
 
 /// Returns a duration below `width` that is always the same for one key, so that objects that were made
 /// together drift apart.
@@ -91,13 +87,6 @@ mod tests {
 
     fn now() -> Timestamp {
         "2026-11-21T12:00:00Z".parse().unwrap()
-    }
-
-    #[test]
-    fn the_wait_doubles_up_to_its_maximum_and_never_overflows() {
-        let wait = |failures| backoff(Duration::from_secs(10), Duration::from_mins(5), failures).as_secs();
-        assert_eq!([0, 1, 2, 4, 5, 31, 32, u32::MAX].map(wait), [10, 20, 40, 160, 300, 300, 300, 300]);
-        assert_eq!(backoff(Duration::ZERO, Duration::MAX, 40), Duration::ZERO);
     }
 
     #[test]

@@ -68,7 +68,7 @@ mod tests {
             reasons.iter().map(|reason| wording.of(&reason.to_string())).collect::<Vec<_>>().join("\n")
         };
         insta::assert_snapshot!(explained(Wording::Flags), @r#"
-        it is a release candidate; --allow-candidate-release includes those
+        it is a pre-release; --allow-candidate-release includes those
         --include does not match it
         --exclude matches it with "select.latest"
         it is not among the newest 3 (--latest)

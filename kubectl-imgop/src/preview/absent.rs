@@ -172,7 +172,7 @@ mod tests {
     fn a_pattern_without_matches_comes_with_why_the_nearest_do_not_match_and_with_one_that_does() {
         insta::assert_snapshot!(printed("v2.14.x", &TAGS), @"
         no tag of quay.io/a/b matches v2.14.x
-        near miss v2.14.0-rc1: it is a release candidate; --allow-candidate-release includes those
+        near miss v2.14.0-rc1: it is a pre-release; --allow-candidate-release includes those
         it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1-alpine, v2.13.1, 2.13.1
         use one of them, or a pattern such as v2.14.x-rc1
         ");

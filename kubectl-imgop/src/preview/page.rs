@@ -220,7 +220,7 @@ fn excluded_summary(report: &Report) -> Option<String> {
     let candidates = (candidates > 0).then(|| {
         format!(
             "{} {are} excluded; {} to include {them}.",
-            count(candidates, "release candidate"),
+            count(candidates, "pre-release"),
             report.wording.candidates()
         )
     });

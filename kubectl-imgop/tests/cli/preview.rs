@@ -49,7 +49,7 @@ fn a_preview_shows_what_would_be_copied_newest_version_first() {
     =   v2.13.0    up-to-date   f9194e73f9e9   f9194e73f9e9
 
     4 tags: 2 to copy, 1 up to date, 1 to be overwritten.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
 }
@@ -84,7 +84,7 @@ fn tags_that_nearly_match_are_listed_with_the_reason() {
     4 tags: 2 to copy, 1 up to date, 1 to be overwritten.
 
         EXCLUDED         REASON
-    -   v2.13.11-rc1     it is a release candidate; --allow-candidate-release includes those
+    -   v2.13.11-rc1     it is a pre-release; --allow-candidate-release includes those
     -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
     "#);
@@ -119,7 +119,7 @@ fn tags_that_are_too_young_are_listed_with_the_time_when_they_are_taken() {
         EXCLUDED         REASON
     -   v2.13.10         it is younger than 3d (--min-age); taken from TIME if it still has the same content
     -   v2.13.2          it is younger than 3d (--min-age); taken from TIME if it still has the same content
-    -   v2.13.11-rc1     it is a release candidate; --allow-candidate-release includes those
+    -   v2.13.11-rc1     it is a pre-release; --allow-candidate-release includes those
     -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
     "#);
@@ -182,7 +182,7 @@ fn a_template_shows_the_tag_at_the_destination() {
     =   v2.13.0    up-to-date   f9194e73f9e9   mirror-v2.13.0    f9194e73f9e9
 
     4 tags: 3 to copy, 1 up to date.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
 }
@@ -204,7 +204,7 @@ fn a_range_and_what_narrows_it_are_shown() {
         v2.13.2    at-source   3fc4ccfe7458
 
     2 tags: 2 at the source.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     3 other tags nearly match; add --show-excluded to see why not.
     ");
 }
@@ -253,7 +253,7 @@ fn the_document_has_the_documented_fields() {
         "excluded": [
             {
                 "tag": "v2.13.11-rc1",
-                "reason": "it is a release candidate; --allow-candidate-release includes those"
+                "reason": "it is a pre-release; --allow-candidate-release includes those"
             },
             {
                 "tag": "v2.13.1-alpine",
@@ -290,7 +290,7 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
         v2.13.0    at-source   f9194e73f9e9
 
     4 tags: 4 at the source.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
     insta::assert_snapshot!(run(":v9.9.9"), @"
@@ -371,7 +371,7 @@ fn digests_that_were_not_requested_are_not_none() {
 
     4 tags: 4 already synced.
     A digest that is empty was not requested: for a tag that is synced, or that never changes, it is enough that the destination has it.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
 }

@@ -27,7 +27,7 @@ fn a_tag_that_cannot_be_checked_hides_no_other() {
 
     4 tags: 3 to copy, 1 not checked.
     1 tag not checked: cannot look up mirror........./mirror/argocd: mirror......... wants fewer requests (HTTP 429)
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     2 other tags nearly match; add --show-excluded to see why not.
     ");
 }
@@ -115,11 +115,11 @@ fn a_pattern_that_matches_nothing_is_a_warning_and_a_failed_comparison() {
     DESTINATION   mirror........./mirror/argocd
 
     No tag of source........./argoproj/argocd matches >=2.13.11 <3.
-    1 release candidate is excluded; add --allow-candidate-release to include it.
+    1 pre-release is excluded; add --allow-candidate-release to include it.
     ----- stderr -----
     warning: no tag of source........./argoproj/argocd matches >=2.13.11 <3
 
-    hint: near miss v2.13.11-rc1: it is a release candidate; --allow-candidate-release includes those
+    hint: near miss v2.13.11-rc1: it is a pre-release; --allow-candidate-release includes those
     hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
     hint: use one of them, or a pattern such as v2.13.x
     ");

@@ -1,8 +1,12 @@
 //! Tests against a real API server and etcd, without nodes: what Kubernetes makes of our CRDs.
 
+mod accepted;
 mod admission;
 mod agreement;
 mod images;
 mod kubectl_get;
 mod plugin;
+mod second_kind;
 mod several_images;
+mod tenants;
+mod watches;

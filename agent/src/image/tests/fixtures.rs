@@ -1,15 +1,17 @@
 //! What the tests of Images are built from.
 
+use std::sync::Arc;
+
 use clap::Parser as _;
 use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_core::copy::{Copy, CopyRequest, MadeOf, Origin};
 use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use kube::Client;
-use serde_json::Value;
 
+use crate::agent::Agent;
 use crate::config::Config;
-use crate::context::Context;
+use crate::image::JOB_ANNOTATIONS;
 use crate::metrics::Metrics;
 
 /// An Image `argocd` in namespace `team-a`, of this mode.
@@ -55,24 +57,10 @@ pub fn subset(tag: &str) -> Copy {
     Copy { made_of: Some(MadeOf { origin, parts }), ..copy(tag, 1) }
 }
 
-/// An agent that watches these namespaces.
-pub async fn agent(client: Client, namespaces: &str) -> Result<Context, kube::Error> {
-    let watched = format!("--watch-namespaces={namespaces}");
-    let config = Config::parse_from(["imgop-agent", &watched, "--skopeo-image=quay.io/skopeo/stable:v1"]);
-    Context::new(client, config, Metrics::new()).await
-}
-
-/// An unfinished Job that is labelled as this Image's, as the API server tells it, with this controller.
-pub fn listed_job(name: &str, image_uid: &str, owner: &str) -> Value {
-    serde_json::json!({
-        "metadata": {"name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
-            "labels": {"imgop.skopeo.io/image-uid": image_uid, "x": "y"},
-            "annotations": {"imgop.skopeo.io/route": "here", "other": "text"},
-            "ownerReferences": [{"apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "name": "argocd",
-                "uid": owner, "controller": true}]},
-        "spec": {"template": {"spec": {"containers": "nobody reads this"}}},
-        "status": {"active": 1}
-    })
+/// An agent that watches all namespaces and knows of no Job.
+pub fn agent(client: Client) -> Arc<Agent> {
+    let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
+    Arc::new(Agent::new(client, config, Metrics::new(), JOB_ANNOTATIONS))
 }
 
 /// The time in all tests.

@@ -1,26 +1,31 @@
-//! What tests of whole looks play on: an agent, a fake API server, and a fake registry.
+//! What tests of whole passes run on: an agent, a fake API server, and a fake registry.
 
-use clap::Parser as _;
+use std::sync::Mutex;
+
 use imgop_core::api::conditions::{NewCondition, RECONCILING, merge};
 use imgop_core::api::{Image, ImageStatus, Mode, Phase, Tls, TlsMode};
-use imgop_core::copy::Copy;
+use imgop_core::copy::{Copy, Order};
 use imgop_fakes::{ApiServer, WritableRegistry};
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use super::fixtures;
-use crate::config::Config;
-use crate::context::Context;
-use crate::image::job::{Order, job};
-use crate::metrics::Metrics;
+use crate::cluster::api_error::ApiError;
+use crate::cluster::owner::Owner;
+use crate::controller::{Objects, PassResult, Reconcile as _};
+use crate::image::Images;
+use crate::image::job::job;
+use crate::image::memory::Memory;
 
 /// An agent, and all that it talks to.
 pub struct Stage {
-    pub context: Context,
+    pub images: Images,
     pub image: Image,
     pub api: ApiServer,
     pub registry: WritableRegistry,
+    job: Mutex<Option<Job>>,
 }
 
 impl Stage {
@@ -28,9 +33,6 @@ impl Stage {
     /// under two names, as if they were of two.
     pub async fn of_a_synced_image() -> Self {
         let (api, registry) = (ApiServer::default(), WritableRegistry::start().await);
-        let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
-        let context = Context::new(api.client(), config, Metrics::new()).await.unwrap();
-        context.rivals.watch(Vec::new());
         let mut image = fixtures::image(Mode::Recurrent);
         let plain = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
         image.spec.source.name = format!("127.0.0.1:{}/source", registry.address.port());
@@ -46,7 +48,8 @@ impl Stage {
             "/apis/skopeo.io/v1alpha1/namespaces/team-a/images/argocd",
             serde_json::to_value(&image).unwrap(),
         );
-        Self { context, image, api, registry }
+        let images = Images::new(fixtures::agent(api.client()), Objects::new([]));
+        Self { images, image, api, registry, job: Mutex::default() }
     }
 
     /// The Image says that it is at work, or tries again.
@@ -57,14 +60,23 @@ impl Stage {
         status.conditions = merge(&[], vec![reconciling], Some(1), fixtures::now());
     }
 
+    /// One pass over the Image.
+    pub async fn pass(
+        &self,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<PassResult<ImageStatus>, ApiError> {
+        self.images.pass(&self.image, memory, now).await
+    }
+
     /// The Image has a Job that copies this, and that has not ended.
     pub fn has_job(&self, copy: &Copy) {
         let request = fixtures::request(&self.image);
-        let copies = std::slice::from_ref(copy);
-        let mut job = job(&self.image, &request, copies, Order::FirstAlone, &self.context.config);
+        let (owner, copies) = (Owner::of(&self.image), std::slice::from_ref(copy));
+        let config = &self.images.agent.config;
+        let mut job = job(&owner, &self.image.spec, &request, copies, Order::FirstAlone, config);
         job.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(began()));
-        self.context.has_jobs(self.image.metadata.uid.as_deref().unwrap(), true);
-        self.api.hold_list("jobs", vec![serde_json::to_value(job).unwrap()]);
+        self.show(&job);
     }
 
     /// Kubernetes has begun with the Job and could make no pod.
@@ -79,7 +91,15 @@ impl Stage {
     }
 
     fn set_job_status(&self, status: Value) {
-        self.api.change_list("jobs", |jobs| jobs[0]["status"] = status);
+        let mut job = self.job.lock().unwrap().clone().unwrap();
+        job.status = Some(serde_json::from_value(status).unwrap());
+        self.show(&job);
+    }
+
+    /// The agent's watch of Jobs sends this Job.
+    fn show(&self, job: &Job) {
+        *self.job.lock().unwrap() = Some(job.clone());
+        self.images.agent.jobs.show(job);
     }
 }
 

@@ -2,7 +2,6 @@
 //! this program; docs/benchmarks.md says what the figures mean.
 
 mod access_log;
-mod agent;
 mod audit_log;
 mod images;
 mod report;

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use imgop_tests::agent_process::AgentProcess;
 use imgop_tests::api_server::install_crds;
 use imgop_tests::wait;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::sleep;
 
-use crate::agent::Agent;
 use crate::images::Images;
 use crate::report::{Idle, NoopSyncs, Results, Sync, merge, per_minute, say, sum, total};
 use crate::setup::Setup;
@@ -36,7 +36,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
 async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyhow::Result<Idle> {
     say(&format!("the agent idling with {count} Images"));
     let images = Images::new(setup);
-    let agent = Agent::start(setup).await?;
+    let agent = start(setup).await?;
     if count > 0 {
         images.synced(count, mode, "5m").await?;
     }
@@ -58,9 +58,9 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
     agent.stop().await?;
     images.delete().await?;
     Ok(Idle {
-        rss_mb: settled.resident,
-        rss_anonymous_mb: settled.anonymous,
-        hwm_mb: ended.peak,
+        rss_mb: megabytes(settled.resident)?,
+        rss_anonymous_mb: megabytes(settled.anonymous)?,
+        hwm_mb: megabytes(ended.peak)?,
         window_seconds: elapsed.as_secs(),
         api_writes: api.writes,
         api_requests_per_minute: per_minute(&api.all, elapsed),
@@ -76,7 +76,7 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
 async fn noop_syncs(setup: &Setup) -> anyhow::Result<NoopSyncs> {
     say("syncs that find nothing to do");
     let images = Images::new(setup);
-    let agent = Agent::start(setup).await?;
+    let agent = start(setup).await?;
     let begin = Marks::now(setup).await?;
     images.synced(1, "Recurrent", "10s").await?;
     let first_ended = Marks::now(setup).await?;
@@ -129,7 +129,7 @@ impl Marks {
 }
 
 /// Waits, and says so every half minute. Ends early if the agent does.
-async fn quiet(agent: &Agent, what: &str, duration: Duration) -> anyhow::Result<()> {
+async fn quiet(agent: &AgentProcess, what: &str, duration: Duration) -> anyhow::Result<()> {
     const SAID: Duration = Duration::from_secs(30);
     let began = Instant::now();
     while let Some(left) = duration.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
@@ -138,4 +138,14 @@ async fn quiet(agent: &Agent, what: &str, duration: Duration) -> anyhow::Result<
         agent.memory()?;
     }
     Ok(())
+}
+
+async fn start(setup: &Setup) -> anyhow::Result<AgentProcess> {
+    let kubeconfig = setup.api_server.join("agent.kubeconfig");
+    AgentProcess::start(&setup.agent, &kubeconfig, &setup.api_server, &[]).await
+}
+
+/// Returns memory in MB (of 1,000,000 bytes), to a tenth.
+fn megabytes(bytes: u64) -> anyhow::Result<f64> {
+    Ok((f64::from(u32::try_from(bytes / 1000)?) / 100.0).round() / 10.0)
 }

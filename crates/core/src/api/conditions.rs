@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 pub const READY: &str = "Ready";
 /// The agent is at work, or will try again.
 pub const RECONCILING: &str = "Reconciling";
-/// Nothing more happens until somebody changes something.
+/// Nothing more happens until the spec or what it names is changed.
 pub const STALLED: &str = "Stalled";
 
 /// Reasons, in one place so that they are stable words.
@@ -23,11 +23,11 @@ pub mod reasons {
     pub const SUSPENDED: &str = "Suspended";
     /// The spec cannot be acted on.
     pub const INVALID_SPEC: &str = "InvalidSpec";
-    /// The pattern means no tag of the source.
+    /// The version selects no tag of the source.
     pub const NO_MATCHING_TAGS: &str = "NoMatchingTags";
     /// Some tags of a `OneShot` are younger than `select.minAge`; the others are there.
     pub const TAGS_TOO_YOUNG: &str = "TagsTooYoung";
-    /// The pattern means more tags than the cap.
+    /// The version selects more tags than the cap.
     pub const TOO_MANY_TAGS: &str = "TooManyTags";
     /// The tag, or one of the tags, is not at the source.
     pub const TAG_NOT_FOUND: &str = "TagNotFound";
@@ -57,12 +57,12 @@ pub mod reasons {
     pub const INTERNAL_ERROR: &str = "InternalError";
 }
 
-/// Finds a condition by its type.
+/// Returns the condition of a type.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|c| c.type_ == type_)
 }
 
-/// Whether a condition is there and true.
+/// Returns whether a condition is there and true.
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     find(conditions, type_).is_some_and(|c| c.status == "True")
 }
@@ -72,7 +72,7 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
 pub struct NewCondition {
     /// [`READY`], [`RECONCILING`] or [`STALLED`].
     pub type_: &'static str,
-    /// Whether it holds; none is "Unknown".
+    /// Whether it holds; `None` is "Unknown".
     pub status: Option<bool>,
     /// One of [`reasons`].
     pub reason: &'static str,

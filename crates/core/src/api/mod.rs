@@ -43,10 +43,15 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 
 /// Takes `nullable` from optional fields: the API server then drops a null, as if the field were
 /// not there. A null that stays would be one more case for each rule, and CEL has no way to
-/// compare a text with it. Also takes the formats that Kubernetes does not know and warns of.
+/// compare a text with it. Also takes the formats that Kubernetes does not know and warns of, and gives
+/// each integer a maximum: what the API server stores can then be read by every program.
 fn tidy(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
-    if schema.format.as_deref() == Some("uint32") {
+    let format = schema.format.as_deref().unwrap_or_default();
+    if schema.type_.as_deref() == Some("integer") && schema.maximum.is_none() {
+        schema.maximum = Some(if format == "uint32" { MAX_UINT32 } else { MAX_EXACT_INTEGER });
+    }
+    if format == "uint32" {
         schema.format = None;
     }
     for property in schema.properties.iter_mut().flat_map(BTreeMap::values_mut) {
@@ -54,5 +59,43 @@ fn tidy(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         tidy(items);
+    }
+}
+
+const MAX_UINT32: f64 = 4_294_967_295.0;
+/// The largest integer up to which a JSON number is exact in every program.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_991.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn integers<'a>(path: &str, schema: &'a JSONSchemaProps, all: &mut Vec<(String, &'a JSONSchemaProps)>) {
+        if schema.type_.as_deref() == Some("integer") {
+            all.push((path.to_owned(), schema));
+        }
+        for (name, property) in schema.properties.iter().flatten() {
+            integers(&format!("{path}.{name}"), property, all);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+            integers(&format!("{path}[]"), items, all);
+        }
+    }
+
+    #[test]
+    fn a13_every_integer_has_a_maximum_that_its_type_can_hold() {
+        for crd in crds() {
+            for version in &crd.spec.versions {
+                let schema = version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+                let mut all = Vec::new();
+                integers("", schema, &mut all);
+                assert!(all.iter().any(|(path, _)| path == ".spec.source.select.latest"));
+                for (path, integer) in all {
+                    let maximum = integer.maximum.unwrap_or(f64::INFINITY);
+                    let type_max = if integer.format.is_none() { MAX_UINT32 } else { MAX_EXACT_INTEGER };
+                    assert!(maximum <= type_max, "{path}: {maximum}");
+                }
+            }
+        }
     }
 }

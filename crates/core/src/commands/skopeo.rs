@@ -65,7 +65,7 @@ impl Endpoint {
     fn arguments(&self, side: &str, arguments: &mut Vec<String>) {
         match &self.auth_file {
             Some(file) => arguments.push(format!("--{side}-authfile={}", file.display())),
-            // Said aloud, so that no credential of the image or the home folder is picked up.
+            // Explicit, so that no credential of the image or the home folder is picked up.
             None => arguments.push(format!("--{side}-no-creds")),
         }
         if let Some(folder) = &self.certificates {

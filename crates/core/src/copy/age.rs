@@ -1,8 +1,7 @@
-//! Tags that are not taken before they have shown the same content for a while. Pure: the caller says
-//! what time it is.
+//! Tags that are not copied before they have shown the same content for a while. Pure: the caller hands in
+//! the time.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,6 +10,7 @@ use imgop_registry::{EARLIEST_IMAGE_TIME, is_plausible};
 
 use super::Content;
 use crate::api::{MinAge, WaitingTag};
+use crate::time::saturating_add;
 use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;
 
@@ -46,10 +46,10 @@ pub(crate) struct Evidence {
     /// with the same content, so the earlier one of this and `seen` counts.
     pub(crate) pushed: Option<Timestamp>,
     /// When the image says that it was made. Whoever pushes it writes this, so it counts only where
-    /// nothing else is known: a registry that does not tell the push for once must not let a tag
-    /// through that waits.
+    /// nothing else is known: a registry that once does not report the push must not let a tag through
+    /// that waits.
     pub(crate) created: Option<Timestamp>,
-    /// Since when the tag is known to show this content, by earlier looks.
+    /// Since when the tag is known to show this content, by earlier passes.
     pub(crate) seen: Option<Timestamp>,
 }
 
@@ -59,14 +59,14 @@ impl Evidence {
         self.known().is_none()
     }
 
-    /// Since when the tag has shown its content by the registry's word or our own. A push in the
+    /// Returns since when the tag has shown its content, by the registry's report or our own. A push in the
     /// future is one now, by a clock that is ahead of ours; one before there were images is none.
     fn known(self) -> Option<Timestamp> {
         let pushed = self.pushed.filter(|pushed| *pushed >= EARLIEST_IMAGE_TIME);
         pushed.into_iter().chain(self.seen).min()
     }
 
-    /// Since when the tag has shown its content, in whole seconds, which is what the API server
+    /// Returns since when the tag has shown its content, in whole seconds, which is what the API server
     /// keeps. Never later than `now`: where the clock was ahead when the tag was first seen, the
     /// time begins anew instead of lasting longer than it should.
     fn since(self, now: Timestamp) -> Timestamp {
@@ -77,7 +77,7 @@ impl Evidence {
 }
 
 impl Waiting {
-    /// Judges a tag that would be copied; none if it is old enough.
+    /// Judges a tag that would be copied; `None` if it is old enough.
     pub(crate) fn judge(
         tag: &Tag,
         digest: &Digest,
@@ -92,14 +92,9 @@ impl Waiting {
 
     /// What was first seen at a time, whether it is old enough or not.
     pub(crate) fn since(tag: &Tag, digest: &Digest, min_age: MinAge, since: Timestamp) -> Self {
-        let until = later(since, min_age.period());
+        let until = saturating_add(since, min_age.period());
         Self { tag: tag.clone(), digest: digest.clone(), content: Content::NotAsked, since, until }
     }
-}
-
-/// `time` and a while; the end of all times if that is out of range.
-fn later(time: Timestamp, wait: Duration) -> Timestamp {
-    time.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 impl From<&Waiting> for WaitingTag {
@@ -113,7 +108,7 @@ impl From<&Waiting> for WaitingTag {
     }
 }
 
-/// What a status remembers of tags that waited. What cannot be read is forgotten.
+/// Returns what a status records of tags that waited, without what cannot be read.
 pub fn first_seen(waiting: &[WaitingTag]) -> HashMap<Tag, FirstSeen> {
     let read = |entry: &WaitingTag| {
         Some((entry.tag.parse().ok()?, FirstSeen { digest: entry.digest.parse().ok()?, at: entry.since.0 }))
@@ -123,6 +118,8 @@ pub fn first_seen(waiting: &[WaitingTag]) -> HashMap<Tag, FirstSeen> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -159,7 +156,7 @@ mod tests {
         assert_eq!(judge(Evidence { pushed: Some(ago(1)), ..old }), Some((ago(1), now() + DAY * 2)));
         assert_eq!(judge(Evidence { pushed: Some(ago(4)), created: Some(ago(1)), seen: None }), None);
         let lagging = Evidence { seen: Some(ago(2)), ..old };
-        assert_eq!(judge(lagging), Some((ago(2), now() + DAY)), "the registry tells no push for once");
+        assert_eq!(judge(lagging), Some((ago(2), now() + DAY)), "the registry once reports no push");
     }
 
     #[test]
@@ -221,7 +218,7 @@ mod tests {
             let tag = "v1".parse().unwrap();
             if let Some(waiting) = Waiting::judge(&tag, &Digest::of(b"a"), min_age, evidence, now) {
                 prop_assert!(waiting.since <= now && now < waiting.until);
-                prop_assert!(waiting.until <= later(now, min_age.period()));
+                prop_assert!(waiting.until <= saturating_add(now, min_age.period()));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What an `Image` means: from what is asked for, and what both registries answer, to what is done.
+//! From what an `Image` asks for, and what both registries answer, to what is done.
 //!
 //! ```text
 //! request    a spec, parsed                      naming   which tag each becomes
@@ -17,6 +17,7 @@ mod batches;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod mount;
+mod naming;
 mod observe;
 mod outcome;
 mod plan;
@@ -33,6 +34,7 @@ pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
 pub use mount::{KnownBlobs, learn, mount};
+pub use naming::Naming;
 pub use observe::{ContentCache, Known, Limits, ObserveError, Sides, observe};
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan, retry_delay};
@@ -41,6 +43,6 @@ pub use probe::{Probed, probe};
 pub use publish::{Answered, Publications, publish};
 pub use quota::{Admission, Deferral, admit, release};
 pub use readiness::{Readiness, readiness};
-pub use request::{CopyRequest, Naming, SpecError, SpecField, SpecProblem};
+pub use request::{CopyRequest, SpecError, SpecField, SpecProblem};
 pub use route::Route;
 pub use state::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};

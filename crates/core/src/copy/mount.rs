@@ -4,13 +4,14 @@
 //! A Job's pod begins with an empty cache, so Skopeo itself knows of no repository to mount from.
 //! Whatever fails here costs bytes and nothing else: the Job sends what is not there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
+use imgop_registry::cache::{Bounded, NO_EXPIRY};
 use imgop_registry::reference::{Digest, ManifestRef, Repository};
 use imgop_registry::{Account, Manifest, RepositoryClient};
 use parking_lot::Mutex;
@@ -50,14 +51,7 @@ impl Scope {
 pub struct KnownBlobs(Mutex<Known>);
 
 #[derive(Debug)]
-struct Known {
-    max: usize,
-    learned: u64,
-    repositories: HashMap<Key, (Arc<Repository>, u64)>,
-    order: BTreeMap<u64, Key>,
-}
-
-type Key = (Arc<Scope>, Digest);
+struct Known(Bounded<(Arc<Scope>, Digest), Arc<Repository>>);
 
 impl Default for KnownBlobs {
     fn default() -> Self {
@@ -67,34 +61,23 @@ impl Default for KnownBlobs {
 
 impl Known {
     fn new(max: usize) -> Self {
-        Self { max, learned: 0, repositories: HashMap::new(), order: BTreeMap::new() }
+        Self(Bounded::new(max))
     }
 
     fn any(&self, scope: &Arc<Scope>) -> bool {
-        self.repositories.keys().any(|(of, _)| of == scope)
+        self.0.iter().any(|((of, _), _)| of == scope)
     }
 
     fn find(&self, scope: &Arc<Scope>, blob: &Digest) -> Option<Arc<Repository>> {
-        self.repositories.get(&(scope.clone(), blob.clone())).map(|(repository, _)| repository.clone())
+        self.0.get(&(scope.clone(), blob.clone())).cloned()
     }
 
     fn learn(&mut self, scope: &Arc<Scope>, repository: &Arc<Repository>, blob: Digest) {
-        self.forget(scope, &blob);
-        let key = (scope.clone(), blob);
-        self.learned += 1;
-        self.order.insert(self.learned, key.clone());
-        self.repositories.insert(key, (repository.clone(), self.learned));
-        if self.repositories.len() > self.max
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.repositories.remove(&oldest);
-        }
+        self.0.insert((scope.clone(), blob), repository.clone(), NO_EXPIRY);
     }
 
     fn forget(&mut self, scope: &Arc<Scope>, blob: &Digest) {
-        if let Some((_, age)) = self.repositories.remove(&(scope.clone(), blob.clone())) {
-            self.order.remove(&age);
-        }
+        self.0.remove(&(scope.clone(), blob.clone()));
     }
 }
 

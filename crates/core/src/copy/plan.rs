@@ -9,13 +9,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Content, Copy, CopyRequest, Observed, ObservedTag, Outcome, Run, TagState};
 use crate::api::{Counts, FailureReason, Overwrite, TagFailure};
+use crate::time::{backoff, clamp_ahead, saturating_add};
 
 /// What is to be done, tag by tag, newest version first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// The tags that are meant.
+    /// The tags that are selected.
     pub tags: Vec<PlannedTag>,
-    /// How many were nearly meant.
+    /// How many were near misses.
     pub excluded: usize,
     /// When the first one of those that are too young is old enough; none if there are none.
     pub waiting_until: Option<Timestamp>,
@@ -28,7 +29,7 @@ pub struct PlannedTag {
     pub source_ref: ManifestRef,
     /// The tag at the destination.
     pub destination_tag: Tag,
-    /// What it refers to, if it is no tag that the version means.
+    /// What it refers to, if it is no tag that the version selects.
     pub referrer_of: Option<Digest>,
     /// What is to be done.
     pub action: TagAction,
@@ -54,12 +55,12 @@ pub enum TagAction {
     Publish(Copy),
     /// It failed, and is tried again at `failure.next_attempt`.
     BackOff(TagFailure),
-    /// The source does not have it, or a registry could not be asked: look again later.
+    /// The source does not have it, or a registry could not be asked: it is observed again later.
     RetryLater(TagFailure),
 }
 
 impl Plan {
-    /// The copies that need a Job.
+    /// Returns the copies that need a Job.
     pub fn copies(&self) -> impl Iterator<Item = &Copy> {
         self.tags.iter().filter_map(|t| match &t.action {
             TagAction::Copy(copy) => Some(copy),
@@ -67,7 +68,7 @@ impl Plan {
         })
     }
 
-    /// The copies whose content is there and whose tag is not.
+    /// Returns the copies whose content is there and whose tag is not.
     pub fn publications(&self) -> impl Iterator<Item = &Copy> {
         self.tags.iter().filter_map(|t| match &t.action {
             TagAction::Publish(copy) => Some(copy),
@@ -75,7 +76,7 @@ impl Plan {
         })
     }
 
-    /// The tags that failed, or that could not be looked at.
+    /// Returns the tags that failed, or that could not be checked.
     pub fn failures(&self) -> impl Iterator<Item = &TagFailure> {
         self.tags.iter().filter_map(|t| match &t.action {
             TagAction::BackOff(failure) | TagAction::RetryLater(failure) => Some(failure),
@@ -90,7 +91,7 @@ impl Plan {
             .any(|t| matches!(t.action, TagAction::Copy(_) | TagAction::Publish(_) | TagAction::Wait))
     }
 
-    /// The tags that stay as they are because of their age: until when.
+    /// Returns until when tags stay as they are because of their age.
     pub fn young(&self) -> impl Iterator<Item = Timestamp> {
         self.tags.iter().filter_map(|t| match &t.action {
             TagAction::Young(until) => Some(*until),
@@ -98,12 +99,12 @@ impl Plan {
         })
     }
 
-    /// When the next failed tag is tried again.
+    /// Returns when the next failed tag is tried again.
     pub fn next_attempt(&self) -> Option<Timestamp> {
         self.failures().filter_map(|f| f.next_attempt.as_ref()).map(|t| t.0).min()
     }
 
-    /// How many tags are in which state.
+    /// Returns how many tags are in which state.
     pub fn counts(&self) -> Counts {
         let mut counts =
             Counts { matched: as_u32(self.tags.len()), excluded: as_u32(self.excluded), ..Counts::default() };
@@ -129,15 +130,15 @@ fn as_u32(count: usize) -> u32 {
 pub struct Inputs<'a> {
     /// What is asked for.
     pub request: &'a CopyRequest,
-    /// What both registries say.
+    /// What both registries answered.
     pub observed: &'a Observed,
     /// What the Jobs made of earlier plans.
     pub runs: &'a [Run],
-    /// The failures in the status: the memory of Jobs that are gone.
+    /// The failures in the status: what is left of Jobs that are deleted.
     pub failures: &'a [TagFailure],
-    /// Tags of the destination that belong to somebody else, and what is said of it.
+    /// Tags of the destination that belong to another Image, with the message for people.
     pub conflicts: &'a HashMap<Tag, String>,
-    /// Try failed tags again now, without waiting: somebody asked for it.
+    /// Whether failed tags are tried again now, without waiting: a sync was requested.
     pub retry_now: bool,
     /// The time.
     pub now: Timestamp,
@@ -164,9 +165,8 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
     }
 }
 
-/// The last try of each content for each tag.
-fn latest_runs(runs: &[Run]) -> HashMap<(&Tag, &Digest), &Run> {
-    let mut latest: HashMap<(&Tag, &Digest), &Run> = HashMap::new();
+fn latest_runs(runs: &[Run]) -> LatestRuns<'_> {
+    let mut latest = LatestRuns::new();
     for run in runs {
         let known = latest.entry((&run.copy.destination_tag, &run.copy.digest)).or_insert(run);
         if run.copy.attempt > known.copy.attempt {
@@ -176,88 +176,98 @@ fn latest_runs(runs: &[Run]) -> HashMap<(&Tag, &Digest), &Run> {
     latest
 }
 
-fn action(inputs: &Inputs<'_>, runs: &HashMap<(&Tag, &Digest), &Run>, tag: &ObservedTag) -> TagAction {
-    let digest = match (tag.state(), tag.digest()) {
-        (TagState::UpToDate, _) => return TagAction::UpToDate,
-        (TagState::AlreadySynced, _) => return TagAction::AlreadySynced,
-        (TagState::NotFound, _) => {
-            return TagAction::RetryLater(failure(
-                tag,
-                FailureReason::TagNotFound,
-                format!("{} has no {}", inputs.request.source, tag.source_ref),
-            ));
-        }
-        (TagState::PlatformNotFound, _) => {
-            let message = no_platform(inputs.request, tag);
-            return TagAction::RetryLater(failure(tag, FailureReason::PlatformNotFound, message));
-        }
-        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => return TagAction::Keep,
-        (TagState::Missing | TagState::Differs, Some(digest)) => match tag.waits(&inputs.observed.waiting) {
-            Some(waiting) => return TagAction::Young(waiting.until),
-            None => digest,
-        },
-        _ => {
-            let why = tag.unknown_because().unwrap_or("the destination was not asked");
-            return TagAction::RetryLater(failure(tag, FailureReason::NotChecked, why.to_owned()));
-        }
+/// The last run of each content for each tag.
+type LatestRuns<'a> = HashMap<(&'a Tag, &'a Digest), &'a Run>;
+
+fn action(inputs: &Inputs<'_>, runs: &LatestRuns<'_>, tag: &ObservedTag) -> TagAction {
+    let digest = match to_copy(inputs, tag) {
+        Ok(digest) => digest,
+        Err(action) => return action,
     };
     if let Some(why) = inputs.conflicts.get(&tag.destination_tag) {
         return TagAction::RetryLater(failure(tag, FailureReason::DestinationConflict, why.clone()));
     }
-    let Some(run) = runs.get(&(&tag.destination_tag, digest)).copied() else {
-        return match recorded(inputs.failures, tag, digest) {
-            Some(failed) => copy_or_back_off(inputs, tag, digest, failed.clone()),
+    match runs.get(&(&tag.destination_tag, digest)).copied() {
+        Some(run) => after(inputs, run, tag, digest),
+        None => match recorded(inputs, tag, digest) {
+            Some(failed) => copy_or_back_off(inputs, tag, digest, failed),
             None => TagAction::Copy(copy(tag, digest, 1)),
-        };
-    };
-    let attempt = run.copy.attempt;
-    let failed = |reason, message: &str, at: Timestamp, tries: u32| TagFailure {
-        attempts: tries,
-        digest: Some(digest.to_string()),
-        next_attempt: at.checked_add(retry_delay(tries)).ok().map(Time),
-        ..failure(tag, reason, message.to_owned())
-    };
-    match &run.outcome {
-        Outcome::Running => TagAction::Wait,
-        Outcome::Succeeded => TagAction::Publish(copy(tag, digest, attempt)),
-        // Once is bad luck; what keeps happening must not become a storm of Jobs.
-        Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
-            TagAction::Copy(copy(tag, digest, 2))
+        },
+    }
+}
+
+/// Returns the content that the destination should get, or what is done for the tag instead.
+fn to_copy<'t>(inputs: &Inputs<'_>, tag: &'t ObservedTag) -> Result<&'t Digest, TagAction> {
+    let retry = |reason, message: String| Err(TagAction::RetryLater(failure(tag, reason, message)));
+    match (tag.state(), tag.digest()) {
+        (TagState::UpToDate, _) => Err(TagAction::UpToDate),
+        (TagState::AlreadySynced, _) => Err(TagAction::AlreadySynced),
+        (TagState::NotFound, _) => {
+            let message = format!("{} has no {}", inputs.request.source, tag.source_ref);
+            retry(FailureReason::TagNotFound, message)
         }
-        Outcome::ContentGone { at } => {
-            let failed = failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt);
-            copy_or_back_off(inputs, tag, digest, failed)
+        (TagState::PlatformNotFound, _) => {
+            retry(FailureReason::PlatformNotFound, no_platform(inputs.request, tag))
         }
-        Outcome::Interrupted { at } => {
-            let failed = failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt);
-            copy_or_back_off(inputs, tag, digest, failed)
-        }
-        Outcome::Unpublished { tries, message, at } => {
-            let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
-            if is_due(inputs, &failed) {
-                TagAction::Publish(copy(tag, digest, attempt))
-            } else {
-                TagAction::BackOff(failed)
-            }
-        }
-        Outcome::Failed { reason, message, at } => {
-            copy_or_back_off(inputs, tag, digest, failed(*reason, message, *at, attempt))
+        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => Err(TagAction::Keep),
+        (TagState::Missing | TagState::Differs, Some(digest)) => match tag.waits(&inputs.observed.waiting) {
+            Some(waiting) => Err(TagAction::Young(waiting.until)),
+            None => Ok(digest),
+        },
+        _ => {
+            let why = tag.unknown_because().unwrap_or("the destination was not asked");
+            retry(FailureReason::NotChecked, why.to_owned())
         }
     }
 }
 
-/// Said when a registry loses what was pushed.
+/// Returns what follows on the last run of a content.
+fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> TagAction {
+    let attempt = run.copy.attempt;
+    let failed = |reason, message: &str, at: Timestamp, tries: u32| TagFailure {
+        attempts: tries,
+        digest: Some(digest.to_string()),
+        next_attempt: Some(Time(saturating_add(at.min(inputs.now), retry_delay(tries)))),
+        ..failure(tag, reason, message.to_owned())
+    };
+    let failed = match &run.outcome {
+        Outcome::Running => return TagAction::Wait,
+        Outcome::Succeeded => return TagAction::Publish(copy(tag, digest, attempt)),
+        // Once is bad luck; what keeps happening must not become a storm of Jobs.
+        Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
+            return TagAction::Copy(copy(tag, digest, 2));
+        }
+        Outcome::Unpublished { tries, message, at } => {
+            let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
+            return match is_due(inputs, &failed) {
+                true => TagAction::Publish(copy(tag, digest, attempt)),
+                false => TagAction::BackOff(failed),
+            };
+        }
+        Outcome::ContentGone { at } => failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt),
+        Outcome::Interrupted { at } => failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt),
+        Outcome::Failed { reason, message, at } => failed(*reason, message, *at, attempt),
+    };
+    copy_or_back_off(inputs, tag, digest, failed)
+}
+
+/// The message where a registry loses what was pushed.
 const CONTENT_GONE: &str = "the content was pushed by digest and is not there; if the registry drops untagged \
                             content, set destination.publish to Direct";
-/// Said when a container never ran, more than once.
+/// The message where a container never ran, more than once.
 const NEVER_RAN: &str = "the container of this tag never ran, because another one of its pod failed or the node \
                          did not take the pod";
 
-/// The failure of this content that the status remembers. One without an attempt was none of the
-/// content's.
-fn recorded<'a>(failures: &'a [TagFailure], tag: &ObservedTag, digest: &Digest) -> Option<&'a TagFailure> {
+/// Returns the failure of this content that the status records. One without an attempt was none of the
+/// content's. A status can be wrong, so its next attempt is no later than a pause allows.
+fn recorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<TagFailure> {
     let name = tag.source_ref.to_string();
-    failures.iter().find(|f| f.tag == name && f.attempts > 0 && f.digest.as_deref() == Some(digest.as_str()))
+    let is_of_it =
+        |f: &&TagFailure| f.tag == name && f.attempts > 0 && f.digest.as_deref() == Some(digest.as_str());
+    let mut failed = inputs.failures.iter().find(is_of_it)?.clone();
+    let pause = retry_delay(failed.attempts);
+    failed.next_attempt = failed.next_attempt.map(|at| Time(clamp_ahead(at.0, inputs.now, pause)));
+    Some(failed)
 }
 
 fn copy_or_back_off(
@@ -291,14 +301,14 @@ fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
 }
 
 /// Platforms that are named where none is wanted.
-const MOST_PLATFORMS: usize = 20;
+const MAX_PLATFORMS: usize = 20;
 
-/// Says which platforms there are instead of those that are wanted.
+/// Returns the message with the platforms there are instead of those that are wanted.
 fn no_platform(request: &CopyRequest, tag: &ObservedTag) -> String {
     let there = match &tag.content {
-        Content::NoPlatform(there) if there.len() > MOST_PLATFORMS => {
-            let more = there.len() - MOST_PLATFORMS;
-            format!("{} and {more} more", there[..MOST_PLATFORMS].join(", "))
+        Content::NoPlatform(there) if there.len() > MAX_PLATFORMS => {
+            let more = there.len() - MAX_PLATFORMS;
+            format!("{} and {more} more", there[..MAX_PLATFORMS].join(", "))
         }
         Content::NoPlatform(there) if !there.is_empty() => there.join(", "),
         _ => "none that is named".to_owned(),
@@ -318,12 +328,9 @@ fn failure(tag: &ObservedTag, reason: FailureReason, message: String) -> TagFail
     }
 }
 
-/// How long to wait after the nth failed try: 10 s, doubled each time, 15 minutes at most.
+/// Returns how long to wait after the nth failed attempt: 10 s, doubled each time, 15 minutes at most.
 pub fn retry_delay(attempt: u32) -> Duration {
-    const FIRST: u64 = 10;
-    const LONGEST: u64 = 15 * 60;
-    let doubled = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
-    Duration::from_secs(FIRST.saturating_mul(doubled).min(LONGEST))
+    backoff(Duration::from_secs(10), Duration::from_mins(15), attempt.saturating_sub(1))
 }
 
 #[cfg(test)]

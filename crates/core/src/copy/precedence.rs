@@ -21,7 +21,7 @@ pub struct OlderImage<'a> {
 }
 
 impl<'a> OlderImage<'a> {
-    /// Those among others that write to this destination and came before this one, the oldest first.
+    /// Returns those among others that write to this destination and came before this one, the oldest first.
     pub fn all(
         image: &Image,
         destination: &Repository,
@@ -33,7 +33,7 @@ impl<'a> OlderImage<'a> {
         older_images
     }
 
-    /// Another Image, if it writes to this destination and came before this one.
+    /// Returns another Image, if it writes to this destination and came before this one.
     fn of(image: &Image, destination: &Repository, other: &'a Image) -> Option<Self> {
         // Of thousands of Images few have the same last part, so that few are parsed.
         let last_part = destination.path().rsplit('/').next()?;
@@ -45,13 +45,14 @@ impl<'a> OlderImage<'a> {
         request.destination.is_same_place(destination).then_some(Self { image: other, request })
     }
 
-    /// Whether it puts other content under this tag than the request would. The same tag of the same source
-    /// is the same content, whoever copies it.
+    /// Returns whether it puts other content under this tag than the request would. The same tag of the same
+    /// source is the same content, whichever Image copies it.
     pub fn conflicts_with(&self, request: &CopyRequest, tag: &Tag) -> bool {
         self.request.claim(tag).is_some_and(|theirs| request.claim(tag).as_ref() != Some(&theirs))
     }
 
-    /// Says that the tag is its own. Other namespaces are nobody's business, so their Images are not named.
+    /// Returns the message that the tag is this Image's. Images of other namespaces are not named: a tenant
+    /// must not learn of them.
     pub fn conflict_message(&self, image: &Image, request: &CopyRequest, tag: &Tag) -> String {
         let place = format!("{}:{tag}", self.request.destination);
         if image.metadata.namespace != self.image.metadata.namespace {
@@ -81,8 +82,8 @@ fn age(image: &Image) -> (Option<Timestamp>, Option<&str>) {
     (image.metadata.creation_timestamp.as_ref().map(|at| at.0), image.metadata.uid.as_deref())
 }
 
-/// Whether an Image still writes. Only what somebody decided ends that: one that cannot write for a
-/// while, such as with an expired password, would come back and overwrite who took over.
+/// Returns whether an Image still writes. Only a decision of its users ends that: one that cannot write for
+/// a while, such as with an expired password, would come back and overwrite what came after it.
 fn holds_claims(image: &Image) -> bool {
     if image.spec.suspend || image.metadata.deletion_timestamp.is_some() {
         return false;
@@ -122,12 +123,11 @@ enum What<'a> {
 }
 
 impl CopyRequest {
-    /// What this request puts under a tag of its destination, whether the source has it or not;
-    /// none if it never writes that tag. `select.latest` is not looked at: what is among the newest
-    /// changes.
+    /// Returns what this request puts under a tag of its destination, whether the source has it or not;
+    /// `None` if it never writes that tag. `select.latest` does not count: what is among the newest changes.
     ///
-    /// Of a tag that is named after a content (`sha256-…`) it is claimed whatever refers to that, though
-    /// the content may be none of this request's.
+    /// A tag that is named after a content (`sha256-…`) is claimed by every request that copies referrers:
+    /// the content may be one of its tags.
     pub fn claim(&self, tag: &Tag) -> Option<TagClaim<'_>> {
         if self.referrers == Referrers::All && subject_of(tag).is_some() {
             let what = What::One(tag.clone().into());
@@ -138,18 +138,19 @@ impl CopyRequest {
             (Naming::Fixed(_), Version::Exact(exact)) => What::One(exact.clone().into()),
             (Naming::Fixed(_), Version::Digest(digest)) => What::One(digest.clone().into()),
             (Naming::Fixed(_), version) => What::Newest(version, &self.filter, self.candidates),
-            (Naming::Keep, _) => What::One(self.meant(tag.clone())?),
-            (Naming::Template { .. }, _) => What::One(self.meant(self.naming.original(tag)?)?),
+            (Naming::Keep, _) => What::One(self.if_selected(tag.clone())?),
+            (Naming::Template { .. }, _) => What::One(self.if_selected(self.naming.original(tag)?)?),
         };
         Some(TagClaim { source: &self.source, what, platforms: Some(&self.platforms) })
     }
 
-    /// The tag, if this request means it.
-    fn meant(&self, tag: Tag) -> Option<ManifestRef> {
+    /// Returns the tag, if this request selects it.
+    fn if_selected(&self, tag: Tag) -> Option<ManifestRef> {
         self.selects(&tag).then_some(ManifestRef::Tag(tag))
     }
 
-    /// Whether this request means a tag of its source, be it there or not. `select.latest` is not looked at.
+    /// Returns whether this request selects a tag of its source, be it there or not, whatever `select.latest`
+    /// is.
     pub fn selects(&self, tag: &Tag) -> bool {
         let text = tag.as_str();
         let chosen = !self.version.is_selector()
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn only_tags_that_are_meant_are_claimed() {
+    fn only_tags_that_are_selected_are_claimed() {
         assert!(claims(&plain("v2.13.x"), "v2.13.7") && !claims(&plain("v2.13.x"), "v2.14.0"));
         assert!(claims(&plain("v1"), "v1") && !claims(&plain("v1"), "v2"));
         assert!(!claims(&plain("v2.13.x"), "v2.13.7-rc1"));
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn other_platforms_of_the_same_tag_are_a_contest() {
+    fn other_platforms_of_the_same_tag_are_a_conflict() {
         let tag = "v1".parse().unwrap();
         let of = |platforms: &[&str]| {
             let platforms = platforms.iter().map(ToString::to_string).collect();
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_tag_of_the_same_source_is_no_contest() {
+    fn the_same_tag_of_the_same_source_is_no_conflict() {
         let tag = "v2.13.1".parse().unwrap();
         assert_eq!(plain("v2.13.x").claim(&tag), plain(">=2.13 <3").claim(&tag));
         let spelled = request("quay.io:443/a/b", "v2.13.x", |_| {});

@@ -78,8 +78,8 @@ fn part_of(copy: &Copy) -> Digest {
     copy.parts().first().unwrap_or(&copy.digest).clone()
 }
 
-/// Returns when copies are tried again: at different times for different Images, and once what the registry
-/// said has expired.
+/// Returns when copies are tried again: at different times for different Images, and once the registry's
+/// answer has expired.
 fn retry_after(short: &PullReserveReached, key: &str) -> Duration {
     let spread = RETRY_INTERVAL + jitter(key, RETRY_INTERVAL);
     spread.min(short.until.saturating_add(Duration::from_secs(1)))

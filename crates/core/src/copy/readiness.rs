@@ -1,4 +1,4 @@
-//! What a plan means for the conditions of the resource.
+//! The conditions that follow from a plan.
 
 use std::fmt::Write as _;
 
@@ -6,24 +6,24 @@ use super::{CopyRequest, Naming, Plan, TagAction};
 use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
 use crate::api::{FailureReason, Mode, Phase};
 
-/// What is said of an Image: conditions, phase and progress.
+/// The readiness of an Image: conditions, phase and progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
     /// Ready always; Reconciling and Stalled only when true.
     pub conditions: Vec<NewCondition>,
     /// What became of the sync.
     pub phase: Phase,
-    /// `4/5`: tags at the destination of tags that are meant; none when that is not known.
+    /// `4/5`: tags at the destination of tags that are selected; `None` when that is not known.
     pub progress: Option<String>,
 }
 
 impl Readiness {
-    /// Nothing more happens until somebody changes something.
+    /// Returns the readiness of an Image for which nothing more happens until something is changed.
     pub fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
         Self::not_ready(Phase::Failed, reason, message.into(), Some((STALLED, reason)))
     }
 
-    /// Something failed as a whole, and is tried again.
+    /// Returns the readiness of an Image that failed as a whole, and is tried again.
     pub fn retrying(reason: &'static str, message: impl Into<String>) -> Self {
         let also = Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY));
         Self::not_ready(Phase::Failed, reason, message.into(), also)
@@ -44,8 +44,9 @@ impl Readiness {
     }
 }
 
-/// Judges a plan. `held_back` says why copies of it cannot start yet, such as a cap.
-pub fn readiness(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) -> Readiness {
+/// Returns the readiness that follows from a plan. `deferred` is why copies of it cannot start yet, such as
+/// a cap.
+pub fn readiness(request: &CopyRequest, plan: &Plan, deferred: Option<&str>) -> Readiness {
     let counts = plan.counts();
     let there = counts.synced + counts.kept;
     let mut readiness = if counts.matched == 0 {
@@ -57,7 +58,7 @@ pub fn readiness(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) ->
         )
     } else if plan.is_busy() {
         let mut message = summary(request, plan);
-        if let Some(why) = held_back {
+        if let Some(why) = deferred {
             let _ = write!(message, "; {why}");
         }
         let also = Some((RECONCILING, reasons::PROGRESSING));
@@ -70,10 +71,10 @@ pub fn readiness(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) ->
             Readiness::retrying(reason, message)
         }
     } else if let (Mode::OneShot, Some(until)) = (request.mode, plan.waiting_until) {
-        // Once it is ready it is never looked at again, and those tags would be forgotten.
+        // Once it is ready no sync follows, and those tags would be forgotten.
         let there = summary(request, plan);
         let message = match plan.young().next() {
-            // It is said already.
+            // The message has it already.
             Some(_) => there,
             None => format!("{there}; others are too young (source.select.minAge) until {until}"),
         };
@@ -96,7 +97,7 @@ pub fn readiness(request: &CopyRequest, plan: &Plan, held_back: Option<&str>) ->
     readiness
 }
 
-/// The most telling reason among the failures.
+/// Returns the most serious reason among the failures.
 fn failure_reason(plan: &Plan) -> Option<&'static str> {
     let worst = plan.failures().map(|f| f.reason).max_by_key(|reason| match reason {
         FailureReason::TagNotFound => 0,
@@ -118,7 +119,7 @@ fn no_match(request: &CopyRequest, plan: &Plan) -> String {
     match (plan.waiting_until, request.min_age) {
         (Some(until), Some(min_age)) => format!(
             "every tag of {} that matches {} is younger than {min_age} (source.select.minAge); the first one is \
-             taken from {until} if it still has the same content",
+             copied from {until} if it still has the same content",
             request.source, request.version
         ),
         _ => format!("no tag of {} matches {}{}", request.source, request.version, excluded(plan)),
@@ -151,7 +152,7 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     if counts.copying > 0 {
         let _ = write!(text, "; {} being copied", counts.copying);
     }
-    // One failure in full tells more than a list that is cut off; status.failures has them all.
+    // One failure in full is worth more than a list that is cut off; status.failures has them all.
     let mut failures = plan.failures();
     if let Some(first) = failures.next() {
         let _ = write!(text, "; {} failed: {}: {}", counts.failed, first.tag, first.message);
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn one_tag_that_gets_another_name_is_told_with_it() {
+    fn one_tag_that_gets_another_name_is_named_with_it() {
         let renaming = CopyRequest { naming: Naming::Fixed("stable".parse().unwrap()), ..request("v2.13.1") };
         let tag = |destination| ObservedTag {
             destination_tag: "stable".parse().unwrap(),
@@ -266,9 +267,9 @@ mod tests {
             now: now(),
         });
         let conditions = readiness(&request, &plan, None).conditions;
-        let said: Vec<String> =
+        let text: Vec<String> =
             conditions.iter().map(|c| format!("{} {}: {}", c.type_, c.reason, c.message)).collect();
-        insta::assert_snapshot!(said.join("\n"), @r#"
+        insta::assert_snapshot!(text.join("\n"), @r#"
         Ready DestinationConflict: 0 of 1 tag is at registry.example.com/mirror; 1 failed: v2.13.1: Image "older" keeps it; give one of them another destination
         Stalled DestinationConflict: 0 of 1 tag is at registry.example.com/mirror; 1 failed: v2.13.1: Image "older" keeps it; give one of them another destination
         "#);
@@ -303,7 +304,7 @@ mod tests {
             (readiness.conditions[0].reason, readiness.phase),
             (reasons::TAGS_TOO_YOUNG, Phase::Pending)
         );
-        insta::assert_snapshot!(readiness.conditions[0].message, @"every tag of quay.io/a/b that matches v2.13.x is younger than 3d (source.select.minAge); the first one is taken from 2026-11-23T12:00:00Z if it still has the same content");
+        insta::assert_snapshot!(readiness.conditions[0].message, @"every tag of quay.io/a/b that matches v2.13.x is younger than 3d (source.select.minAge); the first one is copied from 2026-11-23T12:00:00Z if it still has the same content");
     }
 
     #[test]
@@ -311,7 +312,7 @@ mod tests {
         let mut request = request("v2.13.x");
         let plan = plan_of(&request, vec![observed_tag("v2.13.1", here(b"a"), here(b"a"))]);
         let plan = Plan { waiting_until: Some(now()), ..plan };
-        assert_eq!(readiness(&request, &plan, None).phase, Phase::Completed, "it is looked at again anyway");
+        assert_eq!(readiness(&request, &plan, None).phase, Phase::Completed, "it is synced again anyway");
         request.mode = Mode::OneShot;
         let readiness = readiness(&request, &plan, None);
         assert_eq!(

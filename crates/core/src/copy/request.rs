@@ -2,27 +2,28 @@
 
 use std::fmt;
 
-use crate::api::{
-    Credentials, Destination, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers,
-    Select,
-};
-use crate::selection::{Filter, FilterError, ImmutableTags, Pattern, Range, Version, VersionError};
 use imgop_registry::oci::Platforms;
-use imgop_registry::reference::Tag;
-use imgop_registry::reference::{EcrHost, ManifestRef, ReferenceError, Repository};
+use imgop_registry::reference::{EcrHost, Repository};
+
+use super::Naming;
+use crate::api::{
+    Credentials, EndpointRef, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers,
+    Select, Side,
+};
+use crate::selection::{Filter, FilterError, ImmutableTags, Version};
 
 /// What an `Image` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyRequest {
     /// When tags are copied.
     pub mode: Mode,
-    /// How often the source is looked at.
+    /// How often the source is checked.
     pub frequency: Frequency,
     /// Where tags come from.
     pub source: Repository,
     /// Which tags.
     pub version: Version,
-    /// Whether release candidates are meant too.
+    /// Whether pre-releases are selected too.
     pub candidates: bool,
     /// What narrows the tags.
     pub filter: Filter,
@@ -32,7 +33,7 @@ pub struct CopyRequest {
     pub immutable: ImmutableTags,
     /// Which platforms of them.
     pub platforms: Platforms,
-    /// Whether what refers to them is meant too.
+    /// Whether what refers to them is copied too.
     pub referrers: Referrers,
     /// Where tags go to.
     pub destination: Repository,
@@ -42,22 +43,6 @@ pub struct CopyRequest {
     pub overwrite: Overwrite,
     /// How a tag is written.
     pub publish: Publish,
-}
-
-/// Which tag a source tag becomes at the destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Naming {
-    /// The same.
-    Keep,
-    /// This one; only one source tag is meant then.
-    Fixed(Tag),
-    /// The source's tag between these two texts.
-    Template {
-        /// What stands before `{tag}`.
-        before: String,
-        /// What stands behind it.
-        after: String,
-    },
 }
 
 /// What is wrong with a spec: every problem, each with the field and the fix.
@@ -76,7 +61,7 @@ pub struct SpecProblem {
     pub message: String,
 }
 
-/// A field of the spec that something can be wrong with. It is displayed as in the spec: `source.version`.
+/// A field of the spec that can be wrong. It is displayed as in the spec: `source.version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpecField {
     /// `frequency`
@@ -165,27 +150,8 @@ impl CopyRequest {
         let naming = version.as_ref().and_then(|version| {
             problems.keep(SpecField::DestinationVersion, Naming::parse(&spec.destination, version, one_tag))
         });
-        let sides = [
-            (SpecField::SourceAws, spec.source.use_aws_irsa, &source, &spec.source.credentials),
-            (
-                SpecField::DestinationAws,
-                spec.destination.use_aws_irsa,
-                &destination,
-                &spec.destination.credentials,
-            ),
-        ];
-        for (field, _, repository, credentials) in sides.into_iter().filter(|(_, wanted, ..)| *wanted) {
-            problems.keep(field, aws_credentials(repository.as_ref(), credentials.as_ref()));
-        }
-        if let (Some(source), Some(destination), Some(naming)) = (&source, &destination, &naming)
-            && source.is_same_place(destination)
-            && !naming.changes(version.as_ref())
-        {
-            problems.keep::<(), _>(
-                SpecField::DestinationName,
-                Err("source and destination are the same repository and tag; there is nothing to copy"),
-            );
-        }
+        check_aws(spec, source.as_ref(), destination.as_ref(), &mut problems);
+        check_change(source.as_ref(), destination.as_ref(), naming.as_ref(), version.as_ref(), &mut problems);
         let narrowed = filter.zip(immutable).zip(min_age).zip(platforms);
         match (frequency, source, version, narrowed, destination, naming) {
             (
@@ -217,14 +183,14 @@ impl CopyRequest {
 }
 
 impl CopyRequest {
-    /// Between which repositories tags are copied, and how; what a Job came to is of no use for
+    /// Returns between which repositories tags are copied, and how; the outcome of a Job is of no use for
     /// another route.
     pub fn route(&self) -> String {
         format!("{} -> {} ({:?})", self.source, self.destination, self.publish)
     }
 
-    /// What the tags in `status.tagAlreadySynced` were copied from, to and as: for anything else they
-    /// are not synced.
+    /// Returns what the tags in `status.tagAlreadySynced` were copied from, to and as: for anything else
+    /// they are not synced.
     pub fn synced_from(&self, spec: &ImageSpec) -> String {
         let mut text = self.route();
         if let Some(version) = spec.destination.version.as_deref().filter(|version| !version.is_empty()) {
@@ -234,6 +200,44 @@ impl CopyRequest {
             text = format!("{text} for {}", self.platforms);
         }
         text
+    }
+}
+
+/// Reports sides that ask for credentials of AWS where those make no sense.
+fn check_aws(
+    spec: &ImageSpec,
+    source: Option<&Repository>,
+    destination: Option<&Repository>,
+    problems: &mut Problems,
+) {
+    let sides = [
+        (SpecField::SourceAws, Side::Source, source),
+        (SpecField::DestinationAws, Side::Destination, destination),
+    ];
+    for (field, side, repository) in sides {
+        let EndpointRef { credentials, use_aws_irsa, .. } = spec.endpoint(side);
+        if use_aws_irsa {
+            problems.keep(field, aws_credentials(repository, credentials));
+        }
+    }
+}
+
+/// Reports a request that changes neither the repository nor the tag.
+fn check_change(
+    source: Option<&Repository>,
+    destination: Option<&Repository>,
+    naming: Option<&Naming>,
+    version: Option<&Version>,
+    problems: &mut Problems,
+) {
+    if let (Some(source), Some(destination), Some(naming)) = (source, destination, naming)
+        && source.is_same_place(destination)
+        && !naming.changes(version)
+    {
+        problems.keep::<(), _>(
+            SpecField::DestinationName,
+            Err("source and destination are the same repository and tag; there is nothing to copy"),
+        );
     }
 }
 
@@ -254,7 +258,7 @@ fn aws_credentials(
     Ok(())
 }
 
-/// Compiles `source.select`. The schema refuses a `latest` of 0; here it means no tag.
+/// Compiles `source.select`. The schema refuses a `latest` of 0; here it selects no tag.
 fn filter(select: Option<&Select>) -> Result<Filter, FilterError> {
     let Some(select) = select else { return Ok(Filter::default()) };
     let latest = select.latest.map(|latest| usize::try_from(latest).unwrap_or(usize::MAX));
@@ -265,88 +269,6 @@ fn filter(select: Option<&Select>) -> Result<Filter, FilterError> {
 fn min_age(select: Option<&Select>) -> Result<Option<MinAge>, MinAgeError> {
     let text = select.and_then(|select| select.min_age.as_deref()).filter(|text| !text.is_empty());
     text.map(str::parse).transpose()
-}
-
-/// Why a `destination.version` cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum NamingError {
-    #[error(transparent)]
-    Tag(#[from] ReferenceError),
-    #[error(transparent)]
-    Version(#[from] VersionError),
-    #[error(
-        "{0:?} would put every tag that matches {1:?} onto one; leave it out, repeat the pattern, use {{tag}}, or set source.select.latest to 1"
-    )]
-    FixedForPattern(String, String),
-    #[error("{0:?} is a pattern, but source.version is not the same one; leave it out to keep each tag")]
-    OtherPattern(String),
-    #[error("it is needed when source.version is a digest; give the tag to write")]
-    NeededForDigest,
-    #[error("{0:?} is no template; {{tag}} may stand in it once, and makes a tag with what is around it")]
-    Template(String),
-}
-
-impl Naming {
-    /// `one_tag` says that the version, which may mean many, is narrowed to one.
-    fn parse(destination: &Destination, version: &Version, one_tag: bool) -> Result<Self, NamingError> {
-        let text = destination.version.as_deref().unwrap_or_default();
-        match version {
-            Version::Digest(_) if text.is_empty() || text.contains('{') => Err(NamingError::NeededForDigest),
-            _ if text.is_empty() => Ok(Self::Keep),
-            _ if version.is_selector() && text == version.to_string() => Ok(Self::Keep),
-            _ if text.contains(['{', '}']) => Self::template(text),
-            _ if Pattern::looks_like(text) || Range::looks_like(text) => {
-                Err(NamingError::OtherPattern(text.to_owned()))
-            }
-            _ if version.is_selector() && !one_tag => {
-                Err(NamingError::FixedForPattern(text.to_owned(), version.to_string()))
-            }
-            _ => Ok(Self::Fixed(text.parse::<Tag>()?)),
-        }
-    }
-
-    fn template(text: &str) -> Result<Self, NamingError> {
-        let error = || NamingError::Template(text.to_owned());
-        let (before, after) = text.split_once("{tag}").ok_or_else(error)?;
-        // If it makes a tag of a short one it does of each, but for the length: see `apply`.
-        if format!("{before}0{after}").parse::<Tag>().is_err() {
-            return Err(error());
-        }
-        Ok(Self::Template { before: before.to_owned(), after: after.to_owned() })
-    }
-
-    /// The tag at the destination for a source tag or digest. An error when a template makes it
-    /// too long, or when a digest has no fixed tag.
-    pub fn apply(&self, source: &ManifestRef) -> Result<Tag, ReferenceError> {
-        match (self, source) {
-            (Self::Fixed(fixed), _) => Ok(fixed.clone()),
-            (Self::Keep, ManifestRef::Tag(tag)) => Ok(tag.clone()),
-            (Self::Template { before, after }, ManifestRef::Tag(tag)) => {
-                format!("{before}{tag}{after}").parse()
-            }
-            (Self::Keep | Self::Template { .. }, ManifestRef::Digest(digest)) => digest.as_str().parse(),
-        }
-    }
-
-    /// The source tag that a template makes this tag of.
-    pub fn original(&self, tag: &Tag) -> Option<Tag> {
-        match self {
-            Self::Template { before, after } => {
-                tag.as_str().strip_prefix(before.as_str())?.strip_suffix(after.as_str())?.parse().ok()
-            }
-            Self::Keep | Self::Fixed(_) => None,
-        }
-    }
-
-    /// Whether tags become other tags, so that source and destination may be one repository.
-    fn changes(&self, version: Option<&Version>) -> bool {
-        match (self, version) {
-            (Self::Keep, _) => false,
-            (Self::Fixed(fixed), Some(Version::Exact(tag))) => fixed != tag,
-            (Self::Template { before, after }, _) => !before.is_empty() || !after.is_empty(),
-            (Self::Fixed(_), _) => true,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -360,48 +282,8 @@ mod tests {
         CopyRequest::parse(&spec).unwrap_err().to_string()
     }
 
-    fn naming(source: &str, destination: Option<&str>) -> Result<Naming, String> {
-        let mut spec = spec("quay.io/a/b", source);
-        spec.destination.version = destination.map(str::to_owned);
-        CopyRequest::parse(&spec).map(|r| r.naming).map_err(|e| e.to_string())
-    }
-
     #[test]
-    fn b1_a_pattern_keeps_each_tag() {
-        for destination in [None, Some(""), Some("v2.13.x")] {
-            assert_eq!(naming("v2.13.x", destination), Ok(Naming::Keep), "{destination:?}");
-        }
-        assert_eq!(naming("*", Some("*")), Ok(Naming::Keep));
-        let tag = ManifestRef::Tag("v2.13.1".parse().unwrap());
-        let name = |source, destination| naming(source, Some(destination)).unwrap().apply(&tag).unwrap();
-        assert_eq!(name("v2.13.x", "{tag}").as_str(), "v2.13.1");
-        assert_eq!(name("v2.13.x", "{tag}-corp").as_str(), "v2.13.1-corp");
-        assert_eq!(name("v2.13.1", "stable").as_str(), "stable");
-    }
-
-    #[test]
-    fn b1_a_fixed_destination_version_is_fine_when_one_tag_is_meant() {
-        let mut spec = spec("quay.io/a/b", "v2.13.x");
-        spec.destination.version = Some("stable".into());
-        spec.source.select = Some(Select { latest: Some(1), ..Select::default() });
-        assert!(matches!(CopyRequest::parse(&spec).unwrap().naming, Naming::Fixed(_)));
-        spec.source.select = Some(Select { latest: Some(2), ..Select::default() });
-        assert!(CopyRequest::parse(&spec).is_err());
-    }
-
-    #[test]
-    fn b1_a_fixed_destination_version_is_refused_for_a_pattern() {
-        insta::assert_snapshot!(naming("v2.13.x", Some("stable")).unwrap_err(), @r#"spec.destination.version: "stable" would put every tag that matches "v2.13.x" onto one; leave it out, repeat the pattern, use {tag}, or set source.select.latest to 1"#);
-        assert!(naming("*", Some("stable")).is_err() && naming("*", Some("2.x")).is_err());
-        insta::assert_snapshot!(naming("v2.13.x", Some("2.13.x")).unwrap_err(), @r#"spec.destination.version: "2.13.x" is a pattern, but source.version is not the same one; leave it out to keep each tag"#);
-        insta::assert_snapshot!(naming("v2.13.1", Some("2.13.x")).unwrap_err(), @r#"spec.destination.version: "2.13.x" is a pattern, but source.version is not the same one; leave it out to keep each tag"#);
-        insta::assert_snapshot!(naming("v2.13.x", Some("{tag}{tag}")).unwrap_err(), @r#"spec.destination.version: "{tag}{tag}" is no template; {tag} may stand in it once, and makes a tag with what is around it"#);
-        let digest = imgop_registry::reference::Digest::of(b"").to_string();
-        insta::assert_snapshot!(naming(&digest, None).unwrap_err(), @"spec.destination.version: it is needed when source.version is a digest; give the tag to write");
-    }
-
-    #[test]
-    fn every_problem_is_said_at_once() {
+    fn every_problem_is_reported_at_once() {
         let all = problem(|s| {
             s.frequency = "1.5d".into();
             s.source.name = "docker://x".into();

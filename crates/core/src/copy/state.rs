@@ -1,4 +1,4 @@
-//! What both registries say of the tags that a request means.
+//! What both registries answered for the tags that a request selects.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use crate::selection::Excluded;
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, ManifestRef};
 
-/// What both registries say.
+/// What both registries answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// How many tags the source repository has; none when it was not listed, because one tag or a
-    /// digest is meant.
+    /// digest is selected.
     pub listed: Option<usize>,
-    /// The tags that are meant, newest version first.
+    /// The tags that are selected, newest version first.
     pub tags: Vec<ObservedTag>,
-    /// The tags that are nearly meant; of many, the newest.
+    /// The near misses; of many, the newest.
     pub excluded: Vec<Excluded>,
     /// How many more of them there are.
     pub excluded_beyond: usize,
@@ -39,7 +39,7 @@ impl Observed {
         }
     }
 
-    /// Everything that is known of since when tags show what they show; without it they wait anew.
+    /// Returns everything that is known of since when tags show what they show; without it they wait anew.
     pub fn since(&self) -> impl Iterator<Item = &Waiting> {
         self.waiting.iter().chain(&self.remembered)
     }
@@ -58,10 +58,10 @@ pub struct ObservedTag {
     pub content: Content,
     /// What the destination has.
     pub destination: Seen,
-    /// The content at the source whose referrers were looked for: `source`'s, or what is remembered of
+    /// The content at the source whose referrers were looked for: `source`'s, or what is known of
     /// a tag that the source was not asked about.
     pub subject: Option<Digest>,
-    /// The content that this refers to, if it is no tag that the version means but a signature, an
+    /// The content that this refers to, if it is no tag that the version selects but a signature, an
     /// attestation or the like of one.
     pub referrer_of: Option<Digest>,
 }
@@ -69,7 +69,7 @@ pub struct ObservedTag {
 /// What the destination should have for a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// What the source has, byte for byte; with the platforms in it, where those were looked at.
+    /// What the source has, byte for byte; with the platforms in it, where those were read.
     Whole(Vec<String>),
     /// An index that is made from what the source has.
     Made(MadeIndex),
@@ -106,7 +106,7 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// The digest, if it is known.
+    /// Returns the digest, if it is known.
     pub fn digest(&self) -> Option<&Digest> {
         match self {
             Self::Present(digest) => Some(digest),
@@ -115,7 +115,7 @@ impl Seen {
     }
 }
 
-/// How a tag at the destination stands to its source: what a preview shows and a plan acts on.
+/// How a tag at the destination compares with its source: what a preview shows and a plan acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TagState {
@@ -151,13 +151,13 @@ impl fmt::Display for TagState {
 }
 
 impl ObservedTag {
-    /// A tag of which everything is wanted, as both sides have it.
+    /// Returns a tag of which everything is wanted, as both sides have it.
     pub fn whole(source_ref: ManifestRef, destination_tag: Tag, source: Seen, destination: Seen) -> Self {
         let content = Content::Whole(Vec::new());
         Self { source_ref, destination_tag, source, content, destination, subject: None, referrer_of: None }
     }
 
-    /// What the destination should answer with, if it is known.
+    /// Returns what the destination should answer with, if it is known.
     pub fn digest(&self) -> Option<&Digest> {
         match &self.content {
             Content::Whole(_) => self.source.digest(),
@@ -166,9 +166,9 @@ impl ObservedTag {
         }
     }
 
-    /// The tag at the source and its content there, as far as that may be believed the next time.
+    /// Returns the tag at the source and its content there, as far as that may be used the next time.
     ///
-    /// What the referrers API told is an index that nobody has seen under its tag: the source's word is
+    /// What the referrers API reported is an index that was not seen under its tag: the source's answer is
     /// then of the image, and under the tag there may be something else or nothing.
     pub fn at_source(&self) -> Option<(&Tag, &Digest)> {
         let ManifestRef::Tag(name) = &self.source_ref else { return None };
@@ -180,7 +180,7 @@ impl ObservedTag {
         Some((name, digest?))
     }
 
-    /// Since when the tag waits, if it is too young.
+    /// Returns since when the tag waits, if it is too young.
     pub fn waits<'a>(&self, waiting: &'a [Waiting]) -> Option<&'a Waiting> {
         let ManifestRef::Tag(tag) = &self.source_ref else { return None };
         waiting
@@ -209,7 +209,7 @@ impl ObservedTag {
         }
     }
 
-    /// Why the state is [`TagState::NotChecked`].
+    /// Returns why the state is [`TagState::NotChecked`].
     pub fn unknown_because(&self) -> Option<&str> {
         match (&self.source, &self.content, &self.destination) {
             (Seen::Unknown(why), _, _) | (_, Content::Unknown(why), _) | (_, _, Seen::Unknown(why)) => {

@@ -1,8 +1,8 @@
-//! What narrows the tags that a version means: `include`, `exclude`, `latest`.
+//! What narrows the tags that a version selects: `include`, `exclude`, `latest`.
 
 use regex::Regex;
 
-/// What narrows the tags that a version means.
+/// What narrows the tags that a version selects.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     include: Vec<Regex>,
@@ -11,7 +11,7 @@ pub struct Filter {
     pub latest: Option<usize>,
 }
 
-/// An expression that is none.
+/// Why a text is not a regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{expression:?} is not a regular expression: {problem}")]
 pub struct FilterError {
@@ -34,12 +34,12 @@ impl Filter {
         Ok(Self { include: compile(include)?, exclude: compile(exclude)?, latest })
     }
 
-    /// Whether a tag is let in: by one of `include`, if there are any.
+    /// Returns whether one of `include` matches a tag, or there is none.
     pub fn includes(&self, tag: &str) -> bool {
         self.include.is_empty() || self.include.iter().any(|e| e.is_match(tag))
     }
 
-    /// The expression of `exclude` that keeps a tag out.
+    /// Returns the expression of `exclude` that keeps a tag out.
     pub fn excluded_by(&self, tag: &str) -> Option<&str> {
         self.exclude.iter().find(|e| e.is_match(tag)).map(|e| inner(e.as_str()))
     }

@@ -25,7 +25,7 @@ impl ImmutableTags {
         Ok(immutable)
     }
 
-    /// Whether a tag never moves.
+    /// Returns whether a tag never moves.
     pub fn contains(&self, tag: &Tag) -> bool {
         self.all || self.versions.iter().any(|version| version.selects(tag))
     }

@@ -4,15 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::TagVersion;
+use crate::text::shorten;
 use imgop_registry::reference::Tag;
 
 /// A tag pattern of image-operator (seeds.md §2.4): dotted parts that are numbers or `x`, an
 /// optional `v` before them, an optional literal suffix behind them.
 ///
 /// * `x` (or `X`, `*`) is any number; every other part, and every dot, is literal.
-/// * The number of parts is part of the pattern: `2.x` means `2.13` and not `2.13.0`.
+/// * The number of parts is part of the pattern: `2.x` selects `2.13` and not `2.13.0`.
 /// * Without a `v` it matches tags with and without one; with a `v`, only those with one.
-/// * The whole tag must match, so `2.13.x` does not mean `2.13.0-alpine`.
+/// * The whole tag must match, so `2.13.x` does not select `2.13.0-alpine`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
@@ -27,6 +28,9 @@ enum Part {
     Any,
 }
 
+/// Bytes of a text that an error quotes.
+const MAX_SHOWN: usize = 100;
+
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -35,12 +39,12 @@ enum Part {
 )]
 pub struct PatternError(String);
 
-/// How a tag stands to a pattern.
+/// What a comparison of a tag with a version comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Match {
-    /// It is meant.
+    /// It is selected.
     Yes,
-    /// It would be meant if release candidates were allowed.
+    /// It would be selected if pre-releases were allowed.
     Candidate,
     /// It differs in one respect only, so people may wonder why it is left out.
     Near(NearMiss),
@@ -51,6 +55,10 @@ pub enum Match {
 /// The one respect in which a tag misses a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NearMiss {
+    /// It is one number, and the range has several.
+    OneNumber,
+    /// It is one number that looks like a date or a commit, and no bound of the range is as long.
+    DateOrCommit,
     /// The numbers match, but something follows them: `-alpine`.
     Suffix(String),
     /// The numbers match, but the suffix that the pattern asks for is missing.
@@ -76,6 +84,10 @@ impl fmt::Display for NearMiss {
             Self::Referrer => {
                 write!(f, "it is named after a content, as signatures are; referrers takes those of the tags")
             }
+            Self::OneNumber => write!(f, "it is a single number, and the range has several"),
+            Self::DateOrCommit => {
+                write!(f, "it looks like a date or a commit, which only a bound with as many digits selects")
+            }
             Self::NoVPrefix => write!(f, "it has no leading v, which is asked for"),
             Self::Parts { tag, pattern } => {
                 write!(f, "it has {tag} numbers, the pattern has {pattern}")
@@ -85,8 +97,8 @@ impl fmt::Display for NearMiss {
 }
 
 impl Pattern {
-    /// Whether a text is meant as a pattern and not as an exact tag: one of its dotted parts, up to
-    /// the first dash, is a wildcard.
+    /// Whether a text looks like a pattern, and not like an exact tag: one of its dotted parts, up to the
+    /// first dash, is a wildcard.
     pub fn looks_like(text: &str) -> bool {
         if text.contains('*') {
             return true;
@@ -101,7 +113,7 @@ impl Pattern {
         &self.text
     }
 
-    /// How a tag stands to this pattern.
+    /// Compares a tag with this pattern.
     pub fn matches(&self, tag: &Tag) -> Match {
         let Some(version) = TagVersion::read(tag) else { return Match::No };
         let common = self.parts.iter().zip(version.parts()).all(|(want, have)| match want {
@@ -120,7 +132,8 @@ impl Pattern {
                 Match::No
             };
         }
-        judge_suffix(&version, self.v_is_met(&version), &self.suffix)
+        let suffix = Suffix { asked: &self.suffix, is_candidate: TagVersion::is_candidate_of };
+        suffix.matches(&version, self.v_is_met(&version))
     }
 
     fn v_is_met(&self, version: &TagVersion<'_>) -> bool {
@@ -128,23 +141,34 @@ impl Pattern {
     }
 }
 
-/// How a tag whose numbers are meant stands to the rest: the `v` before them and what follows them.
-pub(super) fn judge_suffix(version: &TagVersion<'_>, v_is_met: bool, suffix: &str) -> Match {
-    if version.suffix == suffix {
-        return if v_is_met { Match::Yes } else { Match::Near(NearMiss::NoVPrefix) };
-    }
-    // Another dotted part is no suffix.
-    if !v_is_met || version.suffix.starts_with('.') {
-        return Match::No;
-    }
-    if version.is_candidate_of(suffix) {
-        Match::Candidate
-    } else if suffix.is_empty() {
-        Match::Near(NearMiss::Suffix(version.suffix.to_owned()))
-    } else if version.suffix.is_empty() {
-        Match::Near(NearMiss::SuffixMissing(suffix.to_owned()))
-    } else {
-        Match::No
+/// What a version asks for behind the numbers.
+pub(super) struct Suffix<'a> {
+    pub(super) asked: &'a str,
+    /// Whether a tag is a pre-release of what has the suffix that is asked for.
+    pub(super) is_candidate: fn(&TagVersion<'a>, &str) -> bool,
+}
+
+impl<'a> Suffix<'a> {
+    /// Compares a tag whose numbers match with the rest: the `v` before them and what follows them.
+    pub(super) fn matches(&self, version: &TagVersion<'a>, v_is_met: bool) -> Match {
+        let asked = self.asked;
+        if version.suffix == asked {
+            return if v_is_met { Match::Yes } else { Match::Near(NearMiss::NoVPrefix) };
+        }
+        if !v_is_met {
+            Match::No
+        } else if (self.is_candidate)(version, asked) {
+            Match::Candidate
+        } else if version.suffix.starts_with('.') {
+            // Another dotted part is no suffix.
+            Match::No
+        } else if asked.is_empty() {
+            Match::Near(NearMiss::Suffix(version.suffix.to_owned()))
+        } else if version.suffix.is_empty() {
+            Match::Near(NearMiss::SuffixMissing(asked.to_owned()))
+        } else {
+            Match::No
+        }
     }
 }
 
@@ -152,7 +176,7 @@ impl FromStr for Pattern {
     type Err = PatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || PatternError(text.chars().take(100).collect());
+        let error = || PatternError(shorten(text, MAX_SHOWN).into_owned());
         let (core, suffix) = text.find('-').map_or((text, ""), |dash| text.split_at(dash));
         let (v_prefix, core) = core.strip_prefix('v').map_or((false, core), |rest| (true, rest));
         let parts = core.split('.').map(Part::read).collect::<Option<Vec<_>>>().ok_or_else(error)?;
@@ -206,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_patterns_mean_what_they_say() {
+    fn the_documented_patterns_select_what_they_say() {
         let tags = [
             "2.0.0",
             "2.1.0",
@@ -292,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_tags_are_told_from_patterns() {
+    fn exact_tags_do_not_look_like_patterns() {
         for exact in [
             "latest",
             "v2.13.1",
@@ -304,8 +328,8 @@ mod tests {
         ] {
             assert!(!Pattern::looks_like(exact), "{exact}");
         }
-        for meant in ["2.x", "v2.13.x", "x.x", "2.13.x-alpine", "2.*", "2.x.y", "X.1", "x"] {
-            assert!(Pattern::looks_like(meant), "{meant}");
+        for pattern in ["2.x", "v2.13.x", "x.x", "2.13.x-alpine", "2.*", "2.x.y", "X.1", "x"] {
+            assert!(Pattern::looks_like(pattern), "{pattern}");
         }
     }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::TagVersion;
-use super::pattern::{Match, judge_suffix};
-use super::version::compare_digits;
+use super::pattern::{Match, NearMiss, Suffix};
+use super::tag_version::compare_digits;
+use crate::text::shorten;
 use imgop_registry::reference::Tag;
 
 /// Comparators that must all hold, separated by spaces or commas.
@@ -14,11 +15,13 @@ use imgop_registry::reference::Tag;
 /// * `>`, `>=`, `<`, `<=`, `=` compare dotted numbers; missing ones are zero, so `2.13` is `2.13.0`.
 /// * `~2.13` is `>=2.13 <2.14`, `~2.13.4` is `>=2.13.4 <2.14`, `~2` is `>=2 <3`.
 /// * `^2.13` is `>=2.13 <3`, `^0.3` is `>=0.3 <0.4`: the first number that is not zero stays.
-/// * A suffix, the same one on every comparator, asks for tags that end in it:
-///   `>=2.13-alpine <2.15-alpine`. Without one, tags with a suffix are not meant.
-/// * Without a `v`, tags with and without one are meant; with a `v`, only those with one.
+/// * A suffix, the same one on every comparator, selects tags that end in it:
+///   `>=2.13-alpine <2.15-alpine`. Without one, tags with a suffix are not selected.
+/// * Without a `v`, tags with and without one are selected; with a `v`, only those with one.
+/// * A bound with several numbers selects only tags with several: `>=3.18` is no `20250108`. A single number
+///   of six digits or more is a date or a commit, and selected only where a bound is as long.
 ///
-/// Candidates are compared by their numbers: `2.15.0-rc1` is not `<2.15`.
+/// Pre-releases are compared by their numbers: `2.15.0-rc1` is not `<2.15`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Range {
     text: String,
@@ -42,6 +45,9 @@ enum Operator {
     Equal,
 }
 
+/// Bytes of a text that an error quotes.
+const MAX_SHOWN: usize = 100;
+
 /// Why a text is not a range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
@@ -59,7 +65,7 @@ pub enum RangeError {
 }
 
 impl Range {
-    /// Whether a text is meant as a range and not as a tag or a pattern.
+    /// Whether a text looks like a range, and not like a tag or a pattern.
     pub fn looks_like(text: &str) -> bool {
         text.contains(['<', '>', '=', '~', '^', ',', ' '])
     }
@@ -69,14 +75,32 @@ impl Range {
         &self.text
     }
 
-    /// How a tag stands to this range.
+    /// Compares a tag with this range.
     pub fn matches(&self, tag: &Tag) -> Match {
         let Some(version) = TagVersion::read(tag) else { return Match::No };
         let numbers: Vec<&str> = version.parts().collect();
         if !self.bounds.iter().all(|bound| bound.holds(&numbers)) {
             return Match::No;
         }
-        judge_suffix(&version, version.v_prefix || !self.v_prefix, &self.suffix)
+        let suffix = Suffix { asked: &self.suffix, is_candidate: TagVersion::is_prerelease_of };
+        let matched = suffix.matches(&version, version.v_prefix || !self.v_prefix);
+        match (matched, self.one_number(&version, &numbers)) {
+            (Match::Yes | Match::Candidate, Some(near_miss)) => Match::Near(near_miss),
+            (matched, _) => matched,
+        }
+    }
+
+    /// Returns why the single number of a tag is none of this range's.
+    fn one_number(&self, version: &TagVersion<'_>, numbers: &[&str]) -> Option<NearMiss> {
+        let [number] = numbers else { return None };
+        let is_as_long = |bound: &Bound| bound.numbers.first().is_some_and(|n| n.len() >= number.len());
+        if self.bounds.iter().any(|bound| bound.numbers.len() > 1) {
+            Some(NearMiss::OneNumber)
+        } else if version.is_date_or_commit() && !self.bounds.iter().any(is_as_long) {
+            Some(NearMiss::DateOrCommit)
+        } else {
+            None
+        }
     }
 }
 
@@ -84,7 +108,7 @@ impl FromStr for Range {
     type Err = RangeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let shown: String = text.chars().take(100).collect();
+        let shown = shorten(text, MAX_SHOWN).into_owned();
         let unreadable = || RangeError::Unreadable(shown.clone());
         if text.len() > 128 {
             return Err(unreadable());
@@ -218,7 +242,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::selection::NearMiss;
 
     fn matching(range: &str, tags: &[&str]) -> Vec<String> {
         let range: Range = range.parse().unwrap();
@@ -305,6 +328,32 @@ mod tests {
         for empty in [">=3 <2", ">2 <2", ">=2.0 <2", "=1 =2"] {
             assert!(matches!(empty.parse::<Range>(), Err(RangeError::Empty(_))), "{empty}");
         }
+    }
+
+    #[test]
+    fn r8_a_bound_with_several_numbers_selects_no_single_one() {
+        let tags = ["3.18", "3.18.4", "20250108", "4", "edge"];
+        assert_eq!(matching(">=3.18", &tags), ["3.18", "3.18.4"]);
+        assert_eq!(matching(">=3", &tags), ["3.18", "3.18.4", "4"]);
+        let why = |range: &str, tag: &str| range.parse::<Range>().unwrap().matches(&tag.parse().unwrap());
+        assert_eq!(why(">=3.18", "20250108"), Match::Near(NearMiss::OneNumber));
+        assert_eq!(why(">=3", "20250108"), Match::Near(NearMiss::DateOrCommit));
+    }
+
+    #[test]
+    fn r8_a_date_or_a_commit_is_selected_only_by_a_bound_as_long() {
+        assert_eq!(matching(">=1", &["1.2.3", "1.2.4", "4567543"]), ["1.2.3", "1.2.4"]);
+        assert_eq!(matching(">=20240101", &["1.2.3", "20240101", "20250108"]), ["20240101", "20250108"]);
+    }
+
+    #[test]
+    fn r8_pre_releases_of_any_kind_are_let_in_by_the_switch_only() {
+        let range: Range = ">=2.0".parse().unwrap();
+        for tag in ["2.0.0-beta.1", "2.0.0-RC1", "2.0.0rc1", "2.0.0-SNAPSHOT", "2.0.0-rc-1", "2.0.0-rc"] {
+            assert_eq!(range.matches(&tag.parse().unwrap()), Match::Candidate, "{tag}");
+        }
+        let slim = range.matches(&"2.0.0-slim".parse().unwrap());
+        assert_eq!(slim, Match::Near(NearMiss::Suffix("-slim".into())));
     }
 
     proptest! {

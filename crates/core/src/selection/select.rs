@@ -1,126 +1,17 @@
-//! Which tags of a repository a spec means.
+//! Which tags of a repository a spec selects.
 
 use std::fmt;
-use std::str::FromStr;
 
+use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
 use super::newest::Newest;
 use super::order::Ranked;
-use super::pattern::{Match, NearMiss, PatternError};
-use super::{Filter, Pattern, Range, RangeError, TagVersion};
+use super::pattern::{Match, NearMiss};
+use super::{Filter, Version};
 use crate::api::MinAge;
-use imgop_registry::oci::subject_of;
-use imgop_registry::reference::Tag;
-use imgop_registry::reference::{Digest, ReferenceError};
 
-/// What `source.version` may be.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Version {
-    /// One tag.
-    Exact(Tag),
-    /// All tags that match.
-    Pattern(Pattern),
-    /// All tags whose numbers are in a range.
-    Range(Range),
-    /// Every tag, but those that are named after a content, as signatures are.
-    Every,
-    /// One manifest, whatever its tags.
-    Digest(Digest),
-}
-
-/// How every tag is written.
-const EVERY: &str = "*";
-
-/// Why a text is not a version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum VersionError {
-    /// Nothing was given.
-    #[error(
-        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, or a \
-         digest (sha256:…)"
-    )]
-    Empty,
-    /// Meant as a pattern.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    /// Meant as a range.
-    #[error(transparent)]
-    Range(#[from] RangeError),
-    /// Meant as a tag or a digest.
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
-}
-
-impl FromStr for Version {
-    type Err = VersionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() {
-            Err(VersionError::Empty)
-        } else if text == EVERY {
-            Ok(Self::Every)
-        } else if text.contains(':') {
-            Ok(Self::Digest(text.parse()?))
-        } else if Range::looks_like(text) {
-            Ok(Self::Range(text.parse()?))
-        } else if Pattern::looks_like(text) {
-            Ok(Self::Pattern(text.parse()?))
-        } else {
-            Ok(Self::Exact(text.parse()?))
-        }
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(tag) => tag.fmt(f),
-            Self::Pattern(pattern) => pattern.fmt(f),
-            Self::Range(range) => range.fmt(f),
-            Self::Every => f.write_str(EVERY),
-            Self::Digest(digest) => digest.fmt(f),
-        }
-    }
-}
-
-impl Version {
-    /// How a tag stands to it; none when it does not choose among tags.
-    fn matches(&self, tag: &Tag) -> Match {
-        match self {
-            Self::Pattern(pattern) => pattern.matches(tag),
-            Self::Range(range) => range.matches(tag),
-            Self::Every if subject_of(tag).is_some() => Match::Near(NearMiss::Referrer),
-            Self::Every if TagVersion::read(tag).is_some_and(|version| version.is_candidate()) => {
-                Match::Candidate
-            }
-            Self::Every => Match::Yes,
-            Self::Exact(exact) if exact == tag => Match::Yes,
-            Self::Exact(_) | Self::Digest(_) => Match::No,
-        }
-    }
-
-    /// Whether a tag is meant, be it a release or a candidate.
-    pub fn selects(&self, tag: &Tag) -> bool {
-        matches!(self.matches(tag), Match::Yes | Match::Candidate)
-    }
-
-    /// Whether a tag is meant, a candidate only where those are allowed.
-    pub fn selects_with(&self, tag: &Tag, candidates: bool) -> bool {
-        match self.matches(tag) {
-            Match::Yes => true,
-            Match::Candidate => candidates,
-            Match::Near(_) | Match::No => false,
-        }
-    }
-
-    /// Whether it chooses among the tags of a repository, so that they must be listed.
-    pub fn is_selector(&self) -> bool {
-        matches!(self, Self::Pattern(_) | Self::Range(_) | Self::Every)
-    }
-}
-
-/// The tags that a version means, and those that it nearly means.
+/// The tags that a version selects, and its near misses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Newest version first.
@@ -128,7 +19,7 @@ pub struct Selection {
     /// The newest near misses, newest version first.
     pub excluded: Vec<Excluded>,
     /// How many near misses there are, those that are not kept included.
-    pub near: usize,
+    pub near_misses: usize,
 }
 
 /// A tag that people may expect, and why it is left out.
@@ -143,7 +34,7 @@ pub struct Excluded {
 /// Why a tag is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exclusion {
-    /// It is a release candidate, and those are not allowed.
+    /// It is a pre-release, and those are not allowed.
     Candidate,
     /// It misses the version in one respect.
     Near(NearMiss),
@@ -156,6 +47,8 @@ pub enum Exclusion {
     /// The template of `destination.version` makes this tag of another one of the same repository, so that it
     /// would be copied once more by each sync.
     MadeOf(Tag),
+    /// It is this version in another spelling, and `select.latest` counts each version once.
+    Spelling(Tag),
     /// It is older than the newest ones that `select.latest` asks for.
     NotLatest(usize),
     /// It has not shown the same content for as long as `select.minAge` asks for.
@@ -170,7 +63,7 @@ pub enum Exclusion {
 impl fmt::Display for Exclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Candidate => write!(f, "it is a release candidate; allowCandidateRelease includes those"),
+            Self::Candidate => write!(f, "it is a pre-release; allowCandidateRelease includes those"),
             Self::Near(near) => near.fmt(f),
             Self::NotIncluded => write!(f, "select.include does not match it"),
             Self::Excluded(expression) => write!(f, "select.exclude matches it with {expression:?}"),
@@ -178,6 +71,7 @@ impl fmt::Display for Exclusion {
                 write!(f, "its name at the destination (destination.version) is too long for a tag")
             }
             Self::MadeOf(tag) => write!(f, "destination.version makes it of {tag}"),
+            Self::Spelling(tag) => write!(f, "it is another spelling of {tag} (select.latest)"),
             Self::NotLatest(latest) => write!(f, "it is not among the newest {latest} (select.latest)"),
             Self::TooYoung { min_age, until } => write!(
                 f,
@@ -187,8 +81,8 @@ impl fmt::Display for Exclusion {
     }
 }
 
-/// Chooses from a repository's tags: the version first, then `include` and `exclude`, then the
-/// newest ones. Near misses are kept up to `max_excluded`, newest first.
+/// Selects from a repository's tags: the version first, then `include` and `exclude`, then the newest
+/// ones. Near misses are kept up to `max_excluded`, newest first.
 ///
 /// Takes memory for the matches and the near misses that are kept, and not for the others.
 pub fn select(
@@ -199,37 +93,52 @@ pub fn select(
     max_excluded: usize,
 ) -> Selection {
     let mut scratch = Vec::new();
-    let mut chosen = Newest::new(usize::MAX);
+    let mut selected = Vec::new();
     let mut excluded = Newest::new(max_excluded);
-    let mut near = 0;
     for tag in tags {
         let reason = match version.matches(tag) {
             Match::Yes => filtered_out(filter, tag),
             Match::Candidate if candidates => filtered_out(filter, tag),
             Match::Candidate => Some(Exclusion::Candidate),
-            Match::Near(near) => Some(Exclusion::Near(near)),
+            Match::Near(near_miss) => Some(Exclusion::Near(near_miss)),
             Match::No => continue,
         };
         let ranked = Ranked::new(tag, &mut scratch);
         match reason {
-            None => chosen.add(ranked, ()),
-            Some(reason) => {
-                near += 1;
-                excluded.add(ranked, reason);
-            }
+            None => selected.push(ranked),
+            Some(reason) => excluded.add(ranked, reason),
         }
     }
+    // Registries list tags by name, which leaves runs in order that a stable sort makes use of.
+    selected.sort_by(|a, b| b.cmp(a));
     if let Some(latest) = filter.latest {
-        for (ranked, ()) in chosen.older_than(latest) {
-            near += 1;
-            excluded.add(ranked, Exclusion::NotLatest(latest));
-        }
+        selected = newest(selected, latest, &mut excluded);
     }
     Selection {
-        tags: chosen.into_sorted().map(|(tag, ())| tag).collect(),
+        tags: selected.into_iter().map(|ranked| ranked.tag.clone()).collect(),
+        near_misses: excluded.added(),
         excluded: excluded.into_sorted().map(|(tag, reason)| Excluded { tag, reason }).collect(),
-        near,
     }
+}
+
+/// Returns the first `latest` versions, each in the spelling that comes first.
+fn newest<'a>(
+    sorted: Vec<Ranked<'a>>,
+    latest: usize,
+    excluded: &mut Newest<'a, Exclusion>,
+) -> Vec<Ranked<'a>> {
+    let mut kept: Vec<Ranked<'a>> = Vec::new();
+    for ranked in sorted {
+        match kept.last() {
+            Some(last) if ranked.is_same_version(last) => {
+                let spelling = Exclusion::Spelling(last.tag.clone());
+                excluded.add(ranked, spelling);
+            }
+            _ if kept.len() < latest => kept.push(ranked),
+            _ => excluded.add(ranked, Exclusion::NotLatest(latest)),
+        }
+    }
+    kept
 }
 
 fn filtered_out(filter: &Filter, tag: &Tag) -> Option<Exclusion> {
@@ -253,7 +162,7 @@ mod tests {
             let reason = match version.matches(tag) {
                 Match::Yes => filtered_out(filter, tag),
                 Match::Candidate => Some(Exclusion::Candidate),
-                Match::Near(near) => Some(Exclusion::Near(near)),
+                Match::Near(near_miss) => Some(Exclusion::Near(near_miss)),
                 Match::No => continue,
             };
             match reason {
@@ -263,19 +172,32 @@ mod tests {
         }
         chosen.tags.sort_by(|a, b| by_version(b, a));
         if let Some(latest) = filter.latest {
-            let older = chosen.tags.split_off(latest.min(chosen.tags.len()));
-            let older = older.into_iter().map(|tag| Excluded { tag, reason: Exclusion::NotLatest(latest) });
-            chosen.excluded.extend(older);
+            for tag in std::mem::take(&mut chosen.tags) {
+                let reason = match chosen.tags.last() {
+                    Some(last) if is_same_version(last, &tag) => Exclusion::Spelling(last.clone()),
+                    _ if chosen.tags.len() < latest => {
+                        chosen.tags.push(tag);
+                        continue;
+                    }
+                    _ => Exclusion::NotLatest(latest),
+                };
+                chosen.excluded.push(Excluded { tag, reason });
+            }
         }
         chosen.excluded.sort_by(|a, b| by_version(&b.tag, &a.tag));
-        chosen.near = chosen.excluded.len();
+        chosen.near_misses = chosen.excluded.len();
         chosen.excluded.truncate(max_excluded);
         chosen
     }
 
+    fn is_same_version(a: &Tag, b: &Tag) -> bool {
+        let scratch = &mut Vec::new();
+        Ranked::new(a, scratch).is_same_version(&Ranked::new(b, scratch))
+    }
+
     proptest! {
         #[test]
-        fn it_chooses_the_same_in_the_same_order_as_the_plain_way_and_rewrites_no_tag(
+        fn it_selects_the_same_in_the_same_order_as_the_plain_way_and_rewrites_no_tag(
             texts in prop::collection::btree_set(
                 "v?[0-2](\\.[0-9]{1,3}){1,2}(-(rc[0-9]{1,2}|alpine(3\\.[0-9]{1,2})?))?", 0..40,
             ),
@@ -356,6 +278,37 @@ mod tests {
     }
 
     #[test]
+    fn r8_latest_counts_versions_and_not_spellings() {
+        let all = tags(&["v1.2.3", "1.2.3", "1.2.2", "1.2.2.0", "1.2.1"]);
+        let filter = Filter::new(&[], &[], Some(2)).unwrap();
+        for version in ["*", ">=1"] {
+            let chosen = select(&version.parse().unwrap(), false, &filter, &all, 100);
+            assert_eq!(chosen.tags, tags(&["v1.2.3", "1.2.2.0"]), "{version}");
+            let why: Vec<String> =
+                chosen.excluded.iter().map(|e| format!("{}: {}", e.tag, e.reason)).collect();
+            assert_eq!(why[0], "1.2.3: it is another spelling of v1.2.3 (select.latest)");
+        }
+        let each = select(&"*".parse().unwrap(), false, &Filter::default(), &all, 100);
+        assert_eq!(each.tags.len(), 5, "without latest all are selected");
+    }
+
+    #[test]
+    fn r8_the_newest_of_every_tag_is_a_release() {
+        for (texts, newest) in [
+            (&["1.3.1", "1.3.1-beta1", "1.3.1-beta2", "1.3.0"][..], "1.3.1"),
+            (&["24.0.0", "24.0.0-slim", "23.0.0"], "24.0.0"),
+            (&["1.2.3", "1.2.4", "4817263"], "1.2.4"),
+            (&["3.18", "20250108", "2024-01-01"], "3.18"),
+            (&["controller-v1.9.0", "controller-v1.11.3", "controller-v1.12.0-rc.1"], "controller-v1.11.3"),
+            (&["1.20", "1.20.0"], "1.20.0"),
+        ] {
+            let filter = Filter::new(&[], &[], Some(1)).unwrap();
+            let chosen = select(&"*".parse().unwrap(), false, &filter, &tags(texts), 0);
+            assert_eq!(chosen.tags, tags(&[newest]));
+        }
+    }
+
+    #[test]
     fn latest_counts_versions_and_rewrites_no_tag() {
         let all = tags(&["v1.2.3", "3.10", "v3.9.0", "1.2"]);
         let filter = Filter::new(&[], &[], Some(2)).unwrap();
@@ -392,17 +345,5 @@ mod tests {
         assert!(newest(&[]).is_empty());
         assert!(newest(&["latest", "nightly", "sha-0123abc"]).is_empty());
         assert_eq!(newest(&["latest", "nightly", "v1.2.3", "sha256-0a.sig"]), ["v1.2.3"]);
-    }
-
-    #[test]
-    fn a_version_is_exact_a_pattern_a_range_or_a_digest() {
-        assert!(matches!("v2.13.1".parse(), Ok(Version::Exact(_))));
-        assert!(matches!("v2.13.x".parse(), Ok(Version::Pattern(_))));
-        assert!(matches!(">=2.13 <2.15".parse(), Ok(Version::Range(_))));
-        assert!(matches!("~2.13".parse(), Ok(Version::Range(_))));
-        assert!(matches!(Digest::of(b"").as_str().parse(), Ok(Version::Digest(_))));
-        assert!(matches!("".parse::<Version>(), Err(VersionError::Empty)));
-        assert!(matches!("2.x.y".parse::<Version>(), Err(VersionError::Pattern(_))));
-        assert!(matches!("a/b".parse::<Version>(), Err(VersionError::Reference(_))));
     }
 }

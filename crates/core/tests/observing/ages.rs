@@ -58,7 +58,7 @@ impl Case {
 }
 
 /// The tags that are copied, and those that wait until when.
-fn told(observed: &Observed) -> (Vec<String>, Vec<String>) {
+fn selected_and_waiting(observed: &Observed) -> (Vec<String>, Vec<String>) {
     let copied = observed.tags.iter().map(|tag| tag.source_ref.to_string()).collect();
     let waiting =
         observed.waiting.iter().map(|waiting| format!("{} until {}", waiting.tag, waiting.until)).collect();
@@ -72,11 +72,14 @@ async fn a_tag_that_is_too_young_is_excluded_with_the_time_when_it_is_taken() {
         (content.image("a", r#""2026-11-01T00:00:00Z""#), content.image("b", r#""2026-11-20T00:00:00Z""#));
     let case = case(content.tagged("1.0", old).tagged("1.1", young)).await;
     let observed = case.observe("2026-11-21T12:00:00Z", &[]).await;
-    assert_eq!(told(&observed), (vec!["1.0".into()], vec!["1.1 until 2026-11-23T00:00:00Z".into()]));
+    assert_eq!(
+        selected_and_waiting(&observed),
+        (vec!["1.0".into()], vec!["1.1 until 2026-11-23T00:00:00Z".into()])
+    );
     assert_eq!(observed.excluded.len(), 1);
     insta::assert_snapshot!(observed.excluded[0].reason, @"it is younger than 3d (select.minAge); taken from 2026-11-23T00:00:00Z if it still has the same content");
     let later = case.observe("2026-11-23T00:00:00Z", &[]).await;
-    assert_eq!(told(&later), (vec!["1.1".into(), "1.0".into()], Vec::new()));
+    assert_eq!(selected_and_waiting(&later), (vec!["1.1".into(), "1.0".into()], Vec::new()));
     let gets = case.source.lines().iter().filter(|line| line.contains("/blobs/")).count();
     assert_eq!(gets, 2, "each configuration once");
 }
@@ -89,17 +92,24 @@ async fn where_the_image_says_nothing_useful_it_counts_when_it_was_first_seen() 
         let case = case(content.tagged("1.0", digest.clone())).await;
         let waiting = |until: &str| (Vec::<String>::new(), vec![format!("1.0 until {until}")]);
         let first = case.observe("2026-11-21T12:00:00Z", &[]).await;
-        assert_eq!(told(&first), waiting("2026-11-24T12:00:00Z"), "{created}");
+        assert_eq!(selected_and_waiting(&first), waiting("2026-11-24T12:00:00Z"), "{created}");
         let seen = [("1.0", &digest, "2026-11-21T12:00:00Z")];
-        assert_eq!(told(&case.observe("2026-11-24T11:59:59Z", &seen).await), waiting("2026-11-24T12:00:00Z"));
         assert_eq!(
-            told(&case.observe("2026-11-24T12:00:00Z", &seen).await),
+            selected_and_waiting(&case.observe("2026-11-24T11:59:59Z", &seen).await),
+            waiting("2026-11-24T12:00:00Z")
+        );
+        assert_eq!(
+            selected_and_waiting(&case.observe("2026-11-24T12:00:00Z", &seen).await),
             (vec!["1.0".into()], Vec::new())
         );
         let other = Digest::of(b"what it was before");
         let moved = [("1.0", &other, "2026-11-01T12:00:00Z")];
         let again = case.observe("2026-11-22T12:00:00Z", &moved).await;
-        assert_eq!(told(&again), waiting("2026-11-25T12:00:00Z"), "a tag that moved begins anew");
+        assert_eq!(
+            selected_and_waiting(&again),
+            waiting("2026-11-25T12:00:00Z"),
+            "a tag that moved begins anew"
+        );
     }
 }
 
@@ -114,7 +124,7 @@ async fn what_the_destination_has_and_digests_are_not_judged_and_cost_nothing() 
     case.sides.destination =
         Some(Registries::new(settings()).repository(&request.destination, &Access::default()));
     let observed = case.observe("2026-11-21T12:00:00Z", &[]).await;
-    assert_eq!(told(&observed), (vec!["1.0".into()], Vec::new()));
+    assert_eq!(selected_and_waiting(&observed), (vec!["1.0".into()], Vec::new()));
     let lines = case.source.lines();
     assert!(lines.iter().all(|line| line.starts_with("HEAD ") || line.contains("/tags/list")), "{lines:?}");
 }
@@ -179,7 +189,7 @@ async fn the_push_counts_where_one_tag_is_to_be_judged_and_is_asked_once() {
         let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
         assert!(observed.waiting.is_empty(), "{version}");
     }
-    assert_eq!(hub.pulls(), 0, "nobody asked the image");
+    assert_eq!(hub.pulls(), 0, "the image was not asked");
 }
 
 #[tokio::test]
@@ -189,7 +199,7 @@ async fn a_tag_of_which_the_api_tells_what_it_was_before_is_new_whatever_the_ima
     let (request, sides) = at_hub(&hub, &spec("docker.io/team/app".into(), &destination));
     let known = Known { now: time("2026-11-21T12:00:00Z"), ..Known::default() };
     let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
-    assert_eq!(told(&observed), (Vec::new(), vec!["1.7 until 2026-11-24T12:00:00Z".into()]));
+    assert_eq!(selected_and_waiting(&observed), (Vec::new(), vec!["1.7 until 2026-11-24T12:00:00Z".into()]));
     assert_eq!(hub.pulls(), 0, "the image is not asked");
 }
 
@@ -236,17 +246,17 @@ async fn a_registry_that_does_not_answer_once_begins_no_wait_anew() {
     for fails in [source, destination] {
         fails.store(true, Ordering::Relaxed);
         let hiccup = again(&case, "2026-11-22T12:00:00Z", &first).await;
-        assert!(hiccup.waiting.is_empty(), "nobody knows: {hiccup:?}");
+        assert!(hiccup.waiting.is_empty(), "it is not known: {hiccup:?}");
         let late = again(&case, "2026-11-25T12:00:00Z", &hiccup).await;
         assert_eq!(late.since().count(), 1, "it is old enough by now, and still not known");
         fails.store(false, Ordering::Relaxed);
         let second = again(&case, "2026-11-23T12:00:00Z", &hiccup).await;
         assert_eq!(second.waiting[0].until, time("2026-11-24T12:00:00Z"));
         let third = again(&case, "2026-11-25T12:00:00Z", &late).await;
-        assert_eq!(told(&third), (vec!["1.0".into()], Vec::new()));
+        assert_eq!(selected_and_waiting(&third), (vec!["1.0".into()], Vec::new()));
         let fourth = again(&case, "2026-11-25T13:00:00Z", &third).await;
         assert_eq!(
-            told(&fourth),
+            selected_and_waiting(&fourth),
             (vec!["1.0".into()], Vec::new()),
             "a copy that failed waits no second time"
         );
@@ -269,11 +279,14 @@ async fn what_is_remembered_goes_once_the_tag_is_taken_or_moves() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moved_and_is_too_young_is_meant_and_waits() {
+async fn a_tag_that_moved_and_is_too_young_is_selected_and_waits() {
     let (mut content, mut there) = (DatedImages::default(), DatedImages::default());
     let (digest, old) = (content.image("a", "null"), there.image("b", "null"));
     let (case, ..) = failing(content.tagged("1.0", digest), there.tagged("1.0", old)).await;
     let observed = case.observe("2026-11-21T12:00:00Z", &[]).await;
-    assert_eq!(told(&observed), (vec!["1.0".into()], vec!["1.0 until 2026-11-24T12:00:00Z".into()]));
+    assert_eq!(
+        selected_and_waiting(&observed),
+        (vec!["1.0".into()], vec!["1.0 until 2026-11-24T12:00:00Z".into()])
+    );
     assert!(observed.excluded.is_empty());
 }

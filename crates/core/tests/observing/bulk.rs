@@ -14,7 +14,7 @@ use imgop_fakes::{
     DockerHub, EcrPublic, Quay, ScriptedRegistry, Tags, distribution, numbered_tags, plain, settings,
 };
 
-/// A source with a bulk API, a destination, and a request for what `version` means.
+/// A source with a bulk API, a destination, and a request for what `version` selects.
 pub struct Case {
     request: CopyRequest,
     sides: Sides,
@@ -133,7 +133,7 @@ async fn where_it_saves_nothing_the_api_is_not_asked() {
     let everything = [numbered_tags("1.0.", 1), numbered_tags("2.0.", 900)].concat();
     for (version, at_destination) in [
         ("1.0.0", numbered_tags("1.0.", 1)), // one tag
-        ("1.0.x", numbered_tags("1.0.", 1)), // a pattern that means one
+        ("1.0.x", numbered_tags("1.0.", 1)), // a pattern that selects one
         ("2.0.x", Tags::new()),              // nothing to compare with: each is copied, and asked for first
         ("2.0.x", numbered_tags("2.0.", 1)), // little to compare with
     ] {
@@ -183,7 +183,7 @@ async fn a_preview_of_what_a_pattern_means_takes_the_digests_as_they_are_told() 
 }
 
 #[tokio::test]
-async fn quay_is_asked_for_active_tags_that_contain_what_is_meant() {
+async fn quay_is_asked_for_active_tags_that_contain_what_is_selected() {
     let matching = numbered_tags("v2.13.", 150);
     let quay = Quay::start([numbered_tags("v2.12.", 400), matching.clone()].concat()).await;
     let source = ("quay.io/team/app", BulkKind::Quay, "v2.13.x");

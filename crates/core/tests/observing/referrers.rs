@@ -148,7 +148,7 @@ async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
     assert_eq!((again.tags.len(), again.tags[1].state()), (2, TagState::NotChecked));
     let why = again.tags[1].unknown_because().unwrap();
     assert!(why.contains("the referrers API has answered before and does not now"), "{why}");
-    // What a sync does that somebody asks for.
+    // What a requested sync does.
     case.sides.source.invalidate_tag_lists();
     let again = case.observe(&known).await;
     assert_eq!(again.tags[1].destination_tag, tag);

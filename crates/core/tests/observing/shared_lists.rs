@@ -104,7 +104,7 @@ async fn a_tag_that_an_older_list_lacks_is_asked_for() {
     let (registries, known) = (sharing(SHARED), Known::default());
     let state = async |tag| state(&registries, &one_tag(&source, &destination, tag, false), &known).await;
     assert_eq!(state("2").await, TagState::Missing);
-    assert_eq!(count(&destination, "HEAD "), 0, "its own list is believed");
+    assert_eq!(count(&destination, "HEAD "), 0, "its own list is enough");
     there.lock().unwrap().push("2".into());
     assert_eq!(state("2").await, TagState::AlreadySynced, "a Job has just copied it");
     assert_eq!(state("3").await, TagState::Missing);

@@ -120,7 +120,7 @@ async fn b7_the_kubernetes_registry_which_redirects_everything_is_listed() {
     assert!(seen[1].header("authorization").is_some());
     assert!(
         seen[2..].iter().all(|seen| seen.header("authorization").is_none()),
-        "the password stays where it was meant for"
+        "the password stays with its registry"
     );
 }
 
@@ -141,7 +141,7 @@ async fn the_challenge_of_another_host_is_not_answered() {
 
 #[tokio::test]
 async fn a_challenge_learned_without_verification_is_not_used_with_it() {
-    // Somebody who can pose as the registry for one who verifies nothing …
+    // An attacker who can pose as the registry for a client that verifies nothing …
     let (registry, certificate) =
         ScriptedRegistry::start_tls(&[HOST], |seen| match seen.header("authorization") {
             None if seen.target.contains("/lure/") => {

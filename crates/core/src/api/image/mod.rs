@@ -62,7 +62,7 @@ pub struct ImageSpec {
     /// appear; Recurrent also copies tags again whose content changed at the source.
     pub mode: Mode,
 
-    /// How often the source is looked at in the modes OnceByTag and Recurrent: whole numbers with
+    /// How often the source is checked in the modes OnceByTag and Recurrent: whole numbers with
     /// s, m, h, d or w, such as 30s, 5m, 1h30m or 1d. At least 10s.
     #[serde(default = "default_frequency")]
     #[schemars(length(max = 64))]
@@ -77,8 +77,8 @@ pub struct ImageSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub suspend: bool,
 
-    /// Also take release candidates (-rc and one or two digits) of the versions that the pattern
-    /// means.
+    /// Also select pre-releases: for a pattern release candidates (-rc and one or two digits, in any
+    /// spelling), for a range and * also alpha, beta, dev, pre, preview, snapshot, nightly and canary.
     #[serde(default, skip_serializing_if = "is_default")]
     pub allow_candidate_release: bool,
 
@@ -190,7 +190,7 @@ pub struct Source {
     pub name: String,
 
     /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine), a range (>=2.13 <2.15, ~2.13, ^2),
-    /// * for every tag, or a digest (sha256:…).
+    /// * for every tag but pre-releases and what is named after a content, or a digest (sha256:…).
     #[schemars(length(max = 128))]
     #[x_kube(
         validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, or a digest"),
@@ -200,7 +200,7 @@ pub struct Source {
     )]
     pub version: String,
 
-    /// Narrows the tags that a pattern or a range means.
+    /// Narrows the tags that a pattern, a range or * selects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,
 
@@ -232,7 +232,7 @@ impl Source {
     }
 }
 
-/// What narrows the tags that a pattern or a range means.
+/// What narrows the tags that a pattern, a range or `*` selects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Select {
@@ -246,15 +246,15 @@ pub struct Select {
     #[schemars(length(max = 16), inner(length(max = 256)))]
     pub exclude: Vec<String>,
 
-    /// Only this many of the newest versions, counted after everything else but minAge: a repository
-    /// that releases more often than minAge never gets a tag with latest 1. Leave it out there, or
-    /// raise it.
+    /// Only this many of the newest versions, each in one spelling, counted after everything else but
+    /// minAge: a repository that releases more often than minAge never gets a tag with latest 1. Leave
+    /// it out there, or raise it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self > 0").message("source.select.latest must be at least 1; leave it out for all tags"))]
     pub latest: Option<u32>,
 
     /// Only tags that have shown the same content for this long, such as 72h or 3d; at least 1m, at most
-    /// 365d. Counted from the push that the registry tells, else from when the image says that it was
+    /// 365d. Counted from the push that the registry reports, else from when the image says that it was
     /// made, else from when the agent first saw it; once a tag waits, only an earlier push changes that.
     /// Applied after latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
-//! The grammars of specs as rules of the API server (CEL), so that `kubectl apply` says at once what
+//! The grammars of specs as rules of the API server (CEL), so that `kubectl apply` reports at once what
 //! [`crate::copy::CopyRequest`] would.
 //!
-//! Both must give the same verdict; `tests/tests/api_server/agreement.rs` asks a real API server.
+//! Both must come to the same answer; `tests/tests/api_server/agreement.rs` asks a real API server.
 //! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same repository
 //! written in two ways; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
 //! ranges that nothing can be in or whose suffixes differ; and regular expressions.
@@ -33,18 +33,18 @@ pub(super) fn repository(field: &str, example: &str) -> Rule {
     ))
 }
 
-/// Whether this text is meant as a pattern (see [`crate::selection::Pattern::looks_like`]): it holds a star,
+/// Whether this text looks like a pattern (see [`crate::selection::Pattern::looks_like`]): it holds a star,
 /// or one of its dotted parts before the first dash is an x.
 fn is_pattern(text: &str) -> String {
     format!("{text}.matches('[*]|^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')")
 }
 
-/// Whether this text is meant as a range (see [`crate::selection::Range::looks_like`]).
+/// Whether this text looks like a range (see [`crate::selection::Range::looks_like`]).
 fn is_range(text: &str) -> String {
     format!("{text}.matches('[<>=~^, ]')")
 }
 
-/// What a tag, a pattern, or something that was meant as one, is made of.
+/// What a tag, a pattern, or a text that looks like one, is made of.
 const TAG_OR_PATTERN: &str = "self.matches('^[A-Za-z0-9_*][A-Za-z0-9._*-]*$')";
 
 /// Patterns that can be read (see [`crate::selection::Pattern`]).
@@ -125,7 +125,7 @@ pub(super) fn destination_version() -> Rule {
 const SOURCE: &str = "self.source.version";
 const DESTINATION: &str = "self.destination.version";
 
-/// Absent, null and empty mean the same.
+/// Absent, null and empty are the same.
 const DESTINATION_IS_GIVEN: &str = "(has(self.destination.version) && self.destination.version != '')";
 
 fn of_destination_version(rule: impl Into<String>, message: &str) -> Rule {

@@ -1,4 +1,4 @@
-//! What the agent says of an `Image`. It is the only durable memory, and it is bounded.
+//! What the agent reports of an `Image`. It is the only durable memory, and it is bounded.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -13,7 +13,7 @@ pub struct ImageStatus {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
@@ -37,7 +37,7 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tag_already_synced: Vec<String>,
 
-    /// The source that tagAlreadySynced speaks of.
+    /// The source that tagAlreadySynced is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_from: Option<String>,
 
@@ -65,8 +65,8 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_sync_time: Option<Time>,
 
-    /// When the agent tries again after a failure. Empty also once it has waited for so long that it
-    /// looks every ten minutes.
+    /// When the agent tries again after a failure. Empty also once the pauses no longer grow, and it
+    /// tries every ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_sync_time: Option<Time>,
 
@@ -93,7 +93,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
-    /// Tags that the version means, and their referrers if those are copied too.
+    /// Tags that the version selects, and their referrers if those are copied too.
     pub matched: u32,
     /// At the destination as they should be.
     pub synced: u32,
@@ -103,7 +103,7 @@ pub struct Counts {
     pub failed: u32,
     /// Left as they are because of the overwrite policy, or until the new content is old enough.
     pub kept: u32,
-    /// Left out although they nearly match, such as release candidates.
+    /// Left out although they nearly match, such as pre-releases.
     pub excluded: u32,
 }
 
@@ -142,7 +142,7 @@ pub struct TagFailure {
     pub next_attempt: Option<Time>,
 }
 
-/// A tag that is not taken yet, because it is too young.
+/// A tag that is not copied yet, because it is too young.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitingTag {
@@ -152,7 +152,7 @@ pub struct WaitingTag {
     pub digest: String,
     /// Since when it is known to show that.
     pub since: Time,
-    /// When it is taken, if it still shows that then.
+    /// When it is copied, if it still shows that then.
     pub until: Time,
 }
 

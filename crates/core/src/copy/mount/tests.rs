@@ -204,7 +204,7 @@ fn no_scope_learns_what_another_has() {
     known.forget(&b, &blob("secret base"));
     assert!(known.any(&a));
     known.forget(&a, &blob("secret base"));
-    assert!(!known.any(&a) && known.order.is_empty());
+    assert!(!known.any(&a) && known.0.is_empty());
 }
 
 #[test]
@@ -233,7 +233,7 @@ proptest! {
                 known.forget(scope, &blob);
                 prop_assert_eq!(known.find(scope, &blob), None);
             }
-            prop_assert!(known.repositories.len() == known.order.len() && known.order.len() <= 8);
+            prop_assert!(known.0.len() <= 8 && known.0.iter().count() == known.0.len());
         }
     }
 }

@@ -6,16 +6,17 @@
 
 use std::collections::HashMap;
 
-use super::{Look, MOST_PARTS, ObserveError, for_this_tag};
+use super::observation::Observation;
+use super::{MAX_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
 use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
 use imgop_registry::oci::{NarrowedIndex, Platforms, Subset, read_narrowed, subset};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
 
-/// What becomes of contents of the source, as it was worked out before. It follows from the content and
-/// the platforms alone, and holds until somebody doubts the word of the destination, from which some of
-/// it may come.
+/// What the destination should have of contents of the source, as it was worked out before. It follows from
+/// the content and the platforms alone, and holds until the destination is no longer trusted, from which
+/// some of it may come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContentCache {
     platforms: Platforms,
@@ -23,8 +24,8 @@ pub struct ContentCache {
 }
 
 impl ContentCache {
-    /// What an observation found out, of the tags that wait too: each look would pull their manifests
-    /// again. It has no more entries than tags are meant.
+    /// Returns what an observation found out, of the tags that wait too: each pass would pull their manifests
+    /// again. It has no more entries than tags are selected.
     pub fn of(request: &CopyRequest, observed: &Observed) -> Self {
         if request.platforms.selects_all() {
             return Self::default();
@@ -45,9 +46,9 @@ impl ContentCache {
     }
 }
 
-impl Look<'_> {
-    /// The digest that the destination should answer with for this content of the source, if it is
-    /// known without asking anybody.
+impl Observation<'_> {
+    /// Returns the digest that the destination should answer with for this content of the source, if it is
+    /// known without a request.
     pub(super) fn wanted_of(&self, source: &Digest) -> Option<Digest> {
         if self.request.platforms.selects_all() {
             return Some(source.clone());
@@ -59,7 +60,7 @@ impl Look<'_> {
         }
     }
 
-    /// What the destination should have of what the source has.
+    /// Returns what the destination should have of what the source has.
     pub(super) async fn content(&self, source: &Seen, destination: &Seen) -> Result<Content, ObserveError> {
         let Seen::Present(source) = source else { return Ok(Content::NotAsked) };
         let platforms = &self.request.platforms;
@@ -70,7 +71,7 @@ impl Look<'_> {
             return Ok(content.clone());
         }
         if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination)
-            // What has the source's digest cannot lie.
+            // What has the source's digest is what the source has.
             && (!self.known.reads_source || there == source)
         {
             match manifest(Side::Destination, client, there).await? {
@@ -89,7 +90,7 @@ impl Look<'_> {
         let client = &self.sides.source;
         match manifest(Side::Source, client, source).await? {
             Answer::There(manifest) => narrow(Side::Source, client, &manifest, platforms).await,
-            Answer::Other => Ok(Content::Unknown(format!("{source} is at the source no more"))),
+            Answer::Other => Ok(Content::Unknown(format!("the source no longer has {source}"))),
             Answer::Unknown(why) => Ok(Content::Unknown(why)),
         }
     }
@@ -117,7 +118,7 @@ async fn manifest(side: Side, client: &RepositoryClient, digest: &Digest) -> Res
     }
 }
 
-/// What is wanted of a manifest. A single image that names no platform is taken: it may be a chart.
+/// Returns what is wanted of a manifest. A single image that names no platform is taken: it may be a chart.
 async fn narrow(
     side: Side,
     client: &RepositoryClient,
@@ -142,9 +143,9 @@ async fn narrow(
 }
 
 fn made(source: &Digest, rewritten: NarrowedIndex) -> Content {
-    if rewritten.parts.len() > MOST_PARTS {
+    if rewritten.parts.len() > MAX_PARTS {
         return Content::Unknown(format!(
-            "{} manifests of {source} are for the wanted platforms; at most {MOST_PARTS} are copied",
+            "{} manifests of {source} are for the wanted platforms; at most {MAX_PARTS} are copied",
             rewritten.parts.len()
         ));
     }

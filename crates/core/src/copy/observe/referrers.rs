@@ -1,21 +1,22 @@
-//! What refers to the tags that are meant: signatures, attestations, SBOMs.
+//! What refers to the tags that are selected: signatures, attestations, SBOMs.
 //!
 //! Where a registry has the referrers API it is asked for each content. Elsewhere, and for what
-//! cosign writes, there are tags named after the content, and the one tag list tells them all.
+//! cosign writes, there are tags named after the content, and the one tag list has them all.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::{Limits, Look, MOST_PARTS, ObserveError, for_this_tag};
+use super::observation::Observation;
+use super::{Limits, MAX_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
 use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, Waiting};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag, subject_of};
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, ManifestRef};
 
-impl Look<'_> {
-    /// Finds what refers to these tags and notes at each of them for which content it was looked for.
+impl Observation<'_> {
+    /// Finds what refers to these tags and notes at each of them for which content it was sought.
     /// `among` is the list of the source's tags, if there is one already. What refers to a tag that
     /// waits waits with it.
     pub(super) async fn referrers(
@@ -39,22 +40,22 @@ impl Look<'_> {
         }
         let taken: HashSet<Tag> = tags.iter().map(|tag| tag.destination_tag.clone()).collect();
         let mut named = named_after(&subjects, &self.list(among).await?);
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for (subject, answer) in self.asked(&subjects, limits).await? {
             let tag = referrers_tag(&subject)?;
             // The API knows what stands under the tag as well, and may know more.
             named.remove(&tag);
             if !taken.contains(&tag) {
-                told.push((subject, tag, answer));
+                reported.push((subject, tag, answer));
             }
         }
         named.retain(|tag, _| !taken.contains(tag));
         // Before anything more is asked for any of them.
-        if told.len() + named.len() > limits.max_referrers {
-            let count = told.len() + named.len();
+        if reported.len() + named.len() > limits.max_referrers {
+            let count = reported.len() + named.len();
             return Err(ObserveError::TooManyReferrers { count, cap: limits.max_referrers });
         }
-        let mut referrers: Vec<ObservedTag> = futures::stream::iter(told)
+        let mut referrers: Vec<ObservedTag> = futures::stream::iter(reported)
             .map(|(subject, tag, answer)| self.made(subject, tag, answer))
             .buffered(limits.concurrency.max(1))
             .try_collect()
@@ -68,8 +69,8 @@ impl Look<'_> {
         Ok(referrers)
     }
 
-    /// The content of a tag at the source. It is asked for only of a tag whose source need not be asked
-    /// otherwise, and then seldom.
+    /// Returns the content of a tag at the source. It is asked for only of a tag whose source need not be
+    /// asked otherwise, and then seldom.
     async fn subject(&self, tag: ObservedTag, waiting: &[Waiting]) -> Result<Option<Digest>, ObserveError> {
         if tag.waits(waiting).is_some() {
             return Ok(None);
@@ -103,8 +104,8 @@ impl Look<'_> {
         }
     }
 
-    /// What the referrers API says, where there is one and it knows of any. The first content is asked
-    /// for alone: if there is no API, that is all that is asked.
+    /// Returns what the referrers API answers, where there is one and it knows of any. The first content is
+    /// asked for alone: if there is no API, that is all that is asked.
     async fn asked(
         &self,
         subjects: &[Digest],
@@ -130,7 +131,7 @@ impl Look<'_> {
         }
     }
 
-    /// Referrers that the API told, as the index of them that is put under their tag.
+    /// Observes the referrers that the API reported: the index of them that is put under their tag.
     async fn made(&self, subject: Digest, tag: Tag, answer: Answer) -> Result<ObservedTag, ObserveError> {
         let content = match answer {
             Answer::Unknown(why) => Content::Unknown(why),
@@ -142,7 +143,7 @@ impl Look<'_> {
         Ok(ObservedTag { content, referrer_of: Some(subject), ..whole })
     }
 
-    /// A tag that is named after a content. It keeps its name, or nobody would find it.
+    /// Observes a tag that is named after a content. It keeps its name, by which clients find it.
     async fn named(&self, tag: Tag, subject: Digest) -> Result<ObservedTag, ObserveError> {
         let source_ref = ManifestRef::Tag(tag.clone());
         let source = async {
@@ -165,8 +166,8 @@ enum Answer {
 
 fn index(subject: &Digest, referrers: &[Referrer]) -> Content {
     match referrers_index(referrers) {
-        Ok((_, parts)) if parts.len() > MOST_PARTS => Content::Unknown(format!(
-            "{} manifests refer to {subject}; at most {MOST_PARTS} are copied",
+        Ok((_, parts)) if parts.len() > MAX_PARTS => Content::Unknown(format!(
+            "{} manifests refer to {subject}; at most {MAX_PARTS} are copied",
             parts.len()
         )),
         Ok((manifest, parts)) => Content::Made(MadeIndex {
@@ -178,7 +179,7 @@ fn index(subject: &Digest, referrers: &[Referrer]) -> Content {
     }
 }
 
-/// The tags that are named after one of these contents.
+/// Returns the tags that are named after one of these contents.
 fn named_after(subjects: &[Digest], tags: &[Tag]) -> BTreeMap<Tag, Digest> {
     let subjects: BTreeSet<&Digest> = subjects.iter().collect();
     let named =

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt as _;
 
-use super::{Limits, Look};
+use super::Limits;
+use super::observation::Observation;
 use crate::api::{MinAge, Overwrite};
 use crate::copy::{Evidence, FirstSeen, Observed, ObservedTag, TagState, Waiting};
 use crate::selection::{Excluded, Exclusion};
@@ -13,10 +14,10 @@ use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, ManifestRef};
 
 /// Finds the tags that are too young, and takes those that the destination does not have out of those
-/// that are meant. Only what would be copied is judged: what the destination has already stays there. A
-/// digest is not held back; whoever writes one has seen it.
+/// that are selected. Only what would be copied is judged: what the destination has already stays there. A
+/// digest is not held back: whoever wrote it into a spec has seen it.
 pub(super) async fn hold_back(
-    look: &Look<'_>,
+    observation: &Observation<'_>,
     bulk: &HashMap<Tag, BulkDigest>,
     min_age: MinAge,
     limits: Limits,
@@ -25,7 +26,7 @@ pub(super) async fn hold_back(
     let judged: Vec<(ObservedTag, Option<Waiting>)> =
         futures::stream::iter(std::mem::take(&mut observed.tags))
             .map(|tag| async move {
-                let waiting = look.judge(&tag, bulk, min_age).await;
+                let waiting = observation.judge(&tag, bulk, min_age).await;
                 (tag, waiting)
             })
             .buffered(limits.concurrency.max(1))
@@ -34,7 +35,7 @@ pub(super) async fn hold_back(
     let mut young = Vec::new();
     for (tag, waiting) in judged {
         let Some(waiting) = waiting else {
-            observed.remembered.extend(look.remembered(&tag, min_age));
+            observed.remembered.extend(observation.remembered(&tag, min_age));
             observed.tags.push(tag);
             continue;
         };
@@ -47,14 +48,14 @@ pub(super) async fn hold_back(
         }
         observed.waiting.push(waiting);
     }
-    // Before the near misses: these are meant.
+    // Before the near misses: these are selected.
     observed.excluded.splice(..0, young);
 }
 
-impl Look<'_> {
-    /// Asks when the tags that would be copied were pushed, where nobody asked because HEADs were cheaper.
-    /// Else their age would be what the image says of itself, and whoever makes a bad release writes that.
-    /// What is known of a tag from before is enough.
+impl Observation<'_> {
+    /// Asks when the tags that would be copied were pushed, where that was not asked because HEADs were
+    /// cheaper. Else their age would be what the image says of itself, and whoever makes a bad release
+    /// writes that. What is known of a tag from before is enough.
     pub(super) async fn learn_pushes(&mut self, tags: &[ObservedTag], among: &[Tag]) {
         let unknown = |observed: &ObservedTag| {
             let ManifestRef::Tag(tag) = &observed.source_ref else { return None };
@@ -68,7 +69,7 @@ impl Look<'_> {
         }
     }
 
-    /// What is known from before of a tag, if it still shows that.
+    /// Returns what is known from before of a tag, if it still shows that.
     fn first_seen(&self, tag: &Tag, digest: Option<&Digest>) -> Option<&FirstSeen> {
         self.known.first_seen.get(tag).filter(|first| Some(&first.digest) == digest)
     }
@@ -95,15 +96,15 @@ impl Look<'_> {
             return None;
         }
         let seen = self.first_seen(tag, Some(digest));
-        let told = bulk.get(tag);
+        let reported = bulk.get(tag);
         let mut evidence = Evidence {
-            pushed: told.filter(|told| told.digest == *digest).and_then(|told| told.pushed),
+            pushed: reported.filter(|r| r.digest == *digest).and_then(|r| r.pushed),
             created: None,
             seen: seen.map(|first| first.at),
         };
-        // Where the API still tells what the tag showed before, it was pushed just now, whatever the image
+        // Where the API still reports what the tag showed before, it was pushed just now, whatever the image
         // says of itself.
-        let lags = told.is_some_and(|told| told.digest != *digest);
+        let lags = reported.is_some_and(|reported| reported.digest != *digest);
         if evidence.needs_created() && !lags {
             evidence.created = self.created(digest).await;
         }
@@ -111,8 +112,8 @@ impl Look<'_> {
         Some(Waiting { content: observed.content.clone(), ..waiting })
     }
 
-    /// What is known from before of a tag that does not wait, or of which nobody knows whether it does.
-    /// It is of no use once the destination has what the tag shows, or the tag shows something else.
+    /// Returns what is known from before of a tag that does not wait, or that may or may not wait. It is of
+    /// no use once the destination has what the tag shows, or the tag shows something else.
     fn remembered(&self, observed: &ObservedTag, min_age: MinAge) -> Option<Waiting> {
         let ManifestRef::Tag(tag) = &observed.source_ref else { return None };
         let FirstSeen { digest, at } = self.known.first_seen.get(tag)?;

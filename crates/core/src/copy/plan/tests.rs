@@ -211,7 +211,7 @@ fn a_tag_that_belongs_to_another_image_is_not_copied() {
     // Nor is what a Job pushed before that was known.
     assert_eq!(case.plan(&[run("v1", "a", 1, Outcome::Succeeded)]).publications().count(), 0);
     case.observed.tags[0].destination = Seen::Present(digest("a"));
-    assert_eq!(case.action(&[]), TagAction::UpToDate, "equal content is nobody's loss");
+    assert_eq!(case.action(&[]), TagAction::UpToDate, "equal content is no conflict");
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! What the passes of all kinds share.
+
+use std::sync::Arc;
+
+use imgop_registry::Registries;
+use imgop_registry::ecr::{EcrSettings, EcrTokens};
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::Semaphore;
+
+use crate::cluster::events::Events;
+use crate::cluster::rights::Rights;
+use crate::cluster::secrets::Secrets;
+use crate::config::Config;
+use crate::jobs::Jobs;
+use crate::jobs::budget::Caps;
+use crate::metrics::Metrics;
+use crate::registry_access::RegistryAccess;
+
+/// What the passes of all kinds share: nothing in it belongs to a kind.
+pub struct Agent {
+    /// The API server.
+    pub client: Client,
+    /// The agent's settings.
+    pub config: Config,
+    /// Connections, tokens and limits of all registries.
+    pub registries: Registries,
+    /// Tokens of ECR, from the agent's own AWS identity.
+    pub ecr: EcrTokens,
+    /// Secrets that objects name.
+    pub secrets: Secrets,
+    /// What administrators allow the agent.
+    pub rights: Arc<Rights>,
+    /// All Jobs, and how many there may be.
+    pub jobs: Jobs,
+    /// Where events go.
+    pub events: Events,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Bounds how many passes run at once, in all namespaces together.
+    pub turns: Semaphore,
+    /// When this process began.
+    pub started: Timestamp,
+}
+
+impl Agent {
+    /// Returns an agent that knows nothing yet. Kinds read `job_annotations` of their Jobs.
+    pub fn new(
+        client: Client,
+        config: Config,
+        metrics: Metrics,
+        job_annotations: &'static [&'static str],
+    ) -> Self {
+        let user_agent = concat!("imgop-agent/", env!("CARGO_PKG_VERSION"));
+        let rights = Arc::new(Rights::new(client.clone(), config.service_account.clone()));
+        let caps = Caps {
+            in_all: config.max_jobs.into(),
+            per_namespace: config.max_jobs_per_namespace.into(),
+            per_owner: config.max_jobs_per_image.into(),
+        };
+        Self {
+            registries: Registries::new(config.registries()),
+            ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
+            secrets: Secrets::new(client.clone()),
+            jobs: Jobs::new(client.clone(), rights.clone(), caps, job_annotations),
+            rights,
+            events: Events::new(client.clone()),
+            turns: Semaphore::new(config.max_concurrent_reconciles.into()),
+            started: Timestamp::now(),
+            metrics,
+            config,
+            client,
+        }
+    }
+
+    /// Returns what the credentials of repositories are resolved with.
+    pub fn registry_access(&self) -> RegistryAccess<'_> {
+        RegistryAccess { secrets: &self.secrets, rights: &self.rights, ecr: &self.ecr }
+    }
+}

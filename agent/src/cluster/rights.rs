@@ -1,0 +1,140 @@
+//! What an administrator allows the agent in a namespace, asked of the API server.
+
+use std::time::Duration;
+
+use imgop_registry::cache::Bounded;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use parking_lot::Mutex;
+
+use super::Freshness;
+use super::api_error::ApiError;
+
+/// How long a right is cached.
+const GRANTED_TTL: Duration = Duration::from_mins(5);
+/// How long its absence is cached: who enables a namespace should not wait.
+const DENIED_TTL: Duration = Duration::from_secs(20);
+/// How many answers are cached.
+const MAX_CACHED: usize = 10_000;
+
+/// Something that RBAC grants the agent in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Right {
+    /// The verb.
+    pub verb: &'static str,
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+    /// The resource, in the plural.
+    pub resource: &'static str,
+}
+
+impl Right {
+    /// To create Jobs: what says that a namespace is enabled.
+    pub const CREATE_JOBS: Self = Self { verb: "create", group: "batch", resource: "jobs" };
+    /// To delete Jobs whose pods do not start.
+    pub const DELETE_JOBS: Self = Self { verb: "delete", group: "batch", resource: "jobs" };
+    /// To list the pods of Jobs.
+    pub const LIST_PODS: Self = Self { verb: "list", group: "", resource: "pods" };
+    /// To watch the pods of Jobs.
+    pub const WATCH_PODS: Self = Self { verb: "watch", group: "", resource: "pods" };
+    /// To read the Secrets that objects name.
+    pub const GET_SECRETS: Self = Self { verb: "get", group: "", resource: "secrets" };
+    /// To use the agent's own AWS identity. The verb is imgop's own: nobody has it by accident, as one may have
+    /// the right to write Secrets.
+    pub const USE_AWS: Self = Self { verb: "use-aws", group: "skopeo.io", resource: "images" };
+
+    /// All that work with Jobs in a namespace needs.
+    pub const FOR_JOBS: [Self; 5] =
+        [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS, Self::GET_SECRETS];
+}
+
+impl std::fmt::Display for Right {
+    /// As in `may not list pods`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)
+    }
+}
+
+/// Answers whether the agent has a right in a namespace.
+pub struct Rights {
+    client: Client,
+    /// Namespace and name of the agent's service account, for advice.
+    service_account: String,
+    cached: Mutex<Bounded<(String, Right), bool>>,
+}
+
+impl Rights {
+    /// Asks through this client. `service_account` is `namespace:name`, for advice.
+    pub fn new(client: Client, service_account: String) -> Self {
+        Self { client, service_account, cached: Mutex::new(Bounded::new(MAX_CACHED)) }
+    }
+
+    /// Returns whether the agent has a right in a namespace. A right that it has is cached; the answer that it
+    /// has not is asked for again after some seconds, and at once where `freshness` is not `Cached`.
+    pub async fn may(&self, right: Right, namespace: &str, freshness: Freshness) -> Result<bool, ApiError> {
+        let key = (namespace.to_owned(), right);
+        let cached = self.cached.lock().get(&key).copied();
+        if let Some(may) = cached
+            && (may || freshness == Freshness::Cached)
+        {
+            return Ok(may);
+        }
+        let may = self.ask(right, namespace).await?;
+        self.cached.lock().insert(key, may, if may { GRANTED_TTL } else { DENIED_TTL });
+        Ok(may)
+    }
+
+    async fn ask(&self, right: Right, namespace: &str) -> Result<bool, ApiError> {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    namespace: Some(namespace.to_owned()),
+                    verb: Some(right.verb.to_owned()),
+                    group: Some(right.group.to_owned()),
+                    resource: Some(right.resource.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| {
+            ApiError::new("review", format!("the right to {right} in {namespace:?}"), &error)
+        })?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+
+    /// Returns the first of several rights that the agent lacks in a namespace.
+    pub async fn missing(
+        &self,
+        rights: &[Right],
+        namespace: &str,
+        freshness: Freshness,
+    ) -> Result<Option<Right>, ApiError> {
+        for right in rights {
+            if !self.may(*right, namespace, freshness).await? {
+                return Ok(Some(*right));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns what an administrator does to grant a right in a namespace: a command.
+    pub fn how_to_grant(&self, right: Right, namespace: &str) -> String {
+        let (name, role) = match right {
+            Right::USE_AWS => ("imgop-agent-aws", "imgop-agent-aws"),
+            _ => ("imgop-agent", "imgop-agent-namespace"),
+        };
+        format!(
+            "to allow it: kubectl create rolebinding {name} -n {namespace} --clusterrole={role} --serviceaccount={}",
+            self.service_account
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

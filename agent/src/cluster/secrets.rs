@@ -1,0 +1,176 @@
+//! Secrets, read and written by name. This is the only place that does.
+
+use std::sync::Arc;
+
+use imgop_registry::cache::{Bounded, SingleFlight};
+use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::Freshness;
+use super::api_error::ApiError;
+use super::owner::controller_of;
+
+/// Bytes of all that is cached.
+const MAX_CACHED_BYTES: usize = 8 * 1024 * 1024;
+/// Secrets that are read at once: each may have a megabyte.
+const MAX_CONCURRENT_READS: usize = 4;
+/// The keys that are read.
+const KEYS: [&str; 2] = [DOCKER_CONFIG_KEY, CA_KEY];
+
+/// What is read of a Secret: the keys that hold credentials and certificates, and no others.
+pub struct SecretContent {
+    /// Name and resource version: which Secret was read, and as of when.
+    pub version: String,
+    values: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Reads Secrets by name and caches what is read of them, within a bound in bytes. However many objects name a
+/// Secret, it is read once a period.
+pub struct Secrets {
+    client: Client,
+    cached: Mutex<Bounded<Key, Answer>>,
+    reads: SingleFlight<Key, Content>,
+    turns: Semaphore,
+}
+
+/// Namespace and name.
+type Key = (String, String);
+type Content = Result<Arc<SecretContent>, ApiError>;
+
+struct Answer {
+    read_at: Instant,
+    content: Content,
+}
+
+/// Why a Secret that Jobs mount was not written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EnsureError {
+    /// A Secret of this name exists that has another owner or another type.
+    #[error("a Secret named {0:?} exists and is not this object's; delete it")]
+    Taken(String),
+    /// The API server did not do it.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl Secrets {
+    /// Reads through this client.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            cached: Mutex::new(Bounded::new(MAX_CACHED_BYTES)),
+            reads: SingleFlight::default(),
+            turns: Semaphore::new(MAX_CONCURRENT_READS),
+        }
+    }
+
+    /// Returns what a Secret of this namespace holds, as recent as `freshness` wants it.
+    pub async fn get(&self, namespace: &str, name: &str, freshness: Freshness) -> Content {
+        let key = (namespace.to_owned(), name.to_owned());
+        let cached =
+            self.cached.lock().get(&key).filter(|answer| answer.serves(freshness)).map(Answer::content);
+        match cached {
+            Some(content) => content,
+            None => self.reads.run(&key, || self.read(&key)).await.0,
+        }
+    }
+
+    async fn read(&self, key: &Key) -> Content {
+        let (namespace, name) = key;
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await.ok();
+        let secret = Api::<Secret>::namespaced(self.client.clone(), namespace).get(name).await;
+        let secret = secret.map_err(|error| ApiError::new("get", of_secret(namespace, name), &error));
+        let content = secret.map(|secret| Arc::new(SecretContent::of(secret)));
+        let mut cached = self.cached.lock();
+        // Whether the API server answers is not a property of the Secret.
+        if content.as_ref().err().is_none_or(|error| !error.is_transient()) {
+            let answer = Answer { read_at: Instant::now(), content: content.clone() };
+            let bytes = size_of::<Answer>() + content.as_ref().map_or(0, |content| content.bytes());
+            cached.insert_weighted(key.clone(), answer, Freshness::Cached.max_age(), bytes);
+        } else {
+            cached.remove(key);
+        }
+        content
+    }
+
+    /// Makes sure that this Secret exists and holds this. One that does is not written again.
+    pub async fn ensure(&self, wanted: &Secret) -> Result<(), EnsureError> {
+        let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
+        let api = Api::<Secret>::namespaced(self.client.clone(), &namespace);
+        let failed = |verb, error| ApiError::new(verb, of_secret(&namespace, &name), &error);
+        let Some(there) = api.get_opt(&name).await.map_err(|error| failed("get", error))? else {
+            api.create(&PostParams::default(), wanted).await.map_err(|error| failed("create", error))?;
+            return Ok(());
+        };
+        if !is_same_owner(&there, wanted) || there.type_ != wanted.type_ {
+            return Err(EnsureError::Taken(name));
+        }
+        if there.data != wanted.data {
+            let mut newer = wanted.clone();
+            // Refused if it was changed meanwhile.
+            newer.metadata.resource_version = there.resource_version();
+            api.replace(&name, &PostParams::default(), &newer)
+                .await
+                .map_err(|error| failed("update", error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn content(&self) -> Content {
+        self.content.clone()
+    }
+
+    /// Returns whether this answer is recent enough. Whoever wants the state of now is not given a failure from
+    /// before: what was missing may just have been created.
+    fn serves(&self, freshness: Freshness) -> bool {
+        let may_be_cached = self.content.is_ok() || freshness != Freshness::Now;
+        may_be_cached && self.read_at.elapsed() < freshness.max_age()
+    }
+}
+
+impl SecretContent {
+    fn of(secret: Secret) -> Self {
+        let version = format!("{}/{}", secret.name_any(), secret.resource_version().unwrap_or_default());
+        let mut data = secret.data.unwrap_or_default();
+        let values = KEYS.iter().filter_map(|key| Some((*key, data.remove(*key)?.0))).collect();
+        Self { version, values }
+    }
+
+    /// Returns the value of one of the keys that are read.
+    pub fn value(&self, key: &str) -> Option<&[u8]> {
+        self.values.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_slice())
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.version.len()
+            + self.values.iter().map(|(_, value)| value.len()).sum::<usize>()
+    }
+}
+
+impl std::fmt::Debug for SecretContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretContent").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+fn of_secret(namespace: &str, name: &str) -> String {
+    format!("Secret \"{namespace}/{name}\"")
+}
+
+/// Returns whether both have the same controller: names and labels are anybody's, the owner's UID is not.
+fn is_same_owner(there: &Secret, wanted: &Secret) -> bool {
+    let owner = controller_of(wanted).map(|owner| &owner.uid);
+    owner.is_some() && controller_of(there).map(|owner| &owner.uid) == owner
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+use imgop_core::api::conditions::{NewCondition, merge, reasons};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::json;
+
+use super::*;
+use crate::cluster::fixtures::{api_server, refusal};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Status {
+    number: u32,
+    conditions: Vec<Condition>,
+}
+
+impl WithConditions for Status {
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+}
+
+fn status(number: u32) -> Status {
+    let ready =
+        NewCondition { type_: READY, status: Some(true), reason: reasons::SUCCEEDED, message: String::new() };
+    Status { number, conditions: merge(&[], vec![ready], Some(1), Timestamp::UNIX_EPOCH) }
+}
+
+fn object() -> Job {
+    serde_json::from_value(json!({"metadata": {"name": "j", "namespace": "team-a", "uid": "u"}})).unwrap()
+}
+
+#[tokio::test]
+async fn a19_a_foreign_condition_is_no_reason_to_write() {
+    let (client, asked) = api_server(|_| (200, "{}".to_owned()));
+    let mut there = status(1);
+    let mut foreign = there.conditions[0].clone();
+    foreign.type_ = "example.com/Approved".to_owned();
+    there.conditions.insert(0, foreign);
+    assert!(!write_status(&client, &object(), Some(&there), &status(1)).await.unwrap());
+    assert!(asked.lock().unwrap().is_empty());
+    assert!(write_status(&client, &object(), Some(&there), &status(2)).await.unwrap());
+    let mut silent = status(1);
+    silent.conditions.clear();
+    assert!(write_status(&client, &object(), Some(&there), &silent).await.unwrap(), "its own is another one");
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 2);
+    assert!(asked[0].starts_with("PATCH /apis/batch/v1/namespaces/team-a/jobs/j/status?"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_needs_no_status() {
+    for (code, reason) in [(404, "NotFound"), (409, "Conflict")] {
+        let (client, _) = api_server(move |_| refusal(code, reason, "x"));
+        assert!(!write_status(&client, &object(), None, &status(1)).await.unwrap());
+    }
+    let (client, _) = api_server(|_| refusal(500, "InternalError", "etcdserver: request timed out"));
+    let error = write_status(&client, &object(), None, &status(1)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot write the status of Job \"team-a/j\": etcdserver: request timed out"
+    );
+}

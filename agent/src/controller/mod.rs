@@ -1,0 +1,387 @@
+//! Runs a kind: watches its objects in all namespaces of the settings, calls the kind's pass for each
+//! object that is due, and writes the status that the pass returns.
+//!
+//! ```text
+//! watch ─▶ store ─▶ turn ─▶ pending status ─▶ pass (the kind's own) ─▶ status ─▶ requeue
+//!                    ▲                                                             │
+//!   changes of owned Jobs, places in the queue of the Job budget ◀─────────────────┘
+//! ```
+//!
+//! A kind implements [`Reconcile`] and knows nothing of watches, turns, panics and retries.
+
+mod objects;
+mod ready_gate;
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::{FutureExt as _, StreamExt as _};
+use imgop_core::api::conditions::{READY, find, reasons};
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::Agent;
+use crate::cluster::api_error::ApiError;
+use crate::cluster::owner::Owner;
+use crate::cluster::per_object::PerObject;
+use crate::cluster::status::{WithConditions, write_status};
+use crate::cluster::watch::{Guarded, Keep};
+pub use objects::{Objects, Watched};
+pub use ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
+
+/// How long an object is left alone whose pass panicked.
+const PANIC_BACKOFF: Duration = Duration::from_mins(10);
+/// When an object is reconciled whose pending status was written.
+const AFTER_PENDING_STATUS: Duration = Duration::from_secs(1);
+/// The longest pause after the API server failed a pass, as a power of two of seconds.
+const MAX_BACKOFF_EXPONENT: u32 = 6;
+/// How often what is remembered of deleted objects is dropped.
+const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
+
+/// An object of a kind that the agent reconciles.
+pub trait Object:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Object for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// What a kind adds to the controller: how one of its objects is reconciled.
+pub trait Reconcile: Sized + Send + Sync + 'static {
+    /// The kind.
+    type Kind: Object;
+    /// The status of the kind.
+    type Status: WithConditions + Send + Sync;
+    /// What is remembered of one object between two passes. All of it may be lost: a restart begins
+    /// with the default.
+    type Memory: Default + Send;
+
+    /// What passes read of an object. The rest is not kept in memory.
+    const KEEP: Keep;
+
+    /// Returns what all kinds share.
+    fn agent(&self) -> &Arc<Agent>;
+
+    /// Returns the status of an object, as the API server last sent it.
+    fn status(object: &Self::Kind) -> Option<&Self::Status>;
+
+    /// Reconciles one object: works out everything again from its spec, its status and the world, so that
+    /// a crash between any two writes costs nothing.
+    fn pass(
+        &self,
+        object: &Self::Kind,
+        memory: &mut Self::Memory,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<PassResult<Self::Status>, ApiError>> + Send;
+
+    /// Returns the status of an object that no pass can help: the agent panicked on it, or this version cannot
+    /// decode it. What the status held besides stays, as far as it is known.
+    fn stalled(old: Option<&Self::Status>, failure: Failure<'_>, now: Timestamp) -> Self::Status;
+
+    /// Notes what a pass reported, once its status is known to be written.
+    fn reported(&self, _object: &Self::Kind, _report: &Report<Self::Status>, _now: Timestamp) {}
+
+    /// Drops what the kind remembers of objects that do not exist any more.
+    fn evict(&self, _exists: &(dyn Fn(&str) -> bool + Sync)) {}
+}
+
+/// What a pass came to.
+#[derive(Debug)]
+pub struct PassResult<S> {
+    /// What is to be reported; none leaves the status as it is.
+    pub report: Option<Report<S>>,
+    /// When the next pass is.
+    pub next: Action,
+}
+
+impl<S> PassResult<S> {
+    /// Leaves the status as it is.
+    pub fn unchanged(next: Action) -> Self {
+        Self { report: None, next }
+    }
+}
+
+/// What is reported of an object.
+#[derive(Debug, Clone)]
+pub struct Report<S> {
+    /// The new status.
+    pub status: S,
+    /// How many things the pass completed, if a sync or a build has ended with it.
+    pub completed: Option<u32>,
+}
+
+/// Why an object is stalled whatever its kind.
+#[derive(Debug, Clone)]
+pub struct Failure<'a> {
+    /// The generation of the spec that could not be acted on.
+    pub generation: Option<i64>,
+    /// The reason of the conditions.
+    pub reason: &'static str,
+    /// For people.
+    pub message: &'a str,
+}
+
+/// Reconciles all objects of a kind until `stop`. What is `watched` was made before the kind, which may
+/// hold its [`Objects`].
+pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: CancellationToken) {
+    let agent = kind.agent().clone();
+    let runner = Arc::new(Runner { objects: watched.objects(), memories: PerObject::default(), kind });
+    let controllers = watched.into_parts().into_iter().map(|part| {
+        let namespace = part.namespace.clone();
+        let is_here = move |object: &ObjectRef<Guarded<R::Kind>>| {
+            std::future::ready(namespace.is_none() || object.namespace == namespace)
+        };
+        let deleting = agent.clone();
+        let (store, changes) = part.watch(agent.client.clone(), R::KEEP);
+        let changes = changes.inspect(move |event| leave_queue(event, &deleting));
+        let settings = controller::Config::default().concurrency(agent.config.max_concurrent_reconciles);
+        Controller::for_stream(changes.applied_objects(), store)
+            .reconcile_on(agent.jobs.wake_ups::<Guarded<R::Kind>>().filter(is_here))
+            .with_config(settings)
+            .graceful_shutdown_on(stop.clone().cancelled_owned())
+            .run(
+                |object, runner: Arc<Runner<R>>| async move { Ok(runner.reconcile(&object).await) },
+                |_, _: &Infallible, _| Action::await_change(),
+                runner.clone(),
+            )
+            .for_each(|result| async move {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "controller");
+                }
+            })
+    });
+    let controllers: Vec<_> = controllers.collect();
+    let eviction = tokio::spawn(evict_deleted(runner));
+    join_all(controllers).await;
+    eviction.abort();
+}
+
+/// Takes a deleted object out of the queue for Jobs at once. A deletion that no watch saw is noticed by
+/// `evict_deleted`.
+fn leave_queue<K: Object>(event: &Result<watcher::Event<Guarded<K>>, watcher::Error>, agent: &Agent) {
+    if let Ok(watcher::Event::Delete(object)) = event {
+        agent.jobs.leave_queue(&object.uid().unwrap_or_default());
+    }
+}
+
+/// Drops what is remembered of objects that do not exist any more.
+async fn evict_deleted<R: Reconcile>(runner: Arc<Runner<R>>) {
+    loop {
+        tokio::time::sleep(EVICTION_INTERVAL).await;
+        let uids = runner.objects.uids();
+        let exists = |uid: &str| uids.contains(uid);
+        runner.memories.evict_deleted(exists);
+        runner.kind.evict(&exists);
+    }
+}
+
+/// What is remembered of one object.
+struct Slot<R: Reconcile> {
+    /// The kind's own.
+    memory: R::Memory,
+    /// A report whose status could not be written, and the generation of the spec that it was made for.
+    pending: Option<(Option<i64>, Report<R::Status>)>,
+    /// How many times in a row the API server failed a pass.
+    api_failures: u32,
+    /// Why the object could not be decoded, once that is reported.
+    undecodable: Option<String>,
+}
+
+impl<R: Reconcile> Default for Slot<R> {
+    fn default() -> Self {
+        Self { memory: R::Memory::default(), pending: None, api_failures: 0, undecodable: None }
+    }
+}
+
+/// A kind, its objects, and what is remembered of them.
+struct Runner<R: Reconcile> {
+    kind: R,
+    objects: Objects<R::Kind>,
+    memories: PerObject<Slot<R>>,
+}
+
+impl<R: Reconcile> Runner<R> {
+    /// Reconciles one object. Returns when to reconcile it again.
+    async fn reconcile(&self, object: &Guarded<R::Kind>) -> Action {
+        let agent = self.kind.agent();
+        agent.metrics.reconciliations.inc();
+        if object.meta().deletion_timestamp.is_some() {
+            return Action::await_change();
+        }
+        // Each namespace's controller has turns of its own; this bounds them together. The semaphore is
+        // never closed.
+        let _turn = agent.turns.acquire().await.ok();
+        let uid = object.uid().unwrap_or_default();
+        let slot = self.memories.of(&uid);
+        let mut slot = slot.lock().await;
+        // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
+        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let result = match &object.0 {
+            Ok(object) => self.guarded(object, &mut slot, now).await,
+            Err(invalid) => self.undecodable(object, invalid, &mut slot, now).await,
+        };
+        // It was deleted while this pass took its place in the queue.
+        if !self.objects.contains(object) {
+            agent.jobs.leave_queue(&uid);
+        }
+        match result {
+            Ok(next) => {
+                slot.api_failures = 0;
+                next
+            }
+            Err(error) => {
+                slot.api_failures = slot.api_failures.saturating_add(1);
+                agent.metrics.api_failures.inc();
+                let wait = Duration::from_secs(1 << slot.api_failures.min(MAX_BACKOFF_EXPONENT));
+                let (kind, name) = (R::Kind::kind(&()), object.name_any());
+                tracing::warn!(%kind, name, namespace = object.namespace(), %error, "trying again in {wait:?}");
+                Action::requeue(wait)
+            }
+        }
+    }
+
+    /// Keeps an object on which a pass panics from ending the agent for all others.
+    async fn guarded(
+        &self,
+        object: &R::Kind,
+        slot: &mut Slot<R>,
+        now: Timestamp,
+    ) -> Result<Action, ApiError> {
+        let pass = AssertUnwindSafe(self.pass(object, slot, now));
+        if let Ok(result) = pass.catch_unwind().await {
+            return result;
+        }
+        *slot = Slot::default();
+        let message = "the agent failed on this object; its log says more, please report it";
+        let generation = object.meta().generation;
+        let failure = Failure { generation, reason: reasons::INTERNAL_ERROR, message };
+        let status = R::stalled(R::status(object), failure, now);
+        self.report(object, slot, Report { status, completed: Some(0) }, now).await?;
+        Ok(Action::requeue(PANIC_BACKOFF))
+    }
+
+    async fn pass(&self, object: &R::Kind, slot: &mut Slot<R>, now: Timestamp) -> Result<Action, ApiError> {
+        if self.report_pending(object, slot, now).await? {
+            // The next pass goes by the status that is there now.
+            return Ok(Action::requeue(AFTER_PENDING_STATUS));
+        }
+        let PassResult { report, next } = self.kind.pass(object, &mut slot.memory, now).await?;
+        if let Some(report) = report {
+            self.report(object, slot, report, now).await?;
+        }
+        Ok(next)
+    }
+
+    /// Writes the status that could not be written before, unless it is there or the spec is another one.
+    /// Returns whether it was written.
+    async fn report_pending(
+        &self,
+        object: &R::Kind,
+        slot: &mut Slot<R>,
+        now: Timestamp,
+    ) -> Result<bool, ApiError> {
+        let Some((generation, report)) = slot.pending.take() else { return Ok(false) };
+        if generation == object.meta().generation {
+            return self.report(object, slot, report, now).await;
+        }
+        // What was done was done.
+        self.kind.reported(object, &report, now);
+        Ok(false)
+    }
+
+    /// Writes a status if it says anything new; returns whether it was written. One that cannot be written is
+    /// pending until the next pass, so that nothing is asked or done again for it.
+    async fn report(
+        &self,
+        object: &R::Kind,
+        slot: &mut Slot<R>,
+        report: Report<R::Status>,
+        now: Timestamp,
+    ) -> Result<bool, ApiError> {
+        let old = R::status(object);
+        let is_written = match self.write(object, old, &report.status).await {
+            Ok(is_written) => is_written,
+            Err(error) => {
+                slot.pending = Some((object.meta().generation, report));
+                return Err(error);
+            }
+        };
+        self.kind.reported(object, &report, now);
+        Ok(is_written)
+    }
+
+    /// Writes a status, and an event if the object became ready or unready with it.
+    async fn write<K: Object>(
+        &self,
+        object: &K,
+        old: Option<&R::Status>,
+        new: &R::Status,
+    ) -> Result<bool, ApiError> {
+        let agent = self.kind.agent();
+        if !write_status(&agent.client, object, old, new).await? {
+            return Ok(false);
+        }
+        agent.metrics.status_writes.inc();
+        let owner = Owner::of(object);
+        let before = old.cloned().map(|mut old| std::mem::take(old.conditions())).unwrap_or_default();
+        let conditions = std::mem::take(new.clone().conditions());
+        agent.events.transition(&owner, &before, &conditions).await;
+        if let Some(ready) = find(&conditions, READY) {
+            let Owner { kind, namespace, name, .. } = owner;
+            tracing::info!(kind, name, namespace, reason = ready.reason, message = ready.message, "status");
+        }
+        Ok(true)
+    }
+
+    /// Reports an object that this version of the agent cannot decode, as one of a newer version.
+    async fn undecodable(
+        &self,
+        object: &Guarded<R::Kind>,
+        invalid: &InvalidObject,
+        slot: &mut Slot<R>,
+        now: Timestamp,
+    ) -> Result<Action, ApiError> {
+        let InvalidObject { error, metadata } = invalid;
+        if slot.undecodable.as_ref() == Some(error) {
+            return Ok(Action::await_change());
+        }
+        let (kind, name) = (R::Kind::kind(&()), metadata.name.as_deref());
+        tracing::error!(%kind, name, namespace = metadata.namespace, error, "this version of the agent cannot read the object");
+        let message = format!("this version of the agent cannot read the object: {error}");
+        let failure =
+            Failure { generation: metadata.generation, reason: reasons::INVALID_SPEC, message: &message };
+        self.write(object, None, &R::stalled(None, failure, now)).await?;
+        slot.undecodable = Some(error.clone());
+        Ok(Action::await_change())
+    }
+}
+
+#[cfg(test)]
+mod tests;

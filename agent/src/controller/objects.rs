@@ -1,0 +1,114 @@
+//! The objects of a kind, as this process knows them from its watches.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+
+use super::ready_gate::WatchHandle;
+use super::{Object, ReadyGate};
+use crate::cluster::watch::{Guarded, Keep, Watch, watch};
+use crate::config::Namespaces;
+
+/// What a watch of the agent sends.
+type Change<K> = Result<watcher::Event<Guarded<K>>, watcher::Error>;
+
+/// The objects of a kind in all watched namespaces. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Objects<K: Object>(Arc<[Store<Guarded<K>>]>);
+
+impl<K: Object> Objects<K> {
+    /// Returns the objects in these stores.
+    pub fn new(stores: impl IntoIterator<Item = Store<Guarded<K>>>) -> Self {
+        Self(stores.into_iter().collect())
+    }
+
+    /// Returns whether all objects are known: before, one could be taken for the oldest that is not.
+    pub fn are_known(&self) -> bool {
+        let is_known =
+            |store: &Store<Guarded<K>>| matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
+        self.0.iter().all(is_known)
+    }
+
+    /// Returns whether an object exists, as far as this process knows.
+    pub fn contains(&self, object: &Guarded<K>) -> bool {
+        let name = ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
+        let is_it = |known: Arc<Guarded<K>>| known.uid() == object.uid();
+        self.0.iter().any(|store| store.get(&name).is_some_and(is_it))
+    }
+
+    /// Returns all objects, also those that cannot be decoded.
+    pub fn all(&self) -> Vec<Arc<Guarded<K>>> {
+        self.0.iter().flat_map(Store::state).collect()
+    }
+
+    /// Returns the UIDs of all objects.
+    pub fn uids(&self) -> HashSet<String> {
+        self.0.iter().flat_map(Store::state).filter_map(|object| object.uid()).collect()
+    }
+}
+
+/// The watches of a kind, before they begin. Its stores exist already, so that what needs the objects can be
+/// made before anything is watched.
+pub struct Watched<K: Object>(Vec<Part<K>>);
+
+/// One watch: of a namespace, or of all of them.
+pub(super) struct Part<K: Object> {
+    /// The namespace; none watches all of them.
+    pub namespace: Option<String>,
+    store: Store<Guarded<K>>,
+    writer: Writer<Guarded<K>>,
+    handle: WatchHandle,
+}
+
+impl<K: Object> Watched<K> {
+    /// Prepares a watch for each of the namespaces. `ready_gate` waits for all of them.
+    pub fn new(namespaces: &Namespaces, ready_gate: &ReadyGate) -> Self {
+        let names: Vec<Option<String>> = match namespaces {
+            Namespaces::All => vec![None],
+            Namespaces::Named(names) => names.iter().cloned().map(Some).collect(),
+        };
+        let handles = ready_gate.expect(names.len());
+        let part = |(namespace, handle)| {
+            let (store, writer) = reflector::store();
+            Part { namespace, store, writer, handle }
+        };
+        Self(names.into_iter().zip(handles).map(part).collect())
+    }
+
+    /// Returns the objects of all watches.
+    pub fn objects(&self) -> Objects<K> {
+        Objects::new(self.0.iter().map(|part| part.store.clone()))
+    }
+
+    pub(super) fn into_parts(self) -> Vec<Part<K>> {
+        self.0
+    }
+}
+
+impl<K: Object> Part<K> {
+    /// Begins to watch. Returns the store, and the objects as they change, once the store has them.
+    pub fn watch(self, client: Client, keep: Keep) -> (Store<Guarded<K>>, impl Stream<Item = Change<K>>) {
+        let (mut handle, mut is_known) = (self.handle, false);
+        let what = Watch { namespace: self.namespace, label_selector: None, keep };
+        let changes = watch(client, what)
+            .default_backoff()
+            .inspect(move |event| match event {
+                Ok(watcher::Event::InitDone) if !is_known => {
+                    is_known = true;
+                    handle.is_known();
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    handle.has_failed();
+                    tracing::warn!(kind = %K::kind(&()), %error, "cannot watch the objects; trying again");
+                }
+            })
+            .reflect(self.writer);
+        (self.store, changes)
+    }
+}

@@ -1,0 +1,176 @@
+//! Whether the agent is ready: each watch has sent its first list, or enough of them have after a while, and no
+//! kind is without a watch that works.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// How long the agent waits for all watches after its start.
+pub const READY_WITHOUT_SOME_AFTER: Duration = Duration::from_mins(1);
+/// How often it is asked again whether any watch has begun by then.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// A watch that fails is tried again more often than this: one without an error for as long works.
+const MAX_ERROR_INTERVAL: Duration = Duration::from_secs(75);
+/// What a watch last sent is too old to rely on: a watch and a half.
+const MAX_FAILING: Duration = Duration::from_secs(90);
+
+/// Whether all watches have begun and work. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct ReadyGate(Arc<Watches>);
+
+#[derive(Debug, Default)]
+struct Watches {
+    total: AtomicUsize,
+    known: AtomicUsize,
+    is_open: AtomicBool,
+    /// The watches of each kind.
+    errors: Mutex<Vec<Vec<Option<Errors>>>>,
+}
+
+/// Errors of one watch, each a little after the one before.
+#[derive(Debug, Clone, Copy)]
+struct Errors {
+    first: Instant,
+    last: Instant,
+}
+
+/// One watch, as the gate knows it.
+#[derive(Debug, Clone)]
+pub(super) struct WatchHandle {
+    gate: ReadyGate,
+    kind: usize,
+    index: usize,
+}
+
+impl ReadyGate {
+    /// Returns one that waits for nothing more.
+    #[cfg(test)]
+    pub fn opened() -> Self {
+        let gate = Self::default();
+        gate.expect(1).iter_mut().for_each(|watch| watch.is_known());
+        gate
+    }
+
+    /// Waits for the watches of one more kind, and returns them.
+    pub(super) fn expect(&self, watches: usize) -> Vec<WatchHandle> {
+        self.0.total.fetch_add(watches, Ordering::AcqRel);
+        let mut errors = self.0.errors.lock();
+        errors.push(vec![None; watches]);
+        let kind = errors.len() - 1;
+        (0..watches).map(|index| WatchHandle { gate: self.clone(), kind, index }).collect()
+    }
+
+    /// Returns whether the agent is ready.
+    pub fn is_open(&self) -> bool {
+        self.0.is_open.load(Ordering::Acquire)
+    }
+
+    /// Returns whether none of the watches of some kind works, as when the right to it was withdrawn. One
+    /// namespace of several is no reason: a tenant may delete it.
+    pub fn is_blind(&self) -> bool {
+        let failing = |errors: &Option<Errors>| failing(errors.as_ref()) > MAX_FAILING;
+        self.0.errors.lock().iter().any(|kind| !kind.is_empty() && kind.iter().all(failing))
+    }
+
+    /// Returns for how long the watch has failed that has failed longest.
+    pub fn longest_failing(&self) -> Duration {
+        let errors = self.0.errors.lock();
+        errors.iter().flatten().map(|errors| failing(errors.as_ref())).max().unwrap_or_default()
+    }
+
+    /// Makes the agent ready without some watches after a while: a namespace that cannot be watched must not
+    /// keep it from being ready for all others.
+    pub async fn accept_some(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
+        while !self.is_open() {
+            let (known, total) = (self.0.known.load(Ordering::Acquire), self.0.total.load(Ordering::Acquire));
+            if known > 0 {
+                tracing::warn!("ready, though {} of {total} watches have not begun", total - known);
+                self.0.is_open.store(true, Ordering::Release);
+            } else {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+        }
+    }
+}
+
+impl WatchHandle {
+    /// Notes that the first list of the watch is complete.
+    pub fn is_known(&mut self) {
+        let gate = &self.gate.0;
+        let known = gate.known.fetch_add(1, Ordering::AcqRel) + 1;
+        if known == gate.total.load(Ordering::Acquire) {
+            gate.is_open.store(true, Ordering::Release);
+            tracing::info!("ready");
+        }
+    }
+
+    /// Notes that the watch has failed just now.
+    pub fn has_failed(&self) {
+        let (mut errors, now) = (self.gate.0.errors.lock(), Instant::now());
+        if let Some(errors) = errors.get_mut(self.kind).and_then(|kind| kind.get_mut(self.index)) {
+            let first = errors.filter(|errors| errors.is_going_on()).map_or(now, |errors| errors.first);
+            *errors = Some(Errors { first, last: now });
+        }
+    }
+}
+
+impl Errors {
+    fn is_going_on(&self) -> bool {
+        self.last.elapsed() < MAX_ERROR_INTERVAL
+    }
+}
+
+/// Returns for how long a watch has failed.
+fn failing(errors: Option<&Errors>) -> Duration {
+    errors.filter(|errors| errors.is_going_on()).map_or(Duration::ZERO, |errors| errors.first.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_agent_is_ready_without_a_namespace_that_it_cannot_watch() {
+        let gate = ReadyGate::default();
+        gate.expect(2)[0].is_known();
+        assert!(!gate.is_open());
+        gate.accept_some(Duration::ZERO).await;
+        assert!(gate.is_open());
+    }
+
+    #[test]
+    fn the_agent_is_ready_once_the_last_watch_has_sent_its_list() {
+        let gate = ReadyGate::default();
+        let (mut images, mut builders) = (gate.expect(1), gate.expect(1));
+        images[0].is_known();
+        assert!(!gate.is_open());
+        builders[0].is_known();
+        assert!(gate.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_whose_only_watch_fails_for_a_while_makes_the_agent_blind_until_it_works_again() {
+        let gate = ReadyGate::default();
+        let (images, builders) = (gate.expect(1), gate.expect(2));
+        for _ in 0..4 {
+            images[0].has_failed();
+            builders[0].has_failed();
+            assert!(!gate.is_blind());
+            tokio::time::advance(Duration::from_secs(30)).await;
+        }
+        images[0].has_failed();
+        assert!(gate.is_blind());
+        assert_eq!(gate.longest_failing(), Duration::from_secs(120));
+        tokio::time::advance(MAX_ERROR_INTERVAL).await;
+        assert!(!gate.is_blind() && gate.longest_failing().is_zero());
+        for _ in 0..5 {
+            builders[0].has_failed();
+            tokio::time::advance(Duration::from_secs(30)).await;
+        }
+        assert!(!gate.is_blind(), "the other namespace is watched");
+    }
+}

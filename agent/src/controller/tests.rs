@@ -1,0 +1,166 @@
+//! What the controller does around the passes of a kind, here of Images.
+
+use imgop_core::api::conditions::STALLED;
+use imgop_core::api::{Image, ImageStatus};
+use imgop_fakes::{ApiServer, WritableRegistry};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector;
+
+use super::*;
+use crate::image::Images;
+use crate::image::tests::fixtures::now;
+use crate::image::tests::stage::Stage;
+
+/// A controller of one Image that was synced once, and all that it talks to.
+struct Case {
+    runner: Runner<Images>,
+    image: Image,
+    api: ApiServer,
+    registry: WritableRegistry,
+    slot: Slot<Images>,
+}
+
+impl Case {
+    async fn new() -> Self {
+        let Stage { images, image, api, registry, .. } = Stage::of_a_synced_image().await;
+        let (store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(image.clone()))));
+        let objects = Objects::new([store]);
+        let runner = Runner { kind: images, objects, memories: PerObject::default() };
+        let mut slot = Slot::<Images>::default();
+        slot.memory.schedule.next = Some(now());
+        Self { runner, image, api, registry, slot }
+    }
+
+    /// One pass, so many seconds later.
+    async fn pass(&mut self, seconds: u64) -> Result<Action, ApiError> {
+        self.runner.pass(&self.image, &mut self.slot, now() + Duration::from_secs(seconds)).await
+    }
+
+    fn written(&self) -> Vec<ImageStatus> {
+        let patches = self.api.bodies("PATCH").into_iter();
+        patches.map(|patch| serde_json::from_value(patch["status"].clone()).unwrap()).collect()
+    }
+}
+
+#[tokio::test]
+async fn all_namespaces_together_have_as_many_passes_at_once_as_the_settings_say() {
+    let case = Case::new().await;
+    let agent = case.runner.kind.agent().clone();
+    let all = agent.turns.acquire_many(agent.config.max_concurrent_reconciles.into()).await.unwrap();
+    let object = DeserializeGuard(Ok(case.image.clone()));
+    let mut pass = std::pin::pin!(case.runner.reconcile(&object));
+    for _ in 0..50 {
+        assert!(futures::poll!(pass.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(all);
+    pass.await;
+}
+
+#[tokio::test]
+async fn a_status_that_could_not_be_written_is_written_later_without_asking_any_registry() {
+    let mut case = Case::new().await;
+    case.registry.refuse(401);
+    case.api.fail("PATCH", true);
+    assert!(case.pass(0).await.is_err());
+    let asked = case.registry.requests().len();
+    assert!(asked > 0 && case.written().len() == 1);
+
+    case.api.fail("PATCH", false);
+    for seconds in [1, 2] {
+        case.pass(seconds).await.unwrap();
+    }
+    let written = case.written();
+    assert_eq!(written.len(), 2, "once more, and then it is there");
+    assert_eq!(find(&written[1].conditions, STALLED).unwrap().reason, reasons::REGISTRY_UNAUTHORIZED);
+    assert_eq!(case.registry.requests().len(), asked);
+}
+
+#[tokio::test]
+async fn what_was_copied_is_history_and_counted_once_also_when_its_status_is_written_late() {
+    let mut case = Case::new().await;
+    for repository in ["source", "target"] {
+        case.registry.hold(&format!("/v2/{repository}/tags/list"), r#"{"tags":["v2.13.1"]}"#);
+        case.registry.hold_manifest(repository, "v2.13.1", "{}");
+    }
+    case.api.fail("PATCH", true);
+    case.slot.memory.sync().published = 1;
+    let copied = |case: &Case| case.runner.kind.agent().metrics.tags_copied.get();
+    assert!(case.pass(0).await.is_err());
+    assert_eq!(copied(&case), 0, "nothing is counted that may be counted again");
+
+    case.api.fail("PATCH", false);
+    case.pass(1).await.unwrap();
+    assert_eq!(case.written()[1].history[0].copied, Some(1));
+    assert_eq!(copied(&case), 1);
+    assert!(case.slot.memory.sync.is_none() && case.slot.pending.is_none());
+}
+
+#[tokio::test]
+async fn a_status_of_a_new_spec_that_could_not_be_written_is_written_without_asking_any_registry() {
+    let mut case = Case::new().await;
+    case.image.status = None;
+    case.registry.refuse(401);
+    case.api.fail("PATCH", true);
+    assert!(case.pass(0).await.is_err());
+    let asked = case.registry.requests().len();
+    for seconds in [2, 4] {
+        assert!(case.pass(seconds).await.is_err());
+    }
+    case.api.fail("PATCH", false);
+    case.pass(8).await.unwrap();
+    assert_eq!(case.registry.requests().len(), asked, "its credential is refused, and not shown again");
+    assert!(case.slot.pending.is_none());
+}
+
+#[tokio::test]
+async fn a_status_whose_answer_was_lost_is_not_written_twice() {
+    let mut case = Case::new().await;
+    case.registry.refuse(401);
+    case.api.fail("PATCH", true);
+    assert!(case.pass(0).await.is_err());
+    // It was written all the same, as the watch shows.
+    case.image.status = case.written().pop();
+    case.pass(2).await.unwrap();
+    assert_eq!(case.written().len(), 1);
+    assert!(case.slot.pending.is_none());
+}
+
+#[tokio::test]
+async fn a_pending_status_is_dropped_once_the_spec_is_another_one() {
+    let mut case = Case::new().await;
+    case.registry.refuse(401);
+    case.api.fail("PATCH", true);
+    assert!(case.pass(0).await.is_err());
+    case.api.fail("PATCH", false);
+    case.image.metadata.generation = Some(2);
+    case.image.spec.source.version = "no [version".into();
+    case.pass(2).await.unwrap();
+    let written = case.written();
+    assert_eq!(find(&written[1].conditions, STALLED).unwrap().reason, reasons::INVALID_SPEC);
+    assert_eq!(written[1].observed_generation, Some(2));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_is_stalled_with_the_reason_and_said_so_once() {
+    let case = Case::new().await;
+    let metadata = case.image.metadata.clone();
+    let error = "spec.source.select.latest: invalid value: integer `4294967296`, expected u32".to_owned();
+    let object = DeserializeGuard(Err(InvalidObject { error, metadata }));
+    case.runner.reconcile(&object).await;
+    case.runner.reconcile(&object).await;
+    let written = case.written();
+    let stalled = find(&written[0].conditions, STALLED).unwrap();
+    assert_eq!((written.len(), stalled.reason.as_str()), (1, reasons::INVALID_SPEC));
+    assert!(stalled.message.contains("spec.source.select.latest"), "{}", stalled.message);
+}
+
+#[tokio::test]
+async fn an_object_that_is_being_deleted_is_left_alone() {
+    let mut case = Case::new().await;
+    case.image.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+    case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
+    assert_eq!((case.registry.requests().len(), case.api.requests().len()), (0, 0));
+}

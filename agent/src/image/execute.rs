@@ -1,0 +1,218 @@
+//! What a pass does for copies that need Jobs: it creates as many as the source's pulls and the budget of Jobs
+//! allow, and reads what earlier ones came to.
+
+use std::collections::HashSet;
+
+use imgop_core::api::{FailureReason, Side};
+use imgop_core::copy::{
+    Copy, CopyRequest, Deferral, Observed, Outcome, Plan, Run, TagAction, TagState, admit, batches, in_order,
+    mount, release,
+};
+use imgop_registry::reference::Tag;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+
+use super::failures::Halt;
+use super::findings::State;
+use super::job::job;
+use super::memory::Memory;
+use super::outcome::CopyJobs;
+use super::{Access, Pass, QUEUE_INTERVAL, SHORT_INTERVAL};
+use crate::jobs::{Created, JobError};
+use crate::registry_access::JobSecretError;
+use crate::schedule::Due;
+
+/// What became of a plan.
+pub(super) struct Execution {
+    /// The plan, in which what was begun is waited for.
+    pub plan: Plan,
+    /// Why copies that could begin do not.
+    pub deferral: Option<Deferral>,
+}
+
+/// Copies for which Jobs were created, and why there are not more of them.
+struct Begun {
+    copies: Vec<Copy>,
+    full: Option<String>,
+    error: Option<Halt>,
+}
+
+impl Pass<'_> {
+    /// Returns what the Jobs of the Image came to. Those that hold a place and do not start are deleted, before
+    /// anything else can fail: there may be as many of them as an Image may have.
+    pub(super) async fn jobs(&self, request: &CopyRequest, memory: &mut Memory) -> Result<CopyJobs, Halt> {
+        let jobs = CopyJobs::new(self.agent().jobs.of_owner(self.uid(), self.now), request.route());
+        for (copy, outcome) in jobs.given_up() {
+            memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
+        }
+        for name in jobs.to_be_deleted() {
+            self.agent().jobs.delete(self.namespace(), name).await?;
+        }
+        Ok(jobs)
+    }
+
+    /// Returns what is known of each tag: as it was observed, what its Jobs came to, and whose it is.
+    pub(super) fn state<'r>(
+        &self,
+        request: &'r CopyRequest,
+        (observed_at, observed): (Timestamp, Observed),
+        jobs: &CopyJobs,
+        due: Due,
+        memory: &mut Memory,
+    ) -> State<'r> {
+        // Also if the API server fails this pass, the tags of Jobs that run are set by it.
+        memory.sync().observed = Some((observed_at, observed.clone()));
+        let runs = self.runs(jobs, memory);
+        let is_to_be_written = |state| matches!(state, TagState::Missing | TagState::Differs);
+        let differing: Vec<&Tag> = observed
+            .tags
+            .iter()
+            .filter(|tag| is_to_be_written(tag.state()))
+            .map(|tag| &tag.destination_tag)
+            .collect();
+        let conflicts = self.images.precedence.conflicts(self.image, request, &differing);
+        State {
+            request,
+            observed_at,
+            observed,
+            runs,
+            failures: self.recorded_failures(),
+            conflicts,
+            retry_now: due.is_asked_for(),
+            now: self.now,
+        }
+    }
+
+    /// Returns what became of the copies that Jobs were created for. A Job that was deleted before it ended is a
+    /// failed try: creating it again at once would race with whoever deletes it.
+    fn runs(&self, jobs: &CopyJobs, memory: &mut Memory) -> Vec<Run> {
+        let Memory { sync, outcomes, .. } = memory;
+        let started = sync.as_mut().map(|sync| &mut sync.started);
+        let Some(started) = started.filter(|started| !started.is_empty()) else {
+            return jobs.runs(outcomes);
+        };
+        let known: HashSet<Copy> = jobs.runs(outcomes).into_iter().map(|run| run.copy).collect();
+        for copy in started.difference(&known) {
+            let message = "its Job was deleted before it ended".to_owned();
+            let outcome = Outcome::Failed { reason: FailureReason::CopyFailed, message, at: self.now };
+            outcomes.insert(copy.clone(), outcome);
+        }
+        let runs = jobs.runs(outcomes);
+        started.retain(|copy| is_running(&runs, copy));
+        runs
+    }
+
+    /// Creates Jobs for the copies of a plan. A suspended Image begins none.
+    pub(super) async fn execute(
+        &self,
+        access: &Access,
+        mut plan: Plan,
+        state: &mut State<'_>,
+        memory: &mut Memory,
+    ) -> Result<Execution, Halt> {
+        let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
+        if copies.is_empty() {
+            self.agent().jobs.leave_queue(self.uid());
+            return Ok(Execution { plan, deferral: None });
+        }
+        // Copies for which there is no place now take no pulls, and stay in the plan as those that wait.
+        let (in_room, beyond) = copies.split_at(self.room(&copies));
+        let (route, pulls_per_copy) = (access.route(state.request), memory.cache.pulls_per_copy.unwrap_or(1));
+        let admission = admit(route, in_room.to_vec(), pulls_per_copy, self.uid()).await;
+        let (images, tried) = (self.images, &mut memory.sync().mounted);
+        let mounted = mount(route, &admission.admitted, tried, self.namespace(), &images.blobs).await;
+        self.agent().metrics.blobs_mounted.inc_by(mounted);
+        let beyond = if admission.reason.is_none() { beyond } else { &[] };
+        let begun = self.create_jobs(state.request, &[&admission.admitted, beyond].concat()).await;
+        release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
+        memory.sync().started.extend(begun.copies.iter().cloned());
+        wait_for(&mut plan, &begun.copies);
+        state.runs.extend(begun.copies.into_iter().map(|copy| Run { copy, outcome: Outcome::Running }));
+        let after = |retry_after| move |message| Deferral { message, retry_after };
+        let deferral = match begun.error {
+            // A quota that lets some Jobs run is no reason to give up: the rest follows them.
+            Some(error) if can_wait(&error) && state.is_any_running() => {
+                Some(after(SHORT_INTERVAL)(error.to_string()))
+            }
+            Some(error) => return Err(error),
+            None => admission.reason.or(begun.full.map(after(QUEUE_INTERVAL))),
+        };
+        Ok(Execution { plan, deferral })
+    }
+
+    /// Returns how many of these copies, from the first, have a place for their Jobs now.
+    pub(super) fn room(&self, copies: &[Copy]) -> usize {
+        let agent = self.agent();
+        let batches = batches(copies, agent.config.tags_per_job.into());
+        let places = agent.jobs.room(&self.owner, batches.len(), self.now);
+        batches.iter().take(places).map(|(_, batch)| batch.len()).sum()
+    }
+
+    /// Creates Jobs for these copies, as many as there are places, until one is refused.
+    async fn create_jobs(&self, request: &CopyRequest, copies: &[Copy]) -> Begun {
+        let agent = self.agent();
+        let mut begun = Begun { copies: Vec::new(), full: None, error: None };
+        let (owner, batches) = (&self.owner, batches(copies, agent.config.tags_per_job.into()));
+        let granted = agent.jobs.take(owner, batches.len(), self.now);
+        begun.full = granted.full.map(|full| full.to_string());
+        if granted.places.is_empty() {
+            return begun;
+        }
+        for (side, repository) in [(Side::Source, &request.source), (Side::Destination, &request.destination)]
+        {
+            let (access, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
+            if let Err(error) = access.ensure_job_secret(owner, side, repository, endpoint).await {
+                begun.error = Some(error.into());
+                return begun;
+            }
+        }
+        for ((order, batch), place) in batches.into_iter().zip(granted.places) {
+            let job = job(owner, &self.image.spec, request, &batch, order, &agent.config);
+            match agent.jobs.create(owner, &job, place).await {
+                Ok(created) => {
+                    if created == Created::New {
+                        self.report_job(&job, batch.len()).await;
+                    }
+                    begun.copies.extend(batch);
+                }
+                Err(error) => {
+                    begun.error = Some(error.into());
+                    break;
+                }
+            }
+        }
+        begun
+    }
+
+    async fn report_job(&self, job: &Job, tags: usize) {
+        let agent = self.agent();
+        agent.metrics.jobs_created.inc();
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        let noun = if tags == 1 { "tag" } else { "tags" };
+        let note = format!("Job {name} copies {tags} {noun}");
+        agent.events.job_created(&self.owner, name, "CopyScheduled", "Copy", note).await;
+    }
+}
+
+/// Returns whether the rest of the copies may wait for those that run.
+fn can_wait(error: &Halt) -> bool {
+    match error {
+        Halt::Job(JobError::Api(_)) => false,
+        Halt::JobSecret(JobSecretError::Api(error)) => !error.is_transient(),
+        _ => true,
+    }
+}
+
+/// Returns whether a Job for this copy has not ended.
+pub(super) fn is_running(runs: &[Run], copy: &Copy) -> bool {
+    runs.iter().any(|run| run.copy == *copy && run.outcome == Outcome::Running)
+}
+
+/// Changes a plan so that it waits for copies that were begun.
+fn wait_for(plan: &mut Plan, begun: &[Copy]) {
+    for tag in &mut plan.tags {
+        if matches!(&tag.action, TagAction::Copy(copy) if begun.contains(copy)) {
+            tag.action = TagAction::Wait;
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What a pass reports when it cannot go on, and when the next one is.
+
+use std::time::Duration;
+
+use imgop_core::api::Side;
+use imgop_core::api::conditions::reasons;
+use imgop_core::copy::{ObserveError, Readiness, SpecError};
+use imgop_core::time::saturating_add;
+use imgop_registry::{Reason, RegistryError, Unreachable};
+
+use super::findings::{Conclusion, Findings};
+use super::memory::{Blocked, Memory};
+use super::{Pass, SECRET_INTERVAL, SHORT_INTERVAL};
+use crate::cluster::api_error::{ApiCause, ApiError};
+use crate::cluster::rights::Right;
+use crate::jobs::JobError;
+use crate::registry_access::{AccessError, JobSecretError};
+
+/// How long a registry that refuses is left alone while the Secrets stay as they are.
+const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
+/// The longest that a registry may ask to be left alone.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// Why a pass ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Halt {
+    /// It is to be tried again a little later, and nothing is to be reported of it.
+    #[error("postponed for {0:?}")]
+    Postponed(Duration),
+    /// The spec cannot be acted on.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// No administrator has enabled the namespace, or not all of it.
+    #[error("the agent may not {0} in this namespace")]
+    MissingRight(Right),
+    /// A Secret or the AWS identity cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The registries could not be observed.
+    #[error("{error}")]
+    Observe {
+        /// Why.
+        error: ObserveError,
+        /// The Secrets that were read.
+        secrets: Vec<String>,
+    },
+    /// A registry refuses what is to be done for the tags.
+    #[error("{side}: {error}")]
+    Registry {
+        /// Which.
+        side: Side,
+        /// Why.
+        error: RegistryError,
+        /// The Secrets that were read.
+        secrets: Vec<String>,
+    },
+    /// The Secret of a Job cannot be written.
+    #[error(transparent)]
+    JobSecret(#[from] JobSecretError),
+    /// A Job cannot be created.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// The API server did not do what was asked.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl Pass<'_> {
+    /// Returns the end of a pass that could not go on. What only the API server can help is an error, which
+    /// the controller tries again with growing pauses.
+    pub(super) fn halted(&self, halt: Halt, memory: &mut Memory) -> Result<Conclusion, ApiError> {
+        let message = halt.to_string();
+        match halt {
+            Halt::Api(error) => Err(error),
+            Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
+            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::MissingRight(right) => {
+                let how = self.agent().rights.how_to_grant(right, self.namespace());
+                let message = format!("{message} (checked again every 30 s); {how}");
+                Ok(self.report_missing_right(message, memory))
+            }
+            Halt::Access(error) => self.access_failed(error, memory),
+            Halt::Observe { error, secrets } => Ok(self.observe_failed(error, secrets, memory)),
+            Halt::Registry { side, error, secrets } => {
+                Ok(self.registry_failed(side, &error, secrets, memory))
+            }
+            Halt::JobSecret(error) => self.job_secret_failed(error, memory),
+            Halt::Job(error) => self.job_failed(error, memory),
+        }
+    }
+
+    fn report(&self, readiness: Readiness, wait: impl Into<Option<Duration>>) -> Conclusion {
+        let findings = Findings::of(readiness, self.request_token.clone());
+        Conclusion { findings: Some(findings), wait: wait.into() }
+    }
+
+    /// Reports a failure that a user may end at any moment.
+    fn report_until_changed(
+        &self,
+        reason: &'static str,
+        message: impl Into<String>,
+        memory: &mut Memory,
+    ) -> Conclusion {
+        let wait = memory.schedule.wait(SECRET_INTERVAL, self.now);
+        self.report(Readiness::stalled(reason, message), wait)
+    }
+
+    fn report_missing_right(&self, message: String, memory: &mut Memory) -> Conclusion {
+        self.report_until_changed(reasons::NAMESPACE_NOT_ENABLED, message, memory)
+    }
+
+    /// Reports a failure that is tried again with growing pauses.
+    fn report_and_retry(&self, readiness: Readiness, memory: &mut Memory) -> Conclusion {
+        let wait = memory.schedule.retry_later(self.now);
+        self.report(readiness, wait)
+    }
+
+    fn access_failed(&self, error: AccessError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
+        let message = error.to_string();
+        let right = match error {
+            AccessError::Api(error) => return Err(error),
+            AccessError::Aws { error, .. } if error.is_transient() => {
+                let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string());
+                return Ok(self.report_and_retry(readiness, memory));
+            }
+            AccessError::Aws { .. } => {
+                return Ok(self.report_until_changed(reasons::REGISTRY_UNAUTHORIZED, message, memory));
+            }
+            AccessError::Missing { .. } | AccessError::Unusable { .. } => {
+                return Ok(self.report_until_changed(reasons::SECRET_UNUSABLE, message, memory));
+            }
+            AccessError::AwsNotEnabled => Right::USE_AWS,
+            AccessError::Forbidden { .. } => Right::GET_SECRETS,
+        };
+        let how = self.agent().rights.how_to_grant(right, self.namespace());
+        Ok(self.report_missing_right(format!("{message}; {how}"), memory))
+    }
+
+    fn observe_failed(&self, error: ObserveError, secrets: Vec<String>, memory: &mut Memory) -> Conclusion {
+        let message = error.to_string();
+        let readiness = match error {
+            ObserveError::Registry { side, error } => {
+                return self.registry_failed(side, &error, secrets, memory);
+            }
+            ObserveError::TooManyTags { .. } | ObserveError::TooManyReferrers { .. } => {
+                Readiness::stalled(reasons::TOO_MANY_TAGS, message)
+            }
+            ObserveError::TooSlow { .. } => Readiness::retrying(reasons::REGISTRY_UNREACHABLE, message),
+            ObserveError::Naming(_) => Readiness::stalled(reasons::INVALID_SPEC, message),
+        };
+        self.report_and_retry(readiness, memory)
+    }
+
+    /// A refusal ends in Stalled and leaves the registry alone; anything else is tried again.
+    fn registry_failed(
+        &self,
+        side: Side,
+        error: &RegistryError,
+        secrets: Vec<String>,
+        memory: &mut Memory,
+    ) -> Conclusion {
+        let message = format!("{side}: {error}");
+        let readiness = match error.reason() {
+            Reason::Unauthorized | Reason::Forbidden => {
+                memory.blocked = Some(Blocked { secrets, until: saturating_add(self.now, REFUSED_BACKOFF) });
+                let message = format!("{message}; {}", self.about_credentials(side));
+                return self.report_until_changed(reasons::REGISTRY_UNAUTHORIZED, message, memory);
+            }
+            Reason::RateLimited { retry_after } => {
+                let wanted = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+                let wait = memory.schedule.retry_later(self.now).max(wanted);
+                let readiness = Readiness::retrying(reasons::REGISTRY_RATE_LIMITED, message);
+                return self.report(readiness, memory.schedule.wait(wait, self.now));
+            }
+            Reason::Refused | Reason::Settings => Readiness::stalled(reasons::INVALID_SPEC, message),
+            Reason::RepositoryNotFound => Readiness::retrying(reasons::REPOSITORY_NOT_FOUND, message),
+            reason => match advice(side, reason) {
+                // Nothing changes before the field that is named is set.
+                Some(advice) => {
+                    Readiness::stalled(reasons::REGISTRY_UNREACHABLE, format!("{message}{advice}"))
+                }
+                None => Readiness::retrying(reasons::REGISTRY_UNREACHABLE, message),
+            },
+        };
+        self.report_and_retry(readiness, memory)
+    }
+
+    /// Returns which credentials a registry refused, or where to name some.
+    fn about_credentials(&self, side: Side) -> String {
+        let endpoint = self.image.spec.endpoint(side);
+        if endpoint.use_aws_irsa {
+            return format!("the credentials are those of the agent's AWS identity (spec.{side}.useAwsIRSA)");
+        }
+        match endpoint.credentials {
+            Some(named) => {
+                let secret = &named.secret_name;
+                format!("the credentials are those of Secret {secret:?} (spec.{side}.credentials)")
+            }
+            None => format!("name a Secret with credentials in spec.{side}.credentials"),
+        }
+    }
+
+    fn job_secret_failed(&self, error: JobSecretError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
+        let message = error.to_string();
+        let readiness = match error {
+            JobSecretError::Api(error) => match error.cause {
+                ApiCause::NamespaceTerminating => return Ok(Conclusion::unchanged(None)),
+                ApiCause::Forbidden(_) | ApiCause::Invalid(_) => {
+                    Readiness::stalled(reasons::JOB_REFUSED, message)
+                }
+                _ => return Err(error),
+            },
+            JobSecretError::MissingRight(_) => return Ok(self.report_missing_right(message, memory)),
+            JobSecretError::Aws(_) => Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, message),
+            JobSecretError::Taken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),
+        };
+        Ok(self.report_and_retry(readiness, memory))
+    }
+
+    fn job_failed(&self, error: JobError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
+        let message = error.to_string();
+        let readiness = match error {
+            JobError::Api(error) => return Err(error),
+            JobError::NamespaceTerminating => return Ok(Conclusion::unchanged(None)),
+            JobError::StillDeleting(_) => {
+                return Ok(Conclusion::unchanged(SHORT_INTERVAL));
+            }
+            JobError::MissingRight(_) => return Ok(self.report_missing_right(message, memory)),
+            JobError::Refused(_) => Readiness::stalled(reasons::JOB_REFUSED, message),
+            JobError::Failing(_) => Readiness::retrying(reasons::JOB_REFUSED, message),
+            JobError::NameTaken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),
+        };
+        Ok(self.report_and_retry(readiness, memory))
+    }
+}
+
+/// Returns what to set where the connection itself is refused, on either side.
+fn advice(side: Side, reason: &Reason) -> Option<String> {
+    match reason {
+        Reason::Unreachable(Unreachable::Tls) => Some(format!(
+            "; name a Secret with the certificate of its CA (key ca.crt) in spec.{side}.tls.caSecretName, or set \
+             spec.{side}.tls.mode to SkipVerify"
+        )),
+        Reason::Unreachable(Unreachable::NoTls) => {
+            Some(format!(" If so, set spec.{side}.tls.mode to PlainHTTP"))
+        }
+        Reason::Unreachable(Unreachable::WantsTls) => {
+            Some(format!("; if so, leave spec.{side}.tls.mode out"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_not_trusted_comes_with_the_field_to_set() {
+        let advice = |side, how| advice(side, &Reason::Unreachable(how)).unwrap_or_default();
+        insta::assert_snapshot!(advice(Side::Source, Unreachable::Tls), @"; name a Secret with the certificate of its CA (key ca.crt) in spec.source.tls.caSecretName, or set spec.source.tls.mode to SkipVerify");
+        insta::assert_snapshot!(advice(Side::Destination, Unreachable::NoTls), @" If so, set spec.destination.tls.mode to PlainHTTP");
+        insta::assert_snapshot!(advice(Side::Source, Unreachable::WantsTls), @"; if so, leave spec.source.tls.mode out");
+        assert_eq!(advice(Side::Source, Unreachable::Connect), "");
+    }
+}

@@ -1,0 +1,374 @@
+//! What a pass found out of an Image, and what of it is reported and remembered.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
+use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure, WaitingTag};
+use imgop_core::copy::ContentCache;
+use imgop_core::copy::{
+    Copy, CopyRequest, FirstSeen, Inputs, Observed, Outcome, Plan, PlannedTag, Readiness, Run, TagAction,
+    Waiting, plan, readiness,
+};
+use imgop_core::time::remaining;
+use imgop_registry::reference::{Digest, Repository, Tag};
+use jiff::Timestamp;
+
+use super::execute::Execution;
+use super::memory::Memory;
+use super::outcome::CopyJobs;
+use super::{JOB_INTERVAL, Pass};
+use crate::schedule::next_regular;
+
+/// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,
+/// and which tags belong to others.
+pub(super) struct State<'a> {
+    pub request: &'a CopyRequest,
+    pub observed_at: Timestamp,
+    pub observed: Observed,
+    pub runs: Vec<Run>,
+    pub failures: Vec<TagFailure>,
+    pub conflicts: HashMap<Tag, String>,
+    pub retry_now: bool,
+    pub now: Timestamp,
+}
+
+impl State<'_> {
+    /// Returns what is to be done.
+    pub fn plan(&self) -> Plan {
+        plan(Inputs {
+            request: self.request,
+            observed: &self.observed,
+            runs: &self.runs,
+            failures: &self.failures,
+            conflicts: &self.conflicts,
+            retry_now: self.retry_now,
+            now: self.now,
+        })
+    }
+
+    /// Returns the digest that the destination has answered for a tag.
+    pub fn at_destination(&self, tag: &Tag) -> Option<&Digest> {
+        let observed = self.observed.tags.iter().find(|observed| observed.destination_tag == *tag);
+        observed.and_then(|observed| observed.destination.digest())
+    }
+
+    /// Notes that a copy came to something else than its Job says.
+    pub fn set_outcome(&mut self, copy: &Copy, outcome: &Outcome) {
+        for run in self.runs.iter_mut().filter(|run| run.copy == *copy) {
+            run.outcome = outcome.clone();
+        }
+    }
+
+    /// Returns whether the Job of any copy has not ended.
+    pub fn is_any_running(&self) -> bool {
+        self.runs.iter().any(|run| run.outcome == Outcome::Running)
+    }
+}
+
+/// How a pass ends: with what is reported, and when the next one is.
+pub(super) struct Conclusion {
+    /// What is reported; none leaves the status as it is.
+    pub findings: Option<Findings>,
+    /// When the next pass is; none waits for a change.
+    pub wait: Option<Duration>,
+}
+
+impl Conclusion {
+    /// Leaves the status as it is.
+    pub fn unchanged(wait: impl Into<Option<Duration>>) -> Self {
+        Self { findings: None, wait: wait.into() }
+    }
+}
+
+/// What a pass found out of an Image.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    /// Conditions, phase and progress.
+    pub readiness: Readiness,
+    /// What is known of the tags; none when the registries could not be asked, and then what was
+    /// known before stays.
+    pub tags: Option<TagFindings>,
+    /// The request that was acted on.
+    pub handled_request: Option<String>,
+    /// How many tags the sync copied, if it has ended.
+    pub ended: Option<u32>,
+    /// The generation of the spec that the conditions are of; the Image's own if none.
+    pub generation: Option<i64>,
+    /// Where this process has put tags for the Image.
+    pub written_to: Option<Repository>,
+}
+
+impl Findings {
+    /// Returns the findings of a sync that has ended without any answer about tags.
+    pub fn of(readiness: Readiness, handled_request: Option<String>) -> Self {
+        Self { readiness, tags: None, handled_request, ended: Some(0), generation: None, written_to: None }
+    }
+}
+
+/// What is known of the tags.
+#[derive(Debug, Clone)]
+pub struct TagFindings {
+    /// How many are in which state.
+    pub counts: Counts,
+    /// Those that failed.
+    pub failures: Vec<TagFailure>,
+    /// Those that mode `OnceByTag` need not compare again.
+    pub already_synced: Vec<String>,
+    /// The source that those are of.
+    pub synced_from: Option<String>,
+    /// Those that are too young, newest version first.
+    pub waiting: Vec<WaitingTag>,
+    /// When the next failed one is tried again.
+    pub next_attempt: Option<Timestamp>,
+}
+
+impl Pass<'_> {
+    /// Returns the end of a pass that came to its end: what is reported of it, and when the next one is.
+    pub(super) fn conclude(
+        &self,
+        state: &State<'_>,
+        execution: &Execution,
+        jobs: &CopyJobs,
+        memory: &mut Memory,
+    ) -> Conclusion {
+        let (plan, deferral) = (&execution.plan, execution.deferral.as_ref());
+        let is_suspended = self.image.spec.suspend;
+        let is_busy = is_busy(plan, is_suspended);
+        let tags = self.tag_findings(state, plan);
+        remember(state, plan, memory);
+        // Tags whose content was there already have no Job; after a restart only the Jobs tell.
+        let last_sync = self.image.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
+        let by_jobs = jobs.copied_since(last_sync.map(|time| time.0), plan);
+        let copied = by_jobs.max(memory.sync().published);
+        if is_suspended && !is_busy {
+            memory.sync = None;
+            return self.suspended(Some(tags), copied);
+        }
+        let message = deferral.map(|deferral| deferral.message.as_str());
+        let mut findings = Findings::of(readiness(state.request, plan, message), self.request_token.clone());
+        findings.tags = Some(tags);
+        findings.ended = (!is_busy).then_some(copied);
+        if is_suspended {
+            findings.generation = self.ready_generation();
+            findings.handled_request = None;
+        }
+        let wait = if is_busy {
+            memory.sync().observed = Some((state.observed_at, state.observed.clone()));
+            let for_jobs = state.is_any_running().then_some(JOB_INTERVAL);
+            let waits = deferral.map(|deferral| deferral.retry_after).into_iter().chain(for_jobs);
+            waits.min().unwrap_or(JOB_INTERVAL)
+        } else {
+            memory.sync = None;
+            self.schedule_next(state.request, plan, memory)
+        };
+        Conclusion { findings: Some(findings), wait: Some(wait) }
+    }
+
+    fn tag_findings(&self, state: &State<'_>, plan: &Plan) -> TagFindings {
+        let (request, status) = (state.request, self.status());
+        TagFindings {
+            counts: plan.counts(),
+            failures: failures(plan, &status.failures),
+            already_synced: already_synced(request, plan, &status.tag_already_synced),
+            synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
+            waiting: waiting(&state.observed, plan).into_iter().map(WaitingTag::from).collect(),
+            next_attempt: plan.next_attempt(),
+        }
+    }
+
+    /// Returns the end of a pass over a suspended Image: no new Jobs. Ready keeps what it said, and of which
+    /// generation: a spec that was never synced is observed, and not certified.
+    pub(super) fn suspended(&self, tags: Option<TagFindings>, copied: u32) -> Conclusion {
+        let status = self.status();
+        let ready = find(&status.conditions, READY);
+        let findings = Findings {
+            readiness: Readiness {
+                conditions: vec![NewCondition {
+                    type_: READY,
+                    status: ready.and_then(|c| c.status.to_lowercase().parse().ok()),
+                    reason: reasons::SUSPENDED,
+                    message: "spec.suspend is set; no sync is started".to_owned(),
+                }],
+                phase: status.phase.filter(|phase| *phase != Phase::Running).unwrap_or(Phase::Pending),
+                progress: None,
+            },
+            generation: self.ready_generation(),
+            ended: tags.as_ref().map(|_| copied),
+            tags,
+            handled_request: None,
+            written_to: None,
+        };
+        Conclusion { findings: Some(findings), wait: None }
+    }
+
+    /// Returns the generation of the spec that Ready is of.
+    fn ready_generation(&self) -> Option<i64> {
+        let status = self.image.status.as_ref()?;
+        find(&status.conditions, READY).and_then(|ready| ready.observed_generation)
+    }
+
+    /// Schedules the next sync, and returns how long nothing is to be done until then.
+    fn schedule_next(&self, request: &CopyRequest, plan: &Plan, memory: &mut Memory) -> Duration {
+        let is_retried = plan.tags.is_empty() && plan.waiting_until.is_none()
+            || plan.tags.iter().any(|t| matches!(t.action, TagAction::RetryLater(_)));
+        let schedule = &mut memory.schedule;
+        if is_retried {
+            schedule.retry_later(self.now);
+        } else {
+            schedule.retries = 0;
+            schedule.next = Some(next_regular(self.uid(), request.frequency.period(), self.now));
+        }
+        let next = not_after(schedule.next.unwrap_or(self.now), plan);
+        schedule.next = Some(next);
+        remaining(next, self.now).max(Duration::from_secs(1))
+    }
+}
+
+/// Returns whether something is to be done or waited for now. A suspended Image begins no copies.
+fn is_busy(plan: &Plan, is_suspended: bool) -> bool {
+    plan.tags.iter().any(|tag| match tag.action {
+        TagAction::Wait | TagAction::Publish(_) => true,
+        TagAction::Copy(_) => !is_suspended,
+        _ => false,
+    })
+}
+
+/// Keeps what later passes need of this one.
+fn remember(state: &State<'_>, plan: &Plan, memory: &mut Memory) {
+    let first_seen = |w: &Waiting| (w.tag.clone(), FirstSeen { digest: w.digest.clone(), at: w.since });
+    // The status keeps only so many of them.
+    memory.cache.first_seen = waiting(&state.observed, plan).into_iter().map(first_seen).collect();
+    let open = open_copies(state, plan);
+    let mut last: HashMap<(Tag, Digest), u32> = HashMap::new();
+    for copy in memory.outcomes.keys() {
+        let attempt = last.entry((copy.destination_tag.clone(), copy.digest.clone())).or_default();
+        *attempt = copy.attempt.max(*attempt);
+    }
+    // What became of the last try of a content matters until its tag is there.
+    memory.outcomes.retain(|copy, _| {
+        let content = (copy.destination_tag.clone(), copy.digest.clone());
+        open.contains(&(&content.0, &content.1)) && last.get(&content) == Some(&copy.attempt)
+    });
+    if state.request.mode != Mode::OneShot {
+        memory.cache.keep(&state.observed, state.now);
+    }
+    // A manifest that was read counts as a pull, in every mode.
+    memory.cache.contents = ContentCache::of(state.request, &state.observed);
+}
+
+/// Returns the contents that tags do not show yet, by tag.
+fn open_copies<'a>(state: &'a State<'_>, plan: &'a Plan) -> HashSet<(&'a Tag, &'a Digest)> {
+    let is_open = |tag: &PlannedTag| {
+        !matches!(tag.action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
+    };
+    let both = state.observed.tags.iter().zip(&plan.tags);
+    both.filter(|(_, planned)| is_open(planned))
+        .filter_map(|(observed, planned)| Some((&planned.destination_tag, observed.digest()?)))
+        .collect()
+}
+
+/// Returns a time that is not later than the next try of a failed tag, or than when a tag that is too young is
+/// old enough.
+fn not_after(next: Timestamp, plan: &Plan) -> Timestamp {
+    [plan.next_attempt(), plan.waiting_until].into_iter().flatten().fold(next, Timestamp::min)
+}
+
+/// Returns since when tags show what they show, but for those that have been copied meanwhile: what is known
+/// of the others must not be forgotten before the destination has them.
+fn waiting<'a>(observed: &'a Observed, plan: &Plan) -> Vec<&'a Waiting> {
+    let taken = plan.tags.iter().filter(|tag| matches!(tag.action, TagAction::UpToDate));
+    let taken: HashSet<String> = taken.map(|tag| tag.source_ref.to_string()).collect();
+    observed.since().filter(|waiting| !taken.contains(waiting.tag.as_str())).collect()
+}
+
+/// Returns the failures of the plan, and those of copies that are tried again: how often is remembered
+/// nowhere else if their Jobs go.
+fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
+    let tried_again = |failure: &&TagFailure| {
+        let open = |t: &PlannedTag| match &t.action {
+            TagAction::Copy(copy) | TagAction::Publish(copy) => {
+                failure.digest.as_deref() == Some(copy.digest.as_str())
+            }
+            TagAction::Wait => true,
+            _ => false,
+        };
+        failure.attempts > 0
+            && planned.tags.iter().any(|t| t.source_ref.to_string() == failure.tag && open(t))
+    };
+    let mut all: Vec<TagFailure> =
+        planned.failures().chain(recorded.iter().filter(tried_again)).cloned().collect();
+    // The list is cut: what must be remembered comes first.
+    all.sort_by_key(|failure| failure.attempts == 0);
+    all
+}
+
+/// Returns the tags that mode `OnceByTag` need not copy again: those that the destination has, and those that
+/// it had when it could be asked.
+fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> Vec<String> {
+    if request.mode != Mode::OnceByTag {
+        return Vec::new();
+    }
+    // Whatever refers to a tag may come later than the tag, and is compared each time.
+    let is_selected = |tag: &&PlannedTag| tag.referrer_of.is_none();
+    let is_synced = |tag: &&PlannedTag| match &tag.action {
+        TagAction::UpToDate | TagAction::AlreadySynced => true,
+        TagAction::RetryLater(failure) if failure.reason == FailureReason::NotChecked => {
+            before.contains(&tag.source_ref.to_string())
+        }
+        _ => false,
+    };
+    planned.tags.iter().filter(is_selected).filter(is_synced).map(|tag| tag.source_ref.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::copy::Content;
+    use imgop_registry::reference::ManifestRef;
+
+    use super::*;
+    use imgop_core::time::saturating_add;
+
+    #[test]
+    fn a_tag_that_is_too_young_is_tried_again_when_it_is_old_enough() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let in_minutes = |minutes| saturating_add(now, Duration::from_mins(minutes));
+        let waiting = |minutes| Plan { waiting_until: Some(in_minutes(minutes)), ..Plan::default() };
+        assert_eq!(not_after(in_minutes(5), &waiting(3)), in_minutes(3));
+        assert_eq!(not_after(in_minutes(5), &waiting(4000)), in_minutes(5), "and new tags are found before");
+        assert_eq!(not_after(in_minutes(5), &Plan::default()), in_minutes(5));
+    }
+
+    #[test]
+    fn what_waits_is_kept_in_every_mode_and_what_was_copied_is_not() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let waits = |tag: &str| Waiting {
+            tag: tag.parse().unwrap(),
+            digest: Digest::of(b"a"),
+            content: Content::NotAsked,
+            since: now,
+            until: now,
+        };
+        let planned = |tag: &str, action| PlannedTag {
+            source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+            destination_tag: tag.parse().unwrap(),
+            referrer_of: None,
+            action,
+        };
+        let observed = Observed {
+            waiting: vec![waits("absent"), waits("moved")],
+            remembered: vec![waits("copied"), waits("copying")],
+            ..Observed::default()
+        };
+        let plan = Plan {
+            tags: vec![
+                planned("moved", TagAction::Young(now)),
+                planned("copied", TagAction::UpToDate),
+                planned("copying", TagAction::Wait),
+            ],
+            ..Plan::default()
+        };
+        let kept: Vec<&str> = waiting(&observed, &plan).iter().map(|w| w.tag.as_str()).collect();
+        assert_eq!(kept, ["absent", "moved", "copying"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! What a pass reads: rights, Secrets, and what both registries answer.
+
+use std::time::Duration;
+
+use imgop_core::api::conditions::{STALLED, is_true};
+use imgop_core::api::{Mode, Side, TagFailure};
+use imgop_core::copy::{
+    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, first_seen, observe,
+    retry_delay,
+};
+use imgop_core::selection::Version;
+use imgop_core::time::{clamp_ahead, saturating_add};
+use imgop_registry::reference::Repository;
+use imgop_registry::{Reason, RegistryError};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::failures::Halt;
+use super::memory::Memory;
+use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
+use crate::cluster::Freshness;
+use crate::cluster::rights::Right;
+use crate::controller::READY_WITHOUT_SOME_AFTER;
+use crate::registry_access::{AccessError, Resolved};
+use crate::schedule::Due;
+
+/// How long what was observed is good for a sync under way, whatever the frequency.
+const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
+
+impl Pass<'_> {
+    /// Invalidates what was remembered, before anything can fail: the next pass must not take it for fresh.
+    pub(super) fn invalidate(&self, due: Due, memory: &mut Memory) {
+        let generation = self.image.metadata.generation;
+        if due.is_asked_for() || memory.generation != generation {
+            memory.invalidate();
+            memory.generation = generation;
+        }
+        match due {
+            // After a restart alone the destination is trusted, or it would cost a pull for each tag.
+            Due::SpecChanged => memory.cache.invalidate_contents(),
+            Due::Requested => memory.schedule.last_request = Some(self.now),
+            Due::InProgress | Due::Scheduled => {}
+        }
+    }
+
+    /// Returns an error unless the agent may copy for the Image now. The API server is asked before any
+    /// registry, or a tenant could make the agent work where no administrator allowed it.
+    pub(super) async fn may_work(&self, due: Due) -> Result<(), Halt> {
+        let agent = self.agent();
+        // A namespace that cannot be watched must not stop all others, so this has an end.
+        let is_early = self.now < saturating_add(agent.started, READY_WITHOUT_SOME_AFTER);
+        if is_early && !self.images.precedence.is_known() {
+            return Err(Halt::Postponed(SHORT_INTERVAL));
+        }
+        let freshness = if due.is_asked_for() { Freshness::Now } else { Freshness::Cached };
+        match agent.rights.missing(&Right::FOR_JOBS, self.namespace(), freshness).await? {
+            None => Ok(()),
+            Some(right) => Err(Halt::MissingRight(right)),
+        }
+    }
+
+    /// Reads the Secrets and returns the two clients.
+    pub(super) async fn access(
+        &self,
+        request: &CopyRequest,
+        due: Due,
+        memory: &mut Memory,
+    ) -> Result<Access, Halt> {
+        let freshness = match &memory.blocked {
+            _ if due.is_asked_for() => Freshness::Now,
+            // A registry that refused is asked again only with other Secrets, and whoever fixes a Secret
+            // should not wait for what is remembered of it.
+            Some(_) => Freshness::Rechecked,
+            None if self.is_stalled() => Freshness::Rechecked,
+            None => Freshness::Cached,
+        };
+        let access = self.clients(request, freshness).await?;
+        if let Some(blocked) = &memory.blocked
+            && blocked.secrets == access.secrets
+            && self.now < blocked.until
+            && !due.is_asked_for()
+        {
+            return Err(Halt::Postponed(memory.schedule.wait(SECRET_INTERVAL, self.now)));
+        }
+        Ok(access)
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.image.status.as_ref().is_some_and(|status| is_true(&status.conditions, STALLED))
+    }
+
+    async fn clients(&self, request: &CopyRequest, freshness: Freshness) -> Result<Access, AccessError> {
+        let (registries, source, destination) =
+            (&self.agent().registries, &request.source, &request.destination);
+        let from = self.resolve(Side::Source, source, freshness).await?;
+        let to = self.resolve(Side::Destination, destination, freshness).await?;
+        Ok(Access {
+            source: registries.repository(source, &from.access),
+            destination: registries.repository(destination, &to.access),
+            secrets: [from.versions, to.versions].concat(),
+        })
+    }
+
+    async fn resolve(
+        &self,
+        side: Side,
+        repository: &Repository,
+        freshness: Freshness,
+    ) -> Result<Resolved, AccessError> {
+        let (access, endpoint) = (self.agent().registry_access(), self.image.spec.endpoint(side));
+        access.resolve(self.namespace(), side, repository, endpoint, freshness).await
+    }
+
+    /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but
+    /// no longer than a period, so that one slow tag does not hide what happens to the others.
+    pub(super) async fn observe(
+        &self,
+        access: &Access,
+        request: &CopyRequest,
+        due: Due,
+        memory: &mut Memory,
+    ) -> Result<(Timestamp, Observed), Halt> {
+        let ttl = request.frequency.period().max(MIN_OBSERVATION_TTL);
+        let before = memory.sync().observed.take();
+        if let Some(observed) = &before
+            && due == Due::InProgress
+            && self.now < saturating_add(observed.0, ttl)
+        {
+            memory.blocked = None;
+            return Ok(observed.clone());
+        }
+        // Whoever requests a sync wants to know what is there now, on both sides.
+        if due == Due::Requested {
+            access.source.invalidate_tag_lists();
+            access.destination.invalidate_tag_lists();
+        }
+        let known = self.known(request, memory);
+        let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
+        let sides = Sides { source: access.source.clone(), destination: Some(access.destination.clone()) };
+        let answer = tokio::time::timeout(REGISTRY_TIMEOUT, observe(&sides, request, &known, limits)).await;
+        let mut answer = answer.unwrap_or(Err(ObserveError::TooSlow { seconds: REGISTRY_TIMEOUT.as_secs() }));
+        if let Ok(observed) = &answer
+            && let Some(error) = missing_repository(access, request, observed).await
+        {
+            answer = Err(ObserveError::Registry { side: Side::Source, error });
+        }
+        match answer {
+            Ok(observed) => {
+                memory.blocked = None;
+                Ok((self.now, observed))
+            }
+            Err(error) => {
+                if memory.has_started() {
+                    // The Jobs that run were made for this, and it is enough to set their tags.
+                    memory.sync().observed = before;
+                }
+                Err(Halt::Observe { error, secrets: access.secrets.clone() })
+            }
+        }
+    }
+
+    /// Returns the failures in the status. None waits longer than its pause, whatever the status says.
+    pub(super) fn recorded_failures(&self) -> Vec<TagFailure> {
+        let mut failures = self.status().failures;
+        for failure in &mut failures {
+            let max = retry_delay(failure.attempts);
+            let next_attempt = failure.next_attempt.take();
+            failure.next_attempt = next_attempt.map(|at| Time(clamp_ahead(at.0, self.now, max)));
+        }
+        failures
+    }
+
+    /// Returns what is known before the registries are asked.
+    fn known(&self, request: &CopyRequest, memory: &Memory) -> Known {
+        let status = self.status();
+        let mut known = memory.cache.known(self.now);
+        known.first_seen = first_seen(&status.waiting);
+        // A status may be written by others, or by a clock that was ahead.
+        known
+            .first_seen
+            .values_mut()
+            .for_each(|seen| seen.at = clamp_ahead(seen.at, self.now, Duration::ZERO));
+        known.first_seen.extend(memory.cache.first_seen.clone());
+        // What was copied from elsewhere, or to elsewhere, says nothing of this.
+        let is_same = status.synced_from.is_none_or(|from| from == request.synced_from(&self.image.spec));
+        if request.mode == Mode::OnceByTag && is_same {
+            known.already_synced =
+                status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+        }
+        known
+    }
+}
+
+/// Returns the error of a source that does not exist. A registry answers alike for a tag that it lacks and for a
+/// repository that it lacks; only of the latter there is no list.
+async fn missing_repository(
+    access: &Access,
+    request: &CopyRequest,
+    observed: &Observed,
+) -> Option<RegistryError> {
+    let is_missing = |tag: &ObservedTag| tag.state() == TagState::NotFound;
+    if !matches!(request.version, Version::Exact(_)) || !observed.tags.iter().all(is_missing) {
+        return None;
+    }
+    access.source.tags().await.err().filter(|error| *error.reason() == Reason::RepositoryNotFound)
+}

@@ -1,0 +1,287 @@
+//! Other Images that select the same tags of the same destination: which of them came first, and whether
+//! that counts.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use imgop_core::api::Image;
+use imgop_core::copy::{CopyRequest, OlderImage};
+use imgop_registry::oci::subject_of;
+use imgop_registry::reference::{Repository, Tag};
+use kube::ResourceExt as _;
+
+use crate::controller::Objects;
+
+/// All Images that this process watches, and what it wrote for them. That is in their statuses too, a
+/// moment later, and outlives the process there.
+pub struct Precedence {
+    images: Objects<Image>,
+    written: Mutex<HashMap<String, Written>>,
+}
+
+/// What was written for one Image.
+struct Written {
+    destination: Repository,
+    /// Only those that are named after a content.
+    referrers: HashSet<Tag>,
+}
+
+impl Precedence {
+    /// Returns the order of these Images, of which none has written anything yet.
+    pub fn new(images: Objects<Image>) -> Self {
+        Self { images, written: Mutex::default() }
+    }
+
+    /// Returns whether all Images are known: before, one could be taken for the oldest that is not.
+    pub fn is_known(&self) -> bool {
+        self.images.are_known()
+    }
+
+    /// Notes that a tag was put for an Image, with its credentials. That the destination shows a tag
+    /// proves nothing: another program may have put it.
+    pub fn record_write(&self, uid: &str, destination: &Repository, tag: &Tag) {
+        let mut all = self.written();
+        let new = || Written { destination: destination.clone(), referrers: HashSet::new() };
+        let written = all.entry(uid.to_owned()).or_insert_with(new);
+        if !written.destination.is_same_place(destination) {
+            *written = new();
+        }
+        if subject_of(tag).is_some() {
+            written.referrers.insert(tag.clone());
+        }
+    }
+
+    /// Returns where this process has put tags for an Image.
+    pub fn written_to(&self, uid: &str) -> Option<Repository> {
+        self.written().get(uid).map(|written| written.destination.clone())
+    }
+
+    /// Drops what was written for Images that do not exist any more.
+    pub fn evict(&self, exists: impl Fn(&str) -> bool) {
+        self.written().retain(|uid, _| exists(uid));
+    }
+
+    /// Returns which of these tags belong to older Images, with the message for their failures.
+    pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
+        if tags.is_empty() {
+            return HashMap::new();
+        }
+        let all = self.images.all();
+        let older_images =
+            OlderImage::all(image, &request.destination, all.iter().filter_map(|one| one.0.as_ref().ok()));
+        let keeps = |tag: &&&Tag| {
+            let older =
+                older_images.iter().find(|e| e.conflicts_with(request, tag) && self.counts(image, e, tag))?;
+            let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
+            Some((Tag::clone(tag), format!("{}; {again}", older.conflict_message(image, request, tag))))
+        };
+        tags.iter().filter_map(|tag| keeps(&tag)).collect()
+    }
+
+    /// Returns whether a claim counts. In one namespace the spec is enough. Other tenants must have put a tag
+    /// into the repository, or any of them could keep others from a registry that he has no right to; their
+    /// statuses prove it after a restart. A tag that is named after a content, which need not be the
+    /// claimant's own, must have been put by the claimant itself, in any namespace. So many names have no
+    /// room in a status: a restart forgets them until one of the two Images is copied again.
+    fn counts(&self, image: &Image, older: &OlderImage<'_>, tag: &Tag) -> bool {
+        let (other, older) = (older.image, &older.request);
+        let is_referrer = subject_of(tag).is_some();
+        if !is_referrer && (image.namespace() == other.namespace() || has_written(other, &older.destination))
+        {
+            return true;
+        }
+        let all = self.written();
+        let written = other.metadata.uid.as_ref().and_then(|uid| all.get(uid));
+        written.is_some_and(|written| {
+            written.destination.is_same_place(&older.destination)
+                && (!is_referrer || written.referrers.contains(tag))
+        })
+    }
+
+    // Each operation leaves it whole, whatever panics elsewhere.
+    fn written(&self) -> MutexGuard<'_, HashMap<String, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns whether the status of an Image, which only the agent writes, says that it put tags there.
+fn has_written(image: &Image, destination: &Repository) -> bool {
+    let written_to = image.status.as_ref().and_then(|status| status.written_to.as_deref());
+    written_to.and_then(|to| to.parse().ok()).is_some_and(|to: Repository| to.is_same_place(destination))
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::conditions::{NewCondition, STALLED, merge, reasons};
+    use imgop_core::api::{ImageStatus, Mode, Phase};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::image::tests::fixtures::{image, now, request};
+
+    /// `argocd` from another source, an hour older.
+    fn older(edit: impl FnOnce(&mut Image)) -> Image {
+        let mut other = image(Mode::Recurrent);
+        other.metadata.name = Some("older".into());
+        other.metadata.uid = Some("6f1d9a52-0000-4000-8000-000000000000".into());
+        other.metadata.creation_timestamp = Some(Time(now() - std::time::Duration::from_hours(1)));
+        other.spec.source.name = "ghcr.io/fork/argocd".into();
+        edit(&mut other);
+        other
+    }
+
+    fn younger() -> Image {
+        let mut image = image(Mode::Recurrent);
+        image.metadata.creation_timestamp = Some(Time(now()));
+        image
+    }
+
+    fn precedence(other: Image) -> Precedence {
+        let (store, mut writer) = kube::runtime::reflector::store();
+        let other = kube::core::DeserializeGuard(Ok(other));
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(other));
+        Precedence::new(Objects::new([store]))
+    }
+
+    fn conflict_of(precedence: &Precedence, image: &Image) -> Option<String> {
+        let tag: Tag = "v2.13.1".parse().unwrap();
+        precedence.conflicts(image, &request(image), &[&tag]).remove(&tag)
+    }
+
+    fn conflict(image: &Image, other: Image) -> Option<String> {
+        conflict_of(&precedence(other), image)
+    }
+
+    fn stalled(reason: &'static str) -> ImageStatus {
+        let condition = NewCondition { type_: STALLED, status: Some(true), reason, message: String::new() };
+        ImageStatus {
+            conditions: merge(&[], vec![condition], Some(1), now()),
+            observed_generation: Some(1),
+            ..ImageStatus::default()
+        }
+    }
+
+    #[test]
+    fn i2_a_tag_belongs_to_the_oldest_image_that_selects_it() {
+        insta::assert_snapshot!(conflict(&younger(), older(|_| {})).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to Image "older", which is older and copies it from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is looked at again every few minutes, or at kubectl imgop sync"#);
+        let reversed = older(|_| {});
+        assert_eq!(conflict(&reversed, younger()), None, "the older one goes on");
+        let mut same_second = younger();
+        same_second.metadata.creation_timestamp = older(|_| {}).metadata.creation_timestamp;
+        assert!(conflict(&same_second, older(|_| {})).is_some(), "the lower UID wins");
+    }
+
+    #[test]
+    fn another_namespace_counts_once_it_has_written_there_and_is_not_named() {
+        let other = older(|o| o.metadata.namespace = Some("team-b".into()));
+        let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
+        let precedence = precedence(other);
+        assert_eq!(conflict_of(&precedence, &younger()), None, "who never wrote there may have no right to");
+        assert_eq!(precedence.written_to(&uid), None);
+        precedence.record_write(&uid, &destination, &"v2.13.2".parse().unwrap());
+        assert_eq!(precedence.written_to(&uid), Some(destination));
+        insta::assert_snapshot!(conflict_of(&precedence, &younger()).unwrap(), @"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to an Image of another namespace, which is older; give this one another destination; this one is looked at again every few minutes, or at kubectl imgop sync");
+        precedence.record_write(&uid, &"a.example/elsewhere".parse().unwrap(), &"v2.13.1".parse().unwrap());
+        assert_eq!(conflict_of(&precedence, &younger()), None, "it writes elsewhere now");
+        precedence.evict(|_| false);
+        assert!(precedence.written().is_empty());
+    }
+
+    #[test]
+    fn another_namespace_still_counts_after_a_restart() {
+        let wrote_to = |repository: &str| {
+            older(|o| {
+                o.metadata.namespace = Some("team-b".into());
+                let written_to = Some(repository.to_owned());
+                o.status = Some(ImageStatus { written_to, ..ImageStatus::default() });
+            })
+        };
+        let destination = younger().spec.destination.name;
+        assert!(conflict(&younger(), wrote_to(&destination)).is_some());
+        assert_eq!(conflict(&younger(), wrote_to("a.example/elsewhere")), None);
+        let elsewhere = |o: Image| {
+            let mut o = o;
+            o.spec.destination.name = "a.example/mirror/argocd".into();
+            o
+        };
+        assert_eq!(conflict(&younger(), elsewhere(wrote_to(&destination))), None);
+    }
+
+    #[test]
+    fn what_refers_to_a_content_belongs_to_who_put_it_even_in_one_namespace() {
+        let all = |mut image: Image| {
+            image.spec.referrers = imgop_core::api::Referrers::All;
+            image
+        };
+        let digest = imgop_registry::reference::Digest::of(b"a");
+        let tag: Tag = format!("{}.sig", digest.as_str().replace(':', "-")).parse().unwrap();
+        let other = all(older(|o| {
+            let written_to = Some(o.spec.destination.name.clone());
+            o.status = Some(ImageStatus { written_to, ..ImageStatus::default() });
+        }));
+        let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
+        let (precedence, image) = (precedence(other), all(younger()));
+        let is_conflict = || !precedence.conflicts(&image, &request(&image), &[&tag]).is_empty();
+        assert!(!is_conflict(), "the content may be none of the older one's");
+        precedence.record_write(&uid, &destination, &"v2.13.1".parse().unwrap());
+        assert!(!is_conflict());
+        precedence.record_write(&uid, &destination, &tag);
+        assert!(is_conflict());
+    }
+
+    #[test]
+    fn nothing_is_judged_before_all_images_are_known() {
+        let (known, mut writer) = kube::runtime::reflector::store();
+        let (unknown, _writer) = kube::runtime::reflector::store();
+        assert!(!Precedence::new(Objects::new([unknown.clone()])).is_known());
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::Init);
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::InitDone);
+        assert!(Precedence::new(Objects::new([known.clone()])).is_known());
+        assert!(!Precedence::new(Objects::new([known, unknown])).is_known());
+    }
+
+    #[test]
+    fn no_contest_where_the_destination_the_tag_or_the_content_is_another() {
+        assert_eq!(
+            conflict(&younger(), older(|o| o.spec.destination.name = "a.example/mirror/argocd".into())),
+            None
+        );
+        let spelled = |host: &str| older(|o| o.spec.destination.name = format!("{host}/mirror/argocd"));
+        assert!(conflict(&younger(), spelled("registry.example.com:05000")).is_some(), "the same place");
+        assert_eq!(conflict(&younger(), spelled("registry.example.com")), None);
+        assert_eq!(conflict(&younger(), older(|o| o.spec.source.version = "v2.14.x".into())), None);
+        let same_source = younger().spec.source.name;
+        assert_eq!(conflict(&younger(), older(|o| o.spec.source.name = same_source)), None);
+        assert_eq!(
+            conflict(&younger(), older(|o| o.spec.source.version = "2.x.y".into())),
+            None,
+            "unreadable"
+        );
+    }
+
+    #[test]
+    fn who_does_not_write_keeps_no_tag() {
+        assert_eq!(conflict(&younger(), older(|o| o.spec.suspend = true)), None);
+        assert_eq!(conflict(&younger(), older(|o| o.metadata.deletion_timestamp = Some(Time(now())))), None);
+        let unauthorized = older(|o| o.status = Some(stalled(reasons::REGISTRY_UNAUTHORIZED)));
+        assert!(conflict(&younger(), unauthorized).is_some(), "it will be back");
+        assert!(
+            conflict(&younger(), older(|o| o.status = Some(stalled(reasons::DESTINATION_CONFLICT))))
+                .is_some()
+        );
+        let done = |o: &mut Image| {
+            o.spec.mode = Mode::OneShot;
+            o.status = Some(ImageStatus {
+                phase: Some(Phase::Completed),
+                observed_generation: Some(1),
+                ..ImageStatus::default()
+            });
+        };
+        assert_eq!(conflict(&younger(), older(done)), None);
+        let edited = |o: &mut Image| {
+            done(o);
+            o.metadata.generation = Some(2);
+        };
+        assert!(conflict(&younger(), older(edited)).is_some());
+    }
+}

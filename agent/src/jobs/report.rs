@@ -1,0 +1,259 @@
+//! What became of a Job and its containers, read from it and its pods. What that means is for its kind to say.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::view::{ConditionView, ContainerStatusView, JobView, PodView, TerminatedView};
+use crate::cluster::api_error::printable;
+
+/// How many seconds a pod may wait for its image, its Secrets or a node before its Job is given up.
+const MAX_START_SECONDS: i64 = 60;
+/// How many seconds a Job may go on when all its own containers have ended.
+const MAX_LEFTOVER_SECONDS: i64 = 60;
+/// How many seconds pods of a failed Job may seem to run: two watches do not tell in step.
+const MAX_WATCH_LAG_SECONDS: i64 = 15;
+
+/// A Job, and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobReport {
+    /// The Job's name.
+    pub name: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// Its annotations that kinds read.
+    pub annotations: BTreeMap<String, String>,
+    /// How it stands.
+    pub state: JobState,
+    /// What became of each of its own containers, by name.
+    containers: BTreeMap<String, ContainerState>,
+}
+
+/// How a Job stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobState {
+    /// It runs, or waits to run.
+    Unfinished,
+    /// Its pod does not start, or cannot be created; why. It is to be deleted: it holds a place.
+    Stuck(String),
+    /// Our containers have ended, and others that were injected keep it from ending. It is to be deleted.
+    Abandoned,
+    /// It has ended.
+    Finished,
+}
+
+/// What became of one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    /// It runs, or waits to run, or it is not known yet how it ended.
+    Running,
+    /// It has ended.
+    Ended(ContainerEnd),
+    /// It has ended well, as the Job says; its pod is gone.
+    Completed,
+    /// Its pod does not start; why.
+    NotStarted {
+        /// For people.
+        message: String,
+        /// When that was found.
+        at: Timestamp,
+    },
+    /// Its pod ended before it began: a container before it failed, or the node went away.
+    Interrupted {
+        /// When.
+        at: Timestamp,
+    },
+    /// The Job ran into its deadline.
+    DeadlineExceeded {
+        /// When.
+        at: Timestamp,
+    },
+    /// The Job failed, and its pod is gone.
+    PodGone {
+        /// When the Job failed.
+        at: Timestamp,
+    },
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerEnd {
+    /// Its exit code.
+    pub exit_code: i32,
+    /// Kubernetes' word for it, such as `OOMKilled`.
+    pub reason: String,
+    /// What it left in its termination log, or the end of its output; as it came, not yet safe to show.
+    pub message: String,
+    /// When; never in the future, whatever the node's clock says.
+    pub at: Timestamp,
+}
+
+/// What is known of the pods of a Job.
+#[derive(Debug, Clone, Copy)]
+pub enum Pods<'a> {
+    /// Nothing yet: their watch has not listed them.
+    Unknown,
+    /// There are these; if none, since when that was seen.
+    Known(&'a [&'a PodView], Option<Timestamp>),
+}
+
+impl JobReport {
+    /// Reads a Job and its pods.
+    pub fn of(job: &JobView, pods: Pods<'_>, now: Timestamp) -> Self {
+        let end = job.end();
+        let (known, missing_since) = match pods {
+            Pods::Unknown => (&[][..], None),
+            Pods::Known(pods, missing_since) => (pods, missing_since),
+        };
+        let stuck = if end.is_some() {
+            None
+        } else {
+            without_pod(job, missing_since, now).or_else(|| not_starting(known, now))
+        };
+        let created = job.creation_timestamp().map(|time| time.0);
+        let state_of = |name: &str| match (&stuck, ended(known, name)) {
+            (_, Some(end)) => ContainerState::Ended(ContainerEnd::of(end, created.unwrap_or(now), now)),
+            (Some(message), None) => ContainerState::NotStarted { message: message.clone(), at: now },
+            (None, None) => of_job(end, pods, now),
+        };
+        let containers: BTreeMap<String, ContainerState> =
+            job.containers().map(|name| (name.to_owned(), state_of(name))).collect();
+        let state = match (end, stuck) {
+            (Some(_), _) => JobState::Finished,
+            (None, Some(message)) => JobState::Stuck(message),
+            (None, None) if is_abandoned(&containers, now) => JobState::Abandoned,
+            (None, None) => JobState::Unfinished,
+        };
+        let annotations = job.metadata.annotations.clone().unwrap_or_default();
+        Self { name: job.name_any(), created, annotations, state, containers }
+    }
+
+    /// Returns what became of a container.
+    pub fn container(&self, name: &str) -> ContainerState {
+        self.containers.get(name).cloned().unwrap_or(ContainerState::Running)
+    }
+
+    /// Returns whether the Job is to be deleted because it holds a place and nothing more will come of it.
+    pub fn is_to_be_deleted(&self) -> bool {
+        matches!(self.state, JobState::Stuck(_) | JobState::Abandoned)
+    }
+}
+
+impl ContainerEnd {
+    fn of(end: &TerminatedView, created: Timestamp, now: Timestamp) -> Self {
+        // A node whose clock is ahead must not put the next try into next week.
+        let at = end.finished_at.as_ref().map(|time| time.0).filter(|at| *at <= now);
+        Self {
+            exit_code: end.exit_code,
+            reason: end.reason.clone().unwrap_or_default(),
+            message: end.message.clone().unwrap_or_default(),
+            at: at.unwrap_or(created),
+        }
+    }
+}
+
+fn seconds_since(since: Timestamp, now: Timestamp) -> i64 {
+    now.as_second() - since.as_second()
+}
+
+/// Returns the end of a container, in whichever pod of the Job it was: a disrupted Job has several. A success
+/// in any of them is one; a container that a disruption killed has not failed.
+fn ended<'a>(pods: &[&'a PodView], name: &str) -> Option<&'a TerminatedView> {
+    let ends: Vec<(bool, &TerminatedView)> = pods
+        .iter()
+        .flat_map(|pod| pod.containers().map(|status| (pod.is("DisruptionTarget"), status)))
+        .filter(|(_, status)| status.name == name)
+        .filter_map(|(disrupted, status)| Some((disrupted, status.terminated()?)))
+        .collect();
+    let success = ends.iter().find(|(_, end)| end.exit_code == 0);
+    success.or_else(|| ends.iter().find(|(disrupted, _)| !disrupted)).map(|(_, end)| *end)
+}
+
+/// Returns what became of a container of whose own end no pod tells.
+fn of_job(end: Option<&ConditionView>, pods: Pods<'_>, now: Timestamp) -> ContainerState {
+    let Some(end) = end else { return ContainerState::Running };
+    if end.type_ == "Complete" {
+        return ContainerState::Completed;
+    }
+    let at = end.last_transition_time.as_ref().map_or(now, |time| time.0.min(now));
+    let is_recent = seconds_since(at, now) < MAX_WATCH_LAG_SECONDS;
+    match pods {
+        _ if end.reason.as_deref() == Some("DeadlineExceeded") => ContainerState::DeadlineExceeded { at },
+        // They may tell more of each container than the Job does.
+        Pods::Unknown => ContainerState::Running,
+        // All pods of a Job have ended before it fails, so this one has, and is about to be seen so.
+        Pods::Known(pods, _) if is_recent && pods.iter().any(|pod| !pod.has_ended()) => {
+            ContainerState::Running
+        }
+        // The pod ended before this container began: the one that runs first failed.
+        Pods::Known(pods, _) if !pods.is_empty() => ContainerState::Interrupted { at },
+        Pods::Known(..) => ContainerState::PodGone { at },
+    }
+}
+
+/// Returns whether our containers have ended some time ago, although their Job has not.
+fn is_abandoned(containers: &BTreeMap<String, ContainerState>, now: Timestamp) -> bool {
+    let last = containers.values().map(|state| match state {
+        ContainerState::Ended(end) => Some(end.at),
+        _ => None,
+    });
+    let last: Option<Vec<Timestamp>> = last.collect();
+    last.and_then(|ends| ends.into_iter().max())
+        .is_some_and(|last| seconds_since(last, now) >= MAX_LEFTOVER_SECONDS)
+}
+
+/// Returns why a pod does not start, once it has had its time: since it was created, or since its first
+/// container was done. A pod that has ended has started.
+fn not_starting(pods: &[&PodView], now: Timestamp) -> Option<String> {
+    pods.iter().filter(|pod| !pod.has_ended()).find_map(|pod| {
+        let created = pod.metadata.creation_timestamp.as_ref()?.0;
+        let ends = pod.containers().filter_map(ContainerStatusView::terminated);
+        let first_done = ends.filter_map(|end| end.finished_at.as_ref()).map(|time| time.0).max();
+        let since = first_done.map_or(created, |done| done.max(created));
+        if seconds_since(since, now) < MAX_START_SECONDS {
+            return None;
+        }
+        let waiting = pod.containers().filter_map(ContainerStatusView::waiting).find_map(|waiting| {
+            let reason = waiting.reason.as_deref()?;
+            let hopeless = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
+            let hopeless = hopeless.contains(&reason) || reason.starts_with("CreateContainer");
+            hopeless.then(|| describe(reason, waiting.message.as_deref()))
+        });
+        waiting.or_else(|| {
+            let mut conditions = pod.status.conditions.iter();
+            let unscheduled = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+            Some(describe(unscheduled.reason.as_deref()?, unscheduled.message.as_deref()))
+        })
+    })
+}
+
+/// Returns what is wrong with a Job for which no pod can be created, as where a quota or a policy forbids it:
+/// only its events tell why, and they outlive it. Kubernetes must have begun with it, or a Job that waits its
+/// turn would be given up; one whose pod was evicted gets another one within a while, and one that is suspended
+/// may get one yet.
+fn without_pod(job: &JobView, missing_since: Option<Timestamp>, now: Timestamp) -> Option<String> {
+    let status = &job.status;
+    let counts = [status.active, status.terminating, status.succeeded, status.failed];
+    let is_suspended = status.conditions.iter().any(|c| c.type_ == "Suspended" && c.status == "True");
+    let since = status.start_time.as_ref()?.0.max(missing_since?);
+    let has_time = seconds_since(since, now) < MAX_START_SECONDS;
+    if is_suspended || has_time || counts.into_iter().flatten().any(|count| count > 0) {
+        return None;
+    }
+    let (name, namespace) = (job.name_any(), job.namespace().unwrap_or_default());
+    Some(format!(
+        "no pod could be made for the Job, as where a quota or a policy is against it; its events tell why, for an \
+         hour: kubectl get events -n {namespace} --field-selector involvedObject.name={name}"
+    ))
+}
+
+fn describe(reason: &str, message: Option<&str>) -> String {
+    match printable(message.unwrap_or_default()) {
+        text if text.is_empty() => format!("the pod does not start: {reason}"),
+        text => format!("the pod does not start: {reason}: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

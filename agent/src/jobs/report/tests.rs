@@ -1,0 +1,213 @@
+//! What is read from Jobs and pods as Kubernetes describes them.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn long_ago() -> Timestamp {
+    now() - std::time::Duration::from_hours(1)
+}
+
+/// A Job of two containers, `a` and `b`, which ended a minute ago.
+fn job(end: Option<(&str, &str)>) -> JobView {
+    let conditions: Vec<Value> = end
+        .map(|(type_, reason)| {
+            json!({"type": type_, "status": "True", "reason": reason,
+                "lastTransitionTime": "2026-11-21T11:59:00Z"})
+        })
+        .into_iter()
+        .collect();
+    serde_json::from_value(json!({
+        "metadata": {"name": "j", "namespace": "team-a", "annotations": {"what": "it does"}},
+        "spec": {"template": {"spec": {"initContainers": [{"name": "a"}], "containers": [{"name": "b"}]}}},
+        "status": {"conditions": conditions},
+    }))
+    .unwrap()
+}
+
+fn pod(status: impl Into<Value>) -> PodView {
+    let status: Value = status.into();
+    serde_json::from_value(json!({
+        "metadata": {"name": "p", "creationTimestamp": "2026-11-21T11:00:00Z"}, "status": status
+    }))
+    .unwrap()
+}
+
+fn terminated(name: &str, code: i32, message: &str) -> Value {
+    json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": code, "message": message, "finishedAt": "2026-11-21T11:30:00Z"}}})
+}
+
+fn report(job: &JobView, pods: &[PodView]) -> JobReport {
+    let pods: Vec<&PodView> = pods.iter().collect();
+    JobReport::of(job, Pods::Known(&pods, pods.is_empty().then(long_ago)), now())
+}
+
+fn states(job: &JobView, pods: &[PodView]) -> [ContainerState; 2] {
+    let report = report(job, pods);
+    ["a", "b"].map(|name| report.container(name))
+}
+
+fn ended(code: i32, message: &str) -> ContainerState {
+    let at = "2026-11-21T11:30:00Z".parse().unwrap();
+    ContainerState::Ended(ContainerEnd {
+        exit_code: code,
+        reason: String::new(),
+        message: message.into(),
+        at,
+    })
+}
+
+fn failed() -> JobView {
+    job(Some(("Failed", "BackoffLimitExceeded")))
+}
+
+#[test]
+fn b4_each_container_has_a_result_of_its_own() {
+    let pods = [pod(json!({
+        "phase": "Failed",
+        "initContainerStatuses": [terminated("a", 1, "manifest unknown")],
+        "containerStatuses": [terminated("b", 0, "sha256:1")]}))];
+    assert_eq!(states(&failed(), &pods), [ended(1, "manifest unknown"), ended(0, "sha256:1")]);
+    assert_eq!(report(&failed(), &pods).annotations["what"], "it does");
+}
+
+#[test]
+fn a_container_that_never_ran_was_interrupted() {
+    let pods = [pod(json!({"phase": "Failed",
+        "initContainerStatuses": [terminated("a", 1, "x")], "containerStatuses": [
+        {"name": "b", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+         "state": {"waiting": {"reason": "PodInitializing"}}}]}))];
+    let at = "2026-11-21T11:59:00Z".parse().unwrap();
+    assert_eq!(states(&failed(), &pods)[1], ContainerState::Interrupted { at });
+}
+
+#[test]
+fn a_drained_pod_has_not_failed() {
+    let disrupted = pod(json!({
+        "conditions": [{"type": "DisruptionTarget", "status": "True"}],
+        "containerStatuses": [terminated("a", 137, "")]}));
+    assert_eq!(states(&job(None), std::slice::from_ref(&disrupted))[0], ContainerState::Running);
+    let second = pod(json!({"containerStatuses": [terminated("a", 0, "")]}));
+    assert_eq!(states(&job(None), &[disrupted, second])[0], ended(0, ""));
+}
+
+#[test]
+fn a_job_whose_pod_is_gone_tells_by_its_condition() {
+    let at = "2026-11-21T11:59:00Z".parse().unwrap();
+    assert_eq!(states(&job(Some(("Complete", ""))), &[])[1], ContainerState::Completed);
+    let late = job(Some(("Failed", "DeadlineExceeded")));
+    assert_eq!(states(&late, &[])[0], ContainerState::DeadlineExceeded { at });
+    assert_eq!(states(&failed(), &[])[0], ContainerState::PodGone { at });
+    assert_eq!(states(&job(None), &[])[0], ContainerState::Running);
+}
+
+#[test]
+fn a_job_that_has_just_failed_is_judged_when_its_pods_are_known_to_have_ended() {
+    let mut failed = failed();
+    failed.status.conditions[0].last_transition_time =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+    let running = pod(json!({"phase": "Running"}));
+    assert_eq!(states(&failed, std::slice::from_ref(&running))[1], ContainerState::Running);
+    assert_eq!(JobReport::of(&failed, Pods::Unknown, now()).container("a"), ContainerState::Running);
+    let later = now() + std::time::Duration::from_secs(30);
+    let state = JobReport::of(&failed, Pods::Known(&[&running], None), later).container("a");
+    assert_eq!(state, ContainerState::Interrupted { at: now() }, "it is not waited for without end");
+}
+
+#[test]
+fn a_pod_that_does_not_start_is_given_up_before_its_deadline() {
+    let waiting = pod(json!({"containerStatuses": [
+        {"name": "a", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+         "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}}}]}));
+    let report = report(&job(None), &[waiting]);
+    assert!(report.is_to_be_deleted());
+    let ContainerState::NotStarted { message, .. } = report.container("b") else { panic!() };
+    assert_eq!(message, "the pod does not start: ImagePullBackOff: Back-off pulling image \"x\"");
+}
+
+/// A Job that Kubernetes has begun with a minute ago, and for which it could create no pod.
+fn without_pods() -> JobView {
+    let mut job = job(None);
+    job.status =
+        serde_json::from_value(json!({"startTime": "2026-11-21T11:59:00Z", "ready": 0, "terminating": 0}))
+            .unwrap();
+    job
+}
+
+#[test]
+fn a_job_for_which_no_pod_can_be_made_is_given_up_before_its_deadline() {
+    let report = report(&without_pods(), &[]);
+    let JobState::Stuck(message) = &report.state else { panic!("{report:?}") };
+    insta::assert_snapshot!(message, @"no pod could be made for the Job, as where a quota or a policy is against it; its events tell why, for an hour: kubectl get events -n team-a --field-selector involvedObject.name=j");
+    assert_eq!(report.container("b"), ContainerState::NotStarted { message: message.clone(), at: now() });
+}
+
+#[test]
+fn a_job_that_may_get_a_pod_yet_is_waited_for() {
+    let runs = |edit: fn(&mut JobView)| {
+        let mut job = without_pods();
+        edit(&mut job);
+        states(&job, &[]) == [ContainerState::Running, ContainerState::Running]
+    };
+    let time = || Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+    assert!(!runs(|_| ()));
+    assert!(runs(|job| job.status.start_time = None), "Kubernetes has not begun with it");
+    let mut young = without_pods();
+    young.status.start_time = time();
+    assert_eq!(states(&young, &[])[0], ContainerState::Running);
+    assert!(runs(|job| job.status.active = Some(1)), "its pod is on its way");
+    assert!(runs(|job| job.status.terminating = Some(1)), "its pod is being replaced");
+    assert!(runs(|job| {
+        let suspended = json!({ "type": "Suspended", "status": "True" });
+        job.status.conditions = vec![serde_json::from_value(suspended).unwrap()];
+    }));
+    let evicted = JobReport::of(&without_pods(), Pods::Known(&[], Some(now())), now());
+    assert_eq!(evicted.state, JobState::Unfinished, "it had a pod a moment ago, and gets another one");
+    let unknown = JobReport::of(&without_pods(), Pods::Unknown, now());
+    assert_eq!(unknown.state, JobState::Unfinished, "its pods are not listed yet");
+}
+
+#[test]
+fn a_young_pod_may_still_wait() {
+    let mut waiting = pod(json!({"conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]}));
+    assert!(report(&job(None), std::slice::from_ref(&waiting)).is_to_be_deleted());
+    waiting.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+    assert!(!report(&job(None), &[waiting]).is_to_be_deleted());
+}
+
+#[test]
+fn a11_a_job_that_an_injected_container_keeps_from_ending_is_judged_by_ours_and_is_to_be_deleted() {
+    let with_sidecar = |ours: Value| {
+        pod(json!({"phase": "Running", "initContainerStatuses": [terminated("a", 0, "x")],
+            "containerStatuses": [ours, {"name": "istio-proxy", "state": {"running": {}}}]}))
+    };
+    let done = report(&job(None), &[with_sidecar(terminated("b", 0, "y"))]);
+    assert_eq!((done.container("b"), &done.state), (ended(0, "y"), &JobState::Abandoned));
+    assert!(done.is_to_be_deleted());
+    let running = report(&job(None), &[with_sidecar(json!({"name": "b", "state": {"running": {}}}))]);
+    assert_eq!(running.state, JobState::Unfinished);
+    let just_now = JobReport::of(
+        &job(None),
+        Pods::Known(&[&with_sidecar(terminated("b", 0, "y"))], None),
+        "2026-11-21T11:30:30Z".parse().unwrap(),
+    );
+    assert_eq!(just_now.state, JobState::Unfinished, "Kubernetes may be about to end it");
+}
+
+#[test]
+fn a_node_whose_clock_is_ahead_does_not_end_a_container_in_the_future() {
+    let mut ahead = terminated("a", 1, "x");
+    ahead["state"]["terminated"]["finishedAt"] = json!("2027-01-01T00:00:00Z");
+    let ContainerState::Ended(end) =
+        report(&failed(), &[pod(json!({"containerStatuses": [ahead]}))]).container("a")
+    else {
+        panic!()
+    };
+    assert!(end.at <= now());
+}

@@ -1,0 +1,221 @@
+//! Jobs and pods as the agent makes them for any kind: labelled, owned, locked down (the pod security standard
+//! "restricted"), with credentials and certificates as files.
+
+use std::collections::BTreeMap;
+
+use imgop_core::api::{IMAGE_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
+use imgop_registry::reference::Digest;
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, EmptyDirVolumeSource, EnvVar, PodSecurityContext, PodSpec, PodTemplateSpec,
+    ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::api::ObjectMeta;
+
+use crate::cluster::owner::Owner;
+
+/// The label that holds the name of the owner, shortened to what a label may hold: for people, who select Jobs by
+/// it. The agent goes by UIDs.
+pub const OWNER_NAME_LABEL: &str = "imgop.skopeo.io/owner-name";
+/// Kubernetes' file for what a container wants to leave in its status.
+pub const TERMINATION_LOG: &str = "/dev/termination-log";
+/// The user that the containers run as; also the group that may read the credentials.
+const USER: i64 = 65532;
+/// How long a pod stays on a node that does not answer before it is replaced.
+const LOST_NODE_SECONDS: i64 = 30;
+/// The name of the volume that each container has at `/tmp`.
+const SCRATCH: &str = "scratch";
+/// The longest value of a label.
+const MAX_LABEL: usize = 63;
+
+/// What a kind says of a Job.
+#[derive(Debug, Clone)]
+pub struct JobTemplate<'a> {
+    /// Whose it is.
+    pub owner: &'a Owner,
+    /// What it is called in `app.kubernetes.io/name`, such as `imgop-copy`.
+    pub app: &'static str,
+    /// What it does, whole: its name is a hash of this and of its owner's UID, so that creating it twice makes it
+    /// once, and no two owners or namespaces meet (seed bugs B6, B18).
+    pub identity: String,
+    /// Annotations by which the kind reads it again.
+    pub annotations: BTreeMap<String, String>,
+    /// Containers that run before the others, one after the other.
+    pub init_containers: Vec<Container>,
+    /// Containers that run at once.
+    pub containers: Vec<Container>,
+    /// Volumes besides the scratch volume.
+    pub volumes: Vec<Volume>,
+    /// Seconds after which it is ended.
+    pub deadline_seconds: u32,
+    /// Seconds that it is kept when it has ended.
+    pub ttl_seconds: u32,
+}
+
+impl JobTemplate<'_> {
+    /// Builds the Job. Nothing of its owner's own labels and annotations is in it.
+    pub fn build(self) -> Job {
+        let labels = self.labels();
+        Job {
+            metadata: ObjectMeta {
+                name: Some(self.name()),
+                namespace: Some(self.owner.namespace.clone()),
+                labels: Some(labels.clone()),
+                annotations: Some(self.annotations.clone()),
+                owner_references: Some(vec![self.owner.controller_reference()]),
+                ..ObjectMeta::default()
+            },
+            spec: Some(JobSpec {
+                // Kinds count tries by themselves; a Job is one try.
+                backoff_limit: Some(0),
+                active_deadline_seconds: Some(self.deadline_seconds.into()),
+                ttl_seconds_after_finished: i32::try_from(self.ttl_seconds).ok(),
+                pod_failure_policy: Some(ignore_disruptions()),
+                // No second pod while the first still ends.
+                pod_replacement_policy: Some("Failed".to_owned()),
+                template: PodTemplateSpec {
+                    metadata: Some(ObjectMeta {
+                        labels: Some(labels),
+                        annotations: Some(BTreeMap::from([(
+                            "cluster-autoscaler.kubernetes.io/safe-to-evict".to_owned(),
+                            "true".to_owned(),
+                        )])),
+                        ..ObjectMeta::default()
+                    }),
+                    spec: Some(self.pod()),
+                },
+                ..JobSpec::default()
+            }),
+            status: None,
+        }
+    }
+
+    fn name(&self) -> String {
+        let hash = Digest::of(format!("{}\n{}", self.owner.uid, self.identity).as_bytes());
+        let readable: String = self.owner.name.replace('.', "-").chars().take(40).collect();
+        format!("imgop-{}-{}", readable.trim_end_matches('-'), &hash.hex()[..12])
+    }
+
+    fn labels(&self) -> BTreeMap<String, String> {
+        let name: String = self.owner.name.chars().take(MAX_LABEL).collect();
+        BTreeMap::from([
+            ("app.kubernetes.io/name".to_owned(), self.app.to_owned()),
+            ("app.kubernetes.io/part-of".to_owned(), "imgop".to_owned()),
+            (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+            (IMAGE_UID_LABEL.to_owned(), self.owner.uid.clone()),
+            (OWNER_NAME_LABEL.to_owned(), name.trim_end_matches(['-', '.']).to_owned()),
+        ])
+    }
+
+    fn pod(self) -> PodSpec {
+        let scratch = Volume {
+            name: SCRATCH.to_owned(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity("2Gi".to_owned())),
+                medium: None,
+            }),
+            ..Volume::default()
+        };
+        PodSpec {
+            init_containers: Some(self.init_containers).filter(|init| !init.is_empty()),
+            containers: self.containers,
+            volumes: Some(std::iter::once(scratch).chain(self.volumes).collect()),
+            restart_policy: Some("Never".to_owned()),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            termination_grace_period_seconds: Some(5),
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(USER),
+                run_as_group: Some(USER),
+                fs_group: Some(USER),
+                seccomp_profile: Some(SeccompProfile {
+                    type_: "RuntimeDefault".to_owned(),
+                    localhost_profile: None,
+                }),
+                ..PodSecurityContext::default()
+            }),
+            tolerations: Some(
+                ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(lost_node).to_vec(),
+            ),
+            ..PodSpec::default()
+        }
+    }
+}
+
+/// Builds a container that passes the pod security standard "restricted". It has `/tmp` for its own.
+pub fn container(
+    name: String,
+    image: String,
+    command: &str,
+    args: Vec<String>,
+    mounts: &[VolumeMount],
+) -> Container {
+    let scratch =
+        VolumeMount { name: SCRATCH.to_owned(), mount_path: "/tmp".to_owned(), ..VolumeMount::default() };
+    let quantities = |pairs: &[(&str, &str)]| {
+        Some(pairs.iter().map(|(k, v)| ((*k).to_owned(), Quantity((*v).to_owned()))).collect())
+    };
+    Container {
+        env: Some(vec![
+            // Tools keep notes and temporary files; each container has its own folder for them.
+            variable("HOME", format!("/tmp/{name}")),
+            variable("TMPDIR", "/tmp".to_owned()),
+        ]),
+        name,
+        image: Some(image),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        command: Some(vec![command.to_owned()]),
+        args: Some(args),
+        resources: Some(ResourceRequirements {
+            requests: quantities(&[("cpu", "10m"), ("memory", "32Mi")]),
+            limits: quantities(&[("memory", "512Mi")]),
+            claims: None,
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            ..SecurityContext::default()
+        }),
+        termination_message_path: Some(TERMINATION_LOG.to_owned()),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(std::iter::once(scratch).chain(mounts.iter().cloned()).collect()),
+        ..Container::default()
+    }
+}
+
+fn variable(name: &str, value: String) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
+}
+
+fn lost_node(taint: &str) -> Toleration {
+    Toleration {
+        key: Some(taint.to_owned()),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoExecute".to_owned()),
+        toleration_seconds: Some(LOST_NODE_SECONDS),
+        value: None,
+    }
+}
+
+/// A drained node or a preemption is not the Job's fault.
+fn ignore_disruptions() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![PodFailurePolicyRule {
+            action: "Ignore".to_owned(),
+            on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                type_: "DisruptionTarget".to_owned(),
+                status: "True".to_owned(),
+            }]),
+            on_exit_codes: None,
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests;

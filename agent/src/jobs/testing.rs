@@ -1,0 +1,31 @@
+//! What tests of kinds say of Jobs, in place of the watches.
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use serde_json::Value;
+
+use super::Jobs;
+use super::report::{JobReport, Pods};
+use super::view::{JobView, PodView};
+
+/// Returns the report of a Job and its pods. If there are none, there have been none for an hour.
+pub fn report_of(job: &Value, pods: &[Value], now: Timestamp) -> JobReport {
+    let job: JobView = serde_json::from_value(job.clone()).unwrap();
+    let pods: Vec<PodView> = pods.iter().map(|pod| serde_json::from_value(pod.clone()).unwrap()).collect();
+    let pods: Vec<&PodView> = pods.iter().collect();
+    let missing_since = pods.is_empty().then(|| now - std::time::Duration::from_hours(1));
+    JobReport::of(&job, Pods::Known(&pods, missing_since), now)
+}
+
+impl Jobs {
+    /// Tells what the watch of Jobs would tell, and that the Job has no pod.
+    pub fn show(&self, job: &Job) {
+        let namespace = job.metadata.namespace.clone().unwrap_or_default();
+        let view: JobView = serde_json::from_value(serde_json::to_value(job).unwrap()).unwrap();
+        self.0.store.apply_job(&None, Event::Apply(DeserializeGuard(Ok(view))));
+        self.0.store.apply_pod(&namespace, Event::Init);
+        self.0.store.apply_pod(&namespace, Event::InitDone);
+    }
+}

@@ -1,0 +1,212 @@
+//! Creating, adopting and deleting Jobs, and watching them, at an API server that does as it likes.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cluster::fixtures::{Asked, api_server, refusal};
+
+const CAPS: Caps = Caps { in_all: 10, per_namespace: 10, per_owner: 10 };
+
+fn owner() -> Owner {
+    Owner {
+        api_version: "batch/v1".into(),
+        kind: "Job".into(),
+        namespace: "team-a".into(),
+        name: "argocd".into(),
+        uid: "uid".into(),
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn job(name: &str, uid: &str) -> Value {
+    let owner = Owner { uid: uid.into(), ..owner() }.controller_reference();
+    json!({
+        "metadata": {"name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
+            "labels": {IMAGE_UID_LABEL: uid, "x": "y"}, "ownerReferences": [owner]},
+        "spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "c", "image": "x"}]}}},
+    })
+}
+
+fn jobs(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> (Jobs, Asked) {
+    let (client, asked) = api_server(answer);
+    let rights = Arc::new(Rights::new(client.clone(), "imgop-system:imgop-agent".into()));
+    (Jobs::new(client, rights, CAPS, &[]), asked)
+}
+
+async fn create(jobs: &Jobs) -> Result<Created, JobError> {
+    let wanted: Job = serde_json::from_value(job("j", "uid")).unwrap();
+    let place = jobs.take(&owner(), 1, now()).places.remove(0);
+    jobs.create(&owner(), &wanted, place).await
+}
+
+fn list(items: &[Value]) -> (u16, String) {
+    (200, json!({"metadata": {"resourceVersion": "1"}, "items": items}).to_string())
+}
+
+#[tokio::test]
+async fn a_job_that_was_created_is_its_owners_at_once_and_holds_its_place() {
+    let (jobs, asked) = jobs(|_| (201, job("j", "uid").to_string()));
+    assert_eq!(create(&jobs).await.unwrap(), Created::New);
+    let reports = jobs.of_owner("uid", now());
+    assert_eq!((reports.len(), reports[0].name.as_str()), (1, "j"));
+    assert_eq!(jobs.count("uid"), Count { total: 1, unfinished: 1 });
+    assert_eq!(jobs.room(&owner(), 10, now()), 9);
+    assert_eq!(asked.lock().unwrap().len(), 1, "nothing is listed");
+}
+
+#[tokio::test]
+async fn a_job_that_exists_is_adopted_only_by_its_owner_and_only_while_it_stays() {
+    let exists = || refusal(409, "AlreadyExists", "jobs.batch \"j\" already exists");
+    let with = async |there: Option<Value>| {
+        let (jobs, asked) = jobs(move |line| match line {
+            line if line.starts_with("POST") => exists(),
+            _ => list(there.as_slice()),
+        });
+        (create(&jobs).await, jobs, asked)
+    };
+    let (created, jobs, _) = with(Some(job("j", "uid"))).await;
+    assert_eq!(created.unwrap(), Created::Adopted);
+    assert_eq!((jobs.of_owner("uid", now()).len(), jobs.room(&owner(), 10, now())), (1, 9));
+    let (created, jobs, _) = with(Some(job("j", "another"))).await;
+    assert!(matches!(created, Err(JobError::NameTaken(name)) if name == "j"));
+    assert_eq!(jobs.room(&owner(), 10, now()), 10, "its place is free again");
+    let mut deleted = job("j", "uid");
+    deleted["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z".into();
+    assert!(matches!(with(Some(deleted)).await.0, Err(JobError::StillDeleting(_))));
+    assert!(matches!(with(None).await.0, Err(JobError::StillDeleting(_))));
+}
+
+#[tokio::test]
+async fn a_job_that_is_known_is_adopted_without_another_request() {
+    let (jobs, asked) = jobs(|line| match line {
+        line if line.starts_with("POST") => refusal(409, "AlreadyExists", "exists"),
+        _ => (500, String::new()),
+    });
+    jobs.0.store.insert(serde_json::from_value(job("j", "uid")).unwrap());
+    assert_eq!(create(&jobs).await.unwrap(), Created::Adopted);
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a4_what_the_api_server_cannot_do_ends_after_a_few_tries_with_its_words() {
+    let webhook = "Internal error occurred: failed calling webhook \"x.example.com\"";
+    let quota = "Operation cannot be fulfilled on resourcequotas \"few\"";
+    let cases = [
+        (500, "InternalError", webhook, 3, "the API server cannot create the Job: "),
+        (503, "ServiceUnavailable", "shutting down", 3, "the API server cannot create the Job: "),
+        (409, "Conflict", quota, 3, "the API server cannot create the Job: "),
+        (404, "NotFound", "namespaces \"team-a\" not found", 1, "the API server cannot create the Job: "),
+        (413, "RequestEntityTooLarge", "request is too large", 1, "the API server refuses the Job: "),
+        (422, "Invalid", "spec.template: Invalid value", 1, "the API server refuses the Job: "),
+        (403, "Forbidden", "exceeded quota: few", 1, "the API server refuses the Job: "),
+    ];
+    for (code, reason, message, tries, prefix) in cases {
+        let (jobs, asked) = jobs(move |_| refusal(code, reason, message));
+        assert_eq!(create(&jobs).await.unwrap_err().to_string(), format!("{prefix}{message}"));
+        assert_eq!(asked.lock().unwrap().len(), tries, "{code}");
+        assert_eq!(jobs.room(&owner(), 10, now()), 10);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a4_a_failure_that_passes_is_not_noticed() {
+    let tries = AtomicUsize::default();
+    let (jobs, _) = jobs(move |_| match tries.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => refusal(500, "InternalError", "etcdserver: leader changed"),
+        _ => (201, job("j", "uid").to_string()),
+    });
+    assert_eq!(create(&jobs).await.unwrap(), Created::New);
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_with_what_grants_it() {
+    let message =
+        "jobs.batch is forbidden: User \"agent\" cannot create resource \"jobs\" in API group \"batch\"";
+    let (jobs, _) = jobs(move |_| refusal(403, "Forbidden", message));
+    let error = create(&jobs).await.unwrap_err().to_string();
+    assert!(error.contains("kubectl create rolebinding imgop-agent -n team-a"), "{error}");
+}
+
+#[tokio::test]
+async fn a_job_that_is_deleted_is_no_longer_its_owners_and_one_that_was_gone_is_as_well() {
+    for answer in [(200, "{}".to_owned()), refusal(404, "NotFound", "jobs.batch \"j\" not found")] {
+        let (jobs, asked) = jobs(move |_| answer.clone());
+        jobs.0.store.insert(serde_json::from_value(job("j", "uid")).unwrap());
+        jobs.delete("team-a", "j").await.unwrap();
+        assert!(jobs.of_owner("uid", now()).is_empty());
+        assert!(asked.lock().unwrap()[0].starts_with("DELETE /apis/batch/v1/namespaces/team-a/jobs/j"));
+    }
+    let (jobs, _) = jobs(|_| refusal(500, "InternalError", "no"));
+    jobs.0.store.insert(serde_json::from_value(job("j", "uid")).unwrap());
+    assert!(jobs.delete("team-a", "j").await.is_err());
+    assert_eq!(jobs.of_owner("uid", now()).len(), 1);
+}
+
+/// Answers as an API server with these Jobs, no pods, and watches on which nothing happens.
+fn server_of(items: Vec<Value>) -> impl Fn(&str) -> (u16, String) + Send + 'static {
+    move |line| match line {
+        line if line.contains("selfsubjectaccessreviews") => {
+            (201, json!({"metadata": {}, "spec": {}, "status": {"allowed": true}}).to_string())
+        }
+        line if line.contains("watch=true") => (200, String::new()),
+        line if line.contains("/namespaces/b/") => refusal(403, "Forbidden", "cannot list resource"),
+        line if line.contains("/jobs?") => list(&items),
+        _ => list(&[]),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a24_thousands_of_kept_jobs_are_listed_once_and_no_pass_lists_anything() {
+    let all = (0..4000).map(|n| job(&format!("j{n}"), &format!("uid{}", n % 1000))).collect();
+    let (jobs, asked) = jobs(server_of(all));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(jobs.clone().run(Namespaces::All, stop.clone()));
+    jobs.wait_until_known(&Namespaces::All, Duration::from_mins(1)).await;
+    sleep(Duration::from_secs(2)).await;
+    for number in 0..1000 {
+        assert_eq!(jobs.of_owner(&format!("uid{number}"), now()).len(), 4);
+    }
+    stop.cancel();
+    running.await.unwrap();
+    let asked = asked.lock().unwrap();
+    let lists =
+        |what: &str| asked.iter().filter(|line| line.contains(what) && !line.contains("watch=true")).count();
+    assert_eq!((lists("/jobs?"), lists("/pods?")), (1, 1), "this server has one page");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_whose_jobs_cannot_be_listed_stops_no_other() {
+    let (jobs, _) = jobs(server_of(vec![job("j", "uid")]));
+    let both = Namespaces::Named(["b".to_owned(), "team-a".to_owned()].into());
+    let running = tokio::spawn(jobs.clone().run(both.clone(), CancellationToken::new()));
+    jobs.wait_until_known(&both, Duration::from_secs(5)).await;
+    assert!(jobs.are_known("team-a") && !jobs.are_known("b"));
+    assert_eq!(jobs.count("uid").unfinished, 1);
+    running.abort();
+
+    let (nowhere, _) = super::tests::jobs(server_of(Vec::new()));
+    let only = Namespaces::Named(["b".to_owned()].into());
+    let running = tokio::spawn(nowhere.clone().run(only.clone(), CancellationToken::new()));
+    let waiting = nowhere.wait_until_known(&only, Duration::from_secs(1));
+    assert!(tokio::time::timeout(Duration::from_mins(2), waiting).await.is_err(), "it may list nowhere");
+    running.abort();
+}
+
+#[tokio::test]
+async fn an_owner_is_woken_when_its_job_changes_and_only_on_the_stream_of_its_kind() {
+    let (jobs, _) = jobs(|_| list(&[]));
+    let mut own = jobs.wake_ups::<Job>();
+    let mut other = jobs.wake_ups::<k8s_openapi::api::core::v1::Pod>();
+    let changed = serde_json::from_value(job("j", "uid")).unwrap();
+    let changed = kube::core::DeserializeGuard(Ok(changed));
+    jobs.0.store.apply_job(&None, kube::runtime::watcher::Event::Apply(changed));
+    let woken = own.next().now_or_never().flatten().unwrap();
+    assert_eq!((woken.name.as_str(), woken.namespace.as_deref()), ("argocd", Some("team-a")));
+    assert!(other.next().now_or_never().is_none());
+}

@@ -1,0 +1,215 @@
+//! Of Jobs and pods only what the agent reads.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource;
+use kube::api::ObjectMeta;
+use serde::Deserialize;
+
+/// A Job.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Resource)]
+#[resource(inherit = "Job")]
+pub struct JobView {
+    /// Name, UID, owner, and the labels and annotations that are read.
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: JobSpecView,
+    /// How it stands.
+    #[serde(default)]
+    pub status: JobStatusView,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct JobSpecView {
+    template: TemplateView,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct TemplateView {
+    spec: PodSpecView,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PodSpecView {
+    init_containers: Vec<ContainerView>,
+    containers: Vec<ContainerView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct ContainerView {
+    name: String,
+}
+
+/// How a Job stands.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct JobStatusView {
+    /// When Kubernetes began with it.
+    pub start_time: Option<Time>,
+    /// Pods that run or wait to run.
+    pub active: Option<i32>,
+    /// Pods that are being ended.
+    pub terminating: Option<i32>,
+    /// Pods that have ended well.
+    pub succeeded: Option<i32>,
+    /// Pods that have failed.
+    pub failed: Option<i32>,
+    /// Whether it has ended, and how.
+    pub conditions: Vec<ConditionView>,
+}
+
+/// A condition of a Job or a pod.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConditionView {
+    /// What it says.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, in a word.
+    pub reason: Option<String>,
+    /// Why, for people.
+    pub message: Option<String>,
+    /// Since when.
+    pub last_transition_time: Option<Time>,
+}
+
+/// A pod.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Resource)]
+#[resource(inherit = "Pod")]
+pub struct PodView {
+    /// Name and owner.
+    pub metadata: ObjectMeta,
+    /// How it stands.
+    #[serde(default)]
+    pub status: PodStatusView,
+}
+
+/// How a pod stands.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodStatusView {
+    /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+    pub phase: Option<String>,
+    /// Whether it is scheduled, or disrupted.
+    pub conditions: Vec<ConditionView>,
+    /// Containers that run before the others.
+    pub init_container_statuses: Vec<ContainerStatusView>,
+    /// Containers that run at once.
+    pub container_statuses: Vec<ContainerStatusView>,
+}
+
+/// How a container stands.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ContainerStatusView {
+    /// Its name.
+    pub name: String,
+    #[serde(default)]
+    state: StateView,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct StateView {
+    waiting: Option<WaitingView>,
+    terminated: Option<TerminatedView>,
+}
+
+/// Why a container waits.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct WaitingView {
+    /// In a word.
+    pub reason: Option<String>,
+    /// For people.
+    pub message: Option<String>,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TerminatedView {
+    /// Its exit code.
+    pub exit_code: i32,
+    /// In a word.
+    pub reason: Option<String>,
+    /// What it left behind.
+    pub message: Option<String>,
+    /// When, by its node's clock.
+    pub finished_at: Option<Time>,
+}
+
+impl JobView {
+    /// Returns the names of its containers as it was created with; pods may have more, which others injected.
+    pub fn containers(&self) -> impl Iterator<Item = &str> {
+        let pod = &self.spec.template.spec;
+        pod.init_containers.iter().chain(&pod.containers).map(|container| container.name.as_str())
+    }
+
+    /// Returns whether it still runs or waits to run.
+    pub fn is_unfinished(&self) -> bool {
+        self.end().is_none()
+    }
+
+    /// Returns the condition that says how it ended.
+    pub fn end(&self) -> Option<&ConditionView> {
+        let is_end =
+            |c: &&ConditionView| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True";
+        self.status.conditions.iter().find(is_end)
+    }
+
+    /// Returns about how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let annotations =
+            self.metadata.annotations.iter().flatten().map(|(key, value)| key.len() + value.len());
+        let containers = self.containers().map(|name| name.len() + size_of::<ContainerView>());
+        size_of::<Self>() + annotations.sum::<usize>() + containers.sum::<usize>()
+    }
+}
+
+impl PodView {
+    /// Returns how its containers stand.
+    pub fn containers(&self) -> impl Iterator<Item = &ContainerStatusView> {
+        self.status.init_container_statuses.iter().chain(&self.status.container_statuses)
+    }
+
+    /// Returns whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+
+    /// Returns whether this condition is true.
+    pub fn is(&self, type_: &str) -> bool {
+        self.status.conditions.iter().any(|c| c.type_ == type_ && c.status == "True")
+    }
+
+    /// Returns about how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let containers = self.containers().map(|container| {
+            let waiting = container.waiting().map_or(0, |w| text(&w.reason) + text(&w.message));
+            let ended = container.terminated().map_or(0, |t| text(&t.reason) + text(&t.message));
+            size_of::<ContainerStatusView>() + container.name.len() + waiting + ended
+        });
+        let conditions = self.status.conditions.iter();
+        let conditions = conditions.map(|c| size_of::<ConditionView>() + text(&c.reason) + text(&c.message));
+        size_of::<Self>() + containers.sum::<usize>() + conditions.sum::<usize>()
+    }
+}
+
+impl ContainerStatusView {
+    /// Returns why it waits.
+    pub fn waiting(&self) -> Option<&WaitingView> {
+        self.state.waiting.as_ref()
+    }
+
+    /// Returns how it ended.
+    pub fn terminated(&self) -> Option<&TerminatedView> {
+        self.state.terminated.as_ref()
+    }
+}

@@ -1,0 +1,20 @@
+//! imgop's agent: watches resources and turns them into Jobs.
+//!
+//! What belongs to one kind stands in that kind's folder, such as [`image`]. Everything else serves any kind:
+//! the [`controller`] runs it, the [`Agent`] lends it what all kinds share, [`cluster`], [`jobs`] and
+//! [`registry_access`] are what that is made of.
+
+pub mod agent;
+pub mod cluster;
+pub mod config;
+pub mod controller;
+pub mod heartbeat;
+pub mod image;
+pub mod jobs;
+pub mod metrics;
+pub mod registry_access;
+pub mod schedule;
+pub mod web;
+
+pub use agent::Agent;
+pub use config::Config;

@@ -1,0 +1,86 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use imgop_core::api::{Credentials, Tls as TlsSpec};
+use imgop_registry::Credential;
+use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY};
+use imgop_registry::ecr::EcrSettings;
+use serde_json::json;
+
+use super::*;
+use crate::cluster::fixtures::{api_server, refusal};
+
+/// An owner of this UID, in namespace `team-a`.
+pub fn owner(uid: &str) -> Owner {
+    Owner {
+        api_version: "skopeo.io/v1alpha1".into(),
+        kind: "Image".into(),
+        namespace: "team-a".into(),
+        name: "argocd".into(),
+        uid: uid.into(),
+    }
+}
+
+/// What comes of a side that names Secret `target` for its credentials and `ca` for its certificates.
+async fn resolved(host: &str, tls: TlsSpec, use_aws_irsa: bool) -> Result<Resolved, AccessError> {
+    let (client, _) = api_server(|path| {
+        let config = json!({"auths": {"quay.io": {"username": "u", "password": "p"}}}).to_string();
+        let secret = |name: &str, data| {
+            (200, json!({"metadata": {"name": name, "resourceVersion": "7"}, "data": data}).to_string())
+        };
+        match path.rsplit('/').next().unwrap_or_default() {
+            "target" => secret("target", json!({DOCKER_CONFIG_KEY: STANDARD.encode(config)})),
+            "ca" => secret("ca", json!({CA_KEY: STANDARD.encode("PEM")})),
+            "empty" => secret("empty", json!({})),
+            "hidden" => refusal(403, "Forbidden", "User \"agent\" cannot get resource \"secrets\""),
+            last if last.starts_with("selfsubjectaccessreviews") => {
+                (201, json!({"metadata": {}, "spec": {}, "status": {"allowed": false}}).to_string())
+            }
+            _ => refusal(404, "NotFound", "not found"),
+        }
+    });
+    let (secrets, rights) = (Secrets::new(client.clone()), Rights::new(client, String::new()));
+    let ecr = EcrTokens::new(EcrSettings::of_environment("test", |_| None));
+    let access = RegistryAccess { secrets: &secrets, rights: &rights, ecr: &ecr };
+    let repository = format!("{host}/a/b").parse().unwrap();
+    let named = Credentials { secret_name: "target".into() };
+    let endpoint = EndpointRef { name: "", credentials: Some(&named), use_aws_irsa, tls: &tls };
+    access.resolve("team-a", Side::Source, &repository, endpoint, Freshness::Cached).await
+}
+
+fn verified_by(secret: &str) -> TlsSpec {
+    TlsSpec { mode: TlsMode::Verify, ca_secret_name: Some(secret.to_owned()) }
+}
+
+#[tokio::test]
+async fn credentials_and_certificates_are_those_of_the_secrets_that_the_spec_names() {
+    let found = resolved("quay.io", verified_by("ca"), false).await.unwrap();
+    assert!(matches!(found.access.credential, Some(Credential::Basic { username, .. }) if username == "u"));
+    assert_eq!(found.access.tls, Tls::Verify { extra_ca_pem: Some(b"PEM".to_vec()) });
+    assert_eq!(found.versions, ["target/7", "ca/7"]);
+    let plain = TlsSpec { mode: TlsMode::PlainHttp, ca_secret_name: None };
+    assert_eq!(resolved("quay.io", plain, false).await.unwrap().access.tls, Tls::PlainHttp);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_secret_is_said_with_the_field_that_names_it() {
+    let error = async |host, tls| resolved(host, tls, false).await.unwrap_err().to_string();
+    assert_eq!(
+        error("ghcr.io", TlsSpec::default()).await,
+        "spec.source.credentials.secretName names Secret \"target\": it holds no credential for ghcr.io"
+    );
+    assert_eq!(
+        error("quay.io", verified_by("empty")).await,
+        "spec.source.tls.caSecretName names Secret \"empty\": it has no key ca.crt"
+    );
+    assert_eq!(
+        error("quay.io", verified_by("none")).await,
+        "spec.source.tls.caSecretName names Secret \"none\", which does not exist in this namespace"
+    );
+    assert_eq!(error("quay.io", verified_by("hidden")).await, "the agent may not read Secret \"hidden\"");
+}
+
+#[tokio::test]
+async fn the_agents_aws_identity_is_not_used_where_it_is_not_lent() {
+    let error = resolved("quay.io", TlsSpec::default(), true).await.unwrap_err();
+    assert!(matches!(error, AccessError::AwsNotEnabled));
+}

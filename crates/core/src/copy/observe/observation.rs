@@ -1,0 +1,112 @@
+//! Asks for one tag after the other, as little as what is known allows.
+
+use std::collections::{HashMap, HashSet};
+
+use imgop_registry::reference::{ManifestRef, Tag};
+use imgop_registry::{BulkDigest, SharedTags};
+
+use super::{Known, ObserveError, Sides, seen};
+use crate::api::Side;
+use crate::copy::{CopyRequest, Naming, ObservedTag, Seen};
+
+/// What an observation asks, and what it knows already.
+pub(super) struct Observation<'a> {
+    pub(super) sides: &'a Sides,
+    pub(super) request: &'a CopyRequest,
+    pub(super) known: &'a Known,
+    pub(super) listed: Option<SharedTags>,
+    /// Digests at the source that its bulk API reported; they may be a little old.
+    pub(super) bulk: HashMap<Tag, BulkDigest>,
+}
+
+impl Observation<'_> {
+    /// Returns the tags whose digests at the source may turn out to be those at the destination; all that
+    /// may be copied where it matters when they were pushed.
+    pub(super) fn comparable(&self, selected: &[ManifestRef]) -> Result<HashSet<Tag>, ObserveError> {
+        let mut tags = HashSet::new();
+        for what in selected.iter().filter(|what| !self.is_enough(what)) {
+            let ManifestRef::Tag(tag) = what else { continue };
+            let destination_tag = self.request.naming.apply(what)?;
+            if self.request.min_age.is_some()
+                || self.listed.as_ref().is_none_or(|listed| listed.tags.contains(&destination_tag))
+            {
+                tags.insert(tag.clone());
+            }
+        }
+        Ok(tags)
+    }
+
+    pub(super) async fn at(&self, source_ref: ManifestRef) -> Result<ObservedTag, ObserveError> {
+        let destination_tag = self.request.naming.apply(&source_ref)?;
+        let (source, destination) = if self.is_enough(&source_ref) {
+            // The source is asked only if the destination turns out not to have the tag.
+            match self.existence(&destination_tag).await? {
+                destination @ Seen::Absent => (self.source(&source_ref).await?, destination),
+                destination => (Seen::NotAsked, destination),
+            }
+        } else if let ManifestRef::Tag(tag) = &source_ref
+            && let Some(reported) = self.bulk.get(tag)
+        {
+            // Good enough to know that nothing has changed. What will be copied is asked of the
+            // registry itself, or a bulk API that lags behind could move a tag backwards.
+            let wanted = self.wanted_of(&reported.digest);
+            match self.destination(&destination_tag).await? {
+                Seen::NotAsked => (Seen::Present(reported.digest.clone()), Seen::NotAsked),
+                same if wanted.is_some() && same.digest() == wanted.as_ref() => {
+                    (Seen::Present(reported.digest.clone()), same)
+                }
+                destination => (self.source(&source_ref).await?, destination),
+            }
+        } else {
+            futures::try_join!(self.source(&source_ref), self.destination(&destination_tag))?
+        };
+        let content = self.content(&source, &destination).await?;
+        let whole = ObservedTag::whole(source_ref, destination_tag, source, destination);
+        Ok(ObservedTag { content, ..whole })
+    }
+
+    /// Returns whether the destination has a tag, whatever its content: its list is enough.
+    async fn existence(&self, tag: &Tag) -> Result<Seen, ObserveError> {
+        match &self.listed {
+            Some(listed) if listed.tags.contains(tag) => Ok(Seen::NotAsked),
+            _ => self.destination(tag).await,
+        }
+    }
+
+    /// Whether the destination's list has all there is to know of these tags there.
+    pub(super) fn a_list_is_enough(&self, selected: &[ManifestRef]) -> bool {
+        selected.iter().all(|tag| {
+            let known = || self.request.naming.apply(tag).map(|t| self.known.at_destination.contains_key(&t));
+            self.is_enough(tag) || known().unwrap_or(false)
+        })
+    }
+
+    /// Whether it is enough that the destination has the tag.
+    fn is_enough(&self, source_ref: &ManifestRef) -> bool {
+        match source_ref {
+            ManifestRef::Tag(tag) => {
+                // That a tag never moves is no reason for a fixed tag which others were put onto.
+                let is_fixed = matches!(self.request.naming, Naming::Fixed(_));
+                self.known.already_synced.contains(tag) || self.request.immutable.contains(tag) && !is_fixed
+            }
+            ManifestRef::Digest(_) => false,
+        }
+    }
+
+    pub(super) async fn source(&self, what: &ManifestRef) -> Result<Seen, ObserveError> {
+        seen(Side::Source, &self.sides.source, what).await
+    }
+
+    pub(super) async fn destination(&self, tag: &Tag) -> Result<Seen, ObserveError> {
+        let Some(client) = &self.sides.destination else { return Ok(Seen::NotAsked) };
+        if let Some(listed) = &self.listed {
+            match self.known.at_destination.get(tag) {
+                Some(digest) if listed.tags.contains(tag) => return Ok(Seen::Present(digest.clone())),
+                // A list from before may lack a tag that has come since.
+                _ if listed.is_new && !listed.tags.contains(tag) => return Ok(Seen::Absent),
+                _ => {}
+            }
+        }
+        seen(Side::Destination, client, &ManifestRef::Tag(tag.clone())).await
+    }
+}

@@ -1,0 +1,161 @@
+//! The agent's own program as a process of this machine, beside an API server alone.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+use tokio::process::{Child, Command};
+
+use crate::api_server::ApiServer;
+use crate::{repository_root, testbed_scripts, wait};
+
+/// Ticks of `/proc/PID/stat` in a second: `USER_HZ`, which is 100 wherever Linux runs containers.
+const TICKS: f64 = 100.0;
+
+/// A running agent. It ends when this is dropped.
+pub struct AgentProcess {
+    process: Child,
+    log: PathBuf,
+    listen: SocketAddr,
+}
+
+/// Memory in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Resident.
+    pub resident: u64,
+    /// Resident, without the pages of the program's file, which the kernel can drop.
+    pub anonymous: u64,
+    /// The most that ever was resident.
+    pub peak: u64,
+}
+
+impl AgentProcess {
+    /// Starts a program with a kubeconfig and waits until it is ready. It is recorded in the folder of the
+    /// API server, so that whatever ends that ends it too.
+    pub async fn start(
+        program: &Path,
+        kubeconfig: &Path,
+        folder: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let log = folder.join("log/agent.log");
+        // A free port; nothing else here takes one at this moment.
+        let listen = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.local_addr()?;
+        let mut command = Command::new(testbed_scripts().join("lib/launch"));
+        command
+            .arg(folder.join("run/agent"))
+            .args([&log, &log])
+            .arg("--")
+            .arg(program)
+            .env("KUBECONFIG", kubeconfig)
+            .envs([("WATCH_NAMESPACES", "*"), ("SKOPEO_IMAGE", "unused")])
+            .envs(settings.iter().copied())
+            .env("LISTEN", listen.to_string())
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        // The servers are on this machine.
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        let process = command.spawn().context("the agent does not start")?;
+        let agent = Self { process, log, listen };
+        let log = agent.log.display();
+        agent.ready().await.with_context(|| format!("the agent does not get ready: see {log}"))?;
+        Ok(agent)
+    }
+
+    async fn ready(&self) -> anyhow::Result<()> {
+        wait::poll("the agent is ready", Duration::from_mins(1), || async {
+            self.pid()?;
+            Ok(self.get("readyz").await.is_ok().then_some(()))
+        })
+        .await
+    }
+
+    /// Returns its metrics in Prometheus' format.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        self.get("metrics").await
+    }
+
+    /// Returns the value of a counter without labels.
+    pub async fn counter(&self, name: &str) -> anyhow::Result<u64> {
+        let metrics = self.metrics().await?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.with_context(|| format!("no counter {name}"))?.parse()?)
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<String> {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        let answer = http.get(format!("http://{}/{path}", self.listen)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// Returns its memory now.
+    pub fn memory(&self) -> anyhow::Result<Memory> {
+        let status = self.proc("status")?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let kibibytes: u64 = line
+                .and_then(|line| line.trim().strip_suffix(" kB"))
+                .context("the agent has ended")?
+                .parse()?;
+            Ok::<_, anyhow::Error>(kibibytes * 1024)
+        };
+        Ok(Memory { resident: field("VmRSS")?, anonymous: field("RssAnon")?, peak: field("VmHWM")? })
+    }
+
+    /// Returns the CPU seconds that it has used.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = self.proc("stat")?;
+        // Behind the name, which may hold anything, stands the third field.
+        let fields = stat.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
+        let ticks: Vec<f64> = fields.skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        ensure!(ticks.len() == 2, "no times in stat");
+        Ok(ticks.iter().sum::<f64>() / TICKS)
+    }
+
+    /// Ends it.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.process.kill().await.context("the agent does not end")
+    }
+
+    fn pid(&self) -> anyhow::Result<u32> {
+        self.process.id().with_context(|| format!("the agent has ended: see {}", self.log.display()))
+    }
+
+    fn proc(&self, name: &str) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(format!("/proc/{}/{name}", self.pid()?))?)
+    }
+}
+
+/// Installs what `manifests` has for an API server without nodes, and returns a kubeconfig with which the
+/// agent has its own service account and rights.
+pub async fn install_account(server: &ApiServer) -> anyhow::Result<PathBuf> {
+    let (kubectl, manifests) = (server.kubectl()?, repository_root().join("manifests"));
+    let (crds, agent) = (manifests.join("crds"), manifests.join("agent.yaml"));
+    kubectl
+        .run(["apply".as_ref(), "-f".as_ref(), crds.as_os_str(), "-f".as_ref(), agent.as_os_str()])
+        .await?
+        .ok()?;
+    let create = ["create", "token", "imgop-agent", "--namespace", "imgop-system", "--duration", "6h"];
+    let token = kubectl.run(create).await?.ok()?;
+    let admin = kubectl.run(["config", "view", "--raw", "--output", "json"]).await?.ok()?;
+    let mut config: serde_json::Value = serde_json::from_str(&admin)?;
+    config["users"][0]["user"] = json!({ "token": token.trim() });
+    let file = server.folder().join("agent.kubeconfig");
+    std::fs::write(&file, config.to_string())?;
+    Ok(file)
+}
+
+/// Returns the memory that the shipped Deployment lets the agent have, in bytes.
+pub fn memory_limit() -> anyhow::Result<u64> {
+    let manifest = std::fs::read_to_string(repository_root().join("manifests/agent.yaml"))?;
+    let limits = manifest.split_once("limits:").context("the manifest has no limits")?.1;
+    let mebibytes = limits.lines().find_map(|line| line.trim().strip_prefix("memory: ")?.strip_suffix("Mi"));
+    Ok(mebibytes.context("the manifest has no limit of memory in Mi")?.parse::<u64>()? << 20)
+}

@@ -1,0 +1,64 @@
+//! Many Images that wait for a place for their Jobs.
+
+use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
+use imgop_fakes::Catalog;
+use imgop_tests::agent_process::AgentProcess;
+use imgop_tests::wait;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use super::{Case, DEADLINE, assert_within_the_limit, image};
+
+const WAITING: u64 = 1_000;
+/// How often an Image of another namespace is synced meanwhile: at least five seconds lie between two.
+const SYNCS: u64 = 4;
+
+#[tokio::test]
+async fn images_that_wait_for_a_place_are_left_alone_until_there_is_one() -> anyhow::Result<()> {
+    let case = Case::new().await?;
+    case.enabled_namespace("waiting").await?;
+    case.enabled_namespace("other").await?;
+    let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[("1.0.0", "one")]);
+    let registry = registry.start().await;
+    let source = format!("{}/app", registry.address);
+    let images = (0..WAITING)
+        .map(|n| image(&format!("app-{n}"), &source, &format!("{}/missing-{n}", registry.address), None));
+    case.create("waiting", images).await?;
+    let destination = format!("{}/copy", registry.address);
+    case.create("other", [image("synced", &source, &destination, None)]).await?;
+
+    let agent = case.agent(&[]).await?;
+    assert_eq!(case.reason("other", "synced").await?, "Succeeded");
+    let all_wait = || async {
+        let images = case.images("waiting").list(&ListParams::default()).await?.items;
+        Ok(images.iter().all(|image| image.status.is_some()).then_some(()))
+    };
+    wait::poll("all Images have a status", DEADLINE, all_wait).await?;
+
+    let before = (passes(&agent).await?, registry.http.seen().len());
+    for n in 0..SYNCS {
+        sync(&case, &n.to_string()).await?;
+    }
+    let passes = passes(&agent).await? - before.0;
+    let requests = registry.http.seen().len() - before.1;
+    // Watches of Jobs and a place that is kept for an owner may wake some; all of them at once would be 1,000.
+    anyhow::ensure!(passes < WAITING / 10, "{passes} passes for {SYNCS} syncs");
+    anyhow::ensure!(requests < 100, "{requests} requests to registries for {SYNCS} syncs");
+    assert_within_the_limit(&agent)
+}
+
+async fn passes(agent: &AgentProcess) -> anyhow::Result<u64> {
+    agent.counter("imgop_reconciliations_total").await
+}
+
+/// Asks for a sync of the Image that waits for nothing, and waits until it is done.
+async fn sync(case: &Case, token: &str) -> anyhow::Result<()> {
+    let images = case.images("other");
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } }));
+    images.patch("synced", &PatchParams::default(), &patch).await?;
+    let is_handled = |image: &Image| {
+        image.status.as_ref().and_then(|status| status.last_handled_requested_at.as_deref()) == Some(token)
+    };
+    wait::until(&images, "synced", "is synced", DEADLINE, is_handled).await?;
+    Ok(())
+}

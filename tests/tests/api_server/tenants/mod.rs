@@ -1,0 +1,108 @@
+//! What one tenant does, and what the agent's own program then costs everyone: memory within the shipped
+//! limit, and counts of requests. Each test has an API server of its own.
+
+mod large_objects;
+mod large_secrets;
+mod many_waiting;
+
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use imgop_core::api::conditions::{READY, find};
+use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
+use imgop_tests::agent_process::{AgentProcess, install_account, memory_limit};
+use imgop_tests::api_server::ApiServer;
+use imgop_tests::{programs, wait};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+const DEADLINE: Duration = Duration::from_mins(2);
+/// How many objects a test creates at once.
+const CONCURRENCY: usize = 8;
+
+/// An API server with the agent's account, and an administrator of it.
+struct Case {
+    server: ApiServer,
+    client: Client,
+    kubeconfig: std::path::PathBuf,
+}
+
+impl Case {
+    async fn new() -> anyhow::Result<Self> {
+        let server = ApiServer::bare().await?;
+        let kubeconfig = install_account(&server).await?;
+        Ok(Self { client: server.client().await?, server, kubeconfig })
+    }
+
+    /// Starts the agent.
+    async fn agent(&self, settings: &[(&str, &str)]) -> anyhow::Result<AgentProcess> {
+        let program = tokio::task::spawn_blocking(programs::agent).await??;
+        AgentProcess::start(&program, &self.kubeconfig, self.server.folder(), settings).await
+    }
+
+    /// Creates a namespace.
+    async fn namespace(&self, name: &str) -> anyhow::Result<()> {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await?;
+        Ok(())
+    }
+
+    /// Creates a namespace where the agent may work.
+    async fn enabled_namespace(&self, name: &str) -> anyhow::Result<()> {
+        self.namespace(name).await?;
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": { "name": "imgop-agent" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                "name": "imgop-agent-namespace" },
+            "subjects": [{ "kind": "ServiceAccount", "name": "imgop-agent", "namespace": "imgop-system" }],
+        }))?;
+        Api::namespaced(self.client.clone(), name).create(&PostParams::default(), &binding).await?;
+        Ok(())
+    }
+
+    /// Returns the Images of a namespace.
+    fn images(&self, namespace: &str) -> Api<Image> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Creates these Images in a namespace.
+    async fn create(&self, namespace: &str, images: impl IntoIterator<Item = Image>) -> anyhow::Result<()> {
+        let api = self.images(namespace);
+        let created = stream::iter(images).map(|image| {
+            let api = api.clone();
+            async move { api.create(&PostParams::default(), &image).await.map(drop) }
+        });
+        Ok(created.buffer_unordered(CONCURRENCY).try_collect().await?)
+    }
+
+    /// Waits until this Image has a status, and returns the reason of its condition `Ready`.
+    async fn reason(&self, namespace: &str, name: &str) -> anyhow::Result<String> {
+        let ready = |image: &Image| {
+            let status = image.status.as_ref()?;
+            find(&status.conditions, READY).map(|ready| ready.reason.clone())
+        };
+        let has_status = |image: &Image| ready(image).is_some();
+        let image = wait::until(&self.images(namespace), name, "has a status", DEADLINE, has_status).await?;
+        Ok(ready(&image).unwrap_or_default())
+    }
+}
+
+/// Returns an Image from one plain HTTP registry to another.
+fn image(name: &str, source: &str, destination: &str, secret: Option<&str>) -> Image {
+    let plain = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
+    let credentials = secret.map(|name| Credentials { secret_name: name.to_owned() });
+    let source = Source { tls: plain.clone(), credentials, ..Source::new(source, "1.0.0") };
+    let destination = Destination { tls: plain, ..Destination::new(destination) };
+    Image::new(name, ImageSpec::new(Mode::OneShot, source, destination))
+}
+
+/// Fails if the agent ever needed more memory than the shipped Deployment gives it.
+fn assert_within_the_limit(agent: &AgentProcess) -> anyhow::Result<()> {
+    let (peak, limit) = (agent.memory()?.peak, memory_limit()?);
+    anyhow::ensure!(peak < limit, "the peak of {} MB is over the limit of {} MB", peak >> 20, limit >> 20);
+    Ok(())
+}
