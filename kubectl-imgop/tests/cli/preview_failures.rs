@@ -1,4 +1,4 @@
-//! `preview` of what the registries do not have, or do not tell.
+//! `preview` of what the registries do not have, or do not answer.
 
 use imgop_fakes::Catalog;
 
