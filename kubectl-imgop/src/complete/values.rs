@@ -7,7 +7,7 @@ use clap_complete::engine::CompletionCandidate;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::ListParams;
 use kube::config::Kubeconfig;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 
 use super::typed::Typed;
 use crate::cluster::Cluster;
@@ -44,7 +44,7 @@ pub fn namespaces(begun: &OsStr) -> Vec<CompletionCandidate> {
     starting(begun, async |cluster| {
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let list = namespaces.list_metadata(&limited()).await.ok()?;
-        Some(list.items.iter().map(|namespace| namespace.name_any()).collect())
+        Some(list.items.iter().map(ResourceExt::name_any).collect())
     })
 }
 
@@ -63,7 +63,7 @@ pub fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
 async fn secret_names(cluster: &Cluster, selected: &ListParams) -> Option<Vec<String>> {
     let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let list = secrets.list_metadata(selected).await.ok()?;
-    Some(list.items.iter().map(|secret| secret.name_any()).collect())
+    Some(list.items.iter().map(ResourceExt::name_any).collect())
 }
 
 /// Returns the tags that the Jobs of the object that is typed work on.
