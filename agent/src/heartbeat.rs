@@ -12,7 +12,7 @@ use tower::util::{MapRequestLayer, MapResponseLayer};
 
 /// A process that has asked nothing for as long is stuck (reliability.md F12).
 const STUCK: Duration = Duration::from_mins(5);
-/// What the API server last said is too old to rely on: a watch and a half (reliability.md F11).
+/// The last answer of the API server is too old to rely on: a watch and a half (reliability.md F11).
 const STALE: Duration = Duration::from_secs(90);
 
 /// When the API server was last asked, and when it last answered. Cloning shares it.

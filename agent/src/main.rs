@@ -21,7 +21,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
-    // Only one TLS provider is in the tree, but rustls needs to be told (rust.md §A.2).
+    // Only one TLS provider is in the tree, but rustls takes none by itself (rust.md §A.2).
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse();
     log_as_json();

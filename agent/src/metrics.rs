@@ -16,9 +16,9 @@ use crate::heartbeat::Heartbeat;
 /// The agent's counters.
 #[derive(Clone)]
 pub struct Metrics {
-    /// Looks at Images.
+    /// Passes over objects.
     pub reconciliations: Counter,
-    /// Looks that ended because the API server did not do what we asked.
+    /// Passes that ended because the API server did not do what was asked.
     pub api_failures: Counter,
     /// Jobs made.
     pub jobs_created: Counter,
@@ -57,8 +57,8 @@ impl Metrics {
             registry: Arc::default(),
         };
         let mut registry = Registry::with_prefix("imgop");
-        registry.register("reconciliations", "Looks at Images", metrics.reconciliations.clone());
-        registry.register("api_failures", "Looks that the API server ended", metrics.api_failures.clone());
+        registry.register("reconciliations", "Passes over objects", metrics.reconciliations.clone());
+        registry.register("api_failures", "Passes that the API server ended", metrics.api_failures.clone());
         registry.register("jobs_created", "Jobs made", metrics.jobs_created.clone());
         registry.register("tags_copied", "Tags copied and verified", metrics.tags_copied.clone());
         registry.register(

@@ -11,10 +11,9 @@
 
 mod objects;
 mod ready_gate;
+mod reconcile;
 
 use std::convert::Infallible;
-use std::fmt::Debug;
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +22,13 @@ use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, reasons};
 use jiff::Timestamp;
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use kube::{Api, Resource, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
@@ -37,9 +36,10 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::per_object::PerObject;
 use crate::cluster::status::{WithConditions, write_status};
-use crate::cluster::watch::{Guarded, Keep};
+use crate::cluster::watch::Guarded;
 pub use objects::{Objects, Watched};
 pub use ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
+pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
 
 /// How long an object is left alone whose pass panicked.
 const PANIC_BACKOFF: Duration = Duration::from_mins(10);
@@ -49,104 +49,6 @@ const AFTER_PENDING_STATUS: Duration = Duration::from_secs(1);
 const MAX_BACKOFF_EXPONENT: u32 = 6;
 /// How often what is remembered of deleted objects is dropped.
 const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
-
-/// An object of a kind that the agent reconciles.
-pub trait Object:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + DeserializeOwned
-    + Send
-    + Sync
-    + 'static
-{
-}
-
-impl<K> Object for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static
-{
-}
-
-/// What a kind adds to the controller: how one of its objects is reconciled.
-pub trait Reconcile: Sized + Send + Sync + 'static {
-    /// The kind.
-    type Kind: Object;
-    /// The status of the kind.
-    type Status: WithConditions + Send + Sync;
-    /// What is remembered of one object between two passes. All of it may be lost: a restart begins
-    /// with the default.
-    type Memory: Default + Send;
-
-    /// What passes read of an object. The rest is not kept in memory.
-    const KEEP: Keep;
-
-    /// Returns what all kinds share.
-    fn agent(&self) -> &Arc<Agent>;
-
-    /// Returns the status of an object, as the API server last sent it.
-    fn status(object: &Self::Kind) -> Option<&Self::Status>;
-
-    /// Reconciles one object: works out everything again from its spec, its status and the world, so that
-    /// a crash between any two writes costs nothing.
-    fn pass(
-        &self,
-        object: &Self::Kind,
-        memory: &mut Self::Memory,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<PassResult<Self::Status>, ApiError>> + Send;
-
-    /// Returns the status of an object that no pass can help: the agent panicked on it, or this version cannot
-    /// decode it. What the status held besides stays, as far as it is known.
-    fn stalled(old: Option<&Self::Status>, failure: Failure<'_>, now: Timestamp) -> Self::Status;
-
-    /// Notes what a pass reported, once its status is known to be written.
-    fn reported(&self, _object: &Self::Kind, _report: &Report<Self::Status>, _now: Timestamp) {}
-
-    /// Drops what the kind remembers of objects that do not exist any more.
-    fn evict(&self, _exists: &(dyn Fn(&str) -> bool + Sync)) {}
-}
-
-/// What a pass came to.
-#[derive(Debug)]
-pub struct PassResult<S> {
-    /// What is to be reported; none leaves the status as it is.
-    pub report: Option<Report<S>>,
-    /// When the next pass is.
-    pub next: Action,
-}
-
-impl<S> PassResult<S> {
-    /// Leaves the status as it is.
-    pub fn unchanged(next: Action) -> Self {
-        Self { report: None, next }
-    }
-}
-
-/// What is reported of an object.
-#[derive(Debug, Clone)]
-pub struct Report<S> {
-    /// The new status.
-    pub status: S,
-    /// How many things the pass completed, if a sync or a build has ended with it.
-    pub completed: Option<u32>,
-}
-
-/// Why an object is stalled whatever its kind.
-#[derive(Debug, Clone)]
-pub struct Failure<'a> {
-    /// The generation of the spec that could not be acted on.
-    pub generation: Option<i64>,
-    /// The reason of the conditions.
-    pub reason: &'static str,
-    /// For people.
-    pub message: &'a str,
-}
 
 /// Reconciles all objects of a kind until `stop`. What is `watched` was made before the kind, which may
 /// hold its [`Objects`].
@@ -232,13 +134,14 @@ impl<R: Reconcile> Runner<R> {
     async fn reconcile(&self, object: &Guarded<R::Kind>) -> Action {
         let agent = self.kind.agent();
         agent.metrics.reconciliations.inc();
+        let uid = object.uid().unwrap_or_default();
         if object.meta().deletion_timestamp.is_some() {
+            agent.jobs.leave_queue(&uid);
             return Action::await_change();
         }
         // Each namespace's controller has turns of its own; this bounds them together. The semaphore is
         // never closed.
         let _turn = agent.turns.acquire().await.ok();
-        let uid = object.uid().unwrap_or_default();
         let slot = self.memories.of(&uid);
         let mut slot = slot.lock().await;
         // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
@@ -377,9 +280,25 @@ impl<R: Reconcile> Runner<R> {
         let message = format!("this version of the agent cannot read the object: {error}");
         let failure =
             Failure { generation: metadata.generation, reason: reasons::INVALID_SPEC, message: &message };
-        self.write(object, None, &R::stalled(None, failure, now)).await?;
+        let old = self.status_alone(metadata).await?;
+        self.write(object, old.as_ref(), &R::stalled(old.as_ref(), failure, now)).await?;
         slot.undecodable = Some(error.clone());
         Ok(Action::await_change())
+    }
+
+    /// Returns the status of an object that cannot be decoded as a whole: what it remembers must not be lost.
+    async fn status_alone(&self, metadata: &ObjectMeta) -> Result<Option<R::Status>, ApiError> {
+        let (client, kind) = (self.kind.agent().client.clone(), ApiResource::erase::<R::Kind>(&()));
+        let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
+        let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
+        let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &kind);
+        // Objects may be listed anyway; to read one by name would need another right.
+        let by_name = ListParams::default().fields(&format!("metadata.name={name}"));
+        let found = api.list(&by_name).await.map_err(|error| {
+            ApiError::new("list", format!("{} \"{namespace}/{name}\"", kind.kind), &error)
+        })?;
+        let object = found.items.into_iter().find(|object| object.metadata.uid == metadata.uid);
+        Ok(object.and_then(|mut object| serde_json::from_value(object.data.get_mut("status")?.take()).ok()))
     }
 }
 

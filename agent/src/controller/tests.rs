@@ -143,8 +143,11 @@ async fn a_pending_status_is_dropped_once_the_spec_is_another_one() {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_decoded_is_stalled_with_the_reason_and_said_so_once() {
+async fn an_object_that_cannot_be_decoded_is_stalled_with_the_reason_once_and_its_status_keeps_the_rest() {
     let case = Case::new().await;
+    let mut held = case.image.clone();
+    held.status.as_mut().unwrap().tag_already_synced = vec!["v2.13.1".to_owned()];
+    case.api.hold_list("images", vec![serde_json::to_value(held).unwrap()]);
     let metadata = case.image.metadata.clone();
     let error = "spec.source.select.latest: invalid value: integer `4294967296`, expected u32".to_owned();
     let object = DeserializeGuard(Err(InvalidObject { error, metadata }));
@@ -154,6 +157,7 @@ async fn an_object_that_cannot_be_decoded_is_stalled_with_the_reason_and_said_so
     let stalled = find(&written[0].conditions, STALLED).unwrap();
     assert_eq!((written.len(), stalled.reason.as_str()), (1, reasons::INVALID_SPEC));
     assert!(stalled.message.contains("spec.source.select.latest"), "{}", stalled.message);
+    assert_eq!(written[0].tag_already_synced, ["v2.13.1"]);
 }
 
 #[tokio::test]
@@ -163,4 +167,49 @@ async fn an_object_that_is_being_deleted_is_left_alone() {
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
     case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
     assert_eq!((case.registry.requests().len(), case.api.requests().len()), (0, 0));
+}
+
+/// Whether an Image that waits for a place is woken when one is free, although this happened before.
+async fn is_woken(after: impl AsyncFnOnce(&Case)) -> bool {
+    let case = Case::new().await;
+    let jobs = case.runner.kind.agent().jobs.clone();
+    let mut woken = std::pin::pin!(jobs.wake_ups::<Image>());
+    let mut other = case.image.clone();
+    (other.metadata.uid, other.metadata.name) = (Some("other".to_owned()), Some("other".to_owned()));
+    let most = usize::from(case.runner.kind.agent().config.max_jobs_per_namespace);
+    let (holder, waiting) = (Owner::of(&other), Owner::of(&case.image));
+    let mut places: Vec<_> = jobs.take(&holder, most, now()).places;
+    (other.metadata.uid, other.metadata.name) = (Some("third".to_owned()), Some("third".to_owned()));
+    places.extend(jobs.take(&Owner::of(&other), most, now()).places);
+    assert_eq!(places.len(), most);
+    assert!(jobs.take(&waiting, 1, now()).full.is_some());
+    after(&case).await;
+    drop(places);
+    futures::poll!(woken.next()).is_ready()
+}
+
+#[tokio::test]
+async fn a_deleted_object_leaves_the_queue_at_once() {
+    assert!(is_woken(async |_| ()).await);
+    let deleted = async |case: &Case| {
+        let event = Ok(watcher::Event::Delete(DeserializeGuard(Ok(case.image.clone()))));
+        leave_queue(&event, case.runner.kind.agent());
+    };
+    assert!(!is_woken(deleted).await);
+    let terminating = async |case: &Case| {
+        let mut image = case.image.clone();
+        image.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+        case.runner.reconcile(&DeserializeGuard(Ok(image))).await;
+    };
+    assert!(!is_woken(terminating).await);
+}
+
+#[tokio::test]
+async fn a_pass_over_an_object_that_was_deleted_meanwhile_keeps_no_place_in_the_queue() {
+    let deleted_meanwhile = async |case: &Case| {
+        let mut image = case.image.clone();
+        image.metadata.name = Some("deleted".to_owned());
+        case.runner.reconcile(&DeserializeGuard(Ok(image))).await;
+    };
+    assert!(!is_woken(deleted_meanwhile).await);
 }

@@ -227,7 +227,10 @@ impl Pass<'_> {
             }
             JobError::MissingRight(_) => return Ok(self.report_missing_right(message, memory)),
             JobError::Refused(_) => Readiness::stalled(reasons::JOB_REFUSED, message),
-            JobError::Failing(_) => Readiness::retrying(reasons::JOB_REFUSED, message),
+            JobError::Failing(_) => {
+                self.agent().metrics.api_failures.inc();
+                Readiness::retrying(reasons::JOB_REFUSED, message)
+            }
             JobError::NameTaken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),
         };
         Ok(self.report_and_retry(readiness, memory))

@@ -177,8 +177,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns the end of a pass over a suspended Image: no new Jobs. Ready keeps what it said, and of which
-    /// generation: a spec that was never synced is observed, and not certified.
+    /// Returns the end of a pass over a suspended Image: no new Jobs. Ready keeps its status and its generation:
+    /// a spec that was never synced is observed, and not certified.
     pub(super) fn suspended(&self, tags: Option<TagFindings>, copied: u32) -> Conclusion {
         let status = self.status();
         let ready = find(&status.conditions, READY);

@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(image.status.clone().unwrap().written_to, None, "nothing was put");
         let put = |to: &str| Findings { written_to: Some(to.parse().unwrap()), ..success(1) };
         image.status = Some(status(&image, put("a.example/elsewhere")));
-        assert_eq!(image.status.clone().unwrap().written_to, None, "it meant another destination then");
+        assert_eq!(image.status.clone().unwrap().written_to, None, "it had another destination then");
         let destination = image.spec.destination.name.clone();
         image.status = Some(status(&image, put(&destination)));
         assert_eq!(image.status.clone().unwrap().written_to, Some(destination.clone()));
@@ -248,7 +248,7 @@ mod tests {
         let status = next_status(&image, absent, Some(later(240)), later(120));
         assert_eq!(status.next_sync_time, Some(Time(later(240))));
         image.status = Some(status);
-        // What only somebody else can end is looked at often, and its time would be written as often.
+        // What only a change can end is checked often, and its time would be written as often.
         let stalled = Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
         assert_eq!(next_status(&image, stalled, Some(later(270)), later(240)).next_sync_time, None);
         let status = next_status(&image, success(0), None, later(300));

@@ -4,9 +4,11 @@ pub mod fixtures;
 pub mod stage;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use imgop_core::api::{FailureReason, Publish, TagFailure};
 use imgop_core::copy::{Copy, Observed, ObservedTag, Outcome, Seen};
+use imgop_fakes::ApiServer;
 use imgop_registry::reference::Digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -30,6 +32,11 @@ fn memory(started: &[&Copy], observed: (Timestamp, Observed)) -> Memory {
     let started: HashSet<Copy> = started.iter().map(|copy| Copy::clone(copy)).collect();
     let sync = SyncInProgress { observed: Some(observed), started, ..SyncInProgress::default() };
     Memory { generation: Some(1), sync: Some(Box::new(sync)), ..Memory::default() }
+}
+
+/// The memory of an Image whose next sync is due.
+fn due_now() -> Memory {
+    Memory { schedule: Schedule { next: Some(now()), ..Schedule::default() }, ..Memory::default() }
 }
 
 fn reason(result: &PassResult<ImageStatus>) -> &str {
@@ -121,8 +128,7 @@ fn in_sync(stage: &Stage) {
 async fn a_sync_that_finds_nothing_to_do_ends_without_a_trace_and_asks_for_each_moving_tag_once() {
     let stage = Stage::of_a_synced_image().await;
     in_sync(&stage);
-    let mut memory =
-        Memory { schedule: Schedule { next: Some(now()), ..Schedule::default() }, ..Memory::default() };
+    let mut memory = due_now();
     stage.pass(&mut memory, now()).await.unwrap();
     assert!(memory.sync.is_none(), "what belongs to one sync goes with it");
     let before = stage.registry.count("HEAD");
@@ -136,8 +142,7 @@ async fn a_sync_that_finds_nothing_to_do_ends_without_a_trace_and_asks_for_each_
 async fn a_suspended_image_observes_its_spec_and_stays_as_ready_as_it_was() {
     let mut stage = Stage::of_a_synced_image().await;
     in_sync(&stage);
-    let mut memory =
-        Memory { schedule: Schedule { next: Some(now()), ..Schedule::default() }, ..Memory::default() };
+    let mut memory = due_now();
     let result = stage.pass(&mut memory, now()).await.unwrap();
     stage.image.status = Some(result.report.unwrap().status);
     stage.image.spec.suspend = true;
@@ -196,4 +201,67 @@ async fn only_a_tag_that_was_put_proves_that_an_image_may_write() {
         let destination = stage.image.spec.destination.name.parse().ok().filter(|_| is_proof);
         assert_eq!(stage.images.precedence.written_to(uid), destination, "who put the tag is not known");
     }
+}
+
+#[tokio::test]
+async fn a_job_that_the_api_server_cannot_create_is_reported_in_its_words() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING);
+    let copy = copy_of("v2.13.1", "{}");
+    let message = "failed calling webhook \"policy.example.com\": connection refused";
+    stage.api.fail_with("POST", "/jobs", 500, message);
+    let mut memory = memory(&[], (now(), observed(&[&copy])));
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::JOB_REFUSED);
+    let status = result.report.unwrap().status;
+    let ready = find(&status.conditions, READY).unwrap();
+    assert!(ready.message.contains(message), "{}", ready.message);
+    assert!(find(&status.conditions, RECONCILING).is_some(), "it is tried again");
+    assert_eq!(memory.schedule.retries, 1);
+}
+
+#[tokio::test]
+async fn a_namespace_that_was_enabled_a_moment_ago_is_synced_once_that_is_requested() {
+    let is_enabled = Arc::new(AtomicBool::new(false));
+    let answer = is_enabled.clone();
+    let server = ApiServer::scripted(move |_| {
+        (
+            201,
+            serde_json::json!({"metadata": {}, "spec": {}, "status": {"allowed": answer.load(Ordering::Relaxed)}}),
+        )
+    });
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.images = Images::new(fixtures::agent(server.client()), Objects::new([]));
+    in_sync(&stage);
+    let mut memory = due_now();
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::NAMESPACE_NOT_ENABLED);
+    is_enabled.store(true, Ordering::Relaxed);
+    let request = [(REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned())];
+    stage.image.metadata.annotations = Some(request.into());
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::SUCCEEDED);
+    let status = result.report.unwrap().status;
+    assert_eq!(status.last_handled_requested_at.as_deref(), Some("now"));
+}
+
+#[tokio::test]
+async fn a_request_that_comes_too_soon_after_another_one_is_acted_on_in_a_moment() {
+    let mut stage = Stage::of_a_synced_image().await;
+    in_sync(&stage);
+    let mut memory = Memory::default();
+    let mut request = async |token: &str, seconds| {
+        let request = [(REQUESTED_AT_ANNOTATION.to_owned(), token.to_owned())];
+        stage.image.metadata.annotations = Some(request.into());
+        let result = stage.pass(&mut memory, now() + Duration::from_secs(seconds)).await.unwrap();
+        if let Some(report) = &result.report {
+            stage.image.status = Some(report.status.clone());
+        }
+        let status = stage.image.status.as_ref().unwrap();
+        (status.last_handled_requested_at.clone(), result.next)
+    };
+    assert_eq!(request("a", 0).await.0.as_deref(), Some("a"));
+    let (handled, next) = request("b", 1).await;
+    assert_eq!((handled.as_deref(), next), (Some("a"), Action::requeue(Duration::from_secs(4))));
+    assert_eq!(request("c", 5).await.0.as_deref(), Some("c"));
 }
