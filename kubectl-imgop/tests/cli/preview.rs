@@ -85,8 +85,8 @@ fn tags_that_nearly_match_are_listed_with_the_reason() {
 
         EXCLUDED         REASON
     -   v2.13.11-rc1     it is a pre-release; --allow-candidate-release includes those
-    -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
+    -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     "#);
 }
 
@@ -120,8 +120,8 @@ fn tags_that_are_too_young_are_listed_with_the_time_when_they_are_taken() {
     -   v2.13.10         it is younger than 3d (--min-age); taken from TIME if it still has the same content
     -   v2.13.2          it is younger than 3d (--min-age); taken from TIME if it still has the same content
     -   v2.13.11-rc1     it is a pre-release; --allow-candidate-release includes those
-    -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     -   2.13.1           it has no leading v, which is asked for
+    -   v2.13.1-alpine   it ends in "-alpine", which is not asked for
     "#);
     let summary = preview(&source(), &destination(), " --min-age 3d").stdout;
     assert!(summary.contains("2 tags are too young; add --show-excluded to see until when."), "{summary}");
@@ -256,12 +256,12 @@ fn the_document_has_the_documented_fields() {
                 "reason": "it is a pre-release; --allow-candidate-release includes those"
             },
             {
-                "tag": "v2.13.1-alpine",
-                "reason": "it ends in \"-alpine\", which is not asked for"
-            },
-            {
                 "tag": "2.13.1",
                 "reason": "it has no leading v, which is asked for"
+            },
+            {
+                "tag": "v2.13.1-alpine",
+                "reason": "it ends in \"-alpine\", which is not asked for"
             }
         ]
     }
@@ -306,7 +306,7 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     ----- stderr -----
     error: source........./argoproj/argocd has no tag v9.9.9
 
-    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1, 2.13.1
     hint: use one of them, or a pattern such as v2.13.x
     hint: if it is not released yet: an Image waits for the tag and copies it then
     ");
@@ -320,7 +320,7 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     ----- stderr -----
     warning: no tag of source........./argoproj/argocd matches 9.x
 
-    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1, 2.13.1
     hint: use one of them, or a pattern such as v2.13.x
     ");
     let digest = imgop_registry::reference::Digest::of(b"zero");
