@@ -26,6 +26,12 @@ struct Beats {
     answered: AtomicU64,
 }
 
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Heartbeat {
     /// Begins now, as if the API server had just answered.
     pub fn new() -> Self {

@@ -42,6 +42,12 @@ pub struct Reason {
     pub reason: String,
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Metrics {
     /// All at zero.
     pub fn new() -> Self {

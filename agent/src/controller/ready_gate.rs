@@ -50,7 +50,7 @@ impl ReadyGate {
     #[cfg(test)]
     pub fn opened() -> Self {
         let gate = Self::default();
-        gate.expect(1).iter_mut().for_each(|watch| watch.is_known());
+        gate.expect(1).iter_mut().for_each(WatchHandle::is_known);
         gate
     }
 
@@ -112,7 +112,7 @@ impl WatchHandle {
     pub fn has_failed(&self) {
         let (mut errors, now) = (self.gate.0.errors.lock(), Instant::now());
         if let Some(errors) = errors.get_mut(self.kind).and_then(|kind| kind.get_mut(self.index)) {
-            let first = errors.filter(|errors| errors.is_going_on()).map_or(now, |errors| errors.first);
+            let first = errors.filter(Errors::is_going_on).map_or(now, |errors| errors.first);
             *errors = Some(Errors { first, last: now });
         }
     }
@@ -164,7 +164,7 @@ mod tests {
         }
         images[0].has_failed();
         assert!(gate.is_blind());
-        assert_eq!(gate.longest_failing(), Duration::from_secs(120));
+        assert_eq!(gate.longest_failing(), Duration::from_mins(2));
         tokio::time::advance(MAX_ERROR_INTERVAL).await;
         assert!(!gate.is_blind() && gate.longest_failing().is_zero());
         for _ in 0..5 {

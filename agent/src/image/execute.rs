@@ -41,7 +41,7 @@ impl Pass<'_> {
     /// Returns what the Jobs of the Image came to. Those that hold a place and do not start are deleted, before
     /// anything else can fail: there may be as many of them as an Image may have.
     pub(super) async fn jobs(&self, request: &CopyRequest, memory: &mut Memory) -> Result<CopyJobs, Halt> {
-        let jobs = CopyJobs::new(self.agent().jobs.of_owner(self.uid(), self.now), request.route());
+        let jobs = CopyJobs::new(&self.agent().jobs.of_owner(self.uid(), self.now), request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
         }

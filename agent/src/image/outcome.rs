@@ -31,7 +31,7 @@ struct CopyJob {
 
 impl CopyJobs {
     /// Reads the Jobs of an Image; `route` is what its spec asks for now.
-    pub fn new(reports: Vec<JobReport>, route: String) -> Self {
+    pub fn new(reports: &[JobReport], route: String) -> Self {
         Self { jobs: reports.iter().map(CopyJob::of).collect(), route }
     }
 

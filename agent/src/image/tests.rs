@@ -29,7 +29,7 @@ fn observed(copies: &[&Copy]) -> Observed {
 
 /// The memory of a sync whose Jobs for these copies run.
 fn memory(started: &[&Copy], observed: (Timestamp, Observed)) -> Memory {
-    let started: HashSet<Copy> = started.iter().map(|copy| Copy::clone(copy)).collect();
+    let started: HashSet<Copy> = started.iter().copied().cloned().collect();
     let sync = SyncInProgress { observed: Some(observed), started, ..SyncInProgress::default() };
     Memory { generation: Some(1), sync: Some(Box::new(sync)), ..Memory::default() }
 }
