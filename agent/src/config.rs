@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use imgop_registry::Settings;
+use imgop_registry::{Settings, TokenServers, parse_token_servers};
 
 /// imgop's agent: turns Image resources into Skopeo Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -81,6 +81,23 @@ pub struct Config {
     /// through APIs of their own; false asks for each tag by HEAD.
     #[arg(long, env = "BULK_APIS", default_value_t = true, action = clap::ArgAction::Set)]
     pub bulk_apis: bool,
+
+    /// Most tags of one repository that are listed.
+    #[arg(long, env = "REGISTRY_MAX_TAGS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub registry_max_tags: u32,
+
+    /// Most pages of one tag list; some registries send 100 tags a page.
+    #[arg(long, env = "REGISTRY_MAX_TAG_PAGES", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub registry_max_tag_pages: u32,
+
+    /// Most bytes of one tag list, all pages together.
+    #[arg(long, env = "REGISTRY_MAX_TAG_LIST_BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub registry_max_tag_list_bytes: u32,
+
+    /// Token servers on other domains that may receive the credentials of a registry, separated by commas:
+    /// registry.example.com=auth.example.org.
+    #[arg(long, env = "REGISTRY_TOKEN_SERVERS", default_value = "", value_parser = parse_token_servers)]
+    pub registry_token_servers: TokenServers,
 }
 
 /// The longest time that Kubernetes takes for a Job, a signed number of 32 bits.
@@ -118,6 +135,10 @@ fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
     }
 }
 
+fn as_limit(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 impl Config {
     /// How registries are asked.
     pub fn registries(&self) -> Settings {
@@ -126,6 +147,10 @@ impl Config {
             concurrency_per_registry: self.requests_per_registry.into(),
             pull_reserve: self.pull_reserve.into(),
             tag_list_ttl: Duration::from_secs(self.share_lists_seconds.into()),
+            max_tags: as_limit(self.registry_max_tags),
+            max_pages: as_limit(self.registry_max_tag_pages),
+            max_list_bytes: as_limit(self.registry_max_tag_list_bytes),
+            token_servers: self.registry_token_servers.clone(),
             ..Settings::default()
         };
         if !self.bulk_apis {
@@ -174,7 +199,7 @@ mod tests {
             };
             let variable = setting.get_env().and_then(|name| name.to_str()).unwrap_or_default();
             assert_eq!(variable, flag.to_uppercase().replace('-', "_"));
-            let values = ["7", "77", "true", "false", "a", "a:b", "127.0.0.1:1"];
+            let values = ["7", "77", "true", "false", "a", "a:b", "127.0.0.1:1", "a.io=b.io"];
             let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
             assert!(values.iter().any(is_read), "--{flag} changes nothing");
             number += 1;

@@ -100,8 +100,10 @@ impl AgentProcess {
         let status = self.proc("status")?;
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let kibibytes: u64 =
-                line.and_then(|line| line.trim().strip_suffix(" kB")).context("the agent has ended")?.parse()?;
+            let kibibytes: u64 = line
+                .and_then(|line| line.trim().strip_suffix(" kB"))
+                .context("the agent has ended")?
+                .parse()?;
             Ok::<_, anyhow::Error>(kibibytes * 1024)
         };
         Ok(Memory { resident: field("VmRSS")?, anonymous: field("RssAnon")?, peak: field("VmHWM")? })
@@ -136,7 +138,10 @@ impl AgentProcess {
 pub async fn install_account(server: &ApiServer) -> anyhow::Result<PathBuf> {
     let (kubectl, manifests) = (server.kubectl()?, repository_root().join("manifests"));
     let (crds, agent) = (manifests.join("crds"), manifests.join("agent.yaml"));
-    kubectl.run(["apply".as_ref(), "-f".as_ref(), crds.as_os_str(), "-f".as_ref(), agent.as_os_str()]).await?.ok()?;
+    kubectl
+        .run(["apply".as_ref(), "-f".as_ref(), crds.as_os_str(), "-f".as_ref(), agent.as_os_str()])
+        .await?
+        .ok()?;
     let create = ["create", "token", "imgop-agent", "--namespace", "imgop-system", "--duration", "6h"];
     let token = kubectl.run(create).await?.ok()?;
     let admin = kubectl.run(["config", "view", "--raw", "--output", "json"]).await?.ok()?;

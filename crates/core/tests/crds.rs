@@ -37,13 +37,39 @@ fn the_generated_crds_are_current() {
 }
 
 #[test]
-fn install_yaml_is_the_crds_and_the_agent() {
-    let agent = std::fs::read_to_string(manifests().join("agent.yaml")).unwrap();
+fn install_yaml_is_the_crds_the_roles_of_users_and_the_agent() {
     let mut parts: Vec<String> = crd_texts().into_iter().map(|(_, text)| text).collect();
-    parts.push(agent);
+    for name in ["users.yaml", "agent.yaml"] {
+        parts.push(std::fs::read_to_string(manifests().join(name)).unwrap());
+    }
     let text = format!(
-        "# Everything that a cluster needs; generated from manifests/crds and manifests/agent.yaml by `make crds`.\n{}",
+        "# Everything that a cluster needs; generated from the other files in manifests/ by `make crds`.\n{}",
         parts.join("---\n")
     );
     assert_current(&manifests().join("install.yaml"), &text);
+}
+
+#[test]
+fn whoever_may_view_or_edit_a_namespace_may_do_the_same_with_every_resource() {
+    let text = std::fs::read_to_string(manifests().join("users.yaml")).unwrap();
+    let roles: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let granted = |to: &str, group: &str, resource: &str| -> Vec<String> {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
+        let roles = roles.iter().filter(|role| role["metadata"]["labels"][&label] == "true");
+        let rules = roles.flat_map(|role| role["rules"].as_array().unwrap());
+        let holds =
+            |values: &serde_json::Value, value: &str| values.as_array().unwrap().contains(&value.into());
+        let rules =
+            rules.filter(|rule| holds(&rule["apiGroups"], group) && holds(&rule["resources"], resource));
+        rules.flat_map(|rule| rule["verbs"].as_array().unwrap()).map(|v| v.as_str().unwrap().into()).collect()
+    };
+    let (view, edit) =
+        (["get", "list", "watch"], ["create", "update", "patch", "delete", "deletecollection"]);
+    for crd in imgop_core::api::crds() {
+        let (group, resource) = (&crd.spec.group, &crd.spec.names.plural);
+        assert_eq!(granted("view", group, resource), view, "{resource}");
+        for role in ["edit", "admin"] {
+            assert_eq!(granted(role, group, resource), [&view[..], &edit[..]].concat(), "{resource}");
+        }
+    }
 }

@@ -6,6 +6,18 @@ use std::time::Duration;
 
 use crate::reference::RegistryHost;
 
+/// The variable of [`Settings::max_tags`].
+pub(crate) const MAX_TAGS_VARIABLE: &str = "REGISTRY_MAX_TAGS";
+/// The variable of [`Settings::max_pages`].
+pub(crate) const MAX_TAG_PAGES_VARIABLE: &str = "REGISTRY_MAX_TAG_PAGES";
+/// The variable of [`Settings::max_list_bytes`].
+pub(crate) const MAX_TAG_LIST_BYTES_VARIABLE: &str = "REGISTRY_MAX_TAG_LIST_BYTES";
+/// The variable of [`Settings::token_servers`].
+pub(crate) const TOKEN_SERVERS_VARIABLE: &str = "REGISTRY_TOKEN_SERVERS";
+
+/// The hosts of token servers by registry.
+pub type TokenServers = BTreeMap<RegistryHost, Vec<String>>;
+
 /// Limits and times of the client. [`Settings::default`] suits public registries.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -51,7 +63,7 @@ pub struct Settings {
     pub system_proxy: bool,
     /// Token servers that may receive a registry's credentials, besides those on the registry's own
     /// domain and in the built-in table.
-    pub token_servers: BTreeMap<RegistryHost, Vec<String>>,
+    pub token_servers: TokenServers,
     /// Registries with an API that returns the digests of many tags at once.
     pub bulk_apis: BTreeMap<RegistryHost, BulkApi>,
     /// Addresses of names that are not resolved, as in `/etc/hosts`. The port applies to URLs without one;
@@ -75,7 +87,7 @@ impl Default for Settings {
             max_retry_after: Duration::from_secs(30),
             pull_reserve: 10,
             tag_list_ttl: Duration::ZERO,
-            max_pages: 200,
+            max_pages: 500,
             max_tags: 50_000,
             max_list_bytes: 16 << 20,
             max_manifest_bytes: 4 << 20,
@@ -107,6 +119,51 @@ pub enum BulkKind {
     EcrPublic,
 }
 
+/// A variable of the environment that is not one of these settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A limit.
+    #[error("{0} is not a number from 1 on")]
+    Limit(&'static str),
+    /// Token servers.
+    #[error("{TOKEN_SERVERS_VARIABLE} is not a list such as registry.example.com=auth.example.org,…")]
+    TokenServers,
+}
+
+impl Settings {
+    /// Sets what the environment of an agent or a plugin sets: the limits of tag lists and the token
+    /// servers on foreign domains. `env` returns the values of variables.
+    pub fn with_environment(mut self, env: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        for (variable, limit) in [
+            (MAX_TAGS_VARIABLE, &mut self.max_tags),
+            (MAX_TAG_PAGES_VARIABLE, &mut self.max_pages),
+            (MAX_TAG_LIST_BYTES_VARIABLE, &mut self.max_list_bytes),
+        ] {
+            if let Some(value) = set(variable) {
+                let number = value.trim().parse().ok().filter(|number| *number > 0);
+                *limit = number.ok_or(SettingsError::Limit(variable))?;
+            }
+        }
+        if let Some(value) = set(TOKEN_SERVERS_VARIABLE) {
+            self.token_servers = parse_token_servers(&value)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Parses the token servers of registries: `registry.example.com=auth.example.org,…`.
+pub fn parse_token_servers(text: &str) -> Result<TokenServers, SettingsError> {
+    let mut token_servers = TokenServers::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let parts = pair.split_once('=').filter(|(_, server)| !server.trim().is_empty());
+        let (registry, server) = parts.ok_or(SettingsError::TokenServers)?;
+        let registry = registry.trim().parse().map_err(|_| SettingsError::TokenServers)?;
+        token_servers.entry(registry).or_default().push(server.trim().to_ascii_lowercase());
+    }
+    Ok(token_servers)
+}
+
 impl BulkApi {
     /// Returns those of the public registries that have one.
     pub fn public() -> BTreeMap<RegistryHost, Self> {
@@ -118,5 +175,52 @@ impl BulkApi {
         .into_iter()
         .filter_map(|(host, kind, base)| Some((host.parse().ok()?, Self { kind, base: base.to_owned() })))
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let env = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        Settings::default().with_environment(env)
+    }
+
+    #[test]
+    fn limits_and_token_servers_come_from_the_environment() {
+        let settings = read(&[
+            ("REGISTRY_MAX_TAGS", "100000"),
+            ("REGISTRY_MAX_TAG_PAGES", "2000"),
+            ("REGISTRY_MAX_TAG_LIST_BYTES", "50000000"),
+            (
+                "REGISTRY_TOKEN_SERVERS",
+                "r.vendor.test=Auth.other.example, r.vendor.test=b.example,docker.io=c",
+            ),
+        ])
+        .unwrap();
+        let limits = (settings.max_tags, settings.max_pages, settings.max_list_bytes);
+        assert_eq!(limits, (100_000, 2_000, 50_000_000));
+        let of = |registry: &str| settings.token_servers[&registry.parse().unwrap()].join(" ");
+        assert_eq!(
+            (of("r.vendor.test"), of("docker.io")),
+            ("auth.other.example b.example".into(), "c".into())
+        );
+        let usual = read(&[("REGISTRY_MAX_TAGS", "")]).unwrap();
+        assert_eq!((usual.max_tags, usual.token_servers.len()), (50_000, 0));
+    }
+
+    #[test]
+    fn a_value_that_is_no_setting_is_an_error_that_names_the_variable() {
+        for (name, value) in [
+            ("REGISTRY_MAX_TAGS", "many"),
+            ("REGISTRY_MAX_TAG_PAGES", "0"),
+            ("REGISTRY_MAX_TAG_LIST_BYTES", "-1"),
+            ("REGISTRY_TOKEN_SERVERS", "auth.other.example"),
+            ("REGISTRY_TOKEN_SERVERS", "a b=c"),
+            ("REGISTRY_TOKEN_SERVERS", "r.example="),
+        ] {
+            assert!(read(&[(name, value)]).unwrap_err().to_string().contains(name), "{name} {value}");
+        }
     }
 }

@@ -140,7 +140,7 @@ fn frequency_problem(spec: &ImageSpec, schedule: &ScheduleArgs) -> Option<String
     }
 }
 
-/// Returns the version after SOURCE or of `--versions`; none when that is a problem.
+/// Returns the version after SOURCE or of `--versions`, if that is no problem.
 fn version(source: &Written, selection: &SelectionArgs, problems: &mut Vec<String>) -> Option<String> {
     match (&source.version, &selection.versions) {
         (Some(_), Some(_)) => {

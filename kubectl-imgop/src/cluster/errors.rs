@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_object_is_told_from_a_missing_kind() {
+    fn a_missing_object_differs_from_a_missing_kind() {
         let object = json!({ "code": 404, "reason": "NotFound", "message": "images.skopeo.io \"argocd\" not found",
             "details": { "name": "argocd", "group": "skopeo.io", "kind": "images" } });
         insta::assert_snapshot!(explained(object, create()), @r#"

@@ -134,10 +134,12 @@ struct Previews {
 async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let (targets, cluster) = targets(args, connection).await?;
     let local = args.local.credentials()?;
-    let mut settings = Settings {
+    let settings = Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..Settings::default()
     };
+    let settings = settings.with_environment(|name| std::env::var(name).ok());
+    let mut settings = settings.map_err(|error| CliError::failed(error.to_string()))?;
     if args.no_bulk_apis {
         settings.bulk_apis.clear();
     }

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_the_spec_says_and_which_tags_wait_is_shown() {
+    fn the_rest_of_the_spec_and_the_tags_that_wait_are_shown() {
         let image: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "nginx", "namespace": "ci" },
             "spec": { "mode": "OnceByTag",
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_yet_or_may_not_be_read_is_said() {
+    fn what_is_not_known_yet_or_may_not_be_read_is_shown_as_such() {
         let mut image = image();
         image.data["status"].take();
         image.data["spec"]["suspend"] = json!(true);

@@ -45,7 +45,7 @@ pub struct Row {
     pub cells: Vec<String>,
     /// Those between AGE and MESSAGE.
     pub wide: Vec<String>,
-    /// What the Ready condition says, if there is one.
+    /// The message of the Ready condition, if there is one.
     pub message: Option<String>,
 }
 

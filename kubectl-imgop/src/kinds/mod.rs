@@ -51,7 +51,7 @@ pub trait Kind:
     /// Returns the section on earlier syncs, which follows the Jobs.
     fn history(&self, now: Timestamp) -> Option<Table>;
 
-    /// Returns what the object and its status say about being reconciled.
+    /// Returns the state of its reconciliation.
     fn state(&self) -> ReconcileState<'_>;
 
     /// Returns whether the last sync of this very spec is complete, so that none of its Jobs runs.
@@ -60,7 +60,7 @@ pub trait Kind:
     /// Returns the label selector of the Jobs of the object with this UID.
     fn jobs_of(uid: &str) -> String;
 
-    /// Returns the containers of a Job and what each works on; nothing when the Job does not say.
+    /// Returns the containers of a Job and what each works on; nothing where the Job does not record that.
     fn containers(job: &Job) -> Option<Vec<JobContainer>>;
 }
 
@@ -75,8 +75,8 @@ pub struct JobContainer {
     pub destination_tag: String,
 }
 
-/// All kinds. The first is meant where a name stands without a kind.
+/// All kinds.
 pub const KINDS: [KindRef; 1] = [Erased::<Image>::REF];
 
-/// The kind that is meant where a name stands without a kind.
+/// The kind of a name that is typed without one.
 pub const DEFAULT_KIND: KindRef = KINDS[0];

@@ -25,7 +25,7 @@ pub enum Progress {
     NotReady(String),
 }
 
-/// What every kind says about being reconciled (kstatus, and the requests of `kubectl imgop sync`).
+/// The state of reconciliation, which every kind has (kstatus, and the requests of `kubectl imgop sync`).
 #[derive(Debug, Clone, Copy)]
 pub struct ReconcileState<'a> {
     /// The conditions of the status.
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_status_says_nothing() {
+    fn an_old_status_does_not_count() {
         let token = Goal::Token("t".into());
         assert_eq!(judge(&image(1, "old", THERE), &Goal::Generation(2)), Progress::Unseen);
         assert_eq!(judge(&image(2, "old", THERE), &token), Progress::Unseen);

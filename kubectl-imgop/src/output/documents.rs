@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::ValueEnum;
+use imgop_core::text::is_invisible;
 use kube::core::{ApiResource, DynamicObject, TypeMeta};
 use serde::Serialize;
 use serde_json::Value;
@@ -86,15 +87,10 @@ pub fn json(value: &impl Serialize) -> Result<String, CliError> {
     // in strings only, where `\u` is an escape as well.
     let mut safe = String::with_capacity(text.len() + 1);
     for c in text.chars() {
-        match c {
-            '\u{7f}'..='\u{9f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => {
-                let _ = write!(safe, "\\u{:04x}", u32::from(c));
-            }
-            c => safe.push(c),
+        if is_invisible(c) && c != '\n' {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
         }
     }
     safe.push('\n');

@@ -27,9 +27,9 @@ pub struct Table {
 /// One line of a laid out table.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// How the whole line looks.
+    /// The style of the whole line.
     pub style: Style,
-    /// What it says, safe for a terminal.
+    /// Its text, safe for a terminal.
     pub text: String,
 }
 
@@ -44,7 +44,7 @@ impl Table {
         self.styled_row(Style::new(), cells);
     }
 
-    /// Adds a row in a colour. Colour never says anything that the text does not.
+    /// Adds a row in a colour. Colour never adds to what the text says.
     pub fn styled_row(&mut self, style: Style, cells: impl IntoIterator<Item = String>) {
         self.rows.push((style, cells.into_iter().map(|cell| one_line(&cell)).collect()));
     }
@@ -99,7 +99,7 @@ impl Table {
     fn layout(&self, headers: bool) -> comfy_table::Table {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        // The header is laid out as a row: it has no look of its own.
+        // The header is laid out as a row: it has no style of its own.
         if headers {
             table.add_row(&self.header);
         }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use imgop_core::text::is_invisible;
+
 /// Shows control characters, and marks that turn or hide text, as escapes such as `\u{1b}`.
 ///
 /// Messages of a cluster or a registry may contain anything, and a terminal acts on some of it: it may
@@ -28,10 +30,7 @@ pub fn one_line(text: &str) -> String {
 }
 
 fn is_dangerous(c: char) -> bool {
-    let is_control = c.is_control() && !matches!(c, '\n' | '\t');
-    let is_hidden = matches!(c,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    is_control || is_hidden
+    is_invisible(c) && !matches!(c, '\n' | '\t')
 }
 
 /// Returns `1 tag`, `2 tags`.

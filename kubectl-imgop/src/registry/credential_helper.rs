@@ -40,7 +40,7 @@ pub enum HelperError {
     Answer,
 }
 
-/// Asks a helper (docker-credential-helpers, "Development"). None when it knows no credential.
+/// Returns the credential of a helper (docker-credential-helpers, "Development"), if it has one.
 pub async fn get(helper: &CredentialHelper) -> Result<Option<Credential>, HelperError> {
     let program = Command::new(format!("docker-credential-{}", helper.name));
     tokio::time::timeout(ANSWER_TIMEOUT, ask(program, &helper.server))

@@ -20,7 +20,7 @@ pub struct LocalCredentials {
     ecr: Option<EcrTokens>,
 }
 
-/// Where to look.
+/// The files to read.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
     /// A file with entries by registry, which must exist: `--registry-credentials`.

@@ -6,9 +6,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use imgop_core::api::{CA_KEY, Credentials, DOCKER_CONFIG_KEY, EndpointRef, Side, TlsMode};
+use imgop_core::api::{CA_KEY, Credentials, EndpointRef, Side, TlsMode};
+use imgop_registry::credentials::{SecretData, from_secret_data};
 use imgop_registry::reference::Repository;
-use imgop_registry::{Access, Credential, DockerConfig, Tls};
+use imgop_registry::{Access, Credential, Tls};
 use k8s_openapi::api::core::v1::Secret;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -95,7 +96,7 @@ impl AccessSources<'_> {
     async fn credential(&self, endpoint: Endpoint<'_>) -> Result<Option<Credential>, CliError> {
         if let Some(Credentials { secret_name }) = endpoint.spec.credentials {
             match self.credential_of_secret(secret_name, endpoint).await {
-                Ok(credential) => return Ok(Some(credential)),
+                Ok(credential) => return Ok(credential),
                 Err(why) => self.ui.warning(&format!(
                     "using the credentials of this machine for the {}: {why}",
                     endpoint.side
@@ -105,15 +106,16 @@ impl AccessSources<'_> {
         self.local.find(self.ui, endpoint.repository, endpoint.spec.use_aws_irsa).await
     }
 
-    async fn credential_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Credential, String> {
-        let (secret, repository) = (self.secret(name, endpoint).await?, endpoint.repository);
-        let Some(data) = value(&secret, DOCKER_CONFIG_KEY) else {
-            return Err(format!("Secret {name} has no key {DOCKER_CONFIG_KEY}"));
-        };
-        let config = DockerConfig::parse(data).map_err(|error| format!("Secret {name}: {error}"))?;
-        config
-            .credential(repository.host(), repository.path())
-            .ok_or_else(|| format!("Secret {name} has no credential for {}", repository.host()))
+    async fn credential_of_secret(
+        &self,
+        name: &str,
+        endpoint: Endpoint<'_>,
+    ) -> Result<Option<Credential>, String> {
+        let secret = self.secret(name, endpoint).await?;
+        let values = |key: &str| value(&secret, key);
+        let data = SecretData { credentials: Some(&values), ca: None };
+        let access = from_secret_data(data, endpoint.repository, Tls::default());
+        Ok(access.map_err(|error| format!("Secret {name}: {error}"))?.credential)
     }
 
     async fn tls(&self, endpoint: Endpoint<'_>) -> Result<Tls, CliError> {
@@ -131,22 +133,29 @@ impl AccessSources<'_> {
         let Some(name) = &endpoint.spec.tls.ca_secret_name else {
             return Ok(Tls::Verify { extra_ca_pem: None });
         };
-        let pem = match self.secret(name, endpoint).await {
-            Ok(secret) => {
-                value(&secret, CA_KEY).map(<[u8]>::to_vec).ok_or(format!("Secret {name} has no key {CA_KEY}"))
+        match self.tls_of_secret(name, endpoint).await {
+            Ok(tls) => {
+                if let Tls::Verify { extra_ca_pem: Some(pem) } = &tls {
+                    check_certificates(pem, &format!("key {CA_KEY} of Secret {name}"))?;
+                }
+                Ok(tls)
             }
-            Err(why) => Err(why),
-        };
-        match &pem {
-            Ok(pem) => check_certificates(pem, &format!("key {CA_KEY} of Secret {name}"))?,
             Err(why) => {
                 let side = endpoint.side;
                 self.ui.warning(&format!(
                     "trusting only the well-known CAs for the {side}: {why}; use --{side}-ca-file"
                 ));
+                Ok(Tls::default())
             }
         }
-        Ok(Tls::Verify { extra_ca_pem: pem.ok() })
+    }
+
+    async fn tls_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Tls, String> {
+        let secret = self.secret(name, endpoint).await?;
+        let values = |key: &str| value(&secret, key);
+        let data = SecretData { credentials: None, ca: Some(&values) };
+        let access = from_secret_data(data, endpoint.repository, Tls::default());
+        Ok(access.map_err(|error| format!("Secret {name}: {error}"))?.tls)
     }
 
     /// Returns where the CA certificates for one side are from, such as `Secret corp-ca`.

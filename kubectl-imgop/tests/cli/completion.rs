@@ -1,4 +1,4 @@
-//! What a shell is told.
+//! What a shell is offered.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::fake_cluster::{FakeCluster, image, list, names};
 use crate::program::Program;
 
 #[test]
-fn kubectl_is_told_verbs_flags_and_values() {
+fn verbs_flags_and_values_are_completed() {
     let program = Program::new();
     insta::assert_snapshot!(program.run_with(&["__complete", "s"]), @"
     exit code: 0
@@ -31,7 +31,7 @@ fn kubectl_is_told_verbs_flags_and_values() {
 }
 
 #[test]
-fn without_a_cluster_no_names_are_offered_and_nothing_is_said() {
+fn without_a_cluster_no_names_are_offered_and_no_error_is_printed() {
     insta::assert_snapshot!(Program::new().run_with(&["__complete", "describe", "-n", "ci", "arg"]), @"
     exit code: 0
     ----- stdout -----

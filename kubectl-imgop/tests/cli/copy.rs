@@ -65,7 +65,7 @@ fn every_flag_becomes_a_field() {
 }
 
 #[test]
-fn a_dry_run_says_the_name() {
+fn a_dry_run_prints_the_name() {
     let program = Program::new();
     insta::assert_snapshot!(program.run(&format!("{ARGOCD} --dry-run=client")), @"
     exit code: 0
@@ -87,7 +87,7 @@ fn a_dry_run_says_the_name() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_before_anything_is_sent() {
+fn everything_that_is_wrong_is_reported_before_anything_is_sent() {
     let run = Program::new().run("copy docker://quay.io/a/b:2.x registry.example.com:5000 --frequency 1.5d");
     insta::assert_snapshot!(run, @r#"
     exit code: 2
@@ -128,7 +128,7 @@ fn values_that_a_flag_does_not_know_come_with_those_that_it_knows() {
 }
 
 #[test]
-fn mistakes_are_told_in_flags() {
+fn mistakes_are_explained_by_flags() {
     let digest = imgop_registry::reference::Digest::of(b"x");
     let by_digest = format!("copy nginx@{digest} registry.example.com/nginx");
     insta::assert_snapshot!(Program::new().run(&by_digest), @"

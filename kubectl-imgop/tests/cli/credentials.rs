@@ -23,7 +23,7 @@ fn preview(registry: &Background<CatalogRegistry>) -> String {
 }
 
 #[test]
-fn without_a_credential_the_ways_to_give_one_are_said() {
+fn without_a_credential_the_hints_say_how_to_give_one() {
     let registry = private();
     let run = Program::new().run(&preview(&registry)).naming(&registry.address, "registry");
     insta::assert_snapshot!(run, @"
@@ -115,7 +115,7 @@ fn entries_by_registry_are_used_and_come_before_the_files_of_docker() {
 }
 
 #[test]
-fn aws_is_asked_for_a_token_of_ecr_and_what_it_answers_is_told() {
+fn aws_is_asked_for_a_token_of_ecr_and_its_answer_is_reported() {
     // No region has this name, so that nothing is sent to AWS.
     let preview = "preview 111111111111.dkr.ecr.us-nowhere-1.amazonaws.com/a/b:1";
     let aws = ecr(400, r#"{"__type":"AccessDeniedException","message":"User: x is not authorized"}"#);

@@ -1,10 +1,10 @@
-//! What is said when there is no cluster, or not the one that was meant.
+//! Errors of the connection, and of arguments that lead nowhere.
 
 use crate::fake_cluster::kubeconfig;
 use crate::program::Program;
 
 #[test]
-fn an_absent_kubeconfig_is_said_with_its_path() {
+fn an_absent_kubeconfig_is_reported_with_its_path() {
     insta::assert_snapshot!(Program::new().run("list"), @"
     exit code: 1
     ----- stderr -----
@@ -15,9 +15,9 @@ fn an_absent_kubeconfig_is_said_with_its_path() {
 }
 
 #[test]
-fn an_api_server_that_does_not_answer_is_said_with_its_address() {
+fn an_api_server_that_does_not_answer_is_reported_with_its_address() {
     let program = Program::new();
-    // Only root may listen on port 1, and nobody does.
+    // Only root may listen on port 1, and no program does.
     program.file("kubeconfig", &kubeconfig("http://127.0.0.1:1"));
     insta::assert_snapshot!(program.run("list"), @"
     exit code: 1
@@ -56,7 +56,7 @@ fn names_and_namespaces_that_would_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn whoever_reads_only_the_first_line_causes_no_error() {
+fn a_closed_pipe_is_no_error() {
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("kubectl-imgop"))
         .args(["copy", "nginx:1", "registry.example.com/nginx", "--dry-run=client", "-o", "yaml"])
         .stdout(std::process::Stdio::piped())

@@ -1,4 +1,4 @@
-//! `preview` of what the registries do not have, or do not tell.
+//! `preview` of what the registries do not have, or do not answer.
 
 use imgop_fakes::Catalog;
 
@@ -43,7 +43,7 @@ fn a_pattern_that_means_too_many_tags_is_refused_before_they_are_looked_up() {
     insta::assert_snapshot!(preview(&source(), &destination(), " --max-tags 3"), @"
     exit code: 1
     ----- stderr -----
-    error: v2.13.x means 4 tags of 8, and at most 3 are taken; narrow it, or use --latest
+    error: v2.13.x selects 4 of 8 tags, and at most 3 are copied; narrow it, or use --latest
 
     hint: the agent rejects it too; to see the tags anyway: --max-tags 4
     ");

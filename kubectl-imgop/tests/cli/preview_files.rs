@@ -98,7 +98,7 @@ fn terminal_escapes_of_a_file_are_shown_and_never_sent() {
 }
 
 #[test]
-fn secrets_of_a_file_need_a_cluster_and_their_absence_is_said() {
+fn secrets_of_a_file_need_a_cluster_and_their_absence_is_reported() {
     let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
     let text = image("first", &format!("{}/a/b", registry.address), "1")
         .replace("    version", "    credentials: {secretName: pull}\n    version");

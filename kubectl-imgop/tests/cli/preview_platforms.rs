@@ -49,7 +49,7 @@ fn a_preview_marks_what_refers_to_tags() {
 }
 
 #[test]
-fn an_unreadable_platform_is_said_with_its_flag() {
+fn an_unreadable_platform_is_reported_with_its_flag() {
     insta::assert_snapshot!(preview(" --platforms amd64"));
 }
 

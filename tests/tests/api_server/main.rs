@@ -1,5 +1,6 @@
 //! Tests against a real API server and etcd, without nodes: what Kubernetes makes of our CRDs.
 
+mod accepted;
 mod admission;
 mod agreement;
 mod images;

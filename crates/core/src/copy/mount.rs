@@ -5,6 +5,7 @@
 //! Whatever fails here costs bytes and nothing else: the Job sends what is not there.
 
 use std::collections::{BTreeSet, HashSet};
+use std::hash::BuildHasher;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,7 +88,7 @@ impl Known {
 pub async fn mount(
     route: Route<'_>,
     copies: &[Copy],
-    tried: &mut HashSet<Digest>,
+    tried: &mut HashSet<Digest, impl BuildHasher>,
     namespace: &str,
     known: &KnownBlobs,
 ) -> u64 {

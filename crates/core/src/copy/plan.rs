@@ -1,6 +1,7 @@
 //! What is to be done for each tag.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use imgop_registry::reference::{Digest, ManifestRef, Tag};
@@ -42,7 +43,8 @@ pub enum TagAction {
     UpToDate,
     /// Nothing: the destination has it, and mode `OnceByTag` has copied it or it never moves.
     AlreadySynced,
-    /// Nothing: it exists with other content, and `overwrite: IfMissing` keeps it.
+    /// Nothing: it exists with other content, which `overwrite: IfMissing` keeps, or which holds signatures
+    /// of the destination's own.
     Keep,
     /// Nothing for now: it exists with other content, and what the source has is too young for
     /// `select.minAge` until then.
@@ -181,8 +183,8 @@ type LatestRuns<'a> = HashMap<(&'a Tag, &'a Digest), &'a Run>;
 
 fn action(inputs: &Inputs<'_>, runs: &LatestRuns<'_>, tag: &ObservedTag) -> TagAction {
     let digest = match to_copy(inputs, tag) {
-        Ok(digest) => digest,
-        Err(action) => return action,
+        ControlFlow::Continue(digest) => digest,
+        ControlFlow::Break(action) => return action,
     };
     if let Some(why) = inputs.conflicts.get(&tag.destination_tag) {
         return TagAction::RetryLater(failure(tag, FailureReason::DestinationConflict, why.clone()));
@@ -197,11 +199,12 @@ fn action(inputs: &Inputs<'_>, runs: &LatestRuns<'_>, tag: &ObservedTag) -> TagA
 }
 
 /// Returns the content that the destination should get, or what is done for the tag instead.
-fn to_copy<'t>(inputs: &Inputs<'_>, tag: &'t ObservedTag) -> Result<&'t Digest, TagAction> {
-    let retry = |reason, message: String| Err(TagAction::RetryLater(failure(tag, reason, message)));
+fn to_copy<'t>(inputs: &Inputs<'_>, tag: &'t ObservedTag) -> ControlFlow<TagAction, &'t Digest> {
+    let retry =
+        |reason, message: String| ControlFlow::Break(TagAction::RetryLater(failure(tag, reason, message)));
     match (tag.state(), tag.digest()) {
-        (TagState::UpToDate, _) => Err(TagAction::UpToDate),
-        (TagState::AlreadySynced, _) => Err(TagAction::AlreadySynced),
+        (TagState::UpToDate, _) => ControlFlow::Break(TagAction::UpToDate),
+        (TagState::AlreadySynced, _) => ControlFlow::Break(TagAction::AlreadySynced),
         (TagState::NotFound, _) => {
             let message = format!("{} has no {}", inputs.request.source, tag.source_ref);
             retry(FailureReason::TagNotFound, message)
@@ -209,10 +212,12 @@ fn to_copy<'t>(inputs: &Inputs<'_>, tag: &'t ObservedTag) -> Result<&'t Digest, 
         (TagState::PlatformNotFound, _) => {
             retry(FailureReason::PlatformNotFound, no_platform(inputs.request, tag))
         }
-        (TagState::Differs, _) if inputs.request.overwrite == Overwrite::IfMissing => Err(TagAction::Keep),
+        (TagState::Differs, _) if tag.has_own || inputs.request.overwrite == Overwrite::IfMissing => {
+            ControlFlow::Break(TagAction::Keep)
+        }
         (TagState::Missing | TagState::Differs, Some(digest)) => match tag.waits(&inputs.observed.waiting) {
-            Some(waiting) => Err(TagAction::Young(waiting.until)),
-            None => Ok(digest),
+            Some(waiting) => ControlFlow::Break(TagAction::Young(waiting.until)),
+            None => ControlFlow::Continue(digest),
         },
         _ => {
             let why = tag.unknown_because().unwrap_or("the destination was not asked");
@@ -239,10 +244,10 @@ fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> 
         }
         Outcome::Unpublished { tries, message, at } => {
             let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
-            return match is_due(inputs, &failed) {
-                true => TagAction::Publish(copy(tag, digest, attempt)),
-                false => TagAction::BackOff(failed),
-            };
+            if is_due(inputs, &failed) {
+                return TagAction::Publish(copy(tag, digest, attempt));
+            }
+            return TagAction::BackOff(failed);
         }
         Outcome::ContentGone { at } => failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt),
         Outcome::Interrupted { at } => failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt),

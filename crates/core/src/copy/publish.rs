@@ -5,6 +5,7 @@
 //! image under a tag.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Answered {
 pub async fn publish(
     route: Route<'_>,
     copies: Vec<Copy>,
-    outcomes: &HashMap<Copy, Outcome>,
+    outcomes: &HashMap<Copy, Outcome, impl BuildHasher>,
     now: Timestamp,
     end: Instant,
 ) -> Publications {

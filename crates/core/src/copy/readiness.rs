@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{CopyRequest, Naming, Plan, TagAction};
 use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
-use crate::api::{FailureReason, Mode, Phase};
+use crate::api::{FailureReason, Mode, Overwrite, Phase};
 
 /// The readiness of an Image: conditions, phase and progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,9 +139,14 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     let tags = if counts.matched == 1 { "tag is" } else { "tags are" };
     let mut text = format!("{there} of {} {tags} at {}", counts.matched, destination(request, plan));
     let young = plan.young().count();
-    let kept = plan.tags.iter().filter(|tag| tag.action == TagAction::Keep).count();
-    if kept > 0 {
-        let _ = write!(text, "; {kept} kept with other content (overwrite: IfMissing)");
+    let kept = plan.tags.iter().filter(|tag| tag.action == TagAction::Keep);
+    let (kept, own): (Vec<_>, Vec<_>) =
+        kept.partition(|tag| tag.referrer_of.is_none() || request.overwrite == Overwrite::IfMissing);
+    if !kept.is_empty() {
+        let _ = write!(text, "; {} kept with other content (overwrite: IfMissing)", kept.len());
+    }
+    if !own.is_empty() {
+        let _ = write!(text, "; {} kept with signatures and the like of their own", own.len());
     }
     if let Some(until) = plan.young().min() {
         let _ = match young {

@@ -29,6 +29,9 @@ pub struct Observed {
     /// registry did not answer for them, or they are old enough and yet to be copied. Forgotten, they
     /// would wait anew after each hiccup.
     pub remembered: Vec<Waiting>,
+    /// The newest tag that is selected for a fixed tag of the destination, if that is one of several; the
+    /// next observation needs it.
+    pub newest: Option<Tag>,
 }
 
 impl Observed {
@@ -64,6 +67,9 @@ pub struct ObservedTag {
     /// The content that this refers to, if it is no tag that the version selects but a signature, an
     /// attestation or the like of one.
     pub referrer_of: Option<Digest>,
+    /// Whether the destination has something under this referrer's tag that the source does not have. It
+    /// stays then: a signature that was made at the destination is not taken away.
+    pub has_own: bool,
 }
 
 /// What the destination should have for a tag.
@@ -154,7 +160,16 @@ impl ObservedTag {
     /// Returns a tag of which everything is wanted, as both sides have it.
     pub fn whole(source_ref: ManifestRef, destination_tag: Tag, source: Seen, destination: Seen) -> Self {
         let content = Content::Whole(Vec::new());
-        Self { source_ref, destination_tag, source, content, destination, subject: None, referrer_of: None }
+        Self {
+            source_ref,
+            destination_tag,
+            source,
+            content,
+            destination,
+            subject: None,
+            referrer_of: None,
+            has_own: false,
+        }
     }
 
     /// Returns what the destination should answer with, if it is known.

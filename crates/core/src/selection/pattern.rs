@@ -33,11 +33,20 @@ const MAX_SHOWN: usize = 100;
 
 /// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or \
-     2.13.x-alpine"
-)]
-pub struct PatternError(String);
+pub enum PatternError {
+    /// It is not in the grammar.
+    #[error(
+        "{0:?} is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or \
+         2.13.x-alpine"
+    )]
+    Unreadable(String),
+    /// It has an x where that stands for nothing.
+    #[error(
+        "{0:?} has an x that stands for no number: only the dotted numbers at the beginning may have one, as in \
+         2.13.x-alpine; write the suffix in full, or * and source.select.include"
+    )]
+    MisplacedX(String),
+}
 
 /// What a comparison of a tag with a version comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,9 +107,10 @@ impl fmt::Display for NearMiss {
 
 impl Pattern {
     /// Whether a text looks like a pattern, and not like an exact tag: one of its dotted parts, up to the
-    /// first dash, is a wildcard.
+    /// first dash, is a wildcard. So does a text with an x in the place of a number behind those, which is
+    /// then refused: it would else be an exact tag that the source does not have.
     pub fn looks_like(text: &str) -> bool {
-        if text.contains('*') {
+        if text.contains('*') || has_misplaced_x(text) {
             return true;
         }
         let core = text.split('-').next().unwrap_or(text);
@@ -176,9 +186,13 @@ impl FromStr for Pattern {
     type Err = PatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || PatternError(shorten(text, MAX_SHOWN).into_owned());
+        let shown = || shorten(text, MAX_SHOWN).into_owned();
+        let error = || PatternError::Unreadable(shown());
         let (core, suffix) = text.find('-').map_or((text, ""), |dash| text.split_at(dash));
         let (v_prefix, core) = core.strip_prefix('v').map_or((false, core), |rest| (true, rest));
+        if has_misplaced_x(suffix) || has_misplaced_x(core) && core.contains('_') {
+            return Err(PatternError::MisplacedX(shown()));
+        }
         let parts = core.split('.').map(Part::read).collect::<Option<Vec<_>>>().ok_or_else(error)?;
         let plain_suffix =
             suffix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
@@ -199,6 +213,19 @@ impl Part {
             None
         }
     }
+}
+
+/// Whether an x stands where a number might, behind a digit and a dot, and is not a part of the dotted numbers.
+fn has_misplaced_x(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_alone = |at: usize| bytes.get(at).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    let found = |(at, window): (usize, &[u8])| {
+        window[0].is_ascii_digit()
+            && window[1] == b'.'
+            && matches!(window[2], b'x' | b'X')
+            && is_alone(at + 3)
+    };
+    bytes.windows(3).enumerate().any(found)
 }
 
 fn is_wildcard(part: &str) -> bool {
@@ -313,6 +340,15 @@ mod tests {
             let result = bad.parse::<Pattern>();
             assert_eq!(result.is_ok(), bad == "*", "{bad}");
         }
+    }
+
+    #[test]
+    fn r10_an_x_behind_the_dotted_numbers_is_refused_and_never_an_exact_tag() {
+        for text in ["22-alpine3.x", "1.x_foo", "2.13.x-alpine3.x", "v1.2.X_1", "3-debian12.x-slim"] {
+            assert!(Pattern::looks_like(text), "{text}");
+            assert!(matches!(text.parse::<Pattern>(), Err(PatternError::MisplacedX(_))), "{text}");
+        }
+        assert!("2.13.x-x86".parse::<Pattern>().is_ok() && !Pattern::looks_like("22-alpine3.xfce"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod docker_hub;
 mod observing;
 mod platforms;
 mod referrers;
+mod refusals;
 mod shared_lists;
 mod trust;
 mod two_sides;

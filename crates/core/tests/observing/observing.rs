@@ -223,3 +223,30 @@ async fn within_one_repository_no_tag_is_made_of_what_was_made_before() {
         ("1.0-corp", "destination.version makes it of 1.0")
     );
 }
+
+#[tokio::test]
+async fn a18_a_fixed_tag_goes_back_to_an_older_version_only_when_two_lists_agree() {
+    let fixed = |spec: &mut ImageSpec| {
+        spec.destination.version = Some("stable".into());
+        spec.source.select = Some(imgop_core::api::Select { latest: Some(1), ..Default::default() });
+    };
+    let full = case(&FIVE, &[("stable", "e")], ">=1.0", fixed).await;
+    let first = full.observe(&Known::default()).await;
+    assert_eq!(states(&first), [("2.0".into(), TagState::UpToDate)]);
+    // The newest tag vanishes from the list.
+    let short = case(&FIVE[..4], &[("stable", "e")], ">=1.0", fixed).await;
+    let known = Known { newest: first.newest, ..Known::default() };
+    let second = short.observe(&known).await;
+    assert_eq!(states(&second), [("2.0".into(), TagState::AlreadySynced)], "it stays");
+    let known = Known { newest: second.newest, ..Known::default() };
+    assert_eq!(states(&short.observe(&known).await), [("1.3".into(), TagState::Differs)]);
+    assert_eq!(
+        states(&short.observe(&Known::default()).await),
+        [("1.3".into(), TagState::Differs)],
+        "asked for"
+    );
+    let empty = case(&[], &[("stable", "e")], ">=1.0", fixed).await;
+    let known = Known { newest: Some("2.0".parse().unwrap()), ..Known::default() };
+    let none = empty.observe(&known).await;
+    assert_eq!((states(&none), none.newest), (vec![("2.0".into(), TagState::AlreadySynced)], None));
+}

@@ -68,7 +68,7 @@ async fn a_no_op_after_a_restart_reads_at_the_destination_only_and_then_nothing(
 }
 
 #[tokio::test]
-async fn an_index_that_lies_about_its_source_is_believed_until_somebody_wants_the_truth() {
+async fn an_index_that_lies_about_its_source_counts_until_the_source_is_read() {
     let mut source = Content::default();
     source.push("1.0", &TWO);
     let (digest, honest) = rewritten(&source, "1.0", &["linux/amd64"]);
@@ -200,4 +200,16 @@ async fn a_tag_that_is_too_young_is_read_once() {
     known.first_seen = first.since().map(at).collect();
     let second = case.observe(&known).await;
     assert_eq!((second.waiting.len(), case.source.count(&index)), (1, 2), "it is not read again");
+}
+
+#[tokio::test]
+async fn r14_an_index_none_of_whose_entries_has_a_platform_is_copied_whole_as_a_single_manifest_is() {
+    let mut source = Content::default();
+    let entry = serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+        "digest": Digest::of(b"chart")});
+    let index = serde_json::json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
+    let digest = source.put("1.0", index.to_string());
+    let case = case(source, Content::default(), "1.0", &["linux/amd64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    assert_eq!((states(&observed), observed.tags[0].digest()), (vec![TagState::Missing], Some(&digest)));
 }

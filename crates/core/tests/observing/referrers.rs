@@ -233,3 +233,53 @@ async fn more_referrers_than_the_cap_are_refused_and_too_many_of_one_are_its_own
     assert_eq!(states, [TagState::Missing, TagState::NotChecked]);
     assert!(observed.tags[1].unknown_because().unwrap().starts_with("33 manifests refer to"));
 }
+
+/// What cosign writes: a layer for each signature.
+fn signature(of: &[&str]) -> String {
+    let layer = |name: &&str| {
+        serde_json::json!({"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "size": 1,
+            "digest": Digest::of(name.as_bytes())})
+    };
+    let layers: Vec<serde_json::Value> = of.iter().map(layer).collect();
+    let config = Digest::of(of.join(" ").as_bytes());
+    serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": 1, "digest": config},
+        "layers": layers})
+    .to_string()
+}
+
+#[tokio::test]
+async fn r7_a_signature_that_only_the_destination_has_stays_and_new_ones_of_the_source_are_copied() {
+    for (there, has_own) in [(&["vendor", "owner"][..], true), (&["vendor"], false)] {
+        let mut source = Content::default();
+        let image = source.push("1.0", &ONE);
+        let tag = format!("{}.sig", referrers_tag(&image).unwrap());
+        source.put(&tag, signature(&["vendor", "vendor again"]));
+        let mut destination = Content::default();
+        destination.put(&tag, signature(there));
+        let observed = case(source, destination, "1.0").await.observe(&Known::default()).await;
+        let signature = &observed.tags[1];
+        assert_eq!((signature.state(), signature.has_own), (TagState::Differs, has_own), "{there:?}");
+    }
+}
+
+#[tokio::test]
+async fn r7_what_only_the_destinations_index_of_referrers_lists_stays() {
+    for (there, has_own) in [(&["a", "own"][..], true), (&["a"], false)] {
+        let mut source = Content::default();
+        let image = source.push("1.0", &ONE);
+        source.refer(&image, &["a", "b"]);
+        let entry = |name: &&str| {
+            serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+                "digest": Digest::of(name.as_bytes())})
+        };
+        let entries: Vec<serde_json::Value> = there.iter().map(entry).collect();
+        let index =
+            serde_json::json!({"schemaVersion": 2, "mediaType": imgop_fakes::INDEX, "manifests": entries});
+        let mut destination = Content::default();
+        destination.put(referrers_tag(&image).unwrap().as_str(), index.to_string());
+        let observed = case(source, destination, "1.0").await.observe(&Known::default()).await;
+        let referrers = &observed.tags[1];
+        assert_eq!((referrers.state(), referrers.has_own), (TagState::Differs, has_own), "{there:?}");
+    }
+}

@@ -3,6 +3,9 @@
 //! The challenge is remembered, so no `GET /v2/` precedes other requests, and after the first 401 of a
 //! process no request is sent without its authorization.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use reqwest::header::HeaderValue;
 use reqwest::{Client, StatusCode};
@@ -14,14 +17,20 @@ use super::challenge::challenges;
 use super::token::{self, authorization};
 use super::token_cache::TokenCache;
 use super::token_server;
-use crate::credentials::{Credential, Tls, basic};
+use crate::cache::Bounded;
+use crate::credentials::{Credential, Fingerprint, Tls, basic};
 use crate::error::{Failure, Reason};
 use crate::reference::RegistryHost;
-use crate::settings::Settings;
-use crate::transport::{Http, Request, Response};
+use crate::transport::{Http, Request, Response, is_of_family};
 
 /// Requests that one call may take: without authorization, with an old token, with a new one.
 const MAX_ROUNDS: usize = 3;
+/// Bytes of the base of the API, which says nothing.
+const MAX_PING_BYTES: usize = 64 << 10;
+/// Repositories of a registry whose scheme or scope differs from the usual.
+const MAX_EXCEPTIONS: usize = 1024;
+/// How long an exception is remembered.
+const EXCEPTION_TTL: Duration = Duration::from_hours(24);
 
 /// One registry, reached in one way.
 #[derive(Debug)]
@@ -29,11 +38,21 @@ pub(crate) struct Session {
     host: RegistryHost,
     base: Url,
     pool: Client,
-    scheme: Mutex<Option<Scheme>>,
+    schemes: Mutex<Schemes>,
+    /// The scopes that the registry wanted instead of those of the specification.
+    scopes: Mutex<Bounded<String, String>>,
     tokens: TokenCache,
+    /// Whether `GET /v2/` was sent to a registry that made no challenge elsewhere.
+    has_pinged: AtomicBool,
 }
 
-/// The authentication that the registry asks for.
+/// The authentication that the registry asks for: a proxy may have another for some of its repositories.
+#[derive(Debug)]
+struct Schemes {
+    usual: Option<Scheme>,
+    by_scope: Bounded<String, Scheme>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Scheme {
     Basic,
@@ -53,6 +72,23 @@ enum Authorization {
     },
 }
 
+/// One call, which may take several requests.
+struct Call<'a> {
+    credential: Option<&'a Credential>,
+    /// The scope of the specification.
+    scope: &'a str,
+    /// The scope that tokens are fetched for, and those before it.
+    token_scopes: Vec<String>,
+    refused: Option<SecretString>,
+    /// Whether the scheme was learned in this call, and not in an earlier one.
+    has_learned: bool,
+    /// The failure of the token server that was remembered.
+    token_failure: Option<Failure>,
+    rounds_left: usize,
+    /// Whether it writes nothing.
+    is_read: bool,
+}
+
 impl Session {
     /// Returns a session without requests. Fails where the settings give no connection pool.
     pub(crate) fn new(host: &RegistryHost, tls: &Tls, http: &Http) -> Result<Self, Failure> {
@@ -70,8 +106,10 @@ impl Session {
             host: host.clone(),
             base,
             pool: http.pool(tls, loopback)?,
-            scheme: Mutex::default(),
+            schemes: Mutex::new(Schemes { usual: None, by_scope: Bounded::new(MAX_EXCEPTIONS) }),
+            scopes: Mutex::new(Bounded::new(MAX_EXCEPTIONS)),
             tokens: TokenCache::default(),
+            has_pinged: AtomicBool::new(false),
         })
     }
 
@@ -94,40 +132,88 @@ impl Session {
         if request.url.origin() != self.base.origin() {
             return http.send(&self.pool, &request).await;
         }
-        let mut refused = None;
-        let mut rounds = 1..MAX_ROUNDS;
+        let token_scope = self.scopes.lock().get(&scope.to_owned()).cloned();
+        let mut call = Call::new(credential, scope, token_scope, request.body.is_none());
         loop {
-            let sent = self.authorize(http, credential, scope, refused.as_ref()).await?;
+            let sent = self.authorize(http, &call).await.or_else(|failure| call.probe(failure))?;
             request.authorization = sent.header();
             let response = http.send(&self.pool, &request).await?;
-            let is_registry = response.url.origin() == self.base.origin();
-            if response.status != StatusCode::UNAUTHORIZED || !is_registry {
-                return Ok(response);
+            call.rounds_left -= 1;
+            let is_worth_another = self.is_worth_another(http, &mut call, &response, &sent).await?;
+            if let Some(failure) = call.token_failure.take().filter(|_| !is_worth_another) {
+                return Err(failure);
             }
-            let is_news = self.learn_scheme(&response, &sent, http.settings())?;
-            let is_worth_another = match sent {
-                Authorization::Anonymous => self.can_authorize(credential),
-                Authorization::Credential(_) => is_news,
-                Authorization::Token { is_new, token, .. } => {
-                    refused = Some(token);
-                    !is_new
+            if !is_worth_another || call.rounds_left == 0 {
+                if response.status != StatusCode::UNAUTHORIZED {
+                    self.remember_scope(&call);
                 }
-            };
-            if !is_worth_another || rounds.next().is_none() {
                 return Ok(response);
             }
         }
     }
 
-    /// Returns what to send, as far as the registry has made a challenge.
-    async fn authorize(
+    /// Whether the same request may have another response with another authorization.
+    async fn is_worth_another(
         &self,
         http: &Http,
-        credential: Option<&Credential>,
-        scope: &str,
-        refused: Option<&SecretString>,
-    ) -> Result<Authorization, Failure> {
-        let (realm, service) = match (self.scheme.lock().clone(), credential) {
+        call: &mut Call<'_>,
+        response: &Response,
+        sent: &Authorization,
+    ) -> Result<bool, Failure> {
+        let is_registry =
+            response.url.origin() == self.base.origin() || is_of_family(&self.base, &response.url);
+        if !is_registry {
+            return Ok(false);
+        }
+        if response.status != StatusCode::UNAUTHORIZED {
+            return self.hides_its_challenge(http, call, response).await;
+        }
+        let is_news = self.learn_scheme(call.scope, response, sent)?;
+        call.has_learned |= is_news;
+        if call.token_failure.is_some() {
+            return Ok(is_news);
+        }
+        match sent {
+            Authorization::Anonymous => {
+                let can_authorize = self.can_authorize(call);
+                Ok(can_authorize || self.hides_its_challenge(http, call, response).await?)
+            }
+            Authorization::Credential(_) => Ok(is_news),
+            Authorization::Token { is_new, token, .. } => {
+                call.refused = Some(token.clone());
+                Ok(is_news || !is_new || call.take_other_scope(response))
+            }
+        }
+    }
+
+    /// Whether a registry that made no challenge makes one at the base of its API. Some answer an
+    /// anonymous request with 404, 403 or a bare 401 and say only there how to authenticate; each is asked
+    /// once.
+    async fn hides_its_challenge(
+        &self,
+        http: &Http,
+        call: &mut Call<'_>,
+        response: &Response,
+    ) -> Result<bool, Failure> {
+        let may_hide = call.is_read && call.credential.is_some();
+        let may_hide = may_hide && matches!(response.status.as_u16(), 401 | 403 | 404);
+        if !may_hide || self.scheme(call.scope).is_some() || self.has_pinged.swap(true, Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let ping = Request { identity: call.identity(), ..Request::get(self.url("")?, MAX_PING_BYTES) };
+        // Where it fails, the first response stands.
+        let Ok(response) = http.send(&self.pool, &ping).await else { return Ok(false) };
+        let is_challenge = response.status == StatusCode::UNAUTHORIZED
+            && response.url.origin() == self.base.origin()
+            && self.learn_scheme(call.scope, &response, &Authorization::Anonymous)?;
+        call.has_learned |= is_challenge;
+        Ok(is_challenge && self.can_authorize(call))
+    }
+
+    /// Returns what to send, as far as the registry has made a challenge.
+    async fn authorize(&self, http: &Http, call: &Call<'_>) -> Result<Authorization, Failure> {
+        let credential = call.credential;
+        let (realm, service) = match (self.scheme(call.scope), credential) {
             (Some(Scheme::Basic), Some(Credential::Basic { username, password })) => {
                 return Ok(Authorization::Credential(authorization("Basic", &basic(username, password))?));
             }
@@ -137,38 +223,40 @@ impl Session {
             (None | Some(Scheme::Basic), _) => return Ok(Authorization::Anonymous),
             (Some(Scheme::Bearer { realm, service }), _) => (realm, service),
         };
-        let key = (scope.to_owned(), credential.map(Credential::fingerprint));
+        // Checked with each use: the challenge may have come to a client without a credential.
+        token_server::check(&realm, &self.host, &self.base, http.settings(), credential.is_some())?;
+        let scope = call.token_scope();
+        let key = (scope.to_owned(), call.identity());
         let fetch = || async {
             let request = token::request(&realm, service.as_deref(), scope, credential)?;
             let asked_at = Instant::now();
             let response = http.send(&self.pool, &request).await?;
             token::read(&response, asked_at, credential.is_some())
         };
-        let fetched = self.tokens.get(&key, refused, fetch).await?;
+        let fetched = self.tokens.get(&key, call.refused.as_ref(), fetch).await?;
         let header = authorization("Bearer", fetched.token.expose_secret())?;
         Ok(Authorization::Token { header, token: fetched.token, is_new: fetched.is_new })
     }
 
-    fn can_authorize(&self, credential: Option<&Credential>) -> bool {
-        match *self.scheme.lock() {
+    fn can_authorize(&self, call: &Call<'_>) -> bool {
+        match self.scheme(call.scope) {
             None => false,
-            Some(Scheme::Basic) => matches!(credential, Some(Credential::Basic { .. })),
+            Some(Scheme::Basic) => matches!(call.credential, Some(Credential::Basic { .. })),
             Some(Scheme::Bearer { .. }) => true,
         }
     }
 
+    fn scheme(&self, scope: &str) -> Option<Scheme> {
+        let schemes = self.schemes.lock();
+        schemes.by_scope.get(&scope.to_owned()).or(schemes.usual.as_ref()).cloned()
+    }
+
     /// Remembers the authentication that the registry asks for. Returns whether that is news.
-    fn learn_scheme(
-        &self,
-        response: &Response,
-        sent: &Authorization,
-        settings: &Settings,
-    ) -> Result<bool, Failure> {
+    fn learn_scheme(&self, scope: &str, response: &Response, sent: &Authorization) -> Result<bool, Failure> {
         let offered = challenges(&response.headers);
         let bearer = offered.iter().find(|c| c.scheme == "bearer" && c.parameter("realm").is_some());
         let scheme = if let Some(bearer) = bearer {
-            let realm = bearer.parameter("realm").unwrap_or_default();
-            let realm = token_server::check(realm, &self.host, &self.base, settings)?;
+            let realm = token_server::parse(bearer.parameter("realm").unwrap_or_default(), &self.base)?;
             Some(Scheme::Bearer { realm, service: bearer.parameter("service").map(str::to_owned) })
         } else if matches!(sent, Authorization::Token { .. }) {
             // Harbor answers an old token with a Basic challenge and still wants a token.
@@ -176,13 +264,101 @@ impl Session {
         } else {
             offered.iter().any(|c| c.scheme == "basic").then_some(Scheme::Basic)
         };
-        let mut known = self.scheme.lock();
-        let is_news = scheme.is_some() && *known != scheme;
-        if is_news {
-            *known = scheme;
+        let Some(scheme) = scheme.filter(|scheme| self.scheme(scope).as_ref() != Some(scheme)) else {
+            return Ok(false);
+        };
+        let mut schemes = self.schemes.lock();
+        if schemes.usual.is_none() {
+            schemes.usual = Some(scheme);
+        } else {
+            schemes.by_scope.insert(scope.to_owned(), scheme, EXCEPTION_TTL);
         }
-        Ok(is_news)
+        Ok(true)
     }
+
+    /// Remembers the scope that was accepted, if it is another than that of the specification.
+    fn remember_scope(&self, call: &Call<'_>) {
+        if call.token_scope() != call.scope {
+            let mut scopes = self.scopes.lock();
+            scopes.insert(call.scope.to_owned(), call.token_scope().to_owned(), EXCEPTION_TTL);
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    fn new(
+        credential: Option<&'a Credential>,
+        scope: &'a str,
+        token_scope: Option<String>,
+        is_read: bool,
+    ) -> Self {
+        Self {
+            credential,
+            scope,
+            token_scopes: [scope.to_owned()].into_iter().chain(token_scope).collect(),
+            refused: None,
+            has_learned: false,
+            token_failure: None,
+            rounds_left: MAX_ROUNDS,
+            is_read,
+        }
+    }
+
+    fn identity(&self) -> Option<Fingerprint> {
+        self.credential.map(Credential::fingerprint)
+    }
+
+    fn token_scope(&self) -> &str {
+        self.token_scopes.last().map_or(self.scope, String::as_str)
+    }
+
+    /// Sends the request without authorization where a remembered token server refuses: this repository
+    /// may have another one.
+    fn probe(&mut self, failure: Failure) -> Result<Authorization, Failure> {
+        let is_refusal = matches!(
+            failure.reason,
+            Reason::Unauthorized | Reason::Forbidden | Reason::Refused | Reason::Protocol
+        );
+        if self.has_learned || !is_refusal {
+            return Err(failure);
+        }
+        self.token_failure = Some(failure);
+        Ok(Authorization::Anonymous)
+    }
+
+    /// Takes another scope for the next token, if the challenge calls for one: that of the challenge, where
+    /// it is for this repository or a spelling of it; or, with a credential, that for pushes, as some
+    /// registries say only to those who may push that a repository does not exist yet.
+    fn take_other_scope(&mut self, response: &Response) -> bool {
+        let challenges = challenges(&response.headers);
+        let Some(challenge) = challenges.iter().find(|challenge| challenge.scheme == "bearer") else {
+            return false;
+        };
+        let named = challenge.parameter("scope").filter(|named| is_spelling_of(named, self.scope));
+        let is_insufficient = challenge.parameter("error") == Some("insufficient_scope");
+        let may_push = self.credential.is_some() && is_insufficient && !self.scope.contains(' ');
+        let push = self.scope.strip_suffix(":pull").filter(|_| may_push);
+        let candidates =
+            named.map(str::to_owned).into_iter().chain(push.map(|scope| format!("{scope}:pull,push")));
+        let untried = candidates.into_iter().find(|scope| !self.token_scopes.contains(scope));
+        let Some(scope) = untried else { return false };
+        self.token_scopes.push(scope);
+        self.refused = None;
+        self.rounds_left += 1;
+        true
+    }
+}
+
+/// Whether a scope is for the repository of another one, be its name longer by a prefix: proxies add
+/// `library/` or a project. GHCR's placeholder `repository:user/image:pull` is not.
+fn is_spelling_of(named: &str, scope: &str) -> bool {
+    let repository = |scope: &str| {
+        let (name, actions) = scope.strip_prefix("repository:")?.split_once(':')?;
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_,*".contains(&b);
+        actions.bytes().all(is_plain).then(|| name.to_owned())
+    };
+    let (Some(named), Some(own)) = (repository(named), repository(scope)) else { return false };
+    named == own || named.ends_with(&format!("/{own}"))
 }
 
 impl Authorization {

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::error::Failure;
 use crate::reference::RegistryHost;
-use crate::settings::Settings;
+use crate::settings::{Settings, TOKEN_SERVERS_VARIABLE};
 use crate::text::authority;
 use crate::transport::check_address;
 
@@ -33,13 +33,8 @@ const SHARED_SUFFIXES: [&str; 13] = [
     "svc.cluster.local",
 ];
 
-/// Returns the URL of the token server, if credentials may be sent there.
-pub(super) fn check(
-    realm: &str,
-    registry: &RegistryHost,
-    base: &Url,
-    settings: &Settings,
-) -> Result<Url, Failure> {
+/// Returns the URL of a token server, if anything may be sent there.
+pub(super) fn parse(realm: &str, base: &Url) -> Result<Url, Failure> {
     let realm = base
         .join(realm)
         .map_err(|_| Failure::protocol("the registry names a token server that is no address"))?;
@@ -53,14 +48,38 @@ pub(super) fn check(
         return Err(Failure::refused(message));
     }
     check_address(&realm)?;
-    if is_trusted(&realm, registry, base, settings) {
-        return Ok(realm);
+    Ok(realm)
+}
+
+/// Checks that a request may go to this token server. Without a credential there is nothing to lose at a
+/// public one; with one, the server must be on the registry's domain, well known, or in the settings.
+pub(super) fn check(
+    realm: &Url,
+    registry: &RegistryHost,
+    base: &Url,
+    settings: &Settings,
+    has_credential: bool,
+) -> Result<(), Failure> {
+    if is_trusted(realm, registry, base, settings) || !has_credential && is_public(realm) {
+        return Ok(());
     }
+    let (wants, server) =
+        (if has_credential { "wants credentials sent to" } else { "wants a token from" }, authority(realm));
+    let name = realm.host_str().unwrap_or_default();
     Err(Failure::refused(format!(
-        "{registry} wants credentials sent to {}, which is not on its domain; \
-         if that is right, allow it as token server of {registry}",
-        authority(&realm)
+        "{registry} {wants} {server}, which is not on its domain; if that is right, set \
+         {TOKEN_SERVERS_VARIABLE}={registry}={name}"
     )))
+}
+
+/// Whether this is a public name behind TLS: nothing within the cluster or the machine is reached by it.
+fn is_public(realm: &Url) -> bool {
+    const PRIVATE: [&str; 3] = [".local", ".internal", ".localhost"];
+    let is_public_name = |name: &str| {
+        let name = name.trim_end_matches('.');
+        name.contains('.') && !PRIVATE.iter().any(|suffix| name.ends_with(suffix))
+    };
+    realm.scheme() == "https" && matches!(realm.host(), Some(Host::Domain(name)) if is_public_name(name))
 }
 
 fn is_trusted(realm: &Url, registry: &RegistryHost, base: &Url, settings: &Settings) -> bool {
@@ -112,7 +131,8 @@ mod tests {
         let base = format!("{scheme}://{}/", registry.api_host()).parse().unwrap();
         let mut settings = Settings::default();
         settings.token_servers.insert("harbor.svc".parse().unwrap(), vec!["harbor.corp.example".to_owned()]);
-        check(realm, &registry, &base, &settings).is_ok()
+        let realm = parse(realm, &base);
+        realm.is_ok_and(|realm| check(&realm, &registry, &base, &settings, true).is_ok())
     }
 
     #[test]
@@ -162,9 +182,27 @@ mod tests {
     fn the_message_names_both_hosts_and_nothing_else() {
         let base = "https://quay.io/".parse().unwrap();
         let registry = "quay.io".parse().unwrap();
-        let failure = check("https://evil.example.com:8443/t?key=1", &registry, &base, &Settings::default())
-            .unwrap_err();
-        insta::assert_snapshot!(failure, @"quay.io wants credentials sent to evil.example.com:8443, which is not on its domain; if that is right, allow it as token server of quay.io");
+        let realm = parse("https://evil.example.com:8443/t?key=1", &base).unwrap();
+        let message = |has_credential| {
+            check(&realm, &registry, &base, &Settings::default(), has_credential).unwrap_err().to_string()
+        };
+        insta::assert_snapshot!(message(true), @"quay.io wants credentials sent to evil.example.com:8443, which is not on its domain; if that is right, set REGISTRY_TOKEN_SERVERS=quay.io=evil.example.com");
+    }
+
+    #[test]
+    fn without_a_credential_every_public_token_server_behind_tls_will_do() {
+        let base: Url = "https://quay.io/".parse().unwrap();
+        let registry = "quay.io".parse().unwrap();
+        let allowed = |realm: &str| {
+            let realm = parse(realm, &base).unwrap();
+            check(&realm, &registry, &base, &Settings::default(), false).is_ok()
+        };
+        assert!(allowed("https://auth.other.example/token"));
+        for private in
+            ["https://vault", "https://x.internal", "https://a.svc.cluster.local.", "https://10.0.0.1"]
+        {
+            assert!(!allowed(private), "{private}");
+        }
     }
 
     proptest::proptest! {

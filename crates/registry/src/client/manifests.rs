@@ -9,13 +9,13 @@ use crate::error::{Failure, Operation, Reason, RegistryError};
 use crate::oci::{ACCEPT, Descriptor, Manifest};
 use crate::reference::{Digest, ManifestRef};
 use crate::text::authority;
-use crate::transport::{Request, Response};
+use crate::transport::{Request, Response, is_web_page};
 
 impl RepositoryClient {
     /// Returns what the registry says about a manifest; `None` if it has none, or no such repository.
     ///
     /// This is a HEAD, which Docker Hub does not count as a pull. The manifest itself is read only from a
-    /// registry that sends no digest.
+    /// registry that sends no digest, or refuses HEAD.
     pub async fn head(&self, what: &ManifestRef) -> Result<Option<Descriptor>, RegistryError> {
         self.look_up(what).await.map_err(|failure| self.error(Operation::Head(what.clone()), failure))
     }
@@ -40,7 +40,16 @@ impl RepositoryClient {
         let response = self.send(request, "pull").await?;
         match response.status {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
+            StatusCode::NOT_FOUND if !is_web_page(&response) => return Ok(None),
+            // Some registries and proxies answer GET alone.
+            StatusCode::BAD_REQUEST
+            | StatusCode::FORBIDDEN
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_IMPLEMENTED
+                if !self.counts_pulls() =>
+            {
+                return self.read(what).await.map(|manifest| manifest.map(Descriptor::from));
+            }
             _ => return Err(self.error_of(&response)),
         }
         let digest = match (header_digest(&response)?, what) {
@@ -64,7 +73,7 @@ impl RepositoryClient {
         let response = self.send(request, "pull").await?;
         match response.status {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
+            StatusCode::NOT_FOUND if !is_web_page(&response) => return Ok(None),
             _ => return Err(self.error_of(&response)),
         }
         let manifest = Manifest::received(media_type(&response), response.body.clone())

@@ -16,8 +16,9 @@ use crate::cache::Bounded;
 use crate::credentials::Fingerprint;
 use crate::error::{Failure, Reason};
 
-/// The window of a number without one: it may be a limit on requests, whose windows are seconds.
-const DEFAULT_WINDOW: Duration = Duration::from_mins(1);
+/// A limit with a shorter window, or without one, is on requests and not on pulls: API gateways send the same
+/// header. A host that has enough of requests answers 429.
+const MIN_WINDOW: Duration = Duration::from_hours(1);
 /// No window is longer; Docker Hub's has six hours.
 const MAX_WINDOW: Duration = Duration::from_hours(24);
 /// How long the pulls of a copy that has begun may be missing in what the registry reports.
@@ -85,15 +86,18 @@ impl PullQuota {
     /// Records what a response reports of the limit, if it does.
     pub(super) fn record(&self, host: &str, who: Option<Fingerprint>, headers: &HeaderMap) {
         let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let Some((remaining, window)) = value("ratelimit-remaining").and_then(quantity) else { return };
+        let Some((remaining, Some(window))) = value("ratelimit-remaining").and_then(quantity) else { return };
+        if window < MIN_WINDOW {
+            return;
+        }
         let limit = value("ratelimit-limit").and_then(quantity).map(|(limit, _)| limit);
-        let (recorded_at, window) = (Instant::now(), window.unwrap_or(DEFAULT_WINDOW).min(MAX_WINDOW));
+        let (recorded_at, window) = (Instant::now(), window.min(MAX_WINDOW));
         let mut meters = self.meters.lock();
         let key = (host.to_owned(), who);
         let mut in_flight = meters.remove(&key).map(|meter| meter.in_flight).unwrap_or_default();
         in_flight.retain(|(at, _)| at.elapsed() < IN_FLIGHT_TTL);
         let meter = Meter { limit, remaining, recorded_at, window, in_flight };
-        meters.insert(key, meter, window.max(IN_FLIGHT_TTL));
+        meters.insert(key, meter, window);
     }
 
     /// Whether a host counts pulls, as far as it has reported to any account.
@@ -142,7 +146,7 @@ impl PullQuota {
     pub(super) fn limits(&self) -> BTreeMap<String, RateLimit> {
         let meters = self.meters.lock();
         let mut limits: BTreeMap<String, RateLimit> = BTreeMap::new();
-        for ((host, _), meter) in meters.iter().filter(|(_, meter)| meter.is_fresh()) {
+        for ((host, _), meter) in meters.iter() {
             let is_short = meter.check(self.reserve, 0).is_some();
             let limit = RateLimit { limit: meter.limit, remaining: meter.remaining, is_short };
             let known = limits.entry(host.clone()).or_insert(limit);
@@ -155,17 +159,9 @@ impl PullQuota {
 }
 
 impl Meter {
-    /// Whether the window has not ended; afterwards the number says nothing.
-    fn is_fresh(&self) -> bool {
-        self.recorded_at.elapsed() < self.window
-    }
-
     /// Returns the shortage if `pulls` more would touch the reserve. Of a small limit half is reserved, and
     /// a copy that takes more than the rest may have all of the rest, or it could never begin.
     fn check(&self, reserve: u64, pulls: u64) -> Option<PullReserveReached> {
-        if !self.is_fresh() {
-            return None;
-        }
         let reserve = self.limit.map_or(reserve, |limit| reserve.min(limit / 2));
         let max = self.limit.map_or(u64::MAX, |limit| limit - reserve);
         let in_flight = self.in_flight.iter().fold(0, |sum: u64, (_, pulls)| sum.saturating_add(*pulls));
@@ -232,11 +228,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_number_without_a_window_holds_for_a_minute() {
-        let pulls = recorded("0");
-        assert!(pulls.may_read(HOST, None).is_err());
-        advance(Duration::from_mins(1)).await;
-        assert!(pulls.may_read(HOST, None).is_ok());
+    async fn a_number_of_requests_is_no_number_of_pulls() {
+        for requests in ["0", "0;w=60", "0, 0;w=86400", "0;w=soon"] {
+            let pulls = recorded(requests);
+            assert!(pulls.may_read(HOST, None).is_ok() && !pulls.counts_pulls(HOST), "{requests}");
+        }
+        let pulls = recorded("0;w=3600");
+        assert!(pulls.may_read(HOST, None).is_err() && pulls.counts_pulls(HOST));
+        advance(Duration::from_hours(1)).await;
+        assert!(!pulls.counts_pulls(HOST), "the window has ended");
     }
 
     #[tokio::test(start_paused = true)]
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(pulls.limits()[HOST], RateLimit { limit: Some(100), remaining: 3, is_short: true });
         assert!(pulls.counts_pulls(HOST) && !pulls.counts_pulls("quay.io"));
         for i in 0..2 * MAX_METERS {
-            pulls.record(&format!("{i}.example.com"), None, &headers("5"));
+            pulls.record(&format!("{i}.example.com"), None, &headers("5;w=3600"));
         }
         assert_eq!(pulls.meters.lock().len(), MAX_METERS);
     }

@@ -44,7 +44,13 @@ impl RepositoryClient {
         loop {
             let mut request = Request::get(page.clone(), bytes_left);
             request.accept = Some(OCI_INDEX);
-            let response = self.send(request, "pull").await?;
+            let response = match self.send(request, "pull").await {
+                // GHCR redirects to a web page, which is not followed.
+                Err(failure) if seen.is_empty() && is_redirect(&failure) => {
+                    return if support.record_absent(&key) { Ok(None) } else { Err(failure) };
+                }
+                sent => sent?,
+            };
             if seen.is_empty() && is_unknown_content(&response) {
                 return Ok(Some(Vec::new()));
             }
@@ -57,8 +63,9 @@ impl RepositoryClient {
             bytes_left = bytes_left.saturating_sub(response.body.len());
             referrers.extend(read(&response)?);
             support.record_present(&key);
+            let next = next_page(&page, &response.headers)?;
             seen.insert(page);
-            let Some(next) = next_page(&response.url, &response.headers)? else { return Ok(Some(referrers)) };
+            let Some(next) = next else { return Ok(Some(referrers)) };
             if seen.contains(&next) {
                 return Err(Failure::protocol("the pages of the referrers go round in circles"));
             }
@@ -84,6 +91,10 @@ fn is_unknown_content(response: &Response) -> bool {
 fn is_unknown_api(response: &Response) -> bool {
     matches!(response.status.as_u16(), 400 | 404 | 405 | 406 | 501)
         || response.status == StatusCode::OK && media_type(response) != Some(OCI_INDEX)
+}
+
+fn is_redirect(failure: &Failure) -> bool {
+    failure.reason == Reason::Refused && failure.status.is_some_and(|status| status.is_redirection())
 }
 
 /// An API that was there a while ago; a proxy that is half down responds so, for one.

@@ -11,11 +11,22 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 
 use crate::error::{Failure, Reason};
 use crate::reference::Tag;
+use crate::settings::MAX_TAGS_VARIABLE;
+
+/// What is known of the page that was added last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Page {
+    /// Names on it, those that are no tags included.
+    pub(super) names: usize,
+    /// The last of its tags.
+    pub(super) last: Option<Tag>,
+}
 
 /// The tags found so far, without duplicates, in the order of their names.
 #[derive(Debug)]
 pub(super) struct TagSet {
     tags: BTreeSet<Tag>,
+    page: Page,
     limit: usize,
     overflow: bool,
     /// Names that the specification forbids; they are left out and never used for anything.
@@ -24,7 +35,7 @@ pub(super) struct TagSet {
 
 impl TagSet {
     pub(super) fn new(limit: usize) -> Self {
-        Self { tags: BTreeSet::new(), limit, overflow: false, invalid: 0 }
+        Self { tags: BTreeSet::new(), page: Page::default(), limit, overflow: false, invalid: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -37,19 +48,26 @@ impl TagSet {
 
     /// Adds the tags of `{"name": …, "tags": [ … ]}` (distribution-spec, "Listing Tags"). Registries
     /// write `null` for an empty list.
-    pub(super) fn add_page(&mut self, body: &[u8]) -> Result<(), Failure> {
+    pub(super) fn add_page(&mut self, body: &[u8]) -> Result<Page, Failure> {
+        self.page = Page::default();
         let mut json = serde_json::Deserializer::from_slice(body);
         let outcome = PageSeed(self).deserialize(&mut json).and_then(|()| json.end());
         if self.overflow {
-            let detail = format!("the repository has more than {} tags", self.limit);
+            let detail =
+                format!("the repository has more than {} tags; raise {MAX_TAGS_VARIABLE}", self.limit);
             return Err(Failure::new(Reason::TooLarge { limit: self.limit }, detail));
         }
-        outcome.map_err(|error| Failure::protocol(format!("not a tag list: {}", describe(&error))))
+        outcome.map_err(|error| Failure::protocol(format!("not a tag list: {}", describe(&error))))?;
+        Ok(self.page.clone())
     }
 
     fn add(&mut self, name: &str) {
-        match name.parse() {
-            Ok(tag) => drop(self.tags.insert(tag)),
+        self.page.names += 1;
+        match name.parse::<Tag>() {
+            Ok(tag) => {
+                self.page.last = Some(tag.clone());
+                self.tags.insert(tag);
+            }
             Err(_) => self.invalid += 1,
         }
         self.overflow = self.tags.len() + self.invalid > self.limit;
@@ -198,7 +216,7 @@ mod tests {
     fn too_many_names_are_an_error_with_the_number() {
         assert_eq!(
             read(r#"{"tags":["1","2","3","4","5","6"]}"#).unwrap_err(),
-            "the repository has more than 5 tags"
+            "the repository has more than 5 tags; raise REGISTRY_MAX_TAGS"
         );
         assert!(read(r#"{"tags":["-","-","-","-","-","-"]}"#).is_err());
     }

@@ -61,11 +61,11 @@ struct Entry {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct File {
-    auths: BTreeMap<String, FileEntry>,
+    auths: Option<BTreeMap<String, Option<FileEntry>>>,
     #[serde(rename = "credsStore")]
     creds_store: Option<String>,
     #[serde(rename = "credHelpers")]
-    cred_helpers: BTreeMap<String, String>,
+    cred_helpers: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -85,8 +85,8 @@ impl DockerConfig {
         let file: File = serde_json::from_slice(bytes)
             .map_err(|error| CredentialsError::Json { line: error.line(), column: error.column() })?;
         let mut config = Self::default();
-        for (key, entry) in file.auths {
-            let credential = entry.credential(&key)?;
+        for (key, entry) in file.auths.unwrap_or_default() {
+            let credential = entry.unwrap_or_default().credential(&key)?;
             match (split_key(&key), credential) {
                 (Some((host, path)), Some(credential)) => {
                     config.entries.push(Entry { host, path, credential });
@@ -98,13 +98,14 @@ impl DockerConfig {
         }
         // The longest path first, so that the first match is the best one.
         config.entries.sort_by_key(|entry| Reverse(entry.path.len()));
-        for helper in file.cred_helpers.values().chain(&file.creds_store) {
+        let helpers = file.cred_helpers.unwrap_or_default();
+        for helper in helpers.values().chain(&file.creds_store) {
             if !is_plain_name(helper) {
                 return Err(CredentialsError::Helper(shown(helper)));
             }
         }
         config.default_helper = file.creds_store.filter(|helper| !helper.is_empty());
-        config.helpers = file.cred_helpers;
+        config.helpers = helpers;
         Ok(config)
     }
 
@@ -250,6 +251,16 @@ mod tests {
         assert_eq!(of("c.io").as_deref(), Some("u:p:q"));
         assert_eq!(of("d.io").as_deref(), Some("u:p"));
         assert_eq!([of("e.io"), of("f.io"), of("g.io")], [None, None, None]);
+    }
+
+    #[test]
+    fn null_is_as_good_as_nothing() {
+        for file in
+            [r#"{"auths":null}"#, r#"{"auths":{},"credHelpers":null}"#, r#"{"auths":{"quay.io":null}}"#, "{}"]
+        {
+            let config = DockerConfig::parse(file.as_bytes()).unwrap();
+            assert_eq!((user(&config, "quay.io", "x"), config.helper(&host("quay.io"))), (None, None));
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The patterns of registry entries: `quay.io`, `*.corp.example`, `quay.io/team`.
+//!
+//! As Go's `path.Match` reads them. The crate globset does not: it takes `{a,b}`, `[!a]` and `[-]`.
 
 use regex::Regex;
 
 use super::docker_config::{is_below, split_key};
 use crate::reference::RegistryHost;
 
-/// Which registries and repositories an entry is meant for.
+/// Which registries and repositories an entry is for.
 #[derive(Debug, Clone)]
 pub(crate) enum RegistryGlob {
     /// One registry, or what is below a path there.
@@ -21,7 +23,7 @@ pub(crate) enum RegistryGlob {
 }
 
 impl RegistryGlob {
-    /// Reads a pattern; `None` if it is neither a registry nor a pattern for registries.
+    /// Parses a pattern. Returns `None` if it is neither a registry nor a pattern for registries.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bare = text.trim().trim_start_matches("https://").trim_start_matches("http://");
         let bare = bare.trim_end_matches('/');
@@ -39,7 +41,7 @@ impl RegistryGlob {
         matches!(self, Self::Exact(..))
     }
 
-    /// How much it says, in bytes. All names of Docker Hub say as much.
+    /// Returns how specific it is, in bytes. All names of Docker Hub are equally so.
     pub(crate) fn length(&self) -> usize {
         match self {
             Self::Exact(host, path) if path.is_empty() => host.as_str().len(),
@@ -48,7 +50,7 @@ impl RegistryGlob {
         }
     }
 
-    /// Whether it is meant for this repository.
+    /// Whether it is for this repository.
     pub(crate) fn matches(&self, host: &RegistryHost, path: &str) -> bool {
         match self {
             Self::Exact(own, prefix) => own == host && is_below(path, prefix),
@@ -66,8 +68,8 @@ fn is_address(text: &str) -> bool {
     split_key(text).is_some()
 }
 
-/// Translates a pattern without slashes. Regular expressions of this crate take linear time, which
-/// a matcher that goes back does not.
+/// Translates a pattern without slashes. Regular expressions of this crate take linear time, which a
+/// backtracking matcher does not.
 fn glob(pattern: &str) -> Option<Regex> {
     let mut expression = String::from(r"\A(?s:");
     let mut rest = pattern.chars();
@@ -84,8 +86,7 @@ fn glob(pattern: &str) -> Option<Regex> {
     if pattern.is_empty() { None } else { Regex::new(&expression).ok() }
 }
 
-/// A class, whose bracket is read already: `[a-z]`, `[^0-9]`. An empty one matches nothing in Go's
-/// grammar and is refused there.
+/// Translates a class behind its bracket: `[a-z]`, `[^0-9]`. An empty one is invalid in Go's grammar.
 fn class(rest: &mut std::str::Chars<'_>, expression: &mut String) -> Option<()> {
     expression.push('[');
     let mut next = rest.next()?;
@@ -117,7 +118,7 @@ fn class(rest: &mut std::str::Chars<'_>, expression: &mut String) -> Option<()> 
     Some(())
 }
 
-/// One character of a class, which a backslash may stand before.
+/// Reads one character of a class, which a backslash may stand before.
 fn member(c: char, rest: &mut std::str::Chars<'_>) -> Option<char> {
     match c {
         '\\' => rest.next(),
@@ -126,7 +127,7 @@ fn member(c: char, rest: &mut std::str::Chars<'_>) -> Option<char> {
     }
 }
 
-/// A character that means itself, also within a class.
+/// Returns a character that stands for itself, within a class as well.
 fn literal(c: char) -> String {
     format!(r"\x{{{:x}}}", u32::from(c))
 }

@@ -51,8 +51,8 @@ struct Entry {
     credential: Credential,
 }
 
-/// Why a file with entries cannot be used. No value of an entry is quoted, and no name of a
-/// variable: people mix up the two.
+/// Why a file with entries cannot be used. No value of an entry is quoted, and no name of a variable:
+/// users mix up the two.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntriesError {
     /// Not YAML.
@@ -104,7 +104,7 @@ pub enum EntryProblem {
     /// Not a registry, and no pattern for registries.
     #[error("it is no registry such as quay.io, quay.io/team or *.corp.example")]
     NoRegistry,
-    /// Nothing says who we are.
+    /// There is no credential.
     #[error("it is missing; give username and password, or token")]
     Missing,
     /// A token besides a user name or a password.
@@ -116,8 +116,8 @@ pub enum EntryProblem {
 }
 
 impl RegistryEntries {
-    /// Reads a file; `env` gives the values of environment variables. One unusable entry makes the
-    /// file unusable: left out in silence, it would turn into anonymous requests.
+    /// Parses a file; `env` returns the values of environment variables. One unusable entry fails the whole
+    /// file: left out silently, it would turn into anonymous requests.
     pub fn parse(bytes: &[u8], env: impl Fn(&str) -> Option<String>) -> Result<Self, EntriesError> {
         let text = std::str::from_utf8(bytes).map_err(|_| EntriesError::NoList)?;
         let document: Value = serde_saphyr::from_str(text).map_err(|error| {
@@ -138,12 +138,12 @@ impl RegistryEntries {
             let Value::Object(fields) = entry else { return Err(EntriesError::NoList) };
             Fields { place: index + 1, given: fields, env: &env }.read(&mut entries)?;
         }
-        // The sort is stable: of two that are as good, the first in the file stays the first.
+        // The sort is stable: of two that are equally specific, the first in the file stays the first.
         entries.sort_by_key(|entry| (!entry.glob.is_exact(), Reverse(entry.glob.length())));
         Ok(Self { entries })
     }
 
-    /// The credential for a repository: that of the entry that says most about it.
+    /// Returns the credential for a repository: that of the most specific entry.
     pub fn credential(&self, host: &RegistryHost, path: &str) -> Option<Credential> {
         self.entries.iter().find(|entry| entry.glob.matches(host, path)).map(|entry| entry.credential.clone())
     }
@@ -195,7 +195,7 @@ impl<F: Fn(&str) -> Option<String>> Fields<'_, F> {
         Ok(Credential::Basic { username, password })
     }
 
-    /// The value of a variable that is set and not empty, else the text of the field itself.
+    /// Returns the value of a variable that is set and not empty, else the text of the field itself.
     fn value(&self, literal: &'static str, variable: &'static str) -> Result<String, EntriesError> {
         let named = self.text(variable)?;
         if let Some(value) = named.and_then(self.env).filter(|value| !value.is_empty()) {
@@ -208,7 +208,7 @@ impl<F: Fn(&str) -> Option<String>> Fields<'_, F> {
         }
     }
 
-    /// The text of a field; nothing if it is absent or empty.
+    /// Returns the text of a field; `None` if it is absent or empty.
     fn text(&self, field: &'static str) -> Result<Option<&str>, EntriesError> {
         match self.given.get(field) {
             None | Some(Value::Null) => Ok(None),
@@ -218,7 +218,7 @@ impl<F: Fn(&str) -> Option<String>> Fields<'_, F> {
     }
 
     fn error(&self, field: &str, problem: EntryProblem) -> EntriesError {
-        // Shown only where it is a registry: a password may have got into the wrong field.
+        // Shown only where it is a registry: a password may be in the wrong field.
         let registry = self.given.get("registry").and_then(Value::as_str);
         let registry = registry.filter(|text| RegistryGlob::parse(text).is_some());
         let registry = registry.map(|text| clean(text, &[]));

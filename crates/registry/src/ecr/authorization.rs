@@ -1,4 +1,4 @@
-//! One question to ECR's API: `GetAuthorizationToken`.
+//! One request to ECR's API: `GetAuthorizationToken`.
 //!
 //! Sources: Amazon ECR API Reference, "`GetAuthorizationToken`", and the same of ECR Public; IAM User Guide, "AWS Signature
 //! Version 4 for API requests".
@@ -36,7 +36,7 @@ pub(super) struct Authorization {
     pub(super) expires_at: Timestamp,
 }
 
-/// Asks for a token; `api` is where ECR's API of the host's region answers.
+/// Fetches a token; `api` is the URL of ECR's API in the region of the host.
 pub(super) async fn get(
     http: &AwsHttp,
     api: &Url,
@@ -59,7 +59,7 @@ pub(super) async fn get(
     read(&body).ok_or(EcrProblem::Protocol { api: name })
 }
 
-/// The request, signed for this region and for nothing but ECR.
+/// Returns the request, signed for this region and for nothing but ECR.
 fn signed(
     api: &Url,
     host: &EcrHost,
@@ -131,7 +131,7 @@ fn read(body: &[u8]) -> Option<Authorization> {
     is_whole.then(|| Authorization { password: password.into(), expires_at })
 }
 
-/// What AWS says where it gives no token (awsJson1.1: `__type` and `message`).
+/// Returns the problem where AWS returns no token (awsJson1.1: `__type` and `message`).
 fn refusal(status: StatusCode, body: &[u8]) -> EcrProblem {
     #[derive(Deserialize, Default)]
     #[serde(default)]
@@ -141,10 +141,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> EcrProblem {
         #[serde(alias = "Message")]
         message: String,
     }
-    let said: Refusal = serde_json::from_slice(body).unwrap_or_default();
+    let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
     // `com.amazonaws.ecr#ServerException` is the long form of a code.
-    let code = said.kind.rsplit('#').next().unwrap_or_default();
-    let message = match (code, said.message.as_str()) {
+    let code = refusal.kind.rsplit('#').next().unwrap_or_default();
+    let message = match (code, refusal.message.as_str()) {
         ("", "") => "no reason is given".to_owned(),
         (code, "") => words(code),
         (code, message) => words(&format!("{code}: {message}")),
@@ -174,10 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_words_of_aws() {
+    fn a_refusal_is_reported_in_the_words_of_aws() {
         let body = br#"{"__type":"com.amazonaws.ecr#AccessDeniedException","Message":"User: arn:aws:sts::1:assumed-role/x is not authorized to perform: ecr:GetAuthorizationToken on resource: *"}"#;
-        let said = refusal(StatusCode::BAD_REQUEST, body).to_string();
-        insta::assert_snapshot!(said, @"AWS gives no token (HTTP 400): AccessDeniedException: User: arn:aws:sts::1:assumed-role/x is not authorized to perform: ecr:GetAuthorizationToken on resource: *");
+        let shown = refusal(StatusCode::BAD_REQUEST, body).to_string();
+        insta::assert_snapshot!(shown, @"AWS gives no token (HTTP 400): AccessDeniedException: User: arn:aws:sts::1:assumed-role/x is not authorized to perform: ecr:GetAuthorizationToken on resource: *");
         insta::assert_snapshot!(refusal(StatusCode::BAD_GATEWAY, b"<html>").to_string(), @"AWS gives no token (HTTP 502): no reason is given");
     }
 }

@@ -15,11 +15,11 @@ use reqwest::{Client, Request, Response, Url};
 
 use super::error::root_cause;
 
-/// Answers of STS, of the pod identity agent and of ECR have a few kilobytes.
-const MAX_ANSWER: usize = 1 << 20;
-/// One request and its answer, where AWS's crates give no time.
-const USUAL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Until a connection stands.
+/// Responses of STS, of the pod identity agent and of ECR have a few kilobytes.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
+/// One request and its response, where AWS's crates set no time.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends requests to AWS.
@@ -34,7 +34,7 @@ pub(super) struct AwsHttp {
 impl AwsHttp {
     pub(super) fn new(user_agent: &str, system_proxy: bool) -> Result<Self, reqwest::Error> {
         let builder = || {
-            // A signed request goes where it was meant to go.
+            // A signed request is for one host alone.
             let builder = Client::builder().user_agent(user_agent).redirect(Policy::none()).referer(false);
             builder.retry(reqwest::retry::never()).connect_timeout(CONNECT_TIMEOUT)
         };
@@ -50,12 +50,12 @@ impl AwsHttp {
 impl HttpClient for AwsHttp {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let times = settings.connect_timeout().zip(settings.read_timeout());
-        let timeout = times.map_or(USUAL_TIMEOUT, |(connect, read)| connect + read);
+        let timeout = times.map_or(DEFAULT_TIMEOUT, |(connect, read)| connect + read);
         SharedHttpConnector::new(Connector { http: self.clone(), timeout })
     }
 }
 
-/// [`AwsHttp`] with the time that one of AWS's clients gives a request.
+/// [`AwsHttp`] with the timeout of one of AWS's clients.
 #[derive(Debug)]
 struct Connector {
     http: AwsHttp,
@@ -92,20 +92,20 @@ async fn send(
     HttpResponse::try_from(answer).map_err(|error| unusable(error.into()))
 }
 
-/// The body of an answer; what is too long for one of AWS is cut, and then no longer readable.
+/// Returns the body of a response; what is too long for one of AWS is cut, and then no longer readable.
 pub(super) async fn whole_body(mut response: Response) -> Result<Bytes, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await? {
         body.extend_from_slice(&piece);
-        if body.len() > MAX_ANSWER {
-            body.truncate(MAX_ANSWER);
+        if body.len() > MAX_RESPONSE_BYTES {
+            body.truncate(MAX_RESPONSE_BYTES);
             break;
         }
     }
     Ok(body.into())
 }
 
-/// The address is left out: it may hold a query.
+/// Returns the error without its URL, which may hold a query.
 fn failed(error: reqwest::Error) -> ConnectorError {
     let error = error.without_url();
     let text = root_cause(&error);

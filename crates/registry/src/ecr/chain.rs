@@ -1,4 +1,4 @@
-//! Who we are to AWS.
+//! The AWS identity of this process.
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
@@ -12,7 +12,7 @@ use super::aws_http::AwsHttp;
 use super::error::{EcrProblem, causes};
 use crate::reference::EcrHost;
 
-/// AWS's own chain: environment, profile (with `role_arn`), web identity, pod identity, instance.
+/// Returns AWS's own chain: environment, profile (with `role_arn`), web identity, pod identity, instance.
 ///
 /// The region is that of STS, where roles are assumed; the environment or the profile names it, and
 /// else it is the registry's. Instance metadata, which knows one too, is not asked for it: outside
@@ -24,7 +24,7 @@ pub(super) fn loader(http: &AwsHttp, host: &EcrHost) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(http.clone())
 }
 
-/// The credentials as they are now. They are used once and not kept.
+/// Returns the current credentials. They are used once and not kept.
 pub(super) async fn credentials(loader: ConfigLoader) -> Result<Credentials, EcrProblem> {
     let config = loader.load().await;
     let Some(provider) = config.credentials_provider() else { return Err(EcrProblem::NoCredentials) };

@@ -7,9 +7,9 @@ use aws_smithy_types::error::ErrorMetadata;
 use crate::reference::{EcrHost, RegistryHost};
 use crate::text::printable;
 
-/// The longest text of AWS that is repeated, in characters. Its refusals name the user, the action
-/// and the resource, and are longer than those of registries.
-const LONGEST: usize = 400;
+/// The most characters of AWS's words that are repeated. Its refusals name the user, the action and the
+/// resource, and are longer than those of registries.
+const MAX_CHARS: usize = 400;
 
 /// Why there is no token for a registry of ECR. No secret is in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum EcrProblem {
     /// A source of credentials is there and does not work.
     #[error("the AWS credentials cannot be used: {0}")]
     Credentials(String),
-    /// AWS answers and gives no token.
+    /// AWS refuses.
     #[error("AWS gives no token (HTTP {status}): {message}")]
     Refused {
         /// The status of the answer.
@@ -43,7 +43,7 @@ pub enum EcrProblem {
         /// AWS's code and words.
         message: String,
     },
-    /// No answer.
+    /// There is no response.
     #[error("{api} does not answer: {message}")]
     Unreachable {
         /// The host of ECR's API.
@@ -51,26 +51,26 @@ pub enum EcrProblem {
         /// Why.
         message: String,
     },
-    /// Something else than a token.
+    /// The response is no token.
     #[error("{api} does not answer as ECR's API")]
     Protocol {
         /// The host of ECR's API.
         api: String,
     },
-    /// We cannot even ask.
+    /// The settings are wrong.
     #[error("AWS cannot be asked: {0}")]
     Settings(String),
 }
 
 impl EcrError {
-    /// Whether the same question may have another answer soon, with nobody changing anything.
+    /// Whether the same request may succeed soon, without a change of credentials or settings.
     pub fn is_transient(&self) -> bool {
         self.problem.is_transient()
     }
 }
 
 impl EcrProblem {
-    /// Whether the same question may have another answer soon.
+    /// Whether the same request may succeed soon.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
@@ -85,17 +85,17 @@ fn is_throttled(message: &str) -> bool {
     message.starts_with("Throttling") || message.starts_with("TooManyRequests")
 }
 
-/// What may be shown of the words of AWS: without times and ids of requests, which are others each
-/// time, so that the same refusal is the same text and is written into a status once.
+/// Returns what may be shown of AWS's words: without times and ids of requests, which differ each time, so
+/// that the same refusal is the same text and is written into a status once.
 pub(super) fn words(text: &str) -> String {
-    steady(&printable(text)).chars().take(LONGEST).collect()
+    redact_variable_parts(&printable(text)).chars().take(MAX_CHARS).collect()
 }
 
-/// What an error and its causes say, each once. Causes often repeat one another.
+/// Returns the messages of an error and its causes, each once. Causes often repeat one another.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let all = std::iter::successors(Some(error), |&error| error.source());
-    for text in all.map(said) {
+    for text in all.map(message) {
         if !texts.iter().any(|before| before.contains(&text)) {
             texts.push(text);
         }
@@ -103,8 +103,8 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     words(&texts.join(": "))
 }
 
-/// Of an answer of AWS only the code and the message: its text has the id of the request as well.
-fn said(error: &(dyn Error + 'static)) -> String {
+/// Returns the code and the message of a response of AWS: its text has the id of the request as well.
+fn message(error: &(dyn Error + 'static)) -> String {
     let Some(answer) = error.downcast_ref::<ErrorMetadata>() else { return error.to_string() };
     let parts: Vec<&str> = [answer.code(), answer.message()].into_iter().flatten().collect();
     if parts.is_empty() { "no reason is given".to_owned() } else { parts.join(": ") }
@@ -113,7 +113,7 @@ fn said(error: &(dyn Error + 'static)) -> String {
 /// Times and ids of requests, as AWS writes them: `d` is a digit, `x` a hexadecimal one. Session names
 /// and messages hold seconds and milliseconds of the epoch; the number of an account is longer than the
 /// one and shorter than the other.
-const UNSTEADY: [&str; 7] = [
+const VARIABLE_PARTS: [&str; 7] = [
     "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
     "dddd-dd-ddTdd:dd:dd",
     "dddd-dd-dd dd:dd:dd",
@@ -123,14 +123,14 @@ const UNSTEADY: [&str; 7] = [
     "dddddddddd",
 ];
 
-/// The text with dots in the place of what is another each time.
-fn steady(text: &str) -> String {
-    let mut steady = String::with_capacity(text.len());
+/// Replaces what differs each time by dots.
+fn redact_variable_parts(text: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
     let (mut rest, mut before) = (text, ' ');
     while let Some(next) = rest.chars().next() {
-        let found = UNSTEADY.iter().find(|form| !before.is_ascii_alphanumeric() && begins(rest, form));
+        let found = VARIABLE_PARTS.iter().find(|form| !before.is_ascii_alphanumeric() && begins(rest, form));
         if let Some(form) = found {
-            steady.push('…');
+            redacted.push('…');
             let after = &rest[form.len()..];
             // The fraction of a second, and the zone.
             let fraction = |text: &str| {
@@ -141,11 +141,11 @@ fn steady(text: &str) -> String {
             let after = if form.contains(':') { after.strip_prefix('Z').unwrap_or(after) } else { after };
             (rest, before) = (after, '…');
         } else {
-            steady.push(next);
+            redacted.push(next);
             (rest, before) = (&rest[next.len_utf8()..], next);
         }
     }
-    steady
+    redacted
 }
 
 /// Whether a text begins with this form, and with no longer word.
@@ -162,7 +162,7 @@ fn begins(text: &str, form: &str) -> bool {
     bytes.len() >= form.len() && bytes.iter().zip(form.bytes()).all(is) && ends
 }
 
-/// The last of the causes.
+/// Returns the last of the causes.
 pub(super) fn root_cause(error: &dyn Error) -> String {
     let last = std::iter::successors(Some(error), |&error| error.source()).last();
     words(&last.map(ToString::to_string).unwrap_or_default())
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn times_and_ids_of_requests_are_not_repeated_and_all_else_is() {
-        for (said, shown) in [
+        for (sent, shown) in [
             (
                 "Signature expired: 20261121T152401Z is now earlier than 20261121T153000Z (20261121T153500Z - 5 min.)",
                 "Signature expired: … is now earlier than … (… - 5 min.)",
@@ -197,14 +197,14 @@ mod tests {
                 "repository v2.13.0 of 111111111111, port 8443",
             ),
         ] {
-            assert_eq!(words(said), shown);
+            assert_eq!(words(sent), shown);
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_made_steady_without_a_panic_and_once(text in "([0-9a-f]{1,13}|[-:T Z.]|ü|[ -~]){0,40}") {
-            let once = steady(&text);
+        fn any_text_is_redacted_without_a_panic(text in "([0-9a-f]{1,13}|[-:T Z.]|ü|[ -~]){0,40}") {
+            let once = redact_variable_parts(&text);
             proptest::prop_assert!(once.len() <= text.len());
         }
     }

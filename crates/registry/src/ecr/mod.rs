@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! EcrTokens ── one token for each of ECR's APIs, fetched once and kept until shortly before its end
-//!   ├ chain          who we are: environment, profile, web identity (IRSA), pod identity, instance
+//!   ├ chain          the identity: environment, profile, web identity (IRSA), pod identity, instance
 //!   └ authorization  one signed request, GetAuthorizationToken
 //!       └ aws_http   reqwest with our TLS, for both
 //! ```
 //!
-//! A host says itself in which region its tokens are made ([`EcrHost`](crate::reference::EcrHost));
-//! no region is written down here. Why the chain is AWS's and the rest is ours:
+//! The name of a host contains the region of its tokens ([`EcrHost`](crate::reference::EcrHost));
+//! no region is listed here. Why the chain is AWS's and the rest is not:
 //! `docs/decisions/0010-ecr-tokens.md`.
 
 mod authorization;

@@ -85,7 +85,8 @@ impl Blob {
     }
 }
 
-/// Reads the platform of an entry; `None` if it is not made of plain words.
+/// Reads the platform of an entry; `None` if it is incomplete or not made of plain words.
 fn plain_platform<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Platform>, D::Error> {
-    Ok(Option::<Platform>::deserialize(from)?.filter(Platform::is_plain))
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(Platform::deserialize(value).ok().filter(Platform::is_plain))
 }

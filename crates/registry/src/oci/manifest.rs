@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::document::{ImageManifest, IndexEntry};
+use super::document::{Blob, ImageManifest, IndexEntry};
 use super::platform::Platform;
 use crate::reference::Digest;
 use crate::text::clean;
@@ -83,6 +84,24 @@ struct Index {
 #[serde(rename_all = "camelCase")]
 struct Typed {
     media_type: Option<String>,
+    schema_version: Option<u64>,
+    manifests: Option<Vec<IgnoredAny>>,
+    config: Option<Blob>,
+    layers: Option<Vec<IgnoredAny>>,
+}
+
+impl Typed {
+    /// Returns the media type of a manifest that names none (OCI image-spec: `mediaType` is optional).
+    fn media_type_by_content(&self) -> Option<String> {
+        if self.media_type.is_some() || self.schema_version != Some(2) {
+            return None;
+        }
+        match (&self.manifests, &self.config, &self.layers) {
+            (Some(_), None, None) => Some(OCI_INDEX.to_owned()),
+            (None, Some(_), Some(_)) => Some(OCI_MANIFEST.to_owned()),
+            _ => None,
+        }
+    }
 }
 
 impl Manifest {
@@ -92,12 +111,13 @@ impl Manifest {
     }
 
     /// Returns the manifest that a registry sent. Some registries store manifests as plain files without a
-    /// media type; then that in the manifest counts.
+    /// media type; then that in the manifest counts, or else what is in it.
     pub(crate) fn received(media_type: Option<&str>, bytes: Bytes) -> Result<Self, ManifestError> {
         let is_known =
             |media_type: &str| [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST].contains(&media_type);
         let typed: Typed = serde_json::from_slice(&bytes).map_err(|_| ManifestError::NoManifest)?;
-        let own = typed.media_type.filter(|own| is_known(own));
+        let by_content = typed.media_type_by_content();
+        let own = typed.media_type.filter(|own| is_known(own)).or(by_content);
         match media_type.map(str::to_owned).filter(|sent| is_known(sent)).or(own) {
             Some(media_type) => Ok(Self::new(media_type, bytes)),
             None => Err(ManifestError::Unsupported(clean(media_type.unwrap_or_default(), &[]))),

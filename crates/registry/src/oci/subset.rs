@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_with_an_incomplete_platform_has_none() {
+        let mut empty = entry("linux/arm64", "b");
+        for incomplete in [serde_json::json!({}), serde_json::json!({"architecture": "arm64"})] {
+            empty["platform"] = incomplete;
+            let source = index(&[entry("linux/amd64", "a"), empty.clone()]);
+            assert_eq!(rewritten(&source, &wanted(&["linux/amd64"])).platforms, ["linux/amd64"]);
+        }
+    }
+
+    #[test]
     fn fields_that_we_do_not_know_stay_as_they_were_sent() {
         let strange = format!(
             r#"{{"zz":  1.50, "manifests":[ {{"size":18446744073709551616,"x":[1e400],"digest":"{}",

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::ReferenceError;
 
-/// Names under which Docker Hub is known; they all mean the same registry and the same credential.
+/// Names of Docker Hub; they all stand for the same registry and the same credential.
 const DOCKER_HUB_ALIASES: [&str; 4] =
     ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 
@@ -17,17 +17,17 @@ const DOCKER_HUB_ALIASES: [&str; 4] =
 pub struct RegistryHost(String);
 
 impl RegistryHost {
-    /// Docker Hub, the registry of names without a host.
+    /// Returns Docker Hub, the registry of names without a host.
     pub fn docker_hub() -> Self {
         Self("docker.io".to_owned())
     }
 
-    /// As written in references: `quay.io`, `localhost:5000`, `docker.io`.
+    /// Returns the host as written in references: `quay.io`, `localhost:5000`, `docker.io`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Where the distribution API of this registry answers; for Docker Hub that is another host.
+    /// Returns the host of the distribution API; for Docker Hub that is another one.
     pub fn api_host(&self) -> &str {
         if self.is_docker_hub() { "registry-1.docker.io" } else { &self.0 }
     }
@@ -44,7 +44,7 @@ impl RegistryHost {
         name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
-    /// The host without its port and without the brackets of an IPv6 address.
+    /// Returns the host without its port and without the brackets of an IPv6 address.
     pub fn name(&self) -> &str {
         if let Some(rest) = self.0.strip_prefix('[') {
             return rest.split_once(']').map_or(rest, |(name, _)| name);
@@ -52,13 +52,13 @@ impl RegistryHost {
         self.0.split_once(':').map_or(self.0.as_str(), |(name, _)| name)
     }
 
-    /// Whether both are one registry, however they are written: `quay.io` and `quay.io:443` are. What is
-    /// shown and handed on stays as it is written, as credentials are looked up by that.
+    /// Whether both are one registry, however they are written: `quay.io` and `quay.io:443` are. The
+    /// spelling is kept, as credentials are looked up by it.
     pub fn is_same_place(&self, other: &Self) -> bool {
         self == other || self.place().is_some_and(|place| Some(place) == other.place())
     }
 
-    /// The address and the port.
+    /// Returns the address and the port.
     fn place(&self) -> Option<(String, u16)> {
         let scheme = if self.is_loopback() { "http" } else { "https" };
         let url: Url = format!("{scheme}://{}/", self.api_host()).parse().ok()?;

@@ -39,7 +39,8 @@ pub(crate) fn is_forbidden(address: IpAddr) -> bool {
             v6.is_unspecified()
                 || v6.is_multicast()
                 || v6.is_unicast_link_local()
-                || METADATA_V6.contains(&v6)
+                || v6 == METADATA_V6
+                || is_aws_link_local(v6)
                 || embedded_v4(v6).is_some_and(is_forbidden_v4)
         }
     }
@@ -51,10 +52,13 @@ const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(192, 0, 0, 192),     // Oracle
 ];
 
-const METADATA_V6: [Ipv6Addr; 2] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // GCP
-];
+/// GCP's metadata server.
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
+
+/// fd00:ec2::/32, where AWS has the metadata, DNS, time and EKS pod identity of a machine.
+fn is_aws_link_local(v6: Ipv6Addr) -> bool {
+    v6.segments()[..2] == [0xfd00, 0xec2]
+}
 
 fn is_forbidden_v4(v4: Ipv4Addr) -> bool {
     v4.is_link_local()
@@ -126,6 +130,9 @@ mod tests {
             "0251.0376.0251.0376",
             "[fe80::1]",
             "[fd00:ec2::254]",
+            "[fd00:ec2::23]",
+            "[fd00:ec2:1:2:3:4:5:6]",
+            "[fd20:ce::254]",
             "[::ffff:169.254.169.254]",
             "[::169.254.169.254]",
             "[2002:a9fe:a9fe::1]",

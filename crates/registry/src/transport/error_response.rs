@@ -57,6 +57,9 @@ pub(crate) fn error_of(response: &Response, secrets: &[String]) -> Failure {
                 format!("{} does not answer as a registry; is its name right?", authority(&response.url));
         }
     }
+    if error.as_ref().is_some_and(|error| error.code == "TOOMANYREQUESTS") {
+        (reason, detail) = rate_limited(response);
+    }
     if wants_tls(response, error.is_some()) {
         reason = Reason::Unreachable(Unreachable::WantsTls);
         detail = format!("{} does not take plain HTTP; is it a registry with TLS?", authority(&response.url));
@@ -101,17 +104,27 @@ fn classify(response: &Response, anonymous: bool) -> (Reason, String) {
         }
         401 => (Reason::Unauthorized, format!("{host} does not accept the credential for this repository")),
         403 => (Reason::Forbidden, format!("{host} denies access")),
-        429 => {
-            let retry_after = retry_after(&response.headers);
-            // The wait stands in the reason alone: a text with a countdown would be written into a status
-            // each time it changes.
-            (Reason::RateLimited { retry_after }, format!("{host} wants fewer requests"))
-        }
+        429 => rate_limited(response),
         408 | 500..=599 => (Reason::Unavailable, format!("{host} is out of order")),
         404 => (Reason::Rejected, format!("{host} has no such repository or manifest")),
         400..=499 => (Reason::Rejected, format!("{host} refuses")),
         _ => (Reason::Protocol, format!("{host} does not answer as a registry")),
     }
+}
+
+/// Returns the wait in the reason alone: a text with a countdown would be written into a status each time it
+/// changes.
+fn rate_limited(response: &Response) -> (Reason, String) {
+    let retry_after = retry_after(&response.headers);
+    (Reason::RateLimited { retry_after }, format!("{} wants fewer requests", authority(&response.url)))
+}
+
+/// Whether a 404 is the page of a web server. A registry says so in JSON, or says nothing.
+pub(crate) fn is_web_page(response: &Response) -> bool {
+    let media_type = response.headers.get("content-type").and_then(|value| value.to_str().ok());
+    response.status == StatusCode::NOT_FOUND
+        && media_type.is_some_and(|media_type| media_type.starts_with("text/html"))
+        && !is_registry_not_found(response)
 }
 
 /// Whether a 404 comes from a registry, and not from a web server that knows no registry.

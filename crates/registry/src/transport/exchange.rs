@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, StatusCode};
 use tokio::time::Instant;
 use url::Url;
@@ -21,9 +21,10 @@ const NEGLIGIBLE_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of an error response that are read to learn its cause.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Registries that redirect every request to hosts that need no credential: the host, and the domain
-/// that it may redirect to (kubernetes/registry.k8s.io, "request-handling.md").
-const REDIRECTING: [(&str, &str); 2] = [("registry.k8s.io", ".pkg.dev"), ("k8s.gcr.io", "registry.k8s.io")];
+/// Registries that redirect every request: the host, and the host or domain that it may redirect to
+/// (kubernetes/registry.k8s.io, "request-handling.md"; `LinuxServer`, "lscr.io").
+const FAMILIES: [(&str, &str); 3] =
+    [("registry.k8s.io", ".pkg.dev"), ("k8s.gcr.io", "registry.k8s.io"), ("lscr.io", "ghcr.io")];
 
 /// What an exchange takes from and adds to.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +76,11 @@ async fn send(
         builder = builder.header(ACCEPT, accept);
     }
     let is_same_host = url.origin() == request.url.origin();
-    if let Some(authorization) = request.authorization.as_ref().filter(|_| is_same_host) {
+    let may_see = |authorization: &&HeaderValue| {
+        // A token is from the token server of the host that the family redirects to; a password is not.
+        is_same_host || is_of_family(&request.url, &url) && authorization.as_bytes().starts_with(b"Bearer ")
+    };
+    if let Some(authorization) = request.authorization.as_ref().filter(may_see) {
         builder = builder.header(AUTHORIZATION, authorization.clone());
     }
     if let Some((media_type, bytes)) = &request.body {
@@ -191,19 +196,23 @@ fn redirect_target(response: &Response, request: &Request) -> Result<Option<Url>
     let target = location.and_then(|location| response.url.join(location).ok());
     let target = target
         .ok_or_else(|| Failure::protocol("a redirect without a location").with_status(response.status))?;
-    let is_known = REDIRECTING.iter().any(|(from, to)| {
-        response.url.host_str() == Some(from)
-            && response.url.scheme() == "https"
-            && target.scheme() == "https"
-            && target
-                .host_str()
-                .is_some_and(|name| name == *to || (to.starts_with('.') && name.ends_with(to)))
-    });
     let is_safe = target.scheme() == "https" || target.scheme() == "http" && request.url.scheme() == "http";
-    if target.origin() == response.url.origin() || is_known || request.may_leave_host && is_safe {
+    if target.origin() == response.url.origin()
+        || is_of_family(&response.url, &target)
+        || request.may_leave_host && is_safe
+    {
         return Ok(Some(target));
     }
     let (from, to) = (authority(&response.url), authority(&target));
     let detail = format!("{from} redirects to {to}, another host; name that registry instead");
     Err(Failure::refused(detail).with_status(response.status))
+}
+
+/// Whether both hosts are of one family, so that the first may redirect to the second.
+pub(crate) fn is_of_family(from: &Url, to: &Url) -> bool {
+    let is_domain =
+        |name: &str, domain: &str| name == domain || domain.starts_with('.') && name.ends_with(domain);
+    let (Some(from_name), Some(to_name)) = (from.host_str(), to.host_str()) else { return false };
+    let are_secure = from.scheme() == "https" && to.scheme() == "https";
+    are_secure && FAMILIES.iter().any(|(first, second)| from_name == *first && is_domain(to_name, second))
 }

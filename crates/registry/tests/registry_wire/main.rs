@@ -16,6 +16,7 @@ mod pages;
 mod proxies;
 mod pull_quota;
 mod referrers_api;
+mod scopes;
 mod shared_tag_lists;
 mod tag_lists;
 mod throttling;

@@ -191,3 +191,53 @@ async fn a_manifest_is_never_written_under_another_digest_or_to_another_address(
     assert_eq!(*error.reason(), Reason::Refused);
     assert_eq!(registry.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn where_head_is_not_supported_the_manifest_is_read() {
+    for status in [400, 403, 405, 501] {
+        let registry = ScriptedRegistry::start(move |seen| match seen.method.as_str() {
+            "HEAD" => reply(status, &[], ""),
+            _ => honest(seen),
+        })
+        .await;
+        let found = client(&registry.repository("a")).head(&v1()).await.unwrap().unwrap();
+        assert_eq!((&found.digest, found.size), (&*DIGEST, Some(BODY.len() as u64)), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_a_web_server_is_no_absent_tag() {
+    let web_server =
+        ScriptedRegistry::start(|_| reply(404, &[("content-type", "text/html")], "<html>")).await;
+    let client = client(&web_server.repository("a"));
+    for error in [client.head(&v1()).await.unwrap_err(), client.manifest(&v1()).await.unwrap_err()] {
+        assert_eq!(*error.reason(), Reason::Protocol);
+        assert!(error.to_string().contains("is its name right?"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_without_a_media_type_is_known_by_its_content() {
+    let image = r#"{"schemaVersion":2,"config":{"digest":"DIGEST","size":1},"layers":[]}"#;
+    let image = image.replace("DIGEST", DIGEST.as_str());
+    let registry = ScriptedRegistry::start(move |seen| {
+        let body = if seen.target.ends_with("/v1") { BODY.to_owned() } else { image.clone() };
+        reply(200, &[("content-type", "application/octet-stream")], body)
+    })
+    .await;
+    let client = client(&registry.repository("a"));
+    assert!(client.manifest(&v1()).await.unwrap().unwrap().is_index());
+    let image = client.manifest(&ManifestRef::Tag("v2".parse().unwrap())).await.unwrap().unwrap();
+    assert_eq!(image.media_type, "application/vnd.oci.image.manifest.v1+json");
+}
+
+#[tokio::test]
+async fn a_referrers_api_that_redirects_to_another_host_is_none() {
+    let elsewhere = ScriptedRegistry::start(|_| json(404, "")).await;
+    let location = format!("http://{}/packages", elsewhere.address);
+    let registry = ScriptedRegistry::start(move |_| reply(303, &[("location", &location)], "")).await;
+    let client = client(&registry.repository("a"));
+    assert_eq!(client.referrers(&DIGEST).await.unwrap(), None);
+    assert_eq!(client.referrers(&DIGEST).await.unwrap(), None);
+    assert_eq!((registry.seen().len(), elsewhere.seen().len()), (1, 0));
+}

@@ -191,3 +191,33 @@ async fn those_who_queued_when_the_pause_began_wait_too() {
     }
     assert!(registry.seen().len() <= 2, "{}", registry.seen().len());
 }
+
+#[tokio::test]
+async fn a_rate_limit_that_is_told_by_its_code_alone_is_one() {
+    for status in [400, 403] {
+        let registry = ScriptedRegistry::start(move |_| {
+            let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#;
+            reply(status, &[("retry-after", "7")], body)
+        })
+        .await;
+        let error = client(&registry.repository("a")).tags().await.unwrap_err();
+        let retry_after = Some(Duration::from_secs(7));
+        assert_eq!(*error.reason(), Reason::RateLimited { retry_after }, "{error}");
+        assert!(error.to_string().contains("wants fewer requests: slow down"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_on_requests_is_no_limit_on_pulls() {
+    for (limit, remaining) in [("60", "0"), ("60;w=60", "0;w=60"), ("100, 100;w=1", "0")] {
+        let registry = ScriptedRegistry::start(move |_| {
+            reply(200, &[("ratelimit-limit", limit), ("ratelimit-remaining", remaining)], r#"{"tags":[]}"#)
+        })
+        .await;
+        let registries = Registries::new(settings());
+        let client = registries.repository(&registry.repository("a"), &Access::default());
+        client.tags().await.unwrap();
+        assert!(!client.counts_pulls() && client.reserve_pulls(100).is_ok(), "{remaining}");
+        assert!(registries.rate_limits().is_empty(), "{remaining}");
+    }
+}

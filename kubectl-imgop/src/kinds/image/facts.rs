@@ -1,4 +1,4 @@
-//! What an Image says of itself on a page: its spec and its status.
+//! The facts of an Image on a page: its spec and its status.
 
 use imgop_core::api::{
     Counts, Credentials, Destination, Image, ImageStatus, Mode, Overwrite, Publish, Source, Tls, TlsMode,

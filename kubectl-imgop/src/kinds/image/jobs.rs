@@ -1,4 +1,4 @@
-//! What the Jobs of an Image copy, as their annotation says.
+//! What the Jobs of an Image copy, as their annotation records it.
 
 use imgop_core::api::COPIES_ANNOTATION;
 use imgop_core::api::container_name;

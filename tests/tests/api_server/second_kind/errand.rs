@@ -15,6 +15,7 @@ use imgop_agent::controller::{Failure, PassResult, Reconcile, Report};
 use imgop_agent::jobs::budget::Granted;
 use imgop_agent::jobs::report::{ContainerState, JobReport};
 use imgop_agent::jobs::template::{JobTemplate, container};
+use imgop_core::api::DOCKER_CONFIG_KEY;
 use imgop_core::api::conditions::{NewCondition, READY, STALLED, merge, reasons};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -119,11 +120,8 @@ impl Errands {
     /// Returns what is wrong with the login.
     async fn login_problem(&self, errand: &Errand, owner: &Owner) -> Result<Option<String>, ApiError> {
         match self.0.secrets.get(&owner.namespace, &errand.spec.secret, Freshness::Now).await {
-            Ok(secret) => match &secret.docker_config {
-                Some(Ok(_)) => Ok(None),
-                Some(Err(problem)) => Ok(Some(problem.clone())),
-                None => Ok(Some("the Secret holds no login".to_owned())),
-            },
+            Ok(secret) if secret.value(DOCKER_CONFIG_KEY).is_some() => Ok(None),
+            Ok(_) => Ok(Some("the Secret holds no login".to_owned())),
             Err(error) if error.is_transient() => Err(error),
             Err(error) => Ok(Some(error.to_string())),
         }
@@ -151,9 +149,7 @@ impl Errands {
         let progress = format!("{} of {} steps are done", done.len(), errand.spec.steps);
         match full {
             Some(full) => (Some(false), reasons::PROGRESSING, format!("{progress}; {full}")),
-            None if done.len() < errand.spec.steps as usize => {
-                (Some(false), reasons::PROGRESSING, progress)
-            }
+            None if done.len() < errand.spec.steps as usize => (Some(false), reasons::PROGRESSING, progress),
             None => (Some(true), reasons::SUCCEEDED, progress),
         }
     }
@@ -174,7 +170,8 @@ fn step_of(job: &JobReport) -> Option<u32> {
 }
 
 fn job(owner: &Owner, step: u32) -> k8s_openapi::api::batch::v1::Job {
-    let step_container = container("step".to_owned(), "step:1".to_owned(), "/step", vec![step.to_string()], &[]);
+    let step_container =
+        container("step".to_owned(), "step:1".to_owned(), "/step", vec![step.to_string()], &[]);
     JobTemplate {
         owner,
         app: "imgop-errand",

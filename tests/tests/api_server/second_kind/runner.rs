@@ -91,9 +91,8 @@ pub async fn jobs_of(client: &Client, namespace: &str, uid: &str) -> anyhow::Res
 pub async fn complete(client: &Client, namespace: &str, name: &str) -> anyhow::Result<()> {
     let api: Api<Job> = Api::namespaced(client.clone(), namespace);
     let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second())?;
-    let condition = |type_| {
-        json!({ "type": type_, "status": "True", "lastProbeTime": now, "lastTransitionTime": now })
-    };
+    let condition =
+        |type_| json!({ "type": type_, "status": "True", "lastProbeTime": now, "lastTransitionTime": now });
     let status = json!({ "status": {
         "startTime": now, "completionTime": now, "succeeded": 1, "ready": 0, "terminating": 0,
         "uncountedTerminatedPods": {},

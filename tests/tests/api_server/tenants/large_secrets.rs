@@ -38,9 +38,8 @@ async fn large_secrets_that_images_name_take_a_bounded_amount_of_memory() -> any
     let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[("1.0.0", "one")]);
     let address = registry.start().await.address;
     let (source, destination) = (format!("{address}/app"), format!("{address}/copy"));
-    let images = (0..SECRETS).map(|n| {
-        image(&format!("app-{n}"), &source, &destination, Some(&format!("login-{n}")))
-    });
+    let images =
+        (0..SECRETS).map(|n| image(&format!("app-{n}"), &source, &destination, Some(&format!("login-{n}"))));
     case.create("team", images).await?;
     let agent = case.agent(&[]).await?;
     for n in 0..SECRETS {

@@ -21,9 +21,8 @@ async fn images_that_wait_for_a_place_are_left_alone_until_there_is_one() -> any
     let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[("1.0.0", "one")]);
     let registry = registry.start().await;
     let source = format!("{}/app", registry.address);
-    let images = (0..WAITING).map(|n| {
-        image(&format!("app-{n}"), &source, &format!("{}/missing-{n}", registry.address), None)
-    });
+    let images = (0..WAITING)
+        .map(|n| image(&format!("app-{n}"), &source, &format!("{}/missing-{n}", registry.address), None));
     case.create("waiting", images).await?;
     let destination = format!("{}/copy", registry.address);
     case.create("other", [image("synced", &source, &destination, None)]).await?;

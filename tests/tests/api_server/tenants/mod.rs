@@ -70,11 +70,7 @@ impl Case {
     }
 
     /// Creates these Images in a namespace.
-    async fn create(
-        &self,
-        namespace: &str,
-        images: impl IntoIterator<Item = Image>,
-    ) -> anyhow::Result<()> {
+    async fn create(&self, namespace: &str, images: impl IntoIterator<Item = Image>) -> anyhow::Result<()> {
         let api = self.images(namespace);
         let created = stream::iter(images).map(|image| {
             let api = api.clone();

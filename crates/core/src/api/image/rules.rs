@@ -34,9 +34,17 @@ pub(super) fn repository(field: &str, example: &str) -> Rule {
 }
 
 /// Whether this text looks like a pattern (see [`crate::selection::Pattern::looks_like`]): it holds a star,
-/// or one of its dotted parts before the first dash is an x.
+/// one of its dotted parts before the first dash is an x, or an x stands behind a digit and a dot.
 fn is_pattern(text: &str) -> String {
-    format!("{text}.matches('[*]|^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$')")
+    format!("{text}.matches('[*]|^v?([^-.]*[.])*[xX]([.][^-]*)?(-.*)?$|{MISPLACED_X}')")
+}
+
+/// An x in the place of a number; behind the dotted numbers it stands for nothing.
+const MISPLACED_X: &str = "[0-9][.][xX]([^A-Za-z0-9]|$)";
+
+/// Whether this text is a pattern that can be read (see [`crate::selection::Pattern`]).
+fn is_readable_pattern(text: &str) -> String {
+    format!("({text}.matches('{READABLE_PATTERN}') && !{text}.matches('-.*{MISPLACED_X}'))")
 }
 
 /// Whether this text looks like a range (see [`crate::selection::Range::looks_like`]).
@@ -55,9 +63,9 @@ const READABLE_RANGE: &str = r"^ *((>=?|<=?|==?|~|[\\^]) *v?[0-9]+([.][0-9]+)*(-
 
 /// Each of `source.immutableTags` is a tag, a readable pattern, a readable range, a digest or a star.
 pub(super) fn immutable_tags() -> Rule {
-    let is_pattern = is_pattern("t");
+    let (is_pattern, is_readable) = (is_pattern("t"), is_readable_pattern("t"));
     Rule::new(format!(
-        "self.all(t, t == '*' || t.matches('{READABLE_PATTERN}') || t.matches('{READABLE_RANGE}') || \
+        "self.all(t, t == '*' || {is_readable} || t.matches('{READABLE_RANGE}') || \
          t.matches('^sha256:[0-9a-f]{{64}}$') || t.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$') && !{is_pattern})"
     ))
     .message(
@@ -101,8 +109,9 @@ pub(super) fn readable_range() -> Rule {
 /// `source.version` can be read if it is a pattern (see [`crate::selection::Pattern`]).
 pub(super) fn readable_pattern() -> Rule {
     Rule::new(format!(
-        "!({TAG_OR_PATTERN} && {}) || self.matches('{READABLE_PATTERN}')",
-        is_pattern("self")
+        "!({TAG_OR_PATTERN} && {}) || {}",
+        is_pattern("self"),
+        is_readable_pattern("self")
     ))
     .message(
         "source.version is an unreadable pattern; write dotted numbers with x for any number, such as 2.13.x, \

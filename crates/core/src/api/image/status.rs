@@ -19,6 +19,7 @@ pub struct ImageStatus {
 
     /// PENDING, RUNNING, COMPLETED or FAILED: what became of the last sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub phase: Option<Phase>,
 
     /// Tags at the destination of tags that match, such as 4/5.
@@ -76,7 +77,9 @@ pub struct ImageStatus {
 }
 
 /// What became of the last sync (the names are image-operator's).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+///
+/// An open list in the schema: agent, plugin and CRD may be of neighbouring versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Phase {
     /// Nothing was done yet.
@@ -87,6 +90,9 @@ pub enum Phase {
     Completed,
     /// At least one tag is not.
     Failed,
+    /// A word of another version of the agent.
+    #[serde(other)]
+    Unknown,
 }
 
 /// How many tags are in which state.
@@ -128,6 +134,7 @@ pub struct TagFailure {
     /// The tag at the source.
     pub tag: String,
     /// Why, in one word.
+    #[schemars(with = "String")]
     pub reason: FailureReason,
     /// Why, for people.
     pub message: String,
@@ -156,8 +163,8 @@ pub struct WaitingTag {
     pub until: Time,
 }
 
-/// Why a tag could not be copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// Why a tag could not be copied. An open list in the schema, as [`Phase`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FailureReason {
     /// The source has no such tag.
     TagNotFound,
@@ -177,4 +184,34 @@ pub enum FailureReason {
     PublishFailed,
     /// The copy succeeded, but the destination answers with another digest.
     VerificationFailed,
+    /// A word of another version of the agent.
+    #[serde(other)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a14_a_status_with_words_of_another_version_is_read() {
+        let status: ImageStatus = serde_json::from_value(serde_json::json!({
+            "phase": "PAUSED",
+            "failures": [{"tag": "v1", "reason": "SignatureMissing", "message": "no signature"}]
+        }))
+        .unwrap();
+        assert_eq!(status.phase, Some(Phase::Unknown));
+        assert_eq!(status.failures[0].reason, FailureReason::Unknown);
+    }
+
+    #[test]
+    fn a14_the_schema_takes_words_that_this_version_does_not_know() {
+        let crd = serde_json::to_value(crate::api::crds()).unwrap();
+        let status = &crd[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+        let failure = &status["properties"]["failures"]["items"]["properties"]["reason"];
+        for schema in [&status["properties"]["phase"], failure] {
+            assert_eq!(schema["type"], "string");
+            assert!(schema["enum"].is_null(), "{schema}");
+        }
+    }
 }

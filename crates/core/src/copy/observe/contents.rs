@@ -97,14 +97,18 @@ impl Observation<'_> {
 }
 
 /// What a registry answered when it was asked for a manifest.
-enum Answer {
+pub(super) enum Answer {
     There(Manifest),
     /// There is none, or none that we read.
     Other,
     Unknown(String),
 }
 
-async fn manifest(side: Side, client: &RepositoryClient, digest: &Digest) -> Result<Answer, ObserveError> {
+pub(super) async fn manifest(
+    side: Side,
+    client: &RepositoryClient,
+    digest: &Digest,
+) -> Result<Answer, ObserveError> {
     match client.manifest(&ManifestRef::Digest(digest.clone())).await {
         Ok(Some(manifest)) => Ok(Answer::There(manifest)),
         Ok(None) => Ok(Answer::Other),
@@ -118,7 +122,8 @@ async fn manifest(side: Side, client: &RepositoryClient, digest: &Digest) -> Res
     }
 }
 
-/// Returns what is wanted of a manifest. A single image that names no platform is taken: it may be a chart.
+/// Returns what is wanted of a manifest. A single image or an index that names no platform is wanted whole:
+/// it may be a chart.
 async fn narrow(
     side: Side,
     client: &RepositoryClient,
@@ -137,6 +142,7 @@ async fn narrow(
     Ok(match subset(manifest, platforms) {
         Ok(Subset::Whole { platforms }) => Content::Whole(platforms),
         Ok(Subset::Narrowed(rewritten)) => made(&manifest.digest, rewritten),
+        Ok(Subset::Nothing { there }) if there.is_empty() => Content::Whole(there),
         Ok(Subset::Nothing { there }) => Content::NoPlatform(there),
         Err(error) => Content::Unknown(error.to_string()),
     })

@@ -19,8 +19,9 @@ use imgop_registry::{Reason, RegistryError, RepositoryClient, SharedTags, Unreac
 pub use self::contents::ContentCache;
 use self::observation::Observation;
 use self::selected::{Selected, selected};
-use super::{CopyRequest, FirstSeen, Observed, Seen};
+use super::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
 use crate::api::{Referrers, Side};
+use crate::selection::by_version;
 
 /// Caps that keep one request from asking for a whole registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub enum ObserveError {
     Naming(#[from] ReferenceError),
     /// More tags are selected than the cap.
     #[error(
-        "{version} selects {count} of {listed} tags, and at most {cap} are copied; narrow it, or set select.latest"
+        "{version} selects {count} of {listed} tags, and at most {cap} are copied; narrow it, or use select.latest"
     )]
     TooManyTags {
         /// The version of the request.
@@ -107,6 +108,8 @@ pub struct Known {
     pub first_seen: HashMap<Tag, FirstSeen>,
     /// The time; needed where `select.minAge` is set, and nothing is old enough without it.
     pub now: Timestamp,
+    /// The newest tag that the observation before selected for a fixed tag of the destination.
+    pub newest: Option<Tag>,
     /// What the source answered lately, for tags that refer to others and for tags that it need not be
     /// asked about but for those.
     pub at_source: HashMap<Tag, Digest>,
@@ -137,9 +140,13 @@ pub async fn observe(
     limits: Limits,
 ) -> Result<Observed, ObserveError> {
     let Selected { refs, among, mut observed } = selected(sides, request, limits).await?;
+    if let Some(kept) = kept_newest(request, known, refs.first(), &mut observed) {
+        observed.tags.push(kept);
+        return Ok(observed);
+    }
     // What refers to a tag is sought at the destination too, and then there are several.
     let with_referrers = request.referrers == Referrers::All;
-    let mut observation = Observation { sides, request, known, listed: None, bulk: HashMap::new() };
+    let mut observation = Observation::new(sides, request, known);
     if let Some(destination) = &sides.destination
         && (refs.len() >= LIST_FROM
             || with_referrers
@@ -154,6 +161,7 @@ pub async fn observe(
         .buffered(limits.concurrency.max(1))
         .try_collect()
         .await?;
+    observation.check_refusals(&observed)?;
     if let Some(min_age) = request.min_age {
         observation.learn_pushes(&observed.tags, &among).await;
         let bulk = std::mem::take(&mut observation.bulk);
@@ -170,6 +178,32 @@ pub async fn observe(
     Ok(observed)
 }
 
+/// Returns the newest tag of the observation before, to stay under the fixed tag of the destination, where
+/// this list has only an older one. A list may be incomplete for a while, and must not move a tag
+/// backwards: a second one has to agree.
+fn kept_newest(
+    request: &CopyRequest,
+    known: &Known,
+    newest: Option<&ManifestRef>,
+    observed: &mut Observed,
+) -> Option<ObservedTag> {
+    let Naming::Fixed(fixed) = &request.naming else { return None };
+    if !request.version.is_selector() {
+        return None;
+    }
+    let newest = newest.and_then(|newest| match newest {
+        ManifestRef::Tag(tag) => Some(tag),
+        ManifestRef::Digest(_) => None,
+    });
+    observed.newest = newest.cloned();
+    let before = known.newest.as_ref()?;
+    let is_older = newest.is_none_or(|newest| by_version(newest, before).is_lt());
+    is_older.then(|| {
+        let before = ManifestRef::Tag(before.clone());
+        ObservedTag::whole(before, fixed.clone(), Seen::NotAsked, Seen::NotAsked)
+    })
+}
+
 /// Returns the tags of the destination; `None` if it does not list them, and each is asked for then.
 async fn listed(destination: &RepositoryClient) -> Option<SharedTags> {
     match destination.shared_tags().await {
@@ -181,22 +215,11 @@ async fn listed(destination: &RepositoryClient) -> Option<SharedTags> {
     }
 }
 
-/// Asks one side about one tag. A refusal concerns all tags, so it ends the whole observation;
-/// anything else is this tag's alone.
-async fn seen(side: Side, client: &RepositoryClient, what: &ManifestRef) -> Result<Seen, ObserveError> {
-    match client.head(what).await {
-        Ok(Some(descriptor)) => Ok(Seen::Present(descriptor.digest)),
-        Ok(None) => Ok(Seen::Absent),
-        Err(error) if *error.reason() == Reason::RepositoryNotFound => Ok(Seen::Absent),
-        Err(error) => for_this_tag(side, error).map(Seen::Unknown),
-    }
-}
-
-/// Returns the message of an error that concerns one tag; a refusal stays an error.
+/// Returns the message of an error that concerns one tag; what concerns all stays an error. That a registry
+/// denies one thing may be a policy for this one alone, as where a scanner has found something in it.
 fn for_this_tag(side: Side, error: RegistryError) -> Result<String, ObserveError> {
     match error.reason() {
         Reason::Unauthorized
-        | Reason::Forbidden
         | Reason::Refused
         | Reason::Settings
         | Reason::Unreachable(Unreachable::Tls | Unreachable::NoTls | Unreachable::WantsTls) => {

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use imgop_registry::reference::{ManifestRef, Tag};
-use imgop_registry::{BulkDigest, SharedTags};
+use imgop_registry::{BulkDigest, Reason, RegistryError, RepositoryClient, SharedTags};
+use parking_lot::Mutex;
 
-use super::{Known, ObserveError, Sides, seen};
+use super::{Known, ObserveError, Sides, for_this_tag};
 use crate::api::Side;
-use crate::copy::{CopyRequest, Naming, ObservedTag, Seen};
+use crate::copy::{CopyRequest, Naming, Observed, ObservedTag, Seen};
 
 /// What an observation asks, and what it knows already.
 pub(super) struct Observation<'a> {
@@ -17,9 +18,57 @@ pub(super) struct Observation<'a> {
     pub(super) listed: Option<SharedTags>,
     /// Digests at the source that its bulk API reported; they may be a little old.
     pub(super) bulk: HashMap<Tag, BulkDigest>,
+    /// The first refusal of each side to show a tag.
+    refusals: Mutex<HashMap<Side, RegistryError>>,
+}
+
+impl<'a> Observation<'a> {
+    pub(super) fn new(sides: &'a Sides, request: &'a CopyRequest, known: &'a Known) -> Self {
+        let (listed, bulk, refusals) = (None, HashMap::new(), Mutex::default());
+        Self { sides, request, known, listed, bulk, refusals }
+    }
 }
 
 impl Observation<'_> {
+    /// Fails if a side refused a tag and has given neither another one nor its list: the refusal concerns
+    /// all then.
+    pub(super) fn check_refusals(&self, observed: &Observed) -> Result<(), ObserveError> {
+        for (side, error) in self.refusals.lock().drain() {
+            let is_listed = match side {
+                Side::Source => observed.listed.is_some(),
+                Side::Destination => self.listed.is_some(),
+            };
+            let seen = |tag: &ObservedTag| match side {
+                Side::Source => matches!(tag.source, Seen::Present(_) | Seen::Absent),
+                Side::Destination => matches!(tag.destination, Seen::Present(_) | Seen::Absent),
+            };
+            if !is_listed && !observed.tags.iter().any(seen) {
+                return Err(ObserveError::Registry { side, error });
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks one side about one tag. What concerns all tags ends the whole observation.
+    async fn seen(
+        &self,
+        side: Side,
+        client: &RepositoryClient,
+        what: &ManifestRef,
+    ) -> Result<Seen, ObserveError> {
+        match client.head(what).await {
+            Ok(Some(descriptor)) => Ok(Seen::Present(descriptor.digest)),
+            Ok(None) => Ok(Seen::Absent),
+            Err(error) if *error.reason() == Reason::RepositoryNotFound => Ok(Seen::Absent),
+            Err(error) => {
+                if *error.reason() == Reason::Forbidden {
+                    self.refusals.lock().entry(side).or_insert_with(|| error.clone());
+                }
+                for_this_tag(side, error).map(Seen::Unknown)
+            }
+        }
+    }
+
     /// Returns the tags whose digests at the source may turn out to be those at the destination; all that
     /// may be copied where it matters when they were pushed.
     pub(super) fn comparable(&self, selected: &[ManifestRef]) -> Result<HashSet<Tag>, ObserveError> {
@@ -94,7 +143,7 @@ impl Observation<'_> {
     }
 
     pub(super) async fn source(&self, what: &ManifestRef) -> Result<Seen, ObserveError> {
-        seen(Side::Source, &self.sides.source, what).await
+        self.seen(Side::Source, &self.sides.source, what).await
     }
 
     pub(super) async fn destination(&self, tag: &Tag) -> Result<Seen, ObserveError> {
@@ -107,6 +156,6 @@ impl Observation<'_> {
                 _ => {}
             }
         }
-        seen(Side::Destination, client, &ManifestRef::Tag(tag.clone())).await
+        self.seen(Side::Destination, client, &ManifestRef::Tag(tag.clone())).await
     }
 }

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
+use super::contents::{self, manifest};
 use super::observation::Observation;
 use super::{Limits, MAX_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
-use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, Waiting};
+use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, TagState, Waiting};
+use imgop_registry::Manifest;
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag, subject_of};
 use imgop_registry::reference::Tag;
 use imgop_registry::reference::{Digest, ManifestRef};
@@ -140,7 +142,7 @@ impl Observation<'_> {
         let destination = self.destination(&tag).await?;
         let source = Seen::Present(subject.clone());
         let whole = ObservedTag::whole(ManifestRef::Tag(tag.clone()), tag, source, destination);
-        Ok(ObservedTag { content, referrer_of: Some(subject), ..whole })
+        self.compare_own(ObservedTag { content, referrer_of: Some(subject), ..whole }).await
     }
 
     /// Observes a tag that is named after a content. It keeps its name, by which clients find it.
@@ -154,8 +156,53 @@ impl Observation<'_> {
         };
         let (source, destination) = futures::try_join!(source, self.destination(&tag))?;
         let whole = ObservedTag::whole(source_ref.clone(), tag.clone(), source, destination);
-        Ok(ObservedTag { referrer_of: Some(subject), ..whole })
+        self.compare_own(ObservedTag { referrer_of: Some(subject), ..whole }).await
     }
+
+    /// Notes whether the destination has something under the tag that the source does not have, such as a
+    /// signature of its owner. It is read only where both differ.
+    async fn compare_own(&self, mut tag: ObservedTag) -> Result<ObservedTag, ObserveError> {
+        let (TagState::Differs, Seen::Present(there), Some(client)) =
+            (tag.state(), &tag.destination, &self.sides.destination)
+        else {
+            return Ok(tag);
+        };
+        let there = match manifest(Side::Destination, client, there).await? {
+            contents::Answer::There(manifest) => listed_in(&manifest),
+            contents::Answer::Other => return Ok(tag),
+            contents::Answer::Unknown(why) => {
+                tag.destination = Seen::Unknown(why);
+                return Ok(tag);
+            }
+        };
+        let source: BTreeSet<Digest> = match (&tag.content, &tag.source) {
+            (Content::Made(made), _) => made.of.parts.iter().cloned().collect(),
+            (_, Seen::Present(digest)) if !there.is_empty() => {
+                match manifest(Side::Source, &self.sides.source, digest).await? {
+                    contents::Answer::There(manifest) => listed_in(&manifest),
+                    contents::Answer::Other => return Ok(tag),
+                    contents::Answer::Unknown(why) => {
+                        tag.source = Seen::Unknown(why);
+                        return Ok(tag);
+                    }
+                }
+            }
+            _ => return Ok(tag),
+        };
+        tag.has_own = !there.is_subset(&source);
+        Ok(tag)
+    }
+}
+
+/// Returns the manifests that an index lists, or the layers of a single manifest: cosign keeps each
+/// signature in a layer. The configuration differs wherever the layers do.
+fn listed_in(manifest: &Manifest) -> BTreeSet<Digest> {
+    let listed = if manifest.is_index() {
+        manifest.children().unwrap_or_default()
+    } else {
+        manifest.blobs().unwrap_or_default().into_iter().skip(1).collect()
+    };
+    listed.into_iter().collect()
 }
 
 /// What the referrers API answered for one content.

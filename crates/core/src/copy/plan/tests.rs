@@ -268,3 +268,30 @@ fn what_could_not_be_asked_is_neither_copied_nor_synced() {
     let plan = case.plan(&[]);
     assert_eq!((plan.copies().count(), plan.counts().synced, plan.counts().failed), (0, 0, 2));
 }
+
+#[test]
+fn a12_a_next_attempt_far_ahead_in_a_status_is_clamped() {
+    let mut case = v1(Seen::Absent);
+    case.failures = vec![TagFailure {
+        tag: "v1".into(),
+        reason: FailureReason::CopyFailed,
+        message: "exit code 1".into(),
+        digest: Some(digest("a").to_string()),
+        attempts: 2,
+        next_attempt: Some(Time("2027-12-31T00:00:00Z".parse().unwrap())),
+    }];
+    let TagAction::BackOff(failure) = case.action(&[]) else { panic!() };
+    assert_eq!(failure.next_attempt, Some(Time(now() + retry_delay(2))));
+    let ahead = run("v1", "a", 1, failed(now() + Duration::from_hours(1000)));
+    let TagAction::BackOff(failure) = v1(Seen::Absent).action(&[ahead]) else { panic!() };
+    assert_eq!(failure.next_attempt, Some(Time(now() + retry_delay(1))), "a clock of a node was ahead");
+}
+
+#[test]
+fn r7_what_only_the_destination_has_under_a_referrers_tag_stays() {
+    let mut case = v1(Seen::Present(digest("b")));
+    case.observed.tags[0].referrer_of = Some(digest("image"));
+    assert_eq!(attempt(&case.action(&[])), 1);
+    case.observed.tags[0].has_own = true;
+    assert_eq!(case.action(&[]), TagAction::Keep);
+}

@@ -1,4 +1,4 @@
-//! What entries mean, and that their values stay unsaid.
+//! Which entry applies, and that errors quote no value.
 
 use secrecy::ExposeSecret as _;
 
@@ -28,7 +28,7 @@ fn found(entries: &RegistryEntries, host: &str, path: &str) -> Option<String> {
     entries.credential(&host.parse().unwrap(), path).map(shown)
 }
 
-/// An entry in which the user name tells which one it is.
+/// Returns an entry that is known by its user name.
 fn entry(registry: &str, user: &str) -> String {
     format!("- {{registry: '{registry}', username: {user}, password: p}}\n")
 }
@@ -134,8 +134,8 @@ proptest::proptest! {
     ) {
         let text = format!("- {{registry: '{registry}', {}: {secret}, username: u}}{rest}", FIELDS[field]);
         if let Err(error) = RegistryEntries::parse(text.as_bytes(), |_| None) {
-            let said = format!("{error:?} {error}");
-            proptest::prop_assert!(!said.contains(&secret), "{}", said);
+            let shown = format!("{error:?} {error}");
+            proptest::prop_assert!(!shown.contains(&secret), "{}", shown);
         }
     }
 

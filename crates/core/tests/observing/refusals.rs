@@ -1,0 +1,75 @@
+//! A registry that shows some tags and denies others, as where a scanner has found something in them.
+
+use imgop_core::api::{Destination, ImageSpec, Mode, Source};
+use imgop_core::copy::{CopyRequest, Known, Limits, ObserveError, Observed, Sides, TagState, observe};
+use imgop_fakes::{ScriptedRegistry, client, json, reply};
+use imgop_registry::reference::Digest;
+
+/// Has these tags, lists them if it may, and denies those that begin with `2`.
+async fn denying(tags: &'static [&'static str], lists: bool) -> ScriptedRegistry {
+    ScriptedRegistry::start(move |seen| {
+        if seen.target.contains("/tags/list") {
+            let list = serde_json::json!({ "name": "app", "tags": tags }).to_string();
+            return if lists { json(200, list) } else { json(403, "{}") };
+        }
+        let tag = seen.target.rsplit('/').next().unwrap_or_default();
+        let digest = Digest::of(tag.as_bytes());
+        match tag {
+            _ if tag.starts_with('2') => json(403, r#"{"errors":[{"code":"DENIED"}]}"#),
+            _ if tags.contains(&tag) => reply(200, &[("docker-content-digest", digest.as_str())], ""),
+            _ => json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
+        }
+    })
+    .await
+}
+
+async fn observed(
+    source: &ScriptedRegistry,
+    destination: &ScriptedRegistry,
+    version: &str,
+) -> Result<Observed, ObserveError> {
+    let spec = ImageSpec::new(
+        Mode::Recurrent,
+        Source::new(source.repository("app").to_string(), version),
+        Destination::new(destination.repository("app").to_string()),
+    );
+    let request = CopyRequest::parse(&spec).unwrap();
+    let sides = Sides {
+        source: client(&source.repository("app")),
+        destination: Some(client(&destination.repository("app"))),
+    };
+    observe(&sides, &request, &Known::default(), Limits::default()).await
+}
+
+fn states(observed: &Observed) -> Vec<(String, TagState)> {
+    observed.tags.iter().map(|tag| (tag.source_ref.to_string(), tag.state())).collect()
+}
+
+#[tokio::test]
+async fn r6_one_denied_tag_of_a_listed_source_is_its_own_failure() {
+    let (source, destination) = (denying(&["1.0", "2.0"], true).await, denying(&[], true).await);
+    let observed = observed(&source, &destination, "x.0").await.unwrap();
+    let expected = [("2.0".to_owned(), TagState::NotChecked), ("1.0".to_owned(), TagState::Missing)];
+    assert_eq!(states(&observed), expected);
+    assert!(observed.tags[0].unknown_because().unwrap().contains("denies access"));
+}
+
+#[tokio::test]
+async fn r6_one_denied_tag_of_a_destination_that_shows_another_is_its_own_failure() {
+    let tags = &["1.0", "2.0"];
+    let source = ScriptedRegistry::start(move |seen| {
+        if seen.target.contains("/tags/list") {
+            return json(200, serde_json::json!({ "name": "app", "tags": tags }).to_string());
+        }
+        let tag = seen.target.rsplit('/').next().unwrap_or_default();
+        reply(200, &[("docker-content-digest", Digest::of(tag.as_bytes()).as_str())], "")
+    })
+    .await;
+    let destination = denying(tags, false).await;
+    let shown = observed(&source, &destination, "x.0").await.unwrap();
+    let expected = [("2.0".to_owned(), TagState::NotChecked), ("1.0".to_owned(), TagState::UpToDate)];
+    assert_eq!(states(&shown), expected);
+    // Where nothing is shown, the credential lacks the right.
+    let error = observed(&source, &destination, "2.0").await.unwrap_err();
+    assert!(matches!(error, ObserveError::Registry { .. }), "{error}");
+}
