@@ -84,7 +84,7 @@ pub async fn jobs_of(client: &Client, namespace: &str, uid: &str) -> anyhow::Res
     let api: Api<Job> = Api::namespaced(client.clone(), namespace);
     let is_owned = |job: &Job| job.owner_references().iter().any(|owner| owner.uid == uid);
     let jobs = api.list(&ListParams::default()).await?.items;
-    Ok(jobs.iter().filter(|job| is_owned(job)).map(ResourceExt::name_any).collect())
+    Ok(jobs.iter().filter(|job| is_owned(job)).map(kube::ResourceExt::name_any).collect())
 }
 
 /// Lets a Job end well, as Kubernetes' own controller would.
