@@ -4,6 +4,7 @@ use imgop_core::api::conditions::STALLED;
 use imgop_core::api::{Image, ImageStatus};
 use imgop_fakes::{ApiServer, WritableRegistry};
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::reflector;
 
 use super::*;
@@ -26,7 +27,7 @@ impl Case {
         let (store, mut writer) = reflector::store();
         writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(image.clone()))));
         let objects = Objects::new([store]);
-        let runner = Runner { kind: images, objects, memories: PerObject::default() };
+        let runner = Runner::new(images, objects);
         let mut slot = Slot::<Images>::default();
         slot.memory.schedule.next = Some(now());
         Self { runner, image, api, registry, slot }
@@ -86,7 +87,7 @@ async fn what_was_copied_is_history_and_counted_once_also_when_its_status_is_wri
     }
     case.api.fail("PATCH", true);
     case.slot.memory.sync().published = 1;
-    let copied = |case: &Case| case.runner.kind.agent().metrics.tags_copied.get();
+    let copied = |case: &Case| case.runner.kind.tags_copied();
     assert!(case.pass(0).await.is_err());
     assert_eq!(copied(&case), 0, "nothing is counted that may be counted again");
 

@@ -39,11 +39,11 @@ pub struct Memory {
 pub struct SyncInProgress {
     /// What both registries answered and when.
     pub observed: Option<(Timestamp, Observed)>,
-    /// Copies that this process made Jobs for and has not seen the end of.
+    /// Copies that this process created Jobs for and has not seen the end of.
     pub started: HashSet<Copy>,
-    /// Copies whose content was looked for at the destination before a Job is made.
+    /// Copies whose content was sought at the destination before a Job is created.
     pub probed: HashSet<Copy>,
-    /// Contents for which blobs were mounted, or looked for in vain, before a Job was made.
+    /// Contents for which blobs were mounted, or sought in vain, before a Job was created.
     pub mounted: HashSet<Digest>,
     /// How many tags were set.
     pub published: u32,
@@ -71,10 +71,12 @@ pub struct Cache {
     /// What becomes of contents of which only some platforms are wanted.
     pub contents: ContentCache,
     /// Whether the source is to be read for those, because the spec is another one. An index at the
-    /// destination says itself what it was made from, which whoever may write there can forge.
+    /// destination names what it was made from, which whoever may write there can forge.
     reads_source: bool,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_per_copy: Option<u64>,
+    /// The newest tag that was last selected for a fixed tag of the destination.
+    newest: Option<Tag>,
 }
 
 impl Memory {
@@ -87,6 +89,7 @@ impl Memory {
         }
         self.cache.at_destination.clear();
         self.cache.at_source.clear();
+        self.cache.newest = None;
         self.outcomes.clear();
         self.blocked = None;
         self.schedule.retries = 0;
@@ -97,7 +100,13 @@ impl Memory {
         self.sync.get_or_insert_default()
     }
 
-    /// Returns whether this process made Jobs that it has not seen the end of.
+    /// Ends the sync under way. Jobs of it that run are still followed: one that does not start holds a place.
+    pub fn end_sync(&mut self) {
+        let started = self.sync.take().map(|sync| sync.started).filter(|started| !started.is_empty());
+        self.sync = started.map(|started| Box::new(SyncInProgress { started, ..SyncInProgress::default() }));
+    }
+
+    /// Returns whether this process created Jobs that it has not seen the end of.
     pub fn has_started(&self) -> bool {
         self.sync.as_ref().is_some_and(|sync| !sync.started.is_empty())
     }
@@ -118,6 +127,7 @@ impl Cache {
             at_source: fresh(&self.at_source, now),
             contents: self.contents.clone(),
             reads_source: self.reads_source,
+            newest: self.newest.clone(),
             now,
             ..Known::default()
         }
@@ -125,6 +135,7 @@ impl Cache {
 
     /// Keeps what the registries answered, for the tags that were asked for and no others.
     pub fn keep(&mut self, observed: &Observed, now: Timestamp) {
+        self.newest.clone_from(&observed.newest);
         // What could not be read is to be read yet.
         self.reads_source &= observed.tags.iter().any(|tag| matches!(tag.content, Content::Unknown(_)));
         let at_destination = observed.tags.iter().filter_map(|tag| {

@@ -199,7 +199,7 @@ async fn only_a_tag_that_was_put_proves_that_an_image_may_write() {
         assert_eq!(stage.registry.count("PUT") > 0, is_proof);
         let uid = stage.image.metadata.uid.as_deref().unwrap();
         let destination = stage.image.spec.destination.name.parse().ok().filter(|_| is_proof);
-        assert_eq!(stage.images.precedence.written_to(uid), destination, "who put the tag is not known");
+        assert_eq!(stage.images.conflicts.written_to(uid), destination, "who put the tag is not known");
     }
 }
 

@@ -44,7 +44,7 @@ impl Case {
         let (source, destination) = (&client(&self.request.source), &client(&self.request.destination));
         let route = Route { request: &self.request, source, destination };
         let end = Instant::now() + Duration::from_mins(1);
-        let mut all = publish(route, vec![copy.clone()], &HashMap::<Copy, Outcome>::new(), now(), end).await;
+        let mut all = publish(route, vec![copy.clone()], &HashMap::<Copy, Outcome>::new(), now(), end, &|_| {}).await;
         assert!(all.refusal.is_none());
         all.answered.pop().ok_or_else(|| all.failed.pop().unwrap().1)
     }
@@ -201,7 +201,7 @@ async fn a_refusal_is_handed_back_and_each_failed_try_is_counted() {
     let before = Outcome::Unpublished { tries: 2, message: "503".into(), at: now() };
     let outcomes = HashMap::from([(copy("v1", 1), before)]);
     let end = Instant::now() + Duration::from_mins(1);
-    let all = publish(route, vec![copy("v1", 1)], &outcomes, now(), end).await;
+    let all = publish(route, vec![copy("v1", 1)], &outcomes, now(), end, &|_| {}).await;
     assert!(all.refusal.is_some());
     assert!(matches!(all.failed[0].1, Outcome::Unpublished { tries: 3, .. }), "{:?}", all.failed);
 }
