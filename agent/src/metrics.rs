@@ -185,18 +185,18 @@ impl Collector for RegistryRequests {
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::api::Image;
+    use k8s_openapi::api::batch::v1::Job;
 
     use super::*;
 
     #[test]
-    fn what_several_kinds_count_is_told_apart_by_a_label() {
+    fn numbers_of_several_kinds_differ_by_a_label() {
         let metrics = Metrics::new();
-        metrics.reconciliations.get_or_create(&OfKind::of::<Image>()).inc();
-        let ended = Ended { kind: "Image".to_owned(), reason: "Succeeded".to_owned() };
+        metrics.reconciliations.get_or_create(&OfKind::of::<Job>()).inc();
+        let ended = Ended { kind: "Job".to_owned(), reason: "Succeeded".to_owned() };
         metrics.syncs.get_or_create(&ended).inc();
         let text = metrics.text().unwrap();
-        assert!(text.contains(r#"imgop_reconciliations_total{kind="Image"} 1"#), "{text}");
-        assert!(text.contains(r#"imgop_syncs_total{kind="Image",reason="Succeeded"} 1"#), "{text}");
+        assert!(text.contains(r#"imgop_reconciliations_total{kind="Job"} 1"#), "{text}");
+        assert!(text.contains(r#"imgop_syncs_total{kind="Job",reason="Succeeded"} 1"#), "{text}");
     }
 }

@@ -47,8 +47,7 @@ impl Right {
     pub const USE_AWS: Self = Self { verb: "use-aws", group: "skopeo.io", resource: "images" };
 
     /// All that work with Jobs in a namespace needs.
-    pub const FOR_JOBS: [Self; 4] =
-        [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS];
+    pub const FOR_JOBS: [Self; 4] = [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS];
     /// The same for an object that names a Secret.
     pub const FOR_JOBS_WITH_SECRETS: [Self; 5] =
         [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS, Self::GET_SECRETS];
@@ -76,7 +75,12 @@ pub struct Rights {
 impl Rights {
     /// Returns one that asks through this client. `service_account` is `namespace:name`, for advice.
     pub fn new(client: Client, service_account: String) -> Self {
-        Self { client, service_account, cached: Mutex::new(Bounded::new(MAX_CACHED)), reviews: SingleFlight::default() }
+        Self {
+            client,
+            service_account,
+            cached: Mutex::new(Bounded::new(MAX_CACHED)),
+            reviews: SingleFlight::default(),
+        }
     }
 
     /// Returns whether the agent has a right in a namespace. A right that it has is cached; the answer that it

@@ -211,7 +211,10 @@ mod tests {
             o.status = Some(ImageStatus { written_to, ..ImageStatus::default() });
         });
         let conflicts = conflicts(forged);
-        assert!(conflict_of(&conflicts, &younger()).is_some(), "nothing was put for it, and it keeps the tag");
+        assert!(
+            conflict_of(&conflicts, &younger()).is_some(),
+            "nothing was put for it, and it keeps the tag"
+        );
         assert!(conflicts.written.lock().is_empty());
         let signature: Tag = format!("{}.sig", "sha256-".to_owned() + &"0".repeat(64)).parse().unwrap();
         let image = younger();

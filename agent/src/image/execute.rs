@@ -15,8 +15,8 @@ use k8s_openapi::api::batch::v1::Job;
 use super::failures::Halt;
 use super::findings::PassState;
 use super::job::job;
-use super::memory::Memory;
 use super::job_results::JobResults;
+use super::memory::Memory;
 use super::{Access, Pass, QUEUE_INTERVAL, SHORT_INTERVAL};
 use crate::jobs::budget::Place;
 use crate::jobs::{Created, JobError};
@@ -41,7 +41,11 @@ struct Begun {
 impl Pass<'_> {
     /// Deletes the Jobs that hold a place and do not start, before anything else can fail: there may be as many
     /// of them as an Image may have. Returns what the Jobs of the Image came to.
-    pub(super) async fn give_up_stuck_jobs(&self, request: &CopyRequest, memory: &mut Memory) -> Result<JobResults, Halt> {
+    pub(super) async fn give_up_stuck_jobs(
+        &self,
+        request: &CopyRequest,
+        memory: &mut Memory,
+    ) -> Result<JobResults, Halt> {
         let jobs = JobResults::new(&self.agent().jobs.of_owner(self.uid(), self.now), request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());

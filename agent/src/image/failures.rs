@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use imgop_core::api::{Image, Side};
 use imgop_core::api::conditions::reasons;
+use imgop_core::api::{Image, Side};
 use imgop_core::copy::{ObserveError, Readiness, SpecError};
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError, Unreachable};

@@ -15,8 +15,8 @@ use imgop_registry::reference::{Digest, Repository, Tag};
 use jiff::Timestamp;
 
 use super::execute::Execution;
-use super::memory::Memory;
 use super::job_results::JobResults;
+use super::memory::Memory;
 use super::{JOB_INTERVAL, Pass};
 use crate::schedule::next_regular;
 
@@ -154,7 +154,8 @@ impl Pass<'_> {
             waits.min().unwrap_or(JOB_INTERVAL)
         } else {
             memory.end_sync();
-            self.schedule_next(state.request, plan, memory)
+            let wait = self.schedule_next(state.request, plan, memory);
+            if memory.has_started() { wait.min(JOB_INTERVAL) } else { wait }
         };
         Conclusion { findings: Some(findings), wait: Some(wait) }
     }

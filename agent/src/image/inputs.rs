@@ -145,8 +145,7 @@ impl Pass<'_> {
         }
         let known = self.known(request, memory);
         let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
-        let answer = timeout(REGISTRY_TIMEOUT, observe_existing(access, request, &known, limits)).await;
-        match answer.unwrap_or(Err(ObserveError::TooSlow { seconds: REGISTRY_TIMEOUT.as_secs() })) {
+        match observe_within(REGISTRY_TIMEOUT, access, request, &known, limits).await {
             Ok(observed) => {
                 memory.blocked = None;
                 Ok((self.now, observed))
@@ -194,6 +193,17 @@ impl Pass<'_> {
 }
 
 /// Returns what both registries answer, or the error of a source that does not exist.
+async fn observe_within(
+    limit: Duration,
+    access: &Access,
+    request: &CopyRequest,
+    known: &Known,
+    limits: Limits,
+) -> Result<Observed, ObserveError> {
+    let answer = timeout(limit, observe_existing(access, request, known, limits)).await;
+    answer.unwrap_or(Err(ObserveError::TooSlow { seconds: limit.as_secs() }))
+}
+
 async fn observe_existing(
     access: &Access,
     request: &CopyRequest,
@@ -220,4 +230,35 @@ async fn missing_repository(
         return None;
     }
     access.source.tags().await.err().filter(|error| *error.reason() == Reason::RepositoryNotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_fakes::{ScriptedRegistry, client, json};
+
+    use super::*;
+    use crate::image::tests::fixtures;
+
+    #[tokio::test]
+    async fn a_list_of_the_source_that_does_not_end_takes_no_longer_than_all_of_the_observation_may() {
+        let registry = ScriptedRegistry::start_async(|seen| async move {
+            if seen.target.contains("/tags/list") {
+                std::future::pending::<()>().await;
+            }
+            json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#)
+        });
+        let registry = registry.await;
+        let mut request = fixtures::request(&fixtures::image(Mode::Recurrent));
+        (request.source, request.destination) =
+            (registry.repository("source"), registry.repository("target"));
+        request.version = Version::Exact("v2.13.1".parse().unwrap());
+        let access = Access {
+            source: client(&request.source),
+            destination: client(&request.destination),
+            secrets: Vec::new(),
+        };
+        let limit = Duration::from_secs(1);
+        let answer = observe_within(limit, &access, &request, &Known::default(), Limits::default()).await;
+        assert!(matches!(answer, Err(ObserveError::TooSlow { seconds: 1 })), "{answer:?}");
+    }
 }

@@ -231,6 +231,29 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_tag_is_known_to_the_next_observation_until_the_spec_is_another_one() {
+        let newest = Some("2.0".parse::<Tag>().unwrap());
+        let mut memory = Memory::default();
+        memory.cache.keep(&Observed { newest: newest.clone(), ..Observed::default() }, now());
+        assert_eq!(memory.cache.known(now()).newest, newest);
+        memory.invalidate();
+        assert_eq!(memory.cache.known(now()).newest, None, "a narrowed version may select an older one");
+    }
+
+    #[test]
+    fn a_sync_that_ends_still_follows_jobs_that_run_and_nothing_else_of_it_stays() {
+        let copy = crate::image::tests::fixtures::copy("1.0", 1);
+        let sync = SyncInProgress { published: 3, started: [copy].into(), ..SyncInProgress::default() };
+        let mut memory = Memory { sync: Some(Box::new(sync)), ..Memory::default() };
+        memory.end_sync();
+        assert!(memory.has_started());
+        assert_eq!(memory.sync().published, 0);
+        memory.sync().started.clear();
+        memory.end_sync();
+        assert!(memory.sync.is_none());
+    }
+
+    #[test]
     fn a_sync_that_begins_anew_forgets_its_jobs_and_counts_what_it_set() {
         let copy = crate::image::tests::fixtures::copy("1.0", 1);
         let sync = SyncInProgress { published: 3, started: [copy].into(), ..SyncInProgress::default() };

@@ -54,7 +54,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// Whether when the image was made matters.
+    /// Returns whether it matters when the image was made.
     pub(crate) fn needs_created(self) -> bool {
         self.known().is_none()
     }
