@@ -73,6 +73,8 @@ pub struct Cache {
     /// Whether the source is to be read for those, because the spec is another one. An index at the
     /// destination names what it was made from, which whoever may write there can forge.
     reads_source: bool,
+    /// The newest tag that was selected for a fixed tag of the destination.
+    newest: Option<Tag>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_per_copy: Option<u64>,
     /// The newest tag that was last selected for a fixed tag of the destination.
@@ -186,6 +188,16 @@ mod tests {
     fn tag(name: &str, content: &str) -> ObservedTag {
         let seen = || Seen::Present(Digest::of(content.as_bytes()));
         ObservedTag::whole(ManifestRef::Tag(name.parse().unwrap()), name.parse().unwrap(), seen(), seen())
+    }
+
+    #[test]
+    fn a18_the_newest_tag_is_known_to_the_next_observation_unless_a_sync_is_requested() {
+        let newest: Option<Tag> = Some("2.0".parse().unwrap());
+        let mut memory = Memory::default();
+        memory.cache.keep(&Observed { newest: newest.clone(), ..Observed::default() }, now());
+        assert_eq!(memory.cache.known(now()).newest, newest);
+        memory.invalidate();
+        assert_eq!(memory.cache.known(now()).newest, None);
     }
 
     #[test]
