@@ -75,7 +75,7 @@ impl ReadyGate {
         self.0.errors.lock().iter().any(|kind| !kind.is_empty() && kind.iter().all(failing))
     }
 
-    /// Returns for how long the watch has failed that has failed longest.
+    /// Returns how long the watch has been failing that began to fail first.
     pub fn longest_failing(&self) -> Duration {
         let errors = self.0.errors.lock();
         errors.iter().flatten().map(|errors| failing(errors.as_ref())).max().unwrap_or_default()

@@ -160,7 +160,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns the failures in the status. None waits longer than its pause, whatever the status says.
+    /// Returns the failures in the status. None waits longer than its pause, whatever the status holds.
     pub(super) fn recorded_failures(&self) -> Vec<TagFailure> {
         let mut failures = self.status().failures;
         for failure in &mut failures {

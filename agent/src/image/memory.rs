@@ -29,7 +29,7 @@ pub struct Memory {
     pub schedule: Schedule,
     /// A registry that refuses the credentials.
     pub blocked: Option<Blocked>,
-    /// What became of copies after their Jobs, where that is another thing than the Jobs say, or where the
+    /// What became of copies after their Jobs, where that differs from what the Jobs report, or where the
     /// Jobs are gone.
     pub outcomes: HashMap<Copy, Outcome>,
 }
@@ -77,8 +77,6 @@ pub struct Cache {
     newest: Option<Tag>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_per_copy: Option<u64>,
-    /// The newest tag that was last selected for a fixed tag of the destination.
-    newest: Option<Tag>,
 }
 
 impl Memory {
@@ -240,16 +238,6 @@ mod tests {
         assert!(memory.cache.known(now()).reads_source);
         memory.cache.keep(&observed, now());
         assert!(!memory.cache.known(now()).reads_source, "once it was read it is known");
-    }
-
-    #[test]
-    fn the_newest_tag_is_known_to_the_next_observation_until_the_spec_is_another_one() {
-        let newest = Some("2.0".parse::<Tag>().unwrap());
-        let mut memory = Memory::default();
-        memory.cache.keep(&Observed { newest: newest.clone(), ..Observed::default() }, now());
-        assert_eq!(memory.cache.known(now()).newest, newest);
-        memory.invalidate();
-        assert_eq!(memory.cache.known(now()).newest, None, "a narrowed version may select an older one");
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn next_status(
         let surplus = new.history.len().saturating_sub(MAX_HISTORY);
         new.history.drain(..surplus);
     }
-    // A pass that a registry refused is no sync, and that the next one is later is no news.
+    // A pass that a registry refused is no sync, and a later next one alone is no news.
     if new != old && was_observed {
         new.last_sync_time = Some(Time(now));
         if ready {

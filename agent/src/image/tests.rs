@@ -339,7 +339,7 @@ async fn a_list_that_lacks_the_newest_tag_moves_a_fixed_tag_only_once_a_second_o
     stage.registry.hold_manifest("source", "v2.13.2", newer);
     stage.registry.hold_manifest("target", "stable", newer);
     let mut memory = due_now();
-    let mut sync = async |memory: &mut Memory| {
+    let sync = async |memory: &mut Memory| {
         memory.schedule.next = Some(now());
         let result = stage.pass(memory, now()).await.unwrap();
         (stage.registry.manifest("target", "stable").unwrap(), reason(&result).to_owned())
