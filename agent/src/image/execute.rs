@@ -41,12 +41,13 @@ impl Pass<'_> {
     /// Returns what the Jobs of the Image came to. Those that hold a place and do not start are deleted, before
     /// anything else can fail: there may be as many of them as an Image may have.
     pub(super) async fn jobs(&self, request: &CopyRequest, memory: &mut Memory) -> Result<CopyJobs, Halt> {
-        let jobs = CopyJobs::new(self.agent().jobs.of_owner(self.uid(), self.now), request.route());
+        let reports = self.agent().jobs.of_owner(&self.owner, self.now);
+        let jobs = CopyJobs::new(&reports, request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
         }
-        for name in jobs.to_be_deleted() {
-            self.agent().jobs.delete(self.namespace(), name).await?;
+        for job in reports.iter().filter(|job| job.is_to_be_deleted()) {
+            self.agent().jobs.delete(self.namespace(), job).await?;
         }
         Ok(jobs)
     }
@@ -91,13 +92,20 @@ impl Pass<'_> {
         let Some(started) = started.filter(|started| !started.is_empty()) else {
             return jobs.runs(outcomes);
         };
-        let known: HashSet<Copy> = jobs.runs(outcomes).into_iter().map(|run| run.copy).collect();
+        let mut runs = jobs.runs(outcomes);
+        let known: HashSet<Copy> = runs.iter().map(|run| run.copy.clone()).collect();
+        if jobs.may_hide_running() {
+            let hidden = started.difference(&known).cloned();
+            runs.extend(hidden.map(|copy| Run { copy, outcome: Outcome::Running }));
+            started.retain(|copy| is_running(&runs, copy));
+            return runs;
+        }
         for copy in started.difference(&known) {
             let message = "its Job was deleted before it ended".to_owned();
             let outcome = Outcome::Failed { reason: FailureReason::CopyFailed, message, at: self.now };
             outcomes.insert(copy.clone(), outcome);
         }
-        let runs = jobs.runs(outcomes);
+        runs = jobs.runs(outcomes);
         started.retain(|copy| is_running(&runs, copy));
         runs
     }
@@ -112,7 +120,6 @@ impl Pass<'_> {
     ) -> Result<Execution, Halt> {
         let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
         if copies.is_empty() {
-            self.agent().jobs.leave_queue(self.uid());
             return Ok(Execution { plan, deferral: None });
         }
         // Copies for which there is no place now take no pulls, and stay in the plan as those that wait.

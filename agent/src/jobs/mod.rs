@@ -15,25 +15,28 @@ pub mod template;
 pub mod testing;
 mod view;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt as _};
-use imgop_core::api::{IMAGE_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
+use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::{DeleteParams, PostParams, Request};
+use kube::api::{DeleteParams, PostParams, Preconditions, Request};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::Event;
 use kube::{Client, Resource, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::owner::{Owner, is_controlled_by};
+use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::rights::{Right, Rights};
 use crate::cluster::watch::{Keep, Watch, find, watch};
 use crate::config::Namespaces;
@@ -42,13 +45,15 @@ use report::JobReport;
 use store::{Scope, Store};
 use view::JobView;
 
-/// How often a Job is tried to be created where the API server says that it cannot now.
+/// How often a Job is tried to be created where the API server cannot create it now.
 const MAX_CREATE_TRIES: u32 = 3;
 /// The pause before the second try; each later one is four times as long.
 const CREATE_RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// How long a create may take before it is not tried again: it holds up a pass, and a webhook that does not
-/// answer takes ten seconds each time.
+/// How long one try may take: it holds up a pass, and a webhook that does not answer takes ten seconds. A Job that
+/// was created nevertheless is adopted by the next try.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often owners that were woken are checked.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a start checks whether the Jobs are known.
 const KNOWN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Bytes of a Job while it is read: its pod template has a part for each container, of which only the name is
@@ -80,7 +85,7 @@ type WakeUp = (fn(&Owner) -> bool, mpsc::UnboundedSender<Owner>);
 pub enum Created {
     /// It was created.
     New,
-    /// It exists already, from a process before this one: its name says what it does.
+    /// It exists already, from an earlier process or try: its name is a hash of what it does.
     Adopted,
 }
 
@@ -111,7 +116,7 @@ pub enum JobError {
 }
 
 impl Jobs {
-    /// Knows of no Jobs yet: [`Jobs::run`] finds them. `annotations` are those that kinds read of their Jobs.
+    /// Returns a store without Jobs: [`Jobs::run`] finds them. `annotations` are those that kinds read of their Jobs.
     pub fn new(
         client: Client,
         rights: Arc<Rights>,
@@ -124,32 +129,48 @@ impl Jobs {
         let store = Store::new(budget.clone(), move |owner| on_change.send(owner));
         let keep = Keep {
             fields: &["spec", "status"],
-            labels: &[IMAGE_UID_LABEL],
+            labels: &[OWNER_UID_LABEL],
             annotations,
             max_bytes: MAX_JOB_BYTES,
         };
         Self(Arc::new(Shared { client, rights, keep, budget, store, wake_ups }))
     }
 
-    /// Watches the Jobs of these namespaces, and their pods where there are any, until `stop`.
-    pub async fn run(self, namespaces: Namespaces, stop: CancellationToken) {
-        let mut watches = JoinSet::new();
-        for scope in scopes(&namespaces) {
-            let jobs = self.clone();
-            let what = Watch { namespace: scope.clone(), label_selector: Some(own()), keep: self.0.keep };
-            let events = watch::<JobView>(self.0.client.clone(), what).default_backoff();
-            watches.spawn(events.for_each(move |event| {
-                match event {
-                    Ok(event) => jobs.0.store.apply_job(&scope, event),
-                    Err(error) => {
-                        tracing::warn!(namespace = scope, %error, "cannot watch the Jobs; trying again");
+    /// Watches the Jobs of these namespaces, and their pods where there are any, until `stop`, or until a watch
+    /// ends, which no watch does by itself.
+    pub async fn run(self, namespaces: Namespaces, ready_gate: ReadyGate, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        let scopes = scopes(&namespaces);
+        let handles = ready_gate.expect(scopes.len());
+        for (scope, handle) in scopes.into_iter().zip(handles) {
+            tasks.spawn(self.clone().watch_jobs(scope, handle));
+        }
+        tasks.spawn(pod_watches::run(self.clone()));
+        tasks.spawn(expire(self.0.budget.clone()));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            ended = tasks.join_next() => tracing::error!(?ended, "a watch of Jobs or pods has ended"),
+        }
+    }
+
+    async fn watch_jobs(self, scope: Scope, mut handle: WatchHandle) {
+        let what = Watch { namespace: scope.clone(), label_selector: Some(own()), keep: self.0.keep };
+        let mut events = pin!(watch::<JobView>(self.0.client.clone(), what).default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    let is_list = matches!(event, Event::InitDone);
+                    self.0.store.apply_job(&scope, event);
+                    if is_list {
+                        handle.is_known();
                     }
                 }
-                std::future::ready(())
-            }));
+                Err(error) => {
+                    handle.has_failed();
+                    tracing::warn!(namespace = scope, %error, "cannot watch the Jobs; trying again");
+                }
+            }
         }
-        watches.spawn(pod_watches::run(self.clone()));
-        stop.cancelled().await;
     }
 
     /// Waits until the Jobs of all namespaces are known, or, when `patience` has passed, those of some: one that
@@ -181,15 +202,15 @@ impl Jobs {
         owners.map(|owner: Owner| ObjectRef::new(&owner.name).within(&owner.namespace))
     }
 
-    /// Returns the Jobs of an owner, as last seen, and what became of their containers. What this process has
-    /// created is among them at once.
-    pub fn of_owner(&self, uid: &str, now: Timestamp) -> Vec<JobReport> {
-        self.0.store.of_owner(uid, now)
+    /// Returns the reports of the Jobs of an owner, as last seen. What this process has created is among them at
+    /// once.
+    pub fn of_owner(&self, owner: &Owner, now: Timestamp) -> Vec<JobReport> {
+        self.0.store.of_owner(owner, now)
     }
 
     /// Returns how many Jobs an owner has.
-    pub fn count(&self, uid: &str) -> Count {
-        self.0.store.count(uid)
+    pub fn count(&self, owner: &Owner) -> Count {
+        self.0.store.count(owner)
     }
 
     /// Returns how many Jobs an owner may create now, of those that it wants. Takes nothing.
@@ -203,39 +224,50 @@ impl Jobs {
         self.0.budget.take(owner, wanted, now)
     }
 
-    /// Takes an owner out of the queue: it wants no place any more. To be called at the end of each pass that did
-    /// not call [`Jobs::take`], and when the owner was deleted.
+    /// Takes an owner out of the queue: it wants no place any more.
     pub fn leave_queue(&self, uid: &str) {
         self.0.budget.leave(uid);
     }
 
+    /// Ends a pass over an owner: one that has not called [`Jobs::take`] in it leaves the queue. The controller
+    /// calls this for all kinds.
+    pub fn end_pass(&self, uid: &str) {
+        self.0.budget.end_pass(uid);
+    }
+
+    /// Takes owners of a kind out of the queue that do not exist any more.
+    pub fn retain_waiting<K: Resource<DynamicType = ()>>(&self, exists: impl Fn(&str) -> bool) {
+        self.0.budget.retain_waiting(|owner| !owner.is_a::<K>() || exists(&owner.uid));
+    }
+
     /// Creates a Job in a place. One that exists and is this owner's is as good as created: its name is a hash of
-    /// what it does. Tries again a few times where the API server says that it cannot now.
+    /// what it does. Tries again a few times where the API server cannot create it now.
     pub async fn create(&self, owner: &Owner, job: &Job, place: Place) -> Result<Created, JobError> {
-        let (began, name) = (Instant::now(), job.name_any());
         let mut pause = CREATE_RETRY_PAUSE;
-        for tried in 1.. {
-            let error = match self.post(job).await {
-                Ok(created) => {
+        let mut tries = 1;
+        loop {
+            let error = match timeout(CREATE_TIMEOUT, self.post(job)).await {
+                Ok(Ok(created)) => {
                     self.0.store.insert(created);
                     place.fill();
                     return Ok(Created::New);
                 }
-                Err(error) => error,
+                Ok(Err(error)) => error,
+                Err(_) => create_timeout(job),
             };
-            let may_go_later = matches!(error.cause, ApiCause::Failing(_) | ApiCause::Conflict(_));
             if error.cause == ApiCause::AlreadyExists {
-                self.adopt(owner, &name).await?;
+                self.adopt(owner, &job.name_any()).await?;
                 place.fill();
                 return Ok(Created::Adopted);
             }
-            if !may_go_later || tried >= MAX_CREATE_TRIES || began.elapsed() >= CREATE_TIMEOUT {
+            let may_go_later = matches!(error.cause, ApiCause::Failing(_) | ApiCause::Conflict(_));
+            if !may_go_later || tries >= MAX_CREATE_TRIES {
                 return Err(self.job_error(owner, error));
             }
+            tries += 1;
             sleep(pause).await;
             pause *= 4;
         }
-        Err(JobError::StillDeleting(name))
     }
 
     async fn post(&self, job: &Job) -> Result<JobView, ApiError> {
@@ -254,20 +286,15 @@ impl Jobs {
 
     /// A Job of this name exists: it may be this owner's, from a process before this one.
     async fn adopt(&self, owner: &Owner, name: &str) -> Result<(), JobError> {
-        let there = match self.0.store.get(&owner.namespace, name) {
-            Some(known) => Some(known),
-            None => self.find(&owner.namespace, name).await?.map(Arc::new),
-        };
-        match there {
-            Some(there) if !is_controlled_by(&*there, &owner.uid) => {
-                Err(JobError::NameTaken(name.to_owned()))
-            }
-            Some(there) if there.metadata.deletion_timestamp.is_none() => {
-                self.0.store.insert(Arc::unwrap_or_clone(there));
-                Ok(())
-            }
-            _ => Err(JobError::StillDeleting(name.to_owned())),
+        if let Some(known) = self.0.store.get(&owner.namespace, name) {
+            return may_adopt(&known, owner, name);
         }
+        let Some(found) = self.find(&owner.namespace, name).await? else {
+            return Err(JobError::StillDeleting(name.to_owned()));
+        };
+        may_adopt(&found, owner, name)?;
+        self.0.store.insert(found);
+        Ok(())
     }
 
     async fn find(&self, namespace: &str, name: &str) -> Result<Option<JobView>, ApiError> {
@@ -294,22 +321,49 @@ impl Jobs {
         }
     }
 
-    /// Deletes a Job and its pods. One that is gone already is as good as deleted.
-    pub async fn delete(&self, namespace: &str, name: &str) -> Result<(), ApiError> {
-        let at = Request::new(Job::url_path(&(), Some(namespace)));
-        let deleted = match at.delete(name, &DeleteParams::background()) {
+    /// Deletes a Job and its pods, unless another one has its name by now. One that is gone already is as good as
+    /// deleted.
+    pub async fn delete(&self, namespace: &str, job: &JobReport) -> Result<(), ApiError> {
+        let (at, name) = (Request::new(Job::url_path(&(), Some(namespace))), &job.name);
+        let this_one = Preconditions { uid: Some(job.uid.clone()), ..Preconditions::default() };
+        let deleted = match at.delete(name, &DeleteParams::background().preconditions(this_one)) {
             // The answer may be the whole Job, which is not read.
             Ok(request) => self.0.client.request_text(request).await,
             Err(error) => Err(kube::Error::BuildRequest(error)),
         };
         if let Err(error) = deleted {
             let error = ApiError::new("delete", of_job(Some(namespace), name), &error);
-            if error.cause != ApiCause::NotFound {
+            if !matches!(error.cause, ApiCause::NotFound | ApiCause::Conflict(_)) {
                 return Err(error);
             }
         }
-        self.0.store.remove(namespace, name);
+        self.0.store.remove(namespace, name, &job.uid);
         Ok(())
+    }
+}
+
+/// Returns an error unless a Job that exists may be taken for one that an owner would create.
+fn may_adopt(there: &JobView, owner: &Owner, name: &str) -> Result<(), JobError> {
+    if !is_controlled_by(there, &owner.uid) {
+        return Err(JobError::NameTaken(name.to_owned()));
+    }
+    match there.metadata.deletion_timestamp {
+        Some(_) => Err(JobError::StillDeleting(name.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn create_timeout(job: &Job) -> ApiError {
+    let message = format!("no answer within {} seconds", CREATE_TIMEOUT.as_secs());
+    let object = of_job(job.metadata.namespace.as_deref(), &job.name_any());
+    ApiError { verb: "create", object, cause: ApiCause::Failing(message) }
+}
+
+/// Moves owners to the end of their queues that were woken and did not come in time, until it is dropped.
+async fn expire(budget: JobBudget) {
+    loop {
+        sleep(EXPIRY_INTERVAL).await;
+        budget.expire(Timestamp::now());
     }
 }
 

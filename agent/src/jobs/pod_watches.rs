@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use kube::runtime::WatchStreamExt as _;
 use tokio::task::{AbortHandle, JoinSet};
@@ -18,21 +18,32 @@ use crate::cluster::watch::{Keep, Watch, watch};
 
 /// How often it is checked which namespaces have Jobs.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// How long the pods of a namespace are running after its last Job: the next one mostly comes soon.
+/// How long the pods of a namespace are watched after its last Job is gone: the next one mostly comes soon.
 const IDLE_TTL: Duration = Duration::from_mins(5);
-/// Bytes of a pod's status that are read: the ends of its containers, of at most 4 KiB each.
+/// Bytes of a pod's status. Most of it are the messages of its containers that have ended: up to 4 KiB each.
 const MAX_POD_BYTES: usize = 256 * 1024;
 
-/// Watches pods until it is dropped.
+/// How many rights are asked for at once.
+const MAX_CONCURRENT_REVIEWS: usize = 8;
+
+/// Watches pods until it is dropped, or until one of its watches ends, which none does by itself.
 pub async fn run(jobs: Jobs) {
     let mut watches = JoinSet::new();
     let mut running: HashMap<String, (AbortHandle, Instant)> = HashMap::new();
     loop {
-        jobs.0.budget.expire(Timestamp::now());
-        for namespace in jobs.0.store.namespaces() {
-            if let Some((_, used)) = running.get_mut(&namespace) {
+        let namespaces = jobs.0.store.namespaces();
+        for namespace in &namespaces {
+            if let Some((_, used)) = running.get_mut(namespace) {
                 *used = Instant::now();
-            } else if may_watch(&jobs, &namespace).await {
+            }
+        }
+        let new = namespaces.into_iter().filter(|namespace| !running.contains_key(namespace));
+        let new: Vec<String> = new.collect();
+        let mut allowed = stream::iter(new)
+            .map(|namespace| async { may_watch(&jobs, &namespace).await.then_some(namespace) })
+            .buffer_unordered(MAX_CONCURRENT_REVIEWS);
+        while let Some(namespace) = allowed.next().await {
+            if let Some(namespace) = namespace {
                 let handle = watches.spawn(watch_pods(jobs.clone(), namespace.clone()));
                 running.insert(namespace, (handle, Instant::now()));
             }
@@ -45,12 +56,17 @@ pub async fn run(jobs: Jobs) {
             }
             is_used
         });
-        while watches.try_join_next().is_some() {}
+        while let Some(ended) = watches.try_join_next() {
+            if !ended.is_err_and(|error| error.is_cancelled()) {
+                return;
+            }
+        }
         sleep(CHECK_INTERVAL).await;
     }
 }
 
-/// Whoever may create Jobs can make some that look like the agent's, also where it has no rights.
+/// Returns whether the pods of a namespace may be watched. Whoever may create Jobs can make some that look like
+/// the agent's, also where it has no rights.
 async fn may_watch(jobs: &Jobs, namespace: &str) -> bool {
     let rights = [Right::LIST_PODS, Right::WATCH_PODS];
     matches!(jobs.0.rights.missing(&rights, namespace, Freshness::Cached).await, Ok(None))
@@ -67,7 +83,10 @@ async fn watch_pods(jobs: Jobs, namespace: String) {
         .for_each(|event| {
             match event {
                 Ok(event) => jobs.0.store.apply_pod(&namespace, event),
-                Err(error) => tracing::warn!(namespace, %error, "cannot watch the pods; trying again"),
+                Err(error) => {
+                    jobs.0.store.pods_have_failed(&namespace, Timestamp::now());
+                    tracing::warn!(namespace, %error, "cannot watch the pods; trying again");
+                }
             }
             std::future::ready(())
         })

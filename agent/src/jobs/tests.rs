@@ -28,7 +28,7 @@ fn job(name: &str, uid: &str) -> Value {
     let owner = Owner { uid: uid.into(), ..owner() }.controller_reference();
     json!({
         "metadata": {"name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
-            "labels": {IMAGE_UID_LABEL: uid, "x": "y"}, "ownerReferences": [owner]},
+            "labels": {OWNER_UID_LABEL: uid, "x": "y"}, "ownerReferences": [owner]},
         "spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "c", "image": "x"}]}}},
     })
 }
@@ -53,9 +53,9 @@ fn list(items: &[Value]) -> (u16, String) {
 async fn a_job_that_was_created_is_its_owners_at_once_and_holds_its_place() {
     let (jobs, asked) = jobs(|_| (201, job("j", "uid").to_string()));
     assert_eq!(create(&jobs).await.unwrap(), Created::New);
-    let reports = jobs.of_owner("uid", now());
+    let reports = jobs.of_owner(&owner(), now());
     assert_eq!((reports.len(), reports[0].name.as_str()), (1, "j"));
-    assert_eq!(jobs.count("uid"), Count { total: 1, unfinished: 1 });
+    assert_eq!(jobs.count(&owner()), Count { total: 1, unfinished: 1 });
     assert_eq!(jobs.room(&owner(), 10, now()), 9);
     assert_eq!(asked.lock().unwrap().len(), 1, "nothing is listed");
 }
@@ -72,7 +72,7 @@ async fn a_job_that_exists_is_adopted_only_by_its_owner_and_only_while_it_stays(
     };
     let (created, jobs, _) = with(Some(job("j", "uid"))).await;
     assert_eq!(created.unwrap(), Created::Adopted);
-    assert_eq!((jobs.of_owner("uid", now()).len(), jobs.room(&owner(), 10, now())), (1, 9));
+    assert_eq!((jobs.of_owner(&owner(), now()).len(), jobs.room(&owner(), 10, now())), (1, 9));
     let (created, jobs, _) = with(Some(job("j", "another"))).await;
     assert!(matches!(created, Err(JobError::NameTaken(name)) if name == "j"));
     assert_eq!(jobs.room(&owner(), 10, now()), 10, "its place is free again");
@@ -138,14 +138,14 @@ async fn a_job_that_is_deleted_is_no_longer_its_owners_and_one_that_was_gone_is_
     for answer in [(200, "{}".to_owned()), refusal(404, "NotFound", "jobs.batch \"j\" not found")] {
         let (jobs, asked) = jobs(move |_| answer.clone());
         jobs.0.store.insert(serde_json::from_value(job("j", "uid")).unwrap());
-        jobs.delete("team-a", "j").await.unwrap();
-        assert!(jobs.of_owner("uid", now()).is_empty());
+        jobs.delete("team-a", &jobs.of_owner(&owner(), now())[0]).await.unwrap();
+        assert!(jobs.of_owner(&owner(), now()).is_empty());
         assert!(asked.lock().unwrap()[0].starts_with("DELETE /apis/batch/v1/namespaces/team-a/jobs/j"));
     }
     let (jobs, _) = jobs(|_| refusal(500, "InternalError", "no"));
     jobs.0.store.insert(serde_json::from_value(job("j", "uid")).unwrap());
-    assert!(jobs.delete("team-a", "j").await.is_err());
-    assert_eq!(jobs.of_owner("uid", now()).len(), 1);
+    assert!(jobs.delete("team-a", &jobs.of_owner(&owner(), now())[0]).await.is_err());
+    assert_eq!(jobs.of_owner(&owner(), now()).len(), 1);
 }
 
 /// Answers as an API server with these Jobs, no pods, and watches on which nothing happens.
@@ -166,11 +166,11 @@ async fn a24_thousands_of_kept_jobs_are_listed_once_and_no_pass_lists_anything()
     let all = (0..4000).map(|n| job(&format!("j{n}"), &format!("uid{}", n % 1000))).collect();
     let (jobs, asked) = jobs(server_of(all));
     let stop = CancellationToken::new();
-    let running = tokio::spawn(jobs.clone().run(Namespaces::All, stop.clone()));
+    let running = tokio::spawn(jobs.clone().run(Namespaces::All, ReadyGate::default(), stop.clone()));
     jobs.wait_until_known(&Namespaces::All, Duration::from_mins(1)).await;
     sleep(Duration::from_secs(2)).await;
     for number in 0..1000 {
-        assert_eq!(jobs.of_owner(&format!("uid{number}"), now()).len(), 4);
+        assert_eq!(jobs.of_owner(&Owner { uid: format!("uid{number}"), ..owner() }, now()).len(), 4);
     }
     stop.cancel();
     running.await.unwrap();
@@ -184,15 +184,17 @@ async fn a24_thousands_of_kept_jobs_are_listed_once_and_no_pass_lists_anything()
 async fn a_namespace_whose_jobs_cannot_be_listed_stops_no_other() {
     let (jobs, _) = jobs(server_of(vec![job("j", "uid")]));
     let both = Namespaces::Named(["b".to_owned(), "team-a".to_owned()].into());
-    let running = tokio::spawn(jobs.clone().run(both.clone(), CancellationToken::new()));
+    let running =
+        tokio::spawn(jobs.clone().run(both.clone(), ReadyGate::default(), CancellationToken::new()));
     jobs.wait_until_known(&both, Duration::from_secs(5)).await;
     assert!(jobs.are_known("team-a") && !jobs.are_known("b"));
-    assert_eq!(jobs.count("uid").unfinished, 1);
+    assert_eq!(jobs.count(&owner()).unfinished, 1);
     running.abort();
 
     let (nowhere, _) = super::tests::jobs(server_of(Vec::new()));
     let only = Namespaces::Named(["b".to_owned()].into());
-    let running = tokio::spawn(nowhere.clone().run(only.clone(), CancellationToken::new()));
+    let running =
+        tokio::spawn(nowhere.clone().run(only.clone(), ReadyGate::default(), CancellationToken::new()));
     let waiting = nowhere.wait_until_known(&only, Duration::from_secs(1));
     assert!(tokio::time::timeout(Duration::from_mins(2), waiting).await.is_err(), "it may list nowhere");
     running.abort();

@@ -32,7 +32,7 @@ impl Scene {
     }
 
     fn names(&self, uid: &str) -> Vec<String> {
-        self.store.of_owner(uid, now()).into_iter().map(|report| report.name).collect()
+        self.store.of_owner(&owner(uid), now()).into_iter().map(|report| report.name).collect()
     }
 
     fn woken(&self) -> Vec<String> {
@@ -64,7 +64,7 @@ fn job(name: &str, uid: &str) -> JobView {
     let owner = serde_json::to_value(owner(uid).controller_reference()).unwrap();
     serde_json::from_value(json!({
         "metadata": {"name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
-            "labels": {IMAGE_UID_LABEL: uid}, "annotations": {}, "ownerReferences": [owner]},
+            "labels": {OWNER_UID_LABEL: uid}, "annotations": {}, "ownerReferences": [owner]},
         "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}},
         "status": {"active": 1},
     }))
@@ -96,7 +96,7 @@ fn pod(name: &str, job: &str, exit_code: i32) -> PodView {
 fn an_owner_has_the_jobs_that_it_controls_and_not_those_that_are_labelled_as_its_own() {
     let scene = Scene::new();
     let mut forged = job("forged", "another");
-    forged.labels_mut().insert(IMAGE_UID_LABEL.into(), "uid".into());
+    forged.labels_mut().insert(OWNER_UID_LABEL.into(), "uid".into());
     scene.jobs(vec![
         Event::Init,
         Event::InitApply(ok(forged)),
@@ -104,7 +104,7 @@ fn an_owner_has_the_jobs_that_it_controls_and_not_those_that_are_labelled_as_its
         Event::InitDone,
     ]);
     assert_eq!(scene.names("uid"), ["own"]);
-    assert_eq!(scene.store.count("uid"), Count { total: 1, unfinished: 1 });
+    assert_eq!(scene.store.count(&owner("uid")), Count { total: 1, unfinished: 1 });
     assert_eq!(scene.taken("team-a", "uid"), 1);
     assert!(scene.store.knows("team-a") && scene.store.knows("any"));
 }
@@ -122,11 +122,11 @@ fn places_are_counted_once_and_are_free_when_jobs_end_or_are_gone() {
     assert_eq!(scene.taken("team-a", "uid"), 2);
     scene.jobs(vec![Event::Apply(ok(ended(one.clone(), "Complete")))]);
     assert_eq!(scene.taken("team-a", "uid"), 1);
-    assert_eq!(scene.store.count("uid"), Count { total: 2, unfinished: 1 });
+    assert_eq!(scene.store.count(&owner("uid")), Count { total: 2, unfinished: 1 });
     scene.jobs(vec![Event::Delete(ok(two)), Event::Delete(ok(ended(one, "Complete")))]);
-    assert_eq!(scene.store.count("uid"), Count::default());
+    assert_eq!(scene.store.count(&owner("uid")), Count::default());
     assert_eq!(scene.taken("team-a", "uid"), 0);
-    assert!(scene.store.content.lock().bytes.of_owner.is_empty());
+    assert!(scene.store.content.lock().bytes.is_empty());
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn the_end_of_a_job_of_the_same_name_from_before_does_not_take_the_new_one_away(
     let mut before = job("j", "uid");
     before.metadata.uid = Some("before".into());
     scene.store.insert(before.clone());
-    scene.store.remove("team-a", "j");
+    scene.store.remove("team-a", "j", "before");
     assert_eq!(scene.names("uid"), [""; 0]);
     scene.store.insert(job("j", "uid"));
     scene.jobs(vec![Event::Delete(ok(before))]);
@@ -185,7 +185,7 @@ fn an_owner_is_woken_by_its_jobs_and_their_pods_and_not_by_a_list_that_says_noth
 fn a_job_has_its_own_pods_once_those_of_its_namespace_are_known() {
     let scene = Scene::new();
     scene.jobs(vec![Event::Apply(ok(ended(job("j", "uid"), "Failed")))]);
-    let state = || scene.store.of_owner("uid", now()).remove(0).container("c");
+    let state = || scene.store.of_owner(&owner("uid"), now()).remove(0).container("c");
     assert_eq!(state(), ContainerState::Running, "however long ago it failed");
     let mut forged = pod("forged", "j", 0);
     forged.metadata.owner_references.as_mut().unwrap()[0].uid = "another".into();
@@ -213,7 +213,7 @@ fn a_job_without_a_pod_has_its_time_from_when_that_was_first_seen() {
         scene.store.apply_pod("team-a", event);
     }
     let state = |after: u64| {
-        scene.store.of_owner("uid", now() + std::time::Duration::from_secs(after)).remove(0).state
+        scene.store.of_owner(&owner("uid"), now() + std::time::Duration::from_secs(after)).remove(0).state
     };
     assert_eq!(state(0), JobState::Unfinished, "its pod may have been evicted a moment ago");
     assert_eq!(state(59), JobState::Unfinished);
