@@ -2,11 +2,13 @@
 //! only where it works, and elsewhere there are none of its own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::runtime::WatchStreamExt as _;
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
@@ -23,30 +25,23 @@ const IDLE_TTL: Duration = Duration::from_mins(5);
 /// Bytes of a pod's status. Most of it are the messages of its containers that have ended: up to 4 KiB each.
 const MAX_POD_BYTES: usize = 256 * 1024;
 
-/// How many rights are asked for at once.
+/// How often it is asked again whether pods may be watched.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Of how many namespaces the rights are asked for at once.
 const MAX_CONCURRENT_REVIEWS: usize = 8;
 
 /// Watches pods until it is dropped, or until one of its watches ends, which none does by itself.
 pub async fn run(jobs: Jobs) {
     let mut watches = JoinSet::new();
     let mut running: HashMap<String, (AbortHandle, Instant)> = HashMap::new();
+    let reviews = Arc::new(Semaphore::new(MAX_CONCURRENT_REVIEWS));
     loop {
-        let namespaces = jobs.0.store.namespaces();
-        for namespace in &namespaces {
-            if let Some((_, used)) = running.get_mut(namespace) {
-                *used = Instant::now();
-            }
-        }
-        let new = namespaces.into_iter().filter(|namespace| !running.contains_key(namespace));
-        let new: Vec<String> = new.collect();
-        let mut allowed = stream::iter(new)
-            .map(|namespace| async { may_watch(&jobs, &namespace).await.then_some(namespace) })
-            .buffer_unordered(MAX_CONCURRENT_REVIEWS);
-        while let Some(namespace) = allowed.next().await {
-            if let Some(namespace) = namespace {
-                let handle = watches.spawn(watch_pods(jobs.clone(), namespace.clone()));
-                running.insert(namespace, (handle, Instant::now()));
-            }
+        for namespace in jobs.0.store.namespaces() {
+            let (_, used) = running.entry(namespace).or_insert_with_key(|namespace| {
+                let watch = watch_if_allowed(jobs.clone(), namespace.clone(), reviews.clone());
+                (watches.spawn(watch), Instant::now())
+            });
+            *used = Instant::now();
         }
         running.retain(|namespace, (handle, used)| {
             let is_used = used.elapsed() < IDLE_TTL;
@@ -65,11 +60,20 @@ pub async fn run(jobs: Jobs) {
     }
 }
 
-/// Returns whether the pods of a namespace may be watched. Whoever may create Jobs can make some that look like
-/// the agent's, also where it has no rights.
-async fn may_watch(jobs: &Jobs, namespace: &str) -> bool {
+/// Watches the pods of a namespace once the agent has the right. Whoever may create Jobs can make some that look
+/// like the agent's, also where it has no rights.
+async fn watch_if_allowed(jobs: Jobs, namespace: String, reviews: Arc<Semaphore>) {
     let rights = [Right::LIST_PODS, Right::WATCH_PODS];
-    matches!(jobs.0.rights.missing(&rights, namespace, Freshness::Cached).await, Ok(None))
+    loop {
+        // The semaphore is never closed.
+        let review = reviews.acquire().await.ok();
+        if let Ok(None) = jobs.0.rights.missing(&rights, &namespace, Freshness::Cached).await {
+            break;
+        }
+        drop(review);
+        sleep(RETRY_INTERVAL).await;
+    }
+    watch_pods(jobs, namespace).await;
 }
 
 async fn watch_pods(jobs: Jobs, namespace: String) {

@@ -21,7 +21,7 @@ pub struct JobReport {
     /// The Job's name.
     pub name: String,
     /// The Job's UID.
-    pub uid: String,
+    pub uid: Option<String>,
     /// Whether no more is known of the Job than that it exists and how it stands, for want of memory: its
     /// annotations and containers are not known.
     pub is_stub: bool,
@@ -131,7 +131,7 @@ impl JobReport {
             (None, None) => JobState::Unfinished,
         };
         let annotations = job.metadata.annotations.clone().unwrap_or_default();
-        let (name, uid) = (job.name_any(), job.uid().unwrap_or_default());
+        let (name, uid) = (job.name_any(), job.uid());
         Self { name, uid, is_stub: false, created, annotations, state, containers }
     }
 

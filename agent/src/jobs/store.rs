@@ -107,9 +107,9 @@ impl Store {
     }
 
     /// Removes a Job that this process has deleted.
-    pub fn remove(&self, namespace: &str, name: &str, uid: &str) {
+    pub fn remove(&self, namespace: &str, name: &str, uid: Option<&str>) {
         let key = (namespace.to_owned(), name.to_owned());
-        self.change(|content| content.remove_if(&key, Some(uid)));
+        self.change(|content| content.remove_if(&key, uid));
     }
 
     /// Applies an event of the watch of a namespace's pods.

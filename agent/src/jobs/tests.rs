@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt as _;
+use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::fixtures::{Asked, api_server, refusal};
+use crate::cluster::fixtures::{Asked, NO_ANSWER, api_server, refusal};
 
 const CAPS: Caps = Caps { in_all: 10, per_namespace: 10, per_owner: 10 };
 
@@ -211,4 +212,85 @@ async fn an_owner_is_woken_when_its_job_changes_and_only_on_the_stream_of_its_ki
     let woken = own.next().now_or_never().flatten().unwrap();
     assert_eq!((woken.name.as_str(), woken.namespace.as_deref()), ("argocd", Some("team-a")));
     assert!(other.next().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_is_not_answered_is_tried_again_and_adopts_what_it_created() {
+    let tries = AtomicUsize::default();
+    let (jobs, _) = jobs(move |line| match tries.fetch_add(1, Ordering::Relaxed) {
+        0 => (NO_ANSWER, String::new()),
+        _ if line.starts_with("POST") => refusal(409, "AlreadyExists", "exists"),
+        _ => list(&[job("j", "uid")]),
+    });
+    assert_eq!(create(&jobs).await.unwrap(), Created::Adopted);
+    let (silent, _) = super::tests::jobs(|_| (NO_ANSWER, String::new()));
+    let began = Instant::now();
+    let error = create(&silent).await.unwrap_err().to_string();
+    assert_eq!(error, "the API server cannot create the Job: no answer within 5 seconds");
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_job_is_deleted_only_if_it_is_still_the_one_that_was_judged() {
+    let (jobs, asked) = jobs(|_| refusal(409, "Conflict", "Precondition failed: UID in precondition"));
+    jobs.0.store.insert(serde_json::from_value(job("j", "uid")).unwrap());
+    let judged = jobs.of_owner(&owner(), now()).remove(0);
+    let mut another = job("j", "uid");
+    another["metadata"]["uid"] = "another".into();
+    jobs.0.store.insert(serde_json::from_value(another).unwrap());
+    jobs.delete("team-a", &judged).await.unwrap();
+    assert_eq!(jobs.of_owner(&owner(), now())[0].uid.as_deref(), Some("another"));
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_jobs_that_fails_for_a_while_makes_the_agent_blind() {
+    let (jobs, _) = jobs(|_| refusal(403, "Forbidden", "cannot list resource"));
+    let gate = ReadyGate::default();
+    let running = tokio::spawn(jobs.run(Namespaces::All, gate.clone(), CancellationToken::new()));
+    sleep(Duration::from_mins(5)).await;
+    assert!(gate.is_blind() && gate.longest_failing() > Duration::from_mins(4));
+    assert!(!gate.is_open());
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_agent_is_ready_once_its_jobs_are_listed() {
+    let (jobs, _) = jobs(server_of(Vec::new()));
+    let gate = ReadyGate::default();
+    let running = tokio::spawn(jobs.clone().run(Namespaces::All, gate.clone(), CancellationToken::new()));
+    jobs.wait_until_known(&Namespaces::All, Duration::from_mins(1)).await;
+    sleep(Duration::from_secs(1)).await;
+    assert!(gate.is_open() && !gate.is_blind());
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_watches_of_jobs_end_together_if_one_of_them_panics() {
+    let (jobs, _) = jobs(|line| match line.contains("/jobs?") {
+        true => panic!("a bug"),
+        false => list(&[]),
+    });
+    let running = jobs.run(Namespaces::All, ReadyGate::default(), CancellationToken::new());
+    tokio::time::timeout(Duration::from_mins(1), running).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rights_that_are_not_answered_in_one_namespace_stop_the_pods_of_no_other() {
+    let review = |namespace: &str| {
+        let mut review = job(namespace, namespace);
+        review["metadata"]["namespace"] = namespace.into();
+        review
+    };
+    let of_all = server_of(vec![review("a"), review("c")]);
+    let reviews = AtomicUsize::default();
+    let (jobs, asked) = jobs(move |line| match line.contains("selfsubjectaccessreviews") {
+        true if reviews.fetch_add(1, Ordering::Relaxed) == 0 => (NO_ANSWER, String::new()),
+        _ => of_all(line),
+    });
+    let running =
+        tokio::spawn(jobs.clone().run(Namespaces::All, ReadyGate::default(), CancellationToken::new()));
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(asked.lock().unwrap().iter().filter(|line| line.contains("/pods?")).count(), 1 + 1);
+    running.abort();
 }
