@@ -17,7 +17,7 @@ const SHARED: [&str; 9] = [
     "web.rs",
 ];
 /// Names in which an image is none of imgop's objects, or that users rely on.
-const ALLOWED: [&str; 10] = [
+const ALLOWED: [&str; 9] = [
     // Container images of pods.
     "image: String",
     "image: Some(image)",
@@ -29,7 +29,6 @@ const ALLOWED: [&str; 10] = [
     // The resource in an administrator's role, and a setting.
     r#"resource: "images""#,
     "max_jobs_per_image",
-    "IMAGE_UID_LABEL",
 ];
 
 /// Returns all source files below a path.

@@ -10,7 +10,6 @@
 //! A kind implements [`Reconcile`] and knows nothing of watches, turns, panics and retries.
 
 mod objects;
-mod ready_gate;
 mod reconcile;
 mod undecodable;
 
@@ -33,11 +32,11 @@ use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::per_object::PerObject;
+pub use crate::cluster::ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
 use crate::cluster::status::{WithConditions, write_status};
 use crate::cluster::watch::Guarded;
 use crate::metrics::OfKind;
 pub use objects::{Objects, Watched};
-pub use ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
 pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
 
 /// How long an object is left alone whose pass panicked.
@@ -46,6 +45,8 @@ const PANIC_BACKOFF: Duration = Duration::from_mins(10);
 const AFTER_PENDING_STATUS: Duration = Duration::from_secs(1);
 /// The longest pause after the API server failed a pass, as a power of two of seconds.
 const MAX_BACKOFF_EXPONENT: u32 = 6;
+/// When an object is reconciled in whose namespace the Jobs have not been listed yet.
+const UNTIL_JOBS_ARE_KNOWN: Duration = Duration::from_secs(5);
 /// How often what is remembered of deleted objects is dropped.
 const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -98,6 +99,7 @@ async fn evict_deleted<R: Reconcile>(runner: Arc<Runner<R>>) {
         tokio::time::sleep(EVICTION_INTERVAL).await;
         let uids = runner.objects.uids();
         let exists = |uid: &str| uids.contains(uid);
+        runner.kind.agent().jobs.retain_waiting::<R::Kind>(exists);
         runner.memories.evict_deleted(exists);
         runner.kind.evict(&exists);
     }
@@ -144,6 +146,10 @@ impl<R: Reconcile> Runner<R> {
             agent.jobs.leave_queue(&uid);
             return Action::await_change();
         }
+        // Jobs that run would be created a second time.
+        if !agent.jobs.are_known(&object.namespace().unwrap_or_default()) {
+            return Action::requeue(UNTIL_JOBS_ARE_KNOWN);
+        }
         // Each namespace's controller has turns of its own; this bounds them together. The semaphore is
         // never closed.
         let _turn = agent.turns.acquire().await.ok();
@@ -156,12 +162,9 @@ impl<R: Reconcile> Runner<R> {
                 slot.undecodable = None;
                 self.guarded(object, &mut slot, now).await
             }
-            Err(invalid) => {
-                // It may have become undecodable while it waited for a place.
-                agent.jobs.leave_queue(&uid);
-                self.undecodable(object, invalid, &mut slot, now).await
-            }
+            Err(invalid) => self.undecodable(object, invalid, &mut slot, now).await,
         };
+        agent.jobs.end_pass(&uid);
         // It was deleted while this pass took its place in the queue.
         if !self.objects.contains(object) {
             agent.jobs.leave_queue(&uid);
@@ -194,6 +197,7 @@ impl<R: Reconcile> Runner<R> {
             return result;
         }
         *slot = Slot::default();
+        self.kind.agent().jobs.leave_queue(object.meta().uid.as_deref().unwrap_or_default());
         let message = "the agent failed on this object; its log says more, please report it";
         let generation = object.meta().generation;
         let failure = Failure { generation, reason: reasons::INTERNAL_ERROR, message };

@@ -27,6 +27,7 @@ impl Case {
         let (store, mut writer) = reflector::store();
         writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(image.clone()))));
         let objects = Objects::new([store]);
+        images.agent().jobs.are_listed();
         let runner = Runner::new(images, objects);
         let mut slot = Slot::<Images>::default();
         slot.memory.schedule.next = Some(now());
@@ -279,4 +280,36 @@ async fn a_pass_over_an_object_that_was_deleted_meanwhile_keeps_no_place_in_the_
         case.runner.reconcile(&DeserializeGuard(Ok(image))).await;
     };
     assert!(!is_woken(deleted_meanwhile).await);
+}
+
+#[tokio::test]
+async fn an_object_in_whose_namespace_the_jobs_are_not_known_yet_waits() {
+    let Stage { images, image, api, registry, .. } = Stage::of_a_synced_image().await;
+    let runner = Runner::new(images, Objects::new([]));
+    let object = DeserializeGuard(Ok(image));
+    assert_eq!(runner.reconcile(&object).await, Action::requeue(UNTIL_JOBS_ARE_KNOWN));
+    assert!(api.requests().is_empty() && registry.requests().is_empty());
+    runner.kind.agent().jobs.are_listed();
+    assert_ne!(runner.reconcile(&object).await, Action::requeue(UNTIL_JOBS_ARE_KNOWN));
+}
+
+#[tokio::test]
+async fn a_pass_that_took_no_place_keeps_none_in_the_queue_of_jobs() {
+    let passes_without_jobs = async |case: &Case| {
+        case.runner.kind.agent().jobs.end_pass(&case.image.uid().unwrap_or_default());
+        case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
+    };
+    assert!(!is_woken(passes_without_jobs).await);
+}
+
+#[tokio::test]
+async fn an_object_whose_deletion_no_watch_has_shown_leaves_the_queue() {
+    let evicted = async |case: &Case| {
+        case.runner.kind.agent().jobs.retain_waiting::<Image>(|uid| uid == "other");
+    };
+    assert!(!is_woken(evicted).await);
+    let of_another_kind = async |case: &Case| {
+        case.runner.kind.agent().jobs.retain_waiting::<k8s_openapi::api::batch::v1::Job>(|_| false);
+    };
+    assert!(is_woken(of_another_kind).await);
 }

@@ -46,12 +46,13 @@ impl Pass<'_> {
         request: &CopyRequest,
         memory: &mut Memory,
     ) -> Result<JobResults, Halt> {
-        let jobs = JobResults::new(&self.agent().jobs.of_owner(self.uid(), self.now), request.route());
+        let reports = self.agent().jobs.of_owner(&self.owner, self.now);
+        let jobs = JobResults::new(&reports, request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
         }
-        for name in jobs.to_be_deleted() {
-            self.agent().jobs.delete(self.namespace(), name).await?;
+        for job in reports.iter().filter(|job| job.is_to_be_deleted()) {
+            self.agent().jobs.delete(self.namespace(), job).await?;
         }
         Ok(jobs)
     }
@@ -65,7 +66,7 @@ impl Pass<'_> {
         due: Due,
         memory: &Memory,
     ) -> PassState<'r> {
-        let runs = jobs.runs(&memory.outcomes);
+        let runs = runs(jobs, memory);
         let is_to_be_written = |state| matches!(state, TagState::Missing | TagState::Differs);
         let differing: Vec<&Tag> = observed
             .tags
@@ -89,17 +90,14 @@ impl Pass<'_> {
     /// Records the Jobs that were deleted before they ended as failed tries: creating them again at once would
     /// race with whoever deletes them.
     pub(super) fn record_vanished_jobs(&self, jobs: &JobResults, memory: &mut Memory) {
-        let Memory { sync, outcomes, .. } = memory;
-        let started = sync.as_mut().map(|sync| &mut sync.started);
-        let Some(started) = started.filter(|started| !started.is_empty()) else { return };
-        let known: HashSet<Copy> = jobs.runs(outcomes).into_iter().map(|run| run.copy).collect();
-        for copy in started.difference(&known) {
+        let runs = runs(jobs, memory);
+        let Some(sync) = &mut memory.sync else { return };
+        for copy in sync.started.iter().filter(|copy| runs.iter().all(|run| run.copy != **copy)) {
             let message = "its Job was deleted before it ended".to_owned();
             let outcome = Outcome::Failed { reason: FailureReason::CopyFailed, message, at: self.now };
-            outcomes.insert(copy.clone(), outcome);
+            memory.outcomes.insert(copy.clone(), outcome);
         }
-        let runs = jobs.runs(outcomes);
-        started.retain(|copy| is_running(&runs, copy));
+        sync.started.retain(|copy| is_running(&runs, copy));
     }
 
     /// Creates Jobs for the copies of a plan. A suspended Image begins none.
@@ -112,7 +110,6 @@ impl Pass<'_> {
     ) -> Result<Execution, Halt> {
         let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
         if copies.is_empty() {
-            self.agent().jobs.leave_queue(self.uid());
             return Ok(Execution { plan, deferral: None });
         }
         // Copies without a place take no pulls, and stay in the plan as those that wait.
@@ -202,6 +199,18 @@ impl Pass<'_> {
         let note = format!("Job {name} copies {tags} {noun}");
         agent.events.job_created(&self.owner, name, "CopyScheduled", "Copy", note).await;
     }
+}
+
+/// Returns what became of the copies that Jobs were created for. One whose Job may be among those of which is not
+/// known what they copy still runs.
+pub(super) fn runs(jobs: &JobResults, memory: &Memory) -> Vec<Run> {
+    let mut runs = jobs.runs(&memory.outcomes);
+    if let Some(sync) = memory.sync.as_ref().filter(|_| jobs.may_hide_running()) {
+        let known: HashSet<Copy> = runs.iter().map(|run| run.copy.clone()).collect();
+        let hidden = sync.started.difference(&known).cloned();
+        runs.extend(hidden.map(|copy| Run { copy, outcome: Outcome::Running }));
+    }
+    runs
 }
 
 /// Returns whether the rest of the copies may wait for those that run.

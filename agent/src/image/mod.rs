@@ -111,10 +111,7 @@ impl Reconcile for Images {
         let pass = Pass::new(self, image, memory, now);
         let Conclusion { findings, wait } = match pass.run(memory).await {
             Ok(conclusion) => conclusion,
-            Err(halt) => {
-                self.agent.jobs.leave_queue(pass.uid());
-                pass.halted(halt, memory)?
-            }
+            Err(halt) => pass.halted(halt, memory)?,
         };
         let report = findings.map(|mut findings| {
             let completed = findings.ended;
@@ -201,7 +198,7 @@ impl<'a> Pass<'a> {
 
     /// Begins or goes on with a sync if one is due.
     async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
-        let is_under_way = self.candidate.in_progress || self.agent().jobs.count(self.uid()).unfinished > 0;
+        let is_under_way = self.candidate.in_progress || self.agent().jobs.count(&self.owner).unfinished > 0;
         if self.image.spec.suspend && !is_under_way {
             return Ok(self.suspended(None, 0));
         }
@@ -212,7 +209,6 @@ impl<'a> Pass<'a> {
             _ if self.image.spec.suspend => self.sync(&request, Due::InProgress, memory).await,
             Some(due) => self.sync(&request, due, memory).await,
             None => {
-                agent.jobs.leave_queue(self.uid());
                 self.publish_finished_jobs(&request, memory).await?;
                 Ok(Conclusion::unchanged(self.idle(next, memory)))
             }

@@ -5,7 +5,7 @@ use imgop_core::copy::{Copy, CopyRequest, Plan, Publications, in_order, learn, p
 use imgop_registry::RegistryError;
 use tokio::time::Instant;
 
-use super::execute::is_running;
+use super::execute::{is_running, runs};
 use super::failures::Halt;
 use super::findings::PassState;
 use super::memory::{Memory, SyncInProgress};
@@ -110,7 +110,7 @@ impl Pass<'_> {
         if memory.blocked.is_some() {
             return Ok(());
         }
-        let runs = jobs.runs(&memory.outcomes);
+        let runs = runs(&jobs, memory);
         if memory.sync().started.iter().all(|copy| is_running(&runs, copy)) {
             return Ok(());
         }

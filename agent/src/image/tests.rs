@@ -63,6 +63,22 @@ async fn a_job_that_is_stuck_gives_its_place_back_also_where_no_other_can_be_mad
     assert!(matches!(memory.outcomes[&stuck], Outcome::Failed { reason: FailureReason::PodNotStarted, .. }));
 }
 
+#[tokio::test]
+async fn a_job_of_which_only_the_existence_is_known_still_runs_and_is_not_created_again() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING);
+    let copy = copy_of("v2.13.1", "{}");
+    stage.has_job(&copy);
+    stage.is_too_large();
+    let mut memory = memory(&[&copy], (now(), observed(&[&copy])));
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert!(memory.outcomes.is_empty() && memory.sync().started.contains(&copy));
+    assert_eq!(stage.api.bodies("POST").iter().filter(|body| body["kind"] == "Job").count(), 0);
+    stage.end_job();
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert!(!memory.sync.is_some_and(|sync| sync.started.contains(&copy)), "it has ended, however");
+}
+
 /// The source has said that it is left alone for an hour, while a Job copied `v2.13.1`.
 async fn left_alone() -> (Stage, Memory) {
     let mut stage = Stage::of_a_synced_image().await;
