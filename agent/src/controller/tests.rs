@@ -221,6 +221,7 @@ async fn an_undecodable_object_of_a_namespace_that_is_not_enabled_is_neither_rea
     let denied = || serde_json::json!({"metadata": {}, "spec": {}, "status": {"allowed": false}});
     case.api = ApiServer::scripted(move |_| (201, denied()));
     let images = Images::new(crate::image::tests::fixtures::agent(case.api.client()), Objects::new([]));
+    images.agent().jobs.are_listed();
     case.runner = Runner::new(images, Objects::new([]));
     let next = case.runner.reconcile(&undecodable(&case)).await;
     assert_eq!(next, Action::requeue(Duration::from_mins(1)), "it may be enabled later");
