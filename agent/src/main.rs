@@ -1,10 +1,12 @@
 //! The process: settings, logs, signals, the endpoints, and one controller for each kind.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use futures::FutureExt as _;
 use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched};
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::{self, Images};
@@ -46,13 +48,16 @@ async fn main() -> anyhow::Result<()> {
     tracing::info!(namespaces = ?config.watch_namespaces, image = config.job_image(), "starting");
     let agent = Arc::new(Agent::new(client, config, metrics.clone(), image::JOB_ANNOTATIONS));
     metrics.watch_registries(agent.registries.clone());
-    let jobs = tokio::spawn(agent.jobs.clone().run(agent.config.watch_namespaces.clone(), stop.clone()));
+    // All watches are expected before the first of them begins.
+    let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
+    let namespaces = agent.config.watch_namespaces.clone();
+    let jobs = agent.jobs.clone().run(namespaces, ready_gate.clone(), stop.clone());
+    let jobs = tokio::spawn(run_until_stop(jobs, stop.clone()));
     // What an earlier process left is known before anything is begun.
     tokio::select! {
         () = agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER) => {}
         () = stop.cancelled() => return Ok(()),
     }
-    let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let controllers = controller::run(Images::new(agent, images.objects()), images, stop.clone());
     tokio::pin!(controllers);
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
@@ -66,8 +71,17 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     accepting.abort();
-    jobs.abort();
     web.abort();
+    jobs.await.context("the watches of Jobs")?
+}
+
+/// Runs the watches of Jobs. If they end before `stop`, the process stops with an error: without them every Job
+/// would seem to run for ever.
+async fn run_until_stop(watches: impl Future<Output = ()>, stop: CancellationToken) -> anyhow::Result<()> {
+    let ended = AssertUnwindSafe(watches).catch_unwind().await;
+    let is_expected = stop.is_cancelled() && ended.is_ok();
+    stop.cancel();
+    anyhow::ensure!(is_expected, "a watch of Jobs has ended");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, bail, ensure};
 use imgop_core::api::container_name;
-use imgop_core::api::{COPIES_ANNOTATION, IMAGE_UID_LABEL};
+use imgop_core::api::{COPIES_ANNOTATION, OWNER_UID_LABEL};
 use imgop_core::copy::CopyRecord;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -119,7 +119,7 @@ fn of_job_and_pods(job: &Job, pods: &[&Pod]) -> anyhow::Result<Vec<Try>> {
         let parts = copy.read().map_or(1, |copy| copy.parts().len());
         let codes = (0..parts).map(|part| exits.get(container_name(index, part).as_str()).copied());
         let end = end_of(&codes.collect::<Vec<_>>(), one_failed);
-        let image = job.labels().get(IMAGE_UID_LABEL).cloned().unwrap_or_default();
+        let image = job.labels().get(OWNER_UID_LABEL).cloned().unwrap_or_default();
         Try { job: job.name_any(), image, copy, end }
     });
     Ok(tries.collect())

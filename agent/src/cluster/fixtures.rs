@@ -1,4 +1,5 @@
 //! An API server for tests of what is asked of it.
+#![expect(clippy::missing_panics_doc, reason = "what panics here fails its test")]
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,10 @@ use serde_json::json;
 /// What an API server was asked: methods and paths, with queries.
 pub type Asked = Arc<Mutex<Vec<String>>>;
 
-/// An API server that answers so to what it is asked.
+/// The status of what an API server does not answer.
+pub const NO_ANSWER: u16 = 0;
+
+/// Returns an API server that answers so to what it is asked.
 pub fn api_server(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> (Client, Asked) {
     let asked = Asked::default();
     let log = asked.clone();
@@ -19,8 +23,13 @@ pub fn api_server(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> (C
         let line = format!("{} {}", request.method(), request.uri());
         let (status, text) = answer(&line);
         log.lock().unwrap().push(line);
-        let body = Body::from(text.into_bytes());
-        std::future::ready(Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap()))
+        async move {
+            if status == NO_ANSWER {
+                std::future::pending::<()>().await;
+            }
+            let body = Body::from(text.into_bytes());
+            Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
+        }
     });
     (Client::new(service, "default"), asked)
 }

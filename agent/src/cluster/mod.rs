@@ -8,6 +8,7 @@ pub mod fixtures;
 pub mod owner;
 pub mod per_object;
 mod pruner;
+pub mod ready_gate;
 pub mod rights;
 pub mod secrets;
 pub mod status;
@@ -20,7 +21,7 @@ use std::time::Duration;
 pub enum Freshness {
     /// Any answer that is cached.
     Cached,
-    /// As recent as a retry needs that waits for somebody to change something, such as an expired credential.
+    /// As recent as a retry needs that waits for a change, such as a renewed credential.
     Rechecked,
     /// As it is now: a sync was requested, or the object or its spec is new.
     Now,

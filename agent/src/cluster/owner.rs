@@ -33,9 +33,11 @@ impl Owner {
         }
     }
 
-    /// Returns whether this is an object of that kind.
+    /// Returns whether this is an object of that kind, in whichever version.
     pub fn is_a<K: Resource<DynamicType = ()>>(&self) -> bool {
-        self.kind == K::kind(&()) && self.api_version == K::api_version(&())
+        // The core group has no name: its API version is the version alone.
+        let group = self.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        self.kind == K::kind(&()) && group == K::group(&())
     }
 
     /// Returns the reference that makes Kubernetes delete what carries it together with this owner.
@@ -64,7 +66,7 @@ impl Owner {
     }
 }
 
-/// Returns whether an object has this controller: labels are anybody's, the owner's UID is not.
+/// Returns whether an object has this controller: labels can be forged, the owner's UID is not known to others.
 pub fn is_controlled_by<K: Resource>(object: &K, uid: &str) -> bool {
     controller_of(object).is_some_and(|owner| owner.uid == uid)
 }
@@ -82,5 +84,27 @@ trait OwnerReferences {
 impl<K: Resource> OwnerReferences for K {
     fn owner_references_slice(&self) -> &[OwnerReference] {
         self.meta().owner_references.as_deref().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::Image;
+
+    use super::*;
+
+    #[test]
+    fn an_owner_is_of_its_kind_in_whichever_version_its_reference_was_written() {
+        let owner = |api_version: &str| Owner {
+            api_version: api_version.to_owned(),
+            kind: "Image".to_owned(),
+            namespace: String::new(),
+            name: String::new(),
+            uid: String::new(),
+        };
+        assert!(owner("skopeo.io/v1alpha1").is_a::<Image>());
+        assert!(owner("skopeo.io/v1beta1").is_a::<Image>());
+        assert!(!owner("example.com/v1alpha1").is_a::<Image>());
+        assert!(!owner("v1").is_a::<Image>());
     }
 }

@@ -9,8 +9,8 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 
-use super::ready_gate::WatchHandle;
-use super::{Object, ReadyGate};
+use super::Object;
+use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 use crate::config::Namespaces;
 

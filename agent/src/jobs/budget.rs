@@ -1,17 +1,25 @@
 //! How many Jobs run at once: of one owner, in one namespace, and in all (seed bug B20: thousands at once), and
-//! who is next when a place becomes free. Nobody polls: an owner that waits is woken when a place is kept for it.
+//! which owner is next when a place becomes free.
+//!
+//! An owner that gets fewer places than it wants is queued, and stays in the queue until it takes places or
+//! leaves. It does not poll: it is woken when it is next, and others leave it a place until it comes.
 
-use std::collections::{BTreeMap, HashMap};
+mod full;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use imgop_core::time::saturating_add;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::cluster::owner::Owner;
+pub use full::Full;
 
-/// How long a place is kept for the owner that was woken for it.
-const RESERVATION_TTL: Duration = Duration::from_secs(30);
+/// How long an owner that was woken may take to come before it goes to the end of its queue. Its pass waits for
+/// a turn and for registries, none for longer than two minutes, and asks for its room between the two.
+const WAKE_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// How many Jobs may run at once.
 #[derive(Debug, Clone, Copy)]
@@ -31,30 +39,6 @@ pub struct Count {
     pub total: usize,
     /// Those that have not ended.
     pub unfinished: usize,
-}
-
-/// Why fewer Jobs may be created than are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
-    /// The owner has as many as it may have.
-    Owner(usize),
-    /// Its namespace has as many as it may have.
-    Namespace(usize),
-    /// The agent has as many as it may have.
-    Agent(usize),
-    /// Others have waited longer, or have fewer.
-    Queue,
-}
-
-impl std::fmt::Display for Full {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Owner(cap) => write!(f, "waiting for a place: {cap} Jobs of one object run at once"),
-            Self::Namespace(cap) => write!(f, "waiting for a place: {cap} Jobs of one namespace run at once"),
-            Self::Agent(cap) => write!(f, "waiting for a place: {cap} Jobs run at once in all"),
-            Self::Queue => write!(f, "waiting for a place: others have waited longer or have fewer Jobs"),
-        }
-    }
 }
 
 /// Places for Jobs, and why there are not more.
@@ -111,14 +95,21 @@ type Key = (String, String);
 struct State {
     owners: HashMap<Key, Held>,
     namespaces: HashMap<String, Namespace>,
-    /// Where those that wait stand in the queues of their namespaces.
-    waiting: HashMap<String, (String, u64)>,
-    /// Owners that were woken, and until when a place is kept for each.
-    reserved: HashMap<String, (String, Timestamp)>,
-    /// The number of the next one that waits.
+    /// The owners in the queues, by UID: each one's namespace and turn.
+    waiting: HashMap<String, (String, Turn)>,
+    /// UIDs of owners that have called `take` in the pass that runs.
+    took: HashSet<String>,
+    /// The number of the next owner that is queued.
     next: u64,
-    /// The time, as last heard.
+    /// The latest time that a caller handed in.
     now: Timestamp,
+}
+
+/// The turn of an owner in a queue. One that was woken in vain comes after all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    was_missed: bool,
+    number: u64,
 }
 
 /// The places of an owner.
@@ -134,14 +125,15 @@ struct Held {
 struct Namespace {
     /// The places of its owners.
     held: usize,
-    /// Places that are kept for owners that were woken.
-    reserved: usize,
-    /// Those that wait, in the order in which they came.
-    queue: BTreeMap<u64, Owner>,
+    /// Owners that were woken, and when each was last active. One place is left to each.
+    woken: BTreeMap<Turn, (Owner, Timestamp)>,
+    /// Owners that wait, in the order of their turns.
+    queue: BTreeMap<Turn, Owner>,
 }
 
 impl JobBudget {
-    /// Nothing runs yet. `wake` is called with an owner for which a place is kept.
+    /// Returns a budget of which nothing is used. `wake` is called with an owner that is next; it must not use
+    /// the store of Jobs, which may be locked.
     pub fn new(caps: Caps, wake: impl Fn(&Owner) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Shared { caps, state: Mutex::default(), wake: Box::new(wake) }))
     }
@@ -154,27 +146,29 @@ impl JobBudget {
         });
     }
 
-    /// Returns how many Jobs an owner may create now, of those that it wants, and why not more.
+    /// Returns how many Jobs an owner may create now, of those that it wants, and why not more. An owner that
+    /// was woken has come, and has its time anew.
     pub fn room(&self, owner: &Owner, wanted: usize, now: Timestamp) -> (usize, Option<Full>) {
-        let mut state = self.0.state.lock();
-        state.advance(now);
-        state.room(self.0.caps, owner, wanted)
+        self.change(|state, caps| {
+            state.renew(&owner.uid, now);
+            state.advance(now);
+            state.room(caps, owner, wanted)
+        })
     }
 
     /// Takes up to `wanted` places for an owner. One that gets fewer, for another reason than its own cap, is
-    /// queued.
+    /// queued; one that gets none keeps its turn.
     pub fn take(&self, owner: &Owner, wanted: usize, now: Timestamp) -> Granted {
         let (granted, full) = self.change(|state, caps| {
+            state.renew(&owner.uid, now);
             state.advance(now);
             let (granted, full) = state.room(caps, owner, wanted);
-            state.unreserve(&owner.uid);
             let waits = !matches!(full, None | Some(Full::Owner(_)));
-            if granted > 0 || !waits {
-                state.dequeue(&owner.uid);
-            }
+            let turn = state.dequeue(&owner.uid).filter(|_| granted == 0);
             if waits {
-                state.enqueue(owner);
+                state.enqueue(owner, turn.map(|turn| turn.number));
             }
+            state.took.insert(owner.uid.clone());
             state.hold(caps, &key(owner), |held| held.taken += granted);
             (granted, full)
         });
@@ -182,15 +176,36 @@ impl JobBudget {
         Granted { places: std::iter::repeat_with(place).take(granted).collect(), full }
     }
 
-    /// An owner wants no place any more.
+    /// Takes an owner out of the queue: it wants no place any more.
     pub fn leave(&self, uid: &str) {
+        self.change(|state, _| state.dequeue(uid));
+    }
+
+    /// Ends a pass over an owner. One that has not called `take` in it leaves the queue.
+    pub fn end_pass(&self, uid: &str) {
         self.change(|state, _| {
-            state.dequeue(uid);
-            state.unreserve(uid);
+            if !state.took.remove(uid) {
+                state.dequeue(uid);
+            }
         });
     }
 
-    /// Gives places to others that were kept for too long.
+    /// Takes those owners out of the queue that do not satisfy `stays`.
+    pub fn retain_waiting(&self, stays: impl Fn(&Owner) -> bool) {
+        self.change(|state, _| {
+            let waiting = state
+                .namespaces
+                .values()
+                .flat_map(|of| of.queue.values().chain(of.woken.values().map(|(owner, _)| owner)));
+            let gone: Vec<String> =
+                waiting.filter(|owner| !stays(owner)).map(|owner| owner.uid.clone()).collect();
+            for uid in &gone {
+                state.dequeue(uid);
+            }
+        });
+    }
+
+    /// Moves owners to the end of their queues that were woken and did not come in time.
     pub fn expire(&self, now: Timestamp) {
         self.change(|state, _| state.advance(now));
     }
@@ -200,7 +215,6 @@ impl JobBudget {
             state.hold(caps, key, |held| held.taken = held.taken.saturating_sub(1));
             if !is_filled {
                 state.dequeue(&key.1);
-                state.unreserve(&key.1);
             }
         });
     }
@@ -210,7 +224,7 @@ impl JobBudget {
         let (result, next) = {
             let mut state = self.0.state.lock();
             let result = change(&mut state, self.0.caps);
-            (result, state.reserve(self.0.caps))
+            (result, state.call_next(self.0.caps))
         };
         for owner in &next {
             (self.0.wake)(owner);
@@ -244,7 +258,7 @@ impl State {
     }
 
     fn drop_empty(&mut self, name: &str) {
-        let is_empty = |of: &Namespace| of.held + of.reserved == 0 && of.queue.is_empty();
+        let is_empty = |of: &Namespace| of.held == 0 && of.woken.is_empty() && of.queue.is_empty();
         if self.namespaces.get(name).is_some_and(is_empty) {
             self.namespaces.remove(name);
         }
@@ -252,20 +266,18 @@ impl State {
 
     fn room(&self, caps: Caps, owner: &Owner, wanted: usize) -> (usize, Option<Full>) {
         let own = self.owners.get(&key(owner)).map_or(0, |held| held.places(caps));
-        // The place that is kept for this owner is its own.
-        let mine = usize::from(self.reserved.contains_key(&owner.uid));
         let here = self.namespaces.get(&owner.namespace);
-        let reserved_here = here.map_or(0, |of| of.reserved).saturating_sub(mine);
-        let of_namespace = |with: usize| {
-            caps.per_namespace.saturating_sub(here.map_or(0, |of| of.held) + reserved_here * with)
-        };
-        let in_all =
-            |with: usize| caps.in_all.saturating_sub(self.in_all(caps, with).saturating_sub(mine * with));
+        let free_here = caps.per_namespace.saturating_sub(here.map_or(0, |of| of.held));
+        let free = caps.in_all.saturating_sub(self.held(caps));
+        // The places that are left to others that were woken.
+        let is_woken = usize::from(self.is_woken(&owner.uid));
+        let left_here = here.map_or(0, |of| of.woken.len()).saturating_sub(is_woken);
+        let left = self.woken().saturating_sub(is_woken);
         let (room, full) = [
             (caps.per_owner.saturating_sub(own), Full::Owner(caps.per_owner)),
-            (of_namespace(0), Full::Namespace(caps.per_namespace)),
-            (in_all(0), Full::Agent(caps.in_all)),
-            (of_namespace(1).min(in_all(1)), Full::Queue),
+            (free_here, Full::Namespace(caps.per_namespace)),
+            (free, Full::Agent(caps.in_all)),
+            (free_here.saturating_sub(left_here).min(free.saturating_sub(left)), Full::Queue),
         ]
         .into_iter()
         .min_by_key(|(room, _)| *room)
@@ -273,79 +285,96 @@ impl State {
         if wanted <= room { (wanted, None) } else { (room, Some(full)) }
     }
 
-    /// The places of all. Forged Jobs of many owners must not take the places of other namespaces.
-    fn in_all(&self, caps: Caps, with_reserved: usize) -> usize {
-        let of = |namespace: &Namespace| {
-            namespace.held.min(caps.per_namespace) + namespace.reserved * with_reserved
-        };
-        self.namespaces.values().map(of).sum()
+    /// Returns the places of all. Forged Jobs of many owners must not take the places of other namespaces.
+    fn held(&self, caps: Caps) -> usize {
+        self.namespaces.values().map(|of| of.held.min(caps.per_namespace)).sum()
     }
 
-    fn enqueue(&mut self, owner: &Owner) {
-        if !self.waiting.contains_key(&owner.uid) {
-            self.waiting.insert(owner.uid.clone(), (owner.namespace.clone(), self.next));
-            let namespace = self.namespaces.entry(owner.namespace.clone()).or_default();
-            namespace.queue.insert(self.next, owner.clone());
-            self.next += 1;
+    /// Returns how many owners were woken and have not come yet.
+    fn woken(&self) -> usize {
+        self.namespaces.values().map(|of| of.woken.len()).sum()
+    }
+
+    fn is_woken(&self, uid: &str) -> bool {
+        self.waiting.get(uid).is_some_and(|(namespace, turn)| {
+            self.namespaces.get(namespace).is_some_and(|of| of.woken.contains_key(turn))
+        })
+    }
+
+    /// Queues an owner, with the number that it had or at the end.
+    fn enqueue(&mut self, owner: &Owner, number: Option<u64>) {
+        let turn = Turn { was_missed: false, number: number.unwrap_or(self.next) };
+        self.next += 1;
+        self.waiting.insert(owner.uid.clone(), (owner.namespace.clone(), turn));
+        self.namespaces.entry(owner.namespace.clone()).or_default().queue.insert(turn, owner.clone());
+    }
+
+    /// Takes an owner out of the queue. Returns the turn that it had.
+    fn dequeue(&mut self, uid: &str) -> Option<Turn> {
+        let (namespace, turn) = self.waiting.remove(uid)?;
+        if let Some(of) = self.namespaces.get_mut(&namespace) {
+            of.queue.remove(&turn);
+            of.woken.remove(&turn);
+        }
+        self.drop_empty(&namespace);
+        Some(turn)
+    }
+
+    /// Gives an owner that was woken its time anew.
+    fn renew(&mut self, uid: &str, now: Timestamp) {
+        let now = self.now.max(now);
+        let Some((namespace, turn)) = self.waiting.get(uid) else { return };
+        if let Some((_, active)) = self.namespaces.get_mut(namespace).and_then(|of| of.woken.get_mut(turn)) {
+            *active = now;
         }
     }
 
-    fn dequeue(&mut self, uid: &str) {
-        if let Some((namespace, number)) = self.waiting.remove(uid) {
-            if let Some(of) = self.namespaces.get_mut(&namespace) {
-                of.queue.remove(&number);
-            }
-            self.drop_empty(&namespace);
-        }
-    }
-
-    fn unreserve(&mut self, uid: &str) {
-        if let Some((namespace, _)) = self.reserved.remove(uid) {
-            if let Some(of) = self.namespaces.get_mut(&namespace) {
-                of.reserved = of.reserved.saturating_sub(1);
-            }
-            self.drop_empty(&namespace);
-        }
-    }
-
-    /// Notes the time, and ends reservations whose owners did not come.
+    /// Notes the time, and moves owners to the end of their queues that were woken and did not come.
     fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
-        let ended = self.reserved.iter().filter(|(_, (_, until))| *until <= self.now);
-        let ended: Vec<String> = ended.map(|(uid, _)| uid.clone()).collect();
-        for uid in &ended {
-            self.unreserve(uid);
+        let now = self.now;
+        for of in self.namespaces.values_mut() {
+            let late = of.woken.extract_if(.., |_, (_, active)| saturating_add(*active, WAKE_TIMEOUT) <= now);
+            for (_, (owner, _)) in late {
+                let turn = Turn { was_missed: true, number: self.next };
+                self.next += 1;
+                if let Some((_, own)) = self.waiting.get_mut(&owner.uid) {
+                    *own = turn;
+                }
+                of.queue.insert(turn, owner);
+            }
         }
     }
 
-    /// Keeps each free place for whoever is next: of the namespace with the fewest places the one that came
-    /// first. Returns them, to be woken.
-    fn reserve(&mut self, caps: Caps) -> Vec<Owner> {
-        let mut woken = Vec::new();
-        while !self.waiting.is_empty() && self.in_all(caps, 1) < caps.in_all {
-            let Some(owner) = self.next(caps) else { break };
-            self.dequeue(&owner.uid);
-            let until = self.now.checked_add(RESERVATION_TTL).unwrap_or(Timestamp::MAX);
-            self.reserved.insert(owner.uid.clone(), (owner.namespace.clone(), until));
-            self.namespaces.entry(owner.namespace.clone()).or_default().reserved += 1;
-            woken.push(owner);
+    /// Returns the owners that are next, one for each free place, to be woken.
+    fn call_next(&mut self, caps: Caps) -> Vec<Owner> {
+        let mut called = Vec::new();
+        while !self.waiting.is_empty() && self.held(caps) + self.woken() < caps.in_all {
+            let Some((owner, turn)) = self.next(caps) else { break };
+            if let Some(of) = self.namespaces.get_mut(&owner.namespace) {
+                of.queue.remove(&turn);
+                of.woken.insert(turn, (owner.clone(), self.now));
+            }
+            called.push(owner);
         }
-        woken
+        called
     }
 
-    fn next(&self, caps: Caps) -> Option<Owner> {
+    /// Returns the owner that is next. Namespaces with fewer places come first, then earlier turns; owners that
+    /// did not come when they were woken come after all others.
+    fn next(&self, caps: Caps) -> Option<(Owner, Turn)> {
         let may_have_one = |owner: &&Owner| {
             self.owners.get(&key(owner)).map_or(0, |held| held.places(caps)) < caps.per_owner
         };
         self.namespaces
             .values()
-            .filter(|of| of.held + of.reserved < caps.per_namespace)
+            .filter(|of| of.held + of.woken.len() < caps.per_namespace)
             .filter_map(|of| {
-                let (number, owner) = of.queue.iter().find(|(_, owner)| may_have_one(owner))?;
-                Some(((of.held + of.reserved, *number), owner))
+                let (turn, owner) = of.queue.iter().find(|(_, owner)| may_have_one(owner))?;
+                Some(((turn.was_missed, of.held + of.woken.len(), turn.number), owner, *turn))
             })
-            .min_by_key(|(rank, _)| *rank)
-            .map(|(_, owner)| owner.clone())
+            .min_by_key(|(rank, ..)| *rank)
+            .map(|(_, owner, turn)| (owner.clone(), turn))
     }
 }
 

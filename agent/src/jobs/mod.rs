@@ -6,6 +6,7 @@
 //! twice makes it once (docs/decisions/0011-one-store-of-jobs.md).
 
 pub mod budget;
+mod create;
 mod pod_watches;
 mod pods;
 pub mod report;
@@ -15,40 +16,36 @@ pub mod template;
 pub mod testing;
 mod view;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt as _};
-use imgop_core::api::{IMAGE_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
+use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use kube::api::{DeleteParams, PostParams, Request};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Client, Resource, ResourceExt as _};
+use kube::runtime::watcher::Event;
+use kube::{Client, Resource};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::api_error::{ApiCause, ApiError};
-use crate::cluster::owner::{Owner, is_controlled_by};
-use crate::cluster::rights::{Right, Rights};
-use crate::cluster::watch::{Keep, Watch, find, watch};
+use crate::cluster::owner::Owner;
+use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
+use crate::cluster::rights::Rights;
+use crate::cluster::watch::{Keep, Watch, watch};
 use crate::config::Namespaces;
-use budget::{Caps, Count, Granted, JobBudget, Place};
+use budget::{Caps, Count, Granted, JobBudget};
+pub use create::{Created, JobError};
 use report::JobReport;
 use store::{Scope, Store};
 use view::JobView;
 
-/// How often a Job is tried to be created where the API server says that it cannot now.
-const MAX_CREATE_TRIES: u32 = 3;
-/// The pause before the second try; each later one is four times as long.
-const CREATE_RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// How long a create may take before it is not tried again: it holds up a pass, and a webhook that does not
-/// answer takes ten seconds each time.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often owners that were woken are checked.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a start checks whether the Jobs are known.
 const KNOWN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Bytes of a Job while it is read: its pod template has a part for each container, of which only the name is
@@ -75,43 +72,8 @@ struct WakeUps(Mutex<Vec<WakeUp>>);
 /// Whether an owner is of the kind that listens, and where it is sent.
 type WakeUp = (fn(&Owner) -> bool, mpsc::UnboundedSender<Owner>);
 
-/// Whether a Job is new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Created {
-    /// It was created.
-    New,
-    /// It exists already, from a process before this one: its name says what it does.
-    Adopted,
-}
-
-/// Why a Job could not be created.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum JobError {
-    /// The namespace is being deleted.
-    #[error("the namespace is being deleted")]
-    NamespaceTerminating,
-    /// A Job of the same name is being deleted; it can be created when that is gone.
-    #[error("Job {0:?} is still being deleted")]
-    StillDeleting(String),
-    /// A Job of that name exists and belongs to another owner.
-    #[error("a Job named {0:?} exists and is not this object's; delete it")]
-    NameTaken(String),
-    /// The agent has no right to create Jobs here; how to grant it.
-    #[error("the agent may not create Jobs in this namespace; {0}")]
-    MissingRight(String),
-    /// A quota, a policy or the schema forbids the Job, or it is too large.
-    #[error("the API server refuses the Job: {0}")]
-    Refused(String),
-    /// The API server answered several times that it cannot create the Job, as when a webhook fails.
-    #[error("the API server cannot create the Job: {0}")]
-    Failing(String),
-    /// The API server did not answer.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-}
-
 impl Jobs {
-    /// Knows of no Jobs yet: [`Jobs::run`] finds them. `annotations` are those that kinds read of their Jobs.
+    /// Returns a store without Jobs: [`Jobs::run`] finds them. `annotations` are those that kinds read of their Jobs.
     pub fn new(
         client: Client,
         rights: Arc<Rights>,
@@ -124,32 +86,48 @@ impl Jobs {
         let store = Store::new(budget.clone(), move |owner| on_change.send(owner));
         let keep = Keep {
             fields: &["spec", "status"],
-            labels: &[IMAGE_UID_LABEL],
+            labels: &[OWNER_UID_LABEL],
             annotations,
             max_bytes: MAX_JOB_BYTES,
         };
         Self(Arc::new(Shared { client, rights, keep, budget, store, wake_ups }))
     }
 
-    /// Watches the Jobs of these namespaces, and their pods where there are any, until `stop`.
-    pub async fn run(self, namespaces: Namespaces, stop: CancellationToken) {
-        let mut watches = JoinSet::new();
-        for scope in scopes(&namespaces) {
-            let jobs = self.clone();
-            let what = Watch { namespace: scope.clone(), label_selector: Some(own()), keep: self.0.keep };
-            let events = watch::<JobView>(self.0.client.clone(), what).default_backoff();
-            watches.spawn(events.for_each(move |event| {
-                match event {
-                    Ok(event) => jobs.0.store.apply_job(&scope, event),
-                    Err(error) => {
-                        tracing::warn!(namespace = scope, %error, "cannot watch the Jobs; trying again");
+    /// Watches the Jobs of these namespaces, and their pods where there are any, until `stop`, or until a watch
+    /// ends, which no watch does by itself.
+    pub async fn run(self, namespaces: Namespaces, ready_gate: ReadyGate, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        let scopes = scopes(&namespaces);
+        let handles = ready_gate.expect(scopes.len());
+        for (scope, handle) in scopes.into_iter().zip(handles) {
+            tasks.spawn(self.clone().watch_jobs(scope, handle));
+        }
+        tasks.spawn(pod_watches::run(self.clone()));
+        tasks.spawn(expire(self.0.budget.clone()));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            ended = tasks.join_next() => tracing::error!(?ended, "a watch of Jobs or pods has ended"),
+        }
+    }
+
+    async fn watch_jobs(self, scope: Scope, mut handle: WatchHandle) {
+        let what = Watch { namespace: scope.clone(), label_selector: Some(own()), keep: self.0.keep };
+        let mut events = pin!(watch::<JobView>(self.0.client.clone(), what).default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    let is_list = matches!(event, Event::InitDone);
+                    self.0.store.apply_job(&scope, event);
+                    if is_list {
+                        handle.is_known();
                     }
                 }
-                std::future::ready(())
-            }));
+                Err(error) => {
+                    handle.has_failed();
+                    tracing::warn!(namespace = scope, %error, "cannot watch the Jobs; trying again");
+                }
+            }
         }
-        watches.spawn(pod_watches::run(self.clone()));
-        stop.cancelled().await;
     }
 
     /// Waits until the Jobs of all namespaces are known, or, when `patience` has passed, those of some: one that
@@ -181,15 +159,15 @@ impl Jobs {
         owners.map(|owner: Owner| ObjectRef::new(&owner.name).within(&owner.namespace))
     }
 
-    /// Returns the Jobs of an owner, as last seen, and what became of their containers. What this process has
-    /// created is among them at once.
-    pub fn of_owner(&self, uid: &str, now: Timestamp) -> Vec<JobReport> {
-        self.0.store.of_owner(uid, now)
+    /// Returns the reports of the Jobs of an owner, as last seen. What this process has created is among them at
+    /// once.
+    pub fn of_owner(&self, owner: &Owner, now: Timestamp) -> Vec<JobReport> {
+        self.0.store.of_owner(owner, now)
     }
 
     /// Returns how many Jobs an owner has.
-    pub fn count(&self, uid: &str) -> Count {
-        self.0.store.count(uid)
+    pub fn count(&self, owner: &Owner) -> Count {
+        self.0.store.count(owner)
     }
 
     /// Returns how many Jobs an owner may create now, of those that it wants. Takes nothing.
@@ -203,113 +181,28 @@ impl Jobs {
         self.0.budget.take(owner, wanted, now)
     }
 
-    /// Takes an owner out of the queue: it wants no place any more. To be called at the end of each pass that did
-    /// not call [`Jobs::take`], and when the owner was deleted.
+    /// Takes an owner out of the queue: it wants no place any more.
     pub fn leave_queue(&self, uid: &str) {
         self.0.budget.leave(uid);
     }
 
-    /// Creates a Job in a place. One that exists and is this owner's is as good as created: its name is a hash of
-    /// what it does. Tries again a few times where the API server says that it cannot now.
-    pub async fn create(&self, owner: &Owner, job: &Job, place: Place) -> Result<Created, JobError> {
-        let (began, name) = (Instant::now(), job.name_any());
-        let mut pause = CREATE_RETRY_PAUSE;
-        for tried in 1.. {
-            let error = match self.post(job).await {
-                Ok(created) => {
-                    self.0.store.insert(created);
-                    place.fill();
-                    return Ok(Created::New);
-                }
-                Err(error) => error,
-            };
-            let may_go_later = matches!(error.cause, ApiCause::Failing(_) | ApiCause::Conflict(_));
-            if error.cause == ApiCause::AlreadyExists {
-                self.adopt(owner, &name).await?;
-                place.fill();
-                return Ok(Created::Adopted);
-            }
-            if !may_go_later || tried >= MAX_CREATE_TRIES || began.elapsed() >= CREATE_TIMEOUT {
-                return Err(self.job_error(owner, error));
-            }
-            sleep(pause).await;
-            pause *= 4;
-        }
-        Err(JobError::StillDeleting(name))
+    /// Ends a pass over an owner: one that has not called [`Jobs::take`] in it leaves the queue. The controller
+    /// calls this for all kinds.
+    pub fn end_pass(&self, uid: &str) {
+        self.0.budget.end_pass(uid);
     }
 
-    async fn post(&self, job: &Job) -> Result<JobView, ApiError> {
-        let namespace = job.metadata.namespace.as_deref();
-        let failed = |error| ApiError::new("create", of_job(namespace, &job.name_any()), &error);
-        let json = serde_json::to_vec(job).map_err(|error| failed(kube::Error::SerdeError(error)))?;
-        let request = Request::new(Job::url_path(&(), namespace)).create(&PostParams::default(), json);
-        let request = request.map_err(|error| failed(kube::Error::BuildRequest(error)))?;
-        let mut created: JobView = self.0.client.request(request).await.map_err(failed)?;
-        let Keep { labels, annotations, .. } = self.0.keep;
-        created.labels_mut().retain(|key, _| labels.contains(&key.as_str()));
-        created.annotations_mut().retain(|key, _| annotations.contains(&key.as_str()));
-        (created.metadata.managed_fields, created.metadata.finalizers) = (None, None);
-        Ok(created)
+    /// Takes owners of a kind out of the queue that do not exist any more.
+    pub fn retain_waiting<K: Resource<DynamicType = ()>>(&self, exists: impl Fn(&str) -> bool) {
+        self.0.budget.retain_waiting(|owner| !owner.is_a::<K>() || exists(&owner.uid));
     }
+}
 
-    /// A Job of this name exists: it may be this owner's, from a process before this one.
-    async fn adopt(&self, owner: &Owner, name: &str) -> Result<(), JobError> {
-        let there = match self.0.store.get(&owner.namespace, name) {
-            Some(known) => Some(known),
-            None => self.find(&owner.namespace, name).await?.map(Arc::new),
-        };
-        match there {
-            Some(there) if !is_controlled_by(&*there, &owner.uid) => {
-                Err(JobError::NameTaken(name.to_owned()))
-            }
-            Some(there) if there.metadata.deletion_timestamp.is_none() => {
-                self.0.store.insert(Arc::unwrap_or_clone(there));
-                Ok(())
-            }
-            _ => Err(JobError::StillDeleting(name.to_owned())),
-        }
-    }
-
-    async fn find(&self, namespace: &str, name: &str) -> Result<Option<JobView>, ApiError> {
-        let what = Watch { namespace: Some(namespace.to_owned()), label_selector: None, keep: self.0.keep };
-        let found = find::<JobView>(self.0.client.clone(), what, name).await;
-        let found = found.map_err(|error| ApiError {
-            verb: "list",
-            object: of_job(Some(namespace), name),
-            cause: ApiCause::Unreachable(error.to_string()),
-        })?;
-        Ok(found.and_then(|job| job.0.ok()))
-    }
-
-    fn job_error(&self, owner: &Owner, error: ApiError) -> JobError {
-        match error.cause {
-            ApiCause::NamespaceTerminating => JobError::NamespaceTerminating,
-            ApiCause::MissingRight(_) => {
-                JobError::MissingRight(self.0.rights.how_to_grant(Right::CREATE_JOBS, &owner.namespace))
-            }
-            ApiCause::Forbidden(message) | ApiCause::Invalid(message) => JobError::Refused(message),
-            ApiCause::Failing(message) | ApiCause::Conflict(message) => JobError::Failing(message),
-            ApiCause::NotFound => JobError::Failing(format!("namespaces {:?} not found", owner.namespace)),
-            ApiCause::AlreadyExists | ApiCause::Unreachable(_) => JobError::Api(error),
-        }
-    }
-
-    /// Deletes a Job and its pods. One that is gone already is as good as deleted.
-    pub async fn delete(&self, namespace: &str, name: &str) -> Result<(), ApiError> {
-        let at = Request::new(Job::url_path(&(), Some(namespace)));
-        let deleted = match at.delete(name, &DeleteParams::background()) {
-            // The answer may be the whole Job, which is not read.
-            Ok(request) => self.0.client.request_text(request).await,
-            Err(error) => Err(kube::Error::BuildRequest(error)),
-        };
-        if let Err(error) = deleted {
-            let error = ApiError::new("delete", of_job(Some(namespace), name), &error);
-            if error.cause != ApiCause::NotFound {
-                return Err(error);
-            }
-        }
-        self.0.store.remove(namespace, name);
-        Ok(())
+/// Moves owners to the end of their queues that were woken and did not come in time, until it is dropped.
+async fn expire(budget: JobBudget) {
+    loop {
+        sleep(EXPIRY_INTERVAL).await;
+        budget.expire(Timestamp::now());
     }
 }
 
@@ -336,10 +229,6 @@ fn scopes(namespaces: &Namespaces) -> Vec<Scope> {
         Namespaces::All => vec![None],
         Namespaces::Named(names) => names.iter().cloned().map(Some).collect(),
     }
-}
-
-fn of_job(namespace: Option<&str>, name: &str) -> String {
-    format!("Job \"{}/{name}\"", namespace.unwrap_or_default())
 }
 
 #[cfg(test)]

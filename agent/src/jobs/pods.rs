@@ -1,7 +1,10 @@
-//! The pods of Jobs, as the watch of their namespace tells of them.
+//! The pods of Jobs, as the watch of their namespace shows them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
+use imgop_core::time::saturating_add;
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::watcher::Event;
 
@@ -11,6 +14,8 @@ use crate::cluster::watch::Guarded;
 
 /// Bytes of the pods of one namespace: whoever may create them there can create many.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// A watch that failed so recently may not have shown the latest: it is tried again more often than this.
+const MAX_ERROR_INTERVAL: Duration = Duration::from_secs(75);
 
 /// The pods of the Jobs of one namespace.
 #[derive(Default)]
@@ -20,12 +25,25 @@ pub struct NamespacePods {
     of_job: HashMap<String, BTreeMap<String, PodView>>,
     seen: HashSet<String>,
     bytes: usize,
+    /// Whether pods were left out, since the last complete list: a Job without pods may have some of them.
+    has_left_out: bool,
+    last_error: Option<Timestamp>,
 }
 
 impl NamespacePods {
-    /// Returns the pods of a Job, once all of the namespace are known.
-    pub fn of_job(&self, uid: &str) -> Option<Vec<&PodView>> {
-        self.is_known.then(|| self.of_job.get(uid).into_iter().flatten().map(|(_, pod)| pod).collect())
+    /// Returns the pods of a Job, unless there may be others than are known: before the first list, after some
+    /// were left out, and while the watch fails.
+    pub fn of_job(&self, uid: &str, now: Timestamp) -> Option<Vec<&PodView>> {
+        let pods: Vec<&PodView> = self.of_job.get(uid).into_iter().flatten().map(|(_, pod)| pod).collect();
+        let have_ended = !pods.is_empty() && pods.iter().all(|pod| pod.has_ended());
+        let is_failing = self.last_error.is_some_and(|at| now < saturating_add(at, MAX_ERROR_INTERVAL));
+        let may_be_others = is_failing || self.has_left_out && pods.is_empty();
+        (self.is_known && (have_ended || !may_be_others)).then_some(pods)
+    }
+
+    /// Notes that the watch has failed.
+    pub fn have_failed(&mut self, now: Timestamp) {
+        self.last_error = Some(now);
     }
 
     /// Returns how many pods there are.
@@ -34,10 +52,13 @@ impl NamespacePods {
         self.of_job.values().map(BTreeMap::len).sum()
     }
 
-    /// Takes in what the watch tells; returns the names and UIDs of the Jobs whose pods have changed.
+    /// Applies an event of the watch; returns the names and UIDs of the Jobs whose pods have changed.
     pub fn apply(&mut self, namespace: &str, event: Event<Guarded<PodView>>) -> Vec<(String, String)> {
         match event {
-            Event::Init => self.seen.clear(),
+            Event::Init => {
+                self.seen.clear();
+                self.has_left_out = false;
+            }
             Event::InitApply(pod) => {
                 if let Ok(pod) = pod.0 {
                     self.seen.insert(pod.name_any());
@@ -62,14 +83,15 @@ impl NamespacePods {
 
     fn insert(&mut self, namespace: &str, pod: PodView) -> Option<(String, String)> {
         let job = job_of(&pod)?;
-        let pods = self.of_job.entry(job.1.clone()).or_default();
-        let before = pods.get(&pod.name_any()).map_or(0, PodView::bytes);
+        let before =
+            self.of_job.get(&job.1).and_then(|pods| pods.get(&pod.name_any())).map_or(0, PodView::bytes);
         if self.bytes - before + pod.bytes() > MAX_BYTES {
-            tracing::warn!(namespace, "the pods of the namespace's Jobs say too much; some are left out");
+            tracing::warn!(namespace, "the pods of the namespace's Jobs exceed 8 MiB; some are left out");
+            self.has_left_out = true;
             return None;
         }
         self.bytes = self.bytes - before + pod.bytes();
-        pods.insert(pod.name_any(), pod);
+        self.of_job.entry(job.1.clone()).or_default().insert(pod.name_any(), pod);
         Some(job)
     }
 

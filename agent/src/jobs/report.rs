@@ -1,4 +1,4 @@
-//! What became of a Job and its containers, read from it and its pods. What that means is for its kind to say.
+//! What became of a Job and its containers, read from it and its pods. What that means is for its kind to decide.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::cluster::api_error::printable;
 const MAX_START_SECONDS: i64 = 60;
 /// How many seconds a Job may go on when all its own containers have ended.
 const MAX_LEFTOVER_SECONDS: i64 = 60;
-/// How many seconds pods of a failed Job may seem to run: two watches do not tell in step.
+/// How many seconds pods of a failed Job may seem to run: two watches are not in step.
 const MAX_WATCH_LAG_SECONDS: i64 = 15;
 
 /// A Job, and what became of it.
@@ -20,6 +20,11 @@ const MAX_WATCH_LAG_SECONDS: i64 = 15;
 pub struct JobReport {
     /// The Job's name.
     pub name: String,
+    /// The Job's UID.
+    pub uid: Option<String>,
+    /// Whether no more is known of the Job than that it exists and how it stands, for want of memory: its
+    /// annotations and containers are not known.
+    pub is_stub: bool,
     /// When it was created.
     pub created: Option<Timestamp>,
     /// Its annotations that kinds read.
@@ -50,7 +55,7 @@ pub enum ContainerState {
     Running,
     /// It has ended.
     Ended(ContainerEnd),
-    /// It has ended well, as the Job says; its pod is gone.
+    /// It has ended well, since the Job has; its pod is gone.
     Completed,
     /// Its pod does not start; why.
     NotStarted {
@@ -126,7 +131,8 @@ impl JobReport {
             (None, None) => JobState::Unfinished,
         };
         let annotations = job.metadata.annotations.clone().unwrap_or_default();
-        Self { name: job.name_any(), created, annotations, state, containers }
+        let (name, uid) = (job.name_any(), job.uid());
+        Self { name, uid, is_stub: false, created, annotations, state, containers }
     }
 
     /// Returns what became of a container.
@@ -170,7 +176,7 @@ fn ended<'a>(pods: &[&'a PodView], name: &str) -> Option<&'a TerminatedView> {
     success.or_else(|| ends.iter().find(|(disrupted, _)| !disrupted)).map(|(_, end)| *end)
 }
 
-/// Returns what became of a container of whose own end no pod tells.
+/// Returns the state of a container that has ended in no known pod.
 fn of_job(end: Option<&ConditionView>, pods: Pods<'_>, now: Timestamp) -> ContainerState {
     let Some(end) = end else { return ContainerState::Running };
     if end.type_ == "Complete" {
@@ -180,7 +186,7 @@ fn of_job(end: Option<&ConditionView>, pods: Pods<'_>, now: Timestamp) -> Contai
     let is_recent = seconds_since(at, now) < MAX_WATCH_LAG_SECONDS;
     match pods {
         _ if end.reason.as_deref() == Some("DeadlineExceeded") => ContainerState::DeadlineExceeded { at },
-        // They may tell more of each container than the Job does.
+        // They may show how each container ended.
         Pods::Unknown => ContainerState::Running,
         // All pods of a Job have ended before it fails, so this one has, and is about to be seen so.
         Pods::Known(pods, _) if is_recent && pods.iter().any(|pod| !pod.has_ended()) => {
@@ -229,7 +235,7 @@ fn not_starting(pods: &[&PodView], now: Timestamp) -> Option<String> {
 }
 
 /// Returns what is wrong with a Job for which no pod can be created, as where a quota or a policy forbids it:
-/// only its events tell why, and they outlive it. Kubernetes must have begun with it, or a Job that waits its
+/// only its events give the reason, and they outlive it. Kubernetes must have begun with it, or a Job that waits its
 /// turn would be given up; one whose pod was evicted gets another one within a while, and one that is suspended
 /// may get one yet.
 fn without_pod(job: &JobView, missing_since: Option<Timestamp>, now: Timestamp) -> Option<String> {
@@ -243,8 +249,8 @@ fn without_pod(job: &JobView, missing_since: Option<Timestamp>, now: Timestamp) 
     }
     let (name, namespace) = (job.name_any(), job.namespace().unwrap_or_default());
     Some(format!(
-        "no pod could be made for the Job, as where a quota or a policy is against it; its events tell why, for an \
-         hour: kubectl get events -n {namespace} --field-selector involvedObject.name={name}"
+        "no pod could be created for the Job, as where a quota or a policy forbids it; its events give the reason, for \
+         an hour: kubectl get events -n {namespace} --field-selector involvedObject.name={name}"
     ))
 }
 

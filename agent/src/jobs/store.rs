@@ -1,9 +1,11 @@
-//! The Jobs of the agent and their pods, as the watches tell of them and as this process creates them.
+//! The Jobs of the agent and their pods, as the watches show them and as this process creates them.
+
+mod bytes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use imgop_core::api::IMAGE_UID_LABEL;
+use imgop_core::api::OWNER_UID_LABEL;
 use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use kube::{Resource as _, ResourceExt as _};
@@ -15,11 +17,7 @@ use super::report::{JobReport, Pods};
 use super::view::{JobView, PodView};
 use crate::cluster::owner::{Owner, controller_of};
 use crate::cluster::watch::Guarded;
-
-/// Bytes of the Jobs of one owner. A thousand tags have a third of it.
-const MAX_BYTES_PER_OWNER: usize = 2 * 1024 * 1024;
-/// Bytes of the Jobs of one namespace: whoever may create them there can create many.
-const MAX_BYTES_PER_NAMESPACE: usize = 8 * 1024 * 1024;
+use bytes::{Bytes, Size};
 
 /// Namespace and name.
 type Key = (String, String);
@@ -39,8 +37,8 @@ pub struct Store {
 #[derive(Default)]
 struct Content {
     jobs: HashMap<Key, Entry>,
-    /// By the UID of the controller.
-    of_owner: HashMap<String, BTreeSet<Key>>,
+    /// The names of Jobs by the namespace and the UID of their controller.
+    of_owner: HashMap<Key, BTreeSet<String>>,
     /// Unfinished Jobs by namespace and by the UID of the controller or, where that is gone, of the label: Jobs
     /// that `delete --cascade=orphan` left behind count for as long as they live.
     unfinished: HashMap<Key, usize>,
@@ -52,62 +50,69 @@ struct Content {
 
 struct Entry {
     job: Arc<JobView>,
+    /// Whether it is reduced to what is counted, for want of room.
+    is_stub: bool,
     /// Since when it has been seen without a pod.
     pod_missing_since: Option<Timestamp>,
 }
 
+/// What a change means for others.
 #[derive(Default)]
-struct Bytes {
-    of_namespace: HashMap<String, usize>,
-    of_owner: HashMap<String, usize>,
+struct Changed {
+    /// Whose unfinished Jobs are to be counted again.
+    counts: Vec<Key>,
+    wake: Vec<Owner>,
 }
 
 impl Store {
-    /// Is empty. `wake` is called with an owner whose Jobs or pods have changed.
+    /// Returns an empty store. `wake` is called with an owner whose Jobs or pods have changed.
     pub fn new(budget: JobBudget, wake: impl Fn(&Owner) + Send + Sync + 'static) -> Self {
         Self { content: Mutex::default(), budget, wake: Box::new(wake) }
     }
 
-    /// Takes in what the watch of Jobs tells.
+    /// Applies an event of the watch of Jobs.
     pub fn apply_job(&self, scope: &Scope, event: Event<Guarded<JobView>>) {
-        let changed = {
-            let mut content = self.content.lock();
-            match event {
-                Event::Init => {
-                    content.listing.insert(scope.clone(), HashSet::new());
-                    Vec::new()
-                }
-                Event::InitApply(job) => job.0.map_or_else(|_| Vec::new(), |job| content.listed(scope, job)),
-                Event::InitDone => content.end_list(scope),
-                Event::Apply(job) => job.0.map_or_else(|_| Vec::new(), |job| vec![content.insert(job)]),
-                Event::Delete(job) => vec![content.remove_if(&key_of(job.meta()), job.meta().uid.as_deref())],
+        let changed = self.change(|content| match event {
+            Event::Init => {
+                content.listing.insert(scope.clone(), HashSet::new());
+                Changed::default()
             }
-        };
-        self.tell(changed);
+            Event::InitApply(job) => {
+                job.0.map_or_else(|_| Changed::default(), |job| content.listed(scope, job))
+            }
+            Event::InitDone => content.end_list(scope),
+            Event::Apply(job) => job.0.map_or_else(|_| Changed::default(), |job| content.insert(job, false)),
+            Event::Delete(job) => content.remove_if(&key_of(job.meta()), job.meta().uid.as_deref()),
+        });
+        for owner in &changed.wake {
+            (self.wake)(owner);
+        }
     }
 
-    /// Puts in a Job that this process has created, as the API server answered.
+    /// Inserts a Job that this process has created or found, as the API server answered, unless the watch has
+    /// shown it already: what that shows is newer.
     pub fn insert(&self, job: JobView) {
-        let changed = {
-            let mut content = self.content.lock();
+        self.change(|content| {
             let key = key_of(&job.metadata);
             // A list that was begun before does not have it.
             content.listing.values_mut().for_each(|seen| {
                 seen.insert(key.clone());
             });
-            content.insert(job)
-        };
-        self.tell(vec![Changed { wake: None, ..changed }]);
+            let is_known = |entry: &Entry| entry.job.metadata.uid == job.metadata.uid;
+            if content.jobs.get(&key).is_some_and(is_known) {
+                return Changed::default();
+            }
+            content.insert(job, true)
+        });
     }
 
-    /// Takes out a Job that this process has deleted.
-    pub fn remove(&self, namespace: &str, name: &str) {
+    /// Removes a Job that this process has deleted.
+    pub fn remove(&self, namespace: &str, name: &str, uid: Option<&str>) {
         let key = (namespace.to_owned(), name.to_owned());
-        let changed = self.content.lock().remove_if(&key, None);
-        self.tell(vec![Changed { wake: None, ..changed }]);
+        self.change(|content| content.remove_if(&key, uid));
     }
 
-    /// Takes in what the watch of a namespace's pods tells.
+    /// Applies an event of the watch of a namespace's pods.
     pub fn apply_pod(&self, namespace: &str, event: Event<Guarded<PodView>>) {
         let owners: Vec<Owner> = {
             let mut content = self.content.lock();
@@ -123,6 +128,11 @@ impl Store {
         }
     }
 
+    /// Notes that the watch of a namespace's pods has failed: what it showed last may be outdated.
+    pub fn pods_have_failed(&self, namespace: &str, now: Timestamp) {
+        self.content.lock().pods.entry(namespace.to_owned()).or_default().have_failed(now);
+    }
+
     /// Forgets the pods of a namespace that is not watched any more.
     pub fn forget_pods(&self, namespace: &str) {
         self.content.lock().pods.remove(namespace);
@@ -130,7 +140,7 @@ impl Store {
 
     /// Returns the namespaces that have Jobs.
     pub fn namespaces(&self) -> HashSet<String> {
-        self.content.lock().bytes.of_namespace.keys().cloned().collect()
+        self.content.lock().bytes.namespaces().cloned().collect()
     }
 
     /// Returns whether the Jobs of a namespace are known.
@@ -151,141 +161,176 @@ impl Store {
     }
 
     /// Returns how many Jobs an owner has.
-    pub fn count(&self, uid: &str) -> Count {
+    pub fn count(&self, owner: &Owner) -> Count {
         let content = self.content.lock();
-        let jobs = content.of_owner.get(uid).into_iter().flatten();
-        let jobs: Vec<&Entry> = jobs.filter_map(|key| content.jobs.get(key)).collect();
-        let unfinished = jobs.iter().filter(|entry| entry.job.is_unfinished()).count();
-        Count { total: jobs.len(), unfinished }
-    }
-
-    /// Returns what became of the Jobs of an owner.
-    pub fn of_owner(&self, uid: &str, now: Timestamp) -> Vec<JobReport> {
-        let content = &mut *self.content.lock();
-        let keys = content.of_owner.get(uid).into_iter().flatten();
-        keys.filter_map(|key| {
-            let entry = content.jobs.get_mut(key)?;
-            let uid = entry.job.metadata.uid.as_deref().unwrap_or_default();
-            let Some(of_job) = content.pods.get(&key.0).and_then(|pods| pods.of_job(uid)) else {
-                return Some(JobReport::of(&entry.job, Pods::Unknown, now));
-            };
-            let is_without = of_job.is_empty() && entry.job.is_unfinished();
-            entry.pod_missing_since = is_without.then(|| entry.pod_missing_since.unwrap_or(now));
-            Some(JobReport::of(&entry.job, Pods::Known(&of_job, entry.pod_missing_since), now))
+        let names = content.of_owner.get(&(owner.namespace.clone(), owner.uid.clone())).into_iter().flatten();
+        let jobs = names.filter_map(|name| content.jobs.get(&(owner.namespace.clone(), name.clone())));
+        jobs.fold(Count::default(), |count, entry| Count {
+            total: count.total + 1,
+            unfinished: count.unfinished + usize::from(entry.job.is_unfinished()),
         })
-        .collect()
     }
 
-    fn tell(&self, changed: Vec<Changed>) {
-        for Changed { count, wake } in changed {
-            if let Some(((namespace, uid), unfinished)) = count {
-                self.budget.set(&namespace, &uid, unfinished);
-            }
-            if let Some(owner) = wake {
-                (self.wake)(&owner);
-            }
+    /// Returns the reports of the Jobs of an owner.
+    pub fn of_owner(&self, owner: &Owner, now: Timestamp) -> Vec<JobReport> {
+        let content = &mut *self.content.lock();
+        let names = content.of_owner.get(&(owner.namespace.clone(), owner.uid.clone())).into_iter().flatten();
+        let pods_here = content.pods.get(&owner.namespace);
+        names
+            .filter_map(|name| {
+                let entry = content.jobs.get_mut(&(owner.namespace.clone(), name.clone()))?;
+                let uid = entry.job.metadata.uid.as_deref().unwrap_or_default();
+                let mut report = match pods_here.and_then(|pods| pods.of_job(uid, now)) {
+                    None => JobReport::of(&entry.job, Pods::Unknown, now),
+                    Some(of_job) => {
+                        let is_without = of_job.is_empty() && entry.job.is_unfinished();
+                        entry.pod_missing_since = is_without.then(|| entry.pod_missing_since.unwrap_or(now));
+                        JobReport::of(&entry.job, Pods::Known(&of_job, entry.pod_missing_since), now)
+                    }
+                };
+                report.is_stub = entry.is_stub;
+                Some(report)
+            })
+            .collect()
+    }
+
+    /// Changes the content. The budget gets the counts before another change can be made.
+    fn change(&self, change: impl FnOnce(&mut Content) -> Changed) -> Changed {
+        let mut content = self.content.lock();
+        let changed = change(&mut content);
+        for key in &changed.counts {
+            let unfinished = content.unfinished.get(key).copied().unwrap_or_default();
+            self.budget.set(&key.0, &key.1, unfinished);
         }
+        changed
     }
 }
 
-/// What a change means for others.
-#[derive(Default)]
-struct Changed {
-    /// The unfinished Jobs of an owner.
-    count: Option<(Key, usize)>,
-    wake: Option<Owner>,
+impl Changed {
+    fn and(mut self, other: Self) -> Self {
+        for key in other.counts {
+            if !self.counts.contains(&key) {
+                self.counts.push(key);
+            }
+        }
+        for owner in other.wake {
+            if !self.wake.contains(&owner) {
+                self.wake.push(owner);
+            }
+        }
+        self
+    }
 }
 
 impl Content {
-    /// A Job of a list: its owner is woken only if it is news.
-    fn listed(&mut self, scope: &Scope, job: JobView) -> Vec<Changed> {
+    /// Inserts a Job of a list: its owner is woken only if the Job has changed.
+    fn listed(&mut self, scope: &Scope, job: JobView) -> Changed {
         let key = key_of(&job.metadata);
         if let Some(seen) = self.listing.get_mut(scope) {
             seen.insert(key.clone());
         }
         let is_news = self.known.contains(scope)
             && self.jobs.get(&key).is_none_or(|there| there.job.status != job.status);
-        let changed = self.insert(job);
-        vec![if is_news { changed } else { Changed { wake: None, ..changed } }]
+        let changed = self.insert(job, false);
+        if is_news { changed } else { Changed { wake: Vec::new(), ..changed } }
     }
 
-    /// What a list does not have was deleted while nobody watched.
-    fn end_list(&mut self, scope: &Scope) -> Vec<Changed> {
+    /// Removes what a complete list does not have: it was deleted while there was no watch.
+    fn end_list(&mut self, scope: &Scope) -> Changed {
         let seen = self.listing.remove(scope).unwrap_or_default();
         let is_gone = |key: &&Key| scope.as_ref().is_none_or(|scope| key.0 == *scope) && !seen.contains(*key);
         let gone: Vec<Key> = self.jobs.keys().filter(is_gone).cloned().collect();
         self.known.insert(scope.clone());
-        gone.iter().map(|key| self.remove_if(key, None)).collect()
+        gone.iter().fold(Changed::default(), |changed, key| changed.and(self.remove_if(key, None)))
     }
 
-    fn insert(&mut self, job: JobView) -> Changed {
+    /// Inserts a Job in place of the one of its name. Where not all fit, finished ones are reduced first. One
+    /// that is `own` to this process, or was there before, is never left out.
+    fn insert(&mut self, mut job: JobView, own: bool) -> Changed {
+        job.reduce_metadata();
         let key = key_of(&job.metadata);
-        let mut changed = self.remove_if(&key, None);
-        let (owner, counted) = (owner_of(&job), counted_for(&job));
-        let uid = counted.clone().unwrap_or_default();
-        if counted.is_none() || !self.bytes.add(&key.0, &uid, job.bytes()) {
-            return changed;
+        let before = self.jobs.get(&key);
+        let same = before.filter(|before| before.job.metadata.uid == job.metadata.uid);
+        let must_stay = own || same.is_some();
+        let pod_missing_since = same.and_then(|before| before.pod_missing_since);
+        let removed = self.remove_if(&key, None);
+        let Some(counted) = counted_for(&job) else { return removed };
+        if !self.bytes.fits(&counted, job.bytes(), Size::Whole) && job.is_unfinished() {
+            self.reduce_finished(&counted, job.bytes());
         }
-        if let Some(owner) = &owner {
-            self.of_owner.entry(owner.uid.clone()).or_default().insert(key.clone());
+        let is_stub = !self.bytes.fits(&counted, job.bytes(), Size::Whole);
+        if is_stub {
+            job.reduce_to_stub();
+            tracing::warn!(
+                namespace = key.0,
+                job = key.1,
+                "the Jobs exceed their memory; of this one no more is kept than that it exists"
+            );
+            if !must_stay && !self.bytes.fits(&counted, job.bytes(), Size::Stub) {
+                tracing::warn!(
+                    namespace = key.0,
+                    job = key.1,
+                    "the Jobs exceed their memory; this one is left out"
+                );
+                return removed;
+            }
         }
-        let count = self.unfinished.entry((key.0.clone(), uid.clone())).or_default();
-        *count += usize::from(job.is_unfinished());
-        changed.count = Some(((key.0.clone(), uid), *count));
-        changed.wake = owner;
-        self.jobs.insert(key, Entry { job: Arc::new(job), pod_missing_since: None });
-        changed
+        self.bytes.add(&counted, job.bytes());
+        let owner = owner_of(&job);
+        if owner.is_some() {
+            self.of_owner.entry(counted.clone()).or_default().insert(key.1.clone());
+        }
+        if job.is_unfinished() {
+            *self.unfinished.entry(counted.clone()).or_default() += 1;
+        }
+        self.jobs.insert(key, Entry { job: Arc::new(job), is_stub, pod_missing_since });
+        removed.and(Changed { counts: vec![counted], wake: owner.into_iter().collect() })
     }
 
-    /// Takes out a Job, if it has this UID: another one may have its name by now.
+    /// Reduces finished Jobs of an owner, or of its namespace, until a Job of so many bytes fits.
+    fn reduce_finished(&mut self, counted: &Key, bytes: usize) {
+        let of_owner_alone = !self.bytes.fits_owner(counted, bytes);
+        for (key, entry) in &mut self.jobs {
+            if self.bytes.fits(counted, bytes, Size::Whole) {
+                return;
+            }
+            let Some(other) = counted_for(&entry.job).filter(|other| other.0 == counted.0) else { continue };
+            if entry.is_stub || entry.job.is_unfinished() || of_owner_alone && other != *counted {
+                continue;
+            }
+            let before = entry.job.bytes();
+            Arc::make_mut(&mut entry.job).reduce_to_stub();
+            entry.is_stub = true;
+            self.bytes.subtract(&other, before);
+            self.bytes.add(&other, entry.job.bytes());
+            tracing::debug!(namespace = key.0, job = key.1, "a finished Job is reduced to make room");
+        }
+    }
+
+    /// Removes a Job, if it has this UID: another one may have its name by now.
     fn remove_if(&mut self, key: &Key, uid: Option<&str>) -> Changed {
         let has_uid = |entry: &Entry| uid.is_none() || entry.job.metadata.uid.as_deref() == uid;
         if !self.jobs.get(key).is_some_and(has_uid) {
             return Changed::default();
         }
         let Some(entry) = self.jobs.remove(key) else { return Changed::default() };
-        let (owner, uid) = (owner_of(&entry.job), counted_for(&entry.job).unwrap_or_default());
-        self.bytes.subtract(&key.0, &uid, entry.job.bytes());
-        if let Some(keys) = self.of_owner.get_mut(&uid) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.of_owner.remove(&uid);
+        let Some(counted) = counted_for(&entry.job) else { return Changed::default() };
+        self.bytes.subtract(&counted, entry.job.bytes());
+        if let Some(names) = self.of_owner.get_mut(&counted) {
+            names.remove(&key.1);
+            if names.is_empty() {
+                self.of_owner.remove(&counted);
             }
         }
-        let counted = (key.0.clone(), uid);
-        let left = self.unfinished.get(&counted).copied().unwrap_or_default();
-        let left = left.saturating_sub(usize::from(entry.job.is_unfinished()));
-        if left == 0 {
-            self.unfinished.remove(&counted);
-        } else {
-            self.unfinished.insert(counted.clone(), left);
-        }
-        Changed { count: Some((counted, left)), wake: owner }
-    }
-}
-
-impl Bytes {
-    fn add(&mut self, namespace: &str, owner: &str, bytes: usize) -> bool {
-        let here = self.of_namespace.entry(namespace.to_owned()).or_default();
-        let own = self.of_owner.entry(owner.to_owned()).or_default();
-        if *here + bytes > MAX_BYTES_PER_NAMESPACE || *own + bytes > MAX_BYTES_PER_OWNER {
-            tracing::warn!(namespace, uid = owner, "Jobs say too much; some are left out");
-            return false;
-        }
-        *here += bytes;
-        *own += bytes;
-        true
-    }
-
-    fn subtract(&mut self, namespace: &str, owner: &str, bytes: usize) {
-        for (map, key) in [(&mut self.of_namespace, namespace), (&mut self.of_owner, owner)] {
-            if let Some(sum) = map.get_mut(key) {
-                *sum = sum.saturating_sub(bytes);
-                if *sum == 0 {
-                    map.remove(key);
-                }
+        if entry.job.is_unfinished()
+            && let Some(left) = self.unfinished.get_mut(&counted)
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.unfinished.remove(&counted);
             }
         }
+        Changed { counts: vec![counted], wake: owner_of(&entry.job).into_iter().collect() }
     }
 }
 
@@ -304,10 +349,11 @@ fn owner_of(job: &JobView) -> Option<Owner> {
     })
 }
 
-/// Returns the UID for which a Job counts.
-fn counted_for(job: &JobView) -> Option<String> {
-    let label = || job.labels().get(IMAGE_UID_LABEL).cloned();
-    controller_of(job).map(|owner| owner.uid.clone()).or_else(label)
+/// Returns the namespace and the UID for which a Job counts.
+fn counted_for(job: &JobView) -> Option<Key> {
+    let label = || job.labels().get(OWNER_UID_LABEL).cloned();
+    let uid = controller_of(job).map(|owner| owner.uid.clone()).or_else(label)?;
+    Some((job.namespace().unwrap_or_default(), uid))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{IMAGE_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
+use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
 use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
@@ -105,7 +105,7 @@ impl JobTemplate<'_> {
             ("app.kubernetes.io/name".to_owned(), self.app.to_owned()),
             ("app.kubernetes.io/part-of".to_owned(), "imgop".to_owned()),
             (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
-            (IMAGE_UID_LABEL.to_owned(), self.owner.uid.clone()),
+            (OWNER_UID_LABEL.to_owned(), self.owner.uid.clone()),
             (OWNER_NAME_LABEL.to_owned(), name.trim_end_matches(['-', '.']).to_owned()),
         ])
     }

@@ -1,4 +1,4 @@
-//! What tests of kinds say of Jobs, in place of the watches.
+//! What tests of kinds show of Jobs, in place of the watches.
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -20,7 +20,13 @@ pub fn report_of(job: &Value, pods: &[Value], now: Timestamp) -> JobReport {
 }
 
 impl Jobs {
-    /// Tells what the watch of Jobs would tell, and that the Job has no pod.
+    /// Makes the Jobs of all namespaces known: there are no others.
+    pub fn are_listed(&self) {
+        self.0.store.apply_job(&None, Event::Init);
+        self.0.store.apply_job(&None, Event::InitDone);
+    }
+
+    /// Shows a Job as the watch would, without a pod.
     pub fn show(&self, job: &Job) {
         let namespace = job.metadata.namespace.clone().unwrap_or_default();
         let view: JobView = serde_json::from_value(serde_json::to_value(job).unwrap()).unwrap();

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::Resource;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
@@ -66,7 +66,7 @@ pub struct JobStatusView {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConditionView {
-    /// What it says.
+    /// What it is about, such as `Complete`.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
@@ -144,6 +144,23 @@ pub struct TerminatedView {
     pub finished_at: Option<Time>,
 }
 
+/// Bytes of a reference to an owner: more than names, kinds and UIDs can have together.
+const MAX_REFERENCE: usize = 2048;
+/// Bytes of a condition's reason that a stub keeps.
+const MAX_REASON: usize = 64;
+
+fn reference_bytes(owner: &OwnerReference) -> usize {
+    size_of::<OwnerReference>()
+        + [&owner.api_version, &owner.kind, &owner.name, &owner.uid].map(String::len).iter().sum::<usize>()
+}
+
+impl ConditionView {
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.type_.len() + self.status.len() + text(&self.reason) + text(&self.message)
+    }
+}
+
 impl JobView {
     /// Returns the names of its containers as it was created with; pods may have more, which others injected.
     pub fn containers(&self) -> impl Iterator<Item = &str> {
@@ -156,7 +173,7 @@ impl JobView {
         self.end().is_none()
     }
 
-    /// Returns the condition that says how it ended.
+    /// Returns the condition of its end.
     pub fn end(&self) -> Option<&ConditionView> {
         let is_end =
             |c: &&ConditionView| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True";
@@ -165,10 +182,39 @@ impl JobView {
 
     /// Returns about how many bytes it takes.
     pub fn bytes(&self) -> usize {
-        let annotations =
-            self.metadata.annotations.iter().flatten().map(|(key, value)| key.len() + value.len());
+        let ObjectMeta { labels, annotations, owner_references, .. } = &self.metadata;
+        let texts = labels.iter().flatten().chain(annotations.iter().flatten());
+        let texts = texts.map(|(key, value)| key.len() + value.len());
+        let owners = owner_references.iter().flatten().map(reference_bytes);
         let containers = self.containers().map(|name| name.len() + size_of::<ContainerView>());
-        size_of::<Self>() + annotations.sum::<usize>() + containers.sum::<usize>()
+        let conditions = self.status.conditions.iter().map(ConditionView::bytes);
+        let all = texts.chain(owners).chain(containers).chain(conditions);
+        size_of::<Self>() + self.metadata.name.as_ref().map_or(0, String::len) + all.sum::<usize>()
+    }
+
+    /// Drops owners that do not control it, and a controller whose reference is longer than that of any object
+    /// can be.
+    pub fn reduce_metadata(&mut self) {
+        let is_controller = |owner: &OwnerReference| {
+            owner.controller == Some(true) && reference_bytes(owner) <= MAX_REFERENCE
+        };
+        if let Some(owners) = &mut self.metadata.owner_references {
+            owners.retain(is_controller);
+            owners.truncate(1);
+        }
+    }
+
+    /// Drops all but its names, its owner and how it stands.
+    pub fn reduce_to_stub(&mut self) {
+        self.metadata.annotations = None;
+        self.spec = JobSpecView::default();
+        let conditions = &mut self.status.conditions;
+        conditions.retain(|c| matches!(c.type_.as_str(), "Complete" | "Failed" | "Suspended"));
+        conditions.truncate(3);
+        for condition in conditions {
+            condition.message = None;
+            condition.reason = condition.reason.take().filter(|reason| reason.len() <= MAX_REASON);
+        }
     }
 }
 
@@ -196,8 +242,7 @@ impl PodView {
             let ended = container.terminated().map_or(0, |t| text(&t.reason) + text(&t.message));
             size_of::<ContainerStatusView>() + container.name.len() + waiting + ended
         });
-        let conditions = self.status.conditions.iter();
-        let conditions = conditions.map(|c| size_of::<ConditionView>() + text(&c.reason) + text(&c.message));
+        let conditions = self.status.conditions.iter().map(ConditionView::bytes);
         size_of::<Self>() + containers.sum::<usize>() + conditions.sum::<usize>()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use imgop_core::api::{DOCKER_CONFIG_KEY, IMAGE_UID_LABEL, MANAGED_BY, MANAGED_BY_LABEL, Side};
+use imgop_core::api::{DOCKER_CONFIG_KEY, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, Side};
 use imgop_registry::Credential;
 use imgop_registry::ecr::EcrCredential;
 use imgop_registry::reference::{Digest, RegistryHost};
@@ -87,7 +87,7 @@ fn job_secret(owner: &Owner, side: Side, host: &RegistryHost, found: &EcrCredent
         ("app.kubernetes.io/name", "imgop-aws".to_owned()),
         ("app.kubernetes.io/part-of", "imgop".to_owned()),
         (MANAGED_BY_LABEL, MANAGED_BY.to_owned()),
-        (IMAGE_UID_LABEL, owner.uid.clone()),
+        (OWNER_UID_LABEL, owner.uid.clone()),
     ];
     Some(Secret {
         metadata: ObjectMeta {

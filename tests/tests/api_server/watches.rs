@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imgop_agent::cluster::owner::Owner;
+use imgop_agent::cluster::ready_gate::ReadyGate;
 use imgop_agent::cluster::rights::Rights;
 use imgop_agent::cluster::watch::{Guarded, Keep, Watch, watch};
 use imgop_agent::config::Namespaces;
@@ -108,8 +109,11 @@ impl Process {
         let caps = Caps { in_all: 2, per_namespace: 2, per_owner: 3 };
         let jobs = Jobs::new(client.clone(), rights, caps, &[]);
         let watched = Namespaces::Named([namespace.to_owned()].into());
-        let running =
-            tokio::spawn(jobs.clone().run(watched.clone(), tokio_util::sync::CancellationToken::new()));
+        let running = tokio::spawn(jobs.clone().run(
+            watched.clone(),
+            ReadyGate::default(),
+            tokio_util::sync::CancellationToken::new(),
+        ));
         jobs.wait_until_known(&watched, Duration::from_secs(30)).await;
         Self(jobs, running)
     }
@@ -154,13 +158,13 @@ async fn jobs_are_known_at_once_after_a_restart_and_while_they_live() -> anyhow:
             let place = first.0.take(&owner, 1, now).places.pop().context("there is a place")?;
             assert_eq!(first.0.create(&owner, &job(&owner, identity), place).await?, Created::New);
         }
-        assert_eq!(first.0.of_owner(&owner.uid, now).len(), 2);
+        assert_eq!(first.0.of_owner(&owner, now).len(), 2);
         assert_eq!(first.0.room(&owner, 1, now), 0);
         drop(first);
 
         // Another process knows them from its list.
         let Process(jobs, _) = &Process::start(&client, &namespace).await;
-        assert_eq!(jobs.count(&owner.uid).unfinished, 2);
+        assert_eq!(jobs.count(&owner).unfinished, 2);
         assert_eq!(jobs.room(&owner, 1, now), 0);
         let mut woken = jobs.wake_ups::<ConfigMap>();
         let api: Api<Job> = Api::namespaced(client.clone(), &namespace);
@@ -169,7 +173,7 @@ async fn jobs_are_known_at_once_after_a_restart_and_while_they_live() -> anyhow:
         // Orphaned, it counts while it lives; deleted by another, its place is free.
         let orphaned = Patch::Merge(json!({"metadata": {"ownerReferences": null}}));
         api.patch(&a, &PatchParams::default(), &orphaned).await?;
-        poll("the Job is orphaned", || jobs.count(&owner.uid).total == 1).await?;
+        poll("the Job is orphaned", || jobs.count(&owner).total == 1).await?;
         assert_eq!(jobs.room(&owner, 1, now), 0);
         assert_eq!(jobs.take(&owner, 1, now).places.len(), 0);
         api.delete(&a, &DeleteParams::background()).await?;
@@ -181,8 +185,9 @@ async fn jobs_are_known_at_once_after_a_restart_and_while_they_live() -> anyhow:
         // What exists is adopted, and what is deleted is gone at once.
         let place = jobs.take(&owner, 1, now).places.pop().context("there is a place")?;
         assert_eq!(jobs.create(&owner, &job(&owner, "b"), place).await?, Created::Adopted);
-        jobs.delete(&namespace, &b).await?;
-        assert_eq!(jobs.of_owner(&owner.uid, now).len(), 0);
+        let report = jobs.of_owner(&owner, now).into_iter().find(|job| job.name == b);
+        jobs.delete(&namespace, &report.context("it is known")?).await?;
+        assert_eq!(jobs.of_owner(&owner, now).len(), 0);
         Ok(())
     })
     .await

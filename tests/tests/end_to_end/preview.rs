@@ -204,7 +204,7 @@ async fn agree(
     let mut copied = BTreeMap::new();
     for job in tenant.jobs().await? {
         let labels = job.metadata.labels.clone().unwrap_or_default();
-        if labels.get(imgop_core::api::IMAGE_UID_LABEL) != Some(&uid) {
+        if labels.get(imgop_core::api::OWNER_UID_LABEL) != Some(&uid) {
             continue;
         }
         let annotations = job.metadata.annotations.clone().unwrap_or_default();

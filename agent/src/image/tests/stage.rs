@@ -79,6 +79,14 @@ impl Stage {
         self.show(&job);
     }
 
+    /// The Job is too large for the memory of the agent.
+    pub fn is_too_large(&self) {
+        let mut job = self.job.lock().unwrap().clone().unwrap();
+        let large = ("large".to_owned(), "x".repeat(3 * 1024 * 1024));
+        job.metadata.annotations.get_or_insert_default().extend([large]);
+        self.show(&job);
+    }
+
     /// Kubernetes has begun with the Job and could make no pod.
     pub fn without_pod(&self) {
         self.set_job_status(json!({ "startTime": began(), "ready": 0 }));

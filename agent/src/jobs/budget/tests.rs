@@ -127,7 +127,7 @@ fn a_place_that_becomes_free_goes_to_the_namespace_that_has_least() {
     assert_eq!(scene.woken(), ["d"]);
     assert_eq!(scene.room("x", "a", 1), (0, Some(Full::Queue)));
     assert_eq!(scene.room("y", "d", 1), (1, None));
-    let later = now() + RESERVATION_TTL;
+    let later = now() + WAKE_TIMEOUT;
     scene.budget.expire(later);
     assert_eq!(scene.woken(), ["a"], "d did not come");
     assert_eq!(scene.take_at("x", "a", 1, later), (1, None));
@@ -181,4 +181,90 @@ fn a9_ten_thousand_that_wait_cost_nothing_until_a_place_is_free() {
         each < Duration::from_millis(20),
         "{each:?}; at one Job a second that is less than 2 % of a core"
     );
+}
+
+#[test]
+fn one_that_is_woken_and_does_not_come_is_asked_again_after_all_others() {
+    let mut scene = Scene::new(Caps { in_all: 1, ..CAPS });
+    assert_eq!(scene.take("x", "a", 1), (1, None));
+    scene.fill();
+    for (namespace, uid) in [("idle", "ghost"), ("x", "b"), ("x", "c")] {
+        assert_eq!(scene.take(namespace, uid, 1), (0, Some(Full::Agent(1))));
+    }
+    scene.budget.set("x", "a", 0);
+    assert_eq!(scene.woken(), ["ghost"]);
+    let later = now() + WAKE_TIMEOUT;
+    scene.budget.expire(later);
+    assert_eq!(scene.woken(), ["b"], "its namespace has as few places");
+    scene.budget.leave("b");
+    assert_eq!(scene.woken(), ["c"]);
+    scene.budget.leave("c");
+    assert_eq!(scene.woken(), ["ghost"], "it is still in the queue");
+    assert_eq!(scene.take_at("idle", "ghost", 1, later), (1, None));
+}
+
+#[test]
+fn an_owner_whose_pass_is_slow_keeps_its_turn_while_it_asks_for_its_room() {
+    let mut scene = Scene::new(Caps { in_all: 1, ..CAPS });
+    assert_eq!(scene.take("x", "a", 1), (1, None));
+    scene.fill();
+    for uid in ["slow", "b"] {
+        assert_eq!(scene.take("x", uid, 1), (0, Some(Full::Agent(1))));
+    }
+    scene.budget.set("x", "a", 0);
+    assert_eq!(scene.woken(), ["slow"]);
+    let mut time = now();
+    for _ in 0..3 {
+        time = time + (WAKE_TIMEOUT - Duration::from_secs(1));
+        assert_eq!(scene.budget.room(&owner("x", "slow"), 1, time), (1, None));
+        scene.budget.expire(time);
+    }
+    assert_eq!(scene.take_at("x", "b", 1, time), (0, Some(Full::Queue)));
+    assert_eq!((scene.take_at("x", "slow", 1, time), scene.woken().len()), ((1, None), 0));
+}
+
+#[test]
+fn an_owner_that_was_woken_and_gets_no_place_keeps_its_turn() {
+    let mut scene = Scene::new(Caps { in_all: 1, ..CAPS });
+    assert_eq!(scene.take("x", "a", 1), (1, None));
+    scene.fill();
+    for uid in ["b", "c"] {
+        assert_eq!(scene.take("x", uid, 1), (0, Some(Full::Agent(1))));
+    }
+    scene.budget.set("x", "a", 0);
+    scene.budget.set("x", "a", 1);
+    assert_eq!(scene.woken(), ["b"]);
+    assert_eq!(scene.take("x", "b", 1), (0, Some(Full::Agent(1))), "the place was taken by an adopted Job");
+    scene.budget.set("x", "a", 0);
+    assert_eq!(scene.woken(), ["b"]);
+}
+
+#[test]
+fn a_pass_that_took_nothing_leaves_the_queue_and_one_that_asked_does_not() {
+    let mut scene = Scene::new(Caps { in_all: 1, ..CAPS });
+    assert_eq!(scene.take("x", "a", 1), (1, None));
+    scene.fill();
+    for uid in ["b", "c"] {
+        assert_eq!(scene.take("x", uid, 1), (0, Some(Full::Agent(1))));
+        scene.budget.end_pass(uid);
+    }
+    scene.budget.end_pass("b");
+    scene.budget.set("x", "a", 0);
+    assert_eq!(scene.woken(), ["c"]);
+    scene.budget.end_pass("c");
+    assert_eq!(scene.room("y", "d", 1), (1, None), "no place is kept for it");
+}
+
+#[test]
+fn owners_that_do_not_exist_any_more_leave_the_queue() {
+    let mut scene = Scene::new(Caps { in_all: 1, ..CAPS });
+    assert_eq!(scene.take("x", "a", 1), (1, None));
+    scene.fill();
+    for uid in ["ghost", "other", "b"] {
+        assert_eq!(scene.take("x", uid, 1), (0, Some(Full::Agent(1))));
+    }
+    scene.budget.set("x", "a", 0);
+    assert_eq!(scene.woken(), ["ghost"]);
+    scene.budget.retain_waiting(|owner| owner.uid == "b");
+    assert_eq!(scene.woken(), ["b"]);
 }

@@ -1,4 +1,4 @@
-//! What the watches tell, and in which order it may come.
+//! What the watches show, and in which order it may come.
 
 use kube::core::DeserializeGuard;
 use serde_json::json;
@@ -32,7 +32,7 @@ impl Scene {
     }
 
     fn names(&self, uid: &str) -> Vec<String> {
-        self.store.of_owner(uid, now()).into_iter().map(|report| report.name).collect()
+        self.store.of_owner(&owner(uid), now()).into_iter().map(|report| report.name).collect()
     }
 
     fn woken(&self) -> Vec<String> {
@@ -64,7 +64,7 @@ fn job(name: &str, uid: &str) -> JobView {
     let owner = serde_json::to_value(owner(uid).controller_reference()).unwrap();
     serde_json::from_value(json!({
         "metadata": {"name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
-            "labels": {IMAGE_UID_LABEL: uid}, "annotations": {}, "ownerReferences": [owner]},
+            "labels": {OWNER_UID_LABEL: uid}, "annotations": {}, "ownerReferences": [owner]},
         "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}},
         "status": {"active": 1},
     }))
@@ -96,7 +96,7 @@ fn pod(name: &str, job: &str, exit_code: i32) -> PodView {
 fn an_owner_has_the_jobs_that_it_controls_and_not_those_that_are_labelled_as_its_own() {
     let scene = Scene::new();
     let mut forged = job("forged", "another");
-    forged.labels_mut().insert(IMAGE_UID_LABEL.into(), "uid".into());
+    forged.labels_mut().insert(OWNER_UID_LABEL.into(), "uid".into());
     scene.jobs(vec![
         Event::Init,
         Event::InitApply(ok(forged)),
@@ -104,7 +104,7 @@ fn an_owner_has_the_jobs_that_it_controls_and_not_those_that_are_labelled_as_its
         Event::InitDone,
     ]);
     assert_eq!(scene.names("uid"), ["own"]);
-    assert_eq!(scene.store.count("uid"), Count { total: 1, unfinished: 1 });
+    assert_eq!(scene.store.count(&owner("uid")), Count { total: 1, unfinished: 1 });
     assert_eq!(scene.taken("team-a", "uid"), 1);
     assert!(scene.store.knows("team-a") && scene.store.knows("any"));
 }
@@ -122,11 +122,11 @@ fn places_are_counted_once_and_are_free_when_jobs_end_or_are_gone() {
     assert_eq!(scene.taken("team-a", "uid"), 2);
     scene.jobs(vec![Event::Apply(ok(ended(one.clone(), "Complete")))]);
     assert_eq!(scene.taken("team-a", "uid"), 1);
-    assert_eq!(scene.store.count("uid"), Count { total: 2, unfinished: 1 });
+    assert_eq!(scene.store.count(&owner("uid")), Count { total: 2, unfinished: 1 });
     scene.jobs(vec![Event::Delete(ok(two)), Event::Delete(ok(ended(one, "Complete")))]);
-    assert_eq!(scene.store.count("uid"), Count::default());
+    assert_eq!(scene.store.count(&owner("uid")), Count::default());
     assert_eq!(scene.taken("team-a", "uid"), 0);
-    assert!(scene.store.content.lock().bytes.of_owner.is_empty());
+    assert!(scene.store.content.lock().bytes.is_empty());
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn the_end_of_a_job_of_the_same_name_from_before_does_not_take_the_new_one_away(
     let mut before = job("j", "uid");
     before.metadata.uid = Some("before".into());
     scene.store.insert(before.clone());
-    scene.store.remove("team-a", "j");
+    scene.store.remove("team-a", "j", Some("before"));
     assert_eq!(scene.names("uid"), [""; 0]);
     scene.store.insert(job("j", "uid"));
     scene.jobs(vec![Event::Delete(ok(before))]);
@@ -185,7 +185,7 @@ fn an_owner_is_woken_by_its_jobs_and_their_pods_and_not_by_a_list_that_says_noth
 fn a_job_has_its_own_pods_once_those_of_its_namespace_are_known() {
     let scene = Scene::new();
     scene.jobs(vec![Event::Apply(ok(ended(job("j", "uid"), "Failed")))]);
-    let state = || scene.store.of_owner("uid", now()).remove(0).container("c");
+    let state = || scene.store.of_owner(&owner("uid"), now()).remove(0).container("c");
     assert_eq!(state(), ContainerState::Running, "however long ago it failed");
     let mut forged = pod("forged", "j", 0);
     forged.metadata.owner_references.as_mut().unwrap()[0].uid = "another".into();
@@ -213,7 +213,7 @@ fn a_job_without_a_pod_has_its_time_from_when_that_was_first_seen() {
         scene.store.apply_pod("team-a", event);
     }
     let state = |after: u64| {
-        scene.store.of_owner("uid", now() + std::time::Duration::from_secs(after)).remove(0).state
+        scene.store.of_owner(&owner("uid"), now() + std::time::Duration::from_secs(after)).remove(0).state
     };
     assert_eq!(state(0), JobState::Unfinished, "its pod may have been evicted a moment ago");
     assert_eq!(state(59), JobState::Unfinished);
@@ -221,7 +221,7 @@ fn a_job_without_a_pod_has_its_time_from_when_that_was_first_seen() {
 }
 
 #[test]
-fn jobs_and_pods_say_no_more_than_fits() {
+fn jobs_and_pods_take_no_more_memory_than_fits() {
     let scene = Scene::new();
     for number in 0..20 {
         let mut large = job(&format!("job-{number:02}"), "uid");
@@ -234,7 +234,189 @@ fn jobs_and_pods_say_no_more_than_fits() {
         .unwrap();
         scene.store.apply_pod("team-a", Event::Apply(ok(large)));
     }
-    assert_eq!(scene.names("uid").len(), 10);
+    let whole = scene.store.of_owner(&owner("uid"), now()).into_iter().filter(|job| !job.is_stub);
+    assert_eq!(whole.count(), 10);
+    assert_eq!(scene.store.count(&owner("uid")), Count { total: 20, unfinished: 20 });
     let content = scene.store.content.lock();
     assert_eq!(content.pods["team-a"].len(), 7);
+}
+
+fn in_namespace(namespace: &str, mut job: JobView) -> JobView {
+    job.metadata.namespace = Some(namespace.to_owned());
+    job
+}
+
+fn large(name: &str, uid: &str) -> JobView {
+    let mut large = job(name, uid);
+    large.annotations_mut().insert("imgop.skopeo.io/copies".into(), "x".repeat(700 * 1024));
+    large
+}
+
+#[test]
+fn a_job_that_does_not_fit_exists_and_is_counted_until_it_ends() {
+    let scene = Scene::new();
+    for number in 0..3 {
+        scene.store.insert(large(&number.to_string(), "uid"));
+    }
+    let stubs =
+        || scene.store.of_owner(&owner("uid"), now()).iter().map(|job| job.is_stub).collect::<Vec<_>>();
+    assert_eq!(stubs(), [false, false, true]);
+    assert_eq!(scene.taken("team-a", "uid"), 3);
+    let grown = |job: JobView| {
+        let mut job = job;
+        job.annotations_mut().insert("more".into(), "x".repeat(1024 * 1024));
+        job
+    };
+    scene.jobs(vec![Event::Apply(ok(grown(large("0", "uid"))))]);
+    assert_eq!(scene.names("uid"), ["0", "1", "2"], "nor does it go when it grows");
+    scene.jobs(vec![Event::Apply(ok(ended(large("2", "uid"), "Complete")))]);
+    assert_eq!(scene.taken("team-a", "uid"), 2);
+    for number in 0..3 {
+        scene.jobs(vec![Event::Delete(ok(large(&number.to_string(), "uid")))]);
+    }
+    assert!(scene.store.content.lock().bytes.is_empty());
+}
+
+#[test]
+fn jobs_that_have_ended_make_room_for_those_that_run() {
+    let scene = Scene::new();
+    for number in 0..2 {
+        scene.store.insert(ended(large(&number.to_string(), "uid"), "Complete"));
+    }
+    scene.store.insert(large("new", "uid"));
+    let reports = scene.store.of_owner(&owner("uid"), now());
+    let whole: Vec<&str> = reports.iter().filter(|job| !job.is_stub).map(|job| job.name.as_str()).collect();
+    assert_eq!((reports.len(), whole.len(), whole.contains(&"new")), (3, 2, true));
+}
+
+#[test]
+fn strangers_jobs_end_where_not_even_their_existence_fits() {
+    let scene = Scene::new();
+    let long = |number: usize| {
+        let mut job = job(&format!("{number}"), &"u".repeat(1500));
+        job.metadata.uid = Some(number.to_string());
+        job
+    };
+    for number in 0..8000 {
+        scene.jobs(vec![Event::Apply(ok(long(number)))]);
+    }
+    assert!(scene.store.content.lock().jobs.len() < 7000);
+    scene.store.insert(job("own", "uid"));
+    assert_eq!(scene.names("uid"), ["own"], "what this process has created is never left out");
+}
+
+#[test]
+fn a_controller_whose_reference_is_longer_than_any_is_none() {
+    let scene = Scene::new();
+    let mut forged = job("forged", &"u".repeat(100_000));
+    forged.labels_mut().clear();
+    scene.jobs(vec![Event::Apply(ok(forged))]);
+    assert!(scene.store.content.lock().bytes.is_empty());
+}
+
+#[test]
+fn an_owner_has_no_jobs_of_another_namespace() {
+    let scene = Scene::new();
+    let forged = in_namespace("team-b", job("j", "uid"));
+    scene.jobs(vec![Event::Apply(ok(forged.clone())), Event::Apply(ok(job("own", "uid")))]);
+    assert_eq!(scene.names("uid"), ["own"]);
+    assert_eq!(scene.store.count(&owner("uid")), Count { total: 1, unfinished: 1 });
+    scene.jobs(vec![Event::Delete(ok(job("own", "uid")))]);
+    for number in 0..3 {
+        let forged = in_namespace("team-b", large(&number.to_string(), "uid"));
+        scene.jobs(vec![Event::Apply(ok(forged))]);
+    }
+    scene.store.insert(large("own", "uid"));
+    assert!(!scene.store.of_owner(&owner("uid"), now())[0].is_stub, "nor does their size count for it");
+}
+
+#[test]
+fn an_answer_that_comes_late_does_not_undo_what_the_watch_has_shown() {
+    let scene = Scene::new();
+    scene.jobs(vec![Event::Apply(ok(ended(job("j", "uid"), "Complete")))]);
+    scene.store.insert(job("j", "uid"));
+    assert_eq!(scene.store.count(&owner("uid")), Count { total: 1, unfinished: 0 });
+    assert_eq!(scene.taken("team-a", "uid"), 0);
+}
+
+#[test]
+fn a_job_that_is_given_another_owner_counts_for_that_one_alone() {
+    let scene = Scene::new();
+    scene.jobs(vec![Event::Apply(ok(job("j", "one")))]);
+    scene.woken();
+    scene.jobs(vec![Event::Apply(ok(job("j", "two")))]);
+    assert_eq!((scene.taken("team-a", "one"), scene.taken("team-a", "two")), (0, 1));
+    assert_eq!(scene.woken(), ["name of one", "name of two"]);
+}
+
+#[test]
+fn the_budget_has_the_last_count_whoever_changed_the_store_last() {
+    let scene = Scene::new();
+    std::thread::scope(|threads| {
+        for thread in 0..4 {
+            let scene = &scene;
+            threads.spawn(move || {
+                for number in 0..500 {
+                    let name = format!("{thread}-{number}");
+                    scene.store.insert(job(&name, "uid"));
+                    scene.store.remove("team-a", &name, Some(&format!("uid of {name}")));
+                }
+            });
+        }
+    });
+    assert_eq!(scene.taken("team-a", "uid"), 0);
+}
+
+#[test]
+fn a_job_without_a_pod_has_its_time_once_however_often_it_changes() {
+    let scene = Scene::new();
+    let mut waiting = job("j", "uid");
+    waiting.status = serde_json::from_value(json!({"startTime": "2026-11-21T10:00:00Z"})).unwrap();
+    scene.jobs(vec![Event::Apply(ok(waiting.clone()))]);
+    for event in [Event::Init, Event::InitDone] {
+        scene.store.apply_pod("team-a", event);
+    }
+    let state = |after: u64| {
+        let now = now() + std::time::Duration::from_secs(after);
+        scene.store.of_owner(&owner("uid"), now).remove(0).state
+    };
+    assert_eq!(state(0), JobState::Unfinished);
+    waiting.annotations_mut().insert("touched".into(), "again".into());
+    scene.jobs(vec![
+        Event::Apply(ok(waiting.clone())),
+        Event::Init,
+        Event::InitApply(ok(waiting)),
+        Event::InitDone,
+    ]);
+    assert!(matches!(state(60), JobState::Stuck(_)));
+}
+
+#[test]
+fn a_failed_job_is_not_judged_by_pods_that_may_be_others() {
+    let scene = Scene::new();
+    scene.jobs(vec![Event::Apply(ok(ended(job("j", "uid"), "Failed")))]);
+    let state = |after: u64| {
+        let now = now() + std::time::Duration::from_secs(after);
+        scene.store.of_owner(&owner("uid"), now).remove(0).container("c")
+    };
+    for event in [Event::Init, Event::InitDone] {
+        scene.store.apply_pod("team-a", event);
+    }
+    assert!(matches!(state(0), ContainerState::PodGone { .. }));
+    scene.store.pods_have_failed("team-a", now());
+    assert_eq!(state(60), ContainerState::Running, "the watch fails");
+    assert!(matches!(state(90), ContainerState::PodGone { .. }));
+
+    let mut too_large = pod("p", "j", 1);
+    too_large.status.conditions = serde_json::from_value(
+        json!([{"type": "x", "status": "True", "message": "x".repeat(9 * 1024 * 1024)}]),
+    )
+    .unwrap();
+    scene.store.apply_pod("team-a", Event::Apply(ok(too_large)));
+    assert_eq!(state(90), ContainerState::Running, "its pod was left out");
+    assert_eq!(scene.store.content.lock().pods["team-a"].len(), 0);
+    for event in [Event::Init, Event::InitDone] {
+        scene.store.apply_pod("team-a", event);
+    }
+    assert!(matches!(state(90), ContainerState::PodGone { .. }));
 }

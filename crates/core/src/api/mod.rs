@@ -23,8 +23,8 @@ pub use image::{
     Publish, Referrers, Select, Source, TagFailure, WaitingTag,
 };
 pub use labels::{
-    CA_KEY, COPIES_ANNOTATION, DOCKER_CONFIG_KEY, IMAGE_UID_LABEL, JOB_NAME_LABEL, MANAGED_BY,
-    MANAGED_BY_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, container_name,
+    CA_KEY, COPIES_ANNOTATION, DOCKER_CONFIG_KEY, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL,
+    OWNER_UID_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, container_name,
 };
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
 

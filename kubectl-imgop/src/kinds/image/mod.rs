@@ -7,7 +7,7 @@ mod jobs;
 mod spec_text;
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{IMAGE_UID_LABEL, Image, MANAGED_BY, MANAGED_BY_LABEL, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::api::{Image, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, Phase, REQUESTED_AT_ANNOTATION};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
@@ -64,7 +64,7 @@ impl Kind for Image {
     }
 
     fn jobs_of(uid: &str) -> String {
-        format!("{MANAGED_BY_LABEL}={MANAGED_BY},{IMAGE_UID_LABEL}={uid}")
+        format!("{MANAGED_BY_LABEL}={MANAGED_BY},{OWNER_UID_LABEL}={uid}")
     }
 
     fn containers(job: &Job) -> Option<Vec<JobContainer>> {

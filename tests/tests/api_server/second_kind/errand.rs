@@ -87,10 +87,9 @@ impl Reconcile for Errands {
         now: Timestamp,
     ) -> Result<PassResult<ErrandStatus>, ApiError> {
         let owner = Owner::of(errand);
-        let jobs = self.0.jobs.of_owner(&owner.uid, now);
+        let jobs = self.0.jobs.of_owner(&owner, now);
         let done = done(errand, &jobs);
         let (ready, reason, message) = if errand.spec.suspend {
-            self.0.jobs.leave_queue(&owner.uid);
             (None, reasons::SUSPENDED, "spec.suspend is set".to_owned())
         } else if let Some(problem) = self.login_problem(errand, &owner).await? {
             (Some(false), reasons::SECRET_UNUSABLE, problem)

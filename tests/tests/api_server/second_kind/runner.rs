@@ -53,9 +53,10 @@ impl Runner {
 
 async fn run(agent: Arc<Agent>, stop: CancellationToken) {
     let namespaces = &agent.config.watch_namespaces;
-    let jobs = tokio::spawn(agent.jobs.clone().run(namespaces.clone(), stop.clone()));
+    let ready_gate = ReadyGate::default();
+    let jobs = tokio::spawn(agent.jobs.clone().run(namespaces.clone(), ready_gate.clone(), stop.clone()));
     agent.jobs.wait_until_known(namespaces, Duration::from_mins(1)).await;
-    let errands = Watched::new(namespaces, &ReadyGate::default());
+    let errands = Watched::new(namespaces, &ready_gate);
     controller::run(Errands(agent.clone()), errands, stop).await;
     jobs.abort();
 }

@@ -1,4 +1,4 @@
-//! What the Jobs of an Image came to: which tags they copied, and in Skopeo's words why not.
+//! What the Jobs of an Image came to: which tags they copied, and why not, in Skopeo's words.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,15 @@ use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 
 use crate::cluster::api_error::printable;
-use crate::jobs::report::{ContainerEnd, ContainerState, JobReport};
+use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState};
 
 /// The Jobs of one Image.
-pub(super) struct CopyJobs {
+pub(super) struct JobResults {
     jobs: Vec<CopyJob>,
     /// The route that the spec asks for now.
     route: String,
+    /// Whether a Job runs of which it is not known what it copies.
+    may_hide_running: bool,
 }
 
 /// A Job of an Image, and what became of its copies.
@@ -29,10 +31,17 @@ struct CopyJob {
     runs: Vec<Run>,
 }
 
-impl CopyJobs {
+impl JobResults {
     /// Reads the Jobs of an Image; `route` is what its spec asks for now.
-    pub fn new(reports: Vec<JobReport>, route: String) -> Self {
-        Self { jobs: reports.iter().map(CopyJob::of).collect(), route }
+    pub fn new(reports: &[JobReport], route: String) -> Self {
+        let may_hide_running =
+            reports.iter().any(|report| report.is_stub && report.state == JobState::Unfinished);
+        Self { jobs: reports.iter().map(CopyJob::of).collect(), route, may_hide_running }
+    }
+
+    /// Returns whether a Job runs of which it is not known what it copies, for want of memory.
+    pub fn may_hide_running(&self) -> bool {
+        self.may_hide_running
     }
 
     /// Returns the Jobs that copy between the same repositories as the spec asks for now.
@@ -71,12 +80,7 @@ impl CopyJobs {
         u32::try_from(copied).unwrap_or(u32::MAX)
     }
 
-    /// Returns the names of Jobs that hold places and will not come to anything.
-    pub fn to_be_deleted(&self) -> impl Iterator<Item = &str> {
-        self.jobs.iter().filter(|job| job.is_to_be_deleted).map(|job| job.name.as_str())
-    }
-
-    /// Returns what the copies of those Jobs came to: when the Jobs are gone, it is known from nowhere else.
+    /// Returns what the copies came to of Jobs that are to be deleted: nothing else records it then.
     pub fn given_up(&self) -> impl Iterator<Item = (&Copy, &Outcome)> {
         let runs = self.jobs.iter().filter(|job| job.is_to_be_deleted).flat_map(|job| &job.runs);
         runs.filter(|run| run.outcome != Outcome::Running).map(|run| (&run.copy, &run.outcome))
@@ -156,7 +160,7 @@ fn of_end(end: &ContainerEnd, expected: &Digest) -> Outcome {
         };
     }
     if end.reason == "OOMKilled" {
-        return failed(FailureReason::OutOfMemory, "Skopeo was killed for want of memory", end.at);
+        return failed(FailureReason::OutOfMemory, "Skopeo ran out of memory", end.at);
     }
     let message = match printable(&end.message) {
         text if text.is_empty() => format!("Skopeo ended with exit code {}", end.exit_code),

@@ -1,8 +1,8 @@
-//! Whether the agent is ready: each watch has sent its first list, or enough of them have after a while, and no
-//! kind is without a watch that works.
+//! Whether the agent is ready: each watch has sent its first list, or enough of them have after a while, and
+//! neither Jobs nor any kind is without a watch that works.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,11 +23,15 @@ pub struct ReadyGate(Arc<Watches>);
 
 #[derive(Debug, Default)]
 struct Watches {
-    total: AtomicUsize,
-    known: AtomicUsize,
     is_open: AtomicBool,
-    /// The watches of each kind.
-    errors: Mutex<Vec<Vec<Option<Errors>>>>,
+    /// The watches of Jobs, and those of each kind.
+    groups: Mutex<Vec<Vec<WatchState>>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct WatchState {
+    is_known: bool,
+    errors: Option<Errors>,
 }
 
 /// Errors of one watch, each a little after the one before.
@@ -39,9 +43,9 @@ struct Errors {
 
 /// One watch, as the gate knows it.
 #[derive(Debug, Clone)]
-pub(super) struct WatchHandle {
+pub struct WatchHandle {
     gate: ReadyGate,
-    kind: usize,
+    group: usize,
     index: usize,
 }
 
@@ -50,17 +54,16 @@ impl ReadyGate {
     #[cfg(test)]
     pub fn opened() -> Self {
         let gate = Self::default();
-        gate.expect(1).iter_mut().for_each(|watch| watch.is_known());
+        gate.expect(1).iter_mut().for_each(WatchHandle::is_known);
         gate
     }
 
-    /// Waits for the watches of one more kind, and returns them.
-    pub(super) fn expect(&self, watches: usize) -> Vec<WatchHandle> {
-        self.0.total.fetch_add(watches, Ordering::AcqRel);
-        let mut errors = self.0.errors.lock();
-        errors.push(vec![None; watches]);
-        let kind = errors.len() - 1;
-        (0..watches).map(|index| WatchHandle { gate: self.clone(), kind, index }).collect()
+    /// Waits for one more group of watches, and returns them: those of Jobs, or of a kind.
+    pub fn expect(&self, watches: usize) -> Vec<WatchHandle> {
+        let mut groups = self.0.groups.lock();
+        groups.push(vec![WatchState::default(); watches]);
+        let group = groups.len() - 1;
+        (0..watches).map(|index| WatchHandle { gate: self.clone(), group, index }).collect()
     }
 
     /// Returns whether the agent is ready.
@@ -68,17 +71,16 @@ impl ReadyGate {
         self.0.is_open.load(Ordering::Acquire)
     }
 
-    /// Returns whether none of the watches of some kind works, as when the right to it was withdrawn. One
+    /// Returns whether none of the watches of some group works, as when the right to it was withdrawn. One
     /// namespace of several is no reason: a tenant may delete it.
     pub fn is_blind(&self) -> bool {
-        let failing = |errors: &Option<Errors>| failing(errors.as_ref()) > MAX_FAILING;
-        self.0.errors.lock().iter().any(|kind| !kind.is_empty() && kind.iter().all(failing))
+        let is_failing = |watch: &WatchState| watch.failing() > MAX_FAILING;
+        self.0.groups.lock().iter().any(|group| !group.is_empty() && group.iter().all(is_failing))
     }
 
-    /// Returns for how long the watch has failed that has failed longest.
+    /// Returns how long the watch has failed that began to fail first.
     pub fn longest_failing(&self) -> Duration {
-        let errors = self.0.errors.lock();
-        errors.iter().flatten().map(|errors| failing(errors.as_ref())).max().unwrap_or_default()
+        self.0.groups.lock().iter().flatten().map(WatchState::failing).max().unwrap_or_default()
     }
 
     /// Makes the agent ready without some watches after a while: a namespace that cannot be watched must not
@@ -86,9 +88,10 @@ impl ReadyGate {
     pub async fn accept_some(&self, wait: Duration) {
         tokio::time::sleep(wait).await;
         while !self.is_open() {
-            let (known, total) = (self.0.known.load(Ordering::Acquire), self.0.total.load(Ordering::Acquire));
-            if known > 0 {
-                tracing::warn!("ready, though {} of {total} watches have not begun", total - known);
+            let groups = self.0.groups.lock().clone();
+            if groups.iter().all(|group| group.iter().any(|watch| watch.is_known)) {
+                let missing = groups.iter().flatten().filter(|watch| !watch.is_known).count();
+                tracing::warn!(missing, "ready, though some watches have not begun");
                 self.0.is_open.store(true, Ordering::Release);
             } else {
                 tokio::time::sleep(RETRY_INTERVAL).await;
@@ -98,23 +101,32 @@ impl ReadyGate {
 }
 
 impl WatchHandle {
-    /// Notes that the first list of the watch is complete.
+    /// Notes that a list of the watch is complete.
     pub fn is_known(&mut self) {
-        let gate = &self.gate.0;
-        let known = gate.known.fetch_add(1, Ordering::AcqRel) + 1;
-        if known == gate.total.load(Ordering::Acquire) {
-            gate.is_open.store(true, Ordering::Release);
+        let mut groups = self.gate.0.groups.lock();
+        if let Some(watch) = groups.get_mut(self.group).and_then(|group| group.get_mut(self.index)) {
+            watch.is_known = true;
+        }
+        let are_all_known = groups.iter().flatten().all(|watch| watch.is_known);
+        if are_all_known && !self.gate.0.is_open.swap(true, Ordering::AcqRel) {
             tracing::info!("ready");
         }
     }
 
     /// Notes that the watch has failed just now.
     pub fn has_failed(&self) {
-        let (mut errors, now) = (self.gate.0.errors.lock(), Instant::now());
-        if let Some(errors) = errors.get_mut(self.kind).and_then(|kind| kind.get_mut(self.index)) {
-            let first = errors.filter(|errors| errors.is_going_on()).map_or(now, |errors| errors.first);
-            *errors = Some(Errors { first, last: now });
+        let (mut groups, now) = (self.gate.0.groups.lock(), Instant::now());
+        if let Some(watch) = groups.get_mut(self.group).and_then(|group| group.get_mut(self.index)) {
+            let first = watch.errors.filter(|errors| errors.is_going_on()).map_or(now, |errors| errors.first);
+            watch.errors = Some(Errors { first, last: now });
         }
+    }
+}
+
+impl WatchState {
+    /// Returns how long the watch has failed.
+    fn failing(&self) -> Duration {
+        self.errors.filter(Errors::is_going_on).map_or(Duration::ZERO, |errors| errors.first.elapsed())
     }
 }
 
@@ -122,11 +134,6 @@ impl Errors {
     fn is_going_on(&self) -> bool {
         self.last.elapsed() < MAX_ERROR_INTERVAL
     }
-}
-
-/// Returns for how long a watch has failed.
-fn failing(errors: Option<&Errors>) -> Duration {
-    errors.filter(|errors| errors.is_going_on()).map_or(Duration::ZERO, |errors| errors.first.elapsed())
 }
 
 #[cfg(test)]
@@ -164,7 +171,7 @@ mod tests {
         }
         images[0].has_failed();
         assert!(gate.is_blind());
-        assert_eq!(gate.longest_failing(), Duration::from_secs(120));
+        assert_eq!(gate.longest_failing(), Duration::from_mins(2));
         tokio::time::advance(MAX_ERROR_INTERVAL).await;
         assert!(!gate.is_blind() && gate.longest_failing().is_zero());
         for _ in 0..5 {
@@ -172,5 +179,17 @@ mod tests {
             tokio::time::advance(Duration::from_secs(30)).await;
         }
         assert!(!gate.is_blind(), "the other namespace is watched");
+    }
+
+    #[tokio::test]
+    async fn the_agent_is_not_ready_while_jobs_are_known_and_no_namespace_of_a_kind_is() {
+        let gate = ReadyGate::default();
+        let (mut jobs, mut images) = (gate.expect(1), gate.expect(2));
+        jobs[0].is_known();
+        let accepting = gate.accept_some(Duration::ZERO);
+        assert!(tokio::time::timeout(Duration::from_millis(20), accepting).await.is_err());
+        images[1].is_known();
+        gate.accept_some(Duration::ZERO).await;
+        assert!(gate.is_open());
     }
 }
