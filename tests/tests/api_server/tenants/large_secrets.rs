@@ -12,7 +12,7 @@ use super::{CONCURRENCY, Case, assert_within_the_limit, image};
 
 /// Secrets of the tenant, of 0.96 MB each.
 const SECRETS: usize = 150;
-const LOGINS: usize = 12_000;
+const LOGINS: usize = 13_400;
 
 #[tokio::test]
 async fn large_secrets_that_images_name_take_a_bounded_amount_of_memory() -> anyhow::Result<()> {
