@@ -6,7 +6,8 @@
 //! commands      one verb a file
 //! preview       what a copy would do          description   one object on a page
 //! args          the flags of each kind        complete      what a shell is offered
-//! registry      credentials of this machine   cluster       the API server
+//! registry      how this machine reaches registries
+//! cluster       the API server: any kind is found, applied, watched and waited for
 //! kinds         what each kind looks like: one file a kind
 //! output        the only printing             cli_error     the one error and its exit codes
 //! ```

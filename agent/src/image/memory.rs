@@ -73,6 +73,8 @@ pub struct Cache {
     /// Whether the source is to be read for those, because the spec is another one. An index at the
     /// destination says itself what it was made from, which whoever may write there can forge.
     reads_source: bool,
+    /// The newest tag that was selected for a fixed tag of the destination.
+    newest: Option<Tag>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_per_copy: Option<u64>,
 }
@@ -87,6 +89,7 @@ impl Memory {
         }
         self.cache.at_destination.clear();
         self.cache.at_source.clear();
+        self.cache.newest = None;
         self.outcomes.clear();
         self.blocked = None;
         self.schedule.retries = 0;
@@ -118,6 +121,7 @@ impl Cache {
             at_source: fresh(&self.at_source, now),
             contents: self.contents.clone(),
             reads_source: self.reads_source,
+            newest: self.newest.clone(),
             now,
             ..Known::default()
         }
@@ -125,6 +129,7 @@ impl Cache {
 
     /// Keeps what the registries answered, for the tags that were asked for and no others.
     pub fn keep(&mut self, observed: &Observed, now: Timestamp) {
+        self.newest.clone_from(&observed.newest);
         // What could not be read is to be read yet.
         self.reads_source &= observed.tags.iter().any(|tag| matches!(tag.content, Content::Unknown(_)));
         let at_destination = observed.tags.iter().filter_map(|tag| {
@@ -175,6 +180,16 @@ mod tests {
     fn tag(name: &str, content: &str) -> ObservedTag {
         let seen = || Seen::Present(Digest::of(content.as_bytes()));
         ObservedTag::whole(ManifestRef::Tag(name.parse().unwrap()), name.parse().unwrap(), seen(), seen())
+    }
+
+    #[test]
+    fn a18_the_newest_tag_is_known_to_the_next_observation_unless_a_sync_is_requested() {
+        let newest: Option<Tag> = Some("2.0".parse().unwrap());
+        let mut memory = Memory::default();
+        memory.cache.keep(&Observed { newest: newest.clone(), ..Observed::default() }, now());
+        assert_eq!(memory.cache.known(now()).newest, newest);
+        memory.invalidate();
+        assert_eq!(memory.cache.known(now()).newest, None);
     }
 
     #[test]

@@ -5,9 +5,8 @@ use imgop_core::copy::{CopyRequest, SpecField};
 use imgop_core::selection::Version;
 use imgop_registry::reference::Reference;
 
-use super::image::{ScheduleArgs, SelectionArgs};
+use super::image::ImageArgs;
 use crate::cli_error::CliError;
-use crate::kinds::object_name::parse_name;
 use crate::output::wording::Wording;
 
 /// A reference of the command line, with its problems.
@@ -68,12 +67,11 @@ fn is_registry(text: &str) -> bool {
 pub fn image_spec(
     source: &str,
     destination: &str,
-    selection: &SelectionArgs,
-    schedule: &ScheduleArgs,
+    args: &ImageArgs,
 ) -> Result<(ImageSpec, CopyRequest), CliError> {
     let mut problems = Vec::new();
     let (source, destination) = (Written::read(source), Written::read(destination));
-    let version = version(&source, selection, &mut problems);
+    let version = version(&source, args, &mut problems);
     for (argument, written) in [("SOURCE", &source), ("DESTINATION", &destination)] {
         problems.extend(written.problem.iter().map(|problem| format!("{argument}: {problem}")));
     }
@@ -82,11 +80,10 @@ pub fn image_spec(
         version.clone().unwrap_or_default(),
         destination.name,
         destination.version.or(source.tag),
-        selection,
-        schedule,
+        args,
     );
-    problems.extend(secret_problems(selection));
-    problems.extend(frequency_problem(&spec, schedule));
+    problems.extend(args.endpoints.secret_problems());
+    problems.extend(frequency_problem(&spec, args));
     let parsed = CopyRequest::parse(&spec);
     for problem in parsed.as_ref().err().into_iter().flat_map(|error| &error.problems) {
         let is_known = match problem.field {
@@ -97,7 +94,7 @@ pub fn image_spec(
         };
         if !is_known {
             let message = Wording::Flags.of(&problem.message);
-            problems.push(format!("{}: {message}", argument_of(problem.field, selection)));
+            problems.push(format!("{}: {message}", argument_of(problem.field, args)));
         }
     }
     match (parsed, problems.as_slice()) {
@@ -107,29 +104,11 @@ pub fn image_spec(
     }
 }
 
-/// Returns what is wrong with the names of Secrets. What was given may be a credential, so it is not
-/// printed.
-fn secret_problems(selection: &SelectionArgs) -> Vec<String> {
-    let of_credentials = "kubectl create secret docker-registry NAME";
-    let of_ca = "kubectl create secret generic NAME --from-file=ca.crt=FILE";
-    let given = [
-        ("--source-credentials", &selection.source_credentials, of_credentials),
-        ("--destination-credentials", &selection.destination_credentials, of_credentials),
-        ("--source-ca-secret", &selection.source_ca_secret, of_ca),
-        ("--destination-ca-secret", &selection.destination_ca_secret, of_ca),
-    ];
-    let problem = |(flag, name, command): (&str, &Option<String>, &str)| {
-        let is_wrong = name.as_ref().is_some_and(|name| parse_name(name).is_err());
-        is_wrong.then(|| format!("{flag}: this is not the name of a Secret; create one with: {command}"))
-    };
-    given.into_iter().filter_map(problem).collect()
-}
-
 /// Returns that `--frequency` has no effect, if so: what is copied once is not checked again.
-fn frequency_problem(spec: &ImageSpec, schedule: &ScheduleArgs) -> Option<String> {
-    schedule.frequency.as_ref()?;
+fn frequency_problem(spec: &ImageSpec, args: &ImageArgs) -> Option<String> {
+    args.schedule.frequency.as_ref()?;
     let is_digest = matches!(spec.source.version.parse(), Ok(Version::Digest(_)));
-    match (schedule.mode, spec.mode) {
+    match (args.mode, spec.mode) {
         (Some(Mode::OneShot), _) => Some(
             "--frequency: mode OneShot copies once; use --mode Recurrent, or omit --frequency".to_owned(),
         ),
@@ -141,8 +120,8 @@ fn frequency_problem(spec: &ImageSpec, schedule: &ScheduleArgs) -> Option<String
 }
 
 /// Returns the version after SOURCE or of `--versions`, if that is no problem.
-fn version(source: &Written, selection: &SelectionArgs, problems: &mut Vec<String>) -> Option<String> {
-    match (&source.version, &selection.versions) {
+fn version(source: &Written, args: &ImageArgs, problems: &mut Vec<String>) -> Option<String> {
+    match (&source.version, &args.versions) {
         (Some(_), Some(_)) => {
             problems.push("--versions: SOURCE has a version too; give only one of them".to_owned());
             None
@@ -165,54 +144,53 @@ fn spec(
     version: String,
     destination: String,
     destination_version: Option<String>,
-    selection: &SelectionArgs,
-    schedule: &ScheduleArgs,
+    args: &ImageArgs,
 ) -> ImageSpec {
-    let mode = schedule.mode.unwrap_or_else(|| default_mode(&version, schedule));
+    let mode = args.mode.unwrap_or_else(|| default_mode(&version, args));
     ImageSpec {
         mode,
-        frequency: schedule.frequency.clone().unwrap_or_else(|| Frequency::DEFAULT_TEXT.to_owned()),
-        suspend: schedule.suspend,
-        allow_candidate_release: selection.allow_candidate_release,
-        platforms: selection.platforms.clone(),
-        referrers: selection.referrers.unwrap_or_default(),
+        frequency: args.schedule.frequency.clone().unwrap_or_else(|| Frequency::DEFAULT_TEXT.to_owned()),
+        suspend: args.schedule.suspend,
+        allow_candidate_release: args.allow_candidate_release,
+        platforms: args.platforms.clone(),
+        referrers: args.referrers.unwrap_or_default(),
         source: Source {
             name: source,
             version,
-            select: select(selection),
-            immutable_tags: selection.immutable_tags.clone(),
-            use_aws_irsa: selection.source_use_aws_irsa,
-            credentials: credentials(selection.source_credentials.as_ref()),
-            tls: tls(selection.source_tls, selection.source_ca_secret.as_ref()),
+            select: select(args),
+            immutable_tags: args.immutable_tags.clone(),
+            use_aws_irsa: args.endpoints.source_use_aws_irsa,
+            credentials: credentials(args.endpoints.source_credentials.as_ref()),
+            tls: tls(args.endpoints.source_tls, args.endpoints.source_ca_secret.as_ref()),
         },
         destination: Destination {
             name: destination,
             version: destination_version,
-            overwrite: selection.overwrite.unwrap_or_default(),
-            publish: schedule.publish.unwrap_or_default(),
-            use_aws_irsa: selection.destination_use_aws_irsa,
-            credentials: credentials(selection.destination_credentials.as_ref()),
-            tls: tls(selection.destination_tls, selection.destination_ca_secret.as_ref()),
+            overwrite: args.overwrite.unwrap_or_default(),
+            publish: args.publish.unwrap_or_default(),
+            use_aws_irsa: args.endpoints.destination_use_aws_irsa,
+            credentials: credentials(args.endpoints.destination_credentials.as_ref()),
+            tls: tls(args.endpoints.destination_tls, args.endpoints.destination_ca_secret.as_ref()),
         },
     }
 }
 
 /// Returns the mode of a version without `--mode`.
-fn default_mode(version: &str, schedule: &ScheduleArgs) -> Mode {
+fn default_mode(version: &str, args: &ImageArgs) -> Mode {
     match version.parse::<Version>() {
         Ok(version) if version.is_selector() => Mode::OnceByTag,
         // One tag that is checked again and again can only be expected to change.
-        Ok(Version::Exact(_)) if schedule.frequency.is_some() => Mode::Recurrent,
+        Ok(Version::Exact(_)) if args.schedule.frequency.is_some() => Mode::Recurrent,
         _ => Mode::OneShot,
     }
 }
 
-fn select(selection: &SelectionArgs) -> Option<Select> {
+fn select(args: &ImageArgs) -> Option<Select> {
     let select = Select {
-        include: selection.include.clone(),
-        exclude: selection.exclude.clone(),
-        latest: selection.latest,
-        min_age: selection.min_age.clone(),
+        include: args.include.clone(),
+        exclude: args.exclude.clone(),
+        latest: args.latest,
+        min_age: args.min_age.clone(),
     };
     (select != Select::default()).then_some(select)
 }
@@ -226,9 +204,9 @@ fn tls(mode: Option<TlsMode>, ca_secret: Option<&String>) -> Tls {
 }
 
 /// Returns the argument that a field of the spec comes from.
-fn argument_of(field: SpecField, selection: &SelectionArgs) -> &'static str {
+fn argument_of(field: SpecField, args: &ImageArgs) -> &'static str {
     match field {
-        SpecField::SourceVersion if selection.versions.is_some() => "--versions",
+        SpecField::SourceVersion if args.versions.is_some() => "--versions",
         SpecField::SourceName | SpecField::SourceVersion => "SOURCE",
         SpecField::Select => "--include or --exclude",
         SpecField::MinAge => "--min-age",
@@ -246,34 +224,34 @@ fn argument_of(field: SpecField, selection: &SelectionArgs) -> &'static str {
 mod tests {
     use imgop_core::api::Referrers;
 
+    use super::super::endpoints::EndpointArgs;
+    use super::super::schedule::ScheduleArgs;
     use super::*;
 
-    fn made(source: &str, destination: &str, selection: &SelectionArgs) -> Result<ImageSpec, String> {
-        image_spec(source, destination, selection, &ScheduleArgs::default())
-            .map(|(spec, _)| spec)
-            .map_err(|error| error.message)
+    fn made(source: &str, destination: &str, args: &ImageArgs) -> Result<ImageSpec, String> {
+        image_spec(source, destination, args).map(|(spec, _)| spec).map_err(|error| error.message)
     }
 
     fn problem(source: &str, destination: &str) -> String {
-        made(source, destination, &SelectionArgs::default()).unwrap_err()
+        made(source, destination, &ImageArgs::default()).unwrap_err()
     }
 
     #[test]
     fn the_mode_follows_from_the_version_unless_given() {
-        let mode =
-            |source: &str| made(source, "r.example.com/a:stable", &SelectionArgs::default()).unwrap().mode;
+        let mode = |source: &str| made(source, "r.example.com/a:stable", &ImageArgs::default()).unwrap().mode;
         assert_eq!(mode("quay.io/a/b:1.2.3"), Mode::OneShot);
         let digest = imgop_registry::reference::Digest::of(b"x");
         assert_eq!(mode(&format!("quay.io/a/b@{digest}")), Mode::OneShot);
-        let pattern = made("quay.io/a/b:1.2.x", "r.example.com/a", &SelectionArgs::default()).unwrap();
+        let pattern = made("quay.io/a/b:1.2.x", "r.example.com/a", &ImageArgs::default()).unwrap();
         assert_eq!(pattern.mode, Mode::OnceByTag);
     }
 
     #[test]
     fn a_frequency_means_that_one_tag_is_copied_again_or_is_refused_with_what_to_add() {
         let with = |source: &str, mode: Option<Mode>| {
-            let schedule = ScheduleArgs { frequency: Some("30s".into()), mode, ..ScheduleArgs::default() };
-            let made = image_spec(source, "r.example.com/a:stable", &SelectionArgs::default(), &schedule);
+            let schedule = ScheduleArgs { frequency: Some("30s".into()), ..ScheduleArgs::default() };
+            let args = ImageArgs { mode, schedule, ..ImageArgs::default() };
+            let made = image_spec(source, "r.example.com/a:stable", &args);
             made.map(|(spec, _)| spec.mode).map_err(|error| error.message)
         };
         assert_eq!(with("quay.io/a/b:latest", None), Ok(Mode::Recurrent));
@@ -287,24 +265,27 @@ mod tests {
     fn a_tag_beside_a_digest_names_the_content_at_the_destination() {
         let digest = imgop_registry::reference::Digest::of(b"x");
         let source = format!("r.example.com:5000/nginx:1.27@{digest}");
-        let spec = made(&source, "r.example.com/web/nginx", &SelectionArgs::default()).unwrap();
+        let spec = made(&source, "r.example.com/web/nginx", &ImageArgs::default()).unwrap();
         assert_eq!(
             (spec.source.name.as_str(), spec.source.version),
             ("r.example.com:5000/nginx", digest.to_string())
         );
         assert_eq!(spec.destination.version.as_deref(), Some("1.27"));
-        let named = made(&source, "r.example.com/web/nginx:stable", &SelectionArgs::default()).unwrap();
+        let named = made(&source, "r.example.com/web/nginx:stable", &ImageArgs::default()).unwrap();
         assert_eq!(named.destination.version.as_deref(), Some("stable"));
-        let bare = made(&format!("nginx@{digest}"), "r.example.com/nginx", &SelectionArgs::default());
+        let bare = made(&format!("nginx@{digest}"), "r.example.com/nginx", &ImageArgs::default());
         assert!(bare.unwrap_err().starts_with("DESTINATION:VERSION: "));
     }
 
     #[test]
     fn a_credential_in_place_of_a_secret_is_refused_and_never_printed() {
-        let selection = SelectionArgs {
-            destination_credentials: Some("user:hunter2".into()),
-            source_ca_secret: Some("-----BEGIN hunter2".into()),
-            ..SelectionArgs::default()
+        let selection = ImageArgs {
+            endpoints: EndpointArgs {
+                destination_credentials: Some("user:hunter2".into()),
+                source_ca_secret: Some("-----BEGIN hunter2".into()),
+                ..EndpointArgs::default()
+            },
+            ..ImageArgs::default()
         };
         let error = made("quay.io/a/b:1", "r.example.com/a", &selection).unwrap_err();
         assert!(!error.contains("hunter2"));
@@ -317,8 +298,7 @@ mod tests {
 
     #[test]
     fn names_are_written_out() {
-        let spec =
-            made("nginx:1.27", "Registry.Example.com:5000/web/nginx", &SelectionArgs::default()).unwrap();
+        let spec = made("nginx:1.27", "Registry.Example.com:5000/web/nginx", &ImageArgs::default()).unwrap();
         assert_eq!(spec.source.name, "docker.io/library/nginx");
         assert_eq!(spec.destination.name, "registry.example.com:5000/web/nginx");
         assert_eq!(spec.destination.version, None);
@@ -326,7 +306,7 @@ mod tests {
 
     #[test]
     fn versions_take_the_place_of_the_tag() {
-        let versions = SelectionArgs { versions: Some("v2.13.x".into()), ..SelectionArgs::default() };
+        let versions = ImageArgs { versions: Some("v2.13.x".into()), ..ImageArgs::default() };
         let spec = made("quay.io/argoproj/argocd", "r.example.com/a", &versions).unwrap();
         assert_eq!((spec.source.version.as_str(), spec.mode), ("v2.13.x", Mode::OnceByTag));
         insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &versions).unwrap_err(), @"--versions: SOURCE has a version too; give only one of them");
@@ -335,7 +315,7 @@ mod tests {
     #[test]
     fn a_minimum_age_goes_into_the_spec_and_a_bad_one_is_named_by_its_flag() {
         let with = |text: &str| {
-            let selection = SelectionArgs { min_age: Some(text.into()), ..SelectionArgs::default() };
+            let selection = ImageArgs { min_age: Some(text.into()), ..ImageArgs::default() };
             made("quay.io/a/b:1.2.x", "r.example.com/a", &selection)
         };
         assert_eq!(with("3d").unwrap().source.select.unwrap().min_age.as_deref(), Some("3d"));
@@ -345,10 +325,10 @@ mod tests {
 
     #[test]
     fn platforms_and_referrers_are_fields_of_the_spec() {
-        let platforms = |texts: &[&str]| SelectionArgs {
+        let platforms = |texts: &[&str]| ImageArgs {
             platforms: texts.iter().map(ToString::to_string).collect(),
             referrers: Some(Referrers::All),
-            ..SelectionArgs::default()
+            ..ImageArgs::default()
         };
         let spec = made("quay.io/a/b:1", "r.example.com/a", &platforms(&["linux/amd64"])).unwrap();
         assert_eq!((spec.platforms, spec.referrers), (vec!["linux/amd64".to_owned()], Referrers::All));
@@ -357,11 +337,12 @@ mod tests {
 
     #[test]
     fn aws_credentials_for_another_registry_are_named_by_their_flag() {
-        let aws = SelectionArgs {
+        let aws = EndpointArgs {
             source_use_aws_irsa: true,
             destination_use_aws_irsa: true,
-            ..SelectionArgs::default()
+            ..EndpointArgs::default()
         };
+        let aws = ImageArgs { endpoints: aws, ..ImageArgs::default() };
         let error = made("quay.io/a/b:1", "r.example.com/a", &aws).unwrap_err();
         let blamed: Vec<_> =
             error.lines().skip(1).filter_map(|line| line.trim().split(": ").next()).collect();

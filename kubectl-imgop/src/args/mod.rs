@@ -1,9 +1,11 @@
 //! From arguments to a spec: the flags of each kind, and those that several verbs share.
 
+mod endpoints;
 mod image;
 mod image_spec;
+mod schedule;
 mod selected;
 
-pub use image::{ScheduleArgs, SelectionArgs};
+pub use image::ImageArgs;
 pub use image_spec::image_spec;
 pub use selected::SelectedArgs;

@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::args::{ScheduleArgs, SelectionArgs, image_spec};
+use crate::args::{ImageArgs, image_spec};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::agent::warn_without_agent;
 use crate::cluster::apply::ApplyOptions;
@@ -55,10 +55,7 @@ pub struct CopyArgs {
     name: Option<String>,
 
     #[command(flatten)]
-    selection: SelectionArgs,
-
-    #[command(flatten)]
-    schedule: ScheduleArgs,
+    image: ImageArgs,
 
     /// Wait until every tag is at the destination
     #[arg(long, conflicts_with = "dry_run")]
@@ -95,7 +92,7 @@ enum DryRun {
 
 /// Creates or updates an Image.
 pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    let (spec, request) = image_spec(&args.source, &args.destination, &args.selection, &args.schedule)?;
+    let (spec, request) = image_spec(&args.source, &args.destination, &args.image)?;
     let namespace = connection.namespace.as_deref();
     if args.dry_run == Some(DryRun::Client) {
         let derived = derive(&request);
@@ -153,7 +150,7 @@ fn report(
         }
     }
     print(ui, args, image, what, &document(after.clone(), &image.kind.resource())?)?;
-    if stays_suspended(after, args.schedule.suspend) {
+    if stays_suspended(after, args.image.schedule.suspend) {
         let resume = format!("to resume it: kubectl imgop resume {image}{}", cluster.place());
         ui.warned(&CliError::failed(format!("{image} stays suspended")).hinted(resume));
     }
@@ -170,7 +167,7 @@ fn manifest(
 ) -> Result<Value, CliError> {
     let mut spec = serde_json::to_value(spec)
         .map_err(|error| CliError::failed(format!("cannot write the Image: {error}")))?;
-    if let (None, Some(fields)) = (&args.schedule.frequency, spec.as_object_mut()) {
+    if let (None, Some(fields)) = (&args.image.schedule.frequency, spec.as_object_mut()) {
         fields.remove("frequency");
     }
     let mut metadata = json!({ "name": image.name });

@@ -8,7 +8,7 @@ use imgop_core::copy::Limits;
 use imgop_registry::reference::Reference;
 use imgop_registry::{Registries, Settings};
 
-use crate::args::{ScheduleArgs, SelectionArgs, image_spec};
+use crate::args::{ImageArgs, image_spec};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::object_name::parse_new_name;
@@ -73,10 +73,7 @@ pub struct PreviewArgs {
     no_bulk_apis: bool,
 
     #[command(flatten)]
-    selection: SelectionArgs,
-
-    #[command(flatten)]
-    schedule: ScheduleArgs,
+    spec: ImageArgs,
 
     #[command(flatten)]
     of_copy: FlagsOfCopy,
@@ -111,7 +108,7 @@ struct FlagsOfCopy {
 impl PreviewArgs {
     /// Returns the Image of the cluster that is previewed, if the arguments name one.
     fn image(&self) -> Option<ObjectRef> {
-        let is_alone = self.destination.is_none() && self.selection.versions.is_none();
+        let is_alone = self.destination.is_none() && self.spec.versions.is_none();
         self.source.as_deref().filter(|_| is_alone).and_then(image_name)
     }
 }
@@ -147,13 +144,13 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
     let inspector = Inspector {
         registries: &registries,
         sources: AccessSources { ui, cluster, local: &local, flags: &args.local },
-        source_tls: args.selection.source_tls,
-        destination_tls: args.selection.destination_tls,
+        source_tls: args.spec.endpoints.source_tls,
+        destination_tls: args.spec.endpoints.destination_tls,
         limits: Limits { max_tags: args.max_tags, ..Limits::default() },
     };
     let mut previews = Previews { number: targets.len(), ..Previews::default() };
     for target in targets {
-        previews.add(ui, args, target, &inspector).await?;
+        Box::pin(previews.add(ui, args, target, &inspector)).await?;
     }
     if matches!(args.output, PreviewFormat::Json | PreviewFormat::Yaml) && !previews.reports.is_empty() {
         print_document(ui, args, &previews.reports)?;
@@ -245,7 +242,7 @@ async fn targets(
     args: &PreviewArgs,
     connection: &ConnectionArgs,
 ) -> Result<(Vec<Result<Target, CliError>>, MaybeCluster), CliError> {
-    let flag = args.selection.first_of_a_spec().or_else(|| args.schedule.first_of_a_spec());
+    let flag = args.spec.first_of_a_spec();
     if let (Some(flag), true) = (flag, args.file.is_some() || args.image().is_some()) {
         return Err(CliError::usage(format!(
             "{flag} cannot be used with an Image, whose spec says what it copies; it goes with SOURCE"
@@ -282,17 +279,16 @@ fn of_references(
 ) -> Result<Target, CliError> {
     let source = source.unwrap_or_default();
     if let Some(destination) = destination {
-        let (spec, request) = image_spec(source, destination, &args.selection, &args.schedule)?;
+        let (spec, request) = image_spec(source, destination, &args.spec)?;
         return Ok(Target::of_references(spec, request, true));
     }
     // A spec always has a destination. This one is never asked: no registry has this name (RFC 2606).
     // Only a digest, which has no tag to keep, needs a version there.
     let by_digest =
         |text: &str| text.parse::<Reference>().ok().and_then(|r| r.version).is_some_and(|v| v.contains(':'));
-    let needs_version =
-        by_digest(source) || args.selection.versions.as_ref().is_some_and(|v| v.contains(':'));
+    let needs_version = by_digest(source) || args.spec.versions.as_ref().is_some_and(|v| v.contains(':'));
     let nowhere = if needs_version { "preview.invalid/none:none" } else { "preview.invalid/none" };
-    let (spec, request) = image_spec(source, nowhere, &args.selection, &args.schedule)?;
+    let (spec, request) = image_spec(source, nowhere, &args.spec)?;
     Ok(Target::of_references(spec, request, false))
 }
 

@@ -7,11 +7,11 @@ use clap_complete::engine::CompletionCandidate;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::ListParams;
 use kube::config::Kubeconfig;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 
 use super::typed::Typed;
 use crate::cluster::Cluster;
-use crate::kinds::{KINDS, ObjectRef};
+use crate::kinds::{KINDS, ObjectRef, split};
 
 /// How long a cluster may take: the user has pressed a key and waits.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -20,14 +20,22 @@ const MAX_NAMES: u32 = 500;
 /// Returns the names of objects that are not typed yet.
 pub fn objects(begun: &OsStr) -> Vec<CompletionCandidate> {
     let named = Typed::read().objects();
+    // `image/a` is completed to `image/argocd`.
+    let begun_text = begun.to_string_lossy().into_owned();
+    let (of_kind, _) = split(&begun_text, &KINDS);
+    let prefix = begun_text.split_once('/').filter(|_| of_kind.is_some()).map(|(word, _)| format!("{word}/"));
     starting(begun, async |cluster| {
         let mut objects = Vec::new();
-        for kind in KINDS {
+        for kind in KINDS.into_iter().filter(|kind| of_kind.is_none_or(|only| only == *kind)) {
             let list = cluster.objects(kind, false).list_metadata(&limited()).await.ok()?;
             objects.extend(list.items.iter().map(|object| ObjectRef { kind, name: object.name_any() }));
         }
         objects.retain(|object| !named.contains(object));
-        Some(objects.iter().map(ObjectRef::to_string).collect())
+        let name = |object: &ObjectRef| match &prefix {
+            Some(prefix) => format!("{prefix}{}", object.name),
+            None => object.to_string(),
+        };
+        Some(objects.iter().map(name).collect())
     })
 }
 
@@ -36,7 +44,7 @@ pub fn namespaces(begun: &OsStr) -> Vec<CompletionCandidate> {
     starting(begun, async |cluster| {
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let list = namespaces.list_metadata(&limited()).await.ok()?;
-        Some(list.items.iter().map(|namespace| namespace.name_any()).collect())
+        Some(list.items.iter().map(ResourceExt::name_any).collect())
     })
 }
 
@@ -55,7 +63,7 @@ pub fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
 async fn secret_names(cluster: &Cluster, selected: &ListParams) -> Option<Vec<String>> {
     let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let list = secrets.list_metadata(selected).await.ok()?;
-    Some(list.items.iter().map(|secret| secret.name_any()).collect())
+    Some(list.items.iter().map(ResourceExt::name_any).collect())
 }
 
 /// Returns the tags that the Jobs of the object that is typed work on.

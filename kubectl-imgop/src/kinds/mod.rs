@@ -17,7 +17,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 pub use any_kind::{AnyKind, Erased, KindRef, read};
-pub use object_ref::ObjectRef;
+pub use object_ref::{ObjectRef, split};
 
 use crate::output::table::Table;
 use progress::ReconcileState;

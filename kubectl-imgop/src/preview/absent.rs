@@ -147,22 +147,22 @@ mod tests {
     fn an_absent_tag_comes_with_those_that_may_be_intended() {
         insta::assert_snapshot!(printed("v2.13.9", &TAGS), @"
         quay.io/a/b has no tag v2.13.9
-        near misses v2.13.10, v2.13.1-alpine, v2.13.1: only its last part differs
-        it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1-alpine, v2.13.1, 2.13.1
+        near misses v2.13.10, v2.13.1, v2.13.1-alpine: only its last part differs
+        it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1, 2.13.1, v2.13.1-alpine
         use one of them, or a pattern such as v2.13.x
         if it is not released yet: an Image waits for the tag and copies it then
         ");
         insta::assert_snapshot!(printed("v1.0", &TAGS), @"
         quay.io/a/b has no tag v1.0
         near miss 1.0: it has no leading v
-        it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1-alpine, v2.13.1, 2.13.1
+        it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1, 2.13.1, v2.13.1-alpine
         use one of them, or a pattern such as 1.x
         if it is not released yet: an Image waits for the tag and copies it then
         ");
         insta::assert_snapshot!(printed("Latest", &TAGS), @"
         quay.io/a/b has no tag Latest
         near miss latest: it differs in upper and lower case
-        it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1-alpine, v2.13.1, 2.13.1
+        it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1, 2.13.1, v2.13.1-alpine
         use one of them, or a pattern such as v2.14.x-rc1
         if it is not released yet: an Image waits for the tag and copies it then
         ");
@@ -173,7 +173,7 @@ mod tests {
         insta::assert_snapshot!(printed("v2.14.x", &TAGS), @"
         no tag of quay.io/a/b matches v2.14.x
         near miss v2.14.0-rc1: it is a pre-release; --allow-candidate-release includes those
-        it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1-alpine, v2.13.1, 2.13.1
+        it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1, 2.13.1, v2.13.1-alpine
         use one of them, or a pattern such as v2.14.x-rc1
         ");
         let of_three = printed("v2.x", &TAGS);

@@ -140,22 +140,23 @@ fn of_text(text: &str) -> Result<Vec<Result<Target, String>>, String> {
     // First as values, like the API server: an unquoted version 1.10 is a number there too.
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple(text).map_err(|error| format!("invalid YAML: {error}"))?;
-    let mut targets = Vec::new();
+    let resource = Erased::<Image>::REF.resource();
+    let (mut targets, list) = (Vec::new(), format!("{}List", resource.kind));
     for document in documents {
         let items = match (&document["kind"], &document["items"]) {
-            (kind, serde_json::Value::Array(items)) if kind == "List" || kind == "ImageList" => items.clone(),
+            (kind, serde_json::Value::Array(items)) if *kind == "List" || *kind == list => items.clone(),
             _ => vec![document],
         };
         for item in items {
             let group =
                 item["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
-            if item["kind"] == "Image" && group == "skopeo.io" {
+            if item["kind"] == resource.kind && group == resource.group {
                 targets.push(of_value(item));
             }
         }
     }
     if targets.is_empty() {
-        Err("it contains no Image of skopeo.io/v1alpha1".to_owned())
+        Err(format!("it contains no {} of {}", resource.kind, resource.api_version))
     } else {
         Ok(targets)
     }
@@ -163,8 +164,9 @@ fn of_text(text: &str) -> Result<Vec<Result<Target, String>>, String> {
 
 fn of_value(value: serde_json::Value) -> Result<Target, String> {
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
-    if value["apiVersion"] != "skopeo.io/v1alpha1" {
-        return Err(format!("Image {name}: its apiVersion is not skopeo.io/v1alpha1"));
+    let expected = Erased::<Image>::REF.resource().api_version;
+    if value["apiVersion"] != expected {
+        return Err(format!("Image {name}: its apiVersion is not {expected}"));
     }
     let (mut unknown, mut track) = (Vec::new(), serde_path_to_error::Track::new());
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);

@@ -82,6 +82,7 @@ fn names_that_are_given_already_are_not_offered_again() {
     let cluster = FakeCluster::start(|_| names(&["argocd", "busybox", "nginx"]));
     assert_eq!(completed(&cluster, &["sync", "argocd", "image/nginx", ""]), ["busybox", ":4"]);
     assert_eq!(completed(&cluster, &["describe", "-n", "ci", "n"]), ["nginx", ":4"]);
+    assert_eq!(completed(&cluster, &["describe", "image/n"]), ["image/nginx", ":4"]);
 }
 
 #[test]

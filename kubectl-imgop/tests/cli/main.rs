@@ -16,6 +16,7 @@ mod fake_cluster;
 mod help;
 mod krew;
 mod preview;
+mod preview_arguments;
 mod preview_failures;
 mod preview_files;
 mod preview_platforms;

@@ -82,7 +82,7 @@ fn a_tag_that_is_not_there_is_a_failure_that_names_the_nearest() {
     error: source........./argoproj/argocd has no tag v2.13.9
 
     hint: near misses v2.13.11-rc1, v2.13.10, v2.13.2: only its last part differs
-    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1, 2.13.1
     hint: use one of them, or a pattern such as v2.13.x
     hint: if it is not released yet: an Image waits for the tag and copies it then
     ");
@@ -120,7 +120,7 @@ fn a_pattern_that_matches_nothing_is_a_warning_and_a_failed_comparison() {
     warning: no tag of source........./argoproj/argocd matches >=2.13.11 <3
 
     hint: near miss v2.13.11-rc1: it is a pre-release; --allow-candidate-release includes those
-    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1-alpine, v2.13.1
+    hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1, 2.13.1
     hint: use one of them, or a pattern such as v2.13.x
     ");
     assert_eq!(run(&[&range[..], &["--exit-code"]].concat()).code, 2);

@@ -60,3 +60,13 @@ fn a_platform_that_no_tag_has_is_a_failure_and_one_that_some_lack_only_of_a_comp
     assert_eq!(code(" --platforms linux/amd64"), 0);
     insta::assert_snapshot!(preview(" --platforms linux/riscv64"));
 }
+
+#[test]
+fn an_index_that_cannot_be_read_is_not_checked_and_a_failure_also_without_a_destination() {
+    let broken = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":1,"digest":"nonsense"}]}"#;
+    let source = Catalog::default().with("app", &[("1.0.0", broken)]).start_in_background();
+    let run = Program::new().run(&format!("preview {}/app:1.0.0 --platforms linux/amd64", source.address));
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stdout.contains("not-checked") && !run.stdout.contains("at-source"), "{run}");
+    assert!(run.stderr.contains("cannot be read"), "{run}");
+}

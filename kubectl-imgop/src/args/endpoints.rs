@@ -1,0 +1,76 @@
+//! How the registries on both sides are reached, for every kind that has a source and a destination.
+
+use clap::Args;
+use imgop_core::api::TlsMode;
+
+use crate::kinds::object_name::parse_name;
+
+/// Credentials and TLS of both sides.
+#[derive(Debug, Clone, Default, Args)]
+pub struct EndpointArgs {
+    /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the source
+    #[arg(long, help_heading = "Registries", alias = "src-credentials", value_name = "SECRET")]
+    pub source_credentials: Option<String>,
+
+    /// Secret (kubernetes.io/dockerconfigjson) with the credentials for the destination
+    #[arg(long, help_heading = "Registries", alias = "dest-credentials", value_name = "SECRET")]
+    pub destination_credentials: Option<String>,
+
+    /// Use the agent's AWS identity for the source, an Amazon ECR registry
+    #[arg(long, help_heading = "Registries", conflicts_with = "source_credentials")]
+    pub source_use_aws_irsa: bool,
+
+    /// Use the agent's AWS identity for the destination, an Amazon ECR registry
+    #[arg(long, help_heading = "Registries", conflicts_with = "destination_credentials")]
+    pub destination_use_aws_irsa: bool,
+
+    /// How to secure the connection to the source
+    #[arg(long, help_heading = "Registries", value_enum, ignore_case = true, value_name = "MODE")]
+    pub source_tls: Option<TlsMode>,
+
+    /// How to secure the connection to the destination
+    #[arg(long, help_heading = "Registries", value_enum, ignore_case = true, value_name = "MODE")]
+    pub destination_tls: Option<TlsMode>,
+
+    /// Secret whose key ca.crt holds additional CA certificates (PEM) for the source
+    #[arg(long, help_heading = "Registries", value_name = "SECRET")]
+    pub source_ca_secret: Option<String>,
+
+    /// Secret whose key ca.crt holds additional CA certificates (PEM) for the destination
+    #[arg(long, help_heading = "Registries", value_name = "SECRET")]
+    pub destination_ca_secret: Option<String>,
+}
+
+impl EndpointArgs {
+    /// Returns the first flag that is given and stands for a field which an object has itself. How the
+    /// connections are secured is not among them: that may differ for this machine.
+    pub fn first_of_a_spec(&self) -> Option<&'static str> {
+        let given = [
+            ("--source-credentials", self.source_credentials.is_some()),
+            ("--destination-credentials", self.destination_credentials.is_some()),
+            ("--source-use-aws-irsa", self.source_use_aws_irsa),
+            ("--destination-use-aws-irsa", self.destination_use_aws_irsa),
+            ("--source-ca-secret", self.source_ca_secret.is_some()),
+            ("--destination-ca-secret", self.destination_ca_secret.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
+
+    /// Returns what is wrong with the names of Secrets. What was given may be a credential, so it is not
+    /// printed.
+    pub fn secret_problems(&self) -> Vec<String> {
+        let of_credentials = "kubectl create secret docker-registry NAME";
+        let of_ca = "kubectl create secret generic NAME --from-file=ca.crt=FILE";
+        let given = [
+            ("--source-credentials", &self.source_credentials, of_credentials),
+            ("--destination-credentials", &self.destination_credentials, of_credentials),
+            ("--source-ca-secret", &self.source_ca_secret, of_ca),
+            ("--destination-ca-secret", &self.destination_ca_secret, of_ca),
+        ];
+        let problem = |(flag, name, command): (&str, &Option<String>, &str)| {
+            let is_wrong = name.as_ref().is_some_and(|name| parse_name(name).is_err());
+            is_wrong.then(|| format!("{flag}: this is not the name of a Secret; create one with: {command}"))
+        };
+        given.into_iter().filter_map(problem).collect()
+    }
+}

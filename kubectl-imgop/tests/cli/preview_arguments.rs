@@ -1,0 +1,36 @@
+//! `preview` with the arguments of a `copy`.
+
+use crate::preview::{destination, preview, source};
+use crate::program::Program;
+
+#[test]
+fn the_arguments_of_a_copy_can_be_previewed_as_they_are() {
+    let (source, destination) = (source(), destination());
+    let spec = " --mode Recurrent --frequency 30s --publish Direct --suspend";
+    let others = " --name argocd --wait --timeout 5m --dry-run=server --force-conflicts";
+    let run = preview(&source, &destination, &format!("{spec}{others}"));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run}");
+    assert!(run.stdout.contains("4 tags: 2 to copy"), "{run}");
+    let wrong = preview(&source, &destination, " --frequency 1x");
+    assert!(wrong.code == 2 && wrong.stderr.contains("--frequency: "), "{wrong}");
+}
+
+#[test]
+fn every_flag_of_copy_is_one_of_preview() {
+    let flags = |verb: &str| -> Vec<String> {
+        let help = Program::new().run_with(&["__complete", verb, "--"]).stdout;
+        help.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
+    };
+    for flag in flags("copy").iter().filter(|flag| flag.starts_with("--") && *flag != "--help") {
+        let run = Program::new().run(&format!("preview {flag}"));
+        assert!(!run.stderr.contains("unexpected argument"), "{flag}: {run}");
+    }
+}
+
+#[test]
+fn a_preview_of_a_suspended_image_says_that_nothing_is_copied() {
+    let run = preview(&source(), &destination(), " --suspend");
+    assert!(run.stdout.contains("The Image is suspended: nothing is copied until it is resumed."), "{run}");
+    let document = preview(&source(), &destination(), " --suspend -o json");
+    assert!(document.stdout.contains("\"suspended\": true"), "{document}");
+}
