@@ -180,7 +180,7 @@ async fn a23_a_tag_that_comes_while_an_index_is_made_is_kept_where_only_missing_
     let copy = case.subset(&whole, &text);
     let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
     let route = Route { request: &case.request, source, destination };
-    let mut publishing = Box::pin(publish_one(route, &copy, now()));
+    let mut publishing = Box::pin(publish_one(route, &copy, now(), &|_| {}));
     // Another writer puts the tag once the source was asked.
     let other = async {
         while case.source.count("GET") == 0 {
