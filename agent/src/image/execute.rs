@@ -126,7 +126,9 @@ impl Pass<'_> {
         let (images, tried) = (self.images, &mut memory.sync().mounted);
         let mounted = mount(route, &admission.admitted, tried, self.namespace(), &images.blobs).await;
         images.counters.blobs_mounted.inc_by(mounted);
-        batches.iter_mut().for_each(|(_, batch)| batch.retain(|copy| admission.admitted.contains(copy)));
+        for (_, batch) in &mut batches {
+            batch.retain(|copy| admission.admitted.contains(copy));
+        }
         batches.retain(|(_, batch)| !batch.is_empty());
         let begun = self.create_jobs(state.request, batches, granted.places).await;
         release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
