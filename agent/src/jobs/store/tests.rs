@@ -293,7 +293,7 @@ fn jobs_that_have_ended_make_room_for_those_that_run() {
 fn strangers_jobs_end_where_not_even_their_existence_fits() {
     let scene = Scene::new();
     let long = |number: usize| {
-        let mut job = job(&format!("{number}"), &"u".repeat(1500));
+        let mut job = job(&format!("{number}"), &"u".repeat(1900));
         job.metadata.uid = Some(number.to_string());
         job
     };
