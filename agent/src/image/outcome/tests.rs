@@ -133,7 +133,8 @@ fn a_pod_that_does_not_start_is_given_up_before_its_deadline() {
     let waiting = pod(json!({"containerStatuses": [
         {"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
          "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}}}]}));
-    let jobs = CopyJobs::new(&[report_of(&job(None), &[waiting.clone()], now())], "here".to_owned());
+    let jobs =
+        CopyJobs::new(&[report_of(&job(None), std::slice::from_ref(&waiting), now())], "here".to_owned());
     assert!(report_of(&job(None), &[waiting], now()).is_to_be_deleted());
     let given_up: Vec<(&Copy, &Outcome)> = jobs.given_up().collect();
     let Outcome::Failed { reason, message, .. } = given_up[1].1 else { panic!() };
