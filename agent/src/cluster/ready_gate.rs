@@ -117,7 +117,7 @@ impl WatchHandle {
     pub fn has_failed(&self) {
         let (mut groups, now) = (self.gate.0.groups.lock(), Instant::now());
         if let Some(watch) = groups.get_mut(self.group).and_then(|group| group.get_mut(self.index)) {
-            let first = watch.errors.filter(|errors| errors.is_going_on()).map_or(now, |errors| errors.first);
+            let first = watch.errors.filter(Errors::is_going_on).map_or(now, |errors| errors.first);
             watch.errors = Some(Errors { first, last: now });
         }
     }

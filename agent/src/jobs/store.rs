@@ -291,11 +291,11 @@ impl Content {
     fn reduce_finished(&mut self, counted: &Key, bytes: usize) {
         let of_owner_alone = !self.bytes.fits_owner(counted, bytes);
         for (key, entry) in &mut self.jobs {
-            if self.bytes.fits(counted, bytes, Size::Whole) {
-                return;
+            if entry.is_stub || key.0 != counted.0 || entry.job.is_unfinished() {
+                continue;
             }
-            let Some(other) = counted_for(&entry.job).filter(|other| other.0 == counted.0) else { continue };
-            if entry.is_stub || entry.job.is_unfinished() || of_owner_alone && other != *counted {
+            let Some(other) = counted_for(&entry.job) else { continue };
+            if of_owner_alone && other != *counted {
                 continue;
             }
             let before = entry.job.bytes();
@@ -304,6 +304,9 @@ impl Content {
             self.bytes.subtract(&other, before);
             self.bytes.add(&other, entry.job.bytes());
             tracing::debug!(namespace = key.0, job = key.1, "a finished Job is reduced to make room");
+            if self.bytes.fits(counted, bytes, Size::Whole) {
+                return;
+            }
         }
     }
 

@@ -134,9 +134,9 @@ fn a_pod_that_does_not_start_is_given_up_before_its_deadline() {
     let waiting = pod(json!({"containerStatuses": [
         {"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
          "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}}}]}));
-    let report = report_of(&job(None), &[waiting], now());
-    assert!(report.is_to_be_deleted());
-    let jobs = JobResults::new(&[report], "here".to_owned());
+    let jobs =
+        JobResults::new(&[report_of(&job(None), std::slice::from_ref(&waiting), now())], "here".to_owned());
+    assert!(report_of(&job(None), &[waiting], now()).is_to_be_deleted());
     let given_up: Vec<(&Copy, &Outcome)> = jobs.given_up().collect();
     let Outcome::Failed { reason, message, .. } = given_up[1].1 else { panic!() };
     assert_eq!(*reason, FailureReason::PodNotStarted);

@@ -143,7 +143,7 @@ fn without_pods() -> JobView {
 fn a_job_for_which_no_pod_can_be_made_is_given_up_before_its_deadline() {
     let report = report(&without_pods(), &[]);
     let JobState::Stuck(message) = &report.state else { panic!("{report:?}") };
-    insta::assert_snapshot!(message, @"no pod could be made for the Job, as where a quota or a policy is against it; its events tell why, for an hour: kubectl get events -n team-a --field-selector involvedObject.name=j");
+    insta::assert_snapshot!(message, @"no pod could be created for the Job, as where a quota or a policy forbids it; its events give the reason, for an hour: kubectl get events -n team-a --field-selector involvedObject.name=j");
     assert_eq!(report.container("b"), ContainerState::NotStarted { message: message.clone(), at: now() });
 }
 
