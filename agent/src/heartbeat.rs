@@ -10,7 +10,7 @@ use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
-/// A process that has asked nothing for as long is stuck (reliability.md F12).
+/// A process that has sent no request for as long is stuck (reliability.md F12).
 const STUCK: Duration = Duration::from_mins(5);
 /// The last answer of the API server is too old to rely on: a watch and a half (reliability.md F11).
 const STALE: Duration = Duration::from_secs(90);
@@ -26,8 +26,14 @@ struct Beats {
     answered: AtomicU64,
 }
 
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Heartbeat {
-    /// Begins now, as if the API server had just answered.
+    /// Returns one that begins now, as if the API server had just answered.
     pub fn new() -> Self {
         Self(Arc::new(Beats {
             began: Instant::now(),
@@ -36,17 +42,16 @@ impl Heartbeat {
         }))
     }
 
-    /// A client whose requests and answers are noted.
+    /// Returns a client whose requests and answers are noted.
     pub fn client(&self, config: Config) -> Result<Client, kube::Error> {
         let (asking, answering) = (self.0.clone(), self.0.clone());
         let asked = MapRequestLayer::new(move |request| {
             asking.asked.store(asking.now(), Ordering::Relaxed);
             request
         });
-        // A failed connection is no response and does not come by here.
+        // A failed connection is no response and does not pass here.
         let answered = MapResponseLayer::new(move |response: Response<_>| {
-            // Nor is it an answer that whoever stands before the API server has none, or that our token is
-            // not taken.
+            // A proxy's error is no answer of the API server, nor is a rejected token.
             let status = response.status();
             if !status.is_server_error() && status != StatusCode::UNAUTHORIZED {
                 answering.answered.store(answering.now(), Ordering::Relaxed);
@@ -56,22 +61,22 @@ impl Heartbeat {
         Ok(ClientBuilder::try_from(config)?.with_layer(&answered).with_layer(&asked).build())
     }
 
-    /// Whether nothing was asked for so long that the process must be stuck.
+    /// Returns whether nothing was asked for so long that the process must be stuck.
     pub fn is_stuck(&self) -> bool {
         self.0.age(&self.0.asked) > STUCK
     }
 
-    /// Whether the API server has not answered for so long that what is known may be wrong.
+    /// Returns whether the API server has not answered for so long that what is known may be wrong.
     pub fn is_stale(&self) -> bool {
         self.0.age(&self.0.answered) > STALE
     }
 
-    /// Seconds since the API server last answered.
+    /// Returns how long ago the API server last answered.
     pub fn silence(&self) -> Duration {
         self.0.age(&self.0.answered)
     }
 
-    /// One that has been silent for as long already.
+    /// Returns one that has been silent for as long already.
     #[cfg(test)]
     pub fn silent_for(age: Duration) -> Self {
         let began = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
@@ -107,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn f11_asking_in_vain_is_alive_but_not_ready() {
         let heartbeat = Heartbeat::silent_for(Duration::from_mins(10));
-        // Nobody listens there.
+        // Nothing listens there.
         let config = Config::new("http://127.0.0.1:9".parse().unwrap());
         let client = heartbeat.client(config).unwrap();
         assert!(client.apiserver_version().await.is_err());

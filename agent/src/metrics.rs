@@ -1,122 +1,128 @@
-//! Counters for Prometheus. No label has an Image's name in it: their number must stay bounded.
+//! Counters for Prometheus. No label holds the name of an object: the number of time series must stay bounded.
 
 use std::sync::Arc;
 
 use imgop_registry::Registries;
+use kube::Resource;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::controller::ReadyGate;
 use crate::heartbeat::Heartbeat;
 
-/// The agent's counters.
+/// The counters of all kinds. A kind registers its own with [`Metrics::register`].
 #[derive(Clone)]
 pub struct Metrics {
     /// Passes over objects.
-    pub reconciliations: Counter,
+    pub reconciliations: Family<OfKind, Counter>,
     /// Passes that ended because the API server did not do what was asked.
-    pub api_failures: Counter,
-    /// Jobs made.
-    pub jobs_created: Counter,
-    /// Tags copied and verified.
-    pub tags_copied: Counter,
-    /// Configurations and layers that a registry took from a repository of its own.
-    pub blobs_mounted: Counter,
+    pub api_failures: Family<OfKind, Counter>,
+    /// Jobs created.
+    pub jobs_created: Family<OfKind, Counter>,
     /// Statuses written.
-    pub status_writes: Counter,
+    pub status_writes: Family<OfKind, Counter>,
     /// Syncs that ended, by how.
-    pub syncs: Family<Reason, Counter>,
-    /// When a sync last ended with every tag at its destination, in seconds since 1970.
-    pub last_success: Gauge,
-    registry: Arc<std::sync::Mutex<Registry>>,
+    pub syncs: Family<Ended, Counter>,
+    /// When a sync last succeeded as a whole, in seconds since 1970.
+    pub last_success: Family<OfKind, Gauge>,
+    registry: Arc<Mutex<Registry>>,
+}
+
+/// The kind that a number is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfKind {
+    /// The kind, as in manifests.
+    pub kind: String,
+}
+
+impl OfKind {
+    /// Returns the label of a kind.
+    pub fn of<K: Resource<DynamicType = ()>>() -> Self {
+        Self { kind: K::kind(&()).into_owned() }
+    }
 }
 
 /// How a sync ended: the reason of its Ready condition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Reason {
+pub struct Ended {
+    /// The kind, as in manifests.
+    pub kind: String,
     /// One of the reasons of conditions.
     pub reason: String,
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Metrics {
-    /// All at zero.
+    /// Returns counters that are all at zero.
     pub fn new() -> Self {
         let metrics = Self {
-            reconciliations: Counter::default(),
-            api_failures: Counter::default(),
-            jobs_created: Counter::default(),
-            tags_copied: Counter::default(),
-            blobs_mounted: Counter::default(),
-            status_writes: Counter::default(),
+            reconciliations: Family::default(),
+            api_failures: Family::default(),
+            jobs_created: Family::default(),
+            status_writes: Family::default(),
             syncs: Family::default(),
-            last_success: Gauge::default(),
-            registry: Arc::default(),
+            last_success: Family::default(),
+            registry: Arc::new(Mutex::new(Registry::with_prefix("imgop"))),
         };
-        let mut registry = Registry::with_prefix("imgop");
-        registry.register("reconciliations", "Passes over objects", metrics.reconciliations.clone());
-        registry.register("api_failures", "Passes that the API server ended", metrics.api_failures.clone());
-        registry.register("jobs_created", "Jobs made", metrics.jobs_created.clone());
-        registry.register("tags_copied", "Tags copied and verified", metrics.tags_copied.clone());
-        registry.register(
-            "blobs_mounted",
-            "Blobs that a registry took from another repository of its own",
-            metrics.blobs_mounted.clone(),
-        );
-        registry.register("status_writes", "Statuses written", metrics.status_writes.clone());
-        registry.register("syncs", "Syncs that ended, by reason", metrics.syncs.clone());
-        registry.register(
+        metrics.register("reconciliations", "Passes over objects", metrics.reconciliations.clone());
+        metrics.register("api_failures", "Passes that the API server ended", metrics.api_failures.clone());
+        metrics.register("jobs_created", "Jobs created", metrics.jobs_created.clone());
+        metrics.register("status_writes", "Statuses written", metrics.status_writes.clone());
+        metrics.register("syncs", "Syncs that ended, by reason", metrics.syncs.clone());
+        metrics.register(
             "last_success_timestamp_seconds",
-            "When a sync last ended with every tag at its destination",
+            "When a sync last ended with everything at its destination",
             metrics.last_success.clone(),
         );
-        if let Ok(mut own) = metrics.registry.lock() {
-            *own = registry;
-        }
         metrics
+    }
+
+    /// Adds a counter. Its name gets the prefix `imgop_`, and counters the suffix `_total`.
+    pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
+        self.registry.lock().register(name, help, metric);
     }
 
     /// Adds what the registry client counts.
     pub fn watch_registries(&self, registries: Registries) {
-        if let Ok(mut own) = self.registry.lock() {
-            own.register_collector(Box::new(RegistryRequests(registries)));
-        }
+        self.registry.lock().register_collector(Box::new(RegistryRequests(registries)));
     }
 
-    /// Adds how long watches have failed.
+    /// Adds how long watches have been failing.
     pub fn watch_ready_gate(&self, ready_gate: ReadyGate) {
-        if let Ok(mut own) = self.registry.lock() {
-            own.register_collector(Box::new(FailingWatch(ready_gate)));
-        }
+        self.registry.lock().register_collector(Box::new(FailingWatch(ready_gate)));
     }
 
     /// Adds how long the API server has been silent.
     pub fn watch_heartbeat(&self, heartbeat: Heartbeat) {
-        if let Ok(mut own) = self.registry.lock() {
-            own.register_collector(Box::new(Silence(heartbeat)));
-        }
+        self.registry.lock().register_collector(Box::new(Silence(heartbeat)));
     }
 
-    /// The text that Prometheus reads.
+    /// Returns the text that Prometheus reads.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
-        let registry = self.registry.lock().map_err(|_| std::fmt::Error)?;
-        text::encode(&mut out, &registry)?;
+        text::encode(&mut out, &self.registry.lock())?;
         Ok(out)
     }
 }
 
-/// Seconds for which the watch has failed that has failed longest.
+/// How long the watch has been failing that began to fail first, in seconds.
 #[derive(Debug)]
 struct FailingWatch(ReadyGate);
 
 impl Collector for FailingWatch {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let gauge = ConstGauge::new(i64::try_from(self.0.longest_failing().as_secs()).unwrap_or(i64::MAX));
-        let help = "Seconds for which the watch of a kind has failed that has failed longest";
+        let help = "How long the watch has been failing that began to fail first";
         let (name, type_) = ("watch_failing_seconds", gauge.metric_type());
         gauge.encode(encoder.encode_descriptor(name, help, None, type_)?)
     }
@@ -136,7 +142,7 @@ impl Collector for Silence {
     }
 }
 
-/// Requests by registry and status code, and what a registry says is left of its limit.
+/// Requests by registry and status code, and how much of its rate limit each registry reports as left.
 #[derive(Debug)]
 struct RegistryRequests(Registries);
 
@@ -155,7 +161,7 @@ impl Collector for RegistryRequests {
         }
         let mut remaining = encoder.encode_descriptor(
             "registry_ratelimit_remaining",
-            "Pulls that a registry says are left",
+            "Pulls that a registry reports as left",
             None,
             prometheus_client::metrics::MetricType::Gauge,
         )?;
@@ -174,5 +180,23 @@ impl Collector for RegistryRequests {
             ConstGauge::new(is_short).encode(short.encode_family(&[("registry", host)])?)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::batch::v1::Job;
+
+    use super::*;
+
+    #[test]
+    fn numbers_of_several_kinds_differ_by_a_label() {
+        let metrics = Metrics::new();
+        metrics.reconciliations.get_or_create(&OfKind::of::<Job>()).inc();
+        let ended = Ended { kind: "Job".to_owned(), reason: "Succeeded".to_owned() };
+        metrics.syncs.get_or_create(&ended).inc();
+        let text = metrics.text().unwrap();
+        assert!(text.contains(r#"imgop_reconciliations_total{kind="Job"} 1"#), "{text}");
+        assert!(text.contains(r#"imgop_syncs_total{kind="Job",reason="Succeeded"} 1"#), "{text}");
     }
 }

@@ -82,11 +82,16 @@ impl AgentProcess {
         self.get("metrics").await
     }
 
-    /// Returns the value of a counter without labels.
+    /// Returns the value of a counter, of all its labels together.
     pub async fn counter(&self, name: &str) -> anyhow::Result<u64> {
         let metrics = self.metrics().await?;
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.with_context(|| format!("no counter {name}"))?.parse()?)
+        let values = metrics.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']))?;
+            rest.rsplit(' ').next()?.parse::<u64>().ok()
+        });
+        let values: Vec<u64> = values.collect();
+        anyhow::ensure!(!values.is_empty(), "no counter {name}");
+        Ok(values.iter().sum())
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<String> {

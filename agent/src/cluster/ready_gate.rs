@@ -171,7 +171,7 @@ mod tests {
         }
         images[0].has_failed();
         assert!(gate.is_blind());
-        assert_eq!(gate.longest_failing(), Duration::from_secs(120));
+        assert_eq!(gate.longest_failing(), Duration::from_mins(2));
         tokio::time::advance(MAX_ERROR_INTERVAL).await;
         assert!(!gate.is_blind() && gate.longest_failing().is_zero());
         for _ in 0..5 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use imgop_registry::cache::Bounded;
+use imgop_registry::cache::{Bounded, SingleFlight};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -42,12 +42,14 @@ impl Right {
     pub const WATCH_PODS: Self = Self { verb: "watch", group: "", resource: "pods" };
     /// To read the Secrets that objects name.
     pub const GET_SECRETS: Self = Self { verb: "get", group: "", resource: "secrets" };
-    /// To use the agent's own AWS identity. The verb is imgop's own: nobody has it by accident, as one may have
-    /// the right to write Secrets.
+    /// To use the agent's own AWS identity. The verb is imgop's own, so that no role grants it by accident, as
+    /// one may grant the right to write Secrets.
     pub const USE_AWS: Self = Self { verb: "use-aws", group: "skopeo.io", resource: "images" };
 
     /// All that work with Jobs in a namespace needs.
-    pub const FOR_JOBS: [Self; 5] =
+    pub const FOR_JOBS: [Self; 4] = [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS];
+    /// The same for an object that names a Secret.
+    pub const FOR_JOBS_WITH_SECRETS: [Self; 5] =
         [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS, Self::GET_SECRETS];
 }
 
@@ -58,18 +60,27 @@ impl std::fmt::Display for Right {
     }
 }
 
+/// A namespace, and a right in it.
+type Key = (String, Right);
+
 /// Answers whether the agent has a right in a namespace.
 pub struct Rights {
     client: Client,
     /// Namespace and name of the agent's service account, for advice.
     service_account: String,
-    cached: Mutex<Bounded<(String, Right), bool>>,
+    cached: Mutex<Bounded<Key, bool>>,
+    reviews: SingleFlight<Key, Result<bool, ApiError>>,
 }
 
 impl Rights {
-    /// Asks through this client. `service_account` is `namespace:name`, for advice.
+    /// Returns one that asks through this client. `service_account` is `namespace:name`, for advice.
     pub fn new(client: Client, service_account: String) -> Self {
-        Self { client, service_account, cached: Mutex::new(Bounded::new(MAX_CACHED)) }
+        Self {
+            client,
+            service_account,
+            cached: Mutex::new(Bounded::new(MAX_CACHED)),
+            reviews: SingleFlight::default(),
+        }
     }
 
     /// Returns whether the agent has a right in a namespace. A right that it has is cached; the answer that it
@@ -82,16 +93,15 @@ impl Rights {
         {
             return Ok(may);
         }
-        let may = self.ask(right, namespace).await?;
-        self.cached.lock().insert(key, may, if may { GRANTED_TTL } else { DENIED_TTL });
-        Ok(may)
+        self.reviews.run(&key, || self.review(&key)).await.0
     }
 
-    async fn ask(&self, right: Right, namespace: &str) -> Result<bool, ApiError> {
+    async fn review(&self, key: &Key) -> Result<bool, ApiError> {
+        let (namespace, right) = key;
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
-                    namespace: Some(namespace.to_owned()),
+                    namespace: Some(namespace.clone()),
                     verb: Some(right.verb.to_owned()),
                     group: Some(right.group.to_owned()),
                     resource: Some(right.resource.to_owned()),
@@ -105,7 +115,9 @@ impl Rights {
         let answer = answer.map_err(|error| {
             ApiError::new("review", format!("the right to {right} in {namespace:?}"), &error)
         })?;
-        Ok(answer.status.is_some_and(|status| status.allowed))
+        let may = answer.status.is_some_and(|status| status.allowed);
+        self.cached.lock().insert(key.clone(), may, if may { GRANTED_TTL } else { DENIED_TTL });
+        Ok(may)
     }
 
     /// Returns the first of several rights that the agent lacks in a namespace.

@@ -11,6 +11,7 @@
 
 mod objects;
 mod reconcile;
+mod undecodable;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -21,13 +22,10 @@ use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, reasons};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::{Resource, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
@@ -37,6 +35,7 @@ use crate::cluster::per_object::PerObject;
 pub use crate::cluster::ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
 use crate::cluster::status::{WithConditions, write_status};
 use crate::cluster::watch::Guarded;
+use crate::metrics::OfKind;
 pub use objects::{Objects, Watched};
 pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
 
@@ -51,11 +50,11 @@ const UNTIL_JOBS_ARE_KNOWN: Duration = Duration::from_secs(5);
 /// How often what is remembered of deleted objects is dropped.
 const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
 
-/// Reconciles all objects of a kind until `stop`. What is `watched` was made before the kind, which may
-/// hold its [`Objects`].
+/// Reconciles all objects of a kind until `stop`. `watched` exists before the kind, which may hold its
+/// [`Objects`].
 pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: CancellationToken) {
     let agent = kind.agent().clone();
-    let runner = Arc::new(Runner { objects: watched.objects(), memories: PerObject::default(), kind });
+    let runner = Arc::new(Runner::new(kind, watched.objects()));
     let controllers = watched.into_parts().into_iter().map(|part| {
         let namespace = part.namespace.clone();
         let is_here = move |object: &ObjectRef<Guarded<R::Kind>>| {
@@ -86,7 +85,7 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
     eviction.abort();
 }
 
-/// Takes a deleted object out of the queue for Jobs at once. A deletion that no watch saw is noticed by
+/// Removes a deleted object from the queue for Jobs at once. A deletion that no watch saw is noticed by
 /// `evict_deleted`.
 fn leave_queue<K: Object>(event: &Result<watcher::Event<Guarded<K>>, watcher::Error>, agent: &Agent) {
     if let Ok(watcher::Event::Delete(object)) = event {
@@ -110,7 +109,7 @@ async fn evict_deleted<R: Reconcile>(runner: Arc<Runner<R>>) {
 struct Slot<R: Reconcile> {
     /// The kind's own.
     memory: R::Memory,
-    /// A report whose status could not be written, and the generation of the spec that it was made for.
+    /// A report whose status could not be written, and the generation of the spec that it is of.
     pending: Option<(Option<i64>, Report<R::Status>)>,
     /// How many times in a row the API server failed a pass.
     api_failures: u32,
@@ -129,13 +128,19 @@ struct Runner<R: Reconcile> {
     kind: R,
     objects: Objects<R::Kind>,
     memories: PerObject<Slot<R>>,
+    /// Held while the status of an object is read that cannot be decoded.
+    reading_status: tokio::sync::Mutex<()>,
 }
 
 impl<R: Reconcile> Runner<R> {
+    fn new(kind: R, objects: Objects<R::Kind>) -> Self {
+        Self { kind, objects, memories: PerObject::default(), reading_status: tokio::sync::Mutex::default() }
+    }
+
     /// Reconciles one object. Returns when to reconcile it again.
     async fn reconcile(&self, object: &Guarded<R::Kind>) -> Action {
         let agent = self.kind.agent();
-        agent.metrics.reconciliations.inc();
+        agent.metrics.reconciliations.get_or_create(&OfKind::of::<R::Kind>()).inc();
         let uid = object.uid().unwrap_or_default();
         if object.meta().deletion_timestamp.is_some() {
             agent.jobs.leave_queue(&uid);
@@ -153,7 +158,10 @@ impl<R: Reconcile> Runner<R> {
         // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
         let result = match &object.0 {
-            Ok(object) => self.guarded(object, &mut slot, now).await,
+            Ok(object) => {
+                slot.undecodable = None;
+                self.guarded(object, &mut slot, now).await
+            }
             Err(invalid) => self.undecodable(object, invalid, &mut slot, now).await,
         };
         agent.jobs.end_pass(&uid);
@@ -168,7 +176,7 @@ impl<R: Reconcile> Runner<R> {
             }
             Err(error) => {
                 slot.api_failures = slot.api_failures.saturating_add(1);
-                agent.metrics.api_failures.inc();
+                agent.metrics.api_failures.get_or_create(&OfKind::of::<R::Kind>()).inc();
                 let wait = Duration::from_secs(1 << slot.api_failures.min(MAX_BACKOFF_EXPONENT));
                 let (kind, name) = (R::Kind::kind(&()), object.name_any());
                 tracing::warn!(%kind, name, namespace = object.namespace(), %error, "trying again in {wait:?}");
@@ -222,13 +230,13 @@ impl<R: Reconcile> Runner<R> {
         if generation == object.meta().generation {
             return self.report(object, slot, report, now).await;
         }
-        // What was done was done.
+        // The spec has changed, but what was completed still counts.
         self.kind.reported(object, &report, now);
         Ok(false)
     }
 
-    /// Writes a status if it says anything new; returns whether it was written. One that cannot be written is
-    /// pending until the next pass, so that nothing is asked or done again for it.
+    /// Writes a status if anything in it is new; returns whether it was written. One that cannot be written is
+    /// pending until the next pass, so that no registry is asked again for it.
     async fn report(
         &self,
         object: &R::Kind,
@@ -259,7 +267,7 @@ impl<R: Reconcile> Runner<R> {
         if !write_status(&agent.client, object, old, new).await? {
             return Ok(false);
         }
-        agent.metrics.status_writes.inc();
+        agent.metrics.status_writes.get_or_create(&OfKind::of::<R::Kind>()).inc();
         let owner = Owner::of(object);
         let before = old.cloned().map(|mut old| std::mem::take(old.conditions())).unwrap_or_default();
         let conditions = std::mem::take(new.clone().conditions());
@@ -269,44 +277,6 @@ impl<R: Reconcile> Runner<R> {
             tracing::info!(kind, name, namespace, reason = ready.reason, message = ready.message, "status");
         }
         Ok(true)
-    }
-
-    /// Reports an object that this version of the agent cannot decode, as one of a newer version.
-    async fn undecodable(
-        &self,
-        object: &Guarded<R::Kind>,
-        invalid: &InvalidObject,
-        slot: &mut Slot<R>,
-        now: Timestamp,
-    ) -> Result<Action, ApiError> {
-        let InvalidObject { error, metadata } = invalid;
-        if slot.undecodable.as_ref() == Some(error) {
-            return Ok(Action::await_change());
-        }
-        let (kind, name) = (R::Kind::kind(&()), metadata.name.as_deref());
-        tracing::error!(%kind, name, namespace = metadata.namespace, error, "this version of the agent cannot read the object");
-        let message = format!("this version of the agent cannot read the object: {error}");
-        let failure =
-            Failure { generation: metadata.generation, reason: reasons::INVALID_SPEC, message: &message };
-        let old = self.status_alone(metadata).await?;
-        self.write(object, old.as_ref(), &R::stalled(old.as_ref(), failure, now)).await?;
-        slot.undecodable = Some(error.clone());
-        Ok(Action::await_change())
-    }
-
-    /// Returns the status of an object that cannot be decoded as a whole: what it remembers must not be lost.
-    async fn status_alone(&self, metadata: &ObjectMeta) -> Result<Option<R::Status>, ApiError> {
-        let (client, kind) = (self.kind.agent().client.clone(), ApiResource::erase::<R::Kind>(&()));
-        let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
-        let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
-        let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &kind);
-        // Objects may be listed anyway; to read one by name would need another right.
-        let by_name = ListParams::default().fields(&format!("metadata.name={name}"));
-        let found = api.list(&by_name).await.map_err(|error| {
-            ApiError::new("list", format!("{} \"{namespace}/{name}\"", kind.kind), &error)
-        })?;
-        let object = found.items.into_iter().find(|object| object.metadata.uid == metadata.uid);
-        Ok(object.and_then(|mut object| serde_json::from_value(object.data.get_mut("status")?.take()).ok()))
     }
 }
 

@@ -4,6 +4,7 @@ use imgop_core::api::conditions::STALLED;
 use imgop_core::api::{Image, ImageStatus};
 use imgop_fakes::{ApiServer, WritableRegistry};
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::reflector;
 
 use super::*;
@@ -27,7 +28,7 @@ impl Case {
         writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(image.clone()))));
         let objects = Objects::new([store]);
         images.agent().jobs.are_listed();
-        let runner = Runner { kind: images, objects, memories: PerObject::default() };
+        let runner = Runner::new(images, objects);
         let mut slot = Slot::<Images>::default();
         slot.memory.schedule.next = Some(now());
         Self { runner, image, api, registry, slot }
@@ -87,7 +88,7 @@ async fn what_was_copied_is_history_and_counted_once_also_when_its_status_is_wri
     }
     case.api.fail("PATCH", true);
     case.slot.memory.sync().published = 1;
-    let copied = |case: &Case| case.runner.kind.agent().metrics.tags_copied.get();
+    let copied = |case: &Case| case.runner.kind.tags_copied();
     assert!(case.pass(0).await.is_err());
     assert_eq!(copied(&case), 0, "nothing is counted that may be counted again");
 
@@ -161,6 +162,73 @@ async fn an_object_that_cannot_be_decoded_is_stalled_with_the_reason_once_and_it
     assert_eq!(written[0].tag_already_synced, ["v2.13.1"]);
 }
 
+/// This Image, as if this version could not decode it.
+fn undecodable(case: &Case) -> Guarded<Image> {
+    let error = "spec.mode: unknown variant".to_owned();
+    DeserializeGuard(Err(InvalidObject { error, metadata: case.image.metadata.clone() }))
+}
+
+#[tokio::test]
+async fn an_object_that_is_broken_again_is_reported_again() {
+    let case = Case::new().await;
+    case.api.hold_list("images", vec![serde_json::to_value(&case.image).unwrap()]);
+    case.runner.reconcile(&undecodable(&case)).await;
+    case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
+    let before = case.written().len();
+    case.runner.reconcile(&undecodable(&case)).await;
+    assert_eq!(case.written().len() - before, 1);
+}
+
+#[tokio::test]
+async fn a_status_that_cannot_be_decoded_either_is_left_as_it_is() {
+    let case = Case::new().await;
+    let mut held = serde_json::to_value(&case.image).unwrap();
+    held["status"] = serde_json::json!({ "tagAlreadySynced": { "of": "a newer version" } });
+    case.api.hold_list("images", vec![held]);
+    case.runner.reconcile(&undecodable(&case)).await;
+    assert_eq!(case.written().len(), 0);
+}
+
+#[tokio::test]
+async fn of_an_object_that_is_too_large_only_the_status_is_read_and_one_at_a_time() {
+    let case = Case::new().await;
+    let mut held = serde_json::to_value(&case.image).unwrap();
+    held["spec"]["source"]["version"] = "x".repeat(1_000_000).into();
+    held["metadata"]["labels"] = serde_json::json!({ "large": "x".repeat(1_000_000) });
+    held["metadata"]["annotations"] = serde_json::json!({ "skopeo.io/requested-at": "x".repeat(262_000) });
+    held["status"]["tagAlreadySynced"] = serde_json::json!(["v2.13.1"]);
+    case.api.hold_list("images", vec![held]);
+    let object = undecodable(&case);
+    let reading = case.runner.reading_status.lock().await;
+    let mut pass = std::pin::pin!(case.runner.reconcile(&object));
+    for _ in 0..50 {
+        assert!(futures::poll!(pass.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        case.api.requests().iter().all(|request| !request.starts_with("GET")),
+        "{:?}",
+        case.api.requests()
+    );
+    drop(reading);
+    pass.await;
+    assert_eq!(case.written()[0].tag_already_synced, ["v2.13.1"]);
+}
+
+#[tokio::test]
+async fn an_undecodable_object_of_a_namespace_that_is_not_enabled_is_neither_read_nor_written() {
+    let mut case = Case::new().await;
+    let denied = || serde_json::json!({"metadata": {}, "spec": {}, "status": {"allowed": false}});
+    case.api = ApiServer::scripted(move |_| (201, denied()));
+    let images = Images::new(crate::image::tests::fixtures::agent(case.api.client()), Objects::new([]));
+    images.agent().jobs.are_listed();
+    case.runner = Runner::new(images, Objects::new([]));
+    let next = case.runner.reconcile(&undecodable(&case)).await;
+    assert_eq!(next, Action::requeue(Duration::from_mins(1)), "it may be enabled later");
+    let asked = case.api.requests();
+    assert!(asked.iter().all(|request| request.contains("selfsubjectaccessreviews")), "{asked:?}");
+}
+
 #[tokio::test]
 async fn an_object_that_is_being_deleted_is_left_alone() {
     let mut case = Case::new().await;
@@ -218,7 +286,7 @@ async fn a_pass_over_an_object_that_was_deleted_meanwhile_keeps_no_place_in_the_
 #[tokio::test]
 async fn an_object_in_whose_namespace_the_jobs_are_not_known_yet_waits() {
     let Stage { images, image, api, registry, .. } = Stage::of_a_synced_image().await;
-    let runner = Runner { kind: images, objects: Objects::new([]), memories: PerObject::default() };
+    let runner = Runner::new(images, Objects::new([]));
     let object = DeserializeGuard(Ok(image));
     assert_eq!(runner.reconcile(&object).await, Action::requeue(UNTIL_JOBS_ARE_KNOWN));
     assert!(api.requests().is_empty() && registry.requests().is_empty());

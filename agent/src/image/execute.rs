@@ -3,22 +3,24 @@
 
 use std::collections::HashSet;
 
-use imgop_core::api::{FailureReason, Side};
+use imgop_core::api::{FailureReason, Image, Side};
 use imgop_core::copy::{
-    Copy, CopyRequest, Deferral, Observed, Outcome, Plan, Run, TagAction, TagState, admit, batches, in_order,
-    mount, release,
+    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, TagState, admit, batches,
+    in_order, mount, release,
 };
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::findings::State;
+use super::findings::PassState;
 use super::job::job;
+use super::job_results::JobResults;
 use super::memory::Memory;
-use super::outcome::CopyJobs;
 use super::{Access, Pass, QUEUE_INTERVAL, SHORT_INTERVAL};
+use crate::jobs::budget::Place;
 use crate::jobs::{Created, JobError};
+use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
 use crate::schedule::Due;
 
@@ -30,19 +32,22 @@ pub(super) struct Execution {
     pub deferral: Option<Deferral>,
 }
 
-/// Copies for which Jobs were created, and why there are not more of them.
+/// Copies for which Jobs were created, and the error that stopped it.
 struct Begun {
     copies: Vec<Copy>,
-    full: Option<String>,
     error: Option<Halt>,
 }
 
 impl Pass<'_> {
-    /// Returns what the Jobs of the Image came to. Those that hold a place and do not start are deleted, before
-    /// anything else can fail: there may be as many of them as an Image may have.
-    pub(super) async fn jobs(&self, request: &CopyRequest, memory: &mut Memory) -> Result<CopyJobs, Halt> {
+    /// Deletes the Jobs that hold a place and do not start, before anything else can fail: there may be as many
+    /// of them as an Image may have. Returns what the Jobs of the Image came to.
+    pub(super) async fn give_up_stuck_jobs(
+        &self,
+        request: &CopyRequest,
+        memory: &mut Memory,
+    ) -> Result<JobResults, Halt> {
         let reports = self.agent().jobs.of_owner(&self.owner, self.now);
-        let jobs = CopyJobs::new(&reports, request.route());
+        let jobs = JobResults::new(&reports, request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
         }
@@ -57,13 +62,11 @@ impl Pass<'_> {
         &self,
         request: &'r CopyRequest,
         (observed_at, observed): (Timestamp, Observed),
-        jobs: &CopyJobs,
+        jobs: &JobResults,
         due: Due,
-        memory: &mut Memory,
-    ) -> State<'r> {
-        // Also if the API server fails this pass, the tags of Jobs that run are set by it.
-        memory.sync().observed = Some((observed_at, observed.clone()));
-        let runs = self.runs(jobs, memory);
+        memory: &Memory,
+    ) -> PassState<'r> {
+        let runs = runs(jobs, memory);
         let is_to_be_written = |state| matches!(state, TagState::Missing | TagState::Differs);
         let differing: Vec<&Tag> = observed
             .tags
@@ -71,8 +74,8 @@ impl Pass<'_> {
             .filter(|tag| is_to_be_written(tag.state()))
             .map(|tag| &tag.destination_tag)
             .collect();
-        let conflicts = self.images.precedence.conflicts(self.image, request, &differing);
-        State {
+        let conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
+        PassState {
             request,
             observed_at,
             observed,
@@ -84,30 +87,17 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns what became of the copies that Jobs were created for. A Job that was deleted before it ended is a
-    /// failed try: creating it again at once would race with whoever deletes it.
-    fn runs(&self, jobs: &CopyJobs, memory: &mut Memory) -> Vec<Run> {
-        let Memory { sync, outcomes, .. } = memory;
-        let started = sync.as_mut().map(|sync| &mut sync.started);
-        let Some(started) = started.filter(|started| !started.is_empty()) else {
-            return jobs.runs(outcomes);
-        };
-        let mut runs = jobs.runs(outcomes);
-        let known: HashSet<Copy> = runs.iter().map(|run| run.copy.clone()).collect();
-        if jobs.may_hide_running() {
-            let hidden = started.difference(&known).cloned();
-            runs.extend(hidden.map(|copy| Run { copy, outcome: Outcome::Running }));
-            started.retain(|copy| is_running(&runs, copy));
-            return runs;
-        }
-        for copy in started.difference(&known) {
+    /// Records the Jobs that were deleted before they ended as failed tries: creating them again at once would
+    /// race with whoever deletes them.
+    pub(super) fn record_vanished_jobs(&self, jobs: &JobResults, memory: &mut Memory) {
+        let runs = runs(jobs, memory);
+        let Some(sync) = &mut memory.sync else { return };
+        for copy in sync.started.iter().filter(|copy| runs.iter().all(|run| run.copy != **copy)) {
             let message = "its Job was deleted before it ended".to_owned();
             let outcome = Outcome::Failed { reason: FailureReason::CopyFailed, message, at: self.now };
-            outcomes.insert(copy.clone(), outcome);
+            memory.outcomes.insert(copy.clone(), outcome);
         }
-        runs = jobs.runs(outcomes);
-        started.retain(|copy| is_running(&runs, copy));
-        runs
+        sync.started.retain(|copy| is_running(&runs, copy));
     }
 
     /// Creates Jobs for the copies of a plan. A suspended Image begins none.
@@ -115,22 +105,30 @@ impl Pass<'_> {
         &self,
         access: &Access,
         mut plan: Plan,
-        state: &mut State<'_>,
+        state: &mut PassState<'_>,
         memory: &mut Memory,
     ) -> Result<Execution, Halt> {
         let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
         if copies.is_empty() {
             return Ok(Execution { plan, deferral: None });
         }
-        // Copies for which there is no place now take no pulls, and stay in the plan as those that wait.
-        let (in_room, beyond) = copies.split_at(self.room(&copies));
+        // Copies without a place take no pulls, and stay in the plan as those that wait.
+        let mut batches = batches(&copies, self.agent().config.tags_per_job.into());
+        let granted = self.agent().jobs.take(&self.owner, batches.len(), self.now);
+        batches.truncate(granted.places.len());
+        let with_place: Vec<Copy> = batches.iter().flat_map(|(_, batch)| batch.clone()).collect();
         let (route, pulls_per_copy) = (access.route(state.request), memory.cache.pulls_per_copy.unwrap_or(1));
-        let admission = admit(route, in_room.to_vec(), pulls_per_copy, self.uid()).await;
+        let admission = admit(route, with_place, pulls_per_copy, self.uid()).await;
+        if admission.reason.is_some() {
+            // More places would be of no use now.
+            self.agent().jobs.leave_queue(self.uid());
+        }
         let (images, tried) = (self.images, &mut memory.sync().mounted);
         let mounted = mount(route, &admission.admitted, tried, self.namespace(), &images.blobs).await;
-        self.agent().metrics.blobs_mounted.inc_by(mounted);
-        let beyond = if admission.reason.is_none() { beyond } else { &[] };
-        let begun = self.create_jobs(state.request, &[&admission.admitted, beyond].concat()).await;
+        images.counters.blobs_mounted.inc_by(mounted);
+        batches.iter_mut().for_each(|(_, batch)| batch.retain(|copy| admission.admitted.contains(copy)));
+        batches.retain(|(_, batch)| !batch.is_empty());
+        let begun = self.create_jobs(state.request, batches, granted.places).await;
         release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
@@ -142,7 +140,7 @@ impl Pass<'_> {
                 Some(after(SHORT_INTERVAL)(error.to_string()))
             }
             Some(error) => return Err(error),
-            None => admission.reason.or(begun.full.map(after(QUEUE_INTERVAL))),
+            None => admission.reason.or(granted.full.map(|full| after(QUEUE_INTERVAL)(full.to_string()))),
         };
         Ok(Execution { plan, deferral })
     }
@@ -155,14 +153,16 @@ impl Pass<'_> {
         batches.iter().take(places).map(|(_, batch)| batch.len()).sum()
     }
 
-    /// Creates Jobs for these copies, as many as there are places, until one is refused.
-    async fn create_jobs(&self, request: &CopyRequest, copies: &[Copy]) -> Begun {
-        let agent = self.agent();
-        let mut begun = Begun { copies: Vec::new(), full: None, error: None };
-        let (owner, batches) = (&self.owner, batches(copies, agent.config.tags_per_job.into()));
-        let granted = agent.jobs.take(owner, batches.len(), self.now);
-        begun.full = granted.full.map(|full| full.to_string());
-        if granted.places.is_empty() {
+    /// Creates a Job for each of these batches, until one is refused.
+    async fn create_jobs(
+        &self,
+        request: &CopyRequest,
+        batches: Vec<(Order, Vec<Copy>)>,
+        places: Vec<Place>,
+    ) -> Begun {
+        let (agent, owner) = (self.agent(), &self.owner);
+        let mut begun = Begun { copies: Vec::new(), error: None };
+        if batches.is_empty() {
             return begun;
         }
         for (side, repository) in [(Side::Source, &request.source), (Side::Destination, &request.destination)]
@@ -173,7 +173,7 @@ impl Pass<'_> {
                 return begun;
             }
         }
-        for ((order, batch), place) in batches.into_iter().zip(granted.places) {
+        for ((order, batch), place) in batches.into_iter().zip(places) {
             let job = job(owner, &self.image.spec, request, &batch, order, &agent.config);
             match agent.jobs.create(owner, &job, place).await {
                 Ok(created) => {
@@ -193,12 +193,24 @@ impl Pass<'_> {
 
     async fn report_job(&self, job: &Job, tags: usize) {
         let agent = self.agent();
-        agent.metrics.jobs_created.inc();
+        agent.metrics.jobs_created.get_or_create(&OfKind::of::<Image>()).inc();
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let noun = if tags == 1 { "tag" } else { "tags" };
         let note = format!("Job {name} copies {tags} {noun}");
         agent.events.job_created(&self.owner, name, "CopyScheduled", "Copy", note).await;
     }
+}
+
+/// Returns what became of the copies that Jobs were created for. One whose Job may be among those of which is not
+/// known what they copy still runs.
+pub(super) fn runs(jobs: &JobResults, memory: &Memory) -> Vec<Run> {
+    let mut runs = jobs.runs(&memory.outcomes);
+    if let Some(sync) = memory.sync.as_ref().filter(|_| jobs.may_hide_running()) {
+        let known: HashSet<Copy> = runs.iter().map(|run| run.copy.clone()).collect();
+        let hidden = sync.started.difference(&known).cloned();
+        runs.extend(hidden.map(|copy| Run { copy, outcome: Outcome::Running }));
+    }
+    runs
 }
 
 /// Returns whether the rest of the copies may wait for those that run.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use imgop_core::api::Side;
 use imgop_core::api::conditions::reasons;
+use imgop_core::api::{Image, Side};
 use imgop_core::copy::{ObserveError, Readiness, SpecError};
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError, Unreachable};
@@ -14,6 +14,7 @@ use super::{Pass, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
+use crate::metrics::OfKind;
 use crate::registry_access::{AccessError, JobSecretError};
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
@@ -228,7 +229,7 @@ impl Pass<'_> {
             JobError::MissingRight(_) => return Ok(self.report_missing_right(message, memory)),
             JobError::Refused(_) => Readiness::stalled(reasons::JOB_REFUSED, message),
             JobError::Failing(_) => {
-                self.agent().metrics.api_failures.inc();
+                self.agent().metrics.api_failures.get_or_create(&OfKind::of::<Image>()).inc();
                 Readiness::retrying(reasons::JOB_REFUSED, message)
             }
             JobError::NameTaken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),

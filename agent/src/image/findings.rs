@@ -1,4 +1,4 @@
-//! What a pass found out of an Image, and what of it is reported and remembered.
+//! What a pass found out about an Image, and what of it is reported and remembered.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use imgop_registry::reference::{Digest, Repository, Tag};
 use jiff::Timestamp;
 
 use super::execute::Execution;
+use super::job_results::JobResults;
 use super::memory::Memory;
-use super::outcome::CopyJobs;
 use super::{JOB_INTERVAL, Pass};
 use crate::schedule::next_regular;
 
 /// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,
 /// and which tags belong to others.
-pub(super) struct State<'a> {
+pub(super) struct PassState<'a> {
     pub request: &'a CopyRequest,
     pub observed_at: Timestamp,
     pub observed: Observed,
@@ -33,7 +33,7 @@ pub(super) struct State<'a> {
     pub now: Timestamp,
 }
 
-impl State<'_> {
+impl PassState<'_> {
     /// Returns what is to be done.
     pub fn plan(&self) -> Plan {
         plan(Inputs {
@@ -47,13 +47,7 @@ impl State<'_> {
         })
     }
 
-    /// Returns the digest that the destination has answered for a tag.
-    pub fn at_destination(&self, tag: &Tag) -> Option<&Digest> {
-        let observed = self.observed.tags.iter().find(|observed| observed.destination_tag == *tag);
-        observed.and_then(|observed| observed.destination.digest())
-    }
-
-    /// Notes that a copy came to something else than its Job says.
+    /// Records that a copy came to something else than its Job reports.
     pub fn set_outcome(&mut self, copy: &Copy, outcome: &Outcome) {
         for run in self.runs.iter_mut().filter(|run| run.copy == *copy) {
             run.outcome = outcome.clone();
@@ -81,7 +75,7 @@ impl Conclusion {
     }
 }
 
-/// What a pass found out of an Image.
+/// What a pass found out about an Image.
 #[derive(Debug, Clone)]
 pub struct Findings {
     /// Conditions, phase and progress.
@@ -127,22 +121,22 @@ impl Pass<'_> {
     /// Returns the end of a pass that came to its end: what is reported of it, and when the next one is.
     pub(super) fn conclude(
         &self,
-        state: &State<'_>,
+        state: &PassState<'_>,
         execution: &Execution,
-        jobs: &CopyJobs,
+        jobs: &JobResults,
         memory: &mut Memory,
     ) -> Conclusion {
         let (plan, deferral) = (&execution.plan, execution.deferral.as_ref());
         let is_suspended = self.image.spec.suspend;
-        let is_busy = is_busy(plan, is_suspended);
+        let is_busy = has_work(plan, is_suspended);
         let tags = self.tag_findings(state, plan);
         remember(state, plan, memory);
-        // Tags whose content was there already have no Job; after a restart only the Jobs tell.
+        // Tags whose content was there already have no Job; after a restart only the Jobs are left to count.
         let last_sync = self.image.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
         let by_jobs = jobs.copied_since(last_sync.map(|time| time.0), plan);
         let copied = by_jobs.max(memory.sync().published);
         if is_suspended && !is_busy {
-            memory.sync = None;
+            memory.end_sync();
             return self.suspended(Some(tags), copied);
         }
         let message = deferral.map(|deferral| deferral.message.as_str());
@@ -159,13 +153,14 @@ impl Pass<'_> {
             let waits = deferral.map(|deferral| deferral.retry_after).into_iter().chain(for_jobs);
             waits.min().unwrap_or(JOB_INTERVAL)
         } else {
-            memory.sync = None;
-            self.schedule_next(state.request, plan, memory)
+            memory.end_sync();
+            let wait = self.schedule_next(state.request, plan, memory);
+            if memory.has_started() { wait.min(JOB_INTERVAL) } else { wait }
         };
         Conclusion { findings: Some(findings), wait: Some(wait) }
     }
 
-    fn tag_findings(&self, state: &State<'_>, plan: &Plan) -> TagFindings {
+    fn tag_findings(&self, state: &PassState<'_>, plan: &Plan) -> TagFindings {
         let (request, status) = (state.request, self.status());
         TagFindings {
             counts: plan.counts(),
@@ -226,7 +221,7 @@ impl Pass<'_> {
 }
 
 /// Returns whether something is to be done or waited for now. A suspended Image begins no copies.
-fn is_busy(plan: &Plan, is_suspended: bool) -> bool {
+fn has_work(plan: &Plan, is_suspended: bool) -> bool {
     plan.tags.iter().any(|tag| match tag.action {
         TagAction::Wait | TagAction::Publish(_) => true,
         TagAction::Copy(_) => !is_suspended,
@@ -235,7 +230,7 @@ fn is_busy(plan: &Plan, is_suspended: bool) -> bool {
 }
 
 /// Keeps what later passes need of this one.
-fn remember(state: &State<'_>, plan: &Plan, memory: &mut Memory) {
+fn remember(state: &PassState<'_>, plan: &Plan, memory: &mut Memory) {
     let first_seen = |w: &Waiting| (w.tag.clone(), FirstSeen { digest: w.digest.clone(), at: w.since });
     // The status keeps only so many of them.
     memory.cache.first_seen = waiting(&state.observed, plan).into_iter().map(first_seen).collect();
@@ -258,7 +253,7 @@ fn remember(state: &State<'_>, plan: &Plan, memory: &mut Memory) {
 }
 
 /// Returns the contents that tags do not show yet, by tag.
-fn open_copies<'a>(state: &'a State<'_>, plan: &'a Plan) -> HashSet<(&'a Tag, &'a Digest)> {
+fn open_copies<'a>(state: &'a PassState<'_>, plan: &'a Plan) -> HashSet<(&'a Tag, &'a Digest)> {
     let is_open = |tag: &PlannedTag| {
         !matches!(tag.action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
     };
@@ -274,8 +269,8 @@ fn not_after(next: Timestamp, plan: &Plan) -> Timestamp {
     [plan.next_attempt(), plan.waiting_until].into_iter().flatten().fold(next, Timestamp::min)
 }
 
-/// Returns since when tags show what they show, but for those that have been copied meanwhile: what is known
-/// of the others must not be forgotten before the destination has them.
+/// Returns since when tags show their content, without tags that the destination has by now. That of the
+/// others must be remembered until it has them.
 fn waiting<'a>(observed: &'a Observed, plan: &Plan) -> Vec<&'a Waiting> {
     let taken = plan.tags.iter().filter(|tag| matches!(tag.action, TagAction::UpToDate));
     let taken: HashSet<String> = taken.map(|tag| tag.source_ref.to_string()).collect();

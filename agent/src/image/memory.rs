@@ -29,7 +29,7 @@ pub struct Memory {
     pub schedule: Schedule,
     /// A registry that refuses the credentials.
     pub blocked: Option<Blocked>,
-    /// What became of copies after their Jobs, where that is another thing than the Jobs say, or where the
+    /// What became of copies after their Jobs, where that differs from what the Jobs report, or where the
     /// Jobs are gone.
     pub outcomes: HashMap<Copy, Outcome>,
 }
@@ -39,11 +39,11 @@ pub struct Memory {
 pub struct SyncInProgress {
     /// What both registries answered and when.
     pub observed: Option<(Timestamp, Observed)>,
-    /// Copies that this process made Jobs for and has not seen the end of.
+    /// Copies that this process created Jobs for and has not seen the end of.
     pub started: HashSet<Copy>,
-    /// Copies whose content was looked for at the destination before a Job is made.
+    /// Copies whose content was sought at the destination before a Job is created.
     pub probed: HashSet<Copy>,
-    /// Contents for which blobs were mounted, or looked for in vain, before a Job was made.
+    /// Contents for which blobs were mounted, or sought in vain, before a Job was created.
     pub mounted: HashSet<Digest>,
     /// How many tags were set.
     pub published: u32,
@@ -71,7 +71,7 @@ pub struct Cache {
     /// What becomes of contents of which only some platforms are wanted.
     pub contents: ContentCache,
     /// Whether the source is to be read for those, because the spec is another one. An index at the
-    /// destination says itself what it was made from, which whoever may write there can forge.
+    /// destination names what it was made from, which whoever may write there can forge.
     reads_source: bool,
     /// The newest tag that was selected for a fixed tag of the destination.
     newest: Option<Tag>,
@@ -100,7 +100,13 @@ impl Memory {
         self.sync.get_or_insert_default()
     }
 
-    /// Returns whether this process made Jobs that it has not seen the end of.
+    /// Ends the sync under way. Jobs of it that run are still followed: one that does not start holds a place.
+    pub fn end_sync(&mut self) {
+        let started = self.sync.take().map(|sync| sync.started).filter(|started| !started.is_empty());
+        self.sync = started.map(|started| Box::new(SyncInProgress { started, ..SyncInProgress::default() }));
+    }
+
+    /// Returns whether this process created Jobs that it has not seen the end of.
     pub fn has_started(&self) -> bool {
         self.sync.as_ref().is_some_and(|sync| !sync.started.is_empty())
     }
@@ -232,6 +238,19 @@ mod tests {
         assert!(memory.cache.known(now()).reads_source);
         memory.cache.keep(&observed, now());
         assert!(!memory.cache.known(now()).reads_source, "once it was read it is known");
+    }
+
+    #[test]
+    fn a_sync_that_ends_still_follows_jobs_that_run_and_nothing_else_of_it_stays() {
+        let copy = crate::image::tests::fixtures::copy("1.0", 1);
+        let sync = SyncInProgress { published: 3, started: [copy].into(), ..SyncInProgress::default() };
+        let mut memory = Memory { sync: Some(Box::new(sync)), ..Memory::default() };
+        memory.end_sync();
+        assert!(memory.has_started());
+        assert_eq!(memory.sync().published, 0);
+        memory.sync().started.clear();
+        memory.end_sync();
+        assert!(memory.sync.is_none());
     }
 
     #[test]

@@ -1,22 +1,23 @@
 //! Images: the tags that a spec selects are copied from one repository to another.
 //!
 //! ```text
-//! access ─▶ observe ─▶ plan ─▶ publish what is there ─▶ plan ─▶ execute ─▶ findings ─▶ status
+//! access ─▶ observe ─▶ plan ─▶ probe ─▶ plan ─▶ publish ─▶ plan ─▶ execute ─▶ findings ─▶ status
 //! ```
 //!
 //! A pass works out everything again from the spec, the status, the Jobs and the registries, so a crash
 //! between any two writes costs nothing. Each step hands its values on to the next one; what is remembered
 //! until the next pass stands in [`memory`].
 
+mod conflicts;
+mod counters;
 mod execute;
 mod failures;
 mod findings;
+mod inputs;
 mod job;
+mod job_results;
 mod memory;
-mod observe;
-mod outcome;
-mod precedence;
-mod publish;
+mod present_content;
 mod status;
 
 use std::sync::Arc;
@@ -38,12 +39,13 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
-use crate::metrics::Reason;
+use crate::metrics::{Ended, OfKind};
 use crate::schedule::{Candidate, Due, open_request};
+use conflicts::Conflicts;
+use counters::CopyCounters;
 use failures::Halt;
 use findings::{Conclusion, Findings};
 use memory::Memory;
-use precedence::Precedence;
 use status::next_status;
 
 /// What the agent reads of the Jobs of Images.
@@ -64,7 +66,8 @@ const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
 pub struct Images {
     agent: Arc<Agent>,
     /// Which Image a tag belongs to that several select.
-    precedence: Precedence,
+    conflicts: Conflicts,
+    counters: CopyCounters,
     /// Which repositories hold which blobs.
     blobs: KnownBlobs,
 }
@@ -72,7 +75,15 @@ pub struct Images {
 impl Images {
     /// Returns the kind, whose objects are these.
     pub fn new(agent: Arc<Agent>, images: Objects<Image>) -> Self {
-        Self { agent, precedence: Precedence::new(images), blobs: KnownBlobs::default() }
+        let (conflicts, counters) = (Conflicts::new(images), CopyCounters::new(&agent.metrics));
+        Self { agent, conflicts, counters, blobs: KnownBlobs::default() }
+    }
+}
+
+#[cfg(test)]
+impl Images {
+    pub(crate) fn tags_copied(&self) -> u64 {
+        self.counters.tags_copied.get()
     }
 }
 
@@ -104,7 +115,7 @@ impl Reconcile for Images {
         };
         let report = findings.map(|mut findings| {
             let completed = findings.ended;
-            findings.written_to = self.precedence.written_to(pass.uid());
+            findings.written_to = self.conflicts.written_to(pass.uid());
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             Report { status, completed }
         });
@@ -126,17 +137,19 @@ impl Reconcile for Images {
     fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
         let Some(copied) = report.completed else { return };
         let (metrics, conditions) = (&self.agent.metrics, &report.status.conditions);
-        metrics.tags_copied.inc_by(copied.into());
-        if let Some(ready) = find(conditions, READY) {
-            metrics.syncs.get_or_create(&Reason { reason: ready.reason.clone() }).inc();
-        }
+        let of_kind = OfKind::of::<Image>();
+        self.counters.tags_copied.inc_by(copied.into());
         if is_true(conditions, READY) {
-            metrics.last_success.set(now.as_second());
+            metrics.last_success.get_or_create(&of_kind).set(now.as_second());
+        }
+        if let Some(ready) = find(conditions, READY) {
+            let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
+            metrics.syncs.get_or_create(&ended).inc();
         }
     }
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
-        self.precedence.evict(exists);
+        self.conflicts.evict(exists);
     }
 }
 
@@ -202,16 +215,18 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// One step of a sync, from what is asked for to what is reported.
+    /// Does one step of a sync, and returns what is reported of it.
     async fn sync(&self, request: &CopyRequest, due: Due, memory: &mut Memory) -> Result<Conclusion, Halt> {
         self.invalidate(due, memory);
         self.may_work(due).await?;
         let access = self.access(request, due, memory).await?;
         let observed = self.observe(&access, request, due, memory).await?;
-        let jobs = self.jobs(request, memory).await?;
+        // Also if the API server fails this pass, the tags of Jobs that run are set by it.
+        memory.sync().observed = Some(observed.clone());
+        let jobs = self.give_up_stuck_jobs(request, memory).await?;
+        self.record_vanished_jobs(&jobs, memory);
         let mut state = self.state(request, observed, &jobs, due, memory);
-        let plan = state.plan();
-        let plan = self.publish_present(&access, plan, &mut state, memory).await?;
+        let plan = self.publish_present(&access, &mut state, memory).await?;
         let execution = self.execute(&access, plan, &mut state, memory).await?;
         Ok(self.conclude(&state, &execution, &jobs, memory))
     }

@@ -1,5 +1,5 @@
-//! The next status of an Image. Pure, and equal to the old one when there is nothing new to say:
-//! a sync that finds nothing to do writes nothing.
+//! The next status of an Image. Pure, and equal to the old one when nothing is new: a sync that finds nothing to
+//! do writes nothing.
 
 use imgop_core::api::conditions::{self, reasons};
 use imgop_core::api::{HistoryEntry, Image, ImageStatus, WaitingTag};
@@ -18,7 +18,7 @@ const MAX_FAILURES: usize = 50;
 /// How many tags that are too young are remembered.
 const MAX_WAITING: usize = 100;
 
-/// Bytes of a message. What servers, nodes and sources say is in it, and the status must stay small.
+/// Bytes of a message. It quotes servers, nodes and sources, and the status must stay small.
 const MAX_MESSAGE_BYTES: usize = 1_024;
 
 impl WithConditions for ImageStatus {
@@ -71,7 +71,7 @@ pub fn next_status(
         let surplus = new.history.len().saturating_sub(MAX_HISTORY);
         new.history.drain(..surplus);
     }
-    // A pass that a registry refused is no sync, and that the next one is later is no news.
+    // A pass that a registry refused is no sync, and a later next one alone is no news.
     if new != old && was_observed {
         new.last_sync_time = Some(Time(now));
         if ready {
@@ -81,8 +81,8 @@ pub fn next_status(
     ImageStatus { next_sync_time, ..new }
 }
 
-/// The destination of the spec, if tags were put there by this process or, as the status says, by an
-/// earlier one. A status that says nothing of it gets nothing until a tag is put.
+/// Returns the destination of the spec if tags were put there by this process or, according to the status, by an
+/// earlier one.
 fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<String> {
     let destination: Repository = image.spec.destination.name.parse().ok()?;
     let by_another = image.status.as_ref().and_then(|status| status.written_to.as_deref()?.parse().ok());
@@ -90,7 +90,7 @@ fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<Stri
     places.any(|to: Repository| to.is_same_place(&destination)).then(|| destination.to_string())
 }
 
-/// Keeps the beginning, which says what failed.
+/// Cuts a message to what a status keeps: its beginning, which names what failed.
 fn shorten(message: &mut String) {
     const DOTS: &str = "…";
     if message.len() <= MAX_MESSAGE_BYTES {
@@ -104,8 +104,8 @@ fn shorten(message: &mut String) {
     message.push_str(DOTS);
 }
 
-/// As many as a status keeps of the tags that wait, in the order they are in. The youngest are left
-/// out: they lose the least if they begin anew after a restart.
+/// Returns those of the waiting tags that a status keeps, in the same order. The youngest are left out: they lose
+/// the least if their wait begins anew after a restart.
 fn oldest(mut waiting: Vec<WaitingTag>) -> Vec<WaitingTag> {
     let mut times: Vec<Timestamp> = waiting.iter().map(|tag| tag.since.0).collect();
     times.sort_unstable();
@@ -121,7 +121,7 @@ fn oldest(mut waiting: Vec<WaitingTag>) -> Vec<WaitingTag> {
     waiting
 }
 
-/// Whether something failed as a whole and is tried again by itself.
+/// Returns whether the sync failed as a whole and is tried again without a change.
 fn is_retried(readiness: &Readiness) -> bool {
     readiness
         .conditions

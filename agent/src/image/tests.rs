@@ -6,10 +6,12 @@ pub mod stage;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use imgop_core::api::{FailureReason, Publish, TagFailure};
-use imgop_core::copy::{Copy, Observed, ObservedTag, Outcome, Seen};
-use imgop_fakes::ApiServer;
-use imgop_registry::reference::Digest;
+use imgop_core::api::{FailureReason, Publish, Select, TagFailure};
+use imgop_core::copy::{Content, Copy, MadeIndex, MadeOf, Observed, ObservedTag, Origin, Outcome, Seen};
+use imgop_fakes::{ApiServer, IMAGE, INDEX};
+use imgop_registry::Manifest;
+use imgop_registry::oci::{Platforms, Subset, subset};
+use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
@@ -29,7 +31,7 @@ fn observed(copies: &[&Copy]) -> Observed {
 
 /// The memory of a sync whose Jobs for these copies run.
 fn memory(started: &[&Copy], observed: (Timestamp, Observed)) -> Memory {
-    let started: HashSet<Copy> = started.iter().map(|copy| Copy::clone(copy)).collect();
+    let started: HashSet<Copy> = started.iter().copied().cloned().collect();
     let sync = SyncInProgress { observed: Some(observed), started, ..SyncInProgress::default() };
     Memory { generation: Some(1), sync: Some(Box::new(sync)), ..Memory::default() }
 }
@@ -215,7 +217,7 @@ async fn only_a_tag_that_was_put_proves_that_an_image_may_write() {
         assert_eq!(stage.registry.count("PUT") > 0, is_proof);
         let uid = stage.image.metadata.uid.as_deref().unwrap();
         let destination = stage.image.spec.destination.name.parse().ok().filter(|_| is_proof);
-        assert_eq!(stage.images.precedence.written_to(uid), destination, "who put the tag is not known");
+        assert_eq!(stage.images.conflicts.written_to(uid), destination, "who put the tag is not known");
     }
 }
 
@@ -280,4 +282,103 @@ async fn a_request_that_comes_too_soon_after_another_one_is_acted_on_in_a_moment
     let (handled, next) = request("b", 1).await;
     assert_eq!((handled.as_deref(), next), (Some("a"), Action::requeue(Duration::from_secs(4))));
     assert_eq!(request("c", 5).await.0.as_deref(), Some("c"));
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_start_is_given_up_also_where_its_sync_has_ended() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING);
+    in_sync(&stage);
+    let of_before = copy_of("v2.13.1", "before");
+    stage.has_job(&of_before);
+    stage.without_pod();
+    let mut memory = memory(&[&of_before], (now() - Duration::from_hours(2), Observed::default()));
+    memory.schedule.next = Some(now());
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::SUCCEEDED, "the tag moved, and shows what it should");
+    assert_eq!(result.next, Action::requeue(JOB_INTERVAL));
+    stage.image.status = Some(result.report.unwrap().status);
+    stage.pass(&mut memory, now() + Duration::from_mins(1)).await.unwrap();
+    assert_eq!(stage.api.bodies("DELETE").len(), 1);
+    assert!(!memory.has_started(), "and is not followed any more");
+}
+
+/// Lets the source have an index of which the Image wants one platform, and the destination that platform's
+/// image. Returns what was observed of the tag before it was there.
+fn one_platform_is_at_the_destination(stage: &mut Stage) -> Observed {
+    stage.image.spec.platforms = vec!["linux/amd64".to_owned()];
+    let entry = |architecture: &str| {
+        let image = format!("{{\"is\": \"{architecture}\"}}");
+        let digest = stage.registry.hold_content("target", &image);
+        let platform = serde_json::json!({ "os": "linux", "architecture": architecture });
+        serde_json::json!({ "mediaType": IMAGE, "digest": digest, "size": image.len(), "platform": platform })
+    };
+    let manifests = ["amd64", "arm64"].map(entry);
+    let whole = serde_json::json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
+    let (whole, wanted) = (whole.to_string(), Platforms::parse(&stage.image.spec.platforms).unwrap());
+    let digest = stage.registry.hold_content("source", &whole);
+    let Ok(Subset::Narrowed(made)) = subset(&Manifest::new(INDEX, whole.into()), &wanted) else {
+        panic!("nothing to narrow")
+    };
+    let of = MadeOf { origin: Origin::PlatformsOf(digest.clone()), parts: made.parts };
+    let made = MadeIndex { digest: made.manifest.digest, of, platforms: made.platforms };
+    let tag: Tag = "v2.13.1".parse().unwrap();
+    let whole = ObservedTag::whole(ManifestRef::Tag(tag.clone()), tag, Seen::Present(digest), Seen::Absent);
+    Observed { tags: vec![ObservedTag { content: Content::Made(made), ..whole }], ..Observed::default() }
+}
+
+#[tokio::test]
+async fn a_tag_that_turns_out_to_show_another_content_is_set_in_the_same_pass() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING);
+    let observed = one_platform_is_at_the_destination(&mut stage);
+    stage.registry.hold_manifest("target", "v2.13.1", "other");
+    let mut memory = memory(&[], (now(), observed));
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    let there = stage.registry.manifest("target", "v2.13.1").unwrap();
+    assert!(there.contains("amd64") && !there.contains("arm64"), "{there}");
+    assert_eq!(reason(&result), reasons::SUCCEEDED);
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_the_newest_tag_moves_a_fixed_tag_only_once_a_second_one_agrees() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.image.spec.destination.version = Some("stable".into());
+    stage.image.spec.source.select = Some(Select { latest: Some(1), ..Select::default() });
+    // No list is shared, so that each sync asks for its own.
+    let agent = fixtures::agent_with(stage.api.client(), &["--share-lists-seconds=0"]);
+    stage.images = Images::new(agent, Objects::new([]));
+    let (older, newer) = ("{}", "{ }");
+    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.1","v2.13.2"]}"#);
+    stage.registry.hold("/v2/target/tags/list", r#"{"tags":["stable"]}"#);
+    stage.registry.hold_manifest("source", "v2.13.1", older);
+    stage.registry.hold_manifest("source", "v2.13.2", newer);
+    stage.registry.hold_manifest("target", "stable", newer);
+    let mut memory = due_now();
+    let sync = async |memory: &mut Memory| {
+        memory.schedule.next = Some(now());
+        let result = stage.pass(memory, now()).await.unwrap();
+        (stage.registry.manifest("target", "stable").unwrap(), reason(&result).to_owned())
+    };
+    assert_eq!(sync(&mut memory).await, (newer.to_owned(), reasons::SUCCEEDED.to_owned()));
+    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.1"]}"#);
+    assert_eq!(sync(&mut memory).await, (newer.to_owned(), reasons::SUCCEEDED.to_owned()));
+    assert_eq!(sync(&mut memory).await, (newer.to_owned(), reasons::PROGRESSING.to_owned()));
+}
+
+#[tokio::test]
+async fn the_right_to_read_secrets_is_needed_only_where_a_secret_is_named() {
+    for names_a_secret in [false, true] {
+        let mut stage = Stage::of_a_synced_image().await;
+        in_sync(&stage);
+        let credentials = imgop_core::api::Credentials { secret_name: "target".into() };
+        stage.image.spec.destination.credentials = names_a_secret.then_some(credentials);
+        stage.pass(&mut due_now(), now()).await.unwrap();
+        let reviews = stage.api.bodies("POST");
+        let resource = |review: &serde_json::Value| {
+            review["spec"]["resourceAttributes"]["resource"].as_str().unwrap_or_default().to_owned()
+        };
+        let asked: Vec<String> = reviews.iter().map(resource).collect();
+        assert_eq!(asked.contains(&"secrets".to_owned()), names_a_secret, "{asked:?}");
+    }
 }

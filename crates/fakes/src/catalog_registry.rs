@@ -27,6 +27,7 @@ pub struct CatalogRegistry {
 
 impl Catalog {
     /// Adds a repository with tags and the text of each.
+    #[must_use]
     pub fn with(mut self, repository: &str, tags: &[(&str, &str)]) -> Self {
         let tags = tags.iter().map(|(tag, content)| ((*tag).to_owned(), (*content).to_owned())).collect();
         self.repositories.insert(repository.to_owned(), tags);
@@ -34,12 +35,14 @@ impl Catalog {
     }
 
     /// Answers a tag with this status and an hour as `Retry-After`.
+    #[must_use]
     pub fn failing(mut self, tag: &str, status: u16) -> Self {
         self.failing_tags.insert(tag.to_owned(), status);
         self
     }
 
     /// Serves only requests with this header: `Basic …`.
+    #[must_use]
     pub fn only_for(mut self, authorization: &str) -> Self {
         self.authorization = Some(authorization.to_owned());
         self

@@ -47,6 +47,7 @@ impl DatedImages {
     }
 
     /// Adds a tag.
+    #[must_use]
     pub fn tagged(mut self, tag: &str, digest: Digest) -> Self {
         self.tags.insert(tag.to_owned(), digest);
         self

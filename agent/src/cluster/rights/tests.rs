@@ -48,3 +48,15 @@ async fn the_advice_is_a_command() {
     insta::assert_snapshot!(rights.how_to_grant(Right::LIST_PODS, "team-a"), @"to allow it: kubectl create rolebinding imgop-agent -n team-a --clusterrole=imgop-agent-namespace --serviceaccount=imgop-system:imgop-agent");
     insta::assert_snapshot!(rights.how_to_grant(Right::USE_AWS, "team-a"), @"to allow it: kubectl create rolebinding imgop-agent-aws -n team-a --clusterrole=imgop-agent-aws --serviceaccount=imgop-system:imgop-agent");
 }
+
+#[tokio::test]
+async fn a_right_that_many_passes_ask_for_at_once_is_reviewed_once() {
+    let (rights, asked) = granted_by(&Arc::new(AtomicBool::new(true)));
+    for freshness in [Freshness::Cached, Freshness::Now] {
+        let all = (0..100).map(|_| rights.may(Right::CREATE_JOBS, "team-a", freshness));
+        for may in futures::future::join_all(all).await {
+            assert!(may.unwrap());
+        }
+    }
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}

@@ -59,7 +59,13 @@ pub fn subset(tag: &str) -> Copy {
 
 /// An agent that watches all namespaces and knows of no Job.
 pub fn agent(client: Client) -> Arc<Agent> {
-    let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
+    agent_with(client, &[])
+}
+
+/// The same with these settings besides.
+pub fn agent_with(client: Client, settings: &[&str]) -> Arc<Agent> {
+    let all = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"];
+    let config = Config::parse_from(all.iter().chain(settings));
     Arc::new(Agent::new(client, config, Metrics::new(), JOB_ANNOTATIONS))
 }
 

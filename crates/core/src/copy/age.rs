@@ -42,10 +42,10 @@ pub struct FirstSeen {
 /// What is known of how long a tag has shown its content. Each may be absent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence {
-    /// When the registry says that the tag was pushed with this content. A tag may be pushed again
+    /// When the tag was pushed with this content, as the registry reports. A tag may be pushed again
     /// with the same content, so the earlier one of this and `seen` counts.
     pub(crate) pushed: Option<Timestamp>,
-    /// When the image says that it was made. Whoever pushes it writes this, so it counts only where
+    /// When the image was made, as it states itself. Whoever pushes it writes this, so it counts only where
     /// nothing else is known: a registry that once does not report the push must not let a tag through
     /// that waits.
     pub(crate) created: Option<Timestamp>,
@@ -54,7 +54,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// Whether when the image was made matters.
+    /// Returns whether it matters when the image was made.
     pub(crate) fn needs_created(self) -> bool {
         self.known().is_none()
     }

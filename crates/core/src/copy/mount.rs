@@ -130,7 +130,7 @@ pub async fn learn(
     (read.manifests > 0).then_some(read.manifests)
 }
 
-/// Whether the source is another repository of the destination's registry, and open to its credential.
+/// Returns whether the source is another repository of the destination's registry, and open to its credential.
 fn source_is_readable(Route { request, source, destination }: Route<'_>) -> bool {
     destination.may_read_as(source) && request.source != request.destination
 }
@@ -143,7 +143,7 @@ struct Mounting<'a> {
 }
 
 impl Mounting<'_> {
-    /// Whether manifests of the source are worth reading. They never are where that counts as a pull.
+    /// Returns whether manifests of the source are worth reading. They never are where that counts as a pull.
     fn may_help(&self) -> bool {
         let Route { request, source, .. } = self.route;
         let counts_pulls = source.counts_pulls() || request.source.host().is_docker_hub();

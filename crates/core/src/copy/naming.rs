@@ -97,7 +97,7 @@ impl Naming {
         }
     }
 
-    /// Whether tags become other tags, so that source and destination may be one repository.
+    /// Returns whether tags become other tags, so that source and destination may be one repository.
     pub(super) fn changes(&self, version: Option<&Version>) -> bool {
         match (self, version) {
             (Self::Keep, _) => false,

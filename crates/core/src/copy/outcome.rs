@@ -43,7 +43,7 @@ pub enum Origin {
 }
 
 impl Copy {
-    /// What a Job copies, each as it is: the content, or the parts of an index that is made later.
+    /// Returns what a Job copies, each as it is: the content, or the parts of an index that is made later.
     pub fn parts(&self) -> &[Digest] {
         self.made_of.as_ref().map_or(std::slice::from_ref(&self.digest), |made| &made.parts)
     }
@@ -79,7 +79,7 @@ impl From<&Copy> for CopyRecord {
 }
 
 impl CopyRecord {
-    /// The copy again; none when the text is neither tag nor digest, or nothing is copied, as on a Job
+    /// Returns the copy again; none when the text is neither tag nor digest, or nothing is copied, as on a Job
     /// that is not ours.
     pub fn read(&self) -> Option<Copy> {
         if self.made_of.as_ref().is_some_and(|made| made.parts.is_empty()) {

@@ -86,7 +86,7 @@ impl Plan {
         })
     }
 
-    /// Whether something is to be done or waited for now.
+    /// Returns whether something is to be done or waited for now.
     pub fn is_busy(&self) -> bool {
         self.tags
             .iter()

@@ -77,7 +77,7 @@ impl<'a> OlderImage<'a> {
     }
 }
 
-/// What orders Images: the older first, of two of one second the one with the lower UID.
+/// Returns what orders Images: the older first, of two of one second the one with the lower UID.
 fn age(image: &Image) -> (Option<Timestamp>, Option<&str>) {
     (image.metadata.creation_timestamp.as_ref().map(|at| at.0), image.metadata.uid.as_deref())
 }

@@ -62,7 +62,7 @@ async fn ask(
     (tag, content)
 }
 
-/// Whether the destination has everything that would be copied.
+/// Returns whether the destination has everything that would be copied.
 async fn has_all(destination: &RepositoryClient, parts: &[Digest]) -> Result<bool, RegistryError> {
     for part in parts {
         if destination.head(&ManifestRef::Digest(part.clone())).await?.is_none() {

@@ -20,7 +20,7 @@ use super::route::{MAX_CONCURRENT_TAGS, Route, is_refusal, until};
 use super::{Copy, MadeOf, Origin, Outcome};
 use crate::api::{FailureReason, Overwrite, Publish};
 
-/// How often a destination that does not show a tag yet is asked; some take a while.
+/// How often a destination is asked for a tag that was put; some show it only after a while.
 const MAX_READS: u32 = 4;
 /// Bytes of a manifest that is handed back.
 const MAX_KEPT_BYTES: usize = 64 * 1024;
@@ -52,23 +52,24 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// Whether the tag shows what it should.
+    /// Returns whether the tag shows what it should.
     pub fn is_published(&self) -> bool {
         self.digest == self.copy.digest
     }
 }
 
 /// Publishes tags until `end`. Those that are not done by then are planned again. `outcomes` holds what
-/// became of earlier tries.
+/// became of earlier tries; `on_put` is called with each copy as soon as the destination has accepted its tag.
 pub async fn publish(
     route: Route<'_>,
     copies: Vec<Copy>,
     outcomes: &HashMap<Copy, Outcome, impl BuildHasher>,
     now: Timestamp,
     end: Instant,
+    on_put: &(dyn Fn(&Copy) + Sync),
 ) -> Publications {
-    let publishing =
-        futures::stream::iter(copies).map(|copy| async move { (publish_one(route, &copy, now).await, copy) });
+    let publishing = futures::stream::iter(copies)
+        .map(|copy| async move { (publish_one(route, &copy, now, on_put).await, copy) });
     // One by one: all manifests at once would be much.
     let mut results = pin!(until(end, publishing.buffer_unordered(MAX_CONCURRENT_TAGS)));
     let (mut all, mut kept) = (Publications::default(), 0);
@@ -114,6 +115,7 @@ async fn publish_one(
     route: Route<'_>,
     copy: &Copy,
     now: Timestamp,
+    on_put: &(dyn Fn(&Copy) + Sync),
 ) -> Result<Result<Shown, Outcome>, RegistryError> {
     let mut put = None;
     if route.request.publish == Publish::Staged || copy.made_of.is_some() {
@@ -137,6 +139,7 @@ async fn publish_one(
             }
             outcome => outcome?,
         }
+        on_put(copy);
         put = Some(manifest);
     }
     read_back(route, copy, put, now).await
@@ -221,7 +224,7 @@ async fn make(
     Ok(planned.ok_or_else(|| format!("what the source has no longer makes {}", copy.digest)))
 }
 
-/// Whether a registry refuses an index because it does not have one of its entries (OCI
+/// Returns whether a registry refuses an index because it does not have one of its entries (OCI
 /// distribution-spec, "Error Codes": `MANIFEST_BLOB_UNKNOWN`; some answer `MANIFEST_UNKNOWN`).
 fn lacks_a_part(error: &RegistryError) -> bool {
     matches!(error.code(), Some("MANIFEST_BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"))

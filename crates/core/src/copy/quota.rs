@@ -43,9 +43,9 @@ pub async fn admit(route: Route<'_>, copies: Vec<Copy>, pulls_per_copy: u64, key
     if let (Some(short), Some(first)) = (&found.short, found.deferred.first())
         && short.age >= MAX_AGE
     {
-        // A HEAD costs no pull, and its answer says how many there are now.
+        // A HEAD costs no pull, and its answer has how many there are now.
         if let Err(error) = source.head(&ManifestRef::Digest(part_of(first))).await {
-            tracing::debug!(%error, "the source does not say how many pulls are left");
+            tracing::debug!(%error, "the source does not report how many pulls are left");
         }
         let more = within(found.deferred, reserve);
         found = Within { admitted: [found.admitted, more.admitted].concat(), ..more };

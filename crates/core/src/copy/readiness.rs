@@ -168,7 +168,7 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     text
 }
 
-/// The repository; with the tag where there is one that the source does not name.
+/// Returns the repository; with the tag where there is one that the source does not name.
 fn destination(request: &CopyRequest, plan: &Plan) -> String {
     match plan.tags.as_slice() {
         [only] if request.naming != Naming::Keep => {

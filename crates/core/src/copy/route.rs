@@ -33,7 +33,7 @@ pub(super) fn until<T>(end: Instant, stream: impl Stream<Item = T>) -> impl Stre
     stream.take_until(sleep_until(end))
 }
 
-/// Whether an error is the registry's refusal of the credential, which concerns all tags.
+/// Returns whether an error is the registry's refusal of the credential, which concerns all tags.
 pub(super) fn is_refusal(error: &RegistryError) -> bool {
     matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden)
 }

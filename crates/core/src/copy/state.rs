@@ -25,7 +25,7 @@ pub struct Observed {
     /// destination does not have are among the excluded ones and not among `tags`; those that it has
     /// with other content are among `tags`, and stay there as they are.
     pub waiting: Vec<Waiting>,
-    /// Since when tags of `tags` are known to show what they show, where `waiting` does not say it: a
+    /// Since when tags of `tags` are known to show their content, where `waiting` does not hold it: a
     /// registry did not answer for them, or they are old enough and yet to be copied. Forgotten, they
     /// would wait anew after each hiccup.
     pub remembered: Vec<Waiting>,
@@ -61,7 +61,7 @@ pub struct ObservedTag {
     pub content: Content,
     /// What the destination has.
     pub destination: Seen,
-    /// The content at the source whose referrers were looked for: `source`'s, or what is known of
+    /// The content at the source whose referrers were sought: `source`'s, or what is known of
     /// a tag that the source was not asked about.
     pub subject: Option<Digest>,
     /// The content that this refers to, if it is no tag that the version selects but a signature, an

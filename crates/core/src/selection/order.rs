@@ -64,18 +64,16 @@ impl<'a> Ranked<'a> {
     pub(super) fn new(tag: &'a Tag, scratch: &mut Vec<u8>) -> Self {
         scratch.clear();
         let mut place = Place { head: [0; 16], length: 0, rest: scratch };
-        let version = match TagVersion::read(tag).filter(|version| !version.is_date_or_commit()) {
-            Some(version) => {
-                place.push(VERSION);
-                version
-            }
-            None => {
-                let (name, version) = TagVersion::read_name(tag);
-                place.push(NAME);
-                name.bytes().for_each(|byte| place.push(byte));
-                place.push(END);
-                version
-            }
+        let read = TagVersion::read(tag).filter(|version| !version.is_date_or_commit());
+        let version = if let Some(version) = read {
+            place.push(VERSION);
+            version
+        } else {
+            let (name, version) = TagVersion::read_name(tag);
+            place.push(NAME);
+            name.bytes().for_each(|byte| place.push(byte));
+            place.push(END);
+            version
         };
         let is_zero = |part: &str| part.bytes().all(|digit| digit == b'0');
         // `1.2.0` is `1.2`.

@@ -1,5 +1,6 @@
 //! How a registry wants to be convinced, and the tokens that convince it.
 
+mod call;
 mod challenge;
 mod session;
 mod token;

@@ -13,18 +13,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
+use super::call::Call;
 use super::challenge::challenges;
 use super::token::{self, authorization};
-use super::token_cache::TokenCache;
+use super::token_cache::{TokenCache, TokenKey};
 use super::token_server;
 use crate::cache::Bounded;
-use crate::credentials::{Credential, Fingerprint, Tls, basic};
+use crate::credentials::{Credential, Tls, basic};
 use crate::error::{Failure, Reason};
 use crate::reference::RegistryHost;
-use crate::transport::{Http, Request, Response, is_of_family};
+use crate::transport::{Http, Request, Response, is_alias_of};
 
-/// Requests that one call may take: without authorization, with an old token, with a new one.
-const MAX_ROUNDS: usize = 3;
 /// Bytes of the base of the API, which says nothing.
 const MAX_PING_BYTES: usize = 64 << 10;
 /// Repositories of a registry whose scheme or scope differs from the usual.
@@ -39,8 +38,9 @@ pub(crate) struct Session {
     base: Url,
     pool: Client,
     schemes: Mutex<Schemes>,
-    /// The scopes that the registry wanted instead of those of the specification.
-    scopes: Mutex<Bounded<String, String>>,
+    /// The scopes that the registry wanted instead of those of the specification, and from whom: one for
+    /// pushes is never asked for without a credential.
+    scopes: Mutex<Bounded<TokenKey, String>>,
     tokens: TokenCache,
     /// Whether `GET /v2/` was sent to a registry that made no challenge elsewhere.
     has_pinged: AtomicBool,
@@ -70,23 +70,6 @@ enum Authorization {
         token: SecretString,
         is_new: bool,
     },
-}
-
-/// One call, which may take several requests.
-struct Call<'a> {
-    credential: Option<&'a Credential>,
-    /// The scope of the specification.
-    scope: &'a str,
-    /// The scope that tokens are fetched for, and those before it.
-    token_scopes: Vec<String>,
-    refused: Option<SecretString>,
-    /// Whether the scheme was learned in this call, and not in an earlier one.
-    has_learned: bool,
-    /// The failure of the token server that was remembered.
-    token_failure: Option<Failure>,
-    rounds_left: usize,
-    /// Whether it writes nothing.
-    is_read: bool,
 }
 
 impl Session {
@@ -129,14 +112,20 @@ impl Session {
         mut request: Request,
     ) -> Result<Response, Failure> {
         request.identity = credential.map(Credential::fingerprint);
-        if request.url.origin() != self.base.origin() {
+        let is_alias = is_alias_of(&self.base, &request.url);
+        if request.url.origin() != self.base.origin() && !is_alias {
             return http.send(&self.pool, &request).await;
         }
-        let token_scope = self.scopes.lock().get(&scope.to_owned()).cloned();
+        let token_scope = self.scopes.lock().get(&(scope.to_owned(), request.identity)).cloned();
         let mut call = Call::new(credential, scope, token_scope, request.body.is_none());
         loop {
-            let sent = self.authorize(http, &call).await.or_else(|failure| call.probe(failure))?;
-            request.authorization = sent.header();
+            let sent = match self.authorize(http, &call).await {
+                Err(failure) => call.probe(failure).map(|()| Authorization::Anonymous)?,
+                Ok(sent) => sent,
+            };
+            // A later page may be at the registry behind an alias, which takes its tokens alone.
+            let may_see = !is_alias || matches!(sent, Authorization::Token { .. });
+            request.authorization = sent.header().filter(|_| may_see);
             let response = http.send(&self.pool, &request).await?;
             call.rounds_left -= 1;
             let is_worth_another = self.is_worth_another(http, &mut call, &response, &sent).await?;
@@ -161,7 +150,7 @@ impl Session {
         sent: &Authorization,
     ) -> Result<bool, Failure> {
         let is_registry =
-            response.url.origin() == self.base.origin() || is_of_family(&self.base, &response.url);
+            response.url.origin() == self.base.origin() || is_alias_of(&self.base, &response.url);
         if !is_registry {
             return Ok(false);
         }
@@ -280,85 +269,10 @@ impl Session {
     fn remember_scope(&self, call: &Call<'_>) {
         if call.token_scope() != call.scope {
             let mut scopes = self.scopes.lock();
-            scopes.insert(call.scope.to_owned(), call.token_scope().to_owned(), EXCEPTION_TTL);
+            let key = (call.scope.to_owned(), call.identity());
+            scopes.insert(key, call.token_scope().to_owned(), EXCEPTION_TTL);
         }
     }
-}
-
-impl<'a> Call<'a> {
-    fn new(
-        credential: Option<&'a Credential>,
-        scope: &'a str,
-        token_scope: Option<String>,
-        is_read: bool,
-    ) -> Self {
-        Self {
-            credential,
-            scope,
-            token_scopes: [scope.to_owned()].into_iter().chain(token_scope).collect(),
-            refused: None,
-            has_learned: false,
-            token_failure: None,
-            rounds_left: MAX_ROUNDS,
-            is_read,
-        }
-    }
-
-    fn identity(&self) -> Option<Fingerprint> {
-        self.credential.map(Credential::fingerprint)
-    }
-
-    fn token_scope(&self) -> &str {
-        self.token_scopes.last().map_or(self.scope, String::as_str)
-    }
-
-    /// Sends the request without authorization where a remembered token server refuses: this repository
-    /// may have another one.
-    fn probe(&mut self, failure: Failure) -> Result<Authorization, Failure> {
-        let is_refusal = matches!(
-            failure.reason,
-            Reason::Unauthorized | Reason::Forbidden | Reason::Refused | Reason::Protocol
-        );
-        if self.has_learned || !is_refusal {
-            return Err(failure);
-        }
-        self.token_failure = Some(failure);
-        Ok(Authorization::Anonymous)
-    }
-
-    /// Takes another scope for the next token, if the challenge calls for one: that of the challenge, where
-    /// it is for this repository or a spelling of it; or, with a credential, that for pushes, as some
-    /// registries say only to those who may push that a repository does not exist yet.
-    fn take_other_scope(&mut self, response: &Response) -> bool {
-        let challenges = challenges(&response.headers);
-        let Some(challenge) = challenges.iter().find(|challenge| challenge.scheme == "bearer") else {
-            return false;
-        };
-        let named = challenge.parameter("scope").filter(|named| is_spelling_of(named, self.scope));
-        let is_insufficient = challenge.parameter("error") == Some("insufficient_scope");
-        let may_push = self.credential.is_some() && is_insufficient && !self.scope.contains(' ');
-        let push = self.scope.strip_suffix(":pull").filter(|_| may_push);
-        let candidates =
-            named.map(str::to_owned).into_iter().chain(push.map(|scope| format!("{scope}:pull,push")));
-        let untried = candidates.into_iter().find(|scope| !self.token_scopes.contains(scope));
-        let Some(scope) = untried else { return false };
-        self.token_scopes.push(scope);
-        self.refused = None;
-        self.rounds_left += 1;
-        true
-    }
-}
-
-/// Whether a scope is for the repository of another one, be its name longer by a prefix: proxies add
-/// `library/` or a project. GHCR's placeholder `repository:user/image:pull` is not.
-fn is_spelling_of(named: &str, scope: &str) -> bool {
-    let repository = |scope: &str| {
-        let (name, actions) = scope.strip_prefix("repository:")?.split_once(':')?;
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_,*".contains(&b);
-        actions.bytes().all(is_plain).then(|| name.to_owned())
-    };
-    let (Some(named), Some(own)) = (repository(named), repository(scope)) else { return false };
-    named == own || named.ends_with(&format!("/{own}"))
 }
 
 impl Authorization {

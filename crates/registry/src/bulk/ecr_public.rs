@@ -37,7 +37,7 @@ struct Detail {
     image_pushed_at: Time,
 }
 
-/// The first part of a path is the registry's alias, the rest the repository, be it `nginx` of
+/// Returns the request for a page. The first part of a path is the registry's alias, the rest the repository, be it `nginx` of
 /// `nginx/nginx` or `b/c` of `a/b/c`. A path of one part names no repository.
 pub(super) fn request(base: &Url, path: &str, at: &Cursor, limit: usize) -> Option<Request> {
     let (alias, repository) = path.split_once('/')?;

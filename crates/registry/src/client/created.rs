@@ -7,6 +7,7 @@
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
+use super::created_cache::Created;
 use super::repository_client::RepositoryClient;
 use crate::error::{Failure, Operation, Reason, RegistryError};
 use crate::oci::{ImageManifest, Manifest, created_in, is_plausible};
@@ -26,7 +27,7 @@ impl RepositoryClient {
     /// count as one.
     pub async fn created(&self, digest: &Digest) -> Result<Option<Timestamp>, RegistryError> {
         let cache = &self.shared().created;
-        if let Some(created) = cache.get(digest) {
+        if let Some(Created(created)) = cache.get(digest) {
             return Ok(created);
         }
         if cache.has_failed(self.account(), digest) {
@@ -74,7 +75,7 @@ impl RepositoryClient {
     }
 
     async fn created_of_child(&self, digest: &Digest) -> Result<Option<Timestamp>, Failure> {
-        if let Some(created) = self.shared().created.get(digest) {
+        if let Some(Created(created)) = self.shared().created.get(digest) {
             return Ok(created);
         }
         let image = parsed(&self.manifest_of(digest).await?)?;

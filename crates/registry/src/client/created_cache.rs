@@ -18,9 +18,13 @@ const FAILURE_TTL: Duration = Duration::from_hours(1);
 /// nothing of the content, but of the registry or the credential, and is remembered for those alone.
 #[derive(Debug)]
 pub(super) struct CreatedCache {
-    times: Mutex<Bounded<Digest, Option<Timestamp>>>,
+    times: Mutex<Bounded<Digest, Created>>,
     failures: Mutex<Bounded<(Account, Digest), ()>>,
 }
+
+/// What a manifest says of its time; `None` if it says nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Created(pub(super) Option<Timestamp>);
 
 impl Default for CreatedCache {
     fn default() -> Self {
@@ -29,13 +33,13 @@ impl Default for CreatedCache {
 }
 
 impl CreatedCache {
-    /// Returns what a manifest says; the inner value is `None` if it says no time.
-    pub(super) fn get(&self, digest: &Digest) -> Option<Option<Timestamp>> {
+    /// Returns what a manifest says, if it has been read.
+    pub(super) fn get(&self, digest: &Digest) -> Option<Created> {
         self.times.lock().get(digest).copied()
     }
 
     pub(super) fn insert(&self, digest: &Digest, created: Option<Timestamp>) {
-        self.times.lock().insert(digest.clone(), created, NO_EXPIRY);
+        self.times.lock().insert(digest.clone(), Created(created), NO_EXPIRY);
     }
 
     pub(super) fn remove(&self, digests: &[Digest]) {

@@ -3,7 +3,7 @@
 
 use super::repository_client::RepositoryClient;
 use crate::error::{Failure, Operation, RegistryError};
-use crate::oci::{Manifest, Platform, platform_in};
+use crate::oci::{Blob, Manifest, Platform, platform_in};
 use crate::reference::ManifestRef;
 
 impl RepositoryClient {
@@ -16,7 +16,7 @@ impl RepositoryClient {
 
     async fn read_platform(&self, manifest: &Manifest) -> Result<Option<Platform>, Failure> {
         let config = manifest.image().ok().and_then(|image| image.config);
-        match config.filter(|config| config.is_image_config()) {
+        match config.filter(Blob::is_image_config) {
             Some(config) => Ok(platform_in(&self.config(&config.digest).await?)),
             None => Ok(None),
         }

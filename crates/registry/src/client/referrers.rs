@@ -63,7 +63,7 @@ impl RepositoryClient {
             bytes_left = bytes_left.saturating_sub(response.body.len());
             referrers.extend(read(&response)?);
             support.record_present(&key);
-            let next = next_page(&page, &response.headers)?;
+            let next = next_page(&response.url, &response.headers)?;
             seen.insert(page);
             let Some(next) = next else { return Ok(Some(referrers)) };
             if seen.contains(&next) {
@@ -97,7 +97,7 @@ fn is_redirect(failure: &Failure) -> bool {
     failure.reason == Reason::Refused && failure.status.is_some_and(|status| status.is_redirection())
 }
 
-/// An API that was there a while ago; a proxy that is half down responds so, for one.
+/// Returns the failure of an API that was there a while ago: a proxy may be half down.
 fn vanished(response: &Response) -> Failure {
     let detail = "the referrers API has answered before and does not now";
     Failure::protocol(detail).with_status(response.status)

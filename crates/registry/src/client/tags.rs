@@ -153,7 +153,7 @@ impl<'a> Listing<'a> {
         self.bytes_left -= response.body.len();
         let has_news = self.tags.len() > before;
         self.pages_without_news = if has_news { 0 } else { self.pages_without_news + 1 };
-        let next = match next_page(&page, &response.headers)? {
+        let next = match next_page(&response.url, &response.headers)? {
             None if has_news => after_full_page(&page, &added),
             next => next,
         };

@@ -80,7 +80,7 @@ impl EcrProblem {
     }
 }
 
-/// AWS says with a code that it wants fewer requests, and often with HTTP 400.
+/// Whether AWS asks for fewer requests: by a code, and often with HTTP 400.
 fn is_throttled(message: &str) -> bool {
     message.starts_with("Throttling") || message.starts_with("TooManyRequests")
 }

@@ -11,7 +11,7 @@ mod platform;
 mod referrers;
 mod subset;
 
-pub(crate) use document::ImageManifest;
+pub(crate) use document::{Blob, ImageManifest};
 pub use image_config::{EARLIEST_IMAGE_TIME, is_plausible};
 pub(crate) use image_config::{created_in, platform_in};
 pub(crate) use manifest::{ACCEPT, OCI_INDEX};

@@ -17,22 +17,22 @@ use super::ReferenceError;
 pub struct Digest(String);
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Returns the digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
     }
 
-    /// `sha256:…`, whole.
+    /// Returns the whole text, `sha256:…`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The hexadecimal part alone.
+    /// Returns the hexadecimal part alone.
     pub fn hex(&self) -> &str {
         self.0.trim_start_matches("sha256:")
     }
 
-    /// The first 12 hexadecimal digits, for people.
+    /// Returns the first 12 hexadecimal digits, for display.
     pub fn short(&self) -> &str {
         &self.hex()[..12]
     }

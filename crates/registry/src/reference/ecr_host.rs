@@ -25,7 +25,7 @@ const DUAL_STACK: [(&str, &str); 2] =
 const PUBLIC: &str = "public.ecr.aws";
 const PUBLIC_REGION: &str = "us-east-1";
 
-/// A registry of Amazon ECR; its host says everything about where its tokens come from.
+/// A registry of Amazon ECR; its name contains the account and the region of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EcrHost {
     /// None for ECR Public.
@@ -35,7 +35,7 @@ pub struct EcrHost {
 }
 
 impl EcrHost {
-    /// Takes a host apart: `<account>.dkr.ecr[-fips].<region>.<domain>`, or `dkr-ecr` for registries
+    /// Parses a host: `<account>.dkr.ecr[-fips].<region>.<domain>`, or `dkr-ecr` for registries
     /// with two stacks. `public.ecr.aws` is one too; `None` for every other host.
     pub fn of(host: &RegistryHost) -> Option<Self> {
         let text = host.as_str().strip_suffix(":443").unwrap_or(host.as_str());
@@ -65,22 +65,22 @@ impl EcrHost {
         is_one.then(|| Self { account: Some(account.to_owned()), region: region.to_owned(), api_host })
     }
 
-    /// The twelve digits of the account that the registry belongs to; none for ECR Public.
+    /// Returns the twelve digits of the account that the registry belongs to; none for ECR Public.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
     }
 
-    /// Whether this is ECR Public, from which everybody may pull.
+    /// Whether this is ECR Public, which serves anonymous pulls.
     pub fn is_public(&self) -> bool {
         self.account.is_none()
     }
 
-    /// Where its tokens are made: `eu-west-1`.
+    /// Returns the region of its tokens: `eu-west-1`.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// Where ECR's API answers for this registry.
+    /// Returns the host of ECR's API for this registry.
     pub fn api_host(&self) -> &str {
         &self.api_host
     }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// The host is in the hands of whoever creates an Image; what is signed goes to AWS alone.
+        /// Whoever creates an Image chooses the host; signed requests go to AWS alone.
         #[test]
         fn requests_go_to_domains_of_aws_alone(
             account in "[0-9]{12}",

@@ -58,8 +58,7 @@ pub enum ReferenceError {
 
 /// A repository with what stands behind it, as people write it on a command line.
 ///
-/// The text behind the colon is kept as it is: it may be a tag or a pattern, and only the caller
-/// knows which of them it takes.
+/// The text behind the colon is kept as it is: a tag or a pattern, as the caller takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// Where the image is.

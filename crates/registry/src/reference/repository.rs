@@ -19,12 +19,12 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The registry.
+    /// Returns the registry.
     pub fn host(&self) -> &RegistryHost {
         &self.host
     }
 
-    /// The path in the registry, as its API takes it: `library/nginx`.
+    /// Returns the path in the registry, as its API takes it: `library/nginx`.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -34,7 +34,7 @@ impl Repository {
         self.path == other.path && self.host.is_same_place(&other.host)
     }
 
-    /// The last part of the path: `argocd` of `quay.io/argoproj/argocd`.
+    /// Returns the last part of the path: `argocd` of `quay.io/argoproj/argocd`.
     pub fn base_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }

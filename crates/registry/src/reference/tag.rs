@@ -13,7 +13,7 @@ use crate::reference::ReferenceError;
 pub struct Tag(String);
 
 impl Tag {
-    /// The tag's text.
+    /// Returns the tag's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -55,7 +55,7 @@ const METADATA_V4: [Ipv4Addr; 3] = [
 /// GCP's metadata server.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
 
-/// fd00:ec2::/32, where AWS has the metadata, DNS, time and EKS pod identity of a machine.
+/// Whether it is in `fd00:ec2::/32`, where AWS has the metadata, DNS, time and EKS pod identity of a machine.
 fn is_aws_link_local(v6: Ipv6Addr) -> bool {
     v6.segments()[..2] == [0xfd00, 0xec2]
 }

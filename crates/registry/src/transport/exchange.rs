@@ -21,10 +21,11 @@ const NEGLIGIBLE_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of an error response that are read to learn its cause.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Registries that redirect every request: the host, and the host or domain that it may redirect to
-/// (kubernetes/registry.k8s.io, "request-handling.md"; `LinuxServer`, "lscr.io").
-const FAMILIES: [(&str, &str); 3] =
-    [("registry.k8s.io", ".pkg.dev"), ("k8s.gcr.io", "registry.k8s.io"), ("lscr.io", "ghcr.io")];
+/// Registries that redirect every request to hosts that need no credential: the host, and the host or
+/// domain that it may redirect to (kubernetes/registry.k8s.io, "request-handling.md").
+const REDIRECTING: [(&str, &str); 2] = [("registry.k8s.io", ".pkg.dev"), ("k8s.gcr.io", "registry.k8s.io")];
+/// Names of other registries, whose tokens they take: the name, and the registry that it redirects to.
+const ALIASES: [(&str, &str); 1] = [("lscr.io", "ghcr.io")];
 
 /// What an exchange takes from and adds to.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +78,8 @@ async fn send(
     }
     let is_same_host = url.origin() == request.url.origin();
     let may_see = |authorization: &&HeaderValue| {
-        // A token is from the token server of the host that the family redirects to; a password is not.
-        is_same_host || is_of_family(&request.url, &url) && authorization.as_bytes().starts_with(b"Bearer ")
+        // The token of an alias is one of the registry behind it; a password is not.
+        is_same_host || is_alias_of(&request.url, &url) && authorization.as_bytes().starts_with(b"Bearer ")
     };
     if let Some(authorization) = request.authorization.as_ref().filter(may_see) {
         builder = builder.header(AUTHORIZATION, authorization.clone());
@@ -198,7 +199,8 @@ fn redirect_target(response: &Response, request: &Request) -> Result<Option<Url>
         .ok_or_else(|| Failure::protocol("a redirect without a location").with_status(response.status))?;
     let is_safe = target.scheme() == "https" || target.scheme() == "http" && request.url.scheme() == "http";
     if target.origin() == response.url.origin()
-        || is_of_family(&response.url, &target)
+        || is_redirecting(&response.url, &target)
+        || is_alias_of(&response.url, &target)
         || request.may_leave_host && is_safe
     {
         return Ok(Some(target));
@@ -208,11 +210,19 @@ fn redirect_target(response: &Response, request: &Request) -> Result<Option<Url>
     Err(Failure::refused(detail).with_status(response.status))
 }
 
-/// Whether both hosts are of one family, so that the first may redirect to the second.
-pub(crate) fn is_of_family(from: &Url, to: &Url) -> bool {
+/// Whether the first host is another name of the second registry.
+pub(crate) fn is_alias_of(from: &Url, to: &Url) -> bool {
+    is_pair_of(&ALIASES, from, to)
+}
+
+fn is_redirecting(from: &Url, to: &Url) -> bool {
+    is_pair_of(&REDIRECTING, from, to)
+}
+
+fn is_pair_of(pairs: &[(&str, &str)], from: &Url, to: &Url) -> bool {
     let is_domain =
         |name: &str, domain: &str| name == domain || domain.starts_with('.') && name.ends_with(domain);
     let (Some(from_name), Some(to_name)) = (from.host_str(), to.host_str()) else { return false };
     let are_secure = from.scheme() == "https" && to.scheme() == "https";
-    are_secure && FAMILIES.iter().any(|(first, second)| from_name == *first && is_domain(to_name, second))
+    are_secure && pairs.iter().any(|(first, second)| from_name == *first && is_domain(to_name, second))
 }

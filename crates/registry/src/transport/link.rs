@@ -5,12 +5,13 @@ use url::Url;
 
 use super::header_value::header_value;
 use crate::error::Failure;
+use crate::text::authority;
 
 /// Returns the URL of the next page, if there is one.
 ///
-/// Cursors are the registry's own and kept as they are. Nothing else of the `Link` counts: registries
-/// behind proxies write paths, ports and hosts that only they know (Artifactory, Nexus), and the token
-/// must not go elsewhere. A `Link` that cannot be read is an error, because a list without its other
+/// Cursors are the registry's own and kept as they are. Of a `Link` with a query nothing else counts:
+/// registries behind proxies write paths, ports and hosts that only they know (Artifactory, Nexus), and the
+/// token must not go elsewhere. A `Link` that cannot be read is an error, because a list without its other
 /// pages would look complete.
 pub(crate) fn next_page(page: &Url, headers: &HeaderMap) -> Result<Option<Url>, Failure> {
     for line in headers.get_all(LINK) {
@@ -25,11 +26,16 @@ pub(crate) fn next_page(page: &Url, headers: &HeaderMap) -> Result<Option<Url>, 
 
 fn with_query_of(page: &Url, target: &str) -> Result<Url, Failure> {
     let target = target.split('#').next().unwrap_or_default();
-    let Some((_, query)) = target.split_once('?') else {
-        return Err(Failure::protocol("the Link to the next page has no query"));
-    };
-    let mut next = page.clone();
-    next.set_query(Some(query));
+    if let Some((_, query)) = target.split_once('?') {
+        let mut next = page.clone();
+        next.set_query(Some(query));
+        return Ok(next);
+    }
+    let next = page.join(target).map_err(|_| Failure::protocol("the Link to the next page is no address"))?;
+    if next.origin() != page.origin() {
+        let (next, page) = (authority(&next), authority(page));
+        return Err(Failure::refused(format!("the next page of the tag list is on {next}, not on {page}")));
+    }
     Ok(next)
 }
 
@@ -39,7 +45,7 @@ struct Target {
 }
 
 impl Target {
-    /// A link without a relation counts as well: some registries send nothing but the address.
+    /// Whether it leads to the next page. A link without a relation does: some registries send no more.
     fn is_next(&self) -> bool {
         self.relations
             .as_ref()
@@ -133,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn links_without_a_cursor_and_unreadable_links_are_errors() {
+    fn links_elsewhere_without_a_cursor_and_unreadable_links_are_errors() {
         for bad in [
             "<file:///etc/passwd>; rel=next",
-            "</v2/a/b/tags/list>; rel=next",
+            "<https://evil.example.com/v2/a/b/tags/list>; rel=next",
             "</v2/x; rel=next",
             "https://r.example.com/x; rel=next",
             "garbage",

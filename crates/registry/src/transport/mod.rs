@@ -41,7 +41,7 @@ use retry::{full_jitter, is_transient, retry_after};
 
 pub(crate) use address_guard::check as check_address;
 pub(crate) use error_response::{error_of, is_registry_not_found, is_web_page, server_error};
-pub(crate) use exchange::is_of_family;
+pub(crate) use exchange::is_alias_of;
 pub(crate) use header_value::header_value;
 pub(crate) use link::next_page;
 pub(crate) use message::{Request, Response};

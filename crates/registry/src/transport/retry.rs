@@ -13,7 +13,7 @@ use crate::settings::Settings;
 /// A `Retry-After` above this counts as this.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// Statuses that say "not now" and not "no".
+/// Whether the same request may succeed a moment later.
 pub(super) fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }

@@ -92,6 +92,20 @@ async fn a_repository_that_only_a_token_for_pushes_may_see_is_absent_and_not_ref
 }
 
 #[tokio::test]
+async fn a_scope_for_pushes_that_one_credential_was_given_is_not_asked_for_by_others() {
+    let registry = with_robots().await;
+    let registries = Registries::new(settings());
+    let tags = async |access: &Access| {
+        registries.repository(&registry.repository("new"), access).tags().await.unwrap_err()
+    };
+    tags(&basic("robot", "p")).await;
+    let before = registry.lines().len();
+    assert_eq!(*tags(&Access::default()).await.reason(), Reason::Unauthorized);
+    let since = &registry.lines()[before..];
+    assert!(since.iter().all(|line| !line.contains("push")), "{since:?}");
+}
+
+#[tokio::test]
 async fn without_a_credential_no_token_for_pushes_is_asked_for() {
     let registry = with_robots().await;
     let client = Registries::new(settings()).repository(&registry.repository("new"), &Access::default());

@@ -22,10 +22,10 @@ async fn images_that_wait_for_a_place_are_left_alone_until_there_is_one() -> any
     let registry = registry.start().await;
     let source = format!("{}/app", registry.address);
     let images = (0..WAITING)
-        .map(|n| image(&format!("app-{n}"), &source, &format!("{}/missing-{n}", registry.address), None));
+        .map(|n| image(&format!("app-{n}"), &source, &format!("{}/missing-{n}", registry.address)));
     case.create("waiting", images).await?;
     let destination = format!("{}/copy", registry.address);
-    case.create("other", [image("synced", &source, &destination, None)]).await?;
+    case.create("other", [image("synced", &source, &destination)]).await?;
 
     let agent = case.agent(&[]).await?;
     assert_eq!(case.reason("other", "synced").await?, "Succeeded");

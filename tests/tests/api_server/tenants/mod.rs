@@ -1,15 +1,13 @@
 //! What one tenant does, and what the agent's own program then costs everyone: memory within the shipped
 //! limit, and counts of requests. Each test has an API server of its own.
 
-mod large_objects;
-mod large_secrets;
 mod many_waiting;
 
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use imgop_core::api::conditions::{READY, find};
-use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
+use imgop_core::api::{Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_tests::agent_process::{AgentProcess, install_account, memory_limit};
 use imgop_tests::api_server::ApiServer;
 use imgop_tests::{programs, wait};
@@ -92,10 +90,9 @@ impl Case {
 }
 
 /// Returns an Image from one plain HTTP registry to another.
-fn image(name: &str, source: &str, destination: &str, secret: Option<&str>) -> Image {
+fn image(name: &str, source: &str, destination: &str) -> Image {
     let plain = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
-    let credentials = secret.map(|name| Credentials { secret_name: name.to_owned() });
-    let source = Source { tls: plain.clone(), credentials, ..Source::new(source, "1.0.0") };
+    let source = Source { tls: plain.clone(), ..Source::new(source, "1.0.0") };
     let destination = Destination { tls: plain, ..Destination::new(destination) };
     Image::new(name, ImageSpec::new(Mode::OneShot, source, destination))
 }

@@ -79,7 +79,7 @@ async fn mounts(
         registries.repository(source, source_access),
         registries.repository(destination, destination_access),
     );
-    // As an observation does, whose answer says whether pulls are counted.
+    // As an observation does, whose answer shows whether pulls are counted.
     from.head(&ManifestRef::Digest(content.clone())).await.unwrap();
     let route = Route { request: &request, source: &from, destination: &to };
     let (copies, mut tried) = ([copy_of(content)], HashSet::new());

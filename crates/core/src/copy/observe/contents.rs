@@ -1,7 +1,7 @@
 //! What of a source tag the destination should have: all of it, or an index of the wanted platforms.
 //!
 //! A GET of a manifest is a pull that Docker Hub counts, so the source is the last to be asked. What
-//! was worked out before is remembered by the caller; an index at the destination says itself what it
+//! was worked out before is remembered by the caller; an index at the destination names what it
 //! was made from.
 
 use std::collections::HashMap;

@@ -115,7 +115,7 @@ pub struct Known {
     pub at_source: HashMap<Tag, Digest>,
     /// What the destination should have of contents of the source, where only some platforms are wanted.
     pub contents: ContentCache,
-    /// Whether the source is read for that, whatever an index at the destination says of its origin: whoever
+    /// Whether the source is read for that, whatever an index at the destination states as its origin: whoever
     /// may write there may have written that too.
     pub reads_source: bool,
 }

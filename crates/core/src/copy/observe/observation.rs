@@ -122,7 +122,7 @@ impl Observation<'_> {
         }
     }
 
-    /// Whether the destination's list has all there is to know of these tags there.
+    /// Returns whether the destination's list is all that is needed of these tags there.
     pub(super) fn a_list_is_enough(&self, selected: &[ManifestRef]) -> bool {
         selected.iter().all(|tag| {
             let known = || self.request.naming.apply(tag).map(|t| self.known.at_destination.contains_key(&t));
@@ -130,7 +130,7 @@ impl Observation<'_> {
         })
     }
 
-    /// Whether it is enough that the destination has the tag.
+    /// Returns whether it is enough that the destination has the tag.
     fn is_enough(&self, source_ref: &ManifestRef) -> bool {
         match source_ref {
             ManifestRef::Tag(tag) => {

@@ -54,7 +54,7 @@ pub(super) async fn hold_back(
 
 impl Observation<'_> {
     /// Asks when the tags that would be copied were pushed, where that was not asked because HEADs were
-    /// cheaper. Else their age would be what the image says of itself, and whoever makes a bad release
+    /// cheaper. Else their age would be what the image states of itself, and whoever makes a bad release
     /// writes that. What is known of a tag from before is enough.
     pub(super) async fn learn_pushes(&mut self, tags: &[ObservedTag], among: &[Tag]) {
         let unknown = |observed: &ObservedTag| {
@@ -103,7 +103,7 @@ impl Observation<'_> {
             seen: seen.map(|first| first.at),
         };
         // Where the API still reports what the tag showed before, it was pushed just now, whatever the image
-        // says of itself.
+        // states of itself.
         let lags = reported.is_some_and(|reported| reported.digest != *digest);
         if evidence.needs_created() && !lags {
             evidence.created = self.created(digest).await;

@@ -44,7 +44,8 @@ impl Case {
         let (source, destination) = (&client(&self.request.source), &client(&self.request.destination));
         let route = Route { request: &self.request, source, destination };
         let end = Instant::now() + Duration::from_mins(1);
-        let mut all = publish(route, vec![copy.clone()], &HashMap::<Copy, Outcome>::new(), now(), end).await;
+        let mut all =
+            publish(route, vec![copy.clone()], &HashMap::<Copy, Outcome>::new(), now(), end, &|_| {}).await;
         assert!(all.refusal.is_none());
         all.answered.pop().ok_or_else(|| all.failed.pop().unwrap().1)
     }
@@ -179,7 +180,7 @@ async fn a23_a_tag_that_comes_while_an_index_is_made_is_kept_where_only_missing_
     let copy = case.subset(&whole, &text);
     let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
     let route = Route { request: &case.request, source, destination };
-    let mut publishing = Box::pin(publish_one(route, &copy, now()));
+    let mut publishing = Box::pin(publish_one(route, &copy, now(), &|_| {}));
     // Another writer puts the tag once the source was asked.
     let other = async {
         while case.source.count("GET") == 0 {
@@ -201,7 +202,25 @@ async fn a_refusal_is_handed_back_and_each_failed_try_is_counted() {
     let before = Outcome::Unpublished { tries: 2, message: "503".into(), at: now() };
     let outcomes = HashMap::from([(copy("v1", 1), before)]);
     let end = Instant::now() + Duration::from_mins(1);
-    let all = publish(route, vec![copy("v1", 1)], &outcomes, now(), end).await;
+    let all = publish(route, vec![copy("v1", 1)], &outcomes, now(), end, &|_| {}).await;
     assert!(all.refusal.is_some());
     assert!(matches!(all.failed[0].1, Outcome::Unpublished { tries: 3, .. }), "{:?}", all.failed);
+}
+
+#[tokio::test]
+async fn a_tag_that_was_accepted_is_noted_before_it_is_read_back_or_another_one_ends() {
+    let case = Case::new().await;
+    case.destination.hold_content("app", "{}");
+    let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
+    let route = Route { request: &case.request, source, destination };
+    let copy = Copy { digest: Digest::of(b"{}"), ..copy("v1", 1) };
+    let last = std::sync::Mutex::new(None);
+    let on_put = |copy: &Copy| {
+        let request = case.destination.requests().pop();
+        *last.lock().unwrap() = request.map(|request| (copy.destination_tag.clone(), request));
+    };
+    let end = Instant::now() + Duration::from_mins(1);
+    publish(route, vec![copy.clone()], &HashMap::<Copy, Outcome>::new(), now(), end, &on_put).await;
+    let expected = (copy.destination_tag, "PUT /v2/app/manifests/v1".to_owned());
+    assert_eq!(last.into_inner().unwrap(), Some(expected));
 }

@@ -14,6 +14,7 @@ use imgop_registry::reference::Repository;
 use imgop_registry::{Reason, RegistryError};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::timeout;
 
 use super::failures::Halt;
 use super::memory::Memory;
@@ -49,14 +50,22 @@ impl Pass<'_> {
         let agent = self.agent();
         // A namespace that cannot be watched must not stop all others, so this has an end.
         let is_early = self.now < saturating_add(agent.started, READY_WITHOUT_SOME_AFTER);
-        if is_early && !self.images.precedence.is_known() {
+        if is_early && !self.images.conflicts.is_known() {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let freshness = if due.is_asked_for() { Freshness::Now } else { Freshness::Cached };
-        match agent.rights.missing(&Right::FOR_JOBS, self.namespace(), freshness).await? {
+        let rights = if self.names_a_secret() { &Right::FOR_JOBS_WITH_SECRETS[..] } else { &Right::FOR_JOBS };
+        match agent.rights.missing(rights, self.namespace(), freshness).await? {
             None => Ok(()),
             Some(right) => Err(Halt::MissingRight(right)),
         }
+    }
+
+    fn names_a_secret(&self) -> bool {
+        [Side::Source, Side::Destination].into_iter().any(|side| {
+            let endpoint = self.image.spec.endpoint(side);
+            endpoint.credentials.is_some() || endpoint.tls.ca_secret_name.is_some()
+        })
     }
 
     /// Reads the Secrets and returns the two clients.
@@ -122,12 +131,12 @@ impl Pass<'_> {
     ) -> Result<(Timestamp, Observed), Halt> {
         let ttl = request.frequency.period().max(MIN_OBSERVATION_TTL);
         let before = memory.sync().observed.take();
-        if let Some(observed) = &before
-            && due == Due::InProgress
-            && self.now < saturating_add(observed.0, ttl)
+        let is_fresh = |observed: &(Timestamp, Observed)| self.now < saturating_add(observed.0, ttl);
+        if due == Due::InProgress
+            && let Some(observed) = before.clone().filter(is_fresh)
         {
             memory.blocked = None;
-            return Ok(observed.clone());
+            return Ok(observed);
         }
         // Whoever requests a sync wants to know what is there now, on both sides.
         if due == Due::Requested {
@@ -136,22 +145,14 @@ impl Pass<'_> {
         }
         let known = self.known(request, memory);
         let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
-        let sides = Sides { source: access.source.clone(), destination: Some(access.destination.clone()) };
-        let answer = tokio::time::timeout(REGISTRY_TIMEOUT, observe(&sides, request, &known, limits)).await;
-        let mut answer = answer.unwrap_or(Err(ObserveError::TooSlow { seconds: REGISTRY_TIMEOUT.as_secs() }));
-        if let Ok(observed) = &answer
-            && let Some(error) = missing_repository(access, request, observed).await
-        {
-            answer = Err(ObserveError::Registry { side: Side::Source, error });
-        }
-        match answer {
+        match observe_within(REGISTRY_TIMEOUT, access, request, &known, limits).await {
             Ok(observed) => {
                 memory.blocked = None;
                 Ok((self.now, observed))
             }
             Err(error) => {
                 if memory.has_started() {
-                    // The Jobs that run were made for this, and it is enough to set their tags.
+                    // The Jobs that run were created for this, and it is enough to set their tags.
                     memory.sync().observed = before;
                 }
                 Err(Halt::Observe { error, secrets: access.secrets.clone() })
@@ -159,7 +160,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns the failures in the status. None waits longer than its pause, whatever the status says.
+    /// Returns the failures in the status. None waits longer than its pause, whatever the status holds.
     pub(super) fn recorded_failures(&self) -> Vec<TagFailure> {
         let mut failures = self.status().failures;
         for failure in &mut failures {
@@ -181,13 +182,39 @@ impl Pass<'_> {
             .values_mut()
             .for_each(|seen| seen.at = clamp_ahead(seen.at, self.now, Duration::ZERO));
         known.first_seen.extend(memory.cache.first_seen.clone());
-        // What was copied from elsewhere, or to elsewhere, says nothing of this.
+        // What was copied from elsewhere, or to elsewhere, does not count here.
         let is_same = status.synced_from.is_none_or(|from| from == request.synced_from(&self.image.spec));
         if request.mode == Mode::OnceByTag && is_same {
             known.already_synced =
                 status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
         }
         known
+    }
+}
+
+/// Returns what both registries answer, or the error of a source that does not exist.
+async fn observe_within(
+    limit: Duration,
+    access: &Access,
+    request: &CopyRequest,
+    known: &Known,
+    limits: Limits,
+) -> Result<Observed, ObserveError> {
+    let answer = timeout(limit, observe_existing(access, request, known, limits)).await;
+    answer.unwrap_or(Err(ObserveError::TooSlow { seconds: limit.as_secs() }))
+}
+
+async fn observe_existing(
+    access: &Access,
+    request: &CopyRequest,
+    known: &Known,
+    limits: Limits,
+) -> Result<Observed, ObserveError> {
+    let sides = Sides { source: access.source.clone(), destination: Some(access.destination.clone()) };
+    let observed = observe(&sides, request, known, limits).await?;
+    match missing_repository(access, request, &observed).await {
+        Some(error) => Err(ObserveError::Registry { side: Side::Source, error }),
+        None => Ok(observed),
     }
 }
 
@@ -203,4 +230,35 @@ async fn missing_repository(
         return None;
     }
     access.source.tags().await.err().filter(|error| *error.reason() == Reason::RepositoryNotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_fakes::{ScriptedRegistry, client, json};
+
+    use super::*;
+    use crate::image::tests::fixtures;
+
+    #[tokio::test]
+    async fn a_list_of_the_source_that_does_not_end_takes_no_longer_than_all_of_the_observation_may() {
+        let registry = ScriptedRegistry::start_async(|seen| async move {
+            if seen.target.contains("/tags/list") {
+                std::future::pending::<()>().await;
+            }
+            json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#)
+        });
+        let registry = registry.await;
+        let mut request = fixtures::request(&fixtures::image(Mode::Recurrent));
+        (request.source, request.destination) =
+            (registry.repository("source"), registry.repository("target"));
+        request.version = Version::Exact("v2.13.1".parse().unwrap());
+        let access = Access {
+            source: client(&request.source),
+            destination: client(&request.destination),
+            secrets: Vec::new(),
+        };
+        let limit = Duration::from_secs(1);
+        let answer = observe_within(limit, &access, &request, &Known::default(), Limits::default()).await;
+        assert!(matches!(answer, Err(ObserveError::TooSlow { seconds: 1 })), "{answer:?}");
+    }
 }

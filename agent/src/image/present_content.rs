@@ -1,13 +1,13 @@
 //! What a pass does for tags whose content is at the destination already: it sets them.
 
 use imgop_core::api::Side;
-use imgop_core::copy::{Answered, Copy, CopyRequest, Plan, Publications, in_order, learn, probe, publish};
+use imgop_core::copy::{Copy, CopyRequest, Plan, Publications, in_order, learn, probe, publish};
 use imgop_registry::RegistryError;
 use tokio::time::Instant;
 
-use super::execute::is_running;
+use super::execute::{is_running, runs};
 use super::failures::Halt;
-use super::findings::State;
+use super::findings::PassState;
 use super::memory::{Memory, SyncInProgress};
 use super::{Access, Pass, REGISTRY_TIMEOUT};
 use crate::schedule::Due;
@@ -18,48 +18,47 @@ impl Pass<'_> {
     pub(super) async fn publish_present(
         &self,
         access: &Access,
-        plan: Plan,
-        state: &mut State<'_>,
+        state: &mut PassState<'_>,
         memory: &mut Memory,
     ) -> Result<Plan, Halt> {
         let end = Instant::now() + REGISTRY_TIMEOUT;
-        let (planned, probed) =
-            (plan.publications().cloned().collect::<Vec<Copy>>(), memory.sync().probed.len());
-        let found = self.probe(access, &plan, state, memory.sync(), end).await;
-        let found = found.map_err(|error| halt(access, state.request, error))?;
-        if planned.is_empty() && memory.sync().probed.len() == probed {
+        let mut plan = state.plan();
+        let probed = self.probe(access, &plan, state, memory.sync(), end).await;
+        if probed.map_err(|error| halt(access, state.request, error))? {
+            plan = state.plan();
+        }
+        let publications: Vec<Copy> = plan.publications().cloned().collect();
+        if publications.is_empty() {
             return Ok(plan);
         }
-        let published = self.publish(access, [planned, found].concat(), state, memory, end).await;
+        let published = self.publish(access, publications, state, memory, end).await;
         published.map_err(|error| halt(access, state.request, error))?;
         Ok(state.plan())
     }
 
-    /// Asks the destination, before Jobs are created, for what they would copy. Returns the copies whose tags can
-    /// be set now.
+    /// Asks the destination, before Jobs are created, for what they would copy. Returns whether it was asked.
     async fn probe(
         &self,
         access: &Access,
         plan: &Plan,
-        state: &mut State<'_>,
+        state: &mut PassState<'_>,
         sync: &mut SyncInProgress,
         end: Instant,
-    ) -> Result<Vec<Copy>, RegistryError> {
+    ) -> Result<bool, RegistryError> {
         let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
         let room = self.room(&copies);
-        let new = copies.into_iter().take(room).filter(|copy| !sync.probed.contains(copy)).collect();
+        let new: Vec<Copy> =
+            copies.into_iter().take(room).filter(|copy| !sync.probed.contains(copy)).collect();
+        if new.is_empty() {
+            return Ok(false);
+        }
         let probed = probe(access.route(state.request), new, end).await?;
         sync.probed.extend(probed.copies);
-        let mut found: Vec<Copy> = probed.runs.iter().map(|run| run.copy.clone()).collect();
-        for (tag, digest) in probed.seen {
-            // Whether another content than was observed may be overwritten is for the plan to say.
-            if state.at_destination(&tag) != Some(&digest) {
-                found.retain(|copy| copy.destination_tag != tag);
-            }
-            state.observed.record(&tag, &digest);
+        for (tag, digest) in &probed.seen {
+            state.observed.record(tag, digest);
         }
         state.runs.extend(probed.runs);
-        Ok(found)
+        Ok(true)
     }
 
     /// Sets tags, and notes what the destination answers. A refusal concerns all tags, but what was set is set.
@@ -67,18 +66,23 @@ impl Pass<'_> {
         &self,
         access: &Access,
         copies: Vec<Copy>,
-        state: &mut State<'_>,
+        state: &mut PassState<'_>,
         memory: &mut Memory,
         end: Instant,
     ) -> Result<(), RegistryError> {
         let route = access.route(state.request);
-        let Publications { answered, failed, refusal } =
-            publish(route, copies, &memory.outcomes, self.now, end).await;
+        let record_write = |copy: &Copy| {
+            let (conflicts, destination) = (&self.images.conflicts, &state.request.destination);
+            conflicts.record_write(self.uid(), destination, &copy.destination_tag);
+        };
+        let published = publish(route, copies, &memory.outcomes, self.now, end, &record_write).await;
+        let Publications { answered, failed, refusal } = published;
         let mut contents = Vec::new();
         for answer in answered {
             state.observed.record(&answer.copy.destination_tag, &answer.digest);
             if answer.is_published() {
-                self.record_published(state.request, &answer, memory.sync());
+                let sync = memory.sync();
+                sync.published = sync.published.saturating_add(1);
                 contents.push((answer.digest, answer.manifest));
             }
         }
@@ -91,34 +95,30 @@ impl Pass<'_> {
         refusal.map_or(Ok(()), Err)
     }
 
-    /// Counts a tag that the destination shows as planned. One that it merely shows may be another program's;
-    /// one that was put was put with the credentials of this Image.
-    fn record_published(&self, request: &CopyRequest, answer: &Answered, sync: &mut SyncInProgress) {
-        sync.published = sync.published.saturating_add(1);
-        if answer.is_put {
-            let precedence = &self.images.precedence;
-            precedence.record_write(self.uid(), &request.destination, &answer.copy.destination_tag);
-        }
-    }
-
-    /// Sets the tags of Jobs that have ended while a registry is in back-off, which may be an hour: the tag gets
-    /// what was pushed, as it was observed when the copy began. No copy is begun, the source is asked nothing,
-    /// and the status goes on to tell why.
+    /// Sets the tags of Jobs that have ended while no sync is due: a registry may be in back-off, for an hour.
+    /// The tag gets what was pushed, as it was observed when the copy began. No copy is begun, the source is
+    /// asked nothing, and the status still names the reason.
     pub(super) async fn publish_finished_jobs(
         &self,
         request: &CopyRequest,
         memory: &mut Memory,
     ) -> Result<(), Halt> {
-        let sync = memory.sync.as_ref().filter(|sync| !sync.started.is_empty());
-        let Some(observed) = sync.and_then(|sync| sync.observed.clone()) else { return Ok(()) };
+        if !memory.has_started() {
+            return Ok(());
+        }
+        let jobs = self.give_up_stuck_jobs(request, memory).await?;
         if memory.blocked.is_some() {
             return Ok(());
         }
-        let jobs = self.jobs(request, memory).await?;
-        let runs = jobs.runs(&memory.outcomes);
+        let runs = runs(&jobs, memory);
         if memory.sync().started.iter().all(|copy| is_running(&runs, copy)) {
             return Ok(());
         }
+        let Some(observed) = memory.sync().observed.clone() else {
+            // Their sync has ended: the next one finds what they pushed.
+            memory.sync().started.retain(|copy| is_running(&runs, copy));
+            return Ok(());
+        };
         match self.may_work(Due::InProgress).await {
             Ok(()) => {}
             Err(Halt::Api(error)) => return Err(error.into()),
@@ -126,6 +126,7 @@ impl Pass<'_> {
         }
         // What is wrong with a Secret is reported by the next sync that is due.
         let Ok(access) = self.access(request, Due::InProgress, memory).await else { return Ok(()) };
+        self.record_vanished_jobs(&jobs, memory);
         let mut state = self.state(request, observed, &jobs, Due::InProgress, memory);
         let publications = state.plan().publications().cloned().collect();
         let end = Instant::now() + REGISTRY_TIMEOUT;

@@ -2,19 +2,19 @@
 //! that counts.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, OlderImage};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Repository, Tag};
 use kube::ResourceExt as _;
+use parking_lot::Mutex;
 
 use crate::controller::Objects;
 
 /// All Images that this process watches, and what it wrote for them. That is in their statuses too, a
 /// moment later, and outlives the process there.
-pub struct Precedence {
+pub struct Conflicts {
     images: Objects<Image>,
     written: Mutex<HashMap<String, Written>>,
 }
@@ -26,8 +26,8 @@ struct Written {
     referrers: HashSet<Tag>,
 }
 
-impl Precedence {
-    /// Returns the order of these Images, of which none has written anything yet.
+impl Conflicts {
+    /// Returns the conflicts of these Images, of which none has written anything yet.
     pub fn new(images: Objects<Image>) -> Self {
         Self { images, written: Mutex::default() }
     }
@@ -37,10 +37,10 @@ impl Precedence {
         self.images.are_known()
     }
 
-    /// Notes that a tag was put for an Image, with its credentials. That the destination shows a tag
+    /// Records that a tag was put for an Image, with its credentials. That the destination shows a tag
     /// proves nothing: another program may have put it.
     pub fn record_write(&self, uid: &str, destination: &Repository, tag: &Tag) {
-        let mut all = self.written();
+        let mut all = self.written.lock();
         let new = || Written { destination: destination.clone(), referrers: HashSet::new() };
         let written = all.entry(uid.to_owned()).or_insert_with(new);
         if !written.destination.is_same_place(destination) {
@@ -53,12 +53,12 @@ impl Precedence {
 
     /// Returns where this process has put tags for an Image.
     pub fn written_to(&self, uid: &str) -> Option<Repository> {
-        self.written().get(uid).map(|written| written.destination.clone())
+        self.written.lock().get(uid).map(|written| written.destination.clone())
     }
 
     /// Drops what was written for Images that do not exist any more.
     pub fn evict(&self, exists: impl Fn(&str) -> bool) {
-        self.written().retain(|uid, _| exists(uid));
+        self.written.lock().retain(|uid, _| exists(uid));
     }
 
     /// Returns which of these tags belong to older Images, with the message for their failures.
@@ -72,7 +72,7 @@ impl Precedence {
         let keeps = |tag: &&&Tag| {
             let older =
                 older_images.iter().find(|e| e.conflicts_with(request, tag) && self.counts(image, e, tag))?;
-            let again = "this one is looked at again every few minutes, or at kubectl imgop sync";
+            let again = "this one is checked again every few minutes, or at kubectl imgop sync";
             Some((Tag::clone(tag), format!("{}; {again}", older.conflict_message(image, request, tag))))
         };
         tags.iter().filter_map(|tag| keeps(&tag)).collect()
@@ -90,21 +90,17 @@ impl Precedence {
         {
             return true;
         }
-        let all = self.written();
+        let all = self.written.lock();
         let written = other.metadata.uid.as_ref().and_then(|uid| all.get(uid));
         written.is_some_and(|written| {
             written.destination.is_same_place(&older.destination)
                 && (!is_referrer || written.referrers.contains(tag))
         })
     }
-
-    // Each operation leaves it whole, whatever panics elsewhere.
-    fn written(&self) -> MutexGuard<'_, HashMap<String, Written>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// Returns whether the status of an Image, which only the agent writes, says that it put tags there.
+/// Returns whether an Image put tags there according to its status. Whoever may write the status can forge it
+/// (docs/decisions/0013-written-to-until-an-administrator-decides.md).
 fn has_written(image: &Image, destination: &Repository) -> bool {
     let written_to = image.status.as_ref().and_then(|status| status.written_to.as_deref());
     written_to.and_then(|to| to.parse().ok()).is_some_and(|to: Repository| to.is_same_place(destination))
@@ -136,20 +132,20 @@ mod tests {
         image
     }
 
-    fn precedence(other: Image) -> Precedence {
+    fn conflicts(other: Image) -> Conflicts {
         let (store, mut writer) = kube::runtime::reflector::store();
         let other = kube::core::DeserializeGuard(Ok(other));
         writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(other));
-        Precedence::new(Objects::new([store]))
+        Conflicts::new(Objects::new([store]))
     }
 
-    fn conflict_of(precedence: &Precedence, image: &Image) -> Option<String> {
+    fn conflict_of(conflicts: &Conflicts, image: &Image) -> Option<String> {
         let tag: Tag = "v2.13.1".parse().unwrap();
-        precedence.conflicts(image, &request(image), &[&tag]).remove(&tag)
+        conflicts.conflicts(image, &request(image), &[&tag]).remove(&tag)
     }
 
     fn conflict(image: &Image, other: Image) -> Option<String> {
-        conflict_of(&precedence(other), image)
+        conflict_of(&conflicts(other), image)
     }
 
     fn stalled(reason: &'static str) -> ImageStatus {
@@ -163,7 +159,7 @@ mod tests {
 
     #[test]
     fn i2_a_tag_belongs_to_the_oldest_image_that_selects_it() {
-        insta::assert_snapshot!(conflict(&younger(), older(|_| {})).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to Image "older", which is older and copies it from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is looked at again every few minutes, or at kubectl imgop sync"#);
+        insta::assert_snapshot!(conflict(&younger(), older(|_| {})).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to Image "older", which is older and copies it from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is checked again every few minutes, or at kubectl imgop sync"#);
         let reversed = older(|_| {});
         assert_eq!(conflict(&reversed, younger()), None, "the older one goes on");
         let mut same_second = younger();
@@ -175,16 +171,16 @@ mod tests {
     fn another_namespace_counts_once_it_has_written_there_and_is_not_named() {
         let other = older(|o| o.metadata.namespace = Some("team-b".into()));
         let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
-        let precedence = precedence(other);
-        assert_eq!(conflict_of(&precedence, &younger()), None, "who never wrote there may have no right to");
-        assert_eq!(precedence.written_to(&uid), None);
-        precedence.record_write(&uid, &destination, &"v2.13.2".parse().unwrap());
-        assert_eq!(precedence.written_to(&uid), Some(destination));
-        insta::assert_snapshot!(conflict_of(&precedence, &younger()).unwrap(), @"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to an Image of another namespace, which is older; give this one another destination; this one is looked at again every few minutes, or at kubectl imgop sync");
-        precedence.record_write(&uid, &"a.example/elsewhere".parse().unwrap(), &"v2.13.1".parse().unwrap());
-        assert_eq!(conflict_of(&precedence, &younger()), None, "it writes elsewhere now");
-        precedence.evict(|_| false);
-        assert!(precedence.written().is_empty());
+        let conflicts = conflicts(other);
+        assert_eq!(conflict_of(&conflicts, &younger()), None, "who never wrote there may have no right to");
+        assert_eq!(conflicts.written_to(&uid), None);
+        conflicts.record_write(&uid, &destination, &"v2.13.2".parse().unwrap());
+        assert_eq!(conflicts.written_to(&uid), Some(destination));
+        insta::assert_snapshot!(conflict_of(&conflicts, &younger()).unwrap(), @"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to an Image of another namespace, which is older; give this one another destination; this one is checked again every few minutes, or at kubectl imgop sync");
+        conflicts.record_write(&uid, &"a.example/elsewhere".parse().unwrap(), &"v2.13.1".parse().unwrap());
+        assert_eq!(conflict_of(&conflicts, &younger()), None, "it writes elsewhere now");
+        conflicts.evict(|_| false);
+        assert!(conflicts.written.lock().is_empty());
     }
 
     #[test]
@@ -208,6 +204,25 @@ mod tests {
     }
 
     #[test]
+    fn a_forged_status_of_another_namespace_is_still_taken_for_proof() {
+        let forged = older(|o| {
+            o.metadata.namespace = Some("attacker".into());
+            let written_to = Some(o.spec.destination.name.clone());
+            o.status = Some(ImageStatus { written_to, ..ImageStatus::default() });
+        });
+        let conflicts = conflicts(forged);
+        assert!(
+            conflict_of(&conflicts, &younger()).is_some(),
+            "nothing was put for it, and it keeps the tag"
+        );
+        assert!(conflicts.written.lock().is_empty());
+        let signature: Tag = format!("{}.sig", "sha256-".to_owned() + &"0".repeat(64)).parse().unwrap();
+        let image = younger();
+        let kept = conflicts.conflicts(&image, &request(&image), &[&signature]);
+        assert!(kept.is_empty(), "a tag that is named after a content needs the proof of this process");
+    }
+
+    #[test]
     fn what_refers_to_a_content_belongs_to_who_put_it_even_in_one_namespace() {
         let all = |mut image: Image| {
             image.spec.referrers = imgop_core::api::Referrers::All;
@@ -220,12 +235,12 @@ mod tests {
             o.status = Some(ImageStatus { written_to, ..ImageStatus::default() });
         }));
         let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
-        let (precedence, image) = (precedence(other), all(younger()));
-        let is_conflict = || !precedence.conflicts(&image, &request(&image), &[&tag]).is_empty();
+        let (conflicts, image) = (conflicts(other), all(younger()));
+        let is_conflict = || !conflicts.conflicts(&image, &request(&image), &[&tag]).is_empty();
         assert!(!is_conflict(), "the content may be none of the older one's");
-        precedence.record_write(&uid, &destination, &"v2.13.1".parse().unwrap());
+        conflicts.record_write(&uid, &destination, &"v2.13.1".parse().unwrap());
         assert!(!is_conflict());
-        precedence.record_write(&uid, &destination, &tag);
+        conflicts.record_write(&uid, &destination, &tag);
         assert!(is_conflict());
     }
 
@@ -233,11 +248,11 @@ mod tests {
     fn nothing_is_judged_before_all_images_are_known() {
         let (known, mut writer) = kube::runtime::reflector::store();
         let (unknown, _writer) = kube::runtime::reflector::store();
-        assert!(!Precedence::new(Objects::new([unknown.clone()])).is_known());
+        assert!(!Conflicts::new(Objects::new([unknown.clone()])).is_known());
         writer.apply_watcher_event(&kube::runtime::watcher::Event::Init);
         writer.apply_watcher_event(&kube::runtime::watcher::Event::InitDone);
-        assert!(Precedence::new(Objects::new([known.clone()])).is_known());
-        assert!(!Precedence::new(Objects::new([known, unknown])).is_known());
+        assert!(Conflicts::new(Objects::new([known.clone()])).is_known());
+        assert!(!Conflicts::new(Objects::new([known, unknown])).is_known());
     }
 
     #[test]

@@ -31,6 +31,7 @@ fn job(end: Option<(&str, &str)>) -> Value {
     job_of(&[copy("a", 1), copy("b", 1)], end)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each status is made for its pod")]
 fn pod(status: Value) -> Value {
     json!({"metadata": {"name": "p", "creationTimestamp": "2026-11-21T11:00:00Z"}, "status": status})
 }
@@ -134,7 +135,7 @@ fn a_pod_that_does_not_start_is_given_up_before_its_deadline() {
         {"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
          "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}}}]}));
     let jobs =
-        CopyJobs::new(&[report_of(&job(None), std::slice::from_ref(&waiting), now())], "here".to_owned());
+        JobResults::new(&[report_of(&job(None), std::slice::from_ref(&waiting), now())], "here".to_owned());
     assert!(report_of(&job(None), &[waiting], now()).is_to_be_deleted());
     let given_up: Vec<(&Copy, &Outcome)> = jobs.given_up().collect();
     let Outcome::Failed { reason, message, .. } = given_up[1].1 else { panic!() };
@@ -183,8 +184,8 @@ fn a_forged_annotation_makes_no_run_and_no_panic() {
 #[test]
 fn jobs_of_another_route_are_not_of_this_spec_and_what_became_of_copies_later_counts() {
     let reports = || vec![report_of(&job(Some(("Complete", ""))), &[], now())];
-    assert!(CopyJobs::new(&reports(), "elsewhere".to_owned()).runs(&HashMap::new()).is_empty());
-    let jobs = CopyJobs::new(&reports(), "here".to_owned());
+    assert!(JobResults::new(&reports(), "elsewhere".to_owned()).runs(&HashMap::new()).is_empty());
+    let jobs = JobResults::new(&reports(), "here".to_owned());
     let gone = Outcome::ContentGone { at: now() };
     let later = HashMap::from([(copy("a", 1), gone.clone()), (copy("c", 1), gone.clone())]);
     let runs: Vec<Outcome> = jobs.runs(&later).into_iter().map(|run| run.outcome).collect();

@@ -1,4 +1,4 @@
-//! What the Jobs of an Image came to: which tags they copied, and in Skopeo's words why not.
+//! What the Jobs of an Image came to: which tags they copied, and why not, in Skopeo's words.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::cluster::api_error::printable;
 use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState};
 
 /// The Jobs of one Image.
-pub(super) struct CopyJobs {
+pub(super) struct JobResults {
     jobs: Vec<CopyJob>,
     /// The route that the spec asks for now.
     route: String,
@@ -31,7 +31,7 @@ struct CopyJob {
     runs: Vec<Run>,
 }
 
-impl CopyJobs {
+impl JobResults {
     /// Reads the Jobs of an Image; `route` is what its spec asks for now.
     pub fn new(reports: &[JobReport], route: String) -> Self {
         let may_hide_running =
@@ -80,7 +80,7 @@ impl CopyJobs {
         u32::try_from(copied).unwrap_or(u32::MAX)
     }
 
-    /// Returns what the copies of Jobs came to that are to be deleted: when the Jobs are gone, it is known from nowhere else.
+    /// Returns what the copies came to of Jobs that are to be deleted: nothing else records it then.
     pub fn given_up(&self) -> impl Iterator<Item = (&Copy, &Outcome)> {
         let runs = self.jobs.iter().filter(|job| job.is_to_be_deleted).flat_map(|job| &job.runs);
         runs.filter(|run| run.outcome != Outcome::Running).map(|run| (&run.copy, &run.outcome))
@@ -160,7 +160,7 @@ fn of_end(end: &ContainerEnd, expected: &Digest) -> Outcome {
         };
     }
     if end.reason == "OOMKilled" {
-        return failed(FailureReason::OutOfMemory, "Skopeo was killed for want of memory", end.at);
+        return failed(FailureReason::OutOfMemory, "Skopeo ran out of memory", end.at);
     }
     let message = match printable(&end.message) {
         text if text.is_empty() => format!("Skopeo ended with exit code {}", end.exit_code),

@@ -1,0 +1,132 @@
+//! Objects that this version of the agent cannot decode, as those of a newer version, and objects that are too
+//! large. They are reported once for each error, and what their status holds besides stays.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use imgop_core::api::conditions::reasons;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::controller::Action;
+use kube::runtime::watcher;
+use kube::{Resource, ResourceExt as _};
+use serde::Deserialize;
+
+use super::{Failure, Object, Reconcile, Runner, Slot};
+use crate::cluster::Freshness;
+use crate::cluster::api_error::{ApiCause, ApiError, printable};
+use crate::cluster::rights::Right;
+use crate::cluster::watch::{Guarded, Keep, Watch, find};
+
+/// When an undecodable object of a namespace that is not enabled is reconciled again.
+const NOT_ENABLED_INTERVAL: Duration = Duration::from_mins(1);
+/// Of an undecodable object only the status is read.
+const STATUS: Keep = Keep { fields: &["status"], ..Keep::OBJECT };
+
+/// An object of kind `K` of which only the metadata and the status are read.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(bound(deserialize = "S: Deserialize<'de>"))]
+struct StatusView<K, S> {
+    metadata: ObjectMeta,
+    #[serde(default = "Option::default")]
+    status: Option<S>,
+    #[serde(skip)]
+    kind: PhantomData<K>,
+}
+
+impl<K: Object, S> Resource for StatusView<K, S> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+impl<R: Reconcile> Runner<R> {
+    /// Reports an object that this version of the agent cannot decode. Nothing is read or written for a
+    /// namespace that is not enabled.
+    pub(super) async fn undecodable(
+        &self,
+        object: &Guarded<R::Kind>,
+        invalid: &InvalidObject,
+        slot: &mut Slot<R>,
+        now: Timestamp,
+    ) -> Result<Action, ApiError> {
+        let InvalidObject { error, metadata } = invalid;
+        if slot.undecodable.as_ref() == Some(error) {
+            return Ok(Action::await_change());
+        }
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        if !self.kind.agent().rights.may(Right::CREATE_JOBS, namespace, Freshness::Cached).await? {
+            return Ok(Action::requeue(NOT_ENABLED_INTERVAL));
+        }
+        let (kind, name) = (R::Kind::kind(&()), metadata.name.as_deref());
+        tracing::error!(%kind, name, namespace, error, "this version of the agent cannot read the object");
+        let message = format!("this version of the agent cannot read the object: {error}");
+        let failure =
+            Failure { generation: metadata.generation, reason: reasons::INVALID_SPEC, message: &message };
+        match self.status_alone(metadata).await? {
+            Some(Ok(view)) => {
+                let old = view.status.as_ref();
+                self.write(object, old, &R::stalled(old, failure, now)).await?;
+            }
+            // To write the status anew would remove what it holds.
+            Some(Err(error)) => {
+                tracing::error!(%kind, name, namespace, error, "nor can it read the status, which stays as it is");
+            }
+            None => {}
+        }
+        slot.undecodable = Some(error.clone());
+        Ok(Action::await_change())
+    }
+
+    /// Returns the status of an object that cannot be decoded as a whole, or why that cannot be decoded either;
+    /// none if the object does not exist any more.
+    async fn status_alone(
+        &self,
+        metadata: &ObjectMeta,
+    ) -> Result<Option<Result<StatusView<R::Kind, R::Status>, String>>, ApiError> {
+        // One at a time: there may be many, and each may be as large as is kept of it.
+        let _one = self.reading_status.lock().await;
+        let namespace = metadata.namespace.clone();
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let what = Watch { namespace, label_selector: None, keep: STATUS };
+        let client = self.kind.agent().client.clone();
+        let found = find::<StatusView<R::Kind, R::Status>>(client, what, name).await.map_err(|error| {
+            let what = format!("{} {name:?}", R::Kind::kind(&()));
+            ApiError { verb: "list", object: what, cause: cause(error) }
+        })?;
+        let object = found.filter(|object| object.uid() == metadata.uid);
+        Ok(object.map(|object| object.0.map_err(|invalid| invalid.error)))
+    }
+}
+
+fn cause(error: watcher::Error) -> ApiCause {
+    match error {
+        watcher::Error::InitialListFailed(error) => ApiCause::of(&error),
+        error => ApiCause::Unreachable(printable(&error.to_string())),
+    }
+}
