@@ -1,5 +1,7 @@
 //! Mounts at a registry on loopback, request by request.
 
+use std::sync::LazyLock;
+
 use imgop_fakes::{IMAGE, INDEX, WritableRegistry, basic, settings};
 use imgop_registry::{Access, Registries};
 use proptest::prelude::*;
@@ -218,14 +220,17 @@ fn what_was_learned_first_is_dropped_first_and_what_is_learned_again_stays() {
     assert!(there(&b, "1"));
 }
 
+/// Made once: each has a client with a TLS configuration of its own.
+static SCOPES: LazyLock<[Arc<Scope>; 3]> = LazyLock::new(|| ["a", "b", "c"].map(scope));
+
 proptest! {
     #[test]
     fn no_more_is_kept_than_may_be_and_nothing_twice(
         steps in proptest::collection::vec((0..3_usize, 0..12_u8, any::<bool>()), 0..200)
     ) {
-        let (mut known, scopes) = (Known::new(8), ["a", "b", "c"].map(scope));
+        let mut known = Known::new(8);
         for (of, name, learn) in steps {
-            let (scope, blob) = (&scopes[of], blob(&name.to_string()));
+            let (scope, blob) = (&SCOPES[of], blob(&name.to_string()));
             if learn {
                 known.learn(scope, &app(), blob.clone());
                 prop_assert_eq!(known.find(scope, &blob), Some(app()));
