@@ -1,5 +1,4 @@
 //! What this crate may not depend on: no Kubernetes client and no terminal.
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::process::Command;
 

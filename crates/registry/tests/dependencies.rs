@@ -1,5 +1,4 @@
 //! What this crate may not depend on: a registry client knows no Kubernetes.
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::process::Command;
 
