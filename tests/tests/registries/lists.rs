@@ -9,9 +9,10 @@ use crate::image::Image;
 #[tokio::test]
 async fn b9_more_than_a_thousand_tags_are_all_listed() -> anyhow::Result<()> {
     for registry in registries(Way::Open).await? {
-        // A multiple of the page: distribution then adds an empty one.
+        // A multiple of the page: distribution then adds an empty one. docker-registry 2.8 sends all names at
+        // once without a Link, which others do with a page that is cut: it is asked once more.
         let (pages, _) = list_all(registry, 1_100).await?;
-        assert_eq!(pages, if registry.has_pages() { 12 } else { 1 }, "{registry}");
+        assert_eq!(pages, if registry.has_pages() { 12 } else { 2 }, "{registry}");
     }
     Ok(())
 }
