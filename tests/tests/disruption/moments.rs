@@ -1,16 +1,71 @@
 //! The moments at which the agent is killed.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
-use imgop_core::api::COPIES_ANNOTATION;
+use imgop_core::api::{COPIES_ANNOTATION, JOB_NAME_LABEL};
 use imgop_core::copy::CopyRecord;
 use imgop_tests::tenant::{DEADLINE, Tenant};
 use imgop_tests::wait;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt as _};
+
+/// Waits for the first Job of an Image.
+async fn first_job(tenant: &Tenant, prefix: &str) -> anyhow::Result<Job> {
+    let api: Api<Job> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+    let mut jobs = pin!(watcher(api, watcher::Config::default()).applied_objects());
+    while let Some(job) = jobs.next().await {
+        let job = job?;
+        if job.name_any().starts_with(prefix) {
+            return Ok(job);
+        }
+    }
+    bail!("the watch of the Jobs ended")
+}
+
+/// Waits until a pod of an Image is so, and returns its Job. The agent watches the pods too, and a Job's own
+/// status comes later: whoever waits for that is always too late.
+async fn job_with_pod(tenant: &Tenant, prefix: &str, is_so: fn(&Pod) -> bool) -> anyhow::Result<Job> {
+    let (client, namespace) = (tenant.cluster.client.clone(), &tenant.namespace);
+    let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+    let mut known: BTreeMap<String, Job> = BTreeMap::new();
+    let config = watcher::Config::default();
+    let mut pods = pin!(watcher(Api::<Pod>::namespaced(client, namespace), config).applied_objects());
+    while let Some(pod) = pods.next().await {
+        let pod = pod?;
+        let Some(name) = pod.labels().get(JOB_NAME_LABEL).filter(|name| name.starts_with(prefix)) else {
+            continue;
+        };
+        if is_so(&pod) {
+            return match known.remove(name) {
+                Some(job) => Ok(job),
+                None => Ok(api.get(name).await?),
+            };
+        }
+        if !known.contains_key(name) {
+            known.insert(name.clone(), api.get(name).await?);
+        }
+    }
+    bail!("the watch of the pods ended")
+}
+
+/// Returns whether a container of a pod runs, or has run.
+fn runs(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let init = status.and_then(|status| status.init_container_statuses.as_ref());
+    let others = status.and_then(|status| status.container_statuses.as_ref());
+    let states = init.into_iter().chain(others).flatten().filter_map(|container| container.state.as_ref());
+    states.into_iter().any(|state| state.running.is_some() || state.terminated.is_some())
+}
+
+/// Returns whether a pod has done its work.
+fn has_ended(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded")
+}
 
 /// When the agent is killed: each is a place between two of its writes, and the test knows whether it hit it.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +74,7 @@ pub enum Moment {
     FirstJob,
     /// A Job has a pod that does something, and no tag is set.
     JobRuns,
-    /// A Job has ended, and not all of its tags are set.
+    /// The pod of a Job has ended, and not all of its tags are set.
     JobEnded,
     /// The first tag is set, the last not yet.
     FirstTag,
@@ -35,23 +90,14 @@ impl Moment {
             })
             .await;
         }
-        let api: Api<Job> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+        let prefix = format!("imgop-{image}-");
         let reached = async {
-            let mut jobs = pin!(watcher(api, watcher::Config::default()).applied_objects());
-            while let Some(job) = jobs.next().await {
-                let job = job?;
-                let status = job.status.clone().unwrap_or_default();
-                if job.name_any().starts_with(&format!("imgop-{image}-"))
-                    && match self {
-                        Self::FirstJob | Self::FirstTag => true,
-                        Self::JobRuns => status.ready > Some(0) || status.succeeded > Some(0),
-                        Self::JobEnded => status.completion_time.is_some(),
-                    }
-                {
-                    return Ok(Some(job));
-                }
+            match self {
+                Self::FirstJob | Self::FirstTag => first_job(tenant, &prefix).await,
+                Self::JobRuns => job_with_pod(tenant, &prefix, runs).await,
+                Self::JobEnded => job_with_pod(tenant, &prefix, has_ended).await,
             }
-            bail!("the watch of the Jobs ended")
+            .map(Some)
         };
         tokio::time::timeout(DEADLINE, reached).await?
     }
