@@ -62,9 +62,12 @@ fn runs(pod: &Pod) -> bool {
     states.into_iter().any(|state| state.running.is_some() || state.terminated.is_some())
 }
 
-/// Returns whether a pod has done its work.
-fn has_ended(pod: &Pod) -> bool {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded")
+/// Returns whether some of the containers that copy side by side have ended: the others end while no agent
+/// runs, and their tags are set from a Job that has ended.
+fn some_have_ended(pod: &Pod) -> bool {
+    let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let mut states = containers.into_iter().flatten().filter_map(|container| container.state.as_ref());
+    states.any(|state| state.terminated.is_some())
 }
 
 /// When the agent is killed: each is a place between two of its writes, and the test knows whether it hit it.
@@ -74,7 +77,7 @@ pub enum Moment {
     FirstJob,
     /// A Job has a pod that does something, and no tag is set.
     JobRuns,
-    /// The pod of a Job has ended, and not all of its tags are set.
+    /// The copies of a Job begin to end, and not all of its tags are set.
     JobEnded,
     /// The first tag is set, the last not yet.
     FirstTag,
@@ -95,7 +98,7 @@ impl Moment {
             match self {
                 Self::FirstJob | Self::FirstTag => first_job(tenant, &prefix).await,
                 Self::JobRuns => job_with_pod(tenant, &prefix, runs).await,
-                Self::JobEnded => job_with_pod(tenant, &prefix, has_ended).await,
+                Self::JobEnded => job_with_pod(tenant, &prefix, some_have_ended).await,
             }
             .map(Some)
         };
