@@ -34,7 +34,7 @@ impl Case {
         Self { runner, image, api, registry, slot }
     }
 
-    /// One pass, so many seconds later.
+    /// One pass, this number of seconds later.
     async fn pass(&mut self, seconds: u64) -> Result<Action, ApiError> {
         self.runner.pass(&self.image, &mut self.slot, now() + Duration::from_secs(seconds)).await
     }

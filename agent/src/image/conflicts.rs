@@ -81,7 +81,7 @@ impl Conflicts {
     /// Returns whether a claim counts. In one namespace the spec is enough. Other tenants must have put a tag
     /// into the repository, or any of them could keep others from a registry that he has no right to; their
     /// statuses prove it after a restart. A tag that is named after a content, which need not be the
-    /// claimant's own, must have been put by the claimant itself, in any namespace. So many names have no
+    /// claimant's own, must have been put by the claimant itself, in any namespace. That many names have no
     /// room in a status: a restart forgets them until one of the two Images is copied again.
     fn counts(&self, image: &Image, older: &OlderImage<'_>, tag: &Tag) -> bool {
         let (other, older) = (older.image, &older.request);

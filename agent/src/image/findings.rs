@@ -232,7 +232,7 @@ fn has_work(plan: &Plan, is_suspended: bool) -> bool {
 /// Keeps what later passes need of this one.
 fn remember(state: &PassState<'_>, plan: &Plan, memory: &mut Memory) {
     let first_seen = |w: &Waiting| (w.tag.clone(), FirstSeen { digest: w.digest.clone(), at: w.since });
-    // The status keeps only so many of them.
+    // The status keeps a bounded number of them.
     memory.cache.first_seen = waiting(&state.observed, plan).into_iter().map(first_seen).collect();
     let open = open_copies(state, plan);
     let mut last: HashMap<(Tag, Digest), u32> = HashMap::new();

@@ -287,7 +287,7 @@ impl Content {
         removed.and(Changed { counts: vec![counted], wake: owner.into_iter().collect() })
     }
 
-    /// Reduces finished Jobs of an owner, or of its namespace, until a Job of so many bytes fits.
+    /// Reduces finished Jobs of an owner, or of its namespace, until a Job of this size in bytes fits.
     fn reduce_finished(&mut self, counted: &Key, bytes: usize) {
         let of_owner_alone = !self.bytes.fits_owner(counted, bytes);
         for (key, entry) in &mut self.jobs {

@@ -96,7 +96,7 @@ impl<'a> TagVersion<'a> {
         suffix.strip_prefix(&self.suffix[..mark.start]) == Some(&self.suffix[mark.end..])
     }
 
-    /// Returns where in the suffix such a word stands, with the separator before it and up to so many numbers
+    /// Returns where in the suffix such a word stands, with the separator before it and at most `max_numbers` numbers
     /// behind it.
     fn mark(&self, is_mark: impl Fn(&str) -> bool, max_numbers: usize) -> Option<Range<usize>> {
         let bytes = self.suffix.as_bytes();

@@ -151,7 +151,7 @@ impl<'a> BodyMemory<'a> {
         Self { resources, announced, reservation: None, granted: UNRESERVED_BYTES, waited: Duration::ZERO }
     }
 
-    /// Makes sure that so many bytes are granted. Returns `false` if there is no memory for them.
+    /// Extends the reservation to this number of bytes. Returns `false` if there is no memory for them.
     async fn reserve(&mut self, bytes: usize) -> bool {
         if bytes <= self.granted {
             return true;

@@ -45,7 +45,7 @@ impl MemoryLimit {
         Self { bytes: Semaphore::new(MAX_RESERVED_BYTES), timeout }
     }
 
-    /// Reserves so many bytes for a host, whose large responses take turns: a slow host could otherwise hold
+    /// Reserves memory in bytes for a host, whose large responses take turns: a slow host could otherwise hold
     /// all memory. Returns `None` after the timeout.
     ///
     /// What is known to be needed is reserved at once. Two that each held a part and waited for more would
