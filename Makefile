@@ -31,6 +31,7 @@ test-unit: ## Run the tests that need no Kubernetes
 
 .PHONY: test-api
 test-api: ## Run the tests against an API server and etcd, which they start themselves
+	cargo build --package imgop-agent --package kubectl-imgop
 	cargo test --package imgop-tests --lib --test api_server
 
 .PHONY: test-registries

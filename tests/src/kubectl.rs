@@ -18,6 +18,7 @@ pub struct Kubectl {
     kubeconfig: PathBuf,
     namespace: Option<String>,
     programs: Option<PathBuf>,
+    plugin: PathBuf,
     /// What kubectl remembers of an API server; another one may have answered at this address before.
     cache: Arc<TempDir>,
 }
@@ -34,12 +35,17 @@ pub struct Output {
 }
 
 impl Kubectl {
-    /// `kubectl` from this folder, else from the PATH.
+    /// `kubectl` from this folder, else from the PATH. Builds the plugin, so that no test's time runs
+    /// while it compiles.
+    ///
+    /// # Errors
+    /// If the plugin does not build.
     pub fn new(kubeconfig: &Path, programs: Option<&Path>) -> anyhow::Result<Self> {
         Ok(Self {
             kubeconfig: kubeconfig.to_owned(),
             namespace: None,
             programs: programs.map(Path::to_owned),
+            plugin: programs::plugin()?,
             cache: Arc::new(tempfile::Builder::new().prefix("imgop-kubectl-").tempdir()?),
         })
     }
@@ -84,8 +90,7 @@ impl Kubectl {
         let is_plugin = arguments.first().is_some_and(|first| first == "imgop");
         let mut folders: Vec<PathBuf> = self.programs.iter().cloned().collect();
         if is_plugin {
-            let plugin = tokio::task::spawn_blocking(programs::plugin).await??;
-            folders.extend(plugin.parent().map(Path::to_owned));
+            folders.extend(self.plugin.parent().map(Path::to_owned));
         }
         folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         command

@@ -1,5 +1,5 @@
 //! The registry client against fakes on loopback, request by request.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod connections;
 mod created;
