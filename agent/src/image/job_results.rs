@@ -1,10 +1,10 @@
 //! What the Jobs of an Image came to: which tags they copied, and why not, in Skopeo's words.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION, container_name};
-use imgop_core::copy::{Copy, CopyRecord, Outcome, Plan, Run, TagAction};
-use imgop_registry::reference::Digest;
+use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Observed, Outcome, Plan, Run, TagAction};
+use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
 use crate::cluster::api_error::printable;
@@ -26,6 +26,8 @@ struct CopyJob {
     created: Option<Timestamp>,
     /// Between which repositories it copies, and how.
     route: Option<String>,
+    /// Whether it has not ended.
+    is_unfinished: bool,
     /// Whether it holds a place and nothing more will come of it.
     is_to_be_deleted: bool,
     runs: Vec<Run>,
@@ -80,6 +82,23 @@ impl JobResults {
         u32::try_from(copied).unwrap_or(u32::MAX)
     }
 
+    /// Returns the Jobs that may still put a tag to something else than is asked for now: they put tags by
+    /// themselves, between other repositories or with another content.
+    pub fn obsolete<'a>(&'a self, observed: &'a Observed) -> impl Iterator<Item = ObsoleteJob<'a>> {
+        let is_obsolete = |job: &&CopyJob| match &job.route {
+            Some(route) if job.is_unfinished && CopyRequest::is_direct(route) => {
+                *route != self.route || job.puts_another_content(observed)
+            }
+            _ => false,
+        };
+        self.jobs.iter().filter(is_obsolete).map(|job| ObsoleteJob {
+            name: &job.name,
+            // What it copied by another route is of no use.
+            runs: if job.route.as_ref() == Some(&self.route) { &job.runs } else { &[] },
+            tags: job.runs.iter().map(|run| &run.copy.destination_tag).collect(),
+        })
+    }
+
     /// Returns what the copies came to of Jobs that are to be deleted: nothing else records it then.
     pub fn given_up(&self) -> impl Iterator<Item = (&Copy, &Outcome)> {
         let runs = self.jobs.iter().filter(|job| job.is_to_be_deleted).flat_map(|job| &job.runs);
@@ -87,7 +106,26 @@ impl JobResults {
     }
 }
 
+/// A Job that may still put a tag to something else than is asked for now.
+pub(super) struct ObsoleteJob<'a> {
+    pub name: &'a str,
+    /// What became of its copies that are still of use.
+    pub runs: &'a [Run],
+    /// The tags that it puts.
+    pub tags: HashSet<&'a Tag>,
+}
+
 impl CopyJob {
+    /// Returns whether it is yet to put a tag to another content than the one that is to be there now.
+    fn puts_another_content(&self, observed: &Observed) -> bool {
+        let open = self.runs.iter().filter(|run| run.outcome == Outcome::Running);
+        // What is made of parts is put by the agent.
+        open.map(|run| &run.copy).filter(|copy| copy.made_of.is_none()).any(|copy| {
+            let mut tags = observed.tags.iter().filter(|tag| tag.destination_tag == copy.destination_tag);
+            tags.any(|tag| tag.digest().is_some_and(|digest| *digest != copy.digest))
+        })
+    }
+
     fn of(report: &JobReport) -> Self {
         let annotation = |name: &str| report.annotations.get(name);
         let copies = annotation(COPIES_ANNOTATION)
@@ -105,6 +143,7 @@ impl CopyJob {
             name: report.name.clone(),
             created: report.created,
             route: annotation(ROUTE_ANNOTATION).cloned(),
+            is_unfinished: report.state == JobState::Unfinished,
             is_to_be_deleted: report.is_to_be_deleted(),
             runs: copies.map(run).collect(),
         }

@@ -75,6 +75,8 @@ pub struct Cache {
     reads_source: bool,
     /// The newest tag that was selected for a fixed tag of the destination.
     newest: Option<Tag>,
+    /// Tags that Jobs may put to what is not asked for any more: they are looked up at each sync.
+    pub contested: HashSet<Tag>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_per_copy: Option<u64>,
 }
@@ -123,7 +125,10 @@ impl Cache {
     /// Returns what is known before the registries are asked.
     pub fn known(&self, now: Timestamp) -> Known {
         Known {
-            at_destination: fresh(&self.at_destination, now),
+            at_destination: fresh(&self.at_destination, now)
+                .into_iter()
+                .filter(|(tag, _)| !self.contested.contains(tag))
+                .collect(),
             at_source: fresh(&self.at_source, now),
             contents: self.contents.clone(),
             reads_source: self.reads_source,

@@ -17,6 +17,7 @@ mod inputs;
 mod job;
 mod job_results;
 mod memory;
+mod obsolete_jobs;
 mod present_content;
 mod status;
 
@@ -220,9 +221,13 @@ impl<'a> Pass<'a> {
         self.invalidate(due, memory);
         self.may_work(due).await?;
         let access = self.access(request, due, memory).await?;
+        let jobs_before = self.agent().jobs.of_owner(&self.owner, self.now);
         let observed = self.observe(&access, request, due, memory).await?;
         // Also if the API server fails this pass, the tags of Jobs that run are set by it.
         memory.sync().observed = Some(observed.clone());
+        if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, &observed.1, memory).await? {
+            return Ok(end);
+        }
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
         self.record_vanished_jobs(&jobs, memory);
         let mut state = self.state(request, observed, &jobs, due, memory);

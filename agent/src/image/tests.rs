@@ -1,6 +1,7 @@
 //! Whole passes over an Image.
 
 pub mod fixtures;
+mod obsolete_jobs;
 pub mod stage;
 
 use std::collections::HashSet;

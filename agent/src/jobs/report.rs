@@ -27,6 +27,8 @@ pub struct JobReport {
     pub is_stub: bool,
     /// When it was created.
     pub created: Option<Timestamp>,
+    /// When its deletion began, if it is not over.
+    pub deleting_since: Option<Timestamp>,
     /// Its annotations that kinds read.
     pub annotations: BTreeMap<String, String>,
     /// How it stands.
@@ -132,7 +134,8 @@ impl JobReport {
         };
         let annotations = job.metadata.annotations.clone().unwrap_or_default();
         let (name, uid) = (job.name_any(), job.uid());
-        Self { name, uid, is_stub: false, created, annotations, state, containers }
+        let deleting_since = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+        Self { name, uid, is_stub: false, created, deleting_since, annotations, state, containers }
     }
 
     /// Returns what became of a container.

@@ -29,9 +29,16 @@ impl Jobs {
     /// Shows a Job as the watch would, without a pod.
     pub fn show(&self, job: &Job) {
         let namespace = job.metadata.namespace.clone().unwrap_or_default();
-        let view: JobView = serde_json::from_value(serde_json::to_value(job).unwrap()).unwrap();
-        self.0.store.apply_job(&None, Event::Apply(DeserializeGuard(Ok(view))));
+        self.0.store.apply_job(&None, Event::Apply(DeserializeGuard(Ok(view_of(job)))));
         self.0.store.apply_pod(&namespace, Event::Init);
         self.0.store.apply_pod(&namespace, Event::InitDone);
     }
+    /// Shows that a Job is gone as the watch would.
+    pub fn is_gone(&self, job: &Job) {
+        self.0.store.apply_job(&None, Event::Delete(DeserializeGuard(Ok(view_of(job)))));
+    }
+}
+
+fn view_of(job: &Job) -> JobView {
+    serde_json::from_value(serde_json::to_value(job).unwrap()).unwrap()
 }
