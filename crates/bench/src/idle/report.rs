@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::silent::FirstStatus;
+
 /// How often each kind of thing was seen.
 pub type Counts = BTreeMap<String, u64>;
 /// How often each kind of thing was seen in a minute.
@@ -19,6 +21,7 @@ pub struct Results {
     pub idle_100: Idle,
     pub idle_1000: Idle,
     pub noop_sync_4_tags: NoopSyncs,
+    pub first_status: FirstStatus,
 }
 
 /// An agent that has nothing to do, or only what is due regularly.
@@ -114,6 +117,18 @@ pub fn print(results: &Results) -> std::io::Result<()> {
     for kind in kinds(columns.map(|i| &i.registry_requests_per_minute_by_kind)) {
         row(&format!("  {kind}"), &|i| cell(&i.registry_requests_per_minute_by_kind, kind))?;
     }
+    let first = &results.first_status;
+    writeln!(
+        out,
+        "\nfirst status of an Image: {:.3} s (at most {:.3}) alone; beside {} Images of registries that never \
+         answer {:.3} s (at most {:.3}): ratio {:.2}",
+        first.alone_median,
+        first.alone_greatest,
+        first.silent_images,
+        first.beside_median,
+        first.beside_greatest,
+        first.ratio
+    )?;
     let noop = &results.noop_sync_4_tags;
     writeln!(out, "\nsyncs of 4 tags that find nothing to do: {} requests to registries", noop.requests)?;
     let syncs = [

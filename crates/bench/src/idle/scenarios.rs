@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::images::Images;
 use crate::report::{Idle, NoopSyncs, Results, Sync, merge, per_minute, say, sum, total};
 use crate::setup::Setup;
-use crate::{access_log, audit_log};
+use crate::{access_log, audit_log, silent};
 
 /// How long the agent has nothing to do before its memory is read.
 const SETTLE: Duration = Duration::from_mins(1);
@@ -25,6 +25,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
     install_crds(&setup.client).await?;
     Ok(Results {
         measured_at: Timestamp::now().to_string(),
+        first_status: silent::first_status(setup).await?,
         idle_0: idle(setup, 0, "", SHORT).await?,
         noop_sync_4_tags: noop_syncs(setup).await?,
         idle_100: idle(setup, 100, "Recurrent", LONG).await?,
@@ -140,7 +141,8 @@ async fn quiet(agent: &AgentProcess, what: &str, duration: Duration) -> anyhow::
     Ok(())
 }
 
-async fn start(setup: &Setup) -> anyhow::Result<AgentProcess> {
+/// Starts the agent with its own account.
+pub async fn start(setup: &Setup) -> anyhow::Result<AgentProcess> {
     let kubeconfig = setup.api_server.join("agent.kubeconfig");
     AgentProcess::start(&setup.agent, &kubeconfig, &setup.api_server, &[]).await
 }
