@@ -1,6 +1,7 @@
 //! What the passes of all kinds share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imgop_registry::Registries;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
@@ -58,11 +59,12 @@ impl Agent {
             per_namespace: config.max_jobs_per_namespace.into(),
             per_owner: config.max_jobs_per_image.into(),
         };
+        let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {
             registries: Registries::new(config.registries()),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
-            jobs: Jobs::new(client.clone(), rights.clone(), caps, job_annotations),
+            jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, job_annotations),
             rights,
             events: Events::new(client.clone()),
             turns: Semaphore::new(config.max_concurrent_reconciles.into()),

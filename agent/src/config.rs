@@ -9,6 +9,8 @@ use clap::Parser;
 use imgop_registry::{Settings, TokenServers, parse_token_servers};
 
 /// imgop's agent: turns Image resources into Skopeo Jobs.
+use crate::jobs::template::Resources;
+
 #[derive(Debug, Clone, Parser)]
 #[command(name = "imgop-agent", version)]
 pub struct Config {
@@ -37,6 +39,26 @@ pub struct Config {
     pub job_deadline_seconds: u32,
 
     /// Tags that one Job copies at most.
+    /// Seconds that a Job may wait for a node, as while an autoscaler adds one, before it is given up.
+    #[arg(long, env = "JOB_PENDING_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(60..=MAX_SECONDS))]
+    pub job_pending_seconds: u32,
+
+    /// CPU that a container of a Job requests.
+    #[arg(long, env = "JOB_CPU_REQUEST", default_value = "10m", value_parser = parse_quantity)]
+    pub job_cpu_request: String,
+
+    /// Most CPU of a container of a Job; none if empty. A quota on limits.cpu wants one.
+    #[arg(long, env = "JOB_CPU_LIMIT", default_value = "", value_parser = parse_quantity)]
+    pub job_cpu_limit: String,
+
+    /// Memory that a container of a Job requests.
+    #[arg(long, env = "JOB_MEMORY_REQUEST", default_value = "32Mi", value_parser = parse_quantity)]
+    pub job_memory_request: String,
+
+    /// Most memory of a container of a Job; none if empty.
+    #[arg(long, env = "JOB_MEMORY_LIMIT", default_value = "512Mi", value_parser = parse_quantity)]
+    pub job_memory_limit: String,
+
     #[arg(long, env = "TAGS_PER_JOB", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub tags_per_job: u16,
 
@@ -152,6 +174,18 @@ impl Config {
             max_list_bytes: as_limit(self.registry_max_tag_list_bytes),
             token_servers: self.registry_token_servers.clone(),
             ..Settings::default()
+/// Reads a quantity of Kubernetes, such as `500m` or `1Gi`. Nothing is no quantity.
+fn parse_quantity(text: &str) -> Result<String, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let suffixes = ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"];
+    let is_number = number.parse::<f64>().is_ok_and(|number| number > 0.0)
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if text.is_empty() || is_number && suffixes.contains(&&text[number.len()..]) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
+}
+
         };
         if !self.bulk_apis {
             settings.bulk_apis.clear();
@@ -175,6 +209,18 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    /// What each container of a Job may use.
+    pub fn job_resources(&self) -> Resources {
+        let pairs = |cpu: &str, memory: &str| {
+            let pairs = [("cpu", cpu), ("memory", memory)].into_iter().filter(|(_, value)| !value.is_empty());
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        Resources {
+            requests: pairs(&self.job_cpu_request, &self.job_memory_request),
+            limits: pairs(&self.job_cpu_limit, &self.job_memory_limit),
+        }
+    }
 
     fn config(arguments: &[&str]) -> Result<Config, String> {
         let all = ["imgop-agent", "--skopeo-image=quay.io/skopeo/stable:v1"].iter().chain(arguments);
@@ -276,3 +322,21 @@ mod tests {
         assert_eq!(with("quay.io/skopeo/stable:v1"), "quay.io/skopeo/stable:v1");
     }
 }
+    #[test]
+    fn resources_of_jobs_are_quantities_of_kubernetes_and_those_that_are_empty_are_left_out() {
+        let resources = |arguments: &[&str]| {
+            let config = config(&[&["--watch-namespaces=*"], arguments].concat());
+            config.map(|config| config.job_resources())
+        };
+        let text = |pairs: &std::collections::BTreeMap<String, String>| format!("{pairs:?}");
+        let usual = resources(&[]).unwrap();
+        assert_eq!(text(&usual.requests), r#"{"cpu": "10m", "memory": "32Mi"}"#);
+        assert_eq!(text(&usual.limits), r#"{"memory": "512Mi"}"#);
+        let limited = resources(&["--job-cpu-limit=1.5", "--job-memory-request="]).unwrap();
+        assert_eq!(text(&limited.limits), r#"{"cpu": "1.5", "memory": "512Mi"}"#);
+        assert_eq!(text(&limited.requests), r#"{"cpu": "10m"}"#);
+        for bad in ["much", "-1", "1x", "0", "1e3", " "] {
+            assert!(resources(&[&format!("--job-cpu-limit={bad}")]).is_err(), "{bad}");
+        }
+    }
+

@@ -139,8 +139,10 @@ impl Pass<'_> {
             memory.end_sync();
             return self.suspended(Some(tags), copied);
         }
-        let message = deferral.map(|deferral| deferral.message.as_str());
-        let mut findings = Findings::of(readiness(state.request, plan, message), self.request_token.clone());
+        let message = deferral.map(|deferral| deferral.message.clone());
+        let message = message.or_else(|| jobs.waits_for_node());
+        let readiness = readiness(state.request, plan, message.as_deref());
+        let mut findings = Findings::of(readiness, self.request_token.clone());
         findings.tags = Some(tags);
         findings.ended = (!is_busy).then_some(copied);
         if is_suspended {

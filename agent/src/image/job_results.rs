@@ -17,6 +17,8 @@ pub(super) struct JobResults {
     route: String,
     /// Whether a Job runs of which it is not known what it copies.
     may_hide_running: bool,
+    /// A Job whose pod gets no node, and why.
+    waits_for_node: Option<(String, String)>,
 }
 
 /// A Job of an Image, and what became of its copies.
@@ -38,7 +40,14 @@ impl JobResults {
     pub fn new(reports: &[JobReport], route: String) -> Self {
         let may_hide_running =
             reports.iter().any(|report| report.is_stub && report.state == JobState::Unfinished);
-        Self { jobs: reports.iter().map(CopyJob::of).collect(), route, may_hide_running }
+        let waits_for_node =
+            reports.iter().find_map(|report| Some((report.name.clone(), report.waits_for_node.clone()?)));
+        Self { jobs: reports.iter().map(CopyJob::of).collect(), route, may_hide_running, waits_for_node }
+    }
+
+    /// Returns which Job waits for a node, and why.
+    pub fn waits_for_node(&self) -> Option<String> {
+        self.waits_for_node.as_ref().map(|(job, why)| format!("Job {job} waits for a node: {why}"))
     }
 
     /// Returns whether a Job runs of which it is not known what it copies, for want of memory.
@@ -143,7 +152,7 @@ impl CopyJob {
             name: report.name.clone(),
             created: report.created,
             route: annotation(ROUTE_ANNOTATION).cloned(),
-            is_unfinished: report.state == JobState::Unfinished,
+            is_unfinished: report.state != JobState::Finished,
             is_to_be_deleted: report.is_to_be_deleted(),
             runs: copies.map(run).collect(),
         }

@@ -73,17 +73,19 @@ struct WakeUps(Mutex<Vec<WakeUp>>);
 type WakeUp = (fn(&Owner) -> bool, mpsc::UnboundedSender<Owner>);
 
 impl Jobs {
-    /// Returns a store without Jobs: [`Jobs::run`] finds them. `annotations` are those that kinds read of their Jobs.
+    /// Returns a store without Jobs: [`Jobs::run`] finds them. A pod may wait for a node for as long as `max_pending`;
+    /// `annotations` are those that kinds read of their Jobs.
     pub fn new(
         client: Client,
         rights: Arc<Rights>,
         caps: Caps,
+        max_pending: Duration,
         annotations: &'static [&'static str],
     ) -> Self {
         let wake_ups = Arc::<WakeUps>::default();
         let (on_place, on_change) = (wake_ups.clone(), wake_ups.clone());
         let budget = JobBudget::new(caps, move |owner| on_place.send(owner));
-        let store = Store::new(budget.clone(), move |owner| on_change.send(owner));
+        let store = Store::new(budget.clone(), max_pending, move |owner| on_change.send(owner));
         let keep = Keep {
             fields: &["spec", "status"],
             labels: &[OWNER_UID_LABEL],

@@ -16,7 +16,7 @@ pub fn report_of(job: &Value, pods: &[Value], now: Timestamp) -> JobReport {
     let pods: Vec<PodView> = pods.iter().map(|pod| serde_json::from_value(pod.clone()).unwrap()).collect();
     let pods: Vec<&PodView> = pods.iter().collect();
     let missing_since = pods.is_empty().then(|| now - std::time::Duration::from_hours(1));
-    JobReport::of(&job, Pods::Known(&pods, missing_since), now)
+    JobReport::of(&job, Pods::Known(&pods, missing_since), std::time::Duration::from_mins(10), now)
 }
 
 impl Jobs {
