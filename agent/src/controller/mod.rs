@@ -21,6 +21,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, reasons};
+use imgop_core::time::saturating_add;
 use jiff::Timestamp;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
@@ -49,6 +50,8 @@ const MAX_BACKOFF_EXPONENT: u32 = 6;
 const UNTIL_JOBS_ARE_KNOWN: Duration = Duration::from_secs(5);
 /// How often what is remembered of deleted objects is dropped.
 const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
+/// How long lies between two writes of a status in which nothing is new but how far a sync has come.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Reconciles all objects of a kind until `stop`. `watched` exists before the kind, which may hold its
 /// [`Objects`].
@@ -119,7 +122,13 @@ struct Slot<R: Reconcile> {
 
 impl<R: Reconcile> Default for Slot<R> {
     fn default() -> Self {
-        Self { memory: R::Memory::default(), pending: None, api_failures: 0, undecodable: None }
+        Self {
+            memory: R::Memory::default(),
+            pending: None,
+            written: None,
+            api_failures: 0,
+            undecodable: None,
+        }
     }
 }
 
@@ -128,6 +137,8 @@ struct Runner<R: Reconcile> {
     kind: R,
     objects: Objects<R::Kind>,
     memories: PerObject<Slot<R>>,
+    /// When its status was written last.
+    written: Option<Timestamp>,
     /// Held while the status of an object is read that cannot be decoded.
     reading_status: tokio::sync::Mutex<()>,
 }
@@ -202,7 +213,7 @@ impl<R: Reconcile> Runner<R> {
         let generation = object.meta().generation;
         let failure = Failure { generation, reason: reasons::INTERNAL_ERROR, message };
         let status = R::stalled(R::status(object), failure, now);
-        self.report(object, slot, Report { status, completed: Some(0) }, now).await?;
+        self.report(object, slot, Report { status, completed: Some(0), is_progress: false }, now).await?;
         Ok(Action::requeue(PANIC_BACKOFF))
     }
 
@@ -212,8 +223,13 @@ impl<R: Reconcile> Runner<R> {
             return Ok(Action::requeue(AFTER_PENDING_STATUS));
         }
         let PassResult { report, next } = self.kind.pass(object, &mut slot.memory, now).await?;
-        if let Some(report) = report {
-            self.report(object, slot, report, now).await?;
+        let Some(report) = report else { return Ok(next) };
+        if report.is_progress
+            && let Some(written) = slot.written
+            && now < saturating_add(written, PROGRESS_INTERVAL)
+        {
+            // The next pass writes where it stands by then.
+            return Ok(Action::requeue(PROGRESS_INTERVAL));
         }
         Ok(next)
     }
@@ -238,6 +254,7 @@ impl<R: Reconcile> Runner<R> {
     /// Writes a status if anything in it is new; returns whether it was written. One that cannot be written is
     /// pending until the next pass, so that no registry is asked again for it.
     async fn report(
+        self.report(object, slot, report, now).await?;
         &self,
         object: &R::Kind,
         slot: &mut Slot<R>,
@@ -275,6 +292,9 @@ impl<R: Reconcile> Runner<R> {
         if let Some(ready) = find(&conditions, READY) {
             let Owner { kind, namespace, name, .. } = owner;
             tracing::info!(kind, name, namespace, reason = ready.reason, message = ready.message, "status");
+        if is_written {
+            slot.written = Some(now);
+        }
         }
         Ok(true)
     }

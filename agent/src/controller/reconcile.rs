@@ -108,6 +108,8 @@ pub struct Failure<'a> {
     /// The generation of the spec that could not be acted on.
     pub generation: Option<i64>,
     /// The reason of the conditions.
+    /// Whether nothing is new but how far a sync has come: then the status may be written a little later.
+    pub is_progress: bool,
     pub reason: &'static str,
     /// For people.
     pub message: &'a str,

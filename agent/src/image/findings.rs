@@ -1,6 +1,6 @@
 //! What a pass found out about an Image, and what of it is reported and remembered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
@@ -11,7 +11,7 @@ use imgop_core::copy::{
     Waiting, plan, readiness,
 };
 use imgop_core::time::remaining;
-use imgop_registry::reference::{Digest, Repository, Tag};
+use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
 use jiff::Timestamp;
 
 use super::execute::Execution;
@@ -129,7 +129,9 @@ impl Pass<'_> {
         let (plan, deferral) = (&execution.plan, execution.deferral.as_ref());
         let is_suspended = self.image.spec.suspend;
         let is_busy = has_work(plan, is_suspended);
-        let tags = self.tag_findings(state, plan);
+        let tags = self.tag_findings(state, plan, memory);
+        let synced = tags.already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+        memory.cache.already_synced = (tags.synced_from.clone(), synced);
         remember(state, plan, memory);
         // Tags whose content was there already have no Job; after a restart only the Jobs are left to count.
         let last_sync = self.image.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
@@ -162,12 +164,12 @@ impl Pass<'_> {
         Conclusion { findings: Some(findings), wait: Some(wait) }
     }
 
-    fn tag_findings(&self, state: &PassState<'_>, plan: &Plan) -> TagFindings {
+    fn tag_findings(&self, state: &PassState<'_>, plan: &Plan, memory: &Memory) -> TagFindings {
         let (request, status) = (state.request, self.status());
         TagFindings {
             counts: plan.counts(),
             failures: failures(plan, &status.failures),
-            already_synced: already_synced(request, plan, &status.tag_already_synced),
+            already_synced: already_synced(request, plan, &self.synced_before(memory)),
             synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
             waiting: waiting(&state.observed, plan).into_iter().map(WaitingTag::from).collect(),
             next_attempt: plan.next_attempt(),
@@ -302,7 +304,7 @@ fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
 
 /// Returns the tags that mode `OnceByTag` need not copy again: those that the destination has, and those that
 /// it had when it could be asked.
-fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> Vec<String> {
+fn already_synced(request: &CopyRequest, planned: &Plan, before: &BTreeSet<Tag>) -> Vec<String> {
     if request.mode != Mode::OnceByTag {
         return Vec::new();
     }
@@ -311,7 +313,7 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
     let is_synced = |tag: &&PlannedTag| match &tag.action {
         TagAction::UpToDate | TagAction::AlreadySynced => true,
         TagAction::RetryLater(failure) if failure.reason == FailureReason::NotChecked => {
-            before.contains(&tag.source_ref.to_string())
+            matches!(&tag.source_ref, ManifestRef::Tag(tag) if before.contains(tag))
         }
         _ => false,
     };
@@ -321,7 +323,6 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
 #[cfg(test)]
 mod tests {
     use imgop_core::copy::Content;
-    use imgop_registry::reference::ManifestRef;
 
     use super::*;
     use imgop_core::time::saturating_add;

@@ -1,5 +1,6 @@
 //! What a pass reads: rights, Secrets, and what both registries answer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
@@ -10,7 +11,7 @@ use imgop_core::copy::{
 };
 use imgop_core::selection::Version;
 use imgop_core::time::{clamp_ahead, saturating_add};
-use imgop_registry::reference::Repository;
+use imgop_registry::reference::{Repository, Tag};
 use imgop_registry::{Reason, RegistryError};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -185,10 +186,21 @@ impl Pass<'_> {
         // What was copied from elsewhere, or to elsewhere, does not count here.
         let is_same = status.synced_from.is_none_or(|from| from == request.synced_from(&self.image.spec));
         if request.mode == Mode::OnceByTag && is_same {
-            known.already_synced =
-                status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+            known.already_synced = self.synced_before(memory);
         }
         known
+    }
+
+    /// Returns the tags that mode `OnceByTag` need not compare again, as the status and this process know them.
+    pub(super) fn synced_before(&self, memory: &Memory) -> BTreeSet<Tag> {
+        let status = self.status();
+        let mut all: BTreeSet<Tag> =
+            status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+        let (of, tags) = &memory.cache.already_synced;
+        if *of == status.synced_from {
+            all.extend(tags.iter().cloned());
+        }
+        all
     }
 }
 

@@ -75,6 +75,9 @@ pub struct Cache {
     reads_source: bool,
     /// The newest tag that was selected for a fixed tag of the destination.
     newest: Option<Tag>,
+    /// The tags that mode `OnceByTag` need not compare again, and what they were copied from: a status has no room for
+    /// the names of very many.
+    pub already_synced: (Option<String>, HashSet<Tag>),
     /// Tags that Jobs may put to what is not asked for any more: they are looked up at each sync.
     pub contested: HashSet<Tag>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.

@@ -47,7 +47,7 @@ use counters::CopyCounters;
 use failures::Halt;
 use findings::{Conclusion, Findings};
 use memory::Memory;
-use status::next_status;
+use status::{is_progress, next_status};
 
 /// What the agent reads of the Jobs of Images.
 pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION];
@@ -118,7 +118,8 @@ impl Reconcile for Images {
             let completed = findings.ended;
             findings.written_to = self.conflicts.written_to(pass.uid());
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
-            Report { status, completed }
+            let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
+            Report { status, completed, is_progress }
         });
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();

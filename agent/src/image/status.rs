@@ -2,11 +2,12 @@
 //! do writes nothing.
 
 use imgop_core::api::conditions::{self, reasons};
-use imgop_core::api::{HistoryEntry, Image, ImageStatus, WaitingTag};
+use imgop_core::api::{HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
 use imgop_core::copy::Readiness;
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde::Serialize;
 
 use super::findings::Findings;
 use crate::cluster::status::WithConditions;
@@ -17,6 +18,18 @@ const MAX_HISTORY: usize = 20;
 const MAX_FAILURES: usize = 50;
 /// How many tags that are too young are remembered.
 const MAX_WAITING: usize = 100;
+/// Bytes of a status as JSON: etcd and every watch carry it.
+const MAX_STATUS_BYTES: usize = 32 * 1024;
+/// Bytes of all but conditions and lists.
+const OTHER_BYTES: usize = 2 * 1024;
+/// Bytes of the failures.
+const MAX_FAILURES_BYTES: usize = 11 * 1024;
+/// Failures whose messages are whole; the others keep their beginnings.
+const WHOLE_FAILURES: usize = 3;
+/// Bytes of the message of each other failure.
+const MAX_SHORT_MESSAGE_BYTES: usize = 96;
+/// Bytes of the tags that are too young.
+const MAX_WAITING_BYTES: usize = 16 * 1024;
 
 /// Bytes of a message. It quotes servers, nodes and sources, and the status must stay small.
 const MAX_MESSAGE_BYTES: usize = 1_024;
@@ -36,7 +49,7 @@ pub fn next_status(
     now: Timestamp,
 ) -> ImageStatus {
     for condition in &mut findings.readiness.conditions {
-        shorten(&mut condition.message);
+        shorten(&mut condition.message, MAX_MESSAGE_BYTES);
     }
     let old = image.status.clone().unwrap_or_default();
     let generation = findings.generation.or(image.metadata.generation);
@@ -57,12 +70,13 @@ pub fn next_status(
     };
     if let Some(tags) = findings.tags {
         new.counts = Some(tags.counts);
-        new.failures = tags.failures;
-        new.failures.truncate(MAX_FAILURES);
-        new.failures.iter_mut().for_each(|failure| shorten(&mut failure.message));
-        new.tag_already_synced = tags.already_synced;
+        let mut left = MAX_STATUS_BYTES - OTHER_BYTES;
+        left = left.saturating_sub(bytes(&new.conditions) + bytes(&new.history));
+        new.failures = failures(tags.failures, &mut left);
+        new.waiting = within(oldest(tags.waiting), MAX_WAITING_BYTES, &mut left);
+        // Those beyond are remembered until this process ends, and then compared.
+        new.tag_already_synced = within(tags.already_synced, MAX_STATUS_BYTES, &mut left);
         new.synced_from = tags.synced_from;
-        new.waiting = oldest(tags.waiting);
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if copied > 0 {
@@ -90,13 +104,66 @@ fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<Stri
     places.any(|to: Repository| to.is_same_place(&destination)).then(|| destination.to_string())
 }
 
-/// Cuts a message to what a status keeps: its beginning, which names what failed.
-fn shorten(message: &mut String) {
+/// Returns whether nothing is new in a status but how far the sync has come.
+pub fn is_progress(old: Option<&ImageStatus>, new: &ImageStatus) -> bool {
+    let Some(old) = old.filter(|old| *old != new) else { return false };
+    let conditions = new.conditions.iter().map(|condition| {
+        let is_same = |other: &&Condition| {
+            other.type_ == condition.type_
+                && other.status == condition.status
+                && other.reason == condition.reason
+                && other.observed_generation == condition.observed_generation
+        };
+        old.conditions.iter().find(is_same).unwrap_or(condition).clone()
+    });
+    let without_progress = ImageStatus {
+        conditions: conditions.collect(),
+        progress: old.progress.clone(),
+        counts: old.counts,
+        tag_already_synced: old.tag_already_synced.clone(),
+        ..new.clone()
+    };
+    without_progress == *old
+}
+
+/// Returns the failures that a status keeps.
+fn failures(mut failures: Vec<TagFailure>, left: &mut usize) -> Vec<TagFailure> {
+    failures.truncate(MAX_FAILURES);
+    for (n, failure) in failures.iter_mut().enumerate() {
+        let is_whole = n < WHOLE_FAILURES;
+        shorten(&mut failure.message, if is_whole { MAX_MESSAGE_BYTES } else { MAX_SHORT_MESSAGE_BYTES });
+    }
+    within(failures, MAX_FAILURES_BYTES, left)
+}
+
+/// Returns as many of these, from the first, as have no more bytes than `max_bytes` and than there are `left`, and
+/// takes theirs from those.
+fn within<T: Serialize>(mut list: Vec<T>, max_bytes: usize, left: &mut usize) -> Vec<T> {
+    let (room, mut taken) = (max_bytes.min(*left), 0);
+    let fits = |item: &&T| {
+        let with_it = taken + bytes(*item) + 1;
+        let fits = with_it <= room;
+        taken = if fits { with_it } else { taken };
+        fits
+    };
+    let count = list.iter().take_while(fits).count();
+    *left -= taken;
+    list.truncate(count);
+    list
+}
+
+/// Returns how many bytes this has as JSON.
+fn bytes(item: &impl Serialize) -> usize {
+    serde_json::to_vec(item).map_or(usize::MAX / 2, |json| json.len())
+}
+
+/// Cuts a message to so many bytes: its beginning, which names what failed.
+fn shorten(message: &mut String, max_bytes: usize) {
     const DOTS: &str = "…";
-    if message.len() <= MAX_MESSAGE_BYTES {
+    if message.len() <= max_bytes {
         return;
     }
-    let mut end = MAX_MESSAGE_BYTES - DOTS.len();
+    let mut end = max_bytes - DOTS.len();
     while !message.is_char_boundary(end) {
         end -= 1;
     }
@@ -135,6 +202,7 @@ mod tests {
 
     use imgop_core::api::conditions::{NewCondition, READY};
     use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure};
+    use imgop_registry::reference::Digest;
 
     use super::*;
     use crate::image::findings::TagFindings;
@@ -339,6 +407,62 @@ mod tests {
         let kept = next_status(&image, success_but(times), None, later(2000)).waiting;
         let tags: Vec<&str> = kept.iter().map(|tag| tag.tag.as_str()).collect();
         assert_eq!((tags.len(), tags[0], tags[99]), (MAX_WAITING, "v50", "v149"));
+    }
+
+    #[test]
+    fn a25_a_status_stays_small_whatever_a_thousand_tags_and_their_servers_are_called() {
+        let image = image(Mode::OnceByTag);
+        let mut findings = success(1);
+        let long = |n: usize| format!("{n:0>128}");
+        findings.readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "x\"".repeat(2_000));
+        if let Some(tags) = &mut findings.tags {
+            tags.failures = (0..1_000)
+                .map(|n| TagFailure {
+                    tag: long(n),
+                    reason: FailureReason::CopyFailed,
+                    message: "x\"".repeat(1_000),
+                    digest: Some(Digest::of(b"a").to_string()),
+                    attempts: 1,
+                    next_attempt: Some(Time(now())),
+                })
+                .collect();
+            tags.waiting = (0..1_000).map(|n| waiting(&long(n), "a", now())).collect();
+            tags.already_synced = (0..1_000).map(long).collect();
+        }
+        let mut status = next_status(&image, findings, None, now());
+        let entry = HistoryEntry { performed_at: Time(now()), copied: Some(1_000), failed: Some(1_000) };
+        status.history = vec![entry; MAX_HISTORY];
+        assert!(status.failures.len() > 10 && status.waiting.len() > 10, "{status:?}");
+        let bytes = serde_json::to_string(&status).unwrap().len();
+        assert!(bytes <= 32 * 1024, "{bytes}");
+    }
+
+    #[test]
+    fn the_names_of_a_thousand_usual_tags_have_room() {
+        let image = image(Mode::OnceByTag);
+        let mut findings = success(1);
+        let names: Vec<String> = (0..1_000).map(|n| format!("v2.13.{n}-alpine")).collect();
+        findings.tags.as_mut().unwrap().already_synced.clone_from(&names);
+        assert_eq!(next_status(&image, findings, None, now()).tag_already_synced, names);
+    }
+
+    #[test]
+    fn a24_only_how_far_a_sync_has_come_may_be_written_later() {
+        let image = image(Mode::Recurrent);
+        let status = |edit: &dyn Fn(&mut ImageStatus)| {
+            let mut status = next_status(&image, success(1), None, now());
+            edit(&mut status);
+            status
+        };
+        let old = status(&|_| ());
+        let is_progress = |edit: &dyn Fn(&mut ImageStatus)| is_progress(Some(&old), &status(edit));
+        assert!(is_progress(&|s| s.progress = Some("1/2".into())));
+        assert!(is_progress(&|s| s.conditions[0].message = "1 of 2 tags are there".into()));
+        assert!(!is_progress(&|_| ()), "nothing is new");
+        assert!(!is_progress(&|s| s.conditions[0].reason = reasons::PROGRESSING.into()));
+        assert!(!is_progress(&|s| s.last_handled_requested_at = Some("now".into())));
+        assert!(!is_progress(&|s| s.written_to = Some("a.example/b".into())));
+        assert!(!super::is_progress(None, &old));
     }
 
     #[test]

@@ -99,7 +99,8 @@ impl Reconcile for Errands {
         let condition = NewCondition { type_: READY, status: ready, reason, message };
         let old = errand.status.as_ref().map_or(&[][..], |status| &status.conditions);
         let conditions = merge(old, vec![condition], errand.metadata.generation, now);
-        let report = Report { status: ErrandStatus { done, conditions }, completed: None };
+        let report =
+            Report { status: ErrandStatus { done, conditions }, completed: None, is_progress: false };
         Ok(PassResult { report: Some(report), next: Action::requeue(INTERVAL) })
     }
 
