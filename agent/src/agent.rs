@@ -7,7 +7,6 @@ use imgop_registry::Registries;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::Semaphore;
 
 use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
@@ -17,6 +16,7 @@ use crate::jobs::Jobs;
 use crate::jobs::budget::Caps;
 use crate::metrics::Metrics;
 use crate::registry_access::RegistryAccess;
+use crate::turns::Turns;
 
 /// What the passes of all kinds share: nothing in it belongs to a kind.
 pub struct Agent {
@@ -39,7 +39,7 @@ pub struct Agent {
     /// Counters.
     pub metrics: Metrics,
     /// Bounds how many passes run at once, in all namespaces together.
-    pub turns: Semaphore,
+    pub turns: Turns,
     /// When this process began.
     pub started: Timestamp,
 }
@@ -67,7 +67,7 @@ impl Agent {
             jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, job_annotations),
             rights,
             events: Events::new(client.clone()),
-            turns: Semaphore::new(config.max_concurrent_reconciles.into()),
+            turns: Turns::new(config.max_concurrent_reconciles.into()),
             started: Timestamp::now(),
             metrics,
             config,

@@ -78,8 +78,9 @@ pub struct Config {
     #[arg(long, env = "MAX_TAGS_PER_IMAGE", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_tags_per_image: u16,
 
-    /// Images that are handled at once, in all namespaces together.
-    #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Images that are handled at once, in all namespaces together. One namespace gets half of them at most, and
+    /// one registry of it a third, so that some stay free for others.
+    #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent_reconciles: u16,
 
     /// Namespace and name of the agent's own service account, for the advice that conditions give.

@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod registry_access;
 pub mod schedule;
+pub mod turns;
 pub mod web;
 
 pub use agent::Agent;

@@ -41,6 +41,12 @@ impl<K: Object> Objects<K> {
         self.0.iter().any(|store| store.get(&name).is_some_and(is_it))
     }
 
+    /// Returns an object, if it exists.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<K>>> {
+        let name = ObjectRef::new(name).within(namespace);
+        self.0.iter().find_map(|store| store.get(&name))
+    }
+
     /// Returns all objects, also those that cannot be decoded.
     pub fn all(&self) -> Vec<Arc<Guarded<K>>> {
         self.0.iter().flat_map(Store::state).collect()

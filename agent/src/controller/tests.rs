@@ -57,7 +57,11 @@ impl Case {
 async fn all_namespaces_together_have_as_many_passes_at_once_as_the_settings_say() {
     let case = Case::new().await;
     let agent = case.runner.kind.agent().clone();
-    let all = agent.turns.acquire_many(agent.config.max_concurrent_reconciles.into()).await.unwrap();
+    let mut all = Vec::new();
+    for n in 0..agent.config.max_concurrent_reconciles {
+        let key = TurnKey { namespace: n.to_string(), hosts: Vec::new() };
+        all.push(agent.turns.take(key).await.unwrap());
+    }
     let object = DeserializeGuard(Ok(case.image.clone()));
     let mut pass = std::pin::pin!(case.runner.reconcile(&object));
     for _ in 0..50 {

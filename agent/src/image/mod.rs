@@ -32,6 +32,7 @@ use imgop_core::api::{
 use imgop_core::copy::{CopyRequest, KnownBlobs, Readiness, Route};
 use imgop_core::time::remaining;
 use imgop_registry::RepositoryClient;
+use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
@@ -103,6 +104,16 @@ impl Reconcile for Images {
         image.status.as_ref()
     }
 
+    fn hosts(image: &Image) -> Vec<String> {
+        let repositories = [&image.spec.source.name, &image.spec.destination.name];
+        let repositories = repositories.into_iter().filter_map(|name| name.parse::<Repository>().ok());
+        let mut hosts: Vec<String> =
+            repositories.map(|repository| repository.host().as_str().to_owned()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+
     async fn pass(
         &self,
         image: &Image,
@@ -148,6 +159,10 @@ impl Reconcile for Images {
             let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
             metrics.syncs.get_or_create(&ended).inc();
         }
+    }
+
+    fn seen(&self, image: &Image) {
+        self.conflicts.seen(image);
     }
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
