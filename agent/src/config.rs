@@ -2,15 +2,16 @@
 //! that are image-operator's keep their meaning (seeds.md §2.8).
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
 use imgop_registry::{Settings, TokenServers, parse_token_servers};
 
-/// imgop's agent: turns Image resources into Skopeo Jobs.
 use crate::jobs::template::Resources;
 
+/// imgop's agent: turns Image resources into Skopeo Jobs.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "imgop-agent", version)]
 pub struct Config {
@@ -38,7 +39,6 @@ pub struct Config {
     #[arg(long, env = "JOB_DEADLINE_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..=MAX_SECONDS))]
     pub job_deadline_seconds: u32,
 
-    /// Tags that one Job copies at most.
     /// Seconds that a Job may wait for a node, as while an autoscaler adds one, before it is given up.
     #[arg(long, env = "JOB_PENDING_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(60..=MAX_SECONDS))]
     pub job_pending_seconds: u32,
@@ -59,6 +59,7 @@ pub struct Config {
     #[arg(long, env = "JOB_MEMORY_LIMIT", default_value = "512Mi", value_parser = parse_quantity)]
     pub job_memory_limit: String,
 
+    /// Tags that one Job copies at most.
     #[arg(long, env = "TAGS_PER_JOB", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub tags_per_job: u16,
 
@@ -105,6 +106,10 @@ pub struct Config {
     #[arg(long, env = "BULK_APIS", default_value_t = true, action = clap::ArgAction::Set)]
     pub bulk_apis: bool,
 
+    /// Whether /metrics names the hosts of registries. Whoever reaches it learns which ones all tenants use.
+    #[arg(long, env = "METRICS_NAME_REGISTRIES", default_value_t = false, action = clap::ArgAction::Set)]
+    pub metrics_name_registries: bool,
+
     /// Most tags of one repository that are listed.
     #[arg(long, env = "REGISTRY_MAX_TAGS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub registry_max_tags: u32,
@@ -135,6 +140,17 @@ pub enum Namespaces {
     Named(BTreeSet<String>),
 }
 
+impl fmt::Display for Namespaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Named(names) => {
+                f.write_str(&names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+}
+
 /// Reads a list of namespaces. What names nothing is refused: it must never widen to everything
 /// (copycat's bug C2).
 fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
@@ -158,6 +174,18 @@ fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
     }
 }
 
+/// Reads a quantity of Kubernetes, such as `500m` or `1Gi`. Nothing is no quantity.
+fn parse_quantity(text: &str) -> Result<String, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let suffixes = ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"];
+    let is_number = number.parse::<f64>().is_ok_and(|number| number > 0.0)
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if text.is_empty() || is_number && suffixes.contains(&&text[number.len()..]) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
+}
+
 fn as_limit(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -175,23 +203,23 @@ impl Config {
             max_list_bytes: as_limit(self.registry_max_tag_list_bytes),
             token_servers: self.registry_token_servers.clone(),
             ..Settings::default()
-/// Reads a quantity of Kubernetes, such as `500m` or `1Gi`. Nothing is no quantity.
-fn parse_quantity(text: &str) -> Result<String, String> {
-    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let suffixes = ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"];
-    let is_number = number.parse::<f64>().is_ok_and(|number| number > 0.0)
-        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    if text.is_empty() || is_number && suffixes.contains(&&text[number.len()..]) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
-}
-
         };
         if !self.bulk_apis {
             settings.bulk_apis.clear();
         }
         settings
+    }
+
+    /// What each container of a Job may use.
+    pub fn job_resources(&self) -> Resources {
+        let pairs = |cpu: &str, memory: &str| {
+            let pairs = [("cpu", cpu), ("memory", memory)].into_iter().filter(|(_, value)| !value.is_empty());
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        Resources {
+            requests: pairs(&self.job_cpu_request, &self.job_memory_request),
+            limits: pairs(&self.job_cpu_limit, &self.job_memory_limit),
+        }
     }
 
     /// The image of the Jobs, with its tag.
@@ -210,18 +238,6 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-
-    /// What each container of a Job may use.
-    pub fn job_resources(&self) -> Resources {
-        let pairs = |cpu: &str, memory: &str| {
-            let pairs = [("cpu", cpu), ("memory", memory)].into_iter().filter(|(_, value)| !value.is_empty());
-            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-        };
-        Resources {
-            requests: pairs(&self.job_cpu_request, &self.job_memory_request),
-            limits: pairs(&self.job_cpu_limit, &self.job_memory_limit),
-        }
-    }
 
     fn config(arguments: &[&str]) -> Result<Config, String> {
         let all = ["imgop-agent", "--skopeo-image=quay.io/skopeo/stable:v1"].iter().chain(arguments);
@@ -311,19 +327,6 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_version_is_put_behind_an_image_without_one() {
-        let with = |image: &str| {
-            let image = format!("--skopeo-image={image}");
-            Config::try_parse_from(["x", "--watch-namespaces=*", &image, "--skopeo-version=v9"])
-                .unwrap()
-                .job_image()
-        };
-        assert_eq!(with("quay.io/containers/skopeo"), "quay.io/containers/skopeo:v9");
-        assert_eq!(with("localhost:5000/skopeo"), "localhost:5000/skopeo:v9");
-        assert_eq!(with("quay.io/skopeo/stable:v1"), "quay.io/skopeo/stable:v1");
-    }
-}
-    #[test]
     fn resources_of_jobs_are_quantities_of_kubernetes_and_those_that_are_empty_are_left_out() {
         let resources = |arguments: &[&str]| {
             let config = config(&[&["--watch-namespaces=*"], arguments].concat());
@@ -341,3 +344,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_seeds_version_is_put_behind_an_image_without_one() {
+        let with = |image: &str| {
+            let image = format!("--skopeo-image={image}");
+            Config::try_parse_from(["x", "--watch-namespaces=*", &image, "--skopeo-version=v9"])
+                .unwrap()
+                .job_image()
+        };
+        assert_eq!(with("quay.io/containers/skopeo"), "quay.io/containers/skopeo:v9");
+        assert_eq!(with("localhost:5000/skopeo"), "localhost:5000/skopeo:v9");
+        assert_eq!(with("quay.io/skopeo/stable:v1"), "quay.io/skopeo/stable:v1");
+    }
+}

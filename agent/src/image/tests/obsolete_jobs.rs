@@ -63,7 +63,7 @@ async fn a7_a_tag_is_looked_up_again_once_a_job_of_another_content_is_gone() {
 
 #[tokio::test]
 async fn a7_a_job_whose_deletion_does_not_end_is_waited_for_no_longer_than_ten_minutes() {
-    let mut stage = with_a_job_of("before").await;
+    let stage = with_a_job_of("before").await;
     for repository in ["source", "target"] {
         stage.registry.hold_manifest(repository, TAG, "asked for");
     }
