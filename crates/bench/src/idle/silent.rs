@@ -4,11 +4,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::images::Images;
-use crate::report::say;
+use crate::report::{FirstStatus, say};
 use crate::scenarios::start;
 use crate::setup::Setup;
 
@@ -18,23 +17,6 @@ const SILENT: usize = 200;
 const SAMPLES: usize = 9;
 /// Until the passes of the silent Images have begun.
 const BEGUN: Duration = Duration::from_secs(5);
-
-/// First statuses of healthy Images, in seconds.
-#[derive(Serialize)]
-pub struct FirstStatus {
-    /// How many Images of another namespace wait for registries that never answer.
-    pub silent_images: usize,
-    /// The median while there are no other Images.
-    pub alone_median: f64,
-    /// The greatest while there are no other Images.
-    pub alone_greatest: f64,
-    /// The median beside the Images of the silent registries.
-    pub beside_median: f64,
-    /// The greatest beside them.
-    pub beside_greatest: f64,
-    /// The greatest beside them, divided by the median alone.
-    pub ratio: f64,
-}
 
 /// Measures both with one agent.
 pub async fn first_status(setup: &Setup) -> anyhow::Result<FirstStatus> {
