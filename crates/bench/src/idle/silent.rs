@@ -8,7 +8,6 @@ use tokio::time::sleep;
 
 use crate::images::Images;
 use crate::report::{FirstStatus, say};
-use crate::scenarios::start;
 use crate::setup::Setup;
 
 /// Registries that never answer, and Images that copy from them.
@@ -22,7 +21,7 @@ const BEGUN: Duration = Duration::from_secs(5);
 pub async fn first_status(setup: &Setup) -> anyhow::Result<FirstStatus> {
     say(&format!("first statuses alone, and beside {SILENT} Images of registries that never answer"));
     let (healthy, silent) = (Images::new(setup), Images::in_namespace(setup, "silent"));
-    let agent = start(setup).await?;
+    let agent = setup.start_agent().await?;
     let alone = samples(&healthy).await?;
     // The kernel accepts what nothing here ever reads.
     let listeners: Vec<TcpListener> =
