@@ -16,15 +16,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 
-/// A connection that is silent for longer is dead: every watch is renewed once a minute
-/// (reliability.md F12).
+/// A connection that is silent for longer is dead: every watch is renewed once a minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(70);
 /// How long a stop may take; Kubernetes waits for 30 seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
-    // Only one TLS provider is in the tree, but rustls takes none by itself (rust.md §A.2).
+    // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse();
     let (lines, _flush) = NonBlockingBuilder::default().thread_name("log").finish(std::io::stderr());

@@ -11,6 +11,7 @@ mod proxy;
 mod time_limit;
 pub mod wait_until_ready;
 pub mod watch;
+pub mod watch_faults;
 
 pub use connection::{Cluster, ConnectionArgs};
-pub use time_limit::TimeLimit;
+pub use time_limit::{TimeLimit, WaitLimit};

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::silent::FirstStatus;
-
 /// How often each kind of thing was seen.
 pub type Counts = BTreeMap<String, u64>;
 /// How often each kind of thing was seen in a minute.
@@ -22,6 +20,23 @@ pub struct Results {
     pub idle_1000: Idle,
     pub noop_sync_4_tags: NoopSyncs,
     pub first_status: FirstStatus,
+}
+
+/// First statuses of healthy Images, in seconds.
+#[derive(Serialize)]
+pub struct FirstStatus {
+    /// How many Images of another namespace wait for registries that never answer.
+    pub silent_images: usize,
+    /// The median while there are no other Images.
+    pub alone_median: f64,
+    /// The greatest while there are no other Images.
+    pub alone_greatest: f64,
+    /// The median beside the Images of the silent registries.
+    pub beside_median: f64,
+    /// The greatest beside them.
+    pub beside_greatest: f64,
+    /// The greatest beside them, divided by the median alone.
+    pub ratio: f64,
 }
 
 /// An agent that has nothing to do, or only what is due regularly.

@@ -37,7 +37,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
 async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyhow::Result<Idle> {
     say(&format!("the agent idling with {count} Images"));
     let images = Images::new(setup);
-    let agent = start(setup).await?;
+    let agent = setup.start_agent().await?;
     if count > 0 {
         images.synced(count, mode, "5m").await?;
     }
@@ -77,7 +77,7 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
 async fn noop_syncs(setup: &Setup) -> anyhow::Result<NoopSyncs> {
     say("syncs that find nothing to do");
     let images = Images::new(setup);
-    let agent = start(setup).await?;
+    let agent = setup.start_agent().await?;
     let begin = Marks::now(setup).await?;
     images.synced(1, "Recurrent", "10s").await?;
     let first_ended = Marks::now(setup).await?;
@@ -139,12 +139,6 @@ async fn quiet(agent: &AgentProcess, what: &str, duration: Duration) -> anyhow::
         agent.memory()?;
     }
     Ok(())
-}
-
-/// Starts the agent with its own account.
-pub async fn start(setup: &Setup) -> anyhow::Result<AgentProcess> {
-    let kubeconfig = setup.api_server.join("agent.kubeconfig");
-    AgentProcess::start(&setup.agent, &kubeconfig, &setup.api_server, &[]).await
 }
 
 /// Returns memory in MB (of 1,000,000 bytes), to a tenth.

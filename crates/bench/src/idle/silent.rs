@@ -4,12 +4,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::images::Images;
-use crate::report::say;
-use crate::scenarios::start;
+use crate::report::{FirstStatus, say};
 use crate::setup::Setup;
 
 /// Registries that never answer, and Images that copy from them.
@@ -19,28 +17,11 @@ const SAMPLES: usize = 9;
 /// Until the passes of the silent Images have begun.
 const BEGUN: Duration = Duration::from_secs(5);
 
-/// First statuses of healthy Images, in seconds.
-#[derive(Serialize)]
-pub struct FirstStatus {
-    /// How many Images of another namespace wait for registries that never answer.
-    pub silent_images: usize,
-    /// The median while there are no other Images.
-    pub alone_median: f64,
-    /// The greatest while there are no other Images.
-    pub alone_greatest: f64,
-    /// The median beside the Images of the silent registries.
-    pub beside_median: f64,
-    /// The greatest beside them.
-    pub beside_greatest: f64,
-    /// The greatest beside them, divided by the median alone.
-    pub ratio: f64,
-}
-
 /// Measures both with one agent.
 pub async fn first_status(setup: &Setup) -> anyhow::Result<FirstStatus> {
     say(&format!("first statuses alone, and beside {SILENT} Images of registries that never answer"));
     let (healthy, silent) = (Images::new(setup), Images::in_namespace(setup, "silent"));
-    let agent = start(setup).await?;
+    let agent = setup.start_agent().await?;
     let alone = samples(&healthy).await?;
     // The kernel accepts what nothing here ever reads.
     let listeners: Vec<TcpListener> =
