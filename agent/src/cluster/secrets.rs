@@ -191,7 +191,7 @@ fn of_secret(namespace: &str, name: &str) -> String {
     format!("Secret \"{namespace}/{name}\"")
 }
 
-/// Returns whether both have the same controller: names and labels are anybody's, the owner's UID is not.
+/// Returns whether both have the same controller: anyone may choose names and labels, but not the owner's UID.
 fn is_same_owner(there: &Secret, wanted: &Secret) -> bool {
     let owner = controller_of(wanted).map(|owner| &owner.uid);
     owner.is_some() && controller_of(there).map(|owner| &owner.uid) == owner

@@ -10,6 +10,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 
 use super::Object;
+use crate::cluster::api_error::ApiCause;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 use crate::config::Namespaces;
@@ -111,6 +112,7 @@ impl<K: Object> Part<K> {
                 Ok(_) => {}
                 Err(error) => {
                     handle.has_failed();
+                    let error = ApiCause::of_watch(error);
                     tracing::warn!(kind = %K::kind(&()), %error, "cannot watch the objects; trying again");
                 }
             })

@@ -36,6 +36,7 @@ impl Pass<'_> {
             let Some(report) = reports.iter().find(|report| report.name == obsolete.name) else { continue };
             if report.deleting_since.is_none() {
                 tracing::info!(
+                    kind = self.owner.kind,
                     namespace = self.namespace(),
                     name = self.owner.name,
                     job = report.name,

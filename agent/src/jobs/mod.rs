@@ -33,6 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::api_error::ApiCause;
 use crate::cluster::owner::Owner;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::rights::Rights;
@@ -108,7 +109,10 @@ impl Jobs {
         tasks.spawn(expire(self.0.budget.clone()));
         tokio::select! {
             () = stop.cancelled() => {}
-            ended = tasks.join_next() => tracing::error!(?ended, "a watch of Jobs or pods has ended"),
+            ended = tasks.join_next() => {
+                let panicked = matches!(ended, Some(Err(error)) if error.is_panic());
+                tracing::error!(panicked, "a watch of Jobs or pods has ended");
+            }
         }
     }
 
@@ -126,6 +130,7 @@ impl Jobs {
                 }
                 Err(error) => {
                     handle.has_failed();
+                    let error = ApiCause::of_watch(&error);
                     tracing::warn!(namespace = scope, %error, "cannot watch the Jobs; trying again");
                 }
             }
