@@ -317,7 +317,7 @@ impl<R: Reconcile> Runner<R> {
         agent.events.transition(&owner, &before, &conditions).await;
         if let Some(ready) = find(&conditions, READY) {
             let Owner { kind, namespace, name, .. } = owner;
-            tracing::info!(kind, name, namespace, reason = ready.reason, message = ready.message, "status");
+            tracing::info!(kind, name, namespace, reason = ready.reason, detail = ready.message, "status");
         }
         Ok(true)
     }

@@ -85,8 +85,8 @@ pub struct Findings {
     pub tags: Option<TagFindings>,
     /// The request that was acted on.
     pub handled_request: Option<String>,
-    /// How many tags the sync copied, if it has ended.
-    pub ended: Option<u32>,
+    /// The tags that the sync copied, if it has ended.
+    pub ended: Option<Vec<Tag>>,
     /// The generation of the spec that the conditions are of; the Image's own if none.
     pub generation: Option<i64>,
     /// Where this process has put tags for the Image.
@@ -96,7 +96,14 @@ pub struct Findings {
 impl Findings {
     /// Returns the findings of a sync that has ended without any answer about tags.
     pub fn of(readiness: Readiness, handled_request: Option<String>) -> Self {
-        Self { readiness, tags: None, handled_request, ended: Some(0), generation: None, written_to: None }
+        Self {
+            readiness,
+            tags: None,
+            handled_request,
+            ended: Some(Vec::new()),
+            generation: None,
+            written_to: None,
+        }
     }
 }
 
@@ -136,7 +143,8 @@ impl Pass<'_> {
         // Tags whose content was there already have no Job; after a restart only the Jobs are left to count.
         let last_sync = self.image.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
         let by_jobs = jobs.copied_since(last_sync.map(|time| time.0), plan);
-        let copied = by_jobs.max(memory.sync().published);
+        let published = &memory.sync().published;
+        let copied = if by_jobs.len() > published.len() { by_jobs } else { published.clone() };
         if is_suspended && !is_busy {
             memory.end_sync();
             return self.suspended(Some(tags), copied);
@@ -178,7 +186,7 @@ impl Pass<'_> {
 
     /// Returns the end of a pass over a suspended Image: no new Jobs. Ready keeps its status and its generation:
     /// a spec that was never synced is observed, and not certified.
-    pub(super) fn suspended(&self, tags: Option<TagFindings>, copied: u32) -> Conclusion {
+    pub(super) fn suspended(&self, tags: Option<TagFindings>, copied: Vec<Tag>) -> Conclusion {
         let status = self.status();
         let ready = find(&status.conditions, READY);
         let findings = Findings {

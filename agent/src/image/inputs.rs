@@ -145,8 +145,10 @@ impl Pass<'_> {
             access.destination.invalidate_tag_lists();
         }
         let known = self.known(request, memory);
+        // A list that takes too long ends with the name of its setting.
+        let limit = REGISTRY_TIMEOUT + Duration::from_secs(self.agent().config.registry_list_timeout.into());
         let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
-        match observe_within(REGISTRY_TIMEOUT, access, request, &known, limits).await {
+        match observe_within(limit, access, request, &known, limits).await {
             Ok(observed) => {
                 memory.blocked = None;
                 Ok((self.now, observed))

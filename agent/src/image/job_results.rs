@@ -76,8 +76,8 @@ impl JobResults {
         runs
     }
 
-    /// Returns how many of the planned tags were copied by Jobs that are younger than the last sync.
-    pub fn copied_since(&self, last_sync: Option<Timestamp>, plan: &Plan) -> u32 {
+    /// Returns which of the planned tags were copied by Jobs that are younger than the last sync.
+    pub fn copied_since(&self, last_sync: Option<Timestamp>, plan: &Plan) -> Vec<Tag> {
         let recent = self.on_route().filter(|job| match (job.created, last_sync) {
             (Some(created), Some(last)) => created >= last,
             _ => true,
@@ -87,8 +87,8 @@ impl JobResults {
             plan.tags.iter().any(|t| t.destination_tag == *tag && t.action == TagAction::UpToDate)
         };
         let copied = recent.flat_map(|job| &job.runs);
-        let copied = copied.filter(|run| run.outcome == Outcome::Succeeded).filter(is_there).count();
-        u32::try_from(copied).unwrap_or(u32::MAX)
+        let copied = copied.filter(|run| run.outcome == Outcome::Succeeded).filter(is_there);
+        copied.map(|run| run.copy.destination_tag.clone()).collect()
     }
 
     /// Returns the Jobs that may still put a tag to something else than is asked for now: they put tags by

@@ -48,7 +48,7 @@ use counters::CopyCounters;
 use failures::Halt;
 use findings::{Conclusion, Findings};
 use memory::Memory;
-use status::{is_progress, next_status};
+use status::{count, is_progress, next_status};
 
 /// What the agent reads of the Jobs of Images.
 pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION];
@@ -60,8 +60,8 @@ const SHORT_INTERVAL: Duration = Duration::from_secs(5);
 const QUEUE_INTERVAL: Duration = Duration::from_mins(5);
 /// How often the Secrets of an Image are read whose credentials are refused.
 const SECRET_INTERVAL: Duration = Duration::from_secs(30);
-/// How long both registries may take to answer for one Image, and then how long tags may be set: a pass holds
-/// one of few turns.
+/// How long both registries may take to answer for one Image, besides the pages of tag lists, and then how long tags
+/// may be set: a pass holds one of few turns.
 const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The kind `Image`, with what its passes share.
@@ -126,7 +126,7 @@ impl Reconcile for Images {
             Err(halt) => pass.halted(halt, memory)?,
         };
         let report = findings.map(|mut findings| {
-            let completed = findings.ended;
+            let completed = findings.ended.as_ref().map(|copied| count(copied));
             findings.written_to = self.conflicts.written_to(pass.uid());
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
@@ -217,7 +217,7 @@ impl<'a> Pass<'a> {
     async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
         let is_under_way = self.candidate.in_progress || self.agent().jobs.count(&self.owner).unfinished > 0;
         if self.image.spec.suspend && !is_under_way {
-            return Ok(self.suspended(None, 0));
+            return Ok(self.suspended(None, Vec::new()));
         }
         let request = CopyRequest::parse(&self.image.spec)?;
         let (agent, period) = (self.agent(), request.frequency.period());
