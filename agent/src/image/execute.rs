@@ -27,6 +27,10 @@ use crate::schedule::Due;
 /// How many tags an event names.
 const NAMED_TAGS: usize = 5;
 
+/// Pulls that a copy takes whose content is not known: the index of an official image of Docker Hub lists about eight
+/// images. Too few reserved would let Jobs take what is to be left to others.
+const GUESSED_PULLS: u64 = 8;
+
 /// What became of a plan.
 pub(super) struct Execution {
     /// The plan, in which what was begun is waited for.
@@ -120,7 +124,8 @@ impl Pass<'_> {
         let granted = self.agent().jobs.take(&self.owner, batches.len(), self.now);
         batches.truncate(granted.places.len());
         let with_place: Vec<Copy> = batches.iter().flat_map(|(_, batch)| batch.clone()).collect();
-        let (route, pulls_per_copy) = (access.route(state.request), memory.cache.pulls_per_copy.unwrap_or(1));
+        let (route, pulls_per_copy) =
+            (access.route(state.request), memory.cache.pulls_per_copy.unwrap_or(GUESSED_PULLS));
         let admission = admit(route, with_place, pulls_per_copy, self.uid()).await;
         if admission.reason.is_some() {
             // More places would be of no use now.
