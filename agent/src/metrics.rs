@@ -184,7 +184,8 @@ impl Collector for WaitingPasses {
         let (name, help) = ("waiting_passes", "Passes that wait for a turn (MAX_CONCURRENT_RECONCILES)");
         count.encode(encoder.encode_descriptor(name, help, None, count.metric_type())?)?;
         let longest = ConstGauge::new(waiting.longest.as_secs_f64());
-        let (name, help) = ("longest_waiting_pass_seconds", "How long the oldest of them has waited");
+        let (name, help) =
+            ("longest_waiting_pass_seconds", "How long the pass has waited that waits longest for a turn");
         longest.encode(encoder.encode_descriptor(name, help, None, longest.metric_type())?)
     }
 }
