@@ -16,8 +16,9 @@ pub struct ImageArgs {
 
     /// Include pre-releases of the selected versions: for a pattern release candidates (-rc1, -rc.2), for a
     /// range and "*" also alphas, betas and the like
-    #[arg(long)]
-    pub allow_candidate_release: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true)]
+    pub allow_candidate_release: Option<bool>,
 
     /// Copy only tags that match one of these regular expressions as a whole
     #[arg(long, value_name = "REGEX")]
@@ -75,7 +76,7 @@ impl ImageArgs {
     pub fn first_of_a_spec(&self) -> Option<&'static str> {
         let given = [
             ("--versions", self.versions.is_some()),
-            ("--allow-candidate-release", self.allow_candidate_release),
+            ("--allow-candidate-release", self.allow_candidate_release.is_some()),
             ("--include", !self.include.is_empty()),
             ("--exclude", !self.exclude.is_empty()),
             ("--latest", self.latest.is_some()),

@@ -28,6 +28,13 @@ impl FakeCluster {
     pub fn requests(&self) -> Vec<String> {
         self.server.lines()
     }
+
+    /// Returns the bodies of all requests that changed something, or were to.
+    pub fn bodies(&self) -> Vec<String> {
+        let seen = self.server.seen();
+        let changes = seen.iter().filter(|seen| seen.method != "GET");
+        changes.map(|seen| String::from_utf8_lossy(&seen.body).into_owned()).collect()
+    }
 }
 
 /// A kubeconfig with two contexts; `here`, the current one, leads to namespace `ci` of this server.

@@ -15,6 +15,7 @@ mod errors;
 mod fake_cluster;
 mod help;
 mod krew;
+mod logs;
 mod preview;
 mod preview_arguments;
 mod preview_failures;
