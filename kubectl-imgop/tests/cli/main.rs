@@ -20,5 +20,6 @@ mod preview;
 mod preview_arguments;
 mod preview_failures;
 mod preview_files;
+mod preview_images;
 mod preview_platforms;
 mod program;
