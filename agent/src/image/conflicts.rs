@@ -8,6 +8,7 @@ use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, OlderImage};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Repository, Tag};
+use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
 use crate::cluster::watch::Guarded;
