@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient, media_type};
+use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError};
 use crate::oci::{ACCEPT, Descriptor, Manifest};
 use crate::reference::{Digest, ManifestRef};
@@ -37,7 +38,7 @@ impl RepositoryClient {
         let mut request = Request::get(self.manifest_url(what)?, MAX_OTHER_BYTES);
         request.method = Method::HEAD;
         request.accept = Some(ACCEPT);
-        let response = self.send(request, "pull").await?;
+        let response = self.send(request, Actions::Pull).await?;
         match response.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND if !is_web_page(&response) => return Ok(None),
@@ -70,7 +71,7 @@ impl RepositoryClient {
         let mut request = Request::get(self.manifest_url(what)?, self.settings().max_manifest_bytes);
         request.accept = Some(ACCEPT);
         self.shared().pulls.may_read(&authority(&request.url), self.identity())?;
-        let response = self.send(request, "pull").await?;
+        let response = self.send(request, Actions::Pull).await?;
         match response.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND if !is_web_page(&response) => return Ok(None),
@@ -98,7 +99,7 @@ impl RepositoryClient {
         let media_type = HeaderValue::from_str(&manifest.media_type)
             .map_err(|_| Failure::new(Reason::Settings, "the media type is no header value"))?;
         request.body = Some((media_type, manifest.bytes.clone()));
-        let response = self.send(request, "pull,push").await?;
+        let response = self.send(request, Actions::PullPush).await?;
         if !response.status.is_success() {
             return Err(self.error_of(&response));
         }

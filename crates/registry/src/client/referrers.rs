@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::repository_client::{RepositoryClient, media_type};
+use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError};
 use crate::oci::{OCI_INDEX, Referrer};
 use crate::reference::Digest;
@@ -44,7 +45,7 @@ impl RepositoryClient {
         loop {
             let mut request = Request::get(page.clone(), bytes_left);
             request.accept = Some(OCI_INDEX);
-            let response = match self.send(request, "pull").await {
+            let response = match self.send(request, Actions::Pull).await {
                 // GHCR redirects to a web page, which is not followed.
                 Err(failure) if seen.is_empty() && is_redirect(&failure) => {
                     return if support.record_absent(&key) { Ok(None) } else { Err(failure) };

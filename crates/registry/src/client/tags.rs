@@ -9,6 +9,7 @@ use url::Url;
 use super::repository_client::RepositoryClient;
 use super::tag_list_cache::{ListKey, SharedTags};
 use super::tag_page::{Page, TagSet};
+use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError, Unreachable};
 use crate::reference::Tag;
 use crate::settings::{MAX_TAG_LIST_BYTES_VARIABLE, MAX_TAG_PAGES_VARIABLE, Settings};
@@ -107,7 +108,7 @@ impl RepositoryClient {
 
     async fn page(&self, page: Url, limit: usize) -> Result<Response, Failure> {
         let max = self.settings().max_list_bytes;
-        self.send(Request::get(page, limit), "pull").await.map_err(|failure| match failure.reason {
+        self.send(Request::get(page, limit), Actions::Pull).await.map_err(|failure| match failure.reason {
             Reason::TooLarge { .. } => {
                 let detail =
                     format!("the tag list has more than {max} bytes; raise {MAX_TAG_LIST_BYTES_VARIABLE}");

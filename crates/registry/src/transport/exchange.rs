@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, StatusCode};
 use tokio::time::Instant;
 use url::Url;
@@ -77,11 +77,8 @@ async fn send(
         builder = builder.header(ACCEPT, accept);
     }
     let is_same_host = url.origin() == request.url.origin();
-    let may_see = |authorization: &&HeaderValue| {
-        // The token of an alias is one of the registry behind it; a password is not.
-        is_same_host || is_alias_of(&request.url, &url) && authorization.as_bytes().starts_with(b"Bearer ")
-    };
-    if let Some(authorization) = request.authorization.as_ref().filter(may_see) {
+    let may_see = is_same_host || request.is_authorized_by_token && is_alias_of(&request.url, &url);
+    if let Some(authorization) = request.authorization.as_ref().filter(|_| may_see) {
         builder = builder.header(AUTHORIZATION, authorization.clone());
     }
     if let Some((media_type, bytes)) = &request.body {
