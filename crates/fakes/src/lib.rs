@@ -40,5 +40,6 @@ pub use media_types::{IMAGE, INDEX};
 pub use quay::Quay;
 pub use quay_tokens::QuayTokens;
 pub use scripted_registry::{ScriptedRegistry, Seen, json, reply};
+pub use tls::Certificate;
 pub use token_registry::TokenRegistry;
 pub use writable_registry::WritableRegistry;

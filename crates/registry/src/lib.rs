@@ -43,6 +43,8 @@ pub use credentials::{
 };
 pub use error::{Operation, Reason, RegistryError, Unreachable};
 pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible};
-pub use settings::{BulkApi, BulkKind, Settings, SettingsError, TokenServers, parse_token_servers};
+pub use settings::{
+    BulkApi, BulkKind, PrivateAddresses, Settings, SettingsError, TokenServers, parse_token_servers,
+};
 pub use text::{is_printable, printable};
 pub use transport::{Http, RequestCount};

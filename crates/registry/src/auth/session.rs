@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ use crate::cache::Bounded;
 use crate::credentials::{Credential, Tls, basic};
 use crate::error::{Failure, Reason};
 use crate::reference::RegistryHost;
-use crate::transport::{Http, Request, Response, error_of, is_alias_of};
+use crate::transport::{Channel, Http, Request, Response, error_of, is_alias_of};
 
 /// Bytes of the base of the API, which says nothing.
 const MAX_PING_BYTES: usize = 64 << 10;
@@ -37,7 +37,7 @@ const EXCEPTION_TTL: Duration = Duration::from_hours(24);
 pub(crate) struct Session {
     host: RegistryHost,
     base: Url,
-    pool: Client,
+    channel: Channel,
     schemes: Mutex<Schemes>,
     /// The scopes that the registry wanted instead of those of the specification, and from whom: one for
     /// pushes is never asked for without a credential, nor where nothing is pushed.
@@ -83,13 +83,13 @@ impl Session {
             Tls::Verify { extra_ca_pem: Some(_) } | Tls::SkipVerify => false,
         };
         let scheme = if is_plain { "http" } else { "https" };
-        let base = format!("{scheme}://{}/", host.api_host())
+        let base: Url = format!("{scheme}://{}/", host.api_host())
             .parse()
             .map_err(|_| Failure::new(Reason::Settings, format!("{host} is no address")))?;
         Ok(Self {
             host: host.clone(),
+            channel: http.channel(base.clone(), tls, Some(host))?,
             base,
-            pool: http.pool(tls, loopback)?,
             schemes: Mutex::new(Schemes { usual: None, by_scope: Bounded::new(MAX_EXCEPTIONS) }),
             scopes: Mutex::new(Bounded::new(MAX_EXCEPTIONS)),
             tokens: TokenCache::default(),
@@ -114,7 +114,7 @@ impl Session {
         request.identity = caller.identity();
         let is_alias = is_alias_of(&self.base, &request.url);
         if request.url.origin() != self.base.origin() && !is_alias {
-            return http.send(&self.pool, &request).await;
+            return http.send(&self.channel, &request).await;
         }
         let key = ((scopes.clone(), request.identity), caller.role);
         let token_scopes = self.scopes.lock().get(&key).cloned();
@@ -127,7 +127,7 @@ impl Session {
             request.is_authorized_by_token = matches!(sent, Authorization::Token { .. });
             // A later page may be at the registry behind an alias, which takes its tokens alone.
             request.authorization = sent.header().filter(|_| !is_alias || request.is_authorized_by_token);
-            let response = http.send(&self.pool, &request).await?;
+            let response = http.send(&self.channel, &request).await?;
             call.rounds_left -= 1;
             let is_worth_another = self.is_worth_another(http, &mut call, &response, &sent).await?;
             if is_worth_another && call.rounds_left > 0 {
@@ -210,7 +210,7 @@ impl Session {
     async fn ping(&self, http: &Http, call: &Call<'_>) -> Result<(), Failure> {
         let identity = call.caller.identity();
         let ping = Request { identity, ..Request::get(self.url("")?, MAX_PING_BYTES) };
-        let response = match http.send(&self.pool, &ping).await {
+        let response = match http.send(&self.channel, &ping).await {
             Ok(response) => response,
             // A redirect that is not followed, or more than a ping says, is an answer.
             Err(failure) if failure.status.is_some() => return Ok(()),
@@ -239,13 +239,13 @@ impl Session {
             (Some(Scheme::Bearer { realm, service }), _) => (realm, service),
         };
         // Checked with each use: the challenge may have come to a client without a credential.
-        token_server::check(&realm, &self.host, &self.base, http.settings(), credential.is_some())?;
+        token_server::check(&realm, &self.host, &self.channel, credential.is_some())?;
         let scopes = call.token_scopes();
         let key = (scopes.clone(), call.caller.identity());
         let fetch = || async {
             let request = token::request(&realm, service.as_deref(), scopes, credential)?;
             let asked_at = Instant::now();
-            let response = http.send(&self.pool, &request).await?;
+            let response = http.send(&self.channel, &request).await?;
             token::read(&response, asked_at, credential.is_some())
         };
         let fetched = self.tokens.get(&key, call.refused.as_ref(), fetch).await?;
