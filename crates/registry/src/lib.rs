@@ -36,7 +36,7 @@ mod transport;
 
 pub use backoff::backoff;
 pub use bulk::BulkDigest;
-pub use client::{Account, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags};
+pub use client::{Account, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags, TagList};
 pub use credentials::{
     Access, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError, EntryName,
     EntryProblem, RegistryEntries, Tls,

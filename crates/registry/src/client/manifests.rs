@@ -7,7 +7,7 @@ use url::Url;
 use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient, media_type};
 use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError};
-use crate::oci::{ACCEPT, Descriptor, Manifest};
+use crate::oci::{ACCEPT, Descriptor, Manifest, ManifestError};
 use crate::reference::{Digest, ManifestRef};
 use crate::text::authority;
 use crate::transport::{Request, Response, is_web_page};
@@ -28,13 +28,13 @@ impl RepositoryClient {
 
     /// Writes a manifest under a tag or under its digest. What it refers to must be there already.
     pub async fn put_manifest(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), RegistryError> {
+        // Also where it fails or its caller goes away: a request that broke off may have been carried out.
+        let _recorded = self.recorded_write();
         let outcome = self.write(what, manifest).await;
-        // After an error as well: a request that broke off may have been carried out.
-        self.record_write();
         outcome.map_err(|failure| self.error(Operation::Put(what.clone()), failure))
     }
 
-    async fn look_up(&self, what: &ManifestRef) -> Result<Option<Descriptor>, Failure> {
+    pub(super) async fn look_up(&self, what: &ManifestRef) -> Result<Option<Descriptor>, Failure> {
         let mut request = Request::get(self.manifest_url(what)?, MAX_OTHER_BYTES);
         request.method = Method::HEAD;
         request.accept = Some(ACCEPT);
@@ -77,8 +77,13 @@ impl RepositoryClient {
             StatusCode::NOT_FOUND if !is_web_page(&response) => return Ok(None),
             _ => return Err(self.error_of(&response)),
         }
-        let manifest = Manifest::received(media_type(&response), response.body.clone())
-            .map_err(|error| Failure::protocol(error.to_string()))?;
+        let manifest = Manifest::received(media_type(&response), response.body.clone()).map_err(|error| {
+            let reason = match &error {
+                ManifestError::Schema1 => Reason::Schema1,
+                _ => Reason::Protocol,
+            };
+            Failure::new(reason, error.to_string())
+        })?;
         let asked = if let ManifestRef::Digest(asked) = what { Some(asked.clone()) } else { None };
         for claim in [header_digest(&response)?, asked].into_iter().flatten() {
             if claim != manifest.digest {

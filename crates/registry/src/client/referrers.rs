@@ -9,7 +9,7 @@ use super::repository_client::{RepositoryClient, media_type};
 use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError};
 use crate::oci::{OCI_INDEX, Referrer};
-use crate::reference::Digest;
+use crate::reference::{Digest, ManifestRef};
 use crate::transport::{Request, Response, next_page, server_error};
 
 /// Referrers of one manifest that are read. Hardly an image has more than ten.
@@ -56,7 +56,14 @@ impl RepositoryClient {
                 return Ok(Some(Vec::new()));
             }
             if seen.is_empty() && is_unknown_api(&response) {
-                return if support.record_absent(&key) { Ok(None) } else { Err(vanished(&response)) };
+                if support.record_absent(&key) {
+                    return Ok(None);
+                }
+                // zot says no more where the manifest is not there.
+                let may_be_gone = response.status == StatusCode::NOT_FOUND && response.body.is_empty();
+                let subject = ManifestRef::Digest(subject.clone());
+                let is_gone = may_be_gone && self.look_up(&subject).await?.is_none();
+                return if is_gone { Ok(Some(Vec::new())) } else { Err(vanished(&response)) };
             }
             if response.status != StatusCode::OK {
                 return Err(self.error_of(&response));
