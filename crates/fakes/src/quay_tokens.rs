@@ -71,7 +71,8 @@ fn answer(seen: &Seen, repositories: &mut BTreeSet<String>) -> Response {
 
 /// Returns a token that is the repository and the actions of it that are allowed.
 fn token(seen: &Seen, repositories: &mut BTreeSet<String>) -> Response {
-    let robot = format!("Basic {}", STANDARD.encode(format!("{}:{}", QuayTokens::ROBOT, QuayTokens::PASSWORD)));
+    let robot =
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", QuayTokens::ROBOT, QuayTokens::PASSWORD)));
     let is_robot = match seen.header("authorization") {
         None => false,
         Some(sent) if sent == robot => true,

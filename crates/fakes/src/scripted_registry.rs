@@ -121,7 +121,8 @@ impl ScriptedRegistry {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let connections: Arc<AtomicUsize> = Arc::default();
-        let (listener, certificate) = TlsListener::new(tcp, certificate, names, protocols, connections.clone());
+        let (listener, certificate) =
+            TlsListener::new(tcp, certificate, names, protocols, connections.clone());
         let (router, seen) = router(move |seen| std::future::ready(answer(&seen)));
         tokio::spawn(async move { axum::serve(listener, router).await });
         (Self { address, seen, connections }, certificate)

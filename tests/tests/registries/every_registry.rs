@@ -167,7 +167,6 @@ impl fmt::Display for Registry {
     }
 }
 
-
 fn basic(password: &str) -> Credential {
     Credential::Basic { username: USER.to_owned(), password: password.into() }
 }

@@ -105,11 +105,14 @@ mod tests {
     #[test]
     fn a_scope_is_taken_from_a_challenge_for_the_same_repository_alone() {
         let own = Scopes::from(Scope::new("team/app", Actions::Pull));
-        for named in ["repository:team/app:pull", "repository:mirror/team/app:pull,push", "repository:team/app:*"]
+        for named in
+            ["repository:team/app:pull", "repository:mirror/team/app:pull,push", "repository:team/app:*"]
         {
             assert_eq!(own.named(named).unwrap().to_string(), named);
         }
-        for other in ["repository:user/image:pull", "repository:xteam/app:pull", "registry:catalog:*", "", "x"] {
+        for other in
+            ["repository:user/image:pull", "repository:xteam/app:pull", "registry:catalog:*", "", "x"]
+        {
             assert_eq!(own.named(other), None, "{other}");
         }
         assert_eq!(own.named("repository:team/app:pull repository:b:pull"), None);

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::header::HeaderValue;
 use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;

@@ -152,9 +152,7 @@ mod tests {
             check(&realm, &registry, &channel(&base, &registry), false).is_ok()
         };
         assert!(allowed("https://auth.other.example/token"));
-        for private in
-            ["https://vault", "https://x.internal", "https://vault.prod.svc", "https://10.0.0.1"]
-        {
+        for private in ["https://vault", "https://x.internal", "https://vault.prod.svc", "https://10.0.0.1"] {
             assert!(!allowed(private), "{private}");
         }
     }

@@ -55,10 +55,8 @@ impl RepositoryClient {
         }
         let mut request = empty(Method::POST, self.url("blobs/uploads/")?);
         request.url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", from.path());
-        let scopes = Scopes::two(
-            Scope::new(own.path(), Actions::PullPush),
-            Scope::new(from.path(), Actions::Pull),
-        );
+        let scopes =
+            Scopes::two(Scope::new(own.path(), Actions::PullPush), Scope::new(from.path(), Actions::Pull));
         let response = match self.send_scoped(request, &scopes).await {
             Ok(response) => response,
             Err(failure) => {

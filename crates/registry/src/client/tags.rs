@@ -114,8 +114,9 @@ impl RepositoryClient {
     fn reserve(&self, memory: &mut TagReservation, bytes: usize) -> Result<(), Failure> {
         let (lists, max) = (&self.shared().tag_lists, self.shared().tag_memory.max_bytes());
         if bytes > max {
-            let detail =
-                format!("the tags of the repository have more than {max} bytes; raise {MAX_TAG_MEMORY_VARIABLE}");
+            let detail = format!(
+                "the tags of the repository have more than {max} bytes; raise {MAX_TAG_MEMORY_VARIABLE}"
+            );
             return Err(Failure::new(Reason::TooLarge { limit: max }, detail));
         }
         if memory.extend_to(bytes) {
@@ -229,7 +230,8 @@ impl<'a> Listing<'a> {
             return Err(Failure::protocol("the pages of the tag list go round in circles"));
         }
         if self.pages_without_new_names >= MAX_PAGES_WITHOUT_NEW_NAMES {
-            let detail = format!("{MAX_PAGES_WITHOUT_NEW_NAMES} pages of the tag list in a row have no new name");
+            let detail =
+                format!("{MAX_PAGES_WITHOUT_NEW_NAMES} pages of the tag list in a row have no new name");
             return Err(Failure::protocol(detail));
         }
         if self.seen.len() >= settings.max_pages {

@@ -60,7 +60,8 @@ impl AddressRules {
     }
 
     fn check_resolved(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
-        let is_meant = self.reach == Reach::Loopback || self.reach == Reach::Own && self.may_names_mean_loopback;
+        let is_meant =
+            self.reach == Reach::Loopback || self.reach == Reach::Own && self.may_names_mean_loopback;
         self.check(address, is_meant)
     }
 
@@ -234,7 +235,8 @@ mod tests {
 
     #[test]
     fn a6_what_a_registry_names_elsewhere_is_neither_private_nor_this_machine() {
-        let foreign = |private, address: &str| rules(Reach::Foreign, private).check_resolved(address.parse().unwrap());
+        let foreign =
+            |private, address: &str| rules(Reach::Foreign, private).check_resolved(address.parse().unwrap());
         for address in ["10.0.0.5", "100.64.0.1", "fd12::1", "::ffff:10.0.0.5", "64:ff9b::a00:5"] {
             assert!(foreign(PrivateAddresses::Registries, address).is_err(), "{address}");
             assert!(foreign(PrivateAddresses::Everywhere, address).is_ok(), "{address}");
@@ -253,6 +255,8 @@ mod tests {
             let settings = Settings { may_names_mean_loopback: true, ..Settings::default() };
             assert!(AddressRules::new(Reach::Own, &settings).check_resolved(address).is_ok());
         }
-        assert!(rules(Reach::Own, PrivateAddresses::Nowhere).check_resolved("10.0.0.5".parse().unwrap()).is_err());
+        assert!(
+            rules(Reach::Own, PrivateAddresses::Nowhere).check_resolved("10.0.0.5".parse().unwrap()).is_err()
+        );
     }
 }

@@ -13,7 +13,8 @@ const STEP: usize = 64 << 10;
 /// Whether a body is compressed in the one way that servers choose by themselves.
 pub(super) fn is_gzip(headers: &HeaderMap) -> bool {
     let encoding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    encoding.is_some_and(|encoding| matches!(encoding.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip"))
+    encoding
+        .is_some_and(|encoding| matches!(encoding.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip"))
 }
 
 /// Decodes a body step by step, so that what is held never exceeds what was granted for it.

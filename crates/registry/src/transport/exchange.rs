@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION,
 };
-use reqwest::StatusCode;
 use tokio::time::Instant;
 use url::Url;
 

@@ -141,7 +141,8 @@ impl Host {
     }
 
     fn is_rejecting(&self) -> bool {
-        self.breaker.is_rejecting() || self.repositories.lock().iter().any(|(_, failing)| failing.is_rejecting())
+        self.breaker.is_rejecting()
+            || self.repositories.lock().iter().any(|(_, failing)| failing.is_rejecting())
     }
 }
 

@@ -152,7 +152,10 @@ mod tests {
         ] {
             assert!(next(bad).is_err(), "{bad}");
         }
-        assert!(next(&format!("<?last={}>; rel=next", "a".repeat(5_000))).is_err(), "a cursor without a bound");
+        assert!(
+            next(&format!("<?last={}>; rel=next", "a".repeat(5_000))).is_err(),
+            "a cursor without a bound"
+        );
     }
 
     proptest::proptest! {

@@ -57,10 +57,8 @@ impl Pools {
 }
 
 fn build(tls: &Tls, reach: Reach, settings: &Settings) -> Result<Client, Failure> {
-    let resolver = CheckedResolver {
-        rules: AddressRules::new(reach, settings),
-        fixed: settings.addresses.clone(),
-    };
+    let resolver =
+        CheckedResolver { rules: AddressRules::new(reach, settings), fixed: settings.addresses.clone() };
     let loopback = reach == Reach::Loopback;
     let builder = Client::builder()
         .user_agent(&settings.user_agent)

@@ -166,8 +166,15 @@ mod tests {
     #[test]
     fn names_of_clusters_and_houses_are_not_public() {
         for name in [
-            "vault", "vault.prod.svc", "vault.prod.svc.", "a.b.svc.corp.example", "x.internal", "nas.lan",
-            "x.home.arpa", "x.localhost", "db.corp",
+            "vault",
+            "vault.prod.svc",
+            "vault.prod.svc.",
+            "a.b.svc.corp.example",
+            "x.internal",
+            "nas.lan",
+            "x.home.arpa",
+            "x.localhost",
+            "db.corp",
         ] {
             assert!(!is_public_name(name), "{name}");
         }

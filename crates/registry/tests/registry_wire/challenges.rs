@@ -145,8 +145,7 @@ async fn a_write_is_never_sent_without_its_authorization() {
     registries.repository(&registry.repository("closed"), &basic("u", "p")).tags().await.unwrap();
     let open = registries.push_target(&registry.repository("open"), &basic("u", "p"));
     let image = br#"{"schemaVersion":2,"config":{"mediaType":"a/b","size":1,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},"layers":[]}"#;
-    let manifest =
-        Manifest::new("application/vnd.oci.image.manifest.v1+json", image.to_vec().into());
+    let manifest = Manifest::new("application/vnd.oci.image.manifest.v1+json", image.to_vec().into());
     let error = open.put_manifest(&ManifestRef::Tag("v1".parse().unwrap()), &manifest).await.unwrap_err();
     assert_eq!(*error.reason(), Reason::Forbidden);
     assert_eq!(registry.count("PUT "), 0, "{:?}", registry.lines());

@@ -66,14 +66,14 @@ async fn a_token_server_on_a_foreign_domain_gets_nothing() {
 
 #[tokio::test]
 async fn a_token_server_on_the_same_domain_or_one_that_was_allowed_gets_the_password() {
-    let listed = |server: &str| {
-        BTreeMap::from([("registry.corp.test".parse().unwrap(), vec![server.to_owned()])])
-    };
-    for (name, has_port, is_listed) in
-        [("auth.corp.test", false, false), ("sso.other.example", false, true), ("sso.other.example", true, true)]
-    {
-        let (tokens, _) =
-            ScriptedRegistry::start_tls(&[name], |_| json(200, r#"{"token":"t"}"#)).await;
+    let listed =
+        |server: &str| BTreeMap::from([("registry.corp.test".parse().unwrap(), vec![server.to_owned()])]);
+    for (name, has_port, is_listed) in [
+        ("auth.corp.test", false, false),
+        ("sso.other.example", false, true),
+        ("sso.other.example", true, true),
+    ] {
+        let (tokens, _) = ScriptedRegistry::start_tls(&[name], |_| json(200, r#"{"token":"t"}"#)).await;
         let port = if has_port { format!(":{}", tokens.address.port()) } else { String::new() };
         let allowed = if is_listed { listed(&format!("{name}{port}")) } else { BTreeMap::new() };
         let registry = tls_naming(&format!("https://{name}{port}/token")).await;
@@ -98,7 +98,8 @@ async fn a6_a_token_server_on_another_port_gets_nothing() {
         let registry = naming(&realm).await;
         let hosts = [("registry.corp.test", registry.address), ("auth.corp.test", canary.address)];
         let named = at(&hosts, "registry.corp.test/a", settings());
-        let here = Registries::new(settings()).repository(&registry.repository("a"), &basic("user", "hunter2"));
+        let here =
+            Registries::new(settings()).repository(&registry.repository("a"), &basic("user", "hunter2"));
         for client in [named, here] {
             let error = client.tags().await.unwrap_err();
             assert_eq!(*error.reason(), Reason::Refused, "{realm}: {error}");

@@ -299,7 +299,8 @@ async fn many_pages_of_names_that_are_no_tags_are_passed_over() {
     for links in [true, false] {
         let registry = ScriptedRegistry::start(move |seen| {
             let last = seen.query("last").map(|last| last.replace("%3A", ":"));
-            let from = last.map_or(0, |last| last.trim_start_matches("sha256:").parse::<usize>().unwrap() + 1);
+            let from =
+                last.map_or(0, |last| last.trim_start_matches("sha256:").parse::<usize>().unwrap() + 1);
             if from == 12_000 {
                 return json(200, r#"{"tags":["v1"]}"#);
             }

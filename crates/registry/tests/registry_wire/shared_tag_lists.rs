@@ -118,7 +118,8 @@ async fn r11_all_lists_together_take_no_more_memory_than_the_setting_says() {
     })
     .await;
     let max_tag_memory = 100 << 10;
-    let registries = Registries::new(Settings { max_tag_memory, tag_list_ttl: SHARED, retries: 0, ..settings() });
+    let registries =
+        Registries::new(Settings { max_tag_memory, tag_list_ttl: SHARED, retries: 0, ..settings() });
     let client = |path: &str| registries.repository(&registry.repository(path), &Access::default());
     let error = client("huge").shared_tags().await.unwrap_err();
     assert_eq!(*error.reason(), Reason::TooLarge { limit: max_tag_memory });

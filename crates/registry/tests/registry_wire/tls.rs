@@ -179,7 +179,8 @@ async fn b59_a_certificate_that_was_given_is_trusted_whoever_signed_it() {
 #[tokio::test]
 async fn b59_a_certificate_that_was_given_counts_for_its_names_and_its_time_alone() {
     let (shown, words) = (Certificate::Ca, "certificate not valid for name");
-    for (certificate, name, words) in [(shown, "other.test", words), (Certificate::Expired, HOST, "expired")] {
+    for (certificate, name, words) in [(shown, "other.test", words), (Certificate::Expired, HOST, "expired")]
+    {
         let (registry, pem) = showing(certificate, name).await;
         let registries = registries(&[(HOST, registry.address)]);
         let client = at(&registries, &format!("{HOST}/a"), &access(trusting(&pem)));

@@ -12,9 +12,9 @@ use super::observation::Observation;
 use super::{Limits, MAX_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
 use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, TagState, Waiting};
-use imgop_registry::{Manifest, TagList};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag, subject_of};
 use imgop_registry::reference::{Digest, ManifestRef, Tag};
+use imgop_registry::{Manifest, TagList};
 
 impl Observation<'_> {
     /// Finds what refers to these tags and notes at each of them for which content it was sought.
