@@ -104,7 +104,7 @@ impl Pass<'_> {
         let to = self.resolve(Side::Destination, destination, freshness).await?;
         Ok(Access {
             source: registries.repository(source, &from.access),
-            destination: registries.repository(destination, &to.access),
+            destination: registries.push_target(destination, &to.access),
             secrets: [from.versions, to.versions].concat(),
         })
     }
