@@ -95,6 +95,9 @@ impl Conflicts {
 
     /// Returns which of these tags belong to older Images, with the message for their failures.
     pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
+        if tags.is_empty() {
+            return HashMap::new();
+        }
         let all = self.of_path(request.destination.path());
         let others = all.iter().filter_map(|one| one.0.as_ref().ok());
         let counts = |older: &OlderImage<'_>, tag: &Tag| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Side, TagFailure};
+use imgop_core::api::{Mode, Side, TagFailure};
 use imgop_core::copy::{
     CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe, retry_delay,
 };
@@ -105,7 +105,7 @@ impl Pass<'_> {
         let to = self.resolve(Side::Destination, destination, freshness).await?;
         Ok(Access {
             source: registries.repository(source, &from.access),
-            destination: registries.repository(destination, &to.access),
+            destination: registries.push_target(destination, &to.access),
             secrets: [from.versions, to.versions].concat(),
         })
     }
