@@ -135,7 +135,9 @@ impl Http {
             }
             let wait = full_jitter(&self.settings, attempt);
             spent += began.elapsed() + wait + asked.unwrap_or_default();
-            if self.is_last(request, attempt, spent, asked) {
+            // Whoever waits for a server that is silent keeps others from being served.
+            let is_silent = outcome.as_ref().is_err_and(is_timeout) && !host.breaker.is_answering();
+            if is_silent || self.is_last(request, attempt, spent, asked) {
                 host.record(request, &outcome);
                 return outcome;
             }
@@ -191,6 +193,10 @@ impl Http {
 fn is_transient_failure(failure: &Failure) -> bool {
     use Unreachable::{Connect, Dns, Interrupted, Timeout};
     !failure.is_local && matches!(failure.reason, Reason::Unreachable(Dns | Connect | Timeout | Interrupted))
+}
+
+fn is_timeout(failure: &Failure) -> bool {
+    failure.reason == Reason::Unreachable(Unreachable::Timeout)
 }
 
 #[cfg(test)]
