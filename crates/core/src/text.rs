@@ -26,7 +26,18 @@ pub fn last_bytes(text: &str, max: usize) -> &str {
 /// Whether a terminal acts on a character, or hides it or text around it.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 fn floor_char_boundary(text: &str, index: usize) -> usize {
@@ -58,6 +69,7 @@ mod tests {
     #[test]
     fn what_turns_or_hides_text_is_invisible() {
         assert!("\u{1b}\u{9b}\u{202e}\u{200b}\u{feff}\n".chars().all(is_invisible));
+        assert!("\u{ad}\u{61c}\u{180e}\u{fff9}\u{fffb}\u{e0001}\u{e007f}".chars().all(is_invisible));
         assert!(!"é ✔a".chars().any(is_invisible));
     }
 }

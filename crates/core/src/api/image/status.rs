@@ -48,6 +48,11 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_to: Option<String>,
 
+    /// The tag of the source that a fixed destination.version shows, where it is the newest of several.
+    /// A list of tags that lacks it moves the fixed tag back only once a second list agrees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_from: Option<String>,
+
     /// Tags that could not be copied, 50 at most; counts.failed has their number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<TagFailure>,
