@@ -28,6 +28,8 @@ mod quota;
 mod readiness;
 mod request;
 mod route;
+mod spec_error;
+mod spec_limits;
 mod state;
 
 pub(crate) use age::Evidence;
@@ -43,6 +45,7 @@ pub use probe::{Probed, probe};
 pub use publish::{Answered, Publications, publish};
 pub use quota::{Admission, Deferral, admit, release};
 pub use readiness::{Readiness, readiness};
-pub use request::{CopyRequest, SpecError, SpecField, SpecProblem};
+pub use request::CopyRequest;
 pub use route::Route;
+pub use spec_error::{SpecError, SpecField, SpecProblem};
 pub use state::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};
