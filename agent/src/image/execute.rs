@@ -75,12 +75,16 @@ impl Pass<'_> {
             .map(|tag| &tag.destination_tag)
             .collect();
         let conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
+        let status = self.status();
+        let recorded = u32::try_from(status.failures.len()).unwrap_or(u32::MAX);
+        let failed = status.counts.map_or(0, |counts| counts.failed);
         PassState {
             request,
             observed_at,
             observed,
             runs,
             failures: self.recorded_failures(),
+            unrecorded_failures: failed.saturating_sub(recorded),
             conflicts,
             retry_now: due.is_asked_for(),
             now: self.now,

@@ -143,7 +143,7 @@ impl Pass<'_> {
             access.source.invalidate_tag_lists();
             access.destination.invalidate_tag_lists();
         }
-        let known = self.known(request, memory);
+        let known = self.known(request, due, memory);
         let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
         match observe_within(REGISTRY_TIMEOUT, access, request, &known, limits).await {
             Ok(observed) => {
@@ -172,9 +172,12 @@ impl Pass<'_> {
     }
 
     /// Returns what is known before the registries are asked.
-    fn known(&self, request: &CopyRequest, memory: &Memory) -> Known {
+    fn known(&self, request: &CopyRequest, due: Due, memory: &Memory) -> Known {
         let status = self.status();
         let mut known = memory.cache.known(self.now);
+        if !memory.cache.has_answers && !due.is_asked_for() {
+            known.newest = status.set_from.as_deref().and_then(|tag| tag.parse().ok());
+        }
         known.first_seen = first_seen(&status.waiting);
         // A status may be written by others, or by a clock that was ahead.
         known

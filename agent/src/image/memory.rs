@@ -75,6 +75,8 @@ pub struct Cache {
     reads_source: bool,
     /// The newest tag that was selected for a fixed tag of the destination.
     newest: Option<Tag>,
+    /// Whether the registries have answered since this process began; the status is the memory of an earlier one.
+    pub has_answers: bool,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_per_copy: Option<u64>,
 }
@@ -136,6 +138,7 @@ impl Cache {
     /// Keeps what the registries answered, for the tags that were asked for and no others.
     pub fn keep(&mut self, observed: &Observed, now: Timestamp) {
         self.newest.clone_from(&observed.newest);
+        self.has_answers = true;
         // What could not be read is to be read yet.
         self.reads_source &= observed.tags.iter().any(|tag| matches!(tag.content, Content::Unknown(_)));
         let at_destination = observed.tags.iter().filter_map(|tag| {

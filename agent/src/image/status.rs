@@ -62,6 +62,7 @@ pub fn next_status(
         new.failures.iter_mut().for_each(|failure| shorten(&mut failure.message));
         new.tag_already_synced = tags.already_synced;
         new.synced_from = tags.synced_from;
+        new.set_from = tags.set_from;
         new.waiting = oldest(tags.waiting);
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
@@ -157,6 +158,7 @@ mod tests {
                 failures: Vec::new(),
                 already_synced: vec!["v2".into(), "v1".into()],
                 synced_from: None,
+                set_from: None,
                 waiting: Vec::new(),
                 next_attempt: None,
             }),

@@ -5,7 +5,7 @@
 //! observe    asks both registries                state    what they answered
 //! plan       what is to be done for each tag     age, outcome, precedence: what it is worked out from
 //! readiness  the conditions that follow
-//! probe, publish, mount, quota, batches          the steps around a Job that need registries only
+//! probe, parts, publish, mount, quota, batches   the steps around a Job that need registries only
 //! ```
 //!
 //! A plan is pure and is worked out from the whole state each time: the spec, both registries, the Jobs, the
@@ -20,6 +20,7 @@ mod mount;
 mod naming;
 mod observe;
 mod outcome;
+mod parts;
 mod plan;
 mod precedence;
 mod probe;
