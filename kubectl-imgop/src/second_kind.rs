@@ -9,6 +9,7 @@ use kube::{CustomResource, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::args::{Selected, selected};
 use crate::cluster::awaited::{Awaited, News};
 use crate::cluster::objects::FoundObject;
 use crate::description::{Described, sections};
@@ -159,6 +160,22 @@ fn another_kind_is_described_with_its_conditions_jobs_and_own_sections() {
     JOB         STATE     AGE     TAGS
     nightly-1   Running   5m30s   sda
     ");
+}
+
+#[test]
+fn a_verb_for_all_objects_is_for_one_kind_only_and_another_one_is_named() {
+    let kinds = [KINDS[0], BACKUP];
+    let all = |words: &[&str]| {
+        let words: Vec<_> = words.iter().map(|word| ObjectRef::parse_among(word, &kinds).unwrap()).collect();
+        selected(&words, false, &kinds)
+    };
+    assert_eq!(all(&[]), Ok(Selected::OfKind(KINDS[0])));
+    assert_eq!(all(&["backups"]), Ok(Selected::OfKind(BACKUP)));
+    assert_eq!(all(&["images.skopeo.io"]), Ok(Selected::OfKind(KINDS[0])));
+    let refused = all(&["nightly"]).unwrap_err();
+    assert_eq!(refused.kind, crate::cli_error::Kind::Usage);
+    insta::assert_snapshot!(refused, @"nightly: a name goes with neither --selector nor --all; give one of them");
+    assert!(all(&["backups", "images"]).is_err());
 }
 
 #[test]

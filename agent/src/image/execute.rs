@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use imgop_core::api::{FailureReason, Image, Side};
 use imgop_core::copy::{
-    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, TagState, admit, batches,
-    in_order, mount, release,
+    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, admit, batches, in_order,
+    mount, release,
 };
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
@@ -22,7 +22,7 @@ use crate::jobs::budget::Place;
 use crate::jobs::{Created, JobError};
 use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
-use crate::schedule::Due;
+use imgop_core::schedule::Due;
 
 /// What became of a plan.
 pub(super) struct Execution {
@@ -67,24 +67,15 @@ impl Pass<'_> {
         memory: &Memory,
     ) -> PassState<'r> {
         let runs = runs(jobs, memory);
-        let is_to_be_written = |state| matches!(state, TagState::Missing | TagState::Differs);
-        let differing: Vec<&Tag> = observed
-            .tags
-            .iter()
-            .filter(|tag| is_to_be_written(tag.state()))
-            .map(|tag| &tag.destination_tag)
-            .collect();
+        let differing: Vec<&Tag> = observed.to_be_written().collect();
         let conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
-        let status = self.status();
-        let recorded = u32::try_from(status.failures.len()).unwrap_or(u32::MAX);
-        let failed = status.counts.map_or(0, |counts| counts.failed);
         PassState {
             request,
             observed_at,
             observed,
             runs,
             failures: self.recorded_failures(),
-            unrecorded_failures: failed.saturating_sub(recorded),
+            unrecorded_failures: self.status().unrecorded_failures(),
             conflicts,
             retry_now: due.is_asked_for(),
             now: self.now,

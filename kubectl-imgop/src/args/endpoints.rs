@@ -17,12 +17,14 @@ pub struct EndpointArgs {
     pub destination_credentials: Option<String>,
 
     /// Use the agent's AWS identity for the source, an Amazon ECR registry
-    #[arg(long, help_heading = "Registries", conflicts_with = "source_credentials")]
-    pub source_use_aws_irsa: bool,
+    #[arg(long, help_heading = "Registries", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    pub source_use_aws_irsa: Option<bool>,
 
     /// Use the agent's AWS identity for the destination, an Amazon ECR registry
-    #[arg(long, help_heading = "Registries", conflicts_with = "destination_credentials")]
-    pub destination_use_aws_irsa: bool,
+    #[arg(long, help_heading = "Registries", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    pub destination_use_aws_irsa: Option<bool>,
 
     /// How to secure the connection to the source
     #[arg(long, help_heading = "Registries", value_enum, ignore_case = true, value_name = "MODE")]
@@ -48,8 +50,8 @@ impl EndpointArgs {
         let given = [
             ("--source-credentials", self.source_credentials.is_some()),
             ("--destination-credentials", self.destination_credentials.is_some()),
-            ("--source-use-aws-irsa", self.source_use_aws_irsa),
-            ("--destination-use-aws-irsa", self.destination_use_aws_irsa),
+            ("--source-use-aws-irsa", self.source_use_aws_irsa.is_some()),
+            ("--destination-use-aws-irsa", self.destination_use_aws_irsa.is_some()),
             ("--source-ca-secret", self.source_ca_secret.is_some()),
             ("--destination-ca-secret", self.destination_ca_secret.is_some()),
         ];

@@ -155,8 +155,8 @@ fn spec(
     ImageSpec {
         mode,
         frequency: args.schedule.frequency.clone().unwrap_or_else(|| Frequency::DEFAULT_TEXT.to_owned()),
-        suspend: args.schedule.suspend,
-        allow_candidate_release: args.allow_candidate_release,
+        suspend: args.schedule.suspend.unwrap_or_default(),
+        allow_candidate_release: args.allow_candidate_release.unwrap_or_default(),
         platforms: args.platforms.clone(),
         referrers: args.referrers.unwrap_or_default(),
         source: Source {
@@ -164,7 +164,7 @@ fn spec(
             version,
             select: select(args),
             immutable_tags: args.immutable_tags.clone(),
-            use_aws_irsa: args.endpoints.source_use_aws_irsa,
+            use_aws_irsa: args.endpoints.source_use_aws_irsa.unwrap_or_default(),
             credentials: credentials(args.endpoints.source_credentials.as_ref()),
             tls: tls(args.endpoints.source_tls, args.endpoints.source_ca_secret.as_ref()),
         },
@@ -173,7 +173,7 @@ fn spec(
             version: destination_version,
             overwrite: args.overwrite.unwrap_or_default(),
             publish: args.publish.unwrap_or_default(),
-            use_aws_irsa: args.endpoints.destination_use_aws_irsa,
+            use_aws_irsa: args.endpoints.destination_use_aws_irsa.unwrap_or_default(),
             credentials: credentials(args.endpoints.destination_credentials.as_ref()),
             tls: tls(args.endpoints.destination_tls, args.endpoints.destination_ca_secret.as_ref()),
         },
@@ -349,8 +349,8 @@ mod tests {
     #[test]
     fn aws_credentials_for_another_registry_are_named_by_their_flag() {
         let aws = EndpointArgs {
-            source_use_aws_irsa: true,
-            destination_use_aws_irsa: true,
+            source_use_aws_irsa: Some(true),
+            destination_use_aws_irsa: Some(true),
             ..EndpointArgs::default()
         };
         let aws = ImageArgs { endpoints: aws, ..ImageArgs::default() };

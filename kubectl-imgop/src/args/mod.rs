@@ -1,11 +1,13 @@
 //! From arguments to a spec: the flags of each kind, and those that several verbs share.
 
 mod endpoints;
+mod explicit;
 mod image;
 mod image_spec;
 mod schedule;
 mod selected;
 
+pub use explicit::explicit_fields;
 pub use image::ImageArgs;
 pub use image_spec::image_spec;
-pub use selected::SelectedArgs;
+pub use selected::{Selected, SelectedArgs, selected};

@@ -11,14 +11,15 @@ pub struct ScheduleArgs {
     pub frequency: Option<String>,
 
     /// Create the Image suspended: no sync starts until it is resumed
-    #[arg(long)]
-    pub suspend: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
+        hide_possible_values = true)]
+    pub suspend: Option<bool>,
 }
 
 impl ScheduleArgs {
     /// Returns the first flag that is given.
     pub fn first(&self) -> Option<&'static str> {
-        let given = [("--frequency", self.frequency.is_some()), ("--suspend", self.suspend)];
+        let given = [("--frequency", self.frequency.is_some()), ("--suspend", self.suspend.is_some())];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
     }
 }

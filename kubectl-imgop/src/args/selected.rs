@@ -1,24 +1,23 @@
-//! Which objects a verb is for: names, labels, or all of the namespace.
+//! Which objects a verb is for: names, or labels or all of the namespace for one kind.
 
 use clap::Args;
 
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Found;
-use crate::kinds::ObjectRef;
 use crate::kinds::object_name::parse_selector;
+use crate::kinds::{DEFAULT_KIND, KINDS, KindRef, ObjectRef, kind_of_word};
 use crate::output::Ui;
 
 /// The objects that a verb changes. One of these is required.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
 pub struct SelectedArgs {
-    /// Names of the Images
-    #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
+    /// Names of the Images; with --selector or --all the kind to select from, if it is not Image
+    #[arg(value_name = "NAME", required_unless_present_any = ["selector", "all"], value_parser = ObjectRef::parse)]
     names: Vec<ObjectRef>,
 
     /// Select Images by labels, such as team=web
-    #[arg(short = 'l', long, value_parser = parse_selector)]
+    #[arg(short = 'l', long, value_parser = parse_selector, conflicts_with = "all")]
     selector: Option<String>,
 
     /// Select all Images in the namespace
@@ -26,14 +25,39 @@ pub struct SelectedArgs {
     all: bool,
 }
 
+/// What is selected.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Selected {
+    /// These objects.
+    Named(Vec<ObjectRef>),
+    /// Objects of this kind, all of them or those with labels.
+    OfKind(KindRef),
+}
+
 impl SelectedArgs {
     /// Returns whether each is named, and not selected among all.
     pub fn are_named(&self) -> bool {
-        !self.names.is_empty()
+        !self.all && self.selector.is_none()
     }
 
     /// Returns the objects. A name that does not exist stops none of the others.
     pub async fn find(&self, ui: Ui, cluster: &Cluster) -> Result<Found, CliError> {
-        cluster.find(ui, &self.names, self.selector.as_deref()).await
+        match selected(&self.names, self.are_named(), &KINDS)? {
+            Selected::Named(names) => cluster.get_all(ui, &names).await,
+            Selected::OfKind(kind) => cluster.find(ui, kind, self.selector.as_deref()).await,
+        }
+    }
+}
+
+/// Returns what is selected. Where objects are not named, all are of one kind: what changes many objects must not
+/// grow by a kind that was not asked for. A kind alone reads as a name; nothing else may stand there.
+pub fn selected(names: &[ObjectRef], are_named: bool, kinds: &[KindRef]) -> Result<Selected, CliError> {
+    match names {
+        names if are_named => Ok(Selected::Named(names.to_vec())),
+        [] => Ok(Selected::OfKind(DEFAULT_KIND)),
+        [only] if let Some(kind) = kind_of_word(&only.name, kinds) => Ok(Selected::OfKind(kind)),
+        [name, ..] => Err(CliError::usage(format!(
+            "{name}: a name goes with neither --selector nor --all; give one of them"
+        ))),
     }
 }

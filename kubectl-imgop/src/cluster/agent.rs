@@ -21,9 +21,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Returns why there may be no reaction to what was requested of `name`.
 pub async fn why_no_reaction(cluster: &Cluster, name: &str) -> String {
     let flags = &cluster.flags;
-    let to_check = format!("check the agent with: kubectl get deployments -A -l {AGENT_SELECTOR}{flags}");
     match agents(cluster).await {
-        Err(_) => format!("the agent has not reconciled {name} yet; {to_check}"),
+        // Whoever may not list Deployments cannot check them otherwise either.
+        Err(kube::Error::Api(status)) if status.code == 403 => format!(
+            "the agent has not reconciled {name} yet; whoever runs imgop in this cluster can check its Deployment"
+        ),
+        Err(_) => format!(
+            "the agent has not reconciled {name} yet; check it with: kubectl get deployments -A -l {AGENT_SELECTOR}{flags}"
+        ),
         Ok(agents) if agents.is_empty() => format!("nothing reconciles {name}: {}", without_agent(flags)),
         Ok(agents) => {
             let described: Vec<String> = agents.iter().map(describe_agent).collect();

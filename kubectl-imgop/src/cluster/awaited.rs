@@ -9,6 +9,8 @@ use crate::kinds::{KindRef, ObjectRef};
 #[derive(Debug)]
 pub struct Awaited {
     open: Vec<Wait>,
+    /// Whether the agent has had the time to notice what would end a block.
+    is_noticed: bool,
 }
 
 /// One object.
@@ -18,6 +20,8 @@ struct Wait {
     goal: Goal,
     /// The agent's last message; nothing before it reconciled the object.
     message: Option<String>,
+    /// Whether the agent stopped for want of something that may have been done by now.
+    is_blocked: bool,
     /// Whether the list that the watch began with holds it.
     is_listed: bool,
 }
@@ -42,6 +46,7 @@ impl Awaited {
             object: object.clone(),
             goal: goal.clone(),
             message: None,
+            is_blocked: false,
             is_listed: false,
         };
         let mut open: Vec<Wait> = Vec::new();
@@ -51,7 +56,7 @@ impl Awaited {
                 open.push(wait(goal));
             }
         }
-        Self { open }
+        Self { open, is_noticed: false }
     }
 
     /// Returns whether nothing is waited for any more.
@@ -69,10 +74,15 @@ impl Awaited {
         let index = self.open.iter().position(|wait| wait.object == *object)?;
         let wait = &mut self.open[index];
         wait.is_listed = true;
-        let news = match object.kind.progress(now, &wait.goal) {
+        let progress = object.kind.progress(now, &wait.goal);
+        wait.is_blocked = matches!(progress, Ok(Progress::Blocked(_)));
+        let news = match progress {
             Ok(Progress::Unseen) => return None,
-            Ok(Progress::Working(message)) if wait.message.as_ref() == Some(&message) => return None,
-            Ok(Progress::Working(message)) => {
+            Ok(Progress::Blocked(message)) if self.is_noticed => News::NotReady(message),
+            Ok(Progress::Working(message) | Progress::Blocked(message)) => {
+                if wait.message.as_ref() == Some(&message) {
+                    return None;
+                }
                 wait.message = Some(message.clone());
                 return Some(News::Message(message));
             }
@@ -82,6 +92,14 @@ impl Awaited {
         };
         self.open.remove(index);
         Some(news)
+    }
+
+    /// The agent has had the time to notice what would end a block. Returns those that are blocked still, with
+    /// the agent's message; they are not waited for any more.
+    pub fn end_blocks(&mut self) -> Vec<(ObjectRef, String)> {
+        self.is_noticed = true;
+        let blocked = self.open.extract_if(.., |wait| wait.is_blocked);
+        blocked.map(|wait| (wait.object, wait.message.unwrap_or_default())).collect()
     }
 
     /// Stops waiting for an object. Returns whether it was waited for.
@@ -148,6 +166,23 @@ mod tests {
         assert_eq!(awaited.seen(&object("b"), &image("False")), None, "it was ready once, which is enough");
         let left: Vec<_> = awaited.left().collect();
         assert_eq!(left, [(object("a"), Some("so it is".to_owned())), (object("c"), None)]);
+    }
+
+    #[test]
+    fn what_is_blocked_is_waited_for_until_the_agent_has_had_the_time_to_notice() {
+        let blocked = |name: &str| {
+            let mut image = image("False");
+            image.data["status"]["conditions"][0]["reason"] = json!("NamespaceNotEnabled");
+            image.data["status"]["conditions"][0]["message"] = json!(name);
+            image
+        };
+        let mut awaited = awaited();
+        assert_eq!(awaited.seen(&object("a"), &blocked("a!")), Some(News::Message("a!".into())));
+        assert_eq!(awaited.seen(&object("b"), &blocked("b!")), Some(News::Message("b!".into())));
+        assert_eq!(awaited.seen(&object("b"), &image("True")), Some(News::Ready("so it is".into())));
+        assert_eq!(awaited.end_blocks(), [(object("a"), "a!".to_owned())]);
+        assert_eq!(awaited.seen(&object("c"), &blocked("c!")), Some(News::NotReady("c!".into())));
+        assert!(awaited.is_over());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The cluster that the flags and the kubeconfig lead to.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use clap::Args;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::errors::{Call, explain};
@@ -47,6 +48,10 @@ pub struct ConnectionArgs {
     /// How long to wait for the API server to answer, such as 30s; 0 means no limit
     #[arg(long, global = true, value_name = "DURATION")]
     request_timeout: Option<TimeLimit>,
+
+    /// Whether a program of the kubeconfig that logs in may neither ask nor print.
+    #[arg(skip)]
+    is_silent: bool,
 }
 
 /// A connection to a cluster.
@@ -64,6 +69,12 @@ pub struct Cluster {
 }
 
 impl ConnectionArgs {
+    /// Lets no program of the kubeconfig that logs in ask the user, or print.
+    #[must_use]
+    pub fn without_questions(self) -> Self {
+        Self { is_silent: true, ..self }
+    }
+
     /// Returns a client. Nothing is sent yet.
     pub async fn connect(&self) -> Result<Cluster, CliError> {
         let config = self.config().await?;
@@ -102,10 +113,10 @@ impl ConnectionArgs {
                 Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| unusable(&e))?
             }
             // In a pod kubectl uses the pod's own ServiceAccount; so does this program.
-            Err(error) => match Config::incluster() {
-                Ok(config) if self.names_nothing() => config,
-                _ => return Err(unusable(&error)),
-            },
+            Err(error) if self.has_no_kubeconfig(&error, std::env::var_os("KUBECONFIG").as_deref()) => {
+                Config::incluster().map_err(|_| unusable(&error))?
+            }
+            Err(error) => return Err(unusable(&error)),
         };
         respect_no_proxy(&mut config, |name| std::env::var(name).ok());
         if let Some(namespace) = &self.namespace {
@@ -116,6 +127,9 @@ impl ConnectionArgs {
         }
         if !self.as_groups.is_empty() {
             config.auth_info.impersonate_groups = Some(self.as_groups.clone());
+        }
+        if let (true, Some(exec)) = (self.is_silent, &mut config.auth_info.exec) {
+            exec.interactive_mode = Some(ExecInteractiveMode::Never);
         }
         if let Some(timeout) = self.request_timeout {
             config.read_timeout = timeout.limit();
@@ -137,8 +151,19 @@ impl ConnectionArgs {
         there.try_fold(Kubeconfig::default(), |merged, path| merged.merge(Kubeconfig::read_from(path)?))
     }
 
-    fn names_nothing(&self) -> bool {
-        self.kubeconfig.is_none() && self.context.is_none() && self.cluster.is_none() && self.user.is_none()
+    /// Returns whether there is no kubeconfig at all, so that the pod's own cluster may be used. One that is
+    /// named and cannot be used must not lead to another cluster.
+    fn has_no_kubeconfig(&self, error: &KubeconfigError, variable: Option<&OsStr>) -> bool {
+        let names_nothing = self.kubeconfig.is_none()
+            && self.context.is_none()
+            && self.cluster.is_none()
+            && self.user.is_none();
+        let is_absent = match error {
+            KubeconfigError::ReadConfig(why, _) => why.kind() == std::io::ErrorKind::NotFound,
+            KubeconfigError::FindPath => true,
+            _ => false,
+        };
+        names_nothing && variable.is_none_or(OsStr::is_empty) && is_absent
     }
 }
 
@@ -186,6 +211,22 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_where_there_is_no_kubeconfig_at_all_a_pod_uses_its_own_cluster() {
+        use std::io::{Error, ErrorKind};
+        let failed = |kind: ErrorKind| KubeconfigError::ReadConfig(Error::from(kind), "config".into());
+        let nothing = ConnectionArgs::default();
+        assert!(nothing.has_no_kubeconfig(&failed(ErrorKind::NotFound), None));
+        assert!(nothing.has_no_kubeconfig(&KubeconfigError::FindPath, Some(OsStr::new(""))));
+        let named = Some(OsStr::new("/secrets/prod.yaml"));
+        assert!(!nothing.has_no_kubeconfig(&failed(ErrorKind::NotFound), named));
+        for broken in [failed(ErrorKind::PermissionDenied), KubeconfigError::CurrentContextNotSet] {
+            assert!(!nothing.has_no_kubeconfig(&broken, None), "{broken}");
+        }
+        let context = ConnectionArgs { context: Some("prod".to_owned()), ..ConnectionArgs::default() };
+        assert!(!context.has_no_kubeconfig(&failed(ErrorKind::NotFound), None));
+    }
 
     #[test]
     fn proposed_commands_repeat_how_the_cluster_was_selected() {

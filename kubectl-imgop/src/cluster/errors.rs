@@ -79,13 +79,40 @@ impl<'a> Call<'a> {
 
 /// Returns what a failed call means.
 pub fn explain(error: &Error, call: &Call<'_>) -> CliError {
+    if let Some(auth) = auth_error(error) {
+        return cannot_log_in(auth);
+    }
     match error {
         Error::Api(status) => refused(status, call),
-        Error::Auth(auth) => cannot_log_in(auth),
         Error::HyperError(_) | Error::Service(_) => unreachable(&root_cause(error), call),
         Error::SerdeError(why) => CliError::failed(format!("the API server's answer cannot be read: {why}"))
             .hinted("the CRD may be of another version of imgop; kubectl imgop version shows both"),
         other => CliError::failed(format!("cannot {} {}: {}", call.verb, call.resource, root_cause(other))),
+    }
+}
+
+/// Returns whether a call that failed in this way fails again: a refusal, or a login that does not succeed.
+pub fn is_final(error: &Error) -> bool {
+    let is_refused = matches!(error, Error::Api(status) if matches!(status.code, 401 | 403 | 404));
+    is_refused || auth_error(error).is_some()
+}
+
+/// Returns why the login failed, if that is the error. Tokens are refreshed within a request, whose error then
+/// holds it in a box.
+fn auth_error(error: &Error) -> Option<&AuthError> {
+    match error {
+        Error::Auth(auth) => Some(auth),
+        Error::Service(service) => {
+            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(service.as_ref());
+            while let Some(error) = cause {
+                if let Some(auth) = error.downcast_ref() {
+                    return Some(auth);
+                }
+                cause = error.source();
+            }
+            None
+        }
+        _ => None,
     }
 }
 
@@ -101,15 +128,18 @@ fn refused(status: &Status, call: &Call<'_>) -> CliError {
     match status.code {
         401 => CliError::failed("the API server does not accept your credentials")
             .hinted("log in again, or choose another --context or --user"),
-        403 => {
-            let verb = refused_verb(&status.message).unwrap_or(call.verb);
-            refusal.hinted(format!(
+        // Quotas, namespaces that end and admission webhooks refuse with 403 too, whatever one may do.
+        403 => match refused_verb(&status.message) {
+            Some(verb) => refusal.hinted(format!(
                 "ask an administrator of the cluster for the permission; to check: {}",
                 call.can_i(verb)
-            ))
-        }
+            )),
+            None => refusal,
+        },
         404 => not_found(status, call),
-        409 => refusal.hinted("other managers own these fields; --force-conflicts takes them over"),
+        409 if is_between_managers(status) => {
+            refusal.hinted("other managers own these fields; --force-conflicts takes them over")
+        }
         _ => refusal,
     }
 }
@@ -118,6 +148,11 @@ fn refused(status: &Status, call: &Call<'_>) -> CliError {
 fn refused_verb(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once(" cannot ")?;
     rest.split_once(" resource ").map(|(verb, _)| verb)
+}
+
+/// Returns whether an apply was refused because of fields that other managers own.
+fn is_between_managers(status: &Status) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|c| c.reason == "FieldManagerConflict")
 }
 
 /// Explains a 404: either the object does not exist, or its namespace, or the kind as a whole.
@@ -166,11 +201,28 @@ fn message(status: &Status, call: &Call<'_>) -> String {
     }
 }
 
+/// Returns why there is no login. What a program of the kubeconfig printed, and with which environment it ran,
+/// may hold a token, so only what is known to hold none is shown.
 fn cannot_log_in(error: &AuthError) -> CliError {
-    // What a program of the kubeconfig printed may hold a token.
     let why = match error {
-        AuthError::AuthExecRun { cmd, out } => format!("{cmd:?} ended with {}", out.status),
-        other => other.to_string(),
+        AuthError::AuthExecRun { out, .. } => {
+            format!("the program that the kubeconfig names for it (exec) ended with {}", out.status)
+        }
+        AuthError::AuthExecStart(why) => {
+            format!("the program that the kubeconfig names for it (exec) does not start: {why}")
+        }
+        AuthError::ReadTokenFile(why, path) => format!("cannot read {}: {why}", path.display()),
+        AuthError::MissingCommand => "the kubeconfig names no command (exec)".to_owned(),
+        AuthError::ExecMissingClusterInfo => {
+            "the kubeconfig has no cluster for its program (provideClusterInfo)".to_owned()
+        }
+        AuthError::ExecPluginFailed | AuthError::AuthExecParse(_) | AuthError::AuthExec(_) => {
+            "the program that the kubeconfig names for it (exec) printed no usable credential".to_owned()
+        }
+        AuthError::InvalidBasicAuth(_) | AuthError::InvalidBearerToken(_) => {
+            "the credential has characters that cannot be sent".to_owned()
+        }
+        _ => "the kubeconfig's user cannot be used".to_owned(),
     };
     CliError::failed(format!("cannot log in to the cluster: {why}"))
         .hinted("log in again, or choose another --context or --user")
@@ -233,16 +285,67 @@ mod tests {
             "message": "images.skopeo.io \"argocd\" is forbidden: User \"eve\" cannot patch resource \"images\" in API group \"skopeo.io\" in the namespace \"ci\"" });
         let named = explained(patch, create());
         assert!(named.ends_with("kubectl auth can-i patch images.skopeo.io -n ci"), "{named}");
-        let status = json!({ "code": 403, "reason": "Forbidden", "message": "no" });
-        insta::assert_snapshot!(explained(status.clone(), create().with(" --context prod --as eve")), @"
-        no
+        let status = json!({ "code": 403, "reason": "Forbidden",
+            "message": "User \"eve\" cannot create resource \"images\"" });
+        insta::assert_snapshot!(explained(status, create().with(" --context prod --as eve")), @r#"
+        User "eve" cannot create resource "images"
         ask an administrator of the cluster for the permission; to check: kubectl auth can-i create images.skopeo.io -n ci --context prod --as eve
-        ");
+        "#);
+        let status = json!({ "code": 403, "reason": "Forbidden",
+            "message": "User \"eve\" cannot list resource \"images\" at the cluster scope" });
         let everywhere = Call::new("list", "images.skopeo.io", "").in_all_namespaces();
-        insta::assert_snapshot!(explained(status, everywhere), @"
-        no
+        insta::assert_snapshot!(explained(status, everywhere), @r#"
+        User "eve" cannot list resource "images" at the cluster scope
         ask an administrator of the cluster for the permission; to check: kubectl auth can-i list images.skopeo.io -A
-        ");
+        "#);
+    }
+
+    #[test]
+    fn a_refusal_that_is_no_missing_permission_comes_without_advice_on_permissions() {
+        for message in [
+            "images.skopeo.io \"argocd\" is forbidden: exceeded quota: images, requested: count/images=1",
+            "images.skopeo.io \"argocd\" is forbidden: unable to create new content in namespace ci because it is being terminated",
+            "admission webhook \"policy.example.com\" denied the request: this registry is not allowed",
+        ] {
+            let status = json!({ "code": 403, "reason": "Forbidden", "message": message });
+            assert_eq!(explained(status, create()), format!("{message}\n"));
+        }
+    }
+
+    #[test]
+    fn only_a_conflict_between_managers_can_be_forced() {
+        let conflict = |reason: &str| {
+            json!({ "code": 409, "reason": "Conflict", "message": "Apply failed",
+                "details": { "causes": [{ "reason": reason, "message": "", "field": ".spec.mode" }] } })
+        };
+        assert!(explained(conflict("FieldManagerConflict"), create()).contains("--force-conflicts"));
+        assert_eq!(explained(conflict("ResourceVersionConflict"), create()), "Apply failed\n");
+        let stored = json!({ "code": 409, "reason": "Conflict", "message": "the object has been modified" });
+        assert_eq!(explained(stored, create()), "the object has been modified\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_program_for_logging_in_printed_is_never_shown_however_its_failure_arrives() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let failure = || {
+            let out = std::process::Output {
+                status: std::process::ExitStatus::from_raw(256),
+                stdout: b"hunter2".to_vec(),
+                stderr: b"hunter2".to_vec(),
+            };
+            AuthError::AuthExecRun { cmd: "TOKEN=\"hunter2\" login".to_owned(), out: Box::new(out) }
+        };
+        for error in [Error::Auth(failure()), Error::Service(Box::new(failure()))] {
+            assert!(is_final(&error));
+            let explained = explain(&error, &create());
+            assert!(!explained.message.contains("hunter2"), "{explained}");
+            insta::allow_duplicates!(
+                insta::assert_snapshot!(explained, @"cannot log in to the cluster: the program that the kubeconfig names for it (exec) ended with exit status: 1")
+            );
+        }
+        let printed = Error::Auth(AuthError::AuthExec("hunter2".to_owned()));
+        assert!(!explain(&printed, &create()).message.contains("hunter2"));
     }
 
     #[test]

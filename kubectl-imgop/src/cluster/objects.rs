@@ -1,7 +1,7 @@
 //! Finds objects: of one kind by name, of all kinds by labels or in the whole namespace.
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use k8s_openapi::api::core::v1::{Event, Namespace};
 use kube::api::ListParams;
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt as _};
@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt as _};
 use super::connection::Cluster;
 use super::errors::{Call, explain};
 use crate::cli_error::{CliError, Kind as ErrorKind, Outcome};
-use crate::kinds::{KINDS, Kind, KindRef, ObjectRef};
+use crate::kinds::{Kind, KindRef, ObjectRef};
 use crate::output::Ui;
 
 /// An object that was found, as it is: one that this version cannot read must not hide the others.
@@ -85,16 +85,9 @@ impl Cluster {
         Ok(found.into_iter().map(|object| FoundObject { kind, object }).collect())
     }
 
-    /// Returns the objects with these names; without names those of every kind in the namespace that the
-    /// selector selects.
-    pub async fn find(&self, ui: Ui, names: &[ObjectRef], selector: Option<&str>) -> Result<Found, CliError> {
-        if !names.is_empty() {
-            return self.get_all(ui, names).await;
-        }
-        let mut objects = Vec::new();
-        for kind in KINDS {
-            objects.extend(self.list(kind, false, selector).await?);
-        }
+    /// Returns the objects of a kind in the namespace that the selector selects. None is reported.
+    pub async fn find(&self, ui: Ui, kind: KindRef, selector: Option<&str>) -> Result<Found, CliError> {
+        let objects = self.list(kind, false, selector).await?;
         if objects.is_empty() {
             self.check_namespace().await?;
             ui.note(&format!("No resources found in {} namespace.", self.namespace));
@@ -127,13 +120,6 @@ impl Cluster {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let list = api.list(&ListParams::default().fields(&format!("involvedObject.uid={uid}"))).await;
         Ok(list.map_err(|error| self.explain_in_namespace("list", "events", &error))?.items)
-    }
-
-    /// Returns one Secret.
-    pub async fn secret(&self, name: &str) -> Result<Secret, CliError> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let call = self.call("get", "secrets").on(Some(name), &self.namespace);
-        secrets.get(name).await.map_err(|error| explain(&error, &call))
     }
 
     /// Fails if the namespace does not exist. Who may not see namespaces gets no answer, and no error.

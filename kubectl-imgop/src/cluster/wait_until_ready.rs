@@ -16,7 +16,7 @@ use super::awaited::{Awaited, News};
 use super::connection::Cluster;
 use super::objects::FoundObject;
 use super::time_limit::TimeLimit;
-use super::watch::stop_if_refused;
+use super::watch_faults::{WatchFaults, Watched};
 use crate::cli_error::{CliError, Outcome};
 use crate::kinds::progress::Goal;
 use crate::kinds::{KindRef, ObjectRef};
@@ -25,6 +25,8 @@ use crate::output::age::human;
 
 /// How long the agent may take before its Deployments are checked.
 const REACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the agent may take to notice that what an object was blocked by is done: it checks every 30 s.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(45);
 
 type Change = (KindRef, Result<Event<DynamicObject>, watcher::Error>);
 
@@ -36,21 +38,60 @@ pub async fn wait_for_all(
     goals: &[(ObjectRef, Goal)],
     limit: TimeLimit,
 ) -> Result<Outcome, CliError> {
-    let mut awaited = Awaited::new(goals);
-    let following = follow(ui, cluster, goals, &mut awaited);
+    let (mut awaited, mut faults) = (Awaited::new(goals), WatchFaults::default());
+    let following = follow(ui, cluster, goals, &mut awaited, &mut faults);
     let Some(allowed) = limit.limit() else { return following.await };
     if let Ok(result) = timeout(allowed, following).await {
         return result;
     }
-    let mut errors: Vec<CliError> = Vec::new();
-    for (object, message) in awaited.left() {
-        let so_far = message.unwrap_or_else(|| "it is not reconciled yet".to_owned());
-        let after = human(i64::try_from(allowed.as_secs()).unwrap_or(i64::MAX));
+    let after = human(i64::try_from(allowed.as_secs()).unwrap_or(i64::MAX));
+    let error = |(object, message): (ObjectRef, Option<String>)| {
+        let so_far = message.unwrap_or_else(|| match faults.of(object.kind) {
+            Some(fault) => format!("its state is not known: {fault}"),
+            None => "it is not reconciled yet".to_owned(),
+        });
         let message = format!("{object} is not ready after {after}: {so_far}");
-        errors.push(CliError::failed(message).hinted(describe(cluster, &object)));
+        CliError::failed(message).hinted(describe(cluster, &object))
+    };
+    not_ready_at_the_end(ui, cluster, awaited.left().map(error).collect(), goals.len())
+}
+
+/// Checks objects once, as they are. Returns done if all are ready. What is wrong is printed already, except
+/// where there is one object only.
+pub fn check_all(
+    ui: Ui,
+    cluster: &Cluster,
+    objects: &[FoundObject],
+    goals: &[(ObjectRef, Goal)],
+) -> Result<Outcome, CliError> {
+    let mut awaited = Awaited::new(goals);
+    awaited.end_blocks();
+    let mut errors: Vec<CliError> = Vec::new();
+    for object in objects {
+        match awaited.seen(&object.reference(), &object.object) {
+            Some(News::Ready(message)) => ui.note(&format!("{} is ready: {message}", object.reference())),
+            Some(News::NotReady(message)) => errors.push(not_ready(cluster, object, &message)),
+            Some(News::Unreadable(why)) => errors.push(cluster.unreadable(&object.reference(), &why)),
+            // What is under way is left, with its message.
+            Some(News::Message(_)) | None => {}
+        }
     }
+    errors.extend(awaited.left().map(|(object, message)| {
+        let so_far = message.unwrap_or_else(|| "it is not reconciled yet".to_owned());
+        CliError::failed(format!("{object} is not ready: {so_far}")).hinted(describe(cluster, &object))
+    }));
+    if errors.is_empty() { Ok(Outcome::Done) } else { not_ready_at_the_end(ui, cluster, errors, goals.len()) }
+}
+
+/// Ends with errors: of one object as the error, of several as a line each with common hints.
+fn not_ready_at_the_end(
+    ui: Ui,
+    cluster: &Cluster,
+    mut errors: Vec<CliError>,
+    number: usize,
+) -> Result<Outcome, CliError> {
     match errors.pop() {
-        Some(only) if goals.len() == 1 => Err(only),
+        Some(only) if number == 1 => Err(only),
         last => {
             errors.iter().chain(&last).for_each(|error| ui.error_of_several(error));
             hint_at_several(ui, cluster);
@@ -72,8 +113,11 @@ async fn follow(
     cluster: &Cluster,
     goals: &[(ObjectRef, Goal)],
     awaited: &mut Awaited,
+    faults: &mut WatchFaults,
 ) -> Result<Outcome, CliError> {
     let mut changes = changes(cluster, goals);
+    let mut notice = pin!(sleep_until(Instant::now() + NOTICE_TIMEOUT));
+    let mut is_noticed = false;
     let mut reaction = pin!(sleep_until(Instant::now() + REACTION_TIMEOUT));
     let mut is_checked = false;
     let mut outcome = Outcome::Done;
@@ -88,29 +132,45 @@ async fn follow(
                 }
                 continue;
             }
+            () = notice.as_mut(), if !is_noticed => {
+                is_noticed = true;
+                let blocked = awaited.end_blocks();
+                outcome = outcome.and(print_errors(ui, goals.len(), &blocked.iter().map(|(object, message)| {
+                    not_ready_object(cluster, object, message)
+                }).collect::<Vec<_>>()));
+                continue;
+            }
         };
         let errors = match change {
-            Some((kind, Ok(event))) => note(ui, cluster, awaited, kind, event),
+            Some((kind, Ok(event))) => {
+                faults.end(kind, &event);
+                note(ui, cluster, awaited, kind, event)
+            }
             Some((kind, Err(error))) => {
                 let object = goals.iter().map(|(object, _)| object).find(|object| object.kind == kind);
-                stop_if_refused(cluster, kind, object, &error)?;
+                faults.add(ui, cluster, Watched { kind, object, all_namespaces: false }, &error)?;
                 continue;
             }
             None => return Err(CliError::failed("the API server ended the watch")),
         };
-        for error in &errors {
-            if goals.len() == 1 {
-                ui.error(error);
-            } else {
-                ui.error_of_several(error);
-            }
-            outcome = Outcome::NotReady;
-        }
+        outcome = outcome.and(print_errors(ui, goals.len(), &errors));
     }
     if goals.len() > 1 && outcome == Outcome::NotReady {
         hint_at_several(ui, cluster);
     }
     Ok(outcome)
+}
+
+/// Prints what ended badly: with its hints where it is the only one that is waited for.
+fn print_errors(ui: Ui, number: usize, errors: &[CliError]) -> Outcome {
+    for error in errors {
+        if number == 1 {
+            ui.error(error);
+        } else {
+            ui.error_of_several(error);
+        }
+    }
+    if errors.is_empty() { Outcome::Done } else { Outcome::NotReady }
 }
 
 /// Returns the changes of the kinds that are waited for; of an only object, its changes alone.
@@ -174,9 +234,13 @@ fn not_ready(cluster: &Cluster, object: &FoundObject, message: &str) -> CliError
         return CliError::failed(format!("{name} is suspended"))
             .hinted(format!("resume it with: kubectl imgop resume {name}{place}"));
     }
-    CliError::failed(format!("{name} is not ready: {message}"))
-        .hinted(describe(cluster, &name))
-        .hinted(format!("once it is fixed: kubectl imgop sync {name}{place}"))
+    not_ready_object(cluster, &name, message)
+}
+
+fn not_ready_object(cluster: &Cluster, object: &ObjectRef, message: &str) -> CliError {
+    CliError::failed(format!("{object} is not ready: {message}"))
+        .hinted(describe(cluster, object))
+        .hinted(format!("once it is fixed: kubectl imgop sync {object}{}", cluster.place()))
 }
 
 fn describe(cluster: &Cluster, object: &ObjectRef) -> String {

@@ -12,9 +12,11 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 
 use super::connection::Cluster;
+use super::watch_faults::{WatchFaults, Watched};
 use crate::cli_error::CliError;
+use crate::kinds::KindRef;
 use crate::kinds::listing::{Columns, table};
-use crate::kinds::{KindRef, ObjectRef};
+use crate::output::Ui;
 use crate::output::table::Line;
 
 /// The objects that are watched, as they were seen last.
@@ -61,14 +63,16 @@ fn key(object: &DynamicObject) -> (String, String) {
 
 /// Shows each change until Ctrl-C, or until the output is closed.
 pub async fn follow(
+    ui: Ui,
     cluster: &Cluster,
-    kind: KindRef,
-    all_namespaces: bool,
+    watched: Watched<'_>,
     which: watcher::Config,
     mut known: Known,
     mut show: impl FnMut(&Known, DynamicObject) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
+    let Watched { kind, all_namespaces, .. } = watched;
     let mut changes = pin!(watcher(cluster.objects(kind, all_namespaces), which).default_backoff());
+    let mut faults = WatchFaults::default();
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         let change = tokio::select! {
@@ -77,35 +81,14 @@ pub async fn follow(
         };
         match change {
             Some(Ok(event)) => {
+                faults.end(kind, &event);
                 if let Some(object) = known.note(event) {
                     show(&known, object)?;
                 }
             }
-            Some(Err(error)) => stop_if_refused(cluster, kind, None, &error)?,
+            Some(Err(error)) => faults.add(ui, cluster, watched, &error)?,
             None => return Err(CliError::failed("the API server ended the watch")),
         }
-    }
-}
-
-/// Fails if the API server refuses the watch. A watch survives lost connections, but no refusal.
-pub fn stop_if_refused(
-    cluster: &Cluster,
-    kind: KindRef,
-    object: Option<&ObjectRef>,
-    error: &watcher::Error,
-) -> Result<(), CliError> {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error)
-            if matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404)) =>
-        {
-            Err(match object {
-                Some(object) => cluster.explain("watch", object, error),
-                None => cluster.explain_list(kind, "watch", false, error),
-            })
-        }
-        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::args::{ImageArgs, image_spec};
+use crate::args::{ImageArgs, explicit_fields, image_spec};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::agent::warn_without_agent;
 use crate::cluster::apply::ApplyOptions;
@@ -30,7 +30,8 @@ use crate::output::documents::{ObjectFormat, document, json as as_json, yaml};
 ///
 /// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x becomes
 /// argocd-v2-13-x. If that is longer than 63 characters, or if an Image with that name copies something
-/// else, a hash of source and destination is appended.
+/// else, a hash of source and destination is appended; so it is by --dry-run=client, which does not know
+/// what the cluster has.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     Every v2.13 release of Argo CD, and those to come:\n    \
@@ -95,8 +96,9 @@ pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result
     let (spec, request) = image_spec(&args.source, &args.destination, &args.image)?;
     let namespace = connection.namespace.as_deref();
     if args.dry_run == Some(DryRun::Client) {
-        let derived = derive(&request);
-        let image = image_ref(args.name.clone().or(derived.plain).unwrap_or(derived.hashed));
+        // Without a cluster it is not known whether another Image has the readable name, and an apply under it
+        // would turn that Image into this one.
+        let image = image_ref(args.name.clone().unwrap_or_else(|| derive(&request).hashed));
         print(ui, args, &image, "created", &manifest(args, namespace, &image, &spec)?)?;
         return Ok(Outcome::Done);
     }
@@ -150,7 +152,7 @@ fn report(
         }
     }
     print(ui, args, image, what, &document(after.clone(), &image.kind.resource())?)?;
-    if stays_suspended(after, args.image.schedule.suspend) {
+    if stays_suspended(after, args.image.schedule.suspend == Some(true)) {
         let resume = format!("to resume it: kubectl imgop resume {image}{}", cluster.place());
         ui.warned(&CliError::failed(format!("{image} stays suspended")).hinted(resume));
     }
@@ -165,11 +167,8 @@ fn manifest(
     image: &ObjectRef,
     spec: &ImageSpec,
 ) -> Result<Value, CliError> {
-    let mut spec = serde_json::to_value(spec)
+    let spec = explicit_fields(spec, &args.image)
         .map_err(|error| CliError::failed(format!("cannot write the Image: {error}")))?;
-    if let (None, Some(fields)) = (&args.image.schedule.frequency, spec.as_object_mut()) {
-        fields.remove("frequency");
-    }
     let mut metadata = json!({ "name": image.name });
     if let Some(namespace) = namespace {
         metadata["namespace"] = json!(namespace);

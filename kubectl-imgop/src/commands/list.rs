@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::objects::{Found, FoundObject};
 use crate::cluster::watch::{Known, follow};
+use crate::cluster::watch_faults::Watched;
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::listing::{Columns, table};
 use crate::kinds::object_name::parse_selector;
@@ -161,7 +162,8 @@ async fn watch(
         which = which.fields(&format!("metadata.name={}", object.name));
     }
     let known = Known::new(&of_kind(objects, kind));
-    follow(cluster, kind, args.all_namespaces, which, known, |known, object| {
+    let watched = Watched { kind, object: None, all_namespaces: args.all_namespaces };
+    follow(ui, cluster, watched, which, known, |known, object| {
         if !args.is_table() {
             return print_one(ui, args.output, &FoundObject { kind, object });
         }

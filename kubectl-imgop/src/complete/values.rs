@@ -24,7 +24,7 @@ pub fn objects(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun_text = begun.to_string_lossy().into_owned();
     let (of_kind, _) = split(&begun_text, &KINDS);
     let prefix = begun_text.split_once('/').filter(|_| of_kind.is_some()).map(|(word, _)| format!("{word}/"));
-    starting(begun, async |cluster| {
+    starting(begun, async move |cluster| {
         let mut objects = Vec::new();
         for kind in KINDS.into_iter().filter(|kind| of_kind.is_none_or(|only| only == *kind)) {
             let list = cluster.objects(kind, false).list_metadata(&limited()).await.ok()?;
@@ -41,7 +41,7 @@ pub fn objects(begun: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Returns the namespaces of the cluster.
 pub fn namespaces(begun: &OsStr) -> Vec<CompletionCandidate> {
-    starting(begun, async |cluster| {
+    starting(begun, async move |cluster| {
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let list = namespaces.list_metadata(&limited()).await.ok()?;
         Some(list.items.iter().map(ResourceExt::name_any).collect())
@@ -51,12 +51,12 @@ pub fn namespaces(begun: &OsStr) -> Vec<CompletionCandidate> {
 /// Returns the Secrets of the namespace that hold credentials for registries.
 pub fn credential_secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
     let of_type = limited().fields("type=kubernetes.io/dockerconfigjson");
-    starting(begun, async |cluster| secret_names(&cluster, &of_type).await)
+    starting(begun, async move |cluster| secret_names(&cluster, &of_type).await)
 }
 
 /// Returns the Secrets of the namespace.
 pub fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
-    starting(begun, async |cluster| secret_names(&cluster, &limited()).await)
+    starting(begun, async move |cluster| secret_names(&cluster, &limited()).await)
 }
 
 /// Only metadata is requested: no value of a Secret reaches this process.
@@ -69,7 +69,7 @@ async fn secret_names(cluster: &Cluster, selected: &ListParams) -> Option<Vec<St
 /// Returns the tags that the Jobs of the object that is typed work on.
 pub fn tags(begun: &OsStr) -> Vec<CompletionCandidate> {
     let Some(object) = Typed::read().objects().into_iter().next() else { return Vec::new() };
-    starting(begun, async |cluster| {
+    starting(begun, async move |cluster| {
         let found = cluster.get(&object).await.ok()?;
         let jobs = cluster.jobs(found.kind, &found.object.uid()?).await.ok()?;
         let containers = jobs.iter().filter_map(|job| found.kind.containers(job)).flatten();
@@ -110,17 +110,25 @@ fn limited() -> ListParams {
 /// Returns the names of a cluster's answer that start with what is typed, if it comes in time.
 fn starting(
     begun: &OsStr,
-    question: impl AsyncFnOnce(Cluster) -> Option<Vec<String>>,
+    question: impl AsyncFnOnce(Cluster) -> Option<Vec<String>> + Send + 'static,
 ) -> Vec<CompletionCandidate> {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return Vec::new();
-    };
-    let connection = Typed::read().connection();
-    let answer = async { question(connection.connect().await.ok()?).await };
-    let answer =
-        runtime.block_on(async { tokio::time::timeout(COMPLETION_TIMEOUT, answer).await.ok().flatten() });
-    runtime.shutdown_background();
-    matching(begun, answer.unwrap_or_default())
+    matching(begun, within(COMPLETION_TIMEOUT, question).unwrap_or_default())
+}
+
+/// Returns a cluster's answer, if it comes in time. A program of the kubeconfig that logs in blocks its thread,
+/// which is left behind then: the process ends anyway.
+fn within(
+    limit: Duration,
+    question: impl AsyncFnOnce(Cluster) -> Option<Vec<String>> + Send + 'static,
+) -> Option<Vec<String>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        let connection = Typed::read().connection().without_questions();
+        let answer = runtime.block_on(async { question(connection.connect().await.ok()?).await });
+        sender.send(answer).ok()
+    });
+    receiver.recv_timeout(limit).ok().flatten()
 }
 
 fn matching(begun: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {

@@ -17,7 +17,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 pub use any_kind::{AnyKind, Erased, KindRef, read};
-pub use object_ref::{ObjectRef, split};
+pub use object_ref::{ObjectRef, kind_of_word, split};
 
 use crate::output::table::Table;
 use progress::ReconcileState;

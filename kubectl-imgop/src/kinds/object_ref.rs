@@ -32,11 +32,16 @@ impl ObjectRef {
     }
 }
 
+/// Returns the kind that a word stands for.
+pub fn kind_of_word(word: &str, kinds: &[KindRef]) -> Option<KindRef> {
+    kinds.iter().find(|kind| kind.words().iter().any(|known| known == word)).copied()
+}
+
 /// Splits the kind off that stands in front of a name.
 pub fn split<'a>(text: &'a str, kinds: &[KindRef]) -> (Option<KindRef>, &'a str) {
     let Some((word, name)) = text.split_once('/') else { return (None, text) };
-    match kinds.iter().find(|kind| kind.words().iter().any(|known| known == word)) {
-        Some(kind) => (Some(*kind), name),
+    match kind_of_word(word, kinds) {
+        Some(kind) => (Some(kind), name),
         None => (None, text),
     }
 }

@@ -10,6 +10,15 @@ pub enum Goal {
     Generation(i64),
     /// The outcome of the sync that this token requested.
     Token(String),
+    /// A condition of this status, for this generation of the spec.
+    Condition {
+        /// The generation.
+        generation: i64,
+        /// The type of the condition, in any case.
+        condition: String,
+        /// Its status, in any case.
+        status: String,
+    },
 }
 
 /// How far the agent is.
@@ -19,6 +28,9 @@ pub enum Progress {
     Unseen,
     /// It is being reconciled; the message of its Ready condition.
     Working(String),
+    /// The agent stopped for want of something that may have been done by now, which it notices by itself;
+    /// the message of its Ready condition.
+    Blocked(String),
     /// It is ready; the message of its Ready condition.
     Ready(String),
     /// It ended otherwise; the message of its Ready condition.
@@ -58,12 +70,17 @@ impl<'a> ReconcileState<'a> {
 /// Judges an object; `beyond_retries` are the reasons that retries alone do not change.
 pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -> Progress {
     let is_seen = match goal {
-        Goal::Generation(generation) => state.observed_generation.is_some_and(|g| g >= *generation),
+        Goal::Generation(generation) | Goal::Condition { generation, .. } => {
+            state.observed_generation.is_some_and(|g| g >= *generation)
+        }
         // A later request takes the place of ours, and its sync is as good.
         Goal::Token(token) => {
             state.handled.is_some_and(|handled| handled == token || state.requested == Some(handled))
         }
     };
+    if let Goal::Condition { condition, status, .. } = goal {
+        return judge_condition(state, is_seen, condition, status);
+    }
     // The agent observes no new generation while the object is suspended: it would be waited for in vain.
     if let Some(ready) = state.ready().filter(|c| state.is_suspended && c.reason == reasons::SUSPENDED) {
         return Progress::NotReady(ready.message.clone());
@@ -73,6 +90,10 @@ pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -
         "" => ready.reason.clone(),
         message => message.to_owned(),
     };
+    // The namespace is enabled often enough after the Image is created; nothing tells the agent at once.
+    if ready.reason == reasons::NAMESPACE_NOT_ENABLED && matches!(goal, Goal::Generation(_)) {
+        return Progress::Blocked(message);
+    }
     let reconciling = find(state.conditions, RECONCILING).filter(|c| c.status == "True");
     let is_over = match goal {
         _ if ready.status == "True" || is_true(state.conditions, STALLED) => true,
@@ -80,7 +101,7 @@ pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -
         _ if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => false,
         // A new spec is waited for through its retries; a sync was requested once.
         Goal::Generation(_) => beyond_retries.contains(&ready.reason.as_str()),
-        Goal::Token(_) => true,
+        Goal::Token(_) | Goal::Condition { .. } => true,
     };
     match (is_over, ready.status.as_str()) {
         (_, "True") if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => {
@@ -89,6 +110,19 @@ pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -
         (true, "True") => Progress::Ready(message),
         (true, _) => Progress::NotReady(message),
         (false, _) => Progress::Working(message),
+    }
+}
+
+/// Judges by one condition, as `kubectl wait` does.
+fn judge_condition(state: &ReconcileState<'_>, is_seen: bool, type_: &str, status: &str) -> Progress {
+    let found = state.conditions.iter().find(|condition| condition.type_.eq_ignore_ascii_case(type_));
+    match (found, state.ready()) {
+        _ if !is_seen => Progress::Unseen,
+        (Some(found), _) if found.status.eq_ignore_ascii_case(status) => {
+            Progress::Ready(format!("{} is {}: {}", found.type_, found.status, found.message))
+        }
+        (_, Some(ready)) => Progress::Working(ready.message.clone()),
+        (_, None) => Progress::Unseen,
     }
 }
 
@@ -165,6 +199,38 @@ mod tests {
         assert_eq!(of(RETRY, &token), Progress::NotReady("CopyFailed!".into()));
         assert_eq!(of(STUCK, &token), Progress::NotReady("InvalidSpec!".into()));
         assert_eq!(of(SUSPENDED, &token), Progress::NotReady("Suspended!".into()));
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_enabled_blocks_a_new_spec_and_ends_a_requested_sync() {
+        let disabled =
+            [("Ready", "False", "NamespaceNotEnabled"), ("Stalled", "True", "NamespaceNotEnabled")];
+        assert_eq!(of(&disabled, &Goal::Generation(2)), Progress::Blocked("NamespaceNotEnabled!".into()));
+        let requested = Progress::NotReady("NamespaceNotEnabled!".into());
+        assert_eq!(
+            of(&disabled, &Goal::Token("t".into())),
+            requested,
+            "the request makes the agent check again"
+        );
+    }
+
+    #[test]
+    fn any_condition_can_be_waited_for() {
+        let goal = |condition: &str, status: &str| Goal::Condition {
+            generation: 2,
+            condition: condition.into(),
+            status: status.into(),
+        };
+        assert_eq!(
+            of(STUCK, &goal("stalled", "true")),
+            Progress::Ready("Stalled is True: InvalidSpec!".into())
+        );
+        assert_eq!(
+            of(STUCK, &goal("Ready", "False")),
+            Progress::Ready("Ready is False: InvalidSpec!".into())
+        );
+        assert_eq!(of(BUSY, &goal("Stalled", "True")), Progress::Working("Progressing!".into()));
+        assert_eq!(judge(&image(1, "t", STUCK), &goal("Stalled", "True")), Progress::Unseen);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum PreviewFormat {
     Json,
     /// A document of apiVersion imgop.preview/v1
     Yaml,
+    /// The references that would be written, a line each
+    Name,
 }
 
 /// Formats of one object.
@@ -99,7 +101,95 @@ pub fn json(value: &impl Serialize) -> Result<String, CliError> {
 
 /// Returns a document as YAML.
 pub fn yaml(value: &impl Serialize) -> Result<String, CliError> {
+    let text = to_yaml(value)?;
+    if !text.contains(is_escaped_in_yaml) {
+        return Ok(text);
+    }
+    // What must not reach a terminal as it is can be escaped in double quotes only. A word that needs no quotes
+    // stands for each such text until the rest is written.
+    let mut value = serde_json::to_value(value)
+        .map_err(|error| CliError::failed(format!("cannot write YAML: {error}")))?;
+    let mut quoted = Quoted { word: unused_word(&text), texts: Vec::new() };
+    quoted.take_from(&mut value);
+    Ok(quoted.put_into(&to_yaml(&value)?))
+}
+
+fn to_yaml(value: &impl Serialize) -> Result<String, CliError> {
     serde_saphyr::to_string(value).map_err(|error| CliError::failed(format!("cannot write YAML: {error}")))
+}
+
+fn is_escaped_in_yaml(c: char) -> bool {
+    is_invisible(c) && !matches!(c, '\n' | '\t')
+}
+
+/// Returns a word that the text does not have.
+fn unused_word(text: &str) -> String {
+    let mut word = "quoted".to_owned();
+    while text.contains(&word) {
+        word.push('q');
+    }
+    word
+}
+
+/// Texts that are written in double quotes, each with a word in its place.
+struct Quoted {
+    word: String,
+    texts: Vec<String>,
+}
+
+impl Quoted {
+    fn take_from(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.take(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.take_from(item)),
+            Value::Object(fields) => {
+                for (mut name, mut value) in std::mem::take(fields) {
+                    self.take(&mut name);
+                    self.take_from(&mut value);
+                    fields.insert(name, value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn take(&mut self, text: &mut String) {
+        if text.contains(is_escaped_in_yaml) {
+            let stand_in = self.stand_in(self.texts.len());
+            self.texts.push(std::mem::replace(text, stand_in));
+        }
+    }
+
+    /// Returns the word for a text; none is the beginning of another one.
+    fn stand_in(&self, index: usize) -> String {
+        format!("{}{index}end", self.word)
+    }
+
+    fn put_into(&self, yaml: &str) -> String {
+        let texts = self.texts.iter().enumerate();
+        texts
+            .fold(yaml.to_owned(), |yaml, (i, text)| yaml.replace(&self.stand_in(i), &in_double_quotes(text)))
+    }
+}
+
+/// Returns a text as a double-quoted scalar of YAML.
+fn in_double_quotes(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            c if is_escaped_in_yaml(c) => {
+                let _ = match u32::from(c) {
+                    code @ 0..=0xFFFF => write!(quoted, "\\u{code:04X}"),
+                    code => write!(quoted, "\\U{code:08X}"),
+                };
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 impl DocumentFormat {
@@ -122,6 +212,20 @@ mod tests {
         let text = json(&value).unwrap();
         assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7f}']));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn yaml_stays_yaml_whatever_it_holds() {
+        let invisible = (0..=0x10_FFFF).filter_map(char::from_u32).filter(|c| is_invisible(*c));
+        for c in invisible {
+            let name = format!("k{c}");
+            let value = serde_json::json!({ "plain": format!("👩{c}👧"), "quoted": format!("\"a: '{c}\\u{{200d}}"),
+                "lines": format!("a\nb{c}\n"), "list": [format!("{c}"), "quoted0end"], name: "v" });
+            let text = yaml(&value).unwrap();
+            assert!(!text.contains(is_escaped_in_yaml), "{text:?}");
+            assert_eq!(crate::output::text::printable(&text), text, "it is printed as it is");
+            assert_eq!(serde_saphyr::from_str::<Value>(&text).unwrap(), value, "{:x}", u32::from(c));
+        }
     }
 
     #[test]

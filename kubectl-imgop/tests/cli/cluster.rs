@@ -128,3 +128,73 @@ fn a_description_shows_a_long_message_once() {
         "{run}"
     );
 }
+
+#[test]
+fn a_default_that_a_flag_asks_for_is_submitted() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.starts_with("PATCH") => (201, image("a", "True", "there")),
+        _ => not_found("a"),
+    });
+    let run = cluster.program.run(
+        "copy quay.io/a/b:1.x r.example.com/a --name a --overwrite IfDifferent --suspend=false --force-conflicts",
+    );
+    assert_eq!(run.code, 0, "{run}");
+    let applied = cluster.bodies().into_iter().find(|body| body.contains("destination")).unwrap();
+    assert!(
+        applied.contains(r#""overwrite":"IfDifferent""#) && applied.contains(r#""suspend":false"#),
+        "{applied}"
+    );
+}
+
+#[test]
+fn zero_checks_once_whether_objects_are_ready() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.contains("watch") => panic!("nothing is waited for: {request}"),
+        request if request.contains("/images/a") => (200, image("a", "True", "there")),
+        _ => (200, image("b", "False", "why b")),
+    });
+    let ready = cluster.program.run("wait a --timeout 0");
+    assert_eq!((ready.code, ready.stderr.as_str()), (0, "a is ready: there\n"), "{ready}");
+    insta::assert_snapshot!(cluster.program.run("wait b --timeout 0s"), @"
+    exit code: 1
+    ----- stderr -----
+    error: b is not ready: why b
+
+    hint: kubectl imgop describe b -n ci
+    hint: once it is fixed: kubectl imgop sync b -n ci
+    ");
+    let stalled = cluster.program.run("wait b --timeout 0 --for=condition=Stalled=True");
+    assert_eq!(stalled.code, 0, "{stalled}");
+}
+
+#[test]
+fn a_lost_api_server_is_reported_once_and_named_at_the_end() {
+    let is_first = std::sync::atomic::AtomicBool::new(true);
+    let cluster =
+        FakeCluster::start(move |_| match is_first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            true => (200, image("a", "Unknown", "under way")),
+            false => (500, json!({ "kind": "Status", "code": 500, "message": "etcd has no leader" })),
+        });
+    let run = cluster.program.run("wait a --timeout 3s");
+    insta::assert_snapshot!(run, @"
+    exit code: 1
+    ----- stderr -----
+    warning: etcd has no leader; trying again
+    error: a is not ready after 3s: its state is not known: etcd has no leader
+
+    hint: kubectl imgop describe a -n ci
+    ");
+}
+
+#[test]
+fn a_refused_watch_of_all_namespaces_names_what_was_refused() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.contains("watch") => {
+            let message = "images.skopeo.io is forbidden: User \"dev\" cannot watch resource \"images\" in API group \"skopeo.io\" at the cluster scope";
+            (403, json!({ "kind": "Status", "code": 403, "reason": "Forbidden", "message": message }))
+        }
+        _ => list("ImageList", "skopeo.io/v1alpha1", &[image("a", "True", "there")]),
+    });
+    let run = cluster.program.run("list -A --watch");
+    assert!(run.stderr.ends_with("kubectl auth can-i watch images.skopeo.io -A\n"), "{run}");
+}

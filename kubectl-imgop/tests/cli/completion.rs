@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fake_cluster::{FakeCluster, image, list, names};
+use crate::fake_cluster::{FakeCluster, image, kubeconfig, list, names};
 use crate::program::Program;
 
 #[test]
@@ -105,4 +105,16 @@ fn namespaces_contexts_secrets_and_tags_are_offered() {
     let copy = ["copy", "a:1", "b/c", "--source-ca-secret", ""];
     assert_eq!(completed(&cluster, &copy), ["corp-ca", "push", ":4"]);
     assert_eq!(completed(&cluster, &["logs", "a", "--tag", ""]), ["1.0", ":4"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_logs_in_and_waits_for_its_user_is_left_alone() {
+    let program = Program::new();
+    let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/sh, \
+        args: ['-c', 'echo password: >&2; exec sleep 60'], interactiveMode: IfAvailable}";
+    let kubeconfig = kubeconfig("http://127.0.0.1:1").replace("user: {}", &format!("user: {{{exec}}}"));
+    program.file("kubeconfig", &kubeconfig);
+    let run = program.variable("PATH", "/usr/bin:/bin").run_with(&["__complete", "describe", ""]);
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, ":4\n", ""), "{run}");
 }

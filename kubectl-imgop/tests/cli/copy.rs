@@ -13,7 +13,7 @@ fn a_dry_run_prints_the_manifest_and_nothing_that_was_not_asked_for() {
     apiVersion: skopeo.io/v1alpha1
     kind: Image
     metadata:
-      name: argocd-v2-13-x
+      name: argocd-v2-13-x-927697c7
     spec:
       destination:
         name: registry.example.com/argoproj/argocd
@@ -70,19 +70,19 @@ fn a_dry_run_prints_the_name() {
     insta::assert_snapshot!(program.run(&format!("{ARGOCD} --dry-run=client")), @"
     exit code: 0
     ----- stdout -----
-    image.skopeo.io/argocd-v2-13-x created (dry run)
+    image.skopeo.io/argocd-v2-13-x-927697c7 created (dry run)
     ");
     insta::assert_snapshot!(program.run(&format!("{ARGOCD} --dry-run=client -o name")), @"
     exit code: 0
     ----- stdout -----
-    image.skopeo.io/argocd-v2-13-x
+    image.skopeo.io/argocd-v2-13-x-927697c7
     ");
     let digest = imgop_registry::reference::Digest::of(b"x");
     let by_digest = format!("copy nginx@{digest} registry.example.com/nginx:stable --dry-run=client");
     insta::assert_snapshot!(program.run(&by_digest), @"
     exit code: 0
     ----- stdout -----
-    image.skopeo.io/nginx-2d711642b726 created (dry run)
+    image.skopeo.io/nginx-2d711642b726-5ce53e06 created (dry run)
     ");
 }
 

@@ -28,6 +28,13 @@ impl FakeCluster {
     pub fn requests(&self) -> Vec<String> {
         self.server.lines()
     }
+
+    /// Returns the bodies of all requests that changed something, or were to.
+    pub fn bodies(&self) -> Vec<String> {
+        let seen = self.server.seen();
+        let changes = seen.iter().filter(|seen| seen.method != "GET");
+        changes.map(|seen| String::from_utf8_lossy(&seen.body).into_owned()).collect()
+    }
 }
 
 /// A kubeconfig with two contexts; `here`, the current one, leads to namespace `ci` of this server.
@@ -45,6 +52,13 @@ pub fn list(kind: &str, api_version: &str, items: &[Value]) -> (u16, Value) {
         200,
         json!({ "apiVersion": api_version, "kind": kind, "metadata": { "resourceVersion": "1" }, "items": items }),
     )
+}
+
+/// A refusal with the reason of its `Status`.
+pub fn refused(code: u16, reason: &str, message: &str) -> (u16, Value) {
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason,
+        "message": message, "code": code });
+    (code, status)
 }
 
 /// A list of the metadata of objects with these names.

@@ -52,9 +52,9 @@ fn no_arguments_and_wrong_ones_are_a_matter_of_usage() {
     exit code: 2
     ----- stderr -----
     error: the following required arguments were not provided:
-      <NAME|--selector <SELECTOR>|--all>
+      <NAME>...
 
-    Usage: kubectl imgop sync <NAME|--selector <SELECTOR>|--all>
+    Usage: kubectl imgop sync <NAME>...
 
     For more information, try '--help'.
     ");

@@ -92,10 +92,10 @@ async fn an_image_is_waited_for_and_its_logs_are_those_of_skopeo() -> anyhow::Re
         assert!(waited.stderr.contains("busybox is ready: 2 of 2 tags"), "{waited:?}");
         assert_eq!(waited.code, Some(0));
         let logs = tenant.kubectl.imgop(["logs", "busybox"]).await?;
-        assert_eq!(logs.stderr.matches("==>").count(), 2, "{logs:?}");
+        assert_eq!(logs.stdout.matches("==>").count(), 2, "{logs:?}");
         assert!(logs.stdout.contains("Copying"), "{logs:?}");
         let one = tenant.kubectl.imgop(["logs", "busybox", "--tag=v1.0.1"]).await?;
-        assert!(one.stderr.contains("==> v1.0.1 ") && !one.stderr.contains("v1.0.0"), "{one:?}");
+        assert!(one.stdout.contains("==> v1.0.1 ") && !one.stdout.contains("==> v1.0.0"), "{one:?}");
         let none = tenant.kubectl.imgop(["logs", "busybox", "--tag=v9"]).await?;
         assert_eq!(none.code, Some(1), "{none:?}");
         let whole = tenant.kubectl.imgop(["describe", "busybox", "-o", "yaml"]).await?.ok()?;

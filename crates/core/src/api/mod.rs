@@ -99,7 +99,7 @@ mod tests {
         );
         let text = serde_json::to_string(&crds()).unwrap();
         let breaks: Vec<&str> =
-            text.split("\"description\":\"").skip(1).filter_map(|rest| rest.split("\"").next()).collect();
+            text.split("\"description\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         assert!(breaks.len() > 40 && breaks.iter().all(|text| !text.replace("\\n\\n", "").contains("\\n")));
     }
 

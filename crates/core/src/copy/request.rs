@@ -293,7 +293,7 @@ mod tests {
         let all = problem(|s| {
             s.destination.version = Some("stable".into());
             let (latest, include) = (Some(1), vec!["(".into()]);
-            s.source.select = Some(Select { latest, include, ..Select::default() });
+            s.source.select = Some(Select { include, latest, ..Select::default() });
         });
         assert!(all.contains("not a regular expression") && !all.contains("every tag"), "{all}");
     }

@@ -108,18 +108,15 @@ impl<'a> Ranked<'a> {
     pub(super) fn new(read: &ReadTag<'a>, numbers: SingleNumbers, scratch: &mut Vec<u8>) -> Self {
         scratch.clear();
         let mut place = Place(scratch);
-        let version = match read.version.filter(|version| !numbers.is_name(version)) {
-            Some(version) => {
-                place.0.push(VERSION);
-                version
-            }
-            None => {
-                let (name, version) = TagVersion::read_name(read.tag);
-                place.0.push(NAME);
-                place.0.extend_from_slice(name.as_bytes());
-                place.0.push(END);
-                version
-            }
+        let version = if let Some(version) = read.version.filter(|version| !numbers.is_name(version)) {
+            place.0.push(VERSION);
+            version
+        } else {
+            let (name, version) = TagVersion::read_name(read.tag);
+            place.0.push(NAME);
+            place.0.extend_from_slice(name.as_bytes());
+            place.0.push(END);
+            version
         };
         let parts = place.numbers(&version);
         place.0.push(END);

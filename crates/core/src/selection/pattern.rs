@@ -8,7 +8,7 @@ use super::matching::{Match, NearMiss, Suffix};
 use crate::text::shorten;
 use imgop_registry::reference::Tag;
 
-/// A tag pattern of image-operator (seeds.md §2.4): dotted parts that are numbers or `x`, an
+/// A tag pattern of image-operator: dotted parts that are numbers or `x`, an
 /// optional `v` before them, an optional literal suffix behind them.
 ///
 /// * `x` (or `X`, `*`) is any number; every other part, and every dot, is literal.

@@ -118,13 +118,11 @@ impl Version {
 
 /// Whether a tag is a pre-release by what stands behind its numbers, or by its name alone.
 fn is_prerelease(read: &ReadTag<'_>) -> bool {
-    match &read.version {
-        Some(version) => version.is_prerelease(),
-        None => {
-            let (name, version) = TagVersion::read_name(read.tag);
-            is_prerelease_name(name) || version.is_prerelease()
-        }
+    if let Some(version) = &read.version {
+        return version.is_prerelease();
     }
+    let (name, version) = TagVersion::read_name(read.tag);
+    is_prerelease_name(name) || version.is_prerelease()
 }
 
 #[cfg(test)]

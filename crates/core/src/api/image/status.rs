@@ -81,6 +81,14 @@ pub struct ImageStatus {
     pub last_handled_requested_at: Option<String>,
 }
 
+impl ImageStatus {
+    /// Returns how many tags failed beyond those that `failures` has room for.
+    pub fn unrecorded_failures(&self) -> u32 {
+        let recorded = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
+        self.counts.map_or(0, |counts| counts.failed.saturating_sub(recorded))
+    }
+}
+
 /// What became of the last sync (the names are image-operator's).
 ///
 /// An open list in the schema: agent, plugin and CRD may be of neighbouring versions.

@@ -1,0 +1,96 @@
+//! `logs`, against a scripted API server.
+
+use serde_json::{Value, json};
+
+use crate::fake_cluster::{FakeCluster, image, list};
+
+/// An Image with a Job of two tags; `pods` are its pods, and `log` answers for a container.
+fn cluster(
+    ended: bool,
+    pods: &'static [&'static str],
+    log: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static,
+) -> FakeCluster {
+    FakeCluster::start(move |request| match request {
+        request if request.contains("/log?") => log(request),
+        request if request.contains("/jobs") => {
+            let copy = |tag: &str| json!({ "source": tag, "destination": tag, "attempt": 1, "digest": format!("sha256:{}", "0".repeat(64)) });
+            let copies = json!([copy("1.0"), copy("1.1")]).to_string();
+            let complete = json!([{ "type": "Failed", "status": "True" }]);
+            let status = if ended { json!({ "conditions": complete }) } else { json!({ "active": 1 }) };
+            let job = json!({ "metadata": { "name": "j", "annotations": { "imgop.skopeo.io/copies": copies } }, "status": status });
+            list("JobList", "batch/v1", &[job])
+        }
+        request if request.contains("/pods?") => {
+            let pod = |(i, name): (usize, &&str)| json!({ "metadata": { "name": name, "creationTimestamp": format!("2026-01-01T00:00:0{i}Z") } });
+            list("PodList", "v1", &pods.iter().enumerate().map(pod).collect::<Vec<_>>())
+        }
+        _ => (200, image("a", "True", "there")),
+    })
+}
+
+fn waiting() -> (u16, Value) {
+    (
+        400,
+        json!({ "kind": "Status", "code": 400, "message": "container \"copy-0\" in pod \"p\" is waiting to start" }),
+    )
+}
+
+#[test]
+fn headings_stand_with_what_they_are_about() {
+    let cluster = cluster(false, &["p"], |request| match request {
+        request if request.contains("container=copy-0") => (200, json!("Copying blob 1.0")),
+        _ => (200, json!("Copying blob 1.1")),
+    });
+    insta::assert_snapshot!(cluster.program.run("logs a"), @r#"
+    exit code: 0
+    ----- stdout -----
+    ==> 1.0 (pod p, container copy-0) <==
+    "Copying blob 1.0"
+    ==> 1.1 (pod p, container copy-1) <==
+    "Copying blob 1.1"
+    "#);
+    let followed = cluster.program.run("logs a -f --tail 5").stdout;
+    let mut lines: Vec<&str> = followed.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["[1.0] \"Copying blob 1.0\"", "[1.1] \"Copying blob 1.1\""]);
+    assert!(cluster.requests().iter().any(|r| r.contains("follow=true") && r.contains("tailLines=5")));
+}
+
+#[test]
+fn nothing_that_was_logged_is_no_success() {
+    insta::assert_snapshot!(cluster(false, &["p"], |_| waiting()).program.run("logs a --tag 1.0"), @r#"
+    exit code: 1
+    ----- stderr -----
+    container "copy-0" in pod "p" is waiting to start
+    "#);
+}
+
+#[test]
+fn a_pod_that_is_gone_differs_from_one_that_is_to_come() {
+    insta::assert_snapshot!(cluster(true, &[], |_| waiting()).program.run("logs a"), @"
+    exit code: 1
+    ----- stderr -----
+    error: the pods of Job j are gone, and their logs with them
+
+    hint: kubectl imgop describe a -n ci shows what became of the tags
+    ");
+    insta::assert_snapshot!(cluster(false, &[], |_| waiting()).program.run("logs a"), @"
+    exit code: 1
+    ----- stderr -----
+    error: Job j has no pod yet
+    ");
+}
+
+#[test]
+fn the_pod_before_the_newest_one_is_an_earlier_try() {
+    let log = |request: &str| (200, json!(request.split('?').next()));
+    let run = cluster(true, &["first", "second"], log).program.run("logs a --tag 1.0 --previous");
+    assert!(run.stdout.contains("(pod first, container copy-0)"), "{run}");
+    insta::assert_snapshot!(cluster(true, &["only"], log).program.run("logs a --previous"), @"
+    exit code: 1
+    ----- stderr -----
+    error: a has no earlier pod
+
+    hint: kubectl imgop describe a -n ci shows what became of the tags
+    ");
+}
