@@ -1,5 +1,5 @@
-//! Indexes that Skopeo cannot copy as they are: their parts are copied instead, and their bytes are put when those
-//! are there.
+//! Indexes that Skopeo cannot copy as they are: their parts are copied instead, and their bytes are put when
+//! those are there.
 
 use futures::future::BoxFuture;
 use imgop_registry::oci::{PlatformsBelow, index_parts, indexes_without_platform};
@@ -45,8 +45,8 @@ pub(super) async fn parts_of(
     Ok(is_copied.then(|| MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts: found.parts }))
 }
 
-/// Returns an index of the source after all indexes within it have been put at the destination, by digest; `None`
-/// if the source no longer has it. Its parts must be there.
+/// Returns an index of the source after all indexes within it have been put at the destination, by digest;
+/// `None` if the source no longer has it. Its parts must be there.
 pub(super) async fn put_below(
     Route { source, destination, .. }: Route<'_>,
     index: &Digest,

@@ -101,7 +101,8 @@ impl Plan {
         })
     }
 
-    /// Returns the tag of the source that the fixed tag of the destination shows, where it is the newest of several.
+    /// Returns the tag of the source that the fixed tag of the destination shows, where it is the newest of
+    /// several.
     pub fn set_from(&self, request: &CopyRequest) -> Option<&Tag> {
         if !matches!(request.naming, Naming::Fixed(_)) || !request.version.is_selector() {
             return None;
@@ -290,8 +291,8 @@ fn recorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<T
     Some(failed)
 }
 
-/// Returns the failure of a content that may be one of those for which the status has no room: it waits as long as
-/// the last of those that are recorded. At once, all of them would be a storm of Jobs.
+/// Returns the failure of a content that may be one of those for which the status has no room: it waits as long
+/// as the last of those that are recorded. At once, all of them would be a storm of Jobs.
 fn unrecorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<TagFailure> {
     // Those without an attempt come last, so that then every failure with one is recorded.
     if inputs.unrecorded_failures == 0 || inputs.failures.iter().any(|failure| failure.attempts == 0) {

@@ -62,7 +62,8 @@ impl<'a> OlderImage<'a> {
     /// he has no right to. A tag that is named after a content must have been put by the claimant itself, which
     /// no object records.
     ///
-    /// Whoever may write a status can forge it (docs/decisions/0013-written-to-until-an-administrator-decides.md).
+    /// Whoever may write a status can forge it
+    /// (docs/decisions/0013-written-to-until-an-administrator-decides.md).
     pub fn is_recorded(&self, image: &Image, tag: &Tag) -> bool {
         let status = self.image.status.as_ref();
         let written_to = status.and_then(|status| status.written_to.as_deref()?.parse::<Repository>().ok());

@@ -33,7 +33,8 @@ pub(super) fn until<T>(end: Instant, stream: impl Stream<Item = T>) -> impl Stre
     stream.take_until(sleep_until(end))
 }
 
-/// Tells what a registry refuses to one tag from what it refuses to a credential, by its answers for several tags.
+/// Tells what a registry refuses to one tag from what it refuses to a credential, by its answers for several
+/// tags.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     refusal: Option<RegistryError>,
@@ -54,8 +55,8 @@ impl Refusals {
         }
     }
 
-    /// Returns the refusal that concerns all tags. That a registry does not take the credential always does; that
-    /// it denies something does where it has accepted nothing.
+    /// Returns the refusal that concerns all tags. That a registry does not take the credential always does;
+    /// that it denies something does where it has accepted nothing.
     pub(super) fn of_all(self) -> Option<RegistryError> {
         self.refusal.filter(|error| !self.any_accepted || *error.reason() == Reason::Unauthorized)
     }

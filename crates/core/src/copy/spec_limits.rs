@@ -1,4 +1,5 @@
-//! How much a spec may hold: as the schema of the API server limits it. An older CRD, or a file, has no such limits.
+//! How much a spec may hold: as the schema of the API server limits it. An older CRD, or a file, has no such
+//! limits.
 
 use super::spec_error::{Problems, SpecField};
 use crate::api::{ImageSpec, Select};

@@ -80,7 +80,8 @@ pub struct ObservedTag {
     /// The content at the source whose referrers were sought: `source`'s, or what is known of
     /// a tag that the source was not asked about.
     pub subject: Option<Digest>,
-    /// The images of an index that is copied whole, whose referrers were sought too; none if that was not needed.
+    /// The images of an index that is copied whole, whose referrers were sought too; none if that was not
+    /// needed.
     pub images: Option<Vec<Digest>>,
     /// The content that this refers to, if it is no tag that the version selects but a signature, an
     /// attestation or the like of one.

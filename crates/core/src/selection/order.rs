@@ -27,7 +27,8 @@ pub(super) enum SingleNumbers {
     /// Those that look like dates or commits are names: other tags are the versions.
     #[default]
     MayBeNames,
-    /// The versions, such as the numbers of builds: no tag has dotted numbers. Of any length they count by value.
+    /// The versions, such as the numbers of builds: no tag has dotted numbers. Of any length they count by
+    /// value.
     AreVersions,
 }
 
@@ -56,14 +57,16 @@ impl SingleNumbers {
 /// beginning of another. Most places fit into the head, which needs no allocation.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ranked<'a> {
-    /// The place up to [`HEAD`] bytes, and behind it how many numbers there are; no number if the place is longer.
+    /// The place up to [`HEAD`] bytes, and behind it how many numbers there are; no number if the place is
+    /// longer.
     head: [u64; 3],
     /// What does not fit into the head, and how many numbers there are.
     rest: Option<Box<Rest>>,
     pub(super) tag: &'a Tag,
 }
 
-/// A slice that is reached by a thin pointer: it is there for few tags, and all are moved while they are sorted.
+/// A slice that is reached by a thin pointer: it is there for few tags, and all are moved while they are
+/// sorted.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rest(Box<[u8]>);
 

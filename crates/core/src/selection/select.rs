@@ -191,7 +191,8 @@ impl<'a> Selecting<'a> {
         }
     }
 
-    /// Keeps the newest `latest` versions, each in the spelling that comes first. The older ones are not sorted.
+    /// Keeps the newest `latest` versions, each in the spelling that comes first. The older ones are not
+    /// sorted.
     fn keep_newest(&mut self, latest: usize) {
         let mut all = std::mem::take(&mut self.selected);
         let mut sorted = 0;

@@ -1,5 +1,5 @@
-//! Indexes that Skopeo cannot copy as they are, up to its newest releases: it refuses indexes within indexes, and
-//! it drops fields of entries, after which the digest would be another one.
+//! Indexes that Skopeo cannot copy as they are, up to its newest releases: it refuses indexes within indexes,
+//! and it drops fields of entries, after which the digest would be another one.
 
 use super::document::IndexEntry;
 use super::manifest::{Manifest, ManifestError};

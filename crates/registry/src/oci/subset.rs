@@ -125,8 +125,8 @@ pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, ManifestE
     subset_of_nested(source, wanted, &PlatformsBelow::new())
 }
 
-/// Like [`subset`] for an index of indexes. One that names no platform stays if one of those that stand in it is
-/// wanted; it is not narrowed itself.
+/// Like [`subset`] for an index of indexes. One that names no platform stays if one of those that stand in it
+/// is wanted; it is not narrowed itself.
 pub fn subset_of_nested(
     source: &Manifest,
     wanted: &Platforms,

@@ -166,8 +166,8 @@ impl Observation<'_> {
         }
     }
 
-    /// Returns what the referrers API answers, where there is one and it knows of any; `first` is its answer for
-    /// the first content.
+    /// Returns what the referrers API answers, where there is one and it knows of any; `first` is its answer
+    /// for the first content.
     async fn answers(
         &self,
         first: Option<ReferrersAnswer>,
