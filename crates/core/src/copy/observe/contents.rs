@@ -129,7 +129,9 @@ pub(super) async fn manifest(
         Ok(Some(manifest)) => Ok(ManifestAnswer::There(manifest)),
         Ok(None) => Ok(ManifestAnswer::Absent),
         Err(error) => match error.reason() {
-            Reason::Protocol | Reason::Rejected | Reason::TooLarge { .. } if side == Side::Destination => {
+            Reason::Protocol | Reason::Rejected | Reason::Schema1 | Reason::TooLarge { .. }
+                if side == Side::Destination =>
+            {
                 Ok(ManifestAnswer::Unreadable)
             }
             _ => for_this_tag(side, error).map(ManifestAnswer::Unknown),
