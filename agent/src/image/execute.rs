@@ -82,6 +82,7 @@ impl Pass<'_> {
             observed,
             runs,
             failures: self.recorded_failures(),
+            unrecorded_failures: self.status().unrecorded_failures(),
             conflicts,
             retry_now: due.is_asked_for(),
             now: self.now,

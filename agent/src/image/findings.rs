@@ -7,8 +7,8 @@ use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
 use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure, WaitingTag};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
-    Copy, CopyRequest, FirstSeen, Inputs, Observed, Outcome, Plan, PlannedTag, Readiness, Run, TagAction,
-    Waiting, plan, readiness,
+    Copy, CopyRequest, FirstSeen, Inputs, Naming, Observed, Outcome, Plan, PlannedTag, Readiness, Run,
+    TagAction, Waiting, plan, readiness,
 };
 use imgop_core::time::remaining;
 use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
@@ -28,6 +28,7 @@ pub(super) struct PassState<'a> {
     pub observed: Observed,
     pub runs: Vec<Run>,
     pub failures: Vec<TagFailure>,
+    pub unrecorded_failures: u32,
     pub conflicts: HashMap<Tag, String>,
     pub retry_now: bool,
     pub now: Timestamp,
@@ -41,6 +42,7 @@ impl PassState<'_> {
             observed: &self.observed,
             runs: &self.runs,
             failures: &self.failures,
+            unrecorded_failures: self.unrecorded_failures,
             conflicts: &self.conflicts,
             retry_now: self.retry_now,
             now: self.now,
@@ -118,6 +120,8 @@ pub struct TagFindings {
     pub already_synced: Vec<String>,
     /// The source that those are of.
     pub synced_from: Option<String>,
+    /// The tag that a fixed tag of the destination shows, where it is the newest of several.
+    pub set_from: Option<String>,
     /// Those that are too young, newest version first.
     pub waiting: Vec<WaitingTag>,
     /// When the next failed one is tried again.
@@ -179,6 +183,7 @@ impl Pass<'_> {
             failures: failures(plan, &status.failures),
             already_synced: already_synced(request, plan, &self.synced_before(request, memory)),
             synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
+            set_from: set_from(request, plan, status.set_from.as_deref()),
             waiting: waiting(&state.observed, plan).into_iter().map(WaitingTag::from).collect(),
             next_attempt: plan.next_attempt(),
         }
@@ -287,6 +292,14 @@ fn waiting<'a>(observed: &'a Observed, plan: &Plan) -> Vec<&'a Waiting> {
     let taken = plan.tags.iter().filter(|tag| matches!(tag.action, TagAction::UpToDate));
     let taken: HashSet<String> = taken.map(|tag| tag.source_ref.to_string()).collect();
     observed.since().filter(|waiting| !taken.contains(waiting.tag.as_str())).collect()
+}
+
+/// Returns the tag of the source that the fixed tag of the destination shows; `before` while it shows none.
+fn set_from(request: &CopyRequest, planned: &Plan, before: Option<&str>) -> Option<String> {
+    if !matches!(request.naming, Naming::Fixed(_)) || !request.version.is_selector() {
+        return None;
+    }
+    planned.set_from(request).map(Tag::as_str).or(before).map(str::to_owned)
 }
 
 /// Returns the failures of the plan, and those of copies that are tried again: how often is remembered

@@ -143,7 +143,7 @@ impl Pass<'_> {
             access.source.invalidate_tag_lists();
             access.destination.invalidate_tag_lists();
         }
-        let known = self.known(request, memory);
+        let known = self.known(request, due, memory);
         // A list that takes too long ends with the name of its setting.
         let limit = REGISTRY_TIMEOUT + Duration::from_secs(self.agent().config.registry_list_timeout.into());
         let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
@@ -174,11 +174,15 @@ impl Pass<'_> {
     }
 
     /// Returns what is known before the registries are asked.
-    fn known(&self, request: &CopyRequest, memory: &Memory) -> Known {
-        let mut first_seen = Known::recorded(self.image, request, self.now).first_seen;
+    fn known(&self, request: &CopyRequest, due: Due, memory: &Memory) -> Known {
+        let Known { mut first_seen, newest, .. } = Known::recorded(self.image, request, self.now);
         first_seen.extend(memory.cache.first_seen.clone());
         let already_synced = self.synced_before(request, memory);
-        Known { already_synced, first_seen, ..memory.cache.known(self.now) }
+        let mut known = Known { already_synced, first_seen, ..memory.cache.known(self.now) };
+        if !memory.cache.has_answers && !due.is_asked_for() {
+            known.newest = newest;
+        }
+        known
     }
 
     /// Returns the tags that mode `OnceByTag` need not compare again, as the status and this process know them.

@@ -75,6 +75,8 @@ pub struct Cache {
     reads_source: bool,
     /// The newest tag that was selected for a fixed tag of the destination.
     newest: Option<Tag>,
+    /// Whether the registries have answered since this process began; the status is the memory of an earlier one.
+    pub has_answers: bool,
     /// The tags that mode `OnceByTag` need not compare again, and what they were copied from: a status has no room for
     /// the names of very many.
     pub already_synced: (Option<String>, HashSet<Tag>),
@@ -144,6 +146,7 @@ impl Cache {
     /// Keeps what the registries answered, for the tags that were asked for and no others.
     pub fn keep(&mut self, observed: &Observed, now: Timestamp) {
         self.newest.clone_from(&observed.newest);
+        self.has_answers = true;
         // What could not be read is to be read yet.
         self.reads_source &= observed.tags.iter().any(|tag| matches!(tag.content, Content::Unknown(_)));
         let at_destination = observed.tags.iter().filter_map(|tag| {

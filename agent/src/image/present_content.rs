@@ -2,7 +2,8 @@
 
 use imgop_core::api::Side;
 use imgop_core::copy::{Copy, CopyRequest, Plan, Publications, in_order, learn, probe, publish};
-use imgop_registry::RegistryError;
+use imgop_registry::reference::Repository;
+use imgop_registry::{Reason, RegistryError};
 use tokio::time::Instant;
 
 use super::execute::{is_running, runs};
@@ -57,6 +58,9 @@ impl Pass<'_> {
         for (tag, digest) in &probed.seen {
             state.observed.record(tag, digest);
         }
+        for (tag, made_of) in &probed.in_parts {
+            state.observed.copy_in_parts(tag, made_of);
+        }
         state.runs.extend(probed.runs);
         Ok(true)
     }
@@ -91,7 +95,18 @@ impl Pass<'_> {
         }
         let pulls = learn(route, contents, self.namespace(), &self.images.blobs).await;
         memory.cache.pulls_per_copy = pulls.or(memory.cache.pulls_per_copy);
+        // Where the destination has accepted tags of this Image, it denies this one alone.
+        let refusal = refusal.filter(|error| {
+            *error.reason() != Reason::Forbidden || !self.has_written_to(&state.request.destination)
+        });
         refusal.map_or(Ok(()), Err)
+    }
+
+    /// Returns whether this process or an earlier one has put tags of the Image there.
+    fn has_written_to(&self, destination: &Repository) -> bool {
+        let by_another = self.status().written_to.and_then(|to| to.parse().ok());
+        let places = [self.images.conflicts.written_to(self.uid()), by_another];
+        places.into_iter().flatten().any(|to: Repository| to.is_same_place(destination))
     }
 
     /// Sets the tags of Jobs that have ended while no sync is due: a registry may be in back-off, for an hour.

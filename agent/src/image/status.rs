@@ -79,6 +79,7 @@ pub fn next_status(
         // Those beyond are remembered until this process ends, and then compared.
         new.tag_already_synced = within(tags.already_synced, MAX_STATUS_BYTES, &mut left);
         new.synced_from = tags.synced_from;
+        new.set_from = tags.set_from;
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if !copied.is_empty() {

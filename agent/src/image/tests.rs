@@ -1,5 +1,6 @@
 //! Whole passes over an Image.
 
+mod fixed_tag;
 pub mod fixtures;
 mod obsolete_jobs;
 pub mod stage;
@@ -8,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use imgop_core::api::conditions::{RECONCILING, reasons};
-use imgop_core::api::{FailureReason, Publish, Select, TagFailure};
+use imgop_core::api::{FailureReason, Publish, TagFailure};
 use imgop_core::copy::{Content, Copy, MadeIndex, MadeOf, Observed, ObservedTag, Origin, Outcome, Seen};
 use imgop_fakes::{ApiServer, IMAGE, INDEX};
 use imgop_registry::Manifest;
@@ -340,32 +341,6 @@ async fn a_tag_that_turns_out_to_show_another_content_is_set_in_the_same_pass() 
     let there = stage.registry.manifest("target", "v2.13.1").unwrap();
     assert!(there.contains("amd64") && !there.contains("arm64"), "{there}");
     assert_eq!(reason(&result), reasons::SUCCEEDED);
-}
-
-#[tokio::test]
-async fn a_list_that_lacks_the_newest_tag_moves_a_fixed_tag_only_once_a_second_one_agrees() {
-    let mut stage = Stage::of_a_synced_image().await;
-    stage.image.spec.destination.version = Some("stable".into());
-    stage.image.spec.source.select = Some(Select { latest: Some(1), ..Select::default() });
-    // No list is shared, so that each sync asks for its own.
-    let agent = fixtures::agent_with(stage.api.client(), &["--share-lists-seconds=0"]);
-    stage.images = Images::new(agent, Objects::new([]));
-    let (older, newer) = ("{}", "{ }");
-    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.1","v2.13.2"]}"#);
-    stage.registry.hold("/v2/target/tags/list", r#"{"tags":["stable"]}"#);
-    stage.registry.hold_manifest("source", "v2.13.1", older);
-    stage.registry.hold_manifest("source", "v2.13.2", newer);
-    stage.registry.hold_manifest("target", "stable", newer);
-    let mut memory = due_now();
-    let sync = async |memory: &mut Memory| {
-        memory.schedule.next = Some(now());
-        let result = stage.pass(memory, now()).await.unwrap();
-        (stage.registry.manifest("target", "stable").unwrap(), reason(&result).to_owned())
-    };
-    assert_eq!(sync(&mut memory).await, (newer.to_owned(), reasons::SUCCEEDED.to_owned()));
-    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.1"]}"#);
-    assert_eq!(sync(&mut memory).await, (newer.to_owned(), reasons::SUCCEEDED.to_owned()));
-    assert_eq!(sync(&mut memory).await, (newer.to_owned(), reasons::PROGRESSING.to_owned()));
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ mod tests {
     #[test]
     fn what_turns_or_hides_text_is_invisible() {
         assert!("\u{1b}\u{9b}\u{202e}\u{200b}\u{feff}\n".chars().all(is_invisible));
+        assert!("\u{ad}\u{61c}\u{180e}\u{fff9}\u{fffb}\u{e0001}\u{e007f}".chars().all(is_invisible));
         assert!(!"é ✔a".chars().any(is_invisible));
     }
 }

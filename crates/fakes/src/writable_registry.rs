@@ -24,6 +24,8 @@ struct State {
     /// Texts by their paths.
     holds: HashMap<String, String>,
     refuses: Option<u16>,
+    /// Paths with the status that they are answered with.
+    refuses_paths: HashMap<String, u16>,
     refuses_puts: Option<&'static str>,
     counts_pulls: bool,
 }
@@ -40,6 +42,11 @@ impl WritableRegistry {
     /// Answers everything with this status.
     pub fn refuse(&self, status: u16) {
         self.state().refuses = Some(status);
+    }
+
+    /// Answers everything about one path with this status.
+    pub fn refuse_one(&self, path: &str, status: u16) {
+        self.state().refuses_paths.insert(path.to_owned(), status);
     }
 
     /// Answers every PUT with 404 and this error.
@@ -104,7 +111,8 @@ impl State {
     }
 
     fn answer_unmetered(&mut self, seen: &Seen) -> Response {
-        if let Some(status) = self.refuses {
+        let path = seen.target.split('?').next().unwrap_or_default();
+        if let Some(status) = self.refuses.or_else(|| self.refuses_paths.get(path).copied()) {
             return reply(status, &[], "");
         }
         let error = |code: &str| json(404, format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#));

@@ -90,6 +90,11 @@ pub fn image_spec(
             SpecField::SourceName => source.problem.is_some(),
             SpecField::DestinationName => destination.problem.is_some(),
             SpecField::SourceVersion => version.is_none(),
+            // The flags' own messages say how to create one.
+            SpecField::SourceSecret
+            | SpecField::DestinationSecret
+            | SpecField::SourceCaSecret
+            | SpecField::DestinationCaSecret => true,
             _ => false,
         };
         if !is_known {
@@ -217,6 +222,12 @@ fn argument_of(field: SpecField, args: &ImageArgs) -> &'static str {
         SpecField::Platforms => "--platforms",
         SpecField::SourceAws => "--source-use-aws-irsa",
         SpecField::DestinationAws => "--destination-use-aws-irsa",
+        SpecField::SourceSecret => "--source-credentials",
+        SpecField::DestinationSecret => "--destination-credentials",
+        SpecField::SourceCaSecret => "--source-ca-secret",
+        SpecField::DestinationCaSecret => "--destination-ca-secret",
+        SpecField::SourceTls => "--source-tls",
+        SpecField::DestinationTls => "--destination-tls",
     }
 }
 

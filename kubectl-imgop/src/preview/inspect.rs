@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use imgop_core::api::{Side, TlsMode};
+use imgop_core::api::{ImageStatus, Side, TlsMode};
 use imgop_core::copy::{Inputs, Known, Limits, ObserveError, Sides, observe, plan};
 use imgop_core::copy::{Observed, ObservedTag, Seen, TagState};
 use imgop_core::selection::Version;
@@ -117,11 +117,13 @@ impl Inspector<'_> {
     async fn report(&self, target: &Target, observed: &Observed) -> Report {
         let open: Vec<&Tag> = observed.to_be_written().collect();
         let conflicts = self.images.conflicts(target, &open).await;
+        let status = target.manifest.as_ref().and_then(|image| image.status.as_ref());
         let plan = plan(Inputs {
             request: &target.request,
             observed,
             runs: &[],
             failures: &target.failures,
+            unrecorded_failures: status.map_or(0, ImageStatus::unrecorded_failures),
             conflicts: &conflicts.tags,
             retry_now: target.retries_now,
             now: target.known.now,

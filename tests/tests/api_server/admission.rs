@@ -16,7 +16,7 @@ const SOURCE_NAME: &str = "source.name must be a repository without scheme, tag 
 const DESTINATION_NAME: &str = "destination.name must be a repository without scheme, tag or digest, such as \
      registry.example.com/argoproj/argocd; the tag goes into destination.version";
 const VERSION: &str = "source.version must be a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for \
-     every tag, or a digest (sha256: and 64 hexadecimal digits)";
+     every tag but pre-releases, or a digest (sha256: and 64 hexadecimal digits)";
 const RANGE: &str = "source.version is an unreadable range; write comparators with dotted numbers, such as \
      >=2.13 <2.15, ~2.13 or ^2";
 const PATTERN: &str = "source.version is an unreadable pattern; write dotted numbers with x for any number, such \
@@ -139,7 +139,7 @@ async fn b8_patterns_and_ranges_that_cannot_be_read_are_refused() -> anyhow::Res
         "source.version",
         "",
         "source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), \
-         * for every tag, or a digest",
+         * for every tag but pre-releases, or a digest",
     );
     every_one_is_refused(cases.chain([empty]).collect()).await
 }

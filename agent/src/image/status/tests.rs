@@ -27,6 +27,7 @@ fn success(copied: u32) -> Findings {
             failures: Vec::new(),
             already_synced: vec!["v2".into(), "v1".into()],
             synced_from: None,
+            set_from: None,
             waiting: Vec::new(),
             next_attempt: None,
         }),

@@ -10,8 +10,8 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY_LABEL`] on everything that the agent makes.
 pub const MANAGED_BY: &str = "imgop";
 
-/// The label that holds the UID of the object that a Job or a Secret belongs to. Its value is from when Images were
-/// the only kind.
+/// The label that holds the UID of the object that a Job or a Secret belongs to. Its value is from when Images
+/// were the only kind.
 pub const OWNER_UID_LABEL: &str = "imgop.skopeo.io/image-uid";
 
 /// The label by which Kubernetes marks the pods of a Job with the Job's name.

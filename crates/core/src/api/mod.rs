@@ -44,9 +44,11 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// Takes `nullable` from optional fields: the API server then drops a null, as if the field were
 /// not there. A null that stays would be one more case for each rule, and CEL has no way to
 /// compare a text with it. Also takes the formats that Kubernetes does not know and warns of, and gives
-/// each integer a maximum: what the API server stores can then be read by every program.
+/// each integer a maximum: what the API server stores can then be read by every program. Descriptions lose the
+/// line breaks that comments have, for `kubectl explain` breaks lines itself.
 fn tidy(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    schema.description = schema.description.take().map(|text| joined(&text));
     let format = schema.format.as_deref().unwrap_or_default();
     if schema.type_.as_deref() == Some("integer") && schema.maximum.is_none() {
         schema.maximum = Some(if format == "uint32" { MAX_UINT32 } else { MAX_EXACT_INTEGER });
@@ -60,6 +62,13 @@ fn tidy(schema: &mut JSONSchemaProps) {
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         tidy(items);
     }
+}
+
+/// Returns a text with each of its paragraphs in one line.
+fn joined(text: &str) -> String {
+    let paragraphs =
+        text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
 const MAX_UINT32: f64 = 4_294_967_295.0;
@@ -80,6 +89,18 @@ mod tests {
         if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
             integers(&format!("{path}[]"), items, all);
         }
+    }
+
+    #[test]
+    fn descriptions_have_no_hard_line_breaks() {
+        assert_eq!(
+            joined("How often the source\nis checked.\n\nAt least 10s.\n"),
+            "How often the source is checked.\n\nAt least 10s."
+        );
+        let text = serde_json::to_string(&crds()).unwrap();
+        let breaks: Vec<&str> =
+            text.split("\"description\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(breaks.len() > 40 && breaks.iter().all(|text| !text.replace("\\n\\n", "").contains("\\n")));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! observe    asks both registries                state    what they answered
 //! plan       what is to be done for each tag     age, outcome, precedence: what it is worked out from
 //! readiness  the conditions that follow
-//! probe, publish, mount, quota, batches          the steps around a Job that need registries only
+//! probe, parts, publish, mount, quota, batches   the steps around a Job that need registries only
 //! ```
 //!
 //! A plan is pure and is worked out from the whole state each time: the spec, both registries, the Jobs, the
@@ -20,6 +20,7 @@ mod mount;
 mod naming;
 mod observe;
 mod outcome;
+mod parts;
 mod plan;
 mod precedence;
 mod probe;
@@ -29,6 +30,8 @@ mod readiness;
 mod recorded;
 mod request;
 mod route;
+mod spec_error;
+mod spec_limits;
 mod state;
 
 pub(crate) use age::Evidence;
@@ -44,6 +47,7 @@ pub use probe::{Probed, probe};
 pub use publish::{Answered, Publications, publish};
 pub use quota::{Admission, Deferral, admit, release};
 pub use readiness::{Readiness, readiness};
-pub use request::{CopyRequest, SpecError, SpecField, SpecProblem};
+pub use request::CopyRequest;
 pub use route::Route;
+pub use spec_error::{SpecError, SpecField, SpecProblem};
 pub use state::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};

@@ -32,7 +32,7 @@ pub struct MadeOf {
     pub parts: Vec<Digest>,
 }
 
-/// What of the source an index is made from.
+/// What of the source an index is made from. One of all parts is put with the bytes that it has there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Origin {
@@ -40,6 +40,8 @@ pub enum Origin {
     PlatformsOf(Digest),
     /// Whatever refers to this content.
     ReferrersOf(Digest),
+    /// All of this index, which Skopeo cannot copy as it is: its parts are what it can copy of it.
+    AllOf(Digest),
 }
 
 impl Copy {

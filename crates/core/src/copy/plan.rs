@@ -8,7 +8,7 @@ use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Content, Copy, CopyRequest, Observed, ObservedTag, Outcome, Run, TagState};
+use super::{Content, Copy, CopyRequest, Naming, Observed, ObservedTag, Outcome, Run, TagState};
 use crate::api::{Counts, FailureReason, Overwrite, TagFailure};
 use crate::time::{backoff, clamp_ahead, saturating_add};
 
@@ -101,6 +101,19 @@ impl Plan {
         })
     }
 
+    /// Returns the tag of the source that the fixed tag of the destination shows, where it is the newest of
+    /// several.
+    pub fn set_from(&self, request: &CopyRequest) -> Option<&Tag> {
+        if !matches!(request.naming, Naming::Fixed(_)) || !request.version.is_selector() {
+            return None;
+        }
+        let shown = self.tags.iter().find(|tag| tag.referrer_of.is_none())?;
+        match (&shown.action, &shown.source_ref) {
+            (TagAction::UpToDate | TagAction::AlreadySynced, ManifestRef::Tag(tag)) => Some(tag),
+            _ => None,
+        }
+    }
+
     /// Returns when the next failed tag is tried again.
     pub fn next_attempt(&self) -> Option<Timestamp> {
         self.failures().filter_map(|f| f.next_attempt.as_ref()).map(|t| t.0).min()
@@ -138,6 +151,8 @@ pub struct Inputs<'a> {
     pub runs: &'a [Run],
     /// The failures in the status: what is left of Jobs that are deleted.
     pub failures: &'a [TagFailure],
+    /// How many more tags failed than the status has room for.
+    pub unrecorded_failures: u32,
     /// Tags of the destination that belong to another Image, with the message for people.
     pub conflicts: &'a HashMap<Tag, String>,
     /// Whether failed tags are tried again now, without waiting: a sync was requested.
@@ -237,7 +252,7 @@ fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> 
     };
     let failed = match &run.outcome {
         Outcome::Running => return TagAction::Wait,
-        Outcome::Succeeded => return TagAction::Publish(copy(tag, digest, attempt)),
+        Outcome::Succeeded => return TagAction::Publish(as_copied(run, tag, digest)),
         // Once is bad luck; what keeps happening must not become a storm of Jobs.
         Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
             return TagAction::Copy(copy(tag, digest, 2));
@@ -245,7 +260,7 @@ fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> 
         Outcome::Unpublished { tries, message, at } => {
             let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
             if is_due(inputs, &failed) {
-                return TagAction::Publish(copy(tag, digest, attempt));
+                return TagAction::Publish(as_copied(run, tag, digest));
             }
             return TagAction::BackOff(failed);
         }
@@ -269,11 +284,31 @@ fn recorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<T
     let name = tag.source_ref.to_string();
     let is_of_it =
         |f: &&TagFailure| f.tag == name && f.attempts > 0 && f.digest.as_deref() == Some(digest.as_str());
-    let mut failed = inputs.failures.iter().find(is_of_it)?.clone();
+    let found = inputs.failures.iter().find(is_of_it).cloned();
+    let mut failed = found.or_else(|| unrecorded(inputs, tag, digest))?;
     let pause = retry_delay(failed.attempts);
     failed.next_attempt = failed.next_attempt.map(|at| Time(clamp_ahead(at.0, inputs.now, pause)));
     Some(failed)
 }
+
+/// Returns the failure of a content that may be one of those for which the status has no room: it waits as long
+/// as the last of those that are recorded. At once, all of them would be a storm of Jobs.
+fn unrecorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<TagFailure> {
+    // Those without an attempt come last, so that then every failure with one is recorded.
+    if inputs.unrecorded_failures == 0 || inputs.failures.iter().any(|failure| failure.attempts == 0) {
+        return None;
+    }
+    let last = inputs.failures.iter().max_by_key(|failure| failure.next_attempt.as_ref().map(|at| at.0))?;
+    Some(TagFailure {
+        attempts: last.attempts,
+        digest: Some(digest.to_string()),
+        next_attempt: last.next_attempt.clone(),
+        ..failure(tag, last.reason, UNRECORDED.to_owned())
+    })
+}
+
+/// The message of a failure that was not recorded.
+const UNRECORDED: &str = "many tags failed, this one perhaps too; it is tried again with the last of them";
 
 fn copy_or_back_off(
     inputs: &Inputs<'_>,
@@ -303,6 +338,11 @@ fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
         },
         attempt,
     }
+}
+
+/// Returns the copy of a run whose content is at the destination, in parts or not.
+fn as_copied(run: &Run, tag: &ObservedTag, digest: &Digest) -> Copy {
+    Copy { made_of: run.copy.made_of.clone(), ..copy(tag, digest, run.copy.attempt) }
 }
 
 /// Platforms that are named where none is wanted.

@@ -1,13 +1,15 @@
 //! Probes the destination before Jobs are created: a tag may be there although a list did not name it, and
-//! its content may be there from a Job whose end was not seen. Two requests are cheaper than a pod.
+//! its content may be there from a Job whose end was not seen. Two requests are cheaper than a pod. What is not
+//! there is looked at once at the source, whether Skopeo can copy it as it is.
 
 use futures::StreamExt as _;
 use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use imgop_registry::{RegistryError, RepositoryClient};
 use tokio::time::Instant;
 
-use super::route::{MAX_CONCURRENT_TAGS, Route, is_refusal, until};
-use super::{Copy, Outcome, Run};
+use super::parts::parts_of;
+use super::route::{MAX_CONCURRENT_TAGS, Refusals, Route, until};
+use super::{Copy, MadeOf, Outcome, Run};
 use crate::api::Publish;
 
 /// What the destination answered.
@@ -19,21 +21,31 @@ pub struct Probed {
     pub seen: Vec<(Tag, Digest)>,
     /// Copies whose content is there, as if a Job had just copied it.
     pub runs: Vec<Run>,
+    /// Tags whose content is copied in parts.
+    pub in_parts: Vec<(Tag, MadeOf)>,
+}
+
+/// What both sides answered for one copy.
+struct Answer {
+    copy: Copy,
+    /// What the tag shows.
+    tag: Result<Option<Digest>, RegistryError>,
+    /// Whether the whole content is there.
+    content: Result<bool, RegistryError>,
+    in_parts: Option<MadeOf>,
 }
 
 /// Asks the destination for the tags and the contents of these copies until `end`. Fails if it refuses the
 /// credential; any other error leaves its copy to a Job.
 pub async fn probe(route: Route<'_>, copies: Vec<Copy>, end: Instant) -> Result<Probed, RegistryError> {
-    let asked = futures::stream::iter(copies).map(|copy| async move {
-        let (tag, content) = ask(route, &copy).await;
-        (copy, tag, content)
-    });
-    let answers: Vec<_> = until(end, asked.buffer_unordered(MAX_CONCURRENT_TAGS)).collect().await;
-    let mut probed = Probed::default();
-    for (copy, tag, content) in answers {
-        match (&tag, &content) {
-            (Err(error), _) | (_, Err(error)) if is_refusal(error) => return Err(error.clone()),
-            _ => {}
+    let asked = futures::stream::iter(copies).map(|copy| ask(route, copy));
+    let answers: Vec<Answer> = until(end, asked.buffer_unordered(MAX_CONCURRENT_TAGS)).collect().await;
+    let (mut probed, mut refusals) = (Probed::default(), Refusals::default());
+    for Answer { copy, tag, content, in_parts } in answers {
+        refusals.add(&tag);
+        // Nothing was asked for a content of which nothing is known.
+        if !matches!(content, Ok(false)) {
+            refusals.add(&content);
         }
         if let Ok(Some(digest)) = tag {
             probed.seen.push((copy.destination_tag.clone(), digest));
@@ -41,16 +53,14 @@ pub async fn probe(route: Route<'_>, copies: Vec<Copy>, end: Instant) -> Result<
         if matches!(content, Ok(true)) {
             probed.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
         }
+        probed.in_parts.extend(in_parts.map(|made_of| (copy.destination_tag.clone(), made_of)));
         probed.copies.push(copy);
     }
-    Ok(probed)
+    refusals.of_all().map_or(Ok(probed), Err)
 }
 
-/// Returns what the tag shows, and whether the whole content is there.
-async fn ask(
-    Route { request, destination, .. }: Route<'_>,
-    copy: &Copy,
-) -> (Result<Option<Digest>, RegistryError>, Result<bool, RegistryError>) {
+async fn ask(route: Route<'_>, copy: Copy) -> Answer {
+    let Route { request, destination, .. } = route;
     let tag = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
     let tag = tag.map(|descriptor| descriptor.map(|descriptor| descriptor.digest));
     let content = match &tag {
@@ -59,7 +69,13 @@ async fn ask(
         Ok(_) if copy.made_of.is_some() => has_all(destination, copy.parts()).await,
         _ => Ok(false),
     };
-    (tag, content)
+    let is_there = matches!(content, Ok(true)) || matches!(&tag, Ok(Some(shown)) if *shown == copy.digest);
+    let in_parts = if is_there { Ok(None) } else { parts_of(route, &copy).await };
+    let in_parts = in_parts.unwrap_or_else(|error| {
+        tracing::debug!(%error, "whether a content is copied in parts is not known; Skopeo is to copy it as it is");
+        None
+    });
+    Answer { copy, tag, content, in_parts }
 }
 
 /// Returns whether the destination has everything that would be copied.
@@ -76,9 +92,10 @@ async fn has_all(destination: &RepositoryClient, parts: &[Digest]) -> Result<boo
 mod tests {
     use std::time::Duration;
 
-    use imgop_fakes::{WritableRegistry, client};
+    use imgop_fakes::{IMAGE, INDEX, WritableRegistry, client};
 
     use super::*;
+    use crate::copy::Origin;
     use crate::copy::fixtures::{copy, request};
 
     const MANIFEST: &str = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#;
@@ -86,8 +103,9 @@ mod tests {
     async fn probe_of(registry: &WritableRegistry, publish: Publish, copies: Vec<Copy>) -> Probed {
         let mut request = request("v2.13.x");
         (request.destination, request.publish) = (registry.repository("app"), publish);
-        let destination = &client(&request.destination);
-        let route = Route { request: &request, source: destination, destination };
+        request.source = registry.repository("source");
+        let (source, destination) = (&client(&request.source), &client(&request.destination));
+        let route = Route { request: &request, source, destination };
         probe(route, copies, Instant::now() + Duration::from_mins(1)).await.unwrap()
     }
 
@@ -111,6 +129,36 @@ mod tests {
         let probed = probe_of(&registry, Publish::Staged, vec![copy.clone()]).await;
         assert_eq!(probed.seen, [(copy.destination_tag, Digest::of(MANIFEST.as_bytes()))]);
         assert_eq!(probed.runs, []);
+    }
+
+    #[tokio::test]
+    async fn one_content_that_may_not_be_shown_is_no_refusal_of_all() {
+        let registry = WritableRegistry::start().await;
+        let copy = copy("v2.13.1", 1);
+        registry.refuse_one(&format!("/v2/app/manifests/{}", copy.digest), 403);
+        let probed = probe_of(&registry, Publish::Staged, vec![copy.clone()]).await;
+        assert_eq!((probed.copies, probed.runs), (vec![copy], vec![]), "its Job says what is wrong with it");
+    }
+
+    #[tokio::test]
+    async fn b45_an_index_of_indexes_is_copied_in_parts() {
+        let registry = WritableRegistry::start().await;
+        let index =
+            |entries: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{entries}]}}"#);
+        let entry = |media_type: &str, digest: &Digest, more: &str| {
+            format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":1{more}}}"#)
+        };
+        let images = ["amd64", "arm64", "s390x"].map(|name| Digest::of(name.as_bytes()));
+        let plain = registry.hold_content("source", &index(&entry(IMAGE, &images[0], "")));
+        let artifact = r#","artifactType":"application/vnd.example""#;
+        let inner = index(&[entry(IMAGE, &images[1], artifact), entry(IMAGE, &images[2], "")].join(","));
+        let inner = registry.hold_content("source", &inner);
+        let top = index(&[entry(INDEX, &plain, ""), entry(INDEX, &inner, "")].join(","));
+        let copy = Copy { digest: registry.hold_content("source", &top), ..copy("v2.13.1", 1) };
+        let probed = probe_of(&registry, Publish::Staged, vec![copy.clone()]).await;
+        let parts = vec![plain, images[1].clone(), images[2].clone()];
+        let made_of = MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts };
+        assert_eq!(probed.in_parts, [(copy.destination_tag, made_of)]);
     }
 
     #[tokio::test]

@@ -10,13 +10,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_registry::oci::{Subset, referrers_index, subset};
+use imgop_registry::oci::{Subset, referrers_index, subset_of_nested};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, RegistryError};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::route::{MAX_CONCURRENT_TAGS, Route, is_refusal, until};
+use super::parts::{platforms_below, put_below};
+use super::route::{MAX_CONCURRENT_TAGS, Refusals, Route, until};
 use super::{Copy, MadeOf, Origin, Outcome};
 use crate::api::{FailureReason, Overwrite, Publish};
 
@@ -34,7 +35,7 @@ pub struct Publications {
     pub answered: Vec<Answered>,
     /// Tags that could not be published.
     pub failed: Vec<(Copy, Outcome)>,
-    /// The refusal of one of them, which concerns all; what was published is published.
+    /// A refusal that concerns all; what was published is published.
     pub refusal: Option<RegistryError>,
 }
 
@@ -72,8 +73,9 @@ pub async fn publish(
         .map(|copy| async move { (publish_one(route, &copy, now, on_put).await, copy) });
     // One by one: all manifests at once would be much.
     let mut results = pin!(until(end, publishing.buffer_unordered(MAX_CONCURRENT_TAGS)));
-    let (mut all, mut kept) = (Publications::default(), 0);
+    let (mut all, mut kept, mut refusals) = (Publications::default(), 0, Refusals::default());
     while let Some((result, copy)) = results.next().await {
+        refusals.add(&result);
         match result {
             Ok(Ok(Shown { digest, put })) => {
                 let is_put = put.is_some();
@@ -90,12 +92,10 @@ pub async fn publish(
                     _ => 1,
                 };
                 all.failed.push((copy, Outcome::Unpublished { tries, message: error.to_string(), at: now }));
-                if is_refusal(&error) {
-                    all.refusal = Some(error);
-                }
             }
         }
     }
+    all.refusal = refusals.of_all();
     all
 }
 
@@ -122,9 +122,15 @@ async fn publish_one(
         if let Some(digest) = kept(route, copy).await? {
             return Ok(Ok(Shown { digest, put: None }));
         }
-        let manifest = match manifest(route, copy, now).await? {
-            Ok(manifest) => manifest,
-            Err(outcome) => return Ok(Err(outcome)),
+        let manifest = match manifest(route, copy, now).await {
+            // An index within the index was refused.
+            Err(error) if copy.made_of.is_some() && lacks_a_part(&error) => {
+                return Ok(Err(Outcome::ContentGone { at: now }));
+            }
+            manifest => match manifest? {
+                Ok(manifest) => manifest,
+                Err(outcome) => return Ok(Err(outcome)),
+            },
         };
         // To make an index takes a while, in which another writer may have put the tag.
         if copy.made_of.is_some()
@@ -201,16 +207,17 @@ fn failed(reason: FailureReason, message: String, at: Timestamp) -> Outcome {
 
 /// Makes an index of what the source has; a message if that is not the index that was planned.
 async fn make(
-    Route { request, source, .. }: Route<'_>,
+    route: Route<'_>,
     copy: &Copy,
     made: &MadeOf,
 ) -> Result<Result<Manifest, String>, RegistryError> {
+    let Route { request, source, .. } = route;
     let manifest = match &made.origin {
         Origin::PlatformsOf(index) => {
             let Some(whole) = source.manifest(&ManifestRef::Digest(index.clone())).await? else {
                 return Ok(Err(format!("the source no longer has {index}")));
             };
-            match subset(&whole, &request.platforms) {
+            match subset_of_nested(&whole, &request.platforms, &platforms_below(source, &whole).await?) {
                 Ok(Subset::Narrowed(narrowed)) => Some(narrowed.manifest),
                 _ => None,
             }
@@ -219,6 +226,10 @@ async fn make(
             let referrers = source.referrers(subject).await?.unwrap_or_default();
             referrers_index(&referrers).ok().map(|(manifest, _)| manifest)
         }
+        Origin::AllOf(index) => match put_below(route, index).await? {
+            Some(index) => Some(index),
+            None => return Ok(Err(format!("the source no longer has {index}"))),
+        },
     };
     let planned = manifest.filter(|manifest| manifest.digest == copy.digest);
     Ok(planned.ok_or_else(|| format!("what the source has no longer makes {}", copy.digest)))

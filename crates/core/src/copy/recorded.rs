@@ -19,6 +19,10 @@ impl Known {
         let Some(status) = &image.status else { return known };
         known.first_seen = first_seen(&status.waiting);
         known.first_seen.values_mut().for_each(|seen| seen.at = clamp_ahead(seen.at, now, Duration::ZERO));
+        // Another spec may want an older one.
+        if status.observed_generation == image.metadata.generation {
+            known.newest = status.set_from.as_deref().and_then(|tag| tag.parse().ok());
+        }
         let is_same =
             status.synced_from.as_ref().is_none_or(|from| *from == request.synced_from(&image.spec));
         if request.mode == Mode::OnceByTag && is_same {
@@ -71,6 +75,19 @@ mod tests {
         let elsewhere: fn(&mut Image) =
             |image| image.status.as_mut().unwrap().synced_from = Some("quay.io/other".to_owned());
         assert_eq!(synced(Mode::OnceByTag, elsewhere), 0);
+    }
+
+    #[test]
+    fn a18_what_a_fixed_tag_was_set_from_is_known_while_the_spec_is_the_same() {
+        let newest = |generation| {
+            let known = recorded(Mode::Recurrent, |image| {
+                image.metadata.generation = Some(2);
+                let status = image.status.as_mut().unwrap();
+                (status.observed_generation, status.set_from) = (Some(generation), Some("1.1".to_owned()));
+            });
+            known.newest
+        };
+        assert_eq!((newest(2), newest(1)), (Some("1.1".parse().unwrap()), None));
     }
 
     #[test]

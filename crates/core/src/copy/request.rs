@@ -1,14 +1,14 @@
 //! A spec, parsed: the edge behind which nothing is a plain string.
 
-use std::fmt;
-
 use imgop_registry::oci::Platforms;
 use imgop_registry::reference::{EcrHost, Repository};
 
 use super::Naming;
+use super::spec_error::{Problems, SpecError, SpecField};
+use super::spec_limits::check_limits;
 use crate::api::{
     Credentials, EndpointRef, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers,
-    Select, Side,
+    Select, Side, TlsMode,
 };
 use crate::selection::{Filter, FilterError, ImmutableTags, Version};
 
@@ -45,93 +45,6 @@ pub struct CopyRequest {
     pub publish: Publish,
 }
 
-/// What is wrong with a spec: every problem, each with the field and the fix.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct SpecError {
-    /// At least one.
-    pub problems: Vec<SpecProblem>,
-}
-
-/// One thing that is wrong with a spec.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpecProblem {
-    /// The field.
-    pub field: SpecField,
-    /// What is wrong and what to write instead.
-    pub message: String,
-}
-
-/// A field of the spec that can be wrong. It is displayed as in the spec: `source.version`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpecField {
-    /// `frequency`
-    Frequency,
-    /// `platforms`
-    Platforms,
-    /// `source.name`
-    SourceName,
-    /// `source.version`
-    SourceVersion,
-    /// `source.select`
-    Select,
-    /// `source.select.minAge`
-    MinAge,
-    /// `source.immutableTags`
-    ImmutableTags,
-    /// `source.useAwsIRSA`
-    SourceAws,
-    /// `destination.name`
-    DestinationName,
-    /// `destination.version`
-    DestinationVersion,
-    /// `destination.useAwsIRSA`
-    DestinationAws,
-}
-
-impl fmt::Display for SpecField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Frequency => "frequency",
-            Self::Platforms => "platforms",
-            Self::SourceName => "source.name",
-            Self::SourceVersion => "source.version",
-            Self::Select => "source.select",
-            Self::MinAge => "source.select.minAge",
-            Self::ImmutableTags => "source.immutableTags",
-            Self::SourceAws => "source.useAwsIRSA",
-            Self::DestinationName => "destination.name",
-            Self::DestinationVersion => "destination.version",
-            Self::DestinationAws => "destination.useAwsIRSA",
-        })
-    }
-}
-
-impl fmt::Display for SpecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.problems.iter().enumerate() {
-            let separator = if i == 0 { "" } else { "; " };
-            write!(f, "{separator}spec.{}: {}", problem.field, problem.message)?;
-        }
-        Ok(())
-    }
-}
-
-/// Collects problems, so that a user sees all of them at once.
-#[derive(Default)]
-struct Problems(Vec<SpecProblem>);
-
-impl Problems {
-    fn keep<T, E: fmt::Display>(&mut self, field: SpecField, result: Result<T, E>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.0.push(SpecProblem { field, message: error.to_string() });
-                None
-            }
-        }
-    }
-}
-
 impl CopyRequest {
     /// Parses a spec.
     pub fn parse(spec: &ImageSpec) -> Result<Self, SpecError> {
@@ -146,10 +59,13 @@ impl CopyRequest {
         let immutable =
             problems.keep(SpecField::ImmutableTags, ImmutableTags::new(&spec.source.immutable_tags));
         let platforms = problems.keep(SpecField::Platforms, Platforms::parse(&spec.platforms));
-        let one_tag = filter.as_ref().is_some_and(|filter| filter.latest == Some(1));
+        // As it is written: an expression that cannot be read is a problem of its own.
+        let one_tag = spec.source.select.as_ref().is_some_and(|select| select.latest == Some(1));
         let naming = version.as_ref().and_then(|version| {
             problems.keep(SpecField::DestinationVersion, Naming::parse(&spec.destination, version, one_tag))
         });
+        check_limits(spec, &mut problems);
+        check_endpoints(spec, &mut problems);
         check_aws(spec, source.as_ref(), destination.as_ref(), &mut problems);
         check_change(source.as_ref(), destination.as_ref(), naming.as_ref(), version.as_ref(), &mut problems);
         let narrowed = filter.zip(immutable).zip(min_age).zip(platforms);
@@ -186,7 +102,7 @@ impl CopyRequest {
     /// Returns between which repositories tags are copied, and how; the outcome of a Job is of no use for
     /// another route.
     pub fn route(&self) -> String {
-        format!("{} -> {} ({:?})", self.source, self.destination, self.publish)
+        format!("{} -> {} ({})", self.source, self.destination, self.publish.as_str())
     }
 
     /// Returns whether Jobs of this route put tags by themselves, and not the agent for them.
@@ -206,6 +122,39 @@ impl CopyRequest {
         }
         text
     }
+}
+
+/// Reports sides whose fields do not go together, or that name what no Secret can be called.
+fn check_endpoints(spec: &ImageSpec, problems: &mut Problems) {
+    let sides = [
+        (Side::Source, [SpecField::SourceSecret, SpecField::SourceCaSecret, SpecField::SourceTls]),
+        (
+            Side::Destination,
+            [SpecField::DestinationSecret, SpecField::DestinationCaSecret, SpecField::DestinationTls],
+        ),
+    ];
+    for (side, [secret_field, ca_field, tls_field]) in sides {
+        let EndpointRef { credentials, tls, .. } = spec.endpoint(side);
+        if let Some(credentials) = credentials {
+            problems.keep(secret_field, secret_name(&credentials.secret_name));
+        }
+        let Some(ca_secret_name) = &tls.ca_secret_name else { continue };
+        problems.keep(ca_field, secret_name(ca_secret_name));
+        if tls.mode != TlsMode::Verify {
+            let result: Result<(), _> = Err("caSecretName goes with mode Verify only; leave one of them out");
+            problems.keep(tls_field, result);
+        }
+    }
+}
+
+/// Whether a Secret can have this name, which is not quoted: it may be a password.
+fn secret_name(name: &str) -> Result<(), &'static str> {
+    let is_end = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_name = name.len() <= 253
+        && is_end(name.bytes().next())
+        && is_end(name.bytes().last())
+        && name.bytes().all(|b| is_end(Some(b)) || matches!(b, b'.' | b'-'));
+    if is_name { Ok(()) } else { Err("it must be the name of a Secret in the same namespace") }
 }
 
 /// Reports sides that ask for credentials of AWS where those make no sense.
@@ -263,7 +212,7 @@ fn aws_credentials(
     Ok(())
 }
 
-/// Compiles `source.select`. The schema refuses a `latest` of 0; here it selects no tag.
+/// Compiles `source.select`.
 fn filter(select: Option<&Select>) -> Result<Filter, FilterError> {
     let Some(select) = select else { return Ok(Filter::default()) };
     let latest = select.latest.map(|latest| usize::try_from(latest).unwrap_or(usize::MAX));
@@ -305,6 +254,62 @@ mod tests {
         ] {
             assert!(all.contains(field), "{field} in {all}");
         }
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_refused_here_too() {
+        let secret = |name: &str| Some(Credentials { secret_name: name.into() });
+        for name in ["", "A/../b", "../x", "user:pw", "-a", "a.", &"a".repeat(254)] {
+            let said = problem(|s| s.source.credentials = secret(name));
+            assert_eq!(
+                said,
+                "spec.source.credentials.secretName: it must be the name of a Secret in the same namespace"
+            );
+            let said = problem(|s| s.destination.tls.ca_secret_name = Some(name.into()));
+            assert!(said.starts_with("spec.destination.tls.caSecretName: it must be the name"), "{said}");
+        }
+        let said = problem(|s| {
+            s.source.tls.mode = TlsMode::SkipVerify;
+            s.source.tls.ca_secret_name = Some("ca".into());
+        });
+        assert_eq!(said, "spec.source.tls: caSecretName goes with mode Verify only; leave one of them out");
+        let select = |edit: fn(&mut Select)| {
+            let mut select = Select::default();
+            edit(&mut select);
+            problem(|s| s.source.select = Some(select))
+        };
+        let latest = select(|s| s.latest = Some(0));
+        assert_eq!(latest, "spec.source.select: latest must be at least 1; leave it out for all tags");
+        let many = select(|s| s.include = vec!["a".into(); 17]);
+        assert_eq!(many, "spec.source.select: include has 17 entries; at most 16 are taken");
+        let long = select(|s| s.exclude = vec!["a".repeat(257)]);
+        assert_eq!(long, "spec.source.select: an entry of exclude has 257 characters; at most 256 are taken");
+        assert!(problem(|s| s.platforms = vec!["linux/amd64".into(); 17]).contains("at most 16"));
+        assert!(problem(|s| s.source.immutable_tags = vec!["v1".into(); 17]).contains("at most 16"));
+        let mut good = spec("quay.io/a/b", "v2.13.x");
+        good.source.credentials = secret("my.secret-1");
+        good.source.tls.ca_secret_name = Some("ca".into());
+        good.source.select = Some(Select { include: vec!["a".repeat(256); 2], ..Select::default() });
+        assert!(CopyRequest::parse(&good).is_ok());
+    }
+
+    #[test]
+    fn a_bad_expression_is_no_reason_to_ask_for_what_is_there() {
+        let all = problem(|s| {
+            s.destination.version = Some("stable".into());
+            let (latest, include) = (Some(1), vec!["(".into()]);
+            s.source.select = Some(Select { include, latest, ..Select::default() });
+        });
+        assert!(all.contains("not a regular expression") && !all.contains("every tag"), "{all}");
+    }
+
+    #[test]
+    fn a_route_is_written_as_it_was_when_jobs_were_created() {
+        let mut spec = spec("quay.io/a/b", "v1");
+        let route = |spec: &ImageSpec| CopyRequest::parse(spec).unwrap().route();
+        assert_eq!(route(&spec), "quay.io/a/b -> registry.example.com/mirror (Staged)");
+        spec.destination.publish = Publish::Direct;
+        assert_eq!(route(&spec), "quay.io/a/b -> registry.example.com/mirror (Direct)");
     }
 
     #[test]

@@ -33,9 +33,33 @@ pub(super) fn until<T>(end: Instant, stream: impl Stream<Item = T>) -> impl Stre
     stream.take_until(sleep_until(end))
 }
 
-/// Returns whether an error is the registry's refusal of the credential, which concerns all tags.
-pub(super) fn is_refusal(error: &RegistryError) -> bool {
-    matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden)
+/// Tells what a registry refuses to one tag from what it refuses to a credential, by its answers for several
+/// tags.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    refusal: Option<RegistryError>,
+    any_accepted: bool,
+}
+
+impl Refusals {
+    /// Notes an answer.
+    pub(super) fn add<T>(&mut self, answer: &Result<T, RegistryError>) {
+        match answer {
+            Ok(_) => self.any_accepted = true,
+            Err(error) => match error.reason() {
+                Reason::Unauthorized => self.refusal = Some(error.clone()),
+                // One tag may be protected, and one content forbidden by a policy.
+                Reason::Forbidden => _ = self.refusal.get_or_insert_with(|| error.clone()),
+                _ => {}
+            },
+        }
+    }
+
+    /// Returns the refusal that concerns all tags. That a registry does not take the credential always does;
+    /// that it denies something does where it has accepted nothing.
+    pub(super) fn of_all(self) -> Option<RegistryError> {
+        self.refusal.filter(|error| !self.any_accepted || *error.reason() == Reason::Unauthorized)
+    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub struct Observed {
     pub waiting: Vec<Waiting>,
     /// Since when tags of `tags` are known to show their content, where `waiting` does not hold it: a
     /// registry did not answer for them, or they are old enough and yet to be copied. Forgotten, they
-    /// would wait anew after each hiccup.
+    /// would wait anew after each failed request.
     pub remembered: Vec<Waiting>,
     /// The newest tag that is selected for a fixed tag of the destination, if that is one of several; the
     /// next observation needs it.
@@ -39,6 +39,16 @@ impl Observed {
     pub fn record(&mut self, destination_tag: &Tag, digest: &Digest) {
         for tag in self.tags.iter_mut().filter(|tag| tag.destination_tag == *destination_tag) {
             tag.destination = Seen::Present(digest.clone());
+        }
+    }
+
+    /// Notes that the content of a tag is copied in these parts. What it shows in the end is the same.
+    pub fn copy_in_parts(&mut self, destination_tag: &Tag, made_of: &MadeOf) {
+        for tag in self.tags.iter_mut().filter(|tag| tag.destination_tag == *destination_tag) {
+            if let (Content::Whole(platforms), Some(digest)) = (&tag.content, tag.source.digest()) {
+                let (digest, of, platforms) = (digest.clone(), made_of.clone(), platforms.clone());
+                tag.content = Content::Made(MadeIndex { digest, of, platforms });
+            }
         }
     }
 
@@ -70,6 +80,9 @@ pub struct ObservedTag {
     /// The content at the source whose referrers were sought: `source`'s, or what is known of
     /// a tag that the source was not asked about.
     pub subject: Option<Digest>,
+    /// The images of an index that is copied whole, whose referrers were sought too; none if that was not
+    /// needed.
+    pub images: Option<Vec<Digest>>,
     /// The content that this refers to, if it is no tag that the version selects but a signature, an
     /// attestation or the like of one.
     pub referrer_of: Option<Digest>,
@@ -173,6 +186,7 @@ impl ObservedTag {
             content,
             destination,
             subject: None,
+            images: None,
             referrer_of: None,
             has_own: false,
         }

@@ -73,21 +73,8 @@ struct Expression {
 impl Expression {
     /// Compiles an expression within `free` bytes, of which it takes what it needs.
     fn compile(text: &str, free: &mut usize) -> Result<Self, FilterError> {
-        // Tags are ASCII, and classes such as \d are small without Unicode; \p{..} cannot be without it.
-        let parse = |unicode| syntax::parse_with(text, &syntax::Config::new().unicode(unicode).utf8(false));
-        let parsed = parse(false).or_else(|_| parse(true)).map_err(|error| {
-            let problem = error.to_string();
-            let problem = problem.lines().last().unwrap_or_default().trim();
-            FilterError::Unreadable {
-                expression: text.to_owned(),
-                problem: problem.trim_start_matches("error: ").to_owned(),
-            }
-        })?;
         let too_complex = || FilterError::TooComplex(text.to_owned());
-        let nfa = thompson::Compiler::new()
-            .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(*free)))
-            .build_from_hir(&parsed)
-            .map_err(|_| too_complex())?;
+        let nfa = nfa(text, *free)?;
         let config = dense::Config::new()
             .start_kind(StartKind::Anchored)
             // The longest match is the one that may reach the end of the tag.
@@ -105,6 +92,25 @@ impl Expression {
         let found = self.automaton.try_search_fwd(&Input::new(tag).anchored(Anchored::Yes));
         found.is_ok_and(|end| end.is_some_and(|end| end.offset() == tag.len()))
     }
+}
+
+/// Returns the automaton of an expression from which the one with one step a byte is worked out.
+fn nfa(text: &str, max_size: usize) -> Result<thompson::NFA, FilterError> {
+    let config = |unicode| syntax::Config::new().unicode(unicode).utf8(false);
+    // Tags are ASCII, and classes such as \d are small without Unicode; \p{..} cannot be without it.
+    let parsed = if let Ok(parsed) = syntax::parse_with(text, &config(false)) {
+        parsed
+    } else {
+        syntax::parse_with(text, &config(true)).map_err(|error| {
+            let problem = error.to_string();
+            let problem = problem.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
+            FilterError::Unreadable { expression: text.to_owned(), problem: problem.to_owned() }
+        })?
+    };
+    thompson::Compiler::new()
+        .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(max_size)))
+        .build_from_hir(&parsed)
+        .map_err(|_| FilterError::TooComplex(text.to_owned()))
 }
 
 impl fmt::Debug for Expression {

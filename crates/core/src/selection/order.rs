@@ -27,7 +27,8 @@ pub(super) enum SingleNumbers {
     /// Those that look like dates or commits are names: other tags are the versions.
     #[default]
     MayBeNames,
-    /// The versions, such as the numbers of builds: no tag has dotted numbers. Of any length they count by value.
+    /// The versions, such as the numbers of builds: no tag has dotted numbers. Of any length they count by
+    /// value.
     AreVersions,
 }
 
@@ -56,14 +57,16 @@ impl SingleNumbers {
 /// beginning of another. Most places fit into the head, which needs no allocation.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ranked<'a> {
-    /// The place up to [`HEAD`] bytes, and behind it how many numbers there are; no number if the place is longer.
+    /// The place up to [`HEAD`] bytes, and behind it how many numbers there are; no number if the place is
+    /// longer.
     head: [u64; 3],
     /// What does not fit into the head, and how many numbers there are.
     rest: Option<Box<Rest>>,
     pub(super) tag: &'a Tag,
 }
 
-/// A slice that is reached by a thin pointer: it is there for few tags, and all are moved while they are sorted.
+/// A slice that is reached by a thin pointer: it is there for few tags, and all are moved while they are
+/// sorted.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rest(Box<[u8]>);
 
@@ -108,18 +111,15 @@ impl<'a> Ranked<'a> {
     pub(super) fn new(read: &ReadTag<'a>, numbers: SingleNumbers, scratch: &mut Vec<u8>) -> Self {
         scratch.clear();
         let mut place = Place(scratch);
-        let version = match read.version.filter(|version| !numbers.is_name(version)) {
-            Some(version) => {
-                place.0.push(VERSION);
-                version
-            }
-            None => {
-                let (name, version) = TagVersion::read_name(read.tag);
-                place.0.push(NAME);
-                place.0.extend_from_slice(name.as_bytes());
-                place.0.push(END);
-                version
-            }
+        let version = if let Some(version) = read.version.filter(|version| !numbers.is_name(version)) {
+            place.0.push(VERSION);
+            version
+        } else {
+            let (name, version) = TagVersion::read_name(read.tag);
+            place.0.push(NAME);
+            place.0.extend_from_slice(name.as_bytes());
+            place.0.push(END);
+            version
         };
         let parts = place.numbers(&version);
         place.0.push(END);

@@ -21,7 +21,7 @@ pub enum Version {
     Pattern(Pattern),
     /// All tags whose numbers are in a range.
     Range(Range),
-    /// Every tag, but those that are named after a content, as signatures are.
+    /// Every tag but pre-releases, and those that are named after a content, as signatures are.
     Every,
     /// One manifest, whatever its tags.
     Digest(Digest),
@@ -35,8 +35,8 @@ const EVERY: &str = "*";
 pub enum VersionError {
     /// Nothing was given.
     #[error(
-        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every release, or a \
-         digest (sha256:…)"
+        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag but \
+         pre-releases, or a digest (sha256:…)"
     )]
     Empty,
     /// It looks like a pattern.
@@ -118,13 +118,11 @@ impl Version {
 
 /// Whether a tag is a pre-release by what stands behind its numbers, or by its name alone.
 fn is_prerelease(read: &ReadTag<'_>) -> bool {
-    match &read.version {
-        Some(version) => version.is_prerelease(),
-        None => {
-            let (name, version) = TagVersion::read_name(read.tag);
-            is_prerelease_name(name) || version.is_prerelease()
-        }
+    if let Some(version) = &read.version {
+        return version.is_prerelease();
     }
+    let (name, version) = TagVersion::read_name(read.tag);
+    is_prerelease_name(name) || version.is_prerelease()
 }
 
 #[cfg(test)]

@@ -213,3 +213,23 @@ async fn r14_an_index_none_of_whose_entries_has_a_platform_is_copied_whole_as_a_
     let observed = case.observe(&Known::default()).await;
     assert_eq!((states(&observed), observed.tags[0].digest()), (vec![TagState::Missing], Some(&digest)));
 }
+
+#[tokio::test]
+async fn b45_platforms_are_found_in_the_indexes_within_an_index() {
+    let mut source = Content::default();
+    let nested: Vec<String> = ["linux/amd64", "linux/arm64"]
+        .map(|platform| {
+            let digest = source.push(platform.rsplit('/').next().unwrap(), &[platform]);
+            format!(r#"{{"mediaType":"{INDEX}","digest":"{digest}","size":1}}"#)
+        })
+        .to_vec();
+    source.put(
+        "1.0",
+        format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#, nested.join(",")),
+    );
+    let case = case(source, Content::default(), "1.0", &["linux/arm64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    let Wanted::Made(made) = &observed.tags[0].content else { panic!("{:?}", observed.tags[0].content) };
+    assert_eq!(made.platforms, ["linux/arm64"]);
+    assert!(nested[1].contains(made.of.parts[0].as_str()) && made.of.parts.len() == 1);
+}

@@ -2,7 +2,7 @@
 
 use imgop_core::api::{Mode, Referrers};
 use imgop_core::copy::{Content as Wanted, CopyRequest, Observed, TagState};
-use imgop_core::copy::{Known, Limits, ObserveError, observe};
+use imgop_core::copy::{ContentCache, Known, Limits, ObserveError, observe};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag};
 use imgop_registry::reference::Digest;
 
@@ -23,8 +23,8 @@ fn found(observed: &Observed) -> Vec<(String, TagState, Option<Digest>)> {
 }
 
 /// What the agent remembers of an observation.
-fn remembered(observed: &Observed) -> Known {
-    let mut known = Known::default();
+fn remembered(request: &CopyRequest, observed: &Observed) -> Known {
+    let mut known = Known { contents: ContentCache::of(request, observed), ..Known::default() };
     for tag in &observed.tags {
         if let Some((name, digest)) = tag.at_source() {
             known.at_source.insert(name.clone(), digest.clone());
@@ -76,7 +76,7 @@ async fn m14_a_no_op_costs_no_request_for_what_is_named_after_contents() {
     assert_eq!(observed.tags.len(), 5);
     assert!(observed.tags.iter().all(|tag| tag.state() == TagState::UpToDate));
     let before = [&case.source, &case.destination].map(|side| side.http.lines().len());
-    let again = case.observe(&remembered(&observed)).await;
+    let again = case.observe(&remembered(&case.request(), &observed)).await;
     assert_eq!(again, observed);
     let after = [&case.source, &case.destination].map(|side| side.http.lines().len());
     assert_eq!(after[0] - before[0], 3, "one list, one HEAD for each of two tags, as without referrers");
@@ -101,7 +101,7 @@ async fn a_tag_that_was_copied_before_keeps_its_referrers() {
     let observed = case.observe(&known).await;
     assert_eq!(found(&observed).iter().filter(|(_, _, of)| of.is_some()).count(), 3);
     assert_eq!(case.source.count("HEAD "), 5, "two tags, for their referrers, and three of those");
-    let known = Known { already_synced: synced.into(), ..remembered(&observed) };
+    let known = Known { already_synced: synced.into(), ..remembered(&case.request(), &observed) };
     assert_eq!(found(&case.observe(&known).await), found(&observed));
     assert_eq!(case.source.count("HEAD "), 5, "and not again");
 }
@@ -141,7 +141,7 @@ async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
     let tag = referrers_tag(&one).unwrap();
     let under_the_tag = source.put(tag.as_str(), "an index of long ago");
     let case = case(source, Content::default(), "1.0").await;
-    let known = remembered(&case.observe(&Known::default()).await);
+    let known = remembered(&case.request(), &case.observe(&Known::default()).await);
     assert!(!known.at_source.contains_key(&tag), "nobody asked what stands under it");
     case.source.content.lock().unwrap().forget_referrers();
     let again = case.observe(&known).await;
@@ -282,4 +282,60 @@ async fn r7_what_only_the_destinations_index_of_referrers_lists_stays() {
         let referrers = &observed.tags[1];
         assert_eq!((referrers.state(), referrers.has_own), (TagState::Differs, has_own), "{there:?}");
     }
+}
+
+#[tokio::test]
+async fn r7_what_cannot_be_read_under_a_referrers_tag_stays() {
+    let mut source = Content::default();
+    let image = source.push("1.0", &ONE);
+    let tag = format!("{}.sig", referrers_tag(&image).unwrap());
+    source.put(&tag, signature(&["vendor"]));
+    let artifact = r#"{"mediaType":"application/vnd.oci.artifact.manifest.v1+json","blobs":[]}"#;
+    let layer = format!(r#"{{"digest":"{}","size":1}}"#, Digest::of(b"own"));
+    let many = format!(
+        r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[{}]}}"#,
+        vec![layer; 501].join(",")
+    );
+    for unreadable in [artifact.to_owned(), many] {
+        let mut destination = Content::default();
+        destination.put(&tag, unreadable.clone());
+        let observed = case(source.clone(), destination, "1.0").await.observe(&Known::default()).await;
+        assert!(observed.tags[1].has_own, "{}", &unreadable[..60]);
+    }
+}
+
+#[tokio::test]
+async fn b51_what_refers_to_the_images_of_an_index_is_copied_with_it() {
+    let digest = |platform: &str| Digest::of(format!("1.0 {platform}").as_bytes());
+    let (amd64, arm64) = (digest("linux/amd64"), digest("linux/arm64"));
+    let mut source = Content::default();
+    let index = source.push("1.0", &["linux/amd64", "linux/arm64"]);
+    for signed in [&index, &amd64, &arm64, &Digest::of(b"of another tag")] {
+        source.put(&format!("{}.sig", referrers_tag(signed).unwrap()), signature(&[signed.as_str()]));
+    }
+    let subjects = async |platforms: &[&str], source: &Content| {
+        let case = Case::new(source.clone(), Content::default(), "1.0", |spec| {
+            spec.referrers = Referrers::All;
+            spec.platforms = platforms.iter().map(ToString::to_string).collect();
+        })
+        .await;
+        let observed = case.observe(&Known::default()).await;
+        let reads = case.read();
+        let known = Known { contents: ContentCache::of(&case.request(), &observed), ..Known::default() };
+        assert_eq!(case.observe(&known).await, observed);
+        assert_eq!(case.read(), reads, "an index that was read is not read again");
+        let found = observed.tags.iter().filter_map(|tag| tag.referrer_of.clone());
+        found.collect::<std::collections::BTreeSet<_>>()
+    };
+    let of = |all: &[&Digest]| all.iter().map(|digest| (*digest).clone()).collect();
+    assert_eq!(subjects(&[], &source).await, of(&[&index, &amd64, &arm64]));
+    assert_eq!(subjects(&["linux/arm64"], &source).await, of(&[&index, &arm64]));
+    // The same where only the API tells of them.
+    let mut source = Content::default();
+    source.push("1.0", &["linux/amd64", "linux/arm64"]);
+    for (subject, sbom) in [(&index, "index's"), (&amd64, "amd64's"), (&arm64, "arm64's")] {
+        source.refer(subject, &[sbom]);
+    }
+    assert_eq!(subjects(&[], &source).await, of(&[&index, &amd64, &arm64]));
+    assert_eq!(subjects(&["linux/arm64"], &source).await, of(&[&index, &arm64]));
 }

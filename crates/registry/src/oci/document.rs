@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
+use super::manifest::is_index_type;
 use super::platform::Platform;
 use crate::reference::Digest;
 
@@ -21,8 +22,17 @@ const IMAGE_CONFIGS: [&str; 2] =
 
 /// An entry of an index.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct IndexEntry {
     pub(super) digest: Digest,
+    #[serde(default)]
+    media_type: Option<String>,
+    #[serde(default)]
+    artifact_type: serde_json::Value,
+    #[serde(default)]
+    data: serde_json::Value,
+    #[serde(default)]
+    urls: serde_json::Value,
     #[serde(default, deserialize_with = "plain_platform")]
     platform: Option<Platform>,
     #[serde(default)]
@@ -56,6 +66,27 @@ impl IndexEntry {
     /// Returns the platform of an image; `None` for attestations and other artifacts.
     pub(super) fn image_platform(&self) -> Option<&Platform> {
         self.platform.as_ref().filter(|platform| !platform.is_unknown())
+    }
+
+    /// Whether this names a platform of whatever kind.
+    pub(super) fn has_platform(&self) -> bool {
+        self.platform.is_some()
+    }
+
+    /// Whether this is an index within an index.
+    pub(super) fn is_index(&self) -> bool {
+        self.media_type.as_deref().is_some_and(is_index_type)
+    }
+
+    /// Whether this has fields that Skopeo does not write again when it writes an index.
+    pub(super) fn loses_fields(&self) -> bool {
+        let is_given = |value: &serde_json::Value| match value {
+            serde_json::Value::Null => false,
+            serde_json::Value::String(text) => !text.is_empty(),
+            serde_json::Value::Array(all) => !all.is_empty(),
+            _ => true,
+        };
+        [&self.artifact_type, &self.data, &self.urls].into_iter().any(is_given)
     }
 
     /// Returns the digest of the image that this attests, if it is an attestation.

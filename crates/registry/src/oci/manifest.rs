@@ -44,6 +44,14 @@ pub struct Descriptor {
     pub size: Option<u64>,
 }
 
+impl Descriptor {
+    /// Whether the manifest may be an index, as far as its media type tells.
+    pub fn may_be_index(&self) -> bool {
+        let media_type = self.media_type.split(';').next().unwrap_or_default().trim_end();
+        !matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)
+    }
+}
+
 /// A manifest with the bytes that its digest is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -116,6 +124,11 @@ impl Typed {
     }
 }
 
+/// Whether this is a media type of indexes.
+pub(super) fn is_index_type(media_type: &str) -> bool {
+    matches!(media_type, OCI_INDEX | DOCKER_LIST)
+}
+
 impl Descriptor {
     /// Fails for a manifest in Docker's schema 1. Registries convert it or refuse it where it is pushed, so that
     /// no copy would have its digest.
@@ -150,7 +163,7 @@ impl Manifest {
 
     /// Whether this lists the images of several platforms.
     pub fn is_index(&self) -> bool {
-        self.media_type == OCI_INDEX || self.media_type == DOCKER_LIST
+        is_index_type(&self.media_type)
     }
 
     /// Returns the images of an index; none for the manifest of a single image, whose platform stands in
@@ -185,7 +198,7 @@ impl Manifest {
         serde_json::from_slice(&self.bytes).map_err(|_| self.unreadable())
     }
 
-    fn entries(&self) -> Result<Vec<IndexEntry>, ManifestError> {
+    pub(super) fn entries(&self) -> Result<Vec<IndexEntry>, ManifestError> {
         if !self.is_index() {
             return Ok(Vec::new());
         }

@@ -6,6 +6,7 @@
 
 mod document;
 mod image_config;
+mod index_parts;
 mod manifest;
 mod platform;
 mod referrers;
@@ -14,10 +15,12 @@ mod subset;
 pub(crate) use document::{Blob, ImageManifest};
 pub use image_config::{EARLIEST_IMAGE_TIME, is_plausible};
 pub(crate) use image_config::{created_in, platform_in};
+pub use index_parts::{IndexPart, index_parts, indexes_without_platform};
 pub(crate) use manifest::{ACCEPT, OCI_INDEX};
 pub use manifest::{Descriptor, Manifest, ManifestError, PlatformManifest};
 pub use platform::{Platform, PlatformError, PlatformSelector, Platforms};
 pub use referrers::{Referrer, referrers_index, referrers_tag, subject_of};
 pub use subset::{
-    NarrowedIndex, PLATFORMS_ANNOTATION, SOURCE_DIGEST_ANNOTATION, Subset, read_narrowed, subset,
+    NarrowedIndex, PLATFORMS_ANNOTATION, PlatformsBelow, SOURCE_DIGEST_ANNOTATION, Subset, read_narrowed,
+    subset, subset_of_nested,
 };

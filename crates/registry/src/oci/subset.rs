@@ -1,6 +1,6 @@
 //! An index with some of the platforms of another one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -48,10 +48,14 @@ struct Index<'a> {
     fields: BTreeMap<String, &'a RawValue>,
     entries: Vec<(IndexEntry, &'a RawValue)>,
     annotations: BTreeMap<String, String>,
+    below: &'a PlatformsBelow,
 }
 
+/// The platforms that stand in indexes within an index, by their digests.
+pub type PlatformsBelow = BTreeMap<Digest, Vec<Platform>>;
+
 impl<'a> Index<'a> {
-    fn read(manifest: &'a Manifest) -> Result<Self, ManifestError> {
+    fn read(manifest: &'a Manifest, below: &'a PlatformsBelow) -> Result<Self, ManifestError> {
         let unreadable = |_| manifest.unreadable();
         let fields: BTreeMap<String, &RawValue> =
             serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
@@ -63,25 +67,34 @@ impl<'a> Index<'a> {
         let annotations = fields.get("annotations").map_or("null", |value| value.get());
         let annotations: Option<BTreeMap<String, String>> =
             serde_json::from_str(annotations).map_err(unreadable)?;
-        Ok(Self { fields, entries, annotations: annotations.unwrap_or_default() })
+        Ok(Self { fields, entries, annotations: annotations.unwrap_or_default(), below })
     }
 
     fn platforms(&self) -> Vec<String> {
-        self.entries.iter().filter_map(|(entry, _)| entry.image_platform()).map(Platform::to_string).collect()
+        self.entries.iter().flat_map(|(entry, _)| self.platforms_of(entry)).map(Platform::to_string).collect()
+    }
+
+    /// Returns the platform of an entry, or those that stand below it.
+    fn platforms_of<'e>(&'e self, entry: &'e IndexEntry) -> impl Iterator<Item = &'e Platform> {
+        let below = self.below.get(&entry.digest).filter(|_| !entry.has_platform());
+        entry.image_platform().into_iter().chain(below.into_iter().flatten())
     }
 
     /// Keeps the selected images and their attestations.
     fn keep(&mut self, wanted: &Platforms) {
         let is_wanted =
-            |entry: &IndexEntry| entry.image_platform().is_some_and(|platform| wanted.selects(platform));
-        let images: Vec<String> = self
+            |entry: &IndexEntry| self.platforms_of(entry).any(|platform| wanted.selects(platform));
+        let are_wanted: Vec<bool> = self.entries.iter().map(|(entry, _)| is_wanted(entry)).collect();
+        let images: BTreeSet<String> = self
             .entries
             .iter()
-            .filter(|(entry, _)| is_wanted(entry))
-            .map(|(entry, _)| entry.digest.to_string())
+            .zip(&are_wanted)
+            .filter(|(_, is_wanted)| **is_wanted)
+            .map(|((entry, _), _)| entry.digest.to_string())
             .collect();
+        let mut are_wanted = are_wanted.into_iter();
         self.entries.retain(|(entry, _)| {
-            is_wanted(entry) || entry.attested().is_some_and(|image| images.iter().any(|i| i == image))
+            are_wanted.next().unwrap_or(false) || entry.attested().is_some_and(|image| images.contains(image))
         });
     }
 
@@ -109,7 +122,17 @@ impl<'a> Index<'a> {
 /// order and their fields, and two annotations name the source and the selection. Attestations stay with
 /// the images that they attest; other entries without a platform are removed.
 pub fn subset(source: &Manifest, wanted: &Platforms) -> Result<Subset, ManifestError> {
-    let mut index = Index::read(source)?;
+    subset_of_nested(source, wanted, &PlatformsBelow::new())
+}
+
+/// Like [`subset`] for an index of indexes. One that names no platform stays if one of those that stand in it
+/// is wanted; it is not narrowed itself.
+pub fn subset_of_nested(
+    source: &Manifest,
+    wanted: &Platforms,
+    below: &PlatformsBelow,
+) -> Result<Subset, ManifestError> {
+    let mut index = Index::read(source, below)?;
     let (number, there) = (index.entries.len(), index.platforms());
     index.keep(wanted);
     if wanted.selects_all() || index.entries.len() == number && number > 0 {
@@ -134,7 +157,8 @@ pub fn read_narrowed(manifest: &Manifest, source: &Digest, wanted: &Platforms) -
     if !manifest.is_index() || wanted.selects_all() {
         return None;
     }
-    let index = Index::read(manifest).ok()?;
+    let below = PlatformsBelow::new();
+    let index = Index::read(manifest, &below).ok()?;
     let says = |name: &str, value: String| index.annotations.get(name) == Some(&value);
     let is_ours =
         says(SOURCE_DIGEST_ANNOTATION, source.to_string()) && says(PLATFORMS_ANNOTATION, wanted.to_string());
@@ -220,6 +244,25 @@ mod tests {
         let made = rewritten(&busybox(), &wanted(&["linux/amd64"]));
         let again = subset(&made.manifest, &wanted(&["linux/amd64"]));
         assert!(matches!(again, Ok(Subset::Whole { .. })), "{again:?}");
+    }
+
+    #[test]
+    fn b45_platforms_are_found_below_an_entry_that_has_none() {
+        let nested = |content: &str| serde_json::json!({"mediaType": OCI_INDEX, "digest": Digest::of(content.as_bytes()), "size": 7});
+        let source = index(&[nested("a"), nested("b")]);
+        let below = [("a", "amd64"), ("b", "arm64")].map(|(content, architecture)| {
+            let platform =
+                serde_json::from_value(serde_json::json!({"os": "linux", "architecture": architecture}));
+            (Digest::of(content.as_bytes()), vec![platform.unwrap()])
+        });
+        let below = PlatformsBelow::from(below);
+        let Ok(Subset::Narrowed(made)) = subset_of_nested(&source, &wanted(&["linux/arm64"]), &below) else {
+            panic!()
+        };
+        assert_eq!((made.parts, made.platforms), (vec![Digest::of(b"b")], vec!["linux/arm64".to_owned()]));
+        assert!(
+            matches!(subset(&source, &wanted(&["linux/arm64"])), Ok(Subset::Nothing { there }) if there.is_empty())
+        );
     }
 
     #[test]

@@ -78,7 +78,8 @@ pub struct ImageSpec {
     pub suspend: bool,
 
     /// Also select pre-releases: for a pattern release candidates (-rc and one or two digits, in any
-    /// spelling), for a range and * also alpha, beta, dev, pre, preview, snapshot, nightly and canary.
+    /// spelling), for a range and * also alpha, beta, dev, pre, preview, snapshot, nightly and canary,
+    /// and what Python (3.14.0a7) and Java projects (7.0.0-M1, 25-ea) write.
     #[serde(default, skip_serializing_if = "is_default")]
     pub allow_candidate_release: bool,
 
@@ -193,7 +194,7 @@ pub struct Source {
     /// * for every tag but pre-releases and what is named after a content, or a digest (sha256:…).
     #[schemars(length(max = 128))]
     #[x_kube(
-        validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, or a digest"),
+        validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag but pre-releases, or a digest"),
         validation = rules::source_version(),
         validation = rules::readable_pattern(),
         validation = rules::readable_range(),
@@ -346,6 +347,16 @@ pub enum Publish {
         value(name = "Direct", help = "Directly by tag, for registries that delete untagged content")
     )]
     Direct,
+}
+
+impl Publish {
+    /// Returns the word that stands for it in a spec, and on Jobs and in statuses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Staged => "Staged",
+            Self::Direct => "Direct",
+        }
+    }
 }
 
 fn default_frequency() -> String {

@@ -2,8 +2,8 @@
 //! [`crate::copy::CopyRequest`] would.
 //!
 //! Both must come to the same answer; `tests/tests/api_server/agreement.rs` asks a real API server.
-//! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same repository
-//! written in two ways; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
+//! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same
+//! repository written in two ways; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
 //! ranges that nothing can be in or whose suffixes differ; and regular expressions.
 
 use kube::core::Rule;
@@ -89,8 +89,8 @@ pub(super) fn source_version() -> Rule {
         "self == '' || {TAG_OR_PATTERN} || {is_range} || self.matches('^sha256:[0-9a-f]{{64}}$')"
     ))
     .message(
-        "source.version must be a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, \
-         or a digest (sha256: and 64 hexadecimal digits)",
+        "source.version must be a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag but \
+         pre-releases, or a digest (sha256: and 64 hexadecimal digits)",
     )
 }
 

@@ -48,6 +48,11 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_to: Option<String>,
 
+    /// The tag of the source that a fixed destination.version shows, where it is the newest of several.
+    /// A list of tags that lacks it moves the fixed tag back only once a second list agrees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_from: Option<String>,
+
     /// Tags that could not be copied, 50 at most; counts.failed has their number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<TagFailure>,
@@ -74,6 +79,14 @@ pub struct ImageStatus {
     /// The last token of the annotation imgop.skopeo.io/requested-at that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_requested_at: Option<String>,
+}
+
+impl ImageStatus {
+    /// Returns how many tags failed beyond those that `failures` has room for.
+    pub fn unrecorded_failures(&self) -> u32 {
+        let recorded = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
+        self.counts.map_or(0, |counts| counts.failed.saturating_sub(recorded))
+    }
 }
 
 /// What became of the last sync (the names are image-operator's).

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use super::observation::Observation;
 use super::{MAX_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
-use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, Observed, Origin, Seen};
-use imgop_registry::oci::{NarrowedIndex, Platforms, Subset, read_narrowed, subset};
+use crate::copy::parts::platforms_below;
+use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, Observed, ObservedTag, Origin, Seen};
+use imgop_registry::oci::{NarrowedIndex, Platforms, Subset, read_narrowed, subset_of_nested};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
 
@@ -21,14 +22,18 @@ use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
 pub struct ContentCache {
     platforms: Platforms,
     by_source: HashMap<Digest, Content>,
+    /// The images of indexes that are copied whole.
+    images: HashMap<Digest, Vec<Digest>>,
 }
 
 impl ContentCache {
     /// Returns what an observation found out, of the tags that wait too: each pass would pull their manifests
     /// again. It has no more entries than tags are selected.
     pub fn of(request: &CopyRequest, observed: &Observed) -> Self {
+        let images = |tag: &ObservedTag| Some((tag.subject.clone()?, tag.images.clone()?));
+        let images = observed.tags.iter().filter_map(images).collect();
         if request.platforms.selects_all() {
-            return Self::default();
+            return Self { images, ..Self::default() };
         }
         let known = |content: &Content| !matches!(content, Content::Unknown(_) | Content::NotAsked);
         let tags = observed.tags.iter().filter(|tag| tag.referrer_of.is_none());
@@ -38,7 +43,13 @@ impl ContentCache {
         Self {
             platforms: request.platforms.clone(),
             by_source: all.map(|(digest, content)| (digest.clone(), content.clone())).collect(),
+            images,
         }
+    }
+
+    /// Returns the images of an index that was read before.
+    pub(super) fn images(&self, index: &Digest) -> Option<&Vec<Digest>> {
+        self.images.get(index)
     }
 
     fn get(&self, platforms: &Platforms, source: &Digest) -> Option<&Content> {
@@ -75,32 +86,37 @@ impl Observation<'_> {
             && (!self.known.reads_source || there == source)
         {
             match manifest(Side::Destination, client, there).await? {
-                Answer::There(manifest) if there == source => {
+                ManifestAnswer::There(manifest) if there == source => {
                     return narrow(Side::Destination, client, &manifest, platforms).await;
                 }
-                Answer::There(manifest) => {
+                ManifestAnswer::There(manifest) => {
                     if let Some(rewritten) = read_narrowed(&manifest, source, platforms) {
                         return Ok(made(source, rewritten));
                     }
                 }
-                Answer::Other => {}
-                Answer::Unknown(why) => return Ok(Content::Unknown(why)),
+                ManifestAnswer::Absent | ManifestAnswer::Unreadable => {}
+                ManifestAnswer::Unknown(why) => return Ok(Content::Unknown(why)),
             }
         }
         let client = &self.sides.source;
         match manifest(Side::Source, client, source).await? {
-            Answer::There(manifest) => narrow(Side::Source, client, &manifest, platforms).await,
-            Answer::Other => Ok(Content::Unknown(format!("the source no longer has {source}"))),
-            Answer::Unknown(why) => Ok(Content::Unknown(why)),
+            ManifestAnswer::There(manifest) => narrow(Side::Source, client, &manifest, platforms).await,
+            ManifestAnswer::Absent | ManifestAnswer::Unreadable => {
+                Ok(Content::Unknown(format!("the source no longer has {source}")))
+            }
+            ManifestAnswer::Unknown(why) => Ok(Content::Unknown(why)),
         }
     }
 }
 
 /// What a registry answered when it was asked for a manifest.
-pub(super) enum Answer {
+pub(super) enum ManifestAnswer {
     There(Manifest),
-    /// There is none, or none that we read.
-    Other,
+    /// There is none.
+    Absent,
+    /// There is one that is no manifest of an image or an index, or a larger one than is read: at a destination
+    /// anything may stand under a tag.
+    Unreadable,
     Unknown(String),
 }
 
@@ -108,18 +124,17 @@ pub(super) async fn manifest(
     side: Side,
     client: &RepositoryClient,
     digest: &Digest,
-) -> Result<Answer, ObserveError> {
+) -> Result<ManifestAnswer, ObserveError> {
     match client.manifest(&ManifestRef::Digest(digest.clone())).await {
-        Ok(Some(manifest)) => Ok(Answer::There(manifest)),
-        Ok(None) => Ok(Answer::Other),
+        Ok(Some(manifest)) => Ok(ManifestAnswer::There(manifest)),
+        Ok(None) => Ok(ManifestAnswer::Absent),
         Err(error) => match error.reason() {
-            // At the destination anything may stand under a tag, such as a chart.
             Reason::Protocol | Reason::Rejected | Reason::Schema1 | Reason::TooLarge { .. }
                 if side == Side::Destination =>
             {
-                Ok(Answer::Other)
+                Ok(ManifestAnswer::Unreadable)
             }
-            _ => for_this_tag(side, error).map(Answer::Unknown),
+            _ => for_this_tag(side, error).map(ManifestAnswer::Unknown),
         },
     }
 }
@@ -141,7 +156,11 @@ async fn narrow(
             Err(error) => for_this_tag(side, error).map(Content::Unknown),
         };
     }
-    Ok(match subset(manifest, platforms) {
+    let below = match platforms_below(client, manifest).await {
+        Ok(below) => below,
+        Err(error) => return for_this_tag(side, error).map(Content::Unknown),
+    };
+    Ok(match subset_of_nested(manifest, platforms, &below) {
         Ok(Subset::Whole { platforms }) => Content::Whole(platforms),
         Ok(Subset::Narrowed(rewritten)) => made(&manifest.digest, rewritten),
         Ok(Subset::Nothing { there }) if there.is_empty() => Content::Whole(there),

@@ -19,6 +19,7 @@ use imgop_registry::{Reason, RegistryError, RepositoryClient, SharedTags, Unreac
 pub use self::contents::ContentCache;
 use self::observation::Observation;
 use self::selected::{List, Selected, selected};
+use super::parts::MAX_PARTS;
 use super::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
 use crate::api::{Referrers, Side};
 use crate::selection::by_version;
@@ -119,9 +120,6 @@ pub struct Known {
     /// may write there may have written that too.
     pub reads_source: bool,
 }
-
-/// Parts of one index that is made: each is a container of a Job.
-const MAX_PARTS: usize = 32;
 
 /// From this many tags on, the destination is listed first: one request instead of one for each tag
 /// that is not there, that never moves, or whose digest is known.

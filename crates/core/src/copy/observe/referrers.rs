@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::contents::{self, manifest};
+use super::contents::{ManifestAnswer, manifest};
 use super::observation::Observation;
 use super::{Limits, MAX_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
@@ -27,22 +27,37 @@ impl Observation<'_> {
         among: Option<TagList>,
         limits: Limits,
     ) -> Result<Vec<ObservedTag>, ObserveError> {
-        let found: Vec<Option<Digest>> = futures::stream::iter(tags.to_vec())
+        let found: Vec<Result<Option<Digest>, String>> = futures::stream::iter(tags.to_vec())
             .map(|tag| self.subject(tag, waiting))
             .buffered(limits.concurrency.max(1))
             .try_collect()
             .await?;
         for (tag, subject) in tags.iter_mut().zip(found) {
-            tag.subject = subject;
+            match subject {
+                Ok(subject) => tag.subject = subject,
+                // Without its digest its referrers would seem to be gone.
+                Err(why) => tag.source = Seen::Unknown(why),
+            }
         }
         let subjects: Vec<Digest> = each_once(tags.iter().filter_map(|tag| tag.subject.clone()));
-        if subjects.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Some(first) = subjects.first() else { return Ok(Vec::new()) };
         let taken: HashSet<Tag> = tags.iter().map(|tag| tag.destination_tag.clone()).collect();
-        let mut named = named_after(&subjects, &self.list(among).await?);
+        let list = self.list(among).await?;
+        // The first content is asked for alone: if there is no API, that is all that is asked.
+        let answer = self.ask(first.clone()).await?;
+        let is_needed = match &answer {
+            Some(ReferrersAnswer::There(_)) => true,
+            // It would not answer for the images either.
+            Some(ReferrersAnswer::Unknown(_)) => false,
+            None => names_another(&list, &subjects),
+        };
+        if is_needed {
+            self.find_images(tags, limits).await?;
+        }
+        let subjects: Vec<Digest> = each_once(subjects.into_iter().chain(images_of(tags)));
+        let mut named = named_after(&subjects, &list);
         let mut reported = Vec::new();
-        for (subject, answer) in self.asked(&subjects, limits).await? {
+        for (subject, answer) in self.answers(answer, &subjects, limits).await? {
             let tag = referrers_tag(&subject)?;
             // The API knows what stands under the tag as well, and may know more.
             named.remove(&tag);
@@ -72,27 +87,72 @@ impl Observation<'_> {
 
     /// Returns the content of a tag at the source. It is asked for only of a tag whose source need not be
     /// asked otherwise, and then seldom.
-    async fn subject(&self, tag: ObservedTag, waiting: &[Waiting]) -> Result<Option<Digest>, ObserveError> {
+    async fn subject(
+        &self,
+        tag: ObservedTag,
+        waiting: &[Waiting],
+    ) -> Result<Result<Option<Digest>, String>, ObserveError> {
         if tag.waits(waiting).is_some() {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         match &tag.source {
             // Nothing of it is copied, so there would be nothing to refer to.
-            _ if matches!(tag.content, Content::NoPlatform(_)) => return Ok(None),
-            Seen::Present(digest) => return Ok(Some(digest.clone())),
-            Seen::Absent | Seen::Unknown(_) => return Ok(None),
+            _ if matches!(tag.content, Content::NoPlatform(_)) => return Ok(Ok(None)),
+            Seen::Present(digest) => return Ok(Ok(Some(digest.clone()))),
+            Seen::Absent | Seen::Unknown(_) => return Ok(Ok(None)),
             Seen::NotAsked => {}
         }
         if let ManifestRef::Tag(name) = &tag.source_ref
             && let Some(known) = self.known.at_source.get(name)
         {
-            return Ok(Some(known.clone()));
+            return Ok(Ok(Some(known.clone())));
         }
         match self.sides.source.head(&tag.source_ref).await {
-            Ok(descriptor) => Ok(descriptor.map(|descriptor| descriptor.digest)),
-            // Without its digest its referrers would seem to be gone.
-            Err(error) => Err(ObserveError::Registry { side: Side::Source, error }),
+            Ok(descriptor) => Ok(Ok(descriptor.map(|descriptor| descriptor.digest))),
+            Err(error) => for_this_tag(Side::Source, error).map(Err),
         }
+    }
+
+    /// Finds the images of indexes that are copied whole: each may have signatures and SBOMs of its own.
+    async fn find_images(&self, tags: &mut [ObservedTag], limits: Limits) -> Result<(), ObserveError> {
+        let found: Vec<Result<Option<Vec<Digest>>, String>> = futures::stream::iter(tags.to_vec())
+            .map(|tag| self.images(tag))
+            .buffered(limits.concurrency.max(1))
+            .try_collect()
+            .await?;
+        for (tag, images) in tags.iter_mut().zip(found) {
+            match images {
+                Ok(images) => tag.images = images,
+                // What refers to them would seem to be gone.
+                Err(why) => tag.source = Seen::Unknown(why),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the images of an index. It is read where that costs no pull of the source, if it is there.
+    async fn images(&self, tag: ObservedTag) -> Result<Result<Option<Vec<Digest>>, String>, ObserveError> {
+        let Some(subject) = &tag.subject else { return Ok(Ok(None)) };
+        if is_narrowed(&tag) {
+            return Ok(Ok(None));
+        }
+        if let Some(known) = self.known.contents.images(subject) {
+            return Ok(Ok(Some(known.clone())));
+        }
+        let there = tag.destination.digest() == Some(subject);
+        let (side, client) = match &self.sides.destination {
+            Some(destination) if there => (Side::Destination, destination),
+            _ => (Side::Source, &self.sides.source),
+        };
+        Ok(match manifest(side, client, subject).await? {
+            ManifestAnswer::There(manifest) => match manifest.platforms() {
+                Ok(images) => Ok(Some(images.into_iter().map(|image| image.digest).collect())),
+                Err(error) => Err(error.to_string()),
+            },
+            // It is no index.
+            ManifestAnswer::Absent | ManifestAnswer::Unreadable => Ok(None),
+            ManifestAnswer::Unknown(why) => Err(why),
+        })
     }
 
     async fn list(&self, among: Option<TagList>) -> Result<TagList, ObserveError> {
@@ -105,38 +165,45 @@ impl Observation<'_> {
         }
     }
 
-    /// Returns what the referrers API answers, where there is one and it knows of any. The first content is
-    /// asked for alone: if there is no API, that is all that is asked.
-    async fn asked(
+    /// Returns what the referrers API answers, where there is one and it knows of any; `first` is its answer
+    /// for the first content.
+    async fn answers(
         &self,
+        first: Option<ReferrersAnswer>,
         subjects: &[Digest],
         limits: Limits,
-    ) -> Result<Vec<(Digest, Answer)>, ObserveError> {
-        let Some((first, rest)) = subjects.split_first() else { return Ok(Vec::new()) };
-        let Some(answer) = self.ask(first.clone()).await? else { return Ok(Vec::new()) };
-        let rest: Vec<Option<Answer>> = futures::stream::iter(rest.to_vec())
+    ) -> Result<Vec<(Digest, ReferrersAnswer)>, ObserveError> {
+        let (Some((_, rest)), Some(first)) = (subjects.split_first(), first) else { return Ok(Vec::new()) };
+        let rest: Vec<Option<ReferrersAnswer>> = futures::stream::iter(rest.to_vec())
             .map(|subject| self.ask(subject))
             .buffered(limits.concurrency.max(1))
             .try_collect()
             .await?;
-        let answers = std::iter::once(Some(answer)).chain(rest);
+        let answers = std::iter::once(Some(first)).chain(rest);
         let all =
             subjects.iter().cloned().zip(answers).filter_map(|(subject, answer)| Some((subject, answer?)));
-        Ok(all.filter(|(_, answer)| !matches!(answer, Answer::There(none) if none.is_empty())).collect())
+        Ok(all
+            .filter(|(_, answer)| !matches!(answer, ReferrersAnswer::There(none) if none.is_empty()))
+            .collect())
     }
 
-    async fn ask(&self, subject: Digest) -> Result<Option<Answer>, ObserveError> {
+    async fn ask(&self, subject: Digest) -> Result<Option<ReferrersAnswer>, ObserveError> {
         match self.sides.source.referrers(&subject).await {
-            Ok(referrers) => Ok(referrers.map(Answer::There)),
-            Err(error) => for_this_tag(Side::Source, error).map(|why| Some(Answer::Unknown(why))),
+            Ok(referrers) => Ok(referrers.map(ReferrersAnswer::There)),
+            Err(error) => for_this_tag(Side::Source, error).map(|why| Some(ReferrersAnswer::Unknown(why))),
         }
     }
 
     /// Observes the referrers that the API reported: the index of them that is put under their tag.
-    async fn made(&self, subject: Digest, tag: Tag, answer: Answer) -> Result<ObservedTag, ObserveError> {
+    async fn made(
+        &self,
+        subject: Digest,
+        tag: Tag,
+        answer: ReferrersAnswer,
+    ) -> Result<ObservedTag, ObserveError> {
         let content = match answer {
-            Answer::Unknown(why) => Content::Unknown(why),
-            Answer::There(referrers) => index(&subject, &referrers),
+            ReferrersAnswer::Unknown(why) => Content::Unknown(why),
+            ReferrersAnswer::There(referrers) => index(&subject, &referrers),
         };
         let destination = self.destination(&tag).await?;
         let source = Seen::Present(subject.clone());
@@ -167,20 +234,26 @@ impl Observation<'_> {
             return Ok(tag);
         };
         let there = match manifest(Side::Destination, client, there).await? {
-            contents::Answer::There(manifest) => listed_in(&manifest),
-            contents::Answer::Other => return Ok(tag),
-            contents::Answer::Unknown(why) => {
+            ManifestAnswer::There(manifest) => listed_in(&manifest),
+            ManifestAnswer::Absent => return Ok(tag),
+            ManifestAnswer::Unreadable => None,
+            ManifestAnswer::Unknown(why) => {
                 tag.destination = Seen::Unknown(why);
                 return Ok(tag);
             }
+        };
+        // What cannot be read may be the destination's own.
+        let Some(there) = there else {
+            tag.has_own = true;
+            return Ok(tag);
         };
         let source: BTreeSet<Digest> = match (&tag.content, &tag.source) {
             (Content::Made(made), _) => made.of.parts.iter().cloned().collect(),
             (_, Seen::Present(digest)) if !there.is_empty() => {
                 match manifest(Side::Source, &self.sides.source, digest).await? {
-                    contents::Answer::There(manifest) => listed_in(&manifest),
-                    contents::Answer::Other => return Ok(tag),
-                    contents::Answer::Unknown(why) => {
+                    ManifestAnswer::There(manifest) => listed_in(&manifest).unwrap_or_default(),
+                    ManifestAnswer::Absent | ManifestAnswer::Unreadable => return Ok(tag),
+                    ManifestAnswer::Unknown(why) => {
                         tag.source = Seen::Unknown(why);
                         return Ok(tag);
                     }
@@ -194,18 +267,15 @@ impl Observation<'_> {
 }
 
 /// Returns the manifests that an index lists, or the layers of a single manifest: cosign keeps each
-/// signature in a layer. The configuration differs wherever the layers do.
-fn listed_in(manifest: &Manifest) -> BTreeSet<Digest> {
-    let listed = if manifest.is_index() {
-        manifest.children().unwrap_or_default()
-    } else {
-        manifest.blobs().unwrap_or_default().into_iter().skip(1).collect()
-    };
-    listed.into_iter().collect()
+/// signature in a layer. The configuration differs wherever the layers do. `None` if they cannot be read.
+fn listed_in(manifest: &Manifest) -> Option<BTreeSet<Digest>> {
+    let listed = if manifest.is_index() { manifest.children() } else { manifest.blobs() };
+    let skipped = usize::from(!manifest.is_index());
+    Some(listed.ok()?.into_iter().skip(skipped).collect())
 }
 
 /// What the referrers API answered for one content.
-enum Answer {
+enum ReferrersAnswer {
     There(Vec<Referrer>),
     Unknown(String),
 }
@@ -223,6 +293,25 @@ fn index(subject: &Digest, referrers: &[Referrer]) -> Content {
         }),
         Err(error) => Content::Unknown(error.to_string()),
     }
+}
+
+/// Returns whether only some of what the source has is copied of a tag.
+fn is_narrowed(tag: &ObservedTag) -> bool {
+    matches!(&tag.content, Content::Made(made) if matches!(made.of.origin, Origin::PlatformsOf(_)))
+}
+
+/// Returns the images within the contents of tags that are copied.
+fn images_of(tags: &[ObservedTag]) -> impl Iterator<Item = Digest> {
+    let images = |tag: &ObservedTag| match &tag.content {
+        Content::Made(made) if is_narrowed(tag) && tag.subject.is_some() => made.of.parts.clone(),
+        _ => tag.images.clone().unwrap_or_default(),
+    };
+    tags.iter().flat_map(images)
+}
+
+/// Returns whether a tag is named after another content than these.
+fn names_another(tags: &[Tag], subjects: &[Digest]) -> bool {
+    tags.iter().filter_map(subject_of).any(|subject| !subjects.contains(&subject))
 }
 
 /// Returns the tags that are named after one of these contents.

@@ -31,6 +31,7 @@ struct Case {
     request: CopyRequest,
     observed: Observed,
     failures: Vec<TagFailure>,
+    unrecorded_failures: u32,
     conflicts: HashMap<Tag, String>,
     retry_now: bool,
 }
@@ -44,6 +45,7 @@ fn v1(destination: Seen) -> Case {
             ..Observed::default()
         },
         failures: Vec::new(),
+        unrecorded_failures: 0,
         conflicts: HashMap::new(),
         retry_now: false,
     }
@@ -56,6 +58,7 @@ impl Case {
             observed: &self.observed,
             runs,
             failures: &self.failures,
+            unrecorded_failures: self.unrecorded_failures,
             conflicts: &self.conflicts,
             retry_now: self.retry_now,
             now: now(),
@@ -294,4 +297,38 @@ fn r7_what_only_the_destination_has_under_a_referrers_tag_stays() {
     assert_eq!(attempt(&case.action(&[])), 1);
     case.observed.tags[0].has_own = true;
     assert_eq!(case.action(&[]), TagAction::Keep);
+}
+
+#[test]
+fn a_failure_that_the_status_has_no_room_for_waits_as_long_as_the_last_of_those_that_it_holds() {
+    let recorded = |tag: &str, attempts, seconds| TagFailure {
+        tag: tag.to_owned(),
+        reason: FailureReason::CopyFailed,
+        message: "disk full".to_owned(),
+        attempts,
+        digest: Some(digest(tag).to_string()),
+        next_attempt: Some(Time(now() + Duration::from_secs(seconds))),
+    };
+    let mut case = v1(Seen::Absent);
+    case.failures = vec![recorded("v2", 3, 20), recorded("v3", 4, 30), recorded("v4", 1, 5)];
+    assert_eq!(attempt(&case.action(&[])), 1, "each failure is recorded, and this tag has none");
+    case.unrecorded_failures = 450;
+    let TagAction::BackOff(failure) = case.action(&[]) else { panic!() };
+    assert_eq!((failure.attempts, failure.next_attempt), (4, case.failures[1].next_attempt.clone()));
+    case.retry_now = true;
+    assert_eq!(attempt(&case.action(&[])), 5);
+    case.retry_now = false;
+    case.failures.push(TagFailure { attempts: 0, ..recorded("v5", 0, 0) });
+    assert_eq!(attempt(&case.action(&[])), 1, "those that were never tried come last");
+}
+
+#[test]
+fn a_content_that_was_copied_in_parts_is_published_in_parts_whatever_is_known_of_it() {
+    let mut done = run("v1", "a", 1, Outcome::Succeeded);
+    let made_of = MadeOf { origin: Origin::AllOf(digest("a")), parts: vec![digest("b"), digest("c")] };
+    done.copy.made_of = Some(made_of);
+    assert_eq!(v1(Seen::Absent).action(&[done.clone()]), TagAction::Publish(done.copy.clone()));
+    let mut case = v1(Seen::Absent);
+    case.observed.copy_in_parts(&done.copy.destination_tag, done.copy.made_of.as_ref().unwrap());
+    assert_eq!(case.action(&[]), TagAction::Copy(done.copy), "its digest is the source's");
 }

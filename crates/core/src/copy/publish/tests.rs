@@ -1,7 +1,7 @@
 //! Tags that are published at a registry on loopback.
 
 use imgop_fakes::{IMAGE, INDEX, WritableRegistry, client};
-use imgop_registry::oci::{Platforms, Referrer};
+use imgop_registry::oci::{Platforms, Referrer, subset};
 
 use super::*;
 use crate::copy::CopyRequest;
@@ -191,6 +191,86 @@ async fn a23_a_tag_that_comes_while_an_index_is_made_is_kept_where_only_missing_
     let (shown, ()) = tokio::join!(&mut publishing, other);
     assert_eq!(shown.unwrap().unwrap().digest, Digest::of(image_of("another").as_bytes()));
     assert_eq!(case.destination.count("PUT"), 0);
+}
+
+#[tokio::test]
+async fn b45_an_index_of_indexes_is_put_with_its_bytes_once_those_within_it_are_there() {
+    let case = Case::new().await;
+    let artifact = format!(
+        r#"{{"mediaType":"{IMAGE}","digest":"{}","size":1,"artifactType":"application/vnd.example"}}"#,
+        Digest::of(b"sbom")
+    );
+    let inner = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{artifact}]}}"#);
+    let inner_digest = case.source.hold_content("app", &inner);
+    let top = format!(
+        r#"{{ "schemaVersion": 2, "manifests": [{{"mediaType":"{INDEX}","digest":"{inner_digest}","size":{}}}]}}"#,
+        inner.len()
+    );
+    let digest = case.source.hold_content("app", &top);
+    let made_of = MadeOf { origin: Origin::AllOf(digest.clone()), parts: vec![Digest::of(b"sbom")] };
+    let copy = Copy { digest: digest.clone(), made_of: Some(made_of), ..copy("v1", 1) };
+    let published = case.publish(&copy).await.unwrap();
+    assert!(published.is_published() && published.digest == digest);
+    assert_eq!(case.destination.manifest("app", "v1"), Some(top));
+    assert_eq!(case.destination.manifest("app", inner_digest.as_str()), Some(inner));
+    let puts: Vec<String> =
+        case.destination.requests().into_iter().filter(|request| request.starts_with("PUT")).collect();
+    assert!(puts[1].ends_with("/v1"), "the tag comes last: {puts:?}");
+}
+
+#[tokio::test]
+async fn b43_an_index_is_put_byte_for_byte_whatever_it_names() {
+    let entry =
+        |more: &str| format!(r#"{{"mediaType":"{IMAGE}","digest":"{}","size":1{more}}}"#, Digest::of(b"a"));
+    let amd64 = r#","platform":{"os":"linux","architecture":"amd64"}"#;
+    let attested = r#","platform":{"os":"unknown","architecture":"unknown"},"annotations":{"a":"b"}"#;
+    let zstd = r#","annotations":{"io.github.containers.compression.zstd":"true"}"#;
+    let index = |media_type: &str, entries: &[String]| {
+        format!(
+            r#"{{ "schemaVersion":2, "mediaType":"{media_type}", "manifests":[{}] }}"#,
+            entries.join(" , ")
+        )
+    };
+    let artifact = |config: &str| {
+        let digest = Digest::of(b"{}");
+        format!(r#"{{ "config":{{"mediaType":"{config}","digest":"{digest}","size":2}}, "layers":[] }}"#)
+    };
+    let list = "application/vnd.docker.distribution.manifest.list.v2+json";
+    for text in [
+        index(INDEX, &[entry(amd64), entry(attested)]),
+        index(INDEX, &[entry(amd64), entry(amd64)]),
+        index(INDEX, &[entry(amd64), entry(&format!("{amd64}{zstd}"))]),
+        index(list, &[entry(amd64)]),
+        artifact("application/vnd.oci.empty.v1+json"),
+        artifact("application/vnd.cncf.helm.config.v1+json"),
+    ] {
+        let case = Case::new().await;
+        let digest = case.destination.hold_content("app", &text);
+        let published = case.publish(&Copy { digest: digest.clone(), ..copy("v1", 1) }).await.unwrap();
+        assert!(published.is_published() && published.digest == digest);
+        assert_eq!(case.destination.manifest("app", "v1"), Some(text));
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_may_not_be_set_is_its_own_failure_where_another_one_is_set() {
+    let case = Case::new().await;
+    case.destination.refuse_one("/v2/app/manifests/v1", 403);
+    let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
+    let route = Route { request: &case.request, source, destination };
+    let end = Instant::now() + Duration::from_mins(1);
+    let copies: Vec<Copy> = ["v1", "v2"]
+        .map(|name| {
+            let text = format!(r#"{{"mediaType":"{IMAGE}","name":"{name}"}}"#);
+            Copy { digest: case.destination.hold_content("app", &text), ..copy(name, 1) }
+        })
+        .to_vec();
+    let all = publish(route, copies, &HashMap::<Copy, Outcome>::new(), now(), end, &|_| {}).await;
+    assert!(all.refusal.is_none());
+    assert_eq!((all.answered.len(), all.failed.len()), (1, 1));
+    let (failed, outcome) = &all.failed[0];
+    assert_eq!(failed.destination_tag.as_str(), "v1");
+    assert!(matches!(outcome, Outcome::Unpublished { tries: 1, .. }), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,104 @@
+//! Indexes that Skopeo cannot copy as they are: their parts are copied instead, and their bytes are put when
+//! those are there.
+
+use futures::future::BoxFuture;
+use imgop_registry::oci::{PlatformsBelow, index_parts, indexes_without_platform};
+use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_registry::{Manifest, RegistryError, RepositoryClient};
+
+use super::{Copy, MadeOf, Origin, Route};
+
+/// Indexes within indexes that are read, and how deep they may be.
+const MAX_DEPTH: usize = 4;
+/// Parts of one index: each is a container of a Job.
+pub(super) const MAX_PARTS: usize = 32;
+
+/// What is found in an index that Skopeo cannot copy as it is.
+#[derive(Default)]
+struct Found {
+    /// What Skopeo copies, each once.
+    parts: Vec<Digest>,
+    /// The indexes within the index that are put after that, the innermost first.
+    indexes: Vec<Manifest>,
+}
+
+/// Returns what is copied of a content that Skopeo cannot copy as it is; `None` for any other content, and for
+/// one with more parts than a Job takes, of which Skopeo says what is wrong with it.
+///
+/// Where reading manifests counts as pulls, that is found out once Skopeo has failed.
+pub(super) async fn parts_of(
+    Route { request, source, .. }: Route<'_>,
+    copy: &Copy,
+) -> Result<Option<MadeOf>, RegistryError> {
+    let counts_pulls = source.counts_pulls() || request.source.host().is_docker_hub();
+    if copy.made_of.is_some() || counts_pulls && copy.attempt == 1 {
+        return Ok(None);
+    }
+    let content = ManifestRef::Digest(copy.digest.clone());
+    if !source.head(&content).await?.is_some_and(|descriptor| descriptor.may_be_index()) {
+        return Ok(None);
+    }
+    let Some(index) = source.manifest(&content).await? else { return Ok(None) };
+    let mut found = Found::default();
+    let is_split = find(source, &index, MAX_DEPTH, &mut found).await?;
+    let is_copied = is_split && (1..=MAX_PARTS).contains(&found.parts.len());
+    Ok(is_copied.then(|| MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts: found.parts }))
+}
+
+/// Returns an index of the source after all indexes within it have been put at the destination, by digest;
+/// `None` if the source no longer has it. Its parts must be there.
+pub(super) async fn put_below(
+    Route { source, destination, .. }: Route<'_>,
+    index: &Digest,
+) -> Result<Option<Manifest>, RegistryError> {
+    let Some(index) = source.manifest(&ManifestRef::Digest(index.clone())).await? else { return Ok(None) };
+    let mut found = Found::default();
+    find(source, &index, MAX_DEPTH, &mut found).await?;
+    for below in found.indexes {
+        destination.put_manifest(&ManifestRef::Digest(below.digest.clone()), &below).await?;
+    }
+    Ok(Some(index))
+}
+
+/// Adds what is found in an index. Returns whether it is one that has to be split.
+fn find<'a>(
+    source: &'a RepositoryClient,
+    index: &'a Manifest,
+    depth: usize,
+    found: &'a mut Found,
+) -> BoxFuture<'a, Result<bool, RegistryError>> {
+    Box::pin(async move {
+        // What cannot be read is no index that was planned; Skopeo says what is wrong with it.
+        let Ok(Some(parts)) = index_parts(index) else { return Ok(false) };
+        for part in parts {
+            let below = match depth.checked_sub(1).filter(|_| part.is_index) {
+                Some(_) => source.manifest(&ManifestRef::Digest(part.digest.clone())).await?,
+                None => None,
+            };
+            if let Some(below) = below
+                && find(source, &below, depth - 1, found).await?
+            {
+                found.indexes.push(below);
+            } else if !found.parts.contains(&part.digest) {
+                found.parts.push(part.digest);
+            }
+        }
+        Ok(true)
+    })
+}
+
+/// Returns the platforms that stand in the indexes within an index whose entries name none. One that cannot be
+/// read has none.
+pub(super) async fn platforms_below(
+    client: &RepositoryClient,
+    index: &Manifest,
+) -> Result<PlatformsBelow, RegistryError> {
+    let mut below = PlatformsBelow::new();
+    for digest in indexes_without_platform(index).unwrap_or_default().into_iter().take(MAX_PARTS) {
+        if let Some(index) = client.manifest(&ManifestRef::Digest(digest.clone())).await? {
+            let platforms = index.platforms().unwrap_or_default();
+            below.insert(digest, platforms.into_iter().map(|image| image.platform).collect());
+        }
+    }
+    Ok(below)
+}

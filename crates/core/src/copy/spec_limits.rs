@@ -1,0 +1,50 @@
+//! How much a spec may hold: as the schema of the API server limits it. An older CRD, or a file, has no such
+//! limits.
+
+use super::spec_error::{Problems, SpecField};
+use crate::api::{ImageSpec, Select};
+
+/// Entries of one list.
+const MAX_ENTRIES: usize = 16;
+
+/// Reports lists and texts that are too long, and a `latest` that selects nothing.
+pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems) {
+    let empty = Select::default();
+    let select = spec.source.select.as_ref().unwrap_or(&empty);
+    let lists = [
+        (SpecField::Platforms, "platforms", &spec.platforms, 64),
+        (SpecField::ImmutableTags, "immutableTags", &spec.source.immutable_tags, 128),
+        (SpecField::Select, "include", &select.include, 256),
+        (SpecField::Select, "exclude", &select.exclude, 256),
+    ];
+    for (field, name, list, max_length) in lists {
+        problems.keep(field, check_list(name, list, max_length));
+    }
+    let texts = [
+        (SpecField::Frequency, spec.frequency.as_str(), 64),
+        (SpecField::MinAge, select.min_age.as_deref().unwrap_or_default(), 64),
+        (SpecField::DestinationVersion, spec.destination.version.as_deref().unwrap_or_default(), 128),
+    ];
+    for (field, text, max) in texts {
+        let length = text.chars().count();
+        let too_long = || format!("it has {length} characters; at most {max} are taken");
+        problems.keep(field, if length > max { Err(too_long()) } else { Ok(()) });
+    }
+    if select.latest == Some(0) {
+        let result: Result<(), _> = Err("latest must be at least 1; leave it out for all tags");
+        problems.keep(SpecField::Select, result);
+    }
+}
+
+fn check_list(name: &str, list: &[String], max_length: usize) -> Result<(), String> {
+    let lengths = list.iter().map(|text| text.chars().count());
+    match lengths.max() {
+        _ if list.len() > MAX_ENTRIES => {
+            Err(format!("{name} has {} entries; at most {MAX_ENTRIES} are taken", list.len()))
+        }
+        Some(longest) if longest > max_length => {
+            Err(format!("an entry of {name} has {longest} characters; at most {max_length} are taken"))
+        }
+        _ => Ok(()),
+    }
+}
