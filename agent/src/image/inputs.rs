@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Mode, Side, TagFailure};
+use imgop_core::api::{Side, TagFailure};
 use imgop_core::copy::{
     CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe, retry_delay,
 };
