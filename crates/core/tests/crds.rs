@@ -56,12 +56,15 @@ fn whoever_may_view_or_edit_a_namespace_may_do_the_same_with_every_resource() {
     let granted = |to: &str, group: &str, resource: &str| -> Vec<String> {
         let label = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
         let roles = roles.iter().filter(|role| role["metadata"]["labels"][&label] == "true");
-        let rules = roles.flat_map(|role| role["rules"].as_array().unwrap());
+        let granted = roles.flat_map(|role| role["rules"].as_array().unwrap());
         let holds =
             |values: &serde_json::Value, value: &str| values.as_array().unwrap().contains(&value.into());
-        let rules =
-            rules.filter(|rule| holds(&rule["apiGroups"], group) && holds(&rule["resources"], resource));
-        rules.flat_map(|rule| rule["verbs"].as_array().unwrap()).map(|v| v.as_str().unwrap().into()).collect()
+        let granted =
+            granted.filter(|rule| holds(&rule["apiGroups"], group) && holds(&rule["resources"], resource));
+        granted
+            .flat_map(|rule| rule["verbs"].as_array().unwrap())
+            .map(|v| v.as_str().unwrap().into())
+            .collect()
     };
     let (view, edit) =
         (["get", "list", "watch"], ["create", "update", "patch", "delete", "deletecollection"]);
