@@ -1,4 +1,5 @@
 //! What the lower crates may not depend on.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::process::Command;
 
