@@ -1,6 +1,6 @@
 //! Artifacts that refer to an image: what signs it, or says what is in it.
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use imgop_registry::reference::Digest;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Registry;
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// OCI image-spec, "Guidelines for Artifact Usage".
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
@@ -16,10 +17,7 @@ impl Registry {
     /// Pushes an artifact that refers to an image of this repository, as `oras attach` does, and says
     /// its digest. It gets no tag. Only registries that speak plain HTTP take this.
     pub async fn attach(&self, path: &str, subject: &Digest, content: &str) -> anyhow::Result<Digest> {
-        let image =
-            self.ask(Method::GET, &format!("{path}/manifests/{subject}")).await?.error_for_status()?;
-        let media_type = image.headers().get(CONTENT_TYPE).context("no media type")?.to_str()?.to_owned();
-        let size = image.bytes().await?.len();
+        let subject = self.entry(path, subject, json!({})).await?;
         for blob in ["{}", content] {
             self.upload(path, blob).await?;
         }
@@ -29,12 +27,47 @@ impl Registry {
             "artifactType": "application/vnd.example.statement",
             "config": descriptor(EMPTY, "{}"),
             "layers": [descriptor("text/plain", content)],
-            "subject": { "mediaType": media_type, "digest": subject.as_str(), "size": size },
+            "subject": subject,
         })
         .to_string();
+        self.put_manifest(path, None, MANIFEST, manifest).await
+    }
+
+    /// Pushes an index with these entries, under a tag or under its digest alone, and says its digest. Only
+    /// registries that speak plain HTTP take this.
+    pub async fn put_index(
+        &self,
+        path: &str,
+        tag: Option<&str>,
+        entries: &[Value],
+    ) -> anyhow::Result<Digest> {
+        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string();
+        self.put_manifest(path, tag, INDEX, index).await
+    }
+
+    /// The entry of an index for a manifest of this repository; more fields are added to it.
+    pub async fn entry(&self, path: &str, digest: &Digest, more: Value) -> anyhow::Result<Value> {
+        let answer =
+            self.ask(Method::GET, &format!("{path}/manifests/{digest}")).await?.error_for_status()?;
+        let media_type = answer.headers().get(CONTENT_TYPE).context("no media type")?.to_str()?.to_owned();
+        let mut entry = json!({ "mediaType": media_type, "digest": digest.as_str(), "size": answer.bytes().await?.len() });
+        let (Some(entry_fields), Value::Object(more)) = (entry.as_object_mut(), more) else {
+            bail!("no fields to add")
+        };
+        entry_fields.extend(more);
+        Ok(entry)
+    }
+
+    async fn put_manifest(
+        &self,
+        path: &str,
+        tag: Option<&str>,
+        media_type: &str,
+        manifest: String,
+    ) -> anyhow::Result<Digest> {
         let digest = Digest::of(manifest.as_bytes());
-        let url = self.url(&format!("{path}/manifests/{digest}"))?;
-        let put = self.http.put(url).header(CONTENT_TYPE, MANIFEST).body(manifest).send().await?;
+        let url = self.url(&format!("{path}/manifests/{}", tag.unwrap_or(digest.as_str())))?;
+        let put = self.http.put(url).header(CONTENT_TYPE, media_type).body(manifest).send().await?;
         put.error_for_status()?;
         Ok(digest)
     }

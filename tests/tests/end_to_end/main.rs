@@ -9,6 +9,7 @@ mod edits;
 mod failures;
 mod jobs;
 mod mounts;
+mod nested_indexes;
 mod platforms;
 mod plugin;
 mod preview;
