@@ -4,6 +4,7 @@
 mod connections;
 mod created;
 mod credentials;
+mod details;
 #[cfg(feature = "ecr")]
 mod ecr_tokens;
 mod error_messages;
@@ -17,6 +18,7 @@ mod proxies;
 mod pull_quota;
 mod referrers_api;
 mod scopes;
+mod search;
 mod shared_tag_lists;
 mod tag_lists;
 mod throttling;
