@@ -48,6 +48,7 @@ impl Registry<'_> {
     /// Returns what to set for the agent: a flag, or the field that it becomes.
     fn setting(&self, flag: &str, field: &str) -> String {
         match self.context.wording {
+            _ if self.origin().is_alone => format!("--{flag}"),
             Wording::Flags => format!("--{}-{flag}", self.side),
             Wording::Fields => format!("spec.{}.{field}:", self.side),
         }
@@ -110,6 +111,7 @@ impl Registry<'_> {
                 "to try others on this machine: --authfile FILE".to_owned(),
             ],
             Some(name) => vec![on_this_machine, format!("the agent uses Secret {name}")],
+            None if origin.is_alone => vec![on_this_machine],
             None => vec![
                 on_this_machine,
                 format!(
@@ -155,6 +157,9 @@ impl Registry<'_> {
                 "{given} does not contain the CA that signed the certificate of {}",
                 self.host
             )];
+        }
+        if self.origin().is_alone {
+            return vec!["trust the certificate of its CA on this machine: --ca-file FILE".to_owned()];
         }
         vec![
             format!("trust the certificate of its CA on this machine: --{}-ca-file FILE", self.side),
