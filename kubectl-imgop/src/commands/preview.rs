@@ -203,17 +203,23 @@ async fn asked(args: &PreviewArgs, connection: &ConnectionArgs, now: Timestamp) 
     let source = args.source.as_deref().unwrap_or_default();
     let (target, cluster) = if let Some(image) = args.image() {
         let cluster = connection.connect().await?;
-        (of_cluster(&cluster, source, &image, now).await?, Ok(cluster))
+        (of_cluster(&cluster, source, &image, now).await?, AnsweringCluster::new(Ok(cluster)))
     } else {
         let target = of_references(args, source, now)?;
-        let cluster = match target.names_secrets() {
-            true => connection.connect().await.map_err(|error| error.message),
-            false => Err("no cluster is needed".to_owned()),
-        };
+        let cluster = cluster_of(&target, connection).await;
         (target, cluster)
     };
     let targets = vec![Ok(AskedFor::Target(Box::new(target)))];
-    Ok(Asked { targets, cluster: AnsweringCluster::new(cluster) })
+    Ok(Asked { targets, cluster })
+}
+
+/// Returns the cluster where the Secrets of a target are, if it names any.
+pub async fn cluster_of(target: &Target, connection: &ConnectionArgs) -> AnsweringCluster {
+    AnsweringCluster::new(if target.names_secrets() {
+        connection.connect().await.map_err(|error| error.message)
+    } else {
+        Err("no cluster is needed".to_owned())
+    })
 }
 
 /// Returns the target of an Image of the cluster.

@@ -94,17 +94,21 @@ pub async fn run(ui: Ui, args: &SearchArgs) -> Result<Outcome, CliError> {
     if errors.len() == hosts.len()
         && let Some(last) = errors.pop()
     {
-        errors.iter().for_each(|error| ui.error(error));
+        for error in &errors {
+            ui.error(error);
+        }
         return Err(last);
     }
-    errors.iter().for_each(|error| ui.warned(error));
-    print(ui, args, Found { api_version: API_VERSION, repositories })?;
+    for error in &errors {
+        ui.warned(error);
+    }
+    print(ui, args, &Found { api_version: API_VERSION, repositories })?;
     Ok(Outcome::Done)
 }
 
-fn print(ui: Ui, args: &SearchArgs, found: Found) -> Result<(), CliError> {
+fn print(ui: Ui, args: &SearchArgs, found: &Found) -> Result<(), CliError> {
     if let Some(format) = args.output {
-        return format.print(ui, &found);
+        return format.print(ui, found);
     }
     if found.repositories.is_empty() {
         ui.note(&format!("No repository found for {}.", args.terms.join(" ")));

@@ -66,7 +66,7 @@ pub struct TagsArgs {
 /// The tags of a repository.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Tags {
+struct Listing {
     api_version: &'static str,
     repository: String,
     /// How many the repository has.
@@ -110,7 +110,7 @@ pub async fn run(ui: Ui, args: &TagsArgs) -> Result<Outcome, CliError> {
     tags.truncate(args.limit());
     let wanted: HashSet<Tag> = tags.iter().cloned().collect();
     let told = client.pushes_in_bulk(&wanted, &all).await;
-    let listed = Tags {
+    let listed = Listing {
         api_version: API_VERSION,
         repository: reference.repository.to_string(),
         number,
@@ -159,7 +159,7 @@ impl TagsArgs {
     }
 }
 
-fn table(listed: &Tags, now: Timestamp) -> Table {
+fn table(listed: &Listing, now: Timestamp) -> Table {
     let any = |is_known: fn(&ListedTag) -> bool| listed.tags.iter().any(is_known);
     let (marks, ages) = (any(|tag| !tag.selected_by.is_empty()), any(|tag| tag.pushed.is_some()));
     let sizes = any(|tag| tag.size.is_some());

@@ -4,7 +4,7 @@ use clap::Args;
 use imgop_core::copy::Limits;
 use jiff::Timestamp;
 
-use super::preview::of_cluster;
+use super::preview::{cluster_of, of_cluster};
 use crate::args::{ImageArgs, image_spec};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{AnsweringCluster, ConnectionArgs};
@@ -125,9 +125,6 @@ async fn target(
     };
     let (spec, request) = image_spec(&args.source, destination, &args.spec)?;
     let target = Target::of_references(spec, request, true, now);
-    let cluster = match target.names_secrets() {
-        true => connection.connect().await.map_err(|error| error.message),
-        false => Err("no cluster is needed".to_owned()),
-    };
-    Ok((target, AnsweringCluster::new(cluster)))
+    let cluster = cluster_of(&target, connection).await;
+    Ok((target, cluster))
 }

@@ -147,20 +147,36 @@ async fn transfer(destination: &RepositoryClient, images: Vec<&ImageDetails>) ->
     Some(Transfer { sent_bytes: sum(false), present_bytes: sum(true) })
 }
 
-/// Adds what the referrers are: by the suffix that cosign gives a tag, or by what the registry's API tells.
-pub async fn add_referrer_kinds(tags: &mut [TagReport], source: &RepositoryClient) {
-    for tag in tags {
-        let Some(subject) = tag.referrer_of.clone() else { continue };
-        tag.referrer_kinds = match tag.tag.rsplit_once('.').map(|(_, suffix)| suffix) {
-            Some("sig") => vec!["signature".to_owned()],
-            Some("att") => vec!["attestation".to_owned()],
-            Some("sbom") => vec!["SBOM".to_owned()],
-            Some(_) => Vec::new(),
-            None => match source.referrers(&subject).await {
-                Ok(Some(referrers)) => kinds(&referrers),
-                Ok(None) | Err(_) => Vec::new(),
-            },
-        };
+/// Adds what the referrers are.
+async fn add_referrer_kinds(tags: &mut [TagReport], source: &RepositoryClient) {
+    let found = tags.iter().map(|tag| (tag.tag.clone(), tag.referrer_of.clone()));
+    let found: Vec<Vec<String>> = futures::stream::iter(found.collect::<Vec<_>>())
+        .map(|(tag, subject)| async move {
+            match subject {
+                Some(subject) => kinds_of_tag(source, &tag, &subject).await,
+                None => Vec::new(),
+            }
+        })
+        .buffered(MAX_CONCURRENT_IMAGES)
+        .collect()
+        .await;
+    for (tag, kinds) in tags.iter_mut().zip(found) {
+        tag.referrer_kinds = kinds;
+    }
+}
+
+/// Returns what a tag that is named after a content holds: by the suffix that cosign gives it, or by what the
+/// registry's API tells.
+async fn kinds_of_tag(source: &RepositoryClient, tag: &str, subject: &Digest) -> Vec<String> {
+    match tag.rsplit_once('.').map(|(_, suffix)| suffix) {
+        Some("sig") => vec!["signature".to_owned()],
+        Some("att") => vec!["attestation".to_owned()],
+        Some("sbom") => vec!["SBOM".to_owned()],
+        Some(_) => Vec::new(),
+        None => match source.referrers(subject).await {
+            Ok(Some(referrers)) => kinds(&referrers),
+            Ok(None) | Err(_) => Vec::new(),
+        },
     }
 }
 
@@ -217,5 +233,47 @@ mod tests {
             assert_eq!(of(Some(type_), manifest), name);
         }
         assert_eq!(of(None, manifest), manifest);
+    }
+
+    /// Docker Hub, whose website tells of tags when they were pushed, and 5 MiB in two platforms.
+    fn website(seen: &imgop_fakes::Seen, tags: &imgop_fakes::Tags) -> String {
+        assert!(seen.target.starts_with("/v2/repositories/team/app/tags"), "{}", seen.target);
+        let image = |architecture: &str, size: u64| serde_json::json!({ "os": "linux", "architecture": architecture, "size": size });
+        let entry = |(name, digest): &(String, Digest)| {
+            serde_json::json!({ "name": name, "digest": digest, "tag_last_pushed": "2024-05-06T07:08:09Z",
+                "images": [image("amd64", 4 << 20), image("arm64", 1 << 20)] })
+        };
+        let results: Vec<_> = tags.iter().map(entry).collect();
+        serde_json::json!({ "results": results, "next": null }).to_string()
+    }
+
+    #[tokio::test]
+    async fn the_list_api_of_docker_hub_tells_age_size_and_platforms_without_a_pull() {
+        use imgop_registry::{Access, BulkApi, BulkKind, Registries, Settings};
+        let tags = imgop_fakes::numbered_tags("1.0.", 1);
+        let told = tags.clone();
+        let answer = move |seen: &imgop_fakes::Seen| imgop_fakes::json(200, website(seen, &told));
+        let hub = imgop_fakes::DockerHub::answering(tags.clone(), answer).await;
+        let repository = hub.registry.repository("team/app");
+        let base = format!("http://{}/", hub.website.address);
+        let bulk_apis = [(repository.host().clone(), BulkApi { kind: BulkKind::DockerHub, base })].into();
+        let registries = Registries::new(Settings { bulk_apis, ..imgop_fakes::settings() });
+        let source = registries.repository(&repository, &Access::default());
+        let spec = serde_json::json!({ "mode": "OneShot", "destination": { "name": "r.example.com/app" },
+            "source": { "name": repository.to_string(), "version": "1.0.x" } });
+        let spec: imgop_core::api::ImageSpec = serde_json::from_value(spec).unwrap();
+        let request = imgop_core::copy::CopyRequest::parse(&spec).unwrap();
+        let target = Target::of_references(spec, request, false, jiff::Timestamp::UNIX_EPOCH);
+        let mut rows = vec![TagReport::of_source(&tags[0].0, tags[0].1.clone())];
+        add_listed(&mut rows, &source, &target).await;
+        assert_eq!(
+            (rows[0].size, rows[0].platforms.join(",")),
+            (Some(5 << 20), "linux/amd64,linux/arm64".to_owned())
+        );
+        assert_eq!(rows[0].pushed, Some("2024-05-06T07:08:09Z".parse().unwrap()));
+        let mut moved = vec![TagReport::of_source(&tags[0].0, Digest::of(b"moved"))];
+        add_listed(&mut moved, &source, &target).await;
+        assert_eq!((moved[0].size, moved[0].pushed), (None, None), "it tells of what the tag showed before");
+        assert_eq!(hub.pulls(), 0);
     }
 }

@@ -264,6 +264,33 @@ impl From<TagState> for State {
     }
 }
 
+#[cfg(test)]
+impl TagReport {
+    /// Returns a tag that the source has with this content.
+    pub fn of_source(tag: &str, digest: Digest) -> Self {
+        Self {
+            tag: tag.to_owned(),
+            destination_tag: None,
+            state: State::AtSource,
+            action: None,
+            source_digest: Some(digest),
+            destination_digest: None,
+            no_source_digest: "",
+            no_destination_digest: "",
+            content_digest: None,
+            platforms: Vec::new(),
+            pushed: None,
+            created: None,
+            size: None,
+            referrer_kinds: Vec::new(),
+            referrer_of: None,
+            conflict: None,
+            reason: None,
+            next_attempt: None,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_zero(number: &usize) -> bool {
     *number == 0

@@ -92,6 +92,8 @@ pub struct Origin {
     pub is_of_secret: bool,
     /// Where the CA certificates are from, such as `Secret corp-ca`, if any were read.
     pub ca: Option<String>,
+    /// The Secret of CA certificates that the spec names.
+    pub ca_secret: Option<String>,
     /// Whether it is no side of a copy, so that nothing is to be set for the agent.
     pub is_alone: bool,
 }
@@ -130,10 +132,9 @@ impl AccessSources<'_> {
         let (credential, is_of_secret) = self.credential(endpoint).await?;
         let (tls, ca) = self.tls(endpoint).await?;
         let secret = endpoint.spec.credentials.map(|credentials| credentials.secret_name.clone());
-        Ok(Reached {
-            access: Access { credential, tls },
-            origin: Origin { secret, is_of_secret, ca, is_alone: false },
-        })
+        let ca_secret = endpoint.spec.tls.ca_secret_name.clone();
+        let origin = Origin { secret, is_of_secret, ca, ca_secret, is_alone: false };
+        Ok(Reached { access: Access { credential, tls }, origin })
     }
 
     /// Returns a credential, and whether it is that of the endpoint's Secret. What a flag names comes first.

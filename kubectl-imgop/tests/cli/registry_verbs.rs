@@ -144,7 +144,7 @@ fn the_registries_of_the_images_of_a_namespace_are_asked() {
         "spec": { "mode": "OneShot", "source": { "name": format!("{address}/a"), "version": "1" },
             "destination": { "name": format!("{address}/b") } } });
     let cluster = crate::fake_cluster::FakeCluster::start(move |_| {
-        crate::fake_cluster::list("ImageList", "skopeo.io/v1alpha1", &[image.clone()])
+        crate::fake_cluster::list("ImageList", "skopeo.io/v1alpha1", std::slice::from_ref(&image))
     });
     let run = cluster.program.run("quota --no-headers").naming(&address, "registry");
     assert!(run.code == 0 && run.stdout.starts_with("registry......."), "{run}");
