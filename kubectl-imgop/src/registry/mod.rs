@@ -23,6 +23,8 @@ pub fn registries(no_bulk_apis: bool) -> Result<Registries, CliError> {
 pub fn settings() -> Result<Settings, CliError> {
     let settings = Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
+        // Registries of local clusters have names for this machine.
+        may_names_mean_loopback: true,
         ..Settings::default()
     };
     let settings = settings.with_environment(|name| std::env::var(name).ok());

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 
 use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient};
+use crate::auth::Actions;
 use crate::error::{Failure, Operation, RegistryError};
 use crate::oci::{Blob, Manifest, Platform, Platforms, created_in, platform_in};
 use crate::reference::{Digest, ManifestRef};
@@ -50,7 +51,7 @@ impl RepositoryClient {
     async fn find_blob(&self, digest: &Digest) -> Result<bool, Failure> {
         let mut request = Request::get(self.url(&format!("blobs/{digest}"))?, MAX_OTHER_BYTES);
         (request.method, request.may_leave_host) = (Method::HEAD, true);
-        let response = self.send(request, "pull").await?;
+        let response = self.send(request, Actions::Pull).await?;
         match response.status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),

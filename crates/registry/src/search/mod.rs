@@ -13,7 +13,6 @@ use crate::credentials::Tls;
 use crate::error::{Failure, Reason};
 use crate::reference::{RegistryHost, Repository};
 use crate::settings::{BulkApi, BulkKind};
-use crate::text::authority;
 use crate::transport::{Http, Request, error_of};
 
 /// Repositories on a page at most; what all of the APIs serve.
@@ -82,9 +81,9 @@ async fn page(http: &Http, api: &BulkApi, term: &str, limit: usize) -> Result<Ve
     };
     let request = request.ok_or_else(|| Failure::new(Reason::Settings, "no request for the search"))?;
     let request = Request { accept: Some("application/json"), ..request };
-    let is_loopback = authority(&base).parse::<RegistryHost>().is_ok_and(|host| host.is_loopback());
-    let pool = http.pool(&Tls::default(), is_loopback)?;
-    let response = http.send(&pool, &request).await?;
+    // Not the registry's own TLS settings: this is another host, and a public one.
+    let channel = http.channel(base.clone(), &Tls::default(), None)?;
+    let response = http.send(&channel, &request).await?;
     if response.status != StatusCode::OK {
         return Err(error_of(&response, &[]));
     }
