@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! commands      one verb a file
+//! prompts       questions on a terminal, for any verb
 //! preview       what a copy would do          description   one object on a page
 //! args          the flags of each kind        complete      what a shell is offered
 //! registry      how this machine reaches registries
@@ -24,6 +25,7 @@ mod description;
 mod kinds;
 mod output;
 mod preview;
+mod prompts;
 mod registry;
 #[cfg(test)]
 mod second_kind;

@@ -1,5 +1,6 @@
 //! From arguments to a spec: the flags of each kind, and those that several verbs share.
 
+mod command_line;
 mod endpoints;
 mod explicit;
 mod image;
@@ -7,7 +8,8 @@ mod image_spec;
 mod schedule;
 mod selected;
 
+pub use command_line::Words;
 pub use explicit::explicit_fields;
 pub use image::ImageArgs;
-pub use image_spec::image_spec;
+pub use image_spec::{image_spec, reference_problem};
 pub use selected::{Selected, SelectedArgs, selected};

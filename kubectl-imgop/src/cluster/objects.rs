@@ -193,7 +193,12 @@ pub async fn each(
     for object in objects {
         match act(object).await {
             Ok(()) => {}
-            Err(error) if objects.len() == 1 || error.kind == ErrorKind::BrokenPipe => return Err(error),
+            Err(error)
+                if objects.len() == 1
+                    || matches!(error.kind, ErrorKind::BrokenPipe | ErrorKind::Cancelled) =>
+            {
+                return Err(error);
+            }
             Err(error) => {
                 ui.error(&error);
                 outcome = Outcome::NotReady;

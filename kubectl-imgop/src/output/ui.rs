@@ -18,16 +18,39 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
-/// Prints. It holds nothing; it stands for the right to print.
+/// Prints. It stands for the right to print, and knows whether the user may be asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Ui;
+pub struct Ui {
+    may_ask: bool,
+    is_aside: bool,
+}
 
 impl Ui {
+    /// The user may be asked, or not.
+    pub fn new(may_ask: bool) -> Self {
+        Self { may_ask, is_aside: false }
+    }
+
+    /// Returns whether the user may be asked, if there is a terminal.
+    pub fn may_ask(self) -> bool {
+        self.may_ask
+    }
+
+    /// Returns the same with data on stderr: beside a question it is not what the command returns.
+    #[must_use]
+    pub fn aside(self) -> Self {
+        Self { is_aside: true, ..self }
+    }
+
     /// Prints data. A line break is added unless there is one.
     pub fn data(self, text: &str) -> Result<(), CliError> {
         let text = printable(text);
         let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
-        written(write!(anstream::stdout().lock(), "{text}{end}"))
+        written(if self.is_aside {
+            write!(anstream::stderr().lock(), "{text}{end}")
+        } else {
+            write!(anstream::stdout().lock(), "{text}{end}")
+        })
     }
 
     /// Prints a table as data.
@@ -46,7 +69,11 @@ impl Ui {
     /// Prints a line of a table as data.
     pub fn table_line(self, line: &Line) -> Result<(), CliError> {
         let style = line.style;
-        written(writeln!(anstream::stdout().lock(), "{style}{}{style:#}", line.text))
+        written(if self.is_aside {
+            writeln!(anstream::stderr().lock(), "{style}{}{style:#}", line.text)
+        } else {
+            writeln!(anstream::stdout().lock(), "{style}{}{style:#}", line.text)
+        })
     }
 
     /// Reports progress.
@@ -74,7 +101,7 @@ impl Ui {
 
     /// Prints an error with its hints.
     pub fn error(self, error: &CliError) {
-        if error.kind == Kind::BrokenPipe {
+        if matches!(error.kind, Kind::BrokenPipe | Kind::Cancelled) {
             return;
         }
         self.line(ERROR, "error: ", &error.message);
@@ -98,22 +125,6 @@ impl Ui {
     /// Prints a hint.
     pub fn hint(self, text: &str) {
         self.line(HINT, "hint: ", text);
-    }
-
-    /// Returns whether the user can be asked.
-    pub fn can_ask(self) -> bool {
-        io::stdin().is_terminal() && io::stderr().is_terminal()
-    }
-
-    /// Asks; anything but yes is no.
-    pub fn confirm(self, question: &str) -> Result<bool, CliError> {
-        let mut err = anstream::stderr().lock();
-        written(write!(err, "{}", printable(question)).and_then(|()| err.flush()))?;
-        let mut answer = String::new();
-        io::stdin()
-            .read_line(&mut answer)
-            .map_err(|error| CliError::failed(format!("cannot read the answer: {error}")))?;
-        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Prints what the command line parser reports: help on stdout, a mistake on stderr.

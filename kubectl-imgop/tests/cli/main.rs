@@ -10,6 +10,8 @@
 mod cluster;
 mod completion;
 mod copy;
+#[cfg(unix)]
+mod copy_dialog;
 mod credentials;
 mod errors;
 mod fake_cluster;
@@ -22,3 +24,5 @@ mod preview_failures;
 mod preview_files;
 mod preview_platforms;
 mod program;
+#[cfg(unix)]
+mod terminal;

@@ -11,6 +11,7 @@ mod pattern;
 mod range;
 mod select;
 mod tag_version;
+mod typing;
 mod version;
 
 pub use filter::{Filter, FilterError};
@@ -20,4 +21,5 @@ pub use pattern::{Match, NearMiss, Pattern, PatternError};
 pub use range::{Range, RangeError};
 pub use select::{Excluded, Exclusion, Selection, select};
 pub use tag_version::TagVersion;
+pub use typing::{TypedVersion, typed_version};
 pub use version::{Version, VersionError};

@@ -1,0 +1,86 @@
+//! The last question: what the answers come to, as the preview shows it, and whether that is submitted.
+
+use imgop_core::api::ImageSpec;
+use imgop_core::copy::{CopyRequest, Limits, TagState};
+
+use super::questions::Draft;
+use crate::cli_error::CliError;
+use crate::output::text::count;
+use crate::preview::inspect::{Inspector, inspect};
+use crate::preview::page::{PageOptions, print};
+use crate::preview::targets::Target;
+use crate::prompts::{Answer, Terminal};
+use crate::registry::local_access::AccessSources;
+
+/// Above how many copies the answer is no by default.
+const MANY: usize = 20;
+
+/// What is known of a plan before it is confirmed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    copies: usize,
+    overwrites: usize,
+}
+
+/// Shows the plan, and asks.
+pub async fn confirm(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, CliError> {
+    let (spec, request) = draft.args.spec()?;
+    let size = show(draft, terminal, spec, request).await?;
+    let (prompt, default) = match size {
+        None => ("What is copied is not known. Submit it?".to_owned(), false),
+        Some(Size { copies, overwrites }) => {
+            let what = match overwrites {
+                0 => format!("Copy {}?", count(copies, "tag")),
+                overwrites => format!("Copy {}, and overwrite {overwrites} of them?", count(copies, "tag")),
+            };
+            (what, overwrites == 0 && copies <= MANY)
+        }
+    };
+    Ok(terminal.confirm(&prompt, default).await?.map(|is_confirmed| draft.is_confirmed = Some(is_confirmed)))
+}
+
+/// Shows the page of the preview. Returns nothing where the registries cannot be compared: the agent may reach them
+/// all the same.
+async fn show(
+    draft: &Draft,
+    terminal: &Terminal,
+    spec: ImageSpec,
+    request: CopyRequest,
+) -> Result<Option<Size>, CliError> {
+    let context = &draft.context;
+    let endpoints = &draft.args.image.endpoints;
+    let inspector = Inspector {
+        registries: &context.registries,
+        sources: AccessSources {
+            ui: context.ui,
+            cluster: context.cluster.clone(),
+            local: &context.local,
+            flags: &context.flags,
+        },
+        source_tls: endpoints.source_tls,
+        destination_tls: endpoints.destination_tls,
+        limits: Limits::default(),
+    };
+    terminal.draw(&["Comparing both registries …".to_owned()], 0)?;
+    let inspected = inspect(&Target::of_references(spec, request, true), &inspector).await;
+    terminal.draw(&[String::new()], 0)?;
+    let inspected = match inspected {
+        Ok(inspected) => inspected,
+        Err(error) => {
+            context.ui.warned(&error);
+            return Ok(None);
+        }
+    };
+    print(
+        context.ui.aside(),
+        &inspected.report,
+        PageOptions { wide: false, headers: true, excluded: false },
+    )?;
+    for problem in inspected.failure.iter().chain(&inspected.no_match) {
+        context.ui.warned(problem);
+    }
+    let in_state = |state: TagState| inspected.report.tags.iter().filter(|tag| tag.state == state).count();
+    let overwrites = if inspected.report.keeps { 0 } else { in_state(TagState::Differs) };
+    let size = Size { copies: in_state(TagState::Missing) + overwrites, overwrites };
+    Ok(inspected.failure.is_none().then_some(size))
+}
