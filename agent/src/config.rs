@@ -1,5 +1,5 @@
 //! The agent's settings: flags, or the environment variables beside them. The names in capitals
-//! that are image-operator's keep their meaning (seeds.md §2.8).
+//! that are image-operator's keep their meaning.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -10,9 +10,9 @@ use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
-/// A process that has sent no request for as long is stuck (reliability.md F12).
+/// A process that has sent no request for as long is stuck.
 const STUCK: Duration = Duration::from_mins(5);
-/// The last answer of the API server is too old to rely on: a watch and a half (reliability.md F11).
+/// The last answer of the API server is too old to rely on: a watch and a half.
 const STALE: Duration = Duration::from_secs(90);
 
 /// When the API server was last asked, and when it last answered. Cloning shares it.

@@ -13,7 +13,6 @@ pub mod image;
 pub mod jobs;
 pub mod metrics;
 pub mod registry_access;
-pub mod schedule;
 pub mod web;
 
 pub use agent::Agent;

@@ -15,15 +15,14 @@ use imgop_agent::{Agent, Config, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// A connection that is silent for longer is dead: every watch is renewed once a minute
-/// (reliability.md F12).
+/// A connection that is silent for longer is dead: every watch is renewed once a minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(70);
 /// How long a stop may take; Kubernetes waits for 30 seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
-    // Only one TLS provider is in the tree, but rustls takes none by itself (rust.md §A.2).
+    // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse();
     log_as_json();

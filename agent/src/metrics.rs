@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::controller::ReadyGate;
+use crate::cluster::ready_gate::ReadyGate;
 use crate::heartbeat::Heartbeat;
 
 /// The counters of all kinds. A kind registers its own with [`Metrics::register`].

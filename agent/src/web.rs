@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::controller::ReadyGate;
+use crate::cluster::ready_gate::ReadyGate;
 use crate::heartbeat::Heartbeat;
 use crate::metrics::Metrics;
 

@@ -8,7 +8,9 @@ use kube::runtime::watcher::{self, Event};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::watch::Guarded;
+/// An object, or what is known of one that is too large or that this version cannot read: it must not stop the
+/// watch of all others.
+pub type Guarded<K> = DeserializeGuard<K>;
 
 #[derive(Deserialize)]
 struct Typed {

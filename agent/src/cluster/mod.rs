@@ -5,6 +5,7 @@ mod decode;
 pub mod events;
 #[cfg(test)]
 pub mod fixtures;
+mod keep;
 pub mod owner;
 pub mod per_object;
 mod pruner;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::watch::Keep;
+use super::keep::Keep;
 
 /// The longest key that is compared; longer ones are of no field that is kept.
 const MAX_KEY: usize = 512;

@@ -9,27 +9,26 @@ use std::time::Duration;
 use futures::{AsyncBufRead, AsyncBufReadExt as _, Stream, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::{ListParams, Request, WatchParams};
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
+pub use super::decode::Guarded;
 use super::decode::{decode, event_of};
+pub use super::keep::Keep;
 use super::pruner::{Part, Pruner, Shape};
 
 /// Objects of a page. However large they are, only what is kept of one at a time is in memory, so pages spare the
 /// API server and not this process.
 const PAGE_SIZE: u32 = 1000;
 /// Seconds after which a watch is renewed: one whose connection died unseen is back within this and a little
-/// more (reliability.md F12).
+/// more.
 const WATCH_SECONDS: u32 = 60;
 /// How long a read may take; the API server ends each watch before.
 const READ_TIMEOUT: Duration = Duration::from_secs(70);
 /// The pause after a watch that ended at once, without any event.
 const SHORT_WATCH_PAUSE: Duration = Duration::from_secs(1);
-/// The largest object, in bytes of what is kept of it.
-const MAX_OBJECT: usize = 256 * 1024;
 
 /// What is watched, and what is kept of it.
 #[derive(Debug, Clone)]
@@ -41,36 +40,6 @@ pub struct Watch {
     /// What is kept of each object.
     pub keep: Keep,
 }
-
-/// What is kept of an object. Of its metadata: name, namespace, UID, generation, versions, times, its
-/// controller, and the labels and annotations that are named here.
-#[derive(Debug, Clone, Copy)]
-pub struct Keep {
-    /// Top-level fields, such as `spec` and `status`.
-    pub fields: &'static [&'static str],
-    /// Labels.
-    pub labels: &'static [&'static str],
-    /// Annotations.
-    pub annotations: &'static [&'static str],
-    /// How many bytes of JSON an object may have in all that is kept.
-    pub max_bytes: usize,
-}
-
-impl Keep {
-    /// What is kept of most objects: spec and status.
-    pub const OBJECT: Self =
-        Self { fields: &["spec", "status"], labels: &[], annotations: &[], max_bytes: MAX_OBJECT };
-}
-
-impl Default for Keep {
-    fn default() -> Self {
-        Self::OBJECT
-    }
-}
-
-/// An object, or what is known of one that is too large or that this version cannot read: it must not stop the
-/// watch of all others.
-pub type Guarded<K> = DeserializeGuard<K>;
 
 /// Lists and watches objects. The stream never ends; after an error it goes on when it is polled again, so give
 /// it a backoff (`WatchStreamExt::default_backoff`).

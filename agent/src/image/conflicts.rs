@@ -7,7 +7,6 @@ use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, OlderImage};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Repository, Tag};
-use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
 use crate::controller::Objects;
@@ -63,47 +62,28 @@ impl Conflicts {
 
     /// Returns which of these tags belong to older Images, with the message for their failures.
     pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
-        if tags.is_empty() {
-            return HashMap::new();
-        }
         let all = self.images.all();
-        let older_images =
-            OlderImage::all(image, &request.destination, all.iter().filter_map(|one| one.0.as_ref().ok()));
-        let keeps = |tag: &&&Tag| {
-            let older =
-                older_images.iter().find(|e| e.conflicts_with(request, tag) && self.counts(image, e, tag))?;
-            let again = "this one is checked again every few minutes, or at kubectl imgop sync";
-            Some((Tag::clone(tag), format!("{}; {again}", older.conflict_message(image, request, tag))))
+        let others = all.iter().filter_map(|one| one.0.as_ref().ok());
+        let counts = |older: &OlderImage<'_>, tag: &Tag| {
+            older.is_recorded(image, tag) || self.was_written_here(older, tag)
         };
-        tags.iter().filter_map(|tag| keeps(&tag)).collect()
+        let mut conflicts = imgop_core::copy::conflicts(image, request, tags, others, counts);
+        let again = "; this one is checked again every few minutes, or at kubectl imgop sync";
+        conflicts.values_mut().for_each(|message| message.push_str(again));
+        conflicts
     }
 
-    /// Returns whether a claim counts. In one namespace the spec is enough. Other tenants must have put a tag
-    /// into the repository, or any of them could keep others from a registry that he has no right to; their
-    /// statuses prove it after a restart. A tag that is named after a content, which need not be the
-    /// claimant's own, must have been put by the claimant itself, in any namespace. That many names have no
-    /// room in a status: a restart forgets them until one of the two Images is copied again.
-    fn counts(&self, image: &Image, older: &OlderImage<'_>, tag: &Tag) -> bool {
-        let (other, older) = (older.image, &older.request);
-        let is_referrer = subject_of(tag).is_some();
-        if !is_referrer && (image.namespace() == other.namespace() || has_written(other, &older.destination))
-        {
-            return true;
-        }
+    /// Returns whether this process has put a tag where the claim is. A tag that is named after a content,
+    /// which need not be the claimant's own, must have been put by the claimant itself, in any namespace. That
+    /// many names have no room in a status: a restart forgets them until one of the two Images is copied again.
+    fn was_written_here(&self, older: &OlderImage<'_>, tag: &Tag) -> bool {
         let all = self.written.lock();
-        let written = other.metadata.uid.as_ref().and_then(|uid| all.get(uid));
+        let written = older.image.metadata.uid.as_ref().and_then(|uid| all.get(uid));
         written.is_some_and(|written| {
-            written.destination.is_same_place(&older.destination)
-                && (!is_referrer || written.referrers.contains(tag))
+            written.destination.is_same_place(&older.request.destination)
+                && (subject_of(tag).is_none() || written.referrers.contains(tag))
         })
     }
-}
-
-/// Returns whether an Image put tags there according to its status. Whoever may write the status can forge it
-/// (docs/decisions/0013-written-to-until-an-administrator-decides.md).
-fn has_written(image: &Image, destination: &Repository) -> bool {
-    let written_to = image.status.as_ref().and_then(|status| status.written_to.as_deref());
-    written_to.and_then(|to| to.parse().ok()).is_some_and(|to: Repository| to.is_same_place(destination))
 }
 
 #[cfg(test)]

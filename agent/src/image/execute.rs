@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use imgop_core::api::{FailureReason, Image, Side};
 use imgop_core::copy::{
-    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, TagState, admit, batches,
-    in_order, mount, release,
+    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, admit, batches, in_order,
+    mount, release,
 };
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
@@ -22,7 +22,7 @@ use crate::jobs::budget::Place;
 use crate::jobs::{Created, JobError};
 use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
-use crate::schedule::Due;
+use imgop_core::schedule::Due;
 
 /// What became of a plan.
 pub(super) struct Execution {
@@ -67,13 +67,7 @@ impl Pass<'_> {
         memory: &Memory,
     ) -> PassState<'r> {
         let runs = runs(jobs, memory);
-        let is_to_be_written = |state| matches!(state, TagState::Missing | TagState::Differs);
-        let differing: Vec<&Tag> = observed
-            .tags
-            .iter()
-            .filter(|tag| is_to_be_written(tag.state()))
-            .map(|tag| &tag.destination_tag)
-            .collect();
+        let differing: Vec<&Tag> = observed.to_be_written().collect();
         let conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
         PassState {
             request,

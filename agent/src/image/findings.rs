@@ -18,7 +18,7 @@ use super::execute::Execution;
 use super::job_results::JobResults;
 use super::memory::Memory;
 use super::{JOB_INTERVAL, Pass};
-use crate::schedule::next_regular;
+use imgop_core::schedule::next_regular;
 
 /// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,
 /// and which tags belong to others.

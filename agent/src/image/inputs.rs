@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Mode, Side, TagFailure};
+use imgop_core::api::{Side, TagFailure};
 use imgop_core::copy::{
-    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, first_seen, observe,
-    retry_delay,
+    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe, retry_delay,
 };
 use imgop_core::selection::Version;
 use imgop_core::time::{clamp_ahead, saturating_add};
@@ -23,7 +22,7 @@ use crate::cluster::Freshness;
 use crate::cluster::rights::Right;
 use crate::controller::READY_WITHOUT_SOME_AFTER;
 use crate::registry_access::{AccessError, Resolved};
-use crate::schedule::Due;
+use imgop_core::schedule::Due;
 
 /// How long what was observed is good for a sync under way, whatever the frequency.
 const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
@@ -173,22 +172,9 @@ impl Pass<'_> {
 
     /// Returns what is known before the registries are asked.
     fn known(&self, request: &CopyRequest, memory: &Memory) -> Known {
-        let status = self.status();
-        let mut known = memory.cache.known(self.now);
-        known.first_seen = first_seen(&status.waiting);
-        // A status may be written by others, or by a clock that was ahead.
-        known
-            .first_seen
-            .values_mut()
-            .for_each(|seen| seen.at = clamp_ahead(seen.at, self.now, Duration::ZERO));
-        known.first_seen.extend(memory.cache.first_seen.clone());
-        // What was copied from elsewhere, or to elsewhere, does not count here.
-        let is_same = status.synced_from.is_none_or(|from| from == request.synced_from(&self.image.spec));
-        if request.mode == Mode::OnceByTag && is_same {
-            known.already_synced =
-                status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
-        }
-        known
+        let Known { already_synced, mut first_seen, .. } = Known::recorded(self.image, request, self.now);
+        first_seen.extend(memory.cache.first_seen.clone());
+        Known { already_synced, first_seen, ..memory.cache.known(self.now) }
     }
 }
 
@@ -234,6 +220,7 @@ async fn missing_repository(
 
 #[cfg(test)]
 mod tests {
+    use imgop_core::api::Mode;
     use imgop_fakes::{ScriptedRegistry, client, json};
 
     use super::*;

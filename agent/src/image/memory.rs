@@ -10,7 +10,7 @@ use imgop_core::time::{jitter, saturating_add};
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
-use crate::schedule::Schedule;
+use imgop_core::schedule::Schedule;
 
 /// How long an answer of the destination is fresh at most. A tag that vanishes is noticed at once, in the
 /// list; one that another program moved is noticed after this time.

@@ -23,9 +23,9 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_core::api::conditions::{READY, RECONCILING, find, is_true, reasons};
+use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
-    COPIES_ANNOTATION, Destination, Image, ImageSpec, ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION,
+    COPIES_ANNOTATION, Destination, Image, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION,
     ROUTE_ANNOTATION, Source,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Readiness, Route};
@@ -40,11 +40,11 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
-use crate::schedule::{Candidate, Due, open_request};
 use conflicts::Conflicts;
 use counters::CopyCounters;
 use failures::Halt;
 use findings::{Conclusion, Findings};
+use imgop_core::schedule::{Candidate, Due};
 use memory::Memory;
 use status::next_status;
 
@@ -180,18 +180,7 @@ impl Access {
 
 impl<'a> Pass<'a> {
     fn new(images: &'a Images, image: &'a Image, memory: &Memory, now: Timestamp) -> Self {
-        let status = image.status.as_ref();
-        let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
-        let reconciling = status.and_then(|status| find(&status.conditions, RECONCILING));
-        let candidate = Candidate {
-            uid: image.metadata.uid.as_deref().unwrap_or_default(),
-            generation: image.metadata.generation,
-            observed_generation: status.and_then(|status| status.observed_generation),
-            request: open_request(image.metadata.annotations.as_ref(), handled),
-            in_progress: reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING),
-            completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
-            once: image.spec.mode == Mode::OneShot,
-        };
+        let candidate = Candidate::from(image);
         let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
         Self { images, image, owner: Owner::of(image), candidate, request_token, now }
     }

@@ -10,7 +10,7 @@ use super::failures::Halt;
 use super::findings::PassState;
 use super::memory::{Memory, SyncInProgress};
 use super::{Access, Pass, REGISTRY_TIMEOUT};
-use crate::schedule::Due;
+use imgop_core::schedule::Due;
 
 impl Pass<'_> {
     /// Sets every tag whose content is at the destination already: because its Job has ended, or because it is

@@ -6,6 +6,7 @@ pub mod stage;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use imgop_core::api::conditions::{RECONCILING, reasons};
 use imgop_core::api::{FailureReason, Publish, Select, TagFailure};
 use imgop_core::copy::{Content, Copy, MadeIndex, MadeOf, Observed, ObservedTag, Origin, Outcome, Seen};
 use imgop_fakes::{ApiServer, IMAGE, INDEX};
@@ -18,7 +19,7 @@ use super::*;
 use crate::image::memory::{Blocked, SyncInProgress};
 use crate::image::tests::fixtures::now;
 use crate::image::tests::stage::{Stage, copy_of};
-use crate::schedule::Schedule;
+use imgop_core::schedule::Schedule;
 
 /// What both registries answered for copies whose tags are absent at the destination.
 fn observed(copies: &[&Copy]) -> Observed {

@@ -1,4 +1,5 @@
 //! What tests of kinds show of Jobs, in place of the watches.
+#![expect(clippy::missing_panics_doc, reason = "what panics here fails its test")]
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod commands;
 pub mod copy;
+pub mod schedule;
 pub mod selection;
 pub mod text;
 pub mod time;

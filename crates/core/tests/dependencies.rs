@@ -1,4 +1,4 @@
-//! What this crate may not depend on: no Kubernetes client and no terminal.
+//! What the lower crates may not depend on.
 
 use std::process::Command;
 
@@ -9,15 +9,28 @@ const TERMINALS: [&str; 4] = ["comfy_table", "dialoguer", "console", "terminal_s
 
 #[test]
 fn core_depends_on_neither_a_kubernetes_client_nor_a_terminal() {
+    let libraries = libraries_of("imgop-core");
+    assert!(libraries.lines().any(|library| library == "kube_core"), "{libraries}");
+    let is_forbidden = |library: &&str| CLIENTS.contains(library) || TERMINALS.contains(library);
+    assert_eq!(libraries.lines().find(is_forbidden), None);
+}
+
+#[test]
+fn the_registry_client_depends_on_neither_kube_nor_its_types() {
+    let libraries = libraries_of("imgop-registry");
+    assert!(libraries.lines().any(|library| library == "reqwest"), "{libraries}");
+    let is_kubernetes = |library: &&str| library.starts_with("kube") || library.starts_with("k8s_openapi");
+    assert_eq!(libraries.lines().find(is_kubernetes), None);
+}
+
+/// Returns the names of all libraries that a crate is linked with, a line each.
+fn libraries_of(package: &str) -> String {
     let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--package", "imgop-core", "--all-features", "--edges", "normal"])
+        .args(["tree", "--package", package, "--all-features", "--edges", "normal"])
         .args(["--prefix", "none", "--format", "{lib}", "--offline", "--locked"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    let libraries = String::from_utf8(tree.stdout).unwrap();
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
-    assert!(libraries.lines().any(|library| library == "kube_core"), "{libraries}");
-    let is_forbidden = |library: &&str| CLIENTS.contains(library) || TERMINALS.contains(library);
-    assert_eq!(libraries.lines().find(is_forbidden), None);
+    String::from_utf8(tree.stdout).unwrap()
 }

@@ -10,11 +10,12 @@ use super::schedule::ScheduleArgs;
 #[derive(Debug, Clone, Default, Args)]
 pub struct ImageArgs {
     /// Versions to copy, instead of a version after SOURCE: a tag, a pattern (v2.13.x), a range
-    /// (">=2.13 <2.15", "~2.13", "^2"), "*" for every tag, or a digest
+    /// (">=2.13 <2.15", "~2.13", "^2"), "*" for every tag but pre-releases, or a digest
     #[arg(long, value_name = "VERSIONS")]
     pub versions: Option<String>,
 
-    /// Include release candidates (-rc1, -rc.2) of the selected versions
+    /// Include pre-releases of the selected versions: for a pattern release candidates (-rc1, -rc.2), for a
+    /// range and "*" also alphas, betas and the like
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
         hide_possible_values = true)]
     pub allow_candidate_release: Option<bool>,

@@ -1,7 +1,7 @@
 //! Finds objects: of one kind by name, of all kinds by labels or in the whole namespace.
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use k8s_openapi::api::core::v1::{Event, Namespace};
 use kube::api::ListParams;
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt as _};
@@ -120,13 +120,6 @@ impl Cluster {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let list = api.list(&ListParams::default().fields(&format!("involvedObject.uid={uid}"))).await;
         Ok(list.map_err(|error| self.explain_in_namespace("list", "events", &error))?.items)
-    }
-
-    /// Returns one Secret.
-    pub async fn secret(&self, name: &str) -> Result<Secret, CliError> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let call = self.call("get", "secrets").on(Some(name), &self.namespace);
-        secrets.get(name).await.map_err(|error| explain(&error, &call))
     }
 
     /// Fails if the namespace does not exist. Who may not see namespaces gets no answer, and no error.

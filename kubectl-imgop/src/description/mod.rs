@@ -166,7 +166,7 @@ mod tests {
         Namespace:     ci
         Mode:          Recurrent, every 1h
         Source:        quay.io/argoproj/argocd >=2.13 <2.15
-        Selection:     release candidates, exclude .*-debug, latest 3
+        Selection:     pre-releases, exclude .*-debug, latest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
         Tags:          5 matched: 3 synced, 1 copying, 1 failed, 2 excluded
         Last sync:     5m30s ago (2026-01-08T00:00:00Z)
@@ -243,7 +243,7 @@ mod tests {
         Namespace:     ci
         Mode:          Recurrent, every 1h, suspended
         Source:        quay.io/argoproj/argocd >=2.13 <2.15
-        Selection:     release candidates, exclude .*-debug, latest 3
+        Selection:     pre-releases, exclude .*-debug, latest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
         Age:           7d
 

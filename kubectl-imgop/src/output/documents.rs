@@ -39,6 +39,8 @@ pub enum PreviewFormat {
     Json,
     /// A document of apiVersion imgop.preview/v1
     Yaml,
+    /// The references that would be written, a line each
+    Name,
 }
 
 /// Formats of one object.

@@ -3,23 +3,24 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use imgop_core::api::{Image, Side, TlsMode};
-use imgop_core::copy::{Known, Limits, ObserveError, Sides, observe};
+use imgop_core::api::{Side, TlsMode};
+use imgop_core::copy::{Inputs, Known, Limits, ObserveError, Sides, observe, plan};
 use imgop_core::copy::{Observed, ObservedTag, Seen, TagState};
 use imgop_core::selection::Version;
-use imgop_registry::{Registries, RepositoryClient};
+use imgop_registry::Registries;
+use imgop_registry::reference::Tag;
 use tokio::time::timeout;
 
 use super::absent;
-use super::report::Report;
+use super::cluster_images::ClusterImages;
+use super::document::Report;
 use super::targets::Target;
 use crate::cli_error::CliError;
-use crate::kinds::{Erased, read};
 use crate::output::Ui;
 use crate::registry::errors::{ErrorContext, explain};
-use crate::registry::local_access::{AccessSources, Endpoint};
+use crate::registry::local_access::{AccessSources, Endpoint, Origin};
 
-/// How long nothing may be printed on a terminal, and how long the other Images may take.
+/// How long nothing may be printed on a terminal.
 const SILENCE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What is needed to inspect.
@@ -28,6 +29,8 @@ pub struct Inspector<'a> {
     pub registries: &'a Registries,
     /// Credentials and certificates.
     pub sources: AccessSources<'a>,
+    /// The Images of the cluster.
+    pub images: &'a ClusterImages<'a>,
     /// How a flag secures the connection to the source.
     pub source_tls: Option<TlsMode>,
     /// How a flag secures the connection to the destination.
@@ -50,16 +53,16 @@ pub struct Inspected {
 /// Inspects the registries of one target. What the source has is shown even when the destination refuses
 /// to answer.
 pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspected, CliError> {
-    let sides = inspector.sides(target).await?;
+    let (sides, context) = inspector.sides(target).await?;
     let observing = observe(&sides, &target.request, &target.known, inspector.limits);
-    let context = inspector.context(target);
     let (observed, mut failure) = match with_progress(inspector.sources.ui, target, observing).await {
         Ok(observed) => {
             let failure = failure(&sides, &observed, &context).await;
             (observed, failure)
         }
         Err(error @ ObserveError::Registry { side: Side::Destination, .. }) => {
-            let observed = without_destination(target, inspector, &sides, &error).await?;
+            let observed = without_destination(target, inspector, &sides, &error).await;
+            let observed = observed.map_err(|error| explain(&error, &context))?;
             (observed, Some(explain(&error, &context)))
         }
         Err(error) => return Err(explain(&error, &context)),
@@ -74,11 +77,7 @@ pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspe
         let text = format!("no selected tag of {source} has platform {platforms}");
         failure.get_or_insert(CliError::failed(text));
     }
-    let mut report = Report::new(target, &observed);
-    if report.has_work() {
-        report.leave(target, &inspector.others(target).await);
-    }
-    Ok(Inspected { report, failure, no_match })
+    Ok(Inspected { report: inspector.report(target, &observed).await, failure, no_match })
 }
 
 /// Returns whether the source has no selected tag. A tag that is too young exists.
@@ -114,15 +113,20 @@ async fn nothing_there(
 }
 
 impl Inspector<'_> {
-    /// Returns the Images of the target's namespace, if they can be listed.
-    async fn others(&self, target: &Target) -> Vec<Image> {
-        let (Some(name), Ok(cluster)) = (&target.image, &self.sources.cluster) else { return Vec::new() };
-        let there = cluster.in_namespace(name.namespace.as_deref());
-        match timeout(SILENCE_LIMIT, there.list(Erased::<Image>::REF, false, None)).await {
-            Ok(Ok(list)) => list.iter().filter_map(|found| read(&found.object).ok()).collect(),
-            // Without a cluster, or the right to list there, the preview shows what the registries answer.
-            _ => Vec::new(),
-        }
+    /// Returns what the agent would do: its plan, without Jobs.
+    async fn report(&self, target: &Target, observed: &Observed) -> Report {
+        let open: Vec<&Tag> = observed.to_be_written().collect();
+        let conflicts = self.images.conflicts(target, &open).await;
+        let plan = plan(Inputs {
+            request: &target.request,
+            observed,
+            runs: &[],
+            failures: &target.failures,
+            conflicts: &conflicts.tags,
+            retry_now: target.retries_now,
+            now: target.known.now,
+        });
+        Report::new(target, observed, &plan, &conflicts)
     }
 
     fn endpoint<'a>(&self, target: &'a Target, side: Side) -> Endpoint<'a> {
@@ -134,26 +138,19 @@ impl Inspector<'_> {
         Endpoint { side, namespace, repository, spec: target.spec.endpoint(side), tls_flag }
     }
 
-    async fn sides(&self, target: &Target) -> Result<Sides, CliError> {
-        let source = self.client(self.endpoint(target, Side::Source)).await?;
+    /// Returns both sides, and what explains their errors.
+    async fn sides(&self, target: &Target) -> Result<(Sides, ErrorContext), CliError> {
+        let source = self.sources.reach(self.endpoint(target, Side::Source)).await?;
+        let mut context =
+            ErrorContext { wording: target.wording(), source: source.origin, destination: Origin::default() };
+        let source = self.registries.repository(&target.request.source, &source.access);
         let mut destination = None;
         if target.has_destination {
-            destination = Some(self.client(self.endpoint(target, Side::Destination)).await?);
+            let reached = self.sources.reach(self.endpoint(target, Side::Destination)).await?;
+            context.destination = reached.origin;
+            destination = Some(self.registries.repository(&target.request.destination, &reached.access));
         }
-        Ok(Sides { source, destination })
-    }
-
-    async fn client(&self, endpoint: Endpoint<'_>) -> Result<RepositoryClient, CliError> {
-        Ok(self.registries.repository(endpoint.repository, &self.sources.access(endpoint).await?))
-    }
-
-    /// Returns what explains the errors of a target's registries.
-    fn context(&self, target: &Target) -> ErrorContext {
-        ErrorContext {
-            wording: target.wording(),
-            source_ca: self.sources.ca_of(self.endpoint(target, Side::Source)),
-            destination_ca: self.sources.ca_of(self.endpoint(target, Side::Destination)),
-        }
+        Ok((Sides { source, destination }, context))
     }
 }
 
@@ -163,11 +160,10 @@ async fn without_destination(
     inspector: &Inspector<'_>,
     sides: &Sides,
     refusal: &ObserveError,
-) -> Result<Observed, CliError> {
+) -> Result<Observed, ObserveError> {
     let source_only = Sides { destination: None, ..sides.clone() };
     // Which tags were copied before is not used: without the destination they cannot be confirmed.
-    let observed = observe(&source_only, &target.request, &Known::default(), inspector.limits).await;
-    let mut observed = observed.map_err(|error| explain(&error, &inspector.context(target)))?;
+    let mut observed = observe(&source_only, &target.request, &Known::default(), inspector.limits).await?;
     for tag in &mut observed.tags {
         tag.destination = Seen::Unknown(refusal.to_string());
     }

@@ -1,7 +1,11 @@
-//! What a copy would do: from the answers of both registries to a table or a document.
+//! What a copy would do: both registries are asked from this machine, and the agent's plan is worked out.
 
 mod absent;
+pub mod cluster_images;
+pub mod document;
+pub mod files;
 pub mod inspect;
 pub mod page;
-pub mod report;
+pub mod previews;
+mod report;
 pub mod targets;

@@ -1,10 +1,9 @@
 //! A preview for people: a sign and a word for each tag, and one sentence that sums it up.
 
 use anstyle::{AnsiColor, Style};
-use imgop_core::copy::TagState;
 use imgop_registry::reference::Digest;
 
-use super::report::{Report, TagReport};
+use super::document::{Action, Report, State, TagReport};
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::output::table::Table;
@@ -12,6 +11,10 @@ use crate::output::text::count;
 
 /// Follows the summary of a suspended Image.
 const SUSPENDED: &str = "The Image is suspended: nothing is copied until it is resumed.";
+
+/// Follows where the user may list the Images of one namespace alone.
+const IN_NAMESPACE_ONLY: &str = "Images of other namespaces were not compared: you may not list them. A tag that \
+                                 one of them has written before belongs to it.";
 
 /// What to print.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +39,9 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
     }
     if options.headers {
         ui.data(&summary(report))?;
-        ui.data(if report.suspended { SUSPENDED } else { "" })?;
+        ui.data(&rest(report))?;
         ui.data(&unchecked(report).join("\n"))?;
+        ui.data(if report.conflicts_in_namespace_only { IN_NAMESPACE_ONLY } else { "" })?;
         ui.data(not_asked(report).unwrap_or_default())?;
     }
     if options.excluded && !report.excluded.is_empty() {
@@ -79,7 +83,7 @@ fn tags(report: &Report, options: PageOptions) -> Table {
     header.extend(has_referrers.then_some("REFERS-TO"));
     let mut table = Table::new(header);
     for tag in &report.tags {
-        let (sign, colour, state) = state(report, tag);
+        let (sign, colour, state) = state(tag);
         // What the destination should have, so that equal digests are equal on the page.
         let wanted = tag.content_digest.as_ref().or(tag.source_digest.as_ref());
         let mut cells =
@@ -89,7 +93,7 @@ fn tags(report: &Report, options: PageOptions) -> Table {
             cells.push(digest(tag.destination_digest.as_ref(), tag.no_destination_digest, options));
         }
         cells.extend(has_platforms.then(|| match tag.platforms.as_slice() {
-            [] if tag.state == TagState::PlatformNotFound => "<none>".to_owned(),
+            [] if tag.state == State::PlatformNotFound => "<none>".to_owned(),
             platforms => platforms.join(","),
         }));
         cells.extend(has_referrers.then(|| match &tag.referrer_of {
@@ -101,20 +105,36 @@ fn tags(report: &Report, options: PageOptions) -> Table {
     table
 }
 
+/// Returns that nothing is copied whatever the registries have, if so.
+fn rest(report: &Report) -> String {
+    let name = report.image.as_ref().map_or("NAME", |image| &image.name);
+    match report {
+        _ if report.suspended => SUSPENDED.to_owned(),
+        _ if report.done => format!(
+            "The Image is done: mode OneShot copies nothing more until its spec changes or kubectl imgop sync \
+             {name} asks for it."
+        ),
+        _ => String::new(),
+    }
+}
+
 /// Returns the sign, the colour and the state of a tag.
-fn state(report: &Report, tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
-    let word = tag.state_word.clone();
-    match tag.state {
+fn state(tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
+    let word = tag.state.word();
+    let plain = word.to_owned();
+    match (tag.state, tag.action) {
         _ if tag.conflict.is_some() => ("!", Some(AnsiColor::Red), format!("{word} (conflict)")),
-        TagState::Missing => ("+", Some(AnsiColor::Green), word),
-        TagState::UpToDate | TagState::AlreadySynced => ("=", None, word),
-        TagState::Differs if report.keeps => ("=", None, format!("{word} (kept)")),
-        TagState::Differs if tag.is_young => ("=", None, format!("{word} (too young)")),
-        TagState::Differs => ("~", Some(AnsiColor::Yellow), word),
-        TagState::NotFound | TagState::PlatformNotFound => ("!", Some(AnsiColor::Red), word),
-        // Only the source was asked, and it has the tag.
-        TagState::NotChecked if tag.is_at_source => ("", None, word),
-        TagState::NotChecked => ("?", Some(AnsiColor::Red), word),
+        (State::Missing | State::Differs, Some(Action::RetryLater)) => {
+            ("!", Some(AnsiColor::Red), format!("{word} (failed)"))
+        }
+        (State::Missing, _) => ("+", Some(AnsiColor::Green), plain),
+        (State::UpToDate | State::AlreadySynced, _) => ("=", None, plain),
+        (State::Differs, Some(Action::Keep)) => ("=", None, format!("{word} (kept)")),
+        (State::Differs, Some(Action::Wait)) => ("=", None, format!("{word} (too young)")),
+        (State::Differs, _) => ("~", Some(AnsiColor::Yellow), plain),
+        (State::NotFound | State::PlatformNotFound, _) => ("!", Some(AnsiColor::Red), plain),
+        (State::AtSource, _) => ("", None, plain),
+        (State::NotChecked, _) => ("?", Some(AnsiColor::Red), plain),
     }
 }
 
@@ -134,32 +154,26 @@ fn summary(report: &Report) -> String {
     if report.tags.is_empty() {
         return format!("No tag of {} matches {}.", report.source, report.version);
     }
-    let conflicts = report.tags.iter().filter(|tag| tag.conflict.is_some()).count();
-    let is_free = |tag: &&TagReport| tag.conflict.is_none();
     let number =
-        |state: TagState| report.tags.iter().filter(is_free).filter(|tag| tag.state == state).count();
-    let young = report.tags.iter().filter(|tag| tag.is_young).count();
-    let differing = if report.keeps { "differing and kept" } else { "to be overwritten" };
-    let mut parts = vec![
-        (number(TagState::Missing), "to copy"),
-        (number(TagState::UpToDate), "up to date"),
-        (number(TagState::AlreadySynced), "already synced"),
-        (number(TagState::Differs) - young, differing),
-        (young, "differing and kept for now: the new content is too young"),
-        (number(TagState::NotFound), "not at the source"),
-        (number(TagState::PlatformNotFound), "without a selected platform"),
-        (conflicts, "owned by an older Image"),
+        |is_counted: &dyn Fn(&TagReport) -> bool| report.tags.iter().filter(|tag| is_counted(tag)).count();
+    let acted = |state: State, action: Action| {
+        number(&|tag| tag.conflict.is_none() && tag.state == state && tag.action == Some(action))
+    };
+    let in_state = |state: State| number(&|tag| tag.state == state);
+    let parts = [
+        (in_state(State::AtSource), "at the source"),
+        (acted(State::Missing, Action::Copy), "to copy"),
+        (in_state(State::UpToDate), "up to date"),
+        (in_state(State::AlreadySynced), "already synced"),
+        (acted(State::Differs, Action::Copy), "to be overwritten"),
+        (number(&|tag| tag.action == Some(Action::RetryLater)), "to copy again after a failure"),
+        (acted(State::Differs, Action::Keep), "differing and kept"),
+        (acted(State::Differs, Action::Wait), "differing and kept for now: the new content is too young"),
+        (in_state(State::NotFound), "not at the source"),
+        (in_state(State::PlatformNotFound), "without a selected platform"),
+        (number(&|tag| tag.conflict.is_some()), "owned by an older Image"),
+        (in_state(State::NotChecked), "not checked"),
     ];
-    if report.destination.is_none() {
-        let without = number(TagState::PlatformNotFound);
-        let present = report.tags.iter().filter(|tag| tag.is_at_source).count();
-        parts = vec![
-            (present, "at the source"),
-            (number(TagState::NotFound), "not at the source"),
-            (without, "without a selected platform"),
-        ];
-    }
-    parts.push((report.unchecked(), "not checked"));
     let parts: Vec<String> =
         parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     format!("{}: {}.", count(report.tags.len(), "tag"), parts.join(", "))
@@ -169,8 +183,7 @@ fn summary(report: &Report) -> String {
 /// with the number of its tags.
 fn unchecked(report: &Report) -> Vec<String> {
     let mut reasons: Vec<(String, usize)> = Vec::new();
-    let is_shown = |tag: &&TagReport| !tag.is_at_source;
-    for tag in report.tags.iter().filter(is_shown) {
+    for tag in &report.tags {
         let Some(reason) = tag.conflict.as_ref().or(tag.reason.as_ref()) else { continue };
         // What is the same for all tags but for their names is one reason.
         let mut reason = reason.replace(&format!(":{}: ", tag.tag), ": ");
@@ -180,9 +193,13 @@ fn unchecked(report: &Report) -> Vec<String> {
         }
         let what = match tag.state {
             _ if tag.conflict.is_some() => "not changed",
-            TagState::PlatformNotFound => "without a selected platform",
-            TagState::Differs => "too young",
-            _ => "not checked",
+            State::PlatformNotFound => "without a selected platform",
+            _ => match tag.action {
+                Some(Action::RetryLater) => "failed and tried again later",
+                Some(Action::Keep) => "kept",
+                Some(Action::Wait) => "too young",
+                _ => "not checked",
+            },
         };
         let reason = format!("{what}: {reason}");
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
@@ -196,7 +213,7 @@ fn unchecked(report: &Report) -> Vec<String> {
 /// Returns why digests are missing that were not requested.
 fn not_asked(report: &Report) -> Option<&'static str> {
     let is_open = |tag: &TagReport| tag.source_digest.is_none() || tag.destination_digest.is_none();
-    let mut synced = report.tags.iter().filter(|tag| tag.state == TagState::AlreadySynced);
+    let mut synced = report.tags.iter().filter(|tag| tag.state == State::AlreadySynced);
     synced.any(is_open).then_some(
         "A digest that is empty was not requested: for a tag that is synced, or that never changes, it is enough \
          that the destination has it.",

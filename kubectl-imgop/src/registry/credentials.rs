@@ -17,6 +17,8 @@ use crate::output::Ui;
 pub struct LocalCredentials {
     entries: RegistryEntries,
     files: Vec<(PathBuf, DockerConfig)>,
+    /// Whether a flag names the one file.
+    are_files_named: bool,
     ecr: Option<EcrTokens>,
 }
 
@@ -27,6 +29,8 @@ pub struct Places {
     pub entries: Option<PathBuf>,
     /// A file that must exist, and is then the only one: `--authfile` or `$REGISTRY_AUTH_FILE`.
     pub only: Option<PathBuf>,
+    /// Whether that is `--authfile`.
+    pub is_named: bool,
     /// Files that may exist.
     pub usual: Vec<PathBuf>,
 }
@@ -46,7 +50,8 @@ impl Places {
             path("DOCKER_CONFIG").or_else(|| below_home(".docker")).map(|dir| dir.join("config.json")),
         ];
         let only = authfile.map(Path::to_path_buf).or_else(|| path("REGISTRY_AUTH_FILE"));
-        Self { entries: None, only, usual: usual.into_iter().flatten().collect() }
+        let is_named = authfile.is_some();
+        Self { entries: None, only, is_named, usual: usual.into_iter().flatten().collect() }
     }
 }
 
@@ -85,7 +90,16 @@ impl LocalCredentials {
         }
         let settings =
             EcrSettings::of_environment(concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")), &variable);
-        Ok(Self { entries, files, ecr: Some(EcrTokens::new(settings)) })
+        let are_files_named = places.is_named;
+        Ok(Self { entries, files, are_files_named, ecr: Some(EcrTokens::new(settings)) })
+    }
+
+    /// Returns the credential for a repository from what flags name: the entries, else the file.
+    pub async fn find_named(&self, ui: Ui, repository: &Repository) -> Result<Option<Credential>, CliError> {
+        match self.entries.credential(repository.host(), repository.path()) {
+            None if self.are_files_named => self.of_files(ui, repository).await,
+            found => Ok(found),
+        }
     }
 
     /// Returns the credential for a repository: from the entries, else from the first file that has one, else

@@ -5,6 +5,7 @@ use imgop_core::copy::ObserveError;
 use imgop_registry::reference::RegistryHost;
 use imgop_registry::{Reason, Unreachable};
 
+use super::local_access::Origin;
 use crate::cli_error::CliError;
 use crate::output::wording::Wording;
 
@@ -13,10 +14,10 @@ use crate::output::wording::Wording;
 pub struct ErrorContext {
     /// Whether problems are explained by flags or by fields.
     pub wording: Wording,
-    /// Where the CA certificates for the source are from, such as `Secret corp-ca`, if any are given.
-    pub source_ca: Option<String>,
-    /// Where the CA certificates for the destination are from, if any are given.
-    pub destination_ca: Option<String>,
+    /// Where the access to the source comes from.
+    pub source: Origin,
+    /// Where the access to the destination comes from.
+    pub destination: Origin,
 }
 
 /// Returns what a failed observation means, with hints.
@@ -55,14 +56,7 @@ impl Registry<'_> {
     fn hints(&self, reason: &Reason) -> Vec<String> {
         let host = self.host;
         match reason {
-            Reason::Unauthorized => vec![
-                format!("on this machine: docker login {host}, or --authfile FILE"),
-                format!(
-                    "for the agent: kubectl create secret docker-registry NAME --docker-server={host} \
-                     --docker-username=… --docker-password=…, then {} NAME",
-                    self.setting("credentials", "credentials.secretName")
-                ),
-            ],
+            Reason::Unauthorized => self.credential_hints(),
             Reason::Forbidden => {
                 let permission = match self.side {
                     Side::Source => "pull from",
@@ -77,7 +71,8 @@ impl Registry<'_> {
             Reason::RateLimited { retry_after } => {
                 let when = retry_after.map(|wait| format!("retry in {} seconds", wait.as_secs()));
                 let account = format!("log in for a higher limit: docker login {host}");
-                when.into_iter().chain([account]).collect()
+                let account = (!self.origin().is_of_secret).then_some(account);
+                when.into_iter().chain(account).collect()
             }
             Reason::Unreachable(how) => self.connection_hints(*how),
             Reason::Unavailable => vec![self.check_connection()],
@@ -86,6 +81,43 @@ impl Registry<'_> {
             | Reason::TooLarge { .. }
             | Reason::Refused
             | Reason::Settings => Vec::new(),
+        }
+    }
+
+    fn origin(&self) -> &Origin {
+        match self.side {
+            Side::Source => &self.context.source,
+            Side::Destination => &self.context.destination,
+        }
+    }
+
+    /// Returns hints on a credential that is not accepted, or not given.
+    fn credential_hints(&self) -> Vec<String> {
+        let (host, origin) = (self.host, self.origin());
+        let create = |name: &str| {
+            format!(
+                "kubectl create secret docker-registry {name} --docker-server={host} --docker-username=… \
+                 --docker-password=…"
+            )
+        };
+        let on_this_machine = format!("on this machine: docker login {host}, or --authfile FILE");
+        match &origin.secret {
+            Some(name) if origin.is_of_secret => vec![
+                format!(
+                    "{host} does not accept the credentials of Secret {name}; delete it, then: {}",
+                    create(name)
+                ),
+                "to try others on this machine: --authfile FILE".to_owned(),
+            ],
+            Some(name) => vec![on_this_machine, format!("the agent uses Secret {name}")],
+            None => vec![
+                on_this_machine,
+                format!(
+                    "for the agent: {}, then {} NAME",
+                    create("NAME"),
+                    self.setting("credentials", "credentials.secretName")
+                ),
+            ],
         }
     }
 
@@ -118,11 +150,7 @@ impl Registry<'_> {
     /// Returns hints on a certificate that is not trusted: the CA that is given is the wrong one, or none is
     /// given.
     fn certificate_hints(&self) -> Vec<String> {
-        let given = match self.side {
-            Side::Source => &self.context.source_ca,
-            Side::Destination => &self.context.destination_ca,
-        };
-        if let Some(given) = given {
+        if let Some(given) = &self.origin().ca {
             return vec![format!(
                 "{given} does not contain the CA that signed the certificate of {}",
                 self.host
@@ -151,7 +179,8 @@ mod tests {
 
     fn hints_with(how: Unreachable, wording: Wording, source_ca: Option<&str>) -> String {
         let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
-        let context = ErrorContext { wording, source_ca: source_ca.map(str::to_owned), destination_ca: None };
+        let source = Origin { ca: source_ca.map(str::to_owned), ..Origin::default() };
+        let context = ErrorContext { wording, source, destination: Origin::default() };
         let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
         registry.hints(&Reason::Unreachable(how)).join("\n")
     }

@@ -1,22 +1,23 @@
 //! With which credentials and over which transport this machine reaches registries.
 //!
 //! The agent uses the Secrets that an Image names. A preview uses the same ones if its user may read them;
-//! otherwise it warns and uses the credentials of this machine.
+//! otherwise it warns and uses the credentials of this machine. Credentials that flags name come first.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use imgop_core::api::{CA_KEY, Credentials, EndpointRef, Side, TlsMode};
-use imgop_registry::credentials::{SecretData, from_secret_data};
+use imgop_registry::credentials::{SecretData, SecretDataError, from_secret_data};
 use imgop_registry::reference::Repository;
 use imgop_registry::{Access, Credential, Tls};
 use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::credentials::{LocalCredentials, Places};
 use crate::cli_error::CliError;
-use crate::cluster::Cluster;
+use crate::cluster::{AnsweringCluster, Cluster};
 use crate::output::Ui;
 
 /// Flags for what only this machine knows.
@@ -39,15 +40,12 @@ pub struct LocalAccessArgs {
     destination_ca_file: Option<PathBuf>,
 }
 
-/// A cluster, or why there is none.
-pub type MaybeCluster = Result<Cluster, String>;
-
 /// Everything that access may come from.
 pub struct AccessSources<'a> {
     /// Prints warnings.
     pub ui: Ui,
-    /// Where Secrets are read, or why not.
-    pub cluster: MaybeCluster,
+    /// Where Secrets are read.
+    pub cluster: &'a AnsweringCluster,
     /// The credentials of this machine.
     pub local: &'a LocalCredentials,
     /// Flags that override the spec.
@@ -67,6 +65,34 @@ pub struct Endpoint<'a> {
     pub spec: EndpointRef<'a>,
     /// How a flag secures the connection.
     pub tls_flag: Option<TlsMode>,
+}
+
+/// How one side is reached, and where that comes from.
+#[derive(Debug)]
+pub struct Reached {
+    /// The credential and the certificates.
+    pub access: Access,
+    /// Where they come from.
+    pub origin: Origin,
+}
+
+/// Where the access to one side comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The Secret of credentials that the spec names.
+    pub secret: Option<String>,
+    /// Whether the credential is that Secret's.
+    pub is_of_secret: bool,
+    /// Where the CA certificates are from, such as `Secret corp-ca`, if any were read.
+    pub ca: Option<String>,
+}
+
+/// Why nothing was taken from a Secret.
+enum SecretProblem {
+    /// It may not be read here; why.
+    Unreadable(String),
+    /// The agent cannot use it either.
+    Unusable(CliError),
 }
 
 impl LocalAccessArgs {
@@ -89,90 +115,111 @@ impl LocalAccessArgs {
 
 impl AccessSources<'_> {
     /// Returns how one side is reached.
-    pub async fn access(&self, endpoint: Endpoint<'_>) -> Result<Access, CliError> {
-        Ok(Access { credential: self.credential(endpoint).await?, tls: self.tls(endpoint).await? })
+    pub async fn reach(&self, endpoint: Endpoint<'_>) -> Result<Reached, CliError> {
+        let (credential, is_of_secret) = self.credential(endpoint).await?;
+        let (tls, ca) = self.tls(endpoint).await?;
+        let secret = endpoint.spec.credentials.map(|credentials| credentials.secret_name.clone());
+        Ok(Reached { access: Access { credential, tls }, origin: Origin { secret, is_of_secret, ca } })
     }
 
-    async fn credential(&self, endpoint: Endpoint<'_>) -> Result<Option<Credential>, CliError> {
-        if let Some(Credentials { secret_name }) = endpoint.spec.credentials {
-            match self.credential_of_secret(secret_name, endpoint).await {
-                Ok(credential) => return Ok(credential),
-                Err(why) => self.ui.warning(&format!(
-                    "using the credentials of this machine for the {}: {why}",
-                    endpoint.side
-                )),
-            }
+    /// Returns a credential, and whether it is that of the endpoint's Secret. What a flag names comes first.
+    async fn credential(&self, endpoint: Endpoint<'_>) -> Result<(Option<Credential>, bool), CliError> {
+        let repository = endpoint.repository;
+        let Some(Credentials { secret_name }) = endpoint.spec.credentials else {
+            return Ok((self.local.find(self.ui, repository, endpoint.spec.use_aws_irsa).await?, false));
+        };
+        if let Some(named) = self.local.find_named(self.ui, repository).await? {
+            return Ok((Some(named), false));
         }
-        self.local.find(self.ui, endpoint.repository, endpoint.spec.use_aws_irsa).await
+        match self.credential_of_secret(secret_name, endpoint).await {
+            Ok(credential) => return Ok((credential, true)),
+            Err(SecretProblem::Unusable(error)) => return Err(error),
+            Err(SecretProblem::Unreadable(why)) => self
+                .ui
+                .warning(&format!("using the credentials of this machine for the {}: {why}", endpoint.side)),
+        }
+        Ok((self.local.find(self.ui, repository, endpoint.spec.use_aws_irsa).await?, false))
     }
 
     async fn credential_of_secret(
         &self,
         name: &str,
         endpoint: Endpoint<'_>,
-    ) -> Result<Option<Credential>, String> {
+    ) -> Result<Option<Credential>, SecretProblem> {
         let secret = self.secret(name, endpoint).await?;
         let values = |key: &str| value(&secret, key);
         let data = SecretData { credentials: Some(&values), ca: None };
         let access = from_secret_data(data, endpoint.repository, Tls::default());
-        Ok(access.map_err(|error| format!("Secret {name}: {error}"))?.credential)
+        Ok(access.map_err(|error| unusable(endpoint.side, name, &error))?.credential)
     }
 
-    async fn tls(&self, endpoint: Endpoint<'_>) -> Result<Tls, CliError> {
+    /// Returns how the connection is secured, and where its CA certificates are from.
+    async fn tls(&self, endpoint: Endpoint<'_>) -> Result<(Tls, Option<String>), CliError> {
         match endpoint.tls_flag.unwrap_or(endpoint.spec.tls.mode) {
-            TlsMode::SkipVerify => return Ok(Tls::SkipVerify),
-            TlsMode::PlainHttp => return Ok(Tls::PlainHttp),
+            TlsMode::SkipVerify => return Ok((Tls::SkipVerify, None)),
+            TlsMode::PlainHttp => return Ok((Tls::PlainHttp, None)),
             TlsMode::Verify => {}
         }
         if let Some(file) = self.flags.ca_file(endpoint.side) {
             let pem = std::fs::read(file)
                 .map_err(|error| CliError::failed(format!("cannot read {}: {error}", file.display())))?;
-            check_certificates(&pem, &file.display().to_string())?;
-            return Ok(Tls::Verify { extra_ca_pem: Some(pem) });
+            let file = file.display().to_string();
+            check_certificates(&pem, &file)?;
+            return Ok((Tls::Verify { extra_ca_pem: Some(pem) }, Some(file)));
         }
-        let Some(name) = &endpoint.spec.tls.ca_secret_name else {
-            return Ok(Tls::Verify { extra_ca_pem: None });
-        };
+        let Some(name) = &endpoint.spec.tls.ca_secret_name else { return Ok((Tls::default(), None)) };
         match self.tls_of_secret(name, endpoint).await {
             Ok(tls) => {
                 if let Tls::Verify { extra_ca_pem: Some(pem) } = &tls {
                     check_certificates(pem, &format!("key {CA_KEY} of Secret {name}"))?;
                 }
-                Ok(tls)
+                Ok((tls, Some(format!("Secret {name}"))))
             }
-            Err(why) => {
+            Err(SecretProblem::Unusable(error)) => Err(error),
+            Err(SecretProblem::Unreadable(why)) => {
                 let side = endpoint.side;
                 self.ui.warning(&format!(
                     "trusting only the well-known CAs for the {side}: {why}; use --{side}-ca-file"
                 ));
-                Ok(Tls::default())
+                Ok((Tls::default(), None))
             }
         }
     }
 
-    async fn tls_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Tls, String> {
+    async fn tls_of_secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Tls, SecretProblem> {
         let secret = self.secret(name, endpoint).await?;
         let values = |key: &str| value(&secret, key);
         let data = SecretData { credentials: None, ca: Some(&values) };
         let access = from_secret_data(data, endpoint.repository, Tls::default());
-        Ok(access.map_err(|error| format!("Secret {name}: {error}"))?.tls)
+        Ok(access.map_err(|error| unusable(endpoint.side, name, &error))?.tls)
     }
 
-    /// Returns where the CA certificates for one side are from, such as `Secret corp-ca`.
-    pub fn ca_of(&self, endpoint: Endpoint<'_>) -> Option<String> {
-        let file = self.flags.ca_file(endpoint.side).map(|file| file.display().to_string());
-        file.or_else(|| endpoint.spec.tls.ca_secret_name.as_ref().map(|name| format!("Secret {name}")))
-    }
-
-    async fn secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Secret, String> {
-        match &self.cluster {
-            Ok(cluster) => {
-                let there = cluster.in_namespace(endpoint.namespace);
-                there.secret(name).await.map_err(|error| error.message)
+    /// Returns a Secret. One that does not exist is of no use to the agent either; one that may not be read
+    /// here may be.
+    async fn secret(&self, name: &str, endpoint: Endpoint<'_>) -> Result<Secret, SecretProblem> {
+        let call = async |cluster: &Cluster| {
+            Api::<Secret>::namespaced(cluster.client.clone(), &cluster.namespace).get(name).await
+        };
+        match self.cluster.ask(endpoint.namespace, ("get", "secrets"), call).await {
+            Ok(secret) => Ok(secret),
+            Err(error) if error.is_not_found() => {
+                let namespace = endpoint.namespace.or(self.cluster.namespace()).unwrap_or_default();
+                let message = format!(
+                    "{}: Secret {name} of namespace {namespace} does not exist, so the agent copies nothing",
+                    endpoint.side
+                );
+                Err(SecretProblem::Unusable(CliError::failed(message)))
             }
-            Err(why) => Err(format!("Secret {name} was not read: {why}")),
+            Err(error) => {
+                Err(SecretProblem::Unreadable(format!("Secret {name} was not read: {}", error.message())))
+            }
         }
     }
+}
+
+fn unusable(side: Side, name: &str, error: &SecretDataError) -> SecretProblem {
+    let message = format!("{side}: Secret {name}: {error}; the agent copies nothing with it");
+    SecretProblem::Unusable(CliError::failed(message))
 }
 
 /// Fails, with the name of the place, unless it holds certificates as PEM.

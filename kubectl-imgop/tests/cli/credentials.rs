@@ -1,7 +1,11 @@
 //! Where a preview's credentials come from.
 
+use k8s_openapi::ByteString;
+use serde_json::{Value, json as value};
+
 use imgop_fakes::{Background, Catalog, CatalogRegistry, ScriptedRegistry, Seen, json};
 
+use crate::fake_cluster::{FakeCluster, list, refused};
 use crate::program::{Program, Run};
 
 /// A registry for the user `user` with the password `hunter2`.
@@ -62,7 +66,7 @@ fn a_destination_that_refuses_hides_nothing_of_the_source() {
     ");
     let run = Program::new().run(&format!("{arguments} -o json --exit-code"));
     assert_eq!(run.code, 2);
-    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(document["tags"][0]["state"], "not-checked");
 }
 
@@ -207,4 +211,44 @@ fn a_ca_file_without_a_certificate_is_named() {
         (1, "error: [HOME]/ca.pem contains no certificate (PEM)\n"),
         "{run}"
     );
+}
+
+/// A cluster whose Secret `pull` of namespace `ci` holds this, and an Image that names it for its source.
+fn with_secret(registry: &str, secret: Value) -> FakeCluster {
+    let image = value!({
+        "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "app", "namespace": "ci" },
+        "spec": { "mode": "OneShot", "destination": { "name": format!("{registry}/c/d") },
+            "source": { "name": format!("{registry}/a/b"), "version": "1", "credentials": { "secretName": "pull" } } },
+    });
+    FakeCluster::start(move |request| match request.split('?').next().unwrap_or_default() {
+        path if path.ends_with("/images/app") => (200, image.clone()),
+        path if path.ends_with("/images") => list("ImageList", "skopeo.io/v1alpha1", &[image.clone()]),
+        path if path.ends_with("/secrets/pull") => (200, secret.clone()),
+        _ => refused(404, "NotFound", "not found"),
+    })
+}
+
+fn docker_config(registry: &str, user: &str) -> Value {
+    let config = value!({ "auths": { registry: { "username": user, "password": "p" } } });
+    let config = ByteString(config.to_string().into_bytes());
+    value!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "pull", "namespace": "ci" },
+        "data": { ".dockerconfigjson": config } })
+}
+
+#[test]
+fn a_secret_whose_credentials_are_refused_is_what_the_hint_names() {
+    let registry = private();
+    let cluster = with_secret(&registry.address, docker_config(&registry.address, "wrong"));
+    let run = cluster.program.run("preview app").naming(&registry.address, "registry");
+    assert!(run.stderr.contains("registry....... does not accept the credentials of Secret pull"), "{run}");
+    assert!(!run.stderr.contains("docker login") && !run.stderr.contains("set spec.source"), "{run}");
+}
+
+#[test]
+fn what_a_flag_names_comes_before_the_secret_of_an_image() {
+    let registry = private();
+    let cluster = with_secret(&registry.address, docker_config(&registry.address, "wrong"));
+    let file = cluster.program.file("auth.json", &config(&registry));
+    let run = cluster.program.run(&format!("preview app --authfile {}", file.display()));
+    assert!(run.code == 0 && run.stdout.contains("1 tag: 1 to copy."), "{run}");
 }

@@ -54,6 +54,13 @@ pub fn list(kind: &str, api_version: &str, items: &[Value]) -> (u16, Value) {
     )
 }
 
+/// A refusal with the reason of its `Status`.
+pub fn refused(code: u16, reason: &str, message: &str) -> (u16, Value) {
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason,
+        "message": message, "code": code });
+    (code, status)
+}
+
 /// A list of the metadata of objects with these names.
 pub fn names(names: &[&str]) -> (u16, Value) {
     let item = |name: &&str| json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": { "name": name } });

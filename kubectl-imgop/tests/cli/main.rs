@@ -22,6 +22,7 @@ mod preview;
 mod preview_arguments;
 mod preview_failures;
 mod preview_files;
+mod preview_images;
 mod preview_platforms;
 mod program;
 #[cfg(unix)]

@@ -225,6 +225,7 @@ fn the_document_has_the_documented_fields() {
                 "tag": "v2.13.10",
                 "destinationTag": "v2.13.10",
                 "state": "missing",
+                "action": "copy",
                 "sourceDigest": "sha256:e4432baa90819aaef51d2a7f8e148bf7e679610f3173752fabb4dcb2d0f418d3",
                 "destinationDigest": null
             },
@@ -232,6 +233,7 @@ fn the_document_has_the_documented_fields() {
                 "tag": "v2.13.2",
                 "destinationTag": "v2.13.2",
                 "state": "missing",
+                "action": "copy",
                 "sourceDigest": "sha256:3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3",
                 "destinationDigest": null
             },
@@ -239,6 +241,7 @@ fn the_document_has_the_documented_fields() {
                 "tag": "v2.13.1",
                 "destinationTag": "v2.13.1",
                 "state": "differs",
+                "action": "copy",
                 "sourceDigest": "sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
                 "destinationDigest": "sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
             },
@@ -246,6 +249,7 @@ fn the_document_has_the_documented_fields() {
                 "tag": "v2.13.0",
                 "destinationTag": "v2.13.0",
                 "state": "up-to-date",
+                "action": "none",
                 "sourceDigest": "sha256:f9194e73f9e9459e3450ea10a179cdf77aafa695beecd3b9344a98d111622243",
                 "destinationDigest": "sha256:f9194e73f9e9459e3450ea10a179cdf77aafa695beecd3b9344a98d111622243"
             }

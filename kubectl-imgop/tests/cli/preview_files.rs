@@ -54,6 +54,7 @@ fn each_image_of_a_file_is_previewed_and_a_failure_hides_no_other() {
     hint: its tags: 1
     hint: use one of them
     hint: if it is not released yet: an Image waits for the tag and copies it then
+    warning: whether tags belong to an older Image is not known: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
     error: 2 of 3 previews failed
     ");
 }
@@ -117,5 +118,6 @@ fn secrets_of_a_file_need_a_cluster_and_their_absence_is_reported() {
     1 tag: 1 to copy.
     ----- stderr -----
     warning: using the credentials of this machine for the source: Secret pull was not read: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
+    warning: whether tags belong to an older Image is not known: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
     ");
 }

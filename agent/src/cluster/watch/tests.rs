@@ -2,6 +2,7 @@
 
 use futures::StreamExt as _;
 use k8s_openapi::api::batch::v1::Job;
+use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
 use super::*;

@@ -215,7 +215,7 @@ fn an_owner_whose_pass_is_slow_keeps_its_turn_while_it_asks_for_its_room() {
     assert_eq!(scene.woken(), ["slow"]);
     let mut time = now();
     for _ in 0..3 {
-        time += WAKE_TIMEOUT - Duration::from_secs(1);
+        time += WAKE_TIMEOUT.checked_sub(Duration::from_secs(1)).unwrap();
         assert_eq!(scene.budget.room(&owner("x", "slow"), 1, time), (1, None));
         scene.budget.expire(time);
     }

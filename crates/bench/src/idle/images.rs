@@ -1,5 +1,6 @@
 //! Images that are up to date from the beginning.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -29,7 +30,33 @@ pub struct Images<'a> {
 
 impl<'a> Images<'a> {
     pub fn new(setup: &'a Setup) -> Self {
-        Self { setup, api: Api::namespaced(setup.client.clone(), NAMESPACE) }
+        Self::in_namespace(setup, NAMESPACE)
+    }
+
+    /// Those of another namespace, in which `crates/bench/run` has given the agent its rights.
+    pub fn in_namespace(setup: &'a Setup, namespace: &str) -> Self {
+        Self { setup, api: Api::namespaced(setup.client.clone(), namespace) }
+    }
+
+    /// Makes one, and returns how long the agent took for its first status.
+    pub async fn first_status(&self, number: usize) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        self.make(number, "OneShot", "").await?;
+        wait::until(&self.api, &name(number), "has a status", DEADLINE, |image| {
+            image.status.as_ref().is_some_and(|status| !status.conditions.is_empty())
+        })
+        .await?;
+        Ok(began.elapsed())
+    }
+
+    /// Makes one whose registries are this address.
+    pub async fn make_unanswered(&self, number: usize, address: SocketAddr) -> anyhow::Result<()> {
+        let endpoint =
+            |path: &str| json!({ "name": format!("{address}/{path}"), "tls": { "mode": "PlainHTTP" } });
+        let mut source = endpoint("from");
+        source["version"] = json!("1.0.0");
+        let spec = json!({ "mode": "OneShot", "source": source, "destination": endpoint("to") });
+        self.create(number, &spec).await
     }
 
     /// Makes as many Images of four tags each, and waits until the agent has found all of them up to
@@ -82,25 +109,32 @@ impl<'a> Images<'a> {
 
     async fn make(&self, number: usize, mode: &str, frequency: &str) -> anyhow::Result<()> {
         let path = format!("bench/app-{}", number % REPOSITORIES);
+        let mut spec = json!({
+            "mode": mode,
+            "source": {
+                "name": format!("{}/{path}", self.setup.source.address),
+                "version": "1.x.0",
+                "tls": { "mode": "PlainHTTP" },
+            },
+            "destination": {
+                "name": format!("{}/{path}", self.setup.target.address),
+                "credentials": { "secretName": "target" },
+                "tls": { "caSecretName": "target-ca" },
+            },
+        });
+        if !frequency.is_empty() {
+            spec["frequency"] = json!(frequency);
+        }
+        self.create(number, &spec).await
+    }
+
+    async fn create(&self, number: usize, spec: &serde_json::Value) -> anyhow::Result<()> {
         // As JSON, as a user writes it: optional fields that are new leave this as it is.
         let image: Image = serde_json::from_value(json!({
             "apiVersion": "skopeo.io/v1alpha1",
             "kind": "Image",
             "metadata": { "name": name(number) },
-            "spec": {
-                "mode": mode,
-                "frequency": frequency,
-                "source": {
-                    "name": format!("{}/{path}", self.setup.source.address),
-                    "version": "1.x.0",
-                    "tls": { "mode": "PlainHTTP" },
-                },
-                "destination": {
-                    "name": format!("{}/{path}", self.setup.target.address),
-                    "credentials": { "secretName": "target" },
-                    "tls": { "caSecretName": "target-ca" },
-                },
-            },
+            "spec": spec,
         }))?;
         self.api
             .create(&PostParams::default(), &image)

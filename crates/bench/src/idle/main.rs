@@ -7,6 +7,7 @@ mod images;
 mod report;
 mod scenarios;
 mod setup;
+mod silent;
 
 use std::path::PathBuf;
 

@@ -19,6 +19,24 @@ pub struct Results {
     pub idle_100: Idle,
     pub idle_1000: Idle,
     pub noop_sync_4_tags: NoopSyncs,
+    pub first_status: FirstStatus,
+}
+
+/// First statuses of healthy Images, in seconds.
+#[derive(Serialize)]
+pub struct FirstStatus {
+    /// How many Images of another namespace wait for registries that never answer.
+    pub silent_images: usize,
+    /// The median while there are no other Images.
+    pub alone_median: f64,
+    /// The greatest while there are no other Images.
+    pub alone_greatest: f64,
+    /// The median beside the Images of the silent registries.
+    pub beside_median: f64,
+    /// The greatest beside them.
+    pub beside_greatest: f64,
+    /// The greatest beside them, divided by the median alone.
+    pub ratio: f64,
 }
 
 /// An agent that has nothing to do, or only what is due regularly.
@@ -114,6 +132,18 @@ pub fn print(results: &Results) -> std::io::Result<()> {
     for kind in kinds(columns.map(|i| &i.registry_requests_per_minute_by_kind)) {
         row(&format!("  {kind}"), &|i| cell(&i.registry_requests_per_minute_by_kind, kind))?;
     }
+    let first = &results.first_status;
+    writeln!(
+        out,
+        "\nfirst status of an Image: {:.3} s (at most {:.3}) alone; beside {} Images of registries that never \
+         answer {:.3} s (at most {:.3}): ratio {:.2}",
+        first.alone_median,
+        first.alone_greatest,
+        first.silent_images,
+        first.beside_median,
+        first.beside_greatest,
+        first.ratio
+    )?;
     let noop = &results.noop_sync_4_tags;
     writeln!(out, "\nsyncs of 4 tags that find nothing to do: {} requests to registries", noop.requests)?;
     let syncs = [

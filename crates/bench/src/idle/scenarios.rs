@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::images::Images;
 use crate::report::{Idle, NoopSyncs, Results, Sync, merge, per_minute, say, sum, total};
 use crate::setup::Setup;
-use crate::{access_log, audit_log};
+use crate::{access_log, audit_log, silent};
 
 /// How long the agent has nothing to do before its memory is read.
 const SETTLE: Duration = Duration::from_mins(1);
@@ -25,6 +25,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
     install_crds(&setup.client).await?;
     Ok(Results {
         measured_at: Timestamp::now().to_string(),
+        first_status: silent::first_status(setup).await?,
         idle_0: idle(setup, 0, "", SHORT).await?,
         noop_sync_4_tags: noop_syncs(setup).await?,
         idle_100: idle(setup, 100, "Recurrent", LONG).await?,
@@ -36,7 +37,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
 async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyhow::Result<Idle> {
     say(&format!("the agent idling with {count} Images"));
     let images = Images::new(setup);
-    let agent = start(setup).await?;
+    let agent = setup.start_agent().await?;
     if count > 0 {
         images.synced(count, mode, "5m").await?;
     }
@@ -76,7 +77,7 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
 async fn noop_syncs(setup: &Setup) -> anyhow::Result<NoopSyncs> {
     say("syncs that find nothing to do");
     let images = Images::new(setup);
-    let agent = start(setup).await?;
+    let agent = setup.start_agent().await?;
     let begin = Marks::now(setup).await?;
     images.synced(1, "Recurrent", "10s").await?;
     let first_ended = Marks::now(setup).await?;
@@ -138,11 +139,6 @@ async fn quiet(agent: &AgentProcess, what: &str, duration: Duration) -> anyhow::
         agent.memory()?;
     }
     Ok(())
-}
-
-async fn start(setup: &Setup) -> anyhow::Result<AgentProcess> {
-    let kubeconfig = setup.api_server.join("agent.kubeconfig");
-    AgentProcess::start(&setup.agent, &kubeconfig, &setup.api_server, &[]).await
 }
 
 /// Returns memory in MB (of 1,000,000 bytes), to a tenth.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use imgop_tests::agent_process::AgentProcess;
 use imgop_tests::connect::connect;
 use kube::Client;
 
@@ -47,6 +48,12 @@ impl Setup {
             agent,
             api_server,
         })
+    }
+
+    /// Starts the agent with its own account.
+    pub async fn start_agent(&self) -> anyhow::Result<AgentProcess> {
+        let kubeconfig = self.api_server.join("agent.kubeconfig");
+        AgentProcess::start(&self.agent, &kubeconfig, &self.api_server, &[]).await
     }
 }
 

@@ -3,6 +3,8 @@
 //! Two that put different content under one tag would overwrite each other for ever, so the tag belongs to
 //! the oldest Image that selects it.
 
+use std::collections::HashMap;
+
 use imgop_registry::oci::{Platforms, subject_of};
 use imgop_registry::reference::{ManifestRef, Repository, Tag};
 use jiff::Timestamp;
@@ -51,6 +53,20 @@ impl<'a> OlderImage<'a> {
         self.request.claim(tag).is_some_and(|theirs| request.claim(tag).as_ref() != Some(&theirs))
     }
 
+    /// Returns whether a claim counts by what the API server stores. In one namespace the spec is enough. Other
+    /// tenants must have put a tag into the repository, or any of them could keep others from a registry that
+    /// he has no right to. A tag that is named after a content must have been put by the claimant itself, which
+    /// no object records.
+    ///
+    /// Whoever may write a status can forge it (docs/decisions/0013-written-to-until-an-administrator-decides.md).
+    pub fn is_recorded(&self, image: &Image, tag: &Tag) -> bool {
+        let status = self.image.status.as_ref();
+        let written_to = status.and_then(|status| status.written_to.as_deref()?.parse::<Repository>().ok());
+        let has_written = written_to.is_some_and(|to| to.is_same_place(&self.request.destination));
+        subject_of(tag).is_none()
+            && (has_written || image.metadata.namespace == self.image.metadata.namespace)
+    }
+
     /// Returns the message that the tag is this Image's. Images of other namespaces are not named: a tenant
     /// must not learn of them.
     pub fn conflict_message(&self, image: &Image, request: &CopyRequest, tag: &Tag) -> String {
@@ -75,6 +91,27 @@ impl<'a> OlderImage<'a> {
              or delete it"
         )
     }
+}
+
+/// Returns which of these tags belong to older Images, with the message for people. `counts` tells whether
+/// the claim of an older Image on a tag counts.
+pub fn conflicts<'a>(
+    image: &Image,
+    request: &CopyRequest,
+    tags: &[&Tag],
+    others: impl Iterator<Item = &'a Image>,
+    counts: impl Fn(&OlderImage<'_>, &Tag) -> bool,
+) -> HashMap<Tag, String> {
+    if tags.is_empty() {
+        return HashMap::new();
+    }
+    let older_images = OlderImage::all(image, &request.destination, others);
+    let conflict = |tag: &&Tag| {
+        let claims = |older: &&OlderImage<'_>| older.conflicts_with(request, tag) && counts(older, tag);
+        let older = older_images.iter().find(claims)?;
+        Some((Tag::clone(tag), older.conflict_message(image, request, tag)))
+    };
+    tags.iter().filter_map(conflict).collect()
 }
 
 /// Returns what orders Images: the older first, of two of one second the one with the lower UID.

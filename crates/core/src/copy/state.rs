@@ -42,6 +42,12 @@ impl Observed {
         }
     }
 
+    /// Returns the tags of the destination that are missing or differ.
+    pub fn to_be_written(&self) -> impl Iterator<Item = &Tag> {
+        let is_open = |tag: &&ObservedTag| matches!(tag.state(), TagState::Missing | TagState::Differs);
+        self.tags.iter().filter(is_open).map(|tag| &tag.destination_tag)
+    }
+
     /// Returns everything that is known of since when tags show what they show; without it they wait anew.
     pub fn since(&self) -> impl Iterator<Item = &Waiting> {
         self.waiting.iter().chain(&self.remembered)

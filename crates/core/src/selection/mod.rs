@@ -3,11 +3,14 @@
 //! Own code and not a semver crate: tags are not semantic versions, and every crate that reads them
 //! as such drops or rewrites some of them silently (docs/decisions/0002-own-tag-patterns.md).
 
+mod date_or_commit;
 mod filter;
 mod immutable;
+mod matching;
 mod newest;
 mod order;
 mod pattern;
+mod prerelease;
 mod range;
 mod select;
 mod tag_version;
@@ -16,9 +19,12 @@ mod version;
 
 pub use filter::{Filter, FilterError};
 pub use immutable::ImmutableTags;
+pub use matching::{Match, NearMiss};
+pub(crate) use newest::Newest;
 pub use order::{by_version, sort_newest_first};
-pub use pattern::{Match, NearMiss, Pattern, PatternError};
+pub use pattern::{Pattern, PatternError};
 pub use range::{Range, RangeError};
+pub(crate) use select::Selecting;
 pub use select::{Excluded, Exclusion, Selection, select};
 pub use tag_version::TagVersion;
 pub use typing::{TypedVersion, typed_version};

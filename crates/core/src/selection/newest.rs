@@ -1,14 +1,14 @@
 //! The newest ones of a list that may be long.
 
-use super::order::Ranked;
+use super::order::{Ranked, ReadTag, SingleNumbers};
 use imgop_registry::reference::Tag;
 
 /// Below this many entries none is dropped before the end.
 const PRUNE_FROM: usize = 1_000;
 
-/// Keeps the newest versions of those that are added, and a word about each.
+/// Keeps the newest versions of those that are added, each with a reason.
 #[derive(Debug)]
-pub(super) struct Newest<'a, T> {
+pub(crate) struct Newest<'a, T> {
     max: usize,
     entries: Vec<(Ranked<'a>, T)>,
     added: usize,
@@ -19,17 +19,26 @@ pub(super) struct Newest<'a, T> {
 
 impl<'a, T> Newest<'a, T> {
     /// Keeps at most `max`.
-    pub(super) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { max, entries: Vec::new(), added: 0, is_pruned: false }
     }
 
+    /// Adds a tag.
+    pub(crate) fn add_tag(&mut self, tag: &'a Tag, reason: T) {
+        let ranked = Ranked::new(&ReadTag::new(tag), SingleNumbers::default(), &mut Vec::new());
+        self.add(ranked, reason);
+    }
+
     /// Adds one. Now and then the oldest are dropped, so that a long list is never held as a whole.
-    pub(super) fn add(&mut self, ranked: Ranked<'a>, word: T) {
+    pub(super) fn add(&mut self, ranked: Ranked<'a>, reason: T) {
         self.added += 1;
-        if self.is_pruned && self.max.checked_sub(1).is_none_or(|oldest| ranked < self.entries[oldest].0) {
-            return;
+        if self.is_pruned {
+            let oldest = self.max.checked_sub(1).and_then(|oldest| self.entries.get(oldest));
+            if oldest.is_none_or(|(oldest, _)| ranked < *oldest) {
+                return;
+            }
         }
-        self.entries.push((ranked, word));
+        self.entries.push((ranked, reason));
         if self.entries.len() >= self.max.saturating_mul(2).max(PRUNE_FROM) {
             self.prune();
             self.is_pruned = true;
@@ -37,7 +46,7 @@ impl<'a, T> Newest<'a, T> {
     }
 
     /// Returns how many were added, those that were dropped included.
-    pub(super) fn added(&self) -> usize {
+    pub(crate) fn added(&self) -> usize {
         self.added
     }
 
@@ -50,10 +59,9 @@ impl<'a, T> Newest<'a, T> {
     }
 
     /// Returns the newest ones, newest first.
-    pub(super) fn into_sorted(mut self) -> impl Iterator<Item = (Tag, T)> + use<'a, T> {
+    pub(crate) fn into_sorted(mut self) -> impl Iterator<Item = (&'a Tag, T)> {
         self.prune();
-        // Registries list tags by name, which leaves runs in order that a stable sort makes use of.
-        self.entries.sort_by(|(a, _), (b, _)| b.cmp(a));
-        self.entries.into_iter().map(|(ranked, word)| (ranked.tag.clone(), word))
+        self.entries.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        self.entries.into_iter().map(|(ranked, reason)| (ranked.tag, reason))
     }
 }

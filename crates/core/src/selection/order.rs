@@ -5,6 +5,44 @@ use std::cmp::Ordering;
 use imgop_registry::reference::Tag;
 
 use super::TagVersion;
+use super::tag_version::without_zeros;
+
+/// A tag that was read once: what versions are compared with, and what the order is worked out from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadTag<'a> {
+    pub(super) tag: &'a Tag,
+    /// None for a name, such as `latest`.
+    pub(super) version: Option<TagVersion<'a>>,
+}
+
+impl<'a> ReadTag<'a> {
+    pub(super) fn new(tag: &'a Tag) -> Self {
+        Self { tag, version: TagVersion::read(tag) }
+    }
+}
+
+/// What single numbers are among the tags of one repository.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum SingleNumbers {
+    /// Those that look like dates or commits are names: other tags are the versions.
+    #[default]
+    MayBeNames,
+    /// The versions, such as the numbers of builds: no tag has dotted numbers. Of any length they count by value.
+    AreVersions,
+}
+
+impl SingleNumbers {
+    pub(super) fn of<'t>(tags: impl IntoIterator<Item = &'t Tag>) -> Self {
+        let is_dotted = |tag| TagVersion::read(tag).is_some_and(|version| !version.is_one_number());
+        if tags.into_iter().any(is_dotted) { Self::MayBeNames } else { Self::AreVersions }
+    }
+
+    /// Whether a version counts as a name instead.
+    fn is_name(self, version: &TagVersion<'_>) -> bool {
+        let is_version = self == Self::AreVersions && version.is_plain_number();
+        !is_version && version.is_date_or_commit()
+    }
+}
 
 /// A tag with its place in the order, worked out once: comparing two of these compares bytes.
 ///
@@ -15,15 +53,22 @@ use super::TagVersion;
 /// numbers they have, and then by their text: the order is total.
 ///
 /// The place is written so that the order of bytes is the order of versions, and no place is the
-/// beginning of another. Most places are not longer than the 16 bytes that need no allocation.
+/// beginning of another. Most places fit into the head, which needs no allocation.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ranked<'a> {
-    head: u128,
-    /// What does not fit into the head.
-    rest: Box<[u8]>,
-    numbers: usize,
+    /// The place up to [`HEAD`] bytes, and behind it how many numbers there are; no number if the place is longer.
+    head: [u64; 3],
+    /// What does not fit into the head, and how many numbers there are.
+    rest: Option<Box<Rest>>,
     pub(super) tag: &'a Tag,
 }
+
+/// A slice that is reached by a thin pointer: it is there for few tags, and all are moved while they are sorted.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rest(Box<[u8]>);
+
+/// Bytes of a place in the head of a [`Ranked`].
+const HEAD: usize = 23;
 
 /// Begins the places of names that are no versions; they come first.
 const NAME: u8 = 0;
@@ -40,90 +85,113 @@ const DIGITS: u8 = 201;
 
 /// Compares tags, oldest version first.
 pub fn by_version(a: &Tag, b: &Tag) -> Ordering {
-    let scratch = &mut Vec::new();
-    Ranked::new(a, scratch).cmp(&Ranked::new(b, scratch))
+    let (numbers, scratch) = (SingleNumbers::default(), &mut Vec::new());
+    let mut ranked = |tag| Ranked::new(&ReadTag::new(tag), numbers, scratch);
+    let a = ranked(a);
+    a.cmp(&ranked(b))
 }
 
-/// Sorts tags, newest version first.
+/// Sorts the tags of a repository, newest version first.
 pub fn sort_newest_first(tags: &mut Vec<&Tag>) {
-    let scratch = &mut Vec::new();
-    let mut ranked: Vec<Ranked<'_>> = tags.iter().map(|tag| Ranked::new(tag, scratch)).collect();
+    let (numbers, scratch) = (SingleNumbers::of(tags.iter().copied()), &mut Vec::new());
+    let ranked = tags.iter().map(|tag| Ranked::new(&ReadTag::new(tag), numbers, scratch));
+    let mut ranked: Vec<Ranked<'_>> = ranked.collect();
     ranked.sort_by(|a, b| b.cmp(a));
     *tags = ranked.into_iter().map(|ranked| ranked.tag).collect();
 }
 
 /// The place of a tag while it is written.
-struct Place<'a> {
-    head: [u8; 16],
-    length: usize,
-    rest: &'a mut Vec<u8>,
-}
+struct Place<'a>(&'a mut Vec<u8>);
 
 impl<'a> Ranked<'a> {
     /// Works out the place. `scratch` is memory to use again from tag to tag; what is in it is lost.
-    pub(super) fn new(tag: &'a Tag, scratch: &mut Vec<u8>) -> Self {
+    pub(super) fn new(read: &ReadTag<'a>, numbers: SingleNumbers, scratch: &mut Vec<u8>) -> Self {
         scratch.clear();
-        let mut place = Place { head: [0; 16], length: 0, rest: scratch };
-        let read = TagVersion::read(tag).filter(|version| !version.is_date_or_commit());
-        let version = if let Some(version) = read {
-            place.push(VERSION);
-            version
-        } else {
-            let (name, version) = TagVersion::read_name(tag);
-            place.push(NAME);
-            name.bytes().for_each(|byte| place.push(byte));
-            place.push(END);
-            version
-        };
-        let is_zero = |part: &str| part.bytes().all(|digit| digit == b'0');
-        // `1.2.0` is `1.2`.
-        let (mut zeros, mut numbers) = (0, 0);
-        for part in version.parts() {
-            numbers += 1;
-            if is_zero(part) {
-                zeros += 1;
-                continue;
+        let mut place = Place(scratch);
+        let version = match read.version.filter(|version| !numbers.is_name(version)) {
+            Some(version) => {
+                place.0.push(VERSION);
+                version
             }
-            (0..std::mem::take(&mut zeros)).for_each(|_| place.number("0"));
-            place.number(part);
-        }
-        place.push(END);
-        place.push(version.rank());
+            None => {
+                let (name, version) = TagVersion::read_name(read.tag);
+                place.0.push(NAME);
+                place.0.extend_from_slice(name.as_bytes());
+                place.0.push(END);
+                version
+            }
+        };
+        let parts = place.numbers(&version);
+        place.0.push(END);
+        place.0.push(version.rank());
         place.suffix(version.suffix);
-        Self { head: u128::from_be_bytes(place.head), rest: place.rest.as_slice().into(), numbers, tag }
+        // A tag has at most 128 characters.
+        Self::at(scratch, u8::try_from(parts).unwrap_or(u8::MAX), read.tag)
+    }
+
+    fn at(place: &[u8], parts: u8, tag: &'a Tag) -> Self {
+        let mut head = [0; HEAD + 1];
+        let rest = match place.split_at_checked(HEAD) {
+            Some((begin, rest)) if !rest.is_empty() => {
+                head[..HEAD].copy_from_slice(begin);
+                Some(Box::new(Rest(rest.iter().copied().chain([parts]).collect())))
+            }
+            _ => {
+                head[..place.len()].copy_from_slice(place);
+                head[HEAD] = parts;
+                None
+            }
+        };
+        let (words, _) = head.as_chunks();
+        let word = |n: usize| words.get(n).map_or(0, |word: &[u8; 8]| u64::from_be_bytes(*word));
+        Self { head: [word(0), word(1), word(2)], rest, tag }
     }
 
     /// Whether this is another spelling of the same version.
     pub(super) fn is_same_version(&self, other: &Self) -> bool {
-        self.head == other.head && self.rest == other.rest
+        let head = |ranked: &Self| [ranked.head[0], ranked.head[1], ranked.head[2] >> 8];
+        let rest = |ranked: &'_ Self| {
+            let rest = ranked.rest.as_deref()?;
+            Some(rest.0.split_last()?.1.to_owned())
+        };
+        head(self) == head(other) && rest(self) == rest(other)
     }
 }
 
 impl Place<'_> {
-    fn push(&mut self, byte: u8) {
-        match self.head.get_mut(self.length) {
-            Some(place) => *place = byte,
-            None => self.rest.push(byte),
+    /// Writes the dotted numbers, without zeros at the end: `1.2.0` is `1.2`. Returns how many there are.
+    fn numbers(&mut self, version: &TagVersion<'_>) -> usize {
+        let (mut zeros, mut parts) = (0, 0);
+        for part in version.parts() {
+            parts += 1;
+            let digits = without_zeros(part);
+            if digits.is_empty() {
+                zeros += 1;
+                continue;
+            }
+            (0..std::mem::take(&mut zeros)).for_each(|_| self.number(""));
+            self.number(digits);
         }
-        self.length += 1;
+        parts
     }
 
     /// As few bytes as the order of values allows. None of the forms begins with [`END`], because a
-    /// number comes after an end.
+    /// number comes after an end. `digits` is without leading zeros.
     fn number(&mut self, digits: &str) {
-        let digits = digits.trim_start_matches('0');
-        let value = if digits.is_empty() { Ok(0) } else { digits.parse::<u16>() };
-        match value {
-            Ok(value) if value < u16::from(TWO_BYTES) - 1 => self.push(value.to_be_bytes()[1] + 1),
-            Ok(value) => {
-                self.push(TWO_BYTES);
-                value.to_be_bytes().into_iter().for_each(|byte| self.push(byte));
+        let value = digits.bytes().try_fold(0_u16, |value, digit| {
+            value.checked_mul(10)?.checked_add(u16::from(digit.wrapping_sub(b'0')))
+        });
+        match value.map(u16::to_be_bytes) {
+            Some([0, small]) if small < TWO_BYTES - 1 => self.0.push(small + 1),
+            Some(bytes) => {
+                self.0.push(TWO_BYTES);
+                self.0.extend_from_slice(&bytes);
             }
             // Numbers of more digits are greater. A tag has at most 128 characters.
-            Err(_) => {
-                self.push(DIGITS);
-                self.push(u8::try_from(digits.len()).unwrap_or(u8::MAX));
-                digits.bytes().for_each(|digit| self.push(digit));
+            None => {
+                self.0.push(DIGITS);
+                self.0.push(u8::try_from(digits.len()).unwrap_or(u8::MAX));
+                self.0.extend_from_slice(digits.as_bytes());
             }
         }
     }
@@ -134,15 +202,15 @@ impl Place<'_> {
         while !rest.is_empty() {
             let (run, is_number) = first_run(rest);
             if is_number {
-                self.push(NUMBER);
-                self.number(run);
+                self.0.push(NUMBER);
+                self.number(without_zeros(run));
             } else {
-                run.bytes().for_each(|byte| self.push(byte));
-                self.push(END);
+                self.0.extend_from_slice(run.as_bytes());
+                self.0.push(END);
             }
             rest = &rest[run.len()..];
         }
-        self.push(END);
+        self.0.push(END);
     }
 }
 
@@ -224,14 +292,41 @@ mod tests {
     }
 
     #[test]
+    fn r8_numbers_of_builds_count_by_value_whatever_their_length_where_no_tag_has_dotted_numbers() {
+        for ordered in [
+            ["99998", "99999", "100000"],
+            ["999999", "1000000", "4817263"],
+            ["202412", "202413", "202501"],
+            ["4e1243b", "99f01cd", "1"],
+            ["20250108.1", "20250108.2", "3.18"],
+            ["2024_01_01", "1.2", "V1.3"],
+        ] {
+            assert_eq!(sorted(&ordered), ordered);
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_longer_than_the_head_is_compared_to_its_end() {
+        for ordered in [
+            ["a-component-with-a-long-name-1.9.0", "a-component-with-a-long-name-1.10.0", "1"],
+            ["2024.01.05-alpine3.19-with-more-1", "2024.01.05-alpine3.19-with-more-2", "2024.01.05"],
+            ["1.2-a-long-suffix-of-a-version", "1.2.0-a-long-suffix-of-a-version", "1.2"],
+        ] {
+            assert_eq!(sorted(&ordered), ordered);
+        }
+    }
+
+    #[test]
     fn spellings_of_one_version_are_one_and_their_order_is_always_the_same() {
         let ordered = ["1.20-alpine", "1.20", "v1.20", "1.20.0", "v1.20.0", "1.20-1"];
         assert_eq!(sorted(&ordered), ordered);
         let is_same = |a: &str, b: &str| {
-            let (a, b, scratch) = (a.parse().unwrap(), b.parse().unwrap(), &mut Vec::new());
-            Ranked::new(&a, scratch).is_same_version(&Ranked::new(&b, scratch))
+            let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
+            let ranked = |tag| Ranked::new(&ReadTag::new(tag), SingleNumbers::default(), &mut Vec::new());
+            ranked(&a).is_same_version(&ranked(&b))
         };
         assert!(is_same("v1.2.3", "1.2.3") && is_same("1.20", "v1.20.0") && is_same("1.02", "1.2.0"));
+        assert!(is_same("1.2-a-long-suffix-of-a-version", "v1.2.0-a-long-suffix-of-a-version"));
         assert!(!is_same("1.2.3", "1.2.3-alpine") && !is_same("1.2", "1.2.1") && !is_same("a-1", "b-1"));
     }
 

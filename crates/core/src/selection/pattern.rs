@@ -4,10 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::TagVersion;
+use super::matching::{Match, NearMiss, Suffix};
 use crate::text::shorten;
 use imgop_registry::reference::Tag;
 
-/// A tag pattern of image-operator (seeds.md §2.4): dotted parts that are numbers or `x`, an
+/// A tag pattern of image-operator: dotted parts that are numbers or `x`, an
 /// optional `v` before them, an optional literal suffix behind them.
 ///
 /// * `x` (or `X`, `*`) is any number; every other part, and every dot, is literal.
@@ -48,63 +49,6 @@ pub enum PatternError {
     MisplacedX(String),
 }
 
-/// What a comparison of a tag with a version comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Match {
-    /// It is selected.
-    Yes,
-    /// It would be selected if pre-releases were allowed.
-    Candidate,
-    /// It differs in one respect only, so people may wonder why it is left out.
-    Near(NearMiss),
-    /// It is something else.
-    No,
-}
-
-/// The one respect in which a tag misses a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NearMiss {
-    /// It is one number, and the range has several.
-    OneNumber,
-    /// It is one number that looks like a date or a commit, and no bound of the range is as long.
-    DateOrCommit,
-    /// The numbers match, but something follows them: `-alpine`.
-    Suffix(String),
-    /// The numbers match, but the suffix that the pattern asks for is missing.
-    SuffixMissing(String),
-    /// It is named after a content, as signatures and the like are.
-    Referrer,
-    /// The pattern has a `v`, the tag has none.
-    NoVPrefix,
-    /// The first numbers match, but there are more or fewer of them.
-    Parts {
-        /// How many the tag has.
-        tag: usize,
-        /// How many the pattern has.
-        pattern: usize,
-    },
-}
-
-impl fmt::Display for NearMiss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Suffix(suffix) => write!(f, "it ends in {suffix:?}, which is not asked for"),
-            Self::SuffixMissing(suffix) => write!(f, "it does not end in {suffix:?}"),
-            Self::Referrer => {
-                write!(f, "it is named after a content, as signatures are; referrers takes those of the tags")
-            }
-            Self::OneNumber => write!(f, "it is a single number, and the range has several"),
-            Self::DateOrCommit => {
-                write!(f, "it looks like a date or a commit, which only a bound with as many digits selects")
-            }
-            Self::NoVPrefix => write!(f, "it has no leading v, which is asked for"),
-            Self::Parts { tag, pattern } => {
-                write!(f, "it has {tag} numbers, the pattern has {pattern}")
-            }
-        }
-    }
-}
-
 impl Pattern {
     /// Whether a text looks like a pattern, and not like an exact tag: one of its dotted parts, up to the
     /// first dash, is a wildcard. So does a text with an x in the place of a number behind those, which is
@@ -125,7 +69,11 @@ impl Pattern {
 
     /// Compares a tag with this pattern.
     pub fn matches(&self, tag: &Tag) -> Match {
-        let Some(version) = TagVersion::read(tag) else { return Match::No };
+        TagVersion::read(tag).map_or(Match::No, |version| self.compare(&version).to_owned())
+    }
+
+    /// Compares a tag that was read with this pattern.
+    pub(super) fn compare<'a>(&'a self, version: &TagVersion<'a>) -> Match<&'a str> {
         let common = self.parts.iter().zip(version.parts()).all(|(want, have)| match want {
             Part::Any => true,
             Part::Number(number) => number == have,
@@ -133,52 +81,21 @@ impl Pattern {
         if !common {
             return Match::No;
         }
-        let parts = version.parts().count();
+        let parts = version.number_of_parts();
         if parts != self.parts.len() {
             // Only a plain shorter or longer number is near; `2.13.4.5-foo` is something else.
-            return if version.suffix == self.suffix && self.v_is_met(&version) {
+            return if version.suffix == self.suffix && self.v_is_met(version) {
                 Match::Near(NearMiss::Parts { tag: parts, pattern: self.parts.len() })
             } else {
                 Match::No
             };
         }
         let suffix = Suffix { asked: &self.suffix, is_candidate: TagVersion::is_candidate_of };
-        suffix.matches(&version, self.v_is_met(&version))
+        suffix.compare(version, self.v_is_met(version))
     }
 
     fn v_is_met(&self, version: &TagVersion<'_>) -> bool {
         version.v_prefix || !self.v_prefix
-    }
-}
-
-/// What a version asks for behind the numbers.
-pub(super) struct Suffix<'a> {
-    pub(super) asked: &'a str,
-    /// Whether a tag is a pre-release of what has the suffix that is asked for.
-    pub(super) is_candidate: fn(&TagVersion<'a>, &str) -> bool,
-}
-
-impl<'a> Suffix<'a> {
-    /// Compares a tag whose numbers match with the rest: the `v` before them and what follows them.
-    pub(super) fn matches(&self, version: &TagVersion<'a>, v_is_met: bool) -> Match {
-        let asked = self.asked;
-        if version.suffix == asked {
-            return if v_is_met { Match::Yes } else { Match::Near(NearMiss::NoVPrefix) };
-        }
-        if !v_is_met {
-            Match::No
-        } else if (self.is_candidate)(version, asked) {
-            Match::Candidate
-        } else if version.suffix.starts_with('.') {
-            // Another dotted part is no suffix.
-            Match::No
-        } else if asked.is_empty() {
-            Match::Near(NearMiss::Suffix(version.suffix.to_owned()))
-        } else if version.suffix.is_empty() {
-            Match::Near(NearMiss::SuffixMissing(asked.to_owned()))
-        } else {
-            Match::No
-        }
     }
 }
 

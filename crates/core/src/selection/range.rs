@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::TagVersion;
-use super::pattern::{Match, NearMiss, Suffix};
+use super::matching::{Match, NearMiss, Suffix};
 use super::tag_version::compare_digits;
 use crate::text::shorten;
 use imgop_registry::reference::Tag;
@@ -77,24 +77,27 @@ impl Range {
 
     /// Compares a tag with this range.
     pub fn matches(&self, tag: &Tag) -> Match {
-        let Some(version) = TagVersion::read(tag) else { return Match::No };
-        let numbers: Vec<&str> = version.parts().collect();
-        if !self.bounds.iter().all(|bound| bound.holds(&numbers)) {
+        TagVersion::read(tag).map_or(Match::No, |version| self.compare(&version).to_owned())
+    }
+
+    /// Compares a tag that was read with this range.
+    pub(super) fn compare<'a>(&'a self, version: &TagVersion<'a>) -> Match<&'a str> {
+        if !self.bounds.iter().all(|bound| bound.holds(version)) {
             return Match::No;
         }
         let suffix = Suffix { asked: &self.suffix, is_candidate: TagVersion::is_prerelease_of };
-        let matched = suffix.matches(&version, version.v_prefix || !self.v_prefix);
-        match (matched, self.one_number(&version, &numbers)) {
+        let matched = suffix.compare(version, version.v_prefix || !self.v_prefix);
+        match (matched, self.is_other_kind(version)) {
             (Match::Yes | Match::Candidate, Some(near_miss)) => Match::Near(near_miss),
             (matched, _) => matched,
         }
     }
 
-    /// Returns why the single number of a tag is none of this range's.
-    fn one_number(&self, version: &TagVersion<'_>, numbers: &[&str]) -> Option<NearMiss> {
-        let [number] = numbers else { return None };
-        let is_as_long = |bound: &Bound| bound.numbers.first().is_some_and(|n| n.len() >= number.len());
-        if self.bounds.iter().any(|bound| bound.numbers.len() > 1) {
+    /// Returns why a tag is of another kind than this range's bounds, though its numbers are in the range.
+    fn is_other_kind<'a>(&self, version: &TagVersion<'a>) -> Option<NearMiss<&'a str>> {
+        let first = version.parts().next().unwrap_or_default();
+        let is_as_long = |bound: &Bound| bound.numbers.first().is_some_and(|n| n.len() >= first.len());
+        if version.number_of_parts() == 1 && self.bounds.iter().any(|bound| bound.numbers.len() > 1) {
             Some(NearMiss::OneNumber)
         } else if version.is_date_or_commit() && !self.bounds.iter().any(is_as_long) {
             Some(NearMiss::DateOrCommit)
@@ -116,24 +119,11 @@ impl FromStr for Range {
         let (mut bounds, mut suffixes, mut v_prefix) = (Vec::new(), Vec::new(), false);
         let mut rest = text.trim_matches(' ');
         while !rest.is_empty() {
-            let operator_end = rest.find(|c| !"<>=~^".contains(c)).ok_or_else(unreadable)?;
-            let (operator, behind) = rest.split_at(operator_end);
-            let behind = behind.trim_start_matches(' ');
-            let end = behind.find([' ', ',', '<', '>', '=', '~', '^']).unwrap_or(behind.len());
-            let (version, next) = behind.split_at(end);
-            let (number, suffix) = version.find('-').map_or((version, ""), |dash| version.split_at(dash));
-            let (has_v, number) = number.strip_prefix('v').map_or((false, number), |n| (true, n));
-            let numbers: Vec<String> = number.split('.').map(str::to_owned).collect();
-            let readable = numbers.iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-                && suffix != "-"
-                && suffix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-            if !readable {
-                return Err(unreadable());
-            }
-            add_bounds(operator, numbers, &mut bounds).ok_or_else(unreadable)?;
-            v_prefix |= has_v;
-            suffixes.push(suffix);
-            rest = next.trim_start_matches([' ', ',']);
+            let comparator;
+            (comparator, rest) = Comparator::read(rest).ok_or_else(unreadable)?;
+            add_bounds(comparator.operator, comparator.numbers, &mut bounds).ok_or_else(unreadable)?;
+            v_prefix |= comparator.v_prefix;
+            suffixes.push(comparator.suffix);
         }
         let suffix = suffixes.first().copied().ok_or_else(unreadable)?;
         if suffixes.iter().any(|s| *s != suffix) {
@@ -141,6 +131,33 @@ impl FromStr for Range {
         }
         let range = Self { text: text.to_owned(), v_prefix, suffix: suffix.to_owned(), bounds };
         if range.is_empty() { Err(RangeError::Empty(shown)) } else { Ok(range) }
+    }
+}
+
+/// One comparator as it is written: `>=v2.13-alpine`.
+struct Comparator<'a> {
+    operator: &'a str,
+    v_prefix: bool,
+    numbers: Vec<String>,
+    suffix: &'a str,
+}
+
+impl<'a> Comparator<'a> {
+    /// Reads the comparator that a text begins with. Returns it with what follows its separators; `None` if
+    /// it is not in the grammar.
+    fn read(text: &'a str) -> Option<(Self, &'a str)> {
+        let (operator, behind) = text.split_at(text.find(|c| !"<>=~^".contains(c))?);
+        let behind = behind.trim_start_matches(' ');
+        let end = behind.find([' ', ',', '<', '>', '=', '~', '^']).unwrap_or(behind.len());
+        let (version, rest) = behind.split_at(end);
+        let (number, suffix) = version.find('-').map_or((version, ""), |dash| version.split_at(dash));
+        let (v_prefix, number) = number.strip_prefix('v').map_or((false, number), |n| (true, n));
+        let numbers: Vec<String> = number.split('.').map(str::to_owned).collect();
+        let is_readable = numbers.iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+            && suffix != "-"
+            && suffix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        let comparator = Self { operator, v_prefix, numbers, suffix };
+        is_readable.then(|| (comparator, rest.trim_start_matches([' ', ','])))
     }
 }
 
@@ -152,7 +169,7 @@ impl Range {
         let upper =
             |b: &&Bound| matches!(b.operator, Operator::Less | Operator::LessOrEqual | Operator::Equal);
         self.bounds.iter().filter(lower).any(|low| {
-            self.bounds.iter().filter(upper).any(|high| match compare(&low.numbers, &high.numbers) {
+            self.bounds.iter().filter(upper).any(|high| match compare(low.parts(), high.parts()) {
                 Ordering::Greater => true,
                 Ordering::Equal => low.operator == Operator::Greater || high.operator == Operator::Less,
                 Ordering::Less => false,
@@ -208,8 +225,12 @@ fn increment(numbers: &[String]) -> Vec<String> {
 }
 
 impl Bound {
-    fn holds(&self, numbers: &[&str]) -> bool {
-        let order = compare(numbers, &self.numbers);
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        self.numbers.iter().map(String::as_str)
+    }
+
+    fn holds(&self, version: &TagVersion<'_>) -> bool {
+        let order = compare(version.parts(), self.parts());
         match self.operator {
             Operator::Greater => order.is_gt(),
             Operator::GreaterOrEqual => order.is_ge(),
@@ -221,14 +242,16 @@ impl Bound {
 }
 
 /// Compares dotted numbers; those that one side lacks are zero.
-fn compare(a: &[impl AsRef<str>], b: &[impl AsRef<str>]) -> Ordering {
-    (0..a.len().max(b.len()))
-        .map(|i| {
-            let (x, y) = (a.get(i).map_or("0", AsRef::as_ref), b.get(i).map_or("0", AsRef::as_ref));
-            compare_digits(x, y)
-        })
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
+fn compare<'n>(mut a: impl Iterator<Item = &'n str>, mut b: impl Iterator<Item = &'n str>) -> Ordering {
+    loop {
+        let order = match (a.next(), b.next()) {
+            (None, None) => return Ordering::Equal,
+            (a, b) => compare_digits(a.unwrap_or("0"), b.unwrap_or("0")),
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
 }
 
 impl fmt::Display for Range {
@@ -338,6 +361,15 @@ mod tests {
         let why = |range: &str, tag: &str| range.parse::<Range>().unwrap().matches(&tag.parse().unwrap());
         assert_eq!(why(">=3.18", "20250108"), Match::Near(NearMiss::OneNumber));
         assert_eq!(why(">=3", "20250108"), Match::Near(NearMiss::DateOrCommit));
+        assert_eq!(why(">=3.18", "20250108.1"), Match::Near(NearMiss::DateOrCommit));
+        assert_eq!(
+            matching(">=1", &["99998", "99999", "100000", "V2.0"]),
+            ["99998", "99999", "100000", "V2.0"]
+        );
+        assert_eq!(
+            matching(">=20250101", &["20250108.1", "20250108.2", "3.18"]),
+            ["20250108.1", "20250108.2"]
+        );
     }
 
     #[test]

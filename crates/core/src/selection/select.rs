@@ -5,9 +5,9 @@ use std::fmt;
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
+use super::matching::{Match, NearMiss};
 use super::newest::Newest;
-use super::order::Ranked;
-use super::pattern::{Match, NearMiss};
+use super::order::{Ranked, ReadTag, SingleNumbers};
 use super::{Filter, Version};
 use crate::api::MinAge;
 
@@ -81,6 +81,30 @@ impl fmt::Display for Exclusion {
     }
 }
 
+/// Why a tag is left out, while most of them are not kept.
+#[derive(Debug, Clone, Copy)]
+enum Reason<'a> {
+    Candidate,
+    Near(NearMiss<&'a str>),
+    NotIncluded,
+    Excluded(&'a str),
+    Spelling(&'a Tag),
+    NotLatest(usize),
+}
+
+impl From<Reason<'_>> for Exclusion {
+    fn from(reason: Reason<'_>) -> Self {
+        match reason {
+            Reason::Candidate => Self::Candidate,
+            Reason::Near(near_miss) => Self::Near(near_miss.to_owned()),
+            Reason::NotIncluded => Self::NotIncluded,
+            Reason::Excluded(expression) => Self::Excluded(expression.to_owned()),
+            Reason::Spelling(tag) => Self::Spelling(tag.clone()),
+            Reason::NotLatest(latest) => Self::NotLatest(latest),
+        }
+    }
+}
+
 /// Selects from a repository's tags: the version first, then `include` and `exclude`, then the newest
 /// ones. Near misses are kept up to `max_excluded`, newest first.
 ///
@@ -92,60 +116,129 @@ pub fn select(
     tags: &[Tag],
     max_excluded: usize,
 ) -> Selection {
-    let mut scratch = Vec::new();
-    let mut selected = Vec::new();
-    let mut excluded = Newest::new(max_excluded);
-    for tag in tags {
-        let reason = match version.matches(tag) {
-            Match::Yes => filtered_out(filter, tag),
-            Match::Candidate if candidates => filtered_out(filter, tag),
-            Match::Candidate => Some(Exclusion::Candidate),
-            Match::Near(near_miss) => Some(Exclusion::Near(near_miss)),
-            Match::No => continue,
-        };
-        let ranked = Ranked::new(tag, &mut scratch);
-        match reason {
-            None => selected.push(ranked),
-            Some(reason) => excluded.add(ranked, reason),
-        }
-    }
-    // Registries list tags by name, which leaves runs in order that a stable sort makes use of.
-    selected.sort_by(|a, b| b.cmp(a));
-    if let Some(latest) = filter.latest {
-        selected = newest(selected, latest, &mut excluded);
-    }
-    Selection {
-        tags: selected.into_iter().map(|ranked| ranked.tag.clone()).collect(),
-        near_misses: excluded.added(),
-        excluded: excluded.into_sorted().map(|(tag, reason)| Excluded { tag, reason }).collect(),
-    }
+    let mut selecting = Selecting::new(version, candidates, filter, tags, max_excluded);
+    selecting.add(tags);
+    selecting.end()
 }
 
-/// Returns the first `latest` versions, each in the spelling that comes first.
-fn newest<'a>(
-    sorted: Vec<Ranked<'a>>,
-    latest: usize,
-    excluded: &mut Newest<'a, Exclusion>,
-) -> Vec<Ranked<'a>> {
-    let mut kept: Vec<Ranked<'a>> = Vec::new();
-    for ranked in sorted {
-        match kept.last() {
-            Some(last) if ranked.is_same_version(last) => {
-                let spelling = Exclusion::Spelling(last.tag.clone());
-                excluded.add(ranked, spelling);
+/// A selection from a repository's tags in pieces, between which others may have the thread: what `include` and
+/// `exclude` cost depends on who wrote them.
+pub(crate) struct Selecting<'a> {
+    version: &'a Version,
+    candidates: bool,
+    filter: &'a Filter,
+    numbers: SingleNumbers,
+    selected: Vec<Ranked<'a>>,
+    excluded: Newest<'a, Reason<'a>>,
+    /// Memory to use again from tag to tag.
+    scratch: Vec<u8>,
+}
+
+impl<'a> Selecting<'a> {
+    /// Begins to select from `tags`; [`Self::add`] takes them piece by piece.
+    pub(crate) fn new(
+        version: &'a Version,
+        candidates: bool,
+        filter: &'a Filter,
+        tags: &'a [Tag],
+        max_excluded: usize,
+    ) -> Self {
+        Self {
+            version,
+            candidates,
+            filter,
+            numbers: SingleNumbers::of(tags),
+            selected: Vec::new(),
+            excluded: Newest::new(max_excluded),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Compares some of the tags.
+    pub(crate) fn add(&mut self, tags: &'a [Tag]) {
+        for tag in tags {
+            let read = ReadTag::new(tag);
+            let reason = match self.version.compare(&read) {
+                Match::Yes => filtered_out(self.filter, tag),
+                Match::Candidate if self.candidates => filtered_out(self.filter, tag),
+                Match::Candidate => Some(Reason::Candidate),
+                Match::Near(near_miss) => Some(Reason::Near(near_miss)),
+                Match::No => continue,
+            };
+            let ranked = Ranked::new(&read, self.numbers, &mut self.scratch);
+            match reason {
+                None => self.selected.push(ranked),
+                Some(reason) => self.excluded.add(ranked, reason),
             }
-            _ if kept.len() < latest => kept.push(ranked),
-            _ => excluded.add(ranked, Exclusion::NotLatest(latest)),
         }
     }
-    kept
+
+    /// Orders what was selected and returns it.
+    pub(crate) fn end(mut self) -> Selection {
+        if let Some(latest) = self.filter.latest {
+            self.keep_newest(latest);
+        } else {
+            sort(&mut self.selected);
+        }
+        Selection {
+            tags: self.selected.into_iter().map(|ranked| ranked.tag.clone()).collect(),
+            near_misses: self.excluded.added(),
+            excluded: self
+                .excluded
+                .into_sorted()
+                .map(|(tag, reason)| Excluded { tag: tag.clone(), reason: reason.into() })
+                .collect(),
+        }
+    }
+
+    /// Keeps the newest `latest` versions, each in the spelling that comes first. The older ones are not sorted.
+    fn keep_newest(&mut self, latest: usize) {
+        let mut all = std::mem::take(&mut self.selected);
+        let mut sorted = 0;
+        let mut newest: Vec<Ranked<'a>> = Vec::new();
+        while !all.is_empty() {
+            // Most versions have one spelling or two.
+            let piece = sorted.max(latest.saturating_mul(2)).max(1).min(all.len());
+            sorted += piece;
+            if let Some(rest) = all.len().checked_sub(piece).filter(|rest| *rest > 0) {
+                all.select_nth_unstable(rest);
+            }
+            let mut next = all.split_off(all.len() - piece);
+            sort(&mut next);
+            for ranked in next {
+                match newest.last() {
+                    Some(last) if ranked.is_same_version(last) => {
+                        self.excluded.add(ranked, Reason::Spelling(last.tag));
+                    }
+                    _ if newest.len() < latest => newest.push(ranked),
+                    _ => self.excluded.add(ranked, Reason::NotLatest(latest)),
+                }
+            }
+            if newest.len() == latest {
+                break;
+            }
+        }
+        for ranked in all {
+            let reason = match newest.last() {
+                Some(last) if ranked.is_same_version(last) => Reason::Spelling(last.tag),
+                _ => Reason::NotLatest(latest),
+            };
+            self.excluded.add(ranked, reason);
+        }
+        self.selected = newest;
+    }
 }
 
-fn filtered_out(filter: &Filter, tag: &Tag) -> Option<Exclusion> {
+/// Sorts, newest first.
+fn sort(ranked: &mut [Ranked<'_>]) {
+    ranked.sort_unstable_by(|a, b| b.cmp(a));
+}
+
+fn filtered_out<'a>(filter: &'a Filter, tag: &Tag) -> Option<Reason<'a>> {
     if !filter.includes(tag.as_str()) {
-        return Some(Exclusion::NotIncluded);
+        return Some(Reason::NotIncluded);
     }
-    filter.excluded_by(tag.as_str()).map(|expression| Exclusion::Excluded(expression.to_owned()))
+    filter.excluded_by(tag.as_str()).map(Reason::Excluded)
 }
 
 #[cfg(test)]
@@ -159,15 +252,15 @@ mod tests {
     fn naively(version: &Version, filter: &Filter, tags: &[Tag], max_excluded: usize) -> Selection {
         let mut chosen = Selection::default();
         for tag in tags {
-            let reason = match version.matches(tag) {
+            let reason = match version.compare(&ReadTag::new(tag)) {
                 Match::Yes => filtered_out(filter, tag),
-                Match::Candidate => Some(Exclusion::Candidate),
-                Match::Near(near_miss) => Some(Exclusion::Near(near_miss)),
+                Match::Candidate => Some(Reason::Candidate),
+                Match::Near(near_miss) => Some(Reason::Near(near_miss)),
                 Match::No => continue,
             };
             match reason {
                 None => chosen.tags.push(tag.clone()),
-                Some(reason) => chosen.excluded.push(Excluded { tag: tag.clone(), reason }),
+                Some(reason) => chosen.excluded.push(Excluded { tag: tag.clone(), reason: reason.into() }),
             }
         }
         chosen.tags.sort_by(|a, b| by_version(b, a));
@@ -191,8 +284,8 @@ mod tests {
     }
 
     fn is_same_version(a: &Tag, b: &Tag) -> bool {
-        let scratch = &mut Vec::new();
-        Ranked::new(a, scratch).is_same_version(&Ranked::new(b, scratch))
+        let ranked = |tag| Ranked::new(&ReadTag::new(tag), SingleNumbers::default(), &mut Vec::new());
+        ranked(a).is_same_version(&ranked(b))
     }
 
     proptest! {
@@ -278,6 +371,15 @@ mod tests {
     }
 
     #[test]
+    fn r8_every_tag_is_without_those_that_are_named_after_a_pre_release() {
+        let all = tags(&["nightly", "nightly-20250101", "beta", "rc-1.2.0", "latest", "preview-app-1.0"]);
+        let chosen = |candidates| select(&"*".parse().unwrap(), candidates, &Filter::default(), &all, 9);
+        assert_eq!(chosen(false).tags, tags(&["preview-app-1.0", "latest"]));
+        assert!(chosen(false).excluded.iter().all(|excluded| excluded.reason == Exclusion::Candidate));
+        assert_eq!(chosen(true).tags.len(), all.len());
+    }
+
+    #[test]
     fn r8_latest_counts_versions_and_not_spellings() {
         let all = tags(&["v1.2.3", "1.2.3", "1.2.2", "1.2.2.0", "1.2.1"]);
         let filter = Filter::new(&[], &[], Some(2)).unwrap();
@@ -301,11 +403,47 @@ mod tests {
             (&["3.18", "20250108", "2024-01-01"], "3.18"),
             (&["controller-v1.9.0", "controller-v1.11.3", "controller-v1.12.0-rc.1"], "controller-v1.11.3"),
             (&["1.20", "1.20.0"], "1.20.0"),
+            (&["1.2.3", "4e1243b", "99f01cd"], "1.2.3"),
+            (&["99998", "99999", "100000"], "100000"),
+            (&["3.18", "20250108.1", "2024_01_01"], "3.18"),
+            (&["3.14.0a7", "3.14.0b1", "3.13.5"], "3.13.5"),
+            (&["7.0.0-M1", "6.2.1", "25-ea"], "6.2.1"),
+            (&["V2.0.0", "1.0.0"], "V2.0.0"),
+            (&["1.0.0", "nightly-20250101", "rc-1.2.0"], "1.0.0"),
         ] {
             let filter = Filter::new(&[], &[], Some(1)).unwrap();
             let chosen = select(&"*".parse().unwrap(), false, &filter, &tags(texts), 0);
             assert_eq!(chosen.tags, tags(&[newest]));
         }
+    }
+
+    #[test]
+    fn the_reports_from_the_field_get_the_tags_that_their_users_expect() {
+        let chosen = |version: &str, include: &str, latest, texts: &[&str]| {
+            let filter = Filter::new(&[include.into()], &[], Some(latest)).unwrap();
+            let chosen = select(&version.parse().unwrap(), false, &filter, &tags(texts), 0).tags;
+            chosen.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        // B01
+        let releases = ["release-1.8.0", "release-1.9.0", "release-1.10.0"];
+        assert_eq!(chosen("*", "release-.*", 1, &releases), ["release-1.10.0"]);
+        assert_eq!(chosen("*", ".*", 1, &["main-9", "main-99", "main-100"]), ["main-100"]);
+        // B02: what git describes comes after the tag that it was built from.
+        assert_eq!(chosen("*", ".*", 1, &["v1.0.0", "v1.0.1-64.272fa09"]), ["v1.0.1-64.272fa09"]);
+        // B04
+        assert_eq!(chosen(">=1", ".*", 1, &["1.2.3", "1.2.4", "4567543"]), ["1.2.4"]);
+        // B05: a dotted date cannot be told from a version.
+        assert_eq!(chosen(">=10", ".*", 1, &["10.8.12", "10.8.13", "2021.12.16"]), ["2021.12.16"]);
+        // B06
+        assert_eq!(chosen(">=2025", ".*", 1, &["2025.11.1", "2025.2.0", "2026.02.0"]), ["2026.02.0"]);
+        // B09
+        let variants =
+            ["12.20", "12.20-alpine", "12.19-alpine", "12.20-alpine3.18", "12.20-buster", "12.18-alpine"];
+        assert_eq!(chosen(">=12.19-alpine", ".*", 2, &variants), ["12.20-alpine", "12.19-alpine"]);
+        // B11: only * takes what Helm makes of build metadata.
+        let charts = ["1.2.3", "1.2.4_build.5", "1.2.4_build.10"];
+        assert_eq!(chosen("*", ".*_build.*", 2, &charts), ["1.2.4_build.10", "1.2.4_build.5"]);
+        assert_eq!(chosen(">=1.0", ".*", 2, &charts), ["1.2.3"]);
     }
 
     #[test]

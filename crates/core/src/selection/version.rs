@@ -6,7 +6,10 @@ use std::str::FromStr;
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Digest, ReferenceError, Tag};
 
-use super::pattern::{Match, NearMiss, PatternError};
+use super::matching::{Match, NearMiss};
+use super::order::ReadTag;
+use super::pattern::PatternError;
+use super::prerelease::is_prerelease_name;
 use super::{Pattern, Range, RangeError, TagVersion};
 
 /// What `source.version` may be.
@@ -32,7 +35,7 @@ const EVERY: &str = "*";
 pub enum VersionError {
     /// Nothing was given.
     #[error(
-        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag, or a \
+        "it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every release, or a \
          digest (sha256:…)"
     )]
     Empty,
@@ -81,26 +84,26 @@ impl fmt::Display for Version {
 
 impl Version {
     /// Compares a tag with it.
-    pub(super) fn matches(&self, tag: &Tag) -> Match {
-        match self {
-            Self::Pattern(pattern) => pattern.matches(tag),
-            Self::Range(range) => range.matches(tag),
-            Self::Every if subject_of(tag).is_some() => Match::Near(NearMiss::Referrer),
-            Self::Every if TagVersion::read_name(tag).1.is_prerelease() => Match::Candidate,
-            Self::Every => Match::Yes,
-            Self::Exact(exact) if exact == tag => Match::Yes,
-            Self::Exact(_) | Self::Digest(_) => Match::No,
+    pub(super) fn compare<'a>(&'a self, read: &ReadTag<'a>) -> Match<&'a str> {
+        match (self, &read.version) {
+            (Self::Pattern(pattern), Some(version)) => pattern.compare(version),
+            (Self::Range(range), Some(version)) => range.compare(version),
+            (Self::Every, _) if subject_of(read.tag).is_some() => Match::Near(NearMiss::Referrer),
+            (Self::Every, _) if is_prerelease(read) => Match::Candidate,
+            (Self::Every, _) => Match::Yes,
+            (Self::Exact(exact), _) if exact == read.tag => Match::Yes,
+            (Self::Exact(_) | Self::Digest(_), _) | (Self::Pattern(_) | Self::Range(_), None) => Match::No,
         }
     }
 
     /// Whether it selects a tag, be it a release or a pre-release.
     pub fn selects(&self, tag: &Tag) -> bool {
-        matches!(self.matches(tag), Match::Yes | Match::Candidate)
+        matches!(self.compare(&ReadTag::new(tag)), Match::Yes | Match::Candidate)
     }
 
     /// Whether it selects a tag, a pre-release only where those are allowed.
     pub fn selects_with(&self, tag: &Tag, candidates: bool) -> bool {
-        match self.matches(tag) {
+        match self.compare(&ReadTag::new(tag)) {
             Match::Yes => true,
             Match::Candidate => candidates,
             Match::Near(_) | Match::No => false,
@@ -110,6 +113,17 @@ impl Version {
     /// Whether it selects among the tags of a repository, so that they must be listed.
     pub fn is_selector(&self) -> bool {
         matches!(self, Self::Pattern(_) | Self::Range(_) | Self::Every)
+    }
+}
+
+/// Whether a tag is a pre-release by what stands behind its numbers, or by its name alone.
+fn is_prerelease(read: &ReadTag<'_>) -> bool {
+    match &read.version {
+        Some(version) => version.is_prerelease(),
+        None => {
+            let (name, version) = TagVersion::read_name(read.tag);
+            is_prerelease_name(name) || version.is_prerelease()
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Credentials by registry: a YAML list of entries, in the form of k8s-copycat's
-//! `registryCredentials` (seeds.md §4.7).
+//! `registryCredentials`.
 //!
 //! ```yaml
 //! - registry: quay.io/team

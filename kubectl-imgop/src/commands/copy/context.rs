@@ -7,7 +7,7 @@ use imgop_core::api::{Image, ImageSpec, Side};
 use imgop_core::copy::ObserveError;
 use imgop_registry::oci::Manifest;
 use imgop_registry::reference::{Reference, Repository, Tag};
-use imgop_registry::{Registries, RepositoryClient, Settings};
+use imgop_registry::{Registries, RegistryError, RepositoryClient};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -15,13 +15,14 @@ use kube::{Api, ResourceExt as _};
 use super::CopyArgs;
 use crate::args::{ImageArgs, image_spec};
 use crate::cli_error::CliError;
-use crate::cluster::Cluster;
+use crate::cluster::{AnsweringCluster, Cluster};
 use crate::kinds::{Erased, read};
 use crate::output::Ui;
 use crate::output::wording::Wording;
 use crate::registry::credentials::LocalCredentials;
 use crate::registry::errors::{ErrorContext, explain};
-use crate::registry::local_access::{AccessSources, Endpoint, LocalAccessArgs, MaybeCluster};
+use crate::registry::local_access::{AccessSources, Endpoint, LocalAccessArgs, Origin, Reached};
+use crate::registry::registries;
 
 /// No registry has this name (RFC 2606): a spec always has a destination, also before that is known.
 const NOWHERE: &str = "preview.invalid/none:none";
@@ -43,8 +44,10 @@ pub type Tags = Result<Rc<[Tag]>, String>;
 pub struct Context {
     /// Prints.
     pub ui: Ui,
-    /// Where Images and Secrets are.
-    pub cluster: MaybeCluster,
+    /// Where Images and Secrets are, unless nothing is submitted.
+    pub cluster: Option<Cluster>,
+    /// The same, for what is only looked up.
+    pub answering: AnsweringCluster,
     /// The Images of the namespace, the newest first.
     pub used: Vec<UsedImage>,
     /// The Secrets of the namespace that hold credentials for registries.
@@ -61,20 +64,15 @@ pub struct Context {
 
 impl Context {
     /// Begins without proposals.
-    pub fn new(ui: Ui, cluster: MaybeCluster) -> Result<Self, CliError> {
-        let settings = Settings {
-            user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ..Settings::default()
-        };
-        let settings = settings.with_environment(|name| std::env::var(name).ok());
-        let settings = settings.map_err(|error| CliError::failed(error.to_string()))?;
+    pub fn new(ui: Ui, cluster: Result<Cluster, String>) -> Result<Self, CliError> {
         let flags = LocalAccessArgs::default();
         Ok(Self {
             ui,
-            cluster,
+            cluster: cluster.clone().ok(),
+            answering: AnsweringCluster::new(cluster),
             used: Vec::new(),
             secrets: Vec::new(),
-            registries: Registries::new(settings),
+            registries: registries(false)?,
             local: flags.credentials()?,
             flags,
             tags: RefCell::default(),
@@ -83,7 +81,7 @@ impl Context {
 
     /// Reads what the cluster has. What may not be read is not proposed.
     pub async fn with_proposals(mut self) -> Self {
-        if let Ok(cluster) = &self.cluster {
+        if let Some(cluster) = &self.cluster {
             (self.used, self.secrets) = futures::join!(used_images(cluster), credential_secrets(cluster));
         }
         self
@@ -96,39 +94,37 @@ impl Context {
         if let Some((_, known)) = self.tags.borrow().iter().find(|(known, _)| *known == key) {
             return known.clone();
         }
-        let tags: Tags = async {
-            let client = self.source(args).await.map_err(|error| error.message)?;
-            Ok(client.tags().await.map_err(|error| self.explain(error))?.into())
-        }
-        .await;
+        let tags = self.ask_source(args, async |client| client.tags().await).await.map(Rc::from);
         self.tags.borrow_mut().push((key, tags.clone()));
         tags
     }
 
     /// Returns the manifest of a tag of the source.
     pub async fn manifest(&self, args: &CopyArgs, tag: &Tag) -> Result<Option<Manifest>, String> {
-        let client = self.source(args).await.map_err(|error| error.message)?;
-        client.manifest(&tag.clone().into()).await.map_err(|error| self.explain(error))
+        self.ask_source(args, async |client| client.manifest(&tag.clone().into()).await).await
     }
 
-    fn explain(&self, error: imgop_registry::RegistryError) -> String {
-        let context = ErrorContext { wording: Wording::Flags, source_ca: None, destination_ca: None };
-        explain(&ObserveError::Registry { side: Side::Source, error }, &context).message
+    /// Asks the source; explains why it has no answer.
+    async fn ask_source<T>(
+        &self,
+        args: &CopyArgs,
+        question: impl AsyncFnOnce(RepositoryClient) -> Result<T, RegistryError>,
+    ) -> Result<T, String> {
+        let (client, origin) = self.source(args).await.map_err(|error| error.message)?;
+        question(client).await.map_err(|error| {
+            let context =
+                ErrorContext { wording: Wording::Flags, source: origin, destination: Origin::default() };
+            explain(&ObserveError::Registry { side: Side::Source, error }, &context).message
+        })
     }
 
-    async fn source(&self, args: &CopyArgs) -> Result<RepositoryClient, CliError> {
+    async fn source(&self, args: &CopyArgs) -> Result<(RepositoryClient, Origin), CliError> {
         let written = args.source.as_deref().unwrap_or_default();
         let repository = repository(written);
         let name = repository.as_ref().map_or(written, |(_, name)| name.as_str());
         // Which version it is does not change how the source is reached.
         let image = ImageArgs { endpoints: args.image.endpoints.clone(), ..ImageArgs::default() };
         let (spec, request) = image_spec(&format!("{name}:any"), NOWHERE, &image)?;
-        let sources = AccessSources {
-            ui: self.ui,
-            cluster: self.cluster.clone(),
-            local: &self.local,
-            flags: &self.flags,
-        };
         let endpoint = Endpoint {
             side: Side::Source,
             namespace: None,
@@ -136,7 +132,13 @@ impl Context {
             spec: spec.endpoint(Side::Source),
             tls_flag: None,
         };
-        Ok(self.registries.repository(&request.source, &sources.access(endpoint).await?))
+        let Reached { access, origin } = self.sources().reach(endpoint).await?;
+        Ok((self.registries.repository(&request.source, &access), origin))
+    }
+
+    /// Returns what access to registries comes from.
+    pub fn sources(&self) -> AccessSources<'_> {
+        AccessSources { ui: self.ui, cluster: &self.answering, local: &self.local, flags: &self.flags }
     }
 }
 

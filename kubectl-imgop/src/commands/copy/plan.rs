@@ -1,16 +1,18 @@
 //! The last question: what the answers come to, as the preview shows it, and whether that is submitted.
 
 use imgop_core::api::ImageSpec;
-use imgop_core::copy::{CopyRequest, Limits, TagState};
+use imgop_core::copy::{CopyRequest, Limits};
+use jiff::Timestamp;
 
 use super::questions::Draft;
 use crate::cli_error::CliError;
 use crate::output::text::count;
-use crate::preview::inspect::{Inspector, inspect};
+use crate::preview::cluster_images::ClusterImages;
+use crate::preview::document::{State, TagReport};
+use crate::preview::inspect::{Inspected, Inspector, inspect};
 use crate::preview::page::{PageOptions, print};
 use crate::preview::targets::Target;
 use crate::prompts::{Answer, Terminal};
-use crate::registry::local_access::AccessSources;
 
 /// Above how many copies the answer is no by default.
 const MANY: usize = 20;
@@ -49,20 +51,18 @@ async fn show(
 ) -> Result<Option<Size>, CliError> {
     let context = &draft.context;
     let endpoints = &draft.args.image.endpoints;
+    let images = ClusterImages::new(&context.answering);
     let inspector = Inspector {
         registries: &context.registries,
-        sources: AccessSources {
-            ui: context.ui,
-            cluster: context.cluster.clone(),
-            local: &context.local,
-            flags: &context.flags,
-        },
+        sources: context.sources(),
+        images: &images,
         source_tls: endpoints.source_tls,
         destination_tls: endpoints.destination_tls,
         limits: Limits::default(),
     };
     terminal.draw(&["Comparing both registries …".to_owned()], 0)?;
-    let inspected = inspect(&Target::of_references(spec, request, true), &inspector).await;
+    let target = Target::of_references(spec, request, true, Timestamp::now());
+    let inspected = inspect(&target, &inspector).await;
     terminal.draw(&[String::new()], 0)?;
     let inspected = match inspected {
         Ok(inspected) => inspected,
@@ -71,16 +71,12 @@ async fn show(
             return Ok(None);
         }
     };
-    print(
-        context.ui.aside(),
-        &inspected.report,
-        PageOptions { wide: false, headers: true, excluded: false },
-    )?;
-    for problem in inspected.failure.iter().chain(&inspected.no_match) {
+    let Inspected { report, failure, no_match } = inspected;
+    print(context.ui.aside(), &report, PageOptions { wide: false, headers: true, excluded: false })?;
+    for problem in failure.iter().chain(&no_match) {
         context.ui.warned(problem);
     }
-    let in_state = |state: TagState| inspected.report.tags.iter().filter(|tag| tag.state == state).count();
-    let overwrites = if inspected.report.keeps { 0 } else { in_state(TagState::Differs) };
-    let size = Size { copies: in_state(TagState::Missing) + overwrites, overwrites };
-    Ok(inspected.failure.is_none().then_some(size))
+    let copied: Vec<&TagReport> = report.tags.iter().filter(|tag| tag.is_copied()).collect();
+    let overwrites = copied.iter().filter(|tag| tag.state == State::Differs).count();
+    Ok(failure.is_none().then_some(Size { copies: copied.len(), overwrites }))
 }

@@ -23,7 +23,7 @@ pub fn narrowing(spec: &ImageSpec) -> String {
         (!expressions.is_empty()).then(|| format!("{word} {}", expressions.join(" or ")))
     };
     let parts = [
-        spec.allow_candidate_release.then(|| "release candidates".to_owned()),
+        spec.allow_candidate_release.then(|| "pre-releases".to_owned()),
         list("include", &select.include),
         list("exclude", &select.exclude),
         select.latest.map(|number| format!("latest {number}")),

@@ -8,7 +8,7 @@ use imgop_registry::reference::{ManifestRef, Tag};
 use super::{Limits, ObserveError, Sides};
 use crate::api::Side;
 use crate::copy::{CopyRequest, Naming, Observed};
-use crate::selection::{Excluded, Exclusion, Version, by_version, select};
+use crate::selection::{Excluded, Exclusion, Newest, Selecting, Selection, Version};
 
 /// What the version of a request selects.
 pub(super) struct Selected {
@@ -38,11 +38,10 @@ pub(super) async fn selected(
     }
     let tags =
         sides.source.tags().await.map_err(|error| ObserveError::Registry { side: Side::Source, error })?;
-    let (among, made) = originals(request, &tags);
-    let mut selection =
-        select(&request.version, request.candidates, &request.filter, &among, limits.max_excluded);
-    let excluded = selection.near_misses + made.len();
-    selection.excluded.splice(..0, made);
+    let (among, made) = originals(request, &tags, limits.max_excluded);
+    let mut selection = select(request, &among, limits).await;
+    let excluded = selection.near_misses + made.number;
+    selection.excluded.splice(..0, made.newest);
     selection.excluded.truncate(limits.max_excluded);
     if selection.tags.len() > limits.max_tags {
         return Err(ObserveError::TooManyTags {
@@ -69,23 +68,49 @@ pub(super) async fn selected(
     Ok(Selected { refs, among: tags, observed })
 }
 
+/// Tags that are compared before others get the thread. With all the expressions that a spec may have, and with
+/// the longest tags, that takes a few milliseconds.
+const PIECE: usize = 1_024;
+
+/// Selects from the tags of the source.
+async fn select(request: &CopyRequest, tags: &[Tag], limits: Limits) -> Selection {
+    let CopyRequest { version, candidates, filter, .. } = request;
+    let mut selecting = Selecting::new(version, *candidates, filter, tags, limits.max_excluded);
+    for piece in tags.chunks(PIECE) {
+        selecting.add(piece);
+        tokio::task::yield_now().await;
+    }
+    selecting.end()
+}
+
+/// Tags that a request has made itself.
+#[derive(Default)]
+struct Made {
+    /// The newest of them, newest first.
+    newest: Vec<Excluded>,
+    /// How many there are.
+    number: usize,
+}
+
 /// Returns the tags of the source without those that this very request makes of others: within one
-/// repository each sync would else make tags of what the one before has made.
-fn originals<'a>(request: &CopyRequest, tags: &'a [Tag]) -> (Cow<'a, [Tag]>, Vec<Excluded>) {
+/// repository each sync would else make tags of what the one before has made. Of those at most `max` are kept.
+fn originals<'a>(request: &CopyRequest, tags: &'a [Tag], max: usize) -> (Cow<'a, [Tag]>, Made) {
     if !request.source.is_same_place(&request.destination)
         || !matches!(request.naming, Naming::Template { .. })
     {
-        return (Cow::Borrowed(tags), Vec::new());
+        return (Cow::Borrowed(tags), Made::default());
     }
     let all: HashSet<&Tag> = tags.iter().collect();
-    let (mut originals, mut made) = (Vec::new(), Vec::new());
+    let (mut originals, mut made) = (Vec::new(), Newest::new(max));
     for tag in tags {
         let original = request.naming.original(tag).filter(|original| all.contains(original));
         match original.filter(|original| request.selects(original) && request.selects(tag)) {
-            Some(original) => made.push(Excluded { tag: tag.clone(), reason: Exclusion::MadeOf(original) }),
+            Some(original) => made.add_tag(tag, original),
             None => originals.push(tag.clone()),
         }
     }
-    made.sort_by(|a, b| by_version(&b.tag, &a.tag));
-    (Cow::Owned(originals), made)
+    let number = made.added();
+    let excluded =
+        |(tag, original): (&Tag, Tag)| Excluded { tag: tag.clone(), reason: Exclusion::MadeOf(original) };
+    (Cow::Owned(originals), Made { newest: made.into_sorted().map(excluded).collect(), number })
 }

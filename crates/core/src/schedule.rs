@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use imgop_core::api::REQUESTED_AT_ANNOTATION;
-use imgop_core::time::{backoff, clamp_ahead, jitter, remaining, saturating_add};
 use jiff::Timestamp;
+
+use crate::api::REQUESTED_AT_ANNOTATION;
+use crate::time::{backoff, clamp_ahead, jitter, remaining, saturating_add};
 
 /// The first pause after something was not there or did not answer; each one after it is twice as long.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
