@@ -4,12 +4,12 @@
 //!
 //! ```text
 //! commands      one verb a file
-//! prompts       questions on a terminal, for any verb
 //! preview       what a copy would do          description   one object on a page
 //! args          the flags of each kind        complete      what a shell is offered
 //! registry      how this machine reaches registries
 //! cluster       the API server: any kind is found, applied, watched and waited for
 //! kinds         what each kind looks like: one file a kind
+//! prompts       questions on a terminal, for any verb
 //! output        the only printing             cli_error     the one error and its exit codes
 //! ```
 //!

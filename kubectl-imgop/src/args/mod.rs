@@ -5,6 +5,7 @@ mod endpoints;
 mod explicit;
 mod image;
 mod image_spec;
+pub mod pick;
 mod schedule;
 mod selected;
 

@@ -32,6 +32,7 @@ pub async fn run(ui: Ui, args: &DeleteArgs, connection: &ConnectionArgs) -> Resu
     if !args.yes && !can_ask(ui) {
         return Err(CliError::usage("cannot ask for confirmation without a terminal; add --yes to delete"));
     }
+    args.selected.check(ui)?;
     let cluster = connection.connect().await?;
     let Found { objects, outcome } = args.selected.find(ui, &cluster).await?;
     let names = references(&objects);

@@ -83,9 +83,14 @@ impl Ui {
 
     /// Reports progress on a terminal only; in a log it is noise.
     pub fn progress(self, text: &str) {
-        if io::stderr().is_terminal() {
+        if self.shows_progress() {
             self.note(text);
         }
+    }
+
+    /// Returns whether progress is shown.
+    pub fn shows_progress(self) -> bool {
+        io::stderr().is_terminal()
     }
 
     /// Warns.

@@ -88,7 +88,7 @@ fn the_object_of_the_dialog_is_that_of_the_printed_command() {
         .to_string()
         .replace(&place.source.address, "source")
         .replace(&place.destination.address, "mirror");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"{"apiVersion":"skopeo.io/v1alpha1","kind":"Image","metadata":{"name":"argocd-v2-13-x","namespace":"ci"},"spec":{"destination":{"name":"mirror/mirror/argocd"},"frequency":"1h","mode":"OnceByTag","source":{"name":"source/argoproj/argocd","select":{"exclude":["v2\\.13\\.2"]},"version":"v2.13.x"}}}"#);
 }
 
 #[test]
@@ -146,7 +146,15 @@ fn the_tags_shrink_while_a_pattern_is_typed_and_the_page_follows_the_terminals_s
     assert!(!terminal.shown().contains("alpine"), "{}", terminal.shown());
     terminal.resize(60);
     terminal.wait_for("Enter takes it, up and down choose, Esc goes back, Ctrl-C …");
-    insta::assert_snapshot!(terminal.shown(), @"");
+    insta::assert_snapshot!(terminal.shown(), @"
+    ? Version or pattern: v2.13.x
+      v2.13.10
+      v2.13.2
+      v2.13.1
+      v2.13.0
+    v2.13.x selects 4 of 8 tags
+    Enter takes it, up and down choose, Esc goes back, Ctrl-C …
+    ");
     terminal.press(CTRL_C);
     assert!(terminal.end().is_restored);
 }

@@ -49,12 +49,9 @@ fn no_arguments_and_wrong_ones_are_a_matter_of_usage() {
     insta::assert_snapshot!(program.run("sync"), @"
     exit code: 2
     ----- stderr -----
-    error: the following required arguments were not provided:
-      <NAME>...
+    error: missing: NAME, --selector or --all
 
-    Usage: kubectl imgop sync <NAME>...
-
-    For more information, try '--help'.
+    hint: on a terminal, you can pick from those that exist
     ");
 }
 

@@ -18,6 +18,8 @@ mod fake_cluster;
 mod help;
 mod krew;
 mod logs;
+#[cfg(unix)]
+mod picking;
 mod preview;
 mod preview_arguments;
 mod preview_failures;
