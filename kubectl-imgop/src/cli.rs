@@ -152,7 +152,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
 /// Returns when the user presses Ctrl-C.
 async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -23,10 +23,17 @@ impl Words {
         }
     }
 
+    /// Adds a flag for each of its values.
+    pub fn values(&mut self, flag: &str, values: &[String]) {
+        for value in values {
+            self.value(flag, Some(value));
+        }
+    }
+
     /// Adds a flag that has one of some values.
     pub fn choice(&mut self, flag: &str, value: Option<&impl ValueEnum>) {
         let name = value.and_then(ValueEnum::to_possible_value);
-        self.value(flag, name.as_ref().map(|name| name.get_name()));
+        self.value(flag, name.as_ref().map(clap::builder::PossibleValue::get_name));
     }
 
     /// Adds a switch.
@@ -66,11 +73,11 @@ impl ImageArgs {
         } = self;
         words.value("--versions", versions.as_ref());
         words.switch("--allow-candidate-release", *allow_candidate_release);
-        include.iter().for_each(|expression| words.value("--include", Some(expression)));
-        exclude.iter().for_each(|expression| words.value("--exclude", Some(expression)));
+        words.values("--include", include);
+        words.values("--exclude", exclude);
         words.value("--latest", latest.as_ref());
         words.value("--min-age", min_age.as_ref());
-        immutable_tags.iter().for_each(|tags| words.value("--immutable-tags", Some(tags)));
+        words.values("--immutable-tags", immutable_tags);
         words.value("--platforms", Some(&platforms.join(",")).filter(|list| !list.is_empty()));
         words.choice("--referrers", referrers.as_ref());
         words.choice("--overwrite", overwrite.as_ref());

@@ -77,12 +77,10 @@ impl Typing for Names {
     }
 
     fn check(&self, typed: &str) -> Result<(), String> {
-        match self.0.iter().any(|row| row.value == typed) {
-            true => Ok(()),
-            false => {
-                Err(format!("there is no {} {typed:?}; choose one with up and down", DEFAULT_KIND.title()))
-            }
+        if self.0.iter().any(|row| row.value == typed) {
+            return Ok(());
         }
+        Err(format!("there is no {} {typed:?}; choose one with up and down", DEFAULT_KIND.title()))
     }
 }
 

@@ -43,10 +43,10 @@ impl SelectedArgs {
 
     /// Fails where nothing is selected and the user cannot be asked.
     pub fn check(&self, ui: Ui) -> Result<(), CliError> {
-        match self.are_named() && self.names.is_empty() {
-            true => check_can_pick(ui, "NAME, --selector or --all"),
-            false => Ok(()),
+        if self.are_named() && self.names.is_empty() {
+            check_can_pick(ui, "NAME, --selector or --all")?;
         }
+        Ok(())
     }
 
     /// Returns the objects. A name that does not exist stops none of the others.

@@ -43,6 +43,11 @@ impl Known {
         }
     }
 
+    /// Returns all of them.
+    pub fn objects(&self) -> impl Iterator<Item = DynamicObject> + '_ {
+        self.0.values().cloned()
+    }
+
     /// Returns the line of a table for one of them, aligned with those for the others.
     pub fn line(
         &self,

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unused_self, reason = "having a Ui is the right to print")]
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
@@ -64,6 +65,38 @@ impl Ui {
             Some(width) => self.data(&table.wrapped_lines(headers, width).join("\n")),
             None => self.table(table, headers),
         }
+    }
+
+    /// Returns whether what was printed as data can be drawn anew.
+    pub fn can_redraw(self) -> bool {
+        io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
+    }
+
+    /// Prints a table over the last `before` lines, as much of it as the terminal has room for. Returns how many
+    /// lines it has now.
+    pub fn redrawn_table(self, table: &Table, headers: bool, before: usize) -> Result<usize, CliError> {
+        let terminal = console::Term::stdout();
+        let (rows, columns) = terminal.size();
+        let room = usize::from(rows).saturating_sub(2).max(1);
+        let mut lines = table.lines(headers);
+        let beyond = lines.len().saturating_sub(room);
+        lines.truncate(room);
+        let mut text = String::new();
+        for Line { style, text: line } in &lines {
+            let line = console::truncate_str(line, usize::from(columns), "…");
+            let _ = writeln!(text, "{style}{line}{style:#}");
+        }
+        let mut printed = lines.len();
+        if beyond > 0 {
+            let _ = writeln!(text, "and {beyond} more");
+            printed += 1;
+        }
+        // Without colours anstream would remove these too.
+        let up = before.min(usize::from(rows).saturating_sub(1));
+        written(terminal.move_cursor_up(up).and_then(|()| terminal.clear_to_end_of_screen()))?;
+        let mut out = anstream::stdout().lock();
+        written(write!(out, "{text}").and_then(|()| out.flush()))?;
+        Ok(printed)
     }
 
     /// Prints a line of a table as data.

@@ -49,10 +49,10 @@ fn answers(place: &Place) -> Vec<(&'static str, String)> {
         ("Copy from", format!("{DOWN}{ENTER}")),
         ("Version or pattern", format!("v2.13.x{ENTER}")),
         ("leave any out?", format!("{DOWN} {ENTER}")),
-        ("All platforms", ENTER.to_owned()),
+        ("Platforms", ENTER.to_owned()),
         ("Copy to", format!("\u{15}{}/mirror/argocd{ENTER}", place.destination.address)),
         ("Credentials for the destination", ENTER.to_owned()),
-        ("OnceByTag", ENTER.to_owned()),
+        ("When", ENTER.to_owned()),
         ("Check the source every", format!("\u{15}1h{ENTER}")),
         ("overwrite", "y".to_owned()),
     ]
@@ -113,19 +113,17 @@ fn each_answer_can_be_taken_back() {
     for (question, keys) in &answers[..8] {
         terminal.answer(question, keys);
     }
-    terminal.wait_for("overwrite");
+    terminal.wait_for_question("overwrite");
     // Back to the version, and on with another one.
     for (question, _) in answers[1..8].iter().rev() {
         terminal.press(ESC);
-        terminal
-            .wait_until(question, |shown| shown.lines().rev().take(14).any(|line| line.contains(question)));
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        terminal.wait_for_question(question);
     }
-    terminal.answer("8 tags", &format!("latest{ENTER}"));
-    terminal.answer("All platforms", ENTER);
-    terminal.answer("? Copy to", &answers[4].1);
-    terminal.answer("? Credentials for the destination", ENTER);
-    terminal.answer("OneShot: once", ENTER);
+    terminal.answer("Version or pattern", &format!("latest{ENTER}"));
+    terminal.answer("Platforms", ENTER);
+    terminal.answer("Copy to", &answers[4].1);
+    terminal.answer("Credentials for the destination", ENTER);
+    terminal.answer("When", ENTER);
     terminal.answer("Copy 1 tag?", "y");
     let left = terminal.end();
     assert_eq!((left.code, left.is_restored), (0, true), "{}", left.text);
@@ -163,7 +161,7 @@ fn the_tags_shrink_while_a_pattern_is_typed_and_the_page_follows_the_terminals_s
 fn a_tag_that_the_source_does_not_have_is_not_taken() {
     let place = Place::new();
     let mut terminal = place.start(&format!("copy {}/argoproj/argocd", place.source.address), 100);
-    terminal.answer("8 tags", &format!("v9{ENTER}"));
+    terminal.answer("Version or pattern", &format!("v9{ENTER}"));
     terminal.wait_for("the source has no tag v9");
     terminal.press(CTRL_C);
     assert_eq!(terminal.end().code, 130);

@@ -57,7 +57,7 @@ fn picking_nothing_does_nothing() {
     for (verb, keys) in [("sync", ESC), ("sync", ENTER), ("logs", ESC), ("suspend", CTRL_C)] {
         let cluster = two_images();
         let mut terminal = Terminal::start(&cluster.program, verb, 60);
-        terminal.answer("argocd", keys);
+        terminal.answer("Image", keys);
         let left = terminal.end();
         assert_eq!((left.code, left.is_restored), (130, true), "{verb}: {}", left.text);
         assert!(cluster.bodies().is_empty());
@@ -82,7 +82,8 @@ fn ctrl_c_in_a_wait_says_that_the_agent_goes_on() {
         _ => list("ImageList", "skopeo.io/v1alpha1", std::slice::from_ref(&stuck)),
     });
     let mut terminal = Terminal::start(&cluster.program, "wait argocd", 100);
-    terminal.answer("2 of 5 tags are there", CTRL_C);
+    terminal.wait_for("2 of 5 tags are there");
+    terminal.press(CTRL_C);
     let left = terminal.end();
     assert_eq!((left.code, left.is_restored), (130, true), "{}", left.text);
     assert!(
@@ -90,4 +91,28 @@ fn ctrl_c_in_a_wait_says_that_the_agent_goes_on() {
         "{}",
         left.text
     );
+}
+
+#[test]
+fn a_watched_list_is_one_table_that_is_kept_up_to_date() {
+    let changed = image("argocd", "True", "5 of 5 tags are there");
+    let cluster = FakeCluster::start(move |request| match request {
+        request if request.contains("watch=") => {
+            let mut changed = changed.clone();
+            changed["metadata"]["resourceVersion"] = json!("2");
+            (200, json!({ "type": "MODIFIED", "object": changed }))
+        }
+        _ => list(
+            "ImageList",
+            "skopeo.io/v1alpha1",
+            &[image("argocd", "False", "4 of 5"), image("nginx", "True", "there")],
+        ),
+    });
+    let mut terminal = Terminal::start(&cluster.program, "list --watch", 150);
+    terminal.wait_for("5 of 5 tags are there");
+    let shown = terminal.shown();
+    assert_eq!((shown.matches("NAME ").count(), shown.matches("argocd").count()), (1, 1), "{shown}");
+    assert!(shown.contains("DESTINATION"), "there is room for it: {shown}");
+    terminal.press(CTRL_C);
+    assert_eq!(terminal.end().code, 130);
 }

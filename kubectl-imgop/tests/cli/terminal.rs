@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
@@ -13,7 +14,7 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use crate::program::Program;
 
 /// How long something may take to be shown.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The keys that are no characters.
 pub const ENTER: &str = "\r";
@@ -26,6 +27,7 @@ pub struct Terminal {
     keyboard: File,
     /// What is shown, and everything as on a terminal that never scrolls.
     screens: Arc<Mutex<[vt100::Parser; 2]>>,
+    reader: JoinHandle<()>,
 }
 
 /// How a program left its terminal.
@@ -49,17 +51,16 @@ impl Terminal {
         let keyboard = process.get_file_handle().unwrap();
         let parser = |rows: u16| vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0);
         let screens = Arc::new(Mutex::new([parser(24), parser(500)]));
-        let terminal = Self { process, keyboard, screens };
-        terminal.resize(columns);
-        let (mut output, screens) =
-            (terminal.process.get_file_handle().unwrap(), Arc::clone(&terminal.screens));
-        std::thread::spawn(move || {
+        let (mut output, shown) = (process.get_file_handle().unwrap(), Arc::clone(&screens));
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // The terminal ends with the program.
             while let Ok(read @ 1..) = output.read(&mut buffer) {
-                screens.lock().unwrap().iter_mut().for_each(|screen| screen.process(&buffer[..read]));
+                shown.lock().unwrap().iter_mut().for_each(|screen| screen.process(&buffer[..read]));
             }
         });
+        let terminal = Self { process, keyboard, screens, reader };
+        terminal.resize(columns);
         terminal
     }
 
@@ -94,9 +95,15 @@ impl Terminal {
         }
     }
 
-    /// Answers a question once it is shown.
+    /// Waits until a question is asked. What was answered before stands above it, with another mark.
+    pub fn wait_for_question(&self, question: &str) {
+        let is_asked = |line: &str| line.starts_with("? ") && line.contains(question);
+        self.wait_until(question, |shown| shown.lines().any(is_asked));
+    }
+
+    /// Answers a question once it is asked.
     pub fn answer(&mut self, question: &str, keys: &str) {
-        self.wait_for(question);
+        self.wait_for_question(question);
         self.press(keys);
     }
 
@@ -114,8 +121,8 @@ impl Terminal {
         };
         let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
         let is_echoed = modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
-        // What was written last may still be read.
-        std::thread::sleep(Duration::from_millis(100));
+        // What was written last is read to its end.
+        self.reader.join().unwrap();
         let screens = self.screens.lock().unwrap();
         let is_restored = is_echoed && !screens[0].screen().hide_cursor();
         Left { code, text: screens[1].screen().contents(), is_restored }

@@ -27,7 +27,7 @@ struct Size {
 /// Shows the plan, and asks.
 pub async fn confirm(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, CliError> {
     let (spec, request) = draft.args.spec()?;
-    let size = show(draft, terminal, spec, request).await?;
+    let size = Box::pin(show(draft, terminal, spec, request)).await?;
     let (prompt, default) = match size {
         None => ("What is copied is not known. Submit it?".to_owned(), false),
         Some(Size { copies, overwrites }) => {
