@@ -66,6 +66,10 @@ fmt: ## Format the Rust code
 crds: ## Write manifests/crds and manifests/install.yaml anew from the Rust types
 	IMGOP_UPDATE=1 cargo test --package imgop-core --test crds
 
+.PHONY: docs
+docs: ## Write docs/configuration.md anew from the agent's settings and metrics
+	IMGOP_UPDATE=1 cargo test --package imgop-agent --test configuration
+
 .PHONY: image
 image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)
 	cargo build --release --package imgop-agent

@@ -1,12 +1,12 @@
 //! What the passes of all kinds share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imgop_registry::Registries;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::Semaphore;
 
 use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
@@ -16,6 +16,7 @@ use crate::jobs::Jobs;
 use crate::jobs::budget::Caps;
 use crate::metrics::Metrics;
 use crate::registry_access::RegistryAccess;
+use crate::turns::Turns;
 
 /// What the passes of all kinds share: nothing in it belongs to a kind.
 pub struct Agent {
@@ -38,7 +39,7 @@ pub struct Agent {
     /// Counters.
     pub metrics: Metrics,
     /// Bounds how many passes run at once, in all namespaces together.
-    pub turns: Semaphore,
+    pub turns: Turns,
     /// When this process began.
     pub started: Timestamp,
 }
@@ -58,14 +59,15 @@ impl Agent {
             per_namespace: config.max_jobs_per_namespace.into(),
             per_owner: config.max_jobs_per_image.into(),
         };
+        let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {
             registries: Registries::new(config.registries()),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
-            jobs: Jobs::new(client.clone(), rights.clone(), caps, job_annotations),
+            jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, job_annotations),
             rights,
             events: Events::new(client.clone()),
-            turns: Semaphore::new(config.max_concurrent_reconciles.into()),
+            turns: Turns::new(config.max_concurrent_reconciles.into()),
             started: Timestamp::now(),
             metrics,
             config,

@@ -2,11 +2,14 @@
 //! that are image-operator's keep their meaning.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
 use imgop_registry::{Settings, TokenServers, parse_token_servers};
+
+use crate::jobs::template::Resources;
 
 /// imgop's agent: turns Image resources into Skopeo Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -36,6 +39,26 @@ pub struct Config {
     #[arg(long, env = "JOB_DEADLINE_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..=MAX_SECONDS))]
     pub job_deadline_seconds: u32,
 
+    /// Seconds that a Job may wait for a node, as while an autoscaler adds one, before it is given up.
+    #[arg(long, env = "JOB_PENDING_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(60..=MAX_SECONDS))]
+    pub job_pending_seconds: u32,
+
+    /// CPU that a container of a Job requests.
+    #[arg(long, env = "JOB_CPU_REQUEST", default_value = "10m", value_parser = parse_quantity)]
+    pub job_cpu_request: String,
+
+    /// Most CPU of a container of a Job; none if empty. A quota on limits.cpu wants one.
+    #[arg(long, env = "JOB_CPU_LIMIT", default_value = "", value_parser = parse_quantity)]
+    pub job_cpu_limit: String,
+
+    /// Memory that a container of a Job requests.
+    #[arg(long, env = "JOB_MEMORY_REQUEST", default_value = "32Mi", value_parser = parse_quantity)]
+    pub job_memory_request: String,
+
+    /// Most memory of a container of a Job; none if empty.
+    #[arg(long, env = "JOB_MEMORY_LIMIT", default_value = "512Mi", value_parser = parse_quantity)]
+    pub job_memory_limit: String,
+
     /// Tags that one Job copies at most.
     #[arg(long, env = "TAGS_PER_JOB", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub tags_per_job: u16,
@@ -52,12 +75,13 @@ pub struct Config {
     #[arg(long, env = "MAX_JOBS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_jobs: u16,
 
-    /// Tags that one Image may mean at most.
+    /// Tags that one Image may select at most.
     #[arg(long, env = "MAX_TAGS_PER_IMAGE", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_tags_per_image: u16,
 
-    /// Images that are handled at once, in all namespaces together.
-    #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Images that are handled at once, in all namespaces together. One namespace gets half of them at most, and
+    /// one registry of it a third, so that some stay free for others.
+    #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent_reconciles: u16,
 
     /// Namespace and name of the agent's own service account, for the advice that conditions give.
@@ -82,6 +106,10 @@ pub struct Config {
     #[arg(long, env = "BULK_APIS", default_value_t = true, action = clap::ArgAction::Set)]
     pub bulk_apis: bool,
 
+    /// Whether /metrics names the hosts of registries. Whoever reaches it learns which ones all tenants use.
+    #[arg(long, env = "METRICS_NAME_REGISTRIES", default_value_t = false, action = clap::ArgAction::Set)]
+    pub metrics_name_registries: bool,
+
     /// Most tags of one repository that are listed.
     #[arg(long, env = "REGISTRY_MAX_TAGS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub registry_max_tags: u32,
@@ -93,6 +121,10 @@ pub struct Config {
     /// Most bytes of one tag list, all pages together.
     #[arg(long, env = "REGISTRY_MAX_TAG_LIST_BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub registry_max_tag_list_bytes: u32,
+
+    /// Seconds for the pages of one tag list behind the first, all together.
+    #[arg(long, env = "REGISTRY_LIST_TIMEOUT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub registry_list_timeout: u32,
 
     /// Token servers on other domains that may receive the credentials of a registry, separated by commas:
     /// registry.example.com=auth.example.org.
@@ -110,6 +142,17 @@ pub enum Namespaces {
     All,
     /// These.
     Named(BTreeSet<String>),
+}
+
+impl fmt::Display for Namespaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Named(names) => {
+                f.write_str(&names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
 }
 
 /// Reads a list of namespaces. What names nothing is refused: it must never widen to everything
@@ -135,6 +178,18 @@ fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
     }
 }
 
+/// Reads a quantity of Kubernetes, such as `500m` or `1Gi`. Nothing is no quantity.
+fn parse_quantity(text: &str) -> Result<String, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let suffixes = ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"];
+    let is_number = number.parse::<f64>().is_ok_and(|number| number > 0.0)
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if text.is_empty() || is_number && suffixes.contains(&&text[number.len()..]) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
+}
+
 fn as_limit(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -150,6 +205,7 @@ impl Config {
             max_tags: as_limit(self.registry_max_tags),
             max_pages: as_limit(self.registry_max_tag_pages),
             max_list_bytes: as_limit(self.registry_max_tag_list_bytes),
+            list_timeout: Duration::from_secs(self.registry_list_timeout.into()),
             token_servers: self.registry_token_servers.clone(),
             ..Settings::default()
         };
@@ -157,6 +213,18 @@ impl Config {
             settings.bulk_apis.clear();
         }
         settings
+    }
+
+    /// What each container of a Job may use.
+    pub fn job_resources(&self) -> Resources {
+        let pairs = |cpu: &str, memory: &str| {
+            let pairs = [("cpu", cpu), ("memory", memory)].into_iter().filter(|(_, value)| !value.is_empty());
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        Resources {
+            requests: pairs(&self.job_cpu_request, &self.job_memory_request),
+            limits: pairs(&self.job_cpu_limit, &self.job_memory_limit),
+        }
     }
 
     /// The image of the Jobs, with its tag.
@@ -171,108 +239,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    fn config(arguments: &[&str]) -> Result<Config, String> {
-        let all = ["imgop-agent", "--skopeo-image=quay.io/skopeo/stable:v1"].iter().chain(arguments);
-        Config::try_parse_from(all).map_err(|e| e.to_string())
-    }
-
-    /// k8s-copycat read `requestTimeout` and `registryRetryBackoff` from its file and ignored them, and
-    /// any name that it did not know.
-    #[test]
-    fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable() {
-        let with = |flag: &str, value: &str| {
-            let given = format!("--{flag}={value}");
-            let required = ["--watch-namespaces=*", "--skopeo-image=quay.io/skopeo/stable:v1"];
-            let others = required.into_iter().filter(|other| !other.starts_with(&format!("--{flag}=")));
-            Config::try_parse_from(["x"].into_iter().chain(others).chain([given.as_str()]))
-        };
-        let usual = format!("{:?}", config(&["--watch-namespaces=*"]).unwrap());
-        let mut number = 0;
-        for setting in Config::command().get_arguments() {
-            let Some(flag) = setting.get_long().filter(|flag| !matches!(*flag, "help" | "version")) else {
-                continue;
-            };
-            let variable = setting.get_env().and_then(|name| name.to_str()).unwrap_or_default();
-            assert_eq!(variable, flag.to_uppercase().replace('-', "_"));
-            let values = ["7", "77", "true", "false", "a", "a:b", "127.0.0.1:1", "a.io=b.io"];
-            let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
-            assert!(values.iter().any(is_read), "--{flag} changes nothing");
-            number += 1;
-        }
-        assert!(number > 10);
-        for unknown in ["--request-timeout=5", "--watch-namespace=a", "--max-job=5", "a"] {
-            let error = config(&["--watch-namespaces=*", unknown]).unwrap_err();
-            assert!(error.contains("unexpected argument"), "{error}");
-        }
-    }
-
-    #[test]
-    fn c1_the_variables_of_the_manifests_are_settings() {
-        let manifests = include_str!("../../manifests/agent.yaml");
-        let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(manifests).unwrap();
-        let names: Vec<&str> = documents
-            .iter()
-            .filter_map(|document| document.pointer("/spec/template/spec/containers/0/env")?.as_array())
-            .flatten()
-            .filter_map(|variable| variable["name"].as_str())
-            .collect();
-        let command = Config::command();
-        let known: Vec<&str> =
-            command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
-        assert!(names.contains(&"WATCH_NAMESPACES"), "{names:?}");
-        assert!(names.iter().all(|name| known.contains(name)), "{names:?} of {known:?}");
-    }
-
-    #[test]
-    fn c2_no_namespace_never_means_every_namespace() {
-        assert_eq!(config(&["--watch-namespaces=*"]).unwrap().watch_namespaces, Namespaces::All);
-        for bad in ["", ",", " ", "team-*", "a,*", "A", "-a"] {
-            let error = config(&[&format!("--watch-namespaces={bad}")]).unwrap_err();
-            assert!(error.contains("--watch-namespaces"), "{error}");
-        }
-        let two = config(&["--watch-namespaces=b, a,"]).unwrap().watch_namespaces;
-        assert_eq!(two, Namespaces::Named(["a".to_owned(), "b".to_owned()].into()));
-    }
-
-    #[test]
-    fn b3_the_deletion_delay_is_a_number_of_seconds_and_is_kept() {
-        let set = config(&["--watch-namespaces=*", "--job-deletion-delay-seconds=30"]).unwrap();
-        assert_eq!(set.job_deletion_delay_seconds, 30);
-        for bad in ["soon", "-1", "2147483648"] {
-            assert!(
-                config(&["--watch-namespaces=*", &format!("--job-deletion-delay-seconds={bad}")]).is_err()
-            );
-        }
-        assert!(config(&["--watch-namespaces=*", "--job-deadline-seconds=0"]).is_err());
-    }
-
-    #[test]
-    fn politeness_is_on_unless_it_is_switched_off() {
-        let settings = config(&["--watch-namespaces=*"]).unwrap().registries();
-        assert_eq!((settings.pull_reserve, settings.tag_list_ttl), (10, Duration::from_secs(10)));
-        assert_eq!(settings.bulk_apis.len(), 3);
-        let off = ["--pull-reserve=0", "--share-lists-seconds=0", "--bulk-apis=false"];
-        let settings = config(&[&["--watch-namespaces=*"][..], &off].concat()).unwrap().registries();
-        assert_eq!((settings.pull_reserve, settings.tag_list_ttl), (0, Duration::ZERO));
-        assert!(settings.bulk_apis.is_empty());
-        assert!(config(&["--watch-namespaces=*", "--bulk-apis=perhaps"]).is_err());
-    }
-
-    #[test]
-    fn the_seeds_version_is_put_behind_an_image_without_one() {
-        let with = |image: &str| {
-            let image = format!("--skopeo-image={image}");
-            Config::try_parse_from(["x", "--watch-namespaces=*", &image, "--skopeo-version=v9"])
-                .unwrap()
-                .job_image()
-        };
-        assert_eq!(with("quay.io/containers/skopeo"), "quay.io/containers/skopeo:v9");
-        assert_eq!(with("localhost:5000/skopeo"), "localhost:5000/skopeo:v9");
-        assert_eq!(with("quay.io/skopeo/stable:v1"), "quay.io/skopeo/stable:v1");
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ pub mod image;
 pub mod jobs;
 pub mod metrics;
 pub mod registry_access;
+pub mod turns;
 pub mod web;
 
 pub use agent::Agent;

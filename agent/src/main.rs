@@ -14,6 +14,7 @@ use imgop_agent::metrics::Metrics;
 use imgop_agent::{Agent, Config, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 
 /// A connection that is silent for longer is dead: every watch is renewed once a minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(70);
@@ -25,7 +26,9 @@ async fn main() -> anyhow::Result<()> {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse();
-    log_as_json();
+    let (lines, _flush) = NonBlockingBuilder::default().thread_name("log").finish(std::io::stderr());
+    let dropped_lines = lines.error_counter();
+    log_as_json(lines);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
 
@@ -44,9 +47,11 @@ async fn main() -> anyhow::Result<()> {
     let client = heartbeat.client(found).context("cannot connect to the API server")?;
     metrics.watch_heartbeat(heartbeat);
     metrics.watch_ready_gate(ready_gate.clone());
-    tracing::info!(namespaces = ?config.watch_namespaces, image = config.job_image(), "starting");
+    tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
     let agent = Arc::new(Agent::new(client, config, metrics.clone(), image::JOB_ANNOTATIONS));
-    metrics.watch_registries(agent.registries.clone());
+    metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
+    metrics.watch_log(move || dropped_lines.dropped_lines());
+    metrics.watch_turns(agent.turns.clone());
     // All watches are expected before the first of them begins.
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let namespaces = agent.config.watch_namespaces.clone();
@@ -84,7 +89,8 @@ async fn run_until_stop(watches: impl Future<Output = ()>, stop: CancellationTok
     Ok(())
 }
 
-fn log_as_json() {
+/// Writes the log without ever waiting for whoever reads it: lines beyond what is buffered are dropped and counted.
+fn log_as_json(lines: NonBlocking) {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -95,7 +101,7 @@ fn log_as_json() {
             tracing_subscriber::EnvFilter::try_from_default_env()
                 .unwrap_or_else(|_| "info,rustls_platform_verifier=off".into()),
         )
-        .with_writer(std::io::stderr)
+        .with_writer(lines)
         .init();
 }
 

@@ -1,5 +1,7 @@
 //! Counters for Prometheus. No label holds the name of an object: the number of time series must stay bounded.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use imgop_registry::Registries;
@@ -7,6 +9,7 @@ use kube::Resource;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -14,6 +17,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::cluster::ready_gate::ReadyGate;
 use crate::heartbeat::Heartbeat;
+use crate::turns::Turns;
 
 /// The counters of all kinds. A kind registers its own with [`Metrics::register`].
 #[derive(Clone)]
@@ -92,9 +96,19 @@ impl Metrics {
         self.registry.lock().register(name, help, metric);
     }
 
-    /// Adds what the registry client counts.
-    pub fn watch_registries(&self, registries: Registries) {
-        self.registry.lock().register_collector(Box::new(RegistryRequests(registries)));
+    /// Adds what the registry client counts, by host only where hosts may be named.
+    pub fn watch_registries(&self, registries: Registries, names_hosts: bool) {
+        self.registry.lock().register_collector(Box::new(RegistryRequests { registries, names_hosts }));
+    }
+
+    /// Adds how many lines of the log were dropped.
+    pub fn watch_log(&self, dropped: impl Fn() -> usize + Send + Sync + 'static) {
+        self.registry.lock().register_collector(Box::new(DroppedLines(Box::new(dropped))));
+    }
+
+    /// Adds how much waits for a turn.
+    pub fn watch_turns(&self, turns: Turns) {
+        self.registry.lock().register_collector(Box::new(WaitingPasses(turns)));
     }
 
     /// Adds how long watches have been failing.
@@ -108,7 +122,7 @@ impl Metrics {
     }
 
     /// Returns the text that Prometheus reads.
-    pub fn text(&self) -> Result<String, std::fmt::Error> {
+    pub fn text(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.registry.lock())?;
         Ok(out)
@@ -120,7 +134,7 @@ impl Metrics {
 struct FailingWatch(ReadyGate);
 
 impl Collector for FailingWatch {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let gauge = ConstGauge::new(i64::try_from(self.0.longest_failing().as_secs()).unwrap_or(i64::MAX));
         let help = "How long the watch has been failing that began to fail first";
         let (name, type_) = ("watch_failing_seconds", gauge.metric_type());
@@ -133,7 +147,7 @@ impl Collector for FailingWatch {
 struct Silence(Heartbeat);
 
 impl Collector for Silence {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let age = i64::try_from(self.0.silence().as_secs()).unwrap_or(i64::MAX);
         let gauge = ConstGauge::new(age);
         let name = "api_last_answer_age_seconds";
@@ -142,42 +156,93 @@ impl Collector for Silence {
     }
 }
 
-/// Requests by registry and status code, and how much of its rate limit each registry reports as left.
+/// How many lines of the log were dropped, because they were not taken as fast as they came.
+struct DroppedLines(Box<dyn Fn() -> usize + Send + Sync>);
+
+impl fmt::Debug for DroppedLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DroppedLines")
+    }
+}
+
+impl Collector for DroppedLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let dropped = ConstCounter::new(u64::try_from((self.0)()).unwrap_or(u64::MAX));
+        let (name, help) = ("log_lines_dropped", "Lines of the log that were dropped");
+        dropped.encode(encoder.encode_descriptor(name, help, None, dropped.metric_type())?)
+    }
+}
+
+/// How many passes wait for a turn, and for how long the one has that has waited longest, in seconds.
 #[derive(Debug)]
-struct RegistryRequests(Registries);
+struct WaitingPasses(Turns);
+
+impl Collector for WaitingPasses {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let waiting = self.0.waiting();
+        let count = ConstGauge::new(i64::try_from(waiting.count).unwrap_or(i64::MAX));
+        let (name, help) = ("waiting_passes", "Passes that wait for a turn (MAX_CONCURRENT_RECONCILES)");
+        count.encode(encoder.encode_descriptor(name, help, None, count.metric_type())?)?;
+        let longest = ConstGauge::new(waiting.longest.as_secs_f64());
+        let (name, help) =
+            ("longest_waiting_pass_seconds", "How long the pass has waited that waits longest for a turn");
+        longest.encode(encoder.encode_descriptor(name, help, None, longest.metric_type())?)
+    }
+}
+
+/// Requests by status code, and how much of its rate limit each registry reports as left; by host where hosts may
+/// be named.
+#[derive(Debug)]
+struct RegistryRequests {
+    registries: Registries,
+    names_hosts: bool,
+}
+
+impl RegistryRequests {
+    /// Returns the label of a host, which is empty where hosts are not named.
+    fn label(&self, host: String) -> Vec<(&'static str, String)> {
+        if self.names_hosts { vec![("registry", host)] } else { Vec::new() }
+    }
+
+    /// Returns the requests by their labels.
+    fn requests(&self) -> BTreeMap<Vec<(&'static str, String)>, u64> {
+        let mut requests = BTreeMap::new();
+        for count in self.registries.requests() {
+            let code = count.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+            let mut labels = self.label(count.host);
+            labels.push(("code", code));
+            *requests.entry(labels).or_default() += count.count;
+        }
+        requests
+    }
+}
 
 impl Collector for RegistryRequests {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let mut requests = encoder.encode_descriptor(
-            "registry_requests",
-            "Requests to registries, by status code",
-            None,
-            prometheus_client::metrics::MetricType::Counter,
-        )?;
-        for count in self.0.requests() {
-            let code = count.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-            let labels = [("registry", count.host), ("code", code)];
-            ConstCounter::new(count.count).encode(requests.encode_family(&labels)?)?;
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let (name, help) = ("registry_requests", "Requests to registries, by status code");
+        let mut requests = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, count) in self.requests() {
+            ConstCounter::new(count).encode(requests.encode_family(&labels)?)?;
         }
-        let mut remaining = encoder.encode_descriptor(
-            "registry_ratelimit_remaining",
-            "Pulls that a registry reports as left",
-            None,
-            prometheus_client::metrics::MetricType::Gauge,
-        )?;
-        for (host, limit) in self.0.rate_limits() {
-            let left = i64::try_from(limit.remaining).unwrap_or(i64::MAX);
-            ConstGauge::new(left).encode(remaining.encode_family(&[("registry", host)])?)?;
+        let limits = self.registries.rate_limits();
+        if self.names_hosts {
+            let (name, help) = ("registry_ratelimit_remaining", "Pulls that a registry reports as left");
+            let mut remaining = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (host, limit) in &limits {
+                let left = i64::try_from(limit.remaining).unwrap_or(i64::MAX);
+                let labels = self.label(host.clone());
+                ConstGauge::new(left).encode(remaining.encode_family(&labels)?)?;
+            }
         }
-        let mut short = encoder.encode_descriptor(
-            "registry_pulls_short",
-            "1 where so few pulls are left that copies wait, else 0",
-            None,
-            prometheus_client::metrics::MetricType::Gauge,
-        )?;
-        for (host, limit) in self.0.rate_limits() {
-            let is_short = i64::from(limit.is_short);
-            ConstGauge::new(is_short).encode(short.encode_family(&[("registry", host)])?)?;
+        let (name, help) =
+            ("registry_pulls_short", "Registries at which so few pulls are left that copies wait");
+        let mut short = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let mut by_label = BTreeMap::<_, i64>::new();
+        for (host, limit) in limits {
+            *by_label.entry(self.label(host)).or_default() += i64::from(limit.is_short);
+        }
+        for (labels, count) in by_label {
+            ConstGauge::new(count).encode(short.encode_family(&labels)?)?;
         }
         Ok(())
     }
@@ -188,6 +253,22 @@ mod tests {
     use k8s_openapi::api::batch::v1::Job;
 
     use super::*;
+
+    #[tokio::test]
+    async fn hosts_of_registries_are_named_only_where_an_administrator_wants_it() {
+        let registry = imgop_fakes::Catalog::default().start().await;
+        let registries = Registries::new(imgop_fakes::settings());
+        let repository = format!("{}/app", registry.address).parse().unwrap();
+        let access = imgop_registry::Access { tls: imgop_registry::Tls::PlainHttp, ..Default::default() };
+        registries.repository(&repository, &access).tags().await.ok();
+        for names_hosts in [false, true] {
+            let metrics = Metrics::new();
+            metrics.watch_registries(registries.clone(), names_hosts);
+            let text = metrics.text().unwrap();
+            assert!(text.contains("imgop_registry_requests_total{"), "{text}");
+            assert_eq!(text.contains("127.0.0.1"), names_hosts, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_of_several_kinds_differ_by_a_label() {

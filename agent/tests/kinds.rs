@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders that serve any kind.
-const SHARED: [&str; 9] = [
+const SHARED: [&str; 10] = [
     "agent.rs",
     "controller",
     "schedule.rs",
@@ -14,6 +14,7 @@ const SHARED: [&str; 9] = [
     "registry_access",
     "metrics.rs",
     "heartbeat.rs",
+    "turns",
     "web.rs",
 ];
 /// Names in which an image is none of imgop's objects, or that users rely on.

@@ -1,6 +1,7 @@
 //! What the API server did not do, on which object, and why.
 
 use kube::core::Status;
+use kube::runtime::watcher;
 
 /// Something that the API server did not do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -52,7 +53,7 @@ impl ApiError {
         Self { verb, object: object.into(), cause: ApiCause::of(error) }
     }
 
-    /// Returns whether the same request may succeed a little later, without anybody changing anything.
+    /// Returns whether the same request may succeed a little later, without any change.
     pub fn is_transient(&self) -> bool {
         matches!(self.cause, ApiCause::Failing(_) | ApiCause::Unreachable(_) | ApiCause::Conflict(_))
     }
@@ -65,6 +66,17 @@ impl ApiCause {
         match error {
             kube::Error::Api(status) => Self::of_status(status),
             error => Self::Unreachable(printable(&with_causes(error))),
+        }
+    }
+
+    /// Reads why a watch failed.
+    pub fn of_watch(error: &watcher::Error) -> Self {
+        match error {
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => Self::of(error),
+            watcher::Error::WatchError(status) => Self::of_status(status),
+            error @ watcher::Error::NoResourceVersion => Self::Unreachable(printable(&error.to_string())),
         }
     }
 

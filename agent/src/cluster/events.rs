@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
+use super::api_error::ApiCause;
 use super::owner::Owner;
 
 /// Who reports the events.
@@ -82,6 +83,7 @@ impl Events {
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &owner.namespace);
         if let Err(error) = api.create(&PostParams::default(), &event).await {
+            let error = ApiCause::of(&error);
             tracing::warn!(%error, reason, "cannot write an event");
         }
     }
@@ -91,7 +93,7 @@ impl Events {
 fn type_of(ready: &Condition) -> Option<&'static str> {
     match (ready.status.as_str(), ready.reason.as_str()) {
         ("True", _) | (_, reasons::NO_MATCHING_TAGS | reasons::TAGS_TOO_YOUNG) => Some(NORMAL),
-        // In progress, of which the event of the Job tells; or suspended on purpose.
+        // In progress, for which the Job has an event; or suspended on purpose.
         (_, reasons::PROGRESSING | reasons::SUSPENDED) => None,
         _ => Some(WARNING),
     }

@@ -19,6 +19,11 @@ use super::owner::controller_of;
 const MAX_CACHED_BYTES: usize = 8 * 1024 * 1024;
 /// Secrets that are read at once: each may have a megabyte.
 const MAX_CONCURRENT_READS: usize = 4;
+/// The longest value that is read, in bytes: to parse a larger one takes long, and a file of credentials or
+/// certificates has less.
+pub const MAX_VALUE_BYTES: usize = 512 * 1024;
+/// The longest name of an object.
+const MAX_NAME: usize = 253;
 /// The keys that are read.
 const KEYS: [&str; 2] = [DOCKER_CONFIG_KEY, CA_KEY];
 
@@ -27,6 +32,8 @@ pub struct SecretContent {
     /// Name and resource version: which Secret was read, and as of when.
     pub version: String,
     values: Vec<(&'static str, Vec<u8>)>,
+    /// Keys whose values are too long to be read, with their bytes.
+    too_long: Vec<(&'static str, usize)>,
 }
 
 /// Reads Secrets by name and caches what is read of them, within a bound in bytes. However many objects name a
@@ -140,8 +147,17 @@ impl SecretContent {
     fn of(secret: Secret) -> Self {
         let version = format!("{}/{}", secret.name_any(), secret.resource_version().unwrap_or_default());
         let mut data = secret.data.unwrap_or_default();
-        let values = KEYS.iter().filter_map(|key| Some((*key, data.remove(*key)?.0))).collect();
-        Self { version, values }
+        let (values, too_long): (Vec<_>, Vec<_>) = KEYS
+            .iter()
+            .filter_map(|key| Some((*key, data.remove(*key)?.0)))
+            .partition(|(_, value)| value.len() <= MAX_VALUE_BYTES);
+        let too_long = too_long.into_iter().map(|(key, value)| (key, value.len())).collect();
+        Self { version, values, too_long }
+    }
+
+    /// Returns how many bytes the value of this key has if it is too long to be read.
+    pub fn too_long(&self, key: &str) -> Option<usize> {
+        self.too_long.iter().find(|(name, _)| *name == key).map(|(_, bytes)| *bytes)
     }
 
     /// Returns the value of one of the keys that are read.
@@ -162,11 +178,20 @@ impl std::fmt::Debug for SecretContent {
     }
 }
 
+/// Returns whether an object may have this name. Whatever else stands in a spec would be a path of another request.
+pub fn is_name(name: &str) -> bool {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_label = |label: &str| {
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(is_inner)
+    };
+    name.len() <= MAX_NAME && name.split('.').all(is_label)
+}
+
 fn of_secret(namespace: &str, name: &str) -> String {
     format!("Secret \"{namespace}/{name}\"")
 }
 
-/// Returns whether both have the same controller: names and labels are anybody's, the owner's UID is not.
+/// Returns whether both have the same controller: anyone may choose names and labels, but not the owner's UID.
 fn is_same_owner(there: &Secret, wanted: &Secret) -> bool {
     let owner = controller_of(wanted).map(|owner| &owner.uid);
     owner.is_some() && controller_of(there).map(|owner| &owner.uid) == owner

@@ -61,7 +61,7 @@ where
         &Patch::Apply(&patch),
     );
     let written = match request.map_err(kube::Error::BuildRequest) {
-        // The answer is the whole object, which the watch tells anyway.
+        // The answer is the whole object, which the watch sends anyway.
         Ok(request) => client.request_text(request).await,
         Err(error) => Err(error),
     };

@@ -21,7 +21,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, reasons};
+use imgop_core::time::saturating_add;
 use jiff::Timestamp;
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -36,6 +38,7 @@ pub use crate::cluster::ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
 use crate::cluster::status::{WithConditions, write_status};
 use crate::cluster::watch::Guarded;
 use crate::metrics::OfKind;
+use crate::turns::TurnKey;
 pub use objects::{Objects, Watched};
 pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
 
@@ -47,6 +50,8 @@ const AFTER_PENDING_STATUS: Duration = Duration::from_secs(1);
 const MAX_BACKOFF_EXPONENT: u32 = 6;
 /// When an object is reconciled in whose namespace the Jobs have not been listed yet.
 const UNTIL_JOBS_ARE_KNOWN: Duration = Duration::from_secs(5);
+/// How long lies between two writes of a status in which nothing is new but how far a sync has come.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// How often what is remembered of deleted objects is dropped.
 const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -62,11 +67,21 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
         };
         let deleting = agent.clone();
         let (store, changes) = part.watch(agent.client.clone(), R::KEEP);
-        let changes = changes.inspect(move |event| leave_queue(event, &deleting));
-        let settings = controller::Config::default().concurrency(agent.config.max_concurrent_reconciles);
+        let seeing = runner.clone();
+        let changes = changes.inspect(move |event| {
+            leave_queue(event, &deleting);
+            if let Ok(
+                watcher::Event::Apply(DeserializeGuard(Ok(object)))
+                | watcher::Event::InitApply(DeserializeGuard(Ok(object))),
+            ) = event
+            {
+                seeing.kind.seen(object);
+            }
+        });
         Controller::for_stream(changes.applied_objects(), store)
             .reconcile_on(agent.jobs.wake_ups::<Guarded<R::Kind>>().filter(is_here))
-            .with_config(settings)
+            // Turns bound how many passes run at once.
+            .with_config(controller::Config::default().concurrency(0))
             .graceful_shutdown_on(stop.clone().cancelled_owned())
             .run(
                 |object, runner: Arc<Runner<R>>| async move { Ok(runner.reconcile(&object).await) },
@@ -81,8 +96,13 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
     });
     let controllers: Vec<_> = controllers.collect();
     let eviction = tokio::spawn(evict_deleted(runner));
+    let stopping = tokio::spawn(async move {
+        stop.cancelled().await;
+        agent.turns.close();
+    });
     join_all(controllers).await;
     eviction.abort();
+    stopping.abort();
 }
 
 /// Removes a deleted object from the queue for Jobs at once. A deletion that no watch saw is noticed by
@@ -111,6 +131,8 @@ struct Slot<R: Reconcile> {
     memory: R::Memory,
     /// A report whose status could not be written, and the generation of the spec that it is of.
     pending: Option<(Option<i64>, Report<R::Status>)>,
+    /// When its status was written last.
+    written: Option<Timestamp>,
     /// How many times in a row the API server failed a pass.
     api_failures: u32,
     /// Why the object could not be decoded, once that is reported.
@@ -119,7 +141,13 @@ struct Slot<R: Reconcile> {
 
 impl<R: Reconcile> Default for Slot<R> {
     fn default() -> Self {
-        Self { memory: R::Memory::default(), pending: None, api_failures: 0, undecodable: None }
+        Self {
+            memory: R::Memory::default(),
+            pending: None,
+            written: None,
+            api_failures: 0,
+            undecodable: None,
+        }
     }
 }
 
@@ -150,10 +178,16 @@ impl<R: Reconcile> Runner<R> {
         if !agent.jobs.are_known(&object.namespace().unwrap_or_default()) {
             return Action::requeue(UNTIL_JOBS_ARE_KNOWN);
         }
-        // Each namespace's controller has turns of its own; this bounds them together. The semaphore is
-        // never closed.
-        let _turn = agent.turns.acquire().await.ok();
-        let slot = self.memories.of(&uid);
+        let hosts = object.0.as_ref().map(R::hosts).unwrap_or_default();
+        let key = TurnKey { namespace: object.namespace().unwrap_or_default(), hosts };
+        let Some(_turn) = agent.turns.take(key).await else { return Action::await_change() };
+        // Thousands may wait, and those are small.
+        Box::pin(self.in_turn(object, &uid)).await
+    }
+
+    async fn in_turn(&self, object: &Guarded<R::Kind>, uid: &str) -> Action {
+        let agent = self.kind.agent();
+        let slot = self.memories.of(uid);
         let mut slot = slot.lock().await;
         // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -164,10 +198,10 @@ impl<R: Reconcile> Runner<R> {
             }
             Err(invalid) => self.undecodable(object, invalid, &mut slot, now).await,
         };
-        agent.jobs.end_pass(&uid);
+        agent.jobs.end_pass(uid);
         // It was deleted while this pass took its place in the queue.
         if !self.objects.contains(object) {
-            agent.jobs.leave_queue(&uid);
+            agent.jobs.leave_queue(uid);
         }
         match result {
             Ok(next) => {
@@ -202,7 +236,7 @@ impl<R: Reconcile> Runner<R> {
         let generation = object.meta().generation;
         let failure = Failure { generation, reason: reasons::INTERNAL_ERROR, message };
         let status = R::stalled(R::status(object), failure, now);
-        self.report(object, slot, Report { status, completed: Some(0) }, now).await?;
+        self.report(object, slot, Report { status, completed: Some(0), is_progress: false }, now).await?;
         Ok(Action::requeue(PANIC_BACKOFF))
     }
 
@@ -212,9 +246,15 @@ impl<R: Reconcile> Runner<R> {
             return Ok(Action::requeue(AFTER_PENDING_STATUS));
         }
         let PassResult { report, next } = self.kind.pass(object, &mut slot.memory, now).await?;
-        if let Some(report) = report {
-            self.report(object, slot, report, now).await?;
+        let Some(report) = report else { return Ok(next) };
+        if report.is_progress
+            && let Some(written) = slot.written
+            && now < saturating_add(written, PROGRESS_INTERVAL)
+        {
+            // The next pass writes where it stands by then.
+            return Ok(Action::requeue(PROGRESS_INTERVAL));
         }
+        self.report(object, slot, report, now).await?;
         Ok(next)
     }
 
@@ -252,6 +292,9 @@ impl<R: Reconcile> Runner<R> {
                 return Err(error);
             }
         };
+        if is_written {
+            slot.written = Some(now);
+        }
         self.kind.reported(object, &report, now);
         Ok(is_written)
     }
@@ -274,7 +317,7 @@ impl<R: Reconcile> Runner<R> {
         agent.events.transition(&owner, &before, &conditions).await;
         if let Some(ready) = find(&conditions, READY) {
             let Owner { kind, namespace, name, .. } = owner;
-            tracing::info!(kind, name, namespace, reason = ready.reason, message = ready.message, "status");
+            tracing::info!(kind, name, namespace, reason = ready.reason, detail = ready.message, "status");
         }
         Ok(true)
     }

@@ -10,6 +10,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 
 use super::Object;
+use crate::cluster::api_error::ApiCause;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 use crate::config::Namespaces;
@@ -39,6 +40,12 @@ impl<K: Object> Objects<K> {
         let name = ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
         let is_it = |known: Arc<Guarded<K>>| known.uid() == object.uid();
         self.0.iter().any(|store| store.get(&name).is_some_and(is_it))
+    }
+
+    /// Returns an object, if it exists.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<K>>> {
+        let name = ObjectRef::new(name).within(namespace);
+        self.0.iter().find_map(|store| store.get(&name))
     }
 
     /// Returns all objects, also those that cannot be decoded.
@@ -105,6 +112,7 @@ impl<K: Object> Part<K> {
                 Ok(_) => {}
                 Err(error) => {
                     handle.has_failed();
+                    let error = ApiCause::of_watch(error);
                     tracing::warn!(kind = %K::kind(&()), %error, "cannot watch the objects; trying again");
                 }
             })

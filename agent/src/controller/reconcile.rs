@@ -57,6 +57,11 @@ pub trait Reconcile: Sized + Send + Sync + 'static {
     /// Returns the status of an object, as the API server last sent it.
     fn status(object: &Self::Kind) -> Option<&Self::Status>;
 
+    /// Returns the servers that a pass over an object asks, each once.
+    fn hosts(_object: &Self::Kind) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Reconciles one object: works out everything again from its spec, its status and the world, so that
     /// a crash between any two writes costs nothing.
     fn pass(
@@ -72,6 +77,9 @@ pub trait Reconcile: Sized + Send + Sync + 'static {
 
     /// Notes what a pass reported, once its status is known to be written.
     fn reported(&self, _object: &Self::Kind, _report: &Report<Self::Status>, _now: Timestamp) {}
+
+    /// Notes an object as a watch shows it, new or changed.
+    fn seen(&self, _object: &Self::Kind) {}
 
     /// Drops what the kind remembers of objects that do not exist any more.
     fn evict(&self, _exists: &(dyn Fn(&str) -> bool + Sync)) {}
@@ -100,6 +108,8 @@ pub struct Report<S> {
     pub status: S,
     /// How many things the pass completed, if a sync or a build has ended with it.
     pub completed: Option<u32>,
+    /// Whether nothing is new but how far a sync has come: then the status may be written a little later.
+    pub is_progress: bool,
 }
 
 /// Why an object is stalled whatever its kind.

@@ -1,15 +1,17 @@
 //! What the controller does around the passes of a kind, here of Images.
 
 use imgop_core::api::conditions::STALLED;
-use imgop_core::api::{Image, ImageStatus};
+use imgop_core::api::{COPIES_ANNOTATION, Image, ImageStatus};
 use imgop_fakes::{ApiServer, WritableRegistry};
+use imgop_registry::reference::Digest;
+use k8s_openapi::api::batch::v1::Job;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::reflector;
 
 use super::*;
 use crate::image::Images;
-use crate::image::tests::fixtures::now;
+use crate::image::tests::fixtures::{agent_with, now};
 use crate::image::tests::stage::Stage;
 
 /// A controller of one Image that was synced once, and all that it talks to.
@@ -23,10 +25,16 @@ struct Case {
 
 impl Case {
     async fn new() -> Self {
-        let Stage { images, image, api, registry, .. } = Stage::of_a_synced_image().await;
+        Self::with(&[]).await
+    }
+
+    /// The same with these settings of the agent.
+    async fn with(settings: &[&str]) -> Self {
+        let Stage { image, api, registry, .. } = Stage::of_a_synced_image().await;
         let (store, mut writer) = reflector::store();
         writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(image.clone()))));
         let objects = Objects::new([store]);
+        let images = Images::new(agent_with(api.client(), settings), Objects::new([]));
         images.agent().jobs.are_listed();
         let runner = Runner::new(images, objects);
         let mut slot = Slot::<Images>::default();
@@ -49,7 +57,11 @@ impl Case {
 async fn all_namespaces_together_have_as_many_passes_at_once_as_the_settings_say() {
     let case = Case::new().await;
     let agent = case.runner.kind.agent().clone();
-    let all = agent.turns.acquire_many(agent.config.max_concurrent_reconciles.into()).await.unwrap();
+    let mut all = Vec::new();
+    for n in 0..agent.config.max_concurrent_reconciles {
+        let key = TurnKey { namespace: n.to_string(), hosts: Vec::new() };
+        all.push(agent.turns.take(key).await.unwrap());
+    }
     let object = DeserializeGuard(Ok(case.image.clone()));
     let mut pass = std::pin::pin!(case.runner.reconcile(&object));
     for _ in 0..50 {
@@ -87,14 +99,15 @@ async fn what_was_copied_is_history_and_counted_once_also_when_its_status_is_wri
         case.registry.hold_manifest(repository, "v2.13.1", "{}");
     }
     case.api.fail("PATCH", true);
-    case.slot.memory.sync().published = 1;
+    case.slot.memory.sync().published = vec!["v2.13.1".parse().unwrap()];
     let copied = |case: &Case| case.runner.kind.tags_copied();
     assert!(case.pass(0).await.is_err());
     assert_eq!(copied(&case), 0, "nothing is counted that may be counted again");
 
     case.api.fail("PATCH", false);
     case.pass(1).await.unwrap();
-    assert_eq!(case.written()[1].history[0].copied, Some(1));
+    let entry = case.written()[1].history[0].clone();
+    assert_eq!((entry.copied, entry.tags), (Some(1), vec!["v2.13.1".to_owned()]));
     assert_eq!(copied(&case), 1);
     assert!(case.slot.memory.sync.is_none() && case.slot.pending.is_none());
 }
@@ -313,4 +326,79 @@ async fn an_object_whose_deletion_no_watch_has_shown_leaves_the_queue() {
         case.runner.kind.agent().jobs.retain_waiting::<k8s_openapi::api::batch::v1::Job>(|_| false);
     };
     assert!(is_woken(of_another_kind).await);
+}
+
+#[tokio::test]
+async fn a24_a_first_copy_of_a_hundred_tags_writes_where_it_stands_a_few_times() {
+    let mut case = Case::with(&["--tags-per-job=1"]).await;
+    let tags: Vec<String> = (0..100).map(|n| format!("v2.13.{n}")).collect();
+    let manifest = |tag: &str| serde_json::json!({ "of": tag }).to_string();
+    let names = |tags: &[String]| serde_json::json!({ "tags": tags }).to_string();
+    case.registry.hold("/v2/source/tags/list", &names(&tags));
+    case.registry.hold("/v2/target/tags/list", &names(&[]));
+    for tag in &tags {
+        case.registry.hold_manifest("source", tag, &manifest(tag));
+    }
+    for n in 0..tags.len() {
+        // Three of them a second.
+        case.pass(n as u64 / 3).await.unwrap();
+        if let Some(status) = case.written().pop() {
+            case.image.status = Some(status);
+        }
+        let created = case.api.bodies("POST").into_iter().filter(|body| body["kind"] == "Job");
+        let mut job: Job = serde_json::from_value(created.skip(n).next().unwrap()).unwrap();
+        let copies = job.metadata.annotations.clone().unwrap_or_default();
+        let tag = tags.iter().find(|tag| copies[COPIES_ANNOTATION].contains(&format!("\"{tag}\""))).unwrap();
+        let pushed = manifest(tag);
+        case.registry.hold_manifest("target", Digest::of(pushed.as_bytes()).as_str(), &pushed);
+        let complete = serde_json::json!({ "conditions": [{ "type": "Complete", "status": "True" }] });
+        job.status = Some(serde_json::from_value(complete).unwrap());
+        case.runner.kind.agent().jobs.show(&job);
+    }
+    case.pass(200).await.unwrap();
+    let written = case.written();
+    assert_eq!(written.last().unwrap().counts.unwrap().synced, 100);
+    assert!(written.len() <= 25, "{} writes", written.len());
+}
+
+/// A log that is kept.
+#[derive(Clone, Default)]
+struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn u14_a_line_of_the_log_names_its_object_by_kind_namespace_and_name() {
+    let log = Log::default();
+    let writer = log.clone();
+    let format = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(format.finish());
+    let mut case = Case::new().await;
+    case.registry.refuse(401);
+    case.pass(0).await.unwrap();
+    case.api.fail("PATCH", true);
+    case.image.status = None;
+    case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
+    let text = String::from_utf8(log.0.lock().clone()).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_object: Vec<_> = lines.iter().filter(|line| line["name"] == "argocd").collect();
+    for line in &of_object {
+        assert_eq!((&line["kind"], &line["namespace"]), (&"Image".into(), &"team-a".into()), "{line}");
+        assert!(line.get("image").is_none(), "an image is one of containers: {line}");
+    }
+    let has =
+        |message: &str| of_object.iter().any(|line| line["message"].as_str().unwrap().contains(message));
+    assert!(has("status") && has("trying again"), "{text}");
+    let is_dump = |line: &&str| line.contains("Status {") || line.contains("ApiError");
+    assert_eq!(text.lines().find(is_dump), None);
 }

@@ -10,13 +10,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
-use kube::runtime::watcher;
 use kube::{Resource, ResourceExt as _};
 use serde::Deserialize;
 
 use super::{Failure, Object, Reconcile, Runner, Slot};
 use crate::cluster::Freshness;
-use crate::cluster::api_error::{ApiCause, ApiError, printable};
+use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::rights::Right;
 use crate::cluster::watch::{Guarded, Keep, Watch, find};
 
@@ -117,16 +116,9 @@ impl<R: Reconcile> Runner<R> {
         let client = self.kind.agent().client.clone();
         let found = find::<StatusView<R::Kind, R::Status>>(client, what, name).await.map_err(|error| {
             let what = format!("{} {name:?}", R::Kind::kind(&()));
-            ApiError { verb: "list", object: what, cause: cause(error) }
+            ApiError { verb: "list", object: what, cause: ApiCause::of_watch(&error) }
         })?;
         let object = found.filter(|object| object.uid() == metadata.uid);
         Ok(object.map(|object| object.0.map_err(|invalid| invalid.error)))
-    }
-}
-
-fn cause(error: watcher::Error) -> ApiCause {
-    match error {
-        watcher::Error::InitialListFailed(error) => ApiCause::of(&error),
-        error => ApiCause::Unreachable(printable(&error.to_string())),
     }
 }

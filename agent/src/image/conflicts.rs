@@ -2,19 +2,24 @@
 //! that counts.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, OlderImage};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Repository, Tag};
+use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
+use crate::cluster::watch::Guarded;
 use crate::controller::Objects;
 
 /// All Images that this process watches, and what it wrote for them. That is in their statuses too, a
 /// moment later, and outlives the process there.
 pub struct Conflicts {
     images: Objects<Image>,
+    /// Namespaces and names of the Images by the path of their destination. Some may be of another one by now.
+    by_destination: Mutex<HashMap<String, HashSet<(String, String)>>>,
     written: Mutex<HashMap<String, Written>>,
 }
 
@@ -28,7 +33,27 @@ struct Written {
 impl Conflicts {
     /// Returns the conflicts of these Images, of which none has written anything yet.
     pub fn new(images: Objects<Image>) -> Self {
-        Self { images, written: Mutex::default() }
+        let conflicts = Self { images, by_destination: Mutex::default(), written: Mutex::default() };
+        conflicts
+            .images
+            .all()
+            .iter()
+            .filter_map(|image| image.0.as_ref().ok())
+            .for_each(|image| conflicts.seen(image));
+        conflicts
+    }
+
+    /// Notes an Image, whose destination may be new.
+    pub fn seen(&self, image: &Image) {
+        let Some(path) = destination_path(image) else { return };
+        let name = (image.namespace().unwrap_or_default(), image.name_any());
+        self.by_destination.lock().entry(path).or_default().insert(name);
+    }
+
+    /// Returns the Images whose destination has this path, and possibly some that had.
+    fn of_path(&self, path: &str) -> Vec<Arc<Guarded<Image>>> {
+        let names = self.by_destination.lock().get(path).cloned().unwrap_or_default();
+        names.iter().filter_map(|(namespace, name)| self.images.get(namespace, name)).collect()
     }
 
     /// Returns whether all Images are known: before, one could be taken for the oldest that is not.
@@ -58,11 +83,22 @@ impl Conflicts {
     /// Drops what was written for Images that do not exist any more.
     pub fn evict(&self, exists: impl Fn(&str) -> bool) {
         self.written.lock().retain(|uid, _| exists(uid));
+        let is_there = |path: &str, (namespace, name): &(String, String)| {
+            let image = self.images.get(namespace, name);
+            image.and_then(|image| destination_path(image.0.as_ref().ok()?)).as_deref() == Some(path)
+        };
+        self.by_destination.lock().retain(|path, names| {
+            names.retain(|name| is_there(path, name));
+            !names.is_empty()
+        });
     }
 
     /// Returns which of these tags belong to older Images, with the message for their failures.
     pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
-        let all = self.images.all();
+        if tags.is_empty() {
+            return HashMap::new();
+        }
+        let all = self.of_path(request.destination.path());
         let others = all.iter().filter_map(|one| one.0.as_ref().ok());
         let counts = |older: &OlderImage<'_>, tag: &Tag| {
             older.is_recorded(image, tag) || self.was_written_here(older, tag)
@@ -84,6 +120,12 @@ impl Conflicts {
                 && (subject_of(tag).is_none() || written.referrers.contains(tag))
         })
     }
+}
+
+/// Returns the path of an Image's destination, whatever its registry is called.
+fn destination_path(image: &Image) -> Option<String> {
+    let destination: Repository = image.spec.destination.name.parse().ok()?;
+    Some(destination.path().to_owned())
 }
 
 #[cfg(test)]
@@ -222,6 +264,32 @@ mod tests {
         assert!(!is_conflict());
         conflicts.record_write(&uid, &destination, &tag);
         assert!(is_conflict());
+    }
+
+    #[test]
+    fn a9_only_images_with_the_same_destination_are_compared_also_after_an_edit() {
+        let (store, mut writer) = kube::runtime::reflector::store();
+        let conflicts = Conflicts::new(Objects::new([store]));
+        let mut apply = |image: Image| {
+            conflicts.seen(&image);
+            let image = kube::core::DeserializeGuard(Ok(image));
+            writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(image));
+        };
+        for n in 0..100 {
+            apply(older(|o| {
+                o.metadata.name = Some(format!("elsewhere-{n}"));
+                o.spec.destination.name = format!("registry.example.com:5000/other/{n}");
+            }));
+        }
+        let path = |image: &Image| destination_path(image).unwrap();
+        assert!(conflicts.of_path(&path(&younger())).is_empty());
+        apply(older(|o| {
+            o.metadata.name = Some("elsewhere-7".to_owned());
+        }));
+        assert_eq!(conflicts.of_path(&path(&younger())).len(), 1);
+        assert!(conflict_of(&conflicts, &younger()).is_some(), "it was edited");
+        conflicts.evict(|_| true);
+        assert_eq!(conflicts.by_destination.lock().len(), 100, "and its earlier destination is forgotten");
     }
 
     #[test]

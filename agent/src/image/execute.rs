@@ -24,6 +24,13 @@ use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
 use imgop_core::schedule::Due;
 
+/// How many tags an event names.
+const NAMED_TAGS: usize = 5;
+
+/// Pulls that a copy takes whose content is not known: the index of an official image of Docker Hub lists about eight
+/// images. Too few reserved would let Jobs take what is to be left to others.
+const GUESSED_PULLS: u64 = 8;
+
 /// What became of a plan.
 pub(super) struct Execution {
     /// The plan, in which what was begun is waited for.
@@ -111,7 +118,8 @@ impl Pass<'_> {
         let granted = self.agent().jobs.take(&self.owner, batches.len(), self.now);
         batches.truncate(granted.places.len());
         let with_place: Vec<Copy> = batches.iter().flat_map(|(_, batch)| batch.clone()).collect();
-        let (route, pulls_per_copy) = (access.route(state.request), memory.cache.pulls_per_copy.unwrap_or(1));
+        let (route, pulls_per_copy) =
+            (access.route(state.request), memory.cache.pulls_per_copy.unwrap_or(GUESSED_PULLS));
         let admission = admit(route, with_place, pulls_per_copy, self.uid()).await;
         if admission.reason.is_some() {
             // More places would be of no use now.
@@ -174,7 +182,7 @@ impl Pass<'_> {
             match agent.jobs.create(owner, &job, place).await {
                 Ok(created) => {
                     if created == Created::New {
-                        self.report_job(&job, batch.len()).await;
+                        self.report_job(&job, &batch).await;
                     }
                     begun.copies.extend(batch);
                 }
@@ -187,13 +195,21 @@ impl Pass<'_> {
         begun
     }
 
-    async fn report_job(&self, job: &Job, tags: usize) {
+    async fn report_job(&self, job: &Job, batch: &[Copy]) {
         let agent = self.agent();
         agent.metrics.jobs_created.get_or_create(&OfKind::of::<Image>()).inc();
         let name = job.metadata.name.as_deref().unwrap_or_default();
-        let noun = if tags == 1 { "tag" } else { "tags" };
-        let note = format!("Job {name} copies {tags} {noun}");
+        let note = format!("Job {name} copies {}", names_of(batch));
         agent.events.job_created(&self.owner, name, "CopyScheduled", "Copy", note).await;
+    }
+}
+
+/// Returns the tags of these copies for people: the first few, and how many more there are.
+fn names_of(copies: &[Copy]) -> String {
+    let tags: Vec<&str> = copies.iter().map(|copy| copy.destination_tag.as_str()).collect();
+    match tags.len().checked_sub(NAMED_TAGS) {
+        Some(more @ 1..) => format!("{} and {more} more", tags[..NAMED_TAGS].join(", ")),
+        _ => tags.join(", "),
     }
 }
 
@@ -229,5 +245,19 @@ fn wait_for(plan: &mut Plan, begun: &[Copy]) {
         if matches!(&tag.action, TagAction::Copy(copy) if begun.contains(copy)) {
             tag.action = TagAction::Wait;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::tests::fixtures::copy;
+
+    #[test]
+    fn u14_an_event_names_the_first_few_tags() {
+        let copies = |count: u32| (0..count).map(|n| copy(&format!("v{n}"), 1)).collect::<Vec<_>>();
+        assert_eq!(names_of(&copies(1)), "v0");
+        assert_eq!(names_of(&copies(5)), "v0, v1, v2, v3, v4");
+        assert_eq!(names_of(&copies(10)), "v0, v1, v2, v3, v4 and 5 more");
     }
 }

@@ -175,7 +175,7 @@ impl Pass<'_> {
             }
             Reason::Refused | Reason::Settings => Readiness::stalled(reasons::INVALID_SPEC, message),
             Reason::RepositoryNotFound => Readiness::retrying(reasons::REPOSITORY_NOT_FOUND, message),
-            reason => match advice(side, reason) {
+            reason => match self.advice(side, reason) {
                 // Nothing changes before the field that is named is set.
                 Some(advice) => {
                     Readiness::stalled(reasons::REGISTRY_UNREACHABLE, format!("{message}{advice}"))
@@ -199,6 +199,10 @@ impl Pass<'_> {
             }
             None => format!("name a Secret with credentials in spec.{side}.credentials"),
         }
+    }
+
+    fn advice(&self, side: Side, reason: &Reason) -> Option<String> {
+        advice(side, reason, self.image.spec.endpoint(side).tls.ca_secret_name.as_deref())
     }
 
     fn job_secret_failed(&self, error: JobSecretError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
@@ -238,17 +242,22 @@ impl Pass<'_> {
     }
 }
 
-/// Returns what to set where the connection itself is refused, on either side.
-fn advice(side: Side, reason: &Reason) -> Option<String> {
-    match reason {
-        Reason::Unreachable(Unreachable::Tls) => Some(format!(
+/// Returns what to set where the connection itself is refused, on either side, whose spec names this Secret with
+/// the certificates of a CA.
+fn advice(side: Side, reason: &Reason, ca_secret: Option<&str>) -> Option<String> {
+    match (reason, ca_secret) {
+        (Reason::Unreachable(Unreachable::Tls), Some(secret)) => Some(format!(
+            "; Secret {secret:?} (spec.{side}.tls.caSecretName) does not hold the CA of this registry: put its \
+             certificate there under the key ca.crt"
+        )),
+        (Reason::Unreachable(Unreachable::Tls), None) => Some(format!(
             "; name a Secret with the certificate of its CA (key ca.crt) in spec.{side}.tls.caSecretName, or set \
              spec.{side}.tls.mode to SkipVerify"
         )),
-        Reason::Unreachable(Unreachable::NoTls) => {
+        (Reason::Unreachable(Unreachable::NoTls), _) => {
             Some(format!(" If so, set spec.{side}.tls.mode to PlainHTTP"))
         }
-        Reason::Unreachable(Unreachable::WantsTls) => {
+        (Reason::Unreachable(Unreachable::WantsTls), _) => {
             Some(format!("; if so, leave spec.{side}.tls.mode out"))
         }
         _ => None,
@@ -261,10 +270,15 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_not_trusted_comes_with_the_field_to_set() {
-        let advice = |side, how| advice(side, &Reason::Unreachable(how)).unwrap_or_default();
+        let advice = |side, how| advice(side, &Reason::Unreachable(how), None).unwrap_or_default();
         insta::assert_snapshot!(advice(Side::Source, Unreachable::Tls), @"; name a Secret with the certificate of its CA (key ca.crt) in spec.source.tls.caSecretName, or set spec.source.tls.mode to SkipVerify");
         insta::assert_snapshot!(advice(Side::Destination, Unreachable::NoTls), @" If so, set spec.destination.tls.mode to PlainHTTP");
         insta::assert_snapshot!(advice(Side::Source, Unreachable::WantsTls), @"; if so, leave spec.source.tls.mode out");
         assert_eq!(advice(Side::Source, Unreachable::Connect), "");
+    }
+    #[test]
+    fn u7_a_secret_whose_ca_does_not_fit_is_named() {
+        let reason = Reason::Unreachable(Unreachable::Tls);
+        insta::assert_snapshot!(advice(Side::Destination, &reason, Some("corp-ca")).unwrap(), @r#"; Secret "corp-ca" (spec.destination.tls.caSecretName) does not hold the CA of this registry: put its certificate there under the key ca.crt"#);
     }
 }

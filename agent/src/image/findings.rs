@@ -1,6 +1,6 @@
 //! What a pass found out about an Image, and what of it is reported and remembered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
@@ -11,7 +11,7 @@ use imgop_core::copy::{
     Waiting, plan, readiness,
 };
 use imgop_core::time::remaining;
-use imgop_registry::reference::{Digest, Repository, Tag};
+use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
 use jiff::Timestamp;
 
 use super::execute::Execution;
@@ -85,8 +85,8 @@ pub struct Findings {
     pub tags: Option<TagFindings>,
     /// The request that was acted on.
     pub handled_request: Option<String>,
-    /// How many tags the sync copied, if it has ended.
-    pub ended: Option<u32>,
+    /// The tags that the sync copied, if it has ended.
+    pub ended: Option<Vec<Tag>>,
     /// The generation of the spec that the conditions are of; the Image's own if none.
     pub generation: Option<i64>,
     /// Where this process has put tags for the Image.
@@ -96,7 +96,14 @@ pub struct Findings {
 impl Findings {
     /// Returns the findings of a sync that has ended without any answer about tags.
     pub fn of(readiness: Readiness, handled_request: Option<String>) -> Self {
-        Self { readiness, tags: None, handled_request, ended: Some(0), generation: None, written_to: None }
+        Self {
+            readiness,
+            tags: None,
+            handled_request,
+            ended: Some(Vec::new()),
+            generation: None,
+            written_to: None,
+        }
     }
 }
 
@@ -129,18 +136,23 @@ impl Pass<'_> {
         let (plan, deferral) = (&execution.plan, execution.deferral.as_ref());
         let is_suspended = self.image.spec.suspend;
         let is_busy = has_work(plan, is_suspended);
-        let tags = self.tag_findings(state, plan);
+        let tags = self.tag_findings(state, plan, memory);
+        let synced = tags.already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+        memory.cache.already_synced = (tags.synced_from.clone(), synced);
         remember(state, plan, memory);
         // Tags whose content was there already have no Job; after a restart only the Jobs are left to count.
         let last_sync = self.image.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
         let by_jobs = jobs.copied_since(last_sync.map(|time| time.0), plan);
-        let copied = by_jobs.max(memory.sync().published);
+        let published = &memory.sync().published;
+        let copied = if by_jobs.len() > published.len() { by_jobs } else { published.clone() };
         if is_suspended && !is_busy {
             memory.end_sync();
             return self.suspended(Some(tags), copied);
         }
-        let message = deferral.map(|deferral| deferral.message.as_str());
-        let mut findings = Findings::of(readiness(state.request, plan, message), self.request_token.clone());
+        let message = deferral.map(|deferral| deferral.message.clone());
+        let message = message.or_else(|| jobs.waits_for_node());
+        let readiness = readiness(state.request, plan, message.as_deref());
+        let mut findings = Findings::of(readiness, self.request_token.clone());
         findings.tags = Some(tags);
         findings.ended = (!is_busy).then_some(copied);
         if is_suspended {
@@ -160,12 +172,12 @@ impl Pass<'_> {
         Conclusion { findings: Some(findings), wait: Some(wait) }
     }
 
-    fn tag_findings(&self, state: &PassState<'_>, plan: &Plan) -> TagFindings {
+    fn tag_findings(&self, state: &PassState<'_>, plan: &Plan, memory: &Memory) -> TagFindings {
         let (request, status) = (state.request, self.status());
         TagFindings {
             counts: plan.counts(),
             failures: failures(plan, &status.failures),
-            already_synced: already_synced(request, plan, &status.tag_already_synced),
+            already_synced: already_synced(request, plan, &self.synced_before(memory)),
             synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
             waiting: waiting(&state.observed, plan).into_iter().map(WaitingTag::from).collect(),
             next_attempt: plan.next_attempt(),
@@ -174,7 +186,7 @@ impl Pass<'_> {
 
     /// Returns the end of a pass over a suspended Image: no new Jobs. Ready keeps its status and its generation:
     /// a spec that was never synced is observed, and not certified.
-    pub(super) fn suspended(&self, tags: Option<TagFindings>, copied: u32) -> Conclusion {
+    pub(super) fn suspended(&self, tags: Option<TagFindings>, copied: Vec<Tag>) -> Conclusion {
         let status = self.status();
         let ready = find(&status.conditions, READY);
         let findings = Findings {
@@ -300,7 +312,7 @@ fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
 
 /// Returns the tags that mode `OnceByTag` need not copy again: those that the destination has, and those that
 /// it had when it could be asked.
-fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> Vec<String> {
+fn already_synced(request: &CopyRequest, planned: &Plan, before: &BTreeSet<Tag>) -> Vec<String> {
     if request.mode != Mode::OnceByTag {
         return Vec::new();
     }
@@ -309,7 +321,7 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
     let is_synced = |tag: &&PlannedTag| match &tag.action {
         TagAction::UpToDate | TagAction::AlreadySynced => true,
         TagAction::RetryLater(failure) if failure.reason == FailureReason::NotChecked => {
-            before.contains(&tag.source_ref.to_string())
+            matches!(&tag.source_ref, ManifestRef::Tag(tag) if before.contains(tag))
         }
         _ => false,
     };
@@ -319,7 +331,6 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &[String]) -> V
 #[cfg(test)]
 mod tests {
     use imgop_core::copy::Content;
-    use imgop_registry::reference::ManifestRef;
 
     use super::*;
     use imgop_core::time::saturating_add;

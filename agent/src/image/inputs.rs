@@ -1,15 +1,16 @@
 //! What a pass reads: rights, Secrets, and what both registries answer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Side, TagFailure};
+use imgop_core::api::{Mode, Side, TagFailure};
 use imgop_core::copy::{
     CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe, retry_delay,
 };
 use imgop_core::selection::Version;
 use imgop_core::time::{clamp_ahead, saturating_add};
-use imgop_registry::reference::Repository;
+use imgop_registry::reference::{Repository, Tag};
 use imgop_registry::{Reason, RegistryError};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -104,7 +105,7 @@ impl Pass<'_> {
         let to = self.resolve(Side::Destination, destination, freshness).await?;
         Ok(Access {
             source: registries.repository(source, &from.access),
-            destination: registries.repository(destination, &to.access),
+            destination: registries.push_target(destination, &to.access),
             secrets: [from.versions, to.versions].concat(),
         })
     }
@@ -143,8 +144,10 @@ impl Pass<'_> {
             access.destination.invalidate_tag_lists();
         }
         let known = self.known(request, memory);
+        // A list that takes too long ends with the name of its setting.
+        let limit = REGISTRY_TIMEOUT + Duration::from_secs(self.agent().config.registry_list_timeout.into());
         let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
-        match observe_within(REGISTRY_TIMEOUT, access, request, &known, limits).await {
+        match observe_within(limit, access, request, &known, limits).await {
             Ok(observed) => {
                 memory.blocked = None;
                 Ok((self.now, observed))
@@ -172,9 +175,27 @@ impl Pass<'_> {
 
     /// Returns what is known before the registries are asked.
     fn known(&self, request: &CopyRequest, memory: &Memory) -> Known {
-        let Known { already_synced, mut first_seen, .. } = Known::recorded(self.image, request, self.now);
+        let Known { mut already_synced, mut first_seen, .. } = Known::recorded(self.image, request, self.now);
         first_seen.extend(memory.cache.first_seen.clone());
+        // What was copied from elsewhere, or to elsewhere, does not count here.
+        let is_same =
+            self.status().synced_from.is_none_or(|from| from == request.synced_from(&self.image.spec));
+        if request.mode == Mode::OnceByTag && is_same {
+            already_synced.extend(self.synced_before(memory));
+        }
         Known { already_synced, first_seen, ..memory.cache.known(self.now) }
+    }
+
+    /// Returns the tags that mode `OnceByTag` need not compare again, as the status and this process know them.
+    pub(super) fn synced_before(&self, memory: &Memory) -> BTreeSet<Tag> {
+        let status = self.status();
+        let mut all: BTreeSet<Tag> =
+            status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+        let (of, tags) = &memory.cache.already_synced;
+        if *of == status.synced_from {
+            all.extend(tags.iter().cloned());
+        }
+        all
     }
 }
 

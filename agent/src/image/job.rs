@@ -82,7 +82,7 @@ fn copy_containers(
         };
         let mounts = [source.mounts.clone(), destination.mounts.clone()].concat();
         let name = container_name(index, part);
-        container(name, config.job_image(), "skopeo", command.arguments(), &mounts)
+        container(name, config.job_image(), "skopeo", command.arguments(), &mounts, config.job_resources())
     };
     parts.map(container_of).collect()
 }

@@ -1,10 +1,10 @@
 //! What the Jobs of an Image came to: which tags they copied, and why not, in Skopeo's words.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION, container_name};
-use imgop_core::copy::{Copy, CopyRecord, Outcome, Plan, Run, TagAction};
-use imgop_registry::reference::Digest;
+use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Observed, Outcome, Plan, Run, TagAction};
+use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
 use crate::cluster::api_error::printable;
@@ -17,6 +17,8 @@ pub(super) struct JobResults {
     route: String,
     /// Whether a Job runs of which it is not known what it copies.
     may_hide_running: bool,
+    /// A Job whose pod gets no node, and why.
+    waits_for_node: Option<(String, String)>,
 }
 
 /// A Job of an Image, and what became of its copies.
@@ -26,6 +28,8 @@ struct CopyJob {
     created: Option<Timestamp>,
     /// Between which repositories it copies, and how.
     route: Option<String>,
+    /// Whether it has not ended.
+    is_unfinished: bool,
     /// Whether it holds a place and nothing more will come of it.
     is_to_be_deleted: bool,
     runs: Vec<Run>,
@@ -36,7 +40,14 @@ impl JobResults {
     pub fn new(reports: &[JobReport], route: String) -> Self {
         let may_hide_running =
             reports.iter().any(|report| report.is_stub && report.state == JobState::Unfinished);
-        Self { jobs: reports.iter().map(CopyJob::of).collect(), route, may_hide_running }
+        let waits_for_node =
+            reports.iter().find_map(|report| Some((report.name.clone(), report.waits_for_node.clone()?)));
+        Self { jobs: reports.iter().map(CopyJob::of).collect(), route, may_hide_running, waits_for_node }
+    }
+
+    /// Returns which Job waits for a node, and why.
+    pub fn waits_for_node(&self) -> Option<String> {
+        self.waits_for_node.as_ref().map(|(job, why)| format!("Job {job} waits for a node: {why}"))
     }
 
     /// Returns whether a Job runs of which it is not known what it copies, for want of memory.
@@ -65,8 +76,8 @@ impl JobResults {
         runs
     }
 
-    /// Returns how many of the planned tags were copied by Jobs that are younger than the last sync.
-    pub fn copied_since(&self, last_sync: Option<Timestamp>, plan: &Plan) -> u32 {
+    /// Returns which of the planned tags were copied by Jobs that are younger than the last sync.
+    pub fn copied_since(&self, last_sync: Option<Timestamp>, plan: &Plan) -> Vec<Tag> {
         let recent = self.on_route().filter(|job| match (job.created, last_sync) {
             (Some(created), Some(last)) => created >= last,
             _ => true,
@@ -76,8 +87,25 @@ impl JobResults {
             plan.tags.iter().any(|t| t.destination_tag == *tag && t.action == TagAction::UpToDate)
         };
         let copied = recent.flat_map(|job| &job.runs);
-        let copied = copied.filter(|run| run.outcome == Outcome::Succeeded).filter(is_there).count();
-        u32::try_from(copied).unwrap_or(u32::MAX)
+        let copied = copied.filter(|run| run.outcome == Outcome::Succeeded).filter(is_there);
+        copied.map(|run| run.copy.destination_tag.clone()).collect()
+    }
+
+    /// Returns the Jobs that may still put a tag to something else than is asked for now: they put tags by
+    /// themselves, between other repositories or with another content.
+    pub fn obsolete<'a>(&'a self, observed: &'a Observed) -> impl Iterator<Item = ObsoleteJob<'a>> {
+        let is_obsolete = |job: &&CopyJob| match &job.route {
+            Some(route) if job.is_unfinished && CopyRequest::is_direct(route) => {
+                *route != self.route || job.puts_another_content(observed)
+            }
+            _ => false,
+        };
+        self.jobs.iter().filter(is_obsolete).map(|job| ObsoleteJob {
+            name: &job.name,
+            // What it copied by another route is of no use.
+            runs: if job.route.as_ref() == Some(&self.route) { &job.runs } else { &[] },
+            tags: job.runs.iter().map(|run| &run.copy.destination_tag).collect(),
+        })
     }
 
     /// Returns what the copies came to of Jobs that are to be deleted: nothing else records it then.
@@ -87,7 +115,26 @@ impl JobResults {
     }
 }
 
+/// A Job that may still put a tag to something else than is asked for now.
+pub(super) struct ObsoleteJob<'a> {
+    pub name: &'a str,
+    /// What became of its copies that are still of use.
+    pub runs: &'a [Run],
+    /// The tags that it puts.
+    pub tags: HashSet<&'a Tag>,
+}
+
 impl CopyJob {
+    /// Returns whether it is yet to put a tag to another content than the one that is to be there now.
+    fn puts_another_content(&self, observed: &Observed) -> bool {
+        let open = self.runs.iter().filter(|run| run.outcome == Outcome::Running);
+        // What is made of parts is put by the agent.
+        open.map(|run| &run.copy).filter(|copy| copy.made_of.is_none()).any(|copy| {
+            let mut tags = observed.tags.iter().filter(|tag| tag.destination_tag == copy.destination_tag);
+            tags.any(|tag| tag.digest().is_some_and(|digest| *digest != copy.digest))
+        })
+    }
+
     fn of(report: &JobReport) -> Self {
         let annotation = |name: &str| report.annotations.get(name);
         let copies = annotation(COPIES_ANNOTATION)
@@ -105,6 +152,7 @@ impl CopyJob {
             name: report.name.clone(),
             created: report.created,
             route: annotation(ROUTE_ANNOTATION).cloned(),
+            is_unfinished: report.state != JobState::Finished,
             is_to_be_deleted: report.is_to_be_deleted(),
             runs: copies.map(run).collect(),
         }

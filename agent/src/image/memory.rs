@@ -45,8 +45,8 @@ pub struct SyncInProgress {
     pub probed: HashSet<Copy>,
     /// Contents for which blobs were mounted, or sought in vain, before a Job was created.
     pub mounted: HashSet<Digest>,
-    /// How many tags were set.
-    pub published: u32,
+    /// The tags that were set.
+    pub published: Vec<Tag>,
 }
 
 /// Why a registry is left alone for a while.
@@ -75,6 +75,11 @@ pub struct Cache {
     reads_source: bool,
     /// The newest tag that was selected for a fixed tag of the destination.
     newest: Option<Tag>,
+    /// The tags that mode `OnceByTag` need not compare again, and what they were copied from: a status has no room for
+    /// the names of very many.
+    pub already_synced: (Option<String>, HashSet<Tag>),
+    /// Tags that Jobs may put to what is not asked for any more: they are looked up at each sync.
+    pub contested: HashSet<Tag>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_per_copy: Option<u64>,
 }
@@ -123,7 +128,10 @@ impl Cache {
     /// Returns what is known before the registries are asked.
     pub fn known(&self, now: Timestamp) -> Known {
         Known {
-            at_destination: fresh(&self.at_destination, now),
+            at_destination: fresh(&self.at_destination, now)
+                .into_iter()
+                .filter(|(tag, _)| !self.contested.contains(tag))
+                .collect(),
             at_source: fresh(&self.at_source, now),
             contents: self.contents.clone(),
             reads_source: self.reads_source,
@@ -182,6 +190,10 @@ mod tests {
 
     use super::*;
     use crate::image::tests::fixtures::now;
+
+    fn tags(count: u32) -> Vec<Tag> {
+        (0..count).map(|n| n.to_string().parse().unwrap()).collect()
+    }
 
     fn tag(name: &str, content: &str) -> ObservedTag {
         let seen = || Seen::Present(Digest::of(content.as_bytes()));
@@ -243,11 +255,11 @@ mod tests {
     #[test]
     fn a_sync_that_ends_still_follows_jobs_that_run_and_nothing_else_of_it_stays() {
         let copy = crate::image::tests::fixtures::copy("1.0", 1);
-        let sync = SyncInProgress { published: 3, started: [copy].into(), ..SyncInProgress::default() };
+        let sync = SyncInProgress { published: tags(3), started: [copy].into(), ..SyncInProgress::default() };
         let mut memory = Memory { sync: Some(Box::new(sync)), ..Memory::default() };
         memory.end_sync();
         assert!(memory.has_started());
-        assert_eq!(memory.sync().published, 0);
+        assert!(memory.sync().published.is_empty());
         memory.sync().started.clear();
         memory.end_sync();
         assert!(memory.sync.is_none());
@@ -256,11 +268,11 @@ mod tests {
     #[test]
     fn a_sync_that_begins_anew_forgets_its_jobs_and_counts_what_it_set() {
         let copy = crate::image::tests::fixtures::copy("1.0", 1);
-        let sync = SyncInProgress { published: 3, started: [copy].into(), ..SyncInProgress::default() };
+        let sync = SyncInProgress { published: tags(3), started: [copy].into(), ..SyncInProgress::default() };
         let mut memory = Memory { sync: Some(Box::new(sync)), ..Memory::default() };
         assert!(memory.has_started());
         memory.invalidate();
         assert!(!memory.has_started());
-        assert_eq!(memory.sync().published, 3);
+        assert_eq!(memory.sync().published, tags(3));
     }
 }

@@ -17,6 +17,7 @@ mod inputs;
 mod job;
 mod job_results;
 mod memory;
+mod obsolete_jobs;
 mod present_content;
 mod status;
 
@@ -31,6 +32,7 @@ use imgop_core::api::{
 use imgop_core::copy::{CopyRequest, KnownBlobs, Readiness, Route};
 use imgop_core::time::remaining;
 use imgop_registry::RepositoryClient;
+use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
@@ -46,7 +48,7 @@ use failures::Halt;
 use findings::{Conclusion, Findings};
 use imgop_core::schedule::{Candidate, Due};
 use memory::Memory;
-use status::next_status;
+use status::{count, is_progress, next_status};
 
 /// What the agent reads of the Jobs of Images.
 pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION];
@@ -58,8 +60,8 @@ const SHORT_INTERVAL: Duration = Duration::from_secs(5);
 const QUEUE_INTERVAL: Duration = Duration::from_mins(5);
 /// How often the Secrets of an Image are read whose credentials are refused.
 const SECRET_INTERVAL: Duration = Duration::from_secs(30);
-/// How long both registries may take to answer for one Image, and then how long tags may be set: a pass holds
-/// one of few turns.
+/// How long both registries may take to answer for one Image, besides the pages of tag lists, and then how long tags
+/// may be set: a pass holds one of few turns.
 const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The kind `Image`, with what its passes share.
@@ -102,6 +104,16 @@ impl Reconcile for Images {
         image.status.as_ref()
     }
 
+    fn hosts(image: &Image) -> Vec<String> {
+        let repositories = [&image.spec.source.name, &image.spec.destination.name];
+        let repositories = repositories.into_iter().filter_map(|name| name.parse::<Repository>().ok());
+        let mut hosts: Vec<String> =
+            repositories.map(|repository| repository.host().as_str().to_owned()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+
     async fn pass(
         &self,
         image: &Image,
@@ -114,10 +126,11 @@ impl Reconcile for Images {
             Err(halt) => pass.halted(halt, memory)?,
         };
         let report = findings.map(|mut findings| {
-            let completed = findings.ended;
+            let completed = findings.ended.as_ref().map(|copied| count(copied));
             findings.written_to = self.conflicts.written_to(pass.uid());
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
-            Report { status, completed }
+            let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
+            Report { status, completed, is_progress }
         });
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
@@ -146,6 +159,10 @@ impl Reconcile for Images {
             let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
             metrics.syncs.get_or_create(&ended).inc();
         }
+    }
+
+    fn seen(&self, image: &Image) {
+        self.conflicts.seen(image);
     }
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
@@ -189,7 +206,7 @@ impl<'a> Pass<'a> {
     async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
         let is_under_way = self.candidate.in_progress || self.agent().jobs.count(&self.owner).unfinished > 0;
         if self.image.spec.suspend && !is_under_way {
-            return Ok(self.suspended(None, 0));
+            return Ok(self.suspended(None, Vec::new()));
         }
         let request = CopyRequest::parse(&self.image.spec)?;
         let (agent, period) = (self.agent(), request.frequency.period());
@@ -209,9 +226,13 @@ impl<'a> Pass<'a> {
         self.invalidate(due, memory);
         self.may_work(due).await?;
         let access = self.access(request, due, memory).await?;
+        let jobs_before = self.agent().jobs.of_owner(&self.owner, self.now);
         let observed = self.observe(&access, request, due, memory).await?;
         // Also if the API server fails this pass, the tags of Jobs that run are set by it.
         memory.sync().observed = Some(observed.clone());
+        if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, &observed.1, memory).await? {
+            return Ok(end);
+        }
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
         self.record_vanished_jobs(&jobs, memory);
         let mut state = self.state(request, observed, &jobs, due, memory);

@@ -81,8 +81,7 @@ impl Pass<'_> {
         for answer in answered {
             state.observed.record(&answer.copy.destination_tag, &answer.digest);
             if answer.is_published() {
-                let sync = memory.sync();
-                sync.published = sync.published.saturating_add(1);
+                memory.sync().published.push(answer.copy.destination_tag);
                 contents.push((answer.digest, answer.manifest));
             }
         }

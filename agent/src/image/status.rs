@@ -2,21 +2,36 @@
 //! do writes nothing.
 
 use imgop_core::api::conditions::{self, reasons};
-use imgop_core::api::{HistoryEntry, Image, ImageStatus, WaitingTag};
+use imgop_core::api::{HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
 use imgop_core::copy::Readiness;
-use imgop_registry::reference::Repository;
+use imgop_registry::reference::{Repository, Tag};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde::Serialize;
 
 use super::findings::Findings;
 use crate::cluster::status::WithConditions;
 
 /// How many syncs are remembered.
 const MAX_HISTORY: usize = 20;
+/// How many tags an entry of the history names.
+const NAMED_TAGS: usize = 3;
 /// How many failures are shown; their number stands in the counts.
 const MAX_FAILURES: usize = 50;
 /// How many tags that are too young are remembered.
 const MAX_WAITING: usize = 100;
+/// Bytes of a status as JSON: etcd and every watch carry it.
+const MAX_STATUS_BYTES: usize = 32 * 1024;
+/// Bytes of all but conditions and lists.
+const OTHER_BYTES: usize = 2 * 1024;
+/// Bytes of the failures.
+const MAX_FAILURES_BYTES: usize = 11 * 1024;
+/// Failures whose messages are whole; the others keep their beginnings.
+const WHOLE_FAILURES: usize = 3;
+/// Bytes of the message of each other failure.
+const MAX_SHORT_MESSAGE_BYTES: usize = 96;
+/// Bytes of the tags that are too young.
+const MAX_WAITING_BYTES: usize = 16 * 1024;
 
 /// Bytes of a message. It quotes servers, nodes and sources, and the status must stay small.
 const MAX_MESSAGE_BYTES: usize = 1_024;
@@ -36,7 +51,7 @@ pub fn next_status(
     now: Timestamp,
 ) -> ImageStatus {
     for condition in &mut findings.readiness.conditions {
-        shorten(&mut condition.message);
+        shorten(&mut condition.message, MAX_MESSAGE_BYTES);
     }
     let old = image.status.clone().unwrap_or_default();
     let generation = findings.generation.or(image.metadata.generation);
@@ -57,17 +72,24 @@ pub fn next_status(
     };
     if let Some(tags) = findings.tags {
         new.counts = Some(tags.counts);
-        new.failures = tags.failures;
-        new.failures.truncate(MAX_FAILURES);
-        new.failures.iter_mut().for_each(|failure| shorten(&mut failure.message));
-        new.tag_already_synced = tags.already_synced;
+        let mut left = MAX_STATUS_BYTES - OTHER_BYTES;
+        left = left.saturating_sub(bytes(&new.conditions) + bytes(&new.history));
+        new.failures = failures(tags.failures, &mut left);
+        new.waiting = within(oldest(tags.waiting), MAX_WAITING_BYTES, &mut left);
+        // Those beyond are remembered until this process ends, and then compared.
+        new.tag_already_synced = within(tags.already_synced, MAX_STATUS_BYTES, &mut left);
         new.synced_from = tags.synced_from;
-        new.waiting = oldest(tags.waiting);
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
-    if copied > 0 {
+    if !copied.is_empty() {
         let failed = new.counts.map(|c| c.failed);
-        new.history.push(HistoryEntry { performed_at: Time(now), copied: Some(copied), failed });
+        let tags = copied.iter().take(NAMED_TAGS).map(ToString::to_string).collect();
+        new.history.push(HistoryEntry {
+            performed_at: Time(now),
+            copied: Some(count(&copied)),
+            tags,
+            failed,
+        });
         let surplus = new.history.len().saturating_sub(MAX_HISTORY);
         new.history.drain(..surplus);
     }
@@ -90,13 +112,71 @@ fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<Stri
     places.any(|to: Repository| to.is_same_place(&destination)).then(|| destination.to_string())
 }
 
-/// Cuts a message to what a status keeps: its beginning, which names what failed.
-fn shorten(message: &mut String) {
+/// Returns how many tags these are.
+pub fn count(tags: &[Tag]) -> u32 {
+    u32::try_from(tags.len()).unwrap_or(u32::MAX)
+}
+
+/// Returns whether nothing is new in a status but how far the sync has come.
+pub fn is_progress(old: Option<&ImageStatus>, new: &ImageStatus) -> bool {
+    let Some(old) = old.filter(|old| *old != new) else { return false };
+    let conditions = new.conditions.iter().map(|condition| {
+        let is_same = |other: &&Condition| {
+            other.type_ == condition.type_
+                && other.status == condition.status
+                && other.reason == condition.reason
+                && other.observed_generation == condition.observed_generation
+        };
+        old.conditions.iter().find(is_same).unwrap_or(condition).clone()
+    });
+    let without_progress = ImageStatus {
+        conditions: conditions.collect(),
+        progress: old.progress.clone(),
+        counts: old.counts,
+        tag_already_synced: old.tag_already_synced.clone(),
+        ..new.clone()
+    };
+    without_progress == *old
+}
+
+/// Returns the failures that a status keeps.
+fn failures(mut failures: Vec<TagFailure>, left: &mut usize) -> Vec<TagFailure> {
+    failures.truncate(MAX_FAILURES);
+    for (n, failure) in failures.iter_mut().enumerate() {
+        let is_whole = n < WHOLE_FAILURES;
+        shorten(&mut failure.message, if is_whole { MAX_MESSAGE_BYTES } else { MAX_SHORT_MESSAGE_BYTES });
+    }
+    within(failures, MAX_FAILURES_BYTES, left)
+}
+
+/// Returns as many of these, from the first, as have no more bytes than `max_bytes` and than there are `left`, and
+/// takes theirs from those.
+fn within<T: Serialize>(mut list: Vec<T>, max_bytes: usize, left: &mut usize) -> Vec<T> {
+    let (room, mut taken) = (max_bytes.min(*left), 0);
+    let fits = |item: &&T| {
+        let with_it = taken + bytes(*item) + 1;
+        let fits = with_it <= room;
+        taken = if fits { with_it } else { taken };
+        fits
+    };
+    let count = list.iter().take_while(fits).count();
+    *left -= taken;
+    list.truncate(count);
+    list
+}
+
+/// Returns how many bytes this has as JSON.
+fn bytes(item: &impl Serialize) -> usize {
+    serde_json::to_vec(item).map_or(usize::MAX / 2, |json| json.len())
+}
+
+/// Cuts a message to so many bytes: its beginning, which names what failed.
+fn shorten(message: &mut String, max_bytes: usize) {
     const DOTS: &str = "…";
-    if message.len() <= MAX_MESSAGE_BYTES {
+    if message.len() <= max_bytes {
         return;
     }
-    let mut end = MAX_MESSAGE_BYTES - DOTS.len();
+    let mut end = max_bytes - DOTS.len();
     while !message.is_char_boundary(end) {
         end -= 1;
     }
@@ -130,237 +210,4 @@ fn is_retried(readiness: &Readiness) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use imgop_core::api::conditions::{NewCondition, READY};
-    use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure};
-
-    use super::*;
-    use crate::image::findings::TagFindings;
-    use crate::image::tests::fixtures::{image, now};
-
-    fn success(copied: u32) -> Findings {
-        Findings {
-            readiness: Readiness {
-                conditions: vec![NewCondition {
-                    type_: READY,
-                    status: Some(true),
-                    reason: reasons::SUCCEEDED,
-                    message: "2 of 2 tags are there".into(),
-                }],
-                phase: Phase::Completed,
-                progress: Some("2/2".into()),
-            },
-            tags: Some(TagFindings {
-                counts: Counts { matched: 2, synced: 2, ..Counts::default() },
-                failures: Vec::new(),
-                already_synced: vec!["v2".into(), "v1".into()],
-                synced_from: None,
-                waiting: Vec::new(),
-                next_attempt: None,
-            }),
-            handled_request: None,
-            generation: None,
-            ended: Some(copied),
-            written_to: None,
-        }
-    }
-
-    fn later(seconds: u64) -> Timestamp {
-        now() + Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn a_sync_that_finds_nothing_to_do_writes_nothing() {
-        let mut image = image(Mode::OnceByTag);
-        image.status = Some(next_status(&image, success(2), None, now()));
-        assert_eq!(next_status(&image, success(0), None, later(300)), image.status.clone().unwrap());
-    }
-
-    #[test]
-    fn where_tags_were_put_is_known_to_later_processes_until_the_destination_is_another() {
-        let mut image = image(Mode::OnceByTag);
-        let status = |image: &Image, findings| next_status(image, findings, None, now());
-        image.status = Some(status(&image, success(0)));
-        assert_eq!(image.status.clone().unwrap().written_to, None, "nothing was put");
-        let put = |to: &str| Findings { written_to: Some(to.parse().unwrap()), ..success(1) };
-        image.status = Some(status(&image, put("a.example/elsewhere")));
-        assert_eq!(image.status.clone().unwrap().written_to, None, "it had another destination then");
-        let destination = image.spec.destination.name.clone();
-        image.status = Some(status(&image, put(&destination)));
-        assert_eq!(image.status.clone().unwrap().written_to, Some(destination.clone()));
-        let refused = Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
-        assert_eq!(status(&image, refused).written_to, Some(destination), "it will be back");
-        assert_eq!(status(&image, success(0)), image.status.clone().unwrap(), "and nothing new is written");
-        image.spec.destination.name = "a.example/elsewhere".into();
-        assert_eq!(status(&image, success(0)).written_to, None);
-    }
-
-    #[test]
-    fn a_sync_that_copied_something_is_history() {
-        let mut image = image(Mode::OnceByTag);
-        for n in 0..25 {
-            image.status = Some(next_status(&image, success(1), None, later(n)));
-        }
-        let status = image.status.unwrap();
-        assert_eq!(status.history.len(), MAX_HISTORY);
-        assert_eq!(status.history[19].performed_at, Time(later(24)));
-        assert_eq!(status.last_successful_sync_time, Some(Time(later(24))));
-    }
-
-    #[test]
-    fn what_is_read_back_is_what_was_written() {
-        let mut image = image(Mode::OnceByTag);
-        let written = next_status(&image, success(2), None, now());
-        let read: ImageStatus = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
-        assert_eq!(read, written);
-        image.status = Some(read.clone());
-        assert_eq!(next_status(&image, success(0), None, later(300)), read);
-    }
-
-    #[test]
-    fn what_could_not_be_asked_leaves_what_is_known() {
-        let mut image = image(Mode::OnceByTag);
-        image.status = Some(next_status(&image, success(2), None, now()));
-        let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-        let findings = Findings::of(readiness, None);
-        let status = next_status(&image, findings.clone(), None, later(60));
-        assert_eq!(status.tag_already_synced, ["v2", "v1"]);
-        assert_eq!(status.progress.as_deref(), Some("2/2"));
-        assert_eq!(status.phase, Some(Phase::Failed));
-        assert_eq!(status.last_successful_sync_time, Some(Time(now())));
-        image.status = Some(status.clone());
-        assert_eq!(next_status(&image, findings, None, later(120)), status, "and is written once");
-    }
-
-    #[test]
-    fn what_is_waited_for_says_when_it_is_tried_again() {
-        let mut image = image(Mode::OnceByTag);
-        image.status = Some(next_status(&image, success(2), None, now()));
-        let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-        let refused = Findings::of(readiness.clone(), None);
-        let status = next_status(&image, refused.clone(), Some(later(120)), later(60));
-        assert_eq!(status.next_sync_time, Some(Time(later(120))));
-        assert_eq!(status.last_sync_time, Some(Time(now())), "both registries were not observed");
-        image.status = Some(status);
-        let absent = Findings { readiness, ..success(0) };
-        let status = next_status(&image, absent, Some(later(240)), later(120));
-        assert_eq!(status.next_sync_time, Some(Time(later(240))));
-        image.status = Some(status);
-        // What only a change can end is checked often, and its time would be written as often.
-        let stalled = Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
-        assert_eq!(next_status(&image, stalled, Some(later(270)), later(240)).next_sync_time, None);
-        let status = next_status(&image, success(0), None, later(300));
-        assert_eq!(status.next_sync_time, None, "it is over");
-    }
-
-    #[test]
-    fn that_the_next_pass_is_later_is_no_sync() {
-        let mut image = image(Mode::OnceByTag);
-        let readiness = Readiness::retrying(reasons::TAG_NOT_FOUND, "no v2");
-        let absent = Findings { readiness, ..success(0) };
-        image.status = Some(next_status(&image, absent.clone(), Some(later(60)), now()));
-        let status = next_status(&image, absent, Some(later(180)), later(60));
-        assert_eq!(status.last_sync_time, Some(Time(now())));
-        assert_eq!(status.next_sync_time, Some(Time(later(180))));
-    }
-
-    /// A tag that is too young.
-    fn waiting(tag: &str, content: &str, since: Timestamp) -> WaitingTag {
-        WaitingTag {
-            tag: tag.to_owned(),
-            digest: imgop_registry::reference::Digest::of(content.as_bytes()).to_string(),
-            since: Time(since),
-            until: Time(since + Duration::from_hours(72)),
-        }
-    }
-
-    fn success_but(waiting: Vec<WaitingTag>) -> Findings {
-        let mut findings = success(0);
-        if let Some(tags) = &mut findings.tags {
-            tags.waiting = waiting;
-        }
-        findings
-    }
-
-    #[test]
-    fn a_tag_that_goes_on_waiting_is_written_once() {
-        let mut image = image(Mode::Recurrent);
-        let findings = success_but(vec![waiting("v3", "a", now())]);
-        let written = next_status(&image, findings.clone(), None, now());
-        let read: ImageStatus = serde_json::from_value(serde_json::to_value(&written).unwrap()).unwrap();
-        assert_eq!(read, written);
-        image.status = Some(read.clone());
-        assert_eq!(next_status(&image, findings, None, later(300)), read);
-    }
-
-    #[test]
-    fn a_tag_leaves_the_waiting_ones_when_it_is_taken_and_begins_anew_when_it_moves() {
-        let mut image = image(Mode::Recurrent);
-        image.status = Some(next_status(&image, success_but(vec![waiting("v3", "a", now())]), None, now()));
-        let moved = next_status(&image, success_but(vec![waiting("v3", "b", later(60))]), None, later(60));
-        assert_eq!(moved.waiting, [waiting("v3", "b", later(60))]);
-        assert!(next_status(&image, success(1), None, later(60)).waiting.is_empty());
-        let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-        let unknown = next_status(&image, Findings::of(readiness, None), None, later(60));
-        assert_eq!(unknown.waiting.len(), 1, "what could not be asked is not forgotten");
-    }
-
-    #[test]
-    fn a_message_keeps_its_beginning_and_no_more_than_a_kilobyte() {
-        let image = image(Mode::Recurrent);
-        let long = format!("ü says {}", "ü".repeat(5_000));
-        let mut findings = success(0);
-        findings.readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, long.clone());
-        if let Some(tags) = &mut findings.tags {
-            tags.failures = vec![TagFailure {
-                tag: "v1".into(),
-                reason: FailureReason::PlatformNotFound,
-                message: long,
-                digest: None,
-                attempts: 0,
-                next_attempt: None,
-            }];
-        }
-        let status = next_status(&image, findings, None, now());
-        let messages = status.conditions.iter().map(|c| &c.message);
-        let long: Vec<&String> = messages.chain(status.failures.iter().map(|f| &f.message)).collect();
-        assert!(long.iter().any(|message| message.len() > 1_000));
-        assert!(long.iter().all(|message| message.len() <= MAX_MESSAGE_BYTES));
-        assert!(status.failures[0].message.starts_with("ü says ü"));
-        assert!(status.failures[0].message.ends_with("ü…"));
-    }
-
-    #[test]
-    fn of_too_many_that_wait_the_youngest_are_left_out() {
-        let image = image(Mode::Recurrent);
-        let times = (0..150).map(|n| waiting(&format!("v{n}"), "a", later(1000 - n))).collect();
-        let kept = next_status(&image, success_but(times), None, later(2000)).waiting;
-        let tags: Vec<&str> = kept.iter().map(|tag| tag.tag.as_str()).collect();
-        assert_eq!((tags.len(), tags[0], tags[99]), (MAX_WAITING, "v50", "v149"));
-    }
-
-    #[test]
-    fn no_list_grows_without_end() {
-        let image = image(Mode::Recurrent);
-        let mut findings = success(0);
-        if let Some(tags) = &mut findings.tags {
-            tags.failures = (0..500)
-                .map(|n| TagFailure {
-                    tag: format!("v{n}"),
-                    reason: FailureReason::CopyFailed,
-                    message: "x".repeat(512),
-                    digest: None,
-                    attempts: 1,
-                    next_attempt: None,
-                })
-                .collect();
-            tags.waiting = (0..500).map(|n| waiting(&format!("v{n}"), "a", now())).collect();
-        }
-        let status = next_status(&image, findings, None, now());
-        assert_eq!(status.failures.len(), MAX_FAILURES);
-        assert_eq!((status.waiting.len(), status.waiting[0].tag.as_str()), (MAX_WAITING, "v0"));
-        assert!(serde_json::to_string(&status).unwrap().len() < 60 * 1024);
-    }
-}
+mod tests;

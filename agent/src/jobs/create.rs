@@ -143,9 +143,25 @@ impl Jobs {
     /// Deletes a Job and its pods, unless another one has its name by now. One that is gone already is as good as
     /// deleted.
     pub async fn delete(&self, namespace: &str, job: &JobReport) -> Result<(), ApiError> {
+        self.delete_with(DeleteParams::background(), namespace, job).await?;
+        self.0.store.remove(namespace, &job.name, job.uid.as_deref());
+        Ok(())
+    }
+
+    /// Deletes the pods of a Job, and then the Job: it is known until they have ended.
+    pub async fn delete_after_pods(&self, namespace: &str, job: &JobReport) -> Result<(), ApiError> {
+        self.delete_with(DeleteParams::foreground(), namespace, job).await
+    }
+
+    async fn delete_with(
+        &self,
+        params: DeleteParams,
+        namespace: &str,
+        job: &JobReport,
+    ) -> Result<(), ApiError> {
         let (at, name) = (Request::new(Job::url_path(&(), Some(namespace))), &job.name);
         let this_one = Preconditions { uid: job.uid.clone(), ..Preconditions::default() };
-        let deleted = match at.delete(name, &DeleteParams::background().preconditions(this_one)) {
+        let deleted = match at.delete(name, &params.preconditions(this_one)) {
             // The answer may be the whole Job, which is not read.
             Ok(request) => self.0.client.request_text(request).await,
             Err(error) => Err(kube::Error::BuildRequest(error)),
@@ -156,7 +172,6 @@ impl Jobs {
                 return Err(error);
             }
         }
-        self.0.store.remove(namespace, name, job.uid.as_deref());
         Ok(())
     }
 }

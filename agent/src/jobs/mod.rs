@@ -33,6 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::api_error::ApiCause;
 use crate::cluster::owner::Owner;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::rights::Rights;
@@ -73,17 +74,19 @@ struct WakeUps(Mutex<Vec<WakeUp>>);
 type WakeUp = (fn(&Owner) -> bool, mpsc::UnboundedSender<Owner>);
 
 impl Jobs {
-    /// Returns a store without Jobs: [`Jobs::run`] finds them. `annotations` are those that kinds read of their Jobs.
+    /// Returns a store without Jobs: [`Jobs::run`] finds them. A pod may wait for a node for as long as `max_pending`;
+    /// `annotations` are those that kinds read of their Jobs.
     pub fn new(
         client: Client,
         rights: Arc<Rights>,
         caps: Caps,
+        max_pending: Duration,
         annotations: &'static [&'static str],
     ) -> Self {
         let wake_ups = Arc::<WakeUps>::default();
         let (on_place, on_change) = (wake_ups.clone(), wake_ups.clone());
         let budget = JobBudget::new(caps, move |owner| on_place.send(owner));
-        let store = Store::new(budget.clone(), move |owner| on_change.send(owner));
+        let store = Store::new(budget.clone(), max_pending, move |owner| on_change.send(owner));
         let keep = Keep {
             fields: &["spec", "status"],
             labels: &[OWNER_UID_LABEL],
@@ -106,7 +109,10 @@ impl Jobs {
         tasks.spawn(expire(self.0.budget.clone()));
         tokio::select! {
             () = stop.cancelled() => {}
-            ended = tasks.join_next() => tracing::error!(?ended, "a watch of Jobs or pods has ended"),
+            ended = tasks.join_next() => {
+                let panicked = matches!(ended, Some(Err(error)) if error.is_panic());
+                tracing::error!(panicked, "a watch of Jobs or pods has ended");
+            }
         }
     }
 
@@ -124,6 +130,7 @@ impl Jobs {
                 }
                 Err(error) => {
                     handle.has_failed();
+                    let error = ApiCause::of_watch(&error);
                     tracing::warn!(namespace = scope, %error, "cannot watch the Jobs; trying again");
                 }
             }

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::view::PodView;
 use super::{Jobs, own};
 use crate::cluster::Freshness;
+use crate::cluster::api_error::ApiCause;
 use crate::cluster::rights::Right;
 use crate::cluster::watch::{Keep, Watch, watch};
 
@@ -89,6 +90,7 @@ async fn watch_pods(jobs: Jobs, namespace: String) {
                 Ok(event) => jobs.0.store.apply_pod(&namespace, event),
                 Err(error) => {
                     jobs.0.store.pods_have_failed(&namespace, Timestamp::now());
+                    let error = ApiCause::of_watch(&error);
                     tracing::warn!(namespace, %error, "cannot watch the pods; trying again");
                 }
             }

@@ -1,6 +1,7 @@
 //! What became of a Job and its containers, read from it and its pods. What that means is for its kind to decide.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -8,8 +9,11 @@ use kube::ResourceExt as _;
 use super::view::{ConditionView, ContainerStatusView, JobView, PodView, TerminatedView};
 use crate::cluster::api_error::printable;
 
-/// How many seconds a pod may wait for its image, its Secrets or a node before its Job is given up.
+/// How many seconds a pod may wait for its image or its Secrets before its Job is given up, and for a node before
+/// that is reported.
 const MAX_START_SECONDS: i64 = 60;
+/// How many seconds a pod may exceed the time it was given to end: then its node does not answer.
+const MAX_TERMINATION_SECONDS: i64 = 120;
 /// How many seconds a Job may go on when all its own containers have ended.
 const MAX_LEFTOVER_SECONDS: i64 = 60;
 /// How many seconds pods of a failed Job may seem to run: two watches are not in step.
@@ -27,10 +31,14 @@ pub struct JobReport {
     pub is_stub: bool,
     /// When it was created.
     pub created: Option<Timestamp>,
+    /// When its deletion began, if it is not over.
+    pub deleting_since: Option<Timestamp>,
     /// Its annotations that kinds read.
     pub annotations: BTreeMap<String, String>,
     /// How it stands.
     pub state: JobState,
+    /// Why its pod gets no node, once it has waited for one for some time.
+    pub waits_for_node: Option<String>,
     /// What became of each of its own containers, by name.
     containers: BTreeMap<String, ContainerState>,
 }
@@ -42,6 +50,8 @@ pub enum JobState {
     Unfinished,
     /// Its pod does not start, or cannot be created; why. It is to be deleted: it holds a place.
     Stuck(String),
+    /// The node of its pod does not answer. It is to be deleted.
+    Lost,
     /// Our containers have ended, and others that were injected keep it from ending. It is to be deleted.
     Abandoned,
     /// It has ended.
@@ -104,35 +114,54 @@ pub enum Pods<'a> {
 }
 
 impl JobReport {
-    /// Reads a Job and its pods.
-    pub fn of(job: &JobView, pods: Pods<'_>, now: Timestamp) -> Self {
+    /// Reads a Job and its pods. A pod may wait for a node for as long as `max_pending`.
+    pub fn of(job: &JobView, pods: Pods<'_>, max_pending: Duration, now: Timestamp) -> Self {
         let end = job.end();
         let (known, missing_since) = match pods {
             Pods::Unknown => (&[][..], None),
             Pods::Known(pods, missing_since) => (pods, missing_since),
         };
+        let unscheduled = unscheduled(known, now).filter(|_| end.is_none());
+        let is_given_up = |(_, waited): &(String, Duration)| *waited >= max_pending;
         let stuck = if end.is_some() {
             None
         } else {
-            without_pod(job, missing_since, now).or_else(|| not_starting(known, now))
+            without_pod(job, missing_since, now)
+                .or_else(|| not_starting(known, now))
+                .or_else(|| unscheduled.clone().filter(is_given_up).map(|(why, _)| why))
         };
+        let lost_since = lost_since(known, now).filter(|_| end.is_none());
         let created = job.creation_timestamp().map(|time| time.0);
-        let state_of = |name: &str| match (&stuck, ended(known, name)) {
-            (_, Some(end)) => ContainerState::Ended(ContainerEnd::of(end, created.unwrap_or(now), now)),
-            (Some(message), None) => ContainerState::NotStarted { message: message.clone(), at: now },
-            (None, None) => of_job(end, pods, now),
+        let state_of = |name: &str| match (&stuck, lost_since, ended(known, name)) {
+            (_, _, Some(end)) => ContainerState::Ended(ContainerEnd::of(end, created.unwrap_or(now), now)),
+            (Some(message), _, None) => ContainerState::NotStarted { message: message.clone(), at: now },
+            (None, Some(at), None) => ContainerState::Interrupted { at },
+            (None, None, None) => of_job(end, pods, now),
         };
         let containers: BTreeMap<String, ContainerState> =
             job.containers().map(|name| (name.to_owned(), state_of(name))).collect();
         let state = match (end, stuck) {
             (Some(_), _) => JobState::Finished,
             (None, Some(message)) => JobState::Stuck(message),
+            (None, None) if lost_since.is_some() => JobState::Lost,
             (None, None) if is_abandoned(&containers, now) => JobState::Abandoned,
             (None, None) => JobState::Unfinished,
         };
         let annotations = job.metadata.annotations.clone().unwrap_or_default();
         let (name, uid) = (job.name_any(), job.uid());
-        Self { name, uid, is_stub: false, created, annotations, state, containers }
+        let deleting_since = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+        let waits_for_node = unscheduled.map(|(why, _)| why);
+        Self {
+            name,
+            uid,
+            is_stub: false,
+            created,
+            deleting_since,
+            annotations,
+            state,
+            waits_for_node,
+            containers,
+        }
     }
 
     /// Returns what became of a container.
@@ -142,7 +171,7 @@ impl JobReport {
 
     /// Returns whether the Job is to be deleted because it holds a place and nothing more will come of it.
     pub fn is_to_be_deleted(&self) -> bool {
-        matches!(self.state, JobState::Stuck(_) | JobState::Abandoned)
+        matches!(self.state, JobState::Stuck(_) | JobState::Lost | JobState::Abandoned)
     }
 }
 
@@ -220,18 +249,34 @@ fn not_starting(pods: &[&PodView], now: Timestamp) -> Option<String> {
         if seconds_since(since, now) < MAX_START_SECONDS {
             return None;
         }
-        let waiting = pod.containers().filter_map(ContainerStatusView::waiting).find_map(|waiting| {
+        pod.containers().filter_map(ContainerStatusView::waiting).find_map(|waiting| {
             let reason = waiting.reason.as_deref()?;
             let hopeless = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
             let hopeless = hopeless.contains(&reason) || reason.starts_with("CreateContainer");
             hopeless.then(|| describe(reason, waiting.message.as_deref()))
-        });
-        waiting.or_else(|| {
-            let mut conditions = pod.status.conditions.iter();
-            let unscheduled = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
-            Some(describe(unscheduled.reason.as_deref()?, unscheduled.message.as_deref()))
         })
     })
+}
+
+/// Returns why a pod gets no node, once it has waited for one for some time, and for how long it has. An autoscaler
+/// may be adding one.
+fn unscheduled(pods: &[&PodView], now: Timestamp) -> Option<(String, Duration)> {
+    pods.iter().filter(|pod| !pod.has_ended()).find_map(|pod| {
+        let waited = seconds_since(pod.metadata.creation_timestamp.as_ref()?.0, now);
+        let mut conditions = pod.status.conditions.iter();
+        let unscheduled = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+        let why = describe(unscheduled.reason.as_deref()?, unscheduled.message.as_deref());
+        let waited = Duration::from_secs(u64::try_from(waited).unwrap_or_default());
+        (waited >= Duration::from_secs(MAX_START_SECONDS.unsigned_abs())).then_some((why, waited))
+    })
+}
+
+/// Returns when a pod was to have ended of which nothing is known for too long since: its node does not answer, and
+/// Kubernetes waits for it without end.
+fn lost_since(pods: &[&PodView], now: Timestamp) -> Option<Timestamp> {
+    let to_end = |pod: &&&PodView| !pod.has_ended();
+    let ends = pods.iter().filter(to_end).filter_map(|pod| pod.metadata.deletion_timestamp.as_ref());
+    ends.map(|time| time.0).find(|at| seconds_since(*at, now) >= MAX_TERMINATION_SECONDS)
 }
 
 /// Returns what is wrong with a Job for which no pod can be created, as where a quota or a policy forbids it:

@@ -4,6 +4,7 @@ mod bytes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use imgop_core::api::OWNER_UID_LABEL;
 use jiff::Timestamp;
@@ -31,6 +32,8 @@ type Wake = Box<dyn Fn(&Owner) + Send + Sync>;
 pub struct Store {
     content: Mutex<Content>,
     budget: JobBudget,
+    /// How long a pod may wait for a node.
+    max_pending: Duration,
     wake: Wake,
 }
 
@@ -66,8 +69,12 @@ struct Changed {
 
 impl Store {
     /// Returns an empty store. `wake` is called with an owner whose Jobs or pods have changed.
-    pub fn new(budget: JobBudget, wake: impl Fn(&Owner) + Send + Sync + 'static) -> Self {
-        Self { content: Mutex::default(), budget, wake: Box::new(wake) }
+    pub fn new(
+        budget: JobBudget,
+        max_pending: Duration,
+        wake: impl Fn(&Owner) + Send + Sync + 'static,
+    ) -> Self {
+        Self { content: Mutex::default(), budget, max_pending, wake: Box::new(wake) }
     }
 
     /// Applies an event of the watch of Jobs.
@@ -181,11 +188,12 @@ impl Store {
                 let entry = content.jobs.get_mut(&(owner.namespace.clone(), name.clone()))?;
                 let uid = entry.job.metadata.uid.as_deref().unwrap_or_default();
                 let mut report = match pods_here.and_then(|pods| pods.of_job(uid, now)) {
-                    None => JobReport::of(&entry.job, Pods::Unknown, now),
+                    None => JobReport::of(&entry.job, Pods::Unknown, self.max_pending, now),
                     Some(of_job) => {
                         let is_without = of_job.is_empty() && entry.job.is_unfinished();
                         entry.pod_missing_since = is_without.then(|| entry.pod_missing_since.unwrap_or(now));
-                        JobReport::of(&entry.job, Pods::Known(&of_job, entry.pod_missing_since), now)
+                        let pods = Pods::Known(&of_job, entry.pod_missing_since);
+                        JobReport::of(&entry.job, pods, self.max_pending, now)
                     }
                 };
                 report.is_stub = entry.is_stub;

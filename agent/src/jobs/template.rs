@@ -55,6 +55,25 @@ pub struct JobTemplate<'a> {
     pub ttl_seconds: u32,
 }
 
+/// What a container requests, and the most that it gets, by the name of the resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// What is set aside for it.
+    pub requests: BTreeMap<String, String>,
+    /// The most that it gets.
+    pub limits: BTreeMap<String, String>,
+}
+
+impl From<Resources> for ResourceRequirements {
+    fn from(resources: Resources) -> Self {
+        let quantities = |pairs: BTreeMap<String, String>| {
+            let pairs = pairs.into_iter().map(|(name, value)| (name, Quantity(value)));
+            Some(pairs.collect::<BTreeMap<_, _>>()).filter(|pairs| !pairs.is_empty())
+        };
+        Self { requests: quantities(resources.requests), limits: quantities(resources.limits), claims: None }
+    }
+}
+
 impl JobTemplate<'_> {
     /// Builds the Job. Nothing of its owner's own labels and annotations is in it.
     pub fn build(self) -> Job {
@@ -153,12 +172,10 @@ pub fn container(
     command: &str,
     args: Vec<String>,
     mounts: &[VolumeMount],
+    resources: Resources,
 ) -> Container {
     let scratch =
         VolumeMount { name: SCRATCH.to_owned(), mount_path: "/tmp".to_owned(), ..VolumeMount::default() };
-    let quantities = |pairs: &[(&str, &str)]| {
-        Some(pairs.iter().map(|(k, v)| ((*k).to_owned(), Quantity((*v).to_owned()))).collect())
-    };
     Container {
         env: Some(vec![
             // Tools keep notes and temporary files; each container has its own folder for them.
@@ -170,11 +187,7 @@ pub fn container(
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(vec![command.to_owned()]),
         args: Some(args),
-        resources: Some(ResourceRequirements {
-            requests: quantities(&[("cpu", "10m"), ("memory", "32Mi")]),
-            limits: quantities(&[("memory", "512Mi")]),
-            claims: None,
-        }),
+        resources: Some(resources.into()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),

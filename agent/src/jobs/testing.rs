@@ -17,7 +17,7 @@ pub fn report_of(job: &Value, pods: &[Value], now: Timestamp) -> JobReport {
     let pods: Vec<PodView> = pods.iter().map(|pod| serde_json::from_value(pod.clone()).unwrap()).collect();
     let pods: Vec<&PodView> = pods.iter().collect();
     let missing_since = pods.is_empty().then(|| now - std::time::Duration::from_hours(1));
-    JobReport::of(&job, Pods::Known(&pods, missing_since), now)
+    JobReport::of(&job, Pods::Known(&pods, missing_since), std::time::Duration::from_mins(10), now)
 }
 
 impl Jobs {
@@ -30,9 +30,16 @@ impl Jobs {
     /// Shows a Job as the watch would, without a pod.
     pub fn show(&self, job: &Job) {
         let namespace = job.metadata.namespace.clone().unwrap_or_default();
-        let view: JobView = serde_json::from_value(serde_json::to_value(job).unwrap()).unwrap();
-        self.0.store.apply_job(&None, Event::Apply(DeserializeGuard(Ok(view))));
+        self.0.store.apply_job(&None, Event::Apply(DeserializeGuard(Ok(view_of(job)))));
         self.0.store.apply_pod(&namespace, Event::Init);
         self.0.store.apply_pod(&namespace, Event::InitDone);
     }
+    /// Shows that a Job is gone as the watch would.
+    pub fn is_gone(&self, job: &Job) {
+        self.0.store.apply_job(&None, Event::Delete(DeserializeGuard(Ok(view_of(job)))));
+    }
+}
+
+fn view_of(job: &Job) -> JobView {
+    serde_json::from_value(serde_json::to_value(job).unwrap()).unwrap()
 }

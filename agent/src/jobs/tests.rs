@@ -37,7 +37,7 @@ fn job(name: &str, uid: &str) -> Value {
 fn jobs(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> (Jobs, Asked) {
     let (client, asked) = api_server(answer);
     let rights = Arc::new(Rights::new(client.clone(), "imgop-system:imgop-agent".into()));
-    (Jobs::new(client, rights, CAPS, &[]), asked)
+    (Jobs::new(client, rights, CAPS, Duration::from_mins(10), &[]), asked)
 }
 
 async fn create(jobs: &Jobs) -> Result<Created, JobError> {

@@ -7,7 +7,7 @@ pub mod files;
 use std::sync::Arc;
 
 use imgop_core::api::{EndpointRef, Side, TlsMode};
-use imgop_registry::credentials::{SecretData, SecretDataError, from_secret_data};
+use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 use imgop_registry::ecr::{EcrError, EcrTokens};
 use imgop_registry::reference::Repository;
 use imgop_registry::{Access, Tls};
@@ -16,7 +16,7 @@ use crate::cluster::Freshness;
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::owner::Owner;
 use crate::cluster::rights::Rights;
-use crate::cluster::secrets::{SecretContent, Secrets};
+use crate::cluster::secrets::{MAX_VALUE_BYTES, SecretContent, Secrets, is_name};
 
 /// How an endpoint is reached, and from which versions of Secrets that is known.
 #[derive(Debug, Clone)]
@@ -114,10 +114,17 @@ impl RegistryAccess<'_> {
             endpoint.tls.ca_secret_name.as_deref().filter(|_| verifies),
         ];
         let mut read = [None, None];
-        for ((content, field), name) in read.iter_mut().zip(&fields).zip(names) {
-            if let Some(name) = name {
-                *content = Some(self.read(namespace, field, name, freshness).await?);
+        for (which, key) in [DOCKER_CONFIG_KEY, CA_KEY].into_iter().enumerate() {
+            let (Some(name), field) = (names[which], &fields[which]) else { continue };
+            let content = self.read(namespace, field, name, freshness).await?;
+            if let Some(bytes) = content.too_long(key) {
+                let problem = format!(
+                    "its key {key} has {bytes} bytes; at most {MAX_VALUE_BYTES} are read, so name a \
+                             Secret with what this registry needs alone"
+                );
+                return Err(AccessError::Unusable { field: field.clone(), secret: name.to_owned(), problem });
             }
+            read[which] = Some(content);
         }
         let mode = match endpoint.tls.mode {
             TlsMode::Verify => Tls::default(),
@@ -159,6 +166,11 @@ impl RegistryAccess<'_> {
         name: &str,
         freshness: Freshness,
     ) -> Result<Arc<SecretContent>, AccessError> {
+        if !is_name(name) {
+            let problem = "no Secret can have this name: lower-case letters, digits, - and . only".to_owned();
+            let (field, secret) = (field.to_owned(), name.to_owned());
+            return Err(AccessError::Unusable { field, secret, problem });
+        }
         self.secrets.get(namespace, name, freshness).await.map_err(|error| match error.cause {
             ApiCause::NotFound => AccessError::Missing { field: field.to_owned(), secret: name.to_owned() },
             ApiCause::MissingRight(_) | ApiCause::Forbidden(_) => {

@@ -31,6 +31,7 @@ async fn resolved(host: &str, tls: TlsSpec, use_aws_irsa: bool) -> Result<Resolv
             "target" => secret("target", json!({DOCKER_CONFIG_KEY: STANDARD.encode(config)})),
             "ca" => secret("ca", json!({CA_KEY: STANDARD.encode("PEM")})),
             "empty" => secret("empty", json!({})),
+            "long" => secret("long", json!({CA_KEY: STANDARD.encode("x".repeat(MAX_VALUE_BYTES + 1))})),
             "hidden" => refusal(403, "Forbidden", "User \"agent\" cannot get resource \"secrets\""),
             last if last.starts_with("selfsubjectaccessreviews") => {
                 (201, json!({"metadata": {}, "spec": {}, "status": {"allowed": false}}).to_string())
@@ -75,6 +76,16 @@ async fn what_is_wrong_with_a_secret_is_said_with_the_field_that_names_it() {
     assert_eq!(
         error("quay.io", verified_by("none")).await,
         "spec.source.tls.caSecretName names Secret \"none\", which does not exist in this namespace"
+    );
+    assert_eq!(
+        error("quay.io", verified_by("long")).await,
+        "spec.source.tls.caSecretName names Secret \"long\": its key ca.crt has 524289 bytes; at most 524288 are \
+         read, so name a Secret with what this registry needs alone"
+    );
+    assert_eq!(
+        error("quay.io", verified_by("../../pods/x")).await,
+        "spec.source.tls.caSecretName names Secret \"../../pods/x\": no Secret can have this name: lower-case \
+         letters, digits, - and . only"
     );
     assert_eq!(error("quay.io", verified_by("hidden")).await, "the agent may not read Secret \"hidden\"");
 }

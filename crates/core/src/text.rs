@@ -25,8 +25,7 @@ pub fn last_bytes(text: &str, max: usize) -> &str {
 
 /// Whether a terminal acts on a character, or hides it or text around it.
 pub fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    !imgop_registry::is_printable(c)
 }
 
 fn floor_char_boundary(text: &str, index: usize) -> usize {

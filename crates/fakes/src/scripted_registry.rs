@@ -14,7 +14,7 @@ use axum::serve::ListenerExt as _;
 use imgop_registry::reference::Repository;
 use tokio::net::TcpListener;
 
-use super::tls::TlsListener;
+use super::tls::{Certificate, TlsListener};
 
 /// One request as it came in.
 #[derive(Debug, Clone)]
@@ -94,8 +94,26 @@ impl ScriptedRegistry {
         Self::start_offering(&[], names, answer).await
     }
 
+    /// The same with a certificate of this kind.
+    pub async fn start_showing(
+        certificate: Certificate,
+        names: &[&str],
+        answer: impl Fn(&Seen) -> Response + Clone + Send + Sync + 'static,
+    ) -> (Self, Vec<u8>) {
+        Self::start_listening(certificate, &[], names, answer).await
+    }
+
     /// The same for a server that offers these protocols by ALPN, such as `h2`.
     pub async fn start_offering(
+        protocols: &[&str],
+        names: &[&str],
+        answer: impl Fn(&Seen) -> Response + Clone + Send + Sync + 'static,
+    ) -> (Self, Vec<u8>) {
+        Self::start_listening(Certificate::SelfSigned, protocols, names, answer).await
+    }
+
+    async fn start_listening(
+        certificate: Certificate,
         protocols: &[&str],
         names: &[&str],
         answer: impl Fn(&Seen) -> Response + Clone + Send + Sync + 'static,
@@ -103,7 +121,8 @@ impl ScriptedRegistry {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let connections: Arc<AtomicUsize> = Arc::default();
-        let (listener, certificate) = TlsListener::new(tcp, names, protocols, connections.clone());
+        let (listener, certificate) =
+            TlsListener::new(tcp, certificate, names, protocols, connections.clone());
         let (router, seen) = router(move |seen| std::future::ready(answer(&seen)));
         tokio::spawn(async move { axum::serve(listener, router).await });
         (Self { address, seen, connections }, certificate)

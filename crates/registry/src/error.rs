@@ -59,6 +59,8 @@ pub enum Reason {
     Rejected,
     /// The response is not one of a registry.
     Protocol,
+    /// The manifest is in Docker's schema 1, which is no longer copied.
+    Schema1,
     /// The response exceeds a limit of this client.
     TooLarge {
         /// The limit, in the unit that the message names.
@@ -141,6 +143,7 @@ impl RegistryError {
             | Reason::Forbidden
             | Reason::RepositoryNotFound
             | Reason::Rejected
+            | Reason::Schema1
             | Reason::TooLarge { .. }
             | Reason::Refused
             | Reason::Settings => false,

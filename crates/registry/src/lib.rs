@@ -36,13 +36,15 @@ mod transport;
 
 pub use backoff::backoff;
 pub use bulk::BulkDigest;
-pub use client::{Account, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags};
+pub use client::{Account, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags, TagList};
 pub use credentials::{
     Access, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError, EntryName,
     EntryProblem, RegistryEntries, Tls,
 };
 pub use error::{Operation, Reason, RegistryError, Unreachable};
 pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible};
-pub use settings::{BulkApi, BulkKind, Settings, SettingsError, TokenServers, parse_token_servers};
-pub use text::printable;
+pub use settings::{
+    BulkApi, BulkKind, PrivateAddresses, Settings, SettingsError, TokenServers, parse_token_servers,
+};
+pub use text::{is_printable, printable};
 pub use transport::{Http, RequestCount};

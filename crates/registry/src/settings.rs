@@ -1,7 +1,8 @@
 //! Limits, times and addresses that a program sets.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::reference::RegistryHost;
@@ -12,10 +13,17 @@ pub(crate) const MAX_TAGS_VARIABLE: &str = "REGISTRY_MAX_TAGS";
 pub(crate) const MAX_TAG_PAGES_VARIABLE: &str = "REGISTRY_MAX_TAG_PAGES";
 /// The variable of [`Settings::max_list_bytes`].
 pub(crate) const MAX_TAG_LIST_BYTES_VARIABLE: &str = "REGISTRY_MAX_TAG_LIST_BYTES";
+/// The variable of [`Settings::max_tag_memory`].
+pub(crate) const MAX_TAG_MEMORY_VARIABLE: &str = "REGISTRY_MAX_TAG_MEMORY";
+/// The variable of [`Settings::list_timeout`], in seconds.
+pub(crate) const LIST_TIMEOUT_VARIABLE: &str = "REGISTRY_LIST_TIMEOUT";
 /// The variable of [`Settings::token_servers`].
 pub(crate) const TOKEN_SERVERS_VARIABLE: &str = "REGISTRY_TOKEN_SERVERS";
 
-/// The hosts of token servers by registry.
+/// The variable of [`Settings::private_addresses`].
+pub(crate) const PRIVATE_ADDRESSES_VARIABLE: &str = "REGISTRY_PRIVATE_ADDRESSES";
+
+/// The hosts of token servers by registry, with their ports where those are not the usual ones.
 pub type TokenServers = BTreeMap<RegistryHost, Vec<String>>;
 
 /// Limits and times of the client. [`Settings::default`] suits public registries.
@@ -57,6 +65,8 @@ pub struct Settings {
     pub max_tags: usize,
     /// Bytes of one tag list, all pages together.
     pub max_list_bytes: usize,
+    /// Bytes of the tags of all lists that the process holds at a time.
+    pub max_tag_memory: usize,
     /// Bytes of one manifest (distribution-spec, "Pushing Manifests": registries take at least 4 MiB).
     pub max_manifest_bytes: usize,
     /// Whether to use the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY` and so on).
@@ -64,6 +74,14 @@ pub struct Settings {
     /// Token servers that may receive a registry's credentials, besides those on the registry's own
     /// domain and in the built-in table.
     pub token_servers: TokenServers,
+    /// Which hosts may have private addresses.
+    pub private_addresses: PrivateAddresses,
+    /// Addresses of this process besides loopback, such as those of its pod. Only a registry that is written
+    /// with such an address is reached there.
+    pub own_addresses: Vec<IpAddr>,
+    /// Whether the name of a registry may have a loopback address, as on the machine of a user. `localhost`
+    /// and literal addresses may anyway.
+    pub may_names_mean_loopback: bool,
     /// Registries with an API that returns the digests of many tags at once.
     pub bulk_apis: BTreeMap<RegistryHost, BulkApi>,
     /// Addresses of names that are not resolved, as in `/etc/hosts`. The port applies to URLs without one;
@@ -90,13 +108,28 @@ impl Default for Settings {
             max_pages: 500,
             max_tags: 50_000,
             max_list_bytes: 16 << 20,
+            max_tag_memory: 32 << 20,
             max_manifest_bytes: 4 << 20,
             system_proxy: true,
             token_servers: BTreeMap::new(),
+            private_addresses: PrivateAddresses::Registries,
+            own_addresses: Vec::new(),
+            may_names_mean_loopback: false,
             bulk_apis: BulkApi::public(),
             addresses: HashMap::new(),
         }
     }
+}
+
+/// Which hosts may have private addresses (RFC 1918, RFC 6598, RFC 4193).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrivateAddresses {
+    /// Registries, the hosts of their domains, and token servers that are listed for them.
+    Registries,
+    /// Besides, hosts that a registry names for tokens and blobs.
+    Everywhere,
+    /// None.
+    Nowhere,
 }
 
 /// An API that returns the digests of many tags at once, and its address.
@@ -125,30 +158,56 @@ pub enum SettingsError {
     /// A limit.
     #[error("{0} is not a number from 1 on")]
     Limit(&'static str),
+    /// Private addresses.
+    #[error("{PRIVATE_ADDRESSES_VARIABLE} is neither registries nor everywhere nor nowhere")]
+    PrivateAddresses,
     /// Token servers.
     #[error("{TOKEN_SERVERS_VARIABLE} is not a list such as registry.example.com=auth.example.org,…")]
     TokenServers,
 }
 
 impl Settings {
-    /// Sets what the environment of an agent or a plugin sets: the limits of tag lists and the token
-    /// servers on foreign domains. `env` returns the values of variables.
+    /// Sets what the environment of an agent or a plugin sets: the limits of tag lists, token servers on
+    /// foreign domains, and who may have private addresses. `env` returns the values of variables.
     pub fn with_environment(mut self, env: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let number = |variable: &'static str| {
+            let number = set(variable).map(|value| value.trim().parse().ok().filter(|number| *number > 0));
+            number.map(|number: Option<u32>| number.ok_or(SettingsError::Limit(variable))).transpose()
+        };
         for (variable, limit) in [
             (MAX_TAGS_VARIABLE, &mut self.max_tags),
             (MAX_TAG_PAGES_VARIABLE, &mut self.max_pages),
             (MAX_TAG_LIST_BYTES_VARIABLE, &mut self.max_list_bytes),
+            (MAX_TAG_MEMORY_VARIABLE, &mut self.max_tag_memory),
         ] {
-            if let Some(value) = set(variable) {
-                let number = value.trim().parse().ok().filter(|number| *number > 0);
-                *limit = number.ok_or(SettingsError::Limit(variable))?;
+            if let Some(number) = number(variable)? {
+                *limit = usize::try_from(number).unwrap_or(usize::MAX);
             }
+        }
+        if let Some(seconds) = number(LIST_TIMEOUT_VARIABLE)? {
+            self.list_timeout = Duration::from_secs(seconds.into());
         }
         if let Some(value) = set(TOKEN_SERVERS_VARIABLE) {
             self.token_servers = parse_token_servers(&value)?;
         }
+        if let Some(value) = set(PRIVATE_ADDRESSES_VARIABLE) {
+            self.private_addresses = value.parse()?;
+        }
         Ok(self)
+    }
+}
+
+impl FromStr for PrivateAddresses {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "registries" => Ok(Self::Registries),
+            "everywhere" => Ok(Self::Everywhere),
+            "nowhere" => Ok(Self::Nowhere),
+            _ => Err(SettingsError::PrivateAddresses),
+        }
     }
 }
 
@@ -193,6 +252,8 @@ mod tests {
             ("REGISTRY_MAX_TAGS", "100000"),
             ("REGISTRY_MAX_TAG_PAGES", "2000"),
             ("REGISTRY_MAX_TAG_LIST_BYTES", "50000000"),
+            ("REGISTRY_PRIVATE_ADDRESSES", "nowhere"),
+            ("REGISTRY_LIST_TIMEOUT", "600"),
             (
                 "REGISTRY_TOKEN_SERVERS",
                 "r.vendor.test=Auth.other.example, r.vendor.test=b.example,docker.io=c",
@@ -201,6 +262,8 @@ mod tests {
         .unwrap();
         let limits = (settings.max_tags, settings.max_pages, settings.max_list_bytes);
         assert_eq!(limits, (100_000, 2_000, 50_000_000));
+        assert_eq!(settings.private_addresses, PrivateAddresses::Nowhere);
+        assert_eq!(settings.list_timeout, Duration::from_mins(10));
         let of = |registry: &str| settings.token_servers[&registry.parse().unwrap()].join(" ");
         assert_eq!(
             (of("r.vendor.test"), of("docker.io")),
@@ -215,7 +278,9 @@ mod tests {
         for (name, value) in [
             ("REGISTRY_MAX_TAGS", "many"),
             ("REGISTRY_MAX_TAG_PAGES", "0"),
+            ("REGISTRY_LIST_TIMEOUT", "5m"),
             ("REGISTRY_MAX_TAG_LIST_BYTES", "-1"),
+            ("REGISTRY_PRIVATE_ADDRESSES", "10.0.0.0/8"),
             ("REGISTRY_TOKEN_SERVERS", "auth.other.example"),
             ("REGISTRY_TOKEN_SERVERS", "a b=c"),
             ("REGISTRY_TOKEN_SERVERS", "r.example="),

@@ -61,10 +61,32 @@ fn looks_like_a_token(word: &str) -> bool {
     word.len() > 60 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+=~\"'".contains(&b))
 }
 
-/// Neither control characters nor the marks that turn the direction of text or hide in it.
-fn is_printable(c: char) -> bool {
+/// Whether a terminal shows a character as what it is: neither a control character nor one that turns the
+/// direction of text, or hides it or in it (Unicode's general category Cf, and line separators).
+pub fn is_printable(c: char) -> bool {
     !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        && !matches!(
+            c,
+            '\u{ad}'
+                | '\u{600}'..='\u{605}'
+                | '\u{61c}'
+                | '\u{6dd}'
+                | '\u{70f}'
+                | '\u{890}'..='\u{891}'
+                | '\u{8e2}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{110bd}'
+                | '\u{110cd}'
+                | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
@@ -79,6 +101,14 @@ mod tests {
         assert_eq!(clean(&text, &secrets), "bad [31m *** at https://h.io/x *** end");
         assert_eq!(clean("no pass, \"pass\" or password", &["pass".to_owned()]), "no *** *** or password");
         assert_eq!(clean(&"é ".repeat(900), &[]).chars().count(), 200);
+    }
+
+    #[test]
+    fn what_turns_or_hides_text_is_not_printable() {
+        let hidden = "\u{1b}\u{9b}\u{202e}\u{200b}\u{feff}\n\u{61c}\u{ad}\u{180e}\u{fff9}\u{e0041}";
+        assert!(!hidden.chars().any(is_printable));
+        assert!("é ✔a한".chars().all(is_printable));
+        assert_eq!(clean("a\u{61c}b\u{e0041}", &[]), "ab");
     }
 
     proptest::proptest! {

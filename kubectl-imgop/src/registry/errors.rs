@@ -77,6 +77,7 @@ impl Registry<'_> {
             Reason::Unreachable(how) => self.connection_hints(*how),
             Reason::Unavailable => vec![self.check_connection()],
             Reason::Rejected
+            | Reason::Schema1
             | Reason::Protocol
             | Reason::TooLarge { .. }
             | Reason::Refused

@@ -13,6 +13,8 @@ use crate::cli_error::CliError;
 pub fn registries(no_bulk_apis: bool) -> Result<Registries, CliError> {
     let settings = Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
+        // Registries of local clusters have names for this machine.
+        may_names_mean_loopback: true,
         ..Settings::default()
     };
     let settings = settings.with_environment(|name| std::env::var(name).ok());

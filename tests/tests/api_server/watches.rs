@@ -12,7 +12,7 @@ use imgop_agent::cluster::rights::Rights;
 use imgop_agent::cluster::watch::{Guarded, Keep, Watch, watch};
 use imgop_agent::config::Namespaces;
 use imgop_agent::jobs::budget::Caps;
-use imgop_agent::jobs::template::{JobTemplate, container};
+use imgop_agent::jobs::template::{JobTemplate, Resources, container};
 use imgop_agent::jobs::{Created, Jobs};
 use imgop_tests::api_server::ApiServer;
 use imgop_tests::namespace::with_namespace;
@@ -107,7 +107,7 @@ impl Process {
     async fn start(client: &Client, namespace: &str) -> Self {
         let rights = Arc::new(Rights::new(client.clone(), String::new()));
         let caps = Caps { in_all: 2, per_namespace: 2, per_owner: 3 };
-        let jobs = Jobs::new(client.clone(), rights, caps, &[]);
+        let jobs = Jobs::new(client.clone(), rights, caps, Duration::from_mins(10), &[]);
         let watched = Namespaces::Named([namespace.to_owned()].into());
         let running = tokio::spawn(jobs.clone().run(
             watched.clone(),
@@ -137,7 +137,14 @@ fn job(owner: &Owner, identity: &str) -> Job {
         identity: identity.to_owned(),
         annotations: std::collections::BTreeMap::new(),
         init_containers: Vec::new(),
-        containers: vec![container("c".to_owned(), "x".to_owned(), "x", Vec::new(), &[])],
+        containers: vec![container(
+            "c".to_owned(),
+            "x".to_owned(),
+            "x",
+            Vec::new(),
+            &[],
+            Resources::default(),
+        )],
         volumes: Vec::new(),
         deadline_seconds: 60,
         ttl_seconds: 60,

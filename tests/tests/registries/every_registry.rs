@@ -137,7 +137,7 @@ impl Registry {
 
     /// A client of a new process, so to say: nothing is known of any registry.
     pub fn client(&self, path: &str, access: &Access) -> anyhow::Result<(Registries, RepositoryClient)> {
-        let registries = Registries::new(settings());
+        let registries = Registries::new(self.settings()?);
         let client = registries.repository(&self.repository(path)?, access);
         Ok((registries, client))
     }
@@ -145,6 +145,12 @@ impl Registry {
     /// Whether the tag list comes in pages.
     pub fn has_pages(&self) -> bool {
         self.program == "distribution"
+    }
+
+    /// The usual settings, without the proxies of whoever runs the tests. The token server has a port of its own.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let token_servers = [(self.address.parse()?, vec![self.tokens.address.clone()])].into();
+        Ok(Settings { system_proxy: false, token_servers, ..Settings::default() })
     }
 
     fn tls(&self) -> Tls {
@@ -159,11 +165,6 @@ impl fmt::Display for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}", self.program, self.way)
     }
-}
-
-/// The usual settings, without the proxies of whoever runs the tests.
-fn settings() -> Settings {
-    Settings { system_proxy: false, ..Settings::default() }
 }
 
 fn basic(password: &str) -> Credential {

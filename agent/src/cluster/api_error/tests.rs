@@ -50,3 +50,18 @@ fn messages_are_printable_short_and_without_credentials() {
     let short = printable(&long);
     assert!(short.len() <= MAX_MESSAGE && short.ends_with("the end"));
 }
+
+#[test]
+fn u14_what_is_logged_of_a_failed_watch_is_the_api_servers_message_alone() {
+    let message = "images.skopeo.io is forbidden: User \"agent\" cannot watch resource \"images\"";
+    let status = || Box::new(Status::failure(message, "Forbidden").with_code(403));
+    let expected = format!("the agent has no right to: {message}");
+    for error in [
+        watcher::Error::InitialListFailed(kube::Error::Api(status())),
+        watcher::Error::WatchStartFailed(kube::Error::Api(status())),
+        watcher::Error::WatchFailed(kube::Error::Api(status())),
+        watcher::Error::WatchError(status()),
+    ] {
+        assert_eq!(ApiCause::of_watch(&error).to_string(), expected);
+    }
+}

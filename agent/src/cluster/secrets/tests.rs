@@ -77,6 +77,25 @@ async fn a3_large_secrets_take_no_more_memory_than_the_cache_has() {
 }
 
 #[tokio::test]
+async fn a3_a_value_that_is_too_long_is_not_read() {
+    let (client, _) = api_server(|path| secret(path, MAX_VALUE_BYTES));
+    let content = Secrets::new(client).get("team-a", "target", Freshness::Cached).await.unwrap();
+    assert!(content.value(DOCKER_CONFIG_KEY).is_none() && content.bytes() < 1_000);
+    assert!(content.too_long(DOCKER_CONFIG_KEY).is_some_and(|bytes| bytes > MAX_VALUE_BYTES));
+}
+
+#[test]
+fn only_names_that_objects_can_have_are_names() {
+    for name in ["a", "target", "a-b.c-1", "9", &"a".repeat(253)] {
+        assert!(is_name(name), "{name}");
+    }
+    for bad in ["", "../configmaps/x", "a/b", "A", "a_b", "-a", "a.", "a?b", "a%2fb", "ä", &"a".repeat(254)]
+    {
+        assert!(!is_name(bad), "{bad}");
+    }
+}
+
+#[tokio::test]
 async fn no_value_is_ever_shown() {
     let (client, _) = api_server(|path| secret(path, 1));
     let content = Secrets::new(client).get("team-a", "target", Freshness::Cached).await.unwrap();

@@ -98,6 +98,19 @@ impl Stage {
         self.set_job_status(json!({ "conditions": [complete] }));
     }
 
+    /// The Job is being deleted, and its pod has not ended.
+    pub fn is_deleting_job(&self) {
+        let mut job = self.job.lock().unwrap().clone().unwrap();
+        let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(fixtures::now());
+        job.metadata.deletion_timestamp = Some(now);
+        self.show(&job);
+    }
+
+    /// The Job is gone, with its pod.
+    pub fn is_without_job(&self) {
+        self.images.agent.jobs.is_gone(&self.job.lock().unwrap().take().unwrap());
+    }
+
     fn set_job_status(&self, status: Value) {
         let mut job = self.job.lock().unwrap().clone().unwrap();
         job.status = Some(serde_json::from_value(status).unwrap());

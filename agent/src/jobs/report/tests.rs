@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// How long a pod may wait for a node.
+const PATIENCE: Duration = Duration::from_mins(10);
+
 fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
@@ -44,7 +47,7 @@ fn terminated(name: &str, code: i32, message: &str) -> Value {
 
 fn report(job: &JobView, pods: &[PodView]) -> JobReport {
     let pods: Vec<&PodView> = pods.iter().collect();
-    JobReport::of(job, Pods::Known(&pods, pods.is_empty().then(long_ago)), now())
+    JobReport::of(job, Pods::Known(&pods, pods.is_empty().then(long_ago)), PATIENCE, now())
 }
 
 fn states(job: &JobView, pods: &[PodView]) -> [ContainerState; 2] {
@@ -113,9 +116,12 @@ fn a_job_that_has_just_failed_is_judged_when_its_pods_are_known_to_have_ended() 
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
     let running = pod(json!({"phase": "Running"}));
     assert_eq!(states(&failed, std::slice::from_ref(&running))[1], ContainerState::Running);
-    assert_eq!(JobReport::of(&failed, Pods::Unknown, now()).container("a"), ContainerState::Running);
+    assert_eq!(
+        JobReport::of(&failed, Pods::Unknown, PATIENCE, now()).container("a"),
+        ContainerState::Running
+    );
     let later = now() + std::time::Duration::from_secs(30);
-    let state = JobReport::of(&failed, Pods::Known(&[&running], None), later).container("a");
+    let state = JobReport::of(&failed, Pods::Known(&[&running], None), PATIENCE, later).container("a");
     assert_eq!(state, ContainerState::Interrupted { at: now() }, "it is not waited for without end");
 }
 
@@ -166,19 +172,52 @@ fn a_job_that_may_get_a_pod_yet_is_waited_for() {
         let suspended = json!({ "type": "Suspended", "status": "True" });
         job.status.conditions = vec![serde_json::from_value(suspended).unwrap()];
     }));
-    let evicted = JobReport::of(&without_pods(), Pods::Known(&[], Some(now())), now());
+    let evicted = JobReport::of(&without_pods(), Pods::Known(&[], Some(now())), PATIENCE, now());
     assert_eq!(evicted.state, JobState::Unfinished, "it had a pod a moment ago, and gets another one");
-    let unknown = JobReport::of(&without_pods(), Pods::Unknown, now());
+    let unknown = JobReport::of(&without_pods(), Pods::Unknown, PATIENCE, now());
     assert_eq!(unknown.state, JobState::Unfinished, "its pods are not listed yet");
 }
 
-#[test]
-fn a_young_pod_may_still_wait() {
+/// A pod without a node, of this age in seconds.
+fn without_node(age: u64) -> PodView {
     let mut waiting = pod(json!({"conditions": [
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]}));
-    assert!(report(&job(None), std::slice::from_ref(&waiting)).is_to_be_deleted());
-    waiting.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
-    assert!(!report(&job(None), &[waiting]).is_to_be_deleted());
+    let created = now() - Duration::from_secs(age);
+    waiting.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
+    waiting
+}
+
+#[test]
+fn a22_a_pod_may_wait_for_a_node_while_an_autoscaler_may_add_one_and_that_is_reported() {
+    let of_age = |age| report(&job(None), &[without_node(age)]);
+    assert_eq!(
+        (of_age(59).state, of_age(59).waits_for_node),
+        (JobState::Unfinished, None),
+        "it may be on its way"
+    );
+    let waits = of_age(599);
+    assert_eq!(waits.state, JobState::Unfinished);
+    assert_eq!(waits.waits_for_node.unwrap(), "the pod does not start: Unschedulable: 0/1 nodes");
+    assert!(of_age(600).is_to_be_deleted());
+    let pods = [&without_node(60)];
+    let impatient = JobReport::of(&job(None), Pods::Known(&pods, None), Duration::from_mins(1), now());
+    assert!(impatient.is_to_be_deleted(), "as long as an administrator wants");
+}
+
+#[test]
+fn a22_a_job_whose_node_is_lost_is_given_up_within_minutes() {
+    let ending = |seconds: u64| {
+        let mut pod = pod(json!({"phase": "Running", "containerStatuses": [
+            terminated("a", 0, "x"), {"name": "b", "state": {"running": {}}}]}));
+        let end = now() - Duration::from_secs(seconds);
+        pod.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(end));
+        report(&job(None), &[pod])
+    };
+    assert_eq!(ending(119).state, JobState::Unfinished, "it may end yet");
+    let lost = ending(120);
+    assert!(lost.is_to_be_deleted());
+    assert_eq!(lost.container("a"), ended(0, "x"), "what was done is done");
+    assert!(matches!(lost.container("b"), ContainerState::Interrupted { .. }));
 }
 
 #[test]
@@ -195,6 +234,7 @@ fn a11_a_job_that_an_injected_container_keeps_from_ending_is_judged_by_ours_and_
     let just_now = JobReport::of(
         &job(None),
         Pods::Known(&[&with_sidecar(terminated("b", 0, "y"))], None),
+        PATIENCE,
         "2026-11-21T11:30:30Z".parse().unwrap(),
     );
     assert_eq!(just_now.state, JobState::Unfinished, "Kubernetes may be about to end it");

@@ -23,7 +23,9 @@ impl Scene {
         let woken = Arc::<Mutex<Vec<String>>>::default();
         let wakes = woken.clone();
         let budget = JobBudget::new(caps, |_| ());
-        let store = Store::new(budget.clone(), move |owner| wakes.lock().push(owner.name.clone()));
+        let store = Store::new(budget.clone(), Duration::from_mins(10), move |owner| {
+            wakes.lock().push(owner.name.clone())
+        });
         Self { store, budget, woken }
     }
 

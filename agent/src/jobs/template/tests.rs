@@ -13,13 +13,27 @@ fn owner(name: &str, uid: &str) -> Owner {
 }
 
 fn job(owner: &Owner, identity: &str) -> Job {
+    let pairs = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let resources = Resources {
+        requests: pairs(&[("cpu", "10m"), ("memory", "32Mi")]),
+        limits: pairs(&[("memory", "512Mi")]),
+    };
     JobTemplate {
         owner,
         app: "imgop-copy",
         identity: identity.to_owned(),
         annotations: BTreeMap::from([("imgop.skopeo.io/route".to_owned(), "here".to_owned())]),
         init_containers: Vec::new(),
-        containers: vec![container("c-0".into(), "skopeo:1".into(), "skopeo", vec!["copy".into()], &[])],
+        containers: vec![container(
+            "c-0".into(),
+            "skopeo:1".into(),
+            "skopeo",
+            vec!["copy".into()],
+            &[],
+            resources,
+        )],
         volumes: Vec::new(),
         deadline_seconds: 3600,
         ttl_seconds: 77,

@@ -29,6 +29,12 @@ impl Readiness {
         Self::not_ready(Phase::Failed, reason, message.into(), also)
     }
 
+    /// Returns the readiness of an Image whose sync goes on without any answer about tags.
+    pub fn progressing(message: impl Into<String>) -> Self {
+        let also = Some((RECONCILING, reasons::PROGRESSING));
+        Self::not_ready(Phase::Running, reasons::PROGRESSING, message.into(), also)
+    }
+
     fn not_ready(
         phase: Phase,
         reason: &'static str,

@@ -189,6 +189,11 @@ impl CopyRequest {
         format!("{} -> {} ({:?})", self.source, self.destination, self.publish)
     }
 
+    /// Returns whether Jobs of this route put tags by themselves, and not the agent for them.
+    pub fn is_direct(route: &str) -> bool {
+        route.ends_with(&format!("({:?})", Publish::Direct))
+    }
+
     /// Returns what the tags in `status.tagAlreadySynced` were copied from, to and as: for anything else
     /// they are not synced.
     pub fn synced_from(&self, spec: &ImageSpec) -> String {

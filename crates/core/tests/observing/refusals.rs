@@ -73,3 +73,30 @@ async fn r6_one_denied_tag_of_a_destination_that_shows_another_is_its_own_failur
     let error = observed(&source, &destination, "2.0").await.unwrap_err();
     assert!(matches!(error, ObserveError::Registry { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn b42_a_tag_in_dockers_old_format_is_its_own_failure_in_words() {
+    let source = ScriptedRegistry::start(|seen| {
+        let tag = seen.target.rsplit('/').next().unwrap_or_default();
+        let digest = Digest::of(tag.as_bytes());
+        let media_type = match tag {
+            "1.0" => "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            "2.0" => "application/vnd.docker.distribution.manifest.v2+json",
+            _ => return json(200, r#"{"tags":["1.0","2.0"]}"#),
+        };
+        reply(200, &[("docker-content-digest", digest.as_str()), ("content-type", media_type)], "")
+    })
+    .await;
+    let destination = ScriptedRegistry::start(|seen| {
+        if seen.target.contains("/tags/list") {
+            return json(404, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#);
+        }
+        json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#)
+    })
+    .await;
+    let observed = observed(&source, &destination, "x.0").await.unwrap();
+    let expected = [("2.0".to_owned(), TagState::Missing), ("1.0".to_owned(), TagState::NotChecked)];
+    assert_eq!(states(&observed), expected);
+    let why = observed.tags[1].unknown_because().unwrap();
+    assert!(why.contains("1.0: it is in Docker's old format (schema 1)"), "{why}");
+}

@@ -129,3 +129,43 @@ async fn a_tag_that_this_process_has_set_is_seen_at_once_by_the_next_pass() {
     assert_eq!(state("1").await, TagState::AlreadySynced);
     assert_eq!(count(&destination, "/tags/list"), 2, "and serves the others");
 }
+
+/// The Image that copies the newest tag onto one, or all tags.
+fn pattern(source: &ScriptedRegistry, destination: &ScriptedRegistry, fixed: Option<&str>) -> CopyRequest {
+    let mut spec = ImageSpec::new(
+        Mode::Recurrent,
+        Source::new(source.repository("app").to_string(), "*"),
+        Destination::new(destination.repository("app").to_string()),
+    );
+    if let Some(fixed) = fixed {
+        spec.source.select.get_or_insert_default().latest = Some(1);
+        spec.destination.version = Some(fixed.to_owned());
+    }
+    CopyRequest::parse(&spec).unwrap()
+}
+
+#[tokio::test]
+async fn r11_many_images_of_one_source_list_it_once() {
+    let (source, _) = registry(&["1.0", "2.0"]).await;
+    let (destination, _) = registry(&[]).await;
+    let registries = sharing(SHARED);
+    let request = pattern(&source, &destination, None);
+    let known = Known::default();
+    join_all((0..20).map(|_| state(&registries, &request, &known))).await;
+    assert_eq!(count(&source, "/tags/list"), 1);
+}
+
+#[tokio::test]
+async fn a18_one_list_that_is_read_twice_does_not_move_a_tag_backwards() {
+    let (source, tags) = registry(&["1.0", "2.0"]).await;
+    let (destination, _) = registry(&["stable"]).await;
+    let registries = sharing(SHARED);
+    let request = pattern(&source, &destination, Some("stable"));
+    let newer = Known { newest: Some("3.0".parse().unwrap()), ..Known::default() };
+    // Others have just listed it, without its newest tag, which is there again.
+    registries.repository(&request.source, &Access::default()).listed_tags().await.unwrap();
+    tags.lock().unwrap().push("3.0".to_owned());
+    assert_eq!(state(&registries, &request, &newer).await, TagState::Differs);
+    assert_eq!(count(&source, "/tags/list"), 2);
+    assert_eq!(count(&source, "/manifests/2.0"), 0);
+}

@@ -18,9 +18,13 @@ impl Challenge {
     }
 }
 
-/// Returns all challenges of a response, from every header line.
+/// Bytes of one header line. What a challenge says is remembered for each registry.
+const MAX_LINE_BYTES: usize = 4 << 10;
+
+/// Returns all challenges of a response, from every header line that has a sensible length.
 pub(super) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
-    headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()).flat_map(parse).collect()
+    let lines = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    lines.filter(|line| line.len() <= MAX_LINE_BYTES).flat_map(parse).collect()
 }
 
 /// Parses one header line. A comma separates both parameters and challenges, so a word is a parameter
@@ -64,6 +68,18 @@ mod tests {
         assert_eq!(challenge.scheme, "bearer");
         assert_eq!(challenge.parameter("realm"), Some("https://auth.docker.io/token"));
         assert_eq!(challenge.parameter("service"), Some("registry.docker.io"));
+    }
+
+    #[test]
+    fn b28_the_query_of_a_realm_is_kept_and_a_line_without_a_bound_is_not_read() {
+        let of = |realm: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(WWW_AUTHENTICATE, format!(r#"Bearer realm="{realm}""#).parse().unwrap());
+            challenges(&headers)
+        };
+        let [challenge] = &of("https://x/t?account=a,b&x=%22")[..] else { panic!("one challenge") };
+        assert_eq!(challenge.parameter("realm"), Some("https://x/t?account=a,b&x=%22"));
+        assert!(of(&format!("https://x/{}", "a".repeat(5_000))).is_empty());
     }
 
     #[test]

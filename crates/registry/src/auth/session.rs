@@ -3,18 +3,19 @@
 //! The challenge is remembered, so no `GET /v2/` precedes other requests, and after the first 401 of a
 //! process no request is sent without its authorization.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 
-use super::call::Call;
+use super::call::{Call, Caller, Role};
 use super::challenge::challenges;
+use super::scope::Scopes;
 use super::token::{self, authorization};
 use super::token_cache::{TokenCache, TokenKey};
 use super::token_server;
@@ -22,7 +23,7 @@ use crate::cache::Bounded;
 use crate::credentials::{Credential, Tls, basic};
 use crate::error::{Failure, Reason};
 use crate::reference::RegistryHost;
-use crate::transport::{Http, Request, Response, is_alias_of};
+use crate::transport::{Channel, Http, Request, Response, error_of, is_alias_of};
 
 /// Bytes of the base of the API, which says nothing.
 const MAX_PING_BYTES: usize = 64 << 10;
@@ -36,21 +37,21 @@ const EXCEPTION_TTL: Duration = Duration::from_hours(24);
 pub(crate) struct Session {
     host: RegistryHost,
     base: Url,
-    pool: Client,
+    channel: Channel,
     schemes: Mutex<Schemes>,
     /// The scopes that the registry wanted instead of those of the specification, and from whom: one for
-    /// pushes is never asked for without a credential.
-    scopes: Mutex<Bounded<TokenKey, String>>,
+    /// pushes is never asked for without a credential, nor where nothing is pushed.
+    scopes: Mutex<Bounded<(TokenKey, Role), Scopes>>,
     tokens: TokenCache,
-    /// Whether `GET /v2/` was sent to a registry that made no challenge elsewhere.
-    has_pinged: AtomicBool,
+    /// Set once the base of the API has answered, which is asked where no challenge was made elsewhere.
+    ping: OnceCell<()>,
 }
 
 /// The authentication that the registry asks for: a proxy may have another for some of its repositories.
 #[derive(Debug)]
 struct Schemes {
     usual: Option<Scheme>,
-    by_scope: Bounded<String, Scheme>,
+    by_scope: Bounded<Scopes, Scheme>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,17 +83,17 @@ impl Session {
             Tls::Verify { extra_ca_pem: Some(_) } | Tls::SkipVerify => false,
         };
         let scheme = if is_plain { "http" } else { "https" };
-        let base = format!("{scheme}://{}/", host.api_host())
+        let base: Url = format!("{scheme}://{}/", host.api_host())
             .parse()
             .map_err(|_| Failure::new(Reason::Settings, format!("{host} is no address")))?;
         Ok(Self {
             host: host.clone(),
+            channel: http.channel(base.clone(), tls, Some(host))?,
             base,
-            pool: http.pool(tls, loopback)?,
             schemes: Mutex::new(Schemes { usual: None, by_scope: Bounded::new(MAX_EXCEPTIONS) }),
             scopes: Mutex::new(Bounded::new(MAX_EXCEPTIONS)),
             tokens: TokenCache::default(),
-            has_pinged: AtomicBool::new(false),
+            ping: OnceCell::new(),
         })
     }
 
@@ -101,43 +102,46 @@ impl Session {
         self.base.join(&format!("v2/{path}")).map_err(|_| Failure::protocol("no address"))
     }
 
-    /// Sends a request with the authorization that the registry asks for. `scope` may be several, with a
-    /// blank between them. A 401 that is returned is final: the credential was sent and not accepted, or
-    /// there is none.
+    /// Sends a request that needs these scopes with the authorization that the registry asks for. A 401 that
+    /// is returned is final: the credential was sent and not accepted, or there is none.
     pub(crate) async fn send(
         &self,
         http: &Http,
-        credential: Option<&Credential>,
-        scope: &str,
+        caller: Caller<'_>,
+        scopes: &Scopes,
         mut request: Request,
     ) -> Result<Response, Failure> {
-        request.identity = credential.map(Credential::fingerprint);
+        request.identity = caller.identity();
         let is_alias = is_alias_of(&self.base, &request.url);
         if request.url.origin() != self.base.origin() && !is_alias {
-            return http.send(&self.pool, &request).await;
+            return http.send(&self.channel, &request).await;
         }
-        let token_scope = self.scopes.lock().get(&(scope.to_owned(), request.identity)).cloned();
-        let mut call = Call::new(credential, scope, token_scope, request.body.is_none());
+        let key = ((scopes.clone(), request.identity), caller.role);
+        let token_scopes = self.scopes.lock().get(&key).cloned();
+        let mut call = Call::new(caller, scopes, token_scopes, request.body.is_none());
         loop {
             let sent = match self.authorize(http, &call).await {
                 Err(failure) => call.probe(failure).map(|()| Authorization::Anonymous)?,
                 Ok(sent) => sent,
             };
+            request.is_authorized_by_token = matches!(sent, Authorization::Token { .. });
             // A later page may be at the registry behind an alias, which takes its tokens alone.
-            let may_see = !is_alias || matches!(sent, Authorization::Token { .. });
-            request.authorization = sent.header().filter(|_| may_see);
-            let response = http.send(&self.pool, &request).await?;
+            request.authorization = sent.header().filter(|_| !is_alias || request.is_authorized_by_token);
+            let response = http.send(&self.channel, &request).await?;
             call.rounds_left -= 1;
             let is_worth_another = self.is_worth_another(http, &mut call, &response, &sent).await?;
-            if let Some(failure) = call.token_failure.take().filter(|_| !is_worth_another) {
+            if is_worth_another && call.rounds_left > 0 {
+                call.token_failure = None;
+                continue;
+            }
+            // What a registry serves to all needs no token.
+            if let Some(failure) = call.token_failure.take().filter(|_| !response.status.is_success()) {
                 return Err(failure);
             }
-            if !is_worth_another || call.rounds_left == 0 {
-                if response.status != StatusCode::UNAUTHORIZED {
-                    self.remember_scope(&call);
-                }
-                return Ok(response);
+            if response.status != StatusCode::UNAUTHORIZED && call.token_scopes() != scopes {
+                self.scopes.lock().insert(key, call.token_scopes().clone(), EXCEPTION_TTL);
             }
+            return Ok(response);
         }
     }
 
@@ -155,9 +159,9 @@ impl Session {
             return Ok(false);
         }
         if response.status != StatusCode::UNAUTHORIZED {
-            return self.hides_its_challenge(http, call, response).await;
+            return self.ping_for_challenge(http, call, response, sent).await;
         }
-        let is_news = self.learn_scheme(call.scope, response, sent)?;
+        let is_news = self.learn_scheme(call.scopes, response, sent)?;
         call.has_learned |= is_news;
         if call.token_failure.is_some() {
             return Ok(is_news);
@@ -165,44 +169,66 @@ impl Session {
         match sent {
             Authorization::Anonymous => {
                 let can_authorize = self.can_authorize(call);
-                Ok(can_authorize || self.hides_its_challenge(http, call, response).await?)
+                Ok(can_authorize || self.ping_for_challenge(http, call, response, sent).await?)
             }
             Authorization::Credential(_) => Ok(is_news),
             Authorization::Token { is_new, token, .. } => {
                 call.refused = Some(token.clone());
-                Ok(is_news || !is_new || call.take_other_scope(response))
+                Ok(is_news || !is_new || call.take_other_scopes(response))
             }
         }
     }
 
-    /// Whether a registry that made no challenge makes one at the base of its API. Some answer an
-    /// anonymous request with 404, 403 or a bare 401 and say only there how to authenticate; each is asked
-    /// once.
-    async fn hides_its_challenge(
+    /// Whether a registry that made no challenge makes one at the base of its API, or has made one since the
+    /// request was sent. Some answer an anonymous request with 404, 403 or a bare 401 and say only there how
+    /// to authenticate; each is asked until it has answered.
+    async fn ping_for_challenge(
         &self,
         http: &Http,
         call: &mut Call<'_>,
         response: &Response,
+        sent: &Authorization,
     ) -> Result<bool, Failure> {
-        let may_hide = call.is_read && call.credential.is_some();
-        let may_hide = may_hide && matches!(response.status.as_u16(), 401 | 403 | 404);
-        if !may_hide || self.scheme(call.scope).is_some() || self.has_pinged.swap(true, Ordering::Relaxed) {
+        let is_anonymous = matches!(sent, Authorization::Anonymous) && call.token_failure.is_none();
+        let may_hide = is_anonymous && call.is_read && call.caller.credential.is_some();
+        if !may_hide || !matches!(response.status.as_u16(), 401 | 403 | 404) {
             return Ok(false);
         }
-        let ping = Request { identity: call.identity(), ..Request::get(self.url("")?, MAX_PING_BYTES) };
-        // Where it fails, the first response stands.
-        let Ok(response) = http.send(&self.pool, &ping).await else { return Ok(false) };
-        let is_challenge = response.status == StatusCode::UNAUTHORIZED
-            && response.url.origin() == self.base.origin()
-            && self.learn_scheme(call.scope, &response, &Authorization::Anonymous)?;
-        call.has_learned |= is_challenge;
-        Ok(is_challenge && self.can_authorize(call))
+        if self.scheme(call.scopes).is_none()
+            && let Err(failure) = self.ping.get_or_try_init(|| self.ping(http, call)).await
+        {
+            // Nothing is absent because a challenge could not be read; a refusal stays one.
+            let is_absence = response.status == StatusCode::NOT_FOUND;
+            return if is_absence { Err(failure) } else { Ok(false) };
+        }
+        let is_known = self.can_authorize(call);
+        call.has_learned |= is_known;
+        Ok(is_known)
+    }
+
+    /// Asks the base of the API for its challenge. Fails where it gives no answer that lasts.
+    async fn ping(&self, http: &Http, call: &Call<'_>) -> Result<(), Failure> {
+        let identity = call.caller.identity();
+        let ping = Request { identity, ..Request::get(self.url("")?, MAX_PING_BYTES) };
+        let response = match http.send(&self.channel, &ping).await {
+            Ok(response) => response,
+            // A redirect that is not followed, or more than a ping says, is an answer.
+            Err(failure) if failure.status.is_some() => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
+        if response.status.is_server_error() || response.status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(error_of(&response, &[]));
+        }
+        if response.status == StatusCode::UNAUTHORIZED && response.url.origin() == self.base.origin() {
+            self.learn_scheme(call.scopes, &response, &Authorization::Anonymous)?;
+        }
+        Ok(())
     }
 
     /// Returns what to send, as far as the registry has made a challenge.
     async fn authorize(&self, http: &Http, call: &Call<'_>) -> Result<Authorization, Failure> {
-        let credential = call.credential;
-        let (realm, service) = match (self.scheme(call.scope), credential) {
+        let credential = call.caller.credential;
+        let (realm, service) = match (self.scheme(call.scopes), credential) {
             (Some(Scheme::Basic), Some(Credential::Basic { username, password })) => {
                 return Ok(Authorization::Credential(authorization("Basic", &basic(username, password))?));
             }
@@ -213,13 +239,13 @@ impl Session {
             (Some(Scheme::Bearer { realm, service }), _) => (realm, service),
         };
         // Checked with each use: the challenge may have come to a client without a credential.
-        token_server::check(&realm, &self.host, &self.base, http.settings(), credential.is_some())?;
-        let scope = call.token_scope();
-        let key = (scope.to_owned(), call.identity());
+        token_server::check(&realm, &self.host, &self.channel, credential.is_some())?;
+        let scopes = call.token_scopes();
+        let key = (scopes.clone(), call.caller.identity());
         let fetch = || async {
-            let request = token::request(&realm, service.as_deref(), scope, credential)?;
+            let request = token::request(&realm, service.as_deref(), scopes, credential)?;
             let asked_at = Instant::now();
-            let response = http.send(&self.pool, &request).await?;
+            let response = http.send(&self.channel, &request).await?;
             token::read(&response, asked_at, credential.is_some())
         };
         let fetched = self.tokens.get(&key, call.refused.as_ref(), fetch).await?;
@@ -228,20 +254,25 @@ impl Session {
     }
 
     fn can_authorize(&self, call: &Call<'_>) -> bool {
-        match self.scheme(call.scope) {
+        match self.scheme(call.scopes) {
             None => false,
-            Some(Scheme::Basic) => matches!(call.credential, Some(Credential::Basic { .. })),
+            Some(Scheme::Basic) => matches!(call.caller.credential, Some(Credential::Basic { .. })),
             Some(Scheme::Bearer { .. }) => true,
         }
     }
 
-    fn scheme(&self, scope: &str) -> Option<Scheme> {
+    fn scheme(&self, scopes: &Scopes) -> Option<Scheme> {
         let schemes = self.schemes.lock();
-        schemes.by_scope.get(&scope.to_owned()).or(schemes.usual.as_ref()).cloned()
+        schemes.by_scope.get(scopes).or(schemes.usual.as_ref()).cloned()
     }
 
     /// Remembers the authentication that the registry asks for. Returns whether that is news.
-    fn learn_scheme(&self, scope: &str, response: &Response, sent: &Authorization) -> Result<bool, Failure> {
+    fn learn_scheme(
+        &self,
+        scopes: &Scopes,
+        response: &Response,
+        sent: &Authorization,
+    ) -> Result<bool, Failure> {
         let offered = challenges(&response.headers);
         let bearer = offered.iter().find(|c| c.scheme == "bearer" && c.parameter("realm").is_some());
         let scheme = if let Some(bearer) = bearer {
@@ -253,25 +284,16 @@ impl Session {
         } else {
             offered.iter().any(|c| c.scheme == "basic").then_some(Scheme::Basic)
         };
-        let Some(scheme) = scheme.filter(|scheme| self.scheme(scope).as_ref() != Some(scheme)) else {
+        let Some(scheme) = scheme.filter(|scheme| self.scheme(scopes).as_ref() != Some(scheme)) else {
             return Ok(false);
         };
         let mut schemes = self.schemes.lock();
         if schemes.usual.is_none() {
             schemes.usual = Some(scheme);
         } else {
-            schemes.by_scope.insert(scope.to_owned(), scheme, EXCEPTION_TTL);
+            schemes.by_scope.insert(scopes.clone(), scheme, EXCEPTION_TTL);
         }
         Ok(true)
-    }
-
-    /// Remembers the scope that was accepted, if it is another than that of the specification.
-    fn remember_scope(&self, call: &Call<'_>) {
-        if call.token_scope() != call.scope {
-            let mut scopes = self.scopes.lock();
-            let key = (call.scope.to_owned(), call.identity());
-            scopes.insert(key, call.token_scope().to_owned(), EXCEPTION_TTL);
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
+use super::scope::Scopes;
 use crate::credentials::{Credential, basic};
 use crate::error::{Failure, Reason};
 use crate::text::authority;
@@ -62,7 +63,7 @@ pub(super) fn authorization(scheme: &str, value: &str) -> Result<HeaderValue, Fa
 pub(super) fn request(
     realm: &Url,
     service: Option<&str>,
-    scope: &str,
+    scopes: &Scopes,
     credential: Option<&Credential>,
 ) -> Result<Request, Failure> {
     let mut request = Request::get(realm.clone(), MAX_RESPONSE_BYTES);
@@ -73,7 +74,7 @@ pub(super) fn request(
             let mut form = Serializer::new(String::new());
             form.append_pair("grant_type", "refresh_token")
                 .append_pair("client_id", "imgop")
-                .append_pair("scope", scope)
+                .append_pair("scope", &scopes.to_string())
                 .append_pair("refresh_token", token.expose_secret());
             if let Some(service) = service {
                 form.append_pair("service", service);
@@ -84,22 +85,22 @@ pub(super) fn request(
         }
         Some(Credential::Basic { username, password }) => {
             request.authorization = Some(authorization("Basic", &basic(username, password))?);
-            add_query(&mut request.url, service, scope);
+            add_query(&mut request.url, service, scopes);
         }
-        Some(Credential::RegistryToken(_)) | None => add_query(&mut request.url, service, scope),
+        Some(Credential::RegistryToken(_)) | None => add_query(&mut request.url, service, scopes),
     }
     Ok(request)
 }
 
-fn add_query(url: &mut Url, service: Option<&str>, scope: &str) {
+fn add_query(url: &mut Url, service: Option<&str>, scopes: &Scopes) {
     let mut query = url.query_pairs_mut();
     if let Some(service) = service {
         query.append_pair("service", service);
     }
     // One parameter for each scope here, and one list in a POST (distribution, "Token Authentication
     // Specification" and "OAuth2 Token Authentication").
-    for scope in scope.split(' ') {
-        query.append_pair("scope", scope);
+    for scope in scopes.iter() {
+        query.append_pair("scope", &scope.to_string());
     }
 }
 

@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::scope::Scopes;
 use super::token::Token;
 use crate::cache::{Bounded, SingleFlight};
 use crate::credentials::Fingerprint;
@@ -11,8 +12,8 @@ use crate::error::Failure;
 /// Tokens of one registry. A token has up to 16 KiB, and there is one for each repository.
 const MAX_TOKENS: usize = 512;
 
-/// The scope, and for whom.
-pub(super) type TokenKey = (String, Option<Fingerprint>);
+/// The scopes, and for whom.
+pub(super) type TokenKey = (Scopes, Option<Fingerprint>);
 
 /// The tokens of one registry. Where there are too many, those go that expire first.
 #[derive(Debug)]
@@ -79,11 +80,12 @@ mod tests {
     use futures::future::join_all;
     use tokio::sync::Semaphore;
 
+    use super::super::scope::{Actions, Scope};
     use super::*;
     use crate::error::Reason;
 
     fn key(scope: &str) -> TokenKey {
-        (scope.to_owned(), None)
+        (Scope::new(scope, Actions::Pull).into(), None)
     }
 
     #[tokio::test]

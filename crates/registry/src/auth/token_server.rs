@@ -7,31 +7,13 @@ use url::{Host, Url};
 
 use crate::error::Failure;
 use crate::reference::RegistryHost;
-use crate::settings::{Settings, TOKEN_SERVERS_VARIABLE};
+use crate::settings::TOKEN_SERVERS_VARIABLE;
 use crate::text::authority;
-use crate::transport::check_address;
+use crate::transport::{Channel, Reach, is_public_name, is_under};
 
 /// Registries whose token server is on another domain: the registry's domain, the token server.
 const KNOWN_TOKEN_SERVERS: [(&str, &str); 3] =
     [("nvcr.io", "authn.nvidia.com"), ("scw.cloud", "api.scaleway.com"), ("lscr.io", "ghcr.io")];
-
-/// Suffixes under which names have different owners: two names share one only where one more label is
-/// equal. Not complete, and need not be: a registry only names the receiver of its own credentials.
-const SHARED_SUFFIXES: [&str; 13] = [
-    "amazonaws.com",
-    "azurecr.io",
-    "co.in",
-    "co.jp",
-    "co.kr",
-    "co.uk",
-    "com.au",
-    "com.br",
-    "com.cn",
-    "com.tr",
-    "github.io",
-    "gitlab.io",
-    "svc.cluster.local",
-];
 
 /// Returns the URL of a token server, if anything may be sent there.
 pub(super) fn parse(realm: &str, base: &Url) -> Result<Url, Failure> {
@@ -47,92 +29,62 @@ pub(super) fn parse(realm: &str, base: &Url) -> Result<Url, Failure> {
         let message = format!("the address of the token server {} has a user name in it", authority(&realm));
         return Err(Failure::refused(message));
     }
-    check_address(&realm)?;
     Ok(realm)
 }
 
-/// Checks that a request may go to this token server. Without a credential there is nothing to lose at a
-/// public one; with one, the server must be on the registry's domain, well known, or in the settings.
+/// Checks that a request may go to this token server: one on the registry's own port, on its domain behind TLS,
+/// or in the settings. Without a credential there is nothing to lose at a public one.
 pub(super) fn check(
     realm: &Url,
     registry: &RegistryHost,
-    base: &Url,
-    settings: &Settings,
+    channel: &Channel,
     has_credential: bool,
 ) -> Result<(), Failure> {
-    if is_trusted(realm, registry, base, settings) || !has_credential && is_public(realm) {
+    let is_own = channel.reach(realm) != Reach::Foreign;
+    if is_own || is_known(realm, channel.base()) || !has_credential && is_public(realm) {
         return Ok(());
     }
     let (wants, server) =
         (if has_credential { "wants credentials sent to" } else { "wants a token from" }, authority(realm));
-    let name = realm.host_str().unwrap_or_default();
     Err(Failure::refused(format!(
-        "{registry} {wants} {server}, which is not on its domain; if that is right, set \
-         {TOKEN_SERVERS_VARIABLE}={registry}={name}"
+        "{registry} {wants} {server}, which is neither on its port nor on its domain behind TLS; if that is \
+         right, set {TOKEN_SERVERS_VARIABLE}={registry}={server}"
     )))
 }
 
 /// Whether this is a public name behind TLS: nothing within the cluster or the machine is reached by it.
 fn is_public(realm: &Url) -> bool {
-    const PRIVATE: [&str; 3] = [".local", ".internal", ".localhost"];
-    let is_public_name = |name: &str| {
-        let name = name.trim_end_matches('.');
-        name.contains('.') && !PRIVATE.iter().any(|suffix| name.ends_with(suffix))
-    };
     realm.scheme() == "https" && matches!(realm.host(), Some(Host::Domain(name)) if is_public_name(name))
 }
 
-fn is_trusted(realm: &Url, registry: &RegistryHost, base: &Url, settings: &Settings) -> bool {
-    let (Some(realm_host), Some(base_host)) = (realm.host(), base.host()) else { return false };
-    if realm_host == base_host || (is_loopback(&realm_host) && is_loopback(&base_host)) {
-        return true;
-    }
-    let Host::Domain(realm_name) = realm_host else { return false };
-    let listed =
-        settings.token_servers.get(registry).is_some_and(|hosts| hosts.iter().any(|h| h == realm_name));
-    let Host::Domain(base_name) = base_host else { return listed };
-    listed
-        || KNOWN_TOKEN_SERVERS
-            .iter()
-            .any(|(domain, server)| is_under(base_name, domain) && realm_name == *server)
-        || registrable_domain(realm_name).is_some_and(|domain| registrable_domain(base_name) == Some(domain))
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(v4) => v4.is_loopback(),
-        Host::Ipv6(v6) => v6.is_loopback(),
-    }
-}
-
-fn is_under(name: &str, domain: &str) -> bool {
-    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-/// Returns the part of a name that has one owner: its last two labels, or one more than a shared suffix.
-fn registrable_domain(name: &str) -> Option<&str> {
-    let suffix = SHARED_SUFFIXES.iter().find(|suffix| is_under(name, suffix));
-    let labels = suffix.map_or(2, |suffix| suffix.split('.').count() + 1);
-    let dots: Vec<usize> = name.rmatch_indices('.').map(|(at, _)| at).collect();
-    match dots.get(labels - 1) {
-        Some(dot) => Some(&name[dot + 1..]),
-        None => (dots.len() + 1 == labels).then_some(name),
-    }
+fn is_known(realm: &Url, base: &Url) -> bool {
+    let (Some(Host::Domain(realm_name)), Some(Host::Domain(base_name))) = (realm.host(), base.host()) else {
+        return false;
+    };
+    let mut known = KNOWN_TOKEN_SERVERS.iter();
+    realm.scheme() == "https"
+        && known.any(|(domain, server)| is_under(base_name, domain) && realm_name == *server)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::Tls;
+    use crate::settings::Settings;
+    use crate::transport::Http;
+
+    fn channel(base: &Url, registry: &RegistryHost) -> Channel {
+        let mut settings = Settings { system_proxy: false, ..Settings::default() };
+        settings.token_servers.insert("harbor.svc".parse().unwrap(), vec!["harbor.corp.example".to_owned()]);
+        Http::new(settings).channel(base.clone(), &Tls::default(), Some(registry)).unwrap()
+    }
 
     fn allowed(registry: &str, realm: &str) -> bool {
         let registry: RegistryHost = registry.parse().unwrap();
         let scheme = if registry.is_loopback() { "http" } else { "https" };
         let base = format!("{scheme}://{}/", registry.api_host()).parse().unwrap();
-        let mut settings = Settings::default();
-        settings.token_servers.insert("harbor.svc".parse().unwrap(), vec!["harbor.corp.example".to_owned()]);
         let realm = parse(realm, &base);
-        realm.is_ok_and(|realm| check(&realm, &registry, &base, &settings, true).is_ok())
+        realm.is_ok_and(|realm| check(&realm, &registry, &channel(&base, &registry), true).is_ok())
     }
 
     #[test]
@@ -148,7 +100,7 @@ mod tests {
             ("registry.cn-hangzhou.aliyuncs.com", "https://dockerauth.cn-hangzhou.aliyuncs.com/auth"),
             ("registry.corp:5000", "https://registry.corp/service/token"),
             ("a.azurecr.io", "https://a.azurecr.io/oauth2/token"),
-            ("localhost:5000", "http://127.0.0.1:5001/auth"),
+            ("localhost:5000", "http://127.0.0.1:5000/auth"),
             ("zot.corp", "/zot/auth/token"),
             ("harbor.svc", "https://harbor.corp.example/service/token"),
         ] {
@@ -173,6 +125,8 @@ mod tests {
             ("10.0.0.1:5000", "https://10.0.0.2/token"),
             ("reg.a.svc.cluster.local", "https://x.b.svc.cluster.local/token"),
             ("localhost:5000", "http://metadata.internal/token"),
+            ("localhost:5000", "http://127.0.0.1:5001/auth"),
+            ("registry.corp:5000", "http://registry.corp:10250/token"),
         ] {
             assert!(!allowed(registry, realm), "{registry} {realm}");
         }
@@ -184,9 +138,9 @@ mod tests {
         let registry = "quay.io".parse().unwrap();
         let realm = parse("https://evil.example.com:8443/t?key=1", &base).unwrap();
         let message = |has_credential| {
-            check(&realm, &registry, &base, &Settings::default(), has_credential).unwrap_err().to_string()
+            check(&realm, &registry, &channel(&base, &registry), has_credential).unwrap_err().to_string()
         };
-        insta::assert_snapshot!(message(true), @"quay.io wants credentials sent to evil.example.com:8443, which is not on its domain; if that is right, set REGISTRY_TOKEN_SERVERS=quay.io=evil.example.com");
+        insta::assert_snapshot!(message(true), @"quay.io wants credentials sent to evil.example.com:8443, which is neither on its port nor on its domain behind TLS; if that is right, set REGISTRY_TOKEN_SERVERS=quay.io=evil.example.com:8443");
     }
 
     #[test]
@@ -195,12 +149,10 @@ mod tests {
         let registry = "quay.io".parse().unwrap();
         let allowed = |realm: &str| {
             let realm = parse(realm, &base).unwrap();
-            check(&realm, &registry, &base, &Settings::default(), false).is_ok()
+            check(&realm, &registry, &channel(&base, &registry), false).is_ok()
         };
         assert!(allowed("https://auth.other.example/token"));
-        for private in
-            ["https://vault", "https://x.internal", "https://a.svc.cluster.local.", "https://10.0.0.1"]
-        {
+        for private in ["https://vault", "https://x.internal", "https://vault.prod.svc", "https://10.0.0.1"] {
             assert!(!allowed(private), "{private}");
         }
     }

@@ -26,9 +26,8 @@ use self::plan::Plan;
 use crate::cache::Bounded;
 use crate::credentials::Tls;
 use crate::error::Failure;
-use crate::reference::{RegistryHost, Repository, Tag};
+use crate::reference::{Repository, Tag};
 use crate::settings::{BulkApi, BulkKind};
-use crate::text::authority;
 use crate::transport::{Http, Request, error_of};
 
 /// How long a repository is spared what its API refused.
@@ -102,15 +101,14 @@ async fn collect(
     found: &mut Found<'_>,
 ) -> Result<(), Failure> {
     let base = api.base()?;
-    let loopback = authority(&base).parse::<RegistryHost>().is_ok_and(|host| host.is_loopback());
     // Not the registry's own TLS settings: this is another host, and a public one.
-    let pool = http.pool(&Tls::default(), loopback)?;
+    let channel = http.channel(base.clone(), &Tls::default(), None)?;
     let mut bytes_left = http.settings().max_list_bytes;
     let (mut cursor, mut seen) = (Cursor::default(), HashSet::new());
     loop {
         let request: Request =
             api.kind.request(&base, repository.path(), &plan.filter, &cursor, bytes_left)?;
-        let response = http.send(&pool, &request).await?;
+        let response = http.send(&channel, &request).await?;
         if response.status != StatusCode::OK {
             return Err(error_of(&response, &[]));
         }

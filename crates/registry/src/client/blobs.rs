@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient};
+use crate::auth::{Actions, Scope, Scopes};
 use crate::error::{Failure, Operation, Reason, RegistryError};
 use crate::reference::{Digest, Repository};
 use crate::transport::{Request, Response};
@@ -31,7 +32,7 @@ impl RepositoryClient {
     pub(super) async fn config(&self, digest: &Digest) -> Result<Bytes, Failure> {
         let mut request = Request::get(self.url(&format!("blobs/{digest}"))?, MAX_CONFIG_BYTES);
         request.may_leave_host = true;
-        let response = self.send(request, "pull").await?;
+        let response = self.send(request, Actions::Pull).await?;
         if response.status != StatusCode::OK {
             return Err(self.error_of(&response));
         }
@@ -54,7 +55,8 @@ impl RepositoryClient {
         }
         let mut request = empty(Method::POST, self.url("blobs/uploads/")?);
         request.url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", from.path());
-        let scopes = format!("repository:{}:pull,push repository:{}:pull", own.path(), from.path());
+        let scopes =
+            Scopes::two(Scope::new(own.path(), Actions::PullPush), Scope::new(from.path(), Actions::Pull));
         let response = match self.send_scoped(request, &scopes).await {
             Ok(response) => response,
             Err(failure) => {
@@ -93,7 +95,7 @@ impl RepositoryClient {
             return;
         }
         let request = empty(Method::DELETE, upload);
-        if let Err(failure) = self.send(request, "pull,push").await {
+        if let Err(failure) = self.send(request, Actions::PullPush).await {
             tracing::debug!(repository = %self.repository(), %failure, "an upload is left behind");
         }
     }

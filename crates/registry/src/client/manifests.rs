@@ -5,8 +5,9 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient, media_type};
+use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError};
-use crate::oci::{ACCEPT, Descriptor, Manifest};
+use crate::oci::{ACCEPT, Descriptor, Manifest, ManifestError};
 use crate::reference::{Digest, ManifestRef};
 use crate::text::authority;
 use crate::transport::{Request, Response, is_web_page};
@@ -27,17 +28,17 @@ impl RepositoryClient {
 
     /// Writes a manifest under a tag or under its digest. What it refers to must be there already.
     pub async fn put_manifest(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), RegistryError> {
+        // Also where it fails or its caller goes away: a request that broke off may have been carried out.
+        let _recorded = self.recorded_write();
         let outcome = self.write(what, manifest).await;
-        // After an error as well: a request that broke off may have been carried out.
-        self.record_write();
         outcome.map_err(|failure| self.error(Operation::Put(what.clone()), failure))
     }
 
-    async fn look_up(&self, what: &ManifestRef) -> Result<Option<Descriptor>, Failure> {
+    pub(super) async fn look_up(&self, what: &ManifestRef) -> Result<Option<Descriptor>, Failure> {
         let mut request = Request::get(self.manifest_url(what)?, MAX_OTHER_BYTES);
         request.method = Method::HEAD;
         request.accept = Some(ACCEPT);
-        let response = self.send(request, "pull").await?;
+        let response = self.send(request, Actions::Pull).await?;
         match response.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND if !is_web_page(&response) => return Ok(None),
@@ -70,14 +71,19 @@ impl RepositoryClient {
         let mut request = Request::get(self.manifest_url(what)?, self.settings().max_manifest_bytes);
         request.accept = Some(ACCEPT);
         self.shared().pulls.may_read(&authority(&request.url), self.identity())?;
-        let response = self.send(request, "pull").await?;
+        let response = self.send(request, Actions::Pull).await?;
         match response.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND if !is_web_page(&response) => return Ok(None),
             _ => return Err(self.error_of(&response)),
         }
-        let manifest = Manifest::received(media_type(&response), response.body.clone())
-            .map_err(|error| Failure::protocol(error.to_string()))?;
+        let manifest = Manifest::received(media_type(&response), response.body.clone()).map_err(|error| {
+            let reason = match &error {
+                ManifestError::Schema1 => Reason::Schema1,
+                _ => Reason::Protocol,
+            };
+            Failure::new(reason, error.to_string())
+        })?;
         let asked = if let ManifestRef::Digest(asked) = what { Some(asked.clone()) } else { None };
         for claim in [header_digest(&response)?, asked].into_iter().flatten() {
             if claim != manifest.digest {
@@ -98,7 +104,7 @@ impl RepositoryClient {
         let media_type = HeaderValue::from_str(&manifest.media_type)
             .map_err(|_| Failure::new(Reason::Settings, "the media type is no header value"))?;
         request.body = Some((media_type, manifest.bytes.clone()));
-        let response = self.send(request, "pull,push").await?;
+        let response = self.send(request, Actions::PullPush).await?;
         if !response.status.is_success() {
             return Err(self.error_of(&response));
         }

@@ -6,9 +6,10 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::repository_client::{RepositoryClient, media_type};
+use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError};
 use crate::oci::{OCI_INDEX, Referrer};
-use crate::reference::Digest;
+use crate::reference::{Digest, ManifestRef};
 use crate::transport::{Request, Response, next_page, server_error};
 
 /// Referrers of one manifest that are read. Hardly an image has more than ten.
@@ -44,7 +45,7 @@ impl RepositoryClient {
         loop {
             let mut request = Request::get(page.clone(), bytes_left);
             request.accept = Some(OCI_INDEX);
-            let response = match self.send(request, "pull").await {
+            let response = match self.send(request, Actions::Pull).await {
                 // GHCR redirects to a web page, which is not followed.
                 Err(failure) if seen.is_empty() && is_redirect(&failure) => {
                     return if support.record_absent(&key) { Ok(None) } else { Err(failure) };
@@ -55,7 +56,14 @@ impl RepositoryClient {
                 return Ok(Some(Vec::new()));
             }
             if seen.is_empty() && is_unknown_api(&response) {
-                return if support.record_absent(&key) { Ok(None) } else { Err(vanished(&response)) };
+                if support.record_absent(&key) {
+                    return Ok(None);
+                }
+                // zot says no more where the manifest is not there.
+                let may_be_gone = response.status == StatusCode::NOT_FOUND && response.body.is_empty();
+                let subject = ManifestRef::Digest(subject.clone());
+                let is_gone = may_be_gone && self.look_up(&subject).await?.is_none();
+                return if is_gone { Ok(Some(Vec::new())) } else { Err(vanished(&response)) };
             }
             if response.status != StatusCode::OK {
                 return Err(self.error_of(&response));

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::pull_quota::RateLimit;
 use super::repository_client::RepositoryClient;
 use super::state::{RegistryState, Shared};
-use crate::auth::Session;
+use crate::auth::{Role, Session};
 use crate::cache::Bounded;
 use crate::credentials::{Access, Tls, TlsKey};
 use crate::error::Failure;
@@ -45,9 +45,23 @@ impl Registries {
     }
 
     /// Returns a client for one repository. It shares tokens and connections with all others of its registry.
+    ///
+    /// It asks for the right to push only for what it is told to write, so that looking at a repository never
+    /// creates it.
     pub fn repository(&self, repository: &Repository, access: &Access) -> RepositoryClient {
+        self.client(repository, access, Role::Source)
+    }
+
+    /// Returns a client for a repository that images are pushed to, which may not exist yet. Where only those
+    /// who may push learn that, it asks for that right also to read: at Quay this creates the repository, as a
+    /// push does.
+    pub fn push_target(&self, repository: &Repository, access: &Access) -> RepositoryClient {
+        self.client(repository, access, Role::PushTarget)
+    }
+
+    fn client(&self, repository: &Repository, access: &Access, role: Role) -> RepositoryClient {
         let registry = self.state(repository.host(), &access.tls);
-        RepositoryClient::new(self.0.shared.clone(), registry, repository, access)
+        RepositoryClient::new(self.0.shared.clone(), registry, repository, access, role)
     }
 
     /// Returns how many requests each host has had, by status code.

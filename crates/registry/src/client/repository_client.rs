@@ -7,7 +7,7 @@ use url::Url;
 
 use super::account::Account;
 use super::state::{RegistryState, Shared};
-use crate::auth::Session;
+use crate::auth::{Actions, Caller, Role, Scope, Scopes, Session};
 use crate::credentials::{Access, Credential, Fingerprint, TlsKey};
 use crate::error::{Failure, Operation, RegistryError};
 use crate::reference::Repository;
@@ -27,6 +27,7 @@ pub struct RepositoryClient {
     repository: Repository,
     tls: TlsKey,
     credential: Option<Credential>,
+    role: Role,
 }
 
 impl RepositoryClient {
@@ -35,6 +36,7 @@ impl RepositoryClient {
         registry: Result<Arc<RegistryState>, Failure>,
         repository: &Repository,
         access: &Access,
+        role: Role,
     ) -> Self {
         Self {
             shared,
@@ -42,6 +44,7 @@ impl RepositoryClient {
             repository: repository.clone(),
             tls: access.tls.key(),
             credential: access.credential.clone(),
+            role,
         }
     }
 
@@ -82,14 +85,15 @@ impl RepositoryClient {
         self.credential.as_ref().map(Credential::fingerprint)
     }
 
-    /// Sends a request that needs these actions on this repository, such as `pull,push`.
-    pub(super) async fn send(&self, request: Request, actions: &str) -> Result<Response, Failure> {
-        self.send_scoped(request, &format!("repository:{}:{actions}", self.repository.path())).await
+    /// Sends a request that needs these actions in this repository.
+    pub(super) async fn send(&self, request: Request, actions: Actions) -> Result<Response, Failure> {
+        self.send_scoped(request, &Scope::new(self.repository.path(), actions).into()).await
     }
 
-    /// Sends a request that needs these scopes, with a blank between them.
-    pub(super) async fn send_scoped(&self, request: Request, scopes: &str) -> Result<Response, Failure> {
-        let sent = self.session()?.send(&self.shared.http, self.credential.as_ref(), scopes, request);
+    /// Sends a request that needs these scopes.
+    pub(super) async fn send_scoped(&self, request: Request, scopes: &Scopes) -> Result<Response, Failure> {
+        let caller = Caller { credential: self.credential.as_ref(), role: self.role };
+        let sent = self.session()?.send(&self.shared.http, caller, scopes, request);
         let response = sent.await?;
         self.shared.pulls.record(&authority(&response.url), self.identity(), &response.headers);
         Ok(response)

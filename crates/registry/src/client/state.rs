@@ -4,6 +4,7 @@ use super::created_cache::CreatedCache;
 use super::mount_refusals::MountRefusals;
 use super::pull_quota::PullQuota;
 use super::referrers_support::ReferrersSupport;
+use super::tag_list::TagMemory;
 use super::tag_list_cache::TagListCache;
 use crate::auth::Session;
 use crate::bulk;
@@ -16,6 +17,7 @@ pub(super) struct Shared {
     pub(super) http: Http,
     pub(super) pulls: PullQuota,
     pub(super) tag_lists: TagListCache,
+    pub(super) tag_memory: TagMemory,
     pub(super) bulk_reach: bulk::Reach,
     pub(super) created: CreatedCache,
 }
@@ -33,6 +35,7 @@ impl Shared {
         Self {
             pulls: PullQuota::new(settings.pull_reserve),
             tag_lists: TagListCache::new(settings.tag_list_ttl),
+            tag_memory: TagMemory::new(settings.max_tag_memory),
             bulk_reach: bulk::Reach::default(),
             created: CreatedCache::default(),
             http: Http::new(settings),

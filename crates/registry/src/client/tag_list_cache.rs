@@ -3,23 +3,21 @@
 //! A thousand Images may copy into one repository. Each of them needs to know what is there; one list
 //! serves all of them. A list from before a write of this process is never returned after it.
 
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::account::Account;
+use super::tag_list::{TAG_OVERHEAD, TagList};
 use crate::cache::{Bounded, SingleFlight};
 use crate::error::Failure;
-use crate::reference::{RegistryHost, Tag};
+use crate::reference::RegistryHost;
 
 /// A list of more tags than this takes several requests: more than requests for a few tags do.
 const ONE_PAGE: usize = 1000;
 /// Bytes that all lists of the process hold together.
 const MAX_BYTES: usize = 32 << 20;
-/// What a tag takes besides its text, and a list besides its tags: of the set, and of the allocator.
-const TAG_OVERHEAD: usize = 64;
+/// What a list takes besides its tags.
 const LIST_OVERHEAD: usize = 512;
 /// How long a write to a repository is remembered: longer than any list takes.
 const WRITE_TTL: Duration = Duration::from_hours(1);
@@ -37,16 +35,24 @@ pub(super) struct ListKey {
 }
 
 /// The tags of a repository, or why they cannot be listed.
-type Outcome = Result<Arc<HashSet<Tag>>, Failure>;
+pub(super) type Outcome = Result<TagList, Failure>;
 
 /// The tags of a repository, from one list.
 #[derive(Debug, Clone)]
 pub struct SharedTags {
     /// All of them.
-    pub tags: Arc<HashSet<Tag>>,
+    pub tags: TagList,
     /// Whether the list was requested for this very call, and this process wrote nothing meanwhile. If
     /// not, a tag may have been added since.
     pub is_new: bool,
+}
+
+/// What a call for shared tags gets.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) outcome: Outcome,
+    /// As in [`SharedTags`].
+    pub(super) is_new: bool,
 }
 
 /// The lists of all registries.
@@ -61,6 +67,8 @@ pub(super) struct TagListCache {
 #[derive(Debug, Clone)]
 struct Listed {
     outcome: Outcome,
+    /// The number of the last write when it began.
+    began_after: u64,
     /// Whether this process did not write to the repository meanwhile.
     is_current: bool,
     is_cached: bool,
@@ -89,42 +97,47 @@ impl TagListCache {
 
     /// Returns the list of this key; `fetch` runs at most once at a time. A failure is shared as well, or
     /// all who wait would repeat it one after another.
-    pub(super) async fn get<F>(&self, key: &ListKey, fetch: impl Fn() -> F) -> Result<SharedTags, Failure>
+    pub(super) async fn get<F>(&self, key: &ListKey, fetch: impl Fn() -> F) -> Shared
     where
-        F: Future<Output = Result<Vec<Tag>, Failure>>,
+        F: Future<Output = Result<TagList, Failure>>,
     {
         if self.ttl.is_zero() {
             let Listed { outcome, is_current, .. } = self.list(key, &fetch).await;
-            return outcome.map(|tags| SharedTags { tags, is_new: is_current });
+            return Shared { outcome, is_new: is_current };
         }
-        if let Some(outcome) = self.state.lock().cached(key) {
-            return outcome.map(|tags| SharedTags { tags, is_new: false });
-        }
+        let last_write = {
+            let mut state = self.state.lock();
+            if let Some(outcome) = state.cached(key) {
+                return Shared { outcome, is_new: false };
+            }
+            state.last_write_to(&repository(key))
+        };
         loop {
             let (listed, is_own) = self.flights.run(key, || self.list(key, &fetch)).await;
             // A list from before a write does not serve those who came after the write.
-            if is_own || listed.is_current {
+            if is_own || listed.is_current || listed.began_after >= last_write {
                 let is_new = is_own && listed.is_current && !listed.is_cached;
-                return listed.outcome.map(|tags| SharedTags { tags, is_new });
+                return Shared { outcome: listed.outcome, is_new };
             }
         }
     }
 
     async fn list<F>(&self, key: &ListKey, fetch: &impl Fn() -> F) -> Listed
     where
-        F: Future<Output = Result<Vec<Tag>, Failure>>,
+        F: Future<Output = Result<TagList, Failure>>,
     {
         let before = {
             let mut state = self.state.lock();
             // Another caller may have listed it since.
             if let Some(outcome) = state.cached(key) {
-                return Listed { outcome, is_current: true, is_cached: true };
+                let began_after = state.last_write;
+                return Listed { outcome, began_after, is_current: true, is_cached: true };
             }
             state.last_write
         };
-        let outcome = fetch().await.map(|tags| Arc::new(tags.into_iter().collect()));
+        let outcome = fetch().await;
         let is_current = self.state.lock().insert(key, outcome.clone(), before, self.ttl);
-        Listed { outcome, is_current, is_cached: false }
+        Listed { outcome, began_after: before, is_current, is_cached: false }
     }
 
     /// Drops the lists of a repository, whoever asked for them, those that are under way included.
@@ -134,6 +147,11 @@ impl TagListCache {
         let number = state.last_write;
         state.writes.insert(repository(key), number, WRITE_TTL);
         state.lists.remove_keys(|listed| repository(listed) == repository(key));
+    }
+
+    /// Drops what is cached, for the memory that it holds.
+    pub(super) fn clear(&self) {
+        self.state.lock().lists.remove_keys(|_| true);
     }
 
     /// Whether a list costs no more than a request for one tag, as far as is known: it is cached or under
@@ -153,6 +171,11 @@ impl State {
         self.lists.get(key).cloned()
     }
 
+    /// Returns the number of the last write to a repository; 0 if there was none.
+    fn last_write_to(&self, repository: &(RegistryHost, String)) -> u64 {
+        self.writes.get(repository).copied().unwrap_or_default()
+    }
+
     /// Keeps a list that was requested after write number `before`. Returns whether the repository was not
     /// written to meanwhile; if it was, the list is not kept.
     fn insert(&mut self, key: &ListKey, outcome: Outcome, before: u64, ttl: Duration) -> bool {
@@ -161,7 +184,7 @@ impl State {
         } else {
             self.long.remove(key);
         }
-        let is_new = self.writes.get(&repository(key)).is_none_or(|written| *written <= before);
+        let is_new = self.last_write_to(&repository(key)) <= before;
         if is_new {
             let bytes = size(&outcome);
             self.lists.insert_weighted(key.clone(), outcome, ttl, bytes);
@@ -176,7 +199,7 @@ fn repository(key: &ListKey) -> (RegistryHost, String) {
 
 /// Returns the bytes that a list holds, roughly.
 fn size(outcome: &Outcome) -> usize {
-    let of_tags = |tags: &Arc<HashSet<Tag>>| tags.iter().map(|tag| tag.as_str().len() + TAG_OVERHEAD).sum();
+    let of_tags = |tags: &TagList| tags.iter().map(|tag| tag.as_str().len() + TAG_OVERHEAD).sum();
     LIST_OVERHEAD + outcome.as_ref().map_or(0, of_tags)
 }
 
@@ -194,12 +217,12 @@ mod tests {
         ListKey { account, path: path.to_owned() }
     }
 
-    fn numbers(of: usize) -> Vec<Tag> {
-        (0..of).map(|n| n.to_string().parse().unwrap()).collect()
+    fn numbers(of: usize) -> TagList {
+        (0..of).map(|n| n.to_string().parse().unwrap()).collect::<Vec<_>>().into()
     }
 
     async fn is_new(lists: &TagListCache, path: &str, tags: usize) -> bool {
-        lists.get(&key(path), async || Ok(numbers(tags))).await.unwrap().is_new
+        lists.get(&key(path), async || Ok(numbers(tags))).await.is_new
     }
 
     fn held(lists: &TagListCache) -> usize {
@@ -222,12 +245,15 @@ mod tests {
         let lists = TagListCache::new(TTL);
         // Few tags with long names.
         let number = MAX_BYTES / 5 * 2 / (128 + TAG_OVERHEAD);
-        let many = async || Ok((0..number).map(|n| format!("{n:0>128}").parse().unwrap()).collect());
+        let many = async || {
+            let tags: Vec<_> = (0..number).map(|n| format!("{n:0>128}").parse().unwrap()).collect();
+            Ok(tags.into())
+        };
         for path in ["a", "b", "c"] {
-            assert_eq!(lists.get(&key(path), many).await.unwrap().tags.len(), number);
+            assert_eq!(lists.get(&key(path), many).await.outcome.unwrap().len(), number);
         }
         assert_eq!(held(&lists), 2, "the oldest is gone");
-        assert!(lists.get(&key("a"), many).await.unwrap().is_new);
+        assert!(lists.get(&key("a"), many).await.is_new);
     }
 
     #[tokio::test(start_paused = true)]
@@ -235,9 +261,9 @@ mod tests {
         let lists = TagListCache::new(TTL);
         let fetch = async || {
             lists.invalidate(&key("a"));
-            Ok(Vec::new())
+            Ok(TagList::default())
         };
-        assert!(!lists.get(&key("a"), fetch).await.unwrap().is_new);
+        assert!(!lists.get(&key("a"), fetch).await.is_new);
         assert!(is_new(&lists, "a", 0).await, "it was not kept");
         assert!(!is_new(&lists, "a", 0).await);
         assert!(is_new(&lists, "b", 0).await);
@@ -258,15 +284,44 @@ mod tests {
         lists.invalidate(&a);
         let second = lists.get(&a, async || Ok(numbers(2)));
         let (first, second, ()) = tokio::join!(first, second, async { gate.close() });
-        assert_eq!((first.unwrap().tags.len(), second.unwrap().tags.len()), (1, 2));
+        assert_eq!((first.outcome.unwrap().len(), second.outcome.unwrap().len()), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_list_serves_all_who_waited_for_it_whatever_is_written_meanwhile() {
+        let (lists, a, fetched) = (TagListCache::new(TTL), key("a"), std::cell::Cell::new(0));
+        let (old, new) = (tokio::sync::Semaphore::new(0), tokio::sync::Semaphore::new(0));
+        let mut first = Box::pin(lists.get(&a, async || {
+            let _ = old.acquire().await;
+            Ok(numbers(1))
+        }));
+        assert!(first.as_mut().now_or_never().is_none());
+        lists.invalidate(&a);
+        // All of them came after the write, and wait for a list from after it.
+        let list = async || {
+            fetched.set(fetched.get() + 1);
+            lists.invalidate(&a);
+            let _ = new.acquire().await;
+            Ok(numbers(2))
+        };
+        let waiters = futures::future::join_all((0..10).map(|_| lists.get(&a, list)));
+        let end = async {
+            old.close();
+            tokio::task::yield_now().await;
+            new.close();
+        };
+        let (_, waiters, ()) = tokio::join!(first, waiters, end);
+        assert!(waiters.iter().all(|list| list.outcome.as_ref().unwrap().len() == 2));
+        assert!(waiters.iter().all(|list| !list.is_new), "it may lack what was written");
+        assert_eq!(fetched.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failed_list_is_shared_too() {
         let lists = TagListCache::new(TTL);
-        let error = lists.get(&key("a"), async || Err(Failure::protocol("no"))).await.unwrap_err();
+        let error = lists.get(&key("a"), async || Err(Failure::protocol("no"))).await.outcome.unwrap_err();
         assert_eq!(error.detail, "no");
-        assert!(lists.get(&key("a"), async || Ok(Vec::new())).await.is_err());
+        assert!(lists.get(&key("a"), async || Ok(TagList::default())).await.outcome.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,23 +9,29 @@ use std::fmt;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::tag_list::TAG_OVERHEAD;
 use crate::error::{Failure, Reason};
 use crate::reference::Tag;
 use crate::settings::MAX_TAGS_VARIABLE;
 
+/// Bytes of a name that can be sent back to ask for what follows it. A tag has up to 128.
+const MAX_LAST_NAME: usize = 512;
+
 /// What is known of the page that was added last.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Page {
     /// Names on it, those that are no tags included.
     pub(super) names: usize,
-    /// The last of its tags.
-    pub(super) last: Option<Tag>,
+    /// The last of its names, unless it is too long to be sent back.
+    pub(super) last: Option<String>,
 }
 
 /// The tags found so far, without duplicates, in the order of their names.
 #[derive(Debug)]
 pub(super) struct TagSet {
     tags: BTreeSet<Tag>,
+    /// Bytes that they take.
+    pub(super) bytes: usize,
     page: Page,
     limit: usize,
     overflow: bool,
@@ -35,7 +41,7 @@ pub(super) struct TagSet {
 
 impl TagSet {
     pub(super) fn new(limit: usize) -> Self {
-        Self { tags: BTreeSet::new(), page: Page::default(), limit, overflow: false, invalid: 0 }
+        Self { tags: BTreeSet::new(), bytes: 0, page: Page::default(), limit, overflow: false, invalid: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -58,15 +64,20 @@ impl TagSet {
             return Err(Failure::new(Reason::TooLarge { limit: self.limit }, detail));
         }
         outcome.map_err(|error| Failure::protocol(format!("not a tag list: {}", describe(&error))))?;
-        Ok(self.page.clone())
+        let last = self.page.last.take().filter(|last| last.len() <= MAX_LAST_NAME);
+        Ok(Page { last, ..self.page })
     }
 
     fn add(&mut self, name: &str) {
         self.page.names += 1;
+        let last = self.page.last.get_or_insert_default();
+        last.clear();
+        last.push_str(name);
         match name.parse::<Tag>() {
             Ok(tag) => {
-                self.page.last = Some(tag.clone());
-                self.tags.insert(tag);
+                if self.tags.insert(tag) {
+                    self.bytes += name.len() + TAG_OVERHEAD;
+                }
             }
             Err(_) => self.invalid += 1,
         }

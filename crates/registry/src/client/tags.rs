@@ -7,38 +7,54 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::repository_client::RepositoryClient;
-use super::tag_list_cache::{ListKey, SharedTags};
+use super::tag_list::{TagList, TagReservation};
+use super::tag_list_cache::{ListKey, Shared, SharedTags};
 use super::tag_page::{Page, TagSet};
+use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError, Unreachable};
 use crate::reference::Tag;
-use crate::settings::{MAX_TAG_LIST_BYTES_VARIABLE, MAX_TAG_PAGES_VARIABLE, Settings};
+use crate::settings::{
+    LIST_TIMEOUT_VARIABLE, MAX_TAG_LIST_BYTES_VARIABLE, MAX_TAG_MEMORY_VARIABLE, MAX_TAG_PAGES_VARIABLE,
+    Settings,
+};
 use crate::transport::{Request, Response, is_registry_not_found, next_page};
 
 /// Names on a page; distribution serves no more.
 const PAGE_SIZE: usize = 1000;
-/// Pages in a row without a new tag until they are no list: some are empty, hold digests (Artifactory) or
-/// repeat others.
-const MAX_PAGES_WITHOUT_NEWS: usize = 10;
+/// Pages in a row without a new name until they are no list: some are empty or repeat others.
+const MAX_PAGES_WITHOUT_NEW_NAMES: usize = 10;
 
 impl RepositoryClient {
     /// Returns all tags, sorted by name. The list is complete, or it is an error.
     ///
     /// Names that the specification forbids are left out.
     pub async fn tags(&self) -> Result<Vec<Tag>, RegistryError> {
-        self.list().await.map_err(|failure| self.error(Operation::ListTags, failure))
+        let list = self.list().await.map_err(|failure| self.error(Operation::ListTags, failure))?;
+        Ok(list.to_vec())
     }
 
     /// Returns all tags from a list not older than [`Settings::tag_list_ttl`](crate::Settings::tag_list_ttl);
     /// none if there is no such repository.
     pub async fn shared_tags(&self) -> Result<SharedTags, RegistryError> {
-        let list = || async {
-            match self.list().await {
-                Err(failure) if failure.reason == Reason::RepositoryNotFound => Ok(Vec::new()),
-                outcome => outcome,
+        let Shared { outcome, is_new } = self.shared_list().await;
+        match outcome {
+            Ok(tags) => Ok(SharedTags { tags, is_new }),
+            Err(failure) if failure.reason == Reason::RepositoryNotFound => {
+                Ok(SharedTags { tags: TagList::default(), is_new })
             }
-        };
-        let tags = self.shared().tag_lists.get(&self.list_key(), list).await;
-        tags.map_err(|failure| self.error(Operation::ListTags, failure))
+            Err(failure) => Err(self.error(Operation::ListTags, failure)),
+        }
+    }
+
+    /// Returns the same where a repository that does not exist is an error.
+    pub async fn listed_tags(&self) -> Result<SharedTags, RegistryError> {
+        let Shared { outcome, is_new } = self.shared_list().await;
+        let tags = outcome.map_err(|failure| self.error(Operation::ListTags, failure))?;
+        Ok(SharedTags { tags, is_new })
+    }
+
+    async fn shared_list(&self) -> Shared {
+        self.shared().tag_lists.get(&self.list_key(), || self.list()).await
     }
 
     /// Whether [`Self::shared_tags`] is worth a call for one tag: it may be answered from the cache, or the
@@ -57,24 +73,33 @@ impl RepositoryClient {
     }
 
     /// Records that this process may have written to the repository.
-    pub(super) fn record_write(&self) {
+    fn record_write(&self) {
         self.shared().tag_lists.invalidate(&self.list_key());
+    }
+
+    /// Records a write when it begins and when what is returned is dropped.
+    pub(super) fn recorded_write(&self) -> RecordedWrite<'_> {
+        self.record_write();
+        RecordedWrite(self)
     }
 
     fn list_key(&self) -> ListKey {
         ListKey { account: self.account(), path: self.repository().path().to_owned() }
     }
 
-    async fn list(&self) -> Result<Vec<Tag>, Failure> {
+    async fn list(&self) -> Result<TagList, Failure> {
         let mut list = Listing::new(self.settings());
+        let mut memory = self.shared().tag_memory.reservation();
         let (mut page, mut response) = self.first_page(list.bytes_left).await?;
         loop {
             if response.status != StatusCode::OK {
                 return Err(list.page_error(self.error_of(&response)));
             }
-            let Some(next) = list.add(page, &response)? else { break };
+            let next = list.add(page, &response)?;
             // It may be large, and the next one is waited for.
             drop(response);
+            self.reserve(&mut memory, list.tags.bytes)?;
+            let Some(next) = next else { break };
             response = self.page(next.clone(), list.bytes_left).await?;
             page = next;
         }
@@ -82,7 +107,30 @@ impl RepositoryClient {
             let dropped = list.tags.invalid;
             tracing::debug!(repository = %self.repository(), dropped, "names that are no tags");
         }
-        Ok(list.tags.into_vec())
+        Ok(TagList::new(list.tags.into_vec(), memory))
+    }
+
+    /// Reserves memory for a list. What is only cached makes room for it.
+    fn reserve(&self, memory: &mut TagReservation, bytes: usize) -> Result<(), Failure> {
+        let (lists, max) = (&self.shared().tag_lists, self.shared().tag_memory.max_bytes());
+        if bytes > max {
+            let detail = format!(
+                "the tags of the repository have more than {max} bytes; raise {MAX_TAG_MEMORY_VARIABLE}"
+            );
+            return Err(Failure::new(Reason::TooLarge { limit: max }, detail));
+        }
+        if memory.extend_to(bytes) {
+            return Ok(());
+        }
+        lists.clear();
+        if memory.extend_to(bytes) {
+            return Ok(());
+        }
+        let detail = format!(
+            "no memory is left for the tag list beside others; it is retried later, or raise {MAX_TAG_MEMORY_VARIABLE}"
+        );
+        let reason = Reason::Unreachable(Unreachable::Timeout);
+        Err(Failure { is_local: true, ..Failure::new(reason, detail) })
     }
 
     /// Returns the first page. Docker Hub sends everything at once unless it is asked for pages, and some
@@ -107,7 +155,7 @@ impl RepositoryClient {
 
     async fn page(&self, page: Url, limit: usize) -> Result<Response, Failure> {
         let max = self.settings().max_list_bytes;
-        self.send(Request::get(page, limit), "pull").await.map_err(|failure| match failure.reason {
+        self.send(Request::get(page, limit), Actions::Pull).await.map_err(|failure| match failure.reason {
             Reason::TooLarge { .. } => {
                 let detail =
                     format!("the tag list has more than {max} bytes; raise {MAX_TAG_LIST_BYTES_VARIABLE}");
@@ -118,6 +166,15 @@ impl RepositoryClient {
     }
 }
 
+/// A write that is under way.
+pub(super) struct RecordedWrite<'a>(&'a RepositoryClient);
+
+impl Drop for RecordedWrite<'_> {
+    fn drop(&mut self) {
+        self.0.record_write();
+    }
+}
+
 /// A list as far as it has been read.
 struct Listing<'a> {
     settings: &'a Settings,
@@ -125,8 +182,9 @@ struct Listing<'a> {
     seen: HashSet<Url>,
     bytes_left: usize,
     began: Instant,
-    /// Pages in a row without a new tag.
-    pages_without_news: usize,
+    /// The last name of each page: that of pages that repeat others is among them.
+    last_names: HashSet<String>,
+    pages_without_new_names: usize,
 }
 
 impl<'a> Listing<'a> {
@@ -137,7 +195,8 @@ impl<'a> Listing<'a> {
             seen: HashSet::new(),
             bytes_left: settings.max_list_bytes,
             began: Instant::now(),
-            pages_without_news: 0,
+            last_names: HashSet::new(),
+            pages_without_new_names: 0,
         }
     }
 
@@ -151,10 +210,12 @@ impl<'a> Listing<'a> {
         let added = self.tags.add_page(&response.body);
         let added = added.map_err(|failure| failure.with_status(response.status))?;
         self.bytes_left -= response.body.len();
-        let has_news = self.tags.len() > before;
-        self.pages_without_news = if has_news { 0 } else { self.pages_without_news + 1 };
+        // A page may hold nothing but names that are no tags, such as digests (Artifactory).
+        let has_new_last = added.last.clone().is_some_and(|last| self.last_names.insert(last));
+        let has_new_names = has_new_last || self.tags.len() > before;
+        self.pages_without_new_names = if has_new_names { 0 } else { self.pages_without_new_names + 1 };
         let next = match next_page(&response.url, &response.headers)? {
-            None if has_news => after_full_page(&page, &added),
+            None if has_new_names => after_full_page(&page, &added),
             next => next,
         };
         self.seen.insert(page);
@@ -165,8 +226,13 @@ impl<'a> Listing<'a> {
 
     fn check(&self, next: &Url) -> Result<(), Failure> {
         let settings = self.settings;
-        if self.seen.contains(next) || self.pages_without_news >= MAX_PAGES_WITHOUT_NEWS {
+        if self.seen.contains(next) {
             return Err(Failure::protocol("the pages of the tag list go round in circles"));
+        }
+        if self.pages_without_new_names >= MAX_PAGES_WITHOUT_NEW_NAMES {
+            let detail =
+                format!("{MAX_PAGES_WITHOUT_NEW_NAMES} pages of the tag list in a row have no new name");
+            return Err(Failure::protocol(detail));
         }
         if self.seen.len() >= settings.max_pages {
             let max = settings.max_pages;
@@ -174,7 +240,8 @@ impl<'a> Listing<'a> {
             return Err(Failure::new(Reason::TooLarge { limit: max }, detail));
         }
         if self.began.elapsed() >= settings.list_timeout {
-            let detail = format!("the tag list has no end after {} s", settings.list_timeout.as_secs());
+            let seconds = settings.list_timeout.as_secs();
+            let detail = format!("the tag list has no end after {seconds} s; raise {LIST_TIMEOUT_VARIABLE}");
             return Err(Failure::new(Reason::Unreachable(Unreachable::Timeout), detail));
         }
         Ok(())
@@ -202,6 +269,7 @@ fn after_full_page(page: &Url, added: &Page) -> Option<Url> {
     let is_sized = page.query_pairs().any(|(name, _)| name == "n");
     let last = added.last.as_ref().filter(|_| is_sized && added.names >= PAGE_SIZE)?;
     let mut next = page.clone();
-    next.set_query(Some(&format!("n={PAGE_SIZE}&last={last}")));
+    next.set_query(Some(&format!("n={PAGE_SIZE}")));
+    next.query_pairs_mut().append_pair("last", last);
     Some(next)
 }

@@ -15,6 +15,12 @@ const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// The two media types of Docker's schema 1.
+const SCHEMA_1: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+];
+
 /// Sent with HEAD and GET alike: registries choose by it, and a different list would give a
 /// different digest for the same tag.
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
@@ -67,6 +73,12 @@ pub enum ManifestError {
     /// A response of another media type.
     #[error("the manifest is of the unsupported type {0:?}")]
     Unsupported(String),
+    /// Docker's first format, which registries and programs no longer take.
+    #[error(
+        "it is in Docker's old format (schema 1), which cannot be copied by digest; its owner has to build or \
+         push it anew"
+    )]
+    Schema1,
     /// Not the JSON that its media type promises.
     #[error("the manifest {0} cannot be read")]
     Unreadable(Digest),
@@ -104,6 +116,14 @@ impl Typed {
     }
 }
 
+impl Descriptor {
+    /// Fails for a manifest in Docker's schema 1. Registries convert it or refuse it where it is pushed, so that
+    /// no copy would have its digest.
+    pub fn check_format(&self) -> Result<(), ManifestError> {
+        if SCHEMA_1.contains(&self.media_type.as_str()) { Err(ManifestError::Schema1) } else { Ok(()) }
+    }
+}
+
 impl Manifest {
     /// Returns a manifest of this media type.
     pub fn new(media_type: impl Into<String>, bytes: Bytes) -> Self {
@@ -116,6 +136,10 @@ impl Manifest {
         let is_known =
             |media_type: &str| [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST].contains(&media_type);
         let typed: Typed = serde_json::from_slice(&bytes).map_err(|_| ManifestError::NoManifest)?;
+        let is_schema_1 = media_type.is_some_and(|sent| SCHEMA_1.contains(&sent));
+        if is_schema_1 || typed.schema_version == Some(1) {
+            return Err(ManifestError::Schema1);
+        }
         let by_content = typed.media_type_by_content();
         let own = typed.media_type.filter(|own| is_known(own)).or(by_content);
         match media_type.map(str::to_owned).filter(|sent| is_known(sent)).or(own) {

@@ -105,22 +105,27 @@ impl fmt::Display for Platform {
 impl PlatformSelector {
     /// Whether it selects this platform. Without a variant it selects any variant.
     pub fn matches(&self, platform: &Platform) -> bool {
-        self.os == platform.os
-            && self.architecture == platform.architecture
-            && self.variant.as_deref().is_none_or(|variant| {
-                variant == variant_of(&platform.architecture, platform.variant.as_deref())
-            })
+        let (architecture, variant) = normalized(&self.architecture, self.variant.as_deref());
+        let (other, others_variant) = normalized(&platform.architecture, platform.variant.as_deref());
+        let is_any_variant = self.variant.is_none() && variant == normalized(architecture, None).1;
+        self.os == platform.os && architecture == other && (is_any_variant || variant == others_variant)
     }
 }
 
-/// Returns the variant of an architecture that names none: arm64 and arm64/v8 are the same, as are arm and
-/// arm/v7, and amd64 and amd64/v1 (containerd/platforms, "database.go": normalizeArch).
-fn variant_of<'a>(architecture: &str, variant: Option<&'a str>) -> &'a str {
+/// Returns an architecture and its variant under the names that images use: arm64 and arm64/v8 are the same,
+/// as are arm and arm/v7, and amd64 and amd64/v1 (containerd/platforms, "database.go": normalizeArch).
+fn normalized<'a>(architecture: &'a str, variant: Option<&'a str>) -> (&'a str, &'a str) {
     match (architecture, variant.unwrap_or_default()) {
-        ("arm64", "") => "v8",
-        ("arm", "") => "v7",
-        ("amd64", "") => "v1",
-        (_, variant) => variant,
+        ("i386" | "386", _) => ("386", ""),
+        ("x86_64" | "x86-64" | "amd64", "" | "v1") => ("amd64", "v1"),
+        ("x86_64" | "x86-64", variant) => ("amd64", variant),
+        ("aarch64" | "arm64", "" | "8" | "v8") => ("arm64", "v8"),
+        ("aarch64", variant) => ("arm64", variant),
+        ("armhf", _) | ("arm", "" | "7" | "v7") => ("arm", "v7"),
+        ("armel", _) | ("arm", "6") => ("arm", "v6"),
+        ("arm", "5") => ("arm", "v5"),
+        ("arm", "8") => ("arm", "v8"),
+        other => other,
     }
 }
 
@@ -180,6 +185,12 @@ mod tests {
             ("linux/arm64/v8", "linux/arm64/v9", false),
             ("linux/amd64/v1", "linux/amd64", true),
             ("linux/arm", "linux/arm64", false),
+            ("linux/arm64/v8", "linux/arm64/8", true),
+            ("linux/arm64", "linux/aarch64", true),
+            ("linux/arm/v7", "linux/arm/7", true),
+            ("linux/amd64/v1", "linux/x86_64", true),
+            ("linux/amd64/v1", "linux/amd64/v2", false),
+            ("linux/386", "linux/i386", true),
         ] {
             let selected = platforms(&[wanted]).unwrap();
             assert_eq!(selected.selects(&platform(there)), is_selected, "{wanted} {there}");

@@ -1,38 +1,111 @@
-//! Addresses that are never connected to.
+//! Addresses that are not connected to.
 //!
 //! Whoever may create an Image names registries, and from inside a cloud machine some addresses hand
-//! out the machine's own credentials. The check applies to the addresses that a name resolves to, and
-//! the connection goes to exactly those: a second lookup could differ (DNS rebinding). Behind a proxy
-//! the proxy resolves names, and only literal addresses can be checked here.
+//! out the machine's own credentials. A registry names further hosts, and could lead this process to
+//! services that only it can reach. The check applies to the addresses that a name resolves to, and the
+//! connection goes to exactly those: a second lookup could differ (DNS rebinding). Behind a proxy the
+//! proxy resolves names, and only literal addresses can be checked here.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::reach::Reach;
 use crate::error::Failure;
+use crate::settings::{PRIVATE_ADDRESSES_VARIABLE, PrivateAddresses, Settings};
 
 /// A refused address; found again in the chain of causes of a failed request.
-#[derive(Debug)]
-pub(crate) struct ForbiddenAddress {
-    address: IpAddr,
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForbiddenAddress {
+    #[error("{0} is a link-local or metadata address; no registry is there")]
+    Metadata(IpAddr),
+    #[error("{0} is an address of this machine, and the registry is not written so")]
+    ThisMachine(IpAddr),
+    #[error("{0} is a private address; {PRIVATE_ADDRESSES_VARIABLE} says which hosts may have one")]
+    Private(IpAddr),
 }
 
-impl fmt::Display for ForbiddenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is a link-local or metadata address; no registry is there", self.address)
+/// Which addresses may be connected to.
+#[derive(Debug, Clone)]
+pub(super) struct AddressRules {
+    reach: Reach,
+    private: PrivateAddresses,
+    own: Vec<IpAddr>,
+    may_names_mean_loopback: bool,
+}
+
+impl AddressRules {
+    pub(super) fn new(reach: Reach, settings: &Settings) -> Self {
+        Self {
+            reach,
+            private: settings.private_addresses,
+            own: settings.own_addresses.clone(),
+            may_names_mean_loopback: settings.may_names_mean_loopback,
+        }
+    }
+
+    /// Refuses literal addresses, which no resolver sees. The URL parser has already turned spellings such
+    /// as `0xa9.254.43518` into the address.
+    pub(super) fn check_literal(&self, url: &Url) -> Result<(), Failure> {
+        let address = match url.host() {
+            Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
+            Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
+            Some(Host::Domain(_)) | None => return Ok(()),
+        };
+        // Whoever writes an address of this machine for a registry means it.
+        let is_meant = self.reach != Reach::Foreign;
+        self.check(address, is_meant).map_err(|forbidden| Failure::refused(forbidden.to_string()))
+    }
+
+    fn check_resolved(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
+        let is_meant =
+            self.reach == Reach::Loopback || self.reach == Reach::Own && self.may_names_mean_loopback;
+        self.check(address, is_meant)
+    }
+
+    fn check(&self, address: IpAddr, may_be_here: bool) -> Result<(), ForbiddenAddress> {
+        if is_forbidden(address) {
+            return Err(ForbiddenAddress::Metadata(address));
+        }
+        let plain = plain(address);
+        if plain.is_loopback() || self.own.contains(&plain) {
+            return if may_be_here { Ok(()) } else { Err(ForbiddenAddress::ThisMachine(address)) };
+        }
+        let may_be_private = match self.private {
+            PrivateAddresses::Everywhere => true,
+            PrivateAddresses::Registries => self.reach != Reach::Foreign,
+            PrivateAddresses::Nowhere => false,
+        };
+        let is_refused = is_private(plain) && !may_be_private;
+        if is_refused { Err(ForbiddenAddress::Private(address)) } else { Ok(()) }
     }
 }
 
-impl std::error::Error for ForbiddenAddress {}
+/// Returns the IPv4 address that an IPv6 one stands for, if it does.
+fn plain(address: IpAddr) -> IpAddr {
+    match address {
+        // `::1` is no IPv4 address.
+        IpAddr::V6(v6) if !v6.is_loopback() => embedded_v4(v6).map_or(address, IpAddr::V4),
+        _ => address,
+    }
+}
+
+/// Whether it is in a range that only some network knows: RFC 1918, RFC 6598 (shared by carriers and cloud
+/// networks), unique local (RFC 4193), site-local.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64,
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.segments()[0] & 0xffc0 == 0xfec0,
+    }
+}
 
 /// Whether this is an address of metadata services, which no registry has.
 ///
 /// Sources: AWS, GCP, Azure, Oracle and Alibaba documentation of instance metadata. IPv4 addresses
 /// inside IPv6 ones (mapped, 6to4, NAT64) count as what they contain.
-pub(crate) fn is_forbidden(address: IpAddr) -> bool {
+fn is_forbidden(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_forbidden_v4(v4),
         IpAddr::V6(v6) => {
@@ -79,40 +152,31 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Refuses literal addresses, which no resolver sees. The URL parser has already turned spellings such
-/// as `0xa9.254.43518` into the address.
-pub(crate) fn check(url: &Url) -> Result<(), Failure> {
-    let address = match url.host() {
-        Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
-        Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
-        Some(Host::Domain(_)) | None => return Ok(()),
-    };
-    if is_forbidden(address) {
-        return Err(Failure::refused(ForbiddenAddress { address }.to_string()));
-    }
-    Ok(())
-}
-
 /// The system's resolver, without names that have a forbidden address.
 #[derive(Debug)]
-pub(crate) struct CheckedResolver {
-    /// Addresses of names that are not resolved, as in `/etc/hosts`.
-    pub(crate) fixed: HashMap<String, SocketAddr>,
+pub(super) struct CheckedResolver {
+    pub(super) rules: AddressRules,
+    /// Addresses of names that are not resolved, as in `/etc/hosts`. Who writes them means them, be they here
+    /// or private.
+    pub(super) fixed: HashMap<String, SocketAddr>,
 }
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let fixed = self.fixed.get(name.as_str()).copied();
+        let (fixed, rules) = (self.fixed.get(name.as_str()).copied(), self.rules.clone());
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = match fixed {
-                Some(address) => vec![address],
-                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
-            };
-            // One bad address is enough: an honest name has none, whatever else it has.
-            match addresses.iter().map(SocketAddr::ip).find(|ip| is_forbidden(*ip)) {
-                Some(address) => Err(ForbiddenAddress { address }.into()),
-                None => Ok(Box::new(addresses.into_iter()) as Addrs),
+            if let Some(address) = fixed {
+                if is_forbidden(address.ip()) {
+                    return Err(ForbiddenAddress::Metadata(address.ip()).into());
+                }
+                return Ok(Box::new(std::iter::once(address)) as Addrs);
             }
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            // One bad address is enough: an honest name has none, whatever else it has.
+            for address in &addresses {
+                rules.check_resolved(address.ip())?;
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
@@ -143,17 +207,56 @@ mod tests {
             "224.0.0.1",
         ] {
             let url: Url = format!("https://{host}/v2/").parse().unwrap();
-            assert!(check(&url).is_err(), "{host}");
+            for reach in [Reach::Own, Reach::Foreign, Reach::Loopback] {
+                assert!(rules(reach, PrivateAddresses::Everywhere).check_literal(&url).is_err(), "{host}");
+            }
+        }
+    }
+
+    fn rules(reach: Reach, private_addresses: PrivateAddresses) -> AddressRules {
+        let own_addresses = vec!["10.1.2.3".parse().unwrap()];
+        AddressRules::new(reach, &Settings { private_addresses, own_addresses, ..Settings::default() })
+    }
+
+    #[test]
+    fn private_addresses_and_this_machine_are_where_registries_of_clusters_live() {
+        for (host, reach) in [
+            ("10.0.0.5", Reach::Own),
+            ("192.168.1.1:5000", Reach::Own),
+            ("172.16.0.1", Reach::Own),
+            ("[fd12::1]", Reach::Own),
+            ("127.0.0.1:5000", Reach::Loopback),
+            ("[::1]:5000", Reach::Loopback),
+        ] {
+            let url: Url = format!("https://{host}/v2/").parse().unwrap();
+            assert!(rules(reach, PrivateAddresses::Registries).check_literal(&url).is_ok(), "{host}");
         }
     }
 
     #[test]
-    fn private_and_loopback_addresses_are_where_registries_of_clusters_live() {
-        for host in
-            ["10.0.0.5", "192.168.1.1:5000", "172.16.0.1", "127.0.0.1:5000", "[fd12::1]", "[::1]:5000"]
-        {
-            let url: Url = format!("https://{host}/v2/").parse().unwrap();
-            assert!(check(&url).is_ok(), "{host}");
+    fn a6_what_a_registry_names_elsewhere_is_neither_private_nor_this_machine() {
+        let foreign =
+            |private, address: &str| rules(Reach::Foreign, private).check_resolved(address.parse().unwrap());
+        for address in ["10.0.0.5", "100.64.0.1", "fd12::1", "::ffff:10.0.0.5", "64:ff9b::a00:5"] {
+            assert!(foreign(PrivateAddresses::Registries, address).is_err(), "{address}");
+            assert!(foreign(PrivateAddresses::Everywhere, address).is_ok(), "{address}");
         }
+        for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.1.2.3"] {
+            assert!(foreign(PrivateAddresses::Everywhere, address).is_err(), "{address}");
+        }
+        assert!(foreign(PrivateAddresses::Registries, "192.0.2.1").is_ok());
+    }
+
+    #[test]
+    fn a6_a_name_that_is_not_written_as_this_machine_does_not_lead_here() {
+        for address in ["127.0.0.1", "10.1.2.3"] {
+            let address = address.parse().unwrap();
+            assert!(rules(Reach::Own, PrivateAddresses::Registries).check_resolved(address).is_err());
+            let settings = Settings { may_names_mean_loopback: true, ..Settings::default() };
+            assert!(AddressRules::new(Reach::Own, &settings).check_resolved(address).is_ok());
+        }
+        assert!(
+            rules(Reach::Own, PrivateAddresses::Nowhere).check_resolved("10.0.0.5".parse().unwrap()).is_err()
+        );
     }
 }

@@ -30,6 +30,7 @@ struct State {
     /// Whom the host has asked for a pause. Rate limits are per account or address.
     pauses: Bounded<Option<Fingerprint>, ()>,
     failures: u32,
+    has_answered: bool,
     open: Option<Open>,
 }
 
@@ -41,7 +42,12 @@ struct Open {
 
 impl Default for CircuitBreaker {
     fn default() -> Self {
-        Self(Mutex::new(State { pauses: Bounded::new(MAX_PAUSES), failures: 0, open: None }))
+        Self(Mutex::new(State {
+            pauses: Bounded::new(MAX_PAUSES),
+            failures: 0,
+            has_answered: false,
+            open: None,
+        }))
     }
 }
 
@@ -88,7 +94,14 @@ impl CircuitBreaker {
     pub(super) fn record_success(&self) {
         let mut state = self.0.lock();
         state.failures = 0;
+        state.has_answered = true;
         state.open = None;
+    }
+
+    /// Returns whether the host answered the last request that has ended.
+    pub(super) fn is_answering(&self) -> bool {
+        let state = self.0.lock();
+        state.has_answered && state.failures == 0
     }
 
     /// Counts a request that failed with all its retries.

@@ -2,22 +2,34 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION,
+};
 use tokio::time::Instant;
 use url::Url;
 
-use super::address_guard;
+use super::address_guard::AddressRules;
 use super::concurrency_limit::Permit;
-use super::memory_limit::{MemoryLimit, RESERVATION_STEP, Reservation, UNRESERVED_BYTES};
+use super::content_encoding::{self, Gzip};
+use super::memory_limit::{
+    MAX_FIRST_RESERVATION, MemoryLimit, RESERVATION_STEP, Reservation, UNRESERVED_BYTES,
+};
 use super::message::{Request, Response};
-use super::pools::unreachable;
+use super::pools::{Pools, unreachable, unreachable_foreign};
+use super::reach::{Channel, Reach};
 use super::request_counts::RequestCounts;
 use crate::error::{Failure, Reason, Unreachable};
+use crate::settings::Settings;
 use crate::text::authority;
 
 /// A wait for memory up to this is no reason for a timeout of the request.
 const NEGLIGIBLE_WAIT: Duration = Duration::from_secs(1);
+/// A body that holds memory has to come at this rate, after a slow start.
+const MIN_BYTES_PER_SECOND: usize = 64 << 10;
+const SLOW_START: Duration = Duration::from_secs(10);
+/// Bytes of all headers of a response. Registries send two or three kilobytes.
+const MAX_HEADER_BYTES: usize = 64 << 10;
 /// Bytes of an error response that are read to learn its cause.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
@@ -33,11 +45,13 @@ pub(super) struct Resources<'a> {
     pub(super) permit: &'a Permit<'a>,
     pub(super) memory: &'a MemoryLimit,
     pub(super) requests: &'a RequestCounts,
+    pub(super) pools: &'a Pools,
+    pub(super) settings: &'a Settings,
 }
 
 /// Sends a request and follows redirects within its host. Credentials go to that host only.
 pub(super) async fn exchange(
-    pool: &Client,
+    channel: &Channel,
     request: &Request,
     resources: Resources<'_>,
 ) -> Result<Response, Failure> {
@@ -45,7 +59,7 @@ pub(super) async fn exchange(
     let mut url = request.url.clone();
     let mut status = None;
     for _ in 0..=request.max_redirects {
-        let response = send(pool, request, url, resources).await?;
+        let response = send(channel, request, url, resources).await?;
         status = Some(response.status);
         if response.status == StatusCode::TOO_MANY_REQUESTS {
             permit.throttled();
@@ -66,22 +80,21 @@ pub(super) async fn exchange(
 }
 
 async fn send(
-    pool: &Client,
+    channel: &Channel,
     request: &Request,
     url: Url,
     resources: Resources<'_>,
 ) -> Result<Response, Failure> {
-    address_guard::check(&url)?;
+    let reach = channel.reach(&url);
+    AddressRules::new(reach, resources.settings).check_literal(&url)?;
+    let pool = resources.pools.client(channel, reach, resources.settings)?;
     let mut builder = pool.request(request.method.clone(), url.clone());
     if let Some(accept) = request.accept {
         builder = builder.header(ACCEPT, accept);
     }
     let is_same_host = url.origin() == request.url.origin();
-    let may_see = |authorization: &&HeaderValue| {
-        // The token of an alias is one of the registry behind it; a password is not.
-        is_same_host || is_alias_of(&request.url, &url) && authorization.as_bytes().starts_with(b"Bearer ")
-    };
-    if let Some(authorization) = request.authorization.as_ref().filter(may_see) {
+    let may_see = is_same_host || request.is_authorized_by_token && is_alias_of(&request.url, &url);
+    if let Some(authorization) = request.authorization.as_ref().filter(|_| may_see) {
         builder = builder.header(AUTHORIZATION, authorization.clone());
     }
     if let Some((media_type, bytes)) = &request.body {
@@ -94,7 +107,7 @@ async fn send(
     let host = authority(&url);
     let response = builder.send().await.map_err(|error| {
         resources.requests.count(&host, None);
-        unreachable(&error)
+        if reach == Reach::Foreign { unreachable_foreign(&host) } else { unreachable(&error) }
     })?;
     resources.requests.count(&host, Some(response.status().as_u16()));
     let response = read(response, url, request.max_bytes, resources).await?;
@@ -111,7 +124,8 @@ async fn read(
     max_bytes: usize,
     resources: Resources<'_>,
 ) -> Result<Response, Failure> {
-    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    let (status, mut headers) = (response.status(), std::mem::take(response.headers_mut()));
+    check_headers(&headers, &url)?;
     let is_error = status != StatusCode::OK;
     let max_bytes = if is_error { MAX_ERROR_BYTES } else { max_bytes };
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
@@ -133,8 +147,43 @@ async fn read(
             return Err(no_memory(&url).with_status(status));
         }
         body.extend_from_slice(&chunk);
+        if memory.is_too_slow(body.len()) {
+            let detail = format!("{} sends a large response too slowly", authority(&url));
+            return Err(Failure::new(Reason::Unreachable(Unreachable::Timeout), detail).with_status(status));
+        }
+    }
+    if content_encoding::is_gzip(&headers) && !body.is_empty() {
+        headers.remove(CONTENT_ENCODING);
+        let decoded = decode(&body, &mut memory, max_bytes).await;
+        body = decoded.map_err(|failure| failure.unwrap_or_else(|| no_memory(&url)).with_status(status))?;
     }
     Ok(Response { url, status, headers, body: body.into(), authorization: None })
+}
+
+/// Returns the content of a compressed body. `Err(None)` means that there is no memory for it.
+async fn decode(
+    body: &[u8],
+    memory: &mut BodyMemory<'_>,
+    max_bytes: usize,
+) -> Result<Vec<u8>, Option<Failure>> {
+    let mut gzip = Gzip::new(body);
+    while gzip.step().map_err(Some)? {
+        gzip.check(max_bytes).map_err(Some)?;
+        if !memory.reserve(body.len() + gzip.decoded.len()).await {
+            return Err(None);
+        }
+    }
+    Ok(gzip.decoded)
+}
+
+/// Fails for headers that no registry sends: what is remembered of them would have no bound.
+fn check_headers(headers: &HeaderMap, url: &Url) -> Result<(), Failure> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes <= MAX_HEADER_BYTES {
+        return Ok(());
+    }
+    let detail = format!("{} sends more than {MAX_HEADER_BYTES} bytes of headers", authority(url));
+    Err(Failure::new(Reason::TooLarge { limit: MAX_HEADER_BYTES }, detail))
 }
 
 /// The memory that one body holds.
@@ -144,11 +193,19 @@ struct BodyMemory<'a> {
     reservation: Option<Reservation<'a>>,
     granted: usize,
     waited: Duration,
+    reserved_at: Instant,
 }
 
 impl<'a> BodyMemory<'a> {
     fn new(resources: Resources<'a>, announced: Option<usize>) -> Self {
-        Self { resources, announced, reservation: None, granted: UNRESERVED_BYTES, waited: Duration::ZERO }
+        Self {
+            resources,
+            announced,
+            reservation: None,
+            granted: UNRESERVED_BYTES,
+            waited: Duration::ZERO,
+            reserved_at: Instant::now(),
+        }
     }
 
     /// Extends the reservation to this number of bytes. Returns `false` if there is no memory for them.
@@ -161,12 +218,19 @@ impl<'a> BodyMemory<'a> {
             self.granted += more;
             return reservation.extend(more);
         }
-        self.granted = self.announced.unwrap_or(RESERVATION_STEP).max(bytes);
+        // What is announced may never come.
+        self.granted = self.announced.unwrap_or(RESERVATION_STEP).min(MAX_FIRST_RESERVATION).max(bytes);
         let began = Instant::now();
         let turn = self.resources.permit.large_responses();
         self.reservation = self.resources.memory.reserve(turn, self.granted).await;
         self.waited = began.elapsed();
+        self.reserved_at = Instant::now();
         self.reservation.is_some()
+    }
+
+    /// Whether a body holds memory that others wait for, and comes too slowly for that.
+    fn is_too_slow(&self, received: usize) -> bool {
+        self.reservation.is_some() && is_too_slow(received, self.reserved_at.elapsed())
     }
 
     /// Marks a timeout after a wait for memory as local: the time of the request went on meanwhile,
@@ -176,6 +240,11 @@ impl<'a> BodyMemory<'a> {
         let is_local = is_timeout && self.waited > NEGLIGIBLE_WAIT;
         Failure { is_local: failure.is_local || is_local, ..failure }
     }
+}
+
+fn is_too_slow(received: usize, elapsed: Duration) -> bool {
+    let seconds = usize::try_from(elapsed.as_secs()).unwrap_or(usize::MAX);
+    elapsed > SLOW_START && received < seconds.saturating_mul(MIN_BYTES_PER_SECOND)
 }
 
 fn no_memory(url: &Url) -> Failure {
@@ -225,4 +294,17 @@ fn is_pair_of(pairs: &[(&str, &str)], from: &Url, to: &Url) -> bool {
     let (Some(from_name), Some(to_name)) = (from.host_str(), to.host_str()) else { return false };
     let are_secure = from.scheme() == "https" && to.scheme() == "https";
     are_secure && pairs.iter().any(|(first, second)| from_name == *first && is_domain(to_name, second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_holds_memory_must_not_trickle() {
+        let seconds = Duration::from_secs;
+        assert!(!is_too_slow(0, seconds(10)), "it may begin slowly");
+        assert!(is_too_slow(300 << 10, seconds(14)));
+        assert!(!is_too_slow(16 << 20, seconds(60)));
+    }
 }

@@ -7,6 +7,9 @@ use super::header_value::header_value;
 use crate::error::Failure;
 use crate::text::authority;
 
+/// Bytes of one header line. All cursors of a list are remembered while it is read.
+const MAX_LINK_BYTES: usize = 4 << 10;
+
 /// Returns the URL of the next page, if there is one.
 ///
 /// Cursors are the registry's own and kept as they are. Of a `Link` with a query nothing else counts:
@@ -15,7 +18,7 @@ use crate::text::authority;
 /// pages would look complete.
 pub(crate) fn next_page(page: &Url, headers: &HeaderMap) -> Result<Option<Url>, Failure> {
     for line in headers.get_all(LINK) {
-        let links = line.to_str().ok().and_then(parse);
+        let links = line.to_str().ok().filter(|line| line.len() <= MAX_LINK_BYTES).and_then(parse);
         let links = links.ok_or_else(|| Failure::protocol("the Link to the next page is not readable"))?;
         if let Some(target) = links.into_iter().find(Target::is_next) {
             return with_query_of(page, &target.uri).map(Some);
@@ -149,6 +152,10 @@ mod tests {
         ] {
             assert!(next(bad).is_err(), "{bad}");
         }
+        assert!(
+            next(&format!("<?last={}>; rel=next", "a".repeat(5_000))).is_err(),
+            "a cursor without a bound"
+        );
     }
 
     proptest::proptest! {

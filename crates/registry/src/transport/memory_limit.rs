@@ -15,6 +15,9 @@ pub(super) const RESERVATION_STEP: usize = 1 << 20;
 /// The most that all reservations hold together; the agent has 128 MiB for everything.
 const MAX_RESERVED_BYTES: usize = 32 << 20;
 
+/// The most that is reserved for one response before it comes: what a host announces costs it nothing.
+pub(super) const MAX_FIRST_RESERVATION: usize = MAX_RESERVED_BYTES / 4;
+
 /// The memory for large responses.
 #[derive(Debug)]
 pub(crate) struct MemoryLimit {
@@ -103,16 +106,17 @@ mod tests {
     async fn a_response_without_memory_is_an_error_that_says_so_and_no_fault_of_the_host() {
         // Half of it is the time to wait for memory.
         let http = Http::new(Settings { request_timeout: Duration::from_secs(1), ..Settings::default() });
-        let (pool, turn) = (http.pool(&Tls::default(), true).unwrap(), Semaphore::new(1));
+        let (url, turn) = (large().await, Semaphore::new(1));
+        let channel = http.channel(url.clone(), &Tls::default(), None).unwrap();
         let reserved = http.memory.reserve(&turn, MAX_RESERVED_BYTES).await.unwrap();
-        let request = Request::get(large().await, 4 * UNRESERVED_BYTES);
-        let outcomes = futures::future::join_all((0..6).map(|_| http.send(&pool, &request))).await;
+        let request = Request::get(url, 4 * UNRESERVED_BYTES);
+        let outcomes = futures::future::join_all((0..6).map(|_| http.send(&channel, &request))).await;
         for failure in outcomes.into_iter().map(Result::unwrap_err) {
             assert_eq!(failure.reason, Reason::Unreachable(Unreachable::Timeout));
             assert!(failure.detail.contains("no memory is left for the large response"), "{failure}");
         }
         drop(reserved);
-        assert!(http.send(&pool, &request).await.is_ok(), "its breaker is closed");
+        assert!(http.send(&channel, &request).await.is_ok(), "its breaker is closed");
     }
 
     #[tokio::test(start_paused = true)]

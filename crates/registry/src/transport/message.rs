@@ -17,6 +17,9 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) accept: Option<&'static str>,
     pub(crate) authorization: Option<HeaderValue>,
+    /// Whether it authenticates with a token of the registry's token server, which the registry behind an
+    /// alias takes as well. The credential itself is never sent there.
+    pub(crate) is_authorized_by_token: bool,
     /// Media type and bytes.
     pub(crate) body: Option<(HeaderValue, Bytes)>,
     pub(crate) max_redirects: usize,
@@ -51,6 +54,7 @@ impl Request {
             url,
             accept: None,
             authorization: None,
+            is_authorized_by_token: false,
             body: None,
             max_redirects: MAX_REDIRECTS,
             may_leave_host: false,

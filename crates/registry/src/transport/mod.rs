@@ -4,31 +4,36 @@
 //! Http ── sends, and retries what may succeed a moment later
 //!   ├ hosts       one concurrency limit and one circuit breaker for each server
 //!   ├ exchange    one request, its redirects, its body within the memory limit
-//!   │   └ address_guard   no connection to addresses of metadata services
+//!   │   ├ reach           what a host is to the registry that leads there
+//!   │   └ address_guard   no connection to addresses that the host must not have
 //!   └ pools       one connection pool for each way to secure a connection
 //! ```
 
 mod address_guard;
 mod circuit_breaker;
 mod concurrency_limit;
+mod content_encoding;
 mod error_response;
 mod exchange;
+mod given_certificates;
 mod header_value;
 mod hosts;
 mod link;
 mod memory_limit;
 mod message;
 mod pools;
+mod reach;
 mod request_counts;
 mod retry;
 
 use std::time::Duration;
 
-use reqwest::Client;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::credentials::Tls;
 use crate::error::{Failure, Reason, Unreachable};
+use crate::reference::RegistryHost;
 use crate::settings::Settings;
 use crate::text::authority;
 use concurrency_limit::Permit;
@@ -39,12 +44,12 @@ use pools::Pools;
 use request_counts::RequestCounts;
 use retry::{full_jitter, is_transient, retry_after};
 
-pub(crate) use address_guard::check as check_address;
 pub(crate) use error_response::{error_of, is_registry_not_found, is_web_page, server_error};
 pub(crate) use exchange::is_alias_of;
 pub(crate) use header_value::header_value;
 pub(crate) use link::next_page;
 pub(crate) use message::{Request, Response};
+pub(crate) use reach::{Channel, Reach, is_public_name, is_under};
 pub use request_counts::RequestCount;
 pub(crate) use retry::retry_after as retry_after_of;
 
@@ -84,15 +89,23 @@ impl Http {
         &self.settings
     }
 
-    /// Returns the connection pool for these TLS settings. Hosts on this machine are never reached
-    /// through a proxy.
-    pub(crate) fn pool(&self, tls: &Tls, is_loopback: bool) -> Result<Client, Failure> {
-        self.pools.client(tls, is_loopback, &self.settings)
+    /// Returns how a server at this address and the hosts that it names are connected to. Fails where the
+    /// settings give no connection pool.
+    pub(crate) fn channel(
+        &self,
+        base: Url,
+        tls: &Tls,
+        registry: Option<&RegistryHost>,
+    ) -> Result<Channel, Failure> {
+        let listed = registry.and_then(|registry| self.settings.token_servers.get(registry));
+        let channel = Channel::new(base, tls, listed.cloned().unwrap_or_default());
+        self.pools.client(&channel, channel.reach(channel.base()), &self.settings)?;
+        Ok(channel)
     }
 
     /// Sends the request, and again after transient failures. The response may still be a 429 or 5xx:
     /// then the retries are used up, or the host asks for a longer pause than the settings allow.
-    pub(crate) async fn send(&self, pool: &Client, request: &Request) -> Result<Response, Failure> {
+    pub(crate) async fn send(&self, channel: &Channel, request: &Request) -> Result<Response, Failure> {
         let host = self.hosts.of(request, self.settings.concurrency_per_registry);
         // The time in the queue is not the host's fault, so only what follows counts.
         let mut spent = Duration::ZERO;
@@ -100,20 +113,19 @@ impl Http {
         loop {
             let permit = self.permit(&host, request).await?;
             let began = Instant::now();
-            let resources = Resources { permit: &permit, memory: &self.memory, requests: &self.requests };
-            let outcome = exchange(pool, request, resources).await;
+            let outcome = exchange(channel, request, self.resources(&permit)).await;
             drop(permit);
             let asked = match &outcome {
                 Ok(response) if is_transient(response.status) => retry_after(&response.headers),
                 Err(failure) if is_transient_failure(failure) => None,
                 Ok(_) => {
-                    host.breaker.record_success();
+                    host.record_success(request);
                     return outcome;
                 }
                 Err(failure) => {
                     // A response that is no use, such as one that is too large, is one nevertheless.
                     if failure.status.is_some() {
-                        host.breaker.record_success();
+                        host.record_success(request);
                     }
                     return outcome;
                 }
@@ -123,12 +135,24 @@ impl Http {
             }
             let wait = full_jitter(&self.settings, attempt);
             spent += began.elapsed() + wait + asked.unwrap_or_default();
-            if self.is_last(request, attempt, spent, asked) {
-                host.record(&outcome);
+            // Whoever waits for a server that is silent keeps others from being served.
+            let is_silent = outcome.as_ref().is_err_and(is_timeout) && !host.breaker.is_answering();
+            if is_silent || self.is_last(request, attempt, spent, asked) {
+                host.record(request, &outcome);
                 return outcome;
             }
             tokio::time::sleep(wait).await;
             attempt += 1;
+        }
+    }
+
+    fn resources<'a>(&'a self, permit: &'a Permit<'a>) -> Resources<'a> {
+        Resources {
+            permit,
+            memory: &self.memory,
+            requests: &self.requests,
+            pools: &self.pools,
+            settings: &self.settings,
         }
     }
 
@@ -139,19 +163,23 @@ impl Http {
             || asked.is_some_and(|asked| asked > self.settings.max_retry_after)
     }
 
-    /// Returns the right to send one request, as soon as the host takes requests.
+    /// Returns the right to send one request, as soon as the host takes requests. A host that asks for one pause
+    /// after another is waited for no longer than a request may take.
     async fn permit<'a>(&self, host: &'a Host, request: &Request) -> Result<Permit<'a>, Failure> {
+        let mut paused = Duration::ZERO;
         loop {
-            if let Some(failure) = host.breaker.open_error() {
+            if let Some(failure) = host.open_error(request) {
                 return Err(failure);
             }
             let permit = host.concurrency.permit().await;
             // Checked last: while this request queued, the host may have asked an earlier one for a pause.
             let Some(left) = host.breaker.paused_for(request.identity) else {
-                return host.breaker.try_acquire().map(|()| permit);
+                return host.try_acquire(request).map(|()| permit);
             };
             drop(permit);
-            if request.is_single_attempt || left > self.settings.max_retry_after {
+            paused += left;
+            let is_too_long = left > self.settings.max_retry_after || paused > self.settings.request_timeout;
+            if request.is_single_attempt || is_too_long {
                 let reason = Reason::RateLimited { retry_after: Some(left) };
                 let detail = format!("{} wants fewer requests", authority(&request.url));
                 return Err(Failure::new(reason, detail));
@@ -165,4 +193,36 @@ impl Http {
 fn is_transient_failure(failure: &Failure) -> bool {
     use Unreachable::{Connect, Dns, Interrupted, Timeout};
     !failure.is_local && matches!(failure.reason, Reason::Unreachable(Dns | Connect | Timeout | Interrupted))
+}
+
+fn is_timeout(failure: &Failure) -> bool {
+    failure.reason == Reason::Unreachable(Unreachable::Timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_renews_its_pause_is_not_waited_for_without_an_end() {
+        let http = Http::new(Settings::default());
+        let request = Request::get("https://r.example.com/v2/".parse().unwrap(), 0);
+        let host = http.hosts.of(&request, 1);
+        let renewed = async {
+            loop {
+                host.breaker.pause(None, Duration::from_secs(29));
+                sleep(Duration::from_secs(10)).await;
+            }
+        };
+        let permit = async {
+            tokio::select! {
+                permit = http.permit(&host, &request) => permit.map(drop),
+                () = renewed => Ok(()),
+            }
+        };
+        let failure = timeout(Duration::from_hours(1), permit).await.expect("it ends").unwrap_err();
+        assert!(matches!(failure.reason, Reason::RateLimited { retry_after: Some(_) }), "{failure}");
+    }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder};
 use rustls::CertificateError;
 
-use super::address_guard::{CheckedResolver, ForbiddenAddress};
+use super::address_guard::{AddressRules, CheckedResolver, ForbiddenAddress};
 use super::concurrency_limit::MAX_CONCURRENT_REQUESTS;
+use super::given_certificates;
+use super::reach::{Channel, Reach};
 use crate::cache::{Bounded, NO_EXPIRY};
 use crate::credentials::{Tls, TlsKey};
 use crate::error::{Failure, Reason, Unreachable};
@@ -24,9 +26,10 @@ const MAX_POOLS: usize = 64;
 /// for each concurrent request, or responses that wait for memory would hold back the others.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 
-/// Two registries share a pool if their TLS is the same and both or neither are on this machine.
+/// Two registries share a pool if their TLS is the same. Where a registry leads elsewhere, a pool of its own
+/// keeps to other addresses.
 #[derive(Debug)]
-pub(super) struct Pools(Mutex<Bounded<(TlsKey, bool), Client>>);
+pub(super) struct Pools(Mutex<Bounded<(TlsKey, Reach), Client>>);
 
 impl Default for Pools {
     fn default() -> Self {
@@ -35,20 +38,28 @@ impl Default for Pools {
 }
 
 impl Pools {
-    /// Returns the pool for these settings. Registries on this machine are never reached through a proxy.
-    pub(super) fn client(&self, tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failure> {
+    /// Returns the pool for hosts of this reach. Registries on this machine are never reached through a proxy.
+    pub(super) fn client(
+        &self,
+        channel: &Channel,
+        reach: Reach,
+        settings: &Settings,
+    ) -> Result<Client, Failure> {
         let mut pools = self.0.lock();
-        let key = (tls.key(), loopback);
+        let key = (channel.key, reach);
         if let Some(client) = pools.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(tls, loopback, settings)?;
+        let client = build(&channel.tls, reach, settings)?;
         pools.insert(key, client.clone(), NO_EXPIRY);
         Ok(client)
     }
 }
 
-fn build(tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failure> {
+fn build(tls: &Tls, reach: Reach, settings: &Settings) -> Result<Client, Failure> {
+    let resolver =
+        CheckedResolver { rules: AddressRules::new(reach, settings), fixed: settings.addresses.clone() };
+    let loopback = reach == Reach::Loopback;
     let builder = Client::builder()
         .user_agent(&settings.user_agent)
         .connect_timeout(settings.connect_timeout)
@@ -60,7 +71,7 @@ fn build(tls: &Tls, loopback: bool, settings: &Settings) -> Result<Client, Failu
         .referer(false)
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(STREAM_WINDOW_BYTES * MAX_CONCURRENT_REQUESTS)
-        .dns_resolver(Arc::new(CheckedResolver { fixed: settings.addresses.clone() }));
+        .dns_resolver(Arc::new(resolver));
     let builder = if loopback || !settings.system_proxy { builder.no_proxy() } else { builder };
     let client = secured(builder, tls, loopback)?.build();
     client.map_err(|error| settings_failure(&format!("cannot set up TLS: {}", root_cause(&error))))
@@ -72,11 +83,13 @@ fn secured(builder: ClientBuilder, tls: &Tls, loopback: bool) -> Result<ClientBu
         Tls::Verify { extra_ca_pem: None } if loopback => Ok(builder.tls_certs_only([])),
         Tls::SkipVerify => Ok(builder.tls_danger_accept_invalid_certs(true)),
         Tls::Verify { extra_ca_pem: Some(pem) } => {
-            let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
-            if certificates.is_empty() {
+            let given = given_certificates::parse(pem);
+            if given.is_empty() {
                 return Err(settings_failure("the CA bundle holds no PEM certificate"));
             }
-            Ok(builder.tls_certs_merge(certificates))
+            let config = given_certificates::client_config(given);
+            let config = config.map_err(|error| settings_failure(&format!("cannot set up TLS: {error}")))?;
+            Ok(builder.tls_backend_preconfigured(config))
         }
         // Plain HTTP as well: its token server may speak HTTPS.
         Tls::Verify { extra_ca_pem: None } | Tls::PlainHttp => Ok(builder),
@@ -85,6 +98,15 @@ fn secured(builder: ClientBuilder, tls: &Tls, loopback: bool) -> Result<ClientBu
 
 fn settings_failure(detail: &str) -> Failure {
     Failure::new(Reason::Settings, clean(detail, &[]))
+}
+
+/// Returns that a host which a registry names did not respond. Whoever runs that registry must not learn
+/// which names and addresses there are in this network, so it is one text for all causes.
+pub(super) fn unreachable_foreign(host: &str) -> Failure {
+    let detail = format!(
+        "{host}, which the registry names, gives no answer or has an address that is not allowed for it"
+    );
+    Failure::new(Reason::Unreachable(Unreachable::Connect), detail)
 }
 
 /// Returns why there was no response. The URL of the request is not repeated: it may hold a query.

@@ -1,6 +1,5 @@
 //! When an image was created: what its configuration says, who is asked for that, and how often.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use imgop_fakes::{DatedImages, IMAGE, ScriptedRegistry, basic, plain, reply, settings};
@@ -28,9 +27,10 @@ async fn redirecting(content: DatedImages, target: String) -> ScriptedRegistry {
     .await
 }
 
-/// A client of `registry.corp.test` that has a password.
-fn with_password(registry: SocketAddr) -> RepositoryClient {
-    let addresses = HashMap::from([("registry.corp.test".to_owned(), registry)]);
+/// A client of `registry.corp.test` that has a password and knows where `storage.example` is.
+fn with_password(registry: SocketAddr, storage: SocketAddr) -> RepositoryClient {
+    let addresses = [("registry.corp.test", registry), ("storage.example", storage)];
+    let addresses = addresses.into_iter().map(|(name, address)| (name.to_owned(), address)).collect();
     let registries = Registries::new(Settings { addresses, retries: 0, ..settings() });
     let repository = "registry.corp.test/app".parse().unwrap();
     registries.repository(&repository, &plain(basic("user", "hunter2")))
@@ -41,8 +41,8 @@ async fn a_configuration_comes_from_another_host_that_sees_no_credential_and_is_
     let mut content = DatedImages::default();
     let digest = content.image("a", r#""2024-05-06T07:08:09.5Z""#);
     let storage = content.clone().start().await;
-    let registry = redirecting(content, format!("http://{}", storage.address)).await;
-    let client = with_password(registry.address);
+    let registry = redirecting(content, "http://storage.example".to_owned()).await;
+    let client = with_password(registry.address, storage.address);
     for _ in 0..2 {
         assert_eq!(client.created(&digest).await.unwrap(), Some(time("2024-05-06T07:08:09.5Z")));
     }
@@ -58,11 +58,18 @@ async fn a_configuration_comes_from_another_host_that_sees_no_credential_and_is_
 
 #[tokio::test]
 async fn a_blob_is_not_fetched_from_where_no_registry_is() {
-    for target in ["http://169.254.169.254", "http://[fd00:ec2::254]", "ftp://cdn.example", "file:///etc"] {
+    for target in [
+        "http://169.254.169.254",
+        "http://[fd00:ec2::254]",
+        "http://127.0.0.1:1",
+        "http://10.0.0.1",
+        "ftp://cdn.example",
+        "file:///etc",
+    ] {
         let mut content = DatedImages::default();
         let digest = content.image("a", r#""2024-05-06T07:08:09Z""#);
         let registry = redirecting(content, target.to_owned()).await;
-        let error = with_password(registry.address).created(&digest).await.unwrap_err();
+        let error = with_password(registry.address, registry.address).created(&digest).await.unwrap_err();
         assert_eq!(*error.reason(), Reason::Refused, "{target}: {error}");
         assert!(!error.to_string().contains("Signature"), "{error}");
     }

@@ -152,8 +152,8 @@ async fn what_a_server_says_to_one_is_not_shown_to_others() {
     .await;
     let registries = Registries::new(settings());
     let client = |path: &str, access| registries.repository(&registry.repository(path), &access);
-    for _ in 0..5 {
-        let error = client("team-a/x", basic("a", "hunter2")).tags().await.unwrap_err();
+    for path in ["team-a/1", "team-a/2", "team-a/3", "team-a/4", "team-a/5"] {
+        let error = client(path, basic("a", "hunter2")).tags().await.unwrap_err();
         assert!(error.to_string().contains("no disk"), "{error}");
     }
     let error = client("team-b/x", Access::default()).tags().await.unwrap_err();

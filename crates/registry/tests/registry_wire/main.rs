@@ -1,6 +1,8 @@
 //! The registry client against fakes on loopback, request by request.
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod challenges;
+mod compressed;
 mod connections;
 mod created;
 mod credentials;
@@ -15,6 +17,7 @@ mod other_hosts;
 mod pages;
 mod proxies;
 mod pull_quota;
+mod quay;
 mod referrers_api;
 mod scopes;
 mod shared_tag_lists;

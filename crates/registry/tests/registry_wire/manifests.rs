@@ -241,3 +241,25 @@ async fn a_referrers_api_that_redirects_to_another_host_is_none() {
     assert_eq!(client.referrers(&DIGEST).await.unwrap(), None);
     assert_eq!((registry.seen().len(), elsewhere.seen().len()), (1, 0));
 }
+
+#[tokio::test]
+async fn b42_a_manifest_in_dockers_old_format_is_known_as_such_by_head_and_by_get() {
+    for media_type in [
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+        "application/vnd.docker.distribution.manifest.v1+json",
+    ] {
+        let registry = ScriptedRegistry::start(move |_| {
+            let headers = [("content-type", media_type), ("docker-content-digest", DIGEST.as_str())];
+            reply(200, &headers, BODY)
+        })
+        .await;
+        let client = client(&registry.repository("a"));
+        let found = client.head(&v1()).await.unwrap().unwrap();
+        assert!(found.check_format().unwrap_err().to_string().contains("schema 1"));
+        let error = client.manifest(&v1()).await.unwrap_err();
+        assert_eq!((error.reason(), error.is_retryable()), (&Reason::Schema1, false), "{error}");
+    }
+    let registry = ScriptedRegistry::start(|_| json(200, r#"{"schemaVersion":1,"fsLayers":[]}"#)).await;
+    let error = client(&registry.repository("a")).head(&v1()).await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::Schema1, "{error}");
+}

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
+use axum::response::Response;
 use imgop_registry::reference::Repository;
-use imgop_registry::{Access, Reason, Registries, RepositoryClient, Settings, Unreachable};
+use imgop_registry::{Access, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable};
 
-use imgop_fakes::{ScriptedRegistry, json, reply};
+use imgop_fakes::{ScriptedRegistry, Seen, json, reply};
 use imgop_fakes::{basic, client, names, plain, settings};
 
 /// A server that must never be asked anything.
@@ -22,13 +23,31 @@ fn at(hosts: &[(&str, SocketAddr)], repository: &str, settings: Settings) -> Rep
     registries.repository(&repository.parse().unwrap(), &plain(basic("user", "hunter2")))
 }
 
+/// The same behind TLS, with whatever certificates.
+fn behind_tls(hosts: &[(&str, SocketAddr)], repository: &str, settings: Settings) -> RepositoryClient {
+    let addresses = hosts.iter().map(|(name, address)| ((*name).to_owned(), *address)).collect();
+    let access = Access { tls: Tls::SkipVerify, ..basic("user", "hunter2") };
+    Registries::new(Settings { addresses, ..settings }).repository(&repository.parse().unwrap(), &access)
+}
+
 /// A registry that names this token server.
-async fn naming(realm: &'static str) -> ScriptedRegistry {
-    ScriptedRegistry::start(move |seen| match seen.header("authorization") {
+async fn naming(realm: &str) -> ScriptedRegistry {
+    let challenge = format!(r#"Bearer realm="{realm}",service="s""#);
+    ScriptedRegistry::start(move |seen| challenged(seen, &challenge)).await
+}
+
+/// The same behind TLS.
+async fn tls_naming(realm: &str) -> ScriptedRegistry {
+    let challenge = format!(r#"Bearer realm="{realm}",service="s""#);
+    let names = ["registry.corp.test"];
+    ScriptedRegistry::start_tls(&names, move |seen| challenged(seen, &challenge)).await.0
+}
+
+fn challenged(seen: &Seen, challenge: &str) -> Response {
+    match seen.header("authorization") {
         Some("Bearer t") => json(200, r#"{"tags":["v1"]}"#),
-        _ => reply(401, &[("www-authenticate", &format!(r#"Bearer realm="{realm}",service="s""#))], ""),
-    })
-    .await
+        _ => reply(401, &[("www-authenticate", challenge)], ""),
+    }
 }
 
 #[tokio::test]
@@ -47,23 +66,69 @@ async fn a_token_server_on_a_foreign_domain_gets_nothing() {
 
 #[tokio::test]
 async fn a_token_server_on_the_same_domain_or_one_that_was_allowed_gets_the_password() {
-    for (realm, name, allowed) in [
-        ("http://auth.corp.test/token", "auth.corp.test", BTreeMap::new()),
-        (
-            "http://sso.other.example/token",
-            "sso.other.example",
-            BTreeMap::from([("registry.corp.test".parse().unwrap(), vec!["sso.other.example".to_owned()])]),
-        ),
+    let listed =
+        |server: &str| BTreeMap::from([("registry.corp.test".parse().unwrap(), vec![server.to_owned()])]);
+    for (name, has_port, is_listed) in [
+        ("auth.corp.test", false, false),
+        ("sso.other.example", false, true),
+        ("sso.other.example", true, true),
     ] {
-        let tokens = canary().await;
-        let registry = naming(realm).await;
+        let (tokens, _) = ScriptedRegistry::start_tls(&[name], |_| json(200, r#"{"token":"t"}"#)).await;
+        let port = if has_port { format!(":{}", tokens.address.port()) } else { String::new() };
+        let allowed = if is_listed { listed(&format!("{name}{port}")) } else { BTreeMap::new() };
+        let registry = tls_naming(&format!("https://{name}{port}/token")).await;
         let hosts = [("registry.corp.test", registry.address), (name, tokens.address)];
         let settings = Settings { token_servers: allowed, ..settings() };
-        let tags = at(&hosts, "registry.corp.test/a", settings).tags().await.unwrap();
+        let tags = behind_tls(&hosts, "registry.corp.test/a", settings).tags().await.unwrap();
         assert_eq!(names(&tags), ["v1"]);
         assert_eq!(tokens.lines(), ["GET /token?service=s&scope=repository%3Aa%3Apull"]);
         assert!(tokens.seen()[0].header("authorization").unwrap().starts_with("Basic "));
     }
+}
+
+#[tokio::test]
+async fn a6_a_token_server_on_another_port_gets_nothing() {
+    let canary = canary().await;
+    for realm in [
+        format!("http://127.0.0.1:{}/any/path", canary.address.port()),
+        format!("http://localhost:{}/any/path", canary.address.port()),
+        format!("http://registry.corp.test:{}/any/path", canary.address.port()),
+        "http://auth.corp.test/token".to_owned(),
+    ] {
+        let registry = naming(&realm).await;
+        let hosts = [("registry.corp.test", registry.address), ("auth.corp.test", canary.address)];
+        let named = at(&hosts, "registry.corp.test/a", settings());
+        let here =
+            Registries::new(settings()).repository(&registry.repository("a"), &basic("user", "hunter2"));
+        for client in [named, here] {
+            let error = client.tags().await.unwrap_err();
+            assert_eq!(*error.reason(), Reason::Refused, "{realm}: {error}");
+        }
+    }
+    assert!(canary.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a6_one_text_is_told_of_every_foreign_host_that_gives_no_answer() {
+    let plain_http = canary().await;
+    let mut texts = Vec::new();
+    for (name, address) in [
+        ("absent.invalid", None),
+        ("refused.example", Some("127.0.0.1:1".parse().unwrap())),
+        ("no-tls.example", Some(plain_http.address)),
+    ] {
+        let registry = naming(&format!("https://{name}/token")).await;
+        let mut hosts = vec![("registry.corp.test", registry.address)];
+        hosts.extend(address.map(|address| (name, address)));
+        let addresses = hosts.into_iter().map(|(name, address)| (name.to_owned(), address)).collect();
+        let registries = Registries::new(Settings { addresses, retries: 0, ..settings() });
+        let repository = "registry.corp.test/a".parse().unwrap();
+        let error = registries.repository(&repository, &plain(Access::default())).tags().await.unwrap_err();
+        assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Connect), "{error}");
+        texts.push(error.to_string().replace(name, "HOST"));
+    }
+    texts.dedup();
+    insta::assert_snapshot!(texts.join("\n"), @"cannot list the tags of registry.corp.test/a: HOST, which the registry names, gives no answer or has an address that is not allowed for it");
 }
 
 #[tokio::test]

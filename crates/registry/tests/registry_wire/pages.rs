@@ -293,3 +293,24 @@ async fn twenty_thousand_tags_are_listed_a_hundred_a_page() {
     .await;
     assert_eq!(client(&registry.repository("a/b")).tags().await.unwrap().len(), 20_100);
 }
+
+#[tokio::test]
+async fn many_pages_of_names_that_are_no_tags_are_passed_over() {
+    for links in [true, false] {
+        let registry = ScriptedRegistry::start(move |seen| {
+            let last = seen.query("last").map(|last| last.replace("%3A", ":"));
+            let from =
+                last.map_or(0, |last| last.trim_start_matches("sha256:").parse::<usize>().unwrap() + 1);
+            if from == 12_000 {
+                return json(200, r#"{"tags":["v1"]}"#);
+            }
+            let names: Vec<String> = (from..from + 1000).map(|n| format!("sha256:{n}")).collect();
+            let next = format!("<?last=sha256:{}>; rel=next", from + 999);
+            let headers = [("link", next.as_str())];
+            let body = serde_json::json!({ "tags": names }).to_string();
+            reply(200, if links { &headers } else { &[] }, body)
+        })
+        .await;
+        assert_eq!(names(&client(&registry.repository("a/b")).tags().await.unwrap()), ["v1"], "{links}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The referrers API: which registries have it, and what their answers say of others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use imgop_fakes::{INDEX, ScriptedRegistry, client, json, reply, settings};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Access, Credential, Registries};
@@ -75,4 +77,45 @@ async fn what_the_api_cannot_say_is_not_taken_for_nothing() {
     .await;
     let error = client(&circle.repository("app")).referrers(&digest).await.unwrap_err();
     assert!(error.to_string().contains("circles"), "{error}");
+}
+
+#[tokio::test]
+async fn a_bare_404_of_an_api_that_has_answered_means_no_referrers_where_the_manifest_is_gone() {
+    let (there, gone) = (Digest::of(b"there"), Digest::of(b"gone"));
+    let present = there.to_string();
+    let registry = ScriptedRegistry::start(move |seen| {
+        let is_there = seen.target.ends_with(&present);
+        match seen.target.contains("/referrers/") {
+            true if is_there && seen.header("authorization").is_none() => {
+                reply(200, &[("content-type", INDEX)], r#"{"manifests":[]}"#)
+            }
+            false if is_there => reply(200, &[("docker-content-digest", &present)], ""),
+            _ => reply(404, &[], ""),
+        }
+    })
+    .await;
+    let client = client(&registry.repository("app"));
+    assert_eq!(client.referrers(&there).await.unwrap(), Some(Vec::new()));
+    assert_eq!(client.referrers(&gone).await.unwrap(), Some(Vec::new()));
+    assert_eq!(client.referrers(&there).await.unwrap(), Some(Vec::new()), "the API is not absent since");
+}
+
+#[tokio::test]
+async fn a_bare_404_of_an_api_that_has_answered_is_an_error_where_the_manifest_is_there() {
+    let answered = AtomicBool::new(false);
+    let registry = ScriptedRegistry::start(move |seen| {
+        let digest = Digest::of(b"there").to_string();
+        match seen.target.contains("/referrers/") {
+            true if !answered.swap(true, Ordering::Relaxed) => {
+                reply(200, &[("content-type", INDEX)], r#"{"manifests":[]}"#)
+            }
+            true => reply(404, &[], ""),
+            false => reply(200, &[("docker-content-digest", &digest)], ""),
+        }
+    })
+    .await;
+    let client = client(&registry.repository("app"));
+    client.referrers(&Digest::of(b"there")).await.unwrap();
+    let error = client.referrers(&Digest::of(b"there")).await.unwrap_err();
+    assert!(error.to_string().contains("has answered before"), "{error}");
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use axum::response::Response;
 use imgop_registry::reference::ManifestRef;
-use imgop_registry::{Access, Reason, Registries, Settings, Tls};
+use imgop_registry::{Access, Credential, Reason, Registries, Settings, Tls};
 
 use imgop_fakes::{ScriptedRegistry, Seen, json, reply};
 use imgop_fakes::{basic, names, settings};
@@ -85,7 +85,7 @@ async fn with_robots() -> ScriptedRegistry {
 #[tokio::test]
 async fn a_repository_that_only_a_token_for_pushes_may_see_is_absent_and_not_refused() {
     let registry = with_robots().await;
-    let client = Registries::new(settings()).repository(&registry.repository("new"), &basic("robot", "p"));
+    let client = Registries::new(settings()).push_target(&registry.repository("new"), &basic("robot", "p"));
     let found = client.head(&ManifestRef::Tag("v1".parse().unwrap())).await.unwrap();
     assert!(found.is_none());
     assert_eq!(*client.tags().await.unwrap_err().reason(), Reason::RepositoryNotFound);
@@ -96,7 +96,7 @@ async fn a_scope_for_pushes_that_one_credential_was_given_is_not_asked_for_by_ot
     let registry = with_robots().await;
     let registries = Registries::new(settings());
     let tags = async |access: &Access| {
-        registries.repository(&registry.repository("new"), access).tags().await.unwrap_err()
+        registries.push_target(&registry.repository("new"), access).tags().await.unwrap_err()
     };
     tags(&basic("robot", "p")).await;
     let before = registry.lines().len();
@@ -108,7 +108,7 @@ async fn a_scope_for_pushes_that_one_credential_was_given_is_not_asked_for_by_ot
 #[tokio::test]
 async fn without_a_credential_no_token_for_pushes_is_asked_for() {
     let registry = with_robots().await;
-    let client = Registries::new(settings()).repository(&registry.repository("new"), &Access::default());
+    let client = Registries::new(settings()).push_target(&registry.repository("new"), &Access::default());
     assert_eq!(*client.tags().await.unwrap_err().reason(), Reason::Unauthorized);
     assert!(registry.lines().iter().all(|line| !line.contains("push")), "{:?}", registry.lines());
 }
@@ -281,4 +281,28 @@ async fn a_redirect_within_a_family_of_registries_takes_the_token_along() {
     let repository = "lscr.io/linuxserver/app".parse().unwrap();
     let client = registries.repository(&repository, &skip_verify(Access::default()));
     assert_eq!(names(&client.tags().await.unwrap()), ["v1"]);
+}
+
+#[tokio::test]
+async fn a_credential_that_is_a_token_stays_with_its_registry() {
+    let answer = |seen: &Seen| match (seen.header("host"), seen.header("authorization")) {
+        (Some("lscr.io"), Some("Bearer secret")) => {
+            reply(307, &[("location", &format!("https://ghcr.io{}", seen.target))], "")
+        }
+        (Some("lscr.io"), _) => challenge("https://ghcr.io/token", r#",service="ghcr.io""#),
+        _ => json(200, r#"{"tags":["v1"]}"#),
+    };
+    let (registry, _) = ScriptedRegistry::start_tls(&["lscr.io", "ghcr.io"], answer).await;
+    let addresses = ["lscr.io", "ghcr.io"].map(|name| (name.to_owned(), registry.address));
+    let registries = Registries::new(Settings { addresses: HashMap::from(addresses), ..settings() });
+    let access = Access { credential: Some(Credential::RegistryToken("secret".into())), ..Access::default() };
+    let client = registries.repository(&"lscr.io/linuxserver/app".parse().unwrap(), &skip_verify(access));
+    assert_eq!(names(&client.tags().await.unwrap()), ["v1"]);
+    let shown: Vec<_> = registry
+        .seen()
+        .iter()
+        .filter(|seen| seen.header("host") == Some("ghcr.io"))
+        .map(|seen| seen.header("authorization").map(str::to_owned))
+        .collect();
+    assert_eq!(shown, [None]);
 }

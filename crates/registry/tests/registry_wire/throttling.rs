@@ -221,3 +221,20 @@ async fn a_limit_on_requests_is_no_limit_on_pulls() {
         assert!(registries.rate_limits().is_empty(), "{remaining}");
     }
 }
+
+#[tokio::test]
+async fn b58_a_503_with_a_pause_is_waited_out_or_left_to_the_caller() {
+    let registry = ScriptedRegistry::with_answers(vec![|| reply(503, &[("retry-after", "0")], ""), || {
+        json(200, r#"{"tags":["v1"]}"#)
+    }])
+    .await;
+    assert_eq!(names(&client(&registry.repository("a")).tags().await.unwrap()), ["v1"]);
+    let registry = ScriptedRegistry::start(|_| reply(503, &[("retry-after", "1200")], "")).await;
+    let client = client(&registry.repository("a"));
+    assert_eq!(*client.tags().await.unwrap_err().reason(), Reason::Unavailable);
+    assert!(matches!(
+        client.tags().await.unwrap_err().reason(),
+        Reason::RateLimited { retry_after: Some(_) }
+    ));
+    assert_eq!(registry.seen().len(), 1, "nothing is sent before the pause is over");
+}

@@ -50,3 +50,13 @@ async fn one_name_without_an_end_is_cut_at_the_cap_and_not_kept() {
     assert_eq!(*error.reason(), Reason::TooLarge { limit: 10_000 }, "{error}");
     assert!(!error.is_retryable());
 }
+
+#[tokio::test]
+async fn a2_a_registry_that_has_never_answered_is_asked_once() {
+    let registry = FaultyRegistry::hanging_after(b"").await;
+    let settings = Settings { read_timeout: MOMENT, retries: 3, ..settings() };
+    let client = Registries::new(settings).repository(&registry.repository("a"), &Access::default());
+    let error = client.head(&ManifestRef::Tag("v1".parse().unwrap())).await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Timeout), "{error}");
+    assert_eq!(registry.connections(), 1);
+}

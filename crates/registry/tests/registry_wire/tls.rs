@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use axum::response::Response;
-use imgop_fakes::{ScriptedRegistry, Seen, basic, json, names, reply, settings};
+use imgop_fakes::{Certificate, ScriptedRegistry, Seen, basic, json, names, reply, settings};
 use imgop_registry::{Access, Credential, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable};
 
 const HOST: &str = "registry.corp.test";
@@ -160,4 +160,44 @@ async fn a_challenge_learned_without_verification_is_not_used_with_it() {
     };
     at(&registries, &format!("{HOST}/a"), &careful).tags().await.unwrap();
     assert_eq!(registry.seen().last().unwrap().header("authorization"), None);
+}
+
+async fn showing(certificate: Certificate, name: &str) -> (ScriptedRegistry, Vec<u8>) {
+    ScriptedRegistry::start_showing(certificate, &[name], |_| json(200, r#"{"tags":["v1"]}"#)).await
+}
+
+#[tokio::test]
+async fn b59_a_certificate_that_was_given_is_trusted_whoever_signed_it() {
+    for certificate in [Certificate::SelfSigned, Certificate::Ca, Certificate::Issued] {
+        let (registry, pem) = showing(certificate, HOST).await;
+        let registries = registries(&[(HOST, registry.address)]);
+        let client = at(&registries, &format!("{HOST}/a"), &access(trusting(&pem)));
+        assert_eq!(names(&client.tags().await.unwrap()), ["v1"], "{certificate:?}");
+    }
+}
+
+#[tokio::test]
+async fn b59_a_certificate_that_was_given_counts_for_its_names_and_its_time_alone() {
+    let (shown, words) = (Certificate::Ca, "certificate not valid for name");
+    for (certificate, name, words) in [(shown, "other.test", words), (Certificate::Expired, HOST, "expired")]
+    {
+        let (registry, pem) = showing(certificate, name).await;
+        let registries = registries(&[(HOST, registry.address)]);
+        let client = at(&registries, &format!("{HOST}/a"), &access(trusting(&pem)));
+        let error = client.tags().await.unwrap_err();
+        assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Tls), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn b59_another_certificate_than_the_one_that_was_given_is_not_trusted() {
+    for certificate in [Certificate::Ca, Certificate::Issued] {
+        let (registry, _) = showing(certificate, HOST).await;
+        let (_, other) = showing(certificate, HOST).await;
+        let registries = registries(&[(HOST, registry.address)]);
+        let client = at(&registries, &format!("{HOST}/a"), &access(trusting(&other)));
+        let error = client.tags().await.unwrap_err();
+        assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Tls), "{certificate:?}: {error}");
+    }
 }

@@ -213,3 +213,36 @@ async fn b8_garbage_from_a_token_server_is_an_error_value() {
         assert_eq!(*client.tags().await.unwrap_err().reason(), Reason::Protocol, "{body}");
     }
 }
+
+#[tokio::test]
+async fn b29_an_empty_token_beside_an_access_token_and_odd_lifetimes_are_taken() {
+    for fields in [
+        r#""token":"","access_token":"t""#,
+        r#""token":null,"access_token":"t""#,
+        r#""token":"t","access_token":"""#,
+        r#""token":"t","expires_in":0"#,
+        r#""token":"t","expires_in":-1"#,
+        r#""token":"t","expires_in":0.5"#,
+        r#""token":"t","expires_in":null"#,
+        r#""token":"t","expires_in":1e30"#,
+    ] {
+        let registry = ScriptedRegistry::start(move |seen| {
+            if seen.target.starts_with("/token") {
+                return json(200, format!("{{{fields}}}"));
+            }
+            if seen.header("authorization") == Some("Bearer t") {
+                return json(200, r#"{"tags":["v1"]}"#);
+            }
+            let realm = format!(r#"Bearer realm="http://{}/token?a=b&c=""#, seen.header("host").unwrap());
+            reply(401, &[("www-authenticate", &realm)], "")
+        })
+        .await;
+        let client = Registries::new(settings()).repository(&registry.repository("a"), &Access::default());
+        for _ in 0..2 {
+            assert_eq!(names(&client.tags().await.unwrap()), ["v1"], "{fields}");
+        }
+        let tokens = registry.lines().into_iter().filter(|line| line.starts_with("GET /token"));
+        // B28: the query of the realm is kept. A lifetime that is none counts as a minute.
+        assert_eq!(tokens.collect::<Vec<_>>(), ["GET /token?a=b&c=&scope=repository%3Aa%3Apull"], "{fields}");
+    }
+}

@@ -14,7 +14,7 @@ use imgop_agent::cluster::watch::Keep;
 use imgop_agent::controller::{Failure, PassResult, Reconcile, Report};
 use imgop_agent::jobs::budget::Granted;
 use imgop_agent::jobs::report::{ContainerState, JobReport};
-use imgop_agent::jobs::template::{JobTemplate, container};
+use imgop_agent::jobs::template::{JobTemplate, Resources, container};
 use imgop_core::api::DOCKER_CONFIG_KEY;
 use imgop_core::api::conditions::{NewCondition, READY, STALLED, merge, reasons};
 use jiff::Timestamp;
@@ -99,7 +99,8 @@ impl Reconcile for Errands {
         let condition = NewCondition { type_: READY, status: ready, reason, message };
         let old = errand.status.as_ref().map_or(&[][..], |status| &status.conditions);
         let conditions = merge(old, vec![condition], errand.metadata.generation, now);
-        let report = Report { status: ErrandStatus { done, conditions }, completed: None };
+        let report =
+            Report { status: ErrandStatus { done, conditions }, completed: None, is_progress: false };
         Ok(PassResult { report: Some(report), next: Action::requeue(INTERVAL) })
     }
 
@@ -169,8 +170,14 @@ fn step_of(job: &JobReport) -> Option<u32> {
 }
 
 fn job(owner: &Owner, step: u32) -> k8s_openapi::api::batch::v1::Job {
-    let step_container =
-        container("step".to_owned(), "step:1".to_owned(), "/step", vec![step.to_string()], &[]);
+    let step_container = container(
+        "step".to_owned(),
+        "step:1".to_owned(),
+        "/step",
+        vec![step.to_string()],
+        &[],
+        Resources::default(),
+    );
     JobTemplate {
         owner,
         app: "imgop-errand",

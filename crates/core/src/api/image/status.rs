@@ -122,6 +122,9 @@ pub struct HistoryEntry {
     /// How many tags it copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<u32>,
+    /// The first few of the tags that it copied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// How many tags failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<u32>,

@@ -114,7 +114,9 @@ pub(super) async fn manifest(
         Ok(None) => Ok(Answer::Other),
         Err(error) => match error.reason() {
             // At the destination anything may stand under a tag, such as a chart.
-            Reason::Protocol | Reason::Rejected | Reason::TooLarge { .. } if side == Side::Destination => {
+            Reason::Protocol | Reason::Rejected | Reason::Schema1 | Reason::TooLarge { .. }
+                if side == Side::Destination =>
+            {
                 Ok(Answer::Other)
             }
             _ => for_this_tag(side, error).map(Answer::Unknown),

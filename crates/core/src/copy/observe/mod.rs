@@ -18,7 +18,7 @@ use imgop_registry::{Reason, RegistryError, RepositoryClient, SharedTags, Unreac
 
 pub use self::contents::ContentCache;
 use self::observation::Observation;
-use self::selected::{Selected, selected};
+use self::selected::{List, Selected, selected};
 use super::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
 use crate::api::{Referrers, Side};
 use crate::selection::by_version;
@@ -139,7 +139,12 @@ pub async fn observe(
     known: &Known,
     limits: Limits,
 ) -> Result<Observed, ObserveError> {
-    let Selected { refs, among, mut observed } = selected(sides, request, limits).await?;
+    let mut selection = selected(sides, request, limits, List::Shared).await?;
+    // Two lists have to agree that a tag goes backwards, and not one that was read for others before.
+    if !selection.is_new && newest_before(request, known, selection.refs.first()).is_some() {
+        selection = selected(sides, request, limits, List::Own).await?;
+    }
+    let Selected { refs, among, mut observed, .. } = selection;
     if let Some(kept) = kept_newest(request, known, refs.first(), &mut observed) {
         observed.tags.push(kept);
         return Ok(observed);
@@ -191,17 +196,29 @@ fn kept_newest(
     if !request.version.is_selector() {
         return None;
     }
-    let newest = newest.and_then(|newest| match newest {
+    observed.newest = newest.and_then(tag_of).cloned();
+    let before = ManifestRef::Tag(newest_before(request, known, newest)?.clone());
+    Some(ObservedTag::whole(before, fixed.clone(), Seen::NotAsked, Seen::NotAsked))
+}
+
+/// Returns the newest tag of the observation before, where this list has only an older one for the fixed tag of
+/// the destination.
+fn newest_before<'a>(
+    request: &CopyRequest,
+    known: &'a Known,
+    newest: Option<&ManifestRef>,
+) -> Option<&'a Tag> {
+    let is_fixed = matches!(request.naming, Naming::Fixed(_)) && request.version.is_selector();
+    let before = known.newest.as_ref().filter(|_| is_fixed)?;
+    let is_older = newest.and_then(tag_of).is_none_or(|newest| by_version(newest, before).is_lt());
+    is_older.then_some(before)
+}
+
+fn tag_of(what: &ManifestRef) -> Option<&Tag> {
+    match what {
         ManifestRef::Tag(tag) => Some(tag),
         ManifestRef::Digest(_) => None,
-    });
-    observed.newest = newest.cloned();
-    let before = known.newest.as_ref()?;
-    let is_older = newest.is_none_or(|newest| by_version(newest, before).is_lt());
-    is_older.then(|| {
-        let before = ManifestRef::Tag(before.clone());
-        ObservedTag::whole(before, fixed.clone(), Seen::NotAsked, Seen::NotAsked)
-    })
+    }
 }
 
 /// Returns the tags of the destination; `None` if it does not list them, and each is asked for then.

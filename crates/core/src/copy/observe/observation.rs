@@ -57,7 +57,11 @@ impl Observation<'_> {
         what: &ManifestRef,
     ) -> Result<Seen, ObserveError> {
         match client.head(what).await {
-            Ok(Some(descriptor)) => Ok(Seen::Present(descriptor.digest)),
+            // What the destination has may be replaced, whatever it is.
+            Ok(Some(descriptor)) => match descriptor.check_format() {
+                Err(format) if side == Side::Source => Ok(Seen::Unknown(format!("{what}: {format}"))),
+                _ => Ok(Seen::Present(descriptor.digest)),
+            },
             Ok(None) => Ok(Seen::Absent),
             Err(error) if *error.reason() == Reason::RepositoryNotFound => Ok(Seen::Absent),
             Err(error) => {

@@ -12,10 +12,9 @@ use super::observation::Observation;
 use super::{Limits, MAX_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
 use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, TagState, Waiting};
-use imgop_registry::Manifest;
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag, subject_of};
-use imgop_registry::reference::Tag;
-use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_registry::reference::{Digest, ManifestRef, Tag};
+use imgop_registry::{Manifest, TagList};
 
 impl Observation<'_> {
     /// Finds what refers to these tags and notes at each of them for which content it was sought.
@@ -25,7 +24,7 @@ impl Observation<'_> {
         &self,
         tags: &mut [ObservedTag],
         waiting: &[Waiting],
-        among: Option<Vec<Tag>>,
+        among: Option<TagList>,
         limits: Limits,
     ) -> Result<Vec<ObservedTag>, ObserveError> {
         let found: Vec<Option<Digest>> = futures::stream::iter(tags.to_vec())
@@ -96,11 +95,11 @@ impl Observation<'_> {
         }
     }
 
-    async fn list(&self, among: Option<Vec<Tag>>) -> Result<Vec<Tag>, ObserveError> {
+    async fn list(&self, among: Option<TagList>) -> Result<TagList, ObserveError> {
         match among {
             Some(tags) => Ok(tags),
             None => match self.sides.source.shared_tags().await {
-                Ok(shared) => Ok(shared.tags.iter().cloned().collect()),
+                Ok(shared) => Ok(shared.tags),
                 Err(error) => Err(ObserveError::Registry { side: Side::Source, error }),
             },
         }

@@ -4,24 +4,36 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use imgop_registry::reference::{ManifestRef, Tag};
+use imgop_registry::{SharedTags, TagList};
 
 use super::{Limits, ObserveError, Sides};
 use crate::api::Side;
 use crate::copy::{CopyRequest, Naming, Observed};
 use crate::selection::{Excluded, Exclusion, Newest, Selecting, Selection, Version};
 
+/// Which list of the source is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum List {
+    /// One that others of this process read as well, or have read a moment ago.
+    Shared,
+    /// One for this observation alone.
+    Own,
+}
+
 /// What the version of a request selects.
 pub(super) struct Selected {
     /// Newest first.
     pub(super) refs: Vec<ManifestRef>,
     /// All tags of the source, if it was listed.
-    pub(super) among: Vec<Tag>,
+    pub(super) among: TagList,
+    /// Whether they were listed for this observation alone.
+    pub(super) is_new: bool,
     pub(super) observed: Observed,
 }
 
 impl From<ManifestRef> for Selected {
     fn from(one: ManifestRef) -> Self {
-        Self { refs: vec![one], among: Vec::new(), observed: Observed::default() }
+        Self { refs: vec![one], among: TagList::default(), is_new: true, observed: Observed::default() }
     }
 }
 
@@ -30,14 +42,19 @@ pub(super) async fn selected(
     sides: &Sides,
     request: &CopyRequest,
     limits: Limits,
+    list: List,
 ) -> Result<Selected, ObserveError> {
     match &request.version {
         Version::Exact(tag) => return Ok(ManifestRef::from(tag.clone()).into()),
         Version::Digest(digest) => return Ok(ManifestRef::from(digest.clone()).into()),
         Version::Pattern(_) | Version::Range(_) | Version::Every => {}
     }
-    let tags =
-        sides.source.tags().await.map_err(|error| ObserveError::Registry { side: Side::Source, error })?;
+    let listed = match list {
+        List::Shared => sides.source.listed_tags().await,
+        List::Own => sides.source.tags().await.map(|tags| SharedTags { tags: tags.into(), is_new: true }),
+    };
+    let SharedTags { tags, is_new } =
+        listed.map_err(|error| ObserveError::Registry { side: Side::Source, error })?;
     let (among, made) = originals(request, &tags, limits.max_excluded);
     let mut selection = select(request, &among, limits).await;
     let excluded = selection.near_misses + made.number;
@@ -65,7 +82,8 @@ pub(super) async fn selected(
         ManifestRef::Tag(tag) => Some(Excluded { tag, reason: Exclusion::TooLong }),
         ManifestRef::Digest(_) => None,
     }));
-    Ok(Selected { refs, among: tags, observed })
+    drop(among);
+    Ok(Selected { refs, among: tags, is_new, observed })
 }
 
 /// Tags that are compared before others get the thread. With all the expressions that a spec may have, and with

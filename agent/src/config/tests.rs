@@ -1,0 +1,129 @@
+//! Which settings are taken, and what they mean.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn config(arguments: &[&str]) -> Result<Config, String> {
+    let all = ["imgop-agent", "--skopeo-image=quay.io/skopeo/stable:v1"].iter().chain(arguments);
+    Config::try_parse_from(all).map_err(|e| e.to_string())
+}
+
+/// k8s-copycat read `requestTimeout` and `registryRetryBackoff` from its file and ignored them, and
+/// any name that it did not know.
+#[test]
+fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable() {
+    let with = |flag: &str, value: &str| {
+        let given = format!("--{flag}={value}");
+        let required = ["--watch-namespaces=*", "--skopeo-image=quay.io/skopeo/stable:v1"];
+        let others = required.into_iter().filter(|other| !other.starts_with(&format!("--{flag}=")));
+        Config::try_parse_from(["x"].into_iter().chain(others).chain([given.as_str()]))
+    };
+    let usual = format!("{:?}", config(&["--watch-namespaces=*"]).unwrap());
+    let mut number = 0;
+    for setting in Config::command().get_arguments() {
+        let Some(flag) = setting.get_long().filter(|flag| !matches!(*flag, "help" | "version")) else {
+            continue;
+        };
+        let variable = setting.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+        assert_eq!(variable, flag.to_uppercase().replace('-', "_"));
+        let values = ["7", "77", "true", "false", "a", "a:b", "127.0.0.1:1", "a.io=b.io"];
+        let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
+        assert!(values.iter().any(is_read), "--{flag} changes nothing");
+        number += 1;
+    }
+    assert!(number > 10);
+    for unknown in ["--request-timeout=5", "--watch-namespace=a", "--max-job=5", "a"] {
+        let error = config(&["--watch-namespaces=*", unknown]).unwrap_err();
+        assert!(error.contains("unexpected argument"), "{error}");
+    }
+}
+
+#[test]
+fn c1_the_variables_of_the_manifests_are_settings() {
+    let manifests = include_str!("../../../manifests/agent.yaml");
+    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(manifests).unwrap();
+    let names: Vec<&str> = documents
+        .iter()
+        .filter_map(|document| document.pointer("/spec/template/spec/containers/0/env")?.as_array())
+        .flatten()
+        .filter_map(|variable| variable["name"].as_str())
+        .collect();
+    let command = Config::command();
+    let known: Vec<&str> =
+        command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
+    assert!(names.contains(&"WATCH_NAMESPACES"), "{names:?}");
+    assert!(names.iter().all(|name| known.contains(name)), "{names:?} of {known:?}");
+}
+
+#[test]
+fn c2_no_namespace_never_means_every_namespace() {
+    assert_eq!(config(&["--watch-namespaces=*"]).unwrap().watch_namespaces, Namespaces::All);
+    for bad in ["", ",", " ", "team-*", "a,*", "A", "-a"] {
+        let error = config(&[&format!("--watch-namespaces={bad}")]).unwrap_err();
+        assert!(error.contains("--watch-namespaces"), "{error}");
+    }
+    let two = config(&["--watch-namespaces=b, a,"]).unwrap().watch_namespaces;
+    assert_eq!(two, Namespaces::Named(["a".to_owned(), "b".to_owned()].into()));
+}
+
+#[test]
+fn b3_the_deletion_delay_is_a_number_of_seconds_and_is_kept() {
+    let set = config(&["--watch-namespaces=*", "--job-deletion-delay-seconds=30"]).unwrap();
+    assert_eq!(set.job_deletion_delay_seconds, 30);
+    for bad in ["soon", "-1", "2147483648"] {
+        assert!(config(&["--watch-namespaces=*", &format!("--job-deletion-delay-seconds={bad}")]).is_err());
+    }
+    assert!(config(&["--watch-namespaces=*", "--job-deadline-seconds=0"]).is_err());
+}
+
+#[test]
+fn politeness_is_on_unless_it_is_switched_off() {
+    let settings = config(&["--watch-namespaces=*"]).unwrap().registries();
+    assert_eq!((settings.pull_reserve, settings.tag_list_ttl), (10, Duration::from_secs(10)));
+    assert_eq!(settings.bulk_apis.len(), 3);
+    let off = ["--pull-reserve=0", "--share-lists-seconds=0", "--bulk-apis=false"];
+    let settings = config(&[&["--watch-namespaces=*"][..], &off].concat()).unwrap().registries();
+    assert_eq!((settings.pull_reserve, settings.tag_list_ttl), (0, Duration::ZERO));
+    assert!(settings.bulk_apis.is_empty());
+    assert!(config(&["--watch-namespaces=*", "--bulk-apis=perhaps"]).is_err());
+}
+
+#[test]
+fn resources_of_jobs_are_quantities_of_kubernetes_and_those_that_are_empty_are_left_out() {
+    let resources = |arguments: &[&str]| {
+        let config = config(&[&["--watch-namespaces=*"], arguments].concat());
+        config.map(|config| config.job_resources())
+    };
+    let text = |pairs: &std::collections::BTreeMap<String, String>| format!("{pairs:?}");
+    let usual = resources(&[]).unwrap();
+    assert_eq!(text(&usual.requests), r#"{"cpu": "10m", "memory": "32Mi"}"#);
+    assert_eq!(text(&usual.limits), r#"{"memory": "512Mi"}"#);
+    let limited = resources(&["--job-cpu-limit=1.5", "--job-memory-request="]).unwrap();
+    assert_eq!(text(&limited.limits), r#"{"cpu": "1.5", "memory": "512Mi"}"#);
+    assert_eq!(text(&limited.requests), r#"{"cpu": "10m"}"#);
+    for bad in ["much", "-1", "1x", "0", "1e3", " "] {
+        assert!(resources(&[&format!("--job-cpu-limit={bad}")]).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn r11_limits_of_tag_lists_reach_the_registry_client() {
+    let limits = ["--registry-max-tags=7", "--registry-max-tag-pages=8", "--registry-list-timeout=9"];
+    let settings = config(&[&["--watch-namespaces=*"][..], &limits].concat()).unwrap().registries();
+    assert_eq!((settings.max_tags, settings.max_pages), (7, 8));
+    assert_eq!(settings.list_timeout, Duration::from_secs(9));
+}
+
+#[test]
+fn the_seeds_version_is_put_behind_an_image_without_one() {
+    let with = |image: &str| {
+        let image = format!("--skopeo-image={image}");
+        Config::try_parse_from(["x", "--watch-namespaces=*", &image, "--skopeo-version=v9"])
+            .unwrap()
+            .job_image()
+    };
+    assert_eq!(with("quay.io/containers/skopeo"), "quay.io/containers/skopeo:v9");
+    assert_eq!(with("localhost:5000/skopeo"), "localhost:5000/skopeo:v9");
+    assert_eq!(with("quay.io/skopeo/stable:v1"), "quay.io/skopeo/stable:v1");
+}

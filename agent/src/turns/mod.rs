@@ -1,0 +1,135 @@
+//! Bounds how many passes run at once, in all namespaces together, and shares the turns fairly: a pass may wait for
+//! a server that does not answer.
+
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use queue::FairQueue;
+pub use queue::TurnKey;
+
+/// The turns of all passes. Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Turns(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    queue: FairQueue<Waiter>,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    since: Instant,
+    turn: oneshot::Sender<Turn>,
+}
+
+/// One turn. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    key: TurnKey,
+    turns: Turns,
+}
+
+/// How much waits for a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many passes.
+    pub count: usize,
+    /// Since when the one has waited that has waited longest.
+    pub longest: Duration,
+}
+
+impl Turns {
+    /// Returns this many turns.
+    pub fn new(turns: usize) -> Self {
+        Self(Arc::new(Mutex::new(State { queue: FairQueue::new(turns), is_closed: false })))
+    }
+
+    /// Waits for a turn. Returns `None` once the turns are closed.
+    pub async fn take(&self, key: TurnKey) -> Option<Turn> {
+        let (turn, given) = oneshot::channel();
+        {
+            let mut state = self.0.lock();
+            if state.is_closed {
+                return None;
+            }
+            state.queue.push(key, Waiter { since: Instant::now(), turn });
+        }
+        self.give();
+        given.await.ok()
+    }
+
+    /// Gives the turns that are free.
+    fn give(&self) {
+        loop {
+            // A turn that is not taken is dropped, which locks the state again.
+            let Some((key, waiter)) = self.0.lock().queue.next() else { return };
+            let _ = waiter.turn.send(Turn { key, turns: self.clone() });
+        }
+    }
+
+    /// Ends the wait of all that wait, and of all that come later.
+    pub fn close(&self) {
+        let mut state = self.0.lock();
+        state.is_closed = true;
+        state.queue.clear();
+    }
+
+    /// Returns how much waits for a turn.
+    pub fn waiting(&self) -> Waiting {
+        let state = self.0.lock();
+        let waiting = || state.queue.waiting().filter(|waiter| !waiter.turn.is_closed());
+        let longest = waiting().map(|waiter| waiter.since.elapsed()).max().unwrap_or_default();
+        Waiting { count: waiting().count(), longest }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.turns.0.lock().queue.end(&self.key);
+        self.turns.give();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn key(namespace: &str) -> TurnKey {
+        TurnKey { namespace: namespace.to_owned(), hosts: Vec::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_counted_with_its_age_until_it_has_its_turn_or_gives_up() {
+        let turns = Turns::new(1);
+        let first = turns.take(key("a")).await.unwrap();
+        let mut second = Box::pin(turns.take(key("b")));
+        assert!(second.as_mut().now_or_never().is_none());
+        assert!(turns.take(key("c")).now_or_never().is_none(), "and gives up");
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(turns.waiting(), Waiting { count: 1, longest: Duration::from_secs(7) });
+        drop(first);
+        let second = second.await.unwrap();
+        assert_eq!(turns.waiting().count, 0);
+        drop(second);
+        assert!(turns.take(key("c")).now_or_never().is_some(), "none is lost");
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_for_a_turn_when_they_are_closed() {
+        let turns = Turns::new(1);
+        let _first = turns.take(key("a")).await.unwrap();
+        let mut second = Box::pin(turns.take(key("b")));
+        assert!(second.as_mut().now_or_never().is_none());
+        turns.close();
+        assert!(second.await.is_none() && turns.take(key("c")).await.is_none());
+    }
+}

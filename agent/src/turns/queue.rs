@@ -1,0 +1,230 @@
+//! Who begins next, of those that wait for a turn. Pure: no clock, no task.
+
+use std::collections::{HashMap, VecDeque};
+
+/// Of what a turn is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct TurnKey {
+    /// The namespace of the object.
+    pub namespace: String,
+    /// The servers that a pass over it asks.
+    pub hosts: Vec<String>,
+}
+
+/// Those that wait for one of a bounded number of turns, by namespace and by servers.
+///
+/// A turn is given only to a namespace that has fewer of them than are free, and likewise to a server, in all
+/// namespaces together and within what its namespace may still get. So a namespace alone gets half of all turns, and
+/// however long those last, some are free for others. Those with the fewest turns go first, then those that have
+/// waited longest for one.
+#[derive(Debug)]
+pub struct FairQueue<W> {
+    free: usize,
+    namespaces: HashMap<String, Namespace<W>>,
+    taken_by_host: HashMap<String, usize>,
+    /// How many turns were given: the order in which they were.
+    given: u64,
+}
+
+#[derive(Debug)]
+struct Namespace<W> {
+    taken: usize,
+    taken_by_host: HashMap<String, usize>,
+    last_given: u64,
+    groups: HashMap<Vec<String>, Group<W>>,
+}
+
+#[derive(Debug)]
+struct Group<W> {
+    last_given: u64,
+    waiting: VecDeque<W>,
+}
+
+impl<W> Default for Namespace<W> {
+    fn default() -> Self {
+        Self { taken: 0, taken_by_host: HashMap::new(), last_given: 0, groups: HashMap::new() }
+    }
+}
+
+impl<W> FairQueue<W> {
+    /// Returns an empty queue for this many turns.
+    pub fn new(turns: usize) -> Self {
+        Self { free: turns, namespaces: HashMap::new(), taken_by_host: HashMap::new(), given: 0 }
+    }
+
+    /// Appends one that waits.
+    pub fn push(&mut self, key: TurnKey, waiter: W) {
+        let namespace = self.namespaces.entry(key.namespace).or_default();
+        let new = || Group { last_given: 0, waiting: VecDeque::new() };
+        namespace.groups.entry(key.hosts).or_insert_with(new).waiting.push_back(waiter);
+    }
+
+    /// Gives a turn to the one that is next. Returns `None` where no turn is free for any that waits.
+    pub fn next(&mut self) -> Option<(TurnKey, W)> {
+        let may_begin = |(_, namespace): &(&String, &Namespace<W>)| namespace.taken < self.free;
+        let candidates = self.namespaces.iter().filter(may_begin).flat_map(|(name, namespace)| {
+            let groups = namespace.groups.iter().filter(|(hosts, _)| self.have_room(namespace, hosts));
+            groups.map(move |(hosts, group)| {
+                let order =
+                    (namespace.taken, namespace.last_given, namespace.busiest(hosts), group.last_given);
+                (order, name, hosts)
+            })
+        });
+        let (_, name, hosts) = candidates.min_by_key(|(order, _, _)| *order)?;
+        let key = TurnKey { namespace: name.clone(), hosts: hosts.clone() };
+        let waiter = self.begin(&key)?;
+        Some((key, waiter))
+    }
+
+    /// Returns whether servers have few enough turns for another one.
+    fn have_room(&self, namespace: &Namespace<W>, hosts: &[String]) -> bool {
+        let left_to_namespace = self.free.saturating_sub(namespace.taken);
+        hosts.iter().all(|host| {
+            self.taken_by_host.get(host).is_none_or(|taken| *taken < self.free)
+                && namespace.taken_by_host.get(host).is_none_or(|taken| *taken < left_to_namespace)
+        })
+    }
+
+    fn begin(&mut self, key: &TurnKey) -> Option<W> {
+        let namespace = self.namespaces.get_mut(&key.namespace)?;
+        let group = namespace.groups.get_mut(&key.hosts)?;
+        let waiter = group.waiting.pop_front()?;
+        self.given += 1;
+        (group.last_given, namespace.last_given) = (self.given, self.given);
+        if group.waiting.is_empty() {
+            namespace.groups.remove(&key.hosts);
+        }
+        self.free -= 1;
+        namespace.taken += 1;
+        for host in &key.hosts {
+            *namespace.taken_by_host.entry(host.clone()).or_default() += 1;
+            *self.taken_by_host.entry(host.clone()).or_default() += 1;
+        }
+        Some(waiter)
+    }
+
+    /// Frees a turn.
+    pub fn end(&mut self, key: &TurnKey) {
+        self.free += 1;
+        let Some(namespace) = self.namespaces.get_mut(&key.namespace) else { return };
+        namespace.taken = namespace.taken.saturating_sub(1);
+        for host in &key.hosts {
+            decrement(&mut namespace.taken_by_host, host);
+            decrement(&mut self.taken_by_host, host);
+        }
+        if namespace.taken == 0 && namespace.groups.is_empty() {
+            self.namespaces.remove(&key.namespace);
+        }
+    }
+
+    /// Returns those that wait.
+    pub fn waiting(&self) -> impl Iterator<Item = &W> {
+        let groups = self.namespaces.values().flat_map(|namespace| namespace.groups.values());
+        groups.flat_map(|group| &group.waiting)
+    }
+
+    /// Removes all that wait.
+    pub fn clear(&mut self) {
+        self.namespaces.values_mut().for_each(|namespace| namespace.groups.clear());
+    }
+}
+
+impl<W> Namespace<W> {
+    /// Returns how many turns the server has of these that has most.
+    fn busiest(&self, hosts: &[String]) -> usize {
+        hosts.iter().filter_map(|host| self.taken_by_host.get(host).copied()).max().unwrap_or_default()
+    }
+}
+
+fn decrement(taken: &mut HashMap<String, usize>, host: &str) {
+    if let Some(left) = taken.get_mut(host) {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            taken.remove(host);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TURNS: usize = 16;
+
+    fn key(namespace: &str, host: impl ToString) -> TurnKey {
+        TurnKey { namespace: namespace.to_owned(), hosts: vec![host.to_string()] }
+    }
+
+    /// Gives all turns that can be given. Returns of what they are.
+    fn begun(queue: &mut FairQueue<u32>) -> Vec<TurnKey> {
+        std::iter::from_fn(|| queue.next().map(|(key, _)| key)).collect()
+    }
+
+    #[test]
+    fn a2_a_namespace_whose_servers_are_silent_leaves_turns_to_others() {
+        let mut queue = FairQueue::new(TURNS);
+        (0..200).for_each(|port| queue.push(key("silent", port), 0));
+        assert_eq!(begun(&mut queue).len(), TURNS / 2);
+        queue.push(key("healthy", "registry"), 0);
+        assert_eq!(begun(&mut queue), [key("healthy", "registry")]);
+    }
+
+    #[test]
+    fn a2_ten_namespaces_whose_servers_are_silent_leave_turns_to_others() {
+        let mut queue = FairQueue::new(TURNS);
+        for namespace in 0..10 {
+            (0..200).for_each(|port| queue.push(key(&format!("silent-{namespace}"), port), 0));
+        }
+        begun(&mut queue);
+        queue.push(key("healthy", "registry"), 0);
+        assert_eq!(begun(&mut queue), [key("healthy", "registry")]);
+    }
+
+    #[test]
+    fn a2_a_silent_server_leaves_turns_to_other_servers_of_its_namespace_and_of_others() {
+        let mut queue = FairQueue::new(TURNS);
+        for namespace in ["a", "b", "c", "d"] {
+            (0..200).for_each(|_| queue.push(key(namespace, "silent"), 0));
+        }
+        assert!(begun(&mut queue).len() <= TURNS / 2);
+        queue.push(key("a", "registry"), 0);
+        queue.push(key("e", "registry"), 0);
+        assert_eq!(begun(&mut queue).len(), 2);
+    }
+
+    #[test]
+    fn namespaces_take_turns_however_many_wait_in_each() {
+        let mut queue = FairQueue::new(1);
+        (0..1_000).for_each(|_| queue.push(key("many", "registry"), 0));
+        (0..3).for_each(|_| queue.push(key("few", "registry"), 0));
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            let (key, _) = queue.next().unwrap();
+            queue.end(&key);
+            order.push(key.namespace);
+        }
+        assert_eq!(order.iter().filter(|namespace| *namespace == "few").count(), 3, "{order:?}");
+    }
+
+    #[test]
+    fn what_waits_in_one_group_keeps_its_order() {
+        let mut queue = FairQueue::new(2);
+        (0..3).for_each(|n| queue.push(key("a", "registry"), n));
+        let mut order = Vec::new();
+        while let Some((key, waiter)) = queue.next() {
+            order.push(waiter);
+            queue.end(&key);
+        }
+        assert_eq!(order, [0, 1, 2]);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_has_ended() {
+        let mut queue = FairQueue::new(TURNS);
+        (0..3).for_each(|n| queue.push(key("a", n), 0));
+        let begun = begun(&mut queue);
+        begun.iter().for_each(|key| queue.end(key));
+        assert_eq!((queue.free, begun.len(), queue.waiting().count()), (TURNS, 3, 0));
+        assert!(queue.namespaces.is_empty() && queue.taken_by_host.is_empty());
+    }
+}

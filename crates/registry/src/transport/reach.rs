@@ -1,0 +1,183 @@
+//! What a host is to the registry whose requests lead there.
+//!
+//! A spec names a registry. Token servers, redirects and pages are named by that registry, whoever runs
+//! it, and could lead this process to a service that only it can reach.
+
+use url::{Host, Url};
+
+use crate::credentials::{Tls, TlsKey};
+use crate::text::authority;
+
+/// Suffixes under which names have different owners: two names share one only where one more label is
+/// equal. Not complete, and need not be: a registry only names the receiver of its own credentials.
+const SHARED_SUFFIXES: [&str; 12] = [
+    "amazonaws.com",
+    "azurecr.io",
+    "co.in",
+    "co.jp",
+    "co.kr",
+    "co.uk",
+    "com.au",
+    "com.br",
+    "com.cn",
+    "com.tr",
+    "github.io",
+    "gitlab.io",
+];
+
+/// The label of all names of services in a cluster, whatever its domain is; the namespace precedes it.
+const CLUSTER_LABEL: &str = "svc";
+
+/// Top-level names that no public host has.
+const PRIVATE_NAMES: [&str; 9] =
+    ["arpa", "corp", "home", "internal", "intranet", "lan", "local", "localhost", "private"];
+
+/// What a host is to a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reach {
+    /// The registry itself, on this machine. No proxy leads there.
+    Loopback,
+    /// The registry itself, a host of its domain, or one that an administrator has listed for it.
+    Own,
+    /// Any other host, which a registry names and no spec.
+    Foreign,
+}
+
+/// How one registry and the hosts that it names are connected to.
+#[derive(Debug, Clone)]
+pub(crate) struct Channel {
+    base: Url,
+    pub(super) tls: Tls,
+    pub(super) key: TlsKey,
+    /// Hosts that count as its own, with their ports where those are not the usual ones.
+    listed: Vec<String>,
+}
+
+impl Channel {
+    pub(super) fn new(base: Url, tls: &Tls, listed: Vec<String>) -> Self {
+        Self { base, tls: tls.clone(), key: tls.key(), listed }
+    }
+
+    /// Returns the address of the registry.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Returns what the host of this URL is to the registry: its own on the same port, on its domain behind
+    /// TLS, or where it is listed. A host on this machine is so only where the registry is here as well.
+    pub(crate) fn reach(&self, url: &Url) -> Reach {
+        let (Some(host), Some(own)) = (url.host(), self.base.host()) else { return Reach::Foreign };
+        let is_here = is_loopback(&host);
+        let is_same_host = host == own || is_here && is_loopback(&own);
+        let is_same_port = url.port_or_known_default() == self.base.port_or_known_default();
+        let is_own = is_same_host && is_same_port
+            || self.listed.contains(&authority(url))
+            || url.scheme() == "https" && is_same_domain(&host, &own);
+        match (is_own, is_here) {
+            (true, true) if is_loopback(&own) => Reach::Loopback,
+            (true, false) => Reach::Own,
+            _ => Reach::Foreign,
+        }
+    }
+}
+
+/// Whether this may be the name of a public host, and not of one in a cluster or a house.
+pub(crate) fn is_public_name(name: &str) -> bool {
+    let mut labels = name.trim_end_matches('.').rsplit('.').peekable();
+    let is_private = labels.peek().is_some_and(|last| PRIVATE_NAMES.contains(last));
+    !is_private && labels.all(|label| label != CLUSTER_LABEL) && name.trim_end_matches('.').contains('.')
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(v4) => v4.is_loopback(),
+        Host::Ipv6(v6) => v6.is_loopback(),
+    }
+}
+
+fn is_same_domain(one: &Host<&str>, other: &Host<&str>) -> bool {
+    let (Host::Domain(one), Host::Domain(other)) = (one, other) else { return false };
+    registrable_domain(one).is_some_and(|domain| registrable_domain(other) == Some(domain))
+}
+
+/// Whether a name is this domain or below it.
+pub(crate) fn is_under(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Returns the part of a name that has one owner: in a cluster its namespace, else its last two labels, or
+/// one more than a shared suffix.
+fn registrable_domain(name: &str) -> Option<&str> {
+    let labels: Vec<&str> = name.split('.').collect();
+    let in_cluster = labels.iter().rposition(|label| *label == CLUSTER_LABEL);
+    let suffix = SHARED_SUFFIXES.iter().find(|suffix| is_under(name, suffix));
+    let count = match (in_cluster, suffix) {
+        (Some(at), _) => labels.len() - at + 1,
+        (None, Some(suffix)) => suffix.split('.').count() + 1,
+        (None, None) => 2,
+    };
+    let skipped = labels.len().checked_sub(count)?;
+    let start: usize = labels[..skipped].iter().map(|label| label.len() + 1).sum();
+    name.get(start..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(base: &str, url: &str) -> Reach {
+        let listed = vec!["127.0.0.1:5001".to_owned(), "sso.example.org".to_owned()];
+        Channel::new(base.parse().unwrap(), &Tls::default(), listed).reach(&url.parse().unwrap())
+    }
+
+    #[test]
+    fn a6_a_host_is_the_registrys_own_on_its_port_on_its_domain_behind_tls_or_where_it_is_listed() {
+        use Reach::{Foreign, Loopback, Own};
+        for (base, url, expected) in [
+            ("https://r.example.com", "https://r.example.com/token", Own),
+            ("http://r.example.com:5000", "http://r.example.com:5000/token", Own),
+            ("http://r.example.com:5000", "http://r.example.com:10250/token", Foreign),
+            ("http://r.example.com:5000", "https://r.example.com/token", Own),
+            ("http://r.example.com", "http://auth.example.com/token", Foreign),
+            ("http://10.0.0.1:5000", "http://10.0.0.1:5000/token", Own),
+            ("http://10.0.0.1:5000", "https://10.0.0.1:10250/token", Foreign),
+            ("http://127.0.0.1:5000", "http://127.0.0.1:5000/token", Loopback),
+            ("http://localhost:5000", "http://127.0.0.1:5000/token", Loopback),
+            ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", Loopback),
+            ("http://127.0.0.1:5000", "http://127.0.0.1:8080/token", Foreign),
+            ("https://r.example.com", "http://127.0.0.1:5001/token", Foreign),
+            ("https://r.example.com", "https://sso.example.org/token", Own),
+            ("https://r.example.com", "https://sso.example.org:8443/token", Foreign),
+        ] {
+            assert_eq!(reach(base, url), expected, "{base} {url}");
+        }
+    }
+
+    #[test]
+    fn in_a_cluster_each_namespace_has_its_own_names_whatever_the_clusters_domain_is() {
+        for suffix in ["svc", "svc.cluster.local", "svc.corp.example"] {
+            let at = |name: &str| format!("https://{name}.{suffix}/");
+            assert_eq!(reach(&at("registry.a"), &at("auth.a")), Reach::Own, "{suffix}");
+            assert_eq!(reach(&at("registry.a"), &at("vault.b")), Reach::Foreign, "{suffix}");
+        }
+    }
+
+    #[test]
+    fn names_of_clusters_and_houses_are_not_public() {
+        for name in [
+            "vault",
+            "vault.prod.svc",
+            "vault.prod.svc.",
+            "a.b.svc.corp.example",
+            "x.internal",
+            "nas.lan",
+            "x.home.arpa",
+            "x.localhost",
+            "db.corp",
+        ] {
+            assert!(!is_public_name(name), "{name}");
+        }
+        assert!(is_public_name("auth.docker.io") && is_public_name("quay.io."));
+    }
+}
