@@ -36,7 +36,7 @@ pub struct Row {
 
 /// What a text stands for.
 pub trait Typing {
-    /// Returns what stands below a text. It is called for each key, so it asks nobody.
+    /// Returns what stands below a text. It is called for each key, so it sends no request.
     fn below(&self, typed: &str) -> Below;
 
     /// Returns what is wrong with a text as the answer: the check of the flag that it stands for.

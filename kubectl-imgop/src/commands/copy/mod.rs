@@ -108,7 +108,7 @@ pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result
 }
 
 impl CopyArgs {
-    /// Returns whether nothing has to be asked. Where both references are given, what is wrong with them is said as
+    /// Returns whether nothing has to be asked. Where both references are given, what is wrong with them is reported as
     /// such, a missing version too.
     fn is_complete(&self) -> bool {
         self.source.is_some() && self.destination.is_some()
