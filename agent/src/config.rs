@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
-use imgop_registry::{Settings, TokenServers, parse_token_servers};
+use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
 use crate::jobs::template::Resources;
 
@@ -126,6 +126,23 @@ pub struct Config {
     #[arg(long, env = "REGISTRY_LIST_TIMEOUT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub registry_list_timeout: u32,
 
+    /// Most bytes of the tags of all lists that are held at a time.
+    #[arg(long, env = "REGISTRY_MAX_TAG_MEMORY", default_value_t = 32 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub registry_max_tag_memory: u32,
+
+    /// Which hosts may have private addresses: registries, with the hosts of their domains and listed token servers;
+    /// everywhere, which adds hosts that a registry names for tokens and blobs; or nowhere.
+    #[arg(long, env = "REGISTRY_PRIVATE_ADDRESSES", default_value = "registries")]
+    pub registry_private_addresses: PrivateAddresses,
+
+    /// The addresses of the agent's pod, separated by commas: no name that a registry or a tenant gives leads there.
+    #[arg(long, env = "POD_ADDRESSES", value_delimiter = ',')]
+    pub pod_addresses: Vec<IpAddr>,
+
+    /// The addresses of the agent's node, likewise.
+    #[arg(long, env = "NODE_ADDRESSES", value_delimiter = ',')]
+    pub node_addresses: Vec<IpAddr>,
+
     /// Token servers on other domains that may receive the credentials of a registry, separated by commas:
     /// registry.example.com=auth.example.org.
     #[arg(long, env = "REGISTRY_TOKEN_SERVERS", default_value = "", value_parser = parse_token_servers)]
@@ -205,6 +222,9 @@ impl Config {
             max_tags: as_limit(self.registry_max_tags),
             max_pages: as_limit(self.registry_max_tag_pages),
             max_list_bytes: as_limit(self.registry_max_tag_list_bytes),
+            max_tag_memory: as_limit(self.registry_max_tag_memory),
+            private_addresses: self.registry_private_addresses,
+            own_addresses: [&self.pod_addresses[..], &self.node_addresses].concat(),
             list_timeout: Duration::from_secs(self.registry_list_timeout.into()),
             token_servers: self.registry_token_servers.clone(),
             ..Settings::default()

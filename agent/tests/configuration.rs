@@ -68,10 +68,10 @@ fn metrics() -> String {
     for family in
         [&metrics.reconciliations, &metrics.api_failures, &metrics.jobs_created, &metrics.status_writes]
     {
-        family.get_or_create(&of_kind);
+        drop(family.get_or_create(&of_kind));
     }
-    metrics.last_success.get_or_create(&of_kind);
-    metrics.syncs.get_or_create(&Ended { kind: of_kind.kind, reason: String::new() });
+    drop(metrics.last_success.get_or_create(&of_kind));
+    drop(metrics.syncs.get_or_create(&Ended { kind: of_kind.kind, reason: String::new() }));
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let _images = Images::new(agent, images.objects());
     let exported = metrics.text().unwrap();

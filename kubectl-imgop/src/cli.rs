@@ -9,7 +9,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
 use crate::commands::{
-    completion, copy, delete, describe, list, logs, preview, resume, suspend, sync, version, wait,
+    completion, copy, delete, describe, list, logs, preview, quota, resume, search, suspend, sync, tags,
+    verify, version, wait,
 };
 use crate::complete::{COMPLETE, candidates};
 use crate::kinds::DEFAULT_KIND;
@@ -49,6 +50,10 @@ struct Cli {
 enum Verb {
     Copy(copy::CopyArgs),
     Preview(preview::PreviewArgs),
+    Verify(verify::VerifyArgs),
+    Search(search::SearchArgs),
+    Tags(tags::TagsArgs),
+    Quota(quota::QuotaArgs),
     List(list::ListArgs),
     Describe(describe::DescribeArgs),
     Sync(sync::SyncArgs),
@@ -86,9 +91,12 @@ pub fn main() -> ExitCode {
 }
 
 /// Words of other programs for what a verb of this one does.
-const OTHER_WORDS: [(&[&str], &str); 6] = [
+const OTHER_WORDS: [(&[&str], &str); 9] = [
     (&["add", "apply", "create", "mirror", "update"], "copy"),
-    (&["diff", "dry-run", "plan"], "preview"),
+    (&["diff", "dry-run"], "preview"),
+    (&["audit", "compare", "validate"], "verify"),
+    (&["budget", "pulls", "ratelimit"], "quota"),
+    (&["ls-tags", "releases", "tag", "versions"], "tags"),
     (&["events", "history", "info", "inspect", "show", "status"], "describe"),
     (&["reconcile", "refresh", "retry", "run", "trigger"], "sync"),
     (&["disable", "pause", "stop"], "suspend"),
@@ -124,6 +132,10 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
         match cli.verb {
             Verb::Copy(args) => copy::run(ui, &args, &cli.connection).await,
             Verb::Preview(args) => Box::pin(preview::run(ui, &args, &cli.connection)).await,
+            Verb::Verify(args) => Box::pin(verify::run(ui, &args, &cli.connection)).await,
+            Verb::Search(args) => search::run(ui, &args).await,
+            Verb::Tags(args) => tags::run(ui, &args).await,
+            Verb::Quota(args) => quota::run(ui, &args, &cli.connection).await,
             Verb::List(args) => list::run(ui, &args, &cli.connection).await,
             Verb::Describe(args) => describe::run(ui, &args, &cli.connection).await,
             Verb::Sync(args) => sync::run(ui, &args, &cli.connection).await,

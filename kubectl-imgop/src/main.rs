@@ -5,6 +5,7 @@
 //! ```text
 //! commands      one verb a file
 //! preview       what a copy would do          description   one object on a page
+//! verification  whether both sides are equal
 //! args          the flags of each kind        complete      what a shell is offered
 //! registry      how this machine reaches registries
 //! cluster       the API server: any kind is found, applied, watched and waited for
@@ -29,6 +30,7 @@ mod prompts;
 mod registry;
 #[cfg(test)]
 mod second_kind;
+mod verification;
 
 fn main() -> std::process::ExitCode {
     // Fails only when a provider is installed already.

@@ -27,7 +27,7 @@ fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable(
         };
         let variable = setting.get_env().and_then(|name| name.to_str()).unwrap_or_default();
         assert_eq!(variable, flag.to_uppercase().replace('-', "_"));
-        let values = ["7", "77", "true", "false", "a", "a:b", "127.0.0.1:1", "a.io=b.io"];
+        let values = ["7", "77", "true", "false", "a", "a:b", "127.0.0.1:1", "a.io=b.io", "nowhere", "::1"];
         let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
         assert!(values.iter().any(is_read), "--{flag} changes nothing");
         number += 1;
@@ -113,6 +113,23 @@ fn r11_limits_of_tag_lists_reach_the_registry_client() {
     let settings = config(&[&["--watch-namespaces=*"][..], &limits].concat()).unwrap().registries();
     assert_eq!((settings.max_tags, settings.max_pages), (7, 8));
     assert_eq!(settings.list_timeout, Duration::from_secs(9));
+}
+
+#[test]
+fn a6_where_private_addresses_are_allowed_reaches_the_registry_client() {
+    let set = |arguments: &[&str]| config(&[&["--watch-namespaces=*"][..], arguments].concat());
+    let usual = set(&[]).unwrap().registries();
+    assert_eq!(usual.private_addresses, PrivateAddresses::Registries);
+    assert!(usual.own_addresses.is_empty() && !usual.may_names_mean_loopback);
+    let given =
+        ["--registry-private-addresses=nowhere", "--pod-addresses=10.1.2.3,fd00::1", "--node-addresses=::2"];
+    let settings = set(&given).unwrap().registries();
+    assert_eq!(settings.private_addresses, PrivateAddresses::Nowhere);
+    let own: Vec<String> = settings.own_addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(own, ["10.1.2.3", "fd00::1", "::2"]);
+    for bad in ["--registry-private-addresses=some", "--pod-addresses=pod"] {
+        assert!(set(&[bad]).is_err(), "{bad}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the controller does around the passes of a kind, here of Images.
 
+mod log;
+
 use imgop_core::api::conditions::STALLED;
 use imgop_core::api::{COPIES_ANNOTATION, Image, ImageStatus};
 use imgop_fakes::{ApiServer, WritableRegistry};
@@ -359,46 +361,4 @@ async fn a24_a_first_copy_of_a_hundred_tags_writes_where_it_stands_a_few_times()
     let written = case.written();
     assert_eq!(written.last().unwrap().counts.unwrap().synced, 100);
     assert!(written.len() <= 25, "{} writes", written.len());
-}
-
-/// A log that is kept.
-#[derive(Clone, Default)]
-struct Log(Arc<parking_lot::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn u14_a_line_of_the_log_names_its_object_by_kind_namespace_and_name() {
-    let log = Log::default();
-    let writer = log.clone();
-    let format = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone());
-    let _logging = tracing::subscriber::set_default(format.finish());
-    let mut case = Case::new().await;
-    case.registry.refuse(401);
-    case.pass(0).await.unwrap();
-    case.api.fail("PATCH", true);
-    case.image.status = None;
-    case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
-    let text = String::from_utf8(log.0.lock().clone()).unwrap();
-    let lines: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_object: Vec<_> = lines.iter().filter(|line| line["name"] == "argocd").collect();
-    for line in &of_object {
-        assert_eq!((&line["kind"], &line["namespace"]), (&"Image".into(), &"team-a".into()), "{line}");
-        assert!(line.get("image").is_none(), "an image is one of containers: {line}");
-    }
-    let has =
-        |message: &str| of_object.iter().any(|line| line["message"].as_str().unwrap().contains(message));
-    assert!(has("status") && has("trying again"), "{text}");
-    let is_dump = |line: &&str| line.contains("Status {") || line.contains("ApiError");
-    assert_eq!(text.lines().find(is_dump), None);
 }

@@ -177,7 +177,7 @@ impl Pass<'_> {
         TagFindings {
             counts: plan.counts(),
             failures: failures(plan, &status.failures),
-            already_synced: already_synced(request, plan, &self.synced_before(memory)),
+            already_synced: already_synced(request, plan, &self.synced_before(request, memory)),
             synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
             waiting: waiting(&state.observed, plan).into_iter().map(WaitingTag::from).collect(),
             next_attempt: plan.next_attempt(),

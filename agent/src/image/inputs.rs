@@ -175,24 +175,17 @@ impl Pass<'_> {
 
     /// Returns what is known before the registries are asked.
     fn known(&self, request: &CopyRequest, memory: &Memory) -> Known {
-        let Known { mut already_synced, mut first_seen, .. } = Known::recorded(self.image, request, self.now);
+        let mut first_seen = Known::recorded(self.image, request, self.now).first_seen;
         first_seen.extend(memory.cache.first_seen.clone());
-        // What was copied from elsewhere, or to elsewhere, does not count here.
-        let is_same =
-            self.status().synced_from.is_none_or(|from| from == request.synced_from(&self.image.spec));
-        if request.mode == Mode::OnceByTag && is_same {
-            already_synced.extend(self.synced_before(memory));
-        }
+        let already_synced = self.synced_before(request, memory);
         Known { already_synced, first_seen, ..memory.cache.known(self.now) }
     }
 
     /// Returns the tags that mode `OnceByTag` need not compare again, as the status and this process know them.
-    pub(super) fn synced_before(&self, memory: &Memory) -> BTreeSet<Tag> {
-        let status = self.status();
-        let mut all: BTreeSet<Tag> =
-            status.tag_already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
+    pub(super) fn synced_before(&self, request: &CopyRequest, memory: &Memory) -> BTreeSet<Tag> {
+        let mut all = Known::recorded(self.image, request, self.now).already_synced;
         let (of, tags) = &memory.cache.already_synced;
-        if *of == status.synced_from {
+        if of.as_ref() == Some(&request.synced_from(&self.image.spec)) {
             all.extend(tags.iter().cloned());
         }
         all

@@ -53,6 +53,13 @@ impl Content {
         digest
     }
 
+    /// Puts a blob; its digest.
+    pub fn put_blob(&mut self, bytes: &str) -> Digest {
+        let digest = Digest::of(bytes.as_bytes());
+        self.blobs.insert(digest.clone(), bytes.to_owned());
+        digest
+    }
+
     /// Puts a single image under a tag, with this configuration.
     pub fn push_single(&mut self, tag: &str, config: &str) {
         let digest = Digest::of(config.as_bytes());

@@ -5,6 +5,7 @@
 //! ```text
 //! client       Registries, one per process; RepositoryClient: tags, manifests, blobs, referrers
 //!   ├ bulk       digests of many tags in one request, from the APIs of three public registries
+//!   ├ search     repositories by words, from the same APIs
 //!   ├ auth       the challenge of a registry, its token server, its tokens
 //!   └ transport  one request: connection pools, retries, limits of each host, redirects
 //! ecr          tokens for Amazon ECR from AWS credentials
@@ -30,19 +31,23 @@ mod backoff;
 mod bulk;
 mod client;
 mod error;
+mod search;
 mod settings;
 mod text;
 mod transport;
 
 pub use backoff::backoff;
 pub use bulk::BulkDigest;
-pub use client::{Account, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags, TagList};
+pub use client::{
+    Account, ImageDetails, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags, TagList,
+};
 pub use credentials::{
     Access, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError, EntryName,
     EntryProblem, RegistryEntries, Tls,
 };
 pub use error::{Operation, Reason, RegistryError, Unreachable};
 pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible};
+pub use search::{FoundRepository, SearchError};
 pub use settings::{
     BulkApi, BulkKind, PrivateAddresses, Settings, SettingsError, TokenServers, parse_token_servers,
 };

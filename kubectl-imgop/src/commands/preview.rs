@@ -17,7 +17,9 @@ use crate::kinds::object_name::parse_new_name;
 use crate::kinds::{ObjectRef, read};
 use crate::output::Ui;
 use crate::output::documents::PreviewFormat;
+use crate::output::table::terminal_width;
 use crate::preview::cluster_images::{ClusterImages, Existing};
+use crate::preview::details::Details;
 use crate::preview::files::images;
 use crate::preview::inspect::Inspector;
 use crate::preview::page::PageOptions;
@@ -36,7 +38,9 @@ use crate::registry::registries;
 /// A single argument without '/', ':' and '@' is the name of an Image in the cluster. A short name of
 /// Docker Hub therefore needs its version or its path: nginx:1.27, library/nginx.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    visible_alias = "plan",
+    after_help = "Examples:\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
     kubectl imgop preview -f images.yaml -f more-images/\n  \
@@ -47,7 +51,8 @@ use crate::registry::registries;
     failure, as is a platform that no tag has; a pattern that matches nothing yet is a warning. With \
     --exit-code: 0 nothing to copy, 1 something to copy, 2 failed, also when a pattern matches nothing, a \
     tag has none of the platforms, a tag belongs to an older Image, or whether it does is not known. A \
-    suspended Image, and one of mode OneShot that is done, copies nothing.")]
+    suspended Image, and one of mode OneShot that is done, copies nothing."
+)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct PreviewArgs {
     /// Source repository with a tag, a pattern or a digest; or the name of an Image
@@ -65,6 +70,11 @@ pub struct PreviewArgs {
     /// List the tags that nearly match, with the reason why each is excluded
     #[arg(long)]
     show_excluded: bool,
+
+    /// Look up age, size and platforms of every tag, and which layers the destination has. Docker Hub counts
+    /// that as pulls; without this flag none is counted
+    #[arg(long)]
+    details: bool,
 
     /// Return exit code 1 if something would be copied, as kubectl diff does
     #[arg(long)]
@@ -129,7 +139,7 @@ pub async fn run(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
 async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let now = Timestamp::now();
     let Asked { targets, cluster } = asked(args, connection, now).await?;
-    let (local, registries) = (args.local.credentials()?, registries(args.no_bulk_apis)?);
+    let (local, registries) = (args.local.credentials.read()?, registries(args.no_bulk_apis)?);
     let images = ClusterImages::new(&cluster);
     let inspector = Inspector {
         registries: &registries,
@@ -138,6 +148,11 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
         source_tls: args.spec.endpoints.source_tls,
         destination_tls: args.spec.endpoints.destination_tls,
         limits: Limits { max_tags: args.max_tags, ..Limits::default() },
+        details: match terminal_width() {
+            _ if args.details => Details::All,
+            Some(_) => Details::OfShownRows,
+            None => Details::Listed,
+        },
     };
     let page = PageOptions {
         wide: args.output == PreviewFormat::Wide,
@@ -188,20 +203,27 @@ async fn asked(args: &PreviewArgs, connection: &ConnectionArgs, now: Timestamp) 
     let source = args.source.as_deref().unwrap_or_default();
     let (target, cluster) = if let Some(image) = args.image() {
         let cluster = connection.connect().await?;
-        (of_cluster(&cluster, source, &image, now).await?, Ok(cluster))
+        (of_cluster(&cluster, source, &image, now).await?, AnsweringCluster::new(Ok(cluster)))
     } else {
         let target = of_references(args, source, now)?;
-        let cluster = match target.names_secrets() {
-            true => connection.connect().await.map_err(|error| error.message),
-            false => Err("no cluster is needed".to_owned()),
-        };
+        let cluster = cluster_of(&target, connection).await;
         (target, cluster)
     };
     let targets = vec![Ok(AskedFor::Target(Box::new(target)))];
-    Ok(Asked { targets, cluster: AnsweringCluster::new(cluster) })
+    Ok(Asked { targets, cluster })
 }
 
-async fn of_cluster(
+/// Returns the cluster where the Secrets of a target are, if it names any.
+pub async fn cluster_of(target: &Target, connection: &ConnectionArgs) -> AnsweringCluster {
+    AnsweringCluster::new(if target.names_secrets() {
+        connection.connect().await.map_err(|error| error.message)
+    } else {
+        Err("no cluster is needed".to_owned())
+    })
+}
+
+/// Returns the target of an Image of the cluster.
+pub async fn of_cluster(
     cluster: &Cluster,
     argument: &str,
     image: &ObjectRef,

@@ -114,7 +114,7 @@ fn pattern<'a>(request: &CopyRequest, nearest: impl Iterator<Item = &'a Tag>, al
 
 /// Returns the patterns of a tag's release line: `v2.13.x` and `v2.13.x-alpine` for v2.13.10-alpine. Nothing
 /// for tags that are no versions.
-fn release_line(tag: &Tag) -> Option<[String; 2]> {
+pub fn release_line(tag: &Tag) -> Option<[String; 2]> {
     let text = tag.as_str();
     let (version, suffix) = text.split_at(text.find('-').unwrap_or(text.len()));
     let (line, last) = version.rsplit_once('.')?;

@@ -15,11 +15,14 @@ use super::targets::{ImageName, Target};
 use crate::cluster::{AnsweringCluster, CallError, Cluster};
 use crate::kinds::{Erased, read};
 
+/// Images, or why they are not known.
+type Answer = Result<Rc<Vec<Image>>, String>;
+
 /// The Images of a cluster, each list requested once.
 pub struct ClusterImages<'a> {
     cluster: &'a AnsweringCluster,
     everywhere: OnceCell<Result<Rc<Vec<Image>>, CallError>>,
-    of_namespaces: RefCell<HashMap<Option<String>, Result<Rc<Vec<Image>>, String>>>,
+    of_namespaces: RefCell<HashMap<Option<String>, Answer>>,
 }
 
 /// Images that were listed.
@@ -59,16 +62,13 @@ impl<'a> ClusterImages<'a> {
     /// Returns the Image of this name.
     pub async fn find(&self, name: &ImageName) -> Existing {
         let namespace = name.namespace.as_deref().or(self.cluster.namespace());
-        match self.listed(namespace).await {
-            Ok(Listed { images, .. }) => {
-                let is_it = |image: &&Image| {
-                    image.name_any() == name.name
-                        && namespace.is_none_or(|n| image.metadata.namespace.as_deref() == Some(n))
-                };
-                let found = images.iter().find(is_it).cloned();
-                return found.map_or(Existing::Absent, |image| Existing::Found(Box::new(image)));
-            }
-            Err(_) => {}
+        if let Ok(Listed { images, .. }) = self.listed(namespace).await {
+            let is_it = |image: &&Image| {
+                image.name_any() == name.name
+                    && namespace.is_none_or(|n| image.metadata.namespace.as_deref() == Some(n))
+            };
+            let found = images.iter().find(is_it).cloned();
+            return found.map_or(Existing::Absent, |image| Existing::Found(Box::new(image)));
         }
         // Who may not list may be allowed to get.
         let get =
@@ -108,13 +108,12 @@ impl<'a> ClusterImages<'a> {
         }
         let key = namespace.map(str::to_owned);
         let known = self.of_namespaces.borrow().get(&key).cloned();
-        let images = match known {
-            Some(images) => images,
-            None => {
-                let listed = self.list(namespace, false).await.map_err(|error| error.message().to_owned());
-                self.of_namespaces.borrow_mut().insert(key, listed.clone());
-                listed
-            }
+        let images = if let Some(images) = known {
+            images
+        } else {
+            let listed = self.list(namespace, false).await.map_err(|error| error.message().to_owned());
+            self.of_namespaces.borrow_mut().insert(key, listed.clone());
+            listed
         };
         images.map(|images| Listed { images, in_namespace_only: true })
     }

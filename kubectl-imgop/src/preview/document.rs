@@ -49,12 +49,26 @@ pub struct Report {
     /// Whether tags were compared with Images of the same namespace alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub conflicts_in_namespace_only: bool,
+    /// How much the copies send, if that was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
     /// What narrows or widens the version, for people.
     #[serde(skip)]
     pub narrowing: String,
     /// Whether problems are explained by flags or by fields.
     #[serde(skip)]
     pub wording: Wording,
+}
+
+/// How much the copies send. Layers that the destination has in another repository may be mounted there, which
+/// sends them neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Transfer {
+    /// Bytes that the destination does not have, each layer once.
+    pub sent_bytes: u64,
+    /// Bytes that it has already.
+    pub present_bytes: u64,
 }
 
 /// One tag.
@@ -89,6 +103,21 @@ pub struct TagReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub platforms: Vec<String>,
+    /// When the tag was pushed with this content, as a list API of the source reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub pushed: Option<Timestamp>,
+    /// When the image was made, as it states itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub created: Option<Timestamp>,
+    /// The bytes of its layers as they are sent, of all platforms that are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// What a referrer is: signature, attestation, SBOM, or its type; several if its tag holds several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub referrer_kinds: Vec<String>,
     /// The content that this refers to, if it is a referrer and no selected tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -174,6 +203,7 @@ pub struct List<'a> {
 
 /// The document, or one of those in a List.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.preview/v1")]
 #[serde(untagged)]
 pub enum Item<'a> {
     /// A preview.
@@ -230,6 +260,33 @@ impl From<TagState> for State {
             TagState::PlatformNotFound => Self::PlatformNotFound,
             TagState::AlreadySynced => Self::AlreadySynced,
             TagState::NotChecked => Self::NotChecked,
+        }
+    }
+}
+
+#[cfg(test)]
+impl TagReport {
+    /// Returns a tag that the source has with this content.
+    pub fn of_source(tag: &str, digest: Digest) -> Self {
+        Self {
+            tag: tag.to_owned(),
+            destination_tag: None,
+            state: State::AtSource,
+            action: None,
+            source_digest: Some(digest),
+            destination_digest: None,
+            no_source_digest: "",
+            no_destination_digest: "",
+            content_digest: None,
+            platforms: Vec::new(),
+            pushed: None,
+            created: None,
+            size: None,
+            referrer_kinds: Vec::new(),
+            referrer_of: None,
+            conflict: None,
+            reason: None,
+            next_attempt: None,
         }
     }
 }

@@ -13,12 +13,14 @@ use tokio::time::timeout;
 
 use super::absent;
 use super::cluster_images::ClusterImages;
+use super::details::Details;
 use super::document::Report;
+use super::sides::sides;
 use super::targets::Target;
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::registry::errors::{ErrorContext, explain};
-use crate::registry::local_access::{AccessSources, Endpoint, Origin};
+use crate::registry::local_access::AccessSources;
 
 /// How long nothing may be printed on a terminal.
 const SILENCE_LIMIT: Duration = Duration::from_secs(3);
@@ -37,6 +39,8 @@ pub struct Inspector<'a> {
     pub destination_tls: Option<TlsMode>,
     /// How many tags may be observed.
     pub limits: Limits,
+    /// Which ages, sizes and platforms are looked up.
+    pub details: Details,
 }
 
 /// What was found.
@@ -53,7 +57,8 @@ pub struct Inspected {
 /// Inspects the registries of one target. What the source has is shown even when the destination refuses
 /// to answer.
 pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspected, CliError> {
-    let (sides, context) = inspector.sides(target).await?;
+    let tls = (inspector.source_tls, inspector.destination_tls);
+    let (sides, context) = sides(inspector.registries, &inspector.sources, target, tls).await?;
     let observing = observe(&sides, &target.request, &target.known, inspector.limits);
     let (observed, mut failure) = match with_progress(inspector.sources.ui, target, observing).await {
         Ok(observed) => {
@@ -77,7 +82,9 @@ pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspe
         let text = format!("no selected tag of {source} has platform {platforms}");
         failure.get_or_insert(CliError::failed(text));
     }
-    Ok(Inspected { report: inspector.report(target, &observed).await, failure, no_match })
+    let mut report = inspector.report(target, &observed).await;
+    report.add_details(target, &sides, inspector.details).await;
+    Ok(Inspected { report, failure, no_match })
 }
 
 /// Returns whether the source has no selected tag. A tag that is too young exists.
@@ -127,30 +134,6 @@ impl Inspector<'_> {
             now: target.known.now,
         });
         Report::new(target, observed, &plan, &conflicts)
-    }
-
-    fn endpoint<'a>(&self, target: &'a Target, side: Side) -> Endpoint<'a> {
-        let (repository, tls_flag) = match side {
-            Side::Source => (&target.request.source, self.source_tls),
-            Side::Destination => (&target.request.destination, self.destination_tls),
-        };
-        let namespace = target.image.as_ref().and_then(|image| image.namespace.as_deref());
-        Endpoint { side, namespace, repository, spec: target.spec.endpoint(side), tls_flag }
-    }
-
-    /// Returns both sides, and what explains their errors.
-    async fn sides(&self, target: &Target) -> Result<(Sides, ErrorContext), CliError> {
-        let source = self.sources.reach(self.endpoint(target, Side::Source)).await?;
-        let mut context =
-            ErrorContext { wording: target.wording(), source: source.origin, destination: Origin::default() };
-        let source = self.registries.repository(&target.request.source, &source.access);
-        let mut destination = None;
-        if target.has_destination {
-            let reached = self.sources.reach(self.endpoint(target, Side::Destination)).await?;
-            context.destination = reached.origin;
-            destination = Some(self.registries.repository(&target.request.destination, &reached.access));
-        }
-        Ok((Sides { source, destination }, context))
     }
 }
 

@@ -1,11 +1,16 @@
 //! What a copy would do: both registries are asked from this machine, and the agent's plan is worked out.
 
-mod absent;
+pub mod absent;
 pub mod cluster_images;
+pub mod details;
 pub mod document;
 pub mod files;
 pub mod inspect;
 pub mod page;
 pub mod previews;
 mod report;
+mod rows;
+#[cfg(test)]
+mod schema;
+pub mod sides;
 pub mod targets;

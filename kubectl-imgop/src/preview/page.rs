@@ -1,13 +1,13 @@
 //! A preview for people: a sign and a word for each tag, and one sentence that sums it up.
 
-use anstyle::{AnsiColor, Style};
-use imgop_registry::reference::Digest;
+use jiff::Timestamp;
 
 use super::document::{Action, Report, State, TagReport};
+use super::rows::tags;
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::output::table::Table;
-use crate::output::text::count;
+use crate::output::text::{bytes, count};
 
 /// Follows the summary of a suspended Image.
 const SUSPENDED: &str = "The Image is suspended: nothing is copied until it is resumed.";
@@ -34,11 +34,12 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
         ui.data("\n")?;
     }
     if !report.tags.is_empty() {
-        ui.table(&tags(report, options), options.headers)?;
+        ui.table(&tags(report, options.wide, Timestamp::now()), options.headers)?;
         ui.data(if options.headers { "\n" } else { "" })?;
     }
     if options.headers {
         ui.data(&summary(report))?;
+        ui.data(&transfer(report))?;
         ui.data(&rest(report))?;
         ui.data(&unchecked(report).join("\n"))?;
         ui.data(if report.conflicts_in_namespace_only { IN_NAMESPACE_ONLY } else { "" })?;
@@ -69,40 +70,14 @@ fn heading(report: &Report) -> Table {
     table
 }
 
-fn tags(report: &Report, options: PageOptions) -> Table {
-    let has_destination = report.destination.is_some();
-    let renames = report.tags.iter().any(|t| t.destination_tag.as_ref().is_some_and(|d| *d != t.tag));
-    let mut header = vec!["", "TAG", "STATE", "DIGEST"];
-    if has_destination {
-        header.extend(renames.then_some("DESTINATION-TAG"));
-        header.push("DESTINATION-DIGEST");
-    }
-    let has_platforms = options.wide && report.tags.iter().any(|tag| !tag.platforms.is_empty());
-    header.extend(has_platforms.then_some("PLATFORMS"));
-    let has_referrers = report.tags.iter().any(|tag| tag.referrer_of.is_some());
-    header.extend(has_referrers.then_some("REFERS-TO"));
-    let mut table = Table::new(header);
-    for tag in &report.tags {
-        let (sign, colour, state) = state(tag);
-        // What the destination should have, so that equal digests are equal on the page.
-        let wanted = tag.content_digest.as_ref().or(tag.source_digest.as_ref());
-        let mut cells =
-            vec![sign.to_owned(), tag.tag.clone(), state, digest(wanted, tag.no_source_digest, options)];
-        if has_destination {
-            cells.extend(renames.then(|| tag.destination_tag.clone().unwrap_or_default()));
-            cells.push(digest(tag.destination_digest.as_ref(), tag.no_destination_digest, options));
-        }
-        cells.extend(has_platforms.then(|| match tag.platforms.as_slice() {
-            [] if tag.state == State::PlatformNotFound => "<none>".to_owned(),
-            platforms => platforms.join(","),
-        }));
-        cells.extend(has_referrers.then(|| match &tag.referrer_of {
-            None => String::new(),
-            Some(subject) => digest(Some(subject), "", options),
-        }));
-        table.styled_row(colour.map_or_else(Style::new, AnsiColor::on_default), cells);
-    }
-    table
+/// Returns how much is sent, and how much the destination has already.
+fn transfer(report: &Report) -> String {
+    let Some(transfer) = report.transfer else { return String::new() };
+    let present = match transfer.present_bytes {
+        0 => String::new(),
+        present => format!("; the destination has {} of the layers already", bytes(present)),
+    };
+    format!("To send: {}{present}.", bytes(transfer.sent_bytes))
 }
 
 /// Returns that nothing is copied whatever the registries have, if so.
@@ -115,34 +90,6 @@ fn rest(report: &Report) -> String {
              {name} asks for it."
         ),
         _ => String::new(),
-    }
-}
-
-/// Returns the sign, the colour and the state of a tag.
-fn state(tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
-    let word = tag.state.word();
-    let plain = word.to_owned();
-    match (tag.state, tag.action) {
-        _ if tag.conflict.is_some() => ("!", Some(AnsiColor::Red), format!("{word} (conflict)")),
-        (State::Missing | State::Differs, Some(Action::RetryLater)) => {
-            ("!", Some(AnsiColor::Red), format!("{word} (failed)"))
-        }
-        (State::Missing, _) => ("+", Some(AnsiColor::Green), plain),
-        (State::UpToDate | State::AlreadySynced, _) => ("=", None, plain),
-        (State::Differs, Some(Action::Keep)) => ("=", None, format!("{word} (kept)")),
-        (State::Differs, Some(Action::Wait)) => ("=", None, format!("{word} (too young)")),
-        (State::Differs, _) => ("~", Some(AnsiColor::Yellow), plain),
-        (State::NotFound | State::PlatformNotFound, _) => ("!", Some(AnsiColor::Red), plain),
-        (State::AtSource, _) => ("", None, plain),
-        (State::NotChecked, _) => ("?", Some(AnsiColor::Red), plain),
-    }
-}
-
-fn digest(digest: Option<&Digest>, otherwise: &str, options: PageOptions) -> String {
-    match digest {
-        None => otherwise.to_owned(),
-        Some(digest) if options.wide => digest.to_string(),
-        Some(digest) => digest.short().to_owned(),
     }
 }
 

@@ -34,6 +34,7 @@ impl Report {
             done: target.rest == Some(Rest::Done),
             conflicts_unknown: conflicts.unknown.clone(),
             conflicts_in_namespace_only: conflicts.in_namespace_only,
+            transfer: None,
             narrowing: narrowing(&target.spec),
             wording: target.wording(),
         }
@@ -89,6 +90,10 @@ impl TagReport {
                 Content::Made(made) => made.platforms.clone(),
                 _ => Vec::new(),
             },
+            pushed: None,
+            created: None,
+            size: None,
+            referrer_kinds: Vec::new(),
             referrer_of: tag.referrer_of.clone(),
             conflict: None,
             reason: match state {

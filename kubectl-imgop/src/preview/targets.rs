@@ -136,18 +136,15 @@ fn due(image: &Image, now: Timestamp) -> Option<Due> {
 /// Returns the Image that the cluster has once a manifest is applied. `existing` is what it has now.
 pub fn applied(manifest: Image, existing: Option<Image>, now: Timestamp) -> Image {
     let mut image = manifest;
-    match existing {
-        Some(existing) => {
-            let is_changed = existing.spec != image.spec;
-            image.metadata = existing.metadata;
-            image.metadata.generation = image.metadata.generation.map(|n| n + i64::from(is_changed));
-            image.status = existing.status;
-        }
-        None => {
-            // The youngest of all. An apply takes no status.
-            image.metadata.creation_timestamp = Some(Time(now));
-            image.status = None;
-        }
+    if let Some(existing) = existing {
+        let is_changed = existing.spec != image.spec;
+        image.metadata = existing.metadata;
+        image.metadata.generation = image.metadata.generation.map(|n| n + i64::from(is_changed));
+        image.status = existing.status;
+    } else {
+        // The youngest of all. An apply takes no status.
+        image.metadata.creation_timestamp = Some(Time(now));
+        image.status = None;
     }
     image
 }

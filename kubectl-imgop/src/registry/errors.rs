@@ -48,6 +48,7 @@ impl Registry<'_> {
     /// Returns what to set for the agent: a flag, or the field that it becomes.
     fn setting(&self, flag: &str, field: &str) -> String {
         match self.context.wording {
+            _ if self.origin().is_alone => format!("--{flag}"),
             Wording::Flags => format!("--{}-{flag}", self.side),
             Wording::Fields => format!("spec.{}.{field}:", self.side),
         }
@@ -111,6 +112,7 @@ impl Registry<'_> {
                 "to try others on this machine: --authfile FILE".to_owned(),
             ],
             Some(name) => vec![on_this_machine, format!("the agent uses Secret {name}")],
+            None if origin.is_alone => vec![on_this_machine],
             None => vec![
                 on_this_machine,
                 format!(
@@ -151,19 +153,22 @@ impl Registry<'_> {
     /// Returns hints on a certificate that is not trusted: the CA that is given is the wrong one, or none is
     /// given.
     fn certificate_hints(&self) -> Vec<String> {
-        if let Some(given) = &self.origin().ca {
-            return vec![format!(
-                "{given} does not contain the CA that signed the certificate of {}",
-                self.host
-            )];
+        let (host, origin) = (self.host, self.origin());
+        if let Some(given) = &origin.ca {
+            return vec![format!("{given} does not contain the CA that signed the certificate of {host}")];
         }
-        vec![
-            format!("trust the certificate of its CA on this machine: --{}-ca-file FILE", self.side),
-            format!(
+        let prefix = if origin.is_alone { String::new() } else { format!("{}-", self.side) };
+        let on_this_machine =
+            format!("trust the certificate of its CA on this machine: --{prefix}ca-file FILE");
+        let for_the_agent = match &origin.ca_secret {
+            _ if origin.is_alone => None,
+            Some(name) => Some(format!("the agent trusts the CA in Secret {name}, which was not read here")),
+            None => Some(format!(
                 "for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then {} NAME",
                 self.setting("ca-secret", "tls.caSecretName")
-            ),
-        ]
+            )),
+        };
+        [on_this_machine].into_iter().chain(for_the_agent).collect()
     }
 
     fn check_connection(&self) -> String {
@@ -194,6 +199,19 @@ mod tests {
     fn a_ca_that_does_not_fit_is_named_instead_of_a_setting_that_is_set_already() {
         insta::assert_snapshot!(hints_with(Unreachable::Tls, Wording::Fields, Some("Secret corp-ca")), @"
         Secret corp-ca does not contain the CA that signed the certificate of registry.corp:5000
+        to accept any certificate, if the network is trusted: spec.source.tls.mode: SkipVerify
+        ");
+    }
+
+    #[test]
+    fn a_ca_secret_that_was_not_read_is_not_blamed() {
+        let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
+        let source = Origin { ca_secret: Some("corp-ca".to_owned()), ..Origin::default() };
+        let context = ErrorContext { wording: Wording::Fields, source, destination: Origin::default() };
+        let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
+        insta::assert_snapshot!(registry.hints(&Reason::Unreachable(Unreachable::Tls)).join("\n"), @"
+        trust the certificate of its CA on this machine: --source-ca-file FILE
+        the agent trusts the CA in Secret corp-ca, which was not read here
         to accept any certificate, if the network is trusted: spec.source.tls.mode: SkipVerify
         ");
     }

@@ -3,7 +3,7 @@
 //! The agent uses the Secrets that an Image names. A preview uses the same ones if its user may read them;
 //! otherwise it warns and uses the credentials of this machine. Credentials that flags name come first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use imgop_core::api::{CA_KEY, Credentials, EndpointRef, Side, TlsMode};
@@ -20,9 +20,9 @@ use crate::cli_error::CliError;
 use crate::cluster::{AnsweringCluster, Cluster};
 use crate::output::Ui;
 
-/// Flags for what only this machine knows.
+/// Flags for the credentials of this machine.
 #[derive(Debug, Clone, Default, Args)]
-pub struct LocalAccessArgs {
+pub struct LocalCredentialArgs {
     /// File with registry credentials; by default those of podman and docker
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     authfile: Option<PathBuf>,
@@ -30,6 +30,13 @@ pub struct LocalAccessArgs {
     /// File with credentials by registry (YAML), which take precedence over those of podman and docker
     #[arg(long, env = "IMGOP_REGISTRY_CREDENTIALS", value_name = "FILE", help_heading = "Registries")]
     registry_credentials: Option<PathBuf>,
+}
+
+/// Flags for what only this machine knows of both sides.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LocalAccessArgs {
+    #[command(flatten)]
+    pub credentials: LocalCredentialArgs,
 
     /// File with additional CA certificates (PEM) for the source
     #[arg(long, value_name = "FILE", help_heading = "Registries", conflicts_with = "source_ca_secret")]
@@ -85,6 +92,10 @@ pub struct Origin {
     pub is_of_secret: bool,
     /// Where the CA certificates are from, such as `Secret corp-ca`, if any were read.
     pub ca: Option<String>,
+    /// The Secret of CA certificates that the spec names.
+    pub ca_secret: Option<String>,
+    /// Whether it is no side of a copy, so that nothing is to be set for the agent.
+    pub is_alone: bool,
 }
 
 /// Why nothing was taken from a Secret.
@@ -95,16 +106,18 @@ enum SecretProblem {
     Unusable(CliError),
 }
 
-impl LocalAccessArgs {
+impl LocalCredentialArgs {
     /// Reads the credential files.
-    pub fn credentials(&self) -> Result<LocalCredentials, CliError> {
+    pub fn read(&self) -> Result<LocalCredentials, CliError> {
         let variable = |name: &str| std::env::var(name).ok();
         let places = Places::of_environment(self.authfile.as_deref(), variable);
         // As with all variables of this program, an empty one is unset.
         let entries = self.registry_credentials.clone().filter(|path| !path.as_os_str().is_empty());
         LocalCredentials::read(&Places { entries, ..places }, variable)
     }
+}
 
+impl LocalAccessArgs {
     fn ca_file(&self, side: Side) -> Option<&PathBuf> {
         match side {
             Side::Source => self.source_ca_file.as_ref(),
@@ -119,7 +132,9 @@ impl AccessSources<'_> {
         let (credential, is_of_secret) = self.credential(endpoint).await?;
         let (tls, ca) = self.tls(endpoint).await?;
         let secret = endpoint.spec.credentials.map(|credentials| credentials.secret_name.clone());
-        Ok(Reached { access: Access { credential, tls }, origin: Origin { secret, is_of_secret, ca } })
+        let ca_secret = endpoint.spec.tls.ca_secret_name.clone();
+        let origin = Origin { secret, is_of_secret, ca, ca_secret, is_alone: false };
+        Ok(Reached { access: Access { credential, tls }, origin })
     }
 
     /// Returns a credential, and whether it is that of the endpoint's Secret. What a flag names comes first.
@@ -161,11 +176,7 @@ impl AccessSources<'_> {
             TlsMode::Verify => {}
         }
         if let Some(file) = self.flags.ca_file(endpoint.side) {
-            let pem = std::fs::read(file)
-                .map_err(|error| CliError::failed(format!("cannot read {}: {error}", file.display())))?;
-            let file = file.display().to_string();
-            check_certificates(&pem, &file)?;
-            return Ok((Tls::Verify { extra_ca_pem: Some(pem) }, Some(file)));
+            return Ok((trusting(file)?, Some(file.display().to_string())));
         }
         let Some(name) = &endpoint.spec.tls.ca_secret_name else { return Ok((Tls::default(), None)) };
         match self.tls_of_secret(name, endpoint).await {
@@ -220,6 +231,14 @@ impl AccessSources<'_> {
 fn unusable(side: Side, name: &str, error: &SecretDataError) -> SecretProblem {
     let message = format!("{side}: Secret {name}: {error}; the agent copies nothing with it");
     SecretProblem::Unusable(CliError::failed(message))
+}
+
+/// Returns TLS that trusts the certificates of a file besides the well-known ones.
+pub fn trusting(file: &Path) -> Result<Tls, CliError> {
+    let pem = std::fs::read(file)
+        .map_err(|error| CliError::failed(format!("cannot read {}: {error}", file.display())))?;
+    check_certificates(&pem, &file.display().to_string())?;
+    Ok(Tls::Verify { extra_ca_pem: Some(pem) })
 }
 
 /// Fails, with the name of the place, unless it holds certificates as PEM.

@@ -4,6 +4,7 @@ mod credential_helper;
 pub mod credentials;
 pub mod errors;
 pub mod local_access;
+pub mod one_repository;
 
 use imgop_registry::{Registries, Settings};
 
@@ -11,6 +12,15 @@ use crate::cli_error::CliError;
 
 /// Returns the registries of this process, with the limits of its environment.
 pub fn registries(no_bulk_apis: bool) -> Result<Registries, CliError> {
+    let mut settings = settings()?;
+    if no_bulk_apis {
+        settings.bulk_apis.clear();
+    }
+    Ok(Registries::new(settings))
+}
+
+/// Returns the settings of this program, with the limits of its environment.
+pub fn settings() -> Result<Settings, CliError> {
     let settings = Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
         // Registries of local clusters have names for this machine.
@@ -18,9 +28,5 @@ pub fn registries(no_bulk_apis: bool) -> Result<Registries, CliError> {
         ..Settings::default()
     };
     let settings = settings.with_environment(|name| std::env::var(name).ok());
-    let mut settings = settings.map_err(|error| CliError::failed(error.to_string()))?;
-    if no_bulk_apis {
-        settings.bulk_apis.clear();
-    }
-    Ok(Registries::new(settings))
+    settings.map_err(|error| CliError::failed(error.to_string()))
 }

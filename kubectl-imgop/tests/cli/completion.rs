@@ -11,6 +11,7 @@ fn verbs_flags_and_values_are_completed() {
     insta::assert_snapshot!(program.run_with(&["__complete", "s"]), @"
     exit code: 0
     ----- stdout -----
+    search	Search Docker Hub, Quay and ECR Public for repositories
     sync	Sync Images now, and wait for the outcome
     suspend	Suspend Images: start no more syncs until they are resumed
     :4

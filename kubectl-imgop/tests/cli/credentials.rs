@@ -222,7 +222,9 @@ fn with_secret(registry: &str, secret: Value) -> FakeCluster {
     });
     FakeCluster::start(move |request| match request.split('?').next().unwrap_or_default() {
         path if path.ends_with("/images/app") => (200, image.clone()),
-        path if path.ends_with("/images") => list("ImageList", "skopeo.io/v1alpha1", &[image.clone()]),
+        path if path.ends_with("/images") => {
+            list("ImageList", "skopeo.io/v1alpha1", std::slice::from_ref(&image))
+        }
         path if path.ends_with("/secrets/pull") => (200, secret.clone()),
         _ => refused(404, "NotFound", "not found"),
     })
@@ -251,4 +253,22 @@ fn what_a_flag_names_comes_before_the_secret_of_an_image() {
     let file = cluster.program.file("auth.json", &config(&registry));
     let run = cluster.program.run(&format!("preview app --authfile {}", file.display()));
     assert!(run.code == 0 && run.stdout.contains("1 tag: 1 to copy."), "{run}");
+}
+
+#[test]
+fn a_ca_secret_that_may_not_be_read_is_a_warning_that_names_the_flag() {
+    let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
+    let image = value!({
+        "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "app", "namespace": "ci" },
+        "spec": { "mode": "OneShot", "destination": { "name": format!("{}/c/d", registry.address) },
+            "source": { "name": format!("{}/a/b", registry.address), "version": "1",
+                "tls": { "caSecretName": "corp-ca" } } },
+    });
+    let cluster = FakeCluster::start(move |request| match request.split('?').next().unwrap_or_default() {
+        path if path.ends_with("/images/app") => (200, image.clone()),
+        _ => refused(403, "Forbidden", r#"secrets "corp-ca" is forbidden"#),
+    });
+    let run = cluster.program.run("preview app");
+    assert!(run.stderr.contains("trusting only the well-known CAs for the source"), "{run}");
+    assert!(run.stderr.contains("use --source-ca-file"), "{run}");
 }

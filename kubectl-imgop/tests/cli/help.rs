@@ -9,7 +9,7 @@ fn every_help_page_is_as_it_was_written() {
     insta::assert_snapshot!("help", page(""));
     let verbs =
         ["copy", "preview", "list", "describe", "sync", "wait", "logs", "suspend", "resume", "delete"];
-    for verb in verbs.into_iter().chain(["completion", "version"]) {
+    for verb in verbs.into_iter().chain(["verify", "search", "tags", "quota", "completion", "version"]) {
         insta::assert_snapshot!(format!("help-{verb}"), page(verb));
     }
 }
@@ -88,6 +88,9 @@ fn words_of_other_programs_lead_to_the_right_verb_and_never_to_one_that_is_spell
         ("diff", "use 'kubectl imgop preview'"),
         ("reconcile", "use 'kubectl imgop sync'"),
         ("pause", "use 'kubectl imgop suspend'"),
+        ("compare", "use 'kubectl imgop verify'"),
+        ("ratelimit", "use 'kubectl imgop quota'"),
+        ("versions", "use 'kubectl imgop tags'"),
         ("apply", "use 'kubectl imgop copy'"),
     ] {
         let run = program.run(word);

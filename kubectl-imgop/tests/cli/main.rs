@@ -22,10 +22,13 @@ mod logs;
 mod picking;
 mod preview;
 mod preview_arguments;
+mod preview_details;
 mod preview_failures;
 mod preview_files;
 mod preview_images;
 mod preview_platforms;
 mod program;
+mod registry_verbs;
 #[cfg(unix)]
 mod terminal;
+mod verify;

@@ -121,3 +121,24 @@ fn secrets_of_a_file_need_a_cluster_and_their_absence_is_reported() {
     warning: whether tags belong to an older Image is not known: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
     ");
 }
+
+#[test]
+fn several_files_and_folders_are_previewed_together() {
+    let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
+    let name = format!("{}/a/b", registry.address);
+    let program = Program::new();
+    program.file("one.yaml", &image("one", &name, "1"));
+    program.file("folder/two.yml", &image("two", &name, "1"));
+    program.file("folder/three.json", &image("three", &name, "1"));
+    program.file("folder/README.md", "no manifest");
+    program.file("folder/service.yaml", "apiVersion: v1\nkind: Service\n");
+    program.file("folder/below/four.yaml", &image("four", &name, "1"));
+    let run = program.run("plan -f one.yaml --filename folder -o json");
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let names: Vec<&str> =
+        document["items"].as_array().unwrap().iter().filter_map(|i| i["image"]["name"].as_str()).collect();
+    assert_eq!(names, ["one", "three", "two"], "{run}");
+    program.file("empty/service.yaml", "apiVersion: v1\nkind: Service\n");
+    let run = program.run("preview -f empty");
+    assert!(run.stderr.contains("error: empty: it contains no Image of skopeo.io/v1alpha1"), "{run}");
+}

@@ -35,6 +35,8 @@ struct Detail {
     image_digest: Option<String>,
     #[serde(default)]
     image_pushed_at: Time,
+    #[serde(default, rename = "imageSizeInBytes")]
+    size: Option<serde_json::Value>,
 }
 
 /// Returns the request for a page. The first part of a path is the registry's alias, the rest the repository, be it `nginx` of
@@ -59,7 +61,9 @@ pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
     let next = body.next_token.filter(|token| !token.is_empty()).map(Next::Token);
     let page_entry = |entry: Entry| {
         let pushed = entry.image_detail.as_ref().and_then(|detail| detail.image_pushed_at.read());
-        PageEntry { name: entry.image_tag, digest: entry.image_detail.and_then(|d| d.image_digest), pushed }
+        let size = entry.image_detail.as_ref().and_then(|detail| detail.size.as_ref()?.as_u64());
+        let digest = entry.image_detail.and_then(|detail| detail.image_digest);
+        PageEntry { name: entry.image_tag, digest, pushed, size, platforms: Vec::new() }
     };
     Ok(Page { tags: body.image_tag_details.into_iter().map(page_entry).collect(), next })
 }

@@ -14,6 +14,10 @@ pub struct BulkDigest {
     pub digest: Digest,
     /// When it was pushed with that content, if the API says so.
     pub pushed: Option<Timestamp>,
+    /// The bytes of its layers as they are sent, of all its platforms together, if the API says so.
+    pub size: Option<u64>,
+    /// Its platforms, such as `linux/arm/v7`; none if the API does not say them.
+    pub platforms: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -36,8 +40,9 @@ impl<'a> Found<'a> {
         self.pages += 1;
         for entry in page {
             let Some(tag) = entry.name.parse().ok().filter(|tag| self.wanted.contains(tag)) else { continue };
-            let digest: Option<Digest> = entry.digest.and_then(|digest| digest.parse().ok());
-            let found = digest.map(|digest| BulkDigest { digest, pushed: entry.pushed });
+            let digest: Option<Digest> = entry.digest.as_ref().and_then(|digest| digest.parse().ok());
+            let PageEntry { pushed, size, platforms, .. } = entry;
+            let found = digest.map(|digest| BulkDigest { digest, pushed, size, platforms });
             let known = self.by_tag.entry(tag).or_insert_with(|| found.clone());
             if *known != found {
                 *known = None;
@@ -61,8 +66,11 @@ mod tests {
     #[test]
     fn a_tag_without_a_digest_or_with_two_is_not_known() {
         let wanted: HashSet<Tag> = ["1", "2", "3"].iter().map(|t| t.parse().unwrap()).collect();
-        let entry =
-            |name: &str, digest: Option<String>| PageEntry { name: name.to_owned(), digest, pushed: None };
+        let entry = |name: &str, digest: Option<String>| PageEntry {
+            name: name.to_owned(),
+            digest,
+            ..PageEntry::default()
+        };
         let of = |content: &str| Some(Digest::of(content.as_bytes()).to_string());
         let mut found = Found::new(&wanted);
         found.add(vec![entry("1", of("a")), entry("2", of("a")), entry("other", of("a"))]);
@@ -73,7 +81,10 @@ mod tests {
         let digests = found.into_digests();
         assert_eq!(
             digests,
-            HashMap::from([("1".parse().unwrap(), BulkDigest { digest: Digest::of(b"a"), pushed: None })])
+            HashMap::from([(
+                "1".parse().unwrap(),
+                BulkDigest { digest: Digest::of(b"a"), pushed: None, size: None, platforms: Vec::new() }
+            )])
         );
     }
 }

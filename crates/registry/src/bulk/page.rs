@@ -12,12 +12,16 @@ pub(super) struct Page {
 }
 
 /// A tag on a page; its name and its digest are unchecked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct PageEntry {
     pub(super) name: String,
     pub(super) digest: Option<String>,
     /// When the tag was pushed; `None` if the API does not say it or it cannot be read.
     pub(super) pushed: Option<Timestamp>,
+    /// Bytes to pull; `None` if the API does not say it.
+    pub(super) size: Option<u64>,
+    /// The platforms; none if the API does not say them.
+    pub(super) platforms: Vec<String>,
 }
 
 /// A time as an API writes it: RFC 3339, or seconds since 1970.

@@ -68,6 +68,7 @@ impl BulkKind {
 mod tests {
     use jiff::Timestamp;
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::reference::RegistryHost;
@@ -123,6 +124,35 @@ mod tests {
                 assert_eq!(pushed(sent.clone()), None, "{sent:?}");
             }
         }
+    }
+
+    #[test]
+    fn sizes_and_platforms_are_read_where_an_api_has_them_and_garbage_is_none() {
+        let read = |kind: BulkKind, body: serde_json::Value| {
+            let entry = kind.read(body.to_string().as_bytes()).unwrap().tags.remove(0);
+            (entry.size, entry.platforms.join(","))
+        };
+        let hub = |images: serde_json::Value| {
+            read(BulkKind::DockerHub, json!({ "results": [{ "name": "1", "images": images }] }))
+        };
+        let image = |architecture: &str, variant: Option<&str>, size: u64| {
+            json!({ "os": if architecture == "unknown" { "unknown" } else { "linux" }, "architecture": architecture,
+                "variant": variant, "size": size, "digest": "sha256:00", "status": "active" })
+        };
+        let images =
+            json!([image("amd64", None, 10), image("arm", Some("v7"), 5), image("unknown", None, 1)]);
+        assert_eq!(hub(images), (Some(15), "linux/amd64,linux/arm/v7".to_owned()));
+        assert_eq!(hub(json!([image("amd64", Some(""), 10)])), (Some(10), "linux/amd64".to_owned()));
+        for garbage in [json!(null), json!(5), json!([{ "size": "x" }])] {
+            assert_eq!(hub(garbage), (None, String::new()));
+        }
+        let quay = |size: serde_json::Value| {
+            read(BulkKind::Quay, json!({ "has_additional": false, "tags": [{ "name": "1", "size": size }] }))
+                .0
+        };
+        assert_eq!((quay(json!(7)), quay(json!(null)), quay(json!("x"))), (Some(7), None, None));
+        let detail = json!({ "imageTag": "1", "imageDetail": { "imageSizeInBytes": 9 } });
+        assert_eq!(read(BulkKind::EcrPublic, json!({ "imageTagDetails": [detail] })).0, Some(9));
     }
 
     proptest! {

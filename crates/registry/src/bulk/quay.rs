@@ -21,6 +21,9 @@ struct Entry {
     manifest_digest: Option<String>,
     #[serde(default)]
     start_ts: Time,
+    /// None for an index.
+    #[serde(default)]
+    size: Option<serde_json::Value>,
 }
 
 pub(super) fn url(base: &Url, path: &str, filter: &str, at: &Cursor) -> Option<Url> {
@@ -42,6 +45,8 @@ pub(super) fn read(body: &[u8]) -> Result<Page, serde_json::Error> {
         name: entry.name,
         digest: entry.manifest_digest,
         pushed: entry.start_ts.read(),
+        size: entry.size.and_then(|size| size.as_u64()).filter(|size| *size > 0),
+        platforms: Vec::new(),
     };
     Ok(Page { tags: body.tags.into_iter().map(page_entry).collect(), next })
 }

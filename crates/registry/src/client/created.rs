@@ -87,7 +87,7 @@ impl RepositoryClient {
         Ok(created)
     }
 
-    async fn manifest_of(&self, digest: &Digest) -> Result<Manifest, Failure> {
+    pub(super) async fn manifest_of(&self, digest: &Digest) -> Result<Manifest, Failure> {
         let what = ManifestRef::Digest(digest.clone());
         self.read(&what).await?.ok_or_else(|| Failure::protocol("the manifest is not there"))
     }

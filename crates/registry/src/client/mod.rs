@@ -5,6 +5,7 @@ mod blobs;
 mod bulk_digests;
 mod created;
 mod created_cache;
+mod details;
 mod manifests;
 mod mount_refusals;
 mod platform;
@@ -21,6 +22,7 @@ mod tag_page;
 mod tags;
 
 pub use account::Account;
+pub use details::ImageDetails;
 pub use pull_quota::{PullReserveReached, RateLimit};
 pub use registries::Registries;
 pub use repository_client::RepositoryClient;

@@ -33,6 +33,8 @@ pub struct RateLimit {
     pub limit: Option<u64>,
     /// How many of them are left.
     pub remaining: u64,
+    /// The window.
+    pub window: Duration,
     /// Whether so few are left that pulls wait (see
     /// [`Settings::pull_reserve`](crate::Settings::pull_reserve)).
     pub is_short: bool,
@@ -148,7 +150,8 @@ impl PullQuota {
         let mut limits: BTreeMap<String, RateLimit> = BTreeMap::new();
         for ((host, _), meter) in meters.iter() {
             let is_short = meter.check(self.reserve, 0).is_some();
-            let limit = RateLimit { limit: meter.limit, remaining: meter.remaining, is_short };
+            let limit =
+                RateLimit { limit: meter.limit, remaining: meter.remaining, window: meter.window, is_short };
             let known = limits.entry(host.clone()).or_insert(limit);
             if limit.remaining < known.remaining {
                 *known = limit;
@@ -289,7 +292,10 @@ mod tests {
         let pulls = recorded("3;w=21600");
         pulls.record(HOST, Some(someone), &headers("90;w=21600"));
         assert!(pulls.reserve(HOST, Some(someone), 1).is_ok() && pulls.reserve(HOST, None, 1).is_err());
-        assert_eq!(pulls.limits()[HOST], RateLimit { limit: Some(100), remaining: 3, is_short: true });
+        assert_eq!(
+            pulls.limits()[HOST],
+            RateLimit { limit: Some(100), remaining: 3, window: Duration::from_hours(6), is_short: true }
+        );
         assert!(pulls.counts_pulls(HOST) && !pulls.counts_pulls("quay.io"));
         for i in 0..2 * MAX_METERS {
             pulls.record(&format!("{i}.example.com"), None, &headers("5;w=3600"));

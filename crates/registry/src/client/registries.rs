@@ -14,6 +14,7 @@ use crate::cache::Bounded;
 use crate::credentials::{Access, Tls, TlsKey};
 use crate::error::Failure;
 use crate::reference::{RegistryHost, Repository};
+use crate::search::{self, FoundRepository, SearchError};
 use crate::settings::Settings;
 use crate::transport::RequestCount;
 
@@ -72,6 +73,17 @@ impl Registries {
     /// Returns what each host last reported of its limit on pulls, while it holds; Docker Hub does.
     pub fn rate_limits(&self) -> BTreeMap<String, RateLimit> {
         self.0.shared.pulls.limits()
+    }
+
+    /// Returns the repositories of a registry that a search for a term finds, the best first, from the API that
+    /// [`Settings::bulk_apis`] names for the registry. It receives no credential.
+    pub async fn search(
+        &self,
+        registry: &RegistryHost,
+        term: &str,
+        limit: usize,
+    ) -> Result<Vec<FoundRepository>, SearchError> {
+        search::search(&self.0.shared.http, registry, term, limit).await
     }
 
     fn state(&self, host: &RegistryHost, tls: &Tls) -> Result<Arc<RegistryState>, Failure> {

@@ -307,7 +307,10 @@ mod tests {
         let waiters = futures::future::join_all((0..10).map(|_| lists.get(&a, list)));
         let end = async {
             old.close();
-            tokio::task::yield_now().await;
+            // Until all of them wait for the second list.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
             new.close();
         };
         let (_, waiters, ()) = tokio::join!(first, waiters, end);

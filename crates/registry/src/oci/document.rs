@@ -50,6 +50,8 @@ pub(crate) struct Blob {
     pub(crate) digest: Digest,
     #[serde(default)]
     media_type: Option<String>,
+    #[serde(default)]
+    pub(super) size: u64,
 }
 
 impl IndexEntry {

@@ -27,8 +27,7 @@ pub(crate) fn created_in(config: &[u8]) -> Option<Timestamp> {
 /// Returns the platform that a configuration names; `None` if it names none.
 pub(crate) fn platform_in(config: &[u8]) -> Option<Platform> {
     let platform = serde_json::from_slice::<Platform>(config).ok()?;
-    let is_named = !platform.os.is_empty() && !platform.architecture.is_empty() && !platform.is_unknown();
-    (is_named && platform.is_plain()).then_some(platform)
+    platform.is_named().then_some(platform)
 }
 
 #[cfg(test)]

@@ -171,13 +171,18 @@ impl Manifest {
 
     /// Returns the configuration and the layers of a single image; none for an index.
     pub fn blobs(&self) -> Result<Vec<Digest>, ManifestError> {
+        Ok(self.sized_blobs()?.into_iter().map(|(digest, _)| digest).collect())
+    }
+
+    /// Returns the same with the bytes of each, as the manifest states them.
+    pub fn sized_blobs(&self) -> Result<Vec<(Digest, u64)>, ManifestError> {
         if self.is_index() {
             return Ok(Vec::new());
         }
         let image = self.image()?;
         let Some(config) = image.config else { return Err(self.unreadable()) };
         self.at_most(MAX_LAYERS, image.layers.len())?;
-        Ok([config].into_iter().chain(image.layers).map(|blob| blob.digest).collect())
+        Ok([config].into_iter().chain(image.layers).map(|blob| (blob.digest, blob.size)).collect())
     }
 
     /// Returns the parts of a single image's manifest.

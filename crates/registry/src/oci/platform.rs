@@ -79,6 +79,12 @@ impl fmt::Display for PlatformSelector {
 }
 
 impl Platform {
+    /// Whether it names what an image runs on, in plain words.
+    pub(crate) fn is_named(&self) -> bool {
+        let has_both = !self.os.is_empty() && !self.architecture.is_empty();
+        has_both && !self.is_unknown() && self.is_plain()
+    }
+
     /// Whether it is made of plain words: users read them, and whoever made the image wrote them.
     pub(super) fn is_plain(&self) -> bool {
         let is_word = |word: &str| {

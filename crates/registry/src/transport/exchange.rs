@@ -155,7 +155,13 @@ async fn read(
     if content_encoding::is_gzip(&headers) && !body.is_empty() {
         headers.remove(CONTENT_ENCODING);
         let decoded = decode(&body, &mut memory, max_bytes).await;
-        body = decoded.map_err(|failure| failure.unwrap_or_else(|| no_memory(&url)).with_status(status))?;
+        body = match decoded {
+            // Its status says what it is.
+            Err(_) if is_error => Vec::new(),
+            decoded => {
+                decoded.map_err(|failure| failure.unwrap_or_else(|| no_memory(&url)).with_status(status))?
+            }
+        };
     }
     Ok(Response { url, status, headers, body: body.into(), authorization: None })
 }

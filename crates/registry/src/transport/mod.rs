@@ -210,10 +210,12 @@ mod tests {
         let http = Http::new(Settings::default());
         let request = Request::get("https://r.example.com/v2/".parse().unwrap(), 0);
         let host = http.hosts.of(&request, 1);
+        let pause = || host.breaker.pause(None, Duration::from_secs(29));
+        pause();
         let renewed = async {
             loop {
-                host.breaker.pause(None, Duration::from_secs(29));
                 sleep(Duration::from_secs(10)).await;
+                pause();
             }
         };
         let permit = async {

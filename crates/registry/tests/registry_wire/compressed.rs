@@ -59,3 +59,10 @@ async fn b64_what_is_no_gzip_although_it_says_so_is_an_error() {
         assert_eq!(*error.reason(), Reason::Protocol, "{error}");
     }
 }
+
+#[tokio::test]
+async fn b64_an_error_that_cannot_be_decoded_is_the_error_that_its_status_says() {
+    let registry = ScriptedRegistry::start(|_| reply(403, &[("content-encoding", "gzip")], "denied")).await;
+    let error = client(&registry.repository("app")).tags().await.unwrap_err();
+    assert_eq!(*error.reason(), Reason::Forbidden, "{error}");
+}

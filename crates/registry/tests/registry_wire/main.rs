@@ -6,6 +6,7 @@ mod compressed;
 mod connections;
 mod created;
 mod credentials;
+mod details;
 #[cfg(feature = "ecr")]
 mod ecr_tokens;
 mod error_messages;
@@ -20,6 +21,7 @@ mod pull_quota;
 mod quay;
 mod referrers_api;
 mod scopes;
+mod search;
 mod shared_tag_lists;
 mod tag_lists;
 mod throttling;

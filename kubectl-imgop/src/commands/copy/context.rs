@@ -6,7 +6,7 @@ use std::rc::Rc;
 use imgop_core::api::{Image, ImageSpec, Side};
 use imgop_core::copy::ObserveError;
 use imgop_registry::oci::Manifest;
-use imgop_registry::reference::{Reference, Repository, Tag};
+use imgop_registry::reference::{Reference, RegistryHost, Repository, Tag};
 use imgop_registry::{Registries, RegistryError, RepositoryClient};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
@@ -22,7 +22,7 @@ use crate::output::wording::Wording;
 use crate::registry::credentials::LocalCredentials;
 use crate::registry::errors::{ErrorContext, explain};
 use crate::registry::local_access::{AccessSources, Endpoint, LocalAccessArgs, Origin, Reached};
-use crate::registry::registries;
+use crate::registry::{registries, settings};
 
 /// No registry has this name (RFC 2606): a spec always has a destination, also before that is known.
 const NOWHERE: &str = "preview.invalid/none:none";
@@ -54,6 +54,8 @@ pub struct Context {
     pub secrets: Vec<String>,
     /// The connections to registries.
     pub registries: Registries,
+    /// The registries that can be searched.
+    pub searched: Vec<RegistryHost>,
     /// The credentials of this machine.
     pub local: LocalCredentials,
     /// No flags override those.
@@ -72,8 +74,9 @@ impl Context {
             answering: AnsweringCluster::new(cluster),
             used: Vec::new(),
             secrets: Vec::new(),
+            searched: settings()?.bulk_apis.into_keys().collect(),
             registries: registries(false)?,
-            local: flags.credentials()?,
+            local: flags.credentials.read()?,
             flags,
             tags: RefCell::default(),
         })

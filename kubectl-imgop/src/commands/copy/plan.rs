@@ -8,6 +8,7 @@ use super::questions::Draft;
 use crate::cli_error::CliError;
 use crate::output::text::count;
 use crate::preview::cluster_images::ClusterImages;
+use crate::preview::details::Details;
 use crate::preview::document::{State, TagReport};
 use crate::preview::inspect::{Inspected, Inspector, inspect};
 use crate::preview::page::{PageOptions, print};
@@ -59,6 +60,7 @@ async fn show(
         source_tls: endpoints.source_tls,
         destination_tls: endpoints.destination_tls,
         limits: Limits::default(),
+        details: Details::OfShownRows,
     };
     terminal.draw(&["Comparing both registries …".to_owned()], 0)?;
     let target = Target::of_references(spec, request, true, Timestamp::now());

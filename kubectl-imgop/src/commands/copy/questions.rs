@@ -164,7 +164,7 @@ pub const QUESTIONS: [Question<Draft>; 10] = [
 
 async fn ask_source(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, CliError> {
     let context = Rc::clone(&draft.context);
-    let search = OfRegistries { registries: &context.registries };
+    let search = OfRegistries { registries: &context.registries, hosts: context.searched.clone() };
     let typing = SourceTyping::new(&context.used, &search);
     let answer = TypedQuestion { prompt: "Copy from", initial: "", typing: &typing }.ask(terminal).await?;
     Ok(answer.map(|source| draft.args.source = Some(source)))

@@ -1,0 +1,41 @@
+//! Both sides of what is previewed or verified, as this machine reaches them.
+
+use imgop_core::api::{Side, TlsMode};
+use imgop_core::copy::Sides;
+use imgop_registry::Registries;
+
+use super::targets::Target;
+
+use crate::cli_error::CliError;
+use crate::registry::errors::ErrorContext;
+use crate::registry::local_access::{AccessSources, Endpoint, Origin};
+
+/// Returns both sides, and what explains their errors. `tls` is how flags secure the connections to source and
+/// destination.
+pub async fn sides(
+    registries: &Registries,
+    sources: &AccessSources<'_>,
+    target: &Target,
+    tls: (Option<TlsMode>, Option<TlsMode>),
+) -> Result<(Sides, ErrorContext), CliError> {
+    let source = sources.reach(endpoint(target, Side::Source, tls.0)).await?;
+    let mut context =
+        ErrorContext { wording: target.wording(), source: source.origin, destination: Origin::default() };
+    let source = registries.repository(&target.request.source, &source.access);
+    let mut destination = None;
+    if target.has_destination {
+        let reached = sources.reach(endpoint(target, Side::Destination, tls.1)).await?;
+        context.destination = reached.origin;
+        destination = Some(registries.repository(&target.request.destination, &reached.access));
+    }
+    Ok((Sides { source, destination }, context))
+}
+
+fn endpoint(target: &Target, side: Side, tls_flag: Option<TlsMode>) -> Endpoint<'_> {
+    let repository = match side {
+        Side::Source => &target.request.source,
+        Side::Destination => &target.request.destination,
+    };
+    let namespace = target.image.as_ref().and_then(|image| image.namespace.as_deref());
+    Endpoint { side, namespace, repository, spec: target.spec.endpoint(side), tls_flag }
+}

@@ -1,0 +1,66 @@
+//! One repository that is asked on its own, with the credentials of this machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use imgop_core::api::{Side, TlsMode};
+use imgop_core::copy::ObserveError;
+use imgop_registry::reference::Repository;
+use imgop_registry::{Access, Registries, RegistryError, RepositoryClient, Tls};
+
+use super::credentials::LocalCredentials;
+use super::errors::{ErrorContext, explain};
+use super::local_access::{LocalCredentialArgs, Origin, trusting};
+use crate::cli_error::CliError;
+use crate::output::Ui;
+use crate::output::wording::Wording;
+
+/// Flags for how a repository is reached.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OneRepositoryArgs {
+    #[command(flatten)]
+    credentials: LocalCredentialArgs,
+
+    /// How to secure the connection
+    #[arg(long, help_heading = "Registries", value_enum, ignore_case = true, value_name = "MODE")]
+    tls: Option<TlsMode>,
+
+    /// File with additional CA certificates (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    ca_file: Option<PathBuf>,
+}
+
+impl OneRepositoryArgs {
+    /// Reads the credential files.
+    pub fn credentials(&self) -> Result<LocalCredentials, CliError> {
+        self.credentials.read()
+    }
+
+    /// Returns the client of a repository.
+    pub async fn client(
+        &self,
+        ui: Ui,
+        registries: &Registries,
+        local: &LocalCredentials,
+        repository: &Repository,
+    ) -> Result<RepositoryClient, CliError> {
+        let tls = match (self.tls.unwrap_or_default(), &self.ca_file) {
+            (TlsMode::SkipVerify, _) => Tls::SkipVerify,
+            (TlsMode::PlainHttp, _) => Tls::PlainHttp,
+            (TlsMode::Verify, Some(file)) => trusting(file)?,
+            (TlsMode::Verify, None) => Tls::default(),
+        };
+        let credential = local.find(ui, repository, false).await?;
+        Ok(registries.repository(repository, &Access { credential, tls }))
+    }
+
+    /// Returns what an error of the repository means, with hints.
+    pub fn explain(&self, error: RegistryError) -> CliError {
+        let ca = self.ca_file.as_ref().map(|file| file.display().to_string());
+        let source = Origin { ca, is_alone: true, ..Origin::default() };
+        let context = ErrorContext { wording: Wording::Flags, source, destination: Origin::default() };
+        let explained = explain(&ObserveError::Registry { side: Side::Source, error }, &context);
+        let message = explained.message.strip_prefix("source: ").unwrap_or(&explained.message).to_owned();
+        CliError { message, ..explained }
+    }
+}

@@ -1,0 +1,160 @@
+//! Asks both registries, whatever was copied before and whatever never changes.
+
+use futures::StreamExt as _;
+use imgop_core::copy::{
+    Content, CopyRequest, Known, Limits, ObserveError, ObservedTag, Sides, TagState, observe,
+};
+use imgop_core::selection::ImmutableTags;
+use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_registry::{Manifest, RegistryError, RepositoryClient};
+use jiff::Timestamp;
+
+use super::{API_VERSION, Verdict, Verification, VerifiedPlatform, VerifiedTag};
+
+/// Tags whose contents are compared at a time.
+const MAX_CONCURRENT_TAGS: usize = 8;
+
+/// How much of each tag is asked for at the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Its digest, and the manifests of its platforms, unless reading them is a counted pull.
+    Manifests,
+    /// And every configuration and layer.
+    Layers,
+}
+
+/// Compares both sides.
+pub async fn verify(
+    sides: &Sides,
+    request: &CopyRequest,
+    limits: Limits,
+    depth: Depth,
+    now: Timestamp,
+) -> Result<Verification, ObserveError> {
+    // Nothing that would let a side be trusted unasked.
+    let request = &CopyRequest { immutable: ImmutableTags::default(), min_age: None, ..request.clone() };
+    let known = Known { now, reads_source: true, ..Known::default() };
+    let observed = observe(sides, request, &known, limits).await?;
+    let destination = sides.destination.as_ref();
+    let tags = futures::stream::iter(&observed.tags)
+        .map(|tag| verified(destination, tag, depth))
+        .buffered(MAX_CONCURRENT_TAGS)
+        .collect()
+        .await;
+    Ok(Verification {
+        api_version: API_VERSION,
+        source: request.source.to_string(),
+        destination: request.destination.to_string(),
+        version: request.version.to_string(),
+        tags,
+    })
+}
+
+async fn verified(destination: Option<&RepositoryClient>, tag: &ObservedTag, depth: Depth) -> VerifiedTag {
+    let (result, reason) = match tag.state() {
+        TagState::UpToDate => (Verdict::Verified, None),
+        TagState::Missing => (Verdict::Missing, None),
+        TagState::Differs if tag.has_own => (Verdict::Verified, Some("with others of its own".to_owned())),
+        TagState::Differs => (Verdict::Differs, None),
+        TagState::NotFound => (Verdict::NotAtSource, None),
+        TagState::PlatformNotFound => (Verdict::NotAtSource, Some("none of the platforms".to_owned())),
+        TagState::AlreadySynced | TagState::NotChecked => {
+            (Verdict::NotChecked, tag.unknown_because().map(str::to_owned))
+        }
+    };
+    let mut verified = VerifiedTag {
+        tag: tag.source_ref.to_string(),
+        destination_tag: tag.destination_tag.to_string(),
+        result,
+        source_digest: match &tag.content {
+            Content::Made(made) => Some(made.digest.clone()),
+            _ => tag.source.digest().cloned(),
+        },
+        destination_digest: tag.destination.digest().cloned(),
+        platforms: Vec::new(),
+        referrer_of: tag.referrer_of.clone(),
+        reason,
+    };
+    let is_same = tag.state() == TagState::UpToDate;
+    if let (true, Some(client), Some(digest)) = (is_same, destination, tag.destination.digest())
+        && (depth == Depth::Layers || !client.counts_pulls())
+    {
+        verified.look_into(client, digest, depth).await;
+    }
+    verified
+}
+
+impl VerifiedTag {
+    /// Asks the destination for what the manifest of the tag names.
+    async fn look_into(&mut self, client: &RepositoryClient, digest: &Digest, depth: Depth) {
+        match self.contents(client, digest, depth).await {
+            Ok(None) => {}
+            Ok(Some(lacks)) => (self.result, self.reason) = (Verdict::Incomplete, Some(lacks)),
+            Err(error) => (self.result, self.reason) = (Verdict::NotChecked, Some(error.to_string())),
+        }
+    }
+
+    /// Returns what the destination lacks of the tag, if anything.
+    async fn contents(
+        &mut self,
+        client: &RepositoryClient,
+        digest: &Digest,
+        depth: Depth,
+    ) -> Result<Option<String>, RegistryError> {
+        let Some(manifest) = client.manifest(&ManifestRef::Digest(digest.clone())).await? else {
+            return Ok(Some("its manifest".to_owned()));
+        };
+        if !manifest.is_index() {
+            return missing_blob(client, &manifest, depth).await;
+        }
+        for image in manifest.platforms().unwrap_or_default() {
+            let lacks = missing_of_image(client, &image.digest, depth).await?;
+            let (platform, digest) = (image.platform.to_string(), image.digest);
+            self.platforms.push(VerifiedPlatform { platform, digest, lacks });
+        }
+        let mut lacking = self.platforms.iter().filter(|platform| platform.lacks.is_some()).peekable();
+        if lacking.peek().is_some() {
+            let names: Vec<&str> = lacking.map(|platform| platform.platform.as_str()).collect();
+            return Ok(Some(names.join(", ")));
+        }
+        // Attestations and the like, which are of no platform.
+        let known: Vec<&Digest> = self.platforms.iter().map(|platform| &platform.digest).collect();
+        for child in manifest.children().unwrap_or_default().into_iter().filter(|c| !known.contains(&c)) {
+            if let Some(lacks) = missing_of_image(client, &child, depth).await? {
+                return Ok(Some(lacks));
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn missing_of_image(
+    client: &RepositoryClient,
+    digest: &Digest,
+    depth: Depth,
+) -> Result<Option<String>, RegistryError> {
+    let (what, absent) = (ManifestRef::Digest(digest.clone()), || Some(format!("manifest {digest}")));
+    if depth == Depth::Manifests {
+        return Ok(client.head(&what).await?.is_none().then(absent).flatten());
+    }
+    match client.manifest(&what).await? {
+        Some(manifest) => missing_blob(client, &manifest, depth).await,
+        None => Ok(absent()),
+    }
+}
+
+async fn missing_blob(
+    client: &RepositoryClient,
+    manifest: &Manifest,
+    depth: Depth,
+) -> Result<Option<String>, RegistryError> {
+    if depth == Depth::Manifests {
+        return Ok(None);
+    }
+    for blob in manifest.blobs().unwrap_or_default() {
+        if !client.has_blob(&blob).await? {
+            return Ok(Some(format!("layer {blob}")));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,107 @@
+//! `verify`: both sides are asked, down to layers.
+
+use imgop_fakes::{Background, Catalog, Content, ContentRegistry};
+use imgop_registry::reference::Digest;
+use serde_json::Value;
+
+use crate::preview::{destination, source};
+use crate::preview_details::{push, start};
+use crate::program::{Program, Run};
+
+fn content(tags: &[&str]) -> Content {
+    let mut content = Content::default();
+    for tag in tags {
+        push(&mut content, tag);
+    }
+    content
+}
+
+fn verify(from: &ContentRegistry, to: &ContentRegistry, more: &str) -> Run {
+    let (from, to) = (&from.http.address, &to.http.address);
+    let run = Program::new().run(&format!("verify {from}/app:1.0.x {to}/app{more}"));
+    run.naming(&from.to_string(), "source").naming(&to.to_string(), "mirror")
+}
+
+fn both(source: Content, destination: Content) -> (Background<ContentRegistry>, Background<ContentRegistry>) {
+    (start(source), start(destination))
+}
+
+#[test]
+fn a_whole_copy_is_verified_for_each_platform() {
+    let (from, to) = both(content(&["1.0.0", "1.0.1"]), content(&["1.0.0", "1.0.1"]));
+    insta::assert_snapshot!(verify(&from, &to, ""));
+    assert_eq!(verify(&from, &to, " --layers").code, 0);
+    let document: Value = serde_json::from_str(&verify(&from, &to, " -o json").stdout).unwrap();
+    assert_eq!(document["apiVersion"], "imgop.verify/v1");
+    assert_eq!(document["tags"][0]["platforms"][1]["platform"], "linux/arm64");
+}
+
+#[test]
+fn a_tag_that_is_missing_or_differs_is_exit_code_1() {
+    let mut other = content(&["1.0.0", "other"]);
+    let bytes = other.bytes("other");
+    other.put("1.0.1", bytes);
+    let (from, to) = both(content(&["1.0.0", "1.0.1", "1.0.2"]), other);
+    insta::assert_snapshot!(verify(&from, &to, ""));
+}
+
+#[test]
+fn an_image_whose_platform_is_gone_is_incomplete_although_its_tag_is_right() {
+    let whole = content(&["1.0.0"]);
+    let mut torn = Content::default();
+    torn.put("1.0.0", whole.bytes("1.0.0"));
+    torn.put("amd64", whole.bytes("amd64-of-1.0.0"));
+    let (from, to) = both(whole, torn);
+    let run = verify(&from, &to, "");
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stdout.contains("!   1.0.0   incomplete   1/2"), "{run}");
+    assert!(run.stdout.contains("the destination lacks linux/arm64"), "{run}");
+}
+
+#[test]
+fn a_layer_that_is_gone_is_found_where_layers_are_asked_for() {
+    let whole = content(&["1.0.0"]);
+    let mut torn = Content::default();
+    for tag in ["1.0.0", "amd64-of-1.0.0", "arm64-of-1.0.0"] {
+        torn.put(tag, whole.bytes(tag));
+    }
+    let (from, to) = both(whole, torn);
+    assert_eq!(verify(&from, &to, "").code, 0);
+    let run = verify(&from, &to, " --layers");
+    assert!(run.code == 1 && run.stdout.contains("incomplete"), "{run}");
+}
+
+#[test]
+fn what_was_copied_once_or_never_changes_is_compared_all_the_same() {
+    let (source, destination) = (source(), destination());
+    let arguments = format!(
+        "verify {}/argoproj/argocd:v2.13.1 {}/mirror/argocd --immutable-tags *",
+        source.address, destination.address
+    );
+    let run = Program::new().run(&arguments);
+    assert!(run.code == 1 && run.stdout.contains("differs"), "{run}");
+}
+
+#[test]
+fn signatures_are_verified_where_they_are_copied() {
+    let signature = format!("sha256-{}.sig", Digest::of(b"one").hex());
+    let registry = |repository: &str, tags: &[(&str, &str)]| {
+        Catalog::default().with(repository, tags).start_in_background()
+    };
+    let source = registry("app", &[("1.0", "one"), (&signature, "signed")]);
+    let destination = registry("mirror", &[("1.0", "one")]);
+    let run = |more: &str| {
+        let (from, to) = (&source.address, &destination.address);
+        Program::new().run(&format!("verify {from}/app:1.0 {to}/mirror --referrers {more}"))
+    };
+    let run = run("All");
+    assert!(run.code == 1 && run.stdout.contains("missing"), "{run}");
+}
+
+#[test]
+fn a_tag_that_could_not_be_checked_is_exit_code_2() {
+    let from = Catalog::default().with("app", &[("1.0.0", "one")]).start_in_background();
+    let to = Catalog::default().with("app", &[("1.0.0", "one")]).failing("1.0.0", 429).start_in_background();
+    let run = Program::new().run(&format!("verify {}/app:1.0.x {}/app", from.address, to.address));
+    assert_eq!(run.code, 2, "{run}");
+}
