@@ -32,11 +32,15 @@ use crate::output::Ui;
     after_help = "See what a copy would do, then do it:\n  \
                   kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
                   kubectl imgop copy    quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n\n\
-                  Exit codes: 0 done, 1 failed, 2 wrong usage."
+                  Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."
 )]
 struct Cli {
     #[command(flatten)]
     connection: ConnectionArgs,
+
+    /// Ask nothing, even on a terminal
+    #[arg(long, global = true)]
+    no_input: bool,
 
     #[command(subcommand)]
     verb: Verb,
@@ -64,7 +68,7 @@ enum Verb {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let ui = Ui;
+    let ui = Ui::new(true);
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == COMPLETE) {
         let typed: Vec<OsString> = arguments.collect();
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    let ui = Ui::new(!cli.no_input);
     let result = run(cli, ui);
     if let Err(error) = &result {
         ui.error(error);
@@ -123,7 +128,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::failed(format!("cannot start: {error}")))?;
-    let result = runtime.block_on(async {
+    let done = async {
         match cli.verb {
             Verb::Copy(args) => copy::run(ui, &args, &cli.connection).await,
             Verb::Preview(args) => Box::pin(preview::run(ui, &args, &cli.connection)).await,
@@ -142,10 +147,25 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Completion(args) => completion::run(ui, &args, Cli::command()),
             Verb::Version(args) => version::run(ui, &args, &cli.connection).await,
         }
+    };
+    // What is under way is dropped, and so a terminal gets back what it had.
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = interrupted() => Err(CliError::cancelled()),
+            result = Box::pin(done) => result,
+        }
     });
     // A name lookup that hangs must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// Returns when the user presses Ctrl-C.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub enum Kind {
     Usage,
     /// The reader of the output closed it.
     BrokenPipe,
+    /// The user pressed Ctrl-C.
+    Cancelled,
 }
 
 /// How a verb ended that completed.
@@ -62,6 +64,11 @@ impl CliError {
         Self { kind: Kind::BrokenPipe, ..Self::failed("") }
     }
 
+    /// The user pressed Ctrl-C.
+    pub fn cancelled() -> Self {
+        Self { kind: Kind::Cancelled, ..Self::failed("") }
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hinted(mut self, hint: impl Into<String>) -> Self {
@@ -97,7 +104,7 @@ impl fmt::Display for CliError {
 impl std::error::Error for CliError {}
 
 /// Returns the exit code: 0 done, 1 failed (or differences, where asked for), 2 usage and, as
-/// with `kubectl diff`, a comparison that could not be made.
+/// with `kubectl diff`, a comparison that could not be made, 130 Ctrl-C.
 pub fn exit_code(result: &Result<Outcome, CliError>) -> ExitCode {
     ExitCode::from(match result {
         Ok(Outcome::Done) => 0,
@@ -106,6 +113,8 @@ pub fn exit_code(result: &Result<Outcome, CliError>) -> ExitCode {
             Kind::BrokenPipe => 0,
             Kind::Failed => 1,
             Kind::FailedComparison | Kind::Usage => 2,
+            // As of a program that the signal ends.
+            Kind::Cancelled => 130,
         },
     })
 }

@@ -10,6 +10,7 @@
 //! registry      how this machine reaches registries
 //! cluster       the API server: any kind is found, applied, watched and waited for
 //! kinds         what each kind looks like: one file a kind
+//! prompts       questions on a terminal, for any verb
 //! output        the only printing             cli_error     the one error and its exit codes
 //! ```
 //!
@@ -25,6 +26,7 @@ mod description;
 mod kinds;
 mod output;
 mod preview;
+mod prompts;
 mod registry;
 #[cfg(test)]
 mod second_kind;

@@ -44,6 +44,11 @@ impl Written {
     }
 }
 
+/// Returns what is wrong with a reference, if anything.
+pub fn reference_problem(text: &str) -> Option<String> {
+    Written::read(text).problem
+}
+
 /// Splits the tag off that `name:tag@digest` has beside its digest. As for docker and skopeo, the digest is
 /// the content; the tag is only the name to give it.
 fn without_tag_of_digest(text: &str) -> (String, Option<String>) {

@@ -1,13 +1,18 @@
 //! From arguments to a spec: the flags of each kind, and those that several verbs share.
 
+mod command_line;
 mod endpoints;
 mod explicit;
 mod image;
 mod image_spec;
+pub mod pick;
 mod schedule;
 mod selected;
+mod sort_path;
 
+pub use command_line::Words;
 pub use explicit::explicit_fields;
 pub use image::ImageArgs;
-pub use image_spec::image_spec;
+pub use image_spec::{image_spec, reference_problem};
 pub use selected::{Selected, SelectedArgs, selected};
+pub use sort_path::SortPath;

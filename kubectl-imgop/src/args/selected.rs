@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::pick::{self, check_can_pick};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Found;
@@ -9,11 +10,11 @@ use crate::kinds::object_name::parse_selector;
 use crate::kinds::{DEFAULT_KIND, KINDS, KindRef, ObjectRef, kind_of_word};
 use crate::output::Ui;
 
-/// The objects that a verb changes. One of these is required.
+/// The objects that a verb changes. One of these is required; on a terminal the user picks otherwise.
 #[derive(Debug, Args)]
 pub struct SelectedArgs {
     /// Names of the Images; with --selector or --all the kind to select from, if it is not Image
-    #[arg(value_name = "NAME", required_unless_present_any = ["selector", "all"], value_parser = ObjectRef::parse)]
+    #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
     names: Vec<ObjectRef>,
 
     /// Select Images by labels, such as team=web
@@ -40,9 +41,20 @@ impl SelectedArgs {
         !self.all && self.selector.is_none()
     }
 
+    /// Fails where nothing is selected and the user cannot be asked.
+    pub fn check(&self, ui: Ui) -> Result<(), CliError> {
+        if self.are_named() && self.names.is_empty() {
+            check_can_pick(ui, "NAME, --selector or --all")?;
+        }
+        Ok(())
+    }
+
     /// Returns the objects. A name that does not exist stops none of the others.
     pub async fn find(&self, ui: Ui, cluster: &Cluster) -> Result<Found, CliError> {
         match selected(&self.names, self.are_named(), &KINDS)? {
+            Selected::Named(none) if none.is_empty() => {
+                cluster.get_all(ui, &pick::some(ui, cluster).await?).await
+            }
             Selected::Named(names) => cluster.get_all(ui, &names).await,
             Selected::OfKind(kind) => cluster.find(ui, kind, self.selector.as_deref()).await,
         }

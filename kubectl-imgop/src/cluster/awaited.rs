@@ -17,6 +17,7 @@ pub struct Awaited {
 #[derive(Debug)]
 struct Wait {
     object: ObjectRef,
+    uid: Option<String>,
     goal: Goal,
     /// The agent's last message; nothing before it reconciled the object.
     message: Option<String>,
@@ -24,6 +25,17 @@ struct Wait {
     is_blocked: bool,
     /// Whether the list that the watch began with holds it.
     is_listed: bool,
+}
+
+/// An object that is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Which.
+    pub object: ObjectRef,
+    /// Its UID, once it was seen.
+    pub uid: Option<String>,
+    /// The agent's last message; nothing before it reconciled the object.
+    pub message: Option<String>,
 }
 
 /// What is new of an object.
@@ -44,6 +56,7 @@ impl Awaited {
     pub fn new(goals: &[(ObjectRef, Goal)]) -> Self {
         let wait = |(object, goal): &(ObjectRef, Goal)| Wait {
             object: object.clone(),
+            uid: None,
             goal: goal.clone(),
             message: None,
             is_blocked: false,
@@ -69,11 +82,22 @@ impl Awaited {
         self.open.iter().filter(|wait| wait.message.is_none()).map(|wait| wait.object.clone()).collect()
     }
 
+    /// Returns what is waited for still.
+    pub fn under_way(&self) -> Vec<UnderWay> {
+        let under_way = |wait: &Wait| UnderWay {
+            object: wait.object.clone(),
+            uid: wait.uid.clone(),
+            message: wait.message.clone(),
+        };
+        self.open.iter().map(under_way).collect()
+    }
+
     /// Takes note of an object as it is now; returns what is new of it.
     pub fn seen(&mut self, object: &ObjectRef, now: &DynamicObject) -> Option<News> {
         let index = self.open.iter().position(|wait| wait.object == *object)?;
         let wait = &mut self.open[index];
         wait.is_listed = true;
+        wait.uid.clone_from(&now.metadata.uid);
         let progress = object.kind.progress(now, &wait.goal);
         wait.is_blocked = matches!(progress, Ok(Progress::Blocked(_)));
         let news = match progress {

@@ -12,6 +12,7 @@ use super::proxy::respect_no_proxy;
 use super::time_limit::TimeLimit;
 use crate::cli_error::CliError;
 use crate::kinds::object_name::parse_namespace;
+use crate::output::text::shell_word;
 
 /// kubectl's flags for the connection.
 #[derive(Debug, Clone, Default, Args)]
@@ -197,15 +198,6 @@ impl Cluster {
         let namespace = namespace.unwrap_or(&self.namespace).to_owned();
         Self { namespace, ..self.clone() }
     }
-}
-
-/// Returns a word quoted for a shell, if it needs that.
-fn shell_word(word: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&b);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

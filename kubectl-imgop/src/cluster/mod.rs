@@ -10,6 +10,7 @@ pub mod errors;
 pub mod objects;
 mod proxy;
 mod time_limit;
+mod wait_progress;
 pub mod wait_until_ready;
 pub mod watch;
 pub mod watch_faults;

@@ -1,5 +1,6 @@
 //! Finds objects: of one kind by name, of all kinds by labels or in the whole namespace.
 
+use imgop_core::api::conditions::READY;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Namespace};
 use kube::api::ListParams;
@@ -34,6 +35,14 @@ impl FoundObject {
     /// Returns its kind and name.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef { kind: self.kind, name: self.object.name_any() }
+    }
+
+    /// Returns whether its Ready condition is true.
+    pub fn is_ready(&self) -> bool {
+        let conditions = self.object.data.pointer("/status/conditions").and_then(serde_json::Value::as_array);
+        let is_ready =
+            |condition: &serde_json::Value| condition["type"] == READY && condition["status"] == "True";
+        conditions.is_some_and(|conditions| conditions.iter().any(is_ready))
     }
 
     /// Returns whether its spec suspends it; the field is the same in every kind.
@@ -186,7 +195,12 @@ pub async fn each(
     for object in objects {
         match act(object).await {
             Ok(()) => {}
-            Err(error) if objects.len() == 1 || error.kind == ErrorKind::BrokenPipe => return Err(error),
+            Err(error)
+                if objects.len() == 1
+                    || matches!(error.kind, ErrorKind::BrokenPipe | ErrorKind::Cancelled) =>
+            {
+                return Err(error);
+            }
             Err(error) => {
                 ui.error(&error);
                 outcome = Outcome::NotReady;

@@ -11,7 +11,7 @@ const SYNTAX: &str = "write numbers with ms, s, m or h, such as 90s, 1.5h or 10m
 
 /// A time limit: `90s`, `1.5h`, `1h30m`, or seconds without a unit, as kubectl takes them. Zero and less mean no
 /// limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeLimit(Option<Duration>);
 
 impl TimeLimit {

@@ -9,13 +9,14 @@ use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
 use super::agent::why_no_reaction;
 use super::awaited::{Awaited, News};
 use super::connection::Cluster;
 use super::objects::FoundObject;
 use super::time_limit::TimeLimit;
+use super::wait_progress::{self, GoesOn};
 use super::watch_faults::{WatchFaults, Watched};
 use crate::cli_error::{CliError, Outcome};
 use crate::kinds::progress::Goal;
@@ -28,11 +29,32 @@ const REACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the agent may take to notice that what an object was blocked by is done: it checks every 30 s.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// How often a terminal shows what is under way.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(15);
+
 type Change = (KindRef, Result<Event<DynamicObject>, watcher::Error>);
 
 /// Waits for objects, each with its goal, by one watch a kind. Returns done if all became ready. What is
 /// wrong is printed already, except where there is one object only.
 pub async fn wait_for_all(
+    ui: Ui,
+    cluster: &Cluster,
+    goals: &[(ObjectRef, Goal)],
+    limit: TimeLimit,
+) -> Result<Outcome, CliError> {
+    let goes_on = GoesOn::new(ui, command(cluster, goals));
+    let result = wait_within(ui, cluster, goals, limit).await;
+    goes_on.end();
+    result
+}
+
+/// Returns the command that waits for the same.
+fn command(cluster: &Cluster, goals: &[(ObjectRef, Goal)]) -> String {
+    let names: Vec<String> = goals.iter().map(|(object, _)| object.to_string()).collect();
+    format!("kubectl imgop wait {}{}", names.join(" "), cluster.place())
+}
+
+async fn wait_within(
     ui: Ui,
     cluster: &Cluster,
     goals: &[(ObjectRef, Goal)],
@@ -118,6 +140,8 @@ async fn follow(
     let mut changes = changes(cluster, goals);
     let mut notice = pin!(sleep_until(Instant::now() + NOTICE_TIMEOUT));
     let mut is_noticed = false;
+    let began = Instant::now();
+    let mut silence = interval_at(began + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
     let mut reaction = pin!(sleep_until(Instant::now() + REACTION_TIMEOUT));
     let mut is_checked = false;
     let mut outcome = Outcome::Done;
@@ -129,6 +153,12 @@ async fn follow(
                 let unseen = awaited.unseen();
                 if !unseen.is_empty() {
                     ui.warning(&why_no_reaction(cluster, &several(&unseen)).await);
+                }
+                continue;
+            }
+            _ = silence.tick(), if ui.shows_progress() => {
+                for line in wait_progress::lines(cluster, &awaited.under_way(), began.elapsed()).await {
+                    ui.note(&line);
                 }
                 continue;
             }

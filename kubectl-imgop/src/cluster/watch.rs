@@ -43,6 +43,11 @@ impl Known {
         }
     }
 
+    /// Returns all of them.
+    pub fn objects(&self) -> impl Iterator<Item = DynamicObject> + '_ {
+        self.0.values().cloned()
+    }
+
     /// Returns the line of a table for one of them, aligned with those for the others.
     pub fn line(
         &self,
@@ -61,7 +66,7 @@ fn key(object: &DynamicObject) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// Shows each change until Ctrl-C, or until the output is closed.
+/// Shows each change until the output is closed.
 pub async fn follow(
     ui: Ui,
     cluster: &Cluster,
@@ -73,13 +78,8 @@ pub async fn follow(
     let Watched { kind, all_namespaces, .. } = watched;
     let mut changes = pin!(watcher(cluster.objects(kind, all_namespaces), which).default_backoff());
     let mut faults = WatchFaults::default();
-    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
-        let change = tokio::select! {
-            change = changes.next() => change,
-            _ = interrupted.as_mut() => return Ok(()),
-        };
-        match change {
+        match changes.next().await {
             Some(Ok(event)) => {
                 faults.end(kind, &event);
                 if let Some(object) = known.note(event) {

@@ -10,6 +10,7 @@ use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::ObjectRef;
 use crate::output::Ui;
 use crate::output::text::count;
+use crate::prompts::{Answer, Terminal, can_ask};
 
 /// Delete Images; nothing is deleted in any registry
 ///
@@ -28,16 +29,17 @@ pub struct DeleteArgs {
 
 /// Deletes objects.
 pub async fn run(ui: Ui, args: &DeleteArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    if !args.yes && !ui.can_ask() {
+    if !args.yes && !can_ask(ui) {
         return Err(CliError::usage("cannot ask for confirmation without a terminal; add --yes to delete"));
     }
+    args.selected.check(ui)?;
     let cluster = connection.connect().await?;
     let Found { objects, outcome } = args.selected.find(ui, &cluster).await?;
     let names = references(&objects);
     if names.is_empty() {
         return Ok(outcome);
     }
-    if !args.yes && !ui.confirm(&question(&cluster, &names))? {
+    if !args.yes && !is_confirmed(&question(&cluster, &names)).await? {
         ui.note("Nothing was deleted.");
         return Ok(Outcome::NotReady);
     }
@@ -56,12 +58,16 @@ pub async fn run(ui: Ui, args: &DeleteArgs, connection: &ConnectionArgs) -> Resu
     Ok(outcome.and(deleted))
 }
 
+async fn is_confirmed(question: &str) -> Result<bool, CliError> {
+    Ok(Terminal::open()?.confirm(question, false).await? == Answer::Given(true))
+}
+
 fn question(cluster: &Cluster, objects: &[ObjectRef]) -> String {
     let one_kind = objects.iter().all(|object| object.kind == objects[0].kind);
     let what = if one_kind { objects[0].kind.title() } else { "object".to_owned() };
     let names: Vec<String> = objects.iter().map(ObjectRef::to_string).collect();
     format!(
-        "Delete {} in namespace {}: {}? Nothing is deleted in any registry. [y/N] ",
+        "Delete {} in namespace {}: {}? Nothing is deleted in any registry.",
         count(objects.len(), &what),
         cluster.namespace,
         names.join(", ")

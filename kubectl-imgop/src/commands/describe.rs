@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use crate::args::pick::{self, check_can_pick};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::description::{Described, sections};
@@ -14,9 +15,9 @@ use crate::output::documents::{ObjectFormat, document, json, yaml};
 /// Show everything about an Image: spec, conditions, failures, Jobs and events
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
-    /// Name of the Image
+    /// Name of the Image; without it you can pick one, on a terminal
     #[arg(value_parser = ObjectRef::parse)]
-    name: ObjectRef,
+    name: Option<ObjectRef>,
 
     /// Print the Image itself, as kubectl get does
     #[arg(short, long, value_enum)]
@@ -25,12 +26,16 @@ pub struct DescribeArgs {
 
 /// Describes an object.
 pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    if args.name.is_none() {
+        check_can_pick(ui, "NAME")?;
+    }
     let cluster = connection.connect().await?;
-    let found = cluster.get(&args.name).await?;
-    let resource = args.name.kind.resource();
+    let name = pick::one(ui, &cluster, args.name.as_ref()).await?;
+    let found = cluster.get(&name).await?;
+    let resource = name.kind.resource();
     match args.output {
         None => {}
-        Some(ObjectFormat::Name) => ui.data(&args.name.qualified())?,
+        Some(ObjectFormat::Name) => ui.data(&name.qualified())?,
         Some(ObjectFormat::Json) => ui.data(&json(&document(found.object.clone(), &resource)?)?)?,
         Some(ObjectFormat::Yaml) => ui.data(&yaml(&document(found.object.clone(), &resource)?)?)?,
     }
@@ -46,7 +51,7 @@ pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Re
         events: events.map_err(|error| error.message),
     };
     let sections = sections(&described, Timestamp::now()).map_err(|why| {
-        CliError::failed(format!("this version cannot read {}: {why}", args.name))
+        CliError::failed(format!("this version cannot read {name}: {why}"))
             .hinted("-o yaml shows it as it is")
     })?;
     for (i, section) in sections.iter().enumerate() {

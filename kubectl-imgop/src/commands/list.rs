@@ -7,6 +7,7 @@ use kube::core::DynamicObject;
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 
+use crate::args::SortPath;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::objects::{Found, FoundObject};
 use crate::cluster::watch::{Known, follow};
@@ -17,10 +18,14 @@ use crate::kinds::object_name::parse_selector;
 use crate::kinds::{KINDS, KindRef, ObjectRef};
 use crate::output::Ui;
 use crate::output::documents::{ListFormat, document, json as as_json, yaml};
+use crate::output::table::terminal_width;
 
 /// List Images and their status
+///
+/// Destinations and messages are shown too where the terminal has room for them, else with -o wide.
 #[derive(Debug, Args)]
 #[command(visible_aliases = ["get", "ls"])]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ListArgs {
     /// List only these Images
     #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
@@ -34,6 +39,14 @@ pub struct ListArgs {
     #[arg(short = 'l', long, conflicts_with = "names", value_parser = parse_selector)]
     selector: Option<String>,
 
+    /// List only those that are not ready
+    #[arg(long)]
+    not_ready: bool,
+
+    /// Sort by a field, such as .metadata.creationTimestamp or .status.lastSyncTime
+    #[arg(long, value_name = "PATH")]
+    sort_by: Option<SortPath>,
+
     /// Output format
     #[arg(short, long, value_enum, default_value = "table", hide_default_value = true)]
     output: ListFormat,
@@ -42,14 +55,28 @@ pub struct ListArgs {
     #[arg(long)]
     no_headers: bool,
 
-    /// Print changes too, until Ctrl-C
+    /// Print changes too, until Ctrl-C; a terminal shows one table that is kept up to date
     #[arg(short, long)]
     watch: bool,
 }
 
 impl ListArgs {
-    fn columns(&self) -> Columns {
-        Columns { namespace: self.all_namespaces, wide: self.output == ListFormat::Wide }
+    /// Returns the columns for these objects: the wide ones where they are requested or fit.
+    fn columns(&self, kind: KindRef, objects: &[DynamicObject]) -> Columns {
+        let namespace = self.all_namespaces;
+        let wide = Columns { namespace, wide: true };
+        let fits = |width: u16| table(kind, objects, wide, Timestamp::now()).width() <= usize::from(width);
+        let has_room = !objects.is_empty() && terminal_width().is_some_and(fits);
+        Columns { namespace, wide: self.output == ListFormat::Wide || has_room }
+    }
+
+    /// Returns those that are listed, in their order.
+    fn listed(&self, mut objects: Vec<FoundObject>) -> Vec<FoundObject> {
+        objects.retain(|object| !self.not_ready || !object.is_ready());
+        if let Some(path) = &self.sort_by {
+            objects.sort_by(|a, b| path.compare(&a.object, &b.object));
+        }
+        objects
     }
 
     fn is_table(&self) -> bool {
@@ -67,17 +94,20 @@ pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result
     if objects.is_empty() && !args.all_namespaces {
         cluster.check_namespace().await?;
     }
-    if args.is_table() {
-        print_tables(ui, args, &cluster, &objects)?;
+    let listed = args.listed(objects.clone());
+    let printed = if args.is_table() {
+        print_tables(ui, args, &cluster, &listed)?
     } else {
-        print_documents(ui, args, &objects)?;
-    }
+        print_documents(ui, args, &listed)?;
+        0
+    };
     if args.watch {
         let kinds = match args.names.as_slice() {
             [] => KINDS.to_vec(),
             names => names.iter().map(|name| name.kind).collect(),
         };
-        try_join_all(kinds.into_iter().map(|kind| watch(ui, args, &cluster, kind, &objects))).await?;
+        try_join_all(kinds.into_iter().map(|kind| watch(ui, args, &cluster, kind, &objects, printed)))
+            .await?;
     }
     Ok(outcome)
 }
@@ -94,14 +124,20 @@ async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Found, CliE
 }
 
 /// Prints a table for each kind that has objects, as kubectl does.
-fn print_tables(ui: Ui, args: &ListArgs, cluster: &Cluster, objects: &[FoundObject]) -> Result<(), CliError> {
+/// Returns how many lines of tables there are.
+fn print_tables(
+    ui: Ui,
+    args: &ListArgs,
+    cluster: &Cluster,
+    objects: &[FoundObject],
+) -> Result<usize, CliError> {
     // Why those that were named do not exist is printed already.
     if objects.is_empty() && args.names.is_empty() {
         let place = format!(" in {} namespace", cluster.namespace);
         let place = if args.all_namespaces { "" } else { &place };
         ui.note(&format!("No resources found{place}."));
     }
-    let mut is_first = true;
+    let (mut is_first, mut printed) = (true, 0);
     for kind in KINDS {
         let objects = of_kind(objects, kind);
         if objects.is_empty() {
@@ -109,9 +145,11 @@ fn print_tables(ui: Ui, args: &ListArgs, cluster: &Cluster, objects: &[FoundObje
         }
         ui.data(if is_first { "" } else { "\n" })?;
         is_first = false;
-        ui.table(&table(kind, &objects, args.columns(), Timestamp::now()), !args.no_headers)?;
+        let table = table(kind, &objects, args.columns(kind, &objects), Timestamp::now());
+        ui.table(&table, !args.no_headers)?;
+        printed += objects.len() + usize::from(!args.no_headers);
     }
-    Ok(())
+    Ok(printed)
 }
 
 fn of_kind(objects: &[FoundObject], kind: KindRef) -> Vec<DynamicObject> {
@@ -156,18 +194,33 @@ async fn watch(
     cluster: &Cluster,
     kind: KindRef,
     objects: &[FoundObject],
+    mut printed: usize,
 ) -> Result<(), CliError> {
     let mut which = watcher::Config { label_selector: args.selector.clone(), ..watcher::Config::default() };
     if let [object] = args.names.as_slice() {
         which = which.fields(&format!("metadata.name={}", object.name));
     }
-    let known = Known::new(&of_kind(objects, kind));
+    let objects = of_kind(objects, kind);
+    let (known, columns) = (Known::new(&objects), args.columns(kind, &objects));
+    // Several tables cannot be drawn over one another.
+    let is_redrawn = args.is_table() && KINDS.len() == 1 && ui.can_redraw();
     let watched = Watched { kind, object: None, all_namespaces: args.all_namespaces };
     follow(ui, cluster, watched, which, known, |known, object| {
-        if !args.is_table() {
-            return print_one(ui, args.output, &FoundObject { kind, object });
+        if is_redrawn {
+            let objects = known.objects().map(|object| FoundObject { kind, object });
+            let objects = of_kind(&args.listed(objects.collect()), kind);
+            let table = table(kind, &objects, args.columns(kind, &objects), Timestamp::now());
+            printed = ui.redrawn_table(&table, !args.no_headers, printed)?;
+            return Ok(());
         }
-        match known.line(kind, &object, args.columns(), Timestamp::now()) {
+        let found = FoundObject { kind, object };
+        if args.not_ready && found.is_ready() {
+            return Ok(());
+        }
+        if !args.is_table() {
+            return print_one(ui, args.output, &found);
+        }
+        match known.line(kind, &found.object, columns, Timestamp::now()) {
             Some(line) => ui.table_line(&line),
             None => Ok(()),
         }

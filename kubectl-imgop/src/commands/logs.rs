@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
+use crate::args::pick::{self, check_can_pick};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::{JobContainer, KindRef, ObjectRef};
@@ -21,9 +22,9 @@ use crate::output::Ui;
 /// logged.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Name of the Image
+    /// Name of the Image; without it you can pick one, on a terminal
     #[arg(value_parser = ObjectRef::parse)]
-    name: ObjectRef,
+    name: Option<ObjectRef>,
 
     /// Print only the newest copy of this tag
     #[arg(long, value_name = "TAG")]
@@ -54,8 +55,12 @@ struct Attempt {
 
 /// Prints logs.
 pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    if args.name.is_none() {
+        check_can_pick(ui, "NAME")?;
+    }
     let cluster = connection.connect().await?;
-    let attempt = attempt(args, &cluster).await?;
+    let name = pick::one(ui, &cluster, args.name.as_ref()).await?;
+    let attempt = attempt(args, &cluster, &name).await?;
     let is_printed = if args.follow {
         follow(ui, args, &cluster, &attempt).await?
     } else {
@@ -66,15 +71,14 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
 }
 
 /// Returns the pod whose logs are printed.
-async fn attempt(args: &LogsArgs, cluster: &Cluster) -> Result<Attempt, CliError> {
-    let found = cluster.get(&args.name).await?;
+async fn attempt(args: &LogsArgs, cluster: &Cluster, object: &ObjectRef) -> Result<Attempt, CliError> {
+    let found = cluster.get(object).await?;
     let jobs = cluster.jobs(found.kind, &found.object.uid().unwrap_or_default()).await?;
     let jobs = working_on(found.kind, &jobs, args.tag.as_deref());
-    let to_see =
-        format!("kubectl imgop describe {}{} shows what became of the tags", args.name, cluster.place());
+    let to_see = format!("kubectl imgop describe {object}{} shows what became of the tags", cluster.place());
     let Some((newest, _)) = jobs.first().cloned() else {
         let what = args.tag.as_ref().map_or(String::new(), |tag| format!(" that copies {tag}"));
-        return Err(CliError::failed(format!("{} has no Job{what}", args.name)).hinted(to_see));
+        return Err(CliError::failed(format!("{object} has no Job{what}")).hinted(to_see));
     };
     let mut later = usize::from(args.previous);
     for (job, containers) in jobs {
@@ -89,7 +93,7 @@ async fn attempt(args: &LogsArgs, cluster: &Cluster) -> Result<Attempt, CliError
     }
     let name = newest.name_any();
     Err(match has_ended(&newest) {
-        _ if args.previous => CliError::failed(format!("{} has no earlier pod", args.name)).hinted(to_see),
+        _ if args.previous => CliError::failed(format!("{object} has no earlier pod")).hinted(to_see),
         true => CliError::failed(format!("the pods of Job {name} are gone, and their logs with them"))
             .hinted(to_see),
         false => CliError::failed(format!("Job {name} has no pod yet")),

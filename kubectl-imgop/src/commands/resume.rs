@@ -17,6 +17,7 @@ pub struct ResumeArgs {
 
 /// Resumes objects.
 pub async fn run(ui: Ui, args: &ResumeArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    args.selected.check(ui)?;
     let cluster = connection.connect().await?;
     set(ui, &cluster, &args.selected, false).await
 }

@@ -20,6 +20,7 @@ pub struct SuspendArgs {
 
 /// Suspends objects.
 pub async fn run(ui: Ui, args: &SuspendArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    args.selected.check(ui)?;
     let cluster = connection.connect().await?;
     set(ui, &cluster, &args.selected, true).await
 }

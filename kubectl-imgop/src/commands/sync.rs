@@ -34,6 +34,7 @@ pub struct SyncArgs {
 
 /// Requests syncs and waits for them.
 pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    args.selected.check(ui)?;
     let cluster = connection.connect().await?;
     let (objects, found) = objects(ui, args, &cluster).await?;
     let token = Timestamp::now().to_string();

@@ -87,6 +87,12 @@ impl Table {
         table.lines().map(|line| line.trim_end().to_owned()).collect()
     }
 
+    /// Returns the width of the widest line.
+    pub fn width(&self) -> usize {
+        let lines = self.lines(true);
+        lines.iter().map(|line| console::measure_text_width(&line.text)).max().unwrap_or(0)
+    }
+
     /// Lays the table out, a line for each row.
     pub fn lines(&self, headers: bool) -> Vec<Line> {
         let header_style = headers.then(Style::new);

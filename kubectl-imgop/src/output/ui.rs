@@ -6,6 +6,7 @@
 
 #![expect(clippy::unused_self, reason = "having a Ui is the right to print")]
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
@@ -18,16 +19,39 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
-/// Prints. It holds nothing; it stands for the right to print.
+/// Prints. It stands for the right to print, and knows whether the user may be asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Ui;
+pub struct Ui {
+    may_ask: bool,
+    is_aside: bool,
+}
 
 impl Ui {
+    /// The user may be asked, or not.
+    pub fn new(may_ask: bool) -> Self {
+        Self { may_ask, is_aside: false }
+    }
+
+    /// Returns whether the user may be asked, if there is a terminal.
+    pub fn may_ask(self) -> bool {
+        self.may_ask
+    }
+
+    /// Returns the same with data on stderr: beside a question it is not what the command returns.
+    #[must_use]
+    pub fn aside(self) -> Self {
+        Self { is_aside: true, ..self }
+    }
+
     /// Prints data. A line break is added unless there is one.
     pub fn data(self, text: &str) -> Result<(), CliError> {
         let text = printable(text);
         let end = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
-        written(write!(anstream::stdout().lock(), "{text}{end}"))
+        written(if self.is_aside {
+            write!(anstream::stderr().lock(), "{text}{end}")
+        } else {
+            write!(anstream::stdout().lock(), "{text}{end}")
+        })
     }
 
     /// Prints a table as data.
@@ -43,10 +67,46 @@ impl Ui {
         }
     }
 
+    /// Returns whether what was printed as data can be drawn anew.
+    pub fn can_redraw(self) -> bool {
+        io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
+    }
+
+    /// Prints a table over the last `before` lines, as much of it as the terminal has room for. Returns how many
+    /// lines it has now.
+    pub fn redrawn_table(self, table: &Table, headers: bool, before: usize) -> Result<usize, CliError> {
+        let terminal = console::Term::stdout();
+        let (rows, columns) = terminal.size();
+        let room = usize::from(rows).saturating_sub(2).max(1);
+        let mut lines = table.lines(headers);
+        let beyond = lines.len().saturating_sub(room);
+        lines.truncate(room);
+        let mut text = String::new();
+        for Line { style, text: line } in &lines {
+            let line = console::truncate_str(line, usize::from(columns), "…");
+            let _ = writeln!(text, "{style}{line}{style:#}");
+        }
+        let mut printed = lines.len();
+        if beyond > 0 {
+            let _ = writeln!(text, "and {beyond} more");
+            printed += 1;
+        }
+        // Without colours anstream would remove these too.
+        let up = before.min(usize::from(rows).saturating_sub(1));
+        written(terminal.move_cursor_up(up).and_then(|()| terminal.clear_to_end_of_screen()))?;
+        let mut out = anstream::stdout().lock();
+        written(write!(out, "{text}").and_then(|()| out.flush()))?;
+        Ok(printed)
+    }
+
     /// Prints a line of a table as data.
     pub fn table_line(self, line: &Line) -> Result<(), CliError> {
         let style = line.style;
-        written(writeln!(anstream::stdout().lock(), "{style}{}{style:#}", line.text))
+        written(if self.is_aside {
+            writeln!(anstream::stderr().lock(), "{style}{}{style:#}", line.text)
+        } else {
+            writeln!(anstream::stdout().lock(), "{style}{}{style:#}", line.text)
+        })
     }
 
     /// Reports progress.
@@ -56,9 +116,14 @@ impl Ui {
 
     /// Reports progress on a terminal only; in a log it is noise.
     pub fn progress(self, text: &str) {
-        if io::stderr().is_terminal() {
+        if self.shows_progress() {
             self.note(text);
         }
+    }
+
+    /// Returns whether progress is shown.
+    pub fn shows_progress(self) -> bool {
+        io::stderr().is_terminal()
     }
 
     /// Warns.
@@ -74,7 +139,7 @@ impl Ui {
 
     /// Prints an error with its hints.
     pub fn error(self, error: &CliError) {
-        if error.kind == Kind::BrokenPipe {
+        if matches!(error.kind, Kind::BrokenPipe | Kind::Cancelled) {
             return;
         }
         self.line(ERROR, "error: ", &error.message);
@@ -98,22 +163,6 @@ impl Ui {
     /// Prints a hint.
     pub fn hint(self, text: &str) {
         self.line(HINT, "hint: ", text);
-    }
-
-    /// Returns whether the user can be asked.
-    pub fn can_ask(self) -> bool {
-        io::stdin().is_terminal() && io::stderr().is_terminal()
-    }
-
-    /// Asks; anything but yes is no.
-    pub fn confirm(self, question: &str) -> Result<bool, CliError> {
-        let mut err = anstream::stderr().lock();
-        written(write!(err, "{}", printable(question)).and_then(|()| err.flush()))?;
-        let mut answer = String::new();
-        io::stdin()
-            .read_line(&mut answer)
-            .map_err(|error| CliError::failed(format!("cannot read the answer: {error}")))?;
-        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Prints what the command line parser reports: help on stdout, a mistake on stderr.

@@ -3,7 +3,7 @@
 pub mod absent;
 pub mod cluster_images;
 pub mod details;
-mod document;
+pub mod document;
 pub mod files;
 pub mod inspect;
 pub mod page;

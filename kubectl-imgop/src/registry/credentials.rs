@@ -225,7 +225,8 @@ mod tests {
         let absent = folder.path().join("absent");
         let places = Places { usual: vec![absent, first, empty, second], ..Places::default() };
         let local = LocalCredentials::read(&places, |_| None).unwrap();
-        let find = async |text: &str| name(local.find(Ui, &text.parse().unwrap(), false).await.unwrap());
+        let find =
+            async |text: &str| name(local.find(Ui::new(false), &text.parse().unwrap(), false).await.unwrap());
         assert_eq!(find("quay.io/a/b").await.as_deref(), Some("first"));
         assert_eq!(find("nginx").await.as_deref(), Some("hub"));
         assert_eq!(find("ghcr.io/a/b").await, None);
@@ -254,7 +255,8 @@ mod tests {
             LocalCredentials::read(&places, |name| who.filter(|_| name == "WHO").map(str::to_owned))
         };
         let local = read(Some("entry")).unwrap();
-        let find = async |text: &str| name(local.find(Ui, &text.parse().unwrap(), false).await.unwrap());
+        let find =
+            async |text: &str| name(local.find(Ui::new(false), &text.parse().unwrap(), false).await.unwrap());
         assert_eq!(find("quay.io/team/app").await.as_deref(), Some("entry"));
         assert_eq!(find("quay.io/other/app").await.as_deref(), Some("docker"));
         let error = read(None).unwrap_err().message;

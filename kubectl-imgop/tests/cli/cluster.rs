@@ -170,11 +170,12 @@ fn zero_checks_once_whether_objects_are_ready() {
 #[test]
 fn a_lost_api_server_is_reported_once_and_named_at_the_end() {
     let is_first = std::sync::atomic::AtomicBool::new(true);
-    let cluster =
-        FakeCluster::start(move |_| match is_first.swap(false, std::sync::atomic::Ordering::SeqCst) {
-            true => (200, image("a", "Unknown", "under way")),
-            false => (500, json!({ "kind": "Status", "code": 500, "message": "etcd has no leader" })),
-        });
+    let cluster = FakeCluster::start(move |_| {
+        if is_first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            return (200, image("a", "Unknown", "under way"));
+        }
+        (500, json!({ "kind": "Status", "code": 500, "message": "etcd has no leader" }))
+    });
     let run = cluster.program.run("wait a --timeout 3s");
     insta::assert_snapshot!(run, @"
     exit code: 1
@@ -197,4 +198,17 @@ fn a_refused_watch_of_all_namespaces_names_what_was_refused() {
     });
     let run = cluster.program.run("list -A --watch");
     assert!(run.stderr.ends_with("kubectl auth can-i watch images.skopeo.io -A\n"), "{run}");
+}
+
+#[test]
+fn a_list_can_be_sorted_and_narrowed_to_what_is_not_ready() {
+    let objects =
+        || [image("c", "True", "there"), image("a", "False", "why a"), image("b", "Unknown", "under way")];
+    let cluster = FakeCluster::start(move |_| list("ImageList", "skopeo.io/v1alpha1", &objects()));
+    let names = |arguments: &str| {
+        cluster.program.run(arguments).stdout.replace("image.skopeo.io/", "").replace('\n', "")
+    };
+    assert_eq!(names("list -o name"), "cab");
+    assert_eq!(names("list -o name --sort-by .metadata.name"), "abc");
+    assert_eq!(names("list -o name --not-ready"), "ab");
 }

@@ -47,7 +47,7 @@ fn names_and_namespaces_that_would_lead_elsewhere_are_refused() {
     insta::assert_snapshot!(program.run("describe ../../secrets/x"), @r#"
     exit code: 2
     ----- stderr -----
-    error: invalid value '../../secrets/x' for '<NAME>': "../../secrets/x" is not a valid name; names consist of lower-case letters, digits, '-' and '.'
+    error: invalid value '../../secrets/x' for '[NAME]': "../../secrets/x" is not a valid name; names consist of lower-case letters, digits, '-' and '.'
 
     For more information, try '--help'.
     "#);

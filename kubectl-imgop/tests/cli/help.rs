@@ -30,12 +30,10 @@ fn no_arguments_and_wrong_ones_are_a_matter_of_usage() {
     insta::assert_snapshot!(program.run("copy quay.io/a/b:1"), @"
     exit code: 2
     ----- stderr -----
-    error: the following required arguments were not provided:
-      <DESTINATION[:VERSION]>
+    error: missing: DESTINATION
 
-    Usage: kubectl imgop copy <SOURCE[:VERSION]> <DESTINATION[:VERSION]>
-
-    For more information, try '--help'.
+    hint: for example: kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd
+    hint: on a terminal, kubectl imgop copy asks for what is missing
     ");
     insta::assert_snapshot!(program.run("lst"), @"
     exit code: 2
@@ -51,12 +49,9 @@ fn no_arguments_and_wrong_ones_are_a_matter_of_usage() {
     insta::assert_snapshot!(program.run("sync"), @"
     exit code: 2
     ----- stderr -----
-    error: the following required arguments were not provided:
-      <NAME>...
+    error: missing: NAME, --selector or --all
 
-    Usage: kubectl imgop sync <NAME>...
-
-    For more information, try '--help'.
+    hint: on a terminal, you can pick from those that exist
     ");
 }
 

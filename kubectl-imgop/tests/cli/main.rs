@@ -10,12 +10,16 @@
 mod cluster;
 mod completion;
 mod copy;
+#[cfg(unix)]
+mod copy_dialog;
 mod credentials;
 mod errors;
 mod fake_cluster;
 mod help;
 mod krew;
 mod logs;
+#[cfg(unix)]
+mod picking;
 mod preview;
 mod preview_arguments;
 mod preview_details;
@@ -25,4 +29,6 @@ mod preview_images;
 mod preview_platforms;
 mod program;
 mod registry_verbs;
+#[cfg(unix)]
+mod terminal;
 mod verify;

@@ -2,7 +2,7 @@
 //! tests.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assert_cmd::cargo::cargo_bin_cmd;
 use tempfile::TempDir;
@@ -49,18 +49,33 @@ impl Program {
         self.run_with(&arguments.split_whitespace().collect::<Vec<_>>())
     }
 
+    /// Returns the home folder.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Returns its environment: nothing else is set.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let home = self.home.path();
+        let kubeconfig = home.join("kubeconfig");
+        let own = [
+            ("HOME", home.display().to_string()),
+            ("PATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/bin").to_owned()),
+            ("KUBECONFIG", kubeconfig.display().to_string()),
+            ("COLUMNS", "100".to_owned()),
+            ("NO_COLOR", "1".to_owned()),
+            ("TZ", "UTC".to_owned()),
+        ];
+        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+        own.chain(self.variables.clone()).collect()
+    }
+
     pub fn run_with(&self, arguments: &[&str]) -> Run {
         let home = self.home.path();
         let mut command = cargo_bin_cmd!("kubectl-imgop");
         command
             .env_clear()
-            .env("HOME", home)
-            .env("PATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/bin"))
-            .env("KUBECONFIG", home.join("kubeconfig"))
-            .env("COLUMNS", "100")
-            .env("NO_COLOR", "1")
-            .env("TZ", "UTC")
-            .envs(self.variables.clone())
+            .envs(self.environment())
             .current_dir(home)
             .args(arguments)
             .write_stdin(self.input.clone());

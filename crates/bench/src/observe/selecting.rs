@@ -1,9 +1,10 @@
-//! Choosing from a list of 100,000 tags: how long it takes and how much memory, by matches.
+//! Choosing from a list of 100,000 tags, and from 10,000 while a version is typed: how long it takes and how much
+//! memory, by matches.
 
 use std::time::Instant;
 
 use anyhow::Context as _;
-use imgop_core::selection::{Filter, Version, select};
+use imgop_core::selection::{Filter, TypedVersion, Version, select, typed_version};
 use imgop_registry::reference::Tag;
 use serde_json::json;
 
@@ -17,14 +18,17 @@ pub fn measured() -> anyhow::Result<String> {
         format!("{year}.{month:02}.{day:02}-alpine3.{}", 12 + n % 8)
     })?;
     let candidates = list(|n| format!("v{}.{}.{}-rc{}", n / 10_000, n / 1_000 % 10, n / 20 % 50, n % 20))?;
-    let rows: Vec<serde_json::Value> = [
+    let chosen = [
         (&plain, false, vec!["v1.2.x", "v1.x.x", "x.x.x", ">=5 <6", "x.x.x-alpine"]),
         (&dated, false, vec!["2024.01.x-alpine3.19", ">=1990-alpine3.19"]),
         (&candidates, true, vec!["v1.2.x", "x.x.x"]),
     ]
     .into_iter()
-    .flat_map(|(tags, rc, versions)| versions.into_iter().map(move |version| row(version, rc, tags)))
-    .collect::<Result<_, _>>()?;
+    .flat_map(|(tags, rc, versions)| versions.into_iter().map(move |version| selected(version, rc, tags)));
+    // What a key costs while a version is typed, at each length of it.
+    let few = &plain[..10_000];
+    let typed = ["", "v", "v0.", "v0.5", "v0.5.", "v0.5.x", ">=0.5"].map(|text| typed(text, few));
+    let rows: Vec<serde_json::Value> = chosen.chain(typed).collect::<Result<_, _>>()?;
     Ok(serde_json::to_string(&rows)?)
 }
 
@@ -35,8 +39,20 @@ fn list(name: impl Fn(u32) -> String) -> anyhow::Result<Vec<Tag>> {
     Ok(tags)
 }
 
-fn row(version: &str, candidates: bool, tags: &[Tag]) -> anyhow::Result<serde_json::Value> {
+fn selected(version: &str, candidates: bool, tags: &[Tag]) -> anyhow::Result<serde_json::Value> {
     let parsed: Version = version.parse()?;
+    row(version, tags, || select(&parsed, candidates, &Filter::default(), tags, 100).tags.len())
+}
+
+fn typed(text: &str, tags: &[Tag]) -> anyhow::Result<serde_json::Value> {
+    row(&format!("{text:?} as typed"), tags, || match typed_version(text, false, tags) {
+        TypedVersion::Selects(selection) => selection.tags.len(),
+        TypedVersion::Begins(begun) => begun.len(),
+    })
+}
+
+/// Measures what returns a number of matches.
+fn row(version: &str, tags: &[Tag], choose: impl Fn() -> usize) -> anyhow::Result<serde_json::Value> {
     let (mut times, mut cpu_times) = (Vec::new(), Vec::new());
     let (mut memory, mut matches) = (0.0_f64, 0);
     for _ in 0..RUNS {
@@ -44,11 +60,11 @@ fn row(version: &str, candidates: bool, tags: &[Tag]) -> anyhow::Result<serde_js
         std::fs::write("/proc/self/clear_refs", "5")?;
         let before = memory_mb("VmHWM:")?;
         let (began, spent) = (Instant::now(), cpu_milliseconds()?);
-        let selection = select(&parsed, candidates, &Filter::default(), tags, 100);
+        let chosen = choose();
         times.push(began.elapsed().as_secs_f64() * 1000.0);
         cpu_times.push(cpu_milliseconds()? - spent);
         memory = memory.max(memory_mb("VmHWM:")? - before);
-        matches = selection.tags.len();
+        matches = chosen;
     }
     times.sort_by(f64::total_cmp);
     cpu_times.sort_by(f64::total_cmp);

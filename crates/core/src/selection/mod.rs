@@ -14,6 +14,7 @@ mod prerelease;
 mod range;
 mod select;
 mod tag_version;
+mod typing;
 mod version;
 
 pub use filter::{Filter, FilterError};
@@ -26,4 +27,5 @@ pub use range::{Range, RangeError};
 pub(crate) use select::Selecting;
 pub use select::{Excluded, Exclusion, Selection, select};
 pub use tag_version::TagVersion;
+pub use typing::{TypedVersion, typed_version};
 pub use version::{Version, VersionError};

@@ -1,115 +1,52 @@
-//! `kubectl imgop copy`.
+//! Submits the Image of complete arguments.
 
-use clap::{Args, ValueEnum};
 use imgop_core::api::{Image, ImageSpec};
 use imgop_core::copy::CopyRequest;
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::args::{ImageArgs, explicit_fields, image_spec};
+use super::{CopyArgs, DryRun};
+use crate::args::explicit_fields;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::agent::warn_without_agent;
 use crate::cluster::apply::ApplyOptions;
 use crate::cluster::changes::{changes, stays};
 use crate::cluster::wait_until_ready::wait_for_all;
-use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
+use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::image::{derive, fingerprint};
-use crate::kinds::object_name::parse_new_name;
 use crate::kinds::progress::Goal;
 use crate::kinds::{Erased, ObjectRef, read};
 use crate::output::Ui;
 use crate::output::documents::{ObjectFormat, document, json as as_json, yaml};
 
-/// Create or update an Image
-///
-/// Running it again with the same arguments changes nothing. With other arguments every field is set again: a
-/// flag that is omitted returns to its default, unless another manager, such as kubectl or Argo CD, owns the
-/// field. What changes is printed, and so is what another manager keeps. An Image that was suspended by kubectl
-/// imgop suspend stays suspended until it is resumed.
-///
-/// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x becomes
-/// argocd-v2-13-x. If that is longer than 63 characters, or if an Image with that name copies something
-/// else, a hash of source and destination is appended; so it is by --dry-run=client, which does not know
-/// what the cluster has.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    Every v2.13 release of Argo CD, and those to come:\n    \
-    kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
-    The three newest releases from 1.27 on:\n    \
-    kubectl imgop copy nginx registry.example.com/web/nginx --versions '>=1.27' --latest 3\n  \
-    One tag, under another name:\n    \
-    kubectl imgop copy nginx:1.27 registry.example.com/web/nginx:stable\n  \
-    Only the manifest, for a repository that Argo CD or Flux watches:\n    \
-    kubectl imgop copy nginx:1.27.x registry.example.com/web/nginx --dry-run=client -o yaml")]
-pub struct CopyArgs {
-    /// Source repository with a tag, a pattern or a digest
-    #[arg(value_name = "SOURCE[:VERSION]")]
-    source: String,
-
-    /// Destination repository; without a version each tag keeps its name, {tag} in a version stands for it
-    #[arg(value_name = "DESTINATION[:VERSION]")]
-    destination: String,
-
-    /// Name of the Image
-    #[arg(long, value_parser = parse_new_name)]
-    name: Option<String>,
-
-    #[command(flatten)]
-    image: ImageArgs,
-
-    /// Wait until every tag is at the destination
-    #[arg(long, conflicts_with = "dry_run")]
-    wait: bool,
-
-    /// How long to wait; 0 means no limit
-    #[arg(long, value_name = "DURATION", default_value = "10m", requires = "wait")]
-    timeout: TimeLimit,
-
-    /// Only print what would be submitted (client), or have the API server check it too (server)
-    #[arg(long, value_enum, value_name = "WHERE", require_equals = true, num_args = 0..=1,
-        default_missing_value = "client")]
-    dry_run: Option<DryRun>,
-
-    /// Take over fields that other managers own
-    #[arg(long)]
-    force_conflicts: bool,
-
-    /// Output format
-    #[arg(short, long, value_enum)]
-    output: Option<ObjectFormat>,
-}
-
-/// Where a dry run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DryRun {
-    /// Submit the Image (the default)
-    None,
-    /// Send nothing to the cluster
-    Client,
-    /// The API server validates the Image without storing it
-    Server,
-}
-
-/// Creates or updates an Image.
-pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    let (spec, request) = image_spec(&args.source, &args.destination, &args.image)?;
-    let namespace = connection.namespace.as_deref();
+/// Creates or updates the Image of complete arguments.
+pub async fn submit(
+    ui: Ui,
+    args: &CopyArgs,
+    connection: &ConnectionArgs,
+    cluster: Option<Cluster>,
+) -> Result<Outcome, CliError> {
+    let (spec, request) = args.spec()?;
     if args.dry_run == Some(DryRun::Client) {
         // Without a cluster it is not known whether another Image has the readable name, and an apply under it
         // would turn that Image into this one.
         let image = image_ref(args.name.clone().unwrap_or_else(|| derive(&request).hashed));
-        print(ui, args, &image, "created", &manifest(args, namespace, &image, &spec)?)?;
+        print(ui, args, &image, "created", &manifest(args, connection.namespace.as_deref(), &image, &spec)?)?;
         return Ok(Outcome::Done);
     }
-    let cluster = connection.connect().await?;
+    let cluster = match cluster {
+        Some(cluster) => cluster,
+        None => connection.connect().await?,
+    };
     let (image, before) = name(ui, args, &cluster, &request).await?;
     let options = ApplyOptions {
         dry_run: args.dry_run == Some(DryRun::Server),
         force: args.force_conflicts,
         exists: before.is_some(),
     };
-    let after = cluster.apply(&image, &manifest(args, namespace, &image, &spec)?, options).await?;
+    let submitted = manifest(args, Some(&cluster.namespace), &image, &spec)?;
+    let after = cluster.apply(&image, &submitted, options).await?;
     report(ui, args, &cluster, &image, &spec, before.as_ref(), &after)?;
     if !args.wait && !options.dry_run {
         warn_without_agent(ui, &cluster).await;
@@ -124,7 +61,8 @@ pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result
     wait_for_all(ui, &cluster, &[(image, Goal::Generation(generation))], args.timeout).await
 }
 
-fn image_ref(name: String) -> ObjectRef {
+/// Returns an Image by its name.
+pub fn image_ref(name: String) -> ObjectRef {
     ObjectRef { kind: Erased::<Image>::REF, name }
 }
 
@@ -161,7 +99,7 @@ fn report(
 
 /// Returns what is submitted. Fields that were not requested are left to their defaults, and to other
 /// managers.
-fn manifest(
+pub fn manifest(
     args: &CopyArgs,
     namespace: Option<&str>,
     image: &ObjectRef,

@@ -1,0 +1,177 @@
+//! From flags back to a command line that holds them.
+
+use clap::ValueEnum;
+
+use super::endpoints::EndpointArgs;
+use super::image::ImageArgs;
+use super::schedule::ScheduleArgs;
+
+/// Words of a command line.
+#[derive(Debug, Default)]
+pub struct Words(Vec<String>);
+
+impl Words {
+    /// Adds a flag that has a value.
+    pub fn value(&mut self, flag: &str, value: Option<&(impl ToString + ?Sized)>) {
+        if let Some(value) = value.map(ToString::to_string) {
+            // A value that begins with a dash would read as a flag.
+            if value.starts_with('-') {
+                self.0.push(format!("{flag}={value}"));
+            } else {
+                self.0.extend([flag.to_owned(), value]);
+            }
+        }
+    }
+
+    /// Adds a flag for each of its values.
+    pub fn values(&mut self, flag: &str, values: &[String]) {
+        for value in values {
+            self.value(flag, Some(value));
+        }
+    }
+
+    /// Adds a flag that has one of some values.
+    pub fn choice(&mut self, flag: &str, value: Option<&impl ValueEnum>) {
+        let name = value.and_then(ValueEnum::to_possible_value);
+        self.value(flag, name.as_ref().map(clap::builder::PossibleValue::get_name));
+    }
+
+    /// Adds a switch.
+    pub fn switch(&mut self, flag: &str, value: Option<bool>) {
+        match value {
+            None => {}
+            Some(true) => self.0.push(flag.to_owned()),
+            Some(false) => self.0.push(format!("{flag}=false")),
+        }
+    }
+
+    /// Returns the words.
+    pub fn into_words(self) -> Vec<String> {
+        self.0
+    }
+}
+
+impl ImageArgs {
+    /// Adds the flags that are given.
+    pub fn write(&self, words: &mut Words) {
+        // All fields by name: one that is added is added here too.
+        let Self {
+            versions,
+            allow_candidate_release,
+            include,
+            exclude,
+            latest,
+            min_age,
+            immutable_tags,
+            platforms,
+            referrers,
+            overwrite,
+            mode,
+            schedule,
+            publish,
+            endpoints,
+        } = self;
+        words.value("--versions", versions.as_ref());
+        words.switch("--allow-candidate-release", *allow_candidate_release);
+        words.values("--include", include);
+        words.values("--exclude", exclude);
+        words.value("--latest", latest.as_ref());
+        words.value("--min-age", min_age.as_ref());
+        words.values("--immutable-tags", immutable_tags);
+        words.value("--platforms", Some(&platforms.join(",")).filter(|list| !list.is_empty()));
+        words.choice("--referrers", referrers.as_ref());
+        words.choice("--overwrite", overwrite.as_ref());
+        words.choice("--mode", mode.as_ref());
+        schedule.write(words);
+        words.choice("--publish", publish.as_ref());
+        endpoints.write(words);
+    }
+}
+
+impl ScheduleArgs {
+    fn write(&self, words: &mut Words) {
+        let Self { frequency, suspend } = self;
+        words.value("--frequency", frequency.as_ref());
+        words.switch("--suspend", *suspend);
+    }
+}
+
+impl EndpointArgs {
+    fn write(&self, words: &mut Words) {
+        let Self {
+            source_credentials,
+            destination_credentials,
+            source_use_aws_irsa,
+            destination_use_aws_irsa,
+            source_tls,
+            destination_tls,
+            source_ca_secret,
+            destination_ca_secret,
+        } = self;
+        words.value("--source-credentials", source_credentials.as_ref());
+        words.value("--destination-credentials", destination_credentials.as_ref());
+        words.switch("--source-use-aws-irsa", *source_use_aws_irsa);
+        words.switch("--destination-use-aws-irsa", *destination_use_aws_irsa);
+        words.choice("--source-tls", source_tls.as_ref());
+        words.choice("--destination-tls", destination_tls.as_ref());
+        words.value("--source-ca-secret", source_ca_secret.as_ref());
+        words.value("--destination-ca-secret", destination_ca_secret.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use imgop_core::api::{Mode, Overwrite, Publish, Referrers, TlsMode};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    #[command(no_binary_name = true)]
+    struct Flags {
+        #[command(flatten)]
+        image: ImageArgs,
+    }
+
+    fn written(image: &ImageArgs) -> Vec<String> {
+        let mut words = Words::default();
+        image.write(&mut words);
+        words.into_words()
+    }
+
+    #[test]
+    fn a_command_line_that_is_written_reads_as_the_same_flags() {
+        let text = |text: &str| Some(text.to_owned());
+        let all = ImageArgs {
+            versions: text(">=1 <2"),
+            allow_candidate_release: Some(false),
+            include: vec!["-a".to_owned(), "b,c".to_owned()],
+            exclude: vec![r"1\.0".to_owned()],
+            latest: Some(3),
+            min_age: text("3d"),
+            immutable_tags: vec!["*".to_owned()],
+            platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
+            referrers: Some(Referrers::All),
+            overwrite: Some(Overwrite::IfMissing),
+            mode: Some(Mode::Recurrent),
+            schedule: ScheduleArgs { frequency: text("1h"), suspend: Some(true) },
+            publish: Some(Publish::Direct),
+            endpoints: EndpointArgs {
+                source_credentials: text("pull"),
+                destination_credentials: text("push"),
+                source_use_aws_irsa: Some(false),
+                destination_use_aws_irsa: Some(true),
+                source_tls: Some(TlsMode::SkipVerify),
+                destination_tls: Some(TlsMode::PlainHttp),
+                source_ca_secret: text("ca"),
+                destination_ca_secret: text("ca"),
+            },
+        };
+        for args in [all, ImageArgs::default()] {
+            let words = written(&args);
+            let read = Flags::try_parse_from(&words).unwrap().image;
+            assert_eq!(format!("{read:?}"), format!("{args:?}"), "{words:?}");
+        }
+        assert!(written(&ImageArgs::default()).is_empty());
+    }
+}

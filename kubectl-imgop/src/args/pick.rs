@@ -1,0 +1,98 @@
+//! Which objects a verb is for where none is named: the user of a terminal picks from those that exist.
+
+use jiff::Timestamp;
+
+use crate::cli_error::CliError;
+use crate::cluster::Cluster;
+use crate::cluster::objects::FoundObject;
+use crate::kinds::{DEFAULT_KIND, ObjectRef};
+use crate::output::Ui;
+use crate::prompts::{Answer, Below, Row, Terminal, TypedQuestion, Typing, can_ask};
+
+/// Fails where the user cannot be asked; `missing` is what could have been given.
+pub fn check_can_pick(ui: Ui, missing: &str) -> Result<(), CliError> {
+    if can_ask(ui) {
+        return Ok(());
+    }
+    Err(CliError::usage(format!("missing: {missing}"))
+        .hinted("on a terminal, you can pick from those that exist"))
+}
+
+/// Returns the object that is named, or that the user picks.
+pub async fn one(ui: Ui, cluster: &Cluster, named: Option<&ObjectRef>) -> Result<ObjectRef, CliError> {
+    if let Some(named) = named {
+        return Ok(named.clone());
+    }
+    let typing = Names(existing(cluster).await?);
+    let prompt = DEFAULT_KIND.title();
+    let terminal = Terminal::open()?;
+    match (TypedQuestion { prompt: &prompt, initial: "", typing: &typing }).ask(&terminal).await? {
+        Answer::Given(name) => ObjectRef::parse(&name).map_err(CliError::usage),
+        Answer::Back => Err(nothing_picked(ui)),
+    }
+}
+
+/// Returns the objects that the user picks.
+pub async fn some(ui: Ui, cluster: &Cluster) -> Result<Vec<ObjectRef>, CliError> {
+    let rows = existing(cluster).await?;
+    let items: Vec<String> = rows.iter().map(|row| format!("{}  {}", row.value, row.note)).collect();
+    let terminal = Terminal::open()?;
+    match terminal.choose_some(&format!("Which {}s", DEFAULT_KIND.title()), &items).await? {
+        Answer::Given(chosen) if !chosen.is_empty() => {
+            let names = chosen.into_iter().map(|i| ObjectRef::parse(&rows[i].value));
+            names.collect::<Result<_, _>>().map_err(CliError::usage)
+        }
+        Answer::Given(_) | Answer::Back => Err(nothing_picked(ui)),
+    }
+}
+
+fn nothing_picked(ui: Ui) -> CliError {
+    ui.note("Nothing is picked.");
+    CliError::cancelled()
+}
+
+/// Returns the objects of the namespace, each with what a list shows of it.
+async fn existing(cluster: &Cluster) -> Result<Vec<Row>, CliError> {
+    let objects = cluster.list(DEFAULT_KIND, false, None).await?;
+    if objects.is_empty() {
+        cluster.check_namespace().await?;
+        let message = format!("there are no {}s in namespace {}", DEFAULT_KIND.title(), cluster.namespace);
+        return Err(CliError::failed(message));
+    }
+    let now = Timestamp::now();
+    let row = |found: &FoundObject| {
+        let cells = found.kind.row(&found.object, now).map(|row| row.cells.join("  "));
+        Row { value: found.reference().to_string(), note: cells.unwrap_or_default() }
+    };
+    Ok(objects.iter().map(row).collect())
+}
+
+/// Names, narrowed by what is typed.
+struct Names(Vec<Row>);
+
+impl Typing for Names {
+    fn below(&self, typed: &str) -> Below {
+        let rows = self.0.iter().filter(|row| row.value.contains(typed)).cloned();
+        Below { note: String::new(), rows: rows.collect() }
+    }
+
+    fn check(&self, typed: &str) -> Result<(), String> {
+        if self.0.iter().any(|row| row.value == typed) {
+            return Ok(());
+        }
+        Err(format!("there is no {} {typed:?}; choose one with up and down", DEFAULT_KIND.title()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_exists_can_be_picked() {
+        let row = |name: &str| Row { value: name.to_owned(), note: String::new() };
+        let names = Names(vec![row("argocd"), row("nginx")]);
+        assert_eq!(names.below("ngi").rows, [row("nginx")]);
+        assert!(names.check("nginx").is_ok() && names.check("ngin").is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! `copy` without arguments: it asks, shows the plan, and submits what is confirmed.
+
+use super::context::Context;
+use super::questions::{Draft, QUESTIONS};
+use super::submit::{image_ref, manifest, submit};
+use super::{CopyArgs, DryRun};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::{Cluster, ConnectionArgs};
+use crate::kinds::image::derive;
+use crate::output::Ui;
+use crate::output::documents::yaml;
+use crate::prompts::Terminal;
+use crate::prompts::dialog::{ask_all, missing};
+
+/// Asks for what is missing, submits it unless that is refused, and shows the same without questions.
+pub async fn ask(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let cluster = if args.dry_run == Some(DryRun::Client) {
+        Err("a dry run of the client asks no cluster".to_owned())
+    } else {
+        // A program that logs in may ask first.
+        Ok(connection.connect().await?)
+    };
+    let place = cluster.as_ref().map(Cluster::place).unwrap_or_default();
+    let namespace = cluster.as_ref().ok().map(|cluster| cluster.namespace.clone());
+    let mut draft = Draft::new(args.clone(), Context::new(ui, cluster.clone())?.with_proposals().await);
+    let terminal = Terminal::open()?;
+    ask_all(&QUESTIONS, &mut draft, &terminal).await?;
+    drop(terminal);
+    let args = draft.args;
+    let outcome = if draft.is_confirmed == Some(true) {
+        submit(ui, &args, connection, cluster.ok()).await
+    } else {
+        ui.note("Nothing was submitted.");
+        Ok(Outcome::NotReady)
+    };
+    let (spec, request) = args.spec()?;
+    let image = image_ref(args.name.clone().unwrap_or_else(|| derive(&request).hashed));
+    let same = yaml(&manifest(&args, namespace.as_deref(), &image, &spec)?)?;
+    ui.note(&format!(
+        "\nThe same without questions:\n  {}{place}\nand as a manifest:\n{same}",
+        args.command_line()
+    ));
+    outcome
+}
+
+/// Returns what is missing where nothing can be asked.
+pub fn incomplete(ui: Ui, args: &CopyArgs) -> Result<CliError, CliError> {
+    let draft = Draft::new(args.clone(), Context::new(ui, Err("nothing is asked".to_owned()))?);
+    let missing = missing(&QUESTIONS, &draft).join(", ");
+    Ok(CliError::usage(format!("missing: {missing}"))
+        .hinted("for example: kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd")
+        .hinted("on a terminal, kubectl imgop copy asks for what is missing"))
+}

@@ -1,0 +1,140 @@
+//! `kubectl imgop copy`.
+
+mod context;
+mod dialog;
+mod plan;
+mod questions;
+mod search;
+mod submit;
+mod typing;
+
+use clap::{Args, ValueEnum};
+use imgop_core::api::ImageSpec;
+use imgop_core::copy::CopyRequest;
+
+use crate::args::{ImageArgs, Words, image_spec};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::{ConnectionArgs, TimeLimit};
+use crate::kinds::object_name::parse_new_name;
+use crate::output::Ui;
+use crate::output::documents::ObjectFormat;
+use crate::output::text::shell_word;
+use crate::prompts::can_ask;
+use submit::submit;
+
+/// Create or update an Image
+///
+/// Without SOURCE or DESTINATION it asks, on a terminal: for what is not given, with proposals, and shows what would
+/// be copied before anything is submitted.
+///
+/// Running it again with the same arguments changes nothing. With other arguments every field is set again: a
+/// flag that is omitted returns to its default, unless another manager, such as kubectl or Argo CD, owns the
+/// field. What changes is printed, and so is what another manager keeps. An Image that was suspended by kubectl
+/// imgop suspend stays suspended until it is resumed.
+///
+/// Without --name the Image is named after the source: quay.io/argoproj/argocd:v2.13.x becomes
+/// argocd-v2-13-x. If that is longer than 63 characters, or if an Image with that name copies something
+/// else, a hash of source and destination is appended; so it is by --dry-run=client, which does not know
+/// what the cluster has.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:\n  \
+    Every v2.13 release of Argo CD, and those to come:\n    \
+    kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
+    The three newest releases from 1.27 on:\n    \
+    kubectl imgop copy nginx registry.example.com/web/nginx --versions '>=1.27' --latest 3\n  \
+    One tag, under another name:\n    \
+    kubectl imgop copy nginx:1.27 registry.example.com/web/nginx:stable\n  \
+    Only the manifest, for a repository that Argo CD or Flux watches:\n    \
+    kubectl imgop copy nginx:1.27.x registry.example.com/web/nginx --dry-run=client -o yaml")]
+pub struct CopyArgs {
+    /// Source repository with a tag, a pattern or a digest
+    #[arg(value_name = "SOURCE[:VERSION]")]
+    source: Option<String>,
+
+    /// Destination repository; without a version each tag keeps its name, {tag} in a version stands for it
+    #[arg(value_name = "DESTINATION[:VERSION]")]
+    destination: Option<String>,
+
+    /// Name of the Image
+    #[arg(long, value_parser = parse_new_name)]
+    name: Option<String>,
+
+    #[command(flatten)]
+    image: ImageArgs,
+
+    /// Wait until every tag is at the destination
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
+
+    /// How long to wait; 0 means no limit
+    #[arg(long, value_name = "DURATION", default_value = "10m", requires = "wait")]
+    timeout: TimeLimit,
+
+    /// Only print what would be submitted (client), or have the API server check it too (server)
+    #[arg(long, value_enum, value_name = "WHERE", require_equals = true, num_args = 0..=1,
+        default_missing_value = "client")]
+    dry_run: Option<DryRun>,
+
+    /// Take over fields that other managers own
+    #[arg(long)]
+    force_conflicts: bool,
+
+    /// Output format
+    #[arg(short, long, value_enum)]
+    output: Option<ObjectFormat>,
+}
+
+/// Where a dry run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DryRun {
+    /// Submit the Image (the default)
+    None,
+    /// Send nothing to the cluster
+    Client,
+    /// The API server validates the Image without storing it
+    Server,
+}
+
+/// Creates or updates an Image.
+pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    if args.is_complete() {
+        return submit(ui, args, connection, None).await;
+    }
+    // A document is for a program to read, which cannot answer.
+    if args.output.is_some() || !can_ask(ui) {
+        return Err(dialog::incomplete(ui, args)?);
+    }
+    dialog::ask(ui, args, connection).await
+}
+
+impl CopyArgs {
+    /// Returns whether nothing has to be asked. Where both references are given, what is wrong with them is reported as
+    /// such, a missing version too.
+    fn is_complete(&self) -> bool {
+        self.source.is_some() && self.destination.is_some()
+    }
+
+    fn spec(&self) -> Result<(ImageSpec, CopyRequest), CliError> {
+        let given = |argument: &Option<String>| argument.clone().unwrap_or_default();
+        image_spec(&given(&self.source), &given(&self.destination), &self.image)
+    }
+
+    /// Returns a command that does the same without questions.
+    fn command_line(&self) -> String {
+        // How long is waited, and what is printed, changes nothing of the object.
+        let Self { source, destination, name, image, wait, timeout: _, dry_run, force_conflicts, output: _ } =
+            self;
+        let mut words = Words::default();
+        image.write(&mut words);
+        words.value("--name", name.as_ref());
+        words.switch("--wait", wait.then_some(true));
+        words.switch("--force-conflicts", force_conflicts.then_some(true));
+        let dry_run = dry_run
+            .and_then(|dry| dry.to_possible_value())
+            .map(|dry| format!("--dry-run={}", dry.get_name()));
+        let references = source.iter().chain(destination).cloned();
+        let words = references.chain(words.into_words()).chain(dry_run);
+        let words: Vec<String> = words.map(|word| shell_word(&word)).collect();
+        format!("kubectl imgop copy {}", words.join(" "))
+    }
+}

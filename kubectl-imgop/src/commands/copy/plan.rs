@@ -1,0 +1,84 @@
+//! The last question: what the answers come to, as the preview shows it, and whether that is submitted.
+
+use imgop_core::api::ImageSpec;
+use imgop_core::copy::{CopyRequest, Limits};
+use jiff::Timestamp;
+
+use super::questions::Draft;
+use crate::cli_error::CliError;
+use crate::output::text::count;
+use crate::preview::cluster_images::ClusterImages;
+use crate::preview::details::Details;
+use crate::preview::document::{State, TagReport};
+use crate::preview::inspect::{Inspected, Inspector, inspect};
+use crate::preview::page::{PageOptions, print};
+use crate::preview::targets::Target;
+use crate::prompts::{Answer, Terminal};
+
+/// Above how many copies the answer is no by default.
+const MANY: usize = 20;
+
+/// What is known of a plan before it is confirmed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    copies: usize,
+    overwrites: usize,
+}
+
+/// Shows the plan, and asks.
+pub async fn confirm(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, CliError> {
+    let (spec, request) = draft.args.spec()?;
+    let size = Box::pin(show(draft, terminal, spec, request)).await?;
+    let (prompt, default) = match size {
+        None => ("What is copied is not known. Submit it?".to_owned(), false),
+        Some(Size { copies, overwrites }) => {
+            let what = match overwrites {
+                0 => format!("Copy {}?", count(copies, "tag")),
+                overwrites => format!("Copy {}, and overwrite {overwrites} of them?", count(copies, "tag")),
+            };
+            (what, overwrites == 0 && copies <= MANY)
+        }
+    };
+    Ok(terminal.confirm(&prompt, default).await?.map(|is_confirmed| draft.is_confirmed = Some(is_confirmed)))
+}
+
+/// Shows the page of the preview. Returns nothing where the registries cannot be compared: the agent may reach them
+/// all the same.
+async fn show(
+    draft: &Draft,
+    terminal: &Terminal,
+    spec: ImageSpec,
+    request: CopyRequest,
+) -> Result<Option<Size>, CliError> {
+    let context = &draft.context;
+    let endpoints = &draft.args.image.endpoints;
+    let images = ClusterImages::new(&context.answering);
+    let inspector = Inspector {
+        registries: &context.registries,
+        sources: context.sources(),
+        images: &images,
+        source_tls: endpoints.source_tls,
+        destination_tls: endpoints.destination_tls,
+        limits: Limits::default(),
+        details: Details::OfShownRows,
+    };
+    terminal.draw(&["Comparing both registries …".to_owned()], 0)?;
+    let target = Target::of_references(spec, request, true, Timestamp::now());
+    let inspected = inspect(&target, &inspector).await;
+    terminal.draw(&[String::new()], 0)?;
+    let inspected = match inspected {
+        Ok(inspected) => inspected,
+        Err(error) => {
+            context.ui.warned(&error);
+            return Ok(None);
+        }
+    };
+    let Inspected { report, failure, no_match } = inspected;
+    print(context.ui.aside(), &report, PageOptions { wide: false, headers: true, excluded: false })?;
+    for problem in failure.iter().chain(&no_match) {
+        context.ui.warned(problem);
+    }
+    let copied: Vec<&TagReport> = report.tags.iter().filter(|tag| tag.is_copied()).collect();
+    let overwrites = copied.iter().filter(|tag| tag.state == State::Differs).count();
+    Ok(failure.is_none().then_some(Size { copies: copied.len(), overwrites }))
+}

@@ -1,0 +1,213 @@
+//! `copy` without arguments, on a terminal.
+
+use imgop_fakes::{Background, CatalogRegistry};
+use serde_json::{Value, json};
+
+use crate::fake_cluster::{FakeCluster, image, list, names};
+use crate::preview::{destination, source};
+use crate::program::Program;
+use crate::terminal::{CTRL_C, DOWN, ENTER, ESC, Left, Terminal};
+
+/// A cluster whose namespace has an Image and a Secret, and both registries.
+struct Place {
+    cluster: FakeCluster,
+    source: Background<CatalogRegistry>,
+    destination: Background<CatalogRegistry>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let (source, destination) = (source(), destination());
+        let mut used = image("old", "True", "there");
+        used["spec"]["source"]["name"] = json!(format!("{}/argoproj/argocd", source.address));
+        used["spec"]["destination"]["name"] = json!(format!("{}/mirror/argocd", destination.address));
+        let cluster = FakeCluster::start(move |request| match request {
+            request if request.contains("/secrets?") => names(&["pull", "push"]),
+            request if request.contains("/deployments") => (403, json!({ "code": 403, "message": "no" })),
+            request if request.starts_with("PATCH") => (201, image("argocd", "True", "there")),
+            request if request.contains("/images/") => {
+                (404, json!({ "kind": "Status", "code": 404, "reason": "NotFound", "message": "no" }))
+            }
+            _ => list("ImageList", "skopeo.io/v1alpha1", std::slice::from_ref(&used)),
+        });
+        Self { cluster, source, destination }
+    }
+
+    fn start(&self, arguments: &str, columns: u16) -> Terminal {
+        Terminal::start(&self.cluster.program, arguments, columns)
+    }
+
+    /// Returns what was submitted.
+    fn submitted(&self) -> Vec<Value> {
+        self.cluster.bodies().iter().map(|body| serde_json::from_str(body).unwrap()).collect()
+    }
+}
+
+/// The questions, each with the keys that answer it.
+fn answers(place: &Place) -> Vec<(&'static str, String)> {
+    vec![
+        ("Copy from", format!("{DOWN}{ENTER}")),
+        ("Version or pattern", format!("v2.13.x{ENTER}")),
+        ("leave any out?", format!("{DOWN} {ENTER}")),
+        ("Platforms", ENTER.to_owned()),
+        ("Copy to", format!("\u{15}{}/mirror/argocd{ENTER}", place.destination.address)),
+        ("Credentials for the destination", ENTER.to_owned()),
+        ("When", ENTER.to_owned()),
+        ("Check the source every", format!("\u{15}1h{ENTER}")),
+        ("overwrite", "y".to_owned()),
+    ]
+}
+
+fn answer_all(terminal: &mut Terminal, place: &Place, number: usize) {
+    for (question, keys) in answers(place).iter().take(number) {
+        terminal.answer(question, keys);
+    }
+}
+
+/// Returns the command that is printed at the end.
+fn printed_command(left: &Left) -> String {
+    let text = left.text.replace('\n', "");
+    let (_, command) = text.split_once("without questions:  kubectl imgop ").unwrap();
+    command.split("and as a manifest").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_object_of_the_dialog_is_that_of_the_printed_command() {
+    let place = Place::new();
+    let mut terminal = place.start("copy", 200);
+    answer_all(&mut terminal, &place, 9);
+    let left = terminal.end();
+    assert_eq!((left.code, left.is_restored), (0, true), "{}", left.text);
+    let command = printed_command(&left).replace('\'', "");
+    let run = place.cluster.program.run(&command);
+    assert_eq!(run.code, 0, "{command}\n{run}");
+    let submitted = place.submitted();
+    assert_eq!(submitted.len(), 2, "{submitted:?}");
+    assert_eq!(submitted[0], submitted[1], "{command}");
+    let text = submitted[0]
+        .to_string()
+        .replace(&place.source.address, "source")
+        .replace(&place.destination.address, "mirror");
+    insta::assert_snapshot!(text, @r#"{"apiVersion":"skopeo.io/v1alpha1","kind":"Image","metadata":{"name":"argocd-v2-13-x","namespace":"ci"},"spec":{"destination":{"name":"mirror/mirror/argocd"},"frequency":"1h","mode":"OnceByTag","source":{"name":"source/argoproj/argocd","select":{"exclude":["v2\\.13\\.2"]},"version":"v2.13.x"}}}"#);
+}
+
+#[test]
+fn ctrl_c_at_any_question_restores_the_terminal_and_submits_nothing() {
+    let place = Place::new();
+    let number = answers(&place).len();
+    for asked in 0..number {
+        let mut terminal = place.start("copy", 100);
+        answer_all(&mut terminal, &place, asked);
+        terminal.answer(answers(&place)[asked].0, CTRL_C);
+        let left = terminal.end();
+        assert_eq!((left.code, left.is_restored), (130, true), "question {asked}:\n{}", left.text);
+    }
+    assert_eq!(place.submitted(), Vec::<Value>::new());
+}
+
+#[test]
+fn each_answer_can_be_taken_back() {
+    let place = Place::new();
+    let mut terminal = place.start("copy", 100);
+    let answers = answers(&place);
+    for (question, keys) in &answers[..8] {
+        terminal.answer(question, keys);
+    }
+    terminal.wait_for_question("overwrite");
+    // Back to the version, and on with another one.
+    for (question, _) in answers[1..8].iter().rev() {
+        terminal.press(ESC);
+        terminal.wait_for_question(question);
+    }
+    terminal.answer("Version or pattern", &format!("latest{ENTER}"));
+    terminal.answer("Platforms", ENTER);
+    terminal.answer("Copy to", &answers[4].1);
+    terminal.answer("Credentials for the destination", ENTER);
+    terminal.answer("When", ENTER);
+    terminal.answer("Copy 1 tag?", "y");
+    let left = terminal.end();
+    assert_eq!((left.code, left.is_restored), (0, true), "{}", left.text);
+    let spec = &place.submitted()[0]["spec"];
+    assert_eq!((&spec["source"]["version"], &spec["mode"]), (&json!("latest"), &json!("OneShot")));
+    assert!(spec["source"].get("select").is_none() && spec.get("frequency").is_none(), "{spec}");
+}
+
+#[test]
+fn the_tags_shrink_while_a_pattern_is_typed_and_the_page_follows_the_terminals_size() {
+    let place = Place::new();
+    let mut terminal = place.start(&format!("copy {}/argoproj/argocd", place.source.address), 100);
+    terminal.wait_for("v2.13.11-rc1");
+    terminal.press("v2.13.");
+    terminal.wait_for("6 of 8 tags begin with v2.13.");
+    terminal.press("x");
+    terminal.wait_for("v2.13.x selects 4 of 8 tags");
+    assert!(!terminal.shown().contains("alpine"), "{}", terminal.shown());
+    terminal.resize(60);
+    terminal.wait_for("Enter takes it, up and down choose, Esc goes back, Ctrl-C …");
+    insta::assert_snapshot!(terminal.shown(), @"
+    ? Version or pattern: v2.13.x
+      v2.13.10
+      v2.13.2
+      v2.13.1
+      v2.13.0
+    v2.13.x selects 4 of 8 tags
+    Enter takes it, up and down choose, Esc goes back, Ctrl-C …
+    ");
+    terminal.press(CTRL_C);
+    assert!(terminal.end().is_restored);
+}
+
+#[test]
+fn a_tag_that_the_source_does_not_have_is_not_taken() {
+    let place = Place::new();
+    let mut terminal = place.start(&format!("copy {}/argoproj/argocd", place.source.address), 100);
+    terminal.answer("Version or pattern", &format!("v9{ENTER}"));
+    terminal.wait_for("the source has no tag v9");
+    terminal.press(CTRL_C);
+    assert_eq!(terminal.end().code, 130);
+}
+
+#[test]
+fn no_is_the_default_where_something_is_overwritten() {
+    let place = Place::new();
+    let mut terminal = place.start("copy", 60);
+    answer_all(&mut terminal, &place, 8);
+    terminal.answer("overwrite", ENTER);
+    let left = terminal.end();
+    assert_eq!(left.code, 1, "{}", left.text);
+    assert!(place.submitted().is_empty() && left.text.contains("kubectl imgop copy"), "{}", left.text);
+}
+
+#[test]
+fn without_a_terminal_everything_that_is_missing_is_named_at_once() {
+    insta::assert_snapshot!(Program::new().run("copy"), @"
+    exit code: 2
+    ----- stderr -----
+    error: missing: SOURCE, the version of SOURCE (or --versions), DESTINATION
+
+    hint: for example: kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd
+    hint: on a terminal, kubectl imgop copy asks for what is missing
+    ");
+    insta::assert_snapshot!(Program::new().run("copy quay.io/a/b"), @"
+    exit code: 2
+    ----- stderr -----
+    error: missing: the version of SOURCE (or --versions), DESTINATION
+
+    hint: for example: kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd
+    hint: on a terminal, kubectl imgop copy asks for what is missing
+    ");
+}
+
+#[test]
+fn a_terminal_is_not_asked_where_that_is_forbidden() {
+    for (arguments, variable, value) in [
+        ("copy --no-input", "A", ""),
+        ("copy -o yaml", "A", ""),
+        ("copy", "CI", "true"),
+        ("copy", "TERM", "dumb"),
+    ] {
+        let program = Program::new().variable(variable, value);
+        let left = Terminal::start(&program, arguments, 100).end();
+        assert!(left.code == 2 && left.text.contains("missing: SOURCE"), "{arguments}: {}", left.text);
+    }
+}
