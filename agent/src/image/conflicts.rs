@@ -105,7 +105,9 @@ impl Conflicts {
         };
         let mut conflicts = imgop_core::copy::conflicts(image, request, tags, others, counts);
         let again = "; this one is checked again every few minutes, or at kubectl imgop sync";
-        conflicts.values_mut().for_each(|message| message.push_str(again));
+        for message in conflicts.values_mut() {
+            message.push_str(again);
+        }
         conflicts
     }
 
