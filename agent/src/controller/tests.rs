@@ -347,8 +347,8 @@ async fn a24_a_first_copy_of_a_hundred_tags_writes_where_it_stands_a_few_times()
         if let Some(status) = case.written().pop() {
             case.image.status = Some(status);
         }
-        let created = case.api.bodies("POST").into_iter().filter(|body| body["kind"] == "Job");
-        let mut job: Job = serde_json::from_value(created.skip(n).next().unwrap()).unwrap();
+        let mut created = case.api.bodies("POST").into_iter().filter(|body| body["kind"] == "Job");
+        let mut job: Job = serde_json::from_value(created.nth(n).unwrap()).unwrap();
         let copies = job.metadata.annotations.clone().unwrap_or_default();
         let tag = tags.iter().find(|tag| copies[COPIES_ANNOTATION].contains(&format!("\"{tag}\""))).unwrap();
         let pushed = manifest(tag);

@@ -151,8 +151,8 @@ mod tests {
 
     const TURNS: usize = 16;
 
-    fn key(namespace: &str, host: impl ToString) -> TurnKey {
-        TurnKey { namespace: namespace.to_owned(), hosts: vec![host.to_string()] }
+    fn key(namespace: &str, host: impl std::fmt::Display) -> TurnKey {
+        TurnKey { namespace: namespace.to_owned(), hosts: vec![format!("{host}")] }
     }
 
     /// Gives all turns that can be given. Returns of what they are.
@@ -223,7 +223,9 @@ mod tests {
         let mut queue = FairQueue::new(TURNS);
         (0..3).for_each(|n| queue.push(key("a", n), 0));
         let begun = begun(&mut queue);
-        begun.iter().for_each(|key| queue.end(key));
+        for key in &begun {
+            queue.end(key);
+        }
         assert_eq!((queue.free, begun.len(), queue.waiting().count()), (TURNS, 3, 0));
         assert!(queue.namespaces.is_empty() && queue.taken_by_host.is_empty());
     }

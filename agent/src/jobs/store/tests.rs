@@ -24,7 +24,7 @@ impl Scene {
         let wakes = woken.clone();
         let budget = JobBudget::new(caps, |_| ());
         let store = Store::new(budget.clone(), Duration::from_mins(10), move |owner| {
-            wakes.lock().push(owner.name.clone())
+            wakes.lock().push(owner.name.clone());
         });
         Self { store, budget, woken }
     }
