@@ -138,7 +138,7 @@ pub async fn run(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
 
 async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let now = Timestamp::now();
-    let Asked { targets, cluster } = asked(args, connection, now).await?;
+    let Requested { targets, cluster } = requested(args, connection, now).await?;
     let (local, registries) = (args.local.credentials.read()?, registries(args.no_bulk_apis)?);
     let images = ClusterImages::new(&cluster);
     let inspector = Inspector {
@@ -162,8 +162,8 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
     let mut previews = Previews::new(ui, Printing { format: args.output, page }, targets.len());
     for target in targets {
         let target = match target {
-            Ok(AskedFor::Target(target)) => Ok(*target),
-            Ok(AskedFor::Manifest(image)) => of_manifest(*image, &images, &cluster, now).await,
+            Ok(Subject::Target(target)) => Ok(*target),
+            Ok(Subject::Manifest(image)) => of_manifest(*image, &images, &cluster, now).await,
             Err(error) => Err(error),
         };
         Box::pin(previews.add(target, &inspector)).await?;
@@ -173,13 +173,13 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
 }
 
 /// What the arguments ask for.
-struct Asked {
-    targets: Vec<Result<AskedFor, CliError>>,
+struct Requested {
+    targets: Vec<Result<Subject, CliError>>,
     cluster: AnsweringCluster,
 }
 
 /// One thing to preview.
-enum AskedFor {
+enum Subject {
     /// It is known already.
     Target(Box<Target>),
     /// An Image of a file, which the cluster may have already.
@@ -187,7 +187,11 @@ enum AskedFor {
 }
 
 /// Returns what to preview, or what is wrong with it, and the cluster where it or its Secrets are.
-async fn asked(args: &PreviewArgs, connection: &ConnectionArgs, now: Timestamp) -> Result<Asked, CliError> {
+async fn requested(
+    args: &PreviewArgs,
+    connection: &ConnectionArgs,
+    now: Timestamp,
+) -> Result<Requested, CliError> {
     let flag = args.spec.first_of_a_spec();
     if let (Some(flag), true) = (flag, !args.files.is_empty() || args.image().is_some()) {
         return Err(CliError::usage(format!(
@@ -196,9 +200,9 @@ async fn asked(args: &PreviewArgs, connection: &ConnectionArgs, now: Timestamp) 
     }
     if !args.files.is_empty() {
         let images =
-            images(&args.files)?.into_iter().map(|image| image.map(|i| AskedFor::Manifest(Box::new(i))));
+            images(&args.files)?.into_iter().map(|image| image.map(|i| Subject::Manifest(Box::new(i))));
         let cluster = connection.connect().await.map_err(|error| error.message);
-        return Ok(Asked { targets: images.collect(), cluster: AnsweringCluster::new(cluster) });
+        return Ok(Requested { targets: images.collect(), cluster: AnsweringCluster::new(cluster) });
     }
     let source = args.source.as_deref().unwrap_or_default();
     let (target, cluster) = if let Some(image) = args.image() {
@@ -209,8 +213,8 @@ async fn asked(args: &PreviewArgs, connection: &ConnectionArgs, now: Timestamp) 
         let cluster = cluster_of(&target, connection).await;
         (target, cluster)
     };
-    let targets = vec![Ok(AskedFor::Target(Box::new(target)))];
-    Ok(Asked { targets, cluster })
+    let targets = vec![Ok(Subject::Target(Box::new(target)))];
+    Ok(Requested { targets, cluster })
 }
 
 /// Returns the cluster where the Secrets of a target are, if it names any.

@@ -109,12 +109,12 @@ pub async fn run(ui: Ui, args: &TagsArgs) -> Result<Outcome, CliError> {
     let left_out = tags.len().saturating_sub(args.limit());
     tags.truncate(args.limit());
     let wanted: HashSet<Tag> = tags.iter().cloned().collect();
-    let told = client.pushes_in_bulk(&wanted, &all).await;
+    let reported = client.pushes_in_bulk(&wanted, &all).await;
     let listed = Listing {
         api_version: API_VERSION,
         repository: reference.repository.to_string(),
         number,
-        tags: tags.iter().map(|tag| args.listed(tag, &told)).collect(),
+        tags: tags.iter().map(|tag| args.listed(tag, &reported)).collect(),
     };
     match args.output {
         Some(format) => format.print(ui, &listed)?,
@@ -146,15 +146,15 @@ impl TagsArgs {
         }
     }
 
-    fn listed(&self, tag: &Tag, told: &HashMap<Tag, BulkDigest>) -> ListedTag {
+    fn listed(&self, tag: &Tag, reported: &HashMap<Tag, BulkDigest>) -> ListedTag {
         let selects = |version: &&Version| version.selects_with(tag, self.allow_candidate_release);
-        let told = told.get(tag);
+        let reported = reported.get(tag);
         ListedTag {
             tag: tag.to_string(),
             pattern: release_line(tag).map(|[_, pattern]| pattern),
             selected_by: self.versions.iter().filter(selects).map(ToString::to_string).collect(),
-            pushed: told.and_then(|told| told.pushed),
-            size: told.and_then(|told| told.size),
+            pushed: reported.and_then(|reported| reported.pushed),
+            size: reported.and_then(|reported| reported.size),
         }
     }
 }

@@ -79,14 +79,14 @@ async fn verified(destination: Option<&RepositoryClient>, tag: &ObservedTag, dep
     if let (true, Some(client), Some(digest)) = (is_same, destination, tag.destination.digest())
         && (depth == Depth::Layers || !client.counts_pulls())
     {
-        verified.look_into(client, digest, depth).await;
+        verified.check_contents(client, digest, depth).await;
     }
     verified
 }
 
 impl VerifiedTag {
     /// Asks the destination for what the manifest of the tag names.
-    async fn look_into(&mut self, client: &RepositoryClient, digest: &Digest, depth: Depth) {
+    async fn check_contents(&mut self, client: &RepositoryClient, digest: &Digest, depth: Depth) {
         match self.contents(client, digest, depth).await {
             Ok(None) => {}
             Ok(Some(lacks)) => (self.result, self.reason) = (Verdict::Incomplete, Some(lacks)),
