@@ -50,7 +50,9 @@ impl Typing for SourceTyping<'_> {
         let found = self.found.borrow();
         for row in used.chain(found.iter().cloned()) {
             let is_new = rows.iter().all(|known| known.value != row.value);
-            if is_new && row.value.contains(typed) {
+            // A search finds words of descriptions too.
+            let fits = [&row.value, &row.note].into_iter().any(|text| text.contains(typed));
+            if is_new && fits {
                 rows.push(row);
             }
         }
@@ -65,7 +67,7 @@ impl Typing for SourceTyping<'_> {
         async move {
             tokio::time::sleep(PAUSE).await;
             let found = self.search.search(typed).await;
-            self.found.borrow_mut().extend(found);
+            *self.found.borrow_mut() = found;
         }
         .boxed_local()
     }
@@ -202,6 +204,27 @@ mod tests {
         assert_eq!(typing.below("a/").rows[0].note, "copied by b");
         assert!(typing.below("nginx").rows.is_empty());
         assert!(typing.check("quay.io/a/b:1.x").is_ok() && typing.check("registry.corp:5000").is_err());
+    }
+
+    struct Found;
+
+    impl SearchSources for Found {
+        fn search<'a>(&'a self, words: &'a str) -> LocalBoxFuture<'a, Vec<Row>> {
+            let row = Row { value: format!("quay.io/{words}/{words}"), note: "official".to_owned() };
+            std::future::ready(vec![row]).boxed_local()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_typed_is_searched_for_after_a_pause() {
+        let used = [used("b", "quay.io/a/argo", "r.example.com/x")];
+        let typing = SourceTyping::new(&used, &Found);
+        typing.look_up("argo").await;
+        assert_eq!(values(&typing.below("argo")), ["quay.io/a/argo", "quay.io/argo/argo"]);
+        assert_eq!(values(&typing.below("argo/argo")), ["quay.io/argo/argo"]);
+        // The next key drops a search that has not begun.
+        assert!(typing.look_up("nginx").now_or_never().is_none());
+        assert!(values(&typing.below("nginx")).is_empty());
     }
 
     #[test]
