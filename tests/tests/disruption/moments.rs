@@ -58,8 +58,8 @@ fn runs(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let init = status.and_then(|status| status.init_container_statuses.as_ref());
     let others = status.and_then(|status| status.container_statuses.as_ref());
-    let states = init.into_iter().chain(others).flatten().filter_map(|container| container.state.as_ref());
-    states.into_iter().any(|state| state.running.is_some() || state.terminated.is_some())
+    let mut reported = init.into_iter().chain(others).flatten().filter_map(|one| one.state.as_ref());
+    reported.any(|state| state.running.is_some() || state.terminated.is_some())
 }
 
 /// Returns whether some of the containers that copy side by side have ended: the others end while no agent
