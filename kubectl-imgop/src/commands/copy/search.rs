@@ -30,13 +30,13 @@ impl SearchSources for OfRegistries<'_> {
             }
             let searches = self.hosts.iter().map(|host| self.registries.search(host, words, MAX_FOUND));
             // A registry that is not reached proposes nothing.
-            join_all(searches).await.into_iter().flatten().flatten().map(row).collect()
+            join_all(searches).await.into_iter().flatten().flatten().map(|found| row(&found)).collect()
         }
         .boxed_local()
     }
 }
 
-fn row(found: FoundRepository) -> Row {
+fn row(found: &FoundRepository) -> Row {
     let official = if found.is_official { "official; " } else { "" };
     Row { value: found.repository.to_string(), note: format!("{official}{}", found.description) }
 }
