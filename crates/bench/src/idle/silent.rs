@@ -34,6 +34,7 @@ pub async fn first_status(setup: &Setup) -> anyhow::Result<FirstStatus> {
     agent.stop().await?;
     silent.delete().await?;
     let (alone_median, beside_greatest) = (median(&alone), greatest(&beside));
+    say(&format!("  alone {alone:.3?} s; beside {beside:.3?} s"));
     Ok(FirstStatus {
         silent_images: SILENT,
         alone_median: rounded(alone_median),

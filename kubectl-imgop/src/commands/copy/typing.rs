@@ -258,7 +258,7 @@ mod tests {
         ");
         assert!(typing.check("1.x").is_ok() && typing.check("3.x").is_ok() && typing.check("1.0").is_ok());
         insta::assert_snapshot!(["", "3.0", "1.x.y"].map(|typed| typing.check(typed).unwrap_err()).join("\n"), @r#"
-        it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every release, or a digest (sha256:…)
+        it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag but pre-releases, or a digest (sha256:…)
         the source has no tag 3.0; x stands for any number, as in 1.2.x
         "1.x.y" is not a tag pattern; write dotted numbers with x for any number, such as 2.13.x, v2.x.0 or 2.13.x-alpine
         "#);
