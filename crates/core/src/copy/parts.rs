@@ -18,8 +18,18 @@ pub(super) const MAX_PARTS: usize = 32;
 struct Found {
     /// What Skopeo copies, each once.
     parts: Vec<Digest>,
-    /// The indexes within the index that are put after that, the innermost first.
-    indexes: Vec<Manifest>,
+    /// The indexes within the index that are put after that, the innermost first. Only their digests are kept:
+    /// an index may have megabytes.
+    indexes: Vec<Digest>,
+    /// Manifests that were read.
+    reads: usize,
+}
+
+impl Found {
+    /// Returns whether there is more than a Job takes, so that nothing more is read.
+    fn is_too_much(&self) -> bool {
+        self.parts.len() > MAX_PARTS || self.reads > MAX_PARTS
+    }
 }
 
 /// Returns what is copied of a content that Skopeo cannot copy as it is; `None` for any other content, and for
@@ -41,7 +51,7 @@ pub(super) async fn parts_of(
     let Some(index) = source.manifest(&content).await? else { return Ok(None) };
     let mut found = Found::default();
     let is_split = find(source, &index, MAX_DEPTH, &mut found).await?;
-    let is_copied = is_split && (1..=MAX_PARTS).contains(&found.parts.len());
+    let is_copied = is_split && !found.parts.is_empty() && !found.is_too_much();
     Ok(is_copied.then(|| MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts: found.parts }))
 }
 
@@ -54,8 +64,10 @@ pub(super) async fn put_below(
     let Some(index) = source.manifest(&ManifestRef::Digest(index.clone())).await? else { return Ok(None) };
     let mut found = Found::default();
     find(source, &index, MAX_DEPTH, &mut found).await?;
-    for below in found.indexes {
-        destination.put_manifest(&ManifestRef::Digest(below.digest.clone()), &below).await?;
+    for digest in found.indexes {
+        let reference = ManifestRef::Digest(digest);
+        let Some(below) = source.manifest(&reference).await? else { return Ok(None) };
+        destination.put_manifest(&reference, &below).await?;
     }
     Ok(Some(index))
 }
@@ -71,14 +83,18 @@ fn find<'a>(
         // What cannot be read is no index that was planned; Skopeo says what is wrong with it.
         let Ok(Some(parts)) = index_parts(index) else { return Ok(false) };
         for part in parts {
+            if found.is_too_much() {
+                break;
+            }
             let below = match depth.checked_sub(1).filter(|_| part.is_index) {
                 Some(_) => source.manifest(&ManifestRef::Digest(part.digest.clone())).await?,
                 None => None,
             };
+            found.reads += usize::from(below.is_some());
             if let Some(below) = below
                 && find(source, &below, depth - 1, found).await?
             {
-                found.indexes.push(below);
+                found.indexes.push(part.digest);
             } else if !found.parts.contains(&part.digest) {
                 found.parts.push(part.digest);
             }

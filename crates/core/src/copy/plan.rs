@@ -292,23 +292,24 @@ fn recorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<T
 }
 
 /// Returns the failure of a content that may be one of those for which the status has no room: it waits as long
-/// as the last of those that are recorded. At once, all of them would be a storm of Jobs.
+/// as the first of those that are recorded. At once, all of them would be a storm of Jobs; and with the last of
+/// them it might wait without end, because each new failure moves that further.
 fn unrecorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<TagFailure> {
     // Those without an attempt come last, so that then every failure with one is recorded.
     if inputs.unrecorded_failures == 0 || inputs.failures.iter().any(|failure| failure.attempts == 0) {
         return None;
     }
-    let last = inputs.failures.iter().max_by_key(|failure| failure.next_attempt.as_ref().map(|at| at.0))?;
+    let first = inputs.failures.iter().min_by_key(|failure| failure.next_attempt.as_ref().map(|at| at.0))?;
     Some(TagFailure {
-        attempts: last.attempts,
+        attempts: first.attempts,
         digest: Some(digest.to_string()),
-        next_attempt: last.next_attempt.clone(),
-        ..failure(tag, last.reason, UNRECORDED.to_owned())
+        next_attempt: first.next_attempt.clone(),
+        ..failure(tag, first.reason, UNRECORDED.to_owned())
     })
 }
 
 /// The message of a failure that was not recorded.
-const UNRECORDED: &str = "many tags failed, this one perhaps too; it is tried again with the last of them";
+const UNRECORDED: &str = "many tags failed, this one perhaps too; it is tried again with the first of them";
 
 fn copy_or_back_off(
     inputs: &Inputs<'_>,

@@ -97,6 +97,7 @@ mod tests {
     use super::*;
     use crate::copy::Origin;
     use crate::copy::fixtures::{copy, request};
+    use crate::copy::parts::MAX_PARTS;
 
     const MANIFEST: &str = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#;
 
@@ -159,6 +160,30 @@ mod tests {
         let parts = vec![plain, images[1].clone(), images[2].clone()];
         let made_of = MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts };
         assert_eq!(probed.in_parts, [(copy.destination_tag, made_of)]);
+    }
+
+    #[tokio::test]
+    async fn no_more_of_an_index_is_read_than_a_job_could_copy() {
+        let registry = WritableRegistry::start().await;
+        let index =
+            |entries: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{entries}]}}"#);
+        let inner = |number: usize| {
+            let image = Digest::of(number.to_string().as_bytes());
+            let entry = format!(
+                r#"{{"mediaType":"{IMAGE}","digest":"{image}","size":1,"artifactType":"application/vnd.example"}}"#
+            );
+            let digest = registry.hold_content("source", &index(&entry));
+            format!(r#"{{"mediaType":"{INDEX}","digest":"{digest}","size":1}}"#)
+        };
+        let entries: Vec<String> = (0..150).map(inner).collect();
+        let digest = registry.hold_content("source", &index(&entries.join(",")));
+        let copy = Copy { digest, ..copy("v2.13.1", 1) };
+        let probed = probe_of(&registry, Publish::Staged, vec![copy]).await;
+        assert_eq!(probed.in_parts, []);
+        let is_read =
+            |request: &&String| request.starts_with("GET") && request.contains("/source/manifests/");
+        let reads = registry.requests().iter().filter(is_read).count();
+        assert!((MAX_PARTS..=MAX_PARTS + 2).contains(&reads), "{reads} manifests were read");
     }
 
     #[tokio::test]

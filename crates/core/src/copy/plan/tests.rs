@@ -300,7 +300,7 @@ fn r7_what_only_the_destination_has_under_a_referrers_tag_stays() {
 }
 
 #[test]
-fn a_failure_that_the_status_has_no_room_for_waits_as_long_as_the_last_of_those_that_it_holds() {
+fn a_failure_that_the_status_has_no_room_for_waits_as_long_as_the_first_of_those_that_it_holds() {
     let recorded = |tag: &str, attempts, seconds| TagFailure {
         tag: tag.to_owned(),
         reason: FailureReason::CopyFailed,
@@ -314,9 +314,9 @@ fn a_failure_that_the_status_has_no_room_for_waits_as_long_as_the_last_of_those_
     assert_eq!(attempt(&case.action(&[])), 1, "each failure is recorded, and this tag has none");
     case.unrecorded_failures = 450;
     let TagAction::BackOff(failure) = case.action(&[]) else { panic!() };
-    assert_eq!((failure.attempts, failure.next_attempt), (4, case.failures[1].next_attempt.clone()));
+    assert_eq!((failure.attempts, failure.next_attempt), (1, case.failures[2].next_attempt.clone()));
     case.retry_now = true;
-    assert_eq!(attempt(&case.action(&[])), 5);
+    assert_eq!(attempt(&case.action(&[])), 2);
     case.retry_now = false;
     case.failures.push(TagFailure { attempts: 0, ..recorded("v5", 0, 0) });
     assert_eq!(attempt(&case.action(&[])), 1, "those that were never tried come last");
