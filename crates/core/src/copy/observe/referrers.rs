@@ -27,18 +27,7 @@ impl Observation<'_> {
         among: Option<TagList>,
         limits: Limits,
     ) -> Result<Vec<ObservedTag>, ObserveError> {
-        let found: Vec<Result<Option<Digest>, String>> = futures::stream::iter(tags.to_vec())
-            .map(|tag| self.subject(tag, waiting))
-            .buffered(limits.concurrency.max(1))
-            .try_collect()
-            .await?;
-        for (tag, subject) in tags.iter_mut().zip(found) {
-            match subject {
-                Ok(subject) => tag.subject = subject,
-                // Without its digest its referrers would seem to be gone.
-                Err(why) => tag.source = Seen::Unknown(why),
-            }
-        }
+        self.find_subjects(tags, waiting, limits).await?;
         let subjects: Vec<Digest> = each_once(tags.iter().filter_map(|tag| tag.subject.clone()));
         let Some(first) = subjects.first() else { return Ok(Vec::new()) };
         let taken: HashSet<Tag> = tags.iter().map(|tag| tag.destination_tag.clone()).collect();
@@ -83,6 +72,28 @@ impl Observation<'_> {
             .await?;
         referrers.extend(named);
         Ok(referrers)
+    }
+
+    /// Sets the subject of each tag.
+    async fn find_subjects(
+        &self,
+        tags: &mut [ObservedTag],
+        waiting: &[Waiting],
+        limits: Limits,
+    ) -> Result<(), ObserveError> {
+        let found: Vec<Result<Option<Digest>, String>> = futures::stream::iter(tags.to_vec())
+            .map(|tag| self.subject(tag, waiting))
+            .buffered(limits.concurrency.max(1))
+            .try_collect()
+            .await?;
+        for (tag, subject) in tags.iter_mut().zip(found) {
+            match subject {
+                Ok(subject) => tag.subject = subject,
+                // Without its digest its referrers would seem to be gone.
+                Err(why) => tag.source = Seen::Unknown(why),
+            }
+        }
+        Ok(())
     }
 
     /// Returns the content of a tag at the source. It is asked for only of a tag whose source need not be
