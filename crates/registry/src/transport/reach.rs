@@ -28,6 +28,10 @@ const SHARED_SUFFIXES: [&str; 12] = [
 /// The label of all names of services in a cluster, whatever its domain is; the namespace precedes it.
 const CLUSTER_LABEL: &str = "svc";
 
+/// Azure's registries and the hosts of their blobs: `name.azurecr.io`, `name.region.data.azurecr.io` (Azure
+/// documentation, "Dedicated data endpoints").
+const AZURE: (&str, &str) = (".azurecr.io", ".data.azurecr.io");
+
 /// Top-level names that no public host has.
 const PRIVATE_NAMES: [&str; 9] =
     ["arpa", "corp", "home", "internal", "intranet", "lan", "local", "localhost", "private"];
@@ -99,6 +103,13 @@ fn is_loopback(host: &Host<&str>) -> bool {
 fn is_same_domain(one: &Host<&str>, other: &Host<&str>) -> bool {
     let (Host::Domain(one), Host::Domain(other)) = (one, other) else { return false };
     registrable_domain(one).is_some_and(|domain| registrable_domain(other) == Some(domain))
+        || is_azure_data_host(one, other)
+}
+
+/// Whether the first name is of a host with the blobs of the second, a registry of Azure's.
+fn is_azure_data_host(name: &str, registry: &str) -> bool {
+    let at = name.strip_suffix(AZURE.1).and_then(|labels| labels.split_once('.'));
+    at.is_some_and(|(of, region)| registry.strip_suffix(AZURE.0) == Some(of) && !region.contains('.'))
 }
 
 /// Whether a name is this domain or below it.
@@ -151,6 +162,17 @@ mod tests {
             ("https://r.example.com", "https://sso.example.org:8443/token", Foreign),
         ] {
             assert_eq!(reach(base, url), expected, "{base} {url}");
+        }
+    }
+
+    #[test]
+    fn the_blobs_of_a_registry_of_azure_are_its_own_and_those_of_another_are_not() {
+        let data = |base: &str| reach(base, "https://myreg.westeurope.data.azurecr.io/blob");
+        assert_eq!(data("https://myreg.azurecr.io"), Reach::Own);
+        for other in
+            ["https://other.azurecr.io", "https://westeurope.azurecr.io", "https://myreg.example.com"]
+        {
+            assert_eq!(data(other), Reach::Foreign, "{other}");
         }
     }
 
