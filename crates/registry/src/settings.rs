@@ -23,7 +23,7 @@ pub(crate) const TOKEN_SERVERS_VARIABLE: &str = "REGISTRY_TOKEN_SERVERS";
 /// The variable of [`Settings::private_addresses`].
 pub(crate) const PRIVATE_ADDRESSES_VARIABLE: &str = "REGISTRY_PRIVATE_ADDRESSES";
 
-/// The hosts of token servers by registry, with their ports where those are not the usual ones.
+/// The hosts of token servers by registry: with a port, or without one for all ports with TLS.
 pub type TokenServers = BTreeMap<RegistryHost, Vec<String>>;
 
 /// Limits and times of the client. [`Settings::default`] suits public registries.

@@ -53,7 +53,7 @@ pub(crate) struct Channel {
     base: Url,
     pub(super) tls: Tls,
     pub(super) key: TlsKey,
-    /// Hosts that count as its own, with their ports where those are not the usual ones.
+    /// Hosts that count as its own, with a port or for all ports with TLS.
     listed: Vec<String>,
 }
 
@@ -67,21 +67,30 @@ impl Channel {
         &self.base
     }
 
-    /// Returns what the host of this URL is to the registry: its own on the same port, on its domain behind
-    /// TLS, or where it is listed. A host on this machine is so only where the registry is here as well.
+    /// Returns what the host of this URL is to the registry: its own on the same port, on its host or domain
+    /// behind TLS, or where it is listed. A host on this machine is so only where the registry is here as well,
+    /// and on the same port or listed: other ports here are of other programs.
     pub(crate) fn reach(&self, url: &Url) -> Reach {
         let (Some(host), Some(own)) = (url.host(), self.base.host()) else { return Reach::Foreign };
         let is_here = is_loopback(&host);
         let is_same_host = host == own || is_here && is_loopback(&own);
         let is_same_port = url.port_or_known_default() == self.base.port_or_known_default();
+        let is_tls = url.scheme() == "https";
         let is_own = is_same_host && is_same_port
-            || self.listed.contains(&authority(url))
-            || url.scheme() == "https" && is_same_domain(&host, &own);
+            || self.lists(url)
+            || is_tls && (host == own && !is_here || is_same_domain(&host, &own));
         match (is_own, is_here) {
             (true, true) if is_loopback(&own) => Reach::Loopback,
             (true, false) => Reach::Own,
             _ => Reach::Foreign,
         }
+    }
+
+    /// Whether the host of this URL is listed. An entry without a port is for all ports with TLS.
+    fn lists(&self, url: &Url) -> bool {
+        let is_at_any_port =
+            |listed: &String| url.scheme() == "https" && url.host_str() == Some(listed.as_str());
+        self.listed.iter().any(|listed| *listed == authority(url) || is_at_any_port(listed))
     }
 }
 
@@ -138,7 +147,8 @@ mod tests {
     use super::*;
 
     fn reach(base: &str, url: &str) -> Reach {
-        let listed = vec!["127.0.0.1:5001".to_owned(), "sso.example.org".to_owned()];
+        let listed =
+            ["127.0.0.1:5001", "sso.example.org", "ports.example.org:8443"].map(str::to_owned).into();
         Channel::new(base.parse().unwrap(), &Tls::default(), listed).reach(&url.parse().unwrap())
     }
 
@@ -152,14 +162,22 @@ mod tests {
             ("http://r.example.com:5000", "https://r.example.com/token", Own),
             ("http://r.example.com", "http://auth.example.com/token", Foreign),
             ("http://10.0.0.1:5000", "http://10.0.0.1:5000/token", Own),
-            ("http://10.0.0.1:5000", "https://10.0.0.1:10250/token", Foreign),
+            ("http://10.0.0.1:5000", "http://10.0.0.1:5001/token", Foreign),
+            ("https://10.0.0.1:5000", "https://10.0.0.1:5001/token", Own),
+            ("https://10.0.0.1:5000", "https://10.0.0.2:5000/token", Foreign),
+            ("https://registry:5000", "https://registry:5001/token", Own),
+            ("https://registry:5000", "https://auth:5001/token", Foreign),
+            ("http://127.0.0.1:5000", "https://127.0.0.1:8443/token", Foreign),
             ("http://127.0.0.1:5000", "http://127.0.0.1:5000/token", Loopback),
             ("http://localhost:5000", "http://127.0.0.1:5000/token", Loopback),
             ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", Loopback),
             ("http://127.0.0.1:5000", "http://127.0.0.1:8080/token", Foreign),
             ("https://r.example.com", "http://127.0.0.1:5001/token", Foreign),
             ("https://r.example.com", "https://sso.example.org/token", Own),
-            ("https://r.example.com", "https://sso.example.org:8443/token", Foreign),
+            ("https://r.example.com", "https://sso.example.org:8443/token", Own),
+            ("http://r.example.com", "http://sso.example.org:8080/token", Foreign),
+            ("https://r.example.com", "https://ports.example.org:8443/token", Own),
+            ("https://r.example.com", "https://ports.example.org/token", Foreign),
         ] {
             assert_eq!(reach(base, url), expected, "{base} {url}");
         }
