@@ -135,13 +135,14 @@ pub struct Config {
     #[arg(long, env = "REGISTRY_PRIVATE_ADDRESSES", default_value = "registries")]
     pub registry_private_addresses: PrivateAddresses,
 
-    /// The addresses of the agent's pod, separated by commas: no name that a registry or a tenant gives leads there.
-    #[arg(long, env = "POD_ADDRESSES", value_delimiter = ',')]
-    pub pod_addresses: Vec<IpAddr>,
+    /// The addresses of the agent's pod, separated by commas: registries that Images name may be there, and hosts
+    /// that only a registry names may not.
+    #[arg(long, env = "POD_ADDRESSES", default_value = "", value_parser = parse_addresses)]
+    pub pod_addresses: BTreeSet<IpAddr>,
 
     /// The addresses of the agent's node, likewise.
-    #[arg(long, env = "NODE_ADDRESSES", value_delimiter = ',')]
-    pub node_addresses: Vec<IpAddr>,
+    #[arg(long, env = "NODE_ADDRESSES", default_value = "", value_parser = parse_addresses)]
+    pub node_addresses: BTreeSet<IpAddr>,
 
     /// Token servers on other domains that may receive the credentials of a registry, separated by commas:
     /// registry.example.com=auth.example.org.
@@ -195,6 +196,13 @@ fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
     }
 }
 
+/// Reads a list of addresses, which may be empty.
+fn parse_addresses(text: &str) -> Result<BTreeSet<IpAddr>, String> {
+    let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
+    let parse = |address: &str| address.parse().map_err(|_| format!("{address:?} is no IP address"));
+    addresses.map(parse).collect()
+}
+
 /// Reads a quantity of Kubernetes, such as `500m` or `1Gi`. Nothing is no quantity.
 fn parse_quantity(text: &str) -> Result<String, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -224,7 +232,7 @@ impl Config {
             max_list_bytes: as_limit(self.registry_max_tag_list_bytes),
             max_tag_memory: as_limit(self.registry_max_tag_memory),
             private_addresses: self.registry_private_addresses,
-            own_addresses: [&self.pod_addresses[..], &self.node_addresses].concat(),
+            own_addresses: self.pod_addresses.iter().chain(&self.node_addresses).copied().collect(),
             list_timeout: Duration::from_secs(self.registry_list_timeout.into()),
             token_servers: self.registry_token_servers.clone(),
             ..Settings::default()

@@ -127,6 +127,8 @@ fn a6_where_private_addresses_are_allowed_reaches_the_registry_client() {
     assert_eq!(settings.private_addresses, PrivateAddresses::Nowhere);
     let own: Vec<String> = settings.own_addresses.iter().map(ToString::to_string).collect();
     assert_eq!(own, ["10.1.2.3", "fd00::1", "::2"]);
+    let none = set(&["--pod-addresses=", "--node-addresses="]).unwrap().registries();
+    assert!(none.own_addresses.is_empty());
     for bad in ["--registry-private-addresses=some", "--pod-addresses=pod"] {
         assert!(set(&[bad]).is_err(), "{bad}");
     }

@@ -23,7 +23,7 @@ pub(crate) const TOKEN_SERVERS_VARIABLE: &str = "REGISTRY_TOKEN_SERVERS";
 /// The variable of [`Settings::private_addresses`].
 pub(crate) const PRIVATE_ADDRESSES_VARIABLE: &str = "REGISTRY_PRIVATE_ADDRESSES";
 
-/// The hosts of token servers by registry, with their ports where those are not the usual ones.
+/// The hosts of token servers by registry: with a port, or without one for all ports with TLS.
 pub type TokenServers = BTreeMap<RegistryHost, Vec<String>>;
 
 /// Limits and times of the client. [`Settings::default`] suits public registries.
@@ -76,8 +76,8 @@ pub struct Settings {
     pub token_servers: TokenServers,
     /// Which hosts may have private addresses.
     pub private_addresses: PrivateAddresses,
-    /// Addresses of this process besides loopback, such as those of its pod. Only a registry that is written
-    /// with such an address is reached there.
+    /// Addresses of this process besides loopback, such as those of its pod and its node. Hosts that a registry
+    /// names, and no spec, are not reached there.
     pub own_addresses: Vec<IpAddr>,
     /// Whether the name of a registry may have a loopback address, as on the machine of a user. `localhost`
     /// and literal addresses may anyway.

@@ -32,8 +32,8 @@ pub(super) fn parse(realm: &str, base: &Url) -> Result<Url, Failure> {
     Ok(realm)
 }
 
-/// Checks that a request may go to this token server: one on the registry's own port, on its domain behind TLS,
-/// or in the settings. Without a credential there is nothing to lose at a public one.
+/// Checks that a request may go to this token server: one on the registry's own port, on its host or
+/// domain behind TLS, or in the settings. Without a credential there is nothing to lose at a public one.
 pub(super) fn check(
     realm: &Url,
     registry: &RegistryHost,
@@ -47,7 +47,7 @@ pub(super) fn check(
     let (wants, server) =
         (if has_credential { "wants credentials sent to" } else { "wants a token from" }, authority(realm));
     Err(Failure::refused(format!(
-        "{registry} {wants} {server}, which is neither on its port nor on its domain behind TLS; if that is \
+        "{registry} {wants} {server}, which is neither on its port nor on its host or domain behind TLS; if that is \
          right, set {TOKEN_SERVERS_VARIABLE}={registry}={server}"
     )))
 }
@@ -103,6 +103,9 @@ mod tests {
             ("localhost:5000", "http://127.0.0.1:5000/auth"),
             ("zot.corp", "/zot/auth/token"),
             ("harbor.svc", "https://harbor.corp.example/service/token"),
+            ("harbor.svc", "https://harbor.corp.example:8443/service/token"),
+            ("10.0.0.1:5000", "https://10.0.0.1:5001/auth"),
+            ("registry:5000", "https://registry:5001/auth"),
         ] {
             assert!(allowed(registry, realm), "{registry} {realm}");
         }
@@ -140,7 +143,7 @@ mod tests {
         let message = |has_credential| {
             check(&realm, &registry, &channel(&base, &registry), has_credential).unwrap_err().to_string()
         };
-        insta::assert_snapshot!(message(true), @"quay.io wants credentials sent to evil.example.com:8443, which is neither on its port nor on its domain behind TLS; if that is right, set REGISTRY_TOKEN_SERVERS=quay.io=evil.example.com:8443");
+        insta::assert_snapshot!(message(true), @"quay.io wants credentials sent to evil.example.com:8443, which is neither on its port nor on its host or domain behind TLS; if that is right, set REGISTRY_TOKEN_SERVERS=quay.io=evil.example.com:8443");
     }
 
     #[test]

@@ -1,21 +1,17 @@
 //! The parts of indexes, manifests and configurations that are read (OCI image-spec 1.1).
 //!
-//! What is not read may be anything: these files come from whoever made the image.
-
-use std::collections::BTreeMap;
+//! What is not read may be anything: these files come from whoever made the image. No field is parsed into a
+//! tree of values, which would take many times the memory of its text.
 
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::manifest::is_index_type;
 use super::platform::Platform;
 use crate::reference::Digest;
 
-/// `BuildKit` ties an attestation to its image with this annotation (`BuildKit` documentation,
-/// "attestation-storage.md").
-pub(super) const ATTESTED_ANNOTATION: &str = "vnd.docker.reference.digest";
-const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
 /// Configurations that name a platform. Those of charts, signatures and other artifacts do not.
 const IMAGE_CONFIGS: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
@@ -28,15 +24,35 @@ pub(super) struct IndexEntry {
     #[serde(default)]
     media_type: Option<String>,
     #[serde(default)]
-    artifact_type: serde_json::Value,
+    artifact_type: IsGiven,
     #[serde(default)]
-    data: serde_json::Value,
+    data: IsGiven,
     #[serde(default)]
-    urls: serde_json::Value,
+    urls: IsGiven,
     #[serde(default, deserialize_with = "plain_platform")]
     platform: Option<Platform>,
     #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<EntryAnnotations>,
+}
+
+/// Whether a field holds anything.
+#[derive(Debug, Default)]
+struct IsGiven(bool);
+
+/// The annotations of an entry that are read.
+#[derive(Debug, Deserialize)]
+struct EntryAnnotations {
+    /// `BuildKit` ties an attestation to its image with this one (`BuildKit` documentation,
+    /// "attestation-storage.md").
+    #[serde(default, rename = "vnd.docker.reference.digest")]
+    attested: Option<String>,
+}
+
+/// The annotations of an image that are read.
+#[derive(Debug, Deserialize)]
+struct ImageAnnotations {
+    #[serde(default, rename = "org.opencontainers.image.created", deserialize_with = "readable")]
+    created: Option<Timestamp>,
 }
 
 /// The manifest of a single image.
@@ -47,7 +63,7 @@ pub(crate) struct ImageManifest {
     #[serde(default)]
     pub(super) layers: Vec<Blob>,
     #[serde(default)]
-    annotations: Option<BTreeMap<String, serde_json::Value>>,
+    annotations: Option<ImageAnnotations>,
     /// Only indexes have it.
     #[serde(default)]
     manifests: Option<IgnoredAny>,
@@ -82,20 +98,14 @@ impl IndexEntry {
 
     /// Whether this has fields that Skopeo does not write again when it writes an index.
     pub(super) fn loses_fields(&self) -> bool {
-        let is_given = |value: &serde_json::Value| match value {
-            serde_json::Value::Null => false,
-            serde_json::Value::String(text) => !text.is_empty(),
-            serde_json::Value::Array(all) => !all.is_empty(),
-            _ => true,
-        };
-        [&self.artifact_type, &self.data, &self.urls].into_iter().any(is_given)
+        [&self.artifact_type, &self.data, &self.urls].into_iter().any(|field| field.0)
     }
 
     /// Returns the digest of the image that this attests, if it is an attestation.
     pub(super) fn attested(&self) -> Option<&str> {
-        let attested = self.annotations.as_ref()?.get(ATTESTED_ANNOTATION)?;
+        let attested = self.annotations.as_ref()?.attested.as_deref()?;
         let is_unknown = |platform: &Platform| platform.os == "unknown" && platform.architecture == "unknown";
-        self.platform.as_ref().is_some_and(is_unknown).then_some(attested.as_str())
+        self.platform.as_ref().is_some_and(is_unknown).then_some(attested)
     }
 }
 
@@ -107,7 +117,7 @@ impl ImageManifest {
 
     /// Returns the time in the annotations; `None` if there is none or it cannot be read.
     pub(crate) fn created(&self) -> Option<Timestamp> {
-        self.annotations.as_ref()?.get(CREATED_ANNOTATION)?.as_str()?.parse().ok()
+        self.annotations.as_ref()?.created
     }
 }
 
@@ -118,8 +128,60 @@ impl Blob {
     }
 }
 
+impl<'de> Deserialize<'de> for IsGiven {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(from)?.get();
+        let is_empty_list = text.strip_prefix('[').is_some_and(|rest| rest.trim_start() == "]");
+        Ok(Self(!is_empty_list && !matches!(text, "null" | "\"\"")))
+    }
+}
+
+/// Reads a value; `None` if it is of another form.
+fn readable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    let text = <&RawValue>::deserialize(from)?.get();
+    Ok(serde_json::from_str(text).ok())
+}
+
 /// Reads the platform of an entry; `None` if it is incomplete or not made of plain words.
 fn plain_platform<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Platform>, D::Error> {
-    let value = serde_json::Value::deserialize(from)?;
-    Ok(Platform::deserialize(value).ok().filter(Platform::is_plain))
+    Ok(readable(from)?.filter(Platform::is_plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(fields: &str) -> IndexEntry {
+        let digest = Digest::of(b"x");
+        serde_json::from_str(&format!(r#"{{"digest":"{digest}"{fields}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn of_fields_that_get_lost_only_that_they_are_given_is_kept() {
+        for field in ["artifactType", "data", "urls"] {
+            let loses = |value: &str| entry(&format!(r#","{field}": {value} "#)).loses_fields();
+            for empty in ["null", "\"\"", "[]", "[ \n]"] {
+                assert!(!loses(empty), "{field} {empty}");
+            }
+            for given in ["\"a\"", "[0,0]", "{}", "1e400", "[[]]"] {
+                assert!(loses(given), "{field} {given}");
+            }
+        }
+        assert!(!entry("").loses_fields());
+        // However much text the field has.
+        assert_eq!(size_of::<IsGiven>(), 1);
+    }
+
+    #[test]
+    fn annotations_and_platforms_of_another_form_are_passed_over() {
+        let large = format!("[{}0]", "0,".repeat(1000));
+        let strange = format!(r#","platform":{large},"annotations":{{"a":{large}}}"#);
+        assert!(!entry(&strange).has_platform() && entry(&strange).attested().is_none());
+        let created = |value: &str| {
+            let text = format!(r#"{{"annotations":{{"x":1,"org.opencontainers.image.created":{value}}}}}"#);
+            serde_json::from_str::<ImageManifest>(&text).unwrap().created()
+        };
+        assert_eq!((created(&large), created("null"), created("\"soon\"")), (None, None, None));
+        assert!(created("\"2024-01-02T03:04:05Z\"").is_some());
+    }
 }

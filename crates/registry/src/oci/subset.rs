@@ -175,7 +175,6 @@ pub fn read_narrowed(manifest: &Manifest, source: &Digest, wanted: &Platforms) -
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::document::ATTESTED_ANNOTATION;
     use super::*;
 
     const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -198,7 +197,7 @@ mod tests {
 
     fn attestation(of: &str) -> serde_json::Value {
         let mut entry = entry("unknown/unknown", &format!("attestation of {of}"));
-        entry["annotations"] = serde_json::json!({ ATTESTED_ANNOTATION: Digest::of(of.as_bytes()),
+        entry["annotations"] = serde_json::json!({ "vnd.docker.reference.digest": Digest::of(of.as_bytes()),
             "vnd.docker.reference.type": "attestation-manifest" });
         entry
     }

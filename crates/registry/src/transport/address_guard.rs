@@ -14,14 +14,22 @@ use url::{Host, Url};
 
 use super::reach::Reach;
 use crate::error::Failure;
-use crate::settings::{PRIVATE_ADDRESSES_VARIABLE, PrivateAddresses, Settings};
+use crate::settings::{PRIVATE_ADDRESSES_VARIABLE, PrivateAddresses, Settings, TOKEN_SERVERS_VARIABLE};
 
 /// A refused address; found again in the chain of causes of a failed request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForbiddenAddress {
     #[error("{0} is a link-local or metadata address; no registry is there")]
     Metadata(IpAddr),
-    #[error("{0} is an address of this machine, and the registry is not written so")]
+    #[error(
+        "{0} is an address of this machine; a registry is reached there only where it is written as localhost or \
+         with that address"
+    )]
+    Loopback(IpAddr),
+    #[error(
+        "{0} is an address of this process or its node; a registry may be there, and what it leads to only if \
+         {TOKEN_SERVERS_VARIABLE} lists it"
+    )]
     ThisMachine(IpAddr),
     #[error("{0} is a private address; {PRIVATE_ADDRESSES_VARIABLE} says which hosts may have one")]
     Private(IpAddr),
@@ -54,24 +62,28 @@ impl AddressRules {
             Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
             Some(Host::Domain(_)) | None => return Ok(()),
         };
-        // Whoever writes an address of this machine for a registry means it.
-        let is_meant = self.reach != Reach::Foreign;
-        self.check(address, is_meant).map_err(|forbidden| Failure::refused(forbidden.to_string()))
+        // Who writes a loopback address for a registry wants it.
+        let may_be_loopback = self.reach != Reach::Foreign;
+        self.check(address, may_be_loopback).map_err(|forbidden| Failure::refused(forbidden.to_string()))
     }
 
     fn check_resolved(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
-        let is_meant =
+        let may_be_loopback =
             self.reach == Reach::Loopback || self.reach == Reach::Own && self.may_names_mean_loopback;
-        self.check(address, is_meant)
+        self.check(address, may_be_loopback)
     }
 
-    fn check(&self, address: IpAddr, may_be_here: bool) -> Result<(), ForbiddenAddress> {
+    fn check(&self, address: IpAddr, may_be_loopback: bool) -> Result<(), ForbiddenAddress> {
         if is_forbidden(address) {
             return Err(ForbiddenAddress::Metadata(address));
         }
         let plain = plain(address);
-        if plain.is_loopback() || self.own.contains(&plain) {
-            return if may_be_here { Ok(()) } else { Err(ForbiddenAddress::ThisMachine(address)) };
+        if plain.is_loopback() {
+            return if may_be_loopback { Ok(()) } else { Err(ForbiddenAddress::Loopback(address)) };
+        }
+        // A registry that a spec names may be on the node, as in a cluster of one node, or behind it.
+        if self.reach == Reach::Foreign && self.own.contains(&plain) {
+            return Err(ForbiddenAddress::ThisMachine(address));
         }
         let may_be_private = match self.private {
             PrivateAddresses::Everywhere => true,
@@ -248,15 +260,22 @@ mod tests {
     }
 
     #[test]
-    fn a6_a_name_that_is_not_written_as_this_machine_does_not_lead_here() {
-        for address in ["127.0.0.1", "10.1.2.3"] {
-            let address = address.parse().unwrap();
-            assert!(rules(Reach::Own, PrivateAddresses::Registries).check_resolved(address).is_err());
-            let settings = Settings { may_names_mean_loopback: true, ..Settings::default() };
-            assert!(AddressRules::new(Reach::Own, &settings).check_resolved(address).is_ok());
-        }
+    fn a6_a_name_that_is_not_written_as_this_machine_does_not_lead_to_loopback() {
+        let loopback = "127.0.0.1".parse().unwrap();
+        let error = rules(Reach::Own, PrivateAddresses::Registries).check_resolved(loopback).unwrap_err();
+        insta::assert_snapshot!(error, @"127.0.0.1 is an address of this machine; a registry is reached there only where it is written as localhost or with that address");
+        let settings = Settings { may_names_mean_loopback: true, ..Settings::default() };
+        assert!(AddressRules::new(Reach::Own, &settings).check_resolved(loopback).is_ok());
         assert!(
             rules(Reach::Own, PrivateAddresses::Nowhere).check_resolved("10.0.0.5".parse().unwrap()).is_err()
         );
+    }
+
+    #[test]
+    fn a_registry_that_a_spec_names_may_be_on_the_node_and_what_it_leads_to_may_not() {
+        let own = "10.1.2.3".parse().unwrap();
+        assert!(rules(Reach::Own, PrivateAddresses::Registries).check_resolved(own).is_ok());
+        let error = rules(Reach::Foreign, PrivateAddresses::Everywhere).check_resolved(own).unwrap_err();
+        insta::assert_snapshot!(error, @"10.1.2.3 is an address of this process or its node; a registry may be there, and what it leads to only if REGISTRY_TOKEN_SERVERS lists it");
     }
 }

@@ -107,7 +107,7 @@ async fn send(
     let host = authority(&url);
     let response = builder.send().await.map_err(|error| {
         resources.requests.count(&host, None);
-        if reach == Reach::Foreign { unreachable_foreign(&host) } else { unreachable(&error) }
+        if reach == Reach::Foreign { unreachable_foreign(&host, &error) } else { unreachable(&error) }
     })?;
     resources.requests.count(&host, Some(response.status().as_u16()));
     let response = read(response, url, request.max_bytes, resources).await?;

@@ -16,7 +16,7 @@ use super::reach::{Channel, Reach};
 use crate::cache::{Bounded, NO_EXPIRY};
 use crate::credentials::{Tls, TlsKey};
 use crate::error::{Failure, Reason, Unreachable};
-use crate::settings::Settings;
+use crate::settings::{PRIVATE_ADDRESSES_VARIABLE, Settings};
 use crate::text::clean;
 
 /// Pools that are kept; clusters have few CA bundles.
@@ -102,16 +102,25 @@ fn settings_failure(detail: &str) -> Failure {
 
 /// Returns that a host which a registry names did not respond. Whoever runs that registry must not learn
 /// which names and addresses there are in this network, so it is one text for all causes.
-pub(super) fn unreachable_foreign(host: &str) -> Failure {
+///
+/// Where the address is refused, nothing was sent: another attempt would end so too, and neither it nor the
+/// registry has failed.
+pub(super) fn unreachable_foreign(host: &str, error: &reqwest::Error) -> Failure {
     let detail = format!(
-        "{host}, which the registry names, gives no answer or has an address that is not allowed for it"
+        "{host}, which the registry names, gives no answer or has an address that is not allowed for it \
+         ({PRIVATE_ADDRESSES_VARIABLE} says which hosts may have private ones)"
     );
-    Failure::new(Reason::Unreachable(Unreachable::Connect), detail)
+    let is_local = forbidden_address(error).is_some();
+    Failure { is_local, ..Failure::new(Reason::Unreachable(Unreachable::Connect), detail) }
+}
+
+fn forbidden_address(error: &reqwest::Error) -> Option<&ForbiddenAddress> {
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 /// Returns why there was no response. The URL of the request is not repeated: it may hold a query.
 pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
-    if let Some(forbidden) = causes(error).find_map(|cause| cause.downcast_ref::<ForbiddenAddress>()) {
+    if let Some(forbidden) = forbidden_address(error) {
         return Failure::refused(forbidden.to_string());
     }
     let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());

@@ -28,6 +28,10 @@ const SHARED_SUFFIXES: [&str; 12] = [
 /// The label of all names of services in a cluster, whatever its domain is; the namespace precedes it.
 const CLUSTER_LABEL: &str = "svc";
 
+/// Azure's registries and the hosts of their blobs: `name.azurecr.io`, `name.region.data.azurecr.io` (Azure
+/// documentation, "Dedicated data endpoints").
+const AZURE: (&str, &str) = (".azurecr.io", ".data.azurecr.io");
+
 /// Top-level names that no public host has.
 const PRIVATE_NAMES: [&str; 9] =
     ["arpa", "corp", "home", "internal", "intranet", "lan", "local", "localhost", "private"];
@@ -49,7 +53,7 @@ pub(crate) struct Channel {
     base: Url,
     pub(super) tls: Tls,
     pub(super) key: TlsKey,
-    /// Hosts that count as its own, with their ports where those are not the usual ones.
+    /// Hosts that count as its own, with a port or for all ports with TLS.
     listed: Vec<String>,
 }
 
@@ -63,21 +67,30 @@ impl Channel {
         &self.base
     }
 
-    /// Returns what the host of this URL is to the registry: its own on the same port, on its domain behind
-    /// TLS, or where it is listed. A host on this machine is so only where the registry is here as well.
+    /// Returns what the host of this URL is to the registry: its own on the same port, on its host or domain
+    /// behind TLS, or where it is listed. A host on this machine is so only where the registry is here as well,
+    /// and on the same port or listed: other ports here are of other programs.
     pub(crate) fn reach(&self, url: &Url) -> Reach {
         let (Some(host), Some(own)) = (url.host(), self.base.host()) else { return Reach::Foreign };
         let is_here = is_loopback(&host);
         let is_same_host = host == own || is_here && is_loopback(&own);
         let is_same_port = url.port_or_known_default() == self.base.port_or_known_default();
+        let is_tls = url.scheme() == "https";
         let is_own = is_same_host && is_same_port
-            || self.listed.contains(&authority(url))
-            || url.scheme() == "https" && is_same_domain(&host, &own);
+            || self.lists(url)
+            || is_tls && (host == own && !is_here || is_same_domain(&host, &own));
         match (is_own, is_here) {
             (true, true) if is_loopback(&own) => Reach::Loopback,
             (true, false) => Reach::Own,
             _ => Reach::Foreign,
         }
+    }
+
+    /// Whether the host of this URL is listed. An entry without a port is for all ports with TLS.
+    fn lists(&self, url: &Url) -> bool {
+        let is_at_any_port =
+            |listed: &String| url.scheme() == "https" && url.host_str() == Some(listed.as_str());
+        self.listed.iter().any(|listed| *listed == authority(url) || is_at_any_port(listed))
     }
 }
 
@@ -99,6 +112,13 @@ fn is_loopback(host: &Host<&str>) -> bool {
 fn is_same_domain(one: &Host<&str>, other: &Host<&str>) -> bool {
     let (Host::Domain(one), Host::Domain(other)) = (one, other) else { return false };
     registrable_domain(one).is_some_and(|domain| registrable_domain(other) == Some(domain))
+        || is_azure_data_host(one, other)
+}
+
+/// Whether the first name is of a host with the blobs of the second, a registry of Azure's.
+fn is_azure_data_host(name: &str, registry: &str) -> bool {
+    let at = name.strip_suffix(AZURE.1).and_then(|labels| labels.split_once('.'));
+    at.is_some_and(|(of, region)| registry.strip_suffix(AZURE.0) == Some(of) && !region.contains('.'))
 }
 
 /// Whether a name is this domain or below it.
@@ -127,7 +147,8 @@ mod tests {
     use super::*;
 
     fn reach(base: &str, url: &str) -> Reach {
-        let listed = vec!["127.0.0.1:5001".to_owned(), "sso.example.org".to_owned()];
+        let listed =
+            ["127.0.0.1:5001", "sso.example.org", "ports.example.org:8443"].map(str::to_owned).into();
         Channel::new(base.parse().unwrap(), &Tls::default(), listed).reach(&url.parse().unwrap())
     }
 
@@ -141,16 +162,35 @@ mod tests {
             ("http://r.example.com:5000", "https://r.example.com/token", Own),
             ("http://r.example.com", "http://auth.example.com/token", Foreign),
             ("http://10.0.0.1:5000", "http://10.0.0.1:5000/token", Own),
-            ("http://10.0.0.1:5000", "https://10.0.0.1:10250/token", Foreign),
+            ("http://10.0.0.1:5000", "http://10.0.0.1:5001/token", Foreign),
+            ("https://10.0.0.1:5000", "https://10.0.0.1:5001/token", Own),
+            ("https://10.0.0.1:5000", "https://10.0.0.2:5000/token", Foreign),
+            ("https://registry:5000", "https://registry:5001/token", Own),
+            ("https://registry:5000", "https://auth:5001/token", Foreign),
+            ("http://127.0.0.1:5000", "https://127.0.0.1:8443/token", Foreign),
             ("http://127.0.0.1:5000", "http://127.0.0.1:5000/token", Loopback),
             ("http://localhost:5000", "http://127.0.0.1:5000/token", Loopback),
             ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", Loopback),
             ("http://127.0.0.1:5000", "http://127.0.0.1:8080/token", Foreign),
             ("https://r.example.com", "http://127.0.0.1:5001/token", Foreign),
             ("https://r.example.com", "https://sso.example.org/token", Own),
-            ("https://r.example.com", "https://sso.example.org:8443/token", Foreign),
+            ("https://r.example.com", "https://sso.example.org:8443/token", Own),
+            ("http://r.example.com", "http://sso.example.org:8080/token", Foreign),
+            ("https://r.example.com", "https://ports.example.org:8443/token", Own),
+            ("https://r.example.com", "https://ports.example.org/token", Foreign),
         ] {
             assert_eq!(reach(base, url), expected, "{base} {url}");
+        }
+    }
+
+    #[test]
+    fn the_blobs_of_a_registry_of_azure_are_its_own_and_those_of_another_are_not() {
+        let data = |base: &str| reach(base, "https://myreg.westeurope.data.azurecr.io/blob");
+        assert_eq!(data("https://myreg.azurecr.io"), Reach::Own);
+        for other in
+            ["https://other.azurecr.io", "https://westeurope.azurecr.io", "https://myreg.example.com"]
+        {
+            assert_eq!(data(other), Reach::Foreign, "{other}");
         }
     }
 

@@ -128,7 +128,25 @@ async fn a6_one_text_is_told_of_every_foreign_host_that_gives_no_answer() {
         texts.push(error.to_string().replace(name, "HOST"));
     }
     texts.dedup();
-    insta::assert_snapshot!(texts.join("\n"), @"cannot list the tags of registry.corp.test/a: HOST, which the registry names, gives no answer or has an address that is not allowed for it");
+    insta::assert_snapshot!(texts.join("\n"), @"cannot list the tags of registry.corp.test/a: HOST, which the registry names, gives no answer or has an address that is not allowed for it (REGISTRY_PRIVATE_ADDRESSES says which hosts may have private ones)");
+}
+
+#[tokio::test]
+async fn a_refused_address_is_not_tried_again_and_is_no_failure_of_a_host() {
+    let registry = naming("https://blobs.example/token").await;
+    let hosts =
+        [("registry.corp.test", registry.address), ("blobs.example", "169.254.169.254:443".parse().unwrap())];
+    let addresses = hosts.map(|(name, address)| (name.to_owned(), address)).into();
+    let registries = Registries::new(Settings { addresses, retries: 3, ..settings() });
+    let repository = "registry.corp.test/a".parse().unwrap();
+    let client = registries.repository(&repository, &plain(Access::default()));
+    for attempt in 1..=8 {
+        let error = client.tags().await.unwrap_err();
+        assert!(error.to_string().contains("REGISTRY_PRIVATE_ADDRESSES"), "{error}");
+        let requests = registries.requests();
+        let to_blobs = requests.iter().filter(|request| request.host == "blobs.example");
+        assert_eq!(to_blobs.map(|request| request.count).sum::<u64>(), attempt, "{error}");
+    }
 }
 
 #[tokio::test]
