@@ -229,7 +229,8 @@ impl<'a> Pass<'a> {
         let access = self.access(request, due, memory).await?;
         let jobs_before = self.agent().jobs.of_owner(&self.owner, self.now);
         self.invalidate_put_tags(request, &jobs_before, memory);
-        let observed = self.observe(&access, request, due, memory).await?;
+        let mut observed = self.observe(&access, request, due, memory).await?;
+        memory.sync().copy_in_parts(&mut observed.1);
         // Also if the API server fails this pass, the tags of Jobs that run are set by it.
         memory.sync().observed = Some(observed.clone());
         if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, memory).await? {
