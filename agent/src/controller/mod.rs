@@ -181,8 +181,14 @@ impl<R: Reconcile> Runner<R> {
         let hosts = object.0.as_ref().map(R::hosts).unwrap_or_default();
         let key = TurnKey { namespace: object.namespace().unwrap_or_default(), hosts };
         let Some(_turn) = agent.turns.take(key).await else { return Action::await_change() };
+        // It may have waited for minutes: what has changed meanwhile counts.
+        let exists = |object: &Arc<Guarded<R::Kind>>| object.meta().deletion_timestamp.is_none();
+        let Some(object) = self.objects.current(object).filter(exists) else {
+            agent.jobs.leave_queue(&uid);
+            return Action::await_change();
+        };
         // Thousands may wait, and those are small.
-        Box::pin(self.in_turn(object, &uid)).await
+        Box::pin(self.in_turn(&object, &uid)).await
     }
 
     async fn in_turn(&self, object: &Guarded<R::Kind>, uid: &str) -> Action {
@@ -200,7 +206,7 @@ impl<R: Reconcile> Runner<R> {
         };
         agent.jobs.end_pass(uid);
         // It was deleted while this pass took its place in the queue.
-        if !self.objects.contains(object) {
+        if self.objects.current(object).is_none() {
             agent.jobs.leave_queue(uid);
         }
         match result {

@@ -35,11 +35,11 @@ impl<K: Object> Objects<K> {
         self.0.iter().all(is_known)
     }
 
-    /// Returns whether an object exists, as far as this process knows.
-    pub fn contains(&self, object: &Guarded<K>) -> bool {
-        let name = ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default());
-        let is_it = |known: Arc<Guarded<K>>| known.uid() == object.uid();
-        self.0.iter().any(|store| store.get(&name).is_some_and(is_it))
+    /// Returns this object as it is now, as far as this process knows. Returns `None` where it is gone, also if
+    /// another one has its name.
+    pub fn current(&self, object: &Guarded<K>) -> Option<Arc<Guarded<K>>> {
+        let known = self.get(&object.namespace().unwrap_or_default(), &object.name_any())?;
+        (known.uid() == object.uid()).then_some(known)
     }
 
     /// Returns an object, if it exists.

@@ -91,21 +91,34 @@ impl JobResults {
         copied.map(|run| run.copy.destination_tag.clone()).collect()
     }
 
-    /// Returns the Jobs that may still put a tag to something else than is asked for now: they put tags by
-    /// themselves, between other repositories or with another content.
-    pub fn obsolete<'a>(&'a self, observed: &'a Observed) -> impl Iterator<Item = ObsoleteJob<'a>> {
-        let is_obsolete = |job: &&CopyJob| match &job.route {
-            Some(route) if job.is_unfinished && CopyRequest::is_direct(route) => {
-                *route != self.route || job.puts_another_content(observed)
-            }
-            _ => false,
-        };
-        self.jobs.iter().filter(is_obsolete).map(|job| ObsoleteJob {
-            name: &job.name,
-            // What it copied by another route is of no use.
-            runs: if job.route.as_ref() == Some(&self.route) { &job.runs } else { &[] },
-            tags: job.runs.iter().map(|run| &run.copy.destination_tag).collect(),
+    /// Returns the Jobs that put tags by themselves and have not ended.
+    fn putting(&self) -> impl Iterator<Item = &CopyJob> {
+        let is_direct = |job: &CopyJob| job.route.as_deref().is_some_and(CopyRequest::is_direct);
+        self.jobs.iter().filter(move |job| job.is_unfinished && is_direct(job))
+    }
+
+    /// Returns those of them that copy between other repositories than is asked for now, each with its tags.
+    pub fn obsolete(&self) -> impl Iterator<Item = (&str, HashSet<&Tag>)> {
+        let obsolete = self.putting().filter(|job| job.route.as_ref() != Some(&self.route));
+        obsolete
+            .map(|job| (job.name.as_str(), job.runs.iter().map(|run| &run.copy.destination_tag).collect()))
+    }
+
+    /// Returns what Jobs between the same repositories are yet to put to a tag, if that is another content than
+    /// the one that is to be there now, with the name of the Job.
+    pub fn outdated<'a>(&'a self, observed: &'a Observed) -> impl Iterator<Item = (&'a str, &'a Copy)> {
+        let jobs = self.putting().filter(|job| job.route.as_ref() == Some(&self.route));
+        jobs.flat_map(|job| job.open().map(|copy| (job.name.as_str(), copy))).filter(|(_, copy)| {
+            let mut tags = observed.tags.iter().filter(|tag| tag.destination_tag == copy.destination_tag);
+            tags.any(|tag| tag.digest().is_some_and(|digest| *digest != copy.digest))
         })
+    }
+
+    /// Returns the tags that Jobs may still put by themselves.
+    pub fn to_be_put(&self) -> HashSet<&Tag> {
+        let of_others = self.obsolete().flat_map(|(_, tags)| tags);
+        let open = self.putting().flat_map(CopyJob::open).map(|copy| &copy.destination_tag);
+        of_others.chain(open).collect()
     }
 
     /// Returns what the copies came to of Jobs that are to be deleted: nothing else records it then.
@@ -115,24 +128,11 @@ impl JobResults {
     }
 }
 
-/// A Job that may still put a tag to something else than is asked for now.
-pub(super) struct ObsoleteJob<'a> {
-    pub name: &'a str,
-    /// What became of its copies that are still of use.
-    pub runs: &'a [Run],
-    /// The tags that it puts.
-    pub tags: HashSet<&'a Tag>,
-}
-
 impl CopyJob {
-    /// Returns whether it is yet to put a tag to another content than the one that is to be there now.
-    fn puts_another_content(&self, observed: &Observed) -> bool {
+    /// Returns the copies whose tags it is yet to put. What is made of parts is put by the agent.
+    fn open(&self) -> impl Iterator<Item = &Copy> {
         let open = self.runs.iter().filter(|run| run.outcome == Outcome::Running);
-        // What is made of parts is put by the agent.
-        open.map(|run| &run.copy).filter(|copy| copy.made_of.is_none()).any(|copy| {
-            let mut tags = observed.tags.iter().filter(|tag| tag.destination_tag == copy.destination_tag);
-            tags.any(|tag| tag.digest().is_some_and(|digest| *digest != copy.digest))
-        })
+        open.map(|run| &run.copy).filter(|copy| copy.made_of.is_none())
     }
 
     fn of(report: &JobReport) -> Self {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use imgop_core::copy::{Content, Copy, FirstSeen, Observed, ObservedTag, Outcome};
+use imgop_core::copy::{Content, Copy, FirstSeen, MadeOf, Observed, ObservedTag, Outcome};
 use imgop_core::copy::{ContentCache, Known};
 use imgop_core::time::{jitter, saturating_add};
 use imgop_registry::reference::{Digest, Tag};
@@ -43,6 +43,8 @@ pub struct SyncInProgress {
     pub started: HashSet<Copy>,
     /// Copies whose content was sought at the destination before a Job is created.
     pub probed: HashSet<Copy>,
+    /// Contents that are copied in parts: they were probed, and are not a second time.
+    pub in_parts: HashMap<Digest, MadeOf>,
     /// Contents for which blobs were mounted, or sought in vain, before a Job was created.
     pub mounted: HashSet<Digest>,
     /// The tags that were set.
@@ -119,6 +121,20 @@ impl Memory {
     }
 }
 
+impl SyncInProgress {
+    /// Notes which of what was observed is copied in parts, also if it was observed anew after the probe.
+    pub fn copy_in_parts(&self, observed: &mut Observed) {
+        let parts = |tag: &ObservedTag| {
+            let made_of = self.in_parts.get(tag.source.digest()?)?;
+            Some((tag.destination_tag.clone(), made_of))
+        };
+        let in_parts: Vec<(Tag, &MadeOf)> = observed.tags.iter().filter_map(parts).collect();
+        for (tag, made_of) in in_parts {
+            observed.copy_in_parts(&tag, made_of);
+        }
+    }
+}
+
 impl Cache {
     /// Invalidates what becomes of contents, and reads the source for it, which are pulls: a sync that is
     /// requested costs none, another spec may.
@@ -188,7 +204,7 @@ fn keep(
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::copy::{MadeIndex, MadeOf, Origin, Seen};
+    use imgop_core::copy::{MadeIndex, Origin, Seen};
     use imgop_registry::reference::ManifestRef;
 
     use super::*;
@@ -253,6 +269,19 @@ mod tests {
         assert!(memory.cache.known(now()).reads_source);
         memory.cache.keep(&observed, now());
         assert!(!memory.cache.known(now()).reads_source, "once it was read it is known");
+    }
+
+    #[test]
+    fn what_was_found_to_be_copied_in_parts_is_so_also_when_it_is_observed_anew() {
+        let content = Digest::of(b"index");
+        let made_of = MadeOf { origin: Origin::AllOf(content.clone()), parts: vec![Digest::of(b"part")] };
+        let in_parts = HashMap::from([(content, made_of.clone())]);
+        let sync = SyncInProgress { in_parts, ..SyncInProgress::default() };
+        let tags = vec![tag("1.0", "index"), tag("1.1", "another")];
+        let mut observed = Observed { tags, ..Observed::default() };
+        sync.copy_in_parts(&mut observed);
+        assert!(matches!(&observed.tags[0].content, Content::Made(made) if made.of == made_of));
+        assert!(matches!(observed.tags[1].content, Content::Whole(_)));
     }
 
     #[test]

@@ -48,6 +48,7 @@ use failures::Halt;
 use findings::{Conclusion, Findings};
 use imgop_core::schedule::{Candidate, Due};
 use memory::Memory;
+use obsolete_jobs::wait_for;
 use status::{count, is_progress, next_status};
 
 /// What the agent reads of the Jobs of Images.
@@ -227,15 +228,19 @@ impl<'a> Pass<'a> {
         self.may_work(due).await?;
         let access = self.access(request, due, memory).await?;
         let jobs_before = self.agent().jobs.of_owner(&self.owner, self.now);
-        let observed = self.observe(&access, request, due, memory).await?;
+        self.invalidate_put_tags(request, &jobs_before, memory);
+        let mut observed = self.observe(&access, request, due, memory).await?;
+        memory.sync().copy_in_parts(&mut observed.1);
         // Also if the API server fails this pass, the tags of Jobs that run are set by it.
         memory.sync().observed = Some(observed.clone());
-        if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, &observed.1, memory).await? {
+        if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, memory).await? {
             return Ok(end);
         }
+        let outdated = self.outdated_copies(request, &jobs_before, &observed.1, memory);
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
         self.record_vanished_jobs(&jobs, memory);
         let mut state = self.state(request, observed, &jobs, due, memory);
+        wait_for(&outdated, &mut state);
         let plan = self.publish_present(&access, &mut state, memory).await?;
         let execution = self.execute(&access, plan, &mut state, memory).await?;
         Ok(self.conclude(&state, &execution, &jobs, memory))

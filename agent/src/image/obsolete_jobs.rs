@@ -1,14 +1,15 @@
 //! Jobs of an earlier spec, or of a content that the source showed before, that put tags by themselves
-//! (`publish: Direct`). One that ends last would leave the tag wrong, so they and their pods are gone before
-//! anything is put, and only then their tags are looked up.
+//! (`publish: Direct`). One that ends last would leave the tag wrong. Those of another route and their pods are gone
+//! before anything is put. Those of another content end by themselves, or a tag that moves faster than it is copied
+//! would never be copied; none other puts their tags meanwhile. Only then the tags are looked up.
 
 use std::time::Duration;
 
-use imgop_core::copy::{CopyRequest, Observed, Outcome, Readiness};
+use imgop_core::copy::{Copy, CopyRequest, Observed, Outcome, Readiness, Run};
 use imgop_core::time::saturating_add;
 
 use super::failures::Halt;
-use super::findings::{Conclusion, Findings};
+use super::findings::{Conclusion, Findings, PassState};
 use super::job_results::JobResults;
 use super::memory::Memory;
 use super::{Pass, SHORT_INTERVAL};
@@ -18,13 +19,27 @@ use crate::jobs::report::JobReport;
 const MAX_DELETION: Duration = Duration::from_mins(10);
 
 impl Pass<'_> {
-    /// Deletes the obsolete ones of these Jobs, which were read before the registries were asked. Returns how the
-    /// pass ends if there are any.
+    /// Drops what was observed before a Job put a tag to another content than is asked for, once it has: the tag is
+    /// looked up.
+    pub(super) fn invalidate_put_tags(
+        &self,
+        request: &CopyRequest,
+        reports: &[JobReport],
+        memory: &mut Memory,
+    ) {
+        let jobs = JobResults::new(reports, request.route());
+        let open = jobs.to_be_put();
+        if !self.image.spec.suspend && memory.cache.contested.iter().any(|tag| !open.contains(tag)) {
+            memory.sync().observed = None;
+        }
+    }
+
+    /// Deletes those of these Jobs, which were read before the registries were asked, that are of another route.
+    /// Returns how the pass ends if there are any.
     pub(super) async fn end_obsolete_jobs(
         &self,
         request: &CopyRequest,
         reports: &[JobReport],
-        observed: &Observed,
         memory: &mut Memory,
     ) -> Result<Option<Conclusion>, Halt> {
         if self.image.spec.suspend {
@@ -32,8 +47,8 @@ impl Pass<'_> {
         }
         let (jobs, mut awaited) = (JobResults::new(reports, request.route()), None);
         memory.cache.contested.clear();
-        for obsolete in jobs.obsolete(observed) {
-            let Some(report) = reports.iter().find(|report| report.name == obsolete.name) else { continue };
+        for (name, tags) in jobs.obsolete() {
+            let Some(report) = reports.iter().find(|report| report.name == name) else { continue };
             if report.deleting_since.is_none() {
                 tracing::info!(
                     kind = self.owner.kind,
@@ -44,12 +59,9 @@ impl Pass<'_> {
                 );
                 self.agent().jobs.delete_after_pods(self.namespace(), report).await?;
             }
-            memory.cache.contested.extend(obsolete.tags.iter().copied().cloned());
-            memory.sync().started.retain(|copy| !obsolete.tags.contains(&copy.destination_tag));
-            let ended = obsolete.runs.iter().filter(|run| run.outcome != Outcome::Running);
-            memory.outcomes.extend(ended.map(|run| (run.copy.clone(), run.outcome.clone())));
-            let is_overdue = |since| saturating_add(since, MAX_DELETION) <= self.now;
-            if !report.deleting_since.is_some_and(is_overdue) {
+            memory.sync().started.retain(|copy| !tags.contains(&copy.destination_tag));
+            memory.cache.contested.extend(tags.into_iter().cloned());
+            if !self.is_overdue(report) {
                 awaited = Some(report.name.as_str());
             }
         }
@@ -62,5 +74,43 @@ impl Pass<'_> {
             ..Findings::of(Readiness::progressing(message), self.request_token.clone())
         };
         Ok(Some(Conclusion { findings: Some(findings), wait: Some(SHORT_INTERVAL) }))
+    }
+
+    /// Returns what these Jobs are yet to put that is not asked for any more, and that is waited for.
+    pub(super) fn outdated_copies(
+        &self,
+        request: &CopyRequest,
+        reports: &[JobReport],
+        observed: &Observed,
+        memory: &mut Memory,
+    ) -> Vec<Copy> {
+        if self.image.spec.suspend {
+            return Vec::new();
+        }
+        let (jobs, mut awaited) = (JobResults::new(reports, request.route()), Vec::new());
+        for (name, copy) in jobs.outdated(observed) {
+            memory.cache.contested.insert(copy.destination_tag.clone());
+            if !reports.iter().any(|report| report.name == name && self.is_overdue(report)) {
+                awaited.push(copy.clone());
+            }
+        }
+        awaited
+    }
+
+    /// Returns whether the Job is not waited for any more.
+    fn is_overdue(&self, job: &JobReport) -> bool {
+        job.deleting_since.is_some_and(|since| saturating_add(since, MAX_DELETION) <= self.now)
+    }
+}
+
+/// Lets the tags of these copies wait until they have ended.
+pub(super) fn wait_for(outdated: &[Copy], state: &mut PassState<'_>) {
+    for copy in outdated {
+        let mut tags = state.observed.tags.iter().filter(|tag| tag.destination_tag == copy.destination_tag);
+        let Some(digest) = tags.find_map(|tag| tag.digest()).cloned() else { continue };
+        // Another content may be there already, but does not stay.
+        state.observed.record(&copy.destination_tag, &copy.digest);
+        state.runs.retain(|run| run.copy.destination_tag != copy.destination_tag);
+        state.runs.push(Run { copy: Copy { digest, ..copy.clone() }, outcome: Outcome::Running });
     }
 }

@@ -58,9 +58,12 @@ impl Pass<'_> {
         for (tag, digest) in &probed.seen {
             state.observed.record(tag, digest);
         }
-        for (tag, made_of) in &probed.in_parts {
-            state.observed.copy_in_parts(tag, made_of);
+        for (tag, made_of) in probed.in_parts {
+            let mut observed = state.observed.tags.iter().filter(|observed| observed.destination_tag == tag);
+            let content = observed.find_map(|observed| observed.source.digest());
+            sync.in_parts.extend(content.map(|content| (content.clone(), made_of)));
         }
+        sync.copy_in_parts(&mut state.observed);
         state.runs.extend(probed.runs);
         Ok(true)
     }

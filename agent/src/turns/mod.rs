@@ -32,7 +32,8 @@ struct Waiter {
 /// One turn. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    key: TurnKey,
+    /// Of what it is, until it has ended.
+    key: Option<TurnKey>,
     turns: Turns,
 }
 
@@ -68,9 +69,11 @@ impl Turns {
     /// Gives the turns that are free.
     fn give(&self) {
         loop {
-            // A turn that is not taken is dropped, which locks the state again.
             let Some((key, waiter)) = self.0.lock().queue.next() else { return };
-            let _ = waiter.turn.send(Turn { key, turns: self.clone() });
+            if let Err(mut turn) = waiter.turn.send(Turn { key: Some(key), turns: self.clone() }) {
+                // None waits for it any more. The loop gives it to the next one: thousands may have gone.
+                turn.end();
+            }
         }
     }
 
@@ -90,10 +93,20 @@ impl Turns {
     }
 }
 
+impl Turn {
+    /// Frees the turn. Returns whether it had not ended before.
+    fn end(&mut self) -> bool {
+        let Some(key) = self.key.take() else { return false };
+        self.turns.0.lock().queue.end(&key);
+        true
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.turns.0.lock().queue.end(&self.key);
-        self.turns.give();
+        if self.end() {
+            self.turns.give();
+        }
     }
 }
 
@@ -121,6 +134,19 @@ mod tests {
         assert_eq!(turns.waiting().count, 0);
         drop(second);
         assert!(turns.take(key("c")).now_or_never().is_some(), "none is lost");
+    }
+
+    #[tokio::test]
+    async fn however_many_give_up_the_next_one_has_its_turn() {
+        let turns = Turns::new(1);
+        let first = turns.take(key("a")).await.unwrap();
+        for _ in 0..100_000 {
+            assert!(turns.take(key("a")).now_or_never().is_none());
+        }
+        let mut last = Box::pin(turns.take(key("a")));
+        assert!(last.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(last.now_or_never().flatten().is_some());
     }
 
     #[tokio::test]

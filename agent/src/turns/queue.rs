@@ -1,6 +1,7 @@
 //! Who begins next, of those that wait for a turn. Pure: no clock, no task.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 /// Of what a turn is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -13,15 +14,17 @@ pub struct TurnKey {
 
 /// Those that wait for one of a bounded number of turns, by namespace and by servers.
 ///
-/// A turn is given only to a namespace that has fewer of them than are free, and likewise to a server, in all
-/// namespaces together and within what its namespace may still get. So a namespace alone gets half of all turns, and
-/// however long those last, some are free for others. Those with the fewest turns go first, then those that have
-/// waited longest for one.
+/// A turn is given only to a namespace that has fewer of them than are free, and likewise to a server within what
+/// its namespace may still get, and to servers that are asked together, in all namespaces. So a namespace alone gets
+/// half of all turns, and however long those last, some are free for others. A server alone is not bounded in all
+/// namespaces together: a source that answers would be, by the passes that wait for silent destinations. Those with
+/// the fewest turns go first, then those that have waited longest for one.
 #[derive(Debug)]
 pub struct FairQueue<W> {
     free: usize,
     namespaces: HashMap<String, Namespace<W>>,
-    taken_by_host: HashMap<String, usize>,
+    /// By all servers that a pass asks.
+    taken_by_hosts: HashMap<Vec<String>, usize>,
     /// How many turns were given: the order in which they were.
     given: u64,
 }
@@ -49,7 +52,7 @@ impl<W> Default for Namespace<W> {
 impl<W> FairQueue<W> {
     /// Returns an empty queue for this many turns.
     pub fn new(turns: usize) -> Self {
-        Self { free: turns, namespaces: HashMap::new(), taken_by_host: HashMap::new(), given: 0 }
+        Self { free: turns, namespaces: HashMap::new(), taken_by_hosts: HashMap::new(), given: 0 }
     }
 
     /// Appends one that waits.
@@ -79,10 +82,11 @@ impl<W> FairQueue<W> {
     /// Returns whether servers have few enough turns for another one.
     fn have_room(&self, namespace: &Namespace<W>, hosts: &[String]) -> bool {
         let left_to_namespace = self.free.saturating_sub(namespace.taken);
-        hosts.iter().all(|host| {
-            self.taken_by_host.get(host).is_none_or(|taken| *taken < self.free)
-                && namespace.taken_by_host.get(host).is_none_or(|taken| *taken < left_to_namespace)
-        })
+        let together = self.taken_by_hosts.get(hosts);
+        together.is_none_or(|taken| *taken < self.free)
+            && hosts
+                .iter()
+                .all(|host| namespace.taken_by_host.get(host).is_none_or(|taken| *taken < left_to_namespace))
     }
 
     fn begin(&mut self, key: &TurnKey) -> Option<W> {
@@ -98,7 +102,10 @@ impl<W> FairQueue<W> {
         namespace.taken += 1;
         for host in &key.hosts {
             *namespace.taken_by_host.entry(host.clone()).or_default() += 1;
-            *self.taken_by_host.entry(host.clone()).or_default() += 1;
+        }
+        // Passes that ask no server have nothing in common.
+        if !key.hosts.is_empty() {
+            *self.taken_by_hosts.entry(key.hosts.clone()).or_default() += 1;
         }
         Some(waiter)
     }
@@ -110,8 +117,8 @@ impl<W> FairQueue<W> {
         namespace.taken = namespace.taken.saturating_sub(1);
         for host in &key.hosts {
             decrement(&mut namespace.taken_by_host, host);
-            decrement(&mut self.taken_by_host, host);
         }
+        decrement(&mut self.taken_by_hosts, &key.hosts);
         if namespace.taken == 0 && namespace.groups.is_empty() {
             self.namespaces.remove(&key.namespace);
         }
@@ -136,11 +143,11 @@ impl<W> Namespace<W> {
     }
 }
 
-fn decrement(taken: &mut HashMap<String, usize>, host: &str) {
-    if let Some(left) = taken.get_mut(host) {
+fn decrement<K: Eq + Hash>(taken: &mut HashMap<K, usize>, of: &K) {
+    if let Some(left) = taken.get_mut(of) {
         *left = left.saturating_sub(1);
         if *left == 0 {
-            taken.remove(host);
+            taken.remove(of);
         }
     }
 }
@@ -193,6 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn a2_silent_destinations_of_two_namespaces_leave_turns_of_their_source_to_others() {
+        let of = |namespace: &str, destination: String| TurnKey {
+            namespace: namespace.to_owned(),
+            hosts: vec!["docker.io".to_owned(), destination],
+        };
+        let mut queue = FairQueue::new(TURNS);
+        for namespace in ["a", "b"] {
+            (0..200).for_each(|n| queue.push(of(namespace, format!("silent-{n}")), 0));
+        }
+        begun(&mut queue);
+        let healthy = of("healthy", "registry".to_owned());
+        queue.push(healthy.clone(), 0);
+        assert_eq!(begun(&mut queue), std::slice::from_ref(&healthy));
+        queue.end(&healthy);
+        queue.push(healthy.clone(), 0);
+        assert_eq!(begun(&mut queue), [healthy], "and it goes on");
+    }
+
+    #[test]
     fn namespaces_take_turns_however_many_wait_in_each() {
         let mut queue = FairQueue::new(1);
         (0..1_000).for_each(|_| queue.push(key("many", "registry"), 0));
@@ -227,6 +253,6 @@ mod tests {
             queue.end(key);
         }
         assert_eq!((queue.free, begun.len(), queue.waiting().count()), (TURNS, 3, 0));
-        assert!(queue.namespaces.is_empty() && queue.taken_by_host.is_empty());
+        assert!(queue.namespaces.is_empty() && queue.taken_by_hosts.is_empty());
     }
 }

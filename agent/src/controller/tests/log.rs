@@ -28,7 +28,7 @@ async fn u14_a_line_of_the_log_names_its_object_by_kind_namespace_and_name() {
     case.pass(0).await.unwrap();
     case.api.fail("PATCH", true);
     case.image.status = None;
-    case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
+    case.reconcile(DeserializeGuard(Ok(case.image.clone()))).await;
     let text = String::from_utf8(log.0.lock().clone()).unwrap();
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -62,6 +62,22 @@ async fn a7_a_tag_is_looked_up_again_once_a_job_of_another_content_is_gone() {
 }
 
 #[tokio::test]
+async fn a_job_of_a_tag_that_has_moved_is_let_end_and_no_second_one_is_created_meanwhile() {
+    let mut stage = with_a_job_of("before").await;
+    let mut memory = Memory::default();
+    for content in ["newer", "newest"] {
+        stage.registry.hold_manifest("source", TAG, content);
+        assert_eq!(pass(&mut stage, &mut memory).await, reasons::PROGRESSING);
+        memory.sync().observed = None;
+    }
+    assert_eq!((stage.api.bodies("DELETE").len(), jobs_created(&stage)), (0, 0));
+    stage.registry.hold_manifest("target", TAG, "before");
+    stage.end_job();
+    assert_eq!(pass(&mut stage, &mut memory).await, reasons::PROGRESSING);
+    assert_eq!((stage.api.bodies("DELETE").len(), jobs_created(&stage)), (0, 1));
+}
+
+#[tokio::test]
 async fn a7_a_job_whose_deletion_does_not_end_is_waited_for_no_longer_than_ten_minutes() {
     let stage = with_a_job_of("before").await;
     for repository in ["source", "target"] {
