@@ -26,8 +26,8 @@ fn u14_a_line_of_the_log_names_its_object_by_kind_namespace_and_name() {
     let test = "controller::tests::log::lines_of_a_process_of_its_own";
     let program = std::env::current_exe().unwrap();
     let ended = Command::new(program).args(["--exact", test, "--ignored"]).output().unwrap();
-    let text = String::from_utf8_lossy(&ended.stdout);
-    assert!(ended.status.success() && text.contains("1 passed"), "{text}");
+    let printed = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && printed.contains("1 passed"), "{printed}");
 }
 
 #[tokio::test]
