@@ -171,7 +171,7 @@ fn bytes(item: &impl Serialize) -> usize {
     serde_json::to_vec(item).map_or(usize::MAX / 2, |json| json.len())
 }
 
-/// Cuts a message to so many bytes: its beginning, which names what failed.
+/// Truncates a message to this many bytes: its beginning names what failed.
 fn shorten(message: &mut String, max_bytes: usize) {
     const DOTS: &str = "…";
     if message.len() <= max_bytes {

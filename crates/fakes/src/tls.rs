@@ -21,7 +21,7 @@ pub enum Certificate {
     SelfSigned,
     /// Signed by itself, and a CA.
     Ca,
-    /// Signed by a CA that is told to nobody.
+    /// Signed by a CA that no client is given.
     Issued,
     /// A CA whose time is over.
     Expired,

@@ -68,7 +68,7 @@ pub struct NoopSyncs {
     pub requests: u64,
     /// One whose time has come.
     pub scheduled: Sync,
-    /// One that somebody asked for.
+    /// One that was requested.
     pub requested: Sync,
     /// The first one of an agent that has just started.
     pub first: Sync,

@@ -81,7 +81,7 @@ impl TagMemory {
 }
 
 impl TagReservation {
-    /// Reserves so many bytes in all. Returns `false` if they are not free.
+    /// Reserves this many bytes in all. Returns `false` if they are not free.
     pub(super) fn extend_to(&mut self, bytes: usize) -> bool {
         let held = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let Ok(more) = u32::try_from(bytes.div_ceil(UNIT).saturating_sub(held)) else { return false };

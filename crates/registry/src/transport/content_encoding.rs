@@ -1,4 +1,4 @@
-//! Bodies that a server compressed although nobody asked for it, as some proxies do.
+//! Bodies that a server compressed although the request did not ask for it, as some proxies do.
 
 use std::io::Read as _;
 

@@ -198,7 +198,7 @@ mod tests {
         for _ in 0..9 {
             host.record(&broken, &Err(Failure::protocol("no connection")));
         }
-        assert!(host.open_error(&fine).is_some(), "a server that does not respond does so to nobody");
+        assert!(host.open_error(&fine).is_some(), "a server that does not respond responds to no request");
         host.record_success(&broken);
         for n in 0..9 {
             let one = at(&format!("team/{n}"));

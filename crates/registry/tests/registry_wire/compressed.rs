@@ -1,4 +1,4 @@
-//! Registries and proxies that compress what nobody asked them to.
+//! Registries and proxies that compress without having been asked to.
 
 use std::io::Write as _;
 
