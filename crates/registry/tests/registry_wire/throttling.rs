@@ -133,7 +133,7 @@ async fn a_429_without_an_end_is_an_error_after_the_retries() {
 async fn as_many_requests_as_allowed_are_under_way_and_never_more() {
     const ALLOWED: usize = 3;
     let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    // Nobody gets an answer before three ask at once.
+    // No request gets an answer before three are made at once.
     let barrier = Arc::new(Barrier::new(ALLOWED));
     let registry = {
         let most = most.clone();
