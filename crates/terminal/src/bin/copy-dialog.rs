@@ -87,10 +87,10 @@ impl Typist {
         self.press(ENTER);
     }
 
-    /// Chooses a row, once it is asked. The chosen one stands behind `>`.
+    /// Chooses a row, once it is asked. The chosen one stands behind `❯`.
     fn choose(&mut self, question: &str, row: &str) {
         self.terminal.wait_for_question(question);
-        while !self.terminal.shown().lines().any(|line| line.starts_with('>') && line.contains(row)) {
+        while !self.terminal.shown().lines().any(|line| line.starts_with('❯') && line.contains(row)) {
             self.press(DOWN);
             sleep(Duration::from_millis(50));
         }
