@@ -43,7 +43,8 @@ async fn what_is_answered_is_copied_and_the_printed_command_changes_nothing() ->
         let text = left.text.replace('\n', "");
         let command = text.split("without questions:  kubectl imgop ").nth(1).unwrap_or_default();
         let command = command.split("and as a manifest").next().unwrap_or_default().replace('\'', "");
-        let again = tenant.kubectl.imgop(command.split_whitespace()).await?.ok()?;
+        // The command names its namespace.
+        let again = tenant.cluster.kubectl.imgop(command.split_whitespace()).await?.ok()?;
         assert!(again.ends_with(" unchanged\n"), "{command}: {again}");
         Ok(())
     })
