@@ -79,9 +79,9 @@ async fn b57_what_a_registry_shows_only_after_a_while_is_set_at_the_second_try()
     assert_eq!(failure.attempts, 1);
     assert!(!failure.message.contains("Direct"), "{}", failure.message);
 
-    // By its digest now, and by its tag a moment after that is put.
+    // By its digest now, and by its tag a moment after that is put, before which it is asked for once.
     stage.registry.hold_content("target", "{}");
-    stage.registry.hide("/v2/target/manifests/v2.13.1", 1);
+    stage.registry.hide("/v2/target/manifests/v2.13.1", 2);
     let again = failure.next_attempt.clone().unwrap().0;
     assert_eq!(failures_at(&mut stage, &mut memory, again).await, []);
     assert_eq!((stage.registry.count("PUT"), jobs_created(&stage)), (1, 0));
