@@ -27,6 +27,8 @@ const MAX_READS: u32 = 4;
 const MAX_KEPT_BYTES: usize = 64 * 1024;
 /// Manifests that are handed back.
 const MAX_KEPT_MANIFESTS: usize = 50;
+/// The message where content is not there at the first try to publish it.
+const NOT_SHOWN: &str = "the destination does not show what was pushed by digest, or not yet";
 
 /// What became of tags that were to be published.
 #[derive(Debug, Default)]
@@ -85,6 +87,10 @@ pub async fn publish(
                 kept += usize::from(manifest.is_some());
                 all.answered.push(Answered { copy, digest, is_put, manifest });
             }
+            // Some registries show what was pushed only after a while.
+            Ok(Err(Outcome::ContentGone { at })) if !is_unpublished(outcomes.get(&copy)) => {
+                all.failed.push((copy, Outcome::Unpublished { tries: 1, message: NOT_SHOWN.to_owned(), at }));
+            }
             Ok(Err(outcome)) => all.failed.push((copy, outcome)),
             Err(error) => {
                 let tries = match outcomes.get(&copy) {
@@ -97,6 +103,10 @@ pub async fn publish(
     }
     all.refusal = refusals.of_all();
     all
+}
+
+fn is_unpublished(outcome: Option<&Outcome>) -> bool {
+    matches!(outcome, Some(Outcome::Unpublished { .. }))
 }
 
 /// What the destination shows under a tag.
