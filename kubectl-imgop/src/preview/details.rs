@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use imgop_core::copy::Sides;
+use imgop_core::copy::{Sides, TagState};
 use imgop_registry::oci::{Platforms, Referrer};
 use imgop_registry::reference::{Digest, RegistryHost, Tag};
 use imgop_registry::{BulkDigest, ImageDetails, RegistryError, RepositoryClient};
 
-use super::document::{Report, State, TagReport, Transfer};
+use super::document::{Report, TagReport, Transfer};
 use super::targets::Target;
 
 /// Rows that a terminal shows at once.
@@ -93,7 +93,7 @@ async fn add_listed(tags: &mut [TagReport], source: &RepositoryClient, target: &
 
 /// Returns the tag that a list API may tell something of.
 fn listed_tag(tag: &TagReport) -> Option<Tag> {
-    let is_there = !matches!(tag.state, State::NotFound) && tag.referrer_of.is_none();
+    let is_there = !matches!(tag.state, TagState::NotFound) && tag.referrer_of.is_none();
     is_there.then(|| tag.tag.parse().ok()).flatten()
 }
 

@@ -1,7 +1,7 @@
 //! The last question: what the answers come to, as the preview shows it, and whether that is submitted.
 
 use imgop_core::api::ImageSpec;
-use imgop_core::copy::{CopyRequest, Limits};
+use imgop_core::copy::{CopyRequest, Limits, TagState};
 use jiff::Timestamp;
 
 use super::questions::Draft;
@@ -9,7 +9,7 @@ use crate::cli_error::CliError;
 use crate::output::text::count;
 use crate::preview::cluster_images::ClusterImages;
 use crate::preview::details::Details;
-use crate::preview::document::{State, TagReport};
+use crate::preview::document::TagReport;
 use crate::preview::inspect::{Inspected, Inspector, inspect};
 use crate::preview::page::{PageOptions, print};
 use crate::preview::targets::Target;
@@ -79,6 +79,6 @@ async fn show(
         context.ui.warned(problem);
     }
     let copied: Vec<&TagReport> = report.tags.iter().filter(|tag| tag.is_copied()).collect();
-    let overwrites = copied.iter().filter(|tag| tag.state == State::Differs).count();
+    let overwrites = copied.iter().filter(|tag| tag.state == TagState::Differs).count();
     Ok(failure.is_none().then_some(Size { copies: copied.len(), overwrites }))
 }
