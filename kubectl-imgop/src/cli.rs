@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
 use crate::commands::{
-    completion, copy, delete, describe, list, logs, preview, quota, resume, search, suspend, sync, tags,
+    completion, copy, delete, describe, history, list, logs, preview, quota, resume, search, suspend, sync, tags,
     verify, version, wait,
 };
 use crate::complete::{COMPLETE, candidates};
@@ -56,6 +56,7 @@ enum Verb {
     Quota(quota::QuotaArgs),
     List(list::ListArgs),
     Describe(describe::DescribeArgs),
+    History(history::HistoryArgs),
     Sync(sync::SyncArgs),
     Wait(wait::WaitArgs),
     Logs(logs::LogsArgs),
@@ -91,13 +92,14 @@ pub fn main() -> ExitCode {
 }
 
 /// Words of other programs for what a verb of this one does.
-const OTHER_WORDS: [(&[&str], &str); 9] = [
+const OTHER_WORDS: [(&[&str], &str); 10] = [
     (&["add", "apply", "create", "mirror", "update"], "copy"),
     (&["diff", "dry-run"], "preview"),
     (&["audit", "compare", "validate"], "verify"),
     (&["budget", "pulls", "ratelimit"], "quota"),
     (&["ls-tags", "releases", "tag", "versions"], "tags"),
-    (&["events", "history", "info", "inspect", "show", "status"], "describe"),
+    (&["events", "info", "inspect", "show", "status"], "describe"),
+    (&["changes", "past", "rollout", "runs", "syncs", "timeline"], "history"),
     (&["reconcile", "refresh", "retry", "run", "trigger"], "sync"),
     (&["disable", "pause", "stop"], "suspend"),
     (&["continue", "enable", "start", "unpause"], "resume"),
@@ -138,6 +140,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Quota(args) => quota::run(ui, &args, &cli.connection).await,
             Verb::List(args) => list::run(ui, &args, &cli.connection).await,
             Verb::Describe(args) => describe::run(ui, &args, &cli.connection).await,
+            Verb::History(args) => history::run(ui, &args, &cli.connection).await,
             Verb::Sync(args) => sync::run(ui, &args, &cli.connection).await,
             Verb::Wait(args) => wait::run(ui, &args, &cli.connection).await,
             Verb::Logs(args) => logs::run(ui, &args, &cli.connection).await,

@@ -7,6 +7,7 @@ use imgop_core::api::Image;
 use imgop_core::copy::CopyRequest;
 use imgop_registry::reference::{ManifestRef, Reference, RegistryHost, Repository};
 use imgop_registry::{RateLimit, Reason};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Outcome};
@@ -14,7 +15,7 @@ use crate::cluster::ConnectionArgs;
 use crate::kinds::{Erased, read};
 use crate::output::Ui;
 use crate::output::age::human;
-use crate::output::documents::DocumentFormat;
+use crate::output::documents::PrintedArgs;
 use crate::output::table::Table;
 use crate::registry::credentials::LocalCredentials;
 use crate::registry::one_repository::OneRepositoryArgs;
@@ -42,31 +43,33 @@ pub struct QuotaArgs {
     #[command(flatten)]
     access: OneRepositoryArgs,
 
-    /// Output format
-    #[arg(short, long, value_enum)]
-    output: Option<DocumentFormat>,
-
-    /// Print no column headers
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    printed: PrintedArgs,
 }
 
-#[derive(Debug, Serialize)]
+/// The quotas of registries.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.quota/v1")]
 #[serde(rename_all = "camelCase")]
-struct Quotas {
+pub struct Quotas {
+    /// The version of the document.
     api_version: &'static str,
+    /// The registries that were asked.
     registries: Vec<Quota>,
 }
 
-#[derive(Debug, Serialize)]
+/// The quota of one registry.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Quota {
+    /// The registry.
     registry: String,
     /// Pulls that are left; none if the registry reports no quota.
     remaining: Option<u64>,
     /// Pulls within the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+    /// How long the window is.
     #[serde(skip_serializing_if = "Option::is_none")]
     window_seconds: Option<u64>,
     /// Why the registry could not be asked.
@@ -90,9 +93,9 @@ pub async fn run(ui: Ui, args: &QuotaArgs, connection: &ConnectionArgs) -> Resul
     }
     let failed = quotas.iter().filter(|quota| quota.error.is_some()).count();
     let quotas = Quotas { api_version: API_VERSION, registries: quotas };
-    match args.output {
+    match args.printed.output {
         Some(format) => format.print(ui, &quotas)?,
-        None => ui.wrapped_table(&table(&quotas.registries), !args.no_headers)?,
+        None => ui.wrapped_table(&table(&quotas.registries), !args.printed.no_headers)?,
     }
     match failed {
         0 => Ok(Outcome::Done),

@@ -7,12 +7,13 @@ use imgop_core::selection::{Version, by_version};
 use imgop_registry::BulkDigest;
 use imgop_registry::reference::{Reference, Tag};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
 use crate::output::age::human;
-use crate::output::documents::DocumentFormat;
+use crate::output::documents::PrintedArgs;
 use crate::output::table::{Table, terminal_width};
 use crate::output::text::{bytes, count};
 use crate::preview::absent::release_line;
@@ -54,20 +55,18 @@ pub struct TagsArgs {
     #[command(flatten)]
     access: OneRepositoryArgs,
 
-    /// Output format
-    #[arg(short, long, value_enum)]
-    output: Option<DocumentFormat>,
-
-    /// Print no column headers
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    printed: PrintedArgs,
 }
 
 /// The tags of a repository.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.tags/v1")]
 #[serde(rename_all = "camelCase")]
-struct Listing {
+pub struct Listing {
+    /// The version of the document.
     api_version: &'static str,
+    /// The repository.
     repository: String,
     /// How many the repository has.
     number: usize,
@@ -75,18 +74,24 @@ struct Listing {
     tags: Vec<ListedTag>,
 }
 
-#[derive(Debug, Serialize)]
+/// One tag.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ListedTag {
+    /// The tag.
     tag: String,
     /// The pattern of its release line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pattern: Option<String>,
     /// The versions that were asked about and select it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     selected_by: Vec<String>,
+    /// When it was pushed with the content that it shows, where the registry tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pushed: Option<Timestamp>,
+    /// The bytes of its layers, where the registry tells them.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
 }
@@ -116,9 +121,9 @@ pub async fn run(ui: Ui, args: &TagsArgs) -> Result<Outcome, CliError> {
         number,
         tags: tags.iter().map(|tag| args.listed(tag, &reported)).collect(),
     };
-    match args.output {
+    match args.printed.output {
         Some(format) => format.print(ui, &listed)?,
-        None => ui.table(&table(&listed, Timestamp::now()), !args.no_headers)?,
+        None => ui.table(&table(&listed, Timestamp::now()), !args.printed.no_headers)?,
     }
     if left_out > 0 {
         ui.note(&format!("{}; --limit 0 lists all", count(left_out, "more tag")));

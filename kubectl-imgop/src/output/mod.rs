@@ -4,7 +4,9 @@ pub mod age;
 pub mod documents;
 pub mod table;
 pub mod text;
+mod redrawn;
 mod ui;
 pub mod wording;
 
+pub use redrawn::Redrawn;
 pub use ui::Ui;

@@ -19,6 +19,9 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
+/// How wide a page is where no terminal shows it.
+const PAGE_WIDTH: u16 = 80;
+
 /// Prints. It stands for the right to print, and knows whether the user may be asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Ui {
@@ -61,7 +64,16 @@ impl Ui {
 
     /// Prints a table as data; on a terminal its last column is wrapped.
     pub fn wrapped_table(self, table: &Table, headers: bool) -> Result<(), CliError> {
-        match terminal_width() {
+        self.table_within(table, headers, terminal_width())
+    }
+
+    /// Prints a table of a page as data: its last column is wrapped to the terminal, or to 80 columns.
+    pub fn page_table(self, table: &Table, headers: bool) -> Result<(), CliError> {
+        self.table_within(table, headers, Some(terminal_width().unwrap_or(PAGE_WIDTH)))
+    }
+
+    fn table_within(self, table: &Table, headers: bool, width: Option<u16>) -> Result<(), CliError> {
+        match width {
             Some(width) => self.data(&table.wrapped_lines(headers, width).join("\n")),
             None => self.table(table, headers),
         }

@@ -66,7 +66,7 @@ fn picking_nothing_does_nothing() {
 
 #[test]
 fn without_a_terminal_a_name_is_missing() {
-    for verb in ["describe", "logs", "sync", "delete --yes", "suspend"] {
+    for verb in ["describe", "history", "logs", "sync", "delete --yes", "suspend"] {
         let run = Program::new().run(verb);
         assert!(run.code == 2 && run.stderr.starts_with("error: missing: NAME"), "{verb}: {run}");
     }
