@@ -10,6 +10,7 @@ use imgop_registry::{RateLimit, Reason};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::args::reference_problem;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::kinds::{Erased, read};
@@ -116,8 +117,10 @@ async fn of_images(connection: &ConnectionArgs) -> Result<BTreeMap<RegistryHost,
 
 fn of_arguments(texts: &[String]) -> Result<BTreeMap<RegistryHost, Repository>, CliError> {
     let parsed = texts.iter().map(|text| {
+        let usage = |why: String| CliError::usage(format!("REPOSITORY: {why}"));
+        reference_problem(text).map_or(Ok(()), |problem| Err(usage(problem)))?;
         let reference = text.parse::<Reference>();
-        reference.map(|r| r.repository).map_err(|e| CliError::usage(format!("REPOSITORY: {e}")))
+        reference.map(|reference| reference.repository).map_err(|error| usage(error.to_string()))
     });
     Ok(by_host(parsed.collect::<Result<Vec<_>, _>>()?.into_iter()))
 }

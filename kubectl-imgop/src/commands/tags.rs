@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::args::reference_problem;
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
 use crate::output::age::human;
@@ -134,6 +135,9 @@ pub async fn run(ui: Ui, args: &TagsArgs) -> Result<Outcome, CliError> {
 impl TagsArgs {
     fn reference(&self) -> Result<(Reference, Option<Version>), CliError> {
         let usage = |why: String| CliError::usage(format!("REPOSITORY: {why}"));
+        if let Some(problem) = reference_problem(&self.repository) {
+            return Err(usage(problem));
+        }
         let reference: Reference = self.repository.parse().map_err(|e: _| usage(ToString::to_string(&e)))?;
         let version = reference.version.as_deref().map(str::parse::<Version>).transpose();
         let version = version.map_err(|error| usage(error.to_string()))?;

@@ -234,7 +234,11 @@ mod tests {
         status["conditions"][0]["reason"] = json!("Succeeded");
         let page = page(&described(&image, Ok(Vec::new()), Ok(Vec::new())));
         let facts: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("Last")).take(3).collect();
-        insta::assert_snapshot!(facts.join("\n"), @"");
+        insta::assert_snapshot!(facts.join("\n"), @"
+        Last sync:     5m30s ago (2026-01-08T00:00:00Z), which succeeded
+        Checks:        last at the last sync, next in about 54m
+        Age:           7d
+        ");
     }
 
     #[test]

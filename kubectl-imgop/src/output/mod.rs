@@ -2,9 +2,9 @@
 
 pub mod age;
 pub mod documents;
+mod redrawn;
 pub mod table;
 pub mod text;
-mod redrawn;
 mod ui;
 pub mod wording;
 

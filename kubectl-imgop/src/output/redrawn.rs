@@ -27,7 +27,8 @@ impl Redrawn {
         let fitted = |line: &String| console::truncate_str(&one_line(line), columns - 1, "…").into_owned();
         let text = lines.iter().map(fitted).collect::<Vec<_>>().join("\r\n");
         // A terminal that is gone shows nothing.
-        let _ = self.erase().and_then(|()| self.terminal.write_str(&text)).and_then(|()| self.terminal.flush());
+        let _ =
+            self.erase().and_then(|()| self.terminal.write_str(&text)).and_then(|()| self.terminal.flush());
         self.drawn = lines.len();
     }
 

@@ -27,12 +27,13 @@ const PAGE_WIDTH: u16 = 80;
 pub struct Ui {
     may_ask: bool,
     is_aside: bool,
+    is_silent: bool,
 }
 
 impl Ui {
     /// The user may be asked, or not.
     pub fn new(may_ask: bool) -> Self {
-        Self { may_ask, is_aside: false }
+        Self { may_ask, is_aside: false, is_silent: false }
     }
 
     /// Returns whether the user may be asked, if there is a terminal.
@@ -44,6 +45,12 @@ impl Ui {
     #[must_use]
     pub fn aside(self) -> Self {
         Self { is_aside: true, ..self }
+    }
+
+    /// Returns the same that reports nothing: a shell that completes a word shows its user nothing else.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        Self { is_silent: true, ..self }
     }
 
     /// Prints data. A line break is added unless there is one.
@@ -128,14 +135,9 @@ impl Ui {
 
     /// Reports progress on a terminal only; in a log it is noise.
     pub fn progress(self, text: &str) {
-        if self.shows_progress() {
+        if io::stderr().is_terminal() {
             self.note(text);
         }
-    }
-
-    /// Returns whether progress is shown.
-    pub fn shows_progress(self) -> bool {
-        io::stderr().is_terminal()
     }
 
     /// Warns.
@@ -151,7 +153,7 @@ impl Ui {
 
     /// Prints an error with its hints.
     pub fn error(self, error: &CliError) {
-        if matches!(error.kind, Kind::BrokenPipe | Kind::Cancelled) {
+        if matches!(error.kind, Kind::BrokenPipe | Kind::Cancelled | Kind::Terminated) {
             return;
         }
         self.line(ERROR, "error: ", &error.message);
@@ -184,6 +186,9 @@ impl Ui {
     }
 
     fn line(self, style: Style, label: &str, text: &str) {
+        if self.is_silent {
+            return;
+        }
         // There is no other place to report that stderr is closed.
         let _ = writeln!(anstream::stderr().lock(), "{style}{label}{style:#}{}", printable(text));
     }

@@ -16,7 +16,7 @@ impl Report {
         let tags = observed.tags.iter().zip(&plan.tags);
         let excluded = observed.excluded.iter().map(|excluded| ExcludedReport {
             tag: excluded.tag.to_string(),
-            reason: target.wording().of(&excluded.reason.to_string()),
+            reason: target.wording.of(&excluded.reason.to_string()),
             is_candidate: excluded.reason == Exclusion::Candidate,
             is_young: matches!(excluded.reason, Exclusion::TooYoung { .. }),
         });
@@ -36,7 +36,7 @@ impl Report {
             conflicts_in_namespace_only: conflicts.in_namespace_only,
             transfer: None,
             narrowing: narrowing(&target.spec),
-            wording: target.wording(),
+            wording: target.wording,
         }
     }
 
@@ -119,7 +119,7 @@ impl TagReport {
             TagAction::Young(until) => {
                 if let Some(min_age) = target.request.min_age {
                     let reason = Exclusion::TooYoung { min_age, until: *until };
-                    self.reason = Some(target.wording().of(&reason.to_string()));
+                    self.reason = Some(target.wording.of(&reason.to_string()));
                 }
                 Action::Wait
             }

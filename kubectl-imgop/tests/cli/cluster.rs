@@ -124,11 +124,7 @@ fn a_description_shows_a_long_message_once() {
     let run = cluster.program.run("describe a");
     assert!(run.stdout.lines().all(|line| line.len() <= 80), "{run}");
     let unwrapped = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(
-        (unwrapped.matches(DENIED).count(), unwrapped.matches("(as above)").count()),
-        (1, 2),
-        "{run}"
-    );
+    assert_eq!((unwrapped.matches(DENIED).count(), unwrapped.matches("(as above)").count()), (1, 2), "{run}");
 }
 
 #[test]

@@ -7,8 +7,10 @@ fn every_help_page_is_as_it_was_written() {
     let program = Program::new();
     let page = |verb: &str| program.run(&format!("{verb} --help")).stdout;
     insta::assert_snapshot!("help", page(""));
-    let verbs =
-        ["copy", "preview", "list", "describe", "history", "sync", "wait", "logs", "suspend", "resume", "delete"];
+    let verbs = [
+        "copy", "preview", "list", "describe", "history", "sync", "wait", "logs", "suspend", "resume",
+        "delete",
+    ];
     for verb in verbs.into_iter().chain(["verify", "search", "tags", "quota", "completion", "version"]) {
         insta::assert_snapshot!(format!("help-{verb}"), page(verb));
     }

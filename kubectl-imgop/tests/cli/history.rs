@@ -90,7 +90,8 @@ fn a_history_shows_what_each_sync_copied_and_why_the_last_one_failed() {
 #[test]
 fn a_history_has_ages_unless_it_is_wide() {
     let mut image = with_history();
-    let days_ago = |days: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days)).to_string();
+    let days_ago =
+        |days: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days)).to_string();
     for (entry, days) in [(0, 4), (1, 3), (2, 2)] {
         image["status"]["history"][entry]["performedAt"] = json!(days_ago(days));
     }

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
-use rexpect::process::{PtyProcess, WaitStatus};
+use rexpect::process::{PtyProcess, Signal, WaitStatus};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::program::Program;
@@ -106,6 +106,11 @@ impl Terminal {
     pub fn answer(&mut self, question: &str, keys: &str) {
         self.wait_for_question(question);
         self.press(keys);
+    }
+
+    /// Ends the program as a system does that shuts down.
+    pub fn terminate(&mut self) {
+        self.process.signal(Signal::SIGTERM).unwrap();
     }
 
     /// Waits until the program ends.

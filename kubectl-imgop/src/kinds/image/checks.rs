@@ -106,10 +106,14 @@ mod tests {
         let idle = checks(&json!({ "/status/lastSyncTime": "2026-01-07T00:00:00Z" }));
         assert_eq!(idle, Some(Checks::Within(Duration::from_hours(1))));
         let waiting = json!([{ "tag": "1", "digest": "d", "since": "2026-01-07T00:00:00Z", "until": "2026-01-08T00:20:00Z" }]);
-        let mut status = json!({ "observedGeneration": 1, "lastSyncTime": "2026-01-08T00:00:00Z", "waiting": waiting });
+        let mut status =
+            json!({ "observedGeneration": 1, "lastSyncTime": "2026-01-08T00:00:00Z", "waiting": waiting });
         status["conditions"] = json!([{ "type": "Ready", "status": "True", "reason": "Succeeded", "message": "",
             "lastTransitionTime": "2026-01-08T00:00:00Z" }]);
-        assert_eq!(checks(&json!({ "/status": status })), Some(Checks::At("2026-01-08T00:20:00Z".parse().unwrap())));
+        assert_eq!(
+            checks(&json!({ "/status": status })),
+            Some(Checks::At("2026-01-08T00:20:00Z".parse().unwrap()))
+        );
     }
 
     #[test]
@@ -142,9 +146,9 @@ mod tests {
         let told = [(known, true), (within, true), (within, false)]
             .map(|(checks, is_ready)| format!("{}: {}", checks.cell(now()), checks.words(is_ready, now())));
         insta::assert_snapshot!(told.join("\n"), @"
-        2m30s: the last one was the last sync, the next one is in about 2m30s
-        <5m: about every 5m: the last one within 5m, the next one within 5m; one that finds nothing to do is not recorded
-        <5m: the next one within 5m
+        2m30s: last at the last sync, next in about 2m30s
+        <5m: about every 5m: last within 5m, next within 5m; one that finds nothing to do is not recorded
+        <5m: next within 5m
         ");
     }
 }
