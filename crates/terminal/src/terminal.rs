@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rexpect::process::{PtyProcess, WaitStatus};
+use rexpect::process::{PtyProcess, Signal, WaitStatus};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// How long something may take to be shown.
@@ -134,6 +134,11 @@ impl Terminal {
     pub fn answer(&mut self, question: &str, keys: &str) {
         self.wait_for_question(question);
         self.press(keys);
+    }
+
+    /// Ends the program as a system does that shuts down.
+    pub fn terminate(&mut self) {
+        self.process.signal(Signal::SIGTERM).unwrap();
     }
 
     /// Waits until the program ends.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::proxy::Counts;
+use imgop_bench::proxy::Counts;
 
 /// Everything that was measured.
 pub struct Measured {
