@@ -123,7 +123,10 @@ impl State {
     fn answer(&mut self, seen: &Seen) -> Response {
         let mut answer = self.answer_unmetered(seen);
         if self.counts_pulls {
-            answer.headers_mut().insert("ratelimit-remaining", "90;w=21600".parse().unwrap());
+            let headers = [("ratelimit-remaining", "90;w=21600"), ("docker-ratelimit-source", "192.0.2.1")];
+            for (name, value) in headers {
+                answer.headers_mut().insert(name, value.parse().unwrap());
+            }
         }
         answer
     }

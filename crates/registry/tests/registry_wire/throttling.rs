@@ -209,7 +209,9 @@ async fn a_rate_limit_that_is_told_by_its_code_alone_is_one() {
 
 #[tokio::test]
 async fn a_limit_on_requests_is_no_limit_on_pulls() {
-    for (limit, remaining) in [("60", "0"), ("60;w=60", "0;w=60"), ("100, 100;w=1", "0")] {
+    for (limit, remaining) in
+        [("60", "0"), ("60;w=60", "0;w=60"), ("100, 100;w=1", "0"), ("5000;w=86400", "0;w=86400")]
+    {
         let registry = ScriptedRegistry::start(move |_| {
             reply(200, &[("ratelimit-limit", limit), ("ratelimit-remaining", remaining)], r#"{"tags":[]}"#)
         })

@@ -248,6 +248,31 @@ async fn b45_an_index_of_indexes_is_put_with_its_bytes_once_those_within_it_are_
 }
 
 #[tokio::test]
+async fn an_index_within_a_narrowed_one_is_put_before_the_tag_where_its_parts_were_copied() {
+    let case = Case::new().await;
+    let amd64 = r#","platform":{"os":"linux","architecture":"amd64"}"#;
+    let entry = |media_type: &str, digest: &Digest, more: &str| {
+        format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":1{more}}}"#)
+    };
+    let index = |entries: &[String]| {
+        format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.join(","))
+    };
+    let artifact = format!(r#"{amd64},"artifactType":"application/vnd.example""#);
+    let inner = index(&[entry(IMAGE, &Digest::of(b"image"), &artifact)]);
+    let inner_digest = case.source.hold_content("app", &inner);
+    let arm64 = amd64.replace("amd64", "arm64");
+    let whole = index(&[entry(INDEX, &inner_digest, amd64), entry(IMAGE, &Digest::of(b"other"), &arm64)]);
+    let digest = case.source.hold_content("app", &whole);
+    let copy = case.subset(&digest, &whole);
+    let published = case.publish(&copy).await.unwrap();
+    assert!(published.is_published() && published.digest == copy.digest);
+    assert_eq!(case.destination.manifest("app", inner_digest.as_str()), Some(inner));
+    let puts: Vec<String> =
+        case.destination.requests().into_iter().filter(|request| request.starts_with("PUT")).collect();
+    assert!(puts.len() == 2 && puts[1].ends_with("/v1"), "the tag comes last: {puts:?}");
+}
+
+#[tokio::test]
 async fn b43_an_index_is_put_byte_for_byte_whatever_it_names() {
     let entry =
         |more: &str| format!(r#"{{"mediaType":"{IMAGE}","digest":"{}","size":1{more}}}"#, Digest::of(b"a"));
