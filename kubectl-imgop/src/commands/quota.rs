@@ -93,7 +93,7 @@ pub async fn run(ui: Ui, args: &QuotaArgs, connection: &ConnectionArgs) -> Resul
             let cluster = connection.connect().await?;
             (of_images(&cluster).await?, Ok(cluster))
         }
-        named => (of_arguments(named)?, Err(CliError::usage("no cluster is asked"))),
+        named => (of_arguments(named)?, Err("no cluster is asked".to_owned())),
     };
     if asked.is_empty() {
         ui.note("No Image in this namespace uses a registry; name a repository.");
