@@ -256,6 +256,7 @@ async fn a9_an_image_without_a_place_for_its_job_waits_to_be_woken() {
     assert_eq!(reason(&result), reasons::PROGRESSING);
     let pause = execute::queue_pause(stage.image.metadata.uid.as_deref().unwrap());
     assert_eq!(result.next, Action::requeue(pause));
+    assert!(memory.sync.is_none(), "what is too old by then takes no memory");
 }
 
 #[tokio::test]
