@@ -125,8 +125,10 @@ impl Pass<'_> {
             let waits = deferral.map(|deferral| deferral.retry_after).into_iter().chain(for_jobs);
             let wait = waits.min().unwrap_or(JOB_INTERVAL);
             let is_needed = memory.has_started() || wait < observation_ttl(state.request);
-            memory.keep_observed(is_needed.then(|| (state.observed_at, state.observed.clone())));
-            wait
+            // The status that is written now brings another pass, which need not ask again.
+            let is_kept = is_needed || !state.is_remembered;
+            memory.keep_observed(is_kept.then(|| (state.observed_at, state.observed.clone())));
+            if is_needed || state.is_remembered { wait } else { JOB_INTERVAL }
         } else {
             memory.end_sync();
             let wait = self.schedule_next(state.request, plan, memory);

@@ -22,6 +22,8 @@ pub(super) struct PassState<'a> {
     pub request: &'a CopyRequest,
     pub observed_at: Timestamp,
     pub observed: Observed,
+    /// Whether an earlier pass observed it.
+    pub is_remembered: bool,
     pub runs: Vec<Run>,
     pub failures: Vec<TagFailure>,
     pub unrecorded_failures: u32,
