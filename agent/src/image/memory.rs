@@ -35,7 +35,7 @@ pub struct Memory {
 }
 
 /// What belongs to one sync and goes with it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct SyncInProgress {
     /// What both registries answered and when.
     pub observed: Option<(Timestamp, Observed)>,
@@ -109,6 +109,13 @@ impl Memory {
     /// Returns the sync under way, or begins one.
     pub fn sync(&mut self) -> &mut SyncInProgress {
         self.sync.get_or_insert_default()
+    }
+
+    /// Keeps what was observed for the next pass, if that needs it. Thousands of Images may wait for places, and what
+    /// they observed is too old when they get one.
+    pub fn keep_observed(&mut self, observed: Option<(Timestamp, Observed)>) {
+        self.sync().observed = observed;
+        self.sync = self.sync.take().filter(|sync| **sync != SyncInProgress::default());
     }
 
     /// Ends the sync under way. Jobs of it that run are still followed: one that does not start holds a place.

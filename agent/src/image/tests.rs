@@ -251,11 +251,18 @@ async fn a9_an_image_without_a_place_for_its_job_waits_to_be_woken() {
     let owner = |n: usize| Owner { uid: n.to_string(), ..Owner::of(&stage.image) };
     let others: Vec<_> = (0..10).map(|n| stage.images.agent.jobs.take(&owner(n), 1, now())).collect();
     assert!(others.iter().all(|granted| granted.places.len() == 1), "as many as one namespace may have");
-    let mut memory = memory(&[], (now(), observed(&[&copy_of("v2.13.1", "{}")])));
+    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.1"]}"#);
+    stage.registry.hold_manifest("source", "v2.13.1", "{}");
+    let mut memory = Memory { generation: Some(1), ..Memory::default() };
     let result = stage.pass(&mut memory, now()).await.unwrap();
-    assert_eq!(reason(&result), reasons::PROGRESSING);
+    assert_eq!((reason(&result), &result.next), (reasons::PROGRESSING, &Action::requeue(JOB_INTERVAL)));
+    // The status brings another pass.
+    let asked = stage.registry.requests();
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(stage.registry.requests(), asked, "nothing is asked again");
     let pause = execute::queue_pause(stage.image.metadata.uid.as_deref().unwrap());
     assert_eq!(result.next, Action::requeue(pause));
+    assert!(memory.sync.is_none(), "what is too old by then takes no memory");
 }
 
 #[tokio::test]
