@@ -11,7 +11,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use imgop_core::copy::{Sides, TagState};
 use imgop_registry::oci::{Platforms, Referrer};
 use imgop_registry::reference::{Digest, RegistryHost, Tag};
-use imgop_registry::{BulkDigest, ImageDetails, RegistryError, RepositoryClient};
+use imgop_registry::{BulkDigest, ImageDetails, RegistryError, RepositoryClient, is_plausible};
+use jiff::Timestamp;
 
 use super::document::{Report, TagReport, Transfer};
 use super::targets::Target;
@@ -50,7 +51,8 @@ impl Report {
         let read = read_images(&sides.source, &target.request.platforms, read).await;
         for tag in &mut self.tags {
             if let Some(details) = tag.source_digest.as_ref().and_then(|digest| read.get(digest)) {
-                tag.created = details.created;
+                // Reproducible builds write the epoch, which is no age.
+                tag.created = details.created.filter(|time| is_plausible(*time, Timestamp::MAX));
                 tag.size = Some(details.size());
                 tag.platforms = details.platforms.iter().map(ToString::to_string).collect();
             }

@@ -2,6 +2,7 @@
 //! every layer where that is asked for.
 
 mod check;
+mod contents;
 mod page;
 
 use imgop_registry::reference::Digest;
@@ -88,12 +89,12 @@ pub enum Verdict {
     Incomplete,
     /// The source does not have it, or for none of the selected platforms.
     NotAtSource,
-    /// A registry could not be asked.
+    /// A registry could not be asked, or what it has could not be read.
     NotChecked,
 }
 
 impl VerifiedTag {
-    /// Returns whether a registry could not be asked.
+    /// Returns whether it is not known.
     pub fn is_unknown(&self) -> bool {
         self.result == Verdict::NotChecked
     }

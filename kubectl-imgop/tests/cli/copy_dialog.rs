@@ -1,12 +1,13 @@
 //! `copy` without arguments, on a terminal.
 
 use imgop_fakes::{Background, Catalog, CatalogRegistry};
+use imgop_terminal::{CTRL_C, DOWN, ENTER, ESC, Left, Terminal};
 use serde_json::{Value, json};
 
 use crate::fake_cluster::{FakeCluster, image, list, names};
 use crate::preview::{destination, source};
 use crate::program::Program;
-use crate::terminal::{CTRL_C, DOWN, ENTER, ESC, Left, Terminal};
+use crate::terminal;
 
 /// A cluster whose namespace has an Image and a Secret, and both registries.
 struct Place {
@@ -40,7 +41,7 @@ impl Place {
     }
 
     fn start(&self, arguments: &str, columns: u16) -> Terminal {
-        Terminal::start(&self.cluster.program, arguments, columns)
+        terminal::start(&self.cluster.program, arguments, columns)
     }
 
     /// Returns what was submitted.
@@ -298,7 +299,7 @@ fn a_terminal_is_not_asked_where_that_is_forbidden() {
         ("copy", "TERM", "dumb"),
     ] {
         let program = Program::new().variable(variable, value);
-        let left = Terminal::start(&program, arguments, 100).end();
+        let left = terminal::start(&program, arguments, 100).end();
         assert!(left.code == 2 && left.text.contains("missing: SOURCE"), "{arguments}: {}", left.text);
     }
 }

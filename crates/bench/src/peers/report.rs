@@ -46,7 +46,7 @@ impl Figures {
 
 /// Progress, for whoever waits.
 pub fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}"); // nobody may be there to read it
+    let _ = writeln!(std::io::stderr(), "{text}"); // standard error may be closed
 }
 
 /// The figures as they stand in results.json.
