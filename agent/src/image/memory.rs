@@ -152,6 +152,11 @@ impl Cache {
         self.reads_source = true;
     }
 
+    /// Drops what the registries answered, of an Image whose next sync will not trust it.
+    pub fn drop_answers(&mut self) {
+        (self.at_destination, self.at_source) = (HashMap::new(), HashMap::new());
+    }
+
     /// Returns what is known before the registries are asked.
     pub fn known(&self, now: Timestamp) -> Known {
         Known {

@@ -220,7 +220,11 @@ impl<'a> Pass<'a> {
             Some(due) => self.sync(&request, due, memory).await,
             None => {
                 self.publish_finished_jobs(&request, memory).await?;
-                Ok(Conclusion::unchanged(self.idle(next, memory)))
+                let next = self.idle(next, memory);
+                if next.is_none() {
+                    memory.cache.drop_answers();
+                }
+                Ok(Conclusion::unchanged(next))
             }
         }
     }

@@ -163,6 +163,18 @@ async fn a_sync_that_finds_nothing_to_do_ends_without_a_trace_and_asks_for_each_
 }
 
 #[tokio::test]
+async fn what_registries_answered_is_dropped_once_an_image_is_done() {
+    let mut stage = Stage::of_a_synced_image().await;
+    in_sync(&stage);
+    let mut memory = due_now();
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(memory.cache.known(now()).at_destination.len(), 1);
+    stage.image.spec.mode = Mode::OneShot;
+    let done = stage.pass(&mut memory, now()).await.unwrap();
+    assert!(done.report.is_none() && memory.cache.known(now()).at_destination.is_empty());
+}
+
+#[tokio::test]
 async fn a_suspended_image_observes_its_spec_and_stays_as_ready_as_it_was() {
     let mut stage = Stage::of_a_synced_image().await;
     in_sync(&stage);
