@@ -35,9 +35,9 @@ pub struct Waiting {
     /// The most resident memory from the start to the end.
     pub hwm_mb: f64,
     /// CPU seconds from the start until each had a status.
-    pub cpu_seconds_until_waiting: f64,
+    pub cpu_seconds_until_queued: f64,
     /// Passes until then.
-    pub passes_until_waiting: u64,
+    pub passes_until_queued: u64,
     /// How long CPU time and passes were counted.
     pub window_seconds: u64,
     /// CPU seconds in the window.
