@@ -1,7 +1,8 @@
 //! The terminal that questions are asked on: stdin and stderr, so that stdout holds data only.
 
-use std::cell::Cell;
 use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use console::{Key, Term};
@@ -26,14 +27,14 @@ pub struct Terminal {
     term: Term,
     before: Modes,
     /// Whether a thread reads keys. It stays where its question is given up, until the program ends.
-    is_reading: Cell<bool>,
+    is_reading: Arc<AtomicBool>,
 }
 
 impl Terminal {
     /// Begins to ask.
     pub fn open() -> Result<Self, CliError> {
         let before = Modes::read().map_err(|error| broken(&error))?;
-        let terminal = Self { term: Term::buffered_stderr(), before, is_reading: Cell::new(false) };
+        let terminal = Self { term: Term::buffered_stderr(), before, is_reading: Arc::default() };
         terminal.before.without_echo().map_err(|error| broken(&error))?;
         Ok(terminal)
     }
@@ -52,10 +53,14 @@ impl Terminal {
         &self,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, CliError> {
-        self.is_reading.set(true);
-        let read = tokio::task::spawn_blocking(read).await;
-        self.is_reading.set(false);
-        read.map_err(|error| CliError::failed(format!("cannot read the answer: {error}")))
+        let is_reading = Arc::clone(&self.is_reading);
+        is_reading.store(true, Ordering::SeqCst);
+        let read = tokio::task::spawn_blocking(move || {
+            let answer = read();
+            is_reading.store(false, Ordering::SeqCst);
+            answer
+        });
+        read.await.map_err(|error| CliError::failed(format!("cannot read the answer: {error}")))
     }
 
     /// Returns the columns and rows that there are now.
@@ -134,7 +139,10 @@ impl Drop for Terminal {
         let _ = self.term.show_cursor().and_then(|()| self.term.flush());
         // A thread that begins to read sets modes of its own: it must not do that afterwards.
         let begins = Instant::now();
-        while self.is_reading.get() && !Modes::are_raw() && begins.elapsed() < LONGEST_BEGINNING {
+        while self.is_reading.load(Ordering::SeqCst)
+            && !Modes::are_raw()
+            && begins.elapsed() < LONGEST_BEGINNING
+        {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.before.restore();

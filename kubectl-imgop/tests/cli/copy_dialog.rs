@@ -112,6 +112,7 @@ fn ctrl_c_at_any_question_restores_the_terminal_and_submits_nothing() {
     assert_eq!(place.submitted(), Vec::<Value>::new());
 }
 
+/// Leaves a question.
 type Leave = fn(&mut Terminal);
 
 /// How a question is left, and the exit code.
