@@ -49,17 +49,15 @@ impl From<Vec<Tag>> for TagList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::account::Account;
     use crate::client::tag_memory::TagMemory;
-    use crate::credentials::Tls;
 
     #[test]
     fn a_list_gives_its_memory_back_with_its_last_clone() {
         let memory = TagMemory::new(16 << 10);
-        let account = Account { host: "r.example".parse().unwrap(), tls: Tls::default().key(), who: None };
+        let host = "r.example".parse().unwrap();
         let reserved = || {
-            let mut reservation = memory.reservation(&account);
-            reservation.extend_to(4 << 10).then_some(reservation)
+            let mut reservation = memory.reservation(&host);
+            reservation.extend_to(4 << 10).ok().map(|()| reservation)
         };
         let (first, _other) = (reserved().unwrap(), reserved());
         let list = TagList::new(vec!["b".parse().unwrap(), "a".parse().unwrap()], first.into_held(4 << 10));

@@ -82,16 +82,22 @@ struct State {
     /// The number of the last write to each repository, whoever made it.
     writes: Bounded<(RegistryHost, String), u64>,
     last_write: u64,
-    /// Those who wait for memory. While there are any, no list is kept.
-    waiting: usize,
+    /// Those who wait for memory: of one registry, or of all. While there are any, no list of it is kept.
+    waiting: Vec<Option<RegistryHost>>,
 }
 
 /// That memory is waited for, until it is dropped.
-pub(super) struct NothingKept<'a>(&'a TagListCache);
+pub(super) struct NothingKept<'a> {
+    lists: &'a TagListCache,
+    of: Option<RegistryHost>,
+}
 
 impl Drop for NothingKept<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().waiting -= 1;
+        let waiting = &mut self.lists.state.lock().waiting;
+        if let Some(own) = waiting.iter().position(|of| *of == self.of) {
+            waiting.swap_remove(own);
+        }
     }
 }
 
@@ -103,7 +109,7 @@ impl TagListCache {
             long: Bounded::new(MAX_LONG_LISTS),
             writes: Bounded::new(MAX_WRITES),
             last_write: 0,
-            waiting: 0,
+            waiting: Vec::new(),
         };
         Self { ttl, state: Mutex::new(state), flights: SingleFlight::default() }
     }
@@ -164,25 +170,25 @@ impl TagListCache {
         state.lists.remove_keys(|listed| repository(listed) == repository(key));
     }
 
-    /// Drops what is cached, for the memory that it holds.
-    pub(super) fn clear(&self) {
-        self.state.lock().lists.remove_keys(|_| true);
+    /// Drops what is cached of one registry, or of all, for the memory that it holds.
+    pub(super) fn clear(&self, of: Option<&RegistryHost>) {
+        self.state.lock().lists.remove_keys(|key| of.is_none_or(|host| key.account.host == *host));
     }
 
-    /// Drops what is cached, and keeps nothing more until what is returned is dropped.
-    pub(super) fn keep_nothing(&self) -> NothingKept<'_> {
-        self.state.lock().waiting += 1;
-        self.clear();
-        NothingKept(self)
+    /// The same, and keeps nothing more of it until what is returned is dropped.
+    pub(super) fn keep_nothing(&self, of: Option<&RegistryHost>) -> NothingKept<'_> {
+        self.state.lock().waiting.push(of.cloned());
+        self.clear(of);
+        NothingKept { lists: self, of: of.cloned() }
     }
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.state.lock().waiting
+        self.state.lock().waiting.len()
     }
 
-    /// Whether a list that waits for nothing costs no more than a request for one tag, as far as is known: it is cached or under
-    /// way, or the last one was short.
+    /// Whether a list that waits for nothing costs no more than a request for one tag, as far as is known: it is
+    /// cached or under way, or the last one was short.
     pub(super) fn is_cheap(&self, key: &ListKey) -> bool {
         if self.ttl.is_zero() {
             return false;
@@ -215,7 +221,9 @@ impl State {
             self.long.remove(key);
         }
         let is_new = self.last_write_to(&repository(key)) <= before;
-        if is_new && self.waiting == 0 {
+        let is_waited_for =
+            |of: &Option<RegistryHost>| of.as_ref().is_none_or(|host| key.account.host == *host);
+        if is_new && !self.waiting.iter().any(is_waited_for) {
             let bytes = size(&outcome);
             self.lists.insert_weighted(key.clone(), outcome, ttl, bytes);
         }

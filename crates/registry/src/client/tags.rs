@@ -1,6 +1,7 @@
 //! Tag lists: complete, page after page, and shared for a while.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout_at};
@@ -9,11 +10,11 @@ use url::Url;
 use super::repository_client::RepositoryClient;
 use super::tag_list::TagList;
 use super::tag_list_cache::{ListKey, Shared, SharedTags};
-use super::tag_memory::{TagReservation, WhenFull};
+use super::tag_memory::{Short, TagReservation, WhenFull};
 use super::tag_page::{Page, TagSet};
 use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError, Unreachable};
-use crate::reference::Tag;
+use crate::reference::{RegistryHost, Tag};
 use crate::settings::{
     LIST_TIMEOUT_VARIABLE, MAX_TAG_LIST_BYTES_VARIABLE, MAX_TAG_MEMORY_VARIABLE, MAX_TAG_PAGES_VARIABLE,
     Settings,
@@ -22,6 +23,8 @@ use crate::transport::{Request, Response, is_registry_not_found, next_page};
 
 /// Names on a page; distribution serves no more.
 const PAGE_SIZE: usize = 1000;
+/// How long a list waits for memory at most: the pass that needs it keeps others from beginning.
+const MAX_MEMORY_WAIT: Duration = Duration::from_secs(10);
 /// Pages in a row without a new name until they are no list: some are empty or repeat others.
 const MAX_PAGES_WITHOUT_NEW_NAMES: usize = 10;
 
@@ -95,22 +98,27 @@ impl RepositoryClient {
         ListKey { account: self.account(), path: self.repository().path().to_owned() }
     }
 
-    /// Reads the list. One for which no memory is left may wait for some within its time, and is read anew.
+    /// Reads the list. One for which no memory is left may wait a moment for some, and is read anew.
     async fn list(&self, when_full: WhenFull) -> Result<TagList, Failure> {
         let (memory, lists) = (&self.shared().tag_memory, &self.shared().tag_lists);
-        let mut reserved = memory.reservation(&self.account());
-        let mut end = None;
+        let mut reserved = memory.reservation(self.repository().host());
+        let (mut end, mut has_waited) = (None, false);
         loop {
-            let Listing { tags, is_cut, .. } = self.read_list(&mut reserved, &mut end).await?;
-            if !is_cut {
+            let read = self.read_list(&mut reserved, &mut end).await;
+            // What took the time was not the registry.
+            let late = |failure: Failure| if has_waited && is_over(end) { no_memory_left() } else { failure };
+            let Listing { tags, cut, .. } = read.map_err(late)?;
+            let Some(short) = cut else {
                 let bytes = tags.bytes;
                 return Ok(TagList::new(tags.into_vec(), reserved.into_held(bytes)));
-            }
+            };
             let wanted = 2 * tags.bytes;
             drop(tags);
             let (Some(end), WhenFull::Wait) = (end, when_full) else { return Err(no_memory_left()) };
-            let _nothing_kept = lists.keep_nothing();
+            let _nothing_kept = lists.keep_nothing(self.host_of(short));
+            let end = end.min(Instant::now() + MAX_MEMORY_WAIT);
             timeout_at(end, reserved.wait_for(wanted)).await.map_err(|_| no_memory_left())?;
+            has_waited = true;
         }
     }
 
@@ -130,8 +138,8 @@ impl RepositoryClient {
             *end = list.end;
             // It may be large, and the next one is waited for.
             drop(response);
-            list.is_cut = !self.reserve(memory, list.tags.bytes)?;
-            let Some(next) = next.filter(|_| !list.is_cut) else { break };
+            list.cut = self.reserve(memory, list.tags.bytes)?.err();
+            let Some(next) = next.filter(|_| list.cut.is_none()) else { break };
             response = self.page(next.clone(), list.bytes_left).await?;
             page = next;
         }
@@ -142,8 +150,8 @@ impl RepositoryClient {
         Ok(list)
     }
 
-    /// Reserves memory for a list; `false` if none is left. What is only cached makes room for it.
-    fn reserve(&self, memory: &mut TagReservation<'_>, bytes: usize) -> Result<bool, Failure> {
+    /// Reserves memory for a list, or returns what is short. What is only cached makes room for it.
+    fn reserve(&self, memory: &mut TagReservation<'_>, bytes: usize) -> Result<Result<(), Short>, Failure> {
         let (lists, max) = (&self.shared().tag_lists, self.shared().tag_memory.max_list_bytes());
         if bytes > max {
             let detail = format!(
@@ -152,11 +160,15 @@ impl RepositoryClient {
             );
             return Err(Failure::new(Reason::TooLarge { limit: max }, detail));
         }
-        if memory.extend_to(bytes) {
-            return Ok(true);
+        if let Err(short) = memory.extend_to(bytes) {
+            lists.clear(self.host_of(short));
         }
-        lists.clear();
         Ok(memory.extend_to(bytes))
+    }
+
+    /// Returns the registry whose lists alone hold what is short, if they do.
+    fn host_of(&self, short: Short) -> Option<&RegistryHost> {
+        (short == Short::OfHost).then(|| self.repository().host())
     }
 
     /// Returns the first page. Docker Hub sends everything at once unless it is asked for pages, and some
@@ -192,6 +204,10 @@ impl RepositoryClient {
     }
 }
 
+fn is_over(end: Option<Instant>) -> bool {
+    end.is_some_and(|end| Instant::now() >= end)
+}
+
 /// Returns the failure of a list that is no fault of its registry.
 fn no_memory_left() -> Failure {
     let detail = format!(
@@ -217,8 +233,8 @@ struct Listing<'a> {
     bytes_left: usize,
     /// When the list must have ended; known once it has begun.
     end: Option<Instant>,
-    /// Whether pages are missing for want of memory.
-    is_cut: bool,
+    /// What was short, if pages are missing for want of memory.
+    cut: Option<Short>,
     /// The last name of each page: that of pages that repeat others is among them.
     last_names: HashSet<String>,
     pages_without_new_names: usize,
@@ -232,7 +248,7 @@ impl<'a> Listing<'a> {
             seen: HashSet::new(),
             bytes_left: settings.max_list_bytes,
             end,
-            is_cut: false,
+            cut: None,
             last_names: HashSet::new(),
             pages_without_new_names: 0,
         }
@@ -275,7 +291,7 @@ impl<'a> Listing<'a> {
             let detail = format!("the tag list has more than {max} pages; raise {MAX_TAG_PAGES_VARIABLE}");
             return Err(Failure::new(Reason::TooLarge { limit: max }, detail));
         }
-        if self.end.is_some_and(|end| Instant::now() >= end) {
+        if is_over(self.end) {
             let seconds = settings.list_timeout.as_secs();
             let detail = format!("the tag list has no end after {seconds} s; raise {LIST_TIMEOUT_VARIABLE}");
             return Err(Failure::new(Reason::Unreachable(Unreachable::Timeout), detail));

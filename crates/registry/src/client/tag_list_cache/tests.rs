@@ -144,7 +144,7 @@ async fn a_long_list_is_cheap_only_while_it_is_shared() {
 async fn while_memory_is_waited_for_no_list_is_kept() {
     let lists = TagListCache::new(TTL);
     assert!(is_new(&lists, "a", 1).await);
-    let waiting = [lists.keep_nothing(), lists.keep_nothing()];
+    let waiting = [lists.keep_nothing(None), lists.keep_nothing(None)];
     assert_eq!(held(&lists), 0);
     assert!(is_new(&lists, "a", 1).await);
     let [first, second] = waiting;
@@ -152,6 +152,19 @@ async fn while_memory_is_waited_for_no_list_is_kept() {
     assert!(is_new(&lists, "a", 1).await && held(&lists) == 0);
     drop(second);
     assert!(is_new(&lists, "a", 1).await && !is_new(&lists, "a", 1).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_registrys_memory_is_waited_for_the_lists_of_others_are_kept() {
+    let lists = TagListCache::new(TTL);
+    assert!(is_new(&lists, "a", 1).await);
+    let other = "other.example".parse().unwrap();
+    let own = key("a").account.host;
+    let waiting = lists.keep_nothing(Some(&other));
+    assert!(!is_new(&lists, "a", 1).await, "it is still cached");
+    drop(waiting);
+    let _waiting = lists.keep_nothing(Some(&own));
+    assert!(is_new(&lists, "a", 1).await && is_new(&lists, "a", 1).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,7 +179,7 @@ async fn one_that_would_wait_for_memory_gets_no_failure_of_one_that_would_not() 
     assert!(fails.as_mut().now_or_never().is_none());
     let waits = async || lists.get(&a, WhenFull::Wait, async || Ok(numbers(1))).await.outcome;
     assert!(waits().await.is_ok(), "it is not the list that is under way");
-    lists.clear();
+    lists.clear(None);
     gate.close();
     assert!(fails.await.outcome.is_err());
     let again = lists.get(&a, WhenFull::Fail, async || Ok(numbers(1))).await;
