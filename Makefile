@@ -45,7 +45,7 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 	  --test end_to_end --test disruption --test leaks -- --test-threads 6
 
 .PHONY: bench
-bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (20 minutes)
+bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (30 minutes)
 	crates/bench/run-plugin
 	crates/bench/run-peers
 	crates/bench/run

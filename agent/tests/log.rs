@@ -1,7 +1,5 @@
 //! What the program itself writes to its log.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
-
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
