@@ -3,9 +3,9 @@
 //! ```text
 //! request     a spec, parsed                      reference  an image with tag and digest
 //! dockerfile  what a Dockerfile says, before any pod: stages, images, mistakes
-//! plan        what is to be built, and why
 //! ```
 
+pub mod dockerfile;
 mod quantity;
 mod reference;
 mod request;

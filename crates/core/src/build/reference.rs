@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use imgop_registry::reference::{Digest, ManifestRef, Reference, ReferenceError, Repository, Tag};
+use serde::{Serialize, Serializer};
 
 /// The tag of a name without one.
 const DEFAULT_TAG: &str = "latest";
@@ -57,6 +58,12 @@ impl fmt::Display for ImageReference {
             write!(f, ":{tag}")?;
         }
         self.digest.as_ref().map_or(Ok(()), |digest| write!(f, "@{digest}"))
+    }
+}
+
+impl Serialize for ImageReference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

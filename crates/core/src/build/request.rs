@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imgop_registry::oci::PlatformSelector;
 use imgop_registry::reference::{RegistryHost, Repository, Tag};
+use serde::Serialize;
 
 use super::ImageReference;
 use crate::api::{ConcurrencyPolicy, Format, Frequency, ImageBuilderSpec, Publish, RebuildOn};
@@ -75,7 +76,7 @@ pub struct Destination {
 }
 
 /// The time that an image bears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Timestamp {
     /// That of the commit.
     Source,
@@ -93,7 +94,7 @@ impl Timestamp {
 }
 
 /// Where a Dockerfile is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum DockerfilePlace {
     /// In the spec: this text.
     Inline(String),
@@ -104,7 +105,7 @@ pub enum DockerfilePlace {
 }
 
 /// Where the files of a build come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum BuildContext {
     /// There are none.
     Empty,
@@ -135,7 +136,7 @@ pub enum BuildContext {
 }
 
 /// A value for an ARG.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum ArgValue {
     /// This text.
     Text(String),
@@ -144,7 +145,7 @@ pub enum ArgValue {
 }
 
 /// A key of a Secret or of a ConfigMap.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ObjectKey {
     /// The name of the object.
     pub name: String,
