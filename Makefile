@@ -46,6 +46,7 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 
 .PHONY: bench
 bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (20 minutes)
+	crates/bench/run-plugin
 	crates/bench/run-peers
 	crates/bench/run
 

@@ -126,7 +126,7 @@ pub struct Config {
     #[arg(long, env = "REGISTRY_LIST_TIMEOUT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub registry_list_timeout: u32,
 
-    /// Most bytes of the tags of all lists that are held at a time.
+    /// Most bytes of the tags of all lists that are held at a time; one list may have a quarter of them.
     #[arg(long, env = "REGISTRY_MAX_TAG_MEMORY", default_value_t = 32 << 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub registry_max_tag_memory: u32,
 

@@ -18,6 +18,8 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 
 /// A connection that is silent for longer is dead: every watch is renewed once a minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(70);
+/// How many log lines may wait to be written. They take memory while the log is not read, and 32 bytes each always.
+const MAX_WAITING_LOG_LINES: usize = 4096;
 /// How long a stop may take; Kubernetes waits for 30 seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,7 +28,10 @@ async fn main() -> anyhow::Result<()> {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse();
-    let (lines, _flush) = NonBlockingBuilder::default().thread_name("log").finish(std::io::stderr());
+    let (lines, _flush) = NonBlockingBuilder::default()
+        .buffered_lines_limit(MAX_WAITING_LOG_LINES)
+        .thread_name("log")
+        .finish(std::io::stderr());
     let dropped_lines = lines.error_counter();
     log_as_json(lines);
     let stop = CancellationToken::new();

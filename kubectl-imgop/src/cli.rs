@@ -9,10 +9,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
 use crate::commands::{
-    completion, copy, delete, describe, list, logs, preview, quota, resume, search, suspend, sync, tags,
-    verify, version, wait,
+    completion, copy, delete, describe, history, list, logs, preview, quota, resume, search, suspend, sync,
+    tags, verify, version, wait,
 };
-use crate::complete::{COMPLETE, candidates};
+use crate::complete::{COMPLETE, answers_shell, candidates};
 use crate::kinds::DEFAULT_KIND;
 use crate::output::Ui;
 
@@ -32,7 +32,7 @@ use crate::output::Ui;
     after_help = "See what a copy would do, then do it:\n  \
                   kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
                   kubectl imgop copy    quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n\n\
-                  Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."
+                  Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."
 )]
 struct Cli {
     #[command(flatten)]
@@ -56,6 +56,7 @@ enum Verb {
     Quota(quota::QuotaArgs),
     List(list::ListArgs),
     Describe(describe::DescribeArgs),
+    History(history::HistoryArgs),
     Sync(sync::SyncArgs),
     Wait(wait::WaitArgs),
     Logs(logs::LogsArgs),
@@ -74,6 +75,9 @@ pub fn main() -> ExitCode {
         let typed: Vec<OsString> = arguments.collect();
         return exit_code(&ui.data(&candidates(Cli::command(), &typed)).map(|()| Outcome::Done));
     }
+    if answers_shell(Cli::command) {
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(mut error) => {
@@ -91,13 +95,14 @@ pub fn main() -> ExitCode {
 }
 
 /// Words of other programs for what a verb of this one does.
-const OTHER_WORDS: [(&[&str], &str); 9] = [
+const OTHER_WORDS: [(&[&str], &str); 10] = [
     (&["add", "apply", "create", "mirror", "update"], "copy"),
     (&["diff", "dry-run"], "preview"),
     (&["audit", "compare", "validate"], "verify"),
     (&["budget", "pulls", "ratelimit"], "quota"),
     (&["ls-tags", "releases", "tag", "versions"], "tags"),
-    (&["events", "history", "info", "inspect", "show", "status"], "describe"),
+    (&["events", "info", "inspect", "show", "status"], "describe"),
+    (&["changes", "past", "rollout", "runs", "syncs", "timeline"], "history"),
     (&["reconcile", "refresh", "retry", "run", "trigger"], "sync"),
     (&["disable", "pause", "stop"], "suspend"),
     (&["continue", "enable", "start", "unpause"], "resume"),
@@ -138,13 +143,14 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Quota(args) => quota::run(ui, &args, &cli.connection).await,
             Verb::List(args) => list::run(ui, &args, &cli.connection).await,
             Verb::Describe(args) => describe::run(ui, &args, &cli.connection).await,
+            Verb::History(args) => history::run(ui, &args, &cli.connection).await,
             Verb::Sync(args) => sync::run(ui, &args, &cli.connection).await,
             Verb::Wait(args) => wait::run(ui, &args, &cli.connection).await,
             Verb::Logs(args) => logs::run(ui, &args, &cli.connection).await,
             Verb::Suspend(args) => suspend::run(ui, &args, &cli.connection).await,
             Verb::Resume(args) => resume::run(ui, &args, &cli.connection).await,
             Verb::Delete(args) => delete::run(ui, &args, &cli.connection).await,
-            Verb::Completion(args) => completion::run(ui, &args, Cli::command()),
+            Verb::Completion(args) => completion::run(ui, &args),
             Verb::Version(args) => version::run(ui, &args, &cli.connection).await,
         }
     };
@@ -152,7 +158,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
     let result = runtime.block_on(async {
         tokio::select! {
             biased;
-            () = interrupted() => Err(CliError::cancelled()),
+            error = interrupted() => Err(error),
             result = Box::pin(done) => result,
         }
     });
@@ -161,11 +167,28 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
     result
 }
 
-/// Returns when the user presses Ctrl-C.
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+/// Returns that the work is given up, once the user presses Ctrl-C or another program ends this one.
+async fn interrupted() -> CliError {
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => CliError::cancelled(),
+        () = terminated() => CliError::terminated(),
     }
+}
+
+/// Returns at SIGTERM.
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signals) => drop(signals.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub enum Kind {
     BrokenPipe,
     /// The user pressed Ctrl-C.
     Cancelled,
+    /// Another program ended this one, by SIGTERM.
+    Terminated,
 }
 
 /// How a verb ended that completed.
@@ -69,6 +71,11 @@ impl CliError {
         Self { kind: Kind::Cancelled, ..Self::failed("") }
     }
 
+    /// Another program ended this one.
+    pub fn terminated() -> Self {
+        Self { kind: Kind::Terminated, ..Self::failed("") }
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hinted(mut self, hint: impl Into<String>) -> Self {
@@ -104,7 +111,7 @@ impl fmt::Display for CliError {
 impl std::error::Error for CliError {}
 
 /// Returns the exit code: 0 done, 1 failed (or differences, where asked for), 2 usage and, as
-/// with `kubectl diff`, a comparison that could not be made, 130 Ctrl-C.
+/// with `kubectl diff`, a comparison that could not be made, 130 Ctrl-C, 143 SIGTERM.
 pub fn exit_code(result: &Result<Outcome, CliError>) -> ExitCode {
     ExitCode::from(match result {
         Ok(Outcome::Done) => 0,
@@ -113,8 +120,9 @@ pub fn exit_code(result: &Result<Outcome, CliError>) -> ExitCode {
             Kind::BrokenPipe => 0,
             Kind::Failed => 1,
             Kind::FailedComparison | Kind::Usage => 2,
-            // As of a program that the signal ends.
+            // As of programs that the signals end.
             Kind::Cancelled => 130,
+            Kind::Terminated => 143,
         },
     })
 }

@@ -29,6 +29,8 @@ mod preview;
 mod prompts;
 mod registry;
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 mod second_kind;
 mod verification;
 

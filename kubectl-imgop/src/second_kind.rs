@@ -14,6 +14,7 @@ use crate::cluster::awaited::{Awaited, News};
 use crate::cluster::objects::FoundObject;
 use crate::description::{Described, sections};
 use crate::kinds::listing::{Columns, table};
+use crate::kinds::past_sync::{Counted, PastColumns, PastSync, SyncResult, table as past_table};
 use crate::kinds::progress::{Goal, ReconcileState};
 use crate::kinds::{Erased, JobContainer, KINDS, Kind, KindRef, ObjectRef};
 use crate::output::table::Table;
@@ -42,12 +43,14 @@ struct BackupStatus {
     conditions: Vec<Condition>,
     #[serde(default)]
     lost_files: Vec<String>,
+    saved_files: Option<u32>,
 }
 
 impl Kind for Backup {
     const SHORT_NAMES: &'static [&'static str] = &["bk"];
     const COLUMNS: &'static [&'static str] = &["EVERY", "READY", "REASON"];
     const WIDE_COLUMNS: &'static [&'static str] = &[];
+    const COUNTED: &'static [Counted] = &[Counted { column: "SAVED", name: "saved" }];
     const BEYOND_RETRIES: &'static [&'static str] = &["DiskFull"];
 
     fn cells(&self, _: Timestamp) -> Vec<String> {
@@ -55,7 +58,7 @@ impl Kind for Backup {
         vec![self.spec.every.clone(), ready, reason]
     }
 
-    fn wide_cells(&self) -> Vec<String> {
+    fn wide_cells(&self, _: Timestamp) -> Vec<String> {
         Vec::new()
     }
 
@@ -70,8 +73,18 @@ impl Kind for Backup {
         vec![table]
     }
 
-    fn history(&self, _: Timestamp) -> Option<Table> {
-        None
+    fn history(&self) -> Vec<PastSync> {
+        let saved = self.status.as_ref().and_then(|status| status.saved_files);
+        let sync = |saved| PastSync {
+            time: "2026-01-08T00:00:00Z".parse().unwrap(),
+            result: SyncResult::of(Some(saved), Some(0)),
+            counts: [("saved", saved)].into(),
+            tags: Vec::new(),
+            tags_beyond: 0,
+            reason: None,
+            message: None,
+        };
+        saved.map(sync).into_iter().collect()
     }
 
     fn state(&self) -> ReconcileState<'_> {
@@ -160,6 +173,18 @@ fn another_kind_is_described_with_its_conditions_jobs_and_own_sections() {
     JOB         STATE     AGE     TAGS
     nightly-1   Running   5m30s   sda
     ");
+}
+
+#[test]
+fn another_kind_has_a_history_with_its_own_counts() {
+    let object = backup("nightly", &json!({ "every": "24h" }), &json!({ "savedFiles": 7 }));
+    let syncs = BACKUP.history(&object).unwrap();
+    let table = past_table(BACKUP.counted(), &syncs, PastColumns { wide: false, reasons: true }, now());
+    insta::assert_snapshot!(text(&table, true), @"
+    SYNC        RESULT      SAVED   TAGS     REASON   MESSAGE
+    5m30s ago   Succeeded   7       <none>   <none>   <none>
+    ");
+    assert!(BACKUP.history(&backup("odd", &json!({ "every": 1 }), &Value::Null)).is_err());
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::wait;
 /// Started by the first test that asks for it.
 static SHARED: OnceCell<Result<ApiServer, String>> = OnceCell::const_new();
 
-/// A real API server without nodes and without controllers: what it stores nobody acts on.
+/// A real API server without nodes and without controllers: nothing acts on what it stores.
 #[derive(Debug)]
 pub struct ApiServer(Supervised);
 

@@ -26,7 +26,7 @@ pub fn created_jobs(log: &Path, namespace: &str) -> anyhow::Result<Vec<String>> 
         .collect())
 }
 
-/// A right that somebody used: API group, resource (with its subresource behind a slash) and verb.
+/// A right that was used: API group, resource (with its subresource behind a slash) and verb.
 pub type Right = (String, String, String);
 
 /// Every right that a user has used with success, by the API server's own record.

@@ -2,13 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
 use crate::programs;
 
@@ -79,12 +78,16 @@ impl Kubectl {
         self.run_with_input(["apply", "-f", "-"], manifest).await
     }
 
-    async fn run_with_input<A: AsRef<OsStr>>(
-        &self,
-        arguments: impl IntoIterator<Item = A>,
-        input: &str,
-    ) -> anyhow::Result<Output> {
-        let arguments: Vec<OsString> = arguments.into_iter().map(|a| a.as_ref().to_owned()).collect();
+    /// `kubectl imgop` with these arguments, to be run in a terminal.
+    ///
+    /// # Errors
+    /// If `PATH` cannot be written.
+    pub fn imgop_command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        let arguments: Vec<OsString> = ["imgop"].iter().chain(arguments).map(OsString::from).collect();
+        self.command(&arguments)
+    }
+
+    fn command(&self, arguments: &[OsString]) -> anyhow::Result<Command> {
         let mut command = Command::new(self.kubectl());
         // A plugin gets its own flags only, so the namespace stands behind its name.
         let is_plugin = arguments.first().is_some_and(|first| first == "imgop");
@@ -94,20 +97,27 @@ impl Kubectl {
         }
         folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         command
-            .args(&arguments)
+            .args(arguments)
             .args(self.namespace.iter().flat_map(|namespace| ["--namespace", namespace]))
             .env("PATH", std::env::join_paths(folders)?)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("KUBECACHEDIR", self.cache.path())
-            .envs([("NO_COLOR", "1"), ("COLUMNS", "100"), ("TZ", "UTC")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .envs([("NO_COLOR", "1"), ("COLUMNS", "100"), ("TZ", "UTC")]);
         // Test clusters and registries are on this machine.
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             command.env_remove(name).env_remove(name.to_lowercase());
         }
+        Ok(command)
+    }
+
+    async fn run_with_input<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> anyhow::Result<Output> {
+        let arguments: Vec<OsString> = arguments.into_iter().map(|a| a.as_ref().to_owned()).collect();
+        let mut command = tokio::process::Command::from(self.command(&arguments)?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("kubectl does not start")?;
         let mut stdin = child.stdin.take().context("kubectl has no standard input")?;
         let write = async {

@@ -26,7 +26,7 @@ fn built(once: &OnceLock<Result<PathBuf, String>>, package: &str) -> anyhow::Res
         .map_err(|said| anyhow!("{package} is needed, but {said}"))
 }
 
-/// `cargo test` builds only the tests' own package; a program that somebody built some time ago
+/// `cargo test` builds only the tests' own package; a program that was built some time ago
 /// would be tested instead of the sources.
 fn build(package: &str) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

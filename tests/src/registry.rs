@@ -172,7 +172,7 @@ impl Registry {
         Ok(digests)
     }
 
-    /// Copies a tag from a registry to this one, as somebody who does not use imgop would.
+    /// Copies a tag from a registry to this one, as a user without imgop would.
     pub async fn take(
         &self,
         path: &str,
@@ -255,7 +255,7 @@ impl Registry {
     /// A place in the access log behind everything that was answered before.
     pub async fn mark(&self) -> anyhow::Result<Mark> {
         // A line is written shortly after its answer, and lines stand in the order of the answers
-        // closely enough: when a request that nobody else makes is there, so are those before it.
+        // closely enough: when a request that only this makes is there, so are those before it.
         static MARKS: AtomicUsize = AtomicUsize::new(0);
         let sign = format!("imgop-mark-{}-{}/", std::process::id(), MARKS.fetch_add(1, Ordering::Relaxed));
         // A process of an earlier day may have had the same number.

@@ -25,7 +25,7 @@ use imgop_core::time::saturating_add;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Resource, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ use crate::cluster::status::{WithConditions, write_status};
 use crate::cluster::watch::Guarded;
 use crate::metrics::OfKind;
 use crate::turns::TurnKey;
+use objects::Change;
 pub use objects::{Objects, Watched};
 pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
 
@@ -67,16 +68,10 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
         };
         let deleting = agent.clone();
         let (store, changes) = part.watch(agent.client.clone(), R::KEEP);
-        let seeing = runner.clone();
+        let (seeing, known) = (runner.clone(), store.clone());
         let changes = changes.inspect(move |event| {
             leave_queue(event, &deleting);
-            if let Ok(
-                watcher::Event::Apply(DeserializeGuard(Ok(object)))
-                | watcher::Event::InitApply(DeserializeGuard(Ok(object))),
-            ) = event
-            {
-                seeing.kind.seen(object);
-            }
+            show(event, &known, &seeing.kind);
         });
         Controller::for_stream(changes.applied_objects(), store)
             .reconcile_on(agent.jobs.wake_ups::<Guarded<R::Kind>>().filter(is_here))
@@ -107,9 +102,22 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
 
 /// Removes a deleted object from the queue for Jobs at once. A deletion that no watch saw is noticed by
 /// `evict_deleted`.
-fn leave_queue<K: Object>(event: &Result<watcher::Event<Guarded<K>>, watcher::Error>, agent: &Agent) {
+fn leave_queue<K: Object>(event: &Change<K>, agent: &Agent) {
     if let Ok(watcher::Event::Delete(object)) = event {
         agent.jobs.leave_queue(&object.uid().unwrap_or_default());
+    }
+}
+
+/// Shows a kind the objects that the store has got with this event. Those of a list are there once all of them are;
+/// before, what the kind notes of them could be dropped as of objects that do not exist.
+pub(crate) fn show<R: Reconcile>(event: &Change<R::Kind>, store: &Store<Guarded<R::Kind>>, kind: &R) {
+    match event {
+        Ok(watcher::Event::Apply(DeserializeGuard(Ok(object)))) => kind.seen(object),
+        Ok(watcher::Event::InitDone) => {
+            let all = store.state();
+            all.iter().filter_map(|object| object.0.as_ref().ok()).for_each(|object| kind.seen(object));
+        }
+        _ => {}
     }
 }
 

@@ -16,7 +16,7 @@ use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 use crate::config::Namespaces;
 
 /// What a watch of the agent sends.
-type Change<K> = Result<watcher::Event<Guarded<K>>, watcher::Error>;
+pub type Change<K> = Result<watcher::Event<Guarded<K>>, watcher::Error>;
 
 /// The objects of a kind in all watched namespaces. Cloning shares them.
 #[derive(Clone, Debug)]

@@ -78,7 +78,7 @@ pub trait Reconcile: Sized + Send + Sync + 'static {
     /// Notes what a pass reported, once its status is known to be written.
     fn reported(&self, _object: &Self::Kind, _report: &Report<Self::Status>, _now: Timestamp) {}
 
-    /// Notes an object as a watch shows it, new or changed.
+    /// Notes an object that is new or changed, or that was listed, once [`Objects`](super::Objects) has it.
     fn seen(&self, _object: &Self::Kind) {}
 
     /// Drops what the kind remembers of objects that do not exist any more.

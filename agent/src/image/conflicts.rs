@@ -135,6 +135,7 @@ mod tests {
     use imgop_core::api::conditions::{NewCondition, STALLED, merge, reasons};
     use imgop_core::api::{ImageStatus, Mode, Phase};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::runtime::watcher::Event;
 
     use super::*;
     use crate::image::tests::fixtures::{image, now, request};
@@ -292,6 +293,25 @@ mod tests {
         assert!(conflict_of(&conflicts, &younger()).is_some(), "it was edited");
         conflicts.evict(|_| true);
         assert_eq!(conflicts.by_destination.lock().len(), 100, "and its earlier destination is forgotten");
+    }
+
+    #[tokio::test]
+    async fn an_image_that_was_edited_while_all_are_listed_anew_is_compared_whatever_is_evicted_meanwhile() {
+        let (store, mut writer) = kube::runtime::reflector::store();
+        let agent = crate::image::tests::fixtures::agent(imgop_fakes::ApiServer::default().client());
+        let images = crate::image::Images::new(agent, Objects::new([store.clone()]));
+        let mut watch = |event| {
+            writer.apply_watcher_event(&event);
+            crate::controller::show(&Ok(event), &store, &images);
+        };
+        let guarded = |image| kube::core::DeserializeGuard(Ok(image));
+        let elsewhere = older(|o| o.spec.destination.name = "registry.example.com:5000/other".into());
+        watch(Event::Apply(guarded(elsewhere)));
+        watch(Event::Init);
+        watch(Event::InitApply(guarded(older(|_| {}))));
+        images.conflicts.evict(|_| true);
+        watch(Event::InitDone);
+        assert!(conflict_of(&images.conflicts, &younger()).is_some());
     }
 
     #[test]

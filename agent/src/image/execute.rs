@@ -2,21 +2,23 @@
 //! allow, and reads what earlier ones came to.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use imgop_core::api::{FailureReason, Image, Side};
 use imgop_core::copy::{
     Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, admit, batches, in_order,
     mount, release,
 };
+use imgop_core::time::{jitter, saturating_add};
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::findings::PassState;
 use super::job::job;
 use super::job_results::JobResults;
 use super::memory::Memory;
+use super::pass_state::{Execution, PassState};
 use super::{Access, Pass, QUEUE_INTERVAL, SHORT_INTERVAL};
 use crate::jobs::budget::Place;
 use crate::jobs::{Created, JobError};
@@ -30,14 +32,6 @@ const NAMED_TAGS: usize = 5;
 /// Pulls that a copy takes whose content is not known: the index of an official image of Docker Hub lists about eight
 /// images. Too few reserved would let Jobs take what is to be left to others.
 const GUESSED_PULLS: u64 = 8;
-
-/// What became of a plan.
-pub(super) struct Execution {
-    /// The plan, in which what was begun is waited for.
-    pub plan: Plan,
-    /// Why copies that could begin do not.
-    pub deferral: Option<Deferral>,
-}
 
 /// Copies for which Jobs were created, and the error that stopped it.
 struct Begun {
@@ -58,10 +52,18 @@ impl Pass<'_> {
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
         }
+        let until = saturating_add(self.now, self.longest_run());
+        memory.cache.lost.extend(jobs.lost().map(|tag| (tag.clone(), until)));
         for job in reports.iter().filter(|job| job.is_to_be_deleted()) {
             self.agent().jobs.delete(self.namespace(), job).await?;
         }
         Ok(jobs)
+    }
+
+    /// Returns how long a pod that nothing ends may run: Skopeo ends itself, and one container may run before the
+    /// others.
+    fn longest_run(&self) -> Duration {
+        2 * Duration::from_secs(self.agent().config.job_deadline_seconds.into())
     }
 
     /// Returns what is known of each tag: as it was observed, what its Jobs came to, and whose it is.
@@ -145,7 +147,10 @@ impl Pass<'_> {
                 Some(after(SHORT_INTERVAL)(error.to_string()))
             }
             Some(error) => return Err(error),
-            None => admission.reason.or(granted.full.map(|full| after(QUEUE_INTERVAL)(full.to_string()))),
+            None => {
+                let in_queue = after(queue_pause(self.uid()));
+                admission.reason.or(granted.full.map(|full| in_queue(full.to_string())))
+            }
         };
         Ok(Execution { plan, deferral })
     }
@@ -205,6 +210,11 @@ impl Pass<'_> {
     }
 }
 
+/// Returns how long an Image that waits for a place is left alone unless it is woken.
+pub(super) fn queue_pause(uid: &str) -> Duration {
+    QUEUE_INTERVAL + jitter(uid, QUEUE_INTERVAL)
+}
+
 /// Returns the tags of these copies for people: the first few, and how many more there are.
 fn names_of(copies: &[Copy]) -> String {
     let tags: Vec<&str> = copies.iter().map(|copy| copy.destination_tag.as_str()).collect();
@@ -253,6 +263,13 @@ fn wait_for(plan: &mut Plan, begun: &[Copy]) {
 mod tests {
     use super::*;
     use crate::image::tests::fixtures::copy;
+
+    #[test]
+    fn a9_ten_thousand_that_wait_for_places_make_no_more_than_three_passes_a_second() {
+        let pauses = (0..10_000).map(|n| queue_pause(&n.to_string()).as_secs_f64());
+        let passes_per_second: f64 = pauses.map(|pause| pause.recip()).sum();
+        assert!(passes_per_second < 3.0, "{passes_per_second}");
+    }
 
     #[test]
     fn u14_an_event_names_the_first_few_tags() {

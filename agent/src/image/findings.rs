@@ -7,60 +7,17 @@ use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
 use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure, WaitingTag};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
-    Copy, CopyRequest, FirstSeen, Inputs, Naming, Observed, Outcome, Plan, PlannedTag, Readiness, Run,
-    TagAction, Waiting, plan, readiness,
+    CopyRequest, FirstSeen, Naming, Observed, Plan, PlannedTag, Readiness, TagAction, Waiting, readiness,
 };
 use imgop_core::time::remaining;
 use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
 use jiff::Timestamp;
 
-use super::execute::Execution;
 use super::job_results::JobResults;
 use super::memory::Memory;
+use super::pass_state::{Execution, PassState};
 use super::{JOB_INTERVAL, Pass};
 use imgop_core::schedule::next_regular;
-
-/// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,
-/// and which tags belong to others.
-pub(super) struct PassState<'a> {
-    pub request: &'a CopyRequest,
-    pub observed_at: Timestamp,
-    pub observed: Observed,
-    pub runs: Vec<Run>,
-    pub failures: Vec<TagFailure>,
-    pub unrecorded_failures: u32,
-    pub conflicts: HashMap<Tag, String>,
-    pub retry_now: bool,
-    pub now: Timestamp,
-}
-
-impl PassState<'_> {
-    /// Returns what is to be done.
-    pub fn plan(&self) -> Plan {
-        plan(Inputs {
-            request: self.request,
-            observed: &self.observed,
-            runs: &self.runs,
-            failures: &self.failures,
-            unrecorded_failures: self.unrecorded_failures,
-            conflicts: &self.conflicts,
-            retry_now: self.retry_now,
-            now: self.now,
-        })
-    }
-
-    /// Records that a copy came to something else than its Job reports.
-    pub fn set_outcome(&mut self, copy: &Copy, outcome: &Outcome) {
-        for run in self.runs.iter_mut().filter(|run| run.copy == *copy) {
-            run.outcome = outcome.clone();
-        }
-    }
-
-    /// Returns whether the Job of any copy has not ended.
-    pub fn is_any_running(&self) -> bool {
-        self.runs.iter().any(|run| run.outcome == Outcome::Running)
-    }
-}
 
 /// How a pass ends: with what is reported, and when the next one is.
 pub(super) struct Conclusion {

@@ -145,11 +145,13 @@ impl Pass<'_> {
         }
         let known = self.known(request, due, memory);
         // A list that takes too long ends with the name of its setting.
-        let limit = REGISTRY_TIMEOUT + Duration::from_secs(self.agent().config.registry_list_timeout.into());
+        let limit = longest_observation(self.agent().config.registry_list_timeout);
         let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
         match observe_within(limit, access, request, &known, limits).await {
             Ok(observed) => {
                 memory.blocked = None;
+                // What was put before has been seen by now.
+                memory.cache.lost.retain(|_, until| *until > self.now);
                 Ok((self.now, observed))
             }
             Err(error) => {
@@ -194,6 +196,11 @@ impl Pass<'_> {
         }
         all
     }
+}
+
+/// Returns how long both registries may take, if a tag list may take this many seconds besides.
+fn longest_observation(list_timeout: u32) -> Duration {
+    REGISTRY_TIMEOUT + Duration::from_secs(list_timeout.into())
 }
 
 /// Returns what both registries answer, or the error of a source that does not exist.
@@ -243,6 +250,13 @@ mod tests {
 
     use super::*;
     use crate::image::tests::fixtures;
+
+    #[test]
+    fn r11_a_list_ends_by_its_own_setting_which_its_error_names_and_not_by_the_time_of_the_pass() {
+        for list_timeout in [1, 300, 3600] {
+            assert!(longest_observation(list_timeout) > Duration::from_secs(list_timeout.into()));
+        }
+    }
 
     #[tokio::test]
     async fn a_list_of_the_source_that_does_not_end_takes_no_longer_than_all_of_the_observation_may() {

@@ -32,6 +32,8 @@ struct CopyJob {
     is_unfinished: bool,
     /// Whether it holds a place and nothing more will come of it.
     is_to_be_deleted: bool,
+    /// Whether the node of its pod does not answer.
+    is_lost: bool,
     runs: Vec<Run>,
 }
 
@@ -121,6 +123,14 @@ impl JobResults {
         of_others.chain(open).collect()
     }
 
+    /// Returns the tags that pods may put by themselves on nodes that do not answer: that their Jobs are deleted does
+    /// not end them.
+    pub fn lost(&self) -> impl Iterator<Item = &Tag> {
+        let runs = self.putting().filter(|job| job.is_lost).flat_map(|job| &job.runs);
+        let may_run = runs.filter(|run| matches!(run.outcome, Outcome::Interrupted { .. }));
+        may_run.filter(|run| run.copy.made_of.is_none()).map(|run| &run.copy.destination_tag)
+    }
+
     /// Returns what the copies came to of Jobs that are to be deleted: nothing else records it then.
     pub fn given_up(&self) -> impl Iterator<Item = (&Copy, &Outcome)> {
         let runs = self.jobs.iter().filter(|job| job.is_to_be_deleted).flat_map(|job| &job.runs);
@@ -154,6 +164,7 @@ impl CopyJob {
             route: annotation(ROUTE_ANNOTATION).cloned(),
             is_unfinished: report.state != JobState::Finished,
             is_to_be_deleted: report.is_to_be_deleted(),
+            is_lost: report.state == JobState::Lost,
             runs: copies.map(run).collect(),
         }
     }

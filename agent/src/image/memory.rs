@@ -84,6 +84,8 @@ pub struct Cache {
     pub already_synced: (Option<String>, HashSet<Tag>),
     /// Tags that Jobs may put to what is not asked for any more: they are looked up at each sync.
     pub contested: HashSet<Tag>,
+    /// Tags that pods on nodes that do not answer may put, and until when: likewise.
+    pub lost: HashMap<Tag, Timestamp>,
     /// How many pulls a copy takes: the manifests of the last one; none is known at first.
     pub pulls_per_copy: Option<u64>,
 }
@@ -148,7 +150,7 @@ impl Cache {
         Known {
             at_destination: fresh(&self.at_destination, now)
                 .into_iter()
-                .filter(|(tag, _)| !self.contested.contains(tag))
+                .filter(|(tag, _)| !self.contested.contains(tag) && !self.lost.contains_key(tag))
                 .collect(),
             at_source: fresh(&self.at_source, now),
             contents: self.contents.clone(),

@@ -18,6 +18,7 @@ mod job;
 mod job_results;
 mod memory;
 mod obsolete_jobs;
+mod pass_state;
 mod present_content;
 mod status;
 
@@ -57,8 +58,9 @@ pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION];
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
 /// How long it waits for what ends by itself within moments, as a Job of the same name that is being deleted.
 const SHORT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long it waits for a place for a Job, unless it is woken before because it is next.
-const QUEUE_INTERVAL: Duration = Duration::from_mins(5);
+/// How long it waits at least for a place for a Job, unless it is woken before because it is next. Ten thousand may
+/// wait, and each of their passes asks both registries.
+const QUEUE_INTERVAL: Duration = Duration::from_hours(1);
 /// How often the Secrets of an Image are read whose credentials are refused.
 const SECRET_INTERVAL: Duration = Duration::from_secs(30);
 /// How long both registries may take to answer for one Image, besides the pages of tag lists, and then how long tags

@@ -9,9 +9,10 @@ use imgop_core::copy::{Copy, CopyRequest, Observed, Outcome, Readiness, Run};
 use imgop_core::time::saturating_add;
 
 use super::failures::Halt;
-use super::findings::{Conclusion, Findings, PassState};
+use super::findings::{Conclusion, Findings};
 use super::job_results::JobResults;
 use super::memory::Memory;
+use super::pass_state::PassState;
 use super::{Pass, SHORT_INTERVAL};
 use crate::jobs::report::JobReport;
 

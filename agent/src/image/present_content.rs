@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::execute::{is_running, runs};
 use super::failures::Halt;
-use super::findings::PassState;
 use super::memory::{Memory, SyncInProgress};
+use super::pass_state::PassState;
 use super::{Access, Pass, REGISTRY_TIMEOUT};
 use imgop_core::schedule::Due;
 

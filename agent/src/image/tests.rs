@@ -3,6 +3,9 @@
 mod fixed_tag;
 pub mod fixtures;
 mod obsolete_jobs;
+mod pods;
+mod secrets;
+mod setting_tags;
 pub mod stage;
 
 use std::collections::HashSet;
@@ -239,6 +242,20 @@ async fn a_job_that_the_api_server_cannot_create_is_reported_in_its_words() {
     assert!(ready.message.contains(message), "{}", ready.message);
     assert!(find(&status.conditions, RECONCILING).is_some(), "it is tried again");
     assert_eq!(memory.schedule.retries, 1);
+}
+
+#[tokio::test]
+async fn a9_an_image_without_a_place_for_its_job_waits_to_be_woken() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING);
+    let owner = |n: usize| Owner { uid: n.to_string(), ..Owner::of(&stage.image) };
+    let others: Vec<_> = (0..10).map(|n| stage.images.agent.jobs.take(&owner(n), 1, now())).collect();
+    assert!(others.iter().all(|granted| granted.places.len() == 1), "as many as one namespace may have");
+    let mut memory = memory(&[], (now(), observed(&[&copy_of("v2.13.1", "{}")])));
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::PROGRESSING);
+    let pause = execute::queue_pause(stage.image.metadata.uid.as_deref().unwrap());
+    assert_eq!(result.next, Action::requeue(pause));
 }
 
 #[tokio::test]

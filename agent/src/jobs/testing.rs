@@ -34,6 +34,14 @@ impl Jobs {
         self.0.store.apply_pod(&namespace, Event::Init);
         self.0.store.apply_pod(&namespace, Event::InitDone);
     }
+
+    /// Shows a pod as the watch would.
+    pub fn show_pod(&self, pod: &Value) {
+        let view: PodView = serde_json::from_value(pod.clone()).unwrap();
+        let namespace = view.metadata.namespace.clone().unwrap_or_default();
+        self.0.store.apply_pod(&namespace, Event::Apply(DeserializeGuard(Ok(view))));
+    }
+
     /// Shows that a Job is gone as the watch would.
     pub fn is_gone(&self, job: &Job) {
         self.0.store.apply_job(&None, Event::Delete(DeserializeGuard(Ok(view_of(job)))));

@@ -200,6 +200,18 @@ mod tests {
     }
 
     #[test]
+    fn a2_a_silent_source_of_many_destinations_leaves_turns_to_other_servers_of_its_namespace() {
+        let mut queue = FairQueue::new(TURNS);
+        for n in 0..200 {
+            let hosts = vec!["silent".to_owned(), format!("registry-{n}")];
+            queue.push(TurnKey { namespace: "a".to_owned(), hosts }, 0);
+        }
+        begun(&mut queue);
+        queue.push(key("a", "registry"), 0);
+        assert_eq!(begun(&mut queue), [key("a", "registry")]);
+    }
+
+    #[test]
     fn a2_silent_destinations_of_two_namespaces_leave_turns_of_their_source_to_others() {
         let of = |namespace: &str, destination: String| TurnKey {
             namespace: namespace.to_owned(),

@@ -1,3 +1,4 @@
 //! What the benchmark's programs share.
 
+pub mod proxy;
 pub mod results;

@@ -15,6 +15,8 @@ use super::{ScriptedRegistry, Seen, Tags, distribution, json, reply};
 
 /// Pulls of a network without an account in six hours.
 const PULLS: usize = 100;
+/// Whose pulls are counted.
+const SOURCE: &str = "192.0.2.1";
 
 /// Docker Hub with one repository, `team/app`.
 #[derive(Debug)]
@@ -51,7 +53,8 @@ impl DockerHub {
             if is_pull && count.fetch_add(1, Ordering::Relaxed) >= PULLS {
                 count.store(PULLS, Ordering::Relaxed);
                 let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your unauthenticated pull rate limit."}]}"#;
-                return reply(429, &[("ratelimit-remaining", "0;w=21600")], body);
+                let headers = [("ratelimit-remaining", "0;w=21600"), ("docker-ratelimit-source", SOURCE)];
+                return reply(429, &headers, body);
             }
             let mut answer = distribution(&tags, "team/app", seen);
             if seen.target.contains("/manifests/") {
@@ -59,6 +62,7 @@ impl DockerHub {
                 for (name, number) in [("ratelimit-limit", PULLS), ("ratelimit-remaining", left)] {
                     answer.headers_mut().insert(name, format!("{number};w=21600").parse().unwrap());
                 }
+                answer.headers_mut().insert("docker-ratelimit-source", SOURCE.parse().unwrap());
             }
             answer
         })

@@ -41,7 +41,7 @@ impl FaultyRegistry {
         Self::start(bytes, Then::Drip(drop, pause)).await
     }
 
-    /// An address where nobody listens.
+    /// An address where nothing listens.
     pub async fn absent() -> Repository {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("{}/a", listener.local_addr().unwrap()).parse().unwrap()

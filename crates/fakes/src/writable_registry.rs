@@ -27,6 +27,10 @@ struct State {
     /// Paths with the status that they are answered with.
     refuses_paths: HashMap<String, u16>,
     refuses_puts: Option<&'static str>,
+    /// Paths with the error, a message of these words, that a PUT there is answered with.
+    refuses_put_to: HashMap<String, (&'static str, &'static str)>,
+    /// Paths with the number of reads that find nothing there.
+    hides: HashMap<String, usize>,
     counts_pulls: bool,
 }
 
@@ -52,6 +56,20 @@ impl WritableRegistry {
     /// Answers every PUT with 404 and this error.
     pub fn refuse_puts(&self, error: &'static str) {
         self.state().refuses_puts = Some(error);
+    }
+
+    /// Answers a PUT to one path with 400 and this error, and takes it again once there is none.
+    pub fn refuse_put_to(&self, path: &str, error: Option<(&'static str, &'static str)>) {
+        let refused = &mut self.state().refuses_put_to;
+        match error {
+            Some(error) => _ = refused.insert(path.to_owned(), error),
+            None => _ = refused.remove(path),
+        }
+    }
+
+    /// Answers the next so many reads of a path as if nothing were there.
+    pub fn hide(&self, path: &str, reads: usize) {
+        self.state().hides.insert(path.to_owned(), reads);
     }
 
     /// Says how many pulls are left, as Docker Hub does.
@@ -105,7 +123,10 @@ impl State {
     fn answer(&mut self, seen: &Seen) -> Response {
         let mut answer = self.answer_unmetered(seen);
         if self.counts_pulls {
-            answer.headers_mut().insert("ratelimit-remaining", "90;w=21600".parse().unwrap());
+            let headers = [("ratelimit-remaining", "90;w=21600"), ("docker-ratelimit-source", "192.0.2.1")];
+            for (name, value) in headers {
+                answer.headers_mut().insert(name, value.parse().unwrap());
+            }
         }
         answer
     }
@@ -117,6 +138,9 @@ impl State {
         }
         let error = |code: &str| json(404, format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#));
         let path = seen.target.split('?').next().unwrap_or_default();
+        if let Some((code, message)) = self.refuses_put_to.get(path).filter(|_| seen.method == "PUT") {
+            return json(400, format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#));
+        }
         match (seen.method.as_str(), self.refuses_puts) {
             ("PUT", Some(code)) => return error(code),
             ("PUT", None) => {
@@ -125,6 +149,10 @@ impl State {
             }
             ("POST", _) => return reply(201, &[], ""),
             _ => {}
+        }
+        if let Some(reads @ 1..) = self.hides.get_mut(path) {
+            *reads -= 1;
+            return error("MANIFEST_UNKNOWN");
         }
         let Some(text) = self.holds.get(path) else { return error("MANIFEST_UNKNOWN") };
         let media_type = if text.contains("\"manifests\"") { INDEX } else { IMAGE };

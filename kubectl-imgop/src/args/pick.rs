@@ -1,10 +1,11 @@
 //! Which objects a verb is for where none is named: the user of a terminal picks from those that exist.
 
+use clap::Args;
 use jiff::Timestamp;
 
 use crate::cli_error::CliError;
-use crate::cluster::Cluster;
 use crate::cluster::objects::FoundObject;
+use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::{DEFAULT_KIND, ObjectRef};
 use crate::output::Ui;
 use crate::prompts::{Answer, Below, Row, Terminal, TypedQuestion, Typing, can_ask};
@@ -18,11 +19,36 @@ pub fn check_can_pick(ui: Ui, missing: &str) -> Result<(), CliError> {
         .hinted("on a terminal, you can pick from those that exist"))
 }
 
-/// Returns the object that is named, or that the user picks.
-pub async fn one(ui: Ui, cluster: &Cluster, named: Option<&ObjectRef>) -> Result<ObjectRef, CliError> {
-    if let Some(named) = named {
-        return Ok(named.clone());
+/// The one object that a verb is for. On a terminal the user picks it, unless it is named.
+#[derive(Debug, Args)]
+pub struct OneArgs {
+    /// Name of the Image; without it you can pick one, on a terminal
+    #[arg(value_parser = ObjectRef::parse)]
+    name: Option<ObjectRef>,
+}
+
+impl OneArgs {
+    /// Returns the object that is named, or that the user picks, and its cluster.
+    pub async fn find(
+        &self,
+        ui: Ui,
+        connection: &ConnectionArgs,
+    ) -> Result<(Cluster, FoundObject), CliError> {
+        if self.name.is_none() {
+            check_can_pick(ui, "NAME")?;
+        }
+        let cluster = connection.connect().await?;
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => one(ui, &cluster).await?,
+        };
+        let found = cluster.get(&name).await?;
+        Ok((cluster, found))
     }
+}
+
+/// Returns the object that the user picks.
+async fn one(ui: Ui, cluster: &Cluster) -> Result<ObjectRef, CliError> {
     let typing = Names(existing(cluster).await?);
     let prompt = DEFAULT_KIND.title();
     let terminal = Terminal::open()?;

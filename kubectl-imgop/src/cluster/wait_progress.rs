@@ -3,39 +3,122 @@
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
+use tokio::time::{Instant, Interval, interval_at};
 
 use super::awaited::UnderWay;
 use super::connection::Cluster;
-use crate::kinds::KindRef;
-use crate::output::Ui;
+use crate::kinds::{KindRef, ObjectRef};
 use crate::output::age::human;
+use crate::output::{Redrawn, Ui};
 
 /// Of how many objects the Jobs are looked up.
 const MAX_OBJECTS: usize = 3;
 /// How many tags are named.
 const MAX_TAGS: usize = 3;
+/// How often a terminal shows how long the wait has lasted.
+const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
+/// How often Jobs are looked up for a terminal.
+const JOBS_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a line is printed elsewhere, such as into a log.
+const LINE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Returns a line for each of the first objects that are waited for: how long that lasts, the agent's message and
-/// the tags that are being copied.
-pub async fn lines(cluster: &Cluster, under_way: &[UnderWay], elapsed: Duration) -> Vec<String> {
+/// What is being copied, in words, for each object whose Jobs were looked up.
+pub type Copying = Vec<(ObjectRef, String)>;
+
+/// What is shown of a wait: on a terminal lines that are drawn again and again, elsewhere a line now and then.
+pub struct WaitProgress {
+    ui: Ui,
+    redrawn: Option<Redrawn>,
+    began: Instant,
+    next_jobs: Instant,
+    copying: Copying,
+}
+
+impl WaitProgress {
+    /// The wait begins.
+    pub fn begin(ui: Ui) -> Self {
+        let (redrawn, began) = (Redrawn::begin(), Instant::now());
+        Self { ui, redrawn, began, next_jobs: began, copying: Copying::new() }
+    }
+
+    /// Returns when something may be due to be shown.
+    pub fn ticks(&self) -> Interval {
+        let interval = if self.redrawn.is_some() { REDRAW_INTERVAL } else { LINE_INTERVAL };
+        interval_at(self.began + interval, interval)
+    }
+
+    /// Returns whether messages of the agent are shown as they change, so that they need no line each.
+    pub fn shows_messages(&self) -> bool {
+        self.redrawn.is_some()
+    }
+
+    /// Returns whether Jobs are to be looked up now.
+    pub fn needs_jobs(&mut self) -> bool {
+        let is_due = self.next_jobs <= Instant::now();
+        if is_due {
+            self.next_jobs = Instant::now() + JOBS_INTERVAL;
+        }
+        is_due
+    }
+
+    /// Takes note of what is being copied.
+    pub fn found_jobs(&mut self, copying: Copying, under_way: &[UnderWay]) {
+        self.copying = copying;
+        if self.redrawn.is_none() {
+            self.lines(under_way).iter().for_each(|line| self.ui.note(line));
+        }
+    }
+
+    /// Draws what is under way now, on a terminal.
+    pub fn draw(&mut self, under_way: &[UnderWay]) {
+        let lines = self.lines(under_way);
+        if let Some(redrawn) = &mut self.redrawn {
+            redrawn.draw(&lines);
+        }
+    }
+
+    /// Makes room for something else to be printed.
+    pub fn clear(&mut self) {
+        if let Some(redrawn) = &mut self.redrawn {
+            redrawn.clear();
+        }
+    }
+
+    fn lines(&self, under_way: &[UnderWay]) -> Vec<String> {
+        lines(under_way, &self.copying, self.began.elapsed())
+    }
+}
+
+/// Returns what the Jobs of the first objects work on. Without the right to list Jobs that is nothing.
+pub async fn copying(cluster: &Cluster, under_way: Vec<UnderWay>) -> Copying {
+    let mut copying = Copying::new();
+    for UnderWay { object, uid, .. } in under_way.into_iter().take(MAX_OBJECTS) {
+        let Some(uid) = uid else { continue };
+        let jobs = cluster.jobs(object.kind, &uid).await.unwrap_or_default();
+        let words = copied_by(object.kind, &jobs);
+        copying.push((object, words));
+    }
+    copying
+}
+
+/// Returns a line for each of the first objects that are waited for: how long that lasts, the tags that are being
+/// copied, and the agent's message, which is cut off first where there is little room.
+fn lines(under_way: &[UnderWay], copying: &Copying, elapsed: Duration) -> Vec<String> {
     let elapsed = human(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX));
     let mut lines = Vec::new();
-    for UnderWay { object, uid, message } in under_way.iter().take(MAX_OBJECTS) {
-        // Without the right to list Jobs the message is enough.
-        let jobs = match uid {
-            Some(uid) => cluster.jobs(object.kind, uid).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
+    for UnderWay { object, message, .. } in under_way.iter().take(MAX_OBJECTS) {
+        let copied = copying.iter().find(|(of, words)| of == object && !words.is_empty());
+        let copied = copied.map(|(_, words)| format!("copying {words}; ")).unwrap_or_default();
         let state = message.as_deref().unwrap_or("not reconciled yet");
-        lines.push(format!("{object}: {state}{} ({elapsed})", copying(object.kind, &jobs)));
+        lines.push(format!("{object} ({elapsed}): {copied}{state}"));
     }
     let others = under_way.len().saturating_sub(MAX_OBJECTS);
     lines.extend((others > 0).then(|| format!("and {others} more ({elapsed})")));
     lines
 }
 
-/// Returns `; copying 1.1, 1.0`: what the Jobs that run work on.
-fn copying(kind: KindRef, jobs: &[Job]) -> String {
+/// Returns `1.1, 1.0`: what the Jobs that run work on.
+fn copied_by(kind: KindRef, jobs: &[Job]) -> String {
     let is_active = |job: &&Job| job.status.as_ref().is_some_and(|status| status.active.unwrap_or(0) > 0);
     let mut tags: Vec<String> = Vec::new();
     for container in jobs.iter().filter(is_active).filter_map(|job| kind.containers(job)).flatten() {
@@ -45,11 +128,8 @@ fn copying(kind: KindRef, jobs: &[Job]) -> String {
     }
     let others = tags.len().saturating_sub(MAX_TAGS);
     tags.truncate(MAX_TAGS);
-    match (tags.is_empty(), others) {
-        (true, _) => String::new(),
-        (false, 0) => format!("; copying {}", tags.join(", ")),
-        (false, others) => format!("; copying {} and {others} more", tags.join(", ")),
-    }
+    let named = tags.join(", ");
+    if others > 0 { format!("{named} and {others} more") } else { named }
 }
 
 /// Says that the agent goes on, where the wait is dropped before its end: that is what Ctrl-C does.
@@ -97,9 +177,27 @@ mod tests {
                 "status": { "active": active } });
             serde_json::from_value(job).unwrap()
         };
-        let of = |jobs: &[Job]| copying(DEFAULT_KIND, jobs);
-        assert_eq!(of(&[job(1, &["1.1", "1.0"]), job(0, &["0.9"])]), "; copying 1.1, 1.0");
-        assert_eq!(of(&[job(1, &["1", "2", "3"]), job(1, &["3", "4", "5"])]), "; copying 1, 2, 3 and 2 more");
+        let of = |jobs: &[Job]| copied_by(DEFAULT_KIND, jobs);
+        assert_eq!(of(&[job(1, &["1.1", "1.0"]), job(0, &["0.9"])]), "1.1, 1.0");
+        assert_eq!(of(&[job(1, &["1", "2", "3"]), job(1, &["3", "4", "5"])]), "1, 2, 3 and 2 more");
         assert_eq!(of(&[job(0, &["1"])]), "");
+    }
+
+    #[test]
+    fn a_line_has_the_time_and_the_tags_before_the_message() {
+        let object = |name: &str| ObjectRef::parse(name).unwrap();
+        let waits = |name: &str, message: Option<&str>| UnderWay {
+            object: object(name),
+            uid: None,
+            message: message.map(str::to_owned),
+        };
+        let under_way = [waits("a", Some("1 of 2")), waits("b", None), waits("c", None), waits("d", None)];
+        let copying = vec![(object("a"), "1.1, 1.0".to_owned()), (object("b"), String::new())];
+        insta::assert_snapshot!(lines(&under_way, &copying, Duration::from_secs(65)).join("\n"), @"
+        a (65s): copying 1.1, 1.0; 1 of 2
+        b (65s): not reconciled yet
+        c (65s): not reconciled yet
+        and 1 more (65s)
+        ");
     }
 }

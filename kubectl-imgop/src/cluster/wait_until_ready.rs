@@ -3,20 +3,21 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::future::{Fuse, FusedFuture as _};
 use futures::stream::{BoxStream, select_all};
+use futures::{FutureExt as _, StreamExt as _};
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use tokio::time::{Instant, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::agent::why_no_reaction;
 use super::awaited::{Awaited, News};
 use super::connection::Cluster;
 use super::objects::FoundObject;
 use super::time_limit::TimeLimit;
-use super::wait_progress::{self, GoesOn};
+use super::wait_progress::{GoesOn, WaitProgress, copying};
 use super::watch_faults::{WatchFaults, Watched};
 use crate::cli_error::{CliError, Outcome};
 use crate::kinds::progress::Goal;
@@ -28,9 +29,6 @@ use crate::output::age::human;
 const REACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the agent may take to notice that what an object was blocked by is done: it checks every 30 s.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(45);
-
-/// How often a terminal shows what is under way.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(15);
 
 type Change = (KindRef, Result<Event<DynamicObject>, watcher::Error>);
 
@@ -137,58 +135,73 @@ async fn follow(
     awaited: &mut Awaited,
     faults: &mut WatchFaults,
 ) -> Result<Outcome, CliError> {
-    let mut changes = changes(cluster, goals);
-    let mut notice = pin!(sleep_until(Instant::now() + NOTICE_TIMEOUT));
-    let mut is_noticed = false;
-    let began = Instant::now();
-    let mut silence = interval_at(began + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
-    let mut reaction = pin!(sleep_until(Instant::now() + REACTION_TIMEOUT));
-    let mut is_checked = false;
+    let (mut changes, began) = (changes(cluster, goals), Instant::now());
+    let mut reaction = pin!(sleep_until(began + REACTION_TIMEOUT).fuse());
+    let mut notice = pin!(sleep_until(began + NOTICE_TIMEOUT).fuse());
+    let mut progress = WaitProgress::begin(ui);
+    let (mut ticks, mut looking_up) = (progress.ticks(), pin!(Fuse::terminated()));
     let mut outcome = Outcome::Done;
     while !awaited.is_over() {
-        let change = tokio::select! {
-            change = changes.next() => change,
-            () = reaction.as_mut(), if !is_checked => {
-                is_checked = true;
-                let unseen = awaited.unseen();
-                if !unseen.is_empty() {
-                    ui.warning(&why_no_reaction(cluster, &several(&unseen)).await);
-                }
-                continue;
+        progress.draw(&awaited.under_way());
+        let errors = tokio::select! {
+            change = changes.next() => {
+                progress.clear();
+                changed(ui, cluster, goals, (awaited, faults), change, progress.shows_messages())?
             }
-            _ = silence.tick(), if ui.shows_progress() => {
-                for line in wait_progress::lines(cluster, &awaited.under_way(), began.elapsed()).await {
-                    ui.note(&line);
+            () = reaction.as_mut() => {
+                if let unseen @ [_, ..] = awaited.unseen().as_slice() {
+                    let why = why_no_reaction(cluster, &several(unseen)).await;
+                    progress.clear();
+                    ui.warning(&why);
                 }
-                continue;
+                Vec::new()
             }
-            () = notice.as_mut(), if !is_noticed => {
-                is_noticed = true;
+            () = notice.as_mut() => {
+                progress.clear();
                 let blocked = awaited.end_blocks();
-                outcome = outcome.and(print_errors(ui, goals.len(), &blocked.iter().map(|(object, message)| {
-                    not_ready_object(cluster, object, message)
-                }).collect::<Vec<_>>()));
-                continue;
+                blocked.iter().map(|(object, message)| not_ready_object(cluster, object, message)).collect()
             }
-        };
-        let errors = match change {
-            Some((kind, Ok(event))) => {
-                faults.end(kind, &event);
-                note(ui, cluster, awaited, kind, event)
+            copying = looking_up.as_mut() => {
+                progress.found_jobs(copying, &awaited.under_way());
+                Vec::new()
             }
-            Some((kind, Err(error))) => {
-                let object = goals.iter().map(|(object, _)| object).find(|object| object.kind == kind);
-                faults.add(ui, cluster, Watched { kind, object, all_namespaces: false }, &error)?;
-                continue;
+            _ = ticks.tick() => {
+                if looking_up.is_terminated() && progress.needs_jobs() {
+                    looking_up.set(copying(cluster, awaited.under_way()).fuse());
+                }
+                Vec::new()
             }
-            None => return Err(CliError::failed("the API server ended the watch")),
         };
         outcome = outcome.and(print_errors(ui, goals.len(), &errors));
     }
+    progress.clear();
     if goals.len() > 1 && outcome == Outcome::NotReady {
         hint_at_several(ui, cluster);
     }
     Ok(outcome)
+}
+
+/// Takes note of a change, or of a watch that fails; returns what ended badly.
+fn changed(
+    ui: Ui,
+    cluster: &Cluster,
+    goals: &[(ObjectRef, Goal)],
+    (awaited, faults): (&mut Awaited, &mut WatchFaults),
+    change: Option<Change>,
+    shows_messages: bool,
+) -> Result<Vec<CliError>, CliError> {
+    match change {
+        Some((kind, Ok(event))) => {
+            faults.end(kind, &event);
+            Ok(note(ui, cluster, awaited, kind, event, shows_messages))
+        }
+        Some((kind, Err(error))) => {
+            let object = goals.iter().map(|(object, _)| object).find(|object| object.kind == kind);
+            faults.add(ui, cluster, Watched { kind, object, all_namespaces: false }, &error)?;
+            Ok(Vec::new())
+        }
+        None => Err(CliError::failed("the API server ended the watch")),
+    }
 }
 
 /// Prints what ended badly: with its hints where it is the only one that is waited for.
@@ -221,13 +234,14 @@ fn changes(cluster: &Cluster, goals: &[(ObjectRef, Goal)]) -> impl futures::Stre
     }))
 }
 
-/// Prints what is new; returns what ended badly.
+/// Prints what is new, unless the messages of the agent are shown anyway; returns what ended badly.
 fn note(
     ui: Ui,
     cluster: &Cluster,
     awaited: &mut Awaited,
     kind: KindRef,
     event: Event<DynamicObject>,
+    shows_messages: bool,
 ) -> Vec<CliError> {
     let was_deleted = |object: &ObjectRef| CliError::failed(format!("{object} was deleted"));
     match event {
@@ -240,15 +254,23 @@ fn note(
             }
         }
         Event::Apply(object) | Event::InitApply(object) => {
-            return seen(ui, cluster, awaited, &FoundObject { kind, object }).into_iter().collect();
+            let object = FoundObject { kind, object };
+            return seen(ui, cluster, awaited, &object, shows_messages).into_iter().collect();
         }
     }
     Vec::new()
 }
 
-fn seen(ui: Ui, cluster: &Cluster, awaited: &mut Awaited, object: &FoundObject) -> Option<CliError> {
+fn seen(
+    ui: Ui,
+    cluster: &Cluster,
+    awaited: &mut Awaited,
+    object: &FoundObject,
+    shows_messages: bool,
+) -> Option<CliError> {
     let name = object.reference();
     match awaited.seen(&name, &object.object)? {
+        News::Message(_) if shows_messages => {}
         News::Message(message) => ui.note(&format!("{name}: {message}")),
         News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
         News::NotReady(message) => return Some(not_ready(cluster, object, &message)),

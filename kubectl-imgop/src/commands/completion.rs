@@ -1,10 +1,10 @@
 //! `kubectl imgop completion`.
 
-use clap::{Args, Command, ValueEnum};
-use clap_complete::Shell;
-use clap_complete::aot::generate;
+use clap::{Args, ValueEnum};
+use clap_complete::env::{Bash, EnvCompleter, Fish, Powershell, Zsh};
 
 use crate::cli_error::{CliError, Outcome};
+use crate::complete::{PROGRAM, SHELL_VARIABLE};
 use crate::output::Ui;
 
 /// What kubectl runs to complete a plugin's arguments.
@@ -45,19 +45,21 @@ enum Target {
 }
 
 /// Prints a script for this command line.
-pub fn run(ui: Ui, args: &CompletionArgs, mut command: Command) -> Result<Outcome, CliError> {
-    let shell = match args.target {
+pub fn run(ui: Ui, args: &CompletionArgs) -> Result<Outcome, CliError> {
+    let shell: &dyn EnvCompleter = match args.target {
         Target::Kubectl => {
             ui.data(FOR_KUBECTL)?;
             return Ok(Outcome::Done);
         }
-        Target::Bash => Shell::Bash,
-        Target::Zsh => Shell::Zsh,
-        Target::Fish => Shell::Fish,
-        Target::Powershell => Shell::PowerShell,
+        Target::Bash => &Bash,
+        Target::Zsh => &Zsh,
+        Target::Fish => &Fish,
+        Target::Powershell => &Powershell,
     };
     let mut script = Vec::new();
-    generate(shell, &mut command, "kubectl-imgop", &mut script);
+    shell
+        .write_registration(SHELL_VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
+        .map_err(|error| CliError::failed(format!("cannot write the script: {error}")))?;
     ui.data(&String::from_utf8_lossy(&script))?;
     Ok(Outcome::Done)
 }

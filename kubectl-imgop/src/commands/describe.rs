@@ -4,20 +4,18 @@ use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::args::pick::{self, check_can_pick};
+use crate::args::pick::OneArgs;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::description::{Described, sections};
-use crate::kinds::ObjectRef;
 use crate::output::Ui;
 use crate::output::documents::{ObjectFormat, document, json, yaml};
 
 /// Show everything about an Image: spec, conditions, failures, Jobs and events
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
-    /// Name of the Image; without it you can pick one, on a terminal
-    #[arg(value_parser = ObjectRef::parse)]
-    name: Option<ObjectRef>,
+    #[command(flatten)]
+    one: OneArgs,
 
     /// Print the Image itself, as kubectl get does
     #[arg(short, long, value_enum)]
@@ -26,12 +24,8 @@ pub struct DescribeArgs {
 
 /// Describes an object.
 pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    if args.name.is_none() {
-        check_can_pick(ui, "NAME")?;
-    }
-    let cluster = connection.connect().await?;
-    let name = pick::one(ui, &cluster, args.name.as_ref()).await?;
-    let found = cluster.get(&name).await?;
+    let (cluster, found) = args.one.find(ui, connection).await?;
+    let name = found.reference();
     let resource = name.kind.resource();
     match args.output {
         None => {}
@@ -58,7 +52,7 @@ pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Re
         if i > 0 {
             ui.data("\n")?;
         }
-        ui.wrapped_table(section, i > 0)?;
+        ui.page_table(section, i > 0)?;
     }
     Ok(Outcome::Done)
 }

@@ -18,11 +18,12 @@ use crate::kinds::object_name::parse_selector;
 use crate::kinds::{KINDS, KindRef, ObjectRef};
 use crate::output::Ui;
 use crate::output::documents::{ListFormat, document, json as as_json, yaml};
-use crate::output::table::terminal_width;
+use crate::output::table::{Table, terminal_width};
 
 /// List Images and their status
 ///
-/// Destinations and messages are shown too where the terminal has room for them, else with -o wide.
+/// Next checks, destinations and messages are shown too where the terminal has room for them, else with -o wide. A next
+/// check such as <5m is known only as being within that time: a check that finds nothing to do is not recorded.
 #[derive(Debug, Args)]
 #[command(visible_aliases = ["get", "ls"])]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -61,13 +62,21 @@ pub struct ListArgs {
 }
 
 impl ListArgs {
-    /// Returns the columns for these objects: the wide ones where they are requested or fit.
-    fn columns(&self, kind: KindRef, objects: &[DynamicObject]) -> Columns {
-        let namespace = self.all_namespaces;
-        let wide = Columns { namespace, wide: true };
-        let fits = |width: u16| table(kind, objects, wide, Timestamp::now()).width() <= usize::from(width);
-        let has_room = !objects.is_empty() && terminal_width().is_some_and(fits);
-        Columns { namespace, wide: self.output == ListFormat::Wide || has_room }
+    /// Returns the columns that are requested.
+    fn columns(&self) -> Columns {
+        Columns { namespace: self.all_namespaces, wide: self.output == ListFormat::Wide }
+    }
+
+    /// Returns the table of these objects. It has the wide columns where they are requested, or where a terminal has
+    /// room for them, be it for the beginnings of messages.
+    fn table(&self, kind: KindRef, objects: &[DynamicObject]) -> Table {
+        let (columns, now) = (self.columns(), Timestamp::now());
+        let wide = || table(kind, objects, Columns { wide: true, ..columns }, now);
+        let in_terminal = |width: u16| wide().cut_to(width);
+        match terminal_width().filter(|_| !columns.wide && !objects.is_empty()).and_then(in_terminal) {
+            Some(table) => table,
+            None => table(kind, objects, columns, now),
+        }
     }
 
     /// Returns those that are listed, in their order.
@@ -145,8 +154,7 @@ fn print_tables(
         }
         ui.data(if is_first { "" } else { "\n" })?;
         is_first = false;
-        let table = table(kind, &objects, args.columns(kind, &objects), Timestamp::now());
-        ui.table(&table, !args.no_headers)?;
+        ui.table(&args.table(kind, &objects), !args.no_headers)?;
         printed += objects.len() + usize::from(!args.no_headers);
     }
     Ok(printed)
@@ -201,7 +209,7 @@ async fn watch(
         which = which.fields(&format!("metadata.name={}", object.name));
     }
     let objects = of_kind(objects, kind);
-    let (known, columns) = (Known::new(&objects), args.columns(kind, &objects));
+    let (known, columns) = (Known::new(&objects), args.columns());
     // Several tables cannot be drawn over one another.
     let is_redrawn = args.is_table() && KINDS.len() == 1 && ui.can_redraw();
     let watched = Watched { kind, object: None, all_namespaces: args.all_namespaces };
@@ -209,8 +217,7 @@ async fn watch(
         if is_redrawn {
             let objects = known.objects().map(|object| FoundObject { kind, object });
             let objects = of_kind(&args.listed(objects.collect()), kind);
-            let table = table(kind, &objects, args.columns(kind, &objects), Timestamp::now());
-            printed = ui.redrawn_table(&table, !args.no_headers, printed)?;
+            printed = ui.redrawn_table(&args.table(kind, &objects), !args.no_headers, printed)?;
             return Ok(());
         }
         let found = FoundObject { kind, object };

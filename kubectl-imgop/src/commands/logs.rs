@@ -8,10 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
-use crate::args::pick::{self, check_can_pick};
+use crate::args::pick::OneArgs;
 use crate::cli_error::{CliError, Outcome};
+use crate::cluster::objects::FoundObject;
 use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
-use crate::kinds::{JobContainer, KindRef, ObjectRef};
+use crate::kinds::{JobContainer, KindRef};
 use crate::output::Ui;
 
 /// Print the logs of the newest Job of an Image
@@ -22,9 +23,8 @@ use crate::output::Ui;
 /// logged.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Name of the Image; without it you can pick one, on a terminal
-    #[arg(value_parser = ObjectRef::parse)]
-    name: Option<ObjectRef>,
+    #[command(flatten)]
+    one: OneArgs,
 
     /// Print only the newest copy of this tag
     #[arg(long, value_name = "TAG")]
@@ -55,12 +55,8 @@ struct Attempt {
 
 /// Prints logs.
 pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    if args.name.is_none() {
-        check_can_pick(ui, "NAME")?;
-    }
-    let cluster = connection.connect().await?;
-    let name = pick::one(ui, &cluster, args.name.as_ref()).await?;
-    let attempt = attempt(args, &cluster, &name).await?;
+    let (cluster, found) = args.one.find(ui, connection).await?;
+    let attempt = attempt(args, &cluster, &found).await?;
     let is_printed = if args.follow {
         follow(ui, args, &cluster, &attempt).await?
     } else {
@@ -71,8 +67,8 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
 }
 
 /// Returns the pod whose logs are printed.
-async fn attempt(args: &LogsArgs, cluster: &Cluster, object: &ObjectRef) -> Result<Attempt, CliError> {
-    let found = cluster.get(object).await?;
+async fn attempt(args: &LogsArgs, cluster: &Cluster, found: &FoundObject) -> Result<Attempt, CliError> {
+    let object = found.reference();
     let jobs = cluster.jobs(found.kind, &found.object.uid().unwrap_or_default()).await?;
     let jobs = working_on(found.kind, &jobs, args.tag.as_deref());
     let to_see = format!("kubectl imgop describe {object}{} shows what became of the tags", cluster.place());

@@ -4,6 +4,7 @@ pub mod completion;
 pub mod copy;
 pub mod delete;
 pub mod describe;
+pub mod history;
 pub mod list;
 pub mod logs;
 pub mod preview;

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use imgop_core::api::Image;
+use imgop_core::api::{Image, Side};
 use imgop_core::copy::CopyRequest;
 use imgop_registry::reference::{ManifestRef, Reference, RegistryHost, Repository};
 use imgop_registry::{RateLimit, Reason};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::args::reference_problem;
 use crate::cli_error::{CliError, Outcome};
-use crate::cluster::ConnectionArgs;
+use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
 use crate::kinds::{Erased, read};
 use crate::output::Ui;
 use crate::output::age::human;
-use crate::output::documents::DocumentFormat;
+use crate::output::documents::PrintedArgs;
 use crate::output::table::Table;
-use crate::registry::credentials::LocalCredentials;
+use crate::registry::local_access::{AccessSources, Endpoint};
 use crate::registry::one_repository::OneRepositoryArgs;
 use crate::registry::registries;
 
@@ -27,9 +29,10 @@ const DOCKER_HUB_PREVIEW: &str = "docker.io/ratelimitpreview/test";
 
 /// Show how many pulls registries still allow
 ///
-/// Each registry is asked by one HEAD, which counts as no pull, with the credentials of this machine: an Image
-/// with a Secret of its own may have another quota. Without REPOSITORY the registries of the Images in the
-/// namespace are asked. Of the public registries only Docker Hub reports a quota.
+/// Each registry is asked by one HEAD, which counts as no pull. Without REPOSITORY the registries of the Images in
+/// the namespace are asked, each as one of its Images reaches it: with the Secret that it names, if there is one and
+/// this user may read it, else with the credentials of this machine. Of the public registries only Docker Hub
+/// reports a quota.
 #[derive(Debug, Args)]
 #[command(visible_aliases = ["limits", "rate-limit"], after_help = "Examples:\n  \
     kubectl imgop quota\n  \
@@ -42,31 +45,33 @@ pub struct QuotaArgs {
     #[command(flatten)]
     access: OneRepositoryArgs,
 
-    /// Output format
-    #[arg(short, long, value_enum)]
-    output: Option<DocumentFormat>,
-
-    /// Print no column headers
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    printed: PrintedArgs,
 }
 
-#[derive(Debug, Serialize)]
+/// The quotas of registries.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.quota/v1")]
 #[serde(rename_all = "camelCase")]
-struct Quotas {
+pub struct Quotas {
+    /// The version of the document.
     api_version: &'static str,
+    /// The registries that were asked.
     registries: Vec<Quota>,
 }
 
-#[derive(Debug, Serialize)]
+/// The quota of one registry.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Quota {
+    /// The registry.
     registry: String,
     /// Pulls that are left; none if the registry reports no quota.
     remaining: Option<u64>,
     /// Pulls within the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+    /// How long the window is.
     #[serde(skip_serializing_if = "Option::is_none")]
     window_seconds: Option<u64>,
     /// Why the registry could not be asked.
@@ -74,25 +79,38 @@ struct Quota {
     error: Option<String>,
 }
 
+/// A repository whose registry is asked.
+struct Asked {
+    repository: Repository,
+    /// The Image that reaches it, and the side, unless a user named it.
+    image: Option<(Image, Side)>,
+}
+
 /// Shows quotas.
 pub async fn run(ui: Ui, args: &QuotaArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    let repositories = match args.repositories.as_slice() {
-        [] => of_images(connection).await?,
-        named => of_arguments(named)?,
+    let (asked, cluster) = match args.repositories.as_slice() {
+        [] => {
+            let cluster = connection.connect().await?;
+            (of_images(&cluster).await?, Ok(cluster))
+        }
+        named => (of_arguments(named)?, Err("no cluster is asked".to_owned())),
     };
-    if repositories.is_empty() {
+    if asked.is_empty() {
         ui.note("No Image in this namespace uses a registry; name a repository.");
         return Ok(Outcome::Done);
     }
-    let (local, mut quotas) = (args.access.credentials()?, Vec::new());
-    for (host, repository) in repositories {
-        quotas.push(quota(ui, args, &local, &host, &repository).await?);
+    let (local, flags) = (args.access.credentials()?, args.access.of_both_sides());
+    let cluster = AnsweringCluster::new(cluster);
+    let sources = AccessSources { ui, cluster: &cluster, local: &local, flags: &flags };
+    let mut quotas = Vec::new();
+    for (host, asked) in asked {
+        quotas.push(quota(args, &sources, &host, &asked).await?);
     }
     let failed = quotas.iter().filter(|quota| quota.error.is_some()).count();
     let quotas = Quotas { api_version: API_VERSION, registries: quotas };
-    match args.output {
+    match args.printed.output {
         Some(format) => format.print(ui, &quotas)?,
-        None => ui.wrapped_table(&table(&quotas.registries), !args.no_headers)?,
+        None => ui.wrapped_table(&table(&quotas.registries), !args.printed.no_headers)?,
     }
     match failed {
         0 => Ok(Outcome::Done),
@@ -100,29 +118,39 @@ pub async fn run(ui: Ui, args: &QuotaArgs, connection: &ConnectionArgs) -> Resul
     }
 }
 
-/// Returns one repository for each registry that Images of the namespace use.
-async fn of_images(connection: &ConnectionArgs) -> Result<BTreeMap<RegistryHost, Repository>, CliError> {
-    let cluster = connection.connect().await?;
+/// Returns one repository for each registry that Images of the namespace use. One with a Secret comes first: that is
+/// whose quota counts.
+async fn of_images(cluster: &Cluster) -> Result<BTreeMap<RegistryHost, Asked>, CliError> {
     let images = cluster.list(Erased::<Image>::REF, false, None).await?;
-    let requests = images.iter().filter_map(|found| {
-        let image: Image = read(&found.object).ok()?;
-        CopyRequest::parse(&image.spec).ok()
+    let mut all: Vec<Asked> = Vec::new();
+    for image in images.iter().filter_map(|found| read::<Image>(&found.object).ok()) {
+        let Ok(request) = CopyRequest::parse(&image.spec) else { continue };
+        for (side, repository) in [(Side::Source, request.source), (Side::Destination, request.destination)] {
+            all.push(Asked { repository, image: Some((image.clone(), side)) });
+        }
+    }
+    all.sort_by_key(|asked| {
+        let credentials = |(image, side): &(Image, Side)| image.spec.endpoint(*side).credentials.is_some();
+        !asked.image.as_ref().is_some_and(credentials)
     });
-    Ok(by_host(requests.flat_map(|request| [request.source, request.destination])))
+    Ok(by_host(all.into_iter()))
 }
 
-fn of_arguments(texts: &[String]) -> Result<BTreeMap<RegistryHost, Repository>, CliError> {
+fn of_arguments(texts: &[String]) -> Result<BTreeMap<RegistryHost, Asked>, CliError> {
     let parsed = texts.iter().map(|text| {
+        let usage = |why: String| CliError::usage(format!("REPOSITORY: {why}"));
+        reference_problem(text).map_or(Ok(()), |problem| Err(usage(problem)))?;
         let reference = text.parse::<Reference>();
-        reference.map(|r| r.repository).map_err(|e| CliError::usage(format!("REPOSITORY: {e}")))
+        let asked = |reference: Reference| Asked { repository: reference.repository, image: None };
+        reference.map(asked).map_err(|error| usage(error.to_string()))
     });
     Ok(by_host(parsed.collect::<Result<Vec<_>, _>>()?.into_iter()))
 }
 
-fn by_host(repositories: impl Iterator<Item = Repository>) -> BTreeMap<RegistryHost, Repository> {
+fn by_host(all: impl Iterator<Item = Asked>) -> BTreeMap<RegistryHost, Asked> {
     let mut by_host = BTreeMap::new();
-    for repository in repositories {
-        by_host.entry(repository.host().clone()).or_insert(repository);
+    for asked in all {
+        by_host.entry(asked.repository.host().clone()).or_insert(asked);
     }
     by_host
 }
@@ -130,19 +158,30 @@ fn by_host(repositories: impl Iterator<Item = Repository>) -> BTreeMap<RegistryH
 /// Asks one registry. A repository that does not exist, or has no such tag, is no error: the registry's quota
 /// stands in every response.
 async fn quota(
-    ui: Ui,
     args: &QuotaArgs,
-    local: &LocalCredentials,
+    sources: &AccessSources<'_>,
     host: &RegistryHost,
-    repository: &Repository,
+    asked: &Asked,
 ) -> Result<Quota, CliError> {
-    let asked = match host.as_str() {
-        "docker.io" => DOCKER_HUB_PREVIEW.parse().unwrap_or_else(|_| repository.clone()),
-        _ => repository.clone(),
+    let repository = match host.as_str() {
+        "docker.io" => DOCKER_HUB_PREVIEW.parse().unwrap_or_else(|_| asked.repository.clone()),
+        _ => asked.repository.clone(),
     };
     // Of its own, so that what it has heard of limits is of this registry.
     let registries = registries(true)?;
-    let client = args.access.client(ui, &registries, local, &asked).await?;
+    let client = match &asked.image {
+        None => args.access.client(sources.ui, &registries, sources.local, &repository).await?,
+        Some((image, side)) => {
+            let spec = image.spec.endpoint(*side);
+            let namespace = image.metadata.namespace.as_deref();
+            let tls_flag = args.access.tls();
+            let endpoint = Endpoint { side: *side, namespace, repository: &repository, spec, tls_flag };
+            match sources.reach(endpoint).await {
+                Ok(reached) => registries.repository(&repository, &reached.access),
+                Err(error) => return Ok(Quota::new(host, None, Some(error.message))),
+            }
+        }
+    };
     let latest: Result<ManifestRef, _> = "latest".parse::<imgop_registry::reference::Tag>().map(Into::into);
     let error = match latest {
         Ok(latest) => client.head(&latest).await.err(),

@@ -4,11 +4,12 @@ use clap::Args;
 use futures::future::join_all;
 use imgop_registry::reference::RegistryHost;
 use imgop_registry::{FoundRepository, Registries};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
-use crate::output::documents::DocumentFormat;
+use crate::output::documents::PrintedArgs;
 use crate::output::table::Table;
 use crate::registry::settings;
 
@@ -42,31 +43,36 @@ pub struct SearchArgs {
     #[arg(long, hide = true, value_name = "REGISTRY=URL", value_parser = parse_api)]
     search_api: Vec<(RegistryHost, String)>,
 
-    /// Output format
-    #[arg(short, long, value_enum)]
-    output: Option<DocumentFormat>,
-
-    /// Print no column headers
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    printed: PrintedArgs,
 }
 
-#[derive(Debug, Serialize)]
+/// What was found.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.search/v1")]
 #[serde(rename_all = "camelCase")]
-struct Found {
+pub struct Found {
+    /// The version of the document.
     api_version: &'static str,
+    /// The repositories, those of each registry by how well they fit.
     repositories: Vec<Listed>,
 }
 
-#[derive(Debug, Serialize)]
+/// One repository.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Listed {
+    /// The repository with its registry.
     repository: String,
+    /// What its owner says of it.
     description: String,
+    /// How many users like it, where the registry counts that.
     #[serde(skip_serializing_if = "Option::is_none")]
     stars: Option<u64>,
+    /// How often it was pulled, where the registry counts that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pulls: Option<u64>,
+    /// Whether the registry vouches for its owner.
     official: bool,
 }
 
@@ -107,14 +113,14 @@ pub async fn run(ui: Ui, args: &SearchArgs) -> Result<Outcome, CliError> {
 }
 
 fn print(ui: Ui, args: &SearchArgs, found: &Found) -> Result<(), CliError> {
-    if let Some(format) = args.output {
+    if let Some(format) = args.printed.output {
         return format.print(ui, found);
     }
     if found.repositories.is_empty() {
         ui.note(&format!("No repository found for {}.", args.terms.join(" ")));
         return Ok(());
     }
-    ui.wrapped_table(&table(&found.repositories), !args.no_headers)
+    ui.wrapped_table(&table(&found.repositories), !args.printed.no_headers)
 }
 
 fn table(repositories: &[Listed]) -> Table {

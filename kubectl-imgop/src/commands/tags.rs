@@ -7,12 +7,14 @@ use imgop_core::selection::{Version, by_version};
 use imgop_registry::BulkDigest;
 use imgop_registry::reference::{Reference, Tag};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::args::reference_problem;
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
 use crate::output::age::human;
-use crate::output::documents::DocumentFormat;
+use crate::output::documents::PrintedArgs;
 use crate::output::table::{Table, terminal_width};
 use crate::output::text::{bytes, count};
 use crate::preview::absent::release_line;
@@ -54,20 +56,18 @@ pub struct TagsArgs {
     #[command(flatten)]
     access: OneRepositoryArgs,
 
-    /// Output format
-    #[arg(short, long, value_enum)]
-    output: Option<DocumentFormat>,
-
-    /// Print no column headers
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    printed: PrintedArgs,
 }
 
 /// The tags of a repository.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.tags/v1")]
 #[serde(rename_all = "camelCase")]
-struct Listing {
+pub struct Listing {
+    /// The version of the document.
     api_version: &'static str,
+    /// The repository.
     repository: String,
     /// How many the repository has.
     number: usize,
@@ -75,18 +75,24 @@ struct Listing {
     tags: Vec<ListedTag>,
 }
 
-#[derive(Debug, Serialize)]
+/// One tag.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ListedTag {
+    /// The tag.
     tag: String,
     /// The pattern of its release line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pattern: Option<String>,
     /// The versions that were asked about and select it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     selected_by: Vec<String>,
+    /// When it was pushed with the content that it shows, where the registry tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pushed: Option<Timestamp>,
+    /// The bytes of its layers, where the registry tells them.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
 }
@@ -116,9 +122,9 @@ pub async fn run(ui: Ui, args: &TagsArgs) -> Result<Outcome, CliError> {
         number,
         tags: tags.iter().map(|tag| args.listed(tag, &reported)).collect(),
     };
-    match args.output {
+    match args.printed.output {
         Some(format) => format.print(ui, &listed)?,
-        None => ui.table(&table(&listed, Timestamp::now()), !args.no_headers)?,
+        None => ui.table(&table(&listed, Timestamp::now()), !args.printed.no_headers)?,
     }
     if left_out > 0 {
         ui.note(&format!("{}; --limit 0 lists all", count(left_out, "more tag")));
@@ -129,6 +135,9 @@ pub async fn run(ui: Ui, args: &TagsArgs) -> Result<Outcome, CliError> {
 impl TagsArgs {
     fn reference(&self) -> Result<(Reference, Option<Version>), CliError> {
         let usage = |why: String| CliError::usage(format!("REPOSITORY: {why}"));
+        if let Some(problem) = reference_problem(&self.repository) {
+            return Err(usage(problem));
+        }
         let reference: Reference = self.repository.parse().map_err(|e: _| usage(ToString::to_string(&e)))?;
         let version = reference.version.as_deref().map(str::parse::<Version>).transpose();
         let version = version.map_err(|error| usage(error.to_string()))?;

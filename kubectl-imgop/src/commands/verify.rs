@@ -9,7 +9,7 @@ use crate::args::{ImageArgs, image_spec};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{AnsweringCluster, ConnectionArgs};
 use crate::output::Ui;
-use crate::output::documents::DocumentFormat;
+use crate::output::documents::PrintedArgs;
 use crate::preview::sides::sides;
 use crate::preview::targets::{Target, image_name};
 use crate::registry::errors::explain;
@@ -55,13 +55,8 @@ pub struct VerifyArgs {
     #[command(flatten)]
     local: LocalAccessArgs,
 
-    /// Output format
-    #[arg(short, long, value_enum)]
-    output: Option<DocumentFormat>,
-
-    /// Print only the rows of the table
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    printed: PrintedArgs,
 }
 
 /// Verifies a copy.
@@ -82,9 +77,9 @@ async fn verified(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Res
     let depth = if args.layers { Depth::Layers } else { Depth::Manifests };
     let verified = verify(&sides, &target.request, limits, depth, now).await;
     let verified = verified.map_err(|error| explain(&error, &context))?;
-    match args.output {
+    match args.printed.output {
         Some(format) => format.print(ui, &verified)?,
-        None => print(ui, &verified, !args.no_headers)?,
+        None => print(ui, &verified, !args.printed.no_headers)?,
     }
     if verified.has_differences() {
         return Ok(Outcome::Differences);

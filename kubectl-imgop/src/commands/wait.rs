@@ -20,6 +20,9 @@ use crate::output::Ui;
 /// Nothing is triggered. What the agent retries by itself is waited for; what needs a change first, and tags
 /// that are too young (--min-age), end the waiting with exit code 1, as does having nothing to wait for. A
 /// namespace that is not enabled is waited for until the agent has had the time to notice.
+///
+/// A terminal shows on one line how long the wait lasts and which tags are being copied; elsewhere that is a line a
+/// minute. How many bytes are copied is not shown: Skopeo tells that only to a terminal of its own.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
     /// Images to wait for, by default all in the namespace; with --selector or --all the kind to select from,

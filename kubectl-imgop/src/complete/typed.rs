@@ -1,6 +1,8 @@
 //! What can be read from words that may not be a whole command yet.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
+use imgop_core::api::{Side, TlsMode};
+use imgop_registry::Tls;
 
 use crate::cluster::ConnectionArgs;
 use crate::kinds::ObjectRef;
@@ -8,6 +10,9 @@ use crate::kinds::ObjectRef;
 /// The flags that lead to a cluster; each takes a value.
 const CONNECTION_FLAGS: [&str; 8] =
     ["-n", "--namespace", "--context", "--cluster", "--user", "--kubeconfig", "--as", "--as-group"];
+
+/// Flags that say how a registry is reached.
+const TLS_FLAGS: [&str; 3] = ["--tls", "--source-tls", "--destination-tls"];
 
 /// Other flags that take a value and may stand between names.
 const OTHER_FLAGS: [&str; 8] =
@@ -18,15 +23,15 @@ const OTHER_FLAGS: [&str; 8] =
 pub struct Typed {
     /// The flags of the connection, with their values.
     connection: Vec<String>,
+    /// The flags that say how registries are reached, each with its value.
+    tls: Vec<(String, String)>,
     /// Words that are neither flags nor values of flags, without the verb.
     pub names: Vec<String>,
 }
 
 impl Typed {
-    /// Reads the words of this process after `__complete`.
-    pub fn read() -> Self {
-        let words = std::env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
-        let mut words: Vec<String> = words.collect();
+    /// Reads words, the last of which is being completed.
+    pub fn before_the_last(mut words: Vec<String>) -> Self {
         words.pop();
         Self::of(words)
     }
@@ -47,6 +52,9 @@ impl Typed {
                 let value = if has_value { None } else { words.next() };
                 typed.connection.push(word);
                 typed.connection.extend(value);
+            } else if TLS_FLAGS.contains(&flag) {
+                let value = word.split_once('=').map(|(_, value)| value.to_owned()).or_else(|| words.next());
+                typed.tls.extend(value.map(|value| (flag.to_owned(), value)));
             } else if OTHER_FLAGS.contains(&flag) {
                 if !has_value {
                     words.next();
@@ -68,6 +76,17 @@ impl Typed {
             connection: ConnectionArgs,
         }
         Flags::try_parse_from(&self.connection).map(|flags| flags.connection).unwrap_or_default()
+    }
+
+    /// Returns how the registry of a side is reached, as far as a flag says so.
+    pub fn tls(&self, side: Side) -> Tls {
+        let of_side = format!("--{side}-tls");
+        let typed = self.tls.iter().find(|(flag, _)| *flag == of_side || flag == "--tls");
+        match typed.and_then(|(_, mode)| TlsMode::from_str(mode, true).ok()) {
+            Some(TlsMode::PlainHttp) => Tls::PlainHttp,
+            Some(TlsMode::SkipVerify) => Tls::SkipVerify,
+            Some(TlsMode::Verify) | None => Tls::default(),
+        }
     }
 
     /// Returns the objects that are named already.
@@ -97,5 +116,12 @@ mod tests {
         assert_eq!(typed("sync -n ci a --no-wait --timeout 5m image/b").names, ["a", "image/b"]);
         assert_eq!(typed("-n ci logs a --tag=1").names, ["a"]);
         assert!(typed("describe").names.is_empty() && typed("-n").names.is_empty());
+    }
+
+    #[test]
+    fn how_a_registry_is_reached_is_found_in_what_was_typed() {
+        assert!(matches!(typed("copy --source-tls plainhttp a").tls(Side::Source), Tls::PlainHttp));
+        assert!(matches!(typed("tags --tls=SkipVerify").tls(Side::Source), Tls::SkipVerify));
+        assert!(matches!(typed("copy --source-tls PlainHTTP a").tls(Side::Destination), Tls::Verify { .. }));
     }
 }

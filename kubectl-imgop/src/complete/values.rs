@@ -1,6 +1,6 @@
 //! Values that a cluster or the kubeconfig knows. None of them is offered if they do not answer.
 
-use std::ffi::OsStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap_complete::engine::CompletionCandidate;
@@ -18,13 +18,12 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_NAMES: u32 = 500;
 
 /// Returns the names of objects that are not typed yet.
-pub fn objects(begun: &OsStr) -> Vec<CompletionCandidate> {
-    let named = Typed::read().objects();
+pub fn objects(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    let named = typed.objects();
     // `image/a` is completed to `image/argocd`.
-    let begun_text = begun.to_string_lossy().into_owned();
-    let (of_kind, _) = split(&begun_text, &KINDS);
-    let prefix = begun_text.split_once('/').filter(|_| of_kind.is_some()).map(|(word, _)| format!("{word}/"));
-    starting(begun, async move |cluster| {
+    let (of_kind, _) = split(begun, &KINDS);
+    let prefix = begun.split_once('/').filter(|_| of_kind.is_some()).map(|(word, _)| format!("{word}/"));
+    starting(typed, begun, async move |cluster| {
         let mut objects = Vec::new();
         for kind in KINDS.into_iter().filter(|kind| of_kind.is_none_or(|only| only == *kind)) {
             let list = cluster.objects(kind, false).list_metadata(&limited()).await.ok()?;
@@ -40,8 +39,8 @@ pub fn objects(begun: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// Returns the namespaces of the cluster.
-pub fn namespaces(begun: &OsStr) -> Vec<CompletionCandidate> {
-    starting(begun, async move |cluster| {
+pub fn namespaces(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    starting(typed, begun, async move |cluster| {
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let list = namespaces.list_metadata(&limited()).await.ok()?;
         Some(list.items.iter().map(ResourceExt::name_any).collect())
@@ -49,14 +48,14 @@ pub fn namespaces(begun: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// Returns the Secrets of the namespace that hold credentials for registries.
-pub fn credential_secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
+pub fn credential_secrets(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
     let of_type = limited().fields("type=kubernetes.io/dockerconfigjson");
-    starting(begun, async move |cluster| secret_names(&cluster, &of_type).await)
+    starting(typed, begun, async move |cluster| secret_names(&cluster, &of_type).await)
 }
 
 /// Returns the Secrets of the namespace.
-pub fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
-    starting(begun, async move |cluster| secret_names(&cluster, &limited()).await)
+pub fn secrets(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    starting(typed, begun, async move |cluster| secret_names(&cluster, &limited()).await)
 }
 
 /// Only metadata is requested: no value of a Secret reaches this process.
@@ -67,9 +66,9 @@ async fn secret_names(cluster: &Cluster, selected: &ListParams) -> Option<Vec<St
 }
 
 /// Returns the tags that the Jobs of the object that is typed work on.
-pub fn tags(begun: &OsStr) -> Vec<CompletionCandidate> {
-    let Some(object) = Typed::read().objects().into_iter().next() else { return Vec::new() };
-    starting(begun, async move |cluster| {
+pub fn tags_of_jobs(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    let Some(object) = typed.objects().into_iter().next() else { return Vec::new() };
+    starting(typed, begun, async move |cluster| {
         let found = cluster.get(&object).await.ok()?;
         let jobs = cluster.jobs(found.kind, &found.object.uid()?).await.ok()?;
         let containers = jobs.iter().filter_map(|job| found.kind.containers(job)).flatten();
@@ -84,22 +83,26 @@ pub fn tags(begun: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// Returns the contexts of the kubeconfig.
-pub fn contexts(begun: &OsStr) -> Vec<CompletionCandidate> {
-    of_kubeconfig(begun, |config| config.contexts.into_iter().map(|context| context.name).collect())
+pub fn contexts(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    of_kubeconfig(typed, begun, |config| config.contexts.into_iter().map(|context| context.name).collect())
 }
 
 /// Returns the clusters of the kubeconfig.
-pub fn clusters(begun: &OsStr) -> Vec<CompletionCandidate> {
-    of_kubeconfig(begun, |config| config.clusters.into_iter().map(|cluster| cluster.name).collect())
+pub fn clusters(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    of_kubeconfig(typed, begun, |config| config.clusters.into_iter().map(|cluster| cluster.name).collect())
 }
 
 /// Returns the users of the kubeconfig.
-pub fn users(begun: &OsStr) -> Vec<CompletionCandidate> {
-    of_kubeconfig(begun, |config| config.auth_infos.into_iter().map(|user| user.name).collect())
+pub fn users(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    of_kubeconfig(typed, begun, |config| config.auth_infos.into_iter().map(|user| user.name).collect())
 }
 
-fn of_kubeconfig(begun: &OsStr, names: fn(Kubeconfig) -> Vec<String>) -> Vec<CompletionCandidate> {
-    let kubeconfig = Typed::read().connection().kubeconfig();
+fn of_kubeconfig(
+    typed: &Typed,
+    begun: &str,
+    names: fn(Kubeconfig) -> Vec<String>,
+) -> Vec<CompletionCandidate> {
+    let kubeconfig = typed.connection().kubeconfig();
     matching(begun, kubeconfig.map(names).unwrap_or_default())
 }
 
@@ -109,29 +112,37 @@ fn limited() -> ListParams {
 
 /// Returns the names of a cluster's answer that start with what is typed, if it comes in time.
 fn starting(
-    begun: &OsStr,
+    typed: &Arc<Typed>,
+    begun: &str,
     question: impl AsyncFnOnce(Cluster) -> Option<Vec<String>> + Send + 'static,
 ) -> Vec<CompletionCandidate> {
-    matching(begun, within(COMPLETION_TIMEOUT, question).unwrap_or_default())
+    matching(begun, of_cluster(typed, question).unwrap_or_default())
 }
 
-/// Returns a cluster's answer, if it comes in time. A program of the kubeconfig that logs in blocks its thread,
-/// which is left behind then: the process ends anyway.
-fn within(
-    limit: Duration,
-    question: impl AsyncFnOnce(Cluster) -> Option<Vec<String>> + Send + 'static,
-) -> Option<Vec<String>> {
+/// Returns a cluster's answer, if it comes in time.
+pub fn of_cluster<T: Send + 'static>(
+    typed: &Arc<Typed>,
+    question: impl AsyncFnOnce(Cluster) -> Option<T> + Send + 'static,
+) -> Option<T> {
+    let typed = Arc::clone(typed);
+    in_time(async move || {
+        let connection = typed.connection().without_questions();
+        question(connection.connect().await.ok()?).await
+    })
+}
+
+/// Returns an answer, if it comes in time. A program that logs in blocks its thread, which is left behind then: the
+/// process ends anyway.
+pub fn in_time<T: Send + 'static>(question: impl AsyncFnOnce() -> Option<T> + Send + 'static) -> Option<T> {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-        let connection = Typed::read().connection().without_questions();
-        let answer = runtime.block_on(async { question(connection.connect().await.ok()?).await });
-        sender.send(answer).ok()
+        sender.send(runtime.block_on(question())).ok()
     });
-    receiver.recv_timeout(limit).ok().flatten()
+    receiver.recv_timeout(COMPLETION_TIMEOUT).ok().flatten()
 }
 
-fn matching(begun: &OsStr, names: Vec<String>) -> Vec<CompletionCandidate> {
-    let begun = begun.to_string_lossy();
-    names.into_iter().filter(|name| name.starts_with(&*begun)).map(CompletionCandidate::new).collect()
+/// Returns the names that start with what is typed.
+pub fn matching(begun: &str, names: Vec<String>) -> Vec<CompletionCandidate> {
+    names.into_iter().filter(|name| name.starts_with(begun)).map(CompletionCandidate::new).collect()
 }

@@ -11,6 +11,7 @@ use kube::ResourceExt as _;
 use crate::kinds::KindRef;
 use crate::output::age::since;
 use crate::output::table::Table;
+use crate::output::text::first_few;
 
 const MAX_TAGS: usize = 4;
 const MAX_EVENTS: usize = 20;
@@ -70,12 +71,7 @@ fn tags(kind: KindRef, job: &Job) -> String {
     let mut tags: Vec<String> = containers.into_iter().map(|container| container.destination_tag).collect();
     // A tag that is copied in parts has several containers.
     tags.dedup();
-    if tags.len() > MAX_TAGS {
-        let more = format!("+{}", tags.len() - MAX_TAGS);
-        tags.truncate(MAX_TAGS);
-        tags.push(more);
-    }
-    tags.join(",")
+    first_few(&tags, MAX_TAGS, 0)
 }
 
 /// Returns the last events, the newest first.

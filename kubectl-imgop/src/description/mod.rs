@@ -183,9 +183,9 @@ mod tests {
         imgop-argocd-2   Running                     30s   1,2,3,4,+1
         imgop-argocd-1   Failed (DeadlineExceeded)   24h   v2.13.0
 
-        SYNC        COPIED   FAILED
-        5m30s ago   0        1
-        24h ago     3        0
+        SYNC        RESULT      COPIED   FAILED   TAGS
+        5m30s ago   Failed      0        1        <none>
+        24h ago     Succeeded   3        0        +3
 
         EVENT           TYPE      AGE     MESSAGE
         CopyFailed      Warning   5m30s   CopyFailed happened
@@ -220,6 +220,24 @@ mod tests {
 
         WAITING-TAG   SINCE   OLD-ENOUGH   CONTENT
         1.27.3        24h     in 2d        sha256:000000000000
+        ");
+    }
+
+    #[test]
+    fn a_healthy_image_says_once_when_it_was_synced_and_when_it_is_checked_again() {
+        let mut image = image();
+        let status = &mut image.data["status"];
+        status["lastSuccessfulSyncTime"] = status["lastSyncTime"].clone();
+        status["nextSyncTime"].take();
+        status["failures"] = json!([]);
+        status["conditions"][0]["status"] = json!("True");
+        status["conditions"][0]["reason"] = json!("Succeeded");
+        let page = page(&described(&image, Ok(Vec::new()), Ok(Vec::new())));
+        let facts: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("Last")).take(3).collect();
+        insta::assert_snapshot!(facts.join("\n"), @"
+        Last sync:     5m30s ago (2026-01-08T00:00:00Z), which succeeded
+        Checks:        last at the last sync, next in about 54m
+        Age:           7d
         ");
     }
 

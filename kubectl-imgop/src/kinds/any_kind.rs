@@ -8,6 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::{ApiResource, DynamicObject};
 
+use super::past_sync::{Counted, PastColumns, PastSync, table};
 use super::progress::{Goal, Progress, judge};
 use super::{DEFAULT_KIND, JobContainer, Kind};
 use crate::output::table::Table;
@@ -30,6 +31,10 @@ pub trait AnyKind: Sync {
     fn row(&self, object: &DynamicObject, now: Timestamp) -> Result<Row, String>;
     /// Returns what a description shows of an object.
     fn describe(&self, object: &DynamicObject, now: Timestamp) -> Result<Description, String>;
+    /// Returns [`Kind::COUNTED`].
+    fn counted(&self) -> &'static [Counted];
+    /// Returns [`Kind::history`] of an object.
+    fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String>;
     /// Returns how far the agent is with an object.
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String>;
     /// Returns [`Kind::jobs_of`].
@@ -97,18 +102,29 @@ impl<K: Kind> AnyKind for Erased<K> {
     fn row(&self, object: &DynamicObject, now: Timestamp) -> Result<Row, String> {
         let object: K = read(object)?;
         let message = object.state().ready().map(|ready| ready.message.clone());
-        Ok(Row { cells: object.cells(now), wide: object.wide_cells(), message })
+        Ok(Row { cells: object.cells(now), wide: object.wide_cells(now), message })
     }
 
     fn describe(&self, object: &DynamicObject, now: Timestamp) -> Result<Description, String> {
         let object: K = read(object)?;
+        // Why the last sync failed stands above.
+        let columns = PastColumns { wide: false, reasons: false };
+        let history = object.history();
         Ok(Description {
             facts: object.facts(now),
             conditions: object.state().conditions.to_vec(),
             problems: object.problems(now),
-            history: object.history(now),
+            history: (!history.is_empty()).then(|| table(K::COUNTED, &history, columns, now)),
             is_complete: object.is_complete(),
         })
+    }
+
+    fn counted(&self) -> &'static [Counted] {
+        K::COUNTED
+    }
+
+    fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String> {
+        Ok(read::<K>(object)?.history())
     }
 
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String> {

@@ -106,10 +106,10 @@ mod tests {
     #[test]
     fn a_wide_list_adds_destination_and_message() {
         insta::assert_snapshot!(text(Columns { namespace: true, wide: true }), @r"
-        NAMESPACE   NAME             MODE        SOURCE                            READY       REASON       SYNCED      LAST-SYNC   AGE   DESTINATION                            MESSAGE
-        ci          argocd-v2-13-x   OnceByTag   quay.io/argoproj/argocd:v2.13.x   False       CopyFailed   4/5         5m30s       7d    registry.example.com/argoproj/argocd   4 of 5 tags are \u{1b}[31mthere
-        ci          new              OnceByTag   quay.io/argoproj/argocd:v2.13.x   <unknown>   <pending>    <none>      <none>      7d    registry.example.com/argoproj/argocd   <none>
-        ci          odd              <unknown>   <unknown>                         <unknown>   <unknown>    <unknown>   <unknown>   7d    <unknown>                              this object cannot be read: unknown variant `Never`, expected one of `OneShot`, `OnceByTag`, `Recurrent`
+        NAMESPACE   NAME             MODE        SOURCE                            READY       REASON       SYNCED      LAST-SYNC   AGE   NEXT-CHECK   DESTINATION                            MESSAGE
+        ci          argocd-v2-13-x   OnceByTag   quay.io/argoproj/argocd:v2.13.x   False       CopyFailed   4/5         5m30s       7d    <none>       registry.example.com/argoproj/argocd   4 of 5 tags are \u{1b}[31mthere
+        ci          new              OnceByTag   quay.io/argoproj/argocd:v2.13.x   <unknown>   <pending>    <none>      <none>      7d    <none>       registry.example.com/argoproj/argocd   <none>
+        ci          odd              <unknown>   <unknown>                         <unknown>   <unknown>    <unknown>   <unknown>   7d    <unknown>    <unknown>                              this object cannot be read: unknown variant `Never`, expected one of `OneShot`, `OnceByTag`, `Recurrent`
         ");
     }
 }

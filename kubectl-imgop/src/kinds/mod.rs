@@ -7,6 +7,7 @@ pub mod image;
 pub mod listing;
 pub mod object_name;
 mod object_ref;
+pub mod past_sync;
 pub mod progress;
 
 use imgop_core::api::Image;
@@ -20,6 +21,7 @@ pub use any_kind::{AnyKind, Erased, KindRef, read};
 pub use object_ref::{ObjectRef, kind_of_word, split};
 
 use crate::output::table::Table;
+use past_sync::{Counted, PastSync};
 use progress::ReconcileState;
 
 /// A custom resource that this program lists, describes, syncs, suspends, deletes and waits for.
@@ -32,6 +34,8 @@ pub trait Kind:
     const COLUMNS: &'static [&'static str];
     /// The columns that `-o wide` adds after AGE and before MESSAGE.
     const WIDE_COLUMNS: &'static [&'static str];
+    /// What its history counts, a column each.
+    const COUNTED: &'static [Counted];
     /// Reasons of a Ready condition that retries alone do not change: a user or the passing of time does.
     const BEYOND_RETRIES: &'static [&'static str];
 
@@ -39,7 +43,7 @@ pub trait Kind:
     fn cells(&self, now: Timestamp) -> Vec<String>;
 
     /// Returns a cell for each of [`Kind::WIDE_COLUMNS`].
-    fn wide_cells(&self) -> Vec<String>;
+    fn wide_cells(&self, now: Timestamp) -> Vec<String>;
 
     /// Returns the first section of a description, without name, namespace and age: a label and a value
     /// for each thing that there is once. Facts without a value are not shown.
@@ -48,8 +52,8 @@ pub trait Kind:
     /// Returns the sections that follow the conditions: what failed, what waits.
     fn problems(&self, now: Timestamp) -> Vec<Table>;
 
-    /// Returns the section on earlier syncs, which follows the Jobs.
-    fn history(&self, now: Timestamp) -> Option<Table>;
+    /// Returns the earlier syncs that had something to do, the newest first.
+    fn history(&self) -> Vec<PastSync>;
 
     /// Returns the state of its reconciliation.
     fn state(&self) -> ReconcileState<'_>;

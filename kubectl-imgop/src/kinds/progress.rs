@@ -58,6 +58,12 @@ impl<'a> ReconcileState<'a> {
         find(self.conditions, READY)
     }
 
+    /// Returns whether the agent tries again by itself what failed.
+    pub fn is_retried(&self) -> bool {
+        let reconciling = find(self.conditions, RECONCILING).filter(|condition| condition.status == "True");
+        reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING_WITH_RETRY)
+    }
+
     /// Returns the status of the Ready condition and its reason, as cells of a list.
     pub fn ready_cells(&self) -> [String; 2] {
         match self.ready() {

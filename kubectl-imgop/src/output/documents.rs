@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use imgop_core::text::is_invisible;
 use kube::core::{ApiResource, DynamicObject, TypeMeta};
 use serde::Serialize;
@@ -61,6 +61,18 @@ pub enum DocumentFormat {
     Json,
     /// YAML
     Yaml,
+}
+
+/// Flags of verbs that print a table, or something else in one of these formats.
+#[derive(Debug, Args)]
+pub struct PrintedArgs<F: ValueEnum + Send + Sync + 'static = DocumentFormat> {
+    /// Output format
+    #[arg(short, long, value_enum)]
+    pub output: Option<F>,
+
+    /// Print only the rows of the table
+    #[arg(long)]
+    pub no_headers: bool,
 }
 
 /// Returns an object as kubectl shows it: without the record of who set which field, and with its kind,

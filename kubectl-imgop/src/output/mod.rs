@@ -2,9 +2,11 @@
 
 pub mod age;
 pub mod documents;
+mod redrawn;
 pub mod table;
 pub mod text;
 mod ui;
 pub mod wording;
 
+pub use redrawn::Redrawn;
 pub use ui::Ui;

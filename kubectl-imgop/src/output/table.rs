@@ -66,25 +66,53 @@ impl Table {
         }
     }
 
-    /// Lays the table out in a terminal of this width: the last column is wrapped, if it has room.
+    /// Lays the table out in this width. The last column is wrapped: beside the others, or below each row where they
+    /// leave it too little room.
     pub fn wrapped_lines(&self, headers: bool, width: u16) -> Vec<String> {
-        let lines = self.lines(headers);
+        if self.width() <= usize::from(width) {
+            return self.lines(headers).into_iter().map(|line| line.text).collect();
+        }
         let mut table = self.layout(headers);
         let columns = table.column_count();
-        let of_others =
-            table.column_max_content_widths().iter().rev().skip(1).map(|width| width + 3).sum::<u16>();
-        let is_wide = lines.iter().any(|line| line.text.chars().count() > usize::from(width));
-        if !is_wide || of_others + MIN_WRAPPED_WIDTH > width {
-            return lines.into_iter().map(|line| line.text).collect();
+        if self.width_of_others().saturating_add(MIN_WRAPPED_WIDTH) > width && columns > 1 {
+            return self.stacked_lines(headers, width);
         }
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        for column in table.column_iter_mut().take(columns - 1) {
+        for column in table.column_iter_mut().take(columns.saturating_sub(1)) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
-        if let Some(last) = table.column_mut(columns - 1) {
+        if let Some(last) = table.column_mut(columns.saturating_sub(1)) {
             last.set_padding((0, 0));
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// Lays the table out with the last column below each row.
+    fn stacked_lines(&self, headers: bool, width: u16) -> Vec<String> {
+        let (mut others, mut last) = (self.clone(), Vec::new());
+        last.extend(others.header.pop().map(|_| String::new()).filter(|_| headers));
+        last.extend(others.rows.iter_mut().map(|(_, cells)| cells.pop().unwrap_or_default()));
+        let lines = others.lines(headers).into_iter().map(|line| line.text);
+        lines.zip(last).flat_map(|(line, text)| std::iter::once(line).chain(indented(&text, width))).collect()
+    }
+
+    /// Returns how wide all columns but the last are, with the space behind each.
+    fn width_of_others(&self) -> u16 {
+        let table = self.layout(true);
+        let widths = table.column_max_content_widths();
+        widths.iter().rev().skip(1).map(|width| width.saturating_add(3)).sum()
+    }
+
+    /// Cuts the last column off where it goes beyond this width. Returns nothing where too little of it would be left.
+    pub fn cut_to(mut self, width: u16) -> Option<Self> {
+        let room = usize::from(width.checked_sub(self.width_of_others())?);
+        if room < usize::from(MIN_WRAPPED_WIDTH) && self.width() > usize::from(width) {
+            return None;
+        }
+        for text in self.rows.iter_mut().filter_map(|(_, cells)| cells.last_mut()) {
+            *text = console::truncate_str(text, room, "…").into_owned();
+        }
+        Some(self)
     }
 
     /// Returns the width of the widest line.
@@ -117,6 +145,18 @@ impl Table {
         }
         table
     }
+}
+
+/// Returns the lines of a text that is wrapped to this width, set in from the left.
+fn indented(text: &str, width: u16) -> Vec<String> {
+    let mut table = comfy_table::Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    table.add_row([text]);
+    for column in table.column_iter_mut() {
+        column.set_padding((4, 0));
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    lines.filter(|line| !line.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -180,7 +220,35 @@ mod tests {
         Other       short
         Again       short
         ");
-        assert_eq!(failing().wrapped_lines(true, 20).len(), 5, "there is no room to wrap");
+    }
+
+    #[test]
+    fn a_long_message_that_has_no_room_beside_the_others_stands_below_its_row() {
+        let mut table = Table::new(["FAILED-TAG", "REASON", "MESSAGE"]);
+        let message = "registry.example.com denies access to team/app (HTTP 403)".to_owned();
+        table.row(["v2.13.1-with-a-long-name".to_owned(), "CopyFailed".to_owned(), message]);
+        table.row(["v2.13.0".to_owned(), "OutOfMemory".to_owned(), String::new()]);
+        insta::assert_snapshot!(table.wrapped_lines(true, 50).join("\n"), @"
+        FAILED-TAG                 REASON
+        v2.13.1-with-a-long-name   CopyFailed
+            registry.example.com denies access to team/app
+            (HTTP 403)
+        v2.13.0                    OutOfMemory
+        ");
+        assert!(table.wrapped_lines(true, 50).iter().all(|line| line.chars().count() <= 50));
+    }
+
+    #[test]
+    fn a_message_is_cut_off_only_if_enough_of_it_is_left() {
+        let cut = |width: u16| failing().cut_to(width).map(|table| text(&table, false));
+        insta::assert_snapshot!(cut(40).unwrap(), @"
+        Ready     registry.example.com denies…
+        Stalled   registry.example.com denies…
+        Other     short
+        Again     short
+        ");
+        assert_eq!(cut(30), None);
+        assert_eq!(cut(200), Some(text(&failing(), false)));
     }
 
     #[test]

@@ -38,6 +38,15 @@ pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Returns the first of some words, and how many there are besides: `1.2,1.1,+3`. `beyond` are those that are counted
+/// and not known.
+pub fn first_few(words: &[String], max: usize, beyond: usize) -> String {
+    let mut shown: Vec<String> = words.iter().take(max).cloned().collect();
+    let others = words.len() - shown.len() + beyond;
+    shown.extend((others > 0).then(|| format!("+{others}")));
+    shown.join(",")
+}
+
 /// Returns a word quoted for a shell, if it needs that.
 pub fn shell_word(word: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&b);
@@ -93,6 +102,14 @@ mod tests {
     #[test]
     fn a_message_of_several_lines_fits_into_a_cell() {
         assert_eq!(one_line("a\r\n  b\tc\n\n\u{7}"), "a b c \\u{7}");
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_counted() {
+        let words = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(first_few(&words, 4, 0), "a,b,c");
+        assert_eq!(first_few(&words, 2, 5), "a,b,+6");
+        assert_eq!(first_few(&[], 2, 0), "");
     }
 
     #[test]

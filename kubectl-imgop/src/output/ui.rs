@@ -19,17 +19,21 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
+/// How wide a page is where no terminal shows it.
+const PAGE_WIDTH: u16 = 80;
+
 /// Prints. It stands for the right to print, and knows whether the user may be asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Ui {
     may_ask: bool,
     is_aside: bool,
+    is_silent: bool,
 }
 
 impl Ui {
     /// The user may be asked, or not.
     pub fn new(may_ask: bool) -> Self {
-        Self { may_ask, is_aside: false }
+        Self { may_ask, is_aside: false, is_silent: false }
     }
 
     /// Returns whether the user may be asked, if there is a terminal.
@@ -41,6 +45,12 @@ impl Ui {
     #[must_use]
     pub fn aside(self) -> Self {
         Self { is_aside: true, ..self }
+    }
+
+    /// Returns the same that reports nothing: a shell that completes a word shows its user nothing else.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        Self { is_silent: true, ..self }
     }
 
     /// Prints data. A line break is added unless there is one.
@@ -61,7 +71,16 @@ impl Ui {
 
     /// Prints a table as data; on a terminal its last column is wrapped.
     pub fn wrapped_table(self, table: &Table, headers: bool) -> Result<(), CliError> {
-        match terminal_width() {
+        self.table_within(table, headers, terminal_width())
+    }
+
+    /// Prints a table of a page as data: its last column is wrapped to the terminal, or to 80 columns.
+    pub fn page_table(self, table: &Table, headers: bool) -> Result<(), CliError> {
+        self.table_within(table, headers, Some(terminal_width().unwrap_or(PAGE_WIDTH)))
+    }
+
+    fn table_within(self, table: &Table, headers: bool, width: Option<u16>) -> Result<(), CliError> {
+        match width {
             Some(width) => self.data(&table.wrapped_lines(headers, width).join("\n")),
             None => self.table(table, headers),
         }
@@ -116,14 +135,9 @@ impl Ui {
 
     /// Reports progress on a terminal only; in a log it is noise.
     pub fn progress(self, text: &str) {
-        if self.shows_progress() {
+        if io::stderr().is_terminal() {
             self.note(text);
         }
-    }
-
-    /// Returns whether progress is shown.
-    pub fn shows_progress(self) -> bool {
-        io::stderr().is_terminal()
     }
 
     /// Warns.
@@ -139,7 +153,7 @@ impl Ui {
 
     /// Prints an error with its hints.
     pub fn error(self, error: &CliError) {
-        if matches!(error.kind, Kind::BrokenPipe | Kind::Cancelled) {
+        if matches!(error.kind, Kind::BrokenPipe | Kind::Cancelled | Kind::Terminated) {
             return;
         }
         self.line(ERROR, "error: ", &error.message);
@@ -172,6 +186,9 @@ impl Ui {
     }
 
     fn line(self, style: Style, label: &str, text: &str) {
+        if self.is_silent {
+            return;
+        }
         // There is no other place to report that stderr is closed.
         let _ = writeln!(anstream::stderr().lock(), "{style}{label}{style:#}{}", printable(text));
     }

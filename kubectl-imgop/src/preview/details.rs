@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use imgop_core::copy::Sides;
+use imgop_core::copy::{Sides, TagState};
 use imgop_registry::oci::{Platforms, Referrer};
 use imgop_registry::reference::{Digest, RegistryHost, Tag};
-use imgop_registry::{BulkDigest, ImageDetails, RegistryError, RepositoryClient};
+use imgop_registry::{BulkDigest, ImageDetails, RegistryError, RepositoryClient, is_plausible};
+use jiff::Timestamp;
 
-use super::document::{Report, State, TagReport, Transfer};
+use super::document::{Report, TagReport, Transfer};
 use super::targets::Target;
 
 /// Rows that a terminal shows at once.
@@ -50,7 +51,8 @@ impl Report {
         let read = read_images(&sides.source, &target.request.platforms, read).await;
         for tag in &mut self.tags {
             if let Some(details) = tag.source_digest.as_ref().and_then(|digest| read.get(digest)) {
-                tag.created = details.created;
+                // Reproducible builds write the epoch, which is no age.
+                tag.created = details.created.filter(|time| is_plausible(*time, Timestamp::MAX));
                 tag.size = Some(details.size());
                 tag.platforms = details.platforms.iter().map(ToString::to_string).collect();
             }
@@ -93,7 +95,7 @@ async fn add_listed(tags: &mut [TagReport], source: &RepositoryClient, target: &
 
 /// Returns the tag that a list API may tell something of.
 fn listed_tag(tag: &TagReport) -> Option<Tag> {
-    let is_there = !matches!(tag.state, State::NotFound) && tag.referrer_of.is_none();
+    let is_there = !matches!(tag.state, TagState::NotFound) && tag.referrer_of.is_none();
     is_there.then(|| tag.tag.parse().ok()).flatten()
 }
 

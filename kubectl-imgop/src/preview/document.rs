@@ -80,7 +80,7 @@ pub struct TagReport {
     /// The tag at the destination; none when only the source was asked.
     pub destination_tag: Option<String>,
     /// How both sides compare.
-    pub state: State,
+    pub state: TagState,
     /// What the agent does; none when only the source was asked.
     pub action: Option<Action>,
     /// What the source has, as far as it is known.
@@ -133,28 +133,6 @@ pub struct TagReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub next_attempt: Option<Timestamp>,
-}
-
-/// How a tag at the destination compares with its source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// It is not at the destination.
-    Missing,
-    /// The destination has the same content.
-    UpToDate,
-    /// The destination has other content.
-    Differs,
-    /// The source does not have it.
-    NotFound,
-    /// The source has it for none of the selected platforms.
-    PlatformNotFound,
-    /// The destination has it, and its content does not matter: it was copied once, or it never moves.
-    AlreadySynced,
-    /// A registry could not be asked.
-    NotChecked,
-    /// The source has it, and no destination was asked.
-    AtSource,
 }
 
 /// What the agent does for a tag.
@@ -234,36 +212,6 @@ impl<'a> List<'a> {
     }
 }
 
-impl State {
-    /// Returns the word for it, which is that of the document.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::UpToDate => "up-to-date",
-            Self::Differs => "differs",
-            Self::NotFound => "not-found",
-            Self::PlatformNotFound => "platform-not-found",
-            Self::AlreadySynced => "already-synced",
-            Self::NotChecked => "not-checked",
-            Self::AtSource => "at-source",
-        }
-    }
-}
-
-impl From<TagState> for State {
-    fn from(state: TagState) -> Self {
-        match state {
-            TagState::Missing => Self::Missing,
-            TagState::UpToDate => Self::UpToDate,
-            TagState::Differs => Self::Differs,
-            TagState::NotFound => Self::NotFound,
-            TagState::PlatformNotFound => Self::PlatformNotFound,
-            TagState::AlreadySynced => Self::AlreadySynced,
-            TagState::NotChecked => Self::NotChecked,
-        }
-    }
-}
-
 #[cfg(test)]
 impl TagReport {
     /// Returns a tag that the source has with this content.
@@ -271,7 +219,7 @@ impl TagReport {
         Self {
             tag: tag.to_owned(),
             destination_tag: None,
-            state: State::AtSource,
+            state: TagState::AtSource,
             action: None,
             source_digest: Some(digest),
             destination_digest: None,

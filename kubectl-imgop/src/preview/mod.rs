@@ -10,7 +10,5 @@ pub mod page;
 pub mod previews;
 mod report;
 mod rows;
-#[cfg(test)]
-mod schema;
 pub mod sides;
 pub mod targets;

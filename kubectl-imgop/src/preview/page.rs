@@ -1,8 +1,9 @@
 //! A preview for people: a sign and a word for each tag, and one sentence that sums it up.
 
+use imgop_core::copy::TagState;
 use jiff::Timestamp;
 
-use super::document::{Action, Report, State, TagReport};
+use super::document::{Action, Report, TagReport};
 use super::rows::tags;
 use crate::cli_error::CliError;
 use crate::output::Ui;
@@ -103,23 +104,23 @@ fn summary(report: &Report) -> String {
     }
     let number =
         |is_counted: &dyn Fn(&TagReport) -> bool| report.tags.iter().filter(|tag| is_counted(tag)).count();
-    let acted = |state: State, action: Action| {
+    let acted = |state: TagState, action: Action| {
         number(&|tag| tag.conflict.is_none() && tag.state == state && tag.action == Some(action))
     };
-    let in_state = |state: State| number(&|tag| tag.state == state);
+    let in_state = |state: TagState| number(&|tag| tag.state == state);
     let parts = [
-        (in_state(State::AtSource), "at the source"),
-        (acted(State::Missing, Action::Copy), "to copy"),
-        (in_state(State::UpToDate), "up to date"),
-        (in_state(State::AlreadySynced), "already synced"),
-        (acted(State::Differs, Action::Copy), "to be overwritten"),
+        (in_state(TagState::AtSource), "at the source"),
+        (acted(TagState::Missing, Action::Copy), "to copy"),
+        (in_state(TagState::UpToDate), "up to date"),
+        (in_state(TagState::AlreadySynced), "already synced"),
+        (acted(TagState::Differs, Action::Copy), "to be overwritten"),
         (number(&|tag| tag.action == Some(Action::RetryLater)), "to copy again after a failure"),
-        (acted(State::Differs, Action::Keep), "differing and kept"),
-        (acted(State::Differs, Action::Wait), "differing and kept for now: the new content is too young"),
-        (in_state(State::NotFound), "not at the source"),
-        (in_state(State::PlatformNotFound), "without a selected platform"),
+        (acted(TagState::Differs, Action::Keep), "differing and kept"),
+        (acted(TagState::Differs, Action::Wait), "differing and kept for now: the new content is too young"),
+        (in_state(TagState::NotFound), "not at the source"),
+        (in_state(TagState::PlatformNotFound), "without a selected platform"),
         (number(&|tag| tag.conflict.is_some()), "owned by an older Image"),
-        (in_state(State::NotChecked), "not checked"),
+        (in_state(TagState::NotChecked), "not checked"),
     ];
     let parts: Vec<String> =
         parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
@@ -140,7 +141,7 @@ fn unchecked(report: &Report) -> Vec<String> {
         }
         let what = match tag.state {
             _ if tag.conflict.is_some() => "not changed",
-            State::PlatformNotFound => "without a selected platform",
+            TagState::PlatformNotFound => "without a selected platform",
             _ => match tag.action {
                 Some(Action::RetryLater) => "failed and tried again later",
                 Some(Action::Keep) => "kept",
@@ -160,7 +161,7 @@ fn unchecked(report: &Report) -> Vec<String> {
 /// Returns why digests are missing that were not requested.
 fn not_asked(report: &Report) -> Option<&'static str> {
     let is_open = |tag: &TagReport| tag.source_digest.is_none() || tag.destination_digest.is_none();
-    let mut synced = report.tags.iter().filter(|tag| tag.state == State::AlreadySynced);
+    let mut synced = report.tags.iter().filter(|tag| tag.state == TagState::AlreadySynced);
     synced.any(is_open).then_some(
         "A digest that is empty was not requested: for a tag that is synced, or that never changes, it is enough \
          that the destination has it.",

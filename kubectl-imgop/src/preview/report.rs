@@ -5,7 +5,7 @@ use imgop_core::copy::{Content, Observed, ObservedTag, Plan, PlannedTag, Seen, T
 use imgop_core::selection::Exclusion;
 
 use super::cluster_images::Conflicts;
-use super::document::{API_VERSION, Action, ExcludedReport, Report, State, TagReport};
+use super::document::{API_VERSION, Action, ExcludedReport, Report, TagReport};
 use super::targets::{Rest, Target};
 use crate::kinds::image::narrowing;
 
@@ -16,7 +16,7 @@ impl Report {
         let tags = observed.tags.iter().zip(&plan.tags);
         let excluded = observed.excluded.iter().map(|excluded| ExcludedReport {
             tag: excluded.tag.to_string(),
-            reason: target.wording().of(&excluded.reason.to_string()),
+            reason: target.wording.of(&excluded.reason.to_string()),
             is_candidate: excluded.reason == Exclusion::Candidate,
             is_young: matches!(excluded.reason, Exclusion::TooYoung { .. }),
         });
@@ -36,7 +36,7 @@ impl Report {
             conflicts_in_namespace_only: conflicts.in_namespace_only,
             transfer: None,
             narrowing: narrowing(&target.spec),
-            wording: target.wording(),
+            wording: target.wording,
         }
     }
 
@@ -52,12 +52,12 @@ impl Report {
 
     /// Returns the number of tags of which it is not known whether they would be copied.
     pub fn unchecked(&self) -> usize {
-        self.tags.iter().filter(|tag| tag.state == State::NotChecked).count()
+        self.tags.iter().filter(|tag| tag.state == TagState::NotChecked).count()
     }
 
     /// Returns whether a tag has none of the selected platforms.
     pub fn lacks_platforms(&self) -> bool {
-        self.tags.iter().any(|tag| tag.state == State::PlatformNotFound)
+        self.tags.iter().any(|tag| tag.state == TagState::PlatformNotFound)
     }
 
     /// Returns whether a tag belongs to another Image.
@@ -68,10 +68,7 @@ impl Report {
 
 impl TagReport {
     fn new(target: &Target, tag: &ObservedTag, planned: &PlannedTag) -> Self {
-        let state = match tag.state() {
-            TagState::NotChecked if is_at_source(target, tag) => State::AtSource,
-            state => State::from(state),
-        };
+        let state = tag.state();
         let mut report = Self {
             tag: tag.source_ref.to_string(),
             destination_tag: target.has_destination.then(|| tag.destination_tag.to_string()),
@@ -97,8 +94,8 @@ impl TagReport {
             referrer_of: tag.referrer_of.clone(),
             conflict: None,
             reason: match state {
-                State::NotChecked => tag.unknown_because().map(str::to_owned),
-                State::PlatformNotFound => Some(platforms_at_source(&tag.content)),
+                TagState::NotChecked => tag.unknown_because().map(str::to_owned),
+                TagState::PlatformNotFound => Some(platforms_at_source(&tag.content)),
                 _ => None,
             },
             next_attempt: None,
@@ -122,7 +119,7 @@ impl TagReport {
             TagAction::Young(until) => {
                 if let Some(min_age) = target.request.min_age {
                     let reason = Exclusion::TooYoung { min_age, until: *until };
-                    self.reason = Some(target.wording().of(&reason.to_string()));
+                    self.reason = Some(target.wording.of(&reason.to_string()));
                 }
                 Action::Wait
             }
@@ -144,11 +141,6 @@ impl TagReport {
     pub fn is_copied(&self) -> bool {
         matches!(self.action, Some(Action::Copy | Action::RetryLater))
     }
-}
-
-/// Returns whether only the source was asked, and has the tag.
-fn is_at_source(target: &Target, tag: &ObservedTag) -> bool {
-    !target.has_destination && tag.source.digest().is_some() && tag.unknown_because().is_none()
 }
 
 /// Returns what stands for a digest: there is none, it is unknown, or it was not requested.

@@ -1,13 +1,14 @@
 //! The table of a preview: a row for each tag, and a column for what is known of any of them.
 
 use anstyle::{AnsiColor, Style};
+use imgop_core::copy::TagState;
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 
-use super::document::{Action, Report, State, TagReport};
+use super::document::{Action, Report, TagReport};
 use crate::output::age::human;
 use crate::output::table::Table;
-use crate::output::text::bytes;
+use crate::output::text::{bytes, first_few};
 
 /// Platforms that a row names where there is little room.
 const MAX_PLATFORMS: usize = 2;
@@ -88,37 +89,33 @@ fn since(time: Option<Timestamp>, now: Timestamp) -> String {
 
 fn platforms(tag: &TagReport, wide: bool) -> String {
     let all = tag.platforms.as_slice();
-    if all.is_empty() && tag.state == State::PlatformNotFound {
+    if all.is_empty() && tag.state == TagState::PlatformNotFound {
         return "<none>".to_owned();
     }
     if wide {
         return all.join(",");
     }
     let short = |platform: &String| platform.strip_prefix("linux/").unwrap_or(platform).to_owned();
-    let mut shown: Vec<String> = all.iter().take(MAX_PLATFORMS).map(short).collect();
-    if all.len() > MAX_PLATFORMS {
-        shown.push(format!("+{}", all.len() - MAX_PLATFORMS));
-    }
-    shown.join(",")
+    first_few(&all.iter().map(short).collect::<Vec<_>>(), MAX_PLATFORMS, 0)
 }
 
 /// Returns the sign, the colour and the state of a tag.
 fn state(tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
-    let word = tag.state.word();
-    let plain = word.to_owned();
+    let word = tag.state;
+    let plain = word.to_string();
     match (tag.state, tag.action) {
         _ if tag.conflict.is_some() => ("!", Some(AnsiColor::Red), format!("{word} (conflict)")),
-        (State::Missing | State::Differs, Some(Action::RetryLater)) => {
+        (TagState::Missing | TagState::Differs, Some(Action::RetryLater)) => {
             ("!", Some(AnsiColor::Red), format!("{word} (failed)"))
         }
-        (State::Missing, _) => ("+", Some(AnsiColor::Green), plain),
-        (State::UpToDate | State::AlreadySynced, _) => ("=", None, plain),
-        (State::Differs, Some(Action::Keep)) => ("=", None, format!("{word} (kept)")),
-        (State::Differs, Some(Action::Wait)) => ("=", None, format!("{word} (too young)")),
-        (State::Differs, _) => ("~", Some(AnsiColor::Yellow), plain),
-        (State::NotFound | State::PlatformNotFound, _) => ("!", Some(AnsiColor::Red), plain),
-        (State::AtSource, _) => ("", None, plain),
-        (State::NotChecked, _) => ("?", Some(AnsiColor::Red), plain),
+        (TagState::Missing, _) => ("+", Some(AnsiColor::Green), plain),
+        (TagState::UpToDate | TagState::AlreadySynced, _) => ("=", None, plain),
+        (TagState::Differs, Some(Action::Keep)) => ("=", None, format!("{word} (kept)")),
+        (TagState::Differs, Some(Action::Wait)) => ("=", None, format!("{word} (too young)")),
+        (TagState::Differs, _) => ("~", Some(AnsiColor::Yellow), plain),
+        (TagState::NotFound | TagState::PlatformNotFound, _) => ("!", Some(AnsiColor::Red), plain),
+        (TagState::AtSource, _) => ("", None, plain),
+        (TagState::NotChecked, _) => ("?", Some(AnsiColor::Red), plain),
     }
 }
 

@@ -20,7 +20,7 @@ pub async fn sides(
 ) -> Result<(Sides, ErrorContext), CliError> {
     let source = sources.reach(endpoint(target, Side::Source, tls.0)).await?;
     let mut context =
-        ErrorContext { wording: target.wording(), source: source.origin, destination: Origin::default() };
+        ErrorContext { wording: target.wording, source: source.origin, destination: Origin::default() };
     let source = registries.repository(&target.request.source, &source.access);
     let mut destination = None;
     if target.has_destination {

@@ -59,6 +59,8 @@ pub struct Target {
     pub rest: Option<Rest>,
     /// Whether there is a destination to compare with.
     pub has_destination: bool,
+    /// Whether its problems are explained by flags or by fields.
+    pub wording: Wording,
 }
 
 /// Why an Image copies nothing.
@@ -80,8 +82,18 @@ impl Target {
     ) -> Self {
         let rest = spec.suspend.then_some(Rest::Suspended);
         let known = Known { now, ..Known::default() };
-        let (image, manifest, failures) = (None, None, Vec::new());
-        Self { request, spec, image, manifest, known, failures, retries_now: false, rest, has_destination }
+        Self {
+            request,
+            spec,
+            image: None,
+            manifest: None,
+            known,
+            failures: Vec::new(),
+            retries_now: false,
+            rest,
+            has_destination,
+            wording: Wording::Flags,
+        }
     }
 
     /// Returns the target of an Image as the cluster has it, or would have it. What it copied already, since
@@ -104,17 +116,13 @@ impl Target {
             image: Some(ImageName::of(&image)),
             manifest: Some(image),
             has_destination: true,
+            wording: Wording::Fields,
         })
     }
 
     /// Returns its name in messages.
     pub fn name(&self) -> String {
         self.image.as_ref().map_or_else(|| self.request.source.to_string(), ImageName::to_string)
-    }
-
-    /// Returns whether its problems are explained by flags or by fields.
-    pub fn wording(&self) -> Wording {
-        if self.image.is_some() { Wording::Fields } else { Wording::Flags }
     }
 
     /// Returns whether a Secret is named.

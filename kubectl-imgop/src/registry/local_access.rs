@@ -118,6 +118,11 @@ impl LocalCredentialArgs {
 }
 
 impl LocalAccessArgs {
+    /// Returns the flags of both sides, which trust the certificates of one file.
+    pub fn of_both_sides(credentials: LocalCredentialArgs, ca_file: Option<&PathBuf>) -> Self {
+        Self { credentials, source_ca_file: ca_file.cloned(), destination_ca_file: ca_file.cloned() }
+    }
+
     fn ca_file(&self, side: Side) -> Option<&PathBuf> {
         match side {
             Side::Source => self.source_ca_file.as_ref(),

@@ -10,7 +10,7 @@ use imgop_registry::{Access, Registries, RegistryError, RepositoryClient, Tls};
 
 use super::credentials::LocalCredentials;
 use super::errors::{ErrorContext, explain};
-use super::local_access::{LocalCredentialArgs, Origin, trusting};
+use super::local_access::{LocalAccessArgs, LocalCredentialArgs, Origin, trusting};
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::output::wording::Wording;
@@ -34,6 +34,16 @@ impl OneRepositoryArgs {
     /// Reads the credential files.
     pub fn credentials(&self) -> Result<LocalCredentials, CliError> {
         self.credentials.read()
+    }
+
+    /// Returns how the flag secures the connection.
+    pub fn tls(&self) -> Option<TlsMode> {
+        self.tls
+    }
+
+    /// Returns the same flags for both sides of a copy.
+    pub fn of_both_sides(&self) -> LocalAccessArgs {
+        LocalAccessArgs::of_both_sides(self.credentials.clone(), self.ca_file.as_ref())
     }
 
     /// Returns the client of a repository.

@@ -5,11 +5,12 @@ use imgop_core::copy::{
     Content, CopyRequest, Known, Limits, ObserveError, ObservedTag, Sides, TagState, observe,
 };
 use imgop_core::selection::ImmutableTags;
-use imgop_registry::reference::{Digest, ManifestRef};
-use imgop_registry::{Manifest, RegistryError, RepositoryClient};
+use imgop_registry::RepositoryClient;
+use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 
-use super::{API_VERSION, Verdict, Verification, VerifiedPlatform, VerifiedTag};
+use super::contents::contents;
+use super::{API_VERSION, Verdict, Verification, VerifiedTag};
 
 /// Tags whose contents are compared at a time.
 const MAX_CONCURRENT_TAGS: usize = 8;
@@ -58,7 +59,7 @@ async fn verified(destination: Option<&RepositoryClient>, tag: &ObservedTag, dep
         TagState::Differs => (Verdict::Differs, None),
         TagState::NotFound => (Verdict::NotAtSource, None),
         TagState::PlatformNotFound => (Verdict::NotAtSource, Some("none of the platforms".to_owned())),
-        TagState::AlreadySynced | TagState::NotChecked => {
+        TagState::AlreadySynced | TagState::NotChecked | TagState::AtSource => {
             (Verdict::NotChecked, tag.unknown_because().map(str::to_owned))
         }
     };
@@ -87,74 +88,14 @@ async fn verified(destination: Option<&RepositoryClient>, tag: &ObservedTag, dep
 impl VerifiedTag {
     /// Asks the destination for what the manifest of the tag names.
     async fn check_contents(&mut self, client: &RepositoryClient, digest: &Digest, depth: Depth) {
-        match self.contents(client, digest, depth).await {
-            Ok(None) => {}
-            Ok(Some(lacks)) => (self.result, self.reason) = (Verdict::Incomplete, Some(lacks)),
+        match contents(client, digest, depth).await {
+            Ok(found) => {
+                if let Some(lacks) = found.lacks() {
+                    (self.result, self.reason) = (Verdict::Incomplete, Some(lacks));
+                }
+                self.platforms = found.platforms;
+            }
             Err(error) => (self.result, self.reason) = (Verdict::NotChecked, Some(error.to_string())),
         }
     }
-
-    /// Returns what the destination lacks of the tag, if anything.
-    async fn contents(
-        &mut self,
-        client: &RepositoryClient,
-        digest: &Digest,
-        depth: Depth,
-    ) -> Result<Option<String>, RegistryError> {
-        let Some(manifest) = client.manifest(&ManifestRef::Digest(digest.clone())).await? else {
-            return Ok(Some("its manifest".to_owned()));
-        };
-        if !manifest.is_index() {
-            return missing_blob(client, &manifest, depth).await;
-        }
-        for image in manifest.platforms().unwrap_or_default() {
-            let lacks = missing_of_image(client, &image.digest, depth).await?;
-            let (platform, digest) = (image.platform.to_string(), image.digest);
-            self.platforms.push(VerifiedPlatform { platform, digest, lacks });
-        }
-        let mut lacking = self.platforms.iter().filter(|platform| platform.lacks.is_some()).peekable();
-        if lacking.peek().is_some() {
-            let names: Vec<&str> = lacking.map(|platform| platform.platform.as_str()).collect();
-            return Ok(Some(names.join(", ")));
-        }
-        // Attestations and the like, which are of no platform.
-        let known: Vec<&Digest> = self.platforms.iter().map(|platform| &platform.digest).collect();
-        for child in manifest.children().unwrap_or_default().into_iter().filter(|c| !known.contains(&c)) {
-            if let Some(lacks) = missing_of_image(client, &child, depth).await? {
-                return Ok(Some(lacks));
-            }
-        }
-        Ok(None)
-    }
-}
-
-async fn missing_of_image(
-    client: &RepositoryClient,
-    digest: &Digest,
-    depth: Depth,
-) -> Result<Option<String>, RegistryError> {
-    let (what, absent) = (ManifestRef::Digest(digest.clone()), || Some(format!("manifest {digest}")));
-    if depth == Depth::Manifests {
-        return Ok(client.head(&what).await?.is_none().then(absent).flatten());
-    }
-    match client.manifest(&what).await? {
-        Some(manifest) => missing_blob(client, &manifest, depth).await,
-        None => Ok(absent()),
-    }
-}
-
-async fn missing_blob(
-    client: &RepositoryClient,
-    manifest: &Manifest,
-    depth: Depth,
-) -> Result<Option<String>, RegistryError> {
-    if depth == Depth::Manifests {
-        return Ok(None);
-    }
-    for blob in manifest.blobs().unwrap_or_default() {
-        if !client.has_blob(&blob).await? {
-            return Ok(Some(format!("layer {blob}")));
-        }
-    }
-    Ok(None)
 }

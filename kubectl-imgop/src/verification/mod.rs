@@ -2,9 +2,11 @@
 //! every layer where that is asked for.
 
 mod check;
+mod contents;
 mod page;
 
 use imgop_registry::reference::Digest;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use check::{Depth, verify};
@@ -14,9 +16,11 @@ pub use page::print;
 const API_VERSION: &str = "imgop.verify/v1";
 
 /// What was compared.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.verify/v1")]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
+    /// The version of the document.
     api_version: &'static str,
     /// The source repository.
     pub source: String,
@@ -29,7 +33,7 @@ pub struct Verification {
 }
 
 /// One tag.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedTag {
     /// The tag, or the digest, at the source.
@@ -39,14 +43,18 @@ pub struct VerifiedTag {
     /// What was found.
     pub result: Verdict,
     /// What the source has.
+    #[schemars(with = "Option<String>")]
     pub source_digest: Option<Digest>,
     /// What the destination has.
+    #[schemars(with = "Option<String>")]
     pub destination_digest: Option<Digest>,
     /// The images of an index, each with whether the destination has it whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub platforms: Vec<VerifiedPlatform>,
     /// The content that this refers to, if it is a referrer and no selected tag.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub referrer_of: Option<Digest>,
     /// Why it is not verified.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,12 +62,13 @@ pub struct VerifiedTag {
 }
 
 /// One image of an index.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedPlatform {
     /// What it runs on.
     pub platform: String,
     /// Its digest.
+    #[schemars(with = "String")]
     pub digest: Digest,
     /// What the destination lacks of it; nothing if it is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +76,7 @@ pub struct VerifiedPlatform {
 }
 
 /// What was found of a tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The destination has it whole.
@@ -80,12 +89,12 @@ pub enum Verdict {
     Incomplete,
     /// The source does not have it, or for none of the selected platforms.
     NotAtSource,
-    /// A registry could not be asked.
+    /// A registry could not be asked, or what it has could not be read.
     NotChecked,
 }
 
 impl VerifiedTag {
-    /// Returns whether a registry could not be asked.
+    /// Returns whether it is not known.
     pub fn is_unknown(&self) -> bool {
         self.result == Verdict::NotChecked
     }

@@ -122,11 +122,9 @@ fn a_description_shows_a_long_message_once() {
         _ => (200, image("a", "False", DENIED)),
     });
     let run = cluster.program.run("describe a");
-    assert_eq!(
-        (run.stdout.matches(DENIED).count(), run.stdout.matches("(as above)").count()),
-        (1, 2),
-        "{run}"
-    );
+    assert!(run.stdout.lines().all(|line| line.len() <= 80), "{run}");
+    let unwrapped = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!((unwrapped.matches(DENIED).count(), unwrapped.matches("(as above)").count()), (1, 2), "{run}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::fake_cluster::{FakeCluster, image, kubeconfig, list, names};
+use crate::preview::source;
 use crate::program::Program;
 
 #[test]
@@ -44,13 +45,11 @@ fn without_a_cluster_no_names_are_offered_and_no_error_is_printed() {
 fn each_shell_has_a_script() {
     let program = Program::new();
     for (shell, word) in
-        [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c"), ("powershell", "Register")]
+        [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete --"), ("powershell", "Register")]
     {
         let run = program.run(&format!("completion {shell}"));
-        assert!(
-            run.code == 0 && run.stdout.contains(word) && run.stdout.contains("suspend"),
-            "{shell}: {run}"
-        );
+        let asks = run.stdout.contains("KUBECTL_IMGOP_COMPLETE");
+        assert!(run.code == 0 && run.stdout.contains(word) && asks, "{shell}: {run}");
     }
     insta::assert_snapshot!(program.run("completion kubectl"), @r#"
     exit code: 0
@@ -60,11 +59,14 @@ fn each_shell_has_a_script() {
     "#);
 }
 
-fn completed(cluster: &FakeCluster, words: &[&str]) -> Vec<String> {
-    let mut arguments = vec!["__complete"];
-    arguments.extend(words);
-    let run = cluster.program.run_with(&arguments);
-    assert_eq!(run.code, 0, "{run}");
+fn completed(cluster: &FakeCluster, typed: &[&str]) -> Vec<String> {
+    words(&cluster.program, typed)
+}
+
+/// Returns what is offered. Nothing else is shown.
+fn words(program: &Program, typed: &[&str]) -> Vec<String> {
+    let run = program.run_with(&[&["__complete"], typed].concat());
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run}");
     run.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
 }
 
@@ -106,6 +108,61 @@ fn namespaces_contexts_secrets_and_tags_are_offered() {
     let copy = ["copy", "a:1", "b/c", "--source-ca-secret", ""];
     assert_eq!(completed(&cluster, &copy), ["corp-ca", "push", ":4"]);
     assert_eq!(completed(&cluster, &["logs", "a", "--tag", ""]), ["1.0", ":4"]);
+}
+
+#[test]
+fn the_script_of_a_shell_is_offered_the_same() {
+    let mut cluster = FakeCluster::start(|_| names(&["argocd", "nginx"]));
+    let offered = |program: &Program, words: &[&str]| {
+        let run = program.run_with(&[&["--", "kubectl-imgop"], words].concat());
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run}");
+        run.stdout.split('\u{b}').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let in_bash = |program: Program, index: &str| {
+        let program = program.variable("KUBECTL_IMGOP_COMPLETE", "bash").variable("_CLAP_IFS", "\u{b}");
+        program.variable("_CLAP_COMPLETE_INDEX", index)
+    };
+    let program = in_bash(Program::new(), "1");
+    assert_eq!(offered(&program, &["su"]), ["suspend"]);
+    let verbs = offered(&program, &[""]);
+    assert!(verbs.contains(&"list".to_owned()) && !verbs.iter().any(|verb| verb == "get"), "{verbs:?}");
+    assert!(!verbs.iter().any(|verb| verb.starts_with('-')), "{verbs:?}");
+    cluster.program = in_bash(std::mem::replace(&mut cluster.program, Program::new()), "3");
+    assert_eq!(offered(&cluster.program, &["sync", "argocd", ""]), ["nginx"]);
+}
+
+#[test]
+fn the_tags_of_a_typed_repository_are_offered_the_newest_first() {
+    let source = source();
+    let repository = format!("{}/argoproj/argocd", source.address);
+    let (program, tags) = (Program::new(), |tags: &[&str]| {
+        let tags = tags.iter().map(|tag| format!("{repository}:{tag}"));
+        tags.chain([":4".to_owned()]).collect::<Vec<_>>()
+    });
+    for verb in ["copy", "preview", "verify", "tags"] {
+        let offered = words(&program, &[verb, &format!("{repository}:v2.13.1")]);
+        assert_eq!(offered, tags(&["v2.13.11-rc1", "v2.13.10", "v2.13.1", "v2.13.1-alpine"]), "{verb}");
+    }
+    let destination = words(&program, &["copy", "nginx:1", &format!("{repository}:l")]);
+    assert_eq!(destination, tags(&["latest"]));
+    let absent = format!("{}/no/such:", source.address);
+    assert_eq!(words(&program, &["copy", &absent]), [":4"]);
+    assert_eq!(words(&program, &["copy", "127.0.0.1:1/nothing/there:"]), [":4"]);
+}
+
+#[test]
+fn repositories_that_images_use_are_offered_on_their_side() {
+    let mut used = image("argocd", "True", "there");
+    used["spec"]["source"]["name"] = json!("quay.io/argoproj/argocd");
+    used["spec"]["destination"]["name"] = json!("r.example.com/argocd");
+    let cluster = FakeCluster::start(move |request| match request {
+        request if request.contains("/images?&limit") => names(&["argocd"]),
+        _ => list("ImageList", "skopeo.io/v1alpha1", &[used.clone(), used.clone()]),
+    });
+    assert_eq!(completed(&cluster, &["copy", ""]), ["quay.io/argoproj/argocd", ":4"]);
+    assert_eq!(completed(&cluster, &["copy", "nginx:1", ""]), ["r.example.com/argocd", ":4"]);
+    assert_eq!(completed(&cluster, &["preview", ""]), ["argocd", "quay.io/argoproj/argocd", ":4"]);
+    assert_eq!(completed(&cluster, &["quota", "q"]), ["quay.io/argoproj/argocd", ":4"]);
 }
 
 #[cfg(unix)]

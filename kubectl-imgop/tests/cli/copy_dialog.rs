@@ -1,12 +1,13 @@
 //! `copy` without arguments, on a terminal.
 
-use imgop_fakes::{Background, CatalogRegistry};
+use imgop_fakes::{Background, Catalog, CatalogRegistry};
+use imgop_terminal::{CTRL_C, DOWN, ENTER, ESC, Left, Terminal};
 use serde_json::{Value, json};
 
 use crate::fake_cluster::{FakeCluster, image, list, names};
 use crate::preview::{destination, source};
 use crate::program::Program;
-use crate::terminal::{CTRL_C, DOWN, ENTER, ESC, Left, Terminal};
+use crate::terminal;
 
 /// A cluster whose namespace has an Image and a Secret, and both registries.
 struct Place {
@@ -17,10 +18,16 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::with(|_, _| {})
+    }
+
+    /// Returns a place where this is done to the Image before it is there; it gets the address of the destination too.
+    fn with(change: impl FnOnce(&mut Value, &str)) -> Self {
         let (source, destination) = (source(), destination());
         let mut used = image("old", "True", "there");
         used["spec"]["source"]["name"] = json!(format!("{}/argoproj/argocd", source.address));
         used["spec"]["destination"]["name"] = json!(format!("{}/mirror/argocd", destination.address));
+        change(&mut used, &destination.address);
         let cluster = FakeCluster::start(move |request| match request {
             request if request.contains("/secrets?") => names(&["pull", "push"]),
             request if request.contains("/deployments") => (403, json!({ "code": 403, "message": "no" })),
@@ -34,7 +41,7 @@ impl Place {
     }
 
     fn start(&self, arguments: &str, columns: u16) -> Terminal {
-        Terminal::start(&self.cluster.program, arguments, columns)
+        terminal::start(&self.cluster.program, arguments, columns)
     }
 
     /// Returns what was submitted.
@@ -103,6 +110,91 @@ fn ctrl_c_at_any_question_restores_the_terminal_and_submits_nothing() {
         assert_eq!((left.code, left.is_restored), (130, true), "question {asked}:\n{}", left.text);
     }
     assert_eq!(place.submitted(), Vec::<Value>::new());
+}
+
+/// How a question is left, and the exit code.
+const LEAVING: [(fn(&mut Terminal), i32); 2] =
+    [(|terminal| terminal.press(CTRL_C), 130), (Terminal::terminate, 143)];
+
+#[test]
+fn a_signal_at_a_typed_or_chosen_question_restores_the_terminal() {
+    let place = Place::new();
+    // A line that is typed, tags that are marked, one of several, yes or no.
+    for asked in [1, 2, 3, 8] {
+        let mut terminal = place.start("copy", 60);
+        answer_all(&mut terminal, &place, asked);
+        terminal.wait_for_question(answers(&place)[asked].0);
+        terminal.terminate();
+        let left = terminal.end();
+        assert_eq!((left.code, left.is_restored), (143, true), "question {asked}:\n{}", left.text);
+    }
+    assert_eq!(place.submitted(), Vec::<Value>::new());
+}
+
+#[test]
+fn questions_that_not_every_source_has_are_left_as_the_others() {
+    let place =
+        Place::with(|used, _| used["spec"]["source"]["credentials"] = json!({ "secretName": "pull" }));
+    let entry = |architecture: &str| {
+        json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+            "digest": format!("sha256:{}", architecture.repeat(64)),
+            "platform": { "os": "linux", "architecture": architecture } })
+    };
+    let index = json!({ "schemaVersion": 2, "manifests": [entry("a"), entry("b")] }).to_string();
+    let platforms = Catalog::default().with("app", &[("1.0", index.as_str())]).start_in_background();
+    for (leave, code) in LEAVING {
+        let mut terminal = place.start("copy", 60);
+        terminal.answer("Copy from", &format!("{DOWN}{ENTER}"));
+        terminal.wait_for_question("Credentials for the source");
+        leave(&mut terminal);
+        let left = terminal.end();
+        assert_eq!((left.code, left.is_restored), (code, true), "{}", left.text);
+        let mut terminal = place.start(&format!("copy {}/app", platforms.address), 60);
+        terminal.answer("Version or pattern", &format!("1.0{ENTER}"));
+        terminal.answer("Platforms", &format!("{DOWN}{ENTER}"));
+        terminal.wait_for_question("Platforms to copy");
+        leave(&mut terminal);
+        let left = terminal.end();
+        assert_eq!((left.code, left.is_restored), (code, true), "{}", left.text);
+    }
+    assert_eq!(place.submitted(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_dialog_goes_through_in_60_columns_and_while_the_terminal_changes_its_size() {
+    let place = Place::new();
+    let mut terminal = place.start("copy", 60);
+    for (question, keys) in &answers(&place) {
+        terminal.wait_for_question(question);
+        terminal.resize(90);
+        terminal.resize(60);
+        terminal.answer(question, keys);
+    }
+    let left = terminal.end();
+    assert_eq!((left.code, left.is_restored), (0, true), "{}", left.text);
+    assert_eq!(place.submitted().len(), 1);
+}
+
+#[test]
+fn the_plan_shows_the_tags_that_belong_to_an_older_image() {
+    // Another source, other content, the same tags.
+    let place = Place::with(|used, destination| {
+        used["metadata"]["creationTimestamp"] = json!("2020-01-01T00:00:00Z");
+        used["spec"]["source"] = json!({ "name": "quay.io/another/app", "version": "v2.13.1" });
+        used["spec"]["destination"]["name"] = json!(format!("{destination}/mirror/argocd"));
+    });
+    let source = format!("{}/argoproj/argocd:v2.13.x", place.source.address);
+    let destination = format!("{}/mirror/argocd", place.destination.address);
+    let mut terminal = place.start(&format!("copy {source} --mode OneShot"), 160);
+    terminal.answer("Copy to", &format!("\u{15}{destination}{ENTER}"));
+    terminal.answer("Credentials for the destination", ENTER);
+    terminal.answer("Copy 2 tags?", "n");
+    let left = terminal.end();
+    assert!(
+        left.text.contains("differs (conflict)") && left.text.contains("1 owned by an older Image"),
+        "{}",
+        left.text
+    );
 }
 
 #[test]
@@ -207,7 +299,7 @@ fn a_terminal_is_not_asked_where_that_is_forbidden() {
         ("copy", "TERM", "dumb"),
     ] {
         let program = Program::new().variable(variable, value);
-        let left = Terminal::start(&program, arguments, 100).end();
+        let left = terminal::start(&program, arguments, 100).end();
         assert!(left.code == 2 && left.text.contains("missing: SOURCE"), "{arguments}: {}", left.text);
     }
 }

@@ -7,8 +7,10 @@ fn every_help_page_is_as_it_was_written() {
     let program = Program::new();
     let page = |verb: &str| program.run(&format!("{verb} --help")).stdout;
     insta::assert_snapshot!("help", page(""));
-    let verbs =
-        ["copy", "preview", "list", "describe", "sync", "wait", "logs", "suspend", "resume", "delete"];
+    let verbs = [
+        "copy", "preview", "list", "describe", "history", "sync", "wait", "logs", "suspend", "resume",
+        "delete",
+    ];
     for verb in verbs.into_iter().chain(["verify", "search", "tags", "quota", "completion", "version"]) {
         insta::assert_snapshot!(format!("help-{verb}"), page(verb));
     }
@@ -92,6 +94,7 @@ fn words_of_other_programs_lead_to_the_right_verb_and_never_to_one_that_is_spell
         ("ratelimit", "use 'kubectl imgop quota'"),
         ("versions", "use 'kubectl imgop tags'"),
         ("apply", "use 'kubectl imgop copy'"),
+        ("timeline", "use 'kubectl imgop history'"),
     ] {
         let run = program.run(word);
         assert!(run.code == 2 && run.stderr.contains(tip), "{run}");

@@ -16,6 +16,7 @@ mod credentials;
 mod errors;
 mod fake_cluster;
 mod help;
+mod history;
 mod krew;
 mod logs;
 #[cfg(unix)]

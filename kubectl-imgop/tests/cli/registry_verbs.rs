@@ -67,6 +67,29 @@ fn a_repository_that_is_not_there_is_no_side_of_a_copy() {
     assert!(run.code == 1 && run.stderr.starts_with("error: cannot list the tags of "), "{run}");
 }
 
+#[test]
+fn what_cannot_be_listed_or_compared_comes_with_what_to_do() {
+    let registry = source();
+    let address = &registry.address;
+    for arguments in [
+        format!("tags {address}/argoproj/argocd:v9.x.x"),
+        format!("tags {address}/argoproj/argocd@sha256:{}", "0".repeat(64)),
+        "tags registry.corp:5000".to_owned(),
+        format!("tags {address}/no/such"),
+        format!("verify {address}/argoproj/argocd:v2.13.x"),
+        format!("verify {address}/argoproj/argocd:v9.x.x {address}/mirror/argocd"),
+        format!("quota {address}/UPPER"),
+        "quota registry.corp:5000".to_owned(),
+        "quota 127.0.0.1:1/a/b".to_owned(),
+        "search".to_owned(),
+        "search x --registry example.com".to_owned(),
+    ] {
+        let run = Program::new().run(&arguments).naming(address, "source");
+        let name = arguments.replace(address, "source").replace([' ', '/', ':', '@', '.'], "-");
+        insta::assert_snapshot!(format!("error-{}", &name[..name.len().min(60)]), run);
+    }
+}
+
 fn api(answer: impl Fn(&Seen) -> Value + Send + Sync + 'static) -> Background<ScriptedRegistry> {
     Background::of(ScriptedRegistry::start(move |seen| json(200, answer(seen).to_string())))
 }

@@ -1,131 +1,15 @@
-//! A terminal that a test types into and reads, with the program in it.
-#![expect(clippy::panic, reason = "what panics here fails its test")]
+//! The program in a terminal.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
-use rexpect::process::{PtyProcess, WaitStatus};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use imgop_terminal::Terminal;
 
 use crate::program::Program;
 
-/// How long something may take to be shown.
-const DEADLINE: Duration = Duration::from_mins(1);
-
-/// The keys that are no characters.
-pub const ENTER: &str = "\r";
-pub const ESC: &str = "\u{1b}";
-pub const CTRL_C: &str = "\u{3}";
-pub const DOWN: &str = "\u{1b}[B";
-
-pub struct Terminal {
-    process: PtyProcess,
-    keyboard: File,
-    /// What is shown, and everything as on a terminal that never scrolls.
-    screens: Arc<Mutex<[vt100::Parser; 2]>>,
-    reader: JoinHandle<()>,
-}
-
-/// How a program left its terminal.
-pub struct Left {
-    pub code: i32,
-    /// All that was shown.
-    pub text: String,
-    /// Whether the cursor is shown, and keys are again.
-    pub is_restored: bool,
-}
-
-impl Terminal {
-    /// Runs the program with arguments that are written as in a shell, but only spaces separate.
-    pub fn start(program: &Program, arguments: &str, columns: u16) -> Self {
-        let mut command = Command::new("/bin/sh");
-        // The terminal of a test begins without echo.
-        command.args(["-c", "/usr/bin/stty sane; exec \"$@\"", "sh"]);
-        command.arg(cargo_bin!("kubectl-imgop")).args(arguments.split_whitespace());
-        command.env_clear().env("TERM", "xterm").envs(program.environment()).current_dir(program.home());
-        let process = PtyProcess::new(command).unwrap();
-        let keyboard = process.get_file_handle().unwrap();
-        let parser = |rows: u16| vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0);
-        let screens = Arc::new(Mutex::new([parser(24), parser(500)]));
-        let (mut output, shown) = (process.get_file_handle().unwrap(), Arc::clone(&screens));
-        let reader = std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            // The terminal ends with the program.
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                shown.lock().unwrap().iter_mut().for_each(|screen| screen.process(&buffer[..read]));
-            }
-        });
-        let terminal = Self { process, keyboard, screens, reader };
-        terminal.resize(columns);
-        terminal
-    }
-
-    pub fn resize(&self, columns: u16) {
-        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&self.keyboard, size).unwrap();
-        for (screen, rows) in self.screens.lock().unwrap().iter_mut().zip([24_u16, 500]) {
-            screen.screen_mut().set_size(rows.try_into().unwrap(), columns.try_into().unwrap());
-        }
-    }
-
-    pub fn press(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// Returns what is shown.
-    pub fn shown(&self) -> String {
-        self.screens.lock().unwrap()[0].screen().contents()
-    }
-
-    /// Waits until something is shown.
-    pub fn wait_for(&self, text: &str) {
-        self.wait_until(text, |shown| shown.contains(text));
-    }
-
-    /// Waits until this holds of what is shown.
-    pub fn wait_until(&self, what: &str, is_met: impl Fn(&str) -> bool) {
-        let end = Instant::now() + DEADLINE;
-        while !is_met(&self.shown()) {
-            assert!(Instant::now() < end, "{what} is not shown:\n{}", self.shown());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Waits until a question is asked. What was answered before stands above it, with another mark.
-    pub fn wait_for_question(&self, question: &str) {
-        let is_asked = |line: &str| line.starts_with("? ") && line.contains(question);
-        self.wait_until(question, |shown| shown.lines().any(is_asked));
-    }
-
-    /// Answers a question once it is asked.
-    pub fn answer(&mut self, question: &str, keys: &str) {
-        self.wait_for_question(question);
-        self.press(keys);
-    }
-
-    /// Waits until the program ends.
-    pub fn end(self) -> Left {
-        let end = Instant::now() + DEADLINE;
-        let code = loop {
-            match self.process.status() {
-                Some(WaitStatus::Exited(_, code)) => break code,
-                Some(WaitStatus::StillAlive) => {}
-                other => panic!("the program ended with {other:?}:\n{}", self.shown()),
-            }
-            assert!(Instant::now() < end, "the program does not end:\n{}", self.shown());
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
-        let is_echoed = modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
-        // What was written last is read to its end.
-        self.reader.join().unwrap();
-        let screens = self.screens.lock().unwrap();
-        let is_restored = is_echoed && !screens[0].screen().hide_cursor();
-        Left { code, text: screens[1].screen().contents(), is_restored }
-    }
+/// Runs the program with arguments that are written as in a shell, but only spaces separate.
+pub fn start(program: &Program, arguments: &str, columns: u16) -> Terminal {
+    let mut command = Command::new(cargo_bin!("kubectl-imgop"));
+    command.args(arguments.split_whitespace()).envs(program.environment()).current_dir(program.home());
+    Terminal::start(&command, columns)
 }

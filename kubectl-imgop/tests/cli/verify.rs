@@ -2,7 +2,7 @@
 
 use imgop_fakes::{Background, Catalog, Content, ContentRegistry};
 use imgop_registry::reference::Digest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::preview::{destination, source};
 use crate::preview_details::{push, start};
@@ -69,6 +69,78 @@ fn a_layer_that_is_gone_is_found_where_layers_are_asked_for() {
     assert_eq!(verify(&from, &to, "").code, 0);
     let run = verify(&from, &to, " --layers");
     assert!(run.code == 1 && run.stdout.contains("incomplete"), "{run}");
+}
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// Content whose tag `1.0.0` is an index of an index of two images.
+fn nested() -> Content {
+    let mut content = Content::default();
+    push(&mut content, "inner");
+    let inner = Digest::of(content.bytes("inner").as_bytes());
+    let entry = json!({ "mediaType": INDEX, "digest": inner, "size": 1 });
+    content.put("1.0.0", json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] }).to_string());
+    content
+}
+
+#[test]
+fn the_images_of_an_index_within_an_index_are_verified_with_their_layers() {
+    let (from, to) = both(nested(), nested());
+    for more in ["", " --layers"] {
+        let run = verify(&from, &to, more);
+        assert_eq!(run.code, 0, "{run}");
+        assert!(run.stdout.contains("=   1.0.0   verified   2/2"), "{run}");
+    }
+    let (whole, mut torn) = (nested(), Content::default());
+    for tag in ["1.0.0", "inner", "amd64-of-inner"] {
+        torn.put(tag, whole.bytes(tag));
+    }
+    let (from, to) = both(whole.clone(), torn.clone());
+    let run = verify(&from, &to, "");
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stdout.contains("!   1.0.0   incomplete   1/2"), "{run}");
+    assert!(run.stdout.contains("the destination lacks linux/arm64"), "{run}");
+    // All manifests, and not one layer.
+    torn.put("arm64-of-inner", whole.bytes("arm64-of-inner"));
+    let (from, to) = both(whole, torn);
+    assert_eq!(verify(&from, &to, "").code, 0);
+    let run = verify(&from, &to, " --layers");
+    assert!(run.code == 1 && run.stdout.contains("incomplete   0/2"), "{run}");
+}
+
+#[test]
+fn what_cannot_be_read_is_not_checked_with_the_reason_and_never_verified() {
+    let entry = json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+        "digest": Digest::of(b"image"), "platform": { "os": "linux", "architecture": "amd64" } });
+    let many = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": vec![entry; 201] });
+    let no_list = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": 5 });
+    let no_config = json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [] });
+    for (manifest, more, reason) in [
+        (&many, "", "201 entries; at most 200 are read"),
+        (&no_list, "", "the answer is no manifest"),
+        (&no_config, " --layers", "cannot be read"),
+    ] {
+        let mut content = Content::default();
+        content.put("1.0.0", manifest.to_string());
+        let (from, to) = both(content.clone(), content);
+        let run = verify(&from, &to, more);
+        assert_eq!(run.code, 2, "{run}");
+        assert!(run.stdout.contains("?   1.0.0   not-checked"), "{run}");
+        assert!(run.stderr.contains(reason) && run.stdout.contains(reason), "{run}");
+    }
+}
+
+#[test]
+fn indexes_without_end_are_not_checked() {
+    let mut content = Content::default();
+    let mut inner = json!({ "mediaType": INDEX, "digest": Digest::of(b"no more"), "size": 1 });
+    for tag in ["e", "d", "c", "b", "a", "1.0.0"] {
+        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [inner] });
+        inner = json!({ "mediaType": INDEX, "digest": content.put(tag, index.to_string()), "size": 1 });
+    }
+    let (from, to) = both(content.clone(), content);
+    let run = verify(&from, &to, "");
+    assert!(run.code == 2 && run.stdout.contains("indexes stand in indexes"), "{run}");
 }
 
 #[test]

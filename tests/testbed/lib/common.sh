@@ -86,7 +86,7 @@ lock() {
     flock "$fd"
 }
 
-# free_port: a port nobody listens on, below the ports that the kernel gives to
+# free_port: a port on which nothing listens, below the ports that the kernel gives to
 # outgoing connections and below Kubernetes' node ports. Two callers may still
 # choose the same one, so whoever starts a server tries again when it dies.
 free_port() {
@@ -110,7 +110,7 @@ write_file() {
 }
 
 # Folders that these scripts remove as a whole hold this file from the first to
-# the last moment. A folder without it is somebody else's and is never touched.
+# the last moment. A folder without it is not ours and is never touched.
 MARKER=.imgop-test
 
 # claim_folder DIR: makes it ours; an empty one may exist. One that is ours keeps its marker as it is.

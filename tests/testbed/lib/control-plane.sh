@@ -101,7 +101,7 @@ start_controllers() {
         write_kubeconfig "$dir/etc/$name.kubeconfig" "$server" "$pki" "$name"
     done
     # No leader election: there is one of each, and a lease would only cost time.
-    # No port of their own (--secure-port 0): nobody reads their metrics here.
+    # No port of their own (--secure-port 0): their metrics are not read here.
     start "$dir" kube-controller-manager "$BIN/kube-controller-manager" \
         --kubeconfig "$dir/etc/controller-manager.kubeconfig" --leader-elect=false \
         --authentication-kubeconfig "$dir/etc/controller-manager.kubeconfig" \

@@ -51,7 +51,7 @@ start_registry() {
             command=("$(registry_program "$name")" serve "$dir/$name.yaml")
         fi
         # Standard output is the access log, standard error the rest.
-        # Distribution 3 would send traces to somebody who is not there.
+        # Distribution 3 would send traces to a collector that is not there.
         OUT=$dir/log/$name-access.log start "$dir" "registry-$name" \
             env OTEL_TRACES_EXPORTER=none "${command[@]}"
         echo "$port" >"$dir/$name.port"

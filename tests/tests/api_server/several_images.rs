@@ -140,8 +140,8 @@ async fn several_are_waited_for_until_each_is_ready_or_will_not_be() -> anyhow::
         assert!(waited.stderr.contains("b is not ready: said by the test"), "{waited:?}");
         assert_eq!(waited.code, Some(1));
         assert_eq!(three.imgop("wait a c").await?.code, Some(0));
-        let nobody = three.imgop("wait -l team=nobody").await?;
-        assert_eq!(nobody.code, Some(1), "nothing is not ready: {nobody:?}");
+        let none_ready = three.imgop("wait -l team=nobody").await?;
+        assert_eq!(none_ready.code, Some(1), "nothing is not ready: {none_ready:?}");
         Ok(())
     })
     .await
@@ -176,7 +176,7 @@ async fn a_sync_that_another_one_overtakes_ends_with_that() -> anyhow::Result<()
         let overtaking = async {
             three.requested("a").await?;
             let later =
-                json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: "somebody else's" } } });
+                json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: "another request" } } });
             three.api.patch("a", &PatchParams::default(), &Patch::Merge(later)).await?;
             three.say("a", "True", "Succeeded").await
         };

@@ -42,7 +42,7 @@ async fn i2_a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Res
         assert!(to_come.stdout.contains("(conflict)"), "{to_come:?}");
         assert_eq!(to_come.code, Some(2), "{to_come:?}");
 
-        // Both are looked at again, the younger twice, and the tag that nobody else means is there.
+        // Both are synced again, the younger twice, and the tag that no other Image selects is there.
         for _ in 0..2 {
             tenant.kubectl.imgop(["sync", "younger"]).await?.failed()?;
         }

@@ -17,7 +17,7 @@ async fn a_destination_that_cannot_be_asked_is_never_ready() -> anyhow::Result<(
         let mut spec = tenant.spec("busybox", "v1.0.1", "busybox");
         spec.mode = Mode::OneShot;
         spec.source.immutable_tags = vec!["*".to_owned()];
-        // Nobody listens there.
+        // Nothing listens there.
         spec.destination.name = "127.0.0.1:9/never".to_owned();
         spec.destination.credentials = None;
         spec.destination.tls = imgop_core::api::Tls::default();

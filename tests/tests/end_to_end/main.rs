@@ -5,6 +5,7 @@
 
 mod conflicts;
 mod copying;
+mod dialog;
 mod edits;
 mod failures;
 mod jobs;
@@ -14,5 +15,6 @@ mod platforms;
 mod plugin;
 mod preview;
 mod referrers;
+mod registry_verbs;
 mod seeds;
 mod verbs;

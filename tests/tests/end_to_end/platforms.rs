@@ -36,7 +36,7 @@ async fn some_platforms_make_an_index_that_is_whole_and_the_next_sync_does_nothi
             let image = target.platform(&to, tag, "amd64").await?;
             assert!(target.has_blobs_of(&to, &image).await?, "{tag} cannot be pulled");
         }
-        // Somebody else can take it from there, and gets the same.
+        // Another client can take it from there, and gets the same.
         let onwards = tenant.path("onwards");
         source.take(&onwards, "v1.0.0", target, &to, "v1.0.0").await?;
         assert_eq!(source.digest(&onwards, "v1.0.0").await?, target.digest(&to, "v1.0.0").await?);

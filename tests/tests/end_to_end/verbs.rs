@@ -162,7 +162,7 @@ async fn a_certificate_that_nobody_trusts_comes_with_the_field_to_set() -> anyho
             let ready = ready.ok_or_else(|| anyhow::anyhow!("{name} is not judged"))?;
             assert_eq!(ready.reason, "RegistryUnreachable");
             assert!(ready.message.contains(field), "{}", ready.message);
-            assert_eq!(status.last_sync_time, None, "nobody looked at both registries");
+            assert_eq!(status.last_sync_time, None, "both registries were asked");
         }
         Ok(())
     })

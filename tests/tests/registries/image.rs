@@ -28,7 +28,7 @@ impl Image {
         let mut platforms = Vec::new();
         let mut entries = Vec::new();
         for architecture in ["amd64", "arm64"] {
-            // Nobody unpacks it: registries look at the digest alone.
+            // It is not unpacked: registries look at the digest alone.
             let layer = Bytes::from(format!("layer of {salt} for {architecture}"));
             let platform = json!({ "os": "linux", "architecture": architecture });
             let config = json!({ "os": "linux", "architecture": architecture, "config": {},

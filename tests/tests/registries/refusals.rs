@@ -1,4 +1,4 @@
-//! Wrong credentials, no credentials, and certificates that nobody trusts.
+//! Wrong credentials, no credentials, and certificates that are not trusted.
 
 use anyhow::Context as _;
 use imgop_registry::reference::ManifestRef;

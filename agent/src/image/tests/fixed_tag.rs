@@ -58,5 +58,8 @@ async fn a18_a_first_list_after_a_restart_does_not_move_a_fixed_tag_back() {
         "a second restart"
     );
     memory.schedule.next = Some(now());
-    assert_eq!(reason(&stage.pass(&mut memory, now()).await.unwrap()), reasons::PROGRESSING);
+    let second = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(reason(&second), reasons::PROGRESSING);
+    let set_from = second.report.unwrap().status.set_from;
+    assert_eq!(set_from.as_deref(), Some("v2.13.2"), "until it is set from another one");
 }

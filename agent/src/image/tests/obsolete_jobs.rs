@@ -106,3 +106,25 @@ async fn jobs_of_what_is_asked_for_and_those_that_put_no_tag_go_on() {
     assert_eq!(pass(&mut staged, &mut memory).await, reasons::SUCCEEDED);
     assert_eq!(staged.api.bodies("DELETE").len(), 0, "it only pushes by digest");
 }
+
+#[tokio::test]
+async fn a_tag_that_a_pod_on_a_lost_node_may_still_put_is_looked_up_until_no_pod_can_run_any_more() {
+    let mut stage = with_a_job_of("before").await;
+    for repository in ["source", "target"] {
+        stage.registry.hold_manifest(repository, TAG, "asked for");
+    }
+    stage.is_on_a_lost_node();
+    let mut memory = Memory::default();
+    assert_eq!(pass(&mut stage, &mut memory).await, reasons::SUCCEEDED);
+    assert_eq!(stage.api.bodies("DELETE").len(), 1, "its Job is deleted, which does not end the pod");
+    let mut sync = async |after| {
+        memory.schedule.next = Some(now());
+        let result = stage.pass(&mut memory, now() + after).await.unwrap();
+        (reason(&result).to_owned(), memory.cache.known(now() + after).at_destination.len())
+    };
+    let longest = Duration::from_hours(2);
+    assert_eq!(sync(longest - Duration::from_secs(1)).await, (reasons::SUCCEEDED.to_owned(), 0));
+    stage.registry.hold_manifest("target", TAG, "before");
+    assert_eq!(sync(longest).await.0, reasons::PROGRESSING, "it has put the tag");
+    assert_eq!(jobs_created(&stage), 1);
+}

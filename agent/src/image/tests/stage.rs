@@ -76,6 +76,7 @@ impl Stage {
         let config = &self.images.agent.config;
         let mut job = job(&owner, &self.image.spec, &request, copies, Order::FirstAlone, config);
         job.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(began()));
+        job.metadata.uid = Some(JOB_UID.to_owned());
         self.show(&job);
     }
 
@@ -90,6 +91,16 @@ impl Stage {
     /// Kubernetes has begun with the Job and could make no pod.
     pub fn without_pod(&self) {
         self.set_job_status(json!({ "startTime": began(), "ready": 0 }));
+    }
+
+    /// The Job has a pod, as old as itself.
+    pub fn has_pod(&self, status: Value) {
+        self.show_pod(status, None);
+    }
+
+    /// The pod of the Job was to end long ago, and still seems to run.
+    pub fn is_on_a_lost_node(&self) {
+        self.show_pod(json!({ "phase": "Running" }), Some(began()));
     }
 
     /// The Job ends well.
@@ -117,12 +128,25 @@ impl Stage {
         self.show(&job);
     }
 
+    fn show_pod(&self, status: Value, deleted: Option<Timestamp>) {
+        let job = self.job.lock().unwrap().clone().unwrap();
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": JOB_UID,
+            "name": job.metadata.name });
+        self.images.agent.jobs.show_pod(&json!({
+            "metadata": { "name": "pod", "namespace": "team-a", "ownerReferences": [owner],
+                "creationTimestamp": began(), "deletionTimestamp": deleted },
+            "status": status,
+        }));
+    }
+
     /// The agent's watch of Jobs sends this Job.
     fn show(&self, job: &Job) {
         *self.job.lock().unwrap() = Some(job.clone());
         self.images.agent.jobs.show(job);
     }
 }
+
+const JOB_UID: &str = "6f1d9a52-0000-4000-8000-00000000000a";
 
 /// When Jobs were made.
 fn began() -> Timestamp {

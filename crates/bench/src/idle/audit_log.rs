@@ -94,7 +94,7 @@ impl Requests {
             return Ok(());
         }
         *self.all.entry(event.kind()).or_default() += 1;
-        // To ask for one's rights is to create a review, which nobody stores.
+        // To ask for one's rights is to create a review, which is not stored.
         let is_review = event.object_ref.as_ref().is_some_and(|o| o.api_group == "authorization.k8s.io");
         if !is_review && !matches!(event.verb.as_str(), "get" | "list" | "watch") {
             self.writes += 1;

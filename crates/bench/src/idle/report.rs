@@ -104,7 +104,7 @@ pub fn per_minute(counts: &Counts, elapsed: Duration) -> Rates {
 
 /// Progress, for whoever waits.
 pub fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}"); // nobody may be there to read it
+    let _ = writeln!(std::io::stderr(), "{text}"); // standard error may be closed
 }
 
 /// The table.

@@ -73,7 +73,7 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
 }
 
 /// Syncs of one Image that find nothing to do: the first one of an agent, one whose time has come,
-/// and one that somebody asked for (which believes nothing that the agent remembers).
+/// and one that was requested (which uses nothing that the agent remembers).
 async fn noop_syncs(setup: &Setup) -> anyhow::Result<NoopSyncs> {
     say("syncs that find nothing to do");
     let images = Images::new(setup);

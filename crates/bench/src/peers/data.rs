@@ -125,7 +125,7 @@ impl Push {
     }
 }
 
-/// Config, layer and manifest. Nobody unpacks the layer, so it need be no archive.
+/// Config, layer and manifest. The layer is not unpacked, so it need be no archive.
 fn image(name: &str, architecture: &str) -> (Vec<u8>, Vec<u8>, Manifest) {
     let layer = format!("the layer of {name} for {architecture}").into_bytes();
     let rootfs = json!({"type": "layers", "diff_ids": [Digest::of(&layer).as_str()]});

@@ -5,19 +5,18 @@ mod data;
 mod measures;
 mod pages;
 mod programs;
-mod proxy;
 mod report;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use imgop_bench::proxy::Proxy;
 use imgop_bench::results;
 use tokio::signal::unix::{SignalKind, signal};
 
 use measures::Bench;
 use programs::Programs;
-use proxy::Proxy;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -7,8 +7,8 @@ use anyhow::ensure;
 use crate::data::{MULTI, Pair, SINGLE, long_list};
 use crate::pages;
 use crate::programs::{Pass, Programs};
-use crate::proxy::{Counts, Proxy};
 use crate::report::{Figures, Measured, say};
+use imgop_bench::proxy::{Counts, Proxy};
 
 /// Each figure is the median of so many runs.
 const RUNS: usize = 5;

@@ -37,7 +37,7 @@ impl Programs {
     pub async fn run(&self, arguments: &[&OsStr]) -> anyhow::Result<Run> {
         let memory = self.scratch.join("peak");
         let mut command = Command::new("/usr/bin/time");
-        // Nobody's logins, and no files in anybody's home.
+        // No logins, and no files of the user's home.
         command
             .args(["--format", "%M", "--output"])
             .arg(&memory)

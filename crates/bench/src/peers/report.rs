@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::proxy::Counts;
+use imgop_bench::proxy::Counts;
 
 /// Everything that was measured.
 pub struct Measured {
@@ -46,7 +46,7 @@ impl Figures {
 
 /// Progress, for whoever waits.
 pub fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}"); // nobody may be there to read it
+    let _ = writeln!(std::io::stderr(), "{text}"); // standard error may be closed
 }
 
 /// The figures as they stand in results.json.

@@ -2,9 +2,11 @@
 //! those are there.
 
 use futures::future::BoxFuture;
-use imgop_registry::oci::{PlatformsBelow, index_parts, indexes_without_platform};
+use imgop_registry::oci::{
+    ManifestError, NarrowedIndex, PlatformsBelow, index_parts, indexes_without_platform,
+};
 use imgop_registry::reference::{Digest, ManifestRef};
-use imgop_registry::{Manifest, RegistryError, RepositoryClient};
+use imgop_registry::{Manifest, Platform, RegistryError, RepositoryClient};
 
 use super::{Copy, MadeOf, Origin, Route};
 
@@ -12,6 +14,33 @@ use super::{Copy, MadeOf, Origin, Route};
 const MAX_DEPTH: usize = 4;
 /// Parts of one index: each is a container of a Job.
 pub(super) const MAX_PARTS: usize = 32;
+
+/// Why it is not known what stands in the indexes within an index.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PartsError {
+    /// A registry did not answer.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// One of them cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// More of them than are read.
+    #[error(
+        "more than {MAX_PARTS} indexes stand in {0}, and at most {MAX_PARTS} are read for their platforms"
+    )]
+    TooManyIndexes(Digest),
+    /// Indexes within indexes within …
+    #[error("indexes stand in indexes of {0}, more than {MAX_DEPTH} deep")]
+    TooDeep(Digest),
+    /// More to copy than a Job takes.
+    #[error("{0} manifests of {1} are for the wanted platforms; at most {MAX_PARTS} are copied")]
+    TooManyEntries(usize, Digest),
+    /// The same, counted within its indexes.
+    #[error(
+        "more than {MAX_PARTS} manifests in indexes of {0} are for the wanted platforms; at most {MAX_PARTS} are copied"
+    )]
+    TooManyBelow(Digest),
+}
 
 /// What is found in an index that Skopeo cannot copy as it is.
 #[derive(Default)]
@@ -55,21 +84,37 @@ pub(super) async fn parts_of(
     Ok(is_copied.then(|| MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts: found.parts }))
 }
 
-/// Returns an index of the source after all indexes within it have been put at the destination, by digest;
-/// `None` if the source no longer has it. Its parts must be there.
+/// Returns what is copied of an index of some platforms, of which `of` was narrowed: its entries, but for indexes
+/// that Skopeo cannot copy as they are, of which it is their parts.
+pub(super) async fn parts_of_narrowed(
+    client: &RepositoryClient,
+    narrowed: &NarrowedIndex,
+    of: &Digest,
+) -> Result<Vec<Digest>, PartsError> {
+    if narrowed.parts.len() > MAX_PARTS {
+        return Err(PartsError::TooManyEntries(narrowed.parts.len(), of.clone()));
+    }
+    let mut found = Found::default();
+    if !find(client, &narrowed.manifest, MAX_DEPTH, &mut found).await? {
+        return Ok(narrowed.parts.clone());
+    }
+    if found.is_too_much() { Err(PartsError::TooManyBelow(of.clone())) } else { Ok(found.parts) }
+}
+
+/// Puts all indexes within an index of the source at the destination, by digest. Returns `false` if the source no
+/// longer has one. Their parts must be there.
 pub(super) async fn put_below(
     Route { source, destination, .. }: Route<'_>,
-    index: &Digest,
-) -> Result<Option<Manifest>, RegistryError> {
-    let Some(index) = source.manifest(&ManifestRef::Digest(index.clone())).await? else { return Ok(None) };
+    index: &Manifest,
+) -> Result<bool, RegistryError> {
     let mut found = Found::default();
-    find(source, &index, MAX_DEPTH, &mut found).await?;
+    find(source, index, MAX_DEPTH, &mut found).await?;
     for digest in found.indexes {
         let reference = ManifestRef::Digest(digest);
-        let Some(below) = source.manifest(&reference).await? else { return Ok(None) };
+        let Some(below) = source.manifest(&reference).await? else { return Ok(false) };
         destination.put_manifest(&reference, &below).await?;
     }
-    Ok(Some(index))
+    Ok(true)
 }
 
 /// Adds what is found in an index. Returns whether it is one that has to be split.
@@ -103,18 +148,42 @@ fn find<'a>(
     })
 }
 
-/// Returns the platforms that stand in the indexes within an index whose entries name none. One that cannot be
-/// read has none.
+/// Returns the platforms that stand in the indexes within an index whose entries name none, however deep. One that
+/// is not there has none.
 pub(super) async fn platforms_below(
     client: &RepositoryClient,
     index: &Manifest,
-) -> Result<PlatformsBelow, RegistryError> {
+) -> Result<PlatformsBelow, PartsError> {
+    let mut reads = 0;
     let mut below = PlatformsBelow::new();
-    for digest in indexes_without_platform(index).unwrap_or_default().into_iter().take(MAX_PARTS) {
-        if let Some(index) = client.manifest(&ManifestRef::Digest(digest.clone())).await? {
-            let platforms = index.platforms().unwrap_or_default();
-            below.insert(digest, platforms.into_iter().map(|image| image.platform).collect());
-        }
+    for digest in indexes_without_platform(index)? {
+        let platforms = platforms_of(client, &digest, MAX_DEPTH, (&mut reads, &index.digest)).await?;
+        below.insert(digest, platforms);
     }
     Ok(below)
+}
+
+/// Returns the platforms of an index; `reads` counts those that were read in an index of this digest.
+fn platforms_of<'a>(
+    client: &'a RepositoryClient,
+    index: &'a Digest,
+    depth: usize,
+    (reads, of): (&'a mut usize, &'a Digest),
+) -> BoxFuture<'a, Result<Vec<Platform>, PartsError>> {
+    Box::pin(async move {
+        let depth = depth.checked_sub(1).ok_or_else(|| PartsError::TooDeep(of.clone()))?;
+        *reads += 1;
+        if *reads > MAX_PARTS {
+            return Err(PartsError::TooManyIndexes(of.clone()));
+        }
+        let Some(index) = client.manifest(&ManifestRef::Digest(index.clone())).await? else {
+            return Ok(Vec::new());
+        };
+        let mut platforms: Vec<Platform> =
+            index.platforms()?.into_iter().map(|image| image.platform).collect();
+        for digest in indexes_without_platform(&index)? {
+            platforms.extend(platforms_of(client, &digest, depth, (&mut *reads, of)).await?);
+        }
+        Ok(platforms)
+    })
 }

@@ -16,7 +16,7 @@ use imgop_registry::{Manifest, RegistryError};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::parts::{platforms_below, put_below};
+use super::parts::{PartsError, platforms_below, put_below};
 use super::route::{MAX_CONCURRENT_TAGS, Refusals, Route, until};
 use super::{Copy, MadeOf, Origin, Outcome};
 use crate::api::{FailureReason, Overwrite, Publish};
@@ -27,6 +27,8 @@ const MAX_READS: u32 = 4;
 const MAX_KEPT_BYTES: usize = 64 * 1024;
 /// Manifests that are handed back.
 const MAX_KEPT_MANIFESTS: usize = 50;
+/// The message where content is not there at the first try to publish it.
+const NOT_SHOWN: &str = "the destination does not show what was pushed by digest, or not yet";
 
 /// What became of tags that were to be published.
 #[derive(Debug, Default)]
@@ -85,6 +87,10 @@ pub async fn publish(
                 kept += usize::from(manifest.is_some());
                 all.answered.push(Answered { copy, digest, is_put, manifest });
             }
+            // Some registries show what was pushed only after a while.
+            Ok(Err(Outcome::ContentGone { at })) if !is_unpublished(outcomes.get(&copy)) => {
+                all.failed.push((copy, Outcome::Unpublished { tries: 1, message: NOT_SHOWN.to_owned(), at }));
+            }
             Ok(Err(outcome)) => all.failed.push((copy, outcome)),
             Err(error) => {
                 let tries = match outcomes.get(&copy) {
@@ -97,6 +103,10 @@ pub async fn publish(
     }
     all.refusal = refusals.of_all();
     all
+}
+
+fn is_unpublished(outcome: Option<&Outcome>) -> bool {
+    matches!(outcome, Some(Outcome::Unpublished { .. }))
 }
 
 /// What the destination shows under a tag.
@@ -217,7 +227,12 @@ async fn make(
             let Some(whole) = source.manifest(&ManifestRef::Digest(index.clone())).await? else {
                 return Ok(Err(format!("the source no longer has {index}")));
             };
-            match subset_of_nested(&whole, &request.platforms, &platforms_below(source, &whole).await?) {
+            let below = match platforms_below(source, &whole).await {
+                Ok(below) => below,
+                Err(PartsError::Registry(error)) => return Err(error),
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            match subset_of_nested(&whole, &request.platforms, &below) {
                 Ok(Subset::Narrowed(narrowed)) => Some(narrowed.manifest),
                 _ => None,
             }
@@ -226,13 +241,19 @@ async fn make(
             let referrers = source.referrers(subject).await?.unwrap_or_default();
             referrers_index(&referrers).ok().map(|(manifest, _)| manifest)
         }
-        Origin::AllOf(index) => match put_below(route, index).await? {
+        Origin::AllOf(index) => match source.manifest(&ManifestRef::Digest(index.clone())).await? {
             Some(index) => Some(index),
             None => return Ok(Err(format!("the source no longer has {index}"))),
         },
     };
-    let planned = manifest.filter(|manifest| manifest.digest == copy.digest);
-    Ok(planned.ok_or_else(|| format!("what the source has no longer makes {}", copy.digest)))
+    let Some(planned) = manifest.filter(|manifest| manifest.digest == copy.digest) else {
+        return Ok(Err(format!("what the source has no longer makes {}", copy.digest)));
+    };
+    // Of those of referrers all is copied as it is.
+    if !matches!(made.origin, Origin::ReferrersOf(_)) && !put_below(route, &planned).await? {
+        return Ok(Err(format!("the source no longer has all of {}", copy.digest)));
+    }
+    Ok(Ok(planned))
 }
 
 /// Returns whether a registry refuses an index because it does not have one of its entries (OCI

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MadeOf, Waiting};
@@ -141,7 +142,7 @@ impl Seen {
 }
 
 /// How a tag at the destination compares with its source: what a preview shows and a plan acts on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TagState {
     /// It is not at the destination.
@@ -154,11 +155,13 @@ pub enum TagState {
     NotFound,
     /// The source has it for none of the wanted platforms.
     PlatformNotFound,
-    /// The destination has it, and its content does not matter: mode `OnceByTag` has copied it, or
+    /// The destination has it, and its content does not matter: mode OnceByTag has copied it, or
     /// it never moves.
     AlreadySynced,
     /// A registry could not be asked.
     NotChecked,
+    /// The source has it, and no destination was asked.
+    AtSource,
 }
 
 impl fmt::Display for TagState {
@@ -171,6 +174,7 @@ impl fmt::Display for TagState {
             Self::PlatformNotFound => "platform-not-found",
             Self::AlreadySynced => "already-synced",
             Self::NotChecked => "not-checked",
+            Self::AtSource => "at-source",
         })
     }
 }
@@ -237,6 +241,7 @@ impl ObservedTag {
     fn state_of_content(&self, destination: &Seen) -> TagState {
         match (self.digest(), destination) {
             (None, _) if matches!(self.content, Content::NoPlatform(_)) => TagState::PlatformNotFound,
+            (_, Seen::NotAsked) if self.unknown_because().is_none() => TagState::AtSource,
             (None, _) | (_, Seen::Unknown(_) | Seen::NotAsked) => TagState::NotChecked,
             (Some(_), Seen::Absent) => TagState::Missing,
             (Some(wanted), Seen::Present(there)) if wanted == there => TagState::UpToDate,
@@ -270,7 +275,7 @@ mod tests {
             (&a, &b, TagState::Differs),
             (&a, &Seen::Absent, TagState::Missing),
             (&a, &unknown, TagState::NotChecked),
-            (&a, &Seen::NotAsked, TagState::NotChecked),
+            (&a, &Seen::NotAsked, TagState::AtSource),
             (&Seen::Absent, &a, TagState::NotFound),
             (&Seen::Absent, &unknown, TagState::NotFound),
             (&unknown, &a, TagState::NotChecked),
@@ -295,10 +300,11 @@ mod tests {
             (&index, Seen::Present(made), TagState::UpToDate),
             (&index, Seen::Present(source.clone()), TagState::Differs),
             (&index, Seen::Absent, TagState::Missing),
-            (&index, Seen::NotAsked, TagState::NotChecked),
+            (&index, Seen::NotAsked, TagState::AtSource),
             (&nothing, Seen::Present(source.clone()), TagState::PlatformNotFound),
             (&nothing, Seen::Unknown("503".into()), TagState::PlatformNotFound),
             (&unknown, Seen::Absent, TagState::NotChecked),
+            (&unknown, Seen::NotAsked, TagState::NotChecked),
         ] {
             let tag = observed_tag("1", Seen::Present(source.clone()), destination.clone());
             let tag = ObservedTag { content: content.clone(), ..tag };

@@ -233,3 +233,77 @@ async fn b45_platforms_are_found_in_the_indexes_within_an_index() {
     assert_eq!(made.platforms, ["linux/arm64"]);
     assert!(nested[1].contains(made.of.parts[0].as_str()) && made.of.parts.len() == 1);
 }
+
+/// An index of these entries, as text.
+fn index_of(entries: &[String]) -> String {
+    format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.join(","))
+}
+
+fn nested(digest: &Digest) -> String {
+    format!(r#"{{"mediaType":"{INDEX}","digest":"{digest}","size":1}}"#)
+}
+
+/// An entry that Skopeo would not write again as it is.
+fn lossy(content: &str, architecture: &str) -> String {
+    let digest = Digest::of(content.as_bytes());
+    format!(
+        r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{digest}","size":1,"artifactType":"application/vnd.example","platform":{{"os":"linux","architecture":"{architecture}"}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn an_index_within_a_narrowed_one_is_copied_by_its_parts_where_skopeo_could_not_copy_it() {
+    let mut source = Content::default();
+    let plain = source.push("plain", &["linux/arm64"]);
+    let split = source.put("split", index_of(&[lossy("a", "arm64"), lossy("b", "arm64")]));
+    let other = source.push("other", &["linux/amd64"]);
+    source.put("1.0", index_of(&[nested(&plain), nested(&split), nested(&other)]));
+    let case = case(source, Content::default(), "1.0", &["linux/arm64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    let Wanted::Made(made) = &observed.tags[0].content else { panic!("{:?}", observed.tags[0].content) };
+    assert_eq!(made.of.parts, [plain, Digest::of(b"a"), Digest::of(b"b")]);
+}
+
+#[tokio::test]
+async fn platforms_are_found_however_deep_and_in_more_indexes_than_are_read_none_is_passed_over() {
+    let mut source = Content::default();
+    let innermost = source.push("innermost", &["linux/arm64"]);
+    let inner = source.put("inner", index_of(&[nested(&innermost)]));
+    let amd64 = source.push("amd64", &["linux/amd64"]);
+    source.put("1.0", index_of(&[nested(&amd64), nested(&inner)]));
+    let many: Vec<String> =
+        (0..33).map(|n| nested(&source.push(&format!("n{n}"), &[&format!("linux/amd64/v{n}")]))).collect();
+    source.put("1.1", index_of(&[many.clone(), vec![nested(&inner)]].concat()));
+    let broken = source.put("broken", index_of(&vec![nested(&amd64); 201]));
+    source.put("1.2", index_of(&[nested(&broken), nested(&inner)]));
+    let mut deep = innermost.clone();
+    for level in 0..4 {
+        deep = source.put(&format!("deep{level}"), index_of(&[nested(&deep)]));
+    }
+    source.put("1.3", index_of(&[nested(&amd64), nested(&deep)]));
+    let case = case(source, Content::default(), "1.x", &["linux/arm64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    let [deep, broken, many, whole] = &observed.tags[..] else { panic!("{observed:?}") };
+    for (tag, words) in [
+        (deep, "more than 4 deep"),
+        (broken, "201 entries; at most 200 are read"),
+        (many, "more than 32 indexes stand in"),
+    ] {
+        let why = tag.unknown_because().unwrap();
+        assert!(why.contains(words), "{}: {why}", tag.source_ref);
+    }
+    let Wanted::Made(made) = &whole.content else { panic!("{:?}", whole.content) };
+    assert_eq!((&made.platforms, &made.of.parts), (&vec!["linux/arm64".to_owned()], &vec![innermost]));
+}
+
+#[tokio::test]
+async fn no_more_is_copied_of_the_indexes_within_a_narrowed_one_than_a_job_takes() {
+    let mut source = Content::default();
+    let parts: Vec<String> = (0..33).map(|n| lossy(&n.to_string(), "arm64")).collect();
+    let (amd64, inner) = (source.push("amd64", &["linux/amd64"]), source.put("inner", index_of(&parts)));
+    source.put("1.0", index_of(&[nested(&amd64), nested(&inner)]));
+    let case = case(source, Content::default(), "1.0", &["linux/arm64"]).await;
+    let observed = case.observe(&Known::default()).await;
+    let why = observed.tags[0].unknown_because().unwrap();
+    assert!(why.starts_with("more than 32 manifests in indexes of sha256:"), "{why}");
+}

@@ -142,7 +142,7 @@ async fn what_the_api_told_is_not_believed_of_a_tag_when_the_api_is_gone() {
     let under_the_tag = source.put(tag.as_str(), "an index of long ago");
     let case = case(source, Content::default(), "1.0").await;
     let known = remembered(&case.request(), &case.observe(&Known::default()).await);
-    assert!(!known.at_source.contains_key(&tag), "nobody asked what stands under it");
+    assert!(!known.at_source.contains_key(&tag), "it was asked what stands under it");
     case.source.content.lock().unwrap().forget_referrers();
     let again = case.observe(&known).await;
     assert_eq!((again.tags.len(), again.tags[1].state()), (2, TagState::NotChecked));

@@ -18,6 +18,7 @@ mod repository_client;
 mod state;
 mod tag_list;
 mod tag_list_cache;
+mod tag_memory;
 mod tag_page;
 mod tags;
 

@@ -16,8 +16,13 @@ use crate::cache::Bounded;
 use crate::credentials::Fingerprint;
 use crate::error::{Failure, Reason};
 
-/// A limit with a shorter window, or without one, is on requests and not on pulls: API gateways send the same
-/// header. A host that has enough of requests answers 429.
+/// Sent beside a limit on pulls, with the address or the account that they are counted for. API gateways send a
+/// limit on requests in headers of the same names, but not this one.
+const PULLS_OF: &str = "docker-ratelimit-source";
+/// The one registry that is known to count pulls, whatever a proxy leaves of its headers.
+const DOCKER_HUB: &str = "registry-1.docker.io";
+/// A limit with a shorter window, or without one, is on requests and not on pulls. A host that has enough of
+/// requests answers 429.
 const MIN_WINDOW: Duration = Duration::from_hours(1);
 /// No window is longer; Docker Hub's has six hours.
 const MAX_WINDOW: Duration = Duration::from_hours(24);
@@ -85,11 +90,11 @@ impl PullQuota {
         Self { reserve, meters: Mutex::new(Bounded::new(MAX_METERS)) }
     }
 
-    /// Records what a response reports of the limit, if it does.
+    /// Records what a response reports of a limit on pulls, if it does.
     pub(super) fn record(&self, host: &str, who: Option<Fingerprint>, headers: &HeaderMap) {
         let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let Some((remaining, Some(window))) = value("ratelimit-remaining").and_then(quantity) else { return };
-        if window < MIN_WINDOW {
+        if window < MIN_WINDOW || host != DOCKER_HUB && !headers.contains_key(PULLS_OF) {
             return;
         }
         let limit = value("ratelimit-limit").and_then(quantity).map(|(limit, _)| limit);
@@ -243,6 +248,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_days_limit_of_an_api_gateway_is_none_on_pulls() {
+        let (pulls, mirror) = (PullQuota::new(10), "mirror.example.com");
+        let mut sent = headers("0;w=86400");
+        pulls.record(mirror, None, &sent);
+        assert!(pulls.may_read(mirror, None).is_ok() && !pulls.counts_pulls(mirror));
+        // What Docker Hub sends, handed on by whatever stands before it.
+        sent.insert(PULLS_OF, "192.0.2.1".parse().unwrap());
+        pulls.record(mirror, None, &sent);
+        assert!(pulls.may_read(mirror, None).is_err() && pulls.counts_pulls(mirror));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn copies_that_have_begun_count_before_the_registry_reports_them() {
         let pulls = recorded("30;w=21600");
         assert!((0..4).all(|_| pulls.reserve(HOST, None, 5).is_ok()));
@@ -297,8 +314,10 @@ mod tests {
             RateLimit { limit: Some(100), remaining: 3, window: Duration::from_hours(6), is_short: true }
         );
         assert!(pulls.counts_pulls(HOST) && !pulls.counts_pulls("quay.io"));
+        let mut sent = headers("5;w=3600");
+        sent.insert(PULLS_OF, "192.0.2.1".parse().unwrap());
         for i in 0..2 * MAX_METERS {
-            pulls.record(&format!("{i}.example.com"), None, &headers("5;w=3600"));
+            pulls.record(&format!("{i}.example.com"), None, &sent);
         }
         assert_eq!(pulls.meters.lock().len(), MAX_METERS);
     }

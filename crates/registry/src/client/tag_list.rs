@@ -1,16 +1,13 @@
-//! All tags of a repository in one sorted piece, and the memory that all lists of the process take.
+//! All tags of a repository in one sorted piece.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
+use super::tag_memory::HeldMemory;
 use crate::reference::Tag;
 
 /// What a tag takes besides its text: its place in the list, and what the allocator adds.
 pub(super) const TAG_OVERHEAD: usize = 48;
-/// A semaphore counts in these, as it cannot count all bytes that a setting may allow.
-const UNIT: usize = 1024;
 
 /// The tags of a repository, sorted by name. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
@@ -20,27 +17,13 @@ pub struct TagList(Arc<Held>);
 struct Held {
     tags: Box<[Tag]>,
     /// Given back with the last clone of the list.
-    _memory: Option<OwnedSemaphorePermit>,
-}
-
-/// The memory for all lists, be they read, cached or used.
-#[derive(Debug, Clone)]
-pub(super) struct TagMemory {
-    units: Arc<Semaphore>,
-    max_bytes: usize,
-}
-
-/// The part of it that one list has.
-#[derive(Debug)]
-pub(super) struct TagReservation {
-    memory: TagMemory,
-    permit: Option<OwnedSemaphorePermit>,
+    _memory: Option<HeldMemory>,
 }
 
 impl TagList {
-    pub(super) fn new(mut tags: Vec<Tag>, reservation: TagReservation) -> Self {
+    pub(super) fn new(mut tags: Vec<Tag>, memory: Option<HeldMemory>) -> Self {
         tags.sort_unstable();
-        Self(Arc::new(Held { tags: tags.into(), _memory: reservation.permit }))
+        Self(Arc::new(Held { tags: tags.into(), _memory: memory }))
     }
 
     /// Whether a tag is among them.
@@ -58,57 +41,33 @@ impl Deref for TagList {
 }
 
 impl From<Vec<Tag>> for TagList {
-    fn from(mut tags: Vec<Tag>) -> Self {
-        tags.sort_unstable();
-        Self(Arc::new(Held { tags: tags.into(), _memory: None }))
-    }
-}
-
-impl TagMemory {
-    pub(super) fn new(max_bytes: usize) -> Self {
-        let units = (max_bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS);
-        Self { units: Arc::new(Semaphore::new(units)), max_bytes }
-    }
-
-    pub(super) fn max_bytes(&self) -> usize {
-        self.max_bytes
-    }
-
-    /// Returns a reservation of nothing.
-    pub(super) fn reservation(&self) -> TagReservation {
-        TagReservation { memory: self.clone(), permit: None }
-    }
-}
-
-impl TagReservation {
-    /// Reserves this many bytes in all. Returns `false` if they are not free.
-    pub(super) fn extend_to(&mut self, bytes: usize) -> bool {
-        let held = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Ok(more) = u32::try_from(bytes.div_ceil(UNIT).saturating_sub(held)) else { return false };
-        let Ok(more) = self.memory.units.clone().try_acquire_many_owned(more) else { return false };
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
-        }
-        true
+    fn from(tags: Vec<Tag>) -> Self {
+        Self::new(tags, None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::account::Account;
+    use crate::client::tag_memory::TagMemory;
+    use crate::credentials::Tls;
 
     #[test]
     fn a_list_gives_its_memory_back_with_its_last_clone() {
-        let memory = TagMemory::new(4 * UNIT);
-        let mut first = memory.reservation();
-        assert!(first.extend_to(UNIT) && first.extend_to(3 * UNIT));
-        let list = TagList::new(vec!["b".parse().unwrap(), "a".parse().unwrap()], first);
+        let memory = TagMemory::new(16 << 10);
+        let account = Account { host: "r.example".parse().unwrap(), tls: Tls::default().key(), who: None };
+        let reserved = || {
+            let mut reservation = memory.reservation(&account);
+            reservation.extend_to(4 << 10).then_some(reservation)
+        };
+        let (first, _other) = (reserved().unwrap(), reserved());
+        let list = TagList::new(vec!["b".parse().unwrap(), "a".parse().unwrap()], first.into_held(4 << 10));
         let clone = list.clone();
         drop(list);
-        assert!(!memory.reservation().extend_to(2 * UNIT));
+        assert!(reserved().is_none());
         assert!(clone.contains(&"a".parse().unwrap()) && !clone.contains(&"c".parse().unwrap()));
         drop(clone);
-        assert!(memory.reservation().extend_to(4 * UNIT));
+        assert!(reserved().is_some());
     }
 }

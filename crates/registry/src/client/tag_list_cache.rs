@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::account::Account;
 use super::tag_list::{TAG_OVERHEAD, TagList};
+use super::tag_memory::WhenFull;
 use crate::cache::{Bounded, SingleFlight};
 use crate::error::Failure;
 use crate::reference::RegistryHost;
@@ -60,7 +61,7 @@ pub(super) struct Shared {
 pub(super) struct TagListCache {
     ttl: Duration,
     state: Mutex<State>,
-    flights: SingleFlight<ListKey, Listed>,
+    flights: SingleFlight<(ListKey, WhenFull), Listed>,
 }
 
 /// The outcome of one call to list the tags.
@@ -81,6 +82,17 @@ struct State {
     /// The number of the last write to each repository, whoever made it.
     writes: Bounded<(RegistryHost, String), u64>,
     last_write: u64,
+    /// Those who wait for memory. While there are any, no list is kept.
+    waiting: usize,
+}
+
+/// That memory is waited for, until it is dropped.
+pub(super) struct NothingKept<'a>(&'a TagListCache);
+
+impl Drop for NothingKept<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().waiting -= 1;
+    }
 }
 
 impl TagListCache {
@@ -91,29 +103,32 @@ impl TagListCache {
             long: Bounded::new(MAX_LONG_LISTS),
             writes: Bounded::new(MAX_WRITES),
             last_write: 0,
+            waiting: 0,
         };
         Self { ttl, state: Mutex::new(state), flights: SingleFlight::default() }
     }
 
     /// Returns the list of this key; `fetch` runs at most once at a time. A failure is shared as well, or
-    /// all who wait would repeat it one after another.
-    pub(super) async fn get<F>(&self, key: &ListKey, fetch: impl Fn() -> F) -> Shared
+    /// all who wait would repeat it one after another; but one for want of memory is not shared with those who
+    /// wait for that.
+    pub(super) async fn get<F>(&self, key: &ListKey, when_full: WhenFull, fetch: impl Fn() -> F) -> Shared
     where
         F: Future<Output = Result<TagList, Failure>>,
     {
         if self.ttl.is_zero() {
-            let Listed { outcome, is_current, .. } = self.list(key, &fetch).await;
+            let Listed { outcome, is_current, .. } = self.list(key, when_full, &fetch).await;
             return Shared { outcome, is_new: is_current };
         }
         let last_write = {
             let mut state = self.state.lock();
-            if let Some(outcome) = state.cached(key) {
+            if let Some(outcome) = state.cached(key, when_full) {
                 return Shared { outcome, is_new: false };
             }
             state.last_write_to(&repository(key))
         };
+        let flight = (key.clone(), when_full);
         loop {
-            let (listed, is_own) = self.flights.run(key, || self.list(key, &fetch)).await;
+            let (listed, is_own) = self.flights.run(&flight, || self.list(key, when_full, &fetch)).await;
             // A list from before a write does not serve those who came after the write.
             if is_own || listed.is_current || listed.began_after >= last_write {
                 let is_new = is_own && listed.is_current && !listed.is_cached;
@@ -122,14 +137,14 @@ impl TagListCache {
         }
     }
 
-    async fn list<F>(&self, key: &ListKey, fetch: &impl Fn() -> F) -> Listed
+    async fn list<F>(&self, key: &ListKey, when_full: WhenFull, fetch: &impl Fn() -> F) -> Listed
     where
         F: Future<Output = Result<TagList, Failure>>,
     {
         let before = {
             let mut state = self.state.lock();
             // Another caller may have listed it since.
-            if let Some(outcome) = state.cached(key) {
+            if let Some(outcome) = state.cached(key, when_full) {
                 let began_after = state.last_write;
                 return Listed { outcome, began_after, is_current: true, is_cached: true };
             }
@@ -154,21 +169,36 @@ impl TagListCache {
         self.state.lock().lists.remove_keys(|_| true);
     }
 
-    /// Whether a list costs no more than a request for one tag, as far as is known: it is cached or under
+    /// Drops what is cached, and keeps nothing more until what is returned is dropped.
+    pub(super) fn keep_nothing(&self) -> NothingKept<'_> {
+        self.state.lock().waiting += 1;
+        self.clear();
+        NothingKept(self)
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().waiting
+    }
+
+    /// Whether a list that waits for nothing costs no more than a request for one tag, as far as is known: it is cached or under
     /// way, or the last one was short.
     pub(super) fn is_cheap(&self, key: &ListKey) -> bool {
         if self.ttl.is_zero() {
             return false;
         }
         let mut state = self.state.lock();
-        state.cached(key).is_some() || self.flights.is_running(key) || state.long.get(key).is_none()
+        let is_running = || self.flights.is_running(&(key.clone(), WhenFull::Fail));
+        state.cached(key, WhenFull::Fail).is_some() || is_running() || state.long.get(key).is_none()
     }
 }
 
 impl State {
-    fn cached(&mut self, key: &ListKey) -> Option<Outcome> {
+    fn cached(&mut self, key: &ListKey, when_full: WhenFull) -> Option<Outcome> {
         self.lists.remove_expired();
-        self.lists.get(key).cloned()
+        let lacked_memory = |outcome: &Outcome| outcome.as_ref().is_err_and(|failure| failure.is_local);
+        let known = self.lists.get(key).filter(|known| when_full == WhenFull::Fail || !lacked_memory(known));
+        known.cloned()
     }
 
     /// Returns the number of the last write to a repository; 0 if there was none.
@@ -177,7 +207,7 @@ impl State {
     }
 
     /// Keeps a list that was requested after write number `before`. Returns whether the repository was not
-    /// written to meanwhile; if it was, the list is not kept.
+    /// written to meanwhile; if it was, the list is not kept, and not while others wait for memory.
     fn insert(&mut self, key: &ListKey, outcome: Outcome, before: u64, ttl: Duration) -> bool {
         if outcome.as_ref().is_ok_and(|tags| tags.len() > ONE_PAGE) {
             self.long.insert(key.clone(), (), LONG_LIST_TTL);
@@ -185,7 +215,7 @@ impl State {
             self.long.remove(key);
         }
         let is_new = self.last_write_to(&repository(key)) <= before;
-        if is_new {
+        if is_new && self.waiting == 0 {
             let bytes = size(&outcome);
             self.lists.insert_weighted(key.clone(), outcome, ttl, bytes);
         }
@@ -204,140 +234,4 @@ fn size(outcome: &Outcome) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-
-    use super::*;
-    use crate::credentials::Tls;
-
-    const TTL: Duration = Duration::from_secs(10);
-
-    fn key(path: &str) -> ListKey {
-        let account = Account { host: "r.example".parse().unwrap(), tls: Tls::default().key(), who: None };
-        ListKey { account, path: path.to_owned() }
-    }
-
-    fn numbers(of: usize) -> TagList {
-        (0..of).map(|n| n.to_string().parse().unwrap()).collect::<Vec<_>>().into()
-    }
-
-    async fn is_new(lists: &TagListCache, path: &str, tags: usize) -> bool {
-        lists.get(&key(path), async || Ok(numbers(tags))).await.is_new
-    }
-
-    fn held(lists: &TagListCache) -> usize {
-        lists.state.lock().lists.len()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn expired_lists_are_dropped_when_another_is_requested() {
-        let lists = TagListCache::new(TTL);
-        assert!(is_new(&lists, "a", 1).await && is_new(&lists, "b", 1).await);
-        assert!(!is_new(&lists, "a", 1).await, "it is shared");
-        assert_eq!(held(&lists), 2);
-        tokio::time::advance(TTL).await;
-        assert!(is_new(&lists, "c", 1).await);
-        assert_eq!(held(&lists), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_lists_together_hold_no_more_bytes_than_the_bound() {
-        let lists = TagListCache::new(TTL);
-        // Few tags with long names.
-        let number = MAX_BYTES / 5 * 2 / (128 + TAG_OVERHEAD);
-        let many = async || {
-            let tags: Vec<_> = (0..number).map(|n| format!("{n:0>128}").parse().unwrap()).collect();
-            Ok(tags.into())
-        };
-        for path in ["a", "b", "c"] {
-            assert_eq!(lists.get(&key(path), many).await.outcome.unwrap().len(), number);
-        }
-        assert_eq!(held(&lists), 2, "the oldest is gone");
-        assert!(lists.get(&key("a"), many).await.is_new);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_list_that_was_under_way_during_a_write_is_not_shared() {
-        let lists = TagListCache::new(TTL);
-        let fetch = async || {
-            lists.invalidate(&key("a"));
-            Ok(TagList::default())
-        };
-        assert!(!lists.get(&key("a"), fetch).await.is_new);
-        assert!(is_new(&lists, "a", 0).await, "it was not kept");
-        assert!(!is_new(&lists, "a", 0).await);
-        assert!(is_new(&lists, "b", 0).await);
-        lists.invalidate(&key("a"));
-        assert!(!is_new(&lists, "b", 0).await, "another repository's");
-        assert!(is_new(&lists, "a", 0).await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_caller_after_a_write_does_not_join_a_list_from_before_it() {
-        let (lists, gate) = (TagListCache::new(TTL), tokio::sync::Semaphore::new(0));
-        let (a, slow) = (key("a"), async || {
-            let _ = gate.acquire().await;
-            Ok(numbers(1))
-        });
-        let mut first = Box::pin(lists.get(&a, slow));
-        assert!(first.as_mut().now_or_never().is_none());
-        lists.invalidate(&a);
-        let second = lists.get(&a, async || Ok(numbers(2)));
-        let (first, second, ()) = tokio::join!(first, second, async { gate.close() });
-        assert_eq!((first.outcome.unwrap().len(), second.outcome.unwrap().len()), (1, 2));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_list_serves_all_who_waited_for_it_whatever_is_written_meanwhile() {
-        let (lists, a, fetched) = (TagListCache::new(TTL), key("a"), std::cell::Cell::new(0));
-        let (old, new) = (tokio::sync::Semaphore::new(0), tokio::sync::Semaphore::new(0));
-        let mut first = Box::pin(lists.get(&a, async || {
-            let _ = old.acquire().await;
-            Ok(numbers(1))
-        }));
-        assert!(first.as_mut().now_or_never().is_none());
-        lists.invalidate(&a);
-        // All of them came after the write, and wait for a list from after it.
-        let list = async || {
-            fetched.set(fetched.get() + 1);
-            lists.invalidate(&a);
-            let _ = new.acquire().await;
-            Ok(numbers(2))
-        };
-        let waiters = futures::future::join_all((0..10).map(|_| lists.get(&a, list)));
-        let end = async {
-            old.close();
-            // Until all of them wait for the second list.
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
-            new.close();
-        };
-        let (_, waiters, ()) = tokio::join!(first, waiters, end);
-        assert!(waiters.iter().all(|list| list.outcome.as_ref().unwrap().len() == 2));
-        assert!(waiters.iter().all(|list| !list.is_new), "it may lack what was written");
-        assert_eq!(fetched.get(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failed_list_is_shared_too() {
-        let lists = TagListCache::new(TTL);
-        let error = lists.get(&key("a"), async || Err(Failure::protocol("no"))).await.outcome.unwrap_err();
-        assert_eq!(error.detail, "no");
-        assert!(lists.get(&key("a"), async || Ok(TagList::default())).await.outcome.is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_long_list_is_cheap_only_while_it_is_shared() {
-        let lists = TagListCache::new(TTL);
-        assert!(lists.is_cheap(&key("a")), "nothing is known of it");
-        is_new(&lists, "a", ONE_PAGE + 1).await;
-        assert!(lists.is_cheap(&key("a")));
-        tokio::time::advance(TTL).await;
-        assert!(!lists.is_cheap(&key("a")));
-        is_new(&lists, "a", 0).await;
-        tokio::time::advance(TTL).await;
-        assert!(lists.is_cheap(&key("a")));
-        assert!(!TagListCache::new(Duration::ZERO).is_cheap(&key("a")), "nothing is shared");
-    }
-}
+mod tests;

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use reqwest::StatusCode;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::repository_client::RepositoryClient;
-use super::tag_list::{TagList, TagReservation};
+use super::tag_list::TagList;
 use super::tag_list_cache::{ListKey, Shared, SharedTags};
+use super::tag_memory::{TagReservation, WhenFull};
 use super::tag_page::{Page, TagSet};
 use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError, Unreachable};
@@ -29,14 +30,20 @@ impl RepositoryClient {
     ///
     /// Names that the specification forbids are left out.
     pub async fn tags(&self) -> Result<Vec<Tag>, RegistryError> {
-        let list = self.list().await.map_err(|failure| self.error(Operation::ListTags, failure))?;
-        Ok(list.to_vec())
+        Ok(self.own_tags().await?.to_vec())
+    }
+
+    /// Returns all tags, from a list that is read for this call alone. Where memory is short it waits for some,
+    /// so that the caller should hold no other list.
+    pub async fn own_tags(&self) -> Result<TagList, RegistryError> {
+        self.list(WhenFull::Wait).await.map_err(|failure| self.error(Operation::ListTags, failure))
     }
 
     /// Returns all tags from a list not older than [`Settings::tag_list_ttl`](crate::Settings::tag_list_ttl);
-    /// none if there is no such repository.
+    /// none if there is no such repository. Where no memory is left it fails at once: the caller may hold
+    /// another list.
     pub async fn shared_tags(&self) -> Result<SharedTags, RegistryError> {
-        let Shared { outcome, is_new } = self.shared_list().await;
+        let Shared { outcome, is_new } = self.shared_list(WhenFull::Fail).await;
         match outcome {
             Ok(tags) => Ok(SharedTags { tags, is_new }),
             Err(failure) if failure.reason == Reason::RepositoryNotFound => {
@@ -46,15 +53,16 @@ impl RepositoryClient {
         }
     }
 
-    /// Returns the same where a repository that does not exist is an error.
+    /// Returns the same where a repository that does not exist is an error. Where memory is short it waits for
+    /// some, so that the caller should hold no other list.
     pub async fn listed_tags(&self) -> Result<SharedTags, RegistryError> {
-        let Shared { outcome, is_new } = self.shared_list().await;
+        let Shared { outcome, is_new } = self.shared_list(WhenFull::Wait).await;
         let tags = outcome.map_err(|failure| self.error(Operation::ListTags, failure))?;
         Ok(SharedTags { tags, is_new })
     }
 
-    async fn shared_list(&self) -> Shared {
-        self.shared().tag_lists.get(&self.list_key(), || self.list()).await
+    async fn shared_list(&self, when_full: WhenFull) -> Shared {
+        self.shared().tag_lists.get(&self.list_key(), when_full, || self.list(when_full)).await
     }
 
     /// Whether [`Self::shared_tags`] is worth a call for one tag: it may be answered from the cache, or the
@@ -87,19 +95,43 @@ impl RepositoryClient {
         ListKey { account: self.account(), path: self.repository().path().to_owned() }
     }
 
-    async fn list(&self) -> Result<TagList, Failure> {
-        let mut list = Listing::new(self.settings());
-        let mut memory = self.shared().tag_memory.reservation();
+    /// Reads the list. One for which no memory is left may wait for some within its time, and is read anew.
+    async fn list(&self, when_full: WhenFull) -> Result<TagList, Failure> {
+        let (memory, lists) = (&self.shared().tag_memory, &self.shared().tag_lists);
+        let mut reserved = memory.reservation(&self.account());
+        let mut end = None;
+        loop {
+            let Listing { tags, is_cut, .. } = self.read_list(&mut reserved, &mut end).await?;
+            if !is_cut {
+                let bytes = tags.bytes;
+                return Ok(TagList::new(tags.into_vec(), reserved.into_held(bytes)));
+            }
+            let wanted = 2 * tags.bytes;
+            drop(tags);
+            let (Some(end), WhenFull::Wait) = (end, when_full) else { return Err(no_memory_left()) };
+            let _nothing_kept = lists.keep_nothing();
+            timeout_at(end, reserved.wait_for(wanted)).await.map_err(|_| no_memory_left())?;
+        }
+    }
+
+    /// Reads the pages as far as there is memory for their tags.
+    async fn read_list<'a>(
+        &'a self,
+        memory: &mut TagReservation<'_>,
+        end: &mut Option<Instant>,
+    ) -> Result<Listing<'a>, Failure> {
+        let mut list = Listing::new(self.settings(), *end);
         let (mut page, mut response) = self.first_page(list.bytes_left).await?;
         loop {
             if response.status != StatusCode::OK {
                 return Err(list.page_error(self.error_of(&response)));
             }
             let next = list.add(page, &response)?;
+            *end = list.end;
             // It may be large, and the next one is waited for.
             drop(response);
-            self.reserve(&mut memory, list.tags.bytes)?;
-            let Some(next) = next else { break };
+            list.is_cut = !self.reserve(memory, list.tags.bytes)?;
+            let Some(next) = next.filter(|_| !list.is_cut) else { break };
             response = self.page(next.clone(), list.bytes_left).await?;
             page = next;
         }
@@ -107,30 +139,24 @@ impl RepositoryClient {
             let dropped = list.tags.invalid;
             tracing::debug!(repository = %self.repository(), dropped, "names that are no tags");
         }
-        Ok(TagList::new(list.tags.into_vec(), memory))
+        Ok(list)
     }
 
-    /// Reserves memory for a list. What is only cached makes room for it.
-    fn reserve(&self, memory: &mut TagReservation, bytes: usize) -> Result<(), Failure> {
-        let (lists, max) = (&self.shared().tag_lists, self.shared().tag_memory.max_bytes());
+    /// Reserves memory for a list; `false` if none is left. What is only cached makes room for it.
+    fn reserve(&self, memory: &mut TagReservation<'_>, bytes: usize) -> Result<bool, Failure> {
+        let (lists, max) = (&self.shared().tag_lists, self.shared().tag_memory.max_list_bytes());
         if bytes > max {
             let detail = format!(
-                "the tags of the repository have more than {max} bytes; raise {MAX_TAG_MEMORY_VARIABLE}"
+                "the tags of the repository have more than {max} bytes, which is all that one list may have of \
+                 {MAX_TAG_MEMORY_VARIABLE}; raise that"
             );
             return Err(Failure::new(Reason::TooLarge { limit: max }, detail));
         }
         if memory.extend_to(bytes) {
-            return Ok(());
+            return Ok(true);
         }
         lists.clear();
-        if memory.extend_to(bytes) {
-            return Ok(());
-        }
-        let detail = format!(
-            "no memory is left for the tag list beside others; it is retried later, or raise {MAX_TAG_MEMORY_VARIABLE}"
-        );
-        let reason = Reason::Unreachable(Unreachable::Timeout);
-        Err(Failure { is_local: true, ..Failure::new(reason, detail) })
+        Ok(memory.extend_to(bytes))
     }
 
     /// Returns the first page. Docker Hub sends everything at once unless it is asked for pages, and some
@@ -166,6 +192,14 @@ impl RepositoryClient {
     }
 }
 
+/// Returns the failure of a list that is no fault of its registry.
+fn no_memory_left() -> Failure {
+    let detail = format!(
+        "no memory is left for the tag list beside others; it is retried later, or raise {MAX_TAG_MEMORY_VARIABLE}"
+    );
+    Failure { is_local: true, ..Failure::new(Reason::Unreachable(Unreachable::Timeout), detail) }
+}
+
 /// A write that is under way.
 pub(super) struct RecordedWrite<'a>(&'a RepositoryClient);
 
@@ -181,20 +215,24 @@ struct Listing<'a> {
     tags: TagSet,
     seen: HashSet<Url>,
     bytes_left: usize,
-    began: Instant,
+    /// When the list must have ended; known once it has begun.
+    end: Option<Instant>,
+    /// Whether pages are missing for want of memory.
+    is_cut: bool,
     /// The last name of each page: that of pages that repeat others is among them.
     last_names: HashSet<String>,
     pages_without_new_names: usize,
 }
 
 impl<'a> Listing<'a> {
-    fn new(settings: &'a Settings) -> Self {
+    fn new(settings: &'a Settings, end: Option<Instant>) -> Self {
         Self {
             settings,
             tags: TagSet::new(settings.max_tags),
             seen: HashSet::new(),
             bytes_left: settings.max_list_bytes,
-            began: Instant::now(),
+            end,
+            is_cut: false,
             last_names: HashSet::new(),
             pages_without_new_names: 0,
         }
@@ -202,10 +240,8 @@ impl<'a> Listing<'a> {
 
     /// Adds a page. Returns the URL of the next one; `None` at the end of the list.
     fn add(&mut self, page: Url, response: &Response) -> Result<Option<Url>, Failure> {
-        if self.seen.is_empty() {
-            // The time of the first page is bounded as that of any request.
-            self.began = Instant::now();
-        }
+        // The time of the first page is bounded as that of any request.
+        self.end.get_or_insert_with(|| Instant::now() + self.settings.list_timeout);
         let before = self.tags.len();
         let added = self.tags.add_page(&response.body);
         let added = added.map_err(|failure| failure.with_status(response.status))?;
@@ -239,7 +275,7 @@ impl<'a> Listing<'a> {
             let detail = format!("the tag list has more than {max} pages; raise {MAX_TAG_PAGES_VARIABLE}");
             return Err(Failure::new(Reason::TooLarge { limit: max }, detail));
         }
-        if self.began.elapsed() >= settings.list_timeout {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
             let seconds = settings.list_timeout.as_secs();
             let detail = format!("the tag list has no end after {seconds} s; raise {LIST_TIMEOUT_VARIABLE}");
             return Err(Failure::new(Reason::Unreachable(Unreachable::Timeout), detail));
@@ -273,3 +309,6 @@ fn after_full_page(page: &Url, added: &Page) -> Option<Url> {
     next.query_pairs_mut().append_pair("last", last);
     Some(next)
 }
+
+#[cfg(test)]
+mod tests;

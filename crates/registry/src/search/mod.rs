@@ -60,9 +60,12 @@ pub(crate) async fn search(
     term: &str,
     limit: usize,
 ) -> Result<Vec<FoundRepository>, SearchError> {
-    let api = http.settings().bulk_apis.get(registry);
+    let apis = &http.settings().bulk_apis;
     let error = |why: String| SearchError { registry: registry.clone(), why };
-    let api = api.ok_or_else(|| error("it has no search that is known".to_owned()))?;
+    let api = apis.get(registry).ok_or_else(|| {
+        let searched: Vec<_> = apis.keys().map(RegistryHost::as_str).collect();
+        error(format!("it has no search; these have one: {}", searched.join(", ")))
+    })?;
     let entries = page(http, api, term, limit.clamp(1, MAX_RESULTS)).await;
     let mut entries = entries.map_err(|failure| error(failure.to_string()))?;
     entries.truncate(limit);

@@ -122,7 +122,11 @@ async fn requests_are_counted_by_host_and_status() {
     let registry = ScriptedRegistry::with_answers(vec![|| json(500, ""), || {
         reply(
             200,
-            &[("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "76;w=21600")],
+            &[
+                ("ratelimit-limit", "100;w=21600"),
+                ("ratelimit-remaining", "76;w=21600"),
+                ("docker-ratelimit-source", "192.0.2.1"),
+            ],
             r#"{"tags":[]}"#,
         )
     }])

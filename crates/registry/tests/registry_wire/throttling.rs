@@ -133,7 +133,7 @@ async fn a_429_without_an_end_is_an_error_after_the_retries() {
 async fn as_many_requests_as_allowed_are_under_way_and_never_more() {
     const ALLOWED: usize = 3;
     let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    // Nobody gets an answer before three ask at once.
+    // No request gets an answer before three are made at once.
     let barrier = Arc::new(Barrier::new(ALLOWED));
     let registry = {
         let most = most.clone();
@@ -209,7 +209,9 @@ async fn a_rate_limit_that_is_told_by_its_code_alone_is_one() {
 
 #[tokio::test]
 async fn a_limit_on_requests_is_no_limit_on_pulls() {
-    for (limit, remaining) in [("60", "0"), ("60;w=60", "0;w=60"), ("100, 100;w=1", "0")] {
+    for (limit, remaining) in
+        [("60", "0"), ("60;w=60", "0;w=60"), ("100, 100;w=1", "0"), ("5000;w=86400", "0;w=86400")]
+    {
         let registry = ScriptedRegistry::start(move |_| {
             reply(200, &[("ratelimit-limit", limit), ("ratelimit-remaining", remaining)], r#"{"tags":[]}"#)
         })

@@ -1,18 +1,20 @@
 //! The last question: what the answers come to, as the preview shows it, and whether that is submitted.
 
-use imgop_core::api::ImageSpec;
-use imgop_core::copy::{CopyRequest, Limits};
+use imgop_core::api::{Image, ImageSpec};
+use imgop_core::copy::{CopyRequest, Limits, TagState};
 use jiff::Timestamp;
 
 use super::questions::Draft;
+use super::submit::{Named, name};
 use crate::cli_error::CliError;
 use crate::output::text::count;
+use crate::output::wording::Wording;
 use crate::preview::cluster_images::ClusterImages;
 use crate::preview::details::Details;
-use crate::preview::document::{State, TagReport};
+use crate::preview::document::TagReport;
 use crate::preview::inspect::{Inspected, Inspector, inspect};
 use crate::preview::page::{PageOptions, print};
-use crate::preview::targets::Target;
+use crate::preview::targets::{Target, applied};
 use crate::prompts::{Answer, Terminal};
 
 /// Above how many copies the answer is no by default.
@@ -63,7 +65,7 @@ async fn show(
         details: Details::OfShownRows,
     };
     terminal.draw(&["Comparing both registries …".to_owned()], 0)?;
-    let target = Target::of_references(spec, request, true, Timestamp::now());
+    let target = target(draft, spec, request).await;
     let inspected = inspect(&target, &inspector).await;
     terminal.draw(&[String::new()], 0)?;
     let inspected = match inspected {
@@ -79,6 +81,24 @@ async fn show(
         context.ui.warned(problem);
     }
     let copied: Vec<&TagReport> = report.tags.iter().filter(|tag| tag.is_copied()).collect();
-    let overwrites = copied.iter().filter(|tag| tag.state == State::Differs).count();
+    let overwrites = copied.iter().filter(|tag| tag.state == TagState::Differs).count();
     Ok(failure.is_none().then_some(Size { copies: copied.len(), overwrites }))
+}
+
+/// Returns the Image that the answers create or change, as the cluster would have it: what it has copied already, and
+/// tags that belong to older Images, are known of that alone. Without an answer of the cluster only both references are
+/// compared.
+async fn target(draft: &Draft, spec: ImageSpec, request: CopyRequest) -> Target {
+    let now = Timestamp::now();
+    let references = Target::of_references(spec.clone(), request, true, now);
+    let Some(cluster) = &draft.context.cluster else { return references };
+    let Ok(Named { image, before, .. }) = name(&draft.args, cluster, &references.request).await else {
+        return references;
+    };
+    let mut manifest = Image::new(&image.name, spec);
+    manifest.metadata.namespace = Some(cluster.namespace.clone());
+    match Target::of_image(applied(manifest, before, now), now) {
+        Ok(target) => Target { wording: Wording::Flags, ..target },
+        Err(_) => references,
+    }
 }

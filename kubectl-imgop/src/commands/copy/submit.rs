@@ -39,7 +39,10 @@ pub async fn submit(
         Some(cluster) => cluster,
         None => connection.connect().await?,
     };
-    let (image, before) = name(ui, args, &cluster, &request).await?;
+    let Named { image, before, taken } = name(args, &cluster, &request).await?;
+    if let Some(taken) = taken {
+        ui.note(&format!("{taken} copies something else, so this Image gets another name"));
+    }
     let options = ApplyOptions {
         dry_run: args.dry_run == Some(DryRun::Server),
         force: args.force_conflicts,
@@ -115,31 +118,33 @@ pub fn manifest(
     Ok(json!({ "apiVersion": types.api_version, "kind": types.kind, "metadata": metadata, "spec": spec }))
 }
 
-/// Returns the name, and the Image that has it already. An Image that copies something else is never
-/// changed unless it is named.
-async fn name(
-    ui: Ui,
-    args: &CopyArgs,
-    cluster: &Cluster,
-    request: &CopyRequest,
-) -> Result<(ObjectRef, Option<Image>), CliError> {
+/// The Image that arguments create or change.
+pub struct Named {
+    /// Its name.
+    pub image: ObjectRef,
+    /// The Image that has this name already.
+    pub before: Option<Image>,
+    /// The readable name, if an Image that copies something else has it.
+    pub taken: Option<ObjectRef>,
+}
+
+/// Returns which Image arguments create or change. One that copies something else is never changed unless it is named.
+pub async fn name(args: &CopyArgs, cluster: &Cluster, request: &CopyRequest) -> Result<Named, CliError> {
+    let named = |image, before, taken| Named { image, before, taken };
     if let Some(name) = &args.name {
         let image = image_ref(name.clone());
-        let existing = existing(cluster, &image).await?;
-        return Ok((image, existing));
+        let before = existing(cluster, &image).await?;
+        return Ok(named(image, before, None));
     }
     let names = derive(request);
     let hashed = image_ref(names.hashed);
     let with_hashed_name = existing(cluster, &hashed).await?;
     let Some(plain) = names.plain.map(image_ref).filter(|_| with_hashed_name.is_none()) else {
-        return Ok((hashed, with_hashed_name));
+        return Ok(named(hashed, with_hashed_name, None));
     };
     match existing(cluster, &plain).await? {
-        Some(other) if !is_same(&other, request) => {
-            ui.note(&format!("{plain} copies something else, so this Image gets another name"));
-            Ok((hashed, None))
-        }
-        existing => Ok((plain, existing)),
+        Some(other) if !is_same(&other, request) => Ok(named(hashed, None, Some(plain))),
+        before => Ok(named(plain, before, None)),
     }
 }
 

@@ -6,7 +6,9 @@ use imgop_core::api::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::checks::Checks;
 use super::spec_text::{destination, mode, narrowing, source};
+use crate::kinds::Kind as _;
 use crate::output::age::{since, until};
 use crate::output::table::Table;
 
@@ -25,7 +27,10 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
     }
     let last_sync = status.and_then(|status| status.last_sync_time.as_ref());
     let last_success = status.and_then(|status| status.last_successful_sync_time.as_ref());
+    let has_succeeded = last_sync.is_some() && last_sync == last_success;
     let next_try = status.and_then(|status| status.next_sync_time.as_ref());
+    let is_ready = image.state().ready().is_some_and(|ready| ready.status == "True");
+    let checks = Checks::of(image, now).map(|checks| checks.words(is_ready, now));
     vec![
         ("Mode", schedule(image)),
         ("Source", source(spec) + &remarks(&of_source)),
@@ -33,8 +38,9 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Immutable", immutable_tags.join(", ")),
         ("Destination", destination(spec) + &remarks(&of_destination)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
-        ("Last sync", ago(last_sync, now)),
-        ("Last success", ago(last_success, now)),
+        ("Last sync", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),
+        ("Last success", ago(last_success.filter(|_| !has_succeeded), now)),
+        ("Checks", checks.unwrap_or_default()),
         ("Next try", next_try.map(|time| until(time, now)).unwrap_or_default()),
     ]
 }
@@ -106,20 +112,4 @@ pub fn waiting(status: &ImageStatus, now: Timestamp) -> Option<Table> {
         table.row([tag.tag.clone(), since(Some(&tag.since), now), until(&tag.until, now), content]);
     }
     (!status.waiting.is_empty()).then_some(table)
-}
-
-/// Returns the last syncs that had something to do, the newest first.
-pub fn history(status: &ImageStatus, now: Timestamp) -> Option<Table> {
-    let number = |n: Option<u32>| n.map_or_else(|| "<unknown>".to_owned(), |n| n.to_string());
-    let mut entries: Vec<_> = status.history.iter().collect();
-    entries.sort_by(|a, b| b.performed_at.cmp(&a.performed_at));
-    let mut table = Table::new(["SYNC", "COPIED", "FAILED"]);
-    for entry in &entries {
-        table.row([
-            format!("{} ago", since(Some(&entry.performed_at), now)),
-            number(entry.copied),
-            number(entry.failed),
-        ]);
-    }
-    (!entries.is_empty()).then_some(table)
 }

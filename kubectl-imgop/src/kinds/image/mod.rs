@@ -1,9 +1,11 @@
 //! `Image`: a copy of tags from one repository to another.
 
+mod checks;
 mod columns;
 mod derived_name;
 mod facts;
 mod jobs;
+mod past_syncs;
 mod spec_text;
 
 use imgop_core::api::conditions::reasons;
@@ -12,9 +14,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 
+use checks::Checks;
 pub use derived_name::{derive, fingerprint};
 pub use spec_text::narrowing;
 
+use super::past_sync::{Counted, PastSync};
 use super::progress::ReconcileState;
 use super::{JobContainer, Kind};
 use crate::output::table::Table;
@@ -22,15 +26,17 @@ use crate::output::table::Table;
 impl Kind for Image {
     const SHORT_NAMES: &'static [&'static str] = &["simg"];
     const COLUMNS: &'static [&'static str] = &["MODE", "SOURCE", "READY", "REASON", "SYNCED", "LAST-SYNC"];
-    const WIDE_COLUMNS: &'static [&'static str] = &["DESTINATION"];
+    const WIDE_COLUMNS: &'static [&'static str] = &["NEXT-CHECK", "DESTINATION"];
+    const COUNTED: &'static [Counted] = past_syncs::COUNTED;
     const BEYOND_RETRIES: &'static [&'static str] = &[reasons::PLATFORM_NOT_FOUND, reasons::TAGS_TOO_YOUNG];
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         columns::cells(self, now)
     }
 
-    fn wide_cells(&self) -> Vec<String> {
-        vec![spec_text::destination(&self.spec)]
+    fn wide_cells(&self, now: Timestamp) -> Vec<String> {
+        let next = Checks::of(self, now).map_or_else(|| "<none>".to_owned(), |checks| checks.cell(now));
+        vec![next, spec_text::destination(&self.spec)]
     }
 
     fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -42,8 +48,8 @@ impl Kind for Image {
         facts::failures(status, now).into_iter().chain(facts::waiting(status, now)).collect()
     }
 
-    fn history(&self, now: Timestamp) -> Option<Table> {
-        facts::history(self.status.as_ref()?, now)
+    fn history(&self) -> Vec<PastSync> {
+        self.status.as_ref().map(past_syncs::past_syncs).unwrap_or_default()
     }
 
     fn state(&self) -> ReconcileState<'_> {

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 use super::observation::Observation;
-use super::{MAX_PARTS, ObserveError, for_this_tag};
+use super::{ObserveError, for_this_tag};
 use crate::api::Side;
-use crate::copy::parts::platforms_below;
+use crate::copy::parts::{PartsError, parts_of_narrowed, platforms_below};
 use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, Observed, ObservedTag, Origin, Seen};
 use imgop_registry::oci::{NarrowedIndex, Platforms, Subset, read_narrowed, subset_of_nested};
 use imgop_registry::reference::{Digest, ManifestRef};
@@ -91,7 +91,7 @@ impl Observation<'_> {
                 }
                 ManifestAnswer::There(manifest) => {
                     if let Some(rewritten) = read_narrowed(&manifest, source, platforms) {
-                        return Ok(made(source, rewritten));
+                        return made(Side::Destination, client, source, rewritten).await;
                     }
                 }
                 ManifestAnswer::Absent | ManifestAnswer::Unreadable => {}
@@ -158,27 +158,38 @@ async fn narrow(
     }
     let below = match platforms_below(client, manifest).await {
         Ok(below) => below,
-        Err(error) => return for_this_tag(side, error).map(Content::Unknown),
+        Err(error) => return unknown(side, error),
     };
     Ok(match subset_of_nested(manifest, platforms, &below) {
         Ok(Subset::Whole { platforms }) => Content::Whole(platforms),
-        Ok(Subset::Narrowed(rewritten)) => made(&manifest.digest, rewritten),
+        Ok(Subset::Narrowed(rewritten)) => return made(side, client, &manifest.digest, rewritten).await,
         Ok(Subset::Nothing { there }) if there.is_empty() => Content::Whole(there),
         Ok(Subset::Nothing { there }) => Content::NoPlatform(there),
         Err(error) => Content::Unknown(error.to_string()),
     })
 }
 
-fn made(source: &Digest, rewritten: NarrowedIndex) -> Content {
-    if rewritten.parts.len() > MAX_PARTS {
-        return Content::Unknown(format!(
-            "{} manifests of {source} are for the wanted platforms; at most {MAX_PARTS} are copied",
-            rewritten.parts.len()
-        ));
-    }
-    Content::Made(MadeIndex {
+/// Returns the content that is made of some platforms of an index; what stands in it is read from this side.
+async fn made(
+    side: Side,
+    client: &RepositoryClient,
+    source: &Digest,
+    rewritten: NarrowedIndex,
+) -> Result<Content, ObserveError> {
+    let parts = match parts_of_narrowed(client, &rewritten, source).await {
+        Ok(parts) => parts,
+        Err(error) => return unknown(side, error),
+    };
+    Ok(Content::Made(MadeIndex {
         digest: rewritten.manifest.digest,
-        of: MadeOf { origin: Origin::PlatformsOf(source.clone()), parts: rewritten.parts },
+        of: MadeOf { origin: Origin::PlatformsOf(source.clone()), parts },
         platforms: rewritten.platforms,
-    })
+    }))
+}
+
+fn unknown(side: Side, error: PartsError) -> Result<Content, ObserveError> {
+    match error {
+        PartsError::Registry(error) => for_this_tag(side, error).map(Content::Unknown),
+        error => Ok(Content::Unknown(error.to_string())),
+    }
 }

@@ -140,6 +140,8 @@ pub async fn observe(
     let mut selection = selected(sides, request, limits, List::Shared).await?;
     // Two lists have to agree that a tag goes backwards, and not one that was read for others before.
     if !selection.is_new && newest_before(request, known, selection.refs.first()).is_some() {
+        // Whoever waits for memory should hold none.
+        drop(selection);
         selection = selected(sides, request, limits, List::Own).await?;
     }
     let Selected { refs, among, mut observed, .. } = selection;

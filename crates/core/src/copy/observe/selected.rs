@@ -51,7 +51,7 @@ pub(super) async fn selected(
     }
     let listed = match list {
         List::Shared => sides.source.listed_tags().await,
-        List::Own => sides.source.tags().await.map(|tags| SharedTags { tags: tags.into(), is_new: true }),
+        List::Own => sides.source.own_tags().await.map(|tags| SharedTags { tags, is_new: true }),
     };
     let SharedTags { tags, is_new } =
         listed.map_err(|error| ObserveError::Registry { side: Side::Source, error })?;

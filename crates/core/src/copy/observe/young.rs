@@ -117,8 +117,8 @@ impl Observation<'_> {
     fn remembered(&self, observed: &ObservedTag, min_age: MinAge) -> Option<Waiting> {
         let ManifestRef::Tag(tag) = &observed.source_ref else { return None };
         let FirstSeen { digest, at } = self.known.first_seen.get(tag)?;
-        let is_open =
-            self.is_copied(observed) || matches!(observed.state(), TagState::NotChecked | TagState::NotFound);
+        let is_open = self.is_copied(observed)
+            || matches!(observed.state(), TagState::NotChecked | TagState::NotFound | TagState::AtSource);
         let has_moved = observed.source.digest().is_some_and(|shown| shown != digest);
         (is_open && !has_moved).then(|| Waiting::since(tag, digest, min_age, *at))
     }

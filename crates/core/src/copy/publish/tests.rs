@@ -41,11 +41,27 @@ impl Case {
     }
 
     async fn publish(&self, copy: &Copy) -> Result<Answered, Outcome> {
+        self.publish_after(copy, &HashMap::new()).await
+    }
+
+    /// Publishes it twice, if need be. The second try knows what became of the first one.
+    async fn publish_twice(&self, copy: &Copy) -> Result<Answered, Outcome> {
+        let first = match self.publish(copy).await {
+            Err(first) => HashMap::from([(copy.clone(), first)]),
+            answered => return answered,
+        };
+        self.publish_after(copy, &first).await
+    }
+
+    async fn publish_after(
+        &self,
+        copy: &Copy,
+        outcomes: &HashMap<Copy, Outcome>,
+    ) -> Result<Answered, Outcome> {
         let (source, destination) = (&client(&self.request.source), &client(&self.request.destination));
         let route = Route { request: &self.request, source, destination };
         let end = Instant::now() + Duration::from_mins(1);
-        let mut all =
-            publish(route, vec![copy.clone()], &HashMap::<Copy, Outcome>::new(), now(), end, &|_| {}).await;
+        let mut all = publish(route, vec![copy.clone()], outcomes, now(), end, &|_| {}).await;
         assert!(all.refusal.is_none());
         all.answered.pop().ok_or_else(|| all.failed.pop().unwrap().1)
     }
@@ -101,9 +117,22 @@ async fn a_tag_that_a_job_has_pushed_is_only_asked_for_and_not_reported_as_put()
 #[tokio::test]
 async fn content_that_is_gone_is_reported_as_gone_and_no_tag_is_put() {
     let case = Case::new().await;
-    let published = case.publish(&copy("v1", 1)).await;
+    let published = case.publish_twice(&copy("v1", 1)).await;
     assert!(matches!(published, Err(Outcome::ContentGone { .. })), "{published:?}");
     assert_eq!(case.destination.count("PUT"), 0);
+}
+
+#[tokio::test]
+async fn b57_content_that_is_not_shown_at_once_is_published_at_the_second_try() {
+    let case = Case::new().await;
+    let text = index_of(&["amd64"]);
+    let copy = Copy { digest: Digest::of(text.as_bytes()), ..copy("v1", 1) };
+    let first = case.publish(&copy).await.unwrap_err();
+    let Outcome::Unpublished { tries: 1, message, .. } = &first else { panic!("{first:?}") };
+    assert_eq!(message, NOT_SHOWN, "without advice");
+    case.destination.hold_content("app", &text);
+    let outcomes = HashMap::from([(copy.clone(), first)]);
+    assert!(case.publish_after(&copy, &outcomes).await.unwrap().is_published());
 }
 
 #[tokio::test]
@@ -139,7 +168,7 @@ async fn a_part_that_the_destination_lacks_makes_the_content_be_copied_again() {
         case.destination.refuse_puts(code);
         let text = index_of(&["amd64", "arm64"]);
         let whole = case.source.hold_content("app", &text);
-        let published = case.publish(&case.subset(&whole, &text)).await;
+        let published = case.publish_twice(&case.subset(&whole, &text)).await;
         assert!(matches!(published, Err(Outcome::ContentGone { .. })), "{code}: {published:?}");
     }
 }
@@ -216,6 +245,31 @@ async fn b45_an_index_of_indexes_is_put_with_its_bytes_once_those_within_it_are_
     let puts: Vec<String> =
         case.destination.requests().into_iter().filter(|request| request.starts_with("PUT")).collect();
     assert!(puts[1].ends_with("/v1"), "the tag comes last: {puts:?}");
+}
+
+#[tokio::test]
+async fn an_index_within_a_narrowed_one_is_put_before_the_tag_where_its_parts_were_copied() {
+    let case = Case::new().await;
+    let amd64 = r#","platform":{"os":"linux","architecture":"amd64"}"#;
+    let entry = |media_type: &str, digest: &Digest, more: &str| {
+        format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":1{more}}}"#)
+    };
+    let index = |entries: &[String]| {
+        format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.join(","))
+    };
+    let artifact = format!(r#"{amd64},"artifactType":"application/vnd.example""#);
+    let inner = index(&[entry(IMAGE, &Digest::of(b"image"), &artifact)]);
+    let inner_digest = case.source.hold_content("app", &inner);
+    let arm64 = amd64.replace("amd64", "arm64");
+    let whole = index(&[entry(INDEX, &inner_digest, amd64), entry(IMAGE, &Digest::of(b"other"), &arm64)]);
+    let digest = case.source.hold_content("app", &whole);
+    let copy = case.subset(&digest, &whole);
+    let published = case.publish(&copy).await.unwrap();
+    assert!(published.is_published() && published.digest == copy.digest);
+    assert_eq!(case.destination.manifest("app", inner_digest.as_str()), Some(inner));
+    let puts: Vec<String> =
+        case.destination.requests().into_iter().filter(|request| request.starts_with("PUT")).collect();
+    assert!(puts.len() == 2 && puts[1].ends_with("/v1"), "the tag comes last: {puts:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,58 @@
+//! What the steps of a pass hand on: what a plan is worked out from, and what became of one.
+
+use std::collections::HashMap;
+
+use imgop_core::api::TagFailure;
+use imgop_core::copy::{Copy, CopyRequest, Deferral, Inputs, Observed, Outcome, Plan, Run, plan};
+use imgop_registry::reference::Tag;
+use jiff::Timestamp;
+
+/// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,
+/// and which tags belong to others.
+pub(super) struct PassState<'a> {
+    pub request: &'a CopyRequest,
+    pub observed_at: Timestamp,
+    pub observed: Observed,
+    pub runs: Vec<Run>,
+    pub failures: Vec<TagFailure>,
+    pub unrecorded_failures: u32,
+    pub conflicts: HashMap<Tag, String>,
+    pub retry_now: bool,
+    pub now: Timestamp,
+}
+
+impl PassState<'_> {
+    /// Returns what is to be done.
+    pub fn plan(&self) -> Plan {
+        plan(Inputs {
+            request: self.request,
+            observed: &self.observed,
+            runs: &self.runs,
+            failures: &self.failures,
+            unrecorded_failures: self.unrecorded_failures,
+            conflicts: &self.conflicts,
+            retry_now: self.retry_now,
+            now: self.now,
+        })
+    }
+
+    /// Records that a copy came to something else than its Job reports.
+    pub fn set_outcome(&mut self, copy: &Copy, outcome: &Outcome) {
+        for run in self.runs.iter_mut().filter(|run| run.copy == *copy) {
+            run.outcome = outcome.clone();
+        }
+    }
+
+    /// Returns whether the Job of any copy has not ended.
+    pub fn is_any_running(&self) -> bool {
+        self.runs.iter().any(|run| run.outcome == Outcome::Running)
+    }
+}
+
+/// What became of a plan.
+pub(super) struct Execution {
+    /// The plan, in which what was begun is waited for.
+    pub plan: Plan,
+    /// Why copies that could begin do not.
+    pub deferral: Option<Deferral>,
+}

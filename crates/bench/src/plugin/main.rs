@@ -1,0 +1,115 @@
+//! What the plugin costs its user: the time of `--help`, the time of a preview where each request takes 20 ms, and
+//! its size. `crates/bench/run-plugin` starts this; docs/benchmarks.md says what the figures mean.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use imgop_bench::proxy::{Counts, Proxy};
+use imgop_bench::results;
+use imgop_fakes::Catalog;
+use serde_json::json;
+use tokio::process::Command;
+
+/// Tags of the pattern that is previewed; the destination has every other one of them.
+const TAGS: usize = 100;
+const LATENCY_MS: u64 = 20;
+const RUNS: usize = 11;
+
+/// What was measured.
+struct Measured {
+    help_ms: f64,
+    preview_seconds: f64,
+    requests: Counts,
+    size_mb: f64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // An error means that there is a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [plugin, folder] = &arguments[..] else {
+        bail!("usage: imgop-bench-plugin PLUGIN FOLDER; but start it with crates/bench/run-plugin");
+    };
+    let (plugin, folder) = (PathBuf::from(plugin), PathBuf::from(folder));
+    let measured = measure(&plugin, &folder).await?;
+    print(&measured)?;
+    let figures = json!({
+        "help_ms": measured.help_ms,
+        "preview_100_tags_seconds_20ms": measured.preview_seconds,
+        "preview_100_tags_requests": measured.requests,
+        "size_mb": measured.size_mb,
+        "runs": RUNS,
+    });
+    results::merge(&folder.join("results.json"), [("plugin".to_owned(), figures)].into_iter().collect())
+}
+
+async fn measure(plugin: &Path, folder: &Path) -> anyhow::Result<Measured> {
+    let tags: Vec<String> = (0..TAGS).map(|n| format!("v1.0.{n}")).collect();
+    let of = |tags: &mut dyn Iterator<Item = &String>| {
+        let tags: Vec<(&str, &str)> = tags.map(|tag| (tag.as_str(), tag.as_str())).collect();
+        Catalog::default().with("team/app", &tags).start_in_background()
+    };
+    let (source, target) = (of(&mut tags.iter()), of(&mut tags.iter().step_by(2)));
+    let source_proxy = Proxy::start("source", source.address.parse()?).await?;
+    let target_proxy = Proxy::start("target", target.address.parse()?).await?;
+    let proxies = [source_proxy, target_proxy];
+    let [from, to] = proxies.each_ref().map(|proxy| format!("{}/team/app", proxy.address));
+    let (mut help, mut preview, mut requests) = (Vec::new(), Vec::new(), Counts::new());
+    for proxy in &proxies {
+        proxy.set_latency(LATENCY_MS);
+    }
+    for _ in 0..RUNS {
+        help.push(run(plugin, folder, &["--help"], "Usage: kubectl imgop").await?);
+        let expected = format!("{TAGS} tags: {} to copy, {} up to date", TAGS / 2, TAGS / 2);
+        preview.push(run(plugin, folder, &["preview", &format!("{from}:v1.0.x"), &to], &expected).await?);
+        requests = proxies.iter().flat_map(Proxy::take_counts).collect();
+    }
+    let size = std::fs::metadata(plugin)?.len();
+    Ok(Measured {
+        help_ms: rounded(median(help) * 1e3, 10.0),
+        preview_seconds: rounded(median(preview), 1e3),
+        requests,
+        #[expect(clippy::cast_precision_loss, reason = "no program is that large")]
+        size_mb: rounded(size as f64 / 1e6, 10.0),
+    })
+}
+
+/// Runs the plugin, and returns how many seconds it took. It finds no cluster and no login, and prints this.
+async fn run(plugin: &Path, home: &Path, arguments: &[&str], expected: &str) -> anyhow::Result<f64> {
+    let mut command = Command::new(plugin);
+    command.args(arguments).env_clear().env("HOME", home).stdin(Stdio::null());
+    let began = Instant::now();
+    let output = command.output().await.with_context(|| plugin.display().to_string())?;
+    let seconds = began.elapsed().as_secs_f64();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && printed.contains(expected),
+        "{arguments:?} printed {printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(seconds)
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn rounded(number: f64, precision: f64) -> f64 {
+    (number * precision).round() / precision
+}
+
+fn print(measured: &Measured) -> std::io::Result<()> {
+    let Measured { help_ms, preview_seconds, requests, size_mb } = measured;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "--help: {help_ms} ms (target: 20)")?;
+    writeln!(out, "a preview of {TAGS} tags at {LATENCY_MS} ms: {preview_seconds} s (target: 0.6)")?;
+    for (kind, count) in requests {
+        writeln!(out, "  {count} × {kind}")?;
+    }
+    writeln!(out, "size: {size_mb} MB (target: 15)\nmedians of {RUNS} runs of whole processes")
+}

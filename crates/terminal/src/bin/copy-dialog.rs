@@ -1,0 +1,99 @@
+//! copy-dialog SOURCE DESTINATION SECRET PICTURES COMMAND...
+//! Answers the questions of `kubectl imgop copy`, which COMMAND runs, as a user who copies v2.13.x of
+//! SOURCE to DESTINATION with the login of SECRET types them. Shows the terminal meanwhile, and
+//! writes what it looks like into the folder PICTURES. `make demo` runs this.
+use std::io::{IsTerminal as _, Write as _, stdout};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::thread::sleep;
+use std::time::Duration;
+
+use imgop_terminal::{CTRL_U, DOWN, ENTER, Terminal};
+
+/// How wide the terminal is: what a page of documentation has room for.
+const COLUMNS: u16 = 100;
+
+/// How long a key takes where a person watches.
+const KEY: Duration = Duration::from_millis(70);
+
+fn main() -> Result<ExitCode, String> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [source, destination, secret, pictures, program, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: copy-dialog SOURCE DESTINATION SECRET PICTURES COMMAND...".to_owned());
+    };
+    let mut command = Command::new(program);
+    command.args(rest).envs(std::env::vars_os());
+    let is_watched = stdout().is_terminal();
+    let mut typist = Typist {
+        terminal: if is_watched {
+            Terminal::start_beside(&command, COLUMNS, stdout())
+        } else {
+            Terminal::start(&command, COLUMNS)
+        },
+        key: if is_watched { KEY } else { Duration::ZERO },
+    };
+
+    typist.answer("Copy from", source);
+    typist.write("Version or pattern", "v2.13.x");
+    typist.terminal.wait_for("v2.13.x selects");
+    keep(&Path::new(pictures).join("copy-pattern.svg"), &typist.terminal)?;
+    typist.press(ENTER);
+    typist.answer("leave any out?", "");
+    typist.answer("Platforms", "");
+    typist.answer("Copy to", &format!("{CTRL_U}{destination}"));
+    typist.choose("Credentials for the destination", &format!("Secret {secret}"));
+    typist.answer("When", "");
+    typist.answer("Check the source every", "");
+    typist.terminal.wait_for_question("Copy ");
+    keep(&Path::new(pictures).join("copy-plan.svg"), &typist.terminal)?;
+    typist.press("y");
+    let left = typist.terminal.end();
+    if !is_watched {
+        writeln!(stdout(), "{}", left.text).map_err(|error| error.to_string())?;
+    }
+    Ok(ExitCode::from(u8::try_from(left.code).unwrap_or(1)))
+}
+
+fn keep(path: &Path, terminal: &Terminal) -> Result<(), String> {
+    std::fs::write(path, terminal.picture())
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Types as fast as a reader can follow.
+struct Typist {
+    terminal: Terminal,
+    key: Duration,
+}
+
+impl Typist {
+    fn press(&mut self, key: &str) {
+        sleep(self.key * 5);
+        self.terminal.press(key);
+    }
+
+    /// Types, once it is asked, and leaves it open.
+    fn write(&mut self, question: &str, text: &str) {
+        self.terminal.wait_for_question(question);
+        sleep(self.key * 10);
+        for character in text.chars() {
+            self.terminal.press(&character.to_string());
+            sleep(self.key);
+        }
+    }
+
+    /// Answers a question once it is asked.
+    fn answer(&mut self, question: &str, text: &str) {
+        self.write(question, text);
+        self.press(ENTER);
+    }
+
+    /// Chooses a row, once it is asked. The chosen one stands behind `❯`.
+    fn choose(&mut self, question: &str, row: &str) {
+        self.terminal.wait_for_question(question);
+        while !self.terminal.shown().lines().any(|line| line.starts_with('❯') && line.contains(row)) {
+            self.press(DOWN);
+            sleep(Duration::from_millis(50));
+        }
+        self.press(ENTER);
+    }
+}

@@ -1,0 +1,33 @@
+//! The schemas of the documents that `-o json` prints, which docs/ holds.
+
+use schemars::{JsonSchema, schema_for};
+
+use crate::commands::history::History;
+use crate::commands::quota::Quotas;
+use crate::commands::search::Found;
+use crate::commands::tags::Listing;
+use crate::preview::document::Item;
+use crate::verification::Verification;
+
+fn schema<T: JsonSchema>() -> String {
+    serde_json::to_string_pretty(&schema_for!(T)).unwrap() + "\n"
+}
+
+#[test]
+fn the_schemas_in_the_documentation_are_those_of_the_documents() {
+    for (verb, schema) in [
+        ("history", schema::<History>()),
+        ("preview", schema::<Item<'_>>()),
+        ("quota", schema::<Quotas>()),
+        ("search", schema::<Found>()),
+        ("tags", schema::<Listing>()),
+        ("verify", schema::<Verification>()),
+    ] {
+        let file = format!("{}/../docs/{verb}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("IMGOP_UPDATE").is_some() {
+            std::fs::write(&file, &schema).unwrap();
+        }
+        let written = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(written == schema, "{verb}: run IMGOP_UPDATE=1 cargo test -p kubectl-imgop schemas");
+    }
+}
