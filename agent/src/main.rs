@@ -102,9 +102,10 @@ fn log_as_json(lines: NonBlocking) {
         .with_current_span(false)
         .with_span_list(false)
         .with_env_filter(
-            // What is wrong with a certificate stands in the condition of its object.
+            // What is wrong with a certificate stands in the condition of its object. A span of each pass, of which
+            // thousands may wait, would take memory and is not written.
             tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "info,rustls_platform_verifier=off".into()),
+                .unwrap_or_else(|_| "info,kube_runtime=warn,rustls_platform_verifier=off".into()),
         )
         .with_writer(lines)
         .init();

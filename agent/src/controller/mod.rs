@@ -133,12 +133,15 @@ async fn evict_deleted<R: Reconcile>(runner: Arc<Runner<R>>) {
     }
 }
 
-/// What is remembered of one object.
+/// A report whose status could not be written, and the generation of the spec that it is of.
+type Pending<S> = (Option<i64>, Report<S>);
+
+/// What is remembered of one object. There may be ten thousand.
 struct Slot<R: Reconcile> {
     /// The kind's own.
     memory: R::Memory,
-    /// A report whose status could not be written, and the generation of the spec that it is of.
-    pending: Option<(Option<i64>, Report<R::Status>)>,
+    /// What is to be written yet.
+    pending: Option<Box<Pending<R::Status>>>,
     /// When its status was written last.
     written: Option<Timestamp>,
     /// How many times in a row the API server failed a pass.
@@ -280,7 +283,9 @@ impl<R: Reconcile> Runner<R> {
         slot: &mut Slot<R>,
         now: Timestamp,
     ) -> Result<bool, ApiError> {
-        let Some((generation, report)) = slot.pending.take() else { return Ok(false) };
+        let Some((generation, report)) = slot.pending.take().map(|pending| *pending) else {
+            return Ok(false);
+        };
         if generation == object.meta().generation {
             return self.report(object, slot, report, now).await;
         }
@@ -302,7 +307,7 @@ impl<R: Reconcile> Runner<R> {
         let is_written = match self.write(object, old, &report.status).await {
             Ok(is_written) => is_written,
             Err(error) => {
-                slot.pending = Some((object.meta().generation, report));
+                slot.pending = Some(Box::new((object.meta().generation, report)));
                 return Err(error);
             }
         };

@@ -82,6 +82,7 @@ impl Pass<'_> {
             request,
             observed_at,
             observed,
+            is_remembered: false,
             runs,
             failures: self.recorded_failures(),
             unrecorded_failures: self.status().unrecorded_failures(),

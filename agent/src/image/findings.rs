@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::job_results::JobResults;
 use super::memory::Memory;
-use super::pass_state::{Execution, PassState};
+use super::pass_state::{Execution, PassState, observation_ttl};
 use super::{JOB_INTERVAL, Pass};
 use imgop_core::schedule::next_regular;
 
@@ -121,10 +121,14 @@ impl Pass<'_> {
             findings.handled_request = None;
         }
         let wait = if is_busy {
-            memory.sync().observed = Some((state.observed_at, state.observed.clone()));
             let for_jobs = state.is_any_running().then_some(JOB_INTERVAL);
             let waits = deferral.map(|deferral| deferral.retry_after).into_iter().chain(for_jobs);
-            waits.min().unwrap_or(JOB_INTERVAL)
+            let wait = waits.min().unwrap_or(JOB_INTERVAL);
+            let is_needed = memory.has_started() || wait < observation_ttl(state.request);
+            // The status that is written now brings another pass, which need not ask again.
+            let is_kept = is_needed || !state.is_remembered;
+            memory.keep_observed(is_kept.then(|| (state.observed_at, state.observed.clone())));
+            if is_needed || state.is_remembered { wait } else { JOB_INTERVAL }
         } else {
             memory.end_sync();
             let wait = self.schedule_next(state.request, plan, memory);

@@ -18,15 +18,13 @@ use tokio::time::timeout;
 
 use super::failures::Halt;
 use super::memory::Memory;
+use super::pass_state::observation_ttl;
 use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::cluster::rights::Right;
 use crate::controller::READY_WITHOUT_SOME_AFTER;
 use crate::registry_access::{AccessError, Resolved};
 use imgop_core::schedule::Due;
-
-/// How long what was observed is good for a sync under way, whatever the frequency.
-const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
 
 impl Pass<'_> {
     /// Invalidates what was remembered, before anything can fail: the next pass must not take it for fresh.
@@ -129,7 +127,7 @@ impl Pass<'_> {
         due: Due,
         memory: &mut Memory,
     ) -> Result<(Timestamp, Observed), Halt> {
-        let ttl = request.frequency.period().max(MIN_OBSERVATION_TTL);
+        let ttl = observation_ttl(request);
         let before = memory.sync().observed.take();
         let is_fresh = |observed: &(Timestamp, Observed)| self.now < saturating_add(observed.0, ttl);
         if due == Due::InProgress

@@ -35,7 +35,7 @@ pub struct Memory {
 }
 
 /// What belongs to one sync and goes with it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct SyncInProgress {
     /// What both registries answered and when.
     pub observed: Option<(Timestamp, Observed)>,
@@ -111,6 +111,13 @@ impl Memory {
         self.sync.get_or_insert_default()
     }
 
+    /// Keeps what was observed for the next pass, if that needs it. Thousands of Images may wait for places, and what
+    /// they observed is too old when they get one.
+    pub fn keep_observed(&mut self, observed: Option<(Timestamp, Observed)>) {
+        self.sync().observed = observed;
+        self.sync = self.sync.take().filter(|sync| **sync != SyncInProgress::default());
+    }
+
     /// Ends the sync under way. Jobs of it that run are still followed: one that does not start holds a place.
     pub fn end_sync(&mut self) {
         let started = self.sync.take().map(|sync| sync.started).filter(|started| !started.is_empty());
@@ -143,6 +150,11 @@ impl Cache {
     pub fn invalidate_contents(&mut self) {
         self.contents = ContentCache::default();
         self.reads_source = true;
+    }
+
+    /// Drops what the registries answered, of an Image whose next sync will not trust it.
+    pub fn drop_answers(&mut self) {
+        (self.at_destination, self.at_source) = (HashMap::new(), HashMap::new());
     }
 
     /// Returns what is known before the registries are asked.

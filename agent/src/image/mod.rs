@@ -50,6 +50,7 @@ use findings::{Conclusion, Findings};
 use imgop_core::schedule::{Candidate, Due};
 use memory::Memory;
 use obsolete_jobs::wait_for;
+use pass_state::PassState;
 use status::{count, is_progress, next_status};
 
 /// What the agent reads of the Jobs of Images.
@@ -219,7 +220,11 @@ impl<'a> Pass<'a> {
             Some(due) => self.sync(&request, due, memory).await,
             None => {
                 self.publish_finished_jobs(&request, memory).await?;
-                Ok(Conclusion::unchanged(self.idle(next, memory)))
+                let next = self.idle(next, memory);
+                if next.is_none() {
+                    memory.cache.drop_answers();
+                }
+                Ok(Conclusion::unchanged(next))
             }
         }
     }
@@ -231,7 +236,9 @@ impl<'a> Pass<'a> {
         let access = self.access(request, due, memory).await?;
         let jobs_before = self.agent().jobs.of_owner(&self.owner, self.now);
         self.invalidate_put_tags(request, &jobs_before, memory);
+        let remembered = memory.sync().observed.as_ref().map(|(at, _)| *at);
         let mut observed = self.observe(&access, request, due, memory).await?;
+        let is_remembered = remembered == Some(observed.0);
         memory.sync().copy_in_parts(&mut observed.1);
         // Also if the API server fails this pass, the tags of Jobs that run are set by it.
         memory.sync().observed = Some(observed.clone());
@@ -241,7 +248,7 @@ impl<'a> Pass<'a> {
         let outdated = self.outdated_copies(request, &jobs_before, &observed.1, memory);
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
         self.record_vanished_jobs(&jobs, memory);
-        let mut state = self.state(request, observed, &jobs, due, memory);
+        let mut state = PassState { is_remembered, ..self.state(request, observed, &jobs, due, memory) };
         wait_for(&outdated, &mut state);
         let plan = self.publish_present(&access, &mut state, memory).await?;
         let execution = self.execute(&access, plan, &mut state, memory).await?;

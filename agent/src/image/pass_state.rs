@@ -1,11 +1,20 @@
 //! What the steps of a pass hand on: what a plan is worked out from, and what became of one.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use imgop_core::api::TagFailure;
 use imgop_core::copy::{Copy, CopyRequest, Deferral, Inputs, Observed, Outcome, Plan, Run, plan};
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
+
+/// How long what was observed is good for a sync under way, whatever the frequency.
+const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
+
+/// Returns how long what was observed is good for a sync under way.
+pub(super) fn observation_ttl(request: &CopyRequest) -> Duration {
+    request.frequency.period().max(MIN_OBSERVATION_TTL)
+}
 
 /// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,
 /// and which tags belong to others.
@@ -13,6 +22,8 @@ pub(super) struct PassState<'a> {
     pub request: &'a CopyRequest,
     pub observed_at: Timestamp,
     pub observed: Observed,
+    /// Whether an earlier pass observed it.
+    pub is_remembered: bool,
     pub runs: Vec<Run>,
     pub failures: Vec<TagFailure>,
     pub unrecorded_failures: u32,

@@ -163,6 +163,18 @@ async fn a_sync_that_finds_nothing_to_do_ends_without_a_trace_and_asks_for_each_
 }
 
 #[tokio::test]
+async fn what_registries_answered_is_dropped_once_an_image_is_done() {
+    let mut stage = Stage::of_a_synced_image().await;
+    in_sync(&stage);
+    let mut memory = due_now();
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(memory.cache.known(now()).at_destination.len(), 1);
+    stage.image.spec.mode = Mode::OneShot;
+    let done = stage.pass(&mut memory, now()).await.unwrap();
+    assert!(done.report.is_none() && memory.cache.known(now()).at_destination.is_empty());
+}
+
+#[tokio::test]
 async fn a_suspended_image_observes_its_spec_and_stays_as_ready_as_it_was() {
     let mut stage = Stage::of_a_synced_image().await;
     in_sync(&stage);
@@ -251,11 +263,18 @@ async fn a9_an_image_without_a_place_for_its_job_waits_to_be_woken() {
     let owner = |n: usize| Owner { uid: n.to_string(), ..Owner::of(&stage.image) };
     let others: Vec<_> = (0..10).map(|n| stage.images.agent.jobs.take(&owner(n), 1, now())).collect();
     assert!(others.iter().all(|granted| granted.places.len() == 1), "as many as one namespace may have");
-    let mut memory = memory(&[], (now(), observed(&[&copy_of("v2.13.1", "{}")])));
+    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.1"]}"#);
+    stage.registry.hold_manifest("source", "v2.13.1", "{}");
+    let mut memory = Memory { generation: Some(1), ..Memory::default() };
     let result = stage.pass(&mut memory, now()).await.unwrap();
-    assert_eq!(reason(&result), reasons::PROGRESSING);
+    assert_eq!((reason(&result), &result.next), (reasons::PROGRESSING, &Action::requeue(JOB_INTERVAL)));
+    // The status brings another pass.
+    let asked = stage.registry.requests();
+    let result = stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(stage.registry.requests(), asked, "nothing is asked again");
     let pause = execute::queue_pause(stage.image.metadata.uid.as_deref().unwrap());
     assert_eq!(result.next, Action::requeue(pause));
+    assert!(memory.sync.is_none(), "what is too old by then takes no memory");
 }
 
 #[tokio::test]

@@ -98,8 +98,7 @@ fn completer(verb: &str, argument: &Arg) -> Option<Values> {
     Some(match (argument.get_id().as_str(), verb) {
         ("names" | "name", _) if argument.is_positional() => values::objects,
         ("source", "preview" | "verify") => repositories::objects_and_sources,
-        ("source" | "repository", _) => repositories::sources,
-        ("repositories", _) => repositories::sources,
+        ("source" | "repository" | "repositories", _) => repositories::sources,
         ("destination", _) => repositories::destinations,
         ("namespace", _) => values::namespaces,
         ("context", _) => values::contexts,

@@ -20,7 +20,7 @@ impl Terminal {
         default: usize,
     ) -> Result<Answer<usize>, CliError> {
         let (prompt, items) = (prompt.to_owned(), self.fitted(items));
-        asked(move || {
+        self.asked(move || {
             let theme = ColorfulTheme::default();
             let question = Select::with_theme(&theme).with_prompt(prompt);
             question.items(items).default(default).max_length(MAX_ROWS).interact_opt()
@@ -31,7 +31,7 @@ impl Terminal {
     /// Asks for some of several.
     pub async fn choose_some(&self, prompt: &str, items: &[String]) -> Result<Answer<Vec<usize>>, CliError> {
         let (prompt, items) = (format!("{prompt} (space marks, Enter goes on)"), self.fitted(items));
-        asked(move || {
+        self.asked(move || {
             let theme = ColorfulTheme::default();
             let question = MultiSelect::with_theme(&theme).with_prompt(prompt);
             question.items(items).max_length(MAX_ROWS).interact_opt()
@@ -42,7 +42,7 @@ impl Terminal {
     /// Asks for yes or no.
     pub async fn confirm(&self, prompt: &str, default: bool) -> Result<Answer<bool>, CliError> {
         let prompt = prompt.to_owned();
-        asked(move || {
+        self.asked(move || {
             let theme = ColorfulTheme::default();
             let question = Confirm::with_theme(&theme).with_prompt(prompt);
             question.default(default).interact_opt()
@@ -56,16 +56,15 @@ impl Terminal {
         let fitted = |item: &String| console::truncate_str(&one_line(item), columns - 8, "…").into_owned();
         items.iter().map(fitted).collect()
     }
-}
 
-/// Asks on a thread of its own: the question reads keys until it is answered.
-async fn asked<T: Send + 'static>(
-    question: impl FnOnce() -> dialoguer::Result<Option<T>> + Send + 'static,
-) -> Result<Answer<T>, CliError> {
-    match tokio::task::spawn_blocking(question).await {
-        Ok(Ok(Some(value))) => Ok(Answer::Given(value)),
-        Ok(Ok(None)) => Ok(Answer::Back),
-        Ok(Err(dialoguer::Error::IO(error))) => Err(broken(&error)),
-        Err(error) => Err(CliError::failed(format!("cannot read the answer: {error}"))),
+    async fn asked<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> dialoguer::Result<Option<T>> + Send + 'static,
+    ) -> Result<Answer<T>, CliError> {
+        match self.read(question).await? {
+            Ok(Some(value)) => Ok(Answer::Given(value)),
+            Ok(None) => Ok(Answer::Back),
+            Err(dialoguer::Error::IO(error)) => Err(broken(&error)),
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! The terminal that questions are asked on: stdin and stderr, so that stdout holds data only.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
 
 use console::{Key, Term};
 
 use crate::cli_error::CliError;
 use crate::output::Ui;
+
+/// How long a thread may take until it reads keys.
+const LONGEST_BEGINNING: Duration = Duration::from_millis(500);
 
 /// Returns whether the user can be asked: nothing forbids it, and there is a terminal that can be drawn on and is
 /// none of a build.
@@ -20,13 +25,15 @@ pub fn can_ask(ui: Ui) -> bool {
 pub struct Terminal {
     term: Term,
     before: Modes,
+    /// Whether a thread reads keys. It stays where its question is given up, until the program ends.
+    is_reading: Cell<bool>,
 }
 
 impl Terminal {
     /// Begins to ask.
     pub fn open() -> Result<Self, CliError> {
         let before = Modes::read().map_err(|error| broken(&error))?;
-        let terminal = Self { term: Term::buffered_stderr(), before };
+        let terminal = Self { term: Term::buffered_stderr(), before, is_reading: Cell::new(false) };
         terminal.before.without_echo().map_err(|error| broken(&error))?;
         Ok(terminal)
     }
@@ -34,11 +41,21 @@ impl Terminal {
     /// Returns the next key. Ctrl-C is an error that ends the program.
     pub async fn key(&self) -> Result<Key, CliError> {
         let term = self.term.clone();
-        match tokio::task::spawn_blocking(move || term.read_key_raw()).await {
-            Ok(Ok(Key::CtrlC)) => Err(CliError::cancelled()),
-            Ok(key) => key.map_err(|error| broken(&error)),
-            Err(error) => Err(CliError::failed(format!("cannot read the answer: {error}"))),
+        match self.read(move || term.read_key_raw()).await? {
+            Ok(Key::CtrlC) => Err(CliError::cancelled()),
+            key => key.map_err(|error| broken(&error)),
         }
+    }
+
+    /// Reads keys on a thread of its own: it waits for the user.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, CliError> {
+        self.is_reading.set(true);
+        let read = tokio::task::spawn_blocking(read).await;
+        self.is_reading.set(false);
+        read.map_err(|error| CliError::failed(format!("cannot read the answer: {error}")))
     }
 
     /// Returns the columns and rows that there are now.
@@ -115,6 +132,11 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         // There is nothing else to do for a terminal that is gone.
         let _ = self.term.show_cursor().and_then(|()| self.term.flush());
+        // A thread that begins to read sets modes of its own: it must not do that afterwards.
+        let begins = Instant::now();
+        while self.is_reading.get() && !Modes::are_raw() && begins.elapsed() < LONGEST_BEGINNING {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         self.before.restore();
     }
 }
@@ -144,6 +166,12 @@ impl Modes {
         Ok(tcsetattr(io::stdin(), OptionalActions::Now, &modes)?)
     }
 
+    /// Returns whether keys are read: Ctrl-C is none of the signals then.
+    fn are_raw() -> bool {
+        let modes = rustix::termios::tcgetattr(io::stdin());
+        modes.is_ok_and(|modes| !modes.local_modes.contains(rustix::termios::LocalModes::ISIG))
+    }
+
     fn restore(&self) {
         let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, &self.0);
     }
@@ -161,6 +189,10 @@ impl Modes {
 
     fn without_echo(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn are_raw() -> bool {
+        true
     }
 
     fn restore(&self) {}

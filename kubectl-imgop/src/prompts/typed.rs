@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use console::{Key, style, truncate_str};
+use console::{Key, StyledObject, style, truncate_str};
 use futures::future::LocalBoxFuture;
 
 use super::Answer;
@@ -120,7 +120,7 @@ impl TypedQuestion<'_> {
         let prompt = truncate_str(self.prompt, columns / 2, "…").into_owned();
         let begin = prompt.chars().count() + 4;
         let (text, cursor) = draft.line.window(columns.saturating_sub(begin + 1).max(1));
-        let mut lines = vec![format!("{} {prompt}: {text}", style("?").for_stderr().yellow())];
+        let mut lines = vec![format!("{} {}: {text}", style("?").for_stderr().yellow(), bold(&prompt))];
         let room = rows.saturating_sub(4).min(MAX_ROWS);
         let first = draft.chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(room));
         for (i, row) in below.rows.iter().enumerate().skip(first).take(room) {
@@ -147,11 +147,20 @@ impl TypedQuestion<'_> {
     fn finish(&self, terminal: &Terminal, answer: &Answer<String>) -> Result<(), CliError> {
         let (columns, _) = terminal.size();
         match answer {
-            Answer::Given(text) => terminal
-                .finish(&format!("✔ {}", one_line_of(&format!("{}: {text}", self.prompt), columns - 3))),
+            Answer::Given(text) => {
+                let line = one_line_of(&format!("{}: {text}", self.prompt), columns - 3);
+                // Truncated within the prompt, all of it is prompt.
+                let (prompt, text) = line.split_at_checked(self.prompt.len()).unwrap_or((&line, ""));
+                terminal.finish(&format!("{} {}{text}", style("✔").for_stderr().green(), bold(prompt)))
+            }
             Answer::Back => terminal.finish(&one_line_of(&format!("< {}", self.prompt), columns - 1)),
         }
     }
+}
+
+/// Returns a prompt as the questions that are chosen show theirs.
+fn bold(prompt: &str) -> StyledObject<&str> {
+    style(prompt).for_stderr().bold()
 }
 
 impl Draft {

@@ -17,7 +17,7 @@ use crate::report::say;
 use crate::setup::Setup;
 
 /// Where they are; `crates/bench/run` has put the target's login there.
-const NAMESPACE: &str = "bench";
+pub const NAMESPACE: &str = "bench";
 /// As many as `crates/bench/run` has filled.
 const REPOSITORIES: usize = 100;
 const DEADLINE: Duration = Duration::from_mins(10);
@@ -107,25 +107,51 @@ impl<'a> Images<'a> {
         .await
     }
 
+    /// Makes as many Images of four tags each, of which the destination has none.
+    pub async fn make_missing(&self, count: usize) -> anyhow::Result<()> {
+        let make = |number| async move {
+            let spec = self.spec("OneShot", &repository(number), &format!("bench/missing-{number}"));
+            self.create(number, &spec).await
+        };
+        futures::stream::iter(0..count).map(make).buffer_unordered(16).try_collect().await
+    }
+
+    /// Returns how many have a status.
+    pub async fn with_status(&self) -> anyhow::Result<usize> {
+        let (mut count, mut page) = (0, ListParams::default().limit(500));
+        loop {
+            let images = self.api.list(&page).await?;
+            count += images.items.iter().filter(|image| image.status.is_some()).count();
+            match images.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => return Ok(count),
+            }
+        }
+    }
+
     async fn make(&self, number: usize, mode: &str, frequency: &str) -> anyhow::Result<()> {
-        let path = format!("bench/app-{}", number % REPOSITORIES);
-        let mut spec = json!({
-            "mode": mode,
-            "source": {
-                "name": format!("{}/{path}", self.setup.source.address),
-                "version": "1.x.0",
-                "tls": { "mode": "PlainHTTP" },
-            },
-            "destination": {
-                "name": format!("{}/{path}", self.setup.target.address),
-                "credentials": { "secretName": "target" },
-                "tls": { "caSecretName": "target-ca" },
-            },
-        });
+        let path = repository(number);
+        let mut spec = self.spec(mode, &path, &path);
         if !frequency.is_empty() {
             spec["frequency"] = json!(frequency);
         }
         self.create(number, &spec).await
+    }
+
+    fn spec(&self, mode: &str, from: &str, to: &str) -> serde_json::Value {
+        json!({
+            "mode": mode,
+            "source": {
+                "name": format!("{}/{from}", self.setup.source.address),
+                "version": "1.x.0",
+                "tls": { "mode": "PlainHTTP" },
+            },
+            "destination": {
+                "name": format!("{}/{to}", self.setup.target.address),
+                "credentials": { "secretName": "target" },
+                "tls": { "caSecretName": "target-ca" },
+            },
+        })
     }
 
     async fn create(&self, number: usize, spec: &serde_json::Value) -> anyhow::Result<()> {
@@ -146,6 +172,11 @@ impl<'a> Images<'a> {
 
 fn name(number: usize) -> String {
     format!("app-{number}")
+}
+
+/// Returns a repository that both registries have.
+fn repository(number: usize) -> String {
+    format!("bench/app-{}", number % REPOSITORIES)
 }
 
 fn is_synced(image: &Image) -> bool {

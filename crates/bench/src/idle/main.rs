@@ -8,6 +8,7 @@ mod report;
 mod scenarios;
 mod setup;
 mod silent;
+mod waiting;
 
 use std::path::PathBuf;
 
@@ -20,21 +21,28 @@ use setup::Setup;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(agent), Some(folder), None) = (arguments.next(), arguments.next(), arguments.next()) else {
-        bail!("usage: imgop-bench AGENT FOLDER; but start it with crates/bench/run");
+    let (Some(agent), Some(folder), only, None) =
+        (arguments.next(), arguments.next(), arguments.next(), arguments.next())
+    else {
+        bail!("usage: imgop-bench AGENT FOLDER [SCENARIO]; but start it with crates/bench/run");
     };
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // Dropping what was measured until now also ends the agent.
     tokio::select! {
-        done = measure(agent, folder) => done,
+        done = measure(agent, folder, only) => done,
         _ = terminate.recv() => bail!("ended by a signal"),
         _ = interrupt.recv() => bail!("interrupted"),
     }
 }
 
-async fn measure(agent: PathBuf, folder: PathBuf) -> anyhow::Result<()> {
+async fn measure(agent: PathBuf, folder: PathBuf, only: Option<PathBuf>) -> anyhow::Result<()> {
     let results_file = folder.join("results.json");
     let setup = Setup::new(agent, folder).await?;
+    if let Some(name) = only.as_ref().and_then(|name| name.to_str()) {
+        let result = scenarios::run_one(&setup, name).await?;
+        report::say(&serde_json::to_string_pretty(&result)?);
+        return results::merge(&results_file, serde_json::Map::from_iter([(name.to_owned(), result)]));
+    }
     let results = scenarios::run(&setup).await?;
     report::print(&results)?;
     let serde_json::Value::Object(figures) = serde_json::to_value(&results)? else {

@@ -20,6 +20,32 @@ pub struct Results {
     pub idle_1000: Idle,
     pub noop_sync_4_tags: NoopSyncs,
     pub first_status: FirstStatus,
+    pub waiting: Waiting,
+}
+
+/// An agent whose Images wait for places for their Jobs.
+#[derive(Serialize)]
+pub struct Waiting {
+    /// How many Images.
+    pub images: usize,
+    /// Resident memory while they wait.
+    pub rss_mb: f64,
+    /// The part of it that is not the program's file.
+    pub rss_anonymous_mb: f64,
+    /// The most resident memory from the start to the end.
+    pub hwm_mb: f64,
+    /// CPU seconds from the start until each had a status.
+    pub cpu_seconds_until_waiting: f64,
+    /// Passes until then.
+    pub passes_until_waiting: u64,
+    /// How long CPU time and passes were counted.
+    pub window_seconds: u64,
+    /// CPU seconds in the window.
+    pub cpu_seconds: f64,
+    /// The same as a part of the window.
+    pub cpu_percent_of_a_core: f64,
+    /// Passes in the window.
+    pub passes: u64,
 }
 
 /// First statuses of healthy Images, in seconds.
@@ -143,6 +169,18 @@ pub fn print(results: &Results) -> std::io::Result<()> {
         first.beside_median,
         first.beside_greatest,
         first.ratio
+    )?;
+    let waiting = &results.waiting;
+    writeln!(
+        out,
+        "\n{} Images that wait for a place for their Jobs: {:.1} MB resident (peak {:.1}), {:.2} % of a core and {} \
+         passes in {} s",
+        waiting.images,
+        waiting.rss_mb,
+        waiting.hwm_mb,
+        waiting.cpu_percent_of_a_core,
+        waiting.passes,
+        waiting.window_seconds
     )?;
     let noop = &results.noop_sync_4_tags;
     writeln!(out, "\nsyncs of 4 tags that find nothing to do: {} requests to registries", noop.requests)?;

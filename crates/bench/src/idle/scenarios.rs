@@ -6,12 +6,13 @@ use imgop_tests::agent_process::AgentProcess;
 use imgop_tests::api_server::install_crds;
 use imgop_tests::wait;
 use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, to_value};
 use tokio::time::sleep;
 
 use crate::images::Images;
 use crate::report::{Idle, NoopSyncs, Results, Sync, merge, per_minute, say, sum, total};
 use crate::setup::Setup;
-use crate::{access_log, audit_log, silent};
+use crate::{access_log, audit_log, silent, waiting};
 
 /// How long the agent has nothing to do before its memory is read.
 const SETTLE: Duration = Duration::from_mins(1);
@@ -20,21 +21,43 @@ const SHORT: Duration = Duration::from_mins(2);
 /// And where every Image is due once in five minutes.
 const LONG: Duration = Duration::from_mins(5);
 
+/// How many Images are synced, in which mode, and for how long is counted.
+type IdleCase = (usize, &'static str, Duration);
+
+const IDLE_0: IdleCase = (0, "", SHORT);
+const IDLE_100: IdleCase = (100, "Recurrent", LONG);
+const IDLE_1000: IdleCase = (1000, "OneShot", SHORT);
+
 /// Measures everything.
 pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
     install_crds(&setup.client).await?;
     Ok(Results {
         measured_at: Timestamp::now().to_string(),
         first_status: silent::first_status(setup).await?,
-        idle_0: idle(setup, 0, "", SHORT).await?,
+        idle_0: idle(setup, IDLE_0).await?,
         noop_sync_4_tags: noop_syncs(setup).await?,
-        idle_100: idle(setup, 100, "Recurrent", LONG).await?,
-        idle_1000: idle(setup, 1000, "OneShot", SHORT).await?,
+        idle_100: idle(setup, IDLE_100).await?,
+        idle_1000: idle(setup, IDLE_1000).await?,
+        waiting: waiting::waiting(setup).await?,
+    })
+}
+
+/// Measures what is in the results under this name.
+pub async fn run_one(setup: &Setup, name: &str) -> anyhow::Result<Value> {
+    install_crds(&setup.client).await?;
+    Ok(match name {
+        "first_status" => to_value(silent::first_status(setup).await?)?,
+        "idle_0" => to_value(idle(setup, IDLE_0).await?)?,
+        "noop_sync_4_tags" => to_value(noop_syncs(setup).await?)?,
+        "idle_100" => to_value(idle(setup, IDLE_100).await?)?,
+        "idle_1000" => to_value(idle(setup, IDLE_1000).await?)?,
+        "waiting" => to_value(waiting::waiting(setup).await?)?,
+        _ => anyhow::bail!("there is no scenario {name:?}"),
     })
 }
 
 /// The agent with this many synced Images.
-async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyhow::Result<Idle> {
+async fn idle(setup: &Setup, (count, mode, window): IdleCase) -> anyhow::Result<Idle> {
     say(&format!("the agent idling with {count} Images"));
     let images = Images::new(setup);
     let agent = setup.start_agent().await?;
@@ -48,7 +71,7 @@ async fn idle(setup: &Setup, count: usize, mode: &str, window: Duration) -> anyh
     let (before, cpu, began) = (Marks::now(setup).await?, agent.cpu_seconds()?, Instant::now());
     quiet(&agent, "counting", window).await?;
     let (after, elapsed) = (Marks::now(setup).await?, began.elapsed());
-    let cpu_seconds = ((agent.cpu_seconds()? - cpu) * 100.0).round() / 100.0;
+    let cpu_seconds = hundredths(agent.cpu_seconds()? - cpu);
     let api = setup.audit_log.count(before.audit, after.audit)?;
     let asked = merge(
         &setup.source.log.count(before.source, after.source)?,
@@ -130,7 +153,7 @@ impl Marks {
 }
 
 /// Waits, and says so every half minute. Ends early if the agent does.
-async fn quiet(agent: &AgentProcess, what: &str, duration: Duration) -> anyhow::Result<()> {
+pub async fn quiet(agent: &AgentProcess, what: &str, duration: Duration) -> anyhow::Result<()> {
     const SAID: Duration = Duration::from_secs(30);
     let began = Instant::now();
     while let Some(left) = duration.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
@@ -142,6 +165,11 @@ async fn quiet(agent: &AgentProcess, what: &str, duration: Duration) -> anyhow::
 }
 
 /// Returns memory in MB (of 1,000,000 bytes), to a tenth.
-fn megabytes(bytes: u64) -> anyhow::Result<f64> {
+pub fn megabytes(bytes: u64) -> anyhow::Result<f64> {
     Ok((f64::from(u32::try_from(bytes / 1000)?) / 100.0).round() / 10.0)
+}
+
+/// Returns a number to a hundredth.
+pub fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }

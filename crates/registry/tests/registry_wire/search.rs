@@ -83,5 +83,8 @@ async fn the_gallery_of_ecr_public_is_asked_by_a_post() {
 async fn a_registry_without_a_search_and_one_that_refuses_are_errors() {
     let registries = Registries::new(settings());
     let error = registries.search(&"ghcr.io".parse().unwrap(), "x", 5).await.unwrap_err();
-    assert_eq!(error.to_string(), "cannot search ghcr.io: it has no search; these have one: docker.io, public.ecr.aws, quay.io");
+    assert_eq!(
+        error.to_string(),
+        "cannot search ghcr.io: it has no search; these have one: docker.io, public.ecr.aws, quay.io"
+    );
 }

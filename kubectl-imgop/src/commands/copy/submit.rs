@@ -130,21 +130,21 @@ pub struct Named {
 
 /// Returns which Image arguments create or change. One that copies something else is never changed unless it is named.
 pub async fn name(args: &CopyArgs, cluster: &Cluster, request: &CopyRequest) -> Result<Named, CliError> {
-    let named = |image, before, taken| Named { image, before, taken };
+    let is = |image, before, taken| Ok(Named { image, before, taken });
     if let Some(name) = &args.name {
         let image = image_ref(name.clone());
         let before = existing(cluster, &image).await?;
-        return Ok(named(image, before, None));
+        return is(image, before, None);
     }
     let names = derive(request);
     let hashed = image_ref(names.hashed);
     let with_hashed_name = existing(cluster, &hashed).await?;
     let Some(plain) = names.plain.map(image_ref).filter(|_| with_hashed_name.is_none()) else {
-        return Ok(named(hashed, with_hashed_name, None));
+        return is(hashed, with_hashed_name, None);
     };
     match existing(cluster, &plain).await? {
-        Some(other) if !is_same(&other, request) => Ok(named(hashed, None, Some(plain))),
-        before => Ok(named(plain, before, None)),
+        Some(other) if !is_same(&other, request) => is(hashed, None, Some(plain)),
+        before => is(plain, before, None),
     }
 }
 
