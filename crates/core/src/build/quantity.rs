@@ -126,6 +126,9 @@ mod tests {
             assert_eq!(positive(text).unwrap(), positive(same).unwrap(), "{text}");
         }
         assert!(positive("8Gi").unwrap() > positive("8G").unwrap());
+        for huge in ["1e999", "9e999999999999", &format!("{}Ei", "9".repeat(60))] {
+            assert!(positive(huge).unwrap() > positive("1E").unwrap(), "{huge}");
+        }
         assert!(positive("1").unwrap() > positive("999m").unwrap());
     }
 
