@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use imgop_registry::reference::{Digest, Repository};
 
-use super::instruction::{Detail, Located};
+use super::instruction::Located;
 use super::resolve::{Place, Refers, Use};
 use super::{Dockerfile, NeededImage, Resolved, Stage};
 
@@ -18,7 +18,7 @@ struct Replacement {
 impl Dockerfile {
     /// Returns the file with every image that a build needs by the digest of its manifest for the platform,
     /// without `FROM --platform`, which old versions of Buildah apply to later stages too. Stages are called as
-    /// they are written, stages that are not needed build on nothing, and lines keep their numbers. Returns none
+    /// they are written, stages that are not needed are empty, and lines keep their numbers. Returns none
     /// if an image has no digest.
     pub fn pinned(
         &self,
@@ -31,7 +31,7 @@ impl Dockerfile {
             replacements.extend(self.replacement(used, &reference));
         }
         let unneeded = self.stages().iter().filter(|stage| !resolved.stages.contains(&stage.number));
-        replacements.extend(unneeded.filter_map(|stage| self.base(stage, "scratch")));
+        replacements.extend(unneeded.filter_map(|stage| self.emptied(stage)));
         replacements.sort_by_key(|replacement| replacement.place.start);
         let (mut text, mut end) = (String::new(), 0);
         for replacement in replacements {
@@ -74,15 +74,27 @@ impl Dockerfile {
 
     /// Returns the FROM of a stage with this image.
     fn base(&self, stage: &Stage, reference: &str) -> Option<Replacement> {
-        let instruction = self.instructions.get(stage.instructions.start)?;
-        let Detail::From(_) = &instruction.detail else { return None };
+        let place = self.instructions(stage).first()?.span.clone();
+        Some(Replacement { text: self.first_line(stage, reference, &place), place })
+    }
+
+    /// Returns a stage that is not needed without its instructions: old versions of Buildah read them all the
+    /// same, and panic at `COPY --from=9`.
+    fn emptied(&self, stage: &Stage) -> Option<Replacement> {
+        let instructions = self.instructions(stage);
+        let place = instructions.first()?.span.start..instructions.last()?.span.end;
+        Some(Replacement { text: self.first_line(stage, "scratch", &place), place })
+    }
+
+    /// Returns the FROM of a stage in place of this part of the file.
+    fn first_line(&self, stage: &Stage, reference: &str, place: &Range<usize>) -> String {
         let mut text = format!("FROM {reference}");
         if let Some(name) = &stage.name {
             // A String takes whatever is written.
             let _ = write!(text, " AS {name}");
         }
-        text.push_str(&self.line_ends(&instruction.span, false));
-        Some(Replacement { place: instruction.span.clone(), text })
+        text.push_str(&self.line_ends(place, false));
+        text
     }
 
     /// Returns a mount whose `from` is this; everything else of it stays as it is written.
