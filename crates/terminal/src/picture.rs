@@ -28,8 +28,7 @@ fn line<'a>(cells: impl Iterator<Item = &'a Cell>) -> String {
         }
     }
     while styled.pop_if(|(style, run)| style.is_plain() && run.trim_end().is_empty()).is_some() {}
-    if let Some((style, run)) = styled.last_mut().filter(|(style, _)| style.is_plain()) {
-        debug_assert!(style.is_plain(), "a coloured blank is seen");
+    if let Some((_, run)) = styled.last_mut().filter(|(style, _)| style.is_plain()) {
         run.truncate(run.trim_end().len());
     }
     styled.iter().fold(String::new(), |mut text, (style, run)| {

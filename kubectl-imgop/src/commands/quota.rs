@@ -175,8 +175,13 @@ async fn quota(
             let spec = image.spec.endpoint(*side);
             let namespace = image.metadata.namespace.as_deref();
             let tls_flag = args.access.tls();
-            let endpoint = Endpoint { side: *side, namespace, repository: &repository, spec, tls_flag };
+            // A Secret may be for this repository alone, not for the one that tells the quota.
+            let endpoint = Endpoint { side: *side, namespace, repository: &asked.repository, spec, tls_flag };
             match sources.reach(endpoint).await {
+                // Whoever writes Images must not choose how a login of this machine is sent.
+                Ok(reached) if !reached.origin.is_of_secret && reached.access.credential.is_some() => {
+                    args.access.client(sources.ui, &registries, sources.local, &repository).await?
+                }
                 Ok(reached) => registries.repository(&repository, &reached.access),
                 Err(error) => return Ok(Quota::new(host, None, Some(error.message))),
             }

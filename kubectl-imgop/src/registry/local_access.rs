@@ -45,6 +45,10 @@ pub struct LocalAccessArgs {
     /// File with additional CA certificates (PEM) for the destination
     #[arg(long, value_name = "FILE", help_heading = "Registries", conflicts_with = "destination_ca_secret")]
     destination_ca_file: Option<PathBuf>,
+
+    /// Whether one flag is for both sides.
+    #[arg(skip)]
+    is_for_both: bool,
 }
 
 /// Everything that access may come from.
@@ -120,7 +124,13 @@ impl LocalCredentialArgs {
 impl LocalAccessArgs {
     /// Returns the flags of both sides, which trust the certificates of one file.
     pub fn of_both_sides(credentials: LocalCredentialArgs, ca_file: Option<&PathBuf>) -> Self {
-        Self { credentials, source_ca_file: ca_file.cloned(), destination_ca_file: ca_file.cloned() }
+        let (source_ca_file, destination_ca_file) = (ca_file.cloned(), ca_file.cloned());
+        Self { credentials, source_ca_file, destination_ca_file, is_for_both: true }
+    }
+
+    /// Returns the name of the flag for a side's certificates.
+    fn ca_flag(&self, side: Side) -> String {
+        if self.is_for_both { "--ca-file".to_owned() } else { format!("--{side}-ca-file") }
     }
 
     fn ca_file(&self, side: Side) -> Option<&PathBuf> {
@@ -194,9 +204,9 @@ impl AccessSources<'_> {
             Err(SecretProblem::Unusable(error)) => Err(error),
             Err(SecretProblem::Unreadable(why)) => {
                 let side = endpoint.side;
-                self.ui.warning(&format!(
-                    "trusting only the well-known CAs for the {side}: {why}; use --{side}-ca-file"
-                ));
+                let flag = self.flags.ca_flag(side);
+                self.ui
+                    .warning(&format!("trusting only the well-known CAs for the {side}: {why}; use {flag}"));
                 Ok((Tls::default(), None))
             }
         }

@@ -112,9 +112,10 @@ fn ctrl_c_at_any_question_restores_the_terminal_and_submits_nothing() {
     assert_eq!(place.submitted(), Vec::<Value>::new());
 }
 
+type Leave = fn(&mut Terminal);
+
 /// How a question is left, and the exit code.
-const LEAVING: [(fn(&mut Terminal), i32); 2] =
-    [(|terminal| terminal.press(CTRL_C), 130), (Terminal::terminate, 143)];
+const LEAVING: [(Leave, i32); 2] = [(|terminal| terminal.press(CTRL_C), 130), (Terminal::terminate, 143)];
 
 #[test]
 fn a_signal_at_a_typed_or_chosen_question_restores_the_terminal() {

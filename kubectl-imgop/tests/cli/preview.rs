@@ -329,10 +329,7 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     ");
     let digest = imgop_registry::reference::Digest::of(b"zero");
     let run = run(&format!("@{digest} -o json"));
-    assert!(
-        run.stdout.contains(r#""destination": null"#) && run.stdout.contains(r#""listed": null"#),
-        "{run}"
-    );
+    assert!([r#""destination": null"#, r#""listed": null"#].iter().all(|f| run.stdout.contains(f)), "{run}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ require_go() {
 ensure_components() {
     [[ -d $(components_dir) ]] || require_go
     build_into "$(components_dir)" \
-        "compiling Kubernetes $KUBERNETES (once; about 5 minutes on 2 cores)" build_components
+        "compiling Kubernetes $KUBERNETES (once; about 10 minutes on 2 cores)" build_components
 }
 
 build_components() {

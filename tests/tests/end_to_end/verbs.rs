@@ -102,6 +102,8 @@ async fn an_image_is_waited_for_and_its_logs_are_those_of_skopeo() -> anyhow::Re
         assert!(whole.contains("kind: Image") && whole.contains("progress: 2/2"), "{whole}");
         let described = tenant.kubectl.imgop(["describe", "busybox"]).await?.ok()?;
         assert!(!described.contains("Running"), "{described}");
+        let history = tenant.kubectl.imgop(["history", "busybox", "--no-headers"]).await?.ok()?;
+        assert!(history.lines().count() == 1 && history.contains("v1.0.1"), "{history}");
         Ok(())
     })
     .await

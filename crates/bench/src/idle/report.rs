@@ -1,7 +1,7 @@
 //! What comes out.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -35,9 +35,9 @@ pub struct Waiting {
     /// The most resident memory from the start to the end.
     pub hwm_mb: f64,
     /// CPU seconds from the start until each had a status.
-    pub cpu_seconds_until_waiting: f64,
+    pub cpu_seconds_until_queued: f64,
     /// Passes until then.
-    pub passes_until_waiting: u64,
+    pub passes_until_queued: u64,
     /// How long CPU time and passes were counted.
     pub window_seconds: u64,
     /// CPU seconds in the window.
@@ -158,6 +158,11 @@ pub fn print(results: &Results) -> std::io::Result<()> {
     for kind in kinds(columns.map(|i| &i.registry_requests_per_minute_by_kind)) {
         row(&format!("  {kind}"), &|i| cell(&i.registry_requests_per_minute_by_kind, kind))?;
     }
+    print_waits(&mut out, results)?;
+    print_noop_syncs(&mut out, &results.noop_sync_4_tags)
+}
+
+fn print_waits(out: &mut impl Write, results: &Results) -> std::io::Result<()> {
     let first = &results.first_status;
     writeln!(
         out,
@@ -181,8 +186,10 @@ pub fn print(results: &Results) -> std::io::Result<()> {
         waiting.cpu_percent_of_a_core,
         waiting.passes,
         waiting.window_seconds
-    )?;
-    let noop = &results.noop_sync_4_tags;
+    )
+}
+
+fn print_noop_syncs(out: &mut impl Write, noop: &NoopSyncs) -> std::io::Result<()> {
     writeln!(out, "\nsyncs of 4 tags that find nothing to do: {} requests to registries", noop.requests)?;
     let syncs = [
         ("the time has come", &noop.scheduled),

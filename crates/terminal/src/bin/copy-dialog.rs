@@ -90,10 +90,18 @@ impl Typist {
     /// Chooses a row, once it is asked. The chosen one stands behind `❯`.
     fn choose(&mut self, question: &str, row: &str) {
         self.terminal.wait_for_question(question);
-        while !self.terminal.shown().lines().any(|line| line.starts_with('❯') && line.contains(row)) {
+        self.terminal.wait_for(row);
+        let above = self
+            .terminal
+            .shown()
+            .lines()
+            .filter(|line| line.starts_with(['❯', ' ']))
+            .position(|line| line.contains(row));
+        for _ in 0..above.unwrap_or_default() {
             self.press(DOWN);
-            sleep(Duration::from_millis(50));
         }
+        let is_chosen = |line: &str| line.starts_with('❯') && line.contains(row);
+        self.terminal.wait_until(row, |shown| shown.lines().any(is_chosen));
         self.press(ENTER);
     }
 }
