@@ -6,9 +6,11 @@
 //! client or a terminal.
 
 pub mod api;
+pub mod build;
 pub mod commands;
 pub mod copy;
 pub mod schedule;
 pub mod selection;
+pub mod spec_error;
 pub mod text;
 pub mod time;

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use kube::KubeSchema;
-use kube::core::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::rules::secret_name;
 
 /// Which registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,10 +98,4 @@ impl Tls {
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     value == &T::default()
-}
-
-/// A field names a Secret in the namespace of the resource.
-fn secret_name(field: &str) -> Rule {
-    Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
-        .message(&*format!("{field} must be the name of a Secret in the same namespace"))
 }

@@ -1,13 +1,16 @@
 //! The resource kinds as users write them, and what the kinds share.
 //!
 //! Fields that hold a grammar of their own (names, versions, frequencies) are plain strings here
-//! and are parsed by [`crate::copy::CopyRequest`]: a typed field would make one bad object
-//! undecodable, and with it the watch of all others (Flux CVE-2022-39272).
+//! and are parsed by [`crate::copy::CopyRequest`] and [`crate::build::BuildRequest`]: a typed field would make
+//! one bad object undecodable, and with it the watch of all others (Flux CVE-2022-39272).
 
 pub mod conditions;
 mod endpoint;
 mod image;
+mod image_builder;
 mod labels;
+mod phase;
+mod rules;
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -15,22 +18,40 @@ use std::collections::BTreeMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use kube::CustomResourceExt as _;
+use kube::{CustomResourceExt as _, Resource as _};
 
 pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
 pub use image::{
-    Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite, Phase,
+    Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite,
     Publish, Referrers, Select, Source, TagFailure, WaitingTag,
+};
+pub(crate) use image_builder::rules as image_builder_rules;
+pub use image_builder::{
+    Amounts, Architecture, BaseImageStatus, BuildArg, BuildArgSource, BuildDuration, BuildReason,
+    BuildRecord, BuildResult, BuildSecret, BuiltImage, BuiltImageStatus, Cache, CacheMode, CacheVolume,
+    ConcurrencyPolicy, ConfigMapContext, ConfigMapItem, ConfigMapKeyRef, Context, Format, GitContext,
+    GitCredentials, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, ImageContext, PlatformState,
+    PlatformStatus, PullRegistry, RebuildOn, Resources, RunningBuild, SourceStatus, Storage, StorageMedium,
 };
 pub use labels::{
     CA_KEY, COPIES_ANNOTATION, DOCKER_CONFIG_KEY, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL,
     OWNER_UID_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, container_name,
 };
+pub use phase::Phase;
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
 
-/// The custom resource definitions of this project, in the order in which they are installed.
+/// Returns the custom resource definitions that `manifests/install.yaml` holds, in the order in which they are
+/// installed.
+pub fn installed_crds() -> Vec<CustomResourceDefinition> {
+    let mut crds = crds();
+    // No agent acts on ImageBuilders yet, and what is applied must not wait for ever.
+    crds.retain(|crd| crd.spec.group != ImageBuilder::group(&()));
+    crds
+}
+
+/// Returns the custom resource definitions of this project.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![Image::crd()];
+    let mut crds = vec![Image::crd(), ImageBuilder::crd()];
     for crd in &mut crds {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
@@ -53,8 +74,8 @@ fn tidy(schema: &mut JSONSchemaProps) {
     if schema.type_.as_deref() == Some("integer") && schema.maximum.is_none() {
         schema.maximum = Some(if format == "uint32" { MAX_UINT32 } else { MAX_EXACT_INTEGER });
     }
-    if format == "uint32" {
-        schema.format = None;
+    if format.starts_with("uint") {
+        schema.format = (format == "uint64").then(|| "int64".to_owned());
     }
     for property in schema.properties.iter_mut().flat_map(BTreeMap::values_mut) {
         tidy(property);
@@ -105,18 +126,22 @@ mod tests {
 
     #[test]
     fn a13_every_integer_has_a_maximum_that_its_type_can_hold() {
-        for crd in crds() {
+        let mut all = Vec::new();
+        let crds = crds();
+        for crd in &crds {
             for version in &crd.spec.versions {
                 let schema = version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
-                let mut all = Vec::new();
-                integers("", schema, &mut all);
-                assert!(all.iter().any(|(path, _)| path == ".spec.source.select.latest"));
-                for (path, integer) in all {
-                    let maximum = integer.maximum.unwrap_or(f64::INFINITY);
-                    let type_max = if integer.format.is_none() { MAX_UINT32 } else { MAX_EXACT_INTEGER };
-                    assert!(maximum <= type_max, "{path}: {maximum}");
-                }
+                integers(&crd.spec.names.kind, schema, &mut all);
             }
+        }
+        for known in ["Image.spec.source.select.latest", "ImageBuilder.status.history[].number"] {
+            assert!(all.iter().any(|(path, _)| path == known), "{known}");
+        }
+        for (path, integer) in all {
+            assert!(integer.format.as_deref().is_none_or(|format| format.starts_with("int")), "{path}");
+            let maximum = integer.maximum.unwrap_or(f64::INFINITY);
+            let type_max = if integer.format.is_none() { MAX_UINT32 } else { MAX_EXACT_INTEGER };
+            assert!(maximum <= type_max, "{path}: {maximum}");
         }
     }
 }

@@ -42,6 +42,11 @@ impl Frequency {
     /// What the seed uses when none is given, as written.
     pub const DEFAULT_TEXT: &str = "5m";
 
+    /// Returns what a spec holds that gives none.
+    pub(super) fn default_text() -> String {
+        Self::DEFAULT_TEXT.to_owned()
+    }
+
     /// The time between two syncs.
     pub fn period(self) -> Duration {
         self.0

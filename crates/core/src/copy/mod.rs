@@ -30,7 +30,7 @@ mod readiness;
 mod recorded;
 mod request;
 mod route;
-mod spec_error;
+mod spec_field;
 mod spec_limits;
 mod state;
 
@@ -49,5 +49,5 @@ pub use quota::{Admission, Deferral, admit, release};
 pub use readiness::{Readiness, readiness};
 pub use request::CopyRequest;
 pub use route::Route;
-pub use spec_error::{SpecError, SpecField, SpecProblem};
+pub use spec_field::{SpecError, SpecField};
 pub use state::{Content, MadeIndex, Observed, ObservedTag, Seen, TagState};

@@ -1,16 +1,16 @@
 //! A spec, parsed: the edge behind which nothing is a plain string.
 
 use imgop_registry::oci::Platforms;
-use imgop_registry::reference::{EcrHost, Repository};
+use imgop_registry::reference::Repository;
 
 use super::Naming;
-use super::spec_error::{Problems, SpecError, SpecField};
+use super::spec_field::{SpecError, SpecField};
 use super::spec_limits::check_limits;
 use crate::api::{
-    Credentials, EndpointRef, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers,
-    Select, Side, TlsMode,
+    EndpointRef, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers, Select, Side,
 };
 use crate::selection::{Filter, FilterError, ImmutableTags, Version};
+use crate::spec_error::{EndpointFields, Problems, aws_credentials, check_endpoint};
 
 /// What an `Image` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,36 +125,21 @@ impl CopyRequest {
 }
 
 /// Reports sides whose fields do not go together, or that name what no Secret can be called.
-fn check_endpoints(spec: &ImageSpec, problems: &mut Problems) {
-    let sides = [
-        (Side::Source, [SpecField::SourceSecret, SpecField::SourceCaSecret, SpecField::SourceTls]),
-        (
-            Side::Destination,
-            [SpecField::DestinationSecret, SpecField::DestinationCaSecret, SpecField::DestinationTls],
-        ),
-    ];
-    for (side, [secret_field, ca_field, tls_field]) in sides {
-        let EndpointRef { credentials, tls, .. } = spec.endpoint(side);
-        if let Some(credentials) = credentials {
-            problems.keep(secret_field, secret_name(&credentials.secret_name));
-        }
-        let Some(ca_secret_name) = &tls.ca_secret_name else { continue };
-        problems.keep(ca_field, secret_name(ca_secret_name));
-        if tls.mode != TlsMode::Verify {
-            let result: Result<(), _> = Err("caSecretName goes with mode Verify only; leave one of them out");
-            problems.keep(tls_field, result);
-        }
-    }
-}
-
-/// Whether a Secret can have this name, which is not quoted: it may be a password.
-fn secret_name(name: &str) -> Result<(), &'static str> {
-    let is_end = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let is_name = name.len() <= 253
-        && is_end(name.bytes().next())
-        && is_end(name.bytes().last())
-        && name.bytes().all(|b| is_end(Some(b)) || matches!(b, b'.' | b'-'));
-    if is_name { Ok(()) } else { Err("it must be the name of a Secret in the same namespace") }
+fn check_endpoints(spec: &ImageSpec, problems: &mut Problems<SpecField>) {
+    let (source, destination) = (
+        EndpointFields {
+            secret: SpecField::SourceSecret,
+            ca_secret: SpecField::SourceCaSecret,
+            tls: SpecField::SourceTls,
+        },
+        EndpointFields {
+            secret: SpecField::DestinationSecret,
+            ca_secret: SpecField::DestinationCaSecret,
+            tls: SpecField::DestinationTls,
+        },
+    );
+    check_endpoint(spec.endpoint(Side::Source), source, problems);
+    check_endpoint(spec.endpoint(Side::Destination), destination, problems);
 }
 
 /// Reports sides that ask for credentials of AWS where those make no sense.
@@ -162,7 +147,7 @@ fn check_aws(
     spec: &ImageSpec,
     source: Option<&Repository>,
     destination: Option<&Repository>,
-    problems: &mut Problems,
+    problems: &mut Problems<SpecField>,
 ) {
     let sides = [
         (SpecField::SourceAws, Side::Source, source),
@@ -182,34 +167,17 @@ fn check_change(
     destination: Option<&Repository>,
     naming: Option<&Naming>,
     version: Option<&Version>,
-    problems: &mut Problems,
+    problems: &mut Problems<SpecField>,
 ) {
     if let (Some(source), Some(destination), Some(naming)) = (source, destination, naming)
         && source.is_same_place(destination)
         && !naming.changes(version)
     {
-        problems.keep::<(), _>(
+        problems.report(
             SpecField::DestinationName,
-            Err("source and destination are the same repository and tag; there is nothing to copy"),
+            "source and destination are the same repository and tag; there is nothing to copy",
         );
     }
-}
-
-/// Whether credentials of AWS make sense for a side that asks for them.
-fn aws_credentials(
-    repository: Option<&Repository>,
-    credentials: Option<&Credentials>,
-) -> Result<(), &'static str> {
-    if repository.is_some_and(|repository| EcrHost::of(repository.host()).is_none()) {
-        return Err(
-            "it goes with registries of Amazon ECR only, such as 123456789012.dkr.ecr.eu-west-3.amazonaws.com; \
-             leave it out, or name a Secret in credentials",
-        );
-    }
-    if credentials.is_some() {
-        return Err("it does not go with credentials; leave one of them out");
-    }
-    Ok(())
 }
 
 /// Compiles `source.select`.
@@ -228,6 +196,7 @@ fn min_age(select: Option<&Select>) -> Result<Option<MinAge>, MinAgeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Credentials, TlsMode};
     use crate::copy::fixtures::spec;
 
     fn problem(edit: impl FnOnce(&mut ImageSpec)) -> String {

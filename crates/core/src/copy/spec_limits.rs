@@ -1,14 +1,15 @@
 //! How much a spec may hold: as the schema of the API server limits it. An older CRD, or a file, has no such
 //! limits.
 
-use super::spec_error::{Problems, SpecField};
+use super::spec_field::SpecField;
 use crate::api::{ImageSpec, Select};
+use crate::spec_error::Problems;
 
 /// Entries of one list.
 const MAX_ENTRIES: usize = 16;
 
 /// Reports lists and texts that are too long, and a `latest` that selects nothing.
-pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems) {
+pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems<SpecField>) {
     let empty = Select::default();
     let select = spec.source.select.as_ref().unwrap_or(&empty);
     let lists = [

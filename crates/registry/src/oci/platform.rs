@@ -109,6 +109,21 @@ impl fmt::Display for Platform {
 }
 
 impl PlatformSelector {
+    /// Returns the operating system: `linux`.
+    pub fn os(&self) -> &str {
+        &self.os
+    }
+
+    /// Returns the architecture: `arm64`.
+    pub fn architecture(&self) -> &str {
+        &self.architecture
+    }
+
+    /// Returns the variant: `v7`.
+    pub fn variant(&self) -> Option<&str> {
+        self.variant.as_deref()
+    }
+
     /// Whether it selects this platform. Without a variant it selects any variant.
     pub fn matches(&self, platform: &Platform) -> bool {
         let (architecture, variant) = normalized(&self.architecture, self.variant.as_deref());

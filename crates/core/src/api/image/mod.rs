@@ -6,12 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
+use super::rules as shared_rules;
 use super::schedule::Frequency;
 
 mod rules;
 mod status;
 
-pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, Phase, TagFailure, WaitingTag};
+pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, WaitingTag};
 
 /// An image, or all tags of it that match a pattern, kept at a destination registry.
 #[derive(Debug, Clone, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -64,12 +65,12 @@ pub struct ImageSpec {
 
     /// How often the source is checked in the modes OnceByTag and Recurrent: whole numbers with
     /// s, m, h, d or w, such as 30s, 5m, 1h30m or 1d. At least 10s.
-    #[serde(default = "default_frequency")]
+    #[serde(default = "Frequency::default_text")]
     #[schemars(length(max = 64))]
     #[x_kube(
-        validation = rules::frequency(),
-        validation = rules::frequency_minimum(),
-        validation = rules::frequency_maximum(),
+        validation = shared_rules::frequency(),
+        validation = shared_rules::frequency_minimum(),
+        validation = shared_rules::frequency_maximum(),
     )]
     pub frequency: String,
 
@@ -88,7 +89,7 @@ pub struct ImageSpec {
     /// destination, with other digests than at the source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 64)))]
-    #[x_kube(validation = rules::platforms())]
+    #[x_kube(validation = shared_rules::platforms())]
     pub platforms: Vec<String>,
 
     /// Whether signatures, attestations and SBOMs go with the tags: None (the default), or All for
@@ -108,7 +109,7 @@ impl ImageSpec {
     pub fn new(mode: Mode, source: Source, destination: Destination) -> Self {
         Self {
             mode,
-            frequency: default_frequency(),
+            frequency: Frequency::default_text(),
             suspend: false,
             allow_candidate_release: false,
             platforms: Vec::new(),
@@ -186,7 +187,7 @@ pub struct Source {
     #[schemars(length(max = 255))]
     #[x_kube(
         validation = Rule::new("self != ''").message("source.name must not be empty; give a repository such as quay.io/argoproj/argocd"),
-        validation = rules::repository("source.name", "quay.io/argoproj/argocd"),
+        validation = shared_rules::repository("source.name", "quay.io/argoproj/argocd"),
     )]
     pub name: String,
 
@@ -276,7 +277,7 @@ pub struct Destination {
     #[schemars(length(max = 255))]
     #[x_kube(
         validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd"),
-        validation = rules::repository("destination.name", "registry.example.com/argoproj/argocd"),
+        validation = shared_rules::repository("destination.name", "registry.example.com/argoproj/argocd"),
     )]
     pub name: String,
 
@@ -357,8 +358,4 @@ impl Publish {
             Self::Direct => "Direct",
         }
     }
-}
-
-fn default_frequency() -> String {
-    Frequency::DEFAULT_TEXT.to_owned()
 }

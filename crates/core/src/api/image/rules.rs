@@ -1,5 +1,5 @@
 //! The grammars of specs as rules of the API server (CEL), so that `kubectl apply` reports at once what
-//! [`crate::copy::CopyRequest`] would.
+//! [`crate::copy::CopyRequest`] would. What kinds share is in [`crate::api::rules`].
 //!
 //! Both must come to the same answer; `tests/tests/api_server/agreement.rs` asks a real API server.
 //! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same
@@ -8,30 +8,7 @@
 
 use kube::core::Rule;
 
-/// A host as in `quay.io`, `localhost` or `[::1]`, with the port that single words need to be hosts
-/// (see [`imgop_registry::reference::RegistryHost`]), and the slash behind it. None is Docker Hub, and then
-/// no dot may make the first part of a longer path look like a host.
-fn name_pattern() -> String {
-    let label = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
-    let number = ":0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
-    let host = format!("(localhost|{label}([.]{label})+|[[][0-9a-fA-F:]+[]])({number})?|{label}{number}");
-    let part = "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*";
-    let part_without_dot = "[a-z0-9]+((_|__|-+)[a-z0-9]+)*";
-    format!("^(({host})/{part}|{part_without_dot}|{part}$)(/{part})*$")
-}
-
-/// A field that holds a repository.
-pub(super) fn repository(field: &str, example: &str) -> Rule {
-    let (side, _) = field.split_once('.').unwrap_or((field, ""));
-    Rule::new(format!(
-        "self == '' || self.matches('{}') && (!self.startsWith('[') || isIP(self.substring(1, self.indexOf(']'))))",
-        name_pattern()
-    ))
-    .message(&*format!(
-        "{field} must be a repository without scheme, tag or digest, such as {example}; the tag goes into \
-         {side}.version"
-    ))
-}
+use crate::api::rules::{COUNTABLE_DURATION, DURATION, SECONDS};
 
 /// Whether this text looks like a pattern (see [`crate::selection::Pattern::looks_like`]): it holds a star,
 /// one of its dotted parts before the first dash is an x, or an x stands behind a digit and a dot.
@@ -71,15 +48,6 @@ pub(super) fn immutable_tags() -> Rule {
     .message(
         "source.immutableTags must be tags (v2.13.1), patterns (v2.13.x), ranges (>=2.13 <2.15), or * for all",
     )
-}
-
-/// Each of `platforms` is one (see [`imgop_registry::oci::PlatformSelector`]).
-pub(super) fn platforms() -> Rule {
-    Rule::new("self.all(p, p.matches('^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$'))")
-        .message(
-            "platforms must be os/architecture or os/architecture/variant in lower case, such as linux/amd64 or \
-             linux/arm/v7",
-        )
 }
 
 /// `source.version` is one of the five things that it may be.
@@ -193,46 +161,20 @@ pub(super) fn something_to_copy() -> Rule {
     .field_path(".destination.name")
 }
 
-const FREQUENCY: &str = "self.matches('^([0-9]+[smhdw])+$')";
-
-/// A number of more than ten digits is over the limit in every unit, and would be too large to
-/// calculate with.
-const COUNTABLE_FREQUENCY: &str = "self.matches('^(0*[0-9]{1,10}[smhdw])+$')";
-
-const SECONDS: &str = "self.findAll('[0-9]+[smhdw]').map(part, int(part.substring(0, size(part) - 1)) * \
-                       {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 604800}[part.substring(size(part) - 1)]).sum()";
-
-/// A frequency can be read (see [`crate::api::Frequency`]).
-pub(super) fn frequency() -> Rule {
-    Rule::new(FREQUENCY)
-        .message("frequency must be whole numbers with s, m, h, d or w, such as 30s, 5m, 1h30m or 1d")
-}
-
-/// A frequency is not too short.
-pub(super) fn frequency_minimum() -> Rule {
-    Rule::new(format!("!{COUNTABLE_FREQUENCY} || {SECONDS} >= 10")).message("frequency must be at least 10s")
-}
-
-/// A frequency is not too long.
-pub(super) fn frequency_maximum() -> Rule {
-    Rule::new(format!("!{FREQUENCY} || {COUNTABLE_FREQUENCY} && {SECONDS} <= 5200 * 604800"))
-        .message("frequency must be at most 5200w")
-}
-
 /// A minimum age can be read (see [`crate::api::MinAge`]); an empty one is none.
 pub(super) fn min_age() -> Rule {
-    Rule::new(format!("self == '' || {FREQUENCY}"))
+    Rule::new(format!("self == '' || {DURATION}"))
         .message("source.select.minAge must be whole numbers with s, m, h, d or w, such as 72h or 3d")
 }
 
 /// A minimum age is not too short.
 pub(super) fn min_age_minimum() -> Rule {
-    Rule::new(format!("!{COUNTABLE_FREQUENCY} || {SECONDS} >= 60"))
+    Rule::new(format!("!{COUNTABLE_DURATION} || {SECONDS} >= 60"))
         .message("source.select.minAge must be at least 1m; leave it out to take tags at once")
 }
 
 /// A minimum age is not too long.
 pub(super) fn min_age_maximum() -> Rule {
-    Rule::new(format!("!{FREQUENCY} || {COUNTABLE_FREQUENCY} && {SECONDS} <= 365 * 86400"))
+    Rule::new(format!("!{DURATION} || {COUNTABLE_DURATION} && {SECONDS} <= 365 * 86400"))
         .message("source.select.minAge must be at most 365d")
 }

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::Phase;
+
 /// What became of an Image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -87,25 +89,6 @@ impl ImageStatus {
         let recorded = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
         self.counts.map_or(0, |counts| counts.failed.saturating_sub(recorded))
     }
-}
-
-/// What became of the last sync (the names are image-operator's).
-///
-/// An open list in the schema: agent, plugin and CRD may be of neighbouring versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Phase {
-    /// Nothing was done yet.
-    Pending,
-    /// Copies are running.
-    Running,
-    /// Every tag is at the destination.
-    Completed,
-    /// At least one tag is not.
-    Failed,
-    /// A word of another version of the agent.
-    #[serde(other)]
-    Unknown,
 }
 
 /// How many tags are in which state.

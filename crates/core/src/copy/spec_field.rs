@@ -1,22 +1,9 @@
-//! What can be wrong with a spec.
+//! Which fields of an Image's spec can be wrong.
 
 use std::fmt;
 
-/// What is wrong with a spec: every problem, each with the field and the fix.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct SpecError {
-    /// At least one.
-    pub problems: Vec<SpecProblem>,
-}
-
-/// One thing that is wrong with a spec.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpecProblem {
-    /// The field.
-    pub field: SpecField,
-    /// What is wrong and what to write instead.
-    pub message: String,
-}
+/// What is wrong with the spec of an Image.
+pub type SpecError = crate::spec_error::SpecError<SpecField>;
 
 /// A field of the spec that can be wrong. It is displayed as in the spec: `source.version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,32 +65,5 @@ impl fmt::Display for SpecField {
             Self::DestinationCaSecret => "destination.tls.caSecretName",
             Self::DestinationTls => "destination.tls",
         })
-    }
-}
-
-impl fmt::Display for SpecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.problems.iter().enumerate() {
-            let separator = if i == 0 { "" } else { "; " };
-            write!(f, "{separator}spec.{}: {}", problem.field, problem.message)?;
-        }
-        Ok(())
-    }
-}
-
-/// Collects problems, so that a user sees all of them at once.
-#[derive(Default)]
-pub(super) struct Problems(pub(super) Vec<SpecProblem>);
-
-impl Problems {
-    /// Returns what was read, or notes the problem.
-    pub(super) fn keep<T, E: fmt::Display>(&mut self, field: SpecField, result: Result<T, E>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.0.push(SpecProblem { field, message: error.to_string() });
-                None
-            }
-        }
     }
 }

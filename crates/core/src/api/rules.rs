@@ -1,0 +1,100 @@
+//! The grammars that the specs of several kinds have in common, as rules of the API server (CEL).
+
+use kube::core::Rule;
+
+/// A host as in `quay.io`, `localhost` or `[::1]`, with the port that single words need to be hosts
+/// (see [`imgop_registry::reference::RegistryHost`]), and the slash behind it. None is Docker Hub, and then
+/// no dot may make the first part of a longer path look like a host.
+pub(super) fn name_pattern() -> String {
+    format!("^(({})/{PART}|{PART_WITHOUT_DOT}|{PART}$)(/{PART})*$", host_pattern())
+}
+
+const PART: &str = "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*";
+const PART_WITHOUT_DOT: &str = "[a-z0-9]+((_|__|-+)[a-z0-9]+)*";
+
+/// A host with an optional port, as names of images have it.
+pub(super) fn host_pattern() -> String {
+    let label = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
+    let number = ":0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
+    format!("(localhost|{label}([.]{label})+|[[][0-9a-fA-F:]+[]])({number})?|{label}{number}")
+}
+
+/// A tag, or a digest, or both behind a repository; none of them may be missing or there.
+pub(super) fn reference_pattern() -> String {
+    let host = host_pattern();
+    format!(
+        "^((({host})/{PART}|{PART_WITHOUT_DOT})(/{PART})*|{PART})(:[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?\
+         (@sha256:[0-9a-f]{{64}})?$"
+    )
+}
+
+/// That an IPv6 address, in brackets at the beginning of a name, is one.
+pub(super) const IS_ADDRESS: &str = "(!self.startsWith('[') || isIP(self.substring(1, self.indexOf(']'))))";
+
+/// A field that holds a repository.
+pub(super) fn repository(field: &str, example: &str) -> Rule {
+    let (side, _) = field.split_once('.').unwrap_or((field, ""));
+    Rule::new(format!("self == '' || self.matches('{}') && {IS_ADDRESS}", name_pattern())).message(&*format!(
+        "{field} must be a repository without scheme, tag or digest, such as {example}; the tag goes into \
+         {side}.version"
+    ))
+}
+
+/// A field names a Secret in the namespace of the resource.
+pub(super) fn secret_name(field: &str) -> Rule {
+    Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
+        .message(&*format!("{field} must be the name of a Secret in the same namespace"))
+}
+
+/// Each of `platforms` is one (see [`imgop_registry::oci::PlatformSelector`]).
+pub(super) fn platforms() -> Rule {
+    Rule::new("self.all(p, p.matches('^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?$'))")
+        .message(
+            "platforms must be os/architecture or os/architecture/variant in lower case, such as linux/amd64 or \
+             linux/arm/v7",
+        )
+}
+
+/// A time of whole seconds, minutes, hours, days and weeks.
+pub(super) const DURATION: &str = "self.matches('^([0-9]+[smhdw])+$')";
+
+/// A number of more than ten digits is over the limit in every unit, and would be too large to
+/// calculate with.
+pub(super) const COUNTABLE_DURATION: &str = "self.matches('^(0*[0-9]{1,10}[smhdw])+$')";
+
+/// The seconds of a time that is countable.
+pub(super) const SECONDS: &str = "self.findAll('[0-9]+[smhdw]').map(part, int(part.substring(0, size(part) - 1)) * \
+                       {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 604800}[part.substring(size(part) - 1)]).sum()";
+
+/// A time can be read (see [`crate::time::parse_duration`]).
+pub(super) fn duration(field: &str, examples: &str) -> Rule {
+    Rule::new(DURATION)
+        .message(&*format!("{field} must be whole numbers with s, m, h, d or w, such as {examples}"))
+}
+
+/// A time is not shorter than this, which is given in seconds and as people write it.
+pub(super) fn duration_minimum(field: &str, seconds: u64, written: &str) -> Rule {
+    Rule::new(format!("!{COUNTABLE_DURATION} || {SECONDS} >= {seconds}"))
+        .message(&*format!("{field} must be at least {written}"))
+}
+
+/// A time is not longer than this, which is given in seconds and as people write it.
+pub(super) fn duration_maximum(field: &str, seconds: &str, written: &str) -> Rule {
+    Rule::new(format!("!{DURATION} || {COUNTABLE_DURATION} && {SECONDS} <= {seconds}"))
+        .message(&*format!("{field} must be at most {written}"))
+}
+
+/// How often something is checked (see [`crate::api::Frequency`]).
+pub(super) fn frequency() -> Rule {
+    duration("frequency", "30s, 5m, 1h30m or 1d")
+}
+
+/// It is not checked too often.
+pub(super) fn frequency_minimum() -> Rule {
+    duration_minimum("frequency", 10, "10s")
+}
+
+/// It is checked at all.
+pub(super) fn frequency_maximum() -> Rule {
+    duration_maximum("frequency", "5200 * 604800", "5200w")
+}

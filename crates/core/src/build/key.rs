@@ -1,0 +1,98 @@
+//! What a build is made from, as one hash.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use imgop_registry::oci::PlatformSelector;
+use imgop_registry::reference::Digest;
+use serde_json::json;
+
+use super::{BuildRequest, ImageReference};
+
+/// A hash of all that a build is made from. The same key means the same image, as far as the Dockerfile's commands
+/// give the same twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BuildKey(Digest);
+
+impl fmt::Display for BuildKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a build is made from beside its request, as it was observed last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedInputs {
+    /// The commit that the revision is.
+    pub commit: Option<String>,
+    /// The digest of the Dockerfile's text.
+    pub dockerfile: Option<Digest>,
+    /// The digest of what each ConfigMap and the image of the context hold; none if the request names none.
+    pub context: Option<Digest>,
+    /// What the images that the Dockerfile names show, the same for all platforms.
+    pub bases: BTreeMap<ImageReference, Digest>,
+}
+
+impl BuildKey {
+    /// Returns the key of a request with these inputs, built by a Job's image. Secrets count by their names alone.
+    pub fn new(request: &BuildRequest, inputs: &ObservedInputs, job_image: &str) -> Self {
+        let platforms: Vec<String> = request.platforms.iter().map(PlatformSelector::to_string).collect();
+        let bases: BTreeMap<String, &str> =
+            inputs.bases.iter().map(|(image, digest)| (image.to_string(), digest.as_str())).collect();
+        let text = json!({
+            "platforms": platforms,
+            "file": request.dockerfile,
+            "from": request.context,
+            "subPath": request.sub_path,
+            "target": request.target,
+            "arguments": request.arguments,
+            "labels": request.labels,
+            "annotations": request.annotations,
+            "format": request.format,
+            "timestamp": request.timestamp,
+            "secrets": request.secrets,
+            "commit": inputs.commit,
+            "dockerfile": inputs.dockerfile,
+            "context": inputs.context,
+            "bases": bases,
+            "jobImage": job_image,
+        });
+        Self(Digest::of(text.to_string().as_bytes()))
+    }
+
+    /// Returns the name of the Job that builds a platform. The same part of the same build has the same name, so
+    /// that to create it twice is to create it once.
+    pub fn job_name(&self, uid: &str, platform: &PlatformSelector, attempt: u32) -> String {
+        let hash = Digest::of(format!("{uid} {self} {platform} {attempt}").as_bytes());
+        format!("build-{}", &hash.hex()[..20])
+    }
+}
+
+/// What changed between two observations, in one line; none if nothing did.
+pub(super) fn source_changes(old: &ObservedInputs, new: &ObservedInputs) -> Option<String> {
+    let short =
+        |text: &Option<String>| text.as_deref().unwrap_or("none").chars().take(12).collect::<String>();
+    if old.commit != new.commit {
+        return Some(format!("commit {} → {}", short(&old.commit), short(&new.commit)));
+    }
+    let short = |digest: &Option<Digest>| digest.as_ref().map_or("none", Digest::short).to_owned();
+    if old.dockerfile != new.dockerfile {
+        return Some(format!("Dockerfile {} → {}", short(&old.dockerfile), short(&new.dockerfile)));
+    }
+    (old.context != new.context).then(|| format!("context {} → {}", short(&old.context), short(&new.context)))
+}
+
+/// Which base images moved between two observations, in one line; none if none did. One that was not there before,
+/// or is no longer, did not move: another Dockerfile names others.
+pub(super) fn base_changes(old: &ObservedInputs, new: &ObservedInputs) -> Option<String> {
+    let moved: Vec<String> = new
+        .bases
+        .iter()
+        .filter(|(image, _)| !image.is_pinned())
+        .filter_map(|(image, digest)| {
+            let before = old.bases.get(image).filter(|before| *before != digest)?;
+            Some(format!("{image} {} → {}", before.short(), digest.short()))
+        })
+        .collect();
+    (!moved.is_empty()).then(|| moved.join(", "))
+}

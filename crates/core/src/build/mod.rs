@@ -1,0 +1,28 @@
+//! From what an `ImageBuilder` asks for to what is built.
+//!
+//! ```text
+//! request     a spec, parsed                      reference  an image with tag and digest
+//! dockerfile  what a Dockerfile says, before any pod: stages, images, mistakes
+//! key         what a build is made from, as one hash
+//! plan        what is to be built, and why        failure    what is tried again
+//! ```
+
+pub mod dockerfile;
+mod failure;
+mod key;
+mod plan;
+mod quantity;
+mod reference;
+mod request;
+mod spec_checks;
+
+pub use failure::{BuildFailure, Retry};
+pub use key::{BuildKey, ObservedInputs};
+pub use plan::{
+    Asked, BuildEnd, BuiltContent, Decision, LastBuild, Occasion, PartAction, PartRun, PartState,
+    PlannedPart, Publication, Start, TagSeen, decide, parts, publication,
+};
+pub use reference::ImageReference;
+pub use request::{
+    ArgValue, BuildCache, BuildContext, BuildRequest, Destination, DockerfilePlace, SpecError, Timestamp,
+};

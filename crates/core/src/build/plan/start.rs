@@ -1,0 +1,161 @@
+//! Whether a build begins, and why.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{BuildReason, ConcurrencyPolicy, RebuildOn};
+use crate::build::key::{base_changes, source_changes};
+use crate::build::{BuildRequest, ObservedInputs};
+use crate::time::saturating_add;
+
+/// The last build that was begun, whatever became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastBuild {
+    /// Its number.
+    pub number: u64,
+    /// The generation of the spec that it was of.
+    pub generation: i64,
+    /// What it was made from.
+    pub inputs: ObservedInputs,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// What became of it; none while it runs.
+    pub end: Option<BuildEnd>,
+}
+
+/// What became of a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildEnd {
+    /// Its image is at the registry under all its tags.
+    Succeeded,
+    /// It failed; its parts say whether they are tried again.
+    Failed,
+    /// A user ended it.
+    Cancelled,
+}
+
+/// What a decision is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion<'a> {
+    /// What the spec asks for.
+    pub request: &'a BuildRequest,
+    /// The generation of the spec.
+    pub generation: i64,
+    /// What a build would be made from now.
+    pub inputs: &'a ObservedInputs,
+    /// The last build.
+    pub last: Option<&'a LastBuild>,
+    /// What a user asks for that was not acted on yet.
+    pub asked: Asked,
+    /// Whether `spec.suspend` is set.
+    pub is_suspended: bool,
+    /// Whether the last good image is gone from the registry, and not only its tags.
+    pub is_lost: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What a user asks for beside the spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing.
+    Nothing,
+    /// A build, though nothing is new.
+    Build,
+    /// That the running build ends.
+    Cancel,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing: the last build was made from the same.
+    Nothing,
+    /// Nothing, for `spec.suspend` is set and a build would begin for this reason.
+    Suspended(BuildReason),
+    /// The running build goes on. If there is a reason, another one begins when it has ended.
+    GoOn(Option<BuildReason>),
+    /// The running build is ended, and none begins.
+    Cancel,
+    /// A build begins then, for this reason: `minInterval` is not over.
+    WaitUntil(Timestamp, BuildReason),
+    /// A build begins.
+    Begin(Start),
+}
+
+/// A build that begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// Its number, higher than that of every build before it.
+    pub number: u64,
+    /// Why.
+    pub reason: BuildReason,
+    /// What is new, in one line.
+    pub changes: Option<String>,
+    /// The running build that it takes the place of.
+    pub replaces: Option<u64>,
+}
+
+/// Returns what is to be done.
+pub fn decide(occasion: &Occasion<'_>) -> Decision {
+    let running = occasion.last.filter(|last| last.end.is_none());
+    if running.is_some() && occasion.asked == Asked::Cancel {
+        return Decision::Cancel;
+    }
+    let Some((reason, changes)) = reason(occasion) else {
+        return running.map_or(Decision::Nothing, |_| Decision::GoOn(None));
+    };
+    if occasion.is_suspended {
+        return running.map_or(Decision::Suspended(reason), |_| Decision::GoOn(None));
+    }
+    let forbids = occasion.request.concurrency == ConcurrencyPolicy::Forbid;
+    let earliest = earliest(occasion, reason).filter(|earliest| *earliest > occasion.now);
+    match (running, earliest) {
+        (Some(_), _) if forbids => Decision::GoOn(Some(reason)),
+        (Some(_), Some(_)) => Decision::GoOn(Some(reason)),
+        (None, Some(earliest)) => Decision::WaitUntil(earliest, reason),
+        (_, None) => Decision::Begin(Start {
+            number: occasion.last.map_or(1, |last| last.number.saturating_add(1)),
+            reason,
+            changes,
+            replaces: running.map(|running| running.number),
+        }),
+    }
+}
+
+/// Returns why a build would begin, and what is new.
+fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
+    let Occasion { request, generation, inputs, last, .. } = *occasion;
+    let Some(last) = last else { return Some((BuildReason::Created, None)) };
+    if last.generation != generation {
+        let changes = format!("generation {} → {generation}", last.generation);
+        return Some((BuildReason::SpecChanged, Some(changes)));
+    }
+    let source = source_changes(&last.inputs, inputs);
+    let bases = base_changes(&last.inputs, inputs);
+    let changes = source.as_ref().or(bases.as_ref());
+    // A build that runs and is made from the same is what was requested.
+    if occasion.asked == Asked::Build && (last.end.is_some() || changes.is_some()) {
+        return Some((BuildReason::Requested, changes.cloned()));
+    }
+    let watches = |what| request.rebuild_on.contains(&what);
+    if let Some(changes) = source.filter(|_| watches(RebuildOn::Source)) {
+        return Some((BuildReason::SourceChanged, Some(changes)));
+    }
+    if let Some(changes) = bases.filter(|_| watches(RebuildOn::BaseImage)) {
+        return Some((BuildReason::BaseImageMoved, Some(changes)));
+    }
+    let is_lost = occasion.is_lost && last.end == Some(BuildEnd::Succeeded);
+    is_lost.then_some((BuildReason::TagLost, None))
+}
+
+/// Returns before when a build may not begin; none if it is asked for.
+fn earliest(occasion: &Occasion<'_>, reason: BuildReason) -> Option<Timestamp> {
+    let waits =
+        matches!(reason, BuildReason::SourceChanged | BuildReason::BaseImageMoved | BuildReason::TagLost);
+    let interval: Duration = occasion.request.min_interval;
+    // A clock that was ahead must not silence an object for longer than the interval.
+    let started = occasion.last.filter(|_| waits)?.started_at.min(occasion.now);
+    Some(saturating_add(started, interval))
+}

@@ -1,0 +1,76 @@
+use std::time::Duration;
+
+use imgop_registry::reference::Digest;
+use jiff::Timestamp;
+
+use super::*;
+use crate::api::{
+    Architecture, BuildReason, BuiltImage, ConcurrencyPolicy, Context, GitContext, ImageBuilderSpec,
+    RebuildOn,
+};
+use crate::build::{BuildFailure, BuildKey, BuildRequest, ObservedInputs};
+
+mod parts;
+mod publish;
+mod start;
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    now() - Duration::from_secs(seconds)
+}
+
+fn spec() -> ImageBuilderSpec {
+    let mut spec = ImageBuilderSpec::new(BuiltImage::new("registry.example.com/team/app", "v1"));
+    spec.architecture = Some(Architecture::Both);
+    spec.context =
+        Some(Context { git: Some(GitContext::new("https://git.example.com/a")), ..Context::default() });
+    spec.rebuild_on = vec![RebuildOn::Source, RebuildOn::BaseImage];
+    spec
+}
+
+fn request(edit: impl FnOnce(&mut ImageBuilderSpec)) -> BuildRequest {
+    let mut spec = spec();
+    edit(&mut spec);
+    BuildRequest::parse(&spec).unwrap()
+}
+
+fn inputs(commit: &str, base: &str) -> ObservedInputs {
+    ObservedInputs {
+        commit: Some(commit.to_owned()),
+        dockerfile: Some(Digest::of(b"FROM busybox:1")),
+        context: None,
+        bases: [("busybox:1".parse().unwrap(), Digest::of(base.as_bytes()))].into(),
+    }
+}
+
+#[test]
+fn the_key_is_the_same_for_the_same_and_another_for_anything_else() {
+    let key = |request: &BuildRequest, inputs: &ObservedInputs| BuildKey::new(request, inputs, "image@1");
+    let (same, base) = (request(|_| {}), inputs("c1", "b1"));
+    assert_eq!(key(&same, &base), key(&request(|spec| spec.timeout = "2h".into()), &base), "how, not what");
+    let mut all = vec![key(&same, &base), BuildKey::new(&same, &base, "image@2")];
+    all.extend([inputs("c2", "b1"), inputs("c1", "b2")].iter().map(|inputs| key(&same, inputs)));
+    let edits: [fn(&mut ImageBuilderSpec); 9] = [
+        |spec| spec.architecture = Some(Architecture::Arm64),
+        |spec| spec.target = Some("final".into()),
+        |spec| spec.build_args = serde_json::from_str(r#"[{"name": "A", "value": ""}]"#).unwrap(),
+        |spec| spec.build_args = serde_json::from_str(r#"[{"name": "A", "value": "1"}]"#).unwrap(),
+        |spec| spec.image.labels = [("a".into(), "b".into())].into(),
+        |spec| spec.image.annotations = [("a".into(), "b".into())].into(),
+        |spec| spec.image.timestamp = Some("Zero".into()),
+        |spec| spec.secrets = serde_json::from_str(r#"[{"id": "a", "secretName": "s"}]"#).unwrap(),
+        |spec| spec.context.as_mut().unwrap().sub_path = Some("a".into()),
+    ];
+    all.extend(edits.map(|edit| key(&request(edit), &base)));
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), count);
+    let amd64 = "linux/amd64".parse().unwrap();
+    let name = |uid: &str, attempt| all[0].job_name(uid, &amd64, attempt);
+    assert_eq!(name("u", 1), name("u", 1));
+    assert!(name("u", 1) != name("u", 2) && name("u", 1) != name("v", 1) && name("u", 1).len() < 64);
+}

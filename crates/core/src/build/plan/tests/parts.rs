@@ -1,0 +1,56 @@
+//! What is done for each platform.
+
+use super::*;
+
+fn run(platform: &str, attempt: u32, state: PartState) -> PartRun {
+    PartRun { platform: platform.parse().unwrap(), attempt, state }
+}
+
+fn actions(request: &BuildRequest, runs: &[PartRun]) -> Vec<PartAction> {
+    parts(request, runs, now()).into_iter().map(|part| part.action).collect()
+}
+
+#[test]
+fn d6_a_part_that_succeeded_is_not_built_again_for_the_others_sake() {
+    let request = request(|spec| spec.retries = 1);
+    assert_eq!(actions(&request, &[]), [PartAction::Build(1), PartAction::Build(1)]);
+    let digest = Digest::of(b"amd64");
+    let built = run("linux/amd64", 1, PartState::Built(digest.clone()));
+    let failed = |failure, seconds| run("linux/arm64", 1, PartState::Failed(failure, ago(seconds)));
+    let with = |other: PartRun| actions(&request, &[built.clone(), other]).remove(1);
+    assert_eq!(with(run("linux/arm64", 1, PartState::Running)), PartAction::Wait);
+    assert_eq!(with(failed(BuildFailure::StepFailed, 60)), PartAction::Build(2));
+    let due = now() + Duration::from_secs(20);
+    assert_eq!(
+        with(failed(BuildFailure::StepFailed, 10)),
+        PartAction::BackOff(BuildFailure::StepFailed, due)
+    );
+    assert_eq!(with(failed(BuildFailure::OutOfMemory, 999)), PartAction::Failed(BuildFailure::OutOfMemory));
+    assert_eq!(actions(&request, &[built])[0], PartAction::Built(digest));
+}
+
+#[test]
+fn c10_an_interrupted_part_is_built_again_at_once_and_does_not_count() {
+    let request = request(|_| {});
+    let interrupted =
+        |attempt| run("linux/amd64", attempt, PartState::Failed(BuildFailure::Interrupted, now()));
+    assert_eq!(actions(&request, &[interrupted(1)])[0], PartAction::Build(2));
+    assert_eq!(actions(&request, &[interrupted(1), interrupted(2)])[0], PartAction::Build(3));
+    let step = run("linux/amd64", 3, PartState::Failed(BuildFailure::StepFailed, now()));
+    let one_retry = BuildRequest { retries: 1, ..request };
+    let after = actions(&one_retry, &[interrupted(1), interrupted(2), step]);
+    assert!(matches!(after[0], PartAction::BackOff(BuildFailure::StepFailed, _)), "{after:?}");
+}
+
+#[test]
+fn a_part_that_a_registry_cleaned_away_is_built_again() {
+    assert_eq!(actions(&request(|_| {}), &[run("linux/amd64", 1, PartState::Lost)])[0], PartAction::Build(2));
+}
+
+#[test]
+fn a_clock_that_was_ahead_holds_no_part() {
+    let later = now() + Duration::from_hours(9000);
+    let failed = run("linux/amd64", 1, PartState::Failed(BuildFailure::PushFailed, later));
+    let due = now() + Duration::from_secs(30);
+    assert_eq!(actions(&request(|_| {}), &[failed])[0], PartAction::BackOff(BuildFailure::PushFailed, due));
+}

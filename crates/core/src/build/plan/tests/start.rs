@@ -1,0 +1,210 @@
+//! When a build begins, and why.
+
+use super::*;
+
+/// A build that succeeded an hour ago.
+fn last() -> LastBuild {
+    LastBuild {
+        number: 7,
+        generation: 1,
+        inputs: inputs("c1", "b1"),
+        started_at: ago(3600),
+        end: Some(BuildEnd::Succeeded),
+    }
+}
+
+fn running() -> LastBuild {
+    LastBuild { end: None, ..last() }
+}
+
+/// An occasion at which nothing is new.
+fn occasion<'a>(
+    request: &'a BuildRequest,
+    last: Option<&'a LastBuild>,
+    inputs: &'a ObservedInputs,
+) -> Occasion<'a> {
+    Occasion {
+        request,
+        generation: 1,
+        inputs,
+        last,
+        asked: Asked::Nothing,
+        is_suspended: false,
+        is_lost: false,
+        now: now(),
+    }
+}
+
+/// What is decided when nothing is new but this.
+fn decision(
+    request: &BuildRequest,
+    last: Option<&LastBuild>,
+    edit: impl FnOnce(&mut Occasion<'_>),
+) -> Decision {
+    let same = inputs("c1", "b1");
+    let mut occasion = occasion(request, last, &same);
+    edit(&mut occasion);
+    decide(&occasion)
+}
+
+/// What is decided when nothing is new but the inputs.
+fn observed(request: &BuildRequest, last: &LastBuild, inputs: &ObservedInputs) -> Decision {
+    decide(&occasion(request, Some(last), inputs))
+}
+
+fn begun(decision: Decision) -> (u64, BuildReason, String, Option<u64>) {
+    match decision {
+        Decision::Begin(start) => {
+            (start.number, start.reason, start.changes.unwrap_or_default(), start.replaces)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_new_is_nothing_to_do() {
+    let request = request(|_| {});
+    assert_eq!(decision(&request, Some(&last()), |_| {}), Decision::Nothing);
+    assert_eq!(decision(&request, Some(&running()), |_| {}), Decision::GoOn(None));
+    let failed = LastBuild { end: Some(BuildEnd::Failed), ..last() };
+    assert_eq!(decision(&request, Some(&failed), |_| {}), Decision::Nothing, "its parts are tried again");
+}
+
+#[test]
+fn a_new_object_and_a_changed_spec_are_built_at_once() {
+    let request = request(|_| {});
+    assert_eq!(begun(decision(&request, None, |_| {})), (1, BuildReason::Created, String::new(), None));
+    let just = LastBuild { started_at: now(), ..last() };
+    let changed = begun(decision(&request, Some(&just), |o| o.generation = 2));
+    assert_eq!(changed, (8, BuildReason::SpecChanged, "generation 1 → 2".to_owned(), None));
+}
+
+#[test]
+fn a_requested_build_is_built_though_nothing_is_new() {
+    let request = request(|_| {});
+    let asked = |last: &LastBuild| decision(&request, Some(last), |o| o.asked = Asked::Build);
+    assert_eq!(begun(asked(&last())).1, BuildReason::Requested);
+    assert_eq!(begun(asked(&LastBuild { started_at: now(), ..last() })).0, 8, "minInterval is not for it");
+    assert_eq!(asked(&running()), Decision::GoOn(None), "what runs is what was asked for");
+}
+
+#[test]
+fn d7_a_moved_base_is_one_build_with_both_digests() {
+    let request = request(|_| {});
+    let moved = begun(observed(&request, &last(), &inputs("c1", "b2")));
+    let (old, new) = (Digest::of(b"b1"), Digest::of(b"b2"));
+    let changes = format!("docker.io/library/busybox:1 {} → {}", old.short(), new.short());
+    assert_eq!(moved, (8, BuildReason::BaseImageMoved, changes, None));
+    let built = LastBuild { inputs: inputs("c1", "b2"), ..last() };
+    assert_eq!(observed(&request, &built, &inputs("c1", "b2")), Decision::Nothing, "exactly one");
+}
+
+#[test]
+fn d7_bases_that_never_move_and_new_ones_start_nothing() {
+    let request = request(|_| {});
+    let pinned = |content: &str| {
+        let reference = format!("busybox:1@{}", Digest::of(b"x"));
+        ObservedInputs {
+            bases: [(reference.parse().unwrap(), Digest::of(content.as_bytes()))].into(),
+            ..inputs("c1", "")
+        }
+    };
+    let last = LastBuild { inputs: pinned("1"), ..last() };
+    assert_eq!(observed(&request, &last, &pinned("2")), Decision::Nothing);
+    assert_eq!(
+        observed(&request, &last, &inputs("c1", "b1")),
+        Decision::Nothing,
+        "another base is another file"
+    );
+}
+
+#[test]
+fn a_moved_commit_a_new_dockerfile_and_new_files_are_a_changed_source() {
+    let request = request(|_| {});
+    let moved = begun(observed(&request, &last(), &inputs("c2", "b2")));
+    assert_eq!(
+        moved,
+        (8, BuildReason::SourceChanged, "commit c1 → c2".to_owned(), None),
+        "said before the base"
+    );
+    let file = ObservedInputs { dockerfile: Some(Digest::of(b"FROM x")), ..inputs("c1", "b1") };
+    assert!(begun(observed(&request, &last(), &file)).2.starts_with("Dockerfile "));
+    let files = ObservedInputs { context: Some(Digest::of(b"x")), ..inputs("c1", "b1") };
+    assert!(begun(observed(&request, &last(), &files)).2.starts_with("context none → "));
+}
+
+#[test]
+fn what_is_not_watched_starts_nothing_by_itself_and_is_said_when_asked_for() {
+    let silent = request(|spec| spec.rebuild_on = Vec::new());
+    assert_eq!(observed(&silent, &last(), &inputs("c2", "b2")), Decision::Nothing, "as the seed");
+    let base_only = request(|spec| spec.rebuild_on = vec![RebuildOn::BaseImage]);
+    assert_eq!(observed(&base_only, &last(), &inputs("c2", "b1")), Decision::Nothing);
+    let (last, new) = (last(), inputs("c2", "b1"));
+    let asked = decide(&Occasion { asked: Asked::Build, ..occasion(&silent, Some(&last), &new) });
+    assert_eq!(begun(asked).2, "commit c1 → c2");
+}
+
+#[test]
+fn d7_five_moves_in_a_minute_are_one_build_now_and_one_later() {
+    let request = request(|spec| spec.min_interval = "30s".into());
+    let first = LastBuild { started_at: ago(60), ..last() };
+    assert_eq!(begun(observed(&request, &first, &inputs("c1", "b2"))).1, BuildReason::BaseImageMoved);
+    let second = LastBuild { started_at: ago(10), inputs: inputs("c1", "b2"), ..last() };
+    let until = now() + Duration::from_secs(20);
+    for base in ["b3", "b4", "b5"] {
+        let decision = observed(&request, &second, &inputs("c1", base));
+        assert_eq!(decision, Decision::WaitUntil(until, BuildReason::BaseImageMoved), "{base}");
+    }
+    let ahead = LastBuild { started_at: now() + Duration::from_hours(9000), ..second };
+    let decision = observed(&request, &ahead, &inputs("c1", "b3"));
+    let until = now() + Duration::from_secs(30);
+    assert_eq!(decision, Decision::WaitUntil(until, BuildReason::BaseImageMoved), "a clock that was ahead");
+}
+
+#[test]
+fn a_newer_input_replaces_the_running_build_or_waits_for_it() {
+    let (new, replace) = (inputs("c2", "b1"), request(|_| {}));
+    assert_eq!(
+        begun(observed(&replace, &running(), &new)),
+        (8, BuildReason::SourceChanged, "commit c1 → c2".into(), Some(7))
+    );
+    let forbid = request(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid);
+    assert_eq!(observed(&forbid, &running(), &new), Decision::GoOn(Some(BuildReason::SourceChanged)));
+    let spec = decision(&forbid, Some(&running()), |o| o.generation = 2);
+    assert_eq!(spec, Decision::GoOn(Some(BuildReason::SpecChanged)));
+    let just = LastBuild { started_at: now(), ..running() };
+    assert_eq!(
+        observed(&replace, &just, &new),
+        Decision::GoOn(Some(BuildReason::SourceChanged)),
+        "minInterval"
+    );
+}
+
+#[test]
+fn a_suspended_builder_begins_nothing_and_finishes_what_runs() {
+    let request = request(|_| {});
+    let suspended =
+        |last: Option<&LastBuild>| decision(&request, last, |o| (o.is_suspended, o.generation) = (true, 2));
+    assert_eq!(suspended(Some(&last())), Decision::Suspended(BuildReason::SpecChanged));
+    assert_eq!(suspended(None), Decision::Suspended(BuildReason::Created));
+    assert_eq!(suspended(Some(&running())), Decision::GoOn(None));
+}
+
+#[test]
+fn c9_a_cancelled_build_ends_and_the_next_change_builds_again() {
+    let request = request(|_| {});
+    assert_eq!(decision(&request, Some(&running()), |o| o.asked = Asked::Cancel), Decision::Cancel);
+    assert_eq!(decision(&request, Some(&last()), |o| o.asked = Asked::Cancel), Decision::Nothing, "twice");
+    let cancelled = LastBuild { end: Some(BuildEnd::Cancelled), ..last() };
+    assert_eq!(decision(&request, Some(&cancelled), |o| o.is_lost = true), Decision::Nothing, "no retry");
+    assert_eq!(begun(decision(&request, Some(&cancelled), |o| o.asked = Asked::Build)).0, 8);
+    assert_eq!(begun(observed(&request, &cancelled, &inputs("c2", "b1"))).0, 8);
+}
+
+#[test]
+fn an_image_that_is_gone_from_the_registry_is_built_again() {
+    let request = request(|_| {});
+    assert_eq!(begun(decision(&request, Some(&last()), |o| o.is_lost = true)).1, BuildReason::TagLost);
+    let failed = LastBuild { end: Some(BuildEnd::Failed), ..last() };
+    assert_eq!(decision(&request, Some(&failed), |o| o.is_lost = true), Decision::Nothing);
+}
