@@ -266,10 +266,11 @@ mod tests {
     use crate::image::tests::fixtures::copy;
 
     #[test]
-    fn a9_ten_thousand_that_wait_for_places_make_no_more_than_three_passes_a_second() {
+    fn a9_ten_thousand_that_wait_for_places_make_no_more_than_four_passes_a_second() {
         let pauses = (0..10_000).map(|n| queue_pause(&n.to_string()).as_secs_f64());
-        let passes_per_second: f64 = pauses.map(|pause| pause.recip()).sum();
-        assert!(passes_per_second < 3.0, "{passes_per_second}");
+        // One that observes, and one a moment later that drops what was observed.
+        let passes_per_second = 2.0 * pauses.map(f64::recip).sum::<f64>();
+        assert!(passes_per_second < 4.0, "{passes_per_second}");
     }
 
     #[test]

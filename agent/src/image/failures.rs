@@ -146,7 +146,11 @@ impl Pass<'_> {
             ObserveError::TooManyTags { .. } | ObserveError::TooManyReferrers { .. } => {
                 Readiness::stalled(reasons::TOO_MANY_TAGS, message)
             }
-            ObserveError::TooSlow { .. } => Readiness::retrying(reasons::REGISTRY_UNREACHABLE, message),
+            ObserveError::TooSlow { .. } => {
+                let message =
+                    format!("{message}; long tag lists have longer with REGISTRY_LIST_TIMEOUT of the agent");
+                Readiness::retrying(reasons::REGISTRY_UNREACHABLE, message)
+            }
             ObserveError::Naming(_) => Readiness::stalled(reasons::INVALID_SPEC, message),
         };
         self.report_and_retry(readiness, memory)
@@ -179,6 +183,11 @@ impl Pass<'_> {
                 // Nothing changes before the field that is named is set.
                 Some(advice) => {
                     Readiness::stalled(reasons::REGISTRY_UNREACHABLE, format!("{message}{advice}"))
+                }
+                // It may be that only the DNS is out of order.
+                None if *reason == Reason::Unreachable(Unreachable::Dns) => {
+                    let message = format!("{message}; check the name in spec.{side}.name");
+                    Readiness::retrying(reasons::REGISTRY_UNREACHABLE, message)
                 }
                 None => Readiness::retrying(reasons::REGISTRY_UNREACHABLE, message),
             },

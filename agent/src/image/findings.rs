@@ -19,6 +19,9 @@ use super::pass_state::{Execution, PassState, observation_ttl};
 use super::{JOB_INTERVAL, Pass};
 use imgop_core::schedule::next_regular;
 
+/// For how long what was observed is kept of an Image that has nothing to do but wait: thousands may.
+const MAX_KEPT_WHILE_WAITING: Duration = Duration::from_mins(10);
+
 /// How a pass ends: with what is reported, and when the next one is.
 pub(super) struct Conclusion {
     /// What is reported; none leaves the status as it is.
@@ -124,7 +127,8 @@ impl Pass<'_> {
             let for_jobs = state.is_any_running().then_some(JOB_INTERVAL);
             let waits = deferral.map(|deferral| deferral.retry_after).into_iter().chain(for_jobs);
             let wait = waits.min().unwrap_or(JOB_INTERVAL);
-            let is_needed = memory.has_started() || wait < observation_ttl(state.request);
+            let ttl = observation_ttl(state.request).min(MAX_KEPT_WHILE_WAITING);
+            let is_needed = memory.has_started() || wait < ttl;
             // The status that is written now brings another pass, which need not ask again.
             let is_kept = is_needed || !state.is_remembered;
             memory.keep_observed(is_kept.then(|| (state.observed_at, state.observed.clone())));

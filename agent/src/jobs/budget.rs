@@ -18,8 +18,9 @@ use crate::cluster::owner::Owner;
 pub use full::Full;
 
 /// How long an owner that was woken may take to come before it goes to the end of its queue. Its pass waits for
-/// a turn and for registries, none for longer than two minutes, and asks for its room between the two.
-const WAKE_TIMEOUT: Duration = Duration::from_mins(3);
+/// a turn, for two minutes and for its tag lists (`REGISTRY_LIST_TIMEOUT`, five minutes unless set) before it asks for
+/// its room; none whose pass ends without a place is waited for.
+const WAKE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How many Jobs may run at once.
 #[derive(Debug, Clone, Copy)]

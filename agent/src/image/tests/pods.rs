@@ -13,7 +13,7 @@ async fn a22_a_pod_waits_for_a_node_as_long_as_the_settings_say_and_the_conditio
         let why = "0/3 nodes are available";
         let unscheduled = serde_json::json!({ "type": "PodScheduled", "status": "False",
             "reason": "Unschedulable", "message": why });
-        stage.has_pod(serde_json::json!({ "phase": "Pending", "conditions": [unscheduled] }));
+        stage.has_pod(&serde_json::json!({ "phase": "Pending", "conditions": [unscheduled] }));
         let mut memory = memory(&[&copy], (now(), observed(&[&copy])));
         let result = stage.pass(&mut memory, now()).await.unwrap();
         assert_eq!(stage.api.bodies("DELETE").len(), usize::from(is_given_up));

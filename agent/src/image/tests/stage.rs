@@ -94,13 +94,13 @@ impl Stage {
     }
 
     /// The Job has a pod, as old as itself.
-    pub fn has_pod(&self, status: Value) {
+    pub fn has_pod(&self, status: &Value) {
         self.show_pod(status, None);
     }
 
     /// The pod of the Job was to end long ago, and still seems to run.
     pub fn is_on_a_lost_node(&self) {
-        self.show_pod(json!({ "phase": "Running" }), Some(began()));
+        self.show_pod(&json!({ "phase": "Running" }), Some(began()));
     }
 
     /// The Job ends well.
@@ -128,7 +128,7 @@ impl Stage {
         self.show(&job);
     }
 
-    fn show_pod(&self, status: Value, deleted: Option<Timestamp>) {
+    fn show_pod(&self, status: &Value, deleted: Option<Timestamp>) {
         let job = self.job.lock().unwrap().clone().unwrap();
         let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": JOB_UID,
             "name": job.metadata.name });

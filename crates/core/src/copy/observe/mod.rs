@@ -239,9 +239,9 @@ fn for_this_tag(side: Side, error: RegistryError) -> Result<String, ObserveError
         Reason::Unauthorized
         | Reason::Refused
         | Reason::Settings
-        | Reason::Unreachable(Unreachable::Tls | Unreachable::NoTls | Unreachable::WantsTls) => {
-            Err(ObserveError::Registry { side, error })
-        }
+        | Reason::Unreachable(
+            Unreachable::Dns | Unreachable::Tls | Unreachable::NoTls | Unreachable::WantsTls,
+        ) => Err(ObserveError::Registry { side, error }),
         _ => Ok(error.to_string()),
     }
 }
