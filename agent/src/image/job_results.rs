@@ -174,6 +174,15 @@ fn is_not_started(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed { reason: FailureReason::PodNotStarted, .. })
 }
 
+/// Returns where the image of a Job comes from, if that is why its pod does not start.
+fn about_skopeo(message: &str) -> &'static str {
+    let of_image = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
+    if of_image.iter().any(|reason| message.contains(reason)) {
+        return "; it is the agent's setting SKOPEO_IMAGE";
+    }
+    ""
+}
+
 /// Returns what became of a copy by its parts: it has failed with the first part that has, and it has succeeded
 /// when all have.
 fn of_parts(parts: impl Iterator<Item = Outcome>) -> Outcome {
@@ -193,7 +202,9 @@ fn of_container(state: ContainerState, digest: &Digest) -> Outcome {
         ContainerState::Running => Outcome::Running,
         ContainerState::Ended(end) => of_end(&end, digest),
         ContainerState::Completed => Outcome::Succeeded,
-        ContainerState::NotStarted { message, at } => failed(FailureReason::PodNotStarted, message, at),
+        ContainerState::NotStarted { message, at } => {
+            failed(FailureReason::PodNotStarted, format!("{message}{}", about_skopeo(&message)), at)
+        }
         ContainerState::Interrupted { at } => Outcome::Interrupted { at },
         ContainerState::DeadlineExceeded { at } => failed(
             FailureReason::CopyFailed,

@@ -251,12 +251,9 @@ fn not_starting(pods: &[&PodView], now: Timestamp) -> Option<String> {
         }
         pod.containers().filter_map(ContainerStatusView::waiting).find_map(|waiting| {
             let reason = waiting.reason.as_deref()?;
-            let of_image = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
-            let why = || describe(reason, waiting.message.as_deref());
-            if of_image.contains(&reason) {
-                return Some(format!("{}; SKOPEO_IMAGE of the agent names the image of Jobs", why()));
-            }
-            reason.starts_with("CreateContainer").then(why)
+            let hopeless = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
+            let hopeless = hopeless.contains(&reason) || reason.starts_with("CreateContainer");
+            hopeless.then(|| describe(reason, waiting.message.as_deref()))
         })
     })
 }

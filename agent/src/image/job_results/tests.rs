@@ -140,7 +140,10 @@ fn a_pod_that_does_not_start_is_given_up_before_its_deadline() {
     let given_up: Vec<(&Copy, &Outcome)> = jobs.given_up().collect();
     let Outcome::Failed { reason, message, .. } = given_up[1].1 else { panic!() };
     assert_eq!(*reason, FailureReason::PodNotStarted);
-    assert_eq!(message, "the pod does not start: ImagePullBackOff: Back-off pulling image \"x\"");
+    assert_eq!(
+        message,
+        "the pod does not start: ImagePullBackOff: Back-off pulling image \"x\"; it is the agent's setting SKOPEO_IMAGE"
+    );
 }
 
 #[test]
