@@ -11,7 +11,7 @@ use crate::time::{backoff, clamp_ahead, jitter, remaining, saturating_add};
 /// The first pause after something was not there or did not answer; each one after it is twice as long.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
 /// The longest of these pauses.
-const MAX_RETRY: Duration = Duration::from_mins(10);
+pub const MAX_RETRY: Duration = Duration::from_mins(10);
 /// How long after a requested sync the next one begins at the earliest: whoever asks in a loop gets the last
 /// request acted on, and no storm.
 const MIN_REQUEST_INTERVAL: Duration = Duration::from_secs(5);

@@ -17,6 +17,17 @@ impl<Fake> Background<Fake> {
         let fake = runtime.block_on(start);
         Self { fake, _runtime: runtime }
     }
+
+    /// Starts a fake that comes with something else, such as its certificate.
+    pub fn of_pair<Other>(start: impl Future<Output = (Fake, Other)>) -> (Self, Other) {
+        let mut other = None;
+        let fake = Self::of(async {
+            let (fake, beside) = start.await;
+            other = Some(beside);
+            fake
+        });
+        (fake, other.unwrap())
+    }
 }
 
 impl<Fake> Deref for Background<Fake> {

@@ -1,7 +1,7 @@
 //! How the registries on both sides are reached, for every kind that has a source and a destination.
 
 use clap::Args;
-use imgop_core::api::TlsMode;
+use imgop_core::api::{Side, Tls, TlsMode};
 
 use crate::kinds::object_name::parse_name;
 
@@ -44,6 +44,55 @@ pub struct EndpointArgs {
 }
 
 impl EndpointArgs {
+    /// Returns how a flag secures the connection to a side.
+    pub fn tls(&self, side: Side) -> Option<TlsMode> {
+        match side {
+            Side::Source => self.source_tls,
+            Side::Destination => self.destination_tls,
+        }
+    }
+
+    /// Returns the Secret with the CA certificates of a side.
+    pub fn ca_secret(&self, side: Side) -> Option<&str> {
+        match side {
+            Side::Source => self.source_ca_secret.as_deref(),
+            Side::Destination => self.destination_ca_secret.as_deref(),
+        }
+    }
+
+    /// Secures the connection to a side. Returns whether that is new.
+    pub fn secure(&mut self, side: Side, tls: &Tls) -> bool {
+        let before = (self.tls(side).unwrap_or_default(), self.ca_secret(side).map(str::to_owned));
+        let (mode, secret) = match side {
+            Side::Source => (&mut self.source_tls, &mut self.source_ca_secret),
+            Side::Destination => (&mut self.destination_tls, &mut self.destination_ca_secret),
+        };
+        // What is the default needs no flag.
+        *mode = (tls.mode != TlsMode::default()).then_some(tls.mode);
+        secret.clone_from(&tls.ca_secret_name);
+        before != (tls.mode, tls.ca_secret_name.clone())
+    }
+
+    /// Returns the flags of one side alone.
+    pub fn of_side(&self, side: Side) -> Self {
+        match side {
+            Side::Source => Self {
+                source_credentials: self.source_credentials.clone(),
+                source_use_aws_irsa: self.source_use_aws_irsa,
+                source_tls: self.source_tls,
+                source_ca_secret: self.source_ca_secret.clone(),
+                ..Self::default()
+            },
+            Side::Destination => Self {
+                destination_credentials: self.destination_credentials.clone(),
+                destination_use_aws_irsa: self.destination_use_aws_irsa,
+                destination_tls: self.destination_tls,
+                destination_ca_secret: self.destination_ca_secret.clone(),
+                ..Self::default()
+            },
+        }
+    }
+
     /// Returns the first flag that is given and stands for a field which an object has itself. How the
     /// connections are secured is not among them: that may differ for this machine.
     pub fn first_of_a_spec(&self) -> Option<&'static str> {

@@ -62,7 +62,7 @@ fn without_tag_of_digest(text: &str) -> (String, Option<String>) {
 
 /// Returns whether a text names a registry: `registry.corp:5000` would read as the tag 5000 of an image of
 /// Docker Hub, which is never intended.
-fn is_registry(text: &str) -> bool {
+pub fn is_registry(text: &str) -> bool {
     let bare = text.trim_end_matches('/');
     let name = bare.split(':').next().unwrap_or(bare);
     !bare.contains(['/', '@']) && (name.contains('.') || name == "localhost")

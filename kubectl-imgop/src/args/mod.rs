@@ -13,6 +13,6 @@ mod sort_path;
 pub use command_line::Words;
 pub use explicit::explicit_fields;
 pub use image::ImageArgs;
-pub use image_spec::{image_spec, reference_problem};
+pub use image_spec::{image_spec, is_registry, reference_problem};
 pub use selected::{Selected, SelectedArgs, selected};
 pub use sort_path::SortPath;

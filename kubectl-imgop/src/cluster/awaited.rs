@@ -18,6 +18,8 @@ pub struct Awaited {
 struct Wait {
     object: ObjectRef,
     uid: Option<String>,
+    /// Whether it was seen since the wait began.
+    is_seen: bool,
     goal: Goal,
     /// The agent's last message; nothing before it reconciled the object.
     message: Option<String>,
@@ -51,12 +53,21 @@ pub enum News {
     Unreadable(String),
 }
 
+impl Wait {
+    /// Returns whether this may have been reported before the wait began: it is what was seen first.
+    fn may_be_old(&self, progress: &Result<Progress, String>) -> bool {
+        let Ok(Progress::Unconfirmed(message)) = progress else { return false };
+        self.message.as_ref().map_or(!self.is_seen, |known| known == message)
+    }
+}
+
 impl Awaited {
     /// Nothing was seen yet.
     pub fn new(goals: &[(ObjectRef, Goal)]) -> Self {
         let wait = |(object, goal): &(ObjectRef, Goal)| Wait {
             object: object.clone(),
             uid: None,
+            is_seen: false,
             goal: goal.clone(),
             message: None,
             is_blocked: false,
@@ -99,11 +110,14 @@ impl Awaited {
         wait.is_listed = true;
         wait.uid.clone_from(&now.metadata.uid);
         let progress = object.kind.progress(now, &wait.goal);
-        wait.is_blocked = matches!(progress, Ok(Progress::Blocked(_)));
+        let may_be_old = wait.may_be_old(&progress);
+        wait.is_seen = true;
+        wait.is_blocked = may_be_old || matches!(progress, Ok(Progress::Blocked(_)));
         let news = match progress {
             Ok(Progress::Unseen) => return None,
             Ok(Progress::Blocked(message)) if self.is_noticed => News::NotReady(message),
-            Ok(Progress::Working(message) | Progress::Blocked(message)) => {
+            Ok(Progress::Unconfirmed(message)) if self.is_noticed || !may_be_old => News::NotReady(message),
+            Ok(Progress::Working(message) | Progress::Blocked(message) | Progress::Unconfirmed(message)) => {
                 if wait.message.as_ref() == Some(&message) {
                     return None;
                 }
@@ -207,6 +221,29 @@ mod tests {
         assert_eq!(awaited.end_blocks(), [(object("a"), "a!".to_owned())]);
         assert_eq!(awaited.seen(&object("c"), &blocked("c!")), Some(News::NotReady("c!".into())));
         assert!(awaited.is_over());
+    }
+
+    #[test]
+    fn a_cause_that_was_reported_before_the_wait_is_waited_for_until_the_agent_reports_again() {
+        let of_secret = |message: &str| {
+            let mut image = image("False");
+            image.data["status"]["conditions"][0]["reason"] = json!("SecretUnusable");
+            image.data["status"]["conditions"][0]["message"] = json!(message);
+            image
+        };
+        let mut awaited = awaited();
+        assert_eq!(awaited.seen(&object("a"), &of_secret("absent")), Some(News::Message("absent".into())));
+        assert_eq!(awaited.seen(&object("a"), &of_secret("absent")), None, "a new list has the same report");
+        assert_eq!(
+            awaited.seen(&object("a"), &of_secret("no password")),
+            Some(News::NotReady("no password".into()))
+        );
+        let mut unseen = of_secret("absent");
+        unseen.data["status"]["observedGeneration"] = json!(0);
+        assert_eq!(awaited.seen(&object("b"), &unseen), None);
+        assert_eq!(awaited.seen(&object("b"), &of_secret("absent")), Some(News::NotReady("absent".into())));
+        assert_eq!(awaited.seen(&object("c"), &of_secret("absent")), Some(News::Message("absent".into())));
+        assert_eq!(awaited.end_blocks(), [(object("c"), "absent".to_owned())]);
     }
 
     #[test]

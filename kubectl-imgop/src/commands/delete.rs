@@ -29,10 +29,13 @@ pub struct DeleteArgs {
 
 /// Deletes objects.
 pub async fn run(ui: Ui, args: &DeleteArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    args.selected.check(ui).map_err(|error| {
+        let missing = if args.yes { "" } else { "; and --yes" };
+        CliError { message: format!("{}{missing}", error.message), ..error }
+    })?;
     if !args.yes && !can_ask(ui) {
         return Err(CliError::usage("cannot ask for confirmation without a terminal; add --yes to delete"));
     }
-    args.selected.check(ui)?;
     let cluster = connection.connect().await?;
     let Found { objects, outcome } = args.selected.find(ui, &cluster).await?;
     let names = references(&objects);

@@ -22,7 +22,7 @@ use crate::preview::cluster_images::{ClusterImages, Existing};
 use crate::preview::details::Details;
 use crate::preview::files::images;
 use crate::preview::inspect::Inspector;
-use crate::preview::page::PageOptions;
+use crate::preview::page::{PageOptions, Verb};
 use crate::preview::previews::{Previews, Printing};
 use crate::preview::targets::{ImageName, Target, applied, image_name};
 use crate::registry::local_access::{AccessSources, LocalAccessArgs};
@@ -158,6 +158,7 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
         wide: args.output == PreviewFormat::Wide,
         headers: !args.no_headers,
         excluded: args.show_excluded,
+        verb: Verb::Preview,
     };
     let mut previews = Previews::new(ui, Printing { format: args.output, page }, targets.len());
     for target in targets {

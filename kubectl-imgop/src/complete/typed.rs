@@ -1,18 +1,30 @@
 //! What can be read from words that may not be a whole command yet.
 
+use std::path::Path;
+
 use clap::{Parser, ValueEnum as _};
 use imgop_core::api::{Side, TlsMode};
 use imgop_registry::Tls;
 
 use crate::cluster::ConnectionArgs;
 use crate::kinds::ObjectRef;
+use crate::registry::local_access::{LocalCredentialArgs, trusting};
 
 /// The flags that lead to a cluster; each takes a value.
 const CONNECTION_FLAGS: [&str; 8] =
     ["-n", "--namespace", "--context", "--cluster", "--user", "--kubeconfig", "--as", "--as-group"];
 
-/// Flags that say how a registry is reached.
-const TLS_FLAGS: [&str; 3] = ["--tls", "--source-tls", "--destination-tls"];
+/// Flags that say how registries are reached; each takes a value.
+const REGISTRY_FLAGS: [&str; 8] = [
+    "--tls",
+    "--source-tls",
+    "--destination-tls",
+    "--ca-file",
+    "--source-ca-file",
+    "--destination-ca-file",
+    "--authfile",
+    "--registry-credentials",
+];
 
 /// Other flags that take a value and may stand between names.
 const OTHER_FLAGS: [&str; 8] =
@@ -24,7 +36,7 @@ pub struct Typed {
     /// The flags of the connection, with their values.
     connection: Vec<String>,
     /// The flags that say how registries are reached, each with its value.
-    tls: Vec<(String, String)>,
+    registry: Vec<(String, String)>,
     /// Words that are neither flags nor values of flags, without the verb.
     pub names: Vec<String>,
 }
@@ -52,9 +64,9 @@ impl Typed {
                 let value = if has_value { None } else { words.next() };
                 typed.connection.push(word);
                 typed.connection.extend(value);
-            } else if TLS_FLAGS.contains(&flag) {
+            } else if REGISTRY_FLAGS.contains(&flag) {
                 let value = word.split_once('=').map(|(_, value)| value.to_owned()).or_else(|| words.next());
-                typed.tls.extend(value.map(|value| (flag.to_owned(), value)));
+                typed.registry.extend(value.map(|value| (flag.to_owned(), value)));
             } else if OTHER_FLAGS.contains(&flag) {
                 if !has_value {
                     words.next();
@@ -80,13 +92,32 @@ impl Typed {
 
     /// Returns how the registry of a side is reached, as far as a flag says so.
     pub fn tls(&self, side: Side) -> Tls {
-        let of_side = format!("--{side}-tls");
-        let typed = self.tls.iter().find(|(flag, _)| *flag == of_side || flag == "--tls");
-        match typed.and_then(|(_, mode)| TlsMode::from_str(mode, true).ok()) {
+        let of_side = |name: &str| {
+            let (sided, both) = (format!("--{side}-{name}"), format!("--{name}"));
+            self.registry.iter().find(|(flag, _)| *flag == sided || *flag == both).map(|(_, value)| value)
+        };
+        match of_side("tls").and_then(|mode| TlsMode::from_str(mode, true).ok()) {
             Some(TlsMode::PlainHttp) => Tls::PlainHttp,
             Some(TlsMode::SkipVerify) => Tls::SkipVerify,
-            Some(TlsMode::Verify) | None => Tls::default(),
+            Some(TlsMode::Verify) | None => {
+                let file = of_side("ca-file").and_then(|file| trusting(Path::new(file)).ok());
+                file.unwrap_or_default()
+            }
         }
+    }
+
+    /// Returns where the credentials of this machine are, by the flags and by the environment.
+    pub fn credentials(&self) -> LocalCredentialArgs {
+        #[derive(Parser)]
+        #[command(no_binary_name = true)]
+        struct Flags {
+            #[command(flatten)]
+            credentials: LocalCredentialArgs,
+        }
+        let of_credentials = ["--authfile", "--registry-credentials"];
+        let given = self.registry.iter().filter(|(flag, _)| of_credentials.contains(&flag.as_str()));
+        let given = given.map(|(flag, value)| format!("{flag}={value}"));
+        Flags::try_parse_from(given).map(|flags| flags.credentials).unwrap_or_default()
     }
 
     /// Returns the objects that are named already.

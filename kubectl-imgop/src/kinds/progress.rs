@@ -6,8 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
-    /// The outcome of this generation of the spec, retries included.
+    /// The outcome of this generation of the spec, retries included. What the status says may be older than the wait.
     Generation(i64),
+    /// The same of a generation that was written just before the wait: whatever the status says of it is newer.
+    NewGeneration(i64),
     /// The outcome of the sync that this token requested.
     Token(String),
     /// A condition of this status, for this generation of the spec.
@@ -31,11 +33,17 @@ pub enum Progress {
     /// The agent stopped for want of something that may have been done by now, which it notices by itself;
     /// the message of its Ready condition.
     Blocked(String),
+    /// The same, as long as the agent has reported nothing else since the wait began; the message of its Ready
+    /// condition.
+    Unconfirmed(String),
     /// It is ready; the message of its Ready condition.
     Ready(String),
     /// It ended otherwise; the message of its Ready condition.
     NotReady(String),
 }
+
+/// Reasons that whoever uses the cluster ends, and that the agent checks again every 30 s.
+const ENDED_BY_USERS: [&str; 2] = [reasons::SECRET_UNUSABLE, reasons::REGISTRY_UNAUTHORIZED];
 
 /// The state of reconciliation, which every kind has (kstatus, and the requests of `kubectl imgop sync`).
 #[derive(Debug, Clone, Copy)]
@@ -76,9 +84,9 @@ impl<'a> ReconcileState<'a> {
 /// Judges an object; `beyond_retries` are the reasons that retries alone do not change.
 pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -> Progress {
     let is_seen = match goal {
-        Goal::Generation(generation) | Goal::Condition { generation, .. } => {
-            state.observed_generation.is_some_and(|g| g >= *generation)
-        }
+        Goal::Generation(generation)
+        | Goal::NewGeneration(generation)
+        | Goal::Condition { generation, .. } => state.observed_generation.is_some_and(|g| g >= *generation),
         // A later request takes the place of ours, and its sync is as good.
         Goal::Token(token) => {
             state.handled.is_some_and(|handled| handled == token || state.requested == Some(handled))
@@ -97,8 +105,13 @@ pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -
         message => message.to_owned(),
     };
     // The namespace is enabled often enough after the Image is created; nothing tells the agent at once.
-    if ready.reason == reasons::NAMESPACE_NOT_ENABLED && matches!(goal, Goal::Generation(_)) {
+    let is_of_spec = matches!(goal, Goal::Generation(_) | Goal::NewGeneration(_));
+    if ready.reason == reasons::NAMESPACE_NOT_ENABLED && is_of_spec {
         return Progress::Blocked(message);
+    }
+    let is_ended_by_users = ready.status != "True" && ENDED_BY_USERS.contains(&ready.reason.as_str());
+    if is_ended_by_users && matches!(goal, Goal::Generation(_)) {
+        return Progress::Unconfirmed(message);
     }
     let reconciling = find(state.conditions, RECONCILING).filter(|c| c.status == "True");
     let is_over = match goal {
@@ -106,7 +119,7 @@ pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -
         _ if ready.reason == reasons::SUSPENDED => true,
         _ if reconciling.is_some_and(|c| c.reason == reasons::PROGRESSING) => false,
         // A new spec is waited for through its retries; a sync was requested once.
-        Goal::Generation(_) => beyond_retries.contains(&ready.reason.as_str()),
+        Goal::Generation(_) | Goal::NewGeneration(_) => beyond_retries.contains(&ready.reason.as_str()),
         Goal::Token(_) | Goal::Condition { .. } => true,
     };
     match (is_over, ready.status.as_str()) {
@@ -218,6 +231,17 @@ mod tests {
             requested,
             "the request makes the agent check again"
         );
+    }
+
+    #[test]
+    fn a_cause_that_users_end_is_confirmed_unless_the_spec_is_new_or_a_sync_was_requested() {
+        for reason in ENDED_BY_USERS {
+            let stalled = [("Ready", "False", reason), ("Stalled", "True", reason)];
+            let message = format!("{reason}!");
+            assert_eq!(of(&stalled, &Goal::Generation(2)), Progress::Unconfirmed(message.clone()));
+            assert_eq!(of(&stalled, &Goal::NewGeneration(2)), Progress::NotReady(message.clone()));
+            assert_eq!(of(&stalled, &Goal::Token("t".into())), Progress::NotReady(message));
+        }
     }
 
     #[test]

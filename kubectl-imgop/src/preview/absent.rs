@@ -2,7 +2,7 @@
 //! Pure.
 
 use imgop_core::copy::CopyRequest;
-use imgop_core::selection::{Excluded, Pattern, Version, by_version, select};
+use imgop_core::selection::{Excluded, Exclusion, Pattern, Version, by_version, select};
 use imgop_registry::reference::Tag;
 
 use crate::output::wording::Wording;
@@ -41,7 +41,9 @@ pub fn hints(request: &CopyRequest, all: &[Tag], excluded: &[Excluded], wording:
         _ => format!("its tags: {}", names.join(", ")),
     });
     let nearest = near.iter().map(|(tag, _)| *tag).chain(newest.iter().copied());
+    let only_candidates = !excluded.is_empty() && excluded.iter().all(|e| e.reason == Exclusion::Candidate);
     hints.push(match pattern(request, nearest, all) {
+        _ if only_candidates => format!("use one of them, or {}", wording.candidates()),
         Some(pattern) => format!("use one of them, or a pattern such as {pattern}"),
         None => "use one of them".to_owned(),
     });
@@ -174,7 +176,7 @@ mod tests {
         no tag of quay.io/a/b matches v2.14.x
         near miss v2.14.0-rc1: it is a pre-release; --allow-candidate-release includes those
         it has 8 tags; the newest: v2.14.0-rc1, v2.13.10, v2.13.1, 2.13.1, v2.13.1-alpine
-        use one of them, or a pattern such as v2.14.x-rc1
+        use one of them, or add --allow-candidate-release
         ");
         let of_three = printed("v2.x", &TAGS);
         assert!(of_three.contains("or a pattern such as v2.x.x"), "{of_three}");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use imgop_core::api::Image;
 use imgop_core::copy::CopyRequest;
 
+use super::unknown_fields;
 use crate::cli_error::CliError;
 use crate::kinds::Erased;
 
@@ -115,16 +116,17 @@ fn of_value(value: serde_json::Value) -> Result<Image, String> {
         // serde_ignored marks what is optional.
         unknown.push(path.to_string().replace(".?", ""));
     });
+    // As `kubectl apply` does. A status may come from an agent that is newer than this program.
+    unknown.retain(|field| !matches!(field.as_str(), "apiVersion" | "kind") && !field.starts_with("status."));
+    // A field that is misspelt is missing too.
+    if !unknown.is_empty() {
+        return Err(format!("Image {name}: {}", unknown_fields::unknown(&unknown)));
+    }
     let image = image.map_err(|error| {
         let text = error.to_string();
         let quotes = if text.ends_with("expected a string") { "; quote it" } else { "" };
         format!("Image {name}: {}: {text}{quotes}", track.path())
     })?;
-    // As `kubectl apply` does. A status may come from an agent that is newer than this program.
-    unknown.retain(|field| !matches!(field.as_str(), "apiVersion" | "kind") && !field.starts_with("status."));
-    if !unknown.is_empty() {
-        return Err(format!("Image {name}: unknown field {}", unknown.join(", ")));
-    }
     CopyRequest::parse(&image.spec).map_err(|error| format!("Image {name}: {error}"))?;
     Ok(image)
 }
@@ -168,9 +170,11 @@ mod tests {
         };
         insta::assert_snapshot!(wrong("version: 1.x", "version: 1.10"), @"Image a: spec.source.version: invalid type: floating point `1.1`, expected a string; quote it");
         insta::assert_snapshot!(wrong("r.example.com/a", "r.example.com/a:1"), @r#"Image a: spec.destination.name: "r.example.com/a:1" names a tag or digest; give "r.example.com/a" as the name and the rest as the version"#);
-        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, selct: {latest: 1}"), @"Image a: unknown field spec.source.selct");
-        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, select: {latset: 1}"), @"Image a: unknown field spec.source.select.latset");
-        insta::assert_snapshot!(wrong("secretName: s", "secretNam: s"), @"Image a: spec.destination.credentials: missing field `secretName`");
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, selct: {latest: 1}"), @"Image a: unknown field spec.source.selct (did you mean select?)");
+        insta::assert_snapshot!(wrong("version: 1.x", "version: 1.x, select: {latset: 1}"), @"Image a: unknown field spec.source.select.latset (did you mean latest?)");
+        insta::assert_snapshot!(wrong("version: 1.x", "verison: 1.x"), @"Image a: unknown field spec.source.verison (did you mean version?)");
+        insta::assert_snapshot!(wrong("secretName: s", "secretNam: s"), @"Image a: unknown field spec.destination.credentials.secretNam (did you mean secretName?)");
+        insta::assert_snapshot!(wrong("{secretName: s}", "{}"), @"Image a: spec.destination.credentials: missing field `secretName`");
         insta::assert_snapshot!(wrong("v1alpha1", "v1"), @"Image a: its apiVersion is not skopeo.io/v1alpha1");
         assert!(of_text(&IMAGE.replace("kind: Image", "kind: Picture")).unwrap().is_empty());
     }

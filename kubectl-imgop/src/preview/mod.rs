@@ -12,3 +12,4 @@ mod report;
 mod rows;
 pub mod sides;
 pub mod targets;
+mod unknown_fields;

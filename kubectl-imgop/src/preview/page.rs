@@ -26,6 +26,27 @@ pub struct PageOptions {
     pub headers: bool,
     /// One line for each tag that is left out.
     pub excluded: bool,
+    /// The verb that prints it.
+    pub verb: Verb,
+}
+
+/// A verb that prints previews.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `preview`.
+    Preview,
+    /// `copy`, which has fewer flags.
+    Copy,
+}
+
+impl Verb {
+    /// Returns what lists the tags that are left out.
+    fn show_excluded(self) -> &'static str {
+        match self {
+            Self::Preview => "add --show-excluded",
+            Self::Copy => "preview it with --show-excluded",
+        }
+    }
 }
 
 /// Prints a preview.
@@ -50,7 +71,7 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
         ui.data(if options.headers { "\n" } else { "" })?;
         ui.table(&excluded(report), options.headers)?;
     } else if options.headers
-        && let Some(text) = excluded_summary(report)
+        && let Some(text) = excluded_summary(report, options.verb.show_excluded())
     {
         ui.data(&text)?;
     }
@@ -100,7 +121,8 @@ fn summary(report: &Report) -> String {
         return format!("Every tag of {} that matches {} is too young.", report.source, report.version);
     }
     if report.tags.is_empty() {
-        return format!("No tag of {} matches {}.", report.source, report.version);
+        // What the source has instead stands in the warning.
+        return "0 tags.".to_owned();
     }
     let number =
         |is_counted: &dyn Fn(&TagReport) -> bool| report.tags.iter().filter(|tag| is_counted(tag)).count();
@@ -177,7 +199,7 @@ fn excluded(report: &Report) -> Table {
 }
 
 /// Returns how many tags are too young, how many nearly match, and what would include them.
-fn excluded_summary(report: &Report) -> Option<String> {
+fn excluded_summary(report: &Report, show: &str) -> Option<String> {
     let candidates = report.excluded.iter().filter(|e| e.is_candidate).count();
     let young = report.excluded.iter().filter(|e| e.is_young).count();
     let others = report.excluded.len() - candidates - young + report.excluded_beyond;
@@ -191,11 +213,11 @@ fn excluded_summary(report: &Report) -> Option<String> {
     });
     let young = (young > 0).then(|| {
         let are = if young == 1 { "is" } else { "are" };
-        format!("{} {are} too young; add --show-excluded to see until when.", count(young, "tag"))
+        format!("{} {are} too young; {show} to see until when.", count(young, "tag"))
     });
     let others = (others > 0).then(|| {
         let match_ = if others == 1 { "nearly matches" } else { "nearly match" };
-        format!("{} {match_}; add --show-excluded to see why not.", count(others, "other tag"))
+        format!("{} {match_}; {show} to see why not.", count(others, "other tag"))
     });
     let lines: Vec<String> = young.into_iter().chain(candidates).chain(others).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))

@@ -42,6 +42,11 @@ pub trait Typing {
     /// Returns what is wrong with a text as the answer: the check of the flag that it stands for.
     fn check(&self, typed: &str) -> Result<(), String>;
 
+    /// Returns what there is to know before a text is taken that is right as such. A second Enter takes it.
+    fn caution(&self, _typed: &str) -> Option<String> {
+        None
+    }
+
     /// Looks more up for a text; [`Typing::below`] knows it afterwards. It is dropped at the next key.
     fn look_up<'a>(&'a self, _typed: &'a str) -> LocalBoxFuture<'a, ()> {
         Box::pin(std::future::pending())
@@ -63,6 +68,8 @@ struct Draft {
     line: Line,
     chosen: Option<usize>,
     problem: Option<String>,
+    /// The text that there was a caution about.
+    cautioned: Option<String>,
 }
 
 /// What a key leads to.
@@ -75,7 +82,7 @@ enum Next {
 impl TypedQuestion<'_> {
     /// Asks.
     pub async fn ask(&self, terminal: &Terminal) -> Result<Answer<String>, CliError> {
-        let mut draft = Draft { line: Line::new(self.initial), chosen: None, problem: None };
+        let mut draft = Draft { line: Line::new(self.initial), chosen: None, problem: None, cautioned: None };
         let mut key = pin!(terminal.key());
         let mut resizes = Resizes::listen();
         loop {
@@ -177,11 +184,11 @@ impl Draft {
             Key::Tab => {
                 let Some(row) = below.rows.get(self.chosen.unwrap_or(0)) else { return Next::Same };
                 self.line = Line::new(&row.value);
-                (self.chosen, self.problem) = (None, None);
+                (self.chosen, self.problem, self.cautioned) = (None, None, None);
                 return Next::Changed;
             }
             key if self.line.press(key) => {
-                (self.chosen, self.problem) = (None, None);
+                (self.chosen, self.problem, self.cautioned) = (None, None, None);
                 return Next::Changed;
             }
             _ => {}
@@ -192,13 +199,17 @@ impl Draft {
     fn enter(&mut self, below: &Below, typing: &dyn Typing) -> Next {
         let chosen = self.chosen.and_then(|chosen| below.rows.get(chosen)).map(|row| row.value.clone());
         let text = chosen.unwrap_or_else(|| self.line.text().trim().to_owned());
-        match typing.check(&text) {
-            Ok(()) => Next::End(Answer::Given(text)),
-            Err(problem) => {
-                self.problem = Some(problem);
-                Next::Same
+        let is_cautioned = self.cautioned.as_ref() == Some(&text);
+        let caution = |()| typing.caution(&text).filter(|_| !is_cautioned);
+        self.problem = match typing.check(&text).map(caution) {
+            Ok(None) => return Next::End(Answer::Given(text)),
+            Ok(Some(caution)) => {
+                self.cautioned = Some(text);
+                Some(caution)
             }
-        }
+            Err(problem) => Some(problem),
+        };
+        Next::Same
     }
 }
 
@@ -230,10 +241,14 @@ mod tests {
         fn check(&self, typed: &str) -> Result<(), String> {
             if typed.is_empty() { Err("type a fruit".to_owned()) } else { Ok(()) }
         }
+
+        fn caution(&self, typed: &str) -> Option<String> {
+            typed.starts_with('q').then(|| "a rare fruit".to_owned())
+        }
     }
 
     fn typed(keys: &[Key]) -> (Draft, Option<Answer<String>>) {
-        let mut draft = Draft { line: Line::new(""), chosen: None, problem: None };
+        let mut draft = Draft { line: Line::new(""), chosen: None, problem: None, cautioned: None };
         for key in keys {
             let below = Fruits.below(&draft.line.text());
             if let Next::End(answer) = draft.press(key, &below, &Fruits) {
@@ -270,6 +285,15 @@ mod tests {
         let (draft, answer) = typed(&[Key::Enter]);
         assert_eq!((answer, draft.problem.as_deref()), (None, Some("type a fruit")));
         assert_eq!(typed(&[Key::Enter, Key::Char('k')]).0.problem, None);
+    }
+
+    #[test]
+    fn what_there_is_a_caution_about_is_taken_by_a_second_enter() {
+        let (draft, answer) = typed(&[Key::Char('q'), Key::Enter]);
+        assert_eq!((answer, draft.problem.as_deref()), (None, Some("a rare fruit")));
+        assert_eq!(typed(&[Key::Char('q'), Key::Enter, Key::Enter]).1, Some(given("q")));
+        let changed = [Key::Char('q'), Key::Enter, Key::Char('u'), Key::Enter];
+        assert_eq!(typed(&changed).1, None, "another text");
     }
 
     fn lines(draft: &Draft, columns: usize, rows: usize) -> String {

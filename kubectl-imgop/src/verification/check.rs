@@ -9,7 +9,7 @@ use imgop_registry::RepositoryClient;
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 
-use super::contents::contents;
+use super::completeness::{Checked, contents};
 use super::{API_VERSION, Verdict, Verification, VerifiedTag};
 
 /// Tags whose contents are compared at a time.
@@ -73,6 +73,7 @@ async fn verified(destination: Option<&RepositoryClient>, tag: &ObservedTag, dep
         },
         destination_digest: tag.destination.digest().cloned(),
         platforms: Vec::new(),
+        layers: None,
         referrer_of: tag.referrer_of.clone(),
         reason,
     };
@@ -89,7 +90,8 @@ impl VerifiedTag {
     /// Asks the destination for what the manifest of the tag names.
     async fn check_contents(&mut self, client: &RepositoryClient, digest: &Digest, depth: Depth) {
         match contents(client, digest, depth).await {
-            Ok(found) => {
+            Ok(Checked { contents: found, layers }) => {
+                self.layers = (depth == Depth::Layers).then_some(layers);
                 if let Some(lacks) = found.lacks() {
                     (self.result, self.reason) = (Verdict::Incomplete, Some(lacks));
                 }

@@ -2,7 +2,7 @@
 //! every layer where that is asked for.
 
 mod check;
-mod contents;
+mod completeness;
 mod page;
 
 use imgop_registry::reference::Digest;
@@ -52,6 +52,9 @@ pub struct VerifiedTag {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub platforms: Vec<VerifiedPlatform>,
+    /// How many different configurations and layers the destination has of it, where those were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
     /// The content that this refers to, if it is a referrer and no selected tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]

@@ -93,7 +93,7 @@ fn reason(tag: &VerifiedTag) -> String {
 fn summary(verification: &Verification) -> String {
     let total = verification.tags.len();
     if total == 0 {
-        return format!("No tag of {} matches {}.", verification.source, verification.version);
+        return "0 tags.".to_owned();
     }
     let all = [
         Verdict::Verified,
@@ -109,5 +109,10 @@ fn summary(verification: &Verification) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
-    format!("{}: {}.", count(total, "tag"), parts.join(", "))
+    let layers: Vec<usize> = verification.tags.iter().filter_map(|tag| tag.layers).collect();
+    let layers = match layers.as_slice() {
+        [] => String::new(),
+        of_tags => format!(" {} configurations and layers checked.", of_tags.iter().sum::<usize>()),
+    };
+    format!("{}: {}.{layers}", count(total, "tag"), parts.join(", "))
 }

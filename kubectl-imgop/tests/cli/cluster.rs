@@ -166,6 +166,32 @@ fn zero_checks_once_whether_objects_are_ready() {
 }
 
 #[test]
+fn a_cause_that_the_user_has_ended_is_waited_for_until_the_agent_has_noticed() {
+    let with = |ready: &'static str, message: &'static str, version: &str| {
+        let mut image = image("a", ready, message);
+        image["metadata"]["resourceVersion"] = json!(version);
+        image["status"]["conditions"][0]["reason"] = json!("SecretUnusable");
+        image
+    };
+    let run = |change: Value| {
+        let before = with("False", "Secret push does not exist", "1");
+        let cluster = FakeCluster::start(move |request| match request {
+            request if request.contains("watch=") => {
+                (200, json!({ "type": "MODIFIED", "object": change.clone() }))
+            }
+            request if request.contains("/images/a") => (200, before.clone()),
+            _ => list("ImageList", "skopeo.io/v1alpha1", &[before.clone()]),
+        });
+        cluster.program.run("copy quay.io/a/b:1 r.example.com/d --name a --wait --timeout 20s")
+    };
+    let repaired = run(with("True", "there", "2"));
+    assert!(repaired.code == 0 && repaired.stderr.ends_with("a is ready: there\n"), "{repaired}");
+    let confirmed = run(with("False", "Secret push has no password", "2"));
+    assert!(confirmed.code == 1, "{confirmed}");
+    assert!(confirmed.stderr.contains("a is not ready: Secret push has no password"), "{confirmed}");
+}
+
+#[test]
 fn a_lost_api_server_is_reported_once_and_named_at_the_end() {
     let is_first = std::sync::atomic::AtomicBool::new(true);
     let cluster = FakeCluster::start(move |_| {

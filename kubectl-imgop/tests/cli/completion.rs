@@ -1,5 +1,6 @@
 //! What a shell is offered.
 
+use imgop_fakes::{Background, Catalog, ConnectProxy, ScriptedRegistry, Seen};
 use serde_json::json;
 
 use crate::fake_cluster::{FakeCluster, image, kubeconfig, list, names};
@@ -155,14 +156,63 @@ fn repositories_that_images_use_are_offered_on_their_side() {
     let mut used = image("argocd", "True", "there");
     used["spec"]["source"]["name"] = json!("quay.io/argoproj/argocd");
     used["spec"]["destination"]["name"] = json!("r.example.com/argocd");
-    let cluster = FakeCluster::start(move |request| match request {
-        request if request.contains("/images?&limit") => names(&["argocd"]),
-        _ => list("ImageList", "skopeo.io/v1alpha1", &[used.clone(), used.clone()]),
-    });
+    let mut again = used.clone();
+    again["metadata"]["name"] = json!("quick");
+    let images = [used, again];
+    let cluster = FakeCluster::start(move |_| list("ImageList", "skopeo.io/v1alpha1", &images));
     assert_eq!(completed(&cluster, &["copy", ""]), ["quay.io/argoproj/argocd", ":4"]);
     assert_eq!(completed(&cluster, &["copy", "nginx:1", ""]), ["r.example.com/argocd", ":4"]);
-    assert_eq!(completed(&cluster, &["preview", ""]), ["argocd", "quay.io/argoproj/argocd", ":4"]);
+    assert_eq!(completed(&cluster, &["preview", ""]), ["argocd", "quick", "quay.io/argoproj/argocd", ":4"]);
+    for verb in ["preview", "verify"] {
+        assert_eq!(completed(&cluster, &[verb, "q"]), ["quick", "quay.io/argoproj/argocd", ":4"]);
+        assert_eq!(completed(&cluster, &[verb, "quay"]), ["quay.io/argoproj/argocd", ":4"]);
+    }
     assert_eq!(completed(&cluster, &["quota", "q"]), ["quay.io/argoproj/argocd", ":4"]);
+}
+
+#[test]
+fn a_registry_whose_port_is_begun_is_asked_of_no_other_registry() {
+    let mut used = image("app", "True", "there");
+    used["spec"]["source"]["name"] = json!("registry.corp:5000/team/app");
+    let mut cluster = FakeCluster::start(move |_| list("ImageList", "skopeo.io/v1alpha1", &[used.clone()]));
+    // Whatever leaves this machine goes there.
+    let proxy = Background::of(ConnectProxy::start(([127, 0, 0, 1], 1).into()));
+    let program = std::mem::replace(&mut cluster.program, Program::new());
+    cluster.program = program.variable("HTTPS_PROXY", &format!("http://{}", proxy.address));
+    for verb in ["copy", "preview", "verify", "tags"] {
+        let offered = completed(&cluster, &[verb, "registry.corp:50"]);
+        assert_eq!(offered, ["registry.corp:5000/team/app", ":4"], "{verb}");
+    }
+    assert_eq!(proxy.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn tags_are_read_with_the_credentials_and_the_ca_that_are_typed() {
+    let (authorization, secret) = ("Basic dTpw", "dTpw");
+    let registry = Catalog::default().with("app", &[("1.0", "one")]).only_for(authorization);
+    let registry = registry.start_in_background();
+    let repository = format!("{}/app", registry.address);
+    let program = Program::new().variable("REGISTRY_PASSWORD", "p");
+    let auths = json!({ "auths": { registry.address.clone(): { "auth": secret } } });
+    let file = program.file("auth.json", &auths.to_string()).display().to_string();
+    let begun = format!("{repository}:1");
+    let offered = [format!("{repository}:1.0"), ":4".to_owned()];
+    assert_eq!(words(&program, &["tags", &begun]), [":4"]);
+    assert_eq!(words(&program, &["tags", "--authfile", &file, &begun]), offered);
+    let entries =
+        format!("- registry: '{}'\n  username: u\n  passwordEnv: REGISTRY_PASSWORD\n", registry.address);
+    let file = program.file("registries.yaml", &entries).display().to_string();
+    assert_eq!(words(&program, &["copy", &format!("--registry-credentials={file}"), &begun]), offered);
+
+    let tags = |_: &Seen| imgop_fakes::json(200, json!({ "name": "app", "tags": ["1.0"] }).to_string());
+    let (registry, pem) = Background::of_pair(ScriptedRegistry::start_tls(&["registry.corp"], tags));
+    let proxy = Background::of(ConnectProxy::start(registry.address));
+    let program = program.variable("HTTPS_PROXY", &format!("http://{}", proxy.address));
+    let file = program.file("ca.crt", &String::from_utf8(pem).unwrap()).display().to_string();
+    let (begun, offered) = ("registry.corp:5000/app:1", ["registry.corp:5000/app:1.0", ":4"]);
+    assert_eq!(words(&program, &["preview", begun]), [":4"]);
+    assert_eq!(words(&program, &["preview", "--source-ca-file", &file, begun]), offered);
+    assert_eq!(words(&program, &["tags", "--ca-file", &file, begun]), offered);
 }
 
 #[cfg(unix)]

@@ -262,6 +262,51 @@ fn a_tag_that_the_source_does_not_have_is_not_taken() {
 }
 
 #[test]
+fn a_pattern_that_selects_nothing_says_why_and_is_taken_by_a_second_enter() {
+    let place = Place::new();
+    let source = format!("{}/argoproj/argocd", place.source.address);
+    let destination = format!("{}/mirror/argocd", place.destination.address);
+    let mut terminal = place.start(&format!("copy {source}"), 160);
+    terminal.answer("Version or pattern", &format!("v2.x{ENTER}"));
+    terminal.wait_for("v2.x selects no tag yet, Enter again takes it; near miss v2.13.10: it has 3 numbers, the pattern has 2");
+    terminal.press(ENTER);
+    terminal.answer("Copy to", &format!("\u{15}{destination}{ENTER}"));
+    terminal.answer("Credentials for the destination", ENTER);
+    terminal.answer("When", ENTER);
+    terminal.answer("Check the source every", ENTER);
+    terminal.answer("No tag would be copied now. Submit it?", ENTER);
+    let left = terminal.end();
+    assert!(left.code == 1 && left.text.contains("Nothing was submitted."), "{}", left.text);
+    assert_eq!(left.text.to_lowercase().matches("no tag of").count(), 1, "{}", left.text);
+}
+
+#[test]
+fn patterns_are_proposed_beside_the_tags() {
+    let place = Place::new();
+    let mut terminal = place.start(&format!("copy {}/argoproj/argocd", place.source.address), 100);
+    terminal.wait_for("v2.13.x  selects 4 tags");
+    terminal.wait_for("v2.13.11-rc1");
+    assert!(!terminal.shown().contains("v2.13.x-rc1"), "{}", terminal.shown());
+    terminal.answer("Version or pattern", &format!("v2.13.{DOWN}{ENTER}"));
+    terminal.wait_for_question("leave any out?");
+    terminal.press(CTRL_C);
+    assert!(terminal.end().is_restored);
+}
+
+#[test]
+fn the_plan_names_no_flag_that_copy_does_not_have() {
+    let place = Place::new();
+    let mut terminal = place.start("copy", 160);
+    answer_all(&mut terminal, &place, 8);
+    terminal.answer("overwrite", "n");
+    let text = terminal.end().text;
+    assert!(
+        text.contains("3 other tags nearly match; preview it with --show-excluded to see why not."),
+        "{text}"
+    );
+}
+
+#[test]
 fn no_is_the_default_where_something_is_overwritten() {
     let place = Place::new();
     let mut terminal = place.start("copy", 60);

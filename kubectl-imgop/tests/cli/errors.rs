@@ -75,7 +75,13 @@ fn nothing_is_deleted_without_a_word_of_consent() {
     ----- stderr -----
     error: cannot ask for confirmation without a terminal; add --yes to delete
     ");
-    assert_eq!(Program::new().run("delete").code, 2);
+    insta::assert_snapshot!(Program::new().run("delete"), @"
+    exit code: 2
+    ----- stderr -----
+    error: missing: NAME, --selector or --all; and --yes
+
+    hint: on a terminal, you can pick from those that exist
+    ");
 }
 
 #[test]

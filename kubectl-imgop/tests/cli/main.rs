@@ -12,6 +12,8 @@ mod completion;
 mod copy;
 #[cfg(unix)]
 mod copy_dialog;
+#[cfg(unix)]
+mod copy_tls;
 mod credentials;
 mod errors;
 mod fake_cluster;

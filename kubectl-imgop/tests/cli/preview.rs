@@ -320,7 +320,7 @@ fn without_a_destination_the_meaning_of_a_version_is_shown() {
     SOURCE    source........./argoproj/argocd   8 tags
     VERSION   9.x
 
-    No tag of source........./argoproj/argocd matches 9.x.
+    0 tags.
     ----- stderr -----
     warning: no tag of source........./argoproj/argocd matches 9.x
 

@@ -114,14 +114,14 @@ fn a_pattern_that_matches_nothing_is_a_warning_and_a_failed_comparison() {
     VERSION       >=2.13.11 <3
     DESTINATION   mirror........./mirror/argocd
 
-    No tag of source........./argoproj/argocd matches >=2.13.11 <3.
+    0 tags.
     1 pre-release is excluded; add --allow-candidate-release to include it.
     ----- stderr -----
     warning: no tag of source........./argoproj/argocd matches >=2.13.11 <3
 
     hint: near miss v2.13.11-rc1: it is a pre-release; --allow-candidate-release includes those
     hint: it has 8 tags; the newest: v2.13.11-rc1, v2.13.10, v2.13.2, v2.13.1, 2.13.1
-    hint: use one of them, or a pattern such as v2.13.x
+    hint: use one of them, or add --allow-candidate-release
     ");
     assert_eq!(run(&[&range[..], &["--exit-code"]].concat()).code, 2);
 }

@@ -30,7 +30,9 @@ fn both(source: Content, destination: Content) -> (Background<ContentRegistry>, 
 fn a_whole_copy_is_verified_for_each_platform() {
     let (from, to) = both(content(&["1.0.0", "1.0.1"]), content(&["1.0.0", "1.0.1"]));
     insta::assert_snapshot!(verify(&from, &to, ""));
-    assert_eq!(verify(&from, &to, " --layers").code, 0);
+    let layers = verify(&from, &to, " --layers");
+    let summary = "2 tags: 2 verified. 10 configurations and layers checked.\n";
+    assert!(layers.code == 0 && layers.stdout.ends_with(summary), "{layers}");
     let document: Value = serde_json::from_str(&verify(&from, &to, " -o json").stdout).unwrap();
     assert_eq!(document["apiVersion"], "imgop.verify/v1");
     assert_eq!(document["tags"][0]["platforms"][1]["platform"], "linux/arm64");

@@ -1,16 +1,20 @@
 //! What a dialog proposes: from the Images and Secrets of the namespace, and from the registries.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use imgop_core::api::{Image, ImageSpec, Side};
+use imgop_core::api::{CA_KEY, Image, ImageSpec, Side};
 use imgop_core::copy::ObserveError;
 use imgop_registry::oci::Manifest;
 use imgop_registry::reference::{Reference, RegistryHost, Repository, Tag};
-use imgop_registry::{Registries, RegistryError, RepositoryClient};
+use imgop_registry::{Reason, Registries, RegistryError, RepositoryClient, Unreachable};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::ListParams;
-use kube::{Api, ResourceExt as _};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ListParams, Request};
+use kube::{Api, Resource as _, ResourceExt as _};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::CopyArgs;
 use crate::args::{ImageArgs, image_spec};
@@ -24,8 +28,8 @@ use crate::registry::errors::{ErrorContext, explain};
 use crate::registry::local_access::{AccessSources, Endpoint, LocalAccessArgs, Origin, Reached};
 use crate::registry::{registries, settings};
 
-/// No registry has this name (RFC 2606): a spec always has a destination, also before that is known.
-const NOWHERE: &str = "preview.invalid/none:none";
+/// No registry has this name (RFC 2606): a spec always has both sides, also before they are known.
+const NOWHERE: &str = "preview.invalid/none";
 /// How many Secrets are proposed.
 const MAX_SECRETS: u32 = 500;
 
@@ -38,7 +42,22 @@ pub struct UsedImage {
 }
 
 /// The tags of a repository, or why they are not known.
-pub type Tags = Result<Rc<[Tag]>, String>;
+pub type Tags = Result<Rc<[Tag]>, Unread>;
+
+/// Why a registry was not read.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// Why, with hints.
+    pub error: CliError,
+    /// What is wrong with how the connection is secured, if that is the reason.
+    pub tls: Option<Unreachable>,
+}
+
+impl From<CliError> for Unread {
+    fn from(error: CliError) -> Self {
+        Self { error, tls: None }
+    }
+}
 
 /// Everything that proposals come from.
 pub struct Context {
@@ -60,7 +79,7 @@ pub struct Context {
     pub local: LocalCredentials,
     /// No flags override those.
     pub flags: LocalAccessArgs,
-    /// The tags that were read, each with its source and how that is reached.
+    /// The tags that were read, each with the side of the copy and how that is reached.
     tags: RefCell<Vec<(String, Tags)>>,
 }
 
@@ -90,59 +109,79 @@ impl Context {
         self
     }
 
-    /// Returns the tags of the source. They are read once for each way to reach it.
-    pub async fn tags(&self, args: &CopyArgs) -> Tags {
-        let source = args.source.clone().unwrap_or_default();
-        let key = format!("{source} {:?}", args.image.endpoints);
-        if let Some((_, known)) = self.tags.borrow().iter().find(|(known, _)| *known == key) {
-            return known.clone();
+    /// Returns the tags of a side. They are read once for each way to reach it.
+    pub async fn tags(&self, args: &CopyArgs, side: Side) -> Tags {
+        if let Some(known) = self.known_tags(args, side) {
+            return known;
         }
-        let tags = self.ask_source(args, async |client| client.tags().await).await.map(Rc::from);
-        self.tags.borrow_mut().push((key, tags.clone()));
+        let tags = self.ask(args, side, async |client| client.tags().await).await.map(Rc::from);
+        self.tags.borrow_mut().push((key(args, side), tags.clone()));
         tags
+    }
+
+    /// Returns the tags of a side if they were read, or found unreadable.
+    pub fn known_tags(&self, args: &CopyArgs, side: Side) -> Option<Tags> {
+        let key = key(args, side);
+        self.tags.borrow().iter().find(|(known, _)| *known == key).map(|(_, tags)| tags.clone())
     }
 
     /// Returns the manifest of a tag of the source.
     pub async fn manifest(&self, args: &CopyArgs, tag: &Tag) -> Result<Option<Manifest>, String> {
-        self.ask_source(args, async |client| client.manifest(&tag.clone().into()).await).await
+        let manifest =
+            self.ask(args, Side::Source, async |client| client.manifest(&tag.clone().into()).await);
+        manifest.await.map_err(|unread| unread.error.message)
     }
 
-    /// Asks the source; explains why it has no answer.
-    async fn ask_source<T>(
+    /// Asks the registry of a side; explains why it has no answer.
+    async fn ask<T>(
         &self,
         args: &CopyArgs,
+        side: Side,
         question: impl AsyncFnOnce(RepositoryClient) -> Result<T, RegistryError>,
-    ) -> Result<T, String> {
-        let (client, origin) = self.source(args).await.map_err(|error| error.message)?;
+    ) -> Result<T, Unread> {
+        let (client, origin) = self.client(args, side).await?;
         question(client).await.map_err(|error| {
-            let context =
-                ErrorContext { wording: Wording::Flags, source: origin, destination: Origin::default() };
-            explain(&ObserveError::Registry { side: Side::Source, error }, &context).message
+            let tls = match error.reason() {
+                Reason::Unreachable(
+                    how @ (Unreachable::Tls | Unreachable::NoTls | Unreachable::WantsTls),
+                ) => Some(*how),
+                _ => None,
+            };
+            let (source, destination) = (origin.clone(), origin);
+            let context = ErrorContext { wording: Wording::Flags, source, destination };
+            Unread { error: explain(&ObserveError::Registry { side, error }, &context), tls }
         })
     }
 
-    async fn source(&self, args: &CopyArgs) -> Result<(RepositoryClient, Origin), CliError> {
-        let written = args.source.as_deref().unwrap_or_default();
-        let repository = repository(written);
-        let name = repository.as_ref().map_or(written, |(_, name)| name.as_str());
-        // Which version it is does not change how the source is reached.
-        let image = ImageArgs { endpoints: args.image.endpoints.clone(), ..ImageArgs::default() };
-        let (spec, request) = image_spec(&format!("{name}:any"), NOWHERE, &image)?;
-        let endpoint = Endpoint {
-            side: Side::Source,
-            namespace: None,
-            repository: &request.source,
-            spec: spec.endpoint(Side::Source),
-            tls_flag: None,
+    async fn client(&self, args: &CopyArgs, side: Side) -> Result<(RepositoryClient, Origin), CliError> {
+        let written = args.reference(side).unwrap_or_default();
+        // Which version it is does not change how a side is reached, nor does the other side.
+        let image = ImageArgs { endpoints: args.image.endpoints.of_side(side), ..ImageArgs::default() };
+        let name = repository(written).map_or_else(|| written.to_owned(), |(_, name)| name);
+        let (spec, request) = match side {
+            Side::Source => image_spec(&format!("{name}:any"), NOWHERE, &image)?,
+            Side::Destination => image_spec(&format!("{NOWHERE}:any"), written, &image)?,
         };
+        let repository = match side {
+            Side::Source => &request.source,
+            Side::Destination => &request.destination,
+        };
+        let endpoint =
+            Endpoint { side, namespace: None, repository, spec: spec.endpoint(side), tls_flag: None };
         let Reached { access, origin } = self.sources().reach(endpoint).await?;
-        Ok((self.registries.repository(&request.source, &access), origin))
+        Ok((self.registries.repository(repository, &access), origin))
     }
 
     /// Returns what access to registries comes from.
     pub fn sources(&self) -> AccessSources<'_> {
         AccessSources { ui: self.ui, cluster: &self.answering, local: &self.local, flags: &self.flags }
     }
+}
+
+/// Returns what the tags of a side depend on.
+fn key(args: &CopyArgs, side: Side) -> String {
+    let reference = args.reference(side).unwrap_or_default();
+    format!("{side} {reference} {:?}", args.image.endpoints.of_side(side))
 }
 
 /// Returns the repository of a reference, and its name as it is typed.
@@ -168,4 +207,30 @@ async fn credential_secrets(cluster: &Cluster) -> Vec<String> {
     let of_type = ListParams::default().limit(MAX_SECRETS).fields("type=kubernetes.io/dockerconfigjson");
     let list = secrets.list_metadata(&of_type).await;
     list.map(|list| list.items.iter().map(kube::ResourceExt::name_any).collect()).unwrap_or_default()
+}
+
+/// A Secret without its values: none of them is kept.
+#[derive(Deserialize)]
+struct SecretKeys {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    data: BTreeMap<String, IgnoredAny>,
+}
+
+/// Secrets without their values.
+#[derive(Deserialize)]
+struct SecretList {
+    items: Vec<SecretKeys>,
+}
+
+/// Returns the Secrets of the namespace that hold CA certificates; none where they may not be listed.
+pub async fn ca_secrets(cluster: &Cluster) -> Vec<String> {
+    let listed = ListParams::default().limit(MAX_SECRETS).fields(
+        "type!=kubernetes.io/dockerconfigjson,type!=kubernetes.io/service-account-token,type!=helm.sh/release.v1",
+    );
+    let path = Secret::url_path(&(), Some(&cluster.namespace));
+    let Ok(request) = Request::new(path).list(&listed) else { return Vec::new() };
+    let Ok(list) = cluster.client.request::<SecretList>(request).await else { return Vec::new() };
+    let with_ca = list.items.into_iter().filter(|secret| secret.data.contains_key(CA_KEY));
+    with_ca.filter_map(|secret| secret.metadata.name).collect()
 }

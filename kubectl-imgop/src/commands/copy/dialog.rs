@@ -1,8 +1,11 @@
 //! `copy` without arguments: it asks, shows the plan, and submits what is confirmed.
 
+use imgop_core::api::Side;
+
 use super::context::Context;
 use super::questions::{Draft, QUESTIONS};
 use super::submit::{image_ref, manifest, submit};
+use super::tls_questions::probe;
 use super::{CopyArgs, DryRun};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs};
@@ -24,6 +27,9 @@ pub async fn ask(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result
     let namespace = cluster.as_ref().ok().map(|cluster| cluster.namespace.clone());
     let mut draft = Draft::new(args.clone(), Context::new(ui, cluster.clone())?.with_proposals().await);
     let terminal = Terminal::open()?;
+    for side in [Side::Source, Side::Destination] {
+        probe(&draft, &terminal, side).await?;
+    }
     ask_all(&QUESTIONS, &mut draft, &terminal).await?;
     drop(terminal);
     let args = draft.args;

@@ -6,10 +6,11 @@ mod plan;
 mod questions;
 mod search;
 mod submit;
+mod tls_questions;
 mod typing;
 
 use clap::{Args, ValueEnum};
-use imgop_core::api::ImageSpec;
+use imgop_core::api::{ImageSpec, Side};
 use imgop_core::copy::CopyRequest;
 
 use crate::args::{ImageArgs, Words, image_spec};
@@ -112,6 +113,14 @@ impl CopyArgs {
     /// such, a missing version too.
     fn is_complete(&self) -> bool {
         self.source.is_some() && self.destination.is_some()
+    }
+
+    /// Returns the reference of a side as it is given.
+    fn reference(&self, side: Side) -> Option<&str> {
+        match side {
+            Side::Source => self.source.as_deref(),
+            Side::Destination => self.destination.as_deref(),
+        }
     }
 
     fn spec(&self) -> Result<(ImageSpec, CopyRequest), CliError> {

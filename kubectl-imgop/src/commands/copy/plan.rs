@@ -13,7 +13,7 @@ use crate::preview::cluster_images::ClusterImages;
 use crate::preview::details::Details;
 use crate::preview::document::TagReport;
 use crate::preview::inspect::{Inspected, Inspector, inspect};
-use crate::preview::page::{PageOptions, print};
+use crate::preview::page::{PageOptions, Verb, print};
 use crate::preview::targets::{Target, applied};
 use crate::prompts::{Answer, Terminal};
 
@@ -33,6 +33,7 @@ pub async fn confirm(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()
     let size = Box::pin(show(draft, terminal, spec, request)).await?;
     let (prompt, default) = match size {
         None => ("What is copied is not known. Submit it?".to_owned(), false),
+        Some(Size { copies: 0, .. }) => ("No tag would be copied now. Submit it?".to_owned(), false),
         Some(Size { copies, overwrites }) => {
             let what = match overwrites {
                 0 => format!("Copy {}?", count(copies, "tag")),
@@ -76,7 +77,11 @@ async fn show(
         }
     };
     let Inspected { report, failure, no_match } = inspected;
-    print(context.ui.aside(), &report, PageOptions { wide: false, headers: true, excluded: false })?;
+    print(
+        context.ui.aside(),
+        &report,
+        PageOptions { wide: false, headers: true, excluded: false, verb: Verb::Copy },
+    )?;
     for problem in failure.iter().chain(&no_match) {
         context.ui.warned(problem);
     }

@@ -9,9 +9,9 @@ use imgop_registry::reference::Tag;
 
 use super::CopyArgs;
 use super::context::{Context, Tags, repository};
-use super::plan;
 use super::search::OfRegistries;
 use super::typing::{DestinationTyping, SourceTyping, VersionTyping};
+use super::{plan, tls_questions};
 use crate::cli_error::CliError;
 use crate::output::text::count;
 use crate::prompts::dialog::Question;
@@ -51,11 +51,7 @@ impl Draft {
 
     /// Returns the Secret that Images of the namespace use for the registry of a side.
     fn usual_secret(&self, side: Side) -> Option<String> {
-        let written = match side {
-            Side::Source => &self.args.source,
-            Side::Destination => &self.args.destination,
-        };
-        let (place, _) = repository(written.as_deref()?)?;
+        let (place, _) = repository(self.args.reference(side)?)?;
         self.context.used.iter().find_map(|used| {
             let endpoint = used.spec.endpoint(side);
             let (there, _) = repository(endpoint.name)?;
@@ -78,12 +74,18 @@ pub fn has_version(written: &str) -> bool {
 }
 
 /// The questions.
-pub const QUESTIONS: [Question<Draft>; 10] = [
+pub const QUESTIONS: [Question<Draft>; 12] = [
     Question {
         argument: "SOURCE",
         is_required: true,
         is_open: |draft| draft.args.source.is_none(),
         ask: |draft, terminal| ask_source(draft, terminal).boxed_local(),
+    },
+    Question {
+        argument: "--source-tls",
+        is_required: false,
+        is_open: |draft| tls_questions::is_open(draft, Side::Source),
+        ask: |draft, terminal| tls_questions::ask(draft, terminal, Side::Source).boxed_local(),
     },
     Question {
         argument: "--source-credentials",
@@ -127,6 +129,12 @@ pub const QUESTIONS: [Question<Draft>; 10] = [
         ask: |draft, terminal| ask_destination(draft, terminal).boxed_local(),
     },
     Question {
+        argument: "--destination-tls",
+        is_required: false,
+        is_open: |draft| tls_questions::is_open(draft, Side::Destination),
+        ask: |draft, terminal| tls_questions::ask(draft, terminal, Side::Destination).boxed_local(),
+    },
+    Question {
         argument: "--destination-credentials",
         is_required: false,
         is_open: |draft| {
@@ -167,17 +175,20 @@ async fn ask_source(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>
     let search = OfRegistries { registries: &context.registries, hosts: context.searched.clone() };
     let typing = SourceTyping::new(&context.used, &search);
     let answer = TypedQuestion { prompt: "Copy from", initial: "", typing: &typing }.ask(terminal).await?;
-    Ok(answer.map(|source| draft.args.source = Some(source)))
+    let Answer::Given(source) = answer else { return Ok(Answer::Back) };
+    draft.args.source = Some(source);
+    tls_questions::probe(draft, terminal, Side::Source).await?;
+    Ok(Answer::Given(()))
 }
 
 /// Reads the tags of the source, and says so meanwhile.
 async fn tags(draft: &Draft, terminal: &Terminal) -> Result<Tags, CliError> {
     let source = draft.args.source.as_deref().unwrap_or_default();
     terminal.draw(&[format!("Reading the tags of {source} …")], 0)?;
-    let tags = draft.context.tags(&draft.args).await;
+    let tags = draft.context.tags(&draft.args, Side::Source).await;
     terminal.draw(&[String::new()], 0)?;
-    if let Err(why) = &tags {
-        draft.context.ui.warning(&format!("the tags are not known: {why}"));
+    if let Err(unread) = &tags {
+        draft.context.ui.warning(&format!("the tags are not known: {}", unread.error.message));
     }
     Ok(tags)
 }
@@ -261,7 +272,10 @@ async fn ask_destination(draft: &mut Draft, terminal: &Terminal) -> Result<Answe
     let initial = typing.proposed.first().map_or(String::new(), |row| row.value.clone());
     let answer =
         TypedQuestion { prompt: "Copy to", initial: &initial, typing: &typing }.ask(terminal).await?;
-    Ok(answer.map(|destination| draft.args.destination = Some(destination)))
+    let Answer::Given(destination) = answer else { return Ok(Answer::Back) };
+    draft.args.destination = Some(destination);
+    tls_questions::probe(draft, terminal, Side::Destination).await?;
+    Ok(Answer::Given(()))
 }
 
 async fn ask_secret(draft: &mut Draft, terminal: &Terminal, side: Side) -> Result<Answer<()>, CliError> {

@@ -61,7 +61,9 @@ pub async fn submit(
         return Ok(Outcome::Done);
     }
     let generation = after.metadata.generation.unwrap_or_default();
-    wait_for_all(ui, &cluster, &[(image, Goal::Generation(generation))], args.timeout).await
+    let was_there = before.is_some_and(|before| before.metadata.generation == Some(generation));
+    let goal = if was_there { Goal::Generation(generation) } else { Goal::NewGeneration(generation) };
+    wait_for_all(ui, &cluster, &[(image, goal)], args.timeout).await
 }
 
 /// Returns an Image by its name.

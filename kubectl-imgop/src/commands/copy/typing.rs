@@ -6,17 +6,23 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use imgop_core::selection::{TypedVersion, Version, typed_version};
+use imgop_core::selection::{Filter, TypedVersion, Version, select, typed_version};
 use imgop_registry::reference::Tag;
 
 use super::CopyArgs;
 use super::context::{UsedImage, repository};
 use crate::args::{image_spec, reference_problem};
 use crate::output::text::count;
+use crate::output::wording::Wording;
+use crate::preview::absent::release_line;
 use crate::prompts::{Below, Row, Typing};
 
 /// How many rows can be reached; a terminal shows fewer.
 const MAX_ROWS: usize = 200;
+/// How many patterns are proposed.
+const MAX_PATTERNS: usize = 3;
+/// How many tags they are made from at most: each is selected for on every key.
+const MAX_LINES: usize = 20;
 /// How long nothing is typed before registries are searched.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -85,7 +91,9 @@ impl Typing for VersionTyping {
     fn below(&self, typed: &str) -> Below {
         let typed = typed.trim();
         let Some(tags) = &self.tags else { return Below::default() };
-        let (selected, note) = match typed_version(typed, self.candidates, tags) {
+        let typed_version = typed_version(typed, self.candidates, tags);
+        let is_begun = matches!(typed_version, TypedVersion::Begins(_));
+        let (selected, note) = match typed_version {
             TypedVersion::Selects(selection) => {
                 let number = selection.tags.len();
                 (selection.tags, format!("{typed} selects {number} of {}", count(tags.len(), "tag")))
@@ -104,8 +112,10 @@ impl Typing for VersionTyping {
                 (begun, note)
             }
         };
+        let patterns = if is_begun { self.patterns(&selected, tags) } else { Vec::new() };
         let row = |tag: &Tag| Row { value: tag.to_string(), note: String::new() };
-        Below { note, rows: selected.iter().take(MAX_ROWS).map(row).collect() }
+        let rows = patterns.into_iter().chain(selected.iter().map(row));
+        Below { note, rows: rows.take(MAX_ROWS).collect() }
     }
 
     fn check(&self, typed: &str) -> Result<(), String> {
@@ -117,6 +127,40 @@ impl Typing for VersionTyping {
             }
             _ => Ok(()),
         }
+    }
+
+    fn caution(&self, typed: &str) -> Option<String> {
+        let (version, tags) = (typed.parse::<Version>().ok()?, self.tags.as_ref()?);
+        let selection = select(&version, self.candidates, &Filter::default(), tags, 1);
+        if !version.is_selector() || !selection.tags.is_empty() {
+            return None;
+        }
+        let near = selection
+            .excluded
+            .first()
+            .map(|near| format!("; near miss {}: {}", near.tag, Wording::Flags.of(&near.reason.to_string())));
+        Some(format!("{typed} selects no tag yet, Enter again takes it{}", near.unwrap_or_default()))
+    }
+}
+
+impl VersionTyping {
+    /// Returns the patterns of the newest release lines among tags, but not those of pre-releases alone.
+    fn patterns(&self, begun: &[Tag], all: &[Tag]) -> Vec<Row> {
+        let selected = |version: &Version, tags: &[Tag]| {
+            select(version, self.candidates, &Filter::default(), tags, 0).tags
+        };
+        let mut rows: Vec<Row> = Vec::new();
+        for tag in selected(&Version::Every, begun).iter().take(MAX_LINES) {
+            let Some([_, pattern]) = release_line(tag) else { continue };
+            if rows.len() == MAX_PATTERNS || rows.iter().any(|row| row.value == pattern) {
+                continue;
+            }
+            if let Ok(version) = pattern.parse::<Version>() {
+                let note = format!("selects {}", count(selected(&version, all).len(), "tag"));
+                rows.push(Row { value: pattern, note });
+            }
+        }
+        rows
     }
 }
 
@@ -249,13 +293,19 @@ mod tests {
             format!("{}: {}", below.note, values(&below).join(" "))
         };
         insta::assert_snapshot!(["", "1", "1.", "1.x", "3.x", "1.0"].map(shown).join("\n"), @"
-        3 tags; a tag, a pattern (1.2.x) or a range (>=1.2 <2): 2.0 1.1 1.0
-        2 of 3 tags begin with 1: 1.1 1.0
-        2 of 3 tags begin with 1.: 1.1 1.0
+        3 tags; a tag, a pattern (1.2.x) or a range (>=1.2 <2): 2.x 1.x 2.0 1.1 1.0
+        2 of 3 tags begin with 1: 1.x 1.1 1.0
+        2 of 3 tags begin with 1.: 1.x 1.1 1.0
         1.x selects 2 of 3 tags: 1.1 1.0
         3.x selects none of 3 tags: 
         1.0 selects 1 of 3 tags: 1.0
         ");
+        assert_eq!(typing.caution("1.x"), None);
+        let caution = typing.caution("1.x.x").unwrap();
+        assert_eq!(
+            caution,
+            "1.x.x selects no tag yet, Enter again takes it; near miss 1.1: it has 2 numbers, the pattern has 3"
+        );
         assert!(typing.check("1.x").is_ok() && typing.check("3.x").is_ok() && typing.check("1.0").is_ok());
         insta::assert_snapshot!(["", "3.0", "1.x.y"].map(|typed| typing.check(typed).unwrap_err()).join("\n"), @r#"
         it is empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag but pre-releases, or a digest (sha256:…)

@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Frequency, Image, Mode};
-use imgop_core::schedule::next_regular;
+use imgop_core::schedule::{MAX_RETRY, next_regular};
 use jiff::Timestamp;
 
 use crate::kinds::Kind as _;
 use crate::output::age::human;
-
-/// The longest pause before what failed is tried again, once the pauses no longer grow.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// When both sides are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +33,7 @@ impl Checks {
         let period = image.spec.frequency.parse::<Frequency>().ok()?.period();
         if ready.status != "True" {
             let is_retried = image.state().is_retried() && status.next_sync_time.is_none();
-            return is_retried.then_some(Self::Within(period.max(LONGEST_PAUSE)));
+            return is_retried.then_some(Self::Within(period.max(MAX_RETRY)));
         }
         if image.spec.mode == Mode::OneShot || ready.reason != reasons::SUCCEEDED {
             return None;

@@ -1,5 +1,7 @@
 //! Whether a destination has everything that a manifest names, however deep.
 
+use std::collections::HashSet;
+
 use futures::future::BoxFuture;
 use imgop_registry::oci::{ManifestError, index_parts};
 use imgop_registry::reference::{Digest, ManifestRef};
@@ -19,6 +21,15 @@ pub(super) struct Contents {
     pub(super) platforms: Vec<VerifiedPlatform>,
     /// The first that is lacking of what has no platform: a layer of a single image, an attestation.
     other: Option<String>,
+}
+
+/// What a destination was found to have, and how much of it was asked for.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// What it has.
+    pub(super) contents: Contents,
+    /// The configurations and layers that it was asked for.
+    pub(super) layers: usize,
 }
 
 /// Why it is not known what a destination has.
@@ -43,13 +54,13 @@ pub(super) async fn contents(
     client: &RepositoryClient,
     digest: &Digest,
     depth: Depth,
-) -> Result<Contents, Unchecked> {
-    match client.manifest(&ManifestRef::Digest(digest.clone())).await? {
-        Some(manifest) => {
-            Walk { client, depth, left: MAX_MANIFESTS }.manifest(&manifest, MAX_DEPTH + 1).await
-        }
-        None => Ok(Contents::lacking("its manifest".to_owned())),
-    }
+) -> Result<Checked, Unchecked> {
+    let mut walk = Walk { client, depth, left: MAX_MANIFESTS, asked: HashSet::new() };
+    let contents = match client.manifest(&ManifestRef::Digest(digest.clone())).await? {
+        Some(manifest) => walk.manifest(&manifest, MAX_DEPTH + 1).await?,
+        None => Contents::lacking("its manifest".to_owned()),
+    };
+    Ok(Checked { contents, layers: walk.asked.len() })
 }
 
 impl Contents {
@@ -71,6 +82,8 @@ struct Walk<'a> {
     depth: Depth,
     /// Manifests that may still be asked for.
     left: usize,
+    /// The configurations and layers that the destination was asked for, and has.
+    asked: HashSet<Digest>,
 }
 
 impl Walk<'_> {
@@ -121,14 +134,16 @@ impl Walk<'_> {
         }
     }
 
-    async fn missing_blob(&self, manifest: &Manifest) -> Result<Option<String>, Unchecked> {
+    async fn missing_blob(&mut self, manifest: &Manifest) -> Result<Option<String>, Unchecked> {
         if self.depth == Depth::Manifests {
             return Ok(None);
         }
         for blob in manifest.blobs()? {
-            if !self.client.has_blob(&blob).await? {
+            // Platforms and attestations share layers.
+            if !self.asked.contains(&blob) && !self.client.has_blob(&blob).await? {
                 return Ok(Some(format!("layer {blob}")));
             }
+            self.asked.insert(blob);
         }
         Ok(None)
     }
