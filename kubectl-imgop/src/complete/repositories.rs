@@ -39,11 +39,10 @@ pub fn objects_and_sources(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCan
     if let (Some(_), _) = split(begun, &KINDS) {
         return objects(typed, begun);
     }
-    let named = typed.objects();
+    let given = typed.objects();
     let images = images(typed).unwrap_or_default();
-    let names = images.iter().map(|image| ObjectRef { kind: Erased::<Image>::REF, name: image.name_any() });
-    let names: Vec<String> =
-        names.filter(|name| !named.contains(name)).map(|name| name.to_string()).collect();
+    let all = images.iter().map(|image| ObjectRef { kind: Erased::<Image>::REF, name: image.name_any() });
+    let names: Vec<String> = all.filter(|name| !given.contains(name)).map(|name| name.to_string()).collect();
     matching(begun, names.into_iter().chain(names_of(&images, Side::Source)).collect())
 }
 

@@ -12,8 +12,8 @@ const MAX_TYPOS: usize = 2;
 /// Returns that an Image has these fields, which are written with dots between them.
 pub fn unknown(fields: &[String]) -> String {
     let crd = Image::crd();
-    let versions = crd.spec.versions.iter();
-    let root = versions.filter_map(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref()).next();
+    let mut versions = crd.spec.versions.iter();
+    let root = versions.find_map(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
     let named = |field: &String| match root.and_then(|root| intended(root, field)) {
         Some(name) => format!("{field} (did you mean {name}?)"),
         None => field.clone(),

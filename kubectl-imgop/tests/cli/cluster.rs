@@ -180,7 +180,7 @@ fn a_cause_that_the_user_has_ended_is_waited_for_until_the_agent_has_noticed() {
                 (200, json!({ "type": "MODIFIED", "object": change.clone() }))
             }
             request if request.contains("/images/a") => (200, before.clone()),
-            _ => list("ImageList", "skopeo.io/v1alpha1", &[before.clone()]),
+            _ => list("ImageList", "skopeo.io/v1alpha1", std::slice::from_ref(&before)),
         });
         cluster.program.run("copy quay.io/a/b:1 r.example.com/d --name a --wait --timeout 20s")
     };

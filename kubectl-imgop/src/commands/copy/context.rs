@@ -214,6 +214,7 @@ async fn credential_secrets(cluster: &Cluster) -> Vec<String> {
 struct SecretKeys {
     metadata: ObjectMeta,
     #[serde(default)]
+    #[expect(clippy::zero_sized_map_values, reason = "a set cannot be read from an object")]
     data: BTreeMap<String, IgnoredAny>,
 }
 
