@@ -88,21 +88,22 @@ impl Pass<'_> {
             unrecorded_failures: self.status().unrecorded_failures(),
             conflicts,
             retry_now: due.is_asked_for(),
+            ended: HashSet::new(),
             now: self.now,
         }
     }
 
     /// Records the Jobs that were deleted before they ended as failed tries: creating them again at once would
-    /// race with whoever deletes them.
-    pub(super) fn record_vanished_jobs(&self, jobs: &JobResults, memory: &mut Memory) {
+    /// race with whoever deletes them. Returns the copies whose Jobs have ended since the last pass.
+    pub(super) fn record_vanished_jobs(&self, jobs: &JobResults, memory: &mut Memory) -> HashSet<Copy> {
         let runs = runs(jobs, memory);
-        let Some(sync) = &mut memory.sync else { return };
+        let Some(sync) = &mut memory.sync else { return HashSet::new() };
         for copy in sync.started.iter().filter(|copy| runs.iter().all(|run| run.copy != **copy)) {
             let message = "its Job was deleted before it ended".to_owned();
             let outcome = Outcome::Failed { reason: FailureReason::CopyFailed, message, at: self.now };
             memory.outcomes.insert(copy.clone(), outcome);
         }
-        sync.started.retain(|copy| is_running(&runs, copy));
+        sync.started.extract_if(|copy| !is_running(&runs, copy)).collect()
     }
 
     /// Creates Jobs for the copies of a plan. A suspended Image begins none.

@@ -1,6 +1,6 @@
 //! What the steps of a pass hand on: what a plan is worked out from, and what became of one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::TagFailure;
@@ -29,6 +29,8 @@ pub(super) struct PassState<'a> {
     pub unrecorded_failures: u32,
     pub conflicts: HashMap<Tag, String>,
     pub retry_now: bool,
+    /// Copies whose Jobs have ended since the last pass.
+    pub ended: HashSet<Copy>,
     pub now: Timestamp,
 }
 

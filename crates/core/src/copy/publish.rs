@@ -63,12 +63,14 @@ impl Answered {
 
 /// Publishes tags until `end`. Those that are not done by then are planned again. `outcomes` holds what
 /// became of earlier tries; `on_put` is called with each copy as soon as the destination has accepted its tag.
+/// `is_new` says whether a copy was pushed only just now: what a registry does not show of it may come yet.
 pub async fn publish(
     route: Route<'_>,
     copies: Vec<Copy>,
     outcomes: &HashMap<Copy, Outcome, impl BuildHasher>,
     now: Timestamp,
     end: Instant,
+    is_new: &(dyn Fn(&Copy) -> bool + Sync),
     on_put: &(dyn Fn(&Copy) + Sync),
 ) -> Publications {
     let publishing = futures::stream::iter(copies)
@@ -88,7 +90,7 @@ pub async fn publish(
                 all.answered.push(Answered { copy, digest, is_put, manifest });
             }
             // Some registries show what was pushed only after a while.
-            Ok(Err(Outcome::ContentGone { at })) if !is_unpublished(outcomes.get(&copy)) => {
+            Ok(Err(Outcome::ContentGone { at })) if is_new(&copy) && !is_unpublished(outcomes.get(&copy)) => {
                 all.failed.push((copy, Outcome::Unpublished { tries: 1, message: NOT_SHOWN.to_owned(), at }));
             }
             Ok(Err(outcome)) => all.failed.push((copy, outcome)),

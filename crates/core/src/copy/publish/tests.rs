@@ -29,6 +29,8 @@ struct Case {
     source: WritableRegistry,
     destination: WritableRegistry,
     request: CopyRequest,
+    /// Whether what is published was pushed only just now.
+    is_new: bool,
 }
 
 impl Case {
@@ -37,7 +39,7 @@ impl Case {
         let mut request = request("v2.13.x");
         (request.source, request.destination) = (source.repository("app"), destination.repository("app"));
         request.platforms = Platforms::parse(&["linux/amd64".into()]).unwrap();
-        Self { source, destination, request }
+        Self { source, destination, request, is_new: true }
     }
 
     async fn publish(&self, copy: &Copy) -> Result<Answered, Outcome> {
@@ -61,7 +63,8 @@ impl Case {
         let (source, destination) = (&client(&self.request.source), &client(&self.request.destination));
         let route = Route { request: &self.request, source, destination };
         let end = Instant::now() + Duration::from_mins(1);
-        let mut all = publish(route, vec![copy.clone()], outcomes, now(), end, &|_| {}).await;
+        let mut all =
+            publish(route, vec![copy.clone()], outcomes, now(), end, &|_| self.is_new, &|_| {}).await;
         assert!(all.refusal.is_none());
         all.answered.pop().ok_or_else(|| all.failed.pop().unwrap().1)
     }
@@ -133,6 +136,13 @@ async fn b57_content_that_is_not_shown_at_once_is_published_at_the_second_try() 
     case.destination.hold_content("app", &text);
     let outcomes = HashMap::from([(copy.clone(), first)]);
     assert!(case.publish_after(&copy, &outcomes).await.unwrap().is_published());
+}
+
+#[tokio::test]
+async fn content_that_vanished_long_after_it_was_pushed_is_reported_as_gone_at_once() {
+    let case = Case { is_new: false, ..Case::new().await };
+    let published = case.publish(&copy("v1", 1)).await;
+    assert!(matches!(published, Err(Outcome::ContentGone { .. })), "{published:?}");
 }
 
 #[tokio::test]
@@ -319,7 +329,7 @@ async fn a_tag_that_may_not_be_set_is_its_own_failure_where_another_one_is_set()
             Copy { digest: case.destination.hold_content("app", &text), ..copy(name, 1) }
         })
         .to_vec();
-    let all = publish(route, copies, &HashMap::<Copy, Outcome>::new(), now(), end, &|_| {}).await;
+    let all = publish(route, copies, &HashMap::<Copy, Outcome>::new(), now(), end, &|_| true, &|_| {}).await;
     assert!(all.refusal.is_none());
     assert_eq!((all.answered.len(), all.failed.len()), (1, 1));
     let (failed, outcome) = &all.failed[0];
@@ -336,7 +346,7 @@ async fn a_refusal_is_handed_back_and_each_failed_try_is_counted() {
     let before = Outcome::Unpublished { tries: 2, message: "503".into(), at: now() };
     let outcomes = HashMap::from([(copy("v1", 1), before)]);
     let end = Instant::now() + Duration::from_mins(1);
-    let all = publish(route, vec![copy("v1", 1)], &outcomes, now(), end, &|_| {}).await;
+    let all = publish(route, vec![copy("v1", 1)], &outcomes, now(), end, &|_| true, &|_| {}).await;
     assert!(all.refusal.is_some());
     assert!(matches!(all.failed[0].1, Outcome::Unpublished { tries: 3, .. }), "{:?}", all.failed);
 }
@@ -354,7 +364,8 @@ async fn a_tag_that_was_accepted_is_noted_before_it_is_read_back_or_another_one_
         *last.lock().unwrap() = request.map(|request| (copy.destination_tag.clone(), request));
     };
     let end = Instant::now() + Duration::from_mins(1);
-    publish(route, vec![copy.clone()], &HashMap::<Copy, Outcome>::new(), now(), end, &on_put).await;
+    publish(route, vec![copy.clone()], &HashMap::<Copy, Outcome>::new(), now(), end, &|_| true, &on_put)
+        .await;
     let expected = (copy.destination_tag, "PUT /v2/app/manifests/v1".to_owned());
     assert_eq!(last.into_inner().unwrap(), Some(expected));
 }
