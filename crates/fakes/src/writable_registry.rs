@@ -67,7 +67,7 @@ impl WritableRegistry {
         }
     }
 
-    /// Answers the next so many reads of a path as if nothing were there.
+    /// Answers the next reads of a path, `reads` of them, as if nothing were there.
     pub fn hide(&self, path: &str, reads: usize) {
         self.state().hides.insert(path.to_owned(), reads);
     }

@@ -106,7 +106,7 @@ async fn labels_and_all_choose_and_an_empty_selector_chooses_nothing() -> anyhow
         let all = three.imgop("suspend --all").await?.ok()?;
         assert_eq!(all, said(&["a unchanged", "b unchanged", "c suspended"]));
         assert_eq!(three.imgop("resume --all").await?.ok()?.lines().count(), 3);
-        let none = three.imgop("suspend -l team=nobody").await?;
+        let none = three.imgop("suspend -l team=none").await?;
         assert!(none.stderr.contains("No resources found"), "{none:?}");
         assert_eq!((none.stdout.as_str(), none.code), ("", Some(0)));
         for verb in ["delete --yes", "suspend", "resume", "sync", "wait", "list"] {
@@ -140,7 +140,7 @@ async fn several_are_waited_for_until_each_is_ready_or_will_not_be() -> anyhow::
         assert!(waited.stderr.contains("b is not ready: said by the test"), "{waited:?}");
         assert_eq!(waited.code, Some(1));
         assert_eq!(three.imgop("wait a c").await?.code, Some(0));
-        let none_ready = three.imgop("wait -l team=nobody").await?;
+        let none_ready = three.imgop("wait -l team=none").await?;
         assert_eq!(none_ready.code, Some(1), "nothing is not ready: {none_ready:?}");
         Ok(())
     })

@@ -1,16 +1,23 @@
 //! What the wait for a turn means for a pass.
 
 use super::*;
+use crate::turns::Turn;
 
-#[tokio::test]
-async fn all_namespaces_together_have_as_many_passes_at_once_as_the_settings_say() {
-    let case = Case::new().await;
-    let agent = case.runner.kind.agent().clone();
+/// Takes all turns that there are.
+async fn all_turns(case: &Case) -> Vec<Turn> {
+    let agent = case.runner.kind.agent();
     let mut all = Vec::new();
     for n in 0..agent.config.max_concurrent_reconciles {
         let key = TurnKey { namespace: n.to_string(), hosts: Vec::new() };
         all.push(agent.turns.take(key).await.unwrap());
     }
+    all
+}
+
+#[tokio::test]
+async fn all_namespaces_together_have_as_many_passes_at_once_as_the_settings_say() {
+    let case = Case::new().await;
+    let all = all_turns(&case).await;
     let object = DeserializeGuard(Ok(case.image.clone()));
     let mut pass = std::pin::pin!(case.runner.reconcile(&object));
     for _ in 0..50 {
@@ -27,12 +34,7 @@ async fn is_asked_after(changes: impl FnOnce(&Case, Image)) -> bool {
     // Another spec is due at once.
     case.image.metadata.generation = Some(2);
     case.shows(DeserializeGuard(Ok(case.image.clone())));
-    let agent = case.runner.kind.agent().clone();
-    let mut all = Vec::new();
-    for n in 0..agent.config.max_concurrent_reconciles {
-        let key = TurnKey { namespace: n.to_string(), hosts: Vec::new() };
-        all.push(agent.turns.take(key).await.unwrap());
-    }
+    let all = all_turns(&case).await;
     let object = DeserializeGuard(Ok(case.image.clone()));
     let mut pass = std::pin::pin!(case.runner.reconcile(&object));
     assert!(futures::poll!(pass.as_mut()).is_pending());

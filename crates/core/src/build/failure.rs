@@ -116,7 +116,7 @@ impl BuildFailure {
         }
     }
 
-    /// Returns how long to wait for the next try after so many that count, this one included; none if there is no
+    /// Returns how long to wait for the next try after `tries` that count, this one included; none if there is no
     /// other try by itself. `allowed` is how often a failing RUN is tried again, `check` how often inputs are
     /// checked.
     pub fn delay(self, tries: u32, allowed: u32, check: Duration) -> Option<Duration> {

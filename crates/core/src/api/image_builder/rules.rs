@@ -213,7 +213,7 @@ pub(super) fn cache_volume() -> Rule {
         .message("cache.mode Volume needs cache.volume, and cache.volume goes with mode Volume only")
 }
 
-/// Texts by name, so many and so long at most.
+/// Texts by name, with a limit on their number and on their length.
 pub(super) fn texts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",

@@ -169,7 +169,7 @@ ADD https://example.com/a.tar /a
 HEALTHCHECK --interval=3s --timeout=1s --start-period=2s --retries=3 CMD ["true"]
 HEALTHCHECK NONE
 ONBUILD COPY --from=bb /a /a
-MAINTAINER somebody <x@example.com>
+MAINTAINER team <x@example.com>
 CMD
 ENTRYPOINT exec "a
 "#;
