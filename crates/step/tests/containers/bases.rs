@@ -6,7 +6,7 @@ use imgop_core::build::BuildFailure;
 use serde_json::Value;
 
 use crate::pod::Pod;
-use crate::registry::{busybox, shared};
+use crate::registry::{auth_file, busybox, shared};
 
 /// Returns the index of busybox, its digest and its manifest for an architecture.
 fn index() -> (Value, String) {
@@ -112,8 +112,7 @@ fn a9_triggers_of_a_base_run_with_the_context_of_the_build() {
 fn a_registry_that_asks_for_a_password_gets_the_one_that_is_mounted() {
     let private = crate::registry::Registry::start(Some(("builder", "CANARY-pull")));
     let mut source = Pod::of("FROM scratch\nLABEL a=b\n");
-    let auth =
-        format!(r#"{{"auths":{{"{}":{{"username":"builder","password":"CANARY-pull"}}}}}}"#, private.address);
+    let auth = auth_file(&private, "builder", "CANARY-pull");
     source.input.repository = format!("{}/base/private", private.address).parse().unwrap();
     source.write("/var/run/imgop/push", "auth.json", &auth);
     source.prepare().succeeded();

@@ -28,6 +28,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
         .args(arguments)
         .env("GIT_COMMITTER_DATE", "2024-01-02T03:04:05Z")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
         .output()
         .unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -209,6 +210,32 @@ fn b3_pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
 }
 
 #[test]
+fn b3_with_lfs_the_content_comes_from_the_server_of_the_url_alone() {
+    let (root, other_root) = (root(), root());
+    let work = Work::new(&root, "app.git");
+    let oid = imgop_registry::reference::Digest::of(b"CONTENT").hex().to_owned();
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 7\n");
+    let server = GitServer::start(&root, Behaviour::Login("user".into(), "CANARY-lfs".into()));
+    let other = GitServer::start(&other_root, Behaviour::Open);
+    let elsewhere = format!("[lfs]\n\turl = {}/x\n", other.url);
+    work.commit(&[
+        (".gitattributes", "*.bin filter=lfs\n"),
+        (".lfsconfig", &elsewhere),
+        ("big.bin", &pointer),
+    ]);
+    fs::create_dir_all(root.join("lfs")).unwrap();
+    fs::write(root.join("lfs").join(&oid), "CONTENT").unwrap();
+    let mut pod = pod(&format!("{}/app.git", server.url), None);
+    edit(&mut pod, |source| source.lfs = true);
+    pod.write(place::GIT_SECRET, "username", "user");
+    pod.write(place::GIT_SECRET, "password", "CANARY-lfs");
+    let image = pod.image();
+    assert_eq!(image.text("s/big.bin"), "CONTENT");
+    assert!(!image.holds("CANARY-lfs"));
+    assert_eq!(other.requests(), 0);
+}
+
+#[test]
 fn b4_a_private_repository_needs_the_right_password_and_no_redirect_carries_it_away() {
     const PASSWORD: &str = "CANARY@:/%$ \"x";
     let (root, other_root) = (root(), root());
@@ -246,6 +273,22 @@ fn b5_a_server_that_is_down_is_unreachable() {
     assert_eq!(pod("http://127.0.0.1:1/app.git", None).fails_early().0, BuildFailure::SourceUnreachable);
     server.set(Behaviour::Open);
     pod(&format!("{}/app.git", server.url), None).prepare().succeeded();
+    server.set(Behaviour::Silent);
+    let folder = root.join("silent");
+    fs::create_dir_all(folder.join("context")).unwrap();
+    fs::create_dir_all(folder.join("tmp")).unwrap();
+    let source = GitSource {
+        url: format!("{}/app.git", server.url),
+        revision: None,
+        commit: None,
+        submodules: false,
+        lfs: false,
+        depth: 1,
+    };
+    let (stall, places) = (std::time::Duration::from_secs(2), imgop_step::Places::below(&folder));
+    let failed =
+        imgop_step::context::git::fetch(&source, &folder.join("context"), stall, &places).unwrap_err();
+    assert_eq!(failed.reason, BuildFailure::SourceUnreachable, "{failed}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a build prints, leaves running and fails with.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -19,6 +21,30 @@ fn c2_what_a_run_leaves_running_holds_nothing_up() {
     let image = with_busybox("FROM BB\nRUN sleep 600 & echo started > /s\nRUN (while true; do date > /clock; sleep 1; done) & sleep 1\nRUN true\n").image();
     assert_eq!(image.text("s"), "started\n");
     assert!(began.elapsed().as_secs() < 300, "less than what sleeps");
+}
+
+#[test]
+fn c3_a_run_that_the_kernel_ends_had_too_little_memory() {
+    let pod = with_busybox("FROM BB\nRUN /bin/busybox head -c 500000000 /dev/zero | /bin/busybox tail\n");
+    pod.prepare().succeeded();
+    let group = Path::new("/sys/fs/cgroup/memory").join(format!("imgop-test-{}", std::process::id()));
+    let is_v1 = group.parent().unwrap().join("memory.limit_in_bytes").exists();
+    assert!(is_v1, "this test knows cgroup v1 alone; the kernel's count with v2 is read in a unit test");
+    fs::create_dir(&group).unwrap();
+    fs::write(group.join("memory.limit_in_bytes"), (256 << 20).to_string()).unwrap();
+    fs::create_dir_all(pod.path("/sys/fs/cgroup")).unwrap();
+    std::os::unix::fs::symlink(&group, pod.path("/sys/fs/cgroup/memory")).unwrap();
+    // What this thread starts is in the group of this thread.
+    fs::write(group.join("tasks"), "0").unwrap();
+    let ended = pod.build();
+    fs::write(group.parent().unwrap().join("tasks"), "0").unwrap();
+    let _ = fs::remove_dir(&group);
+    let failed = ended.failed();
+    assert_eq!(failed.reason, BuildFailure::OutOfMemory, "{failed} {:?}", failed.last_lines);
+    assert!(
+        failed.message.contains("line 2") && failed.message.contains("resources.limits.memory"),
+        "{failed}"
+    );
 }
 
 #[test]

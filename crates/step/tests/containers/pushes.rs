@@ -7,7 +7,7 @@ use imgop_core::api::Format;
 use imgop_core::build::{BuildFailure, Timestamp};
 
 use crate::pod::Pod;
-use crate::registry::{Registry, busybox, shared};
+use crate::registry::{Registry, auth_file, busybox, shared};
 
 #[test]
 fn d1_a_push_that_is_refused_says_what_to_give() {
@@ -19,8 +19,7 @@ fn d1_a_push_that_is_refused_says_what_to_give() {
     let failed = pod.push().failed();
     assert_eq!(failed.reason, BuildFailure::RegistryUnauthorized, "{failed}");
     assert!(failed.message.contains("image.credentials"), "{failed}");
-    let auth =
-        format!(r#"{{"auths":{{"{}":{{"username":"builder","password":"CANARY-push"}}}}}}"#, private.address);
+    let auth = auth_file(&private, "builder", "CANARY-push");
     pod.write("/var/run/imgop/push", "auth.json", &auth);
     let report = pod.push().succeeded();
     assert!(report.image.is_some() && !report.to_message().contains("CANARY"));

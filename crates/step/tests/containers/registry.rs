@@ -7,6 +7,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
 use imgop_registry::reference::Digest;
 
 use crate::built_image::BuiltImage;
@@ -63,6 +64,12 @@ pub fn busybox() -> String {
 pub fn new_repository(registry: &Registry) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     format!("{}/built/image-{}", registry.address, COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Returns credentials for a registry, as its file has them.
+pub fn auth_file(registry: &Registry, user: &str, password: &str) -> String {
+    let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, registry.address)
 }
 
 impl Registry {

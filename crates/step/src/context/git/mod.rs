@@ -94,7 +94,11 @@ impl Git<'_> {
 
     fn run(&self, arguments: &[&str], what: &str) -> Result<Finished, Failed> {
         let finished = self.try_run(arguments)?;
-        if finished.is_success() { Ok(finished) } else { Err(failed(self.source, what, &finished.errors)) }
+        if finished.is_success() {
+            Ok(finished)
+        } else {
+            Err(failed(self.source, self.folder, what, &finished.errors))
+        }
     }
 
     /// Makes an empty repository. The server stands in its own configuration: in that of all repositories it would
