@@ -133,13 +133,6 @@ impl Preparation<'_> {
             .collect())
     }
 
-    /// Returns the base of a stage in which nothing else stands.
-    fn unchanged_base(&self, checked: &Checked, pulled: &[Base]) -> Option<Digest> {
-        let stage = checked.file.stages().get(checked.resolved.target)?;
-        let base = checked.resolved.base().filter(|_| checked.file.instructions(stage).len() == 1)?;
-        pulled.iter().find(|pulled| &pulled.needed == base).map(|base| base.manifest.digest.clone())
-    }
-
     /// Writes what the next containers need.
     fn hand_over(
         &self,
@@ -165,7 +158,7 @@ impl Preparation<'_> {
             sub_path: self.input.sub_path.clone(),
             ignore_file: found.ignore_file.clone(),
             timestamp,
-            unchanged_base: self.unchanged_base(checked, pulled),
+            unchanged_base: unchanged_base(checked, pulled),
             may_use_layers: !checked.resolved.mounts_files || self.buildah >= LAYERS_SEE_MOUNTS,
         };
         handover::write(&self.places.build_handover(), &build)?;
@@ -178,6 +171,13 @@ impl Preparation<'_> {
         };
         handover::write(&self.places.push_handover(), &push)
     }
+}
+
+/// Returns the base of a stage in which nothing else stands.
+fn unchanged_base(checked: &Checked, pulled: &[Base]) -> Option<Digest> {
+    let stage = checked.file.stages().get(checked.resolved.target)?;
+    let base = checked.resolved.base().filter(|_| checked.file.instructions(stage).len() == 1)?;
+    pulled.iter().find(|pulled| &pulled.needed == base).map(|base| base.manifest.digest.clone())
 }
 
 /// Returns whole seconds since then, begun ones included.

@@ -60,16 +60,12 @@ impl Ended<'_> {
                 format!("{place} gives a file a user or group id that the pod does not have; {MORE_IDS}");
             return Failed::new(BuildFailure::IdRangeTooSmall, message);
         }
-        match exit_status(&text) {
-            Some(code) => {
-                let message = format!("{place} ended with exit code {code}");
-                Failed { exit_code: Some(code), ..Failed::new(BuildFailure::StepFailed, message) }
-            }
-            None => {
-                let text = if text.is_empty() { format!("Buildah ended with {:?}", self.code) } else { text };
-                Failed::new(BuildFailure::StepFailed, format!("{place}: {text}{}", self.hint(cause)))
-            }
+        if let Some(code) = exit_status(&text) {
+            let message = format!("{place} ended with exit code {code}");
+            return Failed { exit_code: Some(code), ..Failed::new(BuildFailure::StepFailed, message) };
         }
+        let text = if text.is_empty() { format!("Buildah ended with {:?}", self.code) } else { text };
+        Failed::new(BuildFailure::StepFailed, format!("{place}: {text}{}", self.hint(cause)))
     }
 
     /// A RUN may print that there is no space: it counts where there was none, or where Buildah itself says it.
@@ -134,7 +130,9 @@ mod tests {
         let file = Dockerfile::parse(file.as_bytes(), BuildahVersion { major: 1, minor: 28 });
         let progress = Progress::of(&file);
         let mut last_lines = LastLines::new(5);
-        lines.iter().for_each(|line| last_lines.push(line));
+        for line in lines {
+            last_lines.push(line);
+        }
         let errors = [error.to_owned()];
         let mut ended = Ended {
             code: Some(1),

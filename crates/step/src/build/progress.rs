@@ -116,7 +116,9 @@ mod tests {
     fn progress(lines: &[&str]) -> Progress {
         let file = Dockerfile::parse(FILE.as_bytes(), BuildahVersion { major: 1, minor: 28 });
         let mut progress = Progress::of(&file);
-        lines.iter().for_each(|line| progress.take(line));
+        for line in lines {
+            progress.take(line);
+        }
         progress
     }
 

@@ -324,3 +324,14 @@ fn nothing_that_a_repository_brings_along_is_run() {
     }
     assert!(!ran.exists());
 }
+
+#[test]
+fn a_link_without_an_end_in_place_of_a_file_of_lfs_holds_nothing_up() {
+    let root = root();
+    let work = Work::new(&root, "app.git");
+    std::os::unix::fs::symlink("/dev/zero", work.0.join("zero.bin")).unwrap();
+    work.commit(&[(".gitattributes", "*.bin filter=lfs\n")]);
+    let server = GitServer::start(&root, Behaviour::Open);
+    let warnings = pod(&format!("{}/app.git", server.url), None).prepare().succeeded().warnings;
+    assert_eq!(warnings, Vec::<String>::new());
+}

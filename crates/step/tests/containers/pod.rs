@@ -109,7 +109,7 @@ impl Pod {
         self.prepare().succeeded();
         self.build().succeeded();
         let pushed = self.push().succeeded().image.unwrap();
-        registry::shared().image(&self.input.repository.to_string(), &pushed.digest)
+        BuiltImage::read(&format!("{}@{}", self.input.repository, pushed.digest), None)
     }
 
     /// Runs the first container, which fails, and returns why.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use imgop_core::api::Format;
 use imgop_core::build::{BuildFailure, Timestamp};
 
+use crate::built_image::BuiltImage;
 use crate::pod::Pod;
 use crate::registry::{Registry, auth_file, busybox, shared};
 
@@ -50,7 +51,7 @@ fn d9_the_layers_of_a_base_of_the_same_registry_are_not_sent() {
     let mut pod = Pod::of(&format!("FROM {}\nRUN echo x > /x\n", busybox()));
     pod.input.repository = format!("{}/built/mounted", shared().address).parse().unwrap();
     let image = pod.image();
-    let base = crate::built_image::BuiltImage::read(&busybox(), None);
+    let base = BuiltImage::read(&busybox(), None);
     let (layers, of_base) =
         (image.manifest["layers"].as_array().unwrap(), base.manifest["layers"].as_array().unwrap());
     assert_eq!(layers.len(), of_base.len() + 1);
@@ -67,9 +68,9 @@ fn d9_the_layers_of_a_base_of_another_registry_are_sent_as_they_are_there() {
     pod.prepare().succeeded();
     pod.build().succeeded();
     let pushed = pod.push().succeeded().image.unwrap();
-    let image = destination.image(&pod.input.repository.to_string(), &pushed.digest);
-    let base = crate::built_image::BuiltImage::read(&busybox(), None);
-    let first = |image: &crate::built_image::BuiltImage| image.manifest["layers"][0]["digest"].clone();
+    let image = BuiltImage::read(&format!("{}@{}", pod.input.repository, pushed.digest), None);
+    let base = BuiltImage::read(&busybox(), None);
+    let first = |image: &BuiltImage| image.manifest["layers"][0]["digest"].clone();
     assert_eq!(first(&image), first(&base));
     assert_eq!(image.text("x"), "x\n");
 }

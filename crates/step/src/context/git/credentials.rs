@@ -116,7 +116,7 @@ impl Credentials {
     }
 
     /// Returns what is not as safe as it may look.
-    pub fn warnings(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<String> {
         let Self::Ssh { knows_host: false, .. } = self else { return None };
         let text = "the key of the git server is not checked; add known_hosts to the Secret of context.git.credentials";
         Some(text.to_owned())
@@ -236,14 +236,14 @@ mod tests {
             config.starts_with("Host git.example.com\n\tIdentityFile ") && config.contains("accept-new"),
             "{config}"
         );
-        assert!(credentials.warnings().unwrap().contains("known_hosts"));
+        assert!(credentials.warning().unwrap().contains("known_hosts"));
         let key = places.scratch().join("ssh-key");
         assert_eq!(fs::read_to_string(&key).unwrap(), "KEY\n");
         assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
         let (_folder, places) =
             secret(&[("ssh-privatekey", "KEY"), ("known_hosts", "git.example.com ssh-ed25519 A")]);
         let credentials = Credentials::read("ssh://git@git.example.com/a.git", &places).unwrap().unwrap();
-        assert_eq!(credentials.warnings(), None);
+        assert_eq!(credentials.warning(), None);
         assert!(
             fs::read_to_string(places.scratch().join("ssh-config"))
                 .unwrap()

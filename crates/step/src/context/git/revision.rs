@@ -84,8 +84,8 @@ mod tests {
             "refs/pull/7/head",
             "refs/heads/team/main",
         ];
-        let text: String = names.iter().map(|name| format!("{}\t{name}\n", "0".repeat(40))).collect();
-        choose(Some(revision).filter(|text| !text.is_empty()), &Advertised::read(&text))
+        let lines: Vec<String> = names.iter().map(|name| format!("{}\t{name}", "0".repeat(40))).collect();
+        choose(Some(revision).filter(|text| !text.is_empty()), &Advertised::read(&lines.join("\n")))
     }
 
     #[test]
