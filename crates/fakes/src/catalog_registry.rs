@@ -7,6 +7,7 @@ use axum::response::Response;
 use imgop_registry::reference::Digest;
 
 use super::{Background, INDEX, ScriptedRegistry, Seen, json, reply};
+use crate::media_types::SCHEMA_1;
 
 /// What the registry has, and how it misbehaves.
 #[derive(Debug, Clone, Default)]
@@ -101,7 +102,8 @@ impl Catalog {
             return json(404, error("MANIFEST_UNKNOWN", "manifest unknown"));
         };
         let digest = Digest::of(content.as_bytes());
-        let headers = [("content-type", INDEX), ("docker-content-digest", digest.as_str())];
+        let media_type = if content.starts_with(r#"{"schemaVersion":1,"#) { SCHEMA_1 } else { INDEX };
+        let headers = [("content-type", media_type), ("docker-content-digest", digest.as_str())];
         reply(200, &headers, if method == "HEAD" { String::new() } else { content })
     }
 }

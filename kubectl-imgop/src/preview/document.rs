@@ -125,8 +125,8 @@ pub struct TagReport {
     /// Why it is not changed although it is missing or differs: it belongs to an older Image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conflict: Option<String>,
-    /// Why the state is not-checked, why or until when a tag that differs stays as it is, why the last copy
-    /// failed, or which platforms exist if the state is platform-not-found.
+    /// Why the state is not-checked or format-unsupported, why or until when a tag that differs stays as it is, why
+    /// the last copy failed, or which platforms exist if the state is platform-not-found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When a copy that failed is tried again.

@@ -141,6 +141,7 @@ fn summary(report: &Report) -> String {
         (acted(TagState::Differs, Action::Wait), "differing and kept for now: the new content is too young"),
         (in_state(TagState::NotFound), "not at the source"),
         (in_state(TagState::PlatformNotFound), "without a selected platform"),
+        (in_state(TagState::FormatUnsupported), "in an unsupported format"),
         (number(&|tag| tag.conflict.is_some()), "owned by an older Image"),
         (in_state(TagState::NotChecked), "not checked"),
     ];
@@ -164,6 +165,7 @@ fn unchecked(report: &Report) -> Vec<String> {
         let what = match tag.state {
             _ if tag.conflict.is_some() => "not changed",
             TagState::PlatformNotFound => "without a selected platform",
+            TagState::FormatUnsupported => "in an unsupported format",
             _ => match tag.action {
                 Some(Action::RetryLater) => "failed and tried again later",
                 Some(Action::Keep) => "kept",

@@ -137,6 +137,7 @@ impl Previews {
             (self.reports().any(Report::has_work), "whether tags belong to older Images is not known"),
             (self.reports().any(|report| report.unchecked() > 0), "some tags could not be checked"),
             (self.reports().any(Report::lacks_platforms), "some tags have none of the selected platforms"),
+            (self.reports().any(Report::has_unsupported), "some tags are in a format that cannot be copied"),
             (self.reports().any(Report::has_conflict), "some tags belong to older Images"),
             (!self.no_matches.is_empty(), "some versions match no tag at the source"),
         ];

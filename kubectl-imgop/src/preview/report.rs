@@ -60,6 +60,11 @@ impl Report {
         self.tags.iter().any(|tag| tag.state == TagState::PlatformNotFound)
     }
 
+    /// Returns whether a tag is in a format that cannot be copied.
+    pub fn has_unsupported(&self) -> bool {
+        self.tags.iter().any(|tag| tag.state == TagState::FormatUnsupported)
+    }
+
     /// Returns whether a tag belongs to another Image.
     pub fn has_conflict(&self) -> bool {
         self.tags.iter().any(|tag| tag.conflict.is_some())
@@ -96,6 +101,7 @@ impl TagReport {
             reason: match state {
                 TagState::NotChecked => tag.unknown_because().map(str::to_owned),
                 TagState::PlatformNotFound => Some(platforms_at_source(&tag.content)),
+                TagState::FormatUnsupported => tag.unsupported_because().map(str::to_owned),
                 _ => None,
             },
             next_attempt: None,
@@ -147,7 +153,7 @@ impl TagReport {
 fn no_digest(seen: &Seen) -> &'static str {
     match seen {
         Seen::Absent => "<none>",
-        Seen::Unknown(_) => "<unknown>",
+        Seen::Unsupported(_) | Seen::Unknown(_) => "<unknown>",
         Seen::NotAsked | Seen::Present(_) => "",
     }
 }

@@ -113,7 +113,9 @@ fn state(tag: &TagReport) -> (&'static str, Option<AnsiColor>, String) {
         (TagState::Differs, Some(Action::Keep)) => ("=", None, format!("{word} (kept)")),
         (TagState::Differs, Some(Action::Wait)) => ("=", None, format!("{word} (too young)")),
         (TagState::Differs, _) => ("~", Some(AnsiColor::Yellow), plain),
-        (TagState::NotFound | TagState::PlatformNotFound, _) => ("!", Some(AnsiColor::Red), plain),
+        (TagState::NotFound | TagState::PlatformNotFound | TagState::FormatUnsupported, _) => {
+            ("!", Some(AnsiColor::Red), plain)
+        }
         (TagState::AtSource, _) => ("", None, plain),
         (TagState::NotChecked, _) => ("?", Some(AnsiColor::Red), plain),
     }

@@ -22,11 +22,18 @@ pub struct OneRepositoryArgs {
     credentials: LocalCredentialArgs,
 
     /// How to secure the connection
-    #[arg(long, help_heading = "Registries", value_enum, ignore_case = true, value_name = "MODE")]
+    #[arg(
+        long,
+        alias = "source-tls",
+        help_heading = "Registries",
+        value_enum,
+        ignore_case = true,
+        value_name = "MODE"
+    )]
     tls: Option<TlsMode>,
 
     /// File with additional CA certificates (PEM)
-    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    #[arg(long, alias = "source-ca-file", value_name = "FILE", help_heading = "Registries")]
     ca_file: Option<PathBuf>,
 }
 

@@ -59,6 +59,7 @@ async fn verified(destination: Option<&RepositoryClient>, tag: &ObservedTag, dep
         TagState::Differs => (Verdict::Differs, None),
         TagState::NotFound => (Verdict::NotAtSource, None),
         TagState::PlatformNotFound => (Verdict::NotAtSource, Some("none of the platforms".to_owned())),
+        TagState::FormatUnsupported => (Verdict::NotChecked, tag.unsupported_because().map(str::to_owned)),
         TagState::AlreadySynced | TagState::NotChecked | TagState::AtSource => {
             (Verdict::NotChecked, tag.unknown_because().map(str::to_owned))
         }

@@ -33,6 +33,30 @@ fn a_tag_that_cannot_be_checked_hides_no_other() {
 }
 
 #[test]
+fn b42_a_tag_in_dockers_old_format_is_shown_as_such_before_any_job() {
+    let old = r#"{"schemaVersion":1,"fsLayers":[]}"#;
+    let source = Catalog::default().with("app", &[("1.0.0", old), ("1.0.1", "new")]).start_in_background();
+    let destination = Catalog::default().start_in_background();
+    let (from, to) = (&source.address, &destination.address);
+    let preview = |flags: &str| Program::new().run(&format!("preview {from}/app:1.0.x {to}/mirror{flags}"));
+    assert_eq!(preview(" --exit-code").code, 1, "the other tag would be copied");
+    insta::assert_snapshot!(preview("").naming(from, "source").naming(to, "mirror"), @"
+    exit code: 0
+    ----- stdout -----
+    SOURCE        source........./app      2 tags
+    VERSION       1.0.x
+    DESTINATION   mirror........./mirror
+
+        TAG     STATE                DIGEST         DESTINATION-DIGEST
+    +   1.0.1   missing              11507a0e2f5e   <none>
+    !   1.0.0   format-unsupported   <unknown>      <none>
+
+    2 tags: 1 to copy, 1 in an unsupported format.
+    1 tag in an unsupported format: 1.0.0: it is in Docker's old format (schema 1), which cannot be copied by digest; its owner has to build or push it anew
+    ");
+}
+
+#[test]
 fn a_repository_that_does_not_exist_yet_has_none_of_the_tags() {
     let run = preview(&source(), &Catalog::default().start_in_background(), "");
     assert!(run.stdout.contains("4 tags: 4 to copy."), "{run}");

@@ -33,6 +33,8 @@ pub mod reasons {
     pub const TAG_NOT_FOUND: &str = "TagNotFound";
     /// A tag at the source has none of the platforms that are wanted.
     pub const PLATFORM_NOT_FOUND: &str = "PlatformNotFound";
+    /// A tag at the source is in a format that cannot be copied.
+    pub const FORMAT_UNSUPPORTED: &str = "FormatUnsupported";
     /// At least one copy failed.
     pub const COPY_FAILED: &str = "CopyFailed";
     /// An older Image keeps other content under the same tag of the destination.

@@ -227,6 +227,9 @@ fn to_copy<'t>(inputs: &Inputs<'_>, tag: &'t ObservedTag) -> ControlFlow<TagActi
         (TagState::PlatformNotFound, _) => {
             retry(FailureReason::PlatformNotFound, no_platform(inputs.request, tag))
         }
+        (TagState::FormatUnsupported, _) => {
+            retry(FailureReason::FormatUnsupported, tag.unsupported_because().unwrap_or_default().to_owned())
+        }
         (TagState::Differs, _) if tag.has_own || inputs.request.overwrite == Overwrite::IfMissing => {
             ControlFlow::Break(TagAction::Keep)
         }

@@ -108,13 +108,15 @@ fn failure_reason(plan: &Plan) -> Option<&'static str> {
     let worst = plan.failures().map(|f| f.reason).max_by_key(|reason| match reason {
         FailureReason::TagNotFound => 0,
         FailureReason::PlatformNotFound => 1,
-        FailureReason::NotChecked => 2,
-        FailureReason::DestinationConflict => 3,
-        _ => 4,
+        FailureReason::FormatUnsupported => 2,
+        FailureReason::NotChecked => 3,
+        FailureReason::DestinationConflict => 4,
+        _ => 5,
     })?;
     Some(match worst {
         FailureReason::TagNotFound => reasons::TAG_NOT_FOUND,
         FailureReason::PlatformNotFound => reasons::PLATFORM_NOT_FOUND,
+        FailureReason::FormatUnsupported => reasons::FORMAT_UNSUPPORTED,
         FailureReason::NotChecked => reasons::REGISTRY_UNREACHABLE,
         FailureReason::DestinationConflict => reasons::DESTINATION_CONFLICT,
         _ => reasons::COPY_FAILED,

@@ -125,6 +125,8 @@ pub enum Seen {
     Present(Digest),
     /// It is not there.
     Absent,
+    /// It is there, in a format that cannot be copied; why not.
+    Unsupported(String),
     /// The registry could not be asked; why.
     Unknown(String),
     /// It was not asked, because the answer is not needed.
@@ -155,6 +157,8 @@ pub enum TagState {
     NotFound,
     /// The source has it for none of the wanted platforms.
     PlatformNotFound,
+    /// The source has it in a format that cannot be copied.
+    FormatUnsupported,
     /// The destination has it, and its content does not matter: mode OnceByTag has copied it, or
     /// it never moves.
     AlreadySynced,
@@ -172,6 +176,7 @@ impl fmt::Display for TagState {
             Self::Differs => "differs",
             Self::NotFound => "not-found",
             Self::PlatformNotFound => "platform-not-found",
+            Self::FormatUnsupported => "format-unsupported",
             Self::AlreadySynced => "already-synced",
             Self::NotChecked => "not-checked",
             Self::AtSource => "at-source",
@@ -231,9 +236,12 @@ impl ObservedTag {
     pub fn state(&self) -> TagState {
         match (&self.source, &self.destination) {
             // The source is not asked where it is enough that the destination has the tag.
-            (Seen::NotAsked, Seen::Present(_) | Seen::NotAsked) => TagState::AlreadySynced,
+            (Seen::NotAsked, Seen::Present(_) | Seen::Unsupported(_) | Seen::NotAsked) => {
+                TagState::AlreadySynced
+            }
             (Seen::NotAsked, Seen::Unknown(_) | Seen::Absent) | (Seen::Unknown(_), _) => TagState::NotChecked,
             (Seen::Absent, _) => TagState::NotFound,
+            (Seen::Unsupported(_), _) => TagState::FormatUnsupported,
             (Seen::Present(_), destination) => self.state_of_content(destination),
         }
     }
@@ -243,9 +251,19 @@ impl ObservedTag {
             (None, _) if matches!(self.content, Content::NoPlatform(_)) => TagState::PlatformNotFound,
             (_, Seen::NotAsked) if self.unknown_because().is_none() => TagState::AtSource,
             (None, _) | (_, Seen::Unknown(_) | Seen::NotAsked) => TagState::NotChecked,
+            // What the destination has may be replaced, whatever it is.
+            (Some(_), Seen::Unsupported(_)) => TagState::Differs,
             (Some(_), Seen::Absent) => TagState::Missing,
             (Some(wanted), Seen::Present(there)) if wanted == there => TagState::UpToDate,
             (Some(_), Seen::Present(_)) => TagState::Differs,
+        }
+    }
+
+    /// Returns why the state is [`TagState::FormatUnsupported`].
+    pub fn unsupported_because(&self) -> Option<&str> {
+        match &self.source {
+            Seen::Unsupported(why) => Some(why),
+            _ => None,
         }
     }
 
@@ -278,6 +296,8 @@ mod tests {
             (&a, &Seen::NotAsked, TagState::AtSource),
             (&Seen::Absent, &a, TagState::NotFound),
             (&Seen::Absent, &unknown, TagState::NotFound),
+            (&Seen::Unsupported("schema 1".into()), &a, TagState::FormatUnsupported),
+            (&Seen::Unsupported("schema 1".into()), &Seen::Absent, TagState::FormatUnsupported),
             (&unknown, &a, TagState::NotChecked),
             (&Seen::NotAsked, &Seen::NotAsked, TagState::AlreadySynced),
             (&Seen::NotAsked, &a, TagState::AlreadySynced),

@@ -75,7 +75,7 @@ async fn r6_one_denied_tag_of_a_destination_that_shows_another_is_its_own_failur
 }
 
 #[tokio::test]
-async fn b42_a_tag_in_dockers_old_format_is_its_own_failure_in_words() {
+async fn b42_a_tag_in_dockers_old_format_has_a_state_of_its_own_and_says_why() {
     let source = ScriptedRegistry::start(|seen| {
         let tag = seen.target.rsplit('/').next().unwrap_or_default();
         let digest = Digest::of(tag.as_bytes());
@@ -95,8 +95,8 @@ async fn b42_a_tag_in_dockers_old_format_is_its_own_failure_in_words() {
     })
     .await;
     let observed = observed(&source, &destination, "x.0").await.unwrap();
-    let expected = [("2.0".to_owned(), TagState::Missing), ("1.0".to_owned(), TagState::NotChecked)];
+    let expected = [("2.0".to_owned(), TagState::Missing), ("1.0".to_owned(), TagState::FormatUnsupported)];
     assert_eq!(states(&observed), expected);
-    let why = observed.tags[1].unknown_because().unwrap();
+    let why = observed.tags[1].unsupported_because().unwrap();
     assert!(why.contains("1.0: it is in Docker's old format (schema 1)"), "{why}");
 }

@@ -28,7 +28,8 @@ impl Kind for Image {
     const COLUMNS: &'static [&'static str] = &["MODE", "SOURCE", "READY", "REASON", "SYNCED", "LAST-SYNC"];
     const WIDE_COLUMNS: &'static [&'static str] = &["NEXT-CHECK", "DESTINATION"];
     const COUNTED: &'static [Counted] = past_syncs::COUNTED;
-    const BEYOND_RETRIES: &'static [&'static str] = &[reasons::PLATFORM_NOT_FOUND, reasons::TAGS_TOO_YOUNG];
+    const BEYOND_RETRIES: &'static [&'static str] =
+        &[reasons::PLATFORM_NOT_FOUND, reasons::FORMAT_UNSUPPORTED, reasons::TAGS_TOO_YOUNG];
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         columns::cells(self, now)

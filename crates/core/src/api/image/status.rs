@@ -169,6 +169,8 @@ pub enum FailureReason {
     TagNotFound,
     /// The tag at the source has none of the platforms that are wanted.
     PlatformNotFound,
+    /// The tag at the source is in a format that cannot be copied.
+    FormatUnsupported,
     /// A registry could not be asked about this tag.
     NotChecked,
     /// An older Image keeps other content under the same tag of the destination.

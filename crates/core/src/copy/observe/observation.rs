@@ -39,7 +39,7 @@ impl Observation<'_> {
                 Side::Destination => self.listed.is_some(),
             };
             let seen = |tag: &ObservedTag| match side {
-                Side::Source => matches!(tag.source, Seen::Present(_) | Seen::Absent),
+                Side::Source => matches!(tag.source, Seen::Present(_) | Seen::Unsupported(_) | Seen::Absent),
                 Side::Destination => matches!(tag.destination, Seen::Present(_) | Seen::Absent),
             };
             if !is_listed && !observed.tags.iter().any(seen) {
@@ -59,7 +59,7 @@ impl Observation<'_> {
         match client.head(what).await {
             // What the destination has may be replaced, whatever it is.
             Ok(Some(descriptor)) => match descriptor.check_format() {
-                Err(format) if side == Side::Source => Ok(Seen::Unknown(format!("{what}: {format}"))),
+                Err(format) if side == Side::Source => Ok(Seen::Unsupported(format!("{what}: {format}"))),
                 _ => Ok(Seen::Present(descriptor.digest)),
             },
             Ok(None) => Ok(Seen::Absent),
@@ -67,6 +67,9 @@ impl Observation<'_> {
             Err(error) => {
                 if *error.reason() == Reason::Forbidden {
                     self.refusals.lock().entry(side).or_insert_with(|| error.clone());
+                }
+                if *error.reason() == Reason::Schema1 && side == Side::Source {
+                    return Ok(Seen::Unsupported(error.to_string()));
                 }
                 for_this_tag(side, error).map(Seen::Unknown)
             }

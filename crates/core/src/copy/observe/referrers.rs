@@ -110,7 +110,7 @@ impl Observation<'_> {
             // Nothing of it is copied, so there would be nothing to refer to.
             _ if matches!(tag.content, Content::NoPlatform(_)) => return Ok(Ok(None)),
             Seen::Present(digest) => return Ok(Ok(Some(digest.clone()))),
-            Seen::Absent | Seen::Unknown(_) => return Ok(Ok(None)),
+            Seen::Absent | Seen::Unsupported(_) | Seen::Unknown(_) => return Ok(Ok(None)),
             Seen::NotAsked => {}
         }
         if let ManifestRef::Tag(name) = &tag.source_ref

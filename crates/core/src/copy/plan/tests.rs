@@ -251,6 +251,18 @@ fn a_tag_without_a_wanted_platform_is_reported_alone_and_says_what_there_is() {
 }
 
 #[test]
+fn b42_a_tag_in_an_unsupported_format_gets_no_job_and_no_try_by_time() {
+    let mut case = v1(Seen::Absent);
+    let unsupported = Seen::Unsupported("v0: it is in Docker's old format".to_owned());
+    case.observed.tags.push(observed_tag("v0", unsupported, Seen::Absent));
+    let plan = case.plan(&[]);
+    assert_eq!(plan.copies().count(), 1);
+    let failure = plan.failures().next().unwrap();
+    assert_eq!((failure.reason, failure.attempts), (FailureReason::FormatUnsupported, 0));
+    assert_eq!((failure.message.as_str(), plan.next_attempt()), ("v0: it is in Docker's old format", None));
+}
+
+#[test]
 fn an_index_that_is_made_is_copied_by_its_parts_and_known_by_its_own_digest() {
     let mut case = v1(Seen::Present(digest("a")));
     let of = MadeOf { origin: Origin::PlatformsOf(digest("a")), parts: vec![digest("amd64")] };
