@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a3_every_value_is_one_argument_behind_its_own_option() {
+    fn every_value_is_one_argument_behind_its_own_option() {
         insta::assert_snapshot!(written(&input(), &handover()), @r##"
         --root=/work/storage
         --runroot=/work/state
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn d10_layers_are_used_again_only_where_no_change_can_be_missed() {
+    fn layers_are_used_again_only_where_no_change_can_be_missed() {
         let cache = LayerCache { repository: "quay.io/a/cache".parse().unwrap(), ttl_seconds: Some(60) };
         let input = StepInput { cache: Some(cache), ..input() };
         let with = written(&input, &handover());

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
+    fn what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
         let failed = failed(|ended| ended.killed_for_memory = 1, &[], MAKE);
         assert_eq!(failed.reason, BuildFailure::OutOfMemory);
         assert!(
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn c4_a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
+    fn a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
         let said = ["dd: error writing '/big': No space left on device"];
         assert_eq!(failed(|_| {}, &said, MAKE).reason, BuildFailure::StepFailed);
         let full = failed(|ended| ended.disk_was_full = true, &said, MAKE);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a12_an_id_that_the_pod_does_not_have_is_said() {
+    fn an_id_that_the_pod_does_not_have_is_said() {
         let said = ["chown: /x: Invalid argument"];
         assert_eq!(failed(|_| {}, &said, MAKE).reason, BuildFailure::IdRangeTooSmall);
         assert_eq!(failed(|ended| ended.has_few_ids = false, &said, MAKE).reason, BuildFailure::StepFailed);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a7_a_missing_file_is_named_as_the_context_knows_it() {
+    fn a_missing_file_is_named_as_the_context_knows_it() {
         let error = "Error: building at STEP \"COPY none /x\": checking on sources under \"/work/context\": copier: stat: \"/none\": no such file or directory";
         let failed = failed(|ended| ended.code = Some(125), &[], error);
         assert_eq!(failed.reason, BuildFailure::StepFailed);

@@ -27,7 +27,7 @@ fn manifest_of(architecture: &str) -> String {
 }
 
 #[test]
-fn a18_a_base_by_digest_is_taken_as_it_is() {
+fn a_base_by_digest_is_taken_as_it_is() {
     let repository = format!("{}/base/busybox", shared().address);
     let (_, index) = index();
     for reference in [
@@ -50,7 +50,7 @@ fn a18_a_base_by_digest_is_taken_as_it_is() {
 }
 
 #[test]
-fn a19_a_base_without_the_platform_is_named_with_what_it_has() {
+fn a_base_without_the_platform_is_named_with_what_it_has() {
     let mut pod = Pod::of(&format!("FROM {}\n", busybox()));
     pod.input.platform = "linux/s390x".parse().unwrap();
     let (reason, message) = pod.fails_early();
@@ -88,7 +88,7 @@ fn digests_that_are_known_are_built_on_and_what_a_tag_shows_is_reported() {
 }
 
 #[test]
-fn a9_triggers_of_a_base_run_with_the_context_of_the_build() {
+fn triggers_of_a_base_run_with_the_context_of_the_build() {
     let mut base = Pod::of(&format!(
         // Buildah commits what triggers do step by step, and wants a history then that is whole.
         "FROM scratch\nCOPY --from={0} / /\nENV PATH=/bin\nONBUILD COPY app.txt /app.txt\nONBUILD COPY --from={0} /bin/busybox /bb\nONBUILD RUN cat /app.txt > /ran\n",

@@ -92,7 +92,7 @@ fn commit_of(report: &StepReport) -> String {
 }
 
 #[test]
-fn b1_every_way_to_name_a_revision_gives_the_commit_that_git_means() {
+fn every_way_to_name_a_revision_gives_the_commit_that_git_means() {
     let root = root();
     let work = Work::new(&root, "app.git");
     let first = work.commit(&[("f", "first")]);
@@ -150,7 +150,7 @@ fn a_commit_that_the_agent_found_is_built_though_the_branch_moved() {
 }
 
 #[test]
-fn b2_submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone() {
+fn submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone() {
     let (root, other_root) = (root(), root());
     let own = GitServer::start(&root, Behaviour::Login("user".into(), "CANARY-git".into()));
     let other = GitServer::start(&other_root, Behaviour::Open);
@@ -195,7 +195,7 @@ fn b2_submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alo
 }
 
 #[test]
-fn b3_pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
+fn pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
     let root = root();
     let work = Work::new(&root, "app.git");
     let pointer =
@@ -210,7 +210,7 @@ fn b3_pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
 }
 
 #[test]
-fn b3_with_lfs_the_content_comes_from_the_server_of_the_url_alone() {
+fn with_lfs_the_content_comes_from_the_server_of_the_url_alone() {
     let (root, other_root) = (root(), root());
     let work = Work::new(&root, "app.git");
     let oid = imgop_registry::reference::Digest::of(b"CONTENT").hex().to_owned();
@@ -236,7 +236,7 @@ fn b3_with_lfs_the_content_comes_from_the_server_of_the_url_alone() {
 }
 
 #[test]
-fn b4_a_private_repository_needs_the_right_password_and_no_redirect_carries_it_away() {
+fn a_private_repository_needs_the_right_password_and_no_redirect_carries_it_away() {
     const PASSWORD: &str = "CANARY@:/%$ \"x";
     let (root, other_root) = (root(), root());
     Work::new(&root, "app.git").commit(&[("f", "private")]);
@@ -264,7 +264,7 @@ fn b4_a_private_repository_needs_the_right_password_and_no_redirect_carries_it_a
 }
 
 #[test]
-fn b5_a_server_that_is_down_is_unreachable() {
+fn a_server_that_is_down_is_unreachable() {
     let root = root();
     Work::new(&root, "app.git").commit(&[("f", "f")]);
     let server = GitServer::start(&root, Behaviour::Broken);
@@ -292,7 +292,7 @@ fn b5_a_server_that_is_down_is_unreachable() {
 }
 
 #[test]
-fn b8_a_sub_path_that_is_a_link_out_of_the_repository_is_refused_with_the_commit() {
+fn a_sub_path_that_is_a_link_out_of_the_repository_is_refused_with_the_commit() {
     let root = root();
     let work = Work::new(&root, "app.git");
     std::os::unix::fs::symlink("/etc", work.0.join("out")).unwrap();

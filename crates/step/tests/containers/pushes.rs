@@ -11,7 +11,7 @@ use crate::pod::Pod;
 use crate::registry::{Registry, auth_file, busybox, shared};
 
 #[test]
-fn d1_a_push_that_is_refused_says_what_to_give() {
+fn a_push_that_is_refused_says_what_to_give() {
     let private = Registry::start(Some(("builder", "CANARY-push")));
     let mut pod = Pod::of("FROM scratch\nLABEL a=b\n");
     pod.input.repository = format!("{}/team/app", private.address).parse().unwrap();
@@ -27,7 +27,7 @@ fn d1_a_push_that_is_refused_says_what_to_give() {
 }
 
 #[test]
-fn d8_with_a_given_time_the_same_inputs_give_the_same_digest_twice() {
+fn with_a_given_time_the_same_inputs_give_the_same_digest_twice() {
     for format in [Format::Docker, Format::Oci] {
         let digest = || {
             let mut pod = Pod::of(&format!("FROM {}\nCOPY f /f\nRUN echo x > /x\n", busybox()))
@@ -47,7 +47,7 @@ fn d8_with_a_given_time_the_same_inputs_give_the_same_digest_twice() {
 }
 
 #[test]
-fn d9_the_layers_of_a_base_of_the_same_registry_are_not_sent() {
+fn the_layers_of_a_base_of_the_same_registry_are_not_sent() {
     let mut pod = Pod::of(&format!("FROM {}\nRUN echo x > /x\n", busybox()));
     pod.input.repository = format!("{}/built/mounted", shared().address).parse().unwrap();
     let image = pod.image();
@@ -61,7 +61,7 @@ fn d9_the_layers_of_a_base_of_the_same_registry_are_not_sent() {
 }
 
 #[test]
-fn d9_the_layers_of_a_base_of_another_registry_are_sent_as_they_are_there() {
+fn the_layers_of_a_base_of_another_registry_are_sent_as_they_are_there() {
     let destination = Registry::start(None);
     let mut pod = Pod::of(&format!("FROM {}\nRUN echo x > /x\n", busybox()));
     pod.input.repository = format!("{}/built/sent", destination.address).parse().unwrap();

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_a_password_with_every_sign_is_kept_for_its_host_in_a_file_of_ours_alone() {
+    fn a_password_with_every_sign_is_kept_for_its_host_in_a_file_of_ours_alone() {
         let (_folder, places) = secret(&[("username", "u\n"), ("password", "p@:/%$ \"\n")]);
         let credentials = Credentials::read("https://git.example.com:8443/a.git", &places).unwrap().unwrap();
         assert_eq!(credentials.helper().unwrap().origin, "https://git.example.com:8443");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_a_secret_of_the_other_kind_is_refused_with_the_kind_that_is_wanted() {
+    fn a_secret_of_the_other_kind_is_refused_with_the_kind_that_is_wanted() {
         let (_folder, places) = secret(&[("username", "u"), ("password", "p")]);
         let failed = Credentials::read("ssh://git@git.example.com/a.git", &places).unwrap_err();
         assert_eq!(failed.reason, BuildFailure::SourceUnauthorized);

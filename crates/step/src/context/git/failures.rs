@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn b2_a_submodule_that_cannot_be_had_is_named_by_its_path() {
+    fn a_submodule_that_cannot_be_had_is_named_by_its_path() {
         let errors = "Cloning into '/work/context/lib/b'...\nfatal: Authentication failed for 'https://x/b.git/'\n\
                       fatal: clone of 'https://x/b.git' into submodule path '/work/context/lib/b' failed";
         let failed = failed(&source(), Path::new("/work/context"), "fetch the submodules", errors);

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn b1_each_way_to_name_a_revision_means_one_thing() {
+    fn each_way_to_name_a_revision_means_one_thing() {
         let of = |name: &str| Some(Found::Ref(name.to_owned()));
         assert_eq!(chosen(""), of("HEAD"));
         assert_eq!(chosen("main"), of("refs/heads/main"));
