@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use imgop_core::api::Format;
 use imgop_core::build::BuildFailure;
+use imgop_core::build::step::StepReport;
 
 use crate::pod::Pod;
 use crate::registry::busybox;
@@ -239,4 +240,33 @@ fn a_flag_that_this_buildah_lacks_is_named() {
         message.contains("line 2") && message.contains("--network") && message.contains("1.30"),
         "{message}"
     );
+}
+
+#[test]
+fn add_unpacks_archives_and_copy_does_not() {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(1);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "inner", &b"i"[..]).unwrap();
+    let pod = with_busybox("FROM BB\nADD a.tar /d/\nCOPY a.tar /c/\n").with_files(&[("a.tar", "")]);
+    std::fs::write(pod.path("/var/run/imgop/config-map/key-0"), archive.into_inner().unwrap()).unwrap();
+    let image = pod.image();
+    assert_eq!((image.text("d/inner").as_str(), image.root.join("c/a.tar").is_file()), ("i", true));
+}
+
+#[test]
+fn an_address_that_is_not_there_is_named_without_its_query() {
+    let failed = Pod::of("FROM scratch\nADD http://127.0.0.1:1/f.tar?token=CANARY /u/\n").fails_late();
+    assert_eq!(failed.reason, BuildFailure::StepFailed);
+    let message = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
+    assert!(message.contains("http://127.0.0.1:1/f.tar") && !message.contains("CANARY"), "{message}");
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_read() {
+    let image = with_busybox("\u{feff}FROM BB\r\nRUN echo a \\\r\n  b > /f\r\n").image();
+    assert_eq!(image.text("f").trim_end(), "a b");
+    let (reason, message) = Pod::of("FROM scratch\rRUN x\r").fails_early();
+    assert!(reason == BuildFailure::DockerfileInvalid && message.contains("carriage return"), "{message}");
 }

@@ -319,8 +319,9 @@ fn nothing_that_a_repository_brings_along_is_run() {
     git(&work.0, &["config", "filter.evil.smudge", &command]);
     let server = GitServer::start(&root, Behaviour::Open);
     pod(&format!("{}/app.git", server.url), None).prepare().succeeded();
-    for url in ["file:///etc/passwd", "ext::sh -c id"] {
-        assert!(pod(url, None).prepare().failed.is_some(), "{url}");
+    // What the API server refuses is refused here too.
+    for url in [format!("file://{}", work.0.display()), format!("ext::sh -c touch% {}", ran.display())] {
+        assert!(pod(&url, None).prepare().failed.is_some(), "{url}");
     }
     assert!(!ran.exists());
 }
@@ -334,4 +335,24 @@ fn a_link_without_an_end_in_place_of_a_file_of_lfs_holds_nothing_up() {
     let server = GitServer::start(&root, Behaviour::Open);
     let warnings = pod(&format!("{}/app.git", server.url), None).prepare().succeeded().warnings;
     assert_eq!(warnings, Vec::<String>::new());
+}
+
+#[test]
+fn links_of_a_commit_stay_links_and_lead_nowhere() {
+    let root = root();
+    let work = Work::new(&root, "app.git");
+    for (link, target) in
+        [("rel", "target.txt"), ("dangling", "nowhere"), ("out", "/etc/passwd"), ("d/up", "../target.txt")]
+    {
+        fs::create_dir_all(work.0.join("d")).unwrap();
+        std::os::unix::fs::symlink(target, work.0.join(link)).unwrap();
+    }
+    work.commit(&[("target.txt", "t")]);
+    let server = GitServer::start(&root, Behaviour::Open);
+    let image = pod(&format!("{}/app.git", server.url), None).image();
+    let target = |link: &str| fs::read_link(image.root.join("s").join(link)).unwrap().display().to_string();
+    assert_eq!(
+        ["rel", "dangling", "out", "d/up"].map(target),
+        ["target.txt", "nowhere", "/etc/passwd", "../target.txt"]
+    );
 }

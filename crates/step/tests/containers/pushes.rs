@@ -7,6 +7,7 @@ use imgop_core::api::Format;
 use imgop_core::build::{BuildFailure, Timestamp};
 
 use crate::built_image::BuiltImage;
+use crate::flaky_proxy;
 use crate::pod::Pod;
 use crate::registry::{Registry, auth_file, busybox, shared};
 
@@ -81,4 +82,15 @@ fn a_registry_that_is_not_there_is_unreachable_and_not_a_failed_build() {
     assert_eq!(pod.fails_early().0, BuildFailure::RegistryUnreachable);
     pod = Pod::of("FROM scratch\nLABEL a=b\n");
     pod.prepare().succeeded();
+}
+
+#[test]
+fn a_push_that_breaks_at_its_end_is_tried_again_and_nothing_is_built_again() {
+    let registry = Registry::start(None);
+    let answers = ["429 Too Many Requests", "500 Internal Server Error", "500 Internal Server Error"];
+    let address = flaky_proxy::start(&registry.address, &answers);
+    let mut pod = Pod::of("FROM scratch\nCOPY f /f\n").with_files(&[("f", "f")]);
+    pod.input.repository = format!("{address}/team/app").parse().unwrap();
+    let image = pod.image();
+    assert_eq!(image.text("f"), "f");
 }
