@@ -25,6 +25,8 @@ pub struct BuildHandover {
     pub ignore_file: Option<String>,
     /// The time that the image bears, in seconds since 1970.
     pub timestamp: Option<i64>,
+    /// The base, if nothing is built on it.
+    pub unchanged_base: Option<Digest>,
     /// Whether layers of earlier builds may be used: a version of Buildah may miss that mounted files changed.
     pub may_use_layers: bool,
 }

@@ -22,8 +22,17 @@ mod program;
 pub mod push;
 pub mod refusal;
 
+use std::fmt;
+use std::io::Write as _;
+
 pub use failed::Failed;
 pub use handover::{BuildHandover, HandedBase, PushHandover};
 pub use places::Places;
 pub use prepare::prepare;
 pub use program::{Finished, Program};
+
+/// Writes a line to the container's log.
+fn note(line: fmt::Arguments<'_>) {
+    // Who no longer reads the log does not end the build.
+    let _ = writeln!(std::io::stderr(), "{}", imgop_registry::printable(&line.to_string()));
+}

@@ -89,6 +89,11 @@ impl Places {
         self.work("out")
     }
 
+    /// Returns the folder with the container's cgroup.
+    pub fn cgroups(&self) -> PathBuf {
+        self.at("/sys/fs/cgroup")
+    }
+
     /// Returns the folder with git's credentials.
     pub fn git_secret(&self) -> PathBuf {
         self.at(place::GIT_SECRET)

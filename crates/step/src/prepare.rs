@@ -14,7 +14,7 @@ use crate::buildah::{self, StorageDriver};
 use crate::context::{self, Fetched};
 use crate::dockerfile::{self, Checked, Found};
 use crate::handover::{self, BuildHandover, PushHandover};
-use crate::{Failed, Places};
+use crate::{Failed, Places, note};
 
 /// The first version whose layers of earlier builds are not used when mounted files changed.
 const LAYERS_SEE_MOUNTS: BuildahVersion = BuildahVersion { major: 1, minor: 44 };
@@ -54,6 +54,7 @@ fn source(
     let source = report.source.insert(SourceReport::default());
     if let Some(checkout) = fetched.checkout {
         (source.commit, source.committed_at) = (Some(checkout.commit), Some(checkout.committed_at));
+        note(format_args!("fetched commit {}", source.commit.as_deref().unwrap_or_default()));
         report.warnings.extend(checkout.warnings);
     }
     report.bases.extend(fetched.image);
@@ -110,6 +111,10 @@ impl Preparation<'_> {
 
     async fn resolve(&self, needed: &NeededImage, report: &mut StepReport) -> Result<Base, Failed> {
         let base = bases::resolve(needed, &self.input.bases, self.access).await?;
+        note(format_args!(
+            "{} is {}, for {} {}",
+            needed.image, base.shown, needed.platform, base.manifest.digest
+        ));
         if report.bases.iter().all(|known| known.image != needed.image) {
             report.bases.push(base.report());
         }
@@ -153,6 +158,7 @@ impl Preparation<'_> {
             sub_path: self.input.sub_path.clone(),
             ignore_file: found.ignore_file.clone(),
             timestamp,
+            unchanged_base: unchanged_base(checked, pulled),
             may_use_layers: !checked.resolved.mounts_files || self.buildah >= LAYERS_SEE_MOUNTS,
         };
         handover::write(&self.places.build_handover(), &build)?;
@@ -165,6 +171,13 @@ impl Preparation<'_> {
         };
         handover::write(&self.places.push_handover(), &push)
     }
+}
+
+/// Returns the base of a stage in which nothing else stands.
+fn unchanged_base(checked: &Checked, pulled: &[Base]) -> Option<Digest> {
+    let stage = checked.file.stages().get(checked.resolved.target)?;
+    let base = checked.resolved.base().filter(|_| checked.file.instructions(stage).len() == 1)?;
+    pulled.iter().find(|pulled| &pulled.needed == base).map(|base| base.manifest.digest.clone())
 }
 
 /// Returns whole seconds since then, begun ones included.

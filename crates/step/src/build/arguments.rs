@@ -34,6 +34,10 @@ pub fn arguments(
     {
         arguments.extend(values.iter().map(|(name, value)| format!("--{option}={name}={value}")));
     }
+    // Without a change, Buildah 1.28 copies the base and then looks for the copy in its storage, where it is not. An
+    // annotation is one; in Docker's format nothing of it is left.
+    let unchanged = |base| format!("--annotation=org.opencontainers.image.base.digest={base}");
+    arguments.extend(handover.unchanged_base.iter().map(unchanged));
     // Without a type, Buildah takes the environment variable of that name if there is one.
     let secret = |id: &String| format!("--secret=id={id},type=file,src={}", places.secret(id).display());
     arguments.extend(input.secrets.iter().map(secret));
@@ -110,6 +114,7 @@ mod tests {
             sub_path: Some("services/api".into()),
             ignore_file: Some(".dockerignore".into()),
             timestamp: Some(0),
+            unchanged_base: None,
             may_use_layers: true,
         }
     }
@@ -120,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a3_every_value_is_one_argument_behind_its_own_option() {
+    fn every_value_is_one_argument_behind_its_own_option() {
         insta::assert_snapshot!(written(&input(), &handover()), @r##"
         --root=/work/storage
         --runroot=/work/state
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn d10_layers_are_used_again_only_where_no_change_can_be_missed() {
+    fn layers_are_used_again_only_where_no_change_can_be_missed() {
         let cache = LayerCache { repository: "quay.io/a/cache".parse().unwrap(), ttl_seconds: Some(60) };
         let input = StepInput { cache: Some(cache), ..input() };
         let with = written(&input, &handover());

@@ -60,16 +60,12 @@ impl Ended<'_> {
                 format!("{place} gives a file a user or group id that the pod does not have; {MORE_IDS}");
             return Failed::new(BuildFailure::IdRangeTooSmall, message);
         }
-        match exit_status(&text) {
-            Some(code) => {
-                let message = format!("{place} ended with exit code {code}");
-                Failed { exit_code: Some(code), ..Failed::new(BuildFailure::StepFailed, message) }
-            }
-            None => {
-                let text = if text.is_empty() { format!("Buildah ended with {:?}", self.code) } else { text };
-                Failed::new(BuildFailure::StepFailed, format!("{place}: {text}{}", self.hint(cause)))
-            }
+        if let Some(code) = exit_status(&text) {
+            let message = format!("{place} ended with exit code {code}");
+            return Failed { exit_code: Some(code), ..Failed::new(BuildFailure::StepFailed, message) };
         }
+        let text = if text.is_empty() { format!("Buildah ended with {:?}", self.code) } else { text };
+        Failed::new(BuildFailure::StepFailed, format!("{place}: {text}{}", self.hint(cause)))
     }
 
     /// A RUN may print that there is no space: it counts where there was none, or where Buildah itself says it.
@@ -134,7 +130,9 @@ mod tests {
         let file = Dockerfile::parse(file.as_bytes(), BuildahVersion { major: 1, minor: 28 });
         let progress = Progress::of(&file);
         let mut last_lines = LastLines::new(5);
-        lines.iter().for_each(|line| last_lines.push(line));
+        for line in lines {
+            last_lines.push(line);
+        }
         let errors = [error.to_owned()];
         let mut ended = Ended {
             code: Some(1),
@@ -162,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
+    fn what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
         let failed = failed(|ended| ended.killed_for_memory = 1, &[], MAKE);
         assert_eq!(failed.reason, BuildFailure::OutOfMemory);
         assert!(
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn c4_a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
+    fn a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
         let said = ["dd: error writing '/big': No space left on device"];
         assert_eq!(failed(|_| {}, &said, MAKE).reason, BuildFailure::StepFailed);
         let full = failed(|ended| ended.disk_was_full = true, &said, MAKE);
@@ -187,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a12_an_id_that_the_pod_does_not_have_is_said() {
+    fn an_id_that_the_pod_does_not_have_is_said() {
         let said = ["chown: /x: Invalid argument"];
         assert_eq!(failed(|_| {}, &said, MAKE).reason, BuildFailure::IdRangeTooSmall);
         assert_eq!(failed(|ended| ended.has_few_ids = false, &said, MAKE).reason, BuildFailure::StepFailed);
@@ -196,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a7_a_missing_file_is_named_as_the_context_knows_it() {
+    fn a_missing_file_is_named_as_the_context_knows_it() {
         let error = "Error: building at STEP \"COPY none /x\": checking on sources under \"/work/context\": copier: stat: \"/none\": no such file or directory";
         let failed = failed(|ended| ended.code = Some(125), &[], error);
         assert_eq!(failed.reason, BuildFailure::StepFailed);

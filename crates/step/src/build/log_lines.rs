@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn c5_a_line_without_an_end_takes_no_more_memory_than_others() {
+    fn a_line_without_an_end_takes_no_more_memory_than_others() {
         let long = vec![b'x'; 1 << 20];
         let cut = lines(&[&long, &long, b"\nnext\n"]);
         assert_eq!((cut[0].len(), cut[1].as_str()), (MAX_LINE, "next"));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn c5_the_last_lines_are_printable_and_few() {
+    fn the_last_lines_are_printable_and_few() {
         let mut last = LastLines::new(3);
         for line in ["a", "\u{1b}[31mred\u{1b}[0m", "", "\0\0", "b\u{202e}c", "No Space left"] {
             last.push(line);

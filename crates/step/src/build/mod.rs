@@ -9,7 +9,6 @@ mod progress;
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -32,8 +31,6 @@ use progress::Progress;
 const LAST_LINES: usize = 20;
 /// Lines of errors in which Buildah's own is looked for.
 const LAST_ERRORS: usize = 50;
-/// Where the container's cgroup is.
-const CGROUPS: &str = "/sys/fs/cgroup";
 /// The user ids of this container.
 const ID_MAP: &str = "/proc/self/uid_map";
 /// User ids that Linux has.
@@ -71,7 +68,7 @@ fn cache_options(input: &StepInput, places: &Places) -> Result<Vec<String>, Fail
 }
 
 fn run(program: Program, file: &Dockerfile, handover: &BuildHandover, places: &Places) -> Result<(), Failed> {
-    let killed_before = killed_for_memory(Path::new(CGROUPS));
+    let killed_before = killed_for_memory(&places.cgroups());
     let space = FreeSpace::watch(places.volume());
     let mut child = program.start().map_err(|error| not_started(&error))?;
     let mut output = Output::new(file);
@@ -79,7 +76,7 @@ fn run(program: Program, file: &Dockerfile, handover: &BuildHandover, places: &P
     let errors = output.errors.to_vec();
     let ended = Ended {
         code: status.code(),
-        killed_for_memory: killed_for_memory(Path::new(CGROUPS)).saturating_sub(killed_before),
+        killed_for_memory: killed_for_memory(&places.cgroups()).saturating_sub(killed_before),
         disk_was_full: space.was_full(),
         has_few_ids: has_few_ids(),
         progress: &output.progress,

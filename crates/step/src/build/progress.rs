@@ -116,7 +116,9 @@ mod tests {
     fn progress(lines: &[&str]) -> Progress {
         let file = Dockerfile::parse(FILE.as_bytes(), BuildahVersion { major: 1, minor: 28 });
         let mut progress = Progress::of(&file);
-        lines.iter().for_each(|line| progress.take(line));
+        for line in lines {
+            progress.take(line);
+        }
         progress
     }
 
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn c5_lines_that_a_run_prints_do_not_hide_what_failed() {
+    fn lines_that_a_run_prints_do_not_hide_what_failed() {
         let error = "Error: building at STEP \"RUN x\": exit status 3";
         let printed = [&BEGUN[..2], &["STEP 9/9: RUN rm -rf /", "STEP 5/5: RUN [\"y\", \"z\"]"]].concat();
         let cause = progress(&printed)

@@ -56,10 +56,9 @@ fn open(root: &Path, path: &str, flags: OFlags) -> Result<File, PathError> {
         let flags = if is_last { flags | OFlags::CLOEXEC } else { folder };
         at = openat(&at, name, flags | OFlags::NOFOLLOW, Mode::empty()).map_err(|error| match error {
             Errno::LOOP => PathError::Link(path.to_owned()),
-            Errno::NOENT => PathError::Missing(path.to_owned()),
             // With O_DIRECTORY a link is no folder.
             Errno::NOTDIR if is_link(&at, name) => PathError::Link(path.to_owned()),
-            Errno::NOTDIR => PathError::Missing(path.to_owned()),
+            Errno::NOENT | Errno::NOTDIR => PathError::Missing(path.to_owned()),
             error => unreadable(error),
         })?;
     }

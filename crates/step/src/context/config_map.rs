@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn b6_keys_are_plain_files_byte_for_byte() {
+    fn keys_are_plain_files_byte_for_byte() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         mounted(from.path());
         copy(from.path(), &BTreeMap::new(), to.path()).unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn b6_items_have_paths_and_modes_and_nothing_else_is_taken() {
+    fn items_have_paths_and_modes_and_nothing_else_is_taken() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         mounted(from.path());
         let items = BTreeMap::from([("conf.d/a".to_owned(), ("conf.d__a".to_owned(), Some(0o755)))]);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn b6_items_that_cannot_be_are_the_contexts_fault() {
+    fn items_that_cannot_be_are_the_contexts_fault() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         mounted(from.path());
         let none = BTreeMap::from([("a".to_owned(), ("none".to_owned(), None))]);

@@ -37,7 +37,7 @@ pub async fn fetch(input: &StepInput, access: &RegistryAccess, places: &Places) 
         StepContext::Git(source) => fetched.checkout = Some(git::fetch(source, &folder, STALL, places)?),
         StepContext::ConfigMap(items) => config_map::copy(&places.config_map(), items, &folder)?,
         StepContext::Image(image) => {
-            fetched.image = Some(image::unpack(&image.name, input, access, places).await?)
+            fetched.image = Some(image::unpack(&image.name, input, access, places).await?);
         }
     }
     check_sub_path(input, fetched.checkout.as_ref(), places)?;

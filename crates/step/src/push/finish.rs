@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn d9_the_layers_of_the_base_keep_the_digests_that_they_have_there() {
+    fn the_layers_of_the_base_keep_the_digests_that_they_have_there() {
         let image = finished(&["base", "own"], Format::Docker, &handover(Some(base(GZIP[1]))), true).unwrap();
         let digests: Vec<_> =
             image.layers.iter().map(|layer| (layer.digest.clone(), layer.is_of_base)).collect();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn d8_with_a_given_time_dockers_format_holds_nothing_random() {
+    fn with_a_given_time_dockers_format_holds_nothing_random() {
         let timed = PushHandover { has_timestamp: true, ..handover(None) };
         let image = finished(&["own"], Format::Docker, &timed, true).unwrap();
         assert!(!String::from_utf8_lossy(&image.config).contains("0123"));

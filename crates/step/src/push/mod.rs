@@ -17,7 +17,7 @@ use imgop_registry::reference::{Digest, Repository};
 use crate::access::RegistryAccess;
 use crate::prepare::seconds;
 use crate::refusal::{Patience, Refusal};
-use crate::{Failed, HandedBase, Places, Program, PushHandover, handover};
+use crate::{Failed, HandedBase, Places, Program, PushHandover, handover, note};
 use finish::{FinishedImage, finish};
 use layout::{Layout, check};
 
@@ -43,6 +43,7 @@ pub async fn push(input: &StepInput, places: &Places, report: &mut StepReport) -
     let digest = Digest::of(&image.manifest);
     copy(&folder, &digest, input, &access, places)?;
     let size = image.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
+    note(format_args!("pushed {}@{digest}, {size} bytes", input.repository));
     report.image = Some(PushedImage { digest, size });
     report.seconds.push = seconds(began);
     Ok(())
@@ -101,6 +102,9 @@ fn write(
     places: &Places,
 ) -> Result<(), Failed> {
     let at = |error: &std::io::Error| Failed::at("write", folder, error);
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|error| at(&error))?;
+    }
     fs::create_dir_all(folder).map_err(|error| at(&error))?;
     for (name, bytes) in [
         ("version", &b"Directory Transport Version: 1.1\n"[..]),

@@ -9,7 +9,7 @@ use crate::pod::Pod;
 use crate::registry::shared;
 
 #[test]
-fn b6_a_config_map_is_a_folder_of_plain_files() {
+fn a_config_map_is_a_folder_of_plain_files() {
     let mut pod = Pod::of("FROM scratch\nCOPY . /c\n").with_files(&[("conf.d/a", "a"), ("run.sh", "r")]);
     if let StepContext::ConfigMap(items) = &mut pod.input.context {
         items.get_mut("run.sh").unwrap().1 = Some(0o755);
@@ -19,7 +19,7 @@ fn b6_a_config_map_is_a_folder_of_plain_files() {
 }
 
 #[test]
-fn b8_a_sub_path_is_the_root_for_copy_and_must_be_there() {
+fn a_sub_path_is_the_root_for_copy_and_must_be_there() {
     let files = [
         ("services/api/Dockerfile", "FROM scratch\nCOPY f /f\n"),
         ("services/api/f", "inner"),

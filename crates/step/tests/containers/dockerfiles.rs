@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use imgop_core::api::Format;
 use imgop_core::build::BuildFailure;
+use imgop_core::build::step::StepReport;
 
 use crate::pod::Pod;
 use crate::registry::busybox;
@@ -13,7 +14,7 @@ fn with_busybox(dockerfile: &str) -> Pod {
 }
 
 #[test]
-fn a1_here_documents_are_refused_with_line_and_version_before_anything_runs() {
+fn here_documents_are_refused_with_line_and_version_before_anything_runs() {
     let pod = with_busybox("FROM BB\nRUN <<STEP\nprintf one > /one\nFROM x\nSTEP\n");
     let (reason, message) = pod.fails_early();
     assert_eq!(reason, BuildFailure::DockerfileUnsupported);
@@ -22,7 +23,7 @@ fn a1_here_documents_are_refused_with_line_and_version_before_anything_runs() {
 }
 
 #[test]
-fn a2_arguments_in_front_of_from_count_there_alone() {
+fn arguments_in_front_of_from_count_there_alone() {
     let text = format!(
         "ARG REPO=\"{}\"\nARG TAG\nFROM ${{REPO}}:${{TAG:-1}}\nRUN echo \"[$TAG]\" > /global\nARG TAG\nRUN echo \"[$TAG]\" > /stage\n",
         busybox().trim_end_matches(":1")
@@ -41,7 +42,7 @@ fn a2_arguments_in_front_of_from_count_there_alone() {
 }
 
 #[test]
-fn a3_arguments_arrive_byte_for_byte() {
+fn arguments_arrive_byte_for_byte() {
     const X: &str = "b\"a'z $HOME $(id) `id` a,b=c \\ --label=evil\nsecond";
     let mut pod = with_busybox(
         "FROM BB\nARG X\nARG Y=default\nARG Z=default\nRUN printf %s \"$X\" > /x; printf %s \"$Y\" > /y; printf %s \"$Z\" > /z\n",
@@ -55,7 +56,7 @@ fn a3_arguments_arrive_byte_for_byte() {
 }
 
 #[test]
-fn a4_arguments_stay_in_their_stage_and_env_goes_first() {
+fn arguments_stay_in_their_stage_and_env_goes_first() {
     let image = with_busybox(
         "FROM BB AS a\nARG WHO=a\nRUN echo $WHO > /w\nFROM BB AS b\nRUN echo \"[$WHO]\" > /w\nFROM BB\nENV MODE=env\n\
          ARG MODE=arg\nCOPY --from=a /w /a\nCOPY --from=b /w /b\nRUN echo $MODE > /m\n",
@@ -68,7 +69,7 @@ const STAGES: &str = "FROM BB AS Tools\nRUN echo t > /t\nFROM BB\nRUN exit 9\nFR
                       COPY --from=tools /t /t2\nFROM BB AS after\nRUN exit 8\n";
 
 #[test]
-fn a5_stages_that_the_target_does_not_need_do_not_run() {
+fn stages_that_the_target_does_not_need_do_not_run() {
     let mut pod = with_busybox(STAGES);
     pod.input.target = Some("final".into());
     let image = pod.image();
@@ -76,7 +77,7 @@ fn a5_stages_that_the_target_does_not_need_do_not_run() {
 }
 
 #[test]
-fn a5_without_a_target_the_last_stage_is_built_and_its_failure_is_named() {
+fn without_a_target_the_last_stage_is_built_and_its_failure_is_named() {
     let failed = with_busybox(STAGES).fails_late();
     assert_eq!((failed.reason, failed.exit_code), (BuildFailure::StepFailed, Some(8)));
     assert_eq!(failed.step.unwrap().line, Some(9));
@@ -88,7 +89,7 @@ fn a5_without_a_target_the_last_stage_is_built_and_its_failure_is_named() {
 }
 
 #[test]
-fn a6_a_forgotten_equals_sign_is_told_with_the_right_spelling() {
+fn a_forgotten_equals_sign_is_told_with_the_right_spelling() {
     for line in ["COPY --from BB /a /b", "COPY --chown app /a /b"] {
         let (reason, message) = with_busybox(&format!("FROM BB\n{line}\n")).fails_early();
         assert_eq!(reason, BuildFailure::DockerfileInvalid);
@@ -97,7 +98,7 @@ fn a6_a_forgotten_equals_sign_is_told_with_the_right_spelling() {
 }
 
 #[test]
-fn a7_owners_and_modes_are_those_that_the_file_names() {
+fn owners_and_modes_are_those_that_the_file_names() {
     let text = "FROM BB\nRUN mkdir -m 0700 /old 2>/dev/null || (/bin/busybox mkdir -m 0700 /old && /bin/busybox touch /old/keep)\n\
                 COPY --chown=1001:1001 --chmod=0640 f /n/e/w/f\nCOPY --chmod=0755 dir /old\nCOPY --chown=12345:54321 f /num\n";
     let image = with_busybox(text).with_files(&[("f", "f"), ("dir/x", "x")]).image();
@@ -107,7 +108,7 @@ fn a7_owners_and_modes_are_those_that_the_file_names() {
 }
 
 #[test]
-fn a7_a_missing_file_is_named_as_the_context_knows_it() {
+fn a_missing_file_is_named_as_the_context_knows_it() {
     let failed = with_busybox("FROM BB\nCOPY none /x\n")
         .with_files(&[("f", "f"), (".dockerignore", "x")])
         .fails_late();
@@ -117,7 +118,7 @@ fn a7_a_missing_file_is_named_as_the_context_knows_it() {
 }
 
 #[test]
-fn a10_the_ignore_file_of_the_dockerfile_goes_first() {
+fn the_ignore_file_of_the_dockerfile_goes_first() {
     let files = [
         ("keep", "k"),
         ("drop", "d"),
@@ -132,7 +133,7 @@ fn a10_the_ignore_file_of_the_dockerfile_goes_first() {
 }
 
 #[test]
-fn a10_dockerfile_and_ignore_file_may_be_ignored_themselves() {
+fn dockerfile_and_ignore_file_may_be_ignored_themselves() {
     let files = [
         ("Dockerfile", "FROM scratch\nCOPY . /c\n"),
         (".dockerignore", "**\r\n# comment\r\n\r\n!./keep.txt\r\n"),
@@ -148,7 +149,7 @@ fn a10_dockerfile_and_ignore_file_may_be_ignored_themselves() {
 }
 
 #[test]
-fn a11_user_and_workdir_are_kept() {
+fn user_and_workdir_are_kept() {
     let image = with_busybox("FROM BB\nUSER 4242:4343\nWORKDIR /w/x\nRUN id -u > u && id -g > g\nWORKDIR ../y\nRUN echo $PWD > p\n").image();
     assert_eq!(
         [image.text("w/x/u"), image.text("w/x/g"), image.text("w/y/p")],
@@ -161,7 +162,7 @@ fn a11_user_and_workdir_are_kept() {
 }
 
 #[test]
-fn a15_what_adds_nothing_keeps_the_layers_of_its_base_under_their_own_digests() {
+fn what_adds_nothing_keeps_the_layers_of_its_base_under_their_own_digests() {
     let base = crate::built_image::BuiltImage::read(&busybox(), None);
     let digests = |image: &crate::built_image::BuiltImage| -> Vec<_> {
         image.manifest["layers"].as_array().unwrap().iter().map(|layer| layer["digest"].clone()).collect()
@@ -175,7 +176,7 @@ fn a15_what_adds_nothing_keeps_the_layers_of_its_base_under_their_own_digests() 
 }
 
 #[test]
-fn a16_labels_and_annotations_are_byte_equal() {
+fn labels_and_annotations_are_byte_equal() {
     let values = ["He said \"50%\" & 'x'", "a=b,c", "{\"k\":[1,\"é\"]}", "two\nlines", "", "${HOME} $5 `id`"];
     let texts =
         || values.iter().enumerate().map(|(i, value)| (format!("org.example/k{i}"), (*value).to_owned()));
@@ -190,7 +191,7 @@ fn a16_labels_and_annotations_are_byte_equal() {
 }
 
 #[test]
-fn a17_dockers_format_holds_what_ocis_cannot_and_that_is_said() {
+fn dockers_format_holds_what_ocis_cannot_and_that_is_said() {
     let text = "FROM BB\nHEALTHCHECK CMD true\nSHELL [\"/bin/sh\", \"-euc\"]\nRUN echo $- > /flags\nONBUILD RUN true\n";
     let image = with_busybox(text).image();
     assert!(image.text("flags").contains('u'));
@@ -210,7 +211,7 @@ fn a17_dockers_format_holds_what_ocis_cannot_and_that_is_said() {
 }
 
 #[test]
-fn a20_the_arguments_of_the_platform_are_known() {
+fn the_arguments_of_the_platform_are_known() {
     let mut pod = with_busybox(
         "FROM BB\nARG TARGETPLATFORM\nARG TARGETOS\nARG TARGETARCH\nARG TARGETVARIANT\n\
                             RUN echo \"$TARGETPLATFORM|$TARGETOS|$TARGETARCH|$TARGETVARIANT\" > /p\n",
@@ -222,7 +223,7 @@ fn a20_the_arguments_of_the_platform_are_known() {
 }
 
 #[test]
-fn a22_mistakes_are_found_before_work_is_done() {
+fn mistakes_are_found_before_work_is_done() {
     let began = Instant::now();
     let pod = with_busybox("FROM BB\nRUN sleep 60\nRUNN echo x\n");
     let (reason, message) = pod.fails_early();
@@ -232,11 +233,40 @@ fn a22_mistakes_are_found_before_work_is_done() {
 }
 
 #[test]
-fn a23_a_flag_that_this_buildah_lacks_is_named() {
+fn a_flag_that_this_buildah_lacks_is_named() {
     let (reason, message) = with_busybox("FROM BB\nRUN --network=none true\n").fails_early();
     assert_eq!(reason, BuildFailure::DockerfileUnsupported);
     assert!(
         message.contains("line 2") && message.contains("--network") && message.contains("1.30"),
         "{message}"
     );
+}
+
+#[test]
+fn add_unpacks_archives_and_copy_does_not() {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(1);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "inner", &b"i"[..]).unwrap();
+    let pod = with_busybox("FROM BB\nADD a.tar /d/\nCOPY a.tar /c/\n").with_files(&[("a.tar", "")]);
+    std::fs::write(pod.path("/var/run/imgop/config-map/key-0"), archive.into_inner().unwrap()).unwrap();
+    let image = pod.image();
+    assert_eq!((image.text("d/inner").as_str(), image.root.join("c/a.tar").is_file()), ("i", true));
+}
+
+#[test]
+fn an_address_that_is_not_there_is_named_without_its_query() {
+    let failed = Pod::of("FROM scratch\nADD http://127.0.0.1:1/f.tar?token=CANARY /u/\n").fails_late();
+    assert_eq!(failed.reason, BuildFailure::StepFailed);
+    let message = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
+    assert!(message.contains("http://127.0.0.1:1/f.tar") && !message.contains("CANARY"), "{message}");
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_read() {
+    let image = with_busybox("\u{feff}FROM BB\r\nRUN echo a \\\r\n  b > /f\r\n").image();
+    assert_eq!(image.text("f").trim_end(), "a b");
+    let (reason, message) = Pod::of("FROM scratch\rRUN x\r").fails_early();
+    assert!(reason == BuildFailure::DockerfileInvalid && message.contains("carriage return"), "{message}");
 }

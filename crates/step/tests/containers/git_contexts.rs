@@ -28,6 +28,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
         .args(arguments)
         .env("GIT_COMMITTER_DATE", "2024-01-02T03:04:05Z")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
         .output()
         .unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -91,7 +92,7 @@ fn commit_of(report: &StepReport) -> String {
 }
 
 #[test]
-fn b1_every_way_to_name_a_revision_gives_the_commit_that_git_means() {
+fn every_way_to_name_a_revision_gives_the_commit_that_git_means() {
     let root = root();
     let work = Work::new(&root, "app.git");
     let first = work.commit(&[("f", "first")]);
@@ -149,7 +150,7 @@ fn a_commit_that_the_agent_found_is_built_though_the_branch_moved() {
 }
 
 #[test]
-fn b2_submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone() {
+fn submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone() {
     let (root, other_root) = (root(), root());
     let own = GitServer::start(&root, Behaviour::Login("user".into(), "CANARY-git".into()));
     let other = GitServer::start(&other_root, Behaviour::Open);
@@ -194,7 +195,7 @@ fn b2_submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alo
 }
 
 #[test]
-fn b3_pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
+fn pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
     let root = root();
     let work = Work::new(&root, "app.git");
     let pointer =
@@ -209,7 +210,33 @@ fn b3_pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
 }
 
 #[test]
-fn b4_a_private_repository_needs_the_right_password_and_no_redirect_carries_it_away() {
+fn with_lfs_the_content_comes_from_the_server_of_the_url_alone() {
+    let (root, other_root) = (root(), root());
+    let work = Work::new(&root, "app.git");
+    let oid = imgop_registry::reference::Digest::of(b"CONTENT").hex().to_owned();
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 7\n");
+    let server = GitServer::start(&root, Behaviour::Login("user".into(), "CANARY-lfs".into()));
+    let other = GitServer::start(&other_root, Behaviour::Open);
+    let elsewhere = format!("[lfs]\n\turl = {}/x\n", other.url);
+    work.commit(&[
+        (".gitattributes", "*.bin filter=lfs\n"),
+        (".lfsconfig", &elsewhere),
+        ("big.bin", &pointer),
+    ]);
+    fs::create_dir_all(root.join("lfs")).unwrap();
+    fs::write(root.join("lfs").join(&oid), "CONTENT").unwrap();
+    let mut pod = pod(&format!("{}/app.git", server.url), None);
+    edit(&mut pod, |source| source.lfs = true);
+    pod.write(place::GIT_SECRET, "username", "user");
+    pod.write(place::GIT_SECRET, "password", "CANARY-lfs");
+    let image = pod.image();
+    assert_eq!(image.text("s/big.bin"), "CONTENT");
+    assert!(!image.holds("CANARY-lfs"));
+    assert_eq!(other.requests(), 0);
+}
+
+#[test]
+fn a_private_repository_needs_the_right_password_and_no_redirect_carries_it_away() {
     const PASSWORD: &str = "CANARY@:/%$ \"x";
     let (root, other_root) = (root(), root());
     Work::new(&root, "app.git").commit(&[("f", "private")]);
@@ -237,7 +264,7 @@ fn b4_a_private_repository_needs_the_right_password_and_no_redirect_carries_it_a
 }
 
 #[test]
-fn b5_a_server_that_is_down_is_unreachable() {
+fn a_server_that_is_down_is_unreachable() {
     let root = root();
     Work::new(&root, "app.git").commit(&[("f", "f")]);
     let server = GitServer::start(&root, Behaviour::Broken);
@@ -246,10 +273,26 @@ fn b5_a_server_that_is_down_is_unreachable() {
     assert_eq!(pod("http://127.0.0.1:1/app.git", None).fails_early().0, BuildFailure::SourceUnreachable);
     server.set(Behaviour::Open);
     pod(&format!("{}/app.git", server.url), None).prepare().succeeded();
+    server.set(Behaviour::Silent);
+    let folder = root.join("silent");
+    fs::create_dir_all(folder.join("context")).unwrap();
+    fs::create_dir_all(folder.join("tmp")).unwrap();
+    let source = GitSource {
+        url: format!("{}/app.git", server.url),
+        revision: None,
+        commit: None,
+        submodules: false,
+        lfs: false,
+        depth: 1,
+    };
+    let (stall, places) = (std::time::Duration::from_secs(2), imgop_step::Places::below(&folder));
+    let failed =
+        imgop_step::context::git::fetch(&source, &folder.join("context"), stall, &places).unwrap_err();
+    assert_eq!(failed.reason, BuildFailure::SourceUnreachable, "{failed}");
 }
 
 #[test]
-fn b8_a_sub_path_that_is_a_link_out_of_the_repository_is_refused_with_the_commit() {
+fn a_sub_path_that_is_a_link_out_of_the_repository_is_refused_with_the_commit() {
     let root = root();
     let work = Work::new(&root, "app.git");
     std::os::unix::fs::symlink("/etc", work.0.join("out")).unwrap();
@@ -276,8 +319,40 @@ fn nothing_that_a_repository_brings_along_is_run() {
     git(&work.0, &["config", "filter.evil.smudge", &command]);
     let server = GitServer::start(&root, Behaviour::Open);
     pod(&format!("{}/app.git", server.url), None).prepare().succeeded();
-    for url in ["file:///etc/passwd", "ext::sh -c id"] {
-        assert!(pod(url, None).prepare().failed.is_some(), "{url}");
+    // What the API server refuses is refused here too.
+    for url in [format!("file://{}", work.0.display()), format!("ext::sh -c touch% {}", ran.display())] {
+        assert!(pod(&url, None).prepare().failed.is_some(), "{url}");
     }
     assert!(!ran.exists());
+}
+
+#[test]
+fn a_link_without_an_end_in_place_of_a_file_of_lfs_holds_nothing_up() {
+    let root = root();
+    let work = Work::new(&root, "app.git");
+    std::os::unix::fs::symlink("/dev/zero", work.0.join("zero.bin")).unwrap();
+    work.commit(&[(".gitattributes", "*.bin filter=lfs\n")]);
+    let server = GitServer::start(&root, Behaviour::Open);
+    let warnings = pod(&format!("{}/app.git", server.url), None).prepare().succeeded().warnings;
+    assert_eq!(warnings, Vec::<String>::new());
+}
+
+#[test]
+fn links_of_a_commit_stay_links_and_lead_nowhere() {
+    let root = root();
+    let work = Work::new(&root, "app.git");
+    for (link, target) in
+        [("rel", "target.txt"), ("dangling", "nowhere"), ("out", "/etc/passwd"), ("d/up", "../target.txt")]
+    {
+        fs::create_dir_all(work.0.join("d")).unwrap();
+        std::os::unix::fs::symlink(target, work.0.join(link)).unwrap();
+    }
+    work.commit(&[("target.txt", "t")]);
+    let server = GitServer::start(&root, Behaviour::Open);
+    let image = pod(&format!("{}/app.git", server.url), None).image();
+    let target = |link: &str| fs::read_link(image.root.join("s").join(link)).unwrap().display().to_string();
+    assert_eq!(
+        ["rel", "dangling", "out", "d/up"].map(target),
+        ["target.txt", "nowhere", "/etc/passwd", "../target.txt"]
+    );
 }

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -12,6 +13,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use base64::Engine as _;
+use serde_json::{Value, json};
 
 /// How a server behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub struct GitServer {
     pub root: PathBuf,
     behaviour: Arc<Mutex<Behaviour>>,
     seen: Arc<Mutex<Vec<String>>>,
+    count: Arc<AtomicUsize>,
 }
 
 impl GitServer {
@@ -49,6 +52,7 @@ impl GitServer {
             root: root.to_owned(),
             behaviour: Arc::new(Mutex::new(behaviour)),
             seen: Arc::default(),
+            count: Arc::default(),
         };
         let router = Router::new().fallback(answer).with_state(server.clone());
         thread::spawn(move || {
@@ -67,6 +71,11 @@ impl GitServer {
         *self.behaviour.lock().unwrap() = behaviour;
     }
 
+    /// Returns how many requests it had.
+    pub fn requests(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Returns all that it was sent as authorization, decoded.
     pub fn credentials(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
@@ -75,6 +84,7 @@ impl GitServer {
 
 async fn answer(State(server): State<GitServer>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    server.count.fetch_add(1, Ordering::Relaxed);
     let given = login_of(&parts.headers);
     server.seen.lock().unwrap().extend(given.clone());
     let behaviour = server.behaviour.lock().unwrap().clone();
@@ -93,9 +103,29 @@ async fn answer(State(server): State<GitServer>, request: Request) -> Response<B
         Behaviour::Login(..) | Behaviour::Open => {}
     }
     let body = to_bytes(body, 64 << 20).await.unwrap();
+    if let Some(oid) = parts.uri.path().strip_prefix("/lfs/") {
+        return Response::new(Body::from(std::fs::read(server.root.join("lfs").join(oid)).unwrap()));
+    }
+    if parts.uri.path().ends_with("/info/lfs/objects/batch") {
+        return batch(&server, &body);
+    }
     let (headers, method) = (parts.headers, parts.method.to_string());
     tokio::task::spawn_blocking(move || backend(&server.root, &method, &parts.uri, &headers, &body))
         .await
+        .unwrap()
+}
+
+/// Answers as servers of Git LFS do (git-lfs, docs/api/batch.md).
+fn batch(server: &GitServer, body: &Bytes) -> Response<Body> {
+    let asked: Value = serde_json::from_slice(body).unwrap();
+    let objects = asked["objects"].as_array().unwrap().iter().map(|object| {
+        let href = format!("{}/lfs/{}", server.url, object["oid"].as_str().unwrap());
+        json!({"oid": object["oid"], "size": object["size"], "actions": {"download": {"href": href}}})
+    });
+    let answer = json!({"transfer": "basic", "objects": objects.collect::<Vec<_>>()}).to_string();
+    Response::builder()
+        .header("content-type", "application/vnd.git-lfs+json")
+        .body(Body::from(answer))
         .unwrap()
 }
 

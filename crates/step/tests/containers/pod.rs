@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgop_core::api::Format;
@@ -108,7 +109,7 @@ impl Pod {
         self.prepare().succeeded();
         self.build().succeeded();
         let pushed = self.push().succeeded().image.unwrap();
-        registry::shared().image(&self.input.repository.to_string(), &pushed.digest)
+        BuiltImage::read(&format!("{}@{}", self.input.repository, pushed.digest), None)
     }
 
     /// Runs the first container, which fails, and returns why.
@@ -131,7 +132,12 @@ impl Pod {
 
 impl Drop for Pod {
     fn drop(&mut self) {
-        // Of a pod that is gone nothing is left either.
+        // Of a pod that is gone nothing is left either, what a failed Buildah leaves mounted included.
+        let mounts = fs::read_to_string("/proc/mounts").unwrap();
+        let own = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1));
+        for mount in own.filter(|mount| Path::new(mount).starts_with(&self.root)) {
+            let _ = Command::new("umount").args(["--lazy", mount]).status();
+        }
         let _ = fs::remove_dir_all(&self.root);
     }
 }

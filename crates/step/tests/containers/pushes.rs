@@ -6,11 +6,13 @@ use std::time::Duration;
 use imgop_core::api::Format;
 use imgop_core::build::{BuildFailure, Timestamp};
 
+use crate::built_image::BuiltImage;
+use crate::flaky_proxy;
 use crate::pod::Pod;
-use crate::registry::{Registry, busybox, shared};
+use crate::registry::{Registry, auth_file, busybox, shared};
 
 #[test]
-fn d1_a_push_that_is_refused_says_what_to_give() {
+fn a_push_that_is_refused_says_what_to_give() {
     let private = Registry::start(Some(("builder", "CANARY-push")));
     let mut pod = Pod::of("FROM scratch\nLABEL a=b\n");
     pod.input.repository = format!("{}/team/app", private.address).parse().unwrap();
@@ -19,15 +21,14 @@ fn d1_a_push_that_is_refused_says_what_to_give() {
     let failed = pod.push().failed();
     assert_eq!(failed.reason, BuildFailure::RegistryUnauthorized, "{failed}");
     assert!(failed.message.contains("image.credentials"), "{failed}");
-    let auth =
-        format!(r#"{{"auths":{{"{}":{{"username":"builder","password":"CANARY-push"}}}}}}"#, private.address);
+    let auth = auth_file(&private, "builder", "CANARY-push");
     pod.write("/var/run/imgop/push", "auth.json", &auth);
     let report = pod.push().succeeded();
     assert!(report.image.is_some() && !report.to_message().contains("CANARY"));
 }
 
 #[test]
-fn d8_with_a_given_time_the_same_inputs_give_the_same_digest_twice() {
+fn with_a_given_time_the_same_inputs_give_the_same_digest_twice() {
     for format in [Format::Docker, Format::Oci] {
         let digest = || {
             let mut pod = Pod::of(&format!("FROM {}\nCOPY f /f\nRUN echo x > /x\n", busybox()))
@@ -47,11 +48,11 @@ fn d8_with_a_given_time_the_same_inputs_give_the_same_digest_twice() {
 }
 
 #[test]
-fn d9_the_layers_of_a_base_of_the_same_registry_are_not_sent() {
+fn the_layers_of_a_base_of_the_same_registry_are_not_sent() {
     let mut pod = Pod::of(&format!("FROM {}\nRUN echo x > /x\n", busybox()));
     pod.input.repository = format!("{}/built/mounted", shared().address).parse().unwrap();
     let image = pod.image();
-    let base = crate::built_image::BuiltImage::read(&busybox(), None);
+    let base = BuiltImage::read(&busybox(), None);
     let (layers, of_base) =
         (image.manifest["layers"].as_array().unwrap(), base.manifest["layers"].as_array().unwrap());
     assert_eq!(layers.len(), of_base.len() + 1);
@@ -61,16 +62,16 @@ fn d9_the_layers_of_a_base_of_the_same_registry_are_not_sent() {
 }
 
 #[test]
-fn d9_the_layers_of_a_base_of_another_registry_are_sent_as_they_are_there() {
+fn the_layers_of_a_base_of_another_registry_are_sent_as_they_are_there() {
     let destination = Registry::start(None);
     let mut pod = Pod::of(&format!("FROM {}\nRUN echo x > /x\n", busybox()));
     pod.input.repository = format!("{}/built/sent", destination.address).parse().unwrap();
     pod.prepare().succeeded();
     pod.build().succeeded();
     let pushed = pod.push().succeeded().image.unwrap();
-    let image = destination.image(&pod.input.repository.to_string(), &pushed.digest);
-    let base = crate::built_image::BuiltImage::read(&busybox(), None);
-    let first = |image: &crate::built_image::BuiltImage| image.manifest["layers"][0]["digest"].clone();
+    let image = BuiltImage::read(&format!("{}@{}", pod.input.repository, pushed.digest), None);
+    let base = BuiltImage::read(&busybox(), None);
+    let first = |image: &BuiltImage| image.manifest["layers"][0]["digest"].clone();
     assert_eq!(first(&image), first(&base));
     assert_eq!(image.text("x"), "x\n");
 }
@@ -81,4 +82,15 @@ fn a_registry_that_is_not_there_is_unreachable_and_not_a_failed_build() {
     assert_eq!(pod.fails_early().0, BuildFailure::RegistryUnreachable);
     pod = Pod::of("FROM scratch\nLABEL a=b\n");
     pod.prepare().succeeded();
+}
+
+#[test]
+fn a_push_that_breaks_at_its_end_is_tried_again_and_nothing_is_built_again() {
+    let registry = Registry::start(None);
+    let answers = ["429 Too Many Requests", "500 Internal Server Error", "500 Internal Server Error"];
+    let address = flaky_proxy::start(&registry.address, &answers);
+    let mut pod = Pod::of("FROM scratch\nCOPY f /f\n").with_files(&[("f", "f")]);
+    pod.input.repository = format!("{address}/team/app").parse().unwrap();
+    let image = pod.image();
+    assert_eq!(image.text("f"), "f");
 }

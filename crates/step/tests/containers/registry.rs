@@ -3,21 +3,20 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use imgop_registry::reference::Digest;
-
-use crate::built_image::BuiltImage;
+use base64::Engine as _;
 
 /// A running registry. It ends when the process that runs the tests does.
 pub struct Registry {
     /// Host and port. It speaks plain HTTP.
     pub address: String,
     log: PathBuf,
-    /// Held, and never written to: the shell ends the registry when the kernel closes the pipe.
-    _alive: ChildStdin,
+    /// The shell ends the registry when the kernel closes its standard input, which it does at the end of the process
+    /// at the latest.
+    shell: Child,
 }
 
 /// Returns the folder of these tests, below cargo's.
@@ -65,6 +64,12 @@ pub fn new_repository(registry: &Registry) -> String {
     format!("{}/built/image-{}", registry.address, COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Returns credentials for a registry, as its file has them.
+pub fn auth_file(registry: &Registry, user: &str, password: &str) -> String {
+    let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, registry.address)
+}
+
 impl Registry {
     /// Starts a registry that anyone may use, or only who has this password.
     pub fn start(login: Option<(&str, &str)>) -> Self {
@@ -73,18 +78,19 @@ impl Registry {
         let folder = folder().join(format!("registry-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir_all(&folder).unwrap();
         let at = folder.display();
-        let mut config = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {at}/data}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n"
-        );
-        if let Some((user, password)) = login {
+        let auth = login.map_or_else(String::new, |(user, password)| {
             let lines = Command::new("htpasswd").args(["-nbB", user, password]).output().unwrap().stdout;
             fs::write(folder.join("htpasswd"), lines).unwrap();
-            config.push_str(&format!("auth: {{htpasswd: {{realm: test, path: {at}/htpasswd}}}}\n"));
-        }
+            format!("auth: {{htpasswd: {{realm: test, path: {at}/htpasswd}}}}\n")
+        });
+        let config = format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {at}/data}}}}\n\
+             http: {{addr: '127.0.0.1:0'}}\n{auth}"
+        );
         fs::write(folder.join("config.yml"), config).unwrap();
         let log = folder.join("access.log");
         let script = "docker-registry serve \"$1\" > \"$2\" & registry=$!; cat; kill $registry";
-        let mut child = Command::new("bash")
+        let mut shell = Command::new("bash")
             .args(["-c", script, "bash"])
             .args([folder.join("config.yml"), log.clone()])
             .stdin(Stdio::piped())
@@ -92,14 +98,14 @@ impl Registry {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut lines = BufReader::new(shell.stderr.take().unwrap()).lines();
         let address = lines.find_map(|line| {
             let line = line.unwrap();
             let (_, rest) = line.split_once("listening on ")?;
             Some(rest.split(['"', ',']).next().unwrap().to_owned())
         });
         std::thread::spawn(move || lines.for_each(drop));
-        Self { address: address.expect("the registry listens"), log, _alive: child.stdin.take().unwrap() }
+        Self { address: address.expect("the registry listens"), log, shell }
     }
 
     /// Returns how many requests of this method it had whose path has this text.
@@ -107,9 +113,11 @@ impl Registry {
         let log = fs::read_to_string(&self.log).unwrap();
         log.lines().filter(|line| line.contains(&format!("\"{method} ")) && line.contains(text)).count()
     }
+}
 
-    /// Returns what is at a digest of a repository.
-    pub fn image(&self, repository: &str, digest: &Digest) -> BuiltImage {
-        BuiltImage::read(&format!("{repository}@{digest}"), None)
+impl Drop for Registry {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
     }
 }

@@ -28,7 +28,7 @@ pub struct StepInput {
     /// The stage to build; the last one without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Values for ARGs, those of ConfigMaps included.
+    /// Values for ARGs, those that stand in a ConfigMap included.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub arguments: BTreeMap<String, String>,
     /// Labels beside those of the Dockerfile.

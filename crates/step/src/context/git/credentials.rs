@@ -116,7 +116,7 @@ impl Credentials {
     }
 
     /// Returns what is not as safe as it may look.
-    pub fn warnings(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<String> {
         let Self::Ssh { knows_host: false, .. } = self else { return None };
         let text = "the key of the git server is not checked; add known_hosts to the Secret of context.git.credentials";
         Some(text.to_owned())
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_a_password_with_every_sign_is_kept_for_its_host_in_a_file_of_ours_alone() {
+    fn a_password_with_every_sign_is_kept_for_its_host_in_a_file_of_ours_alone() {
         let (_folder, places) = secret(&[("username", "u\n"), ("password", "p@:/%$ \"\n")]);
         let credentials = Credentials::read("https://git.example.com:8443/a.git", &places).unwrap().unwrap();
         assert_eq!(credentials.helper().unwrap().origin, "https://git.example.com:8443");
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_a_secret_of_the_other_kind_is_refused_with_the_kind_that_is_wanted() {
+    fn a_secret_of_the_other_kind_is_refused_with_the_kind_that_is_wanted() {
         let (_folder, places) = secret(&[("username", "u"), ("password", "p")]);
         let failed = Credentials::read("ssh://git@git.example.com/a.git", &places).unwrap_err();
         assert_eq!(failed.reason, BuildFailure::SourceUnauthorized);
@@ -236,14 +236,14 @@ mod tests {
             config.starts_with("Host git.example.com\n\tIdentityFile ") && config.contains("accept-new"),
             "{config}"
         );
-        assert!(credentials.warnings().unwrap().contains("known_hosts"));
+        assert!(credentials.warning().unwrap().contains("known_hosts"));
         let key = places.scratch().join("ssh-key");
         assert_eq!(fs::read_to_string(&key).unwrap(), "KEY\n");
         assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
         let (_folder, places) =
             secret(&[("ssh-privatekey", "KEY"), ("known_hosts", "git.example.com ssh-ed25519 A")]);
         let credentials = Credentials::read("ssh://git@git.example.com/a.git", &places).unwrap().unwrap();
-        assert_eq!(credentials.warnings(), None);
+        assert_eq!(credentials.warning(), None);
         assert!(
             fs::read_to_string(places.scratch().join("ssh-config"))
                 .unwrap()

@@ -1,5 +1,7 @@
 //! What git says, as reasons.
 
+use std::path::Path;
+
 use imgop_core::build::BuildFailure;
 use imgop_core::build::step::GitSource;
 use imgop_core::text::last_bytes;
@@ -28,7 +30,8 @@ const NO_REVISION: [&str; 4] =
     ["couldn't find remote ref", "not our ref", "unadvertised object", "did not contain"];
 
 /// Returns what follows from a failed call of git.
-pub fn failed(source: &GitSource, what: &str, errors: &str) -> Failed {
+pub fn failed(source: &GitSource, folder: &Path, what: &str, errors: &str) -> Failed {
+    let errors = &errors.replace(&format!("{}/", folder.display()), "");
     let lower = errors.to_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
     let (reason, fix) = if lower.contains("no space left on device") {
@@ -113,16 +116,20 @@ mod tests {
             ("fatal: the remote end hung up unexpectedly", BuildFailure::SourceUnreachable),
             ("fatal: write error: No space left on device", BuildFailure::OutOfDisk),
         ] {
-            assert_eq!(failed(&source(), "fetch", errors).reason, reason, "{errors}");
+            assert_eq!(
+                failed(&source(), Path::new("/work/context"), "fetch", errors).reason,
+                reason,
+                "{errors}"
+            );
         }
     }
 
     #[test]
-    fn b2_a_submodule_that_cannot_be_had_is_named_by_its_path() {
+    fn a_submodule_that_cannot_be_had_is_named_by_its_path() {
         let errors = "Cloning into '/work/context/lib/b'...\nfatal: Authentication failed for 'https://x/b.git/'\n\
                       fatal: clone of 'https://x/b.git' into submodule path '/work/context/lib/b' failed";
-        let failed = failed(&source(), "fetch the submodules", errors);
+        let failed = failed(&source(), Path::new("/work/context"), "fetch the submodules", errors);
         assert_eq!(failed.reason, BuildFailure::SourceUnauthorized);
-        assert!(failed.message.contains("submodule /work/context/lib/b"), "{failed}");
+        assert!(failed.message.contains("submodule lib/b"), "{failed}");
     }
 }

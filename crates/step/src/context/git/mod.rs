@@ -13,12 +13,14 @@ mod revision;
 mod settings;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use imgop_core::build::BuildFailure;
 use imgop_core::build::step::GitSource;
 
+use crate::context::below::open_file;
 use crate::{Failed, Finished, Places, Program};
 use credentials::Credentials;
 use failures::failed;
@@ -55,7 +57,7 @@ pub fn fetch(
     git.init()?;
     let commit = git.fetch_commit()?;
     git.run(&["checkout", "--quiet", "--force", "--detach", &commit], "check out the commit")?;
-    let mut warnings: Vec<String> = credentials.iter().flat_map(Credentials::warnings).collect();
+    let mut warnings: Vec<String> = credentials.iter().filter_map(Credentials::warning).collect();
     warnings.extend(git.submodules()?);
     warnings.extend(git.lfs()?);
     let time = git.run(&["show", "--no-patch", "--format=%ct", &commit], "read the commit")?.text();
@@ -94,7 +96,11 @@ impl Git<'_> {
 
     fn run(&self, arguments: &[&str], what: &str) -> Result<Finished, Failed> {
         let finished = self.try_run(arguments)?;
-        if finished.is_success() { Ok(finished) } else { Err(failed(self.source, what, &finished.errors)) }
+        if finished.is_success() {
+            Ok(finished)
+        } else {
+            Err(failed(self.source, self.folder, what, &finished.errors))
+        }
     }
 
     /// Makes an empty repository. The server stands in its own configuration: in that of all repositories it would
@@ -204,14 +210,17 @@ impl Git<'_> {
     fn lfs(&self) -> Result<Option<String>, Failed> {
         if self.source.lfs {
             self.run(&["lfs", "fetch"], "fetch the content of Git LFS")?;
-            self.run(&["lfs", "checkout"], "write the content of Git LFS")?;
+            // Without a filter it does nothing, and says so with success.
+            let filter = "filter.lfs.clean=git-lfs clean -- %f";
+            self.run(&["-c", filter, "lfs", "checkout"], "write the content of Git LFS")?;
         }
         let tracked = self.run(&["ls-files", "-z", ":(attr:filter=lfs)"], "list the files")?.text();
-        let is_pointer = |path: &&str| {
-            fs::read(self.folder.join(path))
-                .is_ok_and(|bytes| bytes.len() < 1024 && bytes.starts_with(POINTER))
-        };
+        let is_pointer = |path: &&str| is_pointer(self.folder, path);
         let pointers: Vec<&str> = tracked.split_terminator('\0').filter(is_pointer).collect();
+        if let (true, Some(pointer)) = (self.source.lfs, pointers.first()) {
+            let message = format!("{pointer} has no content at the Git LFS of {}", self.source.url);
+            return Err(Failed::new(BuildFailure::SourceUnreachable, message));
+        }
         Ok(warning(
             &pointers,
             "is a pointer of Git LFS without its content",
@@ -219,6 +228,13 @@ impl Git<'_> {
             "lfs",
         ))
     }
+}
+
+/// Whether a file is what Git LFS leaves in place of content. A link is none, wherever it leads.
+fn is_pointer(folder: &Path, path: &str) -> bool {
+    let mut start = Vec::new();
+    let read = open_file(folder, path).map(|file| file.take(POINTER.len() as u64).read_to_end(&mut start));
+    read.is_ok() && start == POINTER
 }
 
 fn warning(paths: &[&str], one: &str, many: &str, field: &str) -> Option<String> {

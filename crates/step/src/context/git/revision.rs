@@ -84,12 +84,12 @@ mod tests {
             "refs/pull/7/head",
             "refs/heads/team/main",
         ];
-        let text: String = names.iter().map(|name| format!("{}\t{name}\n", "0".repeat(40))).collect();
-        choose(Some(revision).filter(|text| !text.is_empty()), &Advertised::read(&text))
+        let lines: Vec<String> = names.iter().map(|name| format!("{}\t{name}", "0".repeat(40))).collect();
+        choose(Some(revision).filter(|text| !text.is_empty()), &Advertised::read(&lines.join("\n")))
     }
 
     #[test]
-    fn b1_each_way_to_name_a_revision_means_one_thing() {
+    fn each_way_to_name_a_revision_means_one_thing() {
         let of = |name: &str| Some(Found::Ref(name.to_owned()));
         assert_eq!(chosen(""), of("HEAD"));
         assert_eq!(chosen("main"), of("refs/heads/main"));

@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn git_runs_with_this_configuration() {
-        insta::assert_snapshot!(text(None, Duration::from_secs(60)), @r##"
+        insta::assert_snapshot!(text(None, Duration::from_mins(1)), @r##"
         [core]
         	hooksPath = /dev/null
         	attributesFile = /dev/null

@@ -15,7 +15,7 @@ const RUN: &[FlagRule] = &[
 /// What every mount may be given.
 const OF_ALL: &[&str] = &["type", "target", "dst", "destination"];
 
-/// What mounts of files may be given (buildah's internal/volumes: GetBindMount, GetCacheMount).
+/// What mounts of files may be given (buildah's internal/volumes: `GetBindMount`, `GetCacheMount`).
 const OF_FILES: &[&str] = &[
     "source",
     "src",
