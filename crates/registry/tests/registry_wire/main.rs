@@ -18,6 +18,7 @@ mod other_hosts;
 mod pages;
 mod proxies;
 mod pull_quota;
+mod pushes;
 mod quay;
 mod referrers_api;
 mod scopes;
