@@ -5,6 +5,7 @@
 //! dockerfile  what a Dockerfile says, before any pod: stages, images, mistakes
 //! key         what a build is made from, as one hash
 //! plan        what is to be built, and why        failure    what is tried again
+//! step        what the agent and the containers of a build hand each other
 //! ```
 
 pub mod dockerfile;
@@ -15,6 +16,7 @@ mod quantity;
 mod reference;
 mod request;
 mod spec_checks;
+pub mod step;
 
 pub use failure::{BuildFailure, Retry};
 pub use key::{BuildKey, ObservedInputs};

@@ -98,7 +98,11 @@ fn a22_mistakes_are_found_before_work_is_done() {
             "FROM bb\nRUN --mount=type=bindd x",
             "there is no mount of type bindd; it is bind, cache, tmpfs or secret",
         ),
-        ("FROM bb\nRUN --mount=type=cache,targett=/x x", "a mount has no targett"),
+        ("FROM bb\nRUN --mount=type=bind,size=1m,target=/x x", "a mount of type bind has no size"),
+        ("FROM bb\nRUN --mount=type=tmpfs,size=1m,target=/x x", "write it as tmpfs-size"),
+        ("FROM bb\nRUN --mount=From=a,target=/x x", "write it in small letters: from"),
+        ("FROM bb\nRUN --mount=type=cache,sharing=private,target=/x x", "write sharing=locked"),
+        ("FROM bb\nRUN --mount=type=cache,targett=/x x", "a mount of type cache has no targett"),
     ] {
         let all = problems(text).join("\n");
         assert!(all.contains(said), "{text:?}: {all}");
@@ -160,7 +164,7 @@ SHELL ["/bin/sh", "-ec"]
 RUN [ -f /x ] && [[ a = b ]] || echo "$A"
 RUN ["/bin/true"]
 RUN --mount=type=cache,target=/c,sharing=locked --mount=type=bind,from=x,src=/,dst=/b,ro \
-    --mount=type=tmpfs,target=/t,size=1m \
+    --mount=type=tmpfs,target=/t,tmpfs-size=1m \
     # a comment between
     true
 COPY --chown=a:b --chmod=755 a b /c/

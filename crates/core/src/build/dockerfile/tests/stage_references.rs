@@ -35,6 +35,11 @@ fn a6_an_image_that_copy_takes_files_from_is_needed_too() {
     );
     assert!(resolved.mounts_files);
     assert!(!Build::default().resolve("FROM bb\nRUN --mount=type=cache,target=/c x").mounts_files);
+    let from_stage = "FROM bb AS a\nFROM bb\nRUN --mount=type=cache,from=a,target=/c x";
+    assert!(Build::default().resolve(from_stage).mounts_files);
+    let from_image =
+        Build::default().problems("FROM bb\nRUN --mount=type=cache,from=quay.io/a/b,target=/c x");
+    assert!(from_image[0].contains("cache from a stage only; name a stage"), "{from_image:?}");
 }
 
 #[test]
@@ -139,4 +144,18 @@ fn a9_the_triggers_of_a_base_need_images_too() {
         ["docker.io/library/bb:latest linux/amd64"],
         "triggers of its own run elsewhere"
     );
+}
+
+#[test]
+fn the_image_that_a_build_begins_with_is_found_through_its_stages() {
+    let base = |text: &str| {
+        let resolved = Build::default().resolve(text);
+        resolved.base().map(|needed| (needed.image.to_string(), resolved.begins_with(needed)))
+    };
+    let text =
+        "FROM quay.io/a/one:1 AS a\nFROM quay.io/a/two:1 AS b\nFROM a AS c\nFROM c\nCOPY --from=b /x /x";
+    assert_eq!(base(text), Some(("quay.io/a/one:1".to_owned(), true)));
+    assert_eq!(base("FROM quay.io/a/one:1 AS a\nFROM scratch\nCOPY --from=a /x /x"), None);
+    let resolved = Build::default().resolve("FROM scratch\nCOPY --from=quay.io/a/one:1 /x /x");
+    assert!(!resolved.begins_with(&resolved.images[0]), "files are copied from it alone");
 }
