@@ -180,7 +180,7 @@ impl Pass<'_> {
         for (side, repository) in [(Side::Source, &request.source), (Side::Destination, &request.destination)]
         {
             let (access, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
-            if let Err(error) = access.ensure_job_secret(owner, side, repository, endpoint).await {
+            if let Err(error) = access.ensure_job_secret(owner, side.as_str(), repository, endpoint).await {
                 begun.error = Some(error.into());
                 return begun;
             }

@@ -30,7 +30,8 @@ use imgop_core::api::{
     COPIES_ANNOTATION, Destination, Image, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION,
     ROUTE_ANNOTATION, Source,
 };
-use imgop_core::copy::{CopyRequest, KnownBlobs, Readiness, Route};
+use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
+use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
 use imgop_registry::RepositoryClient;
 use imgop_registry::reference::Repository;
