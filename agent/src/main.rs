@@ -70,8 +70,9 @@ async fn main() -> anyhow::Result<()> {
         () = stop.cancelled() => return Ok(()),
     }
     let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
+    let copied = Images::new(agent, images.objects()).beside(builders.objects());
     let building = controller::run(image_builders, builders, stop.clone());
-    let copying = controller::run(Images::new(agent, images.objects()), images, stop.clone());
+    let copying = controller::run(copied, images, stop.clone());
     let controllers = async { tokio::join!(copying, building) };
     tokio::pin!(controllers);
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });

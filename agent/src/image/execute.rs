@@ -77,7 +77,8 @@ impl Pass<'_> {
     ) -> PassState<'r> {
         let runs = runs(jobs, memory);
         let differing: Vec<&Tag> = observed.to_be_written().collect();
-        let conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
+        let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
+        conflicts.extend(self.images.claims.conflicts(self.image, request, &differing));
         PassState {
             request,
             observed_at,

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn b3_a_tag_is_looked_up_once_a_period_for_all_that_name_it() {
+    async fn a_tag_is_looked_up_once_a_period_for_all_that_name_it() {
         let registry = WritableRegistry::start().await;
         registry.hold_manifest("base", "1", "{}");
         let repository = registry.repository("base");

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn b6_the_dockerfile_of_a_config_map_is_found_and_a_missing_one_is_named() {
+    fn the_dockerfile_of_a_config_map_is_found_and_a_missing_one_is_named() {
         let plain = request(serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
         let text = |contents: &ConfigMapContents| contents.dockerfile(&plain).map_err(|halt| halt.to_string());
         assert_eq!(text(&contents(&[("Dockerfile", "FROM a"), ("x", "")])), Ok(Some(b"FROM a".to_vec())));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn b6_the_digest_is_that_of_paths_and_contents() {
+    fn the_digest_is_that_of_paths_and_contents() {
         let plain = request(serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
         let digest = |files: &[(&str, &str)]| contents(files).digest(&plain).unwrap();
         assert_eq!(digest(&[("a", "1"), ("b", "2")]), digest(&[("b", "2"), ("a", "1")]));

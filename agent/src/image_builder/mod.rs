@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
-    BUILD_ANNOTATION, BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, Image, ImageBuilder, ImageBuilderStatus,
+    BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, Image, ImageBuilder, ImageBuilderStatus,
     REQUESTED_AT_ANNOTATION,
 };
 use imgop_core::build::{BuildRequest, Decision, LastBuild, Retry, decide};
@@ -58,8 +58,6 @@ use halt::Halt;
 use last_build::last_build;
 use memory::Memory;
 
-/// What the agent reads of the Jobs of ImageBuilders.
-pub const JOB_ANNOTATIONS: &[&str] = &[BUILD_ANNOTATION];
 /// How long a build under way waits for news of its Jobs before the next pass.
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
 /// How long is waited for what ends by itself within moments.
@@ -240,7 +238,7 @@ impl<'a> Pass<'a> {
             },
             Decision::WaitUntil(at, _) => {
                 let wait = remaining(at, self.now).max(Duration::from_secs(1));
-                Ok(self.at_rest(&request, &seen, memory.schedule.wait(wait, self.now)))
+                Ok(self.at_rest(&seen, memory.schedule.wait(wait, self.now)))
             }
             Decision::Suspended(reason) => {
                 Ok(self.report(status::suspended(&self.status, reason), None))
@@ -250,7 +248,7 @@ impl<'a> Pass<'a> {
                     true => self.schedule_check(&request, memory),
                     false => self.idle(memory),
                 };
-                Ok(self.at_rest(&request, &seen, wait))
+                Ok(self.at_rest(&seen, wait))
             }
         }
     }

@@ -21,8 +21,6 @@ pub(super) struct Try {
     pub run: PartRun,
     /// Whether it may be emulated.
     pub emulated: bool,
-    /// The name of its Job.
-    pub job: String,
     /// Why it failed, for people.
     pub message: Option<String>,
     /// The step that failed.
@@ -112,7 +110,6 @@ fn read(job: &JobReport, record: PartRecord, may_pod_come: bool, now: Timestamp)
     Try {
         run: PartRun { platform: record.platform, attempt: record.attempt, state },
         emulated: record.emulated,
-        job: job.name.clone(),
         message: failure.as_ref().map(|failure| failure.message.clone()),
         step: failure.and_then(|failure| failure.step),
         waits_for_node: job.waits_for_node.clone(),

@@ -229,14 +229,13 @@ impl Pass<'_> {
     }
 
     /// Returns the end of a pass after which nothing is to be done: a status is written only if it has something new.
-    pub(super) fn at_rest(&self, request: &BuildRequest, seen: &Seen, wait: Duration) -> Conclusion {
+    pub(super) fn at_rest(&self, seen: &Seen, wait: Duration) -> Conclusion {
         let mut status = self.handled(self.status.clone());
         status.warnings.retain(|warning| !warning.starts_with("rebuildOn: "));
         if let Some(problem) = &seen.problem {
             status.warnings.insert(0, problem.clone());
             status.warnings.truncate(MAX_WARNINGS);
         }
-        let _ = request;
         let readiness = rest(&status);
         self.reported(status, readiness, wait)
     }

@@ -80,7 +80,7 @@ fn a_part_is_built_when_push_says_which_manifest_it_pushed() {
 }
 
 #[test]
-fn c5_a_failing_run_is_named_with_its_line_its_exit_code_and_its_last_words() {
+fn a_failing_run_is_named_with_its_line_its_exit_code_and_its_last_words() {
     let well = ended(0, &StepReport::default());
     let failed = try_of([well, ended(1, &failed_step(2)), waiting()], json!({ "phase": "Failed" }));
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::StepFailed, _)));
@@ -89,7 +89,7 @@ fn c5_a_failing_run_is_named_with_its_line_its_exit_code_and_its_last_words() {
 }
 
 #[test]
-fn c1_a_build_that_takes_too_long_names_its_step() {
+fn a_build_that_takes_too_long_names_its_step() {
     let well = ended(0, &StepReport::default());
     let pod = json!({ "phase": "Failed", "reason": "DeadlineExceeded", "message": "active longer than specified" });
     let failed = try_of([well, ended(143, &failed_step(143)), waiting()], pod);
@@ -98,7 +98,7 @@ fn c1_a_build_that_takes_too_long_names_its_step() {
 }
 
 #[test]
-fn c3_a_container_that_was_killed_for_its_memory_says_which_limit_to_raise() {
+fn a_container_that_was_killed_for_its_memory_says_which_limit_to_raise() {
     let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": now() } });
     let well = || ended(0, &StepReport::default());
     let failed = try_of([well(), killed, waiting()], json!({ "phase": "Failed" }));
@@ -110,7 +110,7 @@ fn c3_a_container_that_was_killed_for_its_memory_says_which_limit_to_raise() {
 }
 
 #[test]
-fn c4_an_eviction_for_the_size_of_a_volume_is_no_interruption() {
+fn an_eviction_for_the_size_of_a_volume_is_no_interruption() {
     let well = || ended(0, &StepReport::default());
     let end = |message: &str| {
         let pod = json!({ "phase": "Failed", "reason": "Evicted", "message": message });

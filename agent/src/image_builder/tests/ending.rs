@@ -40,7 +40,7 @@ async fn b12_one_platform_is_built_and_gets_the_plain_tag() {
 }
 
 #[tokio::test]
-async fn b3_nothing_is_asked_and_nothing_is_written_where_nothing_is_due() {
+async fn nothing_is_asked_and_nothing_is_written_where_nothing_is_due() {
     let mut stage = succeeded().await;
     let (asked, status) = (stage.registry.requests().len(), stage.builder.status.clone());
     let written = stage.api.requests().len();
@@ -54,7 +54,7 @@ async fn b3_nothing_is_asked_and_nothing_is_written_where_nothing_is_due() {
 }
 
 #[tokio::test]
-async fn d6_one_platform_that_fails_leaves_the_tag_alone_and_is_retried_alone() {
+async fn one_platform_that_fails_leaves_the_tag_alone_and_is_retried_alone() {
     let mut stage = Stage::new(|spec, _| spec.architecture = Some(Architecture::Both)).await;
     stage.passes(2).await;
     assert_eq!(stage.parts(), ["1 linux/amd64 1", "1 linux/arm64 1"]);
@@ -83,7 +83,7 @@ async fn d6_one_platform_that_fails_leaves_the_tag_alone_and_is_retried_alone() 
 }
 
 #[tokio::test]
-async fn c9_a_build_that_is_cancelled_ends_its_jobs_and_sets_no_tag() {
+async fn a_build_that_is_cancelled_ends_its_jobs_and_sets_no_tag() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.passes(2).await;
     stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");

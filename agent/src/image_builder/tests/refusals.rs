@@ -16,7 +16,7 @@ fn is_stalled(stage: &Stage) -> bool {
 }
 
 #[tokio::test]
-async fn a22_a_mistake_in_the_dockerfile_costs_no_pod_and_no_request() {
+async fn a_mistake_in_the_dockerfile_costs_no_pod_and_no_request() {
     let stage = refused(|spec, _| spec.source = Some("FROM scratch\nRUNN x\n".into())).await;
     let (reason, message) = stage.ready();
     assert_eq!(reason, "DockerfileInvalid");
@@ -50,7 +50,7 @@ async fn a_base_image_without_the_platform_is_named_with_those_that_it_has() {
 }
 
 #[tokio::test]
-async fn d1_a_push_that_is_denied_costs_no_pod_and_few_requests_and_is_tried_again_soon() {
+async fn a_push_that_is_denied_costs_no_pod_and_few_requests_and_is_tried_again_soon() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.registry.refuse_one("/v2/app/blobs/uploads/", 403);
     stage.pass().await;
@@ -65,7 +65,7 @@ async fn d1_a_push_that_is_denied_costs_no_pod_and_few_requests_and_is_tried_aga
 }
 
 #[tokio::test]
-async fn c6_a_secret_or_a_key_that_is_missing_is_named_and_waited_for() {
+async fn a_secret_or_a_key_that_is_missing_is_named_and_waited_for() {
     let secret = serde_json::json!([{ "id": "token", "secretName": "build" }]);
     let mut stage = refused(|spec, _| spec.secrets = serde_json::from_value(secret).unwrap()).await;
     insta::assert_snapshot!(stage.ready().1, @r#"spec.secrets[0] ("token") names Secret "build", which does not exist in this namespace"#);
@@ -85,7 +85,7 @@ async fn c6_a_secret_or_a_key_that_is_missing_is_named_and_waited_for() {
 }
 
 #[tokio::test]
-async fn b6_a_config_map_that_is_missing_wakes_the_build_when_it_appears() {
+async fn a_config_map_that_is_missing_wakes_the_build_when_it_appears() {
     let context = serde_json::json!({ "configMap": { "name": "files" } });
     let mut stage = refused(|spec, _| {
         spec.source = None;

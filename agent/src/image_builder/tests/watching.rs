@@ -32,7 +32,7 @@ async fn on_a_base(watched: Vec<RebuildOn>) -> Stage {
 }
 
 #[tokio::test(start_paused = false)]
-async fn d7_a_moved_base_is_rebuilt_exactly_once_with_both_digests() {
+async fn a_moved_base_is_rebuilt_exactly_once_with_both_digests() {
     let mut stage = on_a_base(vec![RebuildOn::BaseImage]).await;
     moves_base(&stage, "2");
     // Answers of the registry are as old as the period by the clock of the process, which is not the test's.
@@ -65,7 +65,7 @@ async fn what_is_not_watched_builds_nothing() {
 }
 
 #[tokio::test]
-async fn d7_a_base_that_cannot_be_asked_for_leaves_the_image_as_it_is() {
+async fn a_base_that_cannot_be_asked_for_leaves_the_image_as_it_is() {
     let mut stage = on_a_base(vec![RebuildOn::BaseImage]).await;
     stage.builders.bases = crate::image_builder::base_images::BaseImages::default();
     stage.registry.refuse_one("/v2/base/manifests/1", 500);

@@ -9,9 +9,10 @@ use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use crate::auth::authorization;
 use crate::credentials::{Credential, Tls, basic};
 use crate::error::{Failure, Reason};
-use crate::transport::{Http, Request, Response, header_value};
+use crate::transport::{Http, Request, Response};
 use advertisement::{Advertisement, Refs};
 
 /// Bytes of a list of refs. With prefixes it has a few lines; servers of protocol 0 send all of them.
@@ -60,13 +61,13 @@ pub(crate) async fn commit(
     let unreachable = |why: String| GitError::Unreachable { url: url.to_owned(), why };
     let base: Url = url.parse().map_err(|_| unreachable("it is no URL".to_owned()))?;
     let names = candidates(revision);
-    let authorization = match credential {
+    let header = match credential {
         Some(Credential::Basic { username, password }) => {
-            header_value(&format!("Basic {}", basic(username, password))).ok()
+            authorization("Basic", &basic(username, password)).ok()
         }
         _ => None,
     };
-    let asked = Asked { http, base: &base, authorization };
+    let asked = Asked { http, base: &base, authorization: header };
     let refs = asked.refs(&names).await.map_err(|failure| match failure.reason {
         Reason::Unauthorized | Reason::Forbidden => GitError::Unauthorized(url.to_owned()),
         Reason::RepositoryNotFound => GitError::RepositoryNotFound(url.to_owned()),
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b1_a_name_is_a_tag_before_it_is_a_branch_and_a_whole_ref_is_itself() {
+    fn a_name_is_a_tag_before_it_is_a_branch_and_a_whole_ref_is_itself() {
         assert_eq!(candidates(Some("same")), ["refs/same", "refs/tags/same", "refs/heads/same"]);
         assert_eq!(candidates(Some("refs/heads/same")), ["refs/heads/same"]);
         assert_eq!(candidates(None), ["HEAD"]);

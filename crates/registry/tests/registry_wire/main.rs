@@ -12,6 +12,7 @@ mod ecr_tokens;
 mod error_messages;
 mod faults;
 mod ghcr;
+mod git;
 mod manifests;
 mod mounts;
 mod other_hosts;

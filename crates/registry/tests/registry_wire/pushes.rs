@@ -12,14 +12,14 @@ async fn that_answers(status: u16) -> ScriptedRegistry {
 }
 
 #[tokio::test]
-async fn d1_the_right_to_push_is_checked_with_two_requests_and_leaves_no_upload() {
+async fn the_right_to_push_is_checked_with_two_requests_and_leaves_no_upload() {
     let registry = that_answers(202).await;
     client(&registry.repository("a")).check_push().await.unwrap();
     assert_eq!(registry.lines(), ["POST /v2/a/blobs/uploads/", "DELETE /v2/a/blobs/uploads/1?_state=s"]);
 }
 
 #[tokio::test]
-async fn d1_who_may_not_push_is_told_so_with_one_request() {
+async fn who_may_not_push_is_told_so_with_one_request() {
     for (status, reason) in [(401, Reason::Unauthorized), (403, Reason::Forbidden)] {
         let registry = that_answers(status).await;
         let error = client(&registry.repository("a")).check_push().await.unwrap_err();
@@ -30,7 +30,7 @@ async fn d1_who_may_not_push_is_told_so_with_one_request() {
 }
 
 #[tokio::test]
-async fn d1_a_registry_that_wants_no_empty_upload_is_left_to_the_push_itself() {
+async fn a_registry_that_wants_no_empty_upload_is_left_to_the_push_itself() {
     for status in [201, 400, 404, 405] {
         assert!(client(&that_answers(status).await.repository("a")).check_push().await.is_ok(), "{status}");
     }
