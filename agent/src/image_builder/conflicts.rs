@@ -3,17 +3,25 @@
 use imgop_core::api::{Image, ImageBuilder};
 use imgop_core::build::{BuildFailure, BuildRequest};
 use imgop_core::copy::CopyRequest;
+use imgop_core::time::saturating_add;
 use imgop_registry::reference::{Repository, Tag};
 use kube::Resource;
 use kube::api::ObjectMeta;
 
-use super::Pass;
 use super::halt::Halt;
+use super::{Pass, SHORT_INTERVAL};
+use crate::controller::READY_WITHOUT_SOME_AFTER;
 
 impl Pass<'_> {
     /// Fails if an older object of the namespace keeps one of the tags, or an older ImageBuilder of another one that
     /// has pushed there.
     pub(super) fn no_conflict(&self, request: &BuildRequest) -> Result<(), Halt> {
+        // A namespace that cannot be watched must not stop all others, so this has an end.
+        let is_early = self.now < saturating_add(self.agent().started, READY_WITHOUT_SOME_AFTER);
+        let are_known = self.builders.builders.are_known() && self.builders.images.are_known();
+        if is_early && !are_known {
+            return Err(Halt::Postponed(SHORT_INTERVAL));
+        }
         let builders = self.builders.builders.all();
         let builders = builders.iter().filter_map(|other| other.0.as_ref().ok());
         let images = self.builders.images.all();

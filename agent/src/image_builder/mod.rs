@@ -231,14 +231,14 @@ impl<'a> Pass<'a> {
         let is_check = self.is_check_due(&request, memory);
         let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
         match decide(&self.occasion(&request, last.as_ref(), &seen)) {
-            Decision::Begin(start) => self.start(&request, last.as_ref(), &start, memory).await,
+            Decision::Begin(start) => self.start_or_go_on(&request, last.as_ref(), &start, memory).await,
             Decision::GoOn(_) | Decision::Cancel => match &last {
                 Some(last) => self.go_on(&request, last, memory).await,
                 None => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             },
             Decision::WaitUntil(at, _) => {
                 let wait = remaining(at, self.now).max(Duration::from_secs(1));
-                Ok(self.at_rest(&seen, memory.schedule.wait(wait, self.now)))
+                Ok(self.at_rest(&seen, Some(at), memory.schedule.wait(wait, self.now)))
             }
             Decision::Suspended(reason) => {
                 Ok(self.report(status::suspended(&self.status, reason), None))
@@ -248,7 +248,7 @@ impl<'a> Pass<'a> {
                     true => self.schedule_check(&request, memory),
                     false => self.idle(memory),
                 };
-                Ok(self.at_rest(&seen, wait))
+                Ok(self.at_rest(&seen, None, wait))
             }
         }
     }

@@ -71,7 +71,7 @@ impl Pass<'_> {
     }
 
     /// Returns whether the running build is of another spec: its parts end, and a newer build takes its place.
-    fn is_outdated(&self, request: &BuildRequest, last: &LastBuild) -> bool {
+    pub(super) fn is_outdated(&self, request: &BuildRequest, last: &LastBuild) -> bool {
         let key = BuildKey::new(request, &last.inputs);
         self.generation() != last.generation && last.key != Some(key)
     }

@@ -11,6 +11,8 @@ use imgop_core::readiness::Readiness;
 use imgop_core::schedule::next_regular;
 use imgop_core::time::{jitter, remaining, saturating_add};
 use imgop_registry::reference::ManifestRef;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::halt::Halt;
 use super::inputs::{MAX_WARNINGS, Preflight};
@@ -147,8 +149,26 @@ impl Pass<'_> {
         }
     }
 
+    /// Begins a build. Where that cannot be now, a running one of the same spec goes on.
+    pub(super) async fn start_or_go_on(
+        &self,
+        request: &BuildRequest,
+        last: Option<&LastBuild>,
+        start: &Start,
+        memory: &mut Memory,
+    ) -> Result<Conclusion, Halt> {
+        let running = last.filter(|last| last.end.is_none() && !self.is_outdated(request, last));
+        match (self.start(request, last, start, memory).await, running) {
+            (Err(Halt::Build(refusal)), Some(running)) => {
+                tracing::info!(name = self.owner.name, namespace = self.namespace(), %refusal, "the next build waits");
+                self.go_on(request, running, memory).await
+            }
+            (started, _) => started,
+        }
+    }
+
     /// Begins a build, if all that can be found out without a pod says that it may succeed.
-    pub(super) async fn start(
+    async fn start(
         &self,
         request: &BuildRequest,
         last: Option<&LastBuild>,
@@ -229,8 +249,10 @@ impl Pass<'_> {
     }
 
     /// Returns the end of a pass after which nothing is to be done: a status is written only if it has something new.
-    pub(super) fn at_rest(&self, seen: &Seen, wait: Duration) -> Conclusion {
+    /// `next` is when a build begins that `minInterval` holds back.
+    pub(super) fn at_rest(&self, seen: &Seen, next: Option<Timestamp>, wait: Duration) -> Conclusion {
         let mut status = self.handled(self.status.clone());
+        status.next_build_time = next.map(Time);
         status.warnings.retain(|warning| !warning.starts_with("rebuildOn: "));
         if let Some(problem) = &seen.problem {
             status.warnings.insert(0, problem.clone());

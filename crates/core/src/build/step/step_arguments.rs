@@ -120,6 +120,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case is some hundred kilobytes.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
         #[test]
         fn arguments_that_are_joined_are_the_document_that_was_split(
             value in ".{0,200}", unit in "[ -~é\u{10348}$\n\"\\\\]{1,40}", times in 0usize..9000,
