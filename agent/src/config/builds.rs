@@ -13,11 +13,11 @@ const RELEASED_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
 #[derive(Debug, Clone, Args)]
 pub struct BuildSettings {
     /// Image of the pods of builds: imgop-step, git, Buildah and Skopeo.
-    #[arg(long, env = "BUILD_IMAGE", default_value = concat!("ghcr.io/imgop/step:", env!("CARGO_PKG_VERSION")))]
-    pub build_image: String,
+    #[arg(long, env = "BUILDER_IMAGE", default_value = concat!("ghcr.io/imgop/builder:", env!("CARGO_PKG_VERSION")))]
+    pub builder_image: String,
 
-    /// Image of the container that runs the Dockerfile, in place of BUILD_IMAGE, from which it takes imgop-step through
-    /// an image volume (Kubernetes 1.35 or newer); empty for BUILD_IMAGE.
+    /// Image of the container that runs the Dockerfile, in place of BUILDER_IMAGE, from which it takes imgop-step through
+    /// an image volume (Kubernetes 1.35 or newer); empty for BUILDER_IMAGE.
     #[arg(long, env = "BUILDAH_IMAGE", default_value = "")]
     pub buildah_image: String,
 

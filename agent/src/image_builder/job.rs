@@ -164,7 +164,7 @@ fn containers(
     volumes: &Volumes,
     config: &Config,
 ) -> [Container; 3] {
-    let image = &config.builds.build_image;
+    let image = &config.builds.builder_image;
     let one = |name: &'static str, image: String, command: &str, mounts: &[VolumeMount]| {
         let arguments = std::iter::once(name.to_owned()).chain(arguments.iter().cloned()).collect();
         let mut made = container(name.to_owned(), image, command, arguments, mounts, config.job_resources());

@@ -186,7 +186,7 @@ fn failure(
         });
     }
     // All ended well, and `push` names no image.
-    let message = "its containers ended well without a report; BUILD_IMAGE of the agent must be of its version";
+    let message = "its containers ended well without a report; BUILDER_IMAGE of the agent must be of its version";
     Err(failed(BuildFailure::VerificationFailed, message.to_owned(), now))
 }
 

@@ -144,7 +144,7 @@ impl Volumes {
     /// Adds the program of the step for a container whose image does not have it.
     fn add_program(&mut self, config: &Config) {
         let source = ImageVolumeSource {
-            reference: Some(config.builds.build_image.clone()),
+            reference: Some(config.builds.builder_image.clone()),
             pull_policy: Some("IfNotPresent".to_owned()),
         };
         self.add("program", Volume { image: Some(source), ..Volume::default() }, "/imgop", In::Build);

@@ -7,7 +7,7 @@ use super::*;
 use crate::image_builder::tests::fixtures::{builder, now};
 
 fn config(more: &[&str]) -> Config {
-    let all = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1", "--build-image=step:1"];
+    let all = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1", "--builder-image=step:1"];
     Config::parse_from(all.iter().chain(more))
 }
 
