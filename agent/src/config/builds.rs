@@ -132,6 +132,9 @@ mod tests {
         assert_eq!(settings(&[]).tier(7), BuildTier::A1);
         assert_eq!(settings(&["--buildah-privileged-container=true"]).tier(0), BuildTier::Privileged);
         let emulate = settings(&["--emulate=linux/aarch64, linux/arm/v7"]).emulate;
-        assert_eq!(emulate.iter().map(ToString::to_string).collect::<Vec<_>>(), ["linux/arm/v7", "linux/arm64"]);
+        assert_eq!(
+            emulate.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["linux/arm/v7", "linux/arm64"]
+        );
     }
 }

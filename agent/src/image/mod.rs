@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
-    COPIES_ANNOTATION, Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION,
-    ROUTE_ANNOTATION, Source,
+    COPIES_ANNOTATION, Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode,
+    REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, Source,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;

@@ -72,7 +72,8 @@ impl<'a> Pass<'a> {
         memory: &Memory,
     ) -> Result<Access, Halt> {
         let destination = &request.destination.repository;
-        let endpoint = NamedEndpoint { field: "image".to_owned(), endpoint: self.builder.spec.image.endpoint() };
+        let endpoint =
+            NamedEndpoint { field: "image".to_owned(), endpoint: self.builder.spec.image.endpoint() };
         let (client, mut secrets) = self.push_client(destination, &endpoint, freshness).await?;
         for host in &request.registries {
             // Whatever repository: each of them has the same credential.
@@ -123,7 +124,10 @@ impl<'a> Pass<'a> {
         let spec = &self.builder.spec;
         let is_this = |text: &str| text.parse::<RegistryHost>().is_ok_and(|named| named.is_same_place(host));
         if let Some(i) = spec.registries.iter().position(|registry| is_this(&registry.host)) {
-            return NamedEndpoint { field: format!("registries[{i}]"), endpoint: spec.registries[i].endpoint() };
+            return NamedEndpoint {
+                field: format!("registries[{i}]"),
+                endpoint: spec.registries[i].endpoint(),
+            };
         }
         let none = EndpointRef { name: "", credentials: None, use_aws_irsa: false, tls: &DEFAULT_TLS };
         // The AWS identity that pushes also pulls what is at ECR.
@@ -159,11 +163,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Checks that the secrets of the build have their keys. Returns their versions.
-    async fn build_secrets(
-        &self,
-        request: &BuildRequest,
-        freshness: Freshness,
-    ) -> Result<Vec<String>, Halt> {
+    async fn build_secrets(&self, request: &BuildRequest, freshness: Freshness) -> Result<Vec<String>, Halt> {
         let mut versions = Vec::new();
         for (i, (id, reference)) in request.secrets.iter().enumerate() {
             let field = format!("secrets[{i}] ({id:?})");
@@ -171,7 +171,9 @@ impl<'a> Pass<'a> {
             if !content.has_key(&reference.key) {
                 let (name, key) = (&reference.name, &reference.key);
                 let fix = "add it, or name another key in key";
-                return Err(Halt::secret(format!("spec.{field} names Secret {name:?}, which has no key {key:?}; {fix}")));
+                return Err(Halt::secret(format!(
+                    "spec.{field} names Secret {name:?}, which has no key {key:?}; {fix}"
+                )));
             }
             versions.push(content.version.clone());
         }
@@ -184,15 +186,22 @@ impl<'a> Pass<'a> {
         let content = self.secret("context.git.credentials", name, freshness).await?;
         let has = |key: &str| content.has_key(key);
         let (is_right, wanted) = if url.starts_with("ssh://") {
-            (has(SSH_KEY), "an ssh URL needs a Secret of type kubernetes.io/ssh-auth, with the key ssh-privatekey")
+            (
+                has(SSH_KEY),
+                "an ssh URL needs a Secret of type kubernetes.io/ssh-auth, with the key ssh-privatekey",
+            )
         } else {
             let has_both = BASIC_AUTH_KEYS.into_iter().all(has);
-            (has_both, "an http URL needs a Secret of type kubernetes.io/basic-auth, with the keys username and password")
+            (
+                has_both,
+                "an http URL needs a Secret of type kubernetes.io/basic-auth, with the keys username and password",
+            )
         };
         if is_right {
             return Ok(Some(content.version.clone()));
         }
-        let message = format!("spec.context.git.credentials names Secret {name:?}, which is of another kind; {wanted}");
+        let message =
+            format!("spec.context.git.credentials names Secret {name:?}, which is of another kind; {wanted}");
         Err(Halt::source_unauthorized(message))
     }
 
@@ -205,9 +214,9 @@ impl<'a> Pass<'a> {
     ) -> Result<Arc<SecretContent>, Halt> {
         let found = self.agent().secrets.get(self.namespace(), name, freshness).await;
         found.map_err(|error| match error.cause {
-            ApiCause::NotFound => {
-                Halt::secret(format!("spec.{field} names Secret {name:?}, which does not exist in this namespace"))
-            }
+            ApiCause::NotFound => Halt::secret(format!(
+                "spec.{field} names Secret {name:?}, which does not exist in this namespace"
+            )),
             ApiCause::MissingRight(_) | ApiCause::Forbidden(_) => {
                 Halt::MissingRight(Right { role: ROLE, ..Right::GET_SECRETS })
             }

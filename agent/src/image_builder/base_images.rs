@@ -28,7 +28,12 @@ pub(super) struct BaseImages {
 
 impl BaseImages {
     /// Returns what an image shows, as it was seen no longer ago than `max_age`; none if it is not there.
-    pub async fn digest(&self, client: &RepositoryClient, image: &ImageReference, max_age: Duration) -> Answer {
+    pub async fn digest(
+        &self,
+        client: &RepositoryClient,
+        image: &ImageReference,
+        max_age: Duration,
+    ) -> Answer {
         if let Some(digest) = &image.digest {
             return Ok(Some(digest.clone()));
         }
@@ -64,8 +69,7 @@ mod tests {
         let image: ImageReference = format!("{repository}:1").parse().unwrap();
         let (bases, client) = (BaseImages::default(), client(&repository));
         let hour = Duration::from_hours(1);
-        let answers =
-            futures::future::join_all((0..20).map(|_| bases.digest(&client, &image, hour))).await;
+        let answers = futures::future::join_all((0..20).map(|_| bases.digest(&client, &image, hour))).await;
         assert!(answers.iter().all(|answer| answer.as_ref().unwrap().is_some()));
         assert_eq!(registry.count("HEAD"), 1);
         bases.digest(&client, &image, Duration::ZERO).await.unwrap();

@@ -127,7 +127,8 @@ fn selected(
 }
 
 fn no_key(field: &str, name: &str, key: &str) -> Halt {
-    let message = format!("spec.{field} names ConfigMap {name:?}, which has no key {key:?}; add it, or name another");
+    let message =
+        format!("spec.{field} names ConfigMap {name:?}, which has no key {key:?}; add it, or name another");
     Halt::of(BuildFailure::ContextInvalid, message)
 }
 
@@ -152,7 +153,8 @@ mod tests {
     #[test]
     fn the_dockerfile_of_a_config_map_is_found_and_a_missing_one_is_named() {
         let plain = request(serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
-        let text = |contents: &ConfigMapContents| contents.dockerfile(&plain).map_err(|halt| halt.to_string());
+        let text =
+            |contents: &ConfigMapContents| contents.dockerfile(&plain).map_err(|halt| halt.to_string());
         assert_eq!(text(&contents(&[("Dockerfile", "FROM a"), ("x", "")])), Ok(Some(b"FROM a".to_vec())));
         assert_eq!(text(&contents(&[("Containerfile", "FROM b")])), Ok(Some(b"FROM b".to_vec())));
         insta::assert_snapshot!(text(&contents(&[("run.sh", "")])).unwrap_err(), @"the ConfigMap of the context has no Dockerfile and no Containerfile; it has run.sh; name the file in spec.dockerfile");

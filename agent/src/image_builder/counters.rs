@@ -57,15 +57,27 @@ impl BuildCounters {
             base_moves: Counter::default(),
             of_builder: Arc::default(),
         };
-        metrics.register("builds", "Builds that ended, by result and by why they began", counters.builds.clone());
+        metrics.register(
+            "builds",
+            "Builds that ended, by result and by why they began",
+            counters.builds.clone(),
+        );
         metrics.register(
             "build_duration_seconds",
             "How long the phases of builds took that succeeded",
             counters.phases.clone(),
         );
         metrics.register("builds_running", "Parts of builds that run", counters.running.clone());
-        metrics.register("builds_queued", "Parts of builds that wait for room or for another try", counters.queued.clone());
-        metrics.register("base_image_moves", "Builds that a moved base image began", counters.base_moves.clone());
+        metrics.register(
+            "builds_queued",
+            "Parts of builds that wait for room or for another try",
+            counters.queued.clone(),
+        );
+        metrics.register(
+            "base_image_moves",
+            "Builds that a moved base image began",
+            counters.base_moves.clone(),
+        );
         counters
     }
 

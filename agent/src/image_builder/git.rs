@@ -33,7 +33,11 @@ pub(super) struct Commits {
 impl Pass<'_> {
     /// Returns the commit that the revision is, as it was seen no longer ago than `max_age`; none where only the pod can
     /// find out: over ssh, and for a short commit.
-    pub(super) async fn commit(&self, request: &BuildRequest, max_age: Duration) -> Result<Option<String>, Halt> {
+    pub(super) async fn commit(
+        &self,
+        request: &BuildRequest,
+        max_age: Duration,
+    ) -> Result<Option<String>, Halt> {
         let BuildContext::Git { url, revision, secret, .. } = &request.context else { return Ok(None) };
         if let Some(revision) = revision.as_deref().filter(|revision| is_commit(revision)) {
             return Ok(Some(revision.to_owned()));
@@ -62,7 +66,9 @@ impl Pass<'_> {
                 seen.insert(key, (commit.clone(), Instant::now()), MAX_TTL);
                 Ok(Some(commit))
             }
-            Err(GitError::RevisionNotFound { .. }) if revision.as_deref().is_some_and(may_be_short) => Ok(None),
+            Err(GitError::RevisionNotFound { .. }) if revision.as_deref().is_some_and(may_be_short) => {
+                Ok(None)
+            }
             Err(error) => Err(halt(&error)),
         }
     }
@@ -75,10 +81,9 @@ impl Pass<'_> {
             value.map(|value| value.trim_end_matches('\n').to_owned())
         };
         let [username, password] = BASIC_AUTH_KEYS.map(text);
-        let credential = username.zip(password).map(|(username, password)| Credential::Basic {
-            username,
-            password: password.into(),
-        });
+        let credential = username
+            .zip(password)
+            .map(|(username, password)| Credential::Basic { username, password: password.into() });
         Ok((credential, Some(content.version.clone())))
     }
 }
@@ -90,9 +95,10 @@ fn may_be_short(revision: &str) -> bool {
 
 fn halt(error: &GitError) -> Halt {
     let (failure, fix) = match error {
-        GitError::Unauthorized(_) => {
-            (BuildFailure::SourceUnauthorized, "; name a Secret of type kubernetes.io/basic-auth in spec.context.git.credentials")
-        }
+        GitError::Unauthorized(_) => (
+            BuildFailure::SourceUnauthorized,
+            "; name a Secret of type kubernetes.io/basic-auth in spec.context.git.credentials",
+        ),
         GitError::RepositoryNotFound(_) => {
             (BuildFailure::SourceUnauthorized, "; check spec.context.git.url and credentials")
         }

@@ -181,7 +181,8 @@ impl Pass<'_> {
         };
         let seen = seen.map_err(failed)?;
         let missing = || {
-            let message = format!("spec.context.image.name: {image} is not at its registry; name one that is");
+            let message =
+                format!("spec.context.image.name: {image} is not at its registry; name one that is");
             Halt::of(BuildFailure::BaseImageNotFound, message)
         };
         seen.ok_or_else(missing).map(Some)
@@ -219,7 +220,9 @@ async fn platforms_of(
     client: &RepositoryClient,
     digest: &Digest,
 ) -> Result<Option<Vec<Platform>>, RegistryError> {
-    let Some(manifest) = client.manifest(&ManifestRef::Digest(digest.clone())).await? else { return Ok(None) };
+    let Some(manifest) = client.manifest(&ManifestRef::Digest(digest.clone())).await? else {
+        return Ok(None);
+    };
     if !manifest.is_index() {
         return Ok(Some(client.platform(&manifest).await?.into_iter().collect()));
     }
@@ -248,6 +251,7 @@ fn base_not_found(image: &ImageReference) -> Halt {
 
 fn platform_not_found(image: &ImageReference, wanted: &PlatformSelector, there: &[Platform]) -> Halt {
     let there: Vec<String> = there.iter().map(ToString::to_string).collect();
-    let message = format!("{image} is not built for {wanted}, but for {}; name another image", there.join(", "));
+    let message =
+        format!("{image} is not built for {wanted}, but for {}; name another image", there.join(", "));
     Halt::of(BuildFailure::PlatformNotFound, message)
 }

@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 
 use imgop_core::api::{Amounts, BUILD_ANNOTATION, ImageBuilderSpec};
-use imgop_core::build::step::{
-    ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError,
-};
+use imgop_core::build::step::{ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError};
 use imgop_core::build::{
     ArgValue, BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
 };
@@ -104,7 +102,9 @@ pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
         init_containers: vec![prepare, build],
         containers: vec![push],
         volumes: volumes.volumes,
-        deadline_seconds: timeout.saturating_add(config.job_pending_seconds).saturating_add(JOB_SLACK_SECONDS),
+        deadline_seconds: timeout
+            .saturating_add(config.job_pending_seconds)
+            .saturating_add(JOB_SLACK_SECONDS),
         // The agent keeps as many as the spec's history limits say.
         ttl_seconds: None,
         pod: pod(part, timeout),
@@ -158,12 +158,7 @@ fn on_nodes_of(platform: &PlatformSelector) -> Affinity {
     }
 }
 
-fn containers(
-    part: &Part<'_>,
-    arguments: &[String],
-    volumes: &Volumes,
-    config: &Config,
-) -> [Container; 3] {
+fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: &Config) -> [Container; 3] {
     let image = &config.builds.builder_image;
     let one = |name: &'static str, image: String, command: &str, mounts: &[VolumeMount]| {
         let arguments = std::iter::once(name.to_owned()).chain(arguments.iter().cloned()).collect();
@@ -231,10 +226,9 @@ fn input(part: &Part<'_>) -> StepInput {
         repository: request.destination.repository.clone(),
         tls_modes: tls_modes(part.spec, request),
         cache: match &request.cache {
-            BuildCache::Registry { repository, ttl } => Some(LayerCache {
-                repository: repository.clone(),
-                ttl_seconds: ttl.map(|ttl| ttl.as_secs()),
-            }),
+            BuildCache::Registry { repository, ttl } => {
+                Some(LayerCache { repository: repository.clone(), ttl_seconds: ttl.map(|ttl| ttl.as_secs()) })
+            }
             BuildCache::None | BuildCache::Volume { .. } => None,
         },
     }
@@ -252,24 +246,16 @@ fn context(request: &BuildRequest, inputs: &ObservedInputs) -> StepContext {
             depth: *depth,
         }),
         BuildContext::ConfigMap { items, .. } => StepContext::ConfigMap(items.clone()),
-        BuildContext::Image(name) => {
-            StepContext::Image(ContextImage { name: name.clone() })
-        }
+        BuildContext::Image(name) => StepContext::Image(ContextImage { name: name.clone() }),
     }
 }
 
 /// Returns what images show, that of the context included.
-fn bases(
-    request: &BuildRequest,
-    inputs: &ObservedInputs,
-) -> BTreeMap<ImageReference, Digest> {
+fn bases(request: &BuildRequest, inputs: &ObservedInputs) -> BTreeMap<ImageReference, Digest> {
     let mut bases = inputs.bases.clone();
     if let (BuildContext::Image(image), Some(digest)) = (&request.context, &inputs.context) {
         // With values from ConfigMaps the digest is one of all of them.
-        let is_images = !request
-            .arguments
-            .values()
-            .any(|value| matches!(value, ArgValue::ConfigMap(_)));
+        let is_images = !request.arguments.values().any(|value| matches!(value, ArgValue::ConfigMap(_)));
         if is_images {
             bases.insert(image.clone(), digest.clone());
         }

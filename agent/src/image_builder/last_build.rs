@@ -103,7 +103,11 @@ mod tests {
         status.history = vec![crate::image_builder::tests::fixtures::record(3, BuildResult::Succeeded)];
         let last = last_build(&status).unwrap();
         assert_eq!((last.number, last.end, last.started_at), (3, Some(BuildEnd::Succeeded), now()));
-        assert_eq!(last.key, Some(BuildKey::new(&request, &last.inputs)), "also with more bases than are kept");
+        assert_eq!(
+            last.key,
+            Some(BuildKey::new(&request, &last.inputs)),
+            "also with more bases than are kept"
+        );
         assert_eq!(last.inputs.commit.as_deref(), Some("c1"));
     }
 }

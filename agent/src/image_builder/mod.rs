@@ -97,10 +97,8 @@ impl Reconcile for ImageBuilders {
     type Status = ImageBuilderStatus;
     type Memory = Memory;
 
-    const KEEP: Keep = Keep {
-        annotations: &[REQUESTED_AT_ANNOTATION, CANCEL_REQUESTED_AT_ANNOTATION],
-        ..Keep::OBJECT
-    };
+    const KEEP: Keep =
+        Keep { annotations: &[REQUESTED_AT_ANNOTATION, CANCEL_REQUESTED_AT_ANNOTATION], ..Keep::OBJECT };
 
     fn agent(&self) -> &Arc<Agent> {
         &self.agent
@@ -208,7 +206,8 @@ impl<'a> Pass<'a> {
     fn new(builders: &'a ImageBuilders, builder: &'a ImageBuilder, memory: &Memory, now: Timestamp) -> Self {
         let status = memory.newest_status(builder);
         let (annotations, metadata) = (builder.metadata.annotations.as_ref(), &builder.metadata);
-        let request = open_request(annotations, REQUESTED_AT_ANNOTATION, status.last_handled_requested_at.as_deref());
+        let request =
+            open_request(annotations, REQUESTED_AT_ANNOTATION, status.last_handled_requested_at.as_deref());
         let candidate = Candidate { request, ..Candidate::default() };
         let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
         let cancelled = status.last_handled_cancel_requested_at.as_deref();
@@ -240,9 +239,7 @@ impl<'a> Pass<'a> {
                 let wait = remaining(at, self.now).max(Duration::from_secs(1));
                 Ok(self.at_rest(&seen, Some(at), memory.schedule.wait(wait, self.now)))
             }
-            Decision::Suspended(reason) => {
-                Ok(self.report(status::suspended(&self.status, reason), None))
-            }
+            Decision::Suspended(reason) => Ok(self.report(status::suspended(&self.status, reason), None)),
             Decision::Nothing => {
                 let wait = match is_check || self.is_asked_for {
                     true => self.schedule_check(&request, memory),

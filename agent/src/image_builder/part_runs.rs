@@ -54,8 +54,7 @@ pub(super) fn runs(tries: &[Try], status: &ImageBuilderStatus, now: Timestamp) -
     let mut runs: Vec<PartRun> = tries.iter().map(|tried| checked(&tried.run, status)).collect();
     for part in &status.platforms {
         let Ok(platform) = part.platform.parse() else { continue };
-        let has_job =
-            runs.iter().any(|run| run.platform == platform && run.attempt >= part.attempts.max(1));
+        let has_job = runs.iter().any(|run| run.platform == platform && run.attempt >= part.attempts.max(1));
         if has_job {
             continue;
         }
@@ -95,10 +94,8 @@ fn state_without_job(part: &PlatformStatus, now: Timestamp) -> Option<PartState>
 
 fn read(job: &JobReport, record: PartRecord, may_pod_come: bool, now: Timestamp) -> Try {
     let containers = [PREPARE, BUILD, PUSH].map(|name| (name, job.container(name)));
-    let reports: Vec<StepReport> = containers
-        .iter()
-        .filter_map(|(name, state)| Some(own_part(name, report(ended(state)?)?)))
-        .collect();
+    let reports: Vec<StepReport> =
+        containers.iter().filter_map(|(name, state)| Some(own_part(name, report(ended(state)?)?))).collect();
     let failed = match pushed(&reports, &containers) {
         Some(state) => Ok(state),
         None => failure(job, &containers, may_pod_come, now),
@@ -186,7 +183,8 @@ fn failure(
         });
     }
     // All ended well, and `push` names no image.
-    let message = "its containers ended well without a report; BUILDER_IMAGE of the agent must be of its version";
+    let message =
+        "its containers ended well without a report; BUILDER_IMAGE of the agent must be of its version";
     Err(failed(BuildFailure::VerificationFailed, message.to_owned(), now))
 }
 
@@ -221,7 +219,8 @@ fn of_container(name: &str, end: &ContainerEnd, job: &JobReport) -> Failed {
 /// Returns why a pod ended before its containers did.
 fn interrupted(job: &JobReport, at: Timestamp) -> Failed {
     let by = job.ended_by.clone();
-    let message = by.map_or_else(|| "its pod is gone".to_owned(), |by| format!("{}: {}", by.reason, by.message));
+    let message =
+        by.map_or_else(|| "its pod is gone".to_owned(), |by| format!("{}: {}", by.reason, by.message));
     let is_full = message.contains("exceeds the limit") || message.contains("exceeds the total limit");
     if is_full {
         let message = format!("{message}; raise spec.storage.sizeLimit");

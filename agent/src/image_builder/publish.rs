@@ -72,7 +72,9 @@ impl Pass<'_> {
             Err(Halt::of(BuildFailure::PublishFailed, message))
         })?;
         match published {
-            Ok((manifest, verified)) => Ok(self.succeed(request, last, status, parts, (&manifest, &verified), memory)),
+            Ok((manifest, verified)) => {
+                Ok(self.succeed(request, last, status, parts, (&manifest, &verified), memory))
+            }
             Err(wrong) => Ok(self.verification_failed(status, wrong)),
         }
     }
@@ -192,7 +194,8 @@ impl Pass<'_> {
             }
         }
         let shows = answer.map_or_else(|| "nothing".to_owned(), |found| found.digest.to_string());
-        let message = format!("{repository}:{tag} shows {shows} instead of {digest}, which stays at the registry");
+        let message =
+            format!("{repository}:{tag} shows {shows} instead of {digest}, which stays at the registry");
         Err(Halt::of(BuildFailure::PublishFailed, message))
     }
 

@@ -66,14 +66,19 @@ fn endpoints<'a>(
     });
     let mut all: Vec<(RegistryHost, NamedEndpoint<'a>)> = registries.collect();
     let image = spec.context.as_ref().and_then(|context| context.image.as_ref());
-    if let Some((image, imgop_core::build::BuildContext::Image(of))) = image.map(|image| (image, &request.context)) {
+    if let Some((image, imgop_core::build::BuildContext::Image(of))) =
+        image.map(|image| (image, &request.context))
+    {
         let endpoint = EndpointRef {
             name: &image.name,
             credentials: image.credentials.as_ref(),
             use_aws_irsa: false,
             tls: &image.tls,
         };
-        all.push((of.repository.host().clone(), NamedEndpoint { field: "context.image".to_owned(), endpoint }));
+        all.push((
+            of.repository.host().clone(),
+            NamedEndpoint { field: "context.image".to_owned(), endpoint },
+        ));
     }
     let destination = request.destination.repository.host();
     // The AWS identity that pushes also pulls what is at the same ECR.

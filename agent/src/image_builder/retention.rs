@@ -28,7 +28,11 @@ fn surplus<'a>(
     (successful, failed): (u32, u32),
 ) -> Vec<&'a JobReport> {
     let newest = |is_success: bool, limit: u32| {
-        let of_kind = status.history.iter().rev().filter(move |build| (build.result == BuildResult::Succeeded) == is_success);
+        let of_kind = status
+            .history
+            .iter()
+            .rev()
+            .filter(move |build| (build.result == BuildResult::Succeeded) == is_success);
         of_kind.map(|build| build.number).take(usize::try_from(limit).unwrap_or(usize::MAX))
     };
     let mut kept: Vec<u64> = newest(true, successful).chain(newest(false, failed)).collect();
@@ -51,12 +55,18 @@ mod tests {
 
     #[test]
     fn as_many_finished_jobs_are_kept_as_the_limits_say() {
-        let results = [BuildResult::Succeeded, BuildResult::Failed, BuildResult::Succeeded, BuildResult::Cancelled];
-        let history: Vec<BuildRecord> = (1..).zip(results).map(|(number, result)| record(number, result)).collect();
+        let results =
+            [BuildResult::Succeeded, BuildResult::Failed, BuildResult::Succeeded, BuildResult::Cancelled];
+        let history: Vec<BuildRecord> =
+            (1..).zip(results).map(|(number, result)| record(number, result)).collect();
         let status = ImageBuilderStatus { history, ..ImageBuilderStatus::default() };
         let jobs: Vec<JobReport> = (1..=4).map(|number| job_of_build(number, true, now())).collect();
         let deleted = |limits| -> Vec<u64> {
-            surplus(&jobs, &status, limits).into_iter().filter_map(super::record).map(|record| record.number).collect()
+            surplus(&jobs, &status, limits)
+                .into_iter()
+                .filter_map(super::record)
+                .map(|record| record.number)
+                .collect()
         };
         assert_eq!(deleted((1, 3)), [1]);
         assert_eq!(deleted((2, 0)), [2, 4]);

@@ -212,12 +212,14 @@ impl Pass<'_> {
     ) -> Conclusion {
         memory.failed_with = None;
         let duration = Some(duration(&parts.tries));
-        let ended =
-            Ended { result: BuildResult::Failed, failure: Some(failure), digest: None, duration };
+        let ended = Ended { result: BuildResult::Failed, failure: Some(failure), digest: None, duration };
         let status = end(status, &ended);
         let readiness = Readiness::stalled(failure.as_str(), failed(&status, last.number));
         let wait = self.check_interval(failure.retry());
-        Conclusion { ended: Some(ended.result), ..self.reported(status, readiness, memory.schedule.wait(wait, self.now)) }
+        Conclusion {
+            ended: Some(ended.result),
+            ..self.reported(status, readiness, memory.schedule.wait(wait, self.now))
+        }
     }
 
     /// Returns the end of a pass after which the build goes on.
@@ -261,7 +263,8 @@ fn too_long(error: PartError) -> Halt {
 /// Returns how many tries of a platform did not start.
 fn not_started(tries: &[Try], platform: &PlatformSelector) -> usize {
     let is_not_started = |tried: &&Try| {
-        &tried.run.platform == platform && matches!(tried.run.state, PartState::Failed(BuildFailure::PodNotStarted, _))
+        &tried.run.platform == platform
+            && matches!(tried.run.state, PartState::Failed(BuildFailure::PodNotStarted, _))
     };
     tries.iter().filter(is_not_started).count()
 }
@@ -366,7 +369,8 @@ fn summary(status: &ImageBuilderStatus, number: u64, deferred: Option<&str>) -> 
 
 /// Returns how long the phases of a build took: of several platforms the longest.
 pub(super) fn duration(tries: &[Try]) -> BuildDuration {
-    let longest = |of: fn(&BuildDuration) -> u32| tries.iter().map(|tried| of(&tried.duration)).max().unwrap_or(0);
+    let longest =
+        |of: fn(&BuildDuration) -> u32| tries.iter().map(|tried| of(&tried.duration)).max().unwrap_or(0);
     BuildDuration {
         queued: 0,
         source: longest(|duration| duration.source),

@@ -35,10 +35,8 @@ pub(super) fn host_users(tier: BuildTier) -> Option<bool> {
 
 /// Returns the security context of the containers that run Buildah. `profile` is the seccomp profile on the nodes.
 pub(super) fn context(tier: BuildTier, profile: &str) -> SecurityContext {
-    let on_node = || SeccompProfile {
-        type_: "Localhost".to_owned(),
-        localhost_profile: Some(profile.to_owned()),
-    };
+    let on_node =
+        || SeccompProfile { type_: "Localhost".to_owned(), localhost_profile: Some(profile.to_owned()) };
     let root = SecurityContext {
         run_as_user: Some(0),
         run_as_group: Some(0),

@@ -177,12 +177,8 @@ pub(super) fn failure_of(word: &str) -> Option<BuildFailure> {
 /// Returns what a build that succeeded says.
 pub(super) fn succeeded(status: &ImageBuilderStatus, number: u64) -> String {
     let image = status.image.clone().unwrap_or_default();
-    let emulated: Vec<&str> = status
-        .platforms
-        .iter()
-        .filter(|part| part.emulated)
-        .map(|part| part.platform.as_str())
-        .collect();
+    let emulated: Vec<&str> =
+        status.platforms.iter().filter(|part| part.emulated).map(|part| part.platform.as_str()).collect();
     let how = match emulated.as_slice() {
         [] => String::new(),
         emulated => format!("; {} was emulated where no node has it", emulated.join(", ")),

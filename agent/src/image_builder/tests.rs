@@ -1,7 +1,7 @@
 //! Whole passes over an ImageBuilder.
 
-pub mod fixtures;
 mod ending;
+pub mod fixtures;
 mod refusals;
 mod stage;
 mod watching;

@@ -198,10 +198,7 @@ fn projected(secret: &str, key: &str, path: String) -> VolumeProjection {
 type TlsOfHosts<'a> = BTreeMap<RegistryHost, &'a Tls>;
 
 /// Returns how registries are reached: those of pulls, and that of the push.
-fn tls_of_hosts<'a>(
-    spec: &'a ImageBuilderSpec,
-    request: &BuildRequest,
-) -> (TlsOfHosts<'a>, TlsOfHosts<'a>) {
+fn tls_of_hosts<'a>(spec: &'a ImageBuilderSpec, request: &BuildRequest) -> (TlsOfHosts<'a>, TlsOfHosts<'a>) {
     let mut pulls = TlsOfHosts::new();
     let image = spec.context.as_ref().and_then(|context| context.image.as_ref());
     if let (Some(image), BuildContext::Image(of)) = (image, &request.context) {

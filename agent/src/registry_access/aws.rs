@@ -33,7 +33,8 @@ pub(super) async fn add_credential(
     }
     let max_age = if freshness == Freshness::Cached { Duration::MAX } else { MAX_AGE_NOW };
     let found = with.ecr.credential(host, max_age).await;
-    let found = found.map_err(|error| AccessError::Aws { field: field.to_owned(), error: Box::new(error) })?;
+    let found =
+        found.map_err(|error| AccessError::Aws { field: field.to_owned(), error: Box::new(error) })?;
     if let Some(found) = found {
         // A registry that refused a token is asked again with the next one.
         resolved.versions.push(format!("{field} {}", found.fetched_at));
@@ -78,8 +79,8 @@ mod tests {
 
     #[test]
     fn each_field_of_each_owner_has_a_secret_of_its_own() {
-        let names = ["one", "two"]
-            .map(|uid| ["source", "destination"].map(|field| secret_name(&owner(uid), field)));
+        let names =
+            ["one", "two"].map(|uid| ["source", "destination"].map(|field| secret_name(&owner(uid), field)));
         let names: std::collections::BTreeSet<String> = names.into_iter().flatten().collect();
         assert_eq!(names.len(), 4);
         assert!(names.iter().all(|name| name.len() <= 63 && name.starts_with("imgop-aws-")));

@@ -218,7 +218,11 @@ mod tests {
         let request = open_request(annotations.as_ref(), REQUESTED_AT_ANNOTATION, Some("t1"));
         assert_eq!(due(&Candidate { request, ..once() }, None), None);
         let long = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "t".repeat(200))].into());
-        assert_eq!(open_request(long.as_ref(), REQUESTED_AT_ANNOTATION, None), None, "it would stand in the status");
+        assert_eq!(
+            open_request(long.as_ref(), REQUESTED_AT_ANNOTATION, None),
+            None,
+            "it would stand in the status"
+        );
     }
 
     #[test]

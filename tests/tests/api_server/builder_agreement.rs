@@ -73,12 +73,23 @@ fn fields() -> impl Strategy<Value = Fields> {
             })
             .boxed()
     };
-    let argument = text(&WORD, 4).prop_map(|name| vec![("buildArgs", json!([{ "name": name, "value": "" }]))]);
+    let argument =
+        text(&WORD, 4).prop_map(|name| vec![("buildArgs", json!([{ "name": name, "value": "" }]))]);
     let secret = text(&WORD, 4).prop_map(|id| vec![("secrets", json!([{ "id": id, "secretName": "s" }]))]);
     let labels = text(&LABEL, 5).prop_map(|value| vec![("image.labels", json!({ "a": value }))]);
     let tags = text(&WORD, 4).prop_map(|tag| vec![("image.additionalTags", json!([tag]))]);
-    let timestamp = prop::sample::select(vec!["Zero", "0", "1767225600", "123456789012", "-1", "zero", "SourceTimestamp", "BuildTimestamp", ""])
-        .prop_map(|text| vec![("image.timestamp", Value::from(text))]);
+    let timestamp = prop::sample::select(vec![
+        "Zero",
+        "0",
+        "1767225600",
+        "123456789012",
+        "-1",
+        "zero",
+        "SourceTimestamp",
+        "BuildTimestamp",
+        "",
+    ])
+    .prop_map(|text| vec![("image.timestamp", Value::from(text))]);
     let sub_path = text(&PATH, 4)
         .prop_map(|path| vec![("context", json!({ "configMap": { "name": "files" }, "subPath": path }))]);
     prop_oneof![
@@ -106,8 +117,14 @@ fn lengths() -> Vec<Value> {
     let mut specs = Vec::new();
     for more in [0, 1] {
         specs.push(spec(&[("target", long(128 + more).into())]));
-        specs.push(spec(&[("context", json!({ "configMap": { "name": "a" }, "subPath": long(1024 + more) }))]));
-        specs.push(spec(&[("context", json!({ "git": { "url": format!("https://g/{}", long(1014 + more)) } }))]));
+        specs.push(spec(&[(
+            "context",
+            json!({ "configMap": { "name": "a" }, "subPath": long(1024 + more) }),
+        )]));
+        specs.push(spec(&[(
+            "context",
+            json!({ "git": { "url": format!("https://g/{}", long(1014 + more)) } }),
+        )]));
         specs.push(spec(&[(
             "context",
             json!({ "git": { "url": "https://g/a", "revision": long(255 + more) } }),
@@ -159,8 +176,10 @@ async fn the_api_server_and_the_parser_agree_on_generated_image_builders() -> an
         let resource = ApiResource::erase::<ImageBuilder>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
         // The same specs in each run, so that a test that was green does not turn red by chance.
-        let mut runner =
-            TestRunner::new_with_rng(ProptestConfig::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        let mut runner = TestRunner::new_with_rng(
+            ProptestConfig::default(),
+            TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+        );
         let strategy = fields();
         let mut specs: Vec<Value> =
             (0..600).map(|_| spec(&strategy.new_tree(&mut runner).unwrap().current())).collect();

@@ -49,7 +49,8 @@ fn full() -> ImageBuilder {
             { "host": "quay.io", "credentials": { "secretName": "origin" }, "tls": { "caSecretName": "quay-ca" } },
         ]))
         .unwrap();
-        spec.secrets = serde_json::from_value(serde_json::json!([{ "id": "token", "secretName": "s" }])).unwrap();
+        spec.secrets =
+            serde_json::from_value(serde_json::json!([{ "id": "token", "secretName": "s" }])).unwrap();
         spec.context = Some(
             serde_json::from_value(serde_json::json!({ "git": {
                 "url": "https://git.example.com/a", "credentials": { "secretName": "git" } } }))
@@ -73,10 +74,16 @@ fn no_registry_credential_and_nothing_that_push_trusts_is_where_the_dockerfile_r
     let pod = job.spec.unwrap().template.spec.unwrap();
     let mounts = |container: &Container| -> Vec<String> {
         let mounts = container.volume_mounts.iter().flatten();
-        mounts.map(|mount| format!("{}{}", mount.name, mount.sub_path.as_deref().unwrap_or_default())).collect()
+        mounts
+            .map(|mount| format!("{}{}", mount.name, mount.sub_path.as_deref().unwrap_or_default()))
+            .collect()
     };
-    let containers: Vec<Container> = pod.init_containers.into_iter().flatten().chain(pod.containers).collect();
-    assert_eq!(mounts(&containers[0]), ["scratchprepare", "work", "prepared", "git", "pull-auth", "pull-certificates"]);
+    let containers: Vec<Container> =
+        pod.init_containers.into_iter().flatten().chain(pod.containers).collect();
+    assert_eq!(
+        mounts(&containers[0]),
+        ["scratchprepare", "work", "prepared", "git", "pull-auth", "pull-certificates"]
+    );
     assert_eq!(mounts(&containers[1]), ["scratchbuild", "work", "secrets"]);
     assert_eq!(mounts(&containers[2]), ["scratchpush", "work", "prepared", "push-auth", "push-certificates"]);
     let push = &containers[2].volume_mounts.as_ref().unwrap()[1..];
@@ -90,10 +97,17 @@ fn b12_the_resources_of_the_spec_are_those_of_the_container_that_builds() {
         job.spec.unwrap().template.spec.unwrap().init_containers.unwrap()[1].resources.clone().unwrap()
     };
     let text = |quantities: Option<BTreeMap<String, Quantity>>| {
-        quantities.unwrap_or_default().into_iter().map(|(name, of)| format!("{name}={}", of.0)).collect::<Vec<_>>()
+        quantities
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, of)| format!("{name}={}", of.0))
+            .collect::<Vec<_>>()
     };
     let given = of(&full());
-    assert_eq!((text(given.requests), text(given.limits)), (vec!["cpu=500m".into()], vec!["memory=1Gi".into()]));
+    assert_eq!(
+        (text(given.requests), text(given.limits)),
+        (vec!["cpu=500m".into()], vec!["memory=1Gi".into()])
+    );
     let default = of(&builder(|_| {}));
     assert_eq!(text(default.requests), ["cpu=200m", "memory=256Mi"]);
     assert_eq!(text(default.limits), ["memory=8Gi"]);
@@ -138,7 +152,13 @@ fn each_tier_gives_buildah_what_it_needs_and_no_more() {
         let context = pod.init_containers.unwrap()[1].security_context.clone().unwrap();
         let added = context.capabilities.and_then(|capabilities| capabilities.add).unwrap_or_default();
         let seccomp = context.seccomp_profile.and_then(|profile| profile.localhost_profile);
-        (pod.host_users, added.len(), added.contains(&"SYS_ADMIN".to_owned()), seccomp.is_some(), context.privileged)
+        (
+            pod.host_users,
+            added.len(),
+            added.contains(&"SYS_ADMIN".to_owned()),
+            seccomp.is_some(),
+            context.privileged,
+        )
     };
     assert_eq!(of(BuildTier::A1), (Some(false), 12, true, false, None));
     assert_eq!(of(BuildTier::A2), (Some(false), 11, false, true, None));
@@ -160,7 +180,8 @@ fn an_image_of_buildah_alone_gets_the_program_from_a_volume() {
 
 #[test]
 fn a_dockerfile_that_is_too_long_for_a_job_is_refused_with_the_way_out() {
-    let long = builder(|spec| spec.source = Some(format!("FROM scratch\n# {}\n", "x".repeat(MAX_INPUT_BYTES))));
+    let long =
+        builder(|spec| spec.source = Some(format!("FROM scratch\n# {}\n", "x".repeat(MAX_INPUT_BYTES))));
     let request = BuildRequest::parse(&long.spec).unwrap();
     let (owner, record) = (Owner::of(&long), record("linux/amd64", 1));
     let part = Part {

@@ -67,15 +67,16 @@ fn failed_step(code: i32) -> StepReport {
 #[test]
 fn a_part_is_built_when_push_says_which_manifest_it_pushed() {
     let digest = Digest::of(b"m");
-    let pushed = StepReport {
-        image: Some(PushedImage { digest: digest.clone(), size: 7 }),
-        ..StepReport::default()
-    };
+    let pushed =
+        StepReport { image: Some(PushedImage { digest: digest.clone(), size: 7 }), ..StepReport::default() };
     let well = || ended(0, &StepReport::default());
     let built = try_of([well(), well(), ended(0, &pushed)], json!({ "phase": "Succeeded" }));
     assert_eq!(built.run.state, PartState::Built(digest));
     let forged = try_of([well(), ended(0, &pushed), well()], json!({ "phase": "Succeeded" }));
-    assert!(matches!(forged.run.state, PartState::Failed(BuildFailure::VerificationFailed, _)), "build pushes nothing");
+    assert!(
+        matches!(forged.run.state, PartState::Failed(BuildFailure::VerificationFailed, _)),
+        "build pushes nothing"
+    );
     assert!(matches!(try_of([well(), waiting(), waiting()], json!({})).run.state, PartState::Running));
 }
 
@@ -91,7 +92,8 @@ fn a_failing_run_is_named_with_its_line_its_exit_code_and_its_last_words() {
 #[test]
 fn a_build_that_takes_too_long_names_its_step() {
     let well = ended(0, &StepReport::default());
-    let pod = json!({ "phase": "Failed", "reason": "DeadlineExceeded", "message": "active longer than specified" });
+    let pod =
+        json!({ "phase": "Failed", "reason": "DeadlineExceeded", "message": "active longer than specified" });
     let failed = try_of([well, ended(143, &failed_step(143)), waiting()], pod);
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::TimedOut, _)));
     insta::assert_snapshot!(failed.message.unwrap(), @"it took longer than spec.timeout during RUN make (line 7)");
@@ -125,7 +127,8 @@ fn an_eviction_for_the_size_of_a_volume_is_no_interruption() {
 
 #[test]
 fn a_report_that_is_none_is_the_end_of_the_output() {
-    let garbage = json!({ "terminated": { "exitCode": 3, "message": "\u{1b}[31mboom", "finishedAt": now() } });
+    let garbage =
+        json!({ "terminated": { "exitCode": 3, "message": "\u{1b}[31mboom", "finishedAt": now() } });
     let well = ended(0, &StepReport::default());
     let failed = try_of([well, waiting(), garbage], json!({ "phase": "Failed" }));
     assert!(matches!(failed.run.state, PartState::Running), "build has not ended");
@@ -178,7 +181,8 @@ fn a_manifest_that_the_registry_lost_is_built_again_though_its_job_ended_well() 
 fn after_a_restart_a_job_whose_pod_is_not_listed_yet_is_waited_for() {
     let job = crate::image_builder::tests::job_of_build(7, true, now());
     let later = now() + std::time::Duration::from_secs(60);
-    let state = |pods_known_by| tries(std::slice::from_ref(&job), 7, pods_known_by, now()).remove(0).run.state;
+    let state =
+        |pods_known_by| tries(std::slice::from_ref(&job), 7, pods_known_by, now()).remove(0).run.state;
     assert_eq!(state(later), PartState::Running);
     assert!(matches!(state(now()), PartState::Failed(BuildFailure::Interrupted, _)));
 }

@@ -54,7 +54,8 @@ fn what_the_last_build_left_is_said_again_whatever_was_said_meanwhile() {
         message: Some("RUN make (line 7) ended with 2".into()),
         ..PlatformStatus::default()
     };
-    let status = ImageBuilderStatus { history: vec![failed], platforms: vec![part], ..ImageBuilderStatus::default() };
+    let status =
+        ImageBuilderStatus { history: vec![failed], platforms: vec![part], ..ImageBuilderStatus::default() };
     let ready = &rest(&status).conditions[0];
     assert_eq!(ready.reason, "StepFailed");
     insta::assert_snapshot!(ready.message, @"build 3 failed; linux/arm64: RUN make (line 7) ended with 2");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use imgop_core::api::{Architecture, BuildReason, BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, REQUESTED_AT_ANNOTATION};
+use imgop_core::api::{
+    Architecture, BuildReason, BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, REQUESTED_AT_ANNOTATION,
+};
 use imgop_core::build::BuildFailure;
 
 use super::stage::Stage;
@@ -22,7 +24,10 @@ async fn succeeded() -> Stage {
 async fn b12_one_platform_is_built_and_gets_the_plain_tag() {
     let mut stage = Stage::new(|_, _| ()).await;
     let begun = stage.pass().await;
-    assert_eq!(begun.build.as_ref().map(|build| (build.number, build.reason)), Some((1, BuildReason::Created)));
+    assert_eq!(
+        begun.build.as_ref().map(|build| (build.number, build.reason)),
+        Some((1, BuildReason::Created))
+    );
     assert!(stage.jobs().is_empty(), "the status has the build before anything is made for it");
     stage.pass().await;
     assert_eq!(stage.parts(), ["1 linux/amd64 1"]);

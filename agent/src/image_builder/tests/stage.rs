@@ -101,13 +101,21 @@ impl Stage {
 
     /// Returns the Jobs that were created, in order.
     pub fn jobs(&self) -> Vec<Job> {
-        let bodies = self.api.bodies("POST").into_iter().filter(|body| body["kind"] == "Job" || body["spec"]["template"].is_object());
+        let bodies = self
+            .api
+            .bodies("POST")
+            .into_iter()
+            .filter(|body| body["kind"] == "Job" || body["spec"]["template"].is_object());
         bodies.map(|body| serde_json::from_value(body).unwrap()).collect()
     }
 
     /// Returns which part each created Job is: `7 linux/amd64 1`.
     pub fn parts(&self) -> Vec<String> {
-        self.jobs().iter().map(record_of).map(|r| format!("{} {} {}", r.number, r.platform, r.attempt)).collect()
+        self.jobs()
+            .iter()
+            .map(record_of)
+            .map(|r| format!("{} {} {}", r.number, r.platform, r.attempt))
+            .collect()
     }
 
     /// A manifest of this platform is at the registry, as `push` would have put it. Returns its digest.
@@ -148,15 +156,14 @@ impl Stage {
         let mut job = self.jobs()[nth].clone();
         let uid = format!("uid-of-{nth}");
         job.metadata.uid = Some(uid.clone());
-        job.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now));
+        job.metadata.creation_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now));
         let condition = json!({ "type": how, "status": "True", "lastTransitionTime": self.now });
         job.status = Some(serde_json::from_value(json!({ "conditions": [condition] })).unwrap());
         let name = job.metadata.name.clone();
         self.builders.agent.jobs.is_gone(&job);
         self.builders.agent.jobs.show(&job);
-        let state = |(code, report): (i32, &StepReport)| {
-            json!({ "terminated": { "exitCode": code, "message": report.to_message(), "finishedAt": self.now } })
-        };
+        let state = |(code, report): (i32, &StepReport)| json!({ "terminated": { "exitCode": code, "message": report.to_message(), "finishedAt": self.now } });
         let [prepare, build, push] = containers.map(state);
         self.builders.agent.jobs.show_pod(&json!({
             "metadata": { "name": format!("pod-{nth}"), "namespace": "team-a", "creationTimestamp": self.now,

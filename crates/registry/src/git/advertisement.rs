@@ -27,7 +27,8 @@ impl From<PktLineError> for Failure {
 /// Reads what a server answers first.
 pub(super) fn read(bytes: &[u8]) -> Result<Advertisement, Failure> {
     let lines = read_lines(bytes)?;
-    let data = || lines.iter().filter_map(|line| if let PktLine::Data(text) = line { Some(*text) } else { None });
+    let data =
+        || lines.iter().filter_map(|line| if let PktLine::Data(text) = line { Some(*text) } else { None });
     if data().any(|text| text == "version 2") {
         return Ok(Advertisement::Version2);
     }
@@ -39,7 +40,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Advertisement, Failure> {
     for text in texts {
         // Behind the first ref stand what the server can do.
         let text = text.split('\0').next().unwrap_or_default();
-        let Some((commit, name)) = text.split_once(' ').filter(|(commit, _)| is_commit(commit)) else { continue };
+        let Some((commit, name)) = text.split_once(' ').filter(|(commit, _)| is_commit(commit)) else {
+            continue;
+        };
         match name.strip_suffix("^{}") {
             Some(tag) => refs.0.insert(tag.to_owned(), commit.to_owned()),
             None => refs.0.insert(name.to_owned(), commit.to_owned()),
@@ -68,14 +71,16 @@ impl Refs {
         for line in read_lines(bytes)? {
             let PktLine::Data(text) = line else { continue };
             let mut words = text.split(' ');
-            let (Some(commit), Some(name)) = (words.next().filter(|word| is_commit(word)), words.next()) else {
+            let (Some(commit), Some(name)) = (words.next().filter(|word| is_commit(word)), words.next())
+            else {
                 // A branch without a commit.
                 if text.starts_with("unborn ") {
                     continue;
                 }
                 return Err(PktLineError.into());
             };
-            let peeled = words.find_map(|word| word.strip_prefix("peeled:")).filter(|commit| is_commit(commit));
+            let peeled =
+                words.find_map(|word| word.strip_prefix("peeled:")).filter(|commit| is_commit(commit));
             refs.0.insert(name.to_owned(), peeled.unwrap_or(commit).to_owned());
         }
         Ok(refs)

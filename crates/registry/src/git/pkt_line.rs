@@ -21,7 +21,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<PktLine<'_>>, PktLineError> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let (length, behind) = rest.split_at_checked(4).ok_or(PktLineError)?;
-        let length = std::str::from_utf8(length).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
+        let length =
+            std::str::from_utf8(length).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
         let length = length.and_then(|text| usize::from_str_radix(text, 16).ok()).ok_or(PktLineError)?;
         let Some(data) = length.checked_sub(4) else {
             // 0000, 0001 and 0002 are marks, and 0003 is nothing.

@@ -60,8 +60,7 @@ struct EntryPlatform<'a> {
 impl<'a> From<&'a IndexedImage> for Entry<'a> {
     fn from(image: &'a IndexedImage) -> Self {
         let of = &image.platform;
-        let platform =
-            EntryPlatform { architecture: of.architecture(), os: of.os(), variant: of.variant() };
+        let platform = EntryPlatform { architecture: of.architecture(), os: of.os(), variant: of.variant() };
         Self { media_type: &image.media_type, digest: &image.digest, size: image.size, platform }
     }
 }

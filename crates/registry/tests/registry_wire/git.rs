@@ -16,7 +16,13 @@ fn line(text: &str) -> String {
 async fn server() -> ScriptedRegistry {
     ScriptedRegistry::start(|seen| match (seen.method.as_str(), seen.header("git-protocol")) {
         ("GET", Some("version=2")) => {
-            let first = [line("# service=git-upload-pack"), "0000".into(), line("version 2"), line("ls-refs"), "0000".into()];
+            let first = [
+                line("# service=git-upload-pack"),
+                "0000".into(),
+                line("version 2"),
+                line("ls-refs"),
+                "0000".into(),
+            ];
             reply(200, &[("content-type", "application/x-git-upload-pack-advertisement")], first.concat())
         }
         ("POST", Some("version=2")) => {
@@ -89,7 +95,8 @@ async fn a_server_that_is_down_or_no_git_server_is_unreachable() {
 #[tokio::test]
 async fn a_redirect_to_another_host_gets_no_credential() {
     let other = server().await;
-    let elsewhere = format!("{}/info/refs?service=git-upload-pack", url(&other).replace("127.0.0.1", "localhost")).leak();
+    let elsewhere =
+        format!("{}/info/refs?service=git-upload-pack", url(&other).replace("127.0.0.1", "localhost")).leak();
     let server = ScriptedRegistry::start(|_| reply(302, &[("location", elsewhere)], "")).await;
     let credential = Credential::Basic { username: "u".into(), password: "p".into() };
     let asked = Registries::new(settings()).git_commit(&url(&server), None, Some(&credential)).await;

@@ -154,7 +154,8 @@ spec:
     pub fn tags(&self) -> Vec<String> {
         let requests = self.registry.requests();
         let put = requests.iter().filter_map(|line| line.strip_prefix("PUT /v2/app/manifests/"));
-        let mut tags: Vec<String> = put.filter(|tag| !tag.starts_with("sha256:")).map(str::to_owned).collect();
+        let mut tags: Vec<String> =
+            put.filter(|tag| !tag.starts_with("sha256:")).map(str::to_owned).collect();
         tags.sort_unstable();
         tags.dedup();
         tags

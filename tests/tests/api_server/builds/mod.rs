@@ -86,7 +86,8 @@ async fn a_cancelled_build_is_gone_and_the_tag_untouched() -> anyhow::Result<()>
 #[tokio::test]
 async fn of_two_builders_with_one_tag_the_older_one_keeps_it() -> anyhow::Result<()> {
     with_case(async |case: Case| {
-        let of = |name: &str| case.seed(name, "amd64").replace(&format!("version: {name}"), "version: shared");
+        let of =
+            |name: &str| case.seed(name, "amd64").replace(&format!("version: {name}"), "version: shared");
         case.apply(&of("older")).await?;
         let job = case.jobs("older", 1).await?.remove(0);
         case.next_second().await;

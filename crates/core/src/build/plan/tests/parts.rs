@@ -74,7 +74,8 @@ fn a_clock_that_was_ahead_holds_no_part() {
 #[test]
 fn a_failed_part_whose_job_is_gone_waits_as_its_status_says() {
     let request = request(|_| {});
-    let gone = |due| actions(&request, &[run("linux/amd64", 3, PartState::Gone(BuildFailure::PodNotStarted, due))]);
+    let gone =
+        |due| actions(&request, &[run("linux/amd64", 3, PartState::Gone(BuildFailure::PodNotStarted, due))]);
     let later = now() + Duration::from_secs(60);
     assert_eq!(gone(Some(later))[0], PartAction::BackOff(BuildFailure::PodNotStarted, later));
     assert_eq!(gone(Some(now()))[0], PartAction::Build(4));
