@@ -83,7 +83,7 @@ impl<'a> Pass<'a> {
         secrets.extend(self.build_secrets(request, freshness).await?);
         secrets.extend(self.git_secret(request, freshness).await?);
         if let Some(blocked) = &memory.blocked
-            && blocked.secrets == secrets
+            && blocked.secrets.as_ref() == Some(&secrets)
             && self.now < blocked.until
             && !self.is_asked_for
         {

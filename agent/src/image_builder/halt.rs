@@ -6,6 +6,7 @@ use imgop_core::api::EndpointRef;
 use imgop_core::api::conditions::reasons;
 use imgop_core::build::{BuildFailure, Retry, SpecError};
 use imgop_core::readiness::Readiness;
+use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError};
 
 use super::memory::{Blocked, Memory};
@@ -60,15 +61,15 @@ pub(super) struct Refusal {
     pub retry_after: Option<Duration>,
     /// Whether nothing changes before the field is set that the message names.
     pub is_settings: bool,
-    /// The Secrets that were refused.
-    pub secrets: Vec<String>,
+    /// The Secrets that a registry refused.
+    pub secrets: Option<Vec<String>>,
 }
 
 impl Halt {
     /// Returns the halt of a failure of a build.
     pub(super) fn of(failure: BuildFailure, message: impl Into<String>) -> Self {
         let message = message.into();
-        let secrets = Vec::new();
+        let secrets = None;
         Self::Build(Box::new(Refusal { failure, message, retry_after: None, is_settings: false, secrets }))
     }
 
@@ -105,7 +106,7 @@ impl Halt {
             Reason::RateLimited { retry_after } => *retry_after,
             _ => None,
         };
-        let secrets = secrets.to_vec();
+        let secrets = (failure == BuildFailure::RegistryUnauthorized).then(|| secrets.to_vec());
         Self::Build(Box::new(Refusal { failure, message, retry_after, is_settings, secrets }))
     }
 }
@@ -136,8 +137,14 @@ impl Pass<'_> {
     fn lacks_right(&self, right: Right, message: &str, memory: &mut Memory) -> Conclusion {
         let how = self.agent().rights.how_to_grant(right, self.namespace());
         let message = format!("{message} (checked again every 30 s); {how}");
-        let wait = memory.schedule.wait(SLOW_INTERVAL, self.now);
+        let wait = self.hold(memory, SLOW_INTERVAL);
         self.report(Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message), wait)
+    }
+
+    /// Begins nothing by itself for this long, which it returns.
+    fn hold(&self, memory: &mut Memory, wait: Duration) -> Duration {
+        memory.held_until = Some(saturating_add(self.now, wait));
+        memory.schedule.wait(wait, self.now)
     }
 
     fn access_failed(&self, error: AccessError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
@@ -167,7 +174,7 @@ impl Pass<'_> {
             let since = memory.blocked.as_ref().map_or(self.now, |blocked| blocked.since);
             let (secrets, until) = (secrets.clone(), self.blocked_until());
             memory.blocked = Some(Blocked { secrets, since, until });
-            let wait = memory.schedule.wait(recheck_pause(since, self.now), self.now);
+            let wait = self.hold(memory, recheck_pause(since, self.now));
             return self.report(Readiness::stalled(reason, message), wait);
         }
         memory.blocked = None;
@@ -175,11 +182,11 @@ impl Pass<'_> {
             Retry::Backoff if !is_settings => {
                 let wanted = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
                 let wait = memory.schedule.retry_later(self.now).max(wanted);
-                self.report(Readiness::retrying(reason, message), memory.schedule.wait(wait, self.now))
+                self.report(Readiness::retrying(reason, message), self.hold(memory, wait))
             }
             retry => {
                 let wait = self.check_interval(retry);
-                self.report(Readiness::stalled(reason, message), memory.schedule.wait(wait, self.now))
+                self.report(Readiness::stalled(reason, message), self.hold(memory, wait))
             }
         }
     }
@@ -198,7 +205,8 @@ impl Pass<'_> {
             JobSecretError::Aws(_) => Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, message),
             JobSecretError::Taken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),
         };
-        Ok(self.report(readiness, memory.schedule.retry_later(self.now)))
+        let wait = memory.schedule.retry_later(self.now);
+        Ok(self.report(readiness, self.hold(memory, wait)))
     }
 
     fn job_failed(&self, error: JobError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
@@ -214,6 +222,7 @@ impl Pass<'_> {
             JobError::Failing(_) => Readiness::retrying(reasons::JOB_REFUSED, message),
             JobError::NameTaken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),
         };
-        Ok(self.report(readiness, memory.schedule.retry_later(self.now)))
+        let wait = memory.schedule.retry_later(self.now);
+        Ok(self.report(readiness, self.hold(memory, wait)))
     }
 }

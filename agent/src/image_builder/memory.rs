@@ -10,9 +10,11 @@ use jiff::Timestamp;
 pub struct Memory {
     /// When the inputs are to be checked next.
     pub schedule: Schedule,
+    /// Until when no build is begun that could not be begun, unless it is asked for.
+    pub held_until: Option<Timestamp>,
     /// Secrets that a registry refused, or that could not be used.
     pub blocked: Option<Blocked>,
-    /// The Secrets with which the last build failed.
+    /// The Secrets with which the last build began.
     pub failed_with: Option<Vec<String>>,
     /// When the tags were last looked up.
     pub tags_seen: Option<Timestamp>,
@@ -22,8 +24,8 @@ pub struct Memory {
 /// Why nothing is asked for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
-    /// The versions of the Secrets that were refused; none if one of them cannot be used.
-    pub secrets: Vec<String>,
+    /// The versions of the Secrets that a registry refused; none if no registry was asked.
+    pub secrets: Option<Vec<String>>,
     /// Since when.
     pub since: Timestamp,
     /// When the registry is asked again with the same Secrets.

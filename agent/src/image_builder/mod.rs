@@ -37,7 +37,7 @@ use imgop_core::api::{
     BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, Image, ImageBuilder, ImageBuilderStatus,
     REQUESTED_AT_ANNOTATION,
 };
-use imgop_core::build::{BuildRequest, Decision, LastBuild, Retry, decide};
+use imgop_core::build::{BuildRequest, Decision, Retry, decide};
 use imgop_core::readiness::Readiness;
 use imgop_core::schedule::{Candidate, open_request};
 use imgop_core::time::{remaining, saturating_add};
@@ -230,6 +230,12 @@ impl<'a> Pass<'a> {
         let is_check = self.is_check_due(&request, memory);
         let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
         match decide(&self.occasion(&request, last.as_ref(), &seen)) {
+            Decision::Begin(_)
+                if let Some(wait) = self.held(memory)
+                    && !is_running =>
+            {
+                Ok(Conclusion::unchanged(wait))
+            }
             Decision::Begin(start) => self.start_or_go_on(&request, last.as_ref(), &start, memory).await,
             Decision::GoOn(_) | Decision::Cancel => match &last {
                 Some(last) => self.go_on(&request, last, memory).await,
@@ -296,6 +302,12 @@ impl<'a> Pass<'a> {
             Retry::OnSecret => SLOW_INTERVAL,
             _ => period.max(OTHERS_INTERVAL),
         }
+    }
+
+    /// Returns how long nothing is begun because it could not be a moment ago, unless a user waits for it.
+    fn held(&self, memory: &Memory) -> Option<Duration> {
+        let until = memory.held_until.filter(|until| *until > self.now && !self.is_asked_for)?;
+        Some(remaining(until, self.now))
     }
 
     /// Returns how long a request that was made must wait.

@@ -65,12 +65,20 @@ pub(super) fn runs(tries: &[Try], status: &ImageBuilderStatus, now: Timestamp) -
     runs
 }
 
-/// Returns a run as it was found to be when its image was to be published: the registry may have lost it.
+/// Returns a run as the status knows it better: its image was built, or was gone when it was to be published.
 fn checked(run: &PartRun, status: &ImageBuilderStatus) -> PartRun {
     let name = run.platform.to_string();
     let mut parts = status.platforms.iter();
     let part = parts.find(|part| part.platform == name && part.attempts == run.attempt);
     match (part, &run.state) {
+        // Its pod, which said so, may be gone by now.
+        (Some(part), PartState::Failed(..) | PartState::Running) if part.state == PlatformState::Built => {
+            let digest = part.digest.as_ref().and_then(|digest| digest.parse().ok());
+            digest.map_or_else(
+                || run.clone(),
+                |digest| PartRun { state: PartState::Built(digest), ..run.clone() },
+            )
+        }
         (Some(part), PartState::Built(_)) if part.state == PlatformState::Failed => {
             let failure = part.reason.as_deref().and_then(failure_of).unwrap_or(BuildFailure::Interrupted);
             let due = part.next_attempt.as_ref().map(|time| time.0);

@@ -210,7 +210,6 @@ impl Pass<'_> {
         failure: BuildFailure,
         memory: &mut Memory,
     ) -> Conclusion {
-        memory.failed_with = None;
         let duration = Some(duration(&parts.tries));
         let ended = Ended { result: BuildResult::Failed, failure: Some(failure), digest: None, duration };
         let status = end(status, &ended);

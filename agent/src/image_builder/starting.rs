@@ -194,7 +194,8 @@ impl Pass<'_> {
         set_inputs(&mut status, request, &preflight.inputs, revision(request));
         status.warnings = preflight.warnings;
         status.warnings.truncate(MAX_WARNINGS);
-        memory.failed_with = None;
+        // If it fails because of one of them, another one is noticed.
+        memory.failed_with = Some(preflight.secrets);
         self.schedule_check(request, memory);
         let changes = start.changes.as_deref().map_or_else(String::new, |changes| format!(": {changes}"));
         let message = format!("build {} begins ({:?}{changes})", start.number, start.reason);

@@ -178,6 +178,23 @@ fn a_manifest_that_the_registry_lost_is_built_again_though_its_job_ended_well() 
 }
 
 #[test]
+fn a_part_that_is_built_stays_built_when_its_pod_is_gone() {
+    let gone = crate::image_builder::tests::job_of_build(7, true, now());
+    let tried = tries(std::slice::from_ref(&gone), 7, now(), now());
+    assert!(matches!(tried[0].run.state, PartState::Failed(BuildFailure::Interrupted, _)));
+    let digest = Digest::of(b"m");
+    let built = PlatformStatus {
+        platform: PLATFORM.into(),
+        state: PlatformState::Built,
+        digest: Some(digest.to_string()),
+        attempts: 1,
+        ..PlatformStatus::default()
+    };
+    let status = ImageBuilderStatus { platforms: vec![built], ..ImageBuilderStatus::default() };
+    assert_eq!(runs(&tried, &status, now())[0].state, PartState::Built(digest));
+}
+
+#[test]
 fn after_a_restart_a_job_whose_pod_is_not_listed_yet_is_waited_for() {
     let job = crate::image_builder::tests::job_of_build(7, true, now());
     let later = now() + std::time::Duration::from_secs(60);

@@ -197,7 +197,8 @@ pub fn job_of_build(number: u64, has_ended: bool, now: Timestamp) -> JobReport {
             "creationTimestamp": now,
             "annotations": { BUILD_ANNOTATION: serde_json::to_string(&record).unwrap() },
         },
-        "spec": { "template": { "spec": { "containers": [{ "name": "push" }] } } },
+        "spec": { "template": { "spec": {
+            "initContainers": [{ "name": "prepare" }, { "name": "build" }], "containers": [{ "name": "push" }] } } },
         "status": { "conditions": conditions },
     });
     report_of(&job, &[], now)
