@@ -229,13 +229,9 @@ impl<'a> Pass<'a> {
         self.keep_finished_jobs().await?;
         let is_check = self.is_check_due(&request, memory);
         let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
+        let held = self.held(memory).filter(|_| !is_running);
         match decide(&self.occasion(&request, last.as_ref(), &seen)) {
-            Decision::Begin(_)
-                if let Some(wait) = self.held(memory)
-                    && !is_running =>
-            {
-                Ok(Conclusion::unchanged(wait))
-            }
+            Decision::Begin(_) if held.is_some() => Ok(Conclusion::unchanged(held)),
             Decision::Begin(start) => self.start_or_go_on(&request, last.as_ref(), &start, memory).await,
             Decision::GoOn(_) | Decision::Cancel => match &last {
                 Some(last) => self.go_on(&request, last, memory).await,
