@@ -4,6 +4,7 @@
 //! request     a spec, parsed                      reference  an image with tag and digest
 //! dockerfile  what a Dockerfile says, before any pod: stages, images, mistakes
 //! key         what a build is made from, as one hash
+//! part_record which part a Job is
 //! plan        what is to be built, and why        failure    what is tried again
 //! step        what the agent and the containers of a build hand each other
 //! ```
@@ -11,6 +12,7 @@
 pub mod dockerfile;
 mod failure;
 mod key;
+mod part_record;
 mod plan;
 mod quantity;
 mod reference;
@@ -20,6 +22,7 @@ pub mod step;
 
 pub use failure::{BuildFailure, Retry};
 pub use key::{BuildKey, ObservedInputs};
+pub use part_record::PartRecord;
 pub use plan::{
     Asked, BuildEnd, BuiltContent, Decision, LastBuild, Occasion, PartAction, PartRun, PartState,
     PlannedPart, Publication, Start, TagSeen, decide, parts, publication,
