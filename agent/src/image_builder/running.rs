@@ -7,7 +7,7 @@ use imgop_core::api::{
     BuildDuration, BuildReason, BuildResult, ImageBuilder, ImageBuilderStatus, Phase, PlatformState,
 };
 use imgop_core::build::{
-    BuildFailure, BuildKey, BuildRequest, LastBuild, PartAction, PartRecord, PartState, PlannedPart, parts,
+    BuildFailure, BuildKey, BuildRequest, LastBuild, PartAction, PartRecord, PlannedPart, parts,
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::time::{remaining, saturating_add};
@@ -158,19 +158,14 @@ impl Pass<'_> {
                 record: &record,
                 started_at: last.started_at,
                 pull_auth: &pull_auth,
-                tier: self.agent().config.builds.tier(not_started(&parts.tries, platform)),
+                tier: self.agent().config.builds.tier(not_started(&self.status, platform)),
             };
             let job = job(&part, &self.agent().config).map_err(too_long)?;
             if self.agent().jobs.create(&self.owner, &job, place).await? == Created::New {
                 self.report_job(&job, &record).await;
             }
             add_job(status, job.metadata.name.as_deref().unwrap_or_default());
-            let shown = record.platform.to_string();
-            for part in status.platforms.iter_mut().filter(|part| part.platform == shown) {
-                (part.state, part.attempts) = (PlatformState::Running, attempt);
-                (part.reason, part.message, part.next_attempt) = (None, None, None);
-                part.emulated = record.emulated;
-            }
+            show_begun(status, &record);
         }
         Ok(granted.full.map(|full| full.to_string()))
     }
@@ -255,17 +250,26 @@ impl Pass<'_> {
     }
 }
 
+/// Shows in the status that a part was begun.
+fn show_begun(status: &mut ImageBuilderStatus, record: &PartRecord) {
+    let shown = record.platform.to_string();
+    for part in status.platforms.iter_mut().filter(|part| part.platform == shown) {
+        (part.state, part.attempts) = (PlatformState::Running, record.attempt);
+        (part.reason, part.message, part.next_attempt) = (None, None, None);
+        part.emulated = record.emulated;
+    }
+}
+
 fn too_long(error: PartError) -> Halt {
     Halt::of(BuildFailure::DockerfileInvalid, error.to_string())
 }
 
-/// Returns how many tries of a platform did not start.
-fn not_started(tries: &[Try], platform: &PlatformSelector) -> usize {
-    let is_not_started = |tried: &&Try| {
-        &tried.run.platform == platform
-            && matches!(tried.run.state, PartState::Failed(BuildFailure::PodNotStarted, _))
-    };
-    tries.iter().filter(is_not_started).count()
+/// Returns how many tries of a platform did not start, one after the other: their Jobs are gone.
+fn not_started(status: &ImageBuilderStatus, platform: &PlatformSelector) -> usize {
+    let (name, reason) = (platform.to_string(), BuildFailure::PodNotStarted.as_str());
+    let part = status.platforms.iter().find(|part| part.platform == name);
+    let attempts = part.filter(|part| part.reason.as_deref() == Some(reason)).map_or(0, |part| part.attempts);
+    usize::try_from(attempts).unwrap_or(usize::MAX)
 }
 
 /// Returns the manifests of all parts, if all are built.
