@@ -7,6 +7,7 @@
     reason = "helpers of tests are tests; clippy knows only functions with #[test]"
 )]
 
+mod builders;
 mod cluster;
 mod completion;
 mod copy;

@@ -34,8 +34,9 @@ pub use image_builder::{
     PlatformStatus, PullRegistry, RebuildOn, Resources, RunningBuild, SourceStatus, Storage, StorageMedium,
 };
 pub use labels::{
-    CA_KEY, COPIES_ANNOTATION, DOCKER_CONFIG_KEY, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL,
-    OWNER_UID_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, container_name,
+    BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION, DOCKER_CONFIG_KEY,
+    JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION,
+    container_name,
 };
 pub use phase::Phase;
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};

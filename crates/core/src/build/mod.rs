@@ -3,12 +3,14 @@
 //! ```text
 //! request     a spec, parsed                      reference  an image with tag and digest
 //! dockerfile  what a Dockerfile says, before any pod: stages, images, mistakes
+//! ignore_file which files of a context are left out
 //! key         what a build is made from, as one hash
 //! plan        what is to be built, and why        failure    what is tried again
 //! ```
 
 pub mod dockerfile;
 mod failure;
+mod ignore_file;
 mod key;
 mod plan;
 mod quantity;
@@ -17,6 +19,7 @@ mod request;
 mod spec_checks;
 
 pub use failure::{BuildFailure, Retry};
+pub use ignore_file::{IgnoreFile, IgnoreFileError};
 pub use key::{BuildKey, ObservedInputs};
 pub use plan::{
     Asked, BuildEnd, BuiltContent, Decision, LastBuild, Occasion, PartAction, PartRun, PartState,

@@ -74,6 +74,10 @@ pub struct ImageBuilderStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_requested_at: Option<String>,
 
+    /// The last token of the annotation imgop.skopeo.io/cancel-requested-at that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_cancel_requested_at: Option<String>,
+
     /// What the last build was not able to keep or to use, 10 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
