@@ -9,8 +9,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
 use crate::commands::{
-    cancel, completion, copy, delete, describe, history, list, logs, preview, quota, resume, search, suspend, sync,
-    tags, verify, version, wait,
+    build, cancel, completion, copy, delete, describe, history, list, logs, preview, quota, resume, search,
+    suspend, sync, tags, verify, version, wait,
 };
 use crate::complete::{COMPLETE, answers_shell, candidates};
 use crate::kinds::DEFAULT_KIND;
@@ -49,6 +49,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Copy(copy::CopyArgs),
+    Build(Box<build::BuildArgs>),
     Preview(preview::PreviewArgs),
     Verify(verify::VerifyArgs),
     Search(search::SearchArgs),
@@ -138,6 +139,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
     let done = async {
         match cli.verb {
             Verb::Copy(args) => copy::run(ui, &args, &cli.connection).await,
+            Verb::Build(args) => build::run(ui, &args, &cli.connection).await,
             Verb::Preview(args) => Box::pin(preview::run(ui, &args, &cli.connection)).await,
             Verb::Verify(args) => Box::pin(verify::run(ui, &args, &cli.connection)).await,
             Verb::Search(args) => search::run(ui, &args).await,

@@ -80,10 +80,8 @@ impl Cluster {
                 let namesake = if is_absent { self.namesake(object).await } else { None };
                 let explained = self.explain("get", object, &error);
                 Err(match namesake {
-                    Some(other) => explained.hinted(format!(
-                        "there is an {} of this name: write {other}",
-                        other.kind.title()
-                    )),
+                    Some(other) => explained
+                        .hinted(format!("there is an {} of this name: write {other}", other.kind.title())),
                     None => explained,
                 })
             }

@@ -132,7 +132,8 @@ async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Fetched, Cl
         // A kind alone reads as a name.
         [only] if let Some(kind) = kind_of_word(&only.name, &KINDS) => vec![kind],
         names => {
-            let kinds = KINDS.into_iter().filter(|kind| names.iter().any(|name| name.kind == *kind)).collect();
+            let kinds =
+                KINDS.into_iter().filter(|kind| names.iter().any(|name| name.kind == *kind)).collect();
             return Ok(Fetched { found: cluster.get_all(ui, names).await?, kinds });
         }
     };

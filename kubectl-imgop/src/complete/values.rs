@@ -44,7 +44,8 @@ pub fn objects(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
 pub fn builders(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
     let named = typed.names.clone();
     starting(typed, begun, async move |cluster| {
-        let list = cluster.objects(Erased::<ImageBuilder>::REF, false).list_metadata(&limited()).await.ok()?;
+        let list =
+            cluster.objects(Erased::<ImageBuilder>::REF, false).list_metadata(&limited()).await.ok()?;
         Some(list.items.iter().map(ResourceExt::name_any).filter(|name| !named.contains(name)).collect())
     })
 }

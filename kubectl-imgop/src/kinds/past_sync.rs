@@ -187,7 +187,9 @@ impl PastColumn {
             Self::Duration => sync.seconds.map_or_else(none, |seconds| human(seconds.into())),
             Self::Digest if wide => sync.digest.clone().unwrap_or_else(none),
             // As much of it as tells one image from another.
-            Self::Digest => sync.digest.as_ref().map_or_else(none, |digest| digest.chars().take(19).collect()),
+            Self::Digest => {
+                sync.digest.as_ref().map_or_else(none, |digest| digest.chars().take(19).collect())
+            }
         }
     }
 }

@@ -193,3 +193,15 @@ fn the_logs_of_a_build_are_those_of_all_platforms_container_by_container() {
     hint: kubectl imgop describe imagebuilder/api -n ci shows what became of it
     ");
 }
+
+#[test]
+fn a_builder_of_the_cluster_is_checked_by_a_preview() {
+    let cluster = FakeCluster::with_builders(|_| {
+        let mut plain = builder("api", "True", "Succeeded", "there");
+        plain["spec"]["source"] = json!("FROM scratch\nCOPPY a /\n");
+        (200, plain)
+    });
+    let run = cluster.program.run("preview imagebuilder/api");
+    assert!(run.code == 1 && run.stdout.starts_with("api:2:1: error: "), "{run}");
+    assert!(run.stdout.contains("Would push an index of 2 platforms (linux/amd64, linux/arm64) as "), "{run}");
+}

@@ -7,6 +7,9 @@
     reason = "helpers of tests are tests; clippy knows only functions with #[test]"
 )]
 
+mod build;
+#[cfg(unix)]
+mod build_dialog;
 mod builders;
 mod cluster;
 mod completion;

@@ -33,7 +33,12 @@ pub fn facts(builder: &ImageBuilder, now: Timestamp) -> Vec<(&'static str, Strin
 fn of_status(status: &ImageBuilderStatus, now: Timestamp) -> Vec<(&'static str, String)> {
     let source = status.source.as_ref();
     let running = status.build.as_ref().map(|build| {
-        format!("build {}, begun {} ago ({:?})", build.number, since(Some(&build.started_at), now), build.reason)
+        format!(
+            "build {}, begun {} ago ({:?})",
+            build.number,
+            since(Some(&build.started_at), now),
+            build.reason
+        )
     });
     let last = status.last_build_time.as_ref().filter(|_| status.build.is_none());
     vec![
