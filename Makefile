@@ -11,6 +11,7 @@ SHELL := /bin/bash
 
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
 IMAGE ?= ghcr.io/imgop/agent:$(VERSION)
+BUILDER_IMAGE ?= ghcr.io/imgop/builder:$(VERSION)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!/usr/bin/env bash|^\# shellcheck shell=bash' --)
 
@@ -23,7 +24,7 @@ demo: ## Show imgop at work on a real Kubernetes (brings one up; the first time 
 	tests/demo
 
 .PHONY: test
-test: test-unit test-api test-registries test-cluster ## Run all tests (brings a cluster up and down if none is up)
+test: test-unit test-api test-registries test-builds test-cluster ## Run all tests (brings a cluster up and down if none is up)
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no Kubernetes
@@ -37,6 +38,10 @@ test-api: ## Run the tests against an API server and etcd, which they start them
 .PHONY: test-registries
 test-registries: ## Run the tests of the registry client against real registries, which they start themselves
 	cargo test --package imgop-tests --test registries
+
+.PHONY: test-builds
+test-builds: ## Run the tests of what runs in the pods of builds, with real git, Buildah and Skopeo on this machine (root)
+	cargo test --package imgop-step --features with-programs --test containers
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
@@ -77,6 +82,13 @@ image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:ta
 	tests/testbed/images/agent-image \
 	  $(TARGET_DIR)/$$(rustc -vV | sed -n 's/^host: //p')/release/imgop-agent $(IMAGE) $(TARGET_DIR)/agent.tar
 	@echo "$(TARGET_DIR)/agent.tar holds $(IMAGE)"
+
+.PHONY: builder-image
+builder-image: ## Build the image of builds' pods as an archive, target/builder.tar (BUILDER_IMAGE=name:tag names it)
+	cargo build --release --package imgop-step
+	tests/testbed/images/builder \
+	  $(TARGET_DIR)/$$(rustc -vV | sed -n 's/^host: //p')/release/imgop-step $(BUILDER_IMAGE) $(TARGET_DIR)/builder.tar
+	@echo "$(TARGET_DIR)/builder.tar holds $(BUILDER_IMAGE)"
 
 .PHONY: cluster-up
 cluster-up: ## Bring the test cluster up: a real one-node Kubernetes with three registries

@@ -18,6 +18,9 @@ use crate::metrics::Metrics;
 use crate::registry_access::RegistryAccess;
 use crate::turns::Turns;
 
+/// How long a pass may take to its first Job, with its wait for a turn and without the pages of tag lists.
+const PASS_TIME: Duration = Duration::from_mins(5);
+
 /// What the passes of all kinds share: nothing in it belongs to a kind.
 pub struct Agent {
     /// The API server.
@@ -58,6 +61,7 @@ impl Agent {
             in_all: config.max_jobs.into(),
             per_namespace: config.max_jobs_per_namespace.into(),
             per_owner: config.max_jobs_per_image.into(),
+            wake_timeout: PASS_TIME + Duration::from_secs(config.registry_list_timeout.into()),
         };
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {

@@ -184,9 +184,10 @@ impl Pass<'_> {
                 Some(advice) => {
                     Readiness::stalled(reasons::REGISTRY_UNREACHABLE, format!("{message}{advice}"))
                 }
-                // It may be that only the DNS is out of order.
+                // It may be that only the DNS is out of order, or the name of a token server.
                 None if *reason == Reason::Unreachable(Unreachable::Dns) => {
-                    let message = format!("{message}; check the name in spec.{side}.name");
+                    let message =
+                        format!("{message}; check the name in spec.{side}.name, and the DNS of the cluster");
                     Readiness::retrying(reasons::REGISTRY_UNREACHABLE, message)
                 }
                 None => Readiness::retrying(reasons::REGISTRY_UNREACHABLE, message),

@@ -78,18 +78,27 @@ impl JobResults {
         runs
     }
 
-    /// Returns which of the planned tags were copied by Jobs that are younger than the last sync.
-    pub fn copied_since(&self, last_sync: Option<Timestamp>, plan: &Plan) -> Vec<Tag> {
-        let recent = self.on_route().filter(|job| match (job.created, last_sync) {
+    /// Returns the Jobs that are younger than the last sync, and what their copies came to.
+    fn since(&self, last_sync: Option<Timestamp>) -> impl Iterator<Item = &Run> {
+        let recent = self.on_route().filter(move |job| match (job.created, last_sync) {
             (Some(created), Some(last)) => created >= last,
             _ => true,
         });
+        recent.flat_map(|job| &job.runs)
+    }
+
+    /// Returns the copies of Jobs that are younger than the last sync.
+    pub fn begun_since(&self, last_sync: Option<Timestamp>) -> HashSet<Copy> {
+        self.since(last_sync).map(|run| run.copy.clone()).collect()
+    }
+
+    /// Returns which of the planned tags were copied by Jobs that are younger than the last sync.
+    pub fn copied_since(&self, last_sync: Option<Timestamp>, plan: &Plan) -> Vec<Tag> {
         let is_there = |run: &&Run| {
             let tag = &run.copy.destination_tag;
             plan.tags.iter().any(|t| t.destination_tag == *tag && t.action == TagAction::UpToDate)
         };
-        let copied = recent.flat_map(|job| &job.runs);
-        let copied = copied.filter(|run| run.outcome == Outcome::Succeeded).filter(is_there);
+        let copied = self.since(last_sync).filter(|run| run.outcome == Outcome::Succeeded).filter(is_there);
         copied.map(|run| run.copy.destination_tag.clone()).collect()
     }
 

@@ -247,9 +247,8 @@ impl<'a> Pass<'a> {
         }
         let outdated = self.outdated_copies(request, &jobs_before, &observed.1, memory);
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
-        let ended = self.record_vanished_jobs(&jobs, memory);
-        let mut state =
-            PassState { is_remembered, ended, ..self.state(request, observed, &jobs, due, memory) };
+        self.record_vanished_jobs(&jobs, memory);
+        let mut state = PassState { is_remembered, ..self.state(request, observed, &jobs, due, memory) };
         wait_for(&outdated, &mut state);
         let plan = self.publish_present(&access, &mut state, memory).await?;
         let execution = self.execute(&access, plan, &mut state, memory).await?;

@@ -29,8 +29,8 @@ pub(super) struct PassState<'a> {
     pub unrecorded_failures: u32,
     pub conflicts: HashMap<Tag, String>,
     pub retry_now: bool,
-    /// Copies whose Jobs have ended since the last pass.
-    pub ended: HashSet<Copy>,
+    /// Copies of Jobs that are younger than the last sync: a registry may not show yet what they pushed.
+    pub begun: HashSet<Copy>,
     pub now: Timestamp,
 }
 

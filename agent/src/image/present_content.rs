@@ -82,8 +82,8 @@ impl Pass<'_> {
             let (conflicts, destination) = (&self.images.conflicts, &state.request.destination);
             conflicts.record_write(self.uid(), destination, &copy.destination_tag);
         };
-        let ended = std::mem::take(&mut state.ended);
-        let is_new = |copy: &Copy| ended.contains(copy);
+        let begun = std::mem::take(&mut state.begun);
+        let is_new = |copy: &Copy| begun.contains(copy);
         let published = publish(route, copies, &memory.outcomes, self.now, end, &is_new, &record_write).await;
         let Publications { answered, failed, refusal } = published;
         let mut contents = Vec::new();
@@ -145,8 +145,8 @@ impl Pass<'_> {
         }
         // What is wrong with a Secret is reported by the next sync that is due.
         let Ok(access) = self.access(request, Due::InProgress, memory).await else { return Ok(()) };
-        let ended = self.record_vanished_jobs(&jobs, memory);
-        let mut state = PassState { ended, ..self.state(request, observed, &jobs, Due::InProgress, memory) };
+        self.record_vanished_jobs(&jobs, memory);
+        let mut state = self.state(request, observed, &jobs, Due::InProgress, memory);
         let publications = state.plan().publications().cloned().collect();
         let end = Instant::now() + REGISTRY_TIMEOUT;
         if let Err(error) = self.publish(&access, publications, &mut state, memory, end).await {

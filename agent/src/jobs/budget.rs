@@ -17,12 +17,7 @@ use parking_lot::Mutex;
 use crate::cluster::owner::Owner;
 pub use full::Full;
 
-/// How long an owner that was woken may take to come before it goes to the end of its queue. Its pass waits for
-/// a turn, for two minutes and for its tag lists (`REGISTRY_LIST_TIMEOUT`, five minutes unless set) before it asks for
-/// its room; none whose pass ends without a place is waited for.
-const WAKE_TIMEOUT: Duration = Duration::from_mins(10);
-
-/// How many Jobs may run at once.
+/// How many Jobs may run at once, and how long a place is left to the owner that is next.
 #[derive(Debug, Clone, Copy)]
 pub struct Caps {
     /// In all.
@@ -31,6 +26,10 @@ pub struct Caps {
     pub per_namespace: usize,
     /// Of one owner.
     pub per_owner: usize,
+    /// How long an owner that was woken may take to come before it goes to the end of its queue. Its pass waits for
+    /// a turn, for its registries and for their tag lists before it asks for its room; none whose pass ends without a
+    /// place is waited for.
+    pub wake_timeout: Duration,
 }
 
 /// How many Jobs an owner has.
@@ -152,7 +151,7 @@ impl JobBudget {
     pub fn room(&self, owner: &Owner, wanted: usize, now: Timestamp) -> (usize, Option<Full>) {
         self.change(|state, caps| {
             state.renew(&owner.uid, now);
-            state.advance(now);
+            state.advance(caps, now);
             state.room(caps, owner, wanted)
         })
     }
@@ -162,7 +161,7 @@ impl JobBudget {
     pub fn take(&self, owner: &Owner, wanted: usize, now: Timestamp) -> Granted {
         let (granted, full) = self.change(|state, caps| {
             state.renew(&owner.uid, now);
-            state.advance(now);
+            state.advance(caps, now);
             let (granted, full) = state.room(caps, owner, wanted);
             let waits = !matches!(full, None | Some(Full::Owner(_)));
             let turn = state.dequeue(&owner.uid).filter(|_| granted == 0);
@@ -208,7 +207,7 @@ impl JobBudget {
 
     /// Moves owners to the end of their queues that were woken and did not come in time.
     pub fn expire(&self, now: Timestamp) {
-        self.change(|state, _| state.advance(now));
+        self.change(|state, caps| state.advance(caps, now));
     }
 
     fn release(&self, key: &Key, is_filled: bool) {
@@ -331,11 +330,12 @@ impl State {
     }
 
     /// Notes the time, and moves owners to the end of their queues that were woken and did not come.
-    fn advance(&mut self, now: Timestamp) {
+    fn advance(&mut self, caps: Caps, now: Timestamp) {
         self.now = self.now.max(now);
         let now = self.now;
         for of in self.namespaces.values_mut() {
-            let late = of.woken.extract_if(.., |_, (_, active)| saturating_add(*active, WAKE_TIMEOUT) <= now);
+            let late =
+                of.woken.extract_if(.., |_, (_, active)| saturating_add(*active, caps.wake_timeout) <= now);
             for (_, (owner, _)) in late {
                 let turn = Turn { was_missed: true, number: self.next };
                 self.next += 1;

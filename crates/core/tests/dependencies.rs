@@ -24,6 +24,13 @@ fn the_registry_client_depends_on_neither_kube_nor_its_types() {
     assert_eq!(libraries.lines().find(is_kubernetes), None);
 }
 
+#[test]
+fn what_runs_in_the_pods_of_builds_depends_on_neither_a_kubernetes_client_nor_a_terminal() {
+    let libraries = libraries_of("imgop-step");
+    let is_forbidden = |library: &&str| CLIENTS.contains(library) || TERMINALS.contains(library);
+    assert_eq!(libraries.lines().find(is_forbidden), None);
+}
+
 /// Returns the names of all libraries that a crate is linked with, a line each.
 fn libraries_of(package: &str) -> String {
     let tree = Command::new(env!("CARGO"))

@@ -272,7 +272,8 @@ pub async fn of_cluster(
         error.hinted(format!("for an image of Docker Hub, add a version: {argument}:TAG"))
     })?;
     let image = read(&found.object).map_err(|why| cluster.unreadable(image, &why))?;
-    Target::of_image(image, now).map_err(|error| CliError::failed(error.to_string()))
+    let target = Target::of_image(image, now).map_err(|error| CliError::failed(error.to_string()))?;
+    Ok(Target { is_of_cluster: true, ..target })
 }
 
 /// Returns the target of an Image of a file: as it is once the file is applied.

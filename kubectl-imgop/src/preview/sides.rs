@@ -37,5 +37,12 @@ fn endpoint(target: &Target, side: Side, tls_flag: Option<TlsMode>) -> Endpoint<
         Side::Destination => &target.request.destination,
     };
     let namespace = target.image.as_ref().and_then(|image| image.namespace.as_deref());
-    Endpoint { side, namespace, repository, spec: target.spec.endpoint(side), tls_flag }
+    Endpoint {
+        side,
+        namespace,
+        repository,
+        spec: target.spec.endpoint(side),
+        tls_flag,
+        is_of_cluster: target.is_of_cluster,
+    }
 }

@@ -61,6 +61,8 @@ pub struct Target {
     pub has_destination: bool,
     /// Whether its problems are explained by flags or by fields.
     pub wording: Wording,
+    /// Whether the spec is read from the cluster, where others may have written it.
+    pub is_of_cluster: bool,
 }
 
 /// Why an Image copies nothing.
@@ -93,6 +95,7 @@ impl Target {
             rest,
             has_destination,
             wording: Wording::Flags,
+            is_of_cluster: false,
         }
     }
 
@@ -117,6 +120,7 @@ impl Target {
             manifest: Some(image),
             has_destination: true,
             wording: Wording::Fields,
+            is_of_cluster: false,
         })
     }
 

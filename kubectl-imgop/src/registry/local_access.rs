@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use imgop_core::api::{CA_KEY, Credentials, EndpointRef, Side, TlsMode};
 use imgop_registry::credentials::{SecretData, SecretDataError, from_secret_data};
 use imgop_registry::reference::Repository;
@@ -76,6 +76,8 @@ pub struct Endpoint<'a> {
     pub spec: EndpointRef<'a>,
     /// How a flag secures the connection.
     pub tls_flag: Option<TlsMode>,
+    /// Whether the spec is that of an object of the cluster, which others may have written.
+    pub is_of_cluster: bool,
 }
 
 /// How one side is reached, and where that comes from.
@@ -133,6 +135,11 @@ impl LocalAccessArgs {
         if self.is_for_both { "--ca-file".to_owned() } else { format!("--{side}-ca-file") }
     }
 
+    /// Returns the flag that secures the connection to a side.
+    fn tls_flag(&self, side: Side) -> String {
+        if self.is_for_both { "--tls".to_owned() } else { format!("--{side}-tls") }
+    }
+
     fn ca_file(&self, side: Side) -> Option<&PathBuf> {
         match side {
             Side::Source => self.source_ca_file.as_ref(),
@@ -144,7 +151,19 @@ impl LocalAccessArgs {
 impl AccessSources<'_> {
     /// Returns how one side is reached.
     pub async fn reach(&self, endpoint: Endpoint<'_>) -> Result<Reached, CliError> {
-        let (credential, is_of_secret) = self.credential(endpoint).await?;
+        let (mut credential, is_of_secret) = self.credential(endpoint).await?;
+        if !is_of_secret
+            && credential.is_some()
+            && let Some(flag) = self.tls_of_others(endpoint)
+        {
+            let Endpoint { side, repository, .. } = endpoint;
+            self.ui.warning(&format!(
+                "asking {} without the login of this machine: how the connection is secured is spec.{side}.tls of an \
+                 object that others may have written; {flag} takes it over",
+                repository.host()
+            ));
+            credential = None;
+        }
         let (tls, ca) = self.tls(endpoint).await?;
         let secret = endpoint.spec.credentials.map(|credentials| credentials.secret_name.clone());
         let ca_secret = endpoint.spec.tls.ca_secret_name.clone();
@@ -169,6 +188,26 @@ impl AccessSources<'_> {
                 .warning(&format!("using the credentials of this machine for the {}: {why}", endpoint.side)),
         }
         Ok((self.local.find(self.ui, repository, endpoint.spec.use_aws_irsa).await?, false))
+    }
+
+    /// Returns the flag that takes over how a connection is secured, if that is the choice of an object of the
+    /// cluster alone: whoever writes one must not choose how a login of this machine is sent.
+    fn tls_of_others(&self, endpoint: Endpoint<'_>) -> Option<String> {
+        let Endpoint { side, spec, tls_flag, .. } = endpoint;
+        if !endpoint.is_of_cluster {
+            return None;
+        }
+        match tls_flag.unwrap_or(spec.tls.mode) {
+            TlsMode::Verify => {
+                let is_given = spec.tls.ca_secret_name.is_none() || self.flags.ca_file(side).is_some();
+                (!is_given).then(|| format!("{} FILE", self.flags.ca_flag(side)))
+            }
+            mode if tls_flag.is_none() => {
+                let mode = mode.to_possible_value()?;
+                Some(format!("{} {}", self.flags.tls_flag(side), mode.get_name()))
+            }
+            _ => None,
+        }
     }
 
     async fn credential_of_secret(

@@ -256,6 +256,29 @@ fn what_a_flag_names_comes_before_the_secret_of_an_image() {
 }
 
 #[test]
+fn an_image_of_the_cluster_does_not_choose_how_a_login_of_this_machine_is_sent() {
+    let (registry, mirror) = (private(), Catalog::default().start_in_background());
+    let image = value!({
+        "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "app", "namespace": "ci" },
+        "spec": { "mode": "OneShot", "destination": { "name": format!("{}/c/d", mirror.address) },
+            "source": { "name": format!("{}/a/b", registry.address), "version": "1", "tls": { "mode": "PlainHTTP" } } },
+    });
+    let cluster = FakeCluster::start(move |request| match request.split('?').next().unwrap_or_default() {
+        path if path.ends_with("/images/app") => (200, image.clone()),
+        path if path.ends_with("/images") => {
+            list("ImageList", "skopeo.io/v1alpha1", std::slice::from_ref(&image))
+        }
+        _ => refused(404, "NotFound", "not found"),
+    });
+    cluster.program.file(".docker/config.json", &config(&registry));
+    let run = cluster.program.run("preview app");
+    assert!(run.stderr.contains("wants a credential"), "{run}");
+    assert!(run.stderr.contains("--source-tls PlainHTTP takes it over"), "{run}");
+    let run = cluster.program.run("preview app --source-tls PlainHTTP");
+    assert!(run.code == 0 && run.stdout.contains("1 tag: 1 to copy."), "{run}");
+}
+
+#[test]
 fn a_ca_secret_that_may_not_be_read_is_a_warning_that_names_the_flag() {
     let registry = Catalog::default().with("a/b", &[("1", "one")]).start_in_background();
     let image = value!({

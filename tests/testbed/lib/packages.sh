@@ -8,6 +8,8 @@ NODE_PACKAGES=(containernetworking-plugins iptables conntrack socat iproute2 kmo
 IMAGE_PACKAGES=(skopeo ca-certificates gcc libc6-dev)
 # For the agent's own image.
 BUILD_PACKAGES=(buildah ca-certificates)
+# What the containers of a build run.
+BUILDER_PACKAGES=(git git-lfs openssh-client buildah skopeo uidmap crun ca-certificates)
 
 package_installed() {
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true) == installed ]]

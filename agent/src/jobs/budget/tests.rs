@@ -2,7 +2,8 @@ use std::time::Instant;
 
 use super::*;
 
-const CAPS: Caps = Caps { in_all: 7, per_namespace: 5, per_owner: 3 };
+const WAKE_TIMEOUT: Duration = Duration::from_mins(10);
+const CAPS: Caps = Caps { in_all: 7, per_namespace: 5, per_owner: 3, wake_timeout: WAKE_TIMEOUT };
 
 fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
@@ -159,7 +160,7 @@ fn within_a_namespace_whoever_came_first_is_next_and_asking_again_costs_no_turn(
 
 #[test]
 fn a9_ten_thousand_that_wait_cost_nothing_until_a_place_is_free() {
-    let mut scene = Scene::new(Caps { in_all: 50, per_namespace: 10, per_owner: 5 });
+    let mut scene = Scene::new(Caps { in_all: 50, per_namespace: 10, per_owner: 5, ..CAPS });
     for number in 0..10_050 {
         scene.take(&format!("n{}", number % 200), &format!("u{number}"), 1);
     }

@@ -6,6 +6,7 @@
 
 pub mod conditions;
 mod endpoint;
+mod exact_list;
 mod image;
 mod image_builder;
 mod labels;

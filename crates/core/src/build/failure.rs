@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::backoff;
 
 /// Why a build, or a part of it, failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is the reason of that name; when it is one says Retry")]
 pub enum BuildFailure {
     DockerfileInvalid,
@@ -27,6 +29,7 @@ pub enum BuildFailure {
     OutOfMemory,
     OutOfDisk,
     TimedOut,
+    #[serde(rename = "IDRangeTooSmall")]
     IdRangeTooSmall,
     Interrupted,
     PushFailed,

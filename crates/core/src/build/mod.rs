@@ -6,6 +6,7 @@
 //! ignore_file which files of a context are left out
 //! key         what a build is made from, as one hash
 //! plan        what is to be built, and why        failure    what is tried again
+//! step        what the agent and the containers of a build hand each other
 //! ```
 
 pub mod dockerfile;
@@ -17,6 +18,7 @@ mod quantity;
 mod reference;
 mod request;
 mod spec_checks;
+pub mod step;
 
 pub use failure::{BuildFailure, Retry};
 pub use ignore_file::{IgnoreFile, IgnoreFileError};

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use imgop_registry::reference::{Digest, ManifestRef, Reference, ReferenceError, Repository, Tag};
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The tag of a name without one.
 const DEFAULT_TAG: &str = "latest";
@@ -64,6 +65,12 @@ impl fmt::Display for ImageReference {
 impl Serialize for ImageReference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ImageReference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imgop_registry::oci::PlatformSelector;
 use imgop_registry::reference::{RegistryHost, Repository, Tag};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ImageReference;
 use crate::api::{ConcurrencyPolicy, Format, Frequency, ImageBuilderSpec, Publish, RebuildOn};
@@ -76,7 +76,7 @@ pub struct Destination {
 }
 
 /// The time that an image bears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Timestamp {
     /// That of the commit.
     Source,
@@ -94,7 +94,7 @@ impl Timestamp {
 }
 
 /// Where a Dockerfile is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DockerfilePlace {
     /// In the spec: this text.
     Inline(String),

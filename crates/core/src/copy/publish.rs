@@ -63,7 +63,7 @@ impl Answered {
 
 /// Publishes tags until `end`. Those that are not done by then are planned again. `outcomes` holds what
 /// became of earlier tries; `on_put` is called with each copy as soon as the destination has accepted its tag.
-/// `is_new` says whether a copy was pushed only just now: what a registry does not show of it may come yet.
+/// `is_new` says whether the sync that pushed a copy goes on: what a registry does not show of it may come yet.
 pub async fn publish(
     route: Route<'_>,
     copies: Vec<Copy>,

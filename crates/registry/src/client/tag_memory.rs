@@ -1,8 +1,9 @@
 //! The memory that the tag lists of all registries take together, be they read, cached or used.
 //!
-//! A list grows while memory is free and never waits with some of it in hand. One for which none is left gives
-//! back what it has, waits in turn for more, and is read anew: two lists that each held a part and waited for
-//! more would wait for each other.
+//! A list grows while memory is free. One for which none is left gives back what it has, waits in turn for more, and
+//! is read anew: two lists that each held a part and waited for more would wait for each other. It waits first for
+//! the memory of its registry's lists, and with that in hand for the memory of all, so that it keeps only lists of
+//! its own registry waiting.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_hold_nothing_and_get_memory_in_turn_before_those_who_come_later() {
+    fn those_who_wait_for_the_memory_of_all_hold_none_of_it_and_get_it_in_turn_before_those_who_come_later() {
         let memory = memory();
         let (mut first, mut others) = (held(&memory, "a.example", 2), held(&memory, "b.example", 2));
         let mut large = memory.reservation(&host("c.example"));

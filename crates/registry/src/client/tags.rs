@@ -102,11 +102,14 @@ impl RepositoryClient {
     async fn list(&self, when_full: WhenFull) -> Result<TagList, Failure> {
         let (memory, lists) = (&self.shared().tag_memory, &self.shared().tag_lists);
         let mut reserved = memory.reservation(self.repository().host());
-        let (mut end, mut has_waited) = (None, false);
+        let (mut end, mut wait_end) = (None, None);
         loop {
             let read = self.read_list(&mut reserved, &mut end).await;
             // What took the time was not the registry.
-            let late = |failure: Failure| if has_waited && is_over(end) { no_memory_left() } else { failure };
+            let late = |failure: Failure| match wait_end {
+                Some(_) if is_over(end) => no_memory_left(),
+                _ => failure,
+            };
             let Listing { tags, cut, .. } = read.map_err(late)?;
             let Some(short) = cut else {
                 let bytes = tags.bytes;
@@ -116,9 +119,8 @@ impl RepositoryClient {
             drop(tags);
             let (Some(end), WhenFull::Wait) = (end, when_full) else { return Err(no_memory_left()) };
             let _nothing_kept = lists.keep_nothing(self.host_of(short));
-            let end = end.min(Instant::now() + MAX_MEMORY_WAIT);
-            timeout_at(end, reserved.wait_for(wanted)).await.map_err(|_| no_memory_left())?;
-            has_waited = true;
+            let wait_end = *wait_end.get_or_insert_with(|| end.min(Instant::now() + MAX_MEMORY_WAIT));
+            timeout_at(wait_end, reserved.wait_for(wanted)).await.map_err(|_| no_memory_left())?;
         }
     }
 
@@ -160,7 +162,9 @@ impl RepositoryClient {
             );
             return Err(Failure::new(Reason::TooLarge { limit: max }, detail));
         }
-        if let Err(short) = memory.extend_to(bytes) {
+        // First that of its registry may be short, then that of all.
+        for _ in 0..2 {
+            let Err(short) = memory.extend_to(bytes) else { return Ok(Ok(())) };
             lists.clear(self.host_of(short));
         }
         Ok(memory.extend_to(bytes))

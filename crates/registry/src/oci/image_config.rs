@@ -1,9 +1,10 @@
-//! The configuration of an image (OCI image-spec 1.1, "config.md"): its platform and its age.
+//! The configuration of an image (OCI image-spec 1.1, "config.md"): its platform, its age, and what is built on it.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::platform::Platform;
+use crate::reference::Digest;
 
 /// The day after Docker was first shown: no image is older. Reproducible builds say 1970 or 1980.
 pub const EARLIEST_IMAGE_TIME: Timestamp = Timestamp::constant(1_362_096_000, 0); // 2013-03-01T00:00:00Z
@@ -11,6 +12,45 @@ pub const EARLIEST_IMAGE_TIME: Timestamp = Timestamp::constant(1_362_096_000, 0)
 /// Whether an image can have been made at this time.
 pub fn is_plausible(time: Timestamp, now: Timestamp) -> bool {
     (EARLIEST_IMAGE_TIME..=now).contains(&time)
+}
+
+/// What a build needs to know of an image that it begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// What it runs on; none if it names none.
+    pub platform: Option<Platform>,
+    /// The digests of its layers, uncompressed.
+    pub diff_ids: Vec<Digest>,
+    /// Its ONBUILD triggers, which run in what is built on it.
+    pub triggers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Layered {
+    rootfs: RootFs,
+    #[serde(default)]
+    config: Option<Runtime>,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    #[serde(default)]
+    diff_ids: Vec<Digest>,
+}
+
+#[derive(Deserialize)]
+struct Runtime {
+    #[serde(default, rename = "OnBuild")]
+    on_build: Option<Vec<String>>,
+}
+
+impl ImageConfig {
+    /// Reads a configuration; none if it is not that of an image.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let layered: Layered = serde_json::from_slice(bytes).ok()?;
+        let triggers = layered.config.and_then(|config| config.on_build).unwrap_or_default();
+        Some(Self { platform: platform_in(bytes), diff_ids: layered.rootfs.diff_ids, triggers })
+    }
 }
 
 #[derive(Deserialize)]
@@ -63,12 +103,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_base_has_layers_and_maybe_triggers() {
+        let id = Digest::of(b"layer");
+        let read = |config: &str| {
+            let text = format!(
+                r#"{{"os":"linux","architecture":"arm64","rootfs":{{"type":"layers","diff_ids":["{id}"]}}{config}}}"#
+            );
+            ImageConfig::read(text.as_bytes()).unwrap()
+        };
+        let plain = read("");
+        assert_eq!(
+            (plain.platform.unwrap().to_string(), plain.diff_ids),
+            ("linux/arm64".to_owned(), vec![id.clone()])
+        );
+        assert_eq!(read(r#","config":{"OnBuild":null}"#).triggers, Vec::<String>::new());
+        assert_eq!(read(r#","config":{"OnBuild":["COPY a /a"]}"#).triggers, ["COPY a /a"]);
+        for other in ["", "[]", "{}", r#"{"rootfs":{"diff_ids":["sha256:x"]}}"#] {
+            assert_eq!(ImageConfig::read(other.as_bytes()), None, "{other}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(
             body in r#"([{}\[\]",:]|"created"|"annotations"|"config"|"digest"|org.opencontainers.image.created|[0-9TZ:+-]{1,30}|[ -~]){0,40}"#,
         ) {
-            let _ = (created_in(body.as_bytes()), platform_in(body.as_bytes()));
+            let _ = (created_in(body.as_bytes()), platform_in(body.as_bytes()), ImageConfig::read(body.as_bytes()));
             let manifest = crate::Manifest::new("application/json", body.into());
             let _ = manifest.image().map(|image| image.created());
         }

@@ -13,7 +13,7 @@ mod referrers;
 mod subset;
 
 pub(crate) use document::{Blob, ImageManifest};
-pub use image_config::{EARLIEST_IMAGE_TIME, is_plausible};
+pub use image_config::{EARLIEST_IMAGE_TIME, ImageConfig, is_plausible};
 pub(crate) use image_config::{created_in, platform_in};
 pub use index_parts::{IndexPart, index_parts, indexes_without_platform};
 pub(crate) use manifest::{ACCEPT, OCI_INDEX};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest word of a platform.
 const MAX_PLATFORM_WORD: usize = 64;
@@ -25,7 +25,8 @@ pub struct Platform {
 }
 
 /// `os/architecture` or `os/architecture/variant`, such as `linux/arm64/v8`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PlatformSelector {
     os: String,
     architecture: String,
@@ -68,6 +69,20 @@ impl FromStr for PlatformSelector {
             architecture: (*architecture).to_owned(),
             variant: variant.map(|variant| (*variant).to_owned()),
         })
+    }
+}
+
+impl TryFrom<String> for PlatformSelector {
+    type Error = PlatformError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<PlatformSelector> for String {
+    fn from(platform: PlatformSelector) -> Self {
+        platform.to_string()
     }
 }
 
@@ -122,6 +137,12 @@ impl PlatformSelector {
     /// Returns the variant: `v7`.
     pub fn variant(&self) -> Option<&str> {
         self.variant.as_deref()
+    }
+
+    /// Whether it names just this platform: without a variant, that with the usual one.
+    pub fn names(&self, platform: &Platform) -> bool {
+        let named = normalized(&self.architecture, self.variant.as_deref());
+        self.os == platform.os && named == normalized(&platform.architecture, platform.variant.as_deref())
     }
 
     /// Whether it selects this platform. Without a variant it selects any variant.
@@ -217,6 +238,24 @@ mod tests {
             assert_eq!(selected.selects(&platform(there)), is_selected, "{wanted} {there}");
         }
         assert!(platforms(&[]).unwrap().selects(&platform("plan9/mips")));
+    }
+
+    #[test]
+    fn the_usual_variant_is_named_without_one() {
+        for (named, there, is_named) in [
+            ("linux/arm", "linux/arm/v7", true),
+            ("linux/arm", "linux/arm/v6", false),
+            ("linux/amd64", "linux/amd64", true),
+            ("linux/amd64", "linux/amd64/v3", false),
+            ("linux/arm64/v9", "linux/arm64/v9", true),
+            ("linux/arm64", "windows/arm64", false),
+        ] {
+            assert_eq!(
+                named.parse::<PlatformSelector>().unwrap().names(&platform(there)),
+                is_named,
+                "{named} {there}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Content digests (OCI image-spec, descriptor.md "Digests").
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,13 @@ impl Digest {
     /// Returns the digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
+    }
+
+    /// Returns the digest of all that is read.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        io::copy(&mut reader, &mut hash)?;
+        Ok(Self(format!("sha256:{}", hex::encode(hash.finalize()))))
     }
 
     /// Returns the whole text, `sha256:…`.
@@ -74,6 +82,11 @@ impl fmt::Display for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_has_the_digest_of_its_bytes() {
+        assert_eq!(Digest::of_reader(&b"abc"[..]).unwrap(), Digest::of(b"abc"));
+    }
 
     #[test]
     fn only_whole_lower_case_sha256_digests_are_taken() {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::ReferenceError;
@@ -13,7 +14,8 @@ const DOCKER_HUB_ALIASES: [&str; 4] =
     ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 
 /// A registry: host with an optional port, lower case, `docker.io` for every name of Docker Hub.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RegistryHost(String);
 
 impl RegistryHost {
@@ -85,6 +87,20 @@ impl FromStr for RegistryHost {
             return Ok(Self::docker_hub());
         }
         Ok(Self(lower))
+    }
+}
+
+impl TryFrom<String> for RegistryHost {
+    type Error = ReferenceError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RegistryHost> for String {
+    fn from(host: RegistryHost) -> Self {
+        host.0
     }
 }
 

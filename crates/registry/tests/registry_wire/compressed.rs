@@ -57,6 +57,7 @@ async fn b64_what_is_no_gzip_although_it_says_so_is_an_error() {
             ScriptedRegistry::start(move |_| reply(200, &[("content-encoding", "gzip")], body.clone())).await;
         let error = client(&registry.repository("app")).tags().await.unwrap_err();
         assert_eq!(*error.reason(), Reason::Protocol, "{error}");
+        assert!(error.to_string().contains("is no gzip, which it claims to be"), "{error}");
     }
 }
 

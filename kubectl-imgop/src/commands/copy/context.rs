@@ -10,7 +10,7 @@ use imgop_registry::oci::Manifest;
 use imgop_registry::reference::{Reference, RegistryHost, Repository, Tag};
 use imgop_registry::{Reason, Registries, RegistryError, RepositoryClient, Unreachable};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use kube::api::{ListParams, Request};
 use kube::{Resource as _, ResourceExt as _};
 use serde::Deserialize;
@@ -32,6 +32,8 @@ use crate::registry::{registries, settings};
 const NOWHERE: &str = "preview.invalid/none";
 /// How many Secrets are looked at.
 const MAX_SECRETS: u32 = 500;
+/// How many Secrets are read with one request.
+const SECRETS_AT_ONCE: u32 = 20;
 
 /// An Image of the namespace.
 pub struct UsedImage {
@@ -160,14 +162,20 @@ impl Context {
         let name = repository(written).map_or_else(|| written.to_owned(), |(_, name)| name);
         let (spec, request) = match side {
             Side::Source => image_spec(&format!("{name}:any"), NOWHERE, &image)?,
-            Side::Destination => image_spec(&format!("{NOWHERE}:any"), written, &image)?,
+            Side::Destination => image_spec(&format!("{NOWHERE}:any"), &name, &image)?,
         };
         let repository = match side {
             Side::Source => &request.source,
             Side::Destination => &request.destination,
         };
-        let endpoint =
-            Endpoint { side, namespace: None, repository, spec: spec.endpoint(side), tls_flag: None };
+        let endpoint = Endpoint {
+            side,
+            namespace: None,
+            repository,
+            spec: spec.endpoint(side),
+            tls_flag: None,
+            is_of_cluster: false,
+        };
         let Reached { access, origin } = self.sources().reach(endpoint).await?;
         Ok((self.registries.repository(repository, &access), origin))
     }
@@ -201,7 +209,7 @@ async fn used_images(cluster: &Cluster) -> Vec<UsedImage> {
     images.map(|image| UsedImage { name: image.name_any(), spec: image.spec }).collect()
 }
 
-/// A Secret without its values: none of them is kept.
+/// A Secret without its values: which keys it has is told only together with them, and none is kept.
 #[derive(Deserialize)]
 struct SecretKeys {
     metadata: ObjectMeta,
@@ -213,17 +221,26 @@ struct SecretKeys {
 /// Secrets without their values.
 #[derive(Deserialize)]
 struct SecretList {
+    metadata: ListMeta,
     items: Vec<SecretKeys>,
 }
 
-/// Returns the Secrets of the namespace that hold CA certificates; none where they may not be listed.
+/// Returns the Secrets of the namespace that hold CA certificates; none where they may not be listed. They are read a
+/// few at a time, as each may be large.
 pub async fn ca_secrets(cluster: &Cluster) -> Vec<String> {
-    let listed = ListParams::default().limit(MAX_SECRETS).fields(
+    let path = Secret::url_path(&(), Some(&cluster.namespace));
+    let (mut names, mut seen) = (Vec::new(), 0);
+    let mut page = ListParams::default().limit(SECRETS_AT_ONCE).fields(
         "type!=kubernetes.io/dockerconfigjson,type!=kubernetes.io/service-account-token,type!=helm.sh/release.v1",
     );
-    let path = Secret::url_path(&(), Some(&cluster.namespace));
-    let Ok(request) = Request::new(path).list(&listed) else { return Vec::new() };
-    let Ok(list) = cluster.client.request::<SecretList>(request).await else { return Vec::new() };
-    let with_ca = list.items.into_iter().filter(|secret| secret.data.contains_key(CA_KEY));
-    with_ca.filter_map(|secret| secret.metadata.name).collect()
+    while seen < MAX_SECRETS {
+        let Ok(request) = Request::new(path.clone()).list(&page) else { break };
+        let Ok(list) = cluster.client.request::<SecretList>(request).await else { break };
+        seen += SECRETS_AT_ONCE;
+        let with_ca = list.items.into_iter().filter(|secret| secret.data.contains_key(CA_KEY));
+        names.extend(with_ca.filter_map(|secret| secret.metadata.name));
+        let Some(next) = list.metadata.continue_.filter(|next| !next.is_empty()) else { break };
+        page = page.continue_token(&next);
+    }
+    names
 }

@@ -147,6 +147,8 @@ pub(super) struct Mount {
     pub(super) kind: MountKind,
     /// The stage or image of `from=`.
     pub(super) from: Option<Located>,
+    /// All that stands behind `--mount=`, without quotes.
+    pub(super) value: String,
     /// The id of a secret.
     pub(super) id: Option<String>,
     /// Whether RUN fails without the secret.

@@ -28,7 +28,7 @@ impl Dockerfile {
         let mut replacements = self.escape_first();
         for used in &resolved.uses {
             let reference = self.reference(&used.refers, resolved, &digest_of)?;
-            replacements.extend(self.replacement(used, &reference));
+            replacements.push(self.replacement(used, &reference)?);
         }
         let unneeded = self.stages().iter().filter(|stage| !resolved.stages.contains(&stage.number));
         replacements.extend(unneeded.filter_map(|stage| self.emptied(stage)));
@@ -68,7 +68,7 @@ impl Dockerfile {
                 let text = format!("--from={reference}{}", self.line_ends(&from.word, true));
                 Some(Replacement { place: from.word.clone(), text })
             }
-            Place::Mount(from) => self.mount(from, reference),
+            Place::Mount { from, value } => self.mount(from, value, reference),
         }
     }
 
@@ -97,17 +97,25 @@ impl Dockerfile {
         text
     }
 
-    /// Returns a mount whose `from` is this; everything else of it stays as it is written.
-    fn mount(&self, from: &Located, reference: &str) -> Option<Replacement> {
-        let written = self.source.text.get(from.word.clone())?;
-        let option = format!("from={}", from.text);
-        let at = written.match_indices(&option).map(|(at, _)| at).find(|at| {
-            let before = written[..*at].chars().next_back();
-            let behind = written[at + option.len()..].chars().next();
-            matches!(before, Some(',' | '=' | '"' | '\'')) && matches!(behind, None | Some(',' | '"' | '\''))
-        })?;
-        let start = from.word.start + at;
-        Some(Replacement { place: start..start + option.len(), text: format!("from={reference}") })
+    /// Returns a mount whose `from` is this, written anew: the option may be continued over a line, or stand between
+    /// quotes. None if it has signs that would need them.
+    fn mount(&self, from: &Located, value: &str, reference: &str) -> Option<Replacement> {
+        let needs_quotes = |c: char| c.is_whitespace() || c.is_control() || "\"'\\`$".contains(c);
+        if value.contains(needs_quotes) && !self.is_written_so(from, value) {
+            return None;
+        }
+        let option = |option: &str| match option.split_once('=') {
+            Some(("from", _)) => format!("from={reference}"),
+            _ => option.to_owned(),
+        };
+        let options: Vec<String> = value.split(',').map(option).collect();
+        let text = format!("--mount={}{}", options.join(","), self.line_ends(&from.word, true));
+        Some(Replacement { place: from.word.clone(), text })
+    }
+
+    /// Whether a mount stands in the file as it is read, without quotes and escapes.
+    fn is_written_so(&self, from: &Located, value: &str) -> bool {
+        self.source.text.get(from.word.clone()).and_then(|word| word.strip_prefix("--mount=")) == Some(value)
     }
 
     /// Returns as many line ends as a part of the file has, so that later lines keep their numbers. Within an

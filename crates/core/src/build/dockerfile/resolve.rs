@@ -73,7 +73,12 @@ pub(super) enum Place {
     /// `--from=` of a COPY.
     Copy(Located),
     /// `from=` of a mount.
-    Mount(Located),
+    Mount {
+        /// Where.
+        from: Located,
+        /// All that stands behind `--mount=`, without quotes.
+        value: String,
+    },
 }
 
 /// What is named.
@@ -85,6 +90,36 @@ pub(super) enum Refers {
     Stage(usize),
     /// An image.
     Image(ImageReference, PlatformSelector),
+}
+
+impl Resolved {
+    /// Whether a stage begins with an image, so that its triggers run.
+    pub fn begins_with(&self, needed: &NeededImage) -> bool {
+        let is_this = |refers: &Refers| match refers {
+            Refers::Image(image, platform) => image == &needed.image && platform == &needed.platform,
+            Refers::Scratch | Refers::Stage(_) => false,
+        };
+        self.uses.iter().any(|used| used.place == Place::From && is_this(&used.refers))
+    }
+
+    /// Returns the image that the built stage begins with, through the stages that it builds on; none if that is
+    /// `scratch`.
+    pub fn base(&self) -> Option<&NeededImage> {
+        let mut stage = self.target;
+        loop {
+            let is_from = |used: &&Use| used.stage == stage && used.place == Place::From;
+            match &self.uses.iter().find(is_from)?.refers {
+                Refers::Scratch => return None,
+                // A stage builds only on stages in front of it.
+                Refers::Stage(number) => stage = *number,
+                Refers::Image(image, platform) => {
+                    let is_this =
+                        |needed: &&NeededImage| &needed.image == image && &needed.platform == platform;
+                    return self.images.iter().find(is_this);
+                }
+            }
+        }
+    }
 }
 
 impl Dockerfile {
@@ -119,7 +154,9 @@ impl Dockerfile {
     fn mounts_files(&self, number: usize) -> bool {
         let instructions = self.stages.get(number).map(|stage| self.instructions(stage)).unwrap_or_default();
         instructions.iter().any(|instruction| match &instruction.detail {
-            Detail::Run(mounts) => mounts.iter().any(|mount| mount.kind == MountKind::Bind),
+            Detail::Run(mounts) => mounts.iter().any(|mount| {
+                mount.kind == MountKind::Bind || mount.kind == MountKind::Cache && mount.from.is_some()
+            }),
             _ => false,
         })
     }
@@ -144,7 +181,7 @@ fn images(file: &Dockerfile, uses: &[Use]) -> Vec<NeededImage> {
         let Refers::Image(image, platform) = &used.refers else { continue };
         let position = match &used.place {
             Place::From => file.stages.get(used.stage).map(|stage| stage.position),
-            Place::Copy(located) | Place::Mount(located) => Some(located.position),
+            Place::Copy(located) | Place::Mount { from: located, .. } => Some(located.position),
         };
         match images.iter_mut().find(|known| &known.image == image && &known.platform == platform) {
             Some(known) => known.positions.extend(position),

@@ -12,12 +12,11 @@ const RUN: &[FlagRule] = &[
     FlagRule::of_others("device"),
 ];
 
-/// What a mount may be given, whatever its type.
-const OPTIONS: [&str; 25] = [
-    "type",
-    "target",
-    "destination",
-    "dst",
+/// What every mount may be given.
+const OF_ALL: &[&str] = &["type", "target", "dst", "destination"];
+
+/// What mounts of files may be given (buildah's internal/volumes: `GetBindMount`, `GetCacheMount`).
+const OF_FILES: &[&str] = &[
     "source",
     "src",
     "from",
@@ -25,21 +24,57 @@ const OPTIONS: [&str; 25] = [
     "readwrite",
     "ro",
     "readonly",
-    "id",
-    "sharing",
-    "mode",
-    "uid",
-    "gid",
-    "required",
-    "size",
-    "tmpfs-size",
-    "tmpfs-mode",
-    "tmpcopyup",
-    "z",
-    "relabel",
+    "nosuid",
+    "nodev",
+    "noexec",
+    "shared",
+    "rshared",
+    "private",
+    "rprivate",
+    "slave",
+    "rslave",
     "bind-propagation",
-    "bind-nonrecursive",
+    "Z",
+    "z",
+    "U",
 ];
+
+impl MountKind {
+    /// Returns what a mount of this type may be given beside that. Capitals count.
+    const fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Bind => &["bind-nonrecursive", "consistency", "no-dereference", "relabel"],
+            Self::Cache => &["id", "sharing", "mode", "uid", "gid"],
+            Self::Tmpfs => &[
+                "ro",
+                "readonly",
+                "rw",
+                "nosuid",
+                "nodev",
+                "noexec",
+                "tmpcopyup",
+                "tmpfs-mode",
+                "tmpfs-size",
+            ],
+            Self::Secret | Self::Ssh => &["id", "required", "mode", "uid", "gid"],
+        }
+    }
+
+    fn takes(self, option: &str) -> bool {
+        let of_files = if matches!(self, Self::Bind | Self::Cache) { OF_FILES } else { &[] };
+        [OF_ALL, of_files, self.options()].iter().any(|known| known.contains(&option))
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Cache => "cache",
+            Self::Tmpfs => "tmpfs",
+            Self::Secret => "secret",
+            Self::Ssh => "ssh",
+        }
+    }
+}
 
 impl Reader<'_> {
     pub(super) fn run(&mut self) -> Detail {
@@ -55,12 +90,10 @@ impl Reader<'_> {
 
     fn mount(&mut self, flag: &Flag) -> Option<Mount> {
         let value = flag.value.as_deref()?;
-        let options: Vec<(String, &str)> = value
-            .split(',')
-            .map(|option| option.split_once('=').unwrap_or((option, "")))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .collect();
-        let option = |name: &str| options.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
+        let options: Vec<(&str, &str)> =
+            value.split(',').map(|option| option.split_once('=').unwrap_or((option, ""))).collect();
+        // Of several the last one counts.
+        let option = |name: &str| options.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| *value);
         let kind = match option("type").unwrap_or("bind") {
             "bind" => MountKind::Bind,
             "cache" => MountKind::Cache,
@@ -73,8 +106,8 @@ impl Reader<'_> {
                 return None;
             }
         };
-        for (name, _) in &options {
-            self.check_option(flag, kind, name);
+        for (name, value) in &options {
+            self.check_option(flag, kind, name, value);
         }
         let from = option("from").map(|from| self.located(from, flag.start..flag.end));
         let required = matches!(option("required"), Some("" | "true" | "1"));
@@ -82,10 +115,10 @@ impl Reader<'_> {
         let target = option("target").or_else(|| option("dst")).or_else(|| option("destination"));
         let file_name = target.and_then(|target| target.rsplit('/').next());
         let id = option("id").or(file_name).map(str::to_owned);
-        Some(Mount { kind, from, id, required, position })
+        Some(Mount { kind, from, value: value.to_owned(), id, required, position })
     }
 
-    fn check_option(&mut self, flag: &Flag, kind: MountKind, name: &str) {
+    fn check_option(&mut self, flag: &Flag, kind: MountKind, name: &str, value: &str) {
         match (kind, name) {
             (MountKind::Ssh, "type") => {
                 let fix = "mount a key with type=secret";
@@ -95,13 +128,25 @@ impl Reader<'_> {
                 let fix = "mount it as a file and read that";
                 self.unsupported(flag.start, None, "Buildah has no secrets as variables of a RUN", fix);
             }
-            _ if !OPTIONS.contains(&name) => {
-                let message = format!("a mount has no {name:.40}");
-                self.invalid(
+            (MountKind::Cache, "sharing") if !matches!(value, "shared" | "locked") => {
+                let message = format!("a cache cannot be shared as {value:.40}");
+                self.unsupported(
                     flag.start,
+                    None,
                     message,
-                    "write it as --mount=type=bind,from=stage,source=/a,target=/b",
+                    "write sharing=locked, or leave it out for shared",
                 );
+            }
+            _ if !kind.takes(name) => {
+                let lower = name.to_ascii_lowercase();
+                let fix = if kind.takes(&lower) {
+                    format!("write it in small letters: {lower:.40}")
+                } else if (kind, name) == (MountKind::Tmpfs, "size") {
+                    "write it as tmpfs-size".to_owned()
+                } else {
+                    "write it as --mount=type=bind,from=stage,source=/a,target=/b".to_owned()
+                };
+                self.invalid(flag.start, format!("a mount of type {} has no {name:.40}", kind.name()), &fix);
             }
             _ => {}
         }

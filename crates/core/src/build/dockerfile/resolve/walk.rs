@@ -7,7 +7,7 @@ use imgop_registry::oci::PlatformSelector;
 use super::{BuildInputs, Place, Refers, Use};
 use crate::api::Format;
 use crate::build::ImageReference;
-use crate::build::dockerfile::instruction::{Detail, From, Instruction, Keyword, Located, MountKind};
+use crate::build::dockerfile::instruction::{Detail, From, Instruction, Keyword, Located, Mount, MountKind};
 use crate::build::dockerfile::scope::{Given, PROXIES, Scope};
 use crate::build::dockerfile::substitution::{SubstitutionError, expand};
 use crate::build::dockerfile::{Dockerfile, Position, Problem, Stage};
@@ -64,9 +64,10 @@ impl<'a> Walk<'a> {
                     self.uses.extend(refers.map(|refers| Use { stage: stage.number, place, refers }));
                 }
                 Detail::Run(mounts) => {
-                    for from in mounts.iter().filter_map(|mount| mount.from.as_ref()) {
-                        let refers = self.other(stage, from, "a mount's from", &scope);
-                        let place = Place::Mount(from.clone());
+                    let with_from = mounts.iter().filter_map(|mount| Some((mount, mount.from.clone()?)));
+                    for (mount, from) in with_from {
+                        let refers = self.mounted(stage, mount, &from, &scope);
+                        let place = Place::Mount { from, value: mount.value.clone() };
                         self.uses.extend(refers.map(|refers| Use { stage: stage.number, place, refers }));
                     }
                     self.check_secrets(stage, instruction);
@@ -170,6 +171,17 @@ impl<'a> Walk<'a> {
             }
             None => self.image(stage, from, &name, self.inputs.platform.clone()),
         }
+    }
+
+    /// Returns what a mount takes files from.
+    fn mounted(&mut self, stage: &Stage, mount: &Mount, from: &Located, scope: &Scope) -> Option<Refers> {
+        let refers = self.other(stage, from, "a mount's from", scope)?;
+        if mount.kind == MountKind::Cache && matches!(refers, Refers::Image(..)) {
+            let message = "Buildah fills a mount of type cache from a stage only";
+            let fix = "name a stage, or mount the image with type=bind";
+            self.problem(stage, Problem::unsupported(from.position, None, message, fix));
+        }
+        Some(refers)
     }
 
     fn image(

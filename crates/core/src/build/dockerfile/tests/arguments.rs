@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a2_an_argument_in_front_of_from_is_known_to_every_from() {
+fn an_argument_in_front_of_from_is_known_to_every_from() {
     let text =
         "ARG REPO=\"src.example.com/base/busybox\"\nARG TAG\nFROM ${REPO}:${TAG:-1}\nRUN x\nARG TAG\nRUN y";
     let images = |arguments: &[(&str, &str)]| Build::with(arguments).images(text);
@@ -11,7 +11,7 @@ fn a2_an_argument_in_front_of_from_is_known_to_every_from() {
 }
 
 #[test]
-fn a2_an_argument_that_is_declared_too_late_is_named() {
+fn an_argument_that_is_declared_too_late_is_named() {
     let text = "FROM bb:$TAG\nARG TAG=1\nRUN x";
     insta::assert_snapshot!(Build::with(&[("TAG", "2")]).problems(text).join("\n"), @r#"
     line 1, column 6: the argument TAG has no value here; write ARG TAG=value in front of the first FROM, or ARG TAG there and give it in buildArgs
@@ -23,14 +23,14 @@ fn a2_an_argument_that_is_declared_too_late_is_named() {
 }
 
 #[test]
-fn a3_an_argument_that_no_arg_declares_is_a_warning() {
+fn an_argument_that_no_arg_declares_is_a_warning() {
     let build = Build::with(&[("X", "1"), ("HTTP_PROXY", "p"), ("TARGETARCH", "arm64"), ("Y", "")]);
     insta::assert_snapshot!(build.problems("FROM bb\nARG Y").join("\n"), @"line 1, column 1: the build argument X is declared nowhere; write ARG X where it is used, or leave it out");
     assert!(build.resolve("FROM bb\nARG Y").problems.iter().all(|problem| !problem.is_error()));
 }
 
 #[test]
-fn a4_arguments_do_not_leak_between_stages_and_env_goes_first() {
+fn arguments_do_not_leak_between_stages_and_env_goes_first() {
     let text = "FROM bb AS a\nARG WHO=quay.io/one\nFROM bb\nCOPY --from=$WHO /w /a";
     let said = Build::default().problems(text).join("\n");
     assert!(
@@ -48,7 +48,7 @@ fn a4_arguments_do_not_leak_between_stages_and_env_goes_first() {
 }
 
 #[test]
-fn a20_the_automatic_arguments_are_those_of_each_platform() {
+fn the_automatic_arguments_are_those_of_each_platform() {
     let text = "FROM src.example.com/busybox-$TARGETARCH:1\nARG TARGETPLATFORM\nCOPY --from=quay.io/$TARGETPLATFORM/x /a /a";
     assert_eq!(Build::on("linux/arm64").images(text)[0], "src.example.com/busybox-arm64:1 linux/arm64");
     assert_eq!(Build::on("linux/arm/v7").images(text)[1], "quay.io/linux/arm/v7/x:latest linux/arm/v7");

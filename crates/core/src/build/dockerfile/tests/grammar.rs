@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a1_here_documents_are_named_with_their_line_before_a_pod() {
+fn here_documents_are_named_with_their_line_before_a_pod() {
     let text =
         "FROM bb\nRUN <<STEP\nprintf 'one' > /one\nFROM x\nSTEP\nCOPY <<'NOTE' /note\ncosts $5\nNOTE\n";
     insta::assert_snapshot!(problems(text).join("\n"), @r"
@@ -15,7 +15,7 @@ fn a1_here_documents_are_named_with_their_line_before_a_pod() {
 }
 
 #[test]
-fn a6_the_forgotten_equals_sign_is_shown_where_it_goes() {
+fn the_forgotten_equals_sign_is_shown_where_it_goes() {
     for (line, fix) in [
         ("COPY --from quay.io/a/b:1 /a /b", "write --from=quay.io/a/b:1"),
         ("COPY --chown app /a /b", "write --chown=app"),
@@ -29,13 +29,13 @@ fn a6_the_forgotten_equals_sign_is_shown_where_it_goes() {
 }
 
 #[test]
-fn a7_only_octal_permissions_are_known() {
+fn only_octal_permissions_are_known() {
     assert_eq!(problems("FROM bb\nCOPY --chmod=0640 f /f\nADD --chmod=$M f /f"), Vec::<String>::new());
     insta::assert_snapshot!(problems("FROM bb\nCOPY --chmod=u+x f /f").join("\n"), @"line 2, column 6: --chmod=u+x is not octal, and Buildah knows nothing else; write it as --chmod=0755");
 }
 
 #[test]
-fn a21_line_ends_and_encodings_are_read_or_named() {
+fn line_ends_and_encodings_are_read_or_named() {
     let windows = "\u{feff}# escape=`\r\nFROM bb\r\nRUN a `\r\n  && b\r\n# comment\r\nCMD c";
     assert_eq!(problems(windows), Vec::<String>::new());
     assert_eq!(file(windows).instructions.len(), 3);
@@ -49,7 +49,7 @@ fn a21_line_ends_and_encodings_are_read_or_named() {
 }
 
 #[test]
-fn a22_mistakes_are_found_before_work_is_done() {
+fn mistakes_are_found_before_work_is_done() {
     for (text, said) in [
         (
             "FROM bb\nRUN sleep 60\nRUNN echo x",
@@ -98,7 +98,11 @@ fn a22_mistakes_are_found_before_work_is_done() {
             "FROM bb\nRUN --mount=type=bindd x",
             "there is no mount of type bindd; it is bind, cache, tmpfs or secret",
         ),
-        ("FROM bb\nRUN --mount=type=cache,targett=/x x", "a mount has no targett"),
+        ("FROM bb\nRUN --mount=type=bind,size=1m,target=/x x", "a mount of type bind has no size"),
+        ("FROM bb\nRUN --mount=type=tmpfs,size=1m,target=/x x", "write it as tmpfs-size"),
+        ("FROM bb\nRUN --mount=From=a,target=/x x", "write it in small letters: from"),
+        ("FROM bb\nRUN --mount=type=cache,sharing=private,target=/x x", "write sharing=locked"),
+        ("FROM bb\nRUN --mount=type=cache,targett=/x x", "a mount of type cache has no targett"),
     ] {
         let all = problems(text).join("\n");
         assert!(all.contains(said), "{text:?}: {all}");
@@ -107,7 +111,7 @@ fn a22_mistakes_are_found_before_work_is_done() {
 }
 
 #[test]
-fn a23_what_the_jobs_buildah_lacks_is_named_with_line_and_version() {
+fn what_the_jobs_buildah_lacks_is_named_with_line_and_version() {
     for (line, said) in [
         ("COPY --link a /a", "COPY --link is not known (needs Buildah 1.41 or newer)"),
         ("COPY --parents a /a", "COPY --parents is not known (needs Buildah 1.40 or newer)"),
@@ -160,7 +164,7 @@ SHELL ["/bin/sh", "-ec"]
 RUN [ -f /x ] && [[ a = b ]] || echo "$A"
 RUN ["/bin/true"]
 RUN --mount=type=cache,target=/c,sharing=locked --mount=type=bind,from=x,src=/,dst=/b,ro \
-    --mount=type=tmpfs,target=/t,size=1m \
+    --mount=type=tmpfs,target=/t,tmpfs-size=1m \
     # a comment between
     true
 COPY --chown=a:b --chmod=755 a b /c/

@@ -21,8 +21,29 @@ fn each_image_is_named_by_its_digest_and_lines_keep_their_numbers() {
     COPY --chown=a --from=Tools /a /a
     COPY --from=quay.io/c@16bd2c29 \
      /b /b
-    RUN --mount=type=bind,"from=quay.io/d@75fc9ee0",target=/d --mount=from=Tools,target=/t ls
+    RUN --mount=type=bind,from=quay.io/d@75fc9ee0,target=/d --mount=from=Tools,target=/t ls
     "#);
+}
+
+#[test]
+fn a_mount_is_pinned_however_it_is_written() {
+    for mount in [
+        "--mount=type=bind,fr\\\nom=quay.io/d,target=/d",
+        "--mount=type=bind,from=quay.\\\n# comment\nio/d,target=/d",
+        "--mount=\"type=bind,from=quay.io/d,target=/d\"",
+        "--mount=type=bind,from='quay.io/d',target=/d",
+        "--mount=from=quay.io/other,from=quay.io/d,target=/d",
+        "--mount=from=quay.io/d,target=/$D",
+    ] {
+        let text = format!("FROM bb\nRUN {mount} ls\nRUN x\n");
+        let out = pinned(&text, &Build::default());
+        assert!(out.contains("from=quay.io/d@") && !out.contains("other"), "{mount}: {out}");
+        assert_eq!(out.lines().count(), text.lines().count(), "{out}");
+    }
+    // What would need quotes again is left to whoever wrote it.
+    let text = "FROM bb\nRUN --mount=\"from=quay.io/d,target=/a b\" ls\n";
+    let digest = |needed: &NeededImage| Some((needed.image.repository.clone(), Digest::of(b"x")));
+    assert_eq!(file(text).pinned(&Build::default().resolve(text), digest), None);
 }
 
 #[test]

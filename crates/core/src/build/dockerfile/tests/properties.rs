@@ -61,12 +61,16 @@ fn any_file() -> impl Strategy<Value = String> {
 fn right_file() -> impl Strategy<Value = String> {
     let image = "(quay\\.io/)?[a-z]{1,8}(:[a-z0-9]{1,4})?";
     let gap = prop::sample::select(vec![" ", "  ", " \\\n ", " \\ \n# c\n "]);
-    (image, image, "[a-zA-Z][a-z0-9._-]{0,6}", gap, "[a-z $\"]{0,12}").prop_filter_map(
+    let mount =
+        prop::sample::select(vec!["IMAGE", "\"IMAGE\"", "'IMAGE',ro", "IM\\\nAGE", "NAME", "IMAGE,nosuid"]);
+    (image, image, "[a-zA-Z][a-z0-9._-]{0,6}", gap, "[a-z $\"]{0,12}", mount).prop_filter_map(
         "a stage is not called scratch",
-        |(one, two, name, gap, command)| {
+        |(one, two, name, gap, command, mount)| {
             (!name.eq_ignore_ascii_case("scratch") && !command.trim().is_empty()).then(|| {
+                let from = mount.replace("NAME", &name).replace("IMAGE", "quay.io/m:1").replace("IM", "quay.").replace("AGE", "io/m:1");
                 format!(
-                    "FROM{gap}{one}{gap}AS{gap}{name}\nRUN true {}\nFROM {two}\nCOPY{gap}--from={name}{gap}/a /b\n",
+                    "FROM{gap}{one}{gap}AS{gap}{name}\nRUN true {}\nFROM {two}\nCOPY{gap}--from={name}{gap}/a /b\n\
+                     RUN{gap}--mount=type=bind,from={from},target=/m{gap}true\n",
                     command.replace(['"', '$'], "")
                 )
             })
@@ -110,6 +114,7 @@ proptest! {
         prop_assert_eq!(after.problems(), &[]);
         let again = after.resolve(&build.inputs());
         prop_assert!(again.images.iter().all(|needed| needed.image.is_pinned()), "{pinned}");
+        prop_assert!(!pinned.contains(":1,") && !pinned.contains("m:1"), "no tag is left: {}", pinned);
         prop_assert_eq!(&again.stages, &resolved.stages);
         let places = |file: &Dockerfile| {
             file.instructions.iter().map(|i| (i.keyword, i.position.line)).collect::<Vec<_>>()

@@ -1,29 +1,29 @@
 use super::*;
 
-const A5: &str = "FROM bb AS Tools\nRUN echo t > /t\nFROM nine\nRUN exit 9\nFROM bb AS final\nCOPY --from=0 /t /t\n\
+const STAGES: &str = "FROM bb AS Tools\nRUN echo t > /t\nFROM nine\nRUN exit 9\nFROM bb AS final\nCOPY --from=0 /t /t\n\
                   COPY --from=tools /t /t2\nFROM eight AS after\nRUN exit 8\n";
 
 #[test]
-fn a5_only_the_stages_that_a_target_needs_are_built() {
-    let stages = |build: Build| build.resolve(A5).stages.into_iter().collect::<Vec<_>>();
+fn only_the_stages_that_a_target_needs_are_built() {
+    let stages = |build: Build| build.resolve(STAGES).stages.into_iter().collect::<Vec<_>>();
     assert_eq!(stages(Build::of("final")), [0, 2]);
     assert_eq!(stages(Build::of("FINAL")), [0, 2], "capitals make no difference");
     assert_eq!(stages(Build::of("2")), [0, 2]);
     assert_eq!(stages(Build::default()), [3], "the last one");
-    assert_eq!(Build::of("final").images(A5), ["docker.io/library/bb:latest linux/amd64"]);
-    insta::assert_snapshot!(Build::of("none").problems(A5).join("\n"), @"line 1, column 1: there is no stage none; the stages are Tools, 1, final, after");
-    assert!(Build::of("4").problems(A5)[0].contains("there is no stage 4"));
+    assert_eq!(Build::of("final").images(STAGES), ["docker.io/library/bb:latest linux/amd64"]);
+    insta::assert_snapshot!(Build::of("none").problems(STAGES).join("\n"), @"line 1, column 1: there is no stage none; the stages are Tools, 1, final, after");
+    assert!(Build::of("4").problems(STAGES)[0].contains("there is no stage 4"));
 }
 
 #[test]
-fn a5_what_is_wrong_in_a_stage_that_is_not_needed_stops_nothing() {
+fn what_is_wrong_in_a_stage_that_is_not_needed_stops_nothing() {
     let text = "FROM A/b AS broken\nFROM bb\nRUN x";
     assert_eq!(Build::default().problems(text), Vec::<String>::new());
     assert!(Build::of("broken").problems(text)[0].contains("is not a repository path"));
 }
 
 #[test]
-fn a6_an_image_that_copy_takes_files_from_is_needed_too() {
+fn an_image_that_copy_takes_files_from_is_needed_too() {
     let text = "FROM scratch\nCOPY --from=src.example.com/base/private:1 /bin/tool /tool\n\
                 RUN --mount=type=bind,from=quay.io/a/b,target=/b true\nCOPY --from=src.example.com/base/private:1 /x /x";
     let resolved = Build::default().resolve(text);
@@ -35,6 +35,11 @@ fn a6_an_image_that_copy_takes_files_from_is_needed_too() {
     );
     assert!(resolved.mounts_files);
     assert!(!Build::default().resolve("FROM bb\nRUN --mount=type=cache,target=/c x").mounts_files);
+    let from_stage = "FROM bb AS a\nFROM bb\nRUN --mount=type=cache,from=a,target=/c x";
+    assert!(Build::default().resolve(from_stage).mounts_files);
+    let from_image =
+        Build::default().problems("FROM bb\nRUN --mount=type=cache,from=quay.io/a/b,target=/c x");
+    assert!(from_image[0].contains("cache from a stage only; name a stage"), "{from_image:?}");
 }
 
 #[test]
@@ -77,13 +82,13 @@ fn an_image_may_have_the_name_of_its_own_stage_but_a_later_name_is_suspicious() 
 }
 
 #[test]
-fn a15_nothing_is_needed_from_scratch() {
+fn nothing_is_needed_from_scratch() {
     assert_eq!(Build::default().images("FROM scratch\nLABEL a=b"), Vec::<String>::new());
     assert_eq!(Build::default().images("FROM bb").len(), 1);
 }
 
 #[test]
-fn a17_what_a_format_cannot_hold_is_said_with_its_line() {
+fn what_a_format_cannot_hold_is_said_with_its_line() {
     let text = "FROM bb\nHEALTHCHECK CMD x\nONBUILD RUN y\n";
     assert_eq!(Build::default().problems(text), Vec::<String>::new());
     let oci = Build { format: Format::Oci, ..Build::default() };
@@ -101,7 +106,7 @@ fn a17_what_a_format_cannot_hold_is_said_with_its_line() {
 }
 
 #[test]
-fn a18_a_base_may_have_a_tag_a_digest_or_both() {
+fn a_base_may_have_a_tag_a_digest_or_both() {
     let digest = Digest::of(b"x");
     for reference in [format!("quay.io/a@{digest}"), format!("quay.io/a:1@{digest}")] {
         let resolved = Build::default().resolve(&format!("FROM {reference}"));
@@ -113,7 +118,7 @@ fn a18_a_base_may_have_a_tag_a_digest_or_both() {
 }
 
 #[test]
-fn c6_a_secret_that_there_is_not_is_named() {
+fn a_secret_that_there_is_not_is_named() {
     let text = "FROM bb\nRUN --mount=type=secret,id=token,target=/app/token,required=true x\n\
                 RUN --mount=type=secret,id=absent cat /run/secrets/absent || true\n";
     let with = Build { secrets: ["token".to_owned()].into(), ..Build::default() };
@@ -124,7 +129,7 @@ fn c6_a_secret_that_there_is_not_is_named() {
 }
 
 #[test]
-fn a9_the_triggers_of_a_base_need_images_too() {
+fn the_triggers_of_a_base_need_images_too() {
     let triggers =
         ["COPY app.txt /app.txt", "COPY --from=quay.io/bb /bin/busybox /bb", "RUN cat /app.txt > /ran"];
     let file = Dockerfile::of_triggers(&triggers.map(str::to_owned), OLD);
@@ -139,4 +144,18 @@ fn a9_the_triggers_of_a_base_need_images_too() {
         ["docker.io/library/bb:latest linux/amd64"],
         "triggers of its own run elsewhere"
     );
+}
+
+#[test]
+fn the_image_that_a_build_begins_with_is_found_through_its_stages() {
+    let base = |text: &str| {
+        let resolved = Build::default().resolve(text);
+        resolved.base().map(|needed| (needed.image.to_string(), resolved.begins_with(needed)))
+    };
+    let text =
+        "FROM quay.io/a/one:1 AS a\nFROM quay.io/a/two:1 AS b\nFROM a AS c\nFROM c\nCOPY --from=b /x /x";
+    assert_eq!(base(text), Some(("quay.io/a/one:1".to_owned(), true)));
+    assert_eq!(base("FROM quay.io/a/one:1 AS a\nFROM scratch\nCOPY --from=a /x /x"), None);
+    let resolved = Build::default().resolve("FROM scratch\nCOPY --from=quay.io/a/one:1 /x /x");
+    assert!(!resolved.begins_with(&resolved.images[0]), "files are copied from it alone");
 }

@@ -1,0 +1,138 @@
+//! A document in the arguments of a container.
+
+use super::StepInput;
+
+/// Bytes of one argument; Linux takes 128 KiB (`MAX_ARG_STRLEN`).
+const MAX_PART_BYTES: usize = 96 << 10;
+
+/// Why arguments are no document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the arguments are no document that this version reads: {problem}; agent and Job image must be of one version"
+)]
+pub struct StepInputError {
+    problem: String,
+}
+
+impl StepInput {
+    /// Returns it as arguments of a container, each short enough for Linux. They hold no `$`: Kubernetes replaces
+    /// `$(NAME)` and `$$` in arguments.
+    pub fn to_arguments(&self) -> Result<Vec<String>, StepInputError> {
+        let text =
+            serde_json::to_string(self).map_err(|error| StepInputError { problem: error.to_string() })?;
+        // In JSON a dollar sign stands only within texts.
+        Ok(split(&text.replace('$', "\\u0024")))
+    }
+
+    /// Reads what [`Self::to_arguments`] returned.
+    pub fn from_arguments(arguments: &[String]) -> Result<Self, StepInputError> {
+        serde_json::from_str(&arguments.concat())
+            .map_err(|error| StepInputError { problem: error.to_string() })
+    }
+}
+
+/// Splits a text between characters.
+fn split(text: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = (0..=rest.len().min(MAX_PART_BYTES)).rev().find(|at| rest.is_char_boundary(*at));
+        let (part, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        parts.push(part.to_owned());
+        rest = behind;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::{Format, TlsMode};
+    use crate::build::step::{GitSource, LayerCache, StepContext};
+    use crate::build::{DockerfilePlace, Timestamp};
+    use imgop_registry::reference::Digest;
+
+    fn input() -> StepInput {
+        StepInput {
+            platform: "linux/arm64/v8".parse().unwrap(),
+            dockerfile: DockerfilePlace::Inline("FROM a\nRUN echo $$ $(id)".into()),
+            context: StepContext::Git(GitSource {
+                url: "https://git.example.com/team/app.git".into(),
+                revision: Some("refs/pull/7/head".into()),
+                commit: None,
+                submodules: true,
+                lfs: false,
+                depth: 1,
+            }),
+            sub_path: Some("services/api".into()),
+            target: Some("final".into()),
+            arguments: BTreeMap::from([("A".into(), "$$ $(HOME) \"é\n".into())]),
+            labels: BTreeMap::from([("a.b/c".into(), String::new())]),
+            annotations: BTreeMap::new(),
+            format: Format::Oci,
+            timestamp: Some(Timestamp::Seconds(1)),
+            secrets: BTreeSet::from(["token".into()]),
+            bases: BTreeMap::from([("quay.io/a/b:1".parse().unwrap(), Digest::of(b"x"))]),
+            repository: "registry.example.com:5000/team/app".parse().unwrap(),
+            tls_modes: BTreeMap::from([("registry.example.com:5000".parse().unwrap(), TlsMode::PlainHttp)]),
+            cache: Some(LayerCache { repository: "quay.io/a/cache".parse().unwrap(), ttl_seconds: Some(60) }),
+        }
+    }
+
+    #[test]
+    fn the_document_is_plain_json_without_what_is_at_its_default() {
+        let arguments = input().to_arguments().unwrap();
+        assert_eq!(StepInput::from_arguments(&arguments).unwrap(), input());
+        let small = StepInput {
+            context: StepContext::Empty,
+            sub_path: None,
+            target: None,
+            arguments: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            timestamp: None,
+            secrets: BTreeSet::new(),
+            bases: BTreeMap::new(),
+            tls_modes: BTreeMap::new(),
+            cache: None,
+            ..input()
+        };
+        let text = small.to_arguments().unwrap().concat();
+        assert_eq!(StepInput::from_arguments(std::slice::from_ref(&text)).unwrap(), small);
+        insta::assert_snapshot!(text, @r#"{"platform":"linux/arm64/v8","dockerfile":{"Inline":"FROM a\nRUN echo \u0024\u0024 \u0024(id)"},"format":"OCI","repository":"registry.example.com:5000/team/app"}"#);
+    }
+
+    #[test]
+    fn kubernetes_finds_nothing_to_replace_in_the_arguments() {
+        assert!(input().to_arguments().unwrap().iter().all(|argument| !argument.contains('$')));
+    }
+
+    #[test]
+    fn a_field_of_another_version_is_an_error_and_not_left_out() {
+        let text = input().to_arguments().unwrap().concat();
+        let other = text.replacen('{', "{\"squash\":true,", 1);
+        let error = StepInput::from_arguments(&[other]).unwrap_err().to_string();
+        assert!(error.contains("squash") && error.contains("of one version"), "{error}");
+        assert!(StepInput::from_arguments(&[]).is_err());
+    }
+
+    proptest! {
+        // Each case is some hundred kilobytes.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn arguments_that_are_joined_are_the_document_that_was_split(
+            value in ".{0,200}", unit in "[ -~é\u{10348}$\n\"\\\\]{1,40}", times in 0usize..9000,
+        ) {
+            let mut input = input();
+            input.arguments.insert("B".into(), value);
+            input.dockerfile = DockerfilePlace::Inline(unit.repeat(times));
+            let arguments = input.to_arguments().unwrap();
+            prop_assert!(arguments.iter().all(|part| !part.is_empty() && part.len() <= MAX_PART_BYTES));
+            prop_assert_eq!(StepInput::from_arguments(&arguments).unwrap(), input);
+        }
+    }
+}

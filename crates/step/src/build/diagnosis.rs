@@ -1,0 +1,206 @@
+//! Why a build failed, from everything that is known of it. Pure.
+
+use imgop_core::build::BuildFailure;
+use imgop_core::build::step::FailedStep;
+
+use super::log_lines::LastLines;
+use super::progress::{Cause, Progress};
+use crate::Failed;
+use crate::bases::MORE_IDS;
+
+/// What is known of a build that ended.
+#[derive(Debug)]
+pub struct Ended<'a> {
+    /// Buildah's exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// How many processes the kernel ended for want of memory.
+    pub killed_for_memory: u64,
+    /// Whether the volume was full at any time.
+    pub disk_was_full: bool,
+    /// Whether the container has fewer user ids than there are.
+    pub has_few_ids: bool,
+    /// The steps.
+    pub progress: &'a Progress,
+    /// The last lines of both outputs.
+    pub last_lines: &'a LastLines,
+    /// The last lines of errors.
+    pub errors: &'a [String],
+    /// The folder of the context, which messages of Buildah name.
+    pub context: &'a str,
+    /// The ignore file.
+    pub ignore_file: Option<&'a str>,
+}
+
+impl Ended<'_> {
+    /// Returns why it failed; none if it succeeded.
+    pub fn failed(&self) -> Option<Failed> {
+        if self.code == Some(0) {
+            return None;
+        }
+        let cause = self.progress.cause(self.errors);
+        let step = cause.as_ref().and_then(|cause| cause.step.clone()).or_else(|| self.progress.current());
+        let mut failed = self.reason(cause.as_ref(), step.as_ref());
+        failed.last_lines = self.last_lines.to_vec();
+        failed.step = step;
+        Some(failed)
+    }
+
+    fn reason(&self, cause: Option<&Cause>, step: Option<&FailedStep>) -> Failed {
+        let place = step.map_or_else(|| "the build".to_owned(), shown);
+        if self.killed_for_memory > 0 || self.code.is_none() {
+            let message = format!("{place} had too little memory; raise resources.limits.memory");
+            return Failed::new(BuildFailure::OutOfMemory, message);
+        }
+        let text = cause.map(|cause| self.readable(&cause.text)).unwrap_or_default();
+        if self.is_out_of_disk(&text) {
+            return Failed::out_of_disk(place);
+        }
+        if self.has_few_ids && self.is_out_of_ids(&text) {
+            let message =
+                format!("{place} gives a file a user or group id that the pod does not have; {MORE_IDS}");
+            return Failed::new(BuildFailure::IdRangeTooSmall, message);
+        }
+        if let Some(code) = exit_status(&text) {
+            let message = format!("{place} ended with exit code {code}");
+            return Failed { exit_code: Some(code), ..Failed::new(BuildFailure::StepFailed, message) };
+        }
+        let text = if text.is_empty() { format!("Buildah ended with {:?}", self.code) } else { text };
+        Failed::new(BuildFailure::StepFailed, format!("{place}: {text}{}", self.hint(cause)))
+    }
+
+    /// A RUN may print that there is no space: it counts where there was none, or where Buildah itself says it.
+    fn is_out_of_disk(&self, text: &str) -> bool {
+        const FULL: &str = "no space left on device";
+        text.to_lowercase().contains(FULL) || self.disk_was_full && self.last_lines.say(FULL)
+    }
+
+    /// The kernel knows no ids outside the pod's own.
+    fn is_out_of_ids(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let of_buildah = text.contains("chown") && text.contains("invalid argument");
+        let of_run = self.last_lines.say("chown: ") && self.last_lines.say("invalid argument");
+        of_buildah || of_run || text.contains("potentially insufficient uids or gids")
+    }
+
+    /// Returns Buildah's text with paths as the context knows them.
+    fn readable(&self, text: &str) -> String {
+        text.replace(&format!("under \"{}\"", self.context), "in the context")
+            .replace(&format!("{}/", self.context), "")
+            .replace(self.context, "the context")
+    }
+
+    /// Returns what may be the cause where files are missing.
+    fn hint(&self, cause: Option<&Cause>) -> String {
+        let is_missing = cause.is_some_and(|cause| {
+            ["no such file or directory", "no items matching"].iter().any(|text| cause.text.contains(text))
+        });
+        let is_copy = cause.and_then(|cause| cause.step.as_ref()).is_some_and(|step| {
+            let word = step.text.split_whitespace().next().unwrap_or_default();
+            word.eq_ignore_ascii_case("COPY") || word.eq_ignore_ascii_case("ADD")
+        });
+        match self.ignore_file {
+            Some(name) if is_missing && is_copy => format!("; if the file is there, {name} leaves it out"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Returns a step with its line.
+fn shown(step: &FailedStep) -> String {
+    let text: String = step.text.chars().take(120).collect();
+    match step.line {
+        Some(line) => format!("line {line} ({text})"),
+        None => text,
+    }
+}
+
+/// Returns the exit code of a RUN.
+fn exit_status(text: &str) -> Option<i32> {
+    let (_, status) = text.rsplit_once("exit status ")?;
+    status.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imgop_core::build::dockerfile::{BuildahVersion, Dockerfile};
+
+    fn failed(change: impl FnOnce(&mut Ended<'_>), lines: &[&str], error: &str) -> Failed {
+        let file = "FROM a\nRUN make\nCOPY none /x\n";
+        let file = Dockerfile::parse(file.as_bytes(), BuildahVersion { major: 1, minor: 28 });
+        let progress = Progress::of(&file);
+        let mut last_lines = LastLines::new(5);
+        for line in lines {
+            last_lines.push(line);
+        }
+        let errors = [error.to_owned()];
+        let mut ended = Ended {
+            code: Some(1),
+            killed_for_memory: 0,
+            disk_was_full: false,
+            has_few_ids: true,
+            progress: &progress,
+            last_lines: &last_lines,
+            errors: &errors,
+            context: "/work/context",
+            ignore_file: Some(".dockerignore"),
+        };
+        change(&mut ended);
+        ended.failed().unwrap()
+    }
+
+    const MAKE: &str = "Error: building at STEP \"RUN make\": while running runtime: exit status 2";
+
+    #[test]
+    fn a_run_that_fails_is_named_with_line_exit_code_and_what_it_printed() {
+        let failed = failed(|_| {}, &["cc: error"], MAKE);
+        assert_eq!((failed.reason, failed.exit_code), (BuildFailure::StepFailed, Some(2)));
+        assert_eq!(failed.message, "line 2 (RUN make) ended with exit code 2");
+        assert_eq!(failed.last_lines, ["cc: error"]);
+    }
+
+    #[test]
+    fn what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
+        let failed = failed(|ended| ended.killed_for_memory = 1, &[], MAKE);
+        assert_eq!(failed.reason, BuildFailure::OutOfMemory);
+        assert!(
+            failed.message.starts_with("line 2 (RUN make)")
+                && failed.message.contains("resources.limits.memory")
+        );
+    }
+
+    #[test]
+    fn a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
+        let said = ["dd: error writing '/big': No space left on device"];
+        assert_eq!(failed(|_| {}, &said, MAKE).reason, BuildFailure::StepFailed);
+        let full = failed(|ended| ended.disk_was_full = true, &said, MAKE);
+        assert_eq!(full.reason, BuildFailure::OutOfDisk);
+        assert!(full.message.contains("storage.sizeLimit") && full.message.contains("RUN make"), "{full}");
+        assert_eq!(
+            failed(|ended| ended.disk_was_full = true, &["cc: error"], MAKE).reason,
+            BuildFailure::StepFailed
+        );
+        let commit = "Error: committing: writing blob: write /work/out/x: no space left on device";
+        assert_eq!(failed(|_| {}, &[], commit).reason, BuildFailure::OutOfDisk);
+    }
+
+    #[test]
+    fn an_id_that_the_pod_does_not_have_is_said() {
+        let said = ["chown: /x: Invalid argument"];
+        assert_eq!(failed(|_| {}, &said, MAKE).reason, BuildFailure::IdRangeTooSmall);
+        assert_eq!(failed(|ended| ended.has_few_ids = false, &said, MAKE).reason, BuildFailure::StepFailed);
+        let copy = "Error: building at STEP \"COPY none /x\": storing: lchown /x: invalid argument";
+        assert!(failed(|_| {}, &[], copy).message.contains("userNamespaces.idsPerPod"));
+    }
+
+    #[test]
+    fn a_missing_file_is_named_as_the_context_knows_it() {
+        let error = "Error: building at STEP \"COPY none /x\": checking on sources under \"/work/context\": copier: stat: \"/none\": no such file or directory";
+        let failed = failed(|ended| ended.code = Some(125), &[], error);
+        assert_eq!(failed.reason, BuildFailure::StepFailed);
+        assert_eq!(
+            failed.message,
+            "line 3 (COPY none /x): checking on sources in the context: copier: stat: \"/none\": no such file or directory; if the file is there, .dockerignore leaves it out"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! Memory and disk while a build runs: what neither Buildah's exit code nor its text tells.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::fs::statvfs;
+
+/// How often free space is looked up. Buildah frees what a failed step wrote when it ends.
+const PERIOD: Duration = Duration::from_millis(100);
+/// A volume with less than this part free, in thousandths, is full.
+const FULL: u64 = 20;
+
+/// Where the kernel counts the processes that it ended for want of memory, with cgroup v2 and v1.
+const COUNTERS: [&str; 2] = ["memory.events", "memory/memory.oom_control"];
+
+/// Returns how many processes of a cgroup the kernel ended for want of memory. The container's exit code does not
+/// tell: it may be that of the parent, and it may be 0.
+pub fn killed_for_memory(cgroups: &Path) -> u64 {
+    let counts = COUNTERS.iter().filter_map(|name| fs::read_to_string(cgroups.join(name)).ok());
+    counts.filter_map(|text| killed_in(&text)).max().unwrap_or_default()
+}
+
+fn killed_in(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// Watches the free space of a volume until it is asked.
+#[derive(Debug)]
+pub struct FreeSpace {
+    least: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl FreeSpace {
+    /// Begins to watch.
+    pub fn watch(volume: PathBuf) -> Self {
+        let (least, is_over) = (Arc::new(AtomicU64::new(1000)), Arc::new(AtomicBool::new(false)));
+        let (seen, ends) = (least.clone(), is_over.clone());
+        let thread = thread::spawn(move || {
+            while !ends.load(Ordering::Relaxed) {
+                seen.fetch_min(free_thousandths(&volume).unwrap_or(1000), Ordering::Relaxed);
+                thread::park_timeout(PERIOD);
+            }
+        });
+        Self { least, is_over, thread }
+    }
+
+    /// Ends and returns whether the volume was full at any time.
+    pub fn was_full(self) -> bool {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
+        // It does not panic.
+        let _ = self.thread.join();
+        self.least.load(Ordering::Relaxed) < FULL
+    }
+}
+
+fn free_thousandths(volume: &Path) -> Option<u64> {
+    let found = statvfs(volume).ok()?;
+    (found.f_bavail.saturating_mul(1000)).checked_div(found.f_blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_count_is_read_with_both_versions_of_cgroups() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(killed_for_memory(folder.path()), 0);
+        fs::create_dir(folder.path().join("memory")).unwrap();
+        let v1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        fs::write(folder.path().join("memory/memory.oom_control"), v1).unwrap();
+        assert_eq!(killed_for_memory(folder.path()), 3);
+        fs::write(folder.path().join("memory.events"), "low 0\nmax 7\noom 1\noom_kill 4\noom_group_kill 0\n")
+            .unwrap();
+        assert_eq!(killed_for_memory(folder.path()), 4);
+    }
+
+    #[test]
+    fn a_volume_with_room_was_not_full() {
+        assert!(!FreeSpace::watch(std::env::temp_dir()).was_full());
+    }
+}

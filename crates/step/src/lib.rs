@@ -1,0 +1,38 @@
+//! What runs in the three containers of a build's pod, one after the other.
+//!
+//! ```text
+//! prepare  context, Dockerfile, base images ─▶ /work: files, storage, pinned Dockerfile    /prepared: what push trusts
+//! build    buildah build                    ─▶ /work/out: an image that nobody vouches for
+//! push     checks it, gives the base its own layers back, skopeo copy by digest
+//! ```
+//!
+//! Programs are started with argument vectors and an environment of our own; no shell reads a text of a user.
+
+pub mod access;
+pub mod bases;
+pub mod build;
+pub mod buildah;
+pub mod context;
+pub mod dockerfile;
+mod failed;
+mod handover;
+mod places;
+mod prepare;
+mod program;
+pub mod push;
+pub mod refusal;
+
+use std::fmt;
+use std::io::Write as _;
+
+pub use failed::Failed;
+pub use handover::{BuildHandover, HandedBase, PushHandover};
+pub use places::Places;
+pub use prepare::prepare;
+pub use program::{Finished, Program};
+
+/// Writes a line to the container's log.
+fn note(line: fmt::Arguments<'_>) {
+    // Who no longer reads the log does not end the build.
+    let _ = writeln!(std::io::stderr(), "{}", imgop_registry::printable(&line.to_string()));
+}
