@@ -96,6 +96,7 @@ type Values = fn(&Arc<Typed>, &str) -> Vec<CompletionCandidate>;
 
 fn completer(verb: &str, argument: &Arg) -> Option<Values> {
     Some(match (argument.get_id().as_str(), verb) {
+        ("names", "cancel") => values::builders,
         ("names" | "name", _) if argument.is_positional() => values::objects,
         ("source", "preview" | "verify") => repositories::objects_and_sources,
         ("source" | "repository" | "repositories", _) => repositories::sources,
@@ -106,7 +107,7 @@ fn completer(verb: &str, argument: &Arg) -> Option<Values> {
         ("user", _) => values::users,
         ("source_credentials" | "destination_credentials", _) => values::credential_secrets,
         ("source_ca_secret" | "destination_ca_secret", _) => values::secrets,
-        ("tag", _) => values::tags_of_jobs,
+        ("tag" | "platform", "logs") => values::works_of_jobs,
         _ => return None,
     })
 }
