@@ -34,7 +34,7 @@ pub struct Agent {
     pub ecr: EcrTokens,
     /// Secrets that objects name.
     pub secrets: Secrets,
-    /// ConfigMaps that objects name.
+    /// `ConfigMaps` that objects name.
     pub config_maps: ConfigMaps,
     /// What administrators allow the agent.
     pub rights: Arc<Rights>,

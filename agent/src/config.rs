@@ -18,7 +18,7 @@ pub use builds::{BuildSettings, BuildTier};
 #[derive(Debug, Clone, Parser)]
 #[command(name = "imgop-agent", version)]
 pub struct Config {
-    /// Namespaces whose Images and ImageBuilders are handled, separated by commas; * is all of them.
+    /// Namespaces whose Images and `ImageBuilders` are handled, separated by commas; * is all of them.
     #[arg(long, env = "WATCH_NAMESPACES", value_parser = parse_namespaces)]
     pub watch_namespaces: Namespaces,
 

@@ -1,4 +1,4 @@
-//! ConfigMaps, read by name.
+//! `ConfigMaps`, read by name.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use super::api_error::{ApiCause, ApiError};
 use super::secrets::is_name;
 
-/// ConfigMaps that are read at once: each may have a megabyte.
+/// `ConfigMaps` that are read at once: each may have a megabyte.
 const MAX_CONCURRENT_READS: usize = 4;
 
-/// Reads ConfigMaps by name. Nothing of them is cached: they are read when a build begins.
+/// Reads `ConfigMaps` by name. Nothing of them is cached: they are read when a build begins.
 pub struct ConfigMaps {
     client: Client,
     turns: Semaphore,
@@ -47,7 +47,7 @@ fn files(config_map: ConfigMap) -> ConfigMapFiles {
     texts.chain(bytes).collect()
 }
 
-/// Returns whether the agent lacks the right to read ConfigMaps.
+/// Returns whether the agent lacks the right to read `ConfigMaps`.
 pub fn is_forbidden(error: &ApiError) -> bool {
     matches!(error.cause, ApiCause::MissingRight(_) | ApiCause::Forbidden(_))
 }

@@ -1,4 +1,4 @@
-//! What the agent asks of the API server, for objects of any kind: watches, rights, Secrets, ConfigMaps,
+//! What the agent asks of the API server, for objects of any kind: watches, rights, Secrets, `ConfigMaps`,
 //! events, statuses.
 
 pub mod api_error;

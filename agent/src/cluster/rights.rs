@@ -36,9 +36,9 @@ pub struct Right {
 /// A role that an administrator binds to the agent in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Role {
-    /// The name of the RoleBinding that the advice names.
+    /// The name of the `RoleBinding` that the advice names.
     pub binding: &'static str,
-    /// The name of the ClusterRole.
+    /// The name of the `ClusterRole`.
     pub cluster_role: &'static str,
 }
 

@@ -16,24 +16,24 @@ pub struct BuildSettings {
     #[arg(long, env = "BUILDER_IMAGE", default_value = concat!("ghcr.io/imgop/builder:", env!("CARGO_PKG_VERSION")))]
     pub builder_image: String,
 
-    /// Image of the container that runs the Dockerfile, in place of BUILDER_IMAGE, from which it takes imgop-step through
-    /// an image volume (Kubernetes 1.35 or newer); empty for BUILDER_IMAGE.
+    /// Image of the container that runs the Dockerfile, in place of `BUILDER_IMAGE`, from which it takes imgop-step through
+    /// an image volume (Kubernetes 1.35 or newer); empty for `BUILDER_IMAGE`.
     #[arg(long, env = "BUILDAH_IMAGE", default_value = "")]
     pub buildah_image: String,
 
-    /// Tag that is put behind BUILDAH_IMAGE, where it has none, and the version of Buildah for which Dockerfiles are
+    /// Tag that is put behind `BUILDAH_IMAGE`, where it has none, and the version of Buildah for which Dockerfiles are
     /// checked, such as v1.37.5.
     #[arg(long, env = "BUILDAH_VERSION")]
     pub buildah_version: Option<String>,
 
     /// Whether the container that runs the Dockerfile is privileged: root on the node for whoever may create
-    /// ImageBuilders. It goes before BUILD_TIERS.
+    /// `ImageBuilders`. It goes before `BUILD_TIERS`.
     #[arg(long, env = "BUILDAH_PRIVILEGED_CONTAINER", default_value_t = false, action = clap::ArgAction::Set)]
     pub buildah_privileged_container: bool,
 
     /// How the pods of builds get what Buildah needs, separated by commas, the first that starts: a1 (user namespace
-    /// and SYS_ADMIN in it), a2 (user namespace and BUILD_SECCOMP_PROFILE), b (no user namespace, newuidmap and
-    /// BUILD_SECCOMP_PROFILE).
+    /// and `SYS_ADMIN` in it), a2 (user namespace and `BUILD_SECCOMP_PROFILE`), b (no user namespace, newuidmap and
+    /// `BUILD_SECCOMP_PROFILE`).
     #[arg(long, env = "BUILD_TIERS", default_value = "a1", value_delimiter = ',')]
     pub build_tiers: Vec<BuildTier>,
 
@@ -53,7 +53,7 @@ pub type Platforms = BTreeSet<PlatformSelector>;
 /// How the pod of a build gets what Buildah needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BuildTier {
-    /// A user namespace, and SYS_ADMIN in it.
+    /// A user namespace, and `SYS_ADMIN` in it.
     A1,
     /// A user namespace, and a seccomp profile that lies on the nodes.
     A2,

@@ -1,4 +1,4 @@
-//! ImageBuilders that put what they build under the tags of an Image: the oldest object of a namespace keeps a tag, of
+//! `ImageBuilders` that put what they build under the tags of an Image: the oldest object of a namespace keeps a tag, of
 //! whichever kind it is.
 
 use std::collections::HashMap;
@@ -11,16 +11,16 @@ use kube::api::ObjectMeta;
 
 use crate::controller::Objects;
 
-/// The ImageBuilders that this process watches.
+/// The `ImageBuilders` that this process watches.
 pub struct BuilderClaims(Objects<ImageBuilder>);
 
 impl BuilderClaims {
-    /// Returns the claims of these ImageBuilders.
+    /// Returns the claims of these `ImageBuilders`.
     pub fn new(builders: Objects<ImageBuilder>) -> Self {
         Self(builders)
     }
 
-    /// Returns which of these tags belong to older ImageBuilders of the namespace, with the message for their failures.
+    /// Returns which of these tags belong to older `ImageBuilders` of the namespace, with the message for their failures.
     pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
         if tags.is_empty() {
             return HashMap::new();

@@ -90,7 +90,7 @@ impl Images {
         Self { agent, conflicts, claims, counters, blobs: KnownBlobs::default() }
     }
 
-    /// Returns the same kind beside these ImageBuilders, which may have the same tags.
+    /// Returns the same kind beside these `ImageBuilders`, which may have the same tags.
     #[must_use]
     pub fn beside(self, builders: Objects<ImageBuilder>) -> Self {
         Self { claims: BuilderClaims::new(builders), ..self }

@@ -20,7 +20,7 @@ use crate::cluster::secrets::{BASIC_AUTH_KEYS, SecretContent};
 const ROLE: Role = Role { binding: "imgop-agent-builds", cluster_role: "imgop-agent-builds" };
 /// To build in a namespace.
 const BUILD: Right = Right { verb: "build", group: "buildah.io", resource: "imagebuilders", role: ROLE };
-/// To read the ConfigMaps that ImageBuilders name.
+/// To read the `ConfigMaps` that `ImageBuilders` name.
 pub(super) const GET_CONFIG_MAPS: Right =
     Right { verb: "get", group: "", resource: "configmaps", role: ROLE };
 /// All that a build needs.

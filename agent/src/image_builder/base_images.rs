@@ -1,4 +1,4 @@
-//! What the tags show that builds are made from. However many ImageBuilders name a tag, it is looked up once a period
+//! What the tags show that builds are made from. However many `ImageBuilders` name a tag, it is looked up once a period
 //! with each credential.
 
 use std::time::Duration;

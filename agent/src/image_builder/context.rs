@@ -1,4 +1,4 @@
-//! The ConfigMaps that a build is made from: files of its context, and values for ARGs.
+//! The `ConfigMaps` that a build is made from: files of its context, and values for ARGs.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::access::GET_CONFIG_MAPS;
 use super::halt::Halt;
 use crate::cluster::config_maps::{ConfigMapFiles, is_forbidden};
 
-/// What the ConfigMaps of a build hold.
+/// What the `ConfigMaps` of a build hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ConfigMapContents {
     /// The files of the context by their paths, if it is a ConfigMap.
@@ -66,7 +66,7 @@ impl ConfigMapContents {
 }
 
 impl Pass<'_> {
-    /// Reads the ConfigMaps that the spec names.
+    /// Reads the `ConfigMaps` that the spec names.
     pub(super) async fn config_maps(&self, request: &BuildRequest) -> Result<ConfigMapContents, Halt> {
         let mut contents = ConfigMapContents::default();
         if let BuildContext::ConfigMap { name, items } = &request.context {

@@ -1,4 +1,4 @@
-//! The commit that a build is of, asked of the git server without a pod. However many ImageBuilders name a revision, it is
+//! The commit that a build is of, asked of the git server without a pod. However many `ImageBuilders` name a revision, it is
 //! asked for once a period with each Secret.
 
 use std::time::Duration;

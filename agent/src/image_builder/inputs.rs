@@ -80,7 +80,7 @@ impl Pass<'_> {
         stream::iter(bases).map(look_up).buffered(MAX_CONCURRENT_IMAGES).try_collect().await
     }
 
-    /// Finds out all that can be found out before a build begins: rights, Secrets, ConfigMaps, the Dockerfile, the
+    /// Finds out all that can be found out before a build begins: rights, Secrets, `ConfigMaps`, the Dockerfile, the
     /// images that it needs for each platform, and whether the image may be pushed.
     pub(super) async fn preflight(
         &self,

@@ -103,7 +103,7 @@ pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
         annotations: BTreeMap::from([(BUILD_ANNOTATION.to_owned(), record)]),
         init_containers: vec![prepare, build],
         containers: vec![push],
-        volumes: volumes.volumes,
+        volumes: volumes.all,
         deadline_seconds: timeout
             .saturating_add(config.job_pending_seconds)
             .saturating_add(JOB_SLACK_SECONDS),
@@ -182,7 +182,7 @@ fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: 
     }
     build.resources = Some(resources(part.spec));
     let mut push = one(PUSH, image.clone(), STEP, &volumes.push);
-    for context in &mut push.security_context {
+    if let Some(context) = &mut push.security_context {
         context.run_as_user = Some(PUSH_USER);
     }
     [prepare, build, push]

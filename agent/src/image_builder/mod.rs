@@ -1,4 +1,4 @@
-//! ImageBuilders: an image is built from a Dockerfile, for each platform in a Job, and put under its tags.
+//! `ImageBuilders`: an image is built from a Dockerfile, for each platform in a Job, and put under its tags.
 //!
 //! ```text
 //! due? ─▶ check inputs ─▶ decide ─▶ preflight ─▶ begin: the status has the build, and nothing else has happened
@@ -62,7 +62,7 @@ use memory::Memory;
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
 /// How long is waited for what ends by itself within moments.
 const SHORT_INTERVAL: Duration = Duration::from_secs(2);
-/// How often Secrets and ConfigMaps are read at first that cannot be used, and later.
+/// How often Secrets and `ConfigMaps` are read at first that cannot be used, and later.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 const SLOW_INTERVAL: Duration = Duration::from_secs(30);
 /// For how long they are read often: whoever corrects one looks on.
@@ -243,10 +243,7 @@ impl<'a> Pass<'a> {
             }
             Decision::Suspended(reason) => Ok(self.report(status::suspended(&self.status, reason), None)),
             Decision::Nothing => {
-                let wait = match is_check || self.is_asked_for {
-                    true => self.schedule_check(&request, memory),
-                    false => self.idle(memory),
-                };
+                let wait = if is_check || self.is_asked_for { self.schedule_check(&request, memory) } else { self.idle(memory) };
                 Ok(self.at_rest(&seen, None, wait))
             }
         }
@@ -315,7 +312,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Returns how long Secrets and ConfigMaps are left alone that could not be used since then.
+/// Returns how long Secrets and `ConfigMaps` are left alone that could not be used since then.
 fn recheck_pause(since: Timestamp, now: Timestamp) -> Duration {
     if now < saturating_add(since, RECHECK_TIME) { RECHECK_INTERVAL } else { SLOW_INTERVAL }
 }

@@ -67,7 +67,7 @@ impl Pass<'_> {
             return Ok(self.fail(status, last, &parts, failure, memory));
         }
         let deferred = self.create_jobs(request, last, &mut status, &parts).await?;
-        Ok(self.under_way(status, last, &parts, deferred))
+        Ok(self.under_way(status, last, &parts, deferred.as_deref()))
     }
 
     /// Returns whether the running build is of another spec: its parts end, and a newer build takes its place.
@@ -160,7 +160,7 @@ impl Pass<'_> {
                 pull_auth: &pull_auth,
                 tier: self.agent().config.builds.tier(not_started(&self.status, platform)),
             };
-            let job = job(&part, &self.agent().config).map_err(too_long)?;
+            let job = job(&part, &self.agent().config).map_err(|error| too_long(&error))?;
             if self.agent().jobs.create(&self.owner, &job, place).await? == Created::New {
                 self.report_job(&job, &record).await;
             }
@@ -222,7 +222,7 @@ impl Pass<'_> {
         mut status: ImageBuilderStatus,
         last: &LastBuild,
         parts: &Parts,
-        deferred: Option<String>,
+        deferred: Option<&str>,
     ) -> Conclusion {
         let backing_off = parts.planned.iter().filter_map(|part| match part.action {
             PartAction::BackOff(failure, until) => Some((failure, until)),
@@ -242,7 +242,7 @@ impl Pass<'_> {
                 let message = format!("build {}: {why}", last.number);
                 Readiness::not_ready(Phase::Running, reason, message, also)
             }
-            _ => Readiness::progressing(summary(&status, last.number, deferred.as_deref())),
+            _ => Readiness::progressing(summary(&status, last.number, deferred)),
         };
         let until_next = next.map(|(_, until)| remaining(until, self.now).max(Duration::from_secs(1)));
         let wait = until_next.into_iter().chain([JOB_INTERVAL]).min().unwrap_or(JOB_INTERVAL);
@@ -260,7 +260,7 @@ fn show_begun(status: &mut ImageBuilderStatus, record: &PartRecord) {
     }
 }
 
-fn too_long(error: PartError) -> Halt {
+fn too_long(error: &PartError) -> Halt {
     Halt::of(BuildFailure::DockerfileInvalid, error.to_string())
 }
 
@@ -333,8 +333,8 @@ fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
         if let Some(newest) = newest {
             shown.attempts = newest.run.attempt;
             shown.emulated = newest.emulated;
-            shown.step = newest.step.clone();
-            shown.message = newest.message.clone();
+            shown.step.clone_from(&newest.step);
+            shown.message.clone_from(&newest.message);
         }
         (shown.next_attempt, shown.reason) = (None, None);
         match &planned.action {

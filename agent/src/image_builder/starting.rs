@@ -42,7 +42,7 @@ impl Pass<'_> {
     /// Returns whether it is time to look at what `rebuildOn` watches, or at the tags.
     pub(super) fn is_check_due(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
         let uid = &self.owner.uid;
-        let spread = self.period(request).min(if request.rebuild_on.is_empty() {
+        let spread = period(request).min(if request.rebuild_on.is_empty() {
             TAGS_INTERVAL
         } else {
             START_JITTER
@@ -53,14 +53,10 @@ impl Pass<'_> {
         next <= self.now
     }
 
-    fn period(&self, request: &BuildRequest) -> Duration {
-        if request.rebuild_on.is_empty() { TAGS_INTERVAL } else { request.frequency.period() }
-    }
-
     /// Schedules the next check, and returns how long nothing is to be done until then.
     pub(super) fn schedule_check(&self, request: &BuildRequest, memory: &mut Memory) -> Duration {
         memory.schedule.retries = 0;
-        let next = next_regular(&self.owner.uid, self.period(request), self.now);
+        let next = next_regular(&self.owner.uid, period(request), self.now);
         memory.schedule.next = Some(next);
         self.idle(memory)
     }
@@ -274,4 +270,8 @@ fn revision(request: &BuildRequest) -> Option<&str> {
         BuildContext::Git { revision, .. } => revision.as_deref(),
         _ => None,
     }
+}
+
+fn period(request: &BuildRequest) -> Duration {
+    if request.rebuild_on.is_empty() { TAGS_INTERVAL } else { request.frequency.period() }
 }

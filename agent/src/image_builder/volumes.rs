@@ -28,7 +28,7 @@ const READABLE: i32 = 0o444;
 #[derive(Debug, Default)]
 pub(super) struct Volumes {
     /// All of them.
-    pub volumes: Vec<Volume>,
+    pub all: Vec<Volume>,
     /// What `prepare` mounts.
     pub prepare: Vec<VolumeMount>,
     /// What `build` mounts.
@@ -70,8 +70,8 @@ impl Volumes {
             }),
             ..Volume::default()
         };
-        self.volumes.push(folder("work", size, is_memory));
-        self.volumes.push(folder("prepared", PREPARED_SIZE, false));
+        self.all.push(folder("work", size, is_memory));
+        self.all.push(folder("prepared", PREPARED_SIZE, false));
         let writable = |name: &str, path: &str| VolumeMount {
             name: name.to_owned(),
             mount_path: path.to_owned(),
@@ -159,7 +159,7 @@ impl Volumes {
     }
 
     fn add(&mut self, name: &str, volume: Volume, path: &str, container: In) {
-        self.volumes.push(Volume { name: name.to_owned(), ..volume });
+        self.all.push(Volume { name: name.to_owned(), ..volume });
         let mount = VolumeMount {
             name: name.to_owned(),
             mount_path: path.to_owned(),

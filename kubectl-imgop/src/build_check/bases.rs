@@ -130,6 +130,7 @@ impl Bases<'_> {
             repository: &image.repository,
             spec,
             tls_flag: None,
+            is_of_cluster: false,
         };
         let reached = self.sources.reach(endpoint).await?;
         let origin = Origin { is_alone: true, ..reached.origin };

@@ -76,7 +76,7 @@ fn a_failed_part_whose_job_is_gone_waits_as_its_status_says() {
     let request = request(|_| {});
     let gone =
         |due| actions(&request, &[run("linux/amd64", 3, PartState::Gone(BuildFailure::PodNotStarted, due))]);
-    let later = now() + Duration::from_secs(60);
+    let later = now() + Duration::from_mins(1);
     assert_eq!(gone(Some(later))[0], PartAction::BackOff(BuildFailure::PodNotStarted, later));
     assert_eq!(gone(Some(now()))[0], PartAction::Build(4));
     assert_eq!(gone(None)[0], PartAction::Failed(BuildFailure::PodNotStarted));
