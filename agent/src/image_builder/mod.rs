@@ -243,7 +243,11 @@ impl<'a> Pass<'a> {
             }
             Decision::Suspended(reason) => Ok(self.report(status::suspended(&self.status, reason), None)),
             Decision::Nothing => {
-                let wait = if is_check || self.is_asked_for { self.schedule_check(&request, memory) } else { self.idle(memory) };
+                let wait = if is_check || self.is_asked_for {
+                    self.schedule_check(&request, memory)
+                } else {
+                    self.idle(memory)
+                };
                 Ok(self.at_rest(&seen, None, wait))
             }
         }

@@ -274,7 +274,9 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Conclusion {
         let main = &request.destination.repository;
-        let name = |(repository, tag): &(Repository, Tag)| if repository == main { tag.to_string() } else { format!("{repository}:{tag}") };
+        let name = |(repository, tag): &(Repository, Tag)| {
+            if repository == main { tag.to_string() } else { format!("{repository}:{tag}") }
+        };
         let sizes = verified.iter().flat_map(|part| part.manifest.sized_blobs().unwrap_or_default());
         status.image = Some(BuiltImageStatus {
             digest: content.digest.to_string(),

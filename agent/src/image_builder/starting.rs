@@ -42,11 +42,8 @@ impl Pass<'_> {
     /// Returns whether it is time to look at what `rebuildOn` watches, or at the tags.
     pub(super) fn is_check_due(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
         let uid = &self.owner.uid;
-        let spread = period(request).min(if request.rebuild_on.is_empty() {
-            TAGS_INTERVAL
-        } else {
-            START_JITTER
-        });
+        let spread =
+            period(request).min(if request.rebuild_on.is_empty() { TAGS_INTERVAL } else { START_JITTER });
         // A restart is no stampede: what waits for nothing is looked at within the period.
         let first = saturating_add(self.agent().started, jitter(uid, spread));
         let next = *memory.schedule.next.get_or_insert(first);

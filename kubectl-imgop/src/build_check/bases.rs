@@ -58,6 +58,8 @@ pub struct Bases<'a> {
     pub namespace: Option<&'a str>,
     /// What the user wrote.
     pub wording: Wording,
+    /// Whether the spec is that of an object of the cluster, which others may have written.
+    pub is_of_cluster: bool,
 }
 
 /// What was found of one reference.
@@ -130,7 +132,7 @@ impl Bases<'_> {
             repository: &image.repository,
             spec,
             tls_flag: None,
-            is_of_cluster: false,
+            is_of_cluster: self.is_of_cluster,
         };
         let reached = self.sources.reach(endpoint).await?;
         let origin = Origin { is_alone: true, ..reached.origin };

@@ -4,7 +4,7 @@ pub mod agent;
 mod answering;
 pub mod apply;
 pub mod awaited;
-mod build_inputs;
+pub mod build_inputs;
 pub mod changes;
 mod connection;
 mod credential_secrets;

@@ -176,13 +176,13 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
         excluded: args.show_excluded,
         verb: Verb::Preview,
     };
-    let copies = targets.iter().filter(|target| !matches!(target, Ok(Subject::Builder(_)))).count();
+    let copies = targets.iter().filter(|target| !matches!(target, Ok(Subject::Builder { .. }))).count();
     let mut previews = Previews::new(ui, Printing { format: args.output, page }, copies);
     let mut checked = Outcome::Done;
     for target in targets {
         let target = match target {
-            Ok(Subject::Builder(builder)) => {
-                checked = checked.and(of_builder(&builder, &inspector, args).await?);
+            Ok(Subject::Builder { builder, is_of_cluster }) => {
+                checked = checked.and(of_builder(&builder, is_of_cluster, &inspector, args).await?);
                 continue;
             }
             Ok(Subject::Target(target)) => Ok(*target),
@@ -208,7 +208,12 @@ enum Subject {
     /// An Image of a file, which the cluster may have already.
     Manifest(Box<Image>),
     /// An ImageBuilder, of a file or of the cluster.
-    Builder(Box<ImageBuilder>),
+    Builder {
+        /// The object.
+        builder: Box<ImageBuilder>,
+        /// Whether others may have written it.
+        is_of_cluster: bool,
+    },
 }
 
 /// Returns what to preview, or what is wrong with it, and the cluster where it or its Secrets are.
@@ -226,7 +231,7 @@ async fn requested(
     if !args.files.is_empty() {
         let subject = |manifest| match manifest {
             Manifest::Image(image) => Subject::Manifest(image),
-            Manifest::Builder(builder) => Subject::Builder(builder),
+            Manifest::Builder(builder) => Subject::Builder { builder, is_of_cluster: false },
         };
         let subjects = manifests(&args.files)?.into_iter().map(|manifest| manifest.map(subject));
         let cluster = connection.connect().await.map_err(|error| error.message);
@@ -237,7 +242,7 @@ async fn requested(
         let cluster = connection.connect().await?;
         let found = cluster.get(&builder).await?;
         let read = read(&found.object).map_err(|why| cluster.unreadable(&builder, &why))?;
-        let targets = vec![Ok(Subject::Builder(Box::new(read)))];
+        let targets = vec![Ok(Subject::Builder { builder: Box::new(read), is_of_cluster: true })];
         return Ok(Requested { targets, cluster: AnsweringCluster::new(Ok(cluster)) });
     }
     let (target, cluster) = if let Some(image) = args.image() {
@@ -298,9 +303,10 @@ async fn of_manifest(
     Target::of_image(image, now).map_err(|error| CliError::failed(error.to_string()))
 }
 
-/// Checks an ImageBuilder of a file.
+/// Checks an ImageBuilder.
 async fn of_builder(
     builder: &ImageBuilder,
+    is_of_cluster: bool,
     inspector: &Inspector<'_>,
     args: &PreviewArgs,
 ) -> Result<Outcome, CliError> {
@@ -321,6 +327,7 @@ async fn of_builder(
         spec: &builder.spec,
         namespace: builder.metadata.namespace.as_deref(),
         wording: Wording::Fields,
+        is_of_cluster,
     };
     let checked = Checked {
         name: &name,

@@ -105,8 +105,10 @@ fn completer(verb: &str, argument: &Arg) -> Option<Values> {
         ("context", _) => values::contexts,
         ("cluster", _) => values::clusters,
         ("user", _) => values::users,
-        ("source_credentials" | "destination_credentials", _) => values::credential_secrets,
-        ("source_ca_secret" | "destination_ca_secret", _) => values::secrets,
+        ("source_credentials" | "destination_credentials" | "credentials", _) => values::credential_secrets,
+        ("source_ca_secret" | "destination_ca_secret" | "ca_secret" | "git_credentials", _) => {
+            values::secrets
+        }
         ("tag" | "platform", "logs") => values::works_of_jobs,
         _ => return None,
     })

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::fake_cluster::{FakeCluster, builder, list, names, refused};
 use crate::program::Program;
 
+/// The ConfigMap that holds the files of [`files`].
+const CONTEXT: &str = "api-context-3cbdfd5eb999";
 const TAG: &str = "-t registry.example.com/team/api:1.4";
 
 /// A folder with a Dockerfile, a file and what is not to leave this machine.
@@ -37,6 +39,8 @@ fn a_dry_run_prints_the_files_and_the_builder() {
     immutable: true
     kind: ConfigMap
     metadata:
+      labels:
+        imgop.skopeo.io/context-of: api
       name: api-context-3cbdfd5eb999
     ---
     apiVersion: buildah.io/v1alpha1
@@ -234,6 +238,9 @@ pub fn cluster(after: Value) -> FakeCluster {
             list("PartialObjectMetadataList", "meta.k8s.io/v1", &[node])
         }
         request if request.starts_with("GET") && request.contains("/secrets?") => names(&["push"]),
+        request if request.starts_with("GET") && request.contains("/configmaps?") => {
+            names(&["api-context-older", CONTEXT])
+        }
         request if request.contains("watch=") => (200, Value::Null),
         request if request.contains("/imagebuilders/") && !is_applied.load(Ordering::Relaxed) => {
             refused(404, "NotFound", "imagebuilders.buildah.io \"api\" not found")
@@ -276,6 +283,9 @@ fn a_build_is_followed_and_ends_with_its_digest() {
     let bodies = cluster.bodies();
     assert!(bodies[1].contains(r#""platforms":["linux/arm64"]"#), "that of the nodes: {}", bodies[1]);
     assert!(bodies[2].contains("ownerReferences") && !bodies[2].contains("CANARY"), "{}", bodies[2]);
+    let deleted: Vec<String> =
+        cluster.requests().into_iter().filter(|line| line.starts_with("DELETE")).collect();
+    assert_eq!(deleted, ["DELETE /api/v1/namespaces/ci/configmaps/api-context-older"]);
     let quiet = cluster.program.run(&format!("build app {TAG} -q"));
     assert_eq!((quiet.code, quiet.stderr.as_str(), quiet.stdout), (0, "", run.stdout), "{}", quiet.stderr);
 }

@@ -203,5 +203,8 @@ fn a_builder_of_the_cluster_is_checked_by_a_preview() {
     });
     let run = cluster.program.run("preview imagebuilder/api");
     assert!(run.code == 1 && run.stdout.starts_with("api:2:1: error: "), "{run}");
-    assert!(run.stdout.contains("Would push an index of 2 platforms (linux/amd64, linux/arm64) as "), "{run}");
+    assert!(
+        run.stdout.contains("Would push an index of 2 platforms (linux/amd64, linux/arm64) as "),
+        "{run}"
+    );
 }

@@ -37,6 +37,7 @@ pub async fn of_draft(
         spec: &draft.spec,
         namespace: None,
         wording: Wording::Flags,
+        is_of_cluster: false,
     };
     let checked = Checked {
         name: &dockerfile.name,

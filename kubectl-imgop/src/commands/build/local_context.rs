@@ -11,6 +11,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use crate::cli_error::CliError;
+use crate::cluster::build_inputs::CONTEXT_LABEL;
 use crate::output::text::{bytes, count};
 
 /// Bytes of all files: written as base64 they fit into the 1 MiB that Kubernetes stores of an object.
@@ -71,6 +72,7 @@ impl LocalContext {
         let config_map = ConfigMapContext { name: name.clone(), items };
         let mut object = ConfigMap { binary_data: Some(data), immutable: Some(true), ..ConfigMap::default() };
         object.metadata.name = Some(name);
+        object.metadata.labels = Some([(CONTEXT_LABEL.to_owned(), builder.to_owned())].into());
         Ok(Some((Context { config_map: Some(config_map), ..Context::default() }, object)))
     }
 

@@ -56,12 +56,15 @@ pub async fn run(
     }
     let goal = goal(args, &cluster, &draft.object, before.as_ref(), &after).await?;
     if args.detach || args.output.is_some() {
-        warn_without_agent(quiet, &cluster).await;
+        warn_without_agent(quiet, &cluster, "built").await;
         quiet.note(&format!("to follow it: kubectl imgop wait {}{}", draft.object, cluster.place()));
         return Ok(Outcome::Done);
     }
     match follow(quiet, args, &cluster, &draft.object, goal).await? {
-        Outcome::Done => outcome::succeeded(ui, args, &cluster, &draft).await,
+        Outcome::Done => {
+            cluster.delete_older_contexts(&draft.object.name, draft.config_map.as_ref()).await;
+            outcome::succeeded(ui, args, &cluster, &draft).await
+        }
         ended => {
             outcome::failed(ui, args, &cluster, &draft).await;
             Ok(ended)

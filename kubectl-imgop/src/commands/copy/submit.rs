@@ -52,7 +52,7 @@ pub async fn submit(
     let after = cluster.apply(&image, &submitted, options).await?;
     report(ui, args, &cluster, &image, &spec, before.as_ref(), &after)?;
     if !args.wait && !options.dry_run {
-        warn_without_agent(ui, &cluster).await;
+        warn_without_agent(ui, &cluster, "copied").await;
     }
     if !args.wait {
         if before.is_none() && !options.dry_run && args.output.is_none() {

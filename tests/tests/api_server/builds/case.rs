@@ -113,7 +113,8 @@ spec:
 
     /// Waits until the condition `Ready` has this reason for the spec as it is.
     pub async fn reason(&self, name: &str, reason: &str) -> anyhow::Result<ImageBuilderStatus> {
-        let builder = wait::until(&self.builders(), name, reason, DEADLINE, |builder: &ImageBuilder| {
+        let builders = self.builders();
+        let builder = wait::until(&builders, name, reason, DEADLINE, |builder: &ImageBuilder| {
             let ready = builder.status.as_ref().and_then(|status| find(&status.conditions, READY));
             ready.is_some_and(|ready| {
                 ready.reason == reason && ready.observed_generation == builder.metadata.generation
