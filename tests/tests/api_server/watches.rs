@@ -148,7 +148,7 @@ fn job(owner: &Owner, identity: &str) -> Job {
         volumes: Vec::new(),
         pod: PodNeeds::default(),
         deadline_seconds: 60,
-        ttl_seconds: 60,
+        ttl_seconds: Some(60),
     }
     .build()
 }
