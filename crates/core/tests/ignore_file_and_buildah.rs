@@ -1,7 +1,10 @@
 //! The rules of ignore files beside what Buildah itself keeps. It needs Buildah and root, so it is asked for:
 //! `cargo test -p imgop-core --test ignore_file_and_buildah -- --ignored`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests; clippy knows only functions with #[test]")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests; clippy knows only functions with #[test]"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,8 +42,21 @@ impl Place {
         let mut output = std::ffi::OsString::from("type=local,dest=");
         output.push(path("out"));
         let ran = Command::new("buildah")
-            .args(["--storage-driver".into(), "vfs".into(), "--root".into(), path("root"), "--runroot".into(), path("run")])
-            .args(["build".into(), "--isolation".into(), "chroot".into(), "--ignorefile".into(), path("rules")])
+            .args([
+                "--storage-driver".into(),
+                "vfs".into(),
+                "--root".into(),
+                path("root"),
+                "--runroot".into(),
+                path("run"),
+            ])
+            .args([
+                "build".into(),
+                "--isolation".into(),
+                "chroot".into(),
+                "--ignorefile".into(),
+                path("rules"),
+            ])
             .args(["-f".into(), path("Dockerfile"), "--output".into(), output, path("context")])
             .output()
             .unwrap();
@@ -65,8 +81,18 @@ fn kept(rules: &str) -> BTreeSet<String> {
 fn what_is_kept_is_what_buildah_keeps() {
     let place = Place::new();
     let part = prop_oneof![
-        Just("a"), Just("b"), Just("dir"), Just("sub"), Just("*"), Just("**"), Just("?"), Just("*.txt"), Just("[a-b]"),
-        Just("d*"), Just("x.txt"), Just("."),
+        Just("a"),
+        Just("b"),
+        Just("dir"),
+        Just("sub"),
+        Just("*"),
+        Just("**"),
+        Just("?"),
+        Just("*.txt"),
+        Just("[a-b]"),
+        Just("d*"),
+        Just("x.txt"),
+        Just("."),
     ];
     let pattern = (any::<bool>(), proptest::collection::vec(part, 1..4))
         .prop_map(|(keeps, parts)| format!("{}{}", if keeps { "!" } else { "" }, parts.join("/")));

@@ -1,4 +1,4 @@
-//! ImageBuilders beside Images, against a scripted API server.
+//! `ImageBuilders` beside Images, against a scripted API server.
 
 use serde_json::{Value, json};
 

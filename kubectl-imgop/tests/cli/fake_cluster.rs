@@ -12,7 +12,7 @@ pub struct FakeCluster {
 }
 
 impl FakeCluster {
-    /// Starts an API server that serves no ImageBuilders; `answer` gets `METHOD /path?query`.
+    /// Starts an API server that serves no `ImageBuilders`; `answer` gets `METHOD /path?query`.
     pub fn start(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
         Self::with_builders(move |request| match request {
             request if request.contains("/apis/buildah.io/") => {

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use kube::{CustomResourceExt as _, Resource as _};
+use kube::CustomResourceExt as _;
 
 pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
 pub use image::{
@@ -42,16 +42,7 @@ pub use labels::{
 pub use phase::Phase;
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
 
-/// Returns the custom resource definitions that `manifests/install.yaml` holds, in the order in which they are
-/// installed.
-pub fn installed_crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = crds();
-    // No agent acts on ImageBuilders yet, and what is applied must not wait for ever.
-    crds.retain(|crd| crd.spec.group != ImageBuilder::group(&()));
-    crds
-}
-
-/// Returns the custom resource definitions of this project.
+/// Returns the custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![Image::crd(), ImageBuilder::crd()];
     for crd in &mut crds {
