@@ -285,7 +285,7 @@ fn a_build_is_followed_and_ends_with_its_digest() {
     assert!(bodies[2].contains("ownerReferences") && !bodies[2].contains("CANARY"), "{}", bodies[2]);
     let deleted: Vec<String> =
         cluster.requests().into_iter().filter(|line| line.starts_with("DELETE")).collect();
-    assert_eq!(deleted, ["DELETE /api/v1/namespaces/ci/configmaps/api-context-older"]);
+    assert_eq!(deleted, ["DELETE /api/v1/namespaces/ci/configmaps/api-context-older?"]);
     let quiet = cluster.program.run(&format!("build app {TAG} -q"));
     assert_eq!((quiet.code, quiet.stderr.as_str(), quiet.stdout), (0, "", run.stdout), "{}", quiet.stderr);
 }
