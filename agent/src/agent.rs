@@ -8,6 +8,7 @@ use imgop_registry::ecr::{EcrSettings, EcrTokens};
 use jiff::Timestamp;
 use kube::Client;
 
+use crate::cluster::config_maps::ConfigMaps;
 use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
@@ -33,6 +34,8 @@ pub struct Agent {
     pub ecr: EcrTokens,
     /// Secrets that objects name.
     pub secrets: Secrets,
+    /// `ConfigMaps` that objects name.
+    pub config_maps: ConfigMaps,
     /// What administrators allow the agent.
     pub rights: Arc<Rights>,
     /// All Jobs, and how many there may be.
@@ -68,6 +71,7 @@ impl Agent {
             registries: Registries::new(config.registries()),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
+            config_maps: ConfigMaps::new(client.clone()),
             jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, job_annotations),
             rights,
             events: Events::new(client.clone()),

@@ -1,6 +1,8 @@
 //! The agent's settings: flags, or the environment variables beside them. The names in capitals
 //! that are image-operator's keep their meaning.
 
+mod builds;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,12 +12,13 @@ use clap::Parser;
 use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
 use crate::jobs::template::Resources;
+pub use builds::{BuildSettings, BuildTier};
 
-/// imgop's agent: turns Image resources into Skopeo Jobs.
+/// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "imgop-agent", version)]
 pub struct Config {
-    /// Namespaces whose Images are handled, separated by commas; * is all of them.
+    /// Namespaces whose Images and `ImageBuilders` are handled, separated by commas; * is all of them.
     #[arg(long, env = "WATCH_NAMESPACES", value_parser = parse_namespaces)]
     pub watch_namespaces: Namespaces,
 
@@ -58,6 +61,10 @@ pub struct Config {
     /// Most memory of a container of a Job; none if empty.
     #[arg(long, env = "JOB_MEMORY_LIMIT", default_value = "512Mi", value_parser = parse_quantity)]
     pub job_memory_limit: String,
+
+    /// How builds are run.
+    #[command(flatten)]
+    pub builds: BuildSettings,
 
     /// Tags that one Job copies at most.
     #[arg(long, env = "TAGS_PER_JOB", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]

@@ -1,6 +1,6 @@
 //! imgop's agent: watches resources and turns them into Jobs.
 //!
-//! What belongs to one kind stands in that kind's folder, such as [`image`]. Everything else serves any kind:
+//! What belongs to one kind stands in that kind's folder, such as [`image`] and [`image_builder`]. Everything else serves any kind:
 //! the [`controller`] runs it, the [`Agent`] lends it what all kinds share, [`cluster`], [`jobs`] and
 //! [`registry_access`] are what that is made of.
 
@@ -10,11 +10,17 @@ pub mod config;
 pub mod controller;
 pub mod heartbeat;
 pub mod image;
+pub mod image_builder;
 pub mod jobs;
 pub mod metrics;
 pub mod registry_access;
 pub mod turns;
 pub mod web;
 
+use imgop_core::api::{BUILD_ANNOTATION, COPIES_ANNOTATION, ROUTE_ANNOTATION};
+
 pub use agent::Agent;
 pub use config::Config;
+
+/// What the agent reads of the Jobs of all its kinds.
+pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION, BUILD_ANNOTATION];

@@ -9,9 +9,10 @@ use clap::Parser as _;
 use futures::FutureExt as _;
 use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched};
 use imgop_agent::heartbeat::Heartbeat;
-use imgop_agent::image::{self, Images};
+use imgop_agent::image::Images;
+use imgop_agent::image_builder::ImageBuilders;
 use imgop_agent::metrics::Metrics;
-use imgop_agent::{Agent, Config, web};
+use imgop_agent::{Agent, Config, JOB_ANNOTATIONS, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
@@ -53,12 +54,13 @@ async fn main() -> anyhow::Result<()> {
     metrics.watch_heartbeat(heartbeat);
     metrics.watch_ready_gate(ready_gate.clone());
     tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
-    let agent = Arc::new(Agent::new(client, config, metrics.clone(), image::JOB_ANNOTATIONS));
+    let agent = Arc::new(Agent::new(client, config, metrics.clone(), JOB_ANNOTATIONS));
     metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
     metrics.watch_log(move || dropped_lines.dropped_lines());
     metrics.watch_turns(agent.turns.clone());
     // All watches are expected before the first of them begins.
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
+    let builders = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let namespaces = agent.config.watch_namespaces.clone();
     let jobs = agent.jobs.clone().run(namespaces, ready_gate.clone(), stop.clone());
     let jobs = tokio::spawn(run_until_stop(jobs, stop.clone()));
@@ -67,11 +69,15 @@ async fn main() -> anyhow::Result<()> {
         () = agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER) => {}
         () = stop.cancelled() => return Ok(()),
     }
-    let controllers = controller::run(Images::new(agent, images.objects()), images, stop.clone());
+    let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
+    let copied = Images::new(agent, images.objects()).beside(builders.objects());
+    let building = controller::run(image_builders, builders, stop.clone());
+    let copying = controller::run(copied, images, stop.clone());
+    let controllers = async { tokio::join!(copying, building) };
     tokio::pin!(controllers);
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
     tokio::select! {
-        () = &mut controllers => {}
+        _ = &mut controllers => {}
         () = stop.cancelled() => {
             // Passes under way end; what they would have written next is worked out again anyway.
             if tokio::time::timeout(STOP_TIMEOUT, &mut controllers).await.is_err() {

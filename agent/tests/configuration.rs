@@ -9,9 +9,10 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, Parser as _};
 use imgop_agent::controller::{ReadyGate, Watched};
 use imgop_agent::heartbeat::Heartbeat;
-use imgop_agent::image::{Images, JOB_ANNOTATIONS};
+use imgop_agent::image::Images;
+use imgop_agent::image_builder::ImageBuilders;
 use imgop_agent::metrics::{Ended, Metrics, OfKind};
-use imgop_agent::{Agent, Config};
+use imgop_agent::{Agent, Config, JOB_ANNOTATIONS};
 use imgop_core::api::Image;
 
 const SETTINGS: &str = "# Settings and metrics of the agent
@@ -73,6 +74,8 @@ fn metrics() -> String {
     drop(metrics.last_success.get_or_create(&of_kind));
     drop(metrics.syncs.get_or_create(&Ended { kind: of_kind.kind, reason: String::new() }));
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
+    let builders = Watched::new(&agent.config.watch_namespaces, &ready_gate);
+    let _builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
     let _images = Images::new(agent, images.objects());
     let exported = metrics.text().unwrap();
     let type_of = |name: &str| {

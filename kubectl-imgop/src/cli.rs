@@ -9,8 +9,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
 use crate::commands::{
-    completion, copy, delete, describe, history, list, logs, preview, quota, resume, search, suspend, sync,
-    tags, verify, version, wait,
+    build, cancel, completion, copy, delete, describe, history, list, logs, preview, quota, resume, search,
+    suspend, sync, tags, verify, version, wait,
 };
 use crate::complete::{COMPLETE, answers_shell, candidates};
 use crate::kinds::DEFAULT_KIND;
@@ -49,6 +49,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Copy(copy::CopyArgs),
+    Build(Box<build::BuildArgs>),
     Preview(preview::PreviewArgs),
     Verify(verify::VerifyArgs),
     Search(search::SearchArgs),
@@ -60,6 +61,7 @@ enum Verb {
     Sync(sync::SyncArgs),
     Wait(wait::WaitArgs),
     Logs(logs::LogsArgs),
+    Cancel(cancel::CancelArgs),
     Suspend(suspend::SuspendArgs),
     Resume(resume::ResumeArgs),
     Delete(delete::DeleteArgs),
@@ -95,7 +97,8 @@ pub fn main() -> ExitCode {
 }
 
 /// Words of other programs for what a verb of this one does.
-const OTHER_WORDS: [(&[&str], &str); 10] = [
+const OTHER_WORDS: [(&[&str], &str); 11] = [
+    (&["abort", "kill"], "cancel"),
     (&["add", "apply", "create", "mirror", "update"], "copy"),
     (&["diff", "dry-run"], "preview"),
     (&["audit", "compare", "validate"], "verify"),
@@ -136,6 +139,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
     let done = async {
         match cli.verb {
             Verb::Copy(args) => copy::run(ui, &args, &cli.connection).await,
+            Verb::Build(args) => build::run(ui, &args, &cli.connection).await,
             Verb::Preview(args) => Box::pin(preview::run(ui, &args, &cli.connection)).await,
             Verb::Verify(args) => Box::pin(verify::run(ui, &args, &cli.connection)).await,
             Verb::Search(args) => search::run(ui, &args).await,
@@ -147,6 +151,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Sync(args) => sync::run(ui, &args, &cli.connection).await,
             Verb::Wait(args) => wait::run(ui, &args, &cli.connection).await,
             Verb::Logs(args) => logs::run(ui, &args, &cli.connection).await,
+            Verb::Cancel(args) => cancel::run(ui, &args, &cli.connection).await,
             Verb::Suspend(args) => suspend::run(ui, &args, &cli.connection).await,
             Verb::Resume(args) => resume::run(ui, &args, &cli.connection).await,
             Verb::Delete(args) => delete::run(ui, &args, &cli.connection).await,

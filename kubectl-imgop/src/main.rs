@@ -17,6 +17,7 @@
 //! What a preview shows is worked out by `imgop-core`, by the code that the agent runs too.
 
 mod args;
+mod build_check;
 mod cli;
 mod cli_error;
 mod cluster;

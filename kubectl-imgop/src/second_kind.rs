@@ -14,9 +14,11 @@ use crate::cluster::awaited::{Awaited, News};
 use crate::cluster::objects::FoundObject;
 use crate::description::{Described, sections};
 use crate::kinds::listing::{Columns, table};
-use crate::kinds::past_sync::{Counted, PastColumns, PastSync, SyncResult, table as past_table};
+use crate::kinds::past_sync::{
+    Counted, PastColumn, PastColumns, PastLayout, PastSync, SyncResult, table as past_table,
+};
 use crate::kinds::progress::{Goal, ReconcileState};
-use crate::kinds::{Erased, JobContainer, KINDS, Kind, KindRef, ObjectRef};
+use crate::kinds::{Erased, JobContainer, JobWords, KINDS, Kind, KindRef, ObjectRef};
 use crate::output::table::Table;
 
 #[derive(Debug, Clone, Serialize, Deserialize, CustomResource)]
@@ -50,7 +52,12 @@ impl Kind for Backup {
     const SHORT_NAMES: &'static [&'static str] = &["bk"];
     const COLUMNS: &'static [&'static str] = &["EVERY", "READY", "REASON"];
     const WIDE_COLUMNS: &'static [&'static str] = &[];
-    const COUNTED: &'static [Counted] = &[Counted { column: "SAVED", name: "saved" }];
+    const PAST: PastLayout = PastLayout {
+        title: "SYNC",
+        columns: &[PastColumn::Count(Counted { column: "SAVED", name: "saved" }), PastColumn::Tags],
+        none_yet: "has saved nothing yet",
+    };
+    const JOB_WORDS: JobWords = JobWords { column: "DISK", doing: "saving", in_sequence: false };
     const BEYOND_RETRIES: &'static [&'static str] = &["DiskFull"];
 
     fn cells(&self, _: Timestamp) -> Vec<String> {
@@ -79,10 +86,7 @@ impl Kind for Backup {
             time: "2026-01-08T00:00:00Z".parse().unwrap(),
             result: SyncResult::of(Some(saved), Some(0)),
             counts: [("saved", saved)].into(),
-            tags: Vec::new(),
-            tags_beyond: 0,
-            reason: None,
-            message: None,
+            ..PastSync::default()
         };
         saved.map(sync).into_iter().collect()
     }
@@ -108,7 +112,7 @@ impl Kind for Backup {
 
     fn containers(job: &Job) -> Option<Vec<JobContainer>> {
         let tag = job.annotations().get("example.com/disk")?.clone();
-        Some(vec![JobContainer { name: "backup".into(), source_tag: tag.clone(), destination_tag: tag }])
+        Some(vec![JobContainer { name: "backup".into(), works_on: tag.clone(), writes: tag }])
     }
 }
 
@@ -170,7 +174,7 @@ fn another_kind_is_described_with_its_conditions_jobs_and_own_sections() {
     LOST-FILE
     /etc/passwd
 
-    JOB         STATE     AGE     TAGS
+    JOB         STATE     AGE     DISK
     nightly-1   Running   5m30s   sda
     ");
 }
@@ -179,7 +183,7 @@ fn another_kind_is_described_with_its_conditions_jobs_and_own_sections() {
 fn another_kind_has_a_history_with_its_own_counts() {
     let object = backup("nightly", &json!({ "every": "24h" }), &json!({ "savedFiles": 7 }));
     let syncs = BACKUP.history(&object).unwrap();
-    let table = past_table(BACKUP.counted(), &syncs, PastColumns { wide: false, reasons: true }, now());
+    let table = past_table(BACKUP.past_layout(), &syncs, PastColumns { wide: false, reasons: true }, now());
     insta::assert_snapshot!(text(&table, true), @"
     SYNC        RESULT      SAVED   TAGS     REASON   MESSAGE
     5m30s ago   Succeeded   7       <none>   <none>   <none>

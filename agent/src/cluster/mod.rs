@@ -1,6 +1,8 @@
-//! What the agent asks of the API server, for objects of any kind: watches, rights, Secrets, events, statuses.
+//! What the agent asks of the API server, for objects of any kind: watches, rights, Secrets, `ConfigMaps`,
+//! events, statuses.
 
 pub mod api_error;
+pub mod config_maps;
 mod decode;
 pub mod events;
 #[cfg(test)]

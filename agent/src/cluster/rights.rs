@@ -29,22 +29,41 @@ pub struct Right {
     pub group: &'static str,
     /// The resource, in the plural.
     pub resource: &'static str,
+    /// What grants it.
+    pub role: Role,
+}
+
+/// A role that an administrator binds to the agent in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Role {
+    /// The name of the `RoleBinding` that the advice names.
+    pub binding: &'static str,
+    /// The name of the `ClusterRole`.
+    pub cluster_role: &'static str,
+}
+
+impl Role {
+    /// To work with Jobs in a namespace.
+    pub const JOBS: Self = Self { binding: "imgop-agent", cluster_role: "imgop-agent-namespace" };
+    /// To use the agent's own AWS identity.
+    pub const AWS: Self = Self { binding: "imgop-agent-aws", cluster_role: "imgop-agent-aws" };
 }
 
 impl Right {
     /// To create Jobs: what says that a namespace is enabled.
-    pub const CREATE_JOBS: Self = Self { verb: "create", group: "batch", resource: "jobs" };
+    pub const CREATE_JOBS: Self = Self { verb: "create", group: "batch", resource: "jobs", role: Role::JOBS };
     /// To delete Jobs whose pods do not start.
-    pub const DELETE_JOBS: Self = Self { verb: "delete", group: "batch", resource: "jobs" };
+    pub const DELETE_JOBS: Self = Self { verb: "delete", group: "batch", resource: "jobs", role: Role::JOBS };
     /// To list the pods of Jobs.
-    pub const LIST_PODS: Self = Self { verb: "list", group: "", resource: "pods" };
+    pub const LIST_PODS: Self = Self { verb: "list", group: "", resource: "pods", role: Role::JOBS };
     /// To watch the pods of Jobs.
-    pub const WATCH_PODS: Self = Self { verb: "watch", group: "", resource: "pods" };
+    pub const WATCH_PODS: Self = Self { verb: "watch", group: "", resource: "pods", role: Role::JOBS };
     /// To read the Secrets that objects name.
-    pub const GET_SECRETS: Self = Self { verb: "get", group: "", resource: "secrets" };
+    pub const GET_SECRETS: Self = Self { verb: "get", group: "", resource: "secrets", role: Role::JOBS };
     /// To use the agent's own AWS identity. The verb is imgop's own, so that no role grants it by accident, as
     /// one may grant the right to write Secrets.
-    pub const USE_AWS: Self = Self { verb: "use-aws", group: "skopeo.io", resource: "images" };
+    pub const USE_AWS: Self =
+        Self { verb: "use-aws", group: "skopeo.io", resource: "images", role: Role::AWS };
 
     /// All that work with Jobs in a namespace needs.
     pub const FOR_JOBS: [Self; 4] = [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS];
@@ -137,12 +156,10 @@ impl Rights {
 
     /// Returns what an administrator does to grant a right in a namespace: a command.
     pub fn how_to_grant(&self, right: Right, namespace: &str) -> String {
-        let (name, role) = match right {
-            Right::USE_AWS => ("imgop-agent-aws", "imgop-agent-aws"),
-            _ => ("imgop-agent", "imgop-agent-namespace"),
-        };
+        let Role { binding, cluster_role } = right.role;
         format!(
-            "to allow it: kubectl create rolebinding {name} -n {namespace} --clusterrole={role} --serviceaccount={}",
+            "to allow it: kubectl create rolebinding {binding} -n {namespace} --clusterrole={cluster_role} \
+             --serviceaccount={}",
             self.service_account
         )
     }

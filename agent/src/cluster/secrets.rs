@@ -24,14 +24,19 @@ const MAX_CONCURRENT_READS: usize = 4;
 pub const MAX_VALUE_BYTES: usize = 512 * 1024;
 /// The longest name of an object.
 const MAX_NAME: usize = 253;
+/// The keys of a Secret of type `kubernetes.io/basic-auth`.
+pub const BASIC_AUTH_KEYS: [&str; 2] = ["username", "password"];
 /// The keys that are read.
-const KEYS: [&str; 2] = [DOCKER_CONFIG_KEY, CA_KEY];
+const KEYS: [&str; 4] = [DOCKER_CONFIG_KEY, CA_KEY, BASIC_AUTH_KEYS[0], BASIC_AUTH_KEYS[1]];
+/// Keys whose names are kept; whoever names a later one in a spec is told so by the pod.
+const MAX_NAMED_KEYS: usize = 256;
 
-/// What is read of a Secret: the keys that hold credentials and certificates, and no others.
+/// What is read of a Secret: the keys that hold credentials and certificates, and of the others their names.
 pub struct SecretContent {
     /// Name and resource version: which Secret was read, and as of when.
     pub version: String,
     values: Vec<(&'static str, Vec<u8>)>,
+    keys: Vec<String>,
     /// Keys whose values are too long to be read, with their bytes.
     too_long: Vec<(&'static str, usize)>,
 }
@@ -147,12 +152,13 @@ impl SecretContent {
     fn of(secret: Secret) -> Self {
         let version = format!("{}/{}", secret.name_any(), secret.resource_version().unwrap_or_default());
         let mut data = secret.data.unwrap_or_default();
+        let keys = data.keys().take(MAX_NAMED_KEYS).cloned().collect();
         let (values, too_long): (Vec<_>, Vec<_>) = KEYS
             .iter()
             .filter_map(|key| Some((*key, data.remove(*key)?.0)))
             .partition(|(_, value)| value.len() <= MAX_VALUE_BYTES);
         let too_long = too_long.into_iter().map(|(key, value)| (key, value.len())).collect();
-        Self { version, values, too_long }
+        Self { version, values, keys, too_long }
     }
 
     /// Returns how many bytes the value of this key has if it is too long to be read.
@@ -165,9 +171,15 @@ impl SecretContent {
         self.values.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_slice())
     }
 
+    /// Returns whether it has this key, as far as its keys are kept.
+    pub fn has_key(&self, key: &str) -> bool {
+        self.keys.len() >= MAX_NAMED_KEYS || self.keys.iter().any(|name| name == key)
+    }
+
     fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.version.len()
+            + self.keys.iter().map(|key| size_of::<String>() + key.len()).sum::<usize>()
             + self.values.iter().map(|(_, value)| value.len()).sum::<usize>()
     }
 }

@@ -27,7 +27,20 @@ fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable(
         };
         let variable = setting.get_env().and_then(|name| name.to_str()).unwrap_or_default();
         assert_eq!(variable, flag.to_uppercase().replace('-', "_"));
-        let values = ["7", "77", "true", "false", "a", "a:b", "127.0.0.1:1", "a.io=b.io", "nowhere", "::1"];
+        let values = [
+            "7",
+            "77",
+            "true",
+            "false",
+            "a",
+            "a:b",
+            "127.0.0.1:1",
+            "a.io=b.io",
+            "nowhere",
+            "::1",
+            "a2",
+            "linux/arm64",
+        ];
         let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
         assert!(values.iter().any(is_read), "--{flag} changes nothing");
         number += 1;

@@ -77,7 +77,8 @@ impl Pass<'_> {
     ) -> PassState<'r> {
         let runs = runs(jobs, memory);
         let differing: Vec<&Tag> = observed.to_be_written().collect();
-        let conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
+        let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
+        conflicts.extend(self.images.claims.conflicts(self.image, request, &differing));
         PassState {
             request,
             observed_at,
@@ -180,7 +181,7 @@ impl Pass<'_> {
         for (side, repository) in [(Side::Source, &request.source), (Side::Destination, &request.destination)]
         {
             let (access, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
-            if let Err(error) = access.ensure_job_secret(owner, side, repository, endpoint).await {
+            if let Err(error) = access.ensure_job_secret(owner, side.as_str(), repository, endpoint).await {
                 begun.error = Some(error.into());
                 return begun;
             }

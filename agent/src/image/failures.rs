@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Image, Side};
-use imgop_core::copy::{ObserveError, Readiness, SpecError};
+use imgop_core::copy::{ObserveError, SpecError};
+use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError, Unreachable};
 
@@ -15,6 +16,7 @@ use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
+use crate::registry_access::advice::{about_connection, about_credentials};
 use crate::registry_access::{AccessError, JobSecretError};
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
@@ -168,7 +170,8 @@ impl Pass<'_> {
         let readiness = match error.reason() {
             Reason::Unauthorized | Reason::Forbidden => {
                 memory.blocked = Some(Blocked { secrets, until: saturating_add(self.now, REFUSED_BACKOFF) });
-                let message = format!("{message}; {}", self.about_credentials(side));
+                let endpoint = self.image.spec.endpoint(side);
+                let message = format!("{message}; {}", about_credentials(side.as_str(), endpoint));
                 return self.report_until_changed(reasons::REGISTRY_UNAUTHORIZED, message, memory);
             }
             Reason::RateLimited { retry_after } => {
@@ -179,7 +182,7 @@ impl Pass<'_> {
             }
             Reason::Refused | Reason::Settings => Readiness::stalled(reasons::INVALID_SPEC, message),
             Reason::RepositoryNotFound => Readiness::retrying(reasons::REPOSITORY_NOT_FOUND, message),
-            reason => match self.advice(side, reason) {
+            reason => match about_connection(side.as_str(), reason, self.image.spec.endpoint(side)) {
                 // Nothing changes before the field that is named is set.
                 Some(advice) => {
                     Readiness::stalled(reasons::REGISTRY_UNREACHABLE, format!("{message}{advice}"))
@@ -194,25 +197,6 @@ impl Pass<'_> {
             },
         };
         self.report_and_retry(readiness, memory)
-    }
-
-    /// Returns which credentials a registry refused, or where to name some.
-    fn about_credentials(&self, side: Side) -> String {
-        let endpoint = self.image.spec.endpoint(side);
-        if endpoint.use_aws_irsa {
-            return format!("the credentials are those of the agent's AWS identity (spec.{side}.useAwsIRSA)");
-        }
-        match endpoint.credentials {
-            Some(named) => {
-                let secret = &named.secret_name;
-                format!("the credentials are those of Secret {secret:?} (spec.{side}.credentials)")
-            }
-            None => format!("name a Secret with credentials in spec.{side}.credentials"),
-        }
-    }
-
-    fn advice(&self, side: Side, reason: &Reason) -> Option<String> {
-        advice(side, reason, self.image.spec.endpoint(side).tls.ca_secret_name.as_deref())
     }
 
     fn job_secret_failed(&self, error: JobSecretError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
@@ -249,46 +233,5 @@ impl Pass<'_> {
             JobError::NameTaken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),
         };
         Ok(self.report_and_retry(readiness, memory))
-    }
-}
-
-/// Returns what to set where the connection itself is refused, on either side, whose spec names this Secret with
-/// the certificates of a CA.
-fn advice(side: Side, reason: &Reason, ca_secret: Option<&str>) -> Option<String> {
-    match (reason, ca_secret) {
-        (Reason::Unreachable(Unreachable::Tls), Some(secret)) => Some(format!(
-            "; Secret {secret:?} (spec.{side}.tls.caSecretName) does not hold the CA of this registry: put its \
-             certificate there under the key ca.crt"
-        )),
-        (Reason::Unreachable(Unreachable::Tls), None) => Some(format!(
-            "; name a Secret with the certificate of its CA (key ca.crt) in spec.{side}.tls.caSecretName, or set \
-             spec.{side}.tls.mode to SkipVerify"
-        )),
-        (Reason::Unreachable(Unreachable::NoTls), _) => {
-            Some(format!(" If so, set spec.{side}.tls.mode to PlainHTTP"))
-        }
-        (Reason::Unreachable(Unreachable::WantsTls), _) => {
-            Some(format!("; if so, leave spec.{side}.tls.mode out"))
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_that_is_not_trusted_comes_with_the_field_to_set() {
-        let advice = |side, how| advice(side, &Reason::Unreachable(how), None).unwrap_or_default();
-        insta::assert_snapshot!(advice(Side::Source, Unreachable::Tls), @"; name a Secret with the certificate of its CA (key ca.crt) in spec.source.tls.caSecretName, or set spec.source.tls.mode to SkipVerify");
-        insta::assert_snapshot!(advice(Side::Destination, Unreachable::NoTls), @" If so, set spec.destination.tls.mode to PlainHTTP");
-        insta::assert_snapshot!(advice(Side::Source, Unreachable::WantsTls), @"; if so, leave spec.source.tls.mode out");
-        assert_eq!(advice(Side::Source, Unreachable::Connect), "");
-    }
-    #[test]
-    fn u7_a_secret_whose_ca_does_not_fit_is_named() {
-        let reason = Reason::Unreachable(Unreachable::Tls);
-        insta::assert_snapshot!(advice(Side::Destination, &reason, Some("corp-ca")).unwrap(), @r#"; Secret "corp-ca" (spec.destination.tls.caSecretName) does not hold the CA of this registry: put its certificate there under the key ca.crt"#);
     }
 }

@@ -7,8 +7,9 @@ use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
 use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure, WaitingTag};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
-    CopyRequest, FirstSeen, Naming, Observed, Plan, PlannedTag, Readiness, TagAction, Waiting, readiness,
+    CopyRequest, FirstSeen, Naming, Observed, Plan, PlannedTag, TagAction, Waiting, readiness,
 };
+use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
 use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
 use jiff::Timestamp;

@@ -115,7 +115,7 @@ impl Pass<'_> {
         freshness: Freshness,
     ) -> Result<Resolved, AccessError> {
         let (access, endpoint) = (self.agent().registry_access(), self.image.spec.endpoint(side));
-        access.resolve(self.namespace(), side, repository, endpoint, freshness).await
+        access.resolve(self.namespace(), side.as_str(), repository, endpoint, freshness).await
     }
 
     /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but

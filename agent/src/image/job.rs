@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Container;
 
 use crate::cluster::owner::Owner;
 use crate::config::Config;
-use crate::jobs::template::{JobTemplate, TERMINATION_LOG, container};
+use crate::jobs::template::{JobTemplate, PodNeeds, TERMINATION_LOG, container};
 use crate::registry_access::files::EndpointFiles;
 
 /// Returns the Job for a batch. Its name is a hash of what it does and for whom, so that creating it twice
@@ -55,7 +55,8 @@ pub fn job(
         containers,
         volumes: files.into_iter().flat_map(|files| files.volumes).collect(),
         deadline_seconds: config.job_deadline_seconds,
-        ttl_seconds: config.job_deletion_delay_seconds,
+        ttl_seconds: Some(config.job_deletion_delay_seconds),
+        pod: PodNeeds::default(),
     }
     .build()
 }
@@ -221,7 +222,7 @@ mod tests {
             let secret = auth[0].secret.as_ref().unwrap();
             assert_eq!(
                 secret.secret_name,
-                Some(crate::registry_access::aws::secret_name(&Owner::of(&image), side))
+                Some(crate::registry_access::aws::secret_name(&Owner::of(&image), side.as_str()))
             );
             let arguments = pod.containers[0].args.clone().unwrap().join(" ");
             assert!(arguments.contains(&format!("/imgop/{name}/auth/auth.json")), "{arguments}");

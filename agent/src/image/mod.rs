@@ -8,6 +8,7 @@
 //! between any two writes costs nothing. Each step hands its values on to the next one; what is remembered
 //! until the next pass stands in [`memory`].
 
+mod builder_claims;
 mod conflicts;
 mod counters;
 mod execute;
@@ -27,10 +28,11 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
-    COPIES_ANNOTATION, Destination, Image, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION,
-    ROUTE_ANNOTATION, Source,
+    COPIES_ANNOTATION, Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode,
+    REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, Source,
 };
-use imgop_core::copy::{CopyRequest, KnownBlobs, Readiness, Route};
+use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
+use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
 use imgop_registry::RepositoryClient;
 use imgop_registry::reference::Repository;
@@ -43,6 +45,7 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
+use builder_claims::BuilderClaims;
 use conflicts::Conflicts;
 use counters::CopyCounters;
 use failures::Halt;
@@ -73,6 +76,7 @@ pub struct Images {
     agent: Arc<Agent>,
     /// Which Image a tag belongs to that several select.
     conflicts: Conflicts,
+    claims: BuilderClaims,
     counters: CopyCounters,
     /// Which repositories hold which blobs.
     blobs: KnownBlobs,
@@ -82,7 +86,14 @@ impl Images {
     /// Returns the kind, whose objects are these.
     pub fn new(agent: Arc<Agent>, images: Objects<Image>) -> Self {
         let (conflicts, counters) = (Conflicts::new(images), CopyCounters::new(&agent.metrics));
-        Self { agent, conflicts, counters, blobs: KnownBlobs::default() }
+        let claims = BuilderClaims::new(Objects::new([]));
+        Self { agent, conflicts, claims, counters, blobs: KnownBlobs::default() }
+    }
+
+    /// Returns the same kind beside these `ImageBuilders`, which may have the same tags.
+    #[must_use]
+    pub fn beside(self, builders: Objects<ImageBuilder>) -> Self {
+        Self { claims: BuilderClaims::new(builders), ..self }
     }
 }
 

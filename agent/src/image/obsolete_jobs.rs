@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use imgop_core::copy::{Copy, CopyRequest, Observed, Outcome, Readiness, Run};
+use imgop_core::copy::{Copy, CopyRequest, Observed, Outcome, Run};
+use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
 
 use super::failures::Halt;

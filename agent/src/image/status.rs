@@ -3,7 +3,7 @@
 
 use imgop_core::api::conditions::{self, reasons};
 use imgop_core::api::{HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
-use imgop_core::copy::Readiness;
+use imgop_core::readiness::Readiness;
 use imgop_registry::reference::{Repository, Tag};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

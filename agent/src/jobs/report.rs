@@ -39,8 +39,19 @@ pub struct JobReport {
     pub state: JobState,
     /// Why its pod gets no node, once it has waited for one for some time.
     pub waits_for_node: Option<String>,
+    /// Why its newest pod was ended from outside, if it was.
+    pub ended_by: Option<EndedBy>,
     /// What became of each of its own containers, by name.
     containers: BTreeMap<String, ContainerState>,
+}
+
+/// Why a pod was ended from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedBy {
+    /// Kubernetes' word for it: `Evicted`, `DeadlineExceeded`.
+    pub reason: String,
+    /// For people.
+    pub message: String,
 }
 
 /// How a Job stands.
@@ -160,6 +171,7 @@ impl JobReport {
             annotations,
             state,
             waits_for_node,
+            ended_by: known.iter().rev().find_map(|pod| EndedBy::of(pod)),
             containers,
         }
     }
@@ -169,9 +181,21 @@ impl JobReport {
         self.containers.get(name).cloned().unwrap_or(ContainerState::Running)
     }
 
+    /// Returns whether the Job has ended.
+    pub fn is_finished(&self) -> bool {
+        self.state == JobState::Finished
+    }
+
     /// Returns whether the Job is to be deleted because it holds a place and nothing more will come of it.
     pub fn is_to_be_deleted(&self) -> bool {
         matches!(self.state, JobState::Stuck(_) | JobState::Lost | JobState::Abandoned)
+    }
+}
+
+impl EndedBy {
+    fn of(pod: &PodView) -> Option<Self> {
+        let reason = pod.status.reason.clone().filter(|_| pod.has_ended())?;
+        Some(Self { reason, message: printable(pod.status.message.as_deref().unwrap_or_default()) })
     }
 }
 

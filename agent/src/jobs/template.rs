@@ -1,5 +1,5 @@
 //! Jobs and pods as the agent makes them for any kind: labelled, owned, locked down (the pod security standard
-//! "restricted"), with credentials and certificates as files.
+//! "restricted", unless a kind says what it needs besides), with credentials and certificates as files.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EmptyDirVolumeSource, EnvVar, PodSecurityContext, PodSpec, PodTemplateSpec,
-    ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
+    Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, PodSecurityContext, PodSpec,
+    PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
@@ -28,6 +28,8 @@ const USER: i64 = 65532;
 const LOST_NODE_SECONDS: i64 = 30;
 /// The name of the volume that each container has at `/tmp`.
 const SCRATCH: &str = "scratch";
+/// The annotation by which an autoscaler knows whether it may end a pod.
+const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 /// The longest value of a label.
 const MAX_LABEL: usize = 63;
 
@@ -51,8 +53,56 @@ pub struct JobTemplate<'a> {
     pub volumes: Vec<Volume>,
     /// Seconds after which it is ended.
     pub deadline_seconds: u32,
-    /// Seconds that it is kept when it has ended.
-    pub ttl_seconds: u32,
+    /// Seconds that it is kept when it has ended; none where its kind deletes it.
+    pub ttl_seconds: Option<u32>,
+    /// How its pod differs from one that passes "restricted" and may be moved at any time.
+    pub pod: PodNeeds,
+}
+
+/// How the pod of a kind's Jobs differs from that of others.
+#[derive(Debug, Clone)]
+pub struct PodNeeds {
+    /// Labels of the pod besides those that all pods have.
+    pub labels: BTreeMap<String, String>,
+    /// The same for annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Whether an autoscaler may end it to free a node: what is lost is begun anew.
+    pub is_evictable: bool,
+    /// False gives it a user namespace of its own.
+    pub host_users: Option<bool>,
+    /// The security of all its containers, where they do not say something else.
+    pub security: PodSecurityContext,
+    /// The nodes that it may run on.
+    pub affinity: Option<Affinity>,
+    /// Seconds that it may run once it is on a node; none leaves it to the Job's deadline. A pod that exceeds them
+    /// stays, and with it what its containers report.
+    pub deadline_seconds: Option<u32>,
+}
+
+impl Default for PodNeeds {
+    fn default() -> Self {
+        Self {
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            is_evictable: true,
+            host_users: None,
+            security: PodSecurityContext {
+                run_as_non_root: Some(true),
+                run_as_user: Some(USER),
+                run_as_group: Some(USER),
+                fs_group: Some(USER),
+                seccomp_profile: Some(runtime_default()),
+                ..PodSecurityContext::default()
+            },
+            affinity: None,
+            deadline_seconds: None,
+        }
+    }
+}
+
+/// Returns the seccomp profile of the container runtime.
+pub fn runtime_default() -> SeccompProfile {
+    SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
 }
 
 /// What a container requests, and the most that it gets, by the name of the resource.
@@ -91,17 +141,14 @@ impl JobTemplate<'_> {
                 // Kinds count tries by themselves; a Job is one try.
                 backoff_limit: Some(0),
                 active_deadline_seconds: Some(self.deadline_seconds.into()),
-                ttl_seconds_after_finished: i32::try_from(self.ttl_seconds).ok(),
+                ttl_seconds_after_finished: self.ttl_seconds.and_then(|seconds| i32::try_from(seconds).ok()),
                 pod_failure_policy: Some(ignore_disruptions()),
                 // No second pod while the first still ends.
                 pod_replacement_policy: Some("Failed".to_owned()),
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
-                        labels: Some(labels),
-                        annotations: Some(BTreeMap::from([(
-                            "cluster-autoscaler.kubernetes.io/safe-to-evict".to_owned(),
-                            "true".to_owned(),
-                        )])),
+                        labels: Some(labels.into_iter().chain(self.pod.labels.clone()).collect()),
+                        annotations: Some(self.pod_annotations()),
                         ..ObjectMeta::default()
                     }),
                     spec: Some(self.pod()),
@@ -110,6 +157,11 @@ impl JobTemplate<'_> {
             }),
             status: None,
         }
+    }
+
+    fn pod_annotations(&self) -> BTreeMap<String, String> {
+        let own = [(SAFE_TO_EVICT.to_owned(), self.pod.is_evictable.to_string())];
+        own.into_iter().chain(self.pod.annotations.clone()).collect()
     }
 
     fn name(&self) -> String {
@@ -146,17 +198,10 @@ impl JobTemplate<'_> {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(5),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: Some(USER),
-                run_as_group: Some(USER),
-                fs_group: Some(USER),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    localhost_profile: None,
-                }),
-                ..PodSecurityContext::default()
-            }),
+            security_context: Some(self.pod.security),
+            host_users: self.pod.host_users,
+            affinity: self.pod.affinity,
+            active_deadline_seconds: self.pod.deadline_seconds.map(i64::from),
             tolerations: Some(
                 ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(lost_node).to_vec(),
             ),

@@ -96,6 +96,10 @@ pub struct PodView {
 pub struct PodStatusView {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
     pub phase: Option<String>,
+    /// Why it was ended from outside, in a word: `Evicted`, `DeadlineExceeded`.
+    pub reason: Option<String>,
+    /// The same for people.
+    pub message: Option<String>,
     /// Whether it is scheduled, or disrupted.
     pub conditions: Vec<ConditionView>,
     /// Containers that run before the others.
@@ -243,7 +247,8 @@ impl PodView {
             size_of::<ContainerStatusView>() + container.name.len() + waiting + ended
         });
         let conditions = self.status.conditions.iter().map(ConditionView::bytes);
-        size_of::<Self>() + containers.sum::<usize>() + conditions.sum::<usize>()
+        let ended_by = text(&self.status.reason) + text(&self.status.message);
+        size_of::<Self>() + ended_by + containers.sum::<usize>() + conditions.sum::<usize>()
     }
 }
 

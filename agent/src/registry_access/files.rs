@@ -29,11 +29,11 @@ struct File<'a> {
 }
 
 impl EndpointFiles {
-    /// Returns the files of one side of an owner's Jobs.
+    /// Returns the files of an owner's Jobs for one side.
     pub fn of(owner: &Owner, side: Side, repository: &Repository, endpoint: EndpointRef<'_>) -> Self {
         let auth_secret = if endpoint.use_aws_irsa {
             // The agent writes a token of AWS there.
-            Some(aws::secret_name(owner, side))
+            Some(aws::secret_name(owner, side.as_str()))
         } else {
             endpoint.credentials.map(|named| named.secret_name.clone())
         };
@@ -138,7 +138,7 @@ mod tests {
             let files = EndpointFiles::of(&owner("uid"), side, &repository, endpoint);
             let secret = files.volumes[0].secret.as_ref().unwrap();
             assert_eq!(files.volumes[0].name, format!("{side}-auth"));
-            assert_eq!(secret.secret_name, Some(aws::secret_name(&owner("uid"), side)));
+            assert_eq!(secret.secret_name, Some(aws::secret_name(&owner("uid"), side.as_str())));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! With which credentials and over which transport the repositories of an object are reached: Secrets of its own
 //! namespace, the agent's AWS identity where it is lent; and the Secrets that its Jobs mount.
 
+pub mod advice;
 pub(crate) mod aws;
+pub mod docker_config;
 pub mod files;
 
 use std::sync::Arc;
 
-use imgop_core::api::{EndpointRef, Side, TlsMode};
+use imgop_core::api::{EndpointRef, TlsMode};
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 use imgop_registry::ecr::{EcrError, EcrTokens};
 use imgop_registry::reference::Repository;
@@ -68,10 +70,10 @@ pub enum AccessError {
     #[error("the agent may not use its AWS identity in this namespace")]
     AwsNotEnabled,
     /// AWS gives no token.
-    #[error("{side}: {error}")]
+    #[error("{field}: {error}")]
     Aws {
-        /// For which side.
-        side: Side,
+        /// For which field.
+        field: String,
         /// Why.
         error: Box<EcrError>,
     },
@@ -98,16 +100,17 @@ pub enum JobSecretError {
 }
 
 impl RegistryAccess<'_> {
-    /// Reads what one side of an object names, in no namespace but the object's own.
+    /// Reads what an endpoint of an object names, in no namespace but the object's own. `field` is where the spec has
+    /// the endpoint: `source`, `registries[2]`.
     pub async fn resolve(
         &self,
         namespace: &str,
-        side: Side,
+        field: &str,
         repository: &Repository,
         endpoint: EndpointRef<'_>,
         freshness: Freshness,
     ) -> Result<Resolved, AccessError> {
-        let fields = [format!("{side}.credentials.secretName"), format!("{side}.tls.caSecretName")];
+        let fields = [format!("{field}.credentials.secretName"), format!("{field}.tls.caSecretName")];
         let verifies = endpoint.tls.mode == TlsMode::Verify;
         let names = [
             endpoint.credentials.map(|named| named.secret_name.as_str()),
@@ -115,14 +118,15 @@ impl RegistryAccess<'_> {
         ];
         let mut read = [None, None];
         for (which, key) in [DOCKER_CONFIG_KEY, CA_KEY].into_iter().enumerate() {
-            let (Some(name), field) = (names[which], &fields[which]) else { continue };
-            let content = self.read(namespace, field, name, freshness).await?;
+            let (Some(name), named_by) = (names[which], &fields[which]) else { continue };
+            let content = self.read(namespace, named_by, name, freshness).await?;
             if let Some(bytes) = content.too_long(key) {
                 let problem = format!(
                     "its key {key} has {bytes} bytes; at most {MAX_VALUE_BYTES} are read, so name a \
                              Secret with what this registry needs alone"
                 );
-                return Err(AccessError::Unusable { field: field.clone(), secret: name.to_owned(), problem });
+                let (field, secret) = (named_by.clone(), name.to_owned());
+                return Err(AccessError::Unusable { field, secret, problem });
             }
             read[which] = Some(content);
         }
@@ -139,22 +143,22 @@ impl RegistryAccess<'_> {
         let versions = read.iter().flatten().map(|content| content.version.clone()).collect();
         let mut resolved = Resolved { access, versions };
         if endpoint.use_aws_irsa {
-            aws::add_credential(self, namespace, side, repository.host(), freshness, &mut resolved).await?;
+            aws::add_credential(self, namespace, field, repository.host(), freshness, &mut resolved).await?;
         }
         Ok(resolved)
     }
 
-    /// Writes the Secret that an owner's Jobs mount for one side, unless it holds a token that is young enough.
+    /// Writes the Secret that an owner's Jobs mount for an endpoint, unless it holds a token that is young enough.
     /// Only right before a Job is created: an object with nothing to do has no Secret.
     pub async fn ensure_job_secret(
         &self,
         owner: &Owner,
-        side: Side,
+        field: &str,
         repository: &Repository,
         endpoint: EndpointRef<'_>,
     ) -> Result<(), JobSecretError> {
         if endpoint.use_aws_irsa {
-            aws::ensure_job_secret(self, owner, side, repository.host()).await?;
+            aws::ensure_job_secret(self, owner, field, repository.host()).await?;
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ async fn resolved(host: &str, tls: TlsSpec, use_aws_irsa: bool) -> Result<Resolv
     let repository = format!("{host}/a/b").parse().unwrap();
     let named = Credentials { secret_name: "target".into() };
     let endpoint = EndpointRef { name: "", credentials: Some(&named), use_aws_irsa, tls: &tls };
-    access.resolve("team-a", Side::Source, &repository, endpoint, Freshness::Cached).await
+    access.resolve("team-a", "source", &repository, endpoint, Freshness::Cached).await
 }
 
 fn verified_by(secret: &str) -> TlsSpec {

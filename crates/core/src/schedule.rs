@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::REQUESTED_AT_ANNOTATION;
 use crate::time::{backoff, clamp_ahead, jitter, remaining, saturating_add};
 
 /// The first pause after something was not there or did not answer; each one after it is twice as long.
@@ -137,12 +136,14 @@ impl Schedule {
     }
 }
 
-/// Returns the token of a request that was not acted on yet; `handled` is the last one that was.
+/// Returns the token of a request that was not acted on yet, from the annotation of this name; `handled` is the last one
+/// that was.
 pub fn open_request<'a>(
     annotations: Option<&'a BTreeMap<String, String>>,
+    name: &str,
     handled: Option<&str>,
 ) -> Option<&'a str> {
-    let token = annotations?.get(REQUESTED_AT_ANNOTATION)?.as_str();
+    let token = annotations?.get(name)?.as_str();
     (token.len() <= MAX_REQUEST_LENGTH && handled != Some(token)).then_some(token)
 }
 
@@ -165,6 +166,7 @@ fn is_backing_off(retries: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::REQUESTED_AT_ANNOTATION;
 
     fn now() -> Timestamp {
         "2026-11-21T12:00:00Z".parse().unwrap()
@@ -211,12 +213,16 @@ mod tests {
     #[test]
     fn a_request_is_acted_on_once() {
         let annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "t1".to_owned())].into());
-        let request = open_request(annotations.as_ref(), None);
+        let request = open_request(annotations.as_ref(), REQUESTED_AT_ANNOTATION, None);
         assert_eq!(due(&Candidate { request, ..once() }, None), Some(Due::Requested));
-        let request = open_request(annotations.as_ref(), Some("t1"));
+        let request = open_request(annotations.as_ref(), REQUESTED_AT_ANNOTATION, Some("t1"));
         assert_eq!(due(&Candidate { request, ..once() }, None), None);
         let long = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "t".repeat(200))].into());
-        assert_eq!(open_request(long.as_ref(), None), None, "it would stand in the status");
+        assert_eq!(
+            open_request(long.as_ref(), REQUESTED_AT_ANNOTATION, None),
+            None,
+            "it would stand in the status"
+        );
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum Operation {
     Put(ManifestRef),
     /// Mount a blob from another repository.
     Mount(Digest),
+    /// To begin an upload, which is cancelled at once.
+    Push,
     /// Find what refers to a manifest.
     Referrers(Digest),
 }
@@ -193,6 +195,7 @@ impl Operation {
             Self::Referrers(digest) => format!("find what refers to {repository}@{digest}"),
             Self::Put(what) => format!("write {}", with(what)),
             Self::Mount(digest) => format!("mount {digest} into {repository}"),
+            Self::Push => format!("push to {repository}"),
         }
     }
 }

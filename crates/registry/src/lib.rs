@@ -6,6 +6,7 @@
 //! client       Registries, one per process; RepositoryClient: tags, manifests, blobs, referrers
 //!   ├ bulk       digests of many tags in one request, from the APIs of three public registries
 //!   ├ search     repositories by words, from the same APIs
+//!   ├ git        what the refs of a git repository point to
 //!   ├ auth       the challenge of a registry, its token server, its tokens
 //!   └ transport  one request: connection pools, retries, limits of each host, redirects
 //! ecr          tokens for Amazon ECR from AWS credentials
@@ -23,6 +24,7 @@ pub mod cache;
 pub mod credentials;
 #[cfg(feature = "ecr")]
 pub mod ecr;
+pub mod git;
 pub mod oci;
 pub mod reference;
 

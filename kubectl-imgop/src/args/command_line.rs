@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use super::builder::BuilderArgs;
 use super::endpoints::EndpointArgs;
 use super::image::ImageArgs;
 use super::schedule::ScheduleArgs;
@@ -119,10 +120,65 @@ impl EndpointArgs {
     }
 }
 
+impl BuilderArgs {
+    /// Adds the flags that are given.
+    pub fn write(&self, words: &mut Words) {
+        // All fields by name: one that is added is added here too.
+        let Self {
+            tags,
+            file,
+            build_args,
+            target,
+            platforms,
+            labels,
+            annotations,
+            secrets,
+            cache,
+            credentials,
+            tls,
+            ca_secret,
+            registries,
+            git,
+            revision,
+            git_credentials,
+            config_map,
+            sub_path,
+            rebuild_on,
+            frequency,
+            source_date_epoch,
+            format,
+        } = self;
+        let causes: Vec<String> = rebuild_on.iter().map(|cause| format!("{cause:?}")).collect();
+        let joined = |list: &[String]| Some(list.join(",")).filter(|list| !list.is_empty());
+        words.values("--tag", tags);
+        words.value("--file", file.as_ref());
+        words.values("--build-arg", build_args);
+        words.value("--target", target.as_ref());
+        words.value("--platform", joined(platforms).as_ref());
+        words.values("--label", labels);
+        words.values("--annotation", annotations);
+        words.values("--secret", secrets);
+        words.values("--cache-to", cache);
+        words.value("--credentials", credentials.as_ref());
+        words.choice("--tls", tls.as_ref());
+        words.value("--ca-secret", ca_secret.as_ref());
+        words.values("--registry", registries);
+        words.value("--git", git.as_ref());
+        words.value("--revision", revision.as_ref());
+        words.value("--git-credentials", git_credentials.as_ref());
+        words.value("--config-map", config_map.as_ref());
+        words.value("--sub-path", sub_path.as_ref());
+        words.value("--rebuild-on", joined(&causes).as_ref());
+        words.value("--frequency", frequency.as_ref());
+        words.value("--source-date-epoch", source_date_epoch.as_ref());
+        words.value("--format", format.as_ref().map(|format| format!("{format:?}")).as_ref());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use imgop_core::api::{Mode, Overwrite, Publish, Referrers, TlsMode};
+    use imgop_core::api::{Format, Mode, Overwrite, Publish, RebuildOn, Referrers, TlsMode};
 
     use super::*;
 
@@ -131,6 +187,13 @@ mod tests {
     struct Flags {
         #[command(flatten)]
         image: ImageArgs,
+    }
+
+    #[derive(Debug, Parser)]
+    #[command(no_binary_name = true)]
+    struct BuilderFlags {
+        #[command(flatten)]
+        builder: BuilderArgs,
     }
 
     fn written(image: &ImageArgs) -> Vec<String> {
@@ -173,5 +236,41 @@ mod tests {
             assert_eq!(format!("{read:?}"), format!("{args:?}"), "{words:?}");
         }
         assert!(written(&ImageArgs::default()).is_empty());
+    }
+
+    #[test]
+    fn the_flags_of_a_build_that_are_written_read_as_the_same() {
+        let (text, texts) = (|text: &str| Some(text.to_owned()), |text: &str| vec![text.to_owned()]);
+        let all = BuilderArgs {
+            tags: vec!["r.example.com/a:1".to_owned(), "r.example.com/a:2".to_owned()],
+            file: text("-"),
+            build_args: texts("A=-b c"),
+            target: text("final"),
+            platforms: vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()],
+            labels: texts("a=b"),
+            annotations: texts("a=b,c"),
+            secrets: texts("id=a,src=b"),
+            cache: texts("r.example.com/cache"),
+            credentials: text("push"),
+            tls: Some(TlsMode::SkipVerify),
+            ca_secret: text("ca"),
+            registries: texts("quay.io,credentials=pull"),
+            git: text("https://h/a.git"),
+            revision: text("main"),
+            git_credentials: text("git"),
+            config_map: None,
+            sub_path: text("src"),
+            rebuild_on: vec![RebuildOn::Source, RebuildOn::BaseImage],
+            frequency: text("1h"),
+            source_date_epoch: text("0"),
+            format: Some(Format::Oci),
+        };
+        for args in [all, BuilderArgs { config_map: text("files"), ..BuilderArgs::default() }] {
+            let mut words = Words::default();
+            args.write(&mut words);
+            let words = words.into_words();
+            let read = BuilderFlags::try_parse_from(&words).unwrap().builder;
+            assert_eq!(format!("{read:?}"), format!("{args:?}"), "{words:?}");
+        }
     }
 }

@@ -1,18 +1,24 @@
 //! From arguments to a spec: the flags of each kind, and those that several verbs share.
 
+mod builder;
 mod command_line;
 mod endpoints;
 mod explicit;
 mod image;
 mod image_spec;
+mod other_builders;
 pub mod pick;
 mod schedule;
 mod selected;
 mod sort_path;
+mod submit;
 
+pub use builder::BuilderArgs;
 pub use command_line::Words;
 pub use explicit::explicit_fields;
 pub use image::ImageArgs;
 pub use image_spec::{image_spec, is_registry, reference_problem};
+pub use other_builders::OtherBuildersArgs;
 pub use selected::{Selected, SelectedArgs, selected};
 pub use sort_path::SortPath;
+pub use submit::{DryRun, SubmitArgs};

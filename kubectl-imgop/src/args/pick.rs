@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::cli_error::CliError;
 use crate::cluster::objects::FoundObject;
 use crate::cluster::{Cluster, ConnectionArgs};
-use crate::kinds::{DEFAULT_KIND, ObjectRef};
+use crate::kinds::{KINDS, ObjectRef};
 use crate::output::Ui;
 use crate::prompts::{Answer, Below, Row, Terminal, TypedQuestion, Typing, can_ask};
 
@@ -22,7 +22,7 @@ pub fn check_can_pick(ui: Ui, missing: &str) -> Result<(), CliError> {
 /// The one object that a verb is for. On a terminal the user picks it, unless it is named.
 #[derive(Debug, Args)]
 pub struct OneArgs {
-    /// Name of the Image; without it you can pick one, on a terminal
+    /// Name of the Image, or imagebuilder/NAME; without it you can pick one, on a terminal
     #[arg(value_parser = ObjectRef::parse)]
     name: Option<ObjectRef>,
 }
@@ -50,9 +50,8 @@ impl OneArgs {
 /// Returns the object that the user picks.
 async fn one(ui: Ui, cluster: &Cluster) -> Result<ObjectRef, CliError> {
     let typing = Names(existing(cluster).await?);
-    let prompt = DEFAULT_KIND.title();
     let terminal = Terminal::open()?;
-    match (TypedQuestion { prompt: &prompt, initial: "", typing: &typing }).ask(&terminal).await? {
+    match (TypedQuestion { prompt: "Name", initial: "", typing: &typing }).ask(&terminal).await? {
         Answer::Given(name) => ObjectRef::parse(&name).map_err(CliError::usage),
         Answer::Back => Err(nothing_picked(ui)),
     }
@@ -63,7 +62,7 @@ pub async fn some(ui: Ui, cluster: &Cluster) -> Result<Vec<ObjectRef>, CliError>
     let rows = existing(cluster).await?;
     let items: Vec<String> = rows.iter().map(|row| format!("{}  {}", row.value, row.note)).collect();
     let terminal = Terminal::open()?;
-    match terminal.choose_some(&format!("Which {}s", DEFAULT_KIND.title()), &items).await? {
+    match terminal.choose_some("Which ones", &items).await? {
         Answer::Given(chosen) if !chosen.is_empty() => {
             let names = chosen.into_iter().map(|i| ObjectRef::parse(&rows[i].value));
             names.collect::<Result<_, _>>().map_err(CliError::usage)
@@ -79,10 +78,19 @@ fn nothing_picked(ui: Ui) -> CliError {
 
 /// Returns the objects of the namespace, each with what a list shows of it.
 async fn existing(cluster: &Cluster) -> Result<Vec<Row>, CliError> {
-    let objects = cluster.list(DEFAULT_KIND, false, None).await?;
+    let mut objects = Vec::new();
+    for kind in KINDS {
+        match cluster.list(kind, false, None).await {
+            Ok(found) => objects.extend(found),
+            Err(error) if kind.is_default() => return Err(error),
+            // What may not be listed cannot be picked.
+            Err(_) => {}
+        }
+    }
     if objects.is_empty() {
         cluster.check_namespace().await?;
-        let message = format!("there are no {}s in namespace {}", DEFAULT_KIND.title(), cluster.namespace);
+        let titles: Vec<String> = KINDS.iter().map(|kind| format!("{}s", kind.title())).collect();
+        let message = format!("there are no {} in namespace {}", titles.join(" and "), cluster.namespace);
         return Err(CliError::failed(message));
     }
     let now = Timestamp::now();
@@ -106,7 +114,7 @@ impl Typing for Names {
         if self.0.iter().any(|row| row.value == typed) {
             return Ok(());
         }
-        Err(format!("there is no {} {typed:?}; choose one with up and down", DEFAULT_KIND.title()))
+        Err(format!("there is no {typed:?}; choose one with up and down"))
     }
 }
 

@@ -13,15 +13,15 @@ use crate::output::Ui;
 /// The objects that a verb changes. One of these is required; on a terminal the user picks otherwise.
 #[derive(Debug, Args)]
 pub struct SelectedArgs {
-    /// Names of the Images; with --selector or --all the kind to select from, if it is not Image
+    /// Names of Images, or imagebuilder/NAME; with --selector or --all the kind to select from, if it is not Image
     #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
     names: Vec<ObjectRef>,
 
-    /// Select Images by labels, such as team=web
+    /// Select by labels, such as team=web
     #[arg(short = 'l', long, value_parser = parse_selector, conflicts_with = "all")]
     selector: Option<String>,
 
-    /// Select all Images in the namespace
+    /// Select all in the namespace
     #[arg(long)]
     all: bool,
 }

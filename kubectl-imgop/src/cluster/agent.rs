@@ -42,12 +42,12 @@ pub async fn why_no_reaction(cluster: &Cluster, name: &str) -> String {
     }
 }
 
-/// Warns if the cluster has no agent. No answer is no reason to warn.
-pub async fn warn_without_agent(ui: Ui, cluster: &Cluster) {
+/// Warns if the cluster has no agent, so that nothing is `done`: copied, or built. No answer is no reason to warn.
+pub async fn warn_without_agent(ui: Ui, cluster: &Cluster, done: &str) {
     if let Ok(Ok(agents)) = timeout(ANSWER_TIMEOUT, agents(cluster)).await
         && agents.is_empty()
     {
-        ui.warning(&format!("nothing is copied yet: {}", without_agent(&cluster.flags)));
+        ui.warning(&format!("nothing is {done} yet: {}", without_agent(&cluster.flags)));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Writes objects of any kind: a whole manifest (server-side apply), or one field (merge patch).
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams, ValidationDirective};
 use kube::core::{DynamicObject, Status};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use crate::cli_error::CliError;
 use crate::kinds::ObjectRef;
 
 /// The manager of the fields that this program sets.
-const FIELD_MANAGER: &str = "imgop-cli";
+pub(super) const FIELD_MANAGER: &str = "imgop-cli";
 
 /// How a manifest is applied.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,6 +55,15 @@ impl Cluster {
         let objects = self.objects(object.kind, false);
         let patched = objects.patch(&object.name, &params, &Patch::Merge(fields)).await;
         patched.map(drop).map_err(|error| self.explain("patch", object, &error))
+    }
+}
+
+/// Returns what an apply did with an object, as kubectl names it.
+pub fn done(before: Option<&ObjectMeta>, after: &DynamicObject) -> &'static str {
+    match before {
+        None => "created",
+        Some(before) if before.generation == after.metadata.generation => "unchanged",
+        Some(_) => "configured",
     }
 }
 

@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt as _};
 use super::connection::Cluster;
 use super::errors::{Call, explain};
 use crate::cli_error::{CliError, Kind as ErrorKind, Outcome};
-use crate::kinds::{Kind, KindRef, ObjectRef};
+use crate::kinds::{KINDS, Kind, KindRef, ObjectRef};
 use crate::output::Ui;
 
 /// An object that was found, as it is: one that this version cannot read must not hide the others.
@@ -73,9 +73,30 @@ impl Cluster {
 
     /// Returns one object, whatever it holds.
     pub async fn get(&self, object: &ObjectRef) -> Result<FoundObject, CliError> {
-        let found = self.objects(object.kind, false).get(&object.name).await;
-        let found = found.map_err(|error| self.explain("get", object, &error))?;
-        Ok(FoundObject { kind: object.kind, object: found })
+        match self.objects(object.kind, false).get(&object.name).await {
+            Ok(found) => Ok(FoundObject { kind: object.kind, object: found }),
+            Err(error) => {
+                let is_absent = matches!(&error, kube::Error::Api(status) if status.code == 404);
+                let namesake = if is_absent { self.namesake(object).await } else { None };
+                let explained = self.explain("get", object, &error);
+                Err(match namesake {
+                    Some(other) => explained
+                        .hinted(format!("there is an {} of this name: write {other}", other.kind.title())),
+                    None => explained,
+                })
+            }
+        }
+    }
+
+    /// Returns an object of another kind with the same name. It is only named: a verb that changes something must not
+    /// reach another object than was typed.
+    async fn namesake(&self, object: &ObjectRef) -> Option<ObjectRef> {
+        for kind in KINDS.into_iter().filter(|kind| *kind != object.kind) {
+            if let Ok(Some(_)) = self.objects(kind, false).get_metadata_opt(&object.name).await {
+                return Some(ObjectRef { kind, name: object.name.clone() });
+            }
+        }
+        None
     }
 
     /// Returns the objects of a kind, of the namespace or of all namespaces. A kind that the cluster does not
@@ -86,12 +107,22 @@ impl Cluster {
         all_namespaces: bool,
         selector: Option<&str>,
     ) -> Result<Vec<FoundObject>, CliError> {
+        Ok(self.list_served(kind, all_namespaces, selector).await?.unwrap_or_default())
+    }
+
+    /// Returns the same; nothing of a kind that the cluster does not serve.
+    pub async fn list_served(
+        &self,
+        kind: KindRef,
+        all_namespaces: bool,
+        selector: Option<&str>,
+    ) -> Result<Option<Vec<FoundObject>>, CliError> {
         let selected = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
         let found = match self.objects(kind, all_namespaces).list(&selected).await {
-            Err(kube::Error::Api(status)) if status.code == 404 && !kind.is_default() => Vec::new(),
+            Err(kube::Error::Api(status)) if status.code == 404 && !kind.is_default() => return Ok(None),
             found => found.map_err(|error| self.explain_list(kind, "list", all_namespaces, &error))?.items,
         };
-        Ok(found.into_iter().map(|object| FoundObject { kind, object }).collect())
+        Ok(Some(found.into_iter().map(|object| FoundObject { kind, object }).collect()))
     }
 
     /// Returns the objects of a kind in the namespace that the selector selects. None is reported.

@@ -108,7 +108,8 @@ fn lines(under_way: &[UnderWay], copying: &Copying, elapsed: Duration) -> Vec<St
     let mut lines = Vec::new();
     for UnderWay { object, message, .. } in under_way.iter().take(MAX_OBJECTS) {
         let copied = copying.iter().find(|(of, words)| of == object && !words.is_empty());
-        let copied = copied.map(|(_, words)| format!("copying {words}; ")).unwrap_or_default();
+        let doing = object.kind.job_words().doing;
+        let copied = copied.map(|(_, words)| format!("{doing} {words}; ")).unwrap_or_default();
         let state = message.as_deref().unwrap_or("not reconciled yet");
         lines.push(format!("{object} ({elapsed}): {copied}{state}"));
     }
@@ -122,8 +123,8 @@ fn copied_by(kind: KindRef, jobs: &[Job]) -> String {
     let is_active = |job: &&Job| job.status.as_ref().is_some_and(|status| status.active.unwrap_or(0) > 0);
     let mut tags: Vec<String> = Vec::new();
     for container in jobs.iter().filter(is_active).filter_map(|job| kind.containers(job)).flatten() {
-        if !tags.contains(&container.source_tag) {
-            tags.push(container.source_tag);
+        if !tags.contains(&container.works_on) {
+            tags.push(container.works_on);
         }
     }
     let others = tags.len().saturating_sub(MAX_TAGS);

@@ -12,10 +12,10 @@ use crate::output::Ui;
 use crate::output::text::count;
 use crate::prompts::{Answer, Terminal, can_ask};
 
-/// Delete Images; nothing is deleted in any registry
+/// Delete Images and ImageBuilders; nothing is deleted in any registry
 ///
-/// The Jobs of an Image are deleted with it, including those that are copying. The tags that it copied stay
-/// where they are, but are no longer kept up to date.
+/// Their Jobs are deleted with them, including those that are copying or building. The tags that were copied or built
+/// stay where they are, but are no longer kept up to date.
 #[derive(Debug, Args)]
 #[command(visible_alias = "rm")]
 pub struct DeleteArgs {

@@ -11,13 +11,13 @@ use crate::description::{Described, sections};
 use crate::output::Ui;
 use crate::output::documents::{ObjectFormat, document, json, yaml};
 
-/// Show everything about an Image: spec, conditions, failures, Jobs and events
+/// Show everything about an Image or ImageBuilder: spec, conditions, failures, Jobs and events
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
     #[command(flatten)]
     one: OneArgs,
 
-    /// Print the Image itself, as kubectl get does
+    /// Print the object itself, as kubectl get does
     #[arg(short, long, value_enum)]
     output: Option<ObjectFormat>,
 }

@@ -16,15 +16,17 @@ use crate::output::documents::{DocumentFormat, PrintedArgs};
 /// The version of the document.
 const API_VERSION: &str = "imgop.history/v1";
 
-/// Show what earlier syncs of an Image copied, the newest first
+/// Show what earlier syncs of an Image copied, or earlier builds of an ImageBuilder made, the newest first
 ///
-/// These are the last 20 syncs that copied something, as the status records them: with how many tags were copied, the
+/// Of an Image these are the last 20 syncs that copied something, as the status records them: with how many tags were copied, the
 /// first few of those tags, and how many failed. A sync that copied nothing is not recorded. Reason and message are
-/// those of the last sync, if something failed; for an older one they are not kept.
+/// those of the last sync, if something failed; for an older one they are not kept. Of an ImageBuilder these are
+/// its last 20 builds, each with why it was started, what was new, how long it took, and why it failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     kubectl imgop history argocd-v2-13-x\n  \
-    kubectl imgop history argocd-v2-13-x -o json")]
+    kubectl imgop history argocd-v2-13-x -o json\n  \
+    kubectl imgop history imagebuilder/api")]
 pub struct HistoryArgs {
     #[command(flatten)]
     one: OneArgs,
@@ -76,10 +78,10 @@ pub async fn run(ui: Ui, args: &HistoryArgs, connection: &ConnectionArgs) -> Res
     match args.printed.output {
         Some(HistoryFormat::Json) => DocumentFormat::Json.print(ui, &history)?,
         Some(HistoryFormat::Yaml) => DocumentFormat::Yaml.print(ui, &history)?,
-        _ if history.syncs.is_empty() => ui.note(&format!("No sync of {object} has copied anything yet.")),
+        _ if history.syncs.is_empty() => ui.note(&format!("{object} {}.", found.kind.past_layout().none_yet)),
         format => {
             let columns = PastColumns { wide: format.is_some(), reasons: true };
-            let table = table(found.kind.counted(), &history.syncs, columns, Timestamp::now());
+            let table = table(found.kind.past_layout(), &history.syncs, columns, Timestamp::now());
             ui.wrapped_table(&table, !args.printed.no_headers)?;
         }
     }

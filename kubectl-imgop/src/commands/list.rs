@@ -1,5 +1,7 @@
 //! `kubectl imgop list`.
 
+use std::cell::{Cell, RefCell};
+
 use clap::Args;
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -15,28 +17,29 @@ use crate::cluster::watch_faults::Watched;
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::listing::{Columns, table};
 use crate::kinds::object_name::parse_selector;
-use crate::kinds::{KINDS, KindRef, ObjectRef};
+use crate::kinds::{KINDS, KindRef, ObjectRef, kind_of_word};
 use crate::output::Ui;
 use crate::output::documents::{ListFormat, document, json as as_json, yaml};
 use crate::output::table::{Table, terminal_width};
 
-/// List Images and their status
+/// List Images and ImageBuilders and their status
 ///
+/// Each kind that there is has a table of its own; the name of a kind (images, imagebuilders) lists that kind alone.
 /// Next checks, destinations and messages are shown too where the terminal has room for them, else with -o wide. A next
 /// check such as <5m is known only as being within that time: a check that finds nothing to do is not recorded.
 #[derive(Debug, Args)]
 #[command(visible_aliases = ["get", "ls"])]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ListArgs {
-    /// List only these Images
+    /// List only these, or only those of a kind
     #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
     names: Vec<ObjectRef>,
 
-    /// List Images in all namespaces
+    /// List those in all namespaces
     #[arg(short = 'A', long, conflicts_with = "names")]
     all_namespaces: bool,
 
-    /// Select Images by labels, such as team=web
+    /// Select by labels, such as team=web
     #[arg(short = 'l', long, conflicts_with = "names", value_parser = parse_selector)]
     selector: Option<String>,
 
@@ -96,10 +99,10 @@ impl ListArgs {
 /// Lists objects.
 pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     if args.watch && args.names.len() > 1 {
-        return Err(CliError::usage("--watch takes one name, a --selector, or all Images of the namespace"));
+        return Err(CliError::usage("--watch takes one name, a --selector, or all of the namespace"));
     }
     let cluster = connection.connect().await?;
-    let Found { objects, outcome } = fetch(ui, args, &cluster).await?;
+    let Fetched { found: Found { objects, outcome }, kinds } = fetch(ui, args, &cluster).await?;
     if objects.is_empty() && !args.all_namespaces {
         cluster.check_namespace().await?;
     }
@@ -111,25 +114,43 @@ pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result
         0
     };
     if args.watch {
-        let kinds = match args.names.as_slice() {
-            [] => KINDS.to_vec(),
-            names => names.iter().map(|name| name.kind).collect(),
-        };
-        try_join_all(kinds.into_iter().map(|kind| watch(ui, args, &cluster, kind, &objects, printed)))
-            .await?;
+        let drawn = Drawn::new(&kinds, &objects, printed);
+        try_join_all(kinds.iter().map(|kind| watch(ui, args, &cluster, *kind, &drawn))).await?;
     }
     Ok(outcome)
 }
 
-async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Found, CliError> {
-    if !args.names.is_empty() {
-        return cluster.get_all(ui, &args.names).await;
+/// What is listed, and the kinds of which something may be.
+struct Fetched {
+    found: Found,
+    kinds: Vec<KindRef>,
+}
+
+async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Fetched, CliError> {
+    let asked = match args.names.as_slice() {
+        [] => KINDS.to_vec(),
+        // A kind alone reads as a name.
+        [only] if let Some(kind) = kind_of_word(&only.name, &KINDS) => vec![kind],
+        names => {
+            let kinds =
+                KINDS.into_iter().filter(|kind| names.iter().any(|name| name.kind == *kind)).collect();
+            return Ok(Fetched { found: cluster.get_all(ui, names).await?, kinds });
+        }
+    };
+    let (mut objects, mut kinds) = (Vec::new(), Vec::new());
+    for kind in &asked {
+        match cluster.list_served(*kind, args.all_namespaces, args.selector.as_deref()).await {
+            Ok(Some(found)) => {
+                objects.extend(found);
+                kinds.push(*kind);
+            }
+            Ok(None) => {}
+            // Whoever may list one kind sees it, and that another one is missing.
+            Err(error) if asked.len() > 1 && !kind.is_default() => ui.warning(&error.message),
+            Err(error) => return Err(error),
+        }
     }
-    let mut objects = Vec::new();
-    for kind in KINDS {
-        objects.extend(cluster.list(kind, args.all_namespaces, args.selector.as_deref()).await?);
-    }
-    Ok(Found { objects, outcome: Outcome::Done })
+    Ok(Fetched { found: Found { objects, outcome: Outcome::Done }, kinds })
 }
 
 /// Prints a table for each kind that has objects, as kubectl does.
@@ -153,6 +174,7 @@ fn print_tables(
             continue;
         }
         ui.data(if is_first { "" } else { "\n" })?;
+        printed += usize::from(!is_first);
         is_first = false;
         ui.table(&args.table(kind, &objects), !args.no_headers)?;
         printed += objects.len() + usize::from(!args.no_headers);
@@ -195,30 +217,62 @@ fn whole(args: &ListArgs, objects: &[FoundObject]) -> Result<Value, CliError> {
     }
 }
 
+/// What a watch shows, of all kinds: a terminal redraws all tables together.
+struct Drawn {
+    objects: RefCell<Vec<(KindRef, Vec<DynamicObject>)>>,
+    printed: Cell<usize>,
+}
+
+impl Drawn {
+    fn new(kinds: &[KindRef], objects: &[FoundObject], printed: usize) -> Self {
+        let objects = kinds.iter().map(|kind| (*kind, of_kind(objects, *kind))).collect();
+        Self { objects: RefCell::new(objects), printed: Cell::new(printed) }
+    }
+
+    /// Returns the objects of a kind as they were listed.
+    fn of(&self, kind: KindRef) -> Vec<DynamicObject> {
+        let objects = self.objects.borrow();
+        objects.iter().find(|(of, _)| *of == kind).map(|(_, objects)| objects.clone()).unwrap_or_default()
+    }
+
+    /// Draws all tables again, one of them with other objects.
+    fn redraw(&self, ui: Ui, args: &ListArgs, kind: KindRef, known: &Known) -> Result<(), CliError> {
+        let mut objects = self.objects.borrow_mut();
+        for (_, of_kind) in objects.iter_mut().filter(|(of, _)| *of == kind) {
+            *of_kind = known.objects().collect();
+        }
+        let listed = |(kind, objects): &(KindRef, Vec<DynamicObject>)| {
+            let kind = *kind;
+            let objects = objects.iter().map(|object| FoundObject { kind, object: object.clone() });
+            let objects = of_kind(&args.listed(objects.collect()), kind);
+            (!objects.is_empty()).then(|| args.table(kind, &objects))
+        };
+        let tables: Vec<Table> = objects.iter().filter_map(listed).collect();
+        self.printed.set(ui.redrawn_tables(&tables, !args.no_headers, self.printed.get())?);
+        Ok(())
+    }
+}
+
 /// Prints the changes of a kind until Ctrl-C.
 async fn watch(
     ui: Ui,
     args: &ListArgs,
     cluster: &Cluster,
     kind: KindRef,
-    objects: &[FoundObject],
-    mut printed: usize,
+    drawn: &Drawn,
 ) -> Result<(), CliError> {
     let mut which = watcher::Config { label_selector: args.selector.clone(), ..watcher::Config::default() };
-    if let [object] = args.names.as_slice() {
+    if let [object] = args.names.as_slice()
+        && kind_of_word(&object.name, &KINDS).is_none()
+    {
         which = which.fields(&format!("metadata.name={}", object.name));
     }
-    let objects = of_kind(objects, kind);
-    let (known, columns) = (Known::new(&objects), args.columns());
-    // Several tables cannot be drawn over one another.
-    let is_redrawn = args.is_table() && KINDS.len() == 1 && ui.can_redraw();
+    let (known, columns) = (Known::new(&drawn.of(kind)), args.columns());
+    let is_redrawn = args.is_table() && ui.can_redraw();
     let watched = Watched { kind, object: None, all_namespaces: args.all_namespaces };
     follow(ui, cluster, watched, which, known, |known, object| {
         if is_redrawn {
-            let objects = known.objects().map(|object| FoundObject { kind, object });
-            let objects = of_kind(&args.listed(objects.collect()), kind);
-            printed = ui.redrawn_table(&args.table(kind, &objects), !args.no_headers, printed)?;
-            return Ok(());
+            return drawn.redraw(ui, args, kind, known);
         }
         let found = FoundObject { kind, object };
         if args.not_ready && found.is_ready() {

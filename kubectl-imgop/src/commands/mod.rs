@@ -1,5 +1,7 @@
 //! The verbs, one file each. Each has its arguments, whose comments are its help, and `run`.
 
+pub mod build;
+pub mod cancel;
 pub mod completion;
 pub mod copy;
 pub mod delete;

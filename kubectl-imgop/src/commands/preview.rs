@@ -4,13 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use imgop_core::api::Image;
+use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::build::BuildRequest;
+use imgop_core::build::dockerfile::BuildahVersion;
 use imgop_core::copy::Limits;
 use imgop_registry::reference::Reference;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
 
 use crate::args::{ImageArgs, image_spec};
+use crate::build_check::{Bases, Checked, check};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::object_name::parse_new_name;
@@ -18,15 +22,19 @@ use crate::kinds::{ObjectRef, read};
 use crate::output::Ui;
 use crate::output::documents::PreviewFormat;
 use crate::output::table::terminal_width;
+use crate::output::wording::Wording;
 use crate::preview::cluster_images::{ClusterImages, Existing};
 use crate::preview::details::Details;
-use crate::preview::files::images;
+use crate::preview::files::{Manifest, manifests};
 use crate::preview::inspect::Inspector;
 use crate::preview::page::{PageOptions, Verb};
 use crate::preview::previews::{Previews, Printing};
-use crate::preview::targets::{ImageName, Target, applied, image_name};
+use crate::preview::targets::{ImageName, Target, applied, builder_name, image_name};
 use crate::registry::local_access::{AccessSources, LocalAccessArgs};
 use crate::registry::registries;
+
+/// The version of Buildah that builds where an admin chose none: what it cannot do is shown.
+const OLDEST_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
 
 /// Show what a copy would do, tag by tag, without changing anything
 ///
@@ -37,6 +45,9 @@ use crate::registry::registries;
 ///
 /// A single argument without '/', ':' and '@' is the name of an Image in the cluster. A short name of
 /// Docker Hub therefore needs its version or its path: nginx:1.27, library/nginx.
+///
+/// Of an ImageBuilder (imagebuilder/NAME, or --file) the Dockerfile is checked, its base images are looked up, and what would be pushed
+/// where is shown.
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "plan",
@@ -63,7 +74,7 @@ pub struct PreviewArgs {
     #[arg(value_name = "DESTINATION[:VERSION]")]
     destination: Option<String>,
 
-    /// File with Images as YAML or JSON, or a folder of such files; - reads stdin
+    /// File with Images and ImageBuilders as YAML or JSON, or a folder of such files; - reads stdin
     #[arg(short = 'f', long = "file", visible_alias = "filename", value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -133,7 +144,12 @@ impl PreviewArgs {
 /// Shows what copies would do.
 pub async fn run(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let result = Box::pin(preview(ui, args, connection)).await;
-    if args.exit_code { result.map_err(CliError::of_comparison) } else { result.map(|_| Outcome::Done) }
+    if args.exit_code { result.map_err(CliError::of_comparison) } else { result.map(without_differences) }
+}
+
+/// Returns how a preview ended that compares nothing: that something would be copied is no failure.
+fn without_differences(outcome: Outcome) -> Outcome {
+    if outcome == Outcome::Differences { Outcome::Done } else { outcome }
 }
 
 async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
@@ -160,9 +176,15 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
         excluded: args.show_excluded,
         verb: Verb::Preview,
     };
-    let mut previews = Previews::new(ui, Printing { format: args.output, page }, targets.len());
+    let copies = targets.iter().filter(|target| !matches!(target, Ok(Subject::Builder { .. }))).count();
+    let mut previews = Previews::new(ui, Printing { format: args.output, page }, copies);
+    let mut checked = Outcome::Done;
     for target in targets {
         let target = match target {
+            Ok(Subject::Builder { builder, is_of_cluster }) => {
+                checked = checked.and(of_builder(&builder, is_of_cluster, &inspector, args).await?);
+                continue;
+            }
             Ok(Subject::Target(target)) => Ok(*target),
             Ok(Subject::Manifest(image)) => of_manifest(*image, &images, &cluster, now).await,
             Err(error) => Err(error),
@@ -170,7 +192,7 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
         Box::pin(previews.add(target, &inspector)).await?;
     }
     previews.print_document()?;
-    previews.outcome(args.exit_code)
+    Ok(checked.and(previews.outcome(args.exit_code)?))
 }
 
 /// What the arguments ask for.
@@ -185,6 +207,13 @@ enum Subject {
     Target(Box<Target>),
     /// An Image of a file, which the cluster may have already.
     Manifest(Box<Image>),
+    /// An ImageBuilder, of a file or of the cluster.
+    Builder {
+        /// The object.
+        builder: Box<ImageBuilder>,
+        /// Whether others may have written it.
+        is_of_cluster: bool,
+    },
 }
 
 /// Returns what to preview, or what is wrong with it, and the cluster where it or its Secrets are.
@@ -200,12 +229,22 @@ async fn requested(
         )));
     }
     if !args.files.is_empty() {
-        let images =
-            images(&args.files)?.into_iter().map(|image| image.map(|i| Subject::Manifest(Box::new(i))));
+        let subject = |manifest| match manifest {
+            Manifest::Image(image) => Subject::Manifest(image),
+            Manifest::Builder(builder) => Subject::Builder { builder, is_of_cluster: false },
+        };
+        let subjects = manifests(&args.files)?.into_iter().map(|manifest| manifest.map(subject));
         let cluster = connection.connect().await.map_err(|error| error.message);
-        return Ok(Requested { targets: images.collect(), cluster: AnsweringCluster::new(cluster) });
+        return Ok(Requested { targets: subjects.collect(), cluster: AnsweringCluster::new(cluster) });
     }
     let source = args.source.as_deref().unwrap_or_default();
+    if let Some(builder) = builder_name(source) {
+        let cluster = connection.connect().await?;
+        let found = cluster.get(&builder).await?;
+        let read = read(&found.object).map_err(|why| cluster.unreadable(&builder, &why))?;
+        let targets = vec![Ok(Subject::Builder { builder: Box::new(read), is_of_cluster: true })];
+        return Ok(Requested { targets, cluster: AnsweringCluster::new(Ok(cluster)) });
+    }
     let (target, cluster) = if let Some(image) = args.image() {
         let cluster = connection.connect().await?;
         (of_cluster(&cluster, source, &image, now).await?, AnsweringCluster::new(Ok(cluster)))
@@ -262,6 +301,41 @@ async fn of_manifest(
         }
     };
     Target::of_image(image, now).map_err(|error| CliError::failed(error.to_string()))
+}
+
+/// Checks an ImageBuilder.
+async fn of_builder(
+    builder: &ImageBuilder,
+    is_of_cluster: bool,
+    inspector: &Inspector<'_>,
+    args: &PreviewArgs,
+) -> Result<Outcome, CliError> {
+    let ui = inspector.sources.ui;
+    let name = builder.name_any();
+    if !matches!(args.output, PreviewFormat::Table | PreviewFormat::Wide) {
+        return Err(CliError::usage(format!(
+            "ImageBuilder {name}: it is shown as a table only; omit --output"
+        )));
+    }
+    let invalid =
+        |error: imgop_core::build::SpecError| CliError::failed(format!("ImageBuilder {name}: {error}"));
+    let request = BuildRequest::parse(&builder.spec).map_err(invalid)?;
+    let AccessSources { ui: _, cluster, local, flags } = inspector.sources;
+    let bases = Bases {
+        registries: inspector.registries,
+        sources: AccessSources { ui, cluster, local, flags },
+        spec: &builder.spec,
+        namespace: builder.metadata.namespace.as_deref(),
+        wording: Wording::Fields,
+        is_of_cluster,
+    };
+    let checked = Checked {
+        name: &name,
+        text: builder.spec.source.as_deref(),
+        request: &request,
+        buildah: OLDEST_BUILDAH,
+    };
+    check(ui, checked, &bases).await
 }
 
 fn of_references(args: &PreviewArgs, source: &str, now: Timestamp) -> Result<Target, CliError> {

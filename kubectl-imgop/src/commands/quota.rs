@@ -176,9 +176,14 @@ async fn quota(
             let namespace = image.metadata.namespace.as_deref();
             let tls_flag = args.access.tls();
             // A Secret may be for this repository alone, not for the one that tells the quota.
-            let repository = &asked.repository;
-            let endpoint =
-                Endpoint { side: *side, namespace, repository, spec, tls_flag, is_of_cluster: true };
+            let endpoint = Endpoint {
+                side: *side,
+                namespace,
+                repository: &asked.repository,
+                spec,
+                tls_flag,
+                is_of_cluster: true,
+            };
             match sources.reach(endpoint).await {
                 // Whoever writes Images must not choose how a login of this machine is sent.
                 Ok(reached) if !reached.origin.is_of_secret && reached.access.credential.is_some() => {

@@ -8,7 +8,7 @@ use crate::cluster::ConnectionArgs;
 use crate::commands::suspend::set;
 use crate::output::Ui;
 
-/// Resume suspended Images
+/// Resume suspended Images and ImageBuilders
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
     #[command(flatten)]

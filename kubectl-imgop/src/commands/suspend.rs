@@ -9,9 +9,9 @@ use crate::cluster::objects::{Found, each, references};
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::output::Ui;
 
-/// Suspend Images: start no more syncs until they are resumed
+/// Suspend Images and ImageBuilders: start no more syncs and builds until they are resumed
 ///
-/// Copies that are running finish. Nothing is deleted.
+/// Copies and builds that are running finish. Nothing is deleted.
 #[derive(Debug, Args)]
 pub struct SuspendArgs {
     #[command(flatten)]

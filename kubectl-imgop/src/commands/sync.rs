@@ -13,10 +13,10 @@ use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::progress::Goal;
 use crate::output::Ui;
 
-/// Sync Images now, and wait for the outcome
+/// Sync Images or rebuild ImageBuilders now, and wait for the outcome
 ///
-/// The agent compares both registries again and copies what is missing, including what failed before and
-/// would be retried later. Exit code 0 means that every tag is at its destination, and 1 also that there is
+/// For an Image the agent compares both registries again and copies what is missing, including what failed before and
+/// would be retried later; for an ImageBuilder it starts a build, though nothing has changed. Exit code 0 means that every tag is at its destination, and 1 also that there is
 /// nothing to sync.
 #[derive(Debug, Args)]
 pub struct SyncArgs {

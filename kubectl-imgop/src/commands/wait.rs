@@ -15,26 +15,26 @@ use crate::kinds::progress::Goal;
 use crate::kinds::{KINDS, ObjectRef};
 use crate::output::Ui;
 
-/// Wait until every tag of Images is at its destination
+/// Wait until Images and ImageBuilders are ready: every tag is at its destination
 ///
 /// Nothing is triggered. What the agent retries by itself is waited for; what needs a change first, and tags
 /// that are too young (--min-age), end the waiting with exit code 1, as does having nothing to wait for. A
 /// namespace that is not enabled is waited for until the agent has had the time to notice.
 ///
-/// A terminal shows on one line how long the wait lasts and which tags are being copied; elsewhere that is a line a
+/// A terminal shows on one line how long the wait lasts and which tags are being copied, or which platforms are being built; elsewhere that is a line a
 /// minute. How many bytes are copied is not shown: Skopeo tells that only to a terminal of its own.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
-    /// Images to wait for, by default all in the namespace; with --selector or --all the kind to select from,
-    /// if it is not Image
+    /// Images (or imagebuilder/NAME) to wait for, by default all Images in the namespace; with --selector or --all
+    /// the kind to select from, if it is not Image
     #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
     names: Vec<ObjectRef>,
 
-    /// Select Images by labels, such as team=web
+    /// Select by labels, such as team=web
     #[arg(short = 'l', long, conflicts_with = "all", value_parser = parse_selector)]
     selector: Option<String>,
 
-    /// Select all Images in the namespace
+    /// Select all in the namespace
     #[arg(long)]
     all: bool,
 

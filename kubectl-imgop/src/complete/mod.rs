@@ -96,6 +96,7 @@ type Values = fn(&Arc<Typed>, &str) -> Vec<CompletionCandidate>;
 
 fn completer(verb: &str, argument: &Arg) -> Option<Values> {
     Some(match (argument.get_id().as_str(), verb) {
+        ("names", "cancel") => values::builders,
         ("names" | "name", _) if argument.is_positional() => values::objects,
         ("source", "preview" | "verify") => repositories::objects_and_sources,
         ("source" | "repository" | "repositories", _) => repositories::sources,
@@ -104,9 +105,11 @@ fn completer(verb: &str, argument: &Arg) -> Option<Values> {
         ("context", _) => values::contexts,
         ("cluster", _) => values::clusters,
         ("user", _) => values::users,
-        ("source_credentials" | "destination_credentials", _) => values::credential_secrets,
-        ("source_ca_secret" | "destination_ca_secret", _) => values::secrets,
-        ("tag", _) => values::tags_of_jobs,
+        ("source_credentials" | "destination_credentials" | "credentials", _) => values::credential_secrets,
+        ("source_ca_secret" | "destination_ca_secret" | "ca_secret" | "git_credentials", _) => {
+            values::secrets
+        }
+        ("tag" | "platform", "logs") => values::works_of_jobs,
         _ => return None,
     })
 }

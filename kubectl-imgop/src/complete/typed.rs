@@ -27,8 +27,18 @@ const REGISTRY_FLAGS: [&str; 8] = [
 ];
 
 /// Other flags that take a value and may stand between names.
-const OTHER_FLAGS: [&str; 8] =
-    ["-o", "--output", "-l", "--selector", "--timeout", "--for", "--tag", "--request-timeout"];
+const OTHER_FLAGS: [&str; 10] = [
+    "-o",
+    "--output",
+    "-l",
+    "--selector",
+    "--timeout",
+    "--for",
+    "--tag",
+    "--build",
+    "--platform",
+    "--request-timeout",
+];
 
 /// The words that are typed, without the one that is being completed.
 #[derive(Debug, Default, PartialEq, Eq)]

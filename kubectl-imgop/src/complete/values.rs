@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap_complete::engine::CompletionCandidate;
+use imgop_core::api::ImageBuilder;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::ListParams;
 use kube::config::Kubeconfig;
@@ -11,7 +12,7 @@ use kube::{Api, ResourceExt};
 
 use super::typed::Typed;
 use crate::cluster::Cluster;
-use crate::kinds::{KINDS, ObjectRef, split};
+use crate::kinds::{Erased, KINDS, ObjectRef, split};
 
 /// How long a cluster may take: the user has pressed a key and waits.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,7 +27,8 @@ pub fn objects(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
     starting(typed, begun, async move |cluster| {
         let mut objects = Vec::new();
         for kind in KINDS.into_iter().filter(|kind| of_kind.is_none_or(|only| only == *kind)) {
-            let list = cluster.objects(kind, false).list_metadata(&limited()).await.ok()?;
+            // A kind may not be installed, or may not be listed.
+            let Ok(list) = cluster.objects(kind, false).list_metadata(&limited()).await else { continue };
             objects.extend(list.items.iter().map(|object| ObjectRef { kind, name: object.name_any() }));
         }
         objects.retain(|object| !named.contains(object));
@@ -35,6 +37,16 @@ pub fn objects(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
             None => object.to_string(),
         };
         Some(objects.iter().map(name).collect())
+    })
+}
+
+/// Returns the names of ImageBuilders that are not typed yet.
+pub fn builders(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    let named = typed.names.clone();
+    starting(typed, begun, async move |cluster| {
+        let list =
+            cluster.objects(Erased::<ImageBuilder>::REF, false).list_metadata(&limited()).await.ok()?;
+        Some(list.items.iter().map(ResourceExt::name_any).filter(|name| !named.contains(name)).collect())
     })
 }
 
@@ -65,20 +77,20 @@ async fn secret_names(cluster: &Cluster, selected: &ListParams) -> Option<Vec<St
     Some(list.items.iter().map(ResourceExt::name_any).collect())
 }
 
-/// Returns the tags that the Jobs of the object that is typed work on.
-pub fn tags_of_jobs(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+/// Returns the tags or platforms that the Jobs of the object that is typed work on.
+pub fn works_of_jobs(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
     let Some(object) = typed.objects().into_iter().next() else { return Vec::new() };
     starting(typed, begun, async move |cluster| {
         let found = cluster.get(&object).await.ok()?;
         let jobs = cluster.jobs(found.kind, &found.object.uid()?).await.ok()?;
         let containers = jobs.iter().filter_map(|job| found.kind.containers(job)).flatten();
-        let mut tags: Vec<String> = Vec::new();
+        let mut works: Vec<String> = Vec::new();
         for container in containers {
-            if !tags.contains(&container.source_tag) {
-                tags.push(container.source_tag);
+            if !works.contains(&container.works_on) {
+                works.push(container.works_on);
             }
         }
-        Some(tags)
+        Some(works)
     })
 }
 

@@ -24,7 +24,7 @@ pub fn jobs(
     is_complete: bool,
     now: Timestamp,
 ) -> Option<Table> {
-    let mut table = Table::new(["JOB", "STATE", "AGE", "TAGS"]);
+    let mut table = Table::new(["JOB", "STATE", "AGE", kind.job_words().column]);
     match jobs {
         Ok(jobs) if jobs.is_empty() => return None,
         Ok(jobs) => {
@@ -65,10 +65,10 @@ fn state(job: &Job, is_complete: bool) -> String {
     }
 }
 
-/// Returns the tags that a Job writes.
+/// Returns what a Job writes.
 fn tags(kind: KindRef, job: &Job) -> String {
     let Some(containers) = kind.containers(job) else { return "<unknown>".to_owned() };
-    let mut tags: Vec<String> = containers.into_iter().map(|container| container.destination_tag).collect();
+    let mut tags: Vec<String> = containers.into_iter().map(|container| container.writes).collect();
     // A tag that is copied in parts has several containers.
     tags.dedup();
     first_few(&tags, MAX_TAGS, 0)

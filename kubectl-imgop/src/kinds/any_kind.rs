@@ -8,9 +8,9 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::{ApiResource, DynamicObject};
 
-use super::past_sync::{Counted, PastColumns, PastSync, table};
+use super::past_sync::{PastColumns, PastLayout, PastSync, table};
 use super::progress::{Goal, Progress, judge};
-use super::{DEFAULT_KIND, JobContainer, Kind};
+use super::{DEFAULT_KIND, JobContainer, JobWords, Kind};
 use crate::output::table::Table;
 
 /// A kind at run time.
@@ -31,8 +31,10 @@ pub trait AnyKind: Sync {
     fn row(&self, object: &DynamicObject, now: Timestamp) -> Result<Row, String>;
     /// Returns what a description shows of an object.
     fn describe(&self, object: &DynamicObject, now: Timestamp) -> Result<Description, String>;
-    /// Returns [`Kind::COUNTED`].
-    fn counted(&self) -> &'static [Counted];
+    /// Returns [`Kind::PAST`].
+    fn past_layout(&self) -> PastLayout;
+    /// Returns [`Kind::JOB_WORDS`].
+    fn job_words(&self) -> JobWords;
     /// Returns [`Kind::history`] of an object.
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String>;
     /// Returns how far the agent is with an object.
@@ -41,6 +43,8 @@ pub trait AnyKind: Sync {
     fn jobs_of(&self, uid: &str) -> String;
     /// Returns [`Kind::containers`].
     fn containers(&self, job: &Job) -> Option<Vec<JobContainer>>;
+    /// Returns [`Kind::run_of`].
+    fn run_of(&self, job: &Job) -> Option<u64>;
 }
 
 /// The cells of one object in a list.
@@ -114,13 +118,17 @@ impl<K: Kind> AnyKind for Erased<K> {
             facts: object.facts(now),
             conditions: object.state().conditions.to_vec(),
             problems: object.problems(now),
-            history: (!history.is_empty()).then(|| table(K::COUNTED, &history, columns, now)),
+            history: (!history.is_empty()).then(|| table(K::PAST, &history, columns, now)),
             is_complete: object.is_complete(),
         })
     }
 
-    fn counted(&self) -> &'static [Counted] {
-        K::COUNTED
+    fn past_layout(&self) -> PastLayout {
+        K::PAST
+    }
+
+    fn job_words(&self) -> JobWords {
+        K::JOB_WORDS
     }
 
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String> {
@@ -138,6 +146,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn containers(&self, job: &Job) -> Option<Vec<JobContainer>> {
         K::containers(job)
+    }
+
+    fn run_of(&self, job: &Job) -> Option<u64> {
+        K::run_of(job)
     }
 }
 

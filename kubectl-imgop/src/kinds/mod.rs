@@ -3,14 +3,16 @@
 //! To add one: a file here with `impl Kind for …`, a line in [`KINDS`], and its flags in `args`.
 
 mod any_kind;
+mod endpoint_text;
 pub mod image;
+pub mod image_builder;
 pub mod listing;
 pub mod object_name;
 mod object_ref;
 pub mod past_sync;
 pub mod progress;
 
-use imgop_core::api::Image;
+use imgop_core::api::{Image, ImageBuilder};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
@@ -21,7 +23,7 @@ pub use any_kind::{AnyKind, Erased, KindRef, read};
 pub use object_ref::{ObjectRef, kind_of_word, split};
 
 use crate::output::table::Table;
-use past_sync::{Counted, PastSync};
+use past_sync::{PastLayout, PastSync};
 use progress::ReconcileState;
 
 /// A custom resource that this program lists, describes, syncs, suspends, deletes and waits for.
@@ -34,8 +36,10 @@ pub trait Kind:
     const COLUMNS: &'static [&'static str];
     /// The columns that `-o wide` adds after AGE and before MESSAGE.
     const WIDE_COLUMNS: &'static [&'static str];
-    /// What its history counts, a column each.
-    const COUNTED: &'static [Counted];
+    /// What its history shows.
+    const PAST: PastLayout;
+    /// How the work of its Jobs is named.
+    const JOB_WORDS: JobWords;
     /// Reasons of a Ready condition that retries alone do not change: a user or the passing of time does.
     const BEYOND_RETRIES: &'static [&'static str];
 
@@ -66,6 +70,22 @@ pub trait Kind:
 
     /// Returns the containers of a Job and what each works on; nothing where the Job does not record that.
     fn containers(job: &Job) -> Option<Vec<JobContainer>>;
+
+    /// Returns the number of the run that a Job is a part of, where several Jobs together are one run.
+    fn run_of(_: &Job) -> Option<u64> {
+        None
+    }
+}
+
+/// How the work of a kind's Jobs is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobWords {
+    /// The column of what they write.
+    pub column: &'static str,
+    /// What they are doing with what they work on.
+    pub doing: &'static str,
+    /// Whether the containers of a Job run one after the other.
+    pub in_sequence: bool,
 }
 
 /// A container of a Job.
@@ -73,14 +93,14 @@ pub trait Kind:
 pub struct JobContainer {
     /// Its name in the pod.
     pub name: String,
-    /// The tag that it works on, as in the source.
-    pub source_tag: String,
-    /// The tag that it writes.
-    pub destination_tag: String,
+    /// What it works on: a tag as in the source, or a platform.
+    pub works_on: String,
+    /// What it writes: a tag, or a platform.
+    pub writes: String,
 }
 
 /// All kinds.
-pub const KINDS: [KindRef; 1] = [Erased::<Image>::REF];
+pub const KINDS: [KindRef; 2] = [Erased::<Image>::REF, Erased::<ImageBuilder>::REF];
 
 /// The kind of a name that is typed without one.
 pub const DEFAULT_KIND: KindRef = KINDS[0];

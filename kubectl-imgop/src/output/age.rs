@@ -8,6 +8,11 @@ pub fn since(time: Option<&Time>, now: Timestamp) -> String {
     time.map_or_else(|| "<none>".to_owned(), |time| human(now.as_second() - time.0.as_second()))
 }
 
+/// Returns how long ago something was, and when; nothing without a time.
+pub fn ago(time: Option<&Time>, now: Timestamp) -> String {
+    time.map(|time| format!("{} ago ({})", since(Some(time), now), time.0)).unwrap_or_default()
+}
+
 /// Returns the time until then, such as `in 40s`, or `now` when it has passed.
 pub fn until(time: &Time, now: Timestamp) -> String {
     let seconds = time.0.as_second() - now.as_second();

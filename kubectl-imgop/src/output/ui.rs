@@ -91,13 +91,18 @@ impl Ui {
         io::stdout().is_terminal() && !std::env::var("TERM").is_ok_and(|term| term == "dumb")
     }
 
-    /// Prints a table over the last `before` lines, as much of it as the terminal has room for. Returns how many
-    /// lines it has now.
-    pub fn redrawn_table(self, table: &Table, headers: bool, before: usize) -> Result<usize, CliError> {
+    /// Prints tables over the last `before` lines, as much of them as the terminal has room for. Returns how many
+    /// lines they have now.
+    pub fn redrawn_tables(self, tables: &[Table], headers: bool, before: usize) -> Result<usize, CliError> {
         let terminal = console::Term::stdout();
         let (rows, columns) = terminal.size();
         let room = usize::from(rows).saturating_sub(2).max(1);
-        let mut lines = table.lines(headers);
+        let mut lines: Vec<Line> = Vec::new();
+        for table in tables {
+            let is_first = lines.is_empty();
+            lines.extend((!is_first).then(|| Line { style: Style::new(), text: String::new() }));
+            lines.extend(table.lines(headers));
+        }
         let beyond = lines.len().saturating_sub(room);
         lines.truncate(room);
         let mut text = String::new();

@@ -1,36 +1,47 @@
-//! The Images of files: YAML or JSON, in files, folders or on the standard input.
+//! The Images and ImageBuilders of files: YAML or JSON, in files, folders or on the standard input.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use imgop_core::api::Image;
+use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
+use kube::CustomResourceExt;
 
 use super::unknown_fields;
 use crate::cli_error::CliError;
-use crate::kinds::Erased;
+use crate::kinds::{Erased, Kind, KindRef};
 
 /// The largest file of manifests that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 /// What files of a folder end with, as for kubectl.
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
-/// Returns the Images of files, of the files of folders (not of the folders in them), and of the standard
-/// input, which is `-`; or what is wrong with one of them.
-pub fn images(paths: &[PathBuf]) -> Result<Vec<Result<Image, CliError>>, CliError> {
-    let mut images = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            images.extend(of_folder(path)?);
-        } else {
-            images.extend(of_file(path)?.ok_or_else(|| no_image(path))?);
-        }
-    }
-    Ok(images)
+/// One thing of a file.
+#[derive(Debug)]
+pub enum Manifest {
+    /// A copy.
+    Image(Box<Image>),
+    /// A build.
+    Builder(Box<ImageBuilder>),
 }
 
-/// Returns the Images of a folder, which must have one.
-fn of_folder(folder: &Path) -> Result<Vec<Result<Image, CliError>>, CliError> {
+/// Returns the Images and ImageBuilders of files, of the files of folders (not of the folders in them), and of the standard
+/// input, which is `-`; or what is wrong with one of them.
+pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Result<Manifest, CliError>>, CliError> {
+    let mut manifests = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            manifests.extend(of_folder(path)?);
+        } else {
+            manifests.extend(of_file(path)?.ok_or_else(|| nothing(path))?);
+        }
+    }
+    Ok(manifests)
+}
+
+/// Returns what a folder has, which must be something.
+fn of_folder(folder: &Path) -> Result<Vec<Result<Manifest, CliError>>, CliError> {
     let unreadable =
         |error: std::io::Error| CliError::failed(format!("cannot read {}: {error}", folder.display()));
     let entries: Vec<_> =
@@ -40,16 +51,17 @@ fn of_folder(folder: &Path) -> Result<Vec<Result<Image, CliError>>, CliError> {
         path.is_file() && path.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e == *known))
     });
     files.sort();
-    let mut images = Vec::new();
+    let mut manifests = Vec::new();
     for file in files {
-        images.extend(of_file(&file)?.unwrap_or_default());
+        manifests.extend(of_file(&file)?.unwrap_or_default());
     }
-    if images.is_empty() { Err(no_image(folder)) } else { Ok(images) }
+    if manifests.is_empty() { Err(nothing(folder)) } else { Ok(manifests) }
 }
 
-fn no_image(path: &Path) -> CliError {
-    let resource = Erased::<Image>::REF.resource();
-    let problem = format!("it contains no {} of {}", resource.kind, resource.api_version);
+fn nothing(path: &Path) -> CliError {
+    let of = |kind: KindRef| format!("no {} of {}", kind.resource().kind, kind.resource().api_version);
+    let [image, builder] = [Erased::<Image>::REF, Erased::<ImageBuilder>::REF].map(of);
+    let problem = format!("it contains {image} and {builder}");
     CliError::failed(format!("{}: {problem}", shown(path)))
 }
 
@@ -57,13 +69,13 @@ fn shown(path: &Path) -> String {
     if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
 }
 
-/// Returns the Images of a file; none if it has no Image.
-fn of_file(path: &Path) -> Result<Option<Vec<Result<Image, CliError>>>, CliError> {
+/// Returns what a file has; none if that is nothing.
+fn of_file(path: &Path) -> Result<Option<Vec<Result<Manifest, CliError>>>, CliError> {
     let shown = shown(path);
     let text = read(path).map_err(|error| CliError::failed(format!("cannot read {shown}: {error}")))?;
     let explain = |problem: String| CliError::failed(format!("{shown}: {problem}"));
-    let images = of_text(&text).map_err(explain)?;
-    Ok((!images.is_empty()).then(|| images.into_iter().map(|image| image.map_err(explain)).collect()))
+    let manifests = of_text(&text).map_err(explain)?;
+    Ok((!manifests.is_empty()).then(|| manifests.into_iter().map(|one| one.map_err(explain)).collect()))
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -80,55 +92,73 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Returns the Images of YAML or JSON, including those in Lists, or what is wrong with one of them. Other kinds
-/// are skipped: a file may hold all manifests of an application.
-fn of_text(text: &str) -> Result<Vec<Result<Image, String>>, String> {
+/// Returns the Images and ImageBuilders of YAML or JSON, including those in Lists, or what is wrong with one of them.
+/// Other kinds are skipped: a file may hold all manifests of an application.
+fn of_text(text: &str) -> Result<Vec<Result<Manifest, String>>, String> {
     // First as values, like the API server: an unquoted version 1.10 is a number there too.
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple(text).map_err(|error| format!("invalid YAML: {error}"))?;
-    let resource = Erased::<Image>::REF.resource();
-    let (mut images, list) = (Vec::new(), format!("{}List", resource.kind));
-    for document in documents {
-        let items = match (&document["kind"], &document["items"]) {
-            (kind, serde_json::Value::Array(items)) if *kind == "List" || *kind == list => items.clone(),
-            _ => vec![document],
-        };
-        for item in items {
-            let group =
-                item["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
-            if item["kind"] == resource.kind && group == resource.group {
-                images.push(of_value(item));
-            }
-        }
-    }
-    Ok(images)
+    Ok(documents.into_iter().flat_map(items).filter_map(of_value).collect())
 }
 
-fn of_value(value: serde_json::Value) -> Result<Image, String> {
+/// Returns the items of a List; of anything else itself.
+fn items(document: serde_json::Value) -> Vec<serde_json::Value> {
+    let is_list = |kind: &str| {
+        let of_kind = |known: KindRef| format!("{}List", known.resource().kind) == kind;
+        kind == "List" || of_kind(Erased::<Image>::REF) || of_kind(Erased::<ImageBuilder>::REF)
+    };
+    match (&document["kind"], &document["items"]) {
+        (serde_json::Value::String(kind), serde_json::Value::Array(items)) if is_list(kind) => items.clone(),
+        _ => vec![document],
+    }
+}
+
+/// Reads one object; none of another kind.
+fn of_value(value: serde_json::Value) -> Option<Result<Manifest, String>> {
+    let group = value["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
+    let is = |kind: KindRef| value["kind"] == kind.resource().kind && group == kind.resource().group;
+    if is(Erased::<Image>::REF) {
+        let check =
+            |image: &Image| CopyRequest::parse(&image.spec).map(drop).map_err(|error| error.to_string());
+        return Some(object(value, check).map(|image| Manifest::Image(Box::new(image))));
+    }
+    if is(Erased::<ImageBuilder>::REF) {
+        let check =
+            |of: &ImageBuilder| BuildRequest::parse(&of.spec).map(drop).map_err(|error| error.to_string());
+        return Some(object(value, check).map(|builder| Manifest::Builder(Box::new(builder))));
+    }
+    None
+}
+
+/// Reads an object strictly, as `kubectl apply` does.
+fn object<K: Kind + CustomResourceExt>(
+    value: serde_json::Value,
+    check: impl Fn(&K) -> Result<(), String>,
+) -> Result<K, String> {
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
-    let expected = Erased::<Image>::REF.resource().api_version;
+    let (title, expected) = (Erased::<K>::REF.title(), Erased::<K>::REF.resource().api_version);
     if value["apiVersion"] != expected {
-        return Err(format!("Image {name}: its apiVersion is not {expected}"));
+        return Err(format!("{title} {name}: its apiVersion is not {expected}"));
     }
     let (mut unknown, mut track) = (Vec::new(), serde_path_to_error::Track::new());
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-    let image = serde_ignored::deserialize::<_, _, Image>(tracked, |path| {
+    let object = serde_ignored::deserialize::<_, _, K>(tracked, |path| {
         // serde_ignored marks what is optional.
         unknown.push(path.to_string().replace(".?", ""));
     });
-    // As `kubectl apply` does. A status may come from an agent that is newer than this program.
+    // A status may come from an agent that is newer than this program.
     unknown.retain(|field| !matches!(field.as_str(), "apiVersion" | "kind") && !field.starts_with("status."));
     // A field that is misspelt is missing too.
     if !unknown.is_empty() {
-        return Err(format!("Image {name}: {}", unknown_fields::unknown(&unknown)));
+        return Err(format!("{title} {name}: {}", unknown_fields::unknown::<K>(&unknown)));
     }
-    let image = image.map_err(|error| {
+    let object = object.map_err(|error| {
         let text = error.to_string();
         let quotes = if text.ends_with("expected a string") { "; quote it" } else { "" };
-        format!("Image {name}: {}: {text}{quotes}", track.path())
+        format!("{title} {name}: {}: {text}{quotes}", track.path())
     })?;
-    CopyRequest::parse(&image.spec).map_err(|error| format!("Image {name}: {error}"))?;
-    Ok(image)
+    check(&object).map_err(|error| format!("{title} {name}: {error}"))?;
+    Ok(object)
 }
 
 #[cfg(test)]
@@ -143,7 +173,11 @@ mod tests {
         let text = format!(
             "---\n# nothing\n---\n{IMAGE}---\nkind: ConfigMap\napiVersion: v1\n---\n{IMAGE}status: {{tagAlreadySynced: ['1.0']}}\n"
         );
-        let images: Vec<Image> = of_text(&text).unwrap().into_iter().map(Result::unwrap).collect();
+        let image = |read: Result<Manifest, String>| match read.unwrap() {
+            Manifest::Image(image) => image,
+            Manifest::Builder(_) => panic!("it is an Image"),
+        };
+        let images: Vec<_> = of_text(&text).unwrap().into_iter().map(image).collect();
         assert_eq!(images.len(), 2);
         assert_eq!(images[0].metadata.namespace.as_deref(), Some("ci"));
         assert_eq!(images[1].status.as_ref().unwrap().tag_already_synced.len(), 1);
@@ -177,5 +211,12 @@ mod tests {
         insta::assert_snapshot!(wrong("{secretName: s}", "{}"), @"Image a: spec.destination.credentials: missing field `secretName`");
         insta::assert_snapshot!(wrong("v1alpha1", "v1"), @"Image a: its apiVersion is not skopeo.io/v1alpha1");
         assert!(of_text(&IMAGE.replace("kind: Image", "kind: Picture")).unwrap().is_empty());
+        let builder = "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {name: b}\nspec: \
+            {architecture: both, image: {name: r.example.com/a, version: '1'}, source: FROM a}\n";
+        assert!(of_text(builder).unwrap().remove(0).is_ok());
+        let wrong =
+            |from: &str, to: &str| of_text(&builder.replace(from, to)).unwrap().remove(0).unwrap_err();
+        insta::assert_snapshot!(wrong("architecture", "architectur"), @"ImageBuilder b: unknown field spec.architectur (did you mean architecture?)");
+        insta::assert_snapshot!(wrong("version: '1'", "version: 'a b'"), @r#"ImageBuilder b: spec.image.version: "a b" is not a tag; a tag has at most 128 letters, digits, '_', '.' and '-', and starts with a letter, digit or '_'"#);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use imgop_core::api::{Image, ImageSpec, Side, TagFailure};
+use imgop_core::api::{Image, ImageBuilder, ImageSpec, Side, TagFailure};
 use imgop_core::copy::{CopyRequest, Known, SpecError};
 use imgop_core::schedule::{Candidate, Due, Schedule};
 use jiff::Timestamp;
@@ -166,6 +166,12 @@ pub fn applied(manifest: Image, existing: Option<Image>, now: Timestamp) -> Imag
 pub fn image_name(argument: &str) -> Option<ObjectRef> {
     let object = ObjectRef::parse(argument).ok()?;
     (object.kind == Erased::<Image>::REF).then_some(object)
+}
+
+/// Returns the name of an ImageBuilder, if the one argument of `preview` is one: a word after `imagebuilder/`.
+pub fn builder_name(argument: &str) -> Option<ObjectRef> {
+    let object = ObjectRef::parse(argument).ok()?;
+    (object.kind == Erased::<ImageBuilder>::REF).then_some(object)
 }
 
 #[cfg(test)]

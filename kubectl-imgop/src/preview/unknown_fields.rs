@@ -1,17 +1,16 @@
 //! Fields of a manifest that the API does not have, each with the one that was probably intended.
 
-use imgop_core::api::Image;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use kube::CustomResourceExt as _;
+use kube::CustomResourceExt;
 
 /// How many letters of a name may be wrong or change places.
 const MAX_TYPOS: usize = 2;
 
-/// Returns that an Image has these fields, which are written with dots between them.
-pub fn unknown(fields: &[String]) -> String {
-    let crd = Image::crd();
+/// Returns that an object has these fields, which are written with dots between them.
+pub fn unknown<K: CustomResourceExt>(fields: &[String]) -> String {
+    let crd = K::crd();
     let mut versions = crd.spec.versions.iter();
     let root = versions.find_map(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
     let named = |field: &String| match root.and_then(|root| intended(root, field)) {
@@ -36,12 +35,14 @@ fn intended(root: &JSONSchemaProps, field: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use imgop_core::api::Image;
+
     use super::*;
 
     #[test]
     fn the_field_that_was_intended_is_named_if_one_is_near() {
         let fields =
             ["spec.source.verison", "spec.suspended", "spec.Mode", "status.failed.0.tg", "x", "metadata.nam"];
-        insta::assert_snapshot!(unknown(&fields.map(str::to_owned)), @"unknown field spec.source.verison (did you mean version?), spec.suspended (did you mean suspend?), spec.Mode (did you mean mode?), status.failed.0.tg, x, metadata.nam");
+        insta::assert_snapshot!(unknown::<Image>(&fields.map(str::to_owned)), @"unknown field spec.source.verison (did you mean version?), spec.suspended (did you mean suspend?), spec.Mode (did you mean mode?), status.failed.0.tg, x, metadata.nam");
     }
 }

@@ -14,8 +14,8 @@ fn verbs_flags_and_values_are_completed() {
     exit code: 0
     ----- stdout -----
     search	Search Docker Hub, Quay and ECR Public for repositories
-    sync	Sync Images now, and wait for the outcome
-    suspend	Suspend Images: start no more syncs until they are resumed
+    sync	Sync Images or rebuild ImageBuilders now, and wait for the outcome
+    suspend	Suspend Images and ImageBuilders: start no more syncs and builds until they are resumed
     :4
     ");
     insta::assert_snapshot!(program.run_with(&["__complete", "copy", "a:1", "b/c", "--mode", "O"]), @"
@@ -28,7 +28,7 @@ fn verbs_flags_and_values_are_completed() {
     insta::assert_snapshot!(program.run_with(&["__complete", "describe", "--out"]), @"
     exit code: 0
     ----- stdout -----
-    --output	Print the Image itself, as kubectl get does
+    --output	Print the object itself, as kubectl get does
     :4
     ");
 }

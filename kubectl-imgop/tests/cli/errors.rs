@@ -89,6 +89,6 @@ fn a_watch_follows_one_image_or_all() {
     insta::assert_snapshot!(Program::new().run("list a b --watch"), @"
     exit code: 2
     ----- stderr -----
-    error: --watch takes one name, a --selector, or all Images of the namespace
+    error: --watch takes one name, a --selector, or all of the namespace
     ");
 }

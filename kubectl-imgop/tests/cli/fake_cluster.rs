@@ -12,8 +12,18 @@ pub struct FakeCluster {
 }
 
 impl FakeCluster {
-    /// Starts an API server; `answer` gets `METHOD /path?query`.
+    /// Starts an API server that serves no `ImageBuilders`; `answer` gets `METHOD /path?query`.
     pub fn start(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        Self::with_builders(move |request| match request {
+            request if request.contains("/apis/buildah.io/") => {
+                refused(404, "NotFound", "the server could not find the requested resource")
+            }
+            request => answer(request),
+        })
+    }
+
+    /// Starts an API server that answers for every kind.
+    pub fn with_builders(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let answer = move |seen: &Seen| {
             let (status, body) = answer(&seen.line());
             json(status, body.to_string())
@@ -79,5 +89,41 @@ pub fn image(name: &str, ready: &str, message: &str) -> Value {
         "metadata": { "name": name, "namespace": "ci", "uid": "u", "generation": 1, "resourceVersion": "1" },
         "spec": { "mode": "OneShot", "source": { "name": "a/b", "version": "1" }, "destination": { "name": "c/d" } },
         "status": { "observedGeneration": 1, "conditions": [condition, stalled] },
+    })
+}
+
+/// An ImageBuilder with a Ready condition and two builds, the third of which runs.
+pub fn builder(name: &str, ready: &str, reason: &str, message: &str) -> Value {
+    let condition = |type_: &str, status: &str| {
+        json!({ "type": type_, "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z" })
+    };
+    let mut conditions = vec![condition("Ready", ready)];
+    if ready == "False" {
+        conditions.push(condition("Stalled", "True"));
+    }
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    json!({
+        "apiVersion": "buildah.io/v1alpha1", "kind": "ImageBuilder",
+        "metadata": { "name": name, "namespace": "ci", "uid": "b", "generation": 1, "resourceVersion": "1" },
+        "spec": { "architecture": "both", "image": { "name": "registry.example.com/team/api", "version": "1.4" },
+            "source": "FROM busybox\nRUN true\n" },
+        "status": {
+            "observedGeneration": 1, "conditions": conditions, "progress": "2/COMPLETED",
+            "image": { "digest": digest, "tags": ["1.4"], "size": 2048 },
+            "source": { "commit": "0123456789abcdef0123456789abcdef01234567" },
+            "platforms": [
+                { "platform": "linux/amd64", "state": "BUILT", "digest": digest, "attempts": 1 },
+                { "platform": "linux/arm64", "state": "FAILED", "reason": "StepFailed", "message": "exit code 3",
+                  "step": "RUN true (line 2)", "attempts": 1 },
+            ],
+            "baseImages": [{ "reference": "docker.io/library/busybox:latest", "digest": digest }],
+            "history": [
+                { "number": 1, "reason": "Created", "result": "Failed", "failure": "StepFailed: RUN true: exit code 3",
+                  "startedAt": "2026-01-01T00:00:00Z", "duration": { "queued": 1, "build": 70 } },
+                { "number": 2, "reason": "BaseImageMoved", "changes": "busybox:latest ab → cd", "result": "Succeeded",
+                  "digest": digest, "startedAt": "2026-01-02T00:00:00Z" },
+            ],
+        },
     })
 }

@@ -8,8 +8,8 @@ fn every_help_page_is_as_it_was_written() {
     let page = |verb: &str| program.run(&format!("{verb} --help")).stdout;
     insta::assert_snapshot!("help", page(""));
     let verbs = [
-        "copy", "preview", "list", "describe", "history", "sync", "wait", "logs", "suspend", "resume",
-        "delete",
+        "copy", "build", "preview", "list", "describe", "history", "sync", "wait", "logs", "cancel",
+        "suspend", "resume", "delete",
     ];
     for verb in verbs.into_iter().chain(["verify", "search", "tags", "quota", "completion", "version"]) {
         insta::assert_snapshot!(format!("help-{verb}"), page(verb));

@@ -113,7 +113,7 @@ fn an_image_that_has_copied_nothing_has_no_history() {
     insta::assert_snapshot!(history(&new, "argocd"), @"
     exit code: 0
     ----- stderr -----
-    No sync of argocd has copied anything yet.
+    argocd has copied nothing yet.
     ");
     let document = history(&new, "argocd -o json");
     assert!(document.code == 0 && document.stdout.contains("\"syncs\": []"), "{document}");

@@ -72,7 +72,7 @@ fn a_pod_that_is_gone_differs_from_one_that_is_to_come() {
     ----- stderr -----
     error: the pods of Job j are gone, and their logs with them
 
-    hint: kubectl imgop describe a -n ci shows what became of the tags
+    hint: kubectl imgop describe a -n ci shows what became of it
     ");
     insta::assert_snapshot!(cluster(false, &[], |_| waiting()).program.run("logs a"), @"
     exit code: 1
@@ -91,6 +91,6 @@ fn the_pod_before_the_newest_one_is_an_earlier_try() {
     ----- stderr -----
     error: a has no earlier pod
 
-    hint: kubectl imgop describe a -n ci shows what became of the tags
+    hint: kubectl imgop describe a -n ci shows what became of it
     ");
 }

@@ -7,6 +7,10 @@
     reason = "helpers of tests are tests; clippy knows only functions with #[test]"
 )]
 
+mod build;
+#[cfg(unix)]
+mod build_dialog;
+mod builders;
 mod cluster;
 mod completion;
 mod copy;

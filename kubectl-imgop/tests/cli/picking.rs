@@ -42,7 +42,7 @@ fn an_image_is_picked_by_a_part_of_its_name() {
 fn several_images_are_picked_and_a_deletion_is_confirmed() {
     let cluster = two_images();
     let mut terminal = terminal::start(&cluster.program, "delete", 100);
-    terminal.answer("Which Images", &format!(" {DOWN} {ENTER}"));
+    terminal.answer("Which ones", &format!(" {DOWN} {ENTER}"));
     terminal.answer("Delete 2 Images in namespace ci: argocd, nginx?", ENTER);
     let left = terminal.end();
     assert!(
@@ -58,7 +58,7 @@ fn picking_nothing_does_nothing() {
     for (verb, keys) in [("sync", ESC), ("sync", ENTER), ("logs", ESC), ("suspend", CTRL_C)] {
         let cluster = two_images();
         let mut terminal = terminal::start(&cluster.program, verb, 60);
-        terminal.answer("Image", keys);
+        terminal.answer(if verb == "logs" { "Name" } else { "Which ones" }, keys);
         let left = terminal.end();
         assert_eq!((left.code, left.is_restored), (130, true), "{verb}: {}", left.text);
         assert!(cluster.bodies().is_empty());

@@ -140,5 +140,34 @@ fn several_files_and_folders_are_previewed_together() {
     assert_eq!(names, ["one", "three", "two"], "{run}");
     program.file("empty/service.yaml", "apiVersion: v1\nkind: Service\n");
     let run = program.run("preview -f empty");
-    assert!(run.stderr.contains("error: empty: it contains no Image of skopeo.io/v1alpha1"), "{run}");
+    assert!(
+        run.stderr.contains("error: empty: it contains no Image of skopeo.io/v1alpha1 and no ImageBuilder"),
+        "{run}"
+    );
+}
+
+/// An index without images: it has no platform.
+const INDEX: &str =
+    r#"{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}"#;
+
+#[test]
+fn a_builder_of_a_file_is_checked() {
+    let registry = imgop_fakes::Catalog::default().with("busybox", &[("1", INDEX)]).start_in_background();
+    let program = Program::new();
+    let text = format!(
+        "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {{name: api}}\nspec:\n  architecture: amd64\n  \
+         image: {{name: r.example.com/api, version: '1'}}\n  source: |\n    FROM {0}/busybox:1\n    FROM {0}/busybox:2\n    \
+         COPY --from=0 / /\n",
+        registry.address
+    );
+    program.file("builder.yaml", &text);
+    let run = program.run("preview -f builder.yaml").naming(&registry.address, "registry");
+    insta::assert_snapshot!(run, @"
+    exit code: 1
+    ----- stdout -----
+    BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
+    registry......./busybox:1   linux/amd64   1      sha256:0de3ff5142db66fc26e560dd9a0f9c7e44db177caa5632c534a536a2c9337c5b   present
+    registry......./busybox:2   linux/amd64   2      <none>                                                                    not found
+    Would push an image for linux/amd64 as r.example.com/api:1
+    ");
 }

@@ -16,9 +16,11 @@ use serde_json::Value;
 use crate::images::{image, images, spec};
 
 /// Parts of which a kind of text is made: those that are mostly right, and those that mostly are not.
-struct Parts {
-    right: &'static [&'static str],
-    wrong: &'static [&'static str],
+pub struct Parts {
+    /// Mostly right.
+    pub right: &'static [&'static str],
+    /// Mostly wrong.
+    pub wrong: &'static [&'static str],
 }
 
 const NAME: Parts = Parts {
@@ -71,7 +73,7 @@ const RANGE: Parts = Parts {
     wrong: &["=", "==", "=>", "!", "|", ">", "<=", "x", "*", "-", "00", "sha256:", "{tag}", "\t", "é"],
 };
 
-const FREQUENCY: Parts = Parts {
+pub const FREQUENCY: Parts = Parts {
     right: &["10s", "1h30m", "30s", "1d", "2w", "00"],
     wrong: &[
         "0",
@@ -99,7 +101,8 @@ const PLATFORM: Parts = Parts {
     wrong: &["Linux", ",", " ", "-", "_", ".", "*", "//", "é", "linux/amd64,linux/arm64"],
 };
 
-fn text(parts: &Parts, most: usize) -> impl Strategy<Value = String> + use<> {
+/// Texts of at most so many parts.
+pub fn text(parts: &Parts, most: usize) -> impl Strategy<Value = String> + use<> {
     let part = prop_oneof![4 => prop::sample::select(parts.right), 1 => prop::sample::select(parts.wrong)];
     prop::collection::vec(part, 0..=most).prop_map(|parts| parts.concat())
 }

@@ -3,6 +3,8 @@
 mod accepted;
 mod admission;
 mod agreement;
+mod builder_agreement;
+mod builds;
 mod images;
 mod kubectl_get;
 mod plugin;

@@ -12,7 +12,7 @@ use imgop_agent::cluster::rights::Rights;
 use imgop_agent::cluster::watch::{Guarded, Keep, Watch, watch};
 use imgop_agent::config::Namespaces;
 use imgop_agent::jobs::budget::Caps;
-use imgop_agent::jobs::template::{JobTemplate, Resources, container};
+use imgop_agent::jobs::template::{JobTemplate, PodNeeds, Resources, container};
 use imgop_agent::jobs::{Created, Jobs};
 use imgop_tests::api_server::ApiServer;
 use imgop_tests::namespace::with_namespace;
@@ -146,6 +146,7 @@ fn job(owner: &Owner, identity: &str) -> Job {
             Resources::default(),
         )],
         volumes: Vec::new(),
+        pod: PodNeeds::default(),
         deadline_seconds: 60,
         ttl_seconds: 60,
     }

@@ -36,7 +36,8 @@ fn job(owner: &Owner, identity: &str) -> Job {
         )],
         volumes: Vec::new(),
         deadline_seconds: 3600,
-        ttl_seconds: 77,
+        ttl_seconds: Some(77),
+        pod: PodNeeds::default(),
     }
     .build()
 }

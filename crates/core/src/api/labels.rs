@@ -4,6 +4,10 @@
 /// `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "imgop.skopeo.io/requested-at";
 
+/// A new token in this annotation asks that the build that runs is ended; the agent echoes it in
+/// `status.lastHandledCancelRequestedAt`.
+pub const CANCEL_REQUESTED_AT_ANNOTATION: &str = "imgop.skopeo.io/cancel-requested-at";
+
 /// The label by which the agent finds its own Jobs and pods.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
@@ -23,6 +27,9 @@ pub const COPIES_ANNOTATION: &str = "imgop.skopeo.io/copies";
 /// The annotation of a Job that holds the repositories between which it copies, and how: its outcome counts
 /// only for a spec with the same route.
 pub const ROUTE_ANNOTATION: &str = "imgop.skopeo.io/route";
+
+/// The annotation of a Job that holds which part of which build it is, as JSON.
+pub const BUILD_ANNOTATION: &str = "imgop.skopeo.io/build";
 
 /// The key of a Secret of type `kubernetes.io/dockerconfigjson`.
 pub const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";

@@ -6,6 +6,7 @@
 
 pub mod conditions;
 mod endpoint;
+mod exact_list;
 mod image;
 mod image_builder;
 mod labels;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use kube::{CustomResourceExt as _, Resource as _};
+use kube::CustomResourceExt as _;
 
 pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
 pub use image::{
@@ -34,22 +35,14 @@ pub use image_builder::{
     PlatformStatus, PullRegistry, RebuildOn, Resources, RunningBuild, SourceStatus, Storage, StorageMedium,
 };
 pub use labels::{
-    CA_KEY, COPIES_ANNOTATION, DOCKER_CONFIG_KEY, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL,
-    OWNER_UID_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, container_name,
+    BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION, DOCKER_CONFIG_KEY,
+    JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION,
+    container_name,
 };
 pub use phase::Phase;
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
 
-/// Returns the custom resource definitions that `manifests/install.yaml` holds, in the order in which they are
-/// installed.
-pub fn installed_crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = crds();
-    // No agent acts on ImageBuilders yet, and what is applied must not wait for ever.
-    crds.retain(|crd| crd.spec.group != ImageBuilder::group(&()));
-    crds
-}
-
-/// Returns the custom resource definitions of this project.
+/// Returns the custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![Image::crd(), ImageBuilder::crd()];
     for crd in &mut crds {

@@ -45,7 +45,8 @@ pub enum Retry {
     Never,
     /// Another try, as often as the spec allows.
     AsAllowed,
-    /// Another try at once, which does not count: something ended the pod.
+    /// Another try at once, which does not count: something ended the pod. If that happens again, with pauses that
+    /// grow.
     AtOnce,
     /// Time: pauses that grow to a quarter of an hour.
     Backoff,
@@ -119,15 +120,16 @@ impl BuildFailure {
         }
     }
 
-    /// Returns how long to wait for the next try after `tries` that count, this one included; none if there is no
-    /// other try by itself. `allowed` is how often a failing RUN is tried again, `check` how often inputs are
-    /// checked.
+    /// Returns how long to wait for the next try; none if there is no other try by itself. `tries` is how many ended
+    /// in a way that is retried alike, this one included: in a row where that is [`Retry::AtOnce`]. `allowed` is how
+    /// often a failing RUN is tried again, `check` how often inputs are checked.
     pub fn delay(self, tries: u32, allowed: u32, check: Duration) -> Option<Duration> {
         let growing = || backoff(FIRST_BACKOFF, MAX_BACKOFF, tries.saturating_sub(1));
         match self.retry() {
             Retry::Never | Retry::OnSecret => None,
             Retry::AsAllowed => (tries <= allowed).then(growing),
-            Retry::AtOnce => Some(Duration::ZERO),
+            Retry::AtOnce if tries <= 1 => Some(Duration::ZERO),
+            Retry::AtOnce => Some(backoff(FIRST_BACKOFF, MAX_BACKOFF, tries - 2)),
             Retry::Backoff => Some(growing()),
             Retry::Slowly => Some(SLOW),
             Retry::OnCheck => Some(check.max(SLOW)),
@@ -155,7 +157,8 @@ mod tests {
     fn what_may_go_differently_is_tried_again() {
         let pauses = [1, 2, 3, 6, 100].map(|n| BuildFailure::PushFailed.delay(n, 0, SLOW).unwrap().as_secs());
         assert_eq!(pauses, [30, 60, 120, 900, 900]);
-        assert_eq!(BuildFailure::Interrupted.delay(9, 0, SLOW), Some(Duration::ZERO));
+        let pauses = [1, 2, 3, 99].map(|n| BuildFailure::Interrupted.delay(n, 0, SLOW).unwrap().as_secs());
+        assert_eq!(pauses, [0, 30, 60, 900], "at once, but not for ever");
         assert_eq!(BuildFailure::PodNotStarted.delay(1, 0, SLOW), Some(SLOW));
         let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
         assert_eq!(BuildFailure::BaseImageNotFound.delay(1, 0, minute), Some(SLOW));

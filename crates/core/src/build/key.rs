@@ -2,21 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use imgop_registry::oci::PlatformSelector;
-use imgop_registry::reference::Digest;
+use imgop_registry::reference::{Digest, ReferenceError};
 use serde_json::json;
 
 use super::{BuildRequest, ImageReference};
 
 /// A hash of all that a build is made from. The same key means the same image, as far as the Dockerfile's commands
-/// give the same twice.
+/// give the same twice. The Job's image is no part of it, or each new version of the agent would build everything
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BuildKey(Digest);
 
 impl fmt::Display for BuildKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl FromStr for BuildKey {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
     }
 }
 
@@ -33,9 +43,23 @@ pub struct ObservedInputs {
     pub bases: BTreeMap<ImageReference, Digest>,
 }
 
+impl ObservedInputs {
+    /// Returns these inputs, with those of an earlier build where none were observed: what is known only from within a
+    /// build is taken for unchanged.
+    #[must_use]
+    pub fn or(&self, earlier: &Self) -> Self {
+        Self {
+            commit: self.commit.clone().or_else(|| earlier.commit.clone()),
+            dockerfile: self.dockerfile.clone().or_else(|| earlier.dockerfile.clone()),
+            context: self.context.clone().or_else(|| earlier.context.clone()),
+            bases: self.bases.clone(),
+        }
+    }
+}
+
 impl BuildKey {
-    /// Returns the key of a request with these inputs, built by a Job's image. Secrets count by their names alone.
-    pub fn new(request: &BuildRequest, inputs: &ObservedInputs, job_image: &str) -> Self {
+    /// Returns the key of a request with these inputs. Secrets count by their names alone.
+    pub fn new(request: &BuildRequest, inputs: &ObservedInputs) -> Self {
         let platforms: Vec<String> = request.platforms.iter().map(PlatformSelector::to_string).collect();
         let bases: BTreeMap<String, &str> =
             inputs.bases.iter().map(|(image, digest)| (image.to_string(), digest.as_str())).collect();
@@ -55,16 +79,8 @@ impl BuildKey {
             "dockerfile": inputs.dockerfile,
             "context": inputs.context,
             "bases": bases,
-            "jobImage": job_image,
         });
         Self(Digest::of(text.to_string().as_bytes()))
-    }
-
-    /// Returns the name of the Job that builds a platform. The same part of the same build has the same name, so
-    /// that to create it twice is to create it once.
-    pub fn job_name(&self, uid: &str, platform: &PlatformSelector, attempt: u32) -> String {
-        let hash = Digest::of(format!("{uid} {self} {platform} {attempt}").as_bytes());
-        format!("build-{}", &hash.hex()[..20])
     }
 }
 

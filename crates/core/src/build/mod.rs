@@ -3,14 +3,18 @@
 //! ```text
 //! request     a spec, parsed                      reference  an image with tag and digest
 //! dockerfile  what a Dockerfile says, before any pod: stages, images, mistakes
+//! ignore_file which files of a context are left out
 //! key         what a build is made from, as one hash
+//! part_record which part a Job is
 //! plan        what is to be built, and why        failure    what is tried again
 //! step        what the agent and the containers of a build hand each other
 //! ```
 
 pub mod dockerfile;
 mod failure;
+mod ignore_file;
 mod key;
+mod part_record;
 mod plan;
 mod quantity;
 mod reference;
@@ -19,7 +23,9 @@ mod spec_checks;
 pub mod step;
 
 pub use failure::{BuildFailure, Retry};
+pub use ignore_file::{IgnoreFile, IgnoreFileError};
 pub use key::{BuildKey, ObservedInputs};
+pub use part_record::PartRecord;
 pub use plan::{
     Asked, BuildEnd, BuiltContent, Decision, LastBuild, Occasion, PartAction, PartRun, PartState,
     PlannedPart, Publication, Start, TagSeen, decide, parts, publication,

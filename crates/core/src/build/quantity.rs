@@ -39,11 +39,11 @@ fn read(text: &str) -> Option<Quantity> {
         return None;
     }
     let unit = unit(suffix)?;
-    let mut amount = digits(whole).saturating_mul(unit.times).saturating_mul(PARTS) / unit.parts;
+    // Rounded up, as Kubernetes does: what is asked for is never nothing.
+    let mut amount = div_up(digits(whole).saturating_mul(unit.times).saturating_mul(PARTS), unit.parts);
     for (place, digit) in fraction.bytes().take(18).enumerate() {
         let tens = 10_i128.saturating_pow(u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1));
         let part = i128::from(digit - b'0').saturating_mul(unit.times).saturating_mul(PARTS);
-        // Rounded up, as Kubernetes does: what is asked for is never nothing.
         amount = amount.saturating_add(div_up(part, tens.saturating_mul(unit.parts)));
     }
     Some(Quantity(if is_negative { -amount } else { amount }))
@@ -121,6 +121,7 @@ mod tests {
             ("12e-1", "1.2"),
             ("1n", "0.000000001"),
             ("0.1n", "1n"),
+            ("1e-10", "1n"),
             ("+2", "2"),
         ] {
             assert_eq!(positive(text).unwrap(), positive(same).unwrap(), "{text}");

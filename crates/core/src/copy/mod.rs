@@ -46,7 +46,7 @@ pub use precedence::{OlderImage, TagClaim, conflicts};
 pub use probe::{Probed, probe};
 pub use publish::{Answered, Publications, publish};
 pub use quota::{Admission, Deferral, admit, release};
-pub use readiness::{Readiness, readiness};
+pub use readiness::readiness;
 pub use request::CopyRequest;
 pub use route::Route;
 pub use spec_field::{SpecError, SpecField};

@@ -3,52 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{CopyRequest, Naming, Plan, TagAction};
-use crate::api::conditions::{NewCondition, READY, RECONCILING, STALLED, reasons};
+use crate::api::conditions::{RECONCILING, reasons};
 use crate::api::{FailureReason, Mode, Overwrite, Phase};
-
-/// The readiness of an Image: conditions, phase and progress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readiness {
-    /// Ready always; Reconciling and Stalled only when true.
-    pub conditions: Vec<NewCondition>,
-    /// What became of the sync.
-    pub phase: Phase,
-    /// `4/5`: tags at the destination of tags that are selected; `None` when that is not known.
-    pub progress: Option<String>,
-}
-
-impl Readiness {
-    /// Returns the readiness of an Image for which nothing more happens until something is changed.
-    pub fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
-        Self::not_ready(Phase::Failed, reason, message.into(), Some((STALLED, reason)))
-    }
-
-    /// Returns the readiness of an Image that failed as a whole, and is tried again.
-    pub fn retrying(reason: &'static str, message: impl Into<String>) -> Self {
-        let also = Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY));
-        Self::not_ready(Phase::Failed, reason, message.into(), also)
-    }
-
-    /// Returns the readiness of an Image whose sync goes on without any answer about tags.
-    pub fn progressing(message: impl Into<String>) -> Self {
-        let also = Some((RECONCILING, reasons::PROGRESSING));
-        Self::not_ready(Phase::Running, reasons::PROGRESSING, message.into(), also)
-    }
-
-    fn not_ready(
-        phase: Phase,
-        reason: &'static str,
-        message: String,
-        also: Option<(&'static str, &'static str)>,
-    ) -> Self {
-        let mut conditions =
-            vec![NewCondition { type_: READY, status: Some(false), reason, message: message.clone() }];
-        if let Some((type_, reason)) = also {
-            conditions.push(NewCondition { type_, status: Some(true), reason, message });
-        }
-        Self { conditions, phase, progress: None }
-    }
-}
+use crate::readiness::Readiness;
 
 /// Returns the readiness that follows from a plan. `deferred` is why copies of it cannot start yet, such as
 /// a cap.
@@ -87,17 +44,7 @@ pub fn readiness(request: &CopyRequest, plan: &Plan, deferred: Option<&str>) -> 
         let also = Some((RECONCILING, reasons::PROGRESSING_WITH_RETRY));
         Readiness::not_ready(Phase::Pending, reasons::TAGS_TOO_YOUNG, message, also)
     } else {
-        let message = summary(request, plan);
-        Readiness {
-            conditions: vec![NewCondition {
-                type_: READY,
-                status: Some(true),
-                reason: reasons::SUCCEEDED,
-                message,
-            }],
-            phase: Phase::Completed,
-            progress: None,
-        }
+        Readiness::ready(summary(request, plan))
     };
     readiness.progress = Some(format!("{there}/{}", counts.matched));
     readiness

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{CopyRequest, Known, first_seen};
 use crate::api::conditions::{RECONCILING, find, reasons};
-use crate::api::{Image, Mode, Phase};
+use crate::api::{Image, Mode, Phase, REQUESTED_AT_ANNOTATION};
 use crate::schedule::{Candidate, open_request};
 use crate::time::clamp_ahead;
 
@@ -42,7 +42,7 @@ impl<'a> From<&'a Image> for Candidate<'a> {
             uid: image.metadata.uid.as_deref().unwrap_or_default(),
             generation: image.metadata.generation,
             observed_generation: status.and_then(|status| status.observed_generation),
-            request: open_request(image.metadata.annotations.as_ref(), handled),
+            request: open_request(image.metadata.annotations.as_ref(), REQUESTED_AT_ANNOTATION, handled),
             in_progress: reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING),
             completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
             once: image.spec.mode == Mode::OneShot,

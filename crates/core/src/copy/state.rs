@@ -251,11 +251,10 @@ impl ObservedTag {
             (None, _) if matches!(self.content, Content::NoPlatform(_)) => TagState::PlatformNotFound,
             (_, Seen::NotAsked) if self.unknown_because().is_none() => TagState::AtSource,
             (None, _) | (_, Seen::Unknown(_) | Seen::NotAsked) => TagState::NotChecked,
-            // What the destination has may be replaced, whatever it is.
-            (Some(_), Seen::Unsupported(_)) => TagState::Differs,
             (Some(_), Seen::Absent) => TagState::Missing,
             (Some(wanted), Seen::Present(there)) if wanted == there => TagState::UpToDate,
-            (Some(_), Seen::Present(_)) => TagState::Differs,
+            // What the destination has may be replaced, whatever it is.
+            (Some(_), Seen::Present(_) | Seen::Unsupported(_)) => TagState::Differs,
         }
     }
 

@@ -11,3 +11,4 @@ mod token_server;
 pub(crate) use call::{Caller, Role};
 pub(crate) use scope::{Actions, Scope, Scopes};
 pub(crate) use session::Session;
+pub(crate) use token::authorization;

@@ -51,7 +51,7 @@ impl Token {
 }
 
 /// Returns `Bearer …` or `Basic …` as a header value that is never logged.
-pub(super) fn authorization(scheme: &str, value: &str) -> Result<HeaderValue, Failure> {
+pub(crate) fn authorization(scheme: &str, value: &str) -> Result<HeaderValue, Failure> {
     let mut header = HeaderValue::from_str(&format!("{scheme} {value}")).map_err(|_| {
         Failure::new(Reason::Unauthorized, "the credential has characters that HTTP cannot carry")
     })?;

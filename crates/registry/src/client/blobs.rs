@@ -25,6 +25,12 @@ impl RepositoryClient {
         outcome.map_err(|failure| self.error(Operation::Mount(digest.clone()), failure))
     }
 
+    /// Fails if this account may not push to the repository: an upload is begun and cancelled, which leaves nothing
+    /// behind. A registry that answers an empty upload in a way of its own may still take a push.
+    pub async fn check_push(&self) -> Result<(), RegistryError> {
+        self.begin_upload().await.map_err(|failure| self.error(Operation::Push, failure))
+    }
+
     /// Returns the configuration of an image.
     ///
     /// The registry may redirect to another host, as for every blob: that host receives no credential, and
@@ -42,6 +48,22 @@ impl RepositoryClient {
             return Err(Failure::new(Reason::Protocol, detail));
         }
         Ok(response.body)
+    }
+
+    async fn begin_upload(&self) -> Result<(), Failure> {
+        let request = empty(Method::POST, self.url("blobs/uploads/")?);
+        let response = self.send(request, Actions::PullPush).await?;
+        match response.status {
+            StatusCode::ACCEPTED => {
+                self.cancel_upload(&response).await;
+                Ok(())
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
+                Err(self.error_of(&response))
+            }
+            status if status.is_server_error() => Err(self.error_of(&response)),
+            _ => Ok(()),
+        }
     }
 
     async fn mount(&self, digest: &Digest, from: &Repository) -> Result<bool, Failure> {

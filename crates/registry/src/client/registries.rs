@@ -11,8 +11,9 @@ use super::repository_client::RepositoryClient;
 use super::state::{RegistryState, Shared};
 use crate::auth::{Role, Session};
 use crate::cache::Bounded;
-use crate::credentials::{Access, Tls, TlsKey};
+use crate::credentials::{Access, Credential, Tls, TlsKey};
 use crate::error::Failure;
+use crate::git::{self, GitError};
 use crate::reference::{RegistryHost, Repository};
 use crate::search::{self, FoundRepository, SearchError};
 use crate::settings::Settings;
@@ -84,6 +85,17 @@ impl Registries {
         limit: usize,
     ) -> Result<Vec<FoundRepository>, SearchError> {
         search::search(&self.0.shared.http, registry, term, limit).await
+    }
+
+    /// Returns the commit that a revision of a git repository is, asked of its server over HTTP with the limits that
+    /// registries have. Without a revision it is that of the default branch.
+    pub async fn git_commit(
+        &self,
+        url: &str,
+        revision: Option<&str>,
+        credential: Option<&Credential>,
+    ) -> Result<String, GitError> {
+        git::commit(&self.0.shared.http, url, revision, credential).await
     }
 
     fn state(&self, host: &RegistryHost, tls: &Tls) -> Result<Arc<RegistryState>, Failure> {

@@ -6,6 +6,7 @@
 
 mod document;
 mod image_config;
+mod image_index;
 mod index_parts;
 mod manifest;
 mod platform;
@@ -15,6 +16,7 @@ mod subset;
 pub(crate) use document::{Blob, ImageManifest};
 pub use image_config::{EARLIEST_IMAGE_TIME, ImageConfig, is_plausible};
 pub(crate) use image_config::{created_in, platform_in};
+pub use image_index::{IndexFormat, IndexedImage, image_index};
 pub use index_parts::{IndexPart, index_parts, indexes_without_platform};
 pub(crate) use manifest::{ACCEPT, OCI_INDEX};
 pub use manifest::{Descriptor, Manifest, ManifestError, PlatformManifest};

@@ -139,6 +139,16 @@ impl PlatformSelector {
         self.variant.as_deref()
     }
 
+    /// Returns the same platform as it is usually written: `linux/arm64` for `linux/aarch64/v8`, `linux/arm/v7` for
+    /// `linux/arm`.
+    #[must_use]
+    pub fn normalized(&self) -> Self {
+        let (architecture, variant) = normalized(&self.architecture, self.variant.as_deref());
+        let is_usual = matches!((architecture, variant), (_, "") | ("amd64", "v1") | ("arm64", "v8"));
+        let variant = (!is_usual).then(|| variant.to_owned());
+        Self { os: self.os.clone(), architecture: architecture.to_owned(), variant }
+    }
+
     /// Whether it names just this platform: without a variant, that with the usual one.
     pub fn names(&self, platform: &Platform) -> bool {
         let named = normalized(&self.architecture, self.variant.as_deref());
@@ -238,6 +248,23 @@ mod tests {
             assert_eq!(selected.selects(&platform(there)), is_selected, "{wanted} {there}");
         }
         assert!(platforms(&[]).unwrap().selects(&platform("plan9/mips")));
+    }
+
+    #[test]
+    fn a_platform_has_one_usual_spelling() {
+        for (text, usual) in [
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/x86_64/v1", "linux/amd64"),
+            ("linux/amd64/v3", "linux/amd64/v3"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/armel", "linux/arm/v6"),
+            ("linux/riscv64", "linux/riscv64"),
+        ] {
+            let platform: PlatformSelector = text.parse().unwrap();
+            assert_eq!(platform.normalized().to_string(), usual);
+            assert_eq!(platform.normalized().normalized(), platform.normalized());
+        }
     }
 
     #[test]

@@ -92,6 +92,9 @@ async fn send(
     if let Some(accept) = request.accept {
         builder = builder.header(ACCEPT, accept);
     }
+    if let Some(version) = request.git_protocol {
+        builder = builder.header("git-protocol", version);
+    }
     let is_same_host = url.origin() == request.url.origin();
     let may_see = is_same_host || request.is_authorized_by_token && is_alias_of(&request.url, &url);
     if let Some(authorization) = request.authorization.as_ref().filter(|_| may_see) {

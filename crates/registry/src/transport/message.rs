@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) max_bytes: usize,
     /// Who asks; a host may ask one account for a pause and not another.
     pub(crate) identity: Option<Fingerprint>,
+    /// The version of git's protocol that is wanted of a git server.
+    pub(crate) git_protocol: Option<&'static str>,
     /// Whether to send it once and never wait, since the caller has another way to the answer.
     pub(crate) is_single_attempt: bool,
 }
@@ -60,6 +62,7 @@ impl Request {
             may_leave_host: false,
             max_bytes,
             identity: None,
+            git_protocol: None,
             is_single_attempt: false,
         }
     }

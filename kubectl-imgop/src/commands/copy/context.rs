@@ -12,7 +12,7 @@ use imgop_registry::{Reason, Registries, RegistryError, RepositoryClient, Unreac
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use kube::api::{ListParams, Request};
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Resource as _, ResourceExt as _};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -30,7 +30,7 @@ use crate::registry::{registries, settings};
 
 /// No registry has this name (RFC 2606): a spec always has both sides, also before they are known.
 const NOWHERE: &str = "preview.invalid/none";
-/// How many Secrets are proposed.
+/// How many Secrets are looked at.
 const MAX_SECRETS: u32 = 500;
 /// How many Secrets are read with one request.
 const SECRETS_AT_ONCE: u32 = 20;
@@ -106,7 +106,7 @@ impl Context {
     /// Reads what the cluster has. What may not be read is not proposed.
     pub async fn with_proposals(mut self) -> Self {
         if let Some(cluster) = &self.cluster {
-            (self.used, self.secrets) = futures::join!(used_images(cluster), credential_secrets(cluster));
+            (self.used, self.secrets) = futures::join!(used_images(cluster), cluster.credential_secrets());
         }
         self
     }
@@ -207,14 +207,6 @@ async fn used_images(cluster: &Cluster) -> Vec<UsedImage> {
     objects.sort_by_key(|found| std::cmp::Reverse(found.object.creation_timestamp()));
     let images = objects.iter().filter_map(|found| read::<Image>(&found.object).ok());
     images.map(|image| UsedImage { name: image.name_any(), spec: image.spec }).collect()
-}
-
-/// Only metadata is requested: no value of a Secret reaches this process.
-async fn credential_secrets(cluster: &Cluster) -> Vec<String> {
-    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let of_type = ListParams::default().limit(MAX_SECRETS).fields("type=kubernetes.io/dockerconfigjson");
-    let list = secrets.list_metadata(&of_type).await;
-    list.map(|list| list.items.iter().map(kube::ResourceExt::name_any).collect()).unwrap_or_default()
 }
 
 /// A Secret without its values: which keys it has is told only together with them, and none is kept.

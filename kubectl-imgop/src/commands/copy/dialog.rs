@@ -2,11 +2,12 @@
 
 use imgop_core::api::Side;
 
+use super::CopyArgs;
 use super::context::Context;
 use super::questions::{Draft, QUESTIONS};
 use super::submit::{image_ref, manifest, submit};
 use super::tls_questions::probe;
-use super::{CopyArgs, DryRun};
+use crate::args::DryRun;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::image::derive;
@@ -17,7 +18,7 @@ use crate::prompts::dialog::{ask_all, missing};
 
 /// Asks for what is missing, submits it unless that is refused, and shows the same without questions.
 pub async fn ask(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    let cluster = if args.dry_run == Some(DryRun::Client) {
+    let cluster = if args.submit.dry_run == Some(DryRun::Client) {
         Err("a dry run of the client asks no cluster".to_owned())
     } else {
         // A program that logs in may ask first.

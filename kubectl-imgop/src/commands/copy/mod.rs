@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use imgop_core::api::{ImageSpec, Side};
 use imgop_core::copy::CopyRequest;
 
-use crate::args::{ImageArgs, Words, image_spec};
+use crate::args::{ImageArgs, SubmitArgs, Words, image_spec};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{ConnectionArgs, TimeLimit};
 use crate::kinds::object_name::parse_new_name;
@@ -71,29 +71,12 @@ pub struct CopyArgs {
     #[arg(long, value_name = "DURATION", default_value = "10m", requires = "wait")]
     timeout: TimeLimit,
 
-    /// Only print what would be submitted (client), or have the API server check it too (server)
-    #[arg(long, value_enum, value_name = "WHERE", require_equals = true, num_args = 0..=1,
-        default_missing_value = "client")]
-    dry_run: Option<DryRun>,
-
-    /// Take over fields that other managers own
-    #[arg(long)]
-    force_conflicts: bool,
+    #[command(flatten)]
+    submit: SubmitArgs,
 
     /// Output format
     #[arg(short, long, value_enum)]
     output: Option<ObjectFormat>,
-}
-
-/// Where a dry run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DryRun {
-    /// Submit the Image (the default)
-    None,
-    /// Send nothing to the cluster
-    Client,
-    /// The API server validates the Image without storing it
-    Server,
 }
 
 /// Creates or updates an Image.
@@ -131,14 +114,14 @@ impl CopyArgs {
     /// Returns a command that does the same without questions.
     fn command_line(&self) -> String {
         // How long is waited, and what is printed, changes nothing of the object.
-        let Self { source, destination, name, image, wait, timeout: _, dry_run, force_conflicts, output: _ } =
-            self;
+        let Self { source, destination, name, image, wait, timeout: _, submit, output: _ } = self;
         let mut words = Words::default();
         image.write(&mut words);
         words.value("--name", name.as_ref());
         words.switch("--wait", wait.then_some(true));
-        words.switch("--force-conflicts", force_conflicts.then_some(true));
-        let dry_run = dry_run
+        words.switch("--force-conflicts", submit.force_conflicts.then_some(true));
+        let dry_run = submit
+            .dry_run
             .and_then(|dry| dry.to_possible_value())
             .map(|dry| format!("--dry-run={}", dry.get_name()));
         let references = source.iter().chain(destination).cloned();

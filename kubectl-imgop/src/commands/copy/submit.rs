@@ -6,11 +6,11 @@ use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use super::{CopyArgs, DryRun};
-use crate::args::explicit_fields;
+use super::CopyArgs;
+use crate::args::{DryRun, explicit_fields};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::agent::warn_without_agent;
-use crate::cluster::apply::ApplyOptions;
+use crate::cluster::apply::{ApplyOptions, done};
 use crate::cluster::changes::{changes, stays};
 use crate::cluster::wait_until_ready::wait_for_all;
 use crate::cluster::{Cluster, ConnectionArgs};
@@ -28,7 +28,7 @@ pub async fn submit(
     cluster: Option<Cluster>,
 ) -> Result<Outcome, CliError> {
     let (spec, request) = args.spec()?;
-    if args.dry_run == Some(DryRun::Client) {
+    if args.submit.dry_run == Some(DryRun::Client) {
         // Without a cluster it is not known whether another Image has the readable name, and an apply under it
         // would turn that Image into this one.
         let image = image_ref(args.name.clone().unwrap_or_else(|| derive(&request).hashed));
@@ -44,15 +44,15 @@ pub async fn submit(
         ui.note(&format!("{taken} copies something else, so this Image gets another name"));
     }
     let options = ApplyOptions {
-        dry_run: args.dry_run == Some(DryRun::Server),
-        force: args.force_conflicts,
+        dry_run: args.submit.dry_run == Some(DryRun::Server),
+        force: args.submit.force_conflicts,
         exists: before.is_some(),
     };
     let submitted = manifest(args, Some(&cluster.namespace), &image, &spec)?;
     let after = cluster.apply(&image, &submitted, options).await?;
     report(ui, args, &cluster, &image, &spec, before.as_ref(), &after)?;
     if !args.wait && !options.dry_run {
-        warn_without_agent(ui, &cluster).await;
+        warn_without_agent(ui, &cluster, "copied").await;
     }
     if !args.wait {
         if before.is_none() && !options.dry_run && args.output.is_none() {
@@ -81,11 +81,7 @@ fn report(
     before: Option<&Image>,
     after: &DynamicObject,
 ) -> Result<(), CliError> {
-    let what = match before {
-        None => "created",
-        Some(before) if before.metadata.generation == after.metadata.generation => "unchanged",
-        Some(_) => "configured",
-    };
+    let what = done(before.map(kube::Resource::meta), after);
     if let (Some(before), Ok(after)) = (before, read::<Image>(after)) {
         for change in changes(&before.spec, &after.spec) {
             ui.note(&change);
@@ -166,11 +162,7 @@ fn stays_suspended(after: &DynamicObject, requested: bool) -> bool {
 }
 
 fn print(ui: Ui, args: &CopyArgs, image: &ObjectRef, what: &str, object: &Value) -> Result<(), CliError> {
-    let dry = match args.dry_run {
-        Some(DryRun::Client) => " (dry run)",
-        Some(DryRun::Server) => " (server dry run)",
-        Some(DryRun::None) | None => "",
-    };
+    let dry = DryRun::remark(args.submit.dry_run);
     ui.data(&match args.output {
         None => format!("{} {what}{dry}", image.qualified()),
         Some(ObjectFormat::Name) => image.qualified(),

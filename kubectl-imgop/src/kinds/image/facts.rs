@@ -1,15 +1,13 @@
 //! The facts of an Image on a page: its spec and its status.
 
-use imgop_core::api::{
-    Counts, Credentials, Destination, Image, ImageStatus, Mode, Overwrite, Publish, Source, Tls, TlsMode,
-};
+use imgop_core::api::{Counts, Destination, Image, ImageStatus, Mode, Overwrite, Publish, Source};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::checks::Checks;
 use super::spec_text::{destination, mode, narrowing, source};
 use crate::kinds::Kind as _;
-use crate::output::age::{since, until};
+use crate::kinds::endpoint_text::{access, in_brackets};
+use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
 
 /// Returns what there is once: a label and a value each.
@@ -33,10 +31,10 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
     let checks = Checks::of(image, now).map(|checks| checks.words(is_ready, now));
     vec![
         ("Mode", schedule(image)),
-        ("Source", source(spec) + &remarks(&of_source)),
+        ("Source", source(spec) + &in_brackets(&of_source)),
         ("Selection", narrowing(spec)),
         ("Immutable", immutable_tags.join(", ")),
-        ("Destination", destination(spec) + &remarks(&of_destination)),
+        ("Destination", destination(spec) + &in_brackets(&of_destination)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
         ("Last sync", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),
         ("Last success", ago(last_success.filter(|_| !has_succeeded), now)),
@@ -53,23 +51,6 @@ fn schedule(image: &Image) -> String {
     format!("{}{every}{suspended}", mode(spec.mode))
 }
 
-fn access(credentials: Option<&Credentials>, use_aws: bool, tls: &Tls) -> Vec<String> {
-    let mut remarks = Vec::new();
-    remarks.extend(use_aws.then(|| "the agent's AWS identity".to_owned()));
-    remarks.extend(credentials.map(|c| format!("credentials in Secret {}", c.secret_name)));
-    remarks.extend(tls.ca_secret_name.as_ref().map(|name| format!("CA in Secret {name}")));
-    match tls.mode {
-        TlsMode::Verify => {}
-        TlsMode::SkipVerify => remarks.push("certificates are not verified".to_owned()),
-        TlsMode::PlainHttp => remarks.push("plain HTTP".to_owned()),
-    }
-    remarks
-}
-
-fn remarks(remarks: &[String]) -> String {
-    if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(", ")) }
-}
-
 fn counts(counts: &Counts) -> String {
     let parts = [
         (counts.synced, "synced"),
@@ -82,10 +63,6 @@ fn counts(counts: &Counts) -> String {
         parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let separator = if parts.is_empty() { "" } else { ": " };
     format!("{} matched{separator}{}", counts.matched, parts.join(", "))
-}
-
-fn ago(time: Option<&Time>, now: Timestamp) -> String {
-    time.map(|time| format!("{} ago ({})", since(Some(time), now), time.0)).unwrap_or_default()
 }
 
 /// Returns the tags that could not be copied, if any.

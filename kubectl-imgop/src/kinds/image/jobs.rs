@@ -18,8 +18,8 @@ pub fn containers(job: &Job) -> Option<Vec<JobContainer>> {
         let parts = record.read().map_or(1, |copy| copy.parts().len());
         (0..parts).map(move |part| JobContainer {
             name: container_name(index, part),
-            source_tag: record.source.clone(),
-            destination_tag: record.destination.to_string(),
+            works_on: record.source.clone(),
+            writes: record.destination.to_string(),
         })
     });
     Some(containers.collect())

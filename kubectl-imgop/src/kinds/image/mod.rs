@@ -18,16 +18,17 @@ use checks::Checks;
 pub use derived_name::{derive, fingerprint};
 pub use spec_text::narrowing;
 
-use super::past_sync::{Counted, PastSync};
+use super::past_sync::{PastLayout, PastSync};
 use super::progress::ReconcileState;
-use super::{JobContainer, Kind};
+use super::{JobContainer, JobWords, Kind};
 use crate::output::table::Table;
 
 impl Kind for Image {
     const SHORT_NAMES: &'static [&'static str] = &["simg"];
     const COLUMNS: &'static [&'static str] = &["MODE", "SOURCE", "READY", "REASON", "SYNCED", "LAST-SYNC"];
     const WIDE_COLUMNS: &'static [&'static str] = &["NEXT-CHECK", "DESTINATION"];
-    const COUNTED: &'static [Counted] = past_syncs::COUNTED;
+    const PAST: PastLayout = past_syncs::LAYOUT;
+    const JOB_WORDS: JobWords = JobWords { column: "TAGS", doing: "copying", in_sequence: false };
     const BEYOND_RETRIES: &'static [&'static str] =
         &[reasons::PLATFORM_NOT_FOUND, reasons::FORMAT_UNSUPPORTED, reasons::TAGS_TOO_YOUNG];
 

@@ -2,11 +2,18 @@
 
 use imgop_core::api::{HistoryEntry, ImageStatus};
 
-use crate::kinds::past_sync::{Counted, PastSync, SyncResult};
+use crate::kinds::past_sync::{Counted, PastColumn, PastLayout, PastSync, SyncResult};
 
-/// What the history counts.
-pub const COUNTED: &[Counted] =
-    &[Counted { column: "COPIED", name: "copied" }, Counted { column: "FAILED", name: "failed" }];
+/// What the history shows.
+pub const LAYOUT: PastLayout = PastLayout {
+    title: "SYNC",
+    columns: &[
+        PastColumn::Count(Counted { column: "COPIED", name: "copied" }),
+        PastColumn::Count(Counted { column: "FAILED", name: "failed" }),
+        PastColumn::Tags,
+    ],
+    none_yet: "has copied nothing yet",
+};
 
 /// Returns the syncs that copied something, the newest first.
 pub fn past_syncs(status: &ImageStatus) -> Vec<PastSync> {
@@ -24,8 +31,7 @@ fn past_sync(entry: &HistoryEntry, status: &ImageStatus) -> PastSync {
         counts: counts.into_iter().filter_map(|(name, count)| Some((name, count?))).collect(),
         tags: entry.tags.clone(),
         tags_beyond: entry.copied.unwrap_or_default().saturating_sub(named),
-        reason: None,
-        message: None,
+        ..PastSync::default()
     };
     // The failures of a status are those of its last sync, which is not always in the history.
     let is_last = status.last_sync_time.as_ref() == Some(&entry.performed_at);

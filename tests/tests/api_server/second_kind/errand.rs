@@ -14,7 +14,7 @@ use imgop_agent::cluster::watch::Keep;
 use imgop_agent::controller::{Failure, PassResult, Reconcile, Report};
 use imgop_agent::jobs::budget::Granted;
 use imgop_agent::jobs::report::{ContainerState, JobReport};
-use imgop_agent::jobs::template::{JobTemplate, Resources, container};
+use imgop_agent::jobs::template::{JobTemplate, PodNeeds, Resources, container};
 use imgop_core::api::DOCKER_CONFIG_KEY;
 use imgop_core::api::conditions::{NewCondition, READY, STALLED, merge, reasons};
 use jiff::Timestamp;
@@ -187,7 +187,8 @@ fn job(owner: &Owner, step: u32) -> k8s_openapi::api::batch::v1::Job {
         containers: vec![step_container],
         volumes: Vec::new(),
         deadline_seconds: 3600,
-        ttl_seconds: 3600,
+        ttl_seconds: Some(3600),
+        pod: PodNeeds::default(),
     }
     .build()
 }

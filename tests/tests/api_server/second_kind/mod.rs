@@ -2,7 +2,7 @@
 //! the shared parts, which do not name it.
 
 mod errand;
-mod runner;
+pub mod runner;
 
 use std::time::Duration;
 

@@ -5,13 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Phase;
+use crate::api::exact_list::exact_list;
 
 /// What became of an Image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageStatus {
     /// Ready, Reconciling and Stalled. Reconciling and Stalled are there only while they are true.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "exact_list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
@@ -33,7 +34,7 @@ pub struct ImageStatus {
     pub counts: Option<Counts>,
 
     /// The last 20 syncs that had something to do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "exact_list", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
 
     /// In mode OnceByTag: the tags that were copied, and are not copied again.

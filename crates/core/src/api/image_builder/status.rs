@@ -46,7 +46,7 @@ pub struct ImageBuilderStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base_images: Vec<BaseImageStatus>,
 
-    /// A hash of all that the last successful build was made from: another one means another build.
+    /// A hash of all that the last build was made from: another one means another build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 
@@ -73,6 +73,10 @@ pub struct ImageBuilderStatus {
     /// The last token of the annotation imgop.skopeo.io/requested-at that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_requested_at: Option<String>,
+
+    /// The last token of the annotation imgop.skopeo.io/cancel-requested-at that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_cancel_requested_at: Option<String>,
 
     /// What the last build was not able to keep or to use, 10 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -198,6 +202,9 @@ pub struct RunningBuild {
     /// Why it was started.
     #[schemars(with = "String")]
     pub reason: BuildReason,
+    /// What was new, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<String>,
     /// When it was started.
     pub started_at: Time,
 }

@@ -6,13 +6,13 @@ use imgop_registry::oci::PlatformSelector;
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 
-use crate::build::{BuildFailure, BuildRequest};
+use crate::build::{BuildFailure, BuildRequest, Retry};
 use crate::time::{clamp_ahead, saturating_add};
 
 /// The longest that a part waits for another try: a clock that was ahead must not hold it for longer.
 const MAX_WAIT: Duration = Duration::from_hours(24);
 
-/// A try of one platform with the inputs of the build.
+/// A try of one platform in a build: those of other builds, also of the same inputs, are none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartRun {
     /// The platform.
@@ -30,10 +30,13 @@ pub enum PartState {
     Running,
     /// Its manifest is at the registry.
     Built(Digest),
-    /// Its manifest was at the registry and is no longer: an untagged one that the registry cleaned away.
-    Lost,
+    /// Its manifest was at the registry and is no longer: an untagged one that the registry cleaned away. That was
+    /// found then.
+    Lost(Timestamp),
     /// It failed then.
     Failed(BuildFailure, Timestamp),
+    /// It failed, and its Job is gone. It is to be tried again then, if at all.
+    Gone(BuildFailure, Option<Timestamp>),
 }
 
 /// A platform, and what is to be done for it.
@@ -78,15 +81,42 @@ fn action(request: &BuildRequest, tries: &[&PartRun], now: Timestamp) -> PartAct
     let (failure, at) = match &newest.state {
         PartState::Running => return PartAction::Wait,
         PartState::Built(digest) => return PartAction::Built(digest.clone()),
-        PartState::Lost => return next,
+        // It is built again at once, and with pauses if that happens again.
+        PartState::Lost(at) => (BuildFailure::Interrupted, *at),
         PartState::Failed(failure, at) => (*failure, *at),
+        PartState::Gone(failure, None) => return PartAction::Failed(*failure),
+        PartState::Gone(failure, Some(due)) => return back_off(*failure, *due, MAX_WAIT, next, now),
     };
-    let counts = |run: &&&PartRun| matches!(run.state, PartState::Failed(failure, _) if failure != BuildFailure::Interrupted);
-    let counted = u32::try_from(tries.iter().filter(counts).count()).unwrap_or(u32::MAX);
     let check = request.frequency.period();
-    let Some(delay) = failure.delay(counted, request.retries, check) else {
+    let Some(delay) = failure.delay(alike(failure, tries), request.retries, check) else {
         return PartAction::Failed(failure);
     };
-    let due = clamp_ahead(saturating_add(at, delay), now, MAX_WAIT.min(delay));
+    back_off(failure, saturating_add(at, delay), delay, next, now)
+}
+
+/// Returns the next try if it is due, and else that it is waited for, no longer than `longest`.
+fn back_off(
+    failure: BuildFailure,
+    due: Timestamp,
+    longest: Duration,
+    next: PartAction,
+    now: Timestamp,
+) -> PartAction {
+    let due = clamp_ahead(due, now, MAX_WAIT.min(longest));
     if due <= now { next } else { PartAction::BackOff(failure, due) }
+}
+
+/// Returns how many tries ended in a way that is retried as this one is: in a row where pods were ended, and else in
+/// all, so that a network that failed takes no try from a RUN.
+fn alike(failure: BuildFailure, tries: &[&PartRun]) -> u32 {
+    let is_alike = |run: &&&PartRun| match run.state {
+        PartState::Failed(other, _) | PartState::Gone(other, _) => other.retry() == failure.retry(),
+        PartState::Lost(_) => failure.retry() == Retry::AtOnce,
+        PartState::Running | PartState::Built(_) => false,
+    };
+    let count = match failure.retry() {
+        Retry::AtOnce => tries.iter().rev().take_while(is_alike).count(),
+        _ => tries.iter().filter(is_alike).count(),
+    };
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{BuildReason, ConcurrencyPolicy, RebuildOn};
 use crate::build::key::{base_changes, source_changes};
-use crate::build::{BuildRequest, ObservedInputs};
+use crate::build::{BuildKey, BuildRequest, ObservedInputs};
 use crate::time::saturating_add;
 
 /// The last build that was begun, whatever became of it.
@@ -18,6 +18,8 @@ pub struct LastBuild {
     pub generation: i64,
     /// What it was made from.
     pub inputs: ObservedInputs,
+    /// The key of its spec with these inputs; none if it is not known any more.
+    pub key: Option<BuildKey>,
     /// When it began.
     pub started_at: Timestamp,
     /// What became of it; none while it runs.
@@ -52,6 +54,8 @@ pub struct Occasion<'a> {
     pub is_suspended: bool,
     /// Whether the last good image is gone from the registry, and not only its tags.
     pub is_lost: bool,
+    /// Whether a Secret is another one with which the last build failed.
+    pub has_other_secrets: bool,
     /// The time.
     pub now: Timestamp,
 }
@@ -100,8 +104,9 @@ pub struct Start {
 /// Returns what is to be done.
 pub fn decide(occasion: &Occasion<'_>) -> Decision {
     let running = occasion.last.filter(|last| last.end.is_none());
-    if running.is_some() && occasion.asked == Asked::Cancel {
-        return Decision::Cancel;
+    if occasion.asked == Asked::Cancel {
+        // Who cancels wants nothing to begin, whatever is new.
+        return running.map_or(Decision::Nothing, |_| Decision::Cancel);
     }
     let Some((reason, changes)) = reason(occasion) else {
         return running.map_or(Decision::Nothing, |_| Decision::GoOn(None));
@@ -128,7 +133,9 @@ pub fn decide(occasion: &Occasion<'_>) -> Decision {
 fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     let Occasion { request, generation, inputs, last, .. } = *occasion;
     let Some(last) = last else { return Some((BuildReason::Created, None)) };
-    if last.generation != generation {
+    // What a generation changes may be how builds are run, such as suspend or a limit, and not what is built.
+    let is_same = || last.key == Some(BuildKey::new(request, &last.inputs));
+    if last.generation != generation && !is_same() {
         let changes = format!("generation {} → {generation}", last.generation);
         return Some((BuildReason::SpecChanged, Some(changes)));
     }
@@ -145,6 +152,9 @@ fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     }
     if let Some(changes) = bases.filter(|_| watches(RebuildOn::BaseImage)) {
         return Some((BuildReason::BaseImageMoved, Some(changes)));
+    }
+    if occasion.has_other_secrets && last.end == Some(BuildEnd::Failed) {
+        return Some((BuildReason::Retry, None));
     }
     let is_lost = occasion.is_lost && last.end == Some(BuildEnd::Succeeded);
     is_lost.then_some((BuildReason::TagLost, None))

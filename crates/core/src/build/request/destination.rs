@@ -29,7 +29,9 @@ pub(super) fn platforms(
         return None;
     }
     let texts = named.iter().copied().chain(spec.platforms.iter().map(String::as_str));
-    let platforms: Result<BTreeSet<PlatformSelector>, _> = texts.map(str::parse).collect();
+    // Two spellings of one would be two entries of the index, and what TARGETARCH says is the usual one.
+    let read = |text: &str| text.parse().map(|platform: PlatformSelector| platform.normalized());
+    let platforms: Result<BTreeSet<PlatformSelector>, _> = texts.map(read).collect();
     problems.keep("platforms", platforms).map(|platforms| platforms.into_iter().collect())
 }
 

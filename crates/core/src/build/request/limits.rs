@@ -52,6 +52,7 @@ pub(super) fn check(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
     if let Some(text) = &spec.target {
         problems.keep("target", target(text));
     }
+    check_lengths(spec, problems);
     if spec.retries > 5 {
         problems.report("retries", "it must be from 0 to 5");
     }
@@ -76,6 +77,36 @@ pub(super) fn check(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
         }
     }
 }
+
+/// Reports texts that are longer than the schema takes.
+fn check_lengths(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
+    let context = spec.context.as_ref();
+    let git = context.and_then(|context| context.git.as_ref());
+    let sub_path = context.and_then(|context| context.sub_path.as_ref());
+    let mut check = |field: String, text: Option<&String>, most: usize| {
+        if text.is_some_and(|text| text.chars().count() > most) {
+            problems.report(field, format!("it has more than {most} characters"));
+        }
+    };
+    check("target".to_owned(), spec.target.as_ref(), MAX_TARGET);
+    check("dockerfile".to_owned(), spec.dockerfile.as_ref(), MAX_PATH);
+    check("context.subPath".to_owned(), sub_path, MAX_PATH);
+    check("context.git.url".to_owned(), git.map(|git| &git.url), MAX_PATH);
+    check("context.git.revision".to_owned(), git.and_then(|git| git.revision.as_ref()), MAX_REVISION);
+    for (i, secret) in spec.secrets.iter().enumerate() {
+        check(format!("secrets[{i}].id"), Some(&secret.id), MAX_TARGET);
+        check(format!("secrets[{i}].key"), secret.key.as_ref(), MAX_KEY);
+    }
+    for (i, arg) in spec.build_args.iter().enumerate() {
+        check(format!("buildArgs[{i}].value"), arg.value.as_ref(), MAX_ARGUMENT);
+    }
+}
+
+const MAX_TARGET: usize = 128;
+const MAX_PATH: usize = 1024;
+const MAX_REVISION: usize = 255;
+const MAX_KEY: usize = 253;
+const MAX_ARGUMENT: usize = 32_768;
 
 /// Reports amounts that are none, and requests above their limits, which the API server would refuse as late as
 /// with the pod.

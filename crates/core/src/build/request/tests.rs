@@ -57,6 +57,8 @@ fn there_is_one_way_to_say_what_is_built_for() {
     assert_eq!(problem("both".into(), json!([])), Ok(2));
     let platforms = json!(["linux/arm64", "linux/amd64", "linux/arm64"]);
     assert_eq!(problem(Value::Null, platforms), Ok(2), "each once");
+    let spellings = json!(["linux/arm64", "linux/arm64/v8", "linux/aarch64"]);
+    assert_eq!(problem(Value::Null, spellings), Ok(1), "in whichever spelling");
     insta::assert_snapshot!(problem(Value::Null, json!(["Linux/amd64"])).unwrap_err(), @r#"spec.platforms: "Linux/amd64" is no platform; write os/architecture or os/architecture/variant in lower case, such as linux/amd64 or linux/arm/v7"#);
 }
 
@@ -297,4 +299,20 @@ fn lists_and_numbers_have_limits() {
     assert!(problem("retries", 6.into()).contains("spec.retries"));
     assert!(problem("failedBuildsHistoryLimit", 101.into()).contains("from 0 to 100"));
     assert!(problem("image.labels", json!({"a": "x".repeat(4097)})).contains("more than 4096"));
+}
+
+#[test]
+fn texts_are_no_longer_than_the_api_server_takes() {
+    let long = |length: usize| Value::from("a".repeat(length));
+    assert!(is_taken("target", long(128)) && !is_taken("target", long(129)));
+    let secret = |id: usize| json!([{ "id": "a".repeat(id), "secretName": "s" }]);
+    assert!(is_taken("secrets", secret(128)) && !is_taken("secrets", secret(129)));
+    let argument = |length: usize| json!([{ "name": "A", "value": "a".repeat(length) }]);
+    assert!(is_taken("buildArgs", argument(32_768)) && !is_taken("buildArgs", argument(32_769)));
+    let git = |length: usize| json!({ "git": { "url": format!("https://g/{}", "a".repeat(length - 10)) } });
+    assert!(is_taken("context", git(1024)) && !is_taken("context", git(1025)));
+    let revision = |length: usize| json!({ "git": { "url": "https://g/a", "revision": "a".repeat(length) } });
+    assert!(is_taken("context", revision(255)) && !is_taken("context", revision(256)));
+    let sub_path = |length: usize| json!({ "configMap": { "name": "a" }, "subPath": "a".repeat(length) });
+    assert!(is_taken("context", sub_path(1024)) && !is_taken("context", sub_path(1025)));
 }

@@ -223,7 +223,7 @@ impl<'a> Walk<'a> {
 
     /// Notes what the format of the image cannot hold.
     fn check_format(&mut self, stage: &Stage, instruction: &Instruction) {
-        let fix = "set image.format: Docker, or leave it out";
+        let fix = "set image.format: Docker; without it, image.annotations and image.timestamp make it OCI";
         match instruction.keyword {
             _ if self.inputs.format == Format::Docker => {}
             Keyword::Shell => {

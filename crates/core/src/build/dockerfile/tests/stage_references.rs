@@ -93,8 +93,8 @@ fn what_a_format_cannot_hold_is_said_with_its_line() {
     assert_eq!(Build::default().problems(text), Vec::<String>::new());
     let oci = Build { format: Format::Oci, ..Build::default() };
     insta::assert_snapshot!(oci.problems(text).join("\n"), @r"
-    line 2, column 1: images of format OCI have no HEALTHCHECK: it is left out; set image.format: Docker, or leave it out
-    line 3, column 1: images of format OCI have no ONBUILD: it is left out; set image.format: Docker, or leave it out
+    line 2, column 1: images of format OCI have no HEALTHCHECK: it is left out; set image.format: Docker; without it, image.annotations and image.timestamp make it OCI
+    line 3, column 1: images of format OCI have no ONBUILD: it is left out; set image.format: Docker; without it, image.annotations and image.timestamp make it OCI
     ");
     let shell = oci.resolve("FROM bb\nSHELL [\"/bin/sh\",\"-euc\"]\nRUN x");
     assert!(shell.problems[0].is_error(), "it changes what RUN does");

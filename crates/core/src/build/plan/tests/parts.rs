@@ -35,7 +35,9 @@ fn c10_an_interrupted_part_is_built_again_at_once_and_does_not_count() {
     let interrupted =
         |attempt| run("linux/amd64", attempt, PartState::Failed(BuildFailure::Interrupted, now()));
     assert_eq!(actions(&request, &[interrupted(1)])[0], PartAction::Build(2));
-    assert_eq!(actions(&request, &[interrupted(1), interrupted(2)])[0], PartAction::Build(3));
+    let due = now() + Duration::from_secs(30);
+    let twice = actions(&request, &[interrupted(1), interrupted(2)]);
+    assert_eq!(twice[0], PartAction::BackOff(BuildFailure::Interrupted, due), "not for ever at once");
     let step = run("linux/amd64", 3, PartState::Failed(BuildFailure::StepFailed, now()));
     let one_retry = BuildRequest { retries: 1, ..request };
     let after = actions(&one_retry, &[interrupted(1), interrupted(2), step]);
@@ -44,7 +46,21 @@ fn c10_an_interrupted_part_is_built_again_at_once_and_does_not_count() {
 
 #[test]
 fn a_part_that_a_registry_cleaned_away_is_built_again() {
-    assert_eq!(actions(&request(|_| {}), &[run("linux/amd64", 1, PartState::Lost)])[0], PartAction::Build(2));
+    let (request, lost) = (request(|_| {}), |attempt| run("linux/amd64", attempt, PartState::Lost(now())));
+    assert_eq!(actions(&request, &[lost(1)])[0], PartAction::Build(2));
+    assert!(matches!(actions(&request, &[lost(1), lost(2)])[0], PartAction::BackOff(..)), "with pauses");
+}
+
+#[test]
+fn what_a_network_spoils_takes_no_try_from_a_failing_run() {
+    let request = request(|spec| spec.retries = 1);
+    let failed = |attempt, failure| run("linux/amd64", attempt, PartState::Failed(failure, ago(3600)));
+    let pushes = [1, 2, 3].map(|attempt| failed(attempt, BuildFailure::PushFailed));
+    let mut runs = pushes.to_vec();
+    runs.push(failed(4, BuildFailure::StepFailed));
+    assert_eq!(actions(&request, &runs)[0], PartAction::Build(5));
+    runs.push(failed(5, BuildFailure::StepFailed));
+    assert_eq!(actions(&request, &runs)[0], PartAction::Failed(BuildFailure::StepFailed));
 }
 
 #[test]
@@ -53,4 +69,15 @@ fn a_clock_that_was_ahead_holds_no_part() {
     let failed = run("linux/amd64", 1, PartState::Failed(BuildFailure::PushFailed, later));
     let due = now() + Duration::from_secs(30);
     assert_eq!(actions(&request(|_| {}), &[failed])[0], PartAction::BackOff(BuildFailure::PushFailed, due));
+}
+
+#[test]
+fn a_failed_part_whose_job_is_gone_waits_as_its_status_says() {
+    let request = request(|_| {});
+    let gone =
+        |due| actions(&request, &[run("linux/amd64", 3, PartState::Gone(BuildFailure::PodNotStarted, due))]);
+    let later = now() + Duration::from_mins(1);
+    assert_eq!(gone(Some(later))[0], PartAction::BackOff(BuildFailure::PodNotStarted, later));
+    assert_eq!(gone(Some(now()))[0], PartAction::Build(4));
+    assert_eq!(gone(None)[0], PartAction::Failed(BuildFailure::PodNotStarted));
 }

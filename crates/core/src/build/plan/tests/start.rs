@@ -4,10 +4,12 @@ use super::*;
 
 /// A build that succeeded an hour ago.
 fn last() -> LastBuild {
+    let inputs = inputs("c1", "b1");
     LastBuild {
         number: 7,
         generation: 1,
-        inputs: inputs("c1", "b1"),
+        key: Some(BuildKey::new(&request(|_| {}), &inputs)),
+        inputs,
         started_at: ago(3600),
         end: Some(BuildEnd::Succeeded),
     }
@@ -31,6 +33,7 @@ fn occasion<'a>(
         asked: Asked::Nothing,
         is_suspended: false,
         is_lost: false,
+        has_other_secrets: false,
         now: now(),
     }
 }
@@ -45,6 +48,11 @@ fn decision(
     let mut occasion = occasion(request, last, &same);
     edit(&mut occasion);
     decide(&occasion)
+}
+
+/// Another spec than that of the last build.
+fn other_target() -> BuildRequest {
+    request(|spec| spec.target = Some("other".into()))
 }
 
 /// What is decided when nothing is new but the inputs.
@@ -72,11 +80,40 @@ fn nothing_new_is_nothing_to_do() {
 
 #[test]
 fn a_new_object_and_a_changed_spec_are_built_at_once() {
-    let request = request(|_| {});
+    let request = other_target();
     assert_eq!(begun(decision(&request, None, |_| {})), (1, BuildReason::Created, String::new(), None));
     let just = LastBuild { started_at: now(), ..last() };
     let changed = begun(decision(&request, Some(&just), |o| o.generation = 2));
     assert_eq!(changed, (8, BuildReason::SpecChanged, "generation 1 → 2".to_owned(), None));
+}
+
+#[test]
+fn an_edit_that_changes_nothing_of_the_image_builds_nothing() {
+    let edited = |edit: fn(&mut ImageBuilderSpec), last: &LastBuild| {
+        decision(&request(edit), Some(last), |o| o.generation = 2)
+    };
+    let edits: [fn(&mut ImageBuilderSpec); 4] = [
+        |spec| spec.frequency = "1h".into(),
+        |spec| spec.timeout = "2h".into(),
+        |spec| spec.retries = 3,
+        |spec| spec.failed_builds_history_limit = 9,
+    ];
+    for edit in edits {
+        assert_eq!(edited(edit, &last()), Decision::Nothing);
+        assert_eq!(edited(edit, &running()), Decision::GoOn(None), "and ends no build that runs");
+    }
+    let unknown = LastBuild { key: None, ..last() };
+    assert_eq!(begun(edited(|_| {}, &unknown)).1, BuildReason::SpecChanged);
+}
+
+#[test]
+fn a_failed_build_is_tried_again_when_a_secret_is_corrected() {
+    let request = request(|_| {});
+    let corrected = |last: &LastBuild| decision(&request, Some(last), |o| o.has_other_secrets = true);
+    let failed = LastBuild { end: Some(BuildEnd::Failed), ..last() };
+    assert_eq!(begun(corrected(&failed)).1, BuildReason::Retry);
+    assert_eq!(corrected(&last()), Decision::Nothing);
+    assert_eq!(corrected(&running()), Decision::GoOn(None));
 }
 
 #[test]
@@ -170,7 +207,8 @@ fn a_newer_input_replaces_the_running_build_or_waits_for_it() {
     );
     let forbid = request(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid);
     assert_eq!(observed(&forbid, &running(), &new), Decision::GoOn(Some(BuildReason::SourceChanged)));
-    let spec = decision(&forbid, Some(&running()), |o| o.generation = 2);
+    let another = BuildRequest { concurrency: ConcurrencyPolicy::Forbid, ..other_target() };
+    let spec = decision(&another, Some(&running()), |o| o.generation = 2);
     assert_eq!(spec, Decision::GoOn(Some(BuildReason::SpecChanged)));
     let just = LastBuild { started_at: now(), ..running() };
     assert_eq!(
@@ -182,7 +220,7 @@ fn a_newer_input_replaces_the_running_build_or_waits_for_it() {
 
 #[test]
 fn a_suspended_builder_begins_nothing_and_finishes_what_runs() {
-    let request = request(|_| {});
+    let request = other_target();
     let suspended =
         |last: Option<&LastBuild>| decision(&request, last, |o| (o.is_suspended, o.generation) = (true, 2));
     assert_eq!(suspended(Some(&last())), Decision::Suspended(BuildReason::SpecChanged));
@@ -195,6 +233,8 @@ fn c9_a_cancelled_build_ends_and_the_next_change_builds_again() {
     let request = request(|_| {});
     assert_eq!(decision(&request, Some(&running()), |o| o.asked = Asked::Cancel), Decision::Cancel);
     assert_eq!(decision(&request, Some(&last()), |o| o.asked = Asked::Cancel), Decision::Nothing, "twice");
+    let new = decision(&other_target(), Some(&last()), |o| (o.generation, o.asked) = (2, Asked::Cancel));
+    assert_eq!(new, Decision::Nothing, "nothing begins in a pass that cancels");
     let cancelled = LastBuild { end: Some(BuildEnd::Cancelled), ..last() };
     assert_eq!(decision(&request, Some(&cancelled), |o| o.is_lost = true), Decision::Nothing, "no retry");
     assert_eq!(begun(decision(&request, Some(&cancelled), |o| o.asked = Asked::Build)).0, 8);

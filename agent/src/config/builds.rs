@@ -1,0 +1,140 @@
+//! Settings of builds. The names that are image-operator's keep their meaning.
+
+use std::collections::BTreeSet;
+
+use clap::{Args, ValueEnum};
+use imgop_core::build::dockerfile::BuildahVersion;
+use imgop_registry::oci::PlatformSelector;
+
+/// The version of Buildah in the image of builds that is released with this agent.
+const RELEASED_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
+
+/// How builds are run.
+#[derive(Debug, Clone, Args)]
+pub struct BuildSettings {
+    /// Image of the pods of builds: imgop-step, git, Buildah and Skopeo.
+    #[arg(long, env = "BUILDER_IMAGE", default_value = concat!("ghcr.io/imgop/builder:", env!("CARGO_PKG_VERSION")))]
+    pub builder_image: String,
+
+    /// Image of the container that runs the Dockerfile, in place of `BUILDER_IMAGE`, from which it takes imgop-step through
+    /// an image volume (Kubernetes 1.35 or newer); empty for `BUILDER_IMAGE`.
+    #[arg(long, env = "BUILDAH_IMAGE", default_value = "")]
+    pub buildah_image: String,
+
+    /// Tag that is put behind `BUILDAH_IMAGE`, where it has none, and the version of Buildah for which Dockerfiles are
+    /// checked, such as v1.37.5.
+    #[arg(long, env = "BUILDAH_VERSION")]
+    pub buildah_version: Option<String>,
+
+    /// Whether the container that runs the Dockerfile is privileged: root on the node for whoever may create
+    /// `ImageBuilders`. It goes before `BUILD_TIERS`.
+    #[arg(long, env = "BUILDAH_PRIVILEGED_CONTAINER", default_value_t = false, action = clap::ArgAction::Set)]
+    pub buildah_privileged_container: bool,
+
+    /// How the pods of builds get what Buildah needs, separated by commas, the first that starts: a1 (user namespace
+    /// and `SYS_ADMIN` in it), a2 (user namespace and `BUILD_SECCOMP_PROFILE`), b (no user namespace, newuidmap and
+    /// `BUILD_SECCOMP_PROFILE`).
+    #[arg(long, env = "BUILD_TIERS", default_value = "a1", value_delimiter = ',')]
+    pub build_tiers: Vec<BuildTier>,
+
+    /// The seccomp profile of tiers a2 and b, as a path below the kubelet's folder of profiles on each node.
+    #[arg(long, env = "BUILD_SECCOMP_PROFILE", default_value = "imgop/buildah.json")]
+    pub build_seccomp_profile: String,
+
+    /// Platforms that every node emulates, separated by commas, such as linux/arm64. Builds for others wait for a node
+    /// of their architecture.
+    #[arg(long, env = "EMULATE", default_value = "", value_parser = parse_platforms)]
+    pub emulate: Platforms,
+}
+
+/// Platforms of a setting.
+pub type Platforms = BTreeSet<PlatformSelector>;
+
+/// How the pod of a build gets what Buildah needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BuildTier {
+    /// A user namespace, and `SYS_ADMIN` in it.
+    A1,
+    /// A user namespace, and a seccomp profile that lies on the nodes.
+    A2,
+    /// No user namespace: newuidmap, and a seccomp profile that lies on the nodes.
+    B,
+    /// A privileged container.
+    #[value(skip)]
+    Privileged,
+}
+
+impl BuildSettings {
+    /// Returns the image of the container that runs the Dockerfile, if it is another one than that of the others.
+    pub fn buildah_image(&self) -> Option<String> {
+        let image = Some(&self.buildah_image).filter(|image| !image.is_empty())?;
+        let last_part = image.rsplit('/').next().unwrap_or(image);
+        Some(match &self.buildah_version {
+            Some(version) if !last_part.contains([':', '@']) => format!("{image}:{version}"),
+            _ => image.clone(),
+        })
+    }
+
+    /// Returns the version of Buildah for which Dockerfiles are checked.
+    pub fn buildah(&self) -> BuildahVersion {
+        let of_another = self.buildah_version.as_deref().filter(|_| !self.buildah_image.is_empty());
+        of_another.and_then(|version| version.parse().ok()).unwrap_or(RELEASED_BUILDAH)
+    }
+
+    /// Returns the tier of a try, if so many tries before it did not start.
+    pub fn tier(&self, not_started: usize) -> BuildTier {
+        if self.buildah_privileged_container {
+            return BuildTier::Privileged;
+        }
+        let tiers = &self.build_tiers;
+        tiers.get(not_started % tiers.len().max(1)).copied().unwrap_or(BuildTier::A1)
+    }
+}
+
+/// Reads a list of platforms, which may be empty.
+fn parse_platforms(text: &str) -> Result<Platforms, String> {
+    let platforms = text.split(',').map(str::trim).filter(|platform| !platform.is_empty());
+    let parse = |text: &str| text.parse().map(|platform: PlatformSelector| platform.normalized());
+    platforms.map(parse).collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Only {
+        #[command(flatten)]
+        builds: BuildSettings,
+    }
+
+    fn settings(arguments: &[&str]) -> BuildSettings {
+        Only::parse_from(["x"].iter().chain(arguments)).builds
+    }
+
+    #[test]
+    fn buildah_image_and_version_are_the_seeds() {
+        assert_eq!(settings(&[]).buildah_image(), None);
+        assert_eq!(settings(&["--buildah-version=v1.37.5"]).buildah(), RELEASED_BUILDAH);
+        let seed = settings(&["--buildah-image=quay.io/buildah/stable", "--buildah-version=v1.37.5"]);
+        assert_eq!(seed.buildah_image().as_deref(), Some("quay.io/buildah/stable:v1.37.5"));
+        assert_eq!(seed.buildah(), BuildahVersion { major: 1, minor: 37 });
+        let tagged = settings(&["--buildah-image=r:5000/buildah:v1.40", "--buildah-version=v1.37.5"]);
+        assert_eq!(tagged.buildah_image().as_deref(), Some("r:5000/buildah:v1.40"));
+    }
+
+    #[test]
+    fn tiers_are_tried_in_the_administrators_order() {
+        let both = settings(&["--build-tiers=a2,a1"]);
+        assert_eq!([0, 1, 2].map(|tries| both.tier(tries)), [BuildTier::A2, BuildTier::A1, BuildTier::A2]);
+        assert_eq!(settings(&[]).tier(7), BuildTier::A1);
+        assert_eq!(settings(&["--buildah-privileged-container=true"]).tier(0), BuildTier::Privileged);
+        let emulate = settings(&["--emulate=linux/aarch64, linux/arm/v7"]).emulate;
+        assert_eq!(
+            emulate.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["linux/arm/v7", "linux/arm64"]
+        );
+    }
+}

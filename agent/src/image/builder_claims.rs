@@ -1,0 +1,96 @@
+//! `ImageBuilders` that put what they build under the tags of an Image: the oldest object of a namespace keeps a tag, of
+//! whichever kind it is.
+
+use std::collections::HashMap;
+
+use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::build::BuildRequest;
+use imgop_core::copy::CopyRequest;
+use imgop_registry::reference::Tag;
+use kube::api::ObjectMeta;
+
+use crate::controller::Objects;
+
+/// The `ImageBuilders` that this process watches.
+pub struct BuilderClaims(Objects<ImageBuilder>);
+
+impl BuilderClaims {
+    /// Returns the claims of these `ImageBuilders`.
+    pub fn new(builders: Objects<ImageBuilder>) -> Self {
+        Self(builders)
+    }
+
+    /// Returns which of these tags belong to older `ImageBuilders` of the namespace, with the message for their failures.
+    pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
+        if tags.is_empty() {
+            return HashMap::new();
+        }
+        let all = self.0.all();
+        let older = all.iter().filter_map(|one| one.0.as_ref().ok()).filter(|one| is_older(one, image));
+        let mut conflicts = HashMap::new();
+        for builder in older {
+            // Of many few have the same last part, so that few are parsed.
+            if builder.spec.image.name.rsplit('/').next() != Some(request.destination.base_name()) {
+                continue;
+            }
+            let Ok(theirs) = BuildRequest::parse(&builder.spec) else { continue };
+            for (repository, tag) in theirs.destination.tags {
+                if repository.is_same_place(&request.destination) && tags.contains(&&tag) {
+                    let name = builder.metadata.name.as_deref().unwrap_or_default();
+                    let message = format!(
+                        "{repository}:{tag} belongs to ImageBuilder {name:?}, which is older and builds it; give one of \
+                         them another tag or delete it"
+                    );
+                    conflicts.insert(tag, message);
+                }
+            }
+        }
+        conflicts
+    }
+}
+
+fn is_older(builder: &ImageBuilder, image: &Image) -> bool {
+    // Who came first; of one second, the one with the lower UID.
+    let age = |metadata: &ObjectMeta| (metadata.creation_timestamp.clone(), metadata.uid.clone());
+    builder.metadata.namespace == image.metadata.namespace
+        && builder.metadata.deletion_timestamp.is_none()
+        && !builder.spec.suspend
+        && age(&builder.metadata) < age(&image.metadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::Mode;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::core::DeserializeGuard;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+    use crate::image::tests::fixtures::{image, now, request};
+
+    fn conflict(edit: impl FnOnce(&mut ImageBuilder)) -> Option<String> {
+        let mut image = image(Mode::Recurrent);
+        image.metadata.creation_timestamp = Some(Time(now()));
+        let mut builder = crate::image_builder::tests::fixtures::builder(|spec| {
+            spec.image.name = "registry.example.com:5000/mirror/argocd".into();
+            spec.image.version = "v2.13.1".into();
+        });
+        builder.metadata.creation_timestamp = Some(Time(now() - std::time::Duration::from_hours(1)));
+        edit(&mut builder);
+        let (store, mut writer) = kube::runtime::reflector::store();
+        writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(builder))));
+        let claims = BuilderClaims::new(Objects::new([store]));
+        let tag: Tag = "v2.13.1".parse().unwrap();
+        claims.conflicts(&image, &request(&image), &[&tag]).remove(&tag)
+    }
+
+    #[test]
+    fn a_tag_that_an_older_image_builder_builds_is_left_alone() {
+        insta::assert_snapshot!(conflict(|_| ()).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to ImageBuilder "app", which is older and builds it; give one of them another tag or delete it"#);
+        assert_eq!(conflict(|builder| builder.spec.image.version = "v3".into()), None);
+        assert_eq!(conflict(|builder| builder.spec.suspend = true), None);
+        assert_eq!(conflict(|builder| builder.metadata.namespace = Some("team-b".into())), None);
+        let later = Time(now() + std::time::Duration::from_hours(1));
+        assert_eq!(conflict(|builder| builder.metadata.creation_timestamp = Some(later)), None);
+    }
+}

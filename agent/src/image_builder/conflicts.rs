@@ -1,0 +1,83 @@
+//! Which object keeps a tag that several want: the oldest, be it an ImageBuilder or an Image.
+
+use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::build::{BuildFailure, BuildRequest};
+use imgop_core::copy::CopyRequest;
+use imgop_core::time::saturating_add;
+use imgop_registry::reference::{Repository, Tag};
+use kube::Resource;
+use kube::api::ObjectMeta;
+
+use super::halt::Halt;
+use super::{Pass, SHORT_INTERVAL};
+use crate::controller::READY_WITHOUT_SOME_AFTER;
+
+impl Pass<'_> {
+    /// Fails if an older object of the namespace keeps one of the tags, or an older ImageBuilder of another one that
+    /// has pushed there.
+    pub(super) fn no_conflict(&self, request: &BuildRequest) -> Result<(), Halt> {
+        // A namespace that cannot be watched must not stop all others, so this has an end.
+        let is_early = self.now < saturating_add(self.agent().started, READY_WITHOUT_SOME_AFTER);
+        let are_known = self.builders.builders.are_known() && self.builders.images.are_known();
+        if is_early && !are_known {
+            return Err(Halt::Postponed(SHORT_INTERVAL));
+        }
+        let builders = self.builders.builders.all();
+        let builders = builders.iter().filter_map(|other| other.0.as_ref().ok());
+        let images = self.builders.images.all();
+        let images = images.iter().filter_map(|other| other.0.as_ref().ok());
+        for (repository, tag) in &request.destination.tags {
+            let older = builders
+                .clone()
+                .find_map(|other| self.builder_that_keeps(other, repository, tag))
+                .or_else(|| images.clone().find_map(|other| self.image_that_keeps(other, repository, tag)));
+            if let Some(older) = older {
+                let message = format!(
+                    "{repository}:{tag} belongs to {older}, which is older; give one of them another tag or delete it"
+                );
+                return Err(Halt::of(BuildFailure::DestinationConflict, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn builder_that_keeps(&self, other: &ImageBuilder, repository: &Repository, tag: &Tag) -> Option<String> {
+        let is_here = self.is_older_here(other)?;
+        let has_pushed = other.status.as_ref().is_some_and(|status| status.image.is_some());
+        if other.spec.suspend || !is_here && !has_pushed {
+            return None;
+        }
+        let request = BuildRequest::parse(&other.spec).ok()?;
+        let is_this = |(of, named): &(Repository, Tag)| of.is_same_place(repository) && named == tag;
+        request.destination.tags.iter().any(is_this).then(|| name_of(other, is_here))
+    }
+
+    fn image_that_keeps(&self, other: &Image, repository: &Repository, tag: &Tag) -> Option<String> {
+        let is_here = self.is_older_here(other)?;
+        // Of many few have the same last part, so that few are parsed.
+        let may_meet = other.spec.destination.name.rsplit('/').next() == Some(repository.base_name());
+        if !is_here || !may_meet || other.spec.suspend {
+            return None;
+        }
+        let request = CopyRequest::parse(&other.spec).ok()?;
+        let is_this = request.destination.is_same_place(repository) && request.claim(tag).is_some();
+        is_this.then(|| name_of(other, is_here))
+    }
+
+    /// Returns whether another object is of this namespace; none if it is this one, younger, or being deleted.
+    fn is_older_here<K: Resource>(&self, other: &K) -> Option<bool> {
+        let (own, other) = (&self.builder.metadata, other.meta());
+        let is_gone = other.deletion_timestamp.is_some() || own.uid == other.uid;
+        // Who came first; of one second, the one with the lower UID.
+        let age = |metadata: &ObjectMeta| (metadata.creation_timestamp.clone(), metadata.uid.clone());
+        (!is_gone && age(other) < age(own)).then(|| other.namespace == own.namespace)
+    }
+}
+
+fn name_of<K: Resource<DynamicType = ()>>(other: &K, is_here: bool) -> String {
+    let kind = K::kind(&());
+    match other.meta().name.as_deref().filter(|_| is_here) {
+        Some(name) => format!("{kind} {name:?}"),
+        None => format!("an {kind} of another namespace"),
+    }
+}

@@ -1,0 +1,257 @@
+//! What a build would be made from: looked at lightly once a period, and whole before a build begins, so that no pod
+//! runs for what cannot be built.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use imgop_core::api::RebuildOn;
+use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
+use imgop_core::build::{BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs};
+use imgop_registry::oci::{Platform, PlatformSelector};
+use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_registry::{Reason, RegistryError, RepositoryClient};
+
+use super::Pass;
+use super::access::Access;
+use super::context::ConfigMapContents;
+use super::halt::Halt;
+use super::memory::Memory;
+use crate::cluster::Freshness;
+
+/// Images that are looked up at a time.
+const MAX_CONCURRENT_IMAGES: usize = 4;
+/// How old the answer of a registry may be when a build begins.
+const RECENT: Duration = Duration::from_secs(5);
+/// Problems of a Dockerfile that a message names.
+const MAX_NAMED_PROBLEMS: usize = 3;
+/// Warnings that a status holds.
+pub(super) const MAX_WARNINGS: usize = 10;
+
+/// What was found out before a build begins.
+pub(super) struct Preflight {
+    /// What it will be made from, as far as that is known without a pod.
+    pub inputs: ObservedInputs,
+    /// What is other than it looks.
+    pub warnings: Vec<String>,
+    /// The versions of all Secrets that it uses.
+    pub secrets: Vec<String>,
+}
+
+/// The images that a Dockerfile needs, and for which platforms.
+type NeededImages = BTreeMap<ImageReference, BTreeSet<PlatformSelector>>;
+
+impl Pass<'_> {
+    /// Returns what a build would be made from, as far as `rebuildOn` watches it: the rest is taken for unchanged.
+    pub(super) async fn check_inputs(
+        &self,
+        request: &BuildRequest,
+        earlier: &ObservedInputs,
+    ) -> Result<ObservedInputs, Halt> {
+        let mut inputs = earlier.clone();
+        let period = request.frequency.period();
+        if request.rebuild_on.contains(&RebuildOn::Source) {
+            let contents = self.config_maps(request).await?;
+            let context = self.context_digest(request, &contents, period).await?;
+            let dockerfile = contents.dockerfile(request)?.map(|text| Digest::of(&text));
+            let commit = self.commit(request, period).await?;
+            inputs = ObservedInputs { context, dockerfile, commit, bases: inputs.bases }.or(earlier);
+        }
+        if request.rebuild_on.contains(&RebuildOn::BaseImage) {
+            inputs.bases = self.moved_bases(&inputs.bases, period).await?;
+        }
+        Ok(inputs)
+    }
+
+    /// Returns what these images show now. One that is gone is left as it was: it may be none of the Dockerfile's any
+    /// more, and a build would say so.
+    async fn moved_bases(
+        &self,
+        bases: &BTreeMap<ImageReference, Digest>,
+        max_age: Duration,
+    ) -> Result<BTreeMap<ImageReference, Digest>, Halt> {
+        let look_up = |(image, digest): (ImageReference, Digest)| async move {
+            let (client, secrets) = self.pull_client(&image.repository, Freshness::Cached).await?;
+            let seen = self.builders.bases.digest(&client, &image, max_age).await;
+            let seen = seen.map_err(|error| self.pull_failed(&image, &error, &secrets))?;
+            Ok((image, seen.unwrap_or(digest)))
+        };
+        let bases = bases.iter().map(|(image, digest)| (image.clone(), digest.clone())).collect::<Vec<_>>();
+        stream::iter(bases).map(look_up).buffered(MAX_CONCURRENT_IMAGES).try_collect().await
+    }
+
+    /// Finds out all that can be found out before a build begins: rights, Secrets, `ConfigMaps`, the Dockerfile, the
+    /// images that it needs for each platform, and whether the image may be pushed.
+    pub(super) async fn preflight(
+        &self,
+        request: &BuildRequest,
+        earlier: Option<&ObservedInputs>,
+        memory: &mut Memory,
+    ) -> Result<Preflight, Halt> {
+        self.may_build(Freshness::Now).await?;
+        self.no_conflict(request)?;
+        let access = self.access(request, Freshness::Now, memory).await?;
+        let contents = self.config_maps(request).await?;
+        let mut inputs = ObservedInputs {
+            context: self.context_digest(request, &contents, RECENT).await?,
+            commit: self.commit(request, RECENT).await?,
+            ..ObservedInputs::default()
+        };
+        let mut warnings = Vec::new();
+        if let Some(text) = contents.dockerfile(request)? {
+            inputs.dockerfile = Some(Digest::of(&text));
+            let file = Dockerfile::parse(&text, self.agent().config.builds.buildah());
+            let needed = self.needed_images(request, &contents, &file, &mut warnings)?;
+            inputs.bases = self.observed_bases(needed).await?;
+        } else if let Some(earlier) = earlier {
+            // All platforms get the same content of what the last build needed.
+            inputs.bases = self.moved_bases(&earlier.bases, RECENT).await.unwrap_or_default();
+        }
+        self.check_push(&access).await?;
+        memory.blocked = None;
+        Ok(Preflight { inputs, warnings, secrets: access.secrets })
+    }
+
+    /// Returns the images that the Dockerfile needs, or what is wrong with it.
+    fn needed_images(
+        &self,
+        request: &BuildRequest,
+        contents: &ConfigMapContents,
+        file: &Dockerfile,
+        warnings: &mut Vec<String>,
+    ) -> Result<NeededImages, Halt> {
+        let secrets: BTreeSet<String> = request.secrets.keys().cloned().collect();
+        let mut problems = file.problems().to_vec();
+        let mut needed = NeededImages::new();
+        for platform in &request.platforms {
+            let build_platform = self.build_platform(platform);
+            let resolved = file.resolve(&BuildInputs {
+                arguments: &contents.arguments,
+                target: request.target.as_deref(),
+                platform,
+                build_platform: &build_platform,
+                format: request.format,
+                secrets: &secrets,
+            });
+            problems.extend(resolved.problems);
+            for image in resolved.images {
+                needed.entry(image.image).or_default().insert(image.platform);
+            }
+        }
+        problems.sort_by_key(|problem| problem.position);
+        problems.dedup();
+        let (errors, others): (Vec<Problem>, Vec<Problem>) =
+            problems.into_iter().partition(Problem::is_error);
+        warnings.extend(others.iter().take(MAX_WARNINGS).map(ToString::to_string));
+        if errors.is_empty() { Ok(needed) } else { Err(wrong_dockerfile(&errors)) }
+    }
+
+    /// Returns what images show, all of them with the platforms that are needed.
+    async fn observed_bases(&self, needed: NeededImages) -> Result<BTreeMap<ImageReference, Digest>, Halt> {
+        let look_up = |(image, platforms): (ImageReference, BTreeSet<PlatformSelector>)| async move {
+            let (client, secrets) = self.pull_client(&image.repository, Freshness::Now).await?;
+            let failed = |error: RegistryError| self.pull_failed(&image, &error, &secrets);
+            let digest = self.builders.bases.digest(&client, &image, RECENT).await.map_err(failed)?;
+            let digest = digest.ok_or_else(|| base_not_found(&image))?;
+            let there = platforms_of(&client, &digest).await.map_err(failed)?;
+            let there = there.ok_or_else(|| base_not_found(&image))?;
+            let lacks = |wanted: &&PlatformSelector| !there.iter().any(|platform| wanted.matches(platform));
+            // An image without a platform is taken at its word: the build verifies what comes of it.
+            if let Some(wanted) = platforms.iter().find(lacks).filter(|_| !there.is_empty()) {
+                return Err(platform_not_found(&image, wanted, &there));
+            }
+            Ok((image, digest))
+        };
+        stream::iter(needed).map(look_up).buffered(MAX_CONCURRENT_IMAGES).try_collect().await
+    }
+
+    /// Returns the digest of the context, where it is no commit.
+    async fn context_digest(
+        &self,
+        request: &BuildRequest,
+        contents: &ConfigMapContents,
+        max_age: Duration,
+    ) -> Result<Option<Digest>, Halt> {
+        let BuildContext::Image(image) = &request.context else { return Ok(contents.digest(request)) };
+        let (client, secrets) = self.context_client(image).await?;
+        let seen = self.builders.bases.digest(&client, image, max_age).await;
+        let failed = |error: RegistryError| {
+            let named = self.context_endpoint();
+            Halt::registry(&named.field, named.endpoint, &error, &secrets)
+        };
+        let seen = seen.map_err(failed)?;
+        let missing = || {
+            let message =
+                format!("spec.context.image.name: {image} is not at its registry; name one that is");
+            Halt::of(BuildFailure::BaseImageNotFound, message)
+        };
+        seen.ok_or_else(missing).map(Some)
+    }
+
+    /// Fails if the image may not be pushed.
+    async fn check_push(&self, access: &Access) -> Result<(), Halt> {
+        let checked = access.destination.check_push().await;
+        checked.map_err(|error| {
+            Halt::registry("image", self.builder.spec.image.endpoint(), &error, &access.secrets)
+        })
+    }
+
+    fn pull_failed(&self, image: &ImageReference, error: &RegistryError, secrets: &[String]) -> Halt {
+        if *error.reason() == Reason::RepositoryNotFound {
+            return base_not_found(image);
+        }
+        let named = self.endpoint_of(image.repository.host());
+        Halt::registry(&named.field, named.endpoint, error, secrets)
+    }
+
+    /// Returns the platform of the node that builds for another one, as far as it is known.
+    fn build_platform(&self, platform: &PlatformSelector) -> PlatformSelector {
+        let own = format!("linux/{}", std::env::consts::ARCH);
+        let own = own.parse().map(|own: PlatformSelector| own.normalized());
+        match own {
+            Ok(own) if self.agent().config.builds.emulate.contains(platform) => own,
+            _ => platform.clone(),
+        }
+    }
+}
+
+/// Returns the platforms of an image; none if it is not there, and no platform where it names none.
+async fn platforms_of(
+    client: &RepositoryClient,
+    digest: &Digest,
+) -> Result<Option<Vec<Platform>>, RegistryError> {
+    let Some(manifest) = client.manifest(&ManifestRef::Digest(digest.clone())).await? else {
+        return Ok(None);
+    };
+    if !manifest.is_index() {
+        return Ok(Some(client.platform(&manifest).await?.into_iter().collect()));
+    }
+    // An index that cannot be read is left to the tools in the pod.
+    let images = manifest.platforms().unwrap_or_default();
+    Ok(Some(images.into_iter().map(|image| image.platform).collect()))
+}
+
+fn wrong_dockerfile(errors: &[Problem]) -> Halt {
+    let is_unsupported =
+        errors.iter().all(|problem| matches!(problem.severity, Severity::Unsupported { .. }));
+    let failure =
+        if is_unsupported { BuildFailure::DockerfileUnsupported } else { BuildFailure::DockerfileInvalid };
+    let named: Vec<String> = errors.iter().take(MAX_NAMED_PROBLEMS).map(ToString::to_string).collect();
+    let more = match errors.len().saturating_sub(MAX_NAMED_PROBLEMS) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Halt::of(failure, format!("the Dockerfile, {}{more}", named.join("; ")))
+}
+
+fn base_not_found(image: &ImageReference) -> Halt {
+    let message = format!("the Dockerfile names {image}, which is not at its registry; name one that is");
+    Halt::of(BuildFailure::BaseImageNotFound, message)
+}
+
+fn platform_not_found(image: &ImageReference, wanted: &PlatformSelector, there: &[Platform]) -> Halt {
+    let there: Vec<String> = there.iter().map(ToString::to_string).collect();
+    let message =
+        format!("{image} is not built for {wanted}, but for {}; name another image", there.join(", "));
+    Halt::of(BuildFailure::PlatformNotFound, message)
+}

@@ -1,0 +1,273 @@
+//! The Job that builds one platform: three containers of one pod, one after the other.
+//!
+//! `prepare` has git's and the pulls' credentials, `build` runs the tenant's code and has none, `push` has the
+//! credential of the push. Nothing that `push` executes or trusts is mounted into `build`.
+
+use std::collections::BTreeMap;
+
+use imgop_core::api::{Amounts, BUILD_ANNOTATION, ImageBuilderSpec};
+use imgop_core::build::step::{ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError};
+use imgop_core::build::{
+    ArgValue, BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
+};
+use imgop_registry::oci::PlatformSelector;
+use imgop_registry::reference::Digest;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{
+    Affinity, Container, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+    PodSecurityContext, ResourceRequirements, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::pull_auth::PullAuth;
+use super::security;
+use super::volumes::{Volumes, tls_modes};
+use crate::cluster::owner::Owner;
+use crate::config::{BuildTier, Config};
+use crate::jobs::template::{JobTemplate, PodNeeds, container, runtime_default};
+
+/// The container that fetches the context and pulls the base images.
+pub(super) const PREPARE: &str = "prepare";
+/// The container that runs the Dockerfile.
+pub(super) const BUILD: &str = "build";
+/// The container that pushes the image.
+pub(super) const PUSH: &str = "push";
+/// The program of all three.
+const STEP: &str = "imgop-step";
+/// The same where it comes from an image volume.
+const STEP_OF_VOLUME: &str = "/imgop/usr/bin/imgop-step";
+/// Seconds that a Job may take beside its pod: to wait for a node and to end.
+const JOB_SLACK_SECONDS: u32 = 300;
+/// Bytes of a document: it stands in the Job once for each container, and Jobs are read up to a limit.
+const MAX_INPUT_BYTES: usize = 128 << 10;
+/// The user of the container that pushes: it needs no right but to read.
+const PUSH_USER: i64 = 65532;
+/// What the container that builds gets unless the spec says more, or less: as in the seed.
+const DEFAULT_CPU_REQUEST: &str = "200m";
+const DEFAULT_MEMORY_REQUEST: &str = "256Mi";
+const DEFAULT_MEMORY_LIMIT: &str = "8Gi";
+
+/// What a part is built from.
+pub(super) struct Part<'a> {
+    /// Whose it is.
+    pub owner: &'a Owner,
+    /// What is asked for.
+    pub spec: &'a ImageBuilderSpec,
+    /// The same, parsed.
+    pub request: &'a BuildRequest,
+    /// What was observed when the build began.
+    pub inputs: &'a ObservedInputs,
+    /// Values for ARGs.
+    pub arguments: &'a BTreeMap<String, String>,
+    /// Which part of which build it is.
+    pub record: &'a PartRecord,
+    /// When the build began.
+    pub started_at: jiff::Timestamp,
+    /// The credentials of its pulls.
+    pub pull_auth: &'a PullAuth,
+    /// How its pod gets what Buildah needs.
+    pub tier: BuildTier,
+}
+
+/// Why a part cannot be described.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PartError {
+    /// It cannot be written as a document.
+    #[error(transparent)]
+    Input(#[from] StepInputError),
+    /// It is too long for a Job.
+    #[error(
+        "Dockerfile, arguments and labels have {0} bytes; at most {MAX_INPUT_BYTES} fit into a Job: put the Dockerfile \
+         into a context"
+    )]
+    TooLong(usize),
+}
+
+/// Returns the Job of a part. Its name is a hash of whose and which part it is, so that creating it twice makes it
+/// once.
+pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
+    let arguments = input(part).to_arguments()?;
+    let bytes = arguments.iter().map(String::len).sum();
+    if bytes > MAX_INPUT_BYTES {
+        return Err(PartError::TooLong(bytes));
+    }
+    let record = serde_json::to_string(part.record).unwrap_or_default();
+    let volumes = Volumes::of(part, config);
+    let timeout = u32::try_from(part.request.timeout.as_secs()).unwrap_or(u32::MAX);
+    let [prepare, build, push] = containers(part, &arguments, &volumes, config);
+    let PartRecord { number, platform, attempt, .. } = part.record;
+    Ok(JobTemplate {
+        owner: part.owner,
+        app: "imgop-build",
+        identity: format!("build {number} {platform} {attempt}"),
+        annotations: BTreeMap::from([(BUILD_ANNOTATION.to_owned(), record)]),
+        init_containers: vec![prepare, build],
+        containers: vec![push],
+        volumes: volumes.all,
+        deadline_seconds: timeout
+            .saturating_add(config.job_pending_seconds)
+            .saturating_add(JOB_SLACK_SECONDS),
+        // The agent keeps as many as the spec's history limits say.
+        ttl_seconds: None,
+        pod: pod(part, timeout),
+    }
+    .build())
+}
+
+fn pod(part: &Part<'_>, timeout: u32) -> PodNeeds {
+    let off = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let is_native = !part.record.emulated;
+    PodNeeds {
+        labels: BTreeMap::from([off("sidecar.istio.io/inject", "false")]),
+        // A sidecar never ends, and its proxy would be in the way of pulls and pushes.
+        annotations: BTreeMap::from([
+            off("sidecar.istio.io/inject", "false"),
+            off("linkerd.io/inject", "disabled"),
+        ]),
+        is_evictable: false,
+        host_users: security::host_users(part.tier),
+        security: PodSecurityContext {
+            seccomp_profile: Some(runtime_default()),
+            ..PodSecurityContext::default()
+        },
+        affinity: is_native.then(|| on_nodes_of(&part.record.platform)),
+        deadline_seconds: Some(timeout),
+    }
+}
+
+/// Returns the affinity to nodes that run a platform natively.
+fn on_nodes_of(platform: &PlatformSelector) -> Affinity {
+    let is = |label: &str, value: &str| NodeSelectorRequirement {
+        key: label.to_owned(),
+        operator: "In".to_owned(),
+        values: Some(vec![value.to_owned()]),
+    };
+    let term = NodeSelectorTerm {
+        match_expressions: Some(vec![
+            is("kubernetes.io/arch", platform.architecture()),
+            is("kubernetes.io/os", platform.os()),
+        ]),
+        match_fields: None,
+    };
+    Affinity {
+        node_affinity: Some(NodeAffinity {
+            required_during_scheduling_ignored_during_execution: Some(NodeSelector {
+                node_selector_terms: vec![term],
+            }),
+            ..NodeAffinity::default()
+        }),
+        ..Affinity::default()
+    }
+}
+
+fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: &Config) -> [Container; 3] {
+    let image = &config.builds.builder_image;
+    let one = |name: &'static str, image: String, command: &str, mounts: &[VolumeMount]| {
+        let arguments = std::iter::once(name.to_owned()).chain(arguments.iter().cloned()).collect();
+        let mut made = container(name.to_owned(), image, command, arguments, mounts, config.job_resources());
+        // What one container leaves there is not another one's.
+        for scratch in made.volume_mounts.iter_mut().flatten().filter(|mount| mount.mount_path == "/tmp") {
+            scratch.sub_path = Some(name.to_owned());
+        }
+        made
+    };
+    let mut prepare = one(PREPARE, image.clone(), STEP, &volumes.prepare);
+    let mut build = match config.builds.buildah_image() {
+        Some(other) => one(BUILD, other, STEP_OF_VOLUME, &volumes.build),
+        None => one(BUILD, image.clone(), STEP, &volumes.build),
+    };
+    for container in [&mut prepare, &mut build] {
+        let profile = &config.builds.build_seccomp_profile;
+        container.security_context = Some(security::context(part.tier, profile));
+    }
+    build.resources = Some(resources(part.spec));
+    let mut push = one(PUSH, image.clone(), STEP, &volumes.push);
+    if let Some(context) = &mut push.security_context {
+        context.run_as_user = Some(PUSH_USER);
+    }
+    [prepare, build, push]
+}
+
+/// Returns what the container that builds may use: what the spec says (seed bug B12), and defaults for what it leaves
+/// open.
+fn resources(spec: &ImageBuilderSpec) -> ResourceRequirements {
+    let mut resources = spec.resources.requirements();
+    let Amounts { cpu, memory } = &spec.resources.limits;
+    let of_requests = &spec.resources.requests;
+    let mut default = |is_request: bool, name: &str, value: &str| {
+        let side = if is_request { &mut resources.requests } else { &mut resources.limits };
+        side.get_or_insert_default().insert(name.to_owned(), Quantity(value.to_owned()));
+    };
+    if cpu.is_none() && of_requests.cpu.is_none() {
+        default(true, "cpu", DEFAULT_CPU_REQUEST);
+    }
+    if memory.is_none() && of_requests.memory.is_none() {
+        default(true, "memory", DEFAULT_MEMORY_REQUEST);
+        default(false, "memory", DEFAULT_MEMORY_LIMIT);
+    }
+    resources
+}
+
+/// Returns all that the containers are to know that is no secret.
+fn input(part: &Part<'_>) -> StepInput {
+    let request = part.request;
+    let started = u64::try_from(part.started_at.as_second()).unwrap_or_default();
+    StepInput {
+        platform: part.record.platform.clone(),
+        dockerfile: request.dockerfile.clone(),
+        context: context(request, part.inputs),
+        sub_path: request.sub_path.clone(),
+        target: request.target.clone(),
+        arguments: part.arguments.clone(),
+        labels: request.labels.clone(),
+        annotations: request.annotations.clone(),
+        format: request.format,
+        // All platforms bear the same time.
+        timestamp: request.timestamp.map(|timestamp| match timestamp {
+            Timestamp::Build => Timestamp::Seconds(started),
+            other => other,
+        }),
+        secrets: request.secrets.keys().cloned().collect(),
+        bases: bases(request, part.inputs),
+        repository: request.destination.repository.clone(),
+        tls_modes: tls_modes(part.spec, request),
+        cache: match &request.cache {
+            BuildCache::Registry { repository, ttl } => {
+                Some(LayerCache { repository: repository.clone(), ttl_seconds: ttl.map(|ttl| ttl.as_secs()) })
+            }
+            BuildCache::None | BuildCache::Volume { .. } => None,
+        },
+    }
+}
+
+fn context(request: &BuildRequest, inputs: &ObservedInputs) -> StepContext {
+    match &request.context {
+        BuildContext::Empty => StepContext::Empty,
+        BuildContext::Git { url, revision, submodules, lfs, depth, .. } => StepContext::Git(GitSource {
+            url: url.clone(),
+            revision: revision.clone(),
+            commit: inputs.commit.clone(),
+            submodules: *submodules,
+            lfs: *lfs,
+            depth: *depth,
+        }),
+        BuildContext::ConfigMap { items, .. } => StepContext::ConfigMap(items.clone()),
+        BuildContext::Image(name) => StepContext::Image(ContextImage { name: name.clone() }),
+    }
+}
+
+/// Returns what images show, that of the context included.
+fn bases(request: &BuildRequest, inputs: &ObservedInputs) -> BTreeMap<ImageReference, Digest> {
+    let mut bases = inputs.bases.clone();
+    if let (BuildContext::Image(image), Some(digest)) = (&request.context, &inputs.context) {
+        // With values from ConfigMaps the digest is one of all of them.
+        let is_images = !request.arguments.values().any(|value| matches!(value, ArgValue::ConfigMap(_)));
+        if is_images {
+            bases.insert(image.clone(), digest.clone());
+        }
+    }
+    bases
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,325 @@
+//! `ImageBuilders`: an image is built from a Dockerfile, for each platform in a Job, and put under its tags.
+//!
+//! ```text
+//! due? ─▶ check inputs ─▶ decide ─▶ preflight ─▶ begin: the status has the build, and nothing else has happened
+//!                           └─────▶ running: Jobs ─▶ parts ─▶ publish: index, then tags ─▶ end
+//! ```
+//!
+//! A build is begun by writing it into the status; only the next pass creates Jobs for it. So whatever is killed between
+//! any two writes, the status knows the number of the newest build, and each Job says which part of which build it is.
+
+mod access;
+mod base_images;
+mod conflicts;
+mod context;
+mod counters;
+mod git;
+mod halt;
+mod inputs;
+mod job;
+mod last_build;
+mod memory;
+mod part_runs;
+mod publish;
+mod pull_auth;
+mod retention;
+mod running;
+mod security;
+mod starting;
+mod status;
+mod volumes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgop_core::api::conditions::{READY, find, is_true};
+use imgop_core::api::{
+    BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, Image, ImageBuilder, ImageBuilderStatus,
+    REQUESTED_AT_ANNOTATION,
+};
+use imgop_core::build::{BuildRequest, Decision, Retry, decide};
+use imgop_core::readiness::Readiness;
+use imgop_core::schedule::{Candidate, open_request};
+use imgop_core::time::{remaining, saturating_add};
+use imgop_registry::reference::Repository;
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+
+use crate::agent::Agent;
+use crate::cluster::api_error::ApiError;
+use crate::cluster::owner::Owner;
+use crate::cluster::watch::Keep;
+use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
+use crate::metrics::{Ended, OfKind};
+use base_images::BaseImages;
+use counters::BuildCounters;
+use git::Commits;
+use halt::Halt;
+use last_build::last_build;
+use memory::Memory;
+
+/// How long a build under way waits for news of its Jobs before the next pass.
+const JOB_INTERVAL: Duration = Duration::from_secs(15);
+/// How long is waited for what ends by itself within moments.
+const SHORT_INTERVAL: Duration = Duration::from_secs(2);
+/// How often Secrets and `ConfigMaps` are read at first that cannot be used, and later.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+const SLOW_INTERVAL: Duration = Duration::from_secs(30);
+/// For how long they are read often: whoever corrects one looks on.
+const RECHECK_TIME: Duration = Duration::from_mins(5);
+/// How long a registry may take to answer for one build: a pass holds one of few turns.
+const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
+/// How often tags are looked up of which nothing else is watched.
+const TAGS_INTERVAL: Duration = Duration::from_hours(24);
+/// How often what only others can change is looked at again at the least.
+const OTHERS_INTERVAL: Duration = Duration::from_mins(10);
+
+/// The kind `ImageBuilder`, with what its passes share.
+pub struct ImageBuilders {
+    agent: Arc<Agent>,
+    builders: Objects<ImageBuilder>,
+    images: Objects<Image>,
+    bases: BaseImages,
+    commits: Commits,
+    counters: BuildCounters,
+}
+
+impl ImageBuilders {
+    /// Returns the kind, whose objects are these, beside Images that may have the same tags.
+    pub fn new(agent: Arc<Agent>, builders: Objects<ImageBuilder>, images: Objects<Image>) -> Self {
+        let counters = BuildCounters::new(&agent.metrics);
+        Self { agent, builders, images, bases: BaseImages::default(), commits: Commits::default(), counters }
+    }
+}
+
+impl Reconcile for ImageBuilders {
+    type Kind = ImageBuilder;
+    type Status = ImageBuilderStatus;
+    type Memory = Memory;
+
+    const KEEP: Keep =
+        Keep { annotations: &[REQUESTED_AT_ANNOTATION, CANCEL_REQUESTED_AT_ANNOTATION], ..Keep::OBJECT };
+
+    fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+
+    fn status(builder: &ImageBuilder) -> Option<&ImageBuilderStatus> {
+        builder.status.as_ref()
+    }
+
+    fn hosts(builder: &ImageBuilder) -> Vec<String> {
+        let image = builder.spec.image.name.parse::<Repository>().ok();
+        let image = image.map(|repository| repository.host().as_str().to_owned());
+        let mut hosts: Vec<String> = image.into_iter().collect();
+        hosts.extend(builder.spec.registries.iter().map(|registry| registry.host.clone()));
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+
+    async fn pass(
+        &self,
+        builder: &ImageBuilder,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
+        let pass = Pass::new(self, builder, memory, now);
+        let conclusion = match pass.run(memory).await {
+            Ok(conclusion) => conclusion,
+            Err(halt) => pass.halted(halt, memory)?,
+        };
+        let Conclusion { status, ended, is_progress, wait } = conclusion;
+        let report = status.map(|status| {
+            memory.reports(builder, &status);
+            let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
+            Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
+        });
+        let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        Ok(PassResult { report, next: wait.map_or_else(Action::await_change, Action::requeue) })
+    }
+
+    fn stalled(old: Option<&ImageBuilderStatus>, failure: Failure<'_>, now: Timestamp) -> ImageBuilderStatus {
+        let mut builder = ImageBuilder::new("", imgop_core::api::ImageBuilderSpec::default());
+        builder.metadata.generation = failure.generation;
+        let readiness = Readiness::stalled(failure.reason, failure.message);
+        status::with_readiness(old.cloned().unwrap_or_default(), &builder, readiness, now)
+    }
+
+    fn reported(&self, builder: &ImageBuilder, report: &Report<ImageBuilderStatus>, now: Timestamp) {
+        self.counters.reported(builder, &report.status);
+        if report.completed.is_none() {
+            return;
+        }
+        let (metrics, conditions) = (&self.agent.metrics, &report.status.conditions);
+        let of_kind = OfKind::of::<ImageBuilder>();
+        if is_true(conditions, READY) {
+            metrics.last_success.get_or_create(&of_kind).set(now.as_second());
+        }
+        if let Some(ready) = find(conditions, READY) {
+            let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
+            metrics.syncs.get_or_create(&ended).inc();
+        }
+    }
+
+    fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
+        self.counters.evict(exists);
+    }
+}
+
+/// How a pass ends: with what is reported, and when the next one is.
+struct Conclusion {
+    /// What is reported; none leaves the status as it is.
+    status: Option<ImageBuilderStatus>,
+    /// How the build ended, if it did.
+    ended: Option<BuildResult>,
+    /// Whether nothing is new but how far the build has come.
+    is_progress: bool,
+    /// When the next pass is; none waits for a change.
+    wait: Option<Duration>,
+}
+
+impl Conclusion {
+    /// Leaves the status as it is.
+    fn unchanged(wait: impl Into<Option<Duration>>) -> Self {
+        Self { status: None, ended: None, is_progress: false, wait: wait.into() }
+    }
+}
+
+/// One pass over one ImageBuilder.
+struct Pass<'a> {
+    builders: &'a ImageBuilders,
+    builder: &'a ImageBuilder,
+    /// The status as it was last reported.
+    status: ImageBuilderStatus,
+    owner: Owner,
+    /// The request that this pass acts on.
+    request_token: Option<String>,
+    /// The same for one to cancel.
+    cancel_token: Option<String>,
+    /// Whether a user waits for this pass: the spec is new, or a build was requested.
+    is_asked_for: bool,
+    now: Timestamp,
+}
+
+impl<'a> Pass<'a> {
+    fn new(builders: &'a ImageBuilders, builder: &'a ImageBuilder, memory: &Memory, now: Timestamp) -> Self {
+        let status = memory.newest_status(builder);
+        let (annotations, metadata) = (builder.metadata.annotations.as_ref(), &builder.metadata);
+        let request =
+            open_request(annotations, REQUESTED_AT_ANNOTATION, status.last_handled_requested_at.as_deref());
+        let candidate = Candidate { request, ..Candidate::default() };
+        let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
+        let cancelled = status.last_handled_cancel_requested_at.as_deref();
+        let cancel_token =
+            open_request(annotations, CANCEL_REQUESTED_AT_ANNOTATION, cancelled).map(str::to_owned);
+        let is_new = status.observed_generation != metadata.generation;
+        let is_asked_for = is_new || request_token.is_some();
+        let owner = Owner::of(builder);
+        Self { builders, builder, status, owner, request_token, cancel_token, is_asked_for, now }
+    }
+
+    async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
+        let request = BuildRequest::parse(&self.builder.spec)?;
+        let last = last_build(&self.status);
+        let is_running = last.as_ref().is_some_and(|last| last.end.is_none());
+        if self.cancel_token.is_some() {
+            return self.cancel(last.as_ref().filter(|_| is_running)).await;
+        }
+        self.keep_finished_jobs().await?;
+        let is_check = self.is_check_due(&request, memory);
+        let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
+        let held = self.held(memory).filter(|_| !is_running);
+        match decide(&self.occasion(&request, last.as_ref(), &seen)) {
+            Decision::Begin(_) if held.is_some() => Ok(Conclusion::unchanged(held)),
+            Decision::Begin(start) => self.start_or_go_on(&request, last.as_ref(), &start, memory).await,
+            Decision::GoOn(_) | Decision::Cancel => match &last {
+                Some(last) => self.go_on(&request, last, memory).await,
+                None => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
+            },
+            Decision::WaitUntil(at, _) => {
+                let wait = remaining(at, self.now).max(Duration::from_secs(1));
+                Ok(self.at_rest(&seen, Some(at), memory.schedule.wait(wait, self.now)))
+            }
+            Decision::Suspended(reason) => Ok(self.report(status::suspended(&self.status, reason), None)),
+            Decision::Nothing => {
+                let wait = if is_check || self.is_asked_for {
+                    self.schedule_check(&request, memory)
+                } else {
+                    self.idle(memory)
+                };
+                Ok(self.at_rest(&seen, None, wait))
+            }
+        }
+    }
+
+    fn agent(&self) -> &'a Agent {
+        &self.builders.agent
+    }
+
+    fn namespace(&self) -> &'a str {
+        self.builder.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    fn generation(&self) -> i64 {
+        self.builder.metadata.generation.unwrap_or_default()
+    }
+
+    /// Returns this status with the tokens of the requests that this pass acts on.
+    fn handled(&self, mut status: ImageBuilderStatus) -> ImageBuilderStatus {
+        if self.request_token.is_some() {
+            status.last_handled_requested_at.clone_from(&self.request_token);
+        }
+        if self.cancel_token.is_some() {
+            status.last_handled_cancel_requested_at.clone_from(&self.cancel_token);
+        }
+        status
+    }
+
+    fn with_readiness(&self, status: ImageBuilderStatus, readiness: Readiness) -> ImageBuilderStatus {
+        status::with_readiness(status, self.builder, readiness, self.now)
+    }
+
+    /// Returns the end of a pass with this status.
+    fn reported(
+        &self,
+        status: ImageBuilderStatus,
+        readiness: Readiness,
+        wait: impl Into<Option<Duration>>,
+    ) -> Conclusion {
+        let status = self.with_readiness(status, readiness);
+        Conclusion { status: Some(status), ended: None, is_progress: false, wait: wait.into() }
+    }
+
+    /// Returns how often what made a build fail, or kept it from beginning, is looked at again.
+    fn check_interval(&self, retry: Retry) -> Duration {
+        let frequency = self.builder.spec.frequency.parse::<imgop_core::api::Frequency>();
+        let period = frequency.map_or(OTHERS_INTERVAL, imgop_core::api::Frequency::period);
+        match retry {
+            Retry::OnSecret => SLOW_INTERVAL,
+            _ => period.max(OTHERS_INTERVAL),
+        }
+    }
+
+    /// Returns how long nothing is begun because it could not be a moment ago, unless a user waits for it.
+    fn held(&self, memory: &Memory) -> Option<Duration> {
+        let until = memory.held_until.filter(|until| *until > self.now && !self.is_asked_for)?;
+        Some(remaining(until, self.now))
+    }
+
+    /// Returns how long a request that was made must wait.
+    fn request_delay(&self, memory: &Memory) -> Option<Duration> {
+        let handled = self.status.last_handled_requested_at.as_deref();
+        let open = open_request(self.builder.metadata.annotations.as_ref(), REQUESTED_AT_ANNOTATION, handled);
+        let is_waiting = open.is_some() && self.request_token.is_none();
+        memory.schedule.request_delay(self.now).filter(|_| is_waiting)
+    }
+}
+
+/// Returns how long Secrets and `ConfigMaps` are left alone that could not be used since then.
+fn recheck_pause(since: Timestamp, now: Timestamp) -> Duration {
+    if now < saturating_add(since, RECHECK_TIME) { RECHECK_INTERVAL } else { SLOW_INTERVAL }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,286 @@
+//! What became of the parts of a build: read from Jobs, and from the status where Jobs are gone.
+
+use imgop_core::api::{BUILD_ANNOTATION, BuildDuration, ImageBuilderStatus, PlatformState, PlatformStatus};
+use imgop_core::build::step::{PhaseSeconds, StepFailure, StepReport};
+use imgop_core::build::{BuildFailure, PartRecord, PartRun, PartState};
+use imgop_core::text::last_bytes;
+use imgop_registry::printable;
+use jiff::Timestamp;
+
+use super::job::{BUILD, PREPARE, PUSH};
+use super::status::failure_of;
+use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState};
+
+/// Bytes of the output of a container that ended without a report.
+const MAX_OUTPUT: usize = 400;
+
+/// A try of a part, with what its containers report.
+#[derive(Debug, Clone)]
+pub(super) struct Try {
+    /// Which it is, and what became of it.
+    pub run: PartRun,
+    /// Whether it may be emulated.
+    pub emulated: bool,
+    /// Why it failed, for people.
+    pub message: Option<String>,
+    /// The step that failed.
+    pub step: Option<String>,
+    /// Why its pod gets no node, or not yet.
+    pub waits_for_node: Option<String>,
+    /// What `prepare`, `build` and `push` report.
+    pub reports: Vec<StepReport>,
+    /// How long its phases took.
+    pub duration: BuildDuration,
+}
+
+/// Returns the part of a build that a Job is; none for a Job of another kind or version.
+pub(super) fn record(job: &JobReport) -> Option<PartRecord> {
+    serde_json::from_str(job.annotations.get(BUILD_ANNOTATION)?).ok()
+}
+
+/// Returns what the Jobs of a build came to. `pods_known_by` is when this process knows all pods: what a Job whose pod
+/// is not known has pushed may come yet.
+pub(super) fn tries(jobs: &[JobReport], number: u64, pods_known_by: Timestamp, now: Timestamp) -> Vec<Try> {
+    let of_build = jobs.iter().filter_map(|job| {
+        let record = record(job).filter(|record| record.number == number)?;
+        Some(read(job, record, now < pods_known_by, now))
+    });
+    of_build.collect()
+}
+
+/// Returns all runs of a build: those of its Jobs, and for each platform whose newest try has no Job any more what the
+/// status says of it. A Job that vanished while it ran was interrupted.
+pub(super) fn runs(tries: &[Try], status: &ImageBuilderStatus, now: Timestamp) -> Vec<PartRun> {
+    let mut runs: Vec<PartRun> = tries.iter().map(|tried| checked(&tried.run, status)).collect();
+    for part in &status.platforms {
+        let Ok(platform) = part.platform.parse() else { continue };
+        let has_job = runs.iter().any(|run| run.platform == platform && run.attempt >= part.attempts.max(1));
+        if has_job {
+            continue;
+        }
+        if let Some(state) = state_without_job(part, now) {
+            runs.push(PartRun { platform, attempt: part.attempts.max(1), state });
+        }
+    }
+    runs
+}
+
+/// Returns a run as the status knows it better: its image was built, or was gone when it was to be published.
+fn checked(run: &PartRun, status: &ImageBuilderStatus) -> PartRun {
+    let name = run.platform.to_string();
+    let mut parts = status.platforms.iter();
+    let part = parts.find(|part| part.platform == name && part.attempts == run.attempt);
+    match (part, &run.state) {
+        // Its pod, which said so, may be gone by now.
+        (Some(part), PartState::Failed(..) | PartState::Running) if part.state == PlatformState::Built => {
+            let digest = part.digest.as_ref().and_then(|digest| digest.parse().ok());
+            digest.map_or_else(
+                || run.clone(),
+                |digest| PartRun { state: PartState::Built(digest), ..run.clone() },
+            )
+        }
+        (Some(part), PartState::Built(_)) if part.state == PlatformState::Failed => {
+            let failure = part.reason.as_deref().and_then(failure_of).unwrap_or(BuildFailure::Interrupted);
+            let due = part.next_attempt.as_ref().map(|time| time.0);
+            PartRun { state: PartState::Gone(failure, due), ..run.clone() }
+        }
+        _ => run.clone(),
+    }
+}
+
+fn state_without_job(part: &PlatformStatus, now: Timestamp) -> Option<PartState> {
+    match part.state {
+        PlatformState::Built => part.digest.as_ref()?.parse().ok().map(PartState::Built),
+        PlatformState::Running => Some(PartState::Failed(BuildFailure::Interrupted, now)),
+        PlatformState::Failed => {
+            let failure = part.reason.as_deref().and_then(failure_of).unwrap_or(BuildFailure::Interrupted);
+            Some(PartState::Gone(failure, part.next_attempt.as_ref().map(|time| time.0)))
+        }
+        PlatformState::Pending | PlatformState::Unknown => None,
+    }
+}
+
+fn read(job: &JobReport, record: PartRecord, may_pod_come: bool, now: Timestamp) -> Try {
+    let containers = [PREPARE, BUILD, PUSH].map(|name| (name, job.container(name)));
+    let reports: Vec<StepReport> =
+        containers.iter().filter_map(|(name, state)| Some(own_part(name, report(ended(state)?)?))).collect();
+    let failed = match pushed(&reports, &containers) {
+        Some(state) => Ok(state),
+        None => failure(job, &containers, may_pod_come, now),
+    };
+    let (state, failure) = match failed {
+        Ok(state) => (state, None),
+        Err(failed) => (PartState::Failed(failed.reason, failed.at), Some(failed)),
+    };
+    Try {
+        run: PartRun { platform: record.platform, attempt: record.attempt, state },
+        emulated: record.emulated,
+        message: failure.as_ref().map(|failure| failure.message.clone()),
+        step: failure.and_then(|failure| failure.step),
+        waits_for_node: job.waits_for_node.clone(),
+        duration: duration(&reports),
+        reports,
+    }
+}
+
+/// Returns of a report what its container may say: in `build` the tenant's code runs, which may have written it.
+fn own_part(name: &str, report: StepReport) -> StepReport {
+    let StepReport { failure, warnings, seconds, .. } = report.clone();
+    let common = StepReport { failure, warnings, ..StepReport::default() };
+    let of_phases = PhaseSeconds::default();
+    match name {
+        PREPARE => {
+            let seconds = PhaseSeconds { source: seconds.source, bases: seconds.bases, ..of_phases };
+            StepReport { source: report.source, bases: report.bases, seconds, ..common }
+        }
+        BUILD => StepReport { seconds: PhaseSeconds { build: seconds.build, ..of_phases }, ..common },
+        _ => {
+            let seconds = PhaseSeconds { push: seconds.push, ..of_phases };
+            StepReport { image: report.image, seconds, ..common }
+        }
+    }
+}
+
+/// Returns that a part is built: `push` ended well and names the manifest.
+fn pushed(reports: &[StepReport], containers: &[(&str, ContainerState); 3]) -> Option<PartState> {
+    let [.., (_, push)] = containers;
+    ended(push).filter(|end| end.exit_code == 0)?;
+    reports.iter().rev().find_map(|report| report.image.clone()).map(|image| PartState::Built(image.digest))
+}
+
+/// Why a try failed.
+struct Failed {
+    reason: BuildFailure,
+    message: String,
+    step: Option<String>,
+    at: Timestamp,
+}
+
+/// Returns that a try runs, or why it failed.
+fn failure(
+    job: &JobReport,
+    containers: &[(&str, ContainerState); 3],
+    may_pod_come: bool,
+    now: Timestamp,
+) -> Result<PartState, Failed> {
+    let failed = |reason, message: String, at| Failed { reason, message, step: None, at };
+    if let JobState::Stuck(message) = &job.state {
+        let reason = match job.waits_for_node {
+            Some(_) => BuildFailure::PlatformUnavailable,
+            None => BuildFailure::PodNotStarted,
+        };
+        return Err(failed(reason, message.clone(), now));
+    }
+    for (name, state) in containers {
+        return Err(match state {
+            ContainerState::Ended(end) if end.exit_code == 0 => continue,
+            ContainerState::Completed if may_pod_come => return Ok(PartState::Running),
+            ContainerState::Completed => {
+                let message = "its Job ended well, and what it pushed is not known any more".to_owned();
+                failed(BuildFailure::Interrupted, message, now)
+            }
+            ContainerState::Running => return Ok(PartState::Running),
+            ContainerState::Ended(end) => of_container(name, end, job),
+            ContainerState::NotStarted { message, at } => {
+                failed(BuildFailure::PodNotStarted, message.clone(), *at)
+            }
+            ContainerState::DeadlineExceeded { at } => {
+                failed(BuildFailure::TimedOut, "it took longer than spec.timeout".to_owned(), *at)
+            }
+            ContainerState::Interrupted { at } | ContainerState::PodGone { at } => interrupted(job, *at),
+        });
+    }
+    // All ended well, and `push` names no image.
+    let message =
+        "its containers ended well without a report; BUILDER_IMAGE of the agent must be of its version";
+    Err(failed(BuildFailure::VerificationFailed, message.to_owned(), now))
+}
+
+/// Returns why a container failed that ended by itself or was ended.
+fn of_container(name: &str, end: &ContainerEnd, job: &JobReport) -> Failed {
+    let reported = report(end).and_then(|report| report.failure);
+    let step = reported.as_ref().and_then(step_of);
+    let ended_by = job.ended_by.as_ref().map(|by| by.reason.as_str());
+    let (reason, message) = match (ended_by, reported) {
+        (Some("DeadlineExceeded"), _) => {
+            let during = step.as_ref().map_or_else(String::new, |step| format!(" during {step}"));
+            (BuildFailure::TimedOut, format!("it took longer than spec.timeout{during}"))
+        }
+        (Some("Evicted"), _) => {
+            let Failed { reason, message, .. } = interrupted(job, end.at);
+            (reason, message)
+        }
+        (_, Some(failure)) => (failure.reason, message_of(&failure)),
+        (_, None) if end.reason == "OOMKilled" => {
+            let message = format!("container {name} ran out of memory; raise spec.resources.limits.memory");
+            (BuildFailure::OutOfMemory, message)
+        }
+        (_, None) => {
+            let output = printable(last_bytes(&end.message, MAX_OUTPUT));
+            let message = format!("container {name} ended with {}: {output}", end.exit_code);
+            (if name == PUSH { BuildFailure::PushFailed } else { BuildFailure::StepFailed }, message)
+        }
+    };
+    Failed { reason, message, step, at: end.at }
+}
+
+/// Returns why a pod ended before its containers did.
+fn interrupted(job: &JobReport, at: Timestamp) -> Failed {
+    let by = job.ended_by.clone();
+    let message =
+        by.map_or_else(|| "its pod is gone".to_owned(), |by| format!("{}: {}", by.reason, by.message));
+    let is_full = message.contains("exceeds the limit") || message.contains("exceeds the total limit");
+    if is_full {
+        let message = format!("{message}; raise spec.storage.sizeLimit");
+        return Failed { reason: BuildFailure::OutOfDisk, message, step: None, at };
+    }
+    Failed { reason: BuildFailure::Interrupted, message, step: None, at }
+}
+
+/// Returns a step as people read it: `RUN make (line 7)`.
+fn step_of(failure: &StepFailure) -> Option<String> {
+    let step = failure.step.as_ref()?;
+    Some(match step.line {
+        Some(line) => format!("{} (line {line})", step.text),
+        None => step.text.clone(),
+    })
+}
+
+/// Returns what a failure says: step, exit code, and the end of the output.
+fn message_of(failure: &StepFailure) -> String {
+    let mut message = match (step_of(failure), failure.exit_code) {
+        (Some(step), Some(code)) => format!("{step} ended with {code}: {}", failure.message),
+        (Some(step), None) => format!("{step}: {}", failure.message),
+        (None, _) => failure.message.clone(),
+    };
+    if !failure.last_lines.is_empty() {
+        message.push_str(": ");
+        message.push_str(&failure.last_lines.join(" | "));
+    }
+    message
+}
+
+fn ended(state: &ContainerState) -> Option<&ContainerEnd> {
+    match state {
+        ContainerState::Ended(end) => Some(end),
+        _ => None,
+    }
+}
+
+fn report(end: &ContainerEnd) -> Option<StepReport> {
+    StepReport::from_message(&end.message)
+}
+
+fn duration(reports: &[StepReport]) -> BuildDuration {
+    let longest = |of: fn(&StepReport) -> u32| reports.iter().map(of).max().unwrap_or_default();
+    BuildDuration {
+        source: longest(|report| report.seconds.source),
+        bases: longest(|report| report.seconds.bases),
+        build: longest(|report| report.seconds.build),
+        push: longest(|report| report.seconds.push),
+        ..BuildDuration::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! The end of a build: its parts are verified, the index is written by digest, and the tags come last.
+
+use std::time::Duration;
+
+use imgop_core::api::{
+    BuildResult, BuiltImageStatus, Format, ImageBuilder, ImageBuilderStatus, PlatformState,
+};
+use imgop_core::build::{
+    BuildFailure, BuildRequest, LastBuild, PlannedPart, Publication, TagSeen, publication,
+};
+use imgop_core::readiness::Readiness;
+use imgop_registry::oci::{IndexFormat, IndexedImage, PlatformSelector, image_index};
+use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
+use imgop_registry::{Manifest, RegistryError, RepositoryClient};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::{sleep, timeout};
+
+use super::access::NamedEndpoint;
+use super::halt::Halt;
+use super::memory::Memory;
+use super::running::{Parts, duration};
+use super::status::{Ended, end, number, succeeded};
+use super::{Conclusion, Pass, REGISTRY_TIMEOUT, SHORT_INTERVAL};
+use crate::cluster::Freshness;
+use crate::cluster::watch::{Keep, Watch, find};
+
+/// How often a registry is asked for a tag that was put; some show it only after a while.
+const MAX_READS: u32 = 4;
+
+/// The manifest of a part, as it was read back.
+struct Verified {
+    platform: PlatformSelector,
+    manifest: Manifest,
+}
+
+/// Why parts are not what they should be.
+enum Wrong {
+    /// The registry does not have the manifest any more.
+    Lost(PlatformSelector),
+    /// It is of another platform.
+    Other(String),
+}
+
+impl Pass<'_> {
+    /// Publishes a build whose parts are at the registry.
+    pub(super) async fn publish(
+        &self,
+        request: &BuildRequest,
+        last: &LastBuild,
+        status: ImageBuilderStatus,
+        parts: &Parts,
+        built: Vec<(PlatformSelector, Digest)>,
+        memory: &mut Memory,
+    ) -> Result<Conclusion, Halt> {
+        self.no_conflict(request)?;
+        if self.newest_number().await? > last.number {
+            // Another process has begun a newer build: an older one never takes its tags.
+            return Ok(Conclusion::unchanged(SHORT_INTERVAL));
+        }
+        let access = self.access(request, Freshness::Cached, memory).await?;
+        let end = timeout(REGISTRY_TIMEOUT, async {
+            let verified = match self.verified(&access.destination, &built).await? {
+                Ok(verified) => verified,
+                Err(wrong) => return Ok(Err(wrong)),
+            };
+            let manifest = self.content(request, &access.destination, &verified).await?;
+            self.set_tags(request, last, parts, &verified, &manifest).await?;
+            Ok(Ok((manifest, verified)))
+        });
+        let published = end.await.unwrap_or_else(|_| {
+            let message = "the registry took too long to answer; what is done stays done";
+            Err(Halt::of(BuildFailure::PublishFailed, message))
+        })?;
+        match published {
+            Ok((manifest, verified)) => {
+                Ok(self.succeed(request, last, status, parts, (&manifest, &verified), memory))
+            }
+            Err(wrong) => Ok(self.verification_failed(status, wrong)),
+        }
+    }
+
+    /// Returns the number of the newest build that the live object has.
+    async fn newest_number(&self) -> Result<u64, Halt> {
+        let what = Watch {
+            namespace: Some(self.namespace().to_owned()),
+            label_selector: None,
+            keep: Keep { fields: &["status"], ..Keep::OBJECT },
+        };
+        let found = find::<LiveStatus>(self.agent().client.clone(), what, &self.owner.name).await;
+        let live = found.ok().flatten().and_then(|live| live.0.ok());
+        Ok(live.and_then(|live| number(&live.status)).unwrap_or_default())
+    }
+
+    /// Reads the manifests of all parts back, each by its digest and of its platform.
+    async fn verified(
+        &self,
+        client: &RepositoryClient,
+        built: &[(PlatformSelector, Digest)],
+    ) -> Result<Result<Vec<Verified>, Wrong>, Halt> {
+        let mut verified = Vec::new();
+        for (platform, digest) in built {
+            let manifest = client.manifest(&ManifestRef::Digest(digest.clone())).await;
+            let Some(manifest) = manifest.map_err(|error| self.push_failed(&error))? else {
+                return Ok(Err(Wrong::Lost(platform.clone())));
+            };
+            let of = client.platform(&manifest).await.map_err(|error| self.push_failed(&error))?;
+            if !of.as_ref().is_some_and(|of| platform.matches(of)) {
+                let of = of.map_or_else(|| "no platform".to_owned(), |of| of.to_string());
+                return Ok(Err(Wrong::Other(format!("{digest} is of {of} instead of {platform}"))));
+            }
+            verified.push(Verified { platform: platform.clone(), manifest });
+        }
+        Ok(Ok(verified))
+    }
+
+    /// Returns what the tags show: the only manifest (seed bug B12), or the index of all, which is written here.
+    async fn content(
+        &self,
+        request: &BuildRequest,
+        client: &RepositoryClient,
+        verified: &[Verified],
+    ) -> Result<Manifest, Halt> {
+        if let [only] = verified {
+            return Ok(only.manifest.clone());
+        }
+        let image = |part: &Verified| IndexedImage {
+            platform: part.platform.clone(),
+            media_type: part.manifest.media_type.clone(),
+            digest: part.manifest.digest.clone(),
+            size: part.manifest.bytes.len().try_into().unwrap_or(u64::MAX),
+        };
+        let format = match request.format {
+            Format::Docker => IndexFormat::Docker,
+            Format::Oci => IndexFormat::Oci,
+        };
+        let images: Vec<IndexedImage> = verified.iter().map(image).collect();
+        let index = image_index(format, &images, &request.annotations)
+            .map_err(|error| Halt::of(BuildFailure::PublishFailed, error.to_string()))?;
+        let by_digest = ManifestRef::Digest(index.digest.clone());
+        client.put_manifest(&by_digest, &index).await.map_err(|error| self.push_failed(&error))?;
+        Ok(index)
+    }
+
+    /// Sets those tags that show something else, in their order, and asks for each of them.
+    async fn set_tags(
+        &self,
+        request: &BuildRequest,
+        last: &LastBuild,
+        parts: &Parts,
+        verified: &[Verified],
+        content: &Manifest,
+    ) -> Result<(), Halt> {
+        let mut seen = Vec::new();
+        for (repository, tag) in &request.destination.tags {
+            let client = self.client_of(repository).await?;
+            let there = client.head(&ManifestRef::Tag(tag.clone())).await;
+            let digest = there.map_err(|error| self.push_failed(&error))?.map(|found| found.digest);
+            seen.push(TagSeen { repository: repository.clone(), tag: tag.clone(), digest });
+        }
+        let numbers = (last.number, last.number);
+        let planned: &[PlannedPart] = &parts.planned;
+        let Publication::SetTags(digest, tags) =
+            publication(request, numbers, planned, Some(&content.digest), &seen)
+        else {
+            return Ok(());
+        };
+        for (repository, tag) in tags {
+            let client = self.client_of(&repository).await?;
+            if repository != request.destination.repository {
+                self.spread(&client, &request.destination.repository, verified).await?;
+            }
+            self.set_tag(&client, (&repository, &tag), content, &digest).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_tag(
+        &self,
+        client: &RepositoryClient,
+        (repository, tag): (&Repository, &Tag),
+        content: &Manifest,
+        digest: &Digest,
+    ) -> Result<(), Halt> {
+        let by_tag = ManifestRef::Tag(tag.clone());
+        client.put_manifest(&by_tag, content).await.map_err(|error| self.push_failed(&error))?;
+        let mut answer = None;
+        for read in 0..MAX_READS {
+            if read > 0 {
+                sleep(Duration::from_secs(1 << (read - 1))).await;
+            }
+            answer = client.head(&by_tag).await.map_err(|error| self.push_failed(&error))?;
+            if answer.as_ref().is_some_and(|found| found.digest == *digest) {
+                return Ok(());
+            }
+        }
+        let shows = answer.map_or_else(|| "nothing".to_owned(), |found| found.digest.to_string());
+        let message =
+            format!("{repository}:{tag} shows {shows} instead of {digest}, which stays at the registry");
+        Err(Halt::of(BuildFailure::PublishFailed, message))
+    }
+
+    /// Brings the parts into another repository of the registry: their blobs are mounted there.
+    async fn spread(
+        &self,
+        client: &RepositoryClient,
+        from: &Repository,
+        verified: &[Verified],
+    ) -> Result<(), Halt> {
+        for part in verified {
+            for blob in part.manifest.blobs().unwrap_or_default() {
+                let has = client.has_blob(&blob).await.map_err(|error| self.push_failed(&error))?;
+                let is_there =
+                    has || client.mount_blob(&blob, from).await.map_err(|error| self.push_failed(&error))?;
+                if !is_there {
+                    let message = format!(
+                        "the registry mounts no blobs of {from} in another repository; leave that out of \
+                         image.additionalTags, and copy it there with an Image"
+                    );
+                    return Err(Halt::of(BuildFailure::PublishFailed, message));
+                }
+            }
+            let by_digest = ManifestRef::Digest(part.manifest.digest.clone());
+            let put = client.put_manifest(&by_digest, &part.manifest).await;
+            put.map_err(|error| self.push_failed(&error))?;
+        }
+        Ok(())
+    }
+
+    async fn client_of(&self, repository: &Repository) -> Result<RepositoryClient, Halt> {
+        let endpoint = self.builder.spec.image.endpoint();
+        let named = NamedEndpoint { field: "image".to_owned(), endpoint };
+        Ok(self.push_client(repository, &named, Freshness::Cached).await?.0)
+    }
+
+    /// Returns the halt of a registry that does not take what is built.
+    fn push_failed(&self, error: &RegistryError) -> Halt {
+        let halt = Halt::registry("image", self.builder.spec.image.endpoint(), error, &[]);
+        match halt {
+            Halt::Build(refusal) if refusal.failure == BuildFailure::RegistryUnreachable => {
+                Halt::of(BuildFailure::PublishFailed, refusal.message)
+            }
+            other => other,
+        }
+    }
+
+    /// Returns the end of a pass that found a part to be another one, or gone: it is built again.
+    fn verification_failed(&self, mut status: ImageBuilderStatus, wrong: Wrong) -> Conclusion {
+        let (failure, message, platform) = match wrong {
+            Wrong::Lost(platform) => {
+                let message = "its manifest is no longer at the registry, which may remove what has no tag; let it \
+                               keep such manifests for an hour";
+                (BuildFailure::Interrupted, message.to_owned(), Some(platform.to_string()))
+            }
+            Wrong::Other(message) => (BuildFailure::VerificationFailed, message, None),
+        };
+        for part in &mut status.platforms {
+            if platform.as_ref().is_none_or(|platform| *platform == part.platform) {
+                (part.state, part.digest) = (PlatformState::Failed, None);
+                (part.reason, part.message) = (Some(failure.as_str().to_owned()), Some(message.clone()));
+                let delay = failure.delay(part.attempts, 0, Duration::ZERO).unwrap_or_default();
+                part.next_attempt = Some(Time(imgop_core::time::saturating_add(self.now, delay)));
+            }
+        }
+        self.reported(status, Readiness::retrying(failure.as_str(), message), SHORT_INTERVAL)
+    }
+
+    fn succeed(
+        &self,
+        request: &BuildRequest,
+        last: &LastBuild,
+        mut status: ImageBuilderStatus,
+        parts: &Parts,
+        (content, verified): (&Manifest, &[Verified]),
+        memory: &mut Memory,
+    ) -> Conclusion {
+        let main = &request.destination.repository;
+        let name = |(repository, tag): &(Repository, Tag)| {
+            if repository == main { tag.to_string() } else { format!("{repository}:{tag}") }
+        };
+        let sizes = verified.iter().flat_map(|part| part.manifest.sized_blobs().unwrap_or_default());
+        status.image = Some(BuiltImageStatus {
+            digest: content.digest.to_string(),
+            tags: request.destination.tags.iter().map(name).collect(),
+            size: Some(sizes.map(|(_, size)| size).fold(0, u64::saturating_add)),
+            format: Some(request.format),
+            built_at: Some(Time(self.now)),
+        });
+        (status.pushed, status.last_successful_build_time) = (true, Some(Time(self.now)));
+        let ended = Ended {
+            result: BuildResult::Succeeded,
+            failure: None,
+            digest: Some(content.digest.clone()),
+            duration: Some(duration(&parts.tries)),
+        };
+        let status = end(status, &ended);
+        memory.tags_seen = Some(self.now);
+        let wait = self.schedule_check(request, memory);
+        let readiness = Readiness::ready(succeeded(&status, last.number));
+        Conclusion { ended: Some(ended.result), ..self.reported(status, readiness, wait) }
+    }
+}
+
+/// Of an ImageBuilder only its status.
+#[derive(Debug, Clone, serde::Deserialize, kube::Resource)]
+#[resource(inherit = "ImageBuilder")]
+struct LiveStatus {
+    metadata: kube::api::ObjectMeta,
+    #[serde(default)]
+    status: ImageBuilderStatus,
+}

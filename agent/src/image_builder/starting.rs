@@ -1,0 +1,274 @@
+//! Whether a build begins, and its beginning.
+
+use std::time::Duration;
+
+use imgop_core::api::{BuildReason, BuildResult, PlatformStatus};
+use imgop_core::build::{
+    Asked, BuildContext, BuildEnd, BuildKey, BuildRequest, Decision, LastBuild, ObservedInputs, Occasion,
+    Retry, Start, decide,
+};
+use imgop_core::readiness::Readiness;
+use imgop_core::schedule::next_regular;
+use imgop_core::time::{jitter, remaining, saturating_add};
+use imgop_registry::reference::ManifestRef;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::halt::Halt;
+use super::inputs::{MAX_WARNINGS, Preflight};
+use super::last_build::set_inputs;
+use super::memory::Memory;
+use super::status::{Ended, begin, built_parts, end, failure_of, rest};
+use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, TAGS_INTERVAL};
+use crate::cluster::Freshness;
+
+/// Over how long the first checks after a restart are spread.
+const START_JITTER: Duration = Duration::from_mins(1);
+
+/// What was seen of the world since the last build.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// What a build would be made from.
+    inputs: ObservedInputs,
+    /// Whether the last image is gone.
+    is_lost: bool,
+    /// Whether a Secret is another one with which the last build failed.
+    has_other_secrets: bool,
+    /// Why the inputs could not be checked.
+    problem: Option<String>,
+}
+
+impl Pass<'_> {
+    /// Returns whether it is time to look at what `rebuildOn` watches, or at the tags.
+    pub(super) fn is_check_due(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
+        let uid = &self.owner.uid;
+        let spread =
+            period(request).min(if request.rebuild_on.is_empty() { TAGS_INTERVAL } else { START_JITTER });
+        // A restart is no stampede: what waits for nothing is looked at within the period.
+        let first = saturating_add(self.agent().started, jitter(uid, spread));
+        let next = *memory.schedule.next.get_or_insert(first);
+        next <= self.now
+    }
+
+    /// Schedules the next check, and returns how long nothing is to be done until then.
+    pub(super) fn schedule_check(&self, request: &BuildRequest, memory: &mut Memory) -> Duration {
+        memory.schedule.retries = 0;
+        let next = next_regular(&self.owner.uid, period(request), self.now);
+        memory.schedule.next = Some(next);
+        self.idle(memory)
+    }
+
+    /// Returns how long an ImageBuilder is left alone of which nothing is due.
+    pub(super) fn idle(&self, memory: &Memory) -> Duration {
+        let next = memory.schedule.next.unwrap_or_else(|| saturating_add(self.now, TAGS_INTERVAL));
+        let wait = remaining(next, self.now).max(Duration::from_secs(1));
+        if self.failed_for_a_secret() { wait.min(SLOW_INTERVAL) } else { wait }
+    }
+
+    fn failed_for_a_secret(&self) -> bool {
+        let last = self.status.history.last().filter(|_| self.status.build.is_none());
+        let failure = last.and_then(|last| failure_of(last.failure.as_deref()?));
+        failure.is_some_and(|failure| failure.retry() == Retry::OnSecret)
+    }
+
+    /// Looks at what is due: nothing of the world is asked where nothing is.
+    pub(super) async fn seen(
+        &self,
+        request: &BuildRequest,
+        last: Option<&LastBuild>,
+        is_check: bool,
+        memory: &mut Memory,
+    ) -> Result<Seen, Halt> {
+        let Some(last) = last else { return Ok(Seen::default()) };
+        let mut seen = Seen { inputs: last.inputs.clone(), ..Seen::default() };
+        if self.failed_for_a_secret() {
+            seen.has_other_secrets = self.has_other_secrets(request, memory).await?;
+        }
+        let is_same_spec = last.key == Some(BuildKey::new(request, &last.inputs));
+        if !is_check || !is_same_spec || self.builder.spec.suspend {
+            return Ok(seen);
+        }
+        if !request.rebuild_on.is_empty() {
+            match self.check_inputs(request, &last.inputs).await {
+                Ok(inputs) => seen.inputs = inputs,
+                Err(Halt::Api(error)) => return Err(Halt::Api(error)),
+                // The image that is there is good, and a running build goes on.
+                Err(halt) => seen.problem = Some(format!("rebuildOn: {halt}")),
+            }
+        }
+        if last.end == Some(BuildEnd::Succeeded) {
+            seen.is_lost = self.is_lost(request, memory).await;
+        }
+        Ok(seen)
+    }
+
+    /// Returns whether the last image is gone from the registry: it is looked for once a day.
+    async fn is_lost(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
+        let is_recent = |seen| self.now < saturating_add(seen, TAGS_INTERVAL);
+        if memory.tags_seen.is_some_and(is_recent) && !self.is_asked_for {
+            return false;
+        }
+        let Some(digest) = self.status.image.as_ref().and_then(|image| image.digest.parse().ok()) else {
+            return false;
+        };
+        let Ok(access) = self.access(request, Freshness::Cached, memory).await else { return false };
+        let found = access.destination.head(&ManifestRef::Digest(digest)).await;
+        if found.is_ok() {
+            memory.tags_seen = Some(self.now);
+        }
+        matches!(found, Ok(None))
+    }
+
+    /// Returns whether Secrets are others than those with which the last build failed.
+    async fn has_other_secrets(&self, request: &BuildRequest, memory: &mut Memory) -> Result<bool, Halt> {
+        let Ok(access) = self.access(request, Freshness::Rechecked, memory).await else { return Ok(false) };
+        let before = memory.failed_with.get_or_insert_with(|| access.secrets.clone());
+        Ok(*before != access.secrets)
+    }
+
+    /// Returns what a decision is made from.
+    pub(super) fn occasion<'o>(
+        &self,
+        request: &'o BuildRequest,
+        last: Option<&'o LastBuild>,
+        seen: &'o Seen,
+    ) -> Occasion<'o> {
+        Occasion {
+            request,
+            generation: self.generation(),
+            inputs: &seen.inputs,
+            last,
+            asked: if self.request_token.is_some() { Asked::Build } else { Asked::Nothing },
+            is_suspended: self.builder.spec.suspend,
+            is_lost: seen.is_lost,
+            has_other_secrets: seen.has_other_secrets,
+            now: self.now,
+        }
+    }
+
+    /// Begins a build. Where that cannot be now, a running one of the same spec goes on.
+    pub(super) async fn start_or_go_on(
+        &self,
+        request: &BuildRequest,
+        last: Option<&LastBuild>,
+        start: &Start,
+        memory: &mut Memory,
+    ) -> Result<Conclusion, Halt> {
+        let running = last.filter(|last| last.end.is_none() && !self.is_outdated(request, last));
+        match (self.start(request, last, start, memory).await, running) {
+            (Err(Halt::Build(refusal)), Some(running)) => {
+                tracing::info!(name = self.owner.name, namespace = self.namespace(), %refusal, "the next build waits");
+                self.go_on(request, running, memory).await
+            }
+            (started, _) => started,
+        }
+    }
+
+    /// Begins a build, if all that can be found out without a pod says that it may succeed.
+    async fn start(
+        &self,
+        request: &BuildRequest,
+        last: Option<&LastBuild>,
+        start: &Start,
+        memory: &mut Memory,
+    ) -> Result<Conclusion, Halt> {
+        if self.request_token.is_some() {
+            memory.schedule.last_request = Some(self.now);
+        }
+        let preflight = self.preflight(request, last.map(|last| &last.inputs), memory).await?;
+        let start = self.with_changes(request, last, start, &preflight);
+        let kept = match last {
+            Some(last) => self.kept_parts(request, last, &start, &preflight.inputs),
+            None => Vec::new(),
+        };
+        let mut status = self.handled(self.status.clone());
+        let generation = self.builder.metadata.generation;
+        status = begin(status, request, &start, generation, &kept, self.now);
+        set_inputs(&mut status, request, &preflight.inputs, revision(request));
+        status.warnings = preflight.warnings;
+        status.warnings.truncate(MAX_WARNINGS);
+        // If it fails because of one of them, another one is noticed.
+        memory.failed_with = Some(preflight.secrets);
+        self.schedule_check(request, memory);
+        let changes = start.changes.as_deref().map_or_else(String::new, |changes| format!(": {changes}"));
+        let message = format!("build {} begins ({:?}{changes})", start.number, start.reason);
+        let ended = start.replaces.map(|_| BuildResult::Superseded);
+        Ok(Conclusion { ended, ..self.reported(status, Readiness::progressing(message), SHORT_INTERVAL) })
+    }
+
+    /// Returns the beginning with what is new, now that it is known.
+    fn with_changes(
+        &self,
+        request: &BuildRequest,
+        last: Option<&LastBuild>,
+        start: &Start,
+        preflight: &Preflight,
+    ) -> Start {
+        let Some(last) = last else { return start.clone() };
+        let inputs = preflight.inputs.or(&last.inputs);
+        let seen = Seen { inputs, ..Seen::default() };
+        match decide(&self.occasion(request, Some(last), &seen)) {
+            Decision::Begin(Start { changes: changes @ Some(_), .. }) => Start { changes, ..start.clone() },
+            _ => start.clone(),
+        }
+    }
+
+    /// Returns the parts of a failed build that need not be built again: they were built from the same.
+    fn kept_parts(
+        &self,
+        request: &BuildRequest,
+        last: &LastBuild,
+        start: &Start,
+        inputs: &ObservedInputs,
+    ) -> Vec<PlatformStatus> {
+        let is_again = matches!(start.reason, BuildReason::Requested | BuildReason::Retry);
+        let with_earlier = ObservedInputs { bases: last.inputs.bases.clone(), ..inputs.or(&last.inputs) };
+        // Bases that the agent does not know before a pod may have moved; those that it knows are compared.
+        let is_same_bases = inputs.bases == last.inputs.bases;
+        let is_same = last.key == Some(BuildKey::new(request, &with_earlier)) && is_same_bases;
+        match last.end {
+            Some(BuildEnd::Failed) if is_again && is_same => built_parts(&self.status),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Ends the running build because a user asks for it.
+    pub(super) async fn cancel(&self, running: Option<&LastBuild>) -> Result<Conclusion, Halt> {
+        let status = self.handled(self.status.clone());
+        let Some(_) = running else {
+            return Ok(Conclusion { status: Some(status), ..Conclusion::unchanged(SHORT_INTERVAL) });
+        };
+        // No build has this number, so that all Jobs are ended.
+        self.end_other_builds(u64::MAX, &self.agent().jobs.of_owner(&self.owner, self.now)).await?;
+        let status = end(status, &Ended::without_image(BuildResult::Cancelled));
+        let readiness = rest(&status);
+        let ended = Some(BuildResult::Cancelled);
+        Ok(Conclusion { ended, ..self.reported(status, readiness, SHORT_INTERVAL) })
+    }
+
+    /// Returns the end of a pass after which nothing is to be done: a status is written only if it has something new.
+    /// `next` is when a build begins that `minInterval` holds back.
+    pub(super) fn at_rest(&self, seen: &Seen, next: Option<Timestamp>, wait: Duration) -> Conclusion {
+        let mut status = self.handled(self.status.clone());
+        status.next_build_time = next.map(Time);
+        status.warnings.retain(|warning| !warning.starts_with("rebuildOn: "));
+        if let Some(problem) = &seen.problem {
+            status.warnings.insert(0, problem.clone());
+            status.warnings.truncate(MAX_WARNINGS);
+        }
+        let readiness = rest(&status);
+        self.reported(status, readiness, wait)
+    }
+}
+
+/// Returns the revision that the spec names.
+fn revision(request: &BuildRequest) -> Option<&str> {
+    match &request.context {
+        BuildContext::Git { revision, .. } => revision.as_deref(),
+        _ => None,
+    }
+}
+
+fn period(request: &BuildRequest) -> Duration {
+    if request.rebuild_on.is_empty() { TAGS_INTERVAL } else { request.frequency.period() }
+}

@@ -1,0 +1,212 @@
+//! The next status of an ImageBuilder. Pure, and equal to the old one when nothing is new.
+
+use imgop_core::api::conditions::{self, NewCondition, READY, find, reasons};
+use imgop_core::api::{
+    BuildDuration, BuildReason, BuildRecord, BuildResult, ImageBuilder, ImageBuilderStatus, Phase,
+    PlatformState, PlatformStatus, RunningBuild,
+};
+use imgop_core::build::{BuildFailure, BuildRequest, Start};
+use imgop_core::readiness::Readiness;
+use imgop_core::text::shorten;
+use imgop_registry::reference::Digest;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::cluster::status::WithConditions;
+
+/// Builds that are remembered.
+const MAX_HISTORY: usize = 20;
+/// Jobs that the seed's field names.
+const MAX_RAN_JOBS: usize = 16;
+/// Bytes of a message in a condition.
+const MAX_MESSAGE_BYTES: usize = 1_024;
+/// Bytes of what was new, in the history.
+const MAX_CHANGES_BYTES: usize = 256;
+
+impl WithConditions for ImageBuilderStatus {
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ended {
+    /// How.
+    pub result: BuildResult,
+    /// Why it failed.
+    pub failure: Option<BuildFailure>,
+    /// The image.
+    pub digest: Option<Digest>,
+    /// How long its phases took.
+    pub duration: Option<BuildDuration>,
+}
+
+impl Ended {
+    /// Returns the end of a build without an image.
+    pub(super) fn without_image(result: BuildResult) -> Self {
+        Self { result, failure: None, digest: None, duration: None }
+    }
+}
+
+/// Writes the readiness of an object into its status.
+pub(super) fn with_readiness(
+    mut status: ImageBuilderStatus,
+    builder: &ImageBuilder,
+    readiness: Readiness,
+    now: Timestamp,
+) -> ImageBuilderStatus {
+    let generation = builder.metadata.generation;
+    let conditions = readiness.conditions.into_iter().map(|condition| NewCondition {
+        message: shorten(&condition.message, MAX_MESSAGE_BYTES).into_owned(),
+        ..condition
+    });
+    status.conditions = conditions::merge(&status.conditions, conditions.collect(), generation, now);
+    status.observed_generation = generation;
+    status.phase = Some(readiness.phase);
+    status.progress = number(&status).map(|number| format!("{number}/{}", word(readiness.phase)));
+    status
+}
+
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "PENDING",
+        Phase::Running => "RUNNING",
+        Phase::Completed => "COMPLETED",
+        Phase::Failed => "FAILED",
+        Phase::Unknown => "UNKNOWN",
+    }
+}
+
+/// Returns the number of the last build; none if there was none.
+pub(super) fn number(status: &ImageBuilderStatus) -> Option<u64> {
+    let running = status.build.as_ref().map(|build| build.number);
+    running.or_else(|| status.history.last().map(|record| record.number))
+}
+
+/// Begins a build: the one that it takes the place of ends. Parts that are built already are `kept`.
+pub(super) fn begin(
+    mut status: ImageBuilderStatus,
+    request: &BuildRequest,
+    start: &Start,
+    generation: Option<i64>,
+    kept: &[PlatformStatus],
+    now: Timestamp,
+) -> ImageBuilderStatus {
+    status = end(status, &Ended::without_image(BuildResult::Superseded));
+    let changes = start.changes.as_deref().map(|text| shorten(text, MAX_CHANGES_BYTES).into_owned());
+    let (number, reason) = (start.number, start.reason);
+    status.build = Some(RunningBuild { number, reason, changes, started_at: Time(now) });
+    let new = |platform: String| {
+        let kept = kept.iter().find(|kept| kept.platform == platform).cloned();
+        kept.unwrap_or_else(|| PlatformStatus { platform, ..PlatformStatus::default() })
+    };
+    status.platforms = request.platforms.iter().map(|platform| new(platform.to_string())).collect();
+    status.last_build_time = Some(Time(now));
+    status.next_build_time = None;
+    status.last_generation_seen = generation.unwrap_or_default();
+    status.pushed = false;
+    status
+}
+
+/// Returns the parts of the last build that another one of the same inputs need not build again.
+pub(super) fn built_parts(status: &ImageBuilderStatus) -> Vec<PlatformStatus> {
+    let is_built = |part: &&PlatformStatus| part.state == PlatformState::Built && part.digest.is_some();
+    status.platforms.iter().filter(is_built).cloned().collect()
+}
+
+/// Ends the running build, if there is one.
+pub(super) fn end(mut status: ImageBuilderStatus, ended: &Ended) -> ImageBuilderStatus {
+    let Some(build) = status.build.take() else { return status };
+    status.history.push(BuildRecord {
+        number: build.number,
+        reason: build.reason,
+        changes: build.changes,
+        result: ended.result,
+        failure: ended.failure.map(|failure| failure.as_str().to_owned()),
+        digest: ended.digest.as_ref().map(ToString::to_string),
+        started_at: Some(build.started_at),
+        duration: ended.duration,
+    });
+    let surplus = status.history.len().saturating_sub(MAX_HISTORY);
+    status.history.drain(..surplus);
+    status.next_build_time = None;
+    status
+}
+
+/// Names a Job in the seed's field.
+pub(super) fn add_job(status: &mut ImageBuilderStatus, job: &str) {
+    if status.ran_jobs.iter().any(|name| name == job) {
+        return;
+    }
+    status.ran_jobs.push(job.to_owned());
+    let surplus = status.ran_jobs.len().saturating_sub(MAX_RAN_JOBS);
+    status.ran_jobs.drain(..surplus);
+}
+
+/// Returns the readiness that the last build left, for an object of which nothing is to be done.
+pub(super) fn rest(status: &ImageBuilderStatus) -> Readiness {
+    let Some(last) = status.history.last() else {
+        return Readiness::not_ready(Phase::Pending, reasons::PROGRESSING, "nothing was built yet", None);
+    };
+    match last.result {
+        BuildResult::Succeeded => Readiness::ready(succeeded(status, last.number)),
+        BuildResult::Cancelled => {
+            let message = format!(
+                "build {} was cancelled; the next change, or kubectl imgop sync, builds again",
+                last.number
+            );
+            Readiness::stalled(CANCELLED, message)
+        }
+        BuildResult::Failed | BuildResult::Superseded | BuildResult::Unknown => {
+            let failure = last.failure.as_deref().and_then(failure_of);
+            let reason = failure.map_or(CANCELLED, BuildFailure::as_str);
+            Readiness::stalled(reason, failed(status, last.number))
+        }
+    }
+}
+
+/// The reason of a build that a user ended.
+pub(super) const CANCELLED: &str = "Cancelled";
+
+/// Reads the reason of a failure, as status and history hold it.
+pub(super) fn failure_of(word: &str) -> Option<BuildFailure> {
+    serde_json::from_value(serde_json::Value::from(word)).ok()
+}
+
+/// Returns what a build that succeeded says.
+pub(super) fn succeeded(status: &ImageBuilderStatus, number: u64) -> String {
+    let image = status.image.clone().unwrap_or_default();
+    let emulated: Vec<&str> =
+        status.platforms.iter().filter(|part| part.emulated).map(|part| part.platform.as_str()).collect();
+    let how = match emulated.as_slice() {
+        [] => String::new(),
+        emulated => format!("; {} was emulated where no node has it", emulated.join(", ")),
+    };
+    format!("build {number}: {} is {}{how}", image.tags.join(", "), image.digest)
+}
+
+/// Returns what a build that failed says: each of its parts that failed.
+pub(super) fn failed(status: &ImageBuilderStatus, number: u64) -> String {
+    let failed = status.platforms.iter().filter(|part| part.state == PlatformState::Failed);
+    let messages: Vec<String> = failed
+        .map(|part| format!("{}: {}", part.platform, part.message.as_deref().unwrap_or("it failed")))
+        .collect();
+    format!("build {number} failed; {}", messages.join("; "))
+}
+
+/// Returns the readiness of an object of which `spec.suspend` keeps builds from beginning: Ready stays as it was.
+pub(super) fn suspended(status: &ImageBuilderStatus, reason: BuildReason) -> Readiness {
+    let ready = find(&status.conditions, READY);
+    let condition = NewCondition {
+        type_: READY,
+        status: ready.and_then(|condition| condition.status.to_lowercase().parse().ok()),
+        reason: reasons::SUSPENDED,
+        message: format!("spec.suspend is set; a build would begin ({reason:?})"),
+    };
+    let phase = status.phase.filter(|phase| *phase != Phase::Running).unwrap_or(Phase::Pending);
+    Readiness { conditions: vec![condition], phase, progress: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! What a status says, step by step.
+
+use imgop_core::api::ConcurrencyPolicy;
+
+use super::*;
+use crate::image_builder::tests::fixtures::{builder, now, record};
+
+fn start(number: u64) -> Start {
+    let changes = Some("commit c1 → c2".to_owned());
+    Start { number, reason: BuildReason::SourceChanged, changes, replaces: None }
+}
+
+fn begun(status: ImageBuilderStatus, number: u64) -> ImageBuilderStatus {
+    let builder = builder(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace);
+    let request = BuildRequest::parse(&builder.spec).unwrap();
+    begin(status, &request, &start(number), Some(4), &[], now())
+}
+
+#[test]
+fn a_build_that_begins_is_in_the_status_before_anything_is_made() {
+    let status = begun(ImageBuilderStatus::default(), 1);
+    let shown = with_readiness(status, &builder(|_| {}), Readiness::progressing("build 1 begins"), now());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&shown).unwrap());
+}
+
+#[test]
+fn a_build_that_another_takes_the_place_of_is_history_with_its_reason() {
+    let status = begun(begun(ImageBuilderStatus::default(), 1), 2);
+    assert_eq!(status.history.len(), 1);
+    let first = &status.history[0];
+    assert_eq!((first.number, first.result), (1, BuildResult::Superseded));
+    assert_eq!(first.changes.as_deref(), Some("commit c1 → c2"));
+    assert_eq!(number(&status), Some(2));
+}
+
+#[test]
+fn history_and_jobs_are_bounded() {
+    let mut status = ImageBuilderStatus::default();
+    for number in 1..=40 {
+        status = end(begun(status, number), &Ended::without_image(BuildResult::Cancelled));
+        add_job(&mut status, &format!("job-{number}"));
+        add_job(&mut status, &format!("job-{number}"));
+    }
+    assert_eq!((status.history.len(), status.ran_jobs.len()), (MAX_HISTORY, MAX_RAN_JOBS));
+    assert_eq!(status.history.last().unwrap().number, 40);
+}
+
+#[test]
+fn what_the_last_build_left_is_said_again_whatever_was_said_meanwhile() {
+    let failed = BuildRecord { failure: Some("StepFailed".into()), ..record(3, BuildResult::Failed) };
+    let part = PlatformStatus {
+        platform: "linux/arm64".into(),
+        state: PlatformState::Failed,
+        message: Some("RUN make (line 7) ended with 2".into()),
+        ..PlatformStatus::default()
+    };
+    let status =
+        ImageBuilderStatus { history: vec![failed], platforms: vec![part], ..ImageBuilderStatus::default() };
+    let ready = &rest(&status).conditions[0];
+    assert_eq!(ready.reason, "StepFailed");
+    insta::assert_snapshot!(ready.message, @"build 3 failed; linux/arm64: RUN make (line 7) ended with 2");
+    let of = |result| {
+        let status = ImageBuilderStatus { history: vec![record(3, result)], ..ImageBuilderStatus::default() };
+        let readiness = rest(&status);
+        (readiness.conditions[0].status, readiness.conditions[0].reason)
+    };
+    assert_eq!(of(BuildResult::Succeeded), (Some(true), "Succeeded"));
+    assert_eq!(of(BuildResult::Cancelled), (Some(false), "Cancelled"));
+}
+
+#[test]
+fn a_long_message_is_cut_where_it_is_shown() {
+    let long = Readiness::stalled("StepFailed", "é".repeat(4000));
+    let status = with_readiness(ImageBuilderStatus::default(), &builder(|_| {}), long, now());
+    assert!(status.conditions.iter().all(|condition| condition.message.len() <= MAX_MESSAGE_BYTES));
+}

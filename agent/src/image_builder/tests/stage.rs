@@ -1,0 +1,205 @@
+//! What tests of whole passes run on: an agent, a fake API server, and a fake registry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser as _;
+use imgop_core::api::conditions::{READY, find};
+use imgop_core::api::{
+    BUILD_ANNOTATION, BuildReason, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, Tls, TlsMode,
+};
+use imgop_core::build::step::{PushedImage, StepReport};
+use imgop_core::build::{BuildFailure, PartRecord};
+use imgop_fakes::{ApiServer, WritableRegistry};
+use imgop_registry::reference::Digest;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::{Value, json};
+
+use super::fixtures;
+use crate::JOB_ANNOTATIONS;
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::controller::{Objects, Reconcile as _};
+use crate::image_builder::ImageBuilders;
+use crate::image_builder::memory::Memory;
+use crate::jobs::report::JobReport;
+use crate::jobs::testing::report_of;
+use crate::metrics::Metrics;
+
+/// An agent with one ImageBuilder, and all that it talks to.
+pub struct Stage {
+    pub builders: ImageBuilders,
+    pub builder: ImageBuilder,
+    pub api: ApiServer,
+    pub registry: WritableRegistry,
+    pub memory: Memory,
+    pub now: Timestamp,
+    version: u32,
+}
+
+impl Stage {
+    /// An ImageBuilder that was never reconciled. Its image and its base images are at one plain registry.
+    pub async fn new(edit: impl FnOnce(&mut ImageBuilderSpec, &str)) -> Self {
+        let (api, registry) = (ApiServer::default(), WritableRegistry::start().await);
+        let host = format!("127.0.0.1:{}", registry.address.port());
+        let mut builder = fixtures::builder(|spec| {
+            spec.image.name = format!("{host}/app");
+            spec.image.tls = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
+            spec.registries =
+                serde_json::from_value(json!([{ "host": host, "tls": { "mode": "PlainHTTP" } }])).unwrap();
+            edit(spec, &host);
+        });
+        builder.metadata.resource_version = Some("0".into());
+        let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
+        let mut agent = Agent::new(api.client(), config, Metrics::new(), JOB_ANNOTATIONS);
+        agent.started = fixtures::now() - Duration::from_hours(1);
+        agent.jobs.are_listed();
+        let builders = ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([]));
+        let (memory, now) = (Memory::default(), fixtures::now());
+        Self { builders, builder, api, registry, memory, now, version: 0 }
+    }
+
+    /// One pass, a second after the last one. The watch shows what it reports.
+    pub async fn pass(&mut self) -> ImageBuilderStatus {
+        self.now += Duration::from_secs(1);
+        let result = self.builders.pass(&self.builder, &mut self.memory, self.now).await.unwrap();
+        if let Some(report) = result.report {
+            self.builder.status = Some(report.status);
+            self.version += 1;
+            self.builder.metadata.resource_version = Some(self.version.to_string());
+        }
+        self.builder.status.clone().unwrap_or_default()
+    }
+
+    /// So many passes.
+    pub async fn passes(&mut self, number: usize) -> ImageBuilderStatus {
+        for _ in 1..number {
+            self.pass().await;
+        }
+        self.pass().await
+    }
+
+    /// Changes the spec.
+    pub fn edit(&mut self, edit: impl FnOnce(&mut ImageBuilderSpec)) {
+        edit(&mut self.builder.spec);
+        let generation = self.builder.metadata.generation.get_or_insert_default();
+        *generation += 1;
+    }
+
+    /// Sets an annotation.
+    pub fn annotate(&mut self, name: &str, value: &str) {
+        let annotations = self.builder.metadata.annotations.get_or_insert_default();
+        annotations.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Returns the reason and the message of the condition Ready.
+    pub fn ready(&self) -> (String, String) {
+        let status = self.builder.status.clone().unwrap_or_default();
+        find(&status.conditions, READY).map(|ready| (ready.reason.clone(), ready.message.clone())).unwrap()
+    }
+
+    /// Returns the Jobs that were created, in order.
+    pub fn jobs(&self) -> Vec<Job> {
+        let bodies = self
+            .api
+            .bodies("POST")
+            .into_iter()
+            .filter(|body| body["kind"] == "Job" || body["spec"]["template"].is_object());
+        bodies.map(|body| serde_json::from_value(body).unwrap()).collect()
+    }
+
+    /// Returns which part each created Job is: `7 linux/amd64 1`.
+    pub fn parts(&self) -> Vec<String> {
+        self.jobs()
+            .iter()
+            .map(record_of)
+            .map(|r| format!("{} {} {}", r.number, r.platform, r.attempt))
+            .collect()
+    }
+
+    /// A manifest of this platform is at the registry, as `push` would have put it. Returns its digest.
+    pub fn pushed(&self, platform: &str, content: &str) -> Digest {
+        let (os, architecture) = platform.split_once('/').unwrap();
+        let config = json!({ "os": os, "architecture": architecture, "x": content }).to_string();
+        let config_digest = Digest::of(config.as_bytes());
+        self.registry.hold(&format!("/v2/app/blobs/{config_digest}"), &config);
+        let media_type = "application/vnd.docker.container.image.v1+json";
+        let manifest = json!({ "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "config": { "mediaType": media_type, "digest": config_digest, "size": config.len() }, "layers": [] });
+        self.registry.hold_content("app", &manifest.to_string())
+    }
+
+    /// The nth created Job ends well, having pushed this manifest.
+    pub fn end_well(&self, nth: usize, digest: &Digest) {
+        let image = Some(PushedImage { digest: digest.clone(), size: 7 });
+        let pushed = StepReport { image, ..StepReport::default() };
+        let well = StepReport::default();
+        self.end(nth, "Complete", [(0, &well), (0, &well), (0, &pushed)]);
+    }
+
+    /// The nth created Job fails in the container that builds.
+    pub fn end_badly(&self, nth: usize, reason: BuildFailure) {
+        let failure = imgop_core::build::step::StepFailure {
+            reason,
+            message: "it failed".into(),
+            step: None,
+            exit_code: None,
+            last_lines: Vec::new(),
+        };
+        let failed = StepReport { failure: Some(failure), ..StepReport::default() };
+        let well = StepReport::default();
+        self.end(nth, "Failed", [(0, &well), (1, &failed), (1, &well)]);
+    }
+
+    fn end(&self, nth: usize, how: &str, containers: [(i32, &StepReport); 3]) {
+        let mut job = self.jobs()[nth].clone();
+        let uid = format!("uid-of-{nth}");
+        job.metadata.uid = Some(uid.clone());
+        job.metadata.creation_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now));
+        let condition = json!({ "type": how, "status": "True", "lastTransitionTime": self.now });
+        job.status = Some(serde_json::from_value(json!({ "conditions": [condition] })).unwrap());
+        let name = job.metadata.name.clone();
+        self.builders.agent.jobs.is_gone(&job);
+        self.builders.agent.jobs.show(&job);
+        let state = |(code, report): (i32, &StepReport)| json!({ "terminated": { "exitCode": code, "message": report.to_message(), "finishedAt": self.now } });
+        let [prepare, build, push] = containers.map(state);
+        self.builders.agent.jobs.show_pod(&json!({
+            "metadata": { "name": format!("pod-{nth}"), "namespace": "team-a", "creationTimestamp": self.now,
+                "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": uid, "name": name }] },
+            "status": { "phase": if how == "Complete" { "Succeeded" } else { "Failed" },
+                "initContainerStatuses": [{ "name": "prepare", "state": prepare }, { "name": "build", "state": build }],
+                "containerStatuses": [{ "name": "push", "state": push }] },
+        }));
+    }
+}
+
+fn record_of(job: &Job) -> PartRecord {
+    serde_json::from_str(&job.metadata.annotations.as_ref().unwrap()[BUILD_ANNOTATION]).unwrap()
+}
+
+/// Returns the report of a Job of a build, which has ended or not.
+pub fn job_of_build(number: u64, has_ended: bool, now: Timestamp) -> JobReport {
+    let record = PartRecord {
+        number,
+        reason: BuildReason::Created,
+        key: String::new(),
+        platform: "linux/amd64".parse().unwrap(),
+        attempt: 1,
+        emulated: false,
+    };
+    let complete = json!({ "type": "Complete", "status": "True", "lastTransitionTime": now });
+    let conditions: Value = if has_ended { json!([complete]) } else { json!([]) };
+    let job = json!({
+        "metadata": {
+            "name": format!("build-{number}"), "namespace": "team-a", "uid": format!("job-{number}"),
+            "creationTimestamp": now,
+            "annotations": { BUILD_ANNOTATION: serde_json::to_string(&record).unwrap() },
+        },
+        "spec": { "template": { "spec": {
+            "initContainers": [{ "name": "prepare" }, { "name": "build" }], "containers": [{ "name": "push" }] } } },
+        "status": { "conditions": conditions },
+    });
+    report_of(&job, &[], now)
+}

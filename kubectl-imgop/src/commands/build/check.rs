@@ -1,0 +1,49 @@
+//! `--check`: the Dockerfile, its base images, and what would be pushed where. Nothing is submitted.
+
+use super::BuildArgs;
+use super::draft::Draft;
+use crate::build_check::{Bases, Checked, check};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::{AnsweringCluster, ConnectionArgs};
+use crate::output::Ui;
+use crate::output::wording::Wording;
+use crate::registry::local_access::{AccessSources, LocalAccessArgs};
+use crate::registry::registries;
+
+/// Checks, and prints what was found.
+pub async fn of_draft(
+    ui: Ui,
+    args: &BuildArgs,
+    draft: &Draft,
+    connection: &ConnectionArgs,
+) -> Result<Outcome, CliError> {
+    let Some(dockerfile) = &draft.dockerfile else {
+        return Err(CliError::usage(
+            "--check reads a Dockerfile of this machine; git and ConfigMaps are read by builds",
+        )
+        .hinted("check out the repository, and give its folder: kubectl imgop build . -t … --check"));
+    };
+    let names_secrets = draft.spec.registries.iter().any(|registry| registry.credentials.is_some());
+    let cluster = AnsweringCluster::new(if names_secrets {
+        connection.connect().await.map_err(|error| error.message)
+    } else {
+        Err("no cluster is needed".to_owned())
+    });
+    let flags = LocalAccessArgs::of_both_sides(args.local.clone(), None);
+    let (local, registries) = (args.local.read()?, registries(false)?);
+    let bases = Bases {
+        registries: &registries,
+        sources: AccessSources { ui, cluster: &cluster, local: &local, flags: &flags },
+        spec: &draft.spec,
+        namespace: None,
+        wording: Wording::Flags,
+        is_of_cluster: false,
+    };
+    let checked = Checked {
+        name: &dockerfile.name,
+        text: Some(&dockerfile.text),
+        request: &draft.request,
+        buildah: args.buildah_version,
+    };
+    check(ui, checked, &bases).await
+}

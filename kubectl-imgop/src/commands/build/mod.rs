@@ -1,0 +1,178 @@
+//! `kubectl imgop build`.
+
+mod check;
+mod dialog;
+mod draft;
+mod local_context;
+mod outcome;
+mod secrets;
+mod source;
+mod spec;
+mod steps;
+mod submit;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use imgop_core::build::dockerfile::BuildahVersion;
+
+use crate::args::{BuilderArgs, OtherBuildersArgs, SubmitArgs, Words};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::{ConnectionArgs, TimeLimit};
+use crate::kinds::object_name::parse_new_name;
+use crate::output::Ui;
+use crate::output::documents::ObjectFormat;
+use crate::output::text::shell_word;
+use crate::prompts::can_ask;
+use crate::registry::local_access::LocalCredentialArgs;
+use draft::Draft;
+
+/// Build an image in the cluster from a Dockerfile, and push it
+///
+/// It creates or updates an ImageBuilder, follows the build, and prints the digest. Running it again with the same
+/// arguments and files builds nothing. Files come from a folder of this machine, which is sent as a ConfigMap after
+/// its ignore file was applied; from git, by a URL as docker takes it (https://host/app.git#ref:dir); or from a
+/// ConfigMap. With - the Dockerfile is read from the standard input, and there are no files.
+///
+/// Without --name the ImageBuilder is named after the repository: registry.example.com/team/api:1.4 is built by
+/// the ImageBuilder api, whatever the tag is.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    A folder of this machine, for two platforms:\n    \
+    kubectl imgop build . -t registry.example.com/team/api:1.4 --platform linux/amd64,linux/arm64\n  \
+    A branch, built again whenever it or a base image changes:\n    \
+    kubectl imgop build https://git.example.com/api.git#main -t r.example.com/api:main \\\n      \
+    --rebuild-on Source,BaseImage\n  \
+    Only the checks: the Dockerfile, its base images, and what would be pushed where:\n    \
+    kubectl imgop build . -t registry.example.com/team/api:1.4 --check\n\n\
+    Exit codes: 0 built, 1 failed, 2 wrong usage, 130 Ctrl-C: the build goes on then.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct BuildArgs {
+    /// Folder of this machine, URL of a git repository, or - for a Dockerfile on the standard input
+    #[arg(value_name = "PATH|URL|-")]
+    place: Option<String>,
+
+    #[command(flatten)]
+    builder: BuilderArgs,
+
+    /// Name of the ImageBuilder
+    #[arg(long, value_parser = parse_new_name)]
+    name: Option<String>,
+
+    /// Build every step anew, though nothing has changed
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
+
+    /// Build again though nothing has changed; base images are looked up for every build
+    #[arg(long)]
+    pull: bool,
+
+    /// Check the Dockerfile and its base images, and build nothing
+    #[arg(long)]
+    check: bool,
+
+    /// Return once the ImageBuilder is submitted
+    #[arg(long, conflicts_with_all = ["iidfile", "metadata_file"])]
+    detach: bool,
+
+    /// Print only the digest
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// How to show what goes on
+    #[arg(long, value_enum, env = "BUILDKIT_PROGRESS", default_value = "auto")]
+    progress: Progress,
+
+    /// Write the digest to this file
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+
+    /// Write digest and name of the image to this file, as BuildKit does
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+
+    /// How long to wait for the build; 0 means no limit
+    #[arg(long, value_name = "DURATION", default_value = "0")]
+    timeout: TimeLimit,
+
+    #[command(flatten)]
+    submit: SubmitArgs,
+
+    /// Print the ImageBuilder in this format: json, yaml or name
+    #[arg(short, long, value_name = "FORMAT", value_parser = parse_output)]
+    output: Option<ObjectFormat>,
+
+    /// Version of Buildah that the Dockerfile is checked for
+    #[arg(long, value_name = "VERSION", default_value = "1.28")]
+    buildah_version: BuildahVersion,
+
+    #[command(flatten)]
+    others: OtherBuildersArgs,
+
+    #[command(flatten)]
+    local: LocalCredentialArgs,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Progress {
+    /// One line that is kept up to date on a terminal, else a line a step
+    Auto,
+    /// A line a step
+    Plain,
+    /// As auto
+    Tty,
+    /// Nothing
+    Quiet,
+    /// BuildKit's own format, which is not offered
+    #[value(hide = true)]
+    Rawjson,
+}
+
+/// Builds.
+pub async fn run(ui: Ui, args: &BuildArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    args.others.check(ui)?;
+    if args.progress == Progress::Rawjson {
+        return Err(CliError::usage("--progress: rawjson is BuildKit's own; use plain"));
+    }
+    let is_complete = args.has_place() && !args.builder.tags.is_empty();
+    // A document is for a program to read, which cannot answer.
+    if !is_complete && !args.check && args.output.is_none() && args.submit.dry_run.is_none() && can_ask(ui) {
+        return Box::pin(dialog::ask(ui, args, connection)).await;
+    }
+    let draft = Draft::read(args)?;
+    if args.check {
+        return Box::pin(check::of_draft(ui, args, &draft, connection)).await;
+    }
+    Box::pin(submit::run(ui, args, draft, connection)).await
+}
+
+impl BuildArgs {
+    /// Whether it is known where files come from.
+    fn has_place(&self) -> bool {
+        self.place.is_some() || self.builder.git.is_some() || self.builder.config_map.is_some()
+    }
+
+    /// Returns a command that builds the same without questions.
+    fn command_line(&self) -> String {
+        let mut words = Words::default();
+        self.builder.write(&mut words);
+        words.value("--name", self.name.as_ref());
+        let words = self.place.iter().cloned().chain(words.into_words());
+        let words: Vec<String> = words.map(|word| shell_word(&word)).collect();
+        format!("kubectl imgop build {}", words.join(" "))
+    }
+
+    /// Whether nothing but the digest is printed.
+    fn is_quiet(&self) -> bool {
+        self.quiet || self.progress == Progress::Quiet
+    }
+}
+
+/// Reads `-o`, which other builders have for files of the image.
+fn parse_output(text: &str) -> Result<ObjectFormat, &'static str> {
+    ObjectFormat::from_str(text, true).map_err(|_| {
+        "the image goes to the registry of --tag; this is the format in which the ImageBuilder is printed: json, yaml \
+         or name"
+    })
+}

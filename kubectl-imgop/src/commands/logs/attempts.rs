@@ -1,0 +1,215 @@
+//! Which pods' logs are printed: of the newest Job, of all parts of a build.
+
+use imgop_core::api::JOB_NAME_LABEL;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use crate::cli_error::CliError;
+use crate::cluster::Cluster;
+use crate::cluster::objects::FoundObject;
+use crate::kinds::{JobContainer, KindRef};
+
+/// A pod, and its containers that are printed.
+pub struct Attempt {
+    /// The pod.
+    pub pod: String,
+    /// Its containers.
+    pub containers: Vec<JobContainer>,
+}
+
+/// Which logs are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Those of this tag, or of this platform.
+    pub works_on: Option<String>,
+    /// Those of this build.
+    pub run: Option<u64>,
+    /// Those of the pod before the newest one.
+    pub previous: bool,
+}
+
+/// Jobs that do the same, the newest first, with their containers.
+type Run = Vec<(Job, Vec<JobContainer>)>;
+
+/// Returns the pods whose logs are printed: one for each platform of a build, else one.
+pub async fn attempts(
+    cluster: &Cluster,
+    found: &FoundObject,
+    wanted: &Wanted,
+) -> Result<Vec<Attempt>, CliError> {
+    let object = found.reference();
+    let jobs = cluster.jobs(found.kind, &found.object.uid().unwrap_or_default()).await?;
+    let runs = runs(found.kind, &jobs, wanted);
+    let to_see = format!("kubectl imgop describe {object}{} shows what became of it", cluster.place());
+    if runs.is_empty() {
+        let mut of = wanted.works_on.iter().map(|what| format!(" that works on {what}")).collect::<String>();
+        of += &wanted.run.map(|number| format!(" of build {number}")).unwrap_or_default();
+        return Err(CliError::failed(format!("{object} has no Job{of}")).hinted(to_see));
+    }
+    let mut attempts = Vec::new();
+    for run in runs {
+        attempts.push(attempt(cluster, run, wanted.previous, &object.to_string(), &to_see).await?);
+    }
+    Ok(attempts)
+}
+
+/// Returns the pod of the newest Job, or the one before it.
+async fn attempt(
+    cluster: &Cluster,
+    run: Run,
+    previous: bool,
+    object: &str,
+    to_see: &str,
+) -> Result<Attempt, CliError> {
+    let newest = run.first().map(|(job, _)| (job.name_any(), has_ended(job))).unwrap_or_default();
+    let mut later = usize::from(previous);
+    for (job, containers) in run {
+        let pods = pods(cluster, &job.name_any()).await?;
+        if let Some(pod) = pods.into_iter().nth(later) {
+            return Ok(Attempt { pod, containers });
+        }
+        if !previous {
+            break;
+        }
+        later = 0;
+    }
+    let (name, has_ended) = newest;
+    Err(match has_ended {
+        _ if previous => CliError::failed(format!("{object} has no earlier pod")).hinted(to_see),
+        true => CliError::failed(format!("the pods of Job {name} are gone, and their logs with them"))
+            .hinted(to_see),
+        false => CliError::failed(format!("Job {name} has no pod yet")),
+    })
+}
+
+/// Returns the Jobs whose logs are wanted. Where Jobs are parts of one build, those of each part are one run.
+fn runs(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Vec<Run> {
+    let jobs = working_on(kind, jobs, wanted);
+    let Some(number) = wanted.run.or_else(|| jobs.first().and_then(|(job, _)| kind.run_of(job))) else {
+        return if jobs.is_empty() { Vec::new() } else { vec![jobs] };
+    };
+    let mut runs: Vec<Run> = Vec::new();
+    for (job, containers) in jobs.into_iter().filter(|(job, _)| kind.run_of(job) == Some(number)) {
+        let part = |(_, other): &(Job, Vec<JobContainer>)| *other == containers;
+        match runs.iter_mut().find(|run| run.first().is_some_and(part)) {
+            Some(run) => run.push((job, containers)),
+            None => runs.push(vec![(job, containers)]),
+        }
+    }
+    runs
+}
+
+/// Returns the Jobs that work on what is wanted, each with the containers that do. The Jobs come newest first.
+fn working_on(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Run {
+    let is_selected = |container: &JobContainer| {
+        wanted.works_on.as_ref().is_none_or(|what| container.works_on == *what || container.writes == *what)
+    };
+    let selected = jobs.iter().filter_map(|job| {
+        let mut containers = kind.containers(job)?;
+        containers.retain(is_selected);
+        (!containers.is_empty()).then(|| (job.clone(), containers))
+    });
+    selected.collect()
+}
+
+fn has_ended(job: &Job) -> bool {
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
+}
+
+/// Returns the pods of a Job, the newest first.
+async fn pods(cluster: &Cluster, job: &str) -> Result<Vec<String>, CliError> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let list = pods.list(&ListParams::default().labels(&format!("{JOB_NAME_LABEL}={job}"))).await;
+    let mut pods = list.map_err(|error| cluster.explain_in_namespace("list", "pods", &error))?.items;
+    pods.sort_by_key(|pod| std::cmp::Reverse(pod.creation_timestamp()));
+    Ok(pods.iter().map(ResourceExt::name_any).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::ImageBuilder;
+    use kube::ResourceExt as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::{DEFAULT_KIND, Erased};
+
+    fn job(name: &str, tags: &[&str]) -> Job {
+        let copies: Vec<_> = tags
+            .iter()
+            .map(|tag| {
+                json!({ "source": tag, "destination": format!("mirror-{tag}"), "attempt": 1,
+                               "digest": format!("sha256:{}", "0".repeat(64)) })
+            })
+            .collect();
+        serde_json::from_value(json!({ "metadata": { "name": name,
+            "annotations": { "imgop.skopeo.io/copies": serde_json::to_string(&copies).unwrap() } } }))
+        .unwrap()
+    }
+
+    fn of(kind: KindRef, jobs: &[Job], tag: Option<&str>) -> Vec<(Job, Vec<JobContainer>)> {
+        working_on(kind, jobs, &Wanted { works_on: tag.map(str::to_owned), ..Wanted::default() })
+    }
+
+    #[test]
+    fn the_newest_job_that_copies_the_tag_is_selected() {
+        let jobs = [job("new", &["1.2", "1.1"]), job("old", &["1.1", "1.0"])];
+        let named = |tag: Option<&str>| {
+            let (job, containers) = of(DEFAULT_KIND, &jobs, tag).into_iter().next().unwrap_or_default();
+            let job = job.name_any();
+            containers.iter().map(|c| format!("{job}/{} {}", c.name, c.works_on)).collect::<Vec<_>>()
+        };
+        assert_eq!(named(None), ["new/copy-0 1.2", "new/copy-1 1.1"]);
+        assert_eq!(named(Some("1.1")), ["new/copy-1 1.1"]);
+        assert_eq!(named(Some("mirror-1.0")), ["old/copy-1 1.0"]);
+        assert!(named(Some("0.9")).is_empty());
+    }
+
+    #[test]
+    fn each_part_of_a_copy_has_a_log() {
+        let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
+        let copies = json!([
+            { "source": "1.0", "destination": "1.0", "attempt": 1, "digest": digest("0"),
+              "madeOf": { "origin": { "platformsOf": digest("1") }, "parts": [digest("2"), digest("3")] } },
+            { "source": "1.1", "destination": "1.1", "attempt": 1, "digest": digest("4") },
+        ]);
+        let mut job = job("j", &[]);
+        job.annotations_mut().insert("imgop.skopeo.io/copies".to_owned(), copies.to_string());
+        let named = |tag: Option<&str>| {
+            let jobs = of(DEFAULT_KIND, std::slice::from_ref(&job), tag);
+            let (_, containers) = jobs.into_iter().next().unwrap_or_default();
+            containers.into_iter().map(|c| format!("{} {}", c.name, c.works_on)).collect::<Vec<_>>()
+        };
+        assert_eq!(named(None), ["copy-0 1.0", "copy-0-1 1.0", "copy-1 1.1"]);
+        assert_eq!(named(Some("1.0")), ["copy-0 1.0", "copy-0-1 1.0"]);
+    }
+
+    #[test]
+    fn a_build_is_all_its_platforms_each_with_its_last_try() {
+        let job = |name: &str, number: u64, platform: &str| -> Job {
+            let part = json!({ "number": number, "platform": platform, "attempt": 1 }).to_string();
+            serde_json::from_value(json!({ "metadata": { "name": name,
+                "annotations": { "imgop.skopeo.io/build": part } } }))
+            .unwrap()
+        };
+        let jobs = [
+            job("amd-2", 7, "linux/amd64"),
+            job("arm-1", 7, "linux/arm64"),
+            job("amd-1", 7, "linux/amd64"),
+            job("old", 6, "linux/amd64"),
+        ];
+        let named = |wanted: Wanted| -> Vec<String> {
+            let runs = runs(Erased::<ImageBuilder>::REF, &jobs, &wanted);
+            let first = |run: &Run| run.first().map(|(job, containers)| (job.name_any(), containers.len()));
+            runs.iter().filter_map(first).map(|(name, containers)| format!("{name} {containers}")).collect()
+        };
+        assert_eq!(named(Wanted::default()), ["amd-2 3", "arm-1 3"]);
+        let arm = Wanted { works_on: Some("linux/arm64".to_owned()), ..Wanted::default() };
+        assert_eq!(named(arm), ["arm-1 3"]);
+        assert_eq!(named(Wanted { run: Some(6), ..Wanted::default() }), ["old 3"]);
+        assert!(named(Wanted { run: Some(5), ..Wanted::default() }).is_empty());
+    }
+}

@@ -1,0 +1,204 @@
+//! `kubectl imgop logs`.
+
+mod attempts;
+
+use std::time::Duration;
+
+use clap::Args;
+use futures::future::try_join_all;
+use futures::{AsyncBufReadExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::LogParams;
+use tokio::time::sleep;
+
+use crate::args::pick::OneArgs;
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
+use crate::kinds::JobContainer;
+use crate::output::Ui;
+use attempts::{Attempt, Wanted, attempts};
+
+/// How often it is asked whether the next container has started.
+const NEXT_CONTAINER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Print the logs of the newest Job of an Image, or of the newest build of an ImageBuilder
+///
+/// Each tag of an Image is copied by a container of its own, or by one for each part of it where --platforms or
+/// --referrers select parts. Each platform of a build has a Job with three containers, one after the other: prepare,
+/// build and push. Jobs and their logs are deleted an hour after they ended, by default (those of builds as the
+/// ImageBuilder says); kubectl imgop describe shows for longer what became of them. Exit code 1 means that nothing
+/// was logged.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    #[command(flatten)]
+    one: OneArgs,
+
+    /// Print only the newest copy of this tag
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+
+    /// Print the logs of this build, by its number, in place of the newest one
+    #[arg(long, value_name = "NUMBER", conflicts_with = "tag")]
+    build: Option<u64>,
+
+    /// Print only the logs of this platform of a build, such as linux/arm64
+    #[arg(long, value_name = "PLATFORM", conflicts_with = "tag")]
+    platform: Option<String>,
+
+    /// Print what is logged from now on too, until copies or builds end; each line begins with its tag or platform
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Print the logs of the pod before the newest one: of an earlier try, or of the Job before
+    #[arg(short, long, conflicts_with = "follow")]
+    previous: bool,
+
+    /// How many lines to print of each container, from the end
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u32))]
+    tail: Option<u32>,
+
+    /// Print only what was logged within this time, such as 5m
+    #[arg(long, value_name = "DURATION")]
+    since: Option<TimeLimit>,
+}
+
+/// What became of a container's log.
+enum Streamed {
+    /// It was printed to its end.
+    Whole,
+    /// The container has not started; in Kubernetes' words.
+    NotStarted(String),
+}
+
+/// Prints logs.
+pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let (cluster, found) = args.one.find(ui, connection).await?;
+    let wanted = Wanted {
+        works_on: args.tag.clone().or_else(|| args.platform.clone()),
+        run: args.build,
+        previous: args.previous,
+    };
+    let attempts = attempts(&cluster, &found, &wanted).await?;
+    let in_sequence = found.kind.job_words().in_sequence;
+    let logs = Logs { ui, args, cluster: &cluster };
+    let printed = match (args.follow, in_sequence) {
+        (true, true) => try_join_all(attempts.iter().map(|attempt| logs.follow_in_sequence(attempt))).await?,
+        (true, false) => try_join_all(attempts.iter().map(|attempt| logs.follow(attempt))).await?,
+        (false, _) => {
+            let mut printed = Vec::new();
+            for attempt in &attempts {
+                printed.push(logs.print(attempt).await?);
+            }
+            printed
+        }
+    };
+    // Scripts must not mistake a container that has not started for one that had nothing to say.
+    Ok(if printed.contains(&true) { Outcome::Done } else { Outcome::NotReady })
+}
+
+/// Prints logs as the arguments ask for.
+struct Logs<'a> {
+    ui: Ui,
+    args: &'a LogsArgs,
+    cluster: &'a Cluster,
+}
+
+impl Logs<'_> {
+    /// Prints one container after the other, each under a heading. Returns whether any has a log.
+    async fn print(&self, attempt: &Attempt) -> Result<bool, CliError> {
+        let mut is_printed = false;
+        for container in &attempt.containers {
+            let JobContainer { name, works_on, .. } = container;
+            let mut heading = Some(format!("==> {works_on} (pod {}, container {name}) <==", attempt.pod));
+            let printed = self.stream(&attempt.pod, container, |line| {
+                heading.take().map_or(Ok(()), |heading| self.ui.data(&heading))?;
+                self.ui.data(&format!("{line}\n"))
+            });
+            is_printed |= self.noted(printed.await?);
+        }
+        Ok(is_printed)
+    }
+
+    /// Prints all containers at once, each line with its tag, until they end. Returns whether any has a log.
+    async fn follow(&self, attempt: &Attempt) -> Result<bool, CliError> {
+        let print = async |container: &JobContainer| {
+            let printed = self.stream(&attempt.pod, container, |line| self.prefixed(container, line));
+            Ok::<_, CliError>(self.noted(printed.await?))
+        };
+        Ok(try_join_all(attempt.containers.iter().map(print)).await?.contains(&true))
+    }
+
+    /// Prints each container when it runs, until the pod ends. Returns whether any has a log.
+    async fn follow_in_sequence(&self, attempt: &Attempt) -> Result<bool, CliError> {
+        let mut is_printed = false;
+        for container in &attempt.containers {
+            loop {
+                let printed = self.stream(&attempt.pod, container, |line| self.prefixed(container, line));
+                match printed.await? {
+                    Streamed::Whole => break is_printed = true,
+                    Streamed::NotStarted(_) if self.has_ended(&attempt.pod).await? => return Ok(is_printed),
+                    Streamed::NotStarted(_) => sleep(NEXT_CONTAINER_INTERVAL).await,
+                }
+            }
+        }
+        Ok(is_printed)
+    }
+
+    fn prefixed(&self, container: &JobContainer, line: &str) -> Result<(), CliError> {
+        self.ui.data(&format!("[{}] {line}\n", container.works_on))
+    }
+
+    /// Returns whether there was a log; says why there is none.
+    fn noted(&self, streamed: Streamed) -> bool {
+        match streamed {
+            Streamed::Whole => true,
+            Streamed::NotStarted(why) => {
+                self.ui.note(&why);
+                false
+            }
+        }
+    }
+
+    /// Returns whether no container of a pod starts any more.
+    async fn has_ended(&self, pod: &str) -> Result<bool, CliError> {
+        let found = self.pods().get_opt(pod).await;
+        let found = found.map_err(|error| self.cluster.explain_in_namespace("get", "pods", &error))?;
+        let phase = found.and_then(|pod| pod.status).and_then(|status| status.phase);
+        Ok(!matches!(phase.as_deref(), Some("Pending" | "Running")))
+    }
+
+    /// Reads the log of a container line by line.
+    async fn stream(
+        &self,
+        pod: &str,
+        container: &JobContainer,
+        mut show: impl FnMut(&str) -> Result<(), CliError>,
+    ) -> Result<Streamed, CliError> {
+        let since = self.args.since.and_then(TimeLimit::limit);
+        let which = LogParams {
+            container: Some(container.name.clone()),
+            follow: self.args.follow,
+            tail_lines: self.args.tail.map(i64::from),
+            since_seconds: since.map(|since| i64::try_from(since.as_secs().max(1)).unwrap_or(i64::MAX)),
+            ..LogParams::default()
+        };
+        let mut lines = match self.pods().log_stream(pod, &which).await {
+            Ok(stream) => stream.lines(),
+            Err(kube::Error::Api(status)) if status.code == 400 => {
+                return Ok(Streamed::NotStarted(status.message.clone()));
+            }
+            Err(error) => return Err(self.cluster.explain_in_namespace("get", "pods/log", &error)),
+        };
+        let broken =
+            |error| CliError::failed(format!("the log of {} breaks off: {error}", container.works_on));
+        while let Some(line) = lines.try_next().await.map_err(broken)? {
+            show(&line)?;
+        }
+        Ok(Streamed::Whole)
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace)
+    }
+}

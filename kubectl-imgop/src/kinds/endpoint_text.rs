@@ -1,0 +1,22 @@
+//! How a registry is reached, in words.
+
+use imgop_core::api::{Credentials, Tls, TlsMode};
+
+/// Returns what differs from an anonymous, verified connection.
+pub fn access(credentials: Option<&Credentials>, use_aws: bool, tls: &Tls) -> Vec<String> {
+    let mut remarks = Vec::new();
+    remarks.extend(use_aws.then(|| "the agent's AWS identity".to_owned()));
+    remarks.extend(credentials.map(|c| format!("credentials in Secret {}", c.secret_name)));
+    remarks.extend(tls.ca_secret_name.as_ref().map(|name| format!("CA in Secret {name}")));
+    match tls.mode {
+        TlsMode::Verify => {}
+        TlsMode::SkipVerify => remarks.push("certificates are not verified".to_owned()),
+        TlsMode::PlainHttp => remarks.push("plain HTTP".to_owned()),
+    }
+    remarks
+}
+
+/// Returns remarks in brackets, to stand behind what they are about.
+pub fn in_brackets(remarks: &[String]) -> String {
+    if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(", ")) }
+}

@@ -1,0 +1,64 @@
+//! The history in the status of an ImageBuilder.
+
+use imgop_core::api::{BuildDuration, BuildRecord, BuildResult, ImageBuilderStatus};
+use jiff::Timestamp;
+
+use crate::kinds::past_sync::{PastColumn, PastLayout, PastSync, SyncResult};
+
+/// What the history shows.
+pub const LAYOUT: PastLayout = PastLayout {
+    title: "BUILD",
+    columns: &[
+        PastColumn::Number,
+        PastColumn::Cause,
+        PastColumn::Changes,
+        PastColumn::Duration,
+        PastColumn::Digest,
+    ],
+    none_yet: "has not been built yet",
+};
+
+/// Returns the builds that ended, the newest first.
+pub fn past_builds(status: &ImageBuilderStatus) -> Vec<PastSync> {
+    let mut records: Vec<&BuildRecord> = status.history.iter().collect();
+    records.sort_by_key(|record| std::cmp::Reverse(record.number));
+    records.into_iter().map(past_build).collect()
+}
+
+fn past_build(record: &BuildRecord) -> PastSync {
+    let (reason, message) = record.failure.as_deref().map_or((None, None), reason_and_message);
+    PastSync {
+        time: record.started_at.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        result: match record.result {
+            BuildResult::Succeeded => SyncResult::Succeeded,
+            BuildResult::Failed => SyncResult::Failed,
+            BuildResult::Cancelled => SyncResult::Cancelled,
+            BuildResult::Superseded => SyncResult::Superseded,
+            BuildResult::Unknown => SyncResult::Unknown,
+        },
+        number: Some(record.number),
+        cause: Some(format!("{:?}", record.reason)),
+        changes: record.changes.clone(),
+        digest: record.digest.clone(),
+        seconds: record.duration.map(whole),
+        reason,
+        message,
+        ..PastSync::default()
+    }
+}
+
+/// Splits `StepFailed: …` where a reason stands in front.
+fn reason_and_message(failure: &str) -> (Option<String>, Option<String>) {
+    let (first, rest) = failure.split_once(": ").unwrap_or((failure, ""));
+    let is_reason = first.starts_with(|c: char| c.is_ascii_uppercase())
+        && first.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !is_reason {
+        return (None, Some(failure.to_owned()));
+    }
+    (Some(first.to_owned()), (!rest.is_empty()).then(|| rest.to_owned()))
+}
+
+fn whole(duration: BuildDuration) -> u32 {
+    let BuildDuration { queued, source, bases, build, push, publish } = duration;
+    [queued, source, bases, build, push, publish].into_iter().fold(0, u32::saturating_add)
+}

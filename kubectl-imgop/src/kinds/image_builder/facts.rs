@@ -1,0 +1,106 @@
+//! The facts of an ImageBuilder on a page: its spec and its status.
+
+use imgop_core::api::{ImageBuilder, ImageBuilderStatus, PlatformState, PlatformStatus};
+use jiff::Timestamp;
+
+use super::none;
+use super::spec_text::{
+    arguments, cache, context, dockerfile, image, platforms, rebuilds, registries, secrets,
+};
+use crate::output::age::{ago, since, until};
+use crate::output::table::Table;
+use crate::output::text::bytes;
+
+/// Returns what there is once: a label and a value each.
+pub fn facts(builder: &ImageBuilder, now: Timestamp) -> Vec<(&'static str, String)> {
+    let spec = &builder.spec;
+    let mut facts = vec![
+        ("Image", image(spec)),
+        ("More tags", spec.image.additional_tags.join(", ")),
+        ("Platforms", platforms(spec)),
+        ("Dockerfile", dockerfile(spec)),
+        ("Context", context(spec.context.as_ref())),
+        ("Arguments", arguments(spec)),
+        ("Secrets", secrets(spec)),
+        ("Registries", registries(spec)),
+        ("Cache", cache(&spec.cache)),
+        ("Rebuilds", rebuilds(spec)),
+    ];
+    facts.extend(builder.status.as_ref().map(|status| of_status(status, now)).into_iter().flatten());
+    facts
+}
+
+fn of_status(status: &ImageBuilderStatus, now: Timestamp) -> Vec<(&'static str, String)> {
+    let source = status.source.as_ref();
+    let running = status.build.as_ref().map(|build| {
+        format!(
+            "build {}, begun {} ago ({:?})",
+            build.number,
+            since(Some(&build.started_at), now),
+            build.reason
+        )
+    });
+    let last = status.last_build_time.as_ref().filter(|_| status.build.is_none());
+    vec![
+        ("Built", built(status, now)),
+        ("Commit", source.and_then(|source| source.commit.clone()).unwrap_or_default()),
+        ("Running", running.unwrap_or_default()),
+        ("Last build", ago(last, now)),
+        ("Next build", status.next_build_time.as_ref().map(|time| until(time, now)).unwrap_or_default()),
+    ]
+}
+
+/// Returns the last image that has its tags.
+fn built(status: &ImageBuilderStatus, now: Timestamp) -> String {
+    let Some(image) = &status.image else { return String::new() };
+    let mut text = image.digest.clone();
+    if let Some(size) = image.size {
+        text += &format!(", {}", bytes(size));
+    }
+    match image.built_at.as_ref().or(status.last_successful_build_time.as_ref()) {
+        Some(time) => format!("{text}, {} ago", since(Some(time), now)),
+        None => text,
+    }
+}
+
+/// Returns what there is more than one of: parts, bases, warnings.
+pub fn tables(status: &ImageBuilderStatus, now: Timestamp) -> Vec<Table> {
+    let tables = [parts(&status.platforms, now), bases(status), warnings(status)];
+    tables.into_iter().flatten().collect()
+}
+
+fn parts(parts: &[PlatformStatus], now: Timestamp) -> Option<Table> {
+    let mut table =
+        Table::new(["PLATFORM", "STATE", "REASON", "STEP", "ATTEMPTS", "NEXT-ATTEMPT", "MESSAGE"]);
+    for part in parts {
+        let state = match part.state {
+            PlatformState::Pending => "Pending",
+            PlatformState::Running => "Running",
+            PlatformState::Built => "Built",
+            PlatformState::Failed => "Failed",
+            PlatformState::Unknown => "<unknown>",
+        };
+        table.row([
+            part.platform.clone(),
+            if part.emulated { format!("{state} (emulated)") } else { state.to_owned() },
+            part.reason.clone().unwrap_or_else(none),
+            part.step.clone().unwrap_or_else(none),
+            part.attempts.to_string(),
+            part.next_attempt.as_ref().map_or_else(none, |time| until(time, now)),
+            part.message.clone().or_else(|| part.digest.clone()).unwrap_or_else(none),
+        ]);
+    }
+    (!parts.is_empty()).then_some(table)
+}
+
+fn bases(status: &ImageBuilderStatus) -> Option<Table> {
+    let mut table = Table::new(["BASE-IMAGE", "DIGEST"]);
+    status.base_images.iter().for_each(|base| table.row([base.reference.clone(), base.digest.clone()]));
+    (!status.base_images.is_empty()).then_some(table)
+}
+
+fn warnings(status: &ImageBuilderStatus) -> Option<Table> {
+    let mut table = Table::new(["WARNING"]);
+    status.warnings.iter().for_each(|warning| table.row([warning.clone()]));
+    (!status.warnings.is_empty()).then_some(table)
+}

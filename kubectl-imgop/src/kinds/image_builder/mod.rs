@@ -1,0 +1,108 @@
+//! `ImageBuilder`: an image that is built from a Dockerfile.
+
+mod builds;
+mod facts;
+mod jobs;
+mod spec_text;
+
+use imgop_core::api::conditions::reasons;
+use imgop_core::api::{
+    ImageBuilder, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, Phase, REQUESTED_AT_ANNOTATION,
+};
+use imgop_core::build::BuildFailure;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt as _;
+
+use super::past_sync::{PastLayout, PastSync};
+use super::progress::ReconcileState;
+use super::{JobContainer, JobWords, Kind};
+use crate::output::age::since;
+use crate::output::table::Table;
+
+impl Kind for ImageBuilder {
+    const SHORT_NAMES: &'static [&'static str] = &["imgb"];
+    const COLUMNS: &'static [&'static str] = &["VERSION", "READY", "REASON", "BUILD", "LAST-BUILD"];
+    const WIDE_COLUMNS: &'static [&'static str] = &["IMAGE", "COMMIT", "DIGEST"];
+    const PAST: PastLayout = builds::LAYOUT;
+    const JOB_WORDS: JobWords = JobWords { column: "PLATFORM", doing: "building", in_sequence: true };
+    const BEYOND_RETRIES: &'static [&'static str] = &[
+        reasons::PLATFORM_NOT_FOUND,
+        BuildFailure::BaseImageNotFound.as_str(),
+        BuildFailure::RevisionNotFound.as_str(),
+        BuildFailure::PlatformUnavailable.as_str(),
+        CANCELLED,
+    ];
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        let status = self.status.as_ref();
+        let [ready, reason] = self.state().ready_cells();
+        vec![
+            self.spec.image.version.clone(),
+            ready,
+            reason,
+            status.and_then(|status| status.progress.clone()).unwrap_or_else(none),
+            since(status.and_then(|status| status.last_build_time.as_ref()), now),
+        ]
+    }
+
+    fn wide_cells(&self, _: Timestamp) -> Vec<String> {
+        let status = self.status.as_ref();
+        let source = status.and_then(|status| status.source.as_ref());
+        let commit = source.and_then(|source| source.commit.as_deref());
+        let image = status.and_then(|status| status.image.as_ref());
+        vec![
+            self.spec.image.name.clone(),
+            commit.map_or_else(none, |commit| commit.chars().take(12).collect()),
+            image.map_or_else(none, |image| image.digest.clone()),
+        ]
+    }
+
+    fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+        facts::facts(self, now)
+    }
+
+    fn problems(&self, now: Timestamp) -> Vec<Table> {
+        self.status.as_ref().map(|status| facts::tables(status, now)).unwrap_or_default()
+    }
+
+    fn history(&self) -> Vec<PastSync> {
+        self.status.as_ref().map(builds::past_builds).unwrap_or_default()
+    }
+
+    fn state(&self) -> ReconcileState<'_> {
+        let status = self.status.as_ref();
+        ReconcileState {
+            conditions: status.map_or(&[], |status| &status.conditions),
+            observed_generation: status.and_then(|status| status.observed_generation),
+            requested: self.annotations().get(REQUESTED_AT_ANNOTATION).map(String::as_str),
+            handled: status.and_then(|status| status.last_handled_requested_at.as_deref()),
+            is_suspended: self.spec.suspend,
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| {
+            status.phase == Some(Phase::Completed) && status.observed_generation == self.metadata.generation
+        })
+    }
+
+    fn jobs_of(uid: &str) -> String {
+        format!("{MANAGED_BY_LABEL}={MANAGED_BY},{OWNER_UID_LABEL}={uid}")
+    }
+
+    fn containers(job: &Job) -> Option<Vec<JobContainer>> {
+        jobs::containers(job)
+    }
+
+    fn run_of(job: &Job) -> Option<u64> {
+        jobs::part(job).map(|part| part.number)
+    }
+}
+
+/// The reason of a build that a user ended.
+const CANCELLED: &str = "Cancelled";
+
+fn none() -> String {
+    "<none>".to_owned()
+}

@@ -1,0 +1,380 @@
+//! `build`, without a cluster and against a scripted API server.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use imgop_fakes::Catalog;
+use imgop_registry::reference::Digest;
+use serde_json::{Value, json};
+
+use crate::fake_cluster::{FakeCluster, builder, list, names, refused};
+use crate::program::Program;
+
+/// The ConfigMap that holds the files of [`files`].
+const CONTEXT: &str = "api-context-3cbdfd5eb999";
+const TAG: &str = "-t registry.example.com/team/api:1.4";
+
+/// A folder with a Dockerfile, a file and what is not to leave this machine.
+fn program() -> Program {
+    let program = Program::new();
+    files(&program);
+    program
+}
+
+pub fn files(program: &Program) {
+    program.file("app/Dockerfile", "FROM busybox\nARG MODE\nCOPY run.sh /\nRUN /run.sh\n");
+    program.file("app/run.sh", "echo $HOME\n");
+    program.file("app/.env", "CANARY");
+    program.file("app/.dockerignore", ".env\n.dockerignore\nDockerfile\n");
+}
+
+#[test]
+fn a_dry_run_prints_the_files_and_the_builder() {
+    let run = program().run(&format!("build app {TAG} --build-arg MODE=fast --dry-run=client -o yaml"));
+    insta::assert_snapshot!(run, @r#"
+    exit code: 0
+    ----- stdout -----
+    apiVersion: v1
+    binaryData:
+      000.run.sh: ZWNobyAkSE9NRQo=
+    immutable: true
+    kind: ConfigMap
+    metadata:
+      labels:
+        imgop.skopeo.io/context-of: api
+      name: api-context-3cbdfd5eb999
+    ---
+    apiVersion: buildah.io/v1alpha1
+    kind: ImageBuilder
+    metadata:
+      name: api
+    spec:
+      buildArgs:
+      - name: MODE
+        value: fast
+      context:
+        configMap:
+          items:
+          - key: 000.run.sh
+            mode: 420
+            path: run.sh
+          name: api-context-3cbdfd5eb999
+      image:
+        name: registry.example.com/team/api
+        version: "1.4"
+      platforms:
+      - linux/amd64
+      source: |
+        FROM busybox
+        ARG MODE
+        COPY run.sh /
+        RUN /run.sh
+    "#);
+    let name = program().run(&format!("build app {TAG} --dry-run -o name"));
+    assert_eq!((name.code, name.stdout.as_str()), (0, "imagebuilder.buildah.io/api\n"), "{name}");
+}
+
+#[test]
+fn a_dockerfile_of_the_standard_input_has_no_files() {
+    let program = Program::new().stdin("FROM busybox\nRUN true\n");
+    insta::assert_snapshot!(program.run(&format!("build - {TAG} --platform linux/arm64 --dry-run -o yaml")), @r#"
+    exit code: 0
+    ----- stdout -----
+    apiVersion: buildah.io/v1alpha1
+    kind: ImageBuilder
+    metadata:
+      name: api
+    spec:
+      image:
+        name: registry.example.com/team/api
+        version: "1.4"
+      platforms:
+      - linux/arm64
+      source: |
+        FROM busybox
+        RUN true
+    "#);
+}
+
+#[test]
+fn every_flag_becomes_a_field() {
+    let run = Program::new().variable("TOKEN", "CANARY").run(
+        "build https://git.example.com/team/api.git#main:src -f build/Dockerfile -t r.example.com/api:1 -t r.example.com/api:2 \
+         --name web -n ci --build-arg A=b=c --target final --platform linux/amd64,linux/arm64 --label a=b --annotation c=d \
+         --secret id=token,env=TOKEN --secret id=ca,secret=corp/ca.pem --cache-to type=registry,ref=r.example.com/cache \
+         --registry-secret push --tls SkipVerify --registry quay.io,credentials=pull --git-credentials git --rebuild-on \
+         Source,BaseImage --frequency 1h --source-date-epoch 0 --push --dry-run -o yaml",
+    );
+    assert!(!run.to_string().contains("CANARY") && !run.to_string().contains("Q0FOQVJZ"), "{run}");
+    insta::assert_snapshot!(run, @r#"
+    exit code: 0
+    ----- stdout -----
+    apiVersion: buildah.io/v1alpha1
+    kind: ImageBuilder
+    metadata:
+      name: web
+      namespace: ci
+    spec:
+      buildArgs:
+      - name: A
+        value: b=c
+      cache:
+        mode: Registry
+        repository: r.example.com/cache
+      context:
+        git:
+          credentials:
+            secretName: git
+          revision: main
+          url: https://git.example.com/team/api.git
+        subPath: src
+      dockerfile: build/Dockerfile
+      frequency: 1h
+      image:
+        additionalTags:
+        - "2"
+        annotations:
+          c: d
+        credentials:
+          secretName: push
+        labels:
+          a: b
+        name: r.example.com/api
+        timestamp: "0"
+        tls:
+          mode: SkipVerify
+        version: "1"
+      platforms:
+      - linux/amd64
+      - linux/arm64
+      rebuildOn:
+      - Source
+      - BaseImage
+      registries:
+      - credentials:
+          secretName: pull
+        host: quay.io
+      secrets:
+      - id: token
+        secretName: web-build-secrets
+      - id: ca
+        key: ca.pem
+        secretName: corp
+      target: final
+    ----- stderr -----
+    Secret web-build-secrets, which holds what --secret names, is not printed
+    "#);
+}
+
+#[test]
+fn flags_of_other_builders_are_ignored_or_refused_with_what_to_do_instead() {
+    let program = program();
+    let ignored = format!("build app {TAG} --rm --force-rm=false -m 1g --isolation default --dry-run");
+    insta::assert_snapshot!(program.run(&ignored), @"
+    exit code: 0
+    ----- stdout -----
+    imagebuilder.buildah.io/api created (dry run)
+    ----- stderr -----
+    ignored, since it changes nothing here: --rm, --force-rm, --memory, --isolation
+    ");
+    for refused in
+        ["--push=false", "--load", "--ssh default", "--network host", "--squash", "-o type=local,dest=."]
+    {
+        let run = program.run(&format!("build app {TAG} {refused}"));
+        assert_eq!(run.code, 2, "{run}");
+        assert!(run.stderr.starts_with("error: "), "{run}");
+    }
+    insta::assert_snapshot!(program.run(&format!("build app {TAG} --load")), @"
+    exit code: 2
+    ----- stderr -----
+    error: --load: no node is given the image; pull it by the digest that is printed
+    ");
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named_before_anything_is_sent() {
+    let program = program();
+    insta::assert_snapshot!(program.run("build"), @"
+    exit code: 2
+    ----- stderr -----
+    error: missing: PATH, URL or - (where the Dockerfile and its files come from)
+
+    hint: for example: kubectl imgop build . -t registry.example.com/team/app:1.4
+    ");
+    insta::assert_snapshot!(program.run("build app"), @"
+    exit code: 2
+    ----- stderr -----
+    error: --tag: it is missing; give the repository and the tag, such as -t registry.example.com/team/app:1.4
+    ");
+    insta::assert_snapshot!(program.run(&format!("build nowhere {TAG}")), @"
+    exit code: 1
+    ----- stderr -----
+    error: nowhere does not exist
+
+    hint: give the folder of the context, the URL of a git repository (https://…/app.git#ref:dir), or -
+    ");
+    program.file("app/Dockerfile", "FROM busybox\nRUM make\nCOPY --from=9 /a /b\n");
+    insta::assert_snapshot!(program.run(&format!("build app {TAG}")), @"
+    exit code: 1
+    ----- stderr -----
+    app/Dockerfile:2:1: error: there is no instruction RUM; did you mean RUN?
+    app/Dockerfile:3:6: error: there is no stage 9; there is no stage in front of this one
+    error: app/Dockerfile cannot be built: 2 mistakes in it, the first in line 2
+    ");
+}
+
+/// A cluster that has no such ImageBuilder before it is applied; then this one.
+pub fn cluster(after: Value) -> FakeCluster {
+    let is_applied = AtomicBool::new(false);
+    let cluster = FakeCluster::with_builders(move |request| match request {
+        request if request.starts_with("PATCH") && request.contains("/imagebuilders/") => {
+            is_applied.store(true, Ordering::Relaxed);
+            (201, after.clone())
+        }
+        request if request.starts_with("PATCH") => {
+            (201, json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "x" } }))
+        }
+        request if request.contains("/nodes") => {
+            let node = json!({ "metadata": { "name": "n", "labels": { "kubernetes.io/arch": "arm64" } } });
+            list("PartialObjectMetadataList", "meta.k8s.io/v1", &[node])
+        }
+        request if request.starts_with("GET") && request.contains("/secrets?") => names(&["push"]),
+        request if request.starts_with("GET") && request.contains("/configmaps?") => {
+            names(&["api-context-older", CONTEXT])
+        }
+        request if request.contains("watch=") => (200, Value::Null),
+        request if request.contains("/imagebuilders/") && !is_applied.load(Ordering::Relaxed) => {
+            refused(404, "NotFound", "imagebuilders.buildah.io \"api\" not found")
+        }
+        request if request.contains("/imagebuilders/") => (200, after.clone()),
+        request if request.contains("/imagebuilders") => {
+            list("ImageBuilderList", "buildah.io/v1alpha1", std::slice::from_ref(&after))
+        }
+        _ => list("JobList", "batch/v1", &[]),
+    });
+    files(&cluster.program);
+    cluster
+}
+
+#[test]
+fn a_build_is_followed_and_ends_with_its_digest() {
+    let cluster = cluster(builder("api", "True", "Succeeded", "build 2 is pushed"));
+    let run = cluster.program.run(&format!("build app {TAG} --iidfile id --metadata-file meta.json"));
+    insta::assert_snapshot!(run, @"
+    exit code: 0
+    ----- stdout -----
+    sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+    ----- stderr -----
+    imagebuilder.buildah.io/api created
+    imagebuilder/api is ready: build 2 is pushed
+    ");
+    let written = |name: &str| std::fs::read_to_string(cluster.program.home().join(name)).unwrap();
+    assert_eq!(written("id"), run.stdout.trim_end());
+    insta::assert_snapshot!(written("meta.json"), @r#"
+    {
+      "containerimage.digest": "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+      "image.name": "registry.example.com/team/api:1.4"
+    }
+    "#);
+    let changes: Vec<String> =
+        cluster.requests().into_iter().filter(|line| line.starts_with("PATCH")).collect();
+    let kinds: Vec<&str> =
+        changes.iter().filter_map(|line| line.split('?').next()?.rsplit('/').nth(1)).collect();
+    assert_eq!(kinds, ["configmaps", "imagebuilders", "configmaps"], "what is named is there first");
+    let bodies = cluster.bodies();
+    assert!(bodies[1].contains(r#""platforms":["linux/arm64"]"#), "that of the nodes: {}", bodies[1]);
+    assert!(bodies[2].contains("ownerReferences") && !bodies[2].contains("CANARY"), "{}", bodies[2]);
+    let deleted: Vec<String> =
+        cluster.requests().into_iter().filter(|line| line.starts_with("DELETE")).collect();
+    assert_eq!(deleted, ["DELETE /api/v1/namespaces/ci/configmaps/api-context-older"]);
+    let quiet = cluster.program.run(&format!("build app {TAG} -q"));
+    assert_eq!((quiet.code, quiet.stderr.as_str(), quiet.stdout), (0, "", run.stdout), "{}", quiet.stderr);
+}
+
+#[test]
+fn a_build_that_fails_shows_the_line() {
+    let mut failed = builder("api", "False", "StepFailed", "linux/arm64: RUN /run.sh: exit code 3");
+    failed["status"]["platforms"][1]["step"] = json!("RUN /run.sh (line 4)");
+    let cluster = cluster(failed);
+    let quiet = cluster.program.run(&format!("build app {TAG} -q"));
+    assert!(
+        quiet.stderr.starts_with("error: imagebuilder/api is not ready: linux/arm64: RUN /run.sh"),
+        "{quiet}"
+    );
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (1, ""));
+    insta::assert_snapshot!(cluster.program.run(&format!("build app {TAG}")), @"
+    exit code: 1
+    ----- stderr -----
+    warning: architecture stays both: owned by another manager
+    imagebuilder.buildah.io/api unchanged
+    error: imagebuilder/api is not ready: linux/arm64: RUN /run.sh: exit code 3
+
+    hint: kubectl imgop describe imagebuilder/api -n ci
+    hint: once it is fixed: kubectl imgop sync imagebuilder/api -n ci
+
+    app/Dockerfile:4
+           2 | ARG MODE
+           3 | COPY run.sh /
+    >>>    4 | RUN /run.sh
+
+    hint: kubectl imgop logs imagebuilder/api --platform linux/arm64 -n ci
+    ");
+}
+
+#[test]
+fn a_builder_of_another_image_is_not_changed_unless_it_is_named() {
+    let mut other = builder("api", "True", "Succeeded", "there");
+    other["spec"]["image"]["name"] = json!("registry.example.com/other/api");
+    let cluster = FakeCluster::with_builders(move |request| match request {
+        request if request.contains("/nodes") => list("NodeList", "v1", &[]),
+        _ => (200, other.clone()),
+    });
+    files(&cluster.program);
+    insta::assert_snapshot!(cluster.program.run(&format!("build app {TAG}")), @"
+    exit code: 1
+    ----- stderr -----
+    error: imagebuilder/api builds another image, registry.example.com/other/api
+
+    hint: give this one another name: --name api-2, or change that one: --name api
+    ");
+    assert!(cluster.bodies().is_empty());
+}
+
+/// The index of an image with one platform.
+pub fn index(architecture: &str) -> String {
+    json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [{
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+        "digest": Digest::of(architecture.as_bytes()), "platform": { "os": "linux", "architecture": architecture } }] })
+    .to_string()
+}
+
+#[test]
+fn a_check_looks_bases_up_and_says_what_would_be_pushed() {
+    let registry = Catalog::default().with("busybox", &[("1", &index("amd64"))]).start_in_background();
+    let program = program();
+    let text = format!(
+        "FROM {0}/busybox:1 AS a\nFROM {0}/none:1 as b\nCOPY --from=a / /\nMAINTAINER x\n",
+        registry.address
+    );
+    program.file("app/Dockerfile", &text);
+    let check = |more: &str| {
+        program.run(&format!("build app {TAG} --check{more}")).naming(&registry.address, "registry")
+    };
+    insta::assert_snapshot!(check(""), @"
+    exit code: 1
+    ----- stdout -----
+    BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
+    registry......./busybox:1   linux/amd64   1      sha256:716dc9900d90d7408909f2ab392e63b18c50fd632cb9825476803a4dc7707bcc   present
+    registry......./none:1      linux/amd64   2      <none>                                                                    not found
+    Would push an image for linux/amd64 as registry.example.com/team/api:1.4
+    ");
+    program.file("app/Dockerfile", &format!("FROM {}/busybox:1\nRUN true\n", registry.address));
+    insta::assert_snapshot!(check(" --platform linux/amd64,linux/s390x"), @"
+    exit code: 1
+    ----- stdout -----
+    BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
+    registry......./busybox:1   linux/amd64   1      sha256:716dc9900d90d7408909f2ab392e63b18c50fd632cb9825476803a4dc7707bcc   present
+    registry......./busybox:1   linux/s390x   1      <none>                                                                    only for linux/amd64
+    Would push an index of 2 platforms (linux/amd64, linux/s390x) as registry.example.com/team/api:1.4
+    ");
+    assert_eq!(check(" --platform linux/amd64").code, 0);
+}

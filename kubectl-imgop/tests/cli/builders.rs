@@ -1,0 +1,210 @@
+//! `ImageBuilders` beside Images, against a scripted API server.
+
+use serde_json::{Value, json};
+
+use crate::fake_cluster::{FakeCluster, builder, image, list, refused};
+
+/// A cluster with an Image and an ImageBuilder.
+fn cluster() -> FakeCluster {
+    FakeCluster::with_builders(|request| match request {
+        request if request.contains("/imagebuilders/api") => {
+            (200, builder("api", "False", "StepFailed", "RUN true: exit code 3"))
+        }
+        request if request.contains("/imagebuilders") => list(
+            "ImageBuilderList",
+            "buildah.io/v1alpha1",
+            &[builder("api", "False", "StepFailed", "RUN true: exit code 3")],
+        ),
+        request if request.contains("/jobs") => list("JobList", "batch/v1", &[]),
+        request if request.contains("/events") => list("EventList", "v1", &[]),
+        request if request.contains("/images/") => {
+            refused(404, "NotFound", "images.skopeo.io \"api\" not found")
+        }
+        _ => list("ImageList", "skopeo.io/v1alpha1", &[image("argocd", "True", "there")]),
+    })
+}
+
+#[test]
+fn each_kind_has_a_table_of_its_own() {
+    let cluster = cluster();
+    insta::assert_snapshot!(cluster.program.run("list"), @"
+    exit code: 0
+    ----- stdout -----
+    NAME     MODE      SOURCE   READY   REASON       SYNCED   LAST-SYNC   AGE
+    argocd   OneShot   a/b:1    True    CopyFailed   <none>   <none>      <none>
+
+    NAME   VERSION   READY   REASON       BUILD         LAST-BUILD   AGE
+    api    1.4       False   StepFailed   2/COMPLETED   <none>       <none>
+    ");
+    insta::assert_snapshot!(cluster.program.run("list imagebuilders -o wide"), @"
+    exit code: 0
+    ----- stdout -----
+    NAME   VERSION   READY   REASON       BUILD         LAST-BUILD   AGE      IMAGE                           COMMIT         DIGEST                                                                    MESSAGE
+    api    1.4       False   StepFailed   2/COMPLETED   <none>       <none>   registry.example.com/team/api   0123456789ab   sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef   RUN true: exit code 3
+    ");
+    insta::assert_snapshot!(cluster.program.run("list imgb/api -o name"), @"
+    exit code: 0
+    ----- stdout -----
+    imagebuilder.buildah.io/api
+    ");
+}
+
+#[test]
+fn whoever_may_not_list_builders_lists_images_and_is_told() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.contains("/imagebuilders") => {
+            refused(403, "Forbidden", "imagebuilders.buildah.io is forbidden")
+        }
+        _ => list("ImageList", "skopeo.io/v1alpha1", &[image("argocd", "True", "there")]),
+    });
+    let run = cluster.program.run("list");
+    assert!(run.code == 0 && run.stdout.contains("argocd") && run.stderr.starts_with("warning: "), "{run}");
+    assert_eq!(cluster.program.run("list imagebuilders").code, 1);
+}
+
+#[test]
+fn a_builder_is_described_with_its_parts_bases_and_builds() {
+    let page = cluster().program.run("describe imagebuilder/api").stdout;
+    for line in [
+        "Image:        registry.example.com/team/api:1.4",
+        "Dockerfile:   in the spec, 2 lines",
+        "Commit:       0123456789abcdef0123456789abcdef01234567",
+        "linux/arm64   Failed   StepFailed   RUN true (line 2)   1          <none>",
+        "docker.io/library/busybox:latest   sha256:0123456789abcdef",
+    ] {
+        assert!(page.lines().any(|shown| shown.starts_with(line)), "{line}\n{page}");
+    }
+    assert!(page.contains("BaseImageMoved   busybox:latest ab → cd"), "{page}");
+}
+
+#[test]
+fn a_name_that_only_a_builder_has_is_hinted_at_and_never_taken_for_it() {
+    let cluster = cluster();
+    insta::assert_snapshot!(cluster.program.run("describe api"), @"
+    exit code: 1
+    ----- stderr -----
+    error: this cluster has no Images: the custom resource images.skopeo.io is not installed
+
+    hint: install imgop with: kubectl apply --server-side -f https://github.com/imgop/imgop/raw/v0.1.0/manifests/install.yaml
+    hint: there is an ImageBuilder of this name: write imagebuilder/api
+    ");
+    let run = cluster.program.run("delete api --yes");
+    assert!(run.code == 1 && run.stderr.contains("write imagebuilder/api"), "{run}");
+    assert!(cluster.bodies().is_empty());
+}
+
+#[test]
+fn a_history_of_builds_has_causes_and_reasons() {
+    insta::assert_snapshot!(cluster().program.run("history imagebuilder/api -o wide"), @"
+    exit code: 0
+    ----- stdout -----
+    BUILD                  RESULT      NUMBER   CAUSE            CHANGES                  DURATION   DIGEST                                                                    REASON       MESSAGE
+    2026-01-02T00:00:00Z   Succeeded   2        BaseImageMoved   busybox:latest ab → cd   <none>     sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef   <none>       <none>
+    2026-01-01T00:00:00Z   Failed      1        Created          <none>                   71s        <none>                                                                    StepFailed   RUN true: exit code 3
+    ");
+}
+
+#[test]
+fn a_build_that_runs_is_cancelled_by_an_annotation_and_one_that_does_not_is_an_error() {
+    let cluster = FakeCluster::with_builders(|_| {
+        let mut running = builder("api", "Unknown", "Progressing", "build 3 runs");
+        running["status"]["build"] =
+            json!({ "number": 3, "reason": "Requested", "startedAt": "2026-01-03T00:00:00Z" });
+        (200, running)
+    });
+    insta::assert_snapshot!(cluster.program.run("cancel api"), @"
+    exit code: 0
+    ----- stdout -----
+    imagebuilder.buildah.io/api build 3 cancelled
+    ");
+    let bodies = cluster.bodies();
+    assert!(bodies.len() == 1 && bodies[0].contains("imgop.skopeo.io/cancel-requested-at"), "{bodies:?}");
+    insta::assert_snapshot!(self::cluster().program.run("cancel imagebuilder/api"), @"
+    exit code: 1
+    ----- stderr -----
+    error: no build of imagebuilder/api runs
+
+    hint: to start no more: kubectl imgop suspend imagebuilder/api -n ci
+    ");
+    insta::assert_snapshot!(self::cluster().program.run("cancel image/api"), @"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'image/api' for '<NAME>...': Images have no builds; only those of ImageBuilders are cancelled
+
+    For more information, try '--help'.
+    ");
+}
+
+/// A Job of a build.
+fn job(name: &str, number: u64, platform: &str) -> Value {
+    let part = json!({ "number": number, "platform": platform }).to_string();
+    json!({ "metadata": { "name": name, "annotations": { "imgop.skopeo.io/build": part } }, "status": { "active": 1 } })
+}
+
+#[test]
+fn the_logs_of_a_build_are_those_of_all_platforms_container_by_container() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.contains("/log?") && request.contains("container=push") => (
+            400,
+            json!({ "kind": "Status", "code": 400, "message": "container \"push\" is waiting to start" }),
+        ),
+        request if request.contains("/log?") => (200, json!(request.split('?').next())),
+        request if request.contains("/jobs") => {
+            let jobs = [job("a", 2, "linux/amd64"), job("b", 2, "linux/arm64"), job("c", 1, "linux/amd64")];
+            list("JobList", "batch/v1", &jobs)
+        }
+        request if request.contains("/pods?") => {
+            let of = |job: &str| request.contains(&format!("job-name%3D{job}"));
+            let name = ["a", "b", "c"].into_iter().find(|job| of(job)).unwrap_or("?");
+            let pod = json!({ "metadata": { "name": format!("pod-{name}") } });
+            list("PodList", "v1", &[pod])
+        }
+        request if request.contains("/pods/") => {
+            (200, json!({ "metadata": { "name": "p" }, "status": { "phase": "Failed" } }))
+        }
+        _ => (200, builder("api", "Unknown", "Progressing", "build 2 runs")),
+    });
+    insta::assert_snapshot!(cluster.program.run("logs imgb/api"), @r#"
+    exit code: 0
+    ----- stdout -----
+    ==> linux/amd64 (pod pod-a, container prepare) <==
+    "GET /api/v1/namespaces/ci/pods/pod-a/log"
+    ==> linux/amd64 (pod pod-a, container build) <==
+    "GET /api/v1/namespaces/ci/pods/pod-a/log"
+    ==> linux/arm64 (pod pod-b, container prepare) <==
+    "GET /api/v1/namespaces/ci/pods/pod-b/log"
+    ==> linux/arm64 (pod pod-b, container build) <==
+    "GET /api/v1/namespaces/ci/pods/pod-b/log"
+    ----- stderr -----
+    container "push" is waiting to start
+    container "push" is waiting to start
+    "#);
+    insta::assert_snapshot!(cluster.program.run("logs imgb/api --build 1 -f"), @r#"
+    exit code: 0
+    ----- stdout -----
+    [linux/amd64] "GET /api/v1/namespaces/ci/pods/pod-c/log"
+    [linux/amd64] "GET /api/v1/namespaces/ci/pods/pod-c/log"
+    "#);
+    insta::assert_snapshot!(cluster.program.run("logs imgb/api --build 2 --platform linux/s390x"), @"
+    exit code: 1
+    ----- stderr -----
+    error: imagebuilder/api has no Job that works on linux/s390x of build 2
+
+    hint: kubectl imgop describe imagebuilder/api -n ci shows what became of it
+    ");
+}
+
+#[test]
+fn a_builder_of_the_cluster_is_checked_by_a_preview() {
+    let cluster = FakeCluster::with_builders(|_| {
+        let mut plain = builder("api", "True", "Succeeded", "there");
+        plain["spec"]["source"] = json!("FROM scratch\nCOPPY a /\n");
+        (200, plain)
+    });
+    let run = cluster.program.run("preview imagebuilder/api");
+    assert!(run.code == 1 && run.stdout.starts_with("api:2:1: error: "), "{run}");
+    assert!(
+        run.stdout.contains("Would push an index of 2 platforms (linux/amd64, linux/arm64) as "),
+        "{run}"
+    );
+}
