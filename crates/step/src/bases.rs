@@ -8,7 +8,7 @@ use imgop_core::build::step::BaseReport;
 use imgop_core::build::{BuildFailure, ImageReference};
 use imgop_registry::oci::ImageConfig;
 use imgop_registry::reference::{Digest, ManifestRef};
-use imgop_registry::{Manifest, Reason, RegistryError, RepositoryClient};
+use imgop_registry::{Manifest, Reason, RegistryError, RepositoryClient, Unreachable};
 
 use crate::HandedBase;
 use crate::access::RegistryAccess;
@@ -182,6 +182,9 @@ fn refused(needed: &NeededImage, error: &RegistryError) -> Failed {
             (BuildFailure::BaseImageNotFound, "; name another image")
         }
         Reason::Settings => (BuildFailure::SecretUnusable, ""),
+        Reason::Unreachable(Unreachable::NoTls) => {
+            (BuildFailure::RegistryUnreachable, "; set tls.mode: PlainHTTP for it in registries")
+        }
         Reason::Unreachable(_)
         | Reason::Unavailable
         | Reason::Rejected

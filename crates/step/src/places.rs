@@ -89,6 +89,11 @@ impl Places {
         self.work("out")
     }
 
+    /// Returns the file with the id of an image that was built into the storage.
+    pub fn image_id(&self) -> PathBuf {
+        self.work("image-id")
+    }
+
     /// Returns the folder with the container's cgroup.
     pub fn cgroups(&self) -> PathBuf {
         self.at("/sys/fs/cgroup")

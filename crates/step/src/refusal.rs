@@ -24,7 +24,7 @@ pub struct Refusal {
 }
 
 /// Texts of containers/image and docker/distribution, in lower case, from the most telling one to the least.
-const SAID: [(&str, BuildFailure, bool); 27] = [
+const SAID: [(&str, BuildFailure, bool); 29] = [
     ("no space left on device", BuildFailure::OutOfDisk, false),
     ("potentially insufficient uids or gids", BuildFailure::IdRangeTooSmall, false),
     ("toomanyrequests", BuildFailure::RegistryRateLimited, true),
@@ -33,7 +33,9 @@ const SAID: [(&str, BuildFailure, bool); 27] = [
     ("unauthorized", BuildFailure::RegistryUnauthorized, false),
     ("authentication required", BuildFailure::RegistryUnauthorized, false),
     ("invalid username/password", BuildFailure::RegistryUnauthorized, false),
-    ("denied", BuildFailure::RegistryUnauthorized, false),
+    // Not the "permission denied" of a file.
+    ("denied: ", BuildFailure::RegistryUnauthorized, false),
+    ("resource is denied", BuildFailure::RegistryUnauthorized, false),
     ("403 (forbidden)", BuildFailure::RegistryUnauthorized, false),
     ("status code 403", BuildFailure::RegistryUnauthorized, false),
     ("manifest unknown", BuildFailure::BaseImageNotFound, false),
@@ -52,7 +54,8 @@ const SAID: [(&str, BuildFailure, bool); 27] = [
     ("no such host", BuildFailure::RegistryUnreachable, true),
     ("connection re", BuildFailure::RegistryUnreachable, true),
     ("timeout", BuildFailure::RegistryUnreachable, true),
-    ("eof", BuildFailure::RegistryUnreachable, true),
+    (": eof", BuildFailure::RegistryUnreachable, true),
+    ("unexpected eof", BuildFailure::RegistryUnreachable, true),
 ];
 
 /// How often a call is tried, and how long it is waited between.
@@ -142,6 +145,7 @@ mod tests {
             ("dial tcp: lookup r.example: no such host", (BuildFailure::RegistryUnreachable, true)),
             ("http: server gave HTTP response to HTTPS client", (BuildFailure::RegistryUnreachable, false)),
             ("write /work/storage/x: no space left on device", (BuildFailure::OutOfDisk, false)),
+            ("open /work/x: permission denied", (BuildFailure::PushFailed, true)),
             ("something new", (BuildFailure::PushFailed, true)),
         ] {
             assert_eq!(read(text), expected, "{text}");

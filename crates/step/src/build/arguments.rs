@@ -2,6 +2,7 @@
 
 use imgop_core::api::Format;
 use imgop_core::build::step::StepInput;
+use imgop_registry::reference::Digest;
 
 use crate::buildah::storage_options;
 use crate::dockerfile::context_folder;
@@ -20,7 +21,7 @@ pub fn arguments(
     arguments
         .extend(["build", "--isolation=chroot", "--pull=never", "--identity-label=false"].map(str::to_owned));
     arguments.push(format!("--platform={}", input.platform));
-    arguments.extend(output(input.format, places));
+    arguments.extend(output(input, handover, places));
     arguments.extend(layers(input, handover, cache));
     arguments.push(format!("--file={}", places.dockerfile().display()));
     let folder = context_folder(handover.sub_path.as_deref(), places);
@@ -46,22 +47,47 @@ pub fn arguments(
 }
 
 /// Where the image goes. A layout of OCI cannot hold Docker's format: Buildah would change it without a word. And it
-/// writes layers uncompressed unless it is told otherwise.
-fn output(format: Format, places: &Places) -> Vec<String> {
-    let output = places.output();
-    let output = output.display();
+/// writes layers uncompressed unless it is told otherwise. With layers of earlier builds the image goes into the
+/// storage first: Buildah 1.28 looks for it there when it pushes the last of them.
+fn output(input: &StepInput, handover: &BuildHandover, places: &Places) -> Vec<String> {
+    let (format, compressed) = match input.format {
+        Format::Docker => ("--format=docker", None),
+        Format::Oci => ("--format=oci", Some("--disable-compression=false".to_owned())),
+    };
+    let place = if uses_layers(input, handover) {
+        format!("--iidfile={}", places.image_id().display())
+    } else {
+        format!("--tag={}", destination(input.format, places))
+    };
+    std::iter::once(format.to_owned()).chain(compressed).chain([place]).collect()
+}
+
+/// Returns the place of the built image, as Buildah names it.
+fn destination(format: Format, places: &Places) -> String {
     match format {
-        Format::Docker => vec!["--format=docker".to_owned(), format!("--tag=dir:{output}")],
-        Format::Oci => vec![
-            "--format=oci".to_owned(),
-            "--disable-compression=false".to_owned(),
-            format!("--tag=oci:{output}:image"),
-        ],
+        Format::Docker => format!("dir:{}", places.output().display()),
+        Format::Oci => format!("oci:{}:image", places.output().display()),
     }
 }
 
+/// Whether layers of earlier builds are used.
+pub fn uses_layers(input: &StepInput, handover: &BuildHandover) -> bool {
+    input.cache.is_some() && handover.may_use_layers
+}
+
+/// Returns the arguments behind `buildah` that take an image out of the storage.
+pub fn export(id: &Digest, input: &StepInput, handover: &BuildHandover, places: &Places) -> Vec<String> {
+    let format = match input.format {
+        Format::Docker => "--format=v2s2",
+        Format::Oci => "--format=oci",
+    };
+    let options = ["push", "--quiet", format, id.hex()].map(str::to_owned);
+    let storage = storage_options(places, handover.storage_driver);
+    storage.into_iter().chain(options).chain([destination(input.format, places)]).collect()
+}
+
 fn layers(input: &StepInput, handover: &BuildHandover, cache: &[String]) -> Vec<String> {
-    let Some(layers) = input.cache.as_ref().filter(|_| handover.may_use_layers) else {
+    let Some(layers) = input.cache.as_ref().filter(|_| uses_layers(input, handover)) else {
         return vec!["--layers=false".to_owned()];
     };
     let repository = &layers.repository;

@@ -14,13 +14,16 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use imgop_core::build::BuildFailure;
 use imgop_core::build::dockerfile::Dockerfile;
 use imgop_core::build::step::{StepInput, StepReport};
+use imgop_registry::reference::ReferenceError;
 
 use crate::access::RegistryAccess;
 use crate::buildah::{self, not_started};
 use crate::dockerfile::context_folder;
 use crate::prepare::seconds;
+use crate::refusal::Refusal;
 use crate::{BuildHandover, Failed, Places, Program, handover};
 use diagnosis::Ended;
 use log_lines::{LastLines, LineCutter, LineFilter};
@@ -56,8 +59,31 @@ pub fn build(input: &StepInput, places: &Places, report: &mut StepReport) -> Res
         &handover,
         places,
     );
+    let ended = ended.and_then(|()| {
+        if arguments::uses_layers(input, &handover) { export(input, &handover, places) } else { Ok(()) }
+    });
     report.seconds.build = seconds(began);
     ended
+}
+
+/// Takes the image out of the storage.
+fn export(input: &StepInput, handover: &BuildHandover, places: &Places) -> Result<(), Failed> {
+    let path = places.image_id();
+    let id = fs::read_to_string(&path).map_err(|error| Failed::at("read", &path, &error))?;
+    let failed =
+        |text: String| Failed::new(BuildFailure::StepFailed, format!("the image is not written: {text}"));
+    let id = id.trim().parse().map_err(|error: ReferenceError| failed(error.to_string()))?;
+    let program = Program::new("buildah", places).temporary_files(&places.temporary());
+    let finished = program.args(arguments::export(&id, input, handover, places)).run();
+    let finished = finished.map_err(|error| not_started(&error))?;
+    if finished.is_success() {
+        return Ok(());
+    }
+    let refusal = Refusal::read(&finished.errors, BuildFailure::StepFailed);
+    Err(match refusal.reason {
+        BuildFailure::OutOfDisk => Failed::out_of_disk(refusal.text),
+        _ => failed(refusal.text),
+    })
 }
 
 /// Returns how the registry of the cache is reached, with a credential that is for this cache alone.

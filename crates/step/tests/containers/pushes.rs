@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use imgop_core::api::Format;
+use imgop_core::build::step::LayerCache;
 use imgop_core::build::{BuildFailure, Timestamp};
 
 use crate::built_image::BuiltImage;
@@ -74,6 +75,23 @@ fn the_layers_of_a_base_of_another_registry_are_sent_as_they_are_there() {
     let first = |image: &BuiltImage| image.manifest["layers"][0]["digest"].clone();
     assert_eq!(first(&image), first(&base));
     assert_eq!(image.text("x"), "x\n");
+}
+
+#[test]
+fn layers_of_an_earlier_build_are_used_again_from_a_repository() {
+    let build = |name: &str| {
+        let text = format!(
+            "FROM scratch AS base\nCOPY --from={} / /\nENV PATH=/bin\nFROM base\nRUN cat /proc/sys/kernel/random/uuid > /once\nCOPY f /f\n",
+            busybox()
+        );
+        let mut pod = Pod::of(&text).with_files(&[("f", name)]);
+        let repository = format!("{}/built/cache", shared().address).parse().unwrap();
+        pod.input.cache = Some(LayerCache { repository, ttl_seconds: None });
+        let image = pod.image();
+        assert_eq!(image.text("f"), name);
+        image.text("once")
+    };
+    assert_eq!(build("one"), build("two"), "the RUN ran once");
 }
 
 #[test]

@@ -256,6 +256,9 @@ mod tests {
     }
 
     proptest! {
+        // Long texts: a few are enough.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn a_message_is_never_too_long_and_keeps_the_reason(
             text in "\\PC{0,80}|[\"\\\\ \u{1b}\né]{0,400}", times in 1usize..40, lines in 0usize..25, bases in 0u8..40,
