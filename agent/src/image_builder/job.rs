@@ -182,7 +182,7 @@ fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: 
     }
     build.resources = Some(resources(part.spec));
     let mut push = one(PUSH, image.clone(), STEP, &volumes.push);
-    for context in &mut push.security_context {
+    if let Some(context) = &mut push.security_context {
         context.run_as_user = Some(PUSH_USER);
     }
     [prepare, build, push]
