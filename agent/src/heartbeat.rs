@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f11_f12_silence_is_first_stale_and_then_stuck() {
+    fn silence_is_first_stale_and_then_stuck() {
         let state = |seconds| {
             let heartbeat = Heartbeat::silent_for(Duration::from_secs(seconds));
             (heartbeat.is_stale(), heartbeat.is_stuck())
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn f11_asking_in_vain_is_alive_but_not_ready() {
+    async fn asking_in_vain_is_alive_but_not_ready() {
         let heartbeat = Heartbeat::silent_for(Duration::from_mins(10));
         // Nothing listens there.
         let config = Config::new("http://127.0.0.1:9".parse().unwrap());

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn f11_f12_an_agent_without_an_api_server_is_not_ready_and_one_that_is_stuck_not_alive() {
+    async fn an_agent_without_an_api_server_is_not_ready_and_one_that_is_stuck_not_alive() {
         let (now, silent, stuck) = (Duration::ZERO, Duration::from_mins(2), Duration::from_mins(10));
         assert_eq!((status("/livez", false, now).await, status("/readyz", false, now).await), (200, 503));
         assert_eq!((status("/livez", true, now).await, status("/readyz", true, now).await), (200, 200));

@@ -16,7 +16,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn u14_lines_are_json_for_people_also_where_the_api_server_does_not_answer() {
+fn lines_are_json_for_people_also_where_the_api_server_does_not_answer() {
     let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kubeconfig-of-the-log");
     // Nothing listens there.
     let text = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "a", "users": [{"name": "u", "user": {}}],

@@ -123,7 +123,7 @@ fn resources_of_jobs_are_quantities_of_kubernetes_and_those_that_are_empty_are_l
 }
 
 #[test]
-fn r11_limits_of_tag_lists_reach_the_registry_client() {
+fn limits_of_tag_lists_reach_the_registry_client() {
     let limits = ["--registry-max-tags=7", "--registry-max-tag-pages=8", "--registry-list-timeout=9"];
     let settings = config(&[&["--watch-namespaces=*"][..], &limits].concat()).unwrap().registries();
     assert_eq!((settings.max_tags, settings.max_pages), (7, 8));
@@ -131,7 +131,7 @@ fn r11_limits_of_tag_lists_reach_the_registry_client() {
 }
 
 #[test]
-fn a6_where_private_addresses_are_allowed_reaches_the_registry_client() {
+fn where_private_addresses_are_allowed_reaches_the_registry_client() {
     let set = |arguments: &[&str]| config(&[&["--watch-namespaces=*"][..], arguments].concat());
     let usual = set(&[]).unwrap().registries();
     assert_eq!(usual.private_addresses, PrivateAddresses::Registries);

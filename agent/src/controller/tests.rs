@@ -330,7 +330,7 @@ async fn an_object_whose_deletion_no_watch_has_shown_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn a24_a_first_copy_of_a_hundred_tags_writes_where_it_stands_a_few_times() {
+async fn a_first_copy_of_a_hundred_tags_writes_where_it_stands_a_few_times() {
     let mut case = Case::with(&["--tags-per-job=1"]).await;
     let tags: Vec<String> = (0..100).map(|n| format!("v2.13.{n}")).collect();
     let manifest = |tag: &str| serde_json::json!({ "of": tag }).to_string();

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn i2_a_tag_belongs_to_the_oldest_image_that_selects_it() {
+    fn a_tag_belongs_to_the_oldest_image_that_selects_it() {
         insta::assert_snapshot!(conflict(&younger(), older(|_| {})).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to Image "older", which is older and copies it from ghcr.io/fork/argocd; give one of them another destination or delete it; this one is checked again every few minutes, or at kubectl imgop sync"#);
         let reversed = older(|_| {});
         assert_eq!(conflict(&reversed, younger()), None, "the older one goes on");
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a9_only_images_with_the_same_destination_are_compared_also_after_an_edit() {
+    fn only_images_with_the_same_destination_are_compared_also_after_an_edit() {
         let (store, mut writer) = kube::runtime::reflector::store();
         let conflicts = Conflicts::new(Objects::new([store]));
         let mut apply = |image: Image| {

@@ -268,14 +268,14 @@ mod tests {
     use crate::image::tests::fixtures::copy;
 
     #[test]
-    fn a9_ten_thousand_that_wait_for_places_wake_by_themselves_less_than_twice_a_second() {
+    fn ten_thousand_that_wait_for_places_wake_by_themselves_less_than_twice_a_second() {
         let pauses = (0..10_000).map(|n| queue_pause(&n.to_string()).as_secs_f64());
         let per_second = pauses.map(f64::recip).sum::<f64>();
         assert!(per_second < 2.0, "{per_second}");
     }
 
     #[test]
-    fn u14_an_event_names_the_first_few_tags() {
+    fn an_event_names_the_first_few_tags() {
         let copies = |count: u32| (0..count).map(|n| copy(&format!("v{n}"), 1)).collect::<Vec<_>>();
         assert_eq!(names_of(&copies(1)), "v0");
         assert_eq!(names_of(&copies(5)), "v0, v1, v2, v3, v4");

@@ -250,7 +250,7 @@ mod tests {
     use crate::image::tests::fixtures;
 
     #[test]
-    fn r11_a_list_ends_by_its_own_setting_which_its_error_names_and_not_by_the_time_of_the_pass() {
+    fn a_list_ends_by_its_own_setting_which_its_error_names_and_not_by_the_time_of_the_pass() {
         for list_timeout in [1, 300, 3600] {
             assert!(longest_observation(list_timeout) > Duration::from_secs(list_timeout.into()));
         }

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a18_the_newest_tag_is_known_to_the_next_observation_unless_a_sync_is_requested() {
+    fn the_newest_tag_is_known_to_the_next_observation_unless_a_sync_is_requested() {
         let newest: Option<Tag> = Some("2.0".parse().unwrap());
         let mut memory = Memory::default();
         memory.cache.keep(&Observed { newest: newest.clone(), ..Observed::default() }, now());

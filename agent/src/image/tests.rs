@@ -257,7 +257,7 @@ async fn a_job_that_the_api_server_cannot_create_is_reported_in_its_words() {
 }
 
 #[tokio::test]
-async fn a9_an_image_without_a_place_for_its_job_waits_to_be_woken() {
+async fn an_image_without_a_place_for_its_job_waits_to_be_woken() {
     let mut stage = Stage::of_a_synced_image().await;
     stage.is_reconciling(reasons::PROGRESSING);
     let owner = |n: usize| Owner { uid: n.to_string(), ..Owner::of(&stage.image) };

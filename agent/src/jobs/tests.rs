@@ -96,7 +96,7 @@ async fn a_job_that_is_known_is_adopted_without_another_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_what_the_api_server_cannot_do_ends_after_a_few_tries_with_its_words() {
+async fn what_the_api_server_cannot_do_ends_after_a_few_tries_with_its_words() {
     let webhook = "Internal error occurred: failed calling webhook \"x.example.com\"";
     let quota = "Operation cannot be fulfilled on resourcequotas \"few\"";
     let cases = [
@@ -117,7 +117,7 @@ async fn a4_what_the_api_server_cannot_do_ends_after_a_few_tries_with_its_words(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a4_a_failure_that_passes_is_not_noticed() {
+async fn a_failure_that_passes_is_not_noticed() {
     let tries = AtomicUsize::default();
     let (jobs, _) = jobs(move |_| match tries.fetch_add(1, Ordering::Relaxed) {
         0 | 1 => refusal(500, "InternalError", "etcdserver: leader changed"),
@@ -164,7 +164,7 @@ fn server_of(items: Vec<Value>) -> impl Fn(&str) -> (u16, String) + Send + 'stat
 }
 
 #[tokio::test(start_paused = true)]
-async fn a24_thousands_of_kept_jobs_are_listed_once_and_no_pass_lists_anything() {
+async fn thousands_of_kept_jobs_are_listed_once_and_no_pass_lists_anything() {
     let all = (0..4000).map(|n| job(&format!("j{n}"), &format!("uid{}", n % 1000))).collect();
     let (jobs, asked) = jobs(server_of(all));
     let stop = CancellationToken::new();

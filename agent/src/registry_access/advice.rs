@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn u7_a_secret_whose_ca_does_not_fit_is_named() {
+    fn a_secret_whose_ca_does_not_fit_is_named() {
         insta::assert_snapshot!(advice("destination", Unreachable::Tls, Some("corp-ca")), @r#"; Secret "corp-ca" (spec.destination.tls.caSecretName) does not hold the CA of this registry: put its certificate there under the key ca.crt"#);
     }
 }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a2_a_namespace_whose_servers_are_silent_leaves_turns_to_others() {
+    fn a_namespace_whose_servers_are_silent_leaves_turns_to_others() {
         let mut queue = FairQueue::new(TURNS);
         (0..200).for_each(|port| queue.push(key("silent", port), 0));
         assert_eq!(begun(&mut queue).len(), TURNS / 2);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a2_ten_namespaces_whose_servers_are_silent_leave_turns_to_others() {
+    fn ten_namespaces_whose_servers_are_silent_leave_turns_to_others() {
         let mut queue = FairQueue::new(TURNS);
         for namespace in 0..10 {
             (0..200).for_each(|port| queue.push(key(&format!("silent-{namespace}"), port), 0));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a2_a_silent_server_leaves_turns_to_other_servers_of_its_namespace_and_of_others() {
+    fn a_silent_server_leaves_turns_to_other_servers_of_its_namespace_and_of_others() {
         let mut queue = FairQueue::new(TURNS);
         for namespace in ["a", "b", "c", "d"] {
             (0..200).for_each(|_| queue.push(key(namespace, "silent"), 0));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a2_a_silent_source_of_many_destinations_leaves_turns_to_other_servers_of_its_namespace() {
+    fn a_silent_source_of_many_destinations_leaves_turns_to_other_servers_of_its_namespace() {
         let mut queue = FairQueue::new(TURNS);
         for n in 0..200 {
             let hosts = vec!["silent".to_owned(), format!("registry-{n}")];
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a2_silent_destinations_of_two_namespaces_leave_turns_of_their_source_to_others() {
+    fn silent_destinations_of_two_namespaces_leave_turns_of_their_source_to_others() {
         let of = |namespace: &str, destination: String| TurnKey {
             namespace: namespace.to_owned(),
             hosts: vec!["docker.io".to_owned(), destination],

@@ -33,7 +33,7 @@ fn a_tag_that_cannot_be_checked_hides_no_other() {
 }
 
 #[test]
-fn b42_a_tag_in_dockers_old_format_is_shown_as_such_before_any_job() {
+fn a_tag_in_dockers_old_format_is_shown_as_such_before_any_job() {
     let old = r#"{"schemaVersion":1,"fsLayers":[]}"#;
     let source = Catalog::default().with("app", &[("1.0.0", old), ("1.0.1", "new")]).start_in_background();
     let destination = Catalog::default().start_in_background();

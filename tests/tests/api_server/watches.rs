@@ -50,8 +50,8 @@ fn short(event: &Event<Guarded<ConfigMap>>) -> String {
 }
 
 #[tokio::test]
-async fn a1_a_real_list_of_several_pages_and_its_changes_come_pruned_and_giants_are_named()
--> anyhow::Result<()> {
+async fn a_real_list_of_several_pages_and_its_changes_come_pruned_and_giants_are_named() -> anyhow::Result<()>
+{
     let client = ApiServer::shared().await?.client().await?;
     with_namespace(&client.clone(), async |namespace| {
         let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);

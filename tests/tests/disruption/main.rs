@@ -40,8 +40,7 @@ async fn without_agent(
 const TRIES: usize = 8;
 
 #[tokio::test]
-async fn i1_i2_an_agent_that_is_killed_at_any_moment_loses_nothing_and_repeats_nothing() -> anyhow::Result<()>
-{
+async fn an_agent_that_is_killed_at_any_moment_loses_nothing_and_repeats_nothing() -> anyhow::Result<()> {
     let _agent = AGENT.lock().await;
     with_tenant(async |tenant| {
         let tags: Vec<String> = (0..12).map(|n| format!("v1.0.{n}")).collect();
@@ -112,8 +111,7 @@ async fn made_jobs(tenant: &Tenant, image: &str) -> anyhow::Result<Vec<String>> 
 }
 
 #[tokio::test]
-async fn i2_after_a_restart_a_tag_still_belongs_to_the_older_image_of_another_namespace() -> anyhow::Result<()>
-{
+async fn after_a_restart_a_tag_still_belongs_to_the_older_image_of_another_namespace() -> anyhow::Result<()> {
     let _agent = AGENT.lock().await;
     with_tenant(async |one| {
         Box::pin(with_tenant(async |two| {
@@ -141,7 +139,7 @@ async fn i2_after_a_restart_a_tag_still_belongs_to_the_older_image_of_another_na
 }
 
 #[tokio::test]
-async fn i7_an_agent_that_starts_again_finds_everything_done_and_writes_nothing() -> anyhow::Result<()> {
+async fn an_agent_that_starts_again_finds_everything_done_and_writes_nothing() -> anyhow::Result<()> {
     let _agent = AGENT.lock().await;
     with_tenant(async |tenant| {
         let source = &tenant.cluster.source;
@@ -217,7 +215,7 @@ async fn what_changed_while_the_agent_was_down_is_done_when_it_is_back() -> anyh
 }
 
 #[tokio::test]
-async fn i11_a_namespace_is_deleted_while_the_agent_is_down() -> anyhow::Result<()> {
+async fn a_namespace_is_deleted_while_the_agent_is_down() -> anyhow::Result<()> {
     let _agent = AGENT.lock().await;
     with_tenant(async |tenant| {
         tenant.cluster.source.fill(&tenant.path("busybox"), &["v1.0.0"], "").await?;
@@ -251,8 +249,7 @@ async fn a_sync_without_an_agent_says_what_to_check() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn x6_a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is_used() -> anyhow::Result<()>
-{
+async fn a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is_used() -> anyhow::Result<()> {
     let _agent = AGENT.lock().await;
     with_tenant(async |tenant| {
         let cluster = &tenant.cluster;

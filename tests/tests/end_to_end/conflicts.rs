@@ -5,7 +5,7 @@ use imgop_tests::tenant::with_tenant;
 use kube::api::DeleteParams;
 
 #[tokio::test]
-async fn i2_a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Result<()> {
+async fn a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
         let first = source.fill(&tenant.path("one"), &["v1.0.0"], "one").await?;

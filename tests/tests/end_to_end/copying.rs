@@ -40,7 +40,7 @@ async fn b1_a_pattern_copies_every_matching_tag_whole_and_no_other() -> anyhow::
 }
 
 #[tokio::test]
-async fn i7_a_sync_with_nothing_to_do_makes_no_pod_and_asks_once_per_tag_and_side() -> anyhow::Result<()> {
+async fn a_sync_with_nothing_to_do_makes_no_pod_and_asks_once_per_tag_and_side() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
         let path = tenant.path("busybox");
@@ -199,7 +199,7 @@ async fn what_is_there_already_is_not_copied() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn i3_overwrite_if_missing_keeps_what_is_there() -> anyhow::Result<()> {
+async fn overwrite_if_missing_keeps_what_is_there() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
         let path = tenant.path("busybox");

@@ -86,7 +86,7 @@ async fn jobs_and_agent_live_under_the_restricted_pod_security_standard() -> any
 }
 
 #[tokio::test]
-async fn i4_no_credential_and_no_shell_is_in_a_job() -> anyhow::Result<()> {
+async fn no_credential_and_no_shell_is_in_a_job() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.cluster.source.fill(&tenant.path("busybox"), &["v1.0.0"], "").await?;
         tenant.apply("busybox", &tenant.spec("busybox", "v1.0.0", "busybox")).await?;
@@ -105,7 +105,7 @@ async fn i4_no_credential_and_no_shell_is_in_a_job() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn i11_deleting_an_image_deletes_its_jobs_and_no_tag() -> anyhow::Result<()> {
+async fn deleting_an_image_deletes_its_jobs_and_no_tag() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let pushed = tenant.cluster.source.fill(&tenant.path("busybox"), &["v1.0.0"], "").await?;
         tenant.apply("busybox", &tenant.spec("busybox", "v1.0.0", "busybox")).await?;
@@ -194,7 +194,7 @@ async fn events_and_metrics_tell_what_happened() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn i7_an_image_at_rest_is_not_written() -> anyhow::Result<()> {
+async fn an_image_at_rest_is_not_written() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.cluster.source.fill(&tenant.path("busybox"), &["v1.0.0", "v1.0.1"], "").await?;
         let mut spec = tenant.spec("busybox", "v1.0.x", "busybox");

@@ -10,7 +10,7 @@ use imgop_tests::tenant::{PUSH_SECRET, with_tenant};
 const TAGS: [&str; 2] = ["v1.0.0", "v1.0.1"];
 
 #[tokio::test]
-async fn m7_a_copy_within_one_registry_sends_no_blob() -> anyhow::Result<()> {
+async fn a_copy_within_one_registry_sends_no_blob() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
         let path = tenant.path("busybox");

@@ -16,7 +16,7 @@ use serde_json::json;
 const WRONG_PASSWORD: &str = r#"canäry "word"/w%rd&$(id)<>\"#;
 
 #[tokio::test]
-async fn i4_no_credential_is_in_any_object_log_or_record_even_with_everything_logged() -> anyhow::Result<()> {
+async fn no_credential_is_in_any_object_log_or_record_even_with_everything_logged() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let cluster = &tenant.cluster;
         let logging = async {

@@ -52,7 +52,7 @@ fn messages_are_printable_short_and_without_credentials() {
 }
 
 #[test]
-fn u14_what_is_logged_of_a_failed_watch_is_the_api_servers_message_alone() {
+fn what_is_logged_of_a_failed_watch_is_the_api_servers_message_alone() {
     let message = "images.skopeo.io is forbidden: User \"agent\" cannot watch resource \"images\"";
     let status = || Box::new(Status::failure(message, "Forbidden").with_code(403));
     let expected = format!("the agent has no right to: {message}");

@@ -17,7 +17,7 @@ fn granted_by(switch: &Arc<AtomicBool>) -> (Rights, crate::cluster::fixtures::As
 }
 
 #[tokio::test]
-async fn u1_a_namespace_that_was_just_enabled_is_when_a_sync_is_requested() {
+async fn a_namespace_that_was_just_enabled_is_when_a_sync_is_requested() {
     let switch = Arc::default();
     let (rights, asked) = granted_by(&switch);
     let may = async |freshness| rights.may(Right::CREATE_JOBS, "team-a", freshness).await.unwrap();
@@ -30,7 +30,7 @@ async fn u1_a_namespace_that_was_just_enabled_is_when_a_sync_is_requested() {
 }
 
 #[tokio::test]
-async fn a5_the_right_that_is_missing_is_named() {
+async fn the_right_that_is_missing_is_named() {
     let switch = Arc::new(AtomicBool::new(true));
     let (rights, asked) = granted_by(&switch);
     let missing =

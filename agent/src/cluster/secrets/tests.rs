@@ -18,7 +18,7 @@ fn secret(path: &str, padding: usize) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a10_one_secret_is_read_once_a_period_however_many_objects_name_it() {
+async fn one_secret_is_read_once_a_period_however_many_objects_name_it() {
     let (client, asked) = api_server(|path| secret(path, 1));
     let secrets = Secrets::new(client);
     for freshness in [Freshness::Cached, Freshness::Rechecked, Freshness::Now] {
@@ -63,7 +63,7 @@ async fn a_failure_of_the_api_server_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn a3_large_secrets_take_no_more_memory_than_the_cache_has() {
+async fn large_secrets_take_no_more_memory_than_the_cache_has() {
     let (client, _) = api_server(|path| secret(path, 20_000));
     let secrets = Secrets { cached: Mutex::new(Bounded::new(100_000)), ..Secrets::new(client) };
     for number in 0..50 {
@@ -77,7 +77,7 @@ async fn a3_large_secrets_take_no_more_memory_than_the_cache_has() {
 }
 
 #[tokio::test]
-async fn a3_a_value_that_is_too_long_is_not_read() {
+async fn a_value_that_is_too_long_is_not_read() {
     let (client, _) = api_server(|path| secret(path, MAX_VALUE_BYTES));
     let content = Secrets::new(client).get("team-a", "target", Freshness::Cached).await.unwrap();
     assert!(content.value(DOCKER_CONFIG_KEY).is_none() && content.bytes() < 1_000);

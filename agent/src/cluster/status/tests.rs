@@ -29,7 +29,7 @@ fn object() -> Job {
 }
 
 #[tokio::test]
-async fn a19_a_foreign_condition_is_no_reason_to_write() {
+async fn a_foreign_condition_is_no_reason_to_write() {
     let (client, asked) = api_server(|_| (200, "{}".to_owned()));
     let mut there = status(1);
     let mut foreign = there.conditions[0].clone();

@@ -88,7 +88,7 @@ async fn of_an_object_only_what_is_read_is_kept() {
 }
 
 #[tokio::test]
-async fn a1_giants_are_skipped_and_named_and_keep_no_other_from_being_seen() {
+async fn giants_are_skipped_and_named_and_keep_no_other_from_being_seen() {
     let (client, _) = api_server(|_| {
         let mut labels = job("labels");
         labels["metadata"]["labels"]["other"] = "x".repeat(1_200_000).into();

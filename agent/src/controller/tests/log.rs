@@ -22,7 +22,7 @@ impl std::io::Write for Log {
 /// Which logs want a line is kept for the whole process, so other tests that log at the same time could keep
 /// lines from this one.
 #[test]
-fn u14_a_line_of_the_log_names_its_object_by_kind_namespace_and_name() {
+fn a_line_of_the_log_names_its_object_by_kind_namespace_and_name() {
     let test = "controller::tests::log::lines_of_a_process_of_its_own";
     let program = std::env::current_exe().unwrap();
     let ended = Command::new(program).args(["--exact", test, "--ignored"]).output().unwrap();

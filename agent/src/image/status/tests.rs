@@ -213,7 +213,7 @@ fn of_too_many_that_wait_the_youngest_are_left_out() {
 }
 
 #[test]
-fn a25_a_status_stays_small_whatever_a_thousand_tags_and_their_servers_are_called() {
+fn a_status_stays_small_whatever_a_thousand_tags_and_their_servers_are_called() {
     let mut image = image(Mode::OnceByTag);
     let mut findings = success(1);
     let long = |n: usize| format!("{n:0>128}");
@@ -252,7 +252,7 @@ fn the_names_of_a_thousand_usual_tags_have_room() {
 }
 
 #[test]
-fn a24_only_how_far_a_sync_has_come_may_be_written_later() {
+fn only_how_far_a_sync_has_come_may_be_written_later() {
     let image = image(Mode::Recurrent);
     let status = |edit: &dyn Fn(&mut ImageStatus)| {
         let mut status = next_status(&image, success(1), None, now());

@@ -31,7 +31,7 @@ async fn a_list_that_lacks_the_newest_tag_moves_a_fixed_tag_only_once_a_second_o
 }
 
 #[tokio::test]
-async fn a18_a_first_list_after_a_restart_does_not_move_a_fixed_tag_back() {
+async fn a_first_list_after_a_restart_does_not_move_a_fixed_tag_back() {
     let mut stage = Stage::of_a_synced_image().await;
     stage.image.spec.destination.version = Some("stable".into());
     stage.image.spec.source.select = Some(Select { latest: Some(1), ..Select::default() });

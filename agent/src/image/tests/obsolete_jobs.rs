@@ -30,7 +30,7 @@ async fn pass(stage: &mut Stage, memory: &mut Memory) -> String {
 }
 
 #[tokio::test]
-async fn a7_jobs_of_another_route_are_gone_before_anything_is_put() {
+async fn jobs_of_another_route_are_gone_before_anything_is_put() {
     let mut stage = with_a_job_of("of another source").await;
     stage.image.spec.source.name = stage.image.spec.source.name.replace("/source", "/other");
     stage.registry.hold_manifest("other", TAG, "asked for");
@@ -48,7 +48,7 @@ async fn a7_jobs_of_another_route_are_gone_before_anything_is_put() {
 }
 
 #[tokio::test]
-async fn a7_a_tag_is_looked_up_again_once_a_job_of_another_content_is_gone() {
+async fn a_tag_is_looked_up_again_once_a_job_of_another_content_is_gone() {
     let mut stage = with_a_job_of("before").await;
     stage.registry.hold_manifest("source", TAG, "asked for");
     stage.registry.hold_manifest("target", TAG, "asked for");
@@ -78,7 +78,7 @@ async fn a_job_of_a_tag_that_has_moved_is_let_end_and_no_second_one_is_created_m
 }
 
 #[tokio::test]
-async fn a7_a_job_whose_deletion_does_not_end_is_waited_for_no_longer_than_ten_minutes() {
+async fn a_job_whose_deletion_does_not_end_is_waited_for_no_longer_than_ten_minutes() {
     let stage = with_a_job_of("before").await;
     for repository in ["source", "target"] {
         stage.registry.hold_manifest(repository, TAG, "asked for");

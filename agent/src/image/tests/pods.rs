@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a22_a_pod_waits_for_a_node_as_long_as_the_settings_say_and_the_condition_says_why() {
+async fn a_pod_waits_for_a_node_as_long_as_the_settings_say_and_the_condition_says_why() {
     for (settings, is_given_up) in [(&[][..], false), (&["--job-pending-seconds=60"], true)] {
         let mut stage = Stage::of_a_synced_image().await;
         stage.images = Images::new(fixtures::agent_with(stage.api.client(), settings), Objects::new([]));

@@ -8,7 +8,7 @@ use imgop_fakes::{ScriptedRegistry, reply};
 use super::*;
 
 #[tokio::test]
-async fn u7_the_secret_whose_ca_does_not_fit_is_named() {
+async fn the_secret_whose_ca_does_not_fit_is_named() {
     let start = || ScriptedRegistry::start_tls(&["localhost"], |_| reply(200, &[], ""));
     let ((registry, _), (_, ca_of_another)) = (start().await, start().await);
     let mut stage = Stage::of_a_synced_image().await;

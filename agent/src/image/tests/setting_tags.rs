@@ -23,7 +23,7 @@ async fn failures_at(stage: &mut Stage, memory: &mut Memory, at: Timestamp) -> V
 }
 
 #[tokio::test]
-async fn u14_the_event_of_a_job_names_its_tags() {
+async fn the_event_of_a_job_names_its_tags() {
     let mut stage = Stage::of_a_synced_image().await;
     stage.is_reconciling(reasons::PROGRESSING);
     let copies = ["v2.13.1", "v2.13.2"].map(|tag| copy_of(tag, tag));
@@ -39,7 +39,7 @@ fn jobs_created(stage: &Stage) -> usize {
 }
 
 #[tokio::test]
-async fn b55_a_tag_that_the_registry_does_not_take_is_reported_in_its_words_and_others_go_on() {
+async fn a_tag_that_the_registry_does_not_take_is_reported_in_its_words_and_others_go_on() {
     let (mut stage, mut memory) = of_two_tags().await;
     let (code, message) = ("TAG_INVALID", "tags that end in 1 are reserved");
     stage.registry.refuse_put_to("/v2/target/manifests/v2.13.1", Some((code, message)));
@@ -64,7 +64,7 @@ async fn b55_a_tag_that_the_registry_does_not_take_is_reported_in_its_words_and_
 }
 
 #[tokio::test]
-async fn b57_what_a_registry_shows_only_after_a_while_is_set_at_the_second_try() {
+async fn what_a_registry_shows_only_after_a_while_is_set_at_the_second_try() {
     let mut stage = Stage::of_a_synced_image().await;
     stage.is_reconciling(reasons::PROGRESSING);
     let copy = copy_of("v2.13.1", "{}");

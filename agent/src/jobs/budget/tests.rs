@@ -159,7 +159,7 @@ fn within_a_namespace_whoever_came_first_is_next_and_asking_again_costs_no_turn(
 }
 
 #[test]
-fn a9_ten_thousand_that_wait_cost_nothing_until_a_place_is_free() {
+fn ten_thousand_that_wait_cost_nothing_until_a_place_is_free() {
     let mut scene = Scene::new(Caps { in_all: 50, per_namespace: 10, per_owner: 5, ..CAPS });
     for number in 0..10_050 {
         scene.take(&format!("n{}", number % 200), &format!("u{number}"), 1);

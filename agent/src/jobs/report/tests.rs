@@ -188,7 +188,7 @@ fn without_node(age: u64) -> PodView {
 }
 
 #[test]
-fn a22_a_pod_may_wait_for_a_node_while_an_autoscaler_may_add_one_and_that_is_reported() {
+fn a_pod_may_wait_for_a_node_while_an_autoscaler_may_add_one_and_that_is_reported() {
     let of_age = |age| report(&job(None), &[without_node(age)]);
     assert_eq!(
         (of_age(59).state, of_age(59).waits_for_node),
@@ -205,7 +205,7 @@ fn a22_a_pod_may_wait_for_a_node_while_an_autoscaler_may_add_one_and_that_is_rep
 }
 
 #[test]
-fn a22_a_job_whose_node_is_lost_is_given_up_within_minutes() {
+fn a_job_whose_node_is_lost_is_given_up_within_minutes() {
     let ending = |seconds: u64| {
         let mut pod = pod(json!({"phase": "Running", "containerStatuses": [
             terminated("a", 0, "x"), {"name": "b", "state": {"running": {}}}]}));
@@ -221,7 +221,7 @@ fn a22_a_job_whose_node_is_lost_is_given_up_within_minutes() {
 }
 
 #[test]
-fn a11_a_job_that_an_injected_container_keeps_from_ending_is_judged_by_ours_and_is_to_be_deleted() {
+fn a_job_that_an_injected_container_keeps_from_ending_is_judged_by_ours_and_is_to_be_deleted() {
     let with_sidecar = |ours: Value| {
         pod(json!({"phase": "Running", "initContainerStatuses": [terminated("a", 0, "x")],
             "containerStatuses": [ours, {"name": "istio-proxy", "state": {"running": {}}}]}))

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a13_every_integer_has_a_maximum_that_its_type_can_hold() {
+    fn every_integer_has_a_maximum_that_its_type_can_hold() {
         let mut all = Vec::new();
         let crds = crds();
         for crd in &crds {

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn b45_an_index_of_indexes_is_copied_in_parts() {
+    async fn an_index_of_indexes_is_copied_in_parts() {
         let registry = WritableRegistry::start().await;
         let index =
             |entries: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{entries}]}}"#);

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn i2_a_tag_of_an_older_image_stalls_this_one() {
+    fn a_tag_of_an_older_image_stalls_this_one() {
         let request = request("v2.13.x");
         let tags = vec![observed_tag("v2.13.1", here(b"a"), here(b"b"))];
         let observed = Observed { tags, ..Observed::default() };

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a18_what_a_fixed_tag_was_set_from_is_known_while_the_spec_is_the_same() {
+    fn what_a_fixed_tag_was_set_from_is_known_while_the_spec_is_the_same() {
         let newest = |generation| {
             let known = recorded(Mode::Recurrent, |image| {
                 image.metadata.generation = Some(2);

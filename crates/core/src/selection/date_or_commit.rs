@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_a_hash_that_begins_with_a_digit_is_one() {
+    fn a_hash_that_begins_with_a_digit_is_one() {
         let is_none = |text: &str| TagVersion::read(&tag(text)).unwrap().is_date_or_commit();
         for text in [
             "4e1243b",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_a_date_has_a_year_and_a_month_and_a_number_of_six_digits_is_no_date_by_itself() {
+    fn a_date_has_a_year_and_a_month_and_a_number_of_six_digits_is_no_date_by_itself() {
         let is_none = |text: &str| TagVersion::read(&tag(text)).unwrap().is_date_or_commit();
         for text in ["20250108.1", "2024_01_01", "2024-12", "202401011530", "20240101153059.2", "199912"] {
             assert!(is_none(text), "{text}");

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_numbers_in_names_count_by_value() {
+    fn numbers_in_names_count_by_value() {
         for ordered in [
             ["release-1.8.0", "release-1.9.0", "release-1.10.0"],
             ["main-9", "main-99", "main-100"],
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_pre_releases_and_variants_are_below_their_release_and_later_builds_above_it() {
+    fn pre_releases_and_variants_are_below_their_release_and_later_builds_above_it() {
         for ordered in [
             ["1.3.0", "1.3.1-beta1", "1.3.1-beta2", "1.3.1"],
             ["2.0.0-alpha.2", "2.0.0-beta.1", "2.0.0-rc.1", "2.0.0"],
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_dates_and_hashes_are_below_versions() {
+    fn dates_and_hashes_are_below_versions() {
         for ordered in [
             ["4817263", "20250108", "1.2.3"],
             ["2024-01-01", "2024-01-02", "1.0"],
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_numbers_of_builds_count_by_value_whatever_their_length_where_no_tag_has_dotted_numbers() {
+    fn numbers_of_builds_count_by_value_whatever_their_length_where_no_tag_has_dotted_numbers() {
         for ordered in [
             ["99998", "99999", "100000"],
             ["999999", "1000000", "4817263"],

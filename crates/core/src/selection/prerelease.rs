@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_a_candidate_is_one_in_every_spelling() {
+    fn a_candidate_is_one_in_every_spelling() {
         for text in ["2.13.0-RC1", "2.13.0rc1", "2.13.0-rc-1", "2.13.0.rc1", "2.13.0_Rc_12"] {
             let tag = tag(text);
             let version = TagVersion::read(&tag).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_pre_releases_are_known_by_their_words_in_any_case_and_with_any_separator() {
+    fn pre_releases_are_known_by_their_words_in_any_case_and_with_any_separator() {
         for text in [
             "2.0.0-beta.1",
             "2.0.0-alpha",
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_pre_releases_of_python_and_java_are_known() {
+    fn pre_releases_of_python_and_java_are_known() {
         for text in
             ["3.14.0a7", "3.14.0b1", "3.14.0rc2", "7.0.0-M1", "7.0.0.M12", "25-ea", "25-EA", "25.0.1-ea.3"]
         {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn r8_a_name_that_is_only_the_mark_of_a_pre_release_is_one() {
+    fn a_name_that_is_only_the_mark_of_a_pre_release_is_one() {
         for text in ["nightly", "nightly-", "Beta", "rc-", "rc-v", "dev_"] {
             assert!(is_prerelease_name(text), "{text}");
         }

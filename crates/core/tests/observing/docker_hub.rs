@@ -7,7 +7,7 @@ use imgop_fakes::numbered_tags;
 use imgop_fakes::{DockerHub, json};
 
 #[tokio::test]
-async fn m8_a_no_op_counts_no_pull_whether_the_website_answers_or_not() {
+async fn a_no_op_counts_no_pull_whether_the_website_answers_or_not() {
     let tags = numbered_tags("1.0.", 120); // more than the pulls of six hours
     let with = DockerHub::start(tags.clone()).await;
     let without = DockerHub::answering(tags.clone(), |_| json(403, "{}")).await;

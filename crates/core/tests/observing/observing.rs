@@ -225,7 +225,7 @@ async fn within_one_repository_no_tag_is_made_of_what_was_made_before() {
 }
 
 #[tokio::test]
-async fn a18_a_fixed_tag_goes_back_to_an_older_version_only_when_two_lists_agree() {
+async fn a_fixed_tag_goes_back_to_an_older_version_only_when_two_lists_agree() {
     let fixed = |spec: &mut ImageSpec| {
         spec.destination.version = Some("stable".into());
         spec.source.select = Some(imgop_core::api::Select { latest: Some(1), ..Default::default() });

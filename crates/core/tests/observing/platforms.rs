@@ -203,7 +203,7 @@ async fn a_tag_that_is_too_young_is_read_once() {
 }
 
 #[tokio::test]
-async fn r14_an_index_none_of_whose_entries_has_a_platform_is_copied_whole_as_a_single_manifest_is() {
+async fn an_index_none_of_whose_entries_has_a_platform_is_copied_whole_as_a_single_manifest_is() {
     let mut source = Content::default();
     let entry = serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
         "digest": Digest::of(b"chart")});
@@ -215,7 +215,7 @@ async fn r14_an_index_none_of_whose_entries_has_a_platform_is_copied_whole_as_a_
 }
 
 #[tokio::test]
-async fn b45_platforms_are_found_in_the_indexes_within_an_index() {
+async fn platforms_are_found_in_the_indexes_within_an_index() {
     let mut source = Content::default();
     let nested: Vec<String> = ["linux/amd64", "linux/arm64"]
         .map(|platform| {

@@ -69,7 +69,7 @@ async fn tags_that_are_named_after_a_meant_tags_content_go_with_it() {
 }
 
 #[tokio::test]
-async fn m14_a_no_op_costs_no_request_for_what_is_named_after_contents() {
+async fn a_no_op_costs_no_request_for_what_is_named_after_contents() {
     let (source, _) = signed();
     let case = case(source.clone(), source, "1.x").await;
     let observed = case.observe(&Known::default()).await;
@@ -249,7 +249,7 @@ fn signature(of: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn r7_a_signature_that_only_the_destination_has_stays_and_new_ones_of_the_source_are_copied() {
+async fn a_signature_that_only_the_destination_has_stays_and_new_ones_of_the_source_are_copied() {
     for (there, has_own) in [(&["vendor", "owner"][..], true), (&["vendor"], false)] {
         let mut source = Content::default();
         let image = source.push("1.0", &ONE);
@@ -264,7 +264,7 @@ async fn r7_a_signature_that_only_the_destination_has_stays_and_new_ones_of_the_
 }
 
 #[tokio::test]
-async fn r7_what_only_the_destinations_index_of_referrers_lists_stays() {
+async fn what_only_the_destinations_index_of_referrers_lists_stays() {
     for (there, has_own) in [(&["a", "own"][..], true), (&["a"], false)] {
         let mut source = Content::default();
         let image = source.push("1.0", &ONE);
@@ -285,7 +285,7 @@ async fn r7_what_only_the_destinations_index_of_referrers_lists_stays() {
 }
 
 #[tokio::test]
-async fn r7_what_cannot_be_read_under_a_referrers_tag_stays() {
+async fn what_cannot_be_read_under_a_referrers_tag_stays() {
     let mut source = Content::default();
     let image = source.push("1.0", &ONE);
     let tag = format!("{}.sig", referrers_tag(&image).unwrap());
@@ -305,7 +305,7 @@ async fn r7_what_cannot_be_read_under_a_referrers_tag_stays() {
 }
 
 #[tokio::test]
-async fn b51_what_refers_to_the_images_of_an_index_is_copied_with_it() {
+async fn what_refers_to_the_images_of_an_index_is_copied_with_it() {
     let digest = |platform: &str| Digest::of(format!("1.0 {platform}").as_bytes());
     let (amd64, arm64) = (digest("linux/amd64"), digest("linux/arm64"));
     let mut source = Content::default();

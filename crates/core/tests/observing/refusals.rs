@@ -46,7 +46,7 @@ fn states(observed: &Observed) -> Vec<(String, TagState)> {
 }
 
 #[tokio::test]
-async fn r6_one_denied_tag_of_a_listed_source_is_its_own_failure() {
+async fn one_denied_tag_of_a_listed_source_is_its_own_failure() {
     let (source, destination) = (denying(&["1.0", "2.0"], true).await, denying(&[], true).await);
     let observed = observed(&source, &destination, "x.0").await.unwrap();
     let expected = [("2.0".to_owned(), TagState::NotChecked), ("1.0".to_owned(), TagState::Missing)];
@@ -55,7 +55,7 @@ async fn r6_one_denied_tag_of_a_listed_source_is_its_own_failure() {
 }
 
 #[tokio::test]
-async fn r6_one_denied_tag_of_a_destination_that_shows_another_is_its_own_failure() {
+async fn one_denied_tag_of_a_destination_that_shows_another_is_its_own_failure() {
     let tags = &["1.0", "2.0"];
     let source = ScriptedRegistry::start(move |seen| {
         if seen.target.contains("/tags/list") {
@@ -75,7 +75,7 @@ async fn r6_one_denied_tag_of_a_destination_that_shows_another_is_its_own_failur
 }
 
 #[tokio::test]
-async fn b42_a_tag_in_dockers_old_format_has_a_state_of_its_own_and_says_why() {
+async fn a_tag_in_dockers_old_format_has_a_state_of_its_own_and_says_why() {
     let source = ScriptedRegistry::start(|seen| {
         let tag = seen.target.rsplit('/').next().unwrap_or_default();
         let digest = Digest::of(tag.as_bytes());

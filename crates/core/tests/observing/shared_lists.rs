@@ -145,7 +145,7 @@ fn pattern(source: &ScriptedRegistry, destination: &ScriptedRegistry, fixed: Opt
 }
 
 #[tokio::test]
-async fn r11_many_images_of_one_source_list_it_once() {
+async fn many_images_of_one_source_list_it_once() {
     let (source, _) = registry(&["1.0", "2.0"]).await;
     let (destination, _) = registry(&[]).await;
     let registries = sharing(SHARED);
@@ -156,7 +156,7 @@ async fn r11_many_images_of_one_source_list_it_once() {
 }
 
 #[tokio::test]
-async fn a18_one_list_that_is_read_twice_does_not_move_a_tag_backwards() {
+async fn one_list_that_is_read_twice_does_not_move_a_tag_backwards() {
     let (source, tags) = registry(&["1.0", "2.0"]).await;
     let (destination, _) = registry(&["stable"]).await;
     let registries = sharing(SHARED);

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn b28_the_query_of_a_realm_is_kept_and_a_line_without_a_bound_is_not_read() {
+    fn the_query_of_a_realm_is_kept_and_a_line_without_a_bound_is_not_read() {
         let of = |realm: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(WWW_AUTHENTICATE, format!(r#"Bearer realm="{realm}""#).parse().unwrap());

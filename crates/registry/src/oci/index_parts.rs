@@ -56,7 +56,7 @@ mod tests {
     const AMD64: &str = r#","platform":{"os":"linux","architecture":"amd64"}"#;
 
     #[test]
-    fn b44_an_index_whose_entries_have_fields_that_get_lost_is_copied_by_its_entries() {
+    fn an_index_whose_entries_have_fields_that_get_lost_is_copied_by_its_entries() {
         let image = entry(IMAGE, "a", AMD64);
         for field in [r#","artifactType":"application/x""#, r#","data":"e30=""#, r#","urls":["https://x"]"#] {
             let parts = index_parts(&index(&[image.clone(), entry(IMAGE, "b", field), image.clone()]));
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn b43_what_is_plain_is_copied_as_a_whole() {
+    fn what_is_plain_is_copied_as_a_whole() {
         let unknown = r#","platform":{"os":"unknown","architecture":"unknown"},"annotations":{"a":"b"}"#;
         let image = entry(IMAGE, "a", AMD64);
         for empty in ["", r#","urls":[]"#, r#","artifactType":"""#, r#","data":null"#] {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn b45_indexes_within_an_index_are_known_with_their_platforms_or_without() {
+    fn indexes_within_an_index_are_known_with_their_platforms_or_without() {
         let nested = index(&[entry(INDEX, "a", AMD64), entry(INDEX, "b", ""), entry(IMAGE, "c", "")]);
         let parts = index_parts(&nested).unwrap().unwrap();
         assert_eq!(parts.iter().map(|part| part.is_index).collect::<Vec<_>>(), [true, true, false]);

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn b45_platforms_are_found_below_an_entry_that_has_none() {
+    fn platforms_are_found_below_an_entry_that_has_none() {
         let nested = |content: &str| serde_json::json!({"mediaType": OCI_INDEX, "digest": Digest::of(content.as_bytes()), "size": 7});
         let source = index(&[nested("a"), nested("b")]);
         let below = [("a", "amd64"), ("b", "arm64")].map(|(content, architecture)| {

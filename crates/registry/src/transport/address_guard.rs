@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a6_what_a_registry_names_elsewhere_is_neither_private_nor_this_machine() {
+    fn what_a_registry_names_elsewhere_is_neither_private_nor_this_machine() {
         let foreign =
             |private, address: &str| rules(Reach::Foreign, private).check_resolved(address.parse().unwrap());
         for address in ["10.0.0.5", "100.64.0.1", "fd12::1", "::ffff:10.0.0.5", "64:ff9b::a00:5"] {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a6_a_name_that_is_not_written_as_this_machine_does_not_lead_to_loopback() {
+    fn a_name_that_is_not_written_as_this_machine_does_not_lead_to_loopback() {
         let loopback = "127.0.0.1".parse().unwrap();
         let error = rules(Reach::Own, PrivateAddresses::Registries).check_resolved(loopback).unwrap_err();
         insta::assert_snapshot!(error, @"127.0.0.1 is an address of this machine; a registry is reached there only where it is written as localhost or with that address");

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a6_a_host_is_the_registrys_own_on_its_port_on_its_domain_behind_tls_or_where_it_is_listed() {
+    fn a_host_is_the_registrys_own_on_its_port_on_its_domain_behind_tls_or_where_it_is_listed() {
         use Reach::{Foreign, Loopback, Own};
         for (base, url, expected) in [
             ("https://r.example.com", "https://r.example.com/token", Own),

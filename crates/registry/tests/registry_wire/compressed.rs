@@ -20,7 +20,7 @@ fn compressed(media_type: &str, text: &[u8]) -> Response {
 }
 
 #[tokio::test]
-async fn b64_what_was_compressed_unasked_is_read_and_its_digest_is_that_of_the_content() {
+async fn what_was_compressed_unasked_is_read_and_its_digest_is_that_of_the_content() {
     const BODY: &[u8] = br#"{"schemaVersion":2,"manifests":[]}"#;
     let registry = ScriptedRegistry::start(|seen| {
         if seen.target.contains("/tags/") {
@@ -37,7 +37,7 @@ async fn b64_what_was_compressed_unasked_is_read_and_its_digest_is_that_of_the_c
 }
 
 #[tokio::test]
-async fn b64_what_is_much_larger_than_it_looks_is_refused() {
+async fn what_is_much_larger_than_it_looks_is_refused() {
     let bomb = gzip(&vec![b' '; 64 << 20]);
     assert!(bomb.len() < 1 << 20);
     let registry = ScriptedRegistry::start(move |_| {
@@ -50,7 +50,7 @@ async fn b64_what_is_much_larger_than_it_looks_is_refused() {
 }
 
 #[tokio::test]
-async fn b64_what_is_no_gzip_although_it_says_so_is_an_error() {
+async fn what_is_no_gzip_although_it_says_so_is_an_error() {
     for body in [&b"plain"[..], &gzip(b"{}")[..8]] {
         let body = body.to_vec();
         let registry =
@@ -62,7 +62,7 @@ async fn b64_what_is_no_gzip_although_it_says_so_is_an_error() {
 }
 
 #[tokio::test]
-async fn b64_an_error_that_cannot_be_decoded_is_the_error_that_its_status_says() {
+async fn an_error_that_cannot_be_decoded_is_the_error_that_its_status_says() {
     let registry = ScriptedRegistry::start(|_| reply(403, &[("content-encoding", "gzip")], "denied")).await;
     let error = client(&registry.repository("app")).tags().await.unwrap_err();
     assert_eq!(*error.reason(), Reason::Forbidden, "{error}");

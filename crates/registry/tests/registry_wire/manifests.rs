@@ -243,7 +243,7 @@ async fn a_referrers_api_that_redirects_to_another_host_is_none() {
 }
 
 #[tokio::test]
-async fn b42_a_manifest_in_dockers_old_format_is_known_as_such_by_head_and_by_get() {
+async fn a_manifest_in_dockers_old_format_is_known_as_such_by_head_and_by_get() {
     for media_type in [
         "application/vnd.docker.distribution.manifest.v1+prettyjws",
         "application/vnd.docker.distribution.manifest.v1+json",

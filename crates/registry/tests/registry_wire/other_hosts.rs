@@ -87,7 +87,7 @@ async fn a_token_server_on_the_same_domain_or_one_that_was_allowed_gets_the_pass
 }
 
 #[tokio::test]
-async fn a6_a_token_server_on_another_port_gets_nothing() {
+async fn a_token_server_on_another_port_gets_nothing() {
     let canary = canary().await;
     for realm in [
         format!("http://127.0.0.1:{}/any/path", canary.address.port()),
@@ -109,7 +109,7 @@ async fn a6_a_token_server_on_another_port_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a6_one_text_is_told_of_every_foreign_host_that_gives_no_answer() {
+async fn one_text_is_told_of_every_foreign_host_that_gives_no_answer() {
     let plain_http = canary().await;
     let mut texts = Vec::new();
     for (name, address) in [

@@ -14,7 +14,7 @@ fn v1() -> ManifestRef {
 }
 
 #[tokio::test]
-async fn r2_a_first_copy_goes_into_a_repository_that_the_push_creates() {
+async fn a_first_copy_goes_into_a_repository_that_the_push_creates() {
     let quay = QuayTokens::start().await;
     let client = Registries::new(settings()).push_target(&quay.http.repository("team/new"), &robot());
     assert!(client.head(&v1()).await.unwrap().is_none(), "the tag is absent and not refused");
@@ -25,7 +25,7 @@ async fn r2_a_first_copy_goes_into_a_repository_that_the_push_creates() {
 }
 
 #[tokio::test]
-async fn r2_a_source_or_a_preview_never_creates_a_repository() {
+async fn a_source_or_a_preview_never_creates_a_repository() {
     let quay = QuayTokens::start().await;
     let client = Registries::new(settings()).repository(&quay.http.repository("team/new"), &robot());
     for _ in 0..2 {
@@ -36,7 +36,7 @@ async fn r2_a_source_or_a_preview_never_creates_a_repository() {
 }
 
 #[tokio::test]
-async fn r2_a_right_to_push_that_a_destination_was_given_is_not_asked_for_by_a_source() {
+async fn a_right_to_push_that_a_destination_was_given_is_not_asked_for_by_a_source() {
     let (quay, registries) = (QuayTokens::start().await, Registries::new(settings()));
     let repository = quay.http.repository("team/new");
     registries.push_target(&repository, &robot()).head(&v1()).await.unwrap();
@@ -47,7 +47,7 @@ async fn r2_a_right_to_push_that_a_destination_was_given_is_not_asked_for_by_a_s
 }
 
 #[tokio::test]
-async fn r2_a_robot_of_another_organization_is_refused() {
+async fn a_robot_of_another_organization_is_refused() {
     let quay = QuayTokens::start().await;
     let client = Registries::new(settings()).push_target(&quay.http.repository("other/new"), &robot());
     assert_eq!(*client.head(&v1()).await.unwrap_err().reason(), Reason::Unauthorized);

@@ -110,7 +110,7 @@ async fn a_source_that_is_not_there_is_an_error_for_all_who_share_it() {
 }
 
 #[tokio::test]
-async fn r11_all_lists_together_take_no_more_memory_than_the_setting_says() {
+async fn all_lists_together_take_no_more_memory_than_the_setting_says() {
     let registry = ScriptedRegistry::start(|seen| {
         let number = if seen.target.contains("/huge/") { 900 } else { 400 };
         let tags: Vec<String> = (0..number).map(|n| format!("{n:0>100}")).collect();

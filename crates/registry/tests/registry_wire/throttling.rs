@@ -225,7 +225,7 @@ async fn a_limit_on_requests_is_no_limit_on_pulls() {
 }
 
 #[tokio::test]
-async fn b58_a_503_with_a_pause_is_waited_out_or_left_to_the_caller() {
+async fn a_503_with_a_pause_is_waited_out_or_left_to_the_caller() {
     let registry = ScriptedRegistry::with_answers(vec![|| reply(503, &[("retry-after", "0")], ""), || {
         json(200, r#"{"tags":["v1"]}"#)
     }])

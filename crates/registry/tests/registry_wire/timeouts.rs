@@ -52,7 +52,7 @@ async fn one_name_without_an_end_is_cut_at_the_cap_and_not_kept() {
 }
 
 #[tokio::test]
-async fn a2_a_registry_that_has_never_answered_is_asked_once() {
+async fn a_registry_that_has_never_answered_is_asked_once() {
     let registry = FaultyRegistry::hanging_after(b"").await;
     let settings = Settings { read_timeout: MOMENT, retries: 3, ..settings() };
     let client = Registries::new(settings).repository(&registry.repository("a"), &Access::default());

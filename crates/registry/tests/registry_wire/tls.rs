@@ -167,7 +167,7 @@ async fn showing(certificate: Certificate, name: &str) -> (ScriptedRegistry, Vec
 }
 
 #[tokio::test]
-async fn b59_a_certificate_that_was_given_is_trusted_whoever_signed_it() {
+async fn a_certificate_that_was_given_is_trusted_whoever_signed_it() {
     for certificate in [Certificate::SelfSigned, Certificate::Ca, Certificate::Issued] {
         let (registry, pem) = showing(certificate, HOST).await;
         let registries = registries(&[(HOST, registry.address)]);
@@ -177,7 +177,7 @@ async fn b59_a_certificate_that_was_given_is_trusted_whoever_signed_it() {
 }
 
 #[tokio::test]
-async fn b59_a_certificate_that_was_given_counts_for_its_names_and_its_time_alone() {
+async fn a_certificate_that_was_given_counts_for_its_names_and_its_time_alone() {
     let (shown, words) = (Certificate::Ca, "certificate not valid for name");
     for (certificate, name, words) in [(shown, "other.test", words), (Certificate::Expired, HOST, "expired")]
     {
@@ -191,7 +191,7 @@ async fn b59_a_certificate_that_was_given_counts_for_its_names_and_its_time_alon
 }
 
 #[tokio::test]
-async fn b59_another_certificate_than_the_one_that_was_given_is_not_trusted() {
+async fn another_certificate_than_the_one_that_was_given_is_not_trusted() {
     for certificate in [Certificate::Ca, Certificate::Issued] {
         let (registry, _) = showing(certificate, HOST).await;
         let (_, other) = showing(certificate, HOST).await;

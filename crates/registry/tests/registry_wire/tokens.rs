@@ -215,7 +215,7 @@ async fn b8_garbage_from_a_token_server_is_an_error_value() {
 }
 
 #[tokio::test]
-async fn b29_an_empty_token_beside_an_access_token_and_odd_lifetimes_are_taken() {
+async fn an_empty_token_beside_an_access_token_and_odd_lifetimes_are_taken() {
     for fields in [
         r#""token":"","access_token":"t""#,
         r#""token":null,"access_token":"t""#,

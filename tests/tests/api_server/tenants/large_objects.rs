@@ -9,7 +9,7 @@ const IMAGES: usize = 60;
 const LABELS: usize = 9_000;
 
 #[tokio::test]
-async fn a1_labels_of_a_namespace_that_is_not_enabled_take_no_memory_from_the_others() -> anyhow::Result<()> {
+async fn labels_of_a_namespace_that_is_not_enabled_take_no_memory_from_the_others() -> anyhow::Result<()> {
     let case = Case::new().await?;
     case.namespace("hostile").await?;
     let labels: BTreeMap<String, String> =

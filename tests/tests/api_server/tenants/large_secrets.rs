@@ -17,7 +17,7 @@ const LARGE: usize = 960_000;
 const SMALLER: usize = 400_000;
 
 #[tokio::test]
-async fn a3_large_secrets_that_images_name_take_a_bounded_amount_of_memory() -> anyhow::Result<()> {
+async fn large_secrets_that_images_name_take_a_bounded_amount_of_memory() -> anyhow::Result<()> {
     let case = Case::new().await?;
     case.enabled_namespace("team").await?;
     let contents = [LARGE, SMALLER].map(docker_config);

@@ -15,8 +15,7 @@ const LOOP: Duration = Duration::from_secs(30);
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn a20_requests_in_a_loop_begin_a_sync_every_five_seconds_and_the_last_one_counts() -> anyhow::Result<()>
-{
+async fn requests_in_a_loop_begin_a_sync_every_five_seconds_and_the_last_one_counts() -> anyhow::Result<()> {
     let case = Case::new().await?;
     case.enabled_namespace("team").await?;
     let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[("1.0.0", "one")]);

@@ -13,8 +13,7 @@ const SILENT: usize = 200;
 const TURNS_OF_NAMESPACE: usize = 16;
 
 #[tokio::test]
-async fn a2_images_of_silent_registries_do_not_keep_those_of_other_namespaces_waiting() -> anyhow::Result<()>
-{
+async fn images_of_silent_registries_do_not_keep_those_of_other_namespaces_waiting() -> anyhow::Result<()> {
     let case = Case::new().await?;
     case.enabled_namespace("silent").await?;
     case.enabled_namespace("healthy").await?;

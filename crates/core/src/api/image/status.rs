@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a14_a_status_with_words_of_another_version_is_read() {
+    fn a_status_with_words_of_another_version_is_read() {
         let status: ImageStatus = serde_json::from_value(serde_json::json!({
             "phase": "PAUSED",
             "failures": [{"tag": "v1", "reason": "SignatureMissing", "message": "no signature"}]
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a14_the_schema_takes_words_that_this_version_does_not_know() {
+    fn the_schema_takes_words_that_this_version_does_not_know() {
         let crd = serde_json::to_value(crate::api::crds()).unwrap();
         let status = &crd[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
         let failure = &status["properties"]["failures"]["items"]["properties"]["reason"];

@@ -191,7 +191,7 @@ fn b13_no_field_names_a_namespace() {
 }
 
 #[test]
-fn a14_a_status_with_words_of_another_version_is_read() {
+fn a_status_with_words_of_another_version_is_read() {
     let status: ImageBuilderStatus = serde_json::from_value(json!({
         "phase": "PAUSED",
         "build": {"number": 3, "reason": "MoonPhase", "startedAt": "2026-11-21T12:00:00Z"},

@@ -251,7 +251,7 @@ fn a_tag_without_a_wanted_platform_is_reported_alone_and_says_what_there_is() {
 }
 
 #[test]
-fn b42_a_tag_in_an_unsupported_format_gets_no_job_and_no_try_by_time() {
+fn a_tag_in_an_unsupported_format_gets_no_job_and_no_try_by_time() {
     let mut case = v1(Seen::Absent);
     let unsupported = Seen::Unsupported("v0: it is in Docker's old format".to_owned());
     case.observed.tags.push(observed_tag("v0", unsupported, Seen::Absent));
@@ -285,7 +285,7 @@ fn what_could_not_be_asked_is_neither_copied_nor_synced() {
 }
 
 #[test]
-fn a12_a_next_attempt_far_ahead_in_a_status_is_clamped() {
+fn a_next_attempt_far_ahead_in_a_status_is_clamped() {
     let mut case = v1(Seen::Absent);
     case.failures = vec![TagFailure {
         tag: "v1".into(),
@@ -303,7 +303,7 @@ fn a12_a_next_attempt_far_ahead_in_a_status_is_clamped() {
 }
 
 #[test]
-fn r7_what_only_the_destination_has_under_a_referrers_tag_stays() {
+fn what_only_the_destination_has_under_a_referrers_tag_stays() {
     let mut case = v1(Seen::Present(digest("b")));
     case.observed.tags[0].referrer_of = Some(digest("image"));
     assert_eq!(attempt(&case.action(&[])), 1);

@@ -126,7 +126,7 @@ async fn content_that_is_gone_is_reported_as_gone_and_no_tag_is_put() {
 }
 
 #[tokio::test]
-async fn b57_content_that_is_not_shown_at_once_is_published_at_the_second_try() {
+async fn content_that_is_not_shown_at_once_is_published_at_the_second_try() {
     let case = Case::new().await;
     let text = index_of(&["amd64"]);
     let copy = Copy { digest: Digest::of(text.as_bytes()), ..copy("v1", 1) };
@@ -211,7 +211,7 @@ async fn an_index_that_the_source_has_no_more_is_not_made_of_something_else() {
 }
 
 #[tokio::test]
-async fn a23_a_tag_that_comes_while_an_index_is_made_is_kept_where_only_missing_ones_are_wanted() {
+async fn a_tag_that_comes_while_an_index_is_made_is_kept_where_only_missing_ones_are_wanted() {
     let mut case = Case::new().await;
     case.request.overwrite = Overwrite::IfMissing;
     let text = index_of(&["amd64", "arm64"]);
@@ -233,7 +233,7 @@ async fn a23_a_tag_that_comes_while_an_index_is_made_is_kept_where_only_missing_
 }
 
 #[tokio::test]
-async fn b45_an_index_of_indexes_is_put_with_its_bytes_once_those_within_it_are_there() {
+async fn an_index_of_indexes_is_put_with_its_bytes_once_those_within_it_are_there() {
     let case = Case::new().await;
     let artifact = format!(
         r#"{{"mediaType":"{IMAGE}","digest":"{}","size":1,"artifactType":"application/vnd.example"}}"#,
@@ -283,7 +283,7 @@ async fn an_index_within_a_narrowed_one_is_put_before_the_tag_where_its_parts_we
 }
 
 #[tokio::test]
-async fn b43_an_index_is_put_byte_for_byte_whatever_it_names() {
+async fn an_index_is_put_byte_for_byte_whatever_it_names() {
     let entry =
         |more: &str| format!(r#"{{"mediaType":"{IMAGE}","digest":"{}","size":1{more}}}"#, Digest::of(b"a"));
     let amd64 = r#","platform":{"os":"linux","architecture":"amd64"}"#;

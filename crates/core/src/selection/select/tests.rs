@@ -126,7 +126,7 @@ fn the_filter_narrows_and_says_why() {
 }
 
 #[test]
-fn r8_every_tag_is_without_those_that_are_named_after_a_pre_release() {
+fn every_tag_is_without_those_that_are_named_after_a_pre_release() {
     let all = tags(&["nightly", "nightly-20250101", "beta", "rc-1.2.0", "latest", "preview-app-1.0"]);
     let chosen = |candidates| select(&"*".parse().unwrap(), candidates, &Filter::default(), &all, 9);
     assert_eq!(chosen(false).tags, tags(&["preview-app-1.0", "latest"]));
@@ -135,7 +135,7 @@ fn r8_every_tag_is_without_those_that_are_named_after_a_pre_release() {
 }
 
 #[test]
-fn r8_latest_counts_versions_and_not_spellings() {
+fn latest_counts_versions_and_not_spellings() {
     let all = tags(&["v1.2.3", "1.2.3", "1.2.2", "1.2.2.0", "1.2.1"]);
     let filter = Filter::new(&[], &[], Some(2)).unwrap();
     for version in ["*", ">=1"] {
@@ -149,7 +149,7 @@ fn r8_latest_counts_versions_and_not_spellings() {
 }
 
 #[test]
-fn r8_the_newest_of_every_tag_is_a_release() {
+fn the_newest_of_every_tag_is_a_release() {
     for (texts, newest) in [
         (&["1.3.1", "1.3.1-beta1", "1.3.1-beta2", "1.3.0"][..], "1.3.1"),
         (&["24.0.0", "24.0.0-slim", "23.0.0"], "24.0.0"),

@@ -11,7 +11,7 @@ fn actions(request: &BuildRequest, runs: &[PartRun]) -> Vec<PartAction> {
 }
 
 #[test]
-fn d6_a_part_that_succeeded_is_not_built_again_for_the_others_sake() {
+fn a_part_that_succeeded_is_not_built_again_for_the_others_sake() {
     let request = request(|spec| spec.retries = 1);
     assert_eq!(actions(&request, &[]), [PartAction::Build(1), PartAction::Build(1)]);
     let digest = Digest::of(b"amd64");
@@ -30,7 +30,7 @@ fn d6_a_part_that_succeeded_is_not_built_again_for_the_others_sake() {
 }
 
 #[test]
-fn c10_an_interrupted_part_is_built_again_at_once_and_does_not_count() {
+fn an_interrupted_part_is_built_again_at_once_and_does_not_count() {
     let request = request(|_| {});
     let interrupted =
         |attempt| run("linux/amd64", attempt, PartState::Failed(BuildFailure::Interrupted, now()));

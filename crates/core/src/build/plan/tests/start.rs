@@ -126,7 +126,7 @@ fn a_requested_build_is_built_though_nothing_is_new() {
 }
 
 #[test]
-fn d7_a_moved_base_is_one_build_with_both_digests() {
+fn a_moved_base_is_one_build_with_both_digests() {
     let request = request(|_| {});
     let moved = begun(observed(&request, &last(), &inputs("c1", "b2")));
     let (old, new) = (Digest::of(b"b1"), Digest::of(b"b2"));
@@ -137,7 +137,7 @@ fn d7_a_moved_base_is_one_build_with_both_digests() {
 }
 
 #[test]
-fn d7_bases_that_never_move_and_new_ones_start_nothing() {
+fn bases_that_never_move_and_new_ones_start_nothing() {
     let request = request(|_| {});
     let pinned = |content: &str| {
         let reference = format!("busybox:1@{}", Digest::of(b"x"));
@@ -182,7 +182,7 @@ fn what_is_not_watched_starts_nothing_by_itself_and_is_said_when_asked_for() {
 }
 
 #[test]
-fn d7_five_moves_in_a_minute_are_one_build_now_and_one_later() {
+fn five_moves_in_a_minute_are_one_build_now_and_one_later() {
     let request = request(|spec| spec.min_interval = "30s".into());
     let first = LastBuild { started_at: ago(60), ..last() };
     assert_eq!(begun(observed(&request, &first, &inputs("c1", "b2"))).1, BuildReason::BaseImageMoved);
@@ -229,7 +229,7 @@ fn a_suspended_builder_begins_nothing_and_finishes_what_runs() {
 }
 
 #[test]
-fn c9_a_cancelled_build_ends_and_the_next_change_builds_again() {
+fn a_cancelled_build_ends_and_the_next_change_builds_again() {
     let request = request(|_| {});
     assert_eq!(decision(&request, Some(&running()), |o| o.asked = Asked::Cancel), Decision::Cancel);
     assert_eq!(decision(&request, Some(&last()), |o| o.asked = Asked::Cancel), Decision::Nothing, "twice");
