@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::image_builder::tests::fixtures::builder;
 
-    fn request(spec: serde_json::Value) -> BuildRequest {
+    fn request(spec: &serde_json::Value) -> BuildRequest {
         let builder = builder(|spec_of| {
             spec_of.source = None;
             spec_of.context = Some(serde_json::from_value(spec["context"].clone()).unwrap());
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_dockerfile_of_a_config_map_is_found_and_a_missing_one_is_named() {
-        let plain = request(serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
+        let plain = request(&serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
         let text =
             |contents: &ConfigMapContents| contents.dockerfile(&plain).map_err(|halt| halt.to_string());
         assert_eq!(text(&contents(&[("Dockerfile", "FROM a"), ("x", "")])), Ok(Some(b"FROM a".to_vec())));
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_digest_is_that_of_paths_and_contents() {
-        let plain = request(serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
+        let plain = request(&serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
         let digest = |files: &[(&str, &str)]| contents(files).digest(&plain).unwrap();
         assert_eq!(digest(&[("a", "1"), ("b", "2")]), digest(&[("b", "2"), ("a", "1")]));
         assert_ne!(digest(&[("a", "1")]), digest(&[("a", "2")]));

@@ -42,8 +42,7 @@ fn made(builder: &ImageBuilder, record: &PartRecord, tier: BuildTier, config: &C
 
 fn full() -> ImageBuilder {
     builder(|spec| {
-        let named = |name: &str| Some(Credentials { secret_name: name.into() });
-        spec.image.credentials = named("target");
+        spec.image.credentials = Some(Credentials { secret_name: "target".into() });
         spec.image.tls.ca_secret_name = Some("ca".into());
         spec.registries = serde_json::from_value(serde_json::json!([
             { "host": "quay.io", "credentials": { "secretName": "origin" }, "tls": { "caSecretName": "quay-ca" } },

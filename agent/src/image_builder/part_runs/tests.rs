@@ -11,8 +11,8 @@ use crate::jobs::testing::report_of;
 
 const PLATFORM: &str = "linux/amd64";
 
-/// A Job of build 7, whose containers stand like this and whose pod is `pod`.
-fn job(states: [Value; 3], pod: Value) -> JobReport {
+/// A Job of build 7, whose containers stand like this and whose pod is `of_pod`.
+fn job(states: [Value; 3], of_pod: &Value) -> JobReport {
     let record = PartRecord {
         number: 7,
         reason: BuildReason::Created,
@@ -29,14 +29,14 @@ fn job(states: [Value; 3], pod: Value) -> JobReport {
         "status": { "active": 1, "startTime": now() },
     });
     let [prepare, build, push] = states;
-    let mut status = json!({
+    let mut shown = json!({
         "initContainerStatuses": [{ "name": "prepare", "state": prepare }, { "name": "build", "state": build }],
         "containerStatuses": [{ "name": "push", "state": push }],
     });
-    status.as_object_mut().unwrap().extend(pod.as_object().unwrap().clone());
+    shown.as_object_mut().unwrap().extend(of_pod.as_object().unwrap().clone());
     let pod = json!({ "metadata": { "name": "p", "creationTimestamp": now(),
         "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "name": "b", "uid": "job", "controller": true }] },
-        "status": status });
+        "status": shown });
     report_of(&job, &[pod], now())
 }
 
@@ -50,7 +50,7 @@ fn waiting() -> Value {
 
 /// What becomes of build 7 with this Job.
 fn try_of(states: [Value; 3], pod: Value) -> Try {
-    tries(&[job(states, pod)], 7, now(), now()).remove(0)
+    tries(&[job(states, &pod)], 7, now(), now()).remove(0)
 }
 
 fn failed_step(code: i32) -> StepReport {
@@ -197,7 +197,7 @@ fn a_part_that_is_built_stays_built_when_its_pod_is_gone() {
 #[test]
 fn after_a_restart_a_job_whose_pod_is_not_listed_yet_is_waited_for() {
     let job = crate::image_builder::tests::job_of_build(7, true, now());
-    let later = now() + std::time::Duration::from_secs(60);
+    let later = now() + std::time::Duration::from_mins(1);
     let state =
         |pods_known_by| tries(std::slice::from_ref(&job), 7, pods_known_by, now()).remove(0).run.state;
     assert_eq!(state(later), PartState::Running);

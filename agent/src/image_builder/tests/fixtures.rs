@@ -1,4 +1,4 @@
-//! What the tests of ImageBuilders are built from.
+//! What the tests of `ImageBuilder`s are built from.
 
 use imgop_core::api::{
     Architecture, BuildReason, BuildRecord, BuildResult, BuiltImage, ImageBuilder, ImageBuilderSpec,

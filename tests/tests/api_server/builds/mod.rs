@@ -1,4 +1,4 @@
-//! ImageBuilders on a real API server, with the agent as a library and a registry that is a fake: Jobs and pods end
+//! `ImageBuilder`s on a real API server, with the agent as a library and a registry that is a fake: Jobs and pods end
 //! because a test says so.
 
 mod case;
