@@ -40,8 +40,6 @@ const STEP_OF_VOLUME: &str = "/imgop/usr/bin/imgop-step";
 const JOB_SLACK_SECONDS: u32 = 300;
 /// Bytes of a document: it stands in the Job once for each container, and Jobs are read up to a limit.
 const MAX_INPUT_BYTES: usize = 128 << 10;
-/// The user of the container that pushes: it needs no right but to read.
-const PUSH_USER: i64 = 65532;
 /// What the container that builds gets unless the spec says more, or less: as in the seed.
 const DEFAULT_CPU_REQUEST: &str = "200m";
 const DEFAULT_MEMORY_REQUEST: &str = "256Mi";
@@ -183,7 +181,8 @@ fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: 
     build.resources = Some(resources(part.spec));
     let mut push = one(PUSH, image.clone(), STEP, &volumes.push);
     if let Some(context) = &mut push.security_context {
-        context.run_as_user = Some(PUSH_USER);
+        // It reads what the others wrote, as their user and without a capability.
+        (context.run_as_user, context.run_as_non_root) = (Some(security::user(part.tier)), None);
     }
     [prepare, build, push]
 }

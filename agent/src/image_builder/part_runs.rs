@@ -246,13 +246,9 @@ fn step_of(failure: &StepFailure) -> Option<String> {
     })
 }
 
-/// Returns what a failure says: step, exit code, and the end of the output.
+/// Returns what a failure says, which names step and exit code, and the end of the output.
 fn message_of(failure: &StepFailure) -> String {
-    let mut message = match (step_of(failure), failure.exit_code) {
-        (Some(step), Some(code)) => format!("{step} ended with {code}: {}", failure.message),
-        (Some(step), None) => format!("{step}: {}", failure.message),
-        (None, _) => failure.message.clone(),
-    };
+    let mut message = failure.message.clone();
     if !failure.last_lines.is_empty() {
         message.push_str(": ");
         message.push_str(&failure.last_lines.join(" | "));

@@ -33,6 +33,14 @@ pub(super) fn host_users(tier: BuildTier) -> Option<bool> {
     }
 }
 
+/// Returns the user of the containers, which in a user namespace is root there alone.
+pub(super) fn user(tier: BuildTier) -> i64 {
+    match tier {
+        BuildTier::A1 | BuildTier::A2 | BuildTier::Privileged => 0,
+        BuildTier::B => USER,
+    }
+}
+
 /// Returns the security context of the containers that run Buildah. `profile` is the seccomp profile on the nodes.
 pub(super) fn context(tier: BuildTier, profile: &str) -> SecurityContext {
     let on_node =

@@ -56,7 +56,7 @@ fn try_of(states: [Value; 3], pod: Value) -> Try {
 fn failed_step(code: i32) -> StepReport {
     let failure = StepFailure {
         reason: BuildFailure::StepFailed,
-        message: "the command failed".into(),
+        message: "line 7 (RUN make) ended with exit code 2".into(),
         step: Some(FailedStep { text: "RUN make".into(), line: Some(7) }),
         exit_code: Some(code),
         last_lines: vec!["cc: not found".into()],
@@ -85,7 +85,7 @@ fn a_failing_run_is_named_with_its_line_its_exit_code_and_its_last_words() {
     let well = ended(0, &StepReport::default());
     let failed = try_of([well, ended(1, &failed_step(2)), waiting()], json!({ "phase": "Failed" }));
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::StepFailed, _)));
-    insta::assert_snapshot!(failed.message.unwrap(), @"RUN make (line 7) ended with 2: the command failed: cc: not found");
+    insta::assert_snapshot!(failed.message.unwrap(), @"line 7 (RUN make) ended with exit code 2: cc: not found");
     assert_eq!(failed.step.as_deref(), Some("RUN make (line 7)"));
 }
 
