@@ -36,6 +36,7 @@ use draft::Draft;
 ///
 /// Without --name the ImageBuilder is named after the repository: registry.example.com/team/api:1.4 is built by
 /// the ImageBuilder api, whatever the tag is.
+#[expect(clippy::doc_markdown, reason = "a terminal prints this, with the URL as it is typed")]
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     A folder of this machine, for two platforms:\n    \

@@ -15,6 +15,7 @@ const DEFAULT_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
 
 /// Where the files of a build come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Source {
     /// There are none: the Dockerfile is read from the standard input.
     Stdin,
@@ -130,7 +131,7 @@ fn git_of(text: &str) -> Result<Option<Context>, CliError> {
         place.to_owned()
     } else if place.starts_with("https://") || place.starts_with("http://") {
         // Docker takes any other URL for an archive or a Dockerfile.
-        if !place.ends_with(".git") && fragment.is_empty() {
+        if Path::new(place).extension().is_none_or(|extension| extension != "git") && fragment.is_empty() {
             return Err(CliError::usage(NO_URL));
         }
         place.to_owned()

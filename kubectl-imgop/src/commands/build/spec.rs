@@ -161,7 +161,7 @@ fn registry(text: &str) -> Result<PullRegistry, String> {
                 registry.credentials = Some(Credentials { secret_name: name.to_owned() });
             }
             Some(("tls", mode)) => {
-                registry.tls.mode = TlsMode::from_str(mode, true).map_err(|_| problem())?
+                registry.tls.mode = TlsMode::from_str(mode, true).map_err(|_| problem())?;
             }
             Some(("ca-secret", name)) => registry.tls.ca_secret_name = Some(name.to_owned()),
             _ => return Err(problem()),

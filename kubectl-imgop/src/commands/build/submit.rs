@@ -202,14 +202,16 @@ fn report(
         if before.spec.source != now.spec.source {
             quiet.note("source: another Dockerfile");
         }
-        changes(&old, &new).iter().for_each(|change| quiet.note(change));
-        stays(&brief(&draft.spec), &new, after.managed_fields())
-            .iter()
-            .for_each(|stays| quiet.warning(stays));
+        for change in changes(&old, &new) {
+            quiet.note(&change);
+        }
+        for stays in stays(&brief(&draft.spec), &new, after.managed_fields()) {
+            quiet.warning(&stays);
+        }
     }
     if args.detach || args.output.is_some() || args.submit.dry_run.is_some() {
         let object = document(after.clone(), &draft.object.kind.resource())?;
-        return print(ui, args, draft, what, object, Some(&cluster.namespace));
+        return print(ui, args, draft, what, &object, Some(&cluster.namespace));
     }
     quiet.note(&format!("{} {what}", draft.object.qualified()));
     Ok(())
@@ -302,7 +304,7 @@ fn print(
     args: &BuildArgs,
     draft: &Draft,
     what: &str,
-    object: Value,
+    object: &Value,
     namespace: Option<&str>,
 ) -> Result<(), CliError> {
     let name = draft.object.qualified();
@@ -313,13 +315,13 @@ fn print(
     ui.data(&match (args.output, config_map) {
         (None, _) => format!("{name} {what}{}", DryRun::remark(args.submit.dry_run)),
         (Some(ObjectFormat::Name), _) => name,
-        (Some(ObjectFormat::Json), None) => as_json(&object)?,
+        (Some(ObjectFormat::Json), None) => as_json(object)?,
         (Some(ObjectFormat::Json), Some(config_map)) => {
             as_json(&json!({ "apiVersion": "v1", "kind": "List", "items": [config_map, object] }))?
         }
-        (Some(ObjectFormat::Yaml), None) => yaml(&object)?,
+        (Some(ObjectFormat::Yaml), None) => yaml(object)?,
         (Some(ObjectFormat::Yaml), Some(config_map)) => {
-            format!("{}---\n{}", yaml(&config_map)?, yaml(&object)?)
+            format!("{}---\n{}", yaml(&config_map)?, yaml(object)?)
         }
     })
 }
