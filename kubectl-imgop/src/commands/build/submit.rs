@@ -41,7 +41,7 @@ pub async fn run(
     check_dockerfile(quiet, args, &draft)?;
     if args.submit.dry_run == Some(DryRun::Client) {
         let manifest = draft.manifest(&args.builder, connection.namespace.as_deref())?;
-        print(ui, args, &draft, "created", manifest, connection.namespace.as_deref())?;
+        print(ui, args, &draft, "created", &manifest, connection.namespace.as_deref())?;
         return Ok(Outcome::Done);
     }
     let cluster = connection.connect().await?;
