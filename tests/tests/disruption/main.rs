@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
-use imgop_core::api::{FailureReason, Mode};
+use imgop_core::api::conditions::{READY, find};
+use imgop_core::api::{Architecture, BuiltImage, FailureReason, ImageBuilder, ImageBuilderSpec, Mode};
 use imgop_registry::reference::Digest;
 use imgop_tests::audit;
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
@@ -16,7 +17,7 @@ use imgop_tests::tries::Tries;
 use imgop_tests::wait;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
 use tokio::sync::Mutex;
 
@@ -272,6 +273,7 @@ async fn a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is_us
         tenant.ready("busybox").await?;
         assert_eq!(cluster.target.digests(&tenant.path("busybox")).await?, pushed);
 
+        refused_builder(tenant).await?;
         if let Some(log) = &cluster.environment.audit_log {
             let agent = format!("system:serviceaccount:{AGENT_NAMESPACE}:{}", test_cluster::AGENT);
             let mut used = audit::used_rights(log, &agent)?;
@@ -288,14 +290,32 @@ async fn a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is_us
     .await
 }
 
+/// An ImageBuilder of a namespace without builds is told so.
+async fn refused_builder(tenant: &Tenant) -> anyhow::Result<()> {
+    let image = BuiltImage::new(tenant.cluster.target.repository(&tenant.path("built")), "1");
+    let spec = ImageBuilderSpec {
+        architecture: Some(Architecture::Amd64),
+        source: Some("FROM scratch\nLABEL a=b".to_owned()),
+        ..ImageBuilderSpec::new(image)
+    };
+    let builders: Api<ImageBuilder> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+    builders.create(&PostParams::default(), &ImageBuilder::new("refused", spec)).await?;
+    let has_status = |builder: &ImageBuilder| {
+        let status = builder.status.as_ref();
+        status.is_some_and(|status| find(&status.conditions, READY).is_some())
+    };
+    wait::until(&builders, "refused", "has a status", DEADLINE, has_status).await?;
+    Ok(())
+}
+
 /// What the roles of the agent grant.
 fn granted_rights() -> anyhow::Result<BTreeSet<audit::Right>> {
     let text = std::fs::read_to_string(imgop_tests::repository_root().join("manifests/agent.yaml"))?;
     let mut rights = BTreeSet::new();
     for document in text.split("\n---\n").filter(|document| document.contains("\nkind: ClusterRole\n")) {
         let role: ClusterRole = serde_saphyr::from_str(document)?;
-        // What Images with useAwsIRSA need besides: there is no AWS here.
-        if role.name_any() == "imgop-agent-aws" {
+        // What Images with useAwsIRSA need besides: there is no AWS here. And what builds need: none runs here.
+        if ["imgop-agent-aws", "imgop-agent-builds"].contains(&role.name_any().as_str()) {
             continue;
         }
         for rule in role.rules.unwrap_or_default() {

@@ -49,8 +49,8 @@ fn waiting() -> Value {
 }
 
 /// What becomes of build 7 with this Job.
-fn try_of(states: [Value; 3], pod: Value) -> Try {
-    tries(&[job(states, &pod)], 7, now(), now()).remove(0)
+fn try_of(states: [Value; 3], pod: &Value) -> Try {
+    tries(&[job(states, pod)], 7, now(), now()).remove(0)
 }
 
 fn failed_step(code: i32) -> StepReport {
@@ -70,20 +70,20 @@ fn a_part_is_built_when_push_says_which_manifest_it_pushed() {
     let pushed =
         StepReport { image: Some(PushedImage { digest: digest.clone(), size: 7 }), ..StepReport::default() };
     let well = || ended(0, &StepReport::default());
-    let built = try_of([well(), well(), ended(0, &pushed)], json!({ "phase": "Succeeded" }));
+    let built = try_of([well(), well(), ended(0, &pushed)], &json!({ "phase": "Succeeded" }));
     assert_eq!(built.run.state, PartState::Built(digest));
-    let forged = try_of([well(), ended(0, &pushed), well()], json!({ "phase": "Succeeded" }));
+    let forged = try_of([well(), ended(0, &pushed), well()], &json!({ "phase": "Succeeded" }));
     assert!(
         matches!(forged.run.state, PartState::Failed(BuildFailure::VerificationFailed, _)),
         "build pushes nothing"
     );
-    assert!(matches!(try_of([well(), waiting(), waiting()], json!({})).run.state, PartState::Running));
+    assert!(matches!(try_of([well(), waiting(), waiting()], &json!({})).run.state, PartState::Running));
 }
 
 #[test]
 fn a_failing_run_is_named_with_its_line_its_exit_code_and_its_last_words() {
     let well = ended(0, &StepReport::default());
-    let failed = try_of([well, ended(1, &failed_step(2)), waiting()], json!({ "phase": "Failed" }));
+    let failed = try_of([well, ended(1, &failed_step(2)), waiting()], &json!({ "phase": "Failed" }));
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::StepFailed, _)));
     insta::assert_snapshot!(failed.message.unwrap(), @"line 7 (RUN make) ended with exit code 2: cc: not found");
     assert_eq!(failed.step.as_deref(), Some("RUN make (line 7)"));
@@ -94,7 +94,7 @@ fn a_build_that_takes_too_long_names_its_step() {
     let well = ended(0, &StepReport::default());
     let pod =
         json!({ "phase": "Failed", "reason": "DeadlineExceeded", "message": "active longer than specified" });
-    let failed = try_of([well, ended(143, &failed_step(143)), waiting()], pod);
+    let failed = try_of([well, ended(143, &failed_step(143)), waiting()], &pod);
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::TimedOut, _)));
     insta::assert_snapshot!(failed.message.unwrap(), @"it took longer than spec.timeout during RUN make (line 7)");
 }
@@ -103,11 +103,11 @@ fn a_build_that_takes_too_long_names_its_step() {
 fn a_container_that_was_killed_for_its_memory_says_which_limit_to_raise() {
     let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": now() } });
     let well = || ended(0, &StepReport::default());
-    let failed = try_of([well(), killed, waiting()], json!({ "phase": "Failed" }));
+    let failed = try_of([well(), killed, waiting()], &json!({ "phase": "Failed" }));
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::OutOfMemory, _)));
     assert!(failed.message.unwrap().contains("spec.resources.limits.memory"));
     let survived = json!({ "terminated": { "exitCode": 0, "reason": "OOMKilled", "finishedAt": now() } });
-    let goes_on = try_of([well(), survived, waiting()], json!({}));
+    let goes_on = try_of([well(), survived, waiting()], &json!({}));
     assert_eq!(goes_on.run.state, PartState::Running, "a RUN may survive what was killed in it");
 }
 
@@ -116,7 +116,7 @@ fn an_eviction_for_the_size_of_a_volume_is_no_interruption() {
     let well = || ended(0, &StepReport::default());
     let end = |message: &str| {
         let pod = json!({ "phase": "Failed", "reason": "Evicted", "message": message });
-        try_of([well(), ended(137, &StepReport::default()), waiting()], pod)
+        try_of([well(), ended(137, &StepReport::default()), waiting()], &pod)
     };
     let full = end("Usage of EmptyDir volume \"work\" exceeds the limit \"20Gi\".");
     assert!(matches!(full.run.state, PartState::Failed(BuildFailure::OutOfDisk, _)));
@@ -130,7 +130,7 @@ fn a_report_that_is_none_is_the_end_of_the_output() {
     let garbage =
         json!({ "terminated": { "exitCode": 3, "message": "\u{1b}[31mboom", "finishedAt": now() } });
     let well = ended(0, &StepReport::default());
-    let failed = try_of([well, waiting(), garbage], json!({ "phase": "Failed" }));
+    let failed = try_of([well, waiting(), garbage], &json!({ "phase": "Failed" }));
     assert!(matches!(failed.run.state, PartState::Running), "build has not ended");
 }
 
@@ -164,7 +164,7 @@ fn a_manifest_that_the_registry_lost_is_built_again_though_its_job_ended_well() 
         ..StepReport::default()
     };
     let well = || ended(0, &StepReport::default());
-    let tried = try_of([well(), well(), ended(0, &pushed)], json!({ "phase": "Succeeded" }));
+    let tried = try_of([well(), well(), ended(0, &pushed)], &json!({ "phase": "Succeeded" }));
     let lost = PlatformStatus {
         platform: PLATFORM.into(),
         state: PlatformState::Failed,

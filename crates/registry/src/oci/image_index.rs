@@ -104,7 +104,7 @@ mod tests {
     fn the_same_images_give_the_same_bytes_in_whichever_order() {
         let one = index(IndexFormat::Oci, &["linux/arm/v7", "linux/amd64"]);
         assert_eq!(one, index(IndexFormat::Oci, &["linux/amd64", "linux/arm/v7"]));
-        insta::assert_snapshot!(String::from_utf8(one.bytes.to_vec()).unwrap(), @r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:d1a2e1f2c0","size":7}]}"#);
+        insta::assert_snapshot!(String::from_utf8(one.bytes.to_vec()).unwrap(), @r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:baf0239e48ff4c47ebac3ba02b5cf1506b69cd5a0c0d0c825a53ba65976fb942","size":7,"platform":{"architecture":"amd64","os":"linux"}},{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:35df9beb9b1c4fe630707bc51e4360b94b506b4e6d5372d5d0d52a385350621b","size":7,"platform":{"architecture":"arm","os":"linux","variant":"v7"}}],"annotations":{"a":"b"}}"#);
     }
 
     #[test]

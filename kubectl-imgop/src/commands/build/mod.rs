@@ -125,7 +125,7 @@ enum Progress {
     Tty,
     /// Nothing
     Quiet,
-    /// BuildKit's own format, which is not offered
+    /// The format of `BuildKit`, which is not offered
     #[value(hide = true)]
     Rawjson,
 }

@@ -44,9 +44,10 @@ pub async fn attempts(
     let runs = runs(found.kind, &jobs, wanted);
     let to_see = format!("kubectl imgop describe {object}{} shows what became of it", cluster.place());
     if runs.is_empty() {
-        let mut of = wanted.works_on.iter().map(|what| format!(" that works on {what}")).collect::<String>();
-        of += &wanted.run.map(|number| format!(" of build {number}")).unwrap_or_default();
-        return Err(CliError::failed(format!("{object} has no Job{of}")).hinted(to_see));
+        let works_on = wanted.works_on.iter().map(|what| format!(" that works on {what}"));
+        let of_run = wanted.run.map(|number| format!(" of build {number}"));
+        let which: Vec<String> = works_on.chain(of_run).collect();
+        return Err(CliError::failed(format!("{object} has no Job{}", which.concat())).hinted(to_see));
     }
     let mut attempts = Vec::new();
     for run in runs {

@@ -55,7 +55,7 @@ fn built(status: &ImageBuilderStatus, now: Timestamp) -> String {
     let Some(image) = &status.image else { return String::new() };
     let mut text = image.digest.clone();
     if let Some(size) = image.size {
-        text += &format!(", {}", bytes(size));
+        text = format!("{text}, {}", bytes(size));
     }
     match image.built_at.as_ref().or(status.last_successful_build_time.as_ref()) {
         Some(time) => format!("{text}, {} ago", since(Some(time), now)),
