@@ -14,6 +14,7 @@ pub mod image_builder;
 pub mod jobs;
 pub mod metrics;
 pub mod registry_access;
+pub mod tag_claims;
 pub mod turns;
 pub mod web;
 

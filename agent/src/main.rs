@@ -48,9 +48,7 @@ async fn main() -> anyhow::Result<()> {
         web::Shown { metrics: metrics.clone(), ready_gate: ready_gate.clone(), heartbeat: heartbeat.clone() };
     let web = tokio::spawn(web::serve(listener, shown, stop.clone().cancelled_owned()));
 
-    let mut found = kube::Config::infer().await.context("cannot find the API server")?;
-    found.read_timeout = Some(READ_TIMEOUT);
-    let client = heartbeat.client(found).context("cannot connect to the API server")?;
+    let client = api_client(&heartbeat).await?;
     metrics.watch_heartbeat(heartbeat);
     metrics.watch_ready_gate(ready_gate.clone());
     tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
@@ -74,20 +72,32 @@ async fn main() -> anyhow::Result<()> {
     let building = controller::run(image_builders, builders, stop.clone());
     let copying = controller::run(copied, images, stop.clone());
     let controllers = async { tokio::join!(copying, building) };
-    tokio::pin!(controllers);
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
+    run_until_stopped(controllers, &stop).await;
+    accepting.abort();
+    web.abort();
+    jobs.await.context("the watches of Jobs")?
+}
+
+/// Connects to the API server.
+async fn api_client(heartbeat: &Heartbeat) -> anyhow::Result<kube::Client> {
+    let mut found = kube::Config::infer().await.context("cannot find the API server")?;
+    found.read_timeout = Some(READ_TIMEOUT);
+    heartbeat.client(found).context("cannot connect to the API server")
+}
+
+/// Runs the controllers until `stop`, and lets passes under way end.
+async fn run_until_stopped<T>(controllers: impl Future<Output = T>, stop: &CancellationToken) {
+    tokio::pin!(controllers);
     tokio::select! {
         _ = &mut controllers => {}
         () = stop.cancelled() => {
-            // Passes under way end; what they would have written next is worked out again anyway.
+            // What they would have written next is worked out again anyway.
             if tokio::time::timeout(STOP_TIMEOUT, &mut controllers).await.is_err() {
                 tracing::warn!("stopped with passes still under way");
             }
         }
     }
-    accepting.abort();
-    web.abort();
-    jobs.await.context("the watches of Jobs")?
 }
 
 /// Runs the watches of Jobs. If they end before `stop`, the process stops with an error: without them every Job

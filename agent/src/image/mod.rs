@@ -8,8 +8,6 @@
 //! between any two writes costs nothing. Each step hands its values on to the next one; what is remembered
 //! until the next pass stands in [`memory`].
 
-mod builder_claims;
-mod conflicts;
 mod counters;
 mod execute;
 mod failures;
@@ -28,8 +26,7 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
-    COPIES_ANNOTATION, Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode,
-    REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION, Source,
+    Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION, Source,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
@@ -45,8 +42,7 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
-use builder_claims::BuilderClaims;
-use conflicts::Conflicts;
+use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
 use failures::Halt;
 use findings::{Conclusion, Findings};
@@ -56,8 +52,6 @@ use obsolete_jobs::wait_for;
 use pass_state::PassState;
 use status::{count, is_progress, next_status};
 
-/// What the agent reads of the Jobs of Images.
-pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION];
 /// How long a sync under way waits for news of its Jobs before the next pass.
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
 /// How long it waits for what ends by itself within moments, as a Job of the same name that is being deleted.
@@ -75,7 +69,7 @@ const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
 pub struct Images {
     agent: Arc<Agent>,
     /// Which Image a tag belongs to that several select.
-    conflicts: Conflicts,
+    pub(crate) conflicts: Conflicts,
     claims: BuilderClaims,
     counters: CopyCounters,
     /// Which repositories hold which blobs.

@@ -9,9 +9,9 @@ use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use kube::Client;
 
+use crate::JOB_ANNOTATIONS;
 use crate::agent::Agent;
 use crate::config::Config;
-use crate::image::JOB_ANNOTATIONS;
 use crate::metrics::Metrics;
 
 /// An Image `argocd` in namespace `team-a`, of this mode.

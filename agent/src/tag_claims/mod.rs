@@ -1,0 +1,7 @@
+//! Which object keeps a tag of a destination that several select: the oldest one, of whichever kind it is.
+
+mod of_image_builders;
+mod of_images;
+
+pub use of_image_builders::BuilderClaims;
+pub use of_images::Conflicts;
