@@ -81,7 +81,7 @@ impl BuildSettings {
         of_another.and_then(|version| version.parse().ok()).unwrap_or(RELEASED_BUILDAH)
     }
 
-    /// Returns the tier of a try, if so many tries before it did not start.
+    /// Returns the tier of a try, given the number of tries before it that did not start.
     pub fn tier(&self, not_started: usize) -> BuildTier {
         if self.buildah_privileged_container {
             return BuildTier::Privileged;

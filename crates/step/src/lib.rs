@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! prepare  context, Dockerfile, base images ─▶ /work: files, storage, pinned Dockerfile    /prepared: what push trusts
-//! build    buildah build                    ─▶ /work/out: an image that nobody vouches for
+//! build    buildah build                    ─▶ /work/out: an image that is not trusted
 //! push     checks it, gives the base its own layers back, skopeo copy by digest
 //! ```
 //!

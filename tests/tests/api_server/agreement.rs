@@ -101,7 +101,7 @@ const PLATFORM: Parts = Parts {
     wrong: &["Linux", ",", " ", "-", "_", ".", "*", "//", "é", "linux/amd64,linux/arm64"],
 };
 
-/// Texts of at most so many parts.
+/// Texts of at most this number of parts.
 pub fn text(parts: &Parts, most: usize) -> impl Strategy<Value = String> + use<> {
     let part = prop_oneof![4 => prop::sample::select(parts.right), 1 => prop::sample::select(parts.wrong)];
     prop::collection::vec(part, 0..=most).prop_map(|parts| parts.concat())

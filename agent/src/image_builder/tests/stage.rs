@@ -72,7 +72,7 @@ impl Stage {
         self.builder.status.clone().unwrap_or_default()
     }
 
-    /// So many passes.
+    /// Makes this number of passes.
     pub async fn passes(&mut self, number: usize) -> ImageBuilderStatus {
         for _ in 1..number {
             self.pass().await;

@@ -80,7 +80,7 @@ pub(crate) async fn commit(
     })
 }
 
-/// Returns the refs that a revision may be, the first that exists is meant.
+/// Returns the refs that a revision may name; the first one that exists is selected.
 fn candidates(revision: Option<&str>) -> Vec<String> {
     match revision {
         None => vec!["HEAD".to_owned()],

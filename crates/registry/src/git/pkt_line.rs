@@ -1,4 +1,5 @@
-//! The lines in which git's protocol is written: four hexadecimal digits with the length, and so many bytes less four
+//! The lines in which git's protocol is written: four hexadecimal digits with the length of the line, these four
+//! included, and the rest of it
 //! (git's Documentation/gitprotocol-common, "pkt-line Format").
 
 /// One line.

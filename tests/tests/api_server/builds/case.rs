@@ -123,7 +123,7 @@ spec:
         Ok(builder.await?.status.unwrap_or_default())
     }
 
-    /// Waits until an ImageBuilder has so many Jobs, and returns them by the platform.
+    /// Waits until an ImageBuilder has this number of Jobs, and returns them by platform.
     pub async fn jobs(&self, name: &str, number: usize) -> anyhow::Result<Vec<Job>> {
         let uid = self.builders().get(name).await?.uid().unwrap_or_default();
         let mut jobs = wait::poll(&format!("{name} has {number} Jobs"), DEADLINE, || async {
