@@ -8,6 +8,14 @@ use super::progress::{Cause, Progress};
 use crate::Failed;
 use crate::bases::MORE_IDS;
 
+/// What programs print where a volume is full.
+const FULL: &str = "no space left on device";
+
+/// Whether a line says that a volume is full.
+pub fn says_full(line: &str) -> bool {
+    line.to_lowercase().contains(FULL)
+}
+
 /// What is known of a build that ended.
 #[derive(Debug)]
 pub struct Ended<'a> {
@@ -68,10 +76,11 @@ impl Ended<'_> {
         Failed::new(BuildFailure::StepFailed, format!("{place}: {text}{}", self.hint(cause)))
     }
 
-    /// A RUN may print that there is no space: it counts where there was none, or where Buildah itself says it.
+    /// A RUN may print that there is no space: it counts where there was none, or where Buildah itself says it, as
+    /// its error or in its log while it cleans up.
     fn is_out_of_disk(&self, text: &str) -> bool {
-        const FULL: &str = "no space left on device";
-        text.to_lowercase().contains(FULL) || self.disk_was_full && self.last_lines.say(FULL)
+        let is_logged = self.errors.iter().any(|line| line.starts_with("time=\"") && says_full(line));
+        says_full(text) || is_logged || self.disk_was_full && self.last_lines.say(FULL)
     }
 
     /// The kernel knows no ids outside the pod's own.
@@ -182,6 +191,8 @@ mod tests {
         );
         let commit = "Error: committing: writing blob: write /work/out/x: no space left on device";
         assert_eq!(failed(|_| {}, &[], commit).reason, BuildFailure::OutOfDisk);
+        let cleaning = "time=\"2026-11-28T19:54:40Z\" level=error msg=\"error unmounting: write /work/x: no space left on device\"";
+        assert_eq!(failed(|_| {}, &said, cleaning).reason, BuildFailure::OutOfDisk);
     }
 
     #[test]

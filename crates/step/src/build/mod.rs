@@ -25,7 +25,7 @@ use crate::dockerfile::context_folder;
 use crate::prepare::seconds;
 use crate::refusal::Refusal;
 use crate::{BuildHandover, Failed, Places, Program, handover};
-use diagnosis::Ended;
+use diagnosis::{Ended, says_full};
 use log_lines::{LastLines, LineCutter, LineFilter};
 use pressure::{FreeSpace, killed_for_memory};
 use progress::Progress;
@@ -95,15 +95,14 @@ fn cache_options(input: &StepInput, places: &Places) -> Result<Vec<String>, Fail
 
 fn run(program: Program, file: &Dockerfile, handover: &BuildHandover, places: &Places) -> Result<(), Failed> {
     let killed_before = killed_for_memory(&places.cgroups());
-    let space = FreeSpace::watch(places.volume());
+    let mut output = Output::new(file, FreeSpace::watch(places.volume()));
     let mut child = program.start().map_err(|error| not_started(&error))?;
-    let mut output = Output::new(file);
     let status = output.follow(&mut child).map_err(|error| not_started(&error))?;
     let errors = output.errors.to_vec();
     let ended = Ended {
         code: status.code(),
         killed_for_memory: killed_for_memory(&places.cgroups()).saturating_sub(killed_before),
-        disk_was_full: space.was_full(),
+        disk_was_full: output.space.was_full(),
         has_few_ids: has_few_ids(),
         progress: &output.progress,
         last_lines: &output.last_lines,
@@ -136,16 +135,18 @@ struct Output {
     errors: LastLines,
     cutters: [LineCutter; 2],
     filters: [LineFilter; 2],
+    space: FreeSpace,
 }
 
 impl Output {
-    fn new(file: &Dockerfile) -> Self {
+    fn new(file: &Dockerfile, space: FreeSpace) -> Self {
         Self {
             progress: Progress::of(file),
             last_lines: LastLines::new(LAST_LINES),
             errors: LastLines::new(LAST_ERRORS),
             cutters: Default::default(),
             filters: [LineFilter::new(NOISE), LineFilter::new(NOISE)],
+            space,
         }
     }
 
@@ -209,6 +210,9 @@ impl Output {
     fn line(&mut self, stream: Stream, line: &str) {
         if line.starts_with(NOISE) {
             return;
+        }
+        if says_full(line) {
+            self.space.look();
         }
         self.last_lines.push(line);
         match stream {

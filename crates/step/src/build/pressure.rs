@@ -31,6 +31,7 @@ fn killed_in(text: &str) -> Option<u64> {
 /// Watches the free space of a volume until it is asked.
 #[derive(Debug)]
 pub struct FreeSpace {
+    volume: PathBuf,
     least: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -40,14 +41,19 @@ impl FreeSpace {
     /// Begins to watch.
     pub fn watch(volume: PathBuf) -> Self {
         let (least, is_over) = (Arc::new(AtomicU64::new(1000)), Arc::new(AtomicBool::new(false)));
-        let (seen, ends) = (least.clone(), is_over.clone());
+        let (seen, ends, watched) = (least.clone(), is_over.clone(), volume.clone());
         let thread = thread::spawn(move || {
             while !ends.load(Ordering::Relaxed) {
-                seen.fetch_min(free_thousandths(&volume).unwrap_or(1000), Ordering::Relaxed);
+                seen.fetch_min(free_thousandths(&watched), Ordering::Relaxed);
                 thread::park_timeout(PERIOD);
             }
         });
-        Self { least, is_over, thread }
+        Self { volume, least, is_over, thread }
+    }
+
+    /// Looks now: a step that says that there is no space may be gone, with what it wrote, before the next period.
+    pub fn look(&self) {
+        self.least.fetch_min(free_thousandths(&self.volume), Ordering::Relaxed);
     }
 
     /// Ends and returns whether the volume was full at any time.
@@ -60,9 +66,10 @@ impl FreeSpace {
     }
 }
 
-fn free_thousandths(volume: &Path) -> Option<u64> {
-    let found = statvfs(volume).ok()?;
-    (found.f_bavail.saturating_mul(1000)).checked_div(found.f_blocks)
+/// Returns the free part of a volume; the whole where it is not known.
+fn free_thousandths(volume: &Path) -> u64 {
+    let Ok(found) = statvfs(volume) else { return 1000 };
+    found.f_bavail.saturating_mul(1000).checked_div(found.f_blocks).unwrap_or(1000)
 }
 
 #[cfg(test)]
