@@ -41,7 +41,8 @@ test-registries: ## Run the tests of the registry client against real registries
 
 .PHONY: test-builds
 test-builds: ## Run the tests of what runs in the pods of builds, with real git, Buildah and Skopeo on this machine (root)
-	cargo test --package imgop-step --features with-programs --test containers
+	cargo test --package imgop-step --package imgop-core --features imgop-step/with-programs \
+	  --test containers --test ignore_file_and_buildah -- --include-ignored
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own

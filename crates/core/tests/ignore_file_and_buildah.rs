@@ -1,5 +1,5 @@
 //! The rules of ignore files beside what Buildah itself keeps. It needs Buildah and root, so it is asked for:
-//! `cargo test -p imgop-core --test ignore_file_and_buildah -- --ignored`.
+//! `make test-builds`.
 
 #![expect(
     clippy::unwrap_used,

@@ -10,7 +10,8 @@ const FOR_ALL: [&str; 2] = [".containerignore", ".dockerignore"];
 /// Bytes that one pattern may take compiled.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// An ignore file. A later pattern goes before an earlier one, and what it says of a folder holds for all below it.
+/// An ignore file, read as Buildah reads it. A later pattern goes before an earlier one, and what it says of a folder
+/// holds for all below it.
 #[derive(Debug, Clone, Default)]
 pub struct IgnoreFile {
     rules: Vec<Rule>,
@@ -30,6 +31,7 @@ pub struct IgnoreFileError {
 struct Rule {
     /// Whether it takes back what earlier ones leave out.
     keeps: bool,
+    pattern: String,
     automaton: dense::DFA<Vec<u32>>,
 }
 
@@ -55,21 +57,27 @@ impl IgnoreFile {
         Ok(Self { rules })
     }
 
-    /// Whether it may keep a file in a folder that it leaves out.
-    pub fn has_exceptions(&self) -> bool {
-        self.rules.iter().any(|rule| rule.keeps)
-    }
-
     /// Whether it leaves out a file or a folder, whose path has slashes and begins below the context.
     pub fn ignores(&self, path: &str) -> bool {
-        let mut is_ignored = false;
+        folders_above(path).any(|folder| self.ignores_all_in(folder)) || self.leaves_out(path)
+    }
+
+    /// Whether it leaves out a folder with everything in it. Buildah enters a folder that is left out only where the
+    /// text of an exception begins with the folder's path: `!*/dir` keeps nothing of a folder that `*` leaves out.
+    pub fn ignores_all_in(&self, folder: &str) -> bool {
+        let may_enter = |rule: &Rule| rule.keeps && format!("{}/", rule.pattern).starts_with(folder);
+        self.leaves_out(folder) && !self.rules.iter().any(may_enter)
+    }
+
+    fn leaves_out(&self, path: &str) -> bool {
+        let mut is_left_out = false;
         for rule in &self.rules {
             // A rule that would change nothing need not be asked.
-            if rule.keeps == is_ignored && rule.matches_at_or_above(path) {
-                is_ignored = !rule.keeps;
+            if rule.keeps == is_left_out && rule.matches_at_or_above(path) {
+                is_left_out = !rule.keeps;
             }
         }
-        is_ignored
+        is_left_out
     }
 }
 
@@ -98,21 +106,25 @@ impl Rule {
             .thompson(thompson::Config::new().utf8(false))
             .build(&expression(&pattern));
         match built {
-            Ok(automaton) => Ok(Some(Self { keeps, automaton })),
+            Ok(automaton) => Ok(Some(Self { keeps, pattern, automaton })),
             Err(_) => Err("write a * for any text, ? for one character, [a-z] for one of several"),
         }
     }
 
     /// Whether it matches a path, or a folder that the path is in.
     fn matches_at_or_above(&self, path: &str) -> bool {
-        let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
-        folders.chain([path]).any(|path| self.matches(path))
+        folders_above(path).chain([path]).any(|path| self.matches(path))
     }
 
     fn matches(&self, path: &str) -> bool {
         let found = self.automaton.try_search_fwd(&Input::new(path).anchored(Anchored::Yes));
         found.is_ok_and(|end| end.is_some_and(|end| end.offset() == path.len()))
     }
+}
+
+/// Returns the folders that a path is in, from the top.
+fn folders_above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end])
 }
 
 /// Returns a pattern without what changes nothing: a slash at its beginning or end, `.` and what `..` takes back.
@@ -225,6 +237,16 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_left_out_is_entered_only_where_an_exception_begins_with_its_path() {
+        let paths = ["other/dir/a", "dir/sub/a", "dir/a"];
+        assert_eq!(kept("*\n!*/dir", &paths), [""; 0]);
+        assert_eq!(kept("*\n!oth*/dir", &paths), [""; 0]);
+        assert_eq!(kept("*\n!other/dir", &paths), ["other/dir/a"]);
+        assert_eq!(kept("dir\n!dir*/a", &paths), ["other/dir/a", "dir/a"]);
+        assert_eq!(kept("dir/sub\n!dir/s*/a", &paths), ["other/dir/a", "dir/a"]);
+    }
+
+    #[test]
     fn what_is_no_pattern_is_named_with_its_line() {
         let error = IgnoreFile::parse("a\n\n[b\n").unwrap_err().to_string();
         assert!(error.starts_with("line 3: \"[b\" is not a pattern: "), "{error}");
@@ -245,7 +267,7 @@ mod tests {
             text in "[a-c*?!/#\\[\\]\\\\ .\n-]{0,30}", path in "[a-c]{1,2}(/[a-c]{1,2}){0,3}", below in "[a-c]{1,3}",
         ) {
             if let Ok(file) = IgnoreFile::parse(&text)
-                && !file.has_exceptions() && file.ignores(&path)
+                && file.ignores_all_in(&path)
             {
                 prop_assert!(file.ignores(&[path, below].join("/")));
             }

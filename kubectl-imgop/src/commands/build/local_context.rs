@@ -161,12 +161,11 @@ fn walk(root: &Path, below: &str, rules: &IgnoreFile, files: &mut Vec<LocalFile>
             continue;
         }
         let metadata = entry.metadata().map_err(unreadable)?;
-        let is_ignored = rules.ignores(&path);
         if metadata.is_dir() {
-            if !is_ignored || rules.has_exceptions() {
+            if !rules.ignores_all_in(&path) {
                 walk(root, &path, rules, files)?;
             }
-        } else if !is_ignored {
+        } else if !rules.ignores(&path) {
             files.push(file(path, &metadata)?);
         }
     }
