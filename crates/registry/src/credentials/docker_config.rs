@@ -116,6 +116,17 @@ impl DockerConfig {
         self.entries.iter().find(matches).map(|entry| entry.credential.clone())
     }
 
+    /// Returns all credentials for a registry by their scopes, as keys of such a file: the host, or the host with a path.
+    pub fn of_registry(&self, host: &RegistryHost) -> Vec<(String, Credential)> {
+        let of_host = self.entries.iter().filter(|entry| entry.host == *host);
+        of_host
+            .map(|entry| {
+                let scope = format!("{host}/{}", entry.path);
+                (scope.trim_end_matches('/').to_owned(), entry.credential.clone())
+            })
+            .collect()
+    }
+
     /// Returns the helper for this registry. It precedes the credentials in the file, as in docker.
     pub fn helper(&self, host: &RegistryHost) -> Option<CredentialHelper> {
         let own = self.helpers.iter().find(|(key, _)| split_key(key).is_some_and(|(h, _)| h == *host));
