@@ -139,6 +139,7 @@ impl JobReport {
         } else {
             without_pod(job, missing_since, now)
                 .or_else(|| not_starting(known, now))
+                .or_else(|| without_volumes(known, now))
                 .or_else(|| unscheduled.clone().filter(is_given_up).map(|(why, _)| why))
         };
         let lost_since = lost_since(known, now).filter(|_| end.is_none());
@@ -279,6 +280,28 @@ fn not_starting(pods: &[&PodView], now: Timestamp) -> Option<String> {
             let hopeless = hopeless.contains(&reason) || reason.starts_with("CreateContainer");
             hopeless.then(|| describe(reason, waiting.message.as_deref()))
         })
+    })
+}
+
+/// Returns why nothing of a pod begins that has a node for some time: before its network is there its volumes are
+/// mounted, and images are pulled only after both. Kubernetes gives the reason in events alone.
+fn without_volumes(pods: &[&PodView], now: Timestamp) -> Option<String> {
+    pods.iter().filter(|pod| !pod.has_ended()).find_map(|pod| {
+        let condition = |name| pod.status.conditions.iter().find(|condition| condition.type_ == name);
+        let scheduled = condition("PodScheduled").filter(|scheduled| scheduled.status == "True")?;
+        condition("PodReadyToStartContainers").filter(|ready| ready.status == "False")?;
+        let created = pod.metadata.creation_timestamp.as_ref()?.0;
+        let since = scheduled.last_transition_time.as_ref().map_or(created, |time| time.0.max(created));
+        let began = pod.containers().any(|status| status.terminated().is_some());
+        if began || seconds_since(since, now) < MAX_START_SECONDS {
+            return None;
+        }
+        let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
+        Some(format!(
+            "the pod does not start: a volume cannot be mounted, as where a Secret, a ConfigMap or a key of one is \
+             missing, or its network is not there; its events give the reason, for an hour: kubectl get events -n \
+             {namespace} --field-selector involvedObject.name={name}"
+        ))
     })
 }
 

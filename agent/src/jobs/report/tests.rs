@@ -137,6 +137,31 @@ fn a_pod_that_does_not_start_is_given_up_before_its_deadline() {
 }
 
 /// A Job that Kubernetes has begun with a minute ago, and for which it could create no pod.
+/// A pod of this age that has a node, and whose sandbox stands like this.
+fn scheduled(age: u64, is_ready: &str) -> PodView {
+    let created = now() - std::time::Duration::from_secs(age);
+    let conditions = json!([
+        { "type": "PodScheduled", "status": "True", "lastTransitionTime": created },
+        { "type": "PodReadyToStartContainers", "status": is_ready, "lastTransitionTime": created } ]);
+    let waiting = json!({ "name": "a", "state": { "waiting": { "reason": "ContainerCreating" } } });
+    let mut pod =
+        pod(json!({ "phase": "Pending", "conditions": conditions, "containerStatuses": [waiting] }));
+    pod.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(created));
+    pod
+}
+
+#[test]
+fn a_pod_whose_volumes_cannot_be_mounted_is_given_up_within_a_minute_and_one_that_pulls_is_not() {
+    let state = |pod| report(&job(None), &[pod]).state;
+    let JobState::Stuck(message) = state(scheduled(61, "False")) else { panic!("it is waited for") };
+    assert!(
+        message.contains("a Secret, a ConfigMap") && message.contains("kubectl get events -n"),
+        "{message}"
+    );
+    assert_eq!(state(scheduled(59, "False")), JobState::Unfinished);
+    assert_eq!(state(scheduled(3000, "True")), JobState::Unfinished, "an image may be large");
+}
+
 fn without_pods() -> JobView {
     let mut job = job(None);
     job.status =
