@@ -37,6 +37,10 @@ pub struct BuildSettings {
     #[arg(long, env = "BUILD_TIERS", default_value = "a1", value_delimiter = ',')]
     pub build_tiers: Vec<BuildTier>,
 
+    /// Unfinished Jobs of builds in all at most; they also count for `MAX_JOBS` and `MAX_JOBS_PER_NAMESPACE`.
+    #[arg(long, env = "MAX_BUILDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_builds: u16,
+
     /// The seccomp profile of tiers a2 and b, as a path below the kubelet's folder of profiles on each node.
     #[arg(long, env = "BUILD_SECCOMP_PROFILE", default_value = "imgop/buildah.json")]
     pub build_seccomp_profile: String,
@@ -79,6 +83,11 @@ impl BuildSettings {
     pub fn buildah(&self) -> BuildahVersion {
         let of_another = self.buildah_version.as_deref().filter(|_| !self.buildah_image.is_empty());
         of_another.and_then(|version| version.parse().ok()).unwrap_or(RELEASED_BUILDAH)
+    }
+
+    /// Returns how many tiers there are to be tried.
+    pub fn tiers(&self) -> usize {
+        if self.buildah_privileged_container { 1 } else { self.build_tiers.len() }
     }
 
     /// Returns the tier of a try, given the number of tries before it that did not start.

@@ -104,7 +104,7 @@ impl Pass<'_> {
         Ok(Access {
             source: registries.repository(source, &from.access),
             destination: registries.push_target(destination, &to.access),
-            secrets: [from.versions, to.versions].concat(),
+            secrets: [from.versions.all(), to.versions.all()].concat(),
         })
     }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use imgop_core::api::{EndpointRef, Tls, TlsMode};
+use imgop_core::api::{DOCKER_CONFIG_KEY, EndpointRef, ImageContext, Tls, TlsMode};
 use imgop_core::build::{BuildContext, BuildRequest, ImageReference};
 use imgop_core::time::saturating_add;
-use imgop_registry::RepositoryClient;
-use imgop_registry::reference::{EcrHost, RegistryHost, Repository};
+use imgop_registry::reference::{Digest, EcrHost, RegistryHost, Repository};
+use imgop_registry::{Credential, DockerConfig, RepositoryClient};
 
 use super::halt::Halt;
 use super::memory::Memory;
@@ -15,6 +15,7 @@ use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::rights::{Right, Role};
 use crate::cluster::secrets::{BASIC_AUTH_KEYS, SecretContent};
+use crate::registry_access::Versions;
 
 /// What allows builds in a namespace. The verb is imgop's own, so that no role grants it by accident.
 const ROLE: Role = Role { binding: "imgop-agent-builds", cluster_role: "imgop-agent-builds" };
@@ -42,8 +43,15 @@ const DEFAULT_TLS: Tls = Tls { mode: TlsMode::Verify, ca_secret_name: None };
 pub(super) struct Access {
     /// The repository that parts are pushed to.
     pub destination: RepositoryClient,
-    /// Name and version of each Secret that was read.
-    pub secrets: Vec<String>,
+    /// What all credentials were made from.
+    pub versions: Versions,
+}
+
+impl Access {
+    /// Returns a hash of the Secrets: another one when one of them is corrected, and not when a token is a new one.
+    pub fn digest(&self) -> String {
+        Digest::of(self.versions.secrets.join("\n").as_bytes()).to_string()
+    }
 }
 
 /// Where a spec says how a registry is reached, and what it says.
@@ -74,22 +82,22 @@ impl<'a> Pass<'a> {
         let destination = &request.destination.repository;
         let endpoint =
             NamedEndpoint { field: "image".to_owned(), endpoint: self.builder.spec.image.endpoint() };
-        let (client, mut secrets) = self.push_client(destination, &endpoint, freshness).await?;
-        for host in &request.registries {
-            // Whatever repository: each of them has the same credential.
-            let repository = format!("{host}/library").parse().unwrap_or_else(|_| destination.clone());
-            secrets.extend(self.pull_client(&repository, freshness).await?.1);
+        let (client, mut versions) = self.push_client(destination, &endpoint, freshness).await?;
+        versions.extend(self.registries(freshness).await?);
+        if let BuildContext::Image(image) = &request.context {
+            versions.extend(self.context_client(image, freshness).await?.1);
         }
-        secrets.extend(self.build_secrets(request, freshness).await?);
-        secrets.extend(self.git_secret(request, freshness).await?);
+        versions.secrets.extend(self.cache_secret(freshness).await?);
+        versions.secrets.extend(self.build_secrets(request, freshness).await?);
+        versions.secrets.extend(self.git_secret(request, freshness).await?);
         if let Some(blocked) = &memory.blocked
-            && blocked.secrets.as_ref() == Some(&secrets)
+            && blocked.secrets.as_ref() == Some(&versions.all())
             && self.now < blocked.until
             && !self.is_asked_for
         {
             return Err(Halt::Postponed(recheck_pause(blocked.since, self.now)));
         }
-        Ok(Access { destination: client, secrets })
+        Ok(Access { destination: client, versions })
     }
 
     /// Returns a client for a repository of the destination's registry, and the versions of the Secrets it was made
@@ -99,7 +107,7 @@ impl<'a> Pass<'a> {
         repository: &Repository,
         named: &NamedEndpoint<'_>,
         freshness: Freshness,
-    ) -> Result<(RepositoryClient, Vec<String>), Halt> {
+    ) -> Result<(RepositoryClient, Versions), Halt> {
         let (agent, NamedEndpoint { field, endpoint }) = (self.agent(), named);
         let access = agent.registry_access();
         let resolved = access.resolve(self.namespace(), field, repository, *endpoint, freshness).await?;
@@ -111,7 +119,7 @@ impl<'a> Pass<'a> {
         &self,
         repository: &Repository,
         freshness: Freshness,
-    ) -> Result<(RepositoryClient, Vec<String>), Halt> {
+    ) -> Result<(RepositoryClient, Versions), Halt> {
         let (agent, named) = (self.agent(), self.endpoint_of(repository.host()));
         let access = agent.registry_access();
         let resolved =
@@ -140,12 +148,8 @@ impl<'a> Pass<'a> {
     pub(super) fn context_endpoint(&self) -> NamedEndpoint<'a> {
         let image = self.builder.spec.context.as_ref().and_then(|context| context.image.as_ref());
         let none = EndpointRef { name: "", credentials: None, use_aws_irsa: false, tls: &DEFAULT_TLS };
-        let endpoint = image.map_or(none, |image| EndpointRef {
-            name: &image.name,
-            credentials: image.credentials.as_ref(),
-            tls: &image.tls,
-            ..none
-        });
+        let lends = self.builder.spec.image.use_aws_irsa;
+        let endpoint = image.map_or(none, |image| context_endpoint(image, lends));
         NamedEndpoint { field: "context.image".to_owned(), endpoint }
     }
 
@@ -153,13 +157,67 @@ impl<'a> Pass<'a> {
     pub(super) async fn context_client(
         &self,
         image: &ImageReference,
-    ) -> Result<(RepositoryClient, Vec<String>), Halt> {
+        freshness: Freshness,
+    ) -> Result<(RepositoryClient, Versions), Halt> {
         let (agent, named) = (self.agent(), self.context_endpoint());
         let (access, repository) = (agent.registry_access(), &image.repository);
-        let freshness = if self.is_asked_for { Freshness::Now } else { Freshness::Cached };
         let resolved =
             access.resolve(self.namespace(), &named.field, repository, named.endpoint, freshness).await?;
         Ok((agent.registries.repository(repository, &resolved.access), resolved.versions))
+    }
+
+    /// Checks the Secrets of all registries that the spec names. Returns their versions.
+    async fn registries(&self, freshness: Freshness) -> Result<Versions, Halt> {
+        let mut versions = Versions::default();
+        for (i, registry) in self.builder.spec.registries.iter().enumerate() {
+            let field = format!("registries[{i}]");
+            let Ok(repository) = format!("{}/library", registry.host).parse::<Repository>() else { continue };
+            // Credentials may be for other paths of the registry than this one.
+            let endpoint = EndpointRef { credentials: None, ..registry.endpoint() };
+            let access = self.agent().registry_access();
+            let of = access.resolve(self.namespace(), &field, &repository, endpoint, freshness).await?;
+            versions.extend(of.versions);
+            if let Some(named) = &registry.credentials {
+                let (name, host) = (&named.secret_name, repository.host());
+                versions.secrets.push(self.credentials(&field, name, host, freshness).await?.0);
+            }
+        }
+        Ok(versions)
+    }
+
+    /// Returns the version of a Secret, and what it has for a registry: credentials by their scopes, as they stand there.
+    pub(super) async fn credentials(
+        &self,
+        field: &str,
+        name: &str,
+        host: &RegistryHost,
+        freshness: Freshness,
+    ) -> Result<(String, Vec<(String, Credential)>), Halt> {
+        let field = format!("{field}.credentials.secretName");
+        let content = self.secret(&field, name, freshness).await?;
+        let wrong = |problem: String| Halt::secret(format!("spec.{field} names Secret {name:?}: {problem}"));
+        let document = content.value(DOCKER_CONFIG_KEY);
+        let document =
+            document.ok_or_else(|| wrong(format!("it has no key {DOCKER_CONFIG_KEY} that can be read")))?;
+        let config = DockerConfig::parse(document).map_err(|error| wrong(error.to_string()))?;
+        match config.of_registry(host) {
+            none if none.is_empty() => Err(wrong(format!("it holds no credential for {host}"))),
+            credentials => Ok((content.version.clone(), credentials)),
+        }
+    }
+
+    /// Checks that the Secret of the cache has credentials. Returns its version.
+    async fn cache_secret(&self, freshness: Freshness) -> Result<Option<String>, Halt> {
+        let Some(named) = &self.builder.spec.cache.credentials else { return Ok(None) };
+        let (field, name) = ("cache.credentials.secretName", &named.secret_name);
+        let content = self.secret(field, name, freshness).await?;
+        if content.has_key(DOCKER_CONFIG_KEY) {
+            return Ok(Some(content.version.clone()));
+        }
+        Err(Halt::secret(format!(
+            "spec.{field} names Secret {name:?}, which has no key {DOCKER_CONFIG_KEY}; name one of type \
+             kubernetes.io/dockerconfigjson"
+        )))
     }
 
     /// Checks that the secrets of the build have their keys. Returns their versions.
@@ -227,5 +285,36 @@ impl<'a> Pass<'a> {
     /// Returns until when a registry is left alone that refused Secrets.
     pub(super) fn blocked_until(&self) -> jiff::Timestamp {
         saturating_add(self.now, RECHECK_INTERVAL * 20)
+    }
+}
+
+/// Returns how the registry of the context's image is reached. The AWS identity that pushes also pulls what is at ECR, if
+/// it is lent.
+pub(super) fn context_endpoint(image: &ImageContext, is_lent: bool) -> EndpointRef<'_> {
+    let repository = image.name.parse::<ImageReference>().ok().map(|image| image.repository);
+    let is_ecr = repository.is_some_and(|repository| EcrHost::of(repository.host()).is_some());
+    EndpointRef {
+        name: &image.name,
+        credentials: image.credentials.as_ref(),
+        use_aws_irsa: is_lent && is_ecr && image.credentials.is_none(),
+        tls: &image.tls,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_fakes::client;
+
+    use super::*;
+
+    #[test]
+    fn a_new_token_is_no_other_secret() {
+        let digest = |secrets: &[&str], tokens: &[&str]| {
+            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            let versions = Versions { secrets: texts(secrets), tokens: texts(tokens) };
+            Access { destination: client(&"a.example/b".parse().unwrap()), versions }.digest()
+        };
+        assert_eq!(digest(&["ca/1"], &["image 12:00"]), digest(&["ca/1"], &["image 12:10"]));
+        assert_ne!(digest(&["ca/1"], &[]), digest(&["ca/2"], &[]));
     }
 }

@@ -1,16 +1,16 @@
 //! Which object keeps a tag that several want: the oldest, be it an ImageBuilder or an Image.
 
-use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::api::{BuiltImageStatus, Image, ImageBuilder};
 use imgop_core::build::{BuildFailure, BuildRequest};
 use imgop_core::copy::CopyRequest;
 use imgop_core::time::saturating_add;
 use imgop_registry::reference::{Repository, Tag};
 use kube::Resource;
-use kube::api::ObjectMeta;
 
 use super::halt::Halt;
 use super::{Pass, SHORT_INTERVAL};
 use crate::controller::READY_WITHOUT_SOME_AFTER;
+use crate::tag_claims::is_older;
 
 impl Pass<'_> {
     /// Fails if an older object of the namespace keeps one of the tags, or an older ImageBuilder of another one that
@@ -43,7 +43,8 @@ impl Pass<'_> {
 
     fn builder_that_keeps(&self, other: &ImageBuilder, repository: &Repository, tag: &Tag) -> Option<String> {
         let is_here = self.is_older_here(other)?;
-        let has_pushed = other.status.as_ref().is_some_and(|status| status.image.is_some());
+        let image = other.status.as_ref().and_then(|status| status.image.as_ref());
+        let has_pushed = image.is_some_and(|image| has_pushed_to(image, repository));
         if other.spec.suspend || !is_here && !has_pushed {
             return None;
         }
@@ -68,10 +69,15 @@ impl Pass<'_> {
     fn is_older_here<K: Resource>(&self, other: &K) -> Option<bool> {
         let (own, other) = (&self.builder.metadata, other.meta());
         let is_gone = other.deletion_timestamp.is_some() || own.uid == other.uid;
-        // Who came first; of one second, the one with the lower UID.
-        let age = |metadata: &ObjectMeta| (metadata.creation_timestamp.clone(), metadata.uid.clone());
-        (!is_gone && age(other) < age(own)).then(|| other.namespace == own.namespace)
+        (!is_gone && is_older(other, own)).then(|| other.namespace == own.namespace)
     }
+}
+
+/// Returns whether an image was pushed to this repository. What its object's spec names by now proves nothing.
+fn has_pushed_to(image: &BuiltImageStatus, repository: &Repository) -> bool {
+    let elsewhere = image.tags.iter().filter_map(|tag| tag.rsplit_once(':')).map(|(name, _)| name);
+    let mut names = image.repository.as_deref().into_iter().chain(elsewhere);
+    names.any(|name| name.parse::<Repository>().is_ok_and(|of| of.is_same_place(repository)))
 }
 
 fn name_of<K: Resource<DynamicType = ()>>(other: &K, is_here: bool) -> String {
@@ -79,5 +85,25 @@ fn name_of<K: Resource<DynamicType = ()>>(other: &K, is_here: bool) -> String {
     match other.meta().name.as_deref().filter(|_| is_here) {
         Some(name) => format!("{kind} {name:?}"),
         None => format!("an {kind} of another namespace"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_of_another_namespace_is_kept_only_where_its_image_was_pushed() {
+        let image = BuiltImageStatus {
+            repository: Some("registry.example.com/team-a/app".into()),
+            tags: vec!["v1".into(), "registry.example.com:443/team-a/copy:v1".into()],
+            ..BuiltImageStatus::default()
+        };
+        let pushed_to = |name: &str| has_pushed_to(&image, &name.parse().unwrap());
+        assert!(
+            pushed_to("registry.example.com/team-a/app") && pushed_to("registry.example.com/team-a/copy")
+        );
+        assert!(!pushed_to("registry.example.com/team-b/app"), "whatever its spec names by now");
+        assert!(!has_pushed_to(&BuiltImageStatus::default(), &"a.example/b".parse().unwrap()));
     }
 }

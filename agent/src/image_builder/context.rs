@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use imgop_core::build::{ArgValue, BuildContext, BuildFailure, BuildRequest, DockerfilePlace};
+use imgop_core::build::step::files_digest;
+use imgop_core::build::{
+    ArgValue, BuildContext, BuildFailure, BuildRequest, DockerfilePlace, ObservedInputs,
+};
 use imgop_registry::reference::Digest;
 
 use super::Pass;
@@ -20,25 +23,27 @@ pub(super) struct ConfigMapContents {
 }
 
 impl ConfigMapContents {
-    /// Returns the digest of all that is not in the spec; none if that is nothing.
-    pub fn digest(&self, request: &BuildRequest) -> Option<Digest> {
-        let is_named = |(name, value): &(&String, &ArgValue)| {
-            matches!(value, ArgValue::ConfigMap(_)) && self.arguments.contains_key(*name)
-        };
-        let arguments: BTreeMap<&String, &String> = request
-            .arguments
-            .iter()
-            .filter(is_named)
-            .filter_map(|(name, _)| self.arguments.get_key_value(name))
-            .collect();
-        if self.files.is_none() && arguments.is_empty() {
-            return None;
-        }
-        let files: BTreeMap<&String, String> =
-            self.files.iter().flatten().map(|(path, bytes)| (path, Digest::of(bytes).to_string())).collect();
+    /// Returns the digest of the files of the context; none if it is no ConfigMap.
+    pub fn files_digest(&self) -> Option<Digest> {
+        let files = self.files.as_ref()?;
+        Some(files_digest(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))))
+    }
+
+    /// Returns the digest of the values that arguments take from ConfigMaps; none if none does.
+    pub fn arguments_digest(&self, request: &BuildRequest) -> Option<Digest> {
+        let is_named = |(_, value): &(&String, &ArgValue)| matches!(value, ArgValue::ConfigMap(_));
+        let named = request.arguments.iter().filter(is_named);
+        let values: BTreeMap<&String, &String> =
+            named.filter_map(|(name, _)| self.arguments.get_key_value(name)).collect();
         // Texts by text are always written.
-        let text = serde_json::to_string(&(files, arguments)).unwrap_or_default();
-        Some(Digest::of(text.as_bytes()))
+        let text = serde_json::to_string(&values).unwrap_or_default();
+        (!values.is_empty()).then(|| Digest::of(text.as_bytes()))
+    }
+
+    /// Returns whether a build of these inputs is made from them.
+    pub fn are_of(&self, request: &BuildRequest, inputs: &ObservedInputs) -> bool {
+        let is_same_files = self.files.is_none() || self.files_digest() == inputs.context;
+        is_same_files && self.arguments_digest(request) == inputs.arguments
     }
 
     /// Returns the text of the Dockerfile where it is known without a pod.
@@ -137,10 +142,14 @@ mod tests {
     use super::*;
     use crate::image_builder::tests::fixtures::builder;
 
-    fn request(spec: &serde_json::Value) -> BuildRequest {
-        let builder = builder(|spec_of| {
-            spec_of.source = None;
-            spec_of.context = Some(serde_json::from_value(spec["context"].clone()).unwrap());
+    fn request_of(
+        context: &serde_json::Value,
+        edit: impl FnOnce(&mut imgop_core::api::ImageBuilderSpec),
+    ) -> BuildRequest {
+        let builder = builder(|spec| {
+            spec.source = None;
+            spec.context = Some(serde_json::from_value(context.clone()).unwrap());
+            edit(spec);
         });
         BuildRequest::parse(&builder.spec).unwrap()
     }
@@ -152,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_dockerfile_of_a_config_map_is_found_and_a_missing_one_is_named() {
-        let plain = request(&serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
+        let plain = request_of(&serde_json::json!({ "configMap": { "name": "files" } }), |_| ());
         let text =
             |contents: &ConfigMapContents| contents.dockerfile(&plain).map_err(|halt| halt.to_string());
         assert_eq!(text(&contents(&[("Dockerfile", "FROM a"), ("x", "")])), Ok(Some(b"FROM a".to_vec())));
@@ -161,12 +170,26 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_that_of_paths_and_contents() {
-        let plain = request(&serde_json::json!({ "context": { "configMap": { "name": "files" } } }));
-        let digest = |files: &[(&str, &str)]| contents(files).digest(&plain).unwrap();
-        assert_eq!(digest(&[("a", "1"), ("b", "2")]), digest(&[("b", "2"), ("a", "1")]));
-        assert_ne!(digest(&[("a", "1")]), digest(&[("a", "2")]));
-        assert_ne!(digest(&[("a", "1")]), digest(&[("b", "1")]));
-        assert_eq!(ConfigMapContents::default().digest(&plain), None);
+    fn files_and_values_of_arguments_have_a_digest_each() {
+        let request = request_of(&serde_json::json!({ "configMap": { "name": "files" } }), |spec| {
+            let from = serde_json::json!([
+                { "name": "A", "valueFrom": { "configMapKeyRef": { "name": "values", "key": "a" } } },
+                { "name": "B", "value": "b" } ]);
+            spec.build_args = serde_json::from_value(from).unwrap();
+        });
+        let with = |file: &str, a: &str, b: &str| ConfigMapContents {
+            arguments: [("A".to_owned(), a.to_owned()), ("B".to_owned(), b.to_owned())].into(),
+            ..contents(&[("f", file)])
+        };
+        let digests =
+            |contents: ConfigMapContents| (contents.files_digest(), contents.arguments_digest(&request));
+        let (files, values) = digests(with("1", "1", "1"));
+        assert!(files.is_some() && values.is_some());
+        let (other_files, same_values) = digests(with("2", "1", "1"));
+        assert_eq!((other_files == files, same_values), (false, values.clone()));
+        let (same_files, other_values) = digests(with("1", "2", "1"));
+        assert_eq!((same_files, other_values == values), (files, false));
+        assert_eq!(digests(with("1", "1", "2")).1, values, "what stands in the spec is no part of it");
+        assert_eq!(digests(ConfigMapContents::default()), (None, None));
     }
 }

@@ -63,19 +63,44 @@ pub(super) struct Refusal {
     pub is_settings: bool,
     /// The Secrets that a registry refused.
     pub secrets: Option<Vec<String>>,
+    /// Whether it ends the running build: another try would end alike.
+    pub ends_build: bool,
 }
 
 impl Halt {
     /// Returns the halt of a failure of a build.
     pub(super) fn of(failure: BuildFailure, message: impl Into<String>) -> Self {
-        let message = message.into();
-        let secrets = None;
-        Self::Build(Box::new(Refusal { failure, message, retry_after: None, is_settings: false, secrets }))
+        Self::Build(Box::new(Refusal {
+            failure,
+            message: message.into(),
+            retry_after: None,
+            is_settings: false,
+            secrets: None,
+            ends_build: false,
+        }))
+    }
+
+    /// Returns the halt of a failure that ends the running build.
+    pub(super) fn ending(failure: BuildFailure, message: String) -> Self {
+        match Self::of(failure, message) {
+            Self::Build(refusal) => Self::Build(Box::new(Refusal { ends_build: true, ..*refusal })),
+            other => other,
+        }
     }
 
     /// Returns the halt of a Secret that cannot be used.
     pub(super) fn secret(message: String) -> Self {
         Self::of(BuildFailure::SecretUnusable, message)
+    }
+
+    /// Returns this halt, which is over as soon as any of these Secrets is another one, if it is for a Secret.
+    pub(super) fn until_one_changes(mut self, secrets: &[String]) -> Self {
+        if let Self::Build(refusal) = &mut self
+            && refusal.secrets.is_some()
+        {
+            refusal.secrets = Some(secrets.to_vec());
+        }
+        self
     }
 
     /// Returns the halt of credentials of git that cannot be used.
@@ -107,7 +132,8 @@ impl Halt {
             _ => None,
         };
         let secrets = (failure == BuildFailure::RegistryUnauthorized).then(|| secrets.to_vec());
-        Self::Build(Box::new(Refusal { failure, message, retry_after, is_settings, secrets }))
+        let ends_build = false;
+        Self::Build(Box::new(Refusal { failure, message, retry_after, is_settings, secrets, ends_build }))
     }
 }
 
@@ -128,9 +154,12 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns the end of a pass with this readiness, and nothing else that is new.
+    /// Returns the end of a pass with this readiness, and nothing else that is new. A build that was requested is still
+    /// to begin.
     pub(super) fn report(&self, readiness: Readiness, wait: impl Into<Option<Duration>>) -> Conclusion {
-        let status = self.with_readiness(self.handled(self.status.clone()), readiness);
+        let mut status = self.handled(self.status.clone());
+        status.request_pending = self.is_requested();
+        let status = self.with_readiness(status, readiness);
         Conclusion { status: Some(status), ended: None, is_progress: false, wait: wait.into() }
     }
 
@@ -142,7 +171,7 @@ impl Pass<'_> {
     }
 
     /// Begins nothing by itself for this long, which it returns.
-    fn hold(&self, memory: &mut Memory, wait: Duration) -> Duration {
+    pub(super) fn hold(&self, memory: &mut Memory, wait: Duration) -> Duration {
         memory.held_until = Some(saturating_add(self.now, wait));
         memory.schedule.wait(wait, self.now)
     }
@@ -167,7 +196,7 @@ impl Pass<'_> {
 
     /// Reports what keeps a build from beginning, and when it is checked again.
     fn refused(&self, refusal: &Refusal, memory: &mut Memory) -> Conclusion {
-        let Refusal { failure, message, retry_after, is_settings, secrets } = refusal;
+        let Refusal { failure, message, retry_after, is_settings, secrets, .. } = refusal;
         let reason = failure.as_str();
         if *failure == BuildFailure::ContextInvalid || failure.retry() == Retry::OnSecret {
             // Whoever corrects a Secret or a ConfigMap should not wait.

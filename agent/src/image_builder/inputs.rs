@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use imgop_core::api::RebuildOn;
+use imgop_core::api::{Publish, RebuildOn};
 use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
-use imgop_core::build::{BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs};
+use imgop_core::build::{
+    BuildCache, BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs,
+};
 use imgop_registry::oci::{Platform, PlatformSelector};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Reason, RegistryError, RepositoryClient};
@@ -34,8 +36,8 @@ pub(super) struct Preflight {
     pub inputs: ObservedInputs,
     /// What is other than it looks.
     pub warnings: Vec<String>,
-    /// The versions of all Secrets that it uses.
-    pub secrets: Vec<String>,
+    /// A hash of the Secrets that it uses.
+    pub credentials: String,
 }
 
 /// The images that a Dockerfile needs, and for which platforms.
@@ -55,7 +57,9 @@ impl Pass<'_> {
             let context = self.context_digest(request, &contents, period).await?;
             let dockerfile = contents.dockerfile(request)?.map(|text| Digest::of(&text));
             let commit = self.commit(request, period).await?;
-            inputs = ObservedInputs { context, dockerfile, commit, bases: inputs.bases }.or(earlier);
+            let arguments = contents.arguments_digest(request);
+            inputs =
+                ObservedInputs { context, arguments, dockerfile, commit, bases: inputs.bases }.or(earlier);
         }
         if request.rebuild_on.contains(&RebuildOn::BaseImage) {
             inputs.bases = self.moved_bases(&inputs.bases, period).await?;
@@ -71,9 +75,9 @@ impl Pass<'_> {
         max_age: Duration,
     ) -> Result<BTreeMap<ImageReference, Digest>, Halt> {
         let look_up = |(image, digest): (ImageReference, Digest)| async move {
-            let (client, secrets) = self.pull_client(&image.repository, Freshness::Cached).await?;
+            let (client, versions) = self.pull_client(&image.repository, Freshness::Cached).await?;
             let seen = self.builders.bases.digest(&client, &image, max_age).await;
-            let seen = seen.map_err(|error| self.pull_failed(&image, &error, &secrets))?;
+            let seen = seen.map_err(|error| self.pull_failed(&image, &error, &versions.all()))?;
             Ok((image, seen.unwrap_or(digest)))
         };
         let bases = bases.iter().map(|(image, digest)| (image.clone(), digest.clone())).collect::<Vec<_>>();
@@ -91,13 +95,27 @@ impl Pass<'_> {
         self.may_build(Freshness::Now).await?;
         self.no_conflict(request)?;
         let access = self.access(request, Freshness::Now, memory).await?;
+        let found = self.found_before(request, earlier, &access).await;
+        let (inputs, warnings) = found.map_err(|halt| halt.until_one_changes(&access.versions.all()))?;
+        memory.blocked = None;
+        Ok(Preflight { inputs, warnings, credentials: access.digest() })
+    }
+
+    /// Returns what a build will be made from, and what is other than it looks. Asks registries and git.
+    async fn found_before(
+        &self,
+        request: &BuildRequest,
+        earlier: Option<&ObservedInputs>,
+        access: &Access,
+    ) -> Result<(ObservedInputs, Vec<String>), Halt> {
         let contents = self.config_maps(request).await?;
         let mut inputs = ObservedInputs {
             context: self.context_digest(request, &contents, RECENT).await?,
+            arguments: contents.arguments_digest(request),
             commit: self.commit(request, RECENT).await?,
             ..ObservedInputs::default()
         };
-        let mut warnings = Vec::new();
+        let mut warnings = without_effect(request);
         if let Some(text) = contents.dockerfile(request)? {
             inputs.dockerfile = Some(Digest::of(&text));
             let file = Dockerfile::parse(&text, self.agent().config.builds.buildah());
@@ -107,9 +125,8 @@ impl Pass<'_> {
             // All platforms get the same content of what the last build needed.
             inputs.bases = self.moved_bases(&earlier.bases, RECENT).await.unwrap_or_default();
         }
-        self.check_push(&access).await?;
-        memory.blocked = None;
-        Ok(Preflight { inputs, warnings, secrets: access.secrets })
+        self.check_push(access).await?;
+        Ok((inputs, warnings))
     }
 
     /// Returns the images that the Dockerfile needs, or what is wrong with it.
@@ -149,8 +166,8 @@ impl Pass<'_> {
     /// Returns what images show, all of them with the platforms that are needed.
     async fn observed_bases(&self, needed: NeededImages) -> Result<BTreeMap<ImageReference, Digest>, Halt> {
         let look_up = |(image, platforms): (ImageReference, BTreeSet<PlatformSelector>)| async move {
-            let (client, secrets) = self.pull_client(&image.repository, Freshness::Now).await?;
-            let failed = |error: RegistryError| self.pull_failed(&image, &error, &secrets);
+            let (client, versions) = self.pull_client(&image.repository, Freshness::Now).await?;
+            let failed = |error: RegistryError| self.pull_failed(&image, &error, &versions.all());
             let digest = self.builders.bases.digest(&client, &image, RECENT).await.map_err(failed)?;
             let digest = digest.ok_or_else(|| base_not_found(&image))?;
             let there = platforms_of(&client, &digest).await.map_err(failed)?;
@@ -165,19 +182,20 @@ impl Pass<'_> {
         stream::iter(needed).map(look_up).buffered(MAX_CONCURRENT_IMAGES).try_collect().await
     }
 
-    /// Returns the digest of the context, where it is no commit.
+    /// Returns the digest of the context's files, or of its image, where it is no commit.
     async fn context_digest(
         &self,
         request: &BuildRequest,
         contents: &ConfigMapContents,
         max_age: Duration,
     ) -> Result<Option<Digest>, Halt> {
-        let BuildContext::Image(image) = &request.context else { return Ok(contents.digest(request)) };
-        let (client, secrets) = self.context_client(image).await?;
+        let BuildContext::Image(image) = &request.context else { return Ok(contents.files_digest()) };
+        let freshness = if self.is_asked_for { Freshness::Now } else { Freshness::Cached };
+        let (client, versions) = self.context_client(image, freshness).await?;
         let seen = self.builders.bases.digest(&client, image, max_age).await;
         let failed = |error: RegistryError| {
             let named = self.context_endpoint();
-            Halt::registry(&named.field, named.endpoint, &error, &secrets)
+            Halt::registry(&named.field, named.endpoint, &error, &versions.all())
         };
         let seen = seen.map_err(failed)?;
         let missing = || {
@@ -192,7 +210,7 @@ impl Pass<'_> {
     async fn check_push(&self, access: &Access) -> Result<(), Halt> {
         let checked = access.destination.check_push().await;
         checked.map_err(|error| {
-            Halt::registry("image", self.builder.spec.image.endpoint(), &error, &access.secrets)
+            Halt::registry("image", self.builder.spec.image.endpoint(), &error, &access.versions.all())
         })
     }
 
@@ -229,6 +247,22 @@ async fn platforms_of(
     // An index that cannot be read is left to the tools in the pod.
     let images = manifest.platforms().unwrap_or_default();
     Ok(Some(images.into_iter().map(|image| image.platform).collect()))
+}
+
+/// Returns which fields of a spec have no effect yet.
+fn without_effect(request: &BuildRequest) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if matches!(request.cache, BuildCache::Volume { .. }) {
+        warnings.push(
+            "spec.cache.mode: Volume is not there yet, so that there is no cache; use Registry".to_owned(),
+        );
+    }
+    if request.destination.publish == Publish::Direct {
+        warnings.push(
+            "spec.image.publish: Direct is as Staged: parts are pushed by digest, and tags last".to_owned(),
+        );
+    }
+    warnings
 }
 
 fn wrong_dockerfile(errors: &[Problem]) -> Halt {

@@ -10,7 +10,7 @@ use imgop_core::build::step::{
     ConfigMapSource, ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError,
 };
 use imgop_core::build::{
-    ArgValue, BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
+    BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
 };
 use imgop_registry::oci::PlatformSelector;
 use imgop_registry::reference::Digest;
@@ -254,7 +254,7 @@ fn context(request: &BuildRequest, inputs: &ObservedInputs) -> StepContext {
             depth: *depth,
         }),
         BuildContext::ConfigMap { items, .. } => {
-            StepContext::ConfigMap(ConfigMapSource { items: items.clone(), digest: None })
+            StepContext::ConfigMap(ConfigMapSource { items: items.clone(), digest: inputs.context.clone() })
         }
         BuildContext::Image(name) => StepContext::Image(ContextImage { name: name.clone() }),
     }
@@ -264,11 +264,7 @@ fn context(request: &BuildRequest, inputs: &ObservedInputs) -> StepContext {
 fn bases(request: &BuildRequest, inputs: &ObservedInputs) -> BTreeMap<ImageReference, Digest> {
     let mut bases = inputs.bases.clone();
     if let (BuildContext::Image(image), Some(digest)) = (&request.context, &inputs.context) {
-        // With values from ConfigMaps the digest is one of all of them.
-        let is_images = !request.arguments.values().any(|value| matches!(value, ArgValue::ConfigMap(_)));
-        if is_images {
-            bases.insert(image.clone(), digest.clone());
-        }
+        bases.insert(image.clone(), digest.clone());
     }
     bases
 }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{BaseImageStatus, BuildResult, ImageBuilderStatus, SourceStatus};
-use imgop_core::build::{BuildEnd, BuildKey, BuildRequest, ImageReference, LastBuild, ObservedInputs};
+use imgop_core::api::{
+    BaseImageStatus, BuildResult, DestinationStatus, ImageBuilderStatus, PlatformState, SourceStatus,
+};
+use imgop_core::build::{
+    BuildEnd, BuildKey, BuildRequest, Destination, DestinationKey, ImageReference, LastBuild, ObservedInputs,
+};
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 
@@ -15,19 +19,46 @@ const MAX_BASE_IMAGE_BYTES: usize = 6 * 1024;
 /// Returns the last build that was begun; none if there was none.
 pub(super) fn last_build(status: &ImageBuilderStatus) -> Option<LastBuild> {
     let key = status.key.as_deref().and_then(|key| key.parse().ok());
-    let (generation, inputs) = (status.last_generation_seen, inputs(status));
-    if let Some(running) = &status.build {
-        let started_at = running.started_at.0;
-        return Some(LastBuild { number: running.number, generation, inputs, key, started_at, end: None });
-    }
-    let last = status.history.last()?;
-    let end = match last.result {
-        BuildResult::Succeeded => BuildEnd::Succeeded,
-        BuildResult::Cancelled => BuildEnd::Cancelled,
-        BuildResult::Failed | BuildResult::Superseded | BuildResult::Unknown => BuildEnd::Failed,
+    let (number, started_at, end) = match &status.build {
+        Some(running) => (running.number, running.started_at.0, None),
+        None => {
+            let last = status.history.last()?;
+            let end = match last.result {
+                BuildResult::Succeeded => BuildEnd::Succeeded,
+                BuildResult::Cancelled => BuildEnd::Cancelled,
+                BuildResult::Superseded => BuildEnd::Superseded,
+                BuildResult::Failed | BuildResult::Unknown => BuildEnd::Failed,
+            };
+            let started_at = last.started_at.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+            (last.number, started_at, Some(end))
+        }
     };
-    let started_at = last.started_at.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-    Some(LastBuild { number: last.number, generation, inputs, key, started_at, end: Some(end) })
+    Some(LastBuild {
+        number,
+        generation: status.last_generation_seen,
+        inputs: inputs(status),
+        key,
+        destination: status.destination.as_ref().and_then(destination),
+        started_at,
+        end,
+        is_waiting: end.is_none() && is_waiting(status),
+    })
+}
+
+/// Returns whether no part of the running build has a Job, or is about to have one.
+fn is_waiting(status: &ImageBuilderStatus) -> bool {
+    let waits = |state| matches!(state, PlatformState::Failed | PlatformState::Built);
+    !status.platforms.is_empty() && status.platforms.iter().all(|part| waits(part.state))
+}
+
+fn destination(shown: &DestinationStatus) -> Option<DestinationKey> {
+    Some(DestinationKey { repository: shown.repository.parse().ok()?, tags: shown.tags_digest.parse().ok()? })
+}
+
+/// Returns where an image goes, as the status holds it.
+pub(super) fn destination_status(destination: &Destination) -> DestinationStatus {
+    let DestinationKey { repository, tags } = DestinationKey::of(destination);
+    DestinationStatus { repository: repository.to_string(), tags_digest: tags.to_string() }
 }
 
 /// Returns what the last build was made from, as far as the status holds it.
@@ -39,6 +70,7 @@ pub(super) fn inputs(status: &ImageBuilderStatus) -> ObservedInputs {
         commit: source.commit,
         dockerfile: source.dockerfile_digest.and_then(|digest| digest.parse().ok()),
         context: source.context_digest.and_then(|digest| digest.parse().ok()),
+        arguments: source.arguments_digest.and_then(|digest| digest.parse().ok()),
         bases: bases.filter_map(base).collect(),
     }
 }
@@ -56,6 +88,7 @@ pub(super) fn set_inputs(
         commit: inputs.commit.clone(),
         dockerfile_digest: inputs.dockerfile.as_ref().map(ToString::to_string),
         context_digest: inputs.context.as_ref().map(ToString::to_string),
+        arguments_digest: inputs.arguments.as_ref().map(ToString::to_string),
     };
     status.source = (source != SourceStatus::default()).then_some(source);
     let base = |(image, digest): (&ImageReference, &Digest)| BaseImageStatus {
@@ -95,6 +128,7 @@ mod tests {
             commit: Some("c1".into()),
             dockerfile: Some(Digest::of(b"FROM a")),
             context: None,
+            arguments: Some(Digest::of(b"1")),
             bases: bases.collect(),
         };
         let mut status = ImageBuilderStatus::default();

@@ -14,9 +14,7 @@ pub struct Memory {
     pub held_until: Option<Timestamp>,
     /// Secrets that a registry refused, or that could not be used.
     pub blocked: Option<Blocked>,
-    /// The Secrets with which the last build began.
-    pub failed_with: Option<Vec<String>>,
-    /// When the tags were last looked up.
+    /// When all tags were last seen to show the image.
     pub tags_seen: Option<Timestamp>,
     reported: Option<Box<Reported>>,
 }

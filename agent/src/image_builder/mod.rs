@@ -20,6 +20,7 @@ mod job;
 mod last_build;
 mod memory;
 mod part_runs;
+mod part_status;
 mod publish;
 mod pull_auth;
 mod retention;
@@ -187,6 +188,7 @@ impl Conclusion {
 }
 
 /// One pass over one ImageBuilder.
+#[derive(Clone)]
 struct Pass<'a> {
     builders: &'a ImageBuilders,
     builder: &'a ImageBuilder,
@@ -220,21 +222,24 @@ impl<'a> Pass<'a> {
     }
 
     async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
-        let request = BuildRequest::parse(&self.builder.spec)?;
         let last = last_build(&self.status);
         let is_running = last.as_ref().is_some_and(|last| last.end.is_none());
-        if self.cancel_token.is_some() {
-            return self.cancel(last.as_ref().filter(|_| is_running)).await;
+        if let Some(token) = &self.cancel_token {
+            return self.cancel(token, last.as_ref().filter(|_| is_running)).await;
         }
+        let request = BuildRequest::parse(&self.builder.spec)?;
         self.keep_finished_jobs().await?;
         let is_check = self.is_check_due(&request, memory);
         let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
-        let held = self.held(memory).filter(|_| !is_running);
+        let held = self.held(memory);
         match decide(&self.occasion(&request, last.as_ref(), &seen)) {
-            Decision::Begin(_) if held.is_some() => Ok(Conclusion::unchanged(held)),
+            Decision::Begin(_) if held.is_some() && !is_running => Ok(Conclusion::unchanged(held)),
             Decision::Begin(start) => self.start_or_go_on(&request, last.as_ref(), &start, memory).await,
-            Decision::GoOn(_) | Decision::Cancel => match &last {
-                Some(last) => self.go_on(&request, last, memory).await,
+            Decision::GoOn(next) => match &last {
+                Some(last) => {
+                    let conclusion = self.go_on(&request, last, memory).await?;
+                    Ok(if next.is_none() { self.acknowledged(conclusion) } else { conclusion })
+                }
                 None => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             },
             Decision::WaitUntil(at, _) => {
@@ -242,6 +247,8 @@ impl<'a> Pass<'a> {
                 Ok(self.at_rest(&seen, Some(at), memory.schedule.wait(wait, self.now)))
             }
             Decision::Suspended(reason) => Ok(self.report(status::suspended(&self.status, reason), None)),
+            // What keeps a build from beginning stands in the conditions until it is tried again.
+            Decision::Nothing if held.is_some() => Ok(Conclusion::unchanged(held)),
             Decision::Nothing => {
                 let wait = if is_check || self.is_asked_for {
                     self.schedule_check(&request, memory)
@@ -265,15 +272,38 @@ impl<'a> Pass<'a> {
         self.builder.metadata.generation.unwrap_or_default()
     }
 
-    /// Returns this status with the tokens of the requests that this pass acts on.
+    /// Returns this status with the token of the request that this pass acts on.
     fn handled(&self, mut status: ImageBuilderStatus) -> ImageBuilderStatus {
         if self.request_token.is_some() {
             status.last_handled_requested_at.clone_from(&self.request_token);
         }
-        if self.cancel_token.is_some() {
-            status.last_handled_cancel_requested_at.clone_from(&self.cancel_token);
-        }
         status
+    }
+
+    /// Returns whether a build was requested and did not begin yet.
+    fn is_requested(&self) -> bool {
+        self.request_token.is_some() || self.status.request_pending
+    }
+
+    /// Returns this end of a pass with the request acted on: the running build is what was asked for, unless it failed
+    /// in this pass.
+    fn acknowledged(&self, conclusion: Conclusion) -> Conclusion {
+        if !self.is_requested() || conclusion.ended == Some(BuildResult::Failed) {
+            return conclusion;
+        }
+        let status = conclusion.status.unwrap_or_else(|| self.status.clone());
+        let status = ImageBuilderStatus { request_pending: false, ..self.handled(status) };
+        Conclusion { status: Some(status), is_progress: false, ..conclusion }
+    }
+
+    /// Returns this end of a pass with the request noted, of which the build was not able to begin.
+    fn still_requested(&self, conclusion: Conclusion) -> Conclusion {
+        if self.request_token.is_none() {
+            return conclusion;
+        }
+        let status = conclusion.status.unwrap_or_else(|| self.status.clone());
+        let status = ImageBuilderStatus { request_pending: true, ..self.handled(status) };
+        Conclusion { status: Some(status), is_progress: false, ..conclusion }
     }
 
     fn with_readiness(&self, status: ImageBuilderStatus, readiness: Readiness) -> ImageBuilderStatus {

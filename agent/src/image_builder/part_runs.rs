@@ -31,6 +31,8 @@ pub(super) struct Try {
     pub reports: Vec<StepReport>,
     /// How long its phases took.
     pub duration: BuildDuration,
+    /// When its last container ended.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// Returns the part of a build that a Job is; none for a Job of another kind or version.
@@ -40,10 +42,24 @@ pub(super) fn record(job: &JobReport) -> Option<PartRecord> {
 
 /// Returns what the Jobs of a build came to. `pods_known_by` is when this process knows all pods: what a Job whose pod
 /// is not known has pushed may come yet.
-pub(super) fn tries(jobs: &[JobReport], number: u64, pods_known_by: Timestamp, now: Timestamp) -> Vec<Try> {
+/// What is built with another key is of another spec or ConfigMap, as where two agents began the build at once.
+pub(super) fn tries(
+    jobs: &[JobReport],
+    (number, key): (u64, Option<&str>),
+    pods_known_by: Timestamp,
+    now: Timestamp,
+) -> Vec<Try> {
     let of_build = jobs.iter().filter_map(|job| {
         let record = record(job).filter(|record| record.number == number)?;
-        Some(read(job, record, now < pods_known_by, now))
+        let is_of_key = key.is_none_or(|key| record.key == key);
+        let mut tried = read(job, record, now < pods_known_by, now);
+        if let (false, PartState::Built(_)) = (is_of_key, &tried.run.state) {
+            let at = tried.ended_at.unwrap_or(now);
+            tried.run.state = PartState::Failed(BuildFailure::VerificationFailed, at);
+            tried.message =
+                Some("it is of another spec or ConfigMap than the build; it is built again".to_owned());
+        }
+        Some(tried)
     });
     of_build.collect()
 }
@@ -119,6 +135,7 @@ fn read(job: &JobReport, record: PartRecord, may_pod_come: bool, now: Timestamp)
         step: failure.and_then(|failure| failure.step),
         waits_for_node: job.waits_for_node.clone(),
         duration: duration(&reports),
+        ended_at: containers.iter().filter_map(|(_, state)| ended(state)).map(|end| end.at).max(),
         reports,
     }
 }
@@ -212,8 +229,12 @@ fn of_container(name: &str, end: &ContainerEnd, job: &JobReport) -> Failed {
         }
         (_, Some(failure)) => (failure.reason, message_of(&failure)),
         (_, None) if end.reason == "OOMKilled" => {
-            let message = format!("container {name} ran out of memory; raise spec.resources.limits.memory");
-            (BuildFailure::OutOfMemory, message)
+            // Only the container that runs the Dockerfile has the limits of the spec.
+            let fix = match name {
+                BUILD => "raise spec.resources.limits.memory",
+                _ => "an administrator may raise JOB_MEMORY_LIMIT of the agent",
+            };
+            (BuildFailure::OutOfMemory, format!("container {name} ran out of memory; {fix}"))
         }
         (_, None) => {
             let output = printable(last_bytes(&end.message, MAX_OUTPUT));

@@ -5,23 +5,24 @@ use std::time::Duration;
 use imgop_core::api::{
     BuildResult, BuiltImageStatus, Format, ImageBuilder, ImageBuilderStatus, PlatformState,
 };
-use imgop_core::build::{
-    BuildFailure, BuildRequest, LastBuild, PlannedPart, Publication, TagSeen, publication,
-};
+use imgop_core::build::{BuildFailure, BuildRequest, LastBuild, Publication, TagSeen, publication};
 use imgop_core::readiness::Readiness;
 use imgop_registry::oci::{IndexFormat, IndexedImage, PlatformSelector, image_index};
 use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
-use imgop_registry::{Manifest, RegistryError, RepositoryClient};
+use imgop_registry::{Manifest, Reason, RegistryError, RepositoryClient};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::{sleep, timeout};
 
 use super::access::NamedEndpoint;
 use super::halt::Halt;
+use super::last_build::destination_status;
 use super::memory::Memory;
-use super::running::{Parts, duration};
+use super::part_status::duration;
+use super::running::Parts;
 use super::status::{Ended, end, number, succeeded};
 use super::{Conclusion, Pass, REGISTRY_TIMEOUT, SHORT_INTERVAL};
 use crate::cluster::Freshness;
+use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::watch::{Keep, Watch, find};
 
 /// How often a registry is asked for a tag that was put; some show it only after a while.
@@ -53,18 +54,13 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
         self.no_conflict(request)?;
-        if self.newest_number().await? > last.number {
-            // Another process has begun a newer build: an older one never takes its tags.
-            return Ok(Conclusion::unchanged(SHORT_INTERVAL));
-        }
         let access = self.access(request, Freshness::Cached, memory).await?;
         let end = timeout(REGISTRY_TIMEOUT, async {
             let verified = match self.verified(&access.destination, &built).await? {
                 Ok(verified) => verified,
                 Err(wrong) => return Ok(Err(wrong)),
             };
-            let manifest = self.content(request, &access.destination, &verified).await?;
-            self.set_tags(request, last, parts, &verified, &manifest).await?;
+            let manifest = self.put(request, last, parts, &access.destination, &verified).await?;
             Ok(Ok((manifest, verified)))
         });
         let published = end.await.unwrap_or_else(|_| {
@@ -72,23 +68,31 @@ impl Pass<'_> {
             Err(Halt::of(BuildFailure::PublishFailed, message))
         })?;
         match published {
-            Ok((manifest, verified)) => {
+            Ok((Some(manifest), verified)) => {
                 Ok(self.succeed(request, last, status, parts, (&manifest, &verified), memory))
             }
+            // A newer build was begun, or the object is gone.
+            Ok((None, _)) => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             Err(wrong) => Ok(self.verification_failed(status, wrong)),
         }
     }
 
-    /// Returns the number of the newest build that the live object has.
-    async fn newest_number(&self) -> Result<u64, Halt> {
+    /// Returns the number of the newest build that the live object has; none if that does not exist any more, or is
+    /// another one of its name.
+    async fn newest_number(&self) -> Result<Option<u64>, Halt> {
         let what = Watch {
             namespace: Some(self.namespace().to_owned()),
             label_selector: None,
             keep: Keep { fields: &["status"], ..Keep::OBJECT },
         };
+        let object = || format!("ImageBuilder \"{}/{}\"", self.namespace(), self.owner.name);
+        let failed = |cause| Halt::Api(ApiError { verb: "get", object: object(), cause });
         let found = find::<LiveStatus>(self.agent().client.clone(), what, &self.owner.name).await;
-        let live = found.ok().flatten().and_then(|live| live.0.ok());
-        Ok(live.and_then(|live| number(&live.status)).unwrap_or_default())
+        let Some(found) = found.map_err(|error| failed(ApiCause::of_watch(&error)))? else { return Ok(None) };
+        let live = found.0.map_err(|error| failed(ApiCause::Invalid(error.error)))?;
+        let is_this = live.metadata.uid.as_deref() == Some(self.owner.uid.as_str());
+        let is_there = is_this && live.metadata.deletion_timestamp.is_none();
+        Ok(is_there.then(|| number(&live.status).unwrap_or_default()))
     }
 
     /// Reads the manifests of all parts back, each by its digest and of its platform.
@@ -113,16 +117,61 @@ impl Pass<'_> {
         Ok(Ok(verified))
     }
 
-    /// Returns what the tags show: the only manifest (seed bug B12), or the index of all, which is written here.
-    async fn content(
+    /// Puts what is built under its tags, one step after the other. Returns the manifest that all of them show; none if
+    /// there is a newer build: an older one never takes its tags.
+    async fn put(
+        &self,
+        request: &BuildRequest,
+        last: &LastBuild,
+        parts: &Parts,
+        client: &RepositoryClient,
+        verified: &[Verified],
+    ) -> Result<Option<Manifest>, Halt> {
+        let mut seen = self.tags(request).await?;
+        let mut index: Option<Manifest> = None;
+        loop {
+            let Some(newest) = self.newest_number().await? else { return Ok(None) };
+            let at_registry = index.as_ref().map(|index| &index.digest);
+            match publication(request, (last.number, newest), &parts.planned, at_registry, &seen) {
+                Publication::PartsMissing | Publication::Superseded => return Ok(None),
+                Publication::PutIndex(_) => index = Some(self.put_index(request, client, verified).await?),
+                Publication::SetTags(digest, tags) => {
+                    let Some(content) = content(index.as_ref(), verified) else { return Ok(None) };
+                    // One at a time: a newer build may begin meanwhile.
+                    for (repository, tag) in tags.into_iter().take(1) {
+                        let client = self.client_of(&repository).await?;
+                        if repository != request.destination.repository {
+                            self.spread(&client, &request.destination.repository, verified).await?;
+                        }
+                        self.set_tag(&client, (&repository, &tag), content, &digest).await?;
+                        seen.retain(|seen| (&seen.repository, &seen.tag) != (&repository, &tag));
+                        seen.push(TagSeen { repository, tag, digest: Some(digest.clone()) });
+                    }
+                }
+                Publication::Done(_) => return Ok(content(index.as_ref(), verified).cloned()),
+            }
+        }
+    }
+
+    /// Returns what the tags show now.
+    async fn tags(&self, request: &BuildRequest) -> Result<Vec<TagSeen>, Halt> {
+        let mut seen = Vec::new();
+        for (repository, tag) in &request.destination.tags {
+            let client = self.client_of(repository).await?;
+            let there = client.head(&ManifestRef::Tag(tag.clone())).await;
+            let digest = there.map_err(|error| self.push_failed(&error))?.map(|found| found.digest);
+            seen.push(TagSeen { repository: repository.clone(), tag: tag.clone(), digest });
+        }
+        Ok(seen)
+    }
+
+    /// Writes the index of all parts, by its digest.
+    async fn put_index(
         &self,
         request: &BuildRequest,
         client: &RepositoryClient,
         verified: &[Verified],
     ) -> Result<Manifest, Halt> {
-        if let [only] = verified {
-            return Ok(only.manifest.clone());
-        }
         let image = |part: &Verified| IndexedImage {
             platform: part.platform.clone(),
             media_type: part.manifest.media_type.clone(),
@@ -141,39 +190,6 @@ impl Pass<'_> {
         Ok(index)
     }
 
-    /// Sets those tags that show something else, in their order, and asks for each of them.
-    async fn set_tags(
-        &self,
-        request: &BuildRequest,
-        last: &LastBuild,
-        parts: &Parts,
-        verified: &[Verified],
-        content: &Manifest,
-    ) -> Result<(), Halt> {
-        let mut seen = Vec::new();
-        for (repository, tag) in &request.destination.tags {
-            let client = self.client_of(repository).await?;
-            let there = client.head(&ManifestRef::Tag(tag.clone())).await;
-            let digest = there.map_err(|error| self.push_failed(&error))?.map(|found| found.digest);
-            seen.push(TagSeen { repository: repository.clone(), tag: tag.clone(), digest });
-        }
-        let numbers = (last.number, last.number);
-        let planned: &[PlannedPart] = &parts.planned;
-        let Publication::SetTags(digest, tags) =
-            publication(request, numbers, planned, Some(&content.digest), &seen)
-        else {
-            return Ok(());
-        };
-        for (repository, tag) in tags {
-            let client = self.client_of(&repository).await?;
-            if repository != request.destination.repository {
-                self.spread(&client, &request.destination.repository, verified).await?;
-            }
-            self.set_tag(&client, (&repository, &tag), content, &digest).await?;
-        }
-        Ok(())
-    }
-
     async fn set_tag(
         &self,
         client: &RepositoryClient,
@@ -182,7 +198,12 @@ impl Pass<'_> {
         digest: &Digest,
     ) -> Result<(), Halt> {
         let by_tag = ManifestRef::Tag(tag.clone());
-        client.put_manifest(&by_tag, content).await.map_err(|error| self.push_failed(&error))?;
+        if let Err(error) = client.put_manifest(&by_tag, content).await {
+            return Err(match error.reason() {
+                Reason::Rejected => tag_refused((repository, tag), client, digest, &error).await,
+                _ => self.push_failed(&error),
+            });
+        }
         let mut answer = None;
         for read in 0..MAX_READS {
             if read > 0 {
@@ -226,7 +247,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn client_of(&self, repository: &Repository) -> Result<RepositoryClient, Halt> {
+    /// Returns a client for a repository that the image goes to.
+    pub(super) async fn client_of(&self, repository: &Repository) -> Result<RepositoryClient, Halt> {
         let endpoint = self.builder.spec.image.endpoint();
         let named = NamedEndpoint { field: "image".to_owned(), endpoint };
         Ok(self.push_client(repository, &named, Freshness::Cached).await?.0)
@@ -280,12 +302,15 @@ impl Pass<'_> {
         let sizes = verified.iter().flat_map(|part| part.manifest.sized_blobs().unwrap_or_default());
         status.image = Some(BuiltImageStatus {
             digest: content.digest.to_string(),
+            repository: Some(main.to_string()),
             tags: request.destination.tags.iter().map(name).collect(),
             size: Some(sizes.map(|(_, size)| size).fold(0, u64::saturating_add)),
             format: Some(request.format),
             built_at: Some(Time(self.now)),
         });
         (status.pushed, status.last_successful_build_time) = (true, Some(Time(self.now)));
+        // The tags are those that the spec names by now.
+        status.destination = Some(destination_status(&request.destination));
         let ended = Ended {
             result: BuildResult::Succeeded,
             failure: None,
@@ -298,6 +323,28 @@ impl Pass<'_> {
         let readiness = Readiness::ready(succeeded(&status, last.number));
         Conclusion { ended: Some(ended.result), ..self.reported(status, readiness, wait) }
     }
+}
+
+/// Returns what the tags show: the only manifest (seed bug B12), or the index of all.
+fn content<'a>(index: Option<&'a Manifest>, verified: &'a [Verified]) -> Option<&'a Manifest> {
+    index.or_else(|| verified.first().map(|only| &only.manifest))
+}
+
+/// Returns the halt of a tag that the registry does not change, as where tags are immutable: it will not the next time
+/// either.
+async fn tag_refused(
+    (repository, tag): (&Repository, &Tag),
+    client: &RepositoryClient,
+    digest: &Digest,
+    error: &RegistryError,
+) -> Halt {
+    let there = client.head(&ManifestRef::Tag(tag.clone())).await.ok().flatten();
+    let shows = there.map_or_else(|| "nothing".to_owned(), |found| found.digest.to_string());
+    let message = format!(
+        "the registry does not let {repository}:{tag} show {digest}, which is there by digest; it shows {shows} \
+         ({error}); give the image another tag, or let the registry change this one, and kubectl imgop sync"
+    );
+    Halt::ending(BuildFailure::PublishFailed, message)
 }
 
 /// Of an ImageBuilder only its status.

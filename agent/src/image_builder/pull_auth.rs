@@ -1,11 +1,12 @@
 //! The credentials of all registries that a build pulls from, in the one file that Buildah reads.
 
 use imgop_core::api::{EndpointRef, ImageBuilderSpec};
-use imgop_core::build::BuildRequest;
+use imgop_core::build::{BuildContext, BuildRequest, ObservedInputs};
+use imgop_registry::Credential;
 use imgop_registry::reference::{Digest, EcrHost, RegistryHost, Repository};
 
 use super::Pass;
-use super::access::NamedEndpoint;
+use super::access::{NamedEndpoint, context_endpoint};
 use super::halt::Halt;
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
@@ -27,9 +28,14 @@ pub(super) enum PullAuth {
 }
 
 impl PullAuth {
-    /// Returns which Secret it is, for a build with these base images.
-    pub(super) fn of(owner: &Owner, spec: &ImageBuilderSpec, request: &BuildRequest) -> Self {
-        let endpoints = endpoints(spec, request);
+    /// Returns which Secret it is, for a build of these inputs.
+    pub(super) fn of(
+        owner: &Owner,
+        spec: &ImageBuilderSpec,
+        request: &BuildRequest,
+        inputs: &ObservedInputs,
+    ) -> Self {
+        let endpoints = endpoints(spec, request, inputs);
         let named: Vec<&str> = endpoints
             .iter()
             .filter_map(|(_, named)| named.endpoint.credentials)
@@ -59,6 +65,7 @@ impl PullAuth {
 fn endpoints<'a>(
     spec: &'a ImageBuilderSpec,
     request: &BuildRequest,
+    inputs: &ObservedInputs,
 ) -> Vec<(RegistryHost, NamedEndpoint<'a>)> {
     let registries = spec.registries.iter().enumerate().filter_map(|(i, registry)| {
         let named = NamedEndpoint { field: format!("registries[{i}]"), endpoint: registry.endpoint() };
@@ -66,44 +73,38 @@ fn endpoints<'a>(
     });
     let mut all: Vec<(RegistryHost, NamedEndpoint<'a>)> = registries.collect();
     let image = spec.context.as_ref().and_then(|context| context.image.as_ref());
-    if let Some((image, imgop_core::build::BuildContext::Image(of))) =
-        image.map(|image| (image, &request.context))
-    {
-        let endpoint = EndpointRef {
-            name: &image.name,
-            credentials: image.credentials.as_ref(),
-            use_aws_irsa: false,
-            tls: &image.tls,
-        };
-        all.push((
-            of.repository.host().clone(),
-            NamedEndpoint { field: "context.image".to_owned(), endpoint },
-        ));
+    if let (Some(image), BuildContext::Image(of)) = (image, &request.context) {
+        let endpoint = context_endpoint(image, spec.image.use_aws_irsa);
+        let named = NamedEndpoint { field: "context.image".to_owned(), endpoint };
+        all.push((of.repository.host().clone(), named));
     }
-    let destination = request.destination.repository.host();
-    // The AWS identity that pushes also pulls what is at the same ECR.
-    if spec.image.use_aws_irsa && EcrHost::of(destination).is_some() {
-        let endpoint = spec.image.endpoint();
-        all.push((destination.clone(), NamedEndpoint { field: "image".to_owned(), endpoint }));
+    if spec.image.use_aws_irsa {
+        // The AWS identity that pushes also pulls what is at ECR.
+        let bases = inputs.bases.keys().map(|image| image.repository.host());
+        for host in std::iter::once(request.destination.repository.host()).chain(bases) {
+            let is_named = all.iter().any(|(named, _)| named.is_same_place(host));
+            if EcrHost::of(host).is_some() && !is_named {
+                let endpoint = EndpointRef { credentials: None, ..spec.image.endpoint() };
+                all.push((host.clone(), NamedEndpoint { field: "image".to_owned(), endpoint }));
+            }
+        }
     }
     all
 }
 
 impl Pass<'_> {
     /// Writes the Secret with the credentials of several registries, if the build needs one.
-    pub(super) async fn ensure_pull_auth(&self, request: &BuildRequest) -> Result<PullAuth, Halt> {
+    pub(super) async fn ensure_pull_auth(
+        &self,
+        request: &BuildRequest,
+        inputs: &ObservedInputs,
+    ) -> Result<PullAuth, Halt> {
         let (agent, spec) = (self.agent(), &self.builder.spec);
-        let auth = PullAuth::of(&self.owner, spec, request);
+        let auth = PullAuth::of(&self.owner, spec, request, inputs);
         let PullAuth::Merged(name) = &auth else { return Ok(auth) };
         let mut credentials = Vec::new();
-        for (host, named) in endpoints(spec, request) {
-            // Whatever repository: each of them has the same credential.
-            let repository: Option<Repository> = format!("{host}/library").parse().ok();
-            let Some(repository) = repository else { continue };
-            let (access, field) = (agent.registry_access(), &named.field);
-            let resolved =
-                access.resolve(self.namespace(), field, &repository, named.endpoint, Freshness::Now).await?;
-            credentials.extend(resolved.access.credential.map(|credential| (host, credential)));
+        for (host, named) in endpoints(spec, request, inputs) {
+            credentials.extend(self.credentials_of(&host, &named).await?);
         }
         let secret = docker_config_secret(&self.owner, name.clone(), "imgop-pull", &credentials);
         let written = agent.secrets.ensure(&secret).await;
@@ -115,5 +116,62 @@ impl Pass<'_> {
             EnsureError::Api(error) => JobSecretError::Api(error),
         })?;
         Ok(auth)
+    }
+
+    /// Returns the credentials of a registry by their scopes: those of a Secret as they stand there, which may be for
+    /// paths alone.
+    async fn credentials_of(
+        &self,
+        host: &RegistryHost,
+        named: &NamedEndpoint<'_>,
+    ) -> Result<Vec<(String, Credential)>, Halt> {
+        if let Some(of) = named.endpoint.credentials {
+            let found = self.credentials(&named.field, &of.secret_name, host, Freshness::Now).await?;
+            return Ok(found.1);
+        }
+        // Whatever repository: the AWS identity has one credential for all.
+        let repository: Option<Repository> = format!("{host}/library").parse().ok();
+        let Some(repository) = repository else { return Ok(Vec::new()) };
+        let (access, field) = (self.agent().registry_access(), &named.field);
+        let resolved =
+            access.resolve(self.namespace(), field, &repository, named.endpoint, Freshness::Now).await?;
+        Ok(resolved.access.credential.map(|credential| (host.to_string(), credential)).into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::ImageBuilder;
+
+    use super::*;
+    use crate::image_builder::tests::fixtures::builder;
+
+    fn hosts(builder: &ImageBuilder, bases: &[&str]) -> Vec<String> {
+        let request = BuildRequest::parse(&builder.spec).unwrap();
+        let bases = bases.iter().map(|name| (name.parse().unwrap(), Digest::of(b"x"))).collect();
+        let inputs = ObservedInputs { bases, ..ObservedInputs::default() };
+        let lent = |(host, named): (RegistryHost, NamedEndpoint<'_>)| {
+            named.endpoint.use_aws_irsa.then(|| host.to_string())
+        };
+        endpoints(&builder.spec, &request, &inputs).into_iter().filter_map(lent).collect()
+    }
+
+    #[test]
+    fn the_aws_identity_that_pushes_pulls_from_each_ecr_that_the_build_needs() {
+        let [east, west, north] = ["us-east-1", "eu-west-1", "eu-north-1"]
+            .map(|region| format!("111111111111.dkr.ecr.{region}.amazonaws.com"));
+        let mut lent = builder(|spec| {
+            spec.image.name = format!("{east}/app");
+            spec.image.use_aws_irsa = true;
+            let context = serde_json::json!({ "image": { "name": format!("{north}/files:1") } });
+            spec.context = Some(serde_json::from_value(context).unwrap());
+        });
+        let bases = [format!("{west}/base:1"), format!("{east}/base:1"), "quay.io/a/b:1".to_owned()];
+        let bases = bases.each_ref().map(String::as_str);
+        let mut found = hosts(&lent, &bases);
+        found.sort_unstable();
+        assert_eq!(found, [north, west, east]);
+        lent.spec.image.use_aws_irsa = false;
+        assert!(hosts(&lent, &bases).is_empty());
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{RECONCILING, reasons};
 use imgop_core::api::{
-    BuildDuration, BuildReason, BuildResult, ImageBuilder, ImageBuilderStatus, Phase, PlatformState,
+    BUILD_ANNOTATION, BuildReason, BuildResult, ConcurrencyPolicy, ImageBuilder, ImageBuilderStatus, Phase,
+    PlatformState,
 };
 use imgop_core::build::{
-    BuildFailure, BuildKey, BuildRequest, LastBuild, PartAction, PartRecord, PlannedPart, parts,
+    BuildFailure, BuildKey, BuildRequest, LastBuild, PartAction, PartRecord, PartState, PlannedPart, Retry,
+    parts,
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::time::{remaining, saturating_add};
@@ -17,15 +19,16 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::halt::Halt;
-use super::inputs::MAX_WARNINGS;
 use super::job::{Part, PartError, job};
-use super::last_build::{inputs, set_inputs};
+use super::last_build::inputs;
 use super::memory::Memory;
 use super::part_runs::{Try, record, runs, tries};
+use super::part_status::{duration, show_begun, show_parts, summary, with_reports};
 use super::status::{Ended, add_job, end, failed};
 use super::{Conclusion, JOB_INTERVAL, Pass, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::jobs::Created;
+use crate::jobs::budget::Granted;
 use crate::jobs::report::JobReport;
 use crate::metrics::OfKind;
 
@@ -49,50 +52,93 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
         let jobs = self.agent().jobs.of_owner(&self.owner, self.now);
-        self.end_other_builds(last.number, &jobs).await?;
+        let is_outdated = self.is_outdated(request, last);
+        // The Jobs of an outdated build are of another key, and may have to end first.
+        let key = BuildKey::new(request, &last.inputs.known_before_pods()).to_string();
+        let key = Some(key.as_str()).filter(|_| !is_outdated);
+        self.end_other_builds(last.number, key, &jobs).await?;
         let pods_known_by = saturating_add(self.agent().started, PODS_TIME);
-        let tries = tries(&jobs, last.number, pods_known_by, self.now);
+        let mut tries = tries(&jobs, (last.number, key), pods_known_by, self.now);
         self.delete_stuck(&jobs, last.number).await?;
-        let planned = parts(request, &runs(&tries, &self.status, self.now), self.now);
-        let mut status = with_reports(self.status.clone(), request, last, &tries);
+        let mut status = with_reports(self.status.clone(), request, last, &mut tries);
+        let mut planned = parts(request, &runs(&tries, &self.status, self.now), self.now);
+        self.try_next_tier(&mut planned, &tries);
         let parts = Parts { tries, planned };
         show_parts(&mut status, &parts);
-        if self.is_outdated(request, last) {
-            return Ok(self.let_end(status, &parts));
+        if is_outdated {
+            return Ok(self.let_end(request, status, &parts));
         }
         if let Some(built) = all_built(&parts.planned) {
-            return self.publish(request, last, status, &parts, built, memory).await;
+            let published = self.publish(request, last, status.clone(), &parts, built, memory).await;
+            return published.or_else(|halt| self.not_published(halt, status, last, &parts, memory));
         }
         if let Some(failure) = final_failure(&parts.planned) {
-            return Ok(self.fail(status, last, &parts, failure, memory));
+            return Ok(self.fail(request, status, last, &parts, failure, memory));
         }
-        let deferred = self.create_jobs(request, last, &mut status, &parts).await?;
-        Ok(self.under_way(status, last, &parts, deferred.as_deref()))
+        match self.create_jobs(request, last, &mut status, &parts).await? {
+            Creation::InputsChanged => Ok(self.let_end(request, status, &parts)),
+            Creation::Done(deferred) => Ok(self.under_way(status, last, &parts, deferred.as_deref())),
+        }
+    }
+
+    /// Returns the end of a pass in which what is built was not put under its tags. What its Jobs reported stays known.
+    fn not_published(
+        &self,
+        halt: Halt,
+        mut status: ImageBuilderStatus,
+        last: &LastBuild,
+        parts: &Parts,
+        memory: &mut Memory,
+    ) -> Result<Conclusion, Halt> {
+        if let Halt::Build(refusal) = &halt
+            && refusal.ends_build
+        {
+            let duration = Some(duration(&parts.tries));
+            let failure = Some(refusal.failure);
+            status = end(status, &Ended { result: BuildResult::Failed, failure, digest: None, duration });
+            let message = format!("build {} failed; {refusal}", last.number);
+            let wait = memory.schedule.wait(self.check_interval(Retry::Never), self.now);
+            let readiness = Readiness::stalled(refusal.failure.as_str(), message);
+            return Ok(Conclusion {
+                ended: Some(BuildResult::Failed),
+                ..self.reported(status, readiness, wait)
+            });
+        }
+        Pass { status, ..self.clone() }.halted(halt, memory).map_err(Halt::Api)
     }
 
     /// Returns whether the running build is of another spec: its parts end, and a newer build takes its place.
     pub(super) fn is_outdated(&self, request: &BuildRequest, last: &LastBuild) -> bool {
-        let key = BuildKey::new(request, &last.inputs);
-        self.generation() != last.generation && last.key != Some(key)
+        self.generation() != last.generation && !last.is_of(request)
     }
 
-    /// Lets the Jobs of an outdated build end, where `concurrencyPolicy` says so.
-    fn let_end(&self, status: ImageBuilderStatus, parts: &Parts) -> Conclusion {
+    /// Ends an outdated build; its Jobs end first, where `concurrencyPolicy` says so.
+    fn let_end(&self, request: &BuildRequest, status: ImageBuilderStatus, parts: &Parts) -> Conclusion {
         let is_running = parts.planned.iter().any(|part| part.action == PartAction::Wait);
-        if is_running {
-            let message = "the running build is of an earlier spec; the next one begins when it has ended";
+        if is_running && request.concurrency == ConcurrencyPolicy::Forbid {
+            let message =
+                "the running build is of an earlier spec or ConfigMap; the next one begins when it has ended";
             return self.reported(status, Readiness::progressing(message), JOB_INTERVAL);
         }
         let status = end(status, &Ended::without_image(BuildResult::Superseded));
-        let readiness = Readiness::progressing("the build of an earlier spec has ended; the next one begins");
+        let message = "the build of an earlier spec or ConfigMap has ended; the next one begins";
+        let readiness = Readiness::progressing(message);
         let ended = Some(BuildResult::Superseded);
         Conclusion { ended, ..self.reported(status, readiness, SHORT_INTERVAL) }
     }
 
-    /// Deletes the Jobs of other builds that have not ended: what they push would be for nothing.
-    pub(super) async fn end_other_builds(&self, number: u64, jobs: &[JobReport]) -> Result<(), Halt> {
+    /// Deletes the Jobs of other builds that have not ended, and those of another key if there is one: what they push
+    /// would be for nothing.
+    pub(super) async fn end_other_builds(
+        &self,
+        number: u64,
+        key: Option<&str>,
+        jobs: &[JobReport],
+    ) -> Result<(), Halt> {
         for job in jobs.iter().filter(|job| !job.is_finished() && job.deleting_since.is_none()) {
-            if record(job).is_some_and(|record| record.number != number) {
+            let is_other =
+                |record: PartRecord| record.number != number || key.is_some_and(|key| record.key != key);
+            if record(job).is_some_and(is_other) {
                 self.agent().jobs.delete(self.namespace(), job).await?;
             }
         }
@@ -105,9 +151,9 @@ impl Pass<'_> {
             let Some(record) = record(job).filter(|record| record.number == number) else { continue };
             let platform = record.platform.to_string();
             let is_noted = self.status.platforms.iter().any(|part| {
-                part.platform == platform
-                    && part.attempts >= record.attempt
-                    && matches!(part.state, PlatformState::Failed | PlatformState::Built)
+                let has_ended = matches!(part.state, PlatformState::Failed | PlatformState::Built);
+                let is_noted = part.attempts == record.attempt && has_ended;
+                part.platform == platform && (is_noted || part.attempts > record.attempt)
             });
             if is_noted {
                 self.agent().jobs.delete(self.namespace(), job).await?;
@@ -116,39 +162,48 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Creates the Jobs that are due, as many as the budget allows. Returns why there are not more.
+    /// Tries a part again at once whose pod did not start, where another tier was not tried yet.
+    fn try_next_tier(&self, planned: &mut [PlannedPart], tries: &[Try]) {
+        let tiers = self.agent().config.builds.tiers();
+        for part in planned {
+            let PartAction::BackOff(BuildFailure::PodNotStarted, _) = part.action else { continue };
+            let of_platform = tries.iter().filter(|tried| tried.run.platform == part.platform);
+            let newest = of_platform.map(|tried| tried.run.attempt).max();
+            if let Some(attempt) = newest.filter(|_| not_started(&self.status, &part.platform, tries) < tiers)
+            {
+                part.action = PartAction::Build(attempt.saturating_add(1));
+            }
+        }
+    }
+
+    /// Creates the Jobs that are due, as many as the budget allows.
     async fn create_jobs(
         &self,
         request: &BuildRequest,
         last: &LastBuild,
         status: &mut ImageBuilderStatus,
         parts: &Parts,
-    ) -> Result<Option<String>, Halt> {
-        let due: Vec<(&PlatformSelector, u32)> = parts
-            .planned
-            .iter()
-            .filter_map(|part| match part.action {
-                PartAction::Build(attempt) => Some((&part.platform, attempt)),
-                _ => None,
-            })
-            .collect();
-        if due.is_empty() {
-            return Ok(None);
-        }
-        let granted = self.agent().jobs.take(&self.owner, due.len(), self.now);
-        if granted.places.is_empty() {
-            return Ok(granted.full.map(|full| full.to_string()));
-        }
+    ) -> Result<Creation, Halt> {
+        let due = due(&parts.planned);
+        let granted = match self.places(&due) {
+            Ok(granted) => granted,
+            Err(why) => return Ok(Creation::Done(why)),
+        };
         self.may_build(Freshness::Cached).await?;
         let contents = self.config_maps(request).await?;
+        let inputs = inputs(status);
+        if !contents.are_of(request, &inputs) {
+            return Ok(Creation::InputsChanged);
+        }
         let endpoint = self.builder.spec.image.endpoint();
         let destination = &request.destination.repository;
         let access = self.agent().registry_access();
         access.ensure_job_secret(&self.owner, "image", destination, endpoint).await?;
-        let pull_auth = self.ensure_pull_auth(request).await?;
-        let inputs = inputs(status);
+        let pull_auth = self.ensure_pull_auth(request, &inputs).await?;
+        let key = BuildKey::new(request, &inputs.known_before_pods()).to_string();
         for ((platform, attempt), place) in due.into_iter().zip(granted.places) {
-            let record = self.part_record(status, last, platform, attempt);
+            let record = self.part_record(status, last, &key, (platform, attempt));
+            let not_started = not_started(&self.status, platform, &parts.tries);
             let part = Part {
                 owner: &self.owner,
                 spec: &self.builder.spec,
@@ -158,30 +213,51 @@ impl Pass<'_> {
                 record: &record,
                 started_at: last.started_at,
                 pull_auth: &pull_auth,
-                tier: self.agent().config.builds.tier(not_started(&self.status, platform)),
+                tier: self.agent().config.builds.tier(not_started),
             };
             let job = job(&part, &self.agent().config).map_err(|error| too_long(&error))?;
             if self.agent().jobs.create(&self.owner, &job, place).await? == Created::New {
                 self.report_job(&job, &record).await;
             }
             add_job(status, job.metadata.name.as_deref().unwrap_or_default());
-            show_begun(status, &record);
+            show_begun(status, &record, u32::try_from(not_started).unwrap_or(u32::MAX));
         }
-        Ok(granted.full.map(|full| full.to_string()))
+        Ok(Creation::Done(granted.full.map(|full| full.to_string())))
+    }
+
+    /// Takes places for Jobs of what is due. Returns why there is none where there is none; nothing where nothing is due.
+    fn places(&self, due: &[(&PlatformSelector, u32)]) -> Result<Granted, Option<String>> {
+        let (agent, wanted) = (self.agent(), due.len());
+        if wanted == 0 {
+            return Err(None);
+        }
+        if self.builder.spec.suspend && due.iter().all(|(_, attempt)| *attempt > 1) {
+            return Err(Some("spec.suspend is set".to_owned()));
+        }
+        let max = usize::from(agent.config.builds.max_builds);
+        let room = max.saturating_sub(agent.jobs.unfinished_with(BUILD_ANNOTATION));
+        if room == 0 {
+            return Err(Some(format!("{max} Jobs of builds run, as many as MAX_BUILDS of the agent allows")));
+        }
+        let granted = agent.jobs.take(&self.owner, wanted.min(room), self.now);
+        match granted.places.is_empty() {
+            true => Err(granted.full.map(|full| full.to_string())),
+            false => Ok(granted),
+        }
     }
 
     fn part_record(
         &self,
         status: &ImageBuilderStatus,
         last: &LastBuild,
-        platform: &PlatformSelector,
-        attempt: u32,
+        key: &str,
+        (platform, attempt): (&PlatformSelector, u32),
     ) -> PartRecord {
         let running = status.build.as_ref();
         PartRecord {
             number: last.number,
             reason: running.map_or(BuildReason::Unknown, |running| running.reason),
-            key: status.key.clone().unwrap_or_default(),
+            key: key.to_owned(),
             platform: platform.clone(),
             attempt,
             emulated: self.agent().config.builds.emulate.contains(platform),
@@ -199,6 +275,7 @@ impl Pass<'_> {
     /// Ends a build of which a part failed for good.
     fn fail(
         &self,
+        request: &BuildRequest,
         status: ImageBuilderStatus,
         last: &LastBuild,
         parts: &Parts,
@@ -209,7 +286,12 @@ impl Pass<'_> {
         let ended = Ended { result: BuildResult::Failed, failure: Some(failure), digest: None, duration };
         let status = end(status, &ended);
         let readiness = Readiness::stalled(failure.as_str(), failed(&status, last.number));
-        let wait = self.check_interval(failure.retry());
+        // What rebuildOn watches may be the fix.
+        let wait = match failure.retry() {
+            retry if request.rebuild_on.is_empty() => self.check_interval(retry),
+            Retry::OnSecret => self.check_interval(Retry::OnSecret).min(request.frequency.period()),
+            _ => request.frequency.period(),
+        };
         Conclusion {
             ended: Some(ended.result),
             ..self.reported(status, readiness, memory.schedule.wait(wait, self.now))
@@ -250,26 +332,42 @@ impl Pass<'_> {
     }
 }
 
-/// Shows in the status that a part was begun.
-fn show_begun(status: &mut ImageBuilderStatus, record: &PartRecord) {
-    let shown = record.platform.to_string();
-    for part in status.platforms.iter_mut().filter(|part| part.platform == shown) {
-        (part.state, part.attempts) = (PlatformState::Running, record.attempt);
-        (part.reason, part.message, part.next_attempt) = (None, None, None);
-        part.emulated = record.emulated;
-    }
-}
-
 fn too_long(error: &PartError) -> Halt {
     Halt::of(BuildFailure::DockerfileInvalid, error.to_string())
 }
 
-/// Returns how many tries of a platform did not start, one after the other: their Jobs are gone.
-fn not_started(status: &ImageBuilderStatus, platform: &PlatformSelector) -> usize {
+/// What became of creating Jobs.
+enum Creation {
+    /// Those exist that may; why there are not more.
+    Done(Option<String>),
+    /// A ConfigMap is another one than that which the build began with.
+    InputsChanged,
+}
+
+/// Returns the platforms that are to be built now, and which try each is.
+fn due(planned: &[PlannedPart]) -> Vec<(&PlatformSelector, u32)> {
+    let due = planned.iter().filter_map(|part| match part.action {
+        PartAction::Build(attempt) => Some((&part.platform, attempt)),
+        _ => None,
+    });
+    due.collect()
+}
+
+/// Returns how many tries of a platform had a pod that did not start: those before the newest, as the status has them,
+/// and that.
+fn not_started(status: &ImageBuilderStatus, platform: &PlatformSelector, tries: &[Try]) -> usize {
     let (name, reason) = (platform.to_string(), BuildFailure::PodNotStarted.as_str());
     let part = status.platforms.iter().find(|part| part.platform == name);
-    let attempts = part.filter(|part| part.reason.as_deref() == Some(reason)).map_or(0, |part| part.attempts);
-    usize::try_from(attempts).unwrap_or(usize::MAX)
+    let of_platform = tries.iter().filter(|tried| tried.run.platform == *platform);
+    let newest = of_platform.max_by_key(|tried| tried.run.attempt).map(|tried| &tried.run.state);
+    let did_not_start = match newest {
+        Some(PartState::Failed(failure, _)) => *failure == BuildFailure::PodNotStarted,
+        Some(_) => false,
+        // Its Job is gone.
+        None => part.is_some_and(|part| part.reason.as_deref() == Some(reason)),
+    };
+    let before = part.map_or(0, |part| part.not_started);
+    usize::try_from(before).unwrap_or(usize::MAX).saturating_add(usize::from(did_not_start))
 }
 
 /// Returns the manifests of all parts, if all are built.
@@ -291,95 +389,4 @@ fn final_failure(planned: &[PlannedPart]) -> Option<BuildFailure> {
         _ => None,
     };
     planned.iter().all(is_final).then(|| planned.iter().find_map(failure)).flatten()
-}
-
-/// Returns the status with what the containers report: what the build is made from, as far as it was not known before.
-fn with_reports(
-    mut status: ImageBuilderStatus,
-    request: &BuildRequest,
-    last: &LastBuild,
-    tries: &[Try],
-) -> ImageBuilderStatus {
-    let mut known = last.inputs.clone();
-    for report in tries.iter().flat_map(|tried| &tried.reports) {
-        if let Some(source) = &report.source {
-            known.commit = known.commit.or_else(|| source.commit.clone());
-            known.dockerfile = known.dockerfile.or_else(|| source.dockerfile.clone());
-        }
-        for base in &report.bases {
-            known.bases.entry(base.image.clone()).or_insert_with(|| base.digest.clone());
-        }
-        for warning in &report.warnings {
-            if !status.warnings.contains(warning) && status.warnings.len() < MAX_WARNINGS {
-                status.warnings.push(warning.clone());
-            }
-        }
-    }
-    let is_same = last.key == Some(BuildKey::new(request, &last.inputs));
-    if is_same && known != last.inputs {
-        let revision = status.source.as_ref().and_then(|source| source.revision.clone());
-        set_inputs(&mut status, request, &known, revision.as_deref());
-    }
-    status
-}
-
-/// Shows in the status how each part stands.
-fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
-    for planned in &parts.planned {
-        let name = planned.platform.to_string();
-        let Some(shown) = status.platforms.iter_mut().find(|part| part.platform == name) else { continue };
-        let of_platform = parts.tries.iter().filter(|tried| tried.run.platform == planned.platform);
-        let newest = of_platform.max_by_key(|tried| tried.run.attempt);
-        if let Some(newest) = newest {
-            shown.attempts = newest.run.attempt;
-            shown.emulated = newest.emulated;
-            shown.step.clone_from(&newest.step);
-            shown.message.clone_from(&newest.message);
-        }
-        (shown.next_attempt, shown.reason) = (None, None);
-        match &planned.action {
-            PartAction::Built(digest) => {
-                (shown.state, shown.digest) = (PlatformState::Built, Some(digest.to_string()));
-                (shown.message, shown.step) = (None, None);
-            }
-            PartAction::Wait => shown.state = PlatformState::Running,
-            PartAction::Build(_) => shown.state = PlatformState::Pending,
-            PartAction::BackOff(failure, until) => {
-                shown.state = PlatformState::Failed;
-                (shown.reason, shown.next_attempt) = (Some(failure.as_str().to_owned()), Some(Time(*until)));
-            }
-            PartAction::Failed(failure) => {
-                (shown.state, shown.reason) = (PlatformState::Failed, Some(failure.as_str().to_owned()));
-            }
-        }
-    }
-}
-
-/// Returns what a build says that goes on.
-fn summary(status: &ImageBuilderStatus, number: u64, deferred: Option<&str>) -> String {
-    let word = |state: PlatformState| match state {
-        PlatformState::Pending => "waits",
-        PlatformState::Running => "runs",
-        PlatformState::Built => "is built",
-        PlatformState::Failed => "failed",
-        PlatformState::Unknown => "is unknown",
-    };
-    let parts: Vec<String> =
-        status.platforms.iter().map(|part| format!("{} {}", part.platform, word(part.state))).collect();
-    let why = deferred.map_or_else(String::new, |why| format!("; {why}"));
-    format!("build {number}: {}{why}", parts.join(", "))
-}
-
-/// Returns how long the phases of a build took: of several platforms the longest.
-pub(super) fn duration(tries: &[Try]) -> BuildDuration {
-    let longest =
-        |of: fn(&BuildDuration) -> u32| tries.iter().map(|tried| of(&tried.duration)).max().unwrap_or(0);
-    BuildDuration {
-        queued: 0,
-        source: longest(|duration| duration.source),
-        bases: longest(|duration| duration.bases),
-        build: longest(|duration| duration.build),
-        push: longest(|duration| duration.push),
-        publish: 0,
-    }
 }

@@ -10,7 +10,7 @@ use imgop_core::build::{
 use imgop_core::readiness::Readiness;
 use imgop_core::schedule::next_regular;
 use imgop_core::time::{jitter, remaining, saturating_add};
-use imgop_registry::reference::ManifestRef;
+use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -102,28 +102,35 @@ impl Pass<'_> {
         Ok(seen)
     }
 
-    /// Returns whether the last image is gone from the registry: it is looked for once a day.
+    /// Returns whether a tag no longer shows the last image: once a day each is asked for, and again at each check until
+    /// they do.
     async fn is_lost(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
         let is_recent = |seen| self.now < saturating_add(seen, TAGS_INTERVAL);
         if memory.tags_seen.is_some_and(is_recent) && !self.is_asked_for {
             return false;
         }
-        let Some(digest) = self.status.image.as_ref().and_then(|image| image.digest.parse().ok()) else {
+        let image = self.status.image.as_ref();
+        let Some(digest) = image.and_then(|image| image.digest.parse::<Digest>().ok()) else { return false };
+        if self.access(request, Freshness::Cached, memory).await.is_err() {
             return false;
-        };
-        let Ok(access) = self.access(request, Freshness::Cached, memory).await else { return false };
-        let found = access.destination.head(&ManifestRef::Digest(digest)).await;
-        if found.is_ok() {
-            memory.tags_seen = Some(self.now);
         }
-        matches!(found, Ok(None))
+        for (repository, tag) in &request.destination.tags {
+            let Ok(client) = self.client_of(repository).await else { return false };
+            match client.head(&ManifestRef::Tag(tag.clone())).await {
+                Ok(Some(found)) if found.digest == digest => {}
+                Ok(_) => return true,
+                Err(_) => return false,
+            }
+        }
+        memory.tags_seen = Some(self.now);
+        false
     }
 
-    /// Returns whether Secrets are others than those with which the last build failed.
-    async fn has_other_secrets(&self, request: &BuildRequest, memory: &mut Memory) -> Result<bool, Halt> {
+    /// Returns whether Secrets are others than those with which the last build began.
+    async fn has_other_secrets(&self, request: &BuildRequest, memory: &Memory) -> Result<bool, Halt> {
         let Ok(access) = self.access(request, Freshness::Rechecked, memory).await else { return Ok(false) };
-        let before = memory.failed_with.get_or_insert_with(|| access.secrets.clone());
-        Ok(*before != access.secrets)
+        let before = self.status.credentials.as_ref();
+        Ok(before.is_some_and(|before| *before != access.digest()))
     }
 
     /// Returns what a decision is made from.
@@ -138,7 +145,7 @@ impl Pass<'_> {
             generation: self.generation(),
             inputs: &seen.inputs,
             last,
-            asked: if self.request_token.is_some() { Asked::Build } else { Asked::Nothing },
+            asked: if self.is_requested() { Asked::Build } else { Asked::Nothing },
             is_suspended: self.builder.spec.suspend,
             is_lost: seen.is_lost,
             has_other_secrets: seen.has_other_secrets,
@@ -155,10 +162,15 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
         let running = last.filter(|last| last.end.is_none() && !self.is_outdated(request, last));
+        if let Some(running) = running.filter(|_| self.held(memory).is_some()) {
+            return self.go_on(request, running, memory).await;
+        }
         match (self.start(request, last, start, memory).await, running) {
             (Err(Halt::Build(refusal)), Some(running)) => {
                 tracing::info!(name = self.owner.name, namespace = self.namespace(), %refusal, "the next build waits");
-                self.go_on(request, running, memory).await
+                let wait = memory.schedule.retry_later(self.now);
+                self.hold(memory, wait);
+                Ok(self.still_requested(self.go_on(request, running, memory).await?))
             }
             (started, _) => started,
         }
@@ -188,7 +200,7 @@ impl Pass<'_> {
         status.warnings = preflight.warnings;
         status.warnings.truncate(MAX_WARNINGS);
         // If it fails because of one of them, another one is noticed.
-        memory.failed_with = Some(preflight.secrets);
+        status.credentials = Some(preflight.credentials);
         self.schedule_check(request, memory);
         let changes = start.changes.as_deref().map_or_else(String::new, |changes| format!(": {changes}"));
         let message = format!("build {} begins ({:?}{changes})", start.number, start.reason);
@@ -213,7 +225,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns the parts of a failed build that need not be built again: they were built from the same.
+    /// Returns the parts of the last build that need not be built again: they were built from the same, and are in the
+    /// same repository.
     fn kept_parts(
         &self,
         request: &BuildRequest,
@@ -221,25 +234,27 @@ impl Pass<'_> {
         start: &Start,
         inputs: &ObservedInputs,
     ) -> Vec<PlatformStatus> {
-        let is_again = matches!(start.reason, BuildReason::Requested | BuildReason::Retry);
-        let with_earlier = ObservedInputs { bases: last.inputs.bases.clone(), ..inputs.or(&last.inputs) };
+        let may_be_kept = match start.reason {
+            // Of these, what is new may be the tags alone, or how builds are run.
+            BuildReason::SpecChanged | BuildReason::TagLost => true,
+            BuildReason::Requested | BuildReason::Retry => matches!(last.end, None | Some(BuildEnd::Failed)),
+            _ => false,
+        };
         // Bases that the agent does not know before a pod may have moved; those that it knows are compared.
-        let is_same_bases = inputs.bases == last.inputs.bases;
-        let is_same = last.key == Some(BuildKey::new(request, &with_earlier)) && is_same_bases;
-        match last.end {
-            Some(BuildEnd::Failed) if is_again && is_same => built_parts(&self.status),
-            _ => Vec::new(),
-        }
+        let is_same = inputs.or(&last.inputs) == last.inputs && last.is_of(request);
+        if may_be_kept && is_same { built_parts(&self.status) } else { Vec::new() }
     }
 
     /// Ends the running build because a user asks for it.
-    pub(super) async fn cancel(&self, running: Option<&LastBuild>) -> Result<Conclusion, Halt> {
-        let status = self.handled(self.status.clone());
+    pub(super) async fn cancel(&self, token: &str, running: Option<&LastBuild>) -> Result<Conclusion, Halt> {
+        let mut status = self.status.clone();
+        // A request that is there too is for the next pass.
+        (status.request_pending, status.last_handled_cancel_requested_at) = (false, Some(token.to_owned()));
         let Some(_) = running else {
             return Ok(Conclusion { status: Some(status), ..Conclusion::unchanged(SHORT_INTERVAL) });
         };
         // No build has this number, so that all Jobs are ended.
-        self.end_other_builds(u64::MAX, &self.agent().jobs.of_owner(&self.owner, self.now)).await?;
+        self.end_other_builds(u64::MAX, None, &self.agent().jobs.of_owner(&self.owner, self.now)).await?;
         let status = end(status, &Ended::without_image(BuildResult::Cancelled));
         let readiness = rest(&status);
         let ended = Some(BuildResult::Cancelled);

@@ -12,6 +12,7 @@ use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::last_build::destination_status;
 use crate::cluster::status::WithConditions;
 
 /// Builds that are remembered.
@@ -102,7 +103,8 @@ pub(super) fn begin(
         kept.unwrap_or_else(|| PlatformStatus { platform, ..PlatformStatus::default() })
     };
     status.platforms = request.platforms.iter().map(|platform| new(platform.to_string())).collect();
-    status.last_build_time = Some(Time(now));
+    status.destination = Some(destination_status(&request.destination));
+    (status.request_pending, status.last_build_time) = (false, Some(Time(now)));
     status.next_build_time = None;
     status.last_generation_seen = generation.unwrap_or_default();
     status.pushed = false;
@@ -158,7 +160,11 @@ pub(super) fn rest(status: &ImageBuilderStatus) -> Readiness {
             );
             Readiness::stalled(CANCELLED, message)
         }
-        BuildResult::Failed | BuildResult::Superseded | BuildResult::Unknown => {
+        BuildResult::Superseded => {
+            let message = format!("build {} ended for what is newer; the next one begins", last.number);
+            Readiness::progressing(message)
+        }
+        BuildResult::Failed | BuildResult::Unknown => {
             let failure = last.failure.as_deref().and_then(failure_of);
             let reason = failure.map_or(CANCELLED, BuildFailure::as_str);
             Readiness::stalled(reason, failed(status, last.number))

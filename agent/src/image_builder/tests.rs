@@ -2,7 +2,10 @@
 
 mod ending;
 pub mod fixtures;
+mod parts;
+mod publishing;
 mod refusals;
+mod requests;
 mod stage;
 mod watching;
 

@@ -177,6 +177,11 @@ impl Jobs {
         self.0.store.count(owner)
     }
 
+    /// Returns how many unfinished Jobs have this annotation, of whichever owner.
+    pub fn unfinished_with(&self, annotation: &str) -> usize {
+        self.0.store.unfinished_with(annotation)
+    }
+
     /// Returns how many Jobs an owner may create now, of those that it wants. Takes nothing.
     pub fn room(&self, owner: &Owner, wanted: usize, now: Timestamp) -> usize {
         self.0.budget.room(owner, wanted, now).0

@@ -37,7 +37,7 @@ pub(super) async fn add_credential(
         found.map_err(|error| AccessError::Aws { field: field.to_owned(), error: Box::new(error) })?;
     if let Some(found) = found {
         // A registry that refused a token is asked again with the next one.
-        resolved.versions.push(format!("{field} {}", found.fetched_at));
+        resolved.versions.tokens.push(format!("{field} {}", found.fetched_at));
         resolved.access.credential = Some(found.credential);
     }
     Ok(())
@@ -55,7 +55,7 @@ pub(super) async fn ensure_job_secret(
     let Some(found) = found else {
         return Err(JobSecretError::Aws(format!("{host} is no registry of ECR")));
     };
-    let credentials = [(host.clone(), found.credential)];
+    let credentials = [(host.to_string(), found.credential)];
     let secret = docker_config_secret(owner, secret_name(owner, field), "imgop-aws", &credentials);
     with.secrets.ensure(&secret).await.map_err(|error| match error {
         EnsureError::Taken(name) => JobSecretError::Taken(name),

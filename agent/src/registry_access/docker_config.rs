@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::{DOCKER_CONFIG_KEY, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
 use imgop_registry::Credential;
-use imgop_registry::reference::RegistryHost;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
@@ -15,17 +14,17 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::owner::Owner;
 
-/// Returns a Secret with these credentials, each for its registry and nothing else, as a file that Skopeo and Buildah
-/// read. It goes with its owner. `app` is what it is for.
+/// Returns a Secret with these credentials, each for its registry or for a path of it and nothing else, as a file that
+/// Skopeo and Buildah read. It goes with its owner. `app` is what it is for.
 pub fn docker_config_secret(
     owner: &Owner,
     name: String,
     app: &str,
-    credentials: &[(RegistryHost, Credential)],
+    credentials: &[(String, Credential)],
 ) -> Secret {
     let auths: Map<String, Value> = credentials
         .iter()
-        .filter_map(|(host, credential)| Some((host.as_str().to_owned(), entry(credential)?)))
+        .filter_map(|(scope, credential)| Some((scope.clone(), entry(credential)?)))
         .collect();
     let config = json!({ "auths": auths });
     let labels = [
@@ -66,6 +65,7 @@ fn entry(credential: &Credential) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use imgop_registry::DockerConfig;
+    use imgop_registry::reference::RegistryHost;
 
     use super::*;
     use crate::registry_access::tests::owner;
@@ -74,11 +74,12 @@ mod tests {
     fn the_secret_of_a_job_holds_the_registries_that_it_is_for_and_goes_with_its_owner() {
         let host = |text: &str| text.parse::<RegistryHost>().unwrap();
         let basic = |password: &str| Credential::Basic { username: "u".into(), password: password.into() };
-        let credentials = [(host("quay.io"), basic("hunter2")), (host("r.example.com:5000"), basic("3"))];
+        let credentials =
+            [("quay.io".to_owned(), basic("hunter2")), ("r.example.com:5000".to_owned(), basic("3"))];
         let secret = docker_config_secret(&owner("uid"), "pull".into(), "imgop-pull", &credentials);
         let config = DockerConfig::parse(&secret.data.as_ref().unwrap()[DOCKER_CONFIG_KEY].0).unwrap();
-        for (host, _) in &credentials {
-            assert!(config.credential(host, "a/b").is_some(), "{host}");
+        for (scope, _) in &credentials {
+            assert!(config.credential(&host(scope), "a/b").is_some(), "{scope}");
         }
         assert!(config.credential(&RegistryHost::docker_hub(), "a/b").is_none());
         assert_eq!(secret.metadata.namespace.as_deref(), Some("team-a"));

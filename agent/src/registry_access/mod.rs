@@ -25,8 +25,30 @@ use crate::cluster::secrets::{MAX_VALUE_BYTES, SecretContent, Secrets, is_name};
 pub struct Resolved {
     /// For the registry client.
     pub access: Access,
-    /// Name and version of each Secret that was read, and the time of an AWS token.
-    pub versions: Vec<String>,
+    /// What it was made from.
+    pub versions: Versions,
+}
+
+/// What credentials were made from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// Name and version of each Secret that was read.
+    pub secrets: Vec<String>,
+    /// The times of AWS tokens, each with its field. A new one is no correction of anything.
+    pub tokens: Vec<String>,
+}
+
+impl Versions {
+    /// Returns all of them.
+    pub fn all(&self) -> Vec<String> {
+        [self.secrets.as_slice(), &self.tokens].concat()
+    }
+
+    /// Adds those of another endpoint.
+    pub fn extend(&mut self, others: Self) {
+        self.secrets.extend(others.secrets);
+        self.tokens.extend(others.tokens);
+    }
 }
 
 /// What credentials are resolved with.
@@ -140,8 +162,8 @@ impl RegistryAccess<'_> {
             let secret = names[which].unwrap_or_default().to_owned();
             AccessError::Unusable { field: fields[which].clone(), secret, problem: error.to_string() }
         })?;
-        let versions = read.iter().flatten().map(|content| content.version.clone()).collect();
-        let mut resolved = Resolved { access, versions };
+        let secrets = read.iter().flatten().map(|content| content.version.clone()).collect();
+        let mut resolved = Resolved { access, versions: Versions { secrets, tokens: Vec::new() } };
         if endpoint.use_aws_irsa {
             aws::add_credential(self, namespace, field, repository.host(), freshness, &mut resolved).await?;
         }

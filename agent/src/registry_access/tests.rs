@@ -57,7 +57,7 @@ async fn credentials_and_certificates_are_those_of_the_secrets_that_the_spec_nam
     let found = resolved("quay.io", verified_by("ca"), false).await.unwrap();
     assert!(matches!(found.access.credential, Some(Credential::Basic { username, .. }) if username == "u"));
     assert_eq!(found.access.tls, Tls::Verify { extra_ca_pem: Some(b"PEM".to_vec()) });
-    assert_eq!(found.versions, ["target/7", "ca/7"]);
+    assert_eq!(found.versions.all(), ["target/7", "ca/7"]);
     let plain = TlsSpec { mode: TlsMode::PlainHttp, ca_secret_name: None };
     assert_eq!(resolved("quay.io", plain, false).await.unwrap().access.tls, Tls::PlainHttp);
 }

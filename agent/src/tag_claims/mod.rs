@@ -2,6 +2,8 @@
 
 mod of_image_builders;
 mod of_images;
+mod precedence;
 
 pub use of_image_builders::BuilderClaims;
 pub use of_images::Conflicts;
+pub use precedence::is_older;

@@ -7,8 +7,8 @@ use imgop_core::api::{Image, ImageBuilder};
 use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
 use imgop_registry::reference::Tag;
-use kube::api::ObjectMeta;
 
+use super::is_older;
 use crate::controller::Objects;
 
 /// The `ImageBuilders` that this process watches.
@@ -26,7 +26,7 @@ impl BuilderClaims {
             return HashMap::new();
         }
         let all = self.0.all();
-        let older = all.iter().filter_map(|one| one.0.as_ref().ok()).filter(|one| is_older(one, image));
+        let older = all.iter().filter_map(|one| one.0.as_ref().ok()).filter(|one| precedes(one, image));
         let mut conflicts = HashMap::new();
         for builder in older {
             // Of many few have the same last part, so that few are parsed.
@@ -49,13 +49,11 @@ impl BuilderClaims {
     }
 }
 
-fn is_older(builder: &ImageBuilder, image: &Image) -> bool {
-    // Who came first; of one second, the one with the lower UID.
-    let age = |metadata: &ObjectMeta| (metadata.creation_timestamp.clone(), metadata.uid.clone());
+fn precedes(builder: &ImageBuilder, image: &Image) -> bool {
     builder.metadata.namespace == image.metadata.namespace
         && builder.metadata.deletion_timestamp.is_none()
         && !builder.spec.suspend
-        && age(&builder.metadata) < age(&image.metadata)
+        && is_older(&builder.metadata, &image.metadata)
 }
 
 #[cfg(test)]

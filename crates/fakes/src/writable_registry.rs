@@ -53,6 +53,13 @@ impl WritableRegistry {
         self.state().refuses_paths.insert(path.to_owned(), status);
     }
 
+    /// Answers again what it refused.
+    pub fn refuse_nothing(&self) {
+        let mut state = self.state();
+        state.refuses = None;
+        state.refuses_paths.clear();
+    }
+
     /// Answers every PUT with 404 and this error.
     pub fn refuse_puts(&self, error: &'static str) {
         self.state().refuses_puts = Some(error);

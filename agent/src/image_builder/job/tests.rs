@@ -25,7 +25,7 @@ fn record(platform: &str, attempt: u32) -> PartRecord {
 fn made(builder: &ImageBuilder, record: &PartRecord, tier: BuildTier, config: &Config) -> Job {
     let request = BuildRequest::parse(&builder.spec).unwrap();
     let owner = Owner::of(builder);
-    let pull_auth = PullAuth::of(&owner, &builder.spec, &request);
+    let pull_auth = PullAuth::of(&owner, &builder.spec, &request, &ObservedInputs::default());
     let part = Part {
         owner: &owner,
         spec: &builder.spec,

@@ -50,7 +50,7 @@ fn waiting() -> Value {
 
 /// What becomes of build 7 with this Job.
 fn try_of(states: [Value; 3], pod: &Value) -> Try {
-    tries(&[job(states, pod)], 7, now(), now()).remove(0)
+    tries(&[job(states, pod)], (7, None), now(), now()).remove(0)
 }
 
 fn failed_step(code: i32) -> StepReport {
@@ -81,6 +81,19 @@ fn a_part_is_built_when_push_says_which_manifest_it_pushed() {
 }
 
 #[test]
+fn what_was_built_with_another_key_is_not_this_builds() {
+    let pushed = StepReport {
+        image: Some(PushedImage { digest: Digest::of(b"m"), size: 7 }),
+        ..StepReport::default()
+    };
+    let well = || ended(0, &StepReport::default());
+    let job = job([well(), well(), ended(0, &pushed)], &json!({ "phase": "Succeeded" }));
+    let state = |key| tries(std::slice::from_ref(&job), (7, key), now(), now()).remove(0).run.state;
+    assert!(matches!(state(Some("")), PartState::Built(_)));
+    assert_eq!(state(Some("other")), PartState::Failed(BuildFailure::VerificationFailed, now()));
+}
+
+#[test]
 fn a_failing_run_is_named_with_its_line_its_exit_code_and_its_last_words() {
     let well = ended(0, &StepReport::default());
     let failed = try_of([well, ended(1, &failed_step(2)), waiting()], &json!({ "phase": "Failed" }));
@@ -106,6 +119,11 @@ fn a_container_that_was_killed_for_its_memory_says_which_limit_to_raise() {
     let failed = try_of([well(), killed, waiting()], &json!({ "phase": "Failed" }));
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::OutOfMemory, _)));
     assert!(failed.message.unwrap().contains("spec.resources.limits.memory"));
+    let killed = || json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": now() } });
+    for states in [[killed(), waiting(), waiting()], [well(), well(), killed()]] {
+        let message = try_of(states, &json!({ "phase": "Failed" })).message.unwrap();
+        assert!(message.ends_with("an administrator may raise JOB_MEMORY_LIMIT of the agent"), "{message}");
+    }
     let survived = json!({ "terminated": { "exitCode": 0, "reason": "OOMKilled", "finishedAt": now() } });
     let goes_on = try_of([well(), survived, waiting()], &json!({}));
     assert_eq!(goes_on.run.state, PartState::Running, "a RUN may survive what was killed in it");
@@ -180,7 +198,7 @@ fn a_manifest_that_the_registry_lost_is_built_again_though_its_job_ended_well() 
 #[test]
 fn a_part_that_is_built_stays_built_when_its_pod_is_gone() {
     let gone = crate::image_builder::tests::job_of_build(7, true, now());
-    let tried = tries(std::slice::from_ref(&gone), 7, now(), now());
+    let tried = tries(std::slice::from_ref(&gone), (7, None), now(), now());
     assert!(matches!(tried[0].run.state, PartState::Failed(BuildFailure::Interrupted, _)));
     let digest = Digest::of(b"m");
     let built = PlatformStatus {
@@ -198,8 +216,9 @@ fn a_part_that_is_built_stays_built_when_its_pod_is_gone() {
 fn after_a_restart_a_job_whose_pod_is_not_listed_yet_is_waited_for() {
     let job = crate::image_builder::tests::job_of_build(7, true, now());
     let later = now() + std::time::Duration::from_mins(1);
-    let state =
-        |pods_known_by| tries(std::slice::from_ref(&job), 7, pods_known_by, now()).remove(0).run.state;
+    let state = |pods_known_by| {
+        tries(std::slice::from_ref(&job), (7, None), pods_known_by, now()).remove(0).run.state
+    };
     assert_eq!(state(later), PartState::Running);
     assert!(matches!(state(now()), PartState::Failed(BuildFailure::Interrupted, _)));
 }

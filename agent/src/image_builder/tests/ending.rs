@@ -131,30 +131,38 @@ async fn an_edit_that_changes_nothing_of_the_image_is_observed_and_builds_nothin
 async fn an_older_build_never_takes_the_tags_of_one_that_another_process_has_begun() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.passes(2).await;
-    let mut live = serde_json::to_value(&stage.builder).unwrap();
-    live["status"]["build"]["number"] = 2.into();
-    stage.api.hold_list("imagebuilders", vec![live]);
+    let live = serde_json::to_value(&stage.builder).unwrap();
+    let (mut newer, mut another, mut unreadable) = (live.clone(), live.clone(), live);
+    newer["status"]["build"]["number"] = 2.into();
+    another["metadata"]["uid"] = "another".into();
+    unreadable["status"]["build"]["number"] = "x".into();
     let digest = stage.pushed("linux/amd64", "1");
     stage.end_well(0, &digest);
-    stage.passes(2).await;
+    stage.is_live = false;
+    for live in [vec![newer], vec![another], Vec::new()] {
+        stage.api.hold_list("imagebuilders", live);
+        stage.pass().await;
+        assert!(stage.registry.manifest("app", "v1").is_none());
+    }
+    stage.api.hold_list("imagebuilders", vec![unreadable]);
+    assert!(stage.try_pass().await.is_err());
+    stage.api.fail_with("GET", "/imagebuilders", 500, "etcdserver: request timed out");
+    assert!(stage.try_pass().await.is_err(), "nothing is known of the newest build");
     assert!(stage.registry.manifest("app", "v1").is_none());
-    stage.api.hold_list("imagebuilders", Vec::new());
-    stage.pass().await;
-    assert!(stage.registry.manifest("app", "v1").is_some());
 }
 
 #[tokio::test]
 async fn a_restart_at_any_moment_repeats_nothing() {
     let mut stage = Stage::new(|_, _| ()).await;
     for _ in 0..3 {
-        stage.memory = crate::image_builder::memory::Memory::default();
+        stage.restart();
         stage.pass().await;
     }
     assert_eq!(stage.parts(), ["1 linux/amd64 1"], "one build and one Job");
     let digest = stage.pushed("linux/amd64", "1");
     stage.end_well(0, &digest);
     for _ in 0..2 {
-        stage.memory = crate::image_builder::memory::Memory::default();
+        stage.restart();
         stage.pass().await;
     }
     assert_eq!(stage.ready().0, "Succeeded");

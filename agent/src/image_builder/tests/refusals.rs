@@ -102,6 +102,32 @@ async fn a_config_map_that_is_missing_wakes_the_build_when_it_appears() {
 }
 
 #[tokio::test]
+async fn a_secret_of_the_cache_that_is_missing_costs_no_pod() {
+    let cache = serde_json::json!({ "mode": "Registry", "repository": "quay.io/a/cache", "credentials": { "secretName": "typo" } });
+    let stage = refused(|spec, _| spec.cache = serde_json::from_value(cache).unwrap()).await;
+    insta::assert_snapshot!(stage.ready().1, @r#"spec.cache.credentials.secretName names Secret "typo", which does not exist in this namespace"#);
+}
+
+#[tokio::test]
+async fn a_pull_that_is_refused_is_left_alone_whatever_other_secrets_there_are() {
+    let secret = serde_json::json!([{ "id": "token", "secretName": "build" }]);
+    let mut stage = Stage::new(|spec, host| {
+        spec.source = Some(format!("FROM {host}/base:1\n"));
+        spec.secrets = serde_json::from_value(secret).unwrap();
+    })
+    .await;
+    let secret = serde_json::json!({ "metadata": { "name": "build", "resourceVersion": "1" }, "data": { "token": "eA==" } });
+    stage.api.hold("/api/v1/namespaces/team-a/secrets/build", secret);
+    stage.registry.refuse_one("/v2/base/manifests/1", 403);
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "RegistryUnauthorized", "{}", stage.ready().1);
+    let asked = stage.registry.requests().len();
+    stage.now += std::time::Duration::from_secs(5);
+    stage.pass().await;
+    assert_eq!(stage.registry.requests().len(), asked, "the same Secrets are refused again");
+}
+
+#[tokio::test]
 async fn a_registry_that_does_not_answer_is_tried_again() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.registry.refuse(500);

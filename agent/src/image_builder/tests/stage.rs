@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 use super::fixtures;
 use crate::JOB_ANNOTATIONS;
 use crate::agent::Agent;
+use crate::cluster::api_error::ApiError;
+use crate::cluster::secrets::Secrets;
 use crate::config::Config;
-use crate::controller::{Objects, Reconcile as _};
+use crate::controller::{Objects, PassResult, Reconcile as _};
 use crate::image_builder::ImageBuilders;
 use crate::image_builder::memory::Memory;
 use crate::jobs::report::JobReport;
@@ -35,12 +37,19 @@ pub struct Stage {
     pub registry: WritableRegistry,
     pub memory: Memory,
     pub now: Timestamp,
+    /// Whether the API server has the object as the watch shows it.
+    pub is_live: bool,
     version: u32,
 }
 
 impl Stage {
     /// An ImageBuilder that was never reconciled. Its image and its base images are at one plain registry.
     pub async fn new(edit: impl FnOnce(&mut ImageBuilderSpec, &str)) -> Self {
+        Self::with_settings(&[], edit).await
+    }
+
+    /// The same, with these settings of the agent.
+    pub async fn with_settings(settings: &[&str], edit: impl FnOnce(&mut ImageBuilderSpec, &str)) -> Self {
         let (api, registry) = (ApiServer::default(), WritableRegistry::start().await);
         let host = format!("127.0.0.1:{}", registry.address.port());
         let mut builder = fixtures::builder(|spec| {
@@ -51,25 +60,41 @@ impl Stage {
             edit(spec, &host);
         });
         builder.metadata.resource_version = Some("0".into());
-        let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
+        let plain = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"];
+        let config = Config::parse_from(plain.iter().chain(settings));
         let mut agent = Agent::new(api.client(), config, Metrics::new(), JOB_ANNOTATIONS);
         agent.started = fixtures::now() - Duration::from_hours(1);
         agent.jobs.are_listed();
         let builders = ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([]));
         let (memory, now) = (Memory::default(), fixtures::now());
-        Self { builders, builder, api, registry, memory, now, version: 0 }
+        Self { builders, builder, api, registry, memory, now, is_live: true, version: 0 }
     }
 
     /// One pass, a second after the last one. The watch shows what it reports.
     pub async fn pass(&mut self) -> ImageBuilderStatus {
-        self.now += Duration::from_secs(1);
-        let result = self.builders.pass(&self.builder, &mut self.memory, self.now).await.unwrap();
+        let result = self.try_pass().await.unwrap();
         if let Some(report) = result.report {
             self.builder.status = Some(report.status);
             self.version += 1;
             self.builder.metadata.resource_version = Some(self.version.to_string());
         }
         self.builder.status.clone().unwrap_or_default()
+    }
+
+    /// One pass, which may fail; what it reports is not shown.
+    pub async fn try_pass(&mut self) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
+        self.now += Duration::from_secs(1);
+        if self.is_live {
+            self.api.hold_list("imagebuilders", vec![serde_json::to_value(&self.builder).unwrap()]);
+        }
+        self.builders.pass(&self.builder, &mut self.memory, self.now).await
+    }
+
+    /// The agent is another process now, which remembers nothing.
+    pub fn restart(&mut self) {
+        self.memory = Memory::default();
+        let client = self.api.client();
+        Arc::get_mut(&mut self.builders.agent).unwrap().secrets = Secrets::new(client);
     }
 
     /// Makes this number of passes.
@@ -120,14 +145,19 @@ impl Stage {
 
     /// A manifest of this platform is at the registry, as `push` would have put it. Returns its digest.
     pub fn pushed(&self, platform: &str, content: &str) -> Digest {
+        self.pushed_to("app", platform, content)
+    }
+
+    /// The same in this repository.
+    pub fn pushed_to(&self, repository: &str, platform: &str, content: &str) -> Digest {
         let (os, architecture) = platform.split_once('/').unwrap();
         let config = json!({ "os": os, "architecture": architecture, "x": content }).to_string();
         let config_digest = Digest::of(config.as_bytes());
-        self.registry.hold(&format!("/v2/app/blobs/{config_digest}"), &config);
+        self.registry.hold(&format!("/v2/{repository}/blobs/{config_digest}"), &config);
         let media_type = "application/vnd.docker.container.image.v1+json";
         let manifest = json!({ "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
             "config": { "mediaType": media_type, "digest": config_digest, "size": config.len() }, "layers": [] });
-        self.registry.hold_content("app", &manifest.to_string())
+        self.registry.hold_content(repository, &manifest.to_string())
     }
 
     /// The nth created Job ends well, having pushed this manifest.
@@ -136,6 +166,43 @@ impl Stage {
         let pushed = StepReport { image, ..StepReport::default() };
         let well = StepReport::default();
         self.end(nth, "Complete", [(0, &well), (0, &well), (0, &pushed)]);
+    }
+
+    /// The same, with what its `prepare` reports.
+    pub fn end_well_after(&self, nth: usize, digest: &Digest, prepared: &StepReport) {
+        let image = Some(PushedImage { digest: digest.clone(), size: 7 });
+        let pushed = StepReport { image, ..StepReport::default() };
+        self.end(nth, "Complete", [(0, prepared), (0, &StepReport::default()), (0, &pushed)]);
+    }
+
+    /// The pod of the nth created Job waits for its image, for longer than it may.
+    pub fn does_not_start(&mut self, nth: usize) {
+        let (job, uid) = self.shown(nth, &json!({ "active": 1, "startTime": self.now }));
+        let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "denied" } });
+        self.builders.agent.jobs.show_pod(&json!({
+            "metadata": { "name": format!("pod-{nth}"), "namespace": "team-a", "creationTimestamp": self.now,
+                "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": uid, "name": job }] },
+            "status": { "phase": "Pending", "initContainerStatuses": [{ "name": "prepare", "state": waiting }] },
+        }));
+        self.now += Duration::from_mins(2);
+    }
+
+    /// The nth created Job is deleted.
+    pub fn vanishes(&self, nth: usize) {
+        self.builders.agent.jobs.is_gone(&self.jobs()[nth]);
+    }
+
+    /// Shows the nth created Job with this status. Returns its name and its UID.
+    fn shown(&self, nth: usize, status: &Value) -> (Option<String>, String) {
+        let mut job = self.jobs()[nth].clone();
+        let uid = format!("uid-of-{nth}");
+        job.metadata.uid = Some(uid.clone());
+        job.metadata.creation_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now));
+        job.status = Some(serde_json::from_value(status.clone()).unwrap());
+        self.builders.agent.jobs.is_gone(&job);
+        self.builders.agent.jobs.show(&job);
+        (job.metadata.name, uid)
     }
 
     /// The nth created Job fails in the container that builds.
@@ -153,16 +220,8 @@ impl Stage {
     }
 
     fn end(&self, nth: usize, how: &str, containers: [(i32, &StepReport); 3]) {
-        let mut job = self.jobs()[nth].clone();
-        let uid = format!("uid-of-{nth}");
-        job.metadata.uid = Some(uid.clone());
-        job.metadata.creation_timestamp =
-            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now));
         let condition = json!({ "type": how, "status": "True", "lastTransitionTime": self.now });
-        job.status = Some(serde_json::from_value(json!({ "conditions": [condition] })).unwrap());
-        let name = job.metadata.name.clone();
-        self.builders.agent.jobs.is_gone(&job);
-        self.builders.agent.jobs.show(&job);
+        let (name, uid) = self.shown(nth, &json!({ "conditions": [condition] }));
         let state = |(code, report): (i32, &StepReport)| json!({ "terminated": { "exitCode": code, "message": report.to_message(), "finishedAt": self.now } });
         let [prepare, build, push] = containers.map(state);
         self.builders.agent.jobs.show_pod(&json!({

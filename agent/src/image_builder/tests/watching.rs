@@ -80,8 +80,59 @@ async fn a_base_that_cannot_be_asked_for_leaves_the_image_as_it_is() {
 async fn an_image_that_the_registry_lost_is_built_again() {
     let mut stage = on_a_base(Vec::new()).await;
     let digest = stage.builder.status.as_ref().unwrap().image.as_ref().unwrap().digest.clone();
+    stage.registry.hide("/v2/app/manifests/v1", 1);
     stage.registry.hide(&format!("/v2/app/manifests/{digest}"), 1);
     stage.now += Duration::from_hours(25);
     let status = stage.pass().await;
     assert_eq!(status.build.map(|build| build.reason), Some(BuildReason::TagLost));
+    stage.passes(2).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 2"]);
+}
+
+#[tokio::test]
+async fn a_tag_that_was_deleted_or_moved_is_set_again_without_a_pod() {
+    for other in [None, Some("{}")] {
+        let mut stage = on_a_base(Vec::new()).await;
+        let image = stage.registry.manifest("app", "v1");
+        match other {
+            None => stage.registry.hide("/v2/app/manifests/v1", 2),
+            Some(other) => stage.registry.hold_manifest("app", "v1", other),
+        }
+        stage.now += Duration::from_hours(25);
+        stage.passes(2).await;
+        assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+        assert_eq!((stage.parts().len(), stage.registry.manifest("app", "v1")), (1, image));
+        assert_eq!(stage.builder.status.as_ref().unwrap().history.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_tag_stays_lost_until_a_build_can_begin() {
+    let mut stage = on_a_base(Vec::new()).await;
+    stage.registry.hide("/v2/app/manifests/v1", 3);
+    stage.registry.refuse_one("/v2/app/blobs/uploads/", 503);
+    stage.now += Duration::from_hours(25);
+    for _ in 0..2 {
+        stage.pass().await;
+        assert_eq!(stage.ready().0, "RegistryUnreachable", "{}", stage.ready().1);
+    }
+    stage.registry.refuse_nothing();
+    stage.now += Duration::from_mins(2);
+    let status = stage.pass().await;
+    assert_eq!(status.build.map(|build| build.reason), Some(BuildReason::TagLost));
+}
+
+#[tokio::test]
+async fn what_is_watched_is_checked_every_frequency_after_a_failure_too() {
+    let mut stage = on_a_base(vec![RebuildOn::BaseImage]).await;
+    stage.edit(|spec| spec.image.labels = [("a".into(), "b".into())].into());
+    stage.passes(2).await;
+    stage.end_badly(1, imgop_core::build::BuildFailure::StepFailed);
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "StepFailed");
+    moves_base(&stage, "2");
+    stage.builders.bases = crate::image_builder::base_images::BaseImages::default();
+    stage.now += Duration::from_mins(2);
+    let status = stage.pass().await;
+    assert_eq!(status.build.map(|build| build.reason), Some(BuildReason::BaseImageMoved));
 }

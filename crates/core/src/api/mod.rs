@@ -30,9 +30,10 @@ pub(crate) use image_builder::rules as image_builder_rules;
 pub use image_builder::{
     Amounts, Architecture, BaseImageStatus, BuildArg, BuildArgSource, BuildDuration, BuildReason,
     BuildRecord, BuildResult, BuildSecret, BuiltImage, BuiltImageStatus, Cache, CacheMode, CacheVolume,
-    ConcurrencyPolicy, ConfigMapContext, ConfigMapItem, ConfigMapKeyRef, Context, Format, GitContext,
-    GitCredentials, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, ImageContext, PlatformState,
-    PlatformStatus, PullRegistry, RebuildOn, Resources, RunningBuild, SourceStatus, Storage, StorageMedium,
+    ConcurrencyPolicy, ConfigMapContext, ConfigMapItem, ConfigMapKeyRef, Context, DestinationStatus, Format,
+    GitContext, GitCredentials, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, ImageContext,
+    PlatformState, PlatformStatus, PullRegistry, RebuildOn, Resources, RunningBuild, SourceStatus, Storage,
+    StorageMedium,
 };
 pub use labels::{
     BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION, DOCKER_CONFIG_KEY,

@@ -37,8 +37,10 @@ pub struct ObservedInputs {
     pub commit: Option<String>,
     /// The digest of the Dockerfile's text.
     pub dockerfile: Option<Digest>,
-    /// The digest of what each ConfigMap and the image of the context hold; none if the request names none.
+    /// The digest of the files of the context's ConfigMap, or of the image that is the context.
     pub context: Option<Digest>,
+    /// The digest of the values that arguments take from ConfigMaps.
+    pub arguments: Option<Digest>,
     /// What the images that the Dockerfile names show, the same for all platforms.
     pub bases: BTreeMap<ImageReference, Digest>,
 }
@@ -52,8 +54,17 @@ impl ObservedInputs {
             commit: self.commit.clone().or_else(|| earlier.commit.clone()),
             dockerfile: self.dockerfile.clone().or_else(|| earlier.dockerfile.clone()),
             context: self.context.clone().or_else(|| earlier.context.clone()),
+            arguments: self.arguments.clone().or_else(|| earlier.arguments.clone()),
             bases: self.bases.clone(),
         }
+    }
+
+    /// Returns of these inputs what is known before the first pod and never changes during a build: a pod finds out
+    /// commit, Dockerfile and base images where the agent cannot.
+    #[must_use]
+    pub fn known_before_pods(&self) -> Self {
+        let Self { context, arguments, .. } = self.clone();
+        Self { context, arguments, ..Self::default() }
     }
 }
 
@@ -78,6 +89,7 @@ impl BuildKey {
             "commit": inputs.commit,
             "dockerfile": inputs.dockerfile,
             "context": inputs.context,
+            "argumentValues": inputs.arguments,
             "bases": bases,
         });
         Self(Digest::of(text.to_string().as_bytes()))
@@ -95,7 +107,11 @@ pub(super) fn source_changes(old: &ObservedInputs, new: &ObservedInputs) -> Opti
     if old.dockerfile != new.dockerfile {
         return Some(format!("Dockerfile {} → {}", short(&old.dockerfile), short(&new.dockerfile)));
     }
-    (old.context != new.context).then(|| format!("context {} → {}", short(&old.context), short(&new.context)))
+    if old.context != new.context {
+        return Some(format!("context {} → {}", short(&old.context), short(&new.context)));
+    }
+    let changed = old.arguments != new.arguments;
+    changed.then(|| format!("buildArgs {} → {}", short(&old.arguments), short(&new.arguments)))
 }
 
 /// Which base images moved between two observations, in one line; none if none did. One that was not there before,

@@ -32,5 +32,6 @@ pub use plan::{
 };
 pub use reference::ImageReference;
 pub use request::{
-    ArgValue, BuildCache, BuildContext, BuildRequest, Destination, DockerfilePlace, SpecError, Timestamp,
+    ArgValue, BuildCache, BuildContext, BuildRequest, Destination, DestinationKey, DockerfilePlace,
+    SpecError, Timestamp,
 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use imgop_registry::oci::PlatformSelector;
-use imgop_registry::reference::{RegistryHost, Repository, Tag};
+use imgop_registry::reference::{Digest, RegistryHost, Repository, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::ImageReference;
@@ -73,6 +73,29 @@ pub struct Destination {
     pub tags: Vec<(Repository, Tag)>,
     /// How tags are written.
     pub publish: Publish,
+}
+
+/// Where the image of a build goes, small enough to be remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationKey {
+    /// The repository that parts are pushed to.
+    pub repository: Repository,
+    /// A hash of all tags.
+    pub tags: Digest,
+}
+
+impl DestinationKey {
+    /// Returns the key of a destination.
+    pub fn of(destination: &Destination) -> Self {
+        let tags = destination.tags.iter().map(|(repository, tag)| format!("{repository}:{tag}\n"));
+        let tags = Digest::of(tags.collect::<String>().as_bytes());
+        Self { repository: destination.repository.clone(), tags }
+    }
+
+    /// Returns whether parts are pushed to this repository.
+    pub fn is_at(&self, repository: &Repository) -> bool {
+        self.repository.is_same_place(repository)
+    }
 }
 
 /// The time that an image bears.

@@ -24,7 +24,7 @@ pub use inputs::{BuildArg, BuildArgSource, BuildSecret, ConfigMapKeyRef, PullReg
 pub use resources::{Amounts, Resources, Storage, StorageMedium};
 pub use status::{
     BaseImageStatus, BuildDuration, BuildReason, BuildRecord, BuildResult, BuiltImageStatus,
-    ImageBuilderStatus, PlatformState, PlatformStatus, RunningBuild, SourceStatus,
+    DestinationStatus, ImageBuilderStatus, PlatformState, PlatformStatus, RunningBuild, SourceStatus,
 };
 
 /// An image that is built from a Dockerfile, for one architecture or several, and pushed to a registry.

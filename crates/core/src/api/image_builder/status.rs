@@ -50,6 +50,15 @@ pub struct ImageBuilderStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 
+    /// Where the last build's image goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DestinationStatus>,
+
+    /// A hash of names and versions of the Secrets that the last build began with: after a failure, another one means
+    /// another try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
+
     /// The build that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<RunningBuild>,
@@ -73,6 +82,10 @@ pub struct ImageBuilderStatus {
     /// The last token of the annotation imgop.skopeo.io/requested-at that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_requested_at: Option<String>,
+
+    /// Whether a build that was requested was not able to begin yet.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub request_pending: bool,
 
     /// The last token of the annotation imgop.skopeo.io/cancel-requested-at that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +114,9 @@ pub struct ImageBuilderStatus {
 pub struct BuiltImageStatus {
     /// Its digest: of the index where there are several platforms.
     pub digest: String,
+    /// The repository that it was pushed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
     /// The tags that show it, as whole references where they are in another repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -113,6 +129,16 @@ pub struct BuiltImageStatus {
     /// When it was built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_at: Option<Time>,
+}
+
+/// Where the image of a build goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DestinationStatus {
+    /// The repository that its parts are pushed to.
+    pub repository: String,
+    /// A hash of all its tags: another one means that tags are to be set.
+    pub tags_digest: String,
 }
 
 /// The part of a build that is of one platform.
@@ -142,6 +168,9 @@ pub struct PlatformStatus {
     /// How often it was tried with the same inputs.
     #[serde(default)]
     pub attempts: u32,
+    /// How many of these tries had a pod that did not start.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub not_started: u32,
     /// When it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<Time>,
@@ -178,9 +207,12 @@ pub struct SourceStatus {
     /// The digest of the Dockerfile's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile_digest: Option<String>,
-    /// The digest of the ConfigMap's data, or of the image that is the context.
+    /// The digest of the ConfigMap's files, or of the image that is the context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_digest: Option<String>,
+    /// The digest of the values that buildArgs take from ConfigMaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments_digest: Option<String>,
 }
 
 /// An image that a build was made from.
@@ -226,7 +258,7 @@ pub enum BuildReason {
     Schedule,
     /// The last build failed in a way that may go differently.
     Retry,
-    /// The image is no longer at the registry under its tags.
+    /// A tag no longer shows the image.
     TagLost,
     /// A word of another version of the agent.
     #[serde(other)]

@@ -30,9 +30,6 @@ pub enum PartState {
     Running,
     /// Its manifest is at the registry.
     Built(Digest),
-    /// Its manifest was at the registry and is no longer: an untagged one that the registry cleaned away. That was
-    /// found then.
-    Lost(Timestamp),
     /// It failed then.
     Failed(BuildFailure, Timestamp),
     /// It failed, and its Job is gone. It is to be tried again then, if at all.
@@ -81,8 +78,6 @@ fn action(request: &BuildRequest, tries: &[&PartRun], now: Timestamp) -> PartAct
     let (failure, at) = match &newest.state {
         PartState::Running => return PartAction::Wait,
         PartState::Built(digest) => return PartAction::Built(digest.clone()),
-        // It is built again at once, and with pauses if that happens again.
-        PartState::Lost(at) => (BuildFailure::Interrupted, *at),
         PartState::Failed(failure, at) => (*failure, *at),
         PartState::Gone(failure, None) => return PartAction::Failed(*failure),
         PartState::Gone(failure, Some(due)) => return back_off(*failure, *due, MAX_WAIT, next, now),
@@ -112,7 +107,6 @@ fn back_off(
 fn alike(failure: BuildFailure, tries: &[&PartRun]) -> u32 {
     let is_alike = |run: &&&PartRun| match run.state {
         PartState::Failed(other, _) | PartState::Gone(other, _) => other.retry() == failure.retry(),
-        PartState::Lost(_) => failure.retry() == Retry::AtOnce,
         PartState::Running | PartState::Built(_) => false,
     };
     let count = match failure.retry() {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{BuildReason, ConcurrencyPolicy, RebuildOn};
 use crate::build::key::{base_changes, source_changes};
-use crate::build::{BuildKey, BuildRequest, ObservedInputs};
+use crate::build::{BuildKey, BuildRequest, DestinationKey, ObservedInputs};
 use crate::time::saturating_add;
 
 /// The last build that was begun, whatever became of it.
@@ -20,10 +20,33 @@ pub struct LastBuild {
     pub inputs: ObservedInputs,
     /// The key of its spec with these inputs; none if it is not known any more.
     pub key: Option<BuildKey>,
+    /// Where its image goes; none if it is not known any more.
+    pub destination: Option<DestinationKey>,
     /// When it began.
     pub started_at: Timestamp,
     /// What became of it; none while it runs.
     pub end: Option<BuildEnd>,
+    /// Whether it waits: none of its parts has a Job, or is about to have one. Then it is as one that has ended, but
+    /// for its retries.
+    pub is_waiting: bool,
+}
+
+impl LastBuild {
+    /// Returns whether its parts are what this request asks for, in the repository that it names.
+    pub fn is_of(&self, request: &BuildRequest) -> bool {
+        let is_same_key = self.key == Some(BuildKey::new(request, &self.inputs));
+        is_same_key && self.destination.as_ref().is_some_and(|of| of.is_at(&request.destination.repository))
+    }
+
+    /// Returns whether its tags are those of this request.
+    fn has_tags_of(&self, request: &BuildRequest) -> bool {
+        self.destination.as_ref().is_some_and(|of| of.tags == DestinationKey::of(&request.destination).tags)
+    }
+
+    /// Returns whether a Job of it may run.
+    fn is_under_way(&self) -> bool {
+        self.end.is_none() && !self.is_waiting
+    }
 }
 
 /// What became of a build.
@@ -35,6 +58,8 @@ pub enum BuildEnd {
     Failed,
     /// A user ended it.
     Cancelled,
+    /// It ended without an image, for a newer one to begin.
+    Superseded,
 }
 
 /// What a decision is made from.
@@ -52,7 +77,7 @@ pub struct Occasion<'a> {
     pub asked: Asked,
     /// Whether `spec.suspend` is set.
     pub is_suspended: bool,
-    /// Whether the last good image is gone from the registry, and not only its tags.
+    /// Whether a tag no longer shows the last good image.
     pub is_lost: bool,
     /// Whether a Secret is another one with which the last build failed.
     pub has_other_secrets: bool,
@@ -67,8 +92,6 @@ pub enum Asked {
     Nothing,
     /// A build, though nothing is new.
     Build,
-    /// That the running build ends.
-    Cancel,
 }
 
 /// What is to be done.
@@ -80,8 +103,6 @@ pub enum Decision {
     Suspended(BuildReason),
     /// The running build goes on. If there is a reason, another one begins when it has ended.
     GoOn(Option<BuildReason>),
-    /// The running build is ended, and none begins.
-    Cancel,
     /// A build begins then, for this reason: `minInterval` is not over.
     WaitUntil(Timestamp, BuildReason),
     /// A build begins.
@@ -104,10 +125,6 @@ pub struct Start {
 /// Returns what is to be done.
 pub fn decide(occasion: &Occasion<'_>) -> Decision {
     let running = occasion.last.filter(|last| last.end.is_none());
-    if occasion.asked == Asked::Cancel {
-        // Who cancels wants nothing to begin, whatever is new.
-        return running.map_or(Decision::Nothing, |_| Decision::Cancel);
-    }
     let Some((reason, changes)) = reason(occasion) else {
         return running.map_or(Decision::Nothing, |_| Decision::GoOn(None));
     };
@@ -117,7 +134,7 @@ pub fn decide(occasion: &Occasion<'_>) -> Decision {
     let forbids = occasion.request.concurrency == ConcurrencyPolicy::Forbid;
     let earliest = earliest(occasion, reason).filter(|earliest| *earliest > occasion.now);
     match (running, earliest) {
-        (Some(_), _) if forbids => Decision::GoOn(Some(reason)),
+        (Some(running), _) if forbids && running.is_under_way() => Decision::GoOn(Some(reason)),
         (Some(_), Some(_)) => Decision::GoOn(Some(reason)),
         (None, Some(earliest)) => Decision::WaitUntil(earliest, reason),
         (_, None) => Decision::Begin(Start {
@@ -133,18 +150,16 @@ pub fn decide(occasion: &Occasion<'_>) -> Decision {
 fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     let Occasion { request, generation, inputs, last, .. } = *occasion;
     let Some(last) = last else { return Some((BuildReason::Created, None)) };
-    // What a generation changes may be how builds are run, such as suspend or a limit, and not what is built.
-    let is_same = || last.key == Some(BuildKey::new(request, &last.inputs));
-    if last.generation != generation && !is_same() {
+    if last.generation != generation && is_to_be_built(request, last) {
         let changes = format!("generation {} → {generation}", last.generation);
         return Some((BuildReason::SpecChanged, Some(changes)));
     }
     let source = source_changes(&last.inputs, inputs);
     let bases = base_changes(&last.inputs, inputs);
-    let changes = source.as_ref().or(bases.as_ref());
+    let changes = source.clone().or_else(|| bases.clone());
     // A build that runs and is made from the same is what was requested.
-    if occasion.asked == Asked::Build && (last.end.is_some() || changes.is_some()) {
-        return Some((BuildReason::Requested, changes.cloned()));
+    if occasion.asked == Asked::Build && (!last.is_under_way() || changes.is_some()) {
+        return Some((BuildReason::Requested, changes));
     }
     let watches = |what| request.rebuild_on.contains(&what);
     if let Some(changes) = source.filter(|_| watches(RebuildOn::Source)) {
@@ -156,8 +171,22 @@ fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     if occasion.has_other_secrets && last.end == Some(BuildEnd::Failed) {
         return Some((BuildReason::Retry, None));
     }
+    if last.end == Some(BuildEnd::Superseded) {
+        return Some((BuildReason::SpecChanged, changes));
+    }
     let is_lost = occasion.is_lost && last.end == Some(BuildEnd::Succeeded);
     is_lost.then_some((BuildReason::TagLost, None))
+}
+
+/// Returns whether a spec of a new generation is to be built. What changed may be how builds are run, such as suspend or
+/// a limit, and not what is built; a build that failed may have failed for that.
+fn is_to_be_built(request: &BuildRequest, last: &LastBuild) -> bool {
+    match last.end {
+        // It sets the tags that the spec names when it ends.
+        None => !last.is_of(request),
+        Some(BuildEnd::Failed) => true,
+        Some(_) => !last.is_of(request) || !last.has_tags_of(request),
+    }
 }
 
 /// Returns before when a build may not begin; none if it is asked for.

@@ -8,7 +8,7 @@ use crate::api::{
     Architecture, BuildReason, BuiltImage, ConcurrencyPolicy, Context, GitContext, ImageBuilderSpec,
     RebuildOn,
 };
-use crate::build::{BuildFailure, BuildKey, BuildRequest, ObservedInputs};
+use crate::build::{BuildFailure, BuildKey, BuildRequest, DestinationKey, ObservedInputs};
 
 mod parts;
 mod publish;
@@ -42,6 +42,7 @@ fn inputs(commit: &str, base: &str) -> ObservedInputs {
         commit: Some(commit.to_owned()),
         dockerfile: Some(Digest::of(b"FROM busybox:1")),
         context: None,
+        arguments: None,
         bases: [("busybox:1".parse().unwrap(), Digest::of(base.as_bytes()))].into(),
     }
 }

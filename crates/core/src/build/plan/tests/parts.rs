@@ -57,13 +57,6 @@ fn whatever_deletes_jobs_is_not_answered_with_one_job_after_the_other() {
 }
 
 #[test]
-fn a_part_that_a_registry_cleaned_away_is_built_again() {
-    let (request, lost) = (request(|_| {}), |attempt| run("linux/amd64", attempt, PartState::Lost(now())));
-    assert_eq!(actions(&request, &[lost(1)])[0], PartAction::Build(2));
-    assert!(matches!(actions(&request, &[lost(1), lost(2)])[0], PartAction::BackOff(..)), "with pauses");
-}
-
-#[test]
 fn what_a_network_spoils_takes_no_try_from_a_failing_run() {
     let request = request(|spec| spec.retries = 1);
     let failed = |attempt, failure| run("linux/amd64", attempt, PartState::Failed(failure, ago(3600)));

@@ -9,9 +9,11 @@ fn last() -> LastBuild {
         number: 7,
         generation: 1,
         key: Some(BuildKey::new(&request(|_| {}), &inputs)),
+        destination: Some(DestinationKey::of(&request(|_| {}).destination)),
         inputs,
         started_at: ago(3600),
         end: Some(BuildEnd::Succeeded),
+        is_waiting: false,
     }
 }
 
@@ -107,6 +109,55 @@ fn an_edit_that_changes_nothing_of_the_image_builds_nothing() {
 }
 
 #[test]
+fn another_tag_and_another_repository_are_a_changed_spec() {
+    let edited = |edit: fn(&mut ImageBuilderSpec), last: &LastBuild| {
+        decision(&request(edit), Some(last), |o| o.generation = 2)
+    };
+    let cancelled = LastBuild { end: Some(BuildEnd::Cancelled), ..last() };
+    let edits: [fn(&mut ImageBuilderSpec); 3] = [
+        |spec| spec.image.version = "v2".into(),
+        |spec| spec.image.additional_tags = vec!["latest".into()],
+        |spec| spec.image.name = "registry.example.com/team/other".into(),
+    ];
+    for edit in edits {
+        assert_eq!(begun(edited(edit, &last())).1, BuildReason::SpecChanged);
+        assert_eq!(begun(edited(edit, &cancelled)).1, BuildReason::SpecChanged);
+    }
+    let [version, _, name] = edits;
+    assert_eq!(edited(version, &running()), Decision::GoOn(None), "its end sets the new tag");
+    assert_eq!(begun(edited(name, &running())).3, Some(7), "its parts are at another place");
+}
+
+#[test]
+fn an_edit_after_a_failure_is_another_try() {
+    let failed = LastBuild { end: Some(BuildEnd::Failed), ..last() };
+    let request = request(|spec| spec.timeout = "2h".into());
+    assert_eq!(decision(&request, Some(&failed), |_| {}), Decision::Nothing, "the same generation");
+    let edited = begun(decision(&request, Some(&failed), |o| o.generation = 2));
+    assert_eq!(edited, (8, BuildReason::SpecChanged, "generation 1 → 2".into(), None));
+}
+
+#[test]
+fn a_build_that_ended_for_a_newer_one_is_followed_by_one_though_the_spec_was_taken_back() {
+    let superseded = LastBuild { end: Some(BuildEnd::Superseded), ..last() };
+    let next = begun(decision(&request(|_| {}), Some(&superseded), |_| {}));
+    assert_eq!((next.0, next.1), (8, BuildReason::SpecChanged));
+}
+
+#[test]
+fn a_build_that_only_waits_for_another_try_gives_way() {
+    let waiting = LastBuild { is_waiting: true, ..running() };
+    let forbid = request(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid);
+    for request in [&request(|_| {}), &forbid] {
+        let asked = decision(request, Some(&waiting), |o| o.asked = Asked::Build);
+        assert_eq!(begun(asked), (8, BuildReason::Requested, String::new(), Some(7)));
+        assert_eq!(decision(request, Some(&waiting), |_| {}), Decision::GoOn(None));
+    }
+    let moved = begun(observed(&forbid, &waiting, &inputs("c2", "b1")));
+    assert_eq!((moved.1, moved.3), (BuildReason::SourceChanged, Some(7)));
+}
+
+#[test]
 fn a_failed_build_is_tried_again_when_a_secret_is_corrected() {
     let request = request(|_| {});
     let corrected = |last: &LastBuild| decision(&request, Some(last), |o| o.has_other_secrets = true);
@@ -168,6 +219,8 @@ fn a_moved_commit_a_new_dockerfile_and_new_files_are_a_changed_source() {
     assert!(begun(observed(&request, &last(), &file)).2.starts_with("Dockerfile "));
     let files = ObservedInputs { context: Some(Digest::of(b"x")), ..inputs("c1", "b1") };
     assert!(begun(observed(&request, &last(), &files)).2.starts_with("context none → "));
+    let values = ObservedInputs { arguments: Some(Digest::of(b"x")), ..inputs("c1", "b1") };
+    assert!(begun(observed(&request, &last(), &values)).2.starts_with("buildArgs none → "));
 }
 
 #[test]
@@ -229,12 +282,8 @@ fn a_suspended_builder_begins_nothing_and_finishes_what_runs() {
 }
 
 #[test]
-fn a_cancelled_build_ends_and_the_next_change_builds_again() {
+fn after_a_cancelled_build_the_next_change_builds_again() {
     let request = request(|_| {});
-    assert_eq!(decision(&request, Some(&running()), |o| o.asked = Asked::Cancel), Decision::Cancel);
-    assert_eq!(decision(&request, Some(&last()), |o| o.asked = Asked::Cancel), Decision::Nothing, "twice");
-    let new = decision(&other_target(), Some(&last()), |o| (o.generation, o.asked) = (2, Asked::Cancel));
-    assert_eq!(new, Decision::Nothing, "nothing begins in a pass that cancels");
     let cancelled = LastBuild { end: Some(BuildEnd::Cancelled), ..last() };
     assert_eq!(decision(&request, Some(&cancelled), |o| o.is_lost = true), Decision::Nothing, "no retry");
     assert_eq!(begun(decision(&request, Some(&cancelled), |o| o.asked = Asked::Build)).0, 8);

@@ -1,0 +1,145 @@
+//! How the parts of a build stand, as its status shows it.
+
+use imgop_core::api::{BuildDuration, ImageBuilderStatus, PlatformState};
+use imgop_core::build::{
+    BuildFailure, BuildRequest, LastBuild, ObservedInputs, PartAction, PartRecord, PartState,
+};
+use imgop_core::text::shorten;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::inputs::MAX_WARNINGS;
+use super::last_build::set_inputs;
+use super::part_runs::Try;
+use super::running::Parts;
+
+/// Shows in the status that a part was begun, after as many tries whose pods did not start.
+pub(super) fn show_begun(status: &mut ImageBuilderStatus, record: &PartRecord, not_started: u32) {
+    let shown = record.platform.to_string();
+    for part in status.platforms.iter_mut().filter(|part| part.platform == shown) {
+        (part.state, part.attempts) = (PlatformState::Running, record.attempt);
+        (part.reason, part.message, part.next_attempt) = (None, None, None);
+        (part.emulated, part.not_started) = (record.emulated, not_started);
+    }
+}
+
+/// Bytes of what is shown of a failed part: there are up to 8 parts.
+const MAX_MESSAGE_BYTES: usize = 1_024;
+
+/// Returns the status with what the containers report: what the build is made from, as far as it was not known before.
+/// What is built from something else than the first report says is not what this build is of, and fails.
+pub(super) fn with_reports(
+    mut status: ImageBuilderStatus,
+    request: &BuildRequest,
+    last: &LastBuild,
+    tries: &mut [Try],
+) -> ImageBuilderStatus {
+    let mut known = last.inputs.clone();
+    // What succeeded first is kept.
+    tries.sort_by_key(|tried| (!matches!(tried.run.state, PartState::Built(_)), tried.ended_at));
+    for tried in tries {
+        if let Some(message) = take_over(&mut known, tried)
+            && let (PartState::Built(_), Some(at)) = (&tried.run.state, tried.ended_at)
+        {
+            tried.run.state = PartState::Failed(BuildFailure::VerificationFailed, at);
+            tried.message = Some(message);
+        }
+        for warning in tried.reports.iter().flat_map(|report| &report.warnings) {
+            if !status.warnings.contains(warning) && status.warnings.len() < MAX_WARNINGS {
+                status.warnings.push(warning.clone());
+            }
+        }
+    }
+    if last.is_of(request) && known != last.inputs {
+        let revision = status.source.as_ref().and_then(|source| source.revision.clone());
+        set_inputs(&mut status, request, &known, revision.as_deref());
+    }
+    status
+}
+
+/// Adds what a try found out to what is known of a build. Returns what of it contradicts that.
+fn take_over(known: &mut ObservedInputs, tried: &Try) -> Option<String> {
+    let mut contradiction = None;
+    for report in &tried.reports {
+        if let Some(source) = &report.source {
+            let commit = source
+                .commit
+                .as_ref()
+                .filter(|commit| known.commit.as_ref().is_some_and(|known| known != *commit));
+            if let Some(commit) = commit {
+                contradiction = Some(format!("it is of commit {commit}, and the build of another one"));
+            }
+            known.commit = known.commit.take().or_else(|| source.commit.clone());
+            known.dockerfile = known.dockerfile.take().or_else(|| source.dockerfile.clone());
+        }
+        for base in &report.bases {
+            let first = known.bases.entry(base.image.clone()).or_insert_with(|| base.digest.clone());
+            if *first != base.digest {
+                let (image, digest) = (&base.image, &base.digest);
+                contradiction = Some(format!("it is on {image} as {digest}, and the build on {first}"));
+            }
+        }
+    }
+    contradiction.map(|what| format!("{what}; it is built again from what the build is of"))
+}
+
+/// Shows in the status how each part stands.
+pub(super) fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
+    for planned in &parts.planned {
+        let name = planned.platform.to_string();
+        let Some(shown) = status.platforms.iter_mut().find(|part| part.platform == name) else { continue };
+        let of_platform = parts.tries.iter().filter(|tried| tried.run.platform == planned.platform);
+        let newest = of_platform.max_by_key(|tried| tried.run.attempt);
+        if let Some(newest) = newest {
+            shown.attempts = newest.run.attempt;
+            shown.emulated = newest.emulated;
+            shown.step.clone_from(&newest.step);
+            shown.message =
+                newest.message.as_deref().map(|text| shorten(text, MAX_MESSAGE_BYTES).into_owned());
+        }
+        (shown.next_attempt, shown.reason) = (None, None);
+        match &planned.action {
+            PartAction::Built(digest) => {
+                (shown.state, shown.digest) = (PlatformState::Built, Some(digest.to_string()));
+                (shown.message, shown.step) = (None, None);
+            }
+            PartAction::Wait => shown.state = PlatformState::Running,
+            PartAction::Build(_) => shown.state = PlatformState::Pending,
+            PartAction::BackOff(failure, until) => {
+                shown.state = PlatformState::Failed;
+                (shown.reason, shown.next_attempt) = (Some(failure.as_str().to_owned()), Some(Time(*until)));
+            }
+            PartAction::Failed(failure) => {
+                (shown.state, shown.reason) = (PlatformState::Failed, Some(failure.as_str().to_owned()));
+            }
+        }
+    }
+}
+
+/// Returns what a build says that goes on.
+pub(super) fn summary(status: &ImageBuilderStatus, number: u64, deferred: Option<&str>) -> String {
+    let word = |state: PlatformState| match state {
+        PlatformState::Pending => "waits",
+        PlatformState::Running => "runs",
+        PlatformState::Built => "is built",
+        PlatformState::Failed => "failed",
+        PlatformState::Unknown => "is unknown",
+    };
+    let parts: Vec<String> =
+        status.platforms.iter().map(|part| format!("{} {}", part.platform, word(part.state))).collect();
+    let why = deferred.map_or_else(String::new, |why| format!("; {why}"));
+    format!("build {number}: {}{why}", parts.join(", "))
+}
+
+/// Returns how long the phases of a build took: of several platforms the longest.
+pub(super) fn duration(tries: &[Try]) -> BuildDuration {
+    let longest =
+        |of: fn(&BuildDuration) -> u32| tries.iter().map(|tried| of(&tried.duration)).max().unwrap_or(0);
+    BuildDuration {
+        queued: 0,
+        source: longest(|duration| duration.source),
+        bases: longest(|duration| duration.bases),
+        build: longest(|duration| duration.build),
+        push: longest(|duration| duration.push),
+        publish: 0,
+    }
+}

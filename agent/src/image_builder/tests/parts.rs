@@ -1,0 +1,191 @@
+//! The parts of a build: all of one content, each tried as it may be.
+
+use std::time::Duration;
+
+use imgop_core::api::{Architecture, BuildReason, BuildResult};
+use imgop_core::build::BuildFailure;
+use imgop_core::build::step::{BaseReport, SourceReport, StepReport};
+use imgop_registry::reference::Digest;
+
+use super::stage::Stage;
+
+/// What `prepare` reports of this commit and of a base with this content.
+fn prepared(commit: &str, base: &str) -> StepReport {
+    StepReport {
+        source: Some(SourceReport { commit: Some(commit.into()), ..SourceReport::default() }),
+        bases: vec![BaseReport {
+            image: "quay.io/a/b:1".parse().unwrap(),
+            digest: Digest::of(base.as_bytes()),
+        }],
+        ..StepReport::default()
+    }
+}
+
+#[tokio::test]
+async fn a_platform_that_was_built_from_something_else_is_built_again_before_a_tag_is_set() {
+    for (commit, base) in [("c2", "1"), ("c1", "2")] {
+        let mut stage = Stage::new(|spec, _| spec.architecture = Some(Architecture::Both)).await;
+        stage.passes(2).await;
+        let amd64 = stage.pushed("linux/amd64", "1");
+        stage.end_well_after(0, &amd64, &prepared("c1", "1"));
+        stage.pass().await;
+        let arm64 = stage.pushed("linux/arm64", "1");
+        stage.end_well_after(1, &arm64, &prepared(commit, base));
+        let status = stage.pass().await;
+        assert_eq!(stage.ready().0, "VerificationFailed", "{}", stage.ready().1);
+        assert!(stage.registry.manifest("app", "v1").is_none());
+        assert_eq!(status.source.unwrap().commit.as_deref(), Some("c1"));
+        stage.now += Duration::from_mins(1);
+        stage.pass().await;
+        assert_eq!(stage.parts()[2..], ["1 linux/arm64 2"]);
+        let again = serde_json::to_string(&stage.jobs()[2]).unwrap();
+        assert!(again.contains(Digest::of(b"1").as_str()), "it gets what the build is of");
+        let arm64 = stage.pushed("linux/arm64", "2");
+        stage.end_well_after(2, &arm64, &prepared("c1", "1"));
+        stage.pass().await;
+        assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    }
+}
+
+fn files(text: &str) -> serde_json::Value {
+    serde_json::json!({ "metadata": { "name": "files" }, "data": { "Dockerfile": "FROM scratch\nCOPY a /a", "a": text } })
+}
+
+#[tokio::test]
+async fn a_config_map_that_changes_during_a_build_is_the_next_build() {
+    let path = "/api/v1/namespaces/team-a/configmaps/files";
+    let context = serde_json::json!({ "configMap": { "name": "files" } });
+    let mut stage = Stage::new(|spec, _| {
+        spec.source = None;
+        spec.context = serde_json::from_value(context).unwrap();
+    })
+    .await;
+    stage.api.hold(path, files("1"));
+    let status = stage.passes(2).await;
+    let first = status.source.unwrap().context_digest.unwrap();
+    let job = serde_json::to_string(&stage.jobs()[0]).unwrap();
+    assert!(job.contains(&first), "the pod sees that its files are others");
+    stage.api.hold(path, files("2"));
+    stage.end_badly(0, BuildFailure::Interrupted);
+    let status = stage.pass().await;
+    assert_eq!(status.history.last().map(|build| build.result), Some(BuildResult::Superseded));
+    let status = stage.passes(2).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);
+    assert_ne!(status.source.unwrap().context_digest.unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_value_of_an_argument_that_changes_during_a_build_is_the_next_build() {
+    let path = "/api/v1/namespaces/team-a/configmaps/values";
+    let values = |a: &str| serde_json::json!({ "metadata": { "name": "values" }, "data": { "a": a } });
+    let from = serde_json::json!([
+        { "name": "A", "valueFrom": { "configMapKeyRef": { "name": "values", "key": "a" } } }]);
+    let mut stage = Stage::new(|spec, _| {
+        spec.source = Some("FROM scratch\nARG A\nLABEL a=$A\n".into());
+        spec.build_args = serde_json::from_value(from).unwrap();
+    })
+    .await;
+    stage.api.hold(path, values("1"));
+    stage.passes(2).await;
+    stage.api.hold(path, values("2"));
+    stage.end_badly(0, BuildFailure::Interrupted);
+    stage.passes(3).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);
+}
+
+#[tokio::test]
+async fn credentials_for_paths_of_registries_reach_the_pod_as_they_are() {
+    let registries = serde_json::json!([
+        { "host": "quay.io", "credentials": { "secretName": "quay" } },
+        { "host": "ghcr.io", "credentials": { "secretName": "ghcr" } } ]);
+    let mut stage = Stage::new(|spec, _| {
+        let more: Vec<imgop_core::api::PullRegistry> = serde_json::from_value(registries).unwrap();
+        spec.registries.extend(more);
+    })
+    .await;
+    for (name, scope) in [("quay", "quay.io/org-a"), ("ghcr", "ghcr.io")] {
+        let config = serde_json::json!({ "auths": { scope: { "auth": "dTpw" }, "other.example": { "auth": "dTpw" } } });
+        let config = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, config.to_string());
+        let secret =
+            serde_json::json!({ "metadata": { "name": name }, "data": { ".dockerconfigjson": config } });
+        stage.api.hold(&format!("/api/v1/namespaces/team-a/secrets/{name}"), secret);
+    }
+    stage.passes(2).await;
+    let bodies = ["POST", "PATCH", "PUT"].map(|method| stage.api.bodies(method)).concat();
+    let written = bodies.iter().find_map(|body| body["data"][".dockerconfigjson"].as_str()).unwrap();
+    let written = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, written).unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    let scopes: Vec<&String> = written["auths"].as_object().unwrap().keys().collect();
+    assert_eq!(scopes, ["ghcr.io", "quay.io/org-a"]);
+}
+
+#[tokio::test]
+async fn a_pod_that_does_not_start_is_tried_with_the_next_tier_at_once() {
+    let mut stage = Stage::with_settings(&["--build-tiers=a1,b"], |_, _| ()).await;
+    stage.passes(2).await;
+    let tier = |stage: &Stage, nth: usize| {
+        let pod = stage.jobs()[nth].spec.clone().unwrap().template.spec.unwrap();
+        pod.host_users
+    };
+    stage.does_not_start(0);
+    stage.pass().await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "1 linux/amd64 2"], "{:?}", stage.ready());
+    assert_eq!((tier(&stage, 0), tier(&stage, 1)), (Some(false), None));
+    stage.pass().await;
+    let deleted =
+        |stage: &Stage| stage.api.requests().iter().filter(|line| line.starts_with("DELETE")).count();
+    assert_eq!(deleted(&stage), 1, "the Job that holds a place");
+    stage.does_not_start(1);
+    stage.pass().await;
+    assert_eq!(
+        (stage.ready().0.as_str(), stage.jobs().len()),
+        ("PodNotStarted", 2),
+        "each once, and then slowly"
+    );
+}
+
+#[tokio::test]
+async fn tries_that_ended_otherwise_say_nothing_of_the_tier() {
+    let mut stage = Stage::with_settings(&["--build-tiers=a1,b"], |_, _| ()).await;
+    stage.passes(2).await;
+    stage.end_badly(0, BuildFailure::Interrupted);
+    stage.pass().await;
+    stage.end_badly(1, BuildFailure::PushFailed);
+    stage.now += Duration::from_mins(2);
+    stage.pass().await;
+    assert_eq!(stage.jobs().len(), 3);
+    assert!(
+        stage
+            .jobs()
+            .iter()
+            .all(|job| { job.spec.clone().unwrap().template.spec.unwrap().host_users == Some(false) })
+    );
+}
+
+#[tokio::test]
+async fn no_more_jobs_of_builds_run_than_the_administrator_allows() {
+    let both =
+        |spec: &mut imgop_core::api::ImageBuilderSpec, _: &str| spec.architecture = Some(Architecture::Both);
+    let mut stage = Stage::with_settings(&["--max-builds=1"], both).await;
+    stage.passes(3).await;
+    assert_eq!(stage.jobs().len(), 1);
+    assert!(stage.ready().1.ends_with("as many as MAX_BUILDS of the agent allows"), "{}", stage.ready().1);
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    stage.pass().await;
+    assert_eq!(stage.jobs().len(), 2);
+}
+
+#[tokio::test]
+async fn a_field_that_has_no_effect_is_a_warning() {
+    let cache = serde_json::json!({ "mode": "Volume", "volume": { "size": "1Gi" } });
+    let mut stage = Stage::new(|spec, _| {
+        spec.cache = serde_json::from_value(cache).unwrap();
+        spec.image.publish = imgop_core::api::Publish::Direct;
+    })
+    .await;
+    let status = stage.pass().await;
+    assert_eq!(status.build.map(|build| build.reason), Some(BuildReason::Created));
+    assert!(status.warnings.iter().any(|warning| warning.starts_with("spec.cache.mode: ")));
+    assert!(status.warnings.iter().any(|warning| warning.starts_with("spec.image.publish: ")));
+}

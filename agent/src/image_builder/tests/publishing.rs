@@ -1,0 +1,102 @@
+//! Which tags show which image, and when.
+
+use imgop_core::api::{Architecture, BuildReason, BuildResult};
+
+use super::stage::Stage;
+
+/// A build of amd64 that has succeeded.
+async fn succeeded() -> Stage {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    stage
+}
+
+#[tokio::test]
+async fn a_new_tag_is_set_without_a_pod_and_only_then_is_the_image_ready() {
+    let mut stage = succeeded().await;
+    let image = stage.registry.manifest("app", "v1");
+    stage.edit(|spec| spec.image.version = "v2".into());
+    let status = stage.pass().await;
+    assert_eq!(status.build.map(|build| build.reason), Some(BuildReason::SpecChanged));
+    assert_ne!(stage.ready().0, "Succeeded");
+    let status = stage.pass().await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    assert_eq!((stage.registry.manifest("app", "v2"), stage.jobs().len()), (image.clone(), 1));
+    assert_eq!(status.image.unwrap().tags, ["v2"]);
+    stage.edit(|spec| spec.image.additional_tags = vec!["latest".into()]);
+    let status = stage.passes(2).await;
+    assert_eq!((stage.registry.manifest("app", "latest"), stage.jobs().len()), (image, 1));
+    assert_eq!(status.image.unwrap().tags, ["v2", "latest"]);
+    let written = stage.builder.status.clone();
+    stage.passes(2).await;
+    assert_eq!(stage.builder.status, written, "and nothing more");
+}
+
+#[tokio::test]
+async fn another_repository_is_built_for() {
+    let mut stage = succeeded().await;
+    stage.edit(|spec| spec.image.name = spec.image.name.replace("/app", "/other"));
+    stage.passes(2).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);
+    let digest = stage.pushed_to("other", "linux/amd64", "1");
+    stage.end_well(1, &digest);
+    let status = stage.pass().await;
+    assert!(stage.registry.manifest("other", "v1").is_some(), "{}", stage.ready().1);
+    assert!(status.image.unwrap().repository.unwrap().ends_with("/other"));
+}
+
+#[tokio::test]
+async fn a_tag_that_changes_during_the_build_is_set_at_its_end() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    stage.edit(|spec| spec.image.version = "v2".into());
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    let status = stage.passes(3).await;
+    assert_eq!((stage.ready().0.as_str(), stage.jobs().len(), status.history.len()), ("Succeeded", 1, 1));
+    assert!(stage.registry.manifest("app", "v2").is_some() && stage.registry.manifest("app", "v1").is_none());
+}
+
+#[tokio::test]
+async fn an_immutable_tag_ends_the_build_with_what_it_shows_and_should_show() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.registry.hold_manifest("app", "v1", "{}");
+    stage.registry.refuse_put_to("/v2/app/manifests/v1", Some(("TAG_INVALID", "tag is immutable")));
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    let status = stage.pass().await;
+    let (reason, message) = stage.ready();
+    assert_eq!((reason.as_str(), status.history[0].result), ("PublishFailed", BuildResult::Failed));
+    let old = imgop_registry::reference::Digest::of(b"{}");
+    assert!(message.contains(digest.as_str()) && message.contains(old.as_str()), "{message}");
+    assert!(message.contains("app:v1") && message.contains("immutable"), "{message}");
+    let asked = stage.registry.count("PUT");
+    stage.passes(3).await;
+    assert_eq!(stage.registry.count("PUT"), asked, "it is the same the next time");
+    stage.registry.refuse_put_to("/v2/app/manifests/v1", None);
+    stage.annotate(imgop_core::api::REQUESTED_AT_ANNOTATION, "again");
+    stage.passes(2).await;
+    assert_eq!((stage.ready().0.as_str(), stage.jobs().len()), ("Succeeded", 1));
+}
+
+#[tokio::test]
+async fn what_is_built_stays_known_when_it_cannot_be_published_and_its_pods_are_gone() {
+    let mut stage = Stage::new(|spec, _| spec.architecture = Some(Architecture::Amd64)).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    stage.registry.refuse(500);
+    let status = stage.pass().await;
+    assert_eq!(stage.ready().0, "PublishFailed");
+    assert_eq!(status.platforms[0].digest.as_deref(), Some(digest.as_str()));
+    stage.vanishes(0);
+    stage.restart();
+    stage.registry.refuse_nothing();
+    stage.passes(2).await;
+    assert_eq!((stage.ready().0.as_str(), stage.jobs().len()), ("Succeeded", 1), "{}", stage.ready().1);
+}
