@@ -46,7 +46,7 @@ test-builds: ## Run the tests of what runs in the pods of builds, with real git,
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
-	cargo build --package imgop-agent --package kubectl-imgop
+	cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	  --test end_to_end --test disruption --test leaks -- --test-threads 6
 

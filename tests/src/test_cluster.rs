@@ -83,6 +83,7 @@ impl TestCluster {
 
     async fn deploy(&self) -> anyhow::Result<()> {
         let agent = tokio::task::spawn_blocking(programs::agent).await??;
+        let step = tokio::task::spawn_blocking(programs::step).await??;
         let environment = &self.environment;
         let folders: Vec<PathBuf> = environment
             .bin
@@ -91,12 +92,13 @@ impl TestCluster {
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()))
             .collect();
         let status = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy-agent"))
-            .arg(agent)
+            .args([agent, step])
             .env("PATH", std::env::join_paths(folders)?)
             .env("KUBECONFIG", &environment.kubeconfig)
             .env("IMGOP_TEST_KUBECONFIG", &environment.kubeconfig)
             .env("IMGOP_CLUSTER_DIR", &environment.folder)
             .env("IMGOP_TEST_SKOPEO_IMAGE", &environment.skopeo_image)
+            .env("IMGOP_TEST_EMULATED", &environment.emulated)
             .stdin(Stdio::null())
             .status()
             .await?;

@@ -9,7 +9,6 @@ mod contexts;
 mod dockerfiles;
 mod flaky_proxy;
 mod git_contexts;
-mod git_server;
 mod outputs;
 mod pod;
 mod pushes;
