@@ -19,10 +19,11 @@ async fn a_base_that_moved_is_one_build_with_the_reason_in_the_history() -> anyh
         });
         let after = after.await?;
         assert_eq!(after.history.len(), before.history.len() + 1);
-        assert_eq!(after.history[0].reason, BuildReason::BaseImageMoved);
-        let changes = after.history[0].changes.clone().unwrap_or_default();
+        let build = after.history.last().unwrap();
+        assert_eq!(build.reason, BuildReason::BaseImageMoved);
+        let changes = build.changes.clone().unwrap_or_default();
         let old = &before.base_images[0].digest;
-        assert!(changes.contains(&old[..19]) && changes.contains(&moved["1"].to_string()[..19]), "{changes}");
+        assert!(changes.contains(&old[7..19]) && changes.contains(&moved["1"].hex()[..12]), "{changes}");
         let path = tenant.path("app");
         let image = format!("{}:1", tenant.cluster.target.repository(&path));
         assert_eq!(tenant.run_image(&image, &["cat", "/etc/imgop-salt"]).await?, "moved");
@@ -35,23 +36,11 @@ async fn a_base_that_moved_is_one_build_with_the_reason_in_the_history() -> anyh
 async fn with_a_cache_only_what_changed_runs_again() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.enable_builds().await?;
-        // Layers of a base without a history cannot be cached, so that one is built first.
-        let plain = tenant.base_image().await?;
-        tenant
-            .apply_builder("base", &tenant.builder(&format!("FROM {plain}\nRUN true\n"), "base", "1"))
-            .await?;
-        tenant.built("base").await?;
-        let base = format!("{}:1", tenant.cluster.target.repository(&tenant.path("base")));
+        let base = tenant.base_image().await?;
         let dockerfile = |last: &str| {
             format!("FROM {base}\nRUN /bin/busybox date +%s%N > /first\nRUN echo {last} > /last\n")
         };
         let mut spec = tenant.builder(&dockerfile("one"), "app", "1");
-        let access = spec.image.clone();
-        spec.registries.push(imgop_core::api::PullRegistry {
-            host: tenant.cluster.environment.target_registry.clone(),
-            credentials: access.credentials,
-            tls: access.tls,
-        });
         spec.cache = Cache {
             mode: CacheMode::Registry,
             repository: Some(tenant.cluster.target.repository(&tenant.path("cache"))),

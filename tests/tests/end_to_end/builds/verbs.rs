@@ -15,7 +15,9 @@ async fn every_verb_works_on_an_image_builder() -> anyhow::Result<()> {
         let printed = async |arguments: &[&str]| tenant.kubectl.imgop(arguments).await?.ok();
         assert!(printed(&["list", "imagebuilders"]).await?.contains("app"));
         let described = printed(&["describe", object]).await?;
-        assert!(described.contains(&digest) && described.contains("linux/amd64"), "{described}");
+        // Its lines are wrapped.
+        let joined: String = described.split_whitespace().collect();
+        assert!(joined.contains(&digest) && described.contains("linux/amd64"), "{described}");
         let logs = printed(&["logs", object]).await?;
         assert!(logs.contains("a step that prints"), "{logs}");
         let history = printed(&["history", object]).await?;
