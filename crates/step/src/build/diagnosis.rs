@@ -131,13 +131,14 @@ fn exit_status(text: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::secret_values::SecretValues;
     use super::*;
     use imgop_core::build::dockerfile::{BuildahVersion, Dockerfile};
 
     fn failed(change: impl FnOnce(&mut Ended<'_>), lines: &[&str], error: &str) -> Failed {
         let file = "FROM a\nRUN make\nCOPY none /x\n";
         let file = Dockerfile::parse(file.as_bytes(), BuildahVersion { major: 1, minor: 28 });
-        let progress = Progress::of(&file);
+        let progress = Progress::of(&file, &SecretValues::default());
         let mut last_lines = LastLines::new(5);
         for line in lines {
             last_lines.push(line);
