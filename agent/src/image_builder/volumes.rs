@@ -214,11 +214,7 @@ fn tls_of_hosts<'a>(spec: &'a ImageBuilderSpec, request: &BuildRequest) -> (TlsO
 }
 
 /// Returns how the registry of the cache is reached: as that of the image, or of `registries`, which it is.
-fn tls_of_cache<'a>(
-    request: &BuildRequest,
-    pulls: &TlsOfHosts<'a>,
-    push: &TlsOfHosts<'a>,
-) -> TlsOfHosts<'a> {
+fn tls_of_cache<'a>(request: &BuildRequest, pulls: &TlsOfHosts<'a>, push: &TlsOfHosts<'a>) -> TlsOfHosts<'a> {
     let BuildCache::Registry { repository, .. } = &request.cache else { return TlsOfHosts::new() };
     let host = repository.host();
     let tls = push.get(host).or_else(|| pulls.get(host));
