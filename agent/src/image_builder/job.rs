@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use imgop_core::api::{Amounts, BUILD_ANNOTATION, ImageBuilderSpec};
-use imgop_core::build::step::{ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError};
+use imgop_core::build::step::{
+    ConfigMapSource, ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError,
+};
 use imgop_core::build::{
     ArgValue, BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
 };
@@ -84,7 +86,7 @@ pub(super) enum PartError {
 /// Returns the Job of a part. Its name is a hash of whose and which part it is, so that creating it twice makes it
 /// once.
 pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
-    let arguments = input(part).to_arguments()?;
+    let arguments = input(part, config).to_arguments()?;
     let bytes = arguments.iter().map(String::len).sum();
     if bytes > MAX_INPUT_BYTES {
         return Err(PartError::TooLong(bytes));
@@ -208,7 +210,7 @@ fn resources(spec: &ImageBuilderSpec) -> ResourceRequirements {
 }
 
 /// Returns all that the containers are to know that is no secret.
-fn input(part: &Part<'_>) -> StepInput {
+fn input(part: &Part<'_>, config: &Config) -> StepInput {
     let request = part.request;
     let started = u64::try_from(part.started_at.as_second()).unwrap_or_default();
     StepInput {
@@ -236,6 +238,7 @@ fn input(part: &Part<'_>) -> StepInput {
             }
             BuildCache::None | BuildCache::Volume { .. } => None,
         },
+        buildah: config.builds.buildah_image().map(|_| config.builds.buildah()),
     }
 }
 
@@ -250,7 +253,9 @@ fn context(request: &BuildRequest, inputs: &ObservedInputs) -> StepContext {
             lfs: *lfs,
             depth: *depth,
         }),
-        BuildContext::ConfigMap { items, .. } => StepContext::ConfigMap(items.clone()),
+        BuildContext::ConfigMap { items, .. } => {
+            StepContext::ConfigMap(ConfigMapSource { items: items.clone(), digest: None })
+        }
         BuildContext::Image(name) => StepContext::Image(ContextImage { name: name.clone() }),
     }
 }

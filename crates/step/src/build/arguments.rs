@@ -131,6 +131,7 @@ mod tests {
             repository: "quay.io/a/b".parse().unwrap(),
             tls_modes: BTreeMap::new(),
             cache: None,
+            buildah: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgop_core::api::Format;
-use imgop_core::build::step::{StepContext, StepInput, StepReport, place};
+use imgop_core::build::step::{ConfigMapSource, StepContext, StepInput, StepReport, place};
 use imgop_core::build::{BuildFailure, DockerfilePlace};
 use imgop_step::{Failed, Places, build, prepare, push};
 
@@ -67,6 +67,7 @@ impl Pod {
             repository: registry::new_repository(registry::shared()).parse().unwrap(),
             tls_modes: BTreeMap::new(),
             cache: None,
+            buildah: None,
         };
         Self { input, root, places }
     }
@@ -77,7 +78,7 @@ impl Pod {
             self.write(place::CONFIG_MAP, &format!("key-{i}"), text);
             ((*path).to_owned(), (format!("key-{i}"), None))
         });
-        self.input.context = StepContext::ConfigMap(items.collect());
+        self.input.context = StepContext::ConfigMap(ConfigMapSource { items: items.collect(), digest: None });
         self
     }
 
