@@ -21,6 +21,8 @@ pub fn says_full(line: &str) -> bool {
 pub struct Ended<'a> {
     /// Buildah's exit code; none if a signal ended it.
     pub code: Option<i32>,
+    /// Whether Kubernetes asked the container to end.
+    pub was_asked_to_end: bool,
     /// How many processes the kernel ended for want of memory.
     pub killed_for_memory: u64,
     /// Whether the volume was full at any time.
@@ -55,6 +57,9 @@ impl Ended<'_> {
 
     fn reason(&self, cause: Option<&Cause>, step: Option<&FailedStep>) -> Failed {
         let place = step.map_or_else(|| "the build".to_owned(), shown);
+        if self.was_asked_to_end {
+            return Failed::new(BuildFailure::Interrupted, format!("the pod was ended during {place}"));
+        }
         if self.killed_for_memory > 0 || self.code.is_none() {
             let message = format!("{place} had too little memory; raise resources.limits.memory");
             return Failed::new(BuildFailure::OutOfMemory, message);
@@ -138,7 +143,8 @@ mod tests {
     fn failed(change: impl FnOnce(&mut Ended<'_>), lines: &[&str], error: &str) -> Failed {
         let file = "FROM a\nRUN make\nCOPY none /x\n";
         let file = Dockerfile::parse(file.as_bytes(), BuildahVersion { major: 1, minor: 28 });
-        let progress = Progress::of(&file, &SecretValues::default());
+        let mut progress = Progress::of(&file, &SecretValues::default());
+        progress.take("STEP 2/3: RUN make");
         let mut last_lines = LastLines::new(5);
         for line in lines {
             last_lines.push(line);
@@ -146,6 +152,7 @@ mod tests {
         let errors = [error.to_owned()];
         let mut ended = Ended {
             code: Some(1),
+            was_asked_to_end: false,
             killed_for_memory: 0,
             disk_was_full: false,
             has_few_ids: true,
@@ -194,6 +201,13 @@ mod tests {
         assert_eq!(failed(|_| {}, &[], commit).reason, BuildFailure::OutOfDisk);
         let cleaning = "time=\"2026-11-28T19:54:40Z\" level=error msg=\"error unmounting: write /work/x: no space left on device\"";
         assert_eq!(failed(|_| {}, &said, cleaning).reason, BuildFailure::OutOfDisk);
+    }
+
+    #[test]
+    fn a_build_that_is_ended_names_the_step_that_ran_and_no_fault_of_its_own() {
+        let ended = failed(|ended| (ended.code, ended.was_asked_to_end) = (None, true), &["cc x.c"], "");
+        assert_eq!((ended.reason, ended.message.as_str()), (BuildFailure::Interrupted, "the pod was ended during line 2 (RUN make)"));
+        assert_eq!((ended.step.unwrap().line, ended.last_lines), (Some(2), vec!["cc x.c".to_owned()]));
     }
 
     #[test]

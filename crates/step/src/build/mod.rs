@@ -22,7 +22,7 @@ use crate::buildah::{self, not_started};
 use crate::dockerfile::context_folder;
 use crate::prepare::seconds;
 use crate::refusal::Refusal;
-use crate::{BuildHandover, Failed, Places, Program, handover};
+use crate::{BuildHandover, EndRequest, Failed, Places, Program, handover};
 use diagnosis::Ended;
 use output::Output;
 use pressure::{FreeSpace, killed_for_memory};
@@ -33,7 +33,12 @@ const ID_MAP: &str = "/proc/self/uid_map";
 /// User ids that Linux has.
 const ALL_IDS: u64 = u32::MAX as u64;
 /// Builds the image.
-pub fn build(input: &StepInput, places: &Places, report: &mut StepReport) -> Result<(), Failed> {
+pub fn build(
+    input: &StepInput,
+    places: &Places,
+    ends: &EndRequest,
+    report: &mut StepReport,
+) -> Result<(), Failed> {
     let began = Instant::now();
     let handover: BuildHandover = handover::read(&places.build_handover())?;
     report.storage_driver = Some(handover.storage_driver.as_str().to_owned());
@@ -44,7 +49,7 @@ pub fn build(input: &StepInput, places: &Places, report: &mut StepReport) -> Res
     let arguments = arguments::arguments(input, &handover, &cache, places);
     let output = Output::new(&file, SecretValues::read(input, places)?, FreeSpace::watch(places.volume()));
     let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
-    let ended = run(program, output, &handover, places);
+    let ended = run(program, output, &handover, ends, places);
     let ended = ended.and_then(|()| {
         if arguments::uses_layers(input, &handover) { export(input, &handover, places) } else { Ok(()) }
     });
@@ -83,14 +88,16 @@ fn run(
     program: Program,
     mut output: Output,
     handover: &BuildHandover,
+    ends: &EndRequest,
     places: &Places,
 ) -> Result<(), Failed> {
     let killed_before = killed_for_memory(&places.cgroups());
     let mut child = program.start().map_err(|error| not_started(&error))?;
-    let status = output.follow(&mut child).map_err(|error| not_started(&error))?;
+    let status = output.follow(&mut child, ends).map_err(|error| not_started(&error))?;
     let errors = output.errors.to_vec();
     let ended = Ended {
         code: status.code(),
+        was_asked_to_end: ends.is_set(),
         killed_for_memory: killed_for_memory(&places.cgroups()).saturating_sub(killed_before),
         disk_was_full: output.space.was_full(),
         has_few_ids: has_few_ids(),

@@ -13,11 +13,13 @@ use super::log_lines::{LastLines, LineCutter, LineFilter};
 use super::pressure::FreeSpace;
 use super::progress::Progress;
 use super::secret_values::{ReplacedStream, SecretValues};
+use crate::EndRequest;
 /// Lines of output in a report.
 const LAST_LINES: usize = 20;
 /// Lines of errors in which Buildah's own is looked for.
 const LAST_ERRORS: usize = 50;
-/// How long output is awaited after Buildah ended: what a RUN left running may hold its pipes open for ever.
+/// How long output is awaited after Buildah ended: what a RUN left running may hold its pipes open for ever. Also how
+/// often it is checked whether the container is asked to end.
 const REST: Duration = Duration::from_millis(200);
 /// Buildah prints it in every build: it gives arguments of platforms to stages that do not ask for them.
 const NOISE: &str = "[Warning] one or more build args were not consumed:";
@@ -70,8 +72,9 @@ impl Output {
         }
     }
 
-    /// Reads both outputs until the child has ended, and what it had written until then.
-    pub fn follow(&mut self, child: &mut Child) -> io::Result<ExitStatus> {
+    /// Reads both outputs until the child has ended, and what it had written until then. The child is ended when the
+    /// container is asked to end.
+    pub fn follow(&mut self, child: &mut Child, ends: &EndRequest) -> io::Result<ExitStatus> {
         let (sender, receiver) = mpsc::sync_channel(64);
         let streams: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
             (Stream::Output, child.stdout.take().map(|out| Box::new(out) as _)),
@@ -90,7 +93,7 @@ impl Output {
             });
         }
         drop(sender);
-        let status = self.read_until_end(&receiver, child)?;
+        let status = self.read_until_end(&receiver, child, ends)?;
         for stream in [Stream::Output, Stream::Errors] {
             self.end(stream);
         }
@@ -101,6 +104,7 @@ impl Output {
         &mut self,
         receiver: &Receiver<(Stream, Vec<u8>)>,
         child: &mut Child,
+        ends: &EndRequest,
     ) -> io::Result<ExitStatus> {
         // The status, and when it was seen.
         let mut ended: Option<(ExitStatus, Instant)> = None;
@@ -113,6 +117,10 @@ impl Output {
             match &ended {
                 Some((status, at)) if at.elapsed() >= REST => return Ok(*status),
                 Some(_) => {}
+                None if ends.is_set() => {
+                    child.kill()?;
+                    ended = Some((child.wait()?, Instant::now()));
+                }
                 None => ended = child.try_wait()?.map(|status| (status, Instant::now())),
             }
         }

@@ -7,6 +7,7 @@ mod bases;
 mod built_image;
 mod contexts;
 mod dockerfiles;
+mod ends;
 mod flaky_proxy;
 mod git_contexts;
 mod outputs;
