@@ -54,6 +54,7 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (30 minutes)
 	crates/bench/run-plugin
 	crates/bench/run-peers
+	crates/bench/run-builds
 	crates/bench/run
 
 .PHONY: lint
