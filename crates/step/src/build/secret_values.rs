@@ -129,8 +129,7 @@ mod tests {
 
     fn passed(text: &[u8], size: usize, secrets: &SecretValues) -> String {
         let mut stream = ReplacedStream::default();
-        let mut passed: Vec<u8> =
-            text.chunks(size).flat_map(|chunk| stream.pass(chunk, secrets)).collect();
+        let mut passed: Vec<u8> = text.chunks(size).flat_map(|chunk| stream.pass(chunk, secrets)).collect();
         passed.extend(stream.rest(secrets));
         String::from_utf8(passed).unwrap()
     }
@@ -161,7 +160,11 @@ mod tests {
     fn a_value_of_a_megabyte_is_replaced_too() {
         let value = "0123456789abcdef".repeat(1 << 16);
         let passed = passed(format!("<{value}>").as_bytes(), 4 << 10, &secrets(&[&value]));
-        assert!(passed.starts_with("<***") && passed.ends_with("***>") && !passed.contains("0123"), "{}", passed.len());
+        assert!(
+            passed.starts_with("<***") && passed.ends_with("***>") && !passed.contains("0123"),
+            "{}",
+            passed.len()
+        );
     }
 
     proptest! {

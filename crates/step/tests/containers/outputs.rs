@@ -105,7 +105,10 @@ fn a_secret_that_a_run_prints_is_in_no_report() {
         pod.input.secrets.insert("token".into());
         pod.write(place::SECRETS, "token", "CANARY-one\nCANARY-two\n");
         let failed = pod.fails_late();
-        assert!(failed.message.contains(why) && failed.last_lines.iter().any(|line| line.contains("***")), "{failed:?}");
+        assert!(
+            failed.message.contains(why) && failed.last_lines.iter().any(|line| line.contains("***")),
+            "{failed:?}"
+        );
         let report = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
         assert!(!report.contains("CANARY"), "{report}");
     }
