@@ -99,6 +99,13 @@ pub fn check(bytes: &[u8], input: &StepInput, buildah: BuildahVersion) -> Result
     check_file(Dockerfile::parse(bytes, buildah), input, "Dockerfile")
 }
 
+/// Fails if there is anything in a pinned Dockerfile that the Buildah which is to run it cannot do. `prepare` knows its
+/// version from the agent's configuration, which may be wrong.
+pub fn check_pinned(file: &Dockerfile) -> Result<(), Failed> {
+    let errors: Vec<&Problem> = file.problems().iter().filter(|problem| problem.is_error()).collect();
+    failed(&errors, "Dockerfile").map_or(Ok(()), Err)
+}
+
 /// Reads and resolves the ONBUILD triggers of a base image.
 pub fn check_triggers(
     triggers: &[String],

@@ -2,6 +2,7 @@
 //! leaves behind is trusted.
 
 mod arguments;
+mod cache;
 mod diagnosis;
 mod log_lines;
 mod output;
@@ -10,6 +11,7 @@ mod progress;
 mod secret_values;
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Instant;
 
 use imgop_core::build::BuildFailure;
@@ -17,15 +19,14 @@ use imgop_core::build::dockerfile::Dockerfile;
 use imgop_core::build::step::{StepInput, StepReport};
 use imgop_registry::reference::ReferenceError;
 
-use crate::access::RegistryAccess;
 use crate::buildah::{self, not_started};
-use crate::dockerfile::context_folder;
+use crate::dockerfile::{check_pinned, context_folder};
 use crate::prepare::seconds;
 use crate::refusal::Refusal;
 use crate::{BuildHandover, EndRequest, Failed, Places, Program, handover};
 use diagnosis::Ended;
 use output::Output;
-use pressure::{FreeSpace, killed_for_memory};
+use pressure::{FreeSpace, Killed};
 use secret_values::SecretValues;
 
 /// The user ids of this container.
@@ -42,17 +43,19 @@ pub fn build(
     let began = Instant::now();
     let handover: BuildHandover = handover::read(&places.build_handover())?;
     report.storage_driver = Some(handover.storage_driver.as_str().to_owned());
-    let cache = cache_options(input, places)?;
     let file =
         fs::read(places.dockerfile()).map_err(|error| Failed::at("read", &places.dockerfile(), &error))?;
-    let file = Dockerfile::parse(&file, buildah::version(places)?);
-    let arguments = arguments::arguments(input, &handover, &cache, places);
-    let output = Output::new(&file, SecretValues::read(input, places)?, FreeSpace::watch(places.volume()));
+    let buildah = buildah::version(places)?;
+    let file = Dockerfile::parse(&file, buildah);
+    check_pinned(&file)?;
+    let cache = cache::usable(input, &handover, buildah, places, report)?;
+    let arguments = arguments::arguments(input, &handover, cache.as_ref(), places);
+    let secrets = SecretValues::read(input, places)?;
+    let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
+    let output = Output::new(&file, secrets, space, killed);
     let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
     let ended = run(program, output, &handover, ends, places);
-    let ended = ended.and_then(|()| {
-        if arguments::uses_layers(input, &handover) { export(input, &handover, places) } else { Ok(()) }
-    });
+    let ended = ended.and_then(|()| if cache.is_some() { export(input, &handover, places) } else { Ok(()) });
     report.seconds.build = seconds(began);
     ended
 }
@@ -77,13 +80,6 @@ fn export(input: &StepInput, handover: &BuildHandover, places: &Places) -> Resul
     })
 }
 
-/// Returns how the registry of the cache is reached, with a credential that is for this cache alone.
-fn cache_options(input: &StepInput, places: &Places) -> Result<Vec<String>, Failed> {
-    let Some(cache) = &input.cache else { return Ok(Vec::new()) };
-    let access = RegistryAccess::read(input, &places.cache_auth_file(), places)?;
-    Ok(access.options(cache.repository.host(), ""))
-}
-
 fn run(
     program: Program,
     mut output: Output,
@@ -91,14 +87,16 @@ fn run(
     ends: &EndRequest,
     places: &Places,
 ) -> Result<(), Failed> {
-    let killed_before = killed_for_memory(&places.cgroups());
     let mut child = program.start().map_err(|error| not_started(&error))?;
     let status = output.follow(&mut child, ends).map_err(|error| not_started(&error))?;
     let errors = output.errors.to_vec();
+    let [killed_in_build, killed_in_step] = output.killed.in_build_and_step();
     let ended = Ended {
         code: status.code(),
         was_asked_to_end: ends.is_set(),
-        killed_for_memory: killed_for_memory(&places.cgroups()).saturating_sub(killed_before),
+        signal: status.signal(),
+        killed_in_build,
+        killed_in_step,
         disk_was_full: output.space.was_full(),
         has_few_ids: has_few_ids(),
         progress: &output.progress,

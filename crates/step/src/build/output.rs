@@ -10,7 +10,7 @@ use imgop_core::build::dockerfile::Dockerfile;
 
 use super::diagnosis::says_full;
 use super::log_lines::{LastLines, LineCutter, LineFilter};
-use super::pressure::FreeSpace;
+use super::pressure::{FreeSpace, Killed};
 use super::progress::Progress;
 use super::secret_values::{ReplacedStream, SecretValues};
 use crate::EndRequest;
@@ -42,6 +42,8 @@ pub struct Output {
     pub errors: LastLines,
     /// The free space of the volume.
     pub space: FreeSpace,
+    /// What the kernel ended.
+    pub killed: Killed,
     secrets: SecretValues,
     streams: [StreamState; 2],
 }
@@ -56,7 +58,7 @@ struct StreamState {
 
 impl Output {
     /// Nothing is printed yet.
-    pub fn new(file: &Dockerfile, secrets: SecretValues, space: FreeSpace) -> Self {
+    pub fn new(file: &Dockerfile, secrets: SecretValues, space: FreeSpace, killed: Killed) -> Self {
         let stream = || StreamState {
             replaced: ReplacedStream::default(),
             cutter: LineCutter::default(),
@@ -67,6 +69,7 @@ impl Output {
             last_lines: LastLines::new(LAST_LINES),
             errors: LastLines::new(LAST_ERRORS),
             space,
+            killed,
             secrets,
             streams: [stream(), stream()],
         }
@@ -156,7 +159,8 @@ impl Output {
         }
         self.last_lines.push(line);
         match stream {
-            Stream::Output => self.progress.take(line),
+            Stream::Output if self.progress.take(line) => self.killed.begin_step(),
+            Stream::Output => {}
             Stream::Errors => self.errors.push(line),
         }
     }

@@ -5,7 +5,7 @@ use imgop_core::build::step::FailedStep;
 
 use super::secret_values::SecretValues;
 
-/// The steps of a Dockerfile, and the last that Buildah said it began.
+/// The steps of a Dockerfile, and the last of which Buildah printed that it began.
 #[derive(Debug)]
 pub struct Progress {
     steps: Vec<Step>,
@@ -41,13 +41,12 @@ impl Progress {
         Self { steps: steps.collect(), next: 0 }
     }
 
-    /// Takes a line of output in.
-    pub fn take(&mut self, line: &str) {
-        let Some(text) = step_in(line) else { return };
+    /// Takes a line of output in. Returns whether a step began.
+    pub fn take(&mut self, line: &str) -> bool {
+        let Some(text) = step_in(line) else { return false };
         let found = self.steps.iter().skip(self.next).position(|step| step.text.trim() == text);
-        if let Some(ahead) = found {
-            self.next += ahead + 1;
-        }
+        self.next += found.map_or(0, |ahead| ahead + 1);
+        found.is_some()
     }
 
     /// Returns the step that began last.

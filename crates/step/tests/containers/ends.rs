@@ -79,7 +79,7 @@ fn report(pod: &Pod) -> StepReport {
 #[test]
 fn a_build_that_is_asked_to_end_reports_the_step_that_ran() {
     let pod = Pod::of("");
-    let handover = serde_json::json!({ "storageDriver": "vfs", "mayUseLayers": true });
+    let handover = serde_json::json!({ "storageDriver": "vfs", "mountsFiles": false });
     fs::write(pod.places.build_handover(), handover.to_string()).unwrap();
     fs::write(pod.places.dockerfile(), "FROM scratch\nRUN one\nRUN two\n").unwrap();
     let mut container = Container::start(&pod, "build");
