@@ -204,7 +204,8 @@ impl Pass<'_> {
             return Ok(self.report_missing_right(error.to_string(), memory));
         }
         let readiness = error.readiness()?;
-        Ok(readiness.map_or(Conclusion::unchanged(None), |readiness| self.report_and_retry(readiness, memory)))
+        Ok(readiness
+            .map_or(Conclusion::unchanged(None), |readiness| self.report_and_retry(readiness, memory)))
     }
 
     fn job_failed(&self, error: JobError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
