@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use imgop_core::api::Format;
 use imgop_core::build::step::{ConfigMapSource, StepContext, StepInput, StepReport, place};
 use imgop_core::build::{BuildFailure, DockerfilePlace};
-use imgop_step::{Failed, Places, build, prepare, push};
+use imgop_step::{EndRequest, Failed, Places, build, prepare, push};
 
 use crate::built_image::BuiltImage;
 use crate::registry::{self, folder};
@@ -18,7 +18,7 @@ use crate::registry::{self, folder};
 pub struct Pod {
     pub input: StepInput,
     pub root: PathBuf,
-    places: Places,
+    pub places: Places,
 }
 
 /// How a container ended.
@@ -97,7 +97,7 @@ impl Pod {
 
     /// Runs the second container.
     pub fn build(&self) -> Ended {
-        run(|report| build::build(&self.input, &self.places, report))
+        run(|report| build::build(&self.input, &self.places, &EndRequest::default(), report))
     }
 
     /// Runs the third container.
