@@ -39,6 +39,10 @@ pub(super) const PUSH: &str = "push";
 const STEP: &str = "imgop-step";
 /// The same where it comes from an image volume.
 const STEP_OF_VOLUME: &str = "/imgop/usr/bin/imgop-step";
+/// Where programs write what is temporary.
+const TEMPORARY: &str = "/tmp";
+/// Where programs write large files that are temporary.
+const TEMPORARY_LARGE: &str = "/var/tmp";
 /// Seconds that a Job may take beside its pod: to wait for a node and to end.
 const JOB_SLACK_SECONDS: u32 = 300;
 /// What the container that builds gets unless the spec says more, or less: as in the seed.
@@ -164,9 +168,16 @@ fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: 
     let one = |name: &'static str, image: String, command: &str, mounts: &[VolumeMount]| {
         let arguments = std::iter::once(name.to_owned()).chain(arguments.iter().cloned()).collect();
         let mut made = container(name.to_owned(), image, command, arguments, mounts, config.job_resources());
-        // What one container leaves there is not another one's.
-        for scratch in made.volume_mounts.iter_mut().flatten().filter(|mount| mount.mount_path == "/tmp") {
+        let mounts = made.volume_mounts.get_or_insert_default();
+        let scratch = mounts.iter().position(|mount| mount.mount_path == TEMPORARY);
+        if let Some(scratch) = scratch.and_then(|place| mounts.get_mut(place)) {
+            // What one container leaves there is not another one's.
             scratch.sub_path = Some(name.to_owned());
+            if name == BUILD {
+                // Buildah reads configs of cached layers through files there, whatever TMPDIR says.
+                let large = VolumeMount { mount_path: TEMPORARY_LARGE.to_owned(), ..scratch.clone() };
+                mounts.push(large);
+            }
         }
         made
     };

@@ -10,7 +10,6 @@ mod dockerfiles;
 mod ends;
 mod flaky_proxy;
 mod git_contexts;
-mod git_server;
 mod outputs;
 mod pod;
 mod pushes;
