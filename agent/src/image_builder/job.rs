@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use imgop_core::api::{Amounts, BUILD_ANNOTATION, ImageBuilderSpec};
 use imgop_core::build::step::{
-    ConfigMapSource, ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError,
+    ConfigMapSource, ContextImage, GitSource, LayerCache, MAX_STEP_INPUT_BYTES, StepContext, StepInput,
+    StepInputError,
 };
 use imgop_core::build::{
     BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
@@ -44,8 +45,6 @@ const TEMPORARY: &str = "/tmp";
 const TEMPORARY_LARGE: &str = "/var/tmp";
 /// Seconds that a Job may take beside its pod: to wait for a node and to end.
 const JOB_SLACK_SECONDS: u32 = 300;
-/// Bytes of a document: it stands in the Job once for each container, and Jobs are read up to a limit.
-const MAX_INPUT_BYTES: usize = 128 << 10;
 /// What the container that builds gets unless the spec says more, or less: as in the seed.
 const DEFAULT_CPU_REQUEST: &str = "200m";
 const DEFAULT_MEMORY_REQUEST: &str = "256Mi";
@@ -81,8 +80,8 @@ pub(super) enum PartError {
     Input(#[from] StepInputError),
     /// It is too long for a Job.
     #[error(
-        "Dockerfile, arguments and labels have {0} bytes; at most {MAX_INPUT_BYTES} fit into a Job: put the Dockerfile \
-         into a context"
+        "Dockerfile, arguments and labels have {0} bytes; at most {MAX_STEP_INPUT_BYTES} fit into a Job: put the \
+         Dockerfile into a context"
     )]
     TooLong(usize),
 }
@@ -92,7 +91,7 @@ pub(super) enum PartError {
 pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
     let arguments = input(part, config).to_arguments()?;
     let bytes = arguments.iter().map(String::len).sum();
-    if bytes > MAX_INPUT_BYTES {
+    if bytes > MAX_STEP_INPUT_BYTES {
         return Err(PartError::TooLong(bytes));
     }
     let record = serde_json::to_string(part.record).unwrap_or_default();

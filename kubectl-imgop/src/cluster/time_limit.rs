@@ -1,5 +1,6 @@
 //! Time limits: the values of flags such as `--timeout`.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,6 +19,16 @@ impl TimeLimit {
     /// Returns the limit, if there is one.
     pub fn limit(self) -> Option<Duration> {
         self.0
+    }
+}
+
+impl fmt::Display for TimeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("0"),
+            Some(limit) if limit.subsec_nanos() == 0 => write!(f, "{}s", limit.as_secs()),
+            Some(limit) => write!(f, "{}ms", limit.as_millis().max(1)),
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a wait shows of itself: how long it lasts and what is being copied, and on Ctrl-C that the agent goes on.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -25,10 +28,35 @@ const LINE_INTERVAL: Duration = Duration::from_mins(1);
 /// What is being copied, in words, for each object whose Jobs were looked up.
 pub type Copying = Vec<(ObjectRef, String)>;
 
+/// What each part of what is waited for does just now. It changes faster than a status.
+#[derive(Debug, Clone, Default)]
+pub struct CurrentSteps(Rc<RefCell<BTreeMap<String, String>>>);
+
+impl CurrentSteps {
+    /// A part does something else from now on.
+    pub fn set(&self, part: &str, step: String) {
+        self.0.borrow_mut().insert(part.to_owned(), step);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.borrow().iter().map(|(part, step)| format!("  {part}: {step}")).collect()
+    }
+}
+
+/// What stands beside a wait.
+#[derive(Debug, Clone)]
+pub enum Beside {
+    /// Lines that are printed as they come: nothing is drawn again below them.
+    Lines,
+    /// Steps that a terminal shows.
+    Steps(CurrentSteps),
+}
+
 /// What is shown of a wait: on a terminal lines that are drawn again and again, elsewhere a line now and then.
 pub struct WaitProgress {
     ui: Ui,
     redrawn: Option<Redrawn>,
+    steps: CurrentSteps,
     began: Instant,
     next_jobs: Instant,
     copying: Copying,
@@ -36,9 +64,13 @@ pub struct WaitProgress {
 
 impl WaitProgress {
     /// The wait begins.
-    pub fn begin(ui: Ui) -> Self {
-        let (redrawn, began) = (Redrawn::begin(), Instant::now());
-        Self { ui, redrawn, began, next_jobs: began, copying: Copying::new() }
+    pub fn begin(ui: Ui, beside: &Beside) -> Self {
+        let (redrawn, steps) = match beside {
+            Beside::Lines => (None, CurrentSteps::default()),
+            Beside::Steps(steps) => (Redrawn::begin(), steps.clone()),
+        };
+        let began = Instant::now();
+        Self { ui, redrawn, steps, began, next_jobs: began, copying: Copying::new() }
     }
 
     /// Returns when something may be due to be shown.
@@ -71,7 +103,8 @@ impl WaitProgress {
 
     /// Draws what is under way now, on a terminal.
     pub fn draw(&mut self, under_way: &[UnderWay]) {
-        let lines = self.lines(under_way);
+        let mut lines = self.lines(under_way);
+        lines.extend(self.steps.lines());
         if let Some(redrawn) = &mut self.redrawn {
             redrawn.draw(&lines);
         }

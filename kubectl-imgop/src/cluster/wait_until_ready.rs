@@ -17,7 +17,7 @@ use super::awaited::{Awaited, News};
 use super::connection::Cluster;
 use super::objects::FoundObject;
 use super::time_limit::TimeLimit;
-use super::wait_progress::{GoesOn, WaitProgress, copying};
+use super::wait_progress::{Beside, CurrentSteps, GoesOn, WaitProgress, copying};
 use super::watch_faults::{WatchFaults, Watched};
 use crate::cli_error::{CliError, Outcome};
 use crate::kinds::progress::Goal;
@@ -40,8 +40,19 @@ pub async fn wait_for_all(
     goals: &[(ObjectRef, Goal)],
     limit: TimeLimit,
 ) -> Result<Outcome, CliError> {
+    wait_beside(ui, cluster, goals, limit, &Beside::Steps(CurrentSteps::default())).await
+}
+
+/// The same beside something else that is shown.
+pub async fn wait_beside(
+    ui: Ui,
+    cluster: &Cluster,
+    goals: &[(ObjectRef, Goal)],
+    limit: TimeLimit,
+    beside: &Beside,
+) -> Result<Outcome, CliError> {
     let goes_on = GoesOn::new(ui, command(cluster, goals));
-    let result = wait_within(ui, cluster, goals, limit).await;
+    let result = wait_within(ui, cluster, goals, limit, beside).await;
     goes_on.end();
     result
 }
@@ -57,9 +68,10 @@ async fn wait_within(
     cluster: &Cluster,
     goals: &[(ObjectRef, Goal)],
     limit: TimeLimit,
+    beside: &Beside,
 ) -> Result<Outcome, CliError> {
     let (mut awaited, mut faults) = (Awaited::new(goals), WatchFaults::default());
-    let following = follow(ui, cluster, goals, &mut awaited, &mut faults);
+    let following = follow(ui, cluster, goals, (&mut awaited, &mut faults), beside);
     let Some(allowed) = limit.limit() else { return following.await };
     if let Ok(result) = timeout(allowed, following).await {
         return result;
@@ -132,13 +144,13 @@ async fn follow(
     ui: Ui,
     cluster: &Cluster,
     goals: &[(ObjectRef, Goal)],
-    awaited: &mut Awaited,
-    faults: &mut WatchFaults,
+    (awaited, faults): (&mut Awaited, &mut WatchFaults),
+    beside: &Beside,
 ) -> Result<Outcome, CliError> {
     let (mut changes, began) = (changes(cluster, goals), Instant::now());
     let mut reaction = pin!(sleep_until(began + REACTION_TIMEOUT).fuse());
     let mut notice = pin!(sleep_until(began + NOTICE_TIMEOUT).fuse());
-    let mut progress = WaitProgress::begin(ui);
+    let mut progress = WaitProgress::begin(ui, beside);
     let (mut ticks, mut looking_up) = (progress.ticks(), pin!(Fuse::terminated()));
     let mut outcome = Outcome::Done;
     while !awaited.is_over() {

@@ -14,8 +14,9 @@ use crate::output::Ui;
 
 /// End the running build of an ImageBuilder
 ///
-/// Its pods are deleted, nothing is pushed, and the tags stay as they are. The next build begins when something
-/// changes, or with kubectl imgop sync. Exit code 1 means that no build runs.
+/// The agent is asked to delete its pods. The tags stay as they are; a platform that is pushed already stays at the
+/// registry by its digest. The next build begins when something changes, or with kubectl imgop sync. Exit code 1 means
+/// that no build runs.
 #[derive(Debug, Args)]
 pub struct CancelArgs {
     /// Names of the ImageBuilders
@@ -52,5 +53,5 @@ async fn cancel(ui: Ui, cluster: &Cluster, object: &ObjectRef) -> Result<(), Cli
     let token = Timestamp::now().to_string();
     let annotation = json!({ "metadata": { "annotations": { CANCEL_REQUESTED_AT_ANNOTATION: token } } });
     cluster.merge(object, &annotation).await?;
-    ui.data(&format!("{} build {} cancelled", object.qualified(), running.number))
+    ui.data(&format!("{} build {} is asked to end", object.qualified(), running.number))
 }

@@ -115,7 +115,7 @@ fn a_build_that_runs_is_cancelled_by_an_annotation_and_one_that_does_not_is_an_e
     insta::assert_snapshot!(cluster.program.run("cancel api"), @"
     exit code: 0
     ----- stdout -----
-    imagebuilder.buildah.io/api build 3 cancelled
+    imagebuilder.buildah.io/api build 3 is asked to end
     ");
     let bodies = cluster.bodies();
     assert!(bodies.len() == 1 && bodies[0].contains("imgop.skopeo.io/cancel-requested-at"), "{bodies:?}");
@@ -136,7 +136,7 @@ fn a_build_that_runs_is_cancelled_by_an_annotation_and_one_that_does_not_is_an_e
 }
 
 /// A Job of a build.
-fn job(name: &str, number: u64, platform: &str) -> Value {
+pub fn job(name: &str, number: u64, platform: &str) -> Value {
     let part = json!({ "number": number, "platform": platform }).to_string();
     json!({ "metadata": { "name": name, "annotations": { "imgop.skopeo.io/build": part } }, "status": { "active": 1 } })
 }

@@ -180,7 +180,7 @@ fn an_image_of_buildah_alone_gets_the_program_from_a_volume() {
 #[test]
 fn a_dockerfile_that_is_too_long_for_a_job_is_refused_with_the_way_out() {
     let long =
-        builder(|spec| spec.source = Some(format!("FROM scratch\n# {}\n", "x".repeat(MAX_INPUT_BYTES))));
+        builder(|spec| spec.source = Some(format!("FROM scratch\n# {}\n", "x".repeat(MAX_STEP_INPUT_BYTES))));
     let request = BuildRequest::parse(&long.spec).unwrap();
     let (owner, record) = (Owner::of(&long), record("linux/amd64", 1));
     let part = Part {

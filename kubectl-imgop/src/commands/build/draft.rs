@@ -1,7 +1,8 @@
 //! What the arguments come to, before a cluster is asked: everything that is submitted.
 
-use imgop_core::api::ImageBuilderSpec;
+use imgop_core::api::{BuiltImage, ImageBuilderSpec};
 use imgop_core::build::BuildRequest;
+use imgop_core::build::step::MAX_STEP_INPUT_BYTES;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 
@@ -13,9 +14,12 @@ use super::spec::{Given, derived_name, spec};
 use crate::args::BuilderArgs;
 use crate::cli_error::CliError;
 use crate::kinds::{Erased, ObjectRef};
+use crate::output::text::bytes;
 
 /// The platform where neither a flag nor the cluster says one.
 const DEFAULT_PLATFORM: &str = "linux/amd64";
+/// Bytes of a Job that are left for what the cluster adds: digests of base images, registries.
+const OF_THE_CLUSTER: usize = 16 << 10;
 /// Fields of a spec that are always written, and the flags that ask for them.
 const WITH_DEFAULTS: [&str; 5] =
     ["frequency", "minInterval", "timeout", "successfulBuildsHistoryLimit", "failedBuildsHistoryLimit"];
@@ -35,6 +39,8 @@ pub struct Draft {
     pub config_map: Option<ConfigMap>,
     /// The secrets of this machine.
     pub secret: Option<Secret>,
+    /// What of the folder the build does without.
+    pub losses: Vec<String>,
 }
 
 impl Draft {
@@ -46,13 +52,15 @@ impl Draft {
         let name = args.name.clone().or_else(|| derived_name(flags)).unwrap_or_default();
         let variable = |name: &str| std::env::var(name).ok();
         let Secrets { of_spec, object: secret } = Secrets::read(&flags.secrets, &name, variable)?;
-        let (mut context, mut config_map) = (None, None);
+        let (mut context, mut config_map, mut losses) = (None, None, Vec::new());
         match &source {
             Source::Stdin => {}
             Source::Remote(remote) => context = Some(remote.clone()),
             Source::Folder(root) => {
                 let file = dockerfile.as_ref().and_then(|dockerfile| dockerfile.file.as_deref());
-                (context, config_map) = LocalContext::list(root, file)?.into_config_map(&name)?.unzip();
+                let folder = LocalContext::list(root, file)?;
+                losses = folder.losses();
+                (context, config_map) = folder.into_config_map(&name)?.unzip();
             }
         }
         let given = Given {
@@ -62,8 +70,9 @@ impl Draft {
             platforms: vec![DEFAULT_PLATFORM.to_owned()],
         };
         let (spec, request) = spec(flags, given, variable)?;
+        check_length(&spec)?;
         let object = ObjectRef { kind: Erased::<imgop_core::api::ImageBuilder>::REF, name };
-        Ok(Self { object, spec, request, dockerfile, config_map, secret })
+        Ok(Self { object, spec, request, dockerfile, config_map, secret, losses })
     }
 
     /// Builds for other platforms than the default one.
@@ -101,5 +110,38 @@ impl Draft {
         serde_json::to_value(&config_map)
             .map(Some)
             .map_err(|error| CliError::failed(format!("cannot write the ConfigMap: {error}")))
+    }
+}
+
+/// Fails for what the agent would refuse: Dockerfile, arguments and names of files stand in the Job.
+fn check_length(spec: &ImageBuilderSpec) -> Result<(), CliError> {
+    let BuiltImage { labels, annotations, .. } = &spec.image;
+    let text = json!([spec.source, spec.build_args, spec.context, labels, annotations]).to_string();
+    // In a Job a dollar sign is written in six letters.
+    let length = text.len() + 5 * text.matches('$').count();
+    if length <= MAX_STEP_INPUT_BYTES - OF_THE_CLUSTER {
+        return Ok(());
+    }
+    Err(CliError::failed(format!(
+        "Dockerfile, --build-arg, --label, --annotation and the names of files have {} together; {} fit into a Job",
+        bytes(length as u64),
+        bytes((MAX_STEP_INPUT_BYTES - OF_THE_CLUSTER) as u64)
+    ))
+    .hinted("a longer Dockerfile comes from git: kubectl imgop build https://host/app.git#branch -t …"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_into_a_job_is_refused_before_it_is_sent() {
+        let spec = |source: String| ImageBuilderSpec {
+            source: Some(source),
+            ..ImageBuilderSpec::new(BuiltImage::default())
+        };
+        assert!(check_length(&spec("x".repeat(100 << 10))).is_ok());
+        let error = check_length(&spec("$".repeat(20 << 10))).unwrap_err();
+        assert!(error.message.contains("fit into a Job") && error.hints[0].contains("git"), "{error}");
     }
 }

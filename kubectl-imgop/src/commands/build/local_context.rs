@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 
 use crate::cli_error::CliError;
 use crate::cluster::build_inputs::CONTEXT_LABEL;
-use crate::output::text::{bytes, count};
+use crate::output::text::{bytes, count, shell_word};
 
 /// Bytes of all files: written as base64 they fit into the 1 MiB that Kubernetes stores of an object.
 const MAX_BYTES: u64 = 700 << 10;
@@ -28,6 +28,8 @@ struct LocalFile {
     path: String,
     size: u64,
     is_executable: bool,
+    /// Whether not everybody may read it, or it runs with the rights of its owner.
+    is_closed: bool,
 }
 
 /// The files of a folder.
@@ -36,7 +38,9 @@ pub struct LocalContext {
     root: PathBuf,
     /// Sorted by their paths.
     files: Vec<LocalFile>,
-    /// The name of the ignore file, for advice.
+    /// The folders without files.
+    empty: Vec<String>,
+    /// The ignore file, for advice.
     ignore_file: String,
 }
 
@@ -44,11 +48,34 @@ impl LocalContext {
     /// Lists what is taken of a folder. `dockerfile` is a Dockerfile of this machine, wherever it is.
     pub fn list(root: &Path, dockerfile: Option<&Path>) -> Result<Self, CliError> {
         let (ignore_file, rules) = ignore_file(root, dockerfile)?;
-        let mut files = Vec::new();
-        walk(root, "", &rules, &mut files)?;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        leave_out_other_rules(&mut files, &ignore_file);
-        Ok(Self { root: root.to_owned(), files, ignore_file })
+        let mut context = Self { root: root.to_owned(), files: Vec::new(), empty: Vec::new(), ignore_file };
+        context.walk("", &rules)?;
+        context.files.sort_by(|a, b| a.path.cmp(&b.path));
+        leave_out_other_rules(&mut context.files, &context.ignore_file);
+        Ok(context)
+    }
+
+    /// Returns what a ConfigMap cannot hold and the build does without.
+    pub fn losses(&self) -> Vec<String> {
+        let closed = self.files.iter().filter(|file| file.is_closed).map(|file| file.path.as_str());
+        let empty = self.empty.iter().map(String::as_str);
+        let named = |paths: Vec<&str>| match paths.as_slice() {
+            [] => None,
+            [first, others @ ..] if others.len() < LARGEST => {
+                Some(others.iter().fold((*first).to_owned(), |all, path| all + ", " + path))
+            }
+            [first, others @ ..] => Some(format!("{first} and {} more", others.len())),
+        };
+        let empty = named(empty.collect()).map(|paths| {
+            format!("folders without files are not sent: {paths}; make them in the Dockerfile: RUN mkdir")
+        });
+        let closed = named(closed.collect()).map(|paths| {
+            format!(
+                "permissions become 0644, or 0755 where the owner may execute: {paths}; set others in the Dockerfile: \
+                 COPY --chmod"
+            )
+        });
+        empty.into_iter().chain(closed).collect()
     }
 
     /// Returns the context, and the ConfigMap that holds it; none if there is no file.
@@ -77,6 +104,54 @@ impl LocalContext {
         Ok(Some((Context { config_map: Some(config_map), ..Context::default() }, object)))
     }
 
+    /// Takes the files below a folder. Returns whether there are any.
+    fn walk(&mut self, below: &str, rules: &IgnoreFile) -> Result<bool, CliError> {
+        let folder = self.root.join(below);
+        let unreadable =
+            |error: std::io::Error| CliError::failed(format!("cannot read {}: {error}", folder.display()));
+        let mut has_files = false;
+        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let Ok(name) = entry.file_name().into_string() else {
+                let message = format!("the name of {} is not UTF-8; leave it out", entry.path().display());
+                return Err(CliError::failed(message));
+            };
+            let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+            let metadata = entry.metadata().map_err(unreadable)?;
+            // History is never part of an image, and often the largest of all.
+            if path == ".git" || metadata.is_dir() && rules.ignores_all_in(&path) {
+                continue;
+            }
+            if metadata.is_dir() {
+                let is_filled = self.walk(&path, rules)?;
+                if !is_filled && !rules.ignores(&path) {
+                    self.empty.retain(|inner| !inner.starts_with(&format!("{path}/")));
+                    self.empty.push(path);
+                }
+                has_files |= is_filled;
+            } else if !rules.ignores(&path) {
+                let taken = file(path.clone(), &metadata).map_err(|what| self.cannot_hold(&path, what))?;
+                self.files.push(taken);
+                has_files = true;
+            }
+        }
+        Ok(has_files)
+    }
+
+    fn cannot_hold(&self, path: &str, what: &str) -> CliError {
+        CliError::failed(format!("{path} is {what}, which a ConfigMap cannot hold"))
+            .hinted(format!("leave it out: {}", self.leave_out(path)))
+            .hinted(
+                "or build from git, where links stay links: kubectl imgop build https://host/app.git#branch -t …",
+            )
+    }
+
+    /// Returns a command that leaves a path out.
+    fn leave_out(&self, path: &str) -> String {
+        let file = place(&self.root, &self.ignore_file);
+        format!("echo {} >> {}", shell_word(path), shell_word(&file.display().to_string()))
+    }
+
     /// Fails if it is too large, with what is largest and how it is left out.
     fn check_size(&self) -> Result<(), CliError> {
         let size: u64 = self.files.iter().map(|file| file.size).sum();
@@ -99,7 +174,7 @@ impl LocalContext {
         );
         let ignored = largest.first().map(|(name, ..)| name.as_str()).unwrap_or_default();
         Err(CliError::failed(message)
-            .hinted(format!("leave out what the build does not need, such as: echo {ignored} >> {}", self.ignore_file))
+            .hinted(format!("leave out what the build does not need, such as: {}", self.leave_out(ignored)))
             .hinted(
                 "a larger context comes from git: kubectl imgop build https://host/app.git#branch -t …; to push it as \
                  an image is not offered yet",
@@ -127,9 +202,8 @@ impl LocalContext {
 /// Returns the ignore file of a folder: its name, and its rules. That of the Dockerfile goes before that of all.
 fn ignore_file(root: &Path, dockerfile: Option<&Path>) -> Result<(String, IgnoreFile), CliError> {
     let dockerfile = dockerfile.and_then(Path::to_str);
-    let of_all = IgnoreFile::names(None);
     for name in IgnoreFile::names(dockerfile) {
-        let path = if of_all.contains(&name) { root.join(&name) } else { PathBuf::from(&name) };
+        let path = place(root, &name);
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let rules = IgnoreFile::parse(&text)
@@ -145,6 +219,15 @@ fn ignore_file(root: &Path, dockerfile: Option<&Path>) -> Result<(String, Ignore
     Ok((".dockerignore".to_owned(), IgnoreFile::default()))
 }
 
+/// Returns where an ignore file is: that of a Dockerfile beside it, that of all in the folder.
+fn place(root: &Path, name: &str) -> PathBuf {
+    if IgnoreFile::names(None).iter().any(|of_all| of_all == name) {
+        root.join(name)
+    } else {
+        PathBuf::from(name)
+    }
+}
+
 /// Leaves out the ignore files for all Dockerfiles unless one of them was `applied` and goes along. The Dockerfile is
 /// sent without its name, so that the build applies the first of these that it finds: it must be the same one.
 fn leave_out_other_rules(files: &mut Vec<LocalFile>, applied: &str) {
@@ -155,57 +238,26 @@ fn leave_out_other_rules(files: &mut Vec<LocalFile>, applied: &str) {
     }
 }
 
-fn walk(root: &Path, below: &str, rules: &IgnoreFile, files: &mut Vec<LocalFile>) -> Result<(), CliError> {
-    let folder = root.join(below);
-    let unreadable =
-        |error: std::io::Error| CliError::failed(format!("cannot read {}: {error}", folder.display()));
-    for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let Ok(name) = entry.file_name().into_string() else {
-            let name = entry.path();
-            return Err(CliError::failed(format!(
-                "the name of {} is not UTF-8; leave it out",
-                name.display()
-            )));
-        };
-        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-        // History is never part of an image, and often the largest of all.
-        if path == ".git" {
-            continue;
-        }
-        let metadata = entry.metadata().map_err(unreadable)?;
-        if metadata.is_dir() {
-            if !rules.ignores_all_in(&path) {
-                walk(root, &path, rules, files)?;
-            }
-        } else if !rules.ignores(&path) {
-            files.push(file(path, &metadata)?);
-        }
+fn file(path: String, metadata: &Metadata) -> Result<LocalFile, &'static str> {
+    let (is_executable, is_closed) = permissions(metadata);
+    match metadata {
+        file if file.is_file() => Ok(LocalFile { size: metadata.len(), is_executable, is_closed, path }),
+        link if link.is_symlink() => Err("a link"),
+        _ => Err("neither a file nor a folder"),
     }
-    Ok(())
 }
 
-fn file(path: String, metadata: &Metadata) -> Result<LocalFile, CliError> {
-    if metadata.is_file() {
-        return Ok(LocalFile { size: metadata.len(), is_executable: is_executable(metadata), path });
-    }
-    let what = if metadata.is_symlink() { "a link" } else { "neither a file nor a folder" };
-    Err(CliError::failed(format!("{path} is {what}, which a ConfigMap cannot hold"))
-        .hinted(format!("leave it out: echo {path} >> .dockerignore"))
-        .hinted(
-            "or build from git, where links stay links: kubectl imgop build https://host/app.git#branch -t …",
-        ))
-}
-
+/// Returns whether the owner may execute a file, and whether not everybody may read it or it has special rights.
 #[cfg(unix)]
-fn is_executable(metadata: &Metadata) -> bool {
+fn permissions(metadata: &Metadata) -> (bool, bool) {
     use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o100 != 0
+    let mode = metadata.permissions().mode();
+    (mode & 0o100 != 0, mode & 0o7004 != 0o4)
 }
 
 #[cfg(not(unix))]
-fn is_executable(_: &Metadata) -> bool {
-    false
+fn permissions(_: &Metadata) -> (bool, bool) {
+    (false, false)
 }
 
 /// Returns the key of a file: its number, since keys have no slashes, and as much of its path as is legible.
@@ -281,7 +333,8 @@ mod tests {
         let error = LocalContext::list(root.path(), None).unwrap().into_config_map("api").unwrap_err();
         assert!(error.message.contains("3 files with 800.0 KiB"), "{error}");
         assert!(error.message.contains("\n  data: 800.0 KiB, 1 file\n"), "{error}");
-        assert!(error.hints[0].ends_with("echo data >> .dockerignore"), "{:?}", error.hints);
+        let file = root.path().join(".dockerignore");
+        assert!(error.hints[0].ends_with(&format!("echo data >> {}", file.display())), "{:?}", error.hints);
         let many: Vec<(String, String)> = (0..300).map(|n| (format!("m/{n}"), String::new())).collect();
         let many: Vec<(&str, &str)> =
             many.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
@@ -298,5 +351,22 @@ mod tests {
         assert!(error.message.starts_with("link is a link"), "{error}");
         std::fs::write(root.path().join(".dockerignore"), "link").unwrap();
         assert!(LocalContext::list(root.path(), None).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_config_map_cannot_hold_is_named() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = folder(&[("a", ""), ("key", ""), ("left/out", ""), (".dockerignore", "left")]);
+        std::fs::create_dir_all(root.path().join("logs/old")).unwrap();
+        std::fs::set_permissions(root.path().join("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0o664)).unwrap();
+        assert_eq!(
+            LocalContext::list(root.path(), None).unwrap().losses(),
+            [
+                "folders without files are not sent: logs; make them in the Dockerfile: RUN mkdir",
+                "permissions become 0644, or 0755 where the owner may execute: key; set others in the Dockerfile: COPY --chmod",
+            ]
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! `kubectl imgop build`.
 
+mod apply;
 mod check;
 mod dialog;
 mod draft;
+mod live;
 mod local_context;
 mod outcome;
 mod secrets;
@@ -33,6 +35,9 @@ use draft::Draft;
 /// arguments and files builds nothing. Files come from a folder of this machine, which is sent as a ConfigMap after
 /// its ignore file was applied; from git, by a URL as docker takes it (https://host/app.git#ref:dir); or from a
 /// ConfigMap. With - the Dockerfile is read from the standard input, and there are no files.
+///
+/// A folder may have 700 KiB in 256 files. Empty folders are not sent, and permissions become 0644, or 0755 where the
+/// owner may execute.
 ///
 /// Without --name the ImageBuilder is named after the repository: registry.example.com/team/api:1.4 is built by
 /// the ImageBuilder api, whatever the tag is.
@@ -117,9 +122,9 @@ pub struct BuildArgs {
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Progress {
-    /// One line that is kept up to date on a terminal, else a line a step
+    /// The current step of each platform on a terminal, else as plain
     Auto,
-    /// A line a step
+    /// What the build logs, line by line
     Plain,
     /// As auto
     Tty,
@@ -156,10 +161,45 @@ impl BuildArgs {
 
     /// Returns a command that builds the same without questions.
     fn command_line(&self) -> String {
+        // All fields by name: one that is added is added here too. What is only for a check, a dry run or a document
+        // is never asked for, nor what other builders take and this one ignores.
+        let Self {
+            place,
+            builder,
+            name,
+            no_cache,
+            pull,
+            check: _,
+            detach,
+            quiet,
+            progress,
+            iidfile,
+            metadata_file,
+            timeout,
+            submit,
+            output: _,
+            buildah_version: _,
+            others: _,
+            local: _,
+        } = self;
         let mut words = Words::default();
-        self.builder.write(&mut words);
-        words.value("--name", self.name.as_ref());
-        let words = self.place.iter().cloned().chain(words.into_words());
+        builder.write(&mut words);
+        words.value("--name", name.as_ref());
+        for (flag, is_given) in [
+            ("--no-cache", no_cache),
+            ("--pull", pull),
+            ("--detach", detach),
+            ("--quiet", quiet),
+            ("--force-conflicts", &submit.force_conflicts),
+        ] {
+            words.switch(flag, is_given.then_some(true));
+        }
+        words.choice("--progress", Some(progress).filter(|progress| **progress != Progress::Auto));
+        words.value("--iidfile", iidfile.as_ref().map(|file| file.display().to_string()).as_ref());
+        words
+            .value("--metadata-file", metadata_file.as_ref().map(|file| file.display().to_string()).as_ref());
+        words.value("--timeout", Some(timeout).filter(|timeout| timeout.limit().is_some()));
+        let words = place.iter().cloned().chain(words.into_words());
         let words: Vec<String> = words.map(|word| shell_word(&word)).collect();
         format!("kubectl imgop build {}", words.join(" "))
     }
@@ -176,4 +216,26 @@ fn parse_output(text: &str) -> Result<ObjectFormat, &'static str> {
         "the image goes to the registry of --tag; this is the format in which the ImageBuilder is printed: json, yaml \
          or name"
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        build: BuildArgs,
+    }
+
+    #[test]
+    fn the_same_without_questions_has_every_flag_that_was_given() {
+        let line = "app --tag r.example.com/a:1 --name web --no-cache --pull --quiet --progress plain --iidfile id \
+                    --metadata-file m.json --timeout 90s";
+        let words = std::iter::once("build").chain(line.split_whitespace());
+        let build = CommandLine::try_parse_from(words).map_err(|error| error.to_string());
+        assert_eq!(build.unwrap().build.command_line(), format!("kubectl imgop build {}", line));
+    }
 }

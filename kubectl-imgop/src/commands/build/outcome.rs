@@ -14,14 +14,23 @@ use crate::cluster::Cluster;
 use crate::kinds::{Kind as _, ObjectRef};
 use crate::output::Ui;
 
-/// Prints the digest of what was built, and writes the files that were asked for.
+/// Prints the digest of what was built, and writes the files that were asked for. `generation` is what was submitted:
+/// the image of another one is that of another user.
 pub async fn succeeded(
     ui: Ui,
     args: &BuildArgs,
     cluster: &Cluster,
     draft: &Draft,
+    generation: Option<i64>,
 ) -> Result<Outcome, CliError> {
     let builder = read(cluster, &draft.object).await?;
+    if builder.metadata.generation > generation {
+        let (object, place) = (&draft.object, cluster.place());
+        return Err(CliError::failed(format!(
+            "{object} was changed again before this was built, and builds what it was changed to"
+        ))
+        .hinted(format!("to see what was built: kubectl imgop history {object}{place}")));
+    }
     let image = builder.status.and_then(|status| status.image);
     let Some(image) = image else {
         return Err(CliError::failed(format!("{} is ready, and names no image", draft.object)));

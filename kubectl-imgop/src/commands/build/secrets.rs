@@ -8,6 +8,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::cli_error::CliError;
+use crate::cluster::build_inputs::SECRETS_LABEL;
 
 /// Bytes of one secret.
 const MAX_BYTES: u64 = 256 << 10;
@@ -58,6 +59,7 @@ impl Secrets {
             let mut secret =
                 Secret { data: Some(data), type_: Some("Opaque".to_owned()), ..Secret::default() };
             secret.metadata.name = Some(name);
+            secret.metadata.labels = Some([(SECRETS_LABEL.to_owned(), builder.to_owned())].into());
             secret
         });
         Ok(Self { of_spec, object })

@@ -4,12 +4,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use imgop_core::api::{ConfigMapContext, Context, GitContext, GitCredentials};
+use imgop_core::build::step::MAX_STEP_INPUT_BYTES;
 
 use crate::args::BuilderArgs;
 use crate::cli_error::CliError;
 
-/// Bytes of a Dockerfile that is read.
-const MAX_DOCKERFILE: u64 = 512 << 10;
+/// Bytes of a Dockerfile that is read: it goes into a Job.
+const MAX_DOCKERFILE: u64 = MAX_STEP_INPUT_BYTES as u64;
 /// The names of a Dockerfile for which no path is given.
 const DEFAULT_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
 
@@ -192,9 +193,10 @@ fn text_of(from: impl std::io::Read, name: &str) -> Result<String, CliError> {
     read.map_err(|error| CliError::failed(format!("cannot read {name}: {error}")))?;
     if bytes.len() as u64 > MAX_DOCKERFILE {
         return Err(CliError::failed(format!(
-            "{name} is larger than {} KiB, and no Dockerfile",
+            "{name} is larger than {} KiB; a Dockerfile of this machine goes into a Job",
             MAX_DOCKERFILE >> 10
-        )));
+        ))
+        .hinted("a longer one comes from git: kubectl imgop build https://host/app.git#branch -t …"));
     }
     String::from_utf8(bytes)
         .map_err(|_| CliError::failed(format!("{name} is not UTF-8, and so no Dockerfile")))

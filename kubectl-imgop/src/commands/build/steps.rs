@@ -80,9 +80,8 @@ pub fn excerpt(text: &str, line: usize) -> String {
 
 /// Returns the line that a step names: `RUN make (line 7)`.
 pub fn line_of(step: &str) -> Option<usize> {
-    let (_, rest) = step.split_once("line ")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
+    let (_, number) = step.strip_suffix(')')?.rsplit_once("(line ")?;
+    number.parse().ok()
 }
 
 #[cfg(test)]
@@ -135,7 +134,9 @@ mod tests {
         ");
         assert_eq!(excerpt(text, 9), "");
         assert_eq!(line_of("RUN make (line 7)"), Some(7));
-        assert_eq!(line_of("line 12: RUN x"), Some(12));
-        assert_eq!(line_of("RUN make"), None);
+        assert_eq!(line_of("RUN echo line 5 (line 7)"), Some(7));
+        assert_eq!(line_of("RUN ./deadline x (line 9)"), Some(9));
+        assert_eq!(line_of("RUN echo (line 5)(line 7)"), Some(7));
+        assert_eq!(line_of("RUN echo line 5"), None);
     }
 }

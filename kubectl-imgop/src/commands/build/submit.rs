@@ -1,25 +1,32 @@
 //! Submits an ImageBuilder with what belongs to it, and follows its build.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::future::pending;
 use std::io::{self, IsTerminal as _};
+use std::pin::pin;
+use std::time::Duration;
 
 use imgop_core::api::{ImageBuilder, ImageBuilderSpec, REQUESTED_AT_ANNOTATION};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::draft::Draft;
-use super::{BuildArgs, Progress, outcome, steps};
+use super::live::{Live, step_in};
+use super::{BuildArgs, Progress, apply, outcome, steps};
 use crate::args::DryRun;
 use crate::build_check::{lint, print_problems};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::agent::warn_without_agent;
-use crate::cluster::apply::{ApplyOptions, done};
+use crate::cluster::apply::done;
 use crate::cluster::changes::{changes, stays};
-use crate::cluster::wait_until_ready::wait_for_all;
+use crate::cluster::wait_progress::{Beside, CurrentSteps};
+use crate::cluster::wait_until_ready::wait_beside;
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::progress::Goal;
 use crate::kinds::{ObjectRef, read};
@@ -29,6 +36,8 @@ use crate::output::text::count;
 
 /// How many nodes are looked at for their architecture.
 const MAX_NODES: u32 = 500;
+/// How long the end of a log is awaited.
+const REST: Duration = Duration::from_millis(500);
 
 /// Submits, and follows unless that is not wanted.
 pub async fn run(
@@ -39,6 +48,7 @@ pub async fn run(
 ) -> Result<Outcome, CliError> {
     let quiet = if args.is_quiet() { ui.silent() } else { ui };
     check_dockerfile(quiet, args, &draft)?;
+    draft.losses.iter().for_each(|loss| quiet.warning(loss));
     if args.submit.dry_run == Some(DryRun::Client) {
         let manifest = draft.manifest(&args.builder, connection.namespace.as_deref())?;
         print(ui, args, &draft, "created", &manifest, connection.namespace.as_deref())?;
@@ -49,7 +59,7 @@ pub async fn run(
         draft.set_platforms(vec![node_platform(quiet, &cluster).await])?;
     }
     let before = existing(&cluster, args, &draft).await?;
-    let after = apply(args, &cluster, &draft, before.is_some()).await?;
+    let after = apply::apply(args, &cluster, &draft, before.is_some()).await?;
     report(ui, quiet, args, &cluster, &draft, before.as_ref(), &after)?;
     if args.submit.dry_run == Some(DryRun::Server) {
         return Ok(Outcome::Done);
@@ -60,10 +70,11 @@ pub async fn run(
         quiet.note(&format!("to follow it: kubectl imgop wait {}{}", draft.object, cluster.place()));
         return Ok(Outcome::Done);
     }
-    match follow(quiet, args, &cluster, &draft.object, goal).await? {
+    let uid = after.metadata.uid.clone().unwrap_or_default();
+    match follow(quiet, args, &cluster, &draft.object, goal, &uid).await? {
         Outcome::Done => {
-            cluster.delete_older_contexts(&draft.object.name, draft.config_map.as_ref()).await;
-            outcome::succeeded(ui, args, &cluster, &draft).await
+            cluster.delete_older_contexts(&draft.object.name).await;
+            outcome::succeeded(ui, args, &cluster, &draft, after.metadata.generation).await
         }
         ended => {
             outcome::failed(ui, args, &cluster, &draft).await;
@@ -94,27 +105,36 @@ fn check_dockerfile(ui: Ui, args: &BuildArgs, draft: &Draft) -> Result<(), CliEr
     }
 }
 
-/// Returns the platform of the nodes; where they have several, or are not to be seen, the commonest.
+/// Returns the platform of the nodes; where they have several, the commonest, and where they are not to be seen, the
+/// commonest of all.
 async fn node_platform(ui: Ui, cluster: &Cluster) -> String {
     let nodes: Api<Node> = Api::all(cluster.client.clone());
     let listed = nodes.list_metadata(&ListParams::default().limit(MAX_NODES)).await;
-    let mut architectures: Vec<String> = listed
-        .map(|list| list.items)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|node| node.labels().get("kubernetes.io/arch").cloned())
-        .collect();
-    architectures.sort();
-    architectures.dedup();
-    match architectures.as_slice() {
-        [only] => format!("linux/{only}"),
+    let listed = listed.map(|list| list.items).unwrap_or_default();
+    let architectures = by_number(listed.iter().filter_map(|node| node.labels().get("kubernetes.io/arch")));
+    let platforms: Vec<String> = architectures.iter().map(|name| format!("linux/{name}")).collect();
+    match platforms.as_slice() {
         [] => "linux/amd64".to_owned(),
-        several => {
-            let all: Vec<String> = several.iter().map(|name| format!("linux/{name}")).collect();
-            ui.note(&format!("building for linux/amd64 alone; for all nodes: --platform {}", all.join(",")));
-            "linux/amd64".to_owned()
+        [only] => only.clone(),
+        [commonest, ..] => {
+            ui.note(&format!(
+                "building for {commonest} alone; for all nodes: --platform {}",
+                platforms.join(",")
+            ));
+            commonest.clone()
         }
     }
+}
+
+/// Returns texts, the commonest first, each once.
+fn by_number<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+    for text in texts {
+        *counts.entry(text).or_default() += 1;
+    }
+    let mut counts: Vec<(&String, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    counts.into_iter().map(|(text, _)| text.clone()).collect()
 }
 
 /// Returns the ImageBuilder as it is. One that builds another image is never changed unless it is named.
@@ -136,54 +156,6 @@ async fn existing(
         }
         _ => Ok(found),
     }
-}
-
-/// Applies everything: what the ImageBuilder names before it, for it begins at once.
-async fn apply(
-    args: &BuildArgs,
-    cluster: &Cluster,
-    draft: &Draft,
-    exists: bool,
-) -> Result<DynamicObject, CliError> {
-    let dry_run = args.submit.dry_run == Some(DryRun::Server);
-    let options = ApplyOptions { dry_run, force: args.submit.force_conflicts, exists };
-    let manifest = draft.manifest(&args.builder, Some(&cluster.namespace))?;
-    inputs(cluster, draft, None, dry_run).await?;
-    let after = cluster.apply(&draft.object, &manifest, options).await?;
-    if !dry_run {
-        inputs(cluster, draft, owner(draft, &after), false).await?;
-    }
-    Ok(after)
-}
-
-async fn inputs(
-    cluster: &Cluster,
-    draft: &Draft,
-    owner: Option<OwnerReference>,
-    dry_run: bool,
-) -> Result<(), CliError> {
-    if let Some(config_map) = &draft.config_map {
-        cluster.apply_input(config_map.clone(), owner.clone(), dry_run).await?;
-    }
-    if let Some(secret) = &draft.secret {
-        cluster.apply_input(secret.clone(), owner, dry_run).await?;
-    }
-    Ok(())
-}
-
-/// Returns the ImageBuilder as the owner of what goes with it.
-fn owner(draft: &Draft, after: &DynamicObject) -> Option<OwnerReference> {
-    after.meta().uid.clone().map(|uid| {
-        let types = draft.object.kind.resource();
-        let name = draft.object.name.clone();
-        OwnerReference {
-            api_version: types.api_version,
-            kind: types.kind,
-            name,
-            uid,
-            ..OwnerReference::default()
-        }
-    })
 }
 
 /// Prints what was done, which fields changed, and which ones another manager keeps.
@@ -248,33 +220,62 @@ async fn goal(
     Ok(Goal::Token(token))
 }
 
-/// Waits, and prints each step unless a terminal shows one line that is kept up to date.
+/// Waits, and shows what the containers log: the current step of each platform on a terminal, elsewhere every line.
 async fn follow(
     ui: Ui,
     args: &BuildArgs,
     cluster: &Cluster,
     object: &ObjectRef,
     goal: Goal,
+    uid: &str,
 ) -> Result<Outcome, CliError> {
     let cancel = CancelHint {
         ui,
         command: format!("kubectl imgop cancel {}{}", object.name, cluster.place()),
         is_over: false,
     };
+    let beside = match args.progress {
+        Progress::Plain => Beside::Lines,
+        Progress::Auto if !io::stderr().is_terminal() => Beside::Lines,
+        _ => Beside::Steps(CurrentSteps::default()),
+    };
     let goals = [(object.clone(), goal)];
-    let waiting = wait_for_all(ui, cluster, &goals, args.timeout);
-    let prints_steps =
-        args.progress == Progress::Plain || (!io::stderr().is_terminal() && args.progress == Progress::Auto);
-    let result = if prints_steps {
-        tokio::select! {
-            result = waiting => result,
-            () = steps::print(ui, cluster, object) => Ok(Outcome::NotReady),
-        }
-    } else {
+    let waiting = wait_beside(ui, cluster, &goals, args.timeout, &beside);
+    let result = if args.is_quiet() {
         waiting.await
+    } else {
+        let mut logged = pin!(show_log(ui, Live { cluster, object, uid }, &beside));
+        let result = tokio::select! {
+            result = waiting => result,
+            () = logged.as_mut() => Ok(Outcome::NotReady),
+        };
+        // What the last container logged comes a little later than its end.
+        let _ = timeout(REST, logged).await;
+        result
     };
     cancel.end();
     result
+}
+
+/// Shows what is logged until it is dropped. Without the right to read logs, what the status says of each platform.
+async fn show_log(ui: Ui, live: Live<'_>, beside: &Beside) {
+    let (cluster, object) = (live.cluster, live.object);
+    let error = live.follow(|container, line| match beside {
+        Beside::Lines => ui.note(&format!("[{}] {line}", container.works_on)),
+        Beside::Steps(steps) => {
+            if let Some(step) = step_in(line) {
+                steps.set(&container.works_on, step.to_owned());
+            }
+        }
+    });
+    let error = error.await;
+    match beside {
+        Beside::Lines => {
+            ui.note(&format!("what the build logs is not shown: {}", error.message));
+            steps::print(ui, cluster, object).await;
+        }
+        Beside::Steps(_) => pending().await,
+    }
 }
 
 /// Says how the build is ended, where following it is given up: that is what Ctrl-C does.
@@ -324,4 +325,15 @@ fn print(
             format!("{}---\n{}", yaml(&config_map)?, yaml(object)?)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_architectures_the_commonest_is_built_for() {
+        let nodes = ["s390x", "arm64", "arm64", "amd64"].map(str::to_owned);
+        assert_eq!(by_number(nodes.iter()), ["arm64", "amd64", "s390x"]);
+    }
 }

@@ -1,14 +1,12 @@
 //! Which pods' logs are printed: of the newest Job, of all parts of a build.
 
-use imgop_core::api::JOB_NAME_LABEL;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt as _;
 
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::FoundObject;
+use crate::cluster::pod_logs::has_ended;
 use crate::kinds::{JobContainer, KindRef};
 
 /// A pod, and its containers that are printed.
@@ -67,7 +65,7 @@ async fn attempt(
     let newest = run.first().map(|(job, _)| (job.name_any(), has_ended(job))).unwrap_or_default();
     let mut later = usize::from(previous);
     for (job, containers) in run {
-        let pods = pods(cluster, &job.name_any()).await?;
+        let pods = cluster.pods_of(&job.name_any()).await?;
         if let Some(pod) = pods.into_iter().nth(later) {
             return Ok(Attempt { pod, containers });
         }
@@ -115,24 +113,9 @@ fn working_on(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Run {
     selected.collect()
 }
 
-fn has_ended(job: &Job) -> bool {
-    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
-}
-
-/// Returns the pods of a Job, the newest first.
-async fn pods(cluster: &Cluster, job: &str) -> Result<Vec<String>, CliError> {
-    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let list = pods.list(&ListParams::default().labels(&format!("{JOB_NAME_LABEL}={job}"))).await;
-    let mut pods = list.map_err(|error| cluster.explain_in_namespace("list", "pods", &error))?.items;
-    pods.sort_by_key(|pod| std::cmp::Reverse(pod.creation_timestamp()));
-    Ok(pods.iter().map(ResourceExt::name_any).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use imgop_core::api::ImageBuilder;
-    use kube::ResourceExt as _;
     use serde_json::json;
 
     use super::*;

@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::future::try_join_all;
-use futures::{AsyncBufReadExt as _, TryStreamExt as _};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::LogParams;
 use tokio::time::sleep;
 
 use crate::args::pick::OneArgs;
 use crate::cli_error::{CliError, Outcome};
+use crate::cluster::pod_logs::Streamed;
 use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::JobContainer;
 use crate::output::Ui;
@@ -61,14 +59,6 @@ pub struct LogsArgs {
     /// Print only what was logged within this time, such as 5m
     #[arg(long, value_name = "DURATION")]
     since: Option<TimeLimit>,
-}
-
-/// What became of a container's log.
-enum Streamed {
-    /// It was printed to its end.
-    Whole,
-    /// The container has not started; in Kubernetes' words.
-    NotStarted(String),
 }
 
 /// Prints logs.
@@ -137,7 +127,9 @@ impl Logs<'_> {
                 let printed = self.stream(&attempt.pod, container, |line| self.prefixed(container, line));
                 match printed.await? {
                     Streamed::Whole => break is_printed = true,
-                    Streamed::NotStarted(_) if self.has_ended(&attempt.pod).await? => return Ok(is_printed),
+                    Streamed::NotStarted(_) if self.cluster.pod_has_ended(&attempt.pod).await? => {
+                        return Ok(is_printed);
+                    }
                     Streamed::NotStarted(_) => sleep(NEXT_CONTAINER_INTERVAL).await,
                 }
             }
@@ -160,20 +152,12 @@ impl Logs<'_> {
         }
     }
 
-    /// Returns whether no container of a pod starts any more.
-    async fn has_ended(&self, pod: &str) -> Result<bool, CliError> {
-        let found = self.pods().get_opt(pod).await;
-        let found = found.map_err(|error| self.cluster.explain_in_namespace("get", "pods", &error))?;
-        let phase = found.and_then(|pod| pod.status).and_then(|status| status.phase);
-        Ok(!matches!(phase.as_deref(), Some("Pending" | "Running")))
-    }
-
     /// Reads the log of a container line by line.
     async fn stream(
         &self,
         pod: &str,
         container: &JobContainer,
-        mut show: impl FnMut(&str) -> Result<(), CliError>,
+        show: impl FnMut(&str) -> Result<(), CliError>,
     ) -> Result<Streamed, CliError> {
         let since = self.args.since.and_then(TimeLimit::limit);
         let which = LogParams {
@@ -183,22 +167,6 @@ impl Logs<'_> {
             since_seconds: since.map(|since| i64::try_from(since.as_secs().max(1)).unwrap_or(i64::MAX)),
             ..LogParams::default()
         };
-        let mut lines = match self.pods().log_stream(pod, &which).await {
-            Ok(stream) => stream.lines(),
-            Err(kube::Error::Api(status)) if status.code == 400 => {
-                return Ok(Streamed::NotStarted(status.message.clone()));
-            }
-            Err(error) => return Err(self.cluster.explain_in_namespace("get", "pods/log", &error)),
-        };
-        let broken =
-            |error| CliError::failed(format!("the log of {} breaks off: {error}", container.works_on));
-        while let Some(line) = lines.try_next().await.map_err(broken)? {
-            show(&line)?;
-        }
-        Ok(Streamed::Whole)
-    }
-
-    fn pods(&self) -> Api<Pod> {
-        Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace)
+        self.cluster.read_log(pod, &which, show).await
     }
 }

@@ -162,7 +162,7 @@ pub struct PlatformStatus {
     /// Why it failed, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The step that runs or that failed, with its line.
+    /// The step that failed, with its line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// How often it was tried with the same inputs.

@@ -2,6 +2,8 @@
 
 use super::StepInput;
 
+/// Bytes of a document: it stands in the Job once for each container, and Jobs are read up to a limit.
+pub const MAX_STEP_INPUT_BYTES: usize = 128 << 10;
 /// Bytes of one argument; Linux takes 128 KiB (`MAX_ARG_STRLEN`).
 const MAX_PART_BYTES: usize = 96 << 10;
 

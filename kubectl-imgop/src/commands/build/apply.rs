@@ -1,0 +1,131 @@
+//! Applies an ImageBuilder with what belongs to it.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::core::DynamicObject;
+use kube::{Resource as _, ResourceExt as _};
+
+use super::BuildArgs;
+use super::draft::Draft;
+use crate::args::DryRun;
+use crate::cli_error::CliError;
+use crate::cluster::Cluster;
+use crate::cluster::apply::ApplyOptions;
+use crate::cluster::build_inputs::SECRETS_LABEL;
+
+/// Applies everything: what the ImageBuilder names before it, for it begins at once. Where the API server refuses the
+/// ImageBuilder, nothing of it is stored.
+pub async fn apply(
+    args: &BuildArgs,
+    cluster: &Cluster,
+    draft: &Draft,
+    exists: bool,
+) -> Result<DynamicObject, CliError> {
+    let dry_run = args.submit.dry_run == Some(DryRun::Server);
+    let options = ApplyOptions { dry_run, force: args.submit.force_conflicts, exists };
+    let manifest = draft.manifest(&args.builder, Some(&cluster.namespace))?;
+    let inputs = Inputs { cluster, draft };
+    let made = inputs.absent().await?;
+    if !dry_run && made.is_some() {
+        cluster.apply(&draft.object, &manifest, ApplyOptions { dry_run: true, ..options }).await?;
+    }
+    let applied = match inputs.apply(None, dry_run).await {
+        Ok(()) => cluster.apply(&draft.object, &manifest, options).await,
+        Err(error) => Err(error),
+    };
+    match applied {
+        Ok(after) if dry_run => Ok(after),
+        Ok(after) => inputs.apply(owner(draft, &after), false).await.map(|()| after),
+        Err(error) => {
+            if !dry_run {
+                inputs.delete(made.unwrap_or_default()).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Which objects are made that were not there.
+#[derive(Debug, Clone, Copy, Default)]
+struct Made {
+    config_map: bool,
+    secret: bool,
+}
+
+/// What an ImageBuilder names, of this machine.
+struct Inputs<'a> {
+    cluster: &'a Cluster,
+    draft: &'a Draft,
+}
+
+impl Inputs<'_> {
+    /// Returns what is not there yet; none where nothing belongs to the ImageBuilder. A Secret that is there and is
+    /// another's is an error.
+    async fn absent(&self) -> Result<Option<Made>, CliError> {
+        let mut made = Made::default();
+        if let Some(config_map) = &self.draft.config_map {
+            made.config_map = self.cluster.input::<ConfigMap>(&config_map.name_any()).await?.is_none();
+        }
+        if let Some(secret) = &self.draft.secret {
+            match self.cluster.input::<Secret>(&secret.name_any()).await? {
+                None => made.secret = true,
+                Some(found) if is_of(&found, self.draft) => {}
+                Some(_) => return Err(self.not_ours(&secret.name_any())),
+            }
+        }
+        let is_any = self.draft.config_map.is_some() || self.draft.secret.is_some();
+        Ok(is_any.then_some(made))
+    }
+
+    fn not_ours(&self, secret: &str) -> CliError {
+        let object = &self.draft.object;
+        CliError::failed(format!(
+            "secret/{secret} is there and was not made for {object}, so that its keys are not replaced"
+        ))
+        .hinted(format!("use what is in it: --secret id=ID,secret={secret}/KEY"))
+        .hinted(format!("or give the ImageBuilder another name: --name {}-2", object.name))
+    }
+
+    async fn apply(&self, owner: Option<OwnerReference>, dry_run: bool) -> Result<(), CliError> {
+        if let Some(config_map) = &self.draft.config_map {
+            self.cluster.apply_input(config_map.clone(), owner.clone(), dry_run).await?;
+        }
+        if let Some(secret) = &self.draft.secret {
+            self.cluster.apply_input(secret.clone(), owner, dry_run).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, made: Made) {
+        if let Some(config_map) = self.draft.config_map.as_ref().filter(|_| made.config_map) {
+            self.cluster.delete_input::<ConfigMap>(&config_map.name_any()).await;
+        }
+        if let Some(secret) = self.draft.secret.as_ref().filter(|_| made.secret) {
+            self.cluster.delete_input::<Secret>(&secret.name_any()).await;
+        }
+    }
+}
+
+/// Whether a Secret was made for this ImageBuilder.
+fn is_of(secret: &ObjectMeta, draft: &Draft) -> bool {
+    let name = &draft.object.name;
+    let is_labelled = secret.labels.iter().flatten().any(|(key, of)| key == SECRETS_LABEL && of == name);
+    let kind = draft.object.kind.resource().kind;
+    let mut owners = secret.owner_references.iter().flatten();
+    is_labelled || owners.any(|owner| owner.kind == kind && owner.name == *name)
+}
+
+/// Returns the ImageBuilder as the owner of what goes with it.
+fn owner(draft: &Draft, after: &DynamicObject) -> Option<OwnerReference> {
+    after.meta().uid.clone().map(|uid| {
+        let types = draft.object.kind.resource();
+        let name = draft.object.name.clone();
+        OwnerReference {
+            api_version: types.api_version,
+            kind: types.kind,
+            name,
+            uid,
+            ..OwnerReference::default()
+        }
+    })
+}
