@@ -1,5 +1,8 @@
-//! What the plugin costs its user: the time of `--help`, the time of a preview where each request takes 20 ms, and
-//! its size. `crates/bench/run-plugin` starts this; docs/benchmarks.md says what the figures mean.
+//! What the plugin costs its user: the time of `--help`, the time of a preview where each request takes 20 ms, the
+//! time of a key while a version is typed, and its size. `crates/bench/run-plugin` starts this; docs/benchmarks.md
+//! says what the figures mean.
+
+mod typing;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +26,7 @@ struct Measured {
     help_ms: f64,
     preview_seconds: f64,
     requests: Counts,
+    key_ms: f64,
     size_mb: f64,
 }
 
@@ -41,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
         "help_ms": measured.help_ms,
         "preview_100_tags_seconds_20ms": measured.preview_seconds,
         "preview_100_tags_requests": measured.requests,
+        "slowest_key_10000_tags_ms": measured.key_ms,
         "size_mb": measured.size_mb,
         "runs": RUNS,
     });
@@ -51,9 +56,9 @@ async fn measure(plugin: &Path, folder: &Path) -> anyhow::Result<Measured> {
     let tags: Vec<String> = (0..TAGS).map(|n| format!("v1.0.{n}")).collect();
     let of = |tags: &mut dyn Iterator<Item = &String>| {
         let tags: Vec<(&str, &str)> = tags.map(|tag| (tag.as_str(), tag.as_str())).collect();
-        Catalog::default().with("team/app", &tags).start_in_background()
+        Catalog::default().with("team/app", &tags).start()
     };
-    let (source, target) = (of(&mut tags.iter()), of(&mut tags.iter().step_by(2)));
+    let (source, target) = (of(&mut tags.iter()).await, of(&mut tags.iter().step_by(2)).await);
     let source_proxy = Proxy::start("source", source.address.parse()?).await?;
     let target_proxy = Proxy::start("target", target.address.parse()?).await?;
     let proxies = [source_proxy, target_proxy];
@@ -73,6 +78,7 @@ async fn measure(plugin: &Path, folder: &Path) -> anyhow::Result<Measured> {
         help_ms: rounded(median(help) * 1e3, 10.0),
         preview_seconds: rounded(median(preview), 1e3),
         requests,
+        key_ms: rounded(typing::slowest_key_ms(plugin, folder).await, 10.0),
         #[expect(clippy::cast_precision_loss, reason = "no program is that large")]
         size_mb: rounded(size as f64 / 1e6, 10.0),
     })
@@ -104,12 +110,13 @@ fn rounded(number: f64, precision: f64) -> f64 {
 }
 
 fn print(measured: &Measured) -> std::io::Result<()> {
-    let Measured { help_ms, preview_seconds, requests, size_mb } = measured;
+    let Measured { help_ms, preview_seconds, requests, key_ms, size_mb } = measured;
     let mut out = std::io::stdout().lock();
     writeln!(out, "--help: {help_ms} ms (target: 20)")?;
     writeln!(out, "a preview of {TAGS} tags at {LATENCY_MS} ms: {preview_seconds} s (target: 0.6)")?;
     for (kind, count) in requests {
         writeln!(out, "  {count} × {kind}")?;
     }
+    writeln!(out, "the slowest key over 10,000 tags: {key_ms} ms (target: 50)")?;
     writeln!(out, "size: {size_mb} MB (target: 15)\nmedians of {RUNS} runs of whole processes")
 }
