@@ -22,23 +22,22 @@ impl Pass<'_> {
         if is_early && !are_known {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
-        let builders = self.builders.builders.all();
-        let builders = builders.iter().filter_map(|other| other.0.as_ref().ok());
-        let images = self.builders.images.all();
-        let images = images.iter().filter_map(|other| other.0.as_ref().ok());
-        for (repository, tag) in &request.destination.tags {
-            let older = builders
-                .clone()
-                .find_map(|other| self.builder_that_keeps(other, repository, tag))
-                .or_else(|| images.clone().find_map(|other| self.image_that_keeps(other, repository, tag)));
-            if let Some(older) = older {
-                let message = format!(
-                    "{repository}:{tag} belongs to {older}, which is older; give one of them another tag or delete it"
-                );
-                return Err(Halt::of(BuildFailure::DestinationConflict, message));
-            }
-        }
-        Ok(())
+        let mut builders = self.builders.builders.all();
+        let mut images = self.builders.images.of_namespace(self.builder.metadata.namespace.as_deref());
+        let older = builders
+            .find_map(|other| {
+                kept(request, |repository, tag| self.builder_that_keeps(&other, repository, tag))
+            })
+            .or_else(|| {
+                images.find_map(|other| {
+                    kept(request, |repository, tag| self.image_that_keeps(&other, repository, tag))
+                })
+            });
+        let Some((repository, tag, older)) = older else { return Ok(()) };
+        let message = format!(
+            "{repository}:{tag} belongs to {older}, which is older; give one of them another tag or delete it"
+        );
+        Err(Halt::of(BuildFailure::DestinationConflict, message))
     }
 
     fn builder_that_keeps(&self, other: &ImageBuilder, repository: &Repository, tag: &Tag) -> Option<String> {
@@ -72,6 +71,15 @@ impl Pass<'_> {
         let age = |metadata: &ObjectMeta| (metadata.creation_timestamp.clone(), metadata.uid.clone());
         (!is_gone && age(other) < age(own)).then(|| other.namespace == own.namespace)
     }
+}
+
+/// Returns the first of a build's tags that another object keeps, and which one that is.
+fn kept(
+    request: &BuildRequest,
+    keeper: impl Fn(&Repository, &Tag) -> Option<String>,
+) -> Option<(&Repository, &Tag, String)> {
+    let tags = request.destination.tags.iter();
+    tags.into_iter().find_map(|(repository, tag)| Some((repository, tag, keeper(repository, tag)?)))
 }
 
 fn name_of<K: Resource<DynamicType = ()>>(other: &K, is_here: bool) -> String {
