@@ -46,7 +46,7 @@ test-builds: ## Run the tests of what runs in the pods of builds, with real git,
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
-	cargo build --package imgop-agent --package kubectl-imgop
+	cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	  --test end_to_end --test disruption --test leaks -- --test-threads 6
 
@@ -54,6 +54,7 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (30 minutes)
 	crates/bench/run-plugin
 	crates/bench/run-peers
+	crates/bench/run-builds
 	crates/bench/run
 
 .PHONY: lint

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
@@ -16,11 +16,12 @@ use crate::complete::{COMPLETE, answers_shell, candidates};
 use crate::kinds::DEFAULT_KIND;
 use crate::output::Ui;
 
-/// Mirrors container images between registries, with Skopeo Jobs in your cluster.
+/// Mirrors container images between registries, and builds them, with Jobs in your cluster.
 ///
-/// An Image says which tags of a source repository should be at a destination repository. imgop's
-/// agent in the cluster works out what is missing there and copies it; these commands create Images,
-/// show beforehand what they would copy, and follow them afterwards.
+/// An Image says which tags of a source repository should be at a destination repository; an ImageBuilder, which
+/// image to build from a Dockerfile, and where to push it. imgop's agent in the cluster works out what is missing
+/// there, and copies or builds it; these commands create Images and ImageBuilders, show beforehand what they would
+/// do, and follow them afterwards.
 #[derive(Debug, Parser)]
 #[command(
     name = "kubectl-imgop",
@@ -39,7 +40,8 @@ struct Cli {
     connection: ConnectionArgs,
 
     /// Ask nothing, even on a terminal
-    #[arg(long, global = true)]
+    // Before --help, the last one.
+    #[arg(long, global = true, help_heading = None::<&'static str>, display_order = 998)]
     no_input: bool,
 
     #[command(subcommand)]
@@ -69,18 +71,32 @@ enum Verb {
     Version(version::VersionArgs),
 }
 
+/// Verbs that ask neither a cluster nor the user.
+const WITHOUT_CLUSTER: [&str; 3] = ["search", "tags", "completion"];
+
+/// Returns the command line. The pages of verbs without a cluster do not list the flags for one, which they accept.
+fn command() -> Command {
+    let command = Cli::command();
+    let global = command.get_arguments().filter(|argument| argument.is_global_set());
+    let unlisted: Vec<Arg> = global.map(|argument| argument.clone().hide(true)).collect();
+    command.mut_subcommands(|verb| {
+        if WITHOUT_CLUSTER.contains(&verb.get_name()) { verb.args(&unlisted) } else { verb }
+    })
+}
+
 /// The whole program.
 pub fn main() -> ExitCode {
     let ui = Ui::new(true);
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == COMPLETE) {
         let typed: Vec<OsString> = arguments.collect();
-        return exit_code(&ui.data(&candidates(Cli::command(), &typed)).map(|()| Outcome::Done));
+        return exit_code(&ui.data(&candidates(command(), &typed)).map(|()| Outcome::Done));
     }
-    if answers_shell(Cli::command) {
+    if answers_shell(command) {
         return ExitCode::SUCCESS;
     }
-    let cli = match Cli::try_parse() {
+    let read = |mut matches| Cli::from_arg_matches_mut(&mut matches);
+    let cli = match command().try_get_matches().and_then(read) {
         Ok(cli) => cli,
         Err(mut error) => {
             correct_tips(&mut error);
@@ -202,6 +218,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -42,6 +42,8 @@ pub struct Environment {
     pub target_password_file: PathBuf,
     /// The image with Skopeo that the cluster's nodes have.
     pub skopeo_image: String,
+    /// The platform that the node emulates; empty where it emulates none or it is not known.
+    pub emulated: String,
 }
 
 impl Environment {
@@ -77,6 +79,7 @@ impl Environment {
             target_username: required("IMGOP_TEST_TARGET_USERNAME")?,
             target_password_file: path("IMGOP_TEST_TARGET_PASSWORD_FILE")?,
             skopeo_image: required("IMGOP_TEST_SKOPEO_IMAGE")?,
+            emulated: optional("IMGOP_TEST_EMULATED").unwrap_or_default(),
         })
     }
 

@@ -8,6 +8,7 @@
 pub mod agent_process;
 pub mod api_server;
 pub mod audit;
+pub mod builds;
 pub mod connect;
 pub mod environment;
 pub mod kubectl;

@@ -20,6 +20,12 @@ pub fn agent() -> anyhow::Result<PathBuf> {
     built(&BUILT, "imgop-agent")
 }
 
+/// What runs in the pods of builds, as it is in the sources now.
+pub fn step() -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    built(&BUILT, "imgop-step")
+}
+
 fn built(once: &OnceLock<Result<PathBuf, String>>, package: &str) -> anyhow::Result<PathBuf> {
     once.get_or_init(|| build(package).map_err(|error| format!("{error:#}")))
         .clone()

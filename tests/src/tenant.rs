@@ -1,6 +1,5 @@
 //! A namespace in which the agent may work, with repositories and Secrets of its own.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -84,21 +83,33 @@ impl Tenant {
         let namespace = created.name_any();
         let kubectl = cluster.kubectl.in_namespace(&namespace);
         let tenant = Self { cluster, namespace, kubectl };
-        tenant.enable().await?;
+        tenant.bind("imgop-agent-namespace").await?;
         let environment = &tenant.cluster.environment;
         tenant.login(PUSH_SECRET, std::fs::read(&environment.target_authfile)?).await?;
         tenant.ca(CA_SECRET, std::fs::read(&environment.target_ca)?).await?;
         Ok(tenant)
     }
 
-    /// Lets the agent work in this namespace.
-    async fn enable(&self) -> anyhow::Result<()> {
+    /// Makes another tenant on the same cluster; the test deletes it.
+    pub async fn beside(&self) -> anyhow::Result<Self> {
+        Self::new(self.cluster.clone()).await
+    }
+
+    /// Deletes the namespace.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Gives the agent a role in this namespace.
+    pub async fn bind(&self, role: &str) -> anyhow::Result<()> {
         let binding = RoleBinding {
-            metadata: ObjectMeta { name: Some(AGENT.to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta { name: Some(role.to_owned()), ..ObjectMeta::default() },
             role_ref: RoleRef {
                 api_group: "rbac.authorization.k8s.io".to_owned(),
                 kind: "ClusterRole".to_owned(),
-                name: "imgop-agent-namespace".to_owned(),
+                name: role.to_owned(),
             },
             subjects: Some(vec![Subject {
                 kind: "ServiceAccount".to_owned(),
@@ -114,19 +125,35 @@ impl Tenant {
 
     /// Writes a Secret with registry credentials, over one of the same name.
     pub async fn login(&self, name: &str, docker_config: Vec<u8>) -> anyhow::Result<()> {
-        self.secret(name, "kubernetes.io/dockerconfigjson", ".dockerconfigjson", docker_config).await
+        self.secret(name, "kubernetes.io/dockerconfigjson", [(".dockerconfigjson", docker_config)]).await
     }
 
     /// Writes a Secret with the CA of a registry.
     pub async fn ca(&self, name: &str, certificates: Vec<u8>) -> anyhow::Result<()> {
-        self.secret(name, "Opaque", "ca.crt", certificates).await
+        self.secret(name, "Opaque", [("ca.crt", certificates)]).await
     }
 
-    async fn secret(&self, name: &str, type_: &str, key: &str, value: Vec<u8>) -> anyhow::Result<()> {
+    /// Writes a Secret of one key.
+    pub async fn opaque(&self, name: &str, key: &str, value: &str) -> anyhow::Result<()> {
+        self.secret(name, "Opaque", [(key, value.into())]).await
+    }
+
+    /// Writes a Secret with a user and a password.
+    pub async fn basic_auth(&self, name: &str, user: &str, password: &str) -> anyhow::Result<()> {
+        let data = [("username", user.into()), ("password", password.into())];
+        self.secret(name, "kubernetes.io/basic-auth", data).await
+    }
+
+    async fn secret<const N: usize>(
+        &self,
+        name: &str,
+        type_: &str,
+        data: [(&str, Vec<u8>); N],
+    ) -> anyhow::Result<()> {
         let secret = Secret {
             metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
             type_: Some(type_.to_owned()),
-            data: Some(BTreeMap::from([(key.to_owned(), ByteString(value))])),
+            data: Some(data.map(|(key, value)| (key.to_owned(), ByteString(value))).into()),
             ..Secret::default()
         };
         let secrets: Api<Secret> = Api::namespaced(self.cluster.client.clone(), &self.namespace);
@@ -257,7 +284,8 @@ impl Tenant {
     /// Where a password stands in the objects of this namespace, Secrets left out, and in the logs
     /// of its pods.
     pub async fn leaks(&self, canary: &Canary) -> anyhow::Result<Vec<String>> {
-        let kinds = "images.skopeo.io,jobs,pods,configmaps,events,events.events.k8s.io";
+        let kinds =
+            "images.skopeo.io,imagebuilders.buildah.io,jobs,pods,configmaps,events,events.events.k8s.io";
         let objects = self.kubectl.run(["get", kinds, "-o", "json", "--show-managed-fields"]).await?.ok()?;
         let mut places = canary.places(&objects);
         for log in self.pod_logs().await? {
@@ -282,9 +310,11 @@ impl Tenant {
 
     /// Prints everything that may tell why a test failed.
     async fn show(&self) {
-        for arguments in
-            [vec!["get", "simg,jobs,pods", "-o", "wide"], vec!["get", "simg", "-o", "yaml"], vec!["events"]]
-        {
+        for arguments in [
+            vec!["get", "simg,imagebuilders,jobs,pods", "-o", "wide"],
+            vec!["get", "simg,imagebuilders", "-o", "yaml"],
+            vec!["events"],
+        ] {
             match self.kubectl.run(&arguments).await {
                 Ok(output) => say(&format!("$ kubectl {}\n{}", arguments.join(" "), output.stdout)),
                 Err(error) => say(&format!("{error:#}")),

@@ -83,6 +83,7 @@ impl TestCluster {
 
     async fn deploy(&self) -> anyhow::Result<()> {
         let agent = tokio::task::spawn_blocking(programs::agent).await??;
+        let step = tokio::task::spawn_blocking(programs::step).await??;
         let environment = &self.environment;
         let folders: Vec<PathBuf> = environment
             .bin
@@ -91,12 +92,13 @@ impl TestCluster {
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()))
             .collect();
         let status = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy-agent"))
-            .arg(agent)
+            .args([agent, step])
             .env("PATH", std::env::join_paths(folders)?)
             .env("KUBECONFIG", &environment.kubeconfig)
             .env("IMGOP_TEST_KUBECONFIG", &environment.kubeconfig)
             .env("IMGOP_CLUSTER_DIR", &environment.folder)
             .env("IMGOP_TEST_SKOPEO_IMAGE", &environment.skopeo_image)
+            .env("IMGOP_TEST_EMULATED", &environment.emulated)
             .stdin(Stdio::null())
             .status()
             .await?;
@@ -199,6 +201,41 @@ impl TestCluster {
             ensure!(tokio::time::Instant::now() < deadline, "the agent's pods do not end");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        Ok(())
+    }
+
+    /// Changes a variable of the agent, as `kubectl set env` takes it, and waits until an agent has it.
+    pub async fn set_agent(&self, variable: &str) -> anyhow::Result<()> {
+        let deployment = format!("deployment/{AGENT}");
+        let of = ["--namespace", AGENT_NAMESPACE];
+        self.kubectl.run([&["set", "env", &deployment, variable], &of[..]].concat()).await?.ok()?;
+        let waits = ["rollout", "status", &deployment, "--timeout=120s"];
+        self.kubectl.run([&waits, &of[..]].concat()).await?.ok()?;
+        Ok(())
+    }
+
+    /// Installs manifests/build-seccomp.yaml, and waits until the profile is on the node.
+    pub async fn install_seccomp_profile(&self) -> anyhow::Result<()> {
+        let image = r#"jsonpath={.spec.template.spec.containers[0].env[?(@.name=="BUILDER_IMAGE")].value}"#;
+        let get = ["get", "deployment", AGENT, "--namespace", AGENT_NAMESPACE, "--output", image];
+        let image = self.kubectl.run(get).await?.ok()?;
+        let manifest =
+            std::fs::read_to_string(crate::repository_root().join("manifests/build-seccomp.yaml"))?;
+        let mut lines: Vec<String> = manifest.lines().map(str::to_owned).collect();
+        for line in &mut lines {
+            let indent = line.len() - line.trim_start().len();
+            if line.trim_start().starts_with("image: ") {
+                *line = format!("{}image: {image}", " ".repeat(indent));
+            }
+        }
+        let mut manifest = lines.join("\n");
+        if self.environment.bin.is_some() {
+            let folder = self.environment.folder.join("kubelet");
+            manifest = manifest.replace("/var/lib/kubelet", &folder.display().to_string());
+        }
+        self.kubectl.apply(&manifest).await?.ok()?;
+        let waits = ["rollout", "status", "daemonset/imgop-build-seccomp", "--timeout=120s"];
+        self.kubectl.run([&waits[..], &["--namespace", "imgop-seccomp"]].concat()).await?.ok()?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use imgop_registry::{Reason, RegistryError, Unreachable};
 use super::findings::{Conclusion, Findings};
 use super::memory::{Blocked, Memory};
 use super::{Pass, SECRET_INTERVAL, SHORT_INTERVAL};
-use crate::cluster::api_error::{ApiCause, ApiError};
+use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
@@ -200,20 +200,12 @@ impl Pass<'_> {
     }
 
     fn job_secret_failed(&self, error: JobSecretError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
-        let message = error.to_string();
-        let readiness = match error {
-            JobSecretError::Api(error) => match error.cause {
-                ApiCause::NamespaceTerminating => return Ok(Conclusion::unchanged(None)),
-                ApiCause::Forbidden(_) | ApiCause::Invalid(_) => {
-                    Readiness::stalled(reasons::JOB_REFUSED, message)
-                }
-                _ => return Err(error),
-            },
-            JobSecretError::MissingRight(_) => return Ok(self.report_missing_right(message, memory)),
-            JobSecretError::Aws(_) => Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, message),
-            JobSecretError::Taken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),
-        };
-        Ok(self.report_and_retry(readiness, memory))
+        if matches!(error, JobSecretError::MissingRight(_)) {
+            return Ok(self.report_missing_right(error.to_string(), memory));
+        }
+        let readiness = error.readiness()?;
+        Ok(readiness
+            .map_or(Conclusion::unchanged(None), |readiness| self.report_and_retry(readiness, memory)))
     }
 
     fn job_failed(&self, error: JobError, memory: &mut Memory) -> Result<Conclusion, ApiError> {

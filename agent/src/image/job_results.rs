@@ -210,7 +210,7 @@ fn of_container(state: ContainerState, digest: &Digest) -> Outcome {
     match state {
         ContainerState::Running => Outcome::Running,
         ContainerState::Ended(end) => of_end(&end, digest),
-        ContainerState::Completed => Outcome::Succeeded,
+        ContainerState::Completed { .. } => Outcome::Succeeded,
         ContainerState::NotStarted { message, at } => {
             failed(FailureReason::PodNotStarted, format!("{message}{}", about_skopeo(&message)), at)
         }

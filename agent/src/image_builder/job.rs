@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use imgop_core::api::{Amounts, BUILD_ANNOTATION, ImageBuilderSpec};
-use imgop_core::build::step::{ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError};
+use imgop_core::build::step::{
+    ConfigMapSource, ContextImage, GitSource, LayerCache, StepContext, StepInput, StepInputError,
+};
 use imgop_core::build::{
     ArgValue, BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
 };
@@ -36,6 +38,10 @@ pub(super) const PUSH: &str = "push";
 const STEP: &str = "imgop-step";
 /// The same where it comes from an image volume.
 const STEP_OF_VOLUME: &str = "/imgop/usr/bin/imgop-step";
+/// Where programs write what is temporary.
+const TEMPORARY: &str = "/tmp";
+/// Where programs write large files that are temporary.
+const TEMPORARY_LARGE: &str = "/var/tmp";
 /// Seconds that a Job may take beside its pod: to wait for a node and to end.
 const JOB_SLACK_SECONDS: u32 = 300;
 /// Bytes of a document: it stands in the Job once for each container, and Jobs are read up to a limit.
@@ -84,7 +90,7 @@ pub(super) enum PartError {
 /// Returns the Job of a part. Its name is a hash of whose and which part it is, so that creating it twice makes it
 /// once.
 pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
-    let arguments = input(part).to_arguments()?;
+    let arguments = input(part, config).to_arguments()?;
     let bytes = arguments.iter().map(String::len).sum();
     if bytes > MAX_INPUT_BYTES {
         return Err(PartError::TooLong(bytes));
@@ -163,9 +169,16 @@ fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: 
     let one = |name: &'static str, image: String, command: &str, mounts: &[VolumeMount]| {
         let arguments = std::iter::once(name.to_owned()).chain(arguments.iter().cloned()).collect();
         let mut made = container(name.to_owned(), image, command, arguments, mounts, config.job_resources());
-        // What one container leaves there is not another one's.
-        for scratch in made.volume_mounts.iter_mut().flatten().filter(|mount| mount.mount_path == "/tmp") {
+        let mounts = made.volume_mounts.get_or_insert_default();
+        let scratch = mounts.iter().position(|mount| mount.mount_path == TEMPORARY);
+        if let Some(scratch) = scratch.and_then(|place| mounts.get_mut(place)) {
+            // What one container leaves there is not another one's.
             scratch.sub_path = Some(name.to_owned());
+            if name == BUILD {
+                // Buildah reads configs of cached layers through files there, whatever TMPDIR says.
+                let large = VolumeMount { mount_path: TEMPORARY_LARGE.to_owned(), ..scratch.clone() };
+                mounts.push(large);
+            }
         }
         made
     };
@@ -208,7 +221,7 @@ fn resources(spec: &ImageBuilderSpec) -> ResourceRequirements {
 }
 
 /// Returns all that the containers are to know that is no secret.
-fn input(part: &Part<'_>) -> StepInput {
+fn input(part: &Part<'_>, config: &Config) -> StepInput {
     let request = part.request;
     let started = u64::try_from(part.started_at.as_second()).unwrap_or_default();
     StepInput {
@@ -236,6 +249,7 @@ fn input(part: &Part<'_>) -> StepInput {
             }
             BuildCache::None | BuildCache::Volume { .. } => None,
         },
+        buildah: config.builds.buildah_image().map(|_| config.builds.buildah()),
     }
 }
 
@@ -250,7 +264,9 @@ fn context(request: &BuildRequest, inputs: &ObservedInputs) -> StepContext {
             lfs: *lfs,
             depth: *depth,
         }),
-        BuildContext::ConfigMap { items, .. } => StepContext::ConfigMap(items.clone()),
+        BuildContext::ConfigMap { items, .. } => {
+            StepContext::ConfigMap(ConfigMapSource { items: items.clone(), digest: None })
+        }
         BuildContext::Image(name) => StepContext::Image(ContextImage { name: name.clone() }),
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::job::{BUILD, PREPARE, PUSH};
 use super::status::failure_of;
-use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState};
+use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState, may_pods_come};
 
 /// Bytes of the output of a container that ended without a report.
 const MAX_OUTPUT: usize = 400;
@@ -174,8 +174,11 @@ fn failure(
     for (name, state) in containers {
         return Err(match state {
             ContainerState::Ended(end) if end.exit_code == 0 => continue,
-            ContainerState::Completed if may_pod_come => return Ok(PartState::Running),
-            ContainerState::Completed => {
+            // What it pushed is in its pod, whose watch may be behind that of the Jobs.
+            ContainerState::Completed { at } if may_pod_come || may_pods_come(*at, now) => {
+                return Ok(PartState::Running);
+            }
+            ContainerState::Completed { .. } => {
                 let message = "its Job ended well, and what it pushed is not known any more".to_owned();
                 failed(BuildFailure::Interrupted, message, now)
             }

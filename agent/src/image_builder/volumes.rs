@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use imgop_core::api::{CA_KEY, DOCKER_CONFIG_KEY, ImageBuilderSpec, StorageMedium, Tls, TlsMode};
 use imgop_core::build::step::place;
-use imgop_core::build::{BuildContext, BuildRequest};
+use imgop_core::build::{BuildCache, BuildContext, BuildRequest};
 use imgop_registry::reference::RegistryHost;
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, ImageVolumeSource, KeyToPath, ProjectedVolumeSource,
@@ -129,9 +129,12 @@ impl Volumes {
 
     fn add_certificates(&mut self, part: &Part<'_>) {
         let (pulls, push) = tls_of_hosts(part.spec, part.request);
-        for (name, hosts, container) in
-            [("pull-certificates", pulls, In::Prepare), ("push-certificates", push, In::Push)]
-        {
+        let cache = tls_of_cache(part.request, &pulls, &push);
+        for (name, hosts, container) in [
+            ("pull-certificates", pulls, In::Prepare),
+            ("cache-certificates", cache, In::Build),
+            ("push-certificates", push, In::Push),
+        ] {
             let of_host = |(host, tls): (RegistryHost, &Tls)| {
                 let secret = tls.ca_secret_name.as_deref().filter(|_| tls.mode == TlsMode::Verify)?;
                 Some(projected(secret, CA_KEY, format!("{host}/{CA_KEY}")))
@@ -208,6 +211,14 @@ fn tls_of_hosts<'a>(spec: &'a ImageBuilderSpec, request: &BuildRequest) -> (TlsO
     pulls.extend(registries.filter_map(|registry| Some((registry.host.parse().ok()?, &registry.tls))));
     let push = TlsOfHosts::from([(request.destination.repository.host().clone(), &spec.image.tls)]);
     (pulls, push)
+}
+
+/// Returns how the registry of the cache is reached: as that of the image, or of `registries`, which it is.
+fn tls_of_cache<'a>(request: &BuildRequest, pulls: &TlsOfHosts<'a>, push: &TlsOfHosts<'a>) -> TlsOfHosts<'a> {
+    let BuildCache::Registry { repository, .. } = &request.cache else { return TlsOfHosts::new() };
+    let host = repository.host();
+    let tls = push.get(host).or_else(|| pulls.get(host));
+    tls.map(|tls| (host.clone(), *tls)).into_iter().collect()
 }
 
 /// Returns how registries are reached whose certificate is not simply verified.

@@ -76,8 +76,11 @@ pub enum ContainerState {
     Running,
     /// It has ended.
     Ended(ContainerEnd),
-    /// It has ended well, since the Job has; its pod is gone.
-    Completed,
+    /// It has ended well, since the Job has; its pod is gone, or not known.
+    Completed {
+        /// When the Job ended.
+        at: Timestamp,
+    },
     /// Its pod does not start; why.
     NotStarted {
         /// For people.
@@ -229,15 +232,18 @@ fn ended<'a>(pods: &[&'a PodView], name: &str) -> Option<&'a TerminatedView> {
     success.or_else(|| ends.iter().find(|(disrupted, _)| !disrupted)).map(|(_, end)| *end)
 }
 
+/// Returns whether the watches may still show pods of a Job that ended at this time.
+pub fn may_pods_come(ended_at: Timestamp, now: Timestamp) -> bool {
+    seconds_since(ended_at, now) < MAX_WATCH_LAG_SECONDS
+}
+
 /// Returns the state of a container that has ended in no known pod.
 fn of_job(end: Option<&ConditionView>, pods: Pods<'_>, now: Timestamp) -> ContainerState {
     let Some(end) = end else { return ContainerState::Running };
-    if end.type_ == "Complete" {
-        return ContainerState::Completed;
-    }
     let at = end.last_transition_time.as_ref().map_or(now, |time| time.0.min(now));
-    let is_recent = seconds_since(at, now) < MAX_WATCH_LAG_SECONDS;
+    let is_recent = may_pods_come(at, now);
     match pods {
+        _ if end.type_ == "Complete" => ContainerState::Completed { at },
         _ if end.reason.as_deref() == Some("DeadlineExceeded") => ContainerState::DeadlineExceeded { at },
         // They may show how each container ended.
         Pods::Unknown => ContainerState::Running,

@@ -8,7 +8,9 @@ pub mod files;
 
 use std::sync::Arc;
 
+use imgop_core::api::conditions::reasons;
 use imgop_core::api::{EndpointRef, TlsMode};
+use imgop_core::readiness::Readiness;
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 use imgop_registry::ecr::{EcrError, EcrTokens};
 use imgop_registry::reference::Repository;
@@ -97,6 +99,27 @@ pub enum JobSecretError {
     /// The API server did not do it.
     #[error(transparent)]
     Api(#[from] ApiError),
+}
+
+impl JobSecretError {
+    /// Returns what is reported of it; nothing where the namespace is being deleted.
+    ///
+    /// # Errors
+    /// What only the API server can help: it is tried again.
+    pub fn readiness(self) -> Result<Option<Readiness>, ApiError> {
+        let message = self.to_string();
+        let reason = match self {
+            Self::Api(error) => match error.cause {
+                ApiCause::NamespaceTerminating => return Ok(None),
+                ApiCause::Forbidden(_) | ApiCause::Invalid(_) => reasons::JOB_REFUSED,
+                _ => return Err(error),
+            },
+            Self::MissingRight(_) => reasons::NAMESPACE_NOT_ENABLED,
+            Self::Aws(_) => reasons::REGISTRY_UNAUTHORIZED,
+            Self::Taken(_) => reasons::NAME_CONFLICT,
+        };
+        Ok(Some(Readiness::stalled(reason, message)))
+    }
 }
 
 impl RegistryAccess<'_> {

@@ -1,5 +1,6 @@
 //! Servers that are not real: registries, token servers and clouds that listen on loopback, and an API
-//! server that its clients call directly. They answer as a test wants and record what they are asked.
+//! server that its clients call directly. They answer as a test wants and record what they are asked. Git's own
+//! `http-backend` is real; only the server before it is not.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a fake that panics fails its test")]
 
 mod api_server;
@@ -15,6 +16,7 @@ mod docker_hub;
 mod ecr_public;
 mod faulty_registry;
 mod ghcr;
+mod git_server;
 mod media_types;
 mod quay;
 mod quay_tokens;
@@ -36,6 +38,7 @@ pub use docker_hub::DockerHub;
 pub use ecr_public::{EcrPublic, page as gallery_page};
 pub use faulty_registry::FaultyRegistry;
 pub use ghcr::Ghcr;
+pub use git_server::{GitBehaviour, GitRepository, GitServer, git};
 pub use media_types::{IMAGE, INDEX};
 pub use quay::Quay;
 pub use quay_tokens::QuayTokens;

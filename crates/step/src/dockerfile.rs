@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use imgop_core::build::dockerfile::{BuildInputs, BuildahVersion, Dockerfile, Problem, Resolved, Severity};
 use imgop_core::build::step::{StepContext, StepInput};
-use imgop_core::build::{BuildFailure, DockerfilePlace};
+use imgop_core::build::{BuildFailure, DockerfilePlace, IgnoreFile};
 use imgop_registry::oci::PlatformSelector;
 
 use crate::context::below::{PathError, open_file};
@@ -13,8 +13,6 @@ use crate::{Failed, Places};
 
 /// The names of a Dockerfile for which no path is given.
 const DEFAULT_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
-/// The names of an ignore file for every Dockerfile.
-const IGNORE_FILES: [&str; 2] = [".containerignore", ".dockerignore"];
 /// Bytes that are read; core refuses longer files.
 const MAX_BYTES: u64 = (4 << 20) + 1;
 /// Mistakes that are shown.
@@ -64,8 +62,7 @@ fn find_default(folder: &Path) -> Result<(Vec<u8>, Option<&'static str>), Failed
 
 /// Returns the ignore file: that of this Dockerfile before that of all.
 fn ignore_file(folder: &Path, dockerfile: Option<&str>) -> Result<Option<String>, Failed> {
-    let own = dockerfile.map(|path| [format!("{path}.containerignore"), format!("{path}.dockerignore")]);
-    for name in own.into_iter().flatten().chain(IGNORE_FILES.map(str::to_owned)) {
+    for name in IgnoreFile::names(dockerfile) {
         match open_file(folder, &name) {
             Ok(_) => return Ok(Some(name)),
             Err(PathError::Missing(_)) => {}
@@ -100,6 +97,13 @@ pub struct Checked {
 /// Reads and resolves a Dockerfile. Fails if there is anything in it that cannot be built, before anything is pulled.
 pub fn check(bytes: &[u8], input: &StepInput, buildah: BuildahVersion) -> Result<Checked, Failed> {
     check_file(Dockerfile::parse(bytes, buildah), input, "Dockerfile")
+}
+
+/// Fails if there is anything in a pinned Dockerfile that the Buildah which is to run it cannot do. `prepare` knows its
+/// version from the agent's configuration, which may be wrong.
+pub fn check_pinned(file: &Dockerfile) -> Result<(), Failed> {
+    let errors: Vec<&Problem> = file.problems().iter().filter(|problem| problem.is_error()).collect();
+    failed(&errors, "Dockerfile").map_or(Ok(()), Err)
 }
 
 /// Reads and resolves the ONBUILD triggers of a base image.

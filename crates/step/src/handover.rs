@@ -27,8 +27,10 @@ pub struct BuildHandover {
     pub timestamp: Option<i64>,
     /// The base, if nothing is built on it.
     pub unchanged_base: Option<Digest>,
-    /// Whether layers of earlier builds may be used: a version of Buildah may miss that mounted files changed.
-    pub may_use_layers: bool,
+    /// Whether a RUN mounts files of the context or of another stage: a version of Buildah may miss that they changed.
+    pub mounts_files: bool,
+    /// A base whose history lists fewer layers than it has: Buildah keeps no layers on it.
+    pub base_without_history: Option<String>,
 }
 
 /// What `prepare` leaves for `push`, where `build` cannot reach it.

@@ -14,6 +14,7 @@ pub mod build;
 pub mod buildah;
 pub mod context;
 pub mod dockerfile;
+mod end_request;
 mod failed;
 mod handover;
 mod places;
@@ -25,6 +26,7 @@ pub mod refusal;
 use std::fmt;
 use std::io::Write as _;
 
+pub use end_request::EndRequest;
 pub use failed::Failed;
 pub use handover::{BuildHandover, HandedBase, PushHandover};
 pub use places::Places;

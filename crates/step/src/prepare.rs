@@ -16,16 +16,16 @@ use crate::dockerfile::{self, Checked, Found};
 use crate::handover::{self, BuildHandover, PushHandover};
 use crate::{Failed, Places, note};
 
-/// The first version whose layers of earlier builds are not used when mounted files changed.
-const LAYERS_SEE_MOUNTS: BuildahVersion = BuildahVersion { major: 1, minor: 44 };
-
 /// Fetches, checks, resolves and pulls. What is known is reported also where it fails.
 pub async fn prepare(input: &StepInput, places: &Places, report: &mut StepReport) -> Result<(), Failed> {
     let began = Instant::now();
     for folder in [places.temporary(), places.base_blobs(), places.storage(), places.storage_state()] {
         fs::create_dir_all(&folder).map_err(|error| Failed::at("make", &folder, &error))?;
     }
-    let buildah = buildah::version(places)?;
+    let buildah = match input.buildah {
+        Some(version) => version,
+        None => buildah::version(places)?,
+    };
     let access = RegistryAccess::read(input, &places.pull_auth_file(), places)?;
     let fetched = context::fetch(input, &access, places).await?;
     let (committed_at, found) = source(input, places, fetched, report)?;
@@ -159,7 +159,8 @@ impl Preparation<'_> {
             ignore_file: found.ignore_file.clone(),
             timestamp,
             unchanged_base: unchanged_base(checked, pulled),
-            may_use_layers: !checked.resolved.mounts_files || self.buildah >= LAYERS_SEE_MOUNTS,
+            mounts_files: checked.resolved.mounts_files,
+            base_without_history: base_without_history(checked, pulled),
         };
         handover::write(&self.places.build_handover(), &build)?;
         let base = checked.resolved.base();
@@ -178,6 +179,13 @@ fn unchanged_base(checked: &Checked, pulled: &[Base]) -> Option<Digest> {
     let stage = checked.file.stages().get(checked.resolved.target)?;
     let base = checked.resolved.base().filter(|_| checked.file.instructions(stage).len() == 1)?;
     pulled.iter().find(|pulled| &pulled.needed == base).map(|base| base.manifest.digest.clone())
+}
+
+/// Returns the name of an image that a stage begins with and whose history is not whole.
+fn base_without_history(checked: &Checked, pulled: &[Base]) -> Option<String> {
+    let bases = pulled.iter().filter(|base| checked.resolved.begins_with(&base.needed));
+    let mut without = bases.filter(|base| base.config.layers_in_history < base.config.diff_ids.len());
+    without.next().map(|base| base.needed.image.to_string())
 }
 
 /// Returns whole seconds since then, begun ones included.

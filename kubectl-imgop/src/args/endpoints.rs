@@ -16,12 +16,14 @@ pub struct EndpointArgs {
     #[arg(long, help_heading = "Registries", alias = "dest-credentials", value_name = "SECRET")]
     pub destination_credentials: Option<String>,
 
-    /// Use the agent's AWS identity for the source, an Amazon ECR registry
+    /// Reach the source, an Amazon ECR registry, by the agent's AWS identity (preview and verify: by that of
+    /// this machine)
     #[arg(long, help_heading = "Registries", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     pub source_use_aws_irsa: Option<bool>,
 
-    /// Use the agent's AWS identity for the destination, an Amazon ECR registry
+    /// Reach the destination, an Amazon ECR registry, by the agent's AWS identity (preview and verify: by that
+    /// of this machine)
     #[arg(long, help_heading = "Registries", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     pub destination_use_aws_irsa: Option<bool>,

@@ -1,6 +1,6 @@
 //! The flags that become fields of an Image's spec.
 
-use clap::Args;
+use clap::{Arg, Args};
 use imgop_core::api::{Mode, Overwrite, Publish, Referrers};
 
 use super::endpoints::EndpointArgs;
@@ -9,7 +9,7 @@ use super::schedule::ScheduleArgs;
 /// What an Image copies, when, and how its registries are reached.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ImageArgs {
-    /// Versions to copy, instead of a version after SOURCE: a tag, a pattern (v2.13.x), a range
+    /// Versions to select, instead of a version after SOURCE: a tag, a pattern (v2.13.x), a range
     /// (">=2.13 <2.15", "~2.13", "^2"), "*" for every tag but pre-releases, or a digest
     #[arg(long, value_name = "VERSIONS")]
     pub versions: Option<String>,
@@ -20,7 +20,7 @@ pub struct ImageArgs {
         hide_possible_values = true)]
     pub allow_candidate_release: Option<bool>,
 
-    /// Copy only tags that match one of these regular expressions as a whole
+    /// Select only tags that match one of these regular expressions as a whole
     #[arg(long, value_name = "REGEX")]
     pub include: Vec<String>,
 
@@ -28,12 +28,12 @@ pub struct ImageArgs {
     #[arg(long, value_name = "REGEX")]
     pub exclude: Vec<String>,
 
-    /// Copy only the N newest versions; versions that are too young for --min-age count too
+    /// Select only the N newest versions
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub latest: Option<u32>,
 
-    /// Copy only tags whose content has not changed for this long, such as 72h or 3d; applied after
-    /// --latest
+    /// Select only tags whose content has not changed for this long, such as 72h or 3d; --latest counts younger
+    /// ones too
     #[arg(long, value_name = "DURATION")]
     pub min_age: Option<String>,
 
@@ -42,12 +42,12 @@ pub struct ImageArgs {
     #[arg(long, value_name = "VERSIONS")]
     pub immutable_tags: Vec<String>,
 
-    /// Copy only these platforms, as os/architecture or os/architecture/variant; separate several by
+    /// Select only these platforms, as os/architecture or os/architecture/variant; separate several by
     /// commas, or repeat the flag
     #[arg(long, value_name = "PLATFORMS", value_delimiter = ',')]
     pub platforms: Vec<String>,
 
-    /// Whether to copy signatures, attestations and SBOMs too
+    /// Whether to include signatures, attestations and SBOMs
     #[arg(long, value_enum, ignore_case = true, value_name = "WHICH")]
     pub referrers: Option<Referrers>,
 
@@ -69,6 +69,13 @@ pub struct ImageArgs {
 
     #[command(flatten)]
     pub endpoints: EndpointArgs,
+}
+
+/// Returns a flag, which is not listed if it is one of these: they have no effect on a verb, and are accepted so
+/// that it takes the arguments of a copy as they are.
+pub fn unlisted(argument: Arg, names: &[&str]) -> Arg {
+    let is_hidden = argument.is_hide_set() || names.contains(&argument.get_id().as_str());
+    argument.hide(is_hidden)
 }
 
 impl ImageArgs {

@@ -16,7 +16,7 @@ mod submit;
 pub use builder::BuilderArgs;
 pub use command_line::Words;
 pub use explicit::explicit_fields;
-pub use image::ImageArgs;
+pub use image::{ImageArgs, unlisted};
 pub use image_spec::{image_spec, is_registry, reference_problem};
 pub use other_builders::OtherBuildersArgs;
 pub use selected::{Selected, SelectedArgs, selected};

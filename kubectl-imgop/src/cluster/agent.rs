@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt as _};
 use tokio::time::timeout;
 
 use super::connection::Cluster;
-use super::errors::install_command;
+use super::errors::how_to_install;
 use crate::output::Ui;
 use crate::output::text::count;
 
@@ -54,8 +54,8 @@ pub async fn warn_without_agent(ui: Ui, cluster: &Cluster, done: &str) {
 /// Returns that there is no agent, and how to install it.
 fn without_agent(flags: &str) -> String {
     format!(
-        "no Deployment in this cluster has the label {AGENT_SELECTOR}; install the agent with: {}",
-        install_command(flags)
+        "no Deployment in this cluster has the label {AGENT_SELECTOR}; install the agent {}",
+        how_to_install(flags)
     )
 }
 

@@ -116,11 +116,14 @@ fn auth_error(error: &Error) -> Option<&AuthError> {
     }
 }
 
-/// Returns the command that installs this version of imgop in the cluster that these flags lead to.
-pub fn install_command(flags: &str) -> String {
-    const MANIFEST: &str =
-        concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/v", env!("CARGO_PKG_VERSION"), "/manifests/install.yaml");
-    format!("kubectl apply --server-side -f {MANIFEST}{flags}")
+/// Returns where the files of this version are, and the command that installs it in the cluster that these flags
+/// lead to. README.md says what comes before: which image the agent is taken from.
+pub fn how_to_install(flags: &str) -> String {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    format!(
+        "from its release {VERSION} or its repository, as README.md there says: kubectl apply --server-side \
+         -f manifests/install.yaml{flags}"
+    )
 }
 
 fn refused(status: &Status, call: &Call<'_>) -> CliError {
@@ -177,7 +180,7 @@ fn not_found(status: &Status, call: &Call<'_>) -> CliError {
             kind.title(),
             call.resource
         ))
-        .hinted(format!("install imgop with: {}", install_command(call.flags))),
+        .hinted(format!("install imgop {}", how_to_install(call.flags))),
         _ => CliError::failed(message(status, call)),
     }
 }
@@ -263,7 +266,7 @@ mod tests {
         let kind = json!({ "code": 404, "reason": "NotFound", "message": "404 page not found" });
         insta::assert_snapshot!(explained(kind, create()), @"
         this cluster has no Images: the custom resource images.skopeo.io is not installed
-        install imgop with: kubectl apply --server-side -f https://github.com/imgop/imgop/raw/v0.1.0/manifests/install.yaml
+        install imgop from its release 0.1.0 or its repository, as README.md there says: kubectl apply --server-side -f manifests/install.yaml
         ");
         let namespace = json!({ "code": 404, "reason": "NotFound", "message": "namespaces \"ci\" not found",
             "details": { "name": "ci", "kind": "namespaces" } });

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use crate::args::{ImageArgs, image_spec};
+use crate::args::{ImageArgs, image_spec, unlisted};
 use crate::build_check::{Bases, Checked, check};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs, TimeLimit};
@@ -36,21 +36,25 @@ use crate::registry::registries;
 /// The version of Buildah that builds where an admin chose none: what it cannot do is shown.
 const OLDEST_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
 
+/// Flags for when and how tags are written.
+const WITHOUT_EFFECT: [&str; 4] = ["mode", "frequency", "suspend", "publish"];
+
 /// Show what a copy would do, tag by tag, without changing anything
 ///
 /// Both registries are asked from this machine, by the same code that the agent runs: the tags listed
 /// here as missing or differing are those that the agent copies. For an Image (NAME, or --file) what the cluster
 /// knows of it counts too: tags that were copied already, copies that failed, and tags that belong to an older
-/// Image, which are not changed.
+/// Image, which are not changed. The arguments of a copy can be previewed as they are: all its flags are accepted.
 ///
 /// A single argument without '/', ':' and '@' is the name of an Image in the cluster. A short name of
 /// Docker Hub therefore needs its version or its path: nginx:1.27, library/nginx.
 ///
-/// Of an ImageBuilder (imagebuilder/NAME, or --file) the Dockerfile is checked, its base images are looked up, and what would be pushed
-/// where is shown.
+/// Of an ImageBuilder (imagebuilder/NAME, or --file) the Dockerfile is checked, its base images are looked up,
+/// and what would be pushed where is shown.
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "plan",
+    mut_args(|argument| unlisted(argument, &WITHOUT_EFFECT)),
     after_help = "Examples:\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \

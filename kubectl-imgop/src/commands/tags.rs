@@ -28,9 +28,9 @@ const TAGS_ON_A_TERMINAL: usize = 50;
 
 /// List the tags of a repository, the newest version first
 ///
-/// PATTERN is what selects a tag together with the others of its release line: write it after SOURCE in a copy.
-/// Ages and sizes are shown where the registry has an API that tells them (Docker Hub, Quay, ECR Public). No
-/// pull is counted.
+/// The column PATTERN shows what selects a tag together with the others of its release line: write it after
+/// SOURCE in a copy. Ages and sizes are shown where the registry has an API that tells them (Docker Hub, Quay,
+/// ECR Public). No pull is counted.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     kubectl imgop tags quay.io/argoproj/argocd\n  \

@@ -5,7 +5,7 @@ use imgop_core::copy::Limits;
 use jiff::Timestamp;
 
 use super::preview::{cluster_of, of_cluster};
-use crate::args::{ImageArgs, image_spec};
+use crate::args::{ImageArgs, image_spec, unlisted};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{AnsweringCluster, ConnectionArgs};
 use crate::output::Ui;
@@ -17,14 +17,21 @@ use crate::registry::local_access::{AccessSources, LocalAccessArgs};
 use crate::registry::registries;
 use crate::verification::{Depth, print, verify};
 
+/// Flags for when and how tags are written. All that are selected are compared, however young.
+const WITHOUT_EFFECT: [&str; 7] =
+    ["min_age", "immutable_tags", "overwrite", "mode", "frequency", "suspend", "publish"];
+
 /// Check that the destination has what the source has
 ///
 /// Both registries are asked for the digest of every tag, whatever was copied before; the destination also for
 /// the manifests of each platform, and with --layers for every layer. Signatures and the like are checked where
-/// the spec copies them. Docker Hub counts pulls only for --layers, and where some platforms are selected.
+/// the Image, or --referrers, includes them. Docker Hub counts pulls only for --layers, and where some platforms are selected.
+///
+/// The arguments of a copy can be verified as they are: its flags for when and how to write have no effect here.
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "check",
+    mut_args(|argument| unlisted(argument, &WITHOUT_EFFECT)),
     after_help = "Examples:\n  \
     kubectl imgop verify argocd-v2-13-x -n ci\n  \
     kubectl imgop verify quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd --layers\n\n\

@@ -35,6 +35,7 @@ impl Terminal {
     pub fn open() -> Result<Self, CliError> {
         let before = Modes::read().map_err(|error| broken(&error))?;
         let terminal = Self { term: Term::buffered_stderr(), before, is_reading: Arc::default() };
+        terminal.before.restore_at_panic();
         terminal.before.without_echo().map_err(|error| broken(&error))?;
         Ok(terminal)
     }
@@ -158,6 +159,7 @@ pub(super) fn broken(error: &io::Error) -> CliError {
 
 /// How a terminal treats keys.
 #[cfg(unix)]
+#[derive(Clone)]
 struct Modes(rustix::termios::Termios);
 
 #[cfg(unix)]
@@ -187,7 +189,20 @@ impl Modes {
 
 /// Where consoles need no modes, there are none.
 #[cfg(not(unix))]
+#[derive(Clone)]
 struct Modes;
+
+impl Modes {
+    /// Lets a panic restore the terminal before it is reported: the released program ends then, and drops nothing.
+    fn restore_at_panic(&self) {
+        let (before, report) = (self.clone(), std::panic::take_hook());
+        std::panic::set_hook(Box::new(move |panic| {
+            before.restore();
+            let _ = Term::stderr().show_cursor();
+            report(panic);
+        }));
+    }
+}
 
 #[cfg(not(unix))]
 impl Modes {

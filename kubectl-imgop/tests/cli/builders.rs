@@ -85,7 +85,7 @@ fn a_name_that_only_a_builder_has_is_hinted_at_and_never_taken_for_it() {
     ----- stderr -----
     error: this cluster has no Images: the custom resource images.skopeo.io is not installed
 
-    hint: install imgop with: kubectl apply --server-side -f https://github.com/imgop/imgop/raw/v0.1.0/manifests/install.yaml
+    hint: install imgop from its release 0.1.0 or its repository, as README.md there says: kubectl apply --server-side -f manifests/install.yaml
     hint: there is an ImageBuilder of this name: write imagebuilder/api
     ");
     let run = cluster.program.run("delete api --yes");

@@ -17,6 +17,33 @@ fn every_help_page_is_as_it_was_written() {
 }
 
 #[test]
+fn a_verb_without_a_cluster_lists_no_flag_for_one_and_accepts_all() {
+    let program = Program::new();
+    for verb in ["search", "tags", "completion"] {
+        let run = program.run(&format!("{verb} --help"));
+        assert!(!run.stdout.contains("Connection") && !run.stdout.contains("--no-input"), "{run}");
+    }
+    for flags in ["-n ci --context prod --no-input completion bash", "completion bash -n ci --no-input"] {
+        let run = program.run(flags);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run}");
+    }
+}
+
+#[test]
+fn a_flag_without_effect_on_a_comparison_is_not_listed_there() {
+    let program = Program::new();
+    for (verb, flags) in [
+        ("verify", "--min-age --immutable-tags --overwrite --mode --frequency --suspend --publish"),
+        ("preview", "--mode --frequency --suspend --publish"),
+    ] {
+        let page = program.run(&format!("{verb} --help")).stdout;
+        for flag in flags.split(' ') {
+            assert!(!page.contains(&format!("      {flag}")), "{verb} {flag}:\n{page}");
+        }
+    }
+}
+
+#[test]
 fn help_speaks_of_kubectl_imgop_and_ends_well() {
     let run = Program::new().run("list -h");
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));

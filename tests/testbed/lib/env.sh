@@ -32,6 +32,7 @@ write_bundled_env() {
         env_line IMGOP_CLUSTER_BIN "$dir/bin"
         env_line IMGOP_TEST_HOST "$HOST_ADDRESS"
         env_line IMGOP_TEST_AUDIT_LOG "$dir/log/audit.log"
+        env_line IMGOP_TEST_EMULATED "$(emulated_platforms "$dir")"
         common_env "$dir"
         # An HTTP proxy of the user's must not come between this machine and the pods' network.
         if [[ ${http_proxy:-}${HTTP_PROXY:-}${https_proxy:-}${HTTPS_PROXY:-} ]]; then

@@ -15,11 +15,14 @@ pack_layer() {
 # image_config ARCHITECTURE CONFIG_JSON LAYER.tar...: CONFIG_JSON is the part that
 # a Dockerfile's ENTRYPOINT, USER, ENV… make.
 image_config() {
-    local architecture=$1 config=$2 layer ids=
+    local architecture=$1 config=$2 layer ids='' history=''
     shift 2
-    for layer in "$@"; do ids+="${ids:+,}\"sha256:$(digest_of "$layer")\""; done
-    printf '{"created":"1970-01-01T00:00:00Z","architecture":"%s","os":"linux","config":%s,"rootfs":{"type":"layers","diff_ids":[%s]},"history":[]}' \
-        "$architecture" "$config" "$ids"
+    for layer in "$@"; do
+        ids+="${ids:+,}\"sha256:$(digest_of "$layer")\""
+        history+="${history:+,}{\"created\":\"1970-01-01T00:00:00Z\",\"created_by\":\"imgop\"}"
+    done
+    printf '{"created":"1970-01-01T00:00:00Z","architecture":"%s","os":"linux","config":%s,"rootfs":{"type":"layers","diff_ids":[%s]},"history":[%s]}' \
+        "$architecture" "$config" "$ids" "$history"
 }
 
 # write_docker_archive OUT NAME ARCHITECTURE CONFIG_JSON LAYER.tar: what `docker save`

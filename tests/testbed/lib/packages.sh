@@ -10,6 +10,8 @@ IMAGE_PACKAGES=(skopeo ca-certificates gcc libc6-dev)
 BUILD_PACKAGES=(buildah ca-certificates)
 # What the containers of a build run.
 BUILDER_PACKAGES=(git git-lfs openssh-client buildah skopeo uidmap crun ca-certificates)
+# What runs programs for another architecture.
+EMULATION_PACKAGES=(qemu-user-static)
 
 package_installed() {
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true) == installed ]]

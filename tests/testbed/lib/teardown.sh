@@ -80,6 +80,7 @@ teardown() {
         "$dir/bin/kube-proxy" --cleanup >/dev/null 2>&1 || true # the rest is found by name
     fi
     remove_iptables_rules
+    end_emulation "$dir"
     unmount_all "$dir"
     remove_links
     kill_cluster_cgroups

@@ -1,6 +1,7 @@
 //! The agent is killed, stopped and started again. One test at a time, and apart from
 //! `tests/tests/end_to_end`, because the agent belongs to all.
 
+mod builds;
 mod moments;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -201,15 +201,22 @@ async fn an_image_at_rest_is_not_written() -> anyhow::Result<()> {
         spec.frequency = "10s".to_owned();
         spec.mode = Mode::Recurrent;
         tenant.apply("busybox", &spec).await?;
-        let before = tenant.ready("busybox").await?;
-        // Three syncs of its own later, as the source saw them.
+        tenant.ready("busybox").await?;
+        // The Job ends a moment after its tags are there, and that it has ended is written.
+        tenant.jobs_ended().await?;
         let (source, path) = (&tenant.cluster.source, tenant.path("busybox"));
-        let from = source.mark().await?;
-        wait::poll("three syncs", DEADLINE, || async {
-            let asked = source.requests(&path, from, source.mark().await?)?;
-            Ok((asked.iter().filter(|r| r.path.contains("/tags/list")).count() >= 3).then_some(()))
-        })
-        .await?;
+        // As the source saw them.
+        let syncs = async |number: usize| {
+            let from = source.mark().await?;
+            wait::poll("its own syncs", DEADLINE, || async {
+                let asked = source.requests(&path, from, source.mark().await?)?;
+                Ok((asked.iter().filter(|r| r.path.contains("/tags/list")).count() >= number).then_some(()))
+            })
+            .await
+        };
+        syncs(1).await?;
+        let before = tenant.images().get("busybox").await?;
+        syncs(3).await?;
         let after = tenant.images().get("busybox").await?;
         assert_eq!(before.metadata.resource_version, after.metadata.resource_version);
         assert_eq!(tenant.jobs().await?.len(), 1);

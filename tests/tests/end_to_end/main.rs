@@ -3,6 +3,7 @@
 //! They run side by side, each with a namespace and repositories of its own. What disturbs the
 //! agent is in `tests/tests/disruption`.
 
+mod builds;
 mod conflicts;
 mod copying;
 mod dialog;

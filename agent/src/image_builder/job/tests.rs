@@ -83,7 +83,7 @@ fn no_registry_credential_and_nothing_that_push_trusts_is_where_the_dockerfile_r
         mounts(&containers[0]),
         ["scratchprepare", "work", "prepared", "git", "pull-auth", "pull-certificates"]
     );
-    assert_eq!(mounts(&containers[1]), ["scratchbuild", "work", "secrets"]);
+    assert_eq!(mounts(&containers[1]), ["scratchbuild", "work", "secrets", "scratchbuild"]);
     assert_eq!(mounts(&containers[2]), ["scratchpush", "work", "prepared", "push-auth", "push-certificates"]);
     let push = &containers[2].volume_mounts.as_ref().unwrap()[1..];
     assert!(push.iter().all(|mount| mount.read_only == Some(true)), "what is checked cannot change");

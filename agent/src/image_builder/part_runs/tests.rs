@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::image_builder::tests::fixtures::now;
+use crate::image_builder::tests::job_of_build;
 use crate::jobs::testing::report_of;
 
 const PLATFORM: &str = "linux/amd64";
@@ -179,7 +180,7 @@ fn a_manifest_that_the_registry_lost_is_built_again_though_its_job_ended_well() 
 
 #[test]
 fn a_part_that_is_built_stays_built_when_its_pod_is_gone() {
-    let gone = crate::image_builder::tests::job_of_build(7, true, now());
+    let gone = job_of_build(7, true, now() - std::time::Duration::from_mins(1));
     let tried = tries(std::slice::from_ref(&gone), 7, now(), now());
     assert!(matches!(tried[0].run.state, PartState::Failed(BuildFailure::Interrupted, _)));
     let digest = Digest::of(b"m");
@@ -196,10 +197,20 @@ fn a_part_that_is_built_stays_built_when_its_pod_is_gone() {
 
 #[test]
 fn after_a_restart_a_job_whose_pod_is_not_listed_yet_is_waited_for() {
-    let job = crate::image_builder::tests::job_of_build(7, true, now());
+    let job = job_of_build(7, true, now() - std::time::Duration::from_mins(1));
     let later = now() + std::time::Duration::from_mins(1);
     let state =
         |pods_known_by| tries(std::slice::from_ref(&job), 7, pods_known_by, now()).remove(0).run.state;
     assert_eq!(state(later), PartState::Running);
     assert!(matches!(state(now()), PartState::Failed(BuildFailure::Interrupted, _)));
+}
+
+#[test]
+fn a_job_that_is_complete_before_its_pod_is_seen_is_waited_for_and_not_built_twice() {
+    let ended = |seconds: u64| {
+        let job = job_of_build(7, true, now() - std::time::Duration::from_secs(seconds));
+        tries(&[job], 7, now(), now()).remove(0).run.state
+    };
+    assert_eq!(ended(2), PartState::Running);
+    assert!(matches!(ended(60), PartState::Failed(BuildFailure::Interrupted, _)));
 }

@@ -21,6 +21,8 @@ pub struct ImageConfig {
     pub platform: Option<Platform>,
     /// The digests of its layers, uncompressed.
     pub diff_ids: Vec<Digest>,
+    /// How many layers its history lists: some builders list fewer than there are, or none.
+    pub layers_in_history: usize,
     /// Its ONBUILD triggers, which run in what is built on it.
     pub triggers: Vec<String>,
 }
@@ -29,6 +31,8 @@ pub struct ImageConfig {
 struct Layered {
     rootfs: RootFs,
     #[serde(default)]
+    history: Option<Vec<Past>>,
+    #[serde(default)]
     config: Option<Runtime>,
 }
 
@@ -36,6 +40,13 @@ struct Layered {
 struct RootFs {
     #[serde(default)]
     diff_ids: Vec<Digest>,
+}
+
+/// An entry of the history.
+#[derive(Deserialize)]
+struct Past {
+    #[serde(default)]
+    empty_layer: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +60,10 @@ impl ImageConfig {
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let layered: Layered = serde_json::from_slice(bytes).ok()?;
         let triggers = layered.config.and_then(|config| config.on_build).unwrap_or_default();
-        Some(Self { platform: platform_in(bytes), diff_ids: layered.rootfs.diff_ids, triggers })
+        let history = layered.history.iter().flatten();
+        let layers_in_history = history.filter(|past| !past.empty_layer).count();
+        let (platform, diff_ids) = (platform_in(bytes), layered.rootfs.diff_ids);
+        Some(Self { platform, diff_ids, layers_in_history, triggers })
     }
 }
 

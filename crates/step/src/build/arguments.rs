@@ -4,25 +4,26 @@ use imgop_core::api::Format;
 use imgop_core::build::step::StepInput;
 use imgop_registry::reference::Digest;
 
+use super::cache::UsableCache;
 use crate::buildah::storage_options;
 use crate::dockerfile::context_folder;
 use crate::{BuildHandover, Places};
 
-/// Returns the arguments behind `buildah`. `cache` are the options with which the registry of the cache is reached.
+/// Returns the arguments behind `buildah`.
 ///
 /// No value can be taken for an option: each stands behind the `=` of its own, and the context is a path of ours.
 pub fn arguments(
     input: &StepInput,
     handover: &BuildHandover,
-    cache: &[String],
+    cache: Option<&UsableCache>,
     places: &Places,
 ) -> Vec<String> {
     let mut arguments = storage_options(places, handover.storage_driver).to_vec();
     arguments
         .extend(["build", "--isolation=chroot", "--pull=never", "--identity-label=false"].map(str::to_owned));
     arguments.push(format!("--platform={}", input.platform));
-    arguments.extend(output(input, handover, places));
-    arguments.extend(layers(input, handover, cache));
+    arguments.extend(output(input, cache.is_some(), places));
+    arguments.extend(layers(cache));
     arguments.push(format!("--file={}", places.dockerfile().display()));
     let folder = context_folder(handover.sub_path.as_deref(), places);
     if let Some(ignore_file) = &handover.ignore_file {
@@ -47,14 +48,14 @@ pub fn arguments(
 }
 
 /// Where the image goes. A layout of OCI cannot hold Docker's format: Buildah would change it without a word. And it
-/// writes layers uncompressed unless it is told otherwise. With layers of earlier builds the image goes into the
+/// writes layers uncompressed unless an option says otherwise. With layers of earlier builds the image goes into the
 /// storage first: Buildah 1.28 looks for it there when it pushes the last of them.
-fn output(input: &StepInput, handover: &BuildHandover, places: &Places) -> Vec<String> {
+fn output(input: &StepInput, uses_layers: bool, places: &Places) -> Vec<String> {
     let (format, compressed) = match input.format {
         Format::Docker => ("--format=docker", None),
         Format::Oci => ("--format=oci", Some("--disable-compression=false".to_owned())),
     };
-    let place = if uses_layers(input, handover) {
+    let place = if uses_layers {
         format!("--iidfile={}", places.image_id().display())
     } else {
         format!("--tag={}", destination(input.format, places))
@@ -70,11 +71,6 @@ fn destination(format: Format, places: &Places) -> String {
     }
 }
 
-/// Whether layers of earlier builds are used.
-pub fn uses_layers(input: &StepInput, handover: &BuildHandover) -> bool {
-    input.cache.is_some() && handover.may_use_layers
-}
-
 /// Returns the arguments behind `buildah` that take an image out of the storage.
 pub fn export(id: &Digest, input: &StepInput, handover: &BuildHandover, places: &Places) -> Vec<String> {
     let format = match input.format {
@@ -86,8 +82,8 @@ pub fn export(id: &Digest, input: &StepInput, handover: &BuildHandover, places: 
     storage.into_iter().chain(options).chain([destination(input.format, places)]).collect()
 }
 
-fn layers(input: &StepInput, handover: &BuildHandover, cache: &[String]) -> Vec<String> {
-    let Some(layers) = input.cache.as_ref().filter(|_| uses_layers(input, handover)) else {
+fn layers(cache: Option<&UsableCache>) -> Vec<String> {
+    let Some(UsableCache { layers, options }) = cache else {
         return vec!["--layers=false".to_owned()];
     };
     let repository = &layers.repository;
@@ -97,7 +93,7 @@ fn layers(input: &StepInput, handover: &BuildHandover, cache: &[String]) -> Vec<
         format!("--cache-to={repository}"),
     ];
     arguments.extend(layers.ttl_seconds.map(|seconds| format!("--cache-ttl={seconds}s")));
-    arguments.extend_from_slice(cache);
+    arguments.extend_from_slice(options);
     arguments
 }
 
@@ -131,6 +127,7 @@ mod tests {
             repository: "quay.io/a/b".parse().unwrap(),
             tls_modes: BTreeMap::new(),
             cache: None,
+            buildah: None,
         }
     }
 
@@ -141,18 +138,18 @@ mod tests {
             ignore_file: Some(".dockerignore".into()),
             timestamp: Some(0),
             unchanged_base: None,
-            may_use_layers: true,
+            mounts_files: false,
+            base_without_history: None,
         }
     }
 
-    fn written(input: &StepInput, handover: &BuildHandover) -> String {
-        arguments(input, handover, &["--tls-verify=true".to_owned()], &Places::of_container("/tmp"))
-            .join("\n")
+    fn written(input: &StepInput, cache: Option<&UsableCache>) -> String {
+        arguments(input, &handover(), cache, &Places::of_container("/tmp")).join("\n")
     }
 
     #[test]
     fn every_value_is_one_argument_behind_its_own_option() {
-        insta::assert_snapshot!(written(&input(), &handover()), @r##"
+        insta::assert_snapshot!(written(&input(), None), @r##"
         --root=/work/storage
         --runroot=/work/state
         --storage-driver=overlay
@@ -179,7 +176,7 @@ mod tests {
     #[test]
     fn each_format_has_a_place_that_can_hold_it() {
         let input = StepInput { format: Format::Oci, ..input() };
-        insta::assert_snapshot!(written(&input, &handover()), @r##"
+        insta::assert_snapshot!(written(&input, None), @r##"
         --root=/work/storage
         --runroot=/work/state
         --storage-driver=overlay
@@ -205,12 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_used_again_only_where_no_change_can_be_missed() {
-        let cache = LayerCache { repository: "quay.io/a/cache".parse().unwrap(), ttl_seconds: Some(60) };
-        let input = StepInput { cache: Some(cache), ..input() };
-        let with = written(&input, &handover());
+    fn a_cache_that_can_be_used_is_read_and_written_with_its_own_options() {
+        let layers = LayerCache { repository: "quay.io/a/cache".parse().unwrap(), ttl_seconds: Some(60) };
+        let cache = UsableCache { layers, options: vec!["--tls-verify=true".to_owned()] };
+        let with = written(&input(), Some(&cache));
         assert!(with.contains("--layers=true\n--cache-from=quay.io/a/cache\n--cache-to=quay.io/a/cache\n--cache-ttl=60s\n--tls-verify=true"), "{with}");
-        let without = written(&input, &BuildHandover { may_use_layers: false, ..handover() });
-        assert!(without.contains("--layers=false") && !without.contains("cache"), "{without}");
+        assert!(with.contains("--iidfile=/work/image-id") && !with.contains("--tag="), "{with}");
     }
 }

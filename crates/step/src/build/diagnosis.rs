@@ -11,6 +11,11 @@ use crate::bases::MORE_IDS;
 /// What programs print where a volume is full.
 const FULL: &str = "no space left on device";
 
+/// The signal with which the kernel ends processes.
+const KILL: i32 = 9;
+/// What Buildah says where it cannot push a layer for later builds.
+const FAILED_CACHE: &str = "failed pushing cache to ";
+
 /// Whether a line says that a volume is full.
 pub fn says_full(line: &str) -> bool {
     line.to_lowercase().contains(FULL)
@@ -21,8 +26,14 @@ pub fn says_full(line: &str) -> bool {
 pub struct Ended<'a> {
     /// Buildah's exit code; none if a signal ended it.
     pub code: Option<i32>,
+    /// Whether Kubernetes asked the container to end.
+    pub was_asked_to_end: bool,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     /// How many processes the kernel ended for want of memory.
-    pub killed_for_memory: u64,
+    pub killed_in_build: u64,
+    /// How many of them since the last step began.
+    pub killed_in_step: u64,
     /// Whether the volume was full at any time.
     pub disk_was_full: bool,
     /// Whether the container has fewer user ids than there are.
@@ -55,11 +66,14 @@ impl Ended<'_> {
 
     fn reason(&self, cause: Option<&Cause>, step: Option<&FailedStep>) -> Failed {
         let place = step.map_or_else(|| "the build".to_owned(), shown);
-        if self.killed_for_memory > 0 || self.code.is_none() {
+        if self.was_asked_to_end {
+            return Failed::new(BuildFailure::Interrupted, format!("the pod was ended during {place}"));
+        }
+        let text = cause.map(|cause| self.readable(&cause.text)).unwrap_or_default();
+        if self.is_out_of_memory(&text) {
             let message = format!("{place} had too little memory; raise resources.limits.memory");
             return Failed::new(BuildFailure::OutOfMemory, message);
         }
-        let text = cause.map(|cause| self.readable(&cause.text)).unwrap_or_default();
         if self.is_out_of_disk(&text) {
             return Failed::out_of_disk(place);
         }
@@ -68,12 +82,26 @@ impl Ended<'_> {
                 format!("{place} gives a file a user or group id that the pod does not have; {MORE_IDS}");
             return Failed::new(BuildFailure::IdRangeTooSmall, message);
         }
+        if let Some((_, why)) = text.split_once(FAILED_CACHE) {
+            let message = format!("{place} is done and cannot be kept in cache.repository: {why}");
+            return Failed::new(BuildFailure::RegistryUnreachable, message);
+        }
         if let Some(code) = exit_status(&text) {
             let message = format!("{place} ended with exit code {code}");
             return Failed { exit_code: Some(code), ..Failed::new(BuildFailure::StepFailed, message) };
         }
-        let text = if text.is_empty() { format!("Buildah ended with {:?}", self.code) } else { text };
+        let text = match (self.code, self.signal) {
+            _ if !text.is_empty() => text,
+            (_, Some(signal)) => format!("Buildah was ended by signal {signal}"),
+            (code, None) => format!("Buildah ended with exit code {}", code.unwrap_or_default()),
+        };
         Failed::new(BuildFailure::StepFailed, format!("{place}: {text}{}", self.hint(cause)))
+    }
+
+    /// A RUN may live on without what the kernel ended, and a later one fail for another reason.
+    fn is_out_of_memory(&self, text: &str) -> bool {
+        let is_killed = self.signal == Some(KILL) || exit_status(text) == Some(128 + KILL);
+        self.killed_in_step > 0 || self.signal == Some(KILL) || self.killed_in_build > 0 && is_killed
     }
 
     /// A RUN may print that there is no space: it counts where there was none, or where Buildah itself says it, as
@@ -131,13 +159,15 @@ fn exit_status(text: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::secret_values::SecretValues;
     use super::*;
     use imgop_core::build::dockerfile::{BuildahVersion, Dockerfile};
 
     fn failed(change: impl FnOnce(&mut Ended<'_>), lines: &[&str], error: &str) -> Failed {
         let file = "FROM a\nRUN make\nCOPY none /x\n";
         let file = Dockerfile::parse(file.as_bytes(), BuildahVersion { major: 1, minor: 28 });
-        let progress = Progress::of(&file);
+        let mut progress = Progress::of(&file, &SecretValues::default());
+        progress.take("STEP 2/3: RUN make");
         let mut last_lines = LastLines::new(5);
         for line in lines {
             last_lines.push(line);
@@ -145,7 +175,10 @@ mod tests {
         let errors = [error.to_owned()];
         let mut ended = Ended {
             code: Some(1),
-            killed_for_memory: 0,
+            was_asked_to_end: false,
+            signal: None,
+            killed_in_build: 0,
+            killed_in_step: 0,
             disk_was_full: false,
             has_few_ids: true,
             progress: &progress,
@@ -170,19 +203,32 @@ mod tests {
 
     #[test]
     fn what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
-        let failed = failed(|ended| ended.killed_for_memory = 1, &[], MAKE);
-        assert_eq!(failed.reason, BuildFailure::OutOfMemory);
+        let killed = |ended: &mut Ended<'_>| (ended.killed_in_build, ended.killed_in_step) = (1, 1);
+        let out_of_memory = failed(killed, &[], MAKE);
+        assert_eq!(out_of_memory.reason, BuildFailure::OutOfMemory);
         assert!(
-            failed.message.starts_with("line 2 (RUN make)")
-                && failed.message.contains("resources.limits.memory")
+            out_of_memory.message.starts_with("line 2 (RUN make)")
+                && out_of_memory.message.contains("resources.limits.memory")
         );
+        let earlier = |ended: &mut Ended<'_>| ended.killed_in_build = 1;
+        assert_eq!(failed(earlier, &[], MAKE).reason, BuildFailure::StepFailed, "another step lived on");
+        let killed = MAKE.replace("status 2", "status 137");
+        assert_eq!(failed(earlier, &[], &killed).reason, BuildFailure::OutOfMemory);
+        assert_eq!(failed(|_| {}, &[], &killed).reason, BuildFailure::StepFailed, "a timeout of its own");
+    }
+
+    #[test]
+    fn only_the_signal_of_the_kernel_is_for_want_of_memory() {
+        let by = |signal| failed(|ended| (ended.code, ended.signal) = (None, Some(signal)), &[], "");
+        assert_eq!(by(9).reason, BuildFailure::OutOfMemory);
+        assert_eq!(by(11).message, "line 2 (RUN make): Buildah was ended by signal 11");
     }
 
     #[test]
     fn a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
-        let said = ["dd: error writing '/big': No space left on device"];
-        assert_eq!(failed(|_| {}, &said, MAKE).reason, BuildFailure::StepFailed);
-        let full = failed(|ended| ended.disk_was_full = true, &said, MAKE);
+        let printed = ["dd: error writing '/big': No space left on device"];
+        assert_eq!(failed(|_| {}, &printed, MAKE).reason, BuildFailure::StepFailed);
+        let full = failed(|ended| ended.disk_was_full = true, &printed, MAKE);
         assert_eq!(full.reason, BuildFailure::OutOfDisk);
         assert!(full.message.contains("storage.sizeLimit") && full.message.contains("RUN make"), "{full}");
         assert_eq!(
@@ -192,16 +238,37 @@ mod tests {
         let commit = "Error: committing: writing blob: write /work/out/x: no space left on device";
         assert_eq!(failed(|_| {}, &[], commit).reason, BuildFailure::OutOfDisk);
         let cleaning = "time=\"2026-11-28T19:54:40Z\" level=error msg=\"error unmounting: write /work/x: no space left on device\"";
-        assert_eq!(failed(|_| {}, &said, cleaning).reason, BuildFailure::OutOfDisk);
+        assert_eq!(failed(|_| {}, &printed, cleaning).reason, BuildFailure::OutOfDisk);
+    }
+
+    #[test]
+    fn a_build_that_is_ended_names_the_step_that_ran_and_no_fault_of_its_own() {
+        let ended = failed(|ended| (ended.code, ended.was_asked_to_end) = (None, true), &["cc x.c"], "");
+        assert_eq!(
+            (ended.reason, ended.message.as_str()),
+            (BuildFailure::Interrupted, "the pod was ended during line 2 (RUN make)")
+        );
+        assert_eq!((ended.step.unwrap().line, ended.last_lines), (Some(2), vec!["cc x.c".to_owned()]));
     }
 
     #[test]
     fn an_id_that_the_pod_does_not_have_is_said() {
-        let said = ["chown: /x: Invalid argument"];
-        assert_eq!(failed(|_| {}, &said, MAKE).reason, BuildFailure::IdRangeTooSmall);
-        assert_eq!(failed(|ended| ended.has_few_ids = false, &said, MAKE).reason, BuildFailure::StepFailed);
+        let printed = ["chown: /x: Invalid argument"];
+        assert_eq!(failed(|_| {}, &printed, MAKE).reason, BuildFailure::IdRangeTooSmall);
+        assert_eq!(
+            failed(|ended| ended.has_few_ids = false, &printed, MAKE).reason,
+            BuildFailure::StepFailed
+        );
         let copy = "Error: building at STEP \"COPY none /x\": storing: lchown /x: invalid argument";
         assert!(failed(|_| {}, &[], copy).message.contains("userNamespaces.idsPerPod"));
+    }
+
+    #[test]
+    fn a_cache_that_breaks_off_is_no_fault_of_the_step() {
+        let error = "Error: building at STEP \"RUN make\": failed pushing cache to \"docker://r/c:1\": 503";
+        let failed = failed(|ended| ended.code = Some(125), &[], error);
+        assert_eq!(failed.reason, BuildFailure::RegistryUnreachable);
+        assert!(failed.message.starts_with("line 2 (RUN make) is done and cannot be kept"), "{failed}");
     }
 
     #[test]

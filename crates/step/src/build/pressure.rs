@@ -17,9 +17,35 @@ const FULL: u64 = 20;
 /// Where the kernel counts the processes that it ended for want of memory, with cgroup v2 and v1.
 const COUNTERS: [&str; 2] = ["memory.events", "memory/memory.oom_control"];
 
-/// Returns how many processes of a cgroup the kernel ended for want of memory. The container's exit code does not
-/// tell: it may be that of the parent, and it may be 0.
-pub fn killed_for_memory(cgroups: &Path) -> u64 {
+/// How many processes of a build the kernel ended for want of memory. The container's exit code does not say so: it may
+/// be that of the parent, and it may be 0.
+#[derive(Debug)]
+pub struct Killed {
+    cgroups: PathBuf,
+    before_build: u64,
+    before_step: u64,
+}
+
+impl Killed {
+    /// Begins to count for a build.
+    pub fn count(cgroups: PathBuf) -> Self {
+        let before = killed_for_memory(&cgroups);
+        Self { cgroups, before_build: before, before_step: before }
+    }
+
+    /// A step begins: it is not at fault for what earlier ones went through.
+    pub fn begin_step(&mut self) {
+        self.before_step = killed_for_memory(&self.cgroups);
+    }
+
+    /// Returns how many processes were ended in the whole build, and in the last step.
+    pub fn in_build_and_step(&self) -> [u64; 2] {
+        let now = killed_for_memory(&self.cgroups);
+        [self.before_build, self.before_step].map(|before| now.saturating_sub(before))
+    }
+}
+
+fn killed_for_memory(cgroups: &Path) -> u64 {
     let counts = COUNTERS.iter().filter_map(|name| fs::read_to_string(cgroups.join(name)).ok());
     counts.filter_map(|text| killed_in(&text)).max().unwrap_or_default()
 }
@@ -87,6 +113,19 @@ mod tests {
         fs::write(folder.path().join("memory.events"), "low 0\nmax 7\noom 1\noom_kill 4\noom_group_kill 0\n")
             .unwrap();
         assert_eq!(killed_for_memory(folder.path()), 4);
+    }
+
+    #[test]
+    fn what_the_kernel_ended_counts_for_the_step_that_ran() {
+        let folder = tempfile::tempdir().unwrap();
+        let count =
+            |n: u64| fs::write(folder.path().join("memory.events"), format!("oom_kill {n}\n")).unwrap();
+        count(1);
+        let mut killed = Killed::count(folder.path().to_owned());
+        count(3);
+        assert_eq!(killed.in_build_and_step(), [2, 2]);
+        killed.begin_step();
+        assert_eq!(killed.in_build_and_step(), [2, 0]);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use imgop_core::build::dockerfile::Dockerfile;
 use imgop_core::build::step::FailedStep;
 
-/// The steps of a Dockerfile, and the last that Buildah said it began.
+use super::secret_values::SecretValues;
+
+/// The steps of a Dockerfile, and the last of which Buildah printed that it began.
 #[derive(Debug)]
 pub struct Progress {
     steps: Vec<Step>,
@@ -29,24 +31,22 @@ pub struct Cause {
 }
 
 impl Progress {
-    /// Returns the steps of a file, of which none began.
-    pub fn of(file: &Dockerfile) -> Self {
+    /// Returns the steps of a file, of which none began. Values of secrets are replaced in them, as in the output.
+    pub fn of(file: &Dockerfile, secrets: &SecretValues) -> Self {
         let instructions = file.stages().iter().flat_map(|stage| file.instructions(stage));
-        let steps = instructions.map(|instruction| Step {
-            text: instruction.text.clone(),
-            line: instruction.position.line,
-            bare: bare(&instruction.text),
+        let steps = instructions.map(|instruction| {
+            let text = secrets.replaced(&instruction.text);
+            Step { bare: bare(&text), line: instruction.position.line, text }
         });
         Self { steps: steps.collect(), next: 0 }
     }
 
-    /// Takes a line of output in.
-    pub fn take(&mut self, line: &str) {
-        let Some(text) = step_in(line) else { return };
+    /// Takes a line of output in. Returns whether a step began.
+    pub fn take(&mut self, line: &str) -> bool {
+        let Some(text) = step_in(line) else { return false };
         let found = self.steps.iter().skip(self.next).position(|step| step.text.trim() == text);
-        if let Some(ahead) = found {
-            self.next += ahead + 1;
-        }
+        self.next += found.map_or(0, |ahead| ahead + 1);
+        found.is_some()
     }
 
     /// Returns the step that began last.
@@ -115,7 +115,7 @@ mod tests {
 
     fn progress(lines: &[&str]) -> Progress {
         let file = Dockerfile::parse(FILE.as_bytes(), BuildahVersion { major: 1, minor: 28 });
-        let mut progress = Progress::of(&file);
+        let mut progress = Progress::of(&file, &SecretValues::default());
         for line in lines {
             progress.take(line);
         }
@@ -134,7 +134,7 @@ mod tests {
     ];
 
     #[test]
-    fn of_equal_steps_the_one_that_began_last_is_meant() {
+    fn of_equal_steps_the_one_that_began_last_is_named() {
         let error = "Error: building at STEP \"RUN x\": while running runtime: exit status 3";
         assert_eq!(failed_line(&BEGUN[..2], error), Some(2));
         assert_eq!(failed_line(&BEGUN, error), Some(4));

@@ -108,7 +108,7 @@ mod tests {
             open_file(&root, path).unwrap().read_to_string(&mut text).unwrap();
             assert_eq!(text, "inside", "{path}");
         }
-        for (path, said) in [
+        for (path, problem) in [
             ("link", "is a link"),
             ("a/inner", "is a link"),
             ("folder-link/b/file", "passes one"),
@@ -120,7 +120,7 @@ mod tests {
             ("a", "no regular file"),
         ] {
             let error = open_file(&root, path).unwrap_err().to_string();
-            assert!(error.contains(said), "{path}: {error}");
+            assert!(error.contains(problem), "{path}: {error}");
         }
     }
 
@@ -129,14 +129,14 @@ mod tests {
         let folder = folder();
         let root = folder.path().join("context");
         check_folder(&root, "a/b").unwrap();
-        for (path, said) in [
+        for (path, problem) in [
             ("folder-link", "is a link"),
             ("a/b/file", "no folder"),
             ("x", "there is no"),
             ("..", "without .."),
         ] {
             let error = check_folder(&root, path).unwrap_err().to_string();
-            assert!(error.contains(said), "{path}: {error}");
+            assert!(error.contains(problem), "{path}: {error}");
         }
     }
 

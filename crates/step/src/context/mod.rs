@@ -35,7 +35,7 @@ pub async fn fetch(input: &StepInput, access: &RegistryAccess, places: &Places) 
     match &input.context {
         StepContext::Empty => {}
         StepContext::Git(source) => fetched.checkout = Some(git::fetch(source, &folder, STALL, places)?),
-        StepContext::ConfigMap(items) => config_map::copy(&places.config_map(), items, &folder)?,
+        StepContext::ConfigMap(source) => config_map::copy(&places.config_map(), source, &folder)?,
         StepContext::Image(image) => {
             fetched.image = Some(image::unpack(&image.name, input, access, places).await?);
         }

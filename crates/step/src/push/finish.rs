@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_that_nobody_has_or_the_format_cannot_hold_stay_as_they_were_built() {
+    fn layers_that_cannot_be_had_or_held_by_the_format_stay_as_they_were_built() {
         let bytes = |media_type: &str, format, is_had| {
             let image =
                 finished(&["base", "own"], format, &handover(Some(base(media_type))), is_had).unwrap();
@@ -252,14 +252,15 @@ mod tests {
 
     #[test]
     fn an_image_of_another_base_or_platform_is_not_pushed() {
-        let said = |handover: &PushHandover| {
+        let message = |handover: &PushHandover| {
             finished(&["other"], Format::Docker, handover, true).unwrap_err().message
         };
         assert!(
-            said(&handover(Some(base(GZIP[0])))).contains("does not begin with the layers of quay.io/a/base")
+            message(&handover(Some(base(GZIP[0]))))
+                .contains("does not begin with the layers of quay.io/a/base")
         );
         let arm = PushHandover { platform: "linux/arm64".parse().unwrap(), ..handover(None) };
-        assert!(said(&arm).contains("it is for linux/amd64 and not for linux/arm64"));
+        assert!(message(&arm).contains("it is for linux/amd64 and not for linux/arm64"));
     }
 
     #[test]

@@ -151,18 +151,18 @@ mod tests {
     fn what_a_run_put_in_place_of_the_image_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let places = docker(folder.path());
-        let said = || Layout::read(Format::Docker, &places).map(|_| ()).unwrap_err().message;
+        let message = || Layout::read(Format::Docker, &places).map(|_| ()).unwrap_err().message;
         assert!(Layout::read(Format::Docker, &places).is_ok());
         let config = places.output().join(Digest::of(b"{}").hex());
         fs::write(&config, "{ }").unwrap();
-        assert!(said().contains("has other content"));
+        assert!(message().contains("has other content"));
         fs::remove_file(&config).unwrap();
         fs::write(folder.path().join("elsewhere"), "{}").unwrap();
         symlink(folder.path().join("elsewhere"), &config).unwrap();
-        assert!(said().contains("is a link"), "{}", said());
+        assert!(message().contains("is a link"), "{}", message());
         fs::remove_dir_all(places.output()).unwrap();
         symlink(folder.path(), places.output()).unwrap();
-        assert!(said().contains("passes one"), "{}", said());
+        assert!(message().contains("passes one"), "{}", message());
     }
 
     #[test]

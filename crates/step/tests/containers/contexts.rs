@@ -11,8 +11,8 @@ use crate::registry::shared;
 #[test]
 fn a_config_map_is_a_folder_of_plain_files() {
     let mut pod = Pod::of("FROM scratch\nCOPY . /c\n").with_files(&[("conf.d/a", "a"), ("run.sh", "r")]);
-    if let StepContext::ConfigMap(items) = &mut pod.input.context {
-        items.get_mut("run.sh").unwrap().1 = Some(0o755);
+    if let StepContext::ConfigMap(of) = &mut pod.input.context {
+        of.items.get_mut("run.sh").unwrap().1 = Some(0o755);
     }
     let image = pod.image();
     assert_eq!((image.text("c/conf.d/a").as_str(), image.owner("c/run.sh").as_str()), ("a", "0755 0:0"));

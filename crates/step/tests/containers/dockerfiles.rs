@@ -23,6 +23,16 @@ fn here_documents_are_refused_with_line_and_version_before_anything_runs() {
 }
 
 #[test]
+fn a_dockerfile_is_checked_for_the_buildah_that_runs_it() {
+    let mut pod = with_busybox("FROM BB\nRUN <<STEP\nprintf one > /one\nSTEP\n");
+    pod.input.buildah = Some("1.44".parse().unwrap());
+    pod.prepare().succeeded();
+    let failed = pod.build().failed();
+    assert_eq!(failed.reason, BuildFailure::DockerfileUnsupported, "the one that is here is older: {failed}");
+    assert!(failed.message.contains("line 2") && failed.message.contains("1.33"), "{failed}");
+}
+
+#[test]
 fn arguments_in_front_of_from_count_there_alone() {
     let text = format!(
         "ARG REPO=\"{}\"\nARG TAG\nFROM ${{REPO}}:${{TAG:-1}}\nRUN echo \"[$TAG]\" > /global\nARG TAG\nRUN echo \"[$TAG]\" > /stage\n",

@@ -2,38 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgop_core::build::step::{GitSource, StepContext, StepReport, place};
 use imgop_core::build::{BuildFailure, Timestamp};
+use imgop_fakes::{GitBehaviour, GitRepository, GitServer, git};
 
-use crate::git_server::{Behaviour, GitServer};
 use crate::pod::Pod;
 use crate::registry::folder;
-
-/// Runs git in a folder and returns what it prints.
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args([
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@example.com",
-            "-c",
-            "protocol.file.allow=always",
-            "-C",
-        ])
-        .arg(folder)
-        .args(arguments)
-        .env("GIT_COMMITTER_DATE", "2024-01-02T03:04:05Z")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 /// Returns a new folder for the repositories of a server.
 fn root() -> PathBuf {
@@ -41,31 +17,6 @@ fn root() -> PathBuf {
     let root = folder().join(format!("git-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     fs::create_dir_all(&root).unwrap();
     root
-}
-
-/// A repository that is not bare, so that it can be worked in: `http-backend` serves it all the same.
-struct Work(PathBuf);
-
-impl Work {
-    fn new(root: &Path, name: &str) -> Self {
-        git(root, &["init", "--quiet", "--initial-branch=trunk", name]);
-        Self(root.join(name))
-    }
-
-    fn commit(&self, files: &[(&str, &str)]) -> String {
-        for (path, text) in files {
-            let path = self.0.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        git(&self.0, &["add", "--all"]);
-        git(&self.0, &["commit", "--quiet", "--allow-empty", "--message=m"]);
-        self.head()
-    }
-
-    fn head(&self) -> String {
-        git(&self.0, &["rev-parse", "HEAD"])
-    }
 }
 
 fn pod(url: &str, revision: Option<&str>) -> Pod {
@@ -94,7 +45,7 @@ fn commit_of(report: &StepReport) -> String {
 #[test]
 fn every_way_to_name_a_revision_gives_the_commit_that_git_means() {
     let root = root();
-    let work = Work::new(&root, "app.git");
+    let work = GitRepository::new(&root, "app.git");
     let first = work.commit(&[("f", "first")]);
     git(&work.0, &["tag", "v1"]);
     git(&work.0, &["branch", "main"]);
@@ -107,7 +58,7 @@ fn every_way_to_name_a_revision_gives_the_commit_that_git_means() {
     git(&work.0, &["checkout", "--quiet", "--detach"]);
     let orphan = work.commit(&[("f", "orphan")]);
     git(&work.0, &["checkout", "--quiet", "trunk"]);
-    let server = GitServer::start(&root, Behaviour::Open);
+    let server = GitServer::start(&root, GitBehaviour::Open);
     let url = format!("{}/app.git", server.url);
     for (revision, commit) in [
         (None, &third),
@@ -140,10 +91,10 @@ fn every_way_to_name_a_revision_gives_the_commit_that_git_means() {
 #[test]
 fn a_commit_that_the_agent_found_is_built_though_the_branch_moved() {
     let root = root();
-    let work = Work::new(&root, "app.git");
+    let work = GitRepository::new(&root, "app.git");
     let found = work.commit(&[("f", "found")]);
     work.commit(&[("f", "newer")]);
-    let server = GitServer::start(&root, Behaviour::Open);
+    let server = GitServer::start(&root, GitBehaviour::Open);
     let mut pod = pod(&format!("{}/app.git", server.url), Some("trunk"));
     edit(&mut pod, |source| source.commit = Some(found.clone()));
     assert_eq!(commit_of(&pod.prepare().succeeded()), found);
@@ -152,12 +103,13 @@ fn a_commit_that_the_agent_found_is_built_though_the_branch_moved() {
 #[test]
 fn submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone() {
     let (root, other_root) = (root(), root());
-    let own = GitServer::start(&root, Behaviour::Login("user".into(), "CANARY-git".into()));
-    let other = GitServer::start(&other_root, Behaviour::Open);
-    let (inner, elsewhere) = (Work::new(&root, "inner.git"), Work::new(&other_root, "elsewhere.git"));
+    let own = GitServer::start(&root, GitBehaviour::Login("user".into(), "CANARY-git".into()));
+    let other = GitServer::start(&other_root, GitBehaviour::Open);
+    let (inner, elsewhere) =
+        (GitRepository::new(&root, "inner.git"), GitRepository::new(&other_root, "elsewhere.git"));
     inner.commit(&[("i", "inner")]);
     elsewhere.commit(&[("e", "elsewhere")]);
-    let app = Work::new(&root, "app.git");
+    let app = GitRepository::new(&root, "app.git");
     app.commit(&[("f", "f")]);
     for (path, url) in
         [("lib/inner", "../inner.git".to_owned()), ("lib/elsewhere", format!("{}/elsewhere.git", other.url))]
@@ -188,7 +140,7 @@ fn submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone(
         warnings.contains("lib/elsewhere, lib/inner are submodules; set context.git.submodules: true"),
         "{warnings}"
     );
-    other.set(Behaviour::Broken);
+    other.set(GitBehaviour::Broken);
     let (reason, message) = with_secret(true).fails_early();
     assert_eq!(reason, BuildFailure::SourceUnreachable, "{message}");
     assert!(message.contains("lib/elsewhere") && !message.contains("CANARY"), "{message}");
@@ -197,11 +149,11 @@ fn submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone(
 #[test]
 fn pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
     let root = root();
-    let work = Work::new(&root, "app.git");
+    let work = GitRepository::new(&root, "app.git");
     let pointer =
         format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n", "a".repeat(64));
     work.commit(&[(".gitattributes", "*.bin filter=lfs\n"), ("big.bin", &pointer), ("small.bin", "content")]);
-    let server = GitServer::start(&root, Behaviour::Open);
+    let server = GitServer::start(&root, GitBehaviour::Open);
     let warnings = pod(&format!("{}/app.git", server.url), None).prepare().succeeded().warnings.join("\n");
     assert!(
         warnings.contains("big.bin is a pointer of Git LFS") && !warnings.contains("small.bin"),
@@ -212,11 +164,11 @@ fn pointers_of_lfs_are_said_where_their_content_is_not_wanted() {
 #[test]
 fn with_lfs_the_content_comes_from_the_server_of_the_url_alone() {
     let (root, other_root) = (root(), root());
-    let work = Work::new(&root, "app.git");
+    let work = GitRepository::new(&root, "app.git");
     let oid = imgop_registry::reference::Digest::of(b"CONTENT").hex().to_owned();
     let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 7\n");
-    let server = GitServer::start(&root, Behaviour::Login("user".into(), "CANARY-lfs".into()));
-    let other = GitServer::start(&other_root, Behaviour::Open);
+    let server = GitServer::start(&root, GitBehaviour::Login("user".into(), "CANARY-lfs".into()));
+    let other = GitServer::start(&other_root, GitBehaviour::Open);
     let elsewhere = format!("[lfs]\n\turl = {}/x\n", other.url);
     work.commit(&[
         (".gitattributes", "*.bin filter=lfs\n"),
@@ -239,8 +191,8 @@ fn with_lfs_the_content_comes_from_the_server_of_the_url_alone() {
 fn a_private_repository_needs_the_right_password_and_no_redirect_carries_it_away() {
     const PASSWORD: &str = "CANARY@:/%$ \"x";
     let (root, other_root) = (root(), root());
-    Work::new(&root, "app.git").commit(&[("f", "private")]);
-    let server = GitServer::start(&root, Behaviour::Login("user".into(), PASSWORD.into()));
+    GitRepository::new(&root, "app.git").commit(&[("f", "private")]);
+    let server = GitServer::start(&root, GitBehaviour::Login("user".into(), PASSWORD.into()));
     let url = format!("{}/app.git", server.url);
     let of = |password: &str| {
         let pod = pod(&url, None);
@@ -257,8 +209,8 @@ fn a_private_repository_needs_the_right_password_and_no_redirect_carries_it_away
         assert_eq!(reason, BuildFailure::SourceUnauthorized, "{what}: {message}");
         assert!(message.contains("context.git.credentials") && !message.contains("CANARY"), "{message}");
     }
-    let other = GitServer::start(&other_root, Behaviour::Login("user".into(), PASSWORD.into()));
-    server.set(Behaviour::Redirect(other.url.clone()));
+    let other = GitServer::start(&other_root, GitBehaviour::Login("user".into(), PASSWORD.into()));
+    server.set(GitBehaviour::Redirect(other.url.clone()));
     assert_eq!(of(PASSWORD).fails_early().0, BuildFailure::SourceUnauthorized);
     assert_eq!(other.credentials(), Vec::<String>::new(), "the credential stays at home");
 }
@@ -266,14 +218,14 @@ fn a_private_repository_needs_the_right_password_and_no_redirect_carries_it_away
 #[test]
 fn a_server_that_is_down_is_unreachable() {
     let root = root();
-    Work::new(&root, "app.git").commit(&[("f", "f")]);
-    let server = GitServer::start(&root, Behaviour::Broken);
+    GitRepository::new(&root, "app.git").commit(&[("f", "f")]);
+    let server = GitServer::start(&root, GitBehaviour::Broken);
     let (reason, message) = pod(&format!("{}/app.git", server.url), None).fails_early();
     assert_eq!(reason, BuildFailure::SourceUnreachable, "{message}");
     assert_eq!(pod("http://127.0.0.1:1/app.git", None).fails_early().0, BuildFailure::SourceUnreachable);
-    server.set(Behaviour::Open);
+    server.set(GitBehaviour::Open);
     pod(&format!("{}/app.git", server.url), None).prepare().succeeded();
-    server.set(Behaviour::Silent);
+    server.set(GitBehaviour::Silent);
     let folder = root.join("silent");
     fs::create_dir_all(folder.join("context")).unwrap();
     fs::create_dir_all(folder.join("tmp")).unwrap();
@@ -294,10 +246,10 @@ fn a_server_that_is_down_is_unreachable() {
 #[test]
 fn a_sub_path_that_is_a_link_out_of_the_repository_is_refused_with_the_commit() {
     let root = root();
-    let work = Work::new(&root, "app.git");
+    let work = GitRepository::new(&root, "app.git");
     std::os::unix::fs::symlink("/etc", work.0.join("out")).unwrap();
     let commit = work.commit(&[("f", "f")]);
-    let server = GitServer::start(&root, Behaviour::Open);
+    let server = GitServer::start(&root, GitBehaviour::Open);
     let mut pod = pod(&format!("{}/app.git", server.url), None);
     pod.input.sub_path = Some("out".into());
     let (reason, message) = pod.fails_early();
@@ -308,7 +260,7 @@ fn a_sub_path_that_is_a_link_out_of_the_repository_is_refused_with_the_commit() 
 #[test]
 fn nothing_that_a_repository_brings_along_is_run() {
     let root = root();
-    let work = Work::new(&root, "app.git");
+    let work = GitRepository::new(&root, "app.git");
     let ran = root.join("ran");
     let command = format!("touch {}", ran.display());
     work.commit(&[
@@ -317,7 +269,7 @@ fn nothing_that_a_repository_brings_along_is_run() {
         ("f", "f"),
     ]);
     git(&work.0, &["config", "filter.evil.smudge", &command]);
-    let server = GitServer::start(&root, Behaviour::Open);
+    let server = GitServer::start(&root, GitBehaviour::Open);
     pod(&format!("{}/app.git", server.url), None).prepare().succeeded();
     // What the API server refuses is refused here too.
     for url in [format!("file://{}", work.0.display()), format!("ext::sh -c touch% {}", ran.display())] {
@@ -329,10 +281,10 @@ fn nothing_that_a_repository_brings_along_is_run() {
 #[test]
 fn a_link_without_an_end_in_place_of_a_file_of_lfs_holds_nothing_up() {
     let root = root();
-    let work = Work::new(&root, "app.git");
+    let work = GitRepository::new(&root, "app.git");
     std::os::unix::fs::symlink("/dev/zero", work.0.join("zero.bin")).unwrap();
     work.commit(&[(".gitattributes", "*.bin filter=lfs\n")]);
-    let server = GitServer::start(&root, Behaviour::Open);
+    let server = GitServer::start(&root, GitBehaviour::Open);
     let warnings = pod(&format!("{}/app.git", server.url), None).prepare().succeeded().warnings;
     assert_eq!(warnings, Vec::<String>::new());
 }
@@ -340,7 +292,7 @@ fn a_link_without_an_end_in_place_of_a_file_of_lfs_holds_nothing_up() {
 #[test]
 fn links_of_a_commit_stay_links_and_lead_nowhere() {
     let root = root();
-    let work = Work::new(&root, "app.git");
+    let work = GitRepository::new(&root, "app.git");
     for (link, target) in
         [("rel", "target.txt"), ("dangling", "nowhere"), ("out", "/etc/passwd"), ("d/up", "../target.txt")]
     {
@@ -348,7 +300,7 @@ fn links_of_a_commit_stay_links_and_lead_nowhere() {
         std::os::unix::fs::symlink(target, work.0.join(link)).unwrap();
     }
     work.commit(&[("target.txt", "t")]);
-    let server = GitServer::start(&root, Behaviour::Open);
+    let server = GitServer::start(&root, GitBehaviour::Open);
     let image = pod(&format!("{}/app.git", server.url), None).image();
     let target = |link: &str| fs::read_link(image.root.join("s").join(link)).unwrap().display().to_string();
     assert_eq!(

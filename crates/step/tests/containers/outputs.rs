@@ -93,3 +93,23 @@ fn a_secret_is_a_file_of_a_run_and_in_no_layer() {
     assert_eq!((image.text("size").trim(), image.text("none").trim()), ("13", "none"));
     assert!(!image.holds("CANARY-secret"));
 }
+
+#[test]
+fn a_secret_that_a_run_prints_is_in_no_report() {
+    for (command, why) in [
+        ("/bin/busybox cat /run/secrets/token; exit 3", "ended with exit code 3"),
+        ("set -x; : $(/bin/busybox head -n 1 /run/secrets/token); exit 4", "ended with exit code 4"),
+    ] {
+        let text = format!("FROM BB\nRUN --mount=type=secret,id=token {command}\n");
+        let mut pod = with_busybox(&text);
+        pod.input.secrets.insert("token".into());
+        pod.write(place::SECRETS, "token", "CANARY-one\nCANARY-two\n");
+        let failed = pod.fails_late();
+        assert!(
+            failed.message.contains(why) && failed.last_lines.iter().any(|line| line.contains("***")),
+            "{failed:?}"
+        );
+        let report = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
+        assert!(!report.contains("CANARY"), "{report}");
+    }
+}

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgop_core::api::Format;
-use imgop_core::build::step::{StepContext, StepInput, StepReport, place};
+use imgop_core::build::step::{ConfigMapSource, StepContext, StepInput, StepReport, place};
 use imgop_core::build::{BuildFailure, DockerfilePlace};
-use imgop_step::{Failed, Places, build, prepare, push};
+use imgop_step::{EndRequest, Failed, Places, build, prepare, push};
 
 use crate::built_image::BuiltImage;
 use crate::registry::{self, folder};
@@ -18,7 +18,7 @@ use crate::registry::{self, folder};
 pub struct Pod {
     pub input: StepInput,
     pub root: PathBuf,
-    places: Places,
+    pub places: Places,
 }
 
 /// How a container ended.
@@ -67,6 +67,7 @@ impl Pod {
             repository: registry::new_repository(registry::shared()).parse().unwrap(),
             tls_modes: BTreeMap::new(),
             cache: None,
+            buildah: None,
         };
         Self { input, root, places }
     }
@@ -77,7 +78,7 @@ impl Pod {
             self.write(place::CONFIG_MAP, &format!("key-{i}"), text);
             ((*path).to_owned(), (format!("key-{i}"), None))
         });
-        self.input.context = StepContext::ConfigMap(items.collect());
+        self.input.context = StepContext::ConfigMap(ConfigMapSource { items: items.collect(), digest: None });
         self
     }
 
@@ -96,7 +97,7 @@ impl Pod {
 
     /// Runs the second container.
     pub fn build(&self) -> Ended {
-        run(|report| build::build(&self.input, &self.places, report))
+        run(|report| build::build(&self.input, &self.places, &EndRequest::default(), report))
     }
 
     /// Runs the third container.

@@ -10,7 +10,7 @@ use imgop_core::build::{BuildFailure, Timestamp};
 use crate::built_image::BuiltImage;
 use crate::flaky_proxy;
 use crate::pod::Pod;
-use crate::registry::{Registry, auth_file, busybox, shared};
+use crate::registry::{Registry, auth_file, busybox, new_repository, shared};
 
 #[test]
 fn a_push_that_is_refused_says_what_to_give() {
@@ -95,6 +95,26 @@ fn layers_of_an_earlier_build_are_used_again_from_a_repository() {
 }
 
 #[test]
+fn a_cache_that_cannot_be_used_is_a_warning_and_the_image_is_built_without_it() {
+    let private = Registry::start(Some(("u", "p")));
+    let of_shared = format!("{}/built/cache", shared().address);
+    let mount = "RUN --mount=type=bind,source=f,target=/g /bin/busybox cat /g";
+    let from = format!("FROM scratch\nCOPY --from={} / /\nENV PATH=/bin", busybox());
+    for (repository, run, problem) in [
+        ("127.0.0.1:1/a/cache".to_owned(), "RUN true", "no connection to the registry"),
+        (format!("{}/a/cache", private.address), "RUN true", "cache.credentials"),
+        (of_shared, mount, "Buildah 1.28 does not see that files of RUN --mount changed"),
+    ] {
+        let mut pod = Pod::of(&format!("{from}\n{run}\n")).with_files(&[("f", "f")]);
+        pod.input.cache = Some(LayerCache { repository: repository.parse().unwrap(), ttl_seconds: None });
+        pod.prepare().succeeded();
+        let warnings = pod.build().succeeded().warnings.join("\n");
+        assert!(warnings.starts_with("built without the cache ") && warnings.contains(problem), "{warnings}");
+        pod.push().succeeded();
+    }
+}
+
+#[test]
 fn a_registry_that_is_not_there_is_unreachable_and_not_a_failed_build() {
     let mut pod = Pod::of("FROM nowhere.invalid/a/b:1\n");
     assert_eq!(pod.fails_early().0, BuildFailure::RegistryUnreachable);
@@ -111,4 +131,37 @@ fn a_push_that_breaks_at_its_end_is_tried_again_and_nothing_is_built_again() {
     pod.input.repository = format!("{address}/team/app").parse().unwrap();
     let image = pod.image();
     assert_eq!(image.text("f"), "f");
+}
+
+#[test]
+fn a_base_whose_history_is_not_whole_is_built_on_without_the_cache() {
+    // Layers that no history lists, as some builders push them.
+    let repository = new_repository(shared());
+    let scratch = Pod::of("FROM scratch\nCOPY f /f\n").with_files(&[("f", "f")]);
+    scratch.prepare().succeeded();
+    scratch.build().succeeded();
+    let folder = scratch.path("/work/out");
+    let manifest = std::fs::read(folder.join("manifest.json")).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let config = manifest["config"]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
+    let mut document: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join(&config)).unwrap()).unwrap();
+    document["history"] = serde_json::json!([]);
+    let bytes = document.to_string();
+    let digest = imgop_registry::reference::Digest::of(bytes.as_bytes());
+    std::fs::write(folder.join(digest.hex()), &bytes).unwrap();
+    manifest["config"]["digest"] = serde_json::json!(digest);
+    manifest["config"]["size"] = serde_json::json!(bytes.len());
+    std::fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    let pushed = std::process::Command::new("skopeo")
+        .args(["copy", "--quiet", "--dest-tls-verify=false", &format!("dir:{}", folder.display())])
+        .arg(format!("docker://{repository}:1"))
+        .status();
+    assert!(pushed.unwrap().success());
+    let mut pod = Pod::of(&format!("FROM {repository}:1\nCOPY f /g\n")).with_files(&[("f", "f")]);
+    let cache = format!("{}/built/cache-of-history", shared().address).parse().unwrap();
+    pod.input.cache = Some(LayerCache { repository: cache, ttl_seconds: None });
+    pod.prepare().succeeded();
+    let warnings = pod.build().succeeded().warnings.join("\n");
+    assert!(warnings.contains(&format!("the history of {repository}:1")), "{warnings}");
 }

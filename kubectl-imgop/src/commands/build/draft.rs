@@ -51,8 +51,8 @@ impl Draft {
             Source::Stdin => {}
             Source::Remote(remote) => context = Some(remote.clone()),
             Source::Folder(root) => {
-                let path = dockerfile.as_ref().and_then(|dockerfile| dockerfile.path.as_deref());
-                (context, config_map) = LocalContext::list(root, path)?.into_config_map(&name)?.unzip();
+                let file = dockerfile.as_ref().and_then(|dockerfile| dockerfile.file.as_deref());
+                (context, config_map) = LocalContext::list(root, file)?.into_config_map(&name)?.unzip();
             }
         }
         let given = Given {

@@ -41,12 +41,13 @@ pub struct LocalContext {
 }
 
 impl LocalContext {
-    /// Lists what is taken of a folder. `dockerfile` is the path of the Dockerfile in it.
-    pub fn list(root: &Path, dockerfile: Option<&str>) -> Result<Self, CliError> {
+    /// Lists what is taken of a folder. `dockerfile` is a Dockerfile of this machine, wherever it is.
+    pub fn list(root: &Path, dockerfile: Option<&Path>) -> Result<Self, CliError> {
         let (ignore_file, rules) = ignore_file(root, dockerfile)?;
         let mut files = Vec::new();
         walk(root, "", &rules, &mut files)?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
+        leave_out_other_rules(&mut files, &ignore_file);
         Ok(Self { root: root.to_owned(), files, ignore_file })
     }
 
@@ -123,23 +124,35 @@ impl LocalContext {
     }
 }
 
-/// Returns the ignore file of a folder: its name, and its rules.
-fn ignore_file(root: &Path, dockerfile: Option<&str>) -> Result<(String, IgnoreFile), CliError> {
+/// Returns the ignore file of a folder: its name, and its rules. That of the Dockerfile goes before that of all.
+fn ignore_file(root: &Path, dockerfile: Option<&Path>) -> Result<(String, IgnoreFile), CliError> {
+    let dockerfile = dockerfile.and_then(Path::to_str);
+    let of_all = IgnoreFile::names(None);
     for name in IgnoreFile::names(dockerfile) {
-        match std::fs::read_to_string(root.join(&name)) {
+        let path = if of_all.contains(&name) { root.join(&name) } else { PathBuf::from(&name) };
+        match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let rules = IgnoreFile::parse(&text)
-                    .map_err(|error| CliError::failed(format!("{}: {error}", root.join(&name).display())))?;
+                    .map_err(|error| CliError::failed(format!("{}: {error}", path.display())))?;
                 return Ok((name, rules));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                let path = root.join(&name);
                 return Err(CliError::failed(format!("cannot read {}: {error}", path.display())));
             }
         }
     }
     Ok((".dockerignore".to_owned(), IgnoreFile::default()))
+}
+
+/// Leaves out the ignore files for all Dockerfiles unless one of them was `applied` and goes along. The Dockerfile is
+/// sent without its name, so that the build applies the first of these that it finds: it must be the same one.
+fn leave_out_other_rules(files: &mut Vec<LocalFile>, applied: &str) {
+    let of_all = IgnoreFile::names(None);
+    let is_sent = files.iter().any(|file| file.path == applied);
+    if !is_sent || !of_all.iter().any(|name| name == applied) {
+        files.retain(|file| !of_all.contains(&file.path));
+    }
 }
 
 fn walk(root: &Path, below: &str, rules: &IgnoreFile, files: &mut Vec<LocalFile>) -> Result<(), CliError> {
@@ -216,7 +229,8 @@ mod tests {
     }
 
     fn context(root: &tempfile::TempDir) -> (Context, ConfigMap) {
-        LocalContext::list(root.path(), Some("Dockerfile")).unwrap().into_config_map("api").unwrap().unwrap()
+        let dockerfile = root.path().join("Dockerfile");
+        LocalContext::list(root.path(), Some(&dockerfile)).unwrap().into_config_map("api").unwrap().unwrap()
     }
 
     #[test]
@@ -236,13 +250,28 @@ mod tests {
         assert_ne!(context(&again).1.metadata.name, config_map.metadata.name);
     }
 
+    fn paths(root: &tempfile::TempDir) -> Vec<String> {
+        context(root).0.config_map.unwrap().items.into_iter().map(|item| item.path).collect()
+    }
+
     #[test]
     fn the_ignore_file_of_the_dockerfile_goes_first() {
         let root =
             folder(&[("a", ""), ("b", ""), (".dockerignore", "a"), ("Dockerfile.dockerignore", "*\n!a")]);
-        let (taken, _) = context(&root);
-        let paths: Vec<String> = taken.config_map.unwrap().items.into_iter().map(|item| item.path).collect();
-        assert_eq!(paths, ["a"]);
+        assert_eq!(paths(&root), ["a"]);
+        let elsewhere = folder(&[("api", ""), ("api.dockerignore", "b\n.dockerignore\nDocker*")]);
+        let list = LocalContext::list(root.path(), Some(&elsewhere.path().join("api"))).unwrap();
+        assert_eq!(list.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn the_build_finds_no_other_ignore_file_than_the_one_that_was_applied() {
+        let files = [("a", ""), ("b", ""), (".dockerignore", "a")];
+        assert_eq!(paths(&folder(&files)), [".dockerignore", "b"]);
+        let root = folder(&[&files[..], &[("Dockerfile.dockerignore", "b")]].concat());
+        assert_eq!(paths(&root), ["Dockerfile.dockerignore", "a"], "a would be left out by the build");
+        let root = folder(&[&files[..], &[(".containerignore", "b\n.containerignore")]].concat());
+        assert_eq!(paths(&root), ["a"]);
     }
 
     #[test]

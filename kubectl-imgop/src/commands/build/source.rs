@@ -30,8 +30,8 @@ pub enum Source {
 pub struct LocalDockerfile {
     /// What users know it by.
     pub name: String,
-    /// Its path in the folder of the context; none if it is elsewhere.
-    pub path: Option<String>,
+    /// Where it is on this machine; none if it is of the standard input.
+    pub file: Option<PathBuf>,
     /// Its text.
     pub text: String,
 }
@@ -85,7 +85,7 @@ impl Source {
                 "--file: the Dockerfile is read from the standard input already; give the folder of the context in \
                  place of -",
             )),
-            (Self::Folder(folder), Some(file)) => read(folder, Path::new(file)).map(Some),
+            (Self::Folder(_), Some(file)) => read(Path::new(file)).map(Some),
             (Self::Folder(folder), None) => {
                 let found = DEFAULT_NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
                 let path = found.ok_or_else(|| {
@@ -95,7 +95,7 @@ impl Source {
                     ))
                     .hinted("name another file with --file")
                 })?;
-                read(folder, &path).map(Some)
+                read(&path).map(Some)
             }
             (Self::Remote(_), _) => Ok(None),
         }
@@ -176,20 +176,14 @@ fn with_flags(mut context: Context, flags: &BuilderArgs) -> Result<Context, CliE
 
 fn stdin() -> Result<LocalDockerfile, CliError> {
     let text = text_of(std::io::stdin().lock(), "the standard input")?;
-    Ok(LocalDockerfile { name: "stdin".to_owned(), path: None, text })
+    Ok(LocalDockerfile { name: "stdin".to_owned(), file: None, text })
 }
 
-fn read(folder: &Path, path: &Path) -> Result<LocalDockerfile, CliError> {
+fn read(path: &Path) -> Result<LocalDockerfile, CliError> {
     let name = path.display().to_string();
     let file = std::fs::File::open(path)
         .map_err(|error| CliError::failed(format!("cannot read the Dockerfile {name}: {error}")))?;
-    let within = path.canonicalize().ok().zip(folder.canonicalize().ok());
-    let within = within.and_then(|(path, folder)| path.strip_prefix(folder).ok().map(Path::to_owned));
-    Ok(LocalDockerfile {
-        path: within.and_then(|path| path.to_str().map(|path| path.replace('\\', "/"))),
-        text: text_of(file, &name)?,
-        name,
-    })
+    Ok(LocalDockerfile { file: Some(path.to_owned()), text: text_of(file, &name)?, name })
 }
 
 fn text_of(from: impl std::io::Read, name: &str) -> Result<String, CliError> {

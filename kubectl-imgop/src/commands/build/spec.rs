@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     fn of(flags: &BuilderArgs) -> Result<ImageBuilderSpec, String> {
-        let dockerfile = LocalDockerfile { name: "x".into(), path: None, text: "FROM a".into() };
+        let dockerfile = LocalDockerfile { name: "x".into(), file: None, text: "FROM a".into() };
         let given = Given {
             dockerfile: Some(&dockerfile),
             context: None,

@@ -158,7 +158,8 @@ impl Errands {
 /// Returns the steps that are done: by the status, and by Jobs that have ended well.
 fn done(errand: &Errand, jobs: &[JobReport]) -> Vec<u32> {
     let before = errand.status.iter().flat_map(|status| status.done.iter().copied());
-    let completed = jobs.iter().filter(|job| job.container("step") == ContainerState::Completed);
+    let completed =
+        jobs.iter().filter(|job| matches!(job.container("step"), ContainerState::Completed { .. }));
     let mut done: Vec<u32> = before.chain(completed.filter_map(step_of)).collect();
     done.sort_unstable();
     done.dedup();

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A version of Buildah, without its patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct BuildahVersion {
     /// 1.
     pub major: u32,
@@ -16,6 +19,20 @@ pub struct BuildahVersion {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no version of Buildah; write it as 1.28.2 or v1.44")]
 pub struct BuildahVersionError(String);
+
+impl From<BuildahVersion> for String {
+    fn from(version: BuildahVersion) -> Self {
+        version.to_string()
+    }
+}
+
+impl TryFrom<String> for BuildahVersion {
+    type Error = BuildahVersionError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
 
 /// What not every version of Buildah can do (buildah's CHANGELOG.md, imagebuilder's dispatchers.go).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

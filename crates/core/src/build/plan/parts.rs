@@ -107,7 +107,8 @@ fn back_off(
 }
 
 /// Returns how many tries ended in a way that is retried as this one is: in a row where pods were ended, and else in
-/// all, so that a network that failed takes no try from a RUN.
+/// all, so that a network that failed takes no try from a RUN. Whatever deletes Jobs ends pods: tries of which nothing
+/// is known were in that row.
 fn alike(failure: BuildFailure, tries: &[&PartRun]) -> u32 {
     let is_alike = |run: &&&PartRun| match run.state {
         PartState::Failed(other, _) | PartState::Gone(other, _) => other.retry() == failure.retry(),
@@ -115,7 +116,11 @@ fn alike(failure: BuildFailure, tries: &[&PartRun]) -> u32 {
         PartState::Running | PartState::Built(_) => false,
     };
     let count = match failure.retry() {
-        Retry::AtOnce => tries.iter().rev().take_while(is_alike).count(),
+        Retry::AtOnce => {
+            let row = tries.iter().rev().take_while(is_alike).count();
+            let gone = if row == tries.len() { tries.first().map_or(0, |first| first.attempt) } else { 0 };
+            row.saturating_add(usize::try_from(gone.saturating_sub(1)).unwrap_or(usize::MAX))
+        }
         _ => tries.iter().filter(is_alike).count(),
     };
     u32::try_from(count).unwrap_or(u32::MAX)

@@ -12,7 +12,9 @@ mod step_input;
 mod step_report;
 
 pub use step_arguments::StepInputError;
-pub use step_input::{ContextImage, GitSource, LayerCache, StepContext, StepInput};
+pub use step_input::{
+    ConfigMapSource, ContextImage, GitSource, LayerCache, StepContext, StepInput, files_digest,
+};
 pub use step_report::{
     BaseReport, FailedStep, MAX_REPORT_BYTES, PhaseSeconds, PushedImage, SourceReport, StepFailure,
     StepReport,

@@ -80,6 +80,7 @@ mod tests {
             repository: "registry.example.com:5000/team/app".parse().unwrap(),
             tls_modes: BTreeMap::from([("registry.example.com:5000".parse().unwrap(), TlsMode::PlainHttp)]),
             cache: Some(LayerCache { repository: "quay.io/a/cache".parse().unwrap(), ttl_seconds: Some(60) }),
+            buildah: Some("1.44".parse().unwrap()),
         }
     }
 
@@ -98,6 +99,7 @@ mod tests {
             bases: BTreeMap::new(),
             tls_modes: BTreeMap::new(),
             cache: None,
+            buildah: None,
             ..input()
         };
         let text = small.to_arguments().unwrap().concat();

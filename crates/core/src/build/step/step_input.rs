@@ -8,6 +8,7 @@ use imgop_registry::reference::{Digest, RegistryHost, Repository};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Format, TlsMode};
+use crate::build::dockerfile::BuildahVersion;
 use crate::build::{DockerfilePlace, ImageReference, Timestamp};
 
 /// What the build of one platform is to do. The same for all of its containers. A field that the program does not
@@ -58,6 +59,10 @@ pub struct StepInput {
     /// Where layers of earlier builds are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<LayerCache>,
+    /// The version of Buildah in the container that runs the Dockerfile, where it is another one than that of the
+    /// other containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buildah: Option<BuildahVersion>,
 }
 
 /// Where the files of a build come from.
@@ -69,9 +74,8 @@ pub enum StepContext {
     Empty,
     /// A commit. Credentials are in [`super::place::GIT_SECRET`], if that folder is there.
     Git(GitSource),
-    /// A ConfigMap, which is mounted at [`super::place::CONFIG_MAP`]: the keys that are taken, by the paths of their
-    /// files, with permissions; all keys under their names if there are none.
-    ConfigMap(BTreeMap<String, (String, Option<u32>)>),
+    /// A ConfigMap, which is mounted at [`super::place::CONFIG_MAP`].
+    ConfigMap(ConfigMapSource),
     /// The files of an image.
     Image(ContextImage),
 }
@@ -98,6 +102,20 @@ pub struct GitSource {
     pub depth: u32,
 }
 
+/// The keys of a ConfigMap.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigMapSource {
+    /// The keys that are taken, by the paths of their files, with permissions; all keys under their names if there are
+    /// none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub items: BTreeMap<String, (String, Option<u32>)>,
+    /// The digest of the files that the build began with, as [`files_digest`] returns it. Files with another one are
+    /// not built: the ConfigMap was changed since, or the node has not seen its last change yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
 /// An image whose files are the context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -117,6 +135,14 @@ pub struct LayerCache {
     pub ttl_seconds: Option<u64>,
 }
 
+/// Returns one digest of files: of their paths, of which each is there once, and of their contents, in whatever order.
+pub fn files_digest<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Digest {
+    let digests: BTreeMap<&str, Digest> =
+        files.into_iter().map(|(path, bytes)| (path, Digest::of(bytes))).collect();
+    // Digests by text are always written.
+    Digest::of(serde_json::to_string(&digests).unwrap_or_default().as_bytes())
+}
+
 impl StepContext {
     /// Whether there are no files.
     pub fn is_empty(&self) -> bool {
@@ -128,5 +154,19 @@ impl LayerCache {
     /// Returns how old a layer may be.
     pub fn ttl(&self) -> Option<Duration> {
         self.ttl_seconds.map(Duration::from_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_files_is_that_of_paths_and_contents() {
+        let digest =
+            |files: &[(&str, &str)]| files_digest(files.iter().map(|(path, text)| (*path, text.as_bytes())));
+        assert_eq!(digest(&[("a", "1"), ("b", "2")]), digest(&[("b", "2"), ("a", "1")]));
+        assert_ne!(digest(&[("a", "1")]), digest(&[("a", "2")]));
+        assert_ne!(digest(&[("a", "1")]), digest(&[("b", "1")]));
     }
 }

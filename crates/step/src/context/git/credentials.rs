@@ -51,10 +51,6 @@ impl Credentials {
             (_, Some(username), Some(password), _) => {
                 Self::basic(scheme, authority, &username, &password, places).map(Some)
             }
-            // A token alone: servers take any name beside it.
-            (_, None, Some(password), _) => {
-                Self::basic(scheme, authority, "git", &password, places).map(Some)
-            }
             _ => Err(wrong_kind(
                 "an http or https URL needs a Secret of type kubernetes.io/basic-auth, with username and password",
             )),
@@ -220,10 +216,13 @@ mod tests {
         let failed = Credentials::read("ssh://git@git.example.com/a.git", &places).unwrap_err();
         assert_eq!(failed.reason, BuildFailure::SourceUnauthorized);
         assert!(failed.message.contains("kubernetes.io/ssh-auth"), "{failed}");
-        let (_folder, places) = secret(&[("ssh-privatekey", "k")]);
-        let failed = Credentials::read("https://git.example.com/a.git", &places).unwrap_err();
-        assert_eq!(failed.reason, BuildFailure::SourceUnauthorized);
-        assert!(failed.message.contains("kubernetes.io/basic-auth"), "{failed}");
+        // The agent, which asks for refs first, needs both too.
+        for keys in [[("ssh-privatekey", "k")], [("password", "token")]] {
+            let (_folder, places) = secret(&keys);
+            let failed = Credentials::read("https://git.example.com/a.git", &places).unwrap_err();
+            assert_eq!(failed.reason, BuildFailure::SourceUnauthorized);
+            assert!(failed.message.contains("with username and password"), "{failed}");
+        }
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub fn patterns(revision: Option<&str>) -> Vec<&str> {
     }
 }
 
-/// Returns what a revision means. A whole name means just that; otherwise a tag goes before a branch, and both before
-/// the beginning of a commit. A whole commit is always one, as it is for git.
+/// Returns what a revision means, as git and the agent understand it. A whole name means just that, also without
+/// `refs/`; otherwise a tag goes before a branch, and both before the beginning of a commit. A whole commit is always one, as it is for git.
 pub fn choose(revision: Option<&str>, advertised: &Advertised) -> Option<Found> {
     let Some(revision) = revision else {
         return advertised.has("HEAD").then(|| Found::Ref("HEAD".to_owned()));
@@ -53,7 +53,7 @@ pub fn choose(revision: Option<&str>, advertised: &Advertised) -> Option<Found> 
     let names = if revision.starts_with("refs/") || revision == "HEAD" {
         vec![revision.to_owned()]
     } else {
-        vec![format!("refs/tags/{revision}"), format!("refs/heads/{revision}"), format!("refs/{revision}")]
+        vec![format!("refs/{revision}"), format!("refs/tags/{revision}"), format!("refs/heads/{revision}")]
     };
     let name = names.into_iter().find(|name| advertised.has(name));
     let is_short = revision.len() >= SHORTEST_COMMIT && is_hex(revision);
@@ -83,6 +83,8 @@ mod tests {
             "refs/heads/abcd",
             "refs/pull/7/head",
             "refs/heads/team/main",
+            "refs/heads/heads/same",
+            "refs/tags/pull/7/head",
         ];
         let lines: Vec<String> = names.iter().map(|name| format!("{}\t{name}", "0".repeat(40))).collect();
         choose(Some(revision).filter(|text| !text.is_empty()), &Advertised::read(&lines.join("\n")))
@@ -95,6 +97,8 @@ mod tests {
         assert_eq!(chosen("main"), of("refs/heads/main"));
         assert_eq!(chosen("same"), of("refs/tags/same"), "a tag goes before a branch");
         assert_eq!(chosen("refs/heads/same"), of("refs/heads/same"));
+        assert_eq!(chosen("heads/same"), of("refs/heads/same"), "as over https, where the agent asks");
+        assert_eq!(chosen("pull/7/head"), of("refs/pull/7/head"));
         assert_eq!(chosen("v2"), of("refs/tags/v2"));
         assert_eq!(chosen("refs/pull/7/head"), of("refs/pull/7/head"));
         assert_eq!(chosen("abcd"), of("refs/heads/abcd"), "a name goes before the beginning of a commit");

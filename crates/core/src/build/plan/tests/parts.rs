@@ -45,6 +45,18 @@ fn an_interrupted_part_is_built_again_at_once_and_does_not_count() {
 }
 
 #[test]
+fn whatever_deletes_jobs_is_not_answered_with_one_job_after_the_other() {
+    let request = request(|_| {});
+    let vanished = |attempt| run("linux/amd64", attempt, PartState::Failed(BuildFailure::Interrupted, now()));
+    assert_eq!(actions(&request, &[vanished(1)])[0], PartAction::Build(2));
+    let due = now() + Duration::from_secs(120);
+    let fourth = actions(&request, &[vanished(4)]);
+    assert_eq!(fourth[0], PartAction::BackOff(BuildFailure::Interrupted, due), "the first three are gone");
+    let step = run("linux/amd64", 3, PartState::Failed(BuildFailure::StepFailed, now()));
+    assert_eq!(actions(&request, &[step, vanished(4)])[0], PartAction::Build(5), "not in a row");
+}
+
+#[test]
 fn a_part_that_a_registry_cleaned_away_is_built_again() {
     let (request, lost) = (request(|_| {}), |attempt| run("linux/amd64", attempt, PartState::Lost(now())));
     assert_eq!(actions(&request, &[lost(1)])[0], PartAction::Build(2));

@@ -1,5 +1,6 @@
 //! Git's own `http-backend` behind a small server, which can also fail in the ways that servers fail.
 
+use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 /// How a server behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Behaviour {
+pub enum GitBehaviour {
     /// It serves all that it has.
     Open,
     /// It serves who has this user and password.
@@ -31,20 +32,26 @@ pub enum Behaviour {
 }
 
 /// A running server, and a folder with its repositories.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct GitServer {
-    /// `http://127.0.0.1:PORT`.
+    /// `http://ADDRESS:PORT`.
     pub url: String,
+    /// The folder with its repositories.
     pub root: PathBuf,
-    behaviour: Arc<Mutex<Behaviour>>,
+    behaviour: Arc<Mutex<GitBehaviour>>,
     seen: Arc<Mutex<Vec<String>>>,
     count: Arc<AtomicUsize>,
 }
 
 impl GitServer {
     /// Starts a server with repositories below a folder.
-    pub fn start(root: &Path, behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub fn start(root: &Path, behaviour: GitBehaviour) -> Self {
+        Self::start_on("127.0.0.1", root, behaviour)
+    }
+
+    /// Starts a server at an address of this machine, which pods may reach.
+    pub fn start_on(address: &str, root: &Path, behaviour: GitBehaviour) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = Self {
@@ -67,7 +74,7 @@ impl GitServer {
     }
 
     /// Changes how it behaves.
-    pub fn set(&self, behaviour: Behaviour) {
+    pub fn set(&self, behaviour: GitBehaviour) {
         *self.behaviour.lock().unwrap() = behaviour;
     }
 
@@ -82,6 +89,58 @@ impl GitServer {
     }
 }
 
+/// A repository that is not bare, so that it can be worked in: `http-backend` serves it all the same.
+#[derive(Debug)]
+pub struct GitRepository(pub PathBuf);
+
+impl GitRepository {
+    /// Makes one below the folder of a server.
+    pub fn new(root: &Path, name: &str) -> Self {
+        git(root, &["init", "--quiet", "--initial-branch=trunk", name]);
+        Self(root.join(name))
+    }
+
+    /// Writes files and commits them. Returns the commit.
+    pub fn commit(&self, files: &[(&str, &str)]) -> String {
+        for (path, text) in files {
+            let path = self.0.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        git(&self.0, &["add", "--all"]);
+        git(&self.0, &["commit", "--quiet", "--allow-empty", "--message=m"]);
+        self.head()
+    }
+
+    /// Returns the commit that is checked out.
+    pub fn head(&self) -> String {
+        git(&self.0, &["rev-parse", "HEAD"])
+    }
+}
+
+/// Runs git in a folder and returns what it prints.
+pub fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.com",
+            "-c",
+            "protocol.file.allow=always",
+            "-C",
+        ])
+        .arg(folder)
+        .args(arguments)
+        .env("GIT_COMMITTER_DATE", "2024-01-02T03:04:05Z")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 async fn answer(State(server): State<GitServer>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     server.count.fetch_add(1, Ordering::Relaxed);
@@ -90,21 +149,21 @@ async fn answer(State(server): State<GitServer>, request: Request) -> Response<B
     let behaviour = server.behaviour.lock().unwrap().clone();
     let plain = |status: StatusCode| Response::builder().status(status);
     match behaviour {
-        Behaviour::Broken => return plain(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty()).unwrap(),
-        Behaviour::Silent => std::future::pending().await,
-        Behaviour::Redirect(to) => {
+        GitBehaviour::Broken => return plain(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty()).unwrap(),
+        GitBehaviour::Silent => std::future::pending().await,
+        GitBehaviour::Redirect(to) => {
             let to = format!("{to}{}", parts.uri);
             return plain(StatusCode::FOUND).header("location", to).body(Body::empty()).unwrap();
         }
-        Behaviour::Login(user, password) if given.as_deref() != Some(&format!("{user}:{password}")) => {
+        GitBehaviour::Login(user, password) if given.as_deref() != Some(&format!("{user}:{password}")) => {
             let asks = plain(StatusCode::UNAUTHORIZED).header("www-authenticate", "Basic realm=\"git\"");
             return asks.body(Body::empty()).unwrap();
         }
-        Behaviour::Login(..) | Behaviour::Open => {}
+        GitBehaviour::Login(..) | GitBehaviour::Open => {}
     }
     let body = to_bytes(body, 64 << 20).await.unwrap();
     if let Some(oid) = parts.uri.path().strip_prefix("/lfs/") {
-        return Response::new(Body::from(std::fs::read(server.root.join("lfs").join(oid)).unwrap()));
+        return Response::new(Body::from(fs::read(server.root.join("lfs").join(oid)).unwrap()));
     }
     if parts.uri.path().ends_with("/info/lfs/objects/batch") {
         return batch(&server, &body);

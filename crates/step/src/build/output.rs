@@ -1,0 +1,175 @@
+//! What a build prints: passed on, and read for what a report needs.
+
+use std::io::{self, Read, Write};
+use std::process::{Child, ExitStatus};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use imgop_core::build::dockerfile::Dockerfile;
+
+use super::diagnosis::says_full;
+use super::log_lines::{LastLines, LineCutter, LineFilter};
+use super::pressure::{FreeSpace, Killed};
+use super::progress::Progress;
+use super::secret_values::{ReplacedStream, SecretValues};
+use crate::EndRequest;
+/// Lines of output in a report.
+const LAST_LINES: usize = 20;
+/// Lines of errors in which Buildah's own is looked for.
+const LAST_ERRORS: usize = 50;
+/// How long output is awaited after Buildah ended: what a RUN left running may hold its pipes open for ever. Also how
+/// often it is checked whether the container is asked to end.
+const REST: Duration = Duration::from_millis(200);
+/// Buildah prints it in every build: it gives arguments of platforms to stages that do not ask for them.
+const NOISE: &str = "[Warning] one or more build args were not consumed:";
+
+/// Which of the two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Output,
+    Errors,
+}
+
+/// What was printed, as far as a report needs it. Values of secrets are replaced in all of it.
+#[derive(Debug)]
+pub struct Output {
+    /// The steps.
+    pub progress: Progress,
+    /// The last lines of both outputs.
+    pub last_lines: LastLines,
+    /// The last lines of errors.
+    pub errors: LastLines,
+    /// The free space of the volume.
+    pub space: FreeSpace,
+    /// What the kernel ended.
+    pub killed: Killed,
+    secrets: SecretValues,
+    streams: [StreamState; 2],
+}
+
+/// How far one of the outputs is read.
+#[derive(Debug)]
+struct StreamState {
+    replaced: ReplacedStream,
+    cutter: LineCutter,
+    filter: LineFilter,
+}
+
+impl Output {
+    /// Nothing is printed yet.
+    pub fn new(file: &Dockerfile, secrets: SecretValues, space: FreeSpace, killed: Killed) -> Self {
+        let stream = || StreamState {
+            replaced: ReplacedStream::default(),
+            cutter: LineCutter::default(),
+            filter: LineFilter::new(NOISE),
+        };
+        Self {
+            progress: Progress::of(file, &secrets),
+            last_lines: LastLines::new(LAST_LINES),
+            errors: LastLines::new(LAST_ERRORS),
+            space,
+            killed,
+            secrets,
+            streams: [stream(), stream()],
+        }
+    }
+
+    /// Reads both outputs until the child has ended, and what it had written until then. The child is ended when the
+    /// container is asked to end.
+    pub fn follow(&mut self, child: &mut Child, ends: &EndRequest) -> io::Result<ExitStatus> {
+        let (sender, receiver) = mpsc::sync_channel(64);
+        let streams: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
+            (Stream::Output, child.stdout.take().map(|out| Box::new(out) as _)),
+            (Stream::Errors, child.stderr.take().map(|out| Box::new(out) as _)),
+        ];
+        for (stream, reader) in streams {
+            let (Some(mut reader), sender) = (reader, sender.clone()) else { continue };
+            thread::spawn(move || {
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                    let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+                    if sender.send((stream, bytes)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let status = self.read_until_end(&receiver, child, ends)?;
+        for stream in [Stream::Output, Stream::Errors] {
+            self.end(stream);
+        }
+        Ok(status)
+    }
+
+    fn read_until_end(
+        &mut self,
+        receiver: &Receiver<(Stream, Vec<u8>)>,
+        child: &mut Child,
+        ends: &EndRequest,
+    ) -> io::Result<ExitStatus> {
+        // The status, and when it was seen.
+        let mut ended: Option<(ExitStatus, Instant)> = None;
+        loop {
+            match receiver.recv_timeout(REST) {
+                Ok((stream, bytes)) => self.take(stream, &bytes),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            match &ended {
+                Some((status, at)) if at.elapsed() >= REST => return Ok(*status),
+                Some(_) => {}
+                None if ends.is_set() => {
+                    child.kill()?;
+                    ended = Some((child.wait()?, Instant::now()));
+                }
+                None => ended = child.try_wait()?.map(|status| (status, Instant::now())),
+            }
+        }
+        child.wait()
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) {
+        let bytes = self.streams[stream as usize].replaced.pass(bytes, &self.secrets);
+        self.read(stream, &bytes);
+    }
+
+    fn end(&mut self, stream: Stream) {
+        let rest = self.streams[stream as usize].replaced.rest(&self.secrets);
+        self.read(stream, &rest);
+        std::mem::take(&mut self.streams[stream as usize].cutter).end(|line| self.line(stream, line));
+        pass_on(stream, &self.streams[stream as usize].filter.rest());
+    }
+
+    /// Reads what has no value of a secret in it any more.
+    fn read(&mut self, stream: Stream, bytes: &[u8]) {
+        let mut cutter = std::mem::take(&mut self.streams[stream as usize].cutter);
+        cutter.take(bytes, |line| self.line(stream, line));
+        self.streams[stream as usize].cutter = cutter;
+        pass_on(stream, &self.streams[stream as usize].filter.pass(bytes));
+    }
+
+    fn line(&mut self, stream: Stream, line: &str) {
+        if line.starts_with(NOISE) {
+            return;
+        }
+        if says_full(line) {
+            self.space.look();
+        }
+        self.last_lines.push(line);
+        match stream {
+            Stream::Output if self.progress.take(line) => self.killed.begin_step(),
+            Stream::Output => {}
+            Stream::Errors => self.errors.push(line),
+        }
+    }
+}
+
+/// Writes to the container's own log. Who no longer reads it does not end the build.
+fn pass_on(stream: Stream, bytes: &[u8]) {
+    let _ = match stream {
+        Stream::Output => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+        Stream::Errors => io::stderr().write_all(bytes),
+    };
+}
