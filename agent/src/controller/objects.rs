@@ -51,16 +51,16 @@ impl<K: Object> Objects<K> {
 
     /// Returns all objects that can be decoded. There may be many: take one at a time.
     pub fn all(&self) -> impl Iterator<Item = K> {
-        self.that(|_| true)
+        self.matching(|_| true)
     }
 
     /// Returns those of a namespace, likewise.
     pub fn of_namespace(&self, namespace: Option<&str>) -> impl Iterator<Item = K> {
-        self.that(move |object| object.meta().namespace.as_deref() == namespace)
+        self.matching(move |object| object.meta().namespace.as_deref() == namespace)
     }
 
-    fn that(&self, is_meant: impl Fn(&Stored<K>) -> bool) -> impl Iterator<Item = K> {
-        let stored = self.0.iter().flat_map(move |store| store.state_filter(&is_meant));
+    fn matching(&self, matches: impl Fn(&Stored<K>) -> bool) -> impl Iterator<Item = K> {
+        let stored = self.0.iter().flat_map(move |store| store.state_filter(&matches));
         stored.filter_map(|object| object.decode().0.ok())
     }
 
