@@ -24,6 +24,11 @@ const MAX_WAITING_LOG_LINES: usize = 4096;
 /// How long a stop may take; Kubernetes waits for 30 seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Its settings stand in `.cargo/config.toml`.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     // Only one TLS provider is in the tree, but rustls takes none by itself.

@@ -57,8 +57,6 @@ impl AgentProcess {
             .env("LISTEN", listen.to_string())
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
-            // As in the agent's image.
-            .env("MALLOC_ARENA_MAX", "1")
             .kill_on_drop(true);
         // The servers are on this machine.
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {

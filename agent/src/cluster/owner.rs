@@ -1,5 +1,7 @@
 //! The object that Jobs, Secrets and events belong to, whatever its kind.
 
+use std::borrow::Cow;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
@@ -8,9 +10,9 @@ use kube::Resource;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// Its API version, such as `skopeo.io/v1alpha1`.
-    pub api_version: String,
+    pub api_version: Cow<'static, str>,
     /// Its kind.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -25,8 +27,8 @@ impl Owner {
     pub fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
         let metadata = object.meta();
         Self {
-            api_version: K::api_version(&()).into_owned(),
-            kind: K::kind(&()).into_owned(),
+            api_version: K::api_version(&()),
+            kind: K::kind(&()),
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -43,8 +45,8 @@ impl Owner {
     /// Returns the reference that makes Kubernetes delete what carries it together with this owner.
     pub fn controller_reference(&self) -> OwnerReference {
         OwnerReference {
-            api_version: self.api_version.clone(),
-            kind: self.kind.clone(),
+            api_version: self.api_version.clone().into_owned(),
+            kind: self.kind.clone().into_owned(),
             name: self.name.clone(),
             uid: self.uid.clone(),
             controller: Some(true),
@@ -56,8 +58,8 @@ impl Owner {
     /// Returns the reference that events carry.
     pub fn object_reference(&self) -> ObjectReference {
         ObjectReference {
-            api_version: Some(self.api_version.clone()),
-            kind: Some(self.kind.clone()),
+            api_version: Some(self.api_version.clone().into_owned()),
+            kind: Some(self.kind.clone().into_owned()),
             namespace: Some(self.namespace.clone()),
             name: Some(self.name.clone()),
             uid: Some(self.uid.clone()),
@@ -96,8 +98,8 @@ mod tests {
     #[test]
     fn an_owner_is_of_its_kind_in_whichever_version_its_reference_was_written() {
         let owner = |api_version: &str| Owner {
-            api_version: api_version.to_owned(),
-            kind: "Image".to_owned(),
+            api_version: api_version.to_owned().into(),
+            kind: "Image".into(),
             namespace: String::new(),
             name: String::new(),
             uid: String::new(),

@@ -11,6 +11,7 @@
 
 mod objects;
 mod reconcile;
+mod stored;
 mod undecodable;
 
 use std::convert::Infallible;
@@ -23,7 +24,6 @@ use futures::{FutureExt as _, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, reasons};
 use imgop_core::time::saturating_add;
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -42,6 +42,7 @@ use crate::turns::TurnKey;
 use objects::Change;
 pub use objects::{Objects, Watched};
 pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
+pub use stored::Stored;
 
 /// How long an object is left alone whose pass panicked.
 const PANIC_BACKOFF: Duration = Duration::from_mins(10);
@@ -63,7 +64,7 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
     let runner = Arc::new(Runner::new(kind, watched.objects()));
     let controllers = watched.into_parts().into_iter().map(|part| {
         let namespace = part.namespace.clone();
-        let is_here = move |object: &ObjectRef<Guarded<R::Kind>>| {
+        let is_here = move |object: &ObjectRef<Stored<R::Kind>>| {
             std::future::ready(namespace.is_none() || object.namespace == namespace)
         };
         let deleting = agent.clone();
@@ -74,7 +75,7 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
             show(event, &known, &seeing.kind);
         });
         Controller::for_stream(changes.applied_objects(), store)
-            .reconcile_on(agent.jobs.wake_ups::<Guarded<R::Kind>>().filter(is_here))
+            .reconcile_on(agent.jobs.wake_ups::<Stored<R::Kind>>().filter(is_here))
             // Turns bound how many passes run at once.
             .with_config(controller::Config::default().concurrency(0))
             .graceful_shutdown_on(stop.clone().cancelled_owned())
@@ -104,19 +105,21 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
 /// `evict_deleted`.
 fn leave_queue<K: Object>(event: &Change<K>, agent: &Agent) {
     if let Ok(watcher::Event::Delete(object)) = event {
-        agent.jobs.leave_queue(&object.uid().unwrap_or_default());
+        agent.jobs.leave_queue(&object.decode().uid().unwrap_or_default());
     }
 }
 
 /// Shows a kind the objects that the store has got with this event. Those of a list are there once all of them are;
 /// before, what the kind notes of them could be dropped as of objects that do not exist.
-pub(crate) fn show<R: Reconcile>(event: &Change<R::Kind>, store: &Store<Guarded<R::Kind>>, kind: &R) {
-    match event {
-        Ok(watcher::Event::Apply(DeserializeGuard(Ok(object)))) => kind.seen(object),
-        Ok(watcher::Event::InitDone) => {
-            let all = store.state();
-            all.iter().filter_map(|object| object.0.as_ref().ok()).for_each(|object| kind.seen(object));
+pub(crate) fn show<R: Reconcile>(event: &Change<R::Kind>, store: &Store<Stored<R::Kind>>, kind: &R) {
+    let see = |object: &Stored<R::Kind>| {
+        if let Ok(object) = object.decode().0 {
+            kind.seen(&object);
         }
+    };
+    match event {
+        Ok(watcher::Event::Apply(object)) => see(object),
+        Ok(watcher::Event::InitDone) => store.state().iter().for_each(|object| see(object)),
         _ => {}
     }
 }
@@ -177,32 +180,48 @@ impl<R: Reconcile> Runner<R> {
     }
 
     /// Reconciles one object. Returns when to reconcile it again.
-    async fn reconcile(&self, object: &Guarded<R::Kind>) -> Action {
+    async fn reconcile(&self, stored: &Stored<R::Kind>) -> Action {
         let agent = self.kind.agent();
         agent.metrics.reconciliations.get_or_create(&OfKind::of::<R::Kind>()).inc();
-        let uid = object.uid().unwrap_or_default();
-        if object.meta().deletion_timestamp.is_some() {
-            agent.jobs.leave_queue(&uid);
-            return Action::await_change();
-        }
-        // Jobs that run would be created a second time.
-        if !agent.jobs.are_known(&object.namespace().unwrap_or_default()) {
-            return Action::requeue(UNTIL_JOBS_ARE_KNOWN);
-        }
-        let hosts = object.0.as_ref().map(R::hosts).unwrap_or_default();
-        let key = TurnKey { namespace: object.namespace().unwrap_or_default(), hosts };
+        // Thousands may wait for a turn, so nothing more of them is decoded meanwhile.
+        let (uid, key) = match self.before_turn(stored.decode()) {
+            Ok(uid_and_key) => uid_and_key,
+            Err(next) => return next,
+        };
         let Some(_turn) = agent.turns.take(key).await else { return Action::await_change() };
         // It may have waited for minutes: what has changed meanwhile counts.
-        let exists = |object: &Arc<Guarded<R::Kind>>| object.meta().deletion_timestamp.is_none();
-        let Some(object) = self.objects.current(object).filter(exists) else {
+        let exists = |object: &Guarded<R::Kind>| object.meta().deletion_timestamp.is_none();
+        let Some(object) = self.objects.current(stored, &uid).filter(exists) else {
             agent.jobs.leave_queue(&uid);
             return Action::await_change();
         };
-        // Thousands may wait, and those are small.
-        Box::pin(self.in_turn(&object, &uid)).await
+        // Likewise: thousands may wait, and those are small.
+        let next = Box::pin(self.in_turn(object, &uid)).await;
+        // It was deleted while this pass took its place in the queue.
+        if self.objects.current(stored, &uid).is_none() {
+            agent.jobs.leave_queue(&uid);
+        }
+        next
     }
 
-    async fn in_turn(&self, object: &Guarded<R::Kind>, uid: &str) -> Action {
+    /// Returns the UID of an object and what its turn is of, or when to reconcile it again if it needs none.
+    fn before_turn(&self, object: Guarded<R::Kind>) -> Result<(String, TurnKey), Action> {
+        let jobs = &self.kind.agent().jobs;
+        let uid = object.uid().unwrap_or_default();
+        if object.meta().deletion_timestamp.is_some() {
+            jobs.leave_queue(&uid);
+            return Err(Action::await_change());
+        }
+        let namespace = object.namespace().unwrap_or_default();
+        // Jobs that run would be created a second time.
+        if !jobs.are_known(&namespace) {
+            return Err(Action::requeue(UNTIL_JOBS_ARE_KNOWN));
+        }
+        let hosts = object.0.as_ref().map(R::hosts).unwrap_or_default();
+        Ok((uid, TurnKey { namespace, hosts }))
+    }
+
+    async fn in_turn(&self, object: Guarded<R::Kind>, uid: &str) -> Action {
         let agent = self.kind.agent();
         let slot = self.memories.of(uid);
         let mut slot = slot.lock().await;
@@ -213,13 +232,9 @@ impl<R: Reconcile> Runner<R> {
                 slot.undecodable = None;
                 self.guarded(object, &mut slot, now).await
             }
-            Err(invalid) => self.undecodable(object, invalid, &mut slot, now).await,
+            Err(invalid) => self.undecodable(&object, invalid, &mut slot, now).await,
         };
         agent.jobs.end_pass(uid);
-        // It was deleted while this pass took its place in the queue.
-        if self.objects.current(object).is_none() {
-            agent.jobs.leave_queue(uid);
-        }
         match result {
             Ok(next) => {
                 slot.api_failures = 0;
@@ -319,7 +334,7 @@ impl<R: Reconcile> Runner<R> {
     }
 
     /// Writes a status, and an event if the object became ready or unready with it.
-    async fn write<K: Object>(
+    async fn write<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
         old: Option<&R::Status>,
@@ -336,7 +351,7 @@ impl<R: Reconcile> Runner<R> {
         agent.events.transition(&owner, &before, &conditions).await;
         if let Some(ready) = find(&conditions, READY) {
             let Owner { kind, namespace, name, .. } = owner;
-            tracing::info!(kind, name, namespace, reason = ready.reason, detail = ready.message, "status");
+            tracing::info!(%kind, name, namespace, reason = ready.reason, detail = ready.message, "status");
         }
         Ok(true)
     }

@@ -3,59 +3,70 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::{FutureExt as _, Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 
 use super::Object;
+use super::stored::Stored;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 use crate::config::Namespaces;
 
 /// What a watch of the agent sends.
-pub type Change<K> = Result<watcher::Event<Guarded<K>>, watcher::Error>;
+pub type Change<K> = Result<watcher::Event<Stored<K>>, watcher::Error>;
 
-/// The objects of a kind in all watched namespaces. Cloning shares them.
+/// The objects of a kind in all watched namespaces, each decoded when it is asked for. Cloning shares them.
 #[derive(Clone, Debug)]
-pub struct Objects<K: Object>(Arc<[Store<Guarded<K>>]>);
+pub struct Objects<K: Object>(Arc<[Store<Stored<K>>]>);
 
 impl<K: Object> Objects<K> {
     /// Returns the objects in these stores.
-    pub fn new(stores: impl IntoIterator<Item = Store<Guarded<K>>>) -> Self {
+    pub fn new(stores: impl IntoIterator<Item = Store<Stored<K>>>) -> Self {
         Self(stores.into_iter().collect())
     }
 
     /// Returns whether all objects are known: before, one could be taken for the oldest that is not.
     pub fn are_known(&self) -> bool {
         let is_known =
-            |store: &Store<Guarded<K>>| matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
+            |store: &Store<Stored<K>>| matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
         self.0.iter().all(is_known)
     }
 
-    /// Returns this object as it is now, as far as this process knows. Returns `None` where it is gone, also if
-    /// another one has its name.
-    pub fn current(&self, object: &Guarded<K>) -> Option<Arc<Guarded<K>>> {
+    /// Returns the object of this UID as it is now, as far as this process knows. Returns `None` where it is gone,
+    /// also if another one has its name.
+    pub fn current(&self, object: &Stored<K>, uid: &str) -> Option<Guarded<K>> {
         let known = self.get(&object.namespace().unwrap_or_default(), &object.name_any())?;
-        (known.uid() == object.uid()).then_some(known)
+        (known.uid().unwrap_or_default() == uid).then_some(known)
     }
 
     /// Returns an object, if it exists.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<K>>> {
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Guarded<K>> {
         let name = ObjectRef::new(name).within(namespace);
-        self.0.iter().find_map(|store| store.get(&name))
+        self.0.iter().find_map(|store| store.get(&name)).map(|object| object.decode())
     }
 
-    /// Returns all objects, also those that cannot be decoded.
-    pub fn all(&self) -> Vec<Arc<Guarded<K>>> {
-        self.0.iter().flat_map(Store::state).collect()
+    /// Returns all objects that can be decoded. There may be many: take one at a time.
+    pub fn all(&self) -> impl Iterator<Item = K> {
+        self.matching(|_| true)
     }
 
-    /// Returns the UIDs of all objects.
+    /// Returns those of a namespace, likewise.
+    pub fn of_namespace(&self, namespace: Option<&str>) -> impl Iterator<Item = K> {
+        self.matching(move |object| object.meta().namespace.as_deref() == namespace)
+    }
+
+    fn matching(&self, matches: impl Fn(&Stored<K>) -> bool) -> impl Iterator<Item = K> {
+        let stored = self.0.iter().flat_map(move |store| store.state_filter(&matches));
+        stored.filter_map(|object| object.decode().0.ok())
+    }
+
+    /// Returns the UIDs of all objects, also of those that cannot be decoded.
     pub fn uids(&self) -> HashSet<String> {
-        self.0.iter().flat_map(Store::state).filter_map(|object| object.uid()).collect()
+        self.0.iter().flat_map(Store::state).filter_map(|object| object.decode().uid()).collect()
     }
 }
 
@@ -67,8 +78,8 @@ pub struct Watched<K: Object>(Vec<Part<K>>);
 pub(super) struct Part<K: Object> {
     /// The namespace; none watches all of them.
     pub namespace: Option<String>,
-    store: Store<Guarded<K>>,
-    writer: Writer<Guarded<K>>,
+    store: Store<Stored<K>>,
+    writer: Writer<Stored<K>>,
     handle: WatchHandle,
 }
 
@@ -99,10 +110,11 @@ impl<K: Object> Watched<K> {
 
 impl<K: Object> Part<K> {
     /// Begins to watch. Returns the store, and the objects as they change, once the store has them.
-    pub fn watch(self, client: Client, keep: Keep) -> (Store<Guarded<K>>, impl Stream<Item = Change<K>>) {
+    pub fn watch(self, client: Client, keep: Keep) -> (Store<Stored<K>>, impl Stream<Item = Change<K>>) {
         let (mut handle, mut is_known) = (self.handle, false);
         let what = Watch { namespace: self.namespace, label_selector: None, keep };
         let changes = watch(client, what)
+            .map_ok(Stored::of_event)
             .default_backoff()
             .inspect(move |event| match event {
                 Ok(watcher::Event::InitDone) if !is_known => {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
 use kube::runtime::controller::Action;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::agent::Agent;
@@ -20,6 +21,7 @@ pub trait Object:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
+    + Serialize
     + DeserializeOwned
     + Send
     + Sync
@@ -31,6 +33,7 @@ impl<K> Object for K where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
         + Debug
+        + Serialize
         + DeserializeOwned
         + Send
         + Sync

@@ -28,7 +28,7 @@ struct Case {
     registry: WritableRegistry,
     slot: Slot<Images>,
     /// Writes what the watch has shown.
-    watched: RefCell<Writer<Guarded<Image>>>,
+    watched: RefCell<Writer<Stored<Image>>>,
 }
 
 impl Case {
@@ -40,7 +40,7 @@ impl Case {
     async fn with(settings: &[&str]) -> Self {
         let Stage { image, api, registry, .. } = Stage::of_a_synced_image().await;
         let (store, mut writer) = reflector::store();
-        writer.apply_watcher_event(&watcher::Event::Apply(DeserializeGuard(Ok(image.clone()))));
+        writer.apply_watcher_event(&watcher::Event::Apply(stored(image.clone())));
         let objects = Objects::new([store]);
         let images = Images::new(agent_with(api.client(), settings), Objects::new([]));
         images.agent().jobs.are_listed();
@@ -51,12 +51,12 @@ impl Case {
     }
 
     /// The watch shows the Image like this.
-    fn shows(&self, object: Guarded<Image>) {
+    fn shows(&self, object: Stored<Image>) {
         self.watched.borrow_mut().apply_watcher_event(&watcher::Event::Apply(object));
     }
 
     /// Reconciles the Image, which the watch shows like this.
-    async fn reconcile(&self, object: Guarded<Image>) -> Action {
+    async fn reconcile(&self, object: Stored<Image>) -> Action {
         self.shows(object.clone());
         self.runner.reconcile(&object).await
     }
@@ -70,6 +70,11 @@ impl Case {
         let patches = self.api.bodies("PATCH").into_iter();
         patches.map(|patch| serde_json::from_value(patch["status"].clone()).unwrap()).collect()
     }
+}
+
+/// This Image, as it is kept.
+fn stored(image: Image) -> Stored<Image> {
+    Stored::of(&DeserializeGuard(Ok(image)))
 }
 
 #[tokio::test]
@@ -165,7 +170,7 @@ async fn an_object_that_cannot_be_decoded_is_stalled_with_the_reason_once_and_it
     case.api.hold_list("images", vec![serde_json::to_value(held).unwrap()]);
     let metadata = case.image.metadata.clone();
     let error = "spec.source.select.latest: invalid value: integer `4294967296`, expected u32".to_owned();
-    let object = DeserializeGuard(Err(InvalidObject { error, metadata }));
+    let object = Stored::of(&DeserializeGuard(Err(InvalidObject { error, metadata })));
     case.reconcile(object.clone()).await;
     case.reconcile(object).await;
     let written = case.written();
@@ -176,9 +181,9 @@ async fn an_object_that_cannot_be_decoded_is_stalled_with_the_reason_once_and_it
 }
 
 /// This Image, as if this version could not decode it.
-fn undecodable(case: &Case) -> Guarded<Image> {
+fn undecodable(case: &Case) -> Stored<Image> {
     let error = "spec.mode: unknown variant".to_owned();
-    DeserializeGuard(Err(InvalidObject { error, metadata: case.image.metadata.clone() }))
+    Stored::of(&DeserializeGuard(Err(InvalidObject { error, metadata: case.image.metadata.clone() })))
 }
 
 #[tokio::test]
@@ -186,7 +191,7 @@ async fn an_object_that_is_broken_again_is_reported_again() {
     let case = Case::new().await;
     case.api.hold_list("images", vec![serde_json::to_value(&case.image).unwrap()]);
     case.reconcile(undecodable(&case)).await;
-    case.reconcile(DeserializeGuard(Ok(case.image.clone()))).await;
+    case.reconcile(stored(case.image.clone())).await;
     let before = case.written().len();
     case.reconcile(undecodable(&case)).await;
     assert_eq!(case.written().len() - before, 1);
@@ -248,7 +253,7 @@ async fn an_object_that_is_being_deleted_is_left_alone() {
     let mut case = Case::new().await;
     case.image.metadata.deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
-    case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
+    case.runner.reconcile(&stored(case.image.clone())).await;
     assert_eq!((case.registry.requests().len(), case.api.requests().len()), (0, 0));
 }
 
@@ -275,14 +280,14 @@ async fn is_woken(after: impl AsyncFnOnce(&Case)) -> bool {
 async fn a_deleted_object_leaves_the_queue_at_once() {
     assert!(is_woken(async |_| ()).await);
     let deleted = async |case: &Case| {
-        let event = Ok(watcher::Event::Delete(DeserializeGuard(Ok(case.image.clone()))));
+        let event = Ok(watcher::Event::Delete(stored(case.image.clone())));
         leave_queue(&event, case.runner.kind.agent());
     };
     assert!(!is_woken(deleted).await);
     let terminating = async |case: &Case| {
         let mut image = case.image.clone();
         image.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
-        case.runner.reconcile(&DeserializeGuard(Ok(image))).await;
+        case.runner.reconcile(&stored(image)).await;
     };
     assert!(!is_woken(terminating).await);
 }
@@ -292,7 +297,7 @@ async fn a_pass_over_an_object_that_was_deleted_meanwhile_keeps_no_place_in_the_
     let deleted_meanwhile = async |case: &Case| {
         let mut image = case.image.clone();
         image.metadata.name = Some("deleted".to_owned());
-        case.runner.reconcile(&DeserializeGuard(Ok(image))).await;
+        case.runner.reconcile(&stored(image)).await;
     };
     assert!(!is_woken(deleted_meanwhile).await);
 }
@@ -301,7 +306,7 @@ async fn a_pass_over_an_object_that_was_deleted_meanwhile_keeps_no_place_in_the_
 async fn an_object_in_whose_namespace_the_jobs_are_not_known_yet_waits() {
     let Stage { images, image, api, registry, .. } = Stage::of_a_synced_image().await;
     let runner = Runner::new(images, Objects::new([]));
-    let object = DeserializeGuard(Ok(image));
+    let object = stored(image);
     assert_eq!(runner.reconcile(&object).await, Action::requeue(UNTIL_JOBS_ARE_KNOWN));
     assert!(api.requests().is_empty() && registry.requests().is_empty());
     runner.kind.agent().jobs.are_listed();
@@ -312,7 +317,7 @@ async fn an_object_in_whose_namespace_the_jobs_are_not_known_yet_waits() {
 async fn a_pass_that_took_no_place_keeps_none_in_the_queue_of_jobs() {
     let passes_without_jobs = async |case: &Case| {
         case.runner.kind.agent().jobs.end_pass(&case.image.uid().unwrap_or_default());
-        case.runner.reconcile(&DeserializeGuard(Ok(case.image.clone()))).await;
+        case.runner.reconcile(&stored(case.image.clone())).await;
     };
     assert!(!is_woken(passes_without_jobs).await);
 }

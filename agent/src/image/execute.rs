@@ -9,7 +9,7 @@ use imgop_core::copy::{
     Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, admit, batches, in_order,
     mount, release,
 };
-use imgop_core::time::{jitter, saturating_add};
+use imgop_core::time::saturating_add;
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -18,8 +18,8 @@ use super::failures::Halt;
 use super::job::job;
 use super::job_results::JobResults;
 use super::memory::Memory;
-use super::pass_state::{Execution, PassState};
-use super::{Access, Pass, QUEUE_INTERVAL, SHORT_INTERVAL};
+use super::pass_state::{Delay, Execution, PassState};
+use super::{Access, Pass, SHORT_INTERVAL};
 use crate::jobs::budget::Place;
 use crate::jobs::{Created, JobError};
 use crate::metrics::OfKind;
@@ -53,7 +53,7 @@ impl Pass<'_> {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
         }
         let until = saturating_add(self.now, self.longest_run());
-        memory.cache.lost.extend(jobs.lost().map(|tag| (tag.clone(), until)));
+        memory.cache().lost.extend(jobs.lost().map(|tag| (tag.clone(), until)));
         for job in reports.iter().filter(|job| job.is_to_be_deleted()) {
             self.agent().jobs.delete(self.namespace(), job).await?;
         }
@@ -117,7 +117,7 @@ impl Pass<'_> {
     ) -> Result<Execution, Halt> {
         let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
         if copies.is_empty() {
-            return Ok(Execution { plan, deferral: None });
+            return Ok(Execution { plan, delay: None });
         }
         // Copies without a place take no pulls, and stay in the plan as those that wait.
         let mut batches = batches(&copies, self.agent().config.tags_per_job.into());
@@ -125,7 +125,7 @@ impl Pass<'_> {
         batches.truncate(granted.places.len());
         let with_place: Vec<Copy> = batches.iter().flat_map(|(_, batch)| batch.clone()).collect();
         let (route, pulls_per_copy) =
-            (access.route(state.request), memory.cache.pulls_per_copy.unwrap_or(GUESSED_PULLS));
+            (access.route(state.request), memory.pulls_per_copy.unwrap_or(GUESSED_PULLS));
         let admission = admit(route, with_place, pulls_per_copy, self.uid()).await;
         if admission.reason.is_some() {
             // More places would be of no use now.
@@ -143,19 +143,16 @@ impl Pass<'_> {
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
         state.runs.extend(begun.copies.into_iter().map(|copy| Run { copy, outcome: Outcome::Running }));
-        let after = |retry_after| move |message| Deferral { message, retry_after };
-        let deferral = match begun.error {
+        let delay = match begun.error {
             // A quota that lets some Jobs run is no reason to give up: the rest follows them.
             Some(error) if can_wait(&error) && state.is_any_running() => {
-                Some(after(SHORT_INTERVAL)(error.to_string()))
+                let deferral = Deferral { message: error.to_string(), retry_after: SHORT_INTERVAL };
+                Some(Delay::Deferred(deferral))
             }
             Some(error) => return Err(error),
-            None => {
-                let in_queue = after(queue_pause(self.uid()));
-                admission.reason.or(granted.full.map(|full| in_queue(full.to_string())))
-            }
+            None => admission.reason.map(Delay::Deferred).or(granted.full.map(Delay::Queued)),
         };
-        Ok(Execution { plan, deferral })
+        Ok(Execution { plan, delay })
     }
 
     /// Returns how many of these copies, from the first, have a place for their Jobs now.
@@ -213,11 +210,6 @@ impl Pass<'_> {
     }
 }
 
-/// Returns how long an Image that waits for a place is left alone unless it is woken.
-pub(super) fn queue_pause(uid: &str) -> Duration {
-    QUEUE_INTERVAL + jitter(uid, QUEUE_INTERVAL)
-}
-
 /// Returns the tags of these copies for people: the first few, and how many more there are.
 fn names_of(copies: &[Copy]) -> String {
     let tags: Vec<&str> = copies.iter().map(|copy| copy.destination_tag.as_str()).collect();
@@ -266,13 +258,6 @@ fn wait_for(plan: &mut Plan, begun: &[Copy]) {
 mod tests {
     use super::*;
     use crate::image::tests::fixtures::copy;
-
-    #[test]
-    fn ten_thousand_that_wait_for_places_wake_by_themselves_less_than_twice_a_second() {
-        let pauses = (0..10_000).map(|n| queue_pause(&n.to_string()).as_secs_f64());
-        let per_second = pauses.map(f64::recip).sum::<f64>();
-        assert!(per_second < 2.0, "{per_second}");
-    }
 
     #[test]
     fn an_event_names_the_first_few_tags() {

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::job_results::JobResults;
 use super::memory::Memory;
-use super::pass_state::{Execution, PassState, observation_ttl};
+use super::pass_state::{Delay, Execution, PassState, observation_ttl};
 use super::{JOB_INTERVAL, Pass};
 use imgop_core::schedule::next_regular;
 
@@ -98,12 +98,12 @@ impl Pass<'_> {
         jobs: &JobResults,
         memory: &mut Memory,
     ) -> Conclusion {
-        let (plan, deferral) = (&execution.plan, execution.deferral.as_ref());
+        let (plan, delay) = (&execution.plan, execution.delay.as_ref());
         let is_suspended = self.image.spec.suspend;
         let is_busy = has_work(plan, is_suspended);
         let tags = self.tag_findings(state, plan, memory);
         let synced = tags.already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
-        memory.cache.already_synced = (tags.synced_from.clone(), synced);
+        memory.cache().already_synced = (tags.synced_from.clone(), synced);
         remember(state, plan, memory);
         // Tags whose content was there already have no Job; after a restart only the Jobs are left to count.
         let last_sync = self.image.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
@@ -114,8 +114,7 @@ impl Pass<'_> {
             memory.end_sync();
             return self.suspended(Some(tags), copied);
         }
-        let message = deferral.map(|deferral| deferral.message.clone());
-        let message = message.or_else(|| jobs.waits_for_node());
+        let message = delay.map(Delay::message).or_else(|| jobs.waits_for_node());
         let readiness = readiness(state.request, plan, message.as_deref());
         let mut findings = Findings::of(readiness, self.request_token.clone());
         findings.tags = Some(tags);
@@ -126,20 +125,19 @@ impl Pass<'_> {
         }
         let wait = if is_busy {
             let for_jobs = state.is_any_running().then_some(JOB_INTERVAL);
-            let waits = deferral.map(|deferral| deferral.retry_after).into_iter().chain(for_jobs);
-            let wait = waits.min().unwrap_or(JOB_INTERVAL);
+            let wait = delay.map_or(Some(JOB_INTERVAL), Delay::retry_after).into_iter().chain(for_jobs).min();
             let ttl = observation_ttl(state.request).min(MAX_KEPT_WHILE_WAITING);
-            let is_needed = memory.has_started() || wait < ttl;
+            let is_needed = memory.has_started() || wait.is_some_and(|wait| wait < ttl);
             // The status that is written now brings another pass, which need not ask again.
             let is_kept = is_needed || !state.is_remembered;
             memory.keep_observed(is_kept.then(|| (state.observed_at, state.observed.clone())));
-            if is_needed || state.is_remembered { wait } else { JOB_INTERVAL }
+            if is_needed || state.is_remembered { wait } else { Some(JOB_INTERVAL) }
         } else {
             memory.end_sync();
             let wait = self.schedule_next(state.request, plan, memory);
-            if memory.has_started() { wait.min(JOB_INTERVAL) } else { wait }
+            Some(if memory.has_started() { wait.min(JOB_INTERVAL) } else { wait })
         };
-        Conclusion { findings: Some(findings), wait: Some(wait) }
+        Conclusion { findings: Some(findings), wait }
     }
 
     fn tag_findings(&self, state: &PassState<'_>, plan: &Plan, memory: &Memory) -> TagFindings {
@@ -216,7 +214,7 @@ fn has_work(plan: &Plan, is_suspended: bool) -> bool {
 fn remember(state: &PassState<'_>, plan: &Plan, memory: &mut Memory) {
     let first_seen = |w: &Waiting| (w.tag.clone(), FirstSeen { digest: w.digest.clone(), at: w.since });
     // The status keeps a bounded number of them.
-    memory.cache.first_seen = waiting(&state.observed, plan).into_iter().map(first_seen).collect();
+    memory.cache().first_seen = waiting(&state.observed, plan).into_iter().map(first_seen).collect();
     let open = open_copies(state, plan);
     let mut last: HashMap<(Tag, Digest), u32> = HashMap::new();
     for copy in memory.outcomes.keys() {
@@ -229,10 +227,10 @@ fn remember(state: &PassState<'_>, plan: &Plan, memory: &mut Memory) {
         open.contains(&(&content.0, &content.1)) && last.get(&content) == Some(&copy.attempt)
     });
     if state.request.mode != Mode::OneShot {
-        memory.cache.keep(&state.observed, state.now);
+        memory.keep_answers(&state.observed, state.now);
     }
     // A manifest that was read counts as a pull, in every mode.
-    memory.cache.contents = ContentCache::of(state.request, &state.observed);
+    memory.cache().contents = ContentCache::of(state.request, &state.observed);
 }
 
 /// Returns the contents that tags do not show yet, by tag.

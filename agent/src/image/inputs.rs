@@ -36,7 +36,7 @@ impl Pass<'_> {
         }
         match due {
             // After a restart alone the destination is trusted, or it would cost a pull for each tag.
-            Due::SpecChanged => memory.cache.invalidate_contents(),
+            Due::SpecChanged => memory.invalidate_contents(),
             Due::Requested => memory.schedule.last_request = Some(self.now),
             Due::InProgress | Due::Scheduled => {}
         }
@@ -149,7 +149,7 @@ impl Pass<'_> {
             Ok(observed) => {
                 memory.blocked = None;
                 // What was put before has been seen by now.
-                memory.cache.lost.retain(|_, until| *until > self.now);
+                memory.cache().lost.retain(|_, until| *until > self.now);
                 Ok((self.now, observed))
             }
             Err(error) => {
@@ -176,10 +176,11 @@ impl Pass<'_> {
     /// Returns what is known before the registries are asked.
     fn known(&self, request: &CopyRequest, due: Due, memory: &Memory) -> Known {
         let Known { mut first_seen, newest, .. } = Known::recorded(self.image, request, self.now);
-        first_seen.extend(memory.cache.first_seen.clone());
+        let remembered = memory.known(self.now);
+        first_seen.extend(remembered.first_seen);
         let already_synced = self.synced_before(request, memory);
-        let mut known = Known { already_synced, first_seen, ..memory.cache.known(self.now) };
-        if !memory.cache.has_answers && !due.is_asked_for() {
+        let mut known = Known { already_synced, first_seen, ..remembered };
+        if !memory.has_answers && !due.is_asked_for() {
             known.newest = newest;
         }
         known
@@ -188,10 +189,8 @@ impl Pass<'_> {
     /// Returns the tags that mode `OnceByTag` need not compare again, as the status and this process know them.
     pub(super) fn synced_before(&self, request: &CopyRequest, memory: &Memory) -> BTreeSet<Tag> {
         let mut all = Known::recorded(self.image, request, self.now).already_synced;
-        let (of, tags) = &memory.cache.already_synced;
-        if of.as_ref() == Some(&request.synced_from(&self.image.spec)) {
-            all.extend(tags.iter().cloned());
-        }
+        let from = request.synced_from(&self.image.spec);
+        all.extend(memory.already_synced(&from).cloned());
         all
     }
 }

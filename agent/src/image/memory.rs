@@ -23,8 +23,16 @@ pub struct Memory {
     pub generation: Option<i64>,
     /// The sync under way.
     pub sync: Option<Box<SyncInProgress>>,
-    /// What the registries answered, for later syncs.
-    pub cache: Cache,
+    /// What the registries answered, for later syncs; none where that is nothing, as of most Images that wait for
+    /// their first copy.
+    pub cache: Option<Box<Cache>>,
+    /// Whether the source is to be read for contents of which only some platforms are wanted, because the spec is
+    /// another one. An index at the destination names what it was made from, which whoever may write there can forge.
+    pub reads_source: bool,
+    /// Whether the registries have answered since this process began; the status is the memory of an earlier one.
+    pub has_answers: bool,
+    /// How many pulls a copy takes: the manifests of the last one; none is known at first.
+    pub pulls_per_copy: Option<u64>,
     /// When the next sync is due.
     pub schedule: Schedule,
     /// A registry that refuses the credentials.
@@ -61,7 +69,7 @@ pub struct Blocked {
 }
 
 /// Answers of the registries.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Cache {
     /// What the destination answered for its tags, and until when that is fresh.
     at_destination: HashMap<Tag, (Digest, Timestamp)>,
@@ -72,13 +80,8 @@ pub struct Cache {
     pub first_seen: HashMap<Tag, FirstSeen>,
     /// What becomes of contents of which only some platforms are wanted.
     pub contents: ContentCache,
-    /// Whether the source is to be read for those, because the spec is another one. An index at the
-    /// destination names what it was made from, which whoever may write there can forge.
-    reads_source: bool,
     /// The newest tag that was selected for a fixed tag of the destination.
     newest: Option<Tag>,
-    /// Whether the registries have answered since this process began; the status is the memory of an earlier one.
-    pub has_answers: bool,
     /// The tags that mode `OnceByTag` need not compare again, and what they were copied from: a status has no room for
     /// the names of very many.
     pub already_synced: (Option<String>, HashSet<Tag>),
@@ -86,8 +89,6 @@ pub struct Cache {
     pub contested: HashSet<Tag>,
     /// Tags that pods on nodes that do not answer may put, and until when: likewise.
     pub lost: HashMap<Tag, Timestamp>,
-    /// How many pulls a copy takes: the manifests of the last one; none is known at first.
-    pub pulls_per_copy: Option<u64>,
 }
 
 impl Memory {
@@ -98,12 +99,57 @@ impl Memory {
             let published = sync.published;
             self.sync = Some(Box::new(SyncInProgress { published, ..SyncInProgress::default() }));
         }
-        self.cache.at_destination.clear();
-        self.cache.at_source.clear();
-        self.cache.newest = None;
+        self.drop_answers();
+        if let Some(cache) = &mut self.cache {
+            cache.newest = None;
+        }
         self.outcomes.clear();
         self.blocked = None;
         self.schedule.retries = 0;
+    }
+
+    /// Returns the answers of the registries, to change them.
+    pub fn cache(&mut self) -> &mut Cache {
+        self.cache.get_or_insert_default()
+    }
+
+    /// Frees what is empty by now. Ten thousand Images may be remembered.
+    pub fn shrink(&mut self) {
+        self.cache = self.cache.take().filter(|cache| **cache != Cache::default());
+    }
+
+    /// Invalidates what becomes of contents, and reads the source for it, which are pulls: a sync that is
+    /// requested costs none, another spec may.
+    pub fn invalidate_contents(&mut self) {
+        self.cache().contents = ContentCache::default();
+        self.reads_source = true;
+    }
+
+    /// Drops what the registries answered, of an Image whose next sync will not trust it.
+    pub fn drop_answers(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            (cache.at_destination, cache.at_source) = (HashMap::new(), HashMap::new());
+        }
+    }
+
+    /// Returns what is known before the registries are asked.
+    pub fn known(&self, now: Timestamp) -> Known {
+        let known = self.cache.as_ref().map(|cache| cache.known(now)).unwrap_or_default();
+        Known { reads_source: self.reads_source, now, ..known }
+    }
+
+    /// Keeps what the registries answered, for the tags that were asked for and no others.
+    pub fn keep_answers(&mut self, observed: &Observed, now: Timestamp) {
+        self.has_answers = true;
+        // What could not be read is to be read yet.
+        self.reads_source &= observed.tags.iter().any(|tag| matches!(tag.content, Content::Unknown(_)));
+        self.cache().keep(observed, now);
+    }
+
+    /// Returns the tags that mode `OnceByTag` need not compare again, where they were copied from this source.
+    pub fn already_synced(&self, from: &str) -> impl Iterator<Item = &Tag> {
+        let known = self.cache.as_ref().map(|cache| &cache.already_synced);
+        known.filter(|(of, _)| of.as_deref() == Some(from)).into_iter().flat_map(|(_, tags)| tags)
     }
 
     /// Returns the sync under way, or begins one.
@@ -145,20 +191,7 @@ impl SyncInProgress {
 }
 
 impl Cache {
-    /// Invalidates what becomes of contents, and reads the source for it, which are pulls: a sync that is
-    /// requested costs none, another spec may.
-    pub fn invalidate_contents(&mut self) {
-        self.contents = ContentCache::default();
-        self.reads_source = true;
-    }
-
-    /// Drops what the registries answered, of an Image whose next sync will not trust it.
-    pub fn drop_answers(&mut self) {
-        (self.at_destination, self.at_source) = (HashMap::new(), HashMap::new());
-    }
-
-    /// Returns what is known before the registries are asked.
-    pub fn known(&self, now: Timestamp) -> Known {
+    fn known(&self, now: Timestamp) -> Known {
         Known {
             at_destination: fresh(&self.at_destination, now)
                 .into_iter()
@@ -166,19 +199,14 @@ impl Cache {
                 .collect(),
             at_source: fresh(&self.at_source, now),
             contents: self.contents.clone(),
-            reads_source: self.reads_source,
+            first_seen: self.first_seen.clone(),
             newest: self.newest.clone(),
-            now,
             ..Known::default()
         }
     }
 
-    /// Keeps what the registries answered, for the tags that were asked for and no others.
-    pub fn keep(&mut self, observed: &Observed, now: Timestamp) {
+    fn keep(&mut self, observed: &Observed, now: Timestamp) {
         self.newest.clone_from(&observed.newest);
-        self.has_answers = true;
-        // What could not be read is to be read yet.
-        self.reads_source &= observed.tags.iter().any(|tag| matches!(tag.content, Content::Unknown(_)));
         let at_destination = observed.tags.iter().filter_map(|tag| {
             let digest = tag.destination.digest()?;
             Some((tag.destination_tag.clone(), digest.clone()))
@@ -237,10 +265,10 @@ mod tests {
     fn the_newest_tag_is_known_to_the_next_observation_unless_a_sync_is_requested() {
         let newest: Option<Tag> = Some("2.0".parse().unwrap());
         let mut memory = Memory::default();
-        memory.cache.keep(&Observed { newest: newest.clone(), ..Observed::default() }, now());
-        assert_eq!(memory.cache.known(now()).newest, newest);
+        memory.keep_answers(&Observed { newest: newest.clone(), ..Observed::default() }, now());
+        assert_eq!(memory.known(now()).newest, newest);
         memory.invalidate();
-        assert_eq!(memory.cache.known(now()).newest, None);
+        assert_eq!(memory.known(now()).newest, None);
     }
 
     #[test]
@@ -274,15 +302,28 @@ mod tests {
         request.platforms = imgop_registry::oci::Platforms::parse(&["linux/amd64".into()]).unwrap();
         let observed = Observed { tags: vec![tag("1.0", "a")], ..Observed::default() };
         let contents = ContentCache::of(&request, &observed);
-        let mut memory = Memory { cache: Cache { contents, ..Cache::default() }, ..Memory::default() };
+        let mut memory = Memory::default();
+        memory.cache().contents = contents;
         memory.invalidate();
-        assert_ne!(memory.cache.known(now()).contents, ContentCache::default());
-        assert!(!memory.cache.known(now()).reads_source);
-        memory.cache.invalidate_contents();
-        assert_eq!(memory.cache.known(now()).contents, ContentCache::default());
-        assert!(memory.cache.known(now()).reads_source);
-        memory.cache.keep(&observed, now());
-        assert!(!memory.cache.known(now()).reads_source, "once it was read it is known");
+        assert_ne!(memory.known(now()).contents, ContentCache::default());
+        assert!(!memory.known(now()).reads_source);
+        memory.invalidate_contents();
+        assert_eq!(memory.known(now()).contents, ContentCache::default());
+        assert!(memory.known(now()).reads_source);
+        memory.keep_answers(&observed, now());
+        assert!(!memory.known(now()).reads_source, "once it was read it is known");
+    }
+
+    #[test]
+    fn what_is_empty_takes_no_memory_and_an_answer_stays() {
+        let mut memory = Memory::default();
+        memory.cache().contested = tags(1).into_iter().collect();
+        memory.cache().contested.clear();
+        memory.shrink();
+        assert!(memory.cache.is_none());
+        memory.keep_answers(&Observed { tags: vec![tag("1.0", "a")], ..Observed::default() }, now());
+        memory.shrink();
+        assert_eq!(memory.known(now()).at_destination.len(), 1);
     }
 
     #[test]

@@ -56,9 +56,6 @@ use status::{count, is_progress, next_status};
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
 /// How long it waits for what ends by itself within moments, as a Job of the same name that is being deleted.
 const SHORT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long it waits at least for a place for a Job, unless it is woken before because it is next. Ten thousand may
-/// wait, and each of their passes asks both registries.
-const QUEUE_INTERVAL: Duration = Duration::from_hours(1);
 /// How often the Secrets of an Image are read whose credentials are refused.
 const SECRET_INTERVAL: Duration = Duration::from_secs(30);
 /// How long both registries may take to answer for one Image, besides the pages of tag lists, and then how long tags
@@ -143,6 +140,7 @@ impl Reconcile for Images {
         });
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        memory.shrink();
         Ok(PassResult { report, next: wait.map_or_else(Action::await_change, Action::requeue) })
     }
 
@@ -227,7 +225,7 @@ impl<'a> Pass<'a> {
                 self.publish_finished_jobs(&request, memory).await?;
                 let next = self.idle(next, memory);
                 if next.is_none() {
-                    memory.cache.drop_answers();
+                    memory.drop_answers();
                 }
                 Ok(Conclusion::unchanged(next))
             }

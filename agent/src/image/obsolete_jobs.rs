@@ -31,7 +31,7 @@ impl Pass<'_> {
     ) {
         let jobs = JobResults::new(reports, request.route());
         let open = jobs.to_be_put();
-        if !self.image.spec.suspend && memory.cache.contested.iter().any(|tag| !open.contains(tag)) {
+        if !self.image.spec.suspend && memory.cache().contested.iter().any(|tag| !open.contains(tag)) {
             memory.sync().observed = None;
         }
     }
@@ -48,12 +48,12 @@ impl Pass<'_> {
             return Ok(None);
         }
         let (jobs, mut awaited) = (JobResults::new(reports, request.route()), None);
-        memory.cache.contested.clear();
+        memory.cache().contested.clear();
         for (name, tags) in jobs.obsolete() {
             let Some(report) = reports.iter().find(|report| report.name == name) else { continue };
             if report.deleting_since.is_none() {
                 tracing::info!(
-                    kind = self.owner.kind,
+                    kind = %self.owner.kind,
                     namespace = self.namespace(),
                     name = self.owner.name,
                     job = report.name,
@@ -62,7 +62,7 @@ impl Pass<'_> {
                 self.agent().jobs.delete_after_pods(self.namespace(), report).await?;
             }
             memory.sync().started.retain(|copy| !tags.contains(&copy.destination_tag));
-            memory.cache.contested.extend(tags.into_iter().cloned());
+            memory.cache().contested.extend(tags.into_iter().cloned());
             if !self.is_overdue(report) {
                 awaited = Some(report.name.as_str());
             }
@@ -91,7 +91,7 @@ impl Pass<'_> {
         }
         let (jobs, mut awaited) = (JobResults::new(reports, request.route()), Vec::new());
         for (name, copy) in jobs.outdated(observed) {
-            memory.cache.contested.insert(copy.destination_tag.clone());
+            memory.cache().contested.insert(copy.destination_tag.clone());
             if !reports.iter().any(|report| report.name == name && self.is_overdue(report)) {
                 awaited.push(copy.clone());
             }

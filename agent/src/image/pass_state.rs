@@ -8,6 +8,9 @@ use imgop_core::copy::{Copy, CopyRequest, Deferral, Inputs, Observed, Outcome, P
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
+use super::JOB_INTERVAL;
+use crate::jobs::budget::Full;
+
 /// How long what was observed is good for a sync under way, whatever the frequency.
 const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
 
@@ -67,5 +70,33 @@ pub(super) struct Execution {
     /// The plan, in which what was begun is waited for.
     pub plan: Plan,
     /// Why copies that could begin do not.
-    pub deferral: Option<Deferral>,
+    pub delay: Option<Delay>,
+}
+
+/// Why copies that could begin do not.
+pub(super) enum Delay {
+    /// They are tried again after some time.
+    Deferred(Deferral),
+    /// There is no place for their Jobs. The Image is woken when it is next.
+    Queued(Full),
+}
+
+impl Delay {
+    /// Returns why, for people.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Deferred(deferral) => deferral.message.clone(),
+            Self::Queued(full) => full.to_string(),
+        }
+    }
+
+    /// Returns after how long they are tried again, unless the Image is woken.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Deferred(deferral) => Some(deferral.retry_after),
+            // Its own Jobs have the places, so it is in no queue.
+            Self::Queued(Full::Owner(_)) => Some(JOB_INTERVAL),
+            Self::Queued(_) => None,
+        }
+    }
 }

@@ -99,7 +99,7 @@ impl Pass<'_> {
             memory.outcomes.insert(copy, outcome);
         }
         let pulls = learn(route, contents, self.namespace(), &self.images.blobs).await;
-        memory.cache.pulls_per_copy = pulls.or(memory.cache.pulls_per_copy);
+        memory.pulls_per_copy = pulls.or(memory.pulls_per_copy);
         // Where the destination has accepted tags of this Image, it denies this one alone.
         let refusal = refusal.filter(|error| {
             *error.reason() != Reason::Forbidden || !self.has_written_to(&state.request.destination)

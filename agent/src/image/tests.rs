@@ -168,10 +168,10 @@ async fn what_registries_answered_is_dropped_once_an_image_is_done() {
     in_sync(&stage);
     let mut memory = due_now();
     stage.pass(&mut memory, now()).await.unwrap();
-    assert_eq!(memory.cache.known(now()).at_destination.len(), 1);
+    assert_eq!(memory.known(now()).at_destination.len(), 1);
     stage.image.spec.mode = Mode::OneShot;
     let done = stage.pass(&mut memory, now()).await.unwrap();
-    assert!(done.report.is_none() && memory.cache.known(now()).at_destination.is_empty());
+    assert!(done.report.is_none() && memory.known(now()).at_destination.is_empty());
 }
 
 #[tokio::test]
@@ -272,8 +272,7 @@ async fn an_image_without_a_place_for_its_job_waits_to_be_woken() {
     let asked = stage.registry.requests();
     let result = stage.pass(&mut memory, now()).await.unwrap();
     assert_eq!(stage.registry.requests(), asked, "nothing is asked again");
-    let pause = execute::queue_pause(stage.image.metadata.uid.as_deref().unwrap());
-    assert_eq!(result.next, Action::requeue(pause));
+    assert_eq!(result.next, Action::await_change());
     assert!(memory.sync.is_none(), "what is too old by then takes no memory");
 }
 

@@ -22,23 +22,22 @@ impl Pass<'_> {
         if is_early && !are_known {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
-        let builders = self.builders.builders.all();
-        let builders = builders.iter().filter_map(|other| other.0.as_ref().ok());
-        let images = self.builders.images.all();
-        let images = images.iter().filter_map(|other| other.0.as_ref().ok());
-        for (repository, tag) in &request.destination.tags {
-            let older = builders
-                .clone()
-                .find_map(|other| self.builder_that_keeps(other, repository, tag))
-                .or_else(|| images.clone().find_map(|other| self.image_that_keeps(other, repository, tag)));
-            if let Some(older) = older {
-                let message = format!(
-                    "{repository}:{tag} belongs to {older}, which is older; give one of them another tag or delete it"
-                );
-                return Err(Halt::of(BuildFailure::DestinationConflict, message));
-            }
-        }
-        Ok(())
+        let mut builders = self.builders.builders.all();
+        let mut images = self.builders.images.of_namespace(self.builder.metadata.namespace.as_deref());
+        let older = builders
+            .find_map(|other| {
+                kept(request, |repository, tag| self.builder_that_keeps(&other, repository, tag))
+            })
+            .or_else(|| {
+                images.find_map(|other| {
+                    kept(request, |repository, tag| self.image_that_keeps(&other, repository, tag))
+                })
+            });
+        let Some((repository, tag, older)) = older else { return Ok(()) };
+        let message = format!(
+            "{repository}:{tag} belongs to {older}, which is older; give one of them another tag or delete it"
+        );
+        Err(Halt::of(BuildFailure::DestinationConflict, message))
     }
 
     fn builder_that_keeps(&self, other: &ImageBuilder, repository: &Repository, tag: &Tag) -> Option<String> {
@@ -78,6 +77,15 @@ fn has_pushed_to(image: &BuiltImageStatus, repository: &Repository) -> bool {
     let elsewhere = image.tags.iter().filter_map(|tag| tag.rsplit_once(':')).map(|(name, _)| name);
     let mut names = image.repository.as_deref().into_iter().chain(elsewhere);
     names.any(|name| name.parse::<Repository>().is_ok_and(|of| of.is_same_place(repository)))
+}
+
+/// Returns the first of a build's tags that another object keeps, and which one that is.
+fn kept(
+    request: &BuildRequest,
+    keeper: impl Fn(&Repository, &Tag) -> Option<String>,
+) -> Option<(&Repository, &Tag, String)> {
+    let tags = request.destination.tags.iter();
+    tags.into_iter().find_map(|(repository, tag)| Some((repository, tag, keeper(repository, tag)?)))
 }
 
 fn name_of<K: Resource<DynamicType = ()>>(other: &K, is_here: bool) -> String {

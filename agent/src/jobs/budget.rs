@@ -5,6 +5,7 @@
 //! leaves. It does not poll: it is woken when it is next, and others leave it a place until it comes.
 
 mod full;
+mod refresh;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

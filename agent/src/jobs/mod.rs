@@ -47,6 +47,8 @@ use view::JobView;
 
 /// How often owners that were woken are checked.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often owners are woken that wait for long.
+const REFRESH_INTERVAL: Duration = Duration::from_mins(1);
 /// How often a start checks whether the Jobs are known.
 const KNOWN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Bytes of a Job while it is read: its pod template has a part for each container, of which only the name is
@@ -107,6 +109,7 @@ impl Jobs {
         }
         tasks.spawn(pod_watches::run(self.clone()));
         tasks.spawn(expire(self.0.budget.clone()));
+        tasks.spawn(refresh(self.0.budget.clone()));
         tokio::select! {
             () = stop.cancelled() => {}
             ended = tasks.join_next() => {
@@ -215,6 +218,17 @@ async fn expire(budget: JobBudget) {
     loop {
         sleep(EXPIRY_INTERVAL).await;
         budget.expire(Timestamp::now());
+    }
+}
+
+/// Wakes owners that wait for long, so that they observe anew, until it is dropped.
+async fn refresh(budget: JobBudget) {
+    let mut since = Timestamp::now();
+    loop {
+        sleep(REFRESH_INTERVAL).await;
+        let now = Timestamp::now();
+        budget.refresh(since, now);
+        since = now;
     }
 }
 

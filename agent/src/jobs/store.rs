@@ -360,8 +360,8 @@ fn key_of(metadata: &kube::api::ObjectMeta) -> Key {
 /// Returns the owner of a Job: its controller, which is in its namespace.
 fn owner_of(job: &JobView) -> Option<Owner> {
     controller_of(job).map(|owner| Owner {
-        api_version: owner.api_version.clone(),
-        kind: owner.kind.clone(),
+        api_version: owner.api_version.clone().into(),
+        kind: owner.kind.clone().into(),
         namespace: job.namespace().unwrap_or_default(),
         name: owner.name.clone(),
         uid: owner.uid.clone(),

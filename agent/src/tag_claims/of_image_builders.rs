@@ -25,8 +25,8 @@ impl BuilderClaims {
         if tags.is_empty() {
             return HashMap::new();
         }
-        let all = self.0.all();
-        let older = all.iter().filter_map(|one| one.0.as_ref().ok()).filter(|one| precedes(one, image));
+        let here = self.0.of_namespace(image.metadata.namespace.as_deref());
+        let older = here.filter(|one| precedes(one, image));
         let mut conflicts = HashMap::new();
         for builder in older {
             // Of many few have the same last part, so that few are parsed.
@@ -50,8 +50,7 @@ impl BuilderClaims {
 }
 
 fn precedes(builder: &ImageBuilder, image: &Image) -> bool {
-    builder.metadata.namespace == image.metadata.namespace
-        && builder.metadata.deletion_timestamp.is_none()
+    builder.metadata.deletion_timestamp.is_none()
         && !builder.spec.suspend
         && is_older(&builder.metadata, &image.metadata)
 }
@@ -64,6 +63,7 @@ mod tests {
     use kube::runtime::watcher::Event;
 
     use super::*;
+    use crate::controller::Stored;
     use crate::image::tests::fixtures::{image, now, request};
 
     fn conflict(edit: impl FnOnce(&mut ImageBuilder)) -> Option<String> {
@@ -76,7 +76,7 @@ mod tests {
         builder.metadata.creation_timestamp = Some(Time(now() - std::time::Duration::from_hours(1)));
         edit(&mut builder);
         let (store, mut writer) = kube::runtime::reflector::store();
-        writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(builder))));
+        writer.apply_watcher_event(&Event::Apply(Stored::of(&DeserializeGuard(Ok(builder)))));
         let claims = BuilderClaims::new(Objects::new([store]));
         let tag: Tag = "v2.13.1".parse().unwrap();
         claims.conflicts(&image, &request(&image), &[&tag]).remove(&tag)

@@ -1,8 +1,7 @@
 //! Other Images that select the same tags of the same destination: which of them came first, and whether
 //! that counts.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, OlderImage};
@@ -11,16 +10,23 @@ use imgop_registry::reference::{Repository, Tag};
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
-use crate::cluster::watch::Guarded;
 use crate::controller::Objects;
 
 /// All Images that this process watches, and what it wrote for them. That is in their statuses too, a
 /// moment later, and outlives the process there.
 pub struct Conflicts {
     images: Objects<Image>,
-    /// Namespaces and names of the Images by the path of their destination. Some may be of another one by now.
-    by_destination: Mutex<HashMap<String, HashSet<(String, String)>>>,
+    /// Some may be of another destination by now.
+    by_destination: Mutex<BTreeSet<Destined>>,
     written: Mutex<HashMap<String, Written>>,
+}
+
+/// An Image, by the path of its destination.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Destined {
+    path: Box<str>,
+    namespace: Box<str>,
+    name: Box<str>,
 }
 
 /// What was written for one Image.
@@ -34,26 +40,24 @@ impl Conflicts {
     /// Returns the conflicts of these Images, of which none has written anything yet.
     pub fn new(images: Objects<Image>) -> Self {
         let conflicts = Self { images, by_destination: Mutex::default(), written: Mutex::default() };
-        conflicts
-            .images
-            .all()
-            .iter()
-            .filter_map(|image| image.0.as_ref().ok())
-            .for_each(|image| conflicts.seen(image));
+        conflicts.images.all().for_each(|image| conflicts.seen(&image));
         conflicts
     }
 
     /// Notes an Image, whose destination may be new.
     pub fn seen(&self, image: &Image) {
         let Some(path) = destination_path(image) else { return };
-        let name = (image.namespace().unwrap_or_default(), image.name_any());
-        self.by_destination.lock().entry(path).or_default().insert(name);
+        let (namespace, name) = (image.namespace().unwrap_or_default(), image.name_any());
+        let destined = Destined { path: path.into(), namespace: namespace.into(), name: name.into() };
+        self.by_destination.lock().insert(destined);
     }
 
     /// Returns the Images whose destination has this path, and possibly some that had.
-    fn of_path(&self, path: &str) -> Vec<Arc<Guarded<Image>>> {
-        let names = self.by_destination.lock().get(path).cloned().unwrap_or_default();
-        names.iter().filter_map(|(namespace, name)| self.images.get(namespace, name)).collect()
+    fn of_path(&self, path: &str) -> Vec<Image> {
+        let first = Destined { path: path.into(), namespace: "".into(), name: "".into() };
+        let destined = self.by_destination.lock();
+        let of_path = destined.range(first..).take_while(|destined| *destined.path == *path);
+        of_path.filter_map(|of| self.images.get(&of.namespace, &of.name)?.0.ok()).collect()
     }
 
     /// Returns whether all Images are known: before, one could be taken for the oldest that is not.
@@ -83,14 +87,11 @@ impl Conflicts {
     /// Drops what was written for Images that do not exist any more.
     pub fn evict(&self, exists: impl Fn(&str) -> bool) {
         self.written.lock().retain(|uid, _| exists(uid));
-        let is_there = |path: &str, (namespace, name): &(String, String)| {
-            let image = self.images.get(namespace, name);
-            image.and_then(|image| destination_path(image.0.as_ref().ok()?)).as_deref() == Some(path)
+        let is_there = |destined: &Destined| {
+            let image = self.images.get(&destined.namespace, &destined.name);
+            image.and_then(|image| destination_path(&image.0.ok()?)).as_deref() == Some(&*destined.path)
         };
-        self.by_destination.lock().retain(|path, names| {
-            names.retain(|name| is_there(path, name));
-            !names.is_empty()
-        });
+        self.by_destination.lock().retain(is_there);
     }
 
     /// Returns which of these tags belong to older Images, with the message for their failures.
@@ -99,11 +100,10 @@ impl Conflicts {
             return HashMap::new();
         }
         let all = self.of_path(request.destination.path());
-        let others = all.iter().filter_map(|one| one.0.as_ref().ok());
         let counts = |older: &OlderImage<'_>, tag: &Tag| {
             older.is_recorded(image, tag) || self.was_written_here(older, tag)
         };
-        let mut conflicts = imgop_core::copy::conflicts(image, request, tags, others, counts);
+        let mut conflicts = imgop_core::copy::conflicts(image, request, tags, all.iter(), counts);
         let again = "; this one is checked again every few minutes, or at kubectl imgop sync";
         for message in conflicts.values_mut() {
             message.push_str(again);
@@ -138,6 +138,7 @@ mod tests {
     use kube::runtime::watcher::Event;
 
     use super::*;
+    use crate::controller::Stored;
     use crate::image::tests::fixtures::{image, now, request};
 
     /// `argocd` from another source, an hour older.
@@ -159,7 +160,7 @@ mod tests {
 
     fn conflicts(other: Image) -> Conflicts {
         let (store, mut writer) = kube::runtime::reflector::store();
-        let other = kube::core::DeserializeGuard(Ok(other));
+        let other = Stored::of(&kube::core::DeserializeGuard(Ok(other)));
         writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(other));
         Conflicts::new(Objects::new([store]))
     }
@@ -275,7 +276,7 @@ mod tests {
         let conflicts = Conflicts::new(Objects::new([store]));
         let mut apply = |image: Image| {
             conflicts.seen(&image);
-            let image = kube::core::DeserializeGuard(Ok(image));
+            let image = Stored::of(&kube::core::DeserializeGuard(Ok(image)));
             writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(image));
         };
         for n in 0..100 {
@@ -304,7 +305,7 @@ mod tests {
             writer.apply_watcher_event(&event);
             crate::controller::show(&Ok(event), &store, &images);
         };
-        let guarded = |image| kube::core::DeserializeGuard(Ok(image));
+        let guarded = |image| Stored::of(&kube::core::DeserializeGuard(Ok(image)));
         let elsewhere = older(|o| o.spec.destination.name = "registry.example.com:5000/other".into());
         watch(Event::Apply(guarded(elsewhere)));
         watch(Event::Init);

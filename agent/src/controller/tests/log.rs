@@ -42,7 +42,7 @@ async fn lines_of_a_process_of_its_own() {
     case.pass(0).await.unwrap();
     case.api.fail("PATCH", true);
     case.image.status = None;
-    case.reconcile(DeserializeGuard(Ok(case.image.clone()))).await;
+    case.reconcile(stored(case.image.clone())).await;
     let text = String::from_utf8(log.0.lock().clone()).unwrap();
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

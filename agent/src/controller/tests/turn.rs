@@ -18,7 +18,7 @@ async fn all_turns(case: &Case) -> Vec<Turn> {
 async fn all_namespaces_together_have_as_many_passes_at_once_as_the_settings_say() {
     let case = Case::new().await;
     let all = all_turns(&case).await;
-    let object = DeserializeGuard(Ok(case.image.clone()));
+    let object = stored(case.image.clone());
     let mut pass = std::pin::pin!(case.runner.reconcile(&object));
     for _ in 0..50 {
         assert!(futures::poll!(pass.as_mut()).is_pending());
@@ -33,9 +33,9 @@ async fn is_asked_after(changes: impl FnOnce(&Case, Image)) -> bool {
     let mut case = Case::new().await;
     // Another spec is due at once.
     case.image.metadata.generation = Some(2);
-    case.shows(DeserializeGuard(Ok(case.image.clone())));
+    case.shows(stored(case.image.clone()));
     let all = all_turns(&case).await;
-    let object = DeserializeGuard(Ok(case.image.clone()));
+    let object = stored(case.image.clone());
     let mut pass = std::pin::pin!(case.runner.reconcile(&object));
     assert!(futures::poll!(pass.as_mut()).is_pending());
     changes(&case, case.image.clone());
@@ -50,7 +50,7 @@ async fn what_changes_while_a_pass_waits_for_its_turn_counts() {
     let shows = |change: fn(&mut Image)| {
         move |case: &Case, mut image: Image| {
             change(&mut image);
-            case.shows(DeserializeGuard(Ok(image)));
+            case.shows(stored(image));
         }
     };
     assert!(!is_asked_after(shows(|image| image.spec.suspend = true)).await);
@@ -61,7 +61,7 @@ async fn what_changes_while_a_pass_waits_for_its_turn_counts() {
     assert!(!is_asked_after(shows(deleting)).await);
     assert!(!is_asked_after(shows(|image| image.metadata.uid = Some("another".to_owned()))).await);
     let deleted = |case: &Case, image| {
-        let event = watcher::Event::Delete(DeserializeGuard(Ok(image)));
+        let event = watcher::Event::Delete(stored(image));
         case.watched.borrow_mut().apply_watcher_event(&event);
     };
     assert!(!is_asked_after(deleted).await);

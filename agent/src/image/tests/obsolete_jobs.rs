@@ -88,7 +88,7 @@ async fn a_job_whose_deletion_does_not_end_is_waited_for_no_longer_than_ten_minu
     let at = now() + Duration::from_mins(10);
     let result = stage.pass(&mut memory, at).await.unwrap();
     assert_eq!(reason(&result), reasons::SUCCEEDED);
-    assert!(memory.cache.known(at).at_destination.is_empty(), "and the tag is looked up at each sync");
+    assert!(memory.known(at).at_destination.is_empty(), "and the tag is looked up at each sync");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_tag_that_a_pod_on_a_lost_node_may_still_put_is_looked_up_until_no_pod
     let mut sync = async |after| {
         memory.schedule.next = Some(now());
         let result = stage.pass(&mut memory, now() + after).await.unwrap();
-        (reason(&result).to_owned(), memory.cache.known(now() + after).at_destination.len())
+        (reason(&result).to_owned(), memory.known(now() + after).at_destination.len())
     };
     let longest = Duration::from_hours(2);
     assert_eq!(

@@ -3,13 +3,13 @@ use std::time::Instant;
 use super::*;
 
 const WAKE_TIMEOUT: Duration = Duration::from_mins(10);
-const CAPS: Caps = Caps { in_all: 7, per_namespace: 5, per_owner: 3, wake_timeout: WAKE_TIMEOUT };
+pub(super) const CAPS: Caps = Caps { in_all: 7, per_namespace: 5, per_owner: 3, wake_timeout: WAKE_TIMEOUT };
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-fn owner(namespace: &str, uid: &str) -> Owner {
+pub(super) fn owner(namespace: &str, uid: &str) -> Owner {
     Owner {
         api_version: "v1".into(),
         kind: "Kind".into(),
