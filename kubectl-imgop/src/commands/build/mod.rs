@@ -236,6 +236,6 @@ mod tests {
                     --metadata-file m.json --timeout 90s";
         let words = std::iter::once("build").chain(line.split_whitespace());
         let build = CommandLine::try_parse_from(words).map_err(|error| error.to_string());
-        assert_eq!(build.unwrap().build.command_line(), format!("kubectl imgop build {}", line));
+        assert_eq!(build.unwrap().build.command_line(), format!("kubectl imgop build {line}"));
     }
 }
