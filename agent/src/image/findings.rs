@@ -16,8 +16,9 @@ use jiff::Timestamp;
 
 use super::job_results::JobResults;
 use super::memory::Memory;
-use super::pass_state::{Delay, Execution, PassState, observation_ttl};
+use super::pass_state::{Execution, PassState, observation_ttl};
 use super::{JOB_INTERVAL, Pass};
+use crate::jobs::delay::Delay;
 use imgop_core::schedule::next_regular;
 
 /// For how long what was observed is kept of an Image that has nothing to do but wait: thousands may.

@@ -2,19 +2,12 @@
 //! again from the status, the Jobs and the registries.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
-use imgop_core::copy::{Content, Copy, FirstSeen, MadeOf, Observed, ObservedTag, Outcome};
-use imgop_core::copy::{ContentCache, Known};
-use imgop_core::time::{jitter, saturating_add};
+use imgop_core::copy::{Answers, Content, ContentCache, Copy, FirstSeen, Known, MadeOf, Observed};
+use imgop_core::copy::{ObservedTag, Outcome};
+use imgop_core::schedule::Schedule;
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
-
-use imgop_core::schedule::Schedule;
-
-/// How long an answer of the destination is fresh at most. A tag that vanishes is noticed at once, in the
-/// list; one that another program moved is noticed after this time.
-const MAX_ANSWER_TTL: Duration = Duration::from_hours(24);
 
 /// What is remembered of one Image.
 #[derive(Debug, Default)]
@@ -72,10 +65,10 @@ pub struct Blocked {
 #[derive(Debug, Default, PartialEq)]
 pub struct Cache {
     /// What the destination answered for its tags, and until when that is fresh.
-    at_destination: HashMap<Tag, (Digest, Timestamp)>,
+    at_destination: Answers,
     /// The same of the source, for signatures and the like, which hardly ever change, and for tags
     /// whose source need not be asked but for them.
-    at_source: HashMap<Tag, (Digest, Timestamp)>,
+    at_source: Answers,
     /// What tags that are too young showed when they were first seen.
     pub first_seen: HashMap<Tag, FirstSeen>,
     /// What becomes of contents of which only some platforms are wanted.
@@ -128,7 +121,7 @@ impl Memory {
     /// Drops what the registries answered, of an Image whose next sync will not trust it.
     pub fn drop_answers(&mut self) {
         if let Some(cache) = &mut self.cache {
-            (cache.at_destination, cache.at_source) = (HashMap::new(), HashMap::new());
+            (cache.at_destination, cache.at_source) = (Answers::default(), Answers::default());
         }
     }
 
@@ -193,11 +186,13 @@ impl SyncInProgress {
 impl Cache {
     fn known(&self, now: Timestamp) -> Known {
         Known {
-            at_destination: fresh(&self.at_destination, now)
+            at_destination: self
+                .at_destination
+                .fresh(now)
                 .into_iter()
                 .filter(|(tag, _)| !self.contested.contains(tag) && !self.lost.contains_key(tag))
                 .collect(),
-            at_source: fresh(&self.at_source, now),
+            at_source: self.at_source.fresh(now),
             contents: self.contents.clone(),
             first_seen: self.first_seen.clone(),
             newest: self.newest.clone(),
@@ -211,36 +206,10 @@ impl Cache {
             let digest = tag.destination.digest()?;
             Some((tag.destination_tag.clone(), digest.clone()))
         });
-        keep(&mut self.at_destination, at_destination, now);
+        self.at_destination.keep(at_destination, now);
         let at_source = observed.tags.iter().filter_map(ObservedTag::at_source);
         let at_source = at_source.map(|(tag, digest)| (tag.clone(), digest.clone()));
-        keep(&mut self.at_source, at_source, now);
-    }
-}
-
-/// Returns the answers that are still fresh.
-fn fresh(answers: &HashMap<Tag, (Digest, Timestamp)>, now: Timestamp) -> HashMap<Tag, Digest> {
-    let fresh = answers.iter().filter(|(_, (_, until))| *until > now);
-    fresh.map(|(tag, (digest, _))| (tag.clone(), digest.clone())).collect()
-}
-
-/// Keeps answers. Those that were fresh keep their time; new ones get times spread over half a day, so that
-/// they are not all asked for again at once.
-fn keep(
-    known: &mut HashMap<Tag, (Digest, Timestamp)>,
-    answers: impl Iterator<Item = (Tag, Digest)>,
-    now: Timestamp,
-) {
-    let mut before = std::mem::take(known);
-    for (tag, digest) in answers {
-        let until = match before.remove(&tag) {
-            Some((known, until)) if known == digest && until > now => until,
-            _ => {
-                let half = MAX_ANSWER_TTL / 2;
-                saturating_add(now, half + jitter(tag.as_str(), half))
-            }
-        };
-        known.insert(tag, (digest, until));
+        self.at_source.keep(at_source, now);
     }
 }
 

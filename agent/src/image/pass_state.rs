@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::TagFailure;
-use imgop_core::copy::{Copy, CopyRequest, Deferral, Inputs, Observed, Outcome, Plan, Run, plan};
+use imgop_core::copy::{Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, plan};
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
-use super::JOB_INTERVAL;
-use crate::jobs::budget::Full;
+use crate::jobs::delay::Delay;
 
 /// How long what was observed is good for a sync under way, whatever the frequency.
 const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
@@ -71,32 +70,4 @@ pub(super) struct Execution {
     pub plan: Plan,
     /// Why copies that could begin do not.
     pub delay: Option<Delay>,
-}
-
-/// Why copies that could begin do not.
-pub(super) enum Delay {
-    /// They are tried again after some time.
-    Deferred(Deferral),
-    /// There is no place for their Jobs. The Image is woken when it is next.
-    Queued(Full),
-}
-
-impl Delay {
-    /// Returns why, for people.
-    pub fn message(&self) -> String {
-        match self {
-            Self::Deferred(deferral) => deferral.message.clone(),
-            Self::Queued(full) => full.to_string(),
-        }
-    }
-
-    /// Returns after how long they are tried again, unless the Image is woken.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Deferred(deferral) => Some(deferral.retry_after),
-            // Its own Jobs have the places, so it is in no queue.
-            Self::Queued(Full::Owner(_)) => Some(JOB_INTERVAL),
-            Self::Queued(_) => None,
-        }
-    }
 }

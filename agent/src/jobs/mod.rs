@@ -7,6 +7,7 @@
 
 pub mod budget;
 mod create;
+pub mod delay;
 mod pod_watches;
 mod pods;
 pub mod report;

@@ -10,6 +10,7 @@
 mod build;
 #[cfg(unix)]
 mod build_dialog;
+mod build_submitted;
 mod builders;
 mod cluster;
 mod completion;

@@ -39,7 +39,7 @@ pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
 pub use mount::{KnownBlobs, learn, mount};
 pub use naming::Naming;
-pub use observe::{ContentCache, Known, Limits, ObserveError, Sides, observe};
+pub use observe::{Answers, ContentCache, Known, Limits, ObserveError, Sides, observe};
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan, retry_delay};
 pub use precedence::{OlderImage, TagClaim, conflicts};

@@ -2,6 +2,7 @@
 //! and side, or a few pages where the source reports the digests of many tags at once. The agent and the
 //! preview both do it here.
 
+mod answers;
 mod contents;
 mod observation;
 mod referrers;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use imgop_registry::reference::{Digest, ManifestRef, ReferenceError, Tag};
 use imgop_registry::{Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
 
+pub use self::answers::Answers;
 pub use self::contents::ContentCache;
 use self::observation::Observation;
 use self::selected::{List, Selected, selected};
