@@ -27,6 +27,8 @@ use crate::wait::{self, say};
 pub const DEADLINE: Duration = Duration::from_mins(3);
 /// The Secret with the login of the target registry.
 pub const PUSH_SECRET: &str = "push";
+/// The role that lets the agent work in a namespace, and the name of its binding.
+pub const ROLE: &str = "imgop-agent-namespace";
 /// The Secret with the CA of the target registry.
 pub const CA_SECRET: &str = "registry-ca";
 
@@ -83,7 +85,7 @@ impl Tenant {
         let namespace = created.name_any();
         let kubectl = cluster.kubectl.in_namespace(&namespace);
         let tenant = Self { cluster, namespace, kubectl };
-        tenant.bind("imgop-agent-namespace").await?;
+        tenant.bind(ROLE).await?;
         let environment = &tenant.cluster.environment;
         tenant.login(PUSH_SECRET, std::fs::read(&environment.target_authfile)?).await?;
         tenant.ca(CA_SECRET, std::fs::read(&environment.target_ca)?).await?;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::conditions::{self, READY};
 use imgop_core::api::{FailureReason, Mode, Phase};
 use imgop_tests::leaks::Canary;
-use imgop_tests::tenant::{DEADLINE, PUSH_SECRET, with_tenant};
+use imgop_tests::tenant::{DEADLINE, PUSH_SECRET, ROLE, with_tenant};
 use imgop_tests::test_cluster::{AGENT, AGENT_NAMESPACE};
 use imgop_tests::tries::Tries;
 use imgop_tests::wait;
@@ -133,7 +133,7 @@ async fn a_namespace_that_is_not_enabled_says_how_to_enable_it() -> anyhow::Resu
     with_tenant(async |tenant| {
         tenant.cluster.source.fill(&tenant.path("busybox"), &["v1.0.0"], "").await?;
         let bindings: Api<RoleBinding> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
-        bindings.delete(AGENT, &DeleteParams::default()).await?;
+        bindings.delete(ROLE, &DeleteParams::default()).await?;
         tenant.apply("busybox", &tenant.spec("busybox", "v1.0.0", "busybox")).await?;
         let (reason, message) = tenant.stalled("busybox").await?;
         assert_eq!(reason, "NamespaceNotEnabled");
