@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rexpect::process::{PtyProcess, Signal, WaitStatus};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::process::{Pid, Signal as SystemSignal, kill_process};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcgetpgrp, tcsetwinsize};
 
 /// How long something may take to be shown.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -134,6 +135,17 @@ impl Terminal {
     pub fn answer(&mut self, question: &str, keys: &str) {
         self.wait_for_question(question);
         self.press(keys);
+    }
+
+    /// Tells the program of another size once for each of its threads, each time by that thread if it takes signals.
+    pub fn interrupt_each_thread(&self) {
+        let program = tcgetpgrp(&self.keyboard).unwrap().as_raw_nonzero();
+        for thread in std::fs::read_dir(format!("/proc/{program}/task")).unwrap() {
+            let thread = thread.unwrap().file_name().into_string().unwrap().parse().unwrap();
+            kill_process(Pid::from_raw(thread).unwrap(), SystemSignal::WINCH).unwrap();
+            // A signal that comes while the same one is pending is lost.
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends the program as a system does that shuts down.

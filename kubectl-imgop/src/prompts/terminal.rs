@@ -57,6 +57,7 @@ impl Terminal {
         let is_reading = Arc::clone(&self.is_reading);
         is_reading.store(true, Ordering::SeqCst);
         let read = tokio::task::spawn_blocking(move || {
+            leave_signals_to_others();
             let answer = read();
             is_reading.store(false, Ordering::SeqCst);
             answer
@@ -149,6 +150,21 @@ impl Drop for Terminal {
         self.before.restore();
     }
 }
+
+/// Lets other threads get the signals that come while this one waits for a key. A changed size of the terminal would
+/// end the wait, which console cannot tell from Ctrl-C. What console raises at Ctrl-C still arrives.
+#[cfg(unix)]
+fn leave_signals_to_others() {
+    use nix::sys::signal::{SigSet, Signal};
+    let mut others = SigSet::all();
+    others.remove(Signal::SIGINT);
+    // A thread that cannot leave them reads its keys all the same.
+    let _ = others.thread_block();
+}
+
+/// Where nothing interrupts a thread, there is nothing to leave.
+#[cfg(not(unix))]
+fn leave_signals_to_others() {}
 
 pub(super) fn broken(error: &io::Error) -> CliError {
     match error.kind() {

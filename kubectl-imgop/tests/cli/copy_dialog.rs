@@ -170,6 +170,7 @@ fn a_dialog_goes_through_in_60_columns_and_while_the_terminal_changes_its_size()
         terminal.wait_for_question(question);
         terminal.resize(90);
         terminal.resize(60);
+        terminal.interrupt_each_thread();
         terminal.answer(question, keys);
     }
     let left = terminal.end();
