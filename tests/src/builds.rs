@@ -25,7 +25,7 @@ impl Tenant {
         self.enforce("privileged").await
     }
 
-    /// Sets the level of PodSecurity that the namespace enforces.
+    /// Sets the level of `PodSecurity` that the namespace enforces.
     pub async fn enforce(&self, level: &str) -> anyhow::Result<()> {
         let labels = json!({ "pod-security.kubernetes.io/enforce": level });
         let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));

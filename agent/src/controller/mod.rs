@@ -184,7 +184,7 @@ impl<R: Reconcile> Runner<R> {
         let agent = self.kind.agent();
         agent.metrics.reconciliations.get_or_create(&OfKind::of::<R::Kind>()).inc();
         // Thousands may wait for a turn, so nothing more of them is decoded meanwhile.
-        let (uid, key) = match self.before_turn(stored.decode()) {
+        let (uid, key) = match self.before_turn(&stored.decode()) {
             Ok(uid_and_key) => uid_and_key,
             Err(next) => return next,
         };
@@ -205,7 +205,7 @@ impl<R: Reconcile> Runner<R> {
     }
 
     /// Returns the UID of an object and what its turn is of, or when to reconcile it again if it needs none.
-    fn before_turn(&self, object: Guarded<R::Kind>) -> Result<(String, TurnKey), Action> {
+    fn before_turn(&self, object: &Guarded<R::Kind>) -> Result<(String, TurnKey), Action> {
         let jobs = &self.kind.agent().jobs;
         let uid = object.uid().unwrap_or_default();
         if object.meta().deletion_timestamp.is_some() {

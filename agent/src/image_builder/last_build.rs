@@ -19,19 +19,18 @@ const MAX_BASE_IMAGE_BYTES: usize = 6 * 1024;
 /// Returns the last build that was begun; none if there was none.
 pub(super) fn last_build(status: &ImageBuilderStatus) -> Option<LastBuild> {
     let key = status.key.as_deref().and_then(|key| key.parse().ok());
-    let (number, started_at, end) = match &status.build {
-        Some(running) => (running.number, running.started_at.0, None),
-        None => {
-            let last = status.history.last()?;
-            let end = match last.result {
-                BuildResult::Succeeded => BuildEnd::Succeeded,
-                BuildResult::Cancelled => BuildEnd::Cancelled,
-                BuildResult::Superseded => BuildEnd::Superseded,
-                BuildResult::Failed | BuildResult::Unknown => BuildEnd::Failed,
-            };
-            let started_at = last.started_at.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-            (last.number, started_at, Some(end))
-        }
+    let (number, started_at, end) = if let Some(running) = &status.build {
+        (running.number, running.started_at.0, None)
+    } else {
+        let last = status.history.last()?;
+        let end = match last.result {
+            BuildResult::Succeeded => BuildEnd::Succeeded,
+            BuildResult::Cancelled => BuildEnd::Cancelled,
+            BuildResult::Superseded => BuildEnd::Superseded,
+            BuildResult::Failed | BuildResult::Unknown => BuildEnd::Failed,
+        };
+        let started_at = last.started_at.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        (last.number, started_at, Some(end))
     };
     Some(LastBuild {
         number,

@@ -240,10 +240,10 @@ impl Pass<'_> {
             return Err(Some(format!("{max} Jobs of builds run, as many as MAX_BUILDS of the agent allows")));
         }
         let granted = agent.jobs.take(&self.owner, wanted.min(room), self.now);
-        match granted.places.is_empty() {
-            true => Err(granted.full.map(|full| full.to_string())),
-            false => Ok(granted),
+        if granted.places.is_empty() {
+            return Err(granted.full.map(|full| full.to_string()));
         }
+        Ok(granted)
     }
 
     fn part_record(

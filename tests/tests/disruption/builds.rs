@@ -53,8 +53,8 @@ impl Moment {
                     let builds =
                         of_this.filter_map(|pod| pod.status.as_ref()?.init_container_statuses.as_ref());
                     let builds = builds.flatten().filter(|container| container.name == "build");
-                    let mut states = builds.filter_map(|container| container.state.as_ref());
-                    Ok(states.any(|state| state.running.is_some()).then_some(()))
+                    let mut containers = builds.filter_map(|container| container.state.as_ref());
+                    Ok(containers.any(|state| state.running.is_some()).then_some(()))
                 })
                 .await
             }

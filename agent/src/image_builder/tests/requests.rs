@@ -41,7 +41,7 @@ async fn a_limit_that_is_raised_as_the_message_says_is_another_build() {
 
 #[tokio::test]
 async fn a_requested_build_begins_when_the_registry_answers_again() {
-    let mut stage = succeeded().await;
+    let mut stage = Box::pin(succeeded()).await;
     stage.registry.refuse_one("/v2/app/blobs/uploads/", 503);
     stage.annotate(REQUESTED_AT_ANNOTATION, "one");
     for _ in 0..3 {

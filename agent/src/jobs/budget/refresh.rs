@@ -56,7 +56,9 @@ mod tests {
         let holders = ["a", "b"].map(|uid| budget.take(&owner("x", uid), 3, now()));
         assert_eq!(holders.iter().map(|granted| granted.places.len()).sum::<usize>(), 5);
         let uids: Vec<String> = (0..300).map(|n| n.to_string()).collect();
-        uids.iter().for_each(|uid| drop(budget.take(&owner("x", uid), 1, now())));
+        for uid in &uids {
+            drop(budget.take(&owner("x", uid), 1, now()));
+        }
         budget.leave("b");
         woken.lock().clear();
 

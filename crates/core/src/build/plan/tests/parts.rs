@@ -49,7 +49,7 @@ fn whatever_deletes_jobs_is_not_answered_with_one_job_after_the_other() {
     let request = request(|_| {});
     let vanished = |attempt| run("linux/amd64", attempt, PartState::Failed(BuildFailure::Interrupted, now()));
     assert_eq!(actions(&request, &[vanished(1)])[0], PartAction::Build(2));
-    let due = now() + Duration::from_secs(120);
+    let due = now() + Duration::from_mins(2);
     let fourth = actions(&request, &[vanished(4)]);
     assert_eq!(fourth[0], PartAction::BackOff(BuildFailure::Interrupted, due), "the first three are gone");
     let step = run("linux/amd64", 3, PartState::Failed(BuildFailure::StepFailed, now()));
