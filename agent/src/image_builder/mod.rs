@@ -126,6 +126,8 @@ impl Reconcile for ImageBuilders {
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         let pass = Pass::new(self, builder, memory, now);
+        // Jobs of it may have been seen only after itself.
+        self.agent.jobs.know(&pass.owner);
         let conclusion = match pass.run(memory).await {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
@@ -161,6 +163,10 @@ impl Reconcile for ImageBuilders {
             let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
             metrics.syncs.get_or_create(&ended).inc();
         }
+    }
+
+    fn seen(&self, builder: &ImageBuilder) {
+        self.agent.jobs.know(&Owner::of(builder));
     }
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {

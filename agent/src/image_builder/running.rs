@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{RECONCILING, reasons};
 use imgop_core::api::{
-    BUILD_ANNOTATION, BuildReason, BuildResult, ConcurrencyPolicy, ImageBuilder, ImageBuilderStatus, Phase,
+    BuildReason, BuildResult, ConcurrencyPolicy, ImageBuilder, ImageBuilderStatus, Phase,
     PlatformState,
 };
 use imgop_core::build::{
@@ -25,7 +25,7 @@ use super::memory::Memory;
 use super::part_runs::{Try, record, runs, tries};
 use super::part_status::{duration, show_begun, show_parts, summary, with_reports};
 use super::status::{Ended, add_job, end, failed};
-use super::{Conclusion, JOB_INTERVAL, Pass, SHORT_INTERVAL};
+use super::{Conclusion, JOB_INTERVAL, OTHERS_INTERVAL, Pass, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::jobs::Created;
 use crate::jobs::budget::Granted;
@@ -234,12 +234,7 @@ impl Pass<'_> {
         if self.builder.spec.suspend && due.iter().all(|(_, attempt)| *attempt > 1) {
             return Err(Some("spec.suspend is set".to_owned()));
         }
-        let max = usize::from(agent.config.builds.max_builds);
-        let room = max.saturating_sub(agent.jobs.unfinished_with(BUILD_ANNOTATION));
-        if room == 0 {
-            return Err(Some(format!("{max} Jobs of builds run, as many as MAX_BUILDS of the agent allows")));
-        }
-        let granted = agent.jobs.take(&self.owner, wanted.min(room), self.now);
+        let granted = agent.jobs.take(&self.owner, wanted, self.now);
         if granted.places.is_empty() {
             return Err(granted.full.map(|full| full.to_string()));
         }
@@ -327,7 +322,9 @@ impl Pass<'_> {
             _ => Readiness::progressing(summary(&status, last.number, deferred)),
         };
         let until_next = next.map(|(_, until)| remaining(until, self.now).max(Duration::from_secs(1)));
-        let wait = until_next.into_iter().chain([JOB_INTERVAL]).min().unwrap_or(JOB_INTERVAL);
+        // A place that is free wakes it, as news of its Jobs do.
+        let longest = if deferred.is_some() && !is_running { OTHERS_INTERVAL } else { JOB_INTERVAL };
+        let wait = until_next.map_or(longest, |until_next| until_next.min(longest));
         Conclusion { is_progress: deferred.is_none(), ..self.reported(status, readiness, wait) }
     }
 }
