@@ -22,12 +22,14 @@ mod memory;
 mod part_runs;
 mod part_status;
 mod publish;
+mod publish_refusals;
 mod pull_auth;
 mod retention;
 mod running;
 mod security;
 mod starting;
 mod status;
+mod unfinished_jobs;
 mod volumes;
 
 use std::sync::Arc;
@@ -244,7 +246,10 @@ impl<'a> Pass<'a> {
             Decision::GoOn(next) => match &last {
                 Some(last) => {
                     let conclusion = self.go_on(&request, last, memory).await?;
-                    Ok(if next.is_none() { self.acknowledged(conclusion) } else { conclusion })
+                    Ok(match next {
+                        None => self.acknowledged(conclusion),
+                        Some(_) => self.still_requested(conclusion),
+                    })
                 }
                 None => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             },
