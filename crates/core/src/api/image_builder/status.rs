@@ -165,8 +165,7 @@ pub struct PlatformStatus {
     /// The step that failed, with its line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// How Buildah stores layers in its pod: overlay, or vfs where that is not possible, which is slower and takes more
-    /// room.
+    /// How its pod stores layers, overlay or, where that is not possible, vfs, which takes more room and time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_driver: Option<String>,
     /// How often it was tried with the same inputs.
