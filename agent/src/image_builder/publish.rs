@@ -215,7 +215,7 @@ impl Pass<'_> {
             .map_err(|error| Halt::ending(BuildFailure::PublishFailed, error.to_string()))?;
         let by_digest = ManifestRef::Digest(index.digest.clone());
         match client.put_manifest(&by_digest, &index).await {
-            Ok(_) => Ok(index),
+            Ok(()) => Ok(index),
             Err(error) => Err(match Refused::index(&error) {
                 Refused::Incomplete => NotPut::Incomplete(error),
                 Refused::ForGood => NotPut::Halt(index_refused(&error)),

@@ -65,6 +65,7 @@ pub enum BuildEnd {
 
 /// What a decision is made from.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all go together")]
 pub struct Occasion<'a> {
     /// What the spec asks for.
     pub request: &'a BuildRequest,
