@@ -136,7 +136,7 @@ impl Reconcile for ImageBuilders {
             let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
             Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
         });
-        let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        let wait = wait.into_iter().chain(pass.request_delay(memory)).chain(pass.job_interval()).min();
         Ok(PassResult { report, next: wait.map_or_else(Action::await_change, Action::requeue) })
     }
 

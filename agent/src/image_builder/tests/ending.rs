@@ -6,6 +6,7 @@ use imgop_core::api::{
     Architecture, BuildReason, BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, REQUESTED_AT_ANNOTATION,
 };
 use imgop_core::build::BuildFailure;
+use kube::runtime::controller::Action;
 
 use super::stage::Stage;
 
@@ -42,6 +43,25 @@ async fn b12_one_platform_is_built_and_gets_the_plain_tag() {
     let put: Vec<String> =
         stage.registry.requests().into_iter().filter(|line| line.starts_with("PUT")).collect();
     assert_eq!(put, ["PUT /v2/app/manifests/v1"], "no other tag, and no index");
+}
+
+#[tokio::test]
+async fn a_build_is_judged_by_its_own_containers_and_a_job_that_another_keeps_from_ending_is_deleted() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well_beside_another(0, &digest);
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    let is_deleted = |stage: &Stage| {
+        stage.api.requests().iter().any(|line| line.starts_with("DELETE") && line.contains("/jobs/"))
+    };
+    let soon = Action::requeue(Duration::from_secs(15));
+    assert!(!is_deleted(&stage) && stage.next == soon, "its pod may be about to end: {:?}", stage.next);
+    stage.now += Duration::from_mins(1);
+    stage.pass().await;
+    assert!(is_deleted(&stage));
+    assert_eq!(stage.parts().len(), 1, "nothing is built again");
 }
 
 #[tokio::test]
@@ -103,6 +123,20 @@ async fn a_build_that_is_cancelled_ends_its_jobs_and_sets_no_tag() {
     stage.annotate(REQUESTED_AT_ANNOTATION, "build");
     stage.passes(2).await;
     assert_eq!(stage.parts()[1..], ["2 linux/amd64 1"]);
+}
+
+#[tokio::test]
+async fn a_build_that_is_cancelled_before_it_has_a_job_gets_none_and_cancelling_again_changes_nothing() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.pass().await;
+    stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");
+    stage.pass().await;
+    stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "again");
+    let status = stage.passes(2).await;
+    let results: Vec<BuildResult> = status.history.iter().map(|build| build.result).collect();
+    assert_eq!((stage.ready().0.as_str(), results), ("Cancelled", vec![BuildResult::Cancelled]));
+    assert_eq!(status.last_handled_cancel_requested_at.as_deref(), Some("again"));
+    assert!(stage.jobs().is_empty());
 }
 
 #[tokio::test]
