@@ -5,6 +5,7 @@ use std::time::Duration;
 use imgop_core::api::{BuildResult, ImageBuilderSpec, StorageMedium};
 use imgop_tests::tenant::{Tenant, with_tenant};
 use imgop_tests::wait;
+use kube::ResourceExt as _;
 use serde_json::json;
 
 async fn fails(tenant: &Tenant, name: &str, spec: &ImageBuilderSpec, reason: &str) -> anyhow::Result<String> {
@@ -56,8 +57,16 @@ async fn limits_that_are_reached_are_named_with_the_field_that_raises_them() -> 
         let mut spec = tenant.builder(&endless, "time", "1");
         spec.timeout = "20s".to_owned();
         let message = fails(tenant, "time", &spec, "TimedOut").await?;
-        assert!(message.contains("timeout"), "{message}");
-        Ok(())
+        for part in ["spec.timeout", "line 2", "RUN trap"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        let ended = wait::poll("the pod has ended", Duration::from_mins(1), || async {
+            let pods = tenant.pods().await?;
+            let of_it = pods.iter().filter(|pod| pod.name_any().contains("time"));
+            let mut phases = of_it.filter_map(|pod| pod.status.as_ref()?.phase.as_deref());
+            Ok((!phases.any(|phase| phase == "Running")).then_some(()))
+        });
+        ended.await
     })
     .await
 }
