@@ -182,7 +182,11 @@ fn what_adds_nothing_keeps_the_layers_of_its_base_under_their_own_digests() {
     let image = with_busybox("FROM BB\nRUN true\nLABEL a=b\n").image();
     assert!(digests(&image).starts_with(&digests(&base)));
     let image = Pod::of("FROM scratch\nLABEL a=b\n").image();
-    assert_eq!(image.config["config"]["Labels"]["a"], "b");
+    assert_eq!((&image.config["config"]["Labels"]["a"], digests(&image).len()), (&"b".into(), 0));
+    let text = "FROM scratch\nCOPY static /static\nENTRYPOINT [\"/static\"]\n";
+    let image = Pod::of(text).with_files(&[("static", "program")]).image();
+    assert_eq!((image.text("static").as_str(), digests(&image).len()), ("program", 1));
+    assert_eq!(image.config["config"]["Entrypoint"], serde_json::json!(["/static"]));
 }
 
 #[test]
@@ -198,6 +202,21 @@ fn labels_and_annotations_are_byte_equal() {
         assert_eq!(image.config["config"]["Labels"][&key], value.as_str(), "label {key}");
         assert_eq!(image.manifest["annotations"][&key], value.as_str(), "annotation {key}");
     }
+    let long = "a 'b' \"c\" ".repeat(340);
+    let mut pod = Pod::of("FROM scratch\nLABEL x=y\n");
+    pod.input.labels = texts().chain([("long".to_owned(), long.clone())]).collect();
+    let image = pod.image();
+    for (key, value) in texts().chain([("long".to_owned(), long.clone())]) {
+        assert_eq!(image.config["config"]["Labels"][&key], value.as_str(), "label {key} in Docker's format");
+    }
+    // What labels may not hold, because Buildah reads them once more, annotations may.
+    let mut pod = Pod::of("FROM scratch\nLABEL x=y\n");
+    (pod.input.annotations, pod.input.format) = (
+        [("open".to_owned(), "${HOME} $5 ${".to_owned()), ("long".to_owned(), long.clone())].into(),
+        Format::Oci,
+    );
+    let annotations = pod.image().manifest["annotations"].clone();
+    assert_eq!((&annotations["open"], &annotations["long"]), (&"${HOME} $5 ${".into(), &long.into()));
 }
 
 #[test]
@@ -218,6 +237,8 @@ fn dockers_format_holds_what_ocis_cannot_and_that_is_said() {
     pod.input.format = Format::Oci;
     let warnings = pod.prepare().succeeded().warnings.join("\n");
     assert!(warnings.contains("line 2") && warnings.contains("line 3"), "{warnings}");
+    let image = pod.image();
+    assert!(image.config["config"]["Healthcheck"].is_null() && image.config["config"]["OnBuild"].is_null());
 }
 
 #[test]
