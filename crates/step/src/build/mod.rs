@@ -4,6 +4,7 @@
 mod arguments;
 mod cache;
 mod diagnosis;
+mod leftovers;
 mod log_lines;
 mod output;
 mod pressure;
@@ -25,8 +26,10 @@ use crate::prepare::seconds;
 use crate::refusal::Refusal;
 use crate::{BuildHandover, EndRequest, Failed, Places, Program, handover};
 use diagnosis::Ended;
+pub use leftovers::adopt_leftovers;
 use output::Output;
 use pressure::{FreeSpace, Killed};
+use progress::Progress;
 use secret_values::SecretValues;
 
 /// The user ids of this container.
@@ -52,7 +55,8 @@ pub fn build(
     let arguments = arguments::arguments(input, &handover, cache.as_ref(), places);
     let secrets = SecretValues::read(input, places)?;
     let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
-    let output = Output::new(&file, secrets, space, killed);
+    let progress = Progress::of(&file, &handover.triggers, &secrets);
+    let output = Output::new(progress, secrets, space, killed);
     let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
     let ended = run(program, output, &handover, ends, places);
     let ended = ended.and_then(|()| if cache.is_some() { export(input, &handover, places) } else { Ok(()) });
@@ -99,6 +103,7 @@ fn run(
         killed_in_step,
         disk_was_full: output.space.was_full(),
         has_few_ids: has_few_ids(),
+        unwritten: output.unwritten.as_deref(),
         progress: &output.progress,
         last_lines: &output.last_lines,
         errors: &errors,

@@ -6,12 +6,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use imgop_core::build::dockerfile::Dockerfile;
-
-use super::diagnosis::says_full;
+use super::diagnosis::{says_full, unwritten};
+use super::leftovers::end_leftovers;
 use super::log_lines::{LastLines, LineCutter, LineFilter};
 use super::pressure::{FreeSpace, Killed};
-use super::progress::Progress;
+use super::progress::{Progress, is_commit};
 use super::secret_values::{ReplacedStream, SecretValues};
 use crate::EndRequest;
 /// Lines of output in a report.
@@ -44,6 +43,8 @@ pub struct Output {
     pub space: FreeSpace,
     /// What the kernel ended.
     pub killed: Killed,
+    /// The first file that Buildah could not put into a layer as it was, and why.
+    pub unwritten: Option<String>,
     secrets: SecretValues,
     streams: [StreamState; 2],
 }
@@ -58,18 +59,19 @@ struct StreamState {
 
 impl Output {
     /// Nothing is printed yet.
-    pub fn new(file: &Dockerfile, secrets: SecretValues, space: FreeSpace, killed: Killed) -> Self {
+    pub fn new(progress: Progress, secrets: SecretValues, space: FreeSpace, killed: Killed) -> Self {
         let stream = || StreamState {
             replaced: ReplacedStream::default(),
             cutter: LineCutter::default(),
             filter: LineFilter::new(NOISE),
         };
         Self {
-            progress: Progress::of(file, &secrets),
+            progress,
             last_lines: LastLines::new(LAST_LINES),
             errors: LastLines::new(LAST_ERRORS),
             space,
             killed,
+            unwritten: None,
             secrets,
             streams: [stream(), stream()],
         }
@@ -154,14 +156,22 @@ impl Output {
         if line.starts_with(NOISE) {
             return;
         }
-        if says_full(line) {
+        let unwritten = unwritten(line);
+        if says_full(line) || unwritten.is_some() {
             self.space.look();
         }
         self.last_lines.push(line);
         match stream {
-            Stream::Output if self.progress.take(line) => self.killed.begin_step(),
+            Stream::Output if self.progress.take(line) => {
+                self.killed.begin_step();
+                end_leftovers();
+            }
+            Stream::Output if is_commit(line) => end_leftovers(),
             Stream::Output => {}
-            Stream::Errors => self.errors.push(line),
+            Stream::Errors => {
+                self.unwritten = self.unwritten.take().or(unwritten);
+                self.errors.push(line);
+            }
         }
     }
 }
