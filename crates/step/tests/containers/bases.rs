@@ -109,7 +109,12 @@ fn triggers_of_a_base_run_with_the_context_of_the_build() {
     assert!(image.config["config"]["OnBuild"].as_array().is_none_or(Vec::is_empty));
     let failed = Pod::of(&child).with_files(&[("other", "o")]).fails_late();
     assert_eq!(failed.reason, BuildFailure::StepFailed);
-    assert!(failed.message.contains("app.txt"), "{failed}");
+    let trigger = format!("ONBUILD of {}@{digest} (COPY app.txt /app.txt)", base.input.repository);
+    assert_eq!(failed.step.as_ref().map(|step| step.text.as_str()), Some(trigger.as_str()));
+    assert!(
+        failed.message.contains("\"/app.txt\": no such file") && failed.message.contains("ONBUILD of "),
+        "{failed}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use imgop_core::api::Format;
 use imgop_core::build::BuildFailure;
-use imgop_core::build::step::StepReport;
+use imgop_core::build::step::{LayerCache, StepReport};
 
 use crate::pod::Pod;
 use crate::registry::busybox;
@@ -182,11 +182,29 @@ fn what_adds_nothing_keeps_the_layers_of_its_base_under_their_own_digests() {
     let image = with_busybox("FROM BB\nRUN true\nLABEL a=b\n").image();
     assert!(digests(&image).starts_with(&digests(&base)));
     let image = Pod::of("FROM scratch\nLABEL a=b\n").image();
-    assert_eq!((&image.config["config"]["Labels"]["a"], digests(&image).len()), (&"b".into(), 0));
+    assert_eq!(image.config["config"]["Labels"]["a"], "b");
+    assert!(image.layers().concat().is_empty(), "Buildah makes a layer, in which there is nothing");
     let text = "FROM scratch\nCOPY static /static\nENTRYPOINT [\"/static\"]\n";
     let image = Pod::of(text).with_files(&[("static", "program")]).image();
     assert_eq!((image.text("static").as_str(), digests(&image).len()), ("program", 1));
     assert_eq!(image.config["config"]["Entrypoint"], serde_json::json!(["/static"]));
+}
+
+#[test]
+fn layers_are_compressed_in_both_formats_with_a_cache_and_without() {
+    for (format, has_cache) in
+        [(Format::Docker, false), (Format::Oci, false), (Format::Docker, true), (Format::Oci, true)]
+    {
+        let mut pod = Pod::of("FROM scratch\nCOPY f /f\n").with_files(&[("f", "f")]);
+        pod.input.format = format;
+        let repository = format!("{}/built/cache-of-formats", crate::registry::shared().address);
+        pod.input.cache =
+            has_cache.then(|| LayerCache { repository: repository.parse().unwrap(), ttl_seconds: None });
+        let image = pod.image();
+        let media_type = image.manifest["layers"][0]["mediaType"].as_str().unwrap();
+        assert!(media_type.ends_with("gzip"), "{format:?} {has_cache}: {media_type}");
+        assert_eq!(image.text("f"), "f");
+    }
 }
 
 #[test]
@@ -292,6 +310,12 @@ fn an_address_that_is_not_there_is_named_without_its_query() {
     assert_eq!(failed.reason, BuildFailure::StepFailed);
     let message = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
     assert!(message.contains("http://127.0.0.1:1/f.tar") && !message.contains("CANARY"), "{message}");
+    let address = crate::http_files::start("404 Not Found", Vec::new());
+    let text = format!("FROM scratch\nADD http://{address}/f.tar?token=CANARY /u/\n");
+    let failed = Pod::of(&text).fails_late();
+    assert_eq!(failed.reason, BuildFailure::StepFailed, "a page that says so is no file: {failed}");
+    let message = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
+    assert!(message.contains(&format!("http://{address}/f.tar")) && !message.contains("CANARY"), "{message}");
 }
 
 #[test]

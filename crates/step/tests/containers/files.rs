@@ -1,6 +1,7 @@
 //! What becomes of files, links, owners and modes.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use imgop_core::build::step::place;
@@ -64,7 +65,7 @@ fn a_link_to_itself_as_the_only_source_fails_the_step() {
 
 #[test]
 fn a_large_file_of_holes_is_a_small_layer() {
-    let pod = with_busybox("FROM BB\nRUN /bin/busybox truncate -s 2G /lastlog\n");
+    let pod = with_busybox("FROM BB\nRUN /bin/busybox truncate -s 512M /lastlog\n");
     pod.prepare().succeeded();
     pod.build().succeeded();
     let image = pod.push().succeeded().image.unwrap();
@@ -100,7 +101,7 @@ fn an_unknown_user_is_named_at_the_next_run() {
 #[test]
 fn a_working_folder_is_of_the_user_and_the_one_above_is_not() {
     let image = with_busybox(
-        "FROM BB\nUSER 4242:4343\nWORKDIR /w/x\nRUN : > file; (: > /w/file) 2> /dev/null || echo refused > above\n",
+        "FROM BB\nRUN /bin/busybox mkdir /w\nUSER 4242:4343\nWORKDIR /w/x\nRUN : > file; (: > /w/file) 2> /dev/null || echo refused > above\n",
     )
     .image();
     assert_eq!(
@@ -126,26 +127,83 @@ fn folders_that_are_left_out_but_for_a_file_and_a_context_that_is_all_left_out()
     );
 }
 
+/// What is in an archive: its name, kind, target of a link, and mode.
+type Entry = (&'static str, tar::EntryType, &'static str, u32);
+
+/// Returns an archive of these; files hold their own names. The crate takes no paths that lead out of a folder.
+fn archive(entries: &[Entry]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, kind, target, mode) in entries {
+        let mut header = tar::Header::new_gnu();
+        let content = if *kind == tar::EntryType::Regular { *name } else { "" };
+        header.set_size(content.len() as u64);
+        header.set_entry_type(*kind);
+        header.set_mode(*mode);
+        header.set_device_major(1).unwrap();
+        header.set_device_minor(5).unwrap();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+        header.set_cksum();
+        archive.append(&header, content.as_bytes()).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Returns a pod with a file `a.tar.gz` of these bytes.
+fn with_archive(dockerfile: &str, bytes: &[u8]) -> Pod {
+    let pod = with_busybox(dockerfile).with_files(&[("a.tar.gz", "")]);
+    fs::write(pod.path("/var/run/imgop/config-map/key-0"), bytes).unwrap();
+    pod
+}
+
+const FILE: tar::EntryType = tar::EntryType::Regular;
+const FOLDER: tar::EntryType = tar::EntryType::Directory;
+
+#[test]
+fn an_archive_of_the_context_is_unpacked_by_add_alone_and_one_of_an_address_never() {
+    let bytes = gzipped(&archive(&[("./", FOLDER, "", 0o755), ("./inner", FILE, "", 0o600)]));
+    let address = crate::http_files::start("200 OK", bytes.clone());
+    let text = format!("FROM BB\nADD a.tar.gz /d/\nCOPY a.tar.gz /c/\nADD http://{address}/f.tar.gz /u/\n");
+    let image = with_archive(&text, &bytes).image();
+    assert_eq!((image.text("d/inner").as_str(), image.owner("d/inner").as_str()), ("./inner", "0600 0:0"));
+    assert_eq!(fs::read(image.root.join("c/a.tar.gz")).unwrap(), bytes);
+    assert_eq!(fs::read(image.root.join("u/f.tar.gz")).unwrap(), bytes);
+}
+
 #[test]
 fn an_archive_writes_nothing_outside_its_folder() {
-    let mut archive =
-        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-    let mut add = |name: &[u8], content: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        // The crate takes no such path.
-        header.as_old_mut().name[..name.len()].copy_from_slice(name);
-        header.set_cksum();
-        archive.append(&header, content).unwrap();
-    };
-    add(b"inner", b"i");
-    add(b"../outside", b"o");
-    let bytes = archive.into_inner().unwrap().finish().unwrap();
-    let pod = with_busybox("FROM BB\nADD a.tar.gz /d/\n").with_files(&[("a.tar.gz", "")]);
-    fs::write(pod.path("/var/run/imgop/config-map/key-0"), bytes).unwrap();
-    pod.prepare().succeeded();
-    if pod.build().failed.is_none() {
-        assert!(!pushed(&pod).root.join("outside").exists());
+    const LINK: tar::EntryType = tar::EntryType::Symlink;
+    let plain = [("inner", FILE, "", 0o644), ("../outside", FILE, "", 0o644), ("link", LINK, "/etc", 0o777)];
+    let device = [("device", tar::EntryType::Char, "", 0o666)];
+    let through = [("through", LINK, "/etc", 0o777), ("through/the-link", FILE, "", 0o644)];
+    for entries in [plain.to_vec(), [&plain[..], &device].concat(), [&plain[..], &through].concat()] {
+        let pod = with_archive("FROM BB\nADD a.tar.gz /d/\n", &gzipped(&archive(&entries)));
+        pod.prepare().succeeded();
+        let files = || fs::read_dir(&pod.root).unwrap().count();
+        let before = files();
+        let built = pod.build();
+        assert_eq!(files(), before, "{entries:?}");
+        if let Some(failed) = built.failed {
+            assert!(
+                failed.reason == BuildFailure::StepFailed && failed.message.contains("line 2"),
+                "{failed}"
+            );
+            assert!(!failed.message.contains("copier.request"), "{failed}");
+            continue;
+        }
+        let image = pushed(&pod);
+        assert_eq!((image.text("d/inner"), image.text("outside")), ("inner".into(), String::new()));
+        assert!(!image.root.join("etc/the-link").exists());
+        let outside = |entry: &&String| !["d/", "d "].iter().any(|start| entry.starts_with(start));
+        let own = image.layers().pop().unwrap();
+        let files: Vec<&String> =
+            own.iter().filter(outside).filter(|entry| !entry.contains(" Directory ")).collect();
+        assert!(files.is_empty(), "{files:?}");
     }
 }
