@@ -2,6 +2,7 @@
 
 mod ending;
 pub mod fixtures;
+mod git;
 mod parts;
 mod publishing;
 mod refusals;

@@ -140,6 +140,36 @@ async fn a_build_that_is_cancelled_before_it_has_a_job_gets_none_and_cancelling_
 }
 
 #[tokio::test]
+async fn a_build_that_is_cancelled_while_it_pushes_sets_no_tag_though_its_push_ends_well() {
+    for is_restarted in [false, true] {
+        let mut stage = Stage::new(|_, _| ()).await;
+        stage.passes(2).await;
+        let digest = stage.pushed("linux/amd64", "1");
+        stage.end_well(0, &digest);
+        stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");
+        if is_restarted {
+            stage.restart();
+        }
+        let status = stage.passes(3).await;
+        let results: Vec<BuildResult> = status.history.iter().map(|build| build.result).collect();
+        assert_eq!((stage.ready().0.as_str(), results), ("Cancelled", vec![BuildResult::Cancelled]));
+        assert!(stage.registry.manifest("app", "v1").is_none());
+        assert_eq!(stage.jobs().len(), 1, "no retry");
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_is_cancelled_while_no_agent_runs_ends_when_one_does() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");
+    stage.restart();
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "Cancelled");
+    assert!(stage.api.requests().iter().any(|line| line.starts_with("DELETE") && line.contains("/jobs/")));
+}
+
+#[tokio::test]
 async fn a_changed_spec_takes_the_place_of_the_running_build() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.passes(2).await;

@@ -47,6 +47,22 @@ async fn a_platform_that_was_built_from_something_else_is_built_again_before_a_t
     }
 }
 
+#[tokio::test]
+async fn what_the_image_does_without_is_told_with_its_line() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    let lines = ["Dockerfile line 2: HEALTHCHECK", "Dockerfile line 3: ONBUILD"].map(str::to_owned);
+    let prepared = StepReport { warnings: lines.to_vec(), ..StepReport::default() };
+    stage.end_well_after(0, &digest, &prepared);
+    let status = stage.pass().await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    assert!(lines.iter().all(|line| status.warnings.contains(line)), "{:?}", status.warnings);
+    stage.now += Duration::from_hours(1);
+    let status = stage.pass().await;
+    assert!(lines.iter().all(|line| status.warnings.contains(line)), "as long as that image is there");
+}
+
 fn files(text: &str) -> serde_json::Value {
     serde_json::json!({ "metadata": { "name": "files" }, "data": { "Dockerfile": "FROM scratch\nCOPY a /a", "a": text } })
 }
