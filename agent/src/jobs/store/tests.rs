@@ -98,6 +98,22 @@ fn pod(name: &str, job: &str, exit_code: i32) -> PodView {
 }
 
 #[test]
+fn a_job_that_is_gone_before_its_creation_is_answered_does_not_come_back() {
+    let scene = Scene::new();
+    let created = job("short", "uid");
+    let awaited = scene.store.await_answer("team-a", "short");
+    scene.jobs(vec![Event::Apply(ok(created.clone())), Event::Delete(ok(created.clone()))]);
+    scene.store.insert(created.clone());
+    assert_eq!((scene.names("uid").len(), scene.taken("team-a", "uid")), (0, 0));
+    // The next one of its name is another.
+    let mut next = created;
+    next.metadata.uid = Some("another".into());
+    scene.store.insert(next);
+    drop(awaited);
+    assert_eq!((scene.names("uid"), scene.taken("team-a", "uid")), (vec!["short".to_owned()], 1));
+}
+
+#[test]
 fn an_owner_has_the_jobs_that_it_controls_and_not_those_that_are_labelled_as_its_own() {
     let scene = Scene::new();
     let mut forged = job("forged", "another");
