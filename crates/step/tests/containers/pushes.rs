@@ -117,7 +117,7 @@ fn a_cache_that_cannot_be_used_is_a_warning_and_the_image_is_built_without_it() 
 #[test]
 fn a_cache_that_breaks_off_during_the_build_is_a_warning_and_the_image_is_built_without_it() {
     let registry = Registry::start(None);
-    let address = flaky_proxy::start(&registry.address, &["413 Payload Too Large"; 40]);
+    let address = flaky_proxy::start(&registry.address, &[("PUT", "413 Payload Too Large", ""); 40]);
     let from = format!("FROM scratch\nCOPY --from={} / /\nENV PATH=/bin", busybox());
     let mut pod = Pod::of(&format!("{from}\nRUN echo x > /x\n"));
     let repository = format!("{address}/a/cache").parse().unwrap();
