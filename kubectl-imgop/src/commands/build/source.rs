@@ -211,7 +211,7 @@ fn text_of(from: impl std::io::Read, name: &str) -> Result<String, CliError> {
 /// Whether these are the first bytes of a tar archive, or of one that is compressed as Docker takes it.
 fn is_archive(bytes: &[u8]) -> bool {
     const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
-    bytes.get(257..262) == Some(b"ustar") || COMPRESSED.iter().any(|magic| bytes.starts_with(magic))
+    bytes.get(257..262) == Some(&b"ustar"[..]) || COMPRESSED.iter().any(|magic| bytes.starts_with(magic))
 }
 
 #[cfg(test)]
@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn an_archive_in_place_of_a_dockerfile_is_refused_with_what_to_do() {
-        let mut tar = vec![0; 512];
-        tar.splice(257..262, *b"ustar");
+        let mut tar = vec![0_u8; 512];
+        tar[257..262].copy_from_slice(b"ustar");
         tar.resize(4 << 20, 0);
         for archive in [tar, b"\x1f\x8b\x08\x00".to_vec()] {
             let error = text_of(archive.as_slice(), "stdin").unwrap_err();
