@@ -5,6 +5,7 @@ use imgop_core::build::{
     BuildFailure, BuildRequest, LastBuild, ObservedInputs, PartAction, PartRecord, PartState,
 };
 use imgop_core::text::shorten;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::inputs::MAX_WARNINGS;
@@ -128,6 +129,27 @@ pub(super) fn summary(status: &ImageBuilderStatus, number: u64, deferred: Option
         status.platforms.iter().map(|part| format!("{} {}", part.platform, word(part.state))).collect();
     let why = deferred.map_or_else(String::new, |why| format!("; {why}"));
     format!("build {number}: {}{why}", parts.join(", "))
+}
+
+/// Returns how long the phases of a build took that has just been published.
+pub(super) fn duration_of_success(tries: &[Try], started_at: Timestamp, now: Timestamp) -> BuildDuration {
+    let seconds =
+        |from: Timestamp, to: Timestamp| u32::try_from(to.duration_since(from).as_secs()).unwrap_or_default();
+    let of_pod = |tried: &Try| {
+        let BuildDuration { source, bases, build, push, .. } = tried.duration;
+        [source, bases, build, push].into_iter().fold(0, u32::saturating_add)
+    };
+    let built = tries.iter().filter(|tried| matches!(tried.run.state, PartState::Built(_)));
+    // Of the platform that waited longest.
+    let queued = built
+        .clone()
+        .filter_map(|tried| Some(seconds(started_at, tried.ended_at?).saturating_sub(of_pod(tried))));
+    let last = built.filter_map(|tried| tried.ended_at).max();
+    BuildDuration {
+        queued: queued.max().unwrap_or_default(),
+        publish: last.map_or(0, |last| seconds(last, now)),
+        ..duration(tries)
+    }
 }
 
 /// Returns how long the phases of a build took: of several platforms the longest.

@@ -17,7 +17,7 @@ use super::access::NamedEndpoint;
 use super::halt::Halt;
 use super::last_build::destination_status;
 use super::memory::Memory;
-use super::part_status::duration;
+use super::part_status::duration_of_success;
 use super::running::Parts;
 use super::status::{Ended, end, number, succeeded};
 use super::{Conclusion, Pass, REGISTRY_TIMEOUT, SHORT_INTERVAL};
@@ -315,8 +315,9 @@ impl Pass<'_> {
             result: BuildResult::Succeeded,
             failure: None,
             digest: Some(content.digest.clone()),
-            duration: Some(duration(&parts.tries)),
+            duration: Some(duration_of_success(&parts.tries, last.started_at, self.now)),
         };
+        self.builders.counters.pushed(&parts.tries);
         let status = end(status, &ended);
         memory.tags_seen = Some(self.now);
         let wait = self.schedule_check(request, memory);
