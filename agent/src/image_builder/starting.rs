@@ -278,7 +278,7 @@ impl Pass<'_> {
         // What is of the spec may have been edited without a build.
         status.warnings.retain(|warning| !["rebuildOn: ", "spec."].iter().any(|of| warning.starts_with(of)));
         let of_spec = seen.problem.clone().into_iter().chain(request.without_effect());
-        status.warnings.splice(0..0, of_spec);
+        drop(status.warnings.splice(0..0, of_spec));
         status.warnings.truncate(MAX_WARNINGS);
         let readiness = rest(&status);
         self.reported(status, readiness, wait)
