@@ -239,7 +239,7 @@ impl BuildCounters {
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::build::step::{PushedLayers, StepReport};
+    use imgop_core::build::step::PushedLayers;
 
     use super::super::tests::stage::Stage;
 
@@ -257,8 +257,7 @@ mod tests {
         stage.passes(2).await;
         let digest = stage.pushed("linux/amd64", "1");
         let layers = PushedLayers { mounted: 3, base: 1, built: 2, bytes: 500 };
-        // Which container says so is the same to the counters.
-        stage.end_well_after(0, &digest, &StepReport { layers, ..StepReport::default() });
+        stage.end_well_with(0, &digest, layers);
         stage.pass().await;
         assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
         stage

@@ -26,7 +26,7 @@ async fn a_request_and_a_new_spec_are_each_a_build_of_what_the_pod_finds() {
         stage.passes(2).await;
         assert_eq!(stage.jobs().len(), nth + 1);
         assert!(
-            !serde_json::to_string(&stage.jobs()[nth]).unwrap().contains("c1"),
+            !serde_json::to_string(&stage.jobs()[nth]).unwrap().contains("commit-1"),
             "no older commit is given"
         );
         let digest = stage.pushed("linux/amd64", commit);
@@ -53,6 +53,7 @@ async fn a_platform_that_was_built_before_is_not_beside_one_of_a_newer_commit() 
     stage.passes(2).await;
     let amd64 = stage.pushed("linux/amd64", "1");
     stage.end_well_after(0, &amd64, &prepared("c1"));
+    stage.pass().await;
     stage.end_badly(1, BuildFailure::StepFailed);
     stage.passes(2).await;
     assert_eq!(stage.ready().0, "StepFailed", "{}", stage.ready().1);
