@@ -29,6 +29,7 @@ mod running;
 mod security;
 mod starting;
 mod status;
+mod tiers;
 mod unfinished_jobs;
 mod volumes;
 
@@ -60,6 +61,7 @@ use git::Commits;
 use halt::Halt;
 use last_build::last_build;
 use memory::Memory;
+use tiers::Tiers;
 
 /// How long a build under way waits for news of its Jobs before the next pass.
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
@@ -85,13 +87,15 @@ pub struct ImageBuilders {
     bases: BaseImages,
     commits: Commits,
     counters: BuildCounters,
+    tiers: Tiers,
 }
 
 impl ImageBuilders {
     /// Returns the kind, whose objects are these, beside Images that may have the same tags.
     pub fn new(agent: Arc<Agent>, builders: Objects<ImageBuilder>, images: Objects<Image>) -> Self {
-        let counters = BuildCounters::new(&agent.metrics);
-        Self { agent, builders, images, bases: BaseImages::default(), commits: Commits::default(), counters }
+        let counters = BuildCounters::new(&agent.metrics, agent.config.metrics_name_objects);
+        let (bases, commits, tiers) = (BaseImages::default(), Commits::default(), Tiers::default());
+        Self { agent, builders, images, bases, commits, counters, tiers }
     }
 }
 
@@ -127,6 +131,7 @@ impl Reconcile for ImageBuilders {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
+        self.counters.seen(builder);
         let pass = Pass::new(self, builder, memory, now);
         // Jobs of it may have been seen only after itself.
         self.agent.jobs.know(&pass.owner);
@@ -255,7 +260,7 @@ impl<'a> Pass<'a> {
             },
             Decision::WaitUntil(at, _) => {
                 let wait = remaining(at, self.now).max(Duration::from_secs(1));
-                Ok(self.at_rest(&seen, Some(at), memory.schedule.wait(wait, self.now)))
+                Ok(self.at_rest(&request, &seen, Some(at), memory.schedule.wait(wait, self.now)))
             }
             Decision::Suspended(reason) => Ok(self.report(status::suspended(&self.status, reason), None)),
             // What keeps a build from beginning stands in the conditions until it is tried again.
@@ -266,7 +271,7 @@ impl<'a> Pass<'a> {
                 } else {
                     self.idle(memory)
                 };
-                Ok(self.at_rest(&seen, None, wait))
+                Ok(self.at_rest(&request, &seen, None, wait))
             }
         }
     }

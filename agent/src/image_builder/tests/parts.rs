@@ -189,6 +189,35 @@ async fn a_pod_that_does_not_start_is_tried_with_the_next_tier_at_once() {
 }
 
 #[tokio::test]
+async fn the_tier_that_starts_pods_is_tried_first_by_the_next_build_and_the_order_counts_again_after_an_hour()
+{
+    let mut stage = Stage::with_settings(&["--build-tiers=a1,b"], |_, _| ()).await;
+    let host_users =
+        |stage: &Stage, nth: usize| stage.jobs()[nth].spec.clone().unwrap().template.spec.unwrap().host_users;
+    let finish = async |stage: &mut Stage, nth: usize| {
+        let digest = stage.pushed("linux/amd64", "1");
+        stage.end_well(nth, &digest);
+        stage.passes(2).await;
+        assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    };
+    let build_again = async |stage: &mut Stage| {
+        let text = format!("FROM scratch\nLABEL t=\"{}\"\n", stage.now);
+        stage.edit(|spec| spec.source = Some(text));
+        stage.passes(2).await;
+    };
+    stage.passes(2).await;
+    stage.does_not_start(0);
+    stage.passes(2).await;
+    finish(&mut stage, 1).await;
+    build_again(&mut stage).await;
+    finish(&mut stage, 2).await;
+    stage.now += Duration::from_hours(2);
+    build_again(&mut stage).await;
+    let tiers = [0, 1, 2, 3].map(|nth| host_users(&stage, nth));
+    assert_eq!(tiers, [Some(false), None, None, Some(false)]);
+}
+
+#[tokio::test]
 async fn a_job_that_is_stuck_or_lost_keeps_no_place_from_the_next_try() {
     let one_place = ["--max-jobs-per-namespace=1", "--build-tiers=a1,b"];
     for is_lost in [false, true] {

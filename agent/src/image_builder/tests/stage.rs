@@ -10,7 +10,7 @@ use imgop_core::api::conditions::{READY, find};
 use imgop_core::api::{
     BUILD_ANNOTATION, BuildReason, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, Tls, TlsMode,
 };
-use imgop_core::build::step::{PushedImage, StepReport};
+use imgop_core::build::step::{PushedImage, PushedLayers, StepReport};
 use imgop_core::build::{BuildFailure, PartRecord};
 use imgop_fakes::{ApiServer, WritableRegistry};
 use imgop_registry::reference::Digest;
@@ -81,6 +81,7 @@ impl Stage {
         let result = self.try_pass().await.unwrap();
         self.next = result.next;
         if let Some(report) = result.report {
+            self.builders.reported(&self.builder, &report, self.now);
             self.builder.status = Some(report.status);
             self.version += 1;
             self.builder.metadata.resource_version = Some(self.version.to_string());
@@ -190,6 +191,14 @@ impl Stage {
         let pushed = StepReport { image, ..StepReport::default() };
         let well = StepReport::default();
         self.end(nth, Some("Complete"), [(0, &well), (0, &well), (0, &pushed)]);
+    }
+
+    /// The same, with what its layers are.
+    pub fn end_well_with(&self, nth: usize, digest: &Digest, layers: PushedLayers) {
+        let image = Some(PushedImage { digest: digest.clone(), size: 7 });
+        let pushed = StepReport { image, layers, ..StepReport::default() };
+        let well = StepReport::default();
+        self.end(nth, "Complete", [(0, &well), (0, &well), (0, &pushed)]);
     }
 
     /// The same, with what its `prepare` reports.

@@ -12,14 +12,15 @@ use crate::pod::Pod;
 use crate::registry::folder;
 
 /// Returns a new folder for the repositories of a server.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let root = folder().join(format!("git-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     fs::create_dir_all(&root).unwrap();
     root
 }
 
-fn pod(url: &str, revision: Option<&str>) -> Pod {
+/// Returns a pod that builds a revision.
+pub fn pod(url: &str, revision: Option<&str>) -> Pod {
     let mut pod = Pod::of("FROM scratch\nCOPY . /s\n");
     pod.input.context = StepContext::Git(GitSource {
         url: url.to_owned(),
@@ -38,7 +39,8 @@ fn edit(pod: &mut Pod, change: impl FnOnce(&mut GitSource)) {
     }
 }
 
-fn commit_of(report: &StepReport) -> String {
+/// Returns the commit that `prepare` reports.
+pub fn commit_of(report: &StepReport) -> String {
     report.source.as_ref().unwrap().commit.clone().unwrap()
 }
 

@@ -19,3 +19,5 @@ mod outputs;
 mod pod;
 mod pushes;
 mod registry;
+mod ssh_contexts;
+mod ssh_server;
