@@ -4,6 +4,7 @@
 //! An owner that gets fewer places than it wants is queued, and stays in the queue until it takes places or
 //! leaves. It does not poll: it is woken when it is next, and others leave it a place until it comes.
 
+mod by_uid;
 mod full;
 mod refresh;
 
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::cluster::owner::Owner;
+use by_uid::ByUid;
 pub use full::Full;
 
 /// How many Jobs may run at once, and how long a place is left to the owner that is next.
@@ -96,8 +98,8 @@ type Key = (String, String);
 struct State {
     owners: HashMap<Key, Held>,
     namespaces: HashMap<String, Namespace>,
-    /// The owners in the queues, by UID: each one's namespace and turn.
-    waiting: HashMap<String, (String, Turn)>,
+    /// The owners in the queues, and the turn of each.
+    waiting: HashMap<ByUid, Turn>,
     /// UIDs of owners that have called `take` in the pass that runs.
     took: HashSet<String>,
     /// The number of the next owner that is queued.
@@ -127,9 +129,9 @@ struct Namespace {
     /// The places of its owners.
     held: usize,
     /// Owners that were woken, and when each was last active. One place is left to each.
-    woken: BTreeMap<Turn, (Owner, Timestamp)>,
+    woken: BTreeMap<Turn, (Arc<Owner>, Timestamp)>,
     /// Owners that wait, in the order of their turns.
-    queue: BTreeMap<Turn, Owner>,
+    queue: BTreeMap<Turn, Arc<Owner>>,
 }
 
 impl JobBudget {
@@ -194,10 +196,7 @@ impl JobBudget {
     /// Takes those owners out of the queue that do not satisfy `stays`.
     pub fn retain_waiting(&self, stays: impl Fn(&Owner) -> bool) {
         self.change(|state, _| {
-            let waiting = state
-                .namespaces
-                .values()
-                .flat_map(|of| of.queue.values().chain(of.woken.values().map(|(owner, _)| owner)));
+            let waiting = state.waiting.keys().map(|ByUid(owner)| owner);
             let gone: Vec<String> =
                 waiting.filter(|owner| !stays(owner)).map(|owner| owner.uid.clone()).collect();
             for uid in &gone {
@@ -297,8 +296,8 @@ impl State {
     }
 
     fn is_woken(&self, uid: &str) -> bool {
-        self.waiting.get(uid).is_some_and(|(namespace, turn)| {
-            self.namespaces.get(namespace).is_some_and(|of| of.woken.contains_key(turn))
+        self.waiting.get_key_value(uid).is_some_and(|(ByUid(owner), turn)| {
+            self.namespaces.get(&owner.namespace).is_some_and(|of| of.woken.contains_key(turn))
         })
     }
 
@@ -306,26 +305,28 @@ impl State {
     fn enqueue(&mut self, owner: &Owner, number: Option<u64>) {
         let turn = Turn { was_missed: false, number: number.unwrap_or(self.next) };
         self.next += 1;
-        self.waiting.insert(owner.uid.clone(), (owner.namespace.clone(), turn));
-        self.namespaces.entry(owner.namespace.clone()).or_default().queue.insert(turn, owner.clone());
+        let owner = Arc::new(owner.clone());
+        self.waiting.insert(ByUid(owner.clone()), turn);
+        self.namespaces.entry(owner.namespace.clone()).or_default().queue.insert(turn, owner);
     }
 
     /// Takes an owner out of the queue. Returns the turn that it had.
     fn dequeue(&mut self, uid: &str) -> Option<Turn> {
-        let (namespace, turn) = self.waiting.remove(uid)?;
-        if let Some(of) = self.namespaces.get_mut(&namespace) {
+        let (ByUid(owner), turn) = self.waiting.remove_entry(uid)?;
+        if let Some(of) = self.namespaces.get_mut(&owner.namespace) {
             of.queue.remove(&turn);
             of.woken.remove(&turn);
         }
-        self.drop_empty(&namespace);
+        self.drop_empty(&owner.namespace);
         Some(turn)
     }
 
     /// Gives an owner that was woken its time anew.
     fn renew(&mut self, uid: &str, now: Timestamp) {
         let now = self.now.max(now);
-        let Some((namespace, turn)) = self.waiting.get(uid) else { return };
-        if let Some((_, active)) = self.namespaces.get_mut(namespace).and_then(|of| of.woken.get_mut(turn)) {
+        let Some((ByUid(owner), turn)) = self.waiting.get_key_value(uid) else { return };
+        let of = self.namespaces.get_mut(&owner.namespace);
+        if let Some((_, active)) = of.and_then(|of| of.woken.get_mut(turn)) {
             *active = now;
         }
     }
@@ -340,7 +341,7 @@ impl State {
             for (_, (owner, _)) in late {
                 let turn = Turn { was_missed: true, number: self.next };
                 self.next += 1;
-                if let Some((_, own)) = self.waiting.get_mut(&owner.uid) {
+                if let Some(own) = self.waiting.get_mut(owner.uid.as_str()) {
                     *own = turn;
                 }
                 of.queue.insert(turn, owner);
@@ -349,7 +350,7 @@ impl State {
     }
 
     /// Returns the owners that are next, one for each free place, to be woken.
-    fn call_next(&mut self, caps: Caps) -> Vec<Owner> {
+    fn call_next(&mut self, caps: Caps) -> Vec<Arc<Owner>> {
         let mut called = Vec::new();
         while !self.waiting.is_empty() && self.held(caps) + self.woken() < caps.in_all {
             let Some((owner, turn)) = self.next(caps) else { break };
@@ -364,10 +365,9 @@ impl State {
 
     /// Returns the owner that is next. Namespaces with fewer places come first, then earlier turns; owners that
     /// did not come when they were woken come after all others.
-    fn next(&self, caps: Caps) -> Option<(Owner, Turn)> {
-        let may_have_one = |owner: &&Owner| {
-            self.owners.get(&key(owner)).map_or(0, |held| held.places(caps)) < caps.per_owner
-        };
+    fn next(&self, caps: Caps) -> Option<(Arc<Owner>, Turn)> {
+        let may_have_one =
+            |owner: &Owner| self.owners.get(&key(owner)).map_or(0, |held| held.places(caps)) < caps.per_owner;
         self.namespaces
             .values()
             .filter(|of| of.held + of.woken.len() < caps.per_namespace)
