@@ -31,13 +31,14 @@ pub struct BuildSettings {
     #[arg(long, env = "BUILDAH_PRIVILEGED_CONTAINER", default_value_t = false, action = clap::ArgAction::Set)]
     pub buildah_privileged_container: bool,
 
-    /// How the pods of builds get what Buildah needs, separated by commas, the first that starts: a1 (user namespace
-    /// and `SYS_ADMIN` in it), a2 (user namespace and `BUILD_SECCOMP_PROFILE`), b (no user namespace, newuidmap and
-    /// `BUILD_SECCOMP_PROFILE`).
+    /// How the pods of builds get what Buildah needs, separated by commas, each in turn until a pod starts: a1 (user
+    /// namespace and `SYS_ADMIN` in it), a2 (user namespace and `BUILD_SECCOMP_PROFILE`), b (no user namespace, newuidmap
+    /// and `BUILD_SECCOMP_PROFILE`).
     #[arg(long, env = "BUILD_TIERS", default_value = "a1", value_delimiter = ',')]
     pub build_tiers: Vec<BuildTier>,
 
-    /// Unfinished Jobs of builds in all at most; they also count for `MAX_JOBS` and `MAX_JOBS_PER_NAMESPACE`.
+    /// Unfinished Jobs of builds in all at most, and half of them in one namespace; they also count for `MAX_JOBS` and
+    /// `MAX_JOBS_PER_NAMESPACE`.
     #[arg(long, env = "MAX_BUILDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_builds: u16,
 

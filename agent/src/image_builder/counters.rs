@@ -106,10 +106,12 @@ impl BuildCounters {
                 continue;
             };
             for (phase, seconds) in [
+                ("queued", duration.queued),
                 ("source", duration.source),
                 ("bases", duration.bases),
                 ("build", duration.build),
                 ("push", duration.push),
+                ("publish", duration.publish),
             ] {
                 self.phases.get_or_create(&OfPhase { phase }).observe(f64::from(seconds));
             }

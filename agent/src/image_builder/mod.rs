@@ -22,12 +22,14 @@ mod memory;
 mod part_runs;
 mod part_status;
 mod publish;
+mod publish_refusals;
 mod pull_auth;
 mod retention;
 mod running;
 mod security;
 mod starting;
 mod status;
+mod unfinished_jobs;
 mod volumes;
 
 use std::sync::Arc;
@@ -125,6 +127,8 @@ impl Reconcile for ImageBuilders {
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         let pass = Pass::new(self, builder, memory, now);
+        // Jobs of it may have been seen only after itself.
+        self.agent.jobs.know(&pass.owner);
         let conclusion = match pass.run(memory).await {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
@@ -160,6 +164,10 @@ impl Reconcile for ImageBuilders {
             let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
             metrics.syncs.get_or_create(&ended).inc();
         }
+    }
+
+    fn seen(&self, builder: &ImageBuilder) {
+        self.agent.jobs.know(&Owner::of(builder));
     }
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
@@ -237,7 +245,10 @@ impl<'a> Pass<'a> {
             Decision::GoOn(next) => match &last {
                 Some(last) => {
                     let conclusion = self.go_on(&request, last, memory).await?;
-                    Ok(if next.is_none() { self.acknowledged(conclusion) } else { conclusion })
+                    Ok(match next {
+                        None => self.acknowledged(conclusion),
+                        Some(_) => self.still_requested(conclusion),
+                    })
                 }
                 None => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             },

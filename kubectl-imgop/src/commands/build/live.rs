@@ -38,7 +38,7 @@ impl Live<'_> {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    let jobs = match self.cluster.jobs(self.object.kind, self.uid).await {
+                    let jobs = match self.cluster.jobs(self.uid).await {
                         Ok(jobs) => jobs,
                         Err(error) => return error,
                     };
@@ -85,7 +85,7 @@ impl Live<'_> {
             if let Some(pod) = self.cluster.pods_of(&job.name_any()).await?.into_iter().next() {
                 return Ok(Some(pod));
             }
-            let jobs = self.cluster.jobs(self.object.kind, self.uid).await?;
+            let jobs = self.cluster.jobs(self.uid).await?;
             match jobs.iter().find(|other| other.name_any() == job.name_any()) {
                 Some(job) if !has_ended(job) => sleep(INTERVAL).await,
                 _ => return Ok(None),
