@@ -63,19 +63,19 @@ const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
 pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: CancellationToken) {
     let agent = kind.agent().clone();
     let runner = Arc::new(Runner::new(kind, watched.objects()));
-    let changes = watched.into_parts().into_iter().map(|part| {
+    let parts = watched.into_parts().into_iter().map(|part| {
         let (agent, runner) = (agent.clone(), runner.clone());
         let (store, changes) = part.watch(agent.client.clone(), R::KEEP);
-        let changed = changes.map(move |event| {
+        let due = changes.map(move |event| {
             leave_queue(&event, &agent);
             show(&event, &store, &runner.kind);
             changed(&event, &store)
         });
-        changed.boxed()
+        due.boxed()
     });
-    let changed = select_all(changes);
+    let due = select_all(parts);
     let eviction = tokio::spawn(evict_deleted(runner.clone()));
-    Worker::new(runner).run(changed, stop).await;
+    Worker::new(runner).run(due, stop).await;
     eviction.abort();
 }
 

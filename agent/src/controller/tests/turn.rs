@@ -21,12 +21,12 @@ async fn all_turns(case: &Case) -> Vec<Turn> {
 /// Returns how many passes there were.
 async fn passes_after(case: &Case, meanwhile: impl FnOnce(&Case)) -> u64 {
     let all = all_turns(case).await;
-    let (changes, changed) = mpsc::unbounded();
+    let (watch, changed) = mpsc::unbounded();
     let stop = CancellationToken::new();
     let mut worker = std::pin::pin!(Worker::new(case.runner.clone()).run(changed, stop.clone()));
     // However often something comes, it waits once.
     for _ in 0..3 {
-        changes.unbounded_send(vec![case.name()]).unwrap();
+        watch.unbounded_send(vec![case.name()]).unwrap();
     }
     for _ in 0..50 {
         assert!(futures::poll!(worker.as_mut()).is_pending());
@@ -84,7 +84,7 @@ async fn what_changes_while_a_pass_waits_for_its_turn_counts() {
 #[tokio::test]
 async fn an_object_that_one_of_its_jobs_wakes_is_reconciled_without_a_change() {
     let case = Case::new().await;
-    let (_changes, changed) = mpsc::unbounded();
+    let (_watch, changed) = mpsc::unbounded();
     let stop = CancellationToken::new();
     let mut worker = std::pin::pin!(Worker::new(case.runner.clone()).run(changed, stop.clone()));
     assert!(futures::poll!(worker.as_mut()).is_pending());
