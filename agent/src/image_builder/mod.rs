@@ -47,7 +47,6 @@ use imgop_core::schedule::{Candidate, open_request};
 use imgop_core::time::{remaining, saturating_add};
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 
 use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
@@ -146,7 +145,7 @@ impl Reconcile for ImageBuilders {
             Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
         });
         let wait = wait.into_iter().chain(pass.request_delay(memory)).chain(pass.job_interval()).min();
-        Ok(PassResult { report, next: wait.map_or_else(Action::await_change, Action::requeue) })
+        Ok(PassResult { report, next: wait })
     }
 
     fn stalled(old: Option<&ImageBuilderStatus>, failure: Failure<'_>, now: Timestamp) -> ImageBuilderStatus {

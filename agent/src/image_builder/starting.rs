@@ -133,8 +133,10 @@ impl Pass<'_> {
     /// Returns whether a tag no longer shows the last image: once a day each is asked for, and again at each check until
     /// they do.
     async fn is_lost(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
-        let is_recent = |seen| self.now < saturating_add(seen, TAGS_INTERVAL);
-        if memory.tags_seen.is_some_and(is_recent) && !self.is_asked_for {
+        // A restart is no stampede: what an earlier process saw is looked up within the interval.
+        let first = || saturating_add(self.agent().started, jitter(&self.owner.uid, TAGS_INTERVAL));
+        let due = memory.tags_seen.map_or_else(first, |seen| saturating_add(seen, TAGS_INTERVAL));
+        if self.now < due && !self.is_asked_for {
             return false;
         }
         let image = self.status.image.as_ref();

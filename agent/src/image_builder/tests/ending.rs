@@ -6,7 +6,6 @@ use imgop_core::api::{
     Architecture, BuildReason, BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, REQUESTED_AT_ANNOTATION,
 };
 use imgop_core::build::BuildFailure;
-use kube::runtime::controller::Action;
 
 use super::stage::Stage;
 
@@ -56,7 +55,7 @@ async fn a_build_is_judged_by_its_own_containers_and_a_job_that_another_keeps_fr
     let is_deleted = |stage: &Stage| {
         stage.api.requests().iter().any(|line| line.starts_with("DELETE") && line.contains("/jobs/"))
     };
-    let soon = Action::requeue(Duration::from_secs(15));
+    let soon = Some(Duration::from_secs(15));
     assert!(!is_deleted(&stage) && stage.next == soon, "its pod may be about to end: {:?}", stage.next);
     stage.now += Duration::from_mins(1);
     stage.pass().await;

@@ -16,7 +16,6 @@ use imgop_fakes::{ApiServer, WritableRegistry};
 use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
 use super::fixtures;
@@ -42,8 +41,8 @@ pub struct Stage {
     pub now: Timestamp,
     /// Whether the API server has the object as the watch shows it.
     pub is_live: bool,
-    /// When the next pass is.
-    pub next: Action,
+    /// When the next pass is; none waits for a change.
+    pub next: Option<Duration>,
     version: u32,
 }
 
@@ -72,7 +71,7 @@ impl Stage {
         agent.jobs.are_listed();
         let builders = ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([]));
         let (memory, now) = (Memory::default(), fixtures::now());
-        let next = Action::await_change();
+        let next = None;
         Self { builders, builder, api, registry, memory, now, is_live: true, next, version: 0 }
     }
 
