@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use imgop_core::api::{Publish, RebuildOn};
+use imgop_core::api::RebuildOn;
 use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
 use imgop_core::build::{
-    BuildCache, BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, own_platform,
+    BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, own_platform,
 };
 use imgop_registry::oci::{Platform, PlatformSelector};
 use imgop_registry::reference::{Digest, ManifestRef};
@@ -141,7 +141,7 @@ impl Pass<'_> {
             commit: self.commit(request, RECENT).await?,
             ..ObservedInputs::default()
         };
-        let mut warnings = without_effect(request);
+        let mut warnings = request.without_effect();
         if let Some(text) = contents.dockerfile(request)? {
             inputs.dockerfile = Some(Digest::of(&text));
             let file = Dockerfile::parse(&text, self.agent().config.builds.buildah());
@@ -269,22 +269,6 @@ async fn platforms_of(
     // An index that cannot be read is left to the tools in the pod.
     let images = manifest.platforms().unwrap_or_default();
     Ok(Some(images.into_iter().map(|image| image.platform).collect()))
-}
-
-/// Returns which fields of a spec have no effect yet.
-fn without_effect(request: &BuildRequest) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if matches!(request.cache, BuildCache::Volume { .. }) {
-        warnings.push(
-            "spec.cache.mode: Volume is not there yet, so that there is no cache; use Registry".to_owned(),
-        );
-    }
-    if request.destination.publish == Publish::Direct {
-        warnings.push(
-            "spec.image.publish: Direct is as Staged: parts are pushed by digest, and tags last".to_owned(),
-        );
-    }
-    warnings
 }
 
 fn wrong_dockerfile(errors: &[Problem]) -> Halt {

@@ -165,7 +165,8 @@ fn own_part(name: &str, report: StepReport) -> StepReport {
         BUILD => StepReport { seconds: PhaseSeconds { build: seconds.build, ..of_phases }, ..common },
         _ => {
             let seconds = PhaseSeconds { push: seconds.push, ..of_phases };
-            StepReport { image: report.image, seconds, ..common }
+            let StepReport { image, layers, .. } = report;
+            StepReport { image, layers, seconds, ..common }
         }
     }
 }

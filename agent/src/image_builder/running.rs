@@ -50,6 +50,7 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
         let jobs = self.agent().jobs.of_owner(&self.owner, self.now);
+        self.builders.tiers.take_note(&self.agent().config.builds, &jobs, self.now);
         let is_outdated = self.is_outdated(request, last);
         // The Jobs of an outdated build are of another key, and may have to end first.
         let key = BuildKey::new(request, &last.inputs.known_before_pods());
@@ -136,7 +137,7 @@ impl Pass<'_> {
 
     /// Tries a part again at once whose pod did not start, where another tier was not tried yet.
     fn try_next_tier(&self, planned: &mut [PlannedPart], tries: &[Try]) {
-        let tiers = self.agent().config.builds.tiers();
+        let tiers = self.agent().config.builds.tiers().len();
         for part in planned {
             let PartAction::BackOff(BuildFailure::PodNotStarted, _) = part.action else { continue };
             let of_platform = tries.iter().filter(|tried| tried.run.platform == part.platform);
@@ -185,7 +186,7 @@ impl Pass<'_> {
                 record: &record,
                 started_at: last.started_at,
                 pull_auth: &pull_auth,
-                tier: self.agent().config.builds.tier(not_started),
+                tier: self.builders.tiers.tier(&self.agent().config.builds, not_started, self.now),
             };
             let job = job(&part, &self.agent().config).map_err(|error| too_long(&error))?;
             if self.agent().jobs.create(&self.owner, &job, place).await? == Created::New {

@@ -133,8 +133,10 @@ impl Pass<'_> {
     /// Returns whether a tag no longer shows the last image: once a day each is asked for, and again at each check until
     /// they do.
     async fn is_lost(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
-        let is_recent = |seen| self.now < saturating_add(seen, TAGS_INTERVAL);
-        if memory.tags_seen.is_some_and(is_recent) && !self.is_asked_for {
+        // A restart is no stampede: what an earlier process saw is looked up within the interval.
+        let first = || saturating_add(self.agent().started, jitter(&self.owner.uid, TAGS_INTERVAL));
+        let due = memory.tags_seen.map_or_else(first, |seen| saturating_add(seen, TAGS_INTERVAL));
+        if self.now < due && !self.is_asked_for {
             return false;
         }
         let image = self.status.image.as_ref();
@@ -271,7 +273,10 @@ impl Pass<'_> {
         };
         // Bases that the agent does not know before a pod may have moved; those that it knows are compared.
         let is_same = inputs.or(&last.inputs) == last.inputs && last.is_of(request, self.generation());
-        if may_be_kept && is_same { built_parts(&self.status) } else { Vec::new() }
+        // What only a pod finds out may be a newer commit, of which the rest would be built.
+        let is_known = !matches!(request.context, BuildContext::Git { .. }) || inputs.commit.is_some();
+        let is_whole = last.end == Some(BuildEnd::Succeeded);
+        if may_be_kept && is_same && (is_known || is_whole) { built_parts(&self.status) } else { Vec::new() }
     }
 
     /// Ends the running build because a user asks for it.
@@ -291,14 +296,20 @@ impl Pass<'_> {
 
     /// Returns the end of a pass after which nothing is to be done: a status is written only if it has something new.
     /// `next` is when a build begins that `minInterval` holds back.
-    pub(super) fn at_rest(&self, seen: &Seen, next: Option<Timestamp>, wait: Duration) -> Conclusion {
+    pub(super) fn at_rest(
+        &self,
+        request: &BuildRequest,
+        seen: &Seen,
+        next: Option<Timestamp>,
+        wait: Duration,
+    ) -> Conclusion {
         let mut status = self.handled(self.status.clone());
         status.next_build_time = next.map(Time);
-        status.warnings.retain(|warning| !warning.starts_with("rebuildOn: "));
-        if let Some(problem) = &seen.problem {
-            status.warnings.insert(0, problem.clone());
-            status.warnings.truncate(MAX_WARNINGS);
-        }
+        // What is of the spec may have been edited without a build.
+        status.warnings.retain(|warning| !["rebuildOn: ", "spec."].iter().any(|of| warning.starts_with(of)));
+        let of_spec = seen.problem.clone().into_iter().chain(request.without_effect());
+        drop(status.warnings.splice(0..0, of_spec));
+        status.warnings.truncate(MAX_WARNINGS);
         let readiness = rest(&status);
         self.reported(status, readiness, wait)
     }

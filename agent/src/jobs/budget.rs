@@ -4,6 +4,7 @@
 //! An owner that gets fewer places than it wants is queued, and stays in the queue until it takes places or
 //! leaves. It does not poll: it is woken when it is next, and others leave it a place until it comes.
 
+mod by_uid;
 mod full;
 mod of_kind;
 mod queue;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::cluster::owner::Owner;
+use by_uid::ByUid;
 pub use full::Full;
 pub use of_kind::KindCap;
 
@@ -100,8 +102,8 @@ type Key = (String, String);
 struct State {
     owners: HashMap<Key, Held>,
     namespaces: HashMap<String, Namespace>,
-    /// The owners in the queues, by UID: each one's namespace and turn.
-    waiting: HashMap<String, (String, Turn)>,
+    /// The owners in the queues, and the turn of each.
+    waiting: HashMap<ByUid, Turn>,
     /// UIDs of owners that have called `take` in the pass that runs.
     took: HashSet<String>,
     /// The number of the next owner that is queued.
@@ -135,9 +137,9 @@ struct Namespace {
     /// Those of them that are of the kind with a cap of its own.
     held_of_kind: usize,
     /// Owners that were woken, and when each was last active. One place is left to each.
-    woken: BTreeMap<Turn, (Owner, Timestamp)>,
+    woken: BTreeMap<Turn, (Arc<Owner>, Timestamp)>,
     /// Owners that wait, in the order of their turns.
-    queue: BTreeMap<Turn, Owner>,
+    queue: BTreeMap<Turn, Arc<Owner>>,
 }
 
 impl JobBudget {
@@ -212,10 +214,7 @@ impl JobBudget {
     /// Takes those owners out of the queue that do not satisfy `stays`.
     pub fn retain_waiting(&self, stays: impl Fn(&Owner) -> bool) {
         self.change(|state, _| {
-            let waiting = state
-                .namespaces
-                .values()
-                .flat_map(|of| of.queue.values().chain(of.woken.values().map(|(owner, _)| owner)));
+            let waiting = state.waiting.keys().map(|ByUid(owner)| owner);
             let gone: Vec<String> =
                 waiting.filter(|owner| !stays(owner)).map(|owner| owner.uid.clone()).collect();
             for uid in &gone {
@@ -325,8 +324,8 @@ impl State {
     }
 
     fn is_woken(&self, uid: &str) -> bool {
-        self.waiting.get(uid).is_some_and(|(namespace, turn)| {
-            self.namespaces.get(namespace).is_some_and(|of| of.woken.contains_key(turn))
+        self.waiting.get_key_value(uid).is_some_and(|(ByUid(owner), turn)| {
+            self.namespaces.get(&owner.namespace).is_some_and(|of| of.woken.contains_key(turn))
         })
     }
 }

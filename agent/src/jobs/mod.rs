@@ -160,7 +160,7 @@ impl Jobs {
     }
 
     /// Returns the owners of a kind that are to be reconciled because one of their Jobs or pods has changed, or
-    /// because a place is free for them. For `Controller::reconcile_on`.
+    /// because a place is free for them.
     pub fn wake_ups<K>(&self) -> impl Stream<Item = ObjectRef<K>> + Send + use<K>
     where
         K: Resource<DynamicType = ()> + 'static,

@@ -57,8 +57,8 @@ fn a_build_is_followed_and_ends_with_its_digest() {
     assert_eq!((quiet.code, quiet.stderr.as_str(), quiet.stdout), (0, "", run.stdout), "{}", quiet.stderr);
 }
 
-/// A cluster in which a build runs until its last log is read.
-fn cluster_that_logs() -> FakeCluster {
+/// A cluster in which a build runs until its last log is read. This container's log cannot be read.
+fn cluster_that_logs(unread: Option<&'static str>) -> FakeCluster {
     let is_read = AtomicBool::new(false);
     let cluster = FakeCluster::with_builders(move |request| {
         let mut builder = built(CONTEXT);
@@ -71,6 +71,9 @@ fn cluster_that_logs() -> FakeCluster {
                 let container =
                     container.into_iter().find(|name| request.contains(&format!("container={name}")));
                 is_read.fetch_or(container == Some("push"), Ordering::Relaxed);
+                if container == unread {
+                    return refused(404, "NotFound", "pods \"pod\" not found");
+                }
                 (200, json!(container))
             }
             request if request.contains("/jobs?") => {
@@ -101,7 +104,7 @@ fn cluster_that_logs() -> FakeCluster {
 
 #[test]
 fn what_the_containers_log_is_printed_while_they_run() {
-    let run = cluster_that_logs().program.run(&format!("build app {TAG}"));
+    let run = cluster_that_logs(None).program.run(&format!("build app {TAG}"));
     for platform in ["linux/amd64", "linux/arm64"] {
         for container in ["prepare", "build", "push"] {
             let line = format!("[{platform}] \"{container}\"");
@@ -109,9 +112,24 @@ fn what_the_containers_log_is_printed_while_they_run() {
         }
     }
     assert_eq!(run.code, 0);
-    let quiet = cluster_that_logs();
+    let quiet = cluster_that_logs(None);
     let run = quiet.program.run(&format!("build app {TAG} --progress quiet --timeout 3s"));
     assert!(!quiet.requests().iter().any(|request| request.contains("/log?")), "{run}");
+}
+
+#[test]
+fn a_log_that_breaks_off_ends_no_other_one() {
+    let run = cluster_that_logs(Some("build")).program.run(&format!("build app {TAG}"));
+    for platform in ["linux/amd64", "linux/arm64"] {
+        for line in [
+            format!("[{platform}] \"prepare\""),
+            format!("[{platform}] the rest of this log is not shown: pods \"pod\" not found"),
+            format!("[{platform}] \"push\""),
+        ] {
+            assert!(run.stderr.lines().any(|shown| shown == line), "{line}: {run}");
+        }
+    }
+    assert_eq!(run.code, 0);
 }
 
 #[test]

@@ -10,6 +10,9 @@
 mod build;
 #[cfg(unix)]
 mod build_dialog;
+mod build_inputs;
+#[cfg(unix)]
+mod build_pushed;
 mod build_submitted;
 mod builders;
 mod cluster;

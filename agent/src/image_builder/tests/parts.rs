@@ -54,6 +54,22 @@ async fn a_platform_that_was_built_from_something_else_is_built_again_before_a_t
     }
 }
 
+#[tokio::test]
+async fn what_the_image_does_without_is_told_with_its_line() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    let lines = ["Dockerfile line 2: HEALTHCHECK", "Dockerfile line 3: ONBUILD"].map(str::to_owned);
+    let prepared = StepReport { warnings: lines.to_vec(), ..StepReport::default() };
+    stage.end_well_after(0, &digest, &prepared);
+    let status = stage.pass().await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    assert!(lines.iter().all(|line| status.warnings.contains(line)), "{:?}", status.warnings);
+    stage.now += Duration::from_hours(1);
+    let status = stage.pass().await;
+    assert!(lines.iter().all(|line| status.warnings.contains(line)), "as long as that image is there");
+}
+
 fn files(text: &str) -> serde_json::Value {
     serde_json::json!({ "metadata": { "name": "files" }, "data": { "Dockerfile": "FROM scratch\nCOPY a /a", "a": text } })
 }
@@ -173,6 +189,35 @@ async fn a_pod_that_does_not_start_is_tried_with_the_next_tier_at_once() {
 }
 
 #[tokio::test]
+async fn the_tier_that_starts_pods_is_tried_first_by_the_next_build_and_the_order_counts_again_after_an_hour()
+{
+    let mut stage = Stage::with_settings(&["--build-tiers=a1,b"], |_, _| ()).await;
+    let host_users =
+        |stage: &Stage, nth: usize| stage.jobs()[nth].spec.clone().unwrap().template.spec.unwrap().host_users;
+    let finish = async |stage: &mut Stage, nth: usize| {
+        let digest = stage.pushed("linux/amd64", "1");
+        stage.end_well(nth, &digest);
+        stage.passes(2).await;
+        assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    };
+    let build_again = async |stage: &mut Stage| {
+        let text = format!("FROM scratch\nLABEL t=\"{}\"\n", stage.now);
+        stage.edit(|spec| spec.source = Some(text));
+        stage.passes(2).await;
+    };
+    stage.passes(2).await;
+    stage.does_not_start(0);
+    stage.passes(2).await;
+    finish(&mut stage, 1).await;
+    build_again(&mut stage).await;
+    finish(&mut stage, 2).await;
+    stage.now += Duration::from_hours(2);
+    build_again(&mut stage).await;
+    let tiers = [0, 1, 2, 3].map(|nth| host_users(&stage, nth));
+    assert_eq!(tiers, [Some(false), None, None, Some(false)]);
+}
+
+#[tokio::test]
 async fn a_job_that_is_stuck_or_lost_keeps_no_place_from_the_next_try() {
     let one_place = ["--max-jobs-per-namespace=1", "--build-tiers=a1,b"];
     for is_lost in [false, true] {
@@ -276,7 +321,7 @@ async fn jobs_of_earlier_processes_count_as_soon_as_their_image_builder_is_seen(
     assert!(stage.ready().1.ends_with("as many as MAX_BUILDS of the agent allows"), "{}", stage.ready().1);
     assert_eq!(stage.jobs().len(), 1);
     let next = stage.try_pass().await.unwrap().next;
-    assert_eq!(next, kube::runtime::controller::Action::requeue(Duration::from_mins(10)), "it is woken");
+    assert_eq!(next, Some(Duration::from_mins(10)), "it is woken");
     stage.builders.agent.jobs.is_gone(&job);
     stage.pass().await;
     assert_eq!(stage.jobs().len(), 2);

@@ -10,7 +10,7 @@ use imgop_core::api::conditions::{READY, find};
 use imgop_core::api::{
     BUILD_ANNOTATION, BuildReason, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, Tls, TlsMode,
 };
-use imgop_core::build::step::{PushedImage, StepReport};
+use imgop_core::build::step::{PushedImage, PushedLayers, StepReport};
 use imgop_core::build::{BuildFailure, PartRecord};
 use imgop_fakes::{ApiServer, WritableRegistry};
 use imgop_registry::reference::Digest;
@@ -41,6 +41,8 @@ pub struct Stage {
     pub now: Timestamp,
     /// Whether the API server has the object as the watch shows it.
     pub is_live: bool,
+    /// When the next pass is; none waits for a change.
+    pub next: Option<Duration>,
     version: u32,
 }
 
@@ -69,13 +71,16 @@ impl Stage {
         agent.jobs.are_listed();
         let builders = ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([]));
         let (memory, now) = (Memory::default(), fixtures::now());
-        Self { builders, builder, api, registry, memory, now, is_live: true, version: 0 }
+        let next = None;
+        Self { builders, builder, api, registry, memory, now, is_live: true, next, version: 0 }
     }
 
     /// One pass, a second after the last one. The watch shows what it reports.
     pub async fn pass(&mut self) -> ImageBuilderStatus {
         let result = self.try_pass().await.unwrap();
+        self.next = result.next;
         if let Some(report) = result.report {
+            self.builders.reported(&self.builder, &report, self.now);
             self.builder.status = Some(report.status);
             self.version += 1;
             self.builder.metadata.resource_version = Some(self.version.to_string());
@@ -184,6 +189,14 @@ impl Stage {
         let image = Some(PushedImage { digest: digest.clone(), size: 7 });
         let pushed = StepReport { image, ..StepReport::default() };
         let well = StepReport::default();
+        self.end(nth, Some("Complete"), [(0, &well), (0, &well), (0, &pushed)]);
+    }
+
+    /// The same, with what its layers are.
+    pub fn end_well_with(&self, nth: usize, digest: &Digest, layers: PushedLayers) {
+        let image = Some(PushedImage { digest: digest.clone(), size: 7 });
+        let pushed = StepReport { image, layers, ..StepReport::default() };
+        let well = StepReport::default();
         self.end(nth, "Complete", [(0, &well), (0, &well), (0, &pushed)]);
     }
 
@@ -191,7 +204,15 @@ impl Stage {
     pub fn end_well_after(&self, nth: usize, digest: &Digest, prepared: &StepReport) {
         let image = Some(PushedImage { digest: digest.clone(), size: 7 });
         let pushed = StepReport { image, ..StepReport::default() };
-        self.end(nth, "Complete", [(0, prepared), (0, &StepReport::default()), (0, &pushed)]);
+        self.end(nth, Some("Complete"), [(0, prepared), (0, &StepReport::default()), (0, &pushed)]);
+    }
+
+    /// The containers of the nth created Job end well, and one that something else added to its pod goes on.
+    pub fn end_well_beside_another(&self, nth: usize, digest: &Digest) {
+        let image = Some(PushedImage { digest: digest.clone(), size: 7 });
+        let pushed = StepReport { image, ..StepReport::default() };
+        let well = StepReport::default();
+        self.end(nth, None, [(0, &well), (0, &well), (0, &pushed)]);
     }
 
     /// The pod of the nth created Job waits for its image, for longer than it may.
@@ -270,18 +291,27 @@ impl Stage {
         };
         let failed = StepReport { failure: Some(failure), ..StepReport::default() };
         let well = StepReport::default();
-        self.end(nth, "Failed", [(0, &well), (1, &failed), (1, &well)]);
+        self.end(nth, Some("Failed"), [(0, &well), (1, &failed), (1, &well)]);
     }
 
-    fn end(&self, nth: usize, how: &str, containers: [(i32, &StepReport); 3]) {
-        let condition = json!({ "type": how, "status": "True", "lastTransitionTime": self.now });
-        let (name, uid) = self.shown(nth, &json!({ "conditions": [condition] }));
+    /// The containers of the nth created Job have ended so. Without `how` the Job goes on, as something else runs in its
+    /// pod.
+    fn end(&self, nth: usize, how: Option<&str>, containers: [(i32, &StepReport); 3]) {
+        let condition = |how| json!({ "type": how, "status": "True", "lastTransitionTime": self.now });
+        let conditions: Vec<Value> = how.map(condition).into_iter().collect();
+        let (name, uid) =
+            self.shown(nth, &json!({ "startTime": self.now, "active": 1, "conditions": conditions }));
+        let phase = match how {
+            Some("Complete") => "Succeeded",
+            Some(_) => "Failed",
+            None => "Running",
+        };
         let state = |(code, report): (i32, &StepReport)| json!({ "terminated": { "exitCode": code, "message": report.to_message(), "finishedAt": self.now } });
         let [prepare, build, push] = containers.map(state);
         self.builders.agent.jobs.show_pod(&json!({
             "metadata": { "name": format!("pod-{nth}"), "namespace": "team-a", "creationTimestamp": self.now,
                 "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": uid, "name": name }] },
-            "status": { "phase": if how == "Complete" { "Succeeded" } else { "Failed" },
+            "status": { "phase": phase,
                 "initContainerStatuses": [{ "name": "prepare", "state": prepare }, { "name": "build", "state": build }],
                 "containerStatuses": [{ "name": "push", "state": push }] },
         }));

@@ -152,6 +152,18 @@ async fn a_tag_that_was_deleted_or_moved_is_set_again_without_a_pod() {
 }
 
 #[tokio::test]
+async fn the_tags_of_all_are_not_looked_up_with_the_first_check_after_a_restart_but_within_a_day() {
+    let mut stage = on_a_base(vec![RebuildOn::BaseImage]).await;
+    stage.restart();
+    stage.registry.hide("/v2/app/manifests/v1", 1);
+    stage.now += Duration::from_mins(2);
+    assert!(stage.pass().await.build.is_none());
+    stage.now += Duration::from_hours(24);
+    let status = stage.pass().await;
+    assert_eq!(status.build.map(|build| build.reason), Some(BuildReason::TagLost));
+}
+
+#[tokio::test]
 async fn a_lost_tag_stays_lost_until_a_build_can_begin() {
     let mut stage = on_a_base(Vec::new()).await;
     stage.registry.hide("/v2/app/manifests/v1", 3);

@@ -1,8 +1,11 @@
 //! Who waits for a place, and who is next.
 
+use std::sync::Arc;
+
 use imgop_core::time::saturating_add;
 use jiff::Timestamp;
 
+use super::by_uid::ByUid;
 use super::{Caps, Namespace, State, Turn};
 use crate::cluster::owner::Owner;
 
@@ -11,26 +14,28 @@ impl State {
     pub(super) fn enqueue(&mut self, owner: &Owner, number: Option<u64>) {
         let turn = Turn { was_missed: false, number: number.unwrap_or(self.next) };
         self.next += 1;
-        self.waiting.insert(owner.uid.clone(), (owner.namespace.clone(), turn));
-        self.namespaces.entry(owner.namespace.clone()).or_default().queue.insert(turn, owner.clone());
+        let owner = Arc::new(owner.clone());
+        self.waiting.insert(ByUid(owner.clone()), turn);
+        self.namespaces.entry(owner.namespace.clone()).or_default().queue.insert(turn, owner);
     }
 
     /// Takes an owner out of the queue. Returns the turn that it had.
     pub(super) fn dequeue(&mut self, uid: &str) -> Option<Turn> {
-        let (namespace, turn) = self.waiting.remove(uid)?;
-        if let Some(of) = self.namespaces.get_mut(&namespace) {
+        let (ByUid(owner), turn) = self.waiting.remove_entry(uid)?;
+        if let Some(of) = self.namespaces.get_mut(&owner.namespace) {
             of.queue.remove(&turn);
             of.woken.remove(&turn);
         }
-        self.drop_empty(&namespace);
+        self.drop_empty(&owner.namespace);
         Some(turn)
     }
 
     /// Gives an owner that was woken its time anew.
     pub(super) fn renew(&mut self, uid: &str, now: Timestamp) {
         let now = self.now.max(now);
-        let Some((namespace, turn)) = self.waiting.get(uid) else { return };
-        if let Some((_, active)) = self.namespaces.get_mut(namespace).and_then(|of| of.woken.get_mut(turn)) {
+        let Some((ByUid(owner), turn)) = self.waiting.get_key_value(uid) else { return };
+        let of = self.namespaces.get_mut(&owner.namespace);
+        if let Some((_, active)) = of.and_then(|of| of.woken.get_mut(turn)) {
             *active = now;
         }
     }
@@ -45,7 +50,7 @@ impl State {
             for (_, (owner, _)) in late {
                 let turn = Turn { was_missed: true, number: self.next };
                 self.next += 1;
-                if let Some((_, own)) = self.waiting.get_mut(&owner.uid) {
+                if let Some(own) = self.waiting.get_mut(owner.uid.as_str()) {
                     *own = turn;
                 }
                 of.queue.insert(turn, owner);
@@ -54,7 +59,7 @@ impl State {
     }
 
     /// Returns the owners that are next, one for each free place, to be woken.
-    pub(super) fn call_next(&mut self, caps: Caps) -> Vec<Owner> {
+    pub(super) fn call_next(&mut self, caps: Caps) -> Vec<Arc<Owner>> {
         let mut called = Vec::new();
         while !self.waiting.is_empty() && self.held(caps) + self.woken() < caps.in_all {
             let Some((owner, turn)) = self.next(caps) else { break };
@@ -69,7 +74,7 @@ impl State {
 
     /// Returns the owner that is next. Namespaces with fewer places come first, then earlier turns; owners that
     /// did not come when they were woken come after all others.
-    fn next(&self, caps: Caps) -> Option<(Owner, Turn)> {
+    fn next(&self, caps: Caps) -> Option<(Arc<Owner>, Turn)> {
         let is_kind_full = caps.of_kind.is_some_and(|cap| self.free_of_kind(cap) == 0);
         let candidate = |(namespace, of): (&String, &Namespace)| {
             let is_full_here = is_kind_full || caps.of_kind.is_some_and(|cap| of.free_of_kind(cap) == 0);

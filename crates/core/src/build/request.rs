@@ -15,6 +15,7 @@ mod context;
 mod destination;
 mod inputs;
 mod limits;
+mod without_effect;
 
 /// What is wrong with the spec of an ImageBuilder. Fields are written as in the spec: `buildArgs[2].name`.
 pub type SpecError = crate::spec_error::SpecError<String>;

@@ -104,6 +104,7 @@ mod tests {
             unchanged_base: None,
             mounts_files: false,
             base_without_history: None,
+            triggers: Vec::new(),
         };
         let [old, new] = ["1.43", "1.44"].map(|version| version.parse().unwrap());
         assert_eq!(never(&plain, old), None);

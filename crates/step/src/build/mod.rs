@@ -4,6 +4,7 @@
 mod arguments;
 mod cache;
 mod diagnosis;
+mod leftovers;
 mod log_lines;
 mod output;
 mod pressure;
@@ -26,8 +27,10 @@ use crate::refusal::Refusal;
 use crate::{BuildHandover, EndRequest, Failed, Places, Program, handover};
 use cache::UsableCache;
 use diagnosis::Ended;
+pub use leftovers::adopt_leftovers;
 use output::Output;
 use pressure::{FreeSpace, Killed};
+use progress::Progress;
 use secret_values::SecretValues;
 
 /// The user ids of this container.
@@ -54,7 +57,8 @@ pub fn build(
         let arguments = arguments::arguments(input, &handover, cache, places);
         let secrets = SecretValues::read(input, places)?;
         let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
-        let output = Output::new(&file, secrets, space, killed);
+        let progress = Progress::of(&file, &handover.triggers, &secrets);
+        let output = Output::new(progress, secrets, space, killed);
         let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
         run(program, output, &handover, ends, places)?;
         if cache.is_some() { export(input, &handover, places) } else { Ok(()) }
@@ -109,6 +113,7 @@ fn run(
         killed_in_step,
         disk_was_full: output.space.was_full(),
         has_few_ids: has_few_ids(),
+        unwritten: output.unwritten.as_deref(),
         progress: &output.progress,
         last_lines: &output.last_lines,
         errors: &errors,

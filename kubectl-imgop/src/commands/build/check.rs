@@ -29,7 +29,7 @@ pub async fn of_draft(
     } else {
         Err("no cluster is needed".to_owned())
     });
-    let flags = LocalAccessArgs::of_both_sides(args.local.clone(), None);
+    let flags = LocalAccessArgs::of_both_sides(args.local.clone(), args.ca_file.as_ref());
     let (local, registries) = (args.local.read()?, registries(false)?);
     let bases = Bases {
         registries: &registries,

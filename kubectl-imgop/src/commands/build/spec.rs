@@ -8,7 +8,7 @@ use imgop_core::api::{
     PullRegistry, Tls, TlsMode,
 };
 use imgop_core::build::BuildRequest;
-use imgop_registry::reference::Reference;
+use imgop_registry::reference::{Reference, Repository};
 
 use super::source::LocalDockerfile;
 use crate::args::{BuilderArgs, is_registry};
@@ -77,6 +77,18 @@ pub fn derived_name(flags: &BuilderArgs) -> Option<String> {
     (!name.is_empty()).then(|| name.chars().take(40).collect())
 }
 
+/// Returns the repository of the first tag, if it is one.
+pub fn destination(flags: &BuilderArgs) -> Option<Repository> {
+    let reference: Reference = flags.tags.first().filter(|tag| tag_problem(tag).is_none())?.parse().ok()?;
+    Some(reference.repository)
+}
+
+/// Returns how the cluster reaches the registry that is pushed to.
+pub fn push_access(flags: &BuilderArgs) -> (Option<Credentials>, Tls) {
+    let credentials = flags.credentials.clone().map(|secret_name| Credentials { secret_name });
+    (credentials, Tls { mode: flags.tls.unwrap_or_default(), ca_secret_name: flags.ca_secret.clone() })
+}
+
 fn image(flags: &BuilderArgs, problems: &mut Vec<String>) -> BuiltImage {
     let mut image = BuiltImage::default();
     let Some((first, others)) = flags.tags.split_first() else {
@@ -96,8 +108,7 @@ fn image(flags: &BuilderArgs, problems: &mut Vec<String>) -> BuiltImage {
     }
     image.labels = pairs("--label", &flags.labels, problems);
     image.annotations = pairs("--annotation", &flags.annotations, problems);
-    image.credentials = flags.credentials.clone().map(|secret_name| Credentials { secret_name });
-    image.tls = Tls { mode: flags.tls.unwrap_or_default(), ca_secret_name: flags.ca_secret.clone() };
+    (image.credentials, image.tls) = push_access(flags);
     image.format = flags.format;
     image.timestamp = flags.source_date_epoch.clone().filter(|text| !text.is_empty());
     image
@@ -210,7 +221,10 @@ fn cache_repository(text: &str) -> Result<String, String> {
 
 /// Returns the flag that a field of the spec comes from.
 fn flag_of(field: &str) -> &str {
-    const FLAGS: [(&str, &str); 19] = [
+    const FLAGS: [(&str, &str); 22] = [
+        ("context.image.tls.caSecretName", "--ca-secret"),
+        ("context.image.tls", "--tls"),
+        ("context.image", "--credentials"),
         ("image.credentials", "--credentials"),
         ("image.tls.caSecretName", "--ca-secret"),
         ("image.tls", "--tls"),

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::draft::Draft;
-use super::live::{Live, step_in};
-use super::{BuildArgs, Progress, apply, outcome, steps};
+use super::live::{Live, Seen, step_in};
+use super::{BuildArgs, Progress, apply, outcome, pushed_context, steps};
 use crate::args::DryRun;
 use crate::build_check::{lint, print_problems};
 use crate::cli_error::{CliError, Outcome};
@@ -27,7 +27,8 @@ use crate::cluster::apply::done;
 use crate::cluster::changes::{changes, stays};
 use crate::cluster::wait_progress::{Beside, CurrentSteps};
 use crate::cluster::wait_until_ready::wait_beside;
-use crate::cluster::{Cluster, ConnectionArgs};
+use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
+use crate::interrupts::Uninterrupted;
 use crate::kinds::progress::Goal;
 use crate::kinds::{ObjectRef, read};
 use crate::output::Ui;
@@ -48,9 +49,13 @@ pub async fn run(
 ) -> Result<Outcome, CliError> {
     let quiet = if args.is_quiet() { ui.silent() } else { ui };
     check_dockerfile(quiet, args, &draft)?;
-    draft.losses.iter().for_each(|loss| quiet.warning(loss));
+    let without_effect = draft.request.without_effect();
+    draft.losses.iter().chain(&without_effect).for_each(|warning| quiet.warning(warning));
     if args.submit.dry_run == Some(DryRun::Client) {
         let manifest = draft.manifest(&args.builder, connection.namespace.as_deref())?;
+        if let Some(archive) = &draft.archive {
+            quiet.note(&format!("the folder would be pushed, since {}: {}", archive.why, archive.name()));
+        }
         print(ui, args, &draft, "created", &manifest, connection.namespace.as_deref())?;
         return Ok(Outcome::Done);
     }
@@ -59,19 +64,31 @@ pub async fn run(
         draft.set_platforms(vec![node_platform(quiet, &cluster).await])?;
     }
     let before = existing(&cluster, args, &draft).await?;
-    let after = apply::apply(args, &cluster, &draft, before.is_some()).await?;
+    if let Some(archive) = draft.archive.as_ref().filter(|_| args.submit.dry_run.is_none()) {
+        apply::check(args, &cluster, &draft, before.as_ref()).await?;
+        let answering = AnsweringCluster::new(Ok(cluster.clone()));
+        Box::pin(pushed_context::push(quiet, args, &answering, &draft, archive)).await?;
+    }
+    // What is sent first gets its owner last.
+    let uninterrupted = Uninterrupted::begin();
+    let after = apply::apply(args, &cluster, &draft, before.as_ref()).await?;
     report(ui, quiet, args, &cluster, &draft, before.as_ref(), &after)?;
     if args.submit.dry_run == Some(DryRun::Server) {
         return Ok(Outcome::Done);
     }
+    let cancel = CancelHint::new(quiet, &cluster, &draft.object);
+    drop(uninterrupted);
     let goal = goal(args, &cluster, &draft.object, before.as_ref(), &after).await?;
     if args.detach || args.output.is_some() {
         warn_without_agent(quiet, &cluster, "built").await;
         quiet.note(&format!("to follow it: kubectl imgop wait {}{}", draft.object, cluster.place()));
+        cancel.end();
         return Ok(Outcome::Done);
     }
     let uid = after.metadata.uid.clone().unwrap_or_default();
-    match follow(quiet, args, &cluster, &draft.object, goal, &uid).await? {
+    let followed = follow(quiet, args, &cluster, &draft.object, goal, &uid).await;
+    cancel.end();
+    match followed? {
         Outcome::Done => {
             cluster.delete_older_contexts(&draft.object.name).await;
             outcome::succeeded(ui, args, &cluster, &draft, after.metadata.generation).await
@@ -229,11 +246,6 @@ async fn follow(
     goal: Goal,
     uid: &str,
 ) -> Result<Outcome, CliError> {
-    let cancel = CancelHint {
-        ui,
-        command: format!("kubectl imgop cancel {}{}", object.name, cluster.place()),
-        is_over: false,
-    };
     let beside = match args.progress {
         Progress::Plain => Beside::Lines,
         Progress::Auto if !io::stderr().is_terminal() => Beside::Lines,
@@ -241,32 +253,35 @@ async fn follow(
     };
     let goals = [(object.clone(), goal)];
     let waiting = wait_beside(ui, cluster, &goals, args.timeout, &beside);
-    let result = if args.is_quiet() {
-        waiting.await
-    } else {
-        let mut logged = pin!(show_log(ui, Live { cluster, object, uid }, &beside));
-        let result = tokio::select! {
-            result = waiting => result,
-            () = logged.as_mut() => Ok(Outcome::NotReady),
-        };
-        // What the last container logged comes a little later than its end.
-        let _ = timeout(REST, logged).await;
-        result
+    if args.is_quiet() {
+        return waiting.await;
+    }
+    let mut logged = pin!(show_log(ui, Live { cluster, object, uid }, &beside));
+    let result = tokio::select! {
+        result = waiting => result,
+        () = logged.as_mut() => Ok(Outcome::NotReady),
     };
-    cancel.end();
+    // What the last container logged comes a little later than its end.
+    let _ = timeout(REST, logged).await;
     result
 }
 
 /// Shows what is logged until it is dropped. Without the right to read logs, what the status says of each platform.
 async fn show_log(ui: Ui, live: Live<'_>, beside: &Beside) {
     let (cluster, object) = (live.cluster, live.object);
-    let error = live.follow(|container, line| match beside {
-        Beside::Lines => ui.note(&format!("[{}] {line}", container.works_on)),
-        Beside::Steps(steps) => {
+    let error = live.follow(|platform, seen| match (beside, seen) {
+        (Beside::Lines, Seen::Line(line)) => ui.note(&format!("[{platform}] {line}")),
+        (Beside::Lines, Seen::BreaksOff(why)) => {
+            ui.note(&format!("[{platform}] the rest of this log is not shown: {why}"));
+        }
+        (Beside::Lines, Seen::Container(_) | Seen::End) | (Beside::Steps(_), Seen::BreaksOff(_)) => {}
+        (Beside::Steps(steps), Seen::Line(line)) => {
             if let Some(step) = step_in(line) {
-                steps.set(&container.works_on, step.to_owned());
+                steps.set(platform, step.to_owned());
             }
         }
+        (Beside::Steps(steps), Seen::Container(name)) => steps.set(platform, name.to_owned()),
+        (Beside::Steps(steps), Seen::End) => steps.remove(platform),
     });
     let error = error.await;
     match beside {
@@ -286,6 +301,11 @@ struct CancelHint {
 }
 
 impl CancelHint {
+    fn new(ui: Ui, cluster: &Cluster, object: &ObjectRef) -> Self {
+        let command = format!("kubectl imgop cancel {}{}", object.name, cluster.place());
+        Self { ui, command, is_over: false }
+    }
+
     fn end(mut self) {
         self.is_over = true;
     }
