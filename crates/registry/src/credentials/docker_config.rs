@@ -229,6 +229,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_be_the_url_of_the_api_of_any_registry() {
+        for (key, path) in [
+            ("https://registry.corp:5000", ""),
+            ("https://registry.corp:5000/", ""),
+            ("https://registry.corp:5000/v1/", ""),
+            ("https://registry.corp:5000/v2/", ""),
+            ("http://registry.corp:5000/v2", ""),
+            ("registry.corp:5000/", ""),
+            ("https://registry.corp:5000/team/", "team"),
+        ] {
+            let json = format!(r#"{{"auths":{{"{key}":{{"auth":"dTpw"}}}}}}"#);
+            let config = DockerConfig::parse(json.as_bytes()).unwrap();
+            let found = |registry: &str, path: &str| user(&config, registry, path).is_some();
+            assert!(found("registry.corp:5000", "team/app"), "{key}");
+            assert_eq!(found("registry.corp:5000", "other/app"), path.is_empty(), "{key}");
+            assert!(!found("registry.corp", "team/app"), "{key}");
+        }
+    }
+
+    #[test]
     fn the_longest_path_wins_and_ends_at_a_slash() {
         let config = DockerConfig::parse(
             br#"{"auths":{"quay.io":{"auth":"YTph"},"quay.io/org":{"auth":"Yjpi"},"quay.io/org/deep":{"auth":"Yzpj"},

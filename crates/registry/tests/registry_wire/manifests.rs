@@ -206,6 +206,25 @@ async fn where_head_is_not_supported_the_manifest_is_read() {
 }
 
 #[tokio::test]
+async fn where_head_is_not_supported_what_get_says_is_reported() {
+    for status in [400, 403, 405, 501] {
+        let registry = ScriptedRegistry::start(move |seen| match (seen.method.as_str(), &*seen.target) {
+            ("HEAD", _) => reply(status, &[], ""),
+            (_, "/v2/a/manifests/v1") => json(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
+            _ => json(403, r#"{"errors":[{"code":"DENIED","message":"not for you"}]}"#),
+        })
+        .await;
+        let (absent, refused) = (v1(), by_digest());
+        let client = client(&registry.repository("a"));
+        assert_eq!(client.head(&absent).await.unwrap(), None, "{status}");
+        let error = client.head(&refused).await.unwrap_err();
+        let reported = (error.reason(), error.code(), error.status());
+        assert_eq!(reported, (&Reason::Forbidden, Some("DENIED"), Some(403)), "HEAD: {status}");
+        assert!(error.to_string().contains("not for you"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_of_a_web_server_is_no_absent_tag() {
     let web_server =
         ScriptedRegistry::start(|_| reply(404, &[("content-type", "text/html")], "<html>")).await;

@@ -185,6 +185,26 @@ async fn an_identity_token_is_exchanged_in_a_post() {
 }
 
 #[tokio::test]
+async fn an_identity_token_may_be_exchanged_for_an_access_token_alone() {
+    let registry = ScriptedRegistry::start(|seen| {
+        if seen.line() == "POST /token" {
+            return json(200, r#"{"access_token":"t","expires_in":300}"#);
+        }
+        if seen.header("authorization") == Some("Bearer t") {
+            return json(200, r#"{"tags":["v1"]}"#);
+        }
+        let realm = format!(r#"Bearer realm="http://{}/token",service="s""#, seen.header("host").unwrap());
+        reply(401, &[("www-authenticate", &realm)], "")
+    })
+    .await;
+    let access =
+        Access { credential: Some(Credential::IdentityToken("refresh".into())), ..Access::default() };
+    let client = Registries::new(settings()).repository(&registry.repository("a"), &access);
+    assert_eq!(names(&client.tags().await.unwrap()), ["v1"]);
+    assert_eq!(registry.count("POST /token"), 1, "{:?}", registry.lines());
+}
+
+#[tokio::test]
 async fn a_refused_credential_never_turns_into_an_anonymous_request() {
     let fake = TokenRegistry::granting(|seen| match seen.header("authorization") {
         None => (200, r#""expires_in":300"#.to_owned()),
