@@ -18,7 +18,7 @@ use super::halt::Halt;
 use super::inputs::{MAX_WARNINGS, Preflight};
 use super::last_build::set_inputs;
 use super::memory::Memory;
-use super::status::{Ended, begin, built_parts, end, failure_of, rest};
+use super::status::{CANCELLED, Ended, begin, built_parts, end, end_parts, failure_of, rest};
 use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, TAGS_INTERVAL};
 use crate::cluster::Freshness;
 
@@ -258,6 +258,7 @@ impl Pass<'_> {
         };
         // No build has this number, so that all Jobs are ended.
         self.end_other_builds(u64::MAX, None, &self.agent().jobs.of_owner(&self.owner, self.now)).await?;
+        end_parts(&mut status, CANCELLED);
         let status = end(status, &Ended::without_image(BuildResult::Cancelled));
         let readiness = rest(&status);
         let ended = Some(BuildResult::Cancelled);

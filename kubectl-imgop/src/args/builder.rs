@@ -94,9 +94,14 @@ pub struct BuilderArgs {
     #[arg(long, value_delimiter = ',', value_name = "CAUSE", value_parser = parse_cause, help_heading = "Schedule")]
     pub rebuild_on: Vec<RebuildOn>,
 
-    /// How often to check what --rebuild-on names, such as 5m or 1d; 5m by default
+    /// How often to check what --rebuild-on names, such as 5m or 1d; 5m by default. A build begins --min-interval after
+    /// the last one at the earliest
     #[arg(long, value_name = "DURATION", help_heading = "Schedule")]
     pub frequency: Option<String>,
+
+    /// How long to wait after the beginning of a build before what --rebuild-on names begins another one; 5m by default
+    #[arg(long, value_name = "DURATION", help_heading = "Schedule")]
+    pub min_interval: Option<String>,
 
     /// Time that the image and its files bear, in seconds since 1970: the same inputs give the same digest
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]

@@ -219,4 +219,20 @@ mod tests {
         insta::assert_snapshot!(wrong("architecture", "architectur"), @"ImageBuilder b: unknown field spec.architectur (did you mean architecture?)");
         insta::assert_snapshot!(wrong("version: '1'", "version: 'a b'"), @r#"ImageBuilder b: spec.image.version: "a b" is not a tag; a tag has at most 128 letters, digits, '_', '.' and '-', and starts with a letter, digit or '_'"#);
     }
+
+    #[test]
+    fn the_manifests_of_the_documentation_are_valid() {
+        let mut number = 0;
+        for page in ["README.md", "docs/imagebuilder.md"] {
+            let text = std::fs::read_to_string(format!("{}/../{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+            for block in blocks.filter(|block| block.starts_with("apiVersion: ")) {
+                for read in of_text(block).unwrap() {
+                    assert!(read.is_ok(), "{page}: {read:?}\n{block}");
+                    number += 1;
+                }
+            }
+        }
+        assert!(number >= 3, "{number}");
+    }
 }

@@ -156,7 +156,7 @@ fn a_builder_of_a_file_is_checked() {
     let program = Program::new();
     let text = format!(
         "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {{name: api}}\nspec:\n  architecture: amd64\n  \
-         image: {{name: r.example.com/api, version: '1'}}\n  source: |\n    FROM {0}/busybox:1\n    FROM {0}/busybox:2\n    \
+         image: {{name: {0}/api, version: '1'}}\n  source: |\n    FROM {0}/busybox:1\n    FROM {0}/busybox:2\n    \
          COPY --from=0 / /\n",
         registry.address
     );
