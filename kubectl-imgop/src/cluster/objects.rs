@@ -96,8 +96,8 @@ impl Cluster {
         if name.has_kind() {
             return self.get(&object).await;
         }
-        let (found, namesake) =
-            futures::join!(self.objects(object.kind, false).get(&object.name), self.namesake(&object));
+        let objects = self.objects(object.kind, false);
+        let (found, namesake) = futures::join!(objects.get(&object.name), self.namesake(&object));
         match (found, namesake) {
             (Ok(_), Some(other)) => {
                 let (first, second) = (object.kind.title(), other.kind.title());

@@ -263,11 +263,9 @@ async fn watch(
     drawn: &Drawn,
 ) -> Result<(), CliError> {
     let mut which = watcher::Config { label_selector: args.selector.clone(), ..watcher::Config::default() };
-    if let [name] = args.names.as_slice()
-        && let object = name.reference()
-        && kind_of_word(&object.name, &KINDS).is_none()
-    {
-        which = which.fields(&format!("metadata.name={}", object.name));
+    let named = args.names.first().map(|name| name.reference().name);
+    if let Some(name) = named.filter(|name| kind_of_word(name, &KINDS).is_none()) {
+        which = which.fields(&format!("metadata.name={name}"));
     }
     let (known, columns) = (Known::new(&drawn.of(kind)), args.columns());
     let is_redrawn = args.is_table() && ui.can_redraw();

@@ -3,7 +3,7 @@
 use anstyle::Style;
 use comfy_table::{ContentArrangement, presets};
 
-use super::text::{longest_piece, one_line, wrapped};
+use super::text::{longest_command, one_line, wrapped};
 
 /// The column of messages, which is the last one where there is any.
 const MESSAGE: &str = "MESSAGE";
@@ -76,7 +76,7 @@ impl Table {
         }
         let begin = self.width_of_others();
         let room = usize::from(width.saturating_sub(begin));
-        let is_wide = |cells: &[String]| cells.last().is_some_and(|text| longest_piece(text) > room);
+        let is_wide = |cells: &[String]| cells.last().is_some_and(|text| longest_command(text) > room);
         let is_torn =
             room < usize::from(MIN_WRAPPED_WIDTH) || self.rows.iter().any(|(_, cells)| is_wide(cells));
         if is_torn && begin > 0 {

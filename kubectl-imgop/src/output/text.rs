@@ -89,9 +89,10 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Returns the width of the widest part of a text that stays whole.
-pub fn longest_piece(text: &str) -> usize {
-    pieces(text).map(console::measure_text_width).max().unwrap_or(0)
+/// Returns the width of the longest command of a text, which has no room beside anything else.
+pub fn longest_command(text: &str) -> usize {
+    let commands = pieces(text).filter(|piece| piece.contains(' '));
+    commands.map(console::measure_text_width).max().unwrap_or(0)
 }
 
 /// Returns the parts of a text that stay whole.

@@ -85,7 +85,7 @@ mod tests {
     fn the_field_that_was_intended_is_named_if_one_is_near() {
         let fields =
             ["spec.source.verison", "spec.suspended", "spec.Mode", "status.failed.0.tg", "x", "metadata.nam"];
-        insta::assert_snapshot!(unknown::<Image>(&fields.map(str::to_owned)), @"unknown field spec.source.verison (did you mean version?), spec.suspended (did you mean suspend?), spec.Mode (did you mean mode?), status.failed.0.tg, x, metadata.nam");
+        insta::assert_snapshot!(unknown::<Image>(&fields.map(str::to_owned)), @"unknown field spec.source.verison (did you mean version?), spec.suspended (did you mean suspend?), spec.Mode (did you mean mode?), status.failed[0].tg, x, metadata.nam");
     }
 
     #[test]

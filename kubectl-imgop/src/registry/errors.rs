@@ -251,6 +251,7 @@ mod tests {
 
     #[test]
     fn the_access_to_base_images_and_to_what_is_pushed_is_set_by_flags_and_fields_of_a_build() {
+        use Unreachable::{NoTls, Tls};
         let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
         let hints = |role: Role, wording: Wording, how: Unreachable| {
             let source = Origin { role, ..Origin::default() };
@@ -258,7 +259,6 @@ mod tests {
             let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
             registry.hints(&Reason::Unreachable(how)).join("\n")
         };
-        use Unreachable::{NoTls, Tls};
         insta::assert_snapshot!(hints(Role::BaseImages, Wording::Flags, NoTls), @"if registry.corp:5000 uses plain HTTP: --registry registry.corp:5000,tls=PlainHTTP");
         insta::assert_snapshot!(hints(Role::BaseImages, Wording::Fields, NoTls), @r#"if registry.corp:5000 uses plain HTTP: spec.registries: [{host: "registry.corp:5000", tls: {mode: PlainHTTP}}]"#);
         insta::assert_snapshot!(hints(Role::BaseImages, Wording::Flags, Tls), @"
