@@ -32,6 +32,8 @@ pub struct Checked<'a> {
     pub request: &'a BuildRequest,
     /// The files of the context, where they are known.
     pub files: Option<&'a BTreeSet<String>>,
+    /// The Secret that is made with it.
+    pub own_secret: Option<&'a str>,
     /// The version of Buildah that would build it.
     pub buildah: BuildahVersion,
 }
@@ -54,6 +56,7 @@ pub async fn check(ui: Ui, checked: Checked<'_>, bases: &Bases<'_>) -> Result<Ou
     } else {
         ui.note("The Dockerfile is not checked: only a build reads it from its context.");
     }
+    mistakes.extend(bases.wrong_secrets(checked.own_secret).await);
     let mut outcome = Outcome::Done;
     if !mistakes.is_empty() {
         let message = format!("{} cannot be built: {}", checked.name, mistakes.join(", "));

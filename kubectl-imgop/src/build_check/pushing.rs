@@ -1,14 +1,17 @@
 //! What is known of a push before one: the Secrets that it needs, and what the registry answers.
 
-use imgop_core::api::Side;
+use imgop_core::api::{BuildSecret, Side};
 use imgop_core::build::Destination;
 use imgop_core::copy::ObserveError;
 use imgop_registry::{Reason, RegistryError, Unreachable};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 
 use super::bases::Bases;
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::registry::errors::{ErrorContext, explain};
-use crate::registry::local_access::{Endpoint, Origin, Role};
+use crate::registry::local_access::{AccessSources, Endpoint, Origin, Role};
 
 /// What is known of a push. A registry says only then whether it takes an image.
 #[derive(Debug)]
@@ -51,6 +54,25 @@ impl Bases<'_> {
             }
         }
         Pushing::Answered
+    }
+
+    /// Returns what is wrong with the Secrets that steps mount. One that may not be read here may be right.
+    pub async fn wrong_secrets(&self, own: Option<&str>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let AccessSources { cluster, .. } = &self.sources;
+        for BuildSecret { id, secret_name, .. } in &self.spec.secrets {
+            if own == Some(secret_name) {
+                continue;
+            }
+            let get = async |cluster: &Cluster| {
+                Api::<Secret>::namespaced(cluster.client.clone(), &cluster.namespace).get(secret_name).await
+            };
+            let found = cluster.ask(self.namespace, ("get", "secrets"), get).await;
+            if found.is_err_and(|error| error.is_not_found()) {
+                wrong.push(format!("secret {id} is in Secret {secret_name}, which does not exist"));
+            }
+        }
+        wrong
     }
 
     fn judged(&self, error: RegistryError, origin: Origin) -> Pushing {

@@ -352,6 +352,7 @@ async fn of_builder(
         text: builder.spec.source.as_deref(),
         request: &request,
         files: None,
+        own_secret: None,
         buildah: OLDEST_BUILDAH,
     };
     check(ui, checked, &bases).await

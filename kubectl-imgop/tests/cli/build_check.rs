@@ -55,6 +55,8 @@ fn a_check_says_what_keeps_a_push_from_succeeding() {
     insta::assert_snapshot!(secret.stderr, @"");
     let ca = check(&format!("{there} --ca-secret nosuch"));
     assert!(ca.code == 1 && ca.stderr.contains("Secret nosuch of namespace ci does not exist"), "{ca}");
+    let mounted = check(&format!("{there} --secret id=token,secret=nosuch"));
+    assert!(mounted.code == 1 && mounted.stderr.contains("Secret nosuch, which does not exist"), "{mounted}");
     let nowhere = check("-t registry.invalid/team/api:1.4");
     assert!(nowhere.code == 1 && nowhere.stderr.contains("cannot push "), "{nowhere}");
     let good = check(&there);

@@ -144,6 +144,9 @@ fn several_files_and_folders_are_previewed_together() {
         run.stderr.contains("error: empty: it contains no Image of skopeo.io/v1alpha1 and no ImageBuilder"),
         "{run}"
     );
+    program.file("misspelt.yaml", "apiVersion: skopeo.io/v1alpha1\nkind: Imag\n");
+    let run = program.run("preview -f misspelt.yaml");
+    assert!(run.stderr.contains(", only Imag of skopeo.io/v1alpha1"), "{run}");
 }
 
 /// An index without images: it has no platform.

@@ -1,6 +1,7 @@
 //! `--check`: the Dockerfile, its base images, and what would be pushed where. Nothing is submitted.
 
 use imgop_core::api::{EndpointRef, PullRegistry};
+use kube::ResourceExt;
 
 use super::BuildArgs;
 use super::draft::Draft;
@@ -29,7 +30,10 @@ pub async fn of_draft(
     let mut endpoints = draft.spec.registries.iter().map(PullRegistry::endpoint).chain([image]);
     let names_secret =
         |endpoint: EndpointRef<'_>| endpoint.credentials.is_some() || endpoint.tls.ca_secret_name.is_some();
-    let cluster = AnsweringCluster::new(if endpoints.any(names_secret) {
+    let own_secret = draft.secret.as_ref().map(ResourceExt::name_any);
+    let mut mounted = draft.spec.secrets.iter().map(|secret| &secret.secret_name);
+    let needs_cluster = endpoints.any(names_secret) || mounted.any(|name| own_secret.as_ref() != Some(name));
+    let cluster = AnsweringCluster::new(if needs_cluster {
         connection.connect().await.map_err(|error| error.message)
     } else {
         Err("no cluster is needed".to_owned())
@@ -49,6 +53,7 @@ pub async fn of_draft(
         text: Some(&dockerfile.text),
         request: &draft.request,
         files: draft.files.as_ref(),
+        own_secret: own_secret.as_deref(),
         buildah: args.buildah_version,
     };
     check(ui, checked, &bases).await
