@@ -117,7 +117,7 @@ pub struct Config {
     #[arg(long, env = "METRICS_NAME_REGISTRIES", default_value_t = false, action = clap::ArgAction::Set)]
     pub metrics_name_registries: bool,
 
-    /// Whether /metrics names ImageBuilders, with the time of their last success each. Whoever reaches it learns the names
+    /// Whether /metrics names `ImageBuilders`, with the time of their last success each. Whoever reaches it learns the names
     /// of all tenants' ones.
     #[arg(long, env = "METRICS_NAME_OBJECTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub metrics_name_objects: bool,

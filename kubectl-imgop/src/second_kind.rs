@@ -99,15 +99,8 @@ impl Kind for Backup {
             requested: None,
             handled: None,
             is_suspended: self.spec.suspend,
+            is_completed: false,
         }
-    }
-
-    fn is_complete(&self) -> bool {
-        false
-    }
-
-    fn jobs_of(uid: &str) -> String {
-        format!("example.com/backup={uid}")
     }
 
     fn containers(job: &Job) -> Option<Vec<JobContainer>> {

@@ -39,7 +39,8 @@ pub struct BuildSettings {
     #[arg(long, env = "BUILD_TIERS", default_value = "a1", value_delimiter = ',')]
     pub build_tiers: Vec<BuildTier>,
 
-    /// Unfinished Jobs of builds in all at most; they also count for `MAX_JOBS` and `MAX_JOBS_PER_NAMESPACE`.
+    /// Unfinished Jobs of builds in all at most, and half of them in one namespace; they also count for `MAX_JOBS` and
+    /// `MAX_JOBS_PER_NAMESPACE`.
     #[arg(long, env = "MAX_BUILDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_builds: u16,
 

@@ -304,7 +304,7 @@ mod tests {
         };
         assert_eq!(lines(&stage, own), named(own, "name"));
         assert_eq!(lines(&stage, old), named(old, "imagebuilder"));
-        stage.builders.counters.evict(&|_| false);
+        stage.builders.counters.evict(&|_: &str| false);
         assert_eq!(lines(&stage, own), Vec::<String>::new());
         stage.pass().await;
         assert_eq!(lines(&stage, own), named(own, "name"), "also of what is not reported anew");

@@ -22,6 +22,7 @@ mod memory;
 mod part_runs;
 mod part_status;
 mod publish;
+mod publish_refusals;
 mod pull_auth;
 mod retention;
 mod running;
@@ -29,6 +30,7 @@ mod security;
 mod starting;
 mod status;
 mod tiers;
+mod unfinished_jobs;
 mod volumes;
 
 use std::sync::Arc;
@@ -131,6 +133,8 @@ impl Reconcile for ImageBuilders {
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         self.counters.seen(builder);
         let pass = Pass::new(self, builder, memory, now);
+        // Jobs of it may have been seen only after itself.
+        self.agent.jobs.know(&pass.owner);
         let conclusion = match pass.run(memory).await {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
@@ -166,6 +170,10 @@ impl Reconcile for ImageBuilders {
             let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
             metrics.syncs.get_or_create(&ended).inc();
         }
+    }
+
+    fn seen(&self, builder: &ImageBuilder) {
+        self.agent.jobs.know(&Owner::of(builder));
     }
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
@@ -243,7 +251,10 @@ impl<'a> Pass<'a> {
             Decision::GoOn(next) => match &last {
                 Some(last) => {
                     let conclusion = self.go_on(&request, last, memory).await?;
-                    Ok(if next.is_none() { self.acknowledged(conclusion) } else { conclusion })
+                    Ok(match next {
+                        None => self.acknowledged(conclusion),
+                        Some(_) => self.still_requested(conclusion),
+                    })
                 }
                 None => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             },

@@ -64,6 +64,7 @@ impl Jobs {
     pub async fn create(&self, owner: &Owner, job: &Job, place: Place) -> Result<Created, JobError> {
         let mut pause = CREATE_RETRY_PAUSE;
         let mut tries = 1;
+        let _awaited = self.0.store.await_answer(&owner.namespace, &job.name_any());
         loop {
             let error = match timeout(CREATE_TIMEOUT, self.post(job)).await {
                 Ok(Ok(created)) => {

@@ -1,6 +1,7 @@
 //! The Jobs of the agent and their pods, as the watches show them and as this process creates them.
 
 mod bytes;
+mod unanswered;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::view::{JobView, PodView};
 use crate::cluster::owner::{Owner, controller_of};
 use crate::cluster::watch::Guarded;
 use bytes::{Bytes, Size};
+use unanswered::Unanswered;
 
 /// Namespace and name.
 type Key = (String, String);
@@ -48,6 +50,7 @@ struct Content {
     bytes: Bytes,
     known: HashSet<Scope>,
     listing: HashMap<Scope, HashSet<Key>>,
+    unanswered: Unanswered,
     pods: HashMap<String, NamespacePods>,
 }
 
@@ -89,7 +92,11 @@ impl Store {
             }
             Event::InitDone => content.end_list(scope),
             Event::Apply(job) => job.0.map_or_else(|_| Changed::default(), |job| content.insert(job, false)),
-            Event::Delete(job) => content.remove_if(&key_of(job.meta()), job.meta().uid.as_deref()),
+            Event::Delete(job) => {
+                let (key, uid) = (key_of(job.meta()), &job.meta().uid);
+                content.unanswered.note_gone(&key, uid.as_ref());
+                content.remove_if(&key, uid.as_deref())
+            }
         });
         for owner in &changed.wake {
             (self.wake)(owner);
@@ -97,10 +104,13 @@ impl Store {
     }
 
     /// Inserts a Job that this process has created or found, as the API server answered, unless the watch has
-    /// shown it already: what that shows is newer.
+    /// shown it already: what that shows is newer, be it that the Job is gone.
     pub fn insert(&self, job: JobView) {
         self.change(|content| {
             let key = key_of(&job.metadata);
+            if content.unanswered.is_gone(&key, job.metadata.uid.as_ref()) {
+                return Changed::default();
+            }
             // A list that was begun before does not have it.
             content.listing.values_mut().for_each(|seen| {
                 seen.insert(key.clone());
@@ -176,14 +186,6 @@ impl Store {
             total: count.total + 1,
             unfinished: count.unfinished + usize::from(entry.job.is_unfinished()),
         })
-    }
-
-    /// Returns how many unfinished Jobs have this annotation, of whichever owner.
-    pub fn unfinished_with(&self, annotation: &str) -> usize {
-        let content = self.content.lock();
-        let has =
-            |job: &JobView| job.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(annotation));
-        content.jobs.values().filter(|entry| entry.job.is_unfinished() && has(&entry.job)).count()
     }
 
     /// Returns the reports of the Jobs of an owner.

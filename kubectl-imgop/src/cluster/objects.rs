@@ -1,6 +1,7 @@
 //! Finds objects: of one kind by name, of all kinds by labels or in the whole namespace.
 
 use imgop_core::api::conditions::READY;
+use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Namespace};
 use kube::api::ListParams;
@@ -182,9 +183,10 @@ impl Cluster {
     }
 
     /// Returns the Jobs that the agent made for an object, the newest first.
-    pub async fn jobs(&self, kind: KindRef, uid: &str) -> Result<Vec<Job>, CliError> {
+    pub async fn jobs(&self, uid: &str) -> Result<Vec<Job>, CliError> {
         let api: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
-        let list = api.list(&ListParams::default().labels(&kind.jobs_of(uid))).await;
+        let labels = format!("{MANAGED_BY_LABEL}={MANAGED_BY},{OWNER_UID_LABEL}={uid}");
+        let list = api.list(&ListParams::default().labels(&labels)).await;
         let mut jobs = list.map_err(|error| self.explain_in_namespace("list", "jobs.batch", &error))?.items;
         jobs.sort_by_key(|job| std::cmp::Reverse(job.creation_timestamp()));
         Ok(jobs)

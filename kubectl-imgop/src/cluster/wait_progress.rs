@@ -132,7 +132,7 @@ pub async fn copying(cluster: &Cluster, under_way: Vec<UnderWay>) -> Copying {
     let mut copying = Copying::new();
     for UnderWay { object, uid, .. } in under_way.into_iter().take(MAX_OBJECTS) {
         let Some(uid) = uid else { continue };
-        let jobs = cluster.jobs(object.kind, &uid).await.unwrap_or_default();
+        let jobs = cluster.jobs(&uid).await.unwrap_or_default();
         let words = copied_by(object.kind, &jobs);
         copying.push((object, words));
     }

@@ -37,7 +37,7 @@ pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Re
         return Ok(Outcome::Done);
     }
     let uid = found.object.uid().unwrap_or_default();
-    let (jobs, events) = futures::join!(cluster.jobs(found.kind, &uid), cluster.events(&uid));
+    let (jobs, events) = futures::join!(cluster.jobs(&uid), cluster.events(&uid));
     let described = Described {
         kind: found.kind,
         object: &found.object,

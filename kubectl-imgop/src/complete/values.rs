@@ -82,7 +82,7 @@ pub fn works_of_jobs(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate
     let Some(object) = typed.objects().into_iter().next() else { return Vec::new() };
     starting(typed, begun, async move |cluster| {
         let found = cluster.named(&object).await.ok()?;
-        let jobs = cluster.jobs(found.kind, &found.object.uid()?).await.ok()?;
+        let jobs = cluster.jobs(&found.object.uid()?).await.ok()?;
         let containers = jobs.iter().filter_map(|job| found.kind.containers(job)).flatten();
         let mut works: Vec<String> = Vec::new();
         for container in containers {

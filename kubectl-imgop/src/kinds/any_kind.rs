@@ -39,8 +39,6 @@ pub trait AnyKind: Sync {
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String>;
     /// Returns how far the agent is with an object.
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String>;
-    /// Returns [`Kind::jobs_of`].
-    fn jobs_of(&self, uid: &str) -> String;
     /// Returns [`Kind::containers`].
     fn containers(&self, job: &Job) -> Option<Vec<JobContainer>>;
     /// Returns [`Kind::run_of`].
@@ -113,13 +111,14 @@ impl<K: Kind> AnyKind for Erased<K> {
         let object: K = read(object)?;
         // Why the last sync failed stands above.
         let columns = PastColumns { wide: false, reasons: false };
-        let history = object.history();
+        let (history, state) = (object.history(), object.state());
+        let is_of_spec = state.observed_generation == object.meta().generation;
         Ok(Description {
             facts: object.facts(now),
-            conditions: object.state().conditions.to_vec(),
+            conditions: state.conditions.to_vec(),
             problems: object.problems(now),
             history: (!history.is_empty()).then(|| table(K::PAST, &history, columns, now)),
-            is_complete: object.is_complete(),
+            is_complete: state.is_completed && is_of_spec,
         })
     }
 
@@ -138,10 +137,6 @@ impl<K: Kind> AnyKind for Erased<K> {
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String> {
         let object: K = read(object)?;
         Ok(judge(&object.state(), goal, K::BEYOND_RETRIES))
-    }
-
-    fn jobs_of(&self, uid: &str) -> String {
-        K::jobs_of(uid)
     }
 
     fn containers(&self, job: &Job) -> Option<Vec<JobContainer>> {

@@ -62,12 +62,6 @@ pub trait Kind:
     /// Returns the state of its reconciliation.
     fn state(&self) -> ReconcileState<'_>;
 
-    /// Returns whether the last sync of this very spec is complete, so that none of its Jobs runs.
-    fn is_complete(&self) -> bool;
-
-    /// Returns the label selector of the Jobs of the object with this UID.
-    fn jobs_of(uid: &str) -> String;
-
     /// Returns the containers of a Job and what each works on; nothing where the Job does not record that.
     fn containers(job: &Job) -> Option<Vec<JobContainer>>;
 

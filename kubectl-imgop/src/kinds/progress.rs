@@ -58,6 +58,8 @@ pub struct ReconcileState<'a> {
     pub handled: Option<&'a str>,
     /// Whether the spec suspends it.
     pub is_suspended: bool,
+    /// Whether the last sync is complete, so that none of its Jobs runs.
+    pub is_completed: bool,
 }
 
 impl<'a> ReconcileState<'a> {

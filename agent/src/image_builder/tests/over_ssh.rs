@@ -22,7 +22,7 @@ fn prepared(commit: &str) -> StepReport {
 #[tokio::test]
 async fn a_request_and_a_new_spec_are_each_a_build_of_what_the_pod_finds() {
     let mut stage = Stage::new(|spec, _| over_ssh(spec)).await;
-    for (nth, commit) in ["c1", "c2", "c3"].into_iter().enumerate() {
+    for (nth, commit) in ["commit-1", "commit-2", "commit-3"].into_iter().enumerate() {
         stage.passes(2).await;
         assert_eq!(stage.jobs().len(), nth + 1);
         assert!(

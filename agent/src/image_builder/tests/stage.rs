@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Parser as _;
 use imgop_core::api::conditions::{READY, find};
 use imgop_core::api::{
@@ -143,6 +145,23 @@ impl Stage {
             .collect()
     }
 
+    /// A Secret of type dockerconfigjson is there, with credentials of this user for these scopes.
+    pub fn hold_docker_config(&self, name: &str, scopes: &[&str], user: &str) {
+        let encode = |text: String| STANDARD.encode(text);
+        let auth = |scope: &&str| ((*scope).to_owned(), json!({ "auth": encode(format!("{user}:p")) }));
+        let auths: serde_json::Map<String, Value> = scopes.iter().map(auth).collect();
+        let config = encode(json!({ "auths": auths }).to_string());
+        let secret = json!({ "metadata": { "name": name }, "data": { ".dockerconfigjson": config } });
+        self.api.hold(&format!("/api/v1/namespaces/team-a/secrets/{name}"), secret);
+    }
+
+    /// Returns the credentials that the agent wrote into a Secret.
+    pub fn written_docker_config(&self) -> Value {
+        let bodies = ["POST", "PATCH", "PUT"].map(|method| self.api.bodies(method)).concat();
+        let written = bodies.iter().find_map(|body| body["data"][".dockerconfigjson"].as_str()).unwrap();
+        serde_json::from_slice(&STANDARD.decode(written).unwrap()).unwrap()
+    }
+
     /// A manifest of this platform is at the registry, as `push` would have put it. Returns its digest.
     pub fn pushed(&self, platform: &str, content: &str) -> Digest {
         self.pushed_to("app", platform, content)
@@ -177,14 +196,49 @@ impl Stage {
 
     /// The pod of the nth created Job waits for its image, for longer than it may.
     pub fn does_not_start(&mut self, nth: usize) {
-        let (job, uid) = self.shown(nth, &json!({ "active": 1, "startTime": self.now }));
         let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "denied" } });
+        self.shows_pod(
+            nth,
+            &json!({ "phase": "Pending", "initContainerStatuses": [{ "name": "prepare", "state": waiting }] }),
+        );
+        self.now += Duration::from_mins(2);
+    }
+
+    /// The node of the pod of the nth created Job does not answer any more.
+    pub fn loses_node(&mut self, nth: usize) {
+        let running = json!({ "running": { "startedAt": self.now } });
+        let pod =
+            json!({ "phase": "Running", "initContainerStatuses": [{ "name": "prepare", "state": running }] });
+        self.shows_pod(nth, &pod);
+        self.now += Duration::from_mins(5);
+    }
+
+    /// The nth created Job runs, and its pod, which is to end at once, has this status.
+    fn shows_pod(&self, nth: usize, status: &Value) {
+        let (job, uid) = self.shown(nth, &json!({ "active": 1, "startTime": self.now }));
+        let is_lost = status["phase"] == "Running";
         self.builders.agent.jobs.show_pod(&json!({
             "metadata": { "name": format!("pod-{nth}"), "namespace": "team-a", "creationTimestamp": self.now,
+                "deletionTimestamp": is_lost.then_some(self.now),
                 "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": uid, "name": job }] },
-            "status": { "phase": "Pending", "initContainerStatuses": [{ "name": "prepare", "state": waiting }] },
+            "status": status,
         }));
-        self.now += Duration::from_mins(2);
+    }
+
+    /// Returns how many Jobs were deleted.
+    pub fn deleted(&self) -> usize {
+        let is_deletion = |line: &&String| line.starts_with("DELETE") && line.contains("/jobs/");
+        self.api.requests().iter().filter(is_deletion).count()
+    }
+
+    /// The nth created Job runs, and its annotation has this key.
+    pub fn is_of_key(&self, nth: usize, key: &str) {
+        let mut job = self.jobs()[nth].clone();
+        let record = PartRecord { key: key.to_owned(), ..record_of(&job) };
+        let annotations = job.metadata.annotations.get_or_insert_default();
+        annotations.insert(BUILD_ANNOTATION.to_owned(), serde_json::to_string(&record).unwrap());
+        self.builders.agent.jobs.is_gone(&self.jobs()[nth]);
+        self.builders.agent.jobs.show(&job);
     }
 
     /// The nth created Job is deleted.

@@ -20,7 +20,7 @@ const ALL: Scope = None;
 impl Scene {
     fn new() -> Self {
         let wake_timeout = Duration::from_mins(10);
-        let caps = Caps { in_all: 100, per_namespace: 100, per_owner: 50, wake_timeout };
+        let caps = Caps { in_all: 100, per_namespace: 100, per_owner: 50, of_kind: None, wake_timeout };
         let woken = Arc::<Mutex<Vec<String>>>::default();
         let wakes = woken.clone();
         let budget = JobBudget::new(caps, |_| ());
@@ -95,6 +95,22 @@ fn pod(name: &str, job: &str, exit_code: i32) -> PodView {
             {"name": "c", "state": {"terminated": {"exitCode": exit_code, "message": "why"}}}]},
     }))
     .unwrap()
+}
+
+#[test]
+fn a_job_that_is_gone_before_its_creation_is_answered_does_not_come_back() {
+    let scene = Scene::new();
+    let created = job("short", "uid");
+    let awaited = scene.store.await_answer("team-a", "short");
+    scene.jobs(vec![Event::Apply(ok(created.clone())), Event::Delete(ok(created.clone()))]);
+    scene.store.insert(created.clone());
+    assert_eq!((scene.names("uid").len(), scene.taken("team-a", "uid")), (0, 0));
+    // The next one of its name is another.
+    let mut next = created;
+    next.metadata.uid = Some("another".into());
+    scene.store.insert(next);
+    drop(awaited);
+    assert_eq!((scene.names("uid"), scene.taken("team-a", "uid")), (vec!["short".to_owned()], 1));
 }
 
 #[test]

@@ -124,8 +124,13 @@ pub enum DockerfilePlace {
     Inline(String),
     /// In the context, under this path.
     Path(String),
-    /// In the context, as `Dockerfile` or `Containerfile`.
+    /// In the context, under the first of [`DockerfilePlace::DEFAULT_NAMES`] that is there.
     Default,
+}
+
+impl DockerfilePlace {
+    /// The names of a Dockerfile for which no path is given.
+    pub const DEFAULT_NAMES: [&'static str; 2] = ["Dockerfile", "Containerfile"];
 }
 
 /// Where the files of a build come from.

@@ -24,6 +24,7 @@ use crate::dockerfile::{check_pinned, context_folder};
 use crate::prepare::seconds;
 use crate::refusal::Refusal;
 use crate::{BuildHandover, EndRequest, Failed, Places, Program, handover};
+use cache::UsableCache;
 use diagnosis::Ended;
 use output::Output;
 use pressure::{FreeSpace, Killed};
@@ -33,6 +34,7 @@ use secret_values::SecretValues;
 const ID_MAP: &str = "/proc/self/uid_map";
 /// User ids that Linux has.
 const ALL_IDS: u64 = u32::MAX as u64;
+
 /// Builds the image.
 pub fn build(
     input: &StepInput,
@@ -42,20 +44,28 @@ pub fn build(
 ) -> Result<(), Failed> {
     let began = Instant::now();
     let handover: BuildHandover = handover::read(&places.build_handover())?;
-    report.storage_driver = Some(handover.storage_driver.as_str().to_owned());
     let file =
         fs::read(places.dockerfile()).map_err(|error| Failed::at("read", &places.dockerfile(), &error))?;
     let buildah = buildah::version(places)?;
     let file = Dockerfile::parse(&file, buildah);
     check_pinned(&file)?;
     let cache = cache::usable(input, &handover, buildah, places, report)?;
-    let arguments = arguments::arguments(input, &handover, cache.as_ref(), places);
-    let secrets = SecretValues::read(input, places)?;
-    let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
-    let output = Output::new(&file, secrets, space, killed);
-    let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
-    let ended = run(program, output, &handover, ends, places);
-    let ended = ended.and_then(|()| if cache.is_some() { export(input, &handover, places) } else { Ok(()) });
+    let build = |cache: Option<&UsableCache>| {
+        let arguments = arguments::arguments(input, &handover, cache, places);
+        let secrets = SecretValues::read(input, places)?;
+        let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
+        let output = Output::new(&file, secrets, space, killed);
+        let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
+        run(program, output, &handover, ends, places)?;
+        if cache.is_some() { export(input, &handover, places) } else { Ok(()) }
+    };
+    let mut ended = build(cache.as_ref());
+    if let (Some(cache), Err(failed)) = (&cache, &ended)
+        && failed.is_of_cache()
+    {
+        cache::warn_unused(&cache.layers, failed, report);
+        ended = build(None);
+    }
     report.seconds.build = seconds(began);
     ended
 }

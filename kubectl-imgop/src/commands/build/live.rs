@@ -55,7 +55,7 @@ impl Live<'_> {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    let jobs = match self.cluster.jobs(self.object.kind, self.uid).await {
+                    let jobs = match self.cluster.jobs(self.uid).await {
                         Ok(jobs) => jobs,
                         Err(error) if error.kind == Kind::Forbidden => return error,
                         Err(_) => continue,
@@ -150,7 +150,7 @@ impl Live<'_> {
         if newest.is_some() && newest.as_ref() != last {
             return Ok(ControlFlow::Break(newest));
         }
-        let jobs = self.cluster.jobs(self.object.kind, self.uid).await?;
+        let jobs = self.cluster.jobs(self.uid).await?;
         let found = jobs.iter().find(|other| other.name_any() == job.name_any());
         let is_over = found.is_none_or(has_ended);
         Ok(if is_over { ControlFlow::Break(None) } else { ControlFlow::Continue(()) })

@@ -38,7 +38,7 @@ pub async fn attempts(
     wanted: &Wanted,
 ) -> Result<Vec<Attempt>, CliError> {
     let object = found.reference();
-    let jobs = cluster.jobs(found.kind, &found.object.uid().unwrap_or_default()).await?;
+    let jobs = cluster.jobs(&found.object.uid().unwrap_or_default()).await?;
     let runs = runs(found.kind, &jobs, wanted);
     let to_see = format!("kubectl imgop describe {object}{} shows what became of it", cluster.place());
     if runs.is_empty() {

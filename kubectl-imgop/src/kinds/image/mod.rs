@@ -9,7 +9,7 @@ mod past_syncs;
 mod spec_text;
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{Image, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::api::{Image, Phase, REQUESTED_AT_ANNOTATION};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
@@ -62,17 +62,8 @@ impl Kind for Image {
             requested: self.annotations().get(REQUESTED_AT_ANNOTATION).map(String::as_str),
             handled: status.and_then(|status| status.last_handled_requested_at.as_deref()),
             is_suspended: self.spec.suspend,
+            is_completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
         }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| {
-            status.phase == Some(Phase::Completed) && status.observed_generation == self.metadata.generation
-        })
-    }
-
-    fn jobs_of(uid: &str) -> String {
-        format!("{MANAGED_BY_LABEL}={MANAGED_BY},{OWNER_UID_LABEL}={uid}")
     }
 
     fn containers(job: &Job) -> Option<Vec<JobContainer>> {
