@@ -61,7 +61,7 @@ impl Bases<'_> {
         let mut wrong = Vec::new();
         let AccessSources { cluster, .. } = &self.sources;
         for BuildSecret { id, secret_name, .. } in &self.spec.secrets {
-            if own == Some(secret_name) {
+            if own == Some(secret_name.as_str()) {
                 continue;
             }
             let get = async |cluster: &Cluster| {
