@@ -12,7 +12,7 @@ use crate::cluster::wait_until_ready::{check_all, wait_for_all};
 use crate::cluster::{ConnectionArgs, WaitLimit};
 use crate::kinds::object_name::parse_selector;
 use crate::kinds::progress::Goal;
-use crate::kinds::{KINDS, TypedName};
+use crate::kinds::{KINDS, ObjectRef, TypedName};
 use crate::output::Ui;
 
 /// Wait until Images and ImageBuilders are ready: every tag is at its destination

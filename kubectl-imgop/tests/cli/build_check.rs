@@ -66,7 +66,7 @@ fn a_check_says_what_keeps_a_push_from_succeeding() {
 #[test]
 fn where_the_secret_cannot_be_read_it_is_not_known_whether_a_push_succeeds() {
     let registry = ScriptedRegistry::start(|seen: &Seen| match seen.line() {
-        line if line.contains("/busybox/") => imgop_fakes::json(200, &index("amd64")),
+        line if line.contains("/busybox/") => imgop_fakes::json(200, index("amd64")),
         _ => imgop_fakes::json(401, "{}"),
     });
     let registry = Background::of(registry);

@@ -3,7 +3,8 @@
 use imgop_fakes::{Background, Catalog, CatalogRegistry};
 use imgop_terminal::{CTRL_C, DOWN, ENTER, ESC, Left, Terminal};
 
-use crate::build::{cluster, index};
+use crate::build::cluster;
+use crate::build_check::index;
 use crate::fake_cluster::{FakeCluster, builder};
 use crate::terminal;
 
