@@ -66,7 +66,8 @@ pub async fn check(ui: Ui, checked: Checked<'_>, bases: &Bases<'_>) -> Result<Ou
     match bases.destination(&checked.request.destination).await {
         Pushing::Impossible(error) => {
             let what = page::destination(checked.request);
-            let message = format!("cannot push {what}: {}", error.message);
+            let why = error.message.strip_prefix("destination: ").unwrap_or(&error.message);
+            let message = format!("cannot push {what}: {why}");
             ui.error(&CliError { message, ..error });
             return Ok(Outcome::NotReady);
         }

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn where_no_name_is_near_the_fields_of_the_level_are_named() {
         let of_builder = |field: &str| unknown::<ImageBuilder>(&[field.to_owned()]);
-        insta::assert_snapshot!(of_builder("spec.registries.0.name"), @"");
+        insta::assert_snapshot!(of_builder("spec.registries.0.name"), @"unknown field spec.registries[0].name (there are credentials, host, tls)");
         insta::assert_snapshot!(of_builder("spec.arch"), @"unknown field spec.arch (did you mean architecture?)");
         let nested = unknown::<Image>(&["spec.destination.secretName".to_owned()]);
         insta::assert_snapshot!(nested, @"unknown field spec.destination.secretName (did you mean credentials.secretName?)");

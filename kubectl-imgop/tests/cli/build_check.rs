@@ -27,7 +27,8 @@ fn a_check_looks_bases_up_and_says_what_would_be_pushed() {
     BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
     registry......./busybox:1   linux/amd64   1      sha256:716dc9900d90d7408909f2ab392e63b18c50fd632cb9825476803a4dc7707bcc   present
     registry......./none:1      linux/amd64   2      <none>                                                                    not found
-    Would push an image for linux/amd64 as registry.example.com/team/api:1.4
+    ----- stderr -----
+    error: app/Dockerfile cannot be built: 1 base image not usable
     ");
     program.file("app/Dockerfile", &format!("FROM {}/busybox:1\nRUN true\n", registry.address));
     insta::assert_snapshot!(check(" --platform linux/amd64,linux/s390x"), @"
@@ -36,7 +37,8 @@ fn a_check_looks_bases_up_and_says_what_would_be_pushed() {
     BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
     registry......./busybox:1   linux/amd64   1      sha256:716dc9900d90d7408909f2ab392e63b18c50fd632cb9825476803a4dc7707bcc   present
     registry......./busybox:1   linux/s390x   1      <none>                                                                    only for linux/amd64
-    Would push an index of 2 platforms (linux/amd64, linux/s390x) as registry.example.com/team/api:1.4
+    ----- stderr -----
+    error: app/Dockerfile cannot be built: 1 base image not usable
     ");
     assert_eq!(check(" --platform linux/amd64").code, 0);
 }
@@ -52,7 +54,7 @@ fn a_check_says_what_keeps_a_push_from_succeeding() {
     let there = format!("-t {}/team/api:1.4", registry.address);
     let secret = check(&format!("{there} --credentials nosuch"));
     assert!(secret.code == 1 && !secret.stdout.contains("Would push"), "{secret}");
-    insta::assert_snapshot!(secret.stderr, @"");
+    insta::assert_snapshot!(secret.stderr, @"error: cannot push an image for linux/amd64 as registry......./team/api:1.4: Secret nosuch of namespace ci does not exist, and the agent does nothing without it");
     let ca = check(&format!("{there} --ca-secret nosuch"));
     assert!(ca.code == 1 && ca.stderr.contains("Secret nosuch of namespace ci does not exist"), "{ca}");
     let mounted = check(&format!("{there} --secret id=token,secret=nosuch"));

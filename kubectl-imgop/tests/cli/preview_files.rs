@@ -171,6 +171,7 @@ fn a_builder_of_a_file_is_checked() {
     BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
     registry......./busybox:1   linux/amd64   1      sha256:0de3ff5142db66fc26e560dd9a0f9c7e44db177caa5632c534a536a2c9337c5b   present
     registry......./busybox:2   linux/amd64   2      <none>                                                                    not found
-    Would push an image for linux/amd64 as r.example.com/api:1
+    ----- stderr -----
+    error: api cannot be built: 1 base image not usable
     ");
 }
