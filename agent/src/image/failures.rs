@@ -171,10 +171,7 @@ impl Pass<'_> {
             Reason::Unauthorized | Reason::Forbidden => {
                 memory.blocked = Some(Blocked { secrets, until: saturating_add(self.now, REFUSED_BACKOFF) });
                 let endpoint = self.image.spec.endpoint(side);
-                let message = format!(
-                    "{message}; {}",
-                    about_credentials(side.as_str(), error.repository().host(), endpoint)
-                );
+                let message = format!("{message}; {}", about_credentials(side.as_str(), endpoint));
                 return self.report_until_changed(reasons::REGISTRY_UNAUTHORIZED, message, memory);
             }
             Reason::RateLimited { retry_after } => {
@@ -185,12 +182,7 @@ impl Pass<'_> {
             }
             Reason::Refused | Reason::Settings => Readiness::stalled(reasons::INVALID_SPEC, message),
             Reason::RepositoryNotFound => Readiness::retrying(reasons::REPOSITORY_NOT_FOUND, message),
-            reason => match about_connection(
-                side.as_str(),
-                error.repository().host(),
-                reason,
-                self.image.spec.endpoint(side),
-            ) {
+            reason => match about_connection(side.as_str(), reason, self.image.spec.endpoint(side)) {
                 // Nothing changes before the field that is named is set.
                 Some(advice) => {
                     Readiness::stalled(reasons::REGISTRY_UNREACHABLE, format!("{message}{advice}"))

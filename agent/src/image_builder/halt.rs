@@ -126,12 +126,11 @@ impl Halt {
         let message = format!("{field}: {error}");
         let (failure, message, is_settings) = match error.reason() {
             Reason::Unauthorized | Reason::Forbidden => {
-                let message =
-                    format!("{message}; {}", about_credentials(field, error.repository().host(), endpoint));
+                let message = format!("{message}; {}", about_credentials(field, endpoint));
                 (BuildFailure::RegistryUnauthorized, message, false)
             }
             Reason::RateLimited { .. } => (BuildFailure::RegistryRateLimited, message, false),
-            reason => match about_connection(field, error.repository().host(), reason, endpoint) {
+            reason => match about_connection(field, reason, endpoint) {
                 Some(advice) => (BuildFailure::RegistryUnreachable, format!("{message}{advice}"), true),
                 None => (BuildFailure::RegistryUnreachable, message, false),
             },

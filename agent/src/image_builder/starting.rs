@@ -18,7 +18,7 @@ use super::halt::Halt;
 use super::inputs::{MAX_WARNINGS, Preflight, RECENT};
 use super::last_build::set_inputs;
 use super::memory::Memory;
-use super::status::{CANCELLED, Ended, begin, built_parts, end, end_parts, failure_of, rest};
+use super::status::{Ended, begin, built_parts, end, failure_of, rest};
 use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, TAGS_INTERVAL};
 use crate::cluster::Freshness;
 
@@ -286,7 +286,6 @@ impl Pass<'_> {
             return Ok(Conclusion { status: Some(status), ..Conclusion::unchanged(SHORT_INTERVAL) });
         };
         self.end_all_builds().await?;
-        end_parts(&mut status, CANCELLED);
         let status = end(status, &Ended::without_image(BuildResult::Cancelled));
         let readiness = rest(&status);
         let ended = Some(BuildResult::Cancelled);

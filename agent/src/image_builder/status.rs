@@ -117,16 +117,6 @@ pub(super) fn built_parts(status: &ImageBuilderStatus) -> Vec<PlatformStatus> {
     status.platforms.iter().filter(is_built).cloned().collect()
 }
 
-/// Ends the parts that are neither built nor failed, because their build ends.
-pub(super) fn end_parts(status: &mut ImageBuilderStatus, reason: &str) {
-    let is_open =
-        |part: &&mut PlatformStatus| matches!(part.state, PlatformState::Pending | PlatformState::Running);
-    for part in status.platforms.iter_mut().filter(is_open) {
-        (part.state, part.reason) = (PlatformState::Failed, Some(reason.to_owned()));
-        (part.message, part.next_attempt) = (None, None);
-    }
-}
-
 /// Ends the running build, if there is one.
 pub(super) fn end(mut status: ImageBuilderStatus, ended: &Ended) -> ImageBuilderStatus {
     let Some(build) = status.build.take() else { return status };
