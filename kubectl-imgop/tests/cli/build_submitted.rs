@@ -233,7 +233,8 @@ fn a_build_that_fails_shows_the_line() {
     error: imagebuilder/api is not ready: linux/arm64: RUN /run.sh: exit code 3
 
     hint: kubectl imgop describe imagebuilder/api -n ci
-    hint: once it is fixed: kubectl imgop sync imagebuilder/api -n ci
+    hint: once app/Dockerfile, its files or the arguments are corrected: run the same build again, which sends them anew
+    hint: to build again what was sent: kubectl imgop sync imagebuilder/api -n ci
 
     app/Dockerfile:4
            2 | ARG MODE
@@ -242,6 +243,24 @@ fn a_build_that_fails_shows_the_line() {
 
     hint: kubectl imgop logs imagebuilder/api --platform linux/arm64 -n ci
     ");
+}
+
+#[test]
+fn a_step_that_failed_in_an_earlier_build_is_not_shown_under_another_cause() {
+    // A build that does not begin leaves the parts of the last one.
+    let mut refused = builder("api", "False", "SecretUnusable", "Secret nosuch does not exist");
+    refused["status"]["platforms"][1]["step"] = json!("RUN /run.sh (line 4)");
+    let run = cluster(refused).program.run(&format!("build app {TAG} --credentials nosuch"));
+    assert!(run.code == 1 && run.stderr.contains("Secret nosuch does not exist"), "{run}");
+    assert!(!run.stderr.contains("Dockerfile:4") && !run.stderr.contains("imgop logs"), "{run}");
+}
+
+#[test]
+fn a_build_from_git_is_tried_again_by_a_sync() {
+    let failed = builder("api", "False", "BaseImageNotFound", "there is no busybox:9");
+    let run = cluster(failed).program.run(&format!("build https://git.example.com/api.git {TAG}"));
+    let hint = "hint: once it is corrected at its source: kubectl imgop sync imagebuilder/api -n ci";
+    assert!(run.code == 1 && run.stderr.contains(hint), "{run}");
 }
 
 #[test]

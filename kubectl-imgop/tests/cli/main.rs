@@ -8,6 +8,7 @@
 )]
 
 mod build;
+mod build_check;
 #[cfg(unix)]
 mod build_dialog;
 mod build_inputs;

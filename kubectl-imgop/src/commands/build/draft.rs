@@ -1,5 +1,6 @@
 //! What the arguments come to, before a cluster is asked: everything that is submitted.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use imgop_core::api::{BuiltImage, Context, ImageBuilderSpec, ImageContext};
@@ -22,7 +23,7 @@ use crate::output::text::bytes;
 const DEFAULT_PLATFORM: &str = "linux/amd64";
 /// Bytes of a Job that are left for what the cluster adds: digests of base images, registries.
 const OF_THE_CLUSTER: usize = 16 << 10;
-/// Fields of a spec that are always written, and the flags that ask for them.
+/// Fields of a spec that always have a value.
 const WITH_DEFAULTS: [&str; 5] =
     ["frequency", "minInterval", "timeout", "successfulBuildsHistoryLimit", "failedBuildsHistoryLimit"];
 
@@ -39,6 +40,8 @@ pub struct Draft {
     pub dockerfile: Option<LocalDockerfile>,
     /// The files of the context.
     pub config_map: Option<ConfigMap>,
+    /// The paths of the files of the context, where they are known and all are copied from.
+    pub files: Option<BTreeSet<String>>,
     /// The files of the context, where no ConfigMap holds them.
     pub archive: Option<ContextArchive>,
     /// The secrets of this machine.
@@ -57,11 +60,12 @@ impl Draft {
         let variable = |name: &str| std::env::var(name).ok();
         let Secrets { of_spec, object: secret } = Secrets::read(&flags.secrets, &name, variable)?;
         let files = match &source {
-            Source::Stdin => Files::default(),
+            Source::Stdin => Files { paths: Some(BTreeSet::new()), ..Files::default() },
             Source::Remote(remote) => Files { context: Some(remote.clone()), ..Files::default() },
             Source::Folder(root) => Files::read(root, dockerfile.as_ref(), &name, args)?,
         };
-        let Files { context, config_map, archive, losses } = files;
+        let Files { context, config_map, archive, losses, paths } = files;
+        let files = paths.filter(|_| flags.sub_path.is_none());
         let given = Given {
             dockerfile: dockerfile.as_ref(),
             context,
@@ -71,7 +75,7 @@ impl Draft {
         let (spec, request) = spec(flags, given, variable)?;
         check_length(&spec)?;
         let object = ObjectRef { kind: Erased::<imgop_core::api::ImageBuilder>::REF, name };
-        Ok(Self { object, spec, request, dockerfile, config_map, archive, secret, losses })
+        Ok(Self { object, spec, request, dockerfile, config_map, files, archive, secret, losses })
     }
 
     /// Builds for other platforms than the default one.
@@ -87,9 +91,12 @@ impl Draft {
         let mut spec = serde_json::to_value(&self.spec)
             .map_err(|error| CliError::failed(format!("cannot write the ImageBuilder: {error}")))?;
         if let Some(fields) = spec.as_object_mut() {
-            for field in
-                WITH_DEFAULTS.iter().filter(|field| **field != "frequency" || flags.frequency.is_none())
-            {
+            let is_given = |field: &str| match field {
+                "frequency" => flags.frequency.is_some(),
+                "minInterval" => flags.min_interval.is_some(),
+                _ => false,
+            };
+            for field in WITH_DEFAULTS.iter().filter(|field| !is_given(field)) {
                 fields.remove(*field);
             }
         }
@@ -119,6 +126,8 @@ struct Files {
     config_map: Option<ConfigMap>,
     archive: Option<ContextArchive>,
     losses: Vec<String>,
+    /// The paths, where they are known.
+    paths: Option<BTreeSet<String>>,
 }
 
 impl Files {
@@ -134,7 +143,10 @@ impl Files {
             (Carrier::ConfigMap, _) => {
                 let losses = folder.losses();
                 let (context, config_map) = folder.into_config_map(name)?;
-                Ok(Self { context: Some(context), config_map: Some(config_map), losses, ..Self::default() })
+                let items = context.config_map.iter().flat_map(|config_map| &config_map.items);
+                let paths = Some(items.map(|item| item.path.clone()).collect());
+                let (context, config_map) = (Some(context), Some(config_map));
+                Ok(Self { context, config_map, losses, paths, archive: None })
             }
             // A wrong --tag is reported with the other flags.
             (Carrier::Image(why), Some(repository)) if !args.check => {
@@ -144,7 +156,8 @@ impl Files {
                 let context = Context { image: Some(image), ..Context::default() };
                 Ok(Self { context: Some(context), archive: Some(archive), ..Self::default() })
             }
-            (Carrier::Nothing | Carrier::Image(_), _) => Ok(Self::default()),
+            (Carrier::Nothing, _) => Ok(Self { paths: Some(BTreeSet::new()), ..Self::default() }),
+            (Carrier::Image(_), _) => Ok(Self::default()),
         }
     }
 }

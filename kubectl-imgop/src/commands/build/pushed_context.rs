@@ -13,7 +13,7 @@ use crate::output::Ui;
 use crate::output::text::bytes;
 use crate::output::wording::Wording;
 use crate::registry::errors::{ErrorContext, explain};
-use crate::registry::local_access::{AccessSources, Endpoint, LocalAccessArgs, Origin};
+use crate::registry::local_access::{AccessSources, Endpoint, LocalAccessArgs, Origin, Role};
 use crate::registry::settings;
 
 /// Pushes the folder by its digest; what is there already is not sent again.
@@ -76,7 +76,7 @@ async fn client(
     // Nothing is read until all is sent.
     let read_timeout = settings.read_timeout + archive.content().extra_time();
     let registries = Registries::new(Settings { read_timeout, ..settings });
-    let origin = Origin { is_alone: true, ..reached.origin };
+    let origin = Origin { role: Role::Alone, ..reached.origin };
     Ok((registries.push_target(repository, &reached.access), origin))
 }
 

@@ -51,6 +51,9 @@ pub fn spec(
     if let Some(frequency) = &flags.frequency {
         spec.frequency.clone_from(frequency);
     }
+    if let Some(min_interval) = &flags.min_interval {
+        spec.min_interval.clone_from(min_interval);
+    }
     let parsed = BuildRequest::parse(&spec);
     // A field that could not be filled in is a problem already.
     if problems.is_empty() {
@@ -161,7 +164,7 @@ fn argument(text: &str, variable: impl Fn(&str) -> Option<String>) -> Option<Bui
 
 fn registry(text: &str) -> Result<PullRegistry, String> {
     const SYNTAX: &str =
-        "write HOST, then what differs: ,credentials=SECRET ,tls=PlainHttp ,ca-secret=SECRET";
+        "write HOST, then what differs: ,credentials=SECRET ,tls=PlainHTTP ,ca-secret=SECRET";
     let problem = || format!("--registry {text:?}: {SYNTAX}");
     let mut parts = text.split(',');
     let host = parts.next().unwrap_or_default().to_owned();
@@ -249,6 +252,7 @@ fn flag_of(field: &str) -> &str {
         Some((_, flag)) => flag,
         None => match field {
             "frequency" => "--frequency",
+            "minInterval" => "--min-interval",
             "target" => "--target",
             "source" => "the Dockerfile",
             "context.configMap.name" => "--config-map",
@@ -316,7 +320,7 @@ mod tests {
         insta::assert_snapshot!(problem(&|flags| flags.build_args = words(&["1=2"])), @"--build-arg: it must be letters, digits and _, and must not begin with a digit");
         insta::assert_snapshot!(problem(&|flags| flags.cache = words(&["type=gha"])), @r#"--cache-to "type=gha": layers of type gha would be lost with the pod; give a repository: type=registry,ref=REPOSITORY"#);
         insta::assert_snapshot!(problem(&|flags| flags.platforms = words(&["amd"])), @r#"--platform: "amd" is no platform; write os/architecture or os/architecture/variant in lower case, such as linux/amd64 or linux/arm/v7"#);
-        insta::assert_snapshot!(problem(&|flags| flags.registries = words(&["h,tls=no"])), @r#"--registry "h,tls=no": write HOST, then what differs: ,credentials=SECRET ,tls=PlainHttp ,ca-secret=SECRET"#);
+        insta::assert_snapshot!(problem(&|flags| flags.registries = words(&["h,tls=no"])), @r#"--registry "h,tls=no": write HOST, then what differs: ,credentials=SECRET ,tls=PlainHTTP ,ca-secret=SECRET"#);
         insta::assert_snapshot!(problem(&|flags| flags.credentials = Some("user:hunter2".into())), @"--credentials: it must be the name of a Secret in the same namespace");
     }
 

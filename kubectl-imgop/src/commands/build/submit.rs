@@ -26,7 +26,7 @@ use crate::cluster::agent::warn_without_agent;
 use crate::cluster::apply::done;
 use crate::cluster::changes::{changes, stays};
 use crate::cluster::wait_progress::{Beside, CurrentSteps};
-use crate::cluster::wait_until_ready::wait_beside;
+use crate::cluster::wait_until_ready::{Waiting, wait_beside};
 use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
 use crate::interrupts::Uninterrupted;
 use crate::kinds::progress::Goal;
@@ -34,6 +34,7 @@ use crate::kinds::{ObjectRef, read};
 use crate::output::Ui;
 use crate::output::documents::{ObjectFormat, document, json as as_json, yaml};
 use crate::output::text::count;
+use crate::output::wording::Wording;
 
 /// How many nodes are looked at for their architecture.
 const MAX_NODES: u32 = 500;
@@ -86,7 +87,10 @@ pub async fn run(
         return Ok(Outcome::Done);
     }
     let uid = after.metadata.uid.clone().unwrap_or_default();
-    let followed = follow(quiet, args, &cluster, &draft.object, goal, &uid).await;
+    let again = outcome::again(&draft, &cluster.place());
+    let waiting =
+        Waiting { ui: quiet, cluster: &cluster, goals: &[(draft.object.clone(), goal)], again: &again };
+    let followed = follow(&waiting, args, Live { cluster: &cluster, object: &draft.object, uid: &uid }).await;
     cancel.end();
     match followed? {
         Outcome::Done => {
@@ -105,9 +109,9 @@ pub async fn run(
 fn check_dockerfile(ui: Ui, args: &BuildArgs, draft: &Draft) -> Result<(), CliError> {
     use imgop_core::build::dockerfile::Severity;
     let Some(dockerfile) = &draft.dockerfile else { return Ok(()) };
-    let found = lint(&dockerfile.text, &draft.request, args.buildah_version);
+    let found = lint(&dockerfile.text, &draft.request, draft.files.as_ref(), args.buildah_version);
     if !args.is_quiet() {
-        print_problems(ui.aside(), &dockerfile.name, &found)?;
+        print_problems(ui.aside(), &dockerfile.name, &found, Wording::Flags)?;
     }
     let mistakes: Vec<_> =
         found.problems.iter().filter(|problem| problem.severity == Severity::Invalid).collect();
@@ -238,27 +242,19 @@ async fn goal(
 }
 
 /// Waits, and shows what the containers log: the current step of each platform on a terminal, elsewhere every line.
-async fn follow(
-    ui: Ui,
-    args: &BuildArgs,
-    cluster: &Cluster,
-    object: &ObjectRef,
-    goal: Goal,
-    uid: &str,
-) -> Result<Outcome, CliError> {
+async fn follow(waiting: &Waiting<'_>, args: &BuildArgs, live: Live<'_>) -> Result<Outcome, CliError> {
     let beside = match args.progress {
         Progress::Plain => Beside::Lines,
         Progress::Auto if !io::stderr().is_terminal() => Beside::Lines,
         _ => Beside::Steps(CurrentSteps::default()),
     };
-    let goals = [(object.clone(), goal)];
-    let waiting = wait_beside(ui, cluster, &goals, args.timeout, &beside);
+    let ending = wait_beside(waiting, args.timeout, &beside);
     if args.is_quiet() {
-        return waiting.await;
+        return ending.await;
     }
-    let mut logged = pin!(show_log(ui, Live { cluster, object, uid }, &beside));
+    let mut logged = pin!(show_log(waiting.ui, live, &beside));
     let result = tokio::select! {
-        result = waiting => result,
+        result = ending => result,
         () = logged.as_mut() => Ok(Outcome::NotReady),
     };
     // What the last container logged comes a little later than its end.
