@@ -37,9 +37,7 @@ fn sources(instruction: &Instruction) -> Vec<&str> {
     let is_of_context = !flags.iter().any(|flag| flag.starts_with("--from"));
     let is_plain = |path: &&str| !path.contains(NOT_PLAIN) && !path.contains("..") && !path.contains(':');
     match paths.split_last() {
-        Some((target, sources))
-            if is_of_context && sources.iter().chain([target]).all(|path| is_plain(path)) =>
-        {
+        Some((target, sources)) if is_of_context && sources.iter().chain([target]).all(is_plain) => {
             sources.to_vec()
         }
         _ => Vec::new(),

@@ -310,7 +310,7 @@ impl Waiting<'_> {
         let sync = format!("once it is fixed: kubectl imgop sync {object}{}", self.cluster.place());
         let again = if self.again.is_empty() { std::slice::from_ref(&sync) } else { self.again };
         let error = CliError::failed(format!("{object} is not ready: {message}"));
-        again.iter().fold(error.hinted(describe(self.cluster, object)), |error, hint| error.hinted(hint))
+        again.iter().fold(error.hinted(describe(self.cluster, object)), CliError::hinted)
     }
 }
 

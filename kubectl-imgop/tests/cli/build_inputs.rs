@@ -83,13 +83,13 @@ fn secrets_need_not_be_readable_to_be_sent_and_those_of_the_user_are_kept_all_th
 #[cfg(unix)]
 #[test]
 fn ctrl_c_while_files_are_sent_leaves_none_without_an_owner() {
-    let (reaches, reached): (Sender<()>, Receiver<()>) = channel();
+    let (arrives, reached): (Sender<()>, Receiver<()>) = channel();
     let (goes_on, may_go_on): (Sender<()>, Receiver<()>) = channel();
-    let (reaches, may_go_on) = (Mutex::new(reaches), Mutex::new(may_go_on));
+    let (arrives, may_go_on) = (Mutex::new(arrives), Mutex::new(may_go_on));
     let cluster = cluster(move |request| {
         let is_builder = request.contains("/imagebuilders/");
         if is_builder && request.starts_with("PATCH") && !request.contains("dryRun") {
-            reaches.lock().unwrap().send(()).unwrap();
+            arrives.lock().unwrap().send(()).unwrap();
             may_go_on.lock().unwrap().recv().unwrap();
         }
         (is_builder && request.starts_with("GET")).then(|| refused(404, "NotFound", "not found"))

@@ -224,9 +224,9 @@ async fn a_job_that_is_stuck_or_lost_keeps_no_place_from_the_next_try() {
         let mut stage = Stage::with_settings(&one_place, |_, _| ()).await;
         stage.passes(2).await;
         if is_lost {
-            stage.loses_node(0)
+            stage.loses_node(0);
         } else {
-            stage.does_not_start(0)
+            stage.does_not_start(0);
         }
         stage.passes(2).await;
         assert_eq!(stage.parts(), ["1 linux/amd64 1", "1 linux/amd64 2"], "{:?}", stage.ready());

@@ -197,7 +197,7 @@ impl Stage {
         let image = Some(PushedImage { digest: digest.clone(), size: 7 });
         let pushed = StepReport { image, layers, ..StepReport::default() };
         let well = StepReport::default();
-        self.end(nth, "Complete", [(0, &well), (0, &well), (0, &pushed)]);
+        self.end(nth, Some("Complete"), [(0, &well), (0, &well), (0, &pushed)]);
     }
 
     /// The same, with what its `prepare` reports.

@@ -263,9 +263,9 @@ async fn follow(waiting: &Waiting<'_>, args: &BuildArgs, live: Live<'_>) -> Resu
 }
 
 /// Shows what is logged until it is dropped. Without the right to read logs, what the status says of each platform.
-async fn show_log(ui: Ui, live: Live<'_>, beside: &Beside) {
-    let (cluster, object) = (live.cluster, live.object);
-    let error = live.follow(|platform, seen| match (beside, seen) {
+async fn show_log(ui: Ui, log: Live<'_>, beside: &Beside) {
+    let (cluster, object) = (log.cluster, log.object);
+    let error = log.follow(|platform, seen| match (beside, seen) {
         (Beside::Lines, Seen::Line(line)) => ui.note(&format!("[{platform}] {line}")),
         (Beside::Lines, Seen::BreaksOff(why)) => {
             ui.note(&format!("[{platform}] the rest of this log is not shown: {why}"));

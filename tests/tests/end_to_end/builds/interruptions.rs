@@ -5,7 +5,7 @@ use imgop_tests::tenant::{Tenant, with_tenant};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, EvictParams};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 
 /// What is built in each of these tests: long enough to be caught while it runs.
 async fn dockerfile(tenant: &Tenant) -> anyhow::Result<String> {
@@ -51,7 +51,7 @@ async fn a_job_that_is_deleted_while_it_builds_is_made_again_and_no_try_is_count
         let first = tenant.jobs().await?.remove(0).name_any();
         jobs.delete(&first, &DeleteParams::background()).await?;
         is_one_build(&tenant.built("app").await?);
-        let made: Vec<String> = tenant.jobs().await?.iter().map(|job| job.name_any()).collect();
+        let made: Vec<String> = tenant.jobs().await?.iter().map(ResourceExt::name_any).collect();
         assert!(made.len() == 1 && made[0] != first, "{made:?}");
         Ok(())
     })

@@ -132,7 +132,6 @@ pub struct PushedLayers {
 }
 
 impl PushedLayers {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields in by reference")]
     fn is_none(&self) -> bool {
         *self == Self::default()
     }
