@@ -255,7 +255,9 @@ impl<R: Reconcile> Runner<R> {
             // The next pass goes by the status that is there now.
             return Ok(Some(AFTER_PENDING_STATUS));
         }
-        let PassResult { report, next } = self.kind.pass(object, &mut slot.memory, now).await?;
+        // The compiler works out the layout of all that a task awaits; a pass alone is deep enough.
+        let pass = self.kind.pass(object, &mut slot.memory, now).boxed();
+        let PassResult { report, next } = pass.await?;
         let Some(report) = report else { return Ok(next) };
         if report.is_progress
             && let Some(written) = slot.written
