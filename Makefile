@@ -13,6 +13,9 @@ VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/ s/^version = "\(.*\)"/
 IMAGE ?= ghcr.io/imgop/agent:$(VERSION)
 BUILDER_IMAGE ?= ghcr.io/imgop/builder:$(VERSION)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+# jemalloc runs with pages that are not larger than those that it was built for. Kernels for arm64 have pages of up to 64 KiB.
+LARGEST_PAGES = $(if $(filter aarch64-%,$(HOST)),JEMALLOC_SYS_WITH_LG_PAGE=16)
 SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!/usr/bin/env bash|^\# shellcheck shell=bash' --)
 
 .PHONY: help
@@ -80,16 +83,16 @@ docs: ## Write docs/configuration.md anew from the agent's settings and metrics
 
 .PHONY: image
 image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)
-	cargo build --release --package imgop-agent
+	$(LARGEST_PAGES) cargo build --release --package imgop-agent
 	tests/testbed/images/agent-image \
-	  $(TARGET_DIR)/$$(rustc -vV | sed -n 's/^host: //p')/release/imgop-agent $(IMAGE) $(TARGET_DIR)/agent.tar
+	  $(TARGET_DIR)/$(HOST)/release/imgop-agent $(IMAGE) $(TARGET_DIR)/agent.tar
 	@echo "$(TARGET_DIR)/agent.tar holds $(IMAGE)"
 
 .PHONY: builder-image
 builder-image: ## Build the image of builds' pods as an archive, target/builder.tar (BUILDER_IMAGE=name:tag names it)
 	cargo build --release --package imgop-step
 	tests/testbed/images/builder \
-	  $(TARGET_DIR)/$$(rustc -vV | sed -n 's/^host: //p')/release/imgop-step $(BUILDER_IMAGE) $(TARGET_DIR)/builder.tar
+	  $(TARGET_DIR)/$(HOST)/release/imgop-step $(BUILDER_IMAGE) $(TARGET_DIR)/builder.tar
 	@echo "$(TARGET_DIR)/builder.tar holds $(BUILDER_IMAGE)"
 
 .PHONY: cluster-up

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use imgop_core::api::ImageBuilder;
 use imgop_registry::Registries;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
 use jiff::Timestamp;
@@ -10,11 +11,12 @@ use kube::Client;
 
 use crate::cluster::config_maps::ConfigMaps;
 use crate::cluster::events::Events;
+use crate::cluster::owner::Owner;
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
 use crate::config::Config;
 use crate::jobs::Jobs;
-use crate::jobs::budget::Caps;
+use crate::jobs::budget::{Caps, KindCap};
 use crate::metrics::Metrics;
 use crate::registry_access::RegistryAccess;
 use crate::turns::Turns;
@@ -64,6 +66,11 @@ impl Agent {
             in_all: config.max_jobs.into(),
             per_namespace: config.max_jobs_per_namespace.into(),
             per_owner: config.max_jobs_per_image.into(),
+            of_kind: Some(KindCap {
+                is_of: Owner::is_a::<ImageBuilder>,
+                in_all: config.builds.max_builds.into(),
+                setting: "MAX_BUILDS",
+            }),
             wake_timeout: PASS_TIME + Duration::from_secs(config.registry_list_timeout.into()),
         };
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());

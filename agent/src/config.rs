@@ -117,6 +117,11 @@ pub struct Config {
     #[arg(long, env = "METRICS_NAME_REGISTRIES", default_value_t = false, action = clap::ArgAction::Set)]
     pub metrics_name_registries: bool,
 
+    /// Whether /metrics names `ImageBuilders`, with the time of their last success each. Whoever reaches it learns the names
+    /// of all tenants' ones.
+    #[arg(long, env = "METRICS_NAME_OBJECTS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub metrics_name_objects: bool,
+
     /// Most tags of one repository that are listed.
     #[arg(long, env = "REGISTRY_MAX_TAGS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub registry_max_tags: u32,

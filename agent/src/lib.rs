@@ -1,7 +1,7 @@
 //! imgop's agent: watches resources and turns them into Jobs.
 //!
-//! What belongs to one kind stands in that kind's folder, such as [`image`] and [`image_builder`]. Everything else serves any kind:
-//! the [`controller`] runs it, the [`Agent`] lends it what all kinds share, [`cluster`], [`jobs`] and
+//! What belongs to one kind stands in that kind's folder, such as [`image`] and [`image_builder`]. Everything else
+//! serves any kind: the [`controller`] runs it, the [`Agent`] lends it what all kinds share, [`cluster`], [`jobs`] and
 //! [`registry_access`] are what that is made of.
 
 pub mod agent;

@@ -1,4 +1,5 @@
-//! Counters for Prometheus. No label holds the name of an object: the number of time series must stay bounded.
+//! Counters for Prometheus. No label holds the name of an object, unless an administrator wants that: the number of time
+//! series must stay bounded.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Metrics {
     /// When a sync last succeeded as a whole, in seconds since 1970.
     pub last_success: Family<OfKind, Gauge>,
     registry: Arc<Mutex<Registry>>,
+    /// Numbers under image-operator's names, which have no prefix of ours.
+    of_image_operator: Arc<Mutex<Registry>>,
 }
 
 /// The kind that a number is of.
@@ -77,6 +80,7 @@ impl Metrics {
             syncs: Family::default(),
             last_success: Family::default(),
             registry: Arc::new(Mutex::new(Registry::with_prefix("imgop"))),
+            of_image_operator: Arc::new(Mutex::new(Registry::with_prefix("image_operator"))),
         };
         metrics.register("reconciliations", "Passes over objects", metrics.reconciliations.clone());
         metrics.register("api_failures", "Passes that the API server ended", metrics.api_failures.clone());
@@ -94,6 +98,16 @@ impl Metrics {
     /// Adds a counter. Its name gets the prefix `imgop_`, and counters the suffix `_total`.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.registry.lock().register(name, help, metric);
+    }
+
+    /// Adds numbers that are collected when they are asked for. Their names get the prefix `imgop_`.
+    pub fn collect(&self, collector: impl Collector) {
+        self.registry.lock().register_collector(Box::new(collector));
+    }
+
+    /// The same with the prefix `image_operator_`, for dashboards that ask for image-operator's names.
+    pub fn collect_for_image_operator(&self, collector: impl Collector) {
+        self.of_image_operator.lock().register_collector(Box::new(collector));
     }
 
     /// Adds what the registry client counts, by host only where hosts may be named.
@@ -124,7 +138,9 @@ impl Metrics {
     /// Returns the text that Prometheus reads.
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
-        text::encode(&mut out, &self.registry.lock())?;
+        text::encode_registry(&mut out, &self.registry.lock())?;
+        text::encode_registry(&mut out, &self.of_image_operator.lock())?;
+        text::encode_eof(&mut out)?;
         Ok(out)
     }
 }

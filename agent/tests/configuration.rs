@@ -32,7 +32,7 @@ const METRICS: &str = "
 ## Metrics
 
 At `/metrics` on the address of `LISTEN`, in Prometheus' format. The label `kind` is the kind of the objects, such as
-`Image`. Nothing there names an object, and registries only with `METRICS_NAME_REGISTRIES=true`.
+`Image`. Objects are named only with `METRICS_NAME_OBJECTS=true`, and registries only with `METRICS_NAME_REGISTRIES=true`.
 
 | metric | type | |
 |---|---|---|
@@ -65,7 +65,12 @@ fn ended_build() -> Report<ImageBuilderStatus> {
 
 fn metrics() -> String {
     let client = kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-    let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
+    let config = Config::parse_from([
+        "imgop-agent",
+        "--watch-namespaces=*",
+        "--skopeo-image=skopeo:1",
+        "--metrics-name-objects=true",
+    ]);
     let (metrics, ready_gate) = (Metrics::new(), ReadyGate::default());
     let agent = Arc::new(Agent::new(client, config, metrics.clone(), JOB_ANNOTATIONS));
     metrics.watch_heartbeat(Heartbeat::new());

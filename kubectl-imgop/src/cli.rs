@@ -13,6 +13,7 @@ use crate::commands::{
     suspend, sync, tags, verify, version, wait,
 };
 use crate::complete::{COMPLETE, answers_shell, candidates};
+use crate::interrupts::interrupted;
 use crate::kinds::DEFAULT_KIND;
 use crate::output::Ui;
 
@@ -186,30 +187,6 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
     // A name lookup that hangs must not keep the process.
     runtime.shutdown_background();
     result
-}
-
-/// Returns that the work is given up, once the user presses Ctrl-C or another program ends this one.
-async fn interrupted() -> CliError {
-    tokio::select! {
-        Ok(()) = tokio::signal::ctrl_c() => CliError::cancelled(),
-        () = terminated() => CliError::terminated(),
-    }
-}
-
-/// Returns at SIGTERM.
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signals) => drop(signals.recv().await),
-        Err(_) => std::future::pending().await,
-    }
-}
-
-/// There is no such signal.
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
 }
 
 #[cfg(test)]

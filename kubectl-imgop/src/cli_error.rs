@@ -19,6 +19,8 @@ pub struct CliError {
 pub enum Kind {
     /// The work could not be done.
     Failed,
+    /// The API server does not let this user do it.
+    Forbidden,
     /// The work of a verb whose exit code 1 means "there are differences" could not be done.
     FailedComparison,
     /// The command line is wrong.
@@ -95,7 +97,7 @@ impl CliError {
     /// For verbs whose exit code 1 means differences.
     #[must_use]
     pub fn of_comparison(mut self) -> Self {
-        if self.kind == Kind::Failed {
+        if matches!(self.kind, Kind::Failed | Kind::Forbidden) {
             self.kind = Kind::FailedComparison;
         }
         self
@@ -118,7 +120,7 @@ pub fn exit_code(result: &Result<Outcome, CliError>) -> ExitCode {
         Ok(Outcome::Differences | Outcome::NotReady) => 1,
         Err(error) => match error.kind {
             Kind::BrokenPipe => 0,
-            Kind::Failed => 1,
+            Kind::Failed | Kind::Forbidden => 1,
             Kind::FailedComparison | Kind::Usage => 2,
             // As of programs that the signals end.
             Kind::Cancelled => 130,

@@ -12,6 +12,7 @@
 //! kinds         what each kind looks like: one file a kind
 //! prompts       questions on a terminal, for any verb
 //! output        the only printing             cli_error     the one error and its exit codes
+//! interrupts    when Ctrl-C ends it
 //! ```
 //!
 //! What a preview shows is worked out by `imgop-core`, by the code that the agent runs too.
@@ -24,6 +25,7 @@ mod cluster;
 mod commands;
 mod complete;
 mod description;
+mod interrupts;
 mod kinds;
 mod output;
 mod preview;

@@ -18,7 +18,7 @@ use crate::kinds::past_sync::{
     Counted, PastColumn, PastColumns, PastLayout, PastSync, SyncResult, table as past_table,
 };
 use crate::kinds::progress::{Goal, ReconcileState};
-use crate::kinds::{Erased, JobContainer, JobWords, KINDS, Kind, KindRef, ObjectRef};
+use crate::kinds::{Erased, JobContainer, JobWords, KINDS, Kind, KindRef, ObjectRef, TypedName};
 use crate::output::table::Table;
 
 #[derive(Debug, Clone, Serialize, Deserialize, CustomResource)]
@@ -188,7 +188,7 @@ fn another_kind_has_a_history_with_its_own_counts() {
 fn a_verb_for_all_objects_is_for_one_kind_only_and_another_one_is_named() {
     let kinds = [KINDS[0], BACKUP];
     let all = |words: &[&str]| {
-        let words: Vec<_> = words.iter().map(|word| ObjectRef::parse_among(word, &kinds).unwrap()).collect();
+        let words: Vec<_> = words.iter().map(|word| TypedName::parse_among(word, &kinds).unwrap()).collect();
         selected(&words, false, &kinds)
     };
     assert_eq!(all(&[]), Ok(Selected::OfKind(KINDS[0])));

@@ -138,6 +138,29 @@ impl Tenant {
             .unwrap_or_default())
     }
 
+    /// Waits until the Dockerfile of an ImageBuilder runs, and returns its pod.
+    pub async fn building(&self, name: &str) -> anyhow::Result<Pod> {
+        let is_building = |pod: &&Pod| {
+            let containers = pod.status.as_ref().and_then(|status| status.init_container_statuses.as_ref());
+            let mut building = containers.into_iter().flatten().filter(|container| container.name == "build");
+            pod.name_any().contains(name)
+                && pod.metadata.deletion_timestamp.is_none()
+                && building.any(|container| container.state.as_ref().is_some_and(|s| s.running.is_some()))
+        };
+        wait::poll(&format!("a pod of {name} builds"), DEADLINE, || async {
+            Ok(self.pods().await?.iter().find(is_building).cloned())
+        })
+        .await
+    }
+
+    /// Waits until the agent has no pod here.
+    pub async fn pods_gone(&self) -> anyhow::Result<()> {
+        wait::poll("the pods are gone", DEADLINE, || async {
+            Ok(self.pods().await?.is_empty().then_some(()))
+        })
+        .await
+    }
+
     /// Returns the names of the pods that the agent made here.
     pub async fn pod_names(&self) -> anyhow::Result<Vec<String>> {
         Ok(self.pods().await?.iter().map(ResourceExt::name_any).collect())

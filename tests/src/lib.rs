@@ -14,6 +14,7 @@ pub mod environment;
 pub mod kubectl;
 pub mod leaks;
 pub mod namespace;
+pub mod pod_changes;
 pub mod programs;
 pub mod registry;
 pub mod supervised;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::{Args, ValueEnum};
 use imgop_core::build::dockerfile::BuildahVersion;
 use imgop_registry::oci::PlatformSelector;
+use serde::{Deserialize, Serialize};
 
 /// The version of Buildah in the image of builds that is released with this agent.
 const RELEASED_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
@@ -31,13 +32,15 @@ pub struct BuildSettings {
     #[arg(long, env = "BUILDAH_PRIVILEGED_CONTAINER", default_value_t = false, action = clap::ArgAction::Set)]
     pub buildah_privileged_container: bool,
 
-    /// How the pods of builds get what Buildah needs, separated by commas, the first that starts: a1 (user namespace
-    /// and `SYS_ADMIN` in it), a2 (user namespace and `BUILD_SECCOMP_PROFILE`), b (no user namespace, newuidmap and
-    /// `BUILD_SECCOMP_PROFILE`).
+    /// How the pods of builds get what Buildah needs, separated by commas, each tried where the one before it starts no
+    /// pod: a1 (user namespace and `SYS_ADMIN` in it), a2 (user namespace and `BUILD_SECCOMP_PROFILE`), b (no user
+    /// namespace, newuidmap and `BUILD_SECCOMP_PROFILE`). What has started a pod is tried first for an hour; where none
+    /// does, the next in turn every 10 minutes.
     #[arg(long, env = "BUILD_TIERS", default_value = "a1", value_delimiter = ',')]
     pub build_tiers: Vec<BuildTier>,
 
-    /// Unfinished Jobs of builds in all at most; they also count for `MAX_JOBS` and `MAX_JOBS_PER_NAMESPACE`.
+    /// Unfinished Jobs of builds in all at most, and half of them in one namespace; they also count for `MAX_JOBS` and
+    /// `MAX_JOBS_PER_NAMESPACE`.
     #[arg(long, env = "MAX_BUILDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_builds: u16,
 
@@ -55,7 +58,8 @@ pub struct BuildSettings {
 pub type Platforms = BTreeSet<PlatformSelector>;
 
 /// How the pod of a build gets what Buildah needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum BuildTier {
     /// A user namespace, and `SYS_ADMIN` in it.
     A1,
@@ -85,18 +89,9 @@ impl BuildSettings {
         of_another.and_then(|version| version.parse().ok()).unwrap_or(RELEASED_BUILDAH)
     }
 
-    /// Returns how many tiers there are to be tried.
-    pub fn tiers(&self) -> usize {
-        if self.buildah_privileged_container { 1 } else { self.build_tiers.len() }
-    }
-
-    /// Returns the tier of a try, given the number of tries before it that did not start.
-    pub fn tier(&self, not_started: usize) -> BuildTier {
-        if self.buildah_privileged_container {
-            return BuildTier::Privileged;
-        }
-        let tiers = &self.build_tiers;
-        tiers.get(not_started % tiers.len().max(1)).copied().unwrap_or(BuildTier::A1)
+    /// Returns the tiers that are tried, in the administrator's order.
+    pub fn tiers(&self) -> &[BuildTier] {
+        if self.buildah_privileged_container { &[BuildTier::Privileged] } else { &self.build_tiers }
     }
 }
 
@@ -136,10 +131,9 @@ mod tests {
 
     #[test]
     fn tiers_are_tried_in_the_administrators_order() {
-        let both = settings(&["--build-tiers=a2,a1"]);
-        assert_eq!([0, 1, 2].map(|tries| both.tier(tries)), [BuildTier::A2, BuildTier::A1, BuildTier::A2]);
-        assert_eq!(settings(&[]).tier(7), BuildTier::A1);
-        assert_eq!(settings(&["--buildah-privileged-container=true"]).tier(0), BuildTier::Privileged);
+        assert_eq!(settings(&["--build-tiers=a2,a1"]).tiers(), [BuildTier::A2, BuildTier::A1]);
+        assert_eq!(settings(&[]).tiers(), [BuildTier::A1]);
+        assert_eq!(settings(&["--buildah-privileged-container=true"]).tiers(), [BuildTier::Privileged]);
         let emulate = settings(&["--emulate=linux/aarch64, linux/arm/v7"]).emulate;
         assert_eq!(
             emulate.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -2,9 +2,9 @@
 //! object that is due, and writes the status that the pass returns.
 //!
 //! ```text
-//! watch ─▶ store ─▶ turn ─▶ pending status ─▶ pass (the kind's own) ─▶ status ─▶ requeue
-//!                    ▲                                                             │
-//!   changes of owned Jobs, places in the queue of the Job budget ◀─────────────────┘
+//! watch ─▶ store ─▶ work queue ─▶ turn ─▶ pending status ─▶ pass (the kind's own) ─▶ status ─▶ requeue
+//!                    ▲                                                                            │
+//!   changes of owned Jobs, places in the queue of the Job budget, time ◀────────────────────────┘
 //! ```
 //!
 //! A kind implements [`Reconcile`] and knows nothing of watches, turns, panics and retries.
@@ -13,20 +13,20 @@ mod objects;
 mod reconcile;
 mod stored;
 mod undecodable;
+mod work_queue;
+mod worker;
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::stream::select_all;
 use futures::{FutureExt as _, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, reasons};
 use imgop_core::time::saturating_add;
 use jiff::Timestamp;
-use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::reflector::Store;
+use kube::runtime::watcher;
 use kube::{Resource, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +42,8 @@ use crate::turns::TurnKey;
 use objects::Change;
 pub use objects::{Objects, Watched};
 pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
-pub use stored::Stored;
+pub use stored::{NamespacedName, Stored};
+use worker::{Worker, changed};
 
 /// How long an object is left alone whose pass panicked.
 const PANIC_BACKOFF: Duration = Duration::from_mins(10);
@@ -62,50 +63,27 @@ const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
 pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: CancellationToken) {
     let agent = kind.agent().clone();
     let runner = Arc::new(Runner::new(kind, watched.objects()));
-    let controllers = watched.into_parts().into_iter().map(|part| {
-        let namespace = part.namespace.clone();
-        let is_here = move |object: &ObjectRef<Stored<R::Kind>>| {
-            std::future::ready(namespace.is_none() || object.namespace == namespace)
-        };
-        let deleting = agent.clone();
+    let parts = watched.into_parts().into_iter().map(|part| {
+        let (agent, runner) = (agent.clone(), runner.clone());
         let (store, changes) = part.watch(agent.client.clone(), R::KEEP);
-        let (seeing, known) = (runner.clone(), store.clone());
-        let changes = changes.inspect(move |event| {
-            leave_queue(event, &deleting);
-            show(event, &known, &seeing.kind);
+        let due = changes.map(move |event| {
+            leave_queue(&event, &agent);
+            show(&event, &store, &runner.kind);
+            changed(&event, &store)
         });
-        Controller::for_stream(changes.applied_objects(), store)
-            .reconcile_on(agent.jobs.wake_ups::<Stored<R::Kind>>().filter(is_here))
-            // Turns bound how many passes run at once.
-            .with_config(controller::Config::default().concurrency(0))
-            .graceful_shutdown_on(stop.clone().cancelled_owned())
-            .run(
-                |object, runner: Arc<Runner<R>>| async move { Ok(runner.reconcile(&object).await) },
-                |_, _: &Infallible, _| Action::await_change(),
-                runner.clone(),
-            )
-            .for_each(|result| async move {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "controller");
-                }
-            })
+        due.boxed()
     });
-    let controllers: Vec<_> = controllers.collect();
-    let eviction = tokio::spawn(evict_deleted(runner));
-    let stopping = tokio::spawn(async move {
-        stop.cancelled().await;
-        agent.turns.close();
-    });
-    join_all(controllers).await;
+    let due = select_all(parts);
+    let eviction = tokio::spawn(evict_deleted(runner.clone()));
+    Worker::new(runner).run(due, stop).await;
     eviction.abort();
-    stopping.abort();
 }
 
 /// Removes a deleted object from the queue for Jobs at once. A deletion that no watch saw is noticed by
 /// `evict_deleted`.
 fn leave_queue<K: Object>(event: &Change<K>, agent: &Agent) {
     if let Ok(watcher::Event::Delete(object)) = event {
-        agent.jobs.leave_queue(&object.decode().uid().unwrap_or_default());
+        agent.jobs.leave_queue(&object.read_uid().unwrap_or_default());
     }
 }
 
@@ -179,49 +157,44 @@ impl<R: Reconcile> Runner<R> {
         Self { kind, objects, memories: PerObject::default(), reading_status: tokio::sync::Mutex::default() }
     }
 
-    /// Reconciles one object. Returns when to reconcile it again.
-    async fn reconcile(&self, stored: &Stored<R::Kind>) -> Action {
+    /// Reconciles an object that has its turn. Returns after what time it is due again; none waits for a change.
+    async fn reconcile(&self, name: &NamespacedName) -> Option<Duration> {
         let agent = self.kind.agent();
         agent.metrics.reconciliations.get_or_create(&OfKind::of::<R::Kind>()).inc();
-        // Thousands may wait for a turn, so nothing more of them is decoded meanwhile.
-        let (uid, key) = match self.before_turn(&stored.decode()) {
-            Ok(uid_and_key) => uid_and_key,
-            Err(next) => return next,
-        };
-        let Some(_turn) = agent.turns.take(key).await else { return Action::await_change() };
         // It may have waited for minutes: what has changed meanwhile counts.
-        let exists = |object: &Guarded<R::Kind>| object.meta().deletion_timestamp.is_none();
-        let Some(object) = self.objects.current(stored, &uid).filter(exists) else {
+        let object = self.objects.get(&name.namespace, &name.name)?;
+        let uid = object.uid().unwrap_or_default();
+        if object.meta().deletion_timestamp.is_some() {
             agent.jobs.leave_queue(&uid);
-            return Action::await_change();
-        };
-        // Likewise: thousands may wait, and those are small.
+            return None;
+        }
+        // The type of all that a pass awaits is too deep to stand within that of a task.
         let next = Box::pin(self.in_turn(object, &uid)).await;
         // It was deleted while this pass took its place in the queue.
-        if self.objects.current(stored, &uid).is_none() {
+        if !self.objects.exists(name, &uid) {
             agent.jobs.leave_queue(&uid);
         }
         next
     }
 
-    /// Returns the UID of an object and what its turn is of, or when to reconcile it again if it needs none.
-    fn before_turn(&self, object: &Guarded<R::Kind>) -> Result<(String, TurnKey), Action> {
+    /// Returns what the turn of an object is of, or after what time it is due again if it needs none now.
+    fn before_turn(&self, name: &NamespacedName) -> Result<TurnKey, Option<Duration>> {
         let jobs = &self.kind.agent().jobs;
-        let uid = object.uid().unwrap_or_default();
+        let object = self.objects.get(&name.namespace, &name.name).ok_or(None)?;
         if object.meta().deletion_timestamp.is_some() {
-            jobs.leave_queue(&uid);
-            return Err(Action::await_change());
+            jobs.leave_queue(&object.uid().unwrap_or_default());
+            return Err(None);
         }
-        let namespace = object.namespace().unwrap_or_default();
+        let namespace = name.namespace.to_string();
         // Jobs that run would be created a second time.
         if !jobs.are_known(&namespace) {
-            return Err(Action::requeue(UNTIL_JOBS_ARE_KNOWN));
+            return Err(Some(UNTIL_JOBS_ARE_KNOWN));
         }
         let hosts = object.0.as_ref().map(R::hosts).unwrap_or_default();
-        Ok((uid, TurnKey { namespace, hosts }))
+        Ok(TurnKey { namespace, hosts })
     }
 
-    async fn in_turn(&self, object: Guarded<R::Kind>, uid: &str) -> Action {
+    async fn in_turn(&self, object: Guarded<R::Kind>, uid: &str) -> Option<Duration> {
         let agent = self.kind.agent();
         let slot = self.memories.of(uid);
         let mut slot = slot.lock().await;
@@ -246,7 +219,7 @@ impl<R: Reconcile> Runner<R> {
                 let wait = Duration::from_secs(1 << slot.api_failures.min(MAX_BACKOFF_EXPONENT));
                 let (kind, name) = (R::Kind::kind(&()), object.name_any());
                 tracing::warn!(%kind, name, namespace = object.namespace(), %error, "trying again in {wait:?}");
-                Action::requeue(wait)
+                Some(wait)
             }
         }
     }
@@ -257,7 +230,7 @@ impl<R: Reconcile> Runner<R> {
         object: &R::Kind,
         slot: &mut Slot<R>,
         now: Timestamp,
-    ) -> Result<Action, ApiError> {
+    ) -> Result<Option<Duration>, ApiError> {
         let pass = AssertUnwindSafe(self.pass(object, slot, now));
         if let Ok(result) = pass.catch_unwind().await {
             return result;
@@ -269,13 +242,18 @@ impl<R: Reconcile> Runner<R> {
         let failure = Failure { generation, reason: reasons::INTERNAL_ERROR, message };
         let status = R::stalled(R::status(object), failure, now);
         self.report(object, slot, Report { status, completed: Some(0), is_progress: false }, now).await?;
-        Ok(Action::requeue(PANIC_BACKOFF))
+        Ok(Some(PANIC_BACKOFF))
     }
 
-    async fn pass(&self, object: &R::Kind, slot: &mut Slot<R>, now: Timestamp) -> Result<Action, ApiError> {
+    async fn pass(
+        &self,
+        object: &R::Kind,
+        slot: &mut Slot<R>,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, ApiError> {
         if self.report_pending(object, slot, now).await? {
             // The next pass goes by the status that is there now.
-            return Ok(Action::requeue(AFTER_PENDING_STATUS));
+            return Ok(Some(AFTER_PENDING_STATUS));
         }
         let PassResult { report, next } = self.kind.pass(object, &mut slot.memory, now).await?;
         let Some(report) = report else { return Ok(next) };
@@ -284,7 +262,7 @@ impl<R: Reconcile> Runner<R> {
             && now < saturating_add(written, PROGRESS_INTERVAL)
         {
             // The next pass writes where it stands by then.
-            return Ok(Action::requeue(PROGRESS_INTERVAL));
+            return Ok(Some(PROGRESS_INTERVAL));
         }
         self.report(object, slot, report, now).await?;
         Ok(next)

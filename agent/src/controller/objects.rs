@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
+use kube::Client;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, Resource as _, ResourceExt as _};
+use serde::de::DeserializeOwned;
 
 use super::Object;
-use super::stored::Stored;
+use super::stored::{NamespacedName, Stored};
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::watch::{Guarded, Keep, Watch, watch};
@@ -36,37 +37,49 @@ impl<K: Object> Objects<K> {
         self.0.iter().all(is_known)
     }
 
-    /// Returns the object of this UID as it is now, as far as this process knows. Returns `None` where it is gone,
-    /// also if another one has its name.
-    pub fn current(&self, object: &Stored<K>, uid: &str) -> Option<Guarded<K>> {
-        let known = self.get(&object.namespace().unwrap_or_default(), &object.name_any())?;
-        (known.uid().unwrap_or_default() == uid).then_some(known)
+    /// Returns whether the object of this UID exists, as far as this process knows: another one may have its name.
+    pub fn exists(&self, name: &NamespacedName, uid: &str) -> bool {
+        let known = self.stored(&name.namespace, &name.name);
+        known.and_then(|known| known.read_uid()).as_deref() == Some(uid)
     }
 
     /// Returns an object, if it exists.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Guarded<K>> {
+        self.stored(namespace, name).map(|object| object.decode())
+    }
+
+    /// Returns a part of an object, without what else it holds, if it exists and can be decoded.
+    pub fn part<T: DeserializeOwned>(&self, namespace: &str, name: &str) -> Option<T> {
+        self.stored(namespace, name)?.part()
+    }
+
+    fn stored(&self, namespace: &str, name: &str) -> Option<Arc<Stored<K>>> {
         let name = ObjectRef::new(name).within(namespace);
-        self.0.iter().find_map(|store| store.get(&name)).map(|object| object.decode())
+        self.0.iter().find_map(|store| store.get(&name))
     }
 
     /// Returns all objects that can be decoded. There may be many: take one at a time.
     pub fn all(&self) -> impl Iterator<Item = K> {
-        self.matching(|_| true)
+        self.0.iter().flat_map(Store::state).filter_map(|object| object.decode().0.ok())
     }
 
-    /// Returns those of a namespace, likewise.
-    pub fn of_namespace(&self, namespace: Option<&str>) -> impl Iterator<Item = K> {
-        self.matching(move |object| object.meta().namespace.as_deref() == namespace)
-    }
-
-    fn matching(&self, matches: impl Fn(&Stored<K>) -> bool) -> impl Iterator<Item = K> {
-        let stored = self.0.iter().flat_map(move |store| store.state_filter(&matches));
-        stored.filter_map(|object| object.decode().0.ok())
+    /// Returns those of a namespace, or of all, of which a part matches, likewise. Of the others only that is decoded.
+    pub fn having<T: DeserializeOwned>(
+        &self,
+        namespace: Option<&str>,
+        matches: impl Fn(&T) -> bool,
+    ) -> impl Iterator<Item = K> {
+        let is_here = move |object: &Stored<K>| {
+            namespace.is_none_or(|namespace| *object.namespaced_name().namespace == *namespace)
+        };
+        let here = self.0.iter().flat_map(move |store| store.state_filter(is_here));
+        let having = here.filter(move |object| object.part().is_some_and(|part| matches(&part)));
+        having.filter_map(|object| object.decode().0.ok())
     }
 
     /// Returns the UIDs of all objects, also of those that cannot be decoded.
     pub fn uids(&self) -> HashSet<String> {
-        self.0.iter().flat_map(Store::state).filter_map(|object| object.decode().uid()).collect()
+        self.0.iter().flat_map(Store::state).filter_map(|object| object.read_uid()).collect()
     }
 }
 
@@ -111,24 +124,24 @@ impl<K: Object> Watched<K> {
 impl<K: Object> Part<K> {
     /// Begins to watch. Returns the store, and the objects as they change, once the store has them.
     pub fn watch(self, client: Client, keep: Keep) -> (Store<Stored<K>>, impl Stream<Item = Change<K>>) {
-        let (mut handle, mut is_known) = (self.handle, false);
+        let (mut handle, mut is_known, mut writer) = (self.handle, false, self.writer);
         let what = Watch { namespace: self.namespace, label_selector: None, keep };
-        let changes = watch(client, what)
-            .map_ok(Stored::of_event)
-            .default_backoff()
-            .inspect(move |event| match event {
-                Ok(watcher::Event::InitDone) if !is_known => {
-                    is_known = true;
-                    handle.is_known();
+        let changes = watch(client, what).map_ok(Stored::of_event).default_backoff().inspect(move |event| {
+            match event {
+                Ok(event) => {
+                    writer.apply_watcher_event(event);
+                    if matches!(event, watcher::Event::InitDone) && !is_known {
+                        is_known = true;
+                        handle.is_known();
+                    }
                 }
-                Ok(_) => {}
                 Err(error) => {
                     handle.has_failed();
                     let error = ApiCause::of_watch(error);
                     tracing::warn!(kind = %K::kind(&()), %error, "cannot watch the objects; trying again");
                 }
-            })
-            .reflect(self.writer);
+            }
+        });
         (self.store, changes)
     }
 }

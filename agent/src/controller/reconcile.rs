@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
-use kube::runtime::controller::Action;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -93,13 +93,13 @@ pub trait Reconcile: Sized + Send + Sync + 'static {
 pub struct PassResult<S> {
     /// What is to be reported; none leaves the status as it is.
     pub report: Option<Report<S>>,
-    /// When the next pass is.
-    pub next: Action,
+    /// After what time the next pass is; none waits for a change.
+    pub next: Option<Duration>,
 }
 
 impl<S> PassResult<S> {
     /// Leaves the status as it is.
-    pub fn unchanged(next: Action) -> Self {
+    pub fn unchanged(next: Option<Duration>) -> Self {
         Self { report: None, next }
     }
 }

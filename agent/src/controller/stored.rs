@@ -3,22 +3,45 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use kube::Resource;
+use kube::Resource as _;
 use kube::api::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
+use kube::runtime::reflector::{Lookup, ObjectRef};
 use kube::runtime::watcher::Event;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Object;
 use crate::cluster::watch::Guarded;
+
+/// Namespace and name of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NamespacedName {
+    /// The namespace.
+    pub namespace: Box<str>,
+    /// The name.
+    pub name: Box<str>,
+}
+
+impl NamespacedName {
+    /// Returns this namespace and name.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl<K: Lookup> From<ObjectRef<K>> for NamespacedName {
+    fn from(object: ObjectRef<K>) -> Self {
+        Self { namespace: object.namespace.unwrap_or_default().into(), name: object.name.into() }
+    }
+}
 
 /// An object as it is kept between two passes: as JSON, which takes a third of the memory of a decoded one. There may
 /// be ten thousand.
 #[derive(Debug, Clone)]
 pub struct Stored<K> {
-    /// Namespace and name alone: kube makes several references to each object, with all that they may hold.
-    names: ObjectMeta,
+    name: NamespacedName,
     content: Content,
     kind: PhantomData<fn() -> K>,
 }
@@ -35,11 +58,8 @@ impl<K: Object> Stored<K> {
     /// Returns an object as it is kept.
     pub fn of(object: &Guarded<K>) -> Self {
         let metadata = object.meta();
-        let names = ObjectMeta {
-            name: metadata.name.clone(),
-            namespace: metadata.namespace.clone(),
-            ..ObjectMeta::default()
-        };
+        let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
+        let name = NamespacedName::new(namespace.unwrap_or_default(), name.unwrap_or_default());
         let invalid = |error| Content::Invalid(Box::new(error));
         let content = match &object.0 {
             Ok(object) => match serde_json::to_vec(object) {
@@ -48,7 +68,7 @@ impl<K: Object> Stored<K> {
             },
             Err(error) => invalid(error.clone()),
         };
-        Self { names, content, kind: PhantomData }
+        Self { name, content, kind: PhantomData }
     }
 
     /// Returns what a watch sends, with its object as it is kept.
@@ -66,22 +86,55 @@ impl<K: Object> Stored<K> {
     pub fn decode(&self) -> Guarded<K> {
         DeserializeGuard(match &self.content {
             Content::Json(json) => serde_json::from_slice(json)
-                .map_err(|error| InvalidObject { error: error.to_string(), metadata: self.names.clone() }),
+                .map_err(|error| InvalidObject { error: error.to_string(), metadata: self.metadata() }),
             Content::Invalid(invalid) => Err(InvalidObject::clone(invalid)),
         })
     }
-}
 
-/// A controller wants objects that can be decoded.
-impl<'de, K: Object> Deserialize<'de> for Stored<K> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        K::deserialize(deserializer).map(|object| Self::of(&DeserializeGuard(Ok(object))))
+    /// Returns a part of the object, without what else it holds; none if it cannot be decoded.
+    pub fn part<T: DeserializeOwned>(&self) -> Option<T> {
+        match &self.content {
+            Content::Json(json) => serde_json::from_slice(json).ok(),
+            Content::Invalid(_) => None,
+        }
+    }
+
+    /// Returns the UID of the object.
+    pub fn read_uid(&self) -> Option<String> {
+        match &self.content {
+            Content::Json(_) => self.part::<OfObject<Uid>>()?.metadata.uid,
+            Content::Invalid(invalid) => invalid.metadata.uid.clone(),
+        }
+    }
+
+    /// Returns the namespace and the name of the object.
+    pub fn namespaced_name(&self) -> &NamespacedName {
+        &self.name
+    }
+
+    fn metadata(&self) -> ObjectMeta {
+        ObjectMeta {
+            namespace: Some(self.name.namespace.to_string()),
+            name: Some(self.name.name.to_string()),
+            ..ObjectMeta::default()
+        }
     }
 }
 
-impl<K: Object> Resource for Stored<K> {
+/// A part of what every object holds.
+#[derive(Deserialize)]
+struct OfObject<M> {
+    metadata: M,
+}
+
+#[derive(Deserialize)]
+struct Uid {
+    uid: Option<String>,
+}
+
+/// What the store finds an object by. Of its UID and version, which it would keep beside each, it needs none.
+impl<K: Object> Lookup for Stored<K> {
     type DynamicType = ();
-    type Scope = K::Scope;
 
     fn kind((): &()) -> Cow<'_, str> {
         K::kind(&())
@@ -99,20 +152,26 @@ impl<K: Object> Resource for Stored<K> {
         K::plural(&())
     }
 
-    fn meta(&self) -> &ObjectMeta {
-        &self.names
+    fn name(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&*self.name.name))
     }
 
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.names
+    fn namespace(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&*self.name.namespace))
+    }
+
+    fn resource_version(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn uid(&self) -> Option<Cow<'_, str>> {
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use imgop_core::api::{Image, Mode};
-    use kube::ResourceExt as _;
-    use kube::runtime::reflector::ObjectRef;
 
     use super::*;
     use crate::image::tests::fixtures::image;
@@ -128,8 +187,12 @@ mod tests {
         });
         let stored = Stored::of(&DeserializeGuard(Ok(image.clone())));
         assert_eq!(stored.decode().0.unwrap(), image);
-        let reference = ObjectRef::from_obj(&stored);
-        assert_eq!((reference.name, reference.namespace), (image.name_any(), image.namespace()));
+        assert_eq!(stored.read_uid(), image.metadata.uid);
+        let reference = stored.to_object_ref(());
+        assert_eq!(
+            (Some(reference.name), reference.namespace),
+            (image.metadata.name, image.metadata.namespace)
+        );
         assert_eq!((reference.extra.uid, reference.extra.resource_version), (None, None));
     }
 
@@ -137,7 +200,9 @@ mod tests {
     fn an_object_that_could_not_be_decoded_keeps_its_error_and_its_metadata() {
         let metadata = image(Mode::Recurrent).metadata;
         let invalid = InvalidObject { error: "spec.mode: unknown".to_owned(), metadata: metadata.clone() };
-        let decoded = Stored::<Image>::of(&DeserializeGuard(Err(invalid))).decode().0.unwrap_err();
+        let stored = Stored::<Image>::of(&DeserializeGuard(Err(invalid)));
+        assert_eq!(stored.read_uid(), metadata.uid);
+        let decoded = stored.decode().0.unwrap_err();
         assert_eq!((decoded.error.as_str(), decoded.metadata), ("spec.mode: unknown", metadata));
     }
 }

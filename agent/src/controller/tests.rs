@@ -22,7 +22,7 @@ use crate::image::tests::stage::Stage;
 
 /// A controller of one Image that was synced once, and all that it talks to.
 struct Case {
-    runner: Runner<Images>,
+    runner: Arc<Runner<Images>>,
     image: Image,
     api: ApiServer,
     registry: WritableRegistry,
@@ -44,7 +44,7 @@ impl Case {
         let objects = Objects::new([store]);
         let images = Images::new(agent_with(api.client(), settings), Objects::new([]));
         images.agent().jobs.are_listed();
-        let runner = Runner::new(images, objects);
+        let runner = Arc::new(Runner::new(images, objects));
         let mut slot = Slot::<Images>::default();
         slot.memory.schedule.next = Some(now());
         Self { runner, image, api, registry, slot, watched: RefCell::new(writer) }
@@ -56,13 +56,24 @@ impl Case {
     }
 
     /// Reconciles the Image, which the watch shows like this.
-    async fn reconcile(&self, object: Stored<Image>) -> Action {
+    async fn reconcile(&self, object: Stored<Image>) -> Option<Duration> {
         self.shows(object.clone());
-        self.runner.reconcile(&object).await
+        self.runner.reconcile(object.namespaced_name()).await
+    }
+
+    /// Namespace and name of the Image.
+    fn name(&self) -> NamespacedName {
+        stored(self.image.clone()).namespaced_name().clone()
+    }
+
+    /// How many passes there were.
+    fn passes(&self) -> u64 {
+        let metrics = &self.runner.kind.agent().metrics;
+        metrics.reconciliations.get_or_create(&OfKind::of::<Image>()).get()
     }
 
     /// One pass, this number of seconds later.
-    async fn pass(&mut self, seconds: u64) -> Result<Action, ApiError> {
+    async fn pass(&mut self, seconds: u64) -> Result<Option<Duration>, ApiError> {
         self.runner.pass(&self.image, &mut self.slot, now() + Duration::from_secs(seconds)).await
     }
 
@@ -219,7 +230,7 @@ async fn of_an_object_that_is_too_large_only_the_status_is_read_and_one_at_a_tim
     let object = undecodable(&case);
     case.shows(object.clone());
     let reading = case.runner.reading_status.lock().await;
-    let mut pass = std::pin::pin!(case.runner.reconcile(&object));
+    let mut pass = std::pin::pin!(case.runner.reconcile(object.namespaced_name()));
     for _ in 0..50 {
         assert!(futures::poll!(pass.as_mut()).is_pending());
         tokio::task::yield_now().await;
@@ -241,9 +252,9 @@ async fn an_undecodable_object_of_a_namespace_that_is_not_enabled_is_neither_rea
     case.api = ApiServer::scripted(move |_| (201, denied()));
     let images = Images::new(crate::image::tests::fixtures::agent(case.api.client()), Objects::new([]));
     images.agent().jobs.are_listed();
-    case.runner = Runner::new(images, case.runner.objects.clone());
+    case.runner = Arc::new(Runner::new(images, case.runner.objects.clone()));
     let next = case.reconcile(undecodable(&case)).await;
-    assert_eq!(next, Action::requeue(Duration::from_mins(1)), "it may be enabled later");
+    assert_eq!(next, Some(Duration::from_mins(1)), "it may be enabled later");
     let asked = case.api.requests();
     assert!(asked.iter().all(|request| request.contains("selfsubjectaccessreviews")), "{asked:?}");
 }
@@ -253,7 +264,8 @@ async fn an_object_that_is_being_deleted_is_left_alone() {
     let mut case = Case::new().await;
     case.image.metadata.deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
-    case.runner.reconcile(&stored(case.image.clone())).await;
+    case.reconcile(stored(case.image.clone())).await;
+    assert_eq!(case.runner.before_turn(&case.name()), Err(None));
     assert_eq!((case.registry.requests().len(), case.api.requests().len()), (0, 0));
 }
 
@@ -287,17 +299,31 @@ async fn a_deleted_object_leaves_the_queue_at_once() {
     let terminating = async |case: &Case| {
         let mut image = case.image.clone();
         image.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
-        case.runner.reconcile(&stored(image)).await;
+        case.reconcile(stored(image)).await;
     };
     assert!(!is_woken(terminating).await);
+    let terminating_before_its_turn = async |case: &Case| {
+        let mut image = case.image.clone();
+        image.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+        case.shows(stored(image));
+        assert_eq!(case.runner.before_turn(&case.name()), Err(None));
+    };
+    assert!(!is_woken(terminating_before_its_turn).await);
 }
 
 #[tokio::test]
 async fn a_pass_over_an_object_that_was_deleted_meanwhile_keeps_no_place_in_the_queue() {
     let deleted_meanwhile = async |case: &Case| {
         let mut image = case.image.clone();
-        image.metadata.name = Some("deleted".to_owned());
-        case.runner.reconcile(&stored(image)).await;
+        // Another spec is due at once.
+        image.metadata.generation = Some(2);
+        case.shows(stored(image.clone()));
+        let name = case.name();
+        let mut pass = std::pin::pin!(case.runner.reconcile(&name));
+        assert!(futures::poll!(pass.as_mut()).is_pending());
+        assert!(case.runner.kind.agent().jobs.take(&Owner::of(&image), 1, now()).full.is_some());
+        case.watched.borrow_mut().apply_watcher_event(&watcher::Event::Delete(stored(image)));
+        pass.await;
     };
     assert!(!is_woken(deleted_meanwhile).await);
 }
@@ -305,19 +331,22 @@ async fn a_pass_over_an_object_that_was_deleted_meanwhile_keeps_no_place_in_the_
 #[tokio::test]
 async fn an_object_in_whose_namespace_the_jobs_are_not_known_yet_waits() {
     let Stage { images, image, api, registry, .. } = Stage::of_a_synced_image().await;
-    let runner = Runner::new(images, Objects::new([]));
+    let (store, mut writer) = reflector::store();
     let object = stored(image);
-    assert_eq!(runner.reconcile(&object).await, Action::requeue(UNTIL_JOBS_ARE_KNOWN));
+    writer.apply_watcher_event(&watcher::Event::Apply(object.clone()));
+    let runner = Runner::new(images, Objects::new([store]));
+    let before_turn = || runner.before_turn(object.namespaced_name());
+    assert_eq!(before_turn(), Err(Some(UNTIL_JOBS_ARE_KNOWN)));
     assert!(api.requests().is_empty() && registry.requests().is_empty());
     runner.kind.agent().jobs.are_listed();
-    assert_ne!(runner.reconcile(&object).await, Action::requeue(UNTIL_JOBS_ARE_KNOWN));
+    assert!(before_turn().is_ok());
 }
 
 #[tokio::test]
 async fn a_pass_that_took_no_place_keeps_none_in_the_queue_of_jobs() {
     let passes_without_jobs = async |case: &Case| {
         case.runner.kind.agent().jobs.end_pass(&case.image.uid().unwrap_or_default());
-        case.runner.reconcile(&stored(case.image.clone())).await;
+        case.runner.reconcile(&case.name()).await;
     };
     assert!(!is_woken(passes_without_jobs).await);
 }

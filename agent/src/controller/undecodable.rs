@@ -9,7 +9,6 @@ use imgop_core::api::conditions::reasons;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::error_boundary::InvalidObject;
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
 use serde::Deserialize;
 
@@ -73,14 +72,14 @@ impl<R: Reconcile> Runner<R> {
         invalid: &InvalidObject,
         slot: &mut Slot<R>,
         now: Timestamp,
-    ) -> Result<Action, ApiError> {
+    ) -> Result<Option<Duration>, ApiError> {
         let InvalidObject { error, metadata } = invalid;
         if slot.undecodable.as_ref() == Some(error) {
-            return Ok(Action::await_change());
+            return Ok(None);
         }
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         if !self.kind.agent().rights.may(Right::CREATE_JOBS, namespace, Freshness::Cached).await? {
-            return Ok(Action::requeue(NOT_ENABLED_INTERVAL));
+            return Ok(Some(NOT_ENABLED_INTERVAL));
         }
         let (kind, name) = (R::Kind::kind(&()), metadata.name.as_deref());
         tracing::error!(%kind, name, namespace, error, "this version of the agent cannot read the object");
@@ -99,7 +98,7 @@ impl<R: Reconcile> Runner<R> {
             None => {}
         }
         slot.undecodable = Some(error.clone());
-        Ok(Action::await_change())
+        Ok(None)
     }
 
     /// Returns the status of an object that cannot be decoded as a whole, or why that cannot be decoded either;

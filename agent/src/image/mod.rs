@@ -34,7 +34,6 @@ use imgop_core::time::remaining;
 use imgop_registry::RepositoryClient;
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 
 use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
@@ -141,7 +140,7 @@ impl Reconcile for Images {
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
         memory.shrink();
-        Ok(PassResult { report, next: wait.map_or_else(Action::await_change, Action::requeue) })
+        Ok(PassResult { report, next: wait })
     }
 
     fn stalled(old: Option<&ImageStatus>, failure: Failure<'_>, now: Timestamp) -> ImageStatus {

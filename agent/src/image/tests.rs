@@ -268,12 +268,12 @@ async fn an_image_without_a_place_for_its_job_waits_to_be_woken() {
     stage.registry.hold_manifest("source", "v2.13.1", "{}");
     let mut memory = Memory { generation: Some(1), ..Memory::default() };
     let result = stage.pass(&mut memory, now()).await.unwrap();
-    assert_eq!((reason(&result), &result.next), (reasons::PROGRESSING, &Action::requeue(JOB_INTERVAL)));
+    assert_eq!((reason(&result), &result.next), (reasons::PROGRESSING, &Some(JOB_INTERVAL)));
     // The status brings another pass.
     let asked = stage.registry.requests();
     let result = stage.pass(&mut memory, now()).await.unwrap();
     assert_eq!(stage.registry.requests(), asked, "nothing is asked again");
-    assert_eq!(result.next, Action::await_change());
+    assert_eq!(result.next, None);
     assert!(memory.sync.is_none(), "what is too old by then takes no memory");
 }
 
@@ -319,7 +319,7 @@ async fn a_request_that_comes_too_soon_after_another_one_is_acted_on_in_a_moment
     };
     assert_eq!(request("a", 0).await.0.as_deref(), Some("a"));
     let (handled, next) = request("b", 1).await;
-    assert_eq!((handled.as_deref(), next), (Some("a"), Action::requeue(Duration::from_secs(4))));
+    assert_eq!((handled.as_deref(), next), (Some("a"), Some(Duration::from_secs(4))));
     assert_eq!(request("c", 5).await.0.as_deref(), Some("c"));
 }
 
@@ -335,7 +335,7 @@ async fn a_job_that_does_not_start_is_given_up_also_where_its_sync_has_ended() {
     memory.schedule.next = Some(now());
     let result = stage.pass(&mut memory, now()).await.unwrap();
     assert_eq!(reason(&result), reasons::SUCCEEDED, "the tag moved, and shows what it should");
-    assert_eq!(result.next, Action::requeue(JOB_INTERVAL));
+    assert_eq!(result.next, Some(JOB_INTERVAL));
     stage.image.status = Some(result.report.unwrap().status);
     stage.pass(&mut memory, now() + Duration::from_mins(1)).await.unwrap();
     assert_eq!(stage.api.bodies("DELETE").len(), 1);

@@ -10,7 +10,10 @@ use kube::Resource;
 use super::halt::Halt;
 use super::{Pass, SHORT_INTERVAL};
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::tag_claims::is_older;
+use crate::tag_claims::{BuilderDestination, ImageDestination, is_older};
+
+/// A tag of a build that another object keeps, and which one that is.
+type Kept<'r> = (&'r Repository, &'r Tag, String);
 
 impl Pass<'_> {
     /// Fails if an older object of the namespace keeps one of the tags, or an older ImageBuilder of another one that
@@ -22,17 +25,16 @@ impl Pass<'_> {
         if is_early && !are_known {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
-        let mut builders = self.builders.builders.all();
-        let mut images = self.builders.images.of_namespace(self.builder.metadata.namespace.as_deref());
+        let base_names = || request.destination.tags.iter().map(|(repository, _)| repository.base_name());
+        let (builders, images) = (&self.builders.builders, &self.builders.images);
+        let mut builders =
+            builders.having(None, |other: &BuilderDestination| base_names().any(|name| other.may_be(name)));
+        let mut images = images.having(Some(self.namespace()), |other: &ImageDestination| {
+            base_names().any(|name| other.may_be(name))
+        });
         let older = builders
-            .find_map(|other| {
-                kept(request, |repository, tag| self.builder_that_keeps(&other, repository, tag))
-            })
-            .or_else(|| {
-                images.find_map(|other| {
-                    kept(request, |repository, tag| self.image_that_keeps(&other, repository, tag))
-                })
-            });
+            .find_map(|other| self.kept_by_builder(&other, request))
+            .or_else(|| images.find_map(|other| self.kept_by_image(&other, request)));
         let Some((repository, tag, older)) = older else { return Ok(()) };
         let message = format!(
             "{repository}:{tag} belongs to {older}, which is older; give one of them another tag or delete it"
@@ -40,28 +42,33 @@ impl Pass<'_> {
         Err(Halt::of(BuildFailure::DestinationConflict, message))
     }
 
-    fn builder_that_keeps(&self, other: &ImageBuilder, repository: &Repository, tag: &Tag) -> Option<String> {
+    /// Returns the first tag that another ImageBuilder keeps.
+    fn kept_by_builder<'r>(&self, other: &ImageBuilder, request: &'r BuildRequest) -> Option<Kept<'r>> {
         let is_here = self.is_older_here(other)?;
         let image = other.status.as_ref().and_then(|status| status.image.as_ref());
-        let has_pushed = image.is_some_and(|image| has_pushed_to(image, repository));
-        if other.spec.suspend || !is_here && !has_pushed {
+        if other.spec.suspend || !is_here && image.is_none() {
             return None;
         }
-        let request = BuildRequest::parse(&other.spec).ok()?;
-        let is_this = |(of, named): &(Repository, Tag)| of.is_same_place(repository) && named == tag;
-        request.destination.tags.iter().any(is_this).then(|| name_of(other, is_here))
+        let theirs = BuildRequest::parse(&other.spec).ok()?.destination.tags;
+        let keeps = |repository: &Repository, tag: &Tag| {
+            let is_theirs = theirs.iter().any(|(of, named)| of.is_same_place(repository) && named == tag);
+            is_theirs && (is_here || image.is_some_and(|image| has_pushed_to(image, repository)))
+        };
+        let (repository, tag) = request.destination.tags.iter().find(|(of, tag)| keeps(of, tag))?;
+        Some((repository, tag, name_of(other, is_here)))
     }
 
-    fn image_that_keeps(&self, other: &Image, repository: &Repository, tag: &Tag) -> Option<String> {
+    /// Returns the first tag that an Image keeps.
+    fn kept_by_image<'r>(&self, other: &Image, request: &'r BuildRequest) -> Option<Kept<'r>> {
         let is_here = self.is_older_here(other)?;
-        // Of many few have the same last part, so that few are parsed.
-        let may_meet = other.spec.destination.name.rsplit('/').next() == Some(repository.base_name());
-        if !is_here || !may_meet || other.spec.suspend {
+        if !is_here || other.spec.suspend {
             return None;
         }
-        let request = CopyRequest::parse(&other.spec).ok()?;
-        let is_this = request.destination.is_same_place(repository) && request.claim(tag).is_some();
-        is_this.then(|| name_of(other, is_here))
+        let theirs = CopyRequest::parse(&other.spec).ok()?;
+        let keeps =
+            |of: &Repository, tag: &Tag| theirs.destination.is_same_place(of) && theirs.claim(tag).is_some();
+        let (repository, tag) = request.destination.tags.iter().find(|(of, tag)| keeps(of, tag))?;
+        Some((repository, tag, name_of(other, is_here)))
     }
 
     /// Returns whether another object is of this namespace; none if it is this one, younger, or being deleted.
@@ -77,15 +84,6 @@ fn has_pushed_to(image: &BuiltImageStatus, repository: &Repository) -> bool {
     let elsewhere = image.tags.iter().filter_map(|tag| tag.rsplit_once(':')).map(|(name, _)| name);
     let mut names = image.repository.as_deref().into_iter().chain(elsewhere);
     names.any(|name| name.parse::<Repository>().is_ok_and(|of| of.is_same_place(repository)))
-}
-
-/// Returns the first of a build's tags that another object keeps, and which one that is.
-fn kept(
-    request: &BuildRequest,
-    keeper: impl Fn(&Repository, &Tag) -> Option<String>,
-) -> Option<(&Repository, &Tag, String)> {
-    let tags = request.destination.tags.iter();
-    tags.into_iter().find_map(|(repository, tag)| Some((repository, tag, keeper(repository, tag)?)))
 }
 
 fn name_of<K: Resource<DynamicType = ()>>(other: &K, is_here: bool) -> String {

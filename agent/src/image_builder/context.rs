@@ -51,7 +51,7 @@ impl ConfigMapContents {
         let named: Vec<&str> = match &request.dockerfile {
             DockerfilePlace::Inline(text) => return Ok(Some(text.clone().into_bytes())),
             DockerfilePlace::Path(path) => vec![path],
-            DockerfilePlace::Default => vec!["Dockerfile", "Containerfile"],
+            DockerfilePlace::Default => DockerfilePlace::DEFAULT_NAMES.to_vec(),
         };
         let Some(files) = &self.files else { return Ok(None) };
         let below = |path: &str| match &request.sub_path {

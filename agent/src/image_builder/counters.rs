@@ -1,17 +1,22 @@
 //! The numbers that builds add to the metrics of all kinds.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use imgop_core::api::{BuildReason, BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState};
+use kube::ResourceExt as _;
 use parking_lot::Mutex;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
-use crate::metrics::Metrics;
+use super::part_runs::Try;
+use crate::metrics::{Metrics, OfKind};
 
 /// Builds by how they ended and why they began.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,6 +31,12 @@ struct OfPhase {
     phase: &'static str,
 }
 
+/// Where a layer came from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSource {
+    source: &'static str,
+}
+
 /// Counts builds.
 pub(super) struct BuildCounters {
     builds: Family<OfBuild, Counter>,
@@ -33,8 +44,12 @@ pub(super) struct BuildCounters {
     running: Gauge,
     queued: Gauge,
     base_moves: Counter,
+    layers: Family<OfSource, Counter>,
+    uploaded_bytes: Counter,
     /// Parts that run and that wait, and the last build that was counted, by the UID of the ImageBuilder.
     of_builder: Arc<Mutex<HashMap<String, Counted>>>,
+    /// The last success of each ImageBuilder, by its UID; none where objects are not to be named.
+    successes: Option<Successes>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,9 +59,55 @@ struct Counted {
     last: u64,
 }
 
+/// When ImageBuilders last had an image built and published.
+type Successes = Arc<Mutex<HashMap<String, Success>>>;
+
+#[derive(Debug)]
+struct Success {
+    namespace: String,
+    name: String,
+    /// In seconds since 1970.
+    at: i64,
+}
+
+/// The same as a gauge.
+#[derive(Debug)]
+struct LastSuccess {
+    metric: &'static str,
+    /// The label for the name.
+    label: &'static str,
+    successes: Successes,
+}
+
+impl Collector for LastSuccess {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "When an ImageBuilder last had an image built and published";
+        let mut metric = encoder.encode_descriptor(self.metric, help, None, MetricType::Gauge)?;
+        for Success { namespace, name, at } in self.successes.lock().values() {
+            let labels = [("namespace", namespace.as_str()), (self.label, name.as_str())];
+            ConstGauge::new(*at).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The Jobs of builds that were created, as image-operator counts them.
+#[derive(Debug)]
+struct BuildCount(Family<OfKind, Counter>);
+
+impl Collector for BuildCount {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let count = self.0.get_or_create(&OfKind::of::<ImageBuilder>()).get();
+        let count = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+        let help = "Jobs of builds that were created, one a platform";
+        let (name, type_) = ("imagebuilder_build_count", count.metric_type());
+        count.encode(encoder.encode_descriptor(name, help, None, type_)?)
+    }
+}
+
 impl BuildCounters {
     /// Registers the numbers.
-    pub(super) fn new(metrics: &Metrics) -> Self {
+    pub(super) fn new(metrics: &Metrics, names_objects: bool) -> Self {
         // From a second to nine hours.
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(1.0, 2.0, 16));
         let counters = Self {
@@ -55,34 +116,75 @@ impl BuildCounters {
             running: Gauge::default(),
             queued: Gauge::default(),
             base_moves: Counter::default(),
+            layers: Family::default(),
+            uploaded_bytes: Counter::default(),
             of_builder: Arc::default(),
+            successes: names_objects.then(Arc::default),
         };
-        metrics.register(
-            "builds",
-            "Builds that ended, by result and by why they began",
-            counters.builds.clone(),
-        );
-        metrics.register(
-            "build_duration_seconds",
-            "How long the phases of builds took that succeeded",
-            counters.phases.clone(),
-        );
-        metrics.register("builds_running", "Parts of builds that run", counters.running.clone());
-        metrics.register(
-            "builds_queued",
-            "Parts of builds that wait for room or for another try",
-            counters.queued.clone(),
-        );
-        metrics.register(
-            "base_image_moves",
-            "Builds that a moved base image began",
-            counters.base_moves.clone(),
-        );
+        counters.register(metrics);
+        counters.register_collectors(metrics);
         counters
+    }
+
+    fn register(&self, metrics: &Metrics) {
+        let builds = "Builds that ended, by result and by why they began";
+        metrics.register("builds", builds, self.builds.clone());
+        let phases = "How long the phases of builds took that succeeded";
+        metrics.register("build_duration_seconds", phases, self.phases.clone());
+        metrics.register("builds_running", "Parts of builds that run", self.running.clone());
+        let queued = "Parts of builds that wait for room or for another try";
+        metrics.register("builds_queued", queued, self.queued.clone());
+        let moves = "Builds that a moved base image began";
+        metrics.register("base_image_moves", moves, self.base_moves.clone());
+        let layers = "Layers of images that were built: mounted (the registry has them), base (of a base image, sent) and \
+                      built";
+        metrics.register("build_layers", layers, self.layers.clone());
+        let bytes = "Bytes of the layers that builds sent, at most: what the registry has is not sent again";
+        metrics.register("build_uploaded_bytes", bytes, self.uploaded_bytes.clone());
+    }
+
+    fn register_collectors(&self, metrics: &Metrics) {
+        metrics.collect_for_image_operator(BuildCount(metrics.jobs_created.clone()));
+        let Some(successes) = &self.successes else { return };
+        metrics.collect(LastSuccess {
+            metric: "build_last_success_timestamp_seconds",
+            label: "name",
+            successes: successes.clone(),
+        });
+        metrics.collect_for_image_operator(LastSuccess {
+            metric: "last_time_imagebuilder_was_reloaded",
+            label: "imagebuilder",
+            successes: successes.clone(),
+        });
+    }
+
+    /// Takes note of an ImageBuilder as it is, which need not be reported anew after a restart.
+    pub(super) fn seen(&self, builder: &ImageBuilder) {
+        self.note_success(builder, builder.status.as_ref());
+    }
+
+    fn note_success(&self, builder: &ImageBuilder, status: Option<&ImageBuilderStatus>) {
+        let (Some(successes), Some(uid)) = (&self.successes, builder.metadata.uid.clone()) else { return };
+        let Some(at) = status.and_then(|status| status.last_successful_build_time.as_ref()) else { return };
+        let (namespace, name) = (builder.namespace().unwrap_or_default(), builder.name_any());
+        successes.lock().insert(uid, Success { namespace, name, at: at.0.as_second() });
+    }
+
+    /// Counts the layers of a build that has succeeded.
+    pub(super) fn pushed(&self, tries: &[Try]) {
+        for layers in tries.iter().flat_map(|tried| &tried.reports).map(|report| report.layers) {
+            for (source, count) in
+                [("mounted", layers.mounted), ("base", layers.base), ("built", layers.built)]
+            {
+                self.layers.get_or_create(&OfSource { source }).inc_by(count.into());
+            }
+            self.uploaded_bytes.inc_by(layers.bytes);
+        }
     }
 
     /// Counts what a status says that was written.
     pub(super) fn reported(&self, builder: &ImageBuilder, status: &ImageBuilderStatus) {
+        self.note_success(builder, Some(status));
         let uid = builder.metadata.uid.clone().unwrap_or_default();
         let mut all = self.of_builder.lock();
         let counted = all.entry(uid).or_default();
@@ -106,10 +208,12 @@ impl BuildCounters {
                 continue;
             };
             for (phase, seconds) in [
+                ("queued", duration.queued),
                 ("source", duration.source),
                 ("bases", duration.bases),
                 ("build", duration.build),
                 ("push", duration.push),
+                ("publish", duration.publish),
             ] {
                 self.phases.get_or_create(&OfPhase { phase }).observe(f64::from(seconds));
             }
@@ -119,6 +223,9 @@ impl BuildCounters {
 
     /// Drops what is counted of objects that do not exist any more.
     pub(super) fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
+        if let Some(successes) = &self.successes {
+            successes.lock().retain(|uid, _| exists(uid));
+        }
         self.of_builder.lock().retain(|uid, counted| {
             let stays = exists(uid);
             if !stays {
@@ -127,5 +234,78 @@ impl BuildCounters {
             }
             stays
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::build::step::PushedLayers;
+
+    use super::super::tests::stage::Stage;
+
+    /// Returns the lines of /metrics that begin like this.
+    fn lines(stage: &Stage, beginning: &str) -> Vec<String> {
+        let text = stage.builders.agent.metrics.text().unwrap();
+        let mut lines: Vec<String> =
+            text.lines().filter(|line| line.starts_with(beginning)).map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    async fn built(settings: &[&str]) -> Stage {
+        let mut stage = Stage::with_settings(settings, |_, _| ()).await;
+        stage.passes(2).await;
+        let digest = stage.pushed("linux/amd64", "1");
+        let layers = PushedLayers { mounted: 3, base: 1, built: 2, bytes: 500 };
+        stage.end_well_with(0, &digest, layers);
+        stage.pass().await;
+        assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+        stage
+    }
+
+    #[tokio::test]
+    async fn the_layers_and_the_phases_of_a_build_are_counted_once() {
+        let mut stage = built(&[]).await;
+        stage.passes(3).await;
+        let layers = ["base\"} 1", "built\"} 2", "mounted\"} 3"];
+        let layers = layers.map(|rest| format!("imgop_build_layers_total{{source=\"{rest}"));
+        assert_eq!(lines(&stage, "imgop_build_layers_total"), layers);
+        assert_eq!(
+            lines(&stage, "imgop_build_uploaded_bytes_total"),
+            ["imgop_build_uploaded_bytes_total 500"]
+        );
+        let counts = lines(&stage, "imgop_build_duration_seconds_count");
+        let phases = ["bases", "build", "publish", "push", "queued", "source"];
+        assert_eq!(
+            counts,
+            phases.map(|phase| format!("imgop_build_duration_seconds_count{{phase=\"{phase}\"}} 1"))
+        );
+    }
+
+    #[tokio::test]
+    async fn objects_are_named_only_where_an_administrator_wants_it_and_also_under_image_operators_names() {
+        let stage = built(&[]).await;
+        assert_eq!(
+            lines(&stage, "image_operator_imagebuilder_build_count"),
+            ["image_operator_imagebuilder_build_count 1"]
+        );
+        let (own, old) = (
+            "imgop_build_last_success_timestamp_seconds",
+            "image_operator_last_time_imagebuilder_was_reloaded",
+        );
+        assert_eq!((lines(&stage, own).len(), lines(&stage, old).len()), (0, 0));
+        let mut stage = built(&["--metrics-name-objects=true"]).await;
+        let at =
+            stage.builder.status.as_ref().unwrap().last_successful_build_time.clone().unwrap().0.as_second();
+        let (namespace, name) = ("team-a", stage.builder.metadata.name.clone().unwrap());
+        let named = |metric: &str, label: &str| {
+            vec![format!("{metric}{{namespace=\"{namespace}\",{label}=\"{name}\"}} {at}")]
+        };
+        assert_eq!(lines(&stage, own), named(own, "name"));
+        assert_eq!(lines(&stage, old), named(old, "imagebuilder"));
+        stage.builders.counters.evict(&|_: &str| false);
+        assert_eq!(lines(&stage, own), Vec::<String>::new());
+        stage.pass().await;
+        assert_eq!(lines(&stage, own), named(own, "name"), "also of what is not reported anew");
     }
 }

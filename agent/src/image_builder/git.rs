@@ -1,5 +1,5 @@
-//! The commit that a build is of, asked of the git server without a pod. However many `ImageBuilders` name a revision, it is
-//! asked for once a period with each Secret.
+//! The commit that a build is of, asked of the git server without a pod. However many `ImageBuilders` name a revision,
+//! it is asked for once a period with each Secret.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use imgop_registry::{Reason, RegistryError};
 
 use super::memory::{Blocked, Memory};
 use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, recheck_pause};
-use crate::cluster::api_error::{ApiCause, ApiError};
+use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::registry_access::advice::{about_connection, about_credentials};
@@ -99,6 +99,14 @@ impl Halt {
             && refusal.secrets.is_some()
         {
             refusal.secrets = Some(secrets.to_vec());
+        }
+        self
+    }
+
+    /// Returns this halt with more to its message, if it is of a build.
+    pub(super) fn with_note(mut self, note: &str) -> Self {
+        if let Self::Build(refusal) = &mut self {
+            refusal.message.push_str(note);
         }
         self
     }
@@ -221,19 +229,7 @@ impl Pass<'_> {
     }
 
     fn job_secret_failed(&self, error: JobSecretError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
-        let message = error.to_string();
-        let readiness = match error {
-            JobSecretError::Api(error) => match error.cause {
-                ApiCause::NamespaceTerminating => return Ok(Conclusion::unchanged(None)),
-                ApiCause::Forbidden(_) | ApiCause::Invalid(_) => {
-                    Readiness::stalled(reasons::JOB_REFUSED, message)
-                }
-                _ => return Err(error),
-            },
-            JobSecretError::MissingRight(_) => Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message),
-            JobSecretError::Aws(_) => Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, message),
-            JobSecretError::Taken(_) => Readiness::stalled(reasons::NAME_CONFLICT, message),
-        };
+        let Some(readiness) = error.readiness()? else { return Ok(Conclusion::unchanged(None)) };
         let wait = memory.schedule.retry_later(self.now);
         Ok(self.report(readiness, self.hold(memory, wait)))
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use imgop_core::api::{Publish, RebuildOn};
+use imgop_core::api::RebuildOn;
 use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
 use imgop_core::build::{
-    BuildCache, BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs,
+    BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, own_platform,
 };
 use imgop_registry::oci::{Platform, PlatformSelector};
 use imgop_registry::reference::{Digest, ManifestRef};
@@ -24,7 +24,7 @@ use crate::cluster::Freshness;
 /// Images that are looked up at a time.
 const MAX_CONCURRENT_IMAGES: usize = 4;
 /// How old the answer of a registry may be when a build begins.
-const RECENT: Duration = Duration::from_secs(5);
+pub(super) const RECENT: Duration = Duration::from_secs(5);
 /// Problems of a Dockerfile that a message names.
 const MAX_NAMED_PROBLEMS: usize = 3;
 /// Warnings that a status holds.
@@ -53,18 +53,44 @@ impl Pass<'_> {
         let mut inputs = earlier.clone();
         let period = request.frequency.period();
         if request.rebuild_on.contains(&RebuildOn::Source) {
-            let contents = self.config_maps(request).await?;
-            let context = self.context_digest(request, &contents, period).await?;
-            let dockerfile = contents.dockerfile(request)?.map(|text| Digest::of(&text));
-            let commit = self.commit(request, period).await?;
-            let arguments = contents.arguments_digest(request);
-            inputs =
-                ObservedInputs { context, arguments, dockerfile, commit, bases: inputs.bases }.or(earlier);
+            let source = self.source(request, period).await?;
+            inputs = ObservedInputs { bases: inputs.bases, ..source }.or(earlier);
         }
         if request.rebuild_on.contains(&RebuildOn::BaseImage) {
             inputs.bases = self.moved_bases(&inputs.bases, period).await?;
         }
         Ok(inputs)
+    }
+
+    /// Returns what a build would be made from now that is made from `running`; none if that is not known without a pod,
+    /// or not before the pod of the running build has looked the base images up.
+    pub(super) async fn present_inputs(
+        &self,
+        request: &BuildRequest,
+        running: &ObservedInputs,
+        max_age: Duration,
+    ) -> Result<Option<ObservedInputs>, Halt> {
+        let source = self.source(request, max_age).await?;
+        let is_git = matches!(request.context, BuildContext::Git { .. });
+        if is_git && source.commit.is_none()
+            || source.dockerfile.as_ref().or(running.dockerfile.as_ref()).is_none()
+        {
+            return Ok(None);
+        }
+        let bases = self.moved_bases(&running.bases, max_age).await?;
+        Ok(Some(ObservedInputs { bases, ..source }.or(running)))
+    }
+
+    /// Returns what the source is now, as far as it is known without a pod.
+    async fn source(&self, request: &BuildRequest, max_age: Duration) -> Result<ObservedInputs, Halt> {
+        let contents = self.config_maps(request).await?;
+        Ok(ObservedInputs {
+            context: self.context_digest(request, &contents, max_age).await?,
+            arguments: contents.arguments_digest(request),
+            dockerfile: contents.dockerfile(request)?.map(|text| Digest::of(&text)),
+            commit: self.commit(request, max_age).await?,
+            bases: BTreeMap::new(),
+        })
     }
 
     /// Returns what these images show now. One that is gone is left as it was: it may be none of the Dockerfile's any
@@ -115,7 +141,7 @@ impl Pass<'_> {
             commit: self.commit(request, RECENT).await?,
             ..ObservedInputs::default()
         };
-        let mut warnings = without_effect(request);
+        let mut warnings = request.without_effect();
         if let Some(text) = contents.dockerfile(request)? {
             inputs.dockerfile = Some(Digest::of(&text));
             let file = Dockerfile::parse(&text, self.agent().config.builds.buildah());
@@ -224,12 +250,8 @@ impl Pass<'_> {
 
     /// Returns the platform of the node that builds for another one, as far as it is known.
     fn build_platform(&self, platform: &PlatformSelector) -> PlatformSelector {
-        let own = format!("linux/{}", std::env::consts::ARCH);
-        let own = own.parse().map(|own: PlatformSelector| own.normalized());
-        match own {
-            Ok(own) if self.agent().config.builds.emulate.contains(platform) => own,
-            _ => platform.clone(),
-        }
+        let is_emulated = self.agent().config.builds.emulate.contains(platform);
+        own_platform().filter(|_| is_emulated).unwrap_or_else(|| platform.clone())
     }
 }
 
@@ -247,22 +269,6 @@ async fn platforms_of(
     // An index that cannot be read is left to the tools in the pod.
     let images = manifest.platforms().unwrap_or_default();
     Ok(Some(images.into_iter().map(|image| image.platform).collect()))
-}
-
-/// Returns which fields of a spec have no effect yet.
-fn without_effect(request: &BuildRequest) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if matches!(request.cache, BuildCache::Volume { .. }) {
-        warnings.push(
-            "spec.cache.mode: Volume is not there yet, so that there is no cache; use Registry".to_owned(),
-        );
-    }
-    if request.destination.publish == Publish::Direct {
-        warnings.push(
-            "spec.image.publish: Direct is as Staged: parts are pushed by digest, and tags last".to_owned(),
-        );
-    }
-    warnings
 }
 
 fn wrong_dockerfile(errors: &[Problem]) -> Halt {

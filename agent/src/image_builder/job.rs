@@ -24,6 +24,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::pull_auth::PullAuth;
 use super::security;
+use super::tiers::JobRecord;
 use super::volumes::{Volumes, tls_modes};
 use crate::cluster::owner::Owner;
 use crate::config::{BuildTier, Config};
@@ -94,7 +95,8 @@ pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
     if bytes > MAX_STEP_INPUT_BYTES {
         return Err(PartError::TooLong(bytes));
     }
-    let record = serde_json::to_string(part.record).unwrap_or_default();
+    let record = JobRecord { part: part.record, tier: part.tier };
+    let record = serde_json::to_string(&record).unwrap_or_default();
     let volumes = Volumes::of(part, config);
     let timeout = u32::try_from(part.request.timeout.as_secs()).unwrap_or(u32::MAX);
     let [prepare, build, push] = containers(part, &arguments, &volumes, config);

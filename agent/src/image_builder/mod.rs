@@ -22,12 +22,15 @@ mod memory;
 mod part_runs;
 mod part_status;
 mod publish;
+mod publish_refusals;
 mod pull_auth;
 mod retention;
 mod running;
 mod security;
 mod starting;
 mod status;
+mod tiers;
+mod unfinished_jobs;
 mod volumes;
 
 use std::sync::Arc;
@@ -44,7 +47,6 @@ use imgop_core::schedule::{Candidate, open_request};
 use imgop_core::time::{remaining, saturating_add};
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 
 use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
@@ -58,6 +60,7 @@ use git::Commits;
 use halt::Halt;
 use last_build::last_build;
 use memory::Memory;
+use tiers::Tiers;
 
 /// How long a build under way waits for news of its Jobs before the next pass.
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
@@ -83,13 +86,15 @@ pub struct ImageBuilders {
     bases: BaseImages,
     commits: Commits,
     counters: BuildCounters,
+    tiers: Tiers,
 }
 
 impl ImageBuilders {
     /// Returns the kind, whose objects are these, beside Images that may have the same tags.
     pub fn new(agent: Arc<Agent>, builders: Objects<ImageBuilder>, images: Objects<Image>) -> Self {
-        let counters = BuildCounters::new(&agent.metrics);
-        Self { agent, builders, images, bases: BaseImages::default(), commits: Commits::default(), counters }
+        let counters = BuildCounters::new(&agent.metrics, agent.config.metrics_name_objects);
+        let (bases, commits, tiers) = (BaseImages::default(), Commits::default(), Tiers::default());
+        Self { agent, builders, images, bases, commits, counters, tiers }
     }
 }
 
@@ -125,7 +130,10 @@ impl Reconcile for ImageBuilders {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
+        self.counters.seen(builder);
         let pass = Pass::new(self, builder, memory, now);
+        // Jobs of it may have been seen only after itself.
+        self.agent.jobs.know(&pass.owner);
         let conclusion = match pass.run(memory).await {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
@@ -136,8 +144,8 @@ impl Reconcile for ImageBuilders {
             let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
             Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
         });
-        let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
-        Ok(PassResult { report, next: wait.map_or_else(Action::await_change, Action::requeue) })
+        let wait = wait.into_iter().chain(pass.request_delay(memory)).chain(pass.job_interval()).min();
+        Ok(PassResult { report, next: wait })
     }
 
     fn stalled(old: Option<&ImageBuilderStatus>, failure: Failure<'_>, now: Timestamp) -> ImageBuilderStatus {
@@ -161,6 +169,10 @@ impl Reconcile for ImageBuilders {
             let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
             metrics.syncs.get_or_create(&ended).inc();
         }
+    }
+
+    fn seen(&self, builder: &ImageBuilder) {
+        self.agent.jobs.know(&Owner::of(builder));
     }
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
@@ -238,13 +250,16 @@ impl<'a> Pass<'a> {
             Decision::GoOn(next) => match &last {
                 Some(last) => {
                     let conclusion = self.go_on(&request, last, memory).await?;
-                    Ok(if next.is_none() { self.acknowledged(conclusion) } else { conclusion })
+                    Ok(match next {
+                        None => self.acknowledged(conclusion),
+                        Some(_) => self.still_requested(conclusion),
+                    })
                 }
                 None => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             },
             Decision::WaitUntil(at, _) => {
                 let wait = remaining(at, self.now).max(Duration::from_secs(1));
-                Ok(self.at_rest(&seen, Some(at), memory.schedule.wait(wait, self.now)))
+                Ok(self.at_rest(&request, &seen, Some(at), memory.schedule.wait(wait, self.now)))
             }
             Decision::Suspended(reason) => Ok(self.report(status::suspended(&self.status, reason), None)),
             // What keeps a build from beginning stands in the conditions until it is tried again.
@@ -255,7 +270,7 @@ impl<'a> Pass<'a> {
                 } else {
                     self.idle(memory)
                 };
-                Ok(self.at_rest(&seen, None, wait))
+                Ok(self.at_rest(&request, &seen, None, wait))
             }
         }
     }

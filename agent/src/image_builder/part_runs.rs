@@ -1,8 +1,8 @@
 //! What became of the parts of a build: read from Jobs, and from the status where Jobs are gone.
 
-use imgop_core::api::{BUILD_ANNOTATION, BuildDuration, ImageBuilderStatus, PlatformState, PlatformStatus};
+use imgop_core::api::{BUILD_ANNOTATION, ImageBuilderStatus, PlatformState, PlatformStatus};
 use imgop_core::build::step::{PhaseSeconds, StepFailure, StepReport};
-use imgop_core::build::{BuildFailure, PartRecord, PartRun, PartState};
+use imgop_core::build::{BuildFailure, BuildKey, PartRecord, PartRun, PartState};
 use imgop_core::text::last_bytes;
 use imgop_registry::printable;
 use jiff::Timestamp;
@@ -29,8 +29,8 @@ pub(super) struct Try {
     pub waits_for_node: Option<String>,
     /// What `prepare`, `build` and `push` report.
     pub reports: Vec<StepReport>,
-    /// How long its phases took.
-    pub duration: BuildDuration,
+    /// When its Job was created.
+    pub created: Option<Timestamp>,
     /// When its last container ended.
     pub ended_at: Option<Timestamp>,
 }
@@ -40,18 +40,23 @@ pub(super) fn record(job: &JobReport) -> Option<PartRecord> {
     serde_json::from_str(job.annotations.get(BUILD_ANNOTATION)?).ok()
 }
 
+/// Returns whether a part is of another spec, or of another ConfigMap, than a build with this key.
+pub(super) fn is_of_other_key(record: &PartRecord, key: &BuildKey) -> bool {
+    record.key.parse::<BuildKey>().is_ok_and(|of| key.is_of_others_than(&of))
+}
+
 /// Returns what the Jobs of a build came to. `pods_known_by` is when this process knows all pods: what a Job whose pod
 /// is not known has pushed may come yet.
 /// What is built with another key is of another spec or ConfigMap, as where two agents began the build at once.
 pub(super) fn tries(
     jobs: &[JobReport],
-    (number, key): (u64, Option<&str>),
+    (number, key): (u64, Option<&BuildKey>),
     pods_known_by: Timestamp,
     now: Timestamp,
 ) -> Vec<Try> {
     let of_build = jobs.iter().filter_map(|job| {
         let record = record(job).filter(|record| record.number == number)?;
-        let is_of_key = key.is_none_or(|key| record.key == key);
+        let is_of_key = key.is_none_or(|key| !is_of_other_key(&record, key));
         let mut tried = read(job, record, now < pods_known_by, now);
         if let (false, PartState::Built(_)) = (is_of_key, &tried.run.state) {
             let at = tried.ended_at.unwrap_or(now);
@@ -81,7 +86,8 @@ pub(super) fn runs(tries: &[Try], status: &ImageBuilderStatus, now: Timestamp) -
     runs
 }
 
-/// Returns a run as the status knows it better: its image was built, or was gone when it was to be published.
+/// Returns a run as the status knows it better: its image was built, or was gone when it was to be published, or it
+/// failed, and its pod is gone.
 fn checked(run: &PartRun, status: &ImageBuilderStatus) -> PartRun {
     let name = run.platform.to_string();
     let mut parts = status.platforms.iter();
@@ -95,7 +101,10 @@ fn checked(run: &PartRun, status: &ImageBuilderStatus) -> PartRun {
                 |digest| PartRun { state: PartState::Built(digest), ..run.clone() },
             )
         }
-        (Some(part), PartState::Built(_)) if part.state == PlatformState::Failed => {
+        // What its pod said of its failure likewise.
+        (Some(part), PartState::Built(_) | PartState::Failed(BuildFailure::Interrupted, _))
+            if part.state == PlatformState::Failed =>
+        {
             let failure = part.reason.as_deref().and_then(failure_of).unwrap_or(BuildFailure::Interrupted);
             let due = part.next_attempt.as_ref().map(|time| time.0);
             PartRun { state: PartState::Gone(failure, due), ..run.clone() }
@@ -105,13 +114,15 @@ fn checked(run: &PartRun, status: &ImageBuilderStatus) -> PartRun {
 }
 
 fn state_without_job(part: &PlatformStatus, now: Timestamp) -> Option<PartState> {
+    let failure = || part.reason.as_deref().and_then(failure_of).unwrap_or(BuildFailure::Interrupted);
     match part.state {
         PlatformState::Built => part.digest.as_ref()?.parse().ok().map(PartState::Built),
         PlatformState::Running => Some(PartState::Failed(BuildFailure::Interrupted, now)),
         PlatformState::Failed => {
-            let failure = part.reason.as_deref().and_then(failure_of).unwrap_or(BuildFailure::Interrupted);
-            Some(PartState::Gone(failure, part.next_attempt.as_ref().map(|time| time.0)))
+            Some(PartState::Gone(failure(), part.next_attempt.as_ref().map(|time| time.0)))
         }
+        // It waits for a place for its next try, if it was tried before.
+        PlatformState::Pending if part.attempts > 0 => Some(PartState::Gone(failure(), Some(now))),
         PlatformState::Pending | PlatformState::Unknown => None,
     }
 }
@@ -134,7 +145,7 @@ fn read(job: &JobReport, record: PartRecord, may_pod_come: bool, now: Timestamp)
         message: failure.as_ref().map(|failure| failure.message.clone()),
         step: failure.and_then(|failure| failure.step),
         waits_for_node: job.waits_for_node.clone(),
-        duration: duration(&reports),
+        created: job.created,
         ended_at: containers.iter().filter_map(|(_, state)| ended(state)).map(|end| end.at).max(),
         reports,
     }
@@ -148,12 +159,14 @@ fn own_part(name: &str, report: StepReport) -> StepReport {
     match name {
         PREPARE => {
             let seconds = PhaseSeconds { source: seconds.source, bases: seconds.bases, ..of_phases };
-            StepReport { source: report.source, bases: report.bases, seconds, ..common }
+            let StepReport { source, bases, storage_driver, .. } = report;
+            StepReport { source, bases, storage_driver, seconds, ..common }
         }
         BUILD => StepReport { seconds: PhaseSeconds { build: seconds.build, ..of_phases }, ..common },
         _ => {
             let seconds = PhaseSeconds { push: seconds.push, ..of_phases };
-            StepReport { image: report.image, seconds, ..common }
+            let StepReport { image, layers, .. } = report;
+            StepReport { image, layers, seconds, ..common }
         }
     }
 }
@@ -289,17 +302,6 @@ fn ended(state: &ContainerState) -> Option<&ContainerEnd> {
 
 fn report(end: &ContainerEnd) -> Option<StepReport> {
     StepReport::from_message(&end.message)
-}
-
-fn duration(reports: &[StepReport]) -> BuildDuration {
-    let longest = |of: fn(&StepReport) -> u32| reports.iter().map(of).max().unwrap_or_default();
-    BuildDuration {
-        source: longest(|report| report.seconds.source),
-        bases: longest(|report| report.seconds.bases),
-        build: longest(|report| report.seconds.build),
-        push: longest(|report| report.seconds.push),
-        ..BuildDuration::default()
-    }
 }
 
 #[cfg(test)]

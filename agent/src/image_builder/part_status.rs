@@ -1,10 +1,12 @@
 //! How the parts of a build stand, as its status shows it.
 
 use imgop_core::api::{BuildDuration, ImageBuilderStatus, PlatformState};
+use imgop_core::build::step::PhaseSeconds;
 use imgop_core::build::{
     BuildFailure, BuildRequest, LastBuild, ObservedInputs, PartAction, PartRecord, PartState,
 };
 use imgop_core::text::shorten;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::inputs::MAX_WARNINGS;
@@ -29,7 +31,7 @@ const MAX_MESSAGE_BYTES: usize = 1_024;
 /// What is built from something else than the first report says is not what this build is of, and fails.
 pub(super) fn with_reports(
     mut status: ImageBuilderStatus,
-    request: &BuildRequest,
+    (request, generation): (&BuildRequest, i64),
     last: &LastBuild,
     tries: &mut [Try],
 ) -> ImageBuilderStatus {
@@ -49,7 +51,7 @@ pub(super) fn with_reports(
             }
         }
     }
-    if last.is_of(request) && known != last.inputs {
+    if last.is_of(request, generation) && known != last.inputs {
         let revision = status.source.as_ref().and_then(|source| source.revision.clone());
         set_inputs(&mut status, request, &known, revision.as_deref());
     }
@@ -93,9 +95,12 @@ pub(super) fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
             shown.attempts = newest.run.attempt;
             shown.emulated = newest.emulated;
             shown.step.clone_from(&newest.step);
+            let driver = newest.reports.iter().find_map(|report| report.storage_driver.clone());
+            shown.storage_driver = driver.or_else(|| shown.storage_driver.take());
             shown.message =
                 newest.message.as_deref().map(|text| shorten(text, MAX_MESSAGE_BYTES).into_owned());
         }
+        let failure = newest.map_or_else(|| shown.reason.take(), |newest| reason_of(&newest.run.state));
         (shown.next_attempt, shown.reason) = (None, None);
         match &planned.action {
             PartAction::Built(digest) => {
@@ -103,7 +108,13 @@ pub(super) fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
                 (shown.message, shown.step) = (None, None);
             }
             PartAction::Wait => shown.state = PlatformState::Running,
-            PartAction::Build(_) => shown.state = PlatformState::Pending,
+            // If its Job goes before the next one is there, the status alone knows of the try.
+            PartAction::Build(_) => (shown.state, shown.reason) = (PlatformState::Pending, failure),
+            PartAction::GiveUp => {
+                let was_tried = failure.is_some();
+                shown.state = if was_tried { PlatformState::Failed } else { PlatformState::Pending };
+                shown.reason = failure;
+            }
             PartAction::BackOff(failure, until) => {
                 shown.state = PlatformState::Failed;
                 (shown.reason, shown.next_attempt) = (Some(failure.as_str().to_owned()), Some(Time(*until)));
@@ -112,6 +123,14 @@ pub(super) fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
                 (shown.state, shown.reason) = (PlatformState::Failed, Some(failure.as_str().to_owned()));
             }
         }
+    }
+}
+
+/// Returns why a try failed, in one word.
+fn reason_of(state: &PartState) -> Option<String> {
+    match state {
+        PartState::Failed(failure, _) | PartState::Gone(failure, _) => Some(failure.as_str().to_owned()),
+        PartState::Running | PartState::Built(_) => None,
     }
 }
 
@@ -130,16 +149,20 @@ pub(super) fn summary(status: &ImageBuilderStatus, number: u64, deferred: Option
     format!("build {number}: {}{why}", parts.join(", "))
 }
 
-/// Returns how long the phases of a build took: of several platforms the longest.
-pub(super) fn duration(tries: &[Try]) -> BuildDuration {
-    let longest =
-        |of: fn(&BuildDuration) -> u32| tries.iter().map(|tried| of(&tried.duration)).max().unwrap_or(0);
+/// Returns how long the phases of a build took that began then: of several platforms the longest.
+pub(super) fn duration(tries: &[Try], began: Timestamp) -> BuildDuration {
+    let longest = |of: fn(&PhaseSeconds) -> u32| {
+        let reports = tries.iter().flat_map(|tried| &tried.reports);
+        reports.map(|report| of(&report.seconds)).max().unwrap_or(0)
+    };
+    let first_job = tries.iter().filter_map(|tried| tried.created).min();
+    let queued = first_job.map_or(0, |at| at.as_second().saturating_sub(began.as_second()));
     BuildDuration {
-        queued: 0,
-        source: longest(|duration| duration.source),
-        bases: longest(|duration| duration.bases),
-        build: longest(|duration| duration.build),
-        push: longest(|duration| duration.push),
+        queued: u32::try_from(queued).unwrap_or(0),
+        source: longest(|seconds| seconds.source),
+        bases: longest(|seconds| seconds.bases),
+        build: longest(|seconds| seconds.build),
+        push: longest(|seconds| seconds.push),
         publish: 0,
     }
 }

@@ -3,21 +3,22 @@
 use std::time::Duration;
 
 use imgop_core::api::{
-    BuildResult, BuiltImageStatus, Format, ImageBuilder, ImageBuilderStatus, PlatformState,
+    BuildDuration, BuildResult, BuiltImageStatus, Format, ImageBuilder, ImageBuilderStatus, PlatformState,
 };
 use imgop_core::build::{BuildFailure, BuildRequest, LastBuild, Publication, TagSeen, publication};
 use imgop_core::readiness::Readiness;
 use imgop_registry::oci::{IndexFormat, IndexedImage, PlatformSelector, image_index};
 use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
-use imgop_registry::{Manifest, Reason, RegistryError, RepositoryClient};
+use imgop_registry::{Manifest, RegistryError, RepositoryClient};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::access::NamedEndpoint;
 use super::halt::Halt;
 use super::last_build::destination_status;
 use super::memory::Memory;
 use super::part_status::duration;
+use super::publish_refusals::{NotPut, Refused, index_refused, partly_published, tag_refused};
 use super::running::Parts;
 use super::status::{Ended, end, number, succeeded};
 use super::{Conclusion, Pass, REGISTRY_TIMEOUT, SHORT_INTERVAL};
@@ -48,32 +49,47 @@ impl Pass<'_> {
         &self,
         request: &BuildRequest,
         last: &LastBuild,
-        status: ImageBuilderStatus,
+        status: &mut ImageBuilderStatus,
         parts: &Parts,
         built: Vec<(PlatformSelector, Digest)>,
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
         self.no_conflict(request)?;
-        let access = self.access(request, Freshness::Cached, memory).await?;
+        let was_refused = memory.blocked.is_some();
+        let freshness = if was_refused { Freshness::Rechecked } else { Freshness::Cached };
+        let access = self.access(request, freshness, memory).await?;
+        let (began, mut shown) = (Instant::now(), None);
         let end = timeout(REGISTRY_TIMEOUT, async {
             let verified = match self.verified(&access.destination, &built).await? {
                 Ok(verified) => verified,
                 Err(wrong) => return Ok(Err(wrong)),
             };
-            let manifest = self.put(request, last, parts, &access.destination, &verified).await?;
-            Ok(Ok((manifest, verified)))
+            let put = self.put(request, last, parts, &access.destination, &verified, &mut shown).await?;
+            Ok(put.map(|manifest| (manifest, verified)))
         });
         let published = end.await.unwrap_or_else(|_| {
             let message = "the registry took too long to answer; what is done stays done";
             Err(Halt::of(BuildFailure::PublishFailed, message))
-        })?;
+        });
+        // A credential that was refused is not tried again before one is another.
+        let published = published.map_err(|halt| halt.until_one_changes(&access.versions.all()));
         match published {
-            Ok((Some(manifest), verified)) => {
-                Ok(self.succeed(request, last, status, parts, (&manifest, &verified), memory))
+            Ok(Ok((Some(manifest), verified))) => {
+                let status = status.clone();
+                let took = BuildDuration {
+                    publish: u32::try_from(began.elapsed().as_secs()).unwrap_or(u32::MAX),
+                    ..duration(&parts.tries, last.started_at)
+                };
+                self.builders.counters.pushed(&parts.tries);
+                Ok(self.succeed(request, last, status, took, (&manifest, &verified), memory))
             }
             // A newer build was begun, or the object is gone.
-            Ok((None, _)) => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
-            Err(wrong) => Ok(self.verification_failed(status, wrong)),
+            Ok(Ok((None, _))) => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
+            Ok(Err(wrong)) => Ok(self.verification_failed(status.clone(), wrong)),
+            Err(halt) => Err(match shown {
+                Some(image) => partly_published(halt, image, status),
+                None => halt,
+            }),
         }
     }
 
@@ -118,7 +134,7 @@ impl Pass<'_> {
     }
 
     /// Puts what is built under its tags, one step after the other. Returns the manifest that all of them show; none if
-    /// there is a newer build: an older one never takes its tags.
+    /// there is a newer build: an older one never takes its tags. `shown` gets what tags show before all of them do.
     async fn put(
         &self,
         request: &BuildRequest,
@@ -126,29 +142,42 @@ impl Pass<'_> {
         parts: &Parts,
         client: &RepositoryClient,
         verified: &[Verified],
-    ) -> Result<Option<Manifest>, Halt> {
+        shown: &mut Option<BuiltImageStatus>,
+    ) -> Result<Result<Option<Manifest>, Wrong>, Halt> {
         let mut seen = self.tags(request).await?;
         let mut index: Option<Manifest> = None;
         loop {
-            let Some(newest) = self.newest_number().await? else { return Ok(None) };
+            let Some(newest) = self.newest_number().await? else { return Ok(Ok(None)) };
             let at_registry = index.as_ref().map(|index| &index.digest);
-            match publication(request, (last.number, newest), &parts.planned, at_registry, &seen) {
-                Publication::PartsMissing | Publication::Superseded => return Ok(None),
-                Publication::PutIndex(_) => index = Some(self.put_index(request, client, verified).await?),
-                Publication::SetTags(digest, tags) => {
-                    let Some(content) = content(index.as_ref(), verified) else { return Ok(None) };
-                    // One at a time: a newer build may begin meanwhile.
-                    for (repository, tag) in tags.into_iter().take(1) {
-                        let client = self.client_of(&repository).await?;
-                        if repository != request.destination.repository {
-                            self.spread(&client, &request.destination.repository, verified).await?;
-                        }
-                        self.set_tag(&client, (&repository, &tag), content, &digest).await?;
-                        seen.retain(|seen| (&seen.repository, &seen.tag) != (&repository, &tag));
-                        seen.push(TagSeen { repository, tag, digest: Some(digest.clone()) });
-                    }
+            let put = match publication(request, (last.number, newest), &parts.planned, at_registry, &seen) {
+                Publication::PartsMissing | Publication::Superseded => return Ok(Ok(None)),
+                Publication::PutIndex(_) => {
+                    self.put_index(request, client, verified).await.map(|put| index = Some(put))
                 }
-                Publication::Done(_) => return Ok(content(index.as_ref(), verified).cloned()),
+                Publication::SetTags(digest, tags) => {
+                    let Some(content) = content(index.as_ref(), verified) else { return Ok(Ok(None)) };
+                    let is_shown = |tag: &&(Repository, Tag)| !tags.contains(tag);
+                    let set: Vec<_> = request.destination.tags.iter().filter(is_shown).collect();
+                    *shown = (!set.is_empty()).then(|| self.image(request, content, verified, &set));
+                    // One at a time: a newer build may begin meanwhile.
+                    let Some((repository, tag)) = tags.into_iter().next() else { return Ok(Ok(None)) };
+                    let to = self.client_of(&repository).await?;
+                    if repository != request.destination.repository {
+                        self.spread(&to, &request.destination.repository, verified).await?;
+                    }
+                    let put = self.set_tag(&to, (&repository, &tag), content, &digest).await;
+                    seen.retain(|seen| (&seen.repository, &seen.tag) != (&repository, &tag));
+                    seen.push(TagSeen { repository, tag, digest: Some(digest) });
+                    put
+                }
+                Publication::Done(_) => return Ok(Ok(content(index.as_ref(), verified).cloned())),
+            };
+            match (put, verified) {
+                (Ok(()), _) => {}
+                (Err(NotPut::Halt(halt)), _) => return Err(halt),
+                (Err(NotPut::Incomplete(_)), [only]) => return Ok(Err(Wrong::Lost(only.platform.clone()))),
+                // Which part is gone is seen when they are verified again.
+                (Err(NotPut::Incomplete(error)), _) => return Err(self.push_failed(&error)),
             }
         }
     }
@@ -171,7 +200,7 @@ impl Pass<'_> {
         request: &BuildRequest,
         client: &RepositoryClient,
         verified: &[Verified],
-    ) -> Result<Manifest, Halt> {
+    ) -> Result<Manifest, NotPut> {
         let image = |part: &Verified| IndexedImage {
             platform: part.platform.clone(),
             media_type: part.manifest.media_type.clone(),
@@ -184,10 +213,16 @@ impl Pass<'_> {
         };
         let images: Vec<IndexedImage> = verified.iter().map(image).collect();
         let index = image_index(format, &images, &request.annotations)
-            .map_err(|error| Halt::of(BuildFailure::PublishFailed, error.to_string()))?;
+            .map_err(|error| Halt::ending(BuildFailure::PublishFailed, error.to_string()))?;
         let by_digest = ManifestRef::Digest(index.digest.clone());
-        client.put_manifest(&by_digest, &index).await.map_err(|error| self.push_failed(&error))?;
-        Ok(index)
+        match client.put_manifest(&by_digest, &index).await {
+            Ok(()) => Ok(index),
+            Err(error) => Err(match Refused::index(&error) {
+                Refused::Incomplete => NotPut::Incomplete(error),
+                Refused::ForGood => NotPut::Halt(index_refused(&error)),
+                Refused::ForNow => NotPut::Halt(self.push_failed(&error)),
+            }),
+        }
     }
 
     async fn set_tag(
@@ -196,12 +231,16 @@ impl Pass<'_> {
         (repository, tag): (&Repository, &Tag),
         content: &Manifest,
         digest: &Digest,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), NotPut> {
         let by_tag = ManifestRef::Tag(tag.clone());
         if let Err(error) = client.put_manifest(&by_tag, content).await {
-            return Err(match error.reason() {
-                Reason::Rejected => tag_refused((repository, tag), client, digest, &error).await,
-                _ => self.push_failed(&error),
+            let there = client.head(&by_tag).await.ok().flatten().map(|found| found.digest);
+            return Err(match Refused::tag(&error, there.as_ref(), digest) {
+                Refused::Incomplete => NotPut::Incomplete(error),
+                Refused::ForGood => {
+                    NotPut::Halt(tag_refused((repository, tag), there.as_ref(), digest, &error))
+                }
+                Refused::ForNow => NotPut::Halt(self.push_failed(&error)),
             });
         }
         let mut answer = None;
@@ -217,7 +256,7 @@ impl Pass<'_> {
         let shows = answer.map_or_else(|| "nothing".to_owned(), |found| found.digest.to_string());
         let message =
             format!("{repository}:{tag} shows {shows} instead of {digest}, which stays at the registry");
-        Err(Halt::of(BuildFailure::PublishFailed, message))
+        Err(NotPut::Halt(Halt::of(BuildFailure::PublishFailed, message)))
     }
 
     /// Brings the parts into another repository of the registry: their blobs are mounted there.
@@ -237,7 +276,7 @@ impl Pass<'_> {
                         "the registry mounts no blobs of {from} in another repository; leave that out of \
                          image.additionalTags, and copy it there with an Image"
                     );
-                    return Err(Halt::of(BuildFailure::PublishFailed, message));
+                    return Err(Halt::ending(BuildFailure::PublishFailed, message));
                 }
             }
             let by_digest = ManifestRef::Digest(part.manifest.digest.clone());
@@ -286,28 +325,40 @@ impl Pass<'_> {
         self.reported(status, Readiness::retrying(failure.as_str(), message), SHORT_INTERVAL)
     }
 
+    /// Returns the image as the status shows it, with these of its tags.
+    fn image(
+        &self,
+        request: &BuildRequest,
+        content: &Manifest,
+        verified: &[Verified],
+        tags: &[&(Repository, Tag)],
+    ) -> BuiltImageStatus {
+        let main = &request.destination.repository;
+        let name = |(repository, tag): &&(Repository, Tag)| {
+            if repository == main { tag.to_string() } else { format!("{repository}:{tag}") }
+        };
+        let sizes = verified.iter().flat_map(|part| part.manifest.sized_blobs().unwrap_or_default());
+        BuiltImageStatus {
+            digest: content.digest.to_string(),
+            repository: Some(main.to_string()),
+            tags: tags.iter().map(name).collect(),
+            size: Some(sizes.map(|(_, size)| size).fold(0, u64::saturating_add)),
+            format: Some(request.format),
+            built_at: Some(Time(self.now)),
+        }
+    }
+
     fn succeed(
         &self,
         request: &BuildRequest,
         last: &LastBuild,
         mut status: ImageBuilderStatus,
-        parts: &Parts,
+        took: BuildDuration,
         (content, verified): (&Manifest, &[Verified]),
         memory: &mut Memory,
     ) -> Conclusion {
-        let main = &request.destination.repository;
-        let name = |(repository, tag): &(Repository, Tag)| {
-            if repository == main { tag.to_string() } else { format!("{repository}:{tag}") }
-        };
-        let sizes = verified.iter().flat_map(|part| part.manifest.sized_blobs().unwrap_or_default());
-        status.image = Some(BuiltImageStatus {
-            digest: content.digest.to_string(),
-            repository: Some(main.to_string()),
-            tags: request.destination.tags.iter().map(name).collect(),
-            size: Some(sizes.map(|(_, size)| size).fold(0, u64::saturating_add)),
-            format: Some(request.format),
-            built_at: Some(Time(self.now)),
-        });
+        let tags: Vec<_> = request.destination.tags.iter().collect();
+        status.image = Some(self.image(request, content, verified, &tags));
         (status.pushed, status.last_successful_build_time) = (true, Some(Time(self.now)));
         // The tags are those that the spec names by now.
         status.destination = Some(destination_status(&request.destination));
@@ -315,10 +366,10 @@ impl Pass<'_> {
             result: BuildResult::Succeeded,
             failure: None,
             digest: Some(content.digest.clone()),
-            duration: Some(duration(&parts.tries)),
+            duration: Some(took),
         };
         let status = end(status, &ended);
-        memory.tags_seen = Some(self.now);
+        (memory.tags_seen, memory.blocked) = (Some(self.now), None);
         let wait = self.schedule_check(request, memory);
         let readiness = Readiness::ready(succeeded(&status, last.number));
         Conclusion { ended: Some(ended.result), ..self.reported(status, readiness, wait) }
@@ -328,23 +379,6 @@ impl Pass<'_> {
 /// Returns what the tags show: the only manifest (seed bug B12), or the index of all.
 fn content<'a>(index: Option<&'a Manifest>, verified: &'a [Verified]) -> Option<&'a Manifest> {
     index.or_else(|| verified.first().map(|only| &only.manifest))
-}
-
-/// Returns the halt of a tag that the registry does not change, as where tags are immutable: it will not the next time
-/// either.
-async fn tag_refused(
-    (repository, tag): (&Repository, &Tag),
-    client: &RepositoryClient,
-    digest: &Digest,
-    error: &RegistryError,
-) -> Halt {
-    let there = client.head(&ManifestRef::Tag(tag.clone())).await.ok().flatten();
-    let shows = there.map_or_else(|| "nothing".to_owned(), |found| found.digest.to_string());
-    let message = format!(
-        "the registry does not let {repository}:{tag} show {digest}, which is there by digest; it shows {shows} \
-         ({error}); give the image another tag, or let the registry change this one, and kubectl imgop sync"
-    );
-    Halt::ending(BuildFailure::PublishFailed, message)
 }
 
 /// Of an ImageBuilder only its status.

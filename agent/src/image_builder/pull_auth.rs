@@ -38,10 +38,10 @@ impl PullAuth {
         let endpoints = endpoints(spec, request, inputs);
         let named: Vec<&str> = endpoints
             .iter()
-            .filter_map(|(_, named)| named.endpoint.credentials)
+            .filter_map(|pulls| pulls.named.endpoint.credentials)
             .map(|credentials| credentials.secret_name.as_str())
             .collect();
-        let needs_aws = endpoints.iter().any(|(_, named)| named.endpoint.use_aws_irsa);
+        let needs_aws = endpoints.iter().any(|pulls| pulls.named.endpoint.use_aws_irsa);
         match named.as_slice() {
             [] if !needs_aws => Self::None,
             [only] if !needs_aws => Self::Named((*only).to_owned()),
@@ -61,31 +61,41 @@ impl PullAuth {
     }
 }
 
+/// How a registry is reached for pulls.
+struct Pulls<'a> {
+    host: RegistryHost,
+    /// The only repository that it is for: another Secret may be for the rest of the registry.
+    repository: Option<Repository>,
+    named: NamedEndpoint<'a>,
+}
+
 /// Returns how each registry is reached that the spec says how to reach for pulls.
 fn endpoints<'a>(
     spec: &'a ImageBuilderSpec,
     request: &BuildRequest,
     inputs: &ObservedInputs,
-) -> Vec<(RegistryHost, NamedEndpoint<'a>)> {
+) -> Vec<Pulls<'a>> {
     let registries = spec.registries.iter().enumerate().filter_map(|(i, registry)| {
         let named = NamedEndpoint { field: format!("registries[{i}]"), endpoint: registry.endpoint() };
-        Some((registry.host.parse().ok()?, named))
+        Some(Pulls { host: registry.host.parse().ok()?, repository: None, named })
     });
-    let mut all: Vec<(RegistryHost, NamedEndpoint<'a>)> = registries.collect();
+    let mut all: Vec<Pulls<'a>> = registries.collect();
     let image = spec.context.as_ref().and_then(|context| context.image.as_ref());
     if let (Some(image), BuildContext::Image(of)) = (image, &request.context) {
         let endpoint = context_endpoint(image, spec.image.use_aws_irsa);
         let named = NamedEndpoint { field: "context.image".to_owned(), endpoint };
-        all.push((of.repository.host().clone(), named));
+        let repository = of.repository.clone();
+        all.push(Pulls { host: repository.host().clone(), repository: Some(repository), named });
     }
     if spec.image.use_aws_irsa {
         // The AWS identity that pushes also pulls what is at ECR.
         let bases = inputs.bases.keys().map(|image| image.repository.host());
         for host in std::iter::once(request.destination.repository.host()).chain(bases) {
-            let is_named = all.iter().any(|(named, _)| named.is_same_place(host));
+            let is_named = all.iter().any(|pulls| pulls.host.is_same_place(host));
             if EcrHost::of(host).is_some() && !is_named {
                 let endpoint = EndpointRef { credentials: None, ..spec.image.endpoint() };
-                all.push((host.clone(), NamedEndpoint { field: "image".to_owned(), endpoint }));
+                let named = NamedEndpoint { field: "image".to_owned(), endpoint };
+                all.push(Pulls { host: host.clone(), repository: None, named });
             }
         }
     }
@@ -103,8 +113,8 @@ impl Pass<'_> {
         let auth = PullAuth::of(&self.owner, spec, request, inputs);
         let PullAuth::Merged(name) = &auth else { return Ok(auth) };
         let mut credentials = Vec::new();
-        for (host, named) in endpoints(spec, request, inputs) {
-            credentials.extend(self.credentials_of(&host, &named).await?);
+        for pulls in endpoints(spec, request, inputs) {
+            credentials.extend(self.credentials_of(&pulls).await?);
         }
         let secret = docker_config_secret(&self.owner, name.clone(), "imgop-pull", &credentials);
         let written = agent.secrets.ensure(&secret).await;
@@ -118,24 +128,22 @@ impl Pass<'_> {
         Ok(auth)
     }
 
-    /// Returns the credentials of a registry by their scopes: those of a Secret as they stand there, which may be for
-    /// paths alone.
-    async fn credentials_of(
-        &self,
-        host: &RegistryHost,
-        named: &NamedEndpoint<'_>,
-    ) -> Result<Vec<(String, Credential)>, Halt> {
-        if let Some(of) = named.endpoint.credentials {
+    /// Returns the credentials of a registry by their scopes: those of a Secret for all of it as they stand there, which
+    /// may be for paths alone.
+    async fn credentials_of(&self, pulls: &Pulls<'_>) -> Result<Vec<(String, Credential)>, Halt> {
+        let Pulls { host, repository, named } = pulls;
+        if let (Some(of), None) = (named.endpoint.credentials, repository) {
             let found = self.credentials(&named.field, &of.secret_name, host, Freshness::Now).await?;
             return Ok(found.1);
         }
         // Whatever repository: the AWS identity has one credential for all.
-        let repository: Option<Repository> = format!("{host}/library").parse().ok();
-        let Some(repository) = repository else { return Ok(Vec::new()) };
+        let any = || format!("{host}/library").parse().ok();
+        let Some(asked) = repository.clone().or_else(any) else { return Ok(Vec::new()) };
         let (access, field) = (self.agent().registry_access(), &named.field);
         let resolved =
-            access.resolve(self.namespace(), field, &repository, named.endpoint, Freshness::Now).await?;
-        Ok(resolved.access.credential.map(|credential| (host.to_string(), credential)).into_iter().collect())
+            access.resolve(self.namespace(), field, &asked, named.endpoint, Freshness::Now).await?;
+        let scope = repository.as_ref().map_or_else(|| host.to_string(), Repository::to_string);
+        Ok(resolved.access.credential.map(|credential| (scope, credential)).into_iter().collect())
     }
 }
 
@@ -150,9 +158,7 @@ mod tests {
         let request = BuildRequest::parse(&builder.spec).unwrap();
         let bases = bases.iter().map(|name| (name.parse().unwrap(), Digest::of(b"x"))).collect();
         let inputs = ObservedInputs { bases, ..ObservedInputs::default() };
-        let lent = |(host, named): (RegistryHost, NamedEndpoint<'_>)| {
-            named.endpoint.use_aws_irsa.then(|| host.to_string())
-        };
+        let lent = |pulls: Pulls<'_>| pulls.named.endpoint.use_aws_irsa.then(|| pulls.host.to_string());
         endpoints(&builder.spec, &request, &inputs).into_iter().filter_map(lent).collect()
     }
 

@@ -1,23 +1,43 @@
-//! How many Jobs of ended builds are kept, with their logs.
+//! How many Jobs of ended builds are kept, with their logs, and which of them are ended.
+
+use std::time::Duration;
 
 use imgop_core::api::{BuildResult, ImageBuilderStatus};
 
-use super::Pass;
 use super::halt::Halt;
 use super::part_runs::record;
-use crate::jobs::report::JobReport;
+use super::{JOB_INTERVAL, Pass};
+use crate::jobs::report::{JobReport, JobState};
 
 impl Pass<'_> {
-    /// Deletes the Jobs of ended builds beyond those that the spec's history limits keep.
+    /// Deletes the Jobs of ended builds beyond those that the spec's history limits keep, and those that a container
+    /// keeps from ending that something else added to their pods.
     pub(super) async fn keep_finished_jobs(&self) -> Result<(), Halt> {
         let jobs = self.agent().jobs.of_owner(&self.owner, self.now);
         let spec = &self.builder.spec;
         let limits = (spec.successful_builds_history_limit, spec.failed_builds_history_limit);
-        for job in surplus(&jobs, &self.status, limits) {
+        for job in surplus(&jobs, &self.status, limits).into_iter().chain(abandoned(&jobs, &self.status)) {
             self.agent().jobs.delete(self.namespace(), job).await?;
         }
         Ok(())
     }
+
+    /// Returns when Jobs are read again that have not ended; none if all have. Nothing is seen of a Job that a foreign
+    /// container keeps from ending.
+    pub(super) fn job_interval(&self) -> Option<Duration> {
+        let jobs = self.agent().jobs.of_owner(&self.owner, self.now);
+        jobs.iter().any(|job| !job.is_finished() && job.deleting_since.is_none()).then_some(JOB_INTERVAL)
+    }
+}
+
+/// Returns the Jobs of ended builds whose own containers have ended some time ago.
+fn abandoned<'a>(jobs: &'a [JobReport], status: &ImageBuilderStatus) -> impl Iterator<Item = &'a JobReport> {
+    let running = status.build.as_ref().map(|build| build.number);
+    jobs.iter().filter(move |job| {
+        job.state == JobState::Abandoned
+            && job.deleting_since.is_none()
+            && record(job).is_some_and(|record| Some(record.number) != running)
+    })
 }
 
 /// Returns the finished Jobs that are not kept: of the newest builds that succeeded and of those that did not, as many

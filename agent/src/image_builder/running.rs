@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{RECONCILING, reasons};
 use imgop_core::api::{
-    BUILD_ANNOTATION, BuildReason, BuildResult, ConcurrencyPolicy, ImageBuilder, ImageBuilderStatus, Phase,
-    PlatformState,
+    BuildReason, BuildResult, ConcurrencyPolicy, ImageBuilder, ImageBuilderStatus, Phase, PlatformState,
 };
 use imgop_core::build::{
     BuildFailure, BuildKey, BuildRequest, LastBuild, PartAction, PartRecord, PartState, PlannedPart, Retry,
@@ -22,14 +21,13 @@ use super::halt::Halt;
 use super::job::{Part, PartError, job};
 use super::last_build::inputs;
 use super::memory::Memory;
-use super::part_runs::{Try, record, runs, tries};
+use super::part_runs::{Try, runs, tries};
 use super::part_status::{duration, show_begun, show_parts, summary, with_reports};
 use super::status::{Ended, add_job, end, failed};
-use super::{Conclusion, JOB_INTERVAL, Pass, SHORT_INTERVAL};
+use super::{Conclusion, JOB_INTERVAL, OTHERS_INTERVAL, Pass, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::jobs::Created;
 use crate::jobs::budget::Granted;
-use crate::jobs::report::JobReport;
 use crate::metrics::OfKind;
 
 /// Within which time after its start this process knows all pods.
@@ -52,31 +50,34 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
         let jobs = self.agent().jobs.of_owner(&self.owner, self.now);
+        self.builders.tiers.take_note(&self.agent().config.builds, &jobs, self.now);
         let is_outdated = self.is_outdated(request, last);
         // The Jobs of an outdated build are of another key, and may have to end first.
-        let key = BuildKey::new(request, &last.inputs.known_before_pods()).to_string();
-        let key = Some(key.as_str()).filter(|_| !is_outdated);
+        let key = BuildKey::new(request, &last.inputs.known_before_pods());
+        let key = Some(&key).filter(|_| !is_outdated);
         self.end_other_builds(last.number, key, &jobs).await?;
         let pods_known_by = saturating_add(self.agent().started, PODS_TIME);
         let mut tries = tries(&jobs, (last.number, key), pods_known_by, self.now);
         self.delete_stuck(&jobs, last.number).await?;
-        let mut status = with_reports(self.status.clone(), request, last, &mut tries);
+        let of_spec = (request, self.generation());
+        let mut status = with_reports(self.status.clone(), of_spec, last, &mut tries);
         let mut planned = parts(request, &runs(&tries, &self.status, self.now), self.now);
         self.try_next_tier(&mut planned, &tries);
+        self.delete_given_up(&jobs, last.number, &planned).await?;
         let parts = Parts { tries, planned };
         show_parts(&mut status, &parts);
         if is_outdated {
-            return Ok(self.let_end(request, status, &parts));
+            return self.let_end(request, status, &parts).await;
         }
         if let Some(built) = all_built(&parts.planned) {
-            let published = self.publish(request, last, status.clone(), &parts, built, memory).await;
+            let published = self.publish(request, last, &mut status, &parts, built, memory).await;
             return published.or_else(|halt| self.not_published(halt, status, last, &parts, memory));
         }
         if let Some(failure) = final_failure(&parts.planned) {
             return Ok(self.fail(request, status, last, &parts, failure, memory));
         }
         match self.create_jobs(request, last, &mut status, &parts).await? {
-            Creation::InputsChanged => Ok(self.let_end(request, status, &parts)),
+            Creation::InputsChanged => self.let_end(request, status, &parts).await,
             Creation::Done(deferred) => Ok(self.under_way(status, last, &parts, deferred.as_deref())),
         }
     }
@@ -93,7 +94,7 @@ impl Pass<'_> {
         if let Halt::Build(refusal) = &halt
             && refusal.ends_build
         {
-            let duration = Some(duration(&parts.tries));
+            let duration = Some(duration(&parts.tries, last.started_at));
             let failure = Some(refusal.failure);
             status = end(status, &Ended { result: BuildResult::Failed, failure, digest: None, duration });
             let message = format!("build {} failed; {refusal}", last.number);
@@ -109,62 +110,34 @@ impl Pass<'_> {
 
     /// Returns whether the running build is of another spec: its parts end, and a newer build takes its place.
     pub(super) fn is_outdated(&self, request: &BuildRequest, last: &LastBuild) -> bool {
-        self.generation() != last.generation && !last.is_of(request)
+        self.generation() != last.generation && !last.is_of(request, self.generation())
     }
 
     /// Ends an outdated build; its Jobs end first, where `concurrencyPolicy` says so.
-    fn let_end(&self, request: &BuildRequest, status: ImageBuilderStatus, parts: &Parts) -> Conclusion {
+    async fn let_end(
+        &self,
+        request: &BuildRequest,
+        status: ImageBuilderStatus,
+        parts: &Parts,
+    ) -> Result<Conclusion, Halt> {
         let is_running = parts.planned.iter().any(|part| part.action == PartAction::Wait);
         if is_running && request.concurrency == ConcurrencyPolicy::Forbid {
             let message =
                 "the running build is of an earlier spec or ConfigMap; the next one begins when it has ended";
-            return self.reported(status, Readiness::progressing(message), JOB_INTERVAL);
+            return Ok(self.reported(status, Readiness::progressing(message), JOB_INTERVAL));
         }
+        // The next one may have to wait.
+        self.end_all_builds().await?;
         let status = end(status, &Ended::without_image(BuildResult::Superseded));
         let message = "the build of an earlier spec or ConfigMap has ended; the next one begins";
         let readiness = Readiness::progressing(message);
         let ended = Some(BuildResult::Superseded);
-        Conclusion { ended, ..self.reported(status, readiness, SHORT_INTERVAL) }
-    }
-
-    /// Deletes the Jobs of other builds that have not ended, and those of another key if there is one: what they push
-    /// would be for nothing.
-    pub(super) async fn end_other_builds(
-        &self,
-        number: u64,
-        key: Option<&str>,
-        jobs: &[JobReport],
-    ) -> Result<(), Halt> {
-        for job in jobs.iter().filter(|job| !job.is_finished() && job.deleting_since.is_none()) {
-            let is_other =
-                |record: PartRecord| record.number != number || key.is_some_and(|key| record.key != key);
-            if record(job).is_some_and(is_other) {
-                self.agent().jobs.delete(self.namespace(), job).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes Jobs that hold a place and do not start: what became of them is in the status then.
-    async fn delete_stuck(&self, jobs: &[JobReport], number: u64) -> Result<(), Halt> {
-        for job in jobs.iter().filter(|job| job.is_to_be_deleted()) {
-            let Some(record) = record(job).filter(|record| record.number == number) else { continue };
-            let platform = record.platform.to_string();
-            let is_noted = self.status.platforms.iter().any(|part| {
-                let has_ended = matches!(part.state, PlatformState::Failed | PlatformState::Built);
-                let is_noted = part.attempts == record.attempt && has_ended;
-                part.platform == platform && (is_noted || part.attempts > record.attempt)
-            });
-            if is_noted {
-                self.agent().jobs.delete(self.namespace(), job).await?;
-            }
-        }
-        Ok(())
+        Ok(Conclusion { ended, ..self.reported(status, readiness, SHORT_INTERVAL) })
     }
 
     /// Tries a part again at once whose pod did not start, where another tier was not tried yet.
     fn try_next_tier(&self, planned: &mut [PlannedPart], tries: &[Try]) {
-        let tiers = self.agent().config.builds.tiers();
+        let tiers = self.agent().config.builds.tiers().len();
         for part in planned {
             let PartAction::BackOff(BuildFailure::PodNotStarted, _) = part.action else { continue };
             let of_platform = tries.iter().filter(|tried| tried.run.platform == part.platform);
@@ -213,7 +186,7 @@ impl Pass<'_> {
                 record: &record,
                 started_at: last.started_at,
                 pull_auth: &pull_auth,
-                tier: self.agent().config.builds.tier(not_started),
+                tier: self.builders.tiers.tier(&self.agent().config.builds, not_started, self.now),
             };
             let job = job(&part, &self.agent().config).map_err(|error| too_long(&error))?;
             if self.agent().jobs.create(&self.owner, &job, place).await? == Created::New {
@@ -234,12 +207,7 @@ impl Pass<'_> {
         if self.builder.spec.suspend && due.iter().all(|(_, attempt)| *attempt > 1) {
             return Err(Some("spec.suspend is set".to_owned()));
         }
-        let max = usize::from(agent.config.builds.max_builds);
-        let room = max.saturating_sub(agent.jobs.unfinished_with(BUILD_ANNOTATION));
-        if room == 0 {
-            return Err(Some(format!("{max} Jobs of builds run, as many as MAX_BUILDS of the agent allows")));
-        }
-        let granted = agent.jobs.take(&self.owner, wanted.min(room), self.now);
+        let granted = agent.jobs.take(&self.owner, wanted, self.now);
         if granted.places.is_empty() {
             return Err(granted.full.map(|full| full.to_string()));
         }
@@ -282,7 +250,7 @@ impl Pass<'_> {
         failure: BuildFailure,
         memory: &mut Memory,
     ) -> Conclusion {
-        let duration = Some(duration(&parts.tries));
+        let duration = Some(duration(&parts.tries, last.started_at));
         let ended = Ended { result: BuildResult::Failed, failure: Some(failure), digest: None, duration };
         let status = end(status, &ended);
         let readiness = Readiness::stalled(failure.as_str(), failed(&status, last.number));
@@ -327,7 +295,9 @@ impl Pass<'_> {
             _ => Readiness::progressing(summary(&status, last.number, deferred)),
         };
         let until_next = next.map(|(_, until)| remaining(until, self.now).max(Duration::from_secs(1)));
-        let wait = until_next.into_iter().chain([JOB_INTERVAL]).min().unwrap_or(JOB_INTERVAL);
+        // A place that is free wakes it, as news of its Jobs do.
+        let longest = if deferred.is_some() && !is_running { OTHERS_INTERVAL } else { JOB_INTERVAL };
+        let wait = until_next.map_or(longest, |until_next| until_next.min(longest));
         Conclusion { is_progress: deferred.is_none(), ..self.reported(status, readiness, wait) }
     }
 }
@@ -383,7 +353,9 @@ fn all_built(planned: &[PlannedPart]) -> Option<Vec<(PlatformSelector, Digest)>>
 
 /// Returns why the build failed: no part runs or is tried again, and one failed.
 fn final_failure(planned: &[PlannedPart]) -> Option<BuildFailure> {
-    let is_final = |part: &PlannedPart| matches!(part.action, PartAction::Built(_) | PartAction::Failed(_));
+    let is_final = |part: &PlannedPart| {
+        matches!(part.action, PartAction::Built(_) | PartAction::Failed(_) | PartAction::GiveUp)
+    };
     let failure = |part: &PlannedPart| match part.action {
         PartAction::Failed(failure) => Some(failure),
         _ => None,

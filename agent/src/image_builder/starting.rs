@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use imgop_core::api::{BuildReason, BuildResult, PlatformStatus};
 use imgop_core::build::{
-    Asked, BuildContext, BuildEnd, BuildKey, BuildRequest, Decision, LastBuild, ObservedInputs, Occasion,
-    Retry, Start, decide,
+    Asked, BuildContext, BuildEnd, BuildRequest, Decision, LastBuild, ObservedInputs, Occasion, Retry, Start,
+    decide,
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::schedule::next_regular;
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::halt::Halt;
-use super::inputs::{MAX_WARNINGS, Preflight};
+use super::inputs::{MAX_WARNINGS, Preflight, RECENT};
 use super::last_build::set_inputs;
 use super::memory::Memory;
 use super::status::{Ended, begin, built_parts, end, failure_of, rest};
@@ -24,12 +24,16 @@ use crate::cluster::Freshness;
 
 /// Over how long the first checks after a restart are spread.
 const START_JITTER: Duration = Duration::from_mins(1);
+/// How old the answer of a registry or of git may be by which a request that waits is compared with the running build.
+const PENDING_REQUEST_AGE: Duration = Duration::from_mins(1);
 
 /// What was seen of the world since the last build.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// What a build would be made from.
     inputs: ObservedInputs,
+    /// Whether all of that was asked for just now.
+    are_present: bool,
     /// Whether the last image is gone.
     is_lost: bool,
     /// Whether a Secret is another one with which the last build failed.
@@ -84,11 +88,14 @@ impl Pass<'_> {
         if self.failed_for_a_secret() {
             seen.has_other_secrets = self.has_other_secrets(request, memory).await?;
         }
-        let is_same_spec = last.key == Some(BuildKey::new(request, &last.inputs));
-        if !is_check || !is_same_spec || self.builder.spec.suspend {
+        let is_outdated = self.is_outdated(request, last);
+        if self.is_requested() && last.is_under_way() && !is_outdated {
+            self.see_present_inputs(request, last, &mut seen).await?;
+        }
+        if !is_check || is_outdated || self.builder.spec.suspend {
             return Ok(seen);
         }
-        if !request.rebuild_on.is_empty() {
+        if !request.rebuild_on.is_empty() && !seen.are_present {
             match self.check_inputs(request, &last.inputs).await {
                 Ok(inputs) => seen.inputs = inputs,
                 Err(Halt::Api(error)) => return Err(Halt::Api(error)),
@@ -102,11 +109,34 @@ impl Pass<'_> {
         Ok(seen)
     }
 
+    /// Looks at what the running build would be made from now: only if it is made from that, it is what was requested.
+    async fn see_present_inputs(
+        &self,
+        request: &BuildRequest,
+        running: &LastBuild,
+        seen: &mut Seen,
+    ) -> Result<(), Halt> {
+        // What a request found out stays young enough for the passes that wait for the rest.
+        let max_age = if self.request_token.is_some() { RECENT } else { PENDING_REQUEST_AGE };
+        match self.present_inputs(request, &running.inputs, max_age).await {
+            Ok(Some(inputs)) => (seen.inputs, seen.are_present) = (inputs, true),
+            Ok(None) => {}
+            Err(Halt::Api(error)) => return Err(Halt::Api(error)),
+            // The running build goes on, and another one begins at its end.
+            Err(halt) => {
+                tracing::info!(name = self.owner.name, namespace = self.namespace(), %halt, "a request waits");
+            }
+        }
+        Ok(())
+    }
+
     /// Returns whether a tag no longer shows the last image: once a day each is asked for, and again at each check until
     /// they do.
     async fn is_lost(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
-        let is_recent = |seen| self.now < saturating_add(seen, TAGS_INTERVAL);
-        if memory.tags_seen.is_some_and(is_recent) && !self.is_asked_for {
+        // A restart is no stampede: what an earlier process saw is looked up within the interval.
+        let first = || saturating_add(self.agent().started, jitter(&self.owner.uid, TAGS_INTERVAL));
+        let due = memory.tags_seen.map_or_else(first, |seen| saturating_add(seen, TAGS_INTERVAL));
+        if self.now < due && !self.is_asked_for {
             return false;
         }
         let image = self.status.image.as_ref();
@@ -144,6 +174,7 @@ impl Pass<'_> {
             request,
             generation: self.generation(),
             inputs: &seen.inputs,
+            are_present: seen.are_present,
             last,
             asked: if self.is_requested() { Asked::Build } else { Asked::Nothing },
             is_suspended: self.builder.spec.suspend,
@@ -165,15 +196,15 @@ impl Pass<'_> {
         if let Some(running) = running.filter(|_| self.held(memory).is_some()) {
             return self.go_on(request, running, memory).await;
         }
-        match (self.start(request, last, start, memory).await, running) {
-            (Err(Halt::Build(refusal)), Some(running)) => {
-                tracing::info!(name = self.owner.name, namespace = self.namespace(), %refusal, "the next build waits");
-                let wait = memory.schedule.retry_later(self.now);
-                self.hold(memory, wait);
-                Ok(self.still_requested(self.go_on(request, running, memory).await?))
-            }
-            (started, _) => started,
-        }
+        let (halt, running) = match (self.start(request, last, start, memory).await, running) {
+            (Err(halt), Some(running)) if !matches!(halt, Halt::Api(_)) => (halt, running),
+            (started, _) => return started,
+        };
+        // Whatever keeps the next one from beginning: the conditions are those of the build that runs.
+        tracing::info!(name = self.owner.name, namespace = self.namespace(), %halt, "the next build waits");
+        let wait = memory.schedule.retry_later(self.now);
+        self.hold(memory, wait);
+        Ok(self.still_requested(self.go_on(request, running, memory).await?))
     }
 
     /// Begins a build, if all that can be found out without a pod says that it may succeed.
@@ -241,8 +272,11 @@ impl Pass<'_> {
             _ => false,
         };
         // Bases that the agent does not know before a pod may have moved; those that it knows are compared.
-        let is_same = inputs.or(&last.inputs) == last.inputs && last.is_of(request);
-        if may_be_kept && is_same { built_parts(&self.status) } else { Vec::new() }
+        let is_same = inputs.or(&last.inputs) == last.inputs && last.is_of(request, self.generation());
+        // What only a pod finds out may be a newer commit, of which the rest would be built.
+        let is_known = !matches!(request.context, BuildContext::Git { .. }) || inputs.commit.is_some();
+        let is_whole = last.end == Some(BuildEnd::Succeeded);
+        if may_be_kept && is_same && (is_known || is_whole) { built_parts(&self.status) } else { Vec::new() }
     }
 
     /// Ends the running build because a user asks for it.
@@ -253,8 +287,7 @@ impl Pass<'_> {
         let Some(_) = running else {
             return Ok(Conclusion { status: Some(status), ..Conclusion::unchanged(SHORT_INTERVAL) });
         };
-        // No build has this number, so that all Jobs are ended.
-        self.end_other_builds(u64::MAX, None, &self.agent().jobs.of_owner(&self.owner, self.now)).await?;
+        self.end_all_builds().await?;
         let status = end(status, &Ended::without_image(BuildResult::Cancelled));
         let readiness = rest(&status);
         let ended = Some(BuildResult::Cancelled);
@@ -263,14 +296,20 @@ impl Pass<'_> {
 
     /// Returns the end of a pass after which nothing is to be done: a status is written only if it has something new.
     /// `next` is when a build begins that `minInterval` holds back.
-    pub(super) fn at_rest(&self, seen: &Seen, next: Option<Timestamp>, wait: Duration) -> Conclusion {
+    pub(super) fn at_rest(
+        &self,
+        request: &BuildRequest,
+        seen: &Seen,
+        next: Option<Timestamp>,
+        wait: Duration,
+    ) -> Conclusion {
         let mut status = self.handled(self.status.clone());
         status.next_build_time = next.map(Time);
-        status.warnings.retain(|warning| !warning.starts_with("rebuildOn: "));
-        if let Some(problem) = &seen.problem {
-            status.warnings.insert(0, problem.clone());
-            status.warnings.truncate(MAX_WARNINGS);
-        }
+        // What is of the spec may have been edited without a build.
+        status.warnings.retain(|warning| !["rebuildOn: ", "spec."].iter().any(|of| warning.starts_with(of)));
+        let of_spec = seen.problem.clone().into_iter().chain(request.without_effect());
+        drop(status.warnings.splice(0..0, of_spec));
+        status.warnings.truncate(MAX_WARNINGS);
         let readiness = rest(&status);
         self.reported(status, readiness, wait)
     }

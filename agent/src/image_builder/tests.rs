@@ -2,11 +2,13 @@
 
 mod ending;
 pub mod fixtures;
+mod git;
+mod over_ssh;
 mod parts;
 mod publishing;
 mod refusals;
 mod requests;
-mod stage;
+pub mod stage;
 mod watching;
 
 pub use stage::job_of_build;

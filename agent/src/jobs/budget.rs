@@ -4,19 +4,23 @@
 //! An owner that gets fewer places than it wants is queued, and stays in the queue until it takes places or
 //! leaves. It does not poll: it is woken when it is next, and others leave it a place until it comes.
 
+mod by_uid;
 mod full;
+mod of_kind;
+mod queue;
 mod refresh;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_core::time::saturating_add;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::cluster::owner::Owner;
+use by_uid::ByUid;
 pub use full::Full;
+pub use of_kind::KindCap;
 
 /// How many Jobs may run at once, and how long a place is left to the owner that is next.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +31,8 @@ pub struct Caps {
     pub per_namespace: usize,
     /// Of one owner.
     pub per_owner: usize,
+    /// Of the owners of one kind.
+    pub of_kind: Option<KindCap>,
     /// How long an owner that was woken may take to come before it goes to the end of its queue. Its pass waits for
     /// a turn, for its registries and for their tag lists before it asks for its room; none whose pass ends without a
     /// place is waited for.
@@ -96,8 +102,8 @@ type Key = (String, String);
 struct State {
     owners: HashMap<Key, Held>,
     namespaces: HashMap<String, Namespace>,
-    /// The owners in the queues, by UID: each one's namespace and turn.
-    waiting: HashMap<String, (String, Turn)>,
+    /// The owners in the queues, and the turn of each.
+    waiting: HashMap<ByUid, Turn>,
     /// UIDs of owners that have called `take` in the pass that runs.
     took: HashSet<String>,
     /// The number of the next owner that is queued.
@@ -120,16 +126,20 @@ struct Held {
     unfinished: usize,
     /// Places that it has taken for Jobs that are not created yet.
     taken: usize,
+    /// Whether it is known to exist, and is of the kind that has a cap of its own.
+    is_of_kind: bool,
 }
 
 #[derive(Default)]
 struct Namespace {
     /// The places of its owners.
     held: usize,
+    /// Those of them that are of the kind with a cap of its own.
+    held_of_kind: usize,
     /// Owners that were woken, and when each was last active. One place is left to each.
-    woken: BTreeMap<Turn, (Owner, Timestamp)>,
+    woken: BTreeMap<Turn, (Arc<Owner>, Timestamp)>,
     /// Owners that wait, in the order of their turns.
-    queue: BTreeMap<Turn, Owner>,
+    queue: BTreeMap<Turn, Arc<Owner>>,
 }
 
 impl JobBudget {
@@ -170,11 +180,21 @@ impl JobBudget {
                 state.enqueue(owner, turn.map(|turn| turn.number));
             }
             state.took.insert(owner.uid.clone());
-            state.hold(caps, &key(owner), |held| held.taken += granted);
+            let is_of_kind = caps.of_kind.is_some_and(|cap| (cap.is_of)(owner));
+            state.hold(caps, &key(owner), |held| {
+                held.taken += granted;
+                held.is_of_kind = is_of_kind;
+            });
             (granted, full)
         });
         let place = || Place { budget: self.clone(), key: key(owner), is_filled: false };
         Granted { places: std::iter::repeat_with(place).take(granted).collect(), full }
+    }
+
+    /// Notes that an owner exists: its Jobs count for the cap of its kind. Others only have its label, or an owner
+    /// that does not exist.
+    pub fn know(&self, owner: &Owner) {
+        self.change(|state, caps| state.know(caps, owner));
     }
 
     /// Takes an owner out of the queue: it wants no place any more.
@@ -194,10 +214,7 @@ impl JobBudget {
     /// Takes those owners out of the queue that do not satisfy `stays`.
     pub fn retain_waiting(&self, stays: impl Fn(&Owner) -> bool) {
         self.change(|state, _| {
-            let waiting = state
-                .namespaces
-                .values()
-                .flat_map(|of| of.queue.values().chain(of.woken.values().map(|(owner, _)| owner)));
+            let waiting = state.waiting.keys().map(|ByUid(owner)| owner);
             let gone: Vec<String> =
                 waiting.filter(|owner| !stays(owner)).map(|owner| owner.uid.clone()).collect();
             for uid in &gone {
@@ -242,6 +259,10 @@ impl Held {
     fn places(&self, caps: Caps) -> usize {
         (self.unfinished + self.taken).min(caps.per_owner)
     }
+
+    fn places_of_kind(&self, caps: Caps) -> usize {
+        if self.is_of_kind { self.places(caps) } else { 0 }
+    }
 }
 
 impl State {
@@ -249,9 +270,10 @@ impl State {
     fn hold(&mut self, caps: Caps, key: &Key, change: impl FnOnce(&mut Held)) {
         let namespace = self.namespaces.entry(key.0.clone()).or_default();
         let held = self.owners.entry(key.clone()).or_default();
-        let before = held.places(caps);
+        let (before, before_of_kind) = (held.places(caps), held.places_of_kind(caps));
         change(held);
         namespace.held = namespace.held - before + held.places(caps);
+        namespace.held_of_kind = namespace.held_of_kind - before_of_kind + held.places_of_kind(caps);
         if held.unfinished + held.taken == 0 {
             self.owners.remove(key);
         }
@@ -266,7 +288,7 @@ impl State {
     }
 
     fn room(&self, caps: Caps, owner: &Owner, wanted: usize) -> (usize, Option<Full>) {
-        let own = self.owners.get(&key(owner)).map_or(0, |held| held.places(caps));
+        let own = self.places(caps, &owner.namespace, &owner.uid);
         let here = self.namespaces.get(&owner.namespace);
         let free_here = caps.per_namespace.saturating_sub(here.map_or(0, |of| of.held));
         let free = caps.in_all.saturating_sub(self.held(caps));
@@ -274,16 +296,21 @@ impl State {
         let is_woken = usize::from(self.is_woken(&owner.uid));
         let left_here = here.map_or(0, |of| of.woken.len()).saturating_sub(is_woken);
         let left = self.woken().saturating_sub(is_woken);
-        let (room, full) = [
+        let all = [
             (caps.per_owner.saturating_sub(own), Full::Owner(caps.per_owner)),
             (free_here, Full::Namespace(caps.per_namespace)),
             (free, Full::Agent(caps.in_all)),
             (free_here.saturating_sub(left_here).min(free.saturating_sub(left)), Full::Queue),
-        ]
-        .into_iter()
-        .min_by_key(|(room, _)| *room)
-        .unwrap_or((0, Full::Queue));
+        ];
+        let of_kind = self.room_of_kind(caps, owner, is_woken);
+        let rooms = all.into_iter().chain(of_kind.into_iter().flatten());
+        let (room, full) = rooms.min_by_key(|(room, _)| *room).unwrap_or((0, Full::Queue));
         if wanted <= room { (wanted, None) } else { (room, Some(full)) }
+    }
+
+    fn places(&self, caps: Caps, namespace: &str, uid: &str) -> usize {
+        let key = (namespace.to_owned(), uid.to_owned());
+        self.owners.get(&key).map_or(0, |held| held.places(caps))
     }
 
     /// Returns the places of all. Forged Jobs of many owners must not take the places of other namespaces.
@@ -297,86 +324,9 @@ impl State {
     }
 
     fn is_woken(&self, uid: &str) -> bool {
-        self.waiting.get(uid).is_some_and(|(namespace, turn)| {
-            self.namespaces.get(namespace).is_some_and(|of| of.woken.contains_key(turn))
+        self.waiting.get_key_value(uid).is_some_and(|(ByUid(owner), turn)| {
+            self.namespaces.get(&owner.namespace).is_some_and(|of| of.woken.contains_key(turn))
         })
-    }
-
-    /// Queues an owner, with the number that it had or at the end.
-    fn enqueue(&mut self, owner: &Owner, number: Option<u64>) {
-        let turn = Turn { was_missed: false, number: number.unwrap_or(self.next) };
-        self.next += 1;
-        self.waiting.insert(owner.uid.clone(), (owner.namespace.clone(), turn));
-        self.namespaces.entry(owner.namespace.clone()).or_default().queue.insert(turn, owner.clone());
-    }
-
-    /// Takes an owner out of the queue. Returns the turn that it had.
-    fn dequeue(&mut self, uid: &str) -> Option<Turn> {
-        let (namespace, turn) = self.waiting.remove(uid)?;
-        if let Some(of) = self.namespaces.get_mut(&namespace) {
-            of.queue.remove(&turn);
-            of.woken.remove(&turn);
-        }
-        self.drop_empty(&namespace);
-        Some(turn)
-    }
-
-    /// Gives an owner that was woken its time anew.
-    fn renew(&mut self, uid: &str, now: Timestamp) {
-        let now = self.now.max(now);
-        let Some((namespace, turn)) = self.waiting.get(uid) else { return };
-        if let Some((_, active)) = self.namespaces.get_mut(namespace).and_then(|of| of.woken.get_mut(turn)) {
-            *active = now;
-        }
-    }
-
-    /// Notes the time, and moves owners to the end of their queues that were woken and did not come.
-    fn advance(&mut self, caps: Caps, now: Timestamp) {
-        self.now = self.now.max(now);
-        let now = self.now;
-        for of in self.namespaces.values_mut() {
-            let late =
-                of.woken.extract_if(.., |_, (_, active)| saturating_add(*active, caps.wake_timeout) <= now);
-            for (_, (owner, _)) in late {
-                let turn = Turn { was_missed: true, number: self.next };
-                self.next += 1;
-                if let Some((_, own)) = self.waiting.get_mut(&owner.uid) {
-                    *own = turn;
-                }
-                of.queue.insert(turn, owner);
-            }
-        }
-    }
-
-    /// Returns the owners that are next, one for each free place, to be woken.
-    fn call_next(&mut self, caps: Caps) -> Vec<Owner> {
-        let mut called = Vec::new();
-        while !self.waiting.is_empty() && self.held(caps) + self.woken() < caps.in_all {
-            let Some((owner, turn)) = self.next(caps) else { break };
-            if let Some(of) = self.namespaces.get_mut(&owner.namespace) {
-                of.queue.remove(&turn);
-                of.woken.insert(turn, (owner.clone(), self.now));
-            }
-            called.push(owner);
-        }
-        called
-    }
-
-    /// Returns the owner that is next. Namespaces with fewer places come first, then earlier turns; owners that
-    /// did not come when they were woken come after all others.
-    fn next(&self, caps: Caps) -> Option<(Owner, Turn)> {
-        let may_have_one = |owner: &&Owner| {
-            self.owners.get(&key(owner)).map_or(0, |held| held.places(caps)) < caps.per_owner
-        };
-        self.namespaces
-            .values()
-            .filter(|of| of.held + of.woken.len() < caps.per_namespace)
-            .filter_map(|of| {
-                let (turn, owner) = of.queue.iter().find(|(_, owner)| may_have_one(owner))?;
-                Some(((turn.was_missed, of.held + of.woken.len(), turn.number), owner, *turn))
-            })
-            .min_by_key(|(rank, ..)| *rank)
-            .map(|(_, owner, turn)| (owner.clone(), turn))
     }
 }
 

@@ -160,7 +160,7 @@ impl Jobs {
     }
 
     /// Returns the owners of a kind that are to be reconciled because one of their Jobs or pods has changed, or
-    /// because a place is free for them. For `Controller::reconcile_on`.
+    /// because a place is free for them.
     pub fn wake_ups<K>(&self) -> impl Stream<Item = ObjectRef<K>> + Send + use<K>
     where
         K: Resource<DynamicType = ()> + 'static,
@@ -181,9 +181,9 @@ impl Jobs {
         self.0.store.count(owner)
     }
 
-    /// Returns how many unfinished Jobs have this annotation, of whichever owner.
-    pub fn unfinished_with(&self, annotation: &str) -> usize {
-        self.0.store.unfinished_with(annotation)
+    /// Notes that an owner exists: its Jobs count for the cap of its kind.
+    pub fn know(&self, owner: &Owner) {
+        self.0.budget.know(owner);
     }
 
     /// Returns how many Jobs an owner may create now, of those that it wants. Takes nothing.

@@ -188,14 +188,6 @@ impl Store {
         })
     }
 
-    /// Returns how many unfinished Jobs have this annotation, of whichever owner.
-    pub fn unfinished_with(&self, annotation: &str) -> usize {
-        let content = self.content.lock();
-        let has =
-            |job: &JobView| job.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(annotation));
-        content.jobs.values().filter(|entry| entry.job.is_unfinished() && has(&entry.job)).count()
-    }
-
     /// Returns the reports of the Jobs of an owner.
     pub fn of_owner(&self, owner: &Owner, now: Timestamp) -> Vec<JobReport> {
         let content = &mut *self.content.lock();

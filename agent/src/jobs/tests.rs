@@ -9,8 +9,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cluster::fixtures::{Asked, NO_ANSWER, api_server, refusal};
 
-const CAPS: Caps =
-    Caps { in_all: 10, per_namespace: 10, per_owner: 10, wake_timeout: Duration::from_mins(10) };
+const CAPS: Caps = Caps {
+    in_all: 10,
+    per_namespace: 10,
+    per_owner: 10,
+    of_kind: None,
+    wake_timeout: Duration::from_mins(10),
+};
 
 fn owner() -> Owner {
     Owner {

@@ -8,7 +8,7 @@ use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
 use imgop_registry::reference::Tag;
 
-use super::is_older;
+use super::{BuilderDestination, is_older};
 use crate::controller::Objects;
 
 /// The `ImageBuilders` that this process watches.
@@ -25,14 +25,11 @@ impl BuilderClaims {
         if tags.is_empty() {
             return HashMap::new();
         }
-        let here = self.0.of_namespace(image.metadata.namespace.as_deref());
+        let may_meet = |builder: &BuilderDestination| builder.may_be(request.destination.base_name());
+        let here = self.0.having(Some(image.metadata.namespace.as_deref().unwrap_or_default()), may_meet);
         let older = here.filter(|one| precedes(one, image));
         let mut conflicts = HashMap::new();
         for builder in older {
-            // Of many few have the same last part, so that few are parsed.
-            if builder.spec.image.name.rsplit('/').next() != Some(request.destination.base_name()) {
-                continue;
-            }
             let Ok(theirs) = BuildRequest::parse(&builder.spec) else { continue };
             for (repository, tag) in theirs.destination.tags {
                 if repository.is_same_place(&request.destination) && tags.contains(&&tag) {
@@ -86,6 +83,11 @@ mod tests {
     fn a_tag_that_an_older_image_builder_builds_is_left_alone() {
         insta::assert_snapshot!(conflict(|_| ()).unwrap(), @r#"registry.example.com:5000/mirror/argocd:v2.13.1 belongs to ImageBuilder "app", which is older and builds it; give one of them another tag or delete it"#);
         assert_eq!(conflict(|builder| builder.spec.image.version = "v3".into()), None);
+        let also = conflict(|builder| {
+            builder.spec.image.name = "registry.example.com:5000/mirror/other".into();
+            builder.spec.image.additional_tags = vec!["registry.example.com:5000/mirror/argocd".into()];
+        });
+        assert!(also.is_some(), "another repository of the same registry");
         assert_eq!(conflict(|builder| builder.spec.suspend = true), None);
         assert_eq!(conflict(|builder| builder.metadata.namespace = Some("team-b".into())), None);
         let later = Time(now() + std::time::Duration::from_hours(1));

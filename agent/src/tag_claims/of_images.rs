@@ -2,6 +2,7 @@
 //! that counts.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, OlderImage};
@@ -10,6 +11,7 @@ use imgop_registry::reference::{Repository, Tag};
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
+use super::ImageDestination;
 use crate::controller::Objects;
 
 /// All Images that this process watches, and what it wrote for them. That is in their statuses too, a
@@ -17,7 +19,7 @@ use crate::controller::Objects;
 pub struct Conflicts {
     images: Objects<Image>,
     /// Some may be of another destination by now.
-    by_destination: Mutex<BTreeSet<Destined>>,
+    by_destination: Mutex<BTreeSet<Arc<Destined>>>,
     written: Mutex<HashMap<String, Written>>,
 }
 
@@ -49,14 +51,14 @@ impl Conflicts {
         let Some(path) = destination_path(image) else { return };
         let (namespace, name) = (image.namespace().unwrap_or_default(), image.name_any());
         let destined = Destined { path: path.into(), namespace: namespace.into(), name: name.into() };
-        self.by_destination.lock().insert(destined);
+        self.by_destination.lock().insert(Arc::new(destined));
     }
 
     /// Returns the Images whose destination has this path, and possibly some that had.
     fn of_path(&self, path: &str) -> Vec<Image> {
         let first = Destined { path: path.into(), namespace: "".into(), name: "".into() };
         let destined = self.by_destination.lock();
-        let of_path = destined.range(first..).take_while(|destined| *destined.path == *path);
+        let of_path = destined.range::<Destined, _>(first..).take_while(|destined| *destined.path == *path);
         of_path.filter_map(|of| self.images.get(&of.namespace, &of.name)?.0.ok()).collect()
     }
 
@@ -87,11 +89,19 @@ impl Conflicts {
     /// Drops what was written for Images that do not exist any more.
     pub fn evict(&self, exists: impl Fn(&str) -> bool) {
         self.written.lock().retain(|uid, _| exists(uid));
-        let is_there = |destined: &Destined| {
-            let image = self.images.get(&destined.namespace, &destined.name);
-            image.and_then(|image| destination_path(&image.0.ok()?)).as_deref() == Some(&*destined.path)
-        };
-        self.by_destination.lock().retain(is_there);
+        // Thousands are decoded, for which no pass waits. One that is gone by then may be back once it is locked.
+        let all: Vec<Arc<Destined>> = self.by_destination.lock().iter().cloned().collect();
+        let gone: Vec<Arc<Destined>> = all.into_iter().filter(|destined| !self.is_there(destined)).collect();
+        let mut by_destination = self.by_destination.lock();
+        for destined in gone.iter().filter(|destined| !self.is_there(destined)) {
+            by_destination.remove(destined);
+        }
+    }
+
+    /// Returns whether an Image still has this destination.
+    fn is_there(&self, destined: &Destined) -> bool {
+        let image = self.images.part::<ImageDestination>(&destined.namespace, &destined.name);
+        image.and_then(|image| path_of(image.name())).as_deref() == Some(&*destined.path)
     }
 
     /// Returns which of these tags belong to older Images, with the message for their failures.
@@ -126,7 +136,11 @@ impl Conflicts {
 
 /// Returns the path of an Image's destination, whatever its registry is called.
 fn destination_path(image: &Image) -> Option<String> {
-    let destination: Repository = image.spec.destination.name.parse().ok()?;
+    path_of(&image.spec.destination.name)
+}
+
+fn path_of(destination: &str) -> Option<String> {
+    let destination: Repository = destination.parse().ok()?;
     Some(destination.path().to_owned())
 }
 

@@ -7,27 +7,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use queue::FairQueue;
 pub use queue::TurnKey;
 
 /// The turns of all passes. Cloning shares them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Turns(Arc<Mutex<State>>);
 
-#[derive(Debug)]
+impl std::fmt::Debug for Turns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turns").finish_non_exhaustive()
+    }
+}
+
 struct State {
     queue: FairQueue<Waiter>,
     is_closed: bool,
 }
 
-#[derive(Debug)]
 struct Waiter {
     since: Instant,
-    turn: oneshot::Sender<Turn>,
+    give: Give,
 }
+
+/// Hands a turn to what waits for it, or returns it where that has gone. It must ask for no turn itself.
+pub type Give = Box<dyn FnOnce(Turn) -> Result<(), Turn> + Send>;
 
 /// One turn. It ends when this is dropped.
 #[derive(Debug)]
@@ -52,25 +58,24 @@ impl Turns {
         Self(Arc::new(Mutex::new(State { queue: FairQueue::new(turns), is_closed: false })))
     }
 
-    /// Waits for a turn. Returns `None` once the turns are closed.
-    pub async fn take(&self, key: TurnKey) -> Option<Turn> {
-        let (turn, given) = oneshot::channel();
+    /// Asks for a turn, which is handed to `give` when it is there; never once the turns are closed. Thousands may wait,
+    /// so that none of them is a task.
+    pub fn request(&self, key: TurnKey, give: Give) {
         {
             let mut state = self.0.lock();
             if state.is_closed {
-                return None;
+                return;
             }
-            state.queue.push(key, Waiter { since: Instant::now(), turn });
+            state.queue.push(key, Waiter { since: Instant::now(), give });
         }
         self.give();
-        given.await.ok()
     }
 
     /// Gives the turns that are free.
     fn give(&self) {
         loop {
             let Some((key, waiter)) = self.0.lock().queue.next() else { return };
-            if let Err(mut turn) = waiter.turn.send(Turn { key: Some(key), turns: self.clone() }) {
+            if let Err(mut turn) = (waiter.give)(Turn { key: Some(key), turns: self.clone() }) {
                 // None waits for it any more. The loop gives it to the next one: thousands may have gone.
                 turn.end();
             }
@@ -87,9 +92,8 @@ impl Turns {
     /// Returns how much waits for a turn.
     pub fn waiting(&self) -> Waiting {
         let state = self.0.lock();
-        let waiting = || state.queue.waiting().filter(|waiter| !waiter.turn.is_closed());
-        let longest = waiting().map(|waiter| waiter.since.elapsed()).max().unwrap_or_default();
-        Waiting { count: waiting().count(), longest }
+        let longest = state.queue.waiting().map(|waiter| waiter.since.elapsed()).max().unwrap_or_default();
+        Waiting { count: state.queue.waiting().count(), longest }
     }
 }
 
@@ -111,6 +115,16 @@ impl Drop for Turn {
 }
 
 #[cfg(test)]
+impl Turns {
+    /// Waits for a turn. Returns `None` once the turns are closed.
+    pub async fn take(&self, key: TurnKey) -> Option<Turn> {
+        let (sender, turn) = tokio::sync::oneshot::channel();
+        self.request(key, Box::new(|turn| sender.send(turn)));
+        turn.await.ok()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
 
@@ -121,12 +135,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_is_counted_with_its_age_until_it_has_its_turn_or_gives_up() {
+    async fn what_waits_is_counted_with_its_age_until_it_has_its_turn() {
         let turns = Turns::new(1);
         let first = turns.take(key("a")).await.unwrap();
         let mut second = Box::pin(turns.take(key("b")));
         assert!(second.as_mut().now_or_never().is_none());
-        assert!(turns.take(key("c")).now_or_never().is_none(), "and gives up");
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(turns.waiting(), Waiting { count: 1, longest: Duration::from_secs(7) });
         drop(first);

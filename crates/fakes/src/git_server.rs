@@ -27,6 +27,8 @@ pub enum GitBehaviour {
     Broken,
     /// It never answers.
     Silent,
+    /// It breaks off in the midst of what is fetched.
+    BreaksOff,
     /// It sends everyone to another server.
     Redirect(String),
 }
@@ -40,6 +42,7 @@ pub struct GitServer {
     pub root: PathBuf,
     behaviour: Arc<Mutex<GitBehaviour>>,
     seen: Arc<Mutex<Vec<String>>>,
+    fetches: Arc<Mutex<Vec<String>>>,
     count: Arc<AtomicUsize>,
 }
 
@@ -59,6 +62,7 @@ impl GitServer {
             root: root.to_owned(),
             behaviour: Arc::new(Mutex::new(behaviour)),
             seen: Arc::default(),
+            fetches: Arc::default(),
             count: Arc::default(),
         };
         let router = Router::new().fallback(answer).with_state(server.clone());
@@ -81,6 +85,11 @@ impl GitServer {
     /// Returns how many requests it had.
     pub fn requests(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns what clients sent to fetch commits, as far as it is text (git, gitprotocol-v2).
+    pub fn fetches(&self) -> Vec<String> {
+        self.fetches.lock().unwrap().clone()
     }
 
     /// Returns all that it was sent as authorization, decoded.
@@ -159,7 +168,7 @@ async fn answer(State(server): State<GitServer>, request: Request) -> Response<B
             let asks = plain(StatusCode::UNAUTHORIZED).header("www-authenticate", "Basic realm=\"git\"");
             return asks.body(Body::empty()).unwrap();
         }
-        GitBehaviour::Login(..) | GitBehaviour::Open => {}
+        GitBehaviour::Login(..) | GitBehaviour::Open | GitBehaviour::BreaksOff => {}
     }
     let body = to_bytes(body, 64 << 20).await.unwrap();
     if let Some(oid) = parts.uri.path().strip_prefix("/lfs/") {
@@ -169,9 +178,23 @@ async fn answer(State(server): State<GitServer>, request: Request) -> Response<B
         return batch(&server, &body);
     }
     let (headers, method) = (parts.headers, parts.method.to_string());
-    tokio::task::spawn_blocking(move || backend(&server.root, &method, &parts.uri, &headers, &body))
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let is_fetch = text.contains("command=fetch");
+    server.fetches.lock().unwrap().extend(is_fetch.then_some(text));
+    let root = server.root.clone();
+    let response = tokio::task::spawn_blocking(move || backend(&root, &method, &parts.uri, &headers, &body))
         .await
-        .unwrap()
+        .unwrap();
+    if is_fetch && behaviour == GitBehaviour::BreaksOff { half_of(response).await } else { response }
+}
+
+/// Returns an answer that breaks off in the midst of its content.
+async fn half_of(response: Response<Body>) -> Response<Body> {
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, 64 << 20).await.unwrap();
+    let half = bytes.slice(..bytes.len() / 2);
+    let broken = Err(std::io::Error::other("the connection breaks"));
+    Response::from_parts(parts, Body::from_stream(futures::stream::iter([Ok(half), broken])))
 }
 
 /// Answers as servers of Git LFS do (git-lfs, docs/api/batch.md).

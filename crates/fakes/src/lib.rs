@@ -23,6 +23,7 @@ mod quay_tokens;
 mod scripted_registry;
 mod tls;
 mod token_registry;
+mod upload_registry;
 mod writable_registry;
 
 pub use api_server::{ApiServer, forbidden, refusal};
@@ -45,4 +46,5 @@ pub use quay_tokens::QuayTokens;
 pub use scripted_registry::{ScriptedRegistry, Seen, json, reply};
 pub use tls::Certificate;
 pub use token_registry::TokenRegistry;
+pub use upload_registry::UploadRegistry;
 pub use writable_registry::WritableRegistry;

@@ -35,6 +35,8 @@ pub enum Operation {
     Mount(Digest),
     /// To begin an upload, which is cancelled at once.
     Push,
+    /// Look whether a blob is there, or upload it.
+    Upload(Digest),
     /// Find what refers to a manifest.
     Referrers(Digest),
 }
@@ -196,6 +198,7 @@ impl Operation {
             Self::Put(what) => format!("write {}", with(what)),
             Self::Mount(digest) => format!("mount {digest} into {repository}"),
             Self::Push => format!("push to {repository}"),
+            Self::Upload(digest) => format!("upload {digest} to {repository}"),
         }
     }
 }

@@ -54,4 +54,4 @@ pub use settings::{
     BulkApi, BulkKind, PrivateAddresses, Settings, SettingsError, TokenServers, parse_token_servers,
 };
 pub use text::{is_printable, printable};
-pub use transport::{Http, RequestCount};
+pub use transport::{Content, Http, RequestCount};

@@ -61,15 +61,8 @@ pub async fn resolve(
     known: &BTreeMap<ImageReference, Digest>,
     access: &RegistryAccess,
 ) -> Result<Base, Failed> {
+    let (shown, manifest) = select(needed, known, access).await?;
     let client = access.client(&needed.image.repository);
-    let asked =
-        known.get(&needed.image).cloned().map(ManifestRef::Digest).or_else(|| needed.image.manifest_ref());
-    let asked = asked.ok_or_else(|| not_found(needed))?;
-    let shown = read(&client, &asked, needed).await?;
-    let manifest = match pick(&shown, needed)? {
-        Some(digest) => read(&client, &ManifestRef::Digest(digest), needed).await?,
-        None => shown.clone(),
-    };
     let config = client.image_config(&manifest).await.map_err(|error| refused(needed, &error))?;
     let config = config.filter(|_| !manifest.is_index()).ok_or_else(|| {
         let message = format!("{} is no image that can be built on; name another one", named(needed));
@@ -81,6 +74,25 @@ pub async fn resolve(
         return Err(no_platform(needed, &has));
     }
     Ok(Base { needed: needed.clone(), shown: shown.digest, manifest, config })
+}
+
+/// Returns what a reference shows, and the manifest for the platform; where it shows one image, that one, whatever it is
+/// of.
+pub async fn select(
+    needed: &NeededImage,
+    known: &BTreeMap<ImageReference, Digest>,
+    access: &RegistryAccess,
+) -> Result<(Manifest, Manifest), Failed> {
+    let client = access.client(&needed.image.repository);
+    let asked =
+        known.get(&needed.image).cloned().map(ManifestRef::Digest).or_else(|| needed.image.manifest_ref());
+    let asked = asked.ok_or_else(|| not_found(needed))?;
+    let shown = read(&client, &asked, needed).await?;
+    let manifest = match pick(&shown, needed)? {
+        Some(digest) => read(&client, &ManifestRef::Digest(digest), needed).await?,
+        None => shown.clone(),
+    };
+    Ok((shown, manifest))
 }
 
 async fn read(

@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 
 use imgop_core::build::dockerfile::{BuildInputs, BuildahVersion, Dockerfile, Problem, Resolved, Severity};
 use imgop_core::build::step::{StepContext, StepInput};
-use imgop_core::build::{BuildFailure, DockerfilePlace, IgnoreFile};
-use imgop_registry::oci::PlatformSelector;
+use imgop_core::build::{BuildFailure, DockerfilePlace, IgnoreFile, own_platform};
 
 use crate::context::below::{PathError, open_file};
 use crate::{Failed, Places};
 
-/// The names of a Dockerfile for which no path is given.
-const DEFAULT_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
 /// Bytes that are read; core refuses longer files.
 const MAX_BYTES: u64 = (4 << 20) + 1;
 /// Mistakes that are shown.
@@ -48,7 +45,7 @@ pub fn find(input: &StepInput, places: &Places) -> Result<Found, Failed> {
 }
 
 fn find_default(folder: &Path) -> Result<(Vec<u8>, Option<&'static str>), Failed> {
-    for name in DEFAULT_NAMES {
+    for name in DockerfilePlace::DEFAULT_NAMES {
         match read(folder, name) {
             Ok(bytes) => return Ok((bytes, Some(name))),
             Err(PathError::Missing(_)) => {}
@@ -120,11 +117,15 @@ pub fn check_triggers(
 }
 
 fn check_file(file: Dockerfile, input: &StepInput, name: &str) -> Result<Checked, Failed> {
+    let build_platform = own_platform().ok_or_else(|| {
+        let architecture = std::env::consts::ARCH;
+        Failed::new(BuildFailure::PlatformUnavailable, format!("no image is for {architecture}"))
+    })?;
     let resolved = file.resolve(&BuildInputs {
         arguments: &input.arguments,
         target: input.target.as_deref(),
         platform: &input.platform,
-        build_platform: &own_platform()?,
+        build_platform: &build_platform,
         format: input.format,
         secrets: &input.secrets,
     });
@@ -153,17 +154,4 @@ fn failed(errors: &[&Problem], name: &str) -> Option<Failed> {
         shown.push(format!("and {} more", errors.len() - MAX_SHOWN));
     }
     Some(Failed::new(reason, shown.join(" | ")))
-}
-
-/// Returns the platform of this machine.
-fn own_platform() -> Result<PlatformSelector, Failed> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        other => other,
-    };
-    format!("{}/{architecture}", std::env::consts::OS)
-        .parse()
-        .map_err(|error| Failed::new(BuildFailure::PlatformUnavailable, error))
 }

@@ -39,6 +39,12 @@ impl Failed {
         Self::new(BuildFailure::PodNotStarted, format!("cannot {what} {}: {error}", path.display()))
     }
 
+    /// Returns whether a layer could not be kept in the cache: of all registries Buildah asks only that one while it
+    /// builds.
+    pub fn is_of_cache(&self) -> bool {
+        self.reason == BuildFailure::RegistryUnreachable
+    }
+
     /// Returns that the volume of the build is full.
     pub fn out_of_disk(detail: impl fmt::Display) -> Self {
         Self::new(BuildFailure::OutOfDisk, format!("no space is left ({detail}); raise storage.sizeLimit"))

@@ -31,6 +31,18 @@ pub struct BuildHandover {
     pub mounts_files: bool,
     /// A base whose history lists fewer layers than it has: Buildah keeps no layers on it.
     pub base_without_history: Option<String>,
+    /// The steps that ONBUILD of its bases adds to the Dockerfile.
+    pub triggers: Vec<Trigger>,
+}
+
+/// A step that a base image adds to every stage that begins with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trigger {
+    /// The step.
+    pub text: String,
+    /// The base image.
+    pub base: String,
 }
 
 /// What `prepare` leaves for `push`, where `build` cannot reach it.

@@ -28,7 +28,7 @@ use std::io::Write as _;
 
 pub use end_request::EndRequest;
 pub use failed::Failed;
-pub use handover::{BuildHandover, HandedBase, PushHandover};
+pub use handover::{BuildHandover, HandedBase, PushHandover, Trigger};
 pub use places::Places;
 pub use prepare::prepare;
 pub use program::{Finished, Program};

@@ -50,7 +50,10 @@ fn run(arguments: &[String], ends: &EndRequest, report: &mut StepReport) -> Resu
     let runtime = runtime.map_err(|error| unusable(error.to_string()))?;
     match command.as_str() {
         "prepare" => runtime.block_on(prepare(&input, &places, report)),
-        "build" => build::build(&input, &places, ends, report),
+        "build" => {
+            build::adopt_leftovers();
+            build::build(&input, &places, ends, report)
+        }
         "push" => runtime.block_on(push::push(&input, &places, report)),
         other => Err(unusable(format!("{other:?} is neither prepare nor build nor push"))),
     }

@@ -14,7 +14,7 @@ use crate::buildah::{self, StorageDriver};
 use crate::context::{self, Fetched};
 use crate::dockerfile::{self, Checked, Found};
 use crate::handover::{self, BuildHandover, PushHandover};
-use crate::{Failed, Places, note};
+use crate::{Failed, Places, Trigger, note};
 
 /// Fetches, checks, resolves and pulls. What is known is reported also where it fails.
 pub async fn prepare(input: &StepInput, places: &Places, report: &mut StepReport) -> Result<(), Failed> {
@@ -161,6 +161,7 @@ impl Preparation<'_> {
             unchanged_base: unchanged_base(checked, pulled),
             mounts_files: checked.resolved.mounts_files,
             base_without_history: base_without_history(checked, pulled),
+            triggers: triggers(checked, pulled),
         };
         handover::write(&self.places.build_handover(), &build)?;
         let base = checked.resolved.base();
@@ -186,6 +187,17 @@ fn base_without_history(checked: &Checked, pulled: &[Base]) -> Option<String> {
     let bases = pulled.iter().filter(|base| checked.resolved.begins_with(&base.needed));
     let mut without = bases.filter(|base| base.config.layers_in_history < base.config.diff_ids.len());
     without.next().map(|base| base.needed.image.to_string())
+}
+
+/// Returns the steps that images add which a stage begins with.
+fn triggers(checked: &Checked, pulled: &[Base]) -> Vec<Trigger> {
+    let bases = pulled.iter().filter(|base| checked.resolved.begins_with(&base.needed));
+    let of = |base: &Base| {
+        let name = base.needed.image.to_string();
+        let texts = base.config.triggers.clone().into_iter();
+        texts.map(move |text| Trigger { text, base: name.clone() }).collect::<Vec<_>>()
+    };
+    bases.flat_map(of).collect()
 }
 
 /// Returns whole seconds since then, begun ones included.

@@ -1,6 +1,7 @@
 //! The flags of an ImageBuilder's spec: those of `docker build`, and some of its own.
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use imgop_core::api::{Format, RebuildOn, TlsMode};
 
 use crate::kinds::object_name::parse_name;
@@ -91,12 +92,17 @@ pub struct BuilderArgs {
     pub sub_path: Option<String>,
 
     /// What starts a build by itself beside a change of the spec
-    #[arg(long, value_delimiter = ',', value_name = "CAUSE", value_parser = parse_cause, help_heading = "Schedule")]
+    #[arg(long, value_delimiter = ',', value_name = "CAUSE", value_parser = cause(), ignore_case = true, help_heading = "Schedule")]
     pub rebuild_on: Vec<RebuildOn>,
 
-    /// How often to check what --rebuild-on names, such as 5m or 1d; 5m by default
+    /// How often to check what --rebuild-on names, such as 5m or 1d; 5m by default. A build begins --min-interval after
+    /// the last one at the earliest
     #[arg(long, value_name = "DURATION", help_heading = "Schedule")]
     pub frequency: Option<String>,
+
+    /// How long to wait after the beginning of a build before what --rebuild-on names begins another one; 5m by default
+    #[arg(long, value_name = "DURATION", help_heading = "Schedule")]
+    pub min_interval: Option<String>,
 
     /// Time that the image and its files bear, in seconds since 1970: the same inputs give the same digest
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
@@ -105,6 +111,12 @@ pub struct BuilderArgs {
     /// Format of the image: docker, or oci
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     pub format: Option<Format>,
+}
+
+/// Returns the parser of causes, which completion and help list.
+fn cause() -> impl TypedValueParser<Value = RebuildOn> {
+    let causes = [PossibleValue::new("Source"), PossibleValue::new("BaseImage").alias("base-image")];
+    PossibleValuesParser::new(causes).try_map(|text| parse_cause(&text))
 }
 
 fn parse_cause(text: &str) -> Result<RebuildOn, &'static str> {

@@ -145,6 +145,7 @@ impl BuilderArgs {
             sub_path,
             rebuild_on,
             frequency,
+            min_interval,
             source_date_epoch,
             format,
         } = self;
@@ -170,6 +171,7 @@ impl BuilderArgs {
         words.value("--sub-path", sub_path.as_ref());
         words.value("--rebuild-on", joined(&causes).as_ref());
         words.value("--frequency", frequency.as_ref());
+        words.value("--min-interval", min_interval.as_ref());
         words.value("--source-date-epoch", source_date_epoch.as_ref());
         words.value("--format", format.as_ref().map(|format| format!("{format:?}")).as_ref());
     }
@@ -262,6 +264,7 @@ mod tests {
             sub_path: text("src"),
             rebuild_on: vec![RebuildOn::Source, RebuildOn::BaseImage],
             frequency: text("1h"),
+            min_interval: text("30s"),
             source_date_epoch: text("0"),
             format: Some(Format::Oci),
         };

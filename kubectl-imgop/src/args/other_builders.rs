@@ -77,6 +77,9 @@ impl OtherBuildersArgs {
         let ignored = self.ignored.given();
         if !ignored.is_empty() {
             ui.note(&format!("ignored, since it changes nothing here: {}", ignored.join(", ")));
+            if ignored.iter().any(|flag| flag.starts_with("--memory") || flag.starts_with("--cpu-")) {
+                ui.note("memory and CPU of a build are limited by spec.resources of the ImageBuilder");
+            }
         }
         Ok(())
     }

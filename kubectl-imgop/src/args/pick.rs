@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::cli_error::CliError;
 use crate::cluster::objects::FoundObject;
 use crate::cluster::{Cluster, ConnectionArgs};
-use crate::kinds::{KINDS, ObjectRef};
+use crate::kinds::{KINDS, ObjectRef, TypedName};
 use crate::output::Ui;
 use crate::prompts::{Answer, Below, Row, Terminal, TypedQuestion, Typing, can_ask};
 
@@ -22,9 +22,9 @@ pub fn check_can_pick(ui: Ui, missing: &str) -> Result<(), CliError> {
 /// The one object that a verb is for. On a terminal the user picks it, unless it is named.
 #[derive(Debug, Args)]
 pub struct OneArgs {
-    /// Name of the Image, or imagebuilder/NAME; without it you can pick one, on a terminal
-    #[arg(value_parser = ObjectRef::parse)]
-    name: Option<ObjectRef>,
+    /// Name of the Image or ImageBuilder; kind/NAME where both have it. Without it you can pick one, on a terminal
+    #[arg(value_parser = TypedName::parse)]
+    name: Option<TypedName>,
 }
 
 impl OneArgs {
@@ -42,29 +42,29 @@ impl OneArgs {
             Some(name) => name.clone(),
             None => one(ui, &cluster).await?,
         };
-        let found = cluster.get(&name).await?;
+        let found = cluster.named(&name).await?;
         Ok((cluster, found))
     }
 }
 
 /// Returns the object that the user picks.
-async fn one(ui: Ui, cluster: &Cluster) -> Result<ObjectRef, CliError> {
+async fn one(ui: Ui, cluster: &Cluster) -> Result<TypedName, CliError> {
     let typing = Names(existing(cluster).await?);
     let terminal = Terminal::open()?;
     match (TypedQuestion { prompt: "Name", initial: "", typing: &typing }).ask(&terminal).await? {
-        Answer::Given(name) => ObjectRef::parse(&name).map_err(CliError::usage),
+        Answer::Given(name) => ObjectRef::parse(&name).map(TypedName::from).map_err(CliError::usage),
         Answer::Back => Err(nothing_picked(ui)),
     }
 }
 
 /// Returns the objects that the user picks.
-pub async fn some(ui: Ui, cluster: &Cluster) -> Result<Vec<ObjectRef>, CliError> {
+pub async fn some(ui: Ui, cluster: &Cluster) -> Result<Vec<TypedName>, CliError> {
     let rows = existing(cluster).await?;
     let items: Vec<String> = rows.iter().map(|row| format!("{}  {}", row.value, row.note)).collect();
     let terminal = Terminal::open()?;
     match terminal.choose_some("Which ones", &items).await? {
         Answer::Given(chosen) if !chosen.is_empty() => {
-            let names = chosen.into_iter().map(|i| ObjectRef::parse(&rows[i].value));
+            let names = chosen.into_iter().map(|i| ObjectRef::parse(&rows[i].value).map(TypedName::from));
             names.collect::<Result<_, _>>().map_err(CliError::usage)
         }
         Answer::Given(_) | Answer::Back => Err(nothing_picked(ui)),

@@ -7,15 +7,15 @@ use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Found;
 use crate::kinds::object_name::parse_selector;
-use crate::kinds::{DEFAULT_KIND, KINDS, KindRef, ObjectRef, kind_of_word};
+use crate::kinds::{DEFAULT_KIND, KINDS, KindRef, TypedName, kind_of_word};
 use crate::output::Ui;
 
 /// The objects that a verb changes. One of these is required; on a terminal the user picks otherwise.
 #[derive(Debug, Args)]
 pub struct SelectedArgs {
-    /// Names of Images, or imagebuilder/NAME; with --selector or --all the kind to select from, if it is not Image
-    #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
-    names: Vec<ObjectRef>,
+    /// Names of Images and ImageBuilders; kind/NAME where both have one. With --selector or --all the kind to select from, if it is not Image
+    #[arg(value_name = "NAME", value_parser = TypedName::parse)]
+    names: Vec<TypedName>,
 
     /// Select by labels, such as team=web
     #[arg(short = 'l', long, value_parser = parse_selector, conflicts_with = "all")]
@@ -30,7 +30,7 @@ pub struct SelectedArgs {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Selected {
     /// These objects.
-    Named(Vec<ObjectRef>),
+    Named(Vec<TypedName>),
     /// Objects of this kind, all of them or those with labels.
     OfKind(KindRef),
 }
@@ -63,13 +63,14 @@ impl SelectedArgs {
 
 /// Returns what is selected. Where objects are not named, all are of one kind: what changes many objects must not
 /// grow by a kind that was not asked for. A kind alone reads as a name; nothing else may stand there.
-pub fn selected(names: &[ObjectRef], are_named: bool, kinds: &[KindRef]) -> Result<Selected, CliError> {
+pub fn selected(names: &[TypedName], are_named: bool, kinds: &[KindRef]) -> Result<Selected, CliError> {
     match names {
         names if are_named => Ok(Selected::Named(names.to_vec())),
         [] => Ok(Selected::OfKind(DEFAULT_KIND)),
-        [only] if let Some(kind) = kind_of_word(&only.name, kinds) => Ok(Selected::OfKind(kind)),
+        [only] if let Some(kind) = kind_of_word(&only.reference().name, kinds) => Ok(Selected::OfKind(kind)),
         [name, ..] => Err(CliError::usage(format!(
-            "{name}: a name goes with neither --selector nor --all; give one of them"
+            "{}: a name goes with neither --selector nor --all; give one of them",
+            name.reference()
         ))),
     }
 }

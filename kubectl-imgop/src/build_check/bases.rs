@@ -13,7 +13,7 @@ use imgop_registry::{Registries, RegistryError, RepositoryClient};
 use crate::cli_error::CliError;
 use crate::output::wording::Wording;
 use crate::registry::errors::{ErrorContext, explain};
-use crate::registry::local_access::{AccessSources, Endpoint, Origin};
+use crate::registry::local_access::{AccessSources, Endpoint, Origin, Role};
 
 /// An image that a build needs.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Bases<'_> {
             is_of_cluster: self.is_of_cluster,
         };
         let reached = self.sources.reach(endpoint).await?;
-        let origin = Origin { is_alone: true, ..reached.origin };
+        let origin = Origin { role: Role::BaseImages, ..reached.origin };
         Ok((self.registries.repository(&image.repository, &reached.access), origin))
     }
 }

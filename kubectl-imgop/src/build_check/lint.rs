@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use imgop_core::build::dockerfile::{BuildInputs, BuildahVersion, Dockerfile, NeededImage, Problem};
 use imgop_core::build::{ArgValue, BuildRequest};
 
+use super::context_files::missing;
+
 /// What a Dockerfile says.
 #[derive(Debug)]
 pub struct Lint {
@@ -14,16 +16,14 @@ pub struct Lint {
     pub images: Vec<NeededImage>,
 }
 
-impl Lint {
-    /// Whether it cannot be built.
-    pub fn has_errors(&self) -> bool {
-        self.problems.iter().any(Problem::is_error)
-    }
-}
-
 /// Reads a Dockerfile for all platforms of a request. Values that a ConfigMap holds are not known here: what depends
-/// on them is left out.
-pub fn lint(text: &str, request: &BuildRequest, buildah: BuildahVersion) -> Lint {
+/// on them is left out. `files` are those of the context, where they are known.
+pub fn lint(
+    text: &str,
+    request: &BuildRequest,
+    files: Option<&BTreeSet<String>>,
+    buildah: BuildahVersion,
+) -> Lint {
     let file = Dockerfile::parse(text.as_bytes(), buildah);
     let mut lint = Lint { problems: file.problems().to_vec(), images: Vec::new() };
     let is_known = request.arguments.values().all(|value| matches!(value, ArgValue::Text(_)));
@@ -46,7 +46,8 @@ pub fn lint(text: &str, request: &BuildRequest, buildah: BuildahVersion) -> Lint
             format: request.format,
             secrets: &secrets,
         });
-        for problem in resolved.problems {
+        let missing = files.map(|files| missing(&file, &resolved.stages, files)).unwrap_or_default();
+        for problem in resolved.problems.into_iter().chain(missing) {
             if !lint.problems.contains(&problem) {
                 lint.problems.push(problem);
             }

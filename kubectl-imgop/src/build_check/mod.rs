@@ -2,8 +2,12 @@
 //! By the code that agent and builds run too.
 
 mod bases;
+mod context_files;
 mod lint;
 mod page;
+mod pushing;
+
+use std::collections::BTreeSet;
 
 use imgop_core::build::BuildRequest;
 use imgop_core::build::dockerfile::BuildahVersion;
@@ -14,6 +18,8 @@ pub use page::print_problems;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
+use crate::output::text::count;
+use pushing::Pushing;
 
 /// What is checked.
 #[derive(Debug, Clone, Copy)]
@@ -24,28 +30,54 @@ pub struct Checked<'a> {
     pub text: Option<&'a str>,
     /// What is asked for.
     pub request: &'a BuildRequest,
+    /// The files of the context, where they are known.
+    pub files: Option<&'a BTreeSet<String>>,
+    /// The Secret that is made with it.
+    pub own_secret: Option<&'a str>,
     /// The version of Buildah that would build it.
     pub buildah: BuildahVersion,
 }
 
-/// Checks, and prints what was found. Returns done if a build could begin.
+/// Checks, and prints what was found. Returns done if a build could begin and push, as far as that is known here.
 pub async fn check(ui: Ui, checked: Checked<'_>, bases: &Bases<'_>) -> Result<Outcome, CliError> {
-    let Some(text) = checked.text else {
+    let mut mistakes: Vec<String> = Vec::new();
+    if let Some(text) = checked.text {
+        let found = lint(text, checked.request, checked.files, checked.buildah);
+        print_problems(ui, checked.name, &found, bases.wording)?;
+        let errors = found.problems.iter().filter(|problem| problem.is_error()).count();
+        let bases = bases::look_up(bases, found.images).await;
+        if !bases.is_empty() {
+            ui.table(&page::bases_table(&bases), true)?;
+        }
+        hint(ui, &bases);
+        let unusable = bases.iter().filter(|base| !base.is_usable()).count();
+        mistakes.extend((errors > 0).then(|| count(errors, "mistake")));
+        mistakes.extend((unusable > 0).then(|| format!("{} not usable", count(unusable, "base image"))));
+    } else {
         ui.note("The Dockerfile is not checked: only a build reads it from its context.");
-        ui.data(&page::destination(checked.request))?;
-        return Ok(Outcome::Done);
-    };
-    let found = lint(text, checked.request, checked.buildah);
-    print_problems(ui, checked.name, &found)?;
-    let has_errors = found.has_errors();
-    let bases = bases::look_up(bases, found.images).await;
-    if !bases.is_empty() {
-        ui.table(&page::bases_table(&bases), true)?;
     }
-    ui.data(&page::destination(checked.request))?;
-    hint(ui, &bases);
-    let is_good = !has_errors && bases.iter().all(Base::is_usable);
-    Ok(if is_good { Outcome::Done } else { Outcome::NotReady })
+    mistakes.extend(bases.wrong_secrets(checked.own_secret).await);
+    let mut outcome = Outcome::Done;
+    if !mistakes.is_empty() {
+        let message = format!("{} cannot be built: {}", checked.name, mistakes.join(", "));
+        ui.error(&CliError::failed(message));
+        outcome = Outcome::NotReady;
+    }
+    match bases.destination(&checked.request.destination).await {
+        Pushing::Impossible(error) => {
+            let what = page::destination(checked.request);
+            let why = error.message.strip_prefix("destination: ").unwrap_or(&error.message);
+            let message = format!("cannot push {what}: {why}");
+            ui.error(&CliError { message, ..error });
+            return Ok(Outcome::NotReady);
+        }
+        Pushing::NotKnown(why) => ui.warning(&format!("whether it can be pushed is not known here: {why}")),
+        Pushing::Answered => {}
+    }
+    if outcome == Outcome::Done {
+        ui.data(&format!("Would push {}", page::destination(checked.request)))?;
+    }
+    Ok(outcome)
 }
 
 /// Prints what to do about base images, each thing once.

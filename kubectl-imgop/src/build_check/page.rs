@@ -10,9 +10,10 @@ use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::output::table::Table;
 use crate::output::text::count;
+use crate::output::wording::Wording;
 
 /// Prints what is wrong with a Dockerfile, a line each that editors can jump to, and how much that is.
-pub fn print_problems(ui: Ui, name: &str, lint: &Lint) -> Result<(), CliError> {
+pub fn print_problems(ui: Ui, name: &str, lint: &Lint, wording: Wording) -> Result<(), CliError> {
     for problem in &lint.problems {
         let Position { line, column } = problem.position;
         let word = match problem.severity {
@@ -24,7 +25,8 @@ pub fn print_problems(ui: Ui, name: &str, lint: &Lint) -> Result<(), CliError> {
             Severity::Unsupported { needs: Some(version) } => format!(" (needs Buildah {version} or newer)"),
             _ => String::new(),
         };
-        let fix = if problem.fix.is_empty() { String::new() } else { format!("; {}", problem.fix) };
+        let fix =
+            if problem.fix.is_empty() { String::new() } else { format!("; {}", wording.of(&problem.fix)) };
         ui.data(&format!("{name}:{line}:{column}: {word}: {}{needs}{fix}", problem.message))?;
     }
     Ok(())
@@ -51,7 +53,7 @@ pub fn bases_table(bases: &[Base]) -> Table {
     table
 }
 
-/// Returns what would be pushed where.
+/// Returns what is pushed where.
 pub fn destination(request: &BuildRequest) -> String {
     let tags: Vec<String> =
         request.destination.tags.iter().map(|(repository, tag)| format!("{repository}:{tag}")).collect();
@@ -63,5 +65,5 @@ pub fn destination(request: &BuildRequest) -> String {
                 + &format!(" ({})", several.join(", "))
         }
     };
-    format!("Would push {what} as {}", tags.join(", "))
+    format!("{what} as {}", tags.join(", "))
 }

@@ -2,18 +2,25 @@
 
 use std::time::Duration;
 
+use imgop_core::api::conditions::{READY, reasons};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
-use tokio::time::timeout;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::Cluster;
 use super::errors::how_to_install;
+use crate::kinds::ObjectRef;
 use crate::output::Ui;
 use crate::output::text::count;
 
 /// The label by which the agent's Deployment is found.
 const AGENT_SELECTOR: &str = "app.kubernetes.io/name=imgop-agent";
+
+/// How long the first word of the agent on a new object is awaited, and how often it is looked for.
+const FIRST_REACTION: Duration = Duration::from_millis(1500);
+const REACTION_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long the API server may take to list Deployments.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +55,24 @@ pub async fn warn_without_agent(ui: Ui, cluster: &Cluster, done: &str) {
         && agents.is_empty()
     {
         ui.warning(&format!("nothing is {done} yet: {}", without_agent(&cluster.flags)));
+    }
+}
+
+/// Warns if the agent says at once that it may not work for a new object in this namespace. No answer is no reason to
+/// warn.
+pub async fn warn_where_not_enabled(ui: Ui, cluster: &Cluster, object: &ObjectRef) {
+    let began = Instant::now();
+    while began.elapsed() < FIRST_REACTION {
+        let Ok(found) = cluster.objects(object.kind, false).get(&object.name).await else { return };
+        let conditions = found.data.pointer("/status/conditions").and_then(Value::as_array);
+        let ready = conditions.and_then(|all| all.iter().find(|condition| condition["type"] == READY));
+        match ready {
+            Some(ready) if ready["reason"] == reasons::NAMESPACE_NOT_ENABLED => {
+                return ui.warning(ready["message"].as_str().unwrap_or(reasons::NAMESPACE_NOT_ENABLED));
+            }
+            Some(_) => return,
+            None => sleep(REACTION_INTERVAL).await,
+        }
     }
 }
 

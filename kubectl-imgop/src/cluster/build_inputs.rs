@@ -12,6 +12,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::apply::FIELD_MANAGER;
 use super::connection::Cluster;
@@ -21,6 +22,9 @@ use crate::cli_error::CliError;
 pub const CONTEXT_LABEL: &str = "imgop.skopeo.io/context-of";
 /// The label of a Secret that holds secrets of a user's machine: the ImageBuilder that it is sent for.
 pub const SECRETS_LABEL: &str = "imgop.skopeo.io/secrets-of";
+
+/// The manager of no field: what it applies is nothing.
+const READER: &str = "imgop-cli-reads";
 
 /// How long what has no owner may be on its way: it gets one when its ImageBuilder is applied.
 const BEING_SENT: SignedDuration = SignedDuration::from_hours(1);
@@ -46,17 +50,30 @@ impl Cluster {
         }
     }
 
-    /// Returns the metadata of an object that another one needs.
-    pub async fn input<K>(&self, name: &str) -> Result<Option<ObjectMeta>, CliError>
+    /// Returns the metadata of an object that another one needs, as it is before it is applied. Who may apply and not
+    /// read learns the same of a dry run: an apply of nothing, under a name that manages nothing.
+    pub async fn applied_input<K>(&self, name: &str) -> Result<Option<ObjectMeta>, CliError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
     {
         let objects: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
-        let found = objects.get_metadata_opt(name).await;
         let resource = K::plural(&()).into_owned();
+        let (verb, found) = match objects.get_metadata_opt(name).await {
+            Err(kube::Error::Api(refusal)) if refusal.code == 403 => {
+                let field_manager = Some(READER.to_owned());
+                let params = PatchParams { dry_run: true, field_manager, ..PatchParams::default() };
+                let (version, kind) = (K::api_version(&()), K::kind(&()));
+                let nothing = json!({ "apiVersion": version, "kind": kind, "metadata": { "name": name } });
+                let patched = objects.patch_metadata(name, &params, &Patch::Apply(&nothing)).await;
+                // What a dry run makes has no version.
+                let is_there = |found: &PartialObjectMeta<K>| found.metadata.resource_version.is_some();
+                ("patch", patched.map(|found| Some(found).filter(is_there)))
+            }
+            found => ("get", found),
+        };
         found
             .map(|found| found.map(|found| found.metadata))
-            .map_err(|error| self.explain_in_namespace("get", &resource, &error))
+            .map_err(|error| self.explain_in_namespace(verb, &resource, &error))
     }
 
     /// Deletes an object again that was made for nothing.
@@ -101,8 +118,6 @@ fn is_being_sent(metadata: &ObjectMeta, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -4,7 +4,7 @@ use kube::Error;
 use kube::client::AuthError;
 use kube::core::Status;
 
-use crate::cli_error::{CliError, root_cause};
+use crate::cli_error::{CliError, Kind, root_cause};
 use crate::kinds::{AnyKind, KindRef};
 
 /// What was asked of the API server.
@@ -127,9 +127,10 @@ pub fn how_to_install(flags: &str) -> String {
 }
 
 fn refused(status: &Status, call: &Call<'_>) -> CliError {
-    let refusal = CliError::failed(message(status, call));
+    let kind = if matches!(status.code, 401 | 403) { Kind::Forbidden } else { Kind::Failed };
+    let refusal = CliError { kind, ..CliError::failed(message(status, call)) };
     match status.code {
-        401 => CliError::failed("the API server does not accept your credentials")
+        401 => CliError { kind, ..CliError::failed("the API server does not accept your credentials") }
             .hinted("log in again, or choose another --context or --user"),
         // Quotas, namespaces that end and admission webhooks refuse with 403 too, whatever one may do.
         403 => match refused_verb(&status.message) {

@@ -11,8 +11,9 @@ use kube::{Api, ResourceExt as _};
 use super::connection::Cluster;
 use super::errors::{Call, explain};
 use crate::cli_error::{CliError, Kind as ErrorKind, Outcome};
-use crate::kinds::{KINDS, Kind, KindRef, ObjectRef};
+use crate::kinds::{KINDS, Kind, KindRef, ObjectRef, TypedName};
 use crate::output::Ui;
+use crate::output::text::count;
 
 /// An object that was found, as it is: one that this version cannot read must not hide the others.
 #[derive(Debug, Clone)]
@@ -89,8 +90,29 @@ impl Cluster {
         }
     }
 
-    /// Returns an object of another kind with the same name. It is only named: a verb that changes something must not
-    /// reach another object than was typed.
+    /// Returns the object that a user names. A bare name is that of the one object that has it; where each kind has one,
+    /// a verb that changes something must not reach another one than was meant.
+    pub async fn named(&self, name: &TypedName) -> Result<FoundObject, CliError> {
+        let object = name.reference();
+        if name.has_kind() {
+            return self.get(&object).await;
+        }
+        let objects = self.objects(object.kind, false);
+        let (found, namesake) = futures::join!(objects.get(&object.name), self.namesake(&object));
+        match (found, namesake) {
+            (Ok(_), Some(other)) => {
+                let (first, second) = (object.kind.title(), other.kind.title());
+                let first_name = format!("{}/{}", first.to_lowercase(), object.name);
+                Err(CliError::failed(format!("{} is the name of an {first} and of an {second}", object.name))
+                    .hinted(format!("write {first_name}, or {other}")))
+            }
+            (Ok(found), None) => Ok(FoundObject { kind: object.kind, object: found }),
+            (Err(kube::Error::Api(status)), Some(other)) if status.code == 404 => self.get(&other).await,
+            (Err(error), _) => Err(self.explain("get", &object, &error)),
+        }
+    }
+
+    /// Returns an object of another kind with the same name.
     async fn namesake(&self, object: &ObjectRef) -> Option<ObjectRef> {
         for kind in KINDS.into_iter().filter(|kind| *kind != object.kind) {
             if let Ok(Some(_)) = self.objects(kind, false).get_metadata_opt(&object.name).await {
@@ -131,16 +153,29 @@ impl Cluster {
         let objects = self.list(kind, false, selector).await?;
         if objects.is_empty() {
             self.check_namespace().await?;
-            ui.note(&format!("No resources found in {} namespace.", self.namespace));
+            ui.note(&format!("No {}s found in {} namespace.", kind.title(), self.namespace));
+            self.note_other_kinds(ui, kind, selector).await;
         }
         Ok(Found { objects, outcome: Outcome::Done })
     }
 
+    /// Says how many objects of other kinds are selected.
+    async fn note_other_kinds(&self, ui: Ui, kind: KindRef, selector: Option<&str>) {
+        for other in KINDS.into_iter().filter(|other| *other != kind) {
+            let found = self.list(other, false, selector).await.unwrap_or_default();
+            if !found.is_empty() {
+                let (title, word) = (other.title(), other.resource().plural);
+                let number = count(found.len(), &title);
+                ui.hint(&format!("this verb is for one kind at a time; for the {number}: add {word}"));
+            }
+        }
+    }
+
     /// Returns the objects with these names. What fails for one of them stops none of the others.
-    pub async fn get_all(&self, ui: Ui, names: &[ObjectRef]) -> Result<Found, CliError> {
+    pub async fn get_all(&self, ui: Ui, names: &[TypedName]) -> Result<Found, CliError> {
         let mut objects = Vec::new();
         let outcome = each(ui, names, async |name| {
-            objects.push(self.get(name).await?);
+            objects.push(self.named(name).await?);
             Ok(())
         })
         .await?;
@@ -219,10 +254,10 @@ impl Cluster {
 }
 
 /// Does the same for each of several objects. What fails for one is printed, and stops none of the others.
-pub async fn each(
+pub async fn each<T>(
     ui: Ui,
-    objects: &[ObjectRef],
-    mut act: impl AsyncFnMut(&ObjectRef) -> Result<(), CliError>,
+    objects: &[T],
+    mut act: impl AsyncFnMut(&T) -> Result<(), CliError>,
 ) -> Result<Outcome, CliError> {
     let mut outcome = Outcome::Done;
     for object in objects {

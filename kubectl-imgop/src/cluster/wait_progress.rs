@@ -38,6 +38,11 @@ impl CurrentSteps {
         self.0.borrow_mut().insert(part.to_owned(), step);
     }
 
+    /// A part does nothing more.
+    pub fn remove(&self, part: &str) {
+        self.0.borrow_mut().remove(part);
+    }
+
     fn lines(&self) -> Vec<String> {
         self.0.borrow().iter().map(|(part, step)| format!("  {part}: {step}")).collect()
     }

@@ -40,19 +40,30 @@ pub async fn wait_for_all(
     goals: &[(ObjectRef, Goal)],
     limit: TimeLimit,
 ) -> Result<Outcome, CliError> {
-    wait_beside(ui, cluster, goals, limit, &Beside::Steps(CurrentSteps::default())).await
+    let waiting = Waiting { ui, cluster, goals, again: &[] };
+    wait_beside(&waiting, limit, &Beside::Steps(CurrentSteps::default())).await
 }
 
-/// The same beside something else that is shown.
+/// A wait.
+pub struct Waiting<'a> {
+    /// Prints.
+    pub ui: Ui,
+    /// Where the objects are.
+    pub cluster: &'a Cluster,
+    /// The objects, each with its goal.
+    pub goals: &'a [(ObjectRef, Goal)],
+    /// What is to be done once what was wrong is corrected, where it is not a sync alone.
+    pub again: &'a [String],
+}
+
+/// Waits beside something else that is shown.
 pub async fn wait_beside(
-    ui: Ui,
-    cluster: &Cluster,
-    goals: &[(ObjectRef, Goal)],
+    waiting: &Waiting<'_>,
     limit: TimeLimit,
     beside: &Beside,
 ) -> Result<Outcome, CliError> {
-    let goes_on = GoesOn::new(ui, command(cluster, goals));
-    let result = wait_within(ui, cluster, goals, limit, beside).await;
+    let goes_on = GoesOn::new(waiting.ui, command(waiting.cluster, waiting.goals));
+    let result = wait_within(waiting, limit, beside).await;
     goes_on.end();
     result
 }
@@ -63,15 +74,10 @@ fn command(cluster: &Cluster, goals: &[(ObjectRef, Goal)]) -> String {
     format!("kubectl imgop wait {}{}", names.join(" "), cluster.place())
 }
 
-async fn wait_within(
-    ui: Ui,
-    cluster: &Cluster,
-    goals: &[(ObjectRef, Goal)],
-    limit: TimeLimit,
-    beside: &Beside,
-) -> Result<Outcome, CliError> {
+async fn wait_within(waiting: &Waiting<'_>, limit: TimeLimit, beside: &Beside) -> Result<Outcome, CliError> {
+    let Waiting { ui, cluster, goals, .. } = *waiting;
     let (mut awaited, mut faults) = (Awaited::new(goals), WatchFaults::default());
-    let following = follow(ui, cluster, goals, (&mut awaited, &mut faults), beside);
+    let following = follow(waiting, (&mut awaited, &mut faults), beside);
     let Some(allowed) = limit.limit() else { return following.await };
     if let Ok(result) = timeout(allowed, following).await {
         return result;
@@ -96,13 +102,14 @@ pub fn check_all(
     objects: &[FoundObject],
     goals: &[(ObjectRef, Goal)],
 ) -> Result<Outcome, CliError> {
+    let waiting = Waiting { ui, cluster, goals, again: &[] };
     let mut awaited = Awaited::new(goals);
     awaited.end_blocks();
     let mut errors: Vec<CliError> = Vec::new();
     for object in objects {
         match awaited.seen(&object.reference(), &object.object) {
             Some(News::Ready(message)) => ui.note(&format!("{} is ready: {message}", object.reference())),
-            Some(News::NotReady(message)) => errors.push(not_ready(cluster, object, &message)),
+            Some(News::NotReady(message)) => errors.push(waiting.not_ready(object, &message)),
             Some(News::Unreadable(why)) => errors.push(cluster.unreadable(&object.reference(), &why)),
             // What is under way is left, with its message.
             Some(News::Message(_)) | None => {}
@@ -141,12 +148,11 @@ fn hint_at_several(ui: Ui, cluster: &Cluster) {
 }
 
 async fn follow(
-    ui: Ui,
-    cluster: &Cluster,
-    goals: &[(ObjectRef, Goal)],
+    waiting: &Waiting<'_>,
     (awaited, faults): (&mut Awaited, &mut WatchFaults),
     beside: &Beside,
 ) -> Result<Outcome, CliError> {
+    let Waiting { ui, cluster, goals, .. } = *waiting;
     let (mut changes, began) = (changes(cluster, goals), Instant::now());
     let mut reaction = pin!(sleep_until(began + REACTION_TIMEOUT).fuse());
     let mut notice = pin!(sleep_until(began + NOTICE_TIMEOUT).fuse());
@@ -158,7 +164,7 @@ async fn follow(
         let errors = tokio::select! {
             change = changes.next() => {
                 progress.clear();
-                changed(ui, cluster, goals, (awaited, faults), change, progress.shows_messages())?
+                changed(waiting, (awaited, faults), change, progress.shows_messages())?
             }
             () = reaction.as_mut() => {
                 if let unseen @ [_, ..] = awaited.unseen().as_slice() {
@@ -171,7 +177,7 @@ async fn follow(
             () = notice.as_mut() => {
                 progress.clear();
                 let blocked = awaited.end_blocks();
-                blocked.iter().map(|(object, message)| not_ready_object(cluster, object, message)).collect()
+                blocked.iter().map(|(object, message)| waiting.not_ready_object(object, message)).collect()
             }
             copying = looking_up.as_mut() => {
                 progress.found_jobs(copying, &awaited.under_way());
@@ -195,17 +201,16 @@ async fn follow(
 
 /// Takes note of a change, or of a watch that fails; returns what ended badly.
 fn changed(
-    ui: Ui,
-    cluster: &Cluster,
-    goals: &[(ObjectRef, Goal)],
+    waiting: &Waiting<'_>,
     (awaited, faults): (&mut Awaited, &mut WatchFaults),
     change: Option<Change>,
     shows_messages: bool,
 ) -> Result<Vec<CliError>, CliError> {
+    let Waiting { ui, cluster, goals, .. } = *waiting;
     match change {
         Some((kind, Ok(event))) => {
             faults.end(kind, &event);
-            Ok(note(ui, cluster, awaited, kind, event, shows_messages))
+            Ok(note(waiting, awaited, kind, event, shows_messages))
         }
         Some((kind, Err(error))) => {
             let object = goals.iter().map(|(object, _)| object).find(|object| object.kind == kind);
@@ -248,8 +253,7 @@ fn changes(cluster: &Cluster, goals: &[(ObjectRef, Goal)]) -> impl futures::Stre
 
 /// Prints what is new, unless the messages of the agent are shown anyway; returns what ended badly.
 fn note(
-    ui: Ui,
-    cluster: &Cluster,
+    waiting: &Waiting<'_>,
     awaited: &mut Awaited,
     kind: KindRef,
     event: Event<DynamicObject>,
@@ -267,44 +271,47 @@ fn note(
         }
         Event::Apply(object) | Event::InitApply(object) => {
             let object = FoundObject { kind, object };
-            return seen(ui, cluster, awaited, &object, shows_messages).into_iter().collect();
+            return seen(waiting, awaited, &object, shows_messages).into_iter().collect();
         }
     }
     Vec::new()
 }
 
 fn seen(
-    ui: Ui,
-    cluster: &Cluster,
+    waiting: &Waiting<'_>,
     awaited: &mut Awaited,
     object: &FoundObject,
     shows_messages: bool,
 ) -> Option<CliError> {
+    let Waiting { ui, cluster, .. } = *waiting;
     let name = object.reference();
     match awaited.seen(&name, &object.object)? {
         News::Message(_) if shows_messages => {}
         News::Message(message) => ui.note(&format!("{name}: {message}")),
         News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
-        News::NotReady(message) => return Some(not_ready(cluster, object, &message)),
+        News::NotReady(message) => return Some(waiting.not_ready(object, &message)),
         News::Unreadable(why) => return Some(cluster.unreadable(&name, &why)),
     }
     None
 }
 
-/// Returns what to do about an object that is not ready, and will not become so by itself soon.
-fn not_ready(cluster: &Cluster, object: &FoundObject, message: &str) -> CliError {
-    let (name, place) = (object.reference(), cluster.place());
-    if object.is_suspended() {
-        return CliError::failed(format!("{name} is suspended"))
-            .hinted(format!("resume it with: kubectl imgop resume {name}{place}"));
+impl Waiting<'_> {
+    /// Returns what to do about an object that is not ready, and will not become so by itself soon.
+    fn not_ready(&self, object: &FoundObject, message: &str) -> CliError {
+        let (name, place) = (object.reference(), self.cluster.place());
+        if object.is_suspended() {
+            return CliError::failed(format!("{name} is suspended"))
+                .hinted(format!("resume it with: kubectl imgop resume {name}{place}"));
+        }
+        self.not_ready_object(&name, message)
     }
-    not_ready_object(cluster, &name, message)
-}
 
-fn not_ready_object(cluster: &Cluster, object: &ObjectRef, message: &str) -> CliError {
-    CliError::failed(format!("{object} is not ready: {message}"))
-        .hinted(describe(cluster, object))
-        .hinted(format!("once it is fixed: kubectl imgop sync {object}{}", cluster.place()))
+    fn not_ready_object(&self, object: &ObjectRef, message: &str) -> CliError {
+        let sync = format!("once it is fixed: kubectl imgop sync {object}{}", self.cluster.place());
+        let again = if self.again.is_empty() { std::slice::from_ref(&sync) } else { self.again };
+        let error = CliError::failed(format!("{object} is not ready: {message}"));
+        again.iter().fold(error.hinted(describe(self.cluster, object)), CliError::hinted)
+    }
 }
 
 fn describe(cluster: &Cluster, object: &ObjectRef) -> String {

@@ -17,7 +17,7 @@ use crate::cluster::watch_faults::Watched;
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::listing::{Columns, table};
 use crate::kinds::object_name::parse_selector;
-use crate::kinds::{KINDS, KindRef, ObjectRef, kind_of_word};
+use crate::kinds::{KINDS, KindRef, TypedName, kind_of_word};
 use crate::output::Ui;
 use crate::output::documents::{ListFormat, document, json as as_json, yaml};
 use crate::output::table::{Table, terminal_width};
@@ -32,8 +32,8 @@ use crate::output::table::{Table, terminal_width};
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ListArgs {
     /// List only these, or only those of a kind
-    #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
-    names: Vec<ObjectRef>,
+    #[arg(value_name = "NAME", value_parser = TypedName::parse)]
+    names: Vec<TypedName>,
 
     /// List those in all namespaces
     #[arg(short = 'A', long, conflicts_with = "names")]
@@ -130,11 +130,12 @@ async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Fetched, Cl
     let asked = match args.names.as_slice() {
         [] => KINDS.to_vec(),
         // A kind alone reads as a name.
-        [only] if let Some(kind) = kind_of_word(&only.name, &KINDS) => vec![kind],
+        [only] if let Some(kind) = kind_of_word(&only.reference().name, &KINDS) => vec![kind],
         names => {
-            let kinds =
-                KINDS.into_iter().filter(|kind| names.iter().any(|name| name.kind == *kind)).collect();
-            return Ok(Fetched { found: cluster.get_all(ui, names).await?, kinds });
+            let found = cluster.get_all(ui, names).await?;
+            let is_found = |kind: &KindRef| found.objects.iter().any(|object| object.kind == *kind);
+            let kinds = KINDS.into_iter().filter(is_found).collect();
+            return Ok(Fetched { found, kinds });
         }
     };
     let (mut objects, mut kinds) = (Vec::new(), Vec::new());
@@ -262,10 +263,9 @@ async fn watch(
     drawn: &Drawn,
 ) -> Result<(), CliError> {
     let mut which = watcher::Config { label_selector: args.selector.clone(), ..watcher::Config::default() };
-    if let [object] = args.names.as_slice()
-        && kind_of_word(&object.name, &KINDS).is_none()
-    {
-        which = which.fields(&format!("metadata.name={}", object.name));
+    let named = args.names.first().map(|name| name.reference().name);
+    if let Some(name) = named.filter(|name| kind_of_word(name, &KINDS).is_none()) {
+        which = which.fields(&format!("metadata.name={name}"));
     }
     let (known, columns) = (Known::new(&drawn.of(kind)), args.columns());
     let is_redrawn = args.is_table() && ui.can_redraw();

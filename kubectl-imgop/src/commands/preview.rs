@@ -16,9 +16,10 @@ use kube::ResourceExt as _;
 use crate::args::{ImageArgs, image_spec, unlisted};
 use crate::build_check::{Bases, Checked, check};
 use crate::cli_error::{CliError, Outcome};
+use crate::cluster::objects::FoundObject;
 use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::object_name::parse_new_name;
-use crate::kinds::{ObjectRef, read};
+use crate::kinds::{Erased, ObjectRef, TypedName, read};
 use crate::output::Ui;
 use crate::output::documents::PreviewFormat;
 use crate::output::table::terminal_width;
@@ -29,7 +30,7 @@ use crate::preview::files::{Manifest, manifests};
 use crate::preview::inspect::Inspector;
 use crate::preview::page::{PageOptions, Verb};
 use crate::preview::previews::{Previews, Printing};
-use crate::preview::targets::{ImageName, Target, applied, builder_name, image_name};
+use crate::preview::targets::{ImageName, Target, applied, object_name};
 use crate::registry::local_access::{AccessSources, LocalAccessArgs};
 use crate::registry::registries;
 
@@ -46,7 +47,7 @@ const WITHOUT_EFFECT: [&str; 4] = ["mode", "frequency", "suspend", "publish"];
 /// knows of it counts too: tags that were copied already, copies that failed, and tags that belong to an older
 /// Image, which are not changed. The arguments of a copy can be previewed as they are: all its flags are accepted.
 ///
-/// A single argument without '/', ':' and '@' is the name of an Image in the cluster. A short name of
+/// A single argument without '/', ':' and '@' is the name of an Image or ImageBuilder in the cluster. A short name of
 /// Docker Hub therefore needs its version or its path: nginx:1.27, library/nginx.
 ///
 /// Of an ImageBuilder (imagebuilder/NAME, or --file) the Dockerfile is checked, its base images are looked up,
@@ -138,10 +139,10 @@ struct FlagsOfCopy {
 }
 
 impl PreviewArgs {
-    /// Returns the Image of the cluster that is previewed, if the arguments name one.
-    fn image(&self) -> Option<ObjectRef> {
+    /// Returns the object of the cluster that is previewed, if the arguments name one.
+    fn object(&self) -> Option<TypedName> {
         let is_alone = self.destination.is_none() && self.spec.versions.is_none();
-        self.source.as_deref().filter(|_| is_alone).and_then(image_name)
+        self.source.as_deref().filter(|_| is_alone).and_then(object_name)
     }
 }
 
@@ -227,7 +228,7 @@ async fn requested(
     now: Timestamp,
 ) -> Result<Requested, CliError> {
     let flag = args.spec.first_of_a_spec();
-    if let (Some(flag), true) = (flag, !args.files.is_empty() || args.image().is_some()) {
+    if let (Some(flag), true) = (flag, !args.files.is_empty() || args.object().is_some()) {
         return Err(CliError::usage(format!(
             "{flag} cannot be used with an Image, whose spec says what it copies; it goes with SOURCE"
         )));
@@ -242,21 +243,13 @@ async fn requested(
         return Ok(Requested { targets: subjects.collect(), cluster: AnsweringCluster::new(cluster) });
     }
     let source = args.source.as_deref().unwrap_or_default();
-    if let Some(builder) = builder_name(source) {
+    if let Some(name) = args.object() {
         let cluster = connection.connect().await?;
-        let found = cluster.get(&builder).await?;
-        let read = read(&found.object).map_err(|why| cluster.unreadable(&builder, &why))?;
-        let targets = vec![Ok(Subject::Builder { builder: Box::new(read), is_of_cluster: true })];
-        return Ok(Requested { targets, cluster: AnsweringCluster::new(Ok(cluster)) });
+        let subject = named(&cluster, source, &name, now).await?;
+        return Ok(Requested { targets: vec![Ok(subject)], cluster: AnsweringCluster::new(Ok(cluster)) });
     }
-    let (target, cluster) = if let Some(image) = args.image() {
-        let cluster = connection.connect().await?;
-        (of_cluster(&cluster, source, &image, now).await?, AnsweringCluster::new(Ok(cluster)))
-    } else {
-        let target = of_references(args, source, now)?;
-        let cluster = cluster_of(&target, connection).await;
-        (target, cluster)
-    };
+    let target = of_references(args, source, now)?;
+    let cluster = cluster_of(&target, connection).await;
     let targets = vec![Ok(Subject::Target(Box::new(target)))];
     Ok(Requested { targets, cluster })
 }
@@ -270,6 +263,25 @@ pub async fn cluster_of(target: &Target, connection: &ConnectionArgs) -> Answeri
     })
 }
 
+/// Returns the object of the cluster that an argument names.
+async fn named(
+    cluster: &Cluster,
+    argument: &str,
+    name: &TypedName,
+    now: Timestamp,
+) -> Result<Subject, CliError> {
+    let found = cluster.named(name).await.map_err(|error| error.hinted(on_docker_hub(argument)))?;
+    if found.kind == Erased::<ImageBuilder>::REF {
+        let builder = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
+        return Ok(Subject::Builder { builder: Box::new(builder), is_of_cluster: true });
+    }
+    Ok(Subject::Target(Box::new(of_found(cluster, &found, now)?)))
+}
+
+fn on_docker_hub(argument: &str) -> String {
+    format!("for an image of Docker Hub, add a version: {argument}:TAG")
+}
+
 /// Returns the target of an Image of the cluster.
 pub async fn of_cluster(
     cluster: &Cluster,
@@ -277,10 +289,12 @@ pub async fn of_cluster(
     image: &ObjectRef,
     now: Timestamp,
 ) -> Result<Target, CliError> {
-    let found = cluster.get(image).await.map_err(|error| {
-        error.hinted(format!("for an image of Docker Hub, add a version: {argument}:TAG"))
-    })?;
-    let image = read(&found.object).map_err(|why| cluster.unreadable(image, &why))?;
+    let found = cluster.get(image).await.map_err(|error| error.hinted(on_docker_hub(argument)))?;
+    of_found(cluster, &found, now)
+}
+
+fn of_found(cluster: &Cluster, found: &FoundObject, now: Timestamp) -> Result<Target, CliError> {
+    let image = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
     let target = Target::of_image(image, now).map_err(|error| CliError::failed(error.to_string()))?;
     Ok(Target { is_of_cluster: true, ..target })
 }
@@ -337,6 +351,8 @@ async fn of_builder(
         name: &name,
         text: builder.spec.source.as_deref(),
         request: &request,
+        files: None,
+        own_secret: None,
         buildah: OLDEST_BUILDAH,
     };
     check(ui, checked, &bases).await

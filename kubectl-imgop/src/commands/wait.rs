@@ -12,7 +12,7 @@ use crate::cluster::wait_until_ready::{check_all, wait_for_all};
 use crate::cluster::{ConnectionArgs, WaitLimit};
 use crate::kinds::object_name::parse_selector;
 use crate::kinds::progress::Goal;
-use crate::kinds::{KINDS, ObjectRef};
+use crate::kinds::{KINDS, ObjectRef, TypedName};
 use crate::output::Ui;
 
 /// Wait until Images and ImageBuilders are ready: every tag is at its destination
@@ -25,10 +25,10 @@ use crate::output::Ui;
 /// minute. How many bytes are copied is not shown: Skopeo tells that only to a terminal of its own.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
-    /// Images (or imagebuilder/NAME) to wait for, by default all Images in the namespace; with --selector or --all
+    /// Images and ImageBuilders (kind/NAME where both have one) to wait for, by default all Images in the namespace; with --selector or --all
     /// the kind to select from, if it is not Image
-    #[arg(value_name = "NAME", value_parser = ObjectRef::parse)]
-    names: Vec<ObjectRef>,
+    #[arg(value_name = "NAME", value_parser = TypedName::parse)]
+    names: Vec<TypedName>,
 
     /// Select by labels, such as team=web
     #[arg(short = 'l', long, conflicts_with = "all", value_parser = parse_selector)]

@@ -39,7 +39,7 @@ pub fn objects_and_sources(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCan
     if let (Some(_), _) = split(begun, &KINDS) {
         return objects(typed, begun);
     }
-    let given = typed.objects();
+    let given = typed.references();
     let images = images(typed).unwrap_or_default();
     let all = images.iter().map(|image| ObjectRef { kind: Erased::<Image>::REF, name: image.name_any() });
     let names: Vec<String> = all.filter(|name| !given.contains(name)).map(|name| name.to_string()).collect();

@@ -7,7 +7,7 @@ use imgop_core::api::{Side, TlsMode};
 use imgop_registry::Tls;
 
 use crate::cluster::ConnectionArgs;
-use crate::kinds::ObjectRef;
+use crate::kinds::{ObjectRef, TypedName};
 use crate::registry::local_access::{LocalCredentialArgs, trusting};
 
 /// The flags that lead to a cluster; each takes a value.
@@ -131,8 +131,13 @@ impl Typed {
     }
 
     /// Returns the objects that are named already.
-    pub fn objects(&self) -> Vec<ObjectRef> {
-        self.names.iter().filter_map(|name| ObjectRef::parse(name).ok()).collect()
+    pub fn objects(&self) -> Vec<TypedName> {
+        self.names.iter().filter_map(|name| TypedName::parse(name).ok()).collect()
+    }
+
+    /// Returns the same: of the default kind where none is typed.
+    pub fn references(&self) -> Vec<ObjectRef> {
+        self.objects().iter().map(TypedName::reference).collect()
     }
 }
 

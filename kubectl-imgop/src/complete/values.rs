@@ -20,7 +20,7 @@ const MAX_NAMES: u32 = 500;
 
 /// Returns the names of objects that are not typed yet.
 pub fn objects(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
-    let named = typed.objects();
+    let named = typed.references();
     // `image/a` is completed to `image/argocd`.
     let (of_kind, _) = split(begun, &KINDS);
     let prefix = begun.split_once('/').filter(|_| of_kind.is_some()).map(|(word, _)| format!("{word}/"));
@@ -81,7 +81,7 @@ async fn secret_names(cluster: &Cluster, selected: &ListParams) -> Option<Vec<St
 pub fn works_of_jobs(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
     let Some(object) = typed.objects().into_iter().next() else { return Vec::new() };
     starting(typed, begun, async move |cluster| {
-        let found = cluster.get(&object).await.ok()?;
+        let found = cluster.named(&object).await.ok()?;
         let jobs = cluster.jobs(&found.object.uid()?).await.ok()?;
         let containers = jobs.iter().filter_map(|job| found.kind.containers(job)).flatten();
         let mut works: Vec<String> = Vec::new();

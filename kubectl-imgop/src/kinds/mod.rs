@@ -20,7 +20,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 pub use any_kind::{AnyKind, Erased, KindRef, read};
-pub use object_ref::{ObjectRef, kind_of_word, split};
+pub use object_ref::{ObjectRef, TypedName, kind_of_word, split};
 
 use crate::output::table::Table;
 use past_sync::{PastLayout, PastSync};

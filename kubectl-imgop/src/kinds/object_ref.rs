@@ -32,6 +32,42 @@ impl ObjectRef {
     }
 }
 
+/// A name as a user types it. Without a kind it stands for the object that has the name, whatever kind that is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedName {
+    kind: Option<KindRef>,
+    name: String,
+}
+
+impl TypedName {
+    /// Reads what a user typed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_among(text, &KINDS)
+    }
+
+    /// Reads what a user typed where there are these kinds.
+    pub fn parse_among(text: &str, kinds: &[KindRef]) -> Result<Self, String> {
+        let (kind, name) = split(text, kinds);
+        Ok(Self { kind, name: parse_name(name)? })
+    }
+
+    /// Whether the kind is typed.
+    pub fn has_kind(&self) -> bool {
+        self.kind.is_some()
+    }
+
+    /// Returns the object: of the default kind where none is typed.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef { kind: self.kind.unwrap_or(DEFAULT_KIND), name: self.name.clone() }
+    }
+}
+
+impl From<ObjectRef> for TypedName {
+    fn from(object: ObjectRef) -> Self {
+        Self { kind: Some(object.kind), name: object.name }
+    }
+}
+
 /// Returns the kind that a word stands for.
 pub fn kind_of_word(word: &str, kinds: &[KindRef]) -> Option<KindRef> {
     kinds.iter().find(|kind| kind.words().iter().any(|known| known == word)).copied()

@@ -1,9 +1,9 @@
 //! Tables as kubectl prints them: no borders, three spaces between columns.
 
 use anstyle::Style;
-use comfy_table::{ColumnConstraint, ContentArrangement, presets};
+use comfy_table::{ContentArrangement, presets};
 
-use super::text::one_line;
+use super::text::{longest_command, one_line, wrapped};
 
 /// The column of messages, which is the last one where there is any.
 const MESSAGE: &str = "MESSAGE";
@@ -11,6 +11,8 @@ const MESSAGE: &str = "MESSAGE";
 const MAX_REPEATED: usize = 40;
 /// The least width to wrap a column to.
 const MIN_WRAPPED_WIDTH: u16 = 20;
+/// How far what stands below a row is set in.
+const INDENT: usize = 4;
 
 /// Returns the width of the terminal that shows stdout, if it is one.
 pub fn terminal_width() -> Option<u16> {
@@ -72,28 +74,52 @@ impl Table {
         if self.width() <= usize::from(width) {
             return self.lines(headers).into_iter().map(|line| line.text).collect();
         }
-        let mut table = self.layout(headers);
-        let columns = table.column_count();
-        if self.width_of_others().saturating_add(MIN_WRAPPED_WIDTH) > width && columns > 1 {
+        let begin = self.width_of_others();
+        let room = usize::from(width.saturating_sub(begin));
+        let is_wide = |cells: &[String]| cells.last().is_some_and(|text| longest_command(text) > room);
+        let is_torn =
+            room < usize::from(MIN_WRAPPED_WIDTH) || self.rows.iter().any(|(_, cells)| is_wide(cells));
+        if is_torn && begin > 0 {
             return self.stacked_lines(headers, width);
         }
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        for column in table.column_iter_mut().take(columns.saturating_sub(1)) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-        if let Some(last) = table.column_mut(columns.saturating_sub(1)) {
-            last.set_padding((0, 0));
-        }
-        table.lines().map(|line| line.trim_end().to_owned()).collect()
+        let (others, last) = self.without_last(headers);
+        let row = |(line, text): (Line, String)| {
+            let texts = wrapped(&text, room);
+            let gap = usize::from(begin).saturating_sub(console::measure_text_width(&line.text));
+            let mut lines = vec![format!(
+                "{}{}{}",
+                line.text,
+                " ".repeat(gap),
+                texts.first().cloned().unwrap_or_default()
+            )];
+            lines
+                .extend(texts.iter().skip(1).map(|text| format!("{}{text}", " ".repeat(usize::from(begin)))));
+            lines.into_iter().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>()
+        };
+        others.lines(headers).into_iter().zip(last).flat_map(row).collect()
+    }
+
+    /// Returns the table without its last column, and the texts of that, the header's first where there is one.
+    fn without_last(&self, headers: bool) -> (Self, Vec<String>) {
+        let (mut others, mut last) = (self.clone(), Vec::new());
+        last.extend(others.header.pop().map(str::to_owned).filter(|_| headers));
+        last.extend(others.rows.iter_mut().map(|(_, cells)| cells.pop().unwrap_or_default()));
+        (others, last)
     }
 
     /// Lays the table out with the last column below each row.
     fn stacked_lines(&self, headers: bool, width: u16) -> Vec<String> {
-        let (mut others, mut last) = (self.clone(), Vec::new());
-        last.extend(others.header.pop().map(|_| String::new()).filter(|_| headers));
-        last.extend(others.rows.iter_mut().map(|(_, cells)| cells.pop().unwrap_or_default()));
+        let (others, mut last) = self.without_last(headers);
+        if let (true, Some(header)) = (headers, last.first_mut()) {
+            header.clear();
+        }
         let lines = others.lines(headers).into_iter().map(|line| line.text);
-        lines.zip(last).flat_map(|(line, text)| std::iter::once(line).chain(indented(&text, width))).collect()
+        let below = |text: &str| wrapped(text, usize::from(width).saturating_sub(INDENT));
+        let below = |text: &str| below(text).into_iter().map(|line| format!("{}{line}", " ".repeat(INDENT)));
+        lines
+            .zip(last)
+            .flat_map(|(line, text)| std::iter::once(line).chain(below(&text).collect::<Vec<_>>()))
+            .collect()
     }
 
     /// Returns how wide all columns but the last are, with the space behind each.
@@ -145,18 +171,6 @@ impl Table {
         }
         table
     }
-}
-
-/// Returns the lines of a text that is wrapped to this width, set in from the left.
-fn indented(text: &str, width: u16) -> Vec<String> {
-    let mut table = comfy_table::Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    table.add_row([text]);
-    for column in table.column_iter_mut() {
-        column.set_padding((4, 0));
-    }
-    let lines = table.lines().map(|line| line.trim_end().to_owned());
-    lines.filter(|line| !line.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -236,6 +250,19 @@ mod tests {
         v2.13.0                    OutOfMemory
         ");
         assert!(table.wrapped_lines(true, 50).iter().all(|line| line.chars().count() <= 50));
+    }
+
+    #[test]
+    fn a_command_is_never_broken() {
+        let mut table = Table::new(["CONDITION", "MESSAGE"]);
+        let command = "kubectl create rolebinding imgop -n ci --clusterrole=imgop --serviceaccount=imgop-system:imgop-agent";
+        table.row(["Ready".to_owned(), format!("the agent may not work here: {command}")]);
+        insta::assert_snapshot!(table.wrapped_lines(true, 60).join("\n"), @"
+        CONDITION
+        Ready
+            the agent may not work here:
+            kubectl create rolebinding imgop -n ci --clusterrole=imgop --serviceaccount=imgop-system:imgop-agent
+        ");
     }
 
     #[test]

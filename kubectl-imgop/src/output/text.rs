@@ -73,6 +73,38 @@ pub fn bytes(number: u64) -> String {
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
+/// Returns the lines of a text that is wrapped to this width. What is to be copied stays whole: words, and commands that
+/// stand behind a colon.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for piece in pieces(text) {
+        let fits = |line: &&mut String| {
+            console::measure_text_width(line) + 1 + console::measure_text_width(piece) <= width
+        };
+        match lines.last_mut().filter(fits) {
+            Some(line) => *line = format!("{line} {piece}"),
+            None => lines.push(piece.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Returns the width of the longest command of a text, which has no room beside anything else.
+pub fn longest_command(text: &str) -> usize {
+    let commands = pieces(text).filter(|piece| piece.contains(' '));
+    commands.map(console::measure_text_width).max().unwrap_or(0)
+}
+
+/// Returns the parts of a text that stay whole.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let begin = text.find(": kubectl ").map_or(text.len(), |colon| colon + 2);
+    let (before, rest) = text.split_at(begin);
+    let end = rest.find("; ").map_or(rest.len(), |end| end + 1);
+    let (command, after) = rest.split_at(end);
+    let command = Some(command).filter(|command| !command.is_empty());
+    before.split_whitespace().chain(command).chain(after.split_whitespace())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ pub enum Wording {
 
 /// Fields of the spec as core's sentences name them, and what stands for them on the command line. The
 /// longer ones come first.
-const FLAGS: [(&str, &str); 11] = [
+const FLAGS: [(&str, &str); 12] = [
     ("set source.select.latest to 1", "give --latest 1"),
     ("spec.destination.version", "DESTINATION:VERSION"),
     ("source.select.latest", "--latest"),
@@ -23,6 +23,7 @@ const FLAGS: [(&str, &str); 11] = [
     ("select.exclude", "--exclude"),
     ("select.latest", "--latest"),
     ("select.minAge", "--min-age"),
+    ("add it to secrets, with id: ", "give it: --secret src=FILE,id="),
 ];
 
 impl Wording {

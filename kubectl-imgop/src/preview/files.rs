@@ -1,5 +1,6 @@
 //! The Images and ImageBuilders of files: YAML or JSON, in files, folders or on the standard input.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use kube::CustomResourceExt;
 
 use super::unknown_fields;
 use crate::cli_error::CliError;
-use crate::kinds::{Erased, Kind, KindRef};
+use crate::kinds::{Erased, KINDS, Kind, KindRef};
 
 /// The largest file of manifests that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -34,7 +35,11 @@ pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Result<Manifest, CliError>>, C
         if path.is_dir() {
             manifests.extend(of_folder(path)?);
         } else {
-            manifests.extend(of_file(path)?.ok_or_else(|| nothing(path))?);
+            let content = of_file(path)?;
+            if content.manifests.is_empty() {
+                return Err(nothing(path, &content.others));
+            }
+            manifests.extend(content.manifests);
         }
     }
     Ok(manifests)
@@ -51,17 +56,29 @@ fn of_folder(folder: &Path) -> Result<Vec<Result<Manifest, CliError>>, CliError>
         path.is_file() && path.extension().is_some_and(|e| EXTENSIONS.iter().any(|known| e == *known))
     });
     files.sort();
-    let mut manifests = Vec::new();
+    let mut all = Content::default();
     for file in files {
-        manifests.extend(of_file(&file)?.unwrap_or_default());
+        let content = of_file(&file)?;
+        all.manifests.extend(content.manifests);
+        all.others.extend(content.others);
     }
-    if manifests.is_empty() { Err(nothing(folder)) } else { Ok(manifests) }
+    if all.manifests.is_empty() { Err(nothing(folder, &all.others)) } else { Ok(all.manifests) }
 }
 
-fn nothing(path: &Path) -> CliError {
+/// What a file has.
+#[derive(Debug, Default)]
+struct Content {
+    manifests: Vec<Result<Manifest, CliError>>,
+    /// The other kinds.
+    others: BTreeSet<String>,
+}
+
+fn nothing(path: &Path, others: &BTreeSet<String>) -> CliError {
     let of = |kind: KindRef| format!("no {} of {}", kind.resource().kind, kind.resource().api_version);
     let [image, builder] = [Erased::<Image>::REF, Erased::<ImageBuilder>::REF].map(of);
-    let problem = format!("it contains {image} and {builder}");
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let only = if others.is_empty() { String::new() } else { format!(", only {}", others.join(", ")) };
+    let problem = format!("it contains {image} and {builder}{only}");
     CliError::failed(format!("{}: {problem}", shown(path)))
 }
 
@@ -69,13 +86,18 @@ fn shown(path: &Path) -> String {
     if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
 }
 
-/// Returns what a file has; none if that is nothing.
-fn of_file(path: &Path) -> Result<Option<Vec<Result<Manifest, CliError>>>, CliError> {
+fn of_file(path: &Path) -> Result<Content, CliError> {
     let shown = shown(path);
     let text = read(path).map_err(|error| CliError::failed(format!("cannot read {shown}: {error}")))?;
     let explain = |problem: String| CliError::failed(format!("{shown}: {problem}"));
-    let manifests = of_text(&text).map_err(explain)?;
-    Ok((!manifests.is_empty()).then(|| manifests.into_iter().map(|one| one.map_err(explain)).collect()))
+    let documents = documents(&text).map_err(explain)?;
+    let others = documents.iter().filter(|value| kind_of(value).is_none());
+    let others = others.filter_map(|value| {
+        Some(format!("{} of {}", value["kind"].as_str()?, value["apiVersion"].as_str()?))
+    });
+    let others = others.collect();
+    let manifests = documents.into_iter().filter_map(of_value).map(|one| one.map_err(explain)).collect();
+    Ok(Content { manifests, others })
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -92,13 +114,13 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Returns the Images and ImageBuilders of YAML or JSON, including those in Lists, or what is wrong with one of them.
-/// Other kinds are skipped: a file may hold all manifests of an application.
-fn of_text(text: &str) -> Result<Vec<Result<Manifest, String>>, String> {
+/// Returns the objects of YAML or JSON, including those in Lists. Other kinds than ours are skipped later: a file may
+/// hold all manifests of an application.
+fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
     // First as values, like the API server: an unquoted version 1.10 is a number there too.
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple(text).map_err(|error| format!("invalid YAML: {error}"))?;
-    Ok(documents.into_iter().flat_map(items).filter_map(of_value).collect())
+    Ok(documents.into_iter().flat_map(items).collect())
 }
 
 /// Returns the items of a List; of anything else itself.
@@ -113,16 +135,22 @@ fn items(document: serde_json::Value) -> Vec<serde_json::Value> {
     }
 }
 
+/// Returns the kind of an object, if it is one of ours.
+fn kind_of(value: &serde_json::Value) -> Option<KindRef> {
+    let group = value["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
+    let is = |kind: &KindRef| value["kind"] == kind.resource().kind && group == kind.resource().group;
+    KINDS.into_iter().find(is)
+}
+
 /// Reads one object; none of another kind.
 fn of_value(value: serde_json::Value) -> Option<Result<Manifest, String>> {
-    let group = value["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
-    let is = |kind: KindRef| value["kind"] == kind.resource().kind && group == kind.resource().group;
-    if is(Erased::<Image>::REF) {
+    let kind = kind_of(&value)?;
+    if kind == Erased::<Image>::REF {
         let check =
             |image: &Image| CopyRequest::parse(&image.spec).map(drop).map_err(|error| error.to_string());
         return Some(object(value, check).map(|image| Manifest::Image(Box::new(image))));
     }
-    if is(Erased::<ImageBuilder>::REF) {
+    if kind == Erased::<ImageBuilder>::REF {
         let check =
             |of: &ImageBuilder| BuildRequest::parse(&of.spec).map(drop).map_err(|error| error.to_string());
         return Some(object(value, check).map(|builder| Manifest::Builder(Box::new(builder))));
@@ -164,6 +192,10 @@ fn object<K: Kind + CustomResourceExt>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of_text(text: &str) -> Result<Vec<Result<Manifest, String>>, String> {
+        Ok(documents(text)?.into_iter().filter_map(of_value).collect())
+    }
 
     const IMAGE: &str = "apiVersion: skopeo.io/v1alpha1\nkind: Image\nmetadata: {name: a, namespace: ci}\nspec:\n  mode: OnceByTag\n  \
         source: {name: quay.io/a/b, version: 1.x}\n  destination: {name: r.example.com/a, credentials: {secretName: s}}\n";
@@ -218,5 +250,21 @@ mod tests {
             |from: &str, to: &str| of_text(&builder.replace(from, to)).unwrap().remove(0).unwrap_err();
         insta::assert_snapshot!(wrong("architecture", "architectur"), @"ImageBuilder b: unknown field spec.architectur (did you mean architecture?)");
         insta::assert_snapshot!(wrong("version: '1'", "version: 'a b'"), @r#"ImageBuilder b: spec.image.version: "a b" is not a tag; a tag has at most 128 letters, digits, '_', '.' and '-', and starts with a letter, digit or '_'"#);
+    }
+
+    #[test]
+    fn the_manifests_of_the_documentation_are_valid() {
+        let mut number = 0;
+        for page in ["README.md", "docs/imagebuilder.md"] {
+            let text = std::fs::read_to_string(format!("{}/../{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+            for block in blocks.filter(|block| block.starts_with("apiVersion: ")) {
+                for read in of_text(block).unwrap() {
+                    assert!(read.is_ok(), "{page}: {read:?}\n{block}");
+                    number += 1;
+                }
+            }
+        }
+        assert!(number >= 3, "{number}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use imgop_core::api::{Image, ImageBuilder, ImageSpec, Side, TagFailure};
+use imgop_core::api::{Image, ImageSpec, Side, TagFailure};
 use imgop_core::copy::{CopyRequest, Known, SpecError};
 use imgop_core::schedule::{Candidate, Due, Schedule};
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::kinds::{Erased, ObjectRef};
+use crate::kinds::{Erased, ObjectRef, TypedName};
 use crate::output::wording::Wording;
 
 /// Which Image.
@@ -168,10 +168,9 @@ pub fn image_name(argument: &str) -> Option<ObjectRef> {
     (object.kind == Erased::<Image>::REF).then_some(object)
 }
 
-/// Returns the name of an ImageBuilder, if the one argument of `preview` is one: a word after `imagebuilder/`.
-pub fn builder_name(argument: &str) -> Option<ObjectRef> {
-    let object = ObjectRef::parse(argument).ok()?;
-    (object.kind == Erased::<ImageBuilder>::REF).then_some(object)
+/// Returns the name of an Image or ImageBuilder, if the one argument of `preview` is one.
+pub fn object_name(argument: &str) -> Option<TypedName> {
+    TypedName::parse(argument).ok()
 }
 
 #[cfg(test)]

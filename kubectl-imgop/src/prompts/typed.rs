@@ -9,12 +9,13 @@ use super::Answer;
 use super::line::Line;
 use super::terminal::{Resizes, Terminal};
 use crate::cli_error::CliError;
-use crate::output::text::one_line;
+use crate::output::text::{one_line, wrapped};
 
 /// How many rows are shown at most.
 const MAX_ROWS: usize = 10;
 /// The keys, in the last line.
-const KEYS: &str = "Enter takes it, up and down choose, Esc goes back, Ctrl-C cancels";
+const KEYS: &str =
+    "Enter takes it, up and down choose, Ctrl-U clears the line, Esc goes back, Ctrl-C cancels";
 
 /// What stands below the line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -128,7 +129,11 @@ impl TypedQuestion<'_> {
         let begin = prompt.chars().count() + 4;
         let (text, cursor) = draft.line.window(columns.saturating_sub(begin + 1).max(1));
         let mut lines = vec![format!("{} {}: {text}", style("?").for_stderr().yellow(), bold(&prompt))];
-        let room = rows.saturating_sub(4).min(MAX_ROWS);
+        let note = match &draft.problem {
+            Some(problem) => wrapped(&one_line(&format!("! {problem}")), columns),
+            None => vec![below.note.clone()],
+        };
+        let room = rows.saturating_sub(3 + note.len().max(1)).min(MAX_ROWS);
         let first = draft.chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(room));
         for (i, row) in below.rows.iter().enumerate().skip(first).take(room) {
             let mark = if draft.chosen == Some(i) { ">" } else { " " };
@@ -139,15 +144,11 @@ impl TypedQuestion<'_> {
         if beyond > 0 {
             lines.push(one_line_of(&format!("  and {beyond} more"), columns));
         }
-        let problem = draft.problem.as_ref().map(|problem| format!("! {problem}"));
-        let note = problem.unwrap_or_else(|| below.note.clone());
         let styled = |line: String| style(line).for_stderr().dim().to_string();
-        lines.extend(
-            [note.as_str(), KEYS]
-                .into_iter()
-                .filter(|text| !text.is_empty())
-                .map(|text| styled(one_line_of(text, columns))),
-        );
+        // A terminal that is too small for all of them shows the keys in any case.
+        let left = rows.saturating_sub(lines.len() + 1);
+        let texts = note.iter().map(String::as_str).take(left).chain([KEYS]);
+        lines.extend(texts.filter(|text| !text.is_empty()).map(|text| styled(one_line_of(text, columns))));
         (lines, begin + cursor)
     }
 
@@ -304,6 +305,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_is_shown_whole() {
+        let (mut draft, _) = typed(&[Key::Char('a')]);
+        draft.problem = Some("a fruit has lower case letters, and no digit in front of them".to_owned());
+        let shown = lines(&draft, 30, 12).replace('\n', " ");
+        assert!(shown.contains("! a fruit has lower case letters, and no digit in front of them"), "{shown}");
+    }
+
+    #[test]
     fn the_page_fits_the_terminal_whatever_its_size() {
         let (draft, _) = typed(&[Key::Char('a'), Key::ArrowDown, Key::ArrowDown]);
         insta::assert_snapshot!(lines(&draft, 100, 20), @r"
@@ -311,7 +320,7 @@ mod tests {
           apple  a\u{1b}[2J
         > apricot  a\u{1b}[2J
         2 fruits
-        Enter takes it, up and down choose, Esc goes back, Ctrl-C cancels
+        Enter takes it, up and down choose, Ctrl-U clears the line, Esc goes back, Ctrl-C cancels
         ");
         insta::assert_snapshot!(lines(&draft, 30, 5), @r"
         ? Which fruit do…: a

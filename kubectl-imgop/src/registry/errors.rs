@@ -5,7 +5,7 @@ use imgop_core::copy::ObserveError;
 use imgop_registry::reference::RegistryHost;
 use imgop_registry::{Reason, Unreachable};
 
-use super::local_access::Origin;
+use super::local_access::{Origin, Role};
 use crate::cli_error::CliError;
 use crate::output::wording::Wording;
 
@@ -37,6 +37,19 @@ pub fn explain(error: &ObserveError, context: &ErrorContext) -> CliError {
     }
 }
 
+/// How something is set for the agent.
+#[derive(Clone, Copy)]
+struct Setting {
+    /// The flag, without what stands in front of it for a side.
+    flag: &'static str,
+    /// The field of the registry.
+    field: &'static str,
+}
+
+const CREDENTIALS: Setting = Setting { flag: "credentials", field: "credentials.secretName" };
+const TLS_MODE: Setting = Setting { flag: "tls", field: "tls.mode" };
+const CA_SECRET: Setting = Setting { flag: "ca-secret", field: "tls.caSecretName" };
+
 /// The registry that failed.
 struct Registry<'a> {
     side: Side,
@@ -46,11 +59,30 @@ struct Registry<'a> {
 
 impl Registry<'_> {
     /// Returns what to set for the agent: a flag, or the field that it becomes.
-    fn setting(&self, flag: &str, field: &str) -> String {
-        match self.context.wording {
-            _ if self.origin().is_alone => format!("--{flag}"),
-            Wording::Flags => format!("--{}-{flag}", self.side),
-            Wording::Fields => format!("spec.{}.{field}:", self.side),
+    fn setting(&self, setting: Setting, value: &str) -> String {
+        let Setting { flag, field } = setting;
+        let (side, host) = (self.side, self.host);
+        match (self.origin().role, self.context.wording) {
+            (Role::Alone, _) | (Role::Pushed, Wording::Flags) => format!("--{flag} {value}"),
+            (Role::Side | Role::SubmittedSide, Wording::Flags) => format!("--{side}-{flag} {value}"),
+            (Role::Side | Role::SubmittedSide, Wording::Fields) => format!("spec.{side}.{field}: {value}"),
+            (Role::Pushed, Wording::Fields) => format!("spec.image.{field}: {value}"),
+            (Role::BaseImages, Wording::Flags) => format!("--registry {host},{flag}={value}"),
+            (Role::BaseImages, Wording::Fields) => {
+                let of_host = match field.split_once('.') {
+                    Some((outer, inner)) => format!("{outer}: {{{inner}: {value}}}"),
+                    None => format!("{field}: {value}"),
+                };
+                format!("spec.registries: [{{host: \"{host}\", {of_host}}}]")
+            }
+        }
+    }
+
+    /// Returns the flag for the certificates that this machine trusts.
+    fn ca_flag(&self) -> String {
+        match (self.origin().role, self.context.wording) {
+            (Role::Alone, _) | (Role::BaseImages | Role::Pushed, Wording::Flags) => "--ca-file".to_owned(),
+            _ => format!("--{}-ca-file", self.side),
         }
     }
 
@@ -102,7 +134,9 @@ impl Registry<'_> {
                  --docker-password=…"
             )
         };
-        let on_this_machine = format!("on this machine: docker login {host}, or --authfile FILE");
+        let has_flags = origin.role != Role::SubmittedSide;
+        let authfile = if has_flags { ", or --authfile FILE" } else { "" };
+        let on_this_machine = format!("on this machine: docker login {host}{authfile}");
         match &origin.secret {
             Some(name) if origin.is_of_secret => vec![
                 format!(
@@ -110,23 +144,22 @@ impl Registry<'_> {
                     create(name)
                 ),
                 "to try others on this machine: --authfile FILE".to_owned(),
-            ],
+            ]
+            .into_iter()
+            .take(if has_flags { 2 } else { 1 })
+            .collect(),
             Some(name) => vec![on_this_machine, format!("the agent uses Secret {name}")],
-            None if origin.is_alone => vec![on_this_machine],
+            None if origin.role == Role::Alone => vec![on_this_machine],
             None => vec![
                 on_this_machine,
-                format!(
-                    "for the agent: {}, then {} NAME",
-                    create("NAME"),
-                    self.setting("credentials", "credentials.secretName")
-                ),
+                format!("for the agent: {}, then {}", create("NAME"), self.setting(CREDENTIALS, "NAME")),
             ],
         }
     }
 
     fn connection_hints(&self, how: Unreachable) -> Vec<String> {
         let host = self.host;
-        let tls_mode = self.setting("tls", "tls.mode");
+        let tls_mode = |mode: &str| self.setting(TLS_MODE, mode);
         match how {
             Unreachable::Dns => {
                 vec!["check the name of the registry; this machine must be able to resolve it".to_owned()]
@@ -134,16 +167,17 @@ impl Registry<'_> {
             Unreachable::Tls => {
                 let mut hints = self.certificate_hints();
                 hints.push(format!(
-                    "to accept any certificate, if the network is trusted: {tls_mode} SkipVerify"
+                    "to accept any certificate, if the network is trusted: {}",
+                    tls_mode("SkipVerify")
                 ));
                 hints
             }
             Unreachable::NoTls => {
-                let plain = format!("if {host} uses plain HTTP: {tls_mode} PlainHTTP");
+                let plain = format!("if {host} uses plain HTTP: {}", tls_mode("PlainHTTP"));
                 let port = format!("if it uses HTTPS on another port: {host}:PORT");
                 if host.as_str().contains(':') { vec![plain] } else { vec![plain, port] }
             }
-            Unreachable::WantsTls => vec![format!("if {host} uses HTTPS, omit {tls_mode} PlainHTTP")],
+            Unreachable::WantsTls => vec![format!("if {host} uses HTTPS, omit {}", tls_mode("PlainHTTP"))],
             Unreachable::Connect | Unreachable::Timeout | Unreachable::Interrupted => {
                 vec![self.check_connection()]
             }
@@ -157,18 +191,17 @@ impl Registry<'_> {
         if let Some(given) = &origin.ca {
             return vec![format!("{given} does not contain the CA that signed the certificate of {host}")];
         }
-        let prefix = if origin.is_alone { String::new() } else { format!("{}-", self.side) };
-        let on_this_machine =
-            format!("trust the certificate of its CA on this machine: --{prefix}ca-file FILE");
+        let on_this_machine = (origin.role != Role::SubmittedSide)
+            .then(|| format!("trust the certificate of its CA on this machine: {} FILE", self.ca_flag()));
         let for_the_agent = match &origin.ca_secret {
-            _ if origin.is_alone => None,
+            _ if origin.role == Role::Alone => None,
             Some(name) => Some(format!("the agent trusts the CA in Secret {name}, which was not read here")),
             None => Some(format!(
-                "for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then {} NAME",
-                self.setting("ca-secret", "tls.caSecretName")
+                "for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then {}",
+                self.setting(CA_SECRET, "NAME")
             )),
         };
-        [on_this_machine].into_iter().chain(for_the_agent).collect()
+        on_this_machine.into_iter().chain(for_the_agent).collect()
     }
 
     fn check_connection(&self) -> String {
@@ -214,6 +247,27 @@ mod tests {
         the agent trusts the CA in Secret corp-ca, which was not read here
         to accept any certificate, if the network is trusted: spec.source.tls.mode: SkipVerify
         ");
+    }
+
+    #[test]
+    fn the_access_to_base_images_and_to_what_is_pushed_is_set_by_flags_and_fields_of_a_build() {
+        use Unreachable::{NoTls, Tls};
+        let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
+        let hints = |role: Role, wording: Wording, how: Unreachable| {
+            let source = Origin { role, ..Origin::default() };
+            let context = ErrorContext { wording, source, destination: Origin::default() };
+            let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
+            registry.hints(&Reason::Unreachable(how)).join("\n")
+        };
+        insta::assert_snapshot!(hints(Role::BaseImages, Wording::Flags, NoTls), @"if registry.corp:5000 uses plain HTTP: --registry registry.corp:5000,tls=PlainHTTP");
+        insta::assert_snapshot!(hints(Role::BaseImages, Wording::Fields, NoTls), @r#"if registry.corp:5000 uses plain HTTP: spec.registries: [{host: "registry.corp:5000", tls: {mode: PlainHTTP}}]"#);
+        insta::assert_snapshot!(hints(Role::BaseImages, Wording::Flags, Tls), @"
+        trust the certificate of its CA on this machine: --ca-file FILE
+        for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then --registry registry.corp:5000,ca-secret=NAME
+        to accept any certificate, if the network is trusted: --registry registry.corp:5000,tls=SkipVerify
+        ");
+        insta::assert_snapshot!(hints(Role::Pushed, Wording::Flags, NoTls), @"if registry.corp:5000 uses plain HTTP: --tls PlainHTTP");
+        insta::assert_snapshot!(hints(Role::Pushed, Wording::Fields, NoTls), @"if registry.corp:5000 uses plain HTTP: spec.image.tls.mode: PlainHTTP");
     }
 
     #[test]

@@ -46,9 +46,21 @@ pub struct LocalAccessArgs {
     #[arg(long, value_name = "FILE", help_heading = "Registries", conflicts_with = "destination_ca_secret")]
     destination_ca_file: Option<PathBuf>,
 
-    /// Whether one flag is for both sides.
+    /// Which flags the verb has.
     #[arg(skip)]
-    is_for_both: bool,
+    flags: AccessFlags,
+}
+
+/// Which flags there are for what only this machine knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum AccessFlags {
+    /// One for each side.
+    #[default]
+    EachSide,
+    /// One for both sides.
+    Both,
+    /// None: everything is set for the agent.
+    None,
 }
 
 /// Everything that access may come from.
@@ -100,8 +112,24 @@ pub struct Origin {
     pub ca: Option<String>,
     /// The Secret of CA certificates that the spec names.
     pub ca_secret: Option<String>,
-    /// Whether it is no side of a copy, so that nothing is to be set for the agent.
-    pub is_alone: bool,
+    /// What the registry is asked for.
+    pub role: Role,
+}
+
+/// What a registry is asked for: that decides how its access is set for the agent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// A side of a copy.
+    #[default]
+    Side,
+    /// The same, where no flag is for this machine alone.
+    SubmittedSide,
+    /// This machine alone, so that nothing is to be set for the agent.
+    Alone,
+    /// The base images of a build.
+    BaseImages,
+    /// What a build pushes.
+    Pushed,
 }
 
 /// Why nothing was taken from a Secret.
@@ -127,17 +155,22 @@ impl LocalAccessArgs {
     /// Returns the flags of both sides, which trust the certificates of one file.
     pub fn of_both_sides(credentials: LocalCredentialArgs, ca_file: Option<&PathBuf>) -> Self {
         let (source_ca_file, destination_ca_file) = (ca_file.cloned(), ca_file.cloned());
-        Self { credentials, source_ca_file, destination_ca_file, is_for_both: true }
+        Self { credentials, source_ca_file, destination_ca_file, flags: AccessFlags::Both }
+    }
+
+    /// Returns what a verb knows that has no flags for this machine.
+    pub fn of_a_submission() -> Self {
+        Self { flags: AccessFlags::None, ..Self::default() }
     }
 
     /// Returns the name of the flag for a side's certificates.
     fn ca_flag(&self, side: Side) -> String {
-        if self.is_for_both { "--ca-file".to_owned() } else { format!("--{side}-ca-file") }
+        if self.flags == AccessFlags::Both { "--ca-file".to_owned() } else { format!("--{side}-ca-file") }
     }
 
     /// Returns the flag that secures the connection to a side.
     fn tls_flag(&self, side: Side) -> String {
-        if self.is_for_both { "--tls".to_owned() } else { format!("--{side}-tls") }
+        if self.flags == AccessFlags::Both { "--tls".to_owned() } else { format!("--{side}-tls") }
     }
 
     fn ca_file(&self, side: Side) -> Option<&PathBuf> {
@@ -167,7 +200,8 @@ impl AccessSources<'_> {
         let (tls, ca) = self.tls(endpoint).await?;
         let secret = endpoint.spec.credentials.map(|credentials| credentials.secret_name.clone());
         let ca_secret = endpoint.spec.tls.ca_secret_name.clone();
-        let origin = Origin { secret, is_of_secret, ca, ca_secret, is_alone: false };
+        let role = if self.flags.flags == AccessFlags::None { Role::SubmittedSide } else { Role::Side };
+        let origin = Origin { secret, is_of_secret, ca, ca_secret, role };
         Ok(Reached { access: Access { credential, tls }, origin })
     }
 
@@ -243,9 +277,11 @@ impl AccessSources<'_> {
             Err(SecretProblem::Unusable(error)) => Err(error),
             Err(SecretProblem::Unreadable(why)) => {
                 let side = endpoint.side;
-                let flag = self.flags.ca_flag(side);
-                self.ui
-                    .warning(&format!("trusting only the well-known CAs for the {side}: {why}; use {flag}"));
+                let instead = match self.flags.flags {
+                    AccessFlags::None => String::new(),
+                    _ => format!("; use {}", self.flags.ca_flag(side)),
+                };
+                self.ui.warning(&format!("trusting only the well-known CAs for the {side}: {why}{instead}"));
                 Ok((Tls::default(), None))
             }
         }
@@ -270,7 +306,7 @@ impl AccessSources<'_> {
             Err(error) if error.is_not_found() => {
                 let namespace = endpoint.namespace.or(self.cluster.namespace()).unwrap_or_default();
                 let message = format!(
-                    "{}: Secret {name} of namespace {namespace} does not exist, so the agent copies nothing",
+                    "{}: Secret {name} of namespace {namespace} does not exist, and the agent does nothing without it",
                     endpoint.side
                 );
                 Err(SecretProblem::Unusable(CliError::failed(message)))
@@ -283,7 +319,7 @@ impl AccessSources<'_> {
 }
 
 fn unusable(side: Side, name: &str, error: &SecretDataError) -> SecretProblem {
-    let message = format!("{side}: Secret {name}: {error}; the agent copies nothing with it");
+    let message = format!("{side}: Secret {name}: {error}; the agent cannot use it either");
     SecretProblem::Unusable(CliError::failed(message))
 }
 

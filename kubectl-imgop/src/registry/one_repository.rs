@@ -10,7 +10,7 @@ use imgop_registry::{Access, Registries, RegistryError, RepositoryClient, Tls};
 
 use super::credentials::LocalCredentials;
 use super::errors::{ErrorContext, explain};
-use super::local_access::{LocalAccessArgs, LocalCredentialArgs, Origin, trusting};
+use super::local_access::{LocalAccessArgs, LocalCredentialArgs, Origin, Role, trusting};
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::output::wording::Wording;
@@ -74,7 +74,7 @@ impl OneRepositoryArgs {
     /// Returns what an error of the repository means, with hints.
     pub fn explain(&self, error: RegistryError) -> CliError {
         let ca = self.ca_file.as_ref().map(|file| file.display().to_string());
-        let source = Origin { ca, is_alone: true, ..Origin::default() };
+        let source = Origin { ca, role: Role::Alone, ..Origin::default() };
         let context = ErrorContext { wording: Wording::Flags, source, destination: Origin::default() };
         let explained = explain(&ObserveError::Registry { side: Side::Source, error }, &context);
         let message = explained.message.strip_prefix("source: ").unwrap_or(&explained.message).to_owned();

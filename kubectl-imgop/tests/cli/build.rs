@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use imgop_fakes::Catalog;
-use imgop_registry::reference::Digest;
 use serde_json::{Value, json};
 
 use crate::fake_cluster::{FakeCluster, list, names, refused};
@@ -111,7 +109,7 @@ fn every_flag_of_the_image_and_its_registries_becomes_a_field() {
     insta::assert_snapshot!(
         Program::new().run("build https://git.example.com/team/api.git -t r.example.com/api:1 -t r.example.com/api:2 --label a=b \
              --annotation c=d --cache-to type=registry,ref=r.example.com/cache --registry-secret push --tls SkipVerify \
-             --registry quay.io,credentials=pull --rebuild-on Source,BaseImage --frequency 1h --source-date-epoch 0 \
+             --registry quay.io,credentials=pull --rebuild-on Source,BaseImage --frequency 1h --min-interval 30s --source-date-epoch 0 \
              --dry-run -o yaml")
     );
 }
@@ -126,6 +124,7 @@ fn flags_of_other_builders_are_ignored_or_refused_with_what_to_do_instead() {
     imagebuilder.buildah.io/api created (dry run)
     ----- stderr -----
     ignored, since it changes nothing here: --rm, --force-rm, --memory, --isolation
+    memory and CPU of a build are limited by spec.resources of the ImageBuilder
     ");
     for refused in
         ["--push=false", "--load", "--ssh default", "--network host", "--squash", "-o type=local,dest=."]
@@ -207,47 +206,7 @@ pub fn cluster(after: Value) -> FakeCluster {
     cluster
 }
 
-#[test]
-fn a_check_looks_bases_up_and_says_what_would_be_pushed() {
-    let registry = Catalog::default().with("busybox", &[("1", &index("amd64"))]).start_in_background();
-    let program = program();
-    let text = format!(
-        "FROM {0}/busybox:1 AS a\nFROM {0}/none:1 as b\nCOPY --from=a / /\nMAINTAINER x\n",
-        registry.address
-    );
-    program.file("app/Dockerfile", &text);
-    let check = |more: &str| {
-        program.run(&format!("build app {TAG} --check{more}")).naming(&registry.address, "registry")
-    };
-    insta::assert_snapshot!(check(""), @"
-    exit code: 1
-    ----- stdout -----
-    BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
-    registry......./busybox:1   linux/amd64   1      sha256:716dc9900d90d7408909f2ab392e63b18c50fd632cb9825476803a4dc7707bcc   present
-    registry......./none:1      linux/amd64   2      <none>                                                                    not found
-    Would push an image for linux/amd64 as registry.example.com/team/api:1.4
-    ");
-    program.file("app/Dockerfile", &format!("FROM {}/busybox:1\nRUN true\n", registry.address));
-    insta::assert_snapshot!(check(" --platform linux/amd64,linux/s390x"), @"
-    exit code: 1
-    ----- stdout -----
-    BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
-    registry......./busybox:1   linux/amd64   1      sha256:716dc9900d90d7408909f2ab392e63b18c50fd632cb9825476803a4dc7707bcc   present
-    registry......./busybox:1   linux/s390x   1      <none>                                                                    only for linux/amd64
-    Would push an index of 2 platforms (linux/amd64, linux/s390x) as registry.example.com/team/api:1.4
-    ");
-    assert_eq!(check(" --platform linux/amd64").code, 0);
-}
-
 /// Whether a request reads one ConfigMap or Secret.
 pub fn is_input(request: &str) -> bool {
     request.starts_with("GET") && (request.contains("/configmaps/") || request.contains("/secrets/"))
-}
-
-/// The index of an image with one platform.
-pub fn index(architecture: &str) -> String {
-    json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [{
-        "mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
-        "digest": Digest::of(architecture.as_bytes()), "platform": { "os": "linux", "architecture": architecture } }] })
-    .to_string()
 }

@@ -57,8 +57,8 @@ fn a_build_is_followed_and_ends_with_its_digest() {
     assert_eq!((quiet.code, quiet.stderr.as_str(), quiet.stdout), (0, "", run.stdout), "{}", quiet.stderr);
 }
 
-/// A cluster in which a build runs until its last log is read.
-fn cluster_that_logs() -> FakeCluster {
+/// A cluster in which a build runs until its last log is read. This container's log cannot be read.
+fn cluster_that_logs(unread: Option<&'static str>) -> FakeCluster {
     let is_read = AtomicBool::new(false);
     let cluster = FakeCluster::with_builders(move |request| {
         let mut builder = built(CONTEXT);
@@ -71,6 +71,9 @@ fn cluster_that_logs() -> FakeCluster {
                 let container =
                     container.into_iter().find(|name| request.contains(&format!("container={name}")));
                 is_read.fetch_or(container == Some("push"), Ordering::Relaxed);
+                if container == unread {
+                    return refused(404, "NotFound", "pods \"pod\" not found");
+                }
                 (200, json!(container))
             }
             request if request.contains("/jobs?") => {
@@ -101,7 +104,7 @@ fn cluster_that_logs() -> FakeCluster {
 
 #[test]
 fn what_the_containers_log_is_printed_while_they_run() {
-    let run = cluster_that_logs().program.run(&format!("build app {TAG}"));
+    let run = cluster_that_logs(None).program.run(&format!("build app {TAG}"));
     for platform in ["linux/amd64", "linux/arm64"] {
         for container in ["prepare", "build", "push"] {
             let line = format!("[{platform}] \"{container}\"");
@@ -109,9 +112,24 @@ fn what_the_containers_log_is_printed_while_they_run() {
         }
     }
     assert_eq!(run.code, 0);
-    let quiet = cluster_that_logs();
+    let quiet = cluster_that_logs(None);
     let run = quiet.program.run(&format!("build app {TAG} --progress quiet --timeout 3s"));
     assert!(!quiet.requests().iter().any(|request| request.contains("/log?")), "{run}");
+}
+
+#[test]
+fn a_log_that_breaks_off_ends_no_other_one() {
+    let run = cluster_that_logs(Some("build")).program.run(&format!("build app {TAG}"));
+    for platform in ["linux/amd64", "linux/arm64"] {
+        for line in [
+            format!("[{platform}] \"prepare\""),
+            format!("[{platform}] the rest of this log is not shown: pods \"pod\" not found"),
+            format!("[{platform}] \"push\""),
+        ] {
+            assert!(run.stderr.lines().any(|shown| shown == line), "{line}: {run}");
+        }
+    }
+    assert_eq!(run.code, 0);
 }
 
 #[test]
@@ -215,7 +233,8 @@ fn a_build_that_fails_shows_the_line() {
     error: imagebuilder/api is not ready: linux/arm64: RUN /run.sh: exit code 3
 
     hint: kubectl imgop describe imagebuilder/api -n ci
-    hint: once it is fixed: kubectl imgop sync imagebuilder/api -n ci
+    hint: once app/Dockerfile, its files or the arguments are corrected: run the same build again, which sends them anew
+    hint: to build again what was sent: kubectl imgop sync imagebuilder/api -n ci
 
     app/Dockerfile:4
            2 | ARG MODE
@@ -224,6 +243,24 @@ fn a_build_that_fails_shows_the_line() {
 
     hint: kubectl imgop logs imagebuilder/api --platform linux/arm64 -n ci
     ");
+}
+
+#[test]
+fn a_step_that_failed_in_an_earlier_build_is_not_shown_under_another_cause() {
+    // A build that does not begin leaves the parts of the last one.
+    let mut refused = builder("api", "False", "SecretUnusable", "Secret nosuch does not exist");
+    refused["status"]["platforms"][1]["step"] = json!("RUN /run.sh (line 4)");
+    let run = cluster(refused).program.run(&format!("build app {TAG} --credentials nosuch"));
+    assert!(run.code == 1 && run.stderr.contains("Secret nosuch does not exist"), "{run}");
+    assert!(!run.stderr.contains("Dockerfile:4") && !run.stderr.contains("imgop logs"), "{run}");
+}
+
+#[test]
+fn a_build_from_git_is_tried_again_by_a_sync() {
+    let failed = builder("api", "False", "BaseImageNotFound", "there is no busybox:9");
+    let run = cluster(failed).program.run(&format!("build https://git.example.com/api.git {TAG}"));
+    let hint = "hint: once it is corrected at its source: kubectl imgop sync imagebuilder/api -n ci";
+    assert!(run.code == 1 && run.stderr.contains(hint), "{run}");
 }
 
 #[test]

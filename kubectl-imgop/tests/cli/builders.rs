@@ -78,19 +78,101 @@ fn a_builder_is_described_with_its_parts_bases_and_builds() {
 }
 
 #[test]
-fn a_name_that_only_a_builder_has_is_hinted_at_and_never_taken_for_it() {
+fn a_name_that_only_a_builder_has_is_its_own_and_one_that_is_typed_with_a_kind_is_that() {
     let cluster = cluster();
-    insta::assert_snapshot!(cluster.program.run("describe api"), @"
+    for verb in ["describe", "history", "list", "wait --timeout 0", "suspend"] {
+        let run = cluster.program.run(&format!("{verb} api"));
+        assert!(
+            !run.to_string().contains("not found") && !run.to_string().contains("not installed"),
+            "{run}"
+        );
+    }
+    let run = cluster.program.run("delete image/api --yes");
+    assert!(run.code == 1 && run.stderr.contains("write imagebuilder/api"), "{run}");
+    assert!(!cluster.requests().iter().any(|line| line.starts_with("DELETE")));
+}
+
+#[test]
+fn a_name_that_an_image_and_a_builder_have_needs_a_kind() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.contains("/imagebuilders/") => (200, builder("api", "True", "Succeeded", "there")),
+        _ => (200, image("api", "True", "there")),
+    });
+    insta::assert_snapshot!(cluster.program.run("sync api --no-wait"), @"
     exit code: 1
     ----- stderr -----
-    error: this cluster has no Images: the custom resource images.skopeo.io is not installed
+    error: api is the name of an Image and of an ImageBuilder
 
-    hint: install imgop from its release 0.1.0 or its repository, as README.md there says: kubectl apply --server-side -f manifests/install.yaml
-    hint: there is an ImageBuilder of this name: write imagebuilder/api
+    hint: write image/api, or imagebuilder/api
     ");
-    let run = cluster.program.run("delete api --yes");
-    assert!(run.code == 1 && run.stderr.contains("write imagebuilder/api"), "{run}");
     assert!(cluster.bodies().is_empty());
+    let run = cluster.program.run("sync image/api imagebuilder/api --no-wait");
+    assert!(run.code == 0 && cluster.bodies().len() == 2, "{run}");
+}
+
+#[test]
+fn all_is_for_one_kind_and_the_other_one_is_named() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.contains("/imagebuilders") => {
+            let builders = ["api", "web"].map(|name| builder(name, "True", "Succeeded", "there"));
+            list("ImageBuilderList", "buildah.io/v1alpha1", &builders)
+        }
+        request if request.contains("/images") => list("ImageList", "skopeo.io/v1alpha1", &[]),
+        _ => (200, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "ci" } })),
+    });
+    insta::assert_snapshot!(cluster.program.run("wait --all"), @"
+    exit code: 1
+    ----- stderr -----
+    No Images found in ci namespace.
+    hint: this verb is for one kind at a time; for the 2 ImageBuilders: add imagebuilders
+    ");
+    assert_eq!(cluster.program.run("wait imagebuilders --all --timeout 0").code, 0);
+}
+
+#[test]
+fn a_cancelled_build_is_cancelled_wherever_it_is_shown() {
+    let cluster = FakeCluster::with_builders(|request| {
+        let mut cancelled = builder("api", "False", "Cancelled", "build 2 was cancelled");
+        cancelled["status"]["progress"] = json!("2/FAILED");
+        cancelled["status"]["platforms"] = json!([
+            // As an older agent leaves it, and as this one does.
+            { "platform": "linux/amd64", "state": "RUNNING", "attempts": 1 },
+            { "platform": "linux/arm64", "state": "FAILED", "reason": "Cancelled", "attempts": 1 },
+        ]);
+        cancelled["status"]["history"][1] = json!({ "number": 2, "reason": "SpecChanged", "result": "Cancelled",
+            "startedAt": "2026-01-02T00:00:00Z" });
+        match request {
+            request if request.contains("/imagebuilders/") => (200, cancelled),
+            request if request.contains("/imagebuilders") => {
+                list("ImageBuilderList", "buildah.io/v1alpha1", &[cancelled])
+            }
+            request if request.contains("/images/") => refused(404, "NotFound", "not found"),
+            _ => list("List", "v1", &[]),
+        }
+    });
+    let page = cluster.program.run("describe api").stdout;
+    for platform in ["linux/amd64   Cancelled", "linux/arm64   Cancelled"] {
+        assert!(page.lines().any(|line| line.starts_with(platform)), "{platform}\n{page}");
+    }
+    let list = cluster.program.run("list imagebuilders").stdout;
+    assert!(list.contains("2/CANCELLED"), "{list}");
+}
+
+#[test]
+fn what_a_minimal_interval_holds_back_is_said_with_its_time() {
+    let cluster = FakeCluster::with_builders(|request| {
+        let mut held = builder("api", "True", "Succeeded", "there");
+        held["spec"]["rebuildOn"] = json!(["BaseImage"]);
+        held["spec"]["frequency"] = json!("10s");
+        held["status"]["nextBuildTime"] = json!("2999-01-01T00:00:00Z");
+        match request {
+            request if request.contains("/imagebuilders/") => (200, held),
+            _ => list("List", "v1", &[]),
+        }
+    });
+    let page = cluster.program.run("describe imagebuilder/api").stdout;
+    assert!(page.contains("for a new base image, checked every 10s, at most every 5m"), "{page}");
+    assert!(page.contains("for what is new: minInterval holds it back"), "{page}");
 }
 
 #[test]
@@ -203,8 +285,6 @@ fn a_builder_of_the_cluster_is_checked_by_a_preview() {
     });
     let run = cluster.program.run("preview imagebuilder/api");
     assert!(run.code == 1 && run.stdout.starts_with("api:2:1: error: "), "{run}");
-    assert!(
-        run.stdout.contains("Would push an index of 2 platforms (linux/amd64, linux/arm64) as "),
-        "{run}"
-    );
+    assert!(run.stderr.contains("error: api cannot be built: 1 mistake"), "{run}");
+    assert!(!run.stdout.contains("Would push"), "{run}");
 }

@@ -61,6 +61,32 @@ fn a_copy_without_an_agent_says_that_nothing_is_copied_yet() {
 }
 
 #[test]
+fn a_copy_where_the_agent_may_not_work_says_so() {
+    let message = "the agent may not work in namespace ci; enable it with: kubectl create rolebinding imgop-agent -n ci";
+    let is_applied = std::sync::atomic::AtomicBool::new(false);
+    let cluster = FakeCluster::start(move |request| match request.split('?').next().unwrap_or_default() {
+        "GET /apis/apps/v1/deployments" => {
+            let agent = json!({ "metadata": { "name": "imgop-agent", "namespace": "imgop-system" } });
+            list("DeploymentList", "apps/v1", &[agent])
+        }
+        request if request.starts_with("PATCH") => {
+            is_applied.store(true, std::sync::atomic::Ordering::Relaxed);
+            (201, image("a", "False", message))
+        }
+        request
+            if request.ends_with("/images/a") && is_applied.load(std::sync::atomic::Ordering::Relaxed) =>
+        {
+            let mut refused = image("a", "False", message);
+            refused["status"]["conditions"][0]["reason"] = json!("NamespaceNotEnabled");
+            (200, refused)
+        }
+        _ => not_found("a"),
+    });
+    let run = cluster.program.run("copy quay.io/a/b:1.x r.example.com/a --name a");
+    assert!(run.code == 0 && run.stderr.contains(&format!("warning: {message}")), "{run}");
+}
+
+#[test]
 fn a_field_that_another_manager_keeps_is_printed_with_its_manager() {
     let mut before = image("a", "True", "there");
     before["spec"] = json!({ "mode": "OnceByTag", "frequency": "1h",

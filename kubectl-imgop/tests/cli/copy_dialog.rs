@@ -238,7 +238,7 @@ fn the_tags_shrink_while_a_pattern_is_typed_and_the_page_follows_the_terminals_s
     terminal.wait_for("v2.13.x selects 4 of 8 tags");
     assert!(!terminal.shown().contains("alpine"), "{}", terminal.shown());
     terminal.resize(60);
-    terminal.wait_for("Enter takes it, up and down choose, Esc goes back, Ctrl-C …");
+    terminal.wait_for("Enter takes it, up and down choose, Ctrl-U clears the line…");
     insta::assert_snapshot!(terminal.shown(), @"
     ? Version or pattern: v2.13.x
       v2.13.10
@@ -246,7 +246,7 @@ fn the_tags_shrink_while_a_pattern_is_typed_and_the_page_follows_the_terminals_s
       v2.13.1
       v2.13.0
     v2.13.x selects 4 of 8 tags
-    Enter takes it, up and down choose, Esc goes back, Ctrl-C …
+    Enter takes it, up and down choose, Ctrl-U clears the line…
     ");
     terminal.press(CTRL_C);
     assert!(terminal.end().is_restored);

@@ -5,7 +5,7 @@ use imgop_terminal::{CTRL_C, DOWN, ENTER, ESC, Terminal};
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
-use crate::fake_cluster::{FakeCluster, image, list};
+use crate::fake_cluster::{FakeCluster, image, list, refused};
 use crate::program::Program;
 use crate::terminal;
 
@@ -17,6 +17,15 @@ struct Place {
 
 impl Place {
     fn new(registry: &ScriptedRegistry, ca: &str, used: Value) -> Self {
+        Self::with(registry, ca, used, true)
+    }
+
+    /// Whoever may read a Secret need not be allowed to list them.
+    fn with_hidden_secrets(registry: &ScriptedRegistry, ca: &str) -> Self {
+        Self::with(registry, ca, nothing_used(), false)
+    }
+
+    fn with(registry: &ScriptedRegistry, ca: &str, used: Value, lists_secrets: bool) -> Self {
         let proxy = Background::of(ConnectProxy::start(registry.address));
         let secret =
             json!({ "metadata": { "name": "corp-ca" }, "data": { "ca.crt": ByteString(ca.into()) } });
@@ -26,6 +35,9 @@ impl Place {
             // Only credentials are selected by one type.
             request if request.contains("/secrets?") && request.contains("type%3D") => {
                 list("SecretList", "v1", &[])
+            }
+            request if request.contains("/secrets?") && !lists_secrets => {
+                refused(403, "Forbidden", "secrets is forbidden")
             }
             request if request.contains("/secrets?") => {
                 list("SecretList", "v1", &[other.clone(), secret.clone()])
@@ -111,5 +123,23 @@ fn what_an_image_does_about_the_same_registry_is_proposed() {
     terminal.wait_for("PlainHTTP: no encryption, where the network is trusted (as Image old)");
     terminal.answer("How the connection to the source is secured", ENTER);
     terminal.answer("Version or pattern", CTRL_C);
+    assert_eq!(terminal.end().code, 130);
+}
+
+#[test]
+fn a_secret_with_the_ca_can_be_named_and_no_flag_is_hinted_at_that_copy_does_not_have() {
+    let tags =
+        |_: &Seen| imgop_fakes::json(200, json!({ "name": "app", "tags": ["1.0", "1.1"] }).to_string());
+    let (registry, ca) = Background::of_pair(ScriptedRegistry::start_tls(&["registry.corp"], tags));
+    let place = Place::with_hidden_secrets(&registry, &String::from_utf8(ca).unwrap());
+    let mut terminal = place.start("copy registry.corp:5000/app");
+    terminal.wait_for("Verify: HTTPS, with the CA in a Secret that you name");
+    assert!(!terminal.shown().contains("-ca-file"), "{}", terminal.shown());
+    terminal.answer("How the connection to the source is secured", ENTER);
+    terminal.wait_for("kubectl create secret generic registry-ca --from-file=ca.crt=FILE -n ci");
+    terminal.answer("Secret with the CA", &format!("corp-ca{ENTER}"));
+    terminal.answer("Version or pattern", "1.");
+    terminal.wait_for("2 of 2 tags begin with 1.");
+    terminal.press(CTRL_C);
     assert_eq!(terminal.end().code, 130);
 }

@@ -8,8 +8,12 @@
 )]
 
 mod build;
+mod build_check;
 #[cfg(unix)]
 mod build_dialog;
+mod build_inputs;
+#[cfg(unix)]
+mod build_pushed;
 mod build_submitted;
 mod builders;
 mod cluster;

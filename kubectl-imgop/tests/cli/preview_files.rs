@@ -144,6 +144,9 @@ fn several_files_and_folders_are_previewed_together() {
         run.stderr.contains("error: empty: it contains no Image of skopeo.io/v1alpha1 and no ImageBuilder"),
         "{run}"
     );
+    program.file("misspelt.yaml", "apiVersion: skopeo.io/v1alpha1\nkind: Imag\n");
+    let run = program.run("preview -f misspelt.yaml");
+    assert!(run.stderr.contains(", only Imag of skopeo.io/v1alpha1"), "{run}");
 }
 
 /// An index without images: it has no platform.
@@ -156,7 +159,7 @@ fn a_builder_of_a_file_is_checked() {
     let program = Program::new();
     let text = format!(
         "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {{name: api}}\nspec:\n  architecture: amd64\n  \
-         image: {{name: r.example.com/api, version: '1'}}\n  source: |\n    FROM {0}/busybox:1\n    FROM {0}/busybox:2\n    \
+         image: {{name: {0}/api, version: '1'}}\n  source: |\n    FROM {0}/busybox:1\n    FROM {0}/busybox:2\n    \
          COPY --from=0 / /\n",
         registry.address
     );
@@ -168,6 +171,7 @@ fn a_builder_of_a_file_is_checked() {
     BASE-IMAGE                  PLATFORM      LINE   DIGEST                                                                    STATE
     registry......./busybox:1   linux/amd64   1      sha256:0de3ff5142db66fc26e560dd9a0f9c7e44db177caa5632c534a536a2c9337c5b   present
     registry......./busybox:2   linux/amd64   2      <none>                                                                    not found
-    Would push an image for linux/amd64 as r.example.com/api:1
+    ----- stderr -----
+    error: api cannot be built: 1 base image not usable
     ");
 }

@@ -10,6 +10,8 @@ IMAGE_PACKAGES=(skopeo ca-certificates gcc libc6-dev)
 BUILD_PACKAGES=(buildah ca-certificates)
 # What the containers of a build run.
 BUILDER_PACKAGES=(git git-lfs openssh-client buildah skopeo uidmap crun ca-certificates)
+# Git over ssh, for tests.
+SSH_PACKAGES=(openssh-server)
 # What runs programs for another architecture.
 EMULATION_PACKAGES=(qemu-user-static)
 

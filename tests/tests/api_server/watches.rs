@@ -106,7 +106,13 @@ struct Process(Jobs, tokio::task::JoinHandle<()>);
 impl Process {
     async fn start(client: &Client, namespace: &str) -> Self {
         let rights = Arc::new(Rights::new(client.clone(), String::new()));
-        let caps = Caps { in_all: 2, per_namespace: 2, per_owner: 3, wake_timeout: Duration::from_mins(10) };
+        let caps = Caps {
+            in_all: 2,
+            per_namespace: 2,
+            per_owner: 3,
+            of_kind: None,
+            wake_timeout: Duration::from_mins(10),
+        };
         let jobs = Jobs::new(client.clone(), rights, caps, Duration::from_mins(10), &[]);
         let watched = Namespaces::Named([namespace.to_owned()].into());
         let running = tokio::spawn(jobs.clone().run(

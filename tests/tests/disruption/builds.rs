@@ -6,7 +6,6 @@ use anyhow::ensure;
 use imgop_core::api::{BuildResult, ImageBuilder, ImageBuilderStatus};
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
 use imgop_tests::wait;
-use kube::ResourceExt as _;
 
 use crate::{AGENT, made_jobs};
 
@@ -46,18 +45,7 @@ impl Moment {
                 })
                 .await
             }
-            Self::Builds => {
-                wait::poll("a pod builds", DEADLINE, || async {
-                    let pods = tenant.pods().await?;
-                    let of_this = pods.iter().filter(|pod| pod.name_any().contains(name));
-                    let builds =
-                        of_this.filter_map(|pod| pod.status.as_ref()?.init_container_statuses.as_ref());
-                    let builds = builds.flatten().filter(|container| container.name == "build");
-                    let mut containers = builds.filter_map(|container| container.state.as_ref());
-                    Ok(containers.any(|state| state.running.is_some()).then_some(()))
-                })
-                .await
-            }
+            Self::Builds => tenant.building(name).await.map(drop),
             Self::Tagged => {
                 let path = tenant.path(name);
                 wait::poll("the tag is there", DEADLINE, || async {

@@ -17,7 +17,7 @@ fn job(states: [Value; 3], of_pod: &Value) -> JobReport {
     let record = PartRecord {
         number: 7,
         reason: BuildReason::Created,
-        key: String::new(),
+        key: format!("v2-{}", Digest::of(b"own")),
         platform: PLATFORM.parse().unwrap(),
         attempt: 2,
         emulated: false,
@@ -89,9 +89,29 @@ fn what_was_built_with_another_key_is_not_this_builds() {
     };
     let well = || ended(0, &StepReport::default());
     let job = job([well(), well(), ended(0, &pushed)], &json!({ "phase": "Succeeded" }));
-    let state = |key| tries(std::slice::from_ref(&job), (7, key), now(), now()).remove(0).run.state;
-    assert!(matches!(state(Some("")), PartState::Built(_)));
-    assert_eq!(state(Some("other")), PartState::Failed(BuildFailure::VerificationFailed, now()));
+    let state = |key: &str| {
+        let key = key.parse().unwrap();
+        tries(std::slice::from_ref(&job), (7, Some(&key)), now(), now()).remove(0).run.state
+    };
+    let (own, other) = (Digest::of(b"own"), Digest::of(b"other"));
+    assert!(matches!(state(&format!("v2-{own}")), PartState::Built(_)));
+    let failed = PartState::Failed(BuildFailure::VerificationFailed, now());
+    assert_eq!(state(&format!("v2-{other}")), failed);
+    assert!(matches!(state(&format!("v3-{other}")), PartState::Built(_)), "another version of the agent");
+}
+
+#[test]
+fn phases_take_as_long_as_their_slowest_and_a_build_waits_until_its_first_job() {
+    let seconds = PhaseSeconds { source: 2, bases: 3, ..PhaseSeconds::default() };
+    let prepared = StepReport { storage_driver: Some("vfs".into()), seconds, ..StepReport::default() };
+    let evil = StepReport { storage_driver: Some("evil".into()), ..StepReport::default() };
+    let tried = try_of([ended(0, &prepared), ended(0, &evil), waiting()], &json!({ "phase": "Running" }));
+    let drivers: Vec<&str> =
+        tried.reports.iter().filter_map(|report| report.storage_driver.as_deref()).collect();
+    assert_eq!(drivers, ["vfs"], "what runs the Dockerfile is not asked");
+    let began = now() - std::time::Duration::from_secs(7);
+    let took = crate::image_builder::part_status::duration(&[tried], began);
+    assert_eq!((took.queued, took.source, took.bases, took.build), (7, 2, 3, 0));
 }
 
 #[test]
@@ -173,7 +193,12 @@ fn a_part_without_a_job_is_as_the_status_says() {
     assert_eq!(vanished, Some((3, PartState::Failed(BuildFailure::Interrupted, now()))));
     let failed = PlatformStatus { reason: Some("PodNotStarted".into()), ..part(PlatformState::Failed, None) };
     assert_eq!(state(failed), Some((3, PartState::Gone(BuildFailure::PodNotStarted, None))));
-    assert_eq!(state(part(PlatformState::Pending, None)), None);
+    let waiting =
+        PlatformStatus { reason: Some("PodNotStarted".into()), ..part(PlatformState::Pending, None) };
+    let due = PartState::Gone(BuildFailure::PodNotStarted, Some(now()));
+    assert_eq!(state(waiting), Some((3, due)), "it waits for a place for its fourth try");
+    let new = PlatformStatus { attempts: 0, ..part(PlatformState::Pending, None) };
+    assert_eq!(state(new), None);
 }
 
 #[test]
@@ -211,6 +236,14 @@ fn a_part_that_is_built_stays_built_when_its_pod_is_gone() {
     };
     let status = ImageBuilderStatus { platforms: vec![built], ..ImageBuilderStatus::default() };
     assert_eq!(runs(&tried, &status, now())[0].state, PartState::Built(digest));
+    let failed = PlatformStatus {
+        state: PlatformState::Failed,
+        reason: Some("StepFailed".into()),
+        ..status.platforms[0].clone()
+    };
+    let status = ImageBuilderStatus { platforms: vec![failed], ..ImageBuilderStatus::default() };
+    let gone = PartState::Gone(BuildFailure::StepFailed, None);
+    assert_eq!(runs(&tried, &status, now())[0].state, gone, "and a failed one failed");
 }
 
 #[test]

@@ -45,6 +45,25 @@ async fn b12_one_platform_is_built_and_gets_the_plain_tag() {
 }
 
 #[tokio::test]
+async fn a_build_is_judged_by_its_own_containers_and_a_job_that_another_keeps_from_ending_is_deleted() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well_beside_another(0, &digest);
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    let is_deleted = |stage: &Stage| {
+        stage.api.requests().iter().any(|line| line.starts_with("DELETE") && line.contains("/jobs/"))
+    };
+    let soon = Some(Duration::from_secs(15));
+    assert!(!is_deleted(&stage) && stage.next == soon, "its pod may be about to end: {:?}", stage.next);
+    stage.now += Duration::from_mins(1);
+    stage.pass().await;
+    assert!(is_deleted(&stage));
+    assert_eq!(stage.parts().len(), 1, "nothing is built again");
+}
+
+#[tokio::test]
 async fn nothing_is_asked_and_nothing_is_written_where_nothing_is_due() {
     let mut stage = succeeded().await;
     let (asked, status) = (stage.registry.requests().len(), stage.builder.status.clone());
@@ -103,6 +122,50 @@ async fn a_build_that_is_cancelled_ends_its_jobs_and_sets_no_tag() {
     stage.annotate(REQUESTED_AT_ANNOTATION, "build");
     stage.passes(2).await;
     assert_eq!(stage.parts()[1..], ["2 linux/amd64 1"]);
+}
+
+#[tokio::test]
+async fn a_build_that_is_cancelled_before_it_has_a_job_gets_none_and_cancelling_again_changes_nothing() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.pass().await;
+    stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");
+    stage.pass().await;
+    stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "again");
+    let status = stage.passes(2).await;
+    let results: Vec<BuildResult> = status.history.iter().map(|build| build.result).collect();
+    assert_eq!((stage.ready().0.as_str(), results), ("Cancelled", vec![BuildResult::Cancelled]));
+    assert_eq!(status.last_handled_cancel_requested_at.as_deref(), Some("again"));
+    assert!(stage.jobs().is_empty());
+}
+
+#[tokio::test]
+async fn a_build_that_is_cancelled_while_it_pushes_sets_no_tag_though_its_push_ends_well() {
+    for is_restarted in [false, true] {
+        let mut stage = Stage::new(|_, _| ()).await;
+        stage.passes(2).await;
+        let digest = stage.pushed("linux/amd64", "1");
+        stage.end_well(0, &digest);
+        stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");
+        if is_restarted {
+            stage.restart();
+        }
+        let status = stage.passes(3).await;
+        let results: Vec<BuildResult> = status.history.iter().map(|build| build.result).collect();
+        assert_eq!((stage.ready().0.as_str(), results), ("Cancelled", vec![BuildResult::Cancelled]));
+        assert!(stage.registry.manifest("app", "v1").is_none());
+        assert_eq!(stage.jobs().len(), 1, "no retry");
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_is_cancelled_while_no_agent_runs_ends_when_one_does() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");
+    stage.restart();
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "Cancelled");
+    assert!(stage.api.requests().iter().any(|line| line.starts_with("DELETE") && line.contains("/jobs/")));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use imgop_core::build::step::{BaseReport, SourceReport, StepReport};
 use imgop_registry::reference::Digest;
 
 use super::stage::Stage;
+use crate::controller::Reconcile as _;
 
 /// What `prepare` reports of this commit and of a base with this content.
 fn prepared(commit: &str, base: &str) -> StepReport {
@@ -24,7 +25,13 @@ fn prepared(commit: &str, base: &str) -> StepReport {
 #[tokio::test]
 async fn a_platform_that_was_built_from_something_else_is_built_again_before_a_tag_is_set() {
     for (commit, base) in [("c2", "1"), ("c1", "2")] {
-        let mut stage = Stage::new(|spec, _| spec.architecture = Some(Architecture::Both)).await;
+        // Only the pod asks a git server over ssh.
+        let git = serde_json::json!({ "git": { "url": "ssh://git@git.example.com/team/app" } });
+        let mut stage = Stage::new(|spec, _| {
+            spec.architecture = Some(Architecture::Both);
+            (spec.source, spec.context) = (None, Some(serde_json::from_value(git).unwrap()));
+        })
+        .await;
         stage.passes(2).await;
         let amd64 = stage.pushed("linux/amd64", "1");
         stage.end_well_after(0, &amd64, &prepared("c1", "1"));
@@ -45,6 +52,22 @@ async fn a_platform_that_was_built_from_something_else_is_built_again_before_a_t
         stage.pass().await;
         assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
     }
+}
+
+#[tokio::test]
+async fn what_the_image_does_without_is_told_with_its_line() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    let lines = ["Dockerfile line 2: HEALTHCHECK", "Dockerfile line 3: ONBUILD"].map(str::to_owned);
+    let prepared = StepReport { warnings: lines.to_vec(), ..StepReport::default() };
+    stage.end_well_after(0, &digest, &prepared);
+    let status = stage.pass().await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    assert!(lines.iter().all(|line| status.warnings.contains(line)), "{:?}", status.warnings);
+    stage.now += Duration::from_hours(1);
+    let status = stage.pass().await;
+    assert!(lines.iter().all(|line| status.warnings.contains(line)), "as long as that image is there");
 }
 
 fn files(text: &str) -> serde_json::Value {
@@ -70,6 +93,9 @@ async fn a_config_map_that_changes_during_a_build_is_the_next_build() {
     let status = stage.pass().await;
     assert_eq!(status.history.last().map(|build| build.result), Some(BuildResult::Superseded));
     let status = stage.passes(2).await;
+    assert_eq!((stage.parts().len(), status.next_build_time.is_some()), (1, true), "minInterval");
+    stage.now += Duration::from_mins(5);
+    let status = stage.passes(2).await;
     assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);
     assert_ne!(status.source.unwrap().context_digest.unwrap(), first);
 }
@@ -89,7 +115,9 @@ async fn a_value_of_an_argument_that_changes_during_a_build_is_the_next_build() 
     stage.passes(2).await;
     stage.api.hold(path, values("2"));
     stage.end_badly(0, BuildFailure::Interrupted);
-    stage.passes(3).await;
+    stage.pass().await;
+    stage.now += Duration::from_mins(5);
+    stage.passes(2).await;
     assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);
 }
 
@@ -104,19 +132,37 @@ async fn credentials_for_paths_of_registries_reach_the_pod_as_they_are() {
     })
     .await;
     for (name, scope) in [("quay", "quay.io/org-a"), ("ghcr", "ghcr.io")] {
-        let config = serde_json::json!({ "auths": { scope: { "auth": "dTpw" }, "other.example": { "auth": "dTpw" } } });
-        let config = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, config.to_string());
-        let secret =
-            serde_json::json!({ "metadata": { "name": name }, "data": { ".dockerconfigjson": config } });
-        stage.api.hold(&format!("/api/v1/namespaces/team-a/secrets/{name}"), secret);
+        stage.hold_docker_config(name, &[scope, "other.example"], "u");
     }
     stage.passes(2).await;
-    let bodies = ["POST", "PATCH", "PUT"].map(|method| stage.api.bodies(method)).concat();
-    let written = bodies.iter().find_map(|body| body["data"][".dockerconfigjson"].as_str()).unwrap();
-    let written = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, written).unwrap();
-    let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    let written = stage.written_docker_config();
     let scopes: Vec<&String> = written["auths"].as_object().unwrap().keys().collect();
     assert_eq!(scopes, ["ghcr.io", "quay.io/org-a"]);
+}
+
+#[tokio::test]
+async fn the_credential_of_the_context_is_for_its_repository_alone() {
+    let mut stage = Stage::new(|spec, host| {
+        let tls = serde_json::json!({ "mode": "PlainHTTP" });
+        let image = serde_json::json!({ "name": format!("{host}/org/files:1"), "tls": tls, "credentials": { "secretName": "context" } });
+        (spec.source, spec.context) =
+            (None, Some(serde_json::from_value(serde_json::json!({ "image": image })).unwrap()));
+        let registries = serde_json::json!([{ "host": host, "tls": tls, "credentials": { "secretName": "bases" } }]);
+        spec.registries = serde_json::from_value(registries).unwrap();
+    })
+    .await;
+    stage.registry.hold_manifest("org/files", "1", "{}");
+    let host = format!("127.0.0.1:{}", stage.registry.address.port());
+    for name in ["bases", "context"] {
+        stage.hold_docker_config(name, &[&host], name);
+    }
+    stage.passes(2).await;
+    let written = stage.written_docker_config();
+    let auth = |scope: &str| written["auths"][scope]["auth"].as_str().unwrap_or_default().to_owned();
+    let encoded =
+        |name: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{name}:p"));
+    assert_eq!(auth(&host), encoded("bases"), "{written}");
+    assert_eq!(auth(&format!("{host}/org/files")), encoded("context"));
 }
 
 #[tokio::test]
@@ -132,9 +178,7 @@ async fn a_pod_that_does_not_start_is_tried_with_the_next_tier_at_once() {
     assert_eq!(stage.parts(), ["1 linux/amd64 1", "1 linux/amd64 2"], "{:?}", stage.ready());
     assert_eq!((tier(&stage, 0), tier(&stage, 1)), (Some(false), None));
     stage.pass().await;
-    let deleted =
-        |stage: &Stage| stage.api.requests().iter().filter(|line| line.starts_with("DELETE")).count();
-    assert_eq!(deleted(&stage), 1, "the Job that holds a place");
+    assert_eq!(stage.deleted(), 1, "the Job that holds a place");
     stage.does_not_start(1);
     stage.pass().await;
     assert_eq!(
@@ -142,6 +186,88 @@ async fn a_pod_that_does_not_start_is_tried_with_the_next_tier_at_once() {
         ("PodNotStarted", 2),
         "each once, and then slowly"
     );
+}
+
+#[tokio::test]
+async fn the_tier_that_starts_pods_is_tried_first_by_the_next_build_and_the_order_counts_again_after_an_hour()
+{
+    let mut stage = Stage::with_settings(&["--build-tiers=a1,b"], |_, _| ()).await;
+    let host_users =
+        |stage: &Stage, nth: usize| stage.jobs()[nth].spec.clone().unwrap().template.spec.unwrap().host_users;
+    let finish = async |stage: &mut Stage, nth: usize| {
+        let digest = stage.pushed("linux/amd64", "1");
+        stage.end_well(nth, &digest);
+        stage.passes(2).await;
+        assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+    };
+    let build_again = async |stage: &mut Stage| {
+        let text = format!("FROM scratch\nLABEL t=\"{}\"\n", stage.now);
+        stage.edit(|spec| spec.source = Some(text));
+        stage.passes(2).await;
+    };
+    stage.passes(2).await;
+    stage.does_not_start(0);
+    stage.passes(2).await;
+    finish(&mut stage, 1).await;
+    build_again(&mut stage).await;
+    finish(&mut stage, 2).await;
+    stage.now += Duration::from_hours(2);
+    build_again(&mut stage).await;
+    let tiers = [0, 1, 2, 3].map(|nth| host_users(&stage, nth));
+    assert_eq!(tiers, [Some(false), None, None, Some(false)]);
+}
+
+#[tokio::test]
+async fn a_job_that_is_stuck_or_lost_keeps_no_place_from_the_next_try() {
+    let one_place = ["--max-jobs-per-namespace=1", "--build-tiers=a1,b"];
+    for is_lost in [false, true] {
+        let mut stage = Stage::with_settings(&one_place, |_, _| ()).await;
+        stage.passes(2).await;
+        if is_lost {
+            stage.loses_node(0);
+        } else {
+            stage.does_not_start(0);
+        }
+        stage.passes(2).await;
+        assert_eq!(stage.parts(), ["1 linux/amd64 1", "1 linux/amd64 2"], "{:?}", stage.ready());
+        assert_eq!(stage.deleted(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_try_whose_job_went_before_the_next_one_had_a_place_is_counted() {
+    let mut stage = Stage::with_settings(&["--build-tiers=a1,b"], |_, _| ()).await;
+    stage.passes(2).await;
+    stage.does_not_start(0);
+    stage.edit(|spec| spec.suspend = true);
+    let status = stage.passes(3).await;
+    assert_eq!((stage.deleted(), stage.jobs().len(), status.platforms[0].attempts), (1, 1, 1));
+    stage.edit(|spec| spec.suspend = false);
+    stage.restart();
+    stage.pass().await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "1 linux/amd64 2"]);
+    let tier = stage.jobs()[1].spec.clone().unwrap().template.spec.unwrap().host_users;
+    assert_eq!(tier, None, "the next tier");
+}
+
+#[tokio::test]
+async fn a_build_ends_when_one_platform_failed_for_good_and_the_others_would_only_be_tried_again() {
+    let both =
+        |spec: &mut imgop_core::api::ImageBuilderSpec, _: &str| spec.architecture = Some(Architecture::Both);
+    let mut stage = Stage::new(both).await;
+    stage.passes(2).await;
+    stage.end_badly(1, BuildFailure::StepFailed);
+    let status = stage.pass().await;
+    assert!(status.build.is_some(), "what runs may end");
+    stage.does_not_start(0);
+    let status = stage.pass().await;
+    assert_eq!(status.history.last().map(|build| build.result), Some(BuildResult::Failed));
+    assert_eq!(stage.ready().0, "StepFailed");
+    assert!(stage.ready().1.contains("the pod does not start"), "{}", stage.ready().1);
+    assert_eq!(stage.deleted(), 1, "the Job that holds a place");
+    stage.now += Duration::from_hours(1);
+    stage.passes(3).await;
+    assert_eq!(stage.jobs().len(), 2);
 }
 
 #[tokio::test]
@@ -172,6 +298,31 @@ async fn no_more_jobs_of_builds_run_than_the_administrator_allows() {
     assert!(stage.ready().1.ends_with("as many as MAX_BUILDS of the agent allows"), "{}", stage.ready().1);
     let digest = stage.pushed("linux/amd64", "1");
     stage.end_well(0, &digest);
+    stage.pass().await;
+    assert_eq!(stage.jobs().len(), 2);
+}
+
+#[tokio::test]
+async fn jobs_of_earlier_processes_count_as_soon_as_their_image_builder_is_seen() {
+    let mut stage = Stage::with_settings(&["--max-builds=1"], |_, _| ()).await;
+    let mut other = stage.builder.clone();
+    (other.metadata.uid, other.metadata.name) = (Some("other".into()), Some("other".into()));
+    stage.passes(2).await;
+    let owner = crate::cluster::owner::Owner::of(&other).controller_reference();
+    let mut job = stage.jobs()[0].clone();
+    let labels = job.metadata.labels.get_or_insert_default();
+    labels.insert(imgop_core::api::OWNER_UID_LABEL.into(), "other".into());
+    (job.metadata.name, job.metadata.uid) = (Some("earlier".into()), Some("earlier".into()));
+    job.metadata.owner_references = Some(vec![owner]);
+    stage.vanishes(0);
+    stage.builders.agent.jobs.show(&job);
+    stage.builders.seen(&other);
+    stage.passes(2).await;
+    assert!(stage.ready().1.ends_with("as many as MAX_BUILDS of the agent allows"), "{}", stage.ready().1);
+    assert_eq!(stage.jobs().len(), 1);
+    let next = stage.try_pass().await.unwrap().next;
+    assert_eq!(next, Some(Duration::from_mins(10)), "it is woken");
+    stage.builders.agent.jobs.is_gone(&job);
     stage.pass().await;
     assert_eq!(stage.jobs().len(), 2);
 }

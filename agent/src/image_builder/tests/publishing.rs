@@ -85,6 +85,93 @@ async fn an_immutable_tag_ends_the_build_with_what_it_shows_and_should_show() {
 }
 
 #[tokio::test]
+async fn a_registry_that_takes_nothing_for_now_ends_no_build() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    stage.registry.refuse_put_to("/v2/app/manifests/v1", Some(("UNSUPPORTED", "in read-only mode")));
+    let status = stage.pass().await;
+    assert_eq!((stage.ready().0.as_str(), status.history.len()), ("PublishFailed", 0));
+    assert!(!stage.ready().1.contains("another tag"), "{}", stage.ready().1);
+    stage.registry.refuse_put_to("/v2/app/manifests/v1", None);
+    stage.now += std::time::Duration::from_mins(1);
+    stage.pass().await;
+    assert_eq!((stage.ready().0.as_str(), stage.jobs().len()), ("Succeeded", 1));
+}
+
+#[tokio::test]
+async fn an_image_of_which_the_registry_has_not_all_any_more_is_built_again() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    stage.registry.refuse_put_to("/v2/app/manifests/v1", Some(("MANIFEST_BLOB_UNKNOWN", "blob unknown")));
+    stage.pass().await;
+    assert!(stage.ready().1.contains("no longer at the registry"), "{}", stage.ready().1);
+    stage.registry.refuse_put_to("/v2/app/manifests/v1", None);
+    stage.passes(2).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "1 linux/amd64 2"]);
+}
+
+#[tokio::test]
+async fn what_the_registry_never_takes_ends_the_build() {
+    let both =
+        |spec: &mut imgop_core::api::ImageBuilderSpec, _: &str| spec.architecture = Some(Architecture::Both);
+    let mut stage = Stage::new(both).await;
+    stage.passes(2).await;
+    for (nth, platform) in ["linux/amd64", "linux/arm64"].into_iter().enumerate() {
+        let digest = stage.pushed(platform, "1");
+        stage.registry.refuse_puts("MANIFEST_INVALID");
+        stage.end_well(nth, &digest);
+        stage.pass().await;
+    }
+    let status = stage.builder.status.clone().unwrap();
+    assert_eq!((stage.ready().0.as_str(), status.history.len()), ("PublishFailed", 1));
+    assert!(stage.ready().1.contains("takes no index"), "{}", stage.ready().1);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_refused_after_another_was_set_is_named_beside_that() {
+    let mut stage =
+        Stage::new(|spec, _| spec.image.additional_tags = vec!["v1.0".into(), "v1.0.0".into()]).await;
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    stage.registry.refuse_put_to("/v2/app/manifests/v1.0.0", Some(("TAG_INVALID", "tag is immutable")));
+    let status = stage.pass().await;
+    assert!(stage.ready().1.ends_with("; the new image is already under v1, v1.0"), "{}", stage.ready().1);
+    let image = status.image.unwrap();
+    assert_eq!(
+        (image.digest.as_str(), image.tags),
+        (digest.as_str(), vec!["v1".to_owned(), "v1.0".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_credential_that_is_refused_at_the_end_is_left_alone_until_it_is_another() {
+    let mut stage = Stage::new(|spec, _| {
+        spec.image.credentials = Some(imgop_core::api::Credentials { secret_name: "push".into() });
+    })
+    .await;
+    let host = format!("127.0.0.1:{}", stage.registry.address.port());
+    stage.hold_docker_config("push", &[&host], "u");
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    stage.registry.refuse_one("/v2/app/manifests/v1", 403);
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "RegistryUnauthorized", "{}", stage.ready().1);
+    let asked = stage.registry.requests().len();
+    stage.passes(10).await;
+    assert_eq!(stage.registry.requests().len(), asked, "the same Secrets are refused again");
+    stage.registry.refuse_nothing();
+    stage.now += std::time::Duration::from_mins(2);
+    stage.pass().await;
+    assert_eq!((stage.ready().0.as_str(), stage.jobs().len()), ("Succeeded", 1));
+}
+
+#[tokio::test]
 async fn what_is_built_stays_known_when_it_cannot_be_published_and_its_pods_are_gone() {
     let mut stage = Stage::new(|spec, _| spec.architecture = Some(Architecture::Amd64)).await;
     stage.passes(2).await;

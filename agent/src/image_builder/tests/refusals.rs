@@ -50,6 +50,37 @@ async fn a_base_image_without_the_platform_is_named_with_those_that_it_has() {
 }
 
 #[tokio::test]
+async fn of_both_platforms_neither_is_built_where_the_base_has_one_alone() {
+    let mut stage = Stage::new(|spec, host| {
+        spec.source = Some(format!("FROM {host}/base:1\n"));
+        spec.architecture = Some(imgop_core::api::Architecture::Both);
+    })
+    .await;
+    let index = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","size":1,"platform":{"os":"linux","architecture":"arm64"}}]}"#;
+    stage.registry.hold_manifest("base", "1", index);
+    stage.registry.hold_content("base", index);
+    stage.passes(2).await;
+    let (reason, message) = stage.ready();
+    assert_eq!(reason, "PlatformNotFound");
+    assert!(message.contains("is not built for linux/amd64, but for linux/arm64"), "{message}");
+    assert!(stage.jobs().is_empty());
+}
+
+#[tokio::test]
+async fn an_image_that_may_not_be_pulled_costs_no_pod() {
+    let mut stage = Stage::new(|spec, host| {
+        spec.source = Some(format!("FROM scratch\nCOPY --from={host}/private:1 /tool /tool\n"));
+    })
+    .await;
+    stage.registry.refuse_one("/v2/private/manifests/1", 403);
+    stage.passes(2).await;
+    let (reason, message) = stage.ready();
+    assert_eq!(reason, "RegistryUnauthorized");
+    assert!(message.contains("spec.registries[0].credentials"), "{message}");
+    assert!(stage.jobs().is_empty());
+}
+
+#[tokio::test]
 async fn a_push_that_is_denied_costs_no_pod_and_few_requests_and_is_tried_again_soon() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.registry.refuse_one("/v2/app/blobs/uploads/", 403);

@@ -8,6 +8,7 @@ use imgop_core::api::{
 use imgop_core::build::BuildFailure;
 
 use super::stage::Stage;
+use super::watching::moves_base;
 
 /// A build of amd64 whose Job is created.
 async fn running() -> Stage {
@@ -88,6 +89,57 @@ async fn a_request_during_a_build_is_that_build() {
     stage.now += Duration::from_secs(10);
     let status = stage.passes(3).await;
     assert_eq!((status.history.len(), stage.jobs().len()), (1, 1), "never twice for one reason");
+}
+
+#[tokio::test]
+async fn a_request_during_a_build_of_something_older_is_another_build() {
+    let mut stage = Stage::new(|spec, host| spec.source = Some(format!("FROM {host}/base:1\n"))).await;
+    moves_base(&stage, "1");
+    stage.passes(2).await;
+    moves_base(&stage, "2");
+    // Answers of the registry are as old as they are by the clock of the process, which is not the test's.
+    stage.builders.bases = crate::image_builder::base_images::BaseImages::default();
+    stage.pass().await;
+    assert_eq!(stage.parts().len(), 1, "rebuildOn names nothing");
+    stage.annotate(REQUESTED_AT_ANNOTATION, "one");
+    let status = stage.pass().await;
+    let build = status.build.unwrap();
+    assert_eq!((build.number, build.reason), (2, BuildReason::Requested));
+    assert!(build.changes.unwrap().contains(" → "));
+}
+
+#[tokio::test]
+async fn a_request_during_a_build_that_cannot_be_compared_is_the_next_build() {
+    let mut stage = Stage::new(|spec, host| {
+        let image = serde_json::json!({ "image": { "name": format!("{host}/files:1"), "tls": { "mode": "PlainHTTP" } } });
+        (spec.source, spec.context) = (None, Some(serde_json::from_value(image).unwrap()));
+    })
+    .await;
+    stage.registry.hold_manifest("files", "1", "{}");
+    stage.passes(2).await;
+    stage.annotate(REQUESTED_AT_ANNOTATION, "one");
+    let status = stage.passes(2).await;
+    assert!(status.request_pending, "its pod alone knows the Dockerfile, and has not reported it yet");
+    assert_eq!((status.last_handled_requested_at.as_deref(), stage.jobs().len()), (Some("one"), 1));
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(0, &digest);
+    let status = stage.passes(2).await;
+    assert_eq!(status.build.map(|build| (build.number, build.reason)), Some((2, BuildReason::Requested)));
+    assert!(!status.request_pending);
+}
+
+#[tokio::test]
+async fn a_request_while_builds_are_suspended_is_kept() {
+    let mut stage = running().await;
+    stage.end_badly(0, BuildFailure::BaseImageNotFound);
+    stage.pass().await;
+    stage.edit(|spec| spec.suspend = true);
+    stage.annotate(REQUESTED_AT_ANNOTATION, "one");
+    let status = stage.passes(2).await;
+    assert!(status.request_pending && stage.jobs().len() == 1);
+    stage.edit(|spec| spec.suspend = false);
+    stage.passes(2).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);
 }
 
 #[tokio::test]

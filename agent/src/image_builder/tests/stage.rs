@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Parser as _;
 use imgop_core::api::conditions::{READY, find};
 use imgop_core::api::{
     BUILD_ANNOTATION, BuildReason, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, Tls, TlsMode,
 };
-use imgop_core::build::step::{PushedImage, StepReport};
+use imgop_core::build::step::{PushedImage, PushedLayers, StepReport};
 use imgop_core::build::{BuildFailure, PartRecord};
 use imgop_fakes::{ApiServer, WritableRegistry};
 use imgop_registry::reference::Digest;
@@ -39,6 +41,8 @@ pub struct Stage {
     pub now: Timestamp,
     /// Whether the API server has the object as the watch shows it.
     pub is_live: bool,
+    /// When the next pass is; none waits for a change.
+    pub next: Option<Duration>,
     version: u32,
 }
 
@@ -67,13 +71,16 @@ impl Stage {
         agent.jobs.are_listed();
         let builders = ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([]));
         let (memory, now) = (Memory::default(), fixtures::now());
-        Self { builders, builder, api, registry, memory, now, is_live: true, version: 0 }
+        let next = None;
+        Self { builders, builder, api, registry, memory, now, is_live: true, next, version: 0 }
     }
 
     /// One pass, a second after the last one. The watch shows what it reports.
     pub async fn pass(&mut self) -> ImageBuilderStatus {
         let result = self.try_pass().await.unwrap();
+        self.next = result.next;
         if let Some(report) = result.report {
+            self.builders.reported(&self.builder, &report, self.now);
             self.builder.status = Some(report.status);
             self.version += 1;
             self.builder.metadata.resource_version = Some(self.version.to_string());
@@ -143,6 +150,23 @@ impl Stage {
             .collect()
     }
 
+    /// A Secret of type dockerconfigjson is there, with credentials of this user for these scopes.
+    pub fn hold_docker_config(&self, name: &str, scopes: &[&str], user: &str) {
+        let encode = |text: String| STANDARD.encode(text);
+        let auth = |scope: &&str| ((*scope).to_owned(), json!({ "auth": encode(format!("{user}:p")) }));
+        let auths: serde_json::Map<String, Value> = scopes.iter().map(auth).collect();
+        let config = encode(json!({ "auths": auths }).to_string());
+        let secret = json!({ "metadata": { "name": name }, "data": { ".dockerconfigjson": config } });
+        self.api.hold(&format!("/api/v1/namespaces/team-a/secrets/{name}"), secret);
+    }
+
+    /// Returns the credentials that the agent wrote into a Secret.
+    pub fn written_docker_config(&self) -> Value {
+        let bodies = ["POST", "PATCH", "PUT"].map(|method| self.api.bodies(method)).concat();
+        let written = bodies.iter().find_map(|body| body["data"][".dockerconfigjson"].as_str()).unwrap();
+        serde_json::from_slice(&STANDARD.decode(written).unwrap()).unwrap()
+    }
+
     /// A manifest of this platform is at the registry, as `push` would have put it. Returns its digest.
     pub fn pushed(&self, platform: &str, content: &str) -> Digest {
         self.pushed_to("app", platform, content)
@@ -165,26 +189,77 @@ impl Stage {
         let image = Some(PushedImage { digest: digest.clone(), size: 7 });
         let pushed = StepReport { image, ..StepReport::default() };
         let well = StepReport::default();
-        self.end(nth, "Complete", [(0, &well), (0, &well), (0, &pushed)]);
+        self.end(nth, Some("Complete"), [(0, &well), (0, &well), (0, &pushed)]);
+    }
+
+    /// The same, with what its layers are.
+    pub fn end_well_with(&self, nth: usize, digest: &Digest, layers: PushedLayers) {
+        let image = Some(PushedImage { digest: digest.clone(), size: 7 });
+        let pushed = StepReport { image, layers, ..StepReport::default() };
+        let well = StepReport::default();
+        self.end(nth, Some("Complete"), [(0, &well), (0, &well), (0, &pushed)]);
     }
 
     /// The same, with what its `prepare` reports.
     pub fn end_well_after(&self, nth: usize, digest: &Digest, prepared: &StepReport) {
         let image = Some(PushedImage { digest: digest.clone(), size: 7 });
         let pushed = StepReport { image, ..StepReport::default() };
-        self.end(nth, "Complete", [(0, prepared), (0, &StepReport::default()), (0, &pushed)]);
+        self.end(nth, Some("Complete"), [(0, prepared), (0, &StepReport::default()), (0, &pushed)]);
+    }
+
+    /// The containers of the nth created Job end well, and one that something else added to its pod goes on.
+    pub fn end_well_beside_another(&self, nth: usize, digest: &Digest) {
+        let image = Some(PushedImage { digest: digest.clone(), size: 7 });
+        let pushed = StepReport { image, ..StepReport::default() };
+        let well = StepReport::default();
+        self.end(nth, None, [(0, &well), (0, &well), (0, &pushed)]);
     }
 
     /// The pod of the nth created Job waits for its image, for longer than it may.
     pub fn does_not_start(&mut self, nth: usize) {
-        let (job, uid) = self.shown(nth, &json!({ "active": 1, "startTime": self.now }));
         let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "denied" } });
+        self.shows_pod(
+            nth,
+            &json!({ "phase": "Pending", "initContainerStatuses": [{ "name": "prepare", "state": waiting }] }),
+        );
+        self.now += Duration::from_mins(2);
+    }
+
+    /// The node of the pod of the nth created Job does not answer any more.
+    pub fn loses_node(&mut self, nth: usize) {
+        let running = json!({ "running": { "startedAt": self.now } });
+        let pod =
+            json!({ "phase": "Running", "initContainerStatuses": [{ "name": "prepare", "state": running }] });
+        self.shows_pod(nth, &pod);
+        self.now += Duration::from_mins(5);
+    }
+
+    /// The nth created Job runs, and its pod, which is to end at once, has this status.
+    fn shows_pod(&self, nth: usize, status: &Value) {
+        let (job, uid) = self.shown(nth, &json!({ "active": 1, "startTime": self.now }));
+        let is_lost = status["phase"] == "Running";
         self.builders.agent.jobs.show_pod(&json!({
             "metadata": { "name": format!("pod-{nth}"), "namespace": "team-a", "creationTimestamp": self.now,
+                "deletionTimestamp": is_lost.then_some(self.now),
                 "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": uid, "name": job }] },
-            "status": { "phase": "Pending", "initContainerStatuses": [{ "name": "prepare", "state": waiting }] },
+            "status": status,
         }));
-        self.now += Duration::from_mins(2);
+    }
+
+    /// Returns how many Jobs were deleted.
+    pub fn deleted(&self) -> usize {
+        let is_deletion = |line: &&String| line.starts_with("DELETE") && line.contains("/jobs/");
+        self.api.requests().iter().filter(is_deletion).count()
+    }
+
+    /// The nth created Job runs, and its annotation has this key.
+    pub fn is_of_key(&self, nth: usize, key: &str) {
+        let mut job = self.jobs()[nth].clone();
+        let record = PartRecord { key: key.to_owned(), ..record_of(&job) };
+        let annotations = job.metadata.annotations.get_or_insert_default();
+        annotations.insert(BUILD_ANNOTATION.to_owned(), serde_json::to_string(&record).unwrap());
+        self.builders.agent.jobs.is_gone(&self.jobs()[nth]);
+        self.builders.agent.jobs.show(&job);
     }
 
     /// The nth created Job is deleted.
@@ -216,18 +291,27 @@ impl Stage {
         };
         let failed = StepReport { failure: Some(failure), ..StepReport::default() };
         let well = StepReport::default();
-        self.end(nth, "Failed", [(0, &well), (1, &failed), (1, &well)]);
+        self.end(nth, Some("Failed"), [(0, &well), (1, &failed), (1, &well)]);
     }
 
-    fn end(&self, nth: usize, how: &str, containers: [(i32, &StepReport); 3]) {
-        let condition = json!({ "type": how, "status": "True", "lastTransitionTime": self.now });
-        let (name, uid) = self.shown(nth, &json!({ "conditions": [condition] }));
+    /// The containers of the nth created Job have ended so. Without `how` the Job goes on, as something else runs in its
+    /// pod.
+    fn end(&self, nth: usize, how: Option<&str>, containers: [(i32, &StepReport); 3]) {
+        let condition = |how| json!({ "type": how, "status": "True", "lastTransitionTime": self.now });
+        let conditions: Vec<Value> = how.map(condition).into_iter().collect();
+        let (name, uid) =
+            self.shown(nth, &json!({ "startTime": self.now, "active": 1, "conditions": conditions }));
+        let phase = match how {
+            Some("Complete") => "Succeeded",
+            Some(_) => "Failed",
+            None => "Running",
+        };
         let state = |(code, report): (i32, &StepReport)| json!({ "terminated": { "exitCode": code, "message": report.to_message(), "finishedAt": self.now } });
         let [prepare, build, push] = containers.map(state);
         self.builders.agent.jobs.show_pod(&json!({
             "metadata": { "name": format!("pod-{nth}"), "namespace": "team-a", "creationTimestamp": self.now,
                 "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": uid, "name": name }] },
-            "status": { "phase": if how == "Complete" { "Succeeded" } else { "Failed" },
+            "status": { "phase": phase,
                 "initContainerStatuses": [{ "name": "prepare", "state": prepare }, { "name": "build", "state": build }],
                 "containerStatuses": [{ "name": "push", "state": push }] },
         }));

@@ -1,5 +1,6 @@
 //! Owners that wait for long: what their passes observed gets old, and is observed again now and then.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use imgop_core::time::jitter;
@@ -16,7 +17,7 @@ impl JobBudget {
     /// Wakes those owners in the queues whose time to observe anew is after `since` and not after `until`. Nothing is
     /// kept for it: the time follows from the UID.
     pub fn refresh(&self, since: Timestamp, until: Timestamp) {
-        let due: Vec<Owner> = {
+        let due: Vec<Arc<Owner>> = {
             let state = self.0.state.lock();
             let waiting = state.namespaces.values().flat_map(|of| of.queue.values());
             waiting.filter(|owner| is_due(&owner.uid, since, until)).cloned().collect()
@@ -41,8 +42,6 @@ fn seconds(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use parking_lot::Mutex;
 
     use super::super::tests::{CAPS, now, owner};

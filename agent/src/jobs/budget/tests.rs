@@ -3,7 +3,8 @@ use std::time::Instant;
 use super::*;
 
 const WAKE_TIMEOUT: Duration = Duration::from_mins(10);
-pub(super) const CAPS: Caps = Caps { in_all: 7, per_namespace: 5, per_owner: 3, wake_timeout: WAKE_TIMEOUT };
+pub(super) const CAPS: Caps =
+    Caps { in_all: 7, per_namespace: 5, per_owner: 3, of_kind: None, wake_timeout: WAKE_TIMEOUT };
 
 pub(super) fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
@@ -20,14 +21,14 @@ pub(super) fn owner(namespace: &str, uid: &str) -> Owner {
 }
 
 /// A budget, and who was woken.
-struct Scene {
-    budget: JobBudget,
+pub(super) struct Scene {
+    pub(super) budget: JobBudget,
     woken: Arc<Mutex<Vec<String>>>,
-    places: Vec<Place>,
+    pub(super) places: Vec<Place>,
 }
 
 impl Scene {
-    fn new(caps: Caps) -> Self {
+    pub(super) fn new(caps: Caps) -> Self {
         let woken = Arc::<Mutex<Vec<String>>>::default();
         let wakes = woken.clone();
         let budget = JobBudget::new(caps, move |owner| wakes.lock().push(owner.uid.clone()));
@@ -47,12 +48,12 @@ impl Scene {
         (number, granted.full)
     }
 
-    fn take(&mut self, namespace: &str, uid: &str, wanted: usize) -> (usize, Option<Full>) {
+    pub(super) fn take(&mut self, namespace: &str, uid: &str, wanted: usize) -> (usize, Option<Full>) {
         self.take_at(namespace, uid, wanted, now())
     }
 
     /// The Jobs of all places exist.
-    fn fill(&mut self) {
+    pub(super) fn fill(&mut self) {
         for place in self.places.drain(..) {
             let (namespace, uid) = place.key.clone();
             let unfinished = self.budget.0.state.lock().owners[&place.key].unfinished;
@@ -61,11 +62,11 @@ impl Scene {
         }
     }
 
-    fn room(&self, namespace: &str, uid: &str, wanted: usize) -> (usize, Option<Full>) {
+    pub(super) fn room(&self, namespace: &str, uid: &str, wanted: usize) -> (usize, Option<Full>) {
         self.budget.room(&owner(namespace, uid), wanted, now())
     }
 
-    fn woken(&self) -> Vec<String> {
+    pub(super) fn woken(&self) -> Vec<String> {
         std::mem::take(&mut self.woken.lock())
     }
 }

@@ -20,7 +20,7 @@ const ALL: Scope = None;
 impl Scene {
     fn new() -> Self {
         let wake_timeout = Duration::from_mins(10);
-        let caps = Caps { in_all: 100, per_namespace: 100, per_owner: 50, wake_timeout };
+        let caps = Caps { in_all: 100, per_namespace: 100, per_owner: 50, of_kind: None, wake_timeout };
         let woken = Arc::<Mutex<Vec<String>>>::default();
         let wakes = woken.clone();
         let budget = JobBudget::new(caps, |_| ());

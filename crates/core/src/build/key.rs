@@ -14,11 +14,21 @@ use super::{BuildRequest, ImageReference};
 /// give the same twice. The Job's image is no part of it, or each new version of the agent would build everything
 /// again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BuildKey(Digest);
+pub struct BuildKey {
+    /// What is hashed, and how; none of the first agents, which wrote none.
+    version: Option<String>,
+    hash: Digest,
+}
+
+/// The version of keys that this agent writes. Another one whenever the same inputs get another hash than before.
+const VERSION: &str = "v2";
 
 impl fmt::Display for BuildKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.version {
+            Some(version) => write!(f, "{version}-{}", self.hash),
+            None => self.hash.fmt(f),
+        }
     }
 }
 
@@ -26,7 +36,11 @@ impl FromStr for BuildKey {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+        let (version, hash) = match text.split_once('-') {
+            Some((version, hash)) => (Some(version.to_owned()), hash),
+            None => (None, text),
+        };
+        Ok(Self { version, hash: hash.parse()? })
     }
 }
 
@@ -69,6 +83,12 @@ impl ObservedInputs {
 }
 
 impl BuildKey {
+    /// Returns whether this key is of other inputs than that one. Of two that different versions of the agent have
+    /// written nothing is known, so that they are not.
+    pub fn is_of_others_than(&self, other: &Self) -> bool {
+        self.version == other.version && self.hash != other.hash
+    }
+
     /// Returns the key of a request with these inputs. Secrets count by their names alone.
     pub fn new(request: &BuildRequest, inputs: &ObservedInputs) -> Self {
         let platforms: Vec<String> = request.platforms.iter().map(PlatformSelector::to_string).collect();
@@ -92,7 +112,7 @@ impl BuildKey {
             "argumentValues": inputs.arguments,
             "bases": bases,
         });
-        Self(Digest::of(text.to_string().as_bytes()))
+        Self { version: Some(VERSION.to_owned()), hash: Digest::of(text.to_string().as_bytes()) }
     }
 }
 

@@ -5,7 +5,7 @@
 //! dockerfile  what a Dockerfile says, before any pod: stages, images, mistakes
 //! ignore_file which files of a context are left out
 //! key         what a build is made from, as one hash
-//! part_record which part a Job is
+//! part_record which part a Job is                 machine    the platform of this process
 //! plan        what is to be built, and why        failure    what is tried again
 //! step        what the agent and the containers of a build hand each other
 //! ```
@@ -14,6 +14,7 @@ pub mod dockerfile;
 mod failure;
 mod ignore_file;
 mod key;
+mod machine;
 mod part_record;
 mod plan;
 mod quantity;
@@ -25,6 +26,7 @@ pub mod step;
 pub use failure::{BuildFailure, Retry};
 pub use ignore_file::{IgnoreFile, IgnoreFileError};
 pub use key::{BuildKey, ObservedInputs};
+pub use machine::own_platform;
 pub use part_record::PartRecord;
 pub use plan::{
     Asked, BuildEnd, BuiltContent, Decision, LastBuild, Occasion, PartAction, PartRun, PartState,

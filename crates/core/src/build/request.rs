@@ -15,6 +15,7 @@ mod context;
 mod destination;
 mod inputs;
 mod limits;
+mod without_effect;
 
 /// What is wrong with the spec of an ImageBuilder. Fields are written as in the spec: `buildArgs[2].name`.
 pub type SpecError = crate::spec_error::SpecError<String>;
@@ -123,8 +124,13 @@ pub enum DockerfilePlace {
     Inline(String),
     /// In the context, under this path.
     Path(String),
-    /// In the context, as `Dockerfile` or `Containerfile`.
+    /// In the context, under the first of [`DockerfilePlace::DEFAULT_NAMES`] that is there.
     Default,
+}
+
+impl DockerfilePlace {
+    /// The names of a Dockerfile for which no path is given.
+    pub const DEFAULT_NAMES: [&'static str; 2] = ["Dockerfile", "Containerfile"];
 }
 
 /// Where the files of a build come from.

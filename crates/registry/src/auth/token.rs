@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -81,7 +80,7 @@ pub(super) fn request(
             }
             request.method = Method::POST;
             let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-            request.body = Some((form_type, Bytes::from(form.finish())));
+            request.body = Some((form_type, form.finish().into()));
         }
         Some(Credential::Basic { username, password }) => {
             request.authorization = Some(authorization("Basic", &basic(username, password))?);

@@ -110,7 +110,7 @@ impl RepositoryClient {
 
     /// Cancels an upload that the registry began instead of a mount. An upload is at its own registry; for
     /// a location elsewhere nothing is sent, and the registry drops the upload by itself.
-    async fn cancel_upload(&self, begun: &Response) {
+    pub(super) async fn cancel_upload(&self, begun: &Response) {
         let location = begun.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let Some(upload) = location.and_then(|location| begun.url.join(location).ok()) else { return };
         if upload.origin() != begun.url.origin() || !upload.path().contains("/upload") {
@@ -124,9 +124,9 @@ impl RepositoryClient {
 }
 
 /// Returns a request without content, for which no redirect is followed.
-fn empty(method: Method, url: Url) -> Request {
+pub(super) fn empty(method: Method, url: Url) -> Request {
     let mut request = Request::get(url, MAX_OTHER_BYTES);
     request.method = method;
-    request.body = Some((HeaderValue::from_static("application/octet-stream"), Bytes::new()));
+    request.body = Some((HeaderValue::from_static("application/octet-stream"), Bytes::new().into()));
     request
 }

@@ -103,7 +103,7 @@ impl RepositoryClient {
         request.method = Method::PUT;
         let media_type = HeaderValue::from_str(&manifest.media_type)
             .map_err(|_| Failure::new(Reason::Settings, "the media type is no header value"))?;
-        request.body = Some((media_type, manifest.bytes.clone()));
+        request.body = Some((media_type, manifest.bytes.clone().into()));
         let response = self.send(request, Actions::PullPush).await?;
         if !response.status.is_success() {
             return Err(self.error_of(&response));

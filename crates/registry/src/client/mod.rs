@@ -21,6 +21,7 @@ mod tag_list_cache;
 mod tag_memory;
 mod tag_page;
 mod tags;
+mod uploads;
 
 pub use account::Account;
 pub use details::ImageDetails;

@@ -4,7 +4,6 @@
 mod advertisement;
 mod pkt_line;
 
-use bytes::Bytes;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 use url::Url;
@@ -107,7 +106,7 @@ impl Asked<'_> {
                 let mut request = Request::get(self.below("git-upload-pack"), MAX_BYTES);
                 request.method = Method::POST;
                 let media_type = HeaderValue::from_static("application/x-git-upload-pack-request");
-                request.body = Some((media_type, Bytes::from(advertisement::ls_refs(names))));
+                request.body = Some((media_type, advertisement::ls_refs(names).into()));
                 Refs::of_version_2(&self.send(request).await?.body)
             }
         }

@@ -13,8 +13,9 @@ use super::platform::Platform;
 use crate::reference::Digest;
 
 /// Configurations that name a platform. Those of charts, signatures and other artifacts do not.
-const IMAGE_CONFIGS: [&str; 2] =
-    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+const IMAGE_CONFIGS: [&str; 2] = [OCI_CONFIG, "application/vnd.docker.container.image.v1+json"];
+/// The one of them that the OCI image-spec defines.
+pub(super) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
 /// An entry of an index.
 #[derive(Debug, Deserialize)]

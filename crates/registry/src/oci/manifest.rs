@@ -13,7 +13,7 @@ use crate::text::clean;
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The same in Docker's format.
 pub(super) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// The two media types of Docker's schema 1.

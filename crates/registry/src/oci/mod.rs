@@ -5,6 +5,7 @@
 //! platforms is an index of its own, with a digest of its own.
 
 mod document;
+mod files_image;
 mod image_config;
 mod image_index;
 mod index_parts;
@@ -14,6 +15,7 @@ mod referrers;
 mod subset;
 
 pub(crate) use document::{Blob, ImageManifest};
+pub use files_image::{FilesImage, FilesLayer};
 pub use image_config::{EARLIEST_IMAGE_TIME, ImageConfig, is_plausible};
 pub(crate) use image_config::{created_in, platform_in};
 pub use image_index::{IndexFormat, IndexedImage, image_index};

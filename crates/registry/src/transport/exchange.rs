@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION,
 };
+use reqwest::{RequestBuilder, StatusCode};
+use tokio::fs::File;
 use tokio::time::Instant;
 use url::Url;
 
@@ -15,7 +16,7 @@ use super::content_encoding::{self, Gzip};
 use super::memory_limit::{
     MAX_FIRST_RESERVATION, MemoryLimit, RESERVATION_STEP, Reservation, UNRESERVED_BYTES,
 };
-use super::message::{Request, Response};
+use super::message::{Content, Request, Response};
 use super::pools::{Pools, unreachable, unreachable_foreign};
 use super::reach::{Channel, Reach};
 use super::request_counts::RequestCounts;
@@ -100,12 +101,8 @@ async fn send(
     if let Some(authorization) = request.authorization.as_ref().filter(|_| may_see) {
         builder = builder.header(AUTHORIZATION, authorization.clone());
     }
-    if let Some((media_type, bytes)) = &request.body {
-        builder = builder.header(CONTENT_TYPE, media_type.clone()).body(bytes.clone());
-        if bytes.is_empty() {
-            // Left out otherwise, and some servers answer 411 then.
-            builder = builder.header(CONTENT_LENGTH, 0);
-        }
+    if let Some((media_type, content)) = &request.body {
+        builder = with_content(builder.header(CONTENT_TYPE, media_type.clone()), content, resources).await?;
     }
     let host = authority(&url);
     let response = builder.send().await.map_err(|error| {
@@ -115,6 +112,27 @@ async fn send(
     resources.requests.count(&host, Some(response.status().as_u16()));
     let response = read(response, url, request.max_bytes, resources).await?;
     Ok(Response { authorization: request.authorization.clone(), ..response })
+}
+
+async fn with_content(
+    builder: RequestBuilder,
+    content: &Content,
+    resources: Resources<'_>,
+) -> Result<RequestBuilder, Failure> {
+    Ok(match content {
+        // Left out otherwise, and some servers answer 411 then.
+        Content::Bytes(bytes) if bytes.is_empty() => builder.body(bytes.clone()).header(CONTENT_LENGTH, 0),
+        Content::Bytes(bytes) => builder.body(bytes.clone()),
+        Content::File { path, length } => {
+            let file = File::open(path).await;
+            let file = file.map_err(|error| {
+                let detail = format!("{} cannot be read: {error}", path.display());
+                Failure { is_local: true, ..Failure::new(Reason::Settings, detail) }
+            })?;
+            let time = resources.settings.request_timeout + content.extra_time();
+            builder.body(file).header(CONTENT_LENGTH, *length).timeout(time)
+        }
+    })
 }
 
 /// Reads the body. Of an error response the beginning is enough; anything else is complete or an error.

@@ -1,5 +1,8 @@
 //! Requests and responses as this client handles them.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -9,6 +12,23 @@ use crate::credentials::Fingerprint;
 
 /// Redirects that are followed. Registries make one.
 const MAX_REDIRECTS: usize = 3;
+
+/// The slowest line over which a file is sent to its end, in bytes a second.
+const SLOWEST_LINE: u64 = 64 << 10;
+
+/// What a request sends.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// These bytes.
+    Bytes(Bytes),
+    /// A file, which is read anew for each attempt.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// How many bytes it has.
+        length: u64,
+    },
+}
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -20,8 +40,8 @@ pub(crate) struct Request {
     /// Whether it authenticates with a token of the registry's token server, which the registry behind an
     /// alias takes as well. The credential itself is never sent there.
     pub(crate) is_authorized_by_token: bool,
-    /// Media type and bytes.
-    pub(crate) body: Option<(HeaderValue, Bytes)>,
+    /// Media type and content.
+    pub(crate) body: Option<(HeaderValue, Content)>,
     pub(crate) max_redirects: usize,
     /// Whether redirects may lead to another host, as those of blobs do. That host receives no
     /// credential, so its response must be checked by digest.
@@ -46,6 +66,22 @@ pub(crate) struct Response {
     pub(crate) body: Bytes,
     /// What the request authenticated with, to be hidden in the server's words. Never logged.
     pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl Content {
+    /// Returns how much longer than others a request may take that sends it.
+    pub fn extra_time(&self) -> Duration {
+        match self {
+            Self::Bytes(_) => Duration::ZERO,
+            Self::File { length, .. } => Duration::from_secs(length / SLOWEST_LINE),
+        }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Content {
+    fn from(bytes: T) -> Self {
+        Self::Bytes(bytes.into())
+    }
 }
 
 impl Request {

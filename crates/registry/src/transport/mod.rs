@@ -48,6 +48,7 @@ pub(crate) use error_response::{error_of, is_registry_not_found, is_web_page, se
 pub(crate) use exchange::is_alias_of;
 pub(crate) use header_value::header_value;
 pub(crate) use link::next_page;
+pub use message::Content;
 pub(crate) use message::{Request, Response};
 pub(crate) use reach::{Channel, Reach, is_public_name, is_under};
 pub use request_counts::RequestCount;

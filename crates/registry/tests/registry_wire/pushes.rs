@@ -1,7 +1,10 @@
-//! Whether an account may push, found out before anything is made that would be pushed.
+//! Whether an account may push, found out before anything is made that would be pushed; and blobs that are uploaded.
 
-use imgop_fakes::{ScriptedRegistry, client, reply};
-use imgop_registry::Reason;
+use std::io::Write as _;
+
+use imgop_fakes::{ScriptedRegistry, UploadRegistry, basic, client, reply, settings};
+use imgop_registry::reference::Digest;
+use imgop_registry::{Content, Reason, Registries, RepositoryClient};
 
 async fn that_answers(status: u16) -> ScriptedRegistry {
     ScriptedRegistry::start(move |seen| match seen.method.as_str() {
@@ -34,4 +37,47 @@ async fn a_registry_that_wants_no_empty_upload_is_left_to_the_push_itself() {
     for status in [201, 400, 404, 405] {
         assert!(client(&that_answers(status).await.repository("a")).check_push().await.is_ok(), "{status}");
     }
+}
+
+/// The client of the user of a registry.
+fn user(registry: &UploadRegistry) -> RepositoryClient {
+    Registries::new(settings()).repository(&registry.repository("a"), &basic("user", "hunter2"))
+}
+
+#[tokio::test]
+async fn a_file_is_uploaded_as_a_whole_once() {
+    let registry = UploadRegistry::start().await;
+    let client = user(&registry);
+    let bytes: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&bytes).unwrap();
+    let digest = Digest::of(&bytes);
+    let content = || Content::File { path: file.path().to_owned(), length: bytes.len() as u64 };
+    assert!(client.upload_blob(&digest, content()).await.unwrap());
+    let place = format!("a/blobs/{digest}");
+    assert_eq!(registry.held(&place).as_deref(), Some(bytes.as_slice()));
+    let put = registry.sent("PUT ").remove(0);
+    assert_eq!(put.header("content-length"), Some(bytes.len().to_string().as_str()));
+    assert_eq!(put.query("state"), Some("s"), "what the registry added to the place stays");
+    assert!(!client.upload_blob(&digest, content()).await.unwrap());
+    let lines = [
+        format!("HEAD /v2/{place}"),
+        "POST /v2/a/blobs/uploads/".to_owned(),
+        put.line(),
+        format!("HEAD /v2/{place}"),
+    ];
+    assert_eq!(registry.lines(), lines);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_is_cancelled() {
+    let registry = UploadRegistry::start().await;
+    let other = Digest::of(b"other");
+    let error = user(&registry).upload_blob(&other, b"these".to_vec().into()).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("cannot upload {other} to ")), "{error}");
+    assert_eq!(*error.reason(), Reason::Rejected);
+    assert_eq!(registry.lines().last().unwrap(), "DELETE /v2/a/blobs/uploads/1?state=s");
+    let gone = Content::File { path: "/no/such/file".into(), length: 1 };
+    let error = user(&registry).upload_blob(&other, gone).await.unwrap_err();
+    assert!(error.to_string().contains("/no/such/file cannot be read"), "{error}");
 }

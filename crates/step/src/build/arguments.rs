@@ -47,20 +47,20 @@ pub fn arguments(
     arguments
 }
 
-/// Where the image goes. A layout of OCI cannot hold Docker's format: Buildah would change it without a word. And it
-/// writes layers uncompressed unless an option says otherwise. With layers of earlier builds the image goes into the
+/// Where the image goes. A layout of OCI cannot hold Docker's format: Buildah would change it without a word. And into
+/// either place it writes layers uncompressed unless an option says otherwise. With layers of earlier builds the image goes into the
 /// storage first: Buildah 1.28 looks for it there when it pushes the last of them.
 fn output(input: &StepInput, uses_layers: bool, places: &Places) -> Vec<String> {
-    let (format, compressed) = match input.format {
-        Format::Docker => ("--format=docker", None),
-        Format::Oci => ("--format=oci", Some("--disable-compression=false".to_owned())),
+    let format = match input.format {
+        Format::Docker => "--format=docker",
+        Format::Oci => "--format=oci",
     };
     let place = if uses_layers {
         format!("--iidfile={}", places.image_id().display())
     } else {
         format!("--tag={}", destination(input.format, places))
     };
-    std::iter::once(format.to_owned()).chain(compressed).chain([place]).collect()
+    vec![format.to_owned(), "--disable-compression=false".to_owned(), place]
 }
 
 /// Returns the place of the built image, as Buildah names it.
@@ -140,6 +140,7 @@ mod tests {
             unchanged_base: None,
             mounts_files: false,
             base_without_history: None,
+            triggers: Vec::new(),
         }
     }
 
@@ -159,6 +160,7 @@ mod tests {
         --identity-label=false
         --platform=linux/arm64
         --format=docker
+        --disable-compression=false
         --tag=dir:/work/out
         --layers=false
         --file=/work/Dockerfile

@@ -1,5 +1,6 @@
 //! Layers of earlier builds: whether they are used.
 
+use std::fmt;
 use std::time::Duration;
 
 use imgop_core::build::BuildFailure;
@@ -46,10 +47,15 @@ pub fn usable(
                 Err(problem) => format!("{problem}; correct cache.repository or cache.credentials"),
             },
         };
+    warn_unused(layers, problem, report);
+    Ok(None)
+}
+
+/// Warns that the image is built without the cache, for this problem.
+pub fn warn_unused(layers: &LayerCache, problem: impl fmt::Display, report: &mut StepReport) {
     let warning = format!("built without the cache {}: {problem}", layers.repository);
     note(format_args!("{warning}"));
     report.warnings.push(warning);
-    Ok(None)
 }
 
 /// Returns why no layers can be used with this Dockerfile, if that is so.
@@ -98,6 +104,7 @@ mod tests {
             unchanged_base: None,
             mounts_files: false,
             base_without_history: None,
+            triggers: Vec::new(),
         };
         let [old, new] = ["1.43", "1.44"].map(|version| version.parse().unwrap());
         assert_eq!(never(&plain, old), None);

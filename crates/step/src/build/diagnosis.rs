@@ -10,11 +10,24 @@ use crate::bases::MORE_IDS;
 
 /// What programs print where a volume is full.
 const FULL: &str = "no space left on device";
+/// What Buildah says of a layer that it can no longer write, whatever the reason.
+const BROKEN_OFF: &str = "read/write on closed pipe";
 
 /// The signal with which the kernel ends processes.
 const KILL: i32 = 9;
 /// What Buildah says where it cannot push a layer for later builds.
 const FAILED_CACHE: &str = "failed pushing cache to ";
+
+/// What Buildah logs where a file does not go into a layer as it was. It goes on without it, and succeeds.
+const UNWRITTEN: &str = " level=error msg=\"Can't add file ";
+
+/// Returns which file a line says does not go into a layer as it was, and why.
+pub fn unwritten(line: &str) -> Option<String> {
+    let (_, text) = line.strip_prefix("time=\"")?.split_once(UNWRITTEN)?;
+    let text = text.trim_end_matches('"');
+    // The file stands below the storage.
+    Some(text.split_once("/diff/").map_or_else(|| text.to_owned(), |(_, path)| format!("/{path}")))
+}
 
 /// Whether a line says that a volume is full.
 pub fn says_full(line: &str) -> bool {
@@ -38,6 +51,8 @@ pub struct Ended<'a> {
     pub disk_was_full: bool,
     /// Whether the container has fewer user ids than there are.
     pub has_few_ids: bool,
+    /// The first file that does not go into a layer as it was, and why.
+    pub unwritten: Option<&'a str>,
     /// The steps.
     pub progress: &'a Progress,
     /// The last lines of both outputs.
@@ -54,7 +69,7 @@ impl Ended<'_> {
     /// Returns why it failed; none if it succeeded.
     pub fn failed(&self) -> Option<Failed> {
         if self.code == Some(0) {
-            return None;
+            return self.unwritten.map(incomplete);
         }
         let cause = self.progress.cause(self.errors);
         let step = cause.as_ref().and_then(|cause| cause.step.clone()).or_else(|| self.progress.current());
@@ -108,7 +123,9 @@ impl Ended<'_> {
     /// its error or in its log while it cleans up.
     fn is_out_of_disk(&self, text: &str) -> bool {
         let is_logged = self.errors.iter().any(|line| line.starts_with("time=\"") && says_full(line));
-        says_full(text) || is_logged || self.disk_was_full && self.last_lines.say(FULL)
+        // A layer that can no longer be written breaks off where it is read.
+        let breaks_off = self.disk_was_full && text.contains(BROKEN_OFF);
+        says_full(text) || is_logged || breaks_off || self.disk_was_full && self.last_lines.say(FULL)
     }
 
     /// The kernel knows no ids outside the pod's own.
@@ -121,6 +138,17 @@ impl Ended<'_> {
 
     /// Returns Buildah's text with paths as the context knows them.
     fn readable(&self, text: &str) -> String {
+        // It prints all settings of the program that copies.
+        let text = match (text.find(" for copier.request{"), text.rfind("}: copier: ")) {
+            (Some(start), Some(end)) if start < end => {
+                format!(
+                    "{}{}",
+                    text.get(..start).unwrap_or_default(),
+                    text.get(end + 1..).unwrap_or_default()
+                )
+            }
+            _ => text.to_owned(),
+        };
         text.replace(&format!("under \"{}\"", self.context), "in the context")
             .replace(&format!("{}/", self.context), "")
             .replace(self.context, "the context")
@@ -132,7 +160,11 @@ impl Ended<'_> {
             ["no such file or directory", "no items matching"].iter().any(|text| cause.text.contains(text))
         });
         let is_copy = cause.and_then(|cause| cause.step.as_ref()).is_some_and(|step| {
-            let word = step.text.split_whitespace().next().unwrap_or_default();
+            // A trigger stands behind the name of its base.
+            let text =
+                if step.line.is_none() { step.text.split_once(" (").map(|(_, text)| text) } else { None };
+            let text = text.unwrap_or(&step.text);
+            let word = text.split_whitespace().next().unwrap_or_default();
             word.eq_ignore_ascii_case("COPY") || word.eq_ignore_ascii_case("ADD")
         });
         match self.ignore_file {
@@ -140,6 +172,15 @@ impl Ended<'_> {
             _ => String::new(),
         }
     }
+}
+
+/// Returns that the image is not what the Dockerfile makes, though Buildah succeeded.
+fn incomplete(unwritten: &str) -> Failed {
+    let message = format!(
+        "a file of the image is not whole: {unwritten}; a process that a RUN leaves running may write to it: end it in \
+         that RUN"
+    );
+    Failed::new(BuildFailure::StepFailed, message)
 }
 
 /// Returns a step with its line.
@@ -158,127 +199,4 @@ fn exit_status(text: &str) -> Option<i32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::secret_values::SecretValues;
-    use super::*;
-    use imgop_core::build::dockerfile::{BuildahVersion, Dockerfile};
-
-    fn failed(change: impl FnOnce(&mut Ended<'_>), lines: &[&str], error: &str) -> Failed {
-        let file = "FROM a\nRUN make\nCOPY none /x\n";
-        let file = Dockerfile::parse(file.as_bytes(), BuildahVersion { major: 1, minor: 28 });
-        let mut progress = Progress::of(&file, &SecretValues::default());
-        progress.take("STEP 2/3: RUN make");
-        let mut last_lines = LastLines::new(5);
-        for line in lines {
-            last_lines.push(line);
-        }
-        let errors = [error.to_owned()];
-        let mut ended = Ended {
-            code: Some(1),
-            was_asked_to_end: false,
-            signal: None,
-            killed_in_build: 0,
-            killed_in_step: 0,
-            disk_was_full: false,
-            has_few_ids: true,
-            progress: &progress,
-            last_lines: &last_lines,
-            errors: &errors,
-            context: "/work/context",
-            ignore_file: Some(".dockerignore"),
-        };
-        change(&mut ended);
-        ended.failed().unwrap()
-    }
-
-    const MAKE: &str = "Error: building at STEP \"RUN make\": while running runtime: exit status 2";
-
-    #[test]
-    fn a_run_that_fails_is_named_with_line_exit_code_and_what_it_printed() {
-        let failed = failed(|_| {}, &["cc: error"], MAKE);
-        assert_eq!((failed.reason, failed.exit_code), (BuildFailure::StepFailed, Some(2)));
-        assert_eq!(failed.message, "line 2 (RUN make) ended with exit code 2");
-        assert_eq!(failed.last_lines, ["cc: error"]);
-    }
-
-    #[test]
-    fn what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
-        let killed = |ended: &mut Ended<'_>| (ended.killed_in_build, ended.killed_in_step) = (1, 1);
-        let out_of_memory = failed(killed, &[], MAKE);
-        assert_eq!(out_of_memory.reason, BuildFailure::OutOfMemory);
-        assert!(
-            out_of_memory.message.starts_with("line 2 (RUN make)")
-                && out_of_memory.message.contains("resources.limits.memory")
-        );
-        let earlier = |ended: &mut Ended<'_>| ended.killed_in_build = 1;
-        assert_eq!(failed(earlier, &[], MAKE).reason, BuildFailure::StepFailed, "another step lived on");
-        let killed = MAKE.replace("status 2", "status 137");
-        assert_eq!(failed(earlier, &[], &killed).reason, BuildFailure::OutOfMemory);
-        assert_eq!(failed(|_| {}, &[], &killed).reason, BuildFailure::StepFailed, "a timeout of its own");
-    }
-
-    #[test]
-    fn only_the_signal_of_the_kernel_is_for_want_of_memory() {
-        let by = |signal| failed(|ended| (ended.code, ended.signal) = (None, Some(signal)), &[], "");
-        assert_eq!(by(9).reason, BuildFailure::OutOfMemory);
-        assert_eq!(by(11).message, "line 2 (RUN make): Buildah was ended by signal 11");
-    }
-
-    #[test]
-    fn a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
-        let printed = ["dd: error writing '/big': No space left on device"];
-        assert_eq!(failed(|_| {}, &printed, MAKE).reason, BuildFailure::StepFailed);
-        let full = failed(|ended| ended.disk_was_full = true, &printed, MAKE);
-        assert_eq!(full.reason, BuildFailure::OutOfDisk);
-        assert!(full.message.contains("storage.sizeLimit") && full.message.contains("RUN make"), "{full}");
-        assert_eq!(
-            failed(|ended| ended.disk_was_full = true, &["cc: error"], MAKE).reason,
-            BuildFailure::StepFailed
-        );
-        let commit = "Error: committing: writing blob: write /work/out/x: no space left on device";
-        assert_eq!(failed(|_| {}, &[], commit).reason, BuildFailure::OutOfDisk);
-        let cleaning = "time=\"2026-11-28T19:54:40Z\" level=error msg=\"error unmounting: write /work/x: no space left on device\"";
-        assert_eq!(failed(|_| {}, &printed, cleaning).reason, BuildFailure::OutOfDisk);
-    }
-
-    #[test]
-    fn a_build_that_is_ended_names_the_step_that_ran_and_no_fault_of_its_own() {
-        let ended = failed(|ended| (ended.code, ended.was_asked_to_end) = (None, true), &["cc x.c"], "");
-        assert_eq!(
-            (ended.reason, ended.message.as_str()),
-            (BuildFailure::Interrupted, "the pod was ended during line 2 (RUN make)")
-        );
-        assert_eq!((ended.step.unwrap().line, ended.last_lines), (Some(2), vec!["cc x.c".to_owned()]));
-    }
-
-    #[test]
-    fn an_id_that_the_pod_does_not_have_is_said() {
-        let printed = ["chown: /x: Invalid argument"];
-        assert_eq!(failed(|_| {}, &printed, MAKE).reason, BuildFailure::IdRangeTooSmall);
-        assert_eq!(
-            failed(|ended| ended.has_few_ids = false, &printed, MAKE).reason,
-            BuildFailure::StepFailed
-        );
-        let copy = "Error: building at STEP \"COPY none /x\": storing: lchown /x: invalid argument";
-        assert!(failed(|_| {}, &[], copy).message.contains("userNamespaces.idsPerPod"));
-    }
-
-    #[test]
-    fn a_cache_that_breaks_off_is_no_fault_of_the_step() {
-        let error = "Error: building at STEP \"RUN make\": failed pushing cache to \"docker://r/c:1\": 503";
-        let failed = failed(|ended| ended.code = Some(125), &[], error);
-        assert_eq!(failed.reason, BuildFailure::RegistryUnreachable);
-        assert!(failed.message.starts_with("line 2 (RUN make) is done and cannot be kept"), "{failed}");
-    }
-
-    #[test]
-    fn a_missing_file_is_named_as_the_context_knows_it() {
-        let error = "Error: building at STEP \"COPY none /x\": checking on sources under \"/work/context\": copier: stat: \"/none\": no such file or directory";
-        let failed = failed(|ended| ended.code = Some(125), &[], error);
-        assert_eq!(failed.reason, BuildFailure::StepFailed);
-        assert_eq!(
-            failed.message,
-            "line 3 (COPY none /x): checking on sources in the context: copier: stat: \"/none\": no such file or directory; if the file is there, .dockerignore leaves it out"
-        );
-    }
-}
+mod tests;

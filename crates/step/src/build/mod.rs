@@ -4,6 +4,7 @@
 mod arguments;
 mod cache;
 mod diagnosis;
+mod leftovers;
 mod log_lines;
 mod output;
 mod pressure;
@@ -24,15 +25,19 @@ use crate::dockerfile::{check_pinned, context_folder};
 use crate::prepare::seconds;
 use crate::refusal::Refusal;
 use crate::{BuildHandover, EndRequest, Failed, Places, Program, handover};
+use cache::UsableCache;
 use diagnosis::Ended;
+pub use leftovers::adopt_leftovers;
 use output::Output;
 use pressure::{FreeSpace, Killed};
+use progress::Progress;
 use secret_values::SecretValues;
 
 /// The user ids of this container.
 const ID_MAP: &str = "/proc/self/uid_map";
 /// User ids that Linux has.
 const ALL_IDS: u64 = u32::MAX as u64;
+
 /// Builds the image.
 pub fn build(
     input: &StepInput,
@@ -42,20 +47,29 @@ pub fn build(
 ) -> Result<(), Failed> {
     let began = Instant::now();
     let handover: BuildHandover = handover::read(&places.build_handover())?;
-    report.storage_driver = Some(handover.storage_driver.as_str().to_owned());
     let file =
         fs::read(places.dockerfile()).map_err(|error| Failed::at("read", &places.dockerfile(), &error))?;
     let buildah = buildah::version(places)?;
     let file = Dockerfile::parse(&file, buildah);
     check_pinned(&file)?;
     let cache = cache::usable(input, &handover, buildah, places, report)?;
-    let arguments = arguments::arguments(input, &handover, cache.as_ref(), places);
-    let secrets = SecretValues::read(input, places)?;
-    let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
-    let output = Output::new(&file, secrets, space, killed);
-    let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
-    let ended = run(program, output, &handover, ends, places);
-    let ended = ended.and_then(|()| if cache.is_some() { export(input, &handover, places) } else { Ok(()) });
+    let build = |cache: Option<&UsableCache>| {
+        let arguments = arguments::arguments(input, &handover, cache, places);
+        let secrets = SecretValues::read(input, places)?;
+        let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
+        let progress = Progress::of(&file, &handover.triggers, &secrets);
+        let output = Output::new(progress, secrets, space, killed);
+        let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
+        run(program, output, &handover, ends, places)?;
+        if cache.is_some() { export(input, &handover, places) } else { Ok(()) }
+    };
+    let mut ended = build(cache.as_ref());
+    if let (Some(cache), Err(failed)) = (&cache, &ended)
+        && failed.is_of_cache()
+    {
+        cache::warn_unused(&cache.layers, failed, report);
+        ended = build(None);
+    }
     report.seconds.build = seconds(began);
     ended
 }
@@ -99,6 +113,7 @@ fn run(
         killed_in_step,
         disk_was_full: output.space.was_full(),
         has_few_ids: has_few_ids(),
+        unwritten: output.unwritten.as_deref(),
         progress: &output.progress,
         last_lines: &output.last_lines,
         errors: &errors,

@@ -6,12 +6,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use imgop_core::build::dockerfile::Dockerfile;
-
-use super::diagnosis::says_full;
+use super::diagnosis::{says_full, unwritten};
+use super::leftovers::end_leftovers;
 use super::log_lines::{LastLines, LineCutter, LineFilter};
 use super::pressure::{FreeSpace, Killed};
-use super::progress::Progress;
+use super::progress::{Progress, is_commit};
 use super::secret_values::{ReplacedStream, SecretValues};
 use crate::EndRequest;
 /// Lines of output in a report.
@@ -21,6 +20,12 @@ const LAST_ERRORS: usize = 50;
 /// How long output is awaited after Buildah ended: what a RUN left running may hold its pipes open for ever. Also how
 /// often it is checked whether the container is asked to end.
 const REST: Duration = Duration::from_millis(200);
+/// For how long output is read at most after Buildah ended, and how many bytes of it: pipes and what waits hold less.
+const MAX_REST: Duration = Duration::from_secs(5);
+const MAX_REST_BYTES: usize = 8 << 20;
+/// How many pieces of output wait to be read, and their bytes. What prints faster than the log takes it waits too.
+const MAX_WAITING: usize = 64;
+const PIECE: usize = 64 << 10;
 /// Buildah prints it in every build: it gives arguments of platforms to stages that do not ask for them.
 const NOISE: &str = "[Warning] one or more build args were not consumed:";
 
@@ -44,6 +49,8 @@ pub struct Output {
     pub space: FreeSpace,
     /// What the kernel ended.
     pub killed: Killed,
+    /// The first file that Buildah could not put into a layer as it was, and why.
+    pub unwritten: Option<String>,
     secrets: SecretValues,
     streams: [StreamState; 2],
 }
@@ -58,18 +65,19 @@ struct StreamState {
 
 impl Output {
     /// Nothing is printed yet.
-    pub fn new(file: &Dockerfile, secrets: SecretValues, space: FreeSpace, killed: Killed) -> Self {
+    pub fn new(progress: Progress, secrets: SecretValues, space: FreeSpace, killed: Killed) -> Self {
         let stream = || StreamState {
             replaced: ReplacedStream::default(),
             cutter: LineCutter::default(),
             filter: LineFilter::new(NOISE),
         };
         Self {
-            progress: Progress::of(file, &secrets),
+            progress,
             last_lines: LastLines::new(LAST_LINES),
             errors: LastLines::new(LAST_ERRORS),
             space,
             killed,
+            unwritten: None,
             secrets,
             streams: [stream(), stream()],
         }
@@ -78,7 +86,7 @@ impl Output {
     /// Reads both outputs until the child has ended, and what it had written until then. The child is ended when the
     /// container is asked to end.
     pub fn follow(&mut self, child: &mut Child, ends: &EndRequest) -> io::Result<ExitStatus> {
-        let (sender, receiver) = mpsc::sync_channel(64);
+        let (sender, receiver) = mpsc::sync_channel(MAX_WAITING);
         let streams: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
             (Stream::Output, child.stdout.take().map(|out| Box::new(out) as _)),
             (Stream::Errors, child.stderr.take().map(|out| Box::new(out) as _)),
@@ -86,7 +94,7 @@ impl Output {
         for (stream, reader) in streams {
             let (Some(mut reader), sender) = (reader, sender.clone()) else { continue };
             thread::spawn(move || {
-                let mut buffer = vec![0; 64 << 10];
+                let mut buffer = vec![0; PIECE];
                 while let Ok(count @ 1..) = reader.read(&mut buffer) {
                     let bytes = buffer.get(..count).unwrap_or_default().to_vec();
                     if sender.send((stream, bytes)).is_err() {
@@ -111,14 +119,21 @@ impl Output {
     ) -> io::Result<ExitStatus> {
         // The status, and when it was seen.
         let mut ended: Option<(ExitStatus, Instant)> = None;
+        let mut rest = 0;
         loop {
-            match receiver.recv_timeout(REST) {
-                Ok((stream, bytes)) => self.take(stream, &bytes),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            match (receiver.recv_timeout(REST), ended) {
+                (Ok((stream, bytes)), ended) => {
+                    rest += ended.map_or(0, |_| bytes.len());
+                    self.take(stream, &bytes);
+                }
+                (Err(RecvTimeoutError::Timeout), Some((status, _))) => return Ok(status),
+                (Err(RecvTimeoutError::Timeout), None) => {}
+                (Err(RecvTimeoutError::Disconnected), _) => break,
             }
             match &ended {
-                Some((status, at)) if at.elapsed() >= REST => return Ok(*status),
+                Some((status, at)) if at.elapsed() >= MAX_REST || rest > MAX_REST_BYTES => {
+                    return Ok(*status);
+                }
                 Some(_) => {}
                 None if ends.is_set() => {
                     child.kill()?;
@@ -154,14 +169,22 @@ impl Output {
         if line.starts_with(NOISE) {
             return;
         }
-        if says_full(line) {
+        let unwritten = unwritten(line);
+        if says_full(line) || unwritten.is_some() {
             self.space.look();
         }
         self.last_lines.push(line);
         match stream {
-            Stream::Output if self.progress.take(line) => self.killed.begin_step(),
+            Stream::Output if self.progress.take(line) => {
+                self.killed.begin_step();
+                end_leftovers();
+            }
+            Stream::Output if is_commit(line) => end_leftovers(),
             Stream::Output => {}
-            Stream::Errors => self.errors.push(line),
+            Stream::Errors => {
+                self.unwritten = self.unwritten.take().or(unwritten);
+                self.errors.push(line);
+            }
         }
     }
 }

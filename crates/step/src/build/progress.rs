@@ -4,6 +4,7 @@ use imgop_core::build::dockerfile::Dockerfile;
 use imgop_core::build::step::FailedStep;
 
 use super::secret_values::SecretValues;
+use crate::Trigger;
 
 /// The steps of a Dockerfile, and the last of which Buildah printed that it began.
 #[derive(Debug)]
@@ -11,12 +12,16 @@ pub struct Progress {
     steps: Vec<Step>,
     /// Behind the last one that began.
     next: usize,
+    /// What ONBUILD of the bases adds.
+    triggers: Vec<Step>,
+    /// The trigger that began since then.
+    trigger: Option<usize>,
 }
 
 #[derive(Debug)]
 struct Step {
     text: String,
-    line: u32,
+    shown: FailedStep,
     /// Letters and digits alone: Buildah writes words of a step in other brackets and quotes.
     bare: String,
 }
@@ -31,27 +36,42 @@ pub struct Cause {
 }
 
 impl Progress {
-    /// Returns the steps of a file, of which none began. Values of secrets are replaced in them, as in the output.
-    pub fn of(file: &Dockerfile, secrets: &SecretValues) -> Self {
+    /// Returns the steps of a file and of its bases, of which none began. Values of secrets are replaced in them, as in
+    /// the output.
+    pub fn of(file: &Dockerfile, triggers: &[Trigger], secrets: &SecretValues) -> Self {
         let instructions = file.stages().iter().flat_map(|stage| file.instructions(stage));
         let steps = instructions.map(|instruction| {
             let text = secrets.replaced(&instruction.text);
-            Step { bare: bare(&text), line: instruction.position.line, text }
+            let shown = FailedStep { text: text.clone(), line: Some(instruction.position.line) };
+            Step { bare: bare(&text), shown, text }
         });
-        Self { steps: steps.collect(), next: 0 }
+        let triggers = triggers.iter().map(|trigger| {
+            let text = secrets.replaced(&trigger.text);
+            let shown = FailedStep { text: format!("ONBUILD of {} ({text})", trigger.base), line: None };
+            Step { bare: bare(&text), shown, text }
+        });
+        Self { steps: steps.collect(), next: 0, triggers: triggers.collect(), trigger: None }
     }
 
     /// Takes a line of output in. Returns whether a step began.
     pub fn take(&mut self, line: &str) -> bool {
         let Some(text) = step_in(line) else { return false };
-        let found = self.steps.iter().skip(self.next).position(|step| step.text.trim() == text);
-        self.next += found.map_or(0, |ahead| ahead + 1);
+        let is_it = |step: &Step| step.text.trim() == text;
+        if let Some(trigger) = self.triggers.iter().position(is_it) {
+            self.trigger = Some(trigger);
+            return true;
+        }
+        let found = self.steps.iter().skip(self.next).position(is_it);
+        if let Some(ahead) = found {
+            (self.next, self.trigger) = (self.next + ahead + 1, None);
+        }
         found.is_some()
     }
 
     /// Returns the step that began last.
     pub fn current(&self) -> Option<FailedStep> {
-        self.steps.get(self.next.checked_sub(1)?).map(Step::shown)
+        let trigger = self.trigger.and_then(|at| self.triggers.get(at));
+        trigger.or_else(|| self.steps.get(self.next.checked_sub(1)?)).map(Step::shown)
     }
 
     /// Reads the error with which Buildah ended: the last one, since it is written when every RUN is over.
@@ -60,6 +80,9 @@ impl Progress {
             let line = line.strip_prefix("Error: ").or_else(|| line.strip_prefix("error "))?;
             Some(line.strip_prefix("error ").unwrap_or(line))
         })?;
+        if let Some(cause) = self.cause_of_commit(error) {
+            return Some(cause);
+        }
         let Some(rest) = error.strip_prefix("building at STEP \"") else {
             return Some(Cause { step: None, text: error.to_owned() });
         };
@@ -74,23 +97,40 @@ impl Progress {
         Some(Cause { step: Some(step), text: text.to_owned() })
     }
 
+    /// Reads why the layer of a step could not be written. The step stands there as Go prints its parts.
+    fn cause_of_commit(&self, error: &str) -> Option<Cause> {
+        let parts = error.strip_prefix("committing container for step {")?;
+        let (step, text) = parts.split_once(" Original:")?.1.split_once("}: ")?;
+        let step = self.named(step).or_else(|| self.current());
+        Some(Cause { step, text: text.to_owned() })
+    }
+
     /// Returns the step that Buildah names so: of several the nearest to the one that began last.
     fn named(&self, text: &str) -> Option<FailedStep> {
         let bare = bare(text);
         let current = self.next.saturating_sub(1);
         let same = self.steps.iter().enumerate().filter(|(_, step)| step.bare == bare);
-        same.min_by_key(|(at, _)| (at.abs_diff(current), *at)).map(|(_, step)| step.shown())
+        let nearest = same.min_by_key(|(at, _)| (at.abs_diff(current), *at)).map(|(_, step)| step);
+        let trigger = || self.triggers.iter().find(|step| step.bare == bare);
+        let running = self.trigger.and_then(|at| self.triggers.get(at)).filter(|step| step.bare == bare);
+        running.or(nearest).or_else(trigger).map(Step::shown)
     }
 }
 
 impl Step {
     fn shown(&self) -> FailedStep {
-        FailedStep { text: self.text.clone(), line: Some(self.line) }
+        self.shown.clone()
     }
 }
 
 fn bare(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// Whether a line says that Buildah begins to write the image: `COMMIT dir:/x`, `[2/2] COMMIT`.
+pub fn is_commit(line: &str) -> bool {
+    let line = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(line, |(_, rest)| rest);
+    line.split(' ').next() == Some("COMMIT")
 }
 
 /// Returns the step of `STEP 2/4: RUN x` or `[1/2] STEP 2/4: RUN x`.
@@ -115,7 +155,8 @@ mod tests {
 
     fn progress(lines: &[&str]) -> Progress {
         let file = Dockerfile::parse(FILE.as_bytes(), BuildahVersion { major: 1, minor: 28 });
-        let mut progress = Progress::of(&file, &SecretValues::default());
+        let trigger = Trigger { text: "COPY app.txt /app.txt".to_owned(), base: "quay.io/a/b:1".to_owned() };
+        let mut progress = Progress::of(&file, &[trigger], &SecretValues::default());
         for line in lines {
             progress.take(line);
         }
@@ -160,6 +201,26 @@ mod tests {
             .cause(&["Error: building at STEP \"RUN a lie\": exit status 0".into(), error.into()]);
         assert_eq!(cause.unwrap().step.unwrap().text, "RUN x");
         assert_eq!(progress(&["STEP 9/9: RUN rm -rf /"]).current(), None);
+    }
+
+    #[test]
+    fn a_trigger_of_a_base_is_named_with_the_base() {
+        let begun = [&BEGUN[..1], &["[1/2] STEP 2/3: COPY app.txt /app.txt"]].concat();
+        let error = "Error: building at STEP \"COPY app.txt /app.txt\": no such file";
+        let step = progress(&begun).cause(&[error.to_owned()]).unwrap().step.unwrap();
+        assert_eq!(
+            (step.text.as_str(), step.line),
+            ("ONBUILD of quay.io/a/b:1 (COPY app.txt /app.txt)", None)
+        );
+        assert_eq!(progress(&begun).current(), Some(step));
+        let after = [&begun[..], &BEGUN[1..2]].concat();
+        assert_eq!(progress(&after).current().unwrap().line, Some(2));
+    }
+
+    #[test]
+    fn the_image_is_written_when_buildah_says_so() {
+        assert!(["COMMIT", "COMMIT dir:/work/out", "[2/2] COMMIT dir:/x"].into_iter().all(is_commit));
+        assert!(!["COMMITTED", "[2/2] STEP 1/1: RUN COMMIT", ""].into_iter().any(is_commit));
     }
 
     #[test]

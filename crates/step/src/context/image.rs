@@ -8,10 +8,11 @@ use flate2::read::MultiGzDecoder;
 use imgop_core::build::dockerfile::NeededImage;
 use imgop_core::build::step::{BaseReport, StepInput};
 use imgop_core::build::{BuildFailure, ImageReference};
+use imgop_registry::Manifest;
 use imgop_registry::reference::Digest;
 
 use crate::access::RegistryAccess;
-use crate::bases::{Base, resolve};
+use crate::bases::select;
 use crate::refusal::Refusal;
 use crate::{Failed, Places, Program};
 
@@ -29,26 +30,34 @@ pub async fn unpack(
 ) -> Result<BaseReport, Failed> {
     let needed =
         NeededImage { image: image.clone(), platform: input.platform.clone(), positions: Vec::new() };
-    let base = resolve(&needed, &input.bases, access).await?;
+    // Files are of no platform: where there is one image, it is the one.
+    let (shown, manifest) = select(&needed, &input.bases, access).await?;
     let folder = places.temporary().join("context-image");
-    copy(&base, access, &folder, places)?;
-    for (digest, _) in layers(&base)? {
+    copy(image, &manifest, access, &folder, places)?;
+    for (digest, _) in layers(image, &manifest)? {
         let path = folder.join(digest.hex());
         let read = File::open(&path).and_then(|file| apply(decompressed(file)?, &places.context()));
         read.map_err(|error| unreadable(image, &error))?;
     }
     fs::remove_dir_all(&folder).map_err(|error| Failed::at("remove", &folder, &error))?;
-    Ok(base.report())
+    Ok(BaseReport { image: image.clone(), digest: shown.digest })
 }
 
 /// Copies an image as it is into a folder. Skopeo checks the digests of its blobs.
-fn copy(base: &Base, access: &RegistryAccess, folder: &Path, places: &Places) -> Result<(), Failed> {
-    let image = &base.needed.image;
+fn copy(
+    image: &ImageReference,
+    manifest: &Manifest,
+    access: &RegistryAccess,
+    folder: &Path,
+    places: &Places,
+) -> Result<(), Failed> {
     let program = Program::new("skopeo", places).args(["copy", "--quiet", "--preserve-digests"]);
     let program =
         program.args(access.options(image.repository.host(), "src-")).temporary_files(&places.temporary());
-    let program =
-        program.args([format!("docker://{}", base.pinned_name()), format!("dir:{}", folder.display())]);
+    let program = program.args([
+        format!("docker://{}@{}", image.repository, manifest.digest),
+        format!("dir:{}", folder.display()),
+    ]);
     let finished = program.run().map_err(|error| {
         Failed::new(
             BuildFailure::PodNotStarted,
@@ -65,11 +74,8 @@ fn copy(base: &Base, access: &RegistryAccess, folder: &Path, places: &Places) ->
     })
 }
 
-fn layers(base: &Base) -> Result<Vec<(Digest, u64)>, Failed> {
-    let mut blobs = base
-        .manifest
-        .sized_blobs()
-        .map_err(|error| unreadable(&base.needed.image, &io::Error::other(error)))?;
+fn layers(image: &ImageReference, manifest: &Manifest) -> Result<Vec<(Digest, u64)>, Failed> {
+    let mut blobs = manifest.sized_blobs().map_err(|error| unreadable(image, &io::Error::other(error)))?;
     // The first is the configuration.
     blobs.drain(..blobs.len().min(1));
     Ok(blobs)

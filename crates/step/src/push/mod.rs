@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use imgop_core::build::BuildFailure;
-use imgop_core::build::step::{PushedImage, StepInput, StepReport};
+use imgop_core::build::step::{PushedImage, PushedLayers, StepInput, StepReport};
 use imgop_registry::reference::{Digest, Repository};
 
 use crate::access::RegistryAccess;
@@ -45,8 +45,24 @@ pub async fn push(input: &StepInput, places: &Places, report: &mut StepReport) -
     let size = image.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
     note(format_args!("pushed {}@{digest}, {size} bytes", input.repository));
     report.image = Some(PushedImage { digest, size });
+    report.layers = layers(&image, &stock);
     report.seconds.push = seconds(began);
     Ok(())
+}
+
+/// Returns where the layers of an image came from.
+fn layers(image: &FinishedImage, stock: &Stock) -> PushedLayers {
+    let mut layers = PushedLayers::default();
+    for layer in &image.layers {
+        let (count, bytes) = match (layer.is_of_base, stock.there.contains(&layer.digest)) {
+            (true, true) => (&mut layers.mounted, 0),
+            (true, false) => (&mut layers.base, layer.size),
+            (false, _) => (&mut layers.built, layer.size),
+        };
+        *count += 1;
+        layers.bytes = layers.bytes.saturating_add(bytes);
+    }
+    layers
 }
 
 /// Which layers of the base can be had with the digests that they have at its registry.

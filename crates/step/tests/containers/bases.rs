@@ -107,12 +107,32 @@ fn triggers_of_a_base_run_with_the_context_of_the_build() {
     let image = pod.image();
     assert_eq!((image.text("ran"), image.root.join("bb").exists()), ("app".into(), true));
     assert!(image.config["config"]["OnBuild"].as_array().is_none_or(Vec::is_empty));
+    let failed = Pod::of(&child).with_files(&[("other", "o")]).fails_late();
+    assert_eq!(failed.reason, BuildFailure::StepFailed);
+    let trigger = format!("ONBUILD of {}@{digest} (COPY app.txt /app.txt)", base.input.repository);
+    assert_eq!(failed.step.as_ref().map(|step| step.text.as_str()), Some(trigger.as_str()));
+    assert!(
+        failed.message.contains("\"/app.txt\": no such file") && failed.message.contains("ONBUILD of "),
+        "{failed}"
+    );
+}
+
+#[test]
+fn a_base_that_is_no_index_is_named_with_the_platform_that_it_is_for() {
+    let pod = Pod::of(&format!("FROM {}\nRUN true\n", busybox()));
+    pod.image();
+    let single = format!("{}@{}", pod.input.repository, pod.push().succeeded().image.unwrap().digest);
+    let mut other = Pod::of(&format!("FROM {single}\n"));
+    other.input.platform = "linux/arm64".parse().unwrap();
+    let (reason, message) = other.fails_early();
+    assert_eq!(reason, BuildFailure::PlatformNotFound);
+    assert!(message.contains("it has linux/amd64"), "{message}");
 }
 
 #[test]
 fn a_registry_that_asks_for_a_password_gets_the_one_that_is_mounted() {
     let private = crate::registry::Registry::start(Some(("builder", "CANARY-pull")));
-    let mut source = Pod::of("FROM scratch\nLABEL a=b\n");
+    let mut source = Pod::of("FROM scratch\nCOPY tool /tool\n").with_files(&[("tool", "tool")]);
     let auth = auth_file(&private, "builder", "CANARY-pull");
     source.input.repository = format!("{}/base/private", private.address).parse().unwrap();
     source.write("/var/run/imgop/push", "auth.json", &auth);
@@ -128,4 +148,5 @@ fn a_registry_that_asks_for_a_password_gets_the_one_that_is_mounted() {
     pod.write("/var/run/imgop/pull", "auth.json", &auth);
     let report = pod.prepare().succeeded();
     assert!(!report.to_message().contains("CANARY"));
+    assert_eq!(pod.image().text("x/tool"), "tool", "its files are copied");
 }

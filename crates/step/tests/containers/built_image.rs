@@ -1,10 +1,13 @@
 //! An image as a registry has it, unpacked.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use flate2::read::GzDecoder;
+use imgop_registry::reference::Digest;
 use serde_json::Value;
 
 use crate::registry::folder;
@@ -15,6 +18,8 @@ pub struct BuiltImage {
     pub config: Value,
     /// The root of its files.
     pub root: PathBuf,
+    /// Its layers, as they were pushed.
+    layers: Vec<PathBuf>,
 }
 
 impl BuiltImage {
@@ -31,16 +36,36 @@ impl BuiltImage {
         let document = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
         let manifest = document(&blobs.join("manifest.json"));
         let blob = |of: &Value| blobs.join(of["digest"].as_str().unwrap().trim_start_matches("sha256:"));
-        for layer in manifest["layers"].as_array().unwrap() {
-            run(Command::new("tar")
-                .arg("--extract")
-                .arg("--file")
-                .arg(blob(layer))
-                .arg("--directory")
-                .arg(&root));
+        let layers: Vec<PathBuf> = manifest["layers"].as_array().unwrap().iter().map(blob).collect();
+        for layer in &layers {
+            run(Command::new("tar").arg("--extract").arg("--file").arg(layer).arg("--directory").arg(&root));
         }
         let config = document(&blob(&manifest["config"]));
-        Self { manifest, config, root }
+        Self { manifest, config, root, layers }
+    }
+
+    /// Returns what each layer holds, but for times: path, type, mode, owner, target, and the digest of the content.
+    pub fn layers(&self) -> Vec<Vec<String>> {
+        let read = |layer: &PathBuf| {
+            let mut archive = tar::Archive::new(GzDecoder::new(File::open(layer).unwrap()));
+            let entries = archive.entries().unwrap().map(|entry| {
+                let mut entry = entry.unwrap();
+                let mut content = Vec::new();
+                entry.read_to_end(&mut content).unwrap();
+                let (header, target) = (entry.header(), entry.link_name().unwrap());
+                format!(
+                    "{} {:?} {:o} {}:{} {target:?} {}",
+                    entry.path().unwrap().display(),
+                    header.entry_type(),
+                    header.mode().unwrap(),
+                    header.uid().unwrap(),
+                    header.gid().unwrap(),
+                    Digest::of(&content)
+                )
+            });
+            entries.collect()
+        };
+        self.layers.iter().map(read).collect()
     }
 
     /// Returns a file's text; an empty one if there is no such file.

@@ -4,9 +4,13 @@ use std::os::unix::fs::symlink;
 
 use imgop_core::build::step::{ContextImage, StepContext};
 use imgop_core::build::{BuildFailure, DockerfilePlace};
+use imgop_registry::oci::{FilesImage, FilesLayer};
+use imgop_registry::reference::Digest;
+use imgop_registry::{Access, Registries, Settings};
 
-use crate::pod::Pod;
-use crate::registry::shared;
+use crate::built_image::BuiltImage;
+use crate::pod::{Pod, block_on};
+use crate::registry::{new_repository, shared};
 
 #[test]
 fn a_config_map_is_a_folder_of_plain_files() {
@@ -64,7 +68,10 @@ fn the_files_of_an_image_are_a_context_without_those_that_a_layer_removed() {
     source.input.repository = format!("{}/base/files", shared().address).parse().unwrap();
     // Layers of their own, so that one removes what another has.
     source.image();
-    let digest = source.push().succeeded().image.unwrap().digest;
+    let pushed = source.push().succeeded();
+    assert!(pushed.layers.mounted > 0 && pushed.layers.built > 0, "{:?}", pushed.layers);
+    assert_eq!(pushed.layers.base, 0, "the registry has those of the base");
+    let digest = pushed.image.unwrap().digest;
     let mut pod = Pod::of("FROM scratch\nCOPY kept link /\nCOPY . /all\n");
     let name = format!("{}@{digest}", source.input.repository).parse().unwrap();
     pod.input.context = StepContext::Image(ContextImage { name });
@@ -83,4 +90,62 @@ fn a_dockerfile_behind_a_link_is_refused() {
     symlink("/etc", pod.path("/work/context/link")).unwrap();
     let (reason, message) = pod.fails_early();
     assert!(reason == BuildFailure::ContextInvalid && message.contains("passes one"), "{message}");
+}
+
+/// Pushes a tar archive with gzip as an image, as the plugin does with a folder.
+fn pushed(archive: Vec<u8>) -> imgop_core::build::ImageReference {
+    use std::io::Write as _;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&archive).unwrap();
+    let bytes = gzip.finish().unwrap();
+    let layer =
+        FilesLayer { digest: Digest::of(&bytes), size: bytes.len() as u64, diff_id: Digest::of(&archive) };
+    let image = FilesImage::of(&layer).unwrap();
+    let repository = new_repository(shared()).parse().unwrap();
+    let settings = Settings { system_proxy: false, ..Settings::default() };
+    let client = Registries::new(settings).push_target(&repository, &Access::default());
+    block_on(async {
+        assert!(client.upload_blob(&layer.digest, bytes.into()).await.unwrap());
+        client.upload_blob(&Digest::of(&image.config), image.config.clone().into()).await.unwrap();
+        client.put_manifest(&image.manifest.digest.clone().into(), &image.manifest).await.unwrap();
+    });
+    format!("{repository}@{}", image.manifest.digest).parse().unwrap()
+}
+
+#[test]
+fn a_folder_that_was_pushed_is_the_context_of_any_platform_with_its_links() {
+    let mut archive = tar::Builder::new(Vec::new());
+    let header = |kind: tar::EntryType, mode: u32, size: u64| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(size);
+        header
+    };
+    let folder = header(tar::EntryType::Directory, 0o755, 0);
+    archive.append_data(&mut folder.clone(), "logs", std::io::empty()).unwrap();
+    let link = header(tar::EntryType::Symlink, 0o777, 0);
+    archive.append_link(&mut link.clone(), "link", "src/run.sh").unwrap();
+    archive.append_link(&mut link.clone(), "out", "/etc/hostname").unwrap();
+    let file = header(tar::EntryType::Regular, 0o700, 3);
+    archive.append_data(&mut file.clone(), "src/run.sh", "run".as_bytes()).unwrap();
+    let name = pushed(archive.into_inner().unwrap());
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let mut pod = Pod::of("FROM scratch\nCOPY . /c\n");
+        pod.input.platform = platform.parse().unwrap();
+        pod.input.context = StepContext::Image(ContextImage { name: name.clone() });
+        let report = pod.prepare().succeeded();
+        assert_eq!(report.bases[0].image, name);
+        let context = pod.path("/work/context");
+        assert!(context.join("logs").is_dir(), "{platform}");
+        assert_eq!(std::fs::read_link(context.join("link")).unwrap().to_str(), Some("src/run.sh"));
+        assert_eq!(std::fs::read_link(context.join("out")).unwrap().to_str(), Some("/etc/hostname"));
+        pod.build().succeeded();
+        let pushed = pod.push().succeeded();
+        assert_eq!((pushed.layers.built, pushed.layers.mounted), (1, 0));
+        let digest = pushed.image.unwrap().digest;
+        let image = BuiltImage::read(&format!("{}@{digest}", pod.input.repository), None);
+        let (text, owner) = (image.text("c/src/run.sh"), image.owner("c/src/run.sh"));
+        assert_eq!((text.as_str(), owner.as_str()), ("run", "0700 0:0"), "{platform}");
+    }
 }

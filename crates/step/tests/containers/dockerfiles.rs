@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use imgop_core::api::Format;
 use imgop_core::build::BuildFailure;
-use imgop_core::build::step::StepReport;
+use imgop_core::build::step::{LayerCache, StepReport};
 
 use crate::pod::Pod;
 use crate::registry::busybox;
@@ -183,6 +183,28 @@ fn what_adds_nothing_keeps_the_layers_of_its_base_under_their_own_digests() {
     assert!(digests(&image).starts_with(&digests(&base)));
     let image = Pod::of("FROM scratch\nLABEL a=b\n").image();
     assert_eq!(image.config["config"]["Labels"]["a"], "b");
+    assert!(image.layers().concat().is_empty(), "Buildah makes a layer, in which there is nothing");
+    let text = "FROM scratch\nCOPY static /static\nENTRYPOINT [\"/static\"]\n";
+    let image = Pod::of(text).with_files(&[("static", "program")]).image();
+    assert_eq!((image.text("static").as_str(), digests(&image).len()), ("program", 1));
+    assert_eq!(image.config["config"]["Entrypoint"], serde_json::json!(["/static"]));
+}
+
+#[test]
+fn layers_are_compressed_in_both_formats_with_a_cache_and_without() {
+    for (format, has_cache) in
+        [(Format::Docker, false), (Format::Oci, false), (Format::Docker, true), (Format::Oci, true)]
+    {
+        let mut pod = Pod::of("FROM scratch\nCOPY f /f\n").with_files(&[("f", "f")]);
+        pod.input.format = format;
+        let repository = format!("{}/built/cache-of-formats", crate::registry::shared().address);
+        pod.input.cache =
+            has_cache.then(|| LayerCache { repository: repository.parse().unwrap(), ttl_seconds: None });
+        let image = pod.image();
+        let media_type = image.manifest["layers"][0]["mediaType"].as_str().unwrap();
+        assert!(media_type.ends_with("gzip"), "{format:?} {has_cache}: {media_type}");
+        assert_eq!(image.text("f"), "f");
+    }
 }
 
 #[test]
@@ -198,6 +220,21 @@ fn labels_and_annotations_are_byte_equal() {
         assert_eq!(image.config["config"]["Labels"][&key], value.as_str(), "label {key}");
         assert_eq!(image.manifest["annotations"][&key], value.as_str(), "annotation {key}");
     }
+    let long = "a 'b' \"c\" ".repeat(340);
+    let mut pod = Pod::of("FROM scratch\nLABEL x=y\n");
+    pod.input.labels = texts().chain([("long".to_owned(), long.clone())]).collect();
+    let image = pod.image();
+    for (key, value) in texts().chain([("long".to_owned(), long.clone())]) {
+        assert_eq!(image.config["config"]["Labels"][&key], value.as_str(), "label {key} in Docker's format");
+    }
+    // What labels may not hold, because Buildah reads them once more, annotations may.
+    let mut pod = Pod::of("FROM scratch\nLABEL x=y\n");
+    (pod.input.annotations, pod.input.format) = (
+        [("open".to_owned(), "${HOME} $5 ${".to_owned()), ("long".to_owned(), long.clone())].into(),
+        Format::Oci,
+    );
+    let annotations = pod.image().manifest["annotations"].clone();
+    assert_eq!((&annotations["open"], &annotations["long"]), (&"${HOME} $5 ${".into(), &long.into()));
 }
 
 #[test]
@@ -218,6 +255,8 @@ fn dockers_format_holds_what_ocis_cannot_and_that_is_said() {
     pod.input.format = Format::Oci;
     let warnings = pod.prepare().succeeded().warnings.join("\n");
     assert!(warnings.contains("line 2") && warnings.contains("line 3"), "{warnings}");
+    let image = pod.image();
+    assert!(image.config["config"]["Healthcheck"].is_null() && image.config["config"]["OnBuild"].is_null());
 }
 
 #[test]
@@ -271,6 +310,12 @@ fn an_address_that_is_not_there_is_named_without_its_query() {
     assert_eq!(failed.reason, BuildFailure::StepFailed);
     let message = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
     assert!(message.contains("http://127.0.0.1:1/f.tar") && !message.contains("CANARY"), "{message}");
+    let address = crate::http_files::start("404 Not Found", Vec::new());
+    let text = format!("FROM scratch\nADD http://{address}/f.tar?token=CANARY /u/\n");
+    let failed = Pod::of(&text).fails_late();
+    assert_eq!(failed.reason, BuildFailure::StepFailed, "a page that says so is no file: {failed}");
+    let message = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
+    assert!(message.contains(&format!("http://{address}/f.tar")) && !message.contains("CANARY"), "{message}");
 }
 
 #[test]

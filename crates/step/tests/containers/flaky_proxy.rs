@@ -5,9 +5,12 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Starts a proxy in front of an address. The first blobs that are put get these answers in place of the registry's.
-/// Returns its address.
-pub fn start(target: &str, answers: &[&'static str]) -> String {
+/// What the proxy answers in place of the registry: to this method, with this status and content.
+pub type Answer = (&'static str, &'static str, &'static str);
+
+/// Starts a proxy in front of an address. Uploads of blobs get these answers, each once, in place of the registry's:
+/// the last one first. Returns its address.
+pub fn start(target: &str, answers: &[Answer]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (target, answers) = (target.to_owned(), Arc::new(Mutex::new(answers.to_vec())));
@@ -21,12 +24,17 @@ pub fn start(target: &str, answers: &[&'static str]) -> String {
 }
 
 /// Serves one request: both sides are asked to close the connection behind it.
-fn serve(mut client: TcpStream, target: &str, answers: &Mutex<Vec<&'static str>>) {
+fn serve(mut client: TcpStream, target: &str, answers: &Mutex<Vec<Answer>>) {
     let Some((head, body)) = head(&mut client) else { return };
-    let is_blob = head.starts_with("PUT ") && head.contains("/blobs/uploads/");
-    let answer = if is_blob { answers.lock().unwrap().pop() } else { None };
-    if let Some(answer) = answer {
-        let text = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let is_meant = |(method, ..): &mut Answer| {
+        head.split(' ').next() == Some(*method) && head.contains("/blobs/uploads/")
+    };
+    let answer = answers.lock().unwrap().pop_if(is_meant);
+    if let Some((_, status, content)) = answer {
+        let length = content.len();
+        let text = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{content}"
+        );
         let _ = client.write_all(text.as_bytes()).and_then(|()| client.shutdown(Shutdown::Write));
         let _ = std::io::copy(&mut client, &mut std::io::sink());
         return;

@@ -1,7 +1,7 @@
 //! Contexts that are commits, from a real git server.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgop_core::build::step::{GitSource, StepContext, StepReport, place};
@@ -12,14 +12,15 @@ use crate::pod::Pod;
 use crate::registry::folder;
 
 /// Returns a new folder for the repositories of a server.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let root = folder().join(format!("git-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     fs::create_dir_all(&root).unwrap();
     root
 }
 
-fn pod(url: &str, revision: Option<&str>) -> Pod {
+/// Returns a pod that builds a revision.
+pub fn pod(url: &str, revision: Option<&str>) -> Pod {
     let mut pod = Pod::of("FROM scratch\nCOPY . /s\n");
     pod.input.context = StepContext::Git(GitSource {
         url: url.to_owned(),
@@ -38,7 +39,8 @@ fn edit(pod: &mut Pod, change: impl FnOnce(&mut GitSource)) {
     }
 }
 
-fn commit_of(report: &StepReport) -> String {
+/// Returns the commit that `prepare` reports.
+pub fn commit_of(report: &StepReport) -> String {
     report.source.as_ref().unwrap().commit.clone().unwrap()
 }
 
@@ -73,8 +75,13 @@ fn every_way_to_name_a_revision_gives_the_commit_that_git_means() {
         (Some("refs/pull/7/head"), &second),
         (Some(orphan.as_str()), &orphan),
     ] {
+        let fetched = server.fetches().len();
         let report = pod(&url, revision).prepare().succeeded();
         assert_eq!(&commit_of(&report), commit, "{revision:?}");
+        let is_short = revision.is_some_and(|revision| revision == &second[..9]);
+        let fetches = server.fetches().split_off(fetched);
+        let is_shallow = fetches.iter().any(|fetch| fetch.contains("deepen 1"));
+        assert_eq!((fetches.len(), is_shallow), (1, !is_short), "{revision:?}: {fetches:?}");
     }
     for none in ["none", "refs/heads/none", &"0".repeat(40), "0123456"] {
         let (reason, message) = pod(&url, Some(none)).fails_early();
@@ -107,7 +114,12 @@ fn submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone(
     let other = GitServer::start(&other_root, GitBehaviour::Open);
     let (inner, elsewhere) =
         (GitRepository::new(&root, "inner.git"), GitRepository::new(&other_root, "elsewhere.git"));
+    let nested = GitRepository::new(&root, "nested.git");
+    nested.commit(&[("n", "nested")]);
     inner.commit(&[("i", "inner")]);
+    git(&inner.0, &["submodule", "--quiet", "add", nested.0.to_str().unwrap(), "deep"]);
+    git(&inner.0, &["config", "--file=.gitmodules", "submodule.deep.url", "../nested.git"]);
+    inner.commit(&[]);
     elsewhere.commit(&[("e", "elsewhere")]);
     let app = GitRepository::new(&root, "app.git");
     app.commit(&[("f", "f")]);
@@ -132,6 +144,7 @@ fn submodules_come_with_their_files_and_a_credential_reaches_its_own_host_alone(
         (image.text("s/lib/inner/i").as_str(), image.text("s/lib/elsewhere/e").as_str()),
         ("inner", "elsewhere")
     );
+    assert_eq!(image.text("s/lib/inner/deep/n"), "nested");
     assert!(!image.holds("CANARY-git") && !image.root.join("s/lib/inner/.git").exists());
     assert!(own.credentials().contains(&"user:CANARY-git".to_owned()));
     assert_eq!(other.credentials(), Vec::<String>::new());
@@ -223,6 +236,9 @@ fn a_server_that_is_down_is_unreachable() {
     let (reason, message) = pod(&format!("{}/app.git", server.url), None).fails_early();
     assert_eq!(reason, BuildFailure::SourceUnreachable, "{message}");
     assert_eq!(pod("http://127.0.0.1:1/app.git", None).fails_early().0, BuildFailure::SourceUnreachable);
+    server.set(GitBehaviour::BreaksOff);
+    let (reason, message) = pod(&format!("{}/app.git", server.url), None).fails_early();
+    assert_eq!(reason, BuildFailure::SourceUnreachable, "{message}");
     server.set(GitBehaviour::Open);
     pod(&format!("{}/app.git", server.url), None).prepare().succeeded();
     server.set(GitBehaviour::Silent);

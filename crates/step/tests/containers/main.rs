@@ -5,12 +5,19 @@
 
 mod bases;
 mod built_image;
+mod container;
 mod contexts;
 mod dockerfiles;
 mod ends;
+mod files;
 mod flaky_proxy;
 mod git_contexts;
+mod http_files;
+mod ids;
+mod layer_cache;
 mod outputs;
 mod pod;
 mod pushes;
 mod registry;
+mod ssh_contexts;
+mod ssh_server;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use imgop_core::build::BuildFailure;
 use imgop_core::build::step::{StepReport, place};
+use imgop_step::Failed;
 
 use crate::pod::Pod;
 use crate::registry::busybox;
@@ -47,33 +48,54 @@ fn a_run_that_the_kernel_ends_had_too_little_memory() {
     );
 }
 
-#[test]
-fn a_full_volume_is_named_with_the_field_that_makes_it_larger() {
-    let pod = with_busybox("FROM BB\nRUN /bin/busybox dd if=/dev/zero of=/big bs=1M count=200\n");
+/// Runs the first two containers with a volume of this size, and returns which of them fails and why.
+fn fails_in_a_volume_of(size: &str, dockerfile: &str) -> (&'static str, Failed) {
+    let pod = with_busybox(dockerfile);
     let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
         .arg(pod.path(place::WORK))
         .status();
     assert!(mounted.unwrap().success());
     let prepared = pod.prepare();
-    let ended = prepared.failed.is_none().then(|| pod.build());
+    let built = prepared.failed.is_none().then(|| pod.build());
     let unmounted =
         Command::new("umount").args(["--recursive", "--lazy"]).arg(pod.path(place::WORK)).status();
     assert!(unmounted.unwrap().success());
-    prepared.succeeded();
-    let failed = ended.unwrap().failed();
-    assert_eq!(failed.reason, BuildFailure::OutOfDisk, "{failed} {:?}", failed.last_lines);
-    assert!(failed.message.contains("storage.sizeLimit") && failed.message.contains("line 2"), "{failed}");
+    match built {
+        None => ("prepare", prepared.failed()),
+        Some(built) => ("build", built.failed()),
+    }
+}
+
+#[test]
+fn a_full_volume_is_named_with_the_field_that_makes_it_larger() {
+    let zeros = "FROM BB\nRUN /bin/busybox dd if=/dev/zero of=/big bs=1M count=200\n";
+    // It has room for the file, and not for the layer beside it.
+    let layer = "FROM BB\nRUN /bin/busybox dd if=/dev/urandom of=/big bs=1M count=40\n";
+    for (size, dockerfile, container, place) in [
+        ("64m", zeros, "build", "line 2"),
+        ("64m", layer, "build", "line 2"),
+        ("1m", "FROM BB\nRUN true\n", "prepare", "base/busybox:1"),
+    ] {
+        let (of, failed) = fails_in_a_volume_of(size, dockerfile);
+        assert_eq!(
+            (of, failed.reason),
+            (container, BuildFailure::OutOfDisk),
+            "{failed} {:?}",
+            failed.last_lines
+        );
+        assert!(failed.message.contains("storage.sizeLimit") && failed.message.contains(place), "{failed}");
+    }
 }
 
 #[test]
 fn a_lot_of_output_leaves_a_short_report_with_the_right_step() {
-    let noise = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; /bin/busybox head -c 1000000 /dev/zero; \
+    let noise = "i=0; while [ $i -lt 200000 ]; do echo line $i; i=$((i+1)); done; /bin/busybox head -c 1000000 /dev/zero; \
                  printf '\\033[31mred\\r\\0\\n'; echo 'STEP 9/9: RUN a lie'; \
                  echo '{\"image\":{\"digest\":\"sha256:0\",\"size\":1}}'; echo 'Error: building at STEP \"RUN a lie\": exit status 0' >&2; exit 3";
     let pod = with_busybox(&format!("FROM BB\nRUN true\nRUN {noise}\n"));
     let failed = pod.fails_late();
-    assert_eq!((failed.reason, failed.exit_code), (BuildFailure::StepFailed, Some(3)));
+    assert_eq!((failed.reason, failed.exit_code), (BuildFailure::StepFailed, Some(3)), "{failed}");
     assert_eq!(failed.step.as_ref().unwrap().line, Some(3));
     let message = StepReport { failure: Some(failed.into()), ..StepReport::default() }.to_message();
     assert!(message.len() <= 3072);

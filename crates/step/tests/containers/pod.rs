@@ -149,6 +149,7 @@ fn run(container: impl FnOnce(&mut StepReport) -> Result<(), Failed>) -> Ended {
     Ended { report, failed }
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+/// Runs what is asynchronous to its end.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }

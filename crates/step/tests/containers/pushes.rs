@@ -115,6 +115,22 @@ fn a_cache_that_cannot_be_used_is_a_warning_and_the_image_is_built_without_it() 
 }
 
 #[test]
+fn a_cache_that_breaks_off_during_the_build_is_a_warning_and_the_image_is_built_without_it() {
+    let registry = Registry::start(None);
+    let address = flaky_proxy::start(&registry.address, &[("PUT", "413 Payload Too Large", ""); 40]);
+    let from = format!("FROM scratch\nCOPY --from={} / /\nENV PATH=/bin", busybox());
+    let mut pod = Pod::of(&format!("{from}\nRUN echo x > /x\n"));
+    let repository = format!("{address}/a/cache").parse().unwrap();
+    pod.input.cache = Some(LayerCache { repository, ttl_seconds: None });
+    pod.prepare().succeeded();
+    let warnings = pod.build().succeeded().warnings.join("\n");
+    assert!(warnings.contains("cannot be kept in cache.repository"), "{warnings}");
+    let pushed = pod.push().succeeded().image.unwrap();
+    let image = BuiltImage::read(&format!("{}@{}", pod.input.repository, pushed.digest), None);
+    assert_eq!(image.text("x"), "x\n");
+}
+
+#[test]
 fn a_registry_that_is_not_there_is_unreachable_and_not_a_failed_build() {
     let mut pod = Pod::of("FROM nowhere.invalid/a/b:1\n");
     assert_eq!(pod.fails_early().0, BuildFailure::RegistryUnreachable);
@@ -125,12 +141,20 @@ fn a_registry_that_is_not_there_is_unreachable_and_not_a_failed_build() {
 #[test]
 fn a_push_that_breaks_at_its_end_is_tried_again_and_nothing_is_built_again() {
     let registry = Registry::start(None);
-    let answers = ["429 Too Many Requests", "500 Internal Server Error", "500 Internal Server Error"];
+    // The repository comes a little later, from another controller.
+    let unknown = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}"#;
+    let broken = ("PUT", "500 Internal Server Error", "");
+    let answers = [("PUT", "429 Too Many Requests", ""), broken, broken, ("POST", "404 Not Found", unknown)];
     let address = flaky_proxy::start(&registry.address, &answers);
-    let mut pod = Pod::of("FROM scratch\nCOPY f /f\n").with_files(&[("f", "f")]);
+    let text =
+        "FROM scratch\nCOPY --from=BB / /\nENV PATH=/bin\nRUN cat /proc/sys/kernel/random/uuid > /once\n";
+    let mut pod = Pod::of(&text.replace("BB", &busybox()));
     pod.input.repository = format!("{address}/team/app").parse().unwrap();
-    let image = pod.image();
-    assert_eq!(image.text("f"), "f");
+    pod.prepare().succeeded();
+    pod.build().succeeded();
+    let pushed = pod.push().succeeded().image.unwrap();
+    let image = BuiltImage::read(&format!("{}@{}", pod.input.repository, pushed.digest), None);
+    assert_eq!(image.text("once").len(), 37);
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub fn testbed(script: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/testbed").join(script)
 }
 
-fn ensure_programs() {
+/// Installs what these tests run.
+pub fn ensure_programs() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         let status = Command::new(testbed("build-programs")).stdin(Stdio::null()).status().unwrap();

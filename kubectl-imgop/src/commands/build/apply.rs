@@ -1,9 +1,11 @@
 //! Applies an ImageBuilder with what belongs to it.
 
+use imgop_core::api::ImageBuilder;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::ResourceExt as _;
 use kube::core::DynamicObject;
-use kube::{Resource as _, ResourceExt as _};
+use serde_json::Value;
 
 use super::BuildArgs;
 use super::draft::Draft;
@@ -14,28 +16,34 @@ use crate::cluster::apply::ApplyOptions;
 use crate::cluster::build_inputs::SECRETS_LABEL;
 
 /// Applies everything: what the ImageBuilder names before it, for it begins at once. Where the API server refuses the
-/// ImageBuilder, nothing of it is stored.
+/// ImageBuilder, nothing of it is stored. What belongs to one that is there already has its owner from the beginning:
+/// an apply without it would take it away again.
 pub async fn apply(
     args: &BuildArgs,
     cluster: &Cluster,
     draft: &Draft,
-    exists: bool,
+    before: Option<&ImageBuilder>,
 ) -> Result<DynamicObject, CliError> {
     let dry_run = args.submit.dry_run == Some(DryRun::Server);
-    let options = ApplyOptions { dry_run, force: args.submit.force_conflicts, exists };
-    let manifest = draft.manifest(&args.builder, Some(&cluster.namespace))?;
+    let (manifest, options) = manifest(args, cluster, draft, before, dry_run)?;
     let inputs = Inputs { cluster, draft };
     let made = inputs.absent().await?;
     if !dry_run && made.is_some() {
-        cluster.apply(&draft.object, &manifest, ApplyOptions { dry_run: true, ..options }).await?;
+        check(args, cluster, draft, before).await?;
     }
-    let applied = match inputs.apply(None, dry_run).await {
+    let known = before.and_then(|before| owner(draft, before.metadata.uid.clone()));
+    let applied = match inputs.apply(known.clone(), dry_run).await {
         Ok(()) => cluster.apply(&draft.object, &manifest, options).await,
         Err(error) => Err(error),
     };
     match applied {
-        Ok(after) if dry_run => Ok(after),
-        Ok(after) => inputs.apply(owner(draft, &after), false).await.map(|()| after),
+        Ok(after) => {
+            let owner = owner(draft, after.metadata.uid.clone());
+            if !dry_run && owner != known {
+                inputs.apply(owner, false).await?;
+            }
+            Ok(after)
+        }
         Err(error) => {
             if !dry_run {
                 inputs.delete(made.unwrap_or_default()).await;
@@ -43,6 +51,29 @@ pub async fn apply(
             Err(error)
         }
     }
+}
+
+/// Fails if the API server refuses the ImageBuilder.
+pub async fn check(
+    args: &BuildArgs,
+    cluster: &Cluster,
+    draft: &Draft,
+    before: Option<&ImageBuilder>,
+) -> Result<(), CliError> {
+    let (manifest, options) = manifest(args, cluster, draft, before, true)?;
+    cluster.apply(&draft.object, &manifest, options).await.map(drop)
+}
+
+fn manifest(
+    args: &BuildArgs,
+    cluster: &Cluster,
+    draft: &Draft,
+    before: Option<&ImageBuilder>,
+    dry_run: bool,
+) -> Result<(Value, ApplyOptions), CliError> {
+    let manifest = draft.manifest(&args.builder, Some(&cluster.namespace))?;
+    let (force, exists) = (args.submit.force_conflicts, before.is_some());
+    Ok((manifest, ApplyOptions { dry_run, force, exists }))
 }
 
 /// Which objects are made that were not there.
@@ -64,10 +95,11 @@ impl Inputs<'_> {
     async fn absent(&self) -> Result<Option<Made>, CliError> {
         let mut made = Made::default();
         if let Some(config_map) = &self.draft.config_map {
-            made.config_map = self.cluster.input::<ConfigMap>(&config_map.name_any()).await?.is_none();
+            made.config_map =
+                self.cluster.applied_input::<ConfigMap>(&config_map.name_any()).await?.is_none();
         }
         if let Some(secret) = &self.draft.secret {
-            match self.cluster.input::<Secret>(&secret.name_any()).await? {
+            match self.cluster.applied_input::<Secret>(&secret.name_any()).await? {
                 None => made.secret = true,
                 Some(found) if is_of(&found, self.draft) => {}
                 Some(_) => return Err(self.not_ours(&secret.name_any())),
@@ -115,9 +147,9 @@ fn is_of(secret: &ObjectMeta, draft: &Draft) -> bool {
     is_labelled || owners.any(|owner| owner.kind == kind && owner.name == *name)
 }
 
-/// Returns the ImageBuilder as the owner of what goes with it.
-fn owner(draft: &Draft, after: &DynamicObject) -> Option<OwnerReference> {
-    after.meta().uid.clone().map(|uid| {
+/// Returns the ImageBuilder of this UID as the owner of what goes with it.
+fn owner(draft: &Draft, uid: Option<String>) -> Option<OwnerReference> {
+    uid.map(|uid| {
         let types = draft.object.kind.resource();
         let name = draft.object.name.clone();
         OwnerReference {

@@ -1,5 +1,8 @@
 //! `--check`: the Dockerfile, its base images, and what would be pushed where. Nothing is submitted.
 
+use imgop_core::api::{EndpointRef, PullRegistry};
+use kube::ResourceExt;
+
 use super::BuildArgs;
 use super::draft::Draft;
 use crate::build_check::{Bases, Checked, check};
@@ -23,13 +26,19 @@ pub async fn of_draft(
         )
         .hinted("check out the repository, and give its folder: kubectl imgop build . -t … --check"));
     };
-    let names_secrets = draft.spec.registries.iter().any(|registry| registry.credentials.is_some());
-    let cluster = AnsweringCluster::new(if names_secrets {
+    let image = draft.spec.image.endpoint();
+    let mut endpoints = draft.spec.registries.iter().map(PullRegistry::endpoint).chain([image]);
+    let names_secret =
+        |endpoint: EndpointRef<'_>| endpoint.credentials.is_some() || endpoint.tls.ca_secret_name.is_some();
+    let own_secret = draft.secret.as_ref().map(ResourceExt::name_any);
+    let mut mounted = draft.spec.secrets.iter().map(|secret| &secret.secret_name);
+    let needs_cluster = endpoints.any(names_secret) || mounted.any(|name| own_secret.as_ref() != Some(name));
+    let cluster = AnsweringCluster::new(if needs_cluster {
         connection.connect().await.map_err(|error| error.message)
     } else {
         Err("no cluster is needed".to_owned())
     });
-    let flags = LocalAccessArgs::of_both_sides(args.local.clone(), None);
+    let flags = LocalAccessArgs::of_both_sides(args.local.clone(), args.ca_file.as_ref());
     let (local, registries) = (args.local.read()?, registries(false)?);
     let bases = Bases {
         registries: &registries,
@@ -43,6 +52,8 @@ pub async fn of_draft(
         name: &dockerfile.name,
         text: Some(&dockerfile.text),
         request: &draft.request,
+        files: draft.files.as_ref(),
+        own_secret: own_secret.as_deref(),
         buildah: args.buildah_version,
     };
     check(ui, checked, &bases).await

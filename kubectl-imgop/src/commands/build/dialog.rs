@@ -106,7 +106,7 @@ pub async fn ask(ui: Ui, args: &BuildArgs, connection: &ConnectionArgs) -> Resul
         ui.note("Nothing was submitted.");
         return Ok(Outcome::NotReady);
     }
-    submit::run(ui, &args, Draft::read(&args)?, connection).await
+    Box::pin(submit::run(ui, &args, Draft::read(&args)?, connection)).await
 }
 
 /// Returns the folders that have a Dockerfile: this one, and those in it.

@@ -1,16 +1,19 @@
 //! What the arguments come to, before a cluster is asked: everything that is submitted.
 
-use imgop_core::api::{BuiltImage, ImageBuilderSpec};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use imgop_core::api::{BuiltImage, Context, ImageBuilderSpec, ImageContext};
 use imgop_core::build::BuildRequest;
 use imgop_core::build::step::MAX_STEP_INPUT_BYTES;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 
 use super::BuildArgs;
-use super::local_context::LocalContext;
+use super::local_context::{Carrier, ContextArchive, LocalContext};
 use super::secrets::Secrets;
 use super::source::{LocalDockerfile, Source};
-use super::spec::{Given, derived_name, spec};
+use super::spec::{Given, derived_name, destination, push_access, spec};
 use crate::args::BuilderArgs;
 use crate::cli_error::CliError;
 use crate::kinds::{Erased, ObjectRef};
@@ -20,7 +23,7 @@ use crate::output::text::bytes;
 const DEFAULT_PLATFORM: &str = "linux/amd64";
 /// Bytes of a Job that are left for what the cluster adds: digests of base images, registries.
 const OF_THE_CLUSTER: usize = 16 << 10;
-/// Fields of a spec that are always written, and the flags that ask for them.
+/// Fields of a spec that always have a value.
 const WITH_DEFAULTS: [&str; 5] =
     ["frequency", "minInterval", "timeout", "successfulBuildsHistoryLimit", "failedBuildsHistoryLimit"];
 
@@ -37,6 +40,10 @@ pub struct Draft {
     pub dockerfile: Option<LocalDockerfile>,
     /// The files of the context.
     pub config_map: Option<ConfigMap>,
+    /// The paths of the files of the context, where they are known and all are copied from.
+    pub files: Option<BTreeSet<String>>,
+    /// The files of the context, where no ConfigMap holds them.
+    pub archive: Option<ContextArchive>,
     /// The secrets of this machine.
     pub secret: Option<Secret>,
     /// What of the folder the build does without.
@@ -52,17 +59,13 @@ impl Draft {
         let name = args.name.clone().or_else(|| derived_name(flags)).unwrap_or_default();
         let variable = |name: &str| std::env::var(name).ok();
         let Secrets { of_spec, object: secret } = Secrets::read(&flags.secrets, &name, variable)?;
-        let (mut context, mut config_map, mut losses) = (None, None, Vec::new());
-        match &source {
-            Source::Stdin => {}
-            Source::Remote(remote) => context = Some(remote.clone()),
-            Source::Folder(root) => {
-                let file = dockerfile.as_ref().and_then(|dockerfile| dockerfile.file.as_deref());
-                let folder = LocalContext::list(root, file)?;
-                losses = folder.losses();
-                (context, config_map) = folder.into_config_map(&name)?.unzip();
-            }
-        }
+        let files = match &source {
+            Source::Stdin => Files { paths: Some(BTreeSet::new()), ..Files::default() },
+            Source::Remote(remote) => Files { context: Some(remote.clone()), ..Files::default() },
+            Source::Folder(root) => Files::read(root, dockerfile.as_ref(), &name, args)?,
+        };
+        let Files { context, config_map, archive, losses, paths } = files;
+        let files = paths.filter(|_| flags.sub_path.is_none());
         let given = Given {
             dockerfile: dockerfile.as_ref(),
             context,
@@ -72,7 +75,7 @@ impl Draft {
         let (spec, request) = spec(flags, given, variable)?;
         check_length(&spec)?;
         let object = ObjectRef { kind: Erased::<imgop_core::api::ImageBuilder>::REF, name };
-        Ok(Self { object, spec, request, dockerfile, config_map, secret, losses })
+        Ok(Self { object, spec, request, dockerfile, config_map, files, archive, secret, losses })
     }
 
     /// Builds for other platforms than the default one.
@@ -88,9 +91,12 @@ impl Draft {
         let mut spec = serde_json::to_value(&self.spec)
             .map_err(|error| CliError::failed(format!("cannot write the ImageBuilder: {error}")))?;
         if let Some(fields) = spec.as_object_mut() {
-            for field in
-                WITH_DEFAULTS.iter().filter(|field| **field != "frequency" || flags.frequency.is_none())
-            {
+            let is_given = |field: &str| match field {
+                "frequency" => flags.frequency.is_some(),
+                "minInterval" => flags.min_interval.is_some(),
+                _ => false,
+            };
+            for field in WITH_DEFAULTS.iter().filter(|field| !is_given(field)) {
                 fields.remove(*field);
             }
         }
@@ -110,6 +116,49 @@ impl Draft {
         serde_json::to_value(&config_map)
             .map(Some)
             .map_err(|error| CliError::failed(format!("cannot write the ConfigMap: {error}")))
+    }
+}
+
+/// Where the files of a context are, or go.
+#[derive(Debug, Default)]
+struct Files {
+    context: Option<Context>,
+    config_map: Option<ConfigMap>,
+    archive: Option<ContextArchive>,
+    losses: Vec<String>,
+    /// The paths, where they are known.
+    paths: Option<BTreeSet<String>>,
+}
+
+impl Files {
+    /// Reads a folder of this machine. For a check alone it is not packed.
+    fn read(
+        root: &Path,
+        dockerfile: Option<&LocalDockerfile>,
+        name: &str,
+        args: &BuildArgs,
+    ) -> Result<Self, CliError> {
+        let folder = LocalContext::list(root, dockerfile.and_then(|dockerfile| dockerfile.file.as_deref()))?;
+        match (folder.carrier()?, destination(&args.builder)) {
+            (Carrier::ConfigMap, _) => {
+                let losses = folder.losses();
+                let (context, config_map) = folder.into_config_map(name)?;
+                let items = context.config_map.iter().flat_map(|config_map| &config_map.items);
+                let paths = Some(items.map(|item| item.path.clone()).collect());
+                let (context, config_map) = (Some(context), Some(config_map));
+                Ok(Self { context, config_map, losses, paths, archive: None })
+            }
+            // A wrong --tag is reported with the other flags.
+            (Carrier::Image(why), Some(repository)) if !args.check => {
+                let archive = folder.into_archive(repository, why)?;
+                let (credentials, tls) = push_access(&args.builder);
+                let image = ImageContext { name: archive.name(), credentials, tls };
+                let context = Context { image: Some(image), ..Context::default() };
+                Ok(Self { context: Some(context), archive: Some(archive), ..Self::default() })
+            }
+            (Carrier::Nothing, _) => Ok(Self { paths: Some(BTreeSet::new()), ..Self::default() }),
+            (Carrier::Image(_), _) => Ok(Self::default()),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the containers of a build log, while they run.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
@@ -10,7 +11,7 @@ use kube::ResourceExt as _;
 use kube::api::LogParams;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::cli_error::CliError;
+use crate::cli_error::{CliError, Kind};
 use crate::cluster::Cluster;
 use crate::cluster::pod_logs::{Streamed, has_ended};
 use crate::kinds::{JobContainer, ObjectRef};
@@ -28,10 +29,26 @@ pub struct Live<'a> {
     pub uid: &'a str,
 }
 
+/// What is seen of a platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen<'a> {
+    /// The container of this name is the one that runs, or that runs next.
+    Container(&'a str),
+    /// It logs a line.
+    Line(&'a str),
+    /// Its log cannot be read to its end; why.
+    BreaksOff(&'a str),
+    /// Nothing runs any more.
+    End,
+}
+
+/// Fails where nothing may be read at all.
+type Followed = Result<(), CliError>;
+
 impl Live<'_> {
-    /// Hands each line that is logged from now on to `show`, with its container, until it is dropped. Returns why
-    /// nothing may be read.
-    pub async fn follow(&self, show: impl Fn(&JobContainer, &str)) -> CliError {
+    /// Hands what is seen of each platform from now on to `show`, until it is dropped. Returns why nothing may be read;
+    /// what breaks off is read on, or left out.
+    pub async fn follow(&self, show: impl Fn(&str, Seen<'_>)) -> CliError {
         let (mut known, mut is_first) = (BTreeSet::new(), true);
         let (mut followed, mut ticks) = (FuturesUnordered::new(), interval(INTERVAL));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -40,7 +57,8 @@ impl Live<'_> {
                 _ = ticks.tick() => {
                     let jobs = match self.cluster.jobs(self.uid).await {
                         Ok(jobs) => jobs,
-                        Err(error) => return error,
+                        Err(error) if error.kind == Kind::Forbidden => return error,
+                        Err(_) => continue,
                     };
                     for job in jobs {
                         // Of what ended before this, nothing is new.
@@ -59,18 +77,49 @@ impl Live<'_> {
         }
     }
 
-    /// Reads the logs of a Job's pod, container by container.
-    async fn follow_job(&self, job: Job, show: &impl Fn(&JobContainer, &str)) -> Result<(), CliError> {
-        let Some(pod) = self.pod_of(&job).await? else { return Ok(()) };
-        for container in self.object.kind.containers(&job).unwrap_or_default() {
+    /// Reads the logs of a Job's pods, one after the other: a pod that is evicted has a successor.
+    async fn follow_job(&self, job: Job, show: &impl Fn(&str, Seen<'_>)) -> Followed {
+        let containers = self.object.kind.containers(&job).unwrap_or_default();
+        let (mut last, mut followed) = (None, Ok(()));
+        while let Some(pod) = self.next_pod(&job, last.as_ref()).await? {
+            followed = self.follow_pod(&pod, &containers, show).await;
+            if followed.is_err() {
+                break;
+            }
+            last = Some(pod);
+        }
+        if let Some(container) = containers.first() {
+            show(&container.works_on, Seen::End);
+        }
+        followed
+    }
+
+    /// Reads the logs of a pod, container by container. What breaks off ends that container's log alone.
+    async fn follow_pod(
+        &self,
+        pod: &str,
+        containers: &[JobContainer],
+        show: &impl Fn(&str, Seen<'_>),
+    ) -> Followed {
+        for container in containers {
+            show(&container.works_on, Seen::Container(&container.name));
             let which =
                 LogParams { container: Some(container.name.clone()), follow: true, ..LogParams::default() };
             let print = |line: &str| {
-                show(&container, line);
+                show(&container.works_on, Seen::Line(line));
                 Ok(())
             };
-            while let Streamed::NotStarted(_) = self.cluster.read_log(&pod, &which, print).await? {
-                if self.cluster.pod_has_ended(&pod).await? {
+            loop {
+                match self.cluster.read_log(pod, &which, print).await {
+                    Ok(Streamed::NotStarted(_)) => {}
+                    Err(error) if error.kind == Kind::Forbidden => return Err(error),
+                    Err(error) => {
+                        show(&container.works_on, Seen::BreaksOff(&error.message));
+                        break;
+                    }
+                    Ok(Streamed::Whole) => break,
+                }
+                if self.cluster.pod_has_ended(pod).await.unwrap_or(false) {
                     return Ok(());
                 }
                 sleep(INTERVAL).await;
@@ -79,18 +128,32 @@ impl Live<'_> {
         Ok(())
     }
 
-    /// Waits for the pod of a Job. There is none any more where the Job is gone.
-    async fn pod_of(&self, job: &Job) -> Result<Option<String>, CliError> {
+    /// Waits for a pod of a Job that is newer than the `last` one. There is none any more where the Job has ended or is
+    /// gone.
+    async fn next_pod(&self, job: &Job, last: Option<&String>) -> Result<Option<String>, CliError> {
         loop {
-            if let Some(pod) = self.cluster.pods_of(&job.name_any()).await?.into_iter().next() {
-                return Ok(Some(pod));
-            }
-            let jobs = self.cluster.jobs(self.uid).await?;
-            match jobs.iter().find(|other| other.name_any() == job.name_any()) {
-                Some(job) if !has_ended(job) => sleep(INTERVAL).await,
-                _ => return Ok(None),
+            match self.look_for_pod(job, last).await {
+                Ok(ControlFlow::Break(found)) => return Ok(found),
+                Err(error) if error.kind == Kind::Forbidden => return Err(error),
+                Ok(ControlFlow::Continue(())) | Err(_) => sleep(INTERVAL).await,
             }
         }
+    }
+
+    /// Returns such a pod, or that there is none any more; else there may be one later.
+    async fn look_for_pod(
+        &self,
+        job: &Job,
+        last: Option<&String>,
+    ) -> Result<ControlFlow<Option<String>>, CliError> {
+        let newest = self.cluster.pods_of(&job.name_any()).await?.into_iter().next();
+        if newest.is_some() && newest.as_ref() != last {
+            return Ok(ControlFlow::Break(newest));
+        }
+        let jobs = self.cluster.jobs(self.uid).await?;
+        let found = jobs.iter().find(|other| other.name_any() == job.name_any());
+        let is_over = found.is_none_or(has_ended);
+        Ok(if is_over { ControlFlow::Break(None) } else { ControlFlow::Continue(()) })
     }
 }
 

@@ -7,6 +7,7 @@ mod draft;
 mod live;
 mod local_context;
 mod outcome;
+mod pushed_context;
 mod secrets;
 mod source;
 mod spec;
@@ -32,12 +33,13 @@ use draft::Draft;
 /// Build an image in the cluster from a Dockerfile, and push it
 ///
 /// It creates or updates an ImageBuilder, follows the build, and prints the digest. Running it again with the same
-/// arguments and files builds nothing. Files come from a folder of this machine, which is sent as a ConfigMap after
-/// its ignore file was applied; from git, by a URL as docker takes it (https://host/app.git#ref:dir); or from a
-/// ConfigMap. With - the Dockerfile is read from the standard input, and there are no files.
+/// arguments and files builds nothing. Files come from a folder of this machine, after its ignore file was applied;
+/// from git, by a URL as docker takes it (https://host/app.git#ref:dir); or from a ConfigMap. With - the Dockerfile is
+/// read from the standard input, and there are no files.
 ///
-/// A folder may have 700 KiB in 256 files. Empty folders are not sent, and permissions become 0644, or 0755 where the
-/// owner may execute.
+/// A folder of up to 700 KiB in 256 files without links is sent as a ConfigMap: empty folders are left out then, and
+/// permissions become 0644, or 0755 where the owner may execute. Any other one, of up to 1 GiB, is pushed to the
+/// repository of the image by its digest, with the registry credentials of this machine (docker login).
 ///
 /// Without --name the ImageBuilder is named after the repository: registry.example.com/team/api:1.4 is built by
 /// the ImageBuilder api, whatever the tag is.
@@ -117,6 +119,10 @@ pub struct BuildArgs {
 
     #[command(flatten)]
     local: LocalCredentialArgs,
+
+    /// File with additional CA certificates (PEM) for the registries that this machine reaches
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    ca_file: Option<PathBuf>,
 }
 
 /// How progress is shown.
@@ -181,6 +187,7 @@ impl BuildArgs {
             buildah_version: _,
             others: _,
             local: _,
+            ca_file: _,
         } = self;
         let mut words = Words::default();
         builder.write(&mut words);

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use imgop_core::api::{ImageBuilder, PlatformState};
-use imgop_core::build::BuildRequest;
+use imgop_core::api::{ImageBuilder, PlatformState, PlatformStatus};
+use imgop_core::build::{BuildFailure, BuildRequest};
 use serde_json::json;
 
 use super::BuildArgs;
@@ -47,7 +47,26 @@ pub async fn succeeded(
     Ok(Outcome::Done)
 }
 
-/// Shows where a build failed: the lines of the Dockerfile, and what to run next. Why is printed already.
+/// Returns what to do once a build that failed is corrected. A sync builds again what was sent: neither the arguments
+/// nor the files of this machine as they are now.
+pub fn again(draft: &Draft, place: &str) -> Vec<String> {
+    let sync = format!("kubectl imgop sync {}{place}", draft.object);
+    match &draft.dockerfile {
+        Some(dockerfile) => vec![
+            format!(
+                "once {}, its files or the arguments are corrected: run the same build again, which sends them anew",
+                dockerfile.name
+            ),
+            format!("to build again what was sent: {sync}"),
+        ],
+        None => vec![
+            format!("once it is corrected at its source: {sync}"),
+            "for other arguments: run the build again with them".to_owned(),
+        ],
+    }
+}
+
+/// Shows the step that failed: the lines of the Dockerfile, and what it logged. Why is printed already.
 pub async fn failed(ui: Ui, args: &BuildArgs, cluster: &Cluster, draft: &Draft) {
     let Ok(builder) = read(cluster, &draft.object).await else { return };
     let ready = builder.state().ready().map(|ready| ready.message.clone());
@@ -55,15 +74,24 @@ pub async fn failed(ui: Ui, args: &BuildArgs, cluster: &Cluster, draft: &Draft) 
     if let (true, Some(message)) = (args.is_quiet(), ready) {
         ui.error(&CliError::failed(format!("{} is not ready: {message}", draft.object)));
     }
-    let status = builder.status.unwrap_or_default();
-    let failed = status.platforms.iter().find(|part| part.state == PlatformState::Failed);
-    let Some(failed) = failed else { return };
+    let Some(failed) = failed_part(&builder) else { return };
     let line = failed.step.as_deref().and_then(line_of);
     if let (Some(dockerfile), Some(line)) = (&draft.dockerfile, line) {
         ui.note(&format!("\n{}:{line}\n{}", dockerfile.name, excerpt(&dockerfile.text, line)));
     }
     let (object, place) = (&draft.object, cluster.place());
     ui.hint(&format!("kubectl imgop logs {object} --platform {}{place}", failed.platform));
+}
+
+/// Returns the part whose step failed, if that is why the object is not ready. The parts of an earlier build stay where
+/// a later one does not begin, for want of a Secret for instance.
+fn failed_part(builder: &ImageBuilder) -> Option<&PlatformStatus> {
+    let reason = BuildFailure::StepFailed.as_str();
+    builder.state().ready().filter(|ready| ready.status != "True" && ready.reason == reason)?;
+    let is_failed = |part: &&PlatformStatus| {
+        part.state == PlatformState::Failed && part.reason.as_deref() == Some(reason)
+    };
+    builder.status.as_ref()?.platforms.iter().find(is_failed)
 }
 
 async fn read(cluster: &Cluster, object: &ObjectRef) -> Result<ImageBuilder, CliError> {

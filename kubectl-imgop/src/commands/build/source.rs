@@ -191,6 +191,12 @@ fn text_of(from: impl std::io::Read, name: &str) -> Result<String, CliError> {
     let mut bytes = Vec::new();
     let read = from.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes);
     read.map_err(|error| CliError::failed(format!("cannot read {name}: {error}")))?;
+    if is_archive(&bytes) {
+        let message = format!("{name} is an archive; what is read there is a Dockerfile");
+        return Err(CliError::failed(message).hinted(
+            "unpack it and give the folder: mkdir context && tar -xf FILE -C context && kubectl imgop build context -t …",
+        ));
+    }
     if bytes.len() as u64 > MAX_DOCKERFILE {
         return Err(CliError::failed(format!(
             "{name} is larger than {} KiB; a Dockerfile of this machine goes into a Job",
@@ -202,9 +208,28 @@ fn text_of(from: impl std::io::Read, name: &str) -> Result<String, CliError> {
         .map_err(|_| CliError::failed(format!("{name} is not UTF-8, and so no Dockerfile")))
 }
 
+/// Whether these are the first bytes of a tar archive, or of one that is compressed as Docker takes it.
+fn is_archive(bytes: &[u8]) -> bool {
+    const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
+    bytes.get(257..262) == Some(&b"ustar"[..]) || COMPRESSED.iter().any(|magic| bytes.starts_with(magic))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_archive_in_place_of_a_dockerfile_is_refused_with_what_to_do() {
+        let mut tar = vec![0_u8; 512];
+        tar[257..262].copy_from_slice(b"ustar");
+        tar.resize(4 << 20, 0);
+        for archive in [tar, b"\x1f\x8b\x08\x00".to_vec()] {
+            let error = text_of(archive.as_slice(), "stdin").unwrap_err();
+            assert_eq!(error.message, "stdin is an archive; what is read there is a Dockerfile");
+            assert!(error.hints[0].contains("tar -xf"), "{:?}", error.hints);
+        }
+        assert!(text_of(&b"FROM scratch\n"[..], "stdin").is_ok());
+    }
 
     fn read_url(text: &str) -> Result<(String, Option<String>, Option<String>), String> {
         let source = Source::of(Some(text), &BuilderArgs::default()).map_err(|error| error.message)?;

@@ -8,7 +8,7 @@ use imgop_core::api::{
     PullRegistry, Tls, TlsMode,
 };
 use imgop_core::build::BuildRequest;
-use imgop_registry::reference::Reference;
+use imgop_registry::reference::{Reference, Repository};
 
 use super::source::LocalDockerfile;
 use crate::args::{BuilderArgs, is_registry};
@@ -51,6 +51,9 @@ pub fn spec(
     if let Some(frequency) = &flags.frequency {
         spec.frequency.clone_from(frequency);
     }
+    if let Some(min_interval) = &flags.min_interval {
+        spec.min_interval.clone_from(min_interval);
+    }
     let parsed = BuildRequest::parse(&spec);
     // A field that could not be filled in is a problem already.
     if problems.is_empty() {
@@ -77,6 +80,18 @@ pub fn derived_name(flags: &BuilderArgs) -> Option<String> {
     (!name.is_empty()).then(|| name.chars().take(40).collect())
 }
 
+/// Returns the repository of the first tag, if it is one.
+pub fn destination(flags: &BuilderArgs) -> Option<Repository> {
+    let reference: Reference = flags.tags.first().filter(|tag| tag_problem(tag).is_none())?.parse().ok()?;
+    Some(reference.repository)
+}
+
+/// Returns how the cluster reaches the registry that is pushed to.
+pub fn push_access(flags: &BuilderArgs) -> (Option<Credentials>, Tls) {
+    let credentials = flags.credentials.clone().map(|secret_name| Credentials { secret_name });
+    (credentials, Tls { mode: flags.tls.unwrap_or_default(), ca_secret_name: flags.ca_secret.clone() })
+}
+
 fn image(flags: &BuilderArgs, problems: &mut Vec<String>) -> BuiltImage {
     let mut image = BuiltImage::default();
     let Some((first, others)) = flags.tags.split_first() else {
@@ -96,8 +111,7 @@ fn image(flags: &BuilderArgs, problems: &mut Vec<String>) -> BuiltImage {
     }
     image.labels = pairs("--label", &flags.labels, problems);
     image.annotations = pairs("--annotation", &flags.annotations, problems);
-    image.credentials = flags.credentials.clone().map(|secret_name| Credentials { secret_name });
-    image.tls = Tls { mode: flags.tls.unwrap_or_default(), ca_secret_name: flags.ca_secret.clone() };
+    (image.credentials, image.tls) = push_access(flags);
     image.format = flags.format;
     image.timestamp = flags.source_date_epoch.clone().filter(|text| !text.is_empty());
     image
@@ -150,7 +164,7 @@ fn argument(text: &str, variable: impl Fn(&str) -> Option<String>) -> Option<Bui
 
 fn registry(text: &str) -> Result<PullRegistry, String> {
     const SYNTAX: &str =
-        "write HOST, then what differs: ,credentials=SECRET ,tls=PlainHttp ,ca-secret=SECRET";
+        "write HOST, then what differs: ,credentials=SECRET ,tls=PlainHTTP ,ca-secret=SECRET";
     let problem = || format!("--registry {text:?}: {SYNTAX}");
     let mut parts = text.split(',');
     let host = parts.next().unwrap_or_default().to_owned();
@@ -210,7 +224,10 @@ fn cache_repository(text: &str) -> Result<String, String> {
 
 /// Returns the flag that a field of the spec comes from.
 fn flag_of(field: &str) -> &str {
-    const FLAGS: [(&str, &str); 19] = [
+    const FLAGS: [(&str, &str); 22] = [
+        ("context.image.tls.caSecretName", "--ca-secret"),
+        ("context.image.tls", "--tls"),
+        ("context.image", "--credentials"),
         ("image.credentials", "--credentials"),
         ("image.tls.caSecretName", "--ca-secret"),
         ("image.tls", "--tls"),
@@ -235,6 +252,7 @@ fn flag_of(field: &str) -> &str {
         Some((_, flag)) => flag,
         None => match field {
             "frequency" => "--frequency",
+            "minInterval" => "--min-interval",
             "target" => "--target",
             "source" => "the Dockerfile",
             "context.configMap.name" => "--config-map",
@@ -302,7 +320,7 @@ mod tests {
         insta::assert_snapshot!(problem(&|flags| flags.build_args = words(&["1=2"])), @"--build-arg: it must be letters, digits and _, and must not begin with a digit");
         insta::assert_snapshot!(problem(&|flags| flags.cache = words(&["type=gha"])), @r#"--cache-to "type=gha": layers of type gha would be lost with the pod; give a repository: type=registry,ref=REPOSITORY"#);
         insta::assert_snapshot!(problem(&|flags| flags.platforms = words(&["amd"])), @r#"--platform: "amd" is no platform; write os/architecture or os/architecture/variant in lower case, such as linux/amd64 or linux/arm/v7"#);
-        insta::assert_snapshot!(problem(&|flags| flags.registries = words(&["h,tls=no"])), @r#"--registry "h,tls=no": write HOST, then what differs: ,credentials=SECRET ,tls=PlainHttp ,ca-secret=SECRET"#);
+        insta::assert_snapshot!(problem(&|flags| flags.registries = words(&["h,tls=no"])), @r#"--registry "h,tls=no": write HOST, then what differs: ,credentials=SECRET ,tls=PlainHTTP ,ca-secret=SECRET"#);
         insta::assert_snapshot!(problem(&|flags| flags.credentials = Some("user:hunter2".into())), @"--credentials: it must be the name of a Secret in the same namespace");
     }
 

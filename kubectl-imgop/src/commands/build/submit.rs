@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::draft::Draft;
-use super::live::{Live, step_in};
-use super::{BuildArgs, Progress, apply, outcome, steps};
+use super::live::{Live, Seen, step_in};
+use super::{BuildArgs, Progress, apply, outcome, pushed_context, steps};
 use crate::args::DryRun;
 use crate::build_check::{lint, print_problems};
 use crate::cli_error::{CliError, Outcome};
@@ -26,13 +26,15 @@ use crate::cluster::agent::warn_without_agent;
 use crate::cluster::apply::done;
 use crate::cluster::changes::{changes, stays};
 use crate::cluster::wait_progress::{Beside, CurrentSteps};
-use crate::cluster::wait_until_ready::wait_beside;
-use crate::cluster::{Cluster, ConnectionArgs};
+use crate::cluster::wait_until_ready::{Waiting, wait_beside};
+use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
+use crate::interrupts::Uninterrupted;
 use crate::kinds::progress::Goal;
 use crate::kinds::{ObjectRef, read};
 use crate::output::Ui;
 use crate::output::documents::{ObjectFormat, document, json as as_json, yaml};
 use crate::output::text::count;
+use crate::output::wording::Wording;
 
 /// How many nodes are looked at for their architecture.
 const MAX_NODES: u32 = 500;
@@ -48,9 +50,13 @@ pub async fn run(
 ) -> Result<Outcome, CliError> {
     let quiet = if args.is_quiet() { ui.silent() } else { ui };
     check_dockerfile(quiet, args, &draft)?;
-    draft.losses.iter().for_each(|loss| quiet.warning(loss));
+    let without_effect = draft.request.without_effect();
+    draft.losses.iter().chain(&without_effect).for_each(|warning| quiet.warning(warning));
     if args.submit.dry_run == Some(DryRun::Client) {
         let manifest = draft.manifest(&args.builder, connection.namespace.as_deref())?;
+        if let Some(archive) = &draft.archive {
+            quiet.note(&format!("the folder would be pushed, since {}: {}", archive.why, archive.name()));
+        }
         print(ui, args, &draft, "created", &manifest, connection.namespace.as_deref())?;
         return Ok(Outcome::Done);
     }
@@ -59,19 +65,34 @@ pub async fn run(
         draft.set_platforms(vec![node_platform(quiet, &cluster).await])?;
     }
     let before = existing(&cluster, args, &draft).await?;
-    let after = apply::apply(args, &cluster, &draft, before.is_some()).await?;
+    if let Some(archive) = draft.archive.as_ref().filter(|_| args.submit.dry_run.is_none()) {
+        apply::check(args, &cluster, &draft, before.as_ref()).await?;
+        let answering = AnsweringCluster::new(Ok(cluster.clone()));
+        Box::pin(pushed_context::push(quiet, args, &answering, &draft, archive)).await?;
+    }
+    // What is sent first gets its owner last.
+    let uninterrupted = Uninterrupted::begin();
+    let after = apply::apply(args, &cluster, &draft, before.as_ref()).await?;
     report(ui, quiet, args, &cluster, &draft, before.as_ref(), &after)?;
     if args.submit.dry_run == Some(DryRun::Server) {
         return Ok(Outcome::Done);
     }
+    let cancel = CancelHint::new(quiet, &cluster, &draft.object);
+    drop(uninterrupted);
     let goal = goal(args, &cluster, &draft.object, before.as_ref(), &after).await?;
     if args.detach || args.output.is_some() {
         warn_without_agent(quiet, &cluster, "built").await;
         quiet.note(&format!("to follow it: kubectl imgop wait {}{}", draft.object, cluster.place()));
+        cancel.end();
         return Ok(Outcome::Done);
     }
     let uid = after.metadata.uid.clone().unwrap_or_default();
-    match follow(quiet, args, &cluster, &draft.object, goal, &uid).await? {
+    let again = outcome::again(&draft, &cluster.place());
+    let waiting =
+        Waiting { ui: quiet, cluster: &cluster, goals: &[(draft.object.clone(), goal)], again: &again };
+    let followed = follow(&waiting, args, Live { cluster: &cluster, object: &draft.object, uid: &uid }).await;
+    cancel.end();
+    match followed? {
         Outcome::Done => {
             cluster.delete_older_contexts(&draft.object.name).await;
             outcome::succeeded(ui, args, &cluster, &draft, after.metadata.generation).await
@@ -88,9 +109,9 @@ pub async fn run(
 fn check_dockerfile(ui: Ui, args: &BuildArgs, draft: &Draft) -> Result<(), CliError> {
     use imgop_core::build::dockerfile::Severity;
     let Some(dockerfile) = &draft.dockerfile else { return Ok(()) };
-    let found = lint(&dockerfile.text, &draft.request, args.buildah_version);
+    let found = lint(&dockerfile.text, &draft.request, draft.files.as_ref(), args.buildah_version);
     if !args.is_quiet() {
-        print_problems(ui.aside(), &dockerfile.name, &found)?;
+        print_problems(ui.aside(), &dockerfile.name, &found, Wording::Flags)?;
     }
     let mistakes: Vec<_> =
         found.problems.iter().filter(|problem| problem.severity == Severity::Invalid).collect();
@@ -221,52 +242,42 @@ async fn goal(
 }
 
 /// Waits, and shows what the containers log: the current step of each platform on a terminal, elsewhere every line.
-async fn follow(
-    ui: Ui,
-    args: &BuildArgs,
-    cluster: &Cluster,
-    object: &ObjectRef,
-    goal: Goal,
-    uid: &str,
-) -> Result<Outcome, CliError> {
-    let cancel = CancelHint {
-        ui,
-        command: format!("kubectl imgop cancel {}{}", object.name, cluster.place()),
-        is_over: false,
-    };
+async fn follow(waiting: &Waiting<'_>, args: &BuildArgs, live: Live<'_>) -> Result<Outcome, CliError> {
     let beside = match args.progress {
         Progress::Plain => Beside::Lines,
         Progress::Auto if !io::stderr().is_terminal() => Beside::Lines,
         _ => Beside::Steps(CurrentSteps::default()),
     };
-    let goals = [(object.clone(), goal)];
-    let waiting = wait_beside(ui, cluster, &goals, args.timeout, &beside);
-    let result = if args.is_quiet() {
-        waiting.await
-    } else {
-        let mut logged = pin!(show_log(ui, Live { cluster, object, uid }, &beside));
-        let result = tokio::select! {
-            result = waiting => result,
-            () = logged.as_mut() => Ok(Outcome::NotReady),
-        };
-        // What the last container logged comes a little later than its end.
-        let _ = timeout(REST, logged).await;
-        result
+    let ending = wait_beside(waiting, args.timeout, &beside);
+    if args.is_quiet() {
+        return ending.await;
+    }
+    let mut logged = pin!(show_log(waiting.ui, live, &beside));
+    let result = tokio::select! {
+        result = ending => result,
+        () = logged.as_mut() => Ok(Outcome::NotReady),
     };
-    cancel.end();
+    // What the last container logged comes a little later than its end.
+    let _ = timeout(REST, logged).await;
     result
 }
 
 /// Shows what is logged until it is dropped. Without the right to read logs, what the status says of each platform.
-async fn show_log(ui: Ui, live: Live<'_>, beside: &Beside) {
-    let (cluster, object) = (live.cluster, live.object);
-    let error = live.follow(|container, line| match beside {
-        Beside::Lines => ui.note(&format!("[{}] {line}", container.works_on)),
-        Beside::Steps(steps) => {
+async fn show_log(ui: Ui, log: Live<'_>, beside: &Beside) {
+    let (cluster, object) = (log.cluster, log.object);
+    let error = log.follow(|platform, seen| match (beside, seen) {
+        (Beside::Lines, Seen::Line(line)) => ui.note(&format!("[{platform}] {line}")),
+        (Beside::Lines, Seen::BreaksOff(why)) => {
+            ui.note(&format!("[{platform}] the rest of this log is not shown: {why}"));
+        }
+        (Beside::Lines, Seen::Container(_) | Seen::End) | (Beside::Steps(_), Seen::BreaksOff(_)) => {}
+        (Beside::Steps(steps), Seen::Line(line)) => {
             if let Some(step) = step_in(line) {
-                steps.set(&container.works_on, step.to_owned());
+                steps.set(platform, step.to_owned());
             }
         }
+        (Beside::Steps(steps), Seen::Container(name)) => steps.set(platform, name.to_owned()),
+        (Beside::Steps(steps), Seen::End) => steps.remove(platform),
     });
     let error = error.await;
     match beside {
@@ -286,6 +297,11 @@ struct CancelHint {
 }
 
 impl CancelHint {
+    fn new(ui: Ui, cluster: &Cluster, object: &ObjectRef) -> Self {
+        let command = format!("kubectl imgop cancel {}{}", object.name, cluster.place());
+        Self { ui, command, is_over: false }
+    }
+
     fn end(mut self) {
         self.is_over = true;
     }

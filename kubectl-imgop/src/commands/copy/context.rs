@@ -88,7 +88,7 @@ pub struct Context {
 impl Context {
     /// Begins without proposals.
     pub fn new(ui: Ui, cluster: Result<Cluster, String>) -> Result<Self, CliError> {
-        let flags = LocalAccessArgs::default();
+        let flags = LocalAccessArgs::of_a_submission();
         Ok(Self {
             ui,
             cluster: cluster.clone().ok(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::CopyArgs;
 use crate::args::{DryRun, explicit_fields};
 use crate::cli_error::{CliError, Outcome};
-use crate::cluster::agent::warn_without_agent;
+use crate::cluster::agent::{warn_where_not_enabled, warn_without_agent};
 use crate::cluster::apply::{ApplyOptions, done};
 use crate::cluster::changes::{changes, stays};
 use crate::cluster::wait_until_ready::wait_for_all;
@@ -53,6 +53,9 @@ pub async fn submit(
     report(ui, args, &cluster, &image, &spec, before.as_ref(), &after)?;
     if !args.wait && !options.dry_run {
         warn_without_agent(ui, &cluster, "copied").await;
+        if before.is_none() {
+            warn_where_not_enabled(ui, &cluster, &image).await;
+        }
     }
     if !args.wait {
         if before.is_none() && !options.dry_run && args.output.is_none() {

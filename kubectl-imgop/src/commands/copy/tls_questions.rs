@@ -6,10 +6,12 @@ use std::rc::Rc;
 use imgop_core::api::{Side, Tls, TlsMode};
 use imgop_registry::Unreachable;
 
-use super::context::{Unread, ca_secrets, repository};
+use super::context::{Context, Unread, ca_secrets, repository};
 use super::questions::Draft;
 use crate::cli_error::CliError;
-use crate::prompts::{Answer, Terminal};
+use crate::cluster::Cluster;
+use crate::kinds::object_name::parse_name;
+use crate::prompts::{Answer, Below, Terminal, TypedQuestion, Typing};
 
 /// How an Image of the namespace reaches the same registry.
 struct Usual {
@@ -51,23 +53,62 @@ pub async fn ask(draft: &mut Draft, terminal: &Terminal, side: Side) -> Result<A
             None => {}
         }
         let usual = usual(draft, side);
-        let ways = ways(usual.as_ref(), secrets);
-        let items: Vec<String> = ways.iter().map(|way| text(way, usual.as_ref())).collect();
+        let ways = ways(usual.as_ref(), secrets, is_unknown_ca);
+        let items: Vec<String> = ways.iter().map(|way| text(way.as_ref(), usual.as_ref())).collect();
         let prompt = format!("How the connection to the {side} is secured");
         let Answer::Given(chosen) = terminal.choose(&prompt, &items, 0).await? else {
             return Ok(Answer::Back);
         };
-        let is_new = draft.args.image.endpoints.secure(side, &ways[chosen]);
+        let is_new = match &ways[chosen] {
+            Some(way) => draft.args.image.endpoints.secure(side, way),
+            None => match ask_ca_secret(terminal, &context).await? {
+                Answer::Given(name) => draft.args.image.endpoints.secure(side, &verified_by(name)),
+                Answer::Back => continue,
+            },
+        };
         if !is_new {
             return Ok(Answer::Given(()));
         }
         terminal.draw(&["Connecting …".to_owned()], 0)?;
         let tags = context.tags(&draft.args, side).await;
         terminal.draw(&[String::new()], 0)?;
-        if !tags.is_err_and(|unread| unread.tls.is_some()) {
-            return Ok(Answer::Given(()));
+        match tags {
+            Err(unread) if unread.tls.is_some() => {}
+            // The Secret that is named does not exist, for instance.
+            Err(unread) if ways[chosen].is_none() => {
+                context.ui.warned(&unread.error);
+                draft.args.image.endpoints.secure(side, &Tls::default());
+            }
+            Ok(_) | Err(_) => return Ok(Answer::Given(())),
         }
     }
+}
+
+/// Asks for the name of a Secret with a CA.
+async fn ask_ca_secret(terminal: &Terminal, context: &Context) -> Result<Answer<String>, CliError> {
+    let place = context.cluster.as_ref().map(Cluster::place).unwrap_or_default();
+    let note = format!("made by: kubectl create secret generic registry-ca --from-file=ca.crt=FILE{place}");
+    let typing = SecretTyping { note };
+    TypedQuestion { prompt: "Secret with the CA", initial: "", typing: &typing }.ask(terminal).await
+}
+
+/// The name of a Secret: what its flag takes.
+struct SecretTyping {
+    note: String,
+}
+
+impl Typing for SecretTyping {
+    fn below(&self, _: &str) -> Below {
+        Below { note: self.note.clone(), rows: Vec::new() }
+    }
+
+    fn check(&self, typed: &str) -> Result<(), String> {
+        parse_name(typed).map(drop)
+    }
+}
+
+fn verified_by(secret: String) -> Tls {
+    Tls { mode: TlsMode::Verify, ca_secret_name: Some(secret) }
 }
 
 /// Returns why the tags of a side could not be read, if its TLS is the reason.
@@ -88,13 +129,16 @@ fn usual(draft: &Draft, side: Side) -> Option<Usual> {
     })
 }
 
-/// Returns the ways to secure a connection, the best first.
-fn ways(usual: Option<&Usual>, secrets: Vec<String>) -> Vec<Tls> {
-    let with = |mode: TlsMode, ca_secret_name: Option<String>| Tls { mode, ca_secret_name };
-    let of_secrets = secrets.into_iter().map(|name| with(TlsMode::Verify, Some(name)));
-    let modes = [TlsMode::Verify, TlsMode::PlainHttp, TlsMode::SkipVerify].map(|mode| with(mode, None));
-    let mut ways: Vec<Tls> = Vec::new();
-    for way in usual.map(|usual| usual.tls.clone()).into_iter().chain(of_secrets).chain(modes) {
+/// Returns the ways to secure a connection, the best first. None is a Secret that is named: of a CA that is not known,
+/// which is why the connection is asked for.
+fn ways(usual: Option<&Usual>, secrets: Vec<String>, is_unknown_ca: bool) -> Vec<Option<Tls>> {
+    let of_secrets = secrets.into_iter().map(|name| Some(verified_by(name)));
+    let named = is_unknown_ca.then_some(None);
+    let modes = [TlsMode::Verify, TlsMode::PlainHttp, TlsMode::SkipVerify];
+    let modes = modes.map(|mode| Some(Tls { mode, ca_secret_name: None }));
+    let mut ways: Vec<Option<Tls>> = Vec::new();
+    let usual = usual.map(|usual| Some(usual.tls.clone()));
+    for way in usual.into_iter().chain(of_secrets).chain(named).chain(modes) {
         if !ways.contains(&way) {
             ways.push(way);
         }
@@ -102,7 +146,8 @@ fn ways(usual: Option<&Usual>, secrets: Vec<String>) -> Vec<Tls> {
     ways
 }
 
-fn text(way: &Tls, usual: Option<&Usual>) -> String {
+fn text(way: Option<&Tls>, usual: Option<&Usual>) -> String {
+    let Some(way) = way else { return "Verify: HTTPS, with the CA in a Secret that you name".to_owned() };
     let text = match (way.mode, &way.ca_secret_name) {
         (TlsMode::Verify, Some(name)) => format!("Verify: HTTPS, with the CA in Secret {name}"),
         (TlsMode::Verify, None) => "Verify: HTTPS, with a well-known CA".to_owned(),
@@ -126,8 +171,8 @@ mod tests {
         let usual =
             Usual { tls: Tls { mode: TlsMode::PlainHttp, ca_secret_name: None }, image: "old".into() };
         let texts = |usual: Option<&Usual>, secrets: &[&str]| {
-            let ways = ways(usual, secrets.iter().map(|name| (*name).to_owned()).collect());
-            ways.iter().map(|way| text(way, usual)).collect::<Vec<_>>().join("\n")
+            let ways = ways(usual, secrets.iter().map(|name| (*name).to_owned()).collect(), usual.is_none());
+            ways.iter().map(|way| text(way.as_ref(), usual)).collect::<Vec<_>>().join("\n")
         };
         insta::assert_snapshot!(texts(Some(&usual), &[]), @"
         PlainHTTP: no encryption, where the network is trusted (as Image old)
@@ -136,6 +181,7 @@ mod tests {
         ");
         insta::assert_snapshot!(texts(None, &["corp-ca"]), @"
         Verify: HTTPS, with the CA in Secret corp-ca
+        Verify: HTTPS, with the CA in a Secret that you name
         Verify: HTTPS, with a well-known CA
         PlainHTTP: no encryption, where the network is trusted
         SkipVerify: HTTPS with any certificate, where the network is trusted

@@ -1,6 +1,6 @@
 //! The history in the status of an ImageBuilder.
 
-use imgop_core::api::{BuildDuration, BuildRecord, BuildResult, ImageBuilderStatus};
+use imgop_core::api::{BuildDuration, BuildRecord, BuildResult, ImageBuilderStatus, PlatformState};
 use jiff::Timestamp;
 
 use crate::kinds::past_sync::{PastColumn, PastLayout, PastSync, SyncResult};
@@ -22,7 +22,21 @@ pub const LAYOUT: PastLayout = PastLayout {
 pub fn past_builds(status: &ImageBuilderStatus) -> Vec<PastSync> {
     let mut records: Vec<&BuildRecord> = status.history.iter().collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.number));
-    records.into_iter().map(past_build).collect()
+    let mut builds: Vec<PastSync> = records.into_iter().map(past_build).collect();
+    // A record has a word alone; the parts are those of the last build.
+    if let (None, Some(last)) = (&status.build, builds.first_mut())
+        && last.result == SyncResult::Failed
+        && last.message.is_none()
+    {
+        last.message = failed_part(status);
+    }
+    builds
+}
+
+/// Returns why the first part failed that did.
+fn failed_part(status: &ImageBuilderStatus) -> Option<String> {
+    let failed = status.platforms.iter().find(|part| part.state == PlatformState::Failed)?;
+    Some(format!("{}: {}", failed.platform, failed.message.as_deref()?))
 }
 
 fn past_build(record: &BuildRecord) -> PastSync {

@@ -1,6 +1,6 @@
 //! The facts of an ImageBuilder on a page: its spec and its status.
 
-use imgop_core::api::{ImageBuilder, ImageBuilderStatus, PlatformState, PlatformStatus};
+use imgop_core::api::{BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState};
 use jiff::Timestamp;
 
 use super::none;
@@ -46,8 +46,19 @@ fn of_status(status: &ImageBuilderStatus, now: Timestamp) -> Vec<(&'static str, 
         ("Commit", source.and_then(|source| source.commit.clone()).unwrap_or_default()),
         ("Running", running.unwrap_or_default()),
         ("Last build", ago(last, now)),
-        ("Next build", status.next_build_time.as_ref().map(|time| until(time, now)).unwrap_or_default()),
+        ("Next build", next_build(status, now)),
     ]
+}
+
+/// Returns when a build begins. After one that succeeded, that is something new which minInterval holds back.
+fn next_build(status: &ImageBuilderStatus, now: Timestamp) -> String {
+    let Some(time) = &status.next_build_time else { return String::new() };
+    let last = status.history.last().map(|last| last.result);
+    let when = until(time, now);
+    match last {
+        Some(BuildResult::Succeeded) => format!("{when}, for what is new: minInterval holds it back"),
+        _ => when,
+    }
 }
 
 /// Returns the last image that has its tags.
@@ -65,15 +76,21 @@ fn built(status: &ImageBuilderStatus, now: Timestamp) -> String {
 
 /// Returns what there is more than one of: parts, bases, warnings.
 pub fn tables(status: &ImageBuilderStatus, now: Timestamp) -> Vec<Table> {
-    let tables = [parts(&status.platforms, now), bases(status), warnings(status)];
+    let tables = [parts(status, now), bases(status), warnings(status)];
     tables.into_iter().flatten().collect()
 }
 
-fn parts(parts: &[PlatformStatus], now: Timestamp) -> Option<Table> {
+fn parts(status: &ImageBuilderStatus, now: Timestamp) -> Option<Table> {
     let mut table =
         Table::new(["PLATFORM", "STATE", "REASON", "STEP", "ATTEMPTS", "NEXT-ATTEMPT", "MESSAGE"]);
-    for part in parts {
+    for part in &status.platforms {
+        let is_cancelled = part.reason.as_deref() == Some(super::CANCELLED);
         let state = match part.state {
+            PlatformState::Failed if is_cancelled => super::CANCELLED,
+            // An older agent leaves the parts of a cancelled build as they were.
+            PlatformState::Pending | PlatformState::Running if super::is_cancelled(status) => {
+                super::CANCELLED
+            }
             PlatformState::Pending => "Pending",
             PlatformState::Running => "Running",
             PlatformState::Built => "Built",
@@ -90,7 +107,7 @@ fn parts(parts: &[PlatformStatus], now: Timestamp) -> Option<Table> {
             part.message.clone().or_else(|| part.digest.clone()).unwrap_or_else(none),
         ]);
     }
-    (!parts.is_empty()).then_some(table)
+    (!status.platforms.is_empty()).then_some(table)
 }
 
 fn bases(status: &ImageBuilderStatus) -> Option<Table> {

@@ -6,7 +6,7 @@ mod jobs;
 mod spec_text;
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{ImageBuilder, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::api::{BuildResult, ImageBuilder, ImageBuilderStatus, Phase, REQUESTED_AT_ANNOTATION};
 use imgop_core::build::BuildFailure;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -39,7 +39,7 @@ impl Kind for ImageBuilder {
             self.spec.image.version.clone(),
             ready,
             reason,
-            status.and_then(|status| status.progress.clone()).unwrap_or_else(none),
+            status.and_then(progress).unwrap_or_else(none),
             since(status.and_then(|status| status.last_build_time.as_ref()), now),
         ]
     }
@@ -91,6 +91,22 @@ impl Kind for ImageBuilder {
 
 /// The reason of a build that a user ended.
 const CANCELLED: &str = "Cancelled";
+
+/// Whether no build runs, and the last one was ended by a user.
+fn is_cancelled(status: &ImageBuilderStatus) -> bool {
+    let last = status.history.last();
+    status.build.is_none() && last.is_some_and(|last| last.result == BuildResult::Cancelled)
+}
+
+/// Returns the number of the last build and what became of it. Its phases are those of every kind: that a user ended it
+/// is FAILED there.
+fn progress(status: &ImageBuilderStatus) -> Option<String> {
+    let progress = status.progress.as_deref()?;
+    match progress.split_once('/') {
+        Some((number, _)) if is_cancelled(status) => Some(format!("{number}/CANCELLED")),
+        _ => Some(progress.to_owned()),
+    }
+}
 
 fn none() -> String {
     "<none>".to_owned()

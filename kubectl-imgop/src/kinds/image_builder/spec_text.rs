@@ -116,7 +116,12 @@ pub fn rebuilds(spec: &ImageBuilderSpec) -> String {
     let causes = if causes.is_empty() {
         "when the spec changes".to_owned()
     } else {
-        format!("for {}, checked every {}", causes.join(" and "), spec.frequency)
+        format!(
+            "for {}, checked every {}, at most every {}",
+            causes.join(" and "),
+            spec.frequency,
+            spec.min_interval
+        )
     };
     if spec.suspend { format!("{causes}; suspended") } else { causes }
 }

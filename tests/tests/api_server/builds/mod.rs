@@ -3,9 +3,13 @@
 
 mod case;
 
+use anyhow::Context as _;
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{BuildResult, CANCEL_REQUESTED_AT_ANNOTATION};
 use imgop_tests::audit::created_jobs;
+use imgop_tests::repository_root;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Api;
 
 use case::{Case, with_case};
 
@@ -96,6 +100,39 @@ async fn of_two_builders_with_one_tag_the_older_one_keeps_it() -> anyhow::Result
         case.jobs("younger", 0).await?;
         case.end_well(&job, "amd64").await?;
         case.reason("older", reasons::SUCCEEDED).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_policy_for_pods_of_builds_is_theirs_and_keeps_them_from_the_metadata_of_nodes()
+-> anyhow::Result<()> {
+    with_case(async |case: Case| {
+        let manifest =
+            std::fs::read_to_string(repository_root().join("manifests/build-network-policy.yaml"))?;
+        let kubectl = case.server.kubectl()?.in_namespace(&case.namespace);
+        kubectl.apply(&manifest).await?.ok()?;
+        let client = case.server.client().await?;
+        let policies: Api<NetworkPolicy> = Api::namespaced(client, &case.namespace);
+        let spec = policies.get("imgop-builds").await?.spec.context("it has a spec")?;
+        case.apply(&case.seed("policy", "amd64")).await?;
+        let job = case.jobs("policy", 1).await?.remove(0);
+        let pod =
+            job.spec.and_then(|spec| spec.template.metadata).and_then(|pod| pod.labels).unwrap_or_default();
+        let selected = spec.pod_selector.and_then(|selector| selector.match_labels).unwrap_or_default();
+        assert!(
+            !selected.is_empty() && selected.iter().all(|(name, value)| pod.get(name) == Some(value)),
+            "{pod:?}"
+        );
+        assert_eq!(spec.policy_types.unwrap_or_default(), ["Ingress", "Egress"]);
+        assert!(spec.ingress.unwrap_or_default().is_empty(), "nothing reaches them");
+        let blocks = spec.egress.unwrap_or_default().into_iter().flat_map(|rule| rule.to.unwrap_or_default());
+        let except: Vec<String> = blocks
+            .filter_map(|peer| peer.ip_block)
+            .flat_map(|block| block.except.unwrap_or_default())
+            .collect();
+        assert!(except.contains(&"169.254.169.254/32".to_owned()), "{except:?}");
         Ok(())
     })
     .await

@@ -20,7 +20,6 @@ use imgop_core::api::conditions::{NewCondition, READY, STALLED, merge, reasons};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
-use kube::runtime::controller::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +100,7 @@ impl Reconcile for Errands {
         let conditions = merge(old, vec![condition], errand.metadata.generation, now);
         let report =
             Report { status: ErrandStatus { done, conditions }, completed: None, is_progress: false };
-        Ok(PassResult { report: Some(report), next: Action::requeue(INTERVAL) })
+        Ok(PassResult { report: Some(report), next: Some(INTERVAL) })
     }
 
     fn stalled(old: Option<&ErrandStatus>, failure: Failure<'_>, now: Timestamp) -> ErrandStatus {

@@ -24,6 +24,7 @@ async fn a_run_reads_its_secret_and_reaches_no_credential_of_a_registry() -> any
         let dockerfile = format!(
             "FROM {base}\n\
              RUN --mount=type=secret,id=token,required=true /bin/busybox sha256sum /run/secrets/token | /bin/busybox cut -c1-64 > /sum\n\
+             RUN --mount=type=secret,id=token echo \"printed: $(cat /run/secrets/token)\"\n\
              RUN a='{first}'; b='{rest}'; echo \"$a$b\" > /tmp/control\n\
              RUN a='{first}'; b='{auth_first}'; /bin/busybox grep -rls -e \"${{a}}\"'{rest}' -e \"${{b}}\"'{auth_rest}' \
              /etc /run /tmp /var /root /home /work /prepared /proc/self/environ /proc/1/environ /proc/1/cmdline /proc/1/root/work \
@@ -38,6 +39,9 @@ async fn a_run_reads_its_secret_and_reaches_no_credential_of_a_registry() -> any
         let printed = tenant.run_image(&image, &["sh", "-c", "cat /sum /found; /bin/busybox find /run -type f"]).await?;
         let only_control = format!("{}\n/tmp/control", sha256(SECRET));
         assert_eq!(printed, only_control, "nothing else is found, and no secret is left in the image");
+        let log = tenant.kubectl.run(["logs", "--selector=app.kubernetes.io/managed-by=imgop", "--container=build", "--tail=-1"]);
+        let log = log.await?.ok()?;
+        assert!(log.contains("printed: ***"), "the log is read, and the value is replaced in it: {log}");
         let places = tenant.leaks(&Canary::new("token", SECRET)).await?;
         assert!(places.is_empty(), "{places:#?}");
         Ok(())

@@ -47,8 +47,8 @@ pub struct BuiltImage {
     #[serde(default, skip_serializing_if = "Tls::is_default")]
     pub tls: Tls,
 
-    /// How a tag is written: Staged (the default) pushes the content by digest and sets the tag last; Direct
-    /// pushes to the tag, for registries that drop untagged content.
+    /// How a tag is written: Staged (the default) pushes the content by digest and sets the tag last. Direct
+    /// is taken and has no effect: what is built is always pushed by digest.
     #[serde(default, skip_serializing_if = "is_default")]
     pub publish: Publish,
 

@@ -17,8 +17,8 @@ use crate::api::rules as shared_rules;
     validation = rules::cache_volume(),
 )]
 pub struct Cache {
-    /// None (the default) builds each step anew; Registry keeps a layer a step in repository; Volume keeps
-    /// them on a volume for each platform.
+    /// None (the default) builds each step anew; Registry keeps a layer a step in repository. Volume, which is
+    /// to keep them on a volume for each platform, is taken and has no effect yet.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: CacheMode,
 

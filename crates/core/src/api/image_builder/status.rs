@@ -165,6 +165,9 @@ pub struct PlatformStatus {
     /// The step that failed, with its line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// How its pod stores layers, overlay or, where that is not possible, vfs, which takes more room and time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_driver: Option<String>,
     /// How often it was tried with the same inputs.
     #[serde(default)]
     pub attempts: u32,
@@ -254,8 +257,6 @@ pub enum BuildReason {
     SourceChanged,
     /// A tag that the Dockerfile builds on has new content.
     BaseImageMoved,
-    /// Its time has come.
-    Schedule,
     /// The last build failed in a way that may go differently.
     Retry,
     /// A tag no longer shows the image.

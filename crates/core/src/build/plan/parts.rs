@@ -58,18 +58,27 @@ pub enum PartAction {
     BackOff(BuildFailure, Timestamp),
     /// It failed, and is not tried again with the same inputs.
     Failed(BuildFailure),
+    /// It would be tried, but no image can come of it: another platform failed for good.
+    GiveUp,
 }
 
-/// Returns what is to be done for each platform. What succeeded is never built again for another one's sake.
+/// Returns what is to be done for each platform. What succeeded is never built again for another one's sake, and
+/// where one failed for good no other is tried any more: what runs may end.
 pub fn parts(request: &BuildRequest, runs: &[PartRun], now: Timestamp) -> Vec<PlannedPart> {
-    let platforms = request.platforms.iter();
-    platforms
-        .map(|platform| {
-            let mut tries: Vec<&PartRun> = runs.iter().filter(|run| &run.platform == platform).collect();
-            tries.sort_by_key(|run| run.attempt);
-            PlannedPart { platform: platform.clone(), action: action(request, &tries, now) }
-        })
-        .collect()
+    let planned = request.platforms.iter().map(|platform| {
+        let mut tries: Vec<&PartRun> = runs.iter().filter(|run| &run.platform == platform).collect();
+        tries.sort_by_key(|run| run.attempt);
+        PlannedPart { platform: platform.clone(), action: action(request, &tries, now) }
+    });
+    let mut planned: Vec<PlannedPart> = planned.collect();
+    if planned.iter().any(|part| matches!(part.action, PartAction::Failed(_))) {
+        for part in &mut planned {
+            if matches!(part.action, PartAction::Build(_) | PartAction::BackOff(..)) {
+                part.action = PartAction::GiveUp;
+            }
+        }
+    }
+    planned
 }
 
 fn action(request: &BuildRequest, tries: &[&PartRun], now: Timestamp) -> PartAction {

@@ -32,10 +32,11 @@ pub struct LastBuild {
 }
 
 impl LastBuild {
-    /// Returns whether its parts are what this request asks for, in the repository that it names.
-    pub fn is_of(&self, request: &BuildRequest) -> bool {
-        let is_same_key = self.key == Some(BuildKey::new(request, &self.inputs));
-        is_same_key && self.destination.as_ref().is_some_and(|of| of.is_at(&request.destination.repository))
+    /// Returns whether its parts are what the spec of this generation asks for, in the repository that it names. The
+    /// same generation is the same spec, also where another version of the agent has written the key.
+    pub fn is_of(&self, request: &BuildRequest, generation: i64) -> bool {
+        let is_same = self.generation == generation || self.key == Some(BuildKey::new(request, &self.inputs));
+        is_same && self.destination.as_ref().is_some_and(|of| of.is_at(&request.destination.repository))
     }
 
     /// Returns whether its tags are those of this request.
@@ -44,7 +45,7 @@ impl LastBuild {
     }
 
     /// Returns whether a Job of it may run.
-    fn is_under_way(&self) -> bool {
+    pub fn is_under_way(&self) -> bool {
         self.end.is_none() && !self.is_waiting
     }
 }
@@ -64,6 +65,7 @@ pub enum BuildEnd {
 
 /// What a decision is made from.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all go together")]
 pub struct Occasion<'a> {
     /// What the spec asks for.
     pub request: &'a BuildRequest,
@@ -71,6 +73,8 @@ pub struct Occasion<'a> {
     pub generation: i64,
     /// What a build would be made from now.
     pub inputs: &'a ObservedInputs,
+    /// Whether all of these inputs were asked for just now; else they are as they were last seen.
+    pub are_present: bool,
     /// The last build.
     pub last: Option<&'a LastBuild>,
     /// What a user asks for that was not acted on yet.
@@ -129,12 +133,16 @@ pub fn decide(occasion: &Occasion<'_>) -> Decision {
         return running.map_or(Decision::Nothing, |_| Decision::GoOn(None));
     };
     if occasion.is_suspended {
-        return running.map_or(Decision::Suspended(reason), |_| Decision::GoOn(None));
+        return running.map_or(Decision::Suspended(reason), |_| Decision::GoOn(Some(reason)));
     }
+    // What runs may be what was asked for, so that it is not ended for that.
+    let is_unknown = reason == BuildReason::Requested && changes.is_none();
     let forbids = occasion.request.concurrency == ConcurrencyPolicy::Forbid;
     let earliest = earliest(occasion, reason).filter(|earliest| *earliest > occasion.now);
     match (running, earliest) {
-        (Some(running), _) if forbids && running.is_under_way() => Decision::GoOn(Some(reason)),
+        (Some(running), _) if (forbids || is_unknown) && running.is_under_way() => {
+            Decision::GoOn(Some(reason))
+        }
         (Some(_), Some(_)) => Decision::GoOn(Some(reason)),
         (None, Some(earliest)) => Decision::WaitUntil(earliest, reason),
         (_, None) => Decision::Begin(Start {
@@ -150,15 +158,16 @@ pub fn decide(occasion: &Occasion<'_>) -> Decision {
 fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     let Occasion { request, generation, inputs, last, .. } = *occasion;
     let Some(last) = last else { return Some((BuildReason::Created, None)) };
-    if last.generation != generation && is_to_be_built(request, last) {
+    if last.generation != generation && is_to_be_built(request, last, generation) {
         let changes = format!("generation {} → {generation}", last.generation);
         return Some((BuildReason::SpecChanged, Some(changes)));
     }
     let source = source_changes(&last.inputs, inputs);
     let bases = base_changes(&last.inputs, inputs);
     let changes = source.clone().or_else(|| bases.clone());
-    // A build that runs and is made from the same is what was requested.
-    if occasion.asked == Asked::Build && (!last.is_under_way() || changes.is_some()) {
+    // A build that runs and is made from what is there now is what was requested.
+    let is_requested_one = last.is_under_way() && changes.is_none() && occasion.are_present;
+    if occasion.asked == Asked::Build && !is_requested_one {
         return Some((BuildReason::Requested, changes));
     }
     let watches = |what| request.rebuild_on.contains(&what);
@@ -172,7 +181,10 @@ fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
         return Some((BuildReason::Retry, None));
     }
     if last.end == Some(BuildEnd::Superseded) {
-        return Some((BuildReason::SpecChanged, changes));
+        // With the same spec, a ConfigMap changed during the build: nothing that a user asked for.
+        let is_same_spec = last.generation == generation;
+        let reason = if is_same_spec { BuildReason::SourceChanged } else { BuildReason::SpecChanged };
+        return Some((reason, changes));
     }
     let is_lost = occasion.is_lost && last.end == Some(BuildEnd::Succeeded);
     is_lost.then_some((BuildReason::TagLost, None))
@@ -180,12 +192,13 @@ fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
 
 /// Returns whether a spec of a new generation is to be built. What changed may be how builds are run, such as suspend or
 /// a limit, and not what is built; a build that failed may have failed for that.
-fn is_to_be_built(request: &BuildRequest, last: &LastBuild) -> bool {
+fn is_to_be_built(request: &BuildRequest, last: &LastBuild, generation: i64) -> bool {
+    let is_of = last.is_of(request, generation);
     match last.end {
         // It sets the tags that the spec names when it ends.
-        None => !last.is_of(request),
+        None => !is_of,
         Some(BuildEnd::Failed) => true,
-        Some(_) => !last.is_of(request) || !last.has_tags_of(request),
+        Some(_) => !is_of || !last.has_tags_of(request),
     }
 }
 

@@ -72,3 +72,15 @@ fn the_key_is_the_same_for_the_same_and_another_for_anything_else() {
     assert_eq!(all.len(), count);
     assert_eq!(all[0].to_string().parse::<BuildKey>().unwrap(), all[0]);
 }
+
+#[test]
+fn what_another_version_of_the_agent_wrote_is_of_no_other_inputs() {
+    let key = BuildKey::new(&request(|_| {}), &inputs("c1", "b1"));
+    // Where this digest changes, so must the version: Jobs of an earlier agent would be ended.
+    insta::assert_snapshot!(key, @"v2-sha256:ca3abafc8a9362cbf8093c303c18d69d9cfdb3f7f2bc084ccf6657171f986acf");
+    let parsed = |text: String| text.parse::<BuildKey>().unwrap();
+    let other = parsed(format!("v2-{}", Digest::of(b"x")));
+    assert!(key.is_of_others_than(&other) && !key.is_of_others_than(&key));
+    assert!(!key.is_of_others_than(&parsed(Digest::of(b"x").to_string())));
+    assert!(!key.is_of_others_than(&parsed(format!("v1-{}", Digest::of(b"x")))));
+}

@@ -16,8 +16,8 @@ pub use step_input::{
     ConfigMapSource, ContextImage, GitSource, LayerCache, StepContext, StepInput, files_digest,
 };
 pub use step_report::{
-    BaseReport, FailedStep, MAX_REPORT_BYTES, PhaseSeconds, PushedImage, SourceReport, StepFailure,
-    StepReport,
+    BaseReport, FailedStep, MAX_REPORT_BYTES, PhaseSeconds, PushedImage, PushedLayers, SourceReport,
+    StepFailure, StepReport,
 };
 
 /// Where the volumes of a build's containers are mounted.

@@ -36,6 +36,9 @@ pub struct StepReport {
     /// What is at the registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<PushedImage>,
+    /// What its layers are.
+    #[serde(skip_serializing_if = "PushedLayers::is_none")]
+    pub layers: PushedLayers,
     /// What is other than it looks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -109,6 +112,29 @@ pub struct PushedImage {
     pub digest: Digest,
     /// Bytes of its layers, compressed.
     pub size: u64,
+}
+
+/// The layers of an image that was pushed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PushedLayers {
+    /// Those of the base that the registry had, or mounted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mounted: u32,
+    /// Those of the base that were sent.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub base: u32,
+    /// Those that the build made.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub built: u32,
+    /// Bytes of what was sent: of all but those that were mounted.
+    pub bytes: u64,
+}
+
+impl PushedLayers {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How long the phases of a container took, in seconds; 0 for those of other containers.

@@ -42,7 +42,8 @@ pub fn patterns(revision: Option<&str>) -> Vec<&str> {
 }
 
 /// Returns what a revision means, as git and the agent understand it. A whole name means just that, also without
-/// `refs/`; otherwise a tag goes before a branch, and both before the beginning of a commit. A whole commit is always one, as it is for git.
+/// `refs/`; otherwise a tag goes before a branch, and both before the beginning of a commit. A whole commit is always
+/// one, as it is for git.
 pub fn choose(revision: Option<&str>, advertised: &Advertised) -> Option<Found> {
     let Some(revision) = revision else {
         return advertised.has("HEAD").then(|| Found::Ref("HEAD".to_owned()));

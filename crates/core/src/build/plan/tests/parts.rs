@@ -30,6 +30,22 @@ fn a_part_that_succeeded_is_not_built_again_for_the_others_sake() {
 }
 
 #[test]
+fn where_one_platform_failed_for_good_no_other_is_tried_any_more_and_what_runs_may_end() {
+    let request = request(|_| {});
+    let arm64 = run("linux/arm64", 1, PartState::Failed(BuildFailure::StepFailed, now()));
+    let with = |state| actions(&request, &[run("linux/amd64", 1, state), arm64.clone()]).remove(0);
+    for failure in [BuildFailure::PodNotStarted, BuildFailure::BaseImageNotFound, BuildFailure::PushFailed] {
+        assert_eq!(with(PartState::Failed(failure, now())), PartAction::GiveUp);
+        assert_eq!(with(PartState::Failed(failure, ago(86_400))), PartAction::GiveUp, "though it is due");
+    }
+    let alone = actions(&request, std::slice::from_ref(&arm64));
+    assert_eq!(alone[0], PartAction::GiveUp, "it was never begun");
+    assert_eq!(with(PartState::Running), PartAction::Wait);
+    let digest = Digest::of(b"amd64");
+    assert_eq!(with(PartState::Built(digest.clone())), PartAction::Built(digest));
+}
+
+#[test]
 fn an_interrupted_part_is_built_again_at_once_and_does_not_count() {
     let request = request(|_| {});
     let interrupted =

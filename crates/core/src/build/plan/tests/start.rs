@@ -31,6 +31,7 @@ fn occasion<'a>(
         request,
         generation: 1,
         inputs,
+        are_present: true,
         last,
         asked: Asked::Nothing,
         is_suspended: false,
@@ -140,8 +141,23 @@ fn an_edit_after_a_failure_is_another_try() {
 #[test]
 fn a_build_that_ended_for_a_newer_one_is_followed_by_one_though_the_spec_was_taken_back() {
     let superseded = LastBuild { end: Some(BuildEnd::Superseded), ..last() };
-    let next = begun(decision(&request(|_| {}), Some(&superseded), |_| {}));
+    let next = begun(decision(&request(|_| {}), Some(&superseded), |o| o.generation = 3));
     assert_eq!((next.0, next.1), (8, BuildReason::SpecChanged));
+}
+
+#[test]
+fn a_config_map_that_changes_during_every_build_is_no_build_before_min_interval() {
+    let superseded = LastBuild { end: Some(BuildEnd::Superseded), started_at: ago(60), ..last() };
+    let request = request(|spec| (spec.rebuild_on, spec.min_interval) = (Vec::new(), "5m".into()));
+    let until = now() + Duration::from_mins(4);
+    assert_eq!(
+        decision(&request, Some(&superseded), |_| {}),
+        Decision::WaitUntil(until, BuildReason::SourceChanged)
+    );
+    let asked = begun(decision(&request, Some(&superseded), |o| o.asked = Asked::Build));
+    assert_eq!(asked.1, BuildReason::Requested, "it does not hold for what a user asks for");
+    let edited = begun(decision(&request, Some(&superseded), |o| o.generation = 2));
+    assert_eq!(edited.1, BuildReason::SpecChanged);
 }
 
 #[test]
@@ -174,6 +190,22 @@ fn a_requested_build_is_built_though_nothing_is_new() {
     assert_eq!(begun(asked(&last())).1, BuildReason::Requested);
     assert_eq!(begun(asked(&LastBuild { started_at: now(), ..last() })).0, 8, "minInterval is not for it");
     assert_eq!(asked(&running()), Decision::GoOn(None), "what runs is what was asked for");
+}
+
+#[test]
+fn a_running_build_is_what_was_requested_only_if_it_is_of_what_is_there_now() {
+    let silent = request(|spec| spec.rebuild_on = Vec::new());
+    let asked = |inputs: &ObservedInputs, are_present| {
+        let running = running();
+        let occasion = occasion(&silent, Some(&running), inputs);
+        decide(&Occasion { asked: Asked::Build, are_present, ..occasion })
+    };
+    assert_eq!(asked(&inputs("c1", "b1"), true), Decision::GoOn(None));
+    let unknown = asked(&inputs("c1", "b1"), false);
+    assert_eq!(unknown, Decision::GoOn(Some(BuildReason::Requested)), "the next one begins at its end");
+    for newer in [inputs("c2", "b1"), inputs("c1", "b2")] {
+        assert_eq!(begun(asked(&newer, true)).3, Some(7));
+    }
 }
 
 #[test]
@@ -278,7 +310,21 @@ fn a_suspended_builder_begins_nothing_and_finishes_what_runs() {
         |last: Option<&LastBuild>| decision(&request, last, |o| (o.is_suspended, o.generation) = (true, 2));
     assert_eq!(suspended(Some(&last())), Decision::Suspended(BuildReason::SpecChanged));
     assert_eq!(suspended(None), Decision::Suspended(BuildReason::Created));
-    assert_eq!(suspended(Some(&running())), Decision::GoOn(None));
+    let next = Decision::GoOn(Some(BuildReason::SpecChanged));
+    assert_eq!(suspended(Some(&running())), next, "it begins when suspend is no longer set");
+    let edit = |o: &mut Occasion<'_>| (o.is_suspended, o.asked) = (true, Asked::Build);
+    let waiting = LastBuild { is_waiting: true, ..running() };
+    let asked = decision(&self::request(|_| {}), Some(&waiting), edit);
+    assert_eq!(asked, Decision::GoOn(Some(BuildReason::Requested)), "a request is not lost");
+}
+
+#[test]
+fn a_key_of_another_version_is_no_other_spec_of_the_same_generation() {
+    let other_version: BuildKey = Digest::of(b"as an earlier agent wrote it").to_string().parse().unwrap();
+    let last = LastBuild { key: Some(other_version), ..last() };
+    let request = request(|_| {});
+    assert!(last.is_of(&request, 1) && !last.is_of(&request, 2));
+    assert_eq!(begun(observed(&request, &last, &inputs("c1", "b2"))).1, BuildReason::BaseImageMoved);
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! What it means that a registry does not put what is built under a tag, and what is reported of it.
+
+use imgop_core::api::{BuiltImageStatus, ImageBuilderStatus};
+use imgop_core::build::BuildFailure;
+use imgop_registry::reference::{Digest, Repository, Tag};
+use imgop_registry::{Reason, RegistryError};
+
+use super::halt::Halt;
+
+/// Codes of a registry that does not have all that a manifest names.
+const INCOMPLETE: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"];
+/// Codes with which a registry refuses a tag or a manifest whenever it is put.
+const FOR_GOOD: [&str; 3] = ["TAG_INVALID", "DENIED", "MANIFEST_INVALID"];
+/// Statuses of registries that do not change an immutable tag.
+const CONFLICTS: [u16; 3] = [400, 409, 412];
+/// Statuses of a registry that takes nothing for now, as while it is read-only, and of two writers at once.
+const FOR_NOW: [u16; 3] = [405, 409, 423];
+
+/// Why a manifest was not put.
+pub(super) enum NotPut {
+    /// The registry does not have all that it names any more.
+    Incomplete(RegistryError),
+    /// Something else.
+    Halt(Halt),
+}
+
+impl From<Halt> for NotPut {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
+/// How a registry refused a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It does not have all that it names any more.
+    Incomplete,
+    /// It refuses it the next time too.
+    ForGood,
+    /// It may take it another time.
+    ForNow,
+}
+
+impl Refused {
+    /// Returns how a registry refused an index that is put by its digest.
+    pub(super) fn index(error: &RegistryError) -> Self {
+        if *error.reason() != Reason::Rejected {
+            return Self::ForNow;
+        }
+        match (error.code(), error.status()) {
+            (Some(code), _) if INCOMPLETE.contains(&code) => Self::Incomplete,
+            (_, Some(status)) if FOR_NOW.contains(&status) => Self::ForNow,
+            _ => Self::ForGood,
+        }
+    }
+
+    /// Returns how a registry refused to let a tag show this digest, where it shows `there`.
+    pub(super) fn tag(error: &RegistryError, there: Option<&Digest>, digest: &Digest) -> Self {
+        if *error.reason() != Reason::Rejected {
+            return Self::ForNow;
+        }
+        let shows_another = there.is_some_and(|there| there != digest);
+        match (error.code(), error.status()) {
+            (Some(code), _) if INCOMPLETE.contains(&code) => Self::Incomplete,
+            (Some(code), _) if FOR_GOOD.contains(&code) => Self::ForGood,
+            (_, Some(status)) if shows_another && CONFLICTS.contains(&status) => Self::ForGood,
+            _ => Self::ForNow,
+        }
+    }
+}
+
+/// Returns the halt of a tag that the registry does not change, as where tags are immutable: it will not the next time
+/// either. `there` is what it shows.
+pub(super) fn tag_refused(
+    (repository, tag): (&Repository, &Tag),
+    there: Option<&Digest>,
+    digest: &Digest,
+    error: &RegistryError,
+) -> Halt {
+    let shows = there.map_or("nothing", Digest::as_str);
+    let message = format!(
+        "the registry does not let {repository}:{tag} show {digest}, which is there by digest; it shows {shows} \
+         ({error}); give the image another tag, or let the registry change this one, and kubectl imgop sync"
+    );
+    Halt::ending(BuildFailure::PublishFailed, message)
+}
+
+/// Returns the halt of an index that the registry does not take: it will not the next time either.
+pub(super) fn index_refused(error: &RegistryError) -> Halt {
+    let message = format!(
+        "the registry takes no index of several platforms: {error}; set spec.image.format to the other one, or build \
+         one platform"
+    );
+    Halt::ending(BuildFailure::PublishFailed, message)
+}
+
+/// Returns this halt of an image that is under some of its tags, which the status and the message name.
+pub(super) fn partly_published(halt: Halt, image: BuiltImageStatus, status: &mut ImageBuilderStatus) -> Halt {
+    let note = format!("; the new image is already under {}", image.tags.join(", "));
+    let is_known = |known: &BuiltImageStatus| (&known.digest, &known.tags) == (&image.digest, &image.tags);
+    if !status.image.as_ref().is_some_and(is_known) {
+        status.image = Some(image);
+    }
+    halt.with_note(&note)
+}
