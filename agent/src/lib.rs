@@ -12,6 +12,7 @@ pub mod heartbeat;
 pub mod image;
 pub mod image_builder;
 pub mod jobs;
+mod log_writer;
 pub mod metrics;
 pub mod registry_access;
 pub mod tag_claims;
@@ -22,6 +23,7 @@ use imgop_core::api::{BUILD_ANNOTATION, COPIES_ANNOTATION, ROUTE_ANNOTATION};
 
 pub use agent::Agent;
 pub use config::Config;
+pub use log_writer::log_writer;
 
 /// What the agent reads of the Jobs of all its kinds.
 pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION, BUILD_ANNOTATION];

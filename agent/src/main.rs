@@ -12,15 +12,13 @@ use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
 use imgop_agent::metrics::Metrics;
-use imgop_agent::{Agent, Config, JOB_ANNOTATIONS, web};
+use imgop_agent::{Agent, Config, JOB_ANNOTATIONS, log_writer, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
+use tracing_appender::non_blocking::NonBlocking;
 
 /// A connection that is silent for longer is dead: every watch is renewed once a minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(70);
-/// How many log lines may wait to be written. They take memory while the log is not read, and 32 bytes each always.
-const MAX_WAITING_LOG_LINES: usize = 4096;
 /// How long a stop may take; Kubernetes waits for 30 seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -34,10 +32,7 @@ async fn main() -> anyhow::Result<()> {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse();
-    let (lines, _flush) = NonBlockingBuilder::default()
-        .buffered_lines_limit(MAX_WAITING_LOG_LINES)
-        .thread_name("log")
-        .finish(std::io::stderr());
+    let (lines, _flush) = log_writer(std::io::stderr());
     let dropped_lines = lines.error_counter();
     log_as_json(lines);
     let stop = CancellationToken::new();
@@ -115,7 +110,7 @@ async fn run_until_stop(watches: impl Future<Output = ()>, stop: CancellationTok
     Ok(())
 }
 
-/// Writes the log without ever waiting for whoever reads it: lines beyond what is buffered are dropped and counted.
+/// Writes the log as JSON, a line each.
 fn log_as_json(lines: NonBlocking) {
     tracing_subscriber::fmt()
         .json()

@@ -286,6 +286,21 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_fails_and_lines_of_the_log_that_were_dropped_are_counted() {
+        let (metrics, gate) = (Metrics::new(), ReadyGate::default());
+        metrics.watch_ready_gate(gate.clone());
+        metrics.watch_log(|| 7);
+        let has = |line: &str| metrics.text().unwrap().lines().any(|shown| shown == line);
+        assert!(has("imgop_watch_failing_seconds 0"), "{}", metrics.text().unwrap());
+        let watches = gate.expect(1);
+        watches[0].has_failed();
+        tokio::time::advance(std::time::Duration::from_secs(30)).await;
+        watches[0].has_failed();
+        assert!(has("imgop_watch_failing_seconds 30"), "{}", metrics.text().unwrap());
+        assert!(has("imgop_log_lines_dropped_total 7"), "{}", metrics.text().unwrap());
+    }
+
     #[test]
     fn numbers_of_several_kinds_differ_by_a_label() {
         let metrics = Metrics::new();

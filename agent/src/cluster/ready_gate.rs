@@ -163,12 +163,18 @@ mod tests {
     async fn a_kind_whose_only_watch_fails_for_a_while_makes_the_agent_blind_until_it_works_again() {
         let gate = ReadyGate::default();
         let (images, builders) = (gate.expect(1), gate.expect(2));
-        for _ in 0..4 {
+        for _ in 0..3 {
             images[0].has_failed();
             builders[0].has_failed();
             assert!(!gate.is_blind());
             tokio::time::advance(Duration::from_secs(30)).await;
         }
+        images[0].has_failed();
+        builders[0].has_failed();
+        assert!(!gate.is_blind(), "for 90 s it may fail");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(gate.is_blind());
+        tokio::time::advance(Duration::from_secs(29)).await;
         images[0].has_failed();
         assert!(gate.is_blind());
         assert_eq!(gate.longest_failing(), Duration::from_mins(2));

@@ -4,6 +4,7 @@ mod fixed_tag;
 pub mod fixtures;
 mod obsolete_jobs;
 mod pods;
+mod reported_failures;
 mod secrets;
 mod setting_tags;
 pub mod stage;

@@ -26,6 +26,8 @@ use crate::cluster::Freshness;
 const START_JITTER: Duration = Duration::from_mins(1);
 /// How old the answer of a registry or of git may be by which a request that waits is compared with the running build.
 const PENDING_REQUEST_AGE: Duration = Duration::from_mins(1);
+/// How a warning begins that a check has failed.
+const PROBLEM: &str = "rebuildOn: ";
 
 /// What was seen of the world since the last build.
 #[derive(Debug, Default)]
@@ -84,7 +86,8 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<Seen, Halt> {
         let Some(last) = last else { return Ok(Seen::default()) };
-        let mut seen = Seen { inputs: last.inputs.clone(), ..Seen::default() };
+        let problem = self.known_problem().filter(|_| !request.rebuild_on.is_empty());
+        let mut seen = Seen { inputs: last.inputs.clone(), problem, ..Seen::default() };
         if self.failed_for_a_secret() {
             seen.has_other_secrets = self.has_other_secrets(request, memory).await?;
         }
@@ -97,16 +100,21 @@ impl Pass<'_> {
         }
         if !request.rebuild_on.is_empty() && !seen.are_present {
             match self.check_inputs(request, &last.inputs).await {
-                Ok(inputs) => seen.inputs = inputs,
+                Ok(inputs) => (seen.inputs, seen.problem) = (inputs, None),
                 Err(Halt::Api(error)) => return Err(Halt::Api(error)),
                 // The image that is there is good, and a running build goes on.
-                Err(halt) => seen.problem = Some(format!("rebuildOn: {halt}")),
+                Err(halt) => seen.problem = Some(format!("{PROBLEM}{halt}")),
             }
         }
         if last.end == Some(BuildEnd::Succeeded) {
             seen.is_lost = self.is_lost(request, memory).await;
         }
         Ok(seen)
+    }
+
+    /// Returns why the last check of the inputs failed, which holds until the next one.
+    fn known_problem(&self) -> Option<String> {
+        self.status.warnings.iter().find(|warning| warning.starts_with(PROBLEM)).cloned()
     }
 
     /// Looks at what the running build would be made from now: only if it is made from that, it is what was requested.
@@ -306,7 +314,7 @@ impl Pass<'_> {
         let mut status = self.handled(self.status.clone());
         status.next_build_time = next.map(Time);
         // What is of the spec may have been edited without a build.
-        status.warnings.retain(|warning| !["rebuildOn: ", "spec."].iter().any(|of| warning.starts_with(of)));
+        status.warnings.retain(|warning| ![PROBLEM, "spec."].iter().any(|of| warning.starts_with(of)));
         let of_spec = seen.problem.clone().into_iter().chain(request.without_effect());
         drop(status.warnings.splice(0..0, of_spec));
         status.warnings.truncate(MAX_WARNINGS);

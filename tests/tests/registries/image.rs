@@ -18,7 +18,7 @@ const OCI: &str = "application/vnd.oci.image";
 pub struct Image {
     pub index: Manifest,
     pub platforms: Vec<Manifest>,
-    blobs: Vec<Bytes>,
+    pub blobs: Vec<Bytes>,
 }
 
 impl Image {
@@ -71,12 +71,14 @@ impl Image {
     }
 }
 
-fn manifest(value: &Value) -> Manifest {
+/// Returns the manifest of this text, under the media type that it names.
+pub fn manifest(value: &Value) -> Manifest {
     let media_type = value["mediaType"].as_str().unwrap_or_default().to_owned();
     Manifest::new(media_type, value.to_string().into())
 }
 
-fn descriptor(kind: &str, bytes: &Bytes) -> Value {
+/// Returns what names these bytes: their media type is one of OCI's, of this kind.
+pub fn descriptor(kind: &str, bytes: &Bytes) -> Value {
     json!({ "mediaType": format!("{OCI}.{kind}"), "digest": Digest::of(bytes).as_str(), "size": bytes.len() })
 }
 

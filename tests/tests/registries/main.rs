@@ -1,6 +1,6 @@
 //! imgop's registry client on real registries: Debian's docker-registry 2.8 and CNCF distribution 3,
 //! each of them open, behind TLS, with a password and with tokens, and one that has the referrers API.
-//! Only the token server is ours.
+//! Only the token server is ours. One test copies between them with Skopeo, as Jobs do.
 
 mod absent;
 mod counts;
@@ -10,4 +10,5 @@ mod lists;
 mod manifests;
 mod referrers;
 mod refusals;
+mod skopeo;
 mod token_server;

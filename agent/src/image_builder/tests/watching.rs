@@ -118,6 +118,10 @@ async fn a_base_that_cannot_be_asked_for_leaves_the_image_as_it_is() {
     let status = stage.pass().await;
     assert_eq!(stage.ready().0, "Succeeded", "the image is as good as before");
     assert!(status.warnings[0].starts_with("rebuildOn: "), "{:?}", status.warnings);
+    let between = stage.pass().await;
+    assert_eq!(between.warnings, status.warnings, "until the next check");
+    stage.now += Duration::from_hours(1);
+    assert_eq!(stage.pass().await.warnings, Vec::<String>::new());
     assert_eq!(stage.parts().len(), 1);
 }
 

@@ -1,7 +1,9 @@
 //! A registry that shows some tags and denies others, as where a scanner has found something in them.
 
-use imgop_core::api::{Destination, ImageSpec, Mode, Source};
-use imgop_core::copy::{CopyRequest, Known, Limits, ObserveError, Observed, Sides, TagState, observe};
+use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
+use imgop_core::copy::{
+    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe,
+};
 use imgop_fakes::{ScriptedRegistry, client, json, reply};
 use imgop_registry::reference::Digest;
 
@@ -72,6 +74,32 @@ async fn one_denied_tag_of_a_destination_that_shows_another_is_its_own_failure()
     // Where nothing is shown, the credential lacks the right.
     let error = observed(&source, &destination, "2.0").await.unwrap_err();
     assert!(matches!(error, ObserveError::Registry { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn one_denied_tag_that_was_copied_before_is_its_own_failure_also_where_its_referrers_are_sought() {
+    let tags = &["1.0", "2.0"];
+    let (source, destination) = (denying(tags, true).await, denying(tags, true).await);
+    let mut spec = ImageSpec::new(
+        Mode::OnceByTag,
+        Source::new(source.repository("app").to_string(), "x.0"),
+        Destination::new(destination.repository("app").to_string()),
+    );
+    spec.referrers = Referrers::All;
+    let request = CopyRequest::parse(&spec).unwrap();
+    let sides = Sides {
+        source: client(&source.repository("app")),
+        destination: Some(client(&destination.repository("app"))),
+    };
+    // Of neither the content is asked for but to find what refers to it.
+    let already_synced = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+    let known = Known { already_synced, ..Known::default() };
+    let observed = observe(&sides, &request, &known, Limits::default()).await.unwrap();
+    let why = |tag: &ObservedTag| tag.unknown_because().map(ToString::to_string);
+    let found: Vec<_> = observed.tags.iter().map(|tag| (tag.source_ref.to_string(), why(tag))).collect();
+    let [(two, Some(why)), (one, None)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((one.as_str(), two.as_str()), ("1.0", "2.0"));
+    assert!(why.contains("denies access"), "{why}");
 }
 
 #[tokio::test]

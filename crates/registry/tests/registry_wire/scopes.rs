@@ -139,6 +139,13 @@ async fn two_repositories_of_one_host_may_have_two_token_servers() {
     let before = registry.seen().len();
     assert_eq!((listed("one").await, listed("two").await), ("v1".to_owned(), "v1".to_owned()));
     assert_eq!(registry.seen().len() - before, 2, "each is remembered: {:?}", registry.lines());
+    // Their tokens run out, and which server gives them is still known of each.
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(600)).await;
+    tokio::time::resume();
+    let before = registry.seen().len();
+    assert_eq!((listed("one").await, listed("two").await), ("v1".to_owned(), "v1".to_owned()));
+    assert_eq!(registry.seen().len() - before, 4, "a token and a list each: {:?}", registry.lines());
 }
 
 #[tokio::test]

@@ -53,12 +53,7 @@ pub async fn run(
     let without_effect = draft.request.without_effect();
     draft.losses.iter().chain(&without_effect).for_each(|warning| quiet.warning(warning));
     if args.submit.dry_run == Some(DryRun::Client) {
-        let manifest = draft.manifest(&args.builder, connection.namespace.as_deref())?;
-        if let Some(archive) = &draft.archive {
-            quiet.note(&format!("the folder would be pushed, since {}: {}", archive.why, archive.name()));
-        }
-        print(ui, args, &draft, "created", &manifest, connection.namespace.as_deref())?;
-        return Ok(Outcome::Done);
+        return shown(ui, quiet, args, &draft, connection.namespace.as_deref());
     }
     let cluster = connection.connect().await?;
     if args.builder.platforms.is_empty() {
@@ -102,6 +97,22 @@ pub async fn run(
             Ok(ended)
         }
     }
+}
+
+/// Prints what would be sent, and that the folder would be pushed if it would.
+fn shown(
+    ui: Ui,
+    quiet: Ui,
+    args: &BuildArgs,
+    draft: &Draft,
+    namespace: Option<&str>,
+) -> Result<Outcome, CliError> {
+    let manifest = draft.manifest(&args.builder, namespace)?;
+    if let Some(archive) = &draft.archive {
+        quiet.note(&format!("the folder would be pushed, since {}: {}", archive.why, archive.name()));
+    }
+    print(ui, args, draft, "created", &manifest, namespace)?;
+    Ok(Outcome::Done)
 }
 
 /// Fails for mistakes in the Dockerfile. What only another version of Buildah can do is left to the cluster, which
