@@ -124,7 +124,7 @@ fn single(config_type: &str, config: &'static str) -> Image {
 /// An index that was changed, beside an image with a layer in zstd that it may name.
 fn index_of(salt: &str, change: impl Fn(&mut Value, &Value)) -> Image {
     let Image { index, mut platforms, mut blobs } = Image::new(salt);
-    let layer = zstd(b"layer");
+    let layer = zstd(*b"layer");
     let config = Bytes::from(r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers"}}"#);
     let image = manifest(&json!({ "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -141,8 +141,8 @@ fn index_of(salt: &str, change: impl Fn(&mut Value, &Value)) -> Image {
 }
 
 /// A frame with one block that is not compressed (RFC 8878, 3.1.1): a header with the size in a byte.
-fn zstd(content: &[u8; 5]) -> Bytes {
+fn zstd(content: [u8; 5]) -> Bytes {
     let header = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 5];
     let last_raw_block = [(5 << 3) | 1, 0, 0];
-    [&header[..], &last_raw_block, content].concat().into()
+    [&header[..], &last_raw_block, &content].concat().into()
 }

@@ -141,7 +141,7 @@ async fn two_repositories_of_one_host_may_have_two_token_servers() {
     assert_eq!(registry.seen().len() - before, 2, "each is remembered: {:?}", registry.lines());
     // Their tokens run out, and which server gives them is still known of each.
     tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(600)).await;
+    tokio::time::advance(std::time::Duration::from_mins(10)).await;
     tokio::time::resume();
     let before = registry.seen().len();
     assert_eq!((listed("one").await, listed("two").await), ("v1".to_owned(), "v1".to_owned()));
