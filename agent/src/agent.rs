@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_core::api::ImageBuilder;
 use imgop_registry::Registries;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
 use jiff::Timestamp;
@@ -11,7 +10,6 @@ use kube::Client;
 
 use crate::cluster::config_maps::ConfigMaps;
 use crate::cluster::events::Events;
-use crate::cluster::owner::Owner;
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
 use crate::config::Config;
@@ -23,6 +21,15 @@ use crate::turns::Turns;
 
 /// How long a pass may take to its first Job, with its wait for a turn and without the pages of tag lists.
 const PASS_TIME: Duration = Duration::from_mins(5);
+
+/// What kinds bring of their own to what all share.
+#[derive(Debug, Clone, Copy)]
+pub struct OfKinds {
+    /// The annotations that they read of their Jobs.
+    pub job_annotations: &'static [&'static str],
+    /// Returns the cap of the Jobs of one kind, if one has a cap of its own.
+    pub job_cap: fn(&Config) -> Option<KindCap>,
+}
 
 /// What the passes of all kinds share: nothing in it belongs to a kind.
 pub struct Agent {
@@ -53,24 +60,15 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Returns an agent that knows nothing yet. Kinds read `job_annotations` of their Jobs.
-    pub fn new(
-        client: Client,
-        config: Config,
-        metrics: Metrics,
-        job_annotations: &'static [&'static str],
-    ) -> Self {
+    /// Returns an agent that knows nothing yet.
+    pub fn new(client: Client, config: Config, metrics: Metrics, of_kinds: OfKinds) -> Self {
         let user_agent = concat!("imgop-agent/", env!("CARGO_PKG_VERSION"));
         let rights = Arc::new(Rights::new(client.clone(), config.service_account.clone()));
         let caps = Caps {
             in_all: config.max_jobs.into(),
             per_namespace: config.max_jobs_per_namespace.into(),
             per_owner: config.max_jobs_per_image.into(),
-            of_kind: Some(KindCap {
-                is_of: Owner::is_a::<ImageBuilder>,
-                in_all: config.builds.max_builds.into(),
-                setting: "MAX_BUILDS",
-            }),
+            of_kind: (of_kinds.job_cap)(&config),
             wake_timeout: PASS_TIME + Duration::from_secs(config.registry_list_timeout.into()),
         };
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());
@@ -79,7 +77,7 @@ impl Agent {
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
             config_maps: ConfigMaps::new(client.clone()),
-            jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, job_annotations),
+            jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, of_kinds.job_annotations),
             rights,
             events: Events::new(client.clone()),
             turns: Turns::new(config.max_concurrent_reconciles.into()),

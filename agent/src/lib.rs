@@ -21,9 +21,12 @@ pub mod web;
 
 use imgop_core::api::{BUILD_ANNOTATION, COPIES_ANNOTATION, ROUTE_ANNOTATION};
 
-pub use agent::Agent;
+pub use agent::{Agent, OfKinds};
 pub use config::Config;
 pub use log_writer::log_writer;
 
-/// What the agent reads of the Jobs of all its kinds.
-pub const JOB_ANNOTATIONS: &[&str] = &[COPIES_ANNOTATION, ROUTE_ANNOTATION, BUILD_ANNOTATION];
+/// What the agent's kinds bring of their own to what all share.
+pub const OF_KINDS: OfKinds = OfKinds {
+    job_annotations: &[COPIES_ANNOTATION, ROUTE_ANNOTATION, BUILD_ANNOTATION],
+    job_cap: |config| Some(image_builder::job_cap(config)),
+};

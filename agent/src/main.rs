@@ -12,7 +12,7 @@ use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
 use imgop_agent::metrics::Metrics;
-use imgop_agent::{Agent, Config, JOB_ANNOTATIONS, log_writer, web};
+use imgop_agent::{Agent, Config, OF_KINDS, log_writer, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::NonBlocking;
@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     metrics.watch_heartbeat(heartbeat);
     metrics.watch_ready_gate(ready_gate.clone());
     tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
-    let agent = Arc::new(Agent::new(client, config, metrics.clone(), JOB_ANNOTATIONS));
+    let agent = Arc::new(Agent::new(client, config, metrics.clone(), OF_KINDS));
     metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
     metrics.watch_log(move || dropped_lines.dropped_lines());
     metrics.watch_turns(agent.turns.clone());

@@ -36,8 +36,8 @@ pub struct Metrics {
     /// When a sync last succeeded as a whole, in seconds since 1970.
     pub last_success: Family<OfKind, Gauge>,
     registry: Arc<Mutex<Registry>>,
-    /// Numbers under image-operator's names, which have no prefix of ours.
-    of_image_operator: Arc<Mutex<Registry>>,
+    /// Numbers whose names have another prefix than ours.
+    others: Arc<Mutex<Vec<Registry>>>,
 }
 
 /// The kind that a number is of.
@@ -80,7 +80,7 @@ impl Metrics {
             syncs: Family::default(),
             last_success: Family::default(),
             registry: Arc::new(Mutex::new(Registry::with_prefix("imgop"))),
-            of_image_operator: Arc::new(Mutex::new(Registry::with_prefix("image_operator"))),
+            others: Arc::default(),
         };
         metrics.register("reconciliations", "Passes over objects", metrics.reconciliations.clone());
         metrics.register("api_failures", "Passes that the API server ended", metrics.api_failures.clone());
@@ -105,9 +105,9 @@ impl Metrics {
         self.registry.lock().register_collector(Box::new(collector));
     }
 
-    /// The same with the prefix `image_operator_`, for dashboards that ask for image-operator's names.
-    pub fn collect_for_image_operator(&self, collector: impl Collector) {
-        self.of_image_operator.lock().register_collector(Box::new(collector));
+    /// Adds numbers whose names have another prefix than ours, for dashboards that ask for those.
+    pub fn add(&self, others: Registry) {
+        self.others.lock().push(others);
     }
 
     /// Adds what the registry client counts, by host only where hosts may be named.
@@ -139,7 +139,9 @@ impl Metrics {
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode_registry(&mut out, &self.registry.lock())?;
-        text::encode_registry(&mut out, &self.of_image_operator.lock())?;
+        for others in self.others.lock().iter() {
+            text::encode_registry(&mut out, others)?;
+        }
         text::encode_eof(&mut out)?;
         Ok(out)
     }

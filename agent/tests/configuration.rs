@@ -12,7 +12,7 @@ use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
 use imgop_agent::metrics::{Ended, Metrics, OfKind};
-use imgop_agent::{Agent, Config, JOB_ANNOTATIONS};
+use imgop_agent::{Agent, Config, OF_KINDS};
 use imgop_core::api::{Image, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus};
 
 const SETTINGS: &str = "# Settings and metrics of the agent
@@ -72,7 +72,7 @@ fn metrics() -> String {
         "--metrics-name-objects=true",
     ]);
     let (metrics, ready_gate) = (Metrics::new(), ReadyGate::default());
-    let agent = Arc::new(Agent::new(client, config, metrics.clone(), JOB_ANNOTATIONS));
+    let agent = Arc::new(Agent::new(client, config, metrics.clone(), OF_KINDS));
     metrics.watch_heartbeat(Heartbeat::new());
     metrics.watch_ready_gate(ready_gate.clone());
     metrics.watch_registries(agent.registries.clone(), true);

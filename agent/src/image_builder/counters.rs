@@ -14,6 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
 
 use super::part_runs::Try;
 use crate::metrics::{Metrics, OfKind};
@@ -144,18 +145,21 @@ impl BuildCounters {
     }
 
     fn register_collectors(&self, metrics: &Metrics) {
-        metrics.collect_for_image_operator(BuildCount(metrics.jobs_created.clone()));
-        let Some(successes) = &self.successes else { return };
-        metrics.collect(LastSuccess {
-            metric: "build_last_success_timestamp_seconds",
-            label: "name",
-            successes: successes.clone(),
-        });
-        metrics.collect_for_image_operator(LastSuccess {
-            metric: "last_time_imagebuilder_was_reloaded",
-            label: "imagebuilder",
-            successes: successes.clone(),
-        });
+        let mut of_image_operator = Registry::with_prefix("image_operator");
+        of_image_operator.register_collector(Box::new(BuildCount(metrics.jobs_created.clone())));
+        if let Some(successes) = &self.successes {
+            metrics.collect(LastSuccess {
+                metric: "build_last_success_timestamp_seconds",
+                label: "name",
+                successes: successes.clone(),
+            });
+            of_image_operator.register_collector(Box::new(LastSuccess {
+                metric: "last_time_imagebuilder_was_reloaded",
+                label: "imagebuilder",
+                successes: successes.clone(),
+            }));
+        }
+        metrics.add(of_image_operator);
     }
 
     /// Takes note of an ImageBuilder as it is, which need not be reported anew after a restart.

@@ -52,7 +52,9 @@ use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
+use crate::config::Config;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
+use crate::jobs::budget::KindCap;
 use crate::metrics::{Ended, OfKind};
 use base_images::BaseImages;
 use counters::BuildCounters;
@@ -77,6 +79,15 @@ const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
 const TAGS_INTERVAL: Duration = Duration::from_hours(24);
 /// How often what only others can change is looked at again at the least.
 const OTHERS_INTERVAL: Duration = Duration::from_mins(10);
+
+/// Returns the cap of the Jobs of builds.
+pub fn job_cap(config: &Config) -> KindCap {
+    KindCap {
+        is_of: Owner::is_a::<ImageBuilder>,
+        in_all: config.builds.max_builds.into(),
+        setting: "MAX_BUILDS",
+    }
+}
 
 /// The kind `ImageBuilder`, with what its passes share.
 pub struct ImageBuilders {

@@ -9,7 +9,7 @@ use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use kube::Client;
 
-use crate::JOB_ANNOTATIONS;
+use crate::OF_KINDS;
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -66,7 +66,7 @@ pub fn agent(client: Client) -> Arc<Agent> {
 pub fn agent_with(client: Client, settings: &[&str]) -> Arc<Agent> {
     let all = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"];
     let config = Config::parse_from(all.iter().chain(settings));
-    Arc::new(Agent::new(client, config, Metrics::new(), JOB_ANNOTATIONS))
+    Arc::new(Agent::new(client, config, Metrics::new(), OF_KINDS))
 }
 
 /// The time in all tests.

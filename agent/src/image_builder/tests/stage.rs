@@ -19,7 +19,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
 use super::fixtures;
-use crate::JOB_ANNOTATIONS;
+use crate::OF_KINDS;
 use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::secrets::Secrets;
@@ -66,7 +66,7 @@ impl Stage {
         builder.metadata.resource_version = Some("0".into());
         let plain = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"];
         let config = Config::parse_from(plain.iter().chain(settings));
-        let mut agent = Agent::new(api.client(), config, Metrics::new(), JOB_ANNOTATIONS);
+        let mut agent = Agent::new(api.client(), config, Metrics::new(), OF_KINDS);
         agent.started = fixtures::now() - Duration::from_hours(1);
         agent.jobs.are_listed();
         let builders = ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([]));

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use imgop_agent::controller::{self, Objects, ReadyGate, Watched};
 use imgop_agent::image_builder::ImageBuilders;
 use imgop_agent::metrics::Metrics;
-use imgop_agent::{Agent, Config, JOB_ANNOTATIONS};
+use imgop_agent::{Agent, Config, OF_KINDS};
 use imgop_core::api::conditions::{READY, find};
 use imgop_core::api::{ImageBuilder, ImageBuilderStatus, MANAGED_BY, MANAGED_BY_LABEL};
 use imgop_core::build::step::{PushedImage, StepReport};
@@ -56,7 +56,7 @@ impl Case {
             "--skopeo-image=unused".to_owned(),
             format!("--watch-namespaces={}", self.namespace),
         ]);
-        let agent = Arc::new(Agent::new(self.client.clone(), config, Metrics::new(), JOB_ANNOTATIONS));
+        let agent = Arc::new(Agent::new(self.client.clone(), config, Metrics::new(), OF_KINDS));
         let stop = CancellationToken::new();
         self.agent = Some((stop.clone(), tokio::spawn(run(agent, stop))));
     }

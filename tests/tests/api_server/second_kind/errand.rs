@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_agent::Agent;
 use imgop_agent::cluster::Freshness;
 use imgop_agent::cluster::api_error::ApiError;
 use imgop_agent::cluster::owner::Owner;
@@ -15,6 +14,7 @@ use imgop_agent::controller::{Failure, PassResult, Reconcile, Report};
 use imgop_agent::jobs::budget::Granted;
 use imgop_agent::jobs::report::{ContainerState, JobReport};
 use imgop_agent::jobs::template::{JobTemplate, PodNeeds, Resources, container};
+use imgop_agent::{Agent, OfKinds};
 use imgop_core::api::DOCKER_CONFIG_KEY;
 use imgop_core::api::conditions::{NewCondition, READY, STALLED, merge, reasons};
 use jiff::Timestamp;
@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 /// The annotation of a Job that holds the number of its step.
 const STEP: &str = "test.imgop.io/step";
-/// What errands read of their Jobs.
-pub const JOB_ANNOTATIONS: &[&str] = &[STEP];
+/// What errands bring of their own: what they read of their Jobs.
+pub const OF_KINDS: OfKinds = OfKinds { job_annotations: &[STEP], job_cap: |_| None };
 /// How often an Errand is reconciled that nothing wakes.
 const INTERVAL: Duration = Duration::from_secs(1);
 

@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::errand::{Errand, Errands, JOB_ANNOTATIONS};
+use super::errand::{Errand, Errands, OF_KINDS};
 
 /// How many Jobs of one Errand run at once.
 pub const MAX_JOBS_PER_OWNER: usize = 2;
@@ -39,7 +39,7 @@ impl Runner {
             format!("--watch-namespaces={namespace}"),
             format!("--max-jobs-per-image={MAX_JOBS_PER_OWNER}"),
         ]);
-        let agent = Arc::new(Agent::new(client.clone(), config, Metrics::new(), JOB_ANNOTATIONS));
+        let agent = Arc::new(Agent::new(client.clone(), config, Metrics::new(), OF_KINDS));
         let stop = CancellationToken::new();
         Self { task: tokio::spawn(run(agent, stop.clone())), stop }
     }
