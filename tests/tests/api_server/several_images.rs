@@ -107,7 +107,7 @@ async fn labels_and_all_choose_and_an_empty_selector_chooses_nothing() -> anyhow
         assert_eq!(all, said(&["a unchanged", "b unchanged", "c suspended"]));
         assert_eq!(three.imgop("resume --all").await?.ok()?.lines().count(), 3);
         let none = three.imgop("suspend -l team=none").await?;
-        assert!(none.stderr.contains("No resources found"), "{none:?}");
+        assert!(none.stderr.contains("No Images found"), "{none:?}");
         assert_eq!((none.stdout.as_str(), none.code), ("", Some(0)));
         for verb in ["delete --yes", "suspend", "resume", "sync", "wait", "list"] {
             let output = three.imgop(&format!("{verb} --selector=")).await?;

@@ -1,5 +1,7 @@
 //! Many Images that wait for a place for their Jobs.
 
+use std::time::Duration;
+
 use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
 use imgop_fakes::Catalog;
 use imgop_tests::agent_process::AgentProcess;
@@ -35,6 +37,7 @@ async fn images_that_wait_for_a_place_are_left_alone_until_there_is_one() -> any
     };
     wait::poll("all Images have a status", DEADLINE, all_wait).await?;
 
+    at_rest(&agent).await?;
     let before = (passes(&agent).await?, registry.http.seen().len());
     for n in 0..SYNCS {
         sync(&case, &n.to_string()).await?;
@@ -45,6 +48,16 @@ async fn images_that_wait_for_a_place_are_left_alone_until_there_is_one() -> any
     anyhow::ensure!(passes < WAITING / 10, "{passes} passes for {SYNCS} syncs");
     anyhow::ensure!(requests < 100, "{requests} requests to registries for {SYNCS} syncs");
     assert_within_the_limit(&agent)
+}
+
+/// Waits until no pass has begun for two seconds: each status that is written is a change that is looked at once more.
+async fn at_rest(agent: &AgentProcess) -> anyhow::Result<()> {
+    wait::poll("the agent is at rest", DEADLINE, || async {
+        let before = passes(agent).await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Ok((passes(agent).await? == before).then_some(()))
+    })
+    .await
 }
 
 async fn passes(agent: &AgentProcess) -> anyhow::Result<u64> {
