@@ -158,7 +158,7 @@ impl Place {
     }
 }
 
-/// Returns the word and the bit of the filter, of so many words, for the first bytes of a text; none if it has fewer
+/// Returns the word and the bit of a filter of this many words for the first bytes of a text; none if it has fewer
 /// than the shortest line.
 fn bit(text: &[u8], words: usize) -> Option<(usize, u64)> {
     let mut first = [0; 8];

@@ -1,4 +1,4 @@
-//! A folder as a ConfigMap: what few small files are, so that nobody has to log in to a registry for them.
+//! A folder as a ConfigMap: what few small files are, which need no login to a registry.
 
 use std::collections::BTreeMap;
 
