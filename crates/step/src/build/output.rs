@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::diagnosis::{says_full, unwritten};
-use super::leftovers::end_leftovers;
+use super::leftovers::Leftovers;
 use super::log_lines::{LastLines, LineCutter, LineFilter};
 use super::pressure::{FreeSpace, Killed};
 use super::progress::{Progress, is_commit};
@@ -51,6 +51,8 @@ pub struct Output {
     pub killed: Killed,
     /// The first file that Buildah could not put into a layer as it was, and why.
     pub unwritten: Option<String>,
+    /// What RUNs leave running; none before Buildah has started.
+    leftovers: Option<Leftovers>,
     secrets: SecretValues,
     streams: [StreamState; 2],
 }
@@ -78,6 +80,7 @@ impl Output {
             space,
             killed,
             unwritten: None,
+            leftovers: None,
             secrets,
             streams: [stream(), stream()],
         }
@@ -87,6 +90,7 @@ impl Output {
     /// container is asked to end.
     pub fn follow(&mut self, child: &mut Child, ends: &EndRequest) -> io::Result<ExitStatus> {
         let (sender, receiver) = mpsc::sync_channel(MAX_WAITING);
+        self.leftovers = Some(Leftovers::of(child.id()));
         let streams: [(Stream, Option<Box<dyn Read + Send>>); 2] = [
             (Stream::Output, child.stdout.take().map(|out| Box::new(out) as _)),
             (Stream::Errors, child.stderr.take().map(|out| Box::new(out) as _)),
@@ -130,6 +134,7 @@ impl Output {
                 (Err(RecvTimeoutError::Timeout), None) => {}
                 (Err(RecvTimeoutError::Disconnected), _) => break,
             }
+            self.leftovers.iter_mut().for_each(Leftovers::end_due);
             match &ended {
                 Some((status, at)) if at.elapsed() >= MAX_REST || rest > MAX_REST_BYTES => {
                     return Ok(*status);
@@ -177,9 +182,9 @@ impl Output {
         match stream {
             Stream::Output if self.progress.take(line) => {
                 self.killed.begin_step();
-                end_leftovers();
+                self.leftovers.iter_mut().for_each(Leftovers::end);
             }
-            Stream::Output if is_commit(line) => end_leftovers(),
+            Stream::Output if is_commit(line) => self.leftovers.iter_mut().for_each(Leftovers::end_soon),
             Stream::Output => {}
             Stream::Errors => {
                 self.unwritten = self.unwritten.take().or(unwritten);

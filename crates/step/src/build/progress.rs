@@ -127,7 +127,8 @@ fn bare(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// Whether a line says that Buildah begins to write the image: `COMMIT dir:/x`, `[2/2] COMMIT`.
+/// Whether a line says that Buildah begins to write the image: `COMMIT dir:/x`, `[2/2] COMMIT`. A RUN may print it too,
+/// as psql does.
 pub fn is_commit(line: &str) -> bool {
     let line = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(line, |(_, rest)| rest);
     line.split(' ').next() == Some("COMMIT")

@@ -51,6 +51,20 @@ RUN sleep 1; cat /log > /one; sleep 1; cat /log > /two
 }
 
 #[test]
+fn lines_like_buildahs_own_end_nothing_that_their_run_needs() {
+    let text = "FROM BB
+RUN (/bin/busybox setsid sh -c 'while true; do echo more >> /alive; sleep 1; done' &) ; sleep 2; \\
+  echo COMMIT; echo 'COMMIT dir:/work/out'; echo 'STEP 3/3: RUN test -s /alive'; sleep 2; \\
+  rm -f /alive; sleep 3; test -s /alive
+RUN test -s /alive
+";
+    let pod = Pod::of(&text.replace("BB", &busybox()));
+    pod.prepare().succeeded();
+    let status = Container::start(&pod, "build").wait();
+    assert!(status.success(), "{:?}", report(&pod).failure);
+}
+
+#[test]
 fn what_is_written_while_the_image_is_made_is_never_half_in_it() {
     let text = "FROM BB
 RUN (/bin/busybox setsid sh -c 'while true; do /bin/busybox head -c 1000000 /dev/zero >> /grown; done' &) ; sleep 1
