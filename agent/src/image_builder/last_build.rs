@@ -98,6 +98,12 @@ pub(super) fn set_inputs(
     status.key = Some(BuildKey::new(request, &inputs).to_string());
 }
 
+/// Writes the key of what the last build was made from anew, as this version of the agent makes it. Of what it is
+/// compared with nothing else is known.
+pub(super) fn renew_key(status: &mut ImageBuilderStatus, request: &BuildRequest) {
+    status.key = Some(BuildKey::new(request, &inputs(status)).to_string());
+}
+
 /// Returns these inputs with as many bases as a status holds.
 fn bounded(mut inputs: ObservedInputs) -> ObservedInputs {
     let mut bytes = 0;

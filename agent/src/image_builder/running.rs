@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::halt::Halt;
 use super::job::{Part, PartError, job};
-use super::last_build::inputs;
+use super::last_build::{inputs, renew_key};
 use super::memory::Memory;
 use super::part_runs::{Try, runs, tries};
 use super::part_status::{duration, show_begun, show_parts, summary, with_reports};
@@ -69,6 +69,8 @@ impl Pass<'_> {
         if is_outdated {
             return self.let_end(request, status, &parts).await;
         }
+        // Its generation stays: an edit during a build that then fails is another try.
+        renew_key(&mut status, request);
         if let Some(built) = all_built(&parts.planned) {
             let published = self.publish(request, last, &mut status, &parts, built, memory).await;
             return published.or_else(|halt| self.not_published(halt, status, last, &parts, memory));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use imgop_core::api::{BuildReason, BuildResult, PlatformStatus};
+use imgop_core::api::{BuildReason, BuildResult, ImageBuilderStatus, PlatformStatus};
 use imgop_core::build::{
     Asked, BuildContext, BuildEnd, BuildRequest, Decision, LastBuild, ObservedInputs, Occasion, Retry, Start,
     decide,
@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::halt::Halt;
 use super::inputs::{MAX_WARNINGS, Preflight, RECENT};
-use super::last_build::set_inputs;
+use super::last_build::{last_build, renew_key, set_inputs};
 use super::memory::Memory;
 use super::status::{Ended, begin, built_parts, end, failure_of, rest};
 use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, TAGS_INTERVAL};
@@ -312,6 +312,7 @@ impl Pass<'_> {
         wait: Duration,
     ) -> Conclusion {
         let mut status = self.handled(self.status.clone());
+        self.note_generation(request, &mut status);
         status.next_build_time = next.map(Time);
         // What is of the spec may have been edited without a build.
         status.warnings.retain(|warning| ![PROBLEM, "spec."].iter().any(|of| warning.starts_with(of)));
@@ -320,6 +321,16 @@ impl Pass<'_> {
         status.warnings.truncate(MAX_WARNINGS);
         let readiness = rest(&status);
         self.reported(status, readiness, wait)
+    }
+
+    /// Notes that the last build is what the spec of this generation asks for. Another version of the agent, whose keys
+    /// are others, would not know it of a spec that was edited without effect, and would build it.
+    fn note_generation(&self, request: &BuildRequest, status: &mut ImageBuilderStatus) {
+        let last = last_build(status);
+        if last.is_some_and(|last| last.is_all_of(request, self.generation())) {
+            status.last_generation_seen = self.generation();
+            renew_key(status, request);
+        }
     }
 }
 

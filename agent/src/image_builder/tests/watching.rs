@@ -69,6 +69,36 @@ async fn a_key_that_another_version_of_the_agent_wrote_silences_nothing_and_ends
 }
 
 #[tokio::test]
+async fn an_edit_without_effect_is_none_for_another_version_of_the_agent_either() {
+    let other = imgop_registry::reference::Digest::of(b"as an earlier agent wrote it").to_string();
+    let upgrade = |stage: &mut Stage| {
+        let status = stage.builder.status.as_mut().unwrap();
+        assert!(status.key.replace(other.clone()).is_some_and(|key| key != other), "it is written anew");
+        stage.restart();
+    };
+    let mut stage = on_a_base(vec![RebuildOn::BaseImage]).await;
+    for suspend in [true, false] {
+        stage.edit(|spec| spec.suspend = suspend);
+        assert_eq!(stage.pass().await.last_generation_seen, stage.builder.metadata.generation.unwrap());
+    }
+    upgrade(&mut stage);
+    stage.pass().await;
+    stage.edit(|spec| spec.failed_builds_history_limit = 9);
+    let status = stage.passes(2).await;
+    assert_eq!((status.build, stage.parts().len()), (None, 1), "nothing is built");
+    stage.edit(|spec| spec.image.labels = [("a".into(), "b".into())].into());
+    stage.passes(2).await;
+    upgrade(&mut stage);
+    stage.pass().await;
+    stage.edit(|spec| spec.timeout = "3h".into());
+    let status = stage.passes(2).await;
+    assert_eq!((status.build.map(|build| build.number), stage.deleted()), (Some(2), 0), "it runs on");
+    stage.end_badly(1, imgop_core::build::BuildFailure::TimedOut);
+    let status = stage.passes(2).await;
+    assert_eq!(status.build.map(|build| build.number), Some(3), "with the limit that was raised meanwhile");
+}
+
+#[tokio::test]
 async fn what_keeps_the_next_build_from_beginning_is_not_reported_in_the_place_of_the_one_that_runs() {
     let mut stage = Stage::new(|spec, host| {
         spec.source = Some(format!("FROM {host}/base:1\n"));

@@ -39,6 +39,18 @@ impl LastBuild {
         is_same && self.destination.as_ref().is_some_and(|of| of.is_at(&request.destination.repository))
     }
 
+    /// Returns whether the spec of this generation asks for nothing but what it is. What changed may be how builds are
+    /// run, such as suspend or a limit, and not what is built; a build that failed may have failed for that.
+    pub fn is_all_of(&self, request: &BuildRequest, generation: i64) -> bool {
+        match self.end {
+            _ if self.generation == generation => true,
+            // It sets the tags that the spec names when it ends.
+            None => self.is_of(request, generation),
+            Some(BuildEnd::Failed) => false,
+            Some(_) => self.is_of(request, generation) && self.has_tags_of(request),
+        }
+    }
+
     /// Returns whether its tags are those of this request.
     fn has_tags_of(&self, request: &BuildRequest) -> bool {
         self.destination.as_ref().is_some_and(|of| of.tags == DestinationKey::of(&request.destination).tags)
@@ -158,7 +170,7 @@ pub fn decide(occasion: &Occasion<'_>) -> Decision {
 fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     let Occasion { request, generation, inputs, last, .. } = *occasion;
     let Some(last) = last else { return Some((BuildReason::Created, None)) };
-    if last.generation != generation && is_to_be_built(request, last, generation) {
+    if !last.is_all_of(request, generation) {
         let changes = format!("generation {} → {generation}", last.generation);
         return Some((BuildReason::SpecChanged, Some(changes)));
     }
@@ -188,18 +200,6 @@ fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     }
     let is_lost = occasion.is_lost && last.end == Some(BuildEnd::Succeeded);
     is_lost.then_some((BuildReason::TagLost, None))
-}
-
-/// Returns whether a spec of a new generation is to be built. What changed may be how builds are run, such as suspend or
-/// a limit, and not what is built; a build that failed may have failed for that.
-fn is_to_be_built(request: &BuildRequest, last: &LastBuild, generation: i64) -> bool {
-    let is_of = last.is_of(request, generation);
-    match last.end {
-        // It sets the tags that the spec names when it ends.
-        None => !is_of,
-        Some(BuildEnd::Failed) => true,
-        Some(_) => !is_of || !last.has_tags_of(request),
-    }
 }
 
 /// Returns before when a build may not begin; none if it is asked for.
