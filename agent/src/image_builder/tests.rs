@@ -9,6 +9,7 @@ mod publishing;
 mod refusals;
 mod requests;
 pub mod stage;
+mod tries;
 mod watching;
 
 pub use stage::job_of_build;

@@ -71,14 +71,36 @@ pub fn parts(request: &BuildRequest, runs: &[PartRun], now: Timestamp) -> Vec<Pl
         PlannedPart { platform: platform.clone(), action: action(request, &tries, now) }
     });
     let mut planned: Vec<PlannedPart> = planned.collect();
-    if planned.iter().any(|part| matches!(part.action, PartAction::Failed(_))) {
-        for part in &mut planned {
-            if matches!(part.action, PartAction::Build(_) | PartAction::BackOff(..)) {
-                part.action = PartAction::GiveUp;
-            }
+    let has_failed = planned.iter().any(|part| matches!(part.action, PartAction::Failed(_)));
+    let is_why = |part: &PlannedPart| {
+        matches!(part.action, PartAction::Failed(_)) && !may_be_given_up(request, &part.platform, runs)
+    };
+    let has_why = planned.iter().any(is_why);
+    for part in &mut planned {
+        let gives_up = match part.action {
+            PartAction::Build(_) | PartAction::BackOff(..) => has_failed,
+            // It was so in an earlier pass.
+            PartAction::Failed(_) => has_why && may_be_given_up(request, &part.platform, runs),
+            PartAction::Wait | PartAction::Built(_) | PartAction::GiveUp => false,
+        };
+        if gives_up {
+            part.action = PartAction::GiveUp;
         }
     }
     planned
+}
+
+/// Returns whether a part that is not tried again may have been given up for another one: its newest try failed in a way
+/// that is tried again by itself.
+fn may_be_given_up(request: &BuildRequest, platform: &PlatformSelector, runs: &[PartRun]) -> bool {
+    let newest = runs.iter().filter(|run| run.platform == *platform).max_by_key(|run| run.attempt);
+    let retry = |failure: BuildFailure, run: &PartRun| {
+        failure.delay(run.attempt, request.retries, request.frequency.period())
+    };
+    newest.is_some_and(|run| match run.state {
+        PartState::Gone(failure, None) => retry(failure, run).is_some(),
+        _ => false,
+    })
 }
 
 fn action(request: &BuildRequest, tries: &[&PartRun], now: Timestamp) -> PartAction {

@@ -102,3 +102,28 @@ fn a_failed_part_whose_job_is_gone_waits_as_its_status_says() {
     assert_eq!(gone(Some(now()))[0], PartAction::Build(4));
     assert_eq!(gone(None)[0], PartAction::Failed(BuildFailure::PodNotStarted));
 }
+
+#[test]
+fn a_part_that_was_given_up_is_not_why_the_build_failed() {
+    let both = request(|spec| spec.retries = 2);
+    let gone = |platform: &str, failure| run(platform, 1, PartState::Gone(failure, None));
+    let with = |amd64, arm64| actions(&both, &[amd64, arm64]);
+    let memory = || run("linux/arm64", 1, PartState::Failed(BuildFailure::OutOfMemory, now()));
+    let why = PartAction::Failed(BuildFailure::OutOfMemory);
+    for failure in [
+        BuildFailure::PodNotStarted,
+        BuildFailure::Interrupted,
+        BuildFailure::PlatformUnavailable,
+        BuildFailure::StepFailed,
+    ] {
+        let given_up = || gone("linux/amd64", failure);
+        assert_eq!(with(given_up(), memory()), [PartAction::GiveUp, why.clone()], "{failure:?}");
+        let both_gone = with(given_up(), gone("linux/arm64", BuildFailure::OutOfMemory));
+        assert_eq!(both_gone, [PartAction::GiveUp, why.clone()], "{failure:?}");
+        let running = run("linux/arm64", 1, PartState::Running);
+        assert_eq!(with(given_up(), running), [PartAction::Failed(failure), PartAction::Wait]);
+    }
+    let by_itself = run("linux/amd64", 3, PartState::Gone(BuildFailure::StepFailed, None));
+    let last = PartAction::Failed(BuildFailure::StepFailed);
+    assert_eq!(with(by_itself, memory()), [last, why], "it was the last try");
+}
