@@ -32,9 +32,10 @@ pub async fn unpack(
         NeededImage { image: image.clone(), platform: input.platform.clone(), positions: Vec::new() };
     // Files are of no platform: where there is one image, it is the one.
     let (shown, manifest) = select(&needed, &input.bases, access).await?;
+    let layers = layers(image, &manifest)?;
     let folder = places.temporary().join("context-image");
     copy(image, &manifest, access, &folder, places)?;
-    for (digest, _) in layers(image, &manifest)? {
+    for (digest, _) in layers {
         let path = folder.join(digest.hex());
         let read = File::open(&path).and_then(|file| apply(decompressed(file)?, &places.context()));
         read.map_err(|error| unreadable(image, &error))?;
@@ -74,7 +75,12 @@ fn copy(
     })
 }
 
+/// Returns the layers of an image. An index within an index is none: it would be a context without files.
 fn layers(image: &ImageReference, manifest: &Manifest) -> Result<Vec<(Digest, u64)>, Failed> {
+    if manifest.is_index() {
+        let message = format!("context.image {image} is an index of other indexes; name one of those");
+        return Err(Failed::new(BuildFailure::ContextInvalid, message));
+    }
     let mut blobs = manifest.sized_blobs().map_err(|error| unreadable(image, &io::Error::other(error)))?;
     // The first is the configuration.
     blobs.drain(..blobs.len().min(1));
@@ -179,6 +185,25 @@ mod tests {
             }
         }
         archive.into_inner().unwrap()
+    }
+
+    #[test]
+    fn an_index_within_an_index_is_no_empty_context() {
+        let image = "quay.io/a/b:1".parse().unwrap();
+        let of = |media_type: &str, text: &str| Manifest {
+            media_type: media_type.to_owned(),
+            digest: Digest::of(text.as_bytes()),
+            bytes: text.to_owned().into(),
+        };
+        let index = r#"{"schemaVersion":2,"manifests":[]}"#;
+        let failed = layers(&image, &of("application/vnd.oci.image.index.v1+json", index)).unwrap_err();
+        assert_eq!(failed.reason, BuildFailure::ContextInvalid);
+        assert!(failed.message.starts_with("context.image quay.io/a/b:1 is an index"), "{failed}");
+        let blob = |text: &str| format!(r#"{{"digest":"{}","size":1}}"#, Digest::of(text.as_bytes()));
+        let single =
+            format!(r#"{{"schemaVersion":2,"config":{},"layers":[{}]}}"#, blob("config"), blob("layer"));
+        let found = layers(&image, &of("application/vnd.oci.image.manifest.v1+json", &single)).unwrap();
+        assert_eq!(found, [(Digest::of(b"layer"), 1)], "without the configuration");
     }
 
     #[test]
