@@ -24,6 +24,8 @@ pub(super) fn show_begun(status: &mut ImageBuilderStatus, record: &PartRecord, n
     }
 }
 
+/// What is shown of a part that was never tried.
+const NOT_BUILT: &str = "it is not built, since another platform failed";
 /// Bytes of what is shown of a failed part: there are up to 8 parts.
 const MAX_MESSAGE_BYTES: usize = 1_024;
 
@@ -111,9 +113,8 @@ pub(super) fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
             // If its Job goes before the next one is there, the status alone knows of the try.
             PartAction::Build(_) => (shown.state, shown.reason) = (PlatformState::Pending, failure),
             PartAction::GiveUp => {
-                let was_tried = failure.is_some();
-                shown.state = if was_tried { PlatformState::Failed } else { PlatformState::Pending };
-                shown.reason = failure;
+                (shown.state, shown.reason) = (PlatformState::Failed, failure);
+                shown.message.get_or_insert_with(|| NOT_BUILT.to_owned());
             }
             PartAction::BackOff(failure, until) => {
                 shown.state = PlatformState::Failed;

@@ -26,8 +26,9 @@ use super::part_status::{duration, show_begun, show_parts, summary, with_reports
 use super::status::{Ended, add_job, end, failed};
 use super::{Conclusion, JOB_INTERVAL, OTHERS_INTERVAL, Pass, SHORT_INTERVAL};
 use crate::cluster::Freshness;
+use crate::config::BuildTier;
 use crate::jobs::Created;
-use crate::jobs::budget::Granted;
+use crate::jobs::budget::{Granted, Place};
 use crate::metrics::OfKind;
 
 /// Within which time after its start this process knows all pods.
@@ -50,7 +51,8 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
         let jobs = self.agent().jobs.of_owner(&self.owner, self.now);
-        self.builders.tiers.take_note(&self.agent().config.builds, &jobs, self.now);
+        let (settings, build) = (&self.agent().config.builds, (self.namespace(), last.number));
+        self.builders.tiers.take_note(settings, build, &jobs, self.now);
         let is_outdated = self.is_outdated(request, last);
         // The Jobs of an outdated build are of another key, and may have to end first.
         let key = BuildKey::new(request, &last.inputs.known_before_pods());
@@ -176,9 +178,10 @@ impl Pass<'_> {
         access.ensure_job_secret(&self.owner, "image", destination, endpoint).await?;
         let pull_auth = self.ensure_pull_auth(request, &inputs).await?;
         let key = BuildKey::new(request, &inputs.known_before_pods()).to_string();
-        for ((platform, attempt), place) in due.into_iter().zip(granted.places) {
-            let record = self.part_record(status, last, &key, (platform, attempt));
-            let not_started = not_started(&self.status, platform, &parts.tries);
+        let mut begun = 0;
+        for (due, place) in due.into_iter().zip(granted.places) {
+            let not_started = not_started(&self.status, due.0, &parts.tries);
+            let record = self.part_record(status, last, &key, due);
             let part = Part {
                 owner: &self.owner,
                 spec: &self.builder.spec,
@@ -188,16 +191,32 @@ impl Pass<'_> {
                 record: &record,
                 started_at: last.started_at,
                 pull_auth: &pull_auth,
-                tier: self.builders.tiers.tier(&self.agent().config.builds, not_started, self.now),
+                tier: self.tier(not_started),
             };
-            let job = job(&part, &self.agent().config).map_err(|error| too_long(&error))?;
-            if self.agent().jobs.create(&self.owner, &job, place).await? == Created::New {
-                self.report_job(&job, &record).await;
+            match self.create_job(&part, place).await {
+                Ok(name) => add_job(status, &name),
+                // The status says first what was begun; the rest is tried again in the next pass.
+                Err(halt) if begun > 0 => return Ok(Creation::Done(Some(halt.to_string()))),
+                Err(halt) => return Err(halt),
             }
-            add_job(status, job.metadata.name.as_deref().unwrap_or_default());
             show_begun(status, &record, u32::try_from(not_started).unwrap_or(u32::MAX));
+            begun += 1;
         }
         Ok(Creation::Done(granted.full.map(|full| full.to_string())))
+    }
+
+    fn tier(&self, not_started: usize) -> BuildTier {
+        let settings = &self.agent().config.builds;
+        self.builders.tiers.tier(settings, self.namespace(), not_started, self.now)
+    }
+
+    /// Creates the Job of a part, and returns its name.
+    async fn create_job(&self, part: &Part<'_>, place: Place) -> Result<String, Halt> {
+        let job = job(part, &self.agent().config).map_err(|error| too_long(&error))?;
+        if self.agent().jobs.create(&self.owner, &job, place).await? == Created::New {
+            self.report_job(&job, part.record).await;
+        }
+        Ok(job.metadata.name.unwrap_or_default())
     }
 
     /// Takes places for Jobs of what is due. Returns why there is none where there is none; nothing where nothing is due.

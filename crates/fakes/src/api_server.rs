@@ -31,8 +31,17 @@ struct Request {
 struct Failure {
     method: String,
     path_end: String,
+    /// The first of them that fails, from 1.
+    first: usize,
     status: u16,
     message: String,
+}
+
+impl Failure {
+    fn is_of(&self, method: &str, target: &str) -> bool {
+        let path = target.split('?').next().unwrap_or_default();
+        self.method == method && path.ends_with(&self.path_end)
+    }
 }
 
 #[derive(Default)]
@@ -94,8 +103,13 @@ impl ApiServer {
 
     /// Lets requests of this method to paths with this end fail with a status and a message.
     pub fn fail_with(&self, method: &str, path_end: &str, status: u16, message: &str) {
+        self.fail_from(1, method, path_end, status, message);
+    }
+
+    /// The same from the nth of all these requests on.
+    pub fn fail_from(&self, first: usize, method: &str, path_end: &str, status: u16, message: &str) {
         let (method, path_end, message) = (method.to_owned(), path_end.to_owned(), message.to_owned());
-        self.state().failures.push(Failure { method, path_end, status, message });
+        self.state().failures.push(Failure { method, path_end, first, status, message });
     }
 
     /// Returns the bodies of all requests with this method, in order.
@@ -129,7 +143,10 @@ impl State {
     fn answer(&self, request: Request) -> (u16, Value) {
         let Request { method, target, mut body } = request;
         let path = target.split('?').next().unwrap_or_default();
-        let fails = |failure: &&Failure| failure.method == method && path.ends_with(&failure.path_end);
+        let fails = |failure: &&Failure| {
+            let is_of = |request: &&Request| failure.is_of(&request.method, &request.target);
+            failure.is_of(&method, &target) && self.requests.iter().filter(is_of).count() >= failure.first
+        };
         if let Some(failure) = self.failures.iter().find(fails) {
             return refusal(failure.status, &failure.message);
         }
