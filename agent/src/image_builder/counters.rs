@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use imgop_core::api::{BuildReason, BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState};
+use imgop_core::api::{
+    BuildReason, BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState, PlatformStatus,
+};
+use imgop_core::build::step::PushedLayers;
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -22,8 +25,8 @@ use crate::metrics::{Metrics, OfKind};
 /// Builds by how they ended and why they began.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfBuild {
-    result: String,
-    reason: String,
+    result: &'static str,
+    reason: &'static str,
 }
 
 /// A phase of a build.
@@ -53,11 +56,13 @@ pub(super) struct BuildCounters {
     successes: Option<Successes>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Counted {
     running: i64,
     queued: i64,
     last: u64,
+    /// What the layers are of a build that has succeeded, and its number, until its end is written.
+    pushed: Option<(u64, Vec<PushedLayers>)>,
 }
 
 /// When ImageBuilders last had an image built and published.
@@ -174,9 +179,16 @@ impl BuildCounters {
         successes.lock().insert(uid, Success { namespace, name, at: at.0.as_second() });
     }
 
-    /// Counts the layers of a build that has succeeded.
-    pub(super) fn pushed(&self, tries: &[Try]) {
-        for layers in tries.iter().flat_map(|tried| &tried.reports).map(|report| report.layers) {
+    /// Takes note of the layers of a build that succeeds. They are counted when its end is written, which it may not be.
+    pub(super) fn pushed(&self, builder: &ImageBuilder, number: u64, tries: &[Try]) {
+        let reports = tries.iter().flat_map(|tried| &tried.reports);
+        let layers = reports.map(|report| report.layers).collect();
+        let uid = builder.metadata.uid.clone().unwrap_or_default();
+        self.of_builder.lock().entry(uid).or_default().pushed = Some((number, layers));
+    }
+
+    fn count_layers(&self, of_reports: &[PushedLayers]) {
+        for layers in of_reports {
             for (source, count) in
                 [("mounted", layers.mounted), ("base", layers.base), ("built", layers.built)]
             {
@@ -192,22 +204,26 @@ impl BuildCounters {
         let uid = builder.metadata.uid.clone().unwrap_or_default();
         let mut all = self.of_builder.lock();
         let counted = all.entry(uid).or_default();
-        let count = |state: PlatformState| {
+        let count = |is_counted: fn(&PlatformStatus) -> bool| {
             let is_under_way = status.build.is_some();
-            let parts = status.platforms.iter().filter(|part| is_under_way && part.state == state);
+            let parts = status.platforms.iter().filter(|part| is_under_way && is_counted(part));
             i64::try_from(parts.count()).unwrap_or(i64::MAX)
         };
-        let (running, queued) = (count(PlatformState::Running), count(PlatformState::Pending));
+        let running = count(|part| part.state == PlatformState::Running);
+        let queued = count(|part| part.state == PlatformState::Pending || part.next_attempt.is_some());
         self.running.inc_by(running - counted.running);
         self.queued.inc_by(queued - counted.queued);
         (counted.running, counted.queued) = (running, queued);
         let before = builder.status.as_ref().and_then(|old| old.history.last()).map_or(0, |last| last.number);
         let known = counted.last.max(before);
         for build in status.history.iter().filter(|build| build.number > known) {
-            let of_build =
-                OfBuild { result: format!("{:?}", build.result), reason: format!("{:?}", build.reason) };
+            let of_build = OfBuild { result: build.result.as_str(), reason: build.reason.as_str() };
             self.builds.get_or_create(&of_build).inc();
             self.base_moves.inc_by(u64::from(build.reason == BuildReason::BaseImageMoved));
+            let pushed = counted.pushed.take_if(|(number, _)| *number == build.number);
+            if let Some((_, layers)) = pushed.filter(|_| build.result == BuildResult::Succeeded) {
+                self.count_layers(&layers);
+            }
             let Some(duration) = build.duration.filter(|_| build.result == BuildResult::Succeeded) else {
                 continue;
             };
@@ -243,9 +259,8 @@ impl BuildCounters {
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::build::step::PushedLayers;
-
     use super::super::tests::stage::Stage;
+    use super::*;
 
     /// Returns the lines of /metrics that begin like this.
     fn lines(stage: &Stage, beginning: &str) -> Vec<String> {
@@ -284,6 +299,35 @@ mod tests {
             counts,
             phases.map(|phase| format!("imgop_build_duration_seconds_count{{phase=\"{phase}\"}} 1"))
         );
+    }
+
+    #[tokio::test]
+    async fn a_build_whose_end_was_not_written_is_counted_when_it_is() {
+        let mut stage = Stage::running().await;
+        let digest = stage.pushed("linux/amd64", "1");
+        stage.end_well_with(0, &digest, PushedLayers { bytes: 500, ..PushedLayers::default() });
+        for _ in 0..2 {
+            assert!(stage.try_pass().await.unwrap().report.is_some());
+            stage.restart();
+        }
+        let bytes = "imgop_build_uploaded_bytes_total";
+        assert_eq!(lines(&stage, bytes), [format!("{bytes} 0")]);
+        stage.pass().await;
+        assert_eq!(lines(&stage, bytes), [format!("{bytes} 500")], "{}", stage.ready().1);
+        let builds = r#"imgop_builds_total{result="Succeeded",reason="Created"} 1"#;
+        assert_eq!(lines(&stage, "imgop_builds_total"), [builds]);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_waits_for_another_try_is_queued() {
+        let mut stage = Stage::running().await;
+        let counts = |stage: &Stage| {
+            ["imgop_builds_running", "imgop_builds_queued"].map(|name| lines(stage, name).remove(0))
+        };
+        assert_eq!(counts(&stage), ["imgop_builds_running 1", "imgop_builds_queued 0"]);
+        stage.end_badly(0, imgop_core::build::BuildFailure::PushFailed);
+        stage.pass().await;
+        assert_eq!(counts(&stage), ["imgop_builds_running 0", "imgop_builds_queued 1"]);
     }
 
     #[tokio::test]

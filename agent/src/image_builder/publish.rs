@@ -80,7 +80,7 @@ impl Pass<'_> {
                     publish: u32::try_from(began.elapsed().as_secs()).unwrap_or(u32::MAX),
                     ..duration(&parts.tries, last.started_at)
                 };
-                self.builders.counters.pushed(&parts.tries);
+                self.builders.counters.pushed(self.builder, last.number, &parts.tries);
                 Ok(self.succeed(request, last, status, took, (&manifest, &verified), memory))
             }
             // A newer build was begun, or the object is gone.

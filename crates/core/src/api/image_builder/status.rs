@@ -266,6 +266,22 @@ pub enum BuildReason {
     Unknown,
 }
 
+impl BuildReason {
+    /// Returns the reason as the status has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "Created",
+            Self::SpecChanged => "SpecChanged",
+            Self::Requested => "Requested",
+            Self::SourceChanged => "SourceChanged",
+            Self::BaseImageMoved => "BaseImageMoved",
+            Self::Retry => "Retry",
+            Self::TagLost => "TagLost",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
 /// A build that ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -309,6 +325,19 @@ pub enum BuildResult {
     /// A word of another version of the agent.
     #[serde(other)]
     Unknown,
+}
+
+impl BuildResult {
+    /// Returns the result as the status has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Superseded => "Superseded",
+            Self::Unknown => "Unknown",
+        }
+    }
 }
 
 /// How long the phases of a build took, in seconds; of several platforms the longest.
