@@ -81,7 +81,8 @@ impl Pass<'_> {
 
 /// Returns whether an image was pushed to this repository. What its object's spec names by now proves nothing.
 fn has_pushed_to(image: &BuiltImageStatus, repository: &Repository) -> bool {
-    let elsewhere = image.tags.iter().filter_map(|tag| tag.rsplit_once(':')).map(|(name, _)| name);
+    let tags = image.tags.iter().chain(&image.earlier_tags);
+    let elsewhere = tags.filter_map(|tag| tag.rsplit_once(':')).map(|(name, _)| name);
     let mut names = image.repository.as_deref().into_iter().chain(elsewhere);
     names.any(|name| name.parse::<Repository>().is_ok_and(|of| of.is_same_place(repository)))
 }
@@ -103,12 +104,14 @@ mod tests {
         let image = BuiltImageStatus {
             repository: Some("registry.example.com/team-a/app".into()),
             tags: vec!["v1".into(), "registry.example.com:443/team-a/copy:v1".into()],
+            earlier_tags: vec!["registry.example.com/team-a/mirror:v1".into()],
             ..BuiltImageStatus::default()
         };
         let pushed_to = |name: &str| has_pushed_to(&image, &name.parse().unwrap());
         assert!(
             pushed_to("registry.example.com/team-a/app") && pushed_to("registry.example.com/team-a/copy")
         );
+        assert!(pushed_to("registry.example.com/team-a/mirror"), "though it shows another image yet");
         assert!(!pushed_to("registry.example.com/team-b/app"), "whatever its spec names by now");
         assert!(!has_pushed_to(&BuiltImageStatus::default(), &"a.example/b".parse().unwrap()));
     }

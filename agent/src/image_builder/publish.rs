@@ -18,7 +18,7 @@ use super::halt::Halt;
 use super::last_build::destination_status;
 use super::memory::Memory;
 use super::part_status::duration;
-use super::publish_refusals::{NotPut, Refused, index_refused, partly_published, tag_refused};
+use super::publish_refusals::{NotPut, Refused, index_refused, part_refused, partly_published, tag_refused};
 use super::running::Parts;
 use super::status::{Ended, end, number, succeeded};
 use super::{Conclusion, Pass, REGISTRY_TIMEOUT, SHORT_INTERVAL};
@@ -87,7 +87,7 @@ impl Pass<'_> {
             Ok(Ok((None, _))) => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             Ok(Err(wrong)) => Ok(self.verification_failed(status.clone(), wrong)),
             Err(halt) => Err(match shown {
-                Some(image) => partly_published(halt, image, status),
+                Some(image) => partly_published(halt, image, request, status),
                 None => halt,
             }),
         }
@@ -163,7 +163,7 @@ impl Pass<'_> {
                     let Some((repository, tag)) = tags.into_iter().next() else { return Ok(Ok(None)) };
                     let to = self.client_of(&repository).await?;
                     if repository != request.destination.repository {
-                        self.spread(&to, &request.destination.repository, verified).await?;
+                        self.spread(&to, (&request.destination.repository, &repository), verified).await?;
                     }
                     let put = self.set_tag(&to, (&repository, &tag), content, &digest).await;
                     seen.retain(|seen| (&seen.repository, &seen.tag) != (&repository, &tag));
@@ -217,7 +217,7 @@ impl Pass<'_> {
         let by_digest = ManifestRef::Digest(index.digest.clone());
         match client.put_manifest(&by_digest, &index).await {
             Ok(()) => Ok(index),
-            Err(error) => Err(match Refused::index(&error) {
+            Err(error) => Err(match Refused::by_digest(&error) {
                 Refused::Incomplete => NotPut::Incomplete(error),
                 Refused::ForGood => NotPut::Halt(index_refused(&error)),
                 Refused::ForNow => NotPut::Halt(self.push_failed(&error)),
@@ -263,7 +263,7 @@ impl Pass<'_> {
     async fn spread(
         &self,
         client: &RepositoryClient,
-        from: &Repository,
+        (from, to): (&Repository, &Repository),
         verified: &[Verified],
     ) -> Result<(), Halt> {
         for part in verified {
@@ -281,7 +281,11 @@ impl Pass<'_> {
             }
             let by_digest = ManifestRef::Digest(part.manifest.digest.clone());
             let put = client.put_manifest(&by_digest, &part.manifest).await;
-            put.map_err(|error| self.push_failed(&error))?;
+            put.map_err(|error| match Refused::by_digest(&error) {
+                Refused::ForGood => part_refused(to, &error),
+                // Which blobs are there is looked up anew.
+                Refused::Incomplete | Refused::ForNow => self.push_failed(&error),
+            })?;
         }
         Ok(())
     }
@@ -342,6 +346,7 @@ impl Pass<'_> {
             digest: content.digest.to_string(),
             repository: Some(main.to_string()),
             tags: tags.iter().map(name).collect(),
+            earlier_tags: Vec::new(),
             size: Some(sizes.map(|(_, size)| size).fold(0, u64::saturating_add)),
             format: Some(request.format),
             built_at: Some(Time(self.now)),

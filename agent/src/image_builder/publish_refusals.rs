@@ -1,7 +1,7 @@
 //! What it means that a registry does not put what is built under a tag, and what is reported of it.
 
 use imgop_core::api::{BuiltImageStatus, ImageBuilderStatus};
-use imgop_core::build::BuildFailure;
+use imgop_core::build::{BuildFailure, BuildRequest};
 use imgop_registry::reference::{Digest, Repository, Tag};
 use imgop_registry::{Reason, RegistryError};
 
@@ -42,8 +42,8 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    /// Returns how a registry refused an index that is put by its digest.
-    pub(super) fn index(error: &RegistryError) -> Self {
+    /// Returns how a registry refused a manifest that is put by its digest.
+    pub(super) fn by_digest(error: &RegistryError) -> Self {
         if *error.reason() != Reason::Rejected {
             return Self::ForNow;
         }
@@ -94,12 +94,44 @@ pub(super) fn index_refused(error: &RegistryError) -> Halt {
     Halt::ending(BuildFailure::PublishFailed, message)
 }
 
-/// Returns this halt of an image that is under some of its tags, which the status and the message name.
-pub(super) fn partly_published(halt: Halt, image: BuiltImageStatus, status: &mut ImageBuilderStatus) -> Halt {
+/// Returns the halt of a part that the registry does not take in another repository: it will not the next time either.
+pub(super) fn part_refused(repository: &Repository, error: &RegistryError) -> Halt {
+    let message = format!(
+        "the registry does not take the image in {repository}: {error}; leave that out of image.additionalTags, and \
+         copy it there with an Image"
+    );
+    Halt::ending(BuildFailure::PublishFailed, message)
+}
+
+/// Returns this halt of an image that is under some of its tags, which the status and the message name. Tags of the
+/// earlier image that it did not reach stay this object's, where the spec still names them.
+pub(super) fn partly_published(
+    halt: Halt,
+    mut image: BuiltImageStatus,
+    request: &BuildRequest,
+    status: &mut ImageBuilderStatus,
+) -> Halt {
+    image.earlier_tags = earlier_tags(&image, request, status.image.as_ref());
     let note = format!("; the new image is already under {}", image.tags.join(", "));
     let is_known = |known: &BuiltImageStatus| (&known.digest, &known.tags) == (&image.digest, &image.tags);
     if !status.image.as_ref().is_some_and(is_known) {
         status.image = Some(image);
     }
     halt.with_note(&note)
+}
+
+/// Returns the tags in other repositories that an earlier image was put under and this one is not.
+fn earlier_tags(
+    image: &BuiltImageStatus,
+    request: &BuildRequest,
+    earlier: Option<&BuiltImageStatus>,
+) -> Vec<String> {
+    let Some(earlier) = earlier else { return Vec::new() };
+    let main = earlier.repository.as_deref().unwrap_or_default();
+    let whole = |tag: &String| if tag.contains(':') { tag.clone() } else { format!("{main}:{tag}") };
+    let had: Vec<String> = earlier.tags.iter().map(whole).chain(earlier.earlier_tags.clone()).collect();
+    let tags = request.destination.tags.iter();
+    let elsewhere = tags.filter(|(repository, _)| *repository != request.destination.repository);
+    let names = elsewhere.map(|(repository, tag)| format!("{repository}:{tag}"));
+    names.filter(|name| had.contains(name) && !image.tags.contains(name)).collect()
 }

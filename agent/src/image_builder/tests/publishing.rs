@@ -138,6 +138,29 @@ async fn a_tag_that_is_refused_after_another_was_set_is_named_beside_that() {
 }
 
 #[tokio::test]
+async fn what_another_repository_never_takes_ends_the_build_and_leaves_it_what_it_had() {
+    let mut stage =
+        Stage::new(|spec, host| spec.image.additional_tags = vec![format!("{host}/copy:v1")]).await;
+    stage.passes(2).await;
+    stage.succeeds().await;
+    let copy = stage.builder.status.clone().unwrap().image.unwrap().tags[1].clone();
+    stage.edit(|spec| spec.source = Some("FROM scratch\nLABEL a=c\n".into()));
+    stage.passes(2).await;
+    let digest = stage.pushed("linux/amd64", "2");
+    stage.end_well(1, &digest);
+    let refused = format!("/v2/copy/manifests/{digest}");
+    stage.registry.refuse_put_to(&refused, Some(("MANIFEST_BLOB_UNKNOWN", "blob unknown")));
+    assert_eq!(stage.pass().await.history.len(), 1, "it is tried again");
+    stage.registry.refuse_put_to(&refused, Some(("MANIFEST_INVALID", "not here")));
+    stage.now += std::time::Duration::from_mins(1);
+    let status = stage.pass().await;
+    assert_eq!((stage.ready().0.as_str(), status.history.len()), ("PublishFailed", 2));
+    assert!(stage.ready().1.contains("leave that out of image.additionalTags"), "{}", stage.ready().1);
+    let image = status.image.unwrap();
+    assert_eq!((image.tags, image.earlier_tags), (vec!["v1".to_owned()], vec![copy]));
+}
+
+#[tokio::test]
 async fn a_credential_that_is_refused_at_the_end_is_left_alone_until_it_is_another() {
     let mut stage = Stage::new(|spec, _| {
         spec.image.credentials = Some(imgop_core::api::Credentials { secret_name: "push".into() });

@@ -120,6 +120,9 @@ pub struct BuiltImageStatus {
     /// The tags that show it, as whole references where they are in another repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Tags in other repositories that were set to an earlier image and do not show this one yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_tags: Vec<String>,
     /// Bytes of its layers, compressed, of all platforms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
