@@ -143,8 +143,6 @@ impl Reconcile for ImageBuilders {
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         self.counters.seen(builder);
         let pass = Pass::new(self, builder, memory, now);
-        // Jobs of it may have been seen only after itself.
-        self.agent.jobs.know(&pass.owner);
         let conclusion = match pass.run(memory).await {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
@@ -188,6 +186,7 @@ impl Reconcile for ImageBuilders {
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
         self.counters.evict(exists);
+        self.agent.jobs.retain_known(exists);
     }
 }
 

@@ -101,6 +101,8 @@ type Key = (String, String);
 #[derive(Default)]
 struct State {
     owners: HashMap<Key, Held>,
+    /// Owners that are known to exist, and are of the kind that has a cap of its own.
+    known: HashSet<Key>,
     namespaces: HashMap<String, Namespace>,
     /// The owners in the queues, and the turn of each.
     waiting: HashMap<ByUid, Turn>,
@@ -197,6 +199,11 @@ impl JobBudget {
         self.change(|state, caps| state.know(caps, owner));
     }
 
+    /// Forgets those owners that do not exist any more.
+    pub fn retain_known(&self, exists: impl Fn(&str) -> bool) {
+        self.change(|state, _| state.known.retain(|(_, uid)| exists(uid)));
+    }
+
     /// Takes an owner out of the queue: it wants no place any more.
     pub fn leave(&self, uid: &str) {
         self.change(|state, _| state.dequeue(uid));
@@ -269,7 +276,9 @@ impl State {
     /// Changes what an owner holds, and the sum of its namespace.
     fn hold(&mut self, caps: Caps, key: &Key, change: impl FnOnce(&mut Held)) {
         let namespace = self.namespaces.entry(key.0.clone()).or_default();
-        let held = self.owners.entry(key.clone()).or_default();
+        let is_of_kind = self.known.contains(key);
+        let new = || Held { is_of_kind, ..Held::default() };
+        let held = self.owners.entry(key.clone()).or_insert_with(new);
         let (before, before_of_kind) = (held.places(caps), held.places_of_kind(caps));
         change(held);
         namespace.held = namespace.held - before + held.places(caps);

@@ -186,6 +186,11 @@ impl Jobs {
         self.0.budget.know(owner);
     }
 
+    /// Forgets owners that were noted and do not exist any more.
+    pub fn retain_known(&self, exists: impl Fn(&str) -> bool) {
+        self.0.budget.retain_known(exists);
+    }
+
     /// Returns how many Jobs an owner may create now, of those that it wants. Takes nothing.
     pub fn room(&self, owner: &Owner, wanted: usize, now: Timestamp) -> usize {
         self.0.budget.room(owner, wanted, now).0

@@ -22,11 +22,13 @@ impl KindCap {
 }
 
 impl State {
-    /// Notes that an owner exists, if it holds something and is of the kind that has a cap of its own.
+    /// Notes that an owner exists, if it is of the kind that has a cap of its own. Its Jobs may be seen before or after.
     pub(super) fn know(&mut self, caps: Caps, owner: &Owner) {
         let key = key(owner);
-        let is_of_kind = caps.of_kind.is_some_and(|cap| (cap.is_of)(owner));
-        if is_of_kind && self.owners.get(&key).is_some_and(|held| !held.is_of_kind) {
+        if !caps.of_kind.is_some_and(|cap| (cap.is_of)(owner)) || !self.known.insert(key.clone()) {
+            return;
+        }
+        if self.owners.contains_key(&key) {
             self.hold(caps, &key, |held| held.is_of_kind = true);
         }
     }
@@ -134,5 +136,21 @@ mod tests {
         scene.budget.set("x", "build-1", 0);
         scene.places.clear();
         assert_eq!(scene.room("y", "build-2", 2), (2, None), "and count for half of the places");
+    }
+
+    #[test]
+    fn jobs_that_are_seen_after_their_build_count_at_once() {
+        let mut scene = scene();
+        scene.budget.know(&owner("x", "build-1"));
+        scene.budget.set("x", "build-1", 2);
+        assert_eq!(scene.take("x", "build-2", 1), (0, FULL_HERE));
+        scene.budget.set("x", "build-1", 0);
+        scene.budget.retain_known(|uid| uid != "build-1");
+        scene.budget.set("x", "build-1", 2);
+        assert_eq!(
+            scene.room("x", "build-3", 2).0,
+            1,
+            "that build is gone, and one place is left to build-2"
+        );
     }
 }
