@@ -1,7 +1,5 @@
 //! Many Images that wait for a place for their Jobs.
 
-use std::time::Duration;
-
 use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
 use imgop_fakes::Catalog;
 use imgop_tests::agent_process::AgentProcess;
@@ -37,7 +35,7 @@ async fn images_that_wait_for_a_place_are_left_alone_until_there_is_one() -> any
     };
     wait::poll("all Images have a status", DEADLINE, all_wait).await?;
 
-    at_rest(&agent).await?;
+    at_rest(&case, &agent).await?;
     let before = (passes(&agent).await?, registry.http.seen().len());
     for n in 0..SYNCS {
         sync(&case, &n.to_string()).await?;
@@ -50,14 +48,12 @@ async fn images_that_wait_for_a_place_are_left_alone_until_there_is_one() -> any
     assert_within_the_limit(&agent)
 }
 
-/// Waits until no pass has begun for two seconds: each status that is written is a change that is looked at once more.
-async fn at_rest(agent: &AgentProcess) -> anyhow::Result<()> {
-    wait::poll("the agent is at rest", DEADLINE, || async {
-        let before = passes(agent).await?;
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        Ok((passes(agent).await? == before).then_some(()))
-    })
-    .await
+/// Waits until the agent has looked once more at each status that it wrote: changes come in their order, so that a sync
+/// which is asked for after them is done after them.
+async fn at_rest(case: &Case, agent: &AgentProcess) -> anyhow::Result<()> {
+    sync(case, "rest").await?;
+    let is_idle = || async { Ok((agent.counter("imgop_waiting_passes").await? == 0).then_some(())) };
+    wait::poll("no pass waits", DEADLINE, is_idle).await
 }
 
 async fn passes(agent: &AgentProcess) -> anyhow::Result<u64> {
