@@ -1,7 +1,7 @@
 //! Which step of the Dockerfile runs. A RUN prints what it likes, also lines that look like Buildah's.
 
 use imgop_core::build::dockerfile::Dockerfile;
-use imgop_core::build::step::FailedStep;
+use imgop_core::build::step::{FailedStep, StepNumber};
 
 use super::secret_values::SecretValues;
 use crate::Trigger;
@@ -42,12 +42,14 @@ impl Progress {
         let instructions = file.stages().iter().flat_map(|stage| file.instructions(stage));
         let steps = instructions.map(|instruction| {
             let text = secrets.replaced(&instruction.text);
-            let shown = FailedStep { text: text.clone(), line: Some(instruction.position.line) };
+            let line = Some(instruction.position.line);
+            let shown = FailedStep { text: text.clone(), line, number: None };
             Step { bare: bare(&text), shown, text }
         });
         let triggers = triggers.iter().map(|trigger| {
             let text = secrets.replaced(&trigger.text);
-            let shown = FailedStep { text: format!("ONBUILD of {} ({text})", trigger.base), line: None };
+            let shown = format!("ONBUILD of {} ({text})", trigger.base);
+            let shown = FailedStep { text: shown, line: None, number: None };
             Step { bare: bare(&text), shown, text }
         });
         Self { steps: steps.collect(), next: 0, triggers: triggers.collect(), trigger: None }
@@ -55,17 +57,18 @@ impl Progress {
 
     /// Takes a line of output in. Returns whether a step began.
     pub fn take(&mut self, line: &str) -> bool {
-        let Some(text) = step_in(line) else { return false };
+        let Some((number, text)) = step_in(line) else { return false };
         let is_it = |step: &Step| step.text.trim() == text;
-        if let Some(trigger) = self.triggers.iter().position(is_it) {
+        let begun = if let Some(trigger) = self.triggers.iter().position(is_it) {
             self.trigger = Some(trigger);
-            return true;
-        }
-        let found = self.steps.iter().skip(self.next).position(is_it);
-        if let Some(ahead) = found {
+            self.triggers.get_mut(trigger)
+        } else if let Some(ahead) = self.steps.iter().skip(self.next).position(is_it) {
             (self.next, self.trigger) = (self.next + ahead + 1, None);
-        }
-        found.is_some()
+            self.steps.get_mut(self.next - 1)
+        } else {
+            None
+        };
+        begun.map(|step| step.shown.number = Some(number)).is_some()
     }
 
     /// Returns the step that began last.
@@ -91,7 +94,7 @@ impl Progress {
         let known = parts.iter().find_map(|(step, text)| Some((self.named(step)?, *text)));
         let (step, text) = known.or_else(|| {
             let (step, text) = parts.last()?;
-            let unknown = || FailedStep { text: (*step).to_owned(), line: None };
+            let unknown = || FailedStep { text: (*step).to_owned(), line: None, number: None };
             Some((self.current().unwrap_or_else(unknown), *text))
         })?;
         Some(Cause { step: Some(step), text: text.to_owned() })
@@ -134,15 +137,27 @@ pub fn is_commit(line: &str) -> bool {
 }
 
 /// Returns the step of `STEP 2/4: RUN x` or `[1/2] STEP 2/4: RUN x`.
-fn step_in(line: &str) -> Option<&str> {
-    let line = match line.strip_prefix('[') {
-        Some(rest) => rest.split_once("] ")?.1,
-        None => line,
+fn step_in(line: &str) -> Option<(StepNumber, &str)> {
+    let (stage, line) = match line.strip_prefix('[') {
+        Some(rest) => {
+            let (stage, line) = rest.split_once("] ")?;
+            (Some(pair(stage)?), line)
+        }
+        None => (None, line),
     };
     let (numbers, text) = line.strip_prefix("STEP ")?.split_once(": ")?;
-    let (at, of) = numbers.split_once('/')?;
+    let (step, of) = pair(numbers)?;
+    Some((StepNumber { step, of, stage }, text.trim()))
+}
+
+/// Reads `2/4`.
+fn pair(text: &str) -> Option<(u32, u32)> {
+    let (at, of) = text.split_once('/')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (is_number(at) && is_number(of)).then(|| text.trim())
+    if !is_number(at) || !is_number(of) {
+        return None;
+    }
+    at.parse().ok().zip(of.parse().ok())
 }
 
 #[cfg(test)]
@@ -182,6 +197,17 @@ mod tests {
         assert_eq!(failed_line(&[&BEGUN[..], &["[2/2] STEP 4/5: RUN x"]].concat(), error), Some(7));
         let cause = progress(&BEGUN).cause(&[error.to_owned()]).unwrap();
         assert_eq!(cause.text, "while running runtime: exit status 3");
+    }
+
+    #[test]
+    fn a_step_that_has_begun_has_the_number_that_the_log_gives_it() {
+        let shown = |lines: &[&str]| progress(lines).current().unwrap().to_string();
+        assert_eq!(shown(&BEGUN), "stage 2 of 2, step 2 of 5, line 4: `RUN x`");
+        assert_eq!(shown(&["STEP 1/5: FROM a AS one", "STEP 2/5: RUN x"]), "step 2 of 5, line 2: `RUN x`");
+        let error = "Error: building at STEP \"RUN [y z]\": exit status 1";
+        let cause = progress(&BEGUN).cause(&[error.to_owned()]).unwrap();
+        assert_eq!(cause.step.unwrap().to_string(), "line 8: `RUN [\"y\", \"z\"]`", "it has not begun");
+        assert_eq!(step_in("STEP 99999999999/1: RUN x"), None);
     }
 
     #[test]
