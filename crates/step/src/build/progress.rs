@@ -3,6 +3,7 @@
 use imgop_core::build::dockerfile::Dockerfile;
 use imgop_core::build::step::FailedStep;
 
+use super::cache_hits::{CacheHits, makes_layer};
 use super::secret_values::SecretValues;
 use crate::Trigger;
 
@@ -16,10 +17,14 @@ pub struct Progress {
     triggers: Vec<Step>,
     /// The trigger that began since then.
     trigger: Option<usize>,
+    hits: CacheHits,
 }
 
 #[derive(Debug)]
 struct Step {
+    /// The number of its stage.
+    stage: usize,
+    makes_layer: bool,
     text: String,
     shown: FailedStep,
     /// Letters and digits alone: Buildah writes words of a step in other brackets and quotes.
@@ -39,33 +44,43 @@ impl Progress {
     /// Returns the steps of a file and of its bases, of which none began. Values of secrets are replaced in them, as in
     /// the output.
     pub fn of(file: &Dockerfile, triggers: &[Trigger], secrets: &SecretValues) -> Self {
-        let instructions = file.stages().iter().flat_map(|stage| file.instructions(stage));
-        let steps = instructions.map(|instruction| {
+        let of_stage = |stage| file.instructions(stage).iter().map(move |instruction| (stage, instruction));
+        let steps = file.stages().iter().flat_map(of_stage).map(|(stage, instruction)| {
             let text = secrets.replaced(&instruction.text);
             let shown = FailedStep { text: text.clone(), line: Some(instruction.position.line) };
-            Step { bare: bare(&text), shown, text }
+            let (stage, makes_layer) = (stage.number, makes_layer(instruction));
+            Step { stage, makes_layer, bare: bare(&text), shown, text }
         });
         let triggers = triggers.iter().map(|trigger| {
             let text = secrets.replaced(&trigger.text);
             let shown = FailedStep { text: format!("ONBUILD of {} ({text})", trigger.base), line: None };
-            Step { bare: bare(&text), shown, text }
+            Step { stage: 0, makes_layer: false, bare: bare(&text), shown, text }
         });
-        Self { steps: steps.collect(), next: 0, triggers: triggers.collect(), trigger: None }
+        let hits = CacheHits::of(file);
+        Self { steps: steps.collect(), next: 0, triggers: triggers.collect(), trigger: None, hits }
     }
 
     /// Takes a line of output in. Returns whether a step began.
     pub fn take(&mut self, line: &str) -> bool {
-        let Some(text) = step_in(line) else { return false };
+        let Some(text) = step_in(line) else {
+            self.hits.take(line);
+            return false;
+        };
         let is_it = |step: &Step| step.text.trim() == text;
         if let Some(trigger) = self.triggers.iter().position(is_it) {
             self.trigger = Some(trigger);
             return true;
         }
-        let found = self.steps.iter().skip(self.next).position(is_it);
-        if let Some(ahead) = found {
-            (self.next, self.trigger) = (self.next + ahead + 1, None);
-        }
-        found.is_some()
+        let found = self.steps.iter().enumerate().skip(self.next).find(|(_, step)| is_it(step));
+        let Some((at, step)) = found else { return false };
+        self.hits.begin(step.stage, step.makes_layer);
+        (self.next, self.trigger) = (at + 1, None);
+        true
+    }
+
+    /// Returns how many layers of the image the cache had.
+    pub fn cached_layers(&self) -> u32 {
+        self.hits.layers()
     }
 
     /// Returns the step that began last.
@@ -221,6 +236,22 @@ mod tests {
     fn the_image_is_written_when_buildah_says_so() {
         assert!(["COMMIT", "COMMIT dir:/work/out", "[2/2] COMMIT dir:/x"].into_iter().all(is_commit));
         assert!(!["COMMITTED", "[2/2] STEP 1/1: RUN COMMIT", ""].into_iter().any(is_commit));
+    }
+
+    #[test]
+    fn layers_of_a_cache_are_those_of_the_built_stage_and_of_those_below() {
+        let text =
+            "FROM a AS one\nRUN x\nFROM b\nRUN y\nFROM --platform=linux/amd64 ONE\nENV A=b\nCOPY x /\n";
+        let file = Dockerfile::parse(text.as_bytes(), BuildahVersion { major: 1, minor: 28 });
+        let mut progress = Progress::of(&file, &[], &SecretValues::default());
+        for line in text.lines() {
+            progress.take(&format!("[1/3] STEP 1/2: {line}"));
+            progress.take("--> Cache pulled from remote r/c:1");
+            progress.take("--> Using cache 0123");
+            // As a RUN may print it.
+            progress.take("--> Using cache 0123");
+        }
+        assert_eq!(progress.cached_layers(), 2, "not that of the second stage, nor ENV");
     }
 
     #[test]
