@@ -9,17 +9,6 @@ use imgop_core::build::BuildFailure;
 
 use super::stage::Stage;
 
-/// A build of amd64 that has succeeded.
-async fn succeeded() -> Stage {
-    let mut stage = Stage::new(|_, _| ()).await;
-    stage.passes(2).await;
-    let digest = stage.pushed("linux/amd64", "1");
-    stage.end_well(0, &digest);
-    stage.pass().await;
-    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
-    stage
-}
-
 #[tokio::test]
 async fn b12_one_platform_is_built_and_gets_the_plain_tag() {
     let mut stage = Stage::new(|_, _| ()).await;
@@ -65,7 +54,7 @@ async fn a_build_is_judged_by_its_own_containers_and_a_job_that_another_keeps_fr
 
 #[tokio::test]
 async fn nothing_is_asked_and_nothing_is_written_where_nothing_is_due() {
-    let mut stage = succeeded().await;
+    let mut stage = Box::pin(Stage::succeeded()).await;
     let (asked, status) = (stage.registry.requests().len(), stage.builder.status.clone());
     let written = stage.api.requests().len();
     for _ in 0..5 {
@@ -183,7 +172,7 @@ async fn a_changed_spec_takes_the_place_of_the_running_build() {
 
 #[tokio::test]
 async fn an_edit_that_changes_nothing_of_the_image_is_observed_and_builds_nothing() {
-    let mut stage = succeeded().await;
+    let mut stage = Box::pin(Stage::succeeded()).await;
     stage.edit(|spec| (spec.timeout, spec.retries) = ("2h".into(), 3));
     let status = stage.pass().await;
     assert_eq!(status.observed_generation, Some(2));

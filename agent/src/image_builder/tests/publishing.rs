@@ -4,20 +4,9 @@ use imgop_core::api::{Architecture, BuildReason, BuildResult};
 
 use super::stage::Stage;
 
-/// A build of amd64 that has succeeded.
-async fn succeeded() -> Stage {
-    let mut stage = Stage::new(|_, _| ()).await;
-    stage.passes(2).await;
-    let digest = stage.pushed("linux/amd64", "1");
-    stage.end_well(0, &digest);
-    stage.pass().await;
-    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
-    stage
-}
-
 #[tokio::test]
 async fn a_new_tag_is_set_without_a_pod_and_only_then_is_the_image_ready() {
-    let mut stage = succeeded().await;
+    let mut stage = Box::pin(Stage::succeeded()).await;
     let image = stage.registry.manifest("app", "v1");
     stage.edit(|spec| spec.image.version = "v2".into());
     let status = stage.pass().await;
@@ -38,7 +27,7 @@ async fn a_new_tag_is_set_without_a_pod_and_only_then_is_the_image_ready() {
 
 #[tokio::test]
 async fn another_repository_is_built_for() {
-    let mut stage = succeeded().await;
+    let mut stage = Box::pin(Stage::succeeded()).await;
     stage.edit(|spec| spec.image.name = spec.image.name.replace("/app", "/other"));
     stage.passes(2).await;
     assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);

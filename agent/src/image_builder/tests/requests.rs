@@ -10,27 +10,10 @@ use imgop_core::build::BuildFailure;
 use super::stage::Stage;
 use super::watching::moves_base;
 
-/// A build of amd64 whose Job is created.
-async fn running() -> Stage {
-    let mut stage = Stage::new(|_, _| ()).await;
-    stage.passes(2).await;
-    stage
-}
-
-/// A build of amd64 that has succeeded.
-async fn succeeded() -> Stage {
-    let mut stage = running().await;
-    let digest = stage.pushed("linux/amd64", "1");
-    stage.end_well(0, &digest);
-    stage.pass().await;
-    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
-    stage
-}
-
 #[tokio::test]
 async fn a_limit_that_is_raised_as_the_message_says_is_another_build() {
     for failure in [BuildFailure::OutOfMemory, BuildFailure::TimedOut, BuildFailure::StepFailed] {
-        let mut stage = running().await;
+        let mut stage = Stage::running().await;
         stage.end_badly(0, failure);
         stage.passes(2).await;
         assert_eq!((stage.ready().0.as_str(), stage.jobs().len()), (failure.as_str(), 1));
@@ -42,7 +25,7 @@ async fn a_limit_that_is_raised_as_the_message_says_is_another_build() {
 
 #[tokio::test]
 async fn a_requested_build_begins_when_the_registry_answers_again() {
-    let mut stage = Box::pin(succeeded()).await;
+    let mut stage = Box::pin(Stage::succeeded()).await;
     stage.registry.refuse_one("/v2/app/blobs/uploads/", 503);
     stage.annotate(REQUESTED_AT_ANNOTATION, "one");
     for _ in 0..3 {
@@ -60,7 +43,7 @@ async fn a_requested_build_begins_when_the_registry_answers_again() {
 
 #[tokio::test]
 async fn a_request_beside_one_to_cancel_is_for_the_build_after_it() {
-    let mut stage = running().await;
+    let mut stage = Stage::running().await;
     stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");
     stage.annotate(REQUESTED_AT_ANNOTATION, "again");
     let status = stage.pass().await;
@@ -71,7 +54,7 @@ async fn a_request_beside_one_to_cancel_is_for_the_build_after_it() {
 
 #[tokio::test]
 async fn a_build_is_cancelled_though_its_spec_is_invalid_by_now() {
-    let mut stage = running().await;
+    let mut stage = Stage::running().await;
     stage.edit(|spec| spec.timeout = "never".into());
     stage.annotate(CANCEL_REQUESTED_AT_ANNOTATION, "now");
     let status = stage.pass().await;
@@ -80,7 +63,7 @@ async fn a_build_is_cancelled_though_its_spec_is_invalid_by_now() {
 
 #[tokio::test]
 async fn a_request_during_a_build_is_that_build() {
-    let mut stage = running().await;
+    let mut stage = Stage::running().await;
     stage.annotate(REQUESTED_AT_ANNOTATION, "one");
     let status = stage.pass().await;
     assert_eq!(status.last_handled_requested_at.as_deref(), Some("one"));
@@ -130,7 +113,7 @@ async fn a_request_during_a_build_that_cannot_be_compared_is_the_next_build() {
 
 #[tokio::test]
 async fn a_request_while_builds_are_suspended_is_kept() {
-    let mut stage = running().await;
+    let mut stage = Stage::running().await;
     stage.end_badly(0, BuildFailure::BaseImageNotFound);
     stage.pass().await;
     stage.edit(|spec| spec.suspend = true);
@@ -158,7 +141,7 @@ async fn what_waits_for_another_try_gives_way_to_what_is_asked_for() {
 
 #[tokio::test]
 async fn a_request_that_cannot_begin_leaves_the_waiting_build_and_asks_the_registry_seldom() {
-    let mut stage = running().await;
+    let mut stage = Stage::running().await;
     stage.end_badly(0, BuildFailure::BaseImageNotFound);
     stage.passes(2).await;
     stage.registry.refuse_one("/v2/app/blobs/uploads/", 503);
@@ -176,7 +159,7 @@ async fn a_request_that_cannot_begin_leaves_the_waiting_build_and_asks_the_regis
 
 #[tokio::test]
 async fn what_is_suspended_is_not_tried_again() {
-    let mut stage = running().await;
+    let mut stage = Stage::running().await;
     stage.end_badly(0, BuildFailure::PushFailed);
     stage.pass().await;
     stage.edit(|spec| spec.suspend = true);

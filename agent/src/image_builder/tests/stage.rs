@@ -75,6 +75,28 @@ impl Stage {
         Self { builders, builder, api, registry, memory, now, is_live: true, next, version: 0 }
     }
 
+    /// Returns a build of amd64 whose Job is created.
+    pub async fn running() -> Self {
+        let mut stage = Self::new(|_, _| ()).await;
+        stage.passes(2).await;
+        stage
+    }
+
+    /// Returns a build of amd64 that has succeeded.
+    pub async fn succeeded() -> Self {
+        let mut stage = Box::pin(Self::running()).await;
+        stage.succeeds().await;
+        stage
+    }
+
+    /// The first created Job, of amd64, ends well, and so does the build.
+    pub async fn succeeds(&mut self) {
+        let digest = self.pushed("linux/amd64", "1");
+        self.end_well(0, &digest);
+        self.pass().await;
+        assert_eq!(self.ready().0, "Succeeded", "{}", self.ready().1);
+    }
+
     /// One pass, a second after the last one. The watch shows what it reports.
     pub async fn pass(&mut self) -> ImageBuilderStatus {
         let result = self.try_pass().await.unwrap();
