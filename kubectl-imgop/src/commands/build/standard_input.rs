@@ -161,8 +161,8 @@ mod tests {
         let error = read(&gzip(b"FROM a\n"), None).unwrap_err();
         assert!(error.contains("no tar archive is in it"), "{error}");
         let cut = tar(&[("Dockerfile", &"x".repeat(4096))]);
-        let error = read(&cut[..1024], None).unwrap_err();
-        assert!(error.starts_with("the archive on the standard input cannot be read"), "{error}");
+        let error = StandardInput::read(&cut[..1024], None).unwrap_err();
+        assert!(error.hints[0].starts_with("is the archive whole?"), "{error} {:?}", error.hints);
     }
 
     #[test]
