@@ -54,7 +54,7 @@ pub fn build(
     let file = Dockerfile::parse(&file, buildah);
     check_pinned(&file)?;
     let cache = cache::usable(input, &handover, buildah, places, report)?;
-    let build = |cache: Option<&UsableCache>| {
+    let build = |cache: Option<&UsableCache>| -> Result<u32, Failed> {
         let arguments = arguments::arguments(input, &handover, cache, places);
         let secrets = SecretValues::read(input, places)?;
         let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
