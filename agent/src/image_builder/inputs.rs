@@ -40,8 +40,17 @@ pub(super) struct Preflight {
     pub credentials: String,
 }
 
-/// The images that a Dockerfile needs, and for which platforms.
-type NeededImages = BTreeMap<ImageReference, BTreeSet<PlatformSelector>>;
+/// The images that a Dockerfile needs.
+type NeededImages = BTreeMap<ImageReference, Needed>;
+
+/// What of an image is needed.
+#[derive(Default)]
+struct Needed {
+    /// For which platforms.
+    platforms: BTreeSet<PlatformSelector>,
+    /// The first line that names it.
+    line: Option<u32>,
+}
 
 impl Pass<'_> {
     /// Returns what a build would be made from, as far as `rebuildOn` watches it: the rest is taken for unchanged.
@@ -103,7 +112,7 @@ impl Pass<'_> {
         let look_up = |(image, digest): (ImageReference, Digest)| async move {
             let (client, versions) = self.pull_client(&image.repository, Freshness::Cached).await?;
             let seen = self.builders.bases.digest(&client, &image, max_age).await;
-            let seen = seen.map_err(|error| self.pull_failed(&image, &error, &versions.all()))?;
+            let seen = seen.map_err(|error| self.pull_failed((&image, None), &error, &versions.all()))?;
             Ok((image, seen.unwrap_or(digest)))
         };
         let bases = bases.iter().map(|(image, digest)| (image.clone(), digest.clone())).collect::<Vec<_>>();
@@ -152,7 +161,7 @@ impl Pass<'_> {
             // All platforms get the same content of what the last build needed.
             inputs.bases = self.moved_bases(&earlier.bases, RECENT).await.unwrap_or_default();
         }
-        self.check_push(access).await?;
+        self.check_push(request, access).await?;
         Ok((inputs, warnings))
     }
 
@@ -179,7 +188,9 @@ impl Pass<'_> {
             });
             problems.extend(resolved.problems);
             for image in resolved.images {
-                needed.entry(image.image).or_default().insert(image.platform);
+                let Needed { platforms, line } = needed.entry(image.image).or_default();
+                platforms.insert(image.platform);
+                *line = image.positions.iter().map(|position| position.line).chain(*line).min();
             }
         }
         problems.sort_by_key(|problem| problem.position);
@@ -192,17 +203,17 @@ impl Pass<'_> {
 
     /// Returns what images show, all of them with the platforms that are needed.
     async fn observed_bases(&self, needed: NeededImages) -> Result<BTreeMap<ImageReference, Digest>, Halt> {
-        let look_up = |(image, platforms): (ImageReference, BTreeSet<PlatformSelector>)| async move {
+        let look_up = |(image, Needed { platforms, line }): (ImageReference, Needed)| async move {
             let (client, versions) = self.pull_client(&image.repository, Freshness::Now).await?;
-            let failed = |error: RegistryError| self.pull_failed(&image, &error, &versions.all());
+            let failed = |error: RegistryError| self.pull_failed((&image, line), &error, &versions.all());
             let digest = self.builders.bases.digest(&client, &image, RECENT).await.map_err(failed)?;
-            let digest = digest.ok_or_else(|| base_not_found(&image))?;
+            let digest = digest.ok_or_else(|| base_not_found(&image, line))?;
             let there = platforms_of(&client, &digest).await.map_err(failed)?;
-            let there = there.ok_or_else(|| base_not_found(&image))?;
+            let there = there.ok_or_else(|| base_not_found(&image, line))?;
             let lacks = |wanted: &&PlatformSelector| !there.iter().any(|platform| wanted.matches(platform));
             // An image without a platform is taken at its word: the build verifies what comes of it.
             if let Some(wanted) = platforms.iter().find(lacks).filter(|_| !there.is_empty()) {
-                return Err(platform_not_found(&image, wanted, &there));
+                return Err(platform_not_found(&image, line, wanted, &there));
             }
             Ok((image, digest))
         };
@@ -246,17 +257,30 @@ impl Pass<'_> {
         }
     }
 
-    /// Fails if the image may not be pushed.
-    async fn check_push(&self, access: &Access) -> Result<(), Halt> {
-        let checked = access.destination.check_push().await;
-        checked.map_err(|error| {
+    /// Fails if the image may not be pushed to one of the repositories that it goes to.
+    async fn check_push(&self, request: &BuildRequest, access: &Access) -> Result<(), Halt> {
+        let refused = |error: RegistryError| {
             Halt::registry("image", self.builder.spec.image.endpoint(), &error, &access.versions.all())
-        })
+        };
+        access.destination.check_push().await.map_err(refused)?;
+        let mut asked = vec![&request.destination.repository];
+        for (repository, _) in &request.destination.tags {
+            if !asked.contains(&repository) {
+                asked.push(repository);
+                self.client_of(repository).await?.check_push().await.map_err(refused)?;
+            }
+        }
+        Ok(())
     }
 
-    fn pull_failed(&self, image: &ImageReference, error: &RegistryError, secrets: &[String]) -> Halt {
+    fn pull_failed(
+        &self,
+        (image, line): (&ImageReference, Option<u32>),
+        error: &RegistryError,
+        secrets: &[String],
+    ) -> Halt {
         if *error.reason() == Reason::RepositoryNotFound {
-            return base_not_found(image);
+            return base_not_found(image, line);
         }
         let named = self.endpoint_of(image.repository.host());
         Halt::registry(&named.field, named.endpoint, error, secrets)
@@ -303,14 +327,32 @@ fn context_is_gone(request: &BuildRequest, image: &ImageReference) -> Halt {
     Halt::of(BuildFailure::BaseImageNotFound, message)
 }
 
-fn base_not_found(image: &ImageReference) -> Halt {
-    let message = format!("the Dockerfile names {image}, which is not at its registry; name one that is");
+/// Returns an image with the line that names it.
+fn named(image: &ImageReference, line: Option<u32>) -> String {
+    let line = line.map_or_else(String::new, |line| format!("line {line}, "));
+    format!("the Dockerfile, {line}names {image}")
+}
+
+fn base_not_found(image: &ImageReference, line: Option<u32>) -> Halt {
+    let (named, repository) = (named(image, line), &image.repository);
+    // Near misses would cost a list of all tags, of which a registry may have thousands.
+    let message = format!(
+        "{named}, which is not at its registry; name one that is: kubectl imgop tags {repository} lists them"
+    );
     Halt::of(BuildFailure::BaseImageNotFound, message)
 }
 
-fn platform_not_found(image: &ImageReference, wanted: &PlatformSelector, there: &[Platform]) -> Halt {
+fn platform_not_found(
+    image: &ImageReference,
+    line: Option<u32>,
+    wanted: &PlatformSelector,
+    there: &[Platform],
+) -> Halt {
     let there: Vec<String> = there.iter().map(ToString::to_string).collect();
-    let message =
-        format!("{image} is not built for {wanted}, but for {}; name another image", there.join(", "));
+    let message = format!(
+        "{}, which is not built for {wanted}, but for {}; name another image",
+        named(image, line),
+        there.join(", ")
+    );
     Halt::of(BuildFailure::PlatformNotFound, message)
 }

@@ -29,7 +29,11 @@ async fn a_base_image_that_is_not_there_is_named() {
     let mut stage = refused(|spec, host| spec.source = Some(format!("FROM {host}/base:1\n"))).await;
     let (reason, message) = stage.ready();
     assert_eq!(reason, "BaseImageNotFound");
-    assert!(message.contains("/base:1, which is not at its registry"), "{message}");
+    assert!(message.starts_with("the Dockerfile, line 1, names "), "{message}");
+    assert!(
+        message.contains("/base:1, which is not at its registry; name one that is: kubectl imgop tags "),
+        "{message}"
+    );
     stage.registry.hold_manifest("base", "1", "{\"config\":{},\"layers\":[]}");
     let asked = stage.registry.requests().len();
     stage.pass().await;
@@ -183,4 +187,15 @@ async fn a_registry_that_does_not_answer_is_tried_again() {
     stage.pass().await;
     assert_eq!(stage.ready().0, "RegistryUnreachable");
     assert!(is_true(&stage.builder.status.as_ref().unwrap().conditions, RECONCILING));
+}
+
+#[tokio::test]
+async fn every_repository_that_the_image_goes_to_is_asked_before_there_is_a_pod() {
+    let mut stage =
+        Stage::new(|spec, host| spec.image.additional_tags = vec![format!("{host}/second:1")]).await;
+    stage.registry.refuse_one("/v2/second/blobs/uploads/", 403);
+    stage.pass().await;
+    let (reason, message) = stage.ready();
+    assert!(stage.jobs().is_empty() && reason == "RegistryUnauthorized", "{reason}: {message}");
+    assert!(message.contains("/second: "), "{message}");
 }

@@ -36,9 +36,9 @@ impl CacheHits {
         Self { stages: stages.collect(), ..Self::default() }
     }
 
-    /// Takes note of a step that begins.
-    pub fn begin(&mut self, stage: usize, makes_layer: bool) {
-        (self.stage, self.may_be_hit) = (stage, makes_layer);
+    /// Takes note of a step that begins; without a stage it is one of ONBUILD, in the same stage.
+    pub fn begin(&mut self, stage: Option<usize>, makes_layer: bool) {
+        (self.stage, self.may_be_hit) = (stage.unwrap_or(self.stage), makes_layer);
     }
 
     /// Takes a line of output in that begins no step.

@@ -1,7 +1,7 @@
 //! Which step of the Dockerfile runs. A RUN prints what it likes, also lines that look like Buildah's.
 
 use imgop_core::build::dockerfile::Dockerfile;
-use imgop_core::build::step::FailedStep;
+use imgop_core::build::step::{FailedStep, StepNumber};
 
 use super::cache_hits::{CacheHits, makes_layer};
 use super::secret_values::SecretValues;
@@ -22,8 +22,8 @@ pub struct Progress {
 
 #[derive(Debug)]
 struct Step {
-    /// The number of its stage.
-    stage: usize,
+    /// The number of its stage; none for what ONBUILD adds.
+    stage: Option<usize>,
     makes_layer: bool,
     text: String,
     shown: FailedStep,
@@ -47,14 +47,16 @@ impl Progress {
         let of_stage = |stage| file.instructions(stage).iter().map(move |instruction| (stage, instruction));
         let steps = file.stages().iter().flat_map(of_stage).map(|(stage, instruction)| {
             let text = secrets.replaced(&instruction.text);
-            let shown = FailedStep { text: text.clone(), line: Some(instruction.position.line) };
-            let (stage, makes_layer) = (stage.number, makes_layer(instruction));
+            let line = Some(instruction.position.line);
+            let shown = FailedStep { text: text.clone(), line, number: None };
+            let (stage, makes_layer) = (Some(stage.number), makes_layer(instruction));
             Step { stage, makes_layer, bare: bare(&text), shown, text }
         });
         let triggers = triggers.iter().map(|trigger| {
             let text = secrets.replaced(&trigger.text);
-            let shown = FailedStep { text: format!("ONBUILD of {} ({text})", trigger.base), line: None };
-            Step { stage: 0, makes_layer: false, bare: bare(&text), shown, text }
+            let shown = format!("ONBUILD of {} ({text})", trigger.base);
+            let shown = FailedStep { text: shown, line: None, number: None };
+            Step { stage: None, makes_layer: false, bare: bare(&text), shown, text }
         });
         let hits = CacheHits::of(file);
         Self { steps: steps.collect(), next: 0, triggers: triggers.collect(), trigger: None, hits }
@@ -62,19 +64,22 @@ impl Progress {
 
     /// Takes a line of output in. Returns whether a step began.
     pub fn take(&mut self, line: &str) -> bool {
-        let Some(text) = step_in(line) else {
+        let Some((number, text)) = step_in(line) else {
             self.hits.take(line);
             return false;
         };
-        let is_it = |step: &Step| step.text.trim() == text;
-        if let Some(trigger) = self.triggers.iter().position(is_it) {
+        let begun = if let Some(trigger) = self.triggers.iter().position(|step| step.is(text)) {
             self.trigger = Some(trigger);
-            return true;
-        }
-        let found = self.steps.iter().enumerate().skip(self.next).find(|(_, step)| is_it(step));
-        let Some((at, step)) = found else { return false };
+            self.triggers.get_mut(trigger)
+        } else if let Some(ahead) = self.steps.iter().skip(self.next).position(|step| step.is(text)) {
+            (self.next, self.trigger) = (self.next + ahead + 1, None);
+            self.steps.get_mut(self.next - 1)
+        } else {
+            None
+        };
+        let Some(step) = begun else { return false };
+        step.shown.number = Some(number);
         self.hits.begin(step.stage, step.makes_layer);
-        (self.next, self.trigger) = (at + 1, None);
         true
     }
 
@@ -106,7 +111,7 @@ impl Progress {
         let known = parts.iter().find_map(|(step, text)| Some((self.named(step)?, *text)));
         let (step, text) = known.or_else(|| {
             let (step, text) = parts.last()?;
-            let unknown = || FailedStep { text: (*step).to_owned(), line: None };
+            let unknown = || FailedStep { text: (*step).to_owned(), line: None, number: None };
             Some((self.current().unwrap_or_else(unknown), *text))
         })?;
         Some(Cause { step: Some(step), text: text.to_owned() })
@@ -133,6 +138,15 @@ impl Progress {
 }
 
 impl Step {
+    /// Whether Buildah prints this step so. From 1.33 on it adds the beginning of a here-document in brackets.
+    fn is(&self, printed: &str) -> bool {
+        match printed.strip_prefix(self.text.trim()) {
+            Some("") => true,
+            Some(rest) => self.text.contains("<<") && rest.starts_with(" ("),
+            None => false,
+        }
+    }
+
     fn shown(&self) -> FailedStep {
         self.shown.clone()
     }
@@ -149,15 +163,27 @@ pub fn is_commit(line: &str) -> bool {
 }
 
 /// Returns the step of `STEP 2/4: RUN x` or `[1/2] STEP 2/4: RUN x`.
-fn step_in(line: &str) -> Option<&str> {
-    let line = match line.strip_prefix('[') {
-        Some(rest) => rest.split_once("] ")?.1,
-        None => line,
+fn step_in(line: &str) -> Option<(StepNumber, &str)> {
+    let (stage, line) = match line.strip_prefix('[') {
+        Some(rest) => {
+            let (stage, line) = rest.split_once("] ")?;
+            (Some(pair(stage)?), line)
+        }
+        None => (None, line),
     };
     let (numbers, text) = line.strip_prefix("STEP ")?.split_once(": ")?;
-    let (at, of) = numbers.split_once('/')?;
+    let (step, of) = pair(numbers)?;
+    Some((StepNumber { step, of, stage }, text.trim()))
+}
+
+/// Reads `2/4`.
+fn pair(text: &str) -> Option<(u32, u32)> {
+    let (at, of) = text.split_once('/')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (is_number(at) && is_number(of)).then(|| text.trim())
+    if !is_number(at) || !is_number(of) {
+        return None;
+    }
+    at.parse().ok().zip(of.parse().ok())
 }
 
 #[cfg(test)]
@@ -200,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_has_begun_has_the_number_that_the_log_gives_it() {
+        let shown = |lines: &[&str]| progress(lines).current().unwrap().to_string();
+        assert_eq!(shown(&BEGUN), "stage 2 of 2, step 2 of 5, line 4: `RUN x`");
+        assert_eq!(shown(&["STEP 1/5: FROM a AS one", "STEP 2/5: RUN x"]), "step 2 of 5, line 2: `RUN x`");
+        let error = "Error: building at STEP \"RUN [y z]\": exit status 1";
+        let cause = progress(&BEGUN).cause(&[error.to_owned()]).unwrap();
+        assert_eq!(cause.step.unwrap().to_string(), "line 8: `RUN [\"y\", \"z\"]`", "it has not begun");
+        assert_eq!(step_in("STEP 99999999999/1: RUN x"), None);
+    }
+
+    #[test]
     fn steps_are_found_however_buildah_writes_their_words() {
         assert_eq!(
             failed_line(&BEGUN, "error building at STEP \"COPY --from=one /a /b\": no such file"),
@@ -230,6 +267,17 @@ mod tests {
         assert_eq!(progress(&begun).current(), Some(step));
         let after = [&begun[..], &BEGUN[1..2]].concat();
         assert_eq!(progress(&after).current().unwrap().line, Some(2));
+    }
+
+    #[test]
+    fn a_here_document_is_printed_with_its_beginning() {
+        let text = "FROM a\nRUN <<STEP\necho one\nSTEP\nCOPY <<'NOTE' /note\ncosts $5\nNOTE\n";
+        let file = Dockerfile::parse(text.as_bytes(), BuildahVersion { major: 1, minor: 44 });
+        let mut progress = Progress::of(&file, &[], &SecretValues::default());
+        assert!(progress.take("STEP 2/3: RUN <<STEP (echo one...)"));
+        assert_eq!(progress.current().unwrap().line, Some(2));
+        assert!(progress.take("STEP 3/3: COPY <<'NOTE' /note (costs $5)"));
+        assert_eq!(progress.current().unwrap().line, Some(5));
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn a_link_to_itself_as_the_only_source_fails_the_step() {
     symlink("loop", pod.path(place::WORK).join("context/loop")).unwrap();
     let failed = pod.build().failed();
     assert_eq!(failed.reason, BuildFailure::StepFailed, "{failed}");
-    assert!(failed.message.contains("line 2 (COPY loop /x)"), "{failed}");
+    assert!(failed.message.contains("step 2 of 2, line 2: `COPY loop /x`"), "{failed}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Submits an ImageBuilder with what belongs to it, and follows its build.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -87,8 +88,9 @@ pub async fn run(
     }
     let uid = after.metadata.uid.clone().unwrap_or_default();
     let again = outcome::again(&draft, &cluster.place());
-    let waiting =
-        Waiting { ui: quiet, cluster: &cluster, goals: &[(draft.object.clone(), goal)], again: &again };
+    let goals = [(draft.object.clone(), goal)];
+    let shows_log = Cell::new(false);
+    let waiting = Waiting { ui: quiet, cluster: &cluster, goals: &goals, again: &again, shows_log };
     let followed = follow(&waiting, args, Live { cluster: &cluster, object: &draft.object, uid: &uid }).await;
     cancel.end();
     match followed? {
@@ -271,7 +273,7 @@ async fn follow(waiting: &Waiting<'_>, args: &BuildArgs, live: Live<'_>) -> Resu
     if args.is_quiet() {
         return ending.await;
     }
-    let mut logged = pin!(show_log(waiting.ui, live, &beside));
+    let mut logged = pin!(show_log(waiting, live, &beside));
     let result = tokio::select! {
         result = ending => result,
         () = logged.as_mut() => Ok(Outcome::NotReady),
@@ -282,11 +284,15 @@ async fn follow(waiting: &Waiting<'_>, args: &BuildArgs, live: Live<'_>) -> Resu
 }
 
 /// Shows what is logged until it is dropped. Without the right to read logs, what the status says of each platform.
-async fn show_log(ui: Ui, log: Live<'_>, beside: &Beside) {
-    let (cluster, object) = (log.cluster, log.object);
+async fn show_log(waiting: &Waiting<'_>, log: Live<'_>, beside: &Beside) {
+    let (ui, cluster, object) = (waiting.ui, log.cluster, log.object);
     let error = log.follow(|platform, seen| match (beside, seen) {
-        (Beside::Lines, Seen::Line(line)) => ui.note(&format!("[{platform}] {line}")),
+        (Beside::Lines, Seen::Line(line)) => {
+            waiting.shows_log.set(true);
+            ui.note(&format!("[{platform}] {line}"));
+        }
         (Beside::Lines, Seen::BreaksOff(why)) => {
+            waiting.shows_log.set(false);
             ui.note(&format!("[{platform}] the rest of this log is not shown: {why}"));
         }
         (Beside::Lines, Seen::Container(_) | Seen::End) | (Beside::Steps(_), Seen::BreaksOff(_)) => {}
