@@ -173,12 +173,14 @@ impl Output {
         if says_full(line) || unwritten.is_some() {
             self.space.look();
         }
+        if stream == Stream::Output && self.progress.take(line) {
+            self.last_lines.begin_step();
+            self.killed.begin_step();
+            end_leftovers();
+            return;
+        }
         self.last_lines.push(line);
         match stream {
-            Stream::Output if self.progress.take(line) => {
-                self.killed.begin_step();
-                end_leftovers();
-            }
             Stream::Output if is_commit(line) => end_leftovers(),
             Stream::Output => {}
             Stream::Errors => {

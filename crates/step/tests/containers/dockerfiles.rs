@@ -123,7 +123,10 @@ fn a_missing_file_is_named_as_the_context_knows_it() {
         .with_files(&[("f", "f"), (".dockerignore", "x")])
         .fails_late();
     assert_eq!(failed.reason, BuildFailure::StepFailed);
-    assert!(failed.message.contains("line 2 (COPY none /x)") && failed.message.contains("/none"), "{failed}");
+    assert!(
+        failed.message.contains("step 2 of 2, line 2: `COPY none /x`") && failed.message.contains("/none"),
+        "{failed}"
+    );
     assert!(!failed.message.contains("/work/") && failed.message.contains(".dockerignore"), "{failed}");
 }
 
