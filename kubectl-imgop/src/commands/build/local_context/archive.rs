@@ -206,8 +206,10 @@ mod tests {
         std::fs::write(two.path().join(".env"), "another").unwrap();
         // The order in which a file system lists folders must not matter.
         let names: Vec<String> = (0..40).map(|n| format!("empty{n}")).collect();
-        names.iter().for_each(|name| std::fs::create_dir(one.path().join(name)).unwrap());
-        names.iter().rev().for_each(|name| std::fs::create_dir(two.path().join(name)).unwrap());
+        for (first, last) in names.iter().zip(names.iter().rev()) {
+            std::fs::create_dir(one.path().join(first)).unwrap();
+            std::fs::create_dir(two.path().join(last)).unwrap();
+        }
         assert_eq!(archive(one.path()).image, archive(two.path()).image);
         std::fs::remove_file(two.path().join("link")).unwrap();
         symlink("out", two.path().join("link")).unwrap();
