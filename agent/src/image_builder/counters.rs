@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use imgop_core::api::{BuildReason, BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState};
+use imgop_core::build::step::PushedLayers;
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -31,6 +32,9 @@ struct OfBuild {
 struct OfPhase {
     phase: &'static str,
 }
+
+/// Where layers come from.
+const SOURCES: [&str; 4] = ["mounted", "base", "cache", "built"];
 
 /// Where a layer came from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -137,8 +141,11 @@ impl BuildCounters {
         metrics.register("builds_queued", queued, self.queued.clone());
         let moves = "Builds that a moved base image began";
         metrics.register("base_image_moves", moves, self.base_moves.clone());
-        let layers = "Layers of images that were built: mounted (the registry has them), base (of a base image, sent) and \
-                      built";
+        let layers = "Layers of images that were built: mounted (the registry has them), base (of a base image, sent), \
+                      cache (of steps that the cache had) and built";
+        for source in SOURCES {
+            drop(self.layers.get_or_create(&OfSource { source }));
+        }
         metrics.register("build_layers", layers, self.layers.clone());
         let bytes = "Bytes of the layers that builds sent, at most: what the registry has is not sent again";
         metrics.register("build_uploaded_bytes", bytes, self.uploaded_bytes.clone());
@@ -176,13 +183,17 @@ impl BuildCounters {
 
     /// Counts the layers of a build that has succeeded.
     pub(super) fn pushed(&self, tries: &[Try]) {
-        for layers in tries.iter().flat_map(|tried| &tried.reports).map(|report| report.layers) {
-            for (source, count) in
-                [("mounted", layers.mounted), ("base", layers.base), ("built", layers.built)]
-            {
-                self.layers.get_or_create(&OfSource { source }).inc_by(count.into());
+        for tried in tries {
+            let layers: Vec<PushedLayers> = tried.reports.iter().map(|report| report.layers).collect();
+            let sum = |of: fn(&PushedLayers) -> u64| layers.iter().map(of).fold(0, u64::saturating_add);
+            let made = sum(|layers| layers.built.into());
+            // `build` says it, where the tenant's code runs.
+            let cached = sum(|layers| layers.cached.into()).min(made);
+            let counts = [sum(|layers| layers.mounted.into()), sum(|layers| layers.base.into()), cached];
+            for (source, count) in SOURCES.into_iter().zip(counts.into_iter().chain([made - cached])) {
+                self.layers.get_or_create(&OfSource { source }).inc_by(count);
             }
-            self.uploaded_bytes.inc_by(layers.bytes);
+            self.uploaded_bytes.inc_by(sum(|layers| layers.bytes));
         }
     }
 
@@ -243,9 +254,8 @@ impl BuildCounters {
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::build::step::PushedLayers;
-
     use super::super::tests::stage::Stage;
+    use super::*;
 
     /// Returns the lines of /metrics that begin like this.
     fn lines(stage: &Stage, beginning: &str) -> Vec<String> {
@@ -257,10 +267,13 @@ mod tests {
     }
 
     async fn built(settings: &[&str]) -> Stage {
+        built_with(settings, PushedLayers { mounted: 3, base: 1, built: 5, cached: 3, bytes: 500 }).await
+    }
+
+    async fn built_with(settings: &[&str], layers: PushedLayers) -> Stage {
         let mut stage = Stage::with_settings(settings, |_, _| ()).await;
         stage.passes(2).await;
         let digest = stage.pushed("linux/amd64", "1");
-        let layers = PushedLayers { mounted: 3, base: 1, built: 2, bytes: 500 };
         stage.end_well_with(0, &digest, layers);
         stage.pass().await;
         assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
@@ -271,7 +284,7 @@ mod tests {
     async fn the_layers_and_the_phases_of_a_build_are_counted_once() {
         let mut stage = built(&[]).await;
         stage.passes(3).await;
-        let layers = ["base\"} 1", "built\"} 2", "mounted\"} 3"];
+        let layers = ["base\"} 1", "built\"} 2", "cache\"} 3", "mounted\"} 3"];
         let layers = layers.map(|rest| format!("imgop_build_layers_total{{source=\"{rest}"));
         assert_eq!(lines(&stage, "imgop_build_layers_total"), layers);
         assert_eq!(
@@ -284,6 +297,13 @@ mod tests {
             counts,
             phases.map(|phase| format!("imgop_build_duration_seconds_count{{phase=\"{phase}\"}} 1"))
         );
+    }
+
+    #[tokio::test]
+    async fn a_build_that_claims_more_layers_of_a_cache_than_there_are_is_not_believed() {
+        let stage = built_with(&[], PushedLayers { built: 2, cached: 9, ..PushedLayers::default() }).await;
+        let of = |source: &str| lines(&stage, &format!("imgop_build_layers_total{{source=\"{source}"));
+        assert!(of("cache")[0].ends_with(" 2") && of("built")[0].ends_with(" 0"), "{:?}", of(""));
     }
 
     #[tokio::test]

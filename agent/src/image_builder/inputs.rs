@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imgop_core::api::RebuildOn;
 use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
 use imgop_core::build::{
-    BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, own_platform,
+    BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, context_not_found, own_platform,
 };
 use imgop_registry::oci::{Platform, PlatformSelector};
 use imgop_registry::reference::{Digest, ManifestRef};
@@ -144,6 +144,7 @@ impl Pass<'_> {
         access: &Access,
     ) -> Result<(ObservedInputs, Vec<String>), Halt> {
         let contents = self.config_maps(request).await?;
+        self.check_context(request).await?;
         let mut inputs = ObservedInputs {
             context: self.context_digest(request, &contents, RECENT).await?,
             arguments: contents.arguments_digest(request),
@@ -235,12 +236,25 @@ impl Pass<'_> {
             Halt::registry(&named.field, named.endpoint, &error, &versions.all())
         };
         let seen = seen.map_err(failed)?;
-        let missing = || {
-            let message =
-                format!("spec.context.image.name: {image} is not at its registry; name one that is");
-            Halt::of(BuildFailure::BaseImageNotFound, message)
-        };
-        seen.ok_or_else(missing).map(Some)
+        seen.ok_or_else(|| context_is_gone(request, image)).map(Some)
+    }
+
+    /// Fails if the image of the context never moves and is gone: it is not asked for otherwise.
+    async fn check_context(&self, request: &BuildRequest) -> Result<(), Halt> {
+        let BuildContext::Image(image) = &request.context else { return Ok(()) };
+        let Some(digest) = &image.digest else { return Ok(()) };
+        let (client, versions) = self.context_client(image, Freshness::Now).await?;
+        match client.head(&ManifestRef::Digest(digest.clone())).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(context_is_gone(request, image)),
+            Err(error) if *error.reason() == Reason::RepositoryNotFound => {
+                Err(context_is_gone(request, image))
+            }
+            Err(error) => {
+                let named = self.context_endpoint();
+                Err(Halt::registry(&named.field, named.endpoint, &error, &versions.all()))
+            }
+        }
     }
 
     /// Fails if the image may not be pushed to one of the repositories that it goes to.
@@ -306,6 +320,11 @@ fn wrong_dockerfile(errors: &[Problem]) -> Halt {
         more => format!("; and {more} more"),
     };
     Halt::of(failure, format!("the Dockerfile, {}{more}", named.join("; ")))
+}
+
+fn context_is_gone(request: &BuildRequest, image: &ImageReference) -> Halt {
+    let message = context_not_found(image, &request.destination.repository);
+    Halt::of(BuildFailure::BaseImageNotFound, message)
 }
 
 /// Returns an image with the line that names it.

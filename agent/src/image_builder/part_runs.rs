@@ -1,9 +1,12 @@
 //! What became of the parts of a build: read from Jobs, and from the status where Jobs are gone.
 
+use std::time::Duration;
+
 use imgop_core::api::{BUILD_ANNOTATION, ImageBuilderStatus, PlatformState, PlatformStatus};
-use imgop_core::build::step::{PhaseSeconds, StepFailure, StepReport};
+use imgop_core::build::step::{PhaseSeconds, PushedLayers, StepFailure, StepReport};
 use imgop_core::build::{BuildFailure, BuildKey, PartRecord, PartRun, PartState};
 use imgop_core::text::last_bytes;
+use imgop_core::time::saturating_add;
 use imgop_registry::printable;
 use jiff::Timestamp;
 
@@ -11,6 +14,8 @@ use super::job::{BUILD, PREPARE, PUSH};
 use super::status::failure_of;
 use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState, may_pods_come};
 
+/// For how long the pods of a Job that ended are waited for while they are not known.
+const UNKNOWN_PODS_TIME: Duration = Duration::from_mins(5);
 /// Bytes of the output of a container that ended without a report.
 const MAX_OUTPUT: usize = 400;
 /// Bytes of the last lines of a step: a status has up to 8 parts.
@@ -167,7 +172,11 @@ fn own_part(name: &str, report: StepReport) -> StepReport {
             let StepReport { source, bases, storage_driver, .. } = report;
             StepReport { source, bases, storage_driver, seconds, ..common }
         }
-        BUILD => StepReport { seconds: PhaseSeconds { build: seconds.build, ..of_phases }, ..common },
+        BUILD => {
+            let seconds = PhaseSeconds { build: seconds.build, ..of_phases };
+            let layers = PushedLayers { cached: report.layers.cached, ..PushedLayers::default() };
+            StepReport { seconds, layers, ..common }
+        }
         _ => {
             let seconds = PhaseSeconds { push: seconds.push, ..of_phases };
             let StepReport { image, layers, .. } = report;
@@ -216,8 +225,12 @@ fn failure(
     for (name, state) in containers {
         return Err(match state {
             ContainerState::Ended(end) if end.exit_code == 0 => continue,
-            // What it pushed is in its pod, whose watch may be behind that of the Jobs.
-            ContainerState::Completed { at } if may_pod_come || may_pods_come(*at, now) => {
+            // What it pushed is in its pod, whose watch may be behind that of the Jobs, or fail for a while.
+            ContainerState::Completed { at, are_pods_known }
+                if may_pod_come
+                    || may_pods_come(*at, now)
+                    || !are_pods_known && now < saturating_add(*at, UNKNOWN_PODS_TIME) =>
+            {
                 return Ok(PartState::Running);
             }
             ContainerState::Completed { .. } => {

@@ -14,7 +14,7 @@ use crate::buildah::{self, StorageDriver};
 use crate::context::{self, Fetched};
 use crate::dockerfile::{self, Checked, Found};
 use crate::handover::{self, BuildHandover, PushHandover};
-use crate::{Failed, Places, Trigger, note};
+use crate::{Failed, Places, Trigger, added_archives, note};
 
 /// Fetches, checks, resolves and pulls. What is known is reported also where it fails.
 pub async fn prepare(input: &StepInput, places: &Places, report: &mut StepReport) -> Result<(), Failed> {
@@ -31,6 +31,8 @@ pub async fn prepare(input: &StepInput, places: &Places, report: &mut StepReport
     let (committed_at, found) = source(input, places, fetched, report)?;
     let checked = dockerfile::check(&found.bytes, input, buildah)?;
     report.warnings.extend(checked.warnings.iter().cloned());
+    let folder = dockerfile::context_folder(input.sub_path.as_deref(), places);
+    report.warnings.extend(added_archives::warnings(&checked.file, &checked.resolved, &folder));
     report.seconds.source = seconds(began);
 
     let began = Instant::now();

@@ -94,6 +94,19 @@ fn a_dockerfile_of_the_standard_input_has_no_files() {
 }
 
 #[test]
+fn an_archive_of_the_standard_input_is_the_folder_that_was_packed() {
+    let line = |place: &str| format!("build {place} {TAG} --platform linux/arm64 --dry-run -o yaml");
+    let folder = program();
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_dir_all(".", folder.home().join("app")).unwrap();
+    // All of it is text, and what fills its blocks.
+    let archive = String::from_utf8(archive.into_inner().unwrap()).unwrap();
+    assert!(archive.contains("CANARY"), "the ignore file is applied here");
+    let packed = Program::new().stdin(&archive).run(&line("-"));
+    assert_eq!((packed.code, packed.to_string()), (0, folder.run(&line("app")).to_string()));
+}
+
+#[test]
 fn every_flag_of_what_is_built_becomes_a_field() {
     let run = Program::new().variable("TOKEN", "CANARY").run(
         "build https://git.example.com/team/api.git#main:src -f build/Dockerfile -t r.example.com/api:1 --name web -n ci \

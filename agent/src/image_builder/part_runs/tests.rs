@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::image_builder::tests::fixtures::now;
 use crate::image_builder::tests::job_of_build;
-use crate::jobs::testing::report_of;
+use crate::jobs::testing::{report_of, without_known_pods};
 
 const PLATFORM: &str = "linux/amd64";
 
@@ -274,4 +274,15 @@ fn a_job_that_is_complete_before_its_pod_is_seen_is_waited_for_and_not_built_twi
     };
     assert_eq!(ended(2), PartState::Running);
     assert!(matches!(ended(60), PartState::Failed(BuildFailure::Interrupted, _)));
+}
+
+#[test]
+fn a_complete_job_whose_pods_cannot_be_watched_for_a_while_is_waited_for() {
+    let ended = |seconds: u64| {
+        let at = now() - std::time::Duration::from_secs(seconds);
+        let job = without_known_pods(job_of_build(7, true, at), at);
+        tries(&[job], (7, None), now(), now()).remove(0).run.state
+    };
+    assert_eq!(ended(60), PartState::Running, "its pod may say what it pushed");
+    assert!(matches!(ended(600), PartState::Failed(BuildFailure::Interrupted, _)), "not without end");
 }

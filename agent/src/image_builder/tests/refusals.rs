@@ -163,6 +163,24 @@ async fn a_pull_that_is_refused_is_left_alone_whatever_other_secrets_there_are()
 }
 
 #[tokio::test]
+async fn a_pushed_folder_that_the_registry_removed_costs_no_pod_and_the_condition_says_what_to_do() {
+    let digest = imgop_registry::reference::Digest::of(b"{}");
+    let mut stage = refused(|spec, host| {
+        let name = format!("{host}/app@{digest}");
+        let image = serde_json::json!({ "image": { "name": name, "tls": { "mode": "PlainHTTP" } } });
+        spec.context = serde_json::from_value(image).unwrap();
+    })
+    .await;
+    let (reason, message) = stage.ready();
+    assert_eq!(reason, "BaseImageNotFound");
+    assert!(message.contains("Run the same kubectl imgop build again"), "{message}");
+    assert_eq!(stage.registry.hold_content("app", "{}"), digest, "it is sent again");
+    stage.annotate(imgop_core::api::REQUESTED_AT_ANNOTATION, "now");
+    stage.passes(2).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1"], "{}", stage.ready().1);
+}
+
+#[tokio::test]
 async fn a_registry_that_does_not_answer_is_tried_again() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.registry.refuse(500);

@@ -19,7 +19,7 @@ use crate::setup::Setup;
 /// Where they are; `crates/bench/run` has put the target's login there.
 pub const NAMESPACE: &str = "bench";
 /// As many as `crates/bench/run` has filled.
-const REPOSITORIES: usize = 100;
+pub const REPOSITORIES: usize = 100;
 const DEADLINE: Duration = Duration::from_mins(10);
 
 /// The Images of the bench.
@@ -176,7 +176,7 @@ fn name(number: usize) -> String {
 }
 
 /// Returns a repository that both registries have.
-fn repository(number: usize) -> String {
+pub fn repository(number: usize) -> String {
     format!("bench/app-{}", number % REPOSITORIES)
 }
 

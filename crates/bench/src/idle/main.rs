@@ -3,6 +3,7 @@
 
 mod access_log;
 mod audit_log;
+mod builders;
 mod images;
 mod report;
 mod scenarios;

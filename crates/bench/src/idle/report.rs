@@ -21,6 +21,48 @@ pub struct Results {
     pub noop_sync_4_tags: NoopSyncs,
     pub first_status: FirstStatus,
     pub waiting: Waiting,
+    pub watching_builders: WatchingBuilders,
+    pub idle_builders: IdleBuilders,
+}
+
+/// Builders that watch base images and git repositories of which nothing moves.
+#[derive(Serialize)]
+pub struct WatchingBuilders {
+    pub builders: usize,
+    /// Base images that they watch.
+    pub bases: usize,
+    /// Git repositories that they watch.
+    pub git_repositories: usize,
+    /// HEADs in one period, of bases and of their own images.
+    pub head_per_period: f64,
+    /// All requests to registries in one period.
+    pub registry_requests_per_period: f64,
+    /// Requests to the git server in one period.
+    pub git_requests_per_period: f64,
+    /// Jobs that were made.
+    pub jobs: usize,
+    /// Requests to the API server that change something, in all periods.
+    pub api_writes: u64,
+}
+
+/// Builders that have nothing to do.
+#[derive(Serialize)]
+pub struct IdleBuilders {
+    pub builders: usize,
+    /// Resident memory with them.
+    pub rss_mb: f64,
+    /// Resident memory of an agent without any.
+    pub rss_mb_without: f64,
+    /// The part of the first that is not the program's file.
+    pub rss_anonymous_mb: f64,
+    /// The part of the second that is not the program's file.
+    pub rss_anonymous_mb_without: f64,
+    /// How long requests were counted.
+    pub window_seconds: u64,
+    /// Jobs that were made.
+    pub jobs: usize,
+    /// Requests to the API server that change something, in the whole window.
+    pub api_writes: u64,
 }
 
 /// An agent whose Images wait for places for their Jobs.
@@ -159,6 +201,7 @@ pub fn print(results: &Results) -> std::io::Result<()> {
         row(&format!("  {kind}"), &|i| cell(&i.registry_requests_per_minute_by_kind, kind))?;
     }
     print_waits(&mut out, results)?;
+    print_builders(&mut out, results)?;
     print_noop_syncs(&mut out, &results.noop_sync_4_tags)
 }
 
@@ -186,6 +229,29 @@ fn print_waits(out: &mut impl Write, results: &Results) -> std::io::Result<()> {
         waiting.cpu_percent_of_a_core,
         waiting.passes,
         waiting.window_seconds
+    )
+}
+
+fn print_builders(out: &mut impl Write, results: &Results) -> std::io::Result<()> {
+    let watching = &results.watching_builders;
+    writeln!(
+        out,
+        "\n{} builders that watch {} bases and {} git repositories, in one period: {:.1} HEAD, {:.1} requests to \
+         registries in all, {:.1} to git; {} Jobs, {} writes",
+        watching.builders,
+        watching.bases,
+        watching.git_repositories,
+        watching.head_per_period,
+        watching.registry_requests_per_period,
+        watching.git_requests_per_period,
+        watching.jobs,
+        watching.api_writes
+    )?;
+    let idle = &results.idle_builders;
+    writeln!(
+        out,
+        "\n{} builders at rest: {:.1} MB resident, {:.1} without them; {} writes in {} s",
+        idle.builders, idle.rss_mb, idle.rss_mb_without, idle.api_writes, idle.window_seconds
     )
 }
 

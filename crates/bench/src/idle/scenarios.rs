@@ -12,12 +12,12 @@ use tokio::time::sleep;
 use crate::images::Images;
 use crate::report::{Idle, NoopSyncs, Results, Sync, merge, per_minute, say, sum, total};
 use crate::setup::Setup;
-use crate::{access_log, audit_log, silent, waiting};
+use crate::{access_log, audit_log, builders, silent, waiting};
 
 /// How long the agent has nothing to do before its memory is read.
-const SETTLE: Duration = Duration::from_mins(1);
+pub const SETTLE: Duration = Duration::from_mins(1);
 /// How long requests and CPU time are counted while nothing is due.
-const SHORT: Duration = Duration::from_mins(2);
+pub const SHORT: Duration = Duration::from_mins(2);
 /// And where every Image is due once in five minutes.
 const LONG: Duration = Duration::from_mins(5);
 
@@ -39,6 +39,8 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
         idle_100: idle(setup, IDLE_100).await?,
         idle_1000: idle(setup, IDLE_1000).await?,
         waiting: waiting::waiting(setup).await?,
+        watching_builders: builders::watching(setup).await?,
+        idle_builders: builders::idle(setup).await?,
     })
 }
 
@@ -52,6 +54,8 @@ pub async fn run_one(setup: &Setup, name: &str) -> anyhow::Result<Value> {
         "idle_100" => to_value(idle(setup, IDLE_100).await?)?,
         "idle_1000" => to_value(idle(setup, IDLE_1000).await?)?,
         "waiting" => to_value(waiting::waiting(setup).await?)?,
+        "watching_builders" => to_value(builders::watching(setup).await?)?,
+        "idle_builders" => to_value(builders::idle(setup).await?)?,
         _ => anyhow::bail!("there is no scenario {name:?}"),
     })
 }
@@ -125,14 +129,16 @@ async fn noop_syncs(setup: &Setup) -> anyhow::Result<NoopSyncs> {
 }
 
 /// The ends of all three logs.
-struct Marks {
+pub struct Marks {
     source: access_log::Mark,
     target: access_log::Mark,
-    audit: audit_log::Mark,
+    /// That of the API server.
+    pub audit: audit_log::Mark,
 }
 
 impl Marks {
-    async fn now(setup: &Setup) -> anyhow::Result<Self> {
+    /// Returns where they end now.
+    pub async fn now(setup: &Setup) -> anyhow::Result<Self> {
         Ok(Self {
             source: setup.source.log.mark().await?,
             target: setup.target.log.mark().await?,
@@ -140,7 +146,8 @@ impl Marks {
         })
     }
 
-    fn since(&self, before: &Self, setup: &Setup) -> anyhow::Result<Sync> {
+    /// Returns what was asked between two of them.
+    pub fn since(&self, before: &Self, setup: &Setup) -> anyhow::Result<Sync> {
         let mut api = setup.audit_log.count(before.audit, self.audit)?.all;
         // They are renewed every minute, whatever else is done.
         api.retain(|kind, _| !kind.starts_with("watch "));

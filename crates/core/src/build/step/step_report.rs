@@ -166,9 +166,12 @@ pub struct PushedLayers {
     /// Those of the base that were sent.
     #[serde(skip_serializing_if = "is_zero")]
     pub base: u32,
-    /// Those that the build made.
+    /// Those that the build made, or the cache had.
     #[serde(skip_serializing_if = "is_zero")]
     pub built: u32,
+    /// Those of them that the cache had, as `build` says.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached: u32,
     /// Bytes of what was sent: of all but those that were mounted.
     pub bytes: u64,
 }
