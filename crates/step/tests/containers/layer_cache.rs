@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use imgop_core::build::DockerfilePlace;
 use imgop_core::build::dockerfile::Feature;
 use imgop_core::build::step::{LayerCache, place};
-
 use imgop_step::buildah::version;
 
 use crate::built_image::BuiltImage;
