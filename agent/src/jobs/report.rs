@@ -189,6 +189,7 @@ impl JobReport {
 
     /// Returns the same with all containers in this state.
     #[cfg(test)]
+    #[must_use]
     pub fn with_containers(mut self, state: &ContainerState) -> Self {
         self.containers.values_mut().for_each(|container| state.clone_into(container));
         self

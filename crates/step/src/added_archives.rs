@@ -26,18 +26,18 @@ pub fn warnings(file: &Dockerfile, resolved: &Resolved, context: &Path) -> Vec<S
     let added = needed.flat_map(|stage| file.instructions(stage)).filter(|of| of.keyword == Keyword::Add);
     let found = added.flat_map(|instruction| {
         let sources = sources(&instruction.text).into_iter();
-        sources.filter_map(move |source| warning(instruction, &source, root_of(context, &source)?))
+        sources.filter_map(move |source| Some(warning(instruction, &source, root_of(context, &source)?)))
     });
     found.collect()
 }
 
-fn warning(instruction: &Instruction, source: &str, root: Root) -> Option<String> {
+fn warning(instruction: &Instruction, source: &str, root: Root) -> String {
     let Root { owner: (user, group), mode } = root;
     let position = instruction.position;
-    Some(format!(
+    format!(
         "Dockerfile {position}: ADD {source} gives its folder the owner {user}:{group} and the mode {mode:04o} that the \
          archive has for its root, as docker does not; set others with RUN after it"
-    ))
+    )
 }
 
 /// Returns what `ADD SOURCE… FOLDER` adds.

@@ -289,12 +289,11 @@ fn seen(
     let Waiting { ui, cluster, .. } = *waiting;
     let name = object.reference();
     match awaited.seen(&name, &object.object)? {
-        News::Message(_) if shows_messages => {}
+        News::Message(_) | News::CheckedAgain if shows_messages => {}
         News::Message(message) => {
             let message = quoted_failure(object).map_or(message, |failure| failure.why);
             ui.note(&format!("{name}: {message}"));
         }
-        News::CheckedAgain if shows_messages => {}
         News::CheckedAgain => ui.note(&format!("{name}: not ready so far; the agent checks it again")),
         News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
         News::NotReady(message) => return Some(waiting.not_ready(object, &message)),

@@ -89,6 +89,9 @@ fn a_name_that_only_a_builder_has_is_its_own_and_one_that_is_typed_with_a_kind_i
     }
     let run = cluster.program.run("delete image/api --yes");
     assert!(run.code == 1 && run.stderr.contains("write imagebuilder/api"), "{run}");
+    // Of what cannot be undone, an ImageBuilder is named with its kind: the Image may be gone that the name stood for.
+    let run = cluster.program.run("delete api --yes");
+    assert!(run.code == 1 && run.stderr.contains("to delete it, name its kind: imagebuilder/api"), "{run}");
     assert!(!cluster.requests().iter().any(|line| line.starts_with("DELETE")));
 }
 

@@ -132,12 +132,24 @@ impl Inputs<'_> {
         Ok(())
     }
 
+    /// Deletes what was made, unless the ImageBuilder names it: the API server may have stored it although no answer
+    /// came, and another build of the same files names the same.
     async fn delete(&self, made: Made) {
+        let builders = self.cluster.api::<ImageBuilder>();
+        let Ok(live) = builders.get_opt(&self.draft.object.name).await else { return };
+        let spec = live.map(|live| live.spec);
         if let Some(config_map) = self.draft.config_map.as_ref().filter(|_| made.config_map) {
-            self.cluster.delete_input::<ConfigMap>(&config_map.name_any()).await;
+            let context = spec.as_ref().and_then(|spec| spec.context.as_ref());
+            let named = context.and_then(|context| context.config_map.as_ref()).map(|named| &named.name);
+            if named != config_map.metadata.name.as_ref() {
+                self.cluster.delete_input::<ConfigMap>(&config_map.name_any()).await;
+            }
         }
         if let Some(secret) = self.draft.secret.as_ref().filter(|_| made.secret) {
-            self.cluster.delete_input::<Secret>(&secret.name_any()).await;
+            let mut named = spec.iter().flat_map(|spec| &spec.secrets);
+            if !named.any(|named| Some(&named.secret_name) == secret.metadata.name.as_ref()) {
+                self.cluster.delete_input::<Secret>(&secret.name_any()).await;
+            }
         }
     }
 }

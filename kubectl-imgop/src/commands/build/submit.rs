@@ -51,9 +51,10 @@ pub async fn run(
     connection: &ConnectionArgs,
 ) -> Result<Outcome, CliError> {
     let quiet = if args.is_quiet() { ui.silent() } else { ui };
-    check_dockerfile(quiet, args, &draft)?;
+    // What is not sent may be why a file is missing.
     let without_effect = draft.request.without_effect();
     draft.losses.iter().chain(&without_effect).for_each(|warning| quiet.warning(warning));
+    check_dockerfile(quiet, args, &draft)?;
     if args.submit.dry_run == Some(DryRun::Client) {
         return shown(ui, quiet, args, &draft, connection.namespace.as_deref());
     }

@@ -64,15 +64,14 @@ impl UnpackedArchive {
 
     /// Reads the Dockerfile: the named one, or that which has a usual name. It must be a file, and no link.
     pub fn dockerfile(&self, name: Option<&str>) -> Result<LocalDockerfile, CliError> {
-        let found = match name {
-            Some(name) => self.file(name)?.map(|path| (name, path)),
-            None => {
-                let mut found = None;
-                for name in DockerfilePlace::DEFAULT_NAMES {
-                    found = found.or(self.file(name)?.map(|path| (name, path)));
-                }
-                found
+        let found = if let Some(name) = name {
+            self.file(name)?.map(|path| (name, path))
+        } else {
+            let mut found = None;
+            for name in DockerfilePlace::DEFAULT_NAMES {
+                found = found.or(self.file(name)?.map(|path| (name, path)));
             }
+            found
         };
         let (name, path) = found.ok_or_else(|| match name {
             Some(name) => CliError::failed(format!("--file: there is no {name} in {NAME}")),

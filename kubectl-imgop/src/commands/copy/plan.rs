@@ -48,7 +48,7 @@ pub async fn confirm(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()
 /// Shows the page of the preview. Returns nothing where the registries cannot be compared: the agent may reach them
 /// all the same.
 async fn show(
-    draft: &Draft,
+    draft: &mut Draft,
     terminal: &Terminal,
     spec: ImageSpec,
     request: CopyRequest,

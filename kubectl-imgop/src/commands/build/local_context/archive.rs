@@ -204,6 +204,12 @@ mod tests {
         let old = std::fs::File::options().write(true).open(two.path().join("src/main.go")).unwrap();
         old.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         std::fs::write(two.path().join(".env"), "another").unwrap();
+        // The order in which a file system lists folders must not matter.
+        let names: Vec<String> = (0..40).map(|n| format!("empty{n}")).collect();
+        for (first, last) in names.iter().zip(names.iter().rev()) {
+            std::fs::create_dir(one.path().join(first)).unwrap();
+            std::fs::create_dir(two.path().join(last)).unwrap();
+        }
         assert_eq!(archive(one.path()).image, archive(two.path()).image);
         std::fs::remove_file(two.path().join("link")).unwrap();
         symlink("out", two.path().join("link")).unwrap();

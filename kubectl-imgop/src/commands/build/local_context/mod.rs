@@ -63,7 +63,7 @@ pub struct LocalContext {
     root: PathBuf,
     /// Sorted by their paths.
     files: Vec<LocalFile>,
-    /// The folders without files.
+    /// The folders without files, sorted.
     empty: Vec<String>,
     /// The ignore file, for advice.
     ignore_file: String,
@@ -76,7 +76,9 @@ impl LocalContext {
         let (files, empty) = (Vec::new(), Vec::new());
         let mut context = Self { origin, root: root.to_owned(), files, empty, ignore_file };
         context.walk("", &rules)?;
+        // A folder is listed in another order on another file system.
         context.files.sort_by(|a, b| a.path.cmp(&b.path));
+        context.empty.sort();
         leave_out_other_rules(&mut context.files, &context.ignore_file);
         Ok(context)
     }
