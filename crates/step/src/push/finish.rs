@@ -264,7 +264,7 @@ mod tests {
         let built = json!({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": []},
             "config": {"Labels": {"a": "two\\nlines", "b": "", "of": "the Dockerfile"}}});
         let built = built.to_string().into_bytes();
-        let of = |config: &[u8], labels| {
+        let of = |config: &[u8], labels: &BTreeMap<String, String>| {
             let asked = Asked { format: Format::Oci, labels };
             finish((&manifest(&[], config), config), asked, &handover(None), |_| true).unwrap()
         };
