@@ -67,7 +67,10 @@ fn first_entry(tar: impl Read) -> io::Result<Option<Root>> {
         return Ok(None);
     }
     let header = entry.header();
-    Ok(Some(Root { owner: (header.uid()?, header.gid()?), mode: header.mode()? & 0o7777 }))
+    Ok(Some(Root {
+        owner: (header.uid().unwrap_or_default(), header.gid().unwrap_or_default()),
+        mode: header.mode()? & 0o7777,
+    }))
 }
 
 #[cfg(test)]

@@ -26,6 +26,15 @@ const ERRORS: [&str; 2] = ["Error: ", "error "];
 /// What Buildah logs where a file does not go into a layer as it was. It goes on without it, and succeeds.
 const UNWRITTEN: &str = " level=error msg=\"Can't add file ";
 
+/// Returns a text that names no copy of the context, which Buildah 1.44 makes below its temporary files.
+fn without_copy(text: &str) -> String {
+    let named = text.split_once("under \"").and_then(|(before, rest)| {
+        let (path, after) = rest.split_once('"')?;
+        path.contains("/buildah-context-").then(|| format!("{before}in the context{after}"))
+    });
+    named.unwrap_or_else(|| text.to_owned())
+}
+
 /// Returns which file a line says does not go into a layer as it was, and why.
 pub fn unwritten(line: &str) -> Option<String> {
     let (_, text) = line.strip_prefix("time=\"")?.split_once(UNWRITTEN)?;
@@ -155,7 +164,8 @@ impl Ended<'_> {
             }
             _ => text.to_owned(),
         };
-        text.replace(&format!("under \"{}\"", self.context), "in the context")
+        without_copy(&text)
+            .replace(&format!("under \"{}\"", self.context), "in the context")
             .replace(&format!("{}/", self.context), "")
             .replace(self.context, "the context")
     }

@@ -187,3 +187,14 @@ fn a_missing_file_is_named_as_the_context_knows_it() {
         "line 3: `COPY none /x`: checking on sources in the context: copier: stat: \"/none\": no such file or directory; if the file is there, .dockerignore leaves it out"
     );
 }
+
+#[test]
+fn a_copy_of_the_context_is_named_as_the_context() {
+    let text = "checking on sources under \"/work/tmp/buildah-context-25/overlay/32/merge\": copier: stat: \"/none\": no such file";
+    assert_eq!(
+        without_copy(text),
+        "checking on sources in the context: copier: stat: \"/none\": no such file"
+    );
+    let stage = "checking on sources under \"/work/storage/overlay/1/merged\": no such file";
+    assert_eq!(without_copy(stage), stage);
+}
