@@ -86,6 +86,16 @@ pub struct Config {
     #[arg(long, env = "MAX_TAGS_PER_IMAGE", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_tags_per_image: u16,
 
+    /// Most bytes that are kept of the Images of one namespace, and likewise of its `ImageBuilders`; a thousand small ones
+    /// take about one and a half million. What does not fit is `InvalidSpec` until there is room.
+    #[arg(long, env = "MAX_OBJECT_BYTES_PER_NAMESPACE", default_value_t = 24 << 20, value_parser = clap::value_parser!(u32).range(1 << 20..))]
+    pub max_object_bytes_per_namespace: u32,
+
+    /// Most bytes that are kept of all Images, and likewise of all `ImageBuilders`. A namespace has an eighth of its own
+    /// bound in any case.
+    #[arg(long, env = "MAX_OBJECT_BYTES", default_value_t = 40 << 20, value_parser = clap::value_parser!(u32).range(1 << 20..))]
+    pub max_object_bytes: u32,
+
     /// Images that are handled at once, in all namespaces together. One namespace gets half of them at most, and
     /// one registry of it a third, so that some stay free for others.
     #[arg(long, env = "MAX_CONCURRENT_RECONCILES", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
@@ -228,7 +238,8 @@ fn parse_quantity(text: &str) -> Result<String, String> {
     Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
 }
 
-fn as_limit(number: u32) -> usize {
+/// Returns a number of the settings as a limit of this machine.
+pub fn as_limit(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 

@@ -5,6 +5,7 @@
 //! [`registry_access`] are what that is made of.
 
 pub mod agent;
+mod byte_sums;
 pub mod cluster;
 pub mod config;
 pub mod controller;

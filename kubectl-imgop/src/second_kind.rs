@@ -57,7 +57,7 @@ impl Kind for Backup {
         columns: &[PastColumn::Count(Counted { column: "SAVED", name: "saved" }), PastColumn::Tags],
         none_yet: "has saved nothing yet",
     };
-    const JOB_WORDS: JobWords = JobWords { column: "DISK", doing: "saving", in_sequence: false };
+    const JOB_WORDS: JobWords = JobWords { column: "DISK", doing: "saving", in_sequence: false, kept: None };
     const BEYOND_RETRIES: &'static [&'static str] = &["DiskFull"];
 
     fn cells(&self, _: Timestamp) -> Vec<String> {

@@ -75,7 +75,11 @@ impl Right {
 impl std::fmt::Display for Right {
     /// As in `may not list pods`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)
+        match self.resource {
+            // Nobody builds the objects.
+            "imagebuilders" => write!(f, "{} images", self.verb),
+            resource => write!(f, "{} {resource}", self.verb),
+        }
     }
 }
 

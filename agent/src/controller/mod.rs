@@ -11,6 +11,7 @@
 
 mod objects;
 mod reconcile;
+mod store_bound;
 mod stored;
 mod undecodable;
 mod work_queue;
@@ -42,6 +43,7 @@ use crate::turns::TurnKey;
 use objects::Change;
 pub use objects::{Objects, Watched};
 pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
+use store_bound::StoreLimits;
 pub use stored::{NamespacedName, Stored};
 use worker::{Worker, changed};
 
@@ -65,7 +67,7 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
     let runner = Arc::new(Runner::new(kind, watched.objects()));
     let parts = watched.into_parts().into_iter().map(|part| {
         let (agent, runner) = (agent.clone(), runner.clone());
-        let (store, changes) = part.watch(agent.client.clone(), R::KEEP);
+        let (store, changes) = part.watch(agent.client.clone(), R::KEEP, StoreLimits::of(&agent.config));
         let due = changes.map(move |event| {
             leave_queue(&event, &agent);
             show(&event, &store, &runner.kind);

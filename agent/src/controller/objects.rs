@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -11,10 +11,11 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use serde::de::DeserializeOwned;
 
 use super::Object;
+use super::store_bound::{StoreBound, StoreLimits};
 use super::stored::{NamespacedName, Stored};
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
-use crate::cluster::watch::{Guarded, Keep, Watch, watch};
+use crate::cluster::watch::{Guarded, Keep, Watch, find, watch};
 use crate::config::Namespaces;
 
 /// What a watch of the agent sends.
@@ -123,25 +124,66 @@ impl<K: Object> Watched<K> {
 
 impl<K: Object> Part<K> {
     /// Begins to watch. Returns the store, and the objects as they change, once the store has them.
-    pub fn watch(self, client: Client, keep: Keep) -> (Store<Stored<K>>, impl Stream<Item = Change<K>>) {
+    pub fn watch(
+        self,
+        client: Client,
+        keep: Keep,
+        limits: StoreLimits,
+    ) -> (Store<Stored<K>>, impl Stream<Item = Change<K>>) {
         let (mut handle, mut is_known, mut writer) = (self.handle, false, self.writer);
         let what = Watch { namespace: self.namespace, label_selector: None, keep };
-        let changes = watch(client, what).map_ok(Stored::of_event).default_backoff().inspect(move |event| {
-            match event {
-                Ok(event) => {
-                    writer.apply_watcher_event(event);
-                    if matches!(event, watcher::Event::InitDone) && !is_known {
-                        is_known = true;
-                        handle.is_known();
-                    }
+        let bound = StoreBound::new(self.store.clone(), limits);
+        let changes = bounded(client, what, bound).inspect(move |event| match event {
+            Ok(event) => {
+                writer.apply_watcher_event(event);
+                if matches!(event, watcher::Event::InitDone) && !is_known {
+                    is_known = true;
+                    handle.is_known();
                 }
-                Err(error) => {
-                    handle.has_failed();
-                    let error = ApiCause::of_watch(error);
-                    tracing::warn!(kind = %K::kind(&()), %error, "cannot watch the objects; trying again");
-                }
+            }
+            Err(error) => {
+                handle.has_failed();
+                let error = ApiCause::of_watch(error);
+                tracing::warn!(kind = %K::kind(&()), %error, "cannot watch the objects; trying again");
             }
         });
         (self.store, changes)
+    }
+}
+
+/// What the watch sends, as far as there is room for it. What was refused is read again between two of its events, so that
+/// nothing older than these events is taken for new.
+fn bounded<K: Object>(client: Client, what: Watch, bound: StoreBound<K>) -> impl Stream<Item = Change<K>> {
+    let events = watch(client.clone(), what.clone()).map_ok(Stored::of_event).default_backoff().boxed();
+    stream::unfold((events, bound), move |(mut events, mut bound)| {
+        let (client, what) = (client.clone(), what.clone());
+        async move {
+            let event = match bound.next_with_room() {
+                Some(name) => read_again(client, what, &name).await,
+                None => None,
+            };
+            let event = match event {
+                Some(event) => Ok(event),
+                None => events.next().await?,
+            };
+            Some((event.map(|event| bound.bound(event)), (events, bound)))
+        }
+    })
+}
+
+/// Reads an object as it is now; none if it is gone or cannot be read, which other events tell.
+async fn read_again<K: Object>(
+    client: Client,
+    what: Watch,
+    name: &NamespacedName,
+) -> Option<watcher::Event<Stored<K>>> {
+    let what = Watch { namespace: Some(name.namespace.to_string()), ..what };
+    match find::<K>(client, what, &name.name).await {
+        Ok(found) => found.map(|object| watcher::Event::Apply(Stored::of(&object))),
+        Err(error) => {
+            let error = ApiCause::of_watch(&error);
+            tracing::warn!(kind = %K::kind(&()), %error, "cannot read an object that there is room for now");
+            None
+        }
     }
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Object;
+use super::store_bound::StoreLimit;
 use crate::cluster::watch::Guarded;
 
 /// Namespace and name of an object.
@@ -52,7 +53,20 @@ enum Content {
     Json(Box<[u8]>),
     /// Why there is none.
     Invalid(Box<InvalidObject>),
+    /// There is no room for it.
+    Refused(Box<Refused>),
 }
+
+/// An object that there is no room for: there may be many, so that next to nothing is kept of each.
+#[derive(Debug, Clone)]
+struct Refused {
+    limit: StoreLimit,
+    uid: Option<Box<str>>,
+    generation: Option<i64>,
+}
+
+/// Bytes that a stored object takes beside its JSON, about: its names, and its places in the store and the queue.
+const OVERHEAD: usize = 256;
 
 impl<K: Object> Stored<K> {
     /// Returns an object as it is kept.
@@ -88,22 +102,53 @@ impl<K: Object> Stored<K> {
             Content::Json(json) => serde_json::from_slice(json)
                 .map_err(|error| InvalidObject { error: error.to_string(), metadata: self.metadata() }),
             Content::Invalid(invalid) => Err(InvalidObject::clone(invalid)),
+            Content::Refused(refused) => {
+                let Refused { limit, uid, generation } = &**refused;
+                let (uid, generation) = (uid.as_deref().map(str::to_owned), *generation);
+                Err(InvalidObject {
+                    error: limit.to_string(),
+                    metadata: ObjectMeta { uid, generation, ..self.metadata() },
+                })
+            }
         })
+    }
+
+    /// Returns how many bytes it takes, about.
+    pub fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Json(json) => json.len() + OVERHEAD,
+            Content::Invalid(_) | Content::Refused(_) => 0,
+        }
+    }
+
+    /// Returns whether there was no room for it.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.content, Content::Refused(_))
+    }
+
+    /// Returns what is kept of it where there is no room for it.
+    #[must_use]
+    pub fn refused(self, limit: StoreLimit) -> Self {
+        let metadata = self.part::<OfObject<Identity>>().map(|object| object.metadata);
+        let Identity { uid, generation } = metadata.unwrap_or_default();
+        let uid = uid.map(String::into_boxed_str);
+        Self { content: Content::Refused(Box::new(Refused { limit, uid, generation })), ..self }
     }
 
     /// Returns a part of the object, without what else it holds; none if it cannot be decoded.
     pub fn part<T: DeserializeOwned>(&self) -> Option<T> {
         match &self.content {
             Content::Json(json) => serde_json::from_slice(json).ok(),
-            Content::Invalid(_) => None,
+            Content::Invalid(_) | Content::Refused(_) => None,
         }
     }
 
     /// Returns the UID of the object.
     pub fn read_uid(&self) -> Option<String> {
         match &self.content {
-            Content::Json(_) => self.part::<OfObject<Uid>>()?.metadata.uid,
+            Content::Json(_) => self.part::<OfObject<Identity>>()?.metadata.uid,
             Content::Invalid(invalid) => invalid.metadata.uid.clone(),
+            Content::Refused(refused) => refused.uid.as_deref().map(str::to_owned),
         }
     }
 
@@ -127,9 +172,10 @@ struct OfObject<M> {
     metadata: M,
 }
 
-#[derive(Deserialize)]
-struct Uid {
+#[derive(Deserialize, Default)]
+struct Identity {
     uid: Option<String>,
+    generation: Option<i64>,
 }
 
 /// What the store finds an object by. Of its UID and version, which it would keep beside each, it needs none.

@@ -181,7 +181,10 @@ impl Pass<'_> {
                 return self.report(readiness, memory.schedule.wait(wait, self.now));
             }
             Reason::Refused | Reason::Settings => Readiness::stalled(reasons::INVALID_SPEC, message),
-            Reason::RepositoryNotFound => Readiness::retrying(reasons::REPOSITORY_NOT_FOUND, message),
+            Reason::RepositoryNotFound => {
+                let message = format!("{message}; check the name in spec.{side}.name");
+                Readiness::retrying(reasons::REPOSITORY_NOT_FOUND, message)
+            }
             reason => match about_connection(side.as_str(), reason, self.image.spec.endpoint(side)) {
                 // Nothing changes before the field that is named is set.
                 Some(advice) => {

@@ -14,8 +14,8 @@ use crate::cluster::status::WithConditions;
 
 /// How many syncs are remembered.
 const MAX_HISTORY: usize = 20;
-/// How many tags an entry of the history names.
-const NAMED_TAGS: usize = 3;
+/// Bytes of the tags that an entry of the history names: three of the longest, or dozens of usual ones.
+const MAX_NAMED_BYTES: usize = 400;
 /// How many failures are shown; their number stands in the counts.
 const MAX_FAILURES: usize = 50;
 /// How many tags that are too young are remembered.
@@ -84,7 +84,9 @@ pub fn next_status(
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if !copied.is_empty() {
         let failed = new.counts.map(|c| c.failed);
-        let tags = copied.iter().take(NAMED_TAGS).map(ToString::to_string).collect();
+        let mut room = MAX_NAMED_BYTES;
+        let tags: Vec<String> = copied.iter().take(room).map(ToString::to_string).collect();
+        let tags = within(tags, room, &mut room);
         new.history.push(HistoryEntry {
             performed_at: Time(now),
             copied: Some(count(&copied)),

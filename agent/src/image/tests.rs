@@ -202,6 +202,9 @@ async fn a_source_that_does_not_exist_is_not_reported_as_a_missing_tag() {
     stage.image.metadata.generation = Some(2);
     let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
     assert_eq!(reason(&result), reasons::REPOSITORY_NOT_FOUND);
+    let ready = &result.report.as_ref().unwrap().status.conditions;
+    let message = &find(ready, READY).unwrap().message;
+    assert!(message.ends_with("; check the name in spec.source.name"), "{message}");
     stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.0"]}"#);
     let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
     assert_eq!(reason(&result), reasons::TAG_NOT_FOUND);

@@ -35,6 +35,9 @@ struct OfPhase {
     phase: &'static str,
 }
 
+/// Where layers come from.
+const SOURCES: [&str; 4] = ["mounted", "base", "cache", "built"];
+
 /// Where a layer came from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSource {
@@ -142,8 +145,11 @@ impl BuildCounters {
         metrics.register("builds_queued", queued, self.queued.clone());
         let moves = "Builds that a moved base image began";
         metrics.register("base_image_moves", moves, self.base_moves.clone());
-        let layers = "Layers of images that were built: mounted (the registry has them), base (of a base image, sent) and \
-                      built";
+        let layers = "Layers of images that were built: mounted (the registry has them), base (of a base image, sent), \
+                      cache (of steps that the cache had) and built";
+        for source in SOURCES {
+            drop(self.layers.get_or_create(&OfSource { source }));
+        }
         metrics.register("build_layers", layers, self.layers.clone());
         let bytes = "Bytes of the layers that builds sent, at most: what the registry has is not sent again";
         metrics.register("build_uploaded_bytes", bytes, self.uploaded_bytes.clone());
@@ -181,17 +187,17 @@ impl BuildCounters {
 
     /// Takes note of the layers of a build that succeeds. They are counted when its end is written, which it may not be.
     pub(super) fn pushed(&self, builder: &ImageBuilder, number: u64, tries: &[Try]) {
-        let reports = tries.iter().flat_map(|tried| &tried.reports);
-        let layers = reports.map(|report| report.layers).collect();
+        let layers = tries.iter().map(layers_of).collect();
         let uid = builder.metadata.uid.clone().unwrap_or_default();
         self.of_builder.lock().entry(uid).or_default().pushed = Some((number, layers));
     }
 
-    fn count_layers(&self, of_reports: &[PushedLayers]) {
-        for layers in of_reports {
-            for (source, count) in
-                [("mounted", layers.mounted), ("base", layers.base), ("built", layers.built)]
-            {
+    fn count_layers(&self, of_tries: &[PushedLayers]) {
+        for layers in of_tries {
+            // `build` says it, where the tenant's code runs.
+            let cached = layers.cached.min(layers.built);
+            let counts = [layers.mounted, layers.base, cached, layers.built - cached];
+            for (source, count) in SOURCES.into_iter().zip(counts) {
                 self.layers.get_or_create(&OfSource { source }).inc_by(count.into());
             }
             self.uploaded_bytes.inc_by(layers.bytes);
@@ -257,6 +263,18 @@ impl BuildCounters {
     }
 }
 
+/// Returns what the containers of a try report of its layers.
+fn layers_of(tried: &Try) -> PushedLayers {
+    let reports = tried.reports.iter().map(|report| report.layers);
+    reports.fold(PushedLayers::default(), |sum, of| PushedLayers {
+        mounted: sum.mounted.saturating_add(of.mounted),
+        base: sum.base.saturating_add(of.base),
+        built: sum.built.saturating_add(of.built),
+        cached: sum.cached.saturating_add(of.cached),
+        bytes: sum.bytes.saturating_add(of.bytes),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::stage::Stage;
@@ -272,10 +290,13 @@ mod tests {
     }
 
     async fn built(settings: &[&str]) -> Stage {
+        built_with(settings, PushedLayers { mounted: 3, base: 1, built: 5, cached: 3, bytes: 500 }).await
+    }
+
+    async fn built_with(settings: &[&str], layers: PushedLayers) -> Stage {
         let mut stage = Stage::with_settings(settings, |_, _| ()).await;
         stage.passes(2).await;
         let digest = stage.pushed("linux/amd64", "1");
-        let layers = PushedLayers { mounted: 3, base: 1, built: 2, bytes: 500 };
         stage.end_well_with(0, &digest, layers);
         stage.pass().await;
         assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
@@ -286,7 +307,7 @@ mod tests {
     async fn the_layers_and_the_phases_of_a_build_are_counted_once() {
         let mut stage = built(&[]).await;
         stage.passes(3).await;
-        let layers = ["base\"} 1", "built\"} 2", "mounted\"} 3"];
+        let layers = ["base\"} 1", "built\"} 2", "cache\"} 3", "mounted\"} 3"];
         let layers = layers.map(|rest| format!("imgop_build_layers_total{{source=\"{rest}"));
         assert_eq!(lines(&stage, "imgop_build_layers_total"), layers);
         assert_eq!(
@@ -328,6 +349,13 @@ mod tests {
         stage.end_badly(0, imgop_core::build::BuildFailure::PushFailed);
         stage.pass().await;
         assert_eq!(counts(&stage), ["imgop_builds_running 0", "imgop_builds_queued 1"]);
+    }
+
+    #[tokio::test]
+    async fn a_build_that_claims_more_layers_of_a_cache_than_there_are_is_not_believed() {
+        let stage = built_with(&[], PushedLayers { built: 2, cached: 9, ..PushedLayers::default() }).await;
+        let of = |source: &str| lines(&stage, &format!("imgop_build_layers_total{{source=\"{source}"));
+        assert!(of("cache")[0].ends_with(" 2") && of("built")[0].ends_with(" 0"), "{:?}", of(""));
     }
 
     #[tokio::test]

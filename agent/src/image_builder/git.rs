@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use imgop_core::build::{BuildContext, BuildFailure, BuildRequest};
-use imgop_registry::Credential;
 use imgop_registry::cache::{Bounded, SingleFlight};
 use imgop_registry::git::{GitError, is_commit};
+use imgop_registry::{Credential, Unreachable};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -93,6 +93,20 @@ fn may_be_short(revision: &str) -> bool {
     (4..40).contains(&revision.len()) && revision.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+/// Returns what to check where a connection failed.
+fn about_connection(connection: Option<Unreachable>) -> &'static str {
+    match connection {
+        Some(Unreachable::Dns) => {
+            "; check the name of the host in spec.context.git.url, and the DNS of the cluster"
+        }
+        Some(Unreachable::NoTls) => " If so, write http:// in spec.context.git.url",
+        Some(Unreachable::Connect | Unreachable::Timeout) => {
+            "; check host and port in spec.context.git.url, and whether pods of this cluster reach them"
+        }
+        Some(Unreachable::Tls | Unreachable::WantsTls | Unreachable::Interrupted) | None => "",
+    }
+}
+
 fn halt(error: &GitError) -> Halt {
     let (failure, fix) = match error {
         GitError::Unauthorized(_) => (
@@ -105,7 +119,9 @@ fn halt(error: &GitError) -> Halt {
         GitError::RevisionNotFound { .. } => {
             (BuildFailure::RevisionNotFound, "; name one that it has in spec.context.git.revision")
         }
-        GitError::Unreachable { .. } => (BuildFailure::SourceUnreachable, ""),
+        GitError::Unreachable { connection, .. } => {
+            (BuildFailure::SourceUnreachable, about_connection(*connection))
+        }
     };
     Halt::of(failure, format!("spec.context.git: {error}{fix}"))
 }

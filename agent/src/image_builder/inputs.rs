@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imgop_core::api::RebuildOn;
 use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
 use imgop_core::build::{
-    BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, own_platform,
+    BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, context_not_found, own_platform,
 };
 use imgop_registry::oci::{Platform, PlatformSelector};
 use imgop_registry::reference::{Digest, ManifestRef};
@@ -40,8 +40,17 @@ pub(super) struct Preflight {
     pub credentials: String,
 }
 
-/// The images that a Dockerfile needs, and for which platforms.
-type NeededImages = BTreeMap<ImageReference, BTreeSet<PlatformSelector>>;
+/// The images that a Dockerfile needs.
+type NeededImages = BTreeMap<ImageReference, Needed>;
+
+/// What of an image is needed.
+#[derive(Default)]
+struct Needed {
+    /// For which platforms.
+    platforms: BTreeSet<PlatformSelector>,
+    /// The first line that names it.
+    line: Option<u32>,
+}
 
 impl Pass<'_> {
     /// Returns what a build would be made from, as far as `rebuildOn` watches it: the rest is taken for unchanged.
@@ -103,7 +112,7 @@ impl Pass<'_> {
         let look_up = |(image, digest): (ImageReference, Digest)| async move {
             let (client, versions) = self.pull_client(&image.repository, Freshness::Cached).await?;
             let seen = self.builders.bases.digest(&client, &image, max_age).await;
-            let seen = seen.map_err(|error| self.pull_failed(&image, &error, &versions.all()))?;
+            let seen = seen.map_err(|error| self.pull_failed((&image, None), &error, &versions.all()))?;
             Ok((image, seen.unwrap_or(digest)))
         };
         let bases = bases.iter().map(|(image, digest)| (image.clone(), digest.clone())).collect::<Vec<_>>();
@@ -135,6 +144,7 @@ impl Pass<'_> {
         access: &Access,
     ) -> Result<(ObservedInputs, Vec<String>), Halt> {
         let contents = self.config_maps(request).await?;
+        self.check_context(request).await?;
         let mut inputs = ObservedInputs {
             context: self.context_digest(request, &contents, RECENT).await?,
             arguments: contents.arguments_digest(request),
@@ -151,7 +161,7 @@ impl Pass<'_> {
             // All platforms get the same content of what the last build needed.
             inputs.bases = self.moved_bases(&earlier.bases, RECENT).await.unwrap_or_default();
         }
-        self.check_push(access).await?;
+        self.check_push(request, access).await?;
         Ok((inputs, warnings))
     }
 
@@ -178,7 +188,9 @@ impl Pass<'_> {
             });
             problems.extend(resolved.problems);
             for image in resolved.images {
-                needed.entry(image.image).or_default().insert(image.platform);
+                let Needed { platforms, line } = needed.entry(image.image).or_default();
+                platforms.insert(image.platform);
+                *line = image.positions.iter().map(|position| position.line).chain(*line).min();
             }
         }
         problems.sort_by_key(|problem| problem.position);
@@ -191,17 +203,17 @@ impl Pass<'_> {
 
     /// Returns what images show, all of them with the platforms that are needed.
     async fn observed_bases(&self, needed: NeededImages) -> Result<BTreeMap<ImageReference, Digest>, Halt> {
-        let look_up = |(image, platforms): (ImageReference, BTreeSet<PlatformSelector>)| async move {
+        let look_up = |(image, Needed { platforms, line }): (ImageReference, Needed)| async move {
             let (client, versions) = self.pull_client(&image.repository, Freshness::Now).await?;
-            let failed = |error: RegistryError| self.pull_failed(&image, &error, &versions.all());
+            let failed = |error: RegistryError| self.pull_failed((&image, line), &error, &versions.all());
             let digest = self.builders.bases.digest(&client, &image, RECENT).await.map_err(failed)?;
-            let digest = digest.ok_or_else(|| base_not_found(&image))?;
+            let digest = digest.ok_or_else(|| base_not_found(&image, line))?;
             let there = platforms_of(&client, &digest).await.map_err(failed)?;
-            let there = there.ok_or_else(|| base_not_found(&image))?;
+            let there = there.ok_or_else(|| base_not_found(&image, line))?;
             let lacks = |wanted: &&PlatformSelector| !there.iter().any(|platform| wanted.matches(platform));
             // An image without a platform is taken at its word: the build verifies what comes of it.
             if let Some(wanted) = platforms.iter().find(lacks).filter(|_| !there.is_empty()) {
-                return Err(platform_not_found(&image, wanted, &there));
+                return Err(platform_not_found(&image, line, wanted, &there));
             }
             Ok((image, digest))
         };
@@ -224,25 +236,51 @@ impl Pass<'_> {
             Halt::registry(&named.field, named.endpoint, &error, &versions.all())
         };
         let seen = seen.map_err(failed)?;
-        let missing = || {
-            let message =
-                format!("spec.context.image.name: {image} is not at its registry; name one that is");
-            Halt::of(BuildFailure::BaseImageNotFound, message)
-        };
-        seen.ok_or_else(missing).map(Some)
+        seen.ok_or_else(|| context_is_gone(request, image)).map(Some)
     }
 
-    /// Fails if the image may not be pushed.
-    async fn check_push(&self, access: &Access) -> Result<(), Halt> {
-        let checked = access.destination.check_push().await;
-        checked.map_err(|error| {
+    /// Fails if the image of the context never moves and is gone: it is not asked for otherwise.
+    async fn check_context(&self, request: &BuildRequest) -> Result<(), Halt> {
+        let BuildContext::Image(image) = &request.context else { return Ok(()) };
+        let Some(digest) = &image.digest else { return Ok(()) };
+        let (client, versions) = self.context_client(image, Freshness::Now).await?;
+        match client.head(&ManifestRef::Digest(digest.clone())).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(context_is_gone(request, image)),
+            Err(error) if *error.reason() == Reason::RepositoryNotFound => {
+                Err(context_is_gone(request, image))
+            }
+            Err(error) => {
+                let named = self.context_endpoint();
+                Err(Halt::registry(&named.field, named.endpoint, &error, &versions.all()))
+            }
+        }
+    }
+
+    /// Fails if the image may not be pushed to one of the repositories that it goes to.
+    async fn check_push(&self, request: &BuildRequest, access: &Access) -> Result<(), Halt> {
+        let refused = |error: RegistryError| {
             Halt::registry("image", self.builder.spec.image.endpoint(), &error, &access.versions.all())
-        })
+        };
+        access.destination.check_push().await.map_err(refused)?;
+        let mut asked = vec![&request.destination.repository];
+        for (repository, _) in &request.destination.tags {
+            if !asked.contains(&repository) {
+                asked.push(repository);
+                self.client_of(repository).await?.check_push().await.map_err(refused)?;
+            }
+        }
+        Ok(())
     }
 
-    fn pull_failed(&self, image: &ImageReference, error: &RegistryError, secrets: &[String]) -> Halt {
+    fn pull_failed(
+        &self,
+        (image, line): (&ImageReference, Option<u32>),
+        error: &RegistryError,
+        secrets: &[String],
+    ) -> Halt {
         if *error.reason() == Reason::RepositoryNotFound {
-            return base_not_found(image);
+            return base_not_found(image, line);
         }
         let named = self.endpoint_of(image.repository.host());
         Halt::registry(&named.field, named.endpoint, error, secrets)
@@ -284,14 +322,37 @@ fn wrong_dockerfile(errors: &[Problem]) -> Halt {
     Halt::of(failure, format!("the Dockerfile, {}{more}", named.join("; ")))
 }
 
-fn base_not_found(image: &ImageReference) -> Halt {
-    let message = format!("the Dockerfile names {image}, which is not at its registry; name one that is");
+fn context_is_gone(request: &BuildRequest, image: &ImageReference) -> Halt {
+    let message = context_not_found(image, &request.destination.repository);
     Halt::of(BuildFailure::BaseImageNotFound, message)
 }
 
-fn platform_not_found(image: &ImageReference, wanted: &PlatformSelector, there: &[Platform]) -> Halt {
+/// Returns an image with the line that names it.
+fn named(image: &ImageReference, line: Option<u32>) -> String {
+    let line = line.map_or_else(String::new, |line| format!("line {line}, "));
+    format!("the Dockerfile, {line}names {image}")
+}
+
+fn base_not_found(image: &ImageReference, line: Option<u32>) -> Halt {
+    let (named, repository) = (named(image, line), &image.repository);
+    // Near misses would cost a list of all tags, of which a registry may have thousands.
+    let message = format!(
+        "{named}, which is not at its registry; name one that is: kubectl imgop tags {repository} lists them"
+    );
+    Halt::of(BuildFailure::BaseImageNotFound, message)
+}
+
+fn platform_not_found(
+    image: &ImageReference,
+    line: Option<u32>,
+    wanted: &PlatformSelector,
+    there: &[Platform],
+) -> Halt {
     let there: Vec<String> = there.iter().map(ToString::to_string).collect();
-    let message =
-        format!("{image} is not built for {wanted}, but for {}; name another image", there.join(", "));
+    let message = format!(
+        "{}, which is not built for {wanted}, but for {}; name another image",
+        named(image, line),
+        there.join(", ")
+    );
     Halt::of(BuildFailure::PlatformNotFound, message)
 }

@@ -5,6 +5,8 @@ use imgop_core::api::{ImageBuilder, ImageBuilderStatus};
 use imgop_core::schedule::Schedule;
 use jiff::Timestamp;
 
+use super::spec_fields::SpecFields;
+
 /// What is remembered of one ImageBuilder.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -16,6 +18,8 @@ pub struct Memory {
     pub blocked: Option<Blocked>,
     /// When all tags were last seen to show the image.
     pub tags_seen: Option<Timestamp>,
+    /// The spec of the last build.
+    pub built_spec: Option<Box<SpecFields>>,
     reported: Option<Box<Reported>>,
 }
 

@@ -27,6 +27,7 @@ mod pull_auth;
 mod retention;
 mod running;
 mod security;
+mod spec_fields;
 mod starting;
 mod status;
 mod tiers;
@@ -251,6 +252,7 @@ impl<'a> Pass<'a> {
         }
         let request = BuildRequest::parse(&self.builder.spec)?;
         self.keep_finished_jobs().await?;
+        self.remember_spec(last.as_ref(), memory);
         let is_check = self.is_check_due(&request, memory);
         let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
         let held = self.held(memory);

@@ -1,9 +1,12 @@
 //! What became of the parts of a build: read from Jobs, and from the status where Jobs are gone.
 
+use std::time::Duration;
+
 use imgop_core::api::{BUILD_ANNOTATION, ImageBuilderStatus, PlatformState, PlatformStatus};
-use imgop_core::build::step::{PhaseSeconds, StepFailure, StepReport};
+use imgop_core::build::step::{PhaseSeconds, PushedLayers, StepFailure, StepReport};
 use imgop_core::build::{BuildFailure, BuildKey, PartRecord, PartRun, PartState};
 use imgop_core::text::last_bytes;
+use imgop_core::time::saturating_add;
 use imgop_registry::printable;
 use jiff::Timestamp;
 
@@ -11,8 +14,12 @@ use super::job::{BUILD, PREPARE, PUSH};
 use super::status::failure_of;
 use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState, may_pods_come};
 
+/// For how long the pods of a Job that ended are waited for while they are not known.
+const UNKNOWN_PODS_TIME: Duration = Duration::from_mins(5);
 /// Bytes of the output of a container that ended without a report.
 const MAX_OUTPUT: usize = 400;
+/// Bytes of the last lines of a step: a status has up to 8 parts.
+const MAX_LINES_BYTES: usize = 512;
 
 /// A try of a part, with what its containers report.
 #[derive(Debug, Clone)]
@@ -25,6 +32,8 @@ pub(super) struct Try {
     pub message: Option<String>,
     /// The step that failed.
     pub step: Option<String>,
+    /// The last lines that it printed, newest last.
+    pub last_lines: Vec<String>,
     /// Why its pod gets no node, or not yet.
     pub waits_for_node: Option<String>,
     /// What `prepare`, `build` and `push` report.
@@ -143,7 +152,8 @@ fn read(job: &JobReport, record: PartRecord, may_pod_come: bool, now: Timestamp)
         run: PartRun { platform: record.platform, attempt: record.attempt, state },
         emulated: record.emulated,
         message: failure.as_ref().map(|failure| failure.message.clone()),
-        step: failure.and_then(|failure| failure.step),
+        step: failure.as_ref().and_then(|failure| failure.step.clone()),
+        last_lines: failure.map(|failure| failure.last_lines).unwrap_or_default(),
         waits_for_node: job.waits_for_node.clone(),
         created: job.created,
         ended_at: containers.iter().filter_map(|(_, state)| ended(state)).map(|end| end.at).max(),
@@ -162,7 +172,11 @@ fn own_part(name: &str, report: StepReport) -> StepReport {
             let StepReport { source, bases, storage_driver, .. } = report;
             StepReport { source, bases, storage_driver, seconds, ..common }
         }
-        BUILD => StepReport { seconds: PhaseSeconds { build: seconds.build, ..of_phases }, ..common },
+        BUILD => {
+            let seconds = PhaseSeconds { build: seconds.build, ..of_phases };
+            let layers = PushedLayers { cached: report.layers.cached, ..PushedLayers::default() };
+            StepReport { seconds, layers, ..common }
+        }
         _ => {
             let seconds = PhaseSeconds { push: seconds.push, ..of_phases };
             let StepReport { image, layers, .. } = report;
@@ -183,7 +197,15 @@ struct Failed {
     reason: BuildFailure,
     message: String,
     step: Option<String>,
+    last_lines: Vec<String>,
     at: Timestamp,
+}
+
+impl Failed {
+    /// Returns a failure of which no step is known.
+    fn new(reason: BuildFailure, message: String, at: Timestamp) -> Self {
+        Self { reason, message, step: None, last_lines: Vec::new(), at }
+    }
 }
 
 /// Returns that a try runs, or why it failed.
@@ -193,32 +215,35 @@ fn failure(
     may_pod_come: bool,
     now: Timestamp,
 ) -> Result<PartState, Failed> {
-    let failed = |reason, message: String, at| Failed { reason, message, step: None, at };
     if let JobState::Stuck(message) = &job.state {
         let reason = match job.waits_for_node {
             Some(_) => BuildFailure::PlatformUnavailable,
             None => BuildFailure::PodNotStarted,
         };
-        return Err(failed(reason, message.clone(), now));
+        return Err(Failed::new(reason, message.clone(), now));
     }
     for (name, state) in containers {
         return Err(match state {
             ContainerState::Ended(end) if end.exit_code == 0 => continue,
-            // What it pushed is in its pod, whose watch may be behind that of the Jobs.
-            ContainerState::Completed { at } if may_pod_come || may_pods_come(*at, now) => {
+            // What it pushed is in its pod, whose watch may be behind that of the Jobs, or fail for a while.
+            ContainerState::Completed { at, are_pods_known }
+                if may_pod_come
+                    || may_pods_come(*at, now)
+                    || !are_pods_known && now < saturating_add(*at, UNKNOWN_PODS_TIME) =>
+            {
                 return Ok(PartState::Running);
             }
             ContainerState::Completed { .. } => {
                 let message = "its Job ended well, and what it pushed is not known any more".to_owned();
-                failed(BuildFailure::Interrupted, message, now)
+                Failed::new(BuildFailure::Interrupted, message, now)
             }
             ContainerState::Running => return Ok(PartState::Running),
             ContainerState::Ended(end) => of_container(name, end, job),
             ContainerState::NotStarted { message, at } => {
-                failed(BuildFailure::PodNotStarted, message.clone(), *at)
+                Failed::new(BuildFailure::PodNotStarted, message.clone(), *at)
             }
             ContainerState::DeadlineExceeded { at } => {
-                failed(BuildFailure::TimedOut, "it took longer than spec.timeout".to_owned(), *at)
+                Failed::new(BuildFailure::TimedOut, "it took longer than spec.timeout".to_owned(), *at)
             }
             ContainerState::Interrupted { at } | ContainerState::PodGone { at } => interrupted(job, *at),
         });
@@ -226,13 +251,14 @@ fn failure(
     // All ended well, and `push` names no image.
     let message =
         "its containers ended well without a report; BUILDER_IMAGE of the agent must be of its version";
-    Err(failed(BuildFailure::VerificationFailed, message.to_owned(), now))
+    Err(Failed::new(BuildFailure::VerificationFailed, message.to_owned(), now))
 }
 
 /// Returns why a container failed that ended by itself or was ended.
 fn of_container(name: &str, end: &ContainerEnd, job: &JobReport) -> Failed {
     let reported = report(end).and_then(|report| report.failure);
     let step = reported.as_ref().and_then(step_of);
+    let mut last_lines = Vec::new();
     let ended_by = job.ended_by.as_ref().map(|by| by.reason.as_str());
     let (reason, message) = match (ended_by, reported) {
         (Some("DeadlineExceeded"), _) => {
@@ -243,7 +269,10 @@ fn of_container(name: &str, end: &ContainerEnd, job: &JobReport) -> Failed {
             let Failed { reason, message, .. } = interrupted(job, end.at);
             (reason, message)
         }
-        (_, Some(failure)) => (failure.reason, message_of(&failure)),
+        (_, Some(failure)) => {
+            last_lines = newest(failure.last_lines);
+            (failure.reason, failure.message)
+        }
         (_, None) if end.reason == "OOMKilled" => {
             // Only the container that runs the Dockerfile has the limits of the spec.
             let fix = match name {
@@ -258,7 +287,7 @@ fn of_container(name: &str, end: &ContainerEnd, job: &JobReport) -> Failed {
             (if name == PUSH { BuildFailure::PushFailed } else { BuildFailure::StepFailed }, message)
         }
     };
-    Failed { reason, message, step, at: end.at }
+    Failed { reason, message, step, last_lines, at: end.at }
 }
 
 /// Returns why a pod ended before its containers did.
@@ -269,9 +298,9 @@ fn interrupted(job: &JobReport, at: Timestamp) -> Failed {
     let is_full = message.contains("exceeds the limit") || message.contains("exceeds the total limit");
     if is_full {
         let message = format!("{message}; raise spec.storage.sizeLimit");
-        return Failed { reason: BuildFailure::OutOfDisk, message, step: None, at };
+        return Failed::new(BuildFailure::OutOfDisk, message, at);
     }
-    Failed { reason: BuildFailure::Interrupted, message, step: None, at }
+    Failed::new(BuildFailure::Interrupted, message, at)
 }
 
 /// Returns a step as people read it: `RUN make (line 7)`.
@@ -283,14 +312,13 @@ fn step_of(failure: &StepFailure) -> Option<String> {
     })
 }
 
-/// Returns what a failure says, which names step and exit code, and the end of the output.
-fn message_of(failure: &StepFailure) -> String {
-    let mut message = failure.message.clone();
-    if !failure.last_lines.is_empty() {
-        message.push_str(": ");
-        message.push_str(&failure.last_lines.join(" | "));
-    }
-    message
+/// Returns as many lines, from the newest, as a status holds of a part.
+fn newest(mut lines: Vec<String>) -> Vec<String> {
+    let mut room = MAX_LINES_BYTES;
+    let fits = |line: &&String| room.checked_sub(line.len()).map(|left| room = left).is_some();
+    let kept = lines.iter().rev().take_while(fits).count();
+    lines.drain(..lines.len() - kept);
+    lines
 }
 
 fn ended(state: &ContainerState) -> Option<&ContainerEnd> {

@@ -20,6 +20,7 @@ pub(super) fn show_begun(status: &mut ImageBuilderStatus, record: &PartRecord, n
     for part in status.platforms.iter_mut().filter(|part| part.platform == shown) {
         (part.state, part.attempts) = (PlatformState::Running, record.attempt);
         (part.reason, part.message, part.next_attempt) = (None, None, None);
+        part.last_lines.clear();
         (part.emulated, part.not_started) = (record.emulated, not_started);
     }
 }
@@ -97,6 +98,7 @@ pub(super) fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
             shown.attempts = newest.run.attempt;
             shown.emulated = newest.emulated;
             shown.step.clone_from(&newest.step);
+            shown.last_lines.clone_from(&newest.last_lines);
             let driver = newest.reports.iter().find_map(|report| report.storage_driver.clone());
             shown.storage_driver = driver.or_else(|| shown.storage_driver.take());
             shown.message =
@@ -108,6 +110,7 @@ pub(super) fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
             PartAction::Built(digest) => {
                 (shown.state, shown.digest) = (PlatformState::Built, Some(digest.to_string()));
                 (shown.message, shown.step) = (None, None);
+                shown.last_lines.clear();
             }
             PartAction::Wait => shown.state = PlatformState::Running,
             // If its Job goes before the next one is there, the status alone knows of the try.

@@ -368,10 +368,9 @@ impl Pass<'_> {
         // The tags are those that the spec names by now.
         status.destination = Some(destination_status(&request.destination));
         let ended = Ended {
-            result: BuildResult::Succeeded,
-            failure: None,
             digest: Some(content.digest.clone()),
             duration: Some(took),
+            ..Ended::of(BuildResult::Succeeded)
         };
         let status = end(status, &ended);
         (memory.tags_seen, memory.blocked) = (Some(self.now), None);

@@ -23,7 +23,7 @@ use super::last_build::{inputs, renew_key};
 use super::memory::Memory;
 use super::part_runs::{Try, runs, tries};
 use super::part_status::{duration, show_begun, show_parts, summary, with_reports};
-use super::status::{Ended, add_job, end, failed};
+use super::status::{Ended, add_job, end, failed, why_failed};
 use super::{Conclusion, JOB_INTERVAL, OTHERS_INTERVAL, Pass, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::config::BuildTier;
@@ -98,9 +98,8 @@ impl Pass<'_> {
         if let Halt::Build(refusal) = &halt
             && refusal.ends_build
         {
-            let duration = Some(duration(&parts.tries, last.started_at));
-            let failure = Some(refusal.failure);
-            status = end(status, &Ended { result: BuildResult::Failed, failure, digest: None, duration });
+            let duration = duration(&parts.tries, last.started_at);
+            status = end(status, &Ended::failed(refusal.failure, refusal.message.clone(), duration));
             let message = format!("build {} failed; {refusal}", last.number);
             let wait = memory.schedule.wait(self.check_interval(Retry::Never), self.now);
             let readiness = Readiness::stalled(refusal.failure.as_str(), message);
@@ -132,7 +131,7 @@ impl Pass<'_> {
         }
         // The next one may have to wait.
         self.end_all_builds().await?;
-        let status = end(status, &Ended::without_image(BuildResult::Superseded));
+        let status = end(status, &Ended::of(BuildResult::Superseded));
         let message = "the build of an earlier spec or ConfigMap has ended; the next one begins";
         let readiness = Readiness::progressing(message);
         let ended = Some(BuildResult::Superseded);
@@ -271,8 +270,8 @@ impl Pass<'_> {
         failure: BuildFailure,
         memory: &mut Memory,
     ) -> Conclusion {
-        let duration = Some(duration(&parts.tries, last.started_at));
-        let ended = Ended { result: BuildResult::Failed, failure: Some(failure), digest: None, duration };
+        let duration = duration(&parts.tries, last.started_at);
+        let ended = Ended::failed(failure, why_failed(&status), duration);
         let status = end(status, &ended);
         let readiness = Readiness::stalled(failure.as_str(), failed(&status, last.number));
         // What rebuildOn watches may be the fix.

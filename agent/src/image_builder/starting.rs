@@ -18,6 +18,7 @@ use super::halt::Halt;
 use super::inputs::{MAX_WARNINGS, Preflight, RECENT};
 use super::last_build::{last_build, renew_key, set_inputs};
 use super::memory::Memory;
+use super::spec_fields::SpecFields;
 use super::status::{Ended, begin, built_parts, end, failure_of, rest};
 use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, TAGS_INTERVAL};
 use crate::cluster::Freshness;
@@ -227,7 +228,7 @@ impl Pass<'_> {
             memory.schedule.last_request = Some(self.now);
         }
         let preflight = self.preflight(request, last.map(|last| &last.inputs), memory).await?;
-        let start = self.with_changes(request, last, start, &preflight);
+        let start = self.with_fields(self.with_changes(request, last, start, &preflight), memory);
         let kept = match last {
             Some(last) => self.kept_parts(request, last, &start, &preflight.inputs),
             None => Vec::new(),
@@ -264,6 +265,27 @@ impl Pass<'_> {
         }
     }
 
+    /// Returns the beginning with the fields of the spec that changed, if this process has seen the spec before.
+    fn with_fields(&self, start: Start, memory: &mut Memory) -> Start {
+        let now = SpecFields::of(&self.builder.spec);
+        let before = memory.built_spec.replace(Box::new(now.clone()));
+        let changed = before.and_then(|before| now.changed_since(&before));
+        match (start.reason, changed, &start.changes) {
+            (BuildReason::SpecChanged, Some(fields), Some(generations)) => {
+                Start { changes: Some(format!("{fields} ({generations})")), ..start }
+            }
+            _ => start,
+        }
+    }
+
+    /// Remembers the spec of the last build where it is still the present one.
+    pub(super) fn remember_spec(&self, last: Option<&LastBuild>, memory: &mut Memory) {
+        let is_present = last.is_some_and(|last| last.generation == self.generation());
+        if is_present && memory.built_spec.is_none() {
+            memory.built_spec = Some(Box::new(SpecFields::of(&self.builder.spec)));
+        }
+    }
+
     /// Returns the parts of the last build that need not be built again: they were built from the same, and are in the
     /// same repository.
     fn kept_parts(
@@ -296,7 +318,7 @@ impl Pass<'_> {
             return Ok(Conclusion { status: Some(status), ..Conclusion::unchanged(SHORT_INTERVAL) });
         };
         self.end_all_builds().await?;
-        let status = end(status, &Ended::without_image(BuildResult::Cancelled));
+        let status = end(status, &Ended::of(BuildResult::Cancelled));
         let readiness = rest(&status);
         let ended = Some(BuildResult::Cancelled);
         Ok(Conclusion { ended, ..self.reported(status, readiness, SHORT_INTERVAL) })

@@ -21,8 +21,8 @@ const MAX_HISTORY: usize = 20;
 const MAX_RAN_JOBS: usize = 16;
 /// Bytes of a message in a condition.
 const MAX_MESSAGE_BYTES: usize = 1_024;
-/// Bytes of what was new, in the history.
-const MAX_CHANGES_BYTES: usize = 256;
+/// Bytes of what was new, and of why a build failed, in the history.
+const MAX_RECORD_BYTES: usize = 256;
 
 impl WithConditions for ImageBuilderStatus {
     fn conditions(&mut self) -> &mut Vec<Condition> {
@@ -37,6 +37,8 @@ pub(super) struct Ended {
     pub result: BuildResult,
     /// Why it failed.
     pub failure: Option<BuildFailure>,
+    /// The same for people.
+    pub message: Option<String>,
     /// The image.
     pub digest: Option<Digest>,
     /// How long its phases took.
@@ -44,9 +46,15 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Returns the end of a build without an image.
-    pub(super) fn without_image(result: BuildResult) -> Self {
-        Self { result, failure: None, digest: None, duration: None }
+    /// Returns the end of a build of which nothing else is known.
+    pub(super) fn of(result: BuildResult) -> Self {
+        Self { result, failure: None, message: None, digest: None, duration: None }
+    }
+
+    /// Returns the end of a build that failed, after as much time.
+    pub(super) fn failed(failure: BuildFailure, message: String, duration: BuildDuration) -> Self {
+        let (failure, message) = (Some(failure), Some(message));
+        Self { failure, message, duration: Some(duration), ..Self::of(BuildResult::Failed) }
     }
 }
 
@@ -94,8 +102,8 @@ pub(super) fn begin(
     kept: &[PlatformStatus],
     now: Timestamp,
 ) -> ImageBuilderStatus {
-    status = end(status, &Ended::without_image(BuildResult::Superseded));
-    let changes = start.changes.as_deref().map(|text| shorten(text, MAX_CHANGES_BYTES).into_owned());
+    status = end(status, &Ended::of(BuildResult::Superseded));
+    let changes = start.changes.as_deref().map(|text| shorten(text, MAX_RECORD_BYTES).into_owned());
     let (number, reason) = (start.number, start.reason);
     status.build = Some(RunningBuild { number, reason, changes, started_at: Time(now) });
     let new = |platform: String| {
@@ -126,6 +134,7 @@ pub(super) fn end(mut status: ImageBuilderStatus, ended: &Ended) -> ImageBuilder
         changes: build.changes,
         result: ended.result,
         failure: ended.failure.map(|failure| failure.as_str().to_owned()),
+        message: ended.message.as_deref().map(|text| shorten(text, MAX_RECORD_BYTES).into_owned()),
         digest: ended.digest.as_ref().map(ToString::to_string),
         started_at: Some(build.started_at),
         duration: ended.duration,
@@ -189,16 +198,34 @@ pub(super) fn succeeded(status: &ImageBuilderStatus, number: u64) -> String {
         [] => String::new(),
         emulated => format!("; {} was emulated where no node has it", emulated.join(", ")),
     };
-    format!("build {number}: {} is {}{how}", image.tags.join(", "), image.digest)
+    let tags = match image.tags.as_slice() {
+        [only] => format!("tag {only} is"),
+        several => format!("tags {} are", several.join(", ")),
+    };
+    format!("build {number}: {tags} {}{how}", image.digest)
 }
 
-/// Returns what a build that failed says: each of its parts that failed.
+/// Returns what a build that failed says: of each part that failed why, and what its step printed last.
 pub(super) fn failed(status: &ImageBuilderStatus, number: u64) -> String {
-    let failed = status.platforms.iter().filter(|part| part.state == PlatformState::Failed);
-    let messages: Vec<String> = failed
-        .map(|part| format!("{}: {}", part.platform, part.message.as_deref().unwrap_or("it failed")))
+    let messages: Vec<String> = failed_parts(status)
+        .map(|(part, why)| match part.last_lines.as_slice() {
+            [] => why,
+            lines => format!("{why}: {}", lines.join(" | ")),
+        })
         .collect();
     format!("build {number} failed; {}", messages.join("; "))
+}
+
+/// Returns the same in a few words, for the history.
+pub(super) fn why_failed(status: &ImageBuilderStatus) -> String {
+    failed_parts(status).map(|(_, why)| why).collect::<Vec<_>>().join("; ")
+}
+
+/// Returns the parts that failed, and why.
+fn failed_parts(status: &ImageBuilderStatus) -> impl Iterator<Item = (&PlatformStatus, String)> {
+    let failed = status.platforms.iter().filter(|part| part.state == PlatformState::Failed);
+    failed
+        .map(|part| (part, format!("{}: {}", part.platform, part.message.as_deref().unwrap_or("it failed"))))
 }
 
 /// Returns the readiness of an object of which `spec.suspend` keeps builds from beginning: Ready stays as it was.

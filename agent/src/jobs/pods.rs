@@ -46,6 +46,12 @@ impl NamespacePods {
         self.last_error = Some(now);
     }
 
+    /// Returns whether a list of them was complete.
+    #[cfg(test)]
+    pub fn are_known(&self) -> bool {
+        self.is_known
+    }
+
     /// Returns how many pods there are.
     #[cfg(test)]
     pub fn len(&self) -> usize {

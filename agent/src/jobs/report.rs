@@ -80,6 +80,8 @@ pub enum ContainerState {
     Completed {
         /// When the Job ended.
         at: Timestamp,
+        /// Whether all of its pods are known: else one may still be there that says more.
+        are_pods_known: bool,
     },
     /// Its pod does not start; why.
     NotStarted {
@@ -185,6 +187,14 @@ impl JobReport {
         self.containers.get(name).cloned().unwrap_or(ContainerState::Running)
     }
 
+    /// Returns the same with all containers in this state.
+    #[cfg(test)]
+    #[must_use]
+    pub fn with_containers(mut self, state: &ContainerState) -> Self {
+        self.containers.values_mut().for_each(|container| state.clone_into(container));
+        self
+    }
+
     /// Returns whether the Job has ended.
     pub fn is_finished(&self) -> bool {
         self.state == JobState::Finished
@@ -244,7 +254,9 @@ fn of_job(end: Option<&ConditionView>, pods: Pods<'_>, now: Timestamp) -> Contai
     let at = end.last_transition_time.as_ref().map_or(now, |time| time.0.min(now));
     let is_recent = may_pods_come(at, now);
     match pods {
-        _ if end.type_ == "Complete" => ContainerState::Completed { at },
+        _ if end.type_ == "Complete" => {
+            ContainerState::Completed { at, are_pods_known: matches!(pods, Pods::Known(..)) }
+        }
         _ if end.reason.as_deref() == Some("DeadlineExceeded") => ContainerState::DeadlineExceeded { at },
         // They may show how each container ended.
         Pods::Unknown => ContainerState::Running,

@@ -150,6 +150,12 @@ impl Store {
         self.content.lock().pods.entry(namespace.to_owned()).or_default().have_failed(now);
     }
 
+    /// Returns whether the pods of a namespace are known.
+    #[cfg(test)]
+    pub fn knows_pods(&self, namespace: &str) -> bool {
+        self.content.lock().pods.get(namespace).is_some_and(NamespacePods::are_known)
+    }
+
     /// Forgets the pods of a namespace that is not watched any more.
     pub fn forget_pods(&self, namespace: &str) {
         self.content.lock().pods.remove(namespace);

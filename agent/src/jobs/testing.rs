@@ -8,7 +8,7 @@ use kube::runtime::watcher::Event;
 use serde_json::Value;
 
 use super::Jobs;
-use super::report::{JobReport, Pods};
+use super::report::{ContainerState, JobReport, Pods};
 use super::view::{JobView, PodView};
 use crate::cluster::owner::Owner;
 
@@ -21,6 +21,11 @@ pub fn report_of(job: &Value, pods: &[Value], now: Timestamp) -> JobReport {
     JobReport::of(&job, Pods::Known(&pods, missing_since), std::time::Duration::from_mins(10), now)
 }
 
+/// Returns the report of a Job that ended well at this time, as long as its pods are not known.
+pub fn without_known_pods(job: JobReport, at: Timestamp) -> JobReport {
+    job.with_containers(&ContainerState::Completed { at, are_pods_known: false })
+}
+
 impl Jobs {
     /// Makes the Jobs of all namespaces known: there are no others.
     pub fn are_listed(&self) {
@@ -28,12 +33,14 @@ impl Jobs {
         self.0.store.apply_job(&None, Event::InitDone);
     }
 
-    /// Shows a Job as the watch would, without a pod.
+    /// Shows a Job as the watch would. The pods of its namespace are known; what was shown of them stays.
     pub fn show(&self, job: &Job) {
         let namespace = job.metadata.namespace.clone().unwrap_or_default();
         self.0.store.apply_job(&None, Event::Apply(DeserializeGuard(Ok(view_of(job)))));
-        self.0.store.apply_pod(&namespace, Event::Init);
-        self.0.store.apply_pod(&namespace, Event::InitDone);
+        if !self.0.store.knows_pods(&namespace) {
+            self.0.store.apply_pod(&namespace, Event::Init);
+            self.0.store.apply_pod(&namespace, Event::InitDone);
+        }
     }
 
     /// Wakes an owner, as if one of its Jobs had changed.

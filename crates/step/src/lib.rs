@@ -9,6 +9,7 @@
 //! Programs are started with argument vectors and an environment of our own; no shell reads a text of a user.
 
 pub mod access;
+mod added_archives;
 pub mod bases;
 pub mod build;
 pub mod buildah;

@@ -29,8 +29,10 @@ fn main() -> ExitCode {
     let code = match run(&arguments, &ends, &mut report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
-            // Who reads the log sees it at the end, as in the resource.
-            let _ = writeln!(std::io::stderr(), "{}: {failed}", failed.reason.as_str());
+            // Who reads the log sees it at the end, as in the resource. With which code a RUN exited, Buildah says.
+            if failed.exit_code.is_none() {
+                let _ = writeln!(std::io::stderr(), "{}: {failed}", failed.reason.as_str());
+            }
             report.failure = Some(failed.into());
             if ends.is_set() { ExitCode::from(TERMINATED) } else { ExitCode::FAILURE }
         }

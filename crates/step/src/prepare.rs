@@ -14,7 +14,10 @@ use crate::buildah::{self, StorageDriver};
 use crate::context::{self, Fetched};
 use crate::dockerfile::{self, Checked, Found};
 use crate::handover::{self, BuildHandover, PushHandover};
-use crate::{Failed, Places, Trigger, note};
+use crate::{Failed, Places, Trigger, added_archives, note};
+
+/// The first version that is known to write an image to which nothing was added; with an annotation it adds a layer.
+const KEEPS_UNCHANGED: BuildahVersion = BuildahVersion { major: 1, minor: 44 };
 
 /// Fetches, checks, resolves and pulls. What is known is reported also where it fails.
 pub async fn prepare(input: &StepInput, places: &Places, report: &mut StepReport) -> Result<(), Failed> {
@@ -31,6 +34,8 @@ pub async fn prepare(input: &StepInput, places: &Places, report: &mut StepReport
     let (committed_at, found) = source(input, places, fetched, report)?;
     let checked = dockerfile::check(&found.bytes, input, buildah)?;
     report.warnings.extend(checked.warnings.iter().cloned());
+    let folder = dockerfile::context_folder(input.sub_path.as_deref(), places);
+    report.warnings.extend(added_archives::warnings(&checked.file, &checked.resolved, &folder));
     report.seconds.source = seconds(began);
 
     let began = Instant::now();
@@ -158,7 +163,7 @@ impl Preparation<'_> {
             sub_path: self.input.sub_path.clone(),
             ignore_file: found.ignore_file.clone(),
             timestamp,
-            unchanged_base: unchanged_base(checked, pulled),
+            unchanged_base: unchanged_base(checked, pulled).filter(|_| self.buildah < KEEPS_UNCHANGED),
             mounts_files: checked.resolved.mounts_files,
             base_without_history: base_without_history(checked, pulled),
             triggers: triggers(checked, pulled),

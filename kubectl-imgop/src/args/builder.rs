@@ -28,6 +28,7 @@ pub struct BuilderArgs {
     /// Platforms to build for, such as linux/amd64,linux/arm64; without it that of the cluster's nodes
     #[arg(
         long = "platform",
+        alias = "platforms",
         value_delimiter = ',',
         value_name = "PLATFORM",
         env = "DOCKER_DEFAULT_PLATFORM"
@@ -52,7 +53,13 @@ pub struct BuilderArgs {
     pub cache: Vec<String>,
 
     /// Secret (kubernetes.io/dockerconfigjson) with the credentials to push with
-    #[arg(long, visible_alias = "registry-secret", value_name = "SECRET", help_heading = "Registries")]
+    #[arg(
+        long,
+        visible_alias = "registry-secret",
+        alias = "destination-credentials",
+        value_name = "SECRET",
+        help_heading = "Registries"
+    )]
     pub credentials: Option<String>,
 
     /// How to secure the connection to the registry that is pushed to

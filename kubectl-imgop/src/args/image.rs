@@ -44,7 +44,7 @@ pub struct ImageArgs {
 
     /// Select only these platforms, as os/architecture or os/architecture/variant; separate several by
     /// commas, or repeat the flag
-    #[arg(long, value_name = "PLATFORMS", value_delimiter = ',')]
+    #[arg(long, alias = "platform", value_name = "PLATFORMS", value_delimiter = ',')]
     pub platforms: Vec<String>,
 
     /// Whether to include signatures, attestations and SBOMs

@@ -74,12 +74,16 @@ impl OtherBuildersArgs {
         if let Some((flag, instead)) = self.refused() {
             return Err(CliError::usage(format!("{flag}: {instead}")));
         }
-        let ignored = self.ignored.given();
-        if !ignored.is_empty() {
-            ui.note(&format!("ignored, since it changes nothing here: {}", ignored.join(", ")));
-            if ignored.iter().any(|flag| flag.starts_with("--memory") || flag.starts_with("--cpu-")) {
-                ui.note("memory and CPU of a build are limited by spec.resources of the ImageBuilder");
-            }
+        let is_limit = |flag: &&str| flag.starts_with("--memory") || flag.starts_with("--cpu-");
+        let (limits, others): (Vec<&str>, Vec<&str>) = self.ignored.given().into_iter().partition(is_limit);
+        if !others.is_empty() {
+            ui.note(&format!("ignored, since it changes nothing here: {}", others.join(", ")));
+        }
+        if !limits.is_empty() {
+            ui.note(&format!(
+                "ignored: {}; memory and CPU of a build are limited by spec.resources of the ImageBuilder",
+                limits.join(", ")
+            ));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::Found;
 use crate::kinds::object_name::parse_selector;
-use crate::kinds::{DEFAULT_KIND, KINDS, KindRef, TypedName, kind_of_word};
+use crate::kinds::{DEFAULT_KIND, KINDS, KindRef, ObjectRef, TypedName, kind_of_word};
 use crate::output::Ui;
 
 /// The objects that a verb changes. One of these is required; on a terminal the user picks otherwise.
@@ -45,6 +45,23 @@ impl SelectedArgs {
     pub fn check(&self, ui: Ui) -> Result<(), CliError> {
         if self.are_named() && self.names.is_empty() {
             check_can_pick(ui, "NAME, --selector or --all")?;
+        }
+        Ok(())
+    }
+
+    /// Fails if an object is of another kind than its bare name stands for: what cannot be undone must not go from an
+    /// Image to the ImageBuilder that has its name once the Image is gone.
+    pub fn check_kinds(&self, objects: &[ObjectRef]) -> Result<(), CliError> {
+        let of_default_kind = |name: &&TypedName| self.are_named() && !name.has_kind();
+        for bare in self.names.iter().filter(of_default_kind).map(TypedName::reference) {
+            let other = objects.iter().find(|object| object.name == bare.name && object.kind != bare.kind);
+            let Some(other) = other.filter(|other| !self.names.contains(&TypedName::from((*other).clone())))
+            else {
+                continue;
+            };
+            let (kind, default) = (other.kind.title(), bare.kind.title());
+            let message = format!("{} is an {kind} and no {default}; nothing is deleted", bare.name);
+            return Err(CliError::failed(message).hinted(format!("to delete it, name its kind: {other}")));
         }
         Ok(())
     }

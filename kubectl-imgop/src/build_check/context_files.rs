@@ -45,9 +45,10 @@ fn sources(instruction: &Instruction) -> Vec<&str> {
 }
 
 fn is_there(source: &str, files: &BTreeSet<String>) -> bool {
-    let path = source.trim_start_matches("./").trim_matches('/');
+    let names: Vec<&str> = source.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
+    let path = names.join("/");
     let folder = format!("{path}/");
-    path.is_empty() || path == "." || files.iter().any(|file| file == path || file.starts_with(&folder))
+    path.is_empty() || files.iter().any(|file| *file == path || file.starts_with(&folder))
 }
 
 #[cfg(test)]
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_is_copied_and_is_not_there_is_named_and_what_only_a_build_knows_is_not() {
-        let text = "FROM a AS unneeded\nCOPY gone /\nFROM b\nCOPY ./conf/ run.sh /x/\nCOPY . /\nCOPY --chown=1 nofile conf/none /\n\
+        let text = "FROM a AS unneeded\nCOPY gone /\nFROM b\nCOPY ./conf/ run.sh ./conf//./a /x/\nCOPY . /\nCOPY --chown=1 nofile conf/none /\n\
                     COPY --from=0 other /\nCOPY *.txt $X /\nADD https://example.com/a /\n";
         let file = Dockerfile::parse(text.as_bytes(), BUILDAH);
         let files = ["conf/a", "run.sh"].map(str::to_owned).into();

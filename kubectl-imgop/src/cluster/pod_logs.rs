@@ -41,6 +41,16 @@ impl Cluster {
         Ok(!matches!(phase.as_deref(), Some("Pending" | "Running")))
     }
 
+    /// Returns whether a container of a pod has ended, or is not there any more.
+    pub async fn container_has_ended(&self, pod: &str, container: &str) -> Result<bool, CliError> {
+        let found = self.pods().get_opt(pod).await;
+        let found = found.map_err(|error| self.explain_in_namespace("get", "pods", &error))?;
+        let Some(status) = found.and_then(|pod| pod.status) else { return Ok(true) };
+        let all = [status.init_container_statuses, status.container_statuses];
+        let shown = all.into_iter().flatten().flatten().find(|shown| shown.name == container);
+        Ok(shown.and_then(|shown| shown.state).is_some_and(|state| state.terminated.is_some()))
+    }
+
     /// Reads the log of a container line by line.
     pub async fn read_log(
         &self,

@@ -1,5 +1,6 @@
 //! Waits until objects are ready.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::time_limit::TimeLimit;
 use super::wait_progress::{Beside, CurrentSteps, GoesOn, WaitProgress, copying};
 use super::watch_faults::{WatchFaults, Watched};
 use crate::cli_error::{CliError, Outcome};
-use crate::kinds::progress::Goal;
+use crate::kinds::progress::{Goal, QuotedFailure};
 use crate::kinds::{KindRef, ObjectRef};
 use crate::output::Ui;
 use crate::output::age::human;
@@ -40,7 +41,7 @@ pub async fn wait_for_all(
     goals: &[(ObjectRef, Goal)],
     limit: TimeLimit,
 ) -> Result<Outcome, CliError> {
-    let waiting = Waiting { ui, cluster, goals, again: &[] };
+    let waiting = Waiting { ui, cluster, goals, again: &[], shows_log: Cell::new(false) };
     wait_beside(&waiting, limit, &Beside::Steps(CurrentSteps::default())).await
 }
 
@@ -54,6 +55,8 @@ pub struct Waiting<'a> {
     pub goals: &'a [(ObjectRef, Goal)],
     /// What is to be done once what was wrong is corrected, where it is not a sync alone.
     pub again: &'a [String],
+    /// Whether the user sees what is logged, so that errors need not quote it.
+    pub shows_log: Cell<bool>,
 }
 
 /// Waits beside something else that is shown.
@@ -102,7 +105,7 @@ pub fn check_all(
     objects: &[FoundObject],
     goals: &[(ObjectRef, Goal)],
 ) -> Result<Outcome, CliError> {
-    let waiting = Waiting { ui, cluster, goals, again: &[] };
+    let waiting = Waiting { ui, cluster, goals, again: &[], shows_log: Cell::new(false) };
     let mut awaited = Awaited::new(goals);
     awaited.end_blocks();
     let mut errors: Vec<CliError> = Vec::new();
@@ -112,7 +115,7 @@ pub fn check_all(
             Some(News::NotReady(message)) => errors.push(waiting.not_ready(object, &message)),
             Some(News::Unreadable(why)) => errors.push(cluster.unreadable(&object.reference(), &why)),
             // What is under way is left, with its message.
-            Some(News::Message(_)) | None => {}
+            Some(News::Message(_) | News::CheckedAgain) | None => {}
         }
     }
     errors.extend(awaited.left().map(|(object, message)| {
@@ -286,8 +289,12 @@ fn seen(
     let Waiting { ui, cluster, .. } = *waiting;
     let name = object.reference();
     match awaited.seen(&name, &object.object)? {
-        News::Message(_) if shows_messages => {}
-        News::Message(message) => ui.note(&format!("{name}: {message}")),
+        News::Message(_) | News::CheckedAgain if shows_messages => {}
+        News::Message(message) => {
+            let message = quoted_failure(object).map_or(message, |failure| failure.why);
+            ui.note(&format!("{name}: {message}"));
+        }
+        News::CheckedAgain => ui.note(&format!("{name}: not ready so far; the agent checks it again")),
         News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
         News::NotReady(message) => return Some(waiting.not_ready(object, &message)),
         News::Unreadable(why) => return Some(cluster.unreadable(&name, &why)),
@@ -303,7 +310,13 @@ impl Waiting<'_> {
             return CliError::failed(format!("{name} is suspended"))
                 .hinted(format!("resume it with: kubectl imgop resume {name}{place}"));
         }
-        self.not_ready_object(&name, message)
+        match quoted_failure(object) {
+            Some(failure) if self.shows_log.get() => self.not_ready_object(&name, &failure.why),
+            Some(QuotedFailure { why, printed }) => {
+                self.not_ready_object(&name, &format!("{why}\n  {}", printed.join("\n  ")))
+            }
+            None => self.not_ready_object(&name, message),
+        }
     }
 
     fn not_ready_object(&self, object: &ObjectRef, message: &str) -> CliError {
@@ -312,6 +325,10 @@ impl Waiting<'_> {
         let error = CliError::failed(format!("{object} is not ready: {message}"));
         again.iter().fold(error.hinted(describe(self.cluster, object)), CliError::hinted)
     }
+}
+
+fn quoted_failure(object: &FoundObject) -> Option<QuotedFailure> {
+    object.kind.quoted_failure(&object.object)
 }
 
 fn describe(cluster: &Cluster, object: &ObjectRef) -> String {

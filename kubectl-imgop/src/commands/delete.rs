@@ -15,7 +15,7 @@ use crate::prompts::{Answer, Terminal, can_ask};
 /// Delete Images and ImageBuilders; nothing is deleted in any registry
 ///
 /// Their Jobs are deleted with them, including those that are copying or building. The tags that were copied or built
-/// stay where they are, but are no longer kept up to date.
+/// stay where they are, but are no longer kept up to date. An ImageBuilder is named with its kind: imagebuilder/NAME.
 #[derive(Debug, Args)]
 #[command(visible_alias = "rm")]
 pub struct DeleteArgs {
@@ -39,6 +39,7 @@ pub async fn run(ui: Ui, args: &DeleteArgs, connection: &ConnectionArgs) -> Resu
     let cluster = connection.connect().await?;
     let Found { objects, outcome } = args.selected.find(ui, &cluster).await?;
     let names = references(&objects);
+    args.selected.check_kinds(&names)?;
     if names.is_empty() {
         return Ok(outcome);
     }

@@ -110,6 +110,7 @@ fn completer(verb: &str, argument: &Arg) -> Option<Values> {
             values::secrets
         }
         ("tag" | "platform", "logs") => values::works_of_jobs,
+        ("platforms", _) => values::platforms,
         _ => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! Values that a cluster or the kubeconfig knows. None of them is offered if they do not answer.
+//! Values that a cluster or the kubeconfig knows, none of which is offered if they do not answer, and usual ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use crate::kinds::{Erased, KINDS, ObjectRef, split};
 /// How long a cluster may take: the user has pressed a key and waits.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_NAMES: u32 = 500;
+/// Platforms that images are usually built for.
+const PLATFORMS: [&str; 6] =
+    ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/riscv64", "linux/s390x"];
 
 /// Returns the names of objects that are not typed yet.
 pub fn objects(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
@@ -92,6 +95,11 @@ pub fn works_of_jobs(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate
         }
         Some(works)
     })
+}
+
+/// Returns the platforms that images are usually built for.
+pub fn platforms(_: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    matching(begun, PLATFORMS.map(str::to_owned).to_vec())
 }
 
 /// Returns the contexts of the kubeconfig.

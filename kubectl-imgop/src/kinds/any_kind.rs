@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::{ApiResource, DynamicObject};
 
 use super::past_sync::{PastColumns, PastLayout, PastSync, table};
-use super::progress::{Goal, Progress, judge};
+use super::progress::{Goal, Progress, QuotedFailure, judge};
 use super::{DEFAULT_KIND, JobContainer, JobWords, Kind};
 use crate::output::table::Table;
 
@@ -39,6 +39,8 @@ pub trait AnyKind: Sync {
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String>;
     /// Returns how far the agent is with an object.
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String>;
+    /// Returns [`Kind::quoted_failure`] of an object; nothing of one that this version cannot read.
+    fn quoted_failure(&self, object: &DynamicObject) -> Option<QuotedFailure>;
     /// Returns [`Kind::containers`].
     fn containers(&self, job: &Job) -> Option<Vec<JobContainer>>;
     /// Returns [`Kind::run_of`].
@@ -137,6 +139,10 @@ impl<K: Kind> AnyKind for Erased<K> {
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String> {
         let object: K = read(object)?;
         Ok(judge(&object.state(), goal, K::BEYOND_RETRIES))
+    }
+
+    fn quoted_failure(&self, object: &DynamicObject) -> Option<QuotedFailure> {
+        read::<K>(object).ok()?.quoted_failure()
     }
 
     fn containers(&self, job: &Job) -> Option<Vec<JobContainer>> {

@@ -24,7 +24,7 @@ pub use object_ref::{ObjectRef, TypedName, kind_of_word, split};
 
 use crate::output::table::Table;
 use past_sync::{PastLayout, PastSync};
-use progress::ReconcileState;
+use progress::{QuotedFailure, ReconcileState};
 
 /// A custom resource that this program lists, describes, syncs, suspends, deletes and waits for.
 pub trait Kind:
@@ -62,6 +62,11 @@ pub trait Kind:
     /// Returns the state of its reconciliation.
     fn state(&self) -> ReconcileState<'_>;
 
+    /// Returns why it is not ready, apart from the lines that its condition quotes; nothing where it quotes none.
+    fn quoted_failure(&self) -> Option<QuotedFailure> {
+        None
+    }
+
     /// Returns the containers of a Job and what each works on; nothing where the Job does not record that.
     fn containers(job: &Job) -> Option<Vec<JobContainer>>;
 
@@ -80,6 +85,17 @@ pub struct JobWords {
     pub doing: &'static str,
     /// Whether the containers of a Job run one after the other.
     pub in_sequence: bool,
+    /// The fields that say how many of its runs keep their Jobs; none where Jobs go after some time.
+    pub kept: Option<KeptJobs>,
+}
+
+/// The fields of a spec that say how many runs keep their Jobs, and so their logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptJobs {
+    /// Of those that succeeded.
+    pub succeeded: &'static str,
+    /// Of all others.
+    pub others: &'static str,
 }
 
 /// A container of a Job.

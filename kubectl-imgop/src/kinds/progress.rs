@@ -42,6 +42,15 @@ pub enum Progress {
     NotReady(String),
 }
 
+/// Why something failed that printed lines before: its condition quotes them as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotedFailure {
+    /// Why.
+    pub why: String,
+    /// What was printed last.
+    pub printed: Vec<String>,
+}
+
 /// Reasons that whoever uses the cluster ends, and that the agent checks again every 30 s.
 const ENDED_BY_USERS: [&str; 2] = [reasons::SECRET_UNUSABLE, reasons::REGISTRY_UNAUTHORIZED];
 

@@ -52,6 +52,9 @@ pub struct Report {
     /// How much the copies send, if that was looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
+    /// Why no tag could be checked, which is reported as an error too.
+    #[serde(skip)]
+    pub failure: Option<String>,
     /// What narrows or widens the version, for people.
     #[serde(skip)]
     pub narrowing: String,

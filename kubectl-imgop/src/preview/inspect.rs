@@ -84,6 +84,7 @@ pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspe
     }
     let mut report = inspector.report(target, &observed).await;
     report.add_details(target, &sides, inspector.details).await;
+    report.failure = failure.as_ref().map(|failure| failure.message.clone());
     Ok(Inspected { report, failure, no_match })
 }
 

@@ -17,6 +17,9 @@ const SUSPENDED: &str = "The Image is suspended: nothing is copied until it is r
 const IN_NAMESPACE_ONLY: &str = "Images of other namespaces were not compared: you may not list them. A tag that \
                                  one of them has written before belongs to it.";
 
+/// What is said of tags that could not be compared.
+const NOT_CHECKED: &str = "not checked";
+
 /// What to print.
 #[derive(Debug, Clone, Copy)]
 pub struct PageOptions {
@@ -154,12 +157,17 @@ fn summary(report: &Report) -> String {
 /// with the number of its tags.
 fn unchecked(report: &Report) -> Vec<String> {
     let mut reasons: Vec<(String, usize)> = Vec::new();
+    let of_no_side = |text: &str| {
+        let text =
+            ["source: ", "destination: "].iter().find_map(|side| text.strip_prefix(side)).unwrap_or(text);
+        without_tag(report, text)
+    };
+    let failure = report.failure.as_deref().map(of_no_side);
     for tag in &report.tags {
         let Some(reason) = tag.conflict.as_ref().or(tag.reason.as_ref()) else { continue };
         // What is the same for all tags but for their names is one reason.
-        let mut reason = reason.replace(&format!(":{}: ", tag.tag), ": ");
+        let mut reason = without_tag(report, reason);
         if let Some(destination_tag) = &tag.destination_tag {
-            reason = reason.replace(&format!(":{destination_tag}: "), ": ");
             reason = reason.replace(&format!(":{destination_tag} belongs"), " belongs");
         }
         let what = match tag.state {
@@ -170,9 +178,13 @@ fn unchecked(report: &Report) -> Vec<String> {
                 Some(Action::RetryLater) => "failed and tried again later",
                 Some(Action::Keep) => "kept",
                 Some(Action::Wait) => "too young",
-                _ => "not checked",
+                _ => NOT_CHECKED,
             },
         };
+        // The error says it.
+        if what == NOT_CHECKED && failure.as_ref() == Some(&of_no_side(&reason)) {
+            continue;
+        }
         let reason = format!("{what}: {reason}");
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, number)) => *number += 1,
@@ -180,6 +192,22 @@ fn unchecked(report: &Report) -> Vec<String> {
         }
     }
     reasons.into_iter().map(|(reason, n)| format!("{} {reason}", count(n, "tag"))).collect()
+}
+
+/// Returns a reason without the tag that it names: another one than its own, where one refusal is that of all.
+fn without_tag(report: &Report, reason: &str) -> String {
+    let repositories = std::iter::once(&report.source).chain(&report.destination);
+    let mut text = reason.to_owned();
+    for repository in repositories {
+        let start = format!("{repository}:");
+        if let Some((before, rest)) = text.split_once(&start)
+            && let Some((tag, after)) = rest.split_once(": ")
+            && !tag.contains(' ')
+        {
+            text = format!("{before}{repository}: {after}");
+        }
+    }
+    text
 }
 
 /// Returns why digests are missing that were not requested.

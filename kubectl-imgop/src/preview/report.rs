@@ -35,6 +35,7 @@ impl Report {
             conflicts_unknown: conflicts.unknown.clone(),
             conflicts_in_namespace_only: conflicts.in_namespace_only,
             transfer: None,
+            failure: None,
             narrowing: narrowing(&target.spec),
             wording: target.wording,
         }

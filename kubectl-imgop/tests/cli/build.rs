@@ -94,6 +94,19 @@ fn a_dockerfile_of_the_standard_input_has_no_files() {
 }
 
 #[test]
+fn an_archive_of_the_standard_input_is_the_folder_that_was_packed() {
+    let line = |place: &str| format!("build {place} {TAG} --platform linux/arm64 --dry-run -o yaml");
+    let folder = program();
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_dir_all(".", folder.home().join("app")).unwrap();
+    // All of it is text, and what fills its blocks.
+    let archive = String::from_utf8(archive.into_inner().unwrap()).unwrap();
+    assert!(archive.contains("CANARY"), "the ignore file is applied here");
+    let packed = Program::new().stdin(&archive).run(&line("-"));
+    assert_eq!((packed.code, packed.to_string()), (0, folder.run(&line("app")).to_string()));
+}
+
+#[test]
 fn every_flag_of_what_is_built_becomes_a_field() {
     let run = Program::new().variable("TOKEN", "CANARY").run(
         "build https://git.example.com/team/api.git#main:src -f build/Dockerfile -t r.example.com/api:1 --name web -n ci \
@@ -115,6 +128,14 @@ fn every_flag_of_the_image_and_its_registries_becomes_a_field() {
 }
 
 #[test]
+fn flags_of_copy_are_taken_by_the_names_that_they_have_there() {
+    let printed = |flags: &str| program().run(&format!("build app {TAG} {flags} --dry-run -o yaml"));
+    let own = printed("--platform linux/s390x --credentials push");
+    assert_eq!(own.code, 0, "{own}");
+    assert_eq!(printed("--platforms linux/s390x --destination-credentials push").stdout, own.stdout);
+}
+
+#[test]
 fn flags_of_other_builders_are_ignored_or_refused_with_what_to_do_instead() {
     let program = program();
     let ignored = format!("build app {TAG} --rm --force-rm=false -m 1g --isolation default --dry-run");
@@ -123,8 +144,8 @@ fn flags_of_other_builders_are_ignored_or_refused_with_what_to_do_instead() {
     ----- stdout -----
     imagebuilder.buildah.io/api created (dry run)
     ----- stderr -----
-    ignored, since it changes nothing here: --rm, --force-rm, --memory, --isolation
-    memory and CPU of a build are limited by spec.resources of the ImageBuilder
+    ignored, since it changes nothing here: --rm, --force-rm, --isolation
+    ignored: --memory; memory and CPU of a build are limited by spec.resources of the ImageBuilder
     ");
     for refused in
         ["--push=false", "--load", "--ssh default", "--network host", "--squash", "-o type=local,dest=."]

@@ -16,11 +16,15 @@ fn cluster(registry: &UploadRegistry, password: &str) -> FakeCluster {
         request if request.starts_with("PATCH") => (201, builder("api", "True", "Succeeded", "there")),
         _ => refused(404, "NotFound", "not found"),
     });
+    with_link(&cluster, registry, password);
+    cluster
+}
+
+fn with_link(cluster: &FakeCluster, registry: &UploadRegistry, password: &str) {
     files(&cluster.program);
     symlink("run.sh", cluster.program.home().join("app/link")).unwrap();
     let login = json!({ "auths": { registry.address(): { "username": "user", "password": password } } });
     cluster.program.file(".docker/config.json", &login.to_string());
-    cluster
 }
 
 fn build(registry: &UploadRegistry) -> String {
@@ -79,6 +83,26 @@ fn a_folder_that_cannot_be_pushed_is_no_builder_and_the_message_says_what_to_do(
     }
     let requests = cluster.requests();
     assert!(!requests.iter().any(|r| r.starts_with("PATCH") && !r.contains("dryRun")), "{requests:?}");
+}
+
+#[test]
+fn a_folder_that_the_registry_lost_is_sent_again_and_built_where_the_build_lacks_it() {
+    for (ready, reason, is_requested) in [("False", "BaseImageNotFound", true), ("True", "Succeeded", false)]
+    {
+        let registry = Background::of(UploadRegistry::start());
+        let mut there = builder("api", ready, reason, "as it was");
+        there["spec"]["image"]["name"] = json!(format!("{}/team/api", registry.address()));
+        let cluster = FakeCluster::with_builders(move |request| match request {
+            request if request.contains("/nodes") => list("NodeList", "v1", &[]),
+            request if request.contains("/imagebuilders/api") => (200, there.clone()),
+            _ => refused(404, "NotFound", "not found"),
+        });
+        with_link(&cluster, &registry, "hunter2");
+        let run = cluster.program.run(&build(&registry));
+        assert_eq!(run.code, 0, "{run}");
+        let asked = cluster.bodies().iter().any(|body| body.contains("requested-at"));
+        assert_eq!(asked, is_requested, "{reason}: {run}");
+    }
 }
 
 #[test]

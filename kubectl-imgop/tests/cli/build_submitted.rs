@@ -57,11 +57,11 @@ fn a_build_is_followed_and_ends_with_its_digest() {
     assert_eq!((quiet.code, quiet.stderr.as_str(), quiet.stdout), (0, "", run.stdout), "{}", quiet.stderr);
 }
 
-/// A cluster in which a build runs until its last log is read. This container's log cannot be read.
-fn cluster_that_logs(unread: Option<&'static str>) -> FakeCluster {
+/// A cluster in which a build runs until its last log is read, and is so then. This container's log cannot be read.
+fn cluster_that_logs(ended: Value, unread: Option<&'static str>) -> FakeCluster {
     let is_read = AtomicBool::new(false);
     let cluster = FakeCluster::with_builders(move |request| {
-        let mut builder = built(CONTEXT);
+        let mut builder = ended.clone();
         if !is_read.load(Ordering::Relaxed) {
             builder["status"]["observedGeneration"] = json!(0);
         }
@@ -104,7 +104,7 @@ fn cluster_that_logs(unread: Option<&'static str>) -> FakeCluster {
 
 #[test]
 fn what_the_containers_log_is_printed_while_they_run() {
-    let run = cluster_that_logs(None).program.run(&format!("build app {TAG}"));
+    let run = cluster_that_logs(built(CONTEXT), None).program.run(&format!("build app {TAG}"));
     for platform in ["linux/amd64", "linux/arm64"] {
         for container in ["prepare", "build", "push"] {
             let line = format!("[{platform}] \"{container}\"");
@@ -112,14 +112,14 @@ fn what_the_containers_log_is_printed_while_they_run() {
         }
     }
     assert_eq!(run.code, 0);
-    let quiet = cluster_that_logs(None);
+    let quiet = cluster_that_logs(built(CONTEXT), None);
     let run = quiet.program.run(&format!("build app {TAG} --progress quiet --timeout 3s"));
     assert!(!quiet.requests().iter().any(|request| request.contains("/log?")), "{run}");
 }
 
 #[test]
 fn a_log_that_breaks_off_ends_no_other_one() {
-    let run = cluster_that_logs(Some("build")).program.run(&format!("build app {TAG}"));
+    let run = cluster_that_logs(built(CONTEXT), Some("build")).program.run(&format!("build app {TAG}"));
     for platform in ["linux/amd64", "linux/arm64"] {
         for line in [
             format!("[{platform}] \"prepare\""),
@@ -200,6 +200,7 @@ fn a_secret_of_the_user_is_not_taken_over() {
             json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": { "name": "api-build-secrets" } }),
         ),
         request if request.contains("/nodes") => list("NodeList", "v1", &[]),
+        request if request.starts_with("PATCH") => (201, built(CONTEXT)),
         _ => refused(404, "NotFound", "not found"),
     });
     files(&cluster.program);
@@ -211,7 +212,32 @@ fn a_secret_of_the_user_is_not_taken_over() {
     hint: use what is in it: --secret id=ID,secret=api-build-secrets/KEY
     hint: or give the ImageBuilder another name: --name api-2
     ");
-    assert!(cluster.bodies().is_empty());
+    let written = |line: &String| !line.starts_with("GET") && !line.contains("dryRun");
+    assert!(!cluster.requests().iter().any(written), "{:?}", cluster.requests());
+}
+
+#[test]
+fn who_may_write_no_builder_learns_that_before_what_else_is_lacking() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.contains("/nodes") => list("NodeList", "v1", &[]),
+        request if request.starts_with("GET") && request.contains("/imagebuilders") => {
+            refused(404, "NotFound", "not found")
+        }
+        request if request.starts_with("PATCH") => refused(
+            403,
+            "Forbidden",
+            "imagebuilders.buildah.io \"api\" is forbidden: User \"dev\" cannot create resource \"imagebuilders\" in API \
+             group \"buildah.io\" in the namespace \"ci\"",
+        ),
+        _ => refused(403, "Forbidden", "secrets is forbidden"),
+    });
+    files(&cluster.program);
+    let run = cluster.program.run(&format!("build app {TAG} --secret id=token,src=app/.env"));
+    assert!(
+        run.code == 1 && run.stderr.starts_with("error: imagebuilders.buildah.io \"api\" is forbidden"),
+        "{run}"
+    );
+    assert!(run.stderr.contains("kubectl auth can-i create imagebuilders.buildah.io -n ci"), "{run}");
 }
 
 #[test]
@@ -243,6 +269,32 @@ fn a_build_that_fails_shows_the_line() {
 
     hint: kubectl imgop logs imagebuilder/api --platform linux/arm64 -n ci
     ");
+}
+
+#[test]
+fn what_a_failed_step_printed_is_shown_once_a_line_each() {
+    let shown = "error: imagebuilder/api is not ready: build 2 failed; linux/arm64: step 4 of 4, line 4: `RUN /run.sh` \
+                 exited with 3\n  before\n  no libfoo\n\nhint: ";
+    let cluster = cluster(step_failed());
+    let run = cluster.program.run(&format!("build app {TAG}"));
+    assert!(run.code == 1 && run.stderr.contains(shown), "{run}");
+    assert_eq!(run.stderr.matches("no libfoo").count(), 1, "{run}");
+    let waited = cluster.program.run("wait imagebuilder/api");
+    assert!(waited.code == 1 && waited.stderr.starts_with(shown), "{waited}");
+    let logged = cluster_that_logs(step_failed(), None).program.run(&format!("build app {TAG}"));
+    let alone = "line 4: `RUN /run.sh` exited with 3\n\nhint: ";
+    assert!(logged.code == 1 && logged.stderr.contains(alone), "it stands in the log: {logged}");
+}
+
+/// An ImageBuilder of which a step failed that printed two lines.
+fn step_failed() -> Value {
+    let quoted =
+        "build 2 failed; linux/arm64: step 4 of 4, line 4: `RUN /run.sh` exited with 3: before | no libfoo";
+    let mut failed = builder("api", "False", "StepFailed", quoted);
+    let part = &mut failed["status"]["platforms"][1];
+    (part["step"], part["lastLines"]) = (json!("RUN /run.sh (line 4)"), json!(["before", "no libfoo"]));
+    part["message"] = json!("step 4 of 4, line 4: `RUN /run.sh` exited with 3");
+    failed
 }
 
 #[test]

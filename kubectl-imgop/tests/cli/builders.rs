@@ -33,14 +33,14 @@ fn each_kind_has_a_table_of_its_own() {
     NAME     MODE      SOURCE   READY   REASON       SYNCED   LAST-SYNC   AGE
     argocd   OneShot   a/b:1    True    CopyFailed   <none>   <none>      <none>
 
-    NAME   VERSION   READY   REASON       BUILD         LAST-BUILD   AGE
-    api    1.4       False   StepFailed   2/COMPLETED   <none>       <none>
+    NAME   IMAGE                               READY   REASON       BUILD         LAST-BUILD   AGE
+    api    registry.example.com/team/api:1.4   False   StepFailed   2/COMPLETED   <none>       <none>
     ");
     insta::assert_snapshot!(cluster.program.run("list imagebuilders -o wide"), @"
     exit code: 0
     ----- stdout -----
-    NAME   VERSION   READY   REASON       BUILD         LAST-BUILD   AGE      IMAGE                           COMMIT         DIGEST                                                                    MESSAGE
-    api    1.4       False   StepFailed   2/COMPLETED   <none>       <none>   registry.example.com/team/api   0123456789ab   sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef   RUN true: exit code 3
+    NAME   IMAGE                               READY   REASON       BUILD         LAST-BUILD   AGE      COMMIT         DIGEST                                                                    MESSAGE
+    api    registry.example.com/team/api:1.4   False   StepFailed   2/COMPLETED   <none>       <none>   0123456789ab   sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef   RUN true: exit code 3
     ");
     insta::assert_snapshot!(cluster.program.run("list imgb/api -o name"), @"
     exit code: 0
@@ -89,6 +89,9 @@ fn a_name_that_only_a_builder_has_is_its_own_and_one_that_is_typed_with_a_kind_i
     }
     let run = cluster.program.run("delete image/api --yes");
     assert!(run.code == 1 && run.stderr.contains("write imagebuilder/api"), "{run}");
+    // Of what cannot be undone, an ImageBuilder is named with its kind: the Image may be gone that the name stood for.
+    let run = cluster.program.run("delete api --yes");
+    assert!(run.code == 1 && run.stderr.contains("to delete it, name its kind: imagebuilder/api"), "{run}");
     assert!(!cluster.requests().iter().any(|line| line.starts_with("DELETE")));
 }
 
@@ -187,6 +190,22 @@ fn a_history_of_builds_has_causes_and_reasons() {
 }
 
 #[test]
+fn a_build_that_failed_says_why_in_the_history_though_others_followed() {
+    let cluster = FakeCluster::with_builders(|_| {
+        let mut builder = builder("api", "True", "Succeeded", "there");
+        let first = &mut builder["status"]["history"][0];
+        first["failure"] = json!("StepFailed");
+        first["message"] = json!("linux/arm64: line 2: `RUN true` exited with 3");
+        first["changes"] = json!("source, target (generation 1 → 2)");
+        (200, builder)
+    });
+    let table = cluster.program.run("history imagebuilder/api --no-headers").stdout;
+    let first = table.lines().last().unwrap();
+    assert!(first.ends_with("StepFailed   linux/arm64: line 2: `RUN true` exited with 3"), "{table}");
+    assert!(first.contains("source, target (generation 1 → 2)"), "{table}");
+}
+
+#[test]
 fn a_build_that_runs_is_cancelled_by_an_annotation_and_one_that_does_not_is_an_error() {
     let cluster = FakeCluster::with_builders(|_| {
         let mut running = builder("api", "Unknown", "Progressing", "build 3 runs");
@@ -274,6 +293,28 @@ fn the_logs_of_a_build_are_those_of_all_platforms_container_by_container() {
 
     hint: kubectl imgop describe imagebuilder/api -n ci shows what became of it
     ");
+}
+
+#[test]
+fn a_build_whose_jobs_are_gone_differs_from_one_that_never_was() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.contains("/jobs") => list("JobList", "batch/v1", &[]),
+        _ => (200, builder("api", "True", "Succeeded", "there")),
+    });
+    let error = |build: u64| {
+        let run = cluster.program.run(&format!("logs imgb/api --build {build}"));
+        assert_eq!(run.code, 1);
+        run.stderr.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(error(9), "error: imagebuilder/api has had no build 9; the newest is 2");
+    let gone = |build: u64, field: &str| {
+        format!(
+            "error: the Jobs of build {build} of imagebuilder/api are gone, and their logs with them: spec.{field} says \
+             how many builds keep theirs"
+        )
+    };
+    assert_eq!(error(2), gone(2, "successfulBuildsHistoryLimit"));
+    assert_eq!(error(1), gone(1, "failedBuildsHistoryLimit"));
 }
 
 #[test]

@@ -34,6 +34,18 @@ fn verbs_flags_and_values_are_completed() {
 }
 
 #[test]
+fn platforms_and_causes_of_builds_are_offered_one_after_the_other() {
+    let program = Program::new();
+    let build = ["build", ".", "-t", "r.example.com/a:1"];
+    let offered = |typed: [&str; 2]| words(&program, &[&build[..], &typed].concat());
+    assert_eq!(offered(["--rebuild-on", ""]), ["Source", "BaseImage", ":4"]);
+    let begun = "linux/amd64,linux/ar";
+    assert_eq!(offered(["--platform", begun]), ["linux/amd64,linux/arm64", "linux/amd64,linux/arm/v7", ":4"]);
+    let copy = words(&program, &["copy", "a:1", "b/c", "--platforms", "linux/am"]);
+    assert_eq!(copy, ["linux/amd64", ":4"]);
+}
+
+#[test]
 fn without_a_cluster_no_names_are_offered_and_no_error_is_printed() {
     insta::assert_snapshot!(Program::new().run_with(&["__complete", "describe", "-n", "ci", "arg"]), @"
     exit code: 0

@@ -25,6 +25,16 @@ fn a_dry_run_prints_the_manifest_and_nothing_that_was_not_asked_for() {
 }
 
 #[test]
+fn flags_of_build_are_taken_by_the_names_that_they_have_there() {
+    let printed = |flags: &str| {
+        Program::new().run(&format!("copy nginx:1 r.example.com/a {flags} --dry-run=client -o yaml"))
+    };
+    let own = printed("--platforms linux/s390x --mode OneShot");
+    assert_eq!(own.code, 0, "{own}");
+    assert_eq!(printed("--platform linux/s390x --mode once").stdout, own.stdout);
+}
+
+#[test]
 fn every_flag_becomes_a_field() {
     let run = Program::new().run(
         "copy nginx registry.example.com/web/nginx:mirror-{tag} --versions 1.27.x-alpine --name web -n ci \

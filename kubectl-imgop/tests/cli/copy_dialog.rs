@@ -308,6 +308,17 @@ fn the_plan_names_no_flag_that_copy_does_not_have() {
 }
 
 #[test]
+fn a_manifest_that_is_not_submitted_has_the_name_that_the_plan_shows() {
+    let place = Place::new();
+    let mut terminal = place.start("copy", 160);
+    answer_all(&mut terminal, &place, 8);
+    terminal.answer("overwrite", "n");
+    let text = terminal.end().text;
+    assert!(text.contains("ci/argocd-v2-13-x") && text.contains("name: argocd-v2-13-x"), "{text}");
+    assert!(!text.contains("argocd-v2-13-x-"), "{text}");
+}
+
+#[test]
 fn no_is_the_default_where_something_is_overwritten() {
     let place = Place::new();
     let mut terminal = place.start("copy", 60);

@@ -41,6 +41,15 @@ fn without_a_credential_the_hints_say_how_to_give_one() {
 }
 
 #[test]
+fn a_refusal_of_all_tags_is_said_once() {
+    let source = Catalog::default().with("a/b", &[("1.0", "one"), ("1.1", "two"), ("1.2", "three")]);
+    let (source, destination) = (source.start_in_background(), private());
+    let run = Program::new().run(&format!("preview {}/a/b:1.x {}/c/d", source.address, destination.address));
+    assert!(run.code == 1 && run.stdout.contains("3 tags: 3 not checked.\n"), "{run}");
+    assert_eq!(run.to_string().matches("wants a credential").count(), 1, "{run}");
+}
+
+#[test]
 fn a_destination_that_refuses_hides_nothing_of_the_source() {
     let (source, destination) =
         (Catalog::default().with("a/b", &[("1", "one")]).start_in_background(), private());
@@ -57,7 +66,6 @@ fn a_destination_that_refuses_hides_nothing_of_the_source() {
     ?   1     not-checked   7692c3ad3540   <unknown>
 
     1 tag: 1 not checked.
-    1 tag not checked: destination: cannot look up mirror........./c/d: mirror......... wants a credential, or there is no such repository (HTTP 401)
     ----- stderr -----
     error: destination: cannot look up mirror........./c/d:1: mirror......... wants a credential, or there is no such repository (HTTP 401)
 

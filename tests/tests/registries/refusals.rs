@@ -90,7 +90,7 @@ async fn an_untrusted_certificate_is_told_with_what_is_missing() -> anyhow::Resu
             let tls = Tls::Verify { extra_ca_pem: Some(stranger()?) };
             let error = refused(registry, &Access { tls, ..registry.access() }).await?;
             assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::Tls), "{registry}");
-            let wanted = "no CA that is trusted here has signed the registry's certificate";
+            let wanted = "no CA that is trusted here has signed the host's certificate";
             assert!(error.to_string().ends_with(wanted), "{error}");
             let skipping = Access { tls: Tls::SkipVerify, ..registry.access() };
             assert_eq!(registry.client(PATH, &skipping)?.1.tags().await?.len(), 1, "{registry}");
@@ -104,7 +104,7 @@ async fn tls_and_plain_http_are_not_mistaken_for_each_other() -> anyhow::Result<
     for registry in registries(Way::Open).await? {
         let error = refused(registry, &Access { tls: Tls::SkipVerify, ..registry.access() }).await?;
         assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::NoTls), "{registry}");
-        assert!(error.to_string().contains("is it a plain HTTP registry?"), "{error}");
+        assert!(error.to_string().contains("does it speak plain HTTP?"), "{error}");
     }
     for registry in registries(Way::Tls).await? {
         let error = refused(registry, &Access { tls: Tls::PlainHttp, ..registry.access() }).await?;

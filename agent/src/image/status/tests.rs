@@ -81,6 +81,19 @@ fn a_sync_that_copied_something_is_history() {
 }
 
 #[test]
+fn the_history_names_the_tags_of_a_sync_as_far_as_there_is_room() {
+    let named = |tags: Vec<String>| {
+        let copied: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+        let findings = Findings { ended: Some(copied), ..success(1) };
+        next_status(&image(Mode::OnceByTag), findings, None, now()).history.remove(0).tags
+    };
+    let usual: Vec<String> = (0..30).map(|n| format!("v2.13.{n}")).collect();
+    assert_eq!(named(usual.clone()), usual);
+    let longest = |count: usize| (0..count).map(|n| format!("v{n:0127}")).collect::<Vec<_>>();
+    assert_eq!(named(longest(9)), longest(3));
+}
+
+#[test]
 fn what_is_read_back_is_what_was_written() {
     let mut image = image(Mode::OnceByTag);
     let written = next_status(&image, success(2), None, now());
@@ -232,7 +245,8 @@ fn a_status_stays_small_whatever_a_thousand_tags_and_their_servers_are_called() 
         tags.waiting = (0..1_000).map(|n| waiting(&long(n), "a", now())).collect();
         tags.already_synced = (0..1_000).map(long).collect();
     }
-    let tags: Vec<String> = (0..NAMED_TAGS).map(long).collect();
+    let tags: Vec<String> = (0..3).map(long).collect();
+    assert!(super::bytes(&tags) > MAX_NAMED_BYTES - 10, "the longest that an entry names");
     let entry = HistoryEntry { performed_at: Time(now()), copied: Some(1_000), tags, failed: Some(1_000) };
     let history = vec![entry; MAX_HISTORY];
     image.status = Some(ImageStatus { history, ..ImageStatus::default() });

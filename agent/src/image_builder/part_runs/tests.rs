@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::image_builder::tests::fixtures::now;
 use crate::image_builder::tests::job_of_build;
-use crate::jobs::testing::report_of;
+use crate::jobs::testing::{report_of, without_known_pods};
 
 const PLATFORM: &str = "linux/amd64";
 
@@ -57,8 +57,8 @@ fn try_of(states: [Value; 3], pod: &Value) -> Try {
 fn failed_step(code: i32) -> StepReport {
     let failure = StepFailure {
         reason: BuildFailure::StepFailed,
-        message: "line 7 (RUN make) ended with exit code 2".into(),
-        step: Some(FailedStep { text: "RUN make".into(), line: Some(7) }),
+        message: "line 7: `RUN make` exited with 2".into(),
+        step: Some(FailedStep { text: "RUN make".into(), line: Some(7), number: None }),
         exit_code: Some(code),
         last_lines: vec!["cc: not found".into()],
     };
@@ -119,8 +119,17 @@ fn a_failing_run_is_named_with_its_line_its_exit_code_and_its_last_words() {
     let well = ended(0, &StepReport::default());
     let failed = try_of([well, ended(1, &failed_step(2)), waiting()], &json!({ "phase": "Failed" }));
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::StepFailed, _)));
-    insta::assert_snapshot!(failed.message.unwrap(), @"line 7 (RUN make) ended with exit code 2: cc: not found");
+    insta::assert_snapshot!(failed.message.unwrap(), @"line 7: `RUN make` exited with 2");
     assert_eq!(failed.step.as_deref(), Some("RUN make (line 7)"));
+    assert_eq!(failed.last_lines, ["cc: not found"]);
+}
+
+#[test]
+fn of_many_lines_of_a_step_the_newest_are_kept() {
+    let lines = |count: usize| (0..count).map(|n| format!("{n:0200}")).collect::<Vec<_>>();
+    assert_eq!(newest(lines(2)), lines(2));
+    assert_eq!(newest(lines(20)), lines(20)[18..]);
+    assert_eq!(newest(vec!["x".repeat(MAX_LINES_BYTES + 1)]), [""; 0]);
 }
 
 #[test]
@@ -265,4 +274,15 @@ fn a_job_that_is_complete_before_its_pod_is_seen_is_waited_for_and_not_built_twi
     };
     assert_eq!(ended(2), PartState::Running);
     assert!(matches!(ended(60), PartState::Failed(BuildFailure::Interrupted, _)));
+}
+
+#[test]
+fn a_complete_job_whose_pods_cannot_be_watched_for_a_while_is_waited_for() {
+    let ended = |seconds: u64| {
+        let at = now() - std::time::Duration::from_secs(seconds);
+        let job = without_known_pods(job_of_build(7, true, at), at);
+        tries(&[job], (7, None), now(), now()).remove(0).run.state
+    };
+    assert_eq!(ended(60), PartState::Running, "its pod may say what it pushed");
+    assert!(matches!(ended(600), PartState::Failed(BuildFailure::Interrupted, _)), "not without end");
 }

@@ -1,6 +1,6 @@
 //! What a status says, step by step.
 
-use imgop_core::api::ConcurrencyPolicy;
+use imgop_core::api::{BuiltImageStatus, ConcurrencyPolicy};
 
 use super::*;
 use crate::image_builder::tests::fixtures::{builder, now, record};
@@ -34,10 +34,21 @@ fn a_build_that_another_takes_the_place_of_is_history_with_its_reason() {
 }
 
 #[test]
+fn a_build_that_failed_keeps_why_in_the_history() {
+    let why = format!("linux/arm64: line 7: `RUN {}` exited with 2", "é".repeat(400));
+    let failed = Ended::failed(BuildFailure::StepFailed, why.clone(), BuildDuration::default());
+    let status = end(begun(ImageBuilderStatus::default(), 1), &failed);
+    let record = &status.history[0];
+    assert_eq!((record.result, record.failure.as_deref()), (BuildResult::Failed, Some("StepFailed")));
+    let kept = record.message.as_deref().unwrap();
+    assert!(kept.len() <= MAX_RECORD_BYTES && kept.starts_with("linux/arm64: line 7"), "{kept}");
+}
+
+#[test]
 fn history_and_jobs_are_bounded() {
     let mut status = ImageBuilderStatus::default();
     for number in 1..=40 {
-        status = end(begun(status, number), &Ended::without_image(BuildResult::Cancelled));
+        status = end(begun(status, number), &Ended::of(BuildResult::Cancelled));
         add_job(&mut status, &format!("job-{number}"));
         add_job(&mut status, &format!("job-{number}"));
     }
@@ -51,14 +62,16 @@ fn what_the_last_build_left_is_said_again_whatever_was_said_meanwhile() {
     let part = PlatformStatus {
         platform: "linux/arm64".into(),
         state: PlatformState::Failed,
-        message: Some("RUN make (line 7) ended with 2".into()),
+        message: Some("line 7: `RUN make` exited with 2".into()),
+        last_lines: vec!["cc x.c".into(), "cannot find libfoo".into()],
         ..PlatformStatus::default()
     };
     let status =
         ImageBuilderStatus { history: vec![failed], platforms: vec![part], ..ImageBuilderStatus::default() };
     let ready = &rest(&status).conditions[0];
     assert_eq!(ready.reason, "StepFailed");
-    insta::assert_snapshot!(ready.message, @"build 3 failed; linux/arm64: RUN make (line 7) ended with 2");
+    insta::assert_snapshot!(ready.message, @"build 3 failed; linux/arm64: line 7: `RUN make` exited with 2: cc x.c | cannot find libfoo");
+    assert_eq!(why_failed(&status), "linux/arm64: line 7: `RUN make` exited with 2");
     let of = |result| {
         let status = ImageBuilderStatus { history: vec![record(3, result)], ..ImageBuilderStatus::default() };
         let readiness = rest(&status);
@@ -66,6 +79,17 @@ fn what_the_last_build_left_is_said_again_whatever_was_said_meanwhile() {
     };
     assert_eq!(of(BuildResult::Succeeded), (Some(true), "Succeeded"));
     assert_eq!(of(BuildResult::Cancelled), (Some(false), "Cancelled"));
+}
+
+#[test]
+fn a_tag_that_is_a_number_is_no_number_of_a_build() {
+    let said = |tags: &[&str]| {
+        let tags = tags.iter().map(ToString::to_string).collect();
+        let image = BuiltImageStatus { digest: "sha256:ab".into(), tags, ..BuiltImageStatus::default() };
+        succeeded(&ImageBuilderStatus { image: Some(image), ..ImageBuilderStatus::default() }, 1)
+    };
+    assert_eq!(said(&["1"]), "build 1: tag 1 is sha256:ab");
+    assert_eq!(said(&["2", "latest"]), "build 1: tags 2, latest are sha256:ab");
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub fn record(number: u64, result: BuildResult) -> BuildRecord {
         changes: None,
         result,
         failure: None,
+        message: None,
         digest: None,
         started_at: Some(Time(now())),
         duration: None,

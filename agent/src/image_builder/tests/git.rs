@@ -103,3 +103,22 @@ async fn a_git_server_that_is_down_leaves_the_image_as_it_is_and_counts_no_faile
     let history = stage.builder.status.clone().unwrap().history;
     assert_eq!(history.len(), 2, "{history:?}");
 }
+
+#[tokio::test]
+async fn a_git_host_that_has_no_address_is_named_with_the_field_to_correct() {
+    let context = serde_json::json!({ "git": { "url": "https://git.invalid/app.git" } });
+    let mut stage = Stage::new(|spec, _| {
+        spec.source = None;
+        spec.context = serde_json::from_value(context).unwrap();
+    })
+    .await;
+    stage.pass().await;
+    let (reason, message) = stage.ready();
+    assert_eq!(reason, "SourceUnreachable");
+    let start = "spec.context.git: https://git.invalid/app.git: the name of the host cannot be resolved";
+    assert!(message.starts_with(start), "{message}");
+    assert!(
+        message.ends_with("; check the name of the host in spec.context.git.url, and the DNS of the cluster"),
+        "{message}"
+    );
+}

@@ -340,3 +340,15 @@ async fn a_field_that_has_no_effect_is_a_warning() {
     assert!(status.warnings.iter().any(|warning| warning.starts_with("spec.cache.mode: ")));
     assert!(status.warnings.iter().any(|warning| warning.starts_with("spec.image.publish: ")));
 }
+
+#[tokio::test]
+async fn platforms_that_end_between_two_passes_are_published_by_the_next() {
+    let mut stage = Stage::new(|spec, _| spec.architecture = Some(Architecture::Both)).await;
+    stage.passes(2).await;
+    for (nth, platform) in ["linux/amd64", "linux/arm64"].into_iter().enumerate() {
+        let digest = stage.pushed(platform, "1");
+        stage.end_well(nth, &digest);
+    }
+    stage.pass().await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+}

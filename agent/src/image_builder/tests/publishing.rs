@@ -10,7 +10,9 @@ async fn a_new_tag_is_set_without_a_pod_and_only_then_is_the_image_ready() {
     let image = stage.registry.manifest("app", "v1");
     stage.edit(|spec| spec.image.version = "v2".into());
     let status = stage.pass().await;
-    assert_eq!(status.build.map(|build| build.reason), Some(BuildReason::SpecChanged));
+    let build = status.build.unwrap();
+    assert_eq!(build.reason, BuildReason::SpecChanged);
+    assert_eq!(build.changes.as_deref(), Some("image (generation 1 → 2)"));
     assert_ne!(stage.ready().0, "Succeeded");
     let status = stage.pass().await;
     assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);

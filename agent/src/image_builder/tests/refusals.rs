@@ -29,7 +29,11 @@ async fn a_base_image_that_is_not_there_is_named() {
     let mut stage = refused(|spec, host| spec.source = Some(format!("FROM {host}/base:1\n"))).await;
     let (reason, message) = stage.ready();
     assert_eq!(reason, "BaseImageNotFound");
-    assert!(message.contains("/base:1, which is not at its registry"), "{message}");
+    assert!(message.starts_with("the Dockerfile, line 1, names "), "{message}");
+    assert!(
+        message.contains("/base:1, which is not at its registry; name one that is: kubectl imgop tags "),
+        "{message}"
+    );
     stage.registry.hold_manifest("base", "1", "{\"config\":{},\"layers\":[]}");
     let asked = stage.registry.requests().len();
     stage.pass().await;
@@ -159,10 +163,39 @@ async fn a_pull_that_is_refused_is_left_alone_whatever_other_secrets_there_are()
 }
 
 #[tokio::test]
+async fn a_pushed_folder_that_the_registry_removed_costs_no_pod_and_the_condition_says_what_to_do() {
+    let digest = imgop_registry::reference::Digest::of(b"{}");
+    let mut stage = refused(|spec, host| {
+        let name = format!("{host}/app@{digest}");
+        let image = serde_json::json!({ "image": { "name": name, "tls": { "mode": "PlainHTTP" } } });
+        spec.context = serde_json::from_value(image).unwrap();
+    })
+    .await;
+    let (reason, message) = stage.ready();
+    assert_eq!(reason, "BaseImageNotFound");
+    assert!(message.contains("Run the same kubectl imgop build again"), "{message}");
+    assert_eq!(stage.registry.hold_content("app", "{}"), digest, "it is sent again");
+    stage.annotate(imgop_core::api::REQUESTED_AT_ANNOTATION, "now");
+    stage.passes(2).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1"], "{}", stage.ready().1);
+}
+
+#[tokio::test]
 async fn a_registry_that_does_not_answer_is_tried_again() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.registry.refuse(500);
     stage.pass().await;
     assert_eq!(stage.ready().0, "RegistryUnreachable");
     assert!(is_true(&stage.builder.status.as_ref().unwrap().conditions, RECONCILING));
+}
+
+#[tokio::test]
+async fn every_repository_that_the_image_goes_to_is_asked_before_there_is_a_pod() {
+    let mut stage =
+        Stage::new(|spec, host| spec.image.additional_tags = vec![format!("{host}/second:1")]).await;
+    stage.registry.refuse_one("/v2/second/blobs/uploads/", 403);
+    stage.pass().await;
+    let (reason, message) = stage.ready();
+    assert!(stage.jobs().is_empty() && reason == "RegistryUnauthorized", "{reason}: {message}");
+    assert!(message.contains("/second: "), "{message}");
 }

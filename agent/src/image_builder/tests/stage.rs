@@ -217,9 +217,11 @@ impl Stage {
     /// The same, with what its layers are.
     pub fn end_well_with(&self, nth: usize, digest: &Digest, layers: PushedLayers) {
         let image = Some(PushedImage { digest: digest.clone(), size: 7 });
+        let of_cache = PushedLayers { cached: layers.cached, ..PushedLayers::default() };
+        let built = StepReport { layers: of_cache, ..StepReport::default() };
+        let layers = PushedLayers { cached: 0, ..layers };
         let pushed = StepReport { image, layers, ..StepReport::default() };
-        let well = StepReport::default();
-        self.end(nth, Some("Complete"), [(0, &well), (0, &well), (0, &pushed)]);
+        self.end(nth, Some("Complete"), [(0, &StepReport::default()), (0, &built), (0, &pushed)]);
     }
 
     /// The same, with what its `prepare` reports.

@@ -102,7 +102,10 @@ fn a_drained_pod_has_not_failed() {
 #[test]
 fn a_job_whose_pod_is_gone_tells_by_its_condition() {
     let at = "2026-11-21T11:59:00Z".parse().unwrap();
-    assert_eq!(states(&job(Some(("Complete", ""))), &[])[1], ContainerState::Completed { at });
+    assert_eq!(
+        states(&job(Some(("Complete", ""))), &[])[1],
+        ContainerState::Completed { at, are_pods_known: true }
+    );
     let late = job(Some(("Failed", "DeadlineExceeded")));
     assert_eq!(states(&late, &[])[0], ContainerState::DeadlineExceeded { at });
     assert_eq!(states(&failed(), &[])[0], ContainerState::PodGone { at });

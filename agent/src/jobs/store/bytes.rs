@@ -1,9 +1,8 @@
 //! How many bytes the Jobs of each namespace and owner take: whoever may create Jobs in a namespace can create
 //! many and large ones that look like the agent's.
 
-use std::collections::HashMap;
-
 use super::Key;
+use crate::byte_sums::ByteSums;
 
 /// Bytes of the whole Jobs of one owner. A thousand tags have a third of it.
 const MAX_BYTES_PER_OWNER: usize = 2 * 1024 * 1024;
@@ -15,8 +14,8 @@ const MAX_BYTES_WITH_STUBS: usize = 12 * 1024 * 1024;
 /// The bytes of all Jobs.
 #[derive(Debug, Default)]
 pub struct Bytes {
-    of_namespace: HashMap<String, usize>,
-    of_owner: HashMap<Key, usize>,
+    of_namespace: ByteSums<String>,
+    of_owner: ByteSums<Key>,
 }
 
 /// How much of a Job is kept.
@@ -36,7 +35,7 @@ impl Bytes {
 
     /// Returns whether a Job of an owner fits beside the others.
     pub fn fits(&self, owner: &Key, bytes: usize, size: Size) -> bool {
-        let here = self.of_namespace.get(&owner.0).copied().unwrap_or_default();
+        let here = self.of_namespace.of(&owner.0);
         match size {
             Size::Whole => here + bytes <= MAX_BYTES_PER_NAMESPACE && self.fits_owner(owner, bytes),
             Size::Stub => here + bytes <= MAX_BYTES_WITH_STUBS,
@@ -45,32 +44,23 @@ impl Bytes {
 
     /// Returns whether a whole Job of an owner fits beside its others.
     pub fn fits_owner(&self, owner: &Key, bytes: usize) -> bool {
-        self.of_owner.get(owner).copied().unwrap_or_default() + bytes <= MAX_BYTES_PER_OWNER
+        self.of_owner.of(owner) + bytes <= MAX_BYTES_PER_OWNER
     }
 
     /// Adds a Job of an owner.
     pub fn add(&mut self, owner: &Key, bytes: usize) {
-        *self.of_namespace.entry(owner.0.clone()).or_default() += bytes;
-        *self.of_owner.entry(owner.clone()).or_default() += bytes;
+        self.of_namespace.add(&owner.0, bytes);
+        self.of_owner.add(owner, bytes);
     }
 
     /// Takes off a Job of an owner.
     pub fn subtract(&mut self, owner: &Key, bytes: usize) {
-        subtract(&mut self.of_namespace, &owner.0, bytes);
-        subtract(&mut self.of_owner, owner, bytes);
+        self.of_namespace.subtract(&owner.0, bytes);
+        self.of_owner.subtract(owner, bytes);
     }
 
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.of_namespace.is_empty() && self.of_owner.is_empty()
-    }
-}
-
-fn subtract<K: std::hash::Hash + Eq>(sums: &mut HashMap<K, usize>, key: &K, bytes: usize) {
-    if let Some(sum) = sums.get_mut(key) {
-        *sum = sum.saturating_sub(bytes);
-        if *sum == 0 {
-            sums.remove(key);
-        }
     }
 }

@@ -258,6 +258,7 @@ impl<'a> Builders<'a> {
                 changes: None,
                 result: BuildResult::Succeeded,
                 failure: None,
+                message: None,
                 digest: Some(digest.clone()),
                 started_at: Some(now.clone()),
                 duration: None,

@@ -7,9 +7,11 @@
 //! key         what a build is made from, as one hash
 //! part_record which part a Job is                 machine    the platform of this process
 //! plan        what is to be built, and why        failure    what is tried again
+//! context_image the image of a context that is gone
 //! step        what the agent and the containers of a build hand each other
 //! ```
 
+mod context_image;
 pub mod dockerfile;
 mod failure;
 mod ignore_file;
@@ -23,6 +25,7 @@ mod request;
 mod spec_checks;
 pub mod step;
 
+pub use context_image::context_not_found;
 pub use failure::{BuildFailure, Retry};
 pub use ignore_file::{IgnoreFile, IgnoreFileError};
 pub use key::{BuildKey, ObservedInputs};

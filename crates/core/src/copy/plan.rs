@@ -363,7 +363,7 @@ fn no_platform(request: &CopyRequest, tag: &ObservedTag) -> String {
         _ => "none that is named".to_owned(),
     };
     let wanted = request.platforms.to_string().replace(',', ", ");
-    format!("{} is not there for {wanted}; its platforms: {there}", tag.source_ref)
+    format!("not there for {wanted} (spec.platforms); its platforms: {there}")
 }
 
 fn failure(tag: &ObservedTag, reason: FailureReason, message: String) -> TagFailure {

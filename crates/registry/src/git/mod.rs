@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::auth::authorization;
 use crate::credentials::{Credential, Tls, basic};
-use crate::error::{Failure, Reason};
+use crate::error::{Failure, Reason, Unreachable};
 use crate::transport::{Http, Request, Response};
 use advertisement::{Advertisement, Refs};
 
@@ -41,6 +41,8 @@ pub enum GitError {
         url: String,
         /// Why.
         why: String,
+        /// Where the connection failed; none if there was an answer.
+        connection: Option<Unreachable>,
     },
 }
 
@@ -57,8 +59,9 @@ pub(crate) async fn commit(
     revision: Option<&str>,
     credential: Option<&Credential>,
 ) -> Result<String, GitError> {
-    let unreachable = |why: String| GitError::Unreachable { url: url.to_owned(), why };
-    let base: Url = url.parse().map_err(|_| unreachable("it is no URL".to_owned()))?;
+    let unreachable =
+        |why: String, connection| GitError::Unreachable { url: url.to_owned(), why, connection };
+    let base: Url = url.parse().map_err(|_| unreachable("it is no URL".to_owned(), None))?;
     let names = candidates(revision);
     let header = match credential {
         Some(Credential::Basic { username, password }) => {
@@ -70,7 +73,8 @@ pub(crate) async fn commit(
     let refs = asked.refs(&names).await.map_err(|failure| match failure.reason {
         Reason::Unauthorized | Reason::Forbidden => GitError::Unauthorized(url.to_owned()),
         Reason::RepositoryNotFound => GitError::RepositoryNotFound(url.to_owned()),
-        _ => unreachable(failure.to_string()),
+        Reason::Unreachable(connection) => unreachable(failure.to_string(), Some(connection)),
+        _ => unreachable(failure.to_string(), None),
     })?;
     let found = names.iter().find_map(|name| refs.commit(name));
     found.ok_or_else(|| GitError::RevisionNotFound {

@@ -127,19 +127,19 @@ pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
     let with_cause = |what: &str| format!("{what}: {}", clean(&root_cause(error), &[]));
     // A cause that repeats the message is left out.
     let (class, detail) = if let Some(rustls::Error::InvalidMessage(_)) = tls {
-        (Unreachable::NoTls, "the server does not speak TLS; is it a plain HTTP registry?".to_owned())
+        (Unreachable::NoTls, "the server does not speak TLS; does it speak plain HTTP?".to_owned())
     } else if let Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) = tls {
-        let detail = "no CA that is trusted here has signed the registry's certificate";
+        let detail = "no CA that is trusted here has signed the host's certificate";
         (Unreachable::Tls, detail.to_owned())
     } else if error.is_timeout() {
         (Unreachable::Timeout, "no answer in time".to_owned())
     } else if error.is_dns() {
-        let detail = with_cause("the name of the registry cannot be resolved");
+        let detail = with_cause("the name of the host cannot be resolved");
         (Unreachable::Dns, detail.replace(": failed to lookup address information: ", ": "))
     } else if tls.is_some() {
         (Unreachable::Tls, with_cause("no trusted TLS connection"))
     } else if error.is_connect() {
-        (Unreachable::Connect, with_cause("no connection to the registry"))
+        (Unreachable::Connect, with_cause("no connection to the host"))
     } else {
         (Unreachable::Interrupted, with_cause("the connection broke"))
     };

@@ -2,7 +2,7 @@
 
 use imgop_fakes::{ScriptedRegistry, reply, settings};
 use imgop_registry::git::GitError;
-use imgop_registry::{Credential, Registries};
+use imgop_registry::{Credential, Registries, Unreachable};
 
 fn oid(digit: &str) -> String {
     digit.repeat(40)
@@ -90,6 +90,16 @@ async fn a_server_that_is_down_or_no_git_server_is_unreachable() {
     let server = ScriptedRegistry::start(|_| reply(500, &[], "")).await;
     let asked = Registries::new(settings()).git_commit(&url(&server), None, None).await;
     assert!(matches!(asked, Err(GitError::Unreachable { .. })), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_host_without_an_address_is_no_registry() {
+    let url = "https://git.invalid/app.git";
+    let error = Registries::new(settings()).git_commit(url, None, None).await.unwrap_err();
+    let start = "https://git.invalid/app.git: the name of the host cannot be resolved: ";
+    assert!(error.to_string().starts_with(start), "{error}");
+    let dns = |connection: &Option<Unreachable>| *connection == Some(Unreachable::Dns);
+    assert!(matches!(&error, GitError::Unreachable { connection, .. } if dns(connection)), "{error:?}");
 }
 
 #[tokio::test]

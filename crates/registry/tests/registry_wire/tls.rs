@@ -62,7 +62,7 @@ async fn a_plain_registry_that_is_spoken_to_in_tls_is_named_as_such() {
     let registries = registries(&[(HOST, registry.address)]);
     let error = at(&registries, &format!("{HOST}/a"), &access(Tls::SkipVerify)).tags().await.unwrap_err();
     assert_eq!(*error.reason(), Reason::Unreachable(Unreachable::NoTls));
-    assert!(error.to_string().ends_with("is it a plain HTTP registry?"), "{error}");
+    assert!(error.to_string().ends_with("does it speak plain HTTP?"), "{error}");
 }
 
 #[tokio::test]

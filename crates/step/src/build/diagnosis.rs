@@ -18,8 +18,22 @@ const KILL: i32 = 9;
 /// What Buildah says where it cannot push a layer for later builds.
 const FAILED_CACHE: &str = "failed pushing cache to ";
 
+/// With what, before a number, Buildah ends the output of a RUN that fails, each of its processes anew.
+const ENDS: [&str; 2] = ["subprocess exited with status ", "exit status "];
+/// How the line begins in which Buildah says why it failed.
+const ERRORS: [&str; 2] = ["Error: ", "error "];
+
 /// What Buildah logs where a file does not go into a layer as it was. It goes on without it, and succeeds.
 const UNWRITTEN: &str = " level=error msg=\"Can't add file ";
+
+/// Returns a text that names no copy of the context, which Buildah 1.44 makes below its temporary files.
+fn without_copy(text: &str) -> String {
+    let named = text.split_once("under \"").and_then(|(before, rest)| {
+        let (path, after) = rest.split_once('"')?;
+        path.contains("/buildah-context-").then(|| format!("{before}in the context{after}"))
+    });
+    named.unwrap_or_else(|| text.to_owned())
+}
 
 /// Returns which file a line says does not go into a layer as it was, and why.
 pub fn unwritten(line: &str) -> Option<String> {
@@ -74,13 +88,14 @@ impl Ended<'_> {
         let cause = self.progress.cause(self.errors);
         let step = cause.as_ref().and_then(|cause| cause.step.clone()).or_else(|| self.progress.current());
         let mut failed = self.reason(cause.as_ref(), step.as_ref());
-        failed.last_lines = self.last_lines.to_vec();
+        let printed = self.last_lines.of_step().filter(|line| !is_repetition(line, cause.as_ref()));
+        failed.last_lines = printed.cloned().collect();
         failed.step = step;
         Some(failed)
     }
 
     fn reason(&self, cause: Option<&Cause>, step: Option<&FailedStep>) -> Failed {
-        let place = step.map_or_else(|| "the build".to_owned(), shown);
+        let place = step.map_or_else(|| "the build".to_owned(), ToString::to_string);
         if self.was_asked_to_end {
             return Failed::new(BuildFailure::Interrupted, format!("the pod was ended during {place}"));
         }
@@ -102,7 +117,7 @@ impl Ended<'_> {
             return Failed::new(BuildFailure::RegistryUnreachable, message);
         }
         if let Some(code) = exit_status(&text) {
-            let message = format!("{place} ended with exit code {code}");
+            let message = format!("{place} exited with {code}");
             return Failed { exit_code: Some(code), ..Failed::new(BuildFailure::StepFailed, message) };
         }
         let text = match (self.code, self.signal) {
@@ -149,7 +164,8 @@ impl Ended<'_> {
             }
             _ => text.to_owned(),
         };
-        text.replace(&format!("under \"{}\"", self.context), "in the context")
+        without_copy(&text)
+            .replace(&format!("under \"{}\"", self.context), "in the context")
             .replace(&format!("{}/", self.context), "")
             .replace(self.context, "the context")
     }
@@ -183,13 +199,12 @@ fn incomplete(unwritten: &str) -> Failed {
     Failed::new(BuildFailure::StepFailed, message)
 }
 
-/// Returns a step with its line.
-fn shown(step: &FailedStep) -> String {
-    let text: String = step.text.chars().take(120).collect();
-    match step.line {
-        Some(line) => format!("line {line} ({text})"),
-        None => text,
-    }
+/// Whether Buildah says in a line what the message says of it.
+fn is_repetition(line: &str, cause: Option<&Cause>) -> bool {
+    let ends = ENDS.iter().find_map(|end| line.strip_prefix(end));
+    let is_end = ends.is_some_and(|code| code.parse::<i32>().is_ok());
+    let is_error = ERRORS.iter().any(|start| line.starts_with(start));
+    is_end || is_error && cause.is_some_and(|cause| line.ends_with(&cause.text))
 }
 
 /// Returns the exit code of a RUN.

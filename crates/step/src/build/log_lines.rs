@@ -96,12 +96,14 @@ impl LineFilter {
 pub struct LastLines {
     lines: VecDeque<String>,
     most: usize,
+    /// How many of them the step printed that runs.
+    of_step: usize,
 }
 
 impl LastLines {
     /// Returns room for this many lines.
     pub fn new(most: usize) -> Self {
-        Self { lines: VecDeque::with_capacity(most), most }
+        Self { lines: VecDeque::with_capacity(most), most, of_step: 0 }
     }
 
     /// Adds a line, unless there is nothing to see in it.
@@ -114,11 +116,22 @@ impl LastLines {
             self.lines.pop_front();
         }
         self.lines.push_back(line);
+        self.of_step = self.most.min(self.of_step + 1);
+    }
+
+    /// A step begins: what was printed before is of others.
+    pub fn begin_step(&mut self) {
+        self.of_step = 0;
     }
 
     /// Returns the lines, newest last.
     pub fn to_vec(&self) -> Vec<String> {
         self.lines.iter().cloned().collect()
+    }
+
+    /// Returns those of the step that runs, newest last.
+    pub fn of_step(&self) -> impl Iterator<Item = &String> {
+        self.lines.iter().skip(self.lines.len() - self.of_step)
     }
 
     /// Whether one of them has this text, in capitals or not.
@@ -176,5 +189,11 @@ mod tests {
         }
         assert_eq!(last.to_vec(), ["[31mred [0m", "bc", "No Space left"]);
         assert!(last.say("no space left") && !last.say("a b"));
+        last.begin_step();
+        assert_eq!((last.of_step().count(), last.to_vec().len()), (0, 3));
+        for line in ["d", "", "e", "f", "g"] {
+            last.push(line);
+        }
+        assert_eq!(last.of_step().collect::<Vec<_>>(), ["e", "f", "g"]);
     }
 }

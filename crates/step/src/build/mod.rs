@@ -3,6 +3,7 @@
 
 mod arguments;
 mod cache;
+mod cache_hits;
 mod diagnosis;
 mod leftovers;
 mod log_lines;
@@ -53,15 +54,18 @@ pub fn build(
     let file = Dockerfile::parse(&file, buildah);
     check_pinned(&file)?;
     let cache = cache::usable(input, &handover, buildah, places, report)?;
-    let build = |cache: Option<&UsableCache>| {
+    let build = |cache: Option<&UsableCache>| -> Result<u32, Failed> {
         let arguments = arguments::arguments(input, &handover, cache, places);
         let secrets = SecretValues::read(input, places)?;
         let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
         let progress = Progress::of(&file, &handover.triggers, &secrets);
         let output = Output::new(progress, secrets, space, killed);
         let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
-        run(program, output, &handover, ends, places)?;
-        if cache.is_some() { export(input, &handover, places) } else { Ok(()) }
+        let cached = run(program, output, &handover, ends, places)?;
+        if cache.is_some() {
+            export(input, &handover, places)?;
+        }
+        Ok(cached)
     };
     let mut ended = build(cache.as_ref());
     if let (Some(cache), Err(failed)) = (&cache, &ended)
@@ -71,7 +75,8 @@ pub fn build(
         ended = build(None);
     }
     report.seconds.build = seconds(began);
-    ended
+    report.layers.cached = ended?;
+    Ok(())
 }
 
 /// Takes the image out of the storage.
@@ -94,13 +99,14 @@ fn export(input: &StepInput, handover: &BuildHandover, places: &Places) -> Resul
     })
 }
 
+/// Runs Buildah. Returns how many layers of the image the cache had.
 fn run(
     program: Program,
     mut output: Output,
     handover: &BuildHandover,
     ends: &EndRequest,
     places: &Places,
-) -> Result<(), Failed> {
+) -> Result<u32, Failed> {
     let mut child = program.start().map_err(|error| not_started(&error))?;
     let status = output.follow(&mut child, ends).map_err(|error| not_started(&error))?;
     let errors = output.errors.to_vec();
@@ -120,7 +126,7 @@ fn run(
         context: &context_folder(handover.sub_path.as_deref(), places).display().to_string(),
         ignore_file: handover.ignore_file.as_deref(),
     };
-    ended.failed().map_or(Ok(()), Err)
+    ended.failed().map_or_else(|| Ok(output.progress.cached_layers()), Err)
 }
 
 /// Whether this container has only a part of all user ids.

@@ -178,12 +178,14 @@ impl Output {
         if says_full(line) || unwritten.is_some() {
             self.space.look();
         }
+        if stream == Stream::Output && self.progress.take(line) {
+            self.last_lines.begin_step();
+            self.killed.begin_step();
+            self.leftovers.iter_mut().for_each(Leftovers::end);
+            return;
+        }
         self.last_lines.push(line);
         match stream {
-            Stream::Output if self.progress.take(line) => {
-                self.killed.begin_step();
-                self.leftovers.iter_mut().for_each(Leftovers::end);
-            }
             Stream::Output if is_commit(line) => self.leftovers.iter_mut().for_each(Leftovers::end_soon),
             Stream::Output => {}
             Stream::Errors => {

@@ -1,8 +1,9 @@
 //! Which step of the Dockerfile runs. A RUN prints what it likes, also lines that look like Buildah's.
 
 use imgop_core::build::dockerfile::Dockerfile;
-use imgop_core::build::step::FailedStep;
+use imgop_core::build::step::{FailedStep, StepNumber};
 
+use super::cache_hits::{CacheHits, makes_layer};
 use super::secret_values::SecretValues;
 use crate::Trigger;
 
@@ -16,10 +17,14 @@ pub struct Progress {
     triggers: Vec<Step>,
     /// The trigger that began since then.
     trigger: Option<usize>,
+    hits: CacheHits,
 }
 
 #[derive(Debug)]
 struct Step {
+    /// The number of its stage; none for what ONBUILD adds.
+    stage: Option<usize>,
+    makes_layer: bool,
     text: String,
     shown: FailedStep,
     /// Letters and digits alone: Buildah writes words of a step in other brackets and quotes.
@@ -39,33 +44,48 @@ impl Progress {
     /// Returns the steps of a file and of its bases, of which none began. Values of secrets are replaced in them, as in
     /// the output.
     pub fn of(file: &Dockerfile, triggers: &[Trigger], secrets: &SecretValues) -> Self {
-        let instructions = file.stages().iter().flat_map(|stage| file.instructions(stage));
-        let steps = instructions.map(|instruction| {
+        let of_stage = |stage| file.instructions(stage).iter().map(move |instruction| (stage, instruction));
+        let steps = file.stages().iter().flat_map(of_stage).map(|(stage, instruction)| {
             let text = secrets.replaced(&instruction.text);
-            let shown = FailedStep { text: text.clone(), line: Some(instruction.position.line) };
-            Step { bare: bare(&text), shown, text }
+            let line = Some(instruction.position.line);
+            let shown = FailedStep { text: text.clone(), line, number: None };
+            let (stage, makes_layer) = (Some(stage.number), makes_layer(instruction));
+            Step { stage, makes_layer, bare: bare(&text), shown, text }
         });
         let triggers = triggers.iter().map(|trigger| {
             let text = secrets.replaced(&trigger.text);
-            let shown = FailedStep { text: format!("ONBUILD of {} ({text})", trigger.base), line: None };
-            Step { bare: bare(&text), shown, text }
+            let shown = format!("ONBUILD of {} ({text})", trigger.base);
+            let shown = FailedStep { text: shown, line: None, number: None };
+            Step { stage: None, makes_layer: false, bare: bare(&text), shown, text }
         });
-        Self { steps: steps.collect(), next: 0, triggers: triggers.collect(), trigger: None }
+        let hits = CacheHits::of(file);
+        Self { steps: steps.collect(), next: 0, triggers: triggers.collect(), trigger: None, hits }
     }
 
     /// Takes a line of output in. Returns whether a step began.
     pub fn take(&mut self, line: &str) -> bool {
-        let Some(text) = step_in(line) else { return false };
-        let is_it = |step: &Step| step.text.trim() == text;
-        if let Some(trigger) = self.triggers.iter().position(is_it) {
+        let Some((number, text)) = step_in(line) else {
+            self.hits.take(line);
+            return false;
+        };
+        let begun = if let Some(trigger) = self.triggers.iter().position(|step| step.is(text)) {
             self.trigger = Some(trigger);
-            return true;
-        }
-        let found = self.steps.iter().skip(self.next).position(is_it);
-        if let Some(ahead) = found {
+            self.triggers.get_mut(trigger)
+        } else if let Some(ahead) = self.steps.iter().skip(self.next).position(|step| step.is(text)) {
             (self.next, self.trigger) = (self.next + ahead + 1, None);
-        }
-        found.is_some()
+            self.steps.get_mut(self.next - 1)
+        } else {
+            None
+        };
+        let Some(step) = begun else { return false };
+        step.shown.number = Some(number);
+        self.hits.begin(step.stage, step.makes_layer);
+        true
+    }
+
+    /// Returns how many layers of the image the cache had.
+    pub fn cached_layers(&self) -> u32 {
+        self.hits.layers()
     }
 
     /// Returns the step that began last.
@@ -91,7 +111,7 @@ impl Progress {
         let known = parts.iter().find_map(|(step, text)| Some((self.named(step)?, *text)));
         let (step, text) = known.or_else(|| {
             let (step, text) = parts.last()?;
-            let unknown = || FailedStep { text: (*step).to_owned(), line: None };
+            let unknown = || FailedStep { text: (*step).to_owned(), line: None, number: None };
             Some((self.current().unwrap_or_else(unknown), *text))
         })?;
         Some(Cause { step: Some(step), text: text.to_owned() })
@@ -118,6 +138,15 @@ impl Progress {
 }
 
 impl Step {
+    /// Whether Buildah prints this step so. From 1.33 on it adds the beginning of a here-document in brackets.
+    fn is(&self, printed: &str) -> bool {
+        match printed.strip_prefix(self.text.trim()) {
+            Some("") => true,
+            Some(rest) => self.text.contains("<<") && rest.starts_with(" ("),
+            None => false,
+        }
+    }
+
     fn shown(&self) -> FailedStep {
         self.shown.clone()
     }
@@ -135,15 +164,27 @@ pub fn is_commit(line: &str) -> bool {
 }
 
 /// Returns the step of `STEP 2/4: RUN x` or `[1/2] STEP 2/4: RUN x`.
-fn step_in(line: &str) -> Option<&str> {
-    let line = match line.strip_prefix('[') {
-        Some(rest) => rest.split_once("] ")?.1,
-        None => line,
+fn step_in(line: &str) -> Option<(StepNumber, &str)> {
+    let (stage, line) = match line.strip_prefix('[') {
+        Some(rest) => {
+            let (stage, line) = rest.split_once("] ")?;
+            (Some(pair(stage)?), line)
+        }
+        None => (None, line),
     };
     let (numbers, text) = line.strip_prefix("STEP ")?.split_once(": ")?;
-    let (at, of) = numbers.split_once('/')?;
+    let (step, of) = pair(numbers)?;
+    Some((StepNumber { step, of, stage }, text.trim()))
+}
+
+/// Reads `2/4`.
+fn pair(text: &str) -> Option<(u32, u32)> {
+    let (at, of) = text.split_once('/')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (is_number(at) && is_number(of)).then(|| text.trim())
+    if !is_number(at) || !is_number(of) {
+        return None;
+    }
+    at.parse().ok().zip(of.parse().ok())
 }
 
 #[cfg(test)]
@@ -186,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_has_begun_has_the_number_that_the_log_gives_it() {
+        let shown = |lines: &[&str]| progress(lines).current().unwrap().to_string();
+        assert_eq!(shown(&BEGUN), "stage 2 of 2, step 2 of 5, line 4: `RUN x`");
+        assert_eq!(shown(&["STEP 1/5: FROM a AS one", "STEP 2/5: RUN x"]), "step 2 of 5, line 2: `RUN x`");
+        let error = "Error: building at STEP \"RUN [y z]\": exit status 1";
+        let cause = progress(&BEGUN).cause(&[error.to_owned()]).unwrap();
+        assert_eq!(cause.step.unwrap().to_string(), "line 8: `RUN [\"y\", \"z\"]`", "it has not begun");
+        assert_eq!(step_in("STEP 99999999999/1: RUN x"), None);
+    }
+
+    #[test]
     fn steps_are_found_however_buildah_writes_their_words() {
         assert_eq!(
             failed_line(&BEGUN, "error building at STEP \"COPY --from=one /a /b\": no such file"),
@@ -219,9 +271,36 @@ mod tests {
     }
 
     #[test]
+    fn a_here_document_is_printed_with_its_beginning() {
+        let text = "FROM a\nRUN <<STEP\necho one\nSTEP\nCOPY <<'NOTE' /note\ncosts $5\nNOTE\n";
+        let file = Dockerfile::parse(text.as_bytes(), BuildahVersion { major: 1, minor: 44 });
+        let mut progress = Progress::of(&file, &[], &SecretValues::default());
+        assert!(progress.take("STEP 2/3: RUN <<STEP (echo one...)"));
+        assert_eq!(progress.current().unwrap().line, Some(2));
+        assert!(progress.take("STEP 3/3: COPY <<'NOTE' /note (costs $5)"));
+        assert_eq!(progress.current().unwrap().line, Some(5));
+    }
+
+    #[test]
     fn the_image_is_written_when_buildah_says_so() {
         assert!(["COMMIT", "COMMIT dir:/work/out", "[2/2] COMMIT dir:/x"].into_iter().all(is_commit));
         assert!(!["COMMITTED", "[2/2] STEP 1/1: RUN COMMIT", ""].into_iter().any(is_commit));
+    }
+
+    #[test]
+    fn layers_of_a_cache_are_those_of_the_built_stage_and_of_those_below() {
+        let text =
+            "FROM a AS one\nRUN x\nFROM b\nRUN y\nFROM --platform=linux/amd64 ONE\nENV A=b\nCOPY x /\n";
+        let file = Dockerfile::parse(text.as_bytes(), BuildahVersion { major: 1, minor: 28 });
+        let mut progress = Progress::of(&file, &[], &SecretValues::default());
+        for line in text.lines() {
+            progress.take(&format!("[1/3] STEP 1/2: {line}"));
+            progress.take("--> Cache pulled from remote r/c:1");
+            progress.take("--> Using cache 0123");
+            // As a RUN may print it.
+            progress.take("--> Using cache 0123");
+        }
+        assert_eq!(progress.cached_layers(), 2, "not that of the second stage, nor ENV");
     }
 
     #[test]

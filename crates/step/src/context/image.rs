@@ -7,9 +7,9 @@ use std::path::{Component, Path};
 use flate2::read::MultiGzDecoder;
 use imgop_core::build::dockerfile::NeededImage;
 use imgop_core::build::step::{BaseReport, StepInput};
-use imgop_core::build::{BuildFailure, ImageReference};
-use imgop_registry::Manifest;
+use imgop_core::build::{BuildFailure, ImageReference, context_not_found};
 use imgop_registry::reference::Digest;
+use imgop_registry::{Manifest, Reason};
 
 use crate::access::RegistryAccess;
 use crate::bases::select;
@@ -30,6 +30,10 @@ pub async fn unpack(
 ) -> Result<BaseReport, Failed> {
     let needed =
         NeededImage { image: image.clone(), platform: input.platform.clone(), positions: Vec::new() };
+    if is_gone(image, access).await {
+        let message = context_not_found(image, &input.repository);
+        return Err(Failed::new(BuildFailure::BaseImageNotFound, message));
+    }
     // Files are of no platform: where there is one image, it is the one.
     let (shown, manifest) = select(&needed, &input.bases, access).await?;
     let layers = layers(image, &manifest)?;
@@ -42,6 +46,15 @@ pub async fn unpack(
     }
     fs::remove_dir_all(&folder).map_err(|error| Failed::at("remove", &folder, &error))?;
     Ok(BaseReport { image: image.clone(), digest: shown.digest })
+}
+
+/// Whether its registry says that there is no such image. Whatever else it says, it says again.
+async fn is_gone(image: &ImageReference, access: &RegistryAccess) -> bool {
+    let Some(what) = image.manifest_ref() else { return false };
+    match access.client(&image.repository).head(&what).await {
+        Ok(found) => found.is_none(),
+        Err(error) => *error.reason() == Reason::RepositoryNotFound,
+    }
 }
 
 /// Copies an image as it is into a folder. Skopeo checks the digests of its blobs.

@@ -1,6 +1,8 @@
 //! From the image that was built to the one that is pushed: with the base's own layers, and for a given time without
 //! what is random. Pure.
 
+use std::collections::BTreeMap;
+
 use imgop_core::api::Format;
 use imgop_registry::oci::ImageConfig;
 use imgop_registry::reference::Digest;
@@ -27,6 +29,15 @@ pub struct FinishedImage {
     pub layers: Vec<Layer>,
 }
 
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The format.
+    pub format: Format,
+    /// Labels, beside those of the Dockerfile.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
 /// A layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -38,12 +49,11 @@ pub struct Layer {
     pub is_of_base: bool,
 }
 
-/// Checks an image against what was prepared and makes it ready. `is_had` says of a layer of the base whether it can
-/// be pushed, or needs not to be.
+/// Checks an image, of this manifest and configuration, against what was prepared and makes it ready. `is_had` says of
+/// a layer of the base whether it can be pushed, or needs not to be.
 pub fn finish(
-    manifest: &[u8],
-    config: &[u8],
-    format: Format,
+    (manifest, config): (&[u8], &[u8]),
+    Asked { format, labels }: Asked<'_>,
     handover: &PushHandover,
     is_had: impl Fn(&Digest) -> bool,
 ) -> Result<FinishedImage, Failed> {
@@ -69,8 +79,12 @@ pub fn finish(
         .map(|(i, layer)| described(layer, i < of_base))
         .collect::<Result<_, _>>()?;
     let is_constant = format == Format::Docker && handover.has_timestamp;
-    let config = if is_constant {
+    let has_other_labels = set_labels(&mut config_document, labels);
+    if is_constant {
         remove_random(&mut config_document);
+    }
+    let is_config_new = is_constant || has_other_labels;
+    let config = if is_config_new {
         let bytes = written(&config_document)?;
         let (digest, size) = (Digest::of(&bytes), bytes.len());
         if let Some(descriptor) = manifest_document.get_mut("config").and_then(Value::as_object_mut) {
@@ -81,7 +95,8 @@ pub fn finish(
     } else {
         config.to_vec()
     };
-    let manifest = if is_constant || of_base > 0 { written(&manifest_document)? } else { manifest.to_vec() };
+    let manifest =
+        if is_config_new || of_base > 0 { written(&manifest_document)? } else { manifest.to_vec() };
     Ok(FinishedImage { manifest, config, layers: listed })
 }
 
@@ -144,6 +159,25 @@ fn described(layer: &Value, is_of_base: bool) -> Result<Layer, Failed> {
         Some((digest, size)) => Ok(Layer { digest, size, is_of_base }),
         None => Err(refused("its manifest has a layer without digest or size")),
     }
+}
+
+/// Gives the image the labels that were asked for, byte for byte: Buildah 1.44 replaces variables in them, and writes
+/// line ends and tabs in two letters. Returns whether any was other.
+fn set_labels(config: &mut Value, asked: &BTreeMap<String, String>) -> bool {
+    let runtime = config.get_mut("config").and_then(Value::as_object_mut);
+    let Some(runtime) = runtime.filter(|_| !asked.is_empty()) else { return false };
+    let labels = runtime.entry("Labels").or_insert(Value::Null);
+    if !labels.is_object() {
+        *labels = json!({});
+    }
+    let mut has_other = false;
+    for (name, value) in asked {
+        if labels.get(name).and_then(Value::as_str) != Some(value) {
+            labels[name.as_str()] = json!(value);
+            has_other = true;
+        }
+    }
+    has_other
 }
 
 /// Replaces the id and host name of the container that Buildah writes into Docker's format: the same inputs would
@@ -216,7 +250,33 @@ mod tests {
         let config = config(diff_ids);
         let layers: Vec<String> = diff_ids.iter().map(|id| format!("{id}, compressed anew")).collect();
         let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
-        finish(&manifest(&layers, &config), &config, format, handover, |_| is_had)
+        let asked = Asked { format, labels: &BTreeMap::new() };
+        finish((&manifest(&layers, &config), &config), asked, handover, |_| is_had)
+    }
+
+    #[test]
+    fn labels_that_buildah_reads_once_more_are_those_that_were_asked_for() {
+        let labels = |config: &[u8]| {
+            serde_json::from_slice::<Value>(config).unwrap()["config"]["Labels"].as_object().cloned()
+        };
+        let asked: BTreeMap<String, String> =
+            [("a", "two\nlines"), ("b", "$5")].map(|(name, value)| (name.into(), value.into())).into();
+        let built = json!({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": []},
+            "config": {"Labels": {"a": "two\\nlines", "b": "", "of": "the Dockerfile"}}});
+        let built = built.to_string().into_bytes();
+        let of = |config: &[u8], labels: &BTreeMap<String, String>| {
+            let asked = Asked { format: Format::Oci, labels };
+            finish((&manifest(&[], config), config), asked, &handover(None), |_| true).unwrap()
+        };
+        let image = of(&built, &asked);
+        let expected = json!({"a": "two\nlines", "b": "$5", "of": "the Dockerfile"});
+        assert_eq!(labels(&image.config).as_ref(), expected.as_object());
+        let written: Value = serde_json::from_slice(&image.manifest).unwrap();
+        assert_eq!(written["config"]["digest"], json!(Digest::of(&image.config)));
+        assert_eq!(of(&image.config, &asked).config, image.config, "what is right is not written anew");
+        assert_eq!(of(&built, &BTreeMap::new()).config, built);
+        let none = config(&[]);
+        assert_eq!(labels(&of(&none, &asked).config).unwrap().len(), 2);
     }
 
     #[test]
@@ -285,7 +345,8 @@ mod tests {
             (b"{\"layers\":[]}", b"{}"),
             (b"", &good),
         ] {
-            let result = finish(manifest, config, Format::Docker, &handover(None), |_| true);
+            let asked = Asked { format: Format::Docker, labels: &BTreeMap::new() };
+            let result = finish((manifest, config), asked, &handover(None), |_| true);
             assert!(result.is_err(), "{}", String::from_utf8_lossy(manifest));
         }
     }

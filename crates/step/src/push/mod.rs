@@ -18,7 +18,7 @@ use crate::access::RegistryAccess;
 use crate::prepare::seconds;
 use crate::refusal::{Patience, Refusal};
 use crate::{Failed, HandedBase, Places, Program, PushHandover, handover, note};
-use finish::{FinishedImage, finish};
+use finish::{Asked, FinishedImage, finish};
 use layout::{Layout, check};
 
 /// How a push is tried again: for about two minutes, since nothing is built anew.
@@ -36,8 +36,8 @@ pub async fn push(input: &StepInput, places: &Places, report: &mut StepReport) -
         Some(base) => Stock::of(base, &input.repository, &access, places).await,
         None => Stock::default(),
     };
-    let image =
-        finish(&layout.manifest, &layout.config, input.format, &handover, |digest| stock.has(digest))?;
+    let asked = Asked { format: input.format, labels: &input.labels };
+    let image = finish((&layout.manifest, &layout.config), asked, &handover, |digest| stock.has(digest))?;
     let folder = places.scratch().join("push");
     write(&image, &layout, &stock, &folder, places)?;
     let digest = Digest::of(&image.manifest);

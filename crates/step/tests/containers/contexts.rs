@@ -82,6 +82,16 @@ fn the_files_of_an_image_are_a_context_without_those_that_a_layer_removed() {
 }
 
 #[test]
+fn a_pushed_folder_that_the_registry_removed_is_to_be_sent_again() {
+    let mut pod = Pod::of("FROM scratch\nCOPY . /c\n");
+    let name = format!("{}@{}", pod.input.repository, Digest::of(b"gone")).parse().unwrap();
+    pod.input.context = StepContext::Image(ContextImage { name });
+    let (reason, message) = pod.fails_early();
+    assert_eq!(reason, BuildFailure::BaseImageNotFound, "{message}");
+    assert!(message.contains("Run the same kubectl imgop build again"), "{message}");
+}
+
+#[test]
 fn a_dockerfile_behind_a_link_is_refused() {
     let mut pod = Pod::of("").with_files(&[("f", "f")]);
     pod.input.dockerfile = DockerfilePlace::Path("link/Dockerfile".into());

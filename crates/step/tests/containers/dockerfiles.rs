@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use imgop_core::api::Format;
 use imgop_core::build::BuildFailure;
+use imgop_core::build::dockerfile::Feature;
 use imgop_core::build::step::{LayerCache, StepReport};
+use imgop_step::buildah::version;
 
 use crate::pod::Pod;
 use crate::registry::busybox;
@@ -14,8 +16,17 @@ fn with_busybox(dockerfile: &str) -> Pod {
 }
 
 #[test]
-fn here_documents_are_refused_with_line_and_version_before_anything_runs() {
-    let pod = with_busybox("FROM BB\nRUN <<STEP\nprintf one > /one\nFROM x\nSTEP\n");
+fn here_documents_are_built_or_refused_with_line_and_version_before_anything_runs() {
+    let text = "FROM BB\nRUN <<STEP\nprintf 'one\\n' > /one\nprintf 'two\\n' > /two\nSTEP\nCOPY <<'NOTE' /note\ncosts $5\nNOTE\n";
+    let pod = with_busybox(text);
+    if version(&pod.places).unwrap().has(Feature::HereDocuments) {
+        let image = pod.image();
+        assert_eq!(
+            [image.text("one"), image.text("two"), image.text("note")],
+            ["one\n", "two\n", "costs $5\n"]
+        );
+        return;
+    }
     let (reason, message) = pod.fails_early();
     assert_eq!(reason, BuildFailure::DockerfileUnsupported);
     assert!(message.contains("line 2") && message.contains("1.33"), "{message}");
@@ -123,7 +134,10 @@ fn a_missing_file_is_named_as_the_context_knows_it() {
         .with_files(&[("f", "f"), (".dockerignore", "x")])
         .fails_late();
     assert_eq!(failed.reason, BuildFailure::StepFailed);
-    assert!(failed.message.contains("line 2 (COPY none /x)") && failed.message.contains("/none"), "{failed}");
+    assert!(
+        failed.message.contains("step 2 of 2, line 2: `COPY none /x`") && failed.message.contains("/none"),
+        "{failed}"
+    );
     assert!(!failed.message.contains("/work/") && failed.message.contains(".dockerignore"), "{failed}");
 }
 

@@ -30,7 +30,7 @@ fn a_build_that_is_asked_to_end_reports_the_step_that_ran() {
     assert_eq!(container.end().code(), Some(143));
     let failure = report(&pod).failure.unwrap();
     assert_eq!(failure.reason, BuildFailure::Interrupted);
-    assert_eq!(failure.message, "the pod was ended during line 2 (RUN one)");
+    assert_eq!(failure.message, "the pod was ended during step 2 of 3, line 2: `RUN one`");
     assert_eq!(failure.step.unwrap().line, Some(2));
 }
 

@@ -60,7 +60,7 @@ fn a_link_to_itself_as_the_only_source_fails_the_step() {
     symlink("loop", pod.path(place::WORK).join("context/loop")).unwrap();
     let failed = pod.build().failed();
     assert_eq!(failed.reason, BuildFailure::StepFailed, "{failed}");
-    assert!(failed.message.contains("line 2 (COPY loop /x)"), "{failed}");
+    assert!(failed.message.contains("step 2 of 2, line 2: `COPY loop /x`"), "{failed}");
 }
 
 #[test]
@@ -167,11 +167,18 @@ const FOLDER: tar::EntryType = tar::EntryType::Directory;
 
 #[test]
 fn an_archive_of_the_context_is_unpacked_by_add_alone_and_one_of_an_address_never() {
-    let bytes = gzipped(&archive(&[("./", FOLDER, "", 0o755), ("./inner", FILE, "", 0o600)]));
+    let bytes = gzipped(&archive(&[("./", FOLDER, "", 0o750), ("./inner", FILE, "", 0o600)]));
     let address = crate::http_files::start("200 OK", bytes.clone());
     let text = format!("FROM BB\nADD a.tar.gz /d/\nCOPY a.tar.gz /c/\nADD http://{address}/f.tar.gz /u/\n");
-    let image = with_archive(&text, &bytes).image();
+    let pod = with_archive(&text, &bytes);
+    let warnings = pod.prepare().succeeded().warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.contains("line 2") && warning.contains("the mode 0750")),
+        "{warnings:?}"
+    );
+    let image = pod.image();
     assert_eq!((image.text("d/inner").as_str(), image.owner("d/inner").as_str()), ("./inner", "0600 0:0"));
+    assert_eq!(image.owner("d"), "0750 0:0", "as the warning says");
     assert_eq!(fs::read(image.root.join("c/a.tar.gz")).unwrap(), bytes);
     assert_eq!(fs::read(image.root.join("u/f.tar.gz")).unwrap(), bytes);
 }

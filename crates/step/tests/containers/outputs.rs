@@ -119,8 +119,8 @@ fn a_secret_is_a_file_of_a_run_and_in_no_layer() {
 #[test]
 fn a_secret_that_a_run_prints_is_in_no_report() {
     for (command, why) in [
-        ("/bin/busybox cat /run/secrets/token; exit 3", "ended with exit code 3"),
-        ("set -x; : $(/bin/busybox head -n 1 /run/secrets/token); exit 4", "ended with exit code 4"),
+        ("/bin/busybox cat /run/secrets/token; exit 3", "exited with 3"),
+        ("set -x; : $(/bin/busybox head -n 1 /run/secrets/token); exit 4", "exited with 4"),
     ] {
         let text = format!("FROM BB\nRUN --mount=type=secret,id=token {command}\n");
         let mut pod = with_busybox(&text);

@@ -101,7 +101,7 @@ fn a_cache_that_cannot_be_used_is_a_warning_and_the_image_is_built_without_it() 
     let mount = "RUN --mount=type=bind,source=f,target=/g /bin/busybox cat /g";
     let from = format!("FROM scratch\nCOPY --from={} / /\nENV PATH=/bin", busybox());
     for (repository, run, problem) in [
-        ("127.0.0.1:1/a/cache".to_owned(), "RUN true", "no connection to the registry"),
+        ("127.0.0.1:1/a/cache".to_owned(), "RUN true", "no connection to the host"),
         (format!("{}/a/cache", private.address), "RUN true", "cache.credentials"),
         (of_shared, mount, "Buildah 1.28 does not see that files of RUN --mount changed"),
     ] {

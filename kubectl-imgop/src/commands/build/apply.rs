@@ -27,10 +27,11 @@ pub async fn apply(
     let dry_run = args.submit.dry_run == Some(DryRun::Server);
     let (manifest, options) = manifest(args, cluster, draft, before, dry_run)?;
     let inputs = Inputs { cluster, draft };
-    let made = inputs.absent().await?;
-    if !dry_run && made.is_some() {
+    // Who may not write the ImageBuilder learns that first, and not of what else is lacking for it.
+    if !dry_run && inputs.are_any() {
         check(args, cluster, draft, before).await?;
     }
+    let made = inputs.absent().await?;
     let known = before.and_then(|before| owner(draft, before.metadata.uid.clone()));
     let applied = match inputs.apply(known.clone(), dry_run).await {
         Ok(()) => cluster.apply(&draft.object, &manifest, options).await,
@@ -46,7 +47,7 @@ pub async fn apply(
         }
         Err(error) => {
             if !dry_run {
-                inputs.delete(made.unwrap_or_default()).await;
+                inputs.delete(made).await;
             }
             Err(error)
         }
@@ -90,9 +91,13 @@ struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// Returns what is not there yet; none where nothing belongs to the ImageBuilder. A Secret that is there and is
-    /// another's is an error.
-    async fn absent(&self) -> Result<Option<Made>, CliError> {
+    /// Whether anything belongs to the ImageBuilder.
+    fn are_any(&self) -> bool {
+        self.draft.config_map.is_some() || self.draft.secret.is_some()
+    }
+
+    /// Returns what is not there yet. A Secret that is there and is another's is an error.
+    async fn absent(&self) -> Result<Made, CliError> {
         let mut made = Made::default();
         if let Some(config_map) = &self.draft.config_map {
             made.config_map =
@@ -105,8 +110,7 @@ impl Inputs<'_> {
                 Some(_) => return Err(self.not_ours(&secret.name_any())),
             }
         }
-        let is_any = self.draft.config_map.is_some() || self.draft.secret.is_some();
-        Ok(is_any.then_some(made))
+        Ok(made)
     }
 
     fn not_ours(&self, secret: &str) -> CliError {
@@ -128,12 +132,24 @@ impl Inputs<'_> {
         Ok(())
     }
 
+    /// Deletes what was made, unless the ImageBuilder names it: the API server may have stored it although no answer
+    /// came, and another build of the same files names the same.
     async fn delete(&self, made: Made) {
+        let builders = self.cluster.api::<ImageBuilder>();
+        let Ok(live) = builders.get_opt(&self.draft.object.name).await else { return };
+        let spec = live.map(|live| live.spec);
         if let Some(config_map) = self.draft.config_map.as_ref().filter(|_| made.config_map) {
-            self.cluster.delete_input::<ConfigMap>(&config_map.name_any()).await;
+            let context = spec.as_ref().and_then(|spec| spec.context.as_ref());
+            let named = context.and_then(|context| context.config_map.as_ref()).map(|named| &named.name);
+            if named != config_map.metadata.name.as_ref() {
+                self.cluster.delete_input::<ConfigMap>(&config_map.name_any()).await;
+            }
         }
         if let Some(secret) = self.draft.secret.as_ref().filter(|_| made.secret) {
-            self.cluster.delete_input::<Secret>(&secret.name_any()).await;
+            let mut named = spec.iter().flat_map(|spec| &spec.secrets);
+            if !named.any(|named| Some(&named.secret_name) == secret.metadata.name.as_ref()) {
+                self.cluster.delete_input::<Secret>(&secret.name_any()).await;
+            }
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What the arguments come to, before a cluster is asked: everything that is submitted.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use imgop_core::api::{BuiltImage, Context, ImageBuilderSpec, ImageContext};
 use imgop_core::build::BuildRequest;
@@ -10,10 +9,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 
 use super::BuildArgs;
-use super::local_context::{Carrier, ContextArchive, LocalContext};
+use super::local_context::{Carrier, ContextArchive, LocalContext, Origin};
 use super::secrets::Secrets;
 use super::source::{LocalDockerfile, Source};
 use super::spec::{Given, derived_name, destination, push_access, spec};
+use super::standard_input::StandardInput;
 use crate::args::BuilderArgs;
 use crate::cli_error::CliError;
 use crate::kinds::{Erased, ObjectRef};
@@ -55,15 +55,10 @@ impl Draft {
     pub fn read(args: &BuildArgs) -> Result<Self, CliError> {
         let flags = &args.builder;
         let source = Source::of(args.place.as_deref(), flags)?;
-        let dockerfile = source.dockerfile(flags.file.as_deref())?;
         let name = args.name.clone().or_else(|| derived_name(flags)).unwrap_or_default();
         let variable = |name: &str| std::env::var(name).ok();
+        let (dockerfile, files) = files(source, &name, args)?;
         let Secrets { of_spec, object: secret } = Secrets::read(&flags.secrets, &name, variable)?;
-        let files = match &source {
-            Source::Stdin => Files { paths: Some(BTreeSet::new()), ..Files::default() },
-            Source::Remote(remote) => Files { context: Some(remote.clone()), ..Files::default() },
-            Source::Folder(root) => Files::read(root, dockerfile.as_ref(), &name, args)?,
-        };
         let Files { context, config_map, archive, losses, paths } = files;
         let files = paths.filter(|_| flags.sub_path.is_none());
         let given = Given {
@@ -119,6 +114,28 @@ impl Draft {
     }
 }
 
+/// Reads the Dockerfile, if it is one of this machine, and the files.
+fn files(source: Source, name: &str, args: &BuildArgs) -> Result<(Option<LocalDockerfile>, Files), CliError> {
+    let file = args.builder.file.as_deref();
+    if source == Source::Stdin {
+        return Ok(match StandardInput::read(std::io::stdin().lock(), file)? {
+            StandardInput::Dockerfile(dockerfile) => (Some(dockerfile), Files::none()),
+            StandardInput::Archive(archive, dockerfile) => {
+                let files = Files::read(archive.list(&dockerfile)?, name, args)?;
+                (Some(dockerfile), files)
+            }
+        });
+    }
+    let dockerfile = source.dockerfile(file)?;
+    let path = dockerfile.as_ref().and_then(|dockerfile| dockerfile.file.as_deref());
+    let files = match source {
+        Source::Folder(root) => Files::read(LocalContext::list(&root, path, Origin::Folder)?, name, args)?,
+        Source::Remote(context) => Files { context: Some(context), ..Files::default() },
+        Source::Stdin => Files::none(),
+    };
+    Ok((dockerfile, files))
+}
+
 /// Where the files of a context are, or go.
 #[derive(Debug, Default)]
 struct Files {
@@ -131,14 +148,13 @@ struct Files {
 }
 
 impl Files {
+    /// There are none.
+    fn none() -> Self {
+        Self { paths: Some(BTreeSet::new()), ..Self::default() }
+    }
+
     /// Reads a folder of this machine. For a check alone it is not packed.
-    fn read(
-        root: &Path,
-        dockerfile: Option<&LocalDockerfile>,
-        name: &str,
-        args: &BuildArgs,
-    ) -> Result<Self, CliError> {
-        let folder = LocalContext::list(root, dockerfile.and_then(|dockerfile| dockerfile.file.as_deref()))?;
+    fn read(folder: LocalContext, name: &str, args: &BuildArgs) -> Result<Self, CliError> {
         match (folder.carrier()?, destination(&args.builder)) {
             (Carrier::ConfigMap, _) => {
                 let losses = folder.losses();
@@ -156,7 +172,7 @@ impl Files {
                 let context = Context { image: Some(image), ..Context::default() };
                 Ok(Self { context: Some(context), archive: Some(archive), ..Self::default() })
             }
-            (Carrier::Nothing, _) => Ok(Self { paths: Some(BTreeSet::new()), ..Self::default() }),
+            (Carrier::Nothing, _) => Ok(Self::none()),
             (Carrier::Image(_), _) => Ok(Self::default()),
         }
     }

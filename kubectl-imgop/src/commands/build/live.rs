@@ -115,6 +115,7 @@ impl Live<'_> {
                     Err(error) if error.kind == Kind::Forbidden => return Err(error),
                     Err(error) => {
                         show(&container.works_on, Seen::BreaksOff(&error.message));
+                        self.container_ends(pod, &container.name).await;
                         break;
                     }
                     Ok(Streamed::Whole) => break,
@@ -126,6 +127,13 @@ impl Live<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits until a container has ended whose log cannot be read: until then it is the one that runs.
+    async fn container_ends(&self, pod: &str, container: &str) {
+        while let Ok(false) | Err(_) = self.cluster.container_has_ended(pod, container).await {
+            sleep(INTERVAL).await;
+        }
     }
 
     /// Waits for a pod of a Job that is newer than the `last` one. There is none any more where the Job has ended or is

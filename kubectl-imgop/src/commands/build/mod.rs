@@ -11,8 +11,10 @@ mod pushed_context;
 mod secrets;
 mod source;
 mod spec;
+mod standard_input;
 mod steps;
 mod submit;
+mod unpacked_archive;
 
 use std::path::PathBuf;
 
@@ -34,8 +36,8 @@ use draft::Draft;
 ///
 /// It creates or updates an ImageBuilder, follows the build, and prints the digest. Running it again with the same
 /// arguments and files builds nothing. Files come from a folder of this machine, after its ignore file was applied;
-/// from git, by a URL as docker takes it (https://host/app.git#ref:dir); or from a ConfigMap. With - the Dockerfile is
-/// read from the standard input, and there are no files.
+/// from git, by a URL as docker takes it (https://host/app.git#ref:dir); or from a ConfigMap. With - the standard input
+/// is read: a Dockerfile, and there are no files; or a tar archive of the folder, plain or compressed with gzip.
 ///
 /// A folder of up to 700 KiB in 256 files without links is sent as a ConfigMap: empty folders are left out then, and
 /// permissions become 0644, or 0755 where the owner may execute. Any other one, of up to 1 GiB, is pushed to the
@@ -56,7 +58,7 @@ use draft::Draft;
     Exit codes: 0 built, 1 failed, 2 wrong usage, 130 Ctrl-C: the build goes on then.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct BuildArgs {
-    /// Folder of this machine, URL of a git repository, or - for a Dockerfile on the standard input
+    /// Folder of this machine, URL of a git repository, or - for a Dockerfile or a tar archive on the standard input
     #[arg(value_name = "PATH|URL|-")]
     place: Option<String>,
 

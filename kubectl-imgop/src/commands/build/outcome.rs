@@ -69,7 +69,8 @@ pub fn again(draft: &Draft, place: &str) -> Vec<String> {
 /// Shows the step that failed: the lines of the Dockerfile, and what it logged. Why is printed already.
 pub async fn failed(ui: Ui, args: &BuildArgs, cluster: &Cluster, draft: &Draft) {
     let Ok(builder) = read(cluster, &draft.object).await else { return };
-    let ready = builder.state().ready().map(|ready| ready.message.clone());
+    let ready = || builder.state().ready().map(|ready| ready.message.clone());
+    let ready = builder.quoted_failure().map(|failure| failure.why).or_else(ready);
     // Otherwise the wait has printed it.
     if let (true, Some(message)) = (args.is_quiet(), ready) {
         ui.error(&CliError::failed(format!("{} is not ready: {message}", draft.object)));

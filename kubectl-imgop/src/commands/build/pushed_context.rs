@@ -16,14 +16,14 @@ use crate::registry::errors::{ErrorContext, explain};
 use crate::registry::local_access::{AccessSources, Endpoint, LocalAccessArgs, Origin, Role};
 use crate::registry::settings;
 
-/// Pushes the folder by its digest; what is there already is not sent again.
+/// Pushes the folder by its digest; what is there already is not sent again. Returns whether it was not there.
 pub async fn push(
     ui: Ui,
     args: &BuildArgs,
     cluster: &AnsweringCluster,
     draft: &Draft,
     archive: &ContextArchive,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     let (client, origin) = client(ui, args, cluster, draft, archive).await?;
     let layer = &archive.layer;
     ui.note(&format!(
@@ -37,21 +37,21 @@ pub async fn push(
     if !is_sent {
         ui.note("it is there already");
     }
-    Ok(())
+    Ok(is_sent)
 }
 
-/// Sends layer, configuration and manifest. Returns whether the layer was sent.
+/// Sends layer, configuration and manifest. Returns whether any of it was sent.
 async fn send(client: &RepositoryClient, archive: &ContextArchive) -> Result<bool, RegistryError> {
     let ContextArchive { image, layer, .. } = archive;
     let by_digest = image.manifest.digest.clone().into();
     if client.head(&by_digest).await?.is_some() {
         return Ok(false);
     }
-    let is_sent = client.upload_blob(&layer.digest, archive.content()).await?;
+    client.upload_blob(&layer.digest, archive.content()).await?;
     let config = imgop_registry::reference::Digest::of(&image.config);
     client.upload_blob(&config, image.config.clone().into()).await?;
     client.put_manifest(&by_digest, &image.manifest).await?;
-    Ok(is_sent)
+    Ok(true)
 }
 
 /// Returns the client of the destination. The login of this machine goes before the Secret that the agent pushes with.

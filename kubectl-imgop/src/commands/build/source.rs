@@ -4,21 +4,21 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use imgop_core::api::{ConfigMapContext, Context, GitContext, GitCredentials};
+use imgop_core::build::DockerfilePlace;
 use imgop_core::build::step::MAX_STEP_INPUT_BYTES;
 
+use super::standard_input::{self, is_archive};
 use crate::args::BuilderArgs;
 use crate::cli_error::CliError;
 
 /// Bytes of a Dockerfile that is read: it goes into a Job.
 const MAX_DOCKERFILE: u64 = MAX_STEP_INPUT_BYTES as u64;
-/// The names of a Dockerfile for which no path is given.
-const DEFAULT_NAMES: [&str; 2] = ["Dockerfile", "Containerfile"];
 
 /// Where the files of a build come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Source {
-    /// There are none: the Dockerfile is read from the standard input.
+    /// The standard input, which is a Dockerfile without files, or an archive of them.
     Stdin,
     /// A folder of this machine.
     Folder(PathBuf),
@@ -31,7 +31,7 @@ pub enum Source {
 pub struct LocalDockerfile {
     /// What users know it by.
     pub name: String,
-    /// Where it is on this machine; none if it is of the standard input.
+    /// Where it is on this machine; none if it is text of the standard input.
     pub file: Option<PathBuf>,
     /// Its text.
     pub text: String,
@@ -78,18 +78,15 @@ impl Source {
         }
     }
 
-    /// Reads the Dockerfile, if it is one of this machine.
+    /// Reads the Dockerfile, if it is a file of this machine, or the standard input beside a context.
     pub fn dockerfile(&self, file: Option<&str>) -> Result<Option<LocalDockerfile>, CliError> {
         match (self, file) {
-            (Self::Stdin, None | Some("-")) | (_, Some("-")) => Ok(Some(stdin()?)),
-            (Self::Stdin, Some(_)) => Err(CliError::usage(
-                "--file: the Dockerfile is read from the standard input already; give the folder of the context in \
-                 place of -",
-            )),
+            (Self::Stdin, _) => Ok(None),
+            (_, Some("-")) => Ok(Some(stdin()?)),
             (Self::Folder(_), Some(file)) => read(Path::new(file)).map(Some),
             (Self::Folder(folder), None) => {
-                let found = DEFAULT_NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-                let path = found.ok_or_else(|| {
+                let mut named = DockerfilePlace::DEFAULT_NAMES.iter().map(|name| folder.join(name));
+                let path = named.find(|path| path.is_file()).ok_or_else(|| {
                     CliError::failed(format!(
                         "there is neither Dockerfile nor Containerfile in {}",
                         folder.display()
@@ -176,7 +173,7 @@ fn with_flags(mut context: Context, flags: &BuilderArgs) -> Result<Context, CliE
 }
 
 fn stdin() -> Result<LocalDockerfile, CliError> {
-    let text = text_of(std::io::stdin().lock(), "the standard input")?;
+    let text = text_of(std::io::stdin().lock(), standard_input::NAME)?;
     Ok(LocalDockerfile { name: "stdin".to_owned(), file: None, text })
 }
 
@@ -187,14 +184,15 @@ fn read(path: &Path) -> Result<LocalDockerfile, CliError> {
     Ok(LocalDockerfile { file: Some(path.to_owned()), text: text_of(file, &name)?, name })
 }
 
-fn text_of(from: impl std::io::Read, name: &str) -> Result<String, CliError> {
+/// Reads the text of a Dockerfile.
+pub fn text_of(from: impl std::io::Read, name: &str) -> Result<String, CliError> {
     let mut bytes = Vec::new();
     let read = from.take(MAX_DOCKERFILE + 1).read_to_end(&mut bytes);
     read.map_err(|error| CliError::failed(format!("cannot read {name}: {error}")))?;
     if is_archive(&bytes) {
         let message = format!("{name} is an archive; what is read there is a Dockerfile");
         return Err(CliError::failed(message).hinted(
-            "unpack it and give the folder: mkdir context && tar -xf FILE -C context && kubectl imgop build context -t …",
+            "an archive of a folder takes the place of the folder: kubectl imgop build - -t … < FILE",
         ));
     }
     if bytes.len() as u64 > MAX_DOCKERFILE {
@@ -208,25 +206,18 @@ fn text_of(from: impl std::io::Read, name: &str) -> Result<String, CliError> {
         .map_err(|_| CliError::failed(format!("{name} is not UTF-8, and so no Dockerfile")))
 }
 
-/// Whether these are the first bytes of a tar archive, or of one that is compressed as Docker takes it.
-fn is_archive(bytes: &[u8]) -> bool {
-    const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
-    bytes.get(257..262) == Some(&b"ustar"[..]) || COMPRESSED.iter().any(|magic| bytes.starts_with(magic))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_archive_in_place_of_a_dockerfile_is_refused_with_what_to_do() {
-        let mut tar = vec![0_u8; 512];
-        tar[257..262].copy_from_slice(b"ustar");
+        let mut tar = super::super::unpacked_archive::tests::tar(&[("Dockerfile", "FROM a")]);
         tar.resize(4 << 20, 0);
         for archive in [tar, b"\x1f\x8b\x08\x00".to_vec()] {
             let error = text_of(archive.as_slice(), "stdin").unwrap_err();
             assert_eq!(error.message, "stdin is an archive; what is read there is a Dockerfile");
-            assert!(error.hints[0].contains("tar -xf"), "{:?}", error.hints);
+            assert!(error.hints[0].contains("build - -t"), "{:?}", error.hints);
         }
         assert!(text_of(&b"FROM scratch\n"[..], "stdin").is_ok());
     }

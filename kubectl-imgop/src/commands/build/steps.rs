@@ -42,9 +42,9 @@ fn line(part: &PlatformStatus) -> String {
         (PlatformState::Built, ..) => format!("built {}", part.digest.as_deref().unwrap_or_default()),
         (PlatformState::Failed, step, message) => {
             let reason = part.reason.as_deref().unwrap_or("failed");
-            let parts = [step.as_deref(), message.as_deref()];
-            let rest: Vec<&str> = parts.into_iter().flatten().collect();
-            if rest.is_empty() { reason.to_owned() } else { format!("{reason}: {}", rest.join(": ")) }
+            // A message names the step itself.
+            let why = message.as_deref().or(step.as_deref());
+            why.map_or_else(|| reason.to_owned(), |why| format!("{reason}: {why}"))
         }
         (PlatformState::Unknown, ..) => "is in a state that this version does not know".to_owned(),
     };
@@ -112,9 +112,9 @@ mod tests {
         assert_eq!(shown.news(&status), ["[linux/amd64] RUN make (line 7)"]);
         assert!(shown.news(&status).is_empty());
         let failed = part("linux/amd64", PlatformState::Failed, Some("RUN make (line 7)"));
-        let message = Some("exit code 2".to_owned());
+        let message = Some("line 7: `RUN make` exited with 2".to_owned());
         status.platforms[0] = PlatformStatus { reason: Some("StepFailed".into()), message, ..failed };
-        assert_eq!(shown.news(&status), ["[linux/amd64] StepFailed: RUN make (line 7): exit code 2"]);
+        assert_eq!(shown.news(&status), ["[linux/amd64] StepFailed: line 7: `RUN make` exited with 2"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Submits an ImageBuilder with what belongs to it, and follows its build.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -7,6 +8,7 @@ use std::io::{self, IsTerminal as _};
 use std::pin::pin;
 use std::time::Duration;
 
+use imgop_core::api::conditions::{READY, is_true};
 use imgop_core::api::{ImageBuilder, ImageBuilderSpec, REQUESTED_AT_ANNOTATION};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -49,9 +51,10 @@ pub async fn run(
     connection: &ConnectionArgs,
 ) -> Result<Outcome, CliError> {
     let quiet = if args.is_quiet() { ui.silent() } else { ui };
-    check_dockerfile(quiet, args, &draft)?;
+    // What is not sent may be why a file is missing.
     let without_effect = draft.request.without_effect();
     draft.losses.iter().chain(&without_effect).for_each(|warning| quiet.warning(warning));
+    check_dockerfile(quiet, args, &draft)?;
     if args.submit.dry_run == Some(DryRun::Client) {
         return shown(ui, quiet, args, &draft, connection.namespace.as_deref());
     }
@@ -60,10 +63,11 @@ pub async fn run(
         draft.set_platforms(vec![node_platform(quiet, &cluster).await])?;
     }
     let before = existing(&cluster, args, &draft).await?;
+    let mut is_sent = false;
     if let Some(archive) = draft.archive.as_ref().filter(|_| args.submit.dry_run.is_none()) {
         apply::check(args, &cluster, &draft, before.as_ref()).await?;
         let answering = AnsweringCluster::new(Ok(cluster.clone()));
-        Box::pin(pushed_context::push(quiet, args, &answering, &draft, archive)).await?;
+        is_sent = Box::pin(pushed_context::push(quiet, args, &answering, &draft, archive)).await?;
     }
     // What is sent first gets its owner last.
     let uninterrupted = Uninterrupted::begin();
@@ -74,7 +78,9 @@ pub async fn run(
     }
     let cancel = CancelHint::new(quiet, &cluster, &draft.object);
     drop(uninterrupted);
-    let goal = goal(args, &cluster, &draft.object, before.as_ref(), &after).await?;
+    let lacked_folder = is_sent && before.as_ref().is_some_and(|before| !is_ready(before));
+    let is_wanted = args.no_cache || args.pull || lacked_folder;
+    let goal = goal(&cluster, &draft.object, before.as_ref(), &after, is_wanted).await?;
     if args.detach || args.output.is_some() {
         warn_without_agent(quiet, &cluster, "built").await;
         quiet.note(&format!("to follow it: kubectl imgop wait {}{}", draft.object, cluster.place()));
@@ -83,8 +89,9 @@ pub async fn run(
     }
     let uid = after.metadata.uid.clone().unwrap_or_default();
     let again = outcome::again(&draft, &cluster.place());
-    let waiting =
-        Waiting { ui: quiet, cluster: &cluster, goals: &[(draft.object.clone(), goal)], again: &again };
+    let goals = [(draft.object.clone(), goal)];
+    let shows_log = Cell::new(false);
+    let waiting = Waiting { ui: quiet, cluster: &cluster, goals: &goals, again: &again, shows_log };
     let followed = follow(&waiting, args, Live { cluster: &cluster, object: &draft.object, uid: &uid }).await;
     cancel.end();
     match followed? {
@@ -230,19 +237,23 @@ fn brief(spec: &ImageBuilderSpec) -> ImageBuilderSpec {
     brief
 }
 
-/// Returns what is waited for. A build is requested where one is wanted though nothing has changed.
+fn is_ready(builder: &ImageBuilder) -> bool {
+    builder.status.as_ref().is_some_and(|status| is_true(&status.conditions, READY))
+}
+
+/// Returns what is waited for. A build is requested where one `is_wanted` though nothing has changed.
 async fn goal(
-    args: &BuildArgs,
     cluster: &Cluster,
     object: &ObjectRef,
     before: Option<&ImageBuilder>,
     after: &DynamicObject,
+    is_wanted: bool,
 ) -> Result<Goal, CliError> {
     let generation = after.metadata.generation.unwrap_or_default();
     if before.is_none_or(|before| before.metadata.generation != Some(generation)) {
         return Ok(Goal::NewGeneration(generation));
     }
-    if !args.no_cache && !args.pull {
+    if !is_wanted {
         return Ok(Goal::Generation(generation));
     }
     let token = Timestamp::now().to_string();
@@ -263,7 +274,7 @@ async fn follow(waiting: &Waiting<'_>, args: &BuildArgs, live: Live<'_>) -> Resu
     if args.is_quiet() {
         return ending.await;
     }
-    let mut logged = pin!(show_log(waiting.ui, live, &beside));
+    let mut logged = pin!(show_log(waiting, live, &beside));
     let result = tokio::select! {
         result = ending => result,
         () = logged.as_mut() => Ok(Outcome::NotReady),
@@ -274,11 +285,15 @@ async fn follow(waiting: &Waiting<'_>, args: &BuildArgs, live: Live<'_>) -> Resu
 }
 
 /// Shows what is logged until it is dropped. Without the right to read logs, what the status says of each platform.
-async fn show_log(ui: Ui, log: Live<'_>, beside: &Beside) {
-    let (cluster, object) = (log.cluster, log.object);
+async fn show_log(waiting: &Waiting<'_>, log: Live<'_>, beside: &Beside) {
+    let (ui, cluster, object) = (waiting.ui, log.cluster, log.object);
     let error = log.follow(|platform, seen| match (beside, seen) {
-        (Beside::Lines, Seen::Line(line)) => ui.note(&format!("[{platform}] {line}")),
+        (Beside::Lines, Seen::Line(line)) => {
+            waiting.shows_log.set(true);
+            ui.note(&format!("[{platform}] {line}"));
+        }
         (Beside::Lines, Seen::BreaksOff(why)) => {
+            waiting.shows_log.set(false);
             ui.note(&format!("[{platform}] the rest of this log is not shown: {why}"));
         }
         (Beside::Lines, Seen::Container(_) | Seen::End) | (Beside::Steps(_), Seen::BreaksOff(_)) => {}

@@ -33,7 +33,7 @@ pub async fn ask(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result
     }
     ask_all(&QUESTIONS, &mut draft, &terminal).await?;
     drop(terminal);
-    let args = draft.args;
+    let (args, planned_name) = (draft.args, draft.planned_name);
     let outcome = if draft.is_confirmed == Some(true) {
         submit(ui, &args, connection, cluster.ok()).await
     } else {
@@ -41,7 +41,8 @@ pub async fn ask(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result
         Ok(Outcome::NotReady)
     };
     let (spec, request) = args.spec()?;
-    let image = image_ref(args.name.clone().unwrap_or_else(|| derive(&request).hashed));
+    let name = args.name.clone().or(planned_name);
+    let image = image_ref(name.unwrap_or_else(|| derive(&request).hashed));
     let same = yaml(&manifest(&args, namespace.as_deref(), &image, &spec)?)?;
     ui.note(&format!(
         "\nThe same without questions:\n  {}{place}\nand as a manifest:\n{same}",

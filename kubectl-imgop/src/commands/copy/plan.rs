@@ -48,13 +48,12 @@ pub async fn confirm(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()
 /// Shows the page of the preview. Returns nothing where the registries cannot be compared: the agent may reach them
 /// all the same.
 async fn show(
-    draft: &Draft,
+    draft: &mut Draft,
     terminal: &Terminal,
     spec: ImageSpec,
     request: CopyRequest,
 ) -> Result<Option<Size>, CliError> {
-    let context = &draft.context;
-    let endpoints = &draft.args.image.endpoints;
+    let (context, endpoints) = (draft.context.clone(), draft.args.image.endpoints.clone());
     let images = ClusterImages::new(&context.answering);
     let inspector = Inspector {
         registries: &context.registries,
@@ -93,15 +92,17 @@ async fn show(
 /// Returns the Image that the answers create or change, as the cluster would have it: what it has copied already, and
 /// tags that belong to older Images, are known of that alone. Without an answer of the cluster only both references are
 /// compared.
-async fn target(draft: &Draft, spec: ImageSpec, request: CopyRequest) -> Target {
+async fn target(draft: &mut Draft, spec: ImageSpec, request: CopyRequest) -> Target {
     let now = Timestamp::now();
     let references = Target::of_references(spec.clone(), request, true, now);
     let Some(cluster) = &draft.context.cluster else { return references };
     let Ok(Named { image, before, .. }) = name(&draft.args, cluster, &references.request).await else {
         return references;
     };
+    let namespace = cluster.namespace.clone();
+    draft.planned_name = Some(image.name.clone());
     let mut manifest = Image::new(&image.name, spec);
-    manifest.metadata.namespace = Some(cluster.namespace.clone());
+    manifest.metadata.namespace = Some(namespace);
     match Target::of_image(applied(manifest, before, now), now) {
         Ok(target) => Target { wording: Wording::Flags, ..target },
         Err(_) => references,

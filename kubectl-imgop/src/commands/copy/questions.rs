@@ -29,6 +29,8 @@ pub struct Draft {
     pub context: Rc<Context>,
     /// Whether the plan is confirmed, or refused.
     pub is_confirmed: Option<bool>,
+    /// The name that the plan has shown.
+    pub planned_name: Option<String>,
     /// The tags that the version selects, where they are known.
     selected: Rc<[Tag]>,
 }
@@ -37,7 +39,7 @@ impl Draft {
     /// Begins with what is given.
     pub fn new(args: CopyArgs, context: Context) -> Self {
         let context = Rc::new(context);
-        Self { args, context, is_confirmed: None, selected: Rc::new([]) }
+        Self { args, context, is_confirmed: None, planned_name: None, selected: Rc::new([]) }
     }
 
     fn version(&self) -> Option<Version> {

@@ -7,6 +7,7 @@ use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::FoundObject;
 use crate::cluster::pod_logs::has_ended;
+use crate::kinds::past_sync::SyncResult;
 use crate::kinds::{JobContainer, KindRef};
 
 /// A pod, and its containers that are printed.
@@ -45,13 +46,44 @@ pub async fn attempts(
         let works_on = wanted.works_on.iter().map(|what| format!(" that works on {what}"));
         let of_run = wanted.run.map(|number| format!(" of build {number}"));
         let which: Vec<String> = works_on.chain(of_run).collect();
-        return Err(CliError::failed(format!("{object} has no Job{}", which.concat())).hinted(to_see));
+        let error = if works_on_any(found.kind, &jobs, wanted) { None } else { gone(found, wanted) };
+        let error =
+            error.unwrap_or_else(|| CliError::failed(format!("{object} has no Job{}", which.concat())));
+        return Err(error.hinted(to_see));
     }
     let mut attempts = Vec::new();
     for run in runs {
         attempts.push(attempt(cluster, run, wanted.previous, &object.to_string(), &to_see).await?);
     }
     Ok(attempts)
+}
+
+/// Whether there are Jobs of the run that is wanted, whatever they work on.
+fn works_on_any(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> bool {
+    !runs(kind, jobs, &Wanted { works_on: None, ..wanted.clone() }).is_empty()
+}
+
+/// Returns why a run that was asked for by its number has no Job: it was never begun, or its Jobs are no longer kept.
+fn gone(found: &FoundObject, wanted: &Wanted) -> Option<CliError> {
+    let (object, number, kept) = (found.reference(), wanted.run?, found.kind.job_words().kept?);
+    let history = found.kind.history(&found.object).ok()?;
+    let newest = history.iter().filter_map(|past| past.number).max()?;
+    // The next one may have begun, and have no Job yet.
+    if number == newest.saturating_add(1) {
+        return None;
+    }
+    if number > newest {
+        return Some(CliError::failed(format!("{object} has had no build {number}; the newest is {newest}")));
+    }
+    let past = history.iter().find(|past| past.number == Some(number));
+    let field = match past.map(|past| past.result) {
+        Some(SyncResult::Succeeded) => kept.succeeded,
+        _ => kept.others,
+    };
+    Some(CliError::failed(format!(
+        "the Jobs of build {number} of {object} are gone, and their logs with them: spec.{field} says how many builds \
+         keep theirs"
+    )))
 }
 
 /// Returns the pod of the newest Job, or the one before it.

@@ -28,7 +28,7 @@ impl Kind for Image {
     const COLUMNS: &'static [&'static str] = &["MODE", "SOURCE", "READY", "REASON", "SYNCED", "LAST-SYNC"];
     const WIDE_COLUMNS: &'static [&'static str] = &["NEXT-CHECK", "DESTINATION"];
     const PAST: PastLayout = past_syncs::LAYOUT;
-    const JOB_WORDS: JobWords = JobWords { column: "TAGS", doing: "copying", in_sequence: false };
+    const JOB_WORDS: JobWords = JobWords { column: "TAGS", doing: "copying", in_sequence: false, kept: None };
     const BEYOND_RETRIES: &'static [&'static str] =
         &[reasons::PLATFORM_NOT_FOUND, reasons::FORMAT_UNSUPPORTED, reasons::TAGS_TOO_YOUNG];
 

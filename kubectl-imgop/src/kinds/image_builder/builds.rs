@@ -1,9 +1,13 @@
 //! The history in the status of an ImageBuilder.
 
-use imgop_core::api::{BuildDuration, BuildRecord, BuildResult, ImageBuilderStatus, PlatformState};
+use imgop_core::api::{
+    BuildDuration, BuildRecord, BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState, PlatformStatus,
+};
 use jiff::Timestamp;
 
+use crate::kinds::Kind as _;
 use crate::kinds::past_sync::{PastColumn, PastLayout, PastSync, SyncResult};
+use crate::kinds::progress::QuotedFailure;
 
 /// What the history shows.
 pub const LAYOUT: PastLayout = PastLayout {
@@ -23,7 +27,7 @@ pub fn past_builds(status: &ImageBuilderStatus) -> Vec<PastSync> {
     let mut records: Vec<&BuildRecord> = status.history.iter().collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.number));
     let mut builds: Vec<PastSync> = records.into_iter().map(past_build).collect();
-    // A record has a word alone; the parts are those of the last build.
+    // An older agent's record has a word alone; the parts are those of the last build.
     if let (None, Some(last)) = (&status.build, builds.first_mut())
         && last.result == SyncResult::Failed
         && last.message.is_none()
@@ -31,6 +35,27 @@ pub fn past_builds(status: &ImageBuilderStatus) -> Vec<PastSync> {
         last.message = failed_part(status);
     }
     builds
+}
+
+/// Returns why the last build failed, if that is why the object is not ready, and what the failed steps printed.
+pub fn quoted_failure(builder: &ImageBuilder) -> Option<QuotedFailure> {
+    let status = builder.status.as_ref()?;
+    let running = status.build.as_ref().map(|build| build.number);
+    let number = running.or_else(|| status.history.last().map(|last| last.number))?;
+    let start = format!("build {number} failed; ");
+    builder.state().ready().filter(|ready| ready.status != "True" && ready.message.starts_with(&start))?;
+    let failed: Vec<&PlatformStatus> =
+        status.platforms.iter().filter(|part| part.state == PlatformState::Failed).collect();
+    let why = |part: &&PlatformStatus| {
+        format!("{}: {}", part.platform, part.message.as_deref().unwrap_or("it failed"))
+    };
+    let printed = failed.iter().flat_map(|part| {
+        let of = if failed.len() > 1 { format!("[{}] ", part.platform) } else { String::new() };
+        part.last_lines.iter().map(move |line| format!("{of}{line}"))
+    });
+    let printed: Vec<String> = printed.collect();
+    let why = failed.iter().map(why).collect::<Vec<_>>().join("; ");
+    (!printed.is_empty()).then(|| QuotedFailure { why: start + &why, printed })
 }
 
 /// Returns why the first part failed that did.
@@ -56,7 +81,7 @@ fn past_build(record: &BuildRecord) -> PastSync {
         digest: record.digest.clone(),
         seconds: record.duration.map(whole),
         reason,
-        message,
+        message: record.message.clone().or(message),
         ..PastSync::default()
     }
 }

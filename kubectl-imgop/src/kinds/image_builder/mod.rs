@@ -13,17 +13,25 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 
 use super::past_sync::{PastLayout, PastSync};
-use super::progress::ReconcileState;
-use super::{JobContainer, JobWords, Kind};
+use super::progress::{QuotedFailure, ReconcileState};
+use super::{JobContainer, JobWords, KeptJobs, Kind};
 use crate::output::age::since;
 use crate::output::table::Table;
 
 impl Kind for ImageBuilder {
     const SHORT_NAMES: &'static [&'static str] = &["imgb"];
-    const COLUMNS: &'static [&'static str] = &["VERSION", "READY", "REASON", "BUILD", "LAST-BUILD"];
-    const WIDE_COLUMNS: &'static [&'static str] = &["IMAGE", "COMMIT", "DIGEST"];
+    const COLUMNS: &'static [&'static str] = &["IMAGE", "READY", "REASON", "BUILD", "LAST-BUILD"];
+    const WIDE_COLUMNS: &'static [&'static str] = &["COMMIT", "DIGEST"];
     const PAST: PastLayout = builds::LAYOUT;
-    const JOB_WORDS: JobWords = JobWords { column: "PLATFORM", doing: "building", in_sequence: true };
+    const JOB_WORDS: JobWords = JobWords {
+        column: "PLATFORM",
+        doing: "building",
+        in_sequence: true,
+        kept: Some(KeptJobs {
+            succeeded: "successfulBuildsHistoryLimit",
+            others: "failedBuildsHistoryLimit",
+        }),
+    };
     const BEYOND_RETRIES: &'static [&'static str] = &[
         reasons::PLATFORM_NOT_FOUND,
         BuildFailure::BaseImageNotFound.as_str(),
@@ -36,7 +44,7 @@ impl Kind for ImageBuilder {
         let status = self.status.as_ref();
         let [ready, reason] = self.state().ready_cells();
         vec![
-            self.spec.image.version.clone(),
+            format!("{}:{}", self.spec.image.name, self.spec.image.version),
             ready,
             reason,
             status.and_then(progress).unwrap_or_else(none),
@@ -50,7 +58,6 @@ impl Kind for ImageBuilder {
         let commit = source.and_then(|source| source.commit.as_deref());
         let image = status.and_then(|status| status.image.as_ref());
         vec![
-            self.spec.image.name.clone(),
             commit.map_or_else(none, |commit| commit.chars().take(12).collect()),
             image.map_or_else(none, |image| image.digest.clone()),
         ]
@@ -78,6 +85,10 @@ impl Kind for ImageBuilder {
             is_suspended: self.spec.suspend,
             is_completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
         }
+    }
+
+    fn quoted_failure(&self) -> Option<QuotedFailure> {
+        builds::quoted_failure(self)
     }
 
     fn containers(job: &Job) -> Option<Vec<JobContainer>> {

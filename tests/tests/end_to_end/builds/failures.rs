@@ -33,7 +33,7 @@ async fn a_step_that_fails_is_named_with_its_line_its_exit_code_and_its_last_lin
         let base = tenant.base_image().await?;
         let dockerfile = format!("FROM {base}\nRUN true\nRUN echo the cause >&2; exit 3\n");
         let message = fails(tenant, "app", &tenant.builder(&dockerfile, "app", "1"), "StepFailed").await?;
-        for part in ["line 3", "exit code 3", "the cause"] {
+        for part in ["line 3", "exited with 3", "the cause"] {
             assert!(message.contains(part), "{part}: {message}");
         }
         // It would end in the same way: nothing tries again by itself.

@@ -50,7 +50,7 @@ async fn the_log_of_a_build_that_prints_a_lot_is_followed_to_its_end() -> anyhow
         let last: Vec<&str> = log.lines().rev().filter(|line| line.contains("line ")).take(3).collect();
         assert!(last.iter().any(|line| line.ends_with("line 49999")), "{last:?}");
         let message = tenant.build_fails("app", "StepFailed").await?;
-        assert!(message.contains("exit code 3") && message.contains("line 2"), "{message}");
+        assert!(message.contains("exited with 3") && message.contains("line 2"), "{message}");
         assert!(message.len() <= 1024, "{} bytes", message.len());
         Ok(())
     })

@@ -144,7 +144,7 @@ impl ImageSpec {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Mode {
     /// Once.
-    #[cfg_attr(feature = "clap", value(name = "OneShot", help = "Once"))]
+    #[cfg_attr(feature = "clap", value(name = "OneShot", alias = "Once", help = "Once"))]
     OneShot,
     /// Each tag once.
     #[cfg_attr(

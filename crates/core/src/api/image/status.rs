@@ -119,7 +119,7 @@ pub struct HistoryEntry {
     /// How many tags it copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<u32>,
-    /// The first few of the tags that it copied.
+    /// The first of the tags that it copied: as many as fit into 400 bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// How many tags failed.

@@ -168,6 +168,9 @@ pub struct PlatformStatus {
     /// The step that failed, with its line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// The last lines that it printed, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
     /// How its pod stores layers, overlay or, where that is not possible, vfs, which takes more room and time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_driver: Option<String>,
@@ -300,9 +303,12 @@ pub struct BuildRecord {
     /// How it ended.
     #[schemars(with = "String")]
     pub result: BuildResult,
-    /// Why it failed.
+    /// Why it failed, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Why it failed, for people, in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,

@@ -59,6 +59,8 @@ pub enum Feature {
     StartInterval,
     /// `COPY --link`, `ADD --link`.
     Link,
+    /// `FROM --platform` of one stage alone. An older version applies it to later stages too.
+    StagePlatform,
 }
 
 impl Feature {
@@ -68,7 +70,7 @@ impl Feature {
             Self::RunNetwork => 30,
             Self::HereDocuments | Self::LongLines | Self::AddChecksum => 33,
             Self::AddGit | Self::AddKeepGitDir | Self::Exclude | Self::Patterns => 38,
-            Self::Parents | Self::StartInterval => 40,
+            Self::Parents | Self::StartInterval | Self::StagePlatform => 40,
             Self::Link => 41,
         };
         BuildahVersion { major: 1, minor }

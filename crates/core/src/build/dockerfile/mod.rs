@@ -38,6 +38,8 @@ use text_source::TextSource;
 /// A Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dockerfile {
+    /// What builds it.
+    buildah: BuildahVersion,
     source: TextSource,
     directives: Directives,
     instructions: Vec<Instruction>,
@@ -67,7 +69,7 @@ impl Dockerfile {
             problems.push(Problem::invalid(Position { line: 1, column: 1 }, what, fix));
         }
         problems.sort_by_key(|problem| problem.position);
-        Self { source, directives, instructions, stages, problems }
+        Self { buildah, source, directives, instructions, stages, problems }
     }
 
     /// Reads the ONBUILD triggers of an image, which run in front of the other instructions of a stage that builds

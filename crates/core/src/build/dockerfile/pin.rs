@@ -7,7 +7,7 @@ use imgop_registry::reference::{Digest, Repository};
 
 use super::instruction::Located;
 use super::resolve::{Place, Refers, Use};
-use super::{Dockerfile, NeededImage, Resolved, Stage};
+use super::{Dockerfile, Feature, NeededImage, Resolved, Stage};
 
 /// A part of the file and what replaces it.
 struct Replacement {
@@ -16,8 +16,9 @@ struct Replacement {
 }
 
 impl Dockerfile {
-    /// Returns the file with every image that a build needs by the digest of its manifest for the platform,
-    /// without `FROM --platform`, which old versions of Buildah apply to later stages too. Stages are called as
+    /// Returns the file with every image that a build needs by the digest of its manifest for the platform.
+    /// `FROM --platform` is left out for versions of Buildah that apply it to later stages too; newer ones find no image
+    /// of another platform without it. Stages are called as
     /// they are written, stages that are not needed are empty, and lines keep their numbers. Returns none
     /// if an image has no digest.
     pub fn pinned(
@@ -27,7 +28,12 @@ impl Dockerfile {
     ) -> Option<String> {
         let mut replacements = self.escape_first();
         for used in &resolved.uses {
-            let reference = self.reference(&used.refers, resolved, &digest_of)?;
+            let mut reference = self.reference(&used.refers, resolved, &digest_of)?;
+            if let (Place::From, Refers::Image(_, platform), true) =
+                (&used.place, &used.refers, self.buildah.has(Feature::StagePlatform))
+            {
+                reference = format!("--platform={platform} {reference}");
+            }
             replacements.push(self.replacement(used, &reference)?);
         }
         let unneeded = self.stages().iter().filter(|stage| !resolved.stages.contains(&stage.number));

@@ -17,7 +17,7 @@ pub use step_input::{
 };
 pub use step_report::{
     BaseReport, FailedStep, MAX_REPORT_BYTES, PhaseSeconds, PushedImage, PushedLayers, SourceReport,
-    StepFailure, StepReport,
+    StepFailure, StepNumber, StepReport,
 };
 
 /// Where the volumes of a build's containers are mounted.

@@ -1,5 +1,7 @@
 //! What a container of a build reports, small enough for a termination message.
 
+use std::fmt;
+
 use imgop_registry::printable;
 use imgop_registry::reference::Digest;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ pub const MAX_REPORT_BYTES: usize = 3 << 10;
 const MAX_MESSAGE: usize = 1 << 10;
 /// Bytes of a step, a warning, a line of output.
 const MAX_TEXT: usize = 240;
+/// Bytes of a step within a message.
+const MAX_SHOWN_STEP: usize = 120;
 /// Bytes of a commit: 64 digits where git uses SHA-256.
 const MAX_COMMIT: usize = 64;
 /// Bytes of the name of a storage driver.
@@ -79,6 +83,44 @@ pub struct FailedStep {
     /// The line of the Dockerfile where it begins, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// Which of the steps it is, if it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<StepNumber>,
+}
+
+/// Which of the steps one is, as Buildah counts: `STEP 2/4`, with `[1/2]` before it where there are several stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepNumber {
+    /// Its number in its stage, from 1.
+    pub step: u32,
+    /// How many steps the stage has.
+    pub of: u32,
+    /// The number of the stage, from 1, and how many there are; none if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<(u32, u32)>,
+}
+
+/// Writes ``step 2 of 4, line 7: `RUN make` ``, as far as that is known.
+impl fmt::Display for FailedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = shorten(&self.text, MAX_SHOWN_STEP);
+        match (self.number, self.line) {
+            (None, None) => write!(f, "`{text}`"),
+            (Some(number), None) => write!(f, "{number}: `{text}`"),
+            (None, Some(line)) => write!(f, "line {line}: `{text}`"),
+            (Some(number), Some(line)) => write!(f, "{number}, line {line}: `{text}`"),
+        }
+    }
+}
+
+impl fmt::Display for StepNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, of, stage } = self;
+        match stage {
+            Some((stage, stages)) => write!(f, "stage {stage} of {stages}, step {step} of {of}"),
+            None => write!(f, "step {step} of {of}"),
+        }
+    }
 }
 
 /// What is built.
@@ -124,9 +166,12 @@ pub struct PushedLayers {
     /// Those of the base that were sent.
     #[serde(skip_serializing_if = "is_zero")]
     pub base: u32,
-    /// Those that the build made.
+    /// Those that the build made, or the cache had.
     #[serde(skip_serializing_if = "is_zero")]
     pub built: u32,
+    /// Those of them that the cache had, as `build` says.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached: u32,
     /// Bytes of what was sent: of all but those that were mounted.
     pub bytes: u64,
 }
@@ -226,7 +271,7 @@ mod tests {
         let failure = StepFailure {
             reason: BuildFailure::StepFailed,
             message: message.into(),
-            step: Some(FailedStep { text: "RUN make".into(), line: Some(7) }),
+            step: Some(FailedStep { text: "RUN make".into(), line: Some(7), number: None }),
             exit_code: Some(2),
             last_lines,
         };
@@ -246,6 +291,18 @@ mod tests {
         let failed = failed("it failed", vec!["a".into()]);
         insta::assert_snapshot!(failed.to_message(), @r#"{"failure":{"reason":"StepFailed","message":"it failed","step":{"text":"RUN make","line":7},"exitCode":2,"lastLines":["a"]},"seconds":{}}"#);
         assert_eq!(StepReport::from_message(&failed.to_message()), Some(failed));
+    }
+
+    #[test]
+    fn a_step_says_where_it_stands_as_far_as_that_is_known() {
+        let shown = |line, number| FailedStep { text: "RUN make".into(), line, number }.to_string();
+        let number = StepNumber { step: 2, of: 4, stage: None };
+        assert_eq!(shown(Some(7), Some(number)), "step 2 of 4, line 7: `RUN make`");
+        let in_stage = StepNumber { stage: Some((1, 3)), ..number };
+        assert_eq!(shown(Some(7), Some(in_stage)), "stage 1 of 3, step 2 of 4, line 7: `RUN make`");
+        assert_eq!(shown(Some(7), None), "line 7: `RUN make`");
+        assert_eq!(shown(None, Some(number)), "step 2 of 4: `RUN make`");
+        assert_eq!(shown(None, None), "`RUN make`");
     }
 
     #[test]
@@ -291,7 +348,8 @@ mod tests {
         ) {
             let long = text.repeat(times);
             let mut report = failed(&long, vec![long.clone(); lines]);
-            report.failure.as_mut().unwrap().step = Some(FailedStep { text: long.clone(), line: Some(u32::MAX) });
+            let number = Some(StepNumber { step: u32::MAX, of: u32::MAX, stage: Some((u32::MAX, u32::MAX)) });
+            report.failure.as_mut().unwrap().step = Some(FailedStep { text: long.clone(), line: Some(u32::MAX), number });
             report.warnings = vec![long.clone(); lines];
             report.storage_driver = Some(long.clone());
             report.source = Some(SourceReport { commit: Some(long), committed_at: Some(i64::MIN), dockerfile: Some(Digest::of(b"x")) });

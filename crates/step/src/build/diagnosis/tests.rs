@@ -10,7 +10,11 @@ fn failed(change: impl FnOnce(&mut Ended<'_>), lines: &[&str], error: &str) -> F
     let file = Dockerfile::parse(file.as_bytes(), BuildahVersion { major: 1, minor: 28 });
     let mut progress = Progress::of(&file, &[], &SecretValues::default());
     progress.take("STEP 2/3: RUN make");
-    let mut last_lines = LastLines::new(5);
+    let mut last_lines = LastLines::new(9);
+    for line in ["installing", "subprocess exited with status 9"] {
+        last_lines.push(line);
+    }
+    last_lines.begin_step();
     for line in lines {
         last_lines.push(line);
     }
@@ -34,14 +38,43 @@ fn failed(change: impl FnOnce(&mut Ended<'_>), lines: &[&str], error: &str) -> F
     ended.failed().unwrap()
 }
 
+fn of_copy(lines: &[&str], error: &str) -> Failed {
+    failed(|ended| ended.code = Some(125), lines, error)
+}
+
 const MAKE: &str = "Error: building at STEP \"RUN make\": while running runtime: exit status 2";
 
 #[test]
 fn a_run_that_fails_is_named_with_line_exit_code_and_what_it_printed() {
     let failed = failed(|_| {}, &["cc: error"], MAKE);
     assert_eq!((failed.reason, failed.exit_code), (BuildFailure::StepFailed, Some(2)));
-    assert_eq!(failed.message, "line 2 (RUN make) ended with exit code 2");
+    assert_eq!(failed.message, "step 2 of 3, line 2: `RUN make` exited with 2");
     assert_eq!(failed.last_lines, ["cc: error"]);
+}
+
+#[test]
+fn of_what_was_printed_the_step_s_own_lines_are_kept_and_nothing_twice() {
+    let printed = [
+        "before",
+        "cannot find libfoo",
+        "subprocess exited with status 2",
+        "subprocess exited with status 2",
+        "exit status 2",
+        MAKE,
+        "Error: of make itself",
+        "subprocess exited with status unknown",
+    ];
+    let failed = failed(|_| {}, &printed, MAKE);
+    assert_eq!(
+        failed.last_lines,
+        ["before", "cannot find libfoo", "Error: of make itself", "subprocess exited with status unknown"]
+    );
+    let copy = "Error: building at STEP \"COPY none /x\": storing: no";
+    let failed = of_copy(&[copy], copy);
+    assert_eq!(
+        (failed.message.as_str(), failed.last_lines.len()),
+        ("line 3: `COPY none /x`: storing: no", 0)
+    );
 }
 
 #[test]
@@ -50,7 +83,7 @@ fn what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
     let out_of_memory = failed(killed, &[], MAKE);
     assert_eq!(out_of_memory.reason, BuildFailure::OutOfMemory);
     assert!(
-        out_of_memory.message.starts_with("line 2 (RUN make)")
+        out_of_memory.message.starts_with("step 2 of 3, line 2: `RUN make`")
             && out_of_memory.message.contains("resources.limits.memory")
     );
     let earlier = |ended: &mut Ended<'_>| ended.killed_in_build = 1;
@@ -64,7 +97,7 @@ fn what_the_kernel_ended_had_too_little_memory_whatever_the_exit_code() {
 fn only_the_signal_of_the_kernel_is_for_want_of_memory() {
     let by = |signal| failed(|ended| (ended.code, ended.signal) = (None, Some(signal)), &[], "");
     assert_eq!(by(9).reason, BuildFailure::OutOfMemory);
-    assert_eq!(by(11).message, "line 2 (RUN make): Buildah was ended by signal 11");
+    assert_eq!(by(11).message, "step 2 of 3, line 2: `RUN make`: Buildah was ended by signal 11");
 }
 
 #[test]
@@ -85,7 +118,10 @@ fn a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
     assert_eq!((full.reason, full.step.as_ref().unwrap().line), (BuildFailure::OutOfDisk, Some(2)), "{full}");
     let broken = failed(|_| {}, &[], layer);
     assert_eq!(broken.reason, BuildFailure::StepFailed);
-    assert!(broken.message.starts_with("line 2 (RUN make): copying layers: storing layer"), "{broken}");
+    assert!(
+        broken.message.starts_with("step 2 of 3, line 2: `RUN make`: copying layers: storing layer"),
+        "{broken}"
+    );
     let cleaning = "time=\"2026-11-28T19:54:40Z\" level=error msg=\"error unmounting: write /work/x: no space left on device\"";
     assert_eq!(failed(|_| {}, &printed, cleaning).reason, BuildFailure::OutOfDisk);
 }
@@ -95,7 +131,7 @@ fn a_build_that_is_ended_names_the_step_that_ran_and_no_fault_of_its_own() {
     let ended = failed(|ended| (ended.code, ended.was_asked_to_end) = (None, true), &["cc x.c"], "");
     assert_eq!(
         (ended.reason, ended.message.as_str()),
-        (BuildFailure::Interrupted, "the pod was ended during line 2 (RUN make)")
+        (BuildFailure::Interrupted, "the pod was ended during step 2 of 3, line 2: `RUN make`")
     );
     assert_eq!((ended.step.unwrap().line, ended.last_lines), (Some(2), vec!["cc x.c".to_owned()]));
 }
@@ -125,7 +161,10 @@ fn a_cache_that_breaks_off_is_no_fault_of_the_step() {
     let error = "Error: building at STEP \"RUN make\": failed pushing cache to \"docker://r/c:1\": 503";
     let failed = failed(|ended| ended.code = Some(125), &[], error);
     assert!(failed.is_of_cache());
-    assert!(failed.message.starts_with("line 2 (RUN make) is done and cannot be kept"), "{failed}");
+    assert!(
+        failed.message.starts_with("step 2 of 3, line 2: `RUN make` is done and cannot be kept"),
+        "{failed}"
+    );
 }
 
 #[test]
@@ -134,7 +173,7 @@ fn the_settings_of_the_program_that_copies_are_left_out() {
     let failed = failed(|ended| ended.code = Some(125), &[], error);
     assert_eq!(
         failed.message,
-        "line 3 (COPY none /x): storing \"b.tar\": error during bulk transfer: copier: put: error creating \"/out/x\": no"
+        "line 3: `COPY none /x`: storing \"b.tar\": error during bulk transfer: copier: put: error creating \"/out/x\": no"
     );
 }
 
@@ -145,6 +184,17 @@ fn a_missing_file_is_named_as_the_context_knows_it() {
     assert_eq!(failed.reason, BuildFailure::StepFailed);
     assert_eq!(
         failed.message,
-        "line 3 (COPY none /x): checking on sources in the context: copier: stat: \"/none\": no such file or directory; if the file is there, .dockerignore leaves it out"
+        "line 3: `COPY none /x`: checking on sources in the context: copier: stat: \"/none\": no such file or directory; if the file is there, .dockerignore leaves it out"
     );
+}
+
+#[test]
+fn a_copy_of_the_context_is_named_as_the_context() {
+    let text = "checking on sources under \"/work/tmp/buildah-context-25/overlay/32/merge\": copier: stat: \"/none\": no such file";
+    assert_eq!(
+        without_copy(text),
+        "checking on sources in the context: copier: stat: \"/none\": no such file"
+    );
+    let stage = "checking on sources under \"/work/storage/overlay/1/merged\": no such file";
+    assert_eq!(without_copy(stage), stage);
 }

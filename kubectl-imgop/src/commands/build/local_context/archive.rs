@@ -61,8 +61,9 @@ impl LocalContext {
                 CliError::failed(message).hinted(format!("leave it out: {}", self.leave_out(&file.path)))
             );
         }
-        let failed =
-            |error: io::Error| CliError::failed(format!("cannot pack {}: {error}", self.root.display()));
+        let failed = |error: io::Error| {
+            CliError::failed(format!("cannot pack {}: {error}", self.origin.name(&self.root, &self.root)))
+        };
         let file = NamedTempFile::new().map_err(failed)?;
         self.pack(file.as_file()).map_err(failed)?;
         let layer = layer(file.as_file()).map_err(failed)?;
@@ -146,11 +147,12 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
 
+    use super::super::Origin;
     use super::super::tests::folder;
     use super::*;
 
     fn archive(root: &Path) -> ContextArchive {
-        let list = LocalContext::list(root, Some(&root.join("Dockerfile"))).unwrap();
+        let list = LocalContext::list(root, Some(&root.join("Dockerfile")), Origin::Folder).unwrap();
         list.into_archive("r.example.com/team/app".parse().unwrap(), "it has links").unwrap()
     }
 
@@ -202,6 +204,12 @@ mod tests {
         let old = std::fs::File::options().write(true).open(two.path().join("src/main.go")).unwrap();
         old.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         std::fs::write(two.path().join(".env"), "another").unwrap();
+        // The order in which a file system lists folders must not matter.
+        let names: Vec<String> = (0..40).map(|n| format!("empty{n}")).collect();
+        for (first, last) in names.iter().zip(names.iter().rev()) {
+            std::fs::create_dir(one.path().join(first)).unwrap();
+            std::fs::create_dir(two.path().join(last)).unwrap();
+        }
         assert_eq!(archive(one.path()).image, archive(two.path()).image);
         std::fs::remove_file(two.path().join("link")).unwrap();
         symlink("out", two.path().join("link")).unwrap();
@@ -211,7 +219,7 @@ mod tests {
     #[test]
     fn a_name_that_would_remove_another_file_is_refused() {
         let root = folder(&[("a/.wh.b", "")]);
-        let list = LocalContext::list(root.path(), None).unwrap();
+        let list = LocalContext::list(root.path(), None, Origin::Folder).unwrap();
         let error = list.into_archive("r.example.com/a".parse().unwrap(), "").unwrap_err();
         assert!(error.message.starts_with("a/.wh.b cannot be sent"), "{error}");
     }
@@ -219,11 +227,11 @@ mod tests {
     #[test]
     fn a_file_that_changes_or_cannot_be_read_is_no_broken_archive_and_named() {
         let root = folder(&[("a", "four")]);
-        let list = LocalContext::list(root.path(), None).unwrap();
+        let list = LocalContext::list(root.path(), None, Origin::Folder).unwrap();
         std::fs::write(root.path().join("a"), "two").unwrap();
         let error = list.into_archive("r.example.com/a".parse().unwrap(), "").unwrap_err();
         assert!(error.message.ends_with("a: it became shorter while it was read"), "{error}");
-        let list = LocalContext::list(root.path(), None).unwrap();
+        let list = LocalContext::list(root.path(), None, Origin::Folder).unwrap();
         std::fs::remove_file(root.path().join("a")).unwrap();
         let error = list.into_archive("r.example.com/a".parse().unwrap(), "").unwrap_err();
         assert!(error.message.contains(": a: No such file"), "{error}");

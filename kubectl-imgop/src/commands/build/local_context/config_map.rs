@@ -92,12 +92,16 @@ fn key(number: usize, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Origin;
     use super::super::tests::folder;
     use super::*;
 
     fn context(root: &tempfile::TempDir) -> (Context, ConfigMap) {
         let dockerfile = root.path().join("Dockerfile");
-        LocalContext::list(root.path(), Some(&dockerfile)).unwrap().into_config_map("api").unwrap()
+        LocalContext::list(root.path(), Some(&dockerfile), Origin::Folder)
+            .unwrap()
+            .into_config_map("api")
+            .unwrap()
     }
 
     #[test]
@@ -126,7 +130,7 @@ mod tests {
         std::fs::set_permissions(root.path().join("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::set_permissions(root.path().join("a"), std::fs::Permissions::from_mode(0o664)).unwrap();
         assert_eq!(
-            LocalContext::list(root.path(), None).unwrap().losses(),
+            LocalContext::list(root.path(), None, Origin::Folder).unwrap().losses(),
             [
                 "folders without files are not sent: logs; make them in the Dockerfile: RUN mkdir",
                 "permissions become 0644, or 0755 where the owner may execute: key; set others in the Dockerfile: COPY --chmod",

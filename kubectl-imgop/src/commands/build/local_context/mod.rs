@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use imgop_core::build::IgnoreFile;
 
 pub use self::archive::ContextArchive;
+use super::unpacked_archive;
 use crate::cli_error::CliError;
 use crate::output::text::{bytes, count, shell_word};
 
@@ -22,6 +23,15 @@ use crate::output::text::{bytes, count, shell_word};
 const MAX_BYTES: u64 = 1 << 30;
 /// How many of the largest folders an error names.
 const LARGEST: usize = 3;
+
+/// Where a folder comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It is one of the user.
+    Folder,
+    /// It is what was unpacked of an archive, of which nothing may lead elsewhere.
+    Archive,
+}
 
 /// A file of the folder, or a link in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +59,11 @@ pub enum Carrier {
 /// The files of a folder.
 #[derive(Debug)]
 pub struct LocalContext {
+    origin: Origin,
     root: PathBuf,
     /// Sorted by their paths.
     files: Vec<LocalFile>,
-    /// The folders without files.
+    /// The folders without files, sorted.
     empty: Vec<String>,
     /// The ignore file, for advice.
     ignore_file: String,
@@ -60,11 +71,14 @@ pub struct LocalContext {
 
 impl LocalContext {
     /// Lists what is taken of a folder. `dockerfile` is a Dockerfile of this machine, wherever it is.
-    pub fn list(root: &Path, dockerfile: Option<&Path>) -> Result<Self, CliError> {
-        let (ignore_file, rules) = ignore_file(root, dockerfile)?;
-        let mut context = Self { root: root.to_owned(), files: Vec::new(), empty: Vec::new(), ignore_file };
+    pub fn list(root: &Path, dockerfile: Option<&Path>, origin: Origin) -> Result<Self, CliError> {
+        let (ignore_file, rules) = ignore_file(root, dockerfile, origin)?;
+        let (files, empty) = (Vec::new(), Vec::new());
+        let mut context = Self { origin, root: root.to_owned(), files, empty, ignore_file };
         context.walk("", &rules)?;
+        // A folder is listed in another order on another file system.
         context.files.sort_by(|a, b| a.path.cmp(&b.path));
+        context.empty.sort();
         leave_out_other_rules(&mut context.files, &context.ignore_file);
         Ok(context)
     }
@@ -88,8 +102,8 @@ impl LocalContext {
     /// Takes the files below a folder. Returns whether there are any.
     fn walk(&mut self, below: &str, rules: &IgnoreFile) -> Result<bool, CliError> {
         let folder = self.root.join(below);
-        let unreadable =
-            |error: std::io::Error| CliError::failed(format!("cannot read {}: {error}", folder.display()));
+        let name = self.origin.name(&self.root, &folder);
+        let unreadable = |error: std::io::Error| CliError::failed(format!("cannot read {name}: {error}"));
         let mut has_files = false;
         for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
@@ -126,6 +140,9 @@ impl LocalContext {
 
     /// Returns a command that leaves a path out.
     fn leave_out(&self, path: &str) -> String {
+        if self.origin == Origin::Archive {
+            return format!("tar --exclude={} …", shell_word(path));
+        }
         let file = place(&self.root, &self.ignore_file);
         format!("echo {} >> {}", shell_word(path), shell_word(&file.display().to_string()))
     }
@@ -134,7 +151,7 @@ impl LocalContext {
     fn too_large(&self) -> CliError {
         let message = format!(
             "{} has {} with {}; a folder of this machine may have {}. Most of it is in{}",
-            self.root.display(),
+            self.origin.name(&self.root, &self.root),
             count(self.files.len(), "file"),
             bytes(self.size()),
             bytes(MAX_BYTES),
@@ -176,20 +193,42 @@ impl LocalContext {
     }
 }
 
+impl Origin {
+    /// Returns what a path of the folder is called in messages.
+    fn name(self, root: &Path, path: &Path) -> String {
+        match self {
+            Self::Folder => path.display().to_string(),
+            Self::Archive if path == root => unpacked_archive::NAME.to_owned(),
+            Self::Archive => {
+                let below = path.strip_prefix(root).unwrap_or(path);
+                format!("{} in {}", below.display(), unpacked_archive::NAME)
+            }
+        }
+    }
+}
+
 /// Returns the ignore file of a folder: its name, and its rules. That of the Dockerfile goes before that of all.
-fn ignore_file(root: &Path, dockerfile: Option<&Path>) -> Result<(String, IgnoreFile), CliError> {
+fn ignore_file(
+    root: &Path,
+    dockerfile: Option<&Path>,
+    origin: Origin,
+) -> Result<(String, IgnoreFile), CliError> {
     let dockerfile = dockerfile.and_then(Path::to_str);
     for name in IgnoreFile::names(dockerfile) {
         let path = place(root, &name);
+        let shown = origin.name(root, &path);
+        if origin == Origin::Archive && path.is_symlink() {
+            return Err(CliError::failed(format!("{shown} is a link; put the file itself there")));
+        }
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let rules = IgnoreFile::parse(&text)
-                    .map_err(|error| CliError::failed(format!("{}: {error}", path.display())))?;
+                    .map_err(|error| CliError::failed(format!("{shown}: {error}")))?;
                 return Ok((name, rules));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                return Err(CliError::failed(format!("cannot read {}: {error}", path.display())));
+                return Err(CliError::failed(format!("cannot read {shown}: {error}")));
             }
         }
     }
@@ -252,9 +291,16 @@ mod tests {
         root
     }
 
+    pub(super) fn list(
+        root: &tempfile::TempDir,
+        dockerfile: Option<&Path>,
+    ) -> Result<LocalContext, CliError> {
+        LocalContext::list(root.path(), dockerfile, Origin::Folder)
+    }
+
     fn paths(root: &tempfile::TempDir) -> Vec<String> {
         let dockerfile = root.path().join("Dockerfile");
-        let list = LocalContext::list(root.path(), Some(&dockerfile)).unwrap();
+        let list = list(root, Some(&dockerfile)).unwrap();
         list.files.into_iter().map(|file| file.path).collect()
     }
 
@@ -264,7 +310,7 @@ mod tests {
             folder(&[("a", ""), ("b", ""), (".dockerignore", "a"), ("Dockerfile.dockerignore", "*\n!a")]);
         assert_eq!(paths(&root), ["a"]);
         let elsewhere = folder(&[("api", ""), ("api.dockerignore", "b\n.dockerignore\nDocker*")]);
-        let list = LocalContext::list(root.path(), Some(&elsewhere.path().join("api"))).unwrap();
+        let list = list(&root, Some(&elsewhere.path().join("api"))).unwrap();
         assert_eq!(list.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a"]);
     }
 
@@ -279,7 +325,7 @@ mod tests {
     }
 
     fn carrier(root: &tempfile::TempDir) -> Result<Carrier, CliError> {
-        LocalContext::list(root.path(), None).unwrap().carrier()
+        list(root, None).unwrap().carrier()
     }
 
     #[test]
@@ -316,14 +362,14 @@ mod tests {
         assert_eq!(carrier(&root), Ok(Carrier::Image("it has links")));
         let socket = root.path().join("socket");
         let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let error = LocalContext::list(root.path(), None).unwrap_err();
+        let error = list(&root, None).unwrap_err();
         assert!(error.message.starts_with("socket is neither"), "{error}");
         let pipe = root.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         std::fs::write(root.path().join(".dockerignore"), "socket").unwrap();
-        let error = LocalContext::list(root.path(), None).unwrap_err();
+        let error = list(&root, None).unwrap_err();
         assert!(error.message.starts_with("pipe is neither"), "{error}");
         std::fs::write(root.path().join(".dockerignore"), "socket\npipe").unwrap();
-        assert!(LocalContext::list(root.path(), None).is_ok());
+        assert!(list(&root, None).is_ok());
     }
 }

@@ -63,6 +63,25 @@ fn buildah_4742_no_platform_is_left_that_later_stages_would_inherit() {
 }
 
 #[test]
+fn from_1_40_on_each_stage_names_its_platform() {
+    let text = "FROM --platform=linux/amd64 bb AS b\nFROM bb AS c\nFROM c\nCOPY --from=b /a /a\n";
+    let file = Dockerfile::parse(text.as_bytes(), BuildahVersion { major: 1, minor: 40 });
+    let resolved = Build::on("linux/arm64").resolve(text);
+    let digest = |needed: &NeededImage| Some((needed.image.repository.clone(), Digest::of(b"x")));
+    let pinned = file.pinned(&resolved, digest).unwrap();
+    let starts: Vec<&str> = pinned.lines().map(|line| line.split('@').next().unwrap()).collect();
+    assert_eq!(
+        starts,
+        [
+            "FROM --platform=linux/amd64 docker.io/library/bb",
+            "FROM --platform=linux/arm64 docker.io/library/bb",
+            "FROM c",
+            "COPY --from=b /a /a"
+        ]
+    );
+}
+
+#[test]
 fn an_escape_that_buildah_would_not_see_is_put_first() {
     let text = "# syntax=docker/dockerfile:1\n# escape=`\nFROM bb\nCOPY a `\n /b\n";
     let out = pinned(text, &Build::default());
