@@ -177,8 +177,7 @@ impl Pass<'_> {
         access.ensure_job_secret(&self.owner, "image", destination, endpoint).await?;
         let pull_auth = self.ensure_pull_auth(request, &inputs).await?;
         let key = BuildKey::new(request, &inputs.known_before_pods()).to_string();
-        let mut begun = 0;
-        for (due, place) in due.into_iter().zip(granted.places) {
+        for (begun, (due, place)) in due.into_iter().zip(granted.places).enumerate() {
             let not_started = not_started(&self.status, due.0, &parts.tries);
             let record = self.part_record(status, last, &key, due);
             let part = Part {
@@ -199,7 +198,6 @@ impl Pass<'_> {
                 Err(halt) => return Err(halt),
             }
             show_begun(status, &record, u32::try_from(not_started).unwrap_or(u32::MAX));
-            begun += 1;
         }
         Ok(Creation::Done(granted.full.map(|full| full.to_string())))
     }

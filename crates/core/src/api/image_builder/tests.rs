@@ -274,10 +274,10 @@ fn reasons_and_results_are_written_as_they_are_read() {
     use BuildReason::{
         BaseImageMoved, Created, Requested, Retry, SourceChanged, SpecChanged, TagLost, Unknown,
     };
+    use BuildResult::{Cancelled, Failed, Succeeded, Superseded};
     for reason in [Created, SpecChanged, Requested, SourceChanged, BaseImageMoved, Retry, TagLost, Unknown] {
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
     }
-    use BuildResult::{Cancelled, Failed, Succeeded, Superseded};
     for result in [Succeeded, Failed, Cancelled, Superseded, BuildResult::Unknown] {
         assert_eq!(serde_json::to_value(result).unwrap(), result.as_str());
     }
