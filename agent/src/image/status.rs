@@ -83,18 +83,7 @@ pub fn next_status(
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if !copied.is_empty() {
-        let failed = new.counts.map(|c| c.failed);
-        let mut room = MAX_NAMED_BYTES;
-        let tags: Vec<String> = copied.iter().take(room).map(ToString::to_string).collect();
-        let tags = within(tags, room, &mut room);
-        new.history.push(HistoryEntry {
-            performed_at: Time(now),
-            copied: Some(count(&copied)),
-            tags,
-            failed,
-        });
-        let surplus = new.history.len().saturating_sub(MAX_HISTORY);
-        new.history.drain(..surplus);
+        remember_sync(&mut new, &copied, now);
     }
     // A pass that a registry refused is no sync, and a later next one alone is no news.
     if new != old && was_observed {
@@ -104,6 +93,18 @@ pub fn next_status(
         }
     }
     ImageStatus { next_sync_time, ..new }
+}
+
+/// Adds a sync to the history, with the tags that it copied.
+fn remember_sync(status: &mut ImageStatus, copied: &[Tag], now: Timestamp) {
+    let failed = status.counts.map(|counts| counts.failed);
+    let mut room = MAX_NAMED_BYTES;
+    let tags: Vec<String> = copied.iter().take(room).map(ToString::to_string).collect();
+    let tags = within(tags, room, &mut room);
+    let copied = Some(count(copied));
+    status.history.push(HistoryEntry { performed_at: Time(now), copied, tags, failed });
+    let surplus = status.history.len().saturating_sub(MAX_HISTORY);
+    status.history.drain(..surplus);
 }
 
 /// Returns the destination of the spec if tags were put there by this process or, according to the status, by an

@@ -63,12 +63,7 @@ pub async fn run(
         draft.set_platforms(vec![node_platform(quiet, &cluster).await])?;
     }
     let before = existing(&cluster, args, &draft).await?;
-    let mut is_sent = false;
-    if let Some(archive) = draft.archive.as_ref().filter(|_| args.submit.dry_run.is_none()) {
-        apply::check(args, &cluster, &draft, before.as_ref()).await?;
-        let answering = AnsweringCluster::new(Ok(cluster.clone()));
-        is_sent = Box::pin(pushed_context::push(quiet, args, &answering, &draft, archive)).await?;
-    }
+    let is_sent = push_folder(quiet, args, &cluster, &draft, before.as_ref()).await?;
     // What is sent first gets its owner last.
     let uninterrupted = Uninterrupted::begin();
     let after = apply::apply(args, &cluster, &draft, before.as_ref()).await?;
@@ -104,6 +99,23 @@ pub async fn run(
             Ok(ended)
         }
     }
+}
+
+/// Pushes the folder that is sent as an image, once the API server would take the ImageBuilder. Returns whether anything
+/// was sent.
+async fn push_folder(
+    ui: Ui,
+    args: &BuildArgs,
+    cluster: &Cluster,
+    draft: &Draft,
+    before: Option<&ImageBuilder>,
+) -> Result<bool, CliError> {
+    let Some(archive) = draft.archive.as_ref().filter(|_| args.submit.dry_run.is_none()) else {
+        return Ok(false);
+    };
+    apply::check(args, cluster, draft, before).await?;
+    let answering = AnsweringCluster::new(Ok(cluster.clone()));
+    Box::pin(pushed_context::push(ui, args, &answering, draft, archive)).await
 }
 
 /// Prints what would be sent, and that the folder would be pushed if it would.
