@@ -39,9 +39,9 @@ fn the_generated_crds_are_current() {
 }
 
 #[test]
-fn install_yaml_is_the_crds_the_roles_of_users_and_the_agent() {
+fn install_yaml_is_the_crds_the_bounds_of_sizes_the_roles_of_users_and_the_agent() {
     let mut parts: Vec<String> = crd_texts(&crds()).into_iter().map(|(_, text)| text).collect();
-    for name in ["users.yaml", "agent.yaml"] {
+    for name in ["size-policies.yaml", "users.yaml", "agent.yaml"] {
         parts.push(std::fs::read_to_string(manifests().join(name)).unwrap());
     }
     let text = format!(

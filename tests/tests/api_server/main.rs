@@ -10,5 +10,6 @@ mod kubectl_get;
 mod plugin;
 mod second_kind;
 mod several_images;
+mod sizes;
 mod tenants;
 mod watches;
