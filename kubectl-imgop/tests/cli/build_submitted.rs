@@ -82,6 +82,11 @@ fn cluster_that_logs(ended: Value, unread: Option<&'static str>) -> FakeCluster 
             request if request.contains("/pods?") => {
                 list("PodList", "v1", &[json!({ "metadata": { "name": "pod" } })])
             }
+            request if request.contains("/pods/pod") => {
+                let ended = json!({ "name": "build", "state": { "terminated": { "exitCode": 0 } } });
+                let status = json!({ "initContainerStatuses": [ended] });
+                (200, json!({ "metadata": { "name": "pod" }, "status": status }))
+            }
             request if request.contains("/nodes") => list("NodeList", "v1", &[]),
             request if is_input(request) => refused(404, "NotFound", "not found"),
             request if request.contains("/configmaps/") => {
