@@ -29,6 +29,8 @@ pub struct Right {
     pub group: &'static str,
     /// The resource, in the plural.
     pub resource: &'static str,
+    /// What messages say that the verb is done to; the resource where nothing is said.
+    pub done_to: Option<&'static str>,
     /// What grants it.
     pub role: Role,
 }
@@ -51,19 +53,24 @@ impl Role {
 
 impl Right {
     /// To create Jobs: what says that a namespace is enabled.
-    pub const CREATE_JOBS: Self = Self { verb: "create", group: "batch", resource: "jobs", role: Role::JOBS };
+    pub const CREATE_JOBS: Self =
+        Self { verb: "create", group: "batch", resource: "jobs", done_to: None, role: Role::JOBS };
     /// To delete Jobs whose pods do not start.
-    pub const DELETE_JOBS: Self = Self { verb: "delete", group: "batch", resource: "jobs", role: Role::JOBS };
+    pub const DELETE_JOBS: Self =
+        Self { verb: "delete", group: "batch", resource: "jobs", done_to: None, role: Role::JOBS };
     /// To list the pods of Jobs.
-    pub const LIST_PODS: Self = Self { verb: "list", group: "", resource: "pods", role: Role::JOBS };
+    pub const LIST_PODS: Self =
+        Self { verb: "list", group: "", resource: "pods", done_to: None, role: Role::JOBS };
     /// To watch the pods of Jobs.
-    pub const WATCH_PODS: Self = Self { verb: "watch", group: "", resource: "pods", role: Role::JOBS };
+    pub const WATCH_PODS: Self =
+        Self { verb: "watch", group: "", resource: "pods", done_to: None, role: Role::JOBS };
     /// To read the Secrets that objects name.
-    pub const GET_SECRETS: Self = Self { verb: "get", group: "", resource: "secrets", role: Role::JOBS };
+    pub const GET_SECRETS: Self =
+        Self { verb: "get", group: "", resource: "secrets", done_to: None, role: Role::JOBS };
     /// To use the agent's own AWS identity. The verb is imgop's own, so that no role grants it by accident, as
     /// one may grant the right to write Secrets.
     pub const USE_AWS: Self =
-        Self { verb: "use-aws", group: "skopeo.io", resource: "images", role: Role::AWS };
+        Self { verb: "use-aws", group: "skopeo.io", resource: "images", done_to: None, role: Role::AWS };
 
     /// All that work with Jobs in a namespace needs.
     pub const FOR_JOBS: [Self; 4] = [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS];
@@ -75,11 +82,7 @@ impl Right {
 impl std::fmt::Display for Right {
     /// As in `may not list pods`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.resource {
-            // Nobody builds the objects.
-            "imagebuilders" => write!(f, "{} images", self.verb),
-            resource => write!(f, "{} {resource}", self.verb),
-        }
+        write!(f, "{} {}", self.verb, self.done_to.unwrap_or(self.resource))
     }
 }
 

@@ -30,6 +30,7 @@ fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable(
         let values = [
             "7",
             "77",
+            "2000000",
             "true",
             "false",
             "a",

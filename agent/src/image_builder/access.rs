@@ -20,10 +20,16 @@ use crate::registry_access::Versions;
 /// What allows builds in a namespace. The verb is imgop's own, so that no role grants it by accident.
 const ROLE: Role = Role { binding: "imgop-agent-builds", cluster_role: "imgop-agent-builds" };
 /// To build in a namespace.
-const BUILD: Right = Right { verb: "build", group: "buildah.io", resource: "imagebuilders", role: ROLE };
+const BUILD: Right = Right {
+    verb: "build",
+    group: "buildah.io",
+    resource: "imagebuilders",
+    done_to: Some("images"),
+    role: ROLE,
+};
 /// To read the `ConfigMaps` that `ImageBuilders` name.
 pub(super) const GET_CONFIG_MAPS: Right =
-    Right { verb: "get", group: "", resource: "configmaps", role: ROLE };
+    Right { verb: "get", group: "", resource: "configmaps", done_to: None, role: ROLE };
 /// All that a build needs.
 const FOR_BUILDS: [Right; 7] = [
     BUILD,

@@ -129,9 +129,10 @@ impl Live<'_> {
         Ok(())
     }
 
-    /// Waits until a container has ended whose log cannot be read: until then it is the one that runs.
+    /// Waits until a container has ended whose log cannot be read, or cannot be looked at either: until then it is the one
+    /// that runs.
     async fn container_ends(&self, pod: &str, container: &str) {
-        while let Ok(false) | Err(_) = self.cluster.container_has_ended(pod, container).await {
+        while let Ok(false) = self.cluster.container_has_ended(pod, container).await {
             sleep(INTERVAL).await;
         }
     }
