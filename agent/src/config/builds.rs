@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::{Args, ValueEnum};
 use imgop_core::build::dockerfile::BuildahVersion;
+use imgop_core::build::step::DEFAULT_LOG_BYTES;
 use imgop_registry::oci::PlatformSelector;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,11 @@ pub struct BuildSettings {
     /// The seccomp profile of tiers a2 and b, as a path below the kubelet's folder of profiles on each node.
     #[arg(long, env = "BUILD_SECCOMP_PROFILE", default_value = "imgop/buildah.json")]
     pub build_seccomp_profile: String,
+
+    /// Most bytes of each of the two outputs of a build's commands that go into its log; of what is more, the end of each
+    /// step is shown. A node keeps about 10 MiB of a log, so that more gets lost there.
+    #[arg(long, env = "BUILD_LOG_BYTES", default_value_t = DEFAULT_LOG_BYTES, value_parser = clap::value_parser!(u32).range(1 << 16..))]
+    pub build_log_bytes: u32,
 
     /// Platforms that every node emulates, separated by commas, such as linux/arm64. Builds for others wait for a node
     /// of their architecture.

@@ -251,6 +251,7 @@ fn input(part: &Part<'_>, config: &Config) -> StepInput {
             BuildCache::None | BuildCache::Volume { .. } => None,
         },
         buildah: config.builds.buildah_image().map(|_| config.builds.buildah()),
+        log_bytes: config.builds.build_log_bytes,
     }
 }
 

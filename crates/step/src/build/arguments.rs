@@ -128,6 +128,7 @@ mod tests {
             tls_modes: BTreeMap::new(),
             cache: None,
             buildah: None,
+            log_bytes: 7,
         }
     }
 

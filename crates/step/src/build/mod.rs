@@ -6,6 +6,7 @@ mod cache;
 mod cache_hits;
 mod diagnosis;
 mod leftovers;
+mod log_bound;
 mod log_lines;
 mod output;
 mod pressure;
@@ -59,7 +60,8 @@ pub fn build(
         let secrets = SecretValues::read(input, places)?;
         let (space, killed) = (FreeSpace::watch(places.volume()), Killed::count(places.cgroups()));
         let progress = Progress::of(&file, &handover.triggers, &secrets);
-        let output = Output::new(progress, secrets, space, killed);
+        let log_bytes = usize::try_from(input.log_bytes).unwrap_or(usize::MAX);
+        let output = Output::new(progress, secrets, space, killed, log_bytes);
         let program = Program::new("buildah", places).temporary_files(&places.temporary()).args(arguments);
         let cached = run(program, output, &handover, ends, places)?;
         if cache.is_some() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::diagnosis::{says_full, unwritten};
 use super::leftovers::Leftovers;
+use super::log_bound::LogBound;
 use super::log_lines::{LastLines, LineCutter, LineFilter};
 use super::pressure::{FreeSpace, Killed};
 use super::progress::{Progress, is_commit};
@@ -54,6 +55,8 @@ pub struct Output {
     /// What RUNs leave running; none before Buildah has started.
     leftovers: Option<Leftovers>,
     secrets: SecretValues,
+    /// Whether a step begins in what is being read.
+    has_new_step: bool,
     streams: [StreamState; 2],
 }
 
@@ -63,15 +66,23 @@ struct StreamState {
     replaced: ReplacedStream,
     cutter: LineCutter,
     filter: LineFilter,
+    log: LogBound,
 }
 
 impl Output {
-    /// Nothing is printed yet.
-    pub fn new(progress: Progress, secrets: SecretValues, space: FreeSpace, killed: Killed) -> Self {
+    /// Nothing is printed yet. So many bytes of each output go into the log.
+    pub fn new(
+        progress: Progress,
+        secrets: SecretValues,
+        space: FreeSpace,
+        killed: Killed,
+        log_bytes: usize,
+    ) -> Self {
         let stream = || StreamState {
             replaced: ReplacedStream::default(),
             cutter: LineCutter::default(),
             filter: LineFilter::new(NOISE),
+            log: LogBound::new(log_bytes),
         };
         Self {
             progress,
@@ -82,6 +93,7 @@ impl Output {
             unwritten: None,
             leftovers: None,
             secrets,
+            has_new_step: false,
             streams: [stream(), stream()],
         }
     }
@@ -159,7 +171,9 @@ impl Output {
         let rest = self.streams[stream as usize].replaced.rest(&self.secrets);
         self.read(stream, &rest);
         std::mem::take(&mut self.streams[stream as usize].cutter).end(|line| self.line(stream, line));
-        pass_on(stream, &self.streams[stream as usize].filter.rest());
+        let StreamState { filter, log, .. } = &mut self.streams[stream as usize];
+        pass_on(stream, log.pass(&filter.rest()));
+        pass_on(stream, &log.rest());
     }
 
     /// Reads what has no value of a secret in it any more.
@@ -167,7 +181,13 @@ impl Output {
         let mut cutter = std::mem::take(&mut self.streams[stream as usize].cutter);
         cutter.take(bytes, |line| self.line(stream, line));
         self.streams[stream as usize].cutter = cutter;
-        pass_on(stream, &self.streams[stream as usize].filter.pass(bytes));
+        if std::mem::take(&mut self.has_new_step) {
+            for stream in [Stream::Output, Stream::Errors] {
+                pass_on(stream, &self.streams[stream as usize].log.begin_step());
+            }
+        }
+        let StreamState { filter, log, .. } = &mut self.streams[stream as usize];
+        pass_on(stream, log.pass(&filter.pass(bytes)));
     }
 
     fn line(&mut self, stream: Stream, line: &str) {
@@ -179,6 +199,7 @@ impl Output {
             self.space.look();
         }
         if stream == Stream::Output && self.progress.take(line) {
+            self.has_new_step = true;
             self.last_lines.begin_step();
             self.killed.begin_step();
             self.leftovers.iter_mut().for_each(Leftovers::end);

@@ -13,7 +13,8 @@ mod step_report;
 
 pub use step_arguments::{MAX_STEP_INPUT_BYTES, StepInputError};
 pub use step_input::{
-    ConfigMapSource, ContextImage, GitSource, LayerCache, StepContext, StepInput, files_digest,
+    ConfigMapSource, ContextImage, DEFAULT_LOG_BYTES, GitSource, LayerCache, StepContext, StepInput,
+    files_digest,
 };
 pub use step_report::{
     BaseReport, FailedStep, MAX_REPORT_BYTES, PhaseSeconds, PushedImage, PushedLayers, SourceReport,

@@ -83,6 +83,7 @@ mod tests {
             tls_modes: BTreeMap::from([("registry.example.com:5000".parse().unwrap(), TlsMode::PlainHttp)]),
             cache: Some(LayerCache { repository: "quay.io/a/cache".parse().unwrap(), ttl_seconds: Some(60) }),
             buildah: Some("1.44".parse().unwrap()),
+            log_bytes: 7,
         }
     }
 
@@ -102,6 +103,7 @@ mod tests {
             tls_modes: BTreeMap::new(),
             cache: None,
             buildah: None,
+            log_bytes: crate::build::step::DEFAULT_LOG_BYTES,
             ..input()
         };
         let text = small.to_arguments().unwrap().concat();

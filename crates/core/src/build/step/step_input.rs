@@ -63,6 +63,21 @@ pub struct StepInput {
     /// other containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buildah: Option<BuildahVersion>,
+    /// How many bytes of each output of the Dockerfile's commands go into the log.
+    #[serde(default = "default_log_bytes", skip_serializing_if = "is_default_log_bytes")]
+    pub log_bytes: u32,
+}
+
+/// How many bytes of each output go into the log where nothing else is set: both together fit into what a node keeps.
+pub const DEFAULT_LOG_BYTES: u32 = 4 << 20;
+
+fn default_log_bytes() -> u32 {
+    DEFAULT_LOG_BYTES
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_default_log_bytes(bytes: &u32) -> bool {
+    *bytes == DEFAULT_LOG_BYTES
 }
 
 /// Where the files of a build come from.
