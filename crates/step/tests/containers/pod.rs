@@ -7,7 +7,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgop_core::api::Format;
-use imgop_core::build::step::{ConfigMapSource, StepContext, StepInput, StepReport, place};
+use imgop_core::build::step::{
+    ConfigMapSource, DEFAULT_LOG_BYTES, StepContext, StepInput, StepReport, place,
+};
 use imgop_core::build::{BuildFailure, DockerfilePlace};
 use imgop_step::{EndRequest, Failed, Places, build, prepare, push};
 
@@ -68,6 +70,7 @@ impl Pod {
             tls_modes: BTreeMap::new(),
             cache: None,
             buildah: None,
+            log_bytes: DEFAULT_LOG_BYTES,
         };
         Self { input, root, places }
     }
