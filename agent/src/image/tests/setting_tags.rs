@@ -26,6 +26,8 @@ async fn failures_at(stage: &mut Stage, memory: &mut Memory, at: Timestamp) -> V
 async fn syncs_that_find_nothing_new_write_neither_to_a_registry_nor_a_job() {
     let stage = Stage::of_a_synced_image().await;
     in_sync(&stage);
+    // A tag could be set to it.
+    stage.registry.hold_content("target", "{}");
     let mut memory = due_now();
     for minutes in [0, 5, 10] {
         let at = now() + Duration::from_mins(minutes);
