@@ -114,7 +114,12 @@ mod tests {
         assert_eq!(of(true, reasons::SUCCEEDED), Some(NORMAL));
         assert_eq!(of(false, reasons::PROGRESSING), None);
         assert_eq!(of(false, reasons::TAGS_TOO_YOUNG), Some(NORMAL));
-        for reason in [reasons::REGISTRY_UNREACHABLE, reasons::SECRET_UNUSABLE, reasons::TAG_NOT_FOUND] {
+        for reason in [
+            reasons::REGISTRY_UNREACHABLE,
+            reasons::SECRET_UNUSABLE,
+            reasons::TAG_NOT_FOUND,
+            reasons::JOB_REFUSED,
+        ] {
             assert_eq!(of(false, reason), Some(WARNING), "{reason}");
         }
     }

@@ -127,6 +127,7 @@ pub fn release_line(tag: &Tag) -> Option<[String; 2]> {
 #[cfg(test)]
 mod tests {
     use imgop_core::api::ImageSpec;
+    use imgop_core::selection::Filter;
 
     use super::*;
 
@@ -180,8 +181,12 @@ mod tests {
         ");
         let of_three = printed("v2.x", &TAGS);
         assert!(of_three.contains("or a pattern such as v2.x.x"), "{of_three}");
-        let revisions = printed(">=3.9", &["3.12.0-1", "3.12.0-2", "3.9.1-1"]);
-        assert!(revisions.ends_with("or a pattern such as 3.12.x-2"), "{revisions}");
+        let revisions = ["3.12.0-1", "3.12.0-2", "3.9.1-1"];
+        let of_revisions = printed(">=3.9", &revisions);
+        assert!(of_revisions.ends_with("or a pattern such as 3.12.x-2"), "{of_revisions}");
+        let revisions: [Tag; 3] = revisions.map(|tag| tag.parse().unwrap());
+        let followed = select(&"3.12.x-2".parse().unwrap(), false, &Filter::default(), &revisions, 0).tags;
+        assert_eq!(followed, revisions[1..2], "the pattern selects tags");
         insta::assert_snapshot!(printed("9.x", &["latest", "stable"]), @"
         no tag of quay.io/a/b matches 9.x
         its tags: stable, latest

@@ -93,7 +93,8 @@ async fn giants_are_skipped_and_named_and_keep_no_other_from_being_seen() {
         let mut labels = job("labels");
         labels["metadata"]["labels"]["other"] = "x".repeat(1_200_000).into();
         let mut status = job("status");
-        status["status"]["active"] = json!(vec![1; 100_000]);
+        let long = json!({"type": "x", "status": "True", "message": "x".repeat(100_000)});
+        status["status"]["conditions"] = json!([long]);
         let mut unreadable = job("unreadable");
         unreadable["status"] = json!("text");
         list(&[labels, status, unreadable, job("c")], "")

@@ -23,6 +23,23 @@ async fn failures_at(stage: &mut Stage, memory: &mut Memory, at: Timestamp) -> V
 }
 
 #[tokio::test]
+async fn syncs_that_find_nothing_new_write_neither_to_a_registry_nor_a_job() {
+    let stage = Stage::of_a_synced_image().await;
+    in_sync(&stage);
+    // A tag could be set to it.
+    stage.registry.hold_content("target", "{}");
+    let mut memory = due_now();
+    for minutes in [0, 5, 10] {
+        let at = now() + Duration::from_mins(minutes);
+        memory.schedule.next = Some(at);
+        stage.pass(&mut memory, at).await.unwrap();
+    }
+    assert!(stage.registry.count("HEAD") >= 3, "it was looked at: {:?}", stage.registry.requests());
+    assert_eq!(["PUT", "POST", "PATCH", "DELETE"].map(|method| stage.registry.count(method)), [0; 4]);
+    assert_eq!(jobs_created(&stage), 0);
+}
+
+#[tokio::test]
 async fn the_event_of_a_job_names_its_tags() {
     let mut stage = Stage::of_a_synced_image().await;
     stage.is_reconciling(reasons::PROGRESSING);
