@@ -63,7 +63,7 @@ bench: ## Measure what it costs when there is nothing to do, and the same of reg
 .PHONY: lint
 lint: ## Check formatting, clippy, dependencies (with cargo-deny) and scripts (with shellcheck)
 	cargo fmt --all -- --check
-	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --workspace --all-targets --all-features -- --deny warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; \
 	else echo "cargo-deny is not installed: dependencies are not checked (make install-tools)"; fi
 	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(SCRIPTS); \

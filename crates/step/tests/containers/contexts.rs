@@ -103,13 +103,13 @@ fn a_dockerfile_behind_a_link_is_refused() {
 }
 
 /// Pushes a tar archive with gzip as an image, as the plugin does with a folder.
-fn pushed(archive: Vec<u8>) -> imgop_core::build::ImageReference {
+fn pushed(archive: &[u8]) -> imgop_core::build::ImageReference {
     use std::io::Write as _;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    gzip.write_all(&archive).unwrap();
+    gzip.write_all(archive).unwrap();
     let bytes = gzip.finish().unwrap();
     let layer =
-        FilesLayer { digest: Digest::of(&bytes), size: bytes.len() as u64, diff_id: Digest::of(&archive) };
+        FilesLayer { digest: Digest::of(&bytes), size: bytes.len() as u64, diff_id: Digest::of(archive) };
     let image = FilesImage::of(&layer).unwrap();
     let repository = new_repository(shared()).parse().unwrap();
     let settings = Settings { system_proxy: false, ..Settings::default() };
@@ -139,7 +139,7 @@ fn a_folder_that_was_pushed_is_the_context_of_any_platform_with_its_links() {
     archive.append_link(&mut link.clone(), "out", "/etc/hostname").unwrap();
     let file = header(tar::EntryType::Regular, 0o700, 3);
     archive.append_data(&mut file.clone(), "src/run.sh", "run".as_bytes()).unwrap();
-    let name = pushed(archive.into_inner().unwrap());
+    let name = pushed(&archive.into_inner().unwrap());
     for platform in ["linux/amd64", "linux/arm64"] {
         let mut pod = Pod::of("FROM scratch\nCOPY . /c\n");
         pod.input.platform = platform.parse().unwrap();

@@ -75,11 +75,11 @@ fn every_way_to_name_a_revision_gives_the_commit_that_git_means() {
         (Some("refs/pull/7/head"), &second),
         (Some(orphan.as_str()), &orphan),
     ] {
-        let fetched = server.fetches().len();
+        let before = server.fetches().len();
         let report = pod(&url, revision).prepare().succeeded();
         assert_eq!(&commit_of(&report), commit, "{revision:?}");
         let is_short = revision.is_some_and(|revision| revision == &second[..9]);
-        let fetches = server.fetches().split_off(fetched);
+        let fetches = server.fetches().split_off(before);
         let is_shallow = fetches.iter().any(|fetch| fetch.contains("deepen 1"));
         assert_eq!((fetches.len(), is_shallow), (1, !is_short), "{revision:?}: {fetches:?}");
     }
