@@ -90,7 +90,7 @@ async fn a_platform_that_fails_leaves_the_tag_as_it_was_and_the_others_are_built
         // Where nothing emulates it, it fails for want of a node.
         let emulates = !tenant.cluster.environment.emulated.is_empty();
         let (reason, text) =
-            if emulates { ("StepFailed", "exit code 9") } else { ("PlatformUnavailable", "") };
+            if emulates { ("StepFailed", "exited with 9") } else { ("PlatformUnavailable", "") };
         let base = tenant.base_image().await?;
         let dockerfile = |arm64: &str| {
             format!("FROM {base}\nARG TARGETARCH\nRUN test \"$TARGETARCH\" = amd64 || {arm64}\n")
