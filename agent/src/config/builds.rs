@@ -35,8 +35,8 @@ pub struct BuildSettings {
 
     /// How the pods of builds get what Buildah needs, separated by commas, each tried where the one before it starts no
     /// pod: a1 (user namespace and `SYS_ADMIN` in it), a2 (user namespace and `BUILD_SECCOMP_PROFILE`), b (no user
-    /// namespace, newuidmap and `BUILD_SECCOMP_PROFILE`). What has started a pod is tried first for an hour; where none
-    /// does, the next in turn every 10 minutes.
+    /// namespace, newuidmap and `BUILD_SECCOMP_PROFILE`). What has started a pod in a namespace is
+    /// tried first there for an hour; where none does, the next in turn every 10 minutes.
     #[arg(long, env = "BUILD_TIERS", default_value = "a1", value_delimiter = ',')]
     pub build_tiers: Vec<BuildTier>,
 
