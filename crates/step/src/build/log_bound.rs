@@ -1,5 +1,5 @@
 //! How much of what a build prints goes into its container's log. A node keeps the last 10 MiB of a log (the kubelet's
-//! containerLogMaxSize), and takes each line by itself: millions of them take longer than what prints them.
+//! containerLogMaxSize), so that without a bound the beginning is lost, and what is not kept is written for nothing.
 
 use std::collections::VecDeque;
 
