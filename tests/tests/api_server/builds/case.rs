@@ -26,13 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// An agent that builds in a namespace of its own, and a registry.
+/// Agents, of which there is one at first, that build in a namespace of their own, and a registry.
 pub struct Case {
     pub server: &'static ApiServer,
     pub client: Client,
     pub namespace: String,
     pub registry: Arc<WritableRegistry>,
-    agent: Option<(CancellationToken, JoinHandle<()>)>,
+    agents: Vec<(CancellationToken, JoinHandle<()>)>,
 }
 
 /// Gives a test a case.
@@ -41,7 +41,7 @@ pub async fn with_case(test: impl AsyncFnOnce(Case) -> anyhow::Result<()>) -> an
     let client = server.client().await?;
     with_namespace(&client.clone(), async |namespace: String| {
         let registry = Arc::new(WritableRegistry::start().await);
-        let mut case = Case { server, client, namespace, registry, agent: None };
+        let mut case = Case { server, client, namespace, registry, agents: Vec::new() };
         case.start();
         test(case).await
     })
@@ -49,7 +49,7 @@ pub async fn with_case(test: impl AsyncFnOnce(Case) -> anyhow::Result<()>) -> an
 }
 
 impl Case {
-    /// Starts the agent.
+    /// Starts an agent, beside those that run.
     pub fn start(&mut self) {
         let config = Config::parse_from([
             "imgop-agent".to_owned(),
@@ -58,12 +58,12 @@ impl Case {
         ]);
         let agent = Arc::new(Agent::new(self.client.clone(), config, Metrics::new(), OF_KINDS));
         let stop = CancellationToken::new();
-        self.agent = Some((stop.clone(), tokio::spawn(run(agent, stop))));
+        self.agents.push((stop.clone(), tokio::spawn(run(agent, stop))));
     }
 
-    /// Stops it, and waits until it has stopped.
+    /// Stops all, and waits until they have stopped.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
-        if let Some((stop, task)) = self.agent.take() {
+        for (stop, task) in self.agents.drain(..) {
             stop.cancel();
             task.await?;
         }

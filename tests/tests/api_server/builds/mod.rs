@@ -73,6 +73,31 @@ async fn a_restart_during_a_build_repeats_and_loses_nothing() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn two_agents_at_once_build_once() -> anyhow::Result<()> {
+    with_case(async |mut case: Case| {
+        case.start();
+        for (label, builds) in [("one", 1), ("two", 2)] {
+            let seed = case.seed("both", "both").replace("LABEL name=both", &format!("LABEL name={label}"));
+            case.apply(&seed).await?;
+            let jobs = case.jobs("both", 2 * builds).await?;
+            let running =
+                jobs.iter().filter(|job| job.status.as_ref().is_none_or(|it| it.succeeded.is_none()));
+            for (job, architecture) in running.zip(["amd64", "arm64"]) {
+                case.end_well(job, architecture).await?;
+            }
+            let status = case.reason("both", reasons::SUCCEEDED).await?;
+            let succeeded = status.history.iter().filter(|build| build.result == BuildResult::Succeeded);
+            assert_eq!((succeeded.count(), status.history.len()), (builds, builds), "{:?}", status.history);
+        }
+        let created = created_jobs(&case.server.audit_log(), &case.namespace)?;
+        assert_eq!(created.len(), 4, "{created:?}");
+        assert_eq!(case.tags(), ["both"]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_cancelled_build_is_gone_and_the_tag_untouched() -> anyhow::Result<()> {
     with_case(async |case: Case| {
         case.apply(&case.seed("cancelled", "amd64")).await?;
