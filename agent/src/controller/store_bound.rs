@@ -124,6 +124,8 @@ impl<K: Object> StoreBound<K> {
             }
             Event::InitDone => {
                 (self.taken, self.refused) = std::mem::take(&mut self.listed);
+                // What was read again during the list is in the list as it was before.
+                self.has_new_room = !self.refused.is_empty();
                 Event::InitDone
             }
             Event::Apply(object) => {
@@ -284,6 +286,18 @@ mod tests {
         assert!(scene.bound.next_with_room().is_some());
         scene.apply("one", "c", 90);
         assert_eq!((scene.is_refused("one", "c"), scene.bound.next_with_room()), (true, None));
+    }
+
+    #[test]
+    fn what_a_list_has_refused_although_there_is_room_is_read_again() {
+        let mut scene = Scene::new();
+        scene.take(Event::Init);
+        scene.take(Event::InitApply(stored("one", "a", 90)));
+        scene.take(Event::InitApply(stored("one", "b", 20)));
+        scene.take(Event::InitDone);
+        assert!(scene.is_refused("one", "b"));
+        assert_eq!(scene.bound.next_with_room().map(|name| name.name), Some("b".into()));
+        assert_eq!(scene.bound.next_with_room(), None, "once");
     }
 
     #[test]

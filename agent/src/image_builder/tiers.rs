@@ -1,6 +1,6 @@
 //! Which tier the next pod of a build gets: what started a pod of the namespace a short while ago goes before the
 //! administrator's order, so that only one build finds out what does not start there. What starts depends on the
-//! namespace, and nobody is to decide it for another one.
+//! namespace, and one namespace must not decide it for another.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -24,7 +24,7 @@ pub struct LogBound {
 }
 
 impl LogBound {
-    /// Lets so many bytes pass, those that the runtime adds included.
+    /// Returns a bound of this many bytes, those included that the runtime adds.
     pub fn new(bytes: usize) -> Self {
         Self { left: bytes, is_full: false, ends_line: true, tail: VecDeque::new(), left_out: 0 }
     }

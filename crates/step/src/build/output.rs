@@ -70,7 +70,7 @@ struct StreamState {
 }
 
 impl Output {
-    /// Nothing is printed yet. So many bytes of each output go into the log.
+    /// Nothing is printed yet. At most `log_bytes` of each output go into the log.
     pub fn new(
         progress: Progress,
         secrets: SecretValues,
