@@ -32,7 +32,6 @@ use imgop_core::api::{
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
-use imgop_core::reset::Reset;
 use imgop_core::time::remaining;
 use imgop_registry::RepositoryClient;
 use imgop_registry::reference::Repository;
@@ -242,7 +241,7 @@ impl<'a> Pass<'a> {
         self.invalidate(due, memory);
         self.may_work(due).await?;
         let access = self.access(request, due, memory).await?;
-        if self.requests.reset == Some(Reset::All) || self.has_other_secrets(&access) {
+        if self.resets_all(&access) {
             memory.sync().reset_at = Some(self.now);
         }
         let jobs_before = self.agent().jobs.of_owner(&self.owner, self.now);

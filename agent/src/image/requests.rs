@@ -32,10 +32,13 @@ impl Requests {
 }
 
 impl Pass<'_> {
-    /// Returns whether Secrets are others than those with which tags failed. That resets all of them.
-    pub(super) fn has_other_secrets(&self, access: &Access) -> bool {
-        let status = self.image.status.as_ref().filter(|_| !self.image.spec.suspend);
-        let before = status.and_then(|status| status.credentials.as_ref());
-        before.is_some_and(|before| *before != access.credentials)
+    /// Returns whether tags failed and all of them are reset: a user asks for it, or Secrets are others than those with
+    /// which they failed.
+    pub(super) fn resets_all(&self, access: &Access) -> bool {
+        let status = self.image.status.as_ref().filter(|status| !status.failures.is_empty());
+        let Some(status) = status.filter(|_| !self.image.spec.suspend) else { return false };
+        let has_other_secrets =
+            status.credentials.as_ref().is_some_and(|before| *before != access.credentials);
+        has_other_secrets || self.requests.reset == Some(Reset::All)
     }
 }
