@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
+use imgop_core::copy::Cooldown;
 use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
 use crate::jobs::template::Resources;
@@ -112,6 +113,12 @@ pub struct Config {
     /// Pulls that are left to others where a registry counts them, as Docker Hub does; 0 uses all up.
     #[arg(long, env = "PULL_RESERVE", default_value_t = 10)]
     pub pull_reserve: u32,
+
+    /// Minutes for which a tag is left alone once five tries to copy it have failed; 0 tries again and again, with pauses
+    /// that grow to a quarter of an hour. Other tags of its Image go on, and kubectl imgop sync NAME --retry tries at
+    /// once.
+    #[arg(long, env = "FAILURE_COOLDOWN_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=Cooldown::MAX_MINUTES.into()))]
+    pub failure_cooldown_minutes: u32,
 
     /// Seconds for which one tag list of a destination serves all Images that copy there; 0 lists
     /// for each of them.
@@ -265,6 +272,11 @@ impl Config {
             settings.bulk_apis.clear();
         }
         settings
+    }
+
+    /// How long a tag is left alone that keeps failing.
+    pub fn failure_cooldown(&self) -> Cooldown {
+        Cooldown::of_minutes(self.failure_cooldown_minutes)
     }
 
     /// What each container of a Job may use.

@@ -93,7 +93,7 @@ impl Pass<'_> {
     }
 
     fn report(&self, readiness: Readiness, wait: impl Into<Option<Duration>>) -> Conclusion {
-        let findings = Findings::of(readiness, self.request_token.clone());
+        let findings = Findings::of(readiness, self.requests.clone());
         Conclusion { findings: Some(findings), wait: wait.into() }
     }
 

@@ -19,6 +19,7 @@ mod memory;
 mod obsolete_jobs;
 mod pass_state;
 mod present_content;
+mod requests;
 mod status;
 
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
-    Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION, Source,
+    Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION,
+    RESET_ANNOTATION, Source,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
@@ -49,6 +51,7 @@ use imgop_core::schedule::{Candidate, Due};
 use memory::Memory;
 use obsolete_jobs::wait_for;
 use pass_state::PassState;
+use requests::Requests;
 use status::{count, is_progress, next_status};
 
 /// How long a sync under way waits for news of its Jobs before the next pass.
@@ -99,7 +102,7 @@ impl Reconcile for Images {
     type Status = ImageStatus;
     type Memory = Memory;
 
-    const KEEP: Keep = Keep { annotations: &[REQUESTED_AT_ANNOTATION], ..Keep::OBJECT };
+    const KEEP: Keep = Keep { annotations: &[REQUESTED_AT_ANNOTATION, RESET_ANNOTATION], ..Keep::OBJECT };
 
     fn agent(&self) -> &Arc<Agent> {
         &self.agent
@@ -148,7 +151,7 @@ impl Reconcile for Images {
         let spec = ImageSpec::new(Mode::OneShot, Source::default(), Destination::default());
         let mut image = Image::new("", spec);
         (image.status, image.metadata.generation) = (old.cloned(), failure.generation);
-        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), None);
+        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), Requests::default());
         let written_to = old.and_then(|old| old.written_to.clone());
         ImageStatus { written_to, ..next_status(&image, findings, None, now) }
     }
@@ -173,6 +176,7 @@ impl Reconcile for Images {
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
         self.conflicts.evict(exists);
+        self.counters.in_cooldown.evict(exists);
     }
 }
 
@@ -182,8 +186,7 @@ struct Pass<'a> {
     image: &'a Image,
     owner: Owner,
     candidate: Candidate<'a>,
-    /// The request that this pass acts on.
-    request_token: Option<String>,
+    requests: Requests,
     now: Timestamp,
 }
 
@@ -193,6 +196,8 @@ struct Access {
     destination: RepositoryClient,
     /// Name and version of each Secret that was read.
     secrets: Vec<String>,
+    /// A hash of these: another one when one of them is corrected.
+    credentials: String,
 }
 
 impl Access {
@@ -204,8 +209,8 @@ impl Access {
 impl<'a> Pass<'a> {
     fn new(images: &'a Images, image: &'a Image, memory: &Memory, now: Timestamp) -> Self {
         let candidate = Candidate::from(image);
-        let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
-        Self { images, image, owner: Owner::of(image), candidate, request_token, now }
+        let requests = Requests::of(&candidate, image.spec.suspend, memory, now);
+        Self { images, image, owner: Owner::of(image), candidate, requests, now }
     }
 
     /// Begins or goes on with a sync if one is due.
@@ -236,6 +241,9 @@ impl<'a> Pass<'a> {
         self.invalidate(due, memory);
         self.may_work(due).await?;
         let access = self.access(request, due, memory).await?;
+        if self.resets_all(&access) {
+            memory.sync().reset_at = Some(self.now);
+        }
         let jobs_before = self.agent().jobs.of_owner(&self.owner, self.now);
         self.invalidate_put_tags(request, &jobs_before, memory);
         let remembered = memory.sync().observed.as_ref().map(|(at, _)| *at);
@@ -250,7 +258,8 @@ impl<'a> Pass<'a> {
         let outdated = self.outdated_copies(request, &jobs_before, &observed.1, memory);
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
         self.record_vanished_jobs(&jobs, memory);
-        let mut state = PassState { is_remembered, ..self.state(request, observed, &jobs, due, memory) };
+        let state = self.state(request, observed, &jobs, due, memory);
+        let mut state = PassState { is_remembered, credentials: access.credentials.clone(), ..state };
         wait_for(&outdated, &mut state);
         let plan = self.publish_present(&access, &mut state, memory).await?;
         let execution = self.execute(&access, plan, &mut state, memory).await?;
@@ -286,7 +295,9 @@ impl<'a> Pass<'a> {
 
     /// Returns how long a request that was made must wait.
     fn request_delay(&self, memory: &Memory) -> Option<Duration> {
-        let is_waiting = self.candidate.request.is_some() && self.request_token.is_none();
+        let Candidate { request, reset, .. } = self.candidate;
+        let is_waiting = request.is_some() && self.requests.sync.is_none()
+            || reset.is_some() && self.requests.reset_token.is_none() && !self.image.spec.suspend;
         memory.schedule.request_delay(self.now).filter(|_| is_waiting)
     }
 }

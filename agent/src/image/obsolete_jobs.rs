@@ -71,10 +71,8 @@ impl Pass<'_> {
         memory.sync().observed = None;
         let message =
             format!("waiting until Job {name} is deleted, which copies what is not asked for any more");
-        let findings = Findings {
-            ended: None,
-            ..Findings::of(Readiness::progressing(message), self.request_token.clone())
-        };
+        let findings =
+            Findings { ended: None, ..Findings::of(Readiness::progressing(message), self.requests.clone()) };
         Ok(Some(Conclusion { findings: Some(findings), wait: Some(SHORT_INTERVAL) }))
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use imgop_core::api::TagFailure;
-use imgop_core::copy::{Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, plan};
+use imgop_core::api::{FailureReason, TagFailure};
+use imgop_core::copy::{Cooldown, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, plan};
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
@@ -29,8 +29,12 @@ pub(super) struct PassState<'a> {
     pub runs: Vec<Run>,
     pub failures: Vec<TagFailure>,
     pub unrecorded_failures: u32,
+    /// A hash of the Secrets that are used now.
+    pub credentials: String,
     pub conflicts: HashMap<Tag, String>,
+    pub cooldown: Cooldown,
     pub retry_now: bool,
+    pub reset_at: Option<Timestamp>,
     /// Copies of Jobs that are younger than the last sync: a registry may not show yet what they pushed.
     pub begun: HashSet<Copy>,
     pub now: Timestamp,
@@ -46,7 +50,9 @@ impl PassState<'_> {
             failures: &self.failures,
             unrecorded_failures: self.unrecorded_failures,
             conflicts: &self.conflicts,
+            cooldown: self.cooldown,
             retry_now: self.retry_now,
+            reset_at: self.reset_at,
             now: self.now,
         })
     }
@@ -55,6 +61,22 @@ impl PassState<'_> {
     pub fn set_outcome(&mut self, copy: &Copy, outcome: &Outcome) {
         for run in self.runs.iter_mut().filter(|run| run.copy == *copy) {
             run.outcome = outcome.clone();
+        }
+    }
+
+    /// Returns why a tag was not set, with the tries counted that an earlier process made.
+    pub fn counted(&self, copy: &Copy, outcome: Outcome) -> Outcome {
+        let (tag, digest) = (copy.source_ref.to_string(), copy.digest.as_str());
+        let is_of_it = |known: &&TagFailure| {
+            known.reason == FailureReason::PublishFailed
+                && known.tag == tag
+                && known.digest.as_deref() == Some(digest)
+        };
+        match (outcome, self.failures.iter().find(is_of_it)) {
+            (Outcome::Unpublished { tries, message, at }, Some(known)) => {
+                Outcome::Unpublished { tries: tries.max(known.tries().saturating_add(1)), message, at }
+            }
+            (outcome, _) => outcome,
         }
     }
 

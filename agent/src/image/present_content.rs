@@ -95,6 +95,7 @@ impl Pass<'_> {
             }
         }
         for (copy, outcome) in failed {
+            let outcome = state.counted(&copy, outcome);
             state.set_outcome(&copy, &outcome);
             memory.outcomes.insert(copy, outcome);
         }

@@ -53,7 +53,7 @@ pub fn next_status(
     for condition in &mut findings.readiness.conditions {
         shorten(&mut condition.message, MAX_MESSAGE_BYTES);
     }
-    let old = image.status.clone().unwrap_or_default();
+    let (old, handled) = (image.status.clone().unwrap_or_default(), findings.handled);
     let generation = findings.generation.or(image.metadata.generation);
     let ready =
         findings.readiness.conditions.iter().any(|c| c.type_ == conditions::READY && c.status == Some(true));
@@ -66,7 +66,8 @@ pub fn next_status(
         observed_generation: image.metadata.generation,
         phase: Some(findings.readiness.phase),
         progress: findings.readiness.progress.or_else(|| old.progress.clone()),
-        last_handled_requested_at: findings.handled_request.or_else(|| old.last_handled_requested_at.clone()),
+        last_handled_requested_at: handled.sync.clone().or_else(|| old.last_handled_requested_at.clone()),
+        last_handled_reset: handled.reset_token.clone().or_else(|| old.last_handled_reset.clone()),
         written_to: written_to(image, findings.written_to),
         ..old.clone()
     };
@@ -80,6 +81,9 @@ pub fn next_status(
         new.tag_already_synced = within(tags.already_synced, MAX_STATUS_BYTES, &mut left);
         new.synced_from = tags.synced_from;
         new.set_from = tags.set_from;
+        new.credentials = tags.credentials;
+    } else {
+        handled.reset.iter().for_each(|reset| reset.apply_to(&mut new.failures));
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if !copied.is_empty() {

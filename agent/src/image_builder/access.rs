@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imgop_core::api::{DOCKER_CONFIG_KEY, EndpointRef, ImageContext, Tls, TlsMode};
 use imgop_core::build::{BuildContext, BuildRequest, ImageReference};
 use imgop_core::time::saturating_add;
-use imgop_registry::reference::{Digest, EcrHost, RegistryHost, Repository};
+use imgop_registry::reference::{EcrHost, RegistryHost, Repository};
 use imgop_registry::{Credential, DockerConfig, RepositoryClient};
 
 use super::halt::Halt;
@@ -51,13 +51,6 @@ pub(super) struct Access {
     pub destination: RepositoryClient,
     /// What all credentials were made from.
     pub versions: Versions,
-}
-
-impl Access {
-    /// Returns a hash of the Secrets: another one when one of them is corrected, and not when a token is a new one.
-    pub fn digest(&self) -> String {
-        Digest::of(self.versions.secrets.join("\n").as_bytes()).to_string()
-    }
 }
 
 /// Where a spec says how a registry is reached, and what it says.
@@ -304,23 +297,5 @@ pub(super) fn context_endpoint(image: &ImageContext, is_lent: bool) -> EndpointR
         credentials: image.credentials.as_ref(),
         use_aws_irsa: is_lent && is_ecr && image.credentials.is_none(),
         tls: &image.tls,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use imgop_fakes::client;
-
-    use super::*;
-
-    #[test]
-    fn a_new_token_is_no_other_secret() {
-        let digest = |secrets: &[&str], tokens: &[&str]| {
-            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-            let versions = Versions { secrets: texts(secrets), tokens: texts(tokens) };
-            Access { destination: client(&"a.example/b".parse().unwrap()), versions }.digest()
-        };
-        assert_eq!(digest(&["ca/1"], &["image 12:00"]), digest(&["ca/1"], &["image 12:10"]));
-        assert_ne!(digest(&["ca/1"], &[]), digest(&["ca/2"], &[]));
     }
 }

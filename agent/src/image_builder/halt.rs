@@ -166,7 +166,7 @@ impl Pass<'_> {
     /// to begin.
     pub(super) fn report(&self, readiness: Readiness, wait: impl Into<Option<Duration>>) -> Conclusion {
         let mut status = self.handled(self.status.clone());
-        status.request_pending = self.is_requested();
+        status.request_pending = self.is_to_build();
         let status = self.with_readiness(status, readiness);
         Conclusion { status: Some(status), ended: None, is_progress: false, wait: wait.into() }
     }

@@ -133,7 +133,7 @@ impl Pass<'_> {
         let found = self.found_before(request, earlier, &access).await;
         let (inputs, warnings) = found.map_err(|halt| halt.until_one_changes(&access.versions.all()))?;
         memory.blocked = None;
-        Ok(Preflight { inputs, warnings, credentials: access.digest() })
+        Ok(Preflight { inputs, warnings, credentials: access.versions.digest() })
     }
 
     /// Returns what a build will be made from, and what is other than it looks. Asks registries and git.

@@ -24,6 +24,7 @@ mod part_status;
 mod publish;
 mod publish_refusals;
 mod pull_auth;
+mod requests;
 mod retention;
 mod running;
 mod security;
@@ -40,11 +41,10 @@ use std::time::Duration;
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
     BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, Image, ImageBuilder, ImageBuilderStatus,
-    REQUESTED_AT_ANNOTATION,
+    REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
 };
 use imgop_core::build::{BuildRequest, Decision, Retry, decide};
 use imgop_core::readiness::Readiness;
-use imgop_core::schedule::{Candidate, open_request};
 use imgop_core::time::{remaining, saturating_add};
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
@@ -63,6 +63,7 @@ use git::Commits;
 use halt::Halt;
 use last_build::last_build;
 use memory::Memory;
+use requests::Requests;
 use tiers::Tiers;
 
 /// How long a build under way waits for news of its Jobs before the next pass.
@@ -115,8 +116,10 @@ impl Reconcile for ImageBuilders {
     type Status = ImageBuilderStatus;
     type Memory = Memory;
 
-    const KEEP: Keep =
-        Keep { annotations: &[REQUESTED_AT_ANNOTATION, CANCEL_REQUESTED_AT_ANNOTATION], ..Keep::OBJECT };
+    const KEEP: Keep = Keep {
+        annotations: &[REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, CANCEL_REQUESTED_AT_ANNOTATION],
+        ..Keep::OBJECT
+    };
 
     fn agent(&self) -> &Arc<Agent> {
         &self.agent
@@ -148,7 +151,7 @@ impl Reconcile for ImageBuilders {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
-        let Conclusion { status, ended, is_progress, wait } = conclusion;
+        let Conclusion { status, ended, is_progress, wait } = pass.acted_on_reset(conclusion);
         let report = status.map(|status| {
             memory.reports(builder, &status);
             let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
@@ -220,9 +223,11 @@ struct Pass<'a> {
     owner: Owner,
     /// The request that this pass acts on.
     request_token: Option<String>,
+    /// The same for one to try again what failed.
+    reset_token: Option<String>,
     /// The same for one to cancel.
     cancel_token: Option<String>,
-    /// Whether a user waits for this pass: the spec is new, or a build was requested.
+    /// Whether a user waits for this pass: the spec is new, or a build or another try was requested.
     is_asked_for: bool,
     now: Timestamp,
 }
@@ -230,18 +235,12 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(builders: &'a ImageBuilders, builder: &'a ImageBuilder, memory: &Memory, now: Timestamp) -> Self {
         let status = memory.newest_status(builder);
-        let (annotations, metadata) = (builder.metadata.annotations.as_ref(), &builder.metadata);
-        let request =
-            open_request(annotations, REQUESTED_AT_ANNOTATION, status.last_handled_requested_at.as_deref());
-        let candidate = Candidate { request, ..Candidate::default() };
-        let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
-        let cancelled = status.last_handled_cancel_requested_at.as_deref();
-        let cancel_token =
-            open_request(annotations, CANCEL_REQUESTED_AT_ANNOTATION, cancelled).map(str::to_owned);
-        let is_new = status.observed_generation != metadata.generation;
-        let is_asked_for = is_new || request_token.is_some();
+        let Requests { build, reset, cancel } = Requests::of(builder, &status, memory, now);
+        let is_new = status.observed_generation != builder.metadata.generation;
+        let is_asked_for = is_new || build.is_some() || reset.is_some();
+        let (request_token, reset_token, cancel_token) = (build, reset, cancel);
         let owner = Owner::of(builder);
-        Self { builders, builder, status, owner, request_token, cancel_token, is_asked_for, now }
+        Self { builders, builder, status, owner, request_token, reset_token, cancel_token, is_asked_for, now }
     }
 
     async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
@@ -251,6 +250,7 @@ impl<'a> Pass<'a> {
             return self.cancel(token, last.as_ref().filter(|_| is_running)).await;
         }
         let request = BuildRequest::parse(&self.builder.spec)?;
+        self.begin_reset(memory);
         self.keep_finished_jobs().await?;
         self.remember_spec(last.as_ref(), memory);
         let is_check = self.is_check_due(&request, memory);
@@ -299,40 +299,6 @@ impl<'a> Pass<'a> {
         self.builder.metadata.generation.unwrap_or_default()
     }
 
-    /// Returns this status with the token of the request that this pass acts on.
-    fn handled(&self, mut status: ImageBuilderStatus) -> ImageBuilderStatus {
-        if self.request_token.is_some() {
-            status.last_handled_requested_at.clone_from(&self.request_token);
-        }
-        status
-    }
-
-    /// Returns whether a build was requested and did not begin yet.
-    fn is_requested(&self) -> bool {
-        self.request_token.is_some() || self.status.request_pending
-    }
-
-    /// Returns this end of a pass with the request acted on: the running build is what was asked for, unless it failed
-    /// in this pass.
-    fn acknowledged(&self, conclusion: Conclusion) -> Conclusion {
-        if !self.is_requested() || conclusion.ended == Some(BuildResult::Failed) {
-            return conclusion;
-        }
-        let status = conclusion.status.unwrap_or_else(|| self.status.clone());
-        let status = ImageBuilderStatus { request_pending: false, ..self.handled(status) };
-        Conclusion { status: Some(status), is_progress: false, ..conclusion }
-    }
-
-    /// Returns this end of a pass with the request noted, of which the build was not able to begin.
-    fn still_requested(&self, conclusion: Conclusion) -> Conclusion {
-        if self.request_token.is_none() {
-            return conclusion;
-        }
-        let status = conclusion.status.unwrap_or_else(|| self.status.clone());
-        let status = ImageBuilderStatus { request_pending: true, ..self.handled(status) };
-        Conclusion { status: Some(status), is_progress: false, ..conclusion }
-    }
-
     fn with_readiness(&self, status: ImageBuilderStatus, readiness: Readiness) -> ImageBuilderStatus {
         status::with_readiness(status, self.builder, readiness, self.now)
     }
@@ -362,14 +328,6 @@ impl<'a> Pass<'a> {
     fn held(&self, memory: &Memory) -> Option<Duration> {
         let until = memory.held_until.filter(|until| *until > self.now && !self.is_asked_for)?;
         Some(remaining(until, self.now))
-    }
-
-    /// Returns how long a request that was made must wait.
-    fn request_delay(&self, memory: &Memory) -> Option<Duration> {
-        let handled = self.status.last_handled_requested_at.as_deref();
-        let open = open_request(self.builder.metadata.annotations.as_ref(), REQUESTED_AT_ANNOTATION, handled);
-        let is_waiting = open.is_some() && self.request_token.is_none();
-        memory.schedule.request_delay(self.now).filter(|_| is_waiting)
     }
 }
 

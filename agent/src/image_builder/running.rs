@@ -63,7 +63,8 @@ impl Pass<'_> {
         self.delete_stuck(&jobs, last.number).await?;
         let of_spec = (request, self.generation());
         let mut status = with_reports(self.status.clone(), of_spec, last, &mut tries);
-        let mut planned = parts(request, &runs(&tries, &self.status, self.now), self.now);
+        let runs = runs(&tries, &self.status, self.now);
+        let mut planned = parts(request, &runs, memory.reset_at, self.now);
         self.try_next_tier(&mut planned, &tries);
         self.delete_given_up(&jobs, last.number, &planned).await?;
         let parts = Parts { tries, planned };

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use imgop_core::api::{BuildReason, BuildResult, ImageBuilderStatus, PlatformStatus};
 use imgop_core::build::{
-    Asked, BuildContext, BuildEnd, BuildRequest, Decision, LastBuild, ObservedInputs, Occasion, Retry, Start,
-    decide,
+    BuildContext, BuildEnd, BuildRequest, Decision, LastBuild, ObservedInputs, Occasion, Retry, Start, decide,
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::schedule::next_regular;
@@ -169,7 +168,7 @@ impl Pass<'_> {
     async fn has_other_secrets(&self, request: &BuildRequest, memory: &Memory) -> Result<bool, Halt> {
         let Ok(access) = self.access(request, Freshness::Rechecked, memory).await else { return Ok(false) };
         let before = self.status.credentials.as_ref();
-        Ok(before.is_some_and(|before| *before != access.digest()))
+        Ok(before.is_some_and(|before| *before != access.versions.digest()))
     }
 
     /// Returns what a decision is made from.
@@ -185,7 +184,7 @@ impl Pass<'_> {
             inputs: &seen.inputs,
             are_present: seen.are_present,
             last,
-            asked: if self.is_requested() { Asked::Build } else { Asked::Nothing },
+            asked: self.asked(),
             is_suspended: self.builder.spec.suspend,
             is_lost: seen.is_lost,
             has_other_secrets: seen.has_other_secrets,

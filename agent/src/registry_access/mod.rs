@@ -13,7 +13,7 @@ use imgop_core::api::{EndpointRef, TlsMode};
 use imgop_core::readiness::Readiness;
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 use imgop_registry::ecr::{EcrError, EcrTokens};
-use imgop_registry::reference::Repository;
+use imgop_registry::reference::{Digest, Repository};
 use imgop_registry::{Access, Tls};
 
 use crate::cluster::Freshness;
@@ -44,6 +44,11 @@ impl Versions {
     /// Returns all of them.
     pub fn all(&self) -> Vec<String> {
         [self.secrets.as_slice(), &self.tokens].concat()
+    }
+
+    /// Returns a hash of the Secrets: another one when one of them is corrected, and not when a token is a new one.
+    pub fn digest(&self) -> String {
+        Digest::of(self.secrets.join("\n").as_bytes()).to_string()
     }
 
     /// Adds those of another endpoint.

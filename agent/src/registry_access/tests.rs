@@ -95,3 +95,13 @@ async fn the_agents_aws_identity_is_not_used_where_it_is_not_lent() {
     let error = resolved("quay.io", TlsSpec::default(), true).await.unwrap_err();
     assert!(matches!(error, AccessError::AwsNotEnabled));
 }
+
+#[test]
+fn a_new_token_is_no_other_secret() {
+    let digest = |secrets: &[&str], tokens: &[&str]| {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Versions { secrets: texts(secrets), tokens: texts(tokens) }.digest()
+    };
+    assert_eq!(digest(&["ca/1"], &["image 12:00"]), digest(&["ca/1"], &["image 12:10"]));
+    assert_ne!(digest(&["ca/1"], &[]), digest(&["ca/2"], &[]));
+}

@@ -10,6 +10,7 @@ pub mod build;
 pub mod commands;
 pub mod copy;
 pub mod readiness;
+pub mod reset;
 pub mod schedule;
 pub mod selection;
 pub mod spec_error;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::api::RESET_ANNOTATION;
 use crate::time::{backoff, clamp_ahead, jitter, remaining, saturating_add};
 
 /// The first pause after something was not there or did not answer; each one after it is twice as long.
@@ -18,6 +19,8 @@ const MIN_REQUEST_INTERVAL: Duration = Duration::from_secs(5);
 const START_JITTER: Duration = Duration::from_mins(1);
 /// The longest token of a request. It is repeated in the status, which must stay small.
 const MAX_REQUEST_LENGTH: usize = 128;
+/// The longest value that asks for a reset: it may name a tag.
+const MAX_RESET_LENGTH: usize = 253;
 
 /// Why an object is due for a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +53,21 @@ pub struct Candidate<'a> {
     pub observed_generation: Option<i64>,
     /// The token of a request that was not acted on yet.
     pub request: Option<&'a str>,
+    /// The same of a request to try again what failed.
+    pub reset: Option<&'a str>,
     /// Whether its status says that a sync is under way.
     pub in_progress: bool,
     /// Whether its last sync ended well.
     pub completed: bool,
     /// Whether nothing is due any more once the last sync ended well.
     pub once: bool,
+}
+
+impl Candidate<'_> {
+    /// Returns whether its spec is another one than that which its status is of.
+    pub fn is_spec_new(&self) -> bool {
+        self.observed_generation != self.generation
+    }
 }
 
 /// When an object is due by itself, as this process knows it.
@@ -92,10 +104,10 @@ impl Schedule {
 
     /// Returns why an object is due, if it is.
     pub fn due(&self, candidate: &Candidate<'_>, now: Timestamp) -> Option<Due> {
-        if candidate.observed_generation != candidate.generation {
+        if candidate.is_spec_new() {
             return Some(Due::SpecChanged);
         }
-        if self.request(candidate, now).is_some() {
+        if self.request(candidate, now).or(self.reset(candidate, now)).is_some() {
             return Some(Due::Requested);
         }
         if candidate.in_progress {
@@ -108,6 +120,11 @@ impl Schedule {
     /// Returns the request that is acted on now: one that comes too soon after another one waits.
     pub fn request<'a>(&self, candidate: &Candidate<'a>, now: Timestamp) -> Option<&'a str> {
         candidate.request.filter(|_| self.request_delay(now).is_none())
+    }
+
+    /// Returns the request to try again what failed that is acted on now.
+    pub fn reset<'a>(&self, candidate: &Candidate<'a>, now: Timestamp) -> Option<&'a str> {
+        candidate.reset.filter(|_| self.request_delay(now).is_none())
     }
 
     /// Returns how long a request that was not acted on yet must wait.
@@ -143,8 +160,25 @@ pub fn open_request<'a>(
     name: &str,
     handled: Option<&str>,
 ) -> Option<&'a str> {
+    open(annotations, name, handled, MAX_REQUEST_LENGTH)
+}
+
+/// Returns the same of the annotation that asks to try again what failed.
+pub fn open_reset<'a>(
+    annotations: Option<&'a BTreeMap<String, String>>,
+    handled: Option<&str>,
+) -> Option<&'a str> {
+    open(annotations, RESET_ANNOTATION, handled, MAX_RESET_LENGTH)
+}
+
+fn open<'a>(
+    annotations: Option<&'a BTreeMap<String, String>>,
+    name: &str,
+    handled: Option<&str>,
+    max_length: usize,
+) -> Option<&'a str> {
     let token = annotations?.get(name)?.as_str();
-    (token.len() <= MAX_REQUEST_LENGTH && handled != Some(token)).then_some(token)
+    (token.len() <= max_length && handled != Some(token)).then_some(token)
 }
 
 /// Returns when the next regular sync is: a period from now, a little less for some objects and a little
@@ -223,6 +257,20 @@ mod tests {
             None,
             "it would stand in the status"
         );
+    }
+
+    #[test]
+    fn a_reset_is_acted_on_once_and_no_sooner_after_another_request_than_one_is() {
+        let annotations = Some([(RESET_ANNOTATION.to_owned(), "v1@t1".to_owned())].into());
+        let reset = open_reset(annotations.as_ref(), None);
+        let candidate = Candidate { reset, ..once() };
+        assert_eq!((reset, due(&candidate, None)), (Some("v1@t1"), Some(Due::Requested)));
+        let last_request = Some(now() - Duration::from_secs(1));
+        let schedule = Schedule { last_request, ..Schedule::default() };
+        assert_eq!((schedule.due(&candidate, now()), schedule.reset(&candidate, now())), (None, None));
+        assert_eq!(open_reset(annotations.as_ref(), Some("v1@t1")), None);
+        let long = Some([(RESET_ANNOTATION.to_owned(), "t".repeat(254))].into());
+        assert_eq!(open_reset(long.as_ref(), None), None, "it would stand in the status");
     }
 
     #[test]

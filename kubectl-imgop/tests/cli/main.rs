@@ -41,6 +41,7 @@ mod preview_images;
 mod preview_platforms;
 mod program;
 mod registry_verbs;
+mod retry;
 #[cfg(unix)]
 mod terminal;
 mod verify;

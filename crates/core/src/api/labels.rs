@@ -4,6 +4,10 @@
 /// `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "imgop.skopeo.io/requested-at";
 
+/// A new value in this annotation asks that what failed is tried again as if it had never failed; the agent echoes
+/// it in `status.lastHandledReset`. [`Reset`](crate::reset::Reset) reads it.
+pub const RESET_ANNOTATION: &str = "imgop.skopeo.io/reset";
+
 /// A new token in this annotation asks that the build that runs is ended; the agent echoes it in
 /// `status.lastHandledCancelRequestedAt`.
 pub const CANCEL_REQUESTED_AT_ANNOTATION: &str = "imgop.skopeo.io/cancel-requested-at";

@@ -54,6 +54,11 @@ impl Kind for Image {
         self.status.as_ref().map(past_syncs::past_syncs).unwrap_or_default()
     }
 
+    fn failed_tags(&self) -> Option<Vec<String>> {
+        let failures = self.status.iter().flat_map(|status| &status.failures);
+        Some(failures.map(|failure| failure.tag.clone()).collect())
+    }
+
     fn state(&self) -> ReconcileState<'_> {
         let status = self.status.as_ref();
         ReconcileState {

@@ -83,6 +83,10 @@ pub struct ImageBuilderStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_requested_at: Option<String>,
 
+    /// The last value of the annotation imgop.skopeo.io/reset that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reset: Option<String>,
+
     /// Whether a build that was requested was not able to begin yet.
     #[serde(default, skip_serializing_if = "is_default")]
     pub request_pending: bool,

@@ -108,6 +108,8 @@ pub enum Asked {
     Nothing,
     /// A build, though nothing is new.
     Build,
+    /// That what failed is tried again.
+    Retry,
 }
 
 /// What is to be done.
@@ -189,7 +191,8 @@ fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     if let Some(changes) = bases.filter(|_| watches(RebuildOn::BaseImage)) {
         return Some((BuildReason::BaseImageMoved, Some(changes)));
     }
-    if occasion.has_other_secrets && last.end == Some(BuildEnd::Failed) {
+    let may_end_otherwise = occasion.has_other_secrets || occasion.asked == Asked::Retry;
+    if may_end_otherwise && last.end == Some(BuildEnd::Failed) {
         return Some((BuildReason::Retry, None));
     }
     if last.end == Some(BuildEnd::Superseded) {

@@ -343,3 +343,18 @@ fn an_image_that_is_gone_from_the_registry_is_built_again() {
     let failed = LastBuild { end: Some(BuildEnd::Failed), ..last() };
     assert_eq!(decision(&request, Some(&failed), |o| o.is_lost = true), Decision::Nothing);
 }
+
+#[test]
+fn a_reset_builds_again_what_failed_and_nothing_else() {
+    let request = request(|_| {});
+    let after = |end| {
+        let last = LastBuild { end, ..last() };
+        decision(&request, Some(&last), |occasion| occasion.asked = Asked::Retry)
+    };
+    let Decision::Begin(start) = after(Some(BuildEnd::Failed)) else { panic!() };
+    assert_eq!((start.reason, start.number), (BuildReason::Retry, 8));
+    for end in [BuildEnd::Succeeded, BuildEnd::Cancelled] {
+        assert_eq!(after(Some(end)), Decision::Nothing, "{end:?}");
+    }
+    assert_eq!(after(None), Decision::GoOn(None));
+}
