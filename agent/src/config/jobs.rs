@@ -187,7 +187,42 @@ mod tests {
             "labels": defaults.labels,
             "annotations": defaults.annotations,
             "resources": defaults.resources,
-        }), @"");
+        }), @r#"
+    {
+      "annotations": {
+        "sidecar.istio.io/inject": "false"
+      },
+      "labels": {
+        "cost": "platform"
+      },
+      "nodeSelector": {
+        "kubernetes.io/os": "linux",
+        "pool": "mirror"
+      },
+      "priorityClass": "low",
+      "pullSecrets": [
+        "one",
+        "two"
+      ],
+      "resources": {
+        "limits": {
+          "cpu": "1"
+        },
+        "requests": {
+          "cpu": "10m",
+          "ephemeral-storage": "1Gi",
+          "memory": "32Mi"
+        }
+      },
+      "tolerations": [
+        {
+          "effect": "NoSchedule",
+          "key": "mirror",
+          "operator": "Exists"
+        }
+      ]
+    }
+    "#);
         let none = settings(&[]).unwrap();
         assert_eq!((none.node_selector.len(), none.priority_class, none.pull_secrets.len()), (0, None, 0));
     }

@@ -41,6 +41,8 @@ fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable(
             "::1",
             "a2",
             "linux/arm64",
+            r#"{"a": "b"}"#,
+            r#"[{"operator": "Exists"}]"#,
         ];
         let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
         assert!(values.iter().any(is_read), "--{flag} changes nothing");

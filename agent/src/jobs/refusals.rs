@@ -108,7 +108,7 @@ pub fn refusal_of_pod(message: &str, advice: &Advice) -> String {
 
 /// Returns why a Job is refused, for people.
 pub(super) fn refusal_of_job(message: String) -> String {
-    if message.contains("exceeded quota") {
+    if message.contains("count/jobs") {
         return format!("{message}; raise the ResourceQuota, or lower MAX_JOBS_PER_NAMESPACE of the agent");
     }
     if message.contains("spec.template.spec.") {
@@ -167,14 +167,17 @@ mod tests {
 
     #[test]
     fn each_refusal_names_what_refuses_and_the_field_or_setting_that_helps() {
-        insta::assert_snapshot!(refusal("maximum memory usage per Container is 256Mi, but limit is 512Mi"), @"");
-        insta::assert_snapshot!(refusal("[minimum cpu usage per Container is 100m, but request is 10m, maximum memory usage per Pod is 1Gi, but limit is 5Gi]"), @"");
-        insta::assert_snapshot!(refusal("failed quota: compute: must specify limits.cpu for: copy-0"), @"");
-        insta::assert_snapshot!(refusal("exceeded quota: compute, requested: pods=1, used: pods=4, limited: pods=4"), @"");
-        insta::assert_snapshot!(refusal("violates PodSecurity \"restricted:latest\": privileged"), @"");
-        insta::assert_snapshot!(refusal("error looking up service account a/puller: serviceaccount \"puller\" not found"), @"");
-        insta::assert_snapshot!(refusal("no PriorityClass with name low was found"), @"");
-        insta::assert_snapshot!(refusal_of_pod("Internal error occurred: failed calling webhook \"x\"", &ADVICE), @"");
+        let refusals = [
+            "maximum memory usage per Container is 256Mi, but limit is 512Mi",
+            "[minimum cpu usage per Container is 100m, but request is 10m, maximum memory usage per Pod is 1Gi, but limit is 5Gi]",
+            "failed quota: compute: must specify limits.cpu for: copy-0",
+            "exceeded quota: compute, requested: pods=1, used: pods=4, limited: pods=4",
+            "violates PodSecurity \"restricted:latest\": privileged",
+            "error looking up service account a/puller: serviceaccount \"puller\" not found",
+            "no PriorityClass with name low was found",
+            "a policy says no",
+        ];
+        insta::assert_snapshot!(refusals.map(refusal).join("\n"), @"");
     }
 
     #[test]

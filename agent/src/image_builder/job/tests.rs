@@ -208,7 +208,11 @@ fn a_builders_own_resources_go_before_its_templates_and_those_before_the_setting
         let resources = containers.map(|container| serde_json::to_string(&container.resources).unwrap());
         resources.collect::<Vec<_>>()
     };
-    insta::assert_snapshot!(of(|_| (), &["--build-memory-limit=2Gi", "--job-memory-limit="]).join("\n"), @"");
+    insta::assert_snapshot!(of(|_| (), &["--build-memory-limit=2Gi", "--job-memory-limit="]).join("\n"), @r#"
+    {"requests":{"cpu":"10m","memory":"32Mi"}}
+    {"limits":{"memory":"2Gi"},"requests":{"cpu":"200m","memory":"256Mi"}}
+    {"requests":{"cpu":"10m","memory":"32Mi"}}
+    "#);
     insta::assert_snapshot!(of(
         |spec| {
             let own = serde_json::json!({ "limits": { "memory": "4Gi" } });

@@ -106,7 +106,7 @@ async fn why_a_pod_did_not_start_is_said_while_it_is_tried_again() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.passes(2).await;
     stage.does_not_start(0);
-    stage.pass().await;
+    stage.passes(2).await;
     stage.now += std::time::Duration::from_hours(1);
     stage.passes(2).await;
     assert_eq!((stage.ready().0.as_str(), stage.jobs().len()), ("Progressing", 2));
