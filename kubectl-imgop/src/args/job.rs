@@ -146,7 +146,46 @@ mod tests {
             job_cpu: Some("100m:1".into()),
             job_memory: Some(":1Gi".into()),
         };
-        insta::assert_json_snapshot!(args.template(), @"");
+        insta::assert_json_snapshot!(args.template(), @r#"
+    {
+      "resources": {
+        "limits": {
+          "cpu": "1",
+          "memory": "1Gi"
+        },
+        "requests": {
+          "cpu": "100m"
+        }
+      },
+      "nodeSelector": {
+        "disk": "",
+        "pool": "mirror"
+      },
+      "tolerations": [
+        {
+          "key": "mirror",
+          "operator": "Exists"
+        },
+        {
+          "key": "a",
+          "value": "b",
+          "effect": "NoExecute"
+        },
+        {
+          "key": "c",
+          "operator": "Exists",
+          "effect": "NoSchedule"
+        }
+      ],
+      "serviceAccountName": "puller",
+      "imagePullSecrets": [
+        {
+          "name": "pull"
+        }
+      ],
+      "priorityClassName": "low"
+    }
+    "#);
         assert_eq!(JobArgs::default().template(), JobTemplateSpec::default());
     }
 }

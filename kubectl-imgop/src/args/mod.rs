@@ -19,7 +19,7 @@ pub use command_line::Words;
 pub use explicit::explicit_fields;
 pub use image::{ImageArgs, unlisted};
 pub use image_spec::{image_spec, is_registry, reference_problem};
-pub use job::{JOB_FLAGS, JobArgs, flag_of_job};
+pub use job::{JOB_FLAGS, flag_of_job};
 pub use other_builders::OtherBuildersArgs;
 pub use selected::{Selected, SelectedArgs, selected};
 pub use sort_path::SortPath;

@@ -64,7 +64,7 @@ mod tests {
             "backoffLimit": 2,
         }))
         .unwrap();
-        insta::assert_snapshot!(job_template(&template), @"");
+        insta::assert_snapshot!(job_template(&template), @"requests cpu=100m, limits memory=1Gi, nodes with pool=mirror, tolerates mirror=a:NoSchedule *, with an affinity, priority low, service account puller, pulled with Secret pull, labels team=a, annotations example.com/note, ends after 600 s, kept for 60 s, replaces 2 failed pods");
         assert_eq!(job_template(&JobTemplateSpec::default()), "");
     }
 }
