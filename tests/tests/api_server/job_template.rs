@@ -8,13 +8,13 @@ use imgop_agent::cluster::owner::Owner;
 use imgop_agent::jobs::refusals::{Advice, refusal_of_pod};
 use imgop_agent::jobs::template::{JobDefaults, JobOptions, JobTemplate, PodNeeds, container};
 use imgop_core::api::job_template::grammar::problems;
-use imgop_core::api::{JobTemplateSpec, Resources};
+use imgop_core::api::{ImageBuilder, JobTemplateSpec, Resources};
 use imgop_tests::api_server::ApiServer;
 use imgop_tests::namespace::with_namespace;
 use imgop_tests::wait::poll;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod, ResourceQuota};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 
@@ -297,11 +297,22 @@ fn templates() -> Vec<Value> {
 async fn the_api_server_stores_those_templates_that_a_job_may_have_and_no_others() -> anyhow::Result<()> {
     let client = ApiServer::shared().await?.client().await?;
     with_namespace(&client, async |namespace| {
-        let api = images(&client, &namespace);
+        let of_builders = ApiResource::erase::<ImageBuilder>(&());
+        let builders: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &of_builders);
+        let builder = |own: &Value| {
+            let spec = json!({ "platforms": ["linux/amd64"], "source": "FROM scratch", "jobTemplate": own,
+                "image": { "name": "registry.example.com/team/app", "version": "v1" } });
+            DynamicObject::new("app", &of_builders).data(json!({ "spec": spec }))
+        };
+        let images = images(&client, &namespace);
         let mut wrong = Vec::new();
-        for own in templates() {
+        let both = templates().into_iter().flat_map(|own| {
+            let (image, builder) = (image(&spec(&[("jobTemplate", own.clone())])), builder(&own));
+            [(own.clone(), &images, image), (own, &builders, builder)]
+        });
+        for (own, api, object) in both {
             let found = problems(&template(own.clone()));
-            let created = api.create(&dry_run(), &image(&spec(&[("jobTemplate", own.clone())]))).await;
+            let created = api.create(&dry_run(), &object).await;
             match (found.is_empty(), created) {
                 (true, Ok(_)) => {}
                 (false, Err(Error::Api(status))) if status.code == 422 => {}
