@@ -2,6 +2,8 @@
 //! that are image-operator's keep their meaning.
 
 mod builds;
+mod jobs;
+mod proxies;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,10 +12,14 @@ use std::time::Duration;
 
 use clap::Parser;
 use imgop_core::copy::Cooldown;
+use imgop_core::api::JobTemplateSpec;
 use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
-use crate::jobs::template::Resources;
+use crate::jobs::template::JobOptions;
 pub use builds::{BuildSettings, BuildTier};
+pub use jobs::JobSettings;
+use proxies::InPlaceOfOwn;
+pub use proxies::{Proxies, ProxyError};
 
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -47,21 +53,9 @@ pub struct Config {
     #[arg(long, env = "JOB_PENDING_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(60..=MAX_SECONDS))]
     pub job_pending_seconds: u32,
 
-    /// CPU that a container of a Job requests.
-    #[arg(long, env = "JOB_CPU_REQUEST", default_value = "10m", value_parser = parse_quantity)]
-    pub job_cpu_request: String,
-
-    /// Most CPU of a container of a Job; none if empty. A quota on limits.cpu wants one.
-    #[arg(long, env = "JOB_CPU_LIMIT", default_value = "", value_parser = parse_quantity)]
-    pub job_cpu_limit: String,
-
-    /// Memory that a container of a Job requests.
-    #[arg(long, env = "JOB_MEMORY_REQUEST", default_value = "32Mi", value_parser = parse_quantity)]
-    pub job_memory_request: String,
-
-    /// Most memory of a container of a Job; none if empty.
-    #[arg(long, env = "JOB_MEMORY_LIMIT", default_value = "512Mi", value_parser = parse_quantity)]
-    pub job_memory_limit: String,
+    /// What all Jobs have.
+    #[command(flatten)]
+    pub jobs: JobSettings,
 
     /// How builds are run.
     #[command(flatten)]
@@ -279,16 +273,17 @@ impl Config {
         Cooldown::of_minutes(self.failure_cooldown_minutes)
     }
 
-    /// What each container of a Job may use.
-    pub fn job_resources(&self) -> Resources {
-        let pairs = |cpu: &str, memory: &str| {
-            let pairs = [("cpu", cpu), ("memory", memory)].into_iter().filter(|(_, value)| !value.is_empty());
-            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-        };
-        Resources {
-            requests: pairs(&self.job_cpu_request, &self.job_memory_request),
-            limits: pairs(&self.job_cpu_limit, &self.job_memory_limit),
-        }
+    /// Returns these settings with what Jobs have of the agent's own proxies; `variable` returns those of its environment.
+    pub fn with_proxies(mut self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
+        let JobSettings { job_http_proxy, job_https_proxy, job_no_proxy, .. } = &self.jobs;
+        let settings = InPlaceOfOwn { http: job_http_proxy, https: job_https_proxy, no_proxy: job_no_proxy };
+        self.jobs.proxies = Proxies::new(settings, variable)?;
+        Ok(self)
+    }
+
+    /// What the Jobs of an object with this template have besides what their kind needs.
+    pub fn job_options(&self, template: &JobTemplateSpec) -> JobOptions {
+        JobOptions::merged(&self.jobs.defaults(), template)
     }
 
     /// The image of the Jobs, with its tag.

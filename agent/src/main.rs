@@ -31,7 +31,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 async fn main() -> anyhow::Result<()> {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config::parse();
+    let config = Config::parse().with_proxies(|name| std::env::var(name).ok())?;
     let (lines, _flush) = log_writer(std::io::stderr());
     let dropped_lines = lines.error_counter();
     log_as_json(lines);

@@ -18,11 +18,12 @@ const SHARED: [&str; 10] = [
     "web.rs",
 ];
 /// Names in which an image is none of imgop's objects, or that users rely on.
-const ALLOWED: [&str; 9] = [
+const ALLOWED: [&str; 10] = [
     // Container images of pods.
     "image: String",
     "image: Some(image)",
     "image_pull_policy",
+    "image_pull_secrets",
     "ImagePullBackOff",
     "ErrImagePull",
     "ErrImageNeverPull",

@@ -41,6 +41,8 @@ fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable(
             "::1",
             "a2",
             "linux/arm64",
+            r#"{"a": "b"}"#,
+            r#"[{"operator": "Exists"}]"#,
         ];
         let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
         assert!(values.iter().any(is_read), "--{flag} changes nothing");
@@ -109,15 +111,15 @@ fn politeness_is_on_unless_it_is_switched_off() {
 fn resources_of_jobs_are_quantities_of_kubernetes_and_those_that_are_empty_are_left_out() {
     let resources = |arguments: &[&str]| {
         let config = config(&[&["--watch-namespaces=*"], arguments].concat());
-        config.map(|config| config.job_resources())
+        config.map(|config| config.jobs.defaults().resources.requirements())
     };
-    let text = |pairs: &std::collections::BTreeMap<String, String>| format!("{pairs:?}");
+    let text = |pairs: &Option<_>| serde_json::to_string(pairs).unwrap();
     let usual = resources(&[]).unwrap();
-    assert_eq!(text(&usual.requests), r#"{"cpu": "10m", "memory": "32Mi"}"#);
-    assert_eq!(text(&usual.limits), r#"{"memory": "512Mi"}"#);
+    assert_eq!(text(&usual.requests), r#"{"cpu":"10m","memory":"32Mi"}"#);
+    assert_eq!(text(&usual.limits), r#"{"memory":"512Mi"}"#);
     let limited = resources(&["--job-cpu-limit=1.5", "--job-memory-request="]).unwrap();
-    assert_eq!(text(&limited.limits), r#"{"cpu": "1.5", "memory": "512Mi"}"#);
-    assert_eq!(text(&limited.requests), r#"{"cpu": "10m"}"#);
+    assert_eq!(text(&limited.limits), r#"{"cpu":"1.5","memory":"512Mi"}"#);
+    assert_eq!(text(&limited.requests), r#"{"cpu":"10m"}"#);
     for bad in ["much", "-1", "1x", "0", "1e3", " "] {
         assert!(resources(&[&format!("--job-cpu-limit={bad}")]).is_err(), "{bad}");
     }

@@ -1,7 +1,7 @@
 //! What a pass does for copies that need Jobs: it creates as many as the source's pulls and the budget of Jobs
 //! allow, and reads what earlier ones came to.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::{FailureReason, Image, Side};
@@ -15,13 +15,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::job;
+use super::job::{ADVICE, deadline_seconds, job};
 use super::job_results::JobResults;
 use super::memory::Memory;
 use super::pass_state::{Execution, PassState};
 use super::{Access, Pass, SHORT_INTERVAL};
 use crate::jobs::budget::Place;
 use crate::jobs::delay::Delay;
+use crate::jobs::report::JobReport;
 use crate::jobs::{Created, JobError};
 use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
@@ -48,7 +49,8 @@ impl Pass<'_> {
         request: &CopyRequest,
         memory: &mut Memory,
     ) -> Result<JobResults, Halt> {
-        let reports = self.agent().jobs.of_owner(&self.owner, self.now);
+        let mut reports = self.agent().jobs.of_owner(&self.owner, self.now);
+        self.agent().jobs.explain(self.namespace(), &mut reports, &ADVICE).await;
         let jobs = JobResults::new(&reports, request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
@@ -61,10 +63,33 @@ impl Pass<'_> {
         Ok(jobs)
     }
 
+    /// Deletes the Jobs whose pods wait for a node as another template says than that of the spec: their copies are begun
+    /// anew, and are no failed tries. What runs goes on as it is.
+    pub(super) async fn replace_waiting_jobs(
+        &self,
+        request: &CopyRequest,
+        reports: &[JobReport],
+        memory: &mut Memory,
+    ) -> Result<(), Halt> {
+        if self.image.spec.suspend {
+            return Ok(());
+        }
+        let template = self.agent().config.job_options(&self.image.spec.job_template).hash();
+        for job in reports.iter().filter(|job| job.waits_with_other_template(&template)) {
+            let of_job = JobResults::new(std::slice::from_ref(job), request.route());
+            let copies: HashSet<Copy> =
+                of_job.runs(&HashMap::new()).into_iter().map(|run| run.copy).collect();
+            self.agent().jobs.delete(self.namespace(), job).await?;
+            memory.sync().started.retain(|copy| !copies.contains(copy));
+        }
+        Ok(())
+    }
+
     /// Returns how long a pod that nothing ends may run: Skopeo ends itself, and one container may run before the
     /// others.
     fn longest_run(&self) -> Duration {
-        2 * Duration::from_secs(self.agent().config.job_deadline_seconds.into())
+        let of_spec = deadline_seconds(&self.image.spec, &self.agent().config);
+        2 * Duration::from_secs(of_spec.into())
     }
 
     /// Returns what is known of each tag: as it was observed, what its Jobs came to, and whose it is.

@@ -114,6 +114,7 @@ impl Pass<'_> {
         }
         let message = delay.map(Delay::message).or_else(|| jobs.waits_for_node());
         let object = format!("{} -n {}", self.owner.name, self.namespace());
+        let message = message.or_else(|| last_refusal(plan, &tags.failures));
         let readiness = readiness(state.request, plan, message.as_deref(), &object);
         let mut findings = Findings::of(readiness, self.requests.clone());
         findings.tags = Some(tags);
@@ -287,6 +288,18 @@ fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
     // The list is cut: what must be remembered comes first.
     all.sort_by_key(|failure| failure.tries() == 0);
     all
+}
+
+/// Returns why the pod of a tag that is tried again did not start before: what keeps it from starting is not seen for a
+/// while in each try.
+fn last_refusal(planned: &Plan, failures: &[TagFailure]) -> Option<String> {
+    let is_tried = |tag: &str| {
+        let waits = |t: &PlannedTag| t.action == TagAction::Wait && t.source_ref.to_string() == tag;
+        planned.tags.iter().any(waits)
+    };
+    let mut refused = failures.iter().filter(|failure| failure.reason == FailureReason::PodNotStarted);
+    let failure = refused.find(|failure| is_tried(&failure.tag))?;
+    Some(format!("{} is tried again; last time: {}", failure.tag, failure.message))
 }
 
 /// Returns the tags that mode `OnceByTag` need not copy again: those that the destination has, and those that

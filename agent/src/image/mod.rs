@@ -255,6 +255,7 @@ impl<'a> Pass<'a> {
         if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, memory).await? {
             return Ok(end);
         }
+        self.replace_waiting_jobs(request, &jobs_before, memory).await?;
         let outdated = self.outdated_copies(request, &jobs_before, &observed.1, memory);
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
         self.record_vanished_jobs(&jobs, memory);

@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Jobs;
 use super::budget::Place;
+use super::refusals::refusal_of_job;
 use super::report::JobReport;
 use super::view::JobView;
 use crate::cluster::api_error::{ApiCause, ApiError};
@@ -134,7 +135,9 @@ impl Jobs {
             ApiCause::MissingRight(_) => {
                 JobError::MissingRight(self.0.rights.how_to_grant(Right::CREATE_JOBS, &owner.namespace))
             }
-            ApiCause::Forbidden(message) | ApiCause::Invalid(message) => JobError::Refused(message),
+            ApiCause::Forbidden(message) | ApiCause::Invalid(message) => {
+                JobError::Refused(refusal_of_job(message))
+            }
             ApiCause::Failing(message) | ApiCause::Conflict(message) => JobError::Failing(message),
             ApiCause::NotFound => JobError::Failing(format!("namespaces {:?} not found", owner.namespace)),
             ApiCause::AlreadyExists | ApiCause::Unreachable(_) => JobError::Api(error),

@@ -10,6 +10,7 @@ mod create;
 pub mod delay;
 mod pod_watches;
 mod pods;
+pub mod refusals;
 pub mod report;
 mod store;
 pub mod template;

@@ -21,8 +21,9 @@ pub struct JobView {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct JobSpecView {
+    backoff_limit: i32,
     template: TemplateView,
 }
 
@@ -170,6 +171,12 @@ impl JobView {
     pub fn containers(&self) -> impl Iterator<Item = &str> {
         let pod = &self.spec.template.spec;
         pod.init_containers.iter().chain(&pod.containers).map(|container| container.name.as_str())
+    }
+
+    /// Returns whether a pod of it that fails is replaced by another one.
+    pub fn replaces_pods(&self) -> bool {
+        let limit = self.spec.backoff_limit;
+        limit > 0 && self.is_unfinished() && self.status.failed.unwrap_or_default() <= limit
     }
 
     /// Returns whether it still runs or waits to run.

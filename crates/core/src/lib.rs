@@ -9,6 +9,7 @@ pub mod api;
 pub mod build;
 pub mod commands;
 pub mod copy;
+mod quantity;
 pub mod readiness;
 pub mod reset;
 pub mod schedule;

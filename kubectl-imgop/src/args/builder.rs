@@ -4,6 +4,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use imgop_core::api::{Format, RebuildOn, TlsMode};
 
+use super::job::JobArgs;
 use crate::kinds::object_name::parse_name;
 
 /// What is built, from what, and where it goes.
@@ -118,6 +119,9 @@ pub struct BuilderArgs {
     /// Format of the image: docker, or oci
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     pub format: Option<Format>,
+
+    #[command(flatten)]
+    pub jobs: JobArgs,
 }
 
 /// Returns the parser of causes, which completion and help list.

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use super::builder::BuilderArgs;
 use super::endpoints::EndpointArgs;
 use super::image::ImageArgs;
+use super::job::JobArgs;
 use super::schedule::ScheduleArgs;
 
 /// Words of a command line.
@@ -71,6 +72,7 @@ impl ImageArgs {
             schedule,
             publish,
             endpoints,
+            jobs,
         } = self;
         words.value("--versions", versions.as_ref());
         words.switch("--allow-candidate-release", *allow_candidate_release);
@@ -86,6 +88,7 @@ impl ImageArgs {
         schedule.write(words);
         words.choice("--publish", publish.as_ref());
         endpoints.write(words);
+        jobs.write(words);
     }
 }
 
@@ -94,6 +97,27 @@ impl ScheduleArgs {
         let Self { frequency, suspend } = self;
         words.value("--frequency", frequency.as_ref());
         words.switch("--suspend", *suspend);
+    }
+}
+
+impl JobArgs {
+    fn write(&self, words: &mut Words) {
+        let Self {
+            node_selector,
+            tolerations,
+            priority_class,
+            service_account,
+            pull_secrets,
+            job_cpu,
+            job_memory,
+        } = self;
+        words.values("--node-selector", node_selector);
+        words.values("--toleration", tolerations);
+        words.value("--priority-class", priority_class.as_ref());
+        words.value("--service-account", service_account.as_ref());
+        words.values("--pull-secret", pull_secrets);
+        words.value("--job-cpu", job_cpu.as_ref());
+        words.value("--job-memory", job_memory.as_ref());
     }
 }
 
@@ -148,6 +172,7 @@ impl BuilderArgs {
             min_interval,
             source_date_epoch,
             format,
+            jobs,
         } = self;
         let causes: Vec<String> = rebuild_on.iter().map(|cause| format!("{cause:?}")).collect();
         let joined = |list: &[String]| Some(list.join(",")).filter(|list| !list.is_empty());
@@ -174,6 +199,7 @@ impl BuilderArgs {
         words.value("--min-interval", min_interval.as_ref());
         words.value("--source-date-epoch", source_date_epoch.as_ref());
         words.value("--format", format.as_ref().map(|format| format!("{format:?}")).as_ref());
+        jobs.write(words);
     }
 }
 
@@ -196,6 +222,19 @@ mod tests {
     struct BuilderFlags {
         #[command(flatten)]
         builder: BuilderArgs,
+    }
+
+    fn job_flags() -> JobArgs {
+        let (text, texts) = (|text: &str| Some(text.to_owned()), |text: &str| vec![text.to_owned()]);
+        JobArgs {
+            node_selector: texts("pool=mirror"),
+            tolerations: texts("mirror=a:NoSchedule"),
+            priority_class: text("low"),
+            service_account: text("puller"),
+            pull_secrets: texts("pull"),
+            job_cpu: text("100m:1"),
+            job_memory: text(":1Gi"),
+        }
     }
 
     fn written(image: &ImageArgs) -> Vec<String> {
@@ -231,6 +270,7 @@ mod tests {
                 source_ca_secret: text("ca"),
                 destination_ca_secret: text("ca"),
             },
+            jobs: job_flags(),
         };
         for args in [all, ImageArgs::default()] {
             let words = written(&args);
@@ -267,6 +307,7 @@ mod tests {
             min_interval: text("30s"),
             source_date_epoch: text("0"),
             format: Some(Format::Oci),
+            jobs: job_flags(),
         };
         for args in [all, BuilderArgs { config_map: text("files"), ..BuilderArgs::default() }] {
             let mut words = Words::default();

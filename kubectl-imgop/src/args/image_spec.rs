@@ -6,6 +6,7 @@ use imgop_core::selection::Version;
 use imgop_registry::reference::Reference;
 
 use super::image::ImageArgs;
+use super::job::flag_of_job;
 use crate::cli_error::CliError;
 use crate::output::wording::Wording;
 
@@ -182,6 +183,7 @@ fn spec(
             credentials: credentials(args.endpoints.destination_credentials.as_ref()),
             tls: tls(args.endpoints.destination_tls, args.endpoints.destination_ca_secret.as_ref()),
         },
+        job_template: args.jobs.template(),
     }
 }
 
@@ -233,6 +235,7 @@ fn argument_of(field: SpecField, args: &ImageArgs) -> &'static str {
         SpecField::DestinationCaSecret => "--destination-ca-secret",
         SpecField::SourceTls => "--source-tls",
         SpecField::DestinationTls => "--destination-tls",
+        SpecField::JobTemplate(field) => flag_of_job(field),
     }
 }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use crate::args::{ImageArgs, image_spec, unlisted};
+use crate::args::{ImageArgs, JOB_FLAGS, image_spec, unlisted};
 use crate::build_check::{Bases, Checked, check};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::objects::FoundObject;
@@ -55,7 +55,7 @@ const WITHOUT_EFFECT: [&str; 4] = ["mode", "frequency", "suspend", "publish"];
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "plan",
-    mut_args(|argument| unlisted(argument, &WITHOUT_EFFECT)),
+    mut_args(|argument| unlisted(unlisted(argument, &WITHOUT_EFFECT), &JOB_FLAGS)),
     after_help = "Examples:\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \

@@ -5,7 +5,7 @@ use imgop_core::copy::Limits;
 use jiff::Timestamp;
 
 use super::preview::{cluster_of, of_cluster};
-use crate::args::{ImageArgs, image_spec, unlisted};
+use crate::args::{ImageArgs, JOB_FLAGS, image_spec, unlisted};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{AnsweringCluster, ConnectionArgs};
 use crate::output::Ui;
@@ -31,7 +31,7 @@ const WITHOUT_EFFECT: [&str; 7] =
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "check",
-    mut_args(|argument| unlisted(argument, &WITHOUT_EFFECT)),
+    mut_args(|argument| unlisted(unlisted(argument, &WITHOUT_EFFECT), &JOB_FLAGS)),
     after_help = "Examples:\n  \
     kubectl imgop verify argocd-v2-13-x -n ci\n  \
     kubectl imgop verify quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd --layers\n\n\

@@ -6,6 +6,7 @@ mod any_kind;
 mod endpoint_text;
 pub mod image;
 pub mod image_builder;
+mod job_text;
 pub mod listing;
 pub mod object_name;
 mod object_ref;

@@ -6,6 +6,7 @@ mod agreement;
 mod builder_agreement;
 mod builds;
 mod images;
+mod job_template;
 mod kubectl_get;
 mod plugin;
 mod second_kind;

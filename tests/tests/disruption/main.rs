@@ -275,6 +275,7 @@ async fn a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is_us
         assert_eq!(cluster.target.digests(&tenant.path("busybox")).await?, pushed);
 
         refused_builder(tenant).await?;
+        refused_pod(tenant).await?;
         if let Some(log) = &cluster.environment.audit_log {
             let agent = format!("system:serviceaccount:{AGENT_NAMESPACE}:{}", test_cluster::AGENT);
             let mut used = audit::used_rights(log, &agent)?;
@@ -306,6 +307,16 @@ async fn refused_builder(tenant: &Tenant) -> anyhow::Result<()> {
         status.is_some_and(|status| find(&status.conditions, READY).is_some())
     };
     wait::until(&builders, "refused", "has a status", DEADLINE, has_status).await?;
+    Ok(())
+}
+
+/// Why Kubernetes makes no pod is in the status: only events of the Job tell it.
+async fn refused_pod(tenant: &Tenant) -> anyhow::Result<()> {
+    let mut spec = tenant.spec("busybox", "v1.0.0", "without-pod");
+    spec.job_template.priority_class_name = Some("none-such".to_owned());
+    tenant.apply("without-pod", &spec).await?;
+    let failures = tenant.settled("without-pod").await?.status.unwrap_or_default().failures;
+    assert!(failures[0].message.contains("change spec.jobTemplate.priorityClassName"), "{failures:?}");
     Ok(())
 }
 

@@ -249,6 +249,13 @@ impl Stage {
         self.now += Duration::from_mins(2);
     }
 
+    /// The pod of the nth created Job has no node, for longer than it takes to get one.
+    pub fn waits_for_node(&mut self, nth: usize) {
+        let unscheduled = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable" });
+        self.shows_pod(nth, &json!({ "phase": "Pending", "conditions": [unscheduled] }));
+        self.now += Duration::from_mins(2);
+    }
+
     /// The node of the pod of the nth created Job does not answer any more.
     pub fn loses_node(&mut self, nth: usize) {
         let running = json!({ "running": { "startedAt": self.now } });

@@ -18,6 +18,15 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY_LABEL`] on everything that the agent makes.
 pub const MANAGED_BY: &str = "imgop";
 
+/// The label that says what something is; on Jobs what they do, such as `imgop-copy`.
+pub const NAME_LABEL: &str = "app.kubernetes.io/name";
+
+/// The label that says what something belongs to.
+pub const PART_OF_LABEL: &str = "app.kubernetes.io/part-of";
+
+/// The annotation of a Job that holds a hash of the template that it was made from.
+pub const TEMPLATE_ANNOTATION: &str = "imgop.skopeo.io/template";
+
 /// The label that holds the UID of the object that a Job or a Secret belongs to. Its value is from when Images
 /// were the only kind.
 pub const OWNER_UID_LABEL: &str = "imgop.skopeo.io/image-uid";

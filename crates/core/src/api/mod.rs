@@ -9,8 +9,10 @@ mod endpoint;
 mod exact_list;
 mod image;
 mod image_builder;
+pub mod job_template;
 mod labels;
 mod phase;
+mod resources;
 mod rules;
 mod schedule;
 
@@ -28,19 +30,20 @@ pub use image::{
 };
 pub(crate) use image_builder::rules as image_builder_rules;
 pub use image_builder::{
-    Amounts, Architecture, BaseImageStatus, BuildArg, BuildArgSource, BuildDuration, BuildReason,
-    BuildRecord, BuildResult, BuildSecret, BuiltImage, BuiltImageStatus, Cache, CacheMode, CacheVolume,
-    ConcurrencyPolicy, ConfigMapContext, ConfigMapItem, ConfigMapKeyRef, Context, DestinationStatus, Format,
-    GitContext, GitCredentials, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, ImageContext,
-    PlatformState, PlatformStatus, PullRegistry, RebuildOn, Resources, RunningBuild, SourceStatus, Storage,
-    StorageMedium,
+    Architecture, BaseImageStatus, BuildArg, BuildArgSource, BuildDuration, BuildReason, BuildRecord,
+    BuildResult, BuildSecret, BuiltImage, BuiltImageStatus, Cache, CacheMode, CacheVolume, ConcurrencyPolicy,
+    ConfigMapContext, ConfigMapItem, ConfigMapKeyRef, Context, DestinationStatus, Format, GitContext,
+    GitCredentials, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, ImageContext, PlatformState,
+    PlatformStatus, PullRegistry, RebuildOn, RunningBuild, SourceStatus, Storage, StorageMedium,
 };
+pub use job_template::{Affinity, JobTemplateSpec, PullSecret, Toleration};
 pub use labels::{
     BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION, DOCKER_CONFIG_KEY,
-    JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
-    ROUTE_ANNOTATION, container_name,
+    JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL, OWNER_UID_LABEL, PART_OF_LABEL,
+    REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, ROUTE_ANNOTATION, TEMPLATE_ANNOTATION, container_name,
 };
 pub use phase::Phase;
+pub use resources::{Amounts, Resources};
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
 
 /// Returns the custom resource definitions of this project, in the order in which they are installed.

@@ -98,3 +98,26 @@ pub(super) fn frequency_minimum() -> Rule {
 pub(super) fn frequency_maximum() -> Rule {
     duration_maximum("frequency", "5200 * 604800", "5200w")
 }
+
+/// An amount that is more than nothing.
+pub(super) fn amount(field: &str, example: &str) -> Rule {
+    Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))")
+        .message(&*format!("{field} must be above 0, such as {example}"))
+}
+
+/// A request is not above its limit. Amounts that cannot be read have a message of their own.
+pub(super) fn request_within_limit(name: &str) -> Rule {
+    // CEL's name of a field with a dash.
+    let field = name.replace('-', "__dash__");
+    let is_given = |side: &str| {
+        format!("has(self.{side}) && has(self.{side}.{field}) && isQuantity(self.{side}.{field})")
+    };
+    Rule::new(format!(
+        "!({} && {}) || !quantity(self.requests.{field}).isGreaterThan(quantity(self.limits.{field}))",
+        is_given("requests"),
+        is_given("limits"),
+    ))
+    .message(&*format!(
+        "resources.requests.{name} is more than resources.limits.{name}; lower it, or raise the limit"
+    ))
+}

@@ -42,6 +42,8 @@ pub enum SpecField {
     DestinationCaSecret,
     /// `destination.tls`
     DestinationTls,
+    /// A field of `jobTemplate`
+    JobTemplate(&'static str),
 }
 
 impl fmt::Display for SpecField {
@@ -64,6 +66,7 @@ impl fmt::Display for SpecField {
             Self::DestinationSecret => "destination.credentials.secretName",
             Self::DestinationCaSecret => "destination.tls.caSecretName",
             Self::DestinationTls => "destination.tls",
+            Self::JobTemplate(field) => field,
         })
     }
 }

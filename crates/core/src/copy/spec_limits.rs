@@ -2,6 +2,7 @@
 //! limits.
 
 use super::spec_field::SpecField;
+use crate::api::job_template::grammar;
 use crate::api::{ImageSpec, Select};
 use crate::spec_error::Problems;
 
@@ -34,6 +35,9 @@ pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems<SpecField>)
     if select.latest == Some(0) {
         let result: Result<(), _> = Err("latest must be at least 1; leave it out for all tags");
         problems.keep(SpecField::Select, result);
+    }
+    for problem in grammar::problems(&spec.job_template) {
+        problems.report(SpecField::JobTemplate(problem.field), problem.message);
     }
 }
 

@@ -11,7 +11,7 @@ use imgop_core::build::BuildRequest;
 use imgop_registry::reference::{Reference, Repository};
 
 use super::source::LocalDockerfile;
-use crate::args::{BuilderArgs, is_registry};
+use crate::args::{BuilderArgs, flag_of_job, is_registry};
 use crate::cli_error::CliError;
 
 /// What is known beside the flags.
@@ -48,6 +48,7 @@ pub fn spec(
     spec.registries = kept(flags.registries.iter().map(|text| registry(text)), &mut problems);
     spec.cache = cache(&flags.cache, &mut problems);
     spec.rebuild_on.clone_from(&flags.rebuild_on);
+    spec.job_template = flags.jobs.template();
     if let Some(frequency) = &flags.frequency {
         spec.frequency.clone_from(frequency);
     }
@@ -257,6 +258,7 @@ fn flag_of(field: &str) -> &str {
             "source" => "the Dockerfile",
             "context.configMap.name" => "--config-map",
             field if field.starts_with("cache") => "--cache-to",
+            field if field.starts_with("jobTemplate") => flag_of_job(field),
             field => field,
         },
     }

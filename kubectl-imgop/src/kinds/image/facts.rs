@@ -7,6 +7,7 @@ use super::checks::Checks;
 use super::spec_text::{destination, mode, narrowing, source};
 use crate::kinds::Kind as _;
 use crate::kinds::endpoint_text::{access, in_brackets};
+use crate::kinds::job_text::job_template;
 use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
 
@@ -35,6 +36,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Selection", narrowing(spec)),
         ("Immutable", immutable_tags.join(", ")),
         ("Destination", destination(spec) + &in_brackets(&of_destination)),
+        ("Jobs", job_template(&spec.job_template)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
         ("Last sync", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),
         ("Last success", ago(last_success.filter(|_| !has_succeeded), now)),

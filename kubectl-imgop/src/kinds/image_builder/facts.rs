@@ -7,6 +7,7 @@ use super::none;
 use super::spec_text::{
     arguments, cache, context, dockerfile, image, platforms, rebuilds, registries, secrets,
 };
+use crate::kinds::job_text::job_template;
 use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
 use crate::output::text::bytes;
@@ -25,6 +26,7 @@ pub fn facts(builder: &ImageBuilder, now: Timestamp) -> Vec<(&'static str, Strin
         ("Registries", registries(spec)),
         ("Cache", cache(&spec.cache)),
         ("Rebuilds", rebuilds(spec)),
+        ("Jobs", job_template(&spec.job_template)),
     ];
     facts.extend(builder.status.as_ref().map(|status| of_status(status, now)).into_iter().flatten());
     facts

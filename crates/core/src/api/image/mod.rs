@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
+use super::job_template::JobTemplateSpec;
 use super::rules as shared_rules;
 use super::schedule::Frequency;
 
@@ -102,6 +103,11 @@ pub struct ImageSpec {
 
     /// Where the image goes to.
     pub destination: Destination,
+
+    /// What its Jobs have besides: where they run, with which priority, for how long, and what each of their
+    /// containers may use.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub job_template: JobTemplateSpec,
 }
 
 impl ImageSpec {
@@ -116,6 +122,7 @@ impl ImageSpec {
             referrers: Referrers::default(),
             source,
             destination,
+            job_template: JobTemplateSpec::default(),
         }
     }
 

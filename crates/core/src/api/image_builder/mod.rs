@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::is_default;
+use super::job_template::JobTemplateSpec;
+use super::resources::Resources;
 use super::rules as shared_rules;
 use super::schedule::Frequency;
 
@@ -13,19 +15,19 @@ mod built_image;
 mod cache;
 mod context;
 mod inputs;
-mod resources;
 pub(crate) mod rules;
 mod status;
+mod storage;
 
 pub use built_image::{BuiltImage, Format};
 pub use cache::{Cache, CacheMode, CacheVolume};
 pub use context::{ConfigMapContext, ConfigMapItem, Context, GitContext, GitCredentials, ImageContext};
 pub use inputs::{BuildArg, BuildArgSource, BuildSecret, ConfigMapKeyRef, PullRegistry};
-pub use resources::{Amounts, Resources, Storage, StorageMedium};
 pub use status::{
     BaseImageStatus, BuildDuration, BuildReason, BuildRecord, BuildResult, BuiltImageStatus,
     DestinationStatus, ImageBuilderStatus, PlatformState, PlatformStatus, RunningBuild, SourceStatus,
 };
+pub use storage::{Storage, StorageMedium};
 
 /// An image that is built from a Dockerfile, for one architecture or several, and pushed to a registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -193,9 +195,14 @@ pub struct ImageBuilderSpec {
     #[x_kube(validation = rules::history_limit("failedBuildsHistoryLimit"))]
     pub failed_builds_history_limit: u32,
 
-    /// What the container that builds may use and is promised.
+    /// What the container that builds may use and is promised; it goes before what jobTemplate says of the same
+    /// resource.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resources: Resources,
+
+    /// What its Jobs have besides: where they run, with which priority, for how long.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub job_template: JobTemplateSpec,
 
     /// Where layers lie during a build.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -60,6 +60,7 @@ fn whole() -> Value {
         "successfulBuildsHistoryLimit": 2,
         "failedBuildsHistoryLimit": 0,
         "resources": {"limits": {"cpu": "2", "memory": "8Gi"}, "requests": {"cpu": "500m", "memory": "512Mi"}},
+        "jobTemplate": {"nodeSelector": {"pool": "builds"}, "labels": {"team": "a"}, "backoffLimit": 1},
         "storage": {"sizeLimit": "50Gi", "medium": "Memory"},
     })
 }
