@@ -2,6 +2,7 @@
 //! that are image-operator's keep their meaning.
 
 mod builds;
+mod election;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,6 +14,7 @@ use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_serve
 
 use crate::jobs::template::Resources;
 pub use builds::{BuildSettings, BuildTier};
+pub use election::ElectionSettings;
 
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -25,6 +27,10 @@ pub struct Config {
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+
+    /// Which of several agents works.
+    #[command(flatten)]
+    pub election: ElectionSettings,
 
     /// Image of the Jobs; it holds skopeo in its PATH.
     #[arg(long, env = "SKOPEO_IMAGE")]
