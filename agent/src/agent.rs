@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_registry::Registries;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
+use imgop_registry::{Registries, Settings, WriteGate};
 use jiff::Timestamp;
 use kube::Client;
 
@@ -60,8 +60,20 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Returns an agent that knows nothing yet.
+    /// Returns an agent that knows nothing yet, and that may always write.
     pub fn new(client: Client, config: Config, metrics: Metrics, of_kinds: OfKinds) -> Self {
+        Self::gated(client, config, metrics, of_kinds, WriteGate::open())
+    }
+
+    /// Returns an agent that knows nothing yet, and that writes to registries only while the gate is open. What holds
+    /// for the API server is up to the client.
+    pub fn gated(
+        client: Client,
+        config: Config,
+        metrics: Metrics,
+        of_kinds: OfKinds,
+        write_gate: WriteGate,
+    ) -> Self {
         let user_agent = concat!("imgop-agent/", env!("CARGO_PKG_VERSION"));
         let rights = Arc::new(Rights::new(client.clone(), config.service_account.clone()));
         let caps = Caps {
@@ -73,7 +85,7 @@ impl Agent {
         };
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {
-            registries: Registries::new(config.registries()),
+            registries: Registries::new(Settings { write_gate, ..config.registries() }),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
             config_maps: ConfigMaps::new(client.clone()),

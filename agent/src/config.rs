@@ -2,6 +2,7 @@
 //! that are image-operator's keep their meaning.
 
 mod builds;
+mod election;
 mod jobs;
 mod proxies;
 
@@ -20,6 +21,7 @@ pub use builds::{BuildSettings, BuildTier};
 pub use jobs::JobSettings;
 use proxies::InPlaceOfOwn;
 pub use proxies::{Proxies, ProxyError};
+pub use election::ElectionSettings;
 
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -32,6 +34,10 @@ pub struct Config {
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+
+    /// Which of several agents works.
+    #[command(flatten)]
+    pub election: ElectionSettings,
 
     /// Image of the Jobs; it holds skopeo in its PATH.
     #[arg(long, env = "SKOPEO_IMAGE")]

@@ -13,6 +13,7 @@ pub mod heartbeat;
 pub mod image;
 pub mod image_builder;
 pub mod jobs;
+pub mod leader_election;
 mod log_writer;
 pub mod metrics;
 pub mod registry_access;

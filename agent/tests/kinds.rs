@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders that serve any kind.
-const SHARED: [&str; 10] = [
+const SHARED: [&str; 11] = [
     "agent.rs",
     "controller",
     "schedule.rs",
@@ -14,6 +14,7 @@ const SHARED: [&str; 10] = [
     "registry_access",
     "metrics.rs",
     "heartbeat.rs",
+    "leader_election",
     "turns",
     "web.rs",
 ];

@@ -1,6 +1,7 @@
 //! The API server's audit log: every request that anybody made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -50,4 +51,29 @@ pub fn used_rights(log: &Path, user: &str) -> anyhow::Result<BTreeSet<Right>> {
             Some((group, resource, event["verb"].as_str()?.to_owned()))
         })
         .collect())
+}
+
+/// Returns how long the log is now, to read from there on later.
+pub fn mark(log: &Path) -> anyhow::Result<u64> {
+    Ok(std::fs::metadata(log).with_context(|| format!("no audit log {}", log.display()))?.len())
+}
+
+/// How often a user has sent what changes something, by verb and resource, from a mark on. Questions of what one may
+/// do are none of it.
+pub fn writes(log: &Path, user: &str, from: u64) -> anyhow::Result<BTreeMap<(String, String), usize>> {
+    let mut file = std::fs::File::open(log).with_context(|| format!("no audit log {}", log.display()))?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let mut writes = BTreeMap::new();
+    for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let (verb, object) = (event["verb"].as_str().unwrap_or_default(), &event["objectRef"]);
+        let is_write = ["create", "update", "patch", "delete", "deletecollection"].contains(&verb)
+            && object["apiGroup"] != "authorization.k8s.io";
+        if is_write && event["user"]["username"] == user && event["stage"] == "ResponseComplete" {
+            let resource = object["resource"].as_str().unwrap_or_default().to_owned();
+            *writes.entry((verb.to_owned(), resource)).or_default() += 1;
+        }
+    }
+    Ok(writes)
 }

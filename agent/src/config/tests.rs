@@ -68,7 +68,7 @@ fn c1_the_variables_of_the_manifests_are_settings() {
     let command = Config::command();
     let known: Vec<&str> =
         command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
-    for expected in ["WATCH_NAMESPACES", "POD_ADDRESSES", "NODE_ADDRESSES"] {
+    for expected in ["WATCH_NAMESPACES", "POD_NAME", "POD_ADDRESSES", "NODE_ADDRESSES"] {
         assert!(names.contains(&expected), "{names:?}");
     }
     assert!(names.iter().all(|name| known.contains(name)), "{names:?} of {known:?}");

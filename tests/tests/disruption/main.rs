@@ -27,14 +27,14 @@ use moments::Moment;
 /// Who has the agent.
 static AGENT: Mutex<()> = Mutex::const_new(());
 
-/// Stops the agent for a while. It is started again also when the test fails.
+/// Stops the agents for a while. They are started again also when the test fails.
 async fn without_agent(
     cluster: &TestCluster,
     test: impl AsyncFnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     cluster.scale_agent(0).await?;
     let result = AssertUnwindSafe(test()).catch_unwind().await;
-    cluster.scale_agent(1).await?;
+    cluster.scale_agent(test_cluster::REPLICAS).await?;
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
@@ -324,8 +324,12 @@ async fn refused_pod(tenant: &Tenant) -> anyhow::Result<()> {
 fn granted_rights() -> anyhow::Result<BTreeSet<audit::Right>> {
     let text = std::fs::read_to_string(imgop_tests::repository_root().join("manifests/agent.yaml"))?;
     let mut rights = BTreeSet::new();
-    for document in text.split("\n---\n").filter(|document| document.contains("\nkind: ClusterRole\n")) {
-        let role: ClusterRole = serde_saphyr::from_str(document)?;
+    let is_role =
+        |document: &&str| document.contains("\nkind: ClusterRole\n") || document.contains("\nkind: Role\n");
+    for document in text.split("\n---\n").filter(is_role) {
+        // A Role is a ClusterRole of one namespace.
+        let document = document.replace("\nkind: Role\n", "\nkind: ClusterRole\n");
+        let role: ClusterRole = serde_saphyr::from_str(&document)?;
         // What Images with useAwsIRSA need besides: there is no AWS here. And what builds need: none runs here.
         if ["imgop-agent-aws", "imgop-agent-builds"].contains(&role.name_any().as_str()) {
             continue;
