@@ -39,9 +39,16 @@ fn the_generated_crds_are_current() {
 }
 
 #[test]
-fn install_yaml_is_the_crds_the_bounds_of_sizes_the_roles_of_users_and_the_agent() {
+fn install_yaml_is_the_crds_the_admission_policies_the_roles_of_users_and_the_agent() {
     let mut parts: Vec<String> = crd_texts(&crds()).into_iter().map(|(_, text)| text).collect();
-    for name in ["size-policies.yaml", "users.yaml", "agent.yaml"] {
+    for name in [
+        "size-policies.yaml",
+        "reference-policies.yaml",
+        "address-policies.yaml",
+        "ownership-policies.yaml",
+        "users.yaml",
+        "agent.yaml",
+    ] {
         parts.push(std::fs::read_to_string(manifests().join(name)).unwrap());
     }
     let text = format!(
@@ -55,6 +62,10 @@ fn install_yaml_is_the_crds_the_bounds_of_sizes_the_roles_of_users_and_the_agent
 fn whoever_may_view_or_edit_a_namespace_may_do_the_same_with_every_resource() {
     let text = std::fs::read_to_string(manifests().join("users.yaml")).unwrap();
     let roles: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let rules = roles.iter().flat_map(|role| role["rules"].as_array().unwrap());
+    let resources = rules.flat_map(|rule| rule["resources"].as_array().unwrap());
+    // Who writes a status says what the agent has done.
+    assert_eq!(resources.filter(|resource| resource.as_str().unwrap().contains(['/', '*'])).count(), 0);
     let granted = |to: &str, group: &str, resource: &str| -> Vec<String> {
         let label = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
         let roles = roles.iter().filter(|role| role["metadata"]["labels"][&label] == "true");
