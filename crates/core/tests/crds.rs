@@ -43,8 +43,10 @@ fn install_yaml_is_the_crds_the_admission_policies_the_roles_of_users_and_the_ag
     let mut parts: Vec<String> = crd_texts(&crds()).into_iter().map(|(_, text)| text).collect();
     for name in [
         "size-policies.yaml",
-        "reference-policies.yaml",
+        "image-reference-policies.yaml",
+        "imagebuilder-reference-policies.yaml",
         "address-policies.yaml",
+        "destination-policies.yaml",
         "ownership-policies.yaml",
         "users.yaml",
         "agent.yaml",

@@ -9,6 +9,7 @@ mod images;
 mod kubectl_get;
 mod plugin;
 mod policies;
+mod rights;
 mod second_kind;
 mod several_images;
 mod sizes;

@@ -65,7 +65,8 @@ async fn a_host_that_is_a_metadata_address_is_refused_in_every_field_and_spellin
             ] {
                 for host in hosts {
                     let is_bracketed = host.starts_with('[');
-                    let name = if is_bracketed { host.split(['[', ']']).nth(1) } else { host.split(':').next() };
+                    let name =
+                        if is_bracketed { host.split(['[', ']']).nth(1) } else { host.split(':').next() };
                     let place = if field == "registries" { "registries[1].host" } else { field };
                     let name = name.unwrap_or_default();
                     let words = format!("spec.{place} must not have the host {name}: {words}");

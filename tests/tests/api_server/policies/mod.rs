@@ -2,6 +2,7 @@
 //! policy holds for all of it.
 
 mod addresses;
+mod destinations;
 mod network;
 mod owners;
 mod references;
@@ -26,8 +27,16 @@ use tokio::sync::OnceCell;
 /// The API server takes a moment until a policy or a right holds.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// All files with policies, and those with roles.
-const MANIFESTS: [&str; 5] =
-    ["reference-policies.yaml", "address-policies.yaml", "ownership-policies.yaml", "users.yaml", "agent.yaml"];
+const MANIFESTS: [&str; 8] = [
+    "size-policies.yaml",
+    "image-reference-policies.yaml",
+    "imagebuilder-reference-policies.yaml",
+    "address-policies.yaml",
+    "destination-policies.yaml",
+    "ownership-policies.yaml",
+    "users.yaml",
+    "agent.yaml",
+];
 
 static SHARED: OnceCell<Result<ApiServer, String>> = OnceCell::const_new();
 
@@ -59,10 +68,8 @@ struct Case {
 async fn with_case(test: impl AsyncFnOnce(&Case) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let server = server().await?;
     let admin = server.client().await?;
-    with_namespace(&admin, async |namespace| {
-        test(&Case { server, admin: admin.clone(), namespace }).await
-    })
-    .await
+    with_namespace(&admin, async |namespace| test(&Case { server, admin: admin.clone(), namespace }).await)
+        .await
 }
 
 impl Case {
@@ -205,7 +212,8 @@ async fn refused<Fut>(words: &str, ask: impl Fn() -> Fut) -> anyhow::Result<()>
 where
     Fut: Future<Output = Result<(), Error>>,
 {
-    let said = wait::poll(&format!("a refusal: {words}"), DEADLINE, || async { refusal(ask().await) }).await?;
+    let said =
+        wait::poll(&format!("a refusal: {words}"), DEADLINE, || async { refusal(ask().await) }).await?;
     anyhow::ensure!(said.contains(words), "it says: {said}\nand should say: {words}");
     Ok(())
 }

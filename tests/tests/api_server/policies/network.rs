@@ -11,7 +11,8 @@ use kube::api::PostParams;
 
 use super::with_case;
 
-const FILES: [&str; 3] = ["agent-network-policy.yaml", "copy-network-policy.yaml", "build-network-policy.yaml"];
+const FILES: [&str; 3] =
+    ["agent-network-policy.yaml", "copy-network-policy.yaml", "build-network-policy.yaml"];
 
 fn policy(file: &str) -> anyhow::Result<NetworkPolicy> {
     let text = std::fs::read_to_string(repository_root().join("manifests").join(file))?;

@@ -110,10 +110,9 @@ async fn a_tenant_deletes_a_job_of_the_agent_and_does_not_change_what_it_says() 
             json!({ "annotations": { "imgop.skopeo.io/build": "{}" } }),
         ] {
             let change = json!({ "metadata": change });
-            let said = imgop_tests::wait::poll("a refusal", super::DEADLINE, || {
-                patch_job(case, &alice, &change)
-            })
-            .await?;
+            let said =
+                imgop_tests::wait::poll("a refusal", super::DEADLINE, || patch_job(case, &alice, &change))
+                    .await?;
             anyhow::ensure!(said.contains("metadata.labels and metadata.annotations"), "{change}: {said}");
         }
         let jobs: Api<Job> = Api::namespaced(alice.clone(), &case.namespace);
@@ -188,7 +187,8 @@ async fn whoever_has_every_right_on_images_is_not_the_agent_by_that() -> anyhow:
     with_case(async |case| {
         let alice = case.user("alice", tenant()).await?;
         let images = case.objects(&alice, Kind::Image);
-        let created = images.create(&PostParams::default(), &Kind::Image.object("app", &Kind::Image.spec())).await?;
+        let created =
+            images.create(&PostParams::default(), &Kind::Image.object("app", &Kind::Image.spec())).await?;
         let mut forged = job("forged");
         forged["metadata"]["ownerReferences"][0]["uid"] = created.metadata.uid.into();
         refused("metadata.ownerReferences", || create::<Job>(case, &alice, &forged, true)).await

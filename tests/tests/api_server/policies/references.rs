@@ -1,10 +1,14 @@
 //! Whoever may not read a Secret or a ConfigMap may not name it.
 
+use imgop_core::api::crds;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 
-use super::{Case, Kind, refusal, refused, try_create, try_patch, with, with_case};
+use super::{Case, Kind, refusal, refused, try_create, try_patch, with_case};
 
 /// What the user may get, and what not.
 const MINE: &str = "mine";
@@ -19,91 +23,128 @@ fn tenant() -> Value {
     ])
 }
 
-/// A field that names a Secret or a ConfigMap, and what a spec needs besides.
+/// A field that names a Secret or a ConfigMap.
 struct Reference {
     kind: Kind,
-    /// The field as messages name it.
-    field: &'static str,
+    /// Below `spec`, with `[]` behind lists: `registries[].tls.caSecretName`.
+    path: String,
     resource: &'static str,
-    /// Returns a spec in which the field has this value.
-    spec: fn(&str) -> Value,
 }
 
-/// Every field that names one.
-fn references() -> Vec<Reference> {
-    fn of(path: &'static str) -> impl Fn(Value, &str) -> Value {
-        move |spec, name| with(spec, path, name)
-    }
-    let secret = |kind, field, spec| Reference { kind, field, resource: "secrets", spec };
-    let config_map =
-        |field, spec| Reference { kind: Kind::ImageBuilder, field, resource: "configmaps", spec };
-    vec![
-        secret(Kind::Image, "spec.source.credentials.secretName", |name| {
-            of("source.credentials.secretName")(Kind::Image.spec(), name)
-        }),
-        secret(Kind::Image, "spec.source.tls.caSecretName", |name| {
-            of("source.tls.caSecretName")(Kind::Image.spec(), name)
-        }),
-        secret(Kind::Image, "spec.destination.credentials.secretName", |name| {
-            of("destination.credentials.secretName")(Kind::Image.spec(), name)
-        }),
-        secret(Kind::Image, "spec.destination.tls.caSecretName", |name| {
-            of("destination.tls.caSecretName")(Kind::Image.spec(), name)
-        }),
-        secret(Kind::ImageBuilder, "spec.image.credentials.secretName", |name| {
-            of("image.credentials.secretName")(Kind::ImageBuilder.spec(), name)
-        }),
-        secret(Kind::ImageBuilder, "spec.image.tls.caSecretName", |name| {
-            of("image.tls.caSecretName")(Kind::ImageBuilder.spec(), name)
-        }),
-        secret(Kind::ImageBuilder, "spec.context.git.credentials.secretName", |name| {
-            let git = json!({ "url": "https://git.example.com/a/b", "credentials": { "secretName": name } });
-            with(Kind::ImageBuilder.spec(), "context.git", git)
-        }),
-        secret(Kind::ImageBuilder, "spec.context.image.credentials.secretName", |name| {
-            let image = json!({ "name": "r.example.com/a:1", "credentials": { "secretName": name } });
-            with(Kind::ImageBuilder.spec(), "context.image", image)
-        }),
-        secret(Kind::ImageBuilder, "spec.context.image.tls.caSecretName", |name| {
-            let image = json!({ "name": "r.example.com/a:1", "tls": { "caSecretName": name } });
-            with(Kind::ImageBuilder.spec(), "context.image", image)
-        }),
-        secret(Kind::ImageBuilder, "spec.cache.credentials.secretName", |name| {
-            let cache = json!({ "mode": "Registry", "repository": "r.example.com/cache",
-                "credentials": { "secretName": name } });
-            with(Kind::ImageBuilder.spec(), "cache", cache)
-        }),
-        secret(Kind::ImageBuilder, "spec.registries[1].credentials.secretName", |name| {
-            let registries =
-                json!([{ "host": "quay.io" }, { "host": "r.example.com", "credentials": { "secretName": name } }]);
-            with(Kind::ImageBuilder.spec(), "registries", registries)
-        }),
-        secret(Kind::ImageBuilder, "spec.registries[0].tls.caSecretName", |name| {
-            let registries = json!([{ "host": "r.example.com", "tls": { "caSecretName": name } }]);
-            with(Kind::ImageBuilder.spec(), "registries", registries)
-        }),
-        secret(Kind::ImageBuilder, "spec.secrets[0].secretName", |name| {
-            with(Kind::ImageBuilder.spec(), "secrets", json!([{ "id": "token", "secretName": name }]))
-        }),
-        config_map("spec.context.configMap.name", |name| {
-            with(Kind::ImageBuilder.spec(), "context.configMap.name", name)
-        }),
-        config_map("spec.buildArgs[1].valueFrom.configMapKeyRef.name", |name| {
-            let from = json!({ "configMapKeyRef": { "name": name, "key": "k" } });
-            let arguments = json!([{ "name": "A", "value": "b" }, { "name": "B", "valueFrom": from }]);
-            with(Kind::ImageBuilder.spec(), "buildArgs", arguments)
-        }),
+/// What a spec needs beside a field, by what the field is in.
+fn needed() -> [(&'static str, Value); 7] {
+    [
+        ("registries[]", json!({ "host": "r.example.com" })),
+        ("secrets[]", json!({ "id": "token" })),
+        ("buildArgs[]", json!({ "name": "B" })),
+        ("buildArgs[].valueFrom.configMapKeyRef", json!({ "key": "k" })),
+        ("context.git", json!({ "url": "https://git.example.com/a/b" })),
+        ("context.image", json!({ "name": "r.example.com/a:1" })),
+        ("cache", json!({ "mode": "Registry", "repository": "r.example.com/cache" })),
     ]
+}
+
+/// Returns the place of a path; lists have one entry.
+fn place<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
+    path.split('.').fold(spec, |place, key| match key.strip_suffix("[]") {
+        Some(list) => {
+            if !place[list].is_array() {
+                place[list] = json!([{}]);
+            }
+            &mut place[list][0]
+        }
+        None => &mut place[key],
+    })
+}
+
+impl Reference {
+    /// Returns a spec in which it names this.
+    fn spec(&self, name: &str) -> Value {
+        let mut spec = self.kind.spec();
+        for (within, fields) in needed() {
+            if self.path.strip_prefix(within).is_some_and(|rest| rest.starts_with('.')) {
+                for (key, value) in fields.as_object().into_iter().flatten() {
+                    place(&mut spec, within)[key] = value.clone();
+                }
+            }
+        }
+        *place(&mut spec, &self.path) = name.into();
+        spec
+    }
+
+    /// Returns it as messages name it.
+    fn field(&self) -> String {
+        format!("spec.{}", self.path.replace("[]", "[0]"))
+    }
+}
+
+/// Every field of a schema by its path, the innermost ones last.
+fn fields(path: &str, schema: &JSONSchemaProps, all: &mut Vec<String>) {
+    for (name, property) in schema.properties.iter().flatten() {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        all.push(path.clone());
+        fields(&path, property, all);
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &property.items {
+            fields(&format!("{path}[]"), items, all);
+        }
+    }
+}
+
+/// Every field of a spec.
+fn fields_of(kind: Kind) -> Vec<String> {
+    let mut all = Vec::new();
+    for crd in crds().iter().filter(|crd| crd.spec.names.kind == kind.resource().kind) {
+        let schemas = crd.spec.versions.iter().filter_map(|version| version.schema.as_ref());
+        let schemas = schemas.filter_map(|schema| schema.open_api_v3_schema.as_ref()?.properties.as_ref());
+        for spec in schemas.filter_map(|properties| properties.get("spec")) {
+            fields("", spec, &mut all);
+        }
+    }
+    all
+}
+
+/// Every field that names a Secret or a ConfigMap, by the schemas.
+fn references() -> Vec<Reference> {
+    let mut references = Vec::new();
+    for kind in [Kind::Image, Kind::ImageBuilder] {
+        for path in fields_of(kind) {
+            let resource = match path.rsplit('.').collect::<Vec<_>>().as_slice() {
+                ["secretName" | "caSecretName", ..] | ["name", "imagePullSecrets[]", ..] => "secrets",
+                ["name", "configMap" | "configMapKeyRef", ..] => "configmaps",
+                _ => continue,
+            };
+            references.push(Reference { kind, path, resource });
+        }
+    }
+    references
+}
+
+#[test]
+fn no_reference_has_a_namespace_and_each_field_that_names_something_is_known_here() {
+    let references = references();
+    assert!(references.len() >= 15);
+    for kind in [Kind::Image, Kind::ImageBuilder] {
+        for path in fields_of(kind) {
+            let last = path.rsplit('.').next().unwrap_or_default();
+            assert_ne!(last, "namespace", "{path}");
+            let names_something =
+                ["secret", "configmap"].iter().any(|word| last.to_lowercase().contains(word));
+            let is_known = references.iter().any(|known| known.kind == kind && known.path.starts_with(&path));
+            assert!(is_known || !names_something, "{kind:?}: {path}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn who_may_not_get_a_secret_or_a_config_map_names_it_in_no_field() -> anyhow::Result<()> {
     with_case(async |case| {
         let alice = case.user("alice", tenant()).await?;
-        for Reference { kind, field, resource, spec } in references() {
+        for reference in references() {
+            let (kind, field) = (reference.kind, reference.field());
             let api = case.objects(&alice, kind);
-            let object = |name: &str| kind.object("app", &spec(name));
-            let words = format!("{field}: {}-alice may not get {resource}/{THEIRS}", case.namespace);
+            let object = |name: &str| kind.object("app", &reference.spec(name));
+            let who = format!("{}-alice", case.namespace);
+            let words = format!("{field}: {who} may not get {}/{THEIRS}", reference.resource);
             refused(&words, || async { try_create(&api, &object(THEIRS)).await }).await?;
             let answer = refusal(try_create(&api, &object(MINE)).await)?;
             anyhow::ensure!(answer.is_none(), "{field}: {answer:?}");
@@ -117,20 +158,19 @@ async fn who_may_not_get_a_secret_or_a_config_map_names_it_in_no_field() -> anyh
 async fn a_reference_is_refused_in_a_change_too_and_by_whichever_way_it_is_made() -> anyhow::Result<()> {
     with_case(async |case| {
         let alice = case.user("alice", tenant()).await?;
-        for Reference { kind, field, resource, spec } in references() {
+        for reference in references() {
+            let (kind, field) = (reference.kind, reference.field());
             let (api, name) = (case.objects(&alice, kind), format!("{kind:?}").to_lowercase());
             let object = kind.object(&name, &kind.spec());
             api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await?;
-            let words = format!("may not get {resource}/{THEIRS}");
-            let change = json!({ "spec": spec(THEIRS) });
+            let words = format!("may not get {}/{THEIRS}", reference.resource);
+            let change = json!({ "spec": reference.spec(THEIRS) });
             refused(&words, || async { try_patch(&api, &name, &change).await }).await?;
-            let applied = kind.object(&name, &spec(THEIRS));
+            let applied = kind.object(&name, &reference.spec(THEIRS));
             let params = PatchParams { dry_run: true, ..PatchParams::apply("test") };
-            refused(&words, || async {
-                api.patch(&name, &params, &Patch::Apply(&applied)).await.map(drop)
-            })
-            .await?;
-            let answer = refusal(try_patch(&api, &name, &json!({ "spec": spec(MINE) })).await)?;
+            refused(&words, || async { api.patch(&name, &params, &Patch::Apply(&applied)).await.map(drop) })
+                .await?;
+            let answer = refusal(try_patch(&api, &name, &json!({ "spec": reference.spec(MINE) })).await)?;
             anyhow::ensure!(answer.is_none(), "{field}: {answer:?}");
         }
         Ok(())
@@ -164,7 +204,8 @@ fn builder_with_secrets() -> Value {
         json!({ "mode": "Registry", "repository": "r.example.com/cache", "credentials": login, "ttl": "7d" });
     spec["registries"] = json!([{ "host": "quay.io", "credentials": login }]);
     spec["secrets"] = json!([{ "id": "token", "secretName": THEIRS }]);
-    spec["buildArgs"] = json!([{ "name": "B", "valueFrom": { "configMapKeyRef": { "name": THEIRS, "key": "k" } } }]);
+    spec["buildArgs"] =
+        json!([{ "name": "B", "valueFrom": { "configMapKeyRef": { "name": THEIRS, "key": "k" } } }]);
     spec
 }
 
@@ -175,7 +216,8 @@ async fn who_changes_something_else_needs_no_right_to_what_is_named_already() ->
         given(case, Kind::ImageBuilder, &builder_with_secrets()).await?;
         let alice = case.user("alice", tenant()).await?;
         // The policy holds.
-        let (images, builders) = (case.objects(&alice, Kind::Image), case.objects(&alice, Kind::ImageBuilder));
+        let (images, builders) =
+            (case.objects(&alice, Kind::Image), case.objects(&alice, Kind::ImageBuilder));
         refused("may not get", || async {
             try_create(&images, &Kind::Image.object("new", &image_with_secrets())).await
         })
@@ -275,7 +317,8 @@ fn builder_with_many(registries: usize, secrets: usize, name: impl Fn(usize) -> 
 #[tokio::test]
 async fn who_may_get_all_names_as_many_as_fit_and_who_may_get_some_eight_at_once() -> anyhow::Result<()> {
     with_case(async |case| {
-        let everything = json!({ "apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["get"] });
+        let everything =
+            json!({ "apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["get"] });
         let with_rights = |rule: Value| {
             let mut rules = tenant();
             rules.as_array_mut().into_iter().for_each(|rules| rules.push(rule.clone()));
@@ -294,10 +337,12 @@ async fn who_may_get_all_names_as_many_as_fit_and_who_may_get_some_eight_at_once
         let answer = refusal(create(&bob, &most).await)?;
         anyhow::ensure!(answer.is_none(), "{answer:?}");
         // Of sixteen secrets with one name, one is asked for.
-        let few = builder_with_many(3, 16, |n| format!("s{}", if n >= 200 { 0 } else { n % 100 + n / 100 * 20 }));
+        let few =
+            builder_with_many(3, 16, |n| format!("s{}", if n >= 200 { 0 } else { n % 100 + n / 100 * 20 }));
         let answer = refusal(create(&carol, &few).await)?;
         anyhow::ensure!(answer.is_none(), "{answer:?}");
-        let many = builder_with_many(5, 0, |n| format!("s{}", if n >= 300 { 0 } else { n % 100 + n / 100 * 20 }));
+        let many =
+            builder_with_many(5, 0, |n| format!("s{}", if n >= 300 { 0 } else { n % 100 + n / 100 * 20 }));
         refused("and 8 at most can then be named at once, not 10", || create(&carol, &many)).await
     })
     .await

@@ -24,7 +24,8 @@ fn is_forbidden<T>(answer: &Result<T, Error>) -> bool {
 }
 
 #[tokio::test]
-async fn who_may_edit_a_namespace_writes_no_status_and_who_may_view_it_writes_nothing() -> anyhow::Result<()> {
+async fn who_may_edit_a_namespace_writes_no_status_and_who_may_view_it_writes_nothing() -> anyhow::Result<()>
+{
     with_case(async |case| {
         let editor = with_role(case, "editor", &["imgop-view", "imgop-edit"]).await?;
         let viewer = with_role(case, "viewer", &["imgop-view"]).await?;
