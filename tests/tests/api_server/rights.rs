@@ -1,8 +1,9 @@
 //! The rights of the agent, by the API server's own record of what it does with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use imgop_core::api::DOCKER_CONFIG_KEY;
 use imgop_fakes::{Catalog, WritableRegistry};
 use imgop_tests::agent_process::{AgentProcess, install_account};
@@ -27,23 +28,57 @@ struct Place {
     client: Client,
 }
 
-/// What a ClusterRole of `manifests/agent.yaml` grants.
-fn granted(role: &str) -> anyhow::Result<BTreeSet<Right>> {
+/// The roles of `manifests/agent.yaml`, and what each grants.
+fn roles() -> anyhow::Result<BTreeMap<String, BTreeSet<Right>>> {
     let text = std::fs::read_to_string(repository_root().join("manifests/agent.yaml"))?;
-    let mut rights = BTreeSet::new();
-    for document in text.split("\n---\n").filter(|document| document.contains("\nkind: ClusterRole\n")) {
-        let found: ClusterRole = serde_saphyr::from_str(document)?;
-        for rule in found.rules.iter().flatten().filter(|_| found.name_any() == role) {
+    let is_role = |document: &&str| {
+        ["ClusterRole", "Role"].iter().any(|kind| document.contains(&format!("\nkind: {kind}\n")))
+    };
+    let mut roles = BTreeMap::new();
+    for document in text.split("\n---\n").filter(is_role) {
+        let role: ClusterRole = serde_saphyr::from_str(document)?;
+        let rights: &mut BTreeSet<Right> = roles.entry(role.name_any()).or_default();
+        for rule in role.rules.iter().flatten() {
             let (groups, resources) = (rule.api_groups.iter().flatten(), rule.resources.iter().flatten());
             let objects = groups.flat_map(|group| resources.clone().map(move |resource| (group, resource)));
             for (group, resource) in objects {
-                let verbs = rule.verbs.iter().filter(|verb| !OWN_VERBS.contains(&verb.as_str()));
-                rights.extend(verbs.map(|verb| (group.clone(), resource.clone(), verb.clone())));
+                rights.extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
             }
         }
     }
-    anyhow::ensure!(!rights.is_empty(), "no ClusterRole {role}");
+    anyhow::ensure!(roles.len() >= 4, "{roles:?}");
+    Ok(roles)
+}
+
+/// What the agent can do with a role.
+fn granted(role: &str) -> anyhow::Result<BTreeSet<Right>> {
+    let mut rights = roles()?.remove(role).with_context(|| format!("no role {role}"))?;
+    rights.retain(|(_, _, verb)| !OWN_VERBS.contains(&verb.as_str()));
     Ok(rights)
+}
+
+#[test]
+fn no_role_of_the_agent_lists_secrets_acts_for_others_or_reaches_into_pods() -> anyhow::Result<()> {
+    for (role, rights) in roles()? {
+        for (group, resource, verb) in &rights {
+            let right = format!("{role}: {verb} {resource}.{group}");
+            anyhow::ensure!([group, resource, verb].iter().all(|part| !part.contains('*')), "{right}");
+            anyhow::ensure!(
+                !["impersonate", "escalate", "bind", "deletecollection"].contains(&verb.as_str()),
+                "{right}"
+            );
+            anyhow::ensure!(
+                !resource.starts_with("pods/") && !resource.starts_with("serviceaccounts"),
+                "{right}"
+            );
+            let lists = ["list", "watch"].contains(&verb.as_str());
+            anyhow::ensure!(!(lists && ["secrets", "configmaps"].contains(&resource.as_str())), "{right}");
+            // What is granted in all of the cluster.
+            let is_safe = lists || (verb == "patch" && resource.ends_with("/status")) || resource == "events";
+            anyhow::ensure!(role != "imgop-agent" || is_safe && resource != "pods", "{right}");
+        }
+    }
+    Ok(())
 }
 
 impl Place {
