@@ -51,7 +51,7 @@ async fn a_host_that_is_a_metadata_address_is_refused_in_every_field_and_spellin
             let api = case.objects(&case.admin, kind);
             let object = |host: &str| {
                 let spec = if field == "registries" {
-                    with(kind.spec(), field, json!([{ "host": "quay.io" }, { "host": host }]))
+                    with(kind.spec(), field, json!([{ "host": "first.example.com" }, { "host": host }]))
                 } else {
                     with(kind.spec(), field, format!("{scheme}{host}/team/app"))
                 };

@@ -227,7 +227,7 @@ async fn who_changes_something_else_needs_no_right_to_what_is_named_already() ->
         for change in [
             anything.clone(),
             json!({ "spec": { "suspend": true, "frequency": "5m", "source": { "version": "v2.14.x" } } }),
-            json!({ "spec": { "destination": { "overwrite": "Never", "credentials": null } } }),
+            json!({ "spec": { "destination": { "overwrite": "IfMissing", "credentials": null } } }),
         ] {
             let answer = refusal(try_patch(&images, "given", &change).await)?;
             anyhow::ensure!(answer.is_none(), "{change}: {answer:?}");
