@@ -32,6 +32,15 @@ pub type Right = (String, String, String);
 
 /// Every right that a user has used with success, by the API server's own record.
 pub fn used_rights(log: &Path, user: &str) -> anyhow::Result<BTreeSet<Right>> {
+    used(log, user, |_| true)
+}
+
+/// The same for one namespace.
+pub fn used_rights_in(log: &Path, user: &str, namespace: &str) -> anyhow::Result<BTreeSet<Right>> {
+    used(log, user, |event| event["objectRef"]["namespace"].as_str().unwrap_or_default() == namespace)
+}
+
+fn used(log: &Path, user: &str, counts: impl Fn(&Value) -> bool) -> anyhow::Result<BTreeSet<Right>> {
     let text = std::fs::read_to_string(log).with_context(|| format!("no audit log {}", log.display()))?;
     Ok(text
         .lines()
@@ -40,6 +49,7 @@ pub fn used_rights(log: &Path, user: &str) -> anyhow::Result<BTreeSet<Right>> {
         .filter(|event| event["user"]["username"] == user && event["objectRef"]["resource"].is_string())
         // Of a request under way nothing is known yet; a refused one needed no right.
         .filter(|event| event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 400))
+        .filter(counts)
         .filter_map(|event| {
             let object = &event["objectRef"];
             let resource = object["resource"].as_str()?;

@@ -20,7 +20,7 @@ use crate::registry_access::Versions;
 /// What allows builds in a namespace. The verb is imgop's own, so that no role grants it by accident.
 const ROLE: Role = Role { binding: "imgop-agent-builds", cluster_role: "imgop-agent-builds" };
 /// To build in a namespace.
-const BUILD: Right = Right {
+pub(super) const BUILD: Right = Right {
     verb: "build",
     group: "buildah.io",
     resource: "imagebuilders",

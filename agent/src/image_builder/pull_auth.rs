@@ -6,12 +6,11 @@ use imgop_registry::Credential;
 use imgop_registry::reference::{Digest, EcrHost, RegistryHost, Repository};
 
 use super::Pass;
-use super::access::{NamedEndpoint, context_endpoint};
+use super::access::{BUILD, NamedEndpoint, context_endpoint};
 use super::halt::Halt;
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::owner::Owner;
-use crate::cluster::rights::Right;
 use crate::cluster::secrets::EnsureError;
 use crate::registry_access::JobSecretError;
 use crate::registry_access::docker_config::docker_config_secret;
@@ -121,7 +120,7 @@ impl Pass<'_> {
         written.map_err(|error| match error {
             EnsureError::Taken(name) => JobSecretError::Taken(name),
             EnsureError::Api(error) if matches!(error.cause, ApiCause::MissingRight(_)) => {
-                JobSecretError::MissingRight(agent.rights.how_to_grant(Right::CREATE_JOBS, self.namespace()))
+                JobSecretError::MissingRight(agent.rights.how_to_grant(BUILD, self.namespace()))
             }
             EnsureError::Api(error) => JobSecretError::Api(error),
         })?;

@@ -11,6 +11,8 @@ mod job_template;
 mod kubectl_get;
 mod older_crds;
 mod plugin;
+mod policies;
+mod rights;
 mod second_kind;
 mod several_images;
 mod sizes;

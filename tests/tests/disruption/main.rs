@@ -337,9 +337,9 @@ fn granted_rights() -> anyhow::Result<BTreeSet<audit::Right>> {
         for rule in role.rules.unwrap_or_default() {
             for group in rule.api_groups.iter().flatten() {
                 for resource in rule.resources.iter().flatten() {
-                    rights.extend(
-                        rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())),
-                    );
+                    // Kubernetes is asked for a verb of imgop's own, and nothing is done with it.
+                    let verbs = rule.verbs.iter().filter(|verb| *verb != "own");
+                    rights.extend(verbs.map(|verb| (group.clone(), resource.clone(), verb.clone())));
                 }
             }
         }
