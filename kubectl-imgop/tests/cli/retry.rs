@@ -26,8 +26,8 @@ fn failed() -> Value {
 /// The annotations that a run writes.
 fn annotations(cluster: &FakeCluster) -> Value {
     let bodies = cluster.bodies();
-    let [body] = bodies.as_slice() else { panic!("{bodies:?}") };
-    serde_json::from_str::<Value>(body).unwrap()["metadata"]["annotations"].clone()
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    serde_json::from_str::<Value>(&bodies[0]).unwrap()["metadata"]["annotations"].clone()
 }
 
 #[test]
