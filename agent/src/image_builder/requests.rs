@@ -89,10 +89,12 @@ impl Pass<'_> {
 
     /// Returns what a user asks for.
     pub(super) fn asked(&self) -> Asked {
-        match self.is_requested() {
-            true => Asked::Build,
-            false if self.reset_token.is_some() => Asked::Retry,
-            false => Asked::Nothing,
+        if self.is_requested() {
+            Asked::Build
+        } else if self.reset_token.is_some() {
+            Asked::Retry
+        } else {
+            Asked::Nothing
         }
     }
 

@@ -40,10 +40,6 @@ pub trait AnyKind: Sync {
     /// Returns [`Kind::failed_tags`] of an object.
     fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String>;
     /// Returns how far the agent is with an object.
-    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String> {
-        Ok(read::<K>(object)?.failed_tags())
-    }
-
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String>;
     /// Returns [`Kind::quoted_failure`] of an object; nothing of one that this version cannot read.
     fn quoted_failure(&self, object: &DynamicObject) -> Option<QuotedFailure>;
@@ -140,6 +136,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String> {
         Ok(read::<K>(object)?.history())
+    }
+
+    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String> {
+        Ok(read::<K>(object)?.failed_tags())
     }
 
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String> {

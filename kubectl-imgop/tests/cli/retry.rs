@@ -26,8 +26,8 @@ fn failed() -> Value {
 /// The annotations that a run writes.
 fn annotations(cluster: &FakeCluster) -> Value {
     let bodies = cluster.bodies();
-    let [body] = bodies.as_slice() else { panic!("{bodies:?}") };
-    serde_json::from_str::<Value>(body).unwrap()["metadata"]["annotations"].clone()
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    serde_json::from_str::<Value>(&bodies[0]).unwrap()["metadata"]["annotations"].clone()
 }
 
 #[test]
@@ -63,8 +63,20 @@ fn retry_of_one_tag_names_it() {
 #[test]
 fn retry_of_what_has_not_failed_is_a_mistake_and_writes_nothing() {
     let cluster = cluster();
-    insta::assert_snapshot!(cluster.program.run("sync image/a --retry=v3"), @"");
-    insta::assert_snapshot!(cluster.program.run("sync imagebuilder/api --retry=v3"), @"");
+    insta::assert_snapshot!(cluster.program.run("sync image/a --retry=v3"), @"
+    exit code: 1
+    ----- stderr -----
+    error: the status of a names no failed tag v3
+
+    hint: failed: v2, v1; to try all of them: --retry
+    ");
+    insta::assert_snapshot!(cluster.program.run("sync imagebuilder/api --retry=v3"), @"
+    exit code: 1
+    ----- stderr -----
+    error: imagebuilder/api has no tags that are tried again one by one
+
+    hint: to try all of it: --retry
+    ");
     insta::assert_snapshot!(cluster.program.run("sync image/a --retry=v/3"), @"");
     assert!(cluster.bodies().is_empty());
 }

@@ -105,7 +105,7 @@ async fn a_request_alone_leaves_the_cooldown_and_the_message_says_what_ends_it()
     let status = restarted(&mut stage, now()).await;
     assert_eq!((tries(&stage), status.last_handled_requested_at.as_deref()), (vec![], Some("now")));
     let ready = find(&status.conditions, READY).unwrap();
-    insta::assert_snapshot!(ready.message.replace(&stage.registry.address.port().to_string(), "PORT"), @"");
+    insta::assert_snapshot!(ready.message.replace(&stage.registry.address.port().to_string(), "PORT"), @"0 of 1 tag is at localhost:PORT/target; 1 failed: v2.13.1: disk full (5 tries, the next one at 2026-11-21T13:00:00Z); 1 tag that keeps failing is left alone for a while (FAILURE_COOLDOWN_MINUTES of the agent); to try at once: kubectl imgop sync argocd -n team-a --retry");
     let metrics = stage.images.agent.metrics.text().unwrap();
     assert!(metrics.contains("imgop_tags_in_cooldown 1\n"), "{metrics}");
     stage.images.evict(&|_| false);

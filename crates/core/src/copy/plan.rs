@@ -281,9 +281,10 @@ fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> 
         Outcome::Interrupted { at } => failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt),
         Outcome::Failed { reason, message, at } => failed(*reason, message, *at, attempt),
     };
-    match is_due(inputs, &failed) {
-        true => TagAction::Copy(copy(tag, digest, attempt.saturating_add(1))),
-        false => TagAction::BackOff(failed),
+    if is_due(inputs, &failed) {
+        TagAction::Copy(copy(tag, digest, attempt.saturating_add(1)))
+    } else {
+        TagAction::BackOff(failed)
     }
 }
 

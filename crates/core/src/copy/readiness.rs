@@ -268,7 +268,7 @@ mod tests {
             });
             readiness(&request, &plan, None, "app -n team-a").conditions.remove(0).message
         };
-        insta::assert_snapshot!(failed("disk full"), @"");
+        insta::assert_snapshot!(failed("disk full"), @"0 of 1 tag is at registry.example.com/mirror; 1 failed: v2.13.1: disk full (5 tries, the next one at 2026-11-21T13:00:00Z); 1 tag that keeps failing is left alone for a while (FAILURE_COOLDOWN_MINUTES of the agent); to try at once: kubectl imgop sync app -n team-a --retry");
         let long = failed(&"x".repeat(5_000));
         assert!(long.len() < 1_024 && long.ends_with("kubectl imgop sync app -n team-a --retry"), "{long}");
     }
