@@ -152,7 +152,7 @@ async fn a_missing_priority_class_is_named_with_the_field_that_says_it() -> anyh
         let said = condition(&client, &job(&namespace, json!({ "priorityClassName": "none-such" }))).await?;
         assert_eq!(
             said,
-            "the PriorityClass, which does not exist, refuses the pod: no PriorityClass with name none-such was found; \
+            "the pod's PriorityClass does not exist: no PriorityClass with name none-such was found; \
              create it, or change spec.jobTemplate.priorityClassName, or JOB_PRIORITY_CLASS of the agent"
         );
         Ok(())
