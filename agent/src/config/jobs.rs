@@ -34,7 +34,7 @@ pub struct JobSettings {
     #[arg(long, env = "JOB_EPHEMERAL_STORAGE_REQUEST", default_value = "", value_parser = parse_quantity)]
     pub job_ephemeral_storage_request: String,
 
-    /// Most disk of a container of a Job; none if empty. A quota on limits.ephemeral-storage wants one.
+    /// Most disk of a container of a Job; none if empty.
     #[arg(long, env = "JOB_EPHEMERAL_STORAGE_LIMIT", default_value = "", value_parser = parse_quantity)]
     pub job_ephemeral_storage_limit: String,
 

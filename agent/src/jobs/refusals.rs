@@ -52,14 +52,14 @@ impl By {
         found.or_else(|| is_limit(message).then_some(Self::LimitRange))
     }
 
-    /// As in `… refuses the pod`.
-    fn name(self) -> &'static str {
+    /// As a sentence.
+    fn what(self) -> &'static str {
         match self {
-            Self::PodSecurity => "the namespace's level of pod security",
-            Self::ServiceAccount => "the service account, which does not exist,",
-            Self::PriorityClass => "the PriorityClass, which does not exist,",
-            Self::Quota => "a ResourceQuota of the namespace",
-            Self::LimitRange => "a LimitRange of the namespace",
+            Self::PodSecurity => "the namespace's level of pod security refuses the pod",
+            Self::ServiceAccount => "the pod's service account cannot be used",
+            Self::PriorityClass => "the pod's PriorityClass does not exist",
+            Self::Quota => "a ResourceQuota of the namespace refuses the pod",
+            Self::LimitRange => "a LimitRange of the namespace refuses the pod",
         }
     }
 
@@ -72,6 +72,7 @@ impl By {
                                     the agent"
                     .to_owned()
             }
+            Self::Quota if !names_resources(message) => ABOUT_NUMBERS.to_owned(),
             Self::Quota if message.contains("exceeded quota") => {
                 format!("raise the ResourceQuota, or {}", about_resources(message, advice))
             }
@@ -80,10 +81,20 @@ impl By {
     }
 }
 
+/// What helps where there may be no more Jobs or pods.
+const ABOUT_NUMBERS: &str = "raise the ResourceQuota, or lower MAX_JOBS_PER_NAMESPACE of the agent";
+/// The resources of containers, and how settings name them.
+const RESOURCES: [(&str, &str); 3] =
+    [("cpu", "CPU"), ("memory", "MEMORY"), ("ephemeral-storage", "EPHEMERAL_STORAGE")];
+
+fn names_resources(message: &str) -> bool {
+    RESOURCES.iter().any(|(name, _)| message.contains(name))
+}
+
 /// Returns which field and which settings say what a container may use, of the resources that are named.
 fn about_resources(message: &str, advice: &Advice) -> String {
-    let named = [("cpu", "CPU"), ("memory", "MEMORY"), ("ephemeral-storage", "EPHEMERAL_STORAGE")];
-    let of_named = named.into_iter().filter(|(name, _)| message.contains(name)).map(|(_, setting)| setting);
+    let of_named =
+        RESOURCES.into_iter().filter(|(name, _)| message.contains(name)).map(|(_, setting)| setting);
     let settings: Vec<String> = of_named
         .flat_map(|name| advice.settings.iter().map(move |prefix| (prefix, name)))
         // Builds have no setting for disk: what they need of it differs too much.
@@ -101,7 +112,7 @@ fn about_resources(message: &str, advice: &Advice) -> String {
 pub fn refusal_of_pod(message: &str, advice: &Advice) -> String {
     let words = printable(without_name(message.trim_start_matches(EVENT_PREFIX)));
     match By::of(&words) {
-        Some(by) => format!("{} refuses the pod: {words}; {}", by.name(), by.help(&words, advice)),
+        Some(by) => format!("{}: {words}; {}", by.what(), by.help(&words, advice)),
         None => format!("the API server refuses the pod: {words}"),
     }
 }
@@ -109,7 +120,7 @@ pub fn refusal_of_pod(message: &str, advice: &Advice) -> String {
 /// Returns why a Job is refused, for people.
 pub(super) fn refusal_of_job(message: String) -> String {
     if message.contains("count/jobs") {
-        return format!("{message}; raise the ResourceQuota, or lower MAX_JOBS_PER_NAMESPACE of the agent");
+        return format!("{message}; {ABOUT_NUMBERS}");
     }
     if message.contains("spec.template.spec.") {
         return format!("{message}; check spec.jobTemplate, and the agent's settings that begin with JOB_");
@@ -177,7 +188,16 @@ mod tests {
             "no PriorityClass with name low was found",
             "a policy says no",
         ];
-        insta::assert_snapshot!(refusals.map(refusal).join("\n"), @"");
+        insta::assert_snapshot!(refusals.map(refusal).join("\n"), @r#"
+    a LimitRange of the namespace refuses the pod: maximum memory usage per Container is 256Mi, but limit is 512Mi; set spec.jobTemplate.resources, or JOB_MEMORY_REQUEST and JOB_MEMORY_LIMIT of the agent
+    a LimitRange of the namespace refuses the pod: [minimum cpu usage per Container is 100m, but request is 10m, maximum memory usage per Pod is 1Gi, but limit is 5Gi]; set spec.jobTemplate.resources, or JOB_CPU_REQUEST and JOB_CPU_LIMIT, JOB_MEMORY_REQUEST and JOB_MEMORY_LIMIT of the agent
+    a ResourceQuota of the namespace refuses the pod: failed quota: compute: must specify limits.cpu for: copy-0; set spec.jobTemplate.resources, or JOB_CPU_REQUEST and JOB_CPU_LIMIT of the agent
+    a ResourceQuota of the namespace refuses the pod: exceeded quota: compute, requested: pods=1, used: pods=4, limited: pods=4; raise the ResourceQuota, or lower MAX_JOBS_PER_NAMESPACE of the agent
+    the namespace's level of pod security refuses the pod: violates PodSecurity "restricted:latest": privileged; change the level
+    the pod's service account cannot be used: error looking up service account a/puller: serviceaccount "puller" not found; create it, or change spec.jobTemplate.serviceAccountName
+    the pod's PriorityClass does not exist: no PriorityClass with name low was found; create it, or change spec.jobTemplate.priorityClassName, or JOB_PRIORITY_CLASS of the agent
+    the API server refuses the pod: a policy says no
+    "#);
     }
 
     #[test]

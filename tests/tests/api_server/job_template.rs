@@ -122,21 +122,20 @@ async fn a_limit_range_is_named_with_the_field_that_helps_and_the_field_helps() 
 async fn a_quota_is_named_with_the_field_that_helps_and_the_field_helps() -> anyhow::Result<()> {
     let client = ApiServer::shared().await?.client().await?;
     with_namespace(&client, async |namespace| {
-        let hard = json!({ "limits.cpu": "4", "limits.ephemeral-storage": "8Gi" });
+        let hard = json!({ "limits.cpu": "4" });
         let quota = json!({ "metadata": { "name": "compute" }, "spec": { "hard": hard } });
         create::<ResourceQuota>(&client, &namespace, quota).await?;
         // No controller counts what is used.
-        let status = json!({ "status": { "hard": hard, "used": { "limits.cpu": "0", "limits.ephemeral-storage": "0" } } });
+        let status = json!({ "status": { "hard": hard, "used": { "limits.cpu": "0" } } });
         let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), &namespace);
         quotas.patch_status("compute", &PatchParams::default(), &Patch::Merge(&status)).await?;
         let said = condition(&client, &job(&namespace, json!({}))).await?;
         assert_eq!(
             said,
             "a ResourceQuota of the namespace refuses the pod: failed quota: compute: must specify limits.cpu for: \
-             copy-0; limits.ephemeral-storage for: copy-0; set spec.jobTemplate.resources, or JOB_CPU_REQUEST and \
-             JOB_CPU_LIMIT, JOB_EPHEMERAL_STORAGE_REQUEST and JOB_EPHEMERAL_STORAGE_LIMIT of the agent"
+             copy-0; set spec.jobTemplate.resources, or JOB_CPU_REQUEST and JOB_CPU_LIMIT of the agent"
         );
-        let with = |cpu: &str| json!({ "resources": { "limits": { "cpu": cpu, "ephemeral-storage": "1Gi" } } });
+        let with = |cpu: &str| json!({ "resources": { "limits": { "cpu": cpu } } });
         assert_eq!(refused(&client, &job(&namespace, with("1"))).await?, None);
         let said = condition(&client, &job(&namespace, with("9"))).await?;
         assert!(said.contains("exceeded quota: compute") && said.contains("raise the ResourceQuota"), "{said}");
@@ -152,7 +151,7 @@ async fn a_missing_priority_class_is_named_with_the_field_that_says_it() -> anyh
         let said = condition(&client, &job(&namespace, json!({ "priorityClassName": "none-such" }))).await?;
         assert_eq!(
             said,
-            "the PriorityClass, which does not exist, refuses the pod: no PriorityClass with name none-such was found; \
+            "the pod's PriorityClass does not exist: no PriorityClass with name none-such was found; \
              create it, or change spec.jobTemplate.priorityClassName, or JOB_PRIORITY_CLASS of the agent"
         );
         Ok(())

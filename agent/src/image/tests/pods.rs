@@ -80,6 +80,9 @@ async fn why_no_pod_could_be_made_is_in_the_condition_with_what_helps_and_stays_
                512Mi; set spec.jobTemplate.resources, or JOB_MEMORY_REQUEST and JOB_MEMORY_LIMIT of the agent";
     assert!(message(&status).ends_with(why), "{}", message(&status));
     stage.image.status = Some(status);
+    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.1"]}"#);
+    stage.registry.hold_manifest("source", "v2.13.1", "{}");
+    stage.registry.hold("/v2/target/tags/list", r#"{"tags":[]}"#);
     let result = stage.pass(&mut memory, later + Duration::from_mins(1)).await.unwrap();
     let status = result.report.unwrap().status;
     assert_eq!(find(&status.conditions, READY).unwrap().reason, reasons::PROGRESSING);

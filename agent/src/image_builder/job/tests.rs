@@ -221,7 +221,11 @@ fn a_builders_own_resources_go_before_its_templates_and_those_before_the_setting
             spec.job_template.resources = serde_json::from_value(all).unwrap();
         },
         &[],
-    ).join("\n"), @"");
+    ).join("\n"), @r#"
+    {"limits":{"memory":"1Gi"},"requests":{"cpu":"1"}}
+    {"limits":{"memory":"4Gi"},"requests":{"cpu":"1"}}
+    {"limits":{"memory":"1Gi"},"requests":{"cpu":"1"}}
+    "#);
 }
 
 #[test]
