@@ -23,7 +23,7 @@ pub const DEADLINE: Duration = Duration::from_mins(1);
 pub const LEADS: &str = "this agent leads";
 /// What an agent says of itself that would take over.
 pub const WAITS: &str = "waits to lead";
-const NAMESPACE: &str = "default";
+const NAMESPACE: &str = "team";
 
 /// An API server, and the account of agents.
 pub struct ElectedAgents {
@@ -40,6 +40,7 @@ impl ElectedAgents {
         let kubeconfig = install_account(&server).await?;
         // No test's time runs while it compiles.
         tokio::task::spawn_blocking(programs::agent).await??;
+        server.kubectl()?.run(["create", "namespace", NAMESPACE]).await?.ok()?;
         Ok(Self { client: server.client().await?, server, kubeconfig })
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use imgop_tests::elected_agents::{ACCOUNT, DEADLINE, ElectedAgents, LEADS, WAITS};
 use imgop_tests::{audit, wait};
 
@@ -54,19 +55,19 @@ async fn an_agent_that_was_paused_until_another_one_led_writes_nothing_any_more_
     let other = case.agent_of_an_administrator("other")?;
     other.says(WAITS, DEADLINE).await?;
     // The first is in the middle of its work when it is paused, and would go on with it.
-    for number in 0..100 {
-        case.create(&format!("image-{number}")).await?;
-    }
-    paused.signal("STOP").await?;
+    let names: Vec<String> = (0..200).map(|number| format!("image-{number}")).collect();
+    let created = stream::iter(&names).map(|name| case.create(name)).buffer_unordered(32).try_collect::<()>();
+    let (created, is_paused) = tokio::join!(created, async {
+        case.has_status("image-20").await?;
+        paused.signal("STOP").await
+    });
+    created.and(is_paused)?;
     other.says(LEADS, DEADLINE).await?;
-    let log = case.server.audit_log();
     // What the API server still had to do of the first is done once all Images have a status.
-    for number in 0..100 {
-        case.has_status(&format!("image-{number}")).await?;
+    for name in &names {
+        case.has_status(name).await?;
     }
-    for number in 0..10 {
-        case.create(&format!("later-{number}")).await?;
-    }
+    let log = case.server.audit_log();
     let from = audit::mark(&log)?;
     paused.signal("CONT").await?;
     assert_eq!(paused.ended(DEADLINE).await?, Some(1));

@@ -18,7 +18,7 @@ use tokio::process::Command;
 
 /// `manifests/crds/images.skopeo.io.yaml` of that commit, without its descriptions. There was no other kind.
 const OLDER_CRD: &str = include_str!("data/images-crd-of-2267696.json");
-const NAMESPACE: &str = "default";
+const NAMESPACE: &str = "team";
 const DEADLINE: Duration = Duration::from_mins(2);
 
 struct Case {
@@ -35,6 +35,7 @@ impl Case {
         server.install(vec![serde_json::from_str(OLDER_CRD)?]).await?;
         let kubeconfig = account(&server).await?;
         let client = server.client().await?;
+        server.kubectl()?.run(["create", "namespace", NAMESPACE]).await?.ok()?;
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": { "name": "imgop-agent" },
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
@@ -60,7 +61,7 @@ impl Case {
             let name = format!("{}/{path}", self.registry.address);
             json!({ "name": name, "version": tag, "tls": { "mode": "PlainHTTP" } })
         };
-        let image = json!({ "metadata": { "name": name },
+        let image = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": name },
             "spec": { "mode": mode, "frequency": "1h", "source": side("app"), "destination": side("copy") } });
         self.images().create(&PostParams::default(), &serde_json::from_value(image)?).await?;
         if let Some(status) = status {
@@ -116,7 +117,10 @@ async fn the_agent_works_under_older_crds_and_copies_nothing_again_under_new_one
     agent.ready().await?;
     assert_eq!(case.images().get("there").await?.resource_version(), before);
     assert_eq!(case.sync("there", "2").await?, "Succeeded");
-    assert_eq!(case.sync("missing", "2").await?, "Progressing");
+    agent.stop().await?;
+    let agent = case.agent().await?;
+    agent.ready().await?;
+    assert_eq!(case.sync("there", "3").await?, "Succeeded");
     assert_eq!(case.created_jobs()?, 1, "the one of before");
     Ok(())
 }

@@ -126,8 +126,6 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
     /// An administrator who deletes the Lease is another process that writes it, once and while all know of it.
     /// Clocks begin anywhere and go up to a tenth faster or slower; wall clocks do not come in at all.
     #[test]
@@ -154,4 +152,14 @@ fn where_nothing_fails_one_process_leads_all_the_time_and_after_its_end_another_
     let (second, since) = network.leader().unwrap();
     assert!(second != first && since <= killed + 15_000, "{second} since {since}");
     assert_eq!(network.both_led(), None);
+}
+
+#[test]
+fn the_network_notices_a_process_that_counts_longer_than_others_wait() {
+    let timings = Timings { valid_for: Duration::from_secs(40), ..Timings::default() };
+    let mut faults = vec![Fault::Delay { there: 20, back: 20 }; 6];
+    faults.push(Fault::Pause(30_000));
+    let mut network = Network::new(timings, [(0, 100); 3], faults);
+    network.run(3_000);
+    assert!(network.both_led().is_some());
 }
