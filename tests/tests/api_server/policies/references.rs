@@ -347,3 +347,37 @@ async fn who_may_get_all_names_as_many_as_fit_and_who_may_get_some_eight_at_once
     })
     .await
 }
+
+#[tokio::test]
+async fn a_service_account_is_named_by_who_may_create_pods_or_its_tokens_alone() -> anyhow::Result<()> {
+    const FIELD: &str = "jobTemplate.serviceAccountName";
+    with_case(async |case| {
+        let with_right = |resource: &str, names: &[&str]| {
+            let mut rules = tenant();
+            let right = json!({ "apiGroups": [""], "resources": [resource], "resourceNames": names,
+                "verbs": ["create"] });
+            rules.as_array_mut().into_iter().for_each(|rules| rules.push(right.clone()));
+            rules
+        };
+        let alice = case.user("alice", tenant()).await?;
+        let bob = case.user("bob", with_right("pods", &[])).await?;
+        let carol = case.user("carol", with_right("serviceaccounts/token", &[MINE])).await?;
+        let kinds = [Kind::Image, Kind::ImageBuilder].into_iter();
+        for kind in kinds.filter(|kind| fields_of(*kind).iter().any(|path| path == FIELD)) {
+            let create = async |client: &Client, account: &str| {
+                let mut spec = kind.spec();
+                *place(&mut spec, FIELD) = account.into();
+                try_create(&case.objects(client, kind), &kind.object("app", &spec)).await
+            };
+            for (client, account) in [(&alice, MINE), (&carol, THEIRS)] {
+                refused(&format!("spec.{FIELD}"), || create(client, account)).await?;
+            }
+            for (client, account) in [(&bob, THEIRS), (&carol, MINE)] {
+                let answer = refusal(create(client, account).await)?;
+                anyhow::ensure!(answer.is_none(), "{kind:?}: {answer:?}");
+            }
+        }
+        Ok(())
+    })
+    .await
+}
