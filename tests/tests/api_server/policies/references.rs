@@ -202,7 +202,8 @@ fn builder_with_secrets() -> Value {
     spec["context"]["git"] = json!({ "url": "https://git.example.com/a/b", "credentials": login });
     spec["cache"] =
         json!({ "mode": "Registry", "repository": "r.example.com/cache", "credentials": login, "ttl": "7d" });
-    spec["registries"] = json!([{ "host": "quay.io", "credentials": login }]);
+    spec["registries"] =
+        json!([{ "host": "quay.io", "credentials": login, "tls": { "caSecretName": THEIRS } }]);
     spec["secrets"] = json!([{ "id": "token", "secretName": THEIRS }]);
     spec["buildArgs"] =
         json!([{ "name": "B", "valueFrom": { "configMapKeyRef": { "name": THEIRS, "key": "k" } } }]);
@@ -236,7 +237,8 @@ async fn who_changes_something_else_needs_no_right_to_what_is_named_already() ->
             anything,
             json!({ "spec": { "suspend": true, "timeout": "5m", "retries": 2,
                 "image": { "version": "v2", "labels": { "a": "b" }, "additionalTags": ["latest"] },
-                "secrets": [], "registries": null } }),
+                "secrets": [], "registries": [{ "host": "quay.io", "tls": { "caSecretName": THEIRS } }] } }),
+            json!({ "spec": { "image": { "credentials": null }, "cache": null, "registries": null } }),
         ] {
             let answer = refusal(try_patch(&builders, "given", &change).await)?;
             anyhow::ensure!(answer.is_none(), "{change}: {answer:?}");
