@@ -202,7 +202,8 @@ fn builder_with_secrets() -> Value {
     spec["context"]["git"] = json!({ "url": "https://git.example.com/a/b", "credentials": login });
     spec["cache"] =
         json!({ "mode": "Registry", "repository": "r.example.com/cache", "credentials": login, "ttl": "7d" });
-    spec["registries"] = json!([{ "host": "quay.io", "credentials": login }]);
+    spec["registries"] =
+        json!([{ "host": "quay.io", "credentials": login, "tls": { "caSecretName": THEIRS } }]);
     spec["secrets"] = json!([{ "id": "token", "secretName": THEIRS }]);
     spec["buildArgs"] =
         json!([{ "name": "B", "valueFrom": { "configMapKeyRef": { "name": THEIRS, "key": "k" } } }]);
@@ -236,7 +237,8 @@ async fn who_changes_something_else_needs_no_right_to_what_is_named_already() ->
             anything,
             json!({ "spec": { "suspend": true, "timeout": "5m", "retries": 2,
                 "image": { "version": "v2", "labels": { "a": "b" }, "additionalTags": ["latest"] },
-                "secrets": [], "registries": null } }),
+                "secrets": [], "registries": [{ "host": "quay.io", "tls": { "caSecretName": THEIRS } }] } }),
+            json!({ "spec": { "image": { "credentials": null }, "cache": null, "registries": null } }),
         ] {
             let answer = refusal(try_patch(&builders, "given", &change).await)?;
             anyhow::ensure!(answer.is_none(), "{change}: {answer:?}");
@@ -344,6 +346,40 @@ async fn who_may_get_all_names_as_many_as_fit_and_who_may_get_some_eight_at_once
         let many =
             builder_with_many(5, 0, |n| format!("s{}", if n >= 300 { 0 } else { n % 100 + n / 100 * 20 }));
         refused("and 8 at most can then be named at once, not 10", || create(&carol, &many)).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_service_account_is_named_by_who_may_create_pods_or_its_tokens_alone() -> anyhow::Result<()> {
+    const FIELD: &str = "jobTemplate.serviceAccountName";
+    with_case(async |case| {
+        let with_right = |resource: &str, names: &[&str]| {
+            let mut rules = tenant();
+            let right = json!({ "apiGroups": [""], "resources": [resource], "resourceNames": names,
+                "verbs": ["create"] });
+            rules.as_array_mut().into_iter().for_each(|rules| rules.push(right.clone()));
+            rules
+        };
+        let alice = case.user("alice", tenant()).await?;
+        let bob = case.user("bob", with_right("pods", &[])).await?;
+        let carol = case.user("carol", with_right("serviceaccounts/token", &[MINE])).await?;
+        let kinds = [Kind::Image, Kind::ImageBuilder].into_iter();
+        for kind in kinds.filter(|kind| fields_of(*kind).iter().any(|path| path == FIELD)) {
+            let create = async |client: &Client, account: &str| {
+                let mut spec = kind.spec();
+                *place(&mut spec, FIELD) = account.into();
+                try_create(&case.objects(client, kind), &kind.object("app", &spec)).await
+            };
+            for (client, account) in [(&alice, MINE), (&carol, THEIRS)] {
+                refused(&format!("spec.{FIELD}"), || create(client, account)).await?;
+            }
+            for (client, account) in [(&bob, THEIRS), (&carol, MINE)] {
+                let answer = refusal(create(client, account).await)?;
+                anyhow::ensure!(answer.is_none(), "{kind:?}: {answer:?}");
+            }
+        }
+        Ok(())
     })
     .await
 }
