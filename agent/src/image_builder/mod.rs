@@ -26,6 +26,7 @@ mod publish_refusals;
 mod pull_auth;
 mod retention;
 mod running;
+mod schedule;
 mod security;
 mod spec_fields;
 mod starting;
@@ -44,7 +45,7 @@ use imgop_core::api::{
 };
 use imgop_core::build::{BuildRequest, Decision, Retry, decide};
 use imgop_core::readiness::Readiness;
-use imgop_core::schedule::{Candidate, open_request};
+use imgop_core::schedule::{Candidate, Recurrence, open_request};
 use imgop_core::time::{remaining, saturating_add};
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
@@ -253,7 +254,7 @@ impl<'a> Pass<'a> {
         let request = BuildRequest::parse(&self.builder.spec)?;
         self.keep_finished_jobs().await?;
         self.remember_spec(last.as_ref(), memory);
-        let is_check = self.is_check_due(&request, memory);
+        let is_check = self.is_check_due(&request, last.as_ref(), memory);
         let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
         let held = self.held(memory);
         match decide(&self.occasion(&request, last.as_ref(), &seen)) {
@@ -350,11 +351,10 @@ impl<'a> Pass<'a> {
 
     /// Returns how often what made a build fail, or kept it from beginning, is looked at again.
     fn check_interval(&self, retry: Retry) -> Duration {
-        let frequency = self.builder.spec.frequency.parse::<imgop_core::api::Frequency>();
-        let period = frequency.map_or(OTHERS_INTERVAL, imgop_core::api::Frequency::period);
+        let recurrence = Recurrence::parse(self.builder.spec.recurrence());
         match retry {
             Retry::OnSecret => SLOW_INTERVAL,
-            _ => period.max(OTHERS_INTERVAL),
+            _ => recurrence.map_or(OTHERS_INTERVAL, |when| when.pause(self.now).max(OTHERS_INTERVAL)),
         }
     }
 

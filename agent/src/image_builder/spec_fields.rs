@@ -19,6 +19,8 @@ const FIELDS: [&str; 22] = [
     "cache",
     "rebuildOn",
     "frequency",
+    "schedule",
+    "timeZone",
     "minInterval",
     "suspend",
     "concurrencyPolicy",

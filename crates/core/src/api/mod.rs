@@ -41,7 +41,7 @@ pub use labels::{
     container_name,
 };
 pub use phase::Phase;
-pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
+pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError, RecurrenceRef, UTC};
 
 /// Returns the custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
 use super::rules as shared_rules;
-use super::schedule::Frequency;
+use super::schedule::{Frequency, RecurrenceRef};
 
 mod rules;
 mod status;
@@ -57,6 +57,9 @@ pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, W
     validation = rules::no_pattern_but_the_sources(),
     validation = rules::a_tag_for_a_digest(),
     validation = rules::something_to_copy(),
+    validation = shared_rules::frequency_or_schedule(),
+    validation = shared_rules::time_zone_of_a_schedule(),
+    validation = rules::schedule_of_what_recurs(),
 )]
 pub struct ImageSpec {
     /// OneShot copies once and is done; OnceByTag copies each matching tag once, new ones as they
@@ -73,6 +76,21 @@ pub struct ImageSpec {
         validation = shared_rules::frequency_maximum(),
     )]
     pub frequency: String,
+
+    /// At which times the source is checked in the modes OnceByTag and Recurrent, in place of frequency: cron's five
+    /// fields (minute, hour, day of the month, month, day of the week), such as 0 3 * * * or */15 8-18 * * MON-FRI, or
+    /// one of @hourly, @daily, @weekly, @monthly and @yearly. An Image that is new or changed is synced at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = shared_rules::schedule())]
+    pub schedule: Option<String>,
+
+    /// The time zone of schedule, by its name in the IANA database, such as Europe/Berlin; UTC without it. A time that the
+    /// clock skips comes right after the gap, one that it shows twice comes once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = shared_rules::time_zone())]
+    pub time_zone: Option<String>,
 
     /// Set to true to start no more syncs; what runs is finished.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -110,6 +128,8 @@ impl ImageSpec {
         Self {
             mode,
             frequency: Frequency::default_text(),
+            schedule: None,
+            time_zone: None,
             suspend: false,
             allow_candidate_release: false,
             platforms: Vec::new(),
@@ -117,6 +137,12 @@ impl ImageSpec {
             source,
             destination,
         }
+    }
+
+    /// Returns the fields that say when.
+    pub fn recurrence(&self) -> RecurrenceRef<'_> {
+        let Self { frequency, schedule, time_zone, .. } = self;
+        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
     }
 
     /// Returns how one side is reached.

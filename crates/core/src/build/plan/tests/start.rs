@@ -35,6 +35,7 @@ fn occasion<'a>(
         last,
         asked: Asked::Nothing,
         is_suspended: false,
+        is_scheduled: false,
         is_lost: false,
         has_other_secrets: false,
         now: now(),
