@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use imgop_core::api::ImageBuilderSpec;
 
 /// The fields of a spec, in the order in which they are named.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 24] = [
     "architecture",
     "platforms",
     "image",

@@ -8,7 +8,7 @@ use imgop_core::build::{
     decide,
 };
 use imgop_core::readiness::Readiness;
-use imgop_core::time::{jitter, remaining, saturating_add};
+use imgop_core::time::{jitter, saturating_add};
 use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -19,7 +19,7 @@ use super::last_build::{last_build, renew_key, set_inputs};
 use super::memory::Memory;
 use super::spec_fields::SpecFields;
 use super::status::{Ended, begin, built_parts, end, failure_of, rest};
-use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, TAGS_INTERVAL};
+use super::{Conclusion, Pass, SHORT_INTERVAL, TAGS_INTERVAL};
 use crate::cluster::Freshness;
 
 /// How old the answer of a registry or of git may be by which a request that waits is compared with the running build.

@@ -243,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_that_is_wrong_is_reported_with_its_field_and_the_part() {
+        let with = |schedule: &str, edit: fn(&mut ImageSpec)| {
+            problem(|s| {
+                s.schedule = Some(schedule.into());
+                edit(s);
+            })
+        };
+        let said = [
+            with("0 25 * * *", |_| ()),
+            with("@daily", |s| s.time_zone = Some("Europe/Berln".into())),
+            with("@daily", |s| s.frequency = "1h".into()),
+            with("@daily", |s| s.mode = Mode::OneShot),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        spec.schedule: "25" is no hour; write * or numbers from 0 to 23, ranges of them such as 1-5, lists such as 1,3 and steps such as */2
+        spec.timeZone: "Europe/Berln" is no time zone of the IANA database; write a name such as Europe/Berlin
+        spec.schedule: it does not go with frequency; leave one of them out
+        spec.schedule: it goes with the modes OnceByTag and Recurrent; OneShot copies once, so leave schedule out
+        "#);
+    }
+
+    #[test]
     fn what_the_api_server_refuses_is_refused_here_too() {
         let secret = |name: &str| Some(Credentials { secret_name: name.into() });
         for name in ["", "A/../b", "../x", "user:pw", "-a", "a.", &"a".repeat(254)] {

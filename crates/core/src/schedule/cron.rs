@@ -27,6 +27,9 @@ const NAMED: [(&str, &str); 7] = [
 /// The days of the longest form of each month.
 const DAYS_OF_MONTHS: [u16; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
+/// The year 4000: after it no time is sought.
+const LATEST: Timestamp = Timestamp::constant(64_060_588_800, 0);
+
 /// One of the five fields.
 struct Field {
     name: &'static str,
@@ -137,6 +140,11 @@ impl CronSchedule {
 
     /// Returns the first time that is after this one.
     pub fn next(&self, after: Timestamp) -> Timestamp {
+        // A status may hold any time. The calendar would be searched from the first year on, or to its end.
+        if after > LATEST {
+            return Timestamp::MAX;
+        }
+        let after = after.max(Timestamp::UNIX_EPOCH);
         let by_local_time = self.next_by_local_time(after);
         let shown_twice = if self.is_for_every_hour { self.next_of_every_hour(after) } else { None };
         by_local_time.into_iter().chain(shown_twice).min().unwrap_or(Timestamp::MAX)
@@ -144,6 +152,9 @@ impl CronSchedule {
 
     /// Returns the last time that is not after this one; none if there was none for years.
     pub fn last(&self, until: Timestamp) -> Option<Timestamp> {
+        if !(Timestamp::UNIX_EPOCH..=LATEST).contains(&until) {
+            return None;
+        }
         let local = self.zone.to_datetime(until);
         let before = self.cron.find_previous_occurrence(&local, true).ok()?;
         let mut last = Some(self.moment(before)).filter(|last| *last <= until)?;

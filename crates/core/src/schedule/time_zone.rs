@@ -63,6 +63,14 @@ mod tests {
             assert!(time_zone(name).is_ok(), "{name}");
         }
         let told = ["Europe/Berln", "berlin", "new york", "Local", "", "UTC+2", "Mars/Olympus"].map(refused);
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r###"
+        "Europe/Berln" is no time zone of the IANA database; write a name such as Europe/Berlin
+        "berlin" is no time zone of the IANA database; write a name such as Europe/Berlin
+        "new york" is no time zone of the IANA database; write a name such as America/New_York
+        "Local" is no time zone of the IANA database; write a name such as Asia/Oral
+        "" is no time zone of the IANA database; write a name such as GB
+        "UTC+2" is no time zone of the IANA database; write a name such as Etc/UTC
+        "Mars/Olympus" is no time zone of the IANA database; write a name such as Europe/Berlin
+        "###);
     }
 }

@@ -40,7 +40,7 @@ pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, W
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
     printcolumn(name = "Synced", type_ = "string", json_path = ".status.progress"),
-    printcolumn(name = "Last-Sync", type_ = "date", json_path = ".status.lastSyncTime"),
+    printcolumn(name = "Last-Change", type_ = "date", json_path = ".status.lastSyncTime"),
     printcolumn(name = "Source", type_ = "string", json_path = ".spec.source.name", priority = 1),
     printcolumn(name = "Destination", type_ = "string", json_path = ".spec.destination.name", priority = 1),
     printcolumn(
