@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use imgop_core::schedule::Uptime;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
 use imgop_registry::{Registries, Settings, WriteGate};
 use jiff::Timestamp;
@@ -98,6 +99,11 @@ impl Agent {
             config,
             client,
         }
+    }
+
+    /// Returns when agents ran. Nothing is known yet of the one before this.
+    pub fn uptime(&self) -> Uptime {
+        Uptime { started: self.started, earlier_heartbeat: None }
     }
 
     /// Returns what the credentials of repositories are resolved with.

@@ -12,16 +12,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
-use imgop_core::copy::Cooldown;
 use imgop_core::api::JobTemplateSpec;
+use imgop_core::copy::Cooldown;
 use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
 use crate::jobs::template::JobOptions;
 pub use builds::{BuildSettings, BuildTier};
+pub use election::ElectionSettings;
 pub use jobs::JobSettings;
 use proxies::InPlaceOfOwn;
 pub use proxies::{Proxies, ProxyError};
-pub use election::ElectionSettings;
 
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]

@@ -20,7 +20,6 @@ use super::pass_state::{Execution, PassState, observation_ttl};
 use super::requests::Requests;
 use super::{JOB_INTERVAL, Pass};
 use crate::jobs::delay::Delay;
-use imgop_core::schedule::next_regular;
 
 /// For how long what was observed is kept of an Image that has nothing to do but wait: thousands may.
 const MAX_KEPT_WHILE_WAITING: Duration = Duration::from_mins(10);
@@ -126,7 +125,7 @@ impl Pass<'_> {
         let wait = if is_busy {
             let for_jobs = state.is_any_running().then_some(JOB_INTERVAL);
             let wait = delay.map_or(Some(JOB_INTERVAL), Delay::retry_after).into_iter().chain(for_jobs).min();
-            let ttl = observation_ttl(state.request).min(MAX_KEPT_WHILE_WAITING);
+            let ttl = observation_ttl(state.request, self.now).min(MAX_KEPT_WHILE_WAITING);
             let is_needed = memory.has_started() || wait.is_some_and(|wait| wait < ttl);
             // The status that is written now brings another pass, which need not ask again.
             let is_kept = is_needed || !state.is_remembered;
@@ -196,7 +195,7 @@ impl Pass<'_> {
             schedule.retry_later(self.now);
         } else {
             schedule.retries = 0;
-            schedule.next = Some(next_regular(self.uid(), request.frequency.period(), self.now));
+            schedule.next = Some(request.recurrence.next(self.uid(), self.now));
         }
         let next = not_after(schedule.next.unwrap_or(self.now), plan);
         schedule.next = Some(next);

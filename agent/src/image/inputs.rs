@@ -134,7 +134,7 @@ impl Pass<'_> {
         due: Due,
         memory: &mut Memory,
     ) -> Result<(Timestamp, Observed), Halt> {
-        let ttl = observation_ttl(request);
+        let ttl = observation_ttl(request, self.now);
         let before = memory.sync().observed.take();
         let is_fresh = |observed: &(Timestamp, Observed)| self.now < saturating_add(observed.0, ttl);
         if due == Due::InProgress

@@ -220,8 +220,8 @@ impl<'a> Pass<'a> {
             return Ok(self.suspended(None, Vec::new()));
         }
         let request = CopyRequest::parse(&self.image.spec)?;
-        let (agent, period) = (self.agent(), request.frequency.period());
-        let next = memory.schedule.next(&self.candidate, period, agent.started, self.now);
+        let uptime = self.agent().uptime();
+        let next = memory.schedule.next(&self.candidate, &request.recurrence, &uptime, self.now);
         match memory.schedule.due(&self.candidate, self.now) {
             _ if self.image.spec.suspend => self.sync(&request, Due::InProgress, memory).await,
             Some(due) => self.sync(&request, due, memory).await,

@@ -14,8 +14,8 @@ use crate::jobs::delay::Delay;
 const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
 
 /// Returns how long what was observed is good for a sync under way.
-pub(super) fn observation_ttl(request: &CopyRequest) -> Duration {
-    request.frequency.period().max(MIN_OBSERVATION_TTL)
+pub(super) fn observation_ttl(request: &CopyRequest, now: Timestamp) -> Duration {
+    request.recurrence.pause(now).max(MIN_OBSERVATION_TTL)
 }
 
 /// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,

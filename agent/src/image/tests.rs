@@ -6,6 +6,7 @@ pub mod fixtures;
 mod obsolete_jobs;
 mod pods;
 mod reported_failures;
+mod schedules;
 mod secrets;
 mod setting_tags;
 pub mod stage;

@@ -27,6 +27,7 @@ mod pull_auth;
 mod requests;
 mod retention;
 mod running;
+mod schedule;
 mod security;
 mod spec_fields;
 mod starting;
@@ -45,6 +46,7 @@ use imgop_core::api::{
 };
 use imgop_core::build::{BuildRequest, Decision, Retry, decide};
 use imgop_core::readiness::Readiness;
+use imgop_core::schedule::Recurrence;
 use imgop_core::time::{remaining, saturating_add};
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
@@ -253,7 +255,7 @@ impl<'a> Pass<'a> {
         self.begin_reset(memory);
         self.keep_finished_jobs().await?;
         self.remember_spec(last.as_ref(), memory);
-        let is_check = self.is_check_due(&request, memory);
+        let is_check = self.is_check_due(&request, last.as_ref(), memory);
         let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
         let held = self.held(memory);
         match decide(&self.occasion(&request, last.as_ref(), &seen)) {
@@ -316,11 +318,10 @@ impl<'a> Pass<'a> {
 
     /// Returns how often what made a build fail, or kept it from beginning, is looked at again.
     fn check_interval(&self, retry: Retry) -> Duration {
-        let frequency = self.builder.spec.frequency.parse::<imgop_core::api::Frequency>();
-        let period = frequency.map_or(OTHERS_INTERVAL, imgop_core::api::Frequency::period);
+        let recurrence = Recurrence::parse(self.builder.spec.recurrence());
         match retry {
             Retry::OnSecret => SLOW_INTERVAL,
-            _ => period.max(OTHERS_INTERVAL),
+            _ => recurrence.map_or(OTHERS_INTERVAL, |when| when.pause(self.now).max(OTHERS_INTERVAL)),
         }
     }
 

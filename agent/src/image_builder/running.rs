@@ -277,10 +277,11 @@ impl Pass<'_> {
         let status = end(status, &ended);
         let readiness = Readiness::stalled(failure.as_str(), failed(&status, last.number));
         // What rebuildOn watches may be the fix.
+        let until_check = remaining(request.recurrence.next(&self.owner.uid, self.now), self.now);
         let wait = match failure.retry() {
             retry if request.rebuild_on.is_empty() => self.check_interval(retry),
-            Retry::OnSecret => self.check_interval(Retry::OnSecret).min(request.frequency.period()),
-            _ => request.frequency.period(),
+            Retry::OnSecret => self.check_interval(Retry::OnSecret).min(until_check),
+            _ => until_check,
         };
         Conclusion {
             ended: Some(ended.result),

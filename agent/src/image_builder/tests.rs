@@ -8,6 +8,7 @@ mod parts;
 mod publishing;
 mod refusals;
 mod requests;
+mod schedules;
 pub mod stage;
 mod tries;
 mod watching;

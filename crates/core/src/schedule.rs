@@ -1,11 +1,20 @@
 //! When an object is due for a sync, whatever its kind. Pure.
 
+mod cron;
+mod recurrence;
+mod time_zone;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::api::RESET_ANNOTATION;
+pub use cron::{CronError, CronSchedule};
+pub(crate) use recurrence::RecurrenceFields;
+pub use recurrence::{Recurrence, Uptime, next_regular};
+pub use time_zone::{TimeZoneError, time_zones};
+
 use crate::time::{backoff, clamp_ahead, jitter, remaining, saturating_add};
 
 /// The first pause after something was not there or did not answer; each one after it is twice as long.
@@ -61,6 +70,10 @@ pub struct Candidate<'a> {
     pub completed: bool,
     /// Whether nothing is due any more once the last sync ended well.
     pub once: bool,
+    /// When the last sync ended that is recorded.
+    pub last: Option<Timestamp>,
+    /// When something is due before its regular time, as what was too young is old enough then.
+    pub awaited: Option<Timestamp>,
 }
 
 impl Candidate<'_> {
@@ -83,23 +96,26 @@ pub struct Schedule {
 
 impl Schedule {
     /// Returns when the next sync is due, and decides it for an object that this process has not reconciled
-    /// yet: at once if it was never synced or the last sync failed, else spread over a minute, so that a
-    /// restart is no stampede (seed bug B20).
+    /// yet: at once if it was never synced or the last sync failed, else when it is due after the last one.
     pub fn next(
         &mut self,
         candidate: &Candidate<'_>,
-        period: Duration,
-        started: Timestamp,
+        recurrence: &Recurrence,
+        uptime: &Uptime,
         now: Timestamp,
     ) -> Timestamp {
-        let first = if candidate.completed {
-            saturating_add(started, jitter(candidate.uid, period.min(START_JITTER)))
-        } else {
-            started
+        let Candidate { uid, last, awaited, completed, .. } = *candidate;
+        let first = || {
+            if !completed {
+                return uptime.started;
+            }
+            let regular = recurrence.resume(uid, last, uptime, now);
+            let spread = saturating_add(uptime.started, jitter(uid, START_JITTER));
+            awaited.map_or(regular, |awaited| regular.min(awaited.max(spread)))
         };
         // A clock that was ahead must not silence an object for as long.
-        let max = period.max(Duration::from_hours(1));
-        *self.next.insert(clamp_ahead(self.next.unwrap_or(first), now, max))
+        let max = remaining(recurrence.next(uid, now), now).max(Duration::from_hours(1));
+        *self.next.insert(clamp_ahead(self.next.unwrap_or_else(first), now, max))
     }
 
     /// Returns why an object is due, if it is.
@@ -179,13 +195,6 @@ fn open<'a>(
 ) -> Option<&'a str> {
     let token = annotations?.get(name)?.as_str();
     (token.len() <= max_length && handled != Some(token)).then_some(token)
-}
-
-/// Returns when the next regular sync is: a period from now, a little less for some objects and a little
-/// more for none, so that objects that were made together drift apart.
-pub fn next_regular(uid: &str, period: Duration, now: Timestamp) -> Timestamp {
-    let slack = period / 20;
-    saturating_add(now, period.saturating_sub(slack) + jitter(uid, slack))
 }
 
 /// Returns how long to wait before the nth retry.
@@ -297,10 +306,18 @@ mod tests {
         assert_eq!(due(&Candidate { in_progress: true, ..completed() }, None), Some(Due::InProgress));
     }
 
+    fn every(frequency: &str) -> Recurrence {
+        Recurrence::Every(frequency.parse().unwrap())
+    }
+
+    fn uptime() -> Uptime {
+        Uptime { started: now(), earlier_heartbeat: None }
+    }
+
     #[test]
     fn b20_a_restart_is_no_stampede() {
-        let period = Duration::from_mins(5);
-        let first = |candidate: &Candidate<'_>| Schedule::default().next(candidate, period, now(), now());
+        let first =
+            |candidate: &Candidate<'_>| Schedule::default().next(candidate, &every("5m"), &uptime(), now());
         let all: Vec<Timestamp> =
             (0..100).map(|n| first(&Candidate { uid: &format!("uid-{n}"), ..completed() })).collect();
         let minute = saturating_add(now(), Duration::from_mins(1));
@@ -311,20 +328,24 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_ahead_silences_no_object() {
-        let next = Some(now() + Duration::from_hours(9_000));
-        let mut schedule = Schedule { next, ..Schedule::default() };
-        let next = schedule.next(&completed(), Duration::from_mins(5), now(), now());
-        assert_eq!((next, schedule.next), (now() + Duration::from_hours(1), Some(next)));
+    fn after_a_restart_an_object_is_due_when_it_was_and_sooner_only_for_what_is_awaited() {
+        let first =
+            |candidate: Candidate<'_>| Schedule::default().next(&candidate, &every("1d"), &uptime(), now());
+        let recent = Candidate { last: Some(long_ago()), ..completed() };
+        assert_eq!(first(recent), next_regular(recent.uid, Duration::from_hours(24), long_ago()));
+        let awaited = Some(now() + Duration::from_hours(2));
+        assert_eq!(Some(first(Candidate { awaited, ..recent })), awaited);
+        let passed = first(Candidate { awaited: Some(long_ago()), ..recent });
+        assert!(passed >= now() && passed < now() + Duration::from_mins(1));
+        assert_eq!(first(Candidate { completed: false, ..recent }), now());
     }
 
     #[test]
-    fn the_next_sync_is_never_later_than_the_frequency() {
-        let period = Duration::from_mins(5);
-        let next = next_regular(completed().uid, period, now());
-        assert!(
-            next > saturating_add(now(), Duration::from_secs(280)) && next <= saturating_add(now(), period)
-        );
+    fn a_clock_that_was_ahead_silences_no_object() {
+        let next = Some(now() + Duration::from_hours(9_000));
+        let mut schedule = Schedule { next, ..Schedule::default() };
+        let next = schedule.next(&completed(), &every("5m"), &uptime(), now());
+        assert_eq!((next, schedule.next), (now() + Duration::from_hours(1), Some(next)));
     }
 
     #[test]

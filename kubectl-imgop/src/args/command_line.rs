@@ -6,7 +6,7 @@ use super::builder::BuilderArgs;
 use super::endpoints::EndpointArgs;
 use super::image::ImageArgs;
 use super::job::JobArgs;
-use super::schedule::ScheduleArgs;
+use super::schedule::{CronArgs, ScheduleArgs};
 
 /// Words of a command line.
 #[derive(Debug, Default)]
@@ -94,8 +94,9 @@ impl ImageArgs {
 
 impl ScheduleArgs {
     fn write(&self, words: &mut Words) {
-        let Self { frequency, suspend } = self;
+        let Self { frequency, cron, suspend } = self;
         words.value("--frequency", frequency.as_ref());
+        cron.write(words);
         words.switch("--suspend", *suspend);
     }
 }
@@ -118,6 +119,14 @@ impl JobArgs {
         words.values("--pull-secret", pull_secrets);
         words.value("--job-cpu", job_cpu.as_ref());
         words.value("--job-memory", job_memory.as_ref());
+    }
+}
+
+impl CronArgs {
+    fn write(&self, words: &mut Words) {
+        let Self { schedule, time_zone } = self;
+        words.value("--schedule", schedule.as_ref());
+        words.value("--time-zone", time_zone.as_ref());
     }
 }
 
@@ -169,6 +178,7 @@ impl BuilderArgs {
             sub_path,
             rebuild_on,
             frequency,
+            cron,
             min_interval,
             source_date_epoch,
             format,
@@ -196,6 +206,7 @@ impl BuilderArgs {
         words.value("--sub-path", sub_path.as_ref());
         words.value("--rebuild-on", joined(&causes).as_ref());
         words.value("--frequency", frequency.as_ref());
+        cron.write(words);
         words.value("--min-interval", min_interval.as_ref());
         words.value("--source-date-epoch", source_date_epoch.as_ref());
         words.value("--format", format.as_ref().map(|format| format!("{format:?}")).as_ref());
@@ -258,7 +269,7 @@ mod tests {
             referrers: Some(Referrers::All),
             overwrite: Some(Overwrite::IfMissing),
             mode: Some(Mode::Recurrent),
-            schedule: ScheduleArgs { frequency: text("1h"), suspend: Some(true) },
+            schedule: ScheduleArgs { frequency: text("1h"), suspend: Some(true), ..ScheduleArgs::default() },
             publish: Some(Publish::Direct),
             endpoints: EndpointArgs {
                 source_credentials: text("pull"),
@@ -272,7 +283,9 @@ mod tests {
             },
             jobs: job_flags(),
         };
-        for args in [all, ImageArgs::default()] {
+        let cron = CronArgs { schedule: text("0 3 * * *"), time_zone: text("Europe/Berlin") };
+        let schedule = ScheduleArgs { cron, ..ScheduleArgs::default() };
+        for args in [all, ImageArgs { schedule, ..ImageArgs::default() }, ImageArgs::default()] {
             let words = written(&args);
             let read = Flags::try_parse_from(&words).unwrap().image;
             assert_eq!(format!("{read:?}"), format!("{args:?}"), "{words:?}");
@@ -304,12 +317,14 @@ mod tests {
             sub_path: text("src"),
             rebuild_on: vec![RebuildOn::Source, RebuildOn::BaseImage],
             frequency: text("1h"),
+            cron: CronArgs::default(),
             min_interval: text("30s"),
             source_date_epoch: text("0"),
             format: Some(Format::Oci),
             jobs: job_flags(),
         };
-        for args in [all, BuilderArgs { config_map: text("files"), ..BuilderArgs::default() }] {
+        let cron = CronArgs { schedule: text("@daily"), time_zone: text("Europe/Berlin") };
+        for args in [all, BuilderArgs { config_map: text("files"), cron, ..BuilderArgs::default() }] {
             let mut words = Words::default();
             args.write(&mut words);
             let words = words.into_words();

@@ -56,7 +56,7 @@ pub struct ImageArgs {
     #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
     pub overwrite: Option<Overwrite>,
 
-    /// When to copy; by default OneShot for one tag or digest (Recurrent for one tag with --frequency), and
+    /// When to copy; by default OneShot for one tag or digest (Recurrent for one tag with --frequency or --schedule), and
     /// OnceByTag for a pattern or a range
     #[arg(long, value_enum, ignore_case = true)]
     pub mode: Option<Mode>,

@@ -38,7 +38,7 @@ use crate::registry::registries;
 const OLDEST_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
 
 /// Flags for when and how tags are written.
-const WITHOUT_EFFECT: [&str; 4] = ["mode", "frequency", "suspend", "publish"];
+const WITHOUT_EFFECT: [&str; 6] = ["mode", "frequency", "schedule", "time_zone", "suspend", "publish"];
 
 /// Show what a copy would do, tag by tag, without changing anything
 ///

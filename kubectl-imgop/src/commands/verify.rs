@@ -18,8 +18,17 @@ use crate::registry::registries;
 use crate::verification::{Depth, print, verify};
 
 /// Flags for when and how tags are written. All that are selected are compared, however young.
-const WITHOUT_EFFECT: [&str; 7] =
-    ["min_age", "immutable_tags", "overwrite", "mode", "frequency", "suspend", "publish"];
+const WITHOUT_EFFECT: [&str; 9] = [
+    "min_age",
+    "immutable_tags",
+    "overwrite",
+    "mode",
+    "frequency",
+    "schedule",
+    "time_zone",
+    "suspend",
+    "publish",
+];
 
 /// Check that the destination has what the source has
 ///

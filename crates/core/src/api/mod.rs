@@ -44,12 +44,12 @@ pub use labels::{
     REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, ROUTE_ANNOTATION, TEMPLATE_ANNOTATION, container_name,
 };
 pub use phase::Phase;
-pub use resources::{Amounts, Resources};
 pub use registry_access::{
     AwsIdentity, LabelOperator, LabelRequirement, NamespaceSelector, RegistryAccess, RegistryAccessSpec,
     RegistryAction, SharedAws, SharedTls,
 };
-pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
+pub use resources::{Amounts, Resources};
+pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError, RecurrenceRef, UTC};
 
 /// Returns the custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {

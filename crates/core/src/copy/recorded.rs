@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{CopyRequest, Known, first_seen};
 use crate::api::conditions::{RECONCILING, find, reasons};
-use crate::api::{Image, Mode, Phase, REQUESTED_AT_ANNOTATION};
+use crate::api::{Image, ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION};
 use crate::schedule::{Candidate, open_request, open_reset};
 use crate::time::clamp_ahead;
 
@@ -50,14 +50,21 @@ impl<'a> From<&'a Image> for Candidate<'a> {
             in_progress: reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING),
             completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
             once: image.spec.mode == Mode::OneShot,
+            last: status.and_then(|status| status.last_sync_time.as_ref()).map(|time| time.0),
+            awaited: status.and_then(awaited),
         }
     }
+}
+
+/// Returns when a tag is old enough that was too young.
+fn awaited(status: &ImageStatus) -> Option<Timestamp> {
+    status.waiting.iter().map(|waiting| waiting.until.0).min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{ImageStatus, WaitingTag};
+    use crate::api::WaitingTag;
     use crate::copy::fixtures::{now, spec};
     use imgop_registry::reference::Digest;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -10,6 +10,10 @@ pub type SpecError = crate::spec_error::SpecError<SpecField>;
 pub enum SpecField {
     /// `frequency`
     Frequency,
+    /// `schedule`
+    Schedule,
+    /// `timeZone`
+    TimeZone,
     /// `platforms`
     Platforms,
     /// `source.name`
@@ -50,6 +54,8 @@ impl fmt::Display for SpecField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Frequency => "frequency",
+            Self::Schedule => "schedule",
+            Self::TimeZone => "timeZone",
             Self::Platforms => "platforms",
             Self::SourceName => "source.name",
             Self::SourceVersion => "source.version",

@@ -24,6 +24,8 @@ pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems<SpecField>)
     }
     let texts = [
         (SpecField::Frequency, spec.frequency.as_str(), 64),
+        (SpecField::Schedule, spec.schedule.as_deref().unwrap_or_default(), 128),
+        (SpecField::TimeZone, spec.time_zone.as_deref().unwrap_or_default(), 64),
         (SpecField::MinAge, select.min_age.as_deref().unwrap_or_default(), 64),
         (SpecField::DestinationVersion, spec.destination.version.as_deref().unwrap_or_default(), 128),
     ];

@@ -52,6 +52,8 @@ pub fn spec(
     if let Some(frequency) = &flags.frequency {
         spec.frequency.clone_from(frequency);
     }
+    spec.schedule.clone_from(&flags.cron.schedule);
+    spec.time_zone.clone_from(&flags.cron.time_zone);
     if let Some(min_interval) = &flags.min_interval {
         spec.min_interval.clone_from(min_interval);
     }
@@ -253,6 +255,8 @@ fn flag_of(field: &str) -> &str {
         Some((_, flag)) => flag,
         None => match field {
             "frequency" => "--frequency",
+            "schedule" => "--schedule",
+            "timeZone" => "--time-zone",
             "minInterval" => "--min-interval",
             "target" => "--target",
             "source" => "the Dockerfile",

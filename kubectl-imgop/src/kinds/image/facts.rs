@@ -38,7 +38,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Destination", destination(spec) + &in_brackets(&of_destination)),
         ("Jobs", job_template(&spec.job_template)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
-        ("Last sync", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),
+        ("Last change", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),
         ("Last success", ago(last_success.filter(|_| !has_succeeded), now)),
         ("Checks", checks.unwrap_or_default()),
         ("Next try", next_try.map(|time| until(time, now)).unwrap_or_default()),
@@ -47,8 +47,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
 
 fn schedule(image: &Image) -> String {
     let spec = &image.spec;
-    let every =
-        if spec.mode == Mode::OneShot { String::new() } else { format!(", every {}", spec.frequency) };
+    let every = if spec.mode == Mode::OneShot { String::new() } else { format!(", {}", spec.recurrence()) };
     let suspended = if spec.suspend { ", suspended" } else { "" };
     format!("{}{every}{suspended}", mode(spec.mode))
 }

@@ -1,7 +1,9 @@
 //! The facts of an ImageBuilder on a page: its spec and its status.
 
 use imgop_core::api::{BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState};
+use imgop_core::schedule::Recurrence;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::none;
 use super::spec_text::{
@@ -28,11 +30,15 @@ pub fn facts(builder: &ImageBuilder, now: Timestamp) -> Vec<(&'static str, Strin
         ("Rebuilds", rebuilds(spec)),
         ("Jobs", job_template(&spec.job_template)),
     ];
-    facts.extend(builder.status.as_ref().map(|status| of_status(status, now)).into_iter().flatten());
+    facts.extend(builder.status.as_ref().map(|status| of_status(builder, status, now)).into_iter().flatten());
     facts
 }
 
-fn of_status(status: &ImageBuilderStatus, now: Timestamp) -> Vec<(&'static str, String)> {
+fn of_status(
+    builder: &ImageBuilder,
+    status: &ImageBuilderStatus,
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
     let source = status.source.as_ref();
     let running = status.build.as_ref().map(|build| {
         format!(
@@ -49,7 +55,31 @@ fn of_status(status: &ImageBuilderStatus, now: Timestamp) -> Vec<(&'static str, 
         ("Running", running.unwrap_or_default()),
         ("Last build", ago(last, now)),
         ("Next build", next_build(status, now)),
+        ("Checks", checks(builder, status, now)),
     ]
+}
+
+/// Returns when a build begins by the schedule, or when it is checked whether one is to. That follows from the spec and the
+/// last build: a check that finds nothing new is not recorded.
+fn checks(builder: &ImageBuilder, status: &ImageBuilderStatus, now: Timestamp) -> String {
+    let (spec, uid) = (&builder.spec, builder.metadata.uid.as_deref().unwrap_or_default());
+    let Some(recurrence) = Recurrence::parse(spec.recurrence()) else { return String::new() };
+    let Some(last_build) = status.last_build_time.as_ref().filter(|_| !spec.suspend) else {
+        return String::new();
+    };
+    let is_scheduled = spec.schedule.is_some();
+    match recurrence.last(uid, last_build.0, now) {
+        Some(_) if spec.rebuild_on.is_empty() => {
+            let next = recurrence.next(uid, last_build.0.min(now));
+            format!("next build by the schedule {}", until(&Time(next), now))
+        }
+        Some(last) => {
+            let (last, next) = (ago(Some(&Time(last)), now), recurrence.next(uid, last));
+            format!("last {last}, next {}", until(&Time(next), now))
+        }
+        None if spec.rebuild_on.is_empty() || is_scheduled => String::new(),
+        None => format!("last and next within {}", spec.frequency),
+    }
 }
 
 /// Returns when a build begins. After one that succeeded, that is something new which minInterval holds back.

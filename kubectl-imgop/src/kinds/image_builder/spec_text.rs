@@ -113,15 +113,13 @@ pub fn rebuilds(spec: &ImageBuilderSpec) -> String {
         RebuildOn::BaseImage => "a new base image",
     };
     let causes: Vec<&str> = spec.rebuild_on.iter().map(on).collect();
-    let causes = if causes.is_empty() {
-        "when the spec changes".to_owned()
+    let (when, least) = (spec.recurrence(), &spec.min_interval);
+    let causes = if !causes.is_empty() {
+        format!("for {}, checked {when}, at most every {least}", causes.join(" and "))
+    } else if spec.schedule.is_some() {
+        format!("{when}, at most every {least}")
     } else {
-        format!(
-            "for {}, checked every {}, at most every {}",
-            causes.join(" and "),
-            spec.frequency,
-            spec.min_interval
-        )
+        "when the spec changes".to_owned()
     };
     if spec.suspend { format!("{causes}; suspended") } else { causes }
 }

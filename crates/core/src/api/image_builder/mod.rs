@@ -9,7 +9,7 @@ use super::endpoint::is_default;
 use super::job_template::JobTemplateSpec;
 use super::resources::Resources;
 use super::rules as shared_rules;
-use super::schedule::Frequency;
+use super::schedule::{Frequency, RecurrenceRef};
 
 mod built_image;
 mod cache;
@@ -74,6 +74,8 @@ pub use storage::{Storage, StorageMedium};
     validation = rules::annotations_need_oci(),
     validation = rules::source_timestamp_needs_git(),
     validation = rules::watched_source_needs_a_context(),
+    validation = shared_rules::frequency_or_schedule(),
+    validation = shared_rules::time_zone_of_a_schedule(),
 )]
 pub struct ImageBuilderSpec {
     /// The architectures to build for: arm64, amd64, or both. Either this or platforms.
@@ -149,6 +151,21 @@ pub struct ImageBuilderSpec {
     )]
     pub frequency: String,
 
+    /// At which times a build begins, or, where rebuildOn names something, it is checked whether that has changed,
+    /// in place of frequency: cron's five fields (minute, hour, day of the month, month, day of the week), such as
+    /// 0 3 * * * or 30 22 * * MON-FRI, or one of @hourly, @daily, @weekly, @monthly and @yearly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = shared_rules::schedule())]
+    pub schedule: Option<String>,
+
+    /// The time zone of schedule, by its name in the IANA database, such as Europe/Berlin; UTC without it. A time that the
+    /// clock skips comes right after the gap, one that it shows twice comes once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = shared_rules::time_zone())]
+    pub time_zone: Option<String>,
+
     /// The least time between the starts of two builds that rebuildOn starts, such as 5m or 1d; at least 10s,
     /// at most 365d. A changed spec and a requested build do not wait.
     #[serde(default = "default_min_interval")]
@@ -221,6 +238,12 @@ impl ImageBuilderSpec {
             failed_builds_history_limit: default_failed_limit(),
             ..Self::default()
         }
+    }
+
+    /// Returns the fields that say when.
+    pub fn recurrence(&self) -> RecurrenceRef<'_> {
+        let Self { frequency, schedule, time_zone, .. } = self;
+        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
     }
 }
 

@@ -267,6 +267,8 @@ pub enum BuildReason {
     SourceChanged,
     /// A tag that the Dockerfile builds on has new content.
     BaseImageMoved,
+    /// A time of the schedule has come.
+    Schedule,
     /// The last build failed in a way that may go differently.
     Retry,
     /// A tag no longer shows the image.
@@ -285,6 +287,7 @@ impl BuildReason {
             Self::Requested => "Requested",
             Self::SourceChanged => "SourceChanged",
             Self::BaseImageMoved => "BaseImageMoved",
+            Self::Schedule => "Schedule",
             Self::Retry => "Retry",
             Self::TagLost => "TagLost",
             Self::Unknown => "Unknown",

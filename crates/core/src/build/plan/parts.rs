@@ -100,9 +100,8 @@ pub fn parts(
 /// that is tried again by itself.
 fn may_be_given_up(request: &BuildRequest, platform: &PlatformSelector, runs: &[PartRun]) -> bool {
     let newest = runs.iter().filter(|run| run.platform == *platform).max_by_key(|run| run.attempt);
-    let retry = |failure: BuildFailure, run: &PartRun| {
-        failure.delay(run.attempt, request.retries, request.frequency.period())
-    };
+    // Whether there is a next try does not hang on when inputs are checked.
+    let retry = |failure: BuildFailure, run: &PartRun| failure.delay(run.attempt, request.retries, MAX_WAIT);
     newest.is_some_and(|run| match run.state {
         PartState::Gone(failure, None) => retry(failure, run).is_some(),
         _ => false,
@@ -126,7 +125,7 @@ fn action(
         PartState::Gone(_, Some(_)) if reset_at == Some(now) => return next,
         PartState::Gone(failure, Some(due)) => return back_off(*failure, *due, MAX_WAIT, next, now),
     };
-    let check = request.frequency.period();
+    let check = request.recurrence.pause(at);
     let Some(delay) = failure.delay(alike(failure, tries), request.retries, check) else {
         return PartAction::Failed(failure);
     };

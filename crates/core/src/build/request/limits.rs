@@ -92,6 +92,8 @@ fn check_lengths(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
             problems.report(field, format!("it has more than {most} characters"));
         }
     };
+    check("schedule".to_owned(), spec.schedule.as_ref(), MAX_SCHEDULE);
+    check("timeZone".to_owned(), spec.time_zone.as_ref(), MAX_TIME_ZONE);
     check("target".to_owned(), spec.target.as_ref(), MAX_TARGET);
     check("dockerfile".to_owned(), spec.dockerfile.as_ref(), MAX_PATH);
     check("context.subPath".to_owned(), sub_path, MAX_PATH);
@@ -106,6 +108,8 @@ fn check_lengths(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
     }
 }
 
+const MAX_SCHEDULE: usize = 128;
+const MAX_TIME_ZONE: usize = 64;
 const MAX_TARGET: usize = 128;
 const MAX_PATH: usize = 1024;
 const MAX_REVISION: usize = 255;
