@@ -80,6 +80,9 @@ impl Pass<'_> {
         let differing: Vec<&Tag> = observed.to_be_written().collect();
         let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
         conflicts.extend(self.images.claims.conflicts(self.image, request, &differing));
+        let disputed = self.images.conflicts.disputed(self.image, request, &observed);
+        let left_alone = self.images.conflicts.disputes.left_alone(self.uid(), request, &disputed, self.now);
+        conflicts.extend(left_alone);
         PassState {
             request,
             observed_at,
@@ -89,6 +92,7 @@ impl Pass<'_> {
             failures: self.recorded_failures(),
             unrecorded_failures: self.status().unrecorded_failures(),
             conflicts,
+            disputed,
             retry_now: due.is_asked_for(),
             begun: jobs.begun_since(self.status().last_sync_time.map(|time| time.0)),
             now: self.now,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use imgop_registry::reference::{Digest, RegistryHost};
 
 use super::docker_config::docker_config_secret;
-use super::{AccessError, JobSecretError, RegistryAccess, Resolved};
+use super::{AccessError, AccessResolver, JobSecretError, Resolved};
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::owner::Owner;
@@ -21,7 +21,7 @@ const MAX_AGE_NOW: Duration = Duration::from_mins(10);
 
 /// Adds the agent's own credential for a field that asks for it.
 pub(super) async fn add_credential(
-    with: &RegistryAccess<'_>,
+    with: &AccessResolver<'_>,
     namespace: &str,
     field: &str,
     host: &RegistryHost,
@@ -31,6 +31,17 @@ pub(super) async fn add_credential(
     if !with.rights.may(Right::USE_AWS, namespace, freshness).await? {
         return Err(AccessError::AwsNotEnabled);
     }
+    add_lent_credential(with, field, host, freshness, resolved).await
+}
+
+/// Adds the agent's own credential for a field that asks for it, and to which an administrator lends it.
+pub(super) async fn add_lent_credential(
+    with: &AccessResolver<'_>,
+    field: &str,
+    host: &RegistryHost,
+    freshness: Freshness,
+    resolved: &mut Resolved,
+) -> Result<(), AccessError> {
     let max_age = if freshness == Freshness::Cached { Duration::MAX } else { MAX_AGE_NOW };
     let found = with.ecr.credential(host, max_age).await;
     let found =
@@ -45,7 +56,7 @@ pub(super) async fn add_credential(
 
 /// Writes the Secret that an owner's Jobs mount for a field, unless it holds a token that is young enough.
 pub(super) async fn ensure_job_secret(
-    with: &RegistryAccess<'_>,
+    with: &AccessResolver<'_>,
     owner: &Owner,
     field: &str,
     host: &RegistryHost,
