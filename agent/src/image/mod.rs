@@ -41,6 +41,7 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
+use crate::registry_access::lent::LentAccess;
 use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
 use failures::Halt;
@@ -191,6 +192,8 @@ struct Access {
     destination: RepositoryClient,
     /// Name and version of each Secret that was read.
     secrets: Vec<String>,
+    /// How both are reached, where something of it is lent.
+    lent: Option<LentAccess>,
 }
 
 impl Access {

@@ -31,7 +31,8 @@ pub(super) async fn add_credential(
     if !with.rights.may(Right::USE_AWS, namespace, freshness).await? {
         return Err(AccessError::AwsNotEnabled);
     }
-    add_lent_credential(with, field, host, freshness, resolved).await
+    let max_age = if freshness == Freshness::Cached { Duration::MAX } else { MAX_AGE_NOW };
+    add_token(with, field, host, max_age, resolved).await
 }
 
 /// Adds the agent's own credential for a field that asks for it, and to which an administrator lends it.
@@ -42,7 +43,18 @@ pub(super) async fn add_lent_credential(
     freshness: Freshness,
     resolved: &mut Resolved,
 ) -> Result<(), AccessError> {
-    let max_age = if freshness == Freshness::Cached { Duration::MAX } else { MAX_AGE_NOW };
+    // A Job may be given what is resolved here.
+    let max_age = if freshness == Freshness::Cached { MAX_AGE_FOR_A_JOB } else { MAX_AGE_NOW };
+    add_token(with, field, host, max_age, resolved).await
+}
+
+async fn add_token(
+    with: &AccessResolver<'_>,
+    field: &str,
+    host: &RegistryHost,
+    max_age: Duration,
+    resolved: &mut Resolved,
+) -> Result<(), AccessError> {
     let found = with.ecr.credential(host, max_age).await;
     let found =
         found.map_err(|error| AccessError::Aws { field: field.to_owned(), error: Box::new(error) })?;

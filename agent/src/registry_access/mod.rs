@@ -5,6 +5,7 @@ pub mod advice;
 pub(crate) mod aws;
 pub mod docker_config;
 pub mod files;
+pub mod lent;
 mod policies;
 mod resolve;
 

@@ -74,7 +74,12 @@ impl AccessResolver<'_> {
             namespace,
             field,
             repository,
-            endpoint: EndpointRef { name: "", credentials: None, use_aws_irsa: false, tls: &super::DEFAULT_TLS },
+            endpoint: EndpointRef {
+                name: "",
+                credentials: None,
+                use_aws_irsa: false,
+                tls: &super::DEFAULT_TLS,
+            },
             action: RegistryAction::Push,
             lending: Lending::Reach,
         };
@@ -98,7 +103,11 @@ impl AccessResolver<'_> {
             Decision::Ungoverned => Ok(None),
             Decision::Granted { grant, also } => {
                 if !also.is_empty() {
-                    tracing::debug!(grant = grant.name, ?also, "several RegistryAccesses fit alike; the first lends");
+                    tracing::debug!(
+                        grant = grant.name,
+                        ?also,
+                        "several RegistryAccesses fit alike; the first lends"
+                    );
                 }
                 Ok(Some(grant))
             }
@@ -164,12 +173,19 @@ impl AccessResolver<'_> {
         if lends_credential && !endpoint.tls.is_default() {
             return Err(AccessError::TlsOfLent { field: field.to_owned() });
         }
-        let own = EndpointUse { endpoint: EndpointRef { use_aws_irsa: !lends_aws && endpoint.use_aws_irsa, ..endpoint }, ..of };
+        let own = EndpointUse {
+            endpoint: EndpointRef { use_aws_irsa: !lends_aws && endpoint.use_aws_irsa, ..endpoint },
+            ..of
+        };
         let mut resolved = Resolved { is_lent: true, ..self.resolve_own(own, freshness).await? };
-        let unusable =
-            |problem: String| AccessError::LentUnusable { field: field.to_owned(), host: repository.host().clone(), problem };
+        let unusable = |problem: String| AccessError::LentUnusable {
+            field: field.to_owned(),
+            host: repository.host().clone(),
+            problem,
+        };
         if let Some(name) = secret {
-            let content = self.read_lent(name, freshness).await.map_err(|error| error.or_unusable(&unusable))?;
+            let content =
+                self.read_lent(name, freshness).await.map_err(|error| error.or_unusable(&unusable))?;
             let credential = lent_credential(&content, policy, repository).map_err(unusable)?;
             resolved.access.credential = Some(credential);
             resolved.versions.secrets.push(format!("lent {}", content.version));
@@ -177,8 +193,11 @@ impl AccessResolver<'_> {
         if let Some(tls) = tls {
             resolved.access.tls = mode(tls.mode);
             if let (TlsMode::Verify, Some(name)) = (tls.mode, &tls.ca_secret_name) {
-                let content = self.read_lent(name, freshness).await.map_err(|error| error.or_unusable(&unusable))?;
-                let pem = content.value(CA_KEY).ok_or_else(|| unusable(format!("its Secret has no key {CA_KEY}")))?;
+                let content =
+                    self.read_lent(name, freshness).await.map_err(|error| error.or_unusable(&unusable))?;
+                let pem = content
+                    .value(CA_KEY)
+                    .ok_or_else(|| unusable(format!("its Secret has no key {CA_KEY}")))?;
                 resolved.access.tls = Tls::Verify { extra_ca_pem: Some(pem.to_vec()) };
                 resolved.versions.secrets.push(format!("lent {}", content.version));
             }
@@ -291,9 +310,12 @@ fn lent_credential(
         format!("its Secret has neither the key {DOCKER_CONFIG_KEY} nor username and password")
     })?;
     let config = DockerConfig::parse(document).map_err(|error| error.to_string())?;
-    let found = policy.names_of(repository.host()).iter().find_map(|name| config.credential(name, repository.path()));
+    let found =
+        policy.names_of(repository.host()).iter().find_map(|name| config.credential(name, repository.path()));
     match found {
-        Some(Credential::RegistryToken(_)) => Err("its Secret holds a token that Jobs cannot be given".to_owned()),
+        Some(Credential::RegistryToken(_)) => {
+            Err("its Secret holds a token that Jobs cannot be given".to_owned())
+        }
         Some(credential) => Ok(credential),
         None => Err("its Secret holds no credential for this registry".to_owned()),
     }
@@ -309,3 +331,6 @@ fn access([credentials, ca]: &Read, repository: &Repository, mode: Tls) -> Resul
     };
     from_secret_data(data, repository, mode)
 }
+
+#[cfg(test)]
+mod tests;
