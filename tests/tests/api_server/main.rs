@@ -8,6 +8,7 @@ mod builds;
 mod images;
 mod kubectl_get;
 mod plugin;
+mod registry_accesses;
 mod second_kind;
 mod several_images;
 mod sizes;
