@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::jobs::budget::{Caps, KindCap};
 use crate::metrics::Metrics;
-use crate::registry_access::RegistryAccess;
+use crate::registry_access::{AccessResolver, Policies};
 use crate::turns::Turns;
 
 /// How long a pass may take to its first Job, with its wait for a turn and without the pages of tag lists.
@@ -48,6 +48,8 @@ pub struct Agent {
     pub config_maps: ConfigMaps,
     /// What administrators allow the agent.
     pub rights: Arc<Rights>,
+    /// What administrators grant namespaces at registries.
+    pub policies: Policies,
     /// All Jobs, and how many there may be.
     pub jobs: Jobs,
     /// Where events go.
@@ -90,7 +92,15 @@ impl Agent {
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
             config_maps: ConfigMaps::new(client.clone()),
-            jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, of_kinds.job_annotations),
+            policies: Policies::new(client.clone()),
+            jobs: Jobs::new(
+                client.clone(),
+                rights.clone(),
+                caps,
+                max_pending,
+                of_kinds.job_annotations,
+                config.lent_namespace().to_owned(),
+            ),
             rights,
             events: Events::new(client.clone()),
             turns: Turns::new(config.max_concurrent_reconciles.into()),
@@ -106,8 +116,14 @@ impl Agent {
         Uptime { started: self.started, earlier_heartbeat: None }
     }
 
-    /// Returns what the credentials of repositories are resolved with.
-    pub fn registry_access(&self) -> RegistryAccess<'_> {
-        RegistryAccess { secrets: &self.secrets, rights: &self.rights, ecr: &self.ecr }
+    /// Returns what endpoints are resolved with.
+    pub fn registry_access(&self) -> AccessResolver<'_> {
+        AccessResolver {
+            policies: &self.policies,
+            agent_namespace: self.config.agent_namespace(),
+            secrets: &self.secrets,
+            rights: &self.rights,
+            ecr: &self.ecr,
+        }
     }
 }

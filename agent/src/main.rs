@@ -145,9 +145,15 @@ async fn work(
     let namespaces = agent.config.watch_namespaces.clone();
     let jobs = agent.jobs.clone().run(namespaces, ready_gate.clone(), stop.clone());
     let jobs = tokio::spawn(run_until_stop(jobs, stop.clone()));
+    let policies = agent.policies.clone().run(ready_gate.clone(), stop.clone());
+    let policies = tokio::spawn(run_until_stop(policies, stop.clone()));
     // What an earlier process left is known before anything is begun.
+    let (jobs_known, granted_known) = (
+        agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER),
+        agent.policies.wait_until_known(READY_WITHOUT_SOME_AFTER),
+    );
     tokio::select! {
-        () = agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER) => {}
+        _ = async { tokio::join!(jobs_known, granted_known) } => {}
         () = stop.cancelled() => return Ok(()),
     }
     let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
@@ -158,6 +164,7 @@ async fn work(
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
     run_until_stopped(controllers, stop).await;
     accepting.abort();
+    policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?
 }
 
@@ -175,13 +182,13 @@ async fn run_until_stopped<T>(controllers: impl Future<Output = T>, stop: &Cance
     }
 }
 
-/// Runs the watches of Jobs. If they end before `stop`, the process stops with an error: without them every Job
-/// would seem to run for ever.
+/// Runs watches that all kinds need. If they end before `stop`, the process stops with an error: without them every Job
+/// would seem to run for ever, and what was granted once would be so for ever.
 async fn run_until_stop(watches: impl Future<Output = ()>, stop: CancellationToken) -> anyhow::Result<()> {
     let ended = AssertUnwindSafe(watches).catch_unwind().await;
     let is_expected = stop.is_cancelled() && ended.is_ok();
     stop.cancel();
-    anyhow::ensure!(is_expected, "a watch of Jobs has ended");
+    anyhow::ensure!(is_expected, "a watch that all kinds need has ended");
     Ok(())
 }
 

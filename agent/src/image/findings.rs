@@ -11,7 +11,7 @@ use imgop_core::copy::{
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
-use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
+use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use jiff::Timestamp;
 
 use super::job_results::JobResults;
@@ -20,6 +20,7 @@ use super::pass_state::{Execution, PassState, observation_ttl};
 use super::requests::Requests;
 use super::{JOB_INTERVAL, Pass};
 use crate::jobs::delay::Delay;
+use crate::tag_claims::dispute_message;
 
 /// For how long what was observed is kept of an Image that has nothing to do but wait: thousands may.
 const MAX_KEPT_WHILE_WAITING: Duration = Duration::from_mins(10);
@@ -53,14 +54,12 @@ pub struct Findings {
     pub ended: Option<Vec<Tag>>,
     /// The generation of the spec that the conditions are of; the Image's own if none.
     pub generation: Option<i64>,
-    /// Where this process has put tags for the Image.
-    pub written_to: Option<Repository>,
 }
 
 impl Findings {
     /// Returns the findings of a sync that has ended without any answer about tags.
     pub fn of(readiness: Readiness, handled: Requests) -> Self {
-        Self { readiness, tags: None, handled, ended: Some(Vec::new()), generation: None, written_to: None }
+        Self { readiness, tags: None, handled, ended: Some(Vec::new()), generation: None }
     }
 }
 
@@ -114,7 +113,8 @@ impl Pass<'_> {
         let message = delay.map(Delay::message).or_else(|| jobs.waits_for_node());
         let object = format!("{} -n {}", self.owner.name, self.namespace());
         let message = message.or_else(|| last_refusal(plan, &tags.failures));
-        let readiness = readiness(state.request, plan, message.as_deref(), &object);
+        let mut readiness = readiness(state.request, plan, message.as_deref(), &object);
+        readiness.add(dispute_message(&state.disputed));
         let mut findings = Findings::of(readiness, self.requests.clone());
         findings.tags = Some(tags);
         findings.ended = (!is_busy).then_some(copied);
@@ -175,7 +175,6 @@ impl Pass<'_> {
             ended: tags.as_ref().map(|_| copied),
             tags,
             handled: Requests::default(),
-            written_to: None,
         };
         Conclusion { findings: Some(findings), wait: None }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Side, TagFailure};
+use imgop_core::api::{RegistryAction, Side, TagFailure};
 use imgop_core::copy::{
     CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe,
 };
@@ -24,7 +24,8 @@ use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::cluster::rights::Right;
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::registry_access::{AccessError, Resolved};
+use crate::registry_access::lent::LentAccess;
+use crate::registry_access::{AccessError, EndpointUse, Lending, Resolved};
 use imgop_core::schedule::Due;
 
 impl Pass<'_> {
@@ -105,14 +106,17 @@ impl Pass<'_> {
     async fn clients(&self, request: &CopyRequest, freshness: Freshness) -> Result<Access, AccessError> {
         let (registries, source, destination) =
             (&self.agent().registries, &request.source, &request.destination);
-        let from = self.resolve(Side::Source, source, freshness).await?;
         let to = self.resolve(Side::Destination, destination, freshness).await?;
-        let (source, destination) =
-            (registries.repository(source, &from.access), registries.push_target(destination, &to.access));
-        let (mut versions, secrets) =
-            (from.versions.clone(), [from.versions.all(), to.versions.all()].concat());
-        versions.extend(to.versions);
-        Ok(Access { source, destination, secrets, credentials: versions.digest() })
+        let from = self.resolve(Side::Source, source, freshness).await?;
+        let mut versions = from.versions.clone();
+        versions.extend(to.versions.clone());
+        Ok(Access {
+            source: registries.repository(source, &from.access),
+            destination: registries.push_target(destination, &to.access),
+            lent: LentAccess::of(&from, &to),
+            secrets: versions.all(),
+            credentials: versions.digest(),
+        })
     }
 
     async fn resolve(
@@ -121,8 +125,19 @@ impl Pass<'_> {
         repository: &Repository,
         freshness: Freshness,
     ) -> Result<Resolved, AccessError> {
-        let (access, endpoint) = (self.agent().registry_access(), self.image.spec.endpoint(side));
-        access.resolve(self.namespace(), side.as_str(), repository, endpoint, freshness).await
+        let action = match side {
+            Side::Source => RegistryAction::Pull,
+            Side::Destination => RegistryAction::Push,
+        };
+        let of = EndpointUse {
+            namespace: self.namespace(),
+            field: side.as_str(),
+            repository,
+            endpoint: self.image.spec.endpoint(side),
+            action,
+            lending: Lending::All,
+        };
+        self.agent().registry_access().resolve(of, freshness).await
     }
 
     /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but
@@ -285,6 +300,7 @@ mod tests {
             destination: client(&request.destination),
             secrets: Vec::new(),
             credentials: String::new(),
+            lent: None,
         };
         let limit = Duration::from_secs(1);
         let answer = observe_within(limit, &access, &request, &Known::default(), Limits::default()).await;

@@ -43,6 +43,7 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
+use crate::registry_access::lent::LentAccess;
 use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
 use failures::Halt;
@@ -133,9 +134,8 @@ impl Reconcile for Images {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
-        let report = findings.map(|mut findings| {
+        let report = findings.map(|findings| {
             let completed = findings.ended.as_ref().map(|copied| count(copied));
-            findings.written_to = self.conflicts.written_to(pass.uid());
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
             Report { status, completed, is_progress }
@@ -152,8 +152,7 @@ impl Reconcile for Images {
         let mut image = Image::new("", spec);
         (image.status, image.metadata.generation) = (old.cloned(), failure.generation);
         let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), Requests::default());
-        let written_to = old.and_then(|old| old.written_to.clone());
-        ImageStatus { written_to, ..next_status(&image, findings, None, now) }
+        next_status(&image, findings, None, now)
     }
 
     fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
@@ -198,6 +197,8 @@ struct Access {
     secrets: Vec<String>,
     /// A hash of these: another one when one of them is corrected.
     credentials: String,
+    /// How both are reached, where something of it is lent.
+    lent: Option<LentAccess>,
 }
 
 impl Access {

@@ -1,6 +1,6 @@
 //! What the steps of a pass hand on: what a plan is worked out from, and what became of one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::{FailureReason, TagFailure};
@@ -33,6 +33,8 @@ pub(super) struct PassState<'a> {
     pub credentials: String,
     pub conflicts: HashMap<Tag, String>,
     pub cooldown: Cooldown,
+    /// Tags that objects of other namespaces give other content.
+    pub disputed: BTreeSet<Tag>,
     pub retry_now: bool,
     pub reset_at: Option<Timestamp>,
     /// Copies of Jobs that are younger than the last sync: a registry may not show yet what they pushed.

@@ -15,7 +15,7 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError};
+use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
 
 /// The longest that a registry may ask to be left alone.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -194,7 +194,13 @@ impl Pass<'_> {
             }
             AccessError::Aws { error, .. } if error.is_transient() => BuildFailure::RegistryUnreachable,
             AccessError::Aws { .. } => BuildFailure::RegistryUnauthorized,
-            AccessError::Missing { .. } | AccessError::Unusable { .. } => BuildFailure::SecretUnusable,
+            AccessError::Missing { .. }
+            | AccessError::Unusable { .. }
+            | AccessError::LentUnusable { .. }
+            | AccessError::TlsOfLent { .. } => BuildFailure::SecretUnusable,
+            AccessError::DestinationNotAllowed { .. } => BuildFailure::DestinationNotAllowed,
+            AccessError::Policy(PolicyFault::Pending) => return Ok(Conclusion::unchanged(SHORT_INTERVAL)),
+            AccessError::Policy(_) => BuildFailure::AccessUnknown,
         };
         match Halt::of(failure, message) {
             Halt::Build(refusal) => Ok(self.refused(&refusal, memory)),

@@ -51,7 +51,7 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
         let mut jobs = self.agent().jobs.of_owner(&self.owner, self.now);
-        self.agent().jobs.explain(self.namespace(), &mut jobs, &ADVICE).await;
+        self.agent().jobs.explain(&mut jobs, &ADVICE).await;
         let (settings, build) = (&self.agent().config.builds, (self.namespace(), last.number));
         self.builders.tiers.take_note(settings, build, &jobs, self.now);
         let is_outdated = self.is_outdated(request, last);

@@ -22,7 +22,7 @@ impl Pass<'_> {
                 record.number != number || key.is_some_and(|key| is_of_other_key(&record, key))
             };
             if record(job).is_some_and(is_other) {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())
@@ -48,7 +48,7 @@ impl Pass<'_> {
         let template = self.agent().config.job_options(&self.builder.spec.job_template).hash();
         for job in jobs.iter().filter(|job| job.waits_with_other_template(&template)) {
             let Some(record) = record(job).filter(|record| record.number == number) else { continue };
-            self.agent().jobs.delete(self.namespace(), job).await?;
+            self.agent().jobs.delete(job).await?;
             ended.push(record);
         }
         let is_ended = |job: &JobReport| record(job).is_some_and(|record| ended.contains(&record));
@@ -67,7 +67,7 @@ impl Pass<'_> {
                 part.platform == platform && (is_noted || part.attempts > record.attempt)
             });
             if is_noted {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())
@@ -89,7 +89,7 @@ impl Pass<'_> {
                 _ => false,
             };
             if planned.iter().any(|part| part.platform == record.platform && is_over(&part.action)) {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())

@@ -138,14 +138,15 @@ fn without_name(message: &str) -> &str {
 
 impl Jobs {
     /// Says in the reports of Jobs without a pod why there is none, where events tell it and may be read.
-    pub async fn explain(&self, namespace: &str, reports: &mut [JobReport], advice: &Advice) {
+    pub async fn explain(&self, reports: &mut [JobReport], advice: &Advice) {
         for report in reports.iter_mut().filter(|report| report.is_without_pod) {
             let Some(uid) = &report.uid else { continue };
-            match self.newest_refusal(namespace, uid).await {
+            match self.newest_refusal(&report.namespace, uid).await {
                 Ok(Some(message)) => report.is_stuck_because(&refusal_of_pod(&message, advice)),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::debug!(namespace, job = report.name, %error, "cannot read the events of a Job");
+                    let (namespace, job) = (&report.namespace, &report.name);
+                    tracing::debug!(namespace, job, %error, "cannot read the events of a Job");
                 }
             }
         }

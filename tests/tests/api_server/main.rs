@@ -12,6 +12,7 @@ mod kubectl_get;
 mod older_crds;
 mod plugin;
 mod policies;
+mod registry_accesses;
 mod rights;
 mod second_kind;
 mod several_images;

@@ -46,12 +46,6 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_from: Option<String>,
 
-    /// The destination repository, once the agent itself has put a tag there for this Image: the proof
-    /// that it may write there. From then on this Image keeps its tags there from younger Images of
-    /// other namespaces, for as long as spec.destination is that repository.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written_to: Option<String>,
-
     /// The tag of the source that a fixed destination.version shows, where it is the newest of several.
     /// A list of tags that lacks it moves the fixed tag back only once a second list agrees.
     #[serde(default, skip_serializing_if = "Option::is_none")]

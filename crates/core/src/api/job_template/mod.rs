@@ -100,6 +100,24 @@ pub struct JobTemplateSpec {
     pub backoff_limit: Option<u32>,
 }
 
+impl JobTemplateSpec {
+    /// Returns what of it holds for Jobs outside of the object's own namespace: nothing that names objects of the
+    /// namespace, or that its rules decide on.
+    #[must_use]
+    pub fn outside_of_namespace(&self) -> Self {
+        Self {
+            resources: self.resources.clone(),
+            node_selector: self.node_selector.clone(),
+            tolerations: self.tolerations.clone(),
+            affinity: self.affinity.as_ref().map(Affinity::of_nodes),
+            ttl_seconds_after_finished: self.ttl_seconds_after_finished,
+            active_deadline_seconds: self.active_deadline_seconds,
+            backoff_limit: self.backoff_limit,
+            ..Self::default()
+        }
+    }
+}
+
 /// A taint of nodes that is no hindrance, as of any pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
