@@ -17,6 +17,7 @@ use crate::jobs::Jobs;
 use crate::jobs::budget::{Caps, KindCap};
 use crate::metrics::Metrics;
 use crate::registry_access::RegistryAccess;
+use crate::registry_access::default_destinations::DefaultDestinations;
 use crate::turns::Turns;
 
 /// How long a pass may take to its first Job, with its wait for a turn and without the pages of tag lists.
@@ -45,6 +46,8 @@ pub struct Agent {
     pub secrets: Secrets,
     /// `ConfigMaps` that objects name.
     pub config_maps: ConfigMaps,
+    /// Where images go that name no registry as their destination.
+    pub destinations: Arc<DefaultDestinations>,
     /// What administrators allow the agent.
     pub rights: Arc<Rights>,
     /// All Jobs, and how many there may be.
@@ -71,6 +74,8 @@ impl Agent {
             of_kind: (of_kinds.job_cap)(&config),
             wake_timeout: PASS_TIME + Duration::from_secs(config.registry_list_timeout.into()),
         };
+        // With settings that contradict each other the process does not start.
+        let of_all = config.default_destination().unwrap_or_default();
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {
             registries: Registries::new(config.registries()),
@@ -78,6 +83,7 @@ impl Agent {
             secrets: Secrets::new(client.clone()),
             config_maps: ConfigMaps::new(client.clone()),
             jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, of_kinds.job_annotations),
+            destinations: Arc::new(DefaultDestinations::new(of_all)),
             rights,
             events: Events::new(client.clone()),
             turns: Turns::new(config.max_concurrent_reconciles.into()),

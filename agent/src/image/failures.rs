@@ -5,6 +5,7 @@ use std::time::Duration;
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Image, Side};
 use imgop_core::copy::{ObserveError, SpecError};
+use imgop_core::default_destination::IncompleteDestination;
 use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError, Unreachable};
@@ -60,6 +61,9 @@ pub(super) enum Halt {
     /// The Secret of a Job cannot be written.
     #[error(transparent)]
     JobSecret(#[from] JobSecretError),
+    /// The spec names no registry as its destination, and no default says which.
+    #[error(transparent)]
+    Destination(#[from] IncompleteDestination),
     /// A Job cannot be created.
     #[error(transparent)]
     Job(#[from] JobError),
@@ -76,7 +80,7 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::Destination(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
             Halt::MissingRight(right) => {
                 let how = self.agent().rights.how_to_grant(right, self.namespace());
                 let message = format!("{message} (checked again every 30 s); {how}");

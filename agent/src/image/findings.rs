@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
-use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure, WaitingTag};
+use imgop_core::api::{Counts, DefaultedDestination, FailureReason, Mode, Phase, TagFailure, WaitingTag};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
     CopyRequest, FirstSeen, Naming, Observed, Plan, PlannedTag, TagAction, Waiting, readiness,
@@ -53,6 +53,8 @@ pub struct Findings {
     pub ended: Option<Vec<Tag>>,
     /// The generation of the spec that the conditions are of; the Image's own if none.
     pub generation: Option<i64>,
+    /// Where tags go, if the spec does not say everything of it.
+    pub destination: Option<DefaultedDestination>,
     /// Where this process has put tags for the Image.
     pub written_to: Option<Repository>,
 }
@@ -66,6 +68,7 @@ impl Findings {
             handled_request,
             ended: Some(Vec::new()),
             generation: None,
+            destination: None,
             written_to: None,
         }
     }

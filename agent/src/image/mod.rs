@@ -39,12 +39,14 @@ use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
+use crate::registry_access::default_destinations::defaulted;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
 use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
 use failures::Halt;
 use findings::{Conclusion, Findings};
+use imgop_core::default_destination::Completion;
 use imgop_core::schedule::{Candidate, Due};
 use memory::Memory;
 use obsolete_jobs::wait_for;
@@ -75,6 +77,8 @@ pub struct Images {
 impl Images {
     /// Returns the kind, whose objects are these.
     pub fn new(agent: Arc<Agent>, images: Objects<Image>) -> Self {
+        let destinations = agent.destinations.clone();
+        let images = images.completed_by(move |image| destinations.completed(image));
         let (conflicts, counters) = (Conflicts::new(images), CopyCounters::new(&agent.metrics));
         let claims = BuilderClaims::new(Objects::new([]));
         Self { agent, conflicts, claims, counters, blobs: KnownBlobs::default() }
@@ -83,6 +87,8 @@ impl Images {
     /// Returns the same kind beside these `ImageBuilders`, which may have the same tags.
     #[must_use]
     pub fn beside(self, builders: Objects<ImageBuilder>) -> Self {
+        let destinations = self.agent.destinations.clone();
+        let builders = builders.completed_by(move |builder| destinations.completed(builder));
         Self { claims: BuilderClaims::new(builders), ..self }
     }
 }
@@ -125,14 +131,25 @@ impl Reconcile for Images {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageStatus>, ApiError> {
-        let pass = Pass::new(self, image, memory, now);
-        let Conclusion { findings, wait } = match pass.run(memory).await {
+        let completed = self.agent.destinations.complete(image);
+        let (image, completion) = match &completed {
+            Ok(completed) => (completed.object.as_ref(), completed.completion.as_ref()),
+            Err(_) => (image, None),
+        };
+        let destination = defaulted(&image.spec.destination.name, completion);
+        let pass = Pass::new(self, image, completion, memory, now);
+        let result = match completed {
+            Ok(_) => pass.run(memory).await,
+            Err(incomplete) => Err(incomplete.into()),
+        };
+        let Conclusion { findings, wait } = match result {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
         let report = findings.map(|mut findings| {
             let completed = findings.ended.as_ref().map(|copied| count(copied));
             findings.written_to = self.conflicts.written_to(pass.uid());
+            findings.destination = destination;
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
             Report { status, completed, is_progress }
@@ -202,8 +219,18 @@ impl Access {
 }
 
 impl<'a> Pass<'a> {
-    fn new(images: &'a Images, image: &'a Image, memory: &Memory, now: Timestamp) -> Self {
-        let candidate = Candidate::from(image);
+    fn new(
+        images: &'a Images,
+        image: &'a Image,
+        completion: Option<&Completion>,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Self {
+        let mut candidate = Candidate::from(image);
+        if has_moved(image, completion) {
+            // Another destination is as a new spec.
+            candidate.observed_generation = None;
+        }
         let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
         Self { images, image, owner: Owner::of(image), candidate, request_token, now }
     }
@@ -288,6 +315,14 @@ impl<'a> Pass<'a> {
     fn request_delay(&self, memory: &Memory) -> Option<Duration> {
         let is_waiting = self.candidate.request.is_some() && self.request_token.is_none();
         memory.schedule.request_delay(self.now).filter(|_| is_waiting)
+    }
+}
+
+/// Returns whether an Image has another destination than the last time, although its spec may be the same.
+fn has_moved(image: &Image, completion: Option<&Completion>) -> bool {
+    match image.status.as_ref().and_then(|status| status.destination.as_ref()) {
+        Some(before) => before.repository != image.spec.destination.name,
+        None => completion.is_some_and(|completion| completion.repository.is_some()),
     }
 }
 

@@ -68,6 +68,7 @@ pub fn next_status(
         progress: findings.readiness.progress.or_else(|| old.progress.clone()),
         last_handled_requested_at: findings.handled_request.or_else(|| old.last_handled_requested_at.clone()),
         written_to: written_to(image, findings.written_to),
+        destination: findings.destination,
         ..old.clone()
     };
     if let Some(tags) = findings.tags {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use imgop_core::api::EndpointRef;
 use imgop_core::api::conditions::reasons;
 use imgop_core::build::{BuildFailure, Retry, SpecError};
+use imgop_core::default_destination::IncompleteDestination;
 use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError};
@@ -38,6 +39,9 @@ pub(super) enum Halt {
     /// Nothing can be built, or the image cannot be published.
     #[error("{0}")]
     Build(Box<Refusal>),
+    /// The spec names no registry as its destination, and no default says which.
+    #[error(transparent)]
+    Destination(#[from] IncompleteDestination),
     /// The Secret of a Job cannot be written.
     #[error(transparent)]
     JobSecret(#[from] JobSecretError),
@@ -153,7 +157,7 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::Destination(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
             Halt::MissingRight(right) => Ok(self.lacks_right(right, &message, memory)),
             Halt::Access(error) => self.access_failed(error, memory),
             Halt::Build(refusal) => Ok(self.refused(&refusal, memory)),

@@ -56,6 +56,7 @@ use crate::cluster::watch::Keep;
 use crate::config::Config;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::jobs::budget::KindCap;
+use crate::registry_access::default_destinations::defaulted;
 use crate::metrics::{Ended, OfKind};
 use base_images::BaseImages;
 use counters::BuildCounters;
@@ -105,6 +106,10 @@ impl ImageBuilders {
     /// Returns the kind, whose objects are these, beside Images that may have the same tags.
     pub fn new(agent: Arc<Agent>, builders: Objects<ImageBuilder>, images: Objects<Image>) -> Self {
         let counters = BuildCounters::new(&agent.metrics, agent.config.metrics_name_objects);
+        let of_builders = agent.destinations.clone();
+        let builders = builders.completed_by(move |builder| of_builders.completed(builder));
+        let of_images = agent.destinations.clone();
+        let images = images.completed_by(move |image| of_images.completed(image));
         let (bases, commits, tiers) = (BaseImages::default(), Commits::default(), Tiers::default());
         Self { agent, builders, images, bases, commits, counters, tiers }
     }
@@ -143,13 +148,24 @@ impl Reconcile for ImageBuilders {
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         self.counters.seen(builder);
+        let completed = self.agent.destinations.complete(builder);
+        let (builder, completion) = match &completed {
+            Ok(completed) => (completed.object.as_ref(), completed.completion.as_ref()),
+            Err(_) => (builder, None),
+        };
+        let destination = defaulted(&builder.spec.image.name, completion);
         let pass = Pass::new(self, builder, memory, now);
-        let conclusion = match pass.run(memory).await {
+        let result = match completed {
+            Ok(_) => pass.run(memory).await,
+            Err(incomplete) => Err(incomplete.into()),
+        };
+        let conclusion = match result {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
         let Conclusion { status, ended, is_progress, wait } = conclusion;
-        let report = status.map(|status| {
+        let report = status.map(|mut status| {
+            status::show_defaults(&mut status, destination);
             memory.reports(builder, &status);
             let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
             Report { is_progress: is_progress && status.build == pass.status.build, status, completed }

@@ -3,6 +3,7 @@
 
 pub mod advice;
 pub(crate) mod aws;
+pub mod default_destinations;
 pub mod docker_config;
 pub mod files;
 

@@ -9,6 +9,7 @@ pub mod api;
 pub mod build;
 pub mod commands;
 pub mod copy;
+pub mod default_destination;
 pub mod readiness;
 pub mod schedule;
 pub mod selection;

@@ -15,7 +15,8 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
     let (spec, status) = (&image.spec, image.status.as_ref());
     let Source { credentials, tls, use_aws_irsa, immutable_tags, .. } = &spec.source;
     let of_source = access(credentials.as_ref(), *use_aws_irsa, tls);
-    let Destination { credentials, tls, use_aws_irsa, .. } = &spec.destination;
+    let Destination { credentials, use_aws_irsa, .. } = &spec.destination;
+    let tls = spec.endpoint(Side::Destination).tls;
     let mut of_destination = access(credentials.as_ref(), *use_aws_irsa, tls);
     if spec.destination.overwrite == Overwrite::IfMissing {
         of_destination.push("keeps tags that exist".to_owned());

@@ -10,7 +10,7 @@ use crate::output::text::count;
 /// Returns the reference that is written.
 pub fn image(spec: &ImageBuilderSpec) -> String {
     let image = &spec.image;
-    let remarks = access(image.credentials.as_ref(), image.use_aws_irsa, &image.tls);
+    let remarks = access(image.credentials.as_ref(), image.use_aws_irsa, image.endpoint().tls);
     format!("{}:{}{}", image.name, image.version, in_brackets(&remarks))
 }
 

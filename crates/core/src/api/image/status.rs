@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Phase;
+use crate::api::{DefaultedDestination, Phase};
 use crate::api::exact_list::exact_list;
 
 /// What became of an Image.
@@ -50,6 +50,10 @@ pub struct ImageStatus {
     /// other namespaces, for as long as spec.destination is that repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_to: Option<String>,
+
+    /// Where tags go, if spec.destination does not say everything of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DefaultedDestination>,
 
     /// The tag of the source that a fixed destination.version shows, where it is the newest of several.
     /// A list of tags that lacks it moves the fixed tag back only once a second list agrees.
