@@ -5,6 +5,7 @@
 //! this same code, so what a preview shows is what the agent does. Nothing here knows a Kubernetes
 //! client or a terminal.
 
+pub mod access;
 pub mod api;
 pub mod build;
 pub mod commands;

@@ -12,6 +12,7 @@ mod image;
 mod image_builder;
 mod labels;
 mod phase;
+mod registry_access;
 mod rules;
 mod schedule;
 
@@ -43,11 +44,15 @@ pub use labels::{
     container_name,
 };
 pub use phase::Phase;
+pub use registry_access::{
+    AwsIdentity, LabelOperator, LabelRequirement, NamespaceSelector, RegistryAccess, RegistryAccessSpec,
+    RegistryAction, SharedAws, SharedTls,
+};
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
 
 /// Returns the custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![Image::crd(), ImageBuilder::crd()];
+    let mut crds = vec![Image::crd(), ImageBuilder::crd(), RegistryAccess::crd()];
     for crd in &mut crds {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {

@@ -9,6 +9,11 @@ pub(super) fn name_pattern() -> String {
     format!("^(({})/{PART}|{PART_WITHOUT_DOT}|{PART}$)(/{PART})*$", host_pattern())
 }
 
+/// One part of the path of a repository.
+pub(super) fn path_part_pattern() -> &'static str {
+    PART
+}
+
 const PART: &str = "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*";
 const PART_WITHOUT_DOT: &str = "[a-z0-9]+((_|__|-+)[a-z0-9]+)*";
 
