@@ -73,9 +73,11 @@ impl GivenCredentials {
         variable: &impl Fn(&str) -> Option<String>,
         default: Option<&RegistryHost>,
     ) -> Result<Option<Self>, GivenCredentialsError> {
-        let [registry, username, password] = names.map(|name| variable(name).filter(|value| !value.is_empty()));
-        let half = |given: &str, missing: &str| {
-            GivenCredentialsError::Half { given: given.to_owned(), missing: missing.to_owned() }
+        let [registry, username, password] =
+            names.map(|name| variable(name).filter(|value| !value.is_empty()));
+        let half = |given: &str, missing: &str| GivenCredentialsError::Half {
+            given: given.to_owned(),
+            missing: missing.to_owned(),
         };
         let (username, password) = match (username, password) {
             (None, None) => return Ok(None),
@@ -84,10 +86,9 @@ impl GivenCredentials {
             (Some(username), Some(password)) => (username, SecretString::from(password)),
         };
         let registry = match (registry, default) {
-            (Some(written), _) => written.parse().map_err(|error| GivenCredentialsError::Registry {
-                variable: names[0].to_owned(),
-                error,
-            })?,
+            (Some(written), _) => written
+                .parse()
+                .map_err(|error| GivenCredentialsError::Registry { variable: names[0].to_owned(), error })?,
             (None, Some(default)) => default.clone(),
             (None, None) => return Err(GivenCredentialsError::NoRegistry(variables)),
         };
@@ -123,7 +124,10 @@ mod tests {
 
     #[test]
     fn the_default_destinations_registry_is_that_of_the_destinations_credentials_unless_they_name_another() {
-        assert_eq!(read(&DESTINATION, Some("r.example.com:5000")), Ok([None, Some("r.example.com:5000".into())]));
+        assert_eq!(
+            read(&DESTINATION, Some("r.example.com:5000")),
+            Ok([None, Some("r.example.com:5000".into())])
+        );
         let named = [&DESTINATION[..], &[("CREDS_DESTINATION_REGISTRY", "s.example.com")]].concat();
         assert_eq!(read(&named, Some("r.example.com")), Ok([None, Some("s.example.com".into())]));
     }
@@ -140,7 +144,8 @@ mod tests {
 
     #[test]
     fn no_password_is_shown() {
-        let variable = |name: &str| Some(if name.ends_with("REGISTRY") { "quay.io" } else { "hunter2" }.to_owned());
+        let variable =
+            |name: &str| Some(if name.ends_with("REGISTRY") { "quay.io" } else { "hunter2" }.to_owned());
         let read = GivenCredentials::read(variable, None).unwrap();
         assert!(!format!("{:?}", read.map(|given| given.map(|given| given.credential))).contains("hunter2"));
     }

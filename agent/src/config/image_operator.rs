@@ -29,10 +29,12 @@ const PULLS_ARE_COUNTED: &str = "what Docker Hub still allows is read from its a
 const TLS_IS_VERIFIED: &str = "certificates are verified unless tls.mode says SkipVerify, in a spec or in the RegistryAccess \
                                of that registry alone";
 const JOBS_RUN_BESIDE: &str = "Jobs run in the namespace of their Image or ImageBuilder";
-const ANY_IMAGE_DOES: &str = "tokens of AWS are given to Jobs as files, so that they need no image of their own: SKOPEO_IMAGE";
+const ANY_IMAGE_DOES: &str =
+    "tokens of AWS are given to Jobs as files, so that they need no image of their own: SKOPEO_IMAGE";
 const ONE_ADDRESS: &str = "/metrics, /livez and /readyz are at the address of LISTEN";
 const NO_CERTIFICATE: &str = "/metrics is served without TLS at the address of LISTEN";
-const LOGGED_AS_JSON: &str = "the log is JSON, a line each; RUST_LOG says how much of it is written, such as info or debug";
+const LOGGED_AS_JSON: &str =
+    "the log is JSON, a line each; RUST_LOG says how much of it is written, such as info or debug";
 const ONE_LEADER: &str = "there is no such choice: several agents agree by themselves on which of them acts";
 
 /// What each variable became.
@@ -203,7 +205,8 @@ mod tests {
     fn each_variable_of_image_operator_is_a_setting_or_is_answered_with_what_replaced_it() {
         let page = include_str!("../../../docs/registry-access.md");
         let command = Config::command();
-        let settings: Vec<&str> = command.get_arguments().filter_map(|setting| setting.get_env()?.to_str()).collect();
+        let settings: Vec<&str> =
+            command.get_arguments().filter_map(|setting| setting.get_env()?.to_str()).collect();
         for name in OF_IMAGE_OPERATOR.split_whitespace() {
             let became = VARIABLES.iter().find(|(variable, _)| *variable == name).map(|(_, became)| *became);
             let is_handled = match became {
@@ -218,7 +221,10 @@ mod tests {
         for (name, became) in VARIABLES {
             assert!(!settings.contains(&name), "{name} is a setting by itself");
             let by_registry = matches!(became, Credentials) && name.ends_with("_REGISTRY");
-            assert!(by_registry || name == "FEATURE_DOCKERHUB_RATE_LIMIT" || OF_IMAGE_OPERATOR.contains(name), "{name}");
+            assert!(
+                by_registry || name == "FEATURE_DOCKERHUB_RATE_LIMIT" || OF_IMAGE_OPERATOR.contains(name),
+                "{name}"
+            );
         }
     }
 
@@ -228,7 +234,9 @@ mod tests {
         let delay = |arguments: &[&str], variables: &[(&str, &str)]| {
             let required = ["x", "--watch-namespaces=*", "--skopeo-image=a:1"];
             let all = translated(&[&required[..], arguments].concat(), variables).arguments;
-            Config::try_parse_from(all).map(|config| config.job_deletion_delay_seconds).map_err(|e| e.to_string())
+            Config::try_parse_from(all)
+                .map(|config| config.job_deletion_delay_seconds)
+                .map_err(|e| e.to_string())
         };
         assert_eq!(delay(&[], &older), Ok(30));
         assert_eq!(delay(&["--job-deletion-delay-seconds=5"], &older), Ok(5));

@@ -177,6 +177,7 @@ impl Pass<'_> {
             ended: tags.as_ref().map(|_| copied),
             tags,
             handled_request: None,
+            destination: None,
             written_to: None,
         };
         Conclusion { findings: Some(findings), wait: None }

@@ -39,9 +39,9 @@ use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
-use crate::registry_access::default_destinations::defaulted;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
+use crate::registry_access::default_destinations::defaulted;
 use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
 use failures::Halt;
@@ -131,16 +131,17 @@ impl Reconcile for Images {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageStatus>, ApiError> {
-        let completed = self.agent.destinations.complete(image);
-        let (image, completion) = match &completed {
-            Ok(completed) => (completed.object.as_ref(), completed.completion.as_ref()),
-            Err(_) => (image, None),
-        };
+        let (completed, incomplete) = self.agent.destinations.complete_if_possible(image);
+        let (image, completion) = (completed.object.as_ref(), completed.completion.as_ref());
         let destination = defaulted(&image.spec.destination.name, completion);
-        let pass = Pass::new(self, image, completion, memory, now);
-        let result = match completed {
-            Ok(_) => pass.run(memory).await,
-            Err(incomplete) => Err(incomplete.into()),
+        let mut pass = Pass::new(self, image, memory, now);
+        if has_moved(image, completion) {
+            // Another destination is as a new spec.
+            pass.candidate.observed_generation = None;
+        }
+        let result = match incomplete {
+            None => pass.run(memory).await,
+            Some(incomplete) => Err(incomplete.into()),
         };
         let Conclusion { findings, wait } = match result {
             Ok(conclusion) => conclusion,
@@ -219,18 +220,8 @@ impl Access {
 }
 
 impl<'a> Pass<'a> {
-    fn new(
-        images: &'a Images,
-        image: &'a Image,
-        completion: Option<&Completion>,
-        memory: &Memory,
-        now: Timestamp,
-    ) -> Self {
-        let mut candidate = Candidate::from(image);
-        if has_moved(image, completion) {
-            // Another destination is as a new spec.
-            candidate.observed_generation = None;
-        }
+    fn new(images: &'a Images, image: &'a Image, memory: &Memory, now: Timestamp) -> Self {
+        let candidate = Candidate::from(image);
         let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
         Self { images, image, owner: Owner::of(image), candidate, request_token, now }
     }

@@ -3,6 +3,7 @@
 mod fixed_tag;
 pub mod fixtures;
 mod obsolete_jobs;
+mod open_destination;
 mod pods;
 mod reported_failures;
 mod secrets;

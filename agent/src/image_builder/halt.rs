@@ -157,7 +157,9 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) | Halt::Destination(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::Destination(_) => {
+                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+            }
             Halt::MissingRight(right) => Ok(self.lacks_right(right, &message, memory)),
             Halt::Access(error) => self.access_failed(error, memory),
             Halt::Build(refusal) => Ok(self.refused(&refusal, memory)),

@@ -56,8 +56,8 @@ use crate::cluster::watch::Keep;
 use crate::config::Config;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::jobs::budget::KindCap;
-use crate::registry_access::default_destinations::defaulted;
 use crate::metrics::{Ended, OfKind};
+use crate::registry_access::default_destinations::defaulted;
 use base_images::BaseImages;
 use counters::BuildCounters;
 use git::Commits;
@@ -148,16 +148,13 @@ impl Reconcile for ImageBuilders {
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         self.counters.seen(builder);
-        let completed = self.agent.destinations.complete(builder);
-        let (builder, completion) = match &completed {
-            Ok(completed) => (completed.object.as_ref(), completed.completion.as_ref()),
-            Err(_) => (builder, None),
-        };
+        let (completed, incomplete) = self.agent.destinations.complete_if_possible(builder);
+        let (builder, completion) = (completed.object.as_ref(), completed.completion.as_ref());
         let destination = defaulted(&builder.spec.image.name, completion);
         let pass = Pass::new(self, builder, memory, now);
-        let result = match completed {
-            Ok(_) => pass.run(memory).await,
-            Err(incomplete) => Err(incomplete.into()),
+        let result = match incomplete {
+            None => pass.run(memory).await,
+            Some(incomplete) => Err(incomplete.into()),
         };
         let conclusion = match result {
             Ok(conclusion) => conclusion,

@@ -43,6 +43,17 @@ impl DefaultDestinations {
         complete(object, namespace, defaults.as_ref().map(Option::as_ref))
     }
 
+    /// Returns an object likewise, as it is if that fails, and why.
+    pub fn complete_if_possible<'a, K: WithDestination + Resource>(
+        &self,
+        object: &'a K,
+    ) -> (Completed<'a, K>, Option<IncompleteDestination>) {
+        match self.complete(object) {
+            Ok(completed) => (completed, None),
+            Err(why) => (Completed { object: Cow::Borrowed(object), completion: None }, Some(why)),
+        }
+    }
+
     /// Returns an object likewise, as it is if there is nothing to complete it with: then it is acted on nowhere.
     pub fn completed<K: WithDestination + Resource>(&self, object: K) -> K {
         match self.complete(&object).map(|completed| completed.object) {
@@ -73,9 +84,13 @@ mod tests {
         let mut open = image(Mode::Recurrent);
         open.spec.destination = Destination::default();
         let destinations = DefaultDestinations::new(Some(of_all));
-        assert_eq!(destinations.completed(open.clone()).spec.destination.name, "r.example.com/team-a/argoproj/argocd");
+        assert_eq!(
+            destinations.completed(open.clone()).spec.destination.name,
+            "r.example.com/team-a/argoproj/argocd"
+        );
         let completed = destinations.complete(&open).unwrap();
-        let shown = defaulted(&completed.object.spec.destination.name, completed.completion.as_ref()).unwrap();
+        let shown =
+            defaulted(&completed.object.spec.destination.name, completed.completion.as_ref()).unwrap();
         assert_eq!(shown.defaults_from, "DESTINATION_DEFAULT_REGISTRY");
         let none = DefaultDestinations::default();
         assert_eq!(none.completed(open.clone()), open);

@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn an_image_without_a_destination_may_put_tags_where_its_sources_path_ends_alike() {
         let image = |destination: serde_json::Value| -> ImageDestination {
-            let spec = serde_json::json!({ "source": { "name": "quay.io/a/app" }, "destination": destination });
+            let spec =
+                serde_json::json!({ "source": { "name": "quay.io/a/app" }, "destination": destination });
             serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap()
         };
         let open = image(serde_json::json!({}));

@@ -34,6 +34,7 @@ fn success(copied: u32) -> Findings {
         handled_request: None,
         generation: None,
         ended: Some((0..copied).map(|n| n.to_string().parse().unwrap()).collect()),
+        destination: None,
         written_to: None,
     }
 }

@@ -20,8 +20,7 @@ async fn the_secret_whose_ca_does_not_fit_is_named() {
     );
     let destination = &mut stage.image.spec.destination;
     destination.name = format!("localhost:{}/target", registry.address.port());
-    destination.tls =
-        Some(Tls { mode: TlsMode::Verify, ca_secret_name: Some("corp-ca".to_owned()) });
+    destination.tls = Some(Tls { mode: TlsMode::Verify, ca_secret_name: Some("corp-ca".to_owned()) });
     stage.image.metadata.generation = Some(2);
     let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
     let status = result.report.unwrap().status;

@@ -30,6 +30,9 @@ pub trait WithDestination: Clone {
     /// Returns the repository as written; empty if there is none.
     fn written_destination(&self) -> &str;
 
+    /// Returns the repository that the status reports where the spec leaves some of it open.
+    fn reported_destination(&self) -> Option<&str>;
+
     /// Returns what the spec says of its destination.
     fn destination(&mut self) -> OpenDestination<'_>;
 }
@@ -37,6 +40,10 @@ pub trait WithDestination: Clone {
 impl WithDestination for Image {
     fn written_destination(&self) -> &str {
         &self.spec.destination.name
+    }
+
+    fn reported_destination(&self) -> Option<&str> {
+        Some(&self.status.as_ref()?.destination.as_ref()?.repository)
     }
 
     fn destination(&mut self) -> OpenDestination<'_> {
@@ -56,6 +63,11 @@ impl WithDestination for Image {
 impl WithDestination for ImageBuilder {
     fn written_destination(&self) -> &str {
         &self.spec.image.name
+    }
+
+    fn reported_destination(&self) -> Option<&str> {
+        let destination = self.status.as_ref()?.destination.as_ref()?;
+        destination.defaults_from.is_some().then_some(&destination.repository)
     }
 
     fn destination(&mut self) -> OpenDestination<'_> {
@@ -124,6 +136,17 @@ pub enum IncompleteDestination {
     },
 }
 
+/// Returns an object with the destination that its status reports, where its spec names no registry: whoever may not read
+/// the default knows by that where tags go.
+pub fn as_reported<K: WithDestination>(mut object: K) -> K {
+    if !Repository::names_registry(object.written_destination())
+        && let Some(reported) = object.reported_destination().map(str::to_owned)
+    {
+        *object.destination().name = reported;
+    }
+    object
+}
+
 /// Returns an object with what its spec leaves open of its destination. A name with a registry stays as it is; the
 /// default's credentials and connection go with the default's registry alone.
 ///
@@ -174,7 +197,8 @@ fn fill(
             *other = format!("{}/{other}", defaults.prefix.of(namespace));
         }
     }
-    let is_there = open.name.parse::<Repository>().is_ok_and(|at| at.host().is_same_place(defaults.prefix.host()));
+    let is_there =
+        open.name.parse::<Repository>().is_ok_and(|at| at.host().is_same_place(defaults.prefix.host()));
     let takes_credentials = is_there && open.credentials.is_none() && !*open.use_aws_irsa;
     if takes_credentials {
         open.credentials.clone_from(&defaults.credentials);

@@ -10,9 +10,12 @@ use std::fmt;
 
 use imgop_registry::reference::EcrHost;
 
+use crate::access::PolicyError;
 use crate::api::{Credentials, DefaultDestination, Tls};
 
-pub use complete::{Completed, Completion, IncompleteDestination, OpenDestination, WithDestination, complete};
+pub use complete::{
+    Completed, Completion, IncompleteDestination, OpenDestination, WithDestination, as_reported, complete,
+};
 pub use prefix::{DestinationPrefix, PrefixError};
 
 /// The default destination of a namespace.
@@ -57,6 +60,9 @@ pub enum DefaultsError {
          administrator must take spec.defaultDestination out of one of them or narrow its namespaceSelector"
     )]
     Conflict(String, String),
+    /// What administrators wrote is not known.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// What an administrator wrote cannot be used.
     #[error("spec.defaultDestination of RegistryAccess {0:?} cannot be used: {1}")]
     Invalid(String, InvalidDefaults),

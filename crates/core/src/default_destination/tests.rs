@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::{BuiltImage, Destination, Image, ImageBuilder, ImageBuilderSpec, ImageSpec, Mode, Source, TlsMode};
+use crate::api::{
+    BuiltImage, DefaultedDestination, Destination, Image, ImageBuilder, ImageBuilderSpec, ImageSpec,
+    ImageStatus, Mode, Source, TlsMode,
+};
 
 fn secret(name: &str) -> Option<Credentials> {
     Some(Credentials { secret_name: name.to_owned() })
@@ -37,7 +40,8 @@ fn refused<K: WithDestination>(object: &K, defaults: Result<Option<&Defaults>, &
 }
 
 #[test]
-fn without_a_destination_an_image_goes_below_the_prefix_with_its_sources_path_and_without_its_sources_registry() {
+fn without_a_destination_an_image_goes_below_the_prefix_with_its_sources_path_and_without_its_sources_registry()
+ {
     for (source, expected) in [
         ("quay.io/argoproj/argocd", "r.example.com/mirror/team-a/argoproj/argocd"),
         ("ghcr.io:443/a/b/c", "r.example.com/mirror/team-a/a/b/c"),
@@ -75,11 +79,8 @@ fn a_destination_without_a_registry_has_its_path_below_the_prefix() {
 #[test]
 fn what_a_spec_says_goes_before_the_default_field_by_field() {
     let own_tls = Tls { mode: TlsMode::Verify, ca_secret_name: None };
-    let destination = Destination {
-        credentials: secret("own"),
-        tls: Some(own_tls.clone()),
-        ..Destination::default()
-    };
+    let destination =
+        Destination { credentials: secret("own"), tls: Some(own_tls.clone()), ..Destination::default() };
     let (own, completion) = completed(&image("quay.io/a/b", destination));
     assert_eq!((own.spec.destination.credentials, own.spec.destination.tls), (secret("own"), Some(own_tls)));
     let completion = completion.unwrap();
@@ -118,7 +119,10 @@ fn a_missing_destination_is_reported_with_the_field_and_what_an_administrator_ca
     insta::assert_snapshot!(refused(&missing, Ok(None)), @"spec.destination.name is missing, and no administrator has set a default destination for this namespace; give a repository such as registry.example.com/team/app, or ask for a RegistryAccess with spec.defaultDestination that selects this namespace");
     let long = image("quay.io/a/b", Destination::new("a/".repeat(120) + "b"));
     let said = refused(&long, Ok(Some(&defaults())));
-    assert!(said.starts_with("spec.destination.name: below the default destination of RegistryAccess/corp: "), "{said}");
+    assert!(
+        said.starts_with("spec.destination.name: below the default destination of RegistryAccess/corp: "),
+        "{said}"
+    );
 }
 
 #[test]
@@ -137,7 +141,11 @@ fn two_registry_accesses_that_differ_are_both_named_and_neither_is_taken() {
 
 #[test]
 fn a_registry_access_goes_before_the_setting_and_one_that_cannot_be_used_before_it_too() {
-    let of_all = Defaults::read(&DefaultDestination { prefix: "all.example.com".into(), ..Default::default() }, Origin::Setting).unwrap();
+    let of_all = Defaults::read(
+        &DefaultDestination { prefix: "all.example.com".into(), ..Default::default() },
+        Origin::Setting,
+    )
+    .unwrap();
     let of = |written: &[(&str, DefaultDestination)]| {
         Defaults::of_namespace(written.iter().map(|(name, written)| (*name, written)), Some(&of_all))
     };
@@ -150,6 +158,18 @@ fn a_registry_access_goes_before_the_setting_and_one_that_cannot_be_used_before_
     let ecr = "123456789012.dkr.ecr.eu-west-3.amazonaws.com";
     let both = DefaultDestination { use_aws_irsa: true, ..written(ecr) };
     assert!(of(&[("corp", both)]).unwrap_err().to_string().contains("leave one of them out"));
+}
+
+#[test]
+fn where_the_default_is_not_known_the_status_says_where_tags_go() {
+    let mut open = image("quay.io/a/b", Destination::default());
+    assert_eq!(as_reported(open.clone()), open);
+    let destination =
+        DefaultedDestination { repository: "r.example.com/a/b".into(), defaults_from: "x".into() };
+    open.status = Some(ImageStatus { destination: Some(destination), ..ImageStatus::default() });
+    assert_eq!(as_reported(open.clone()).spec.destination.name, "r.example.com/a/b");
+    open.spec.destination.name = "s.example.com/x".into();
+    assert_eq!(as_reported(open.clone()), open, "it is of an earlier spec");
 }
 
 proptest! {

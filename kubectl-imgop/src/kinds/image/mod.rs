@@ -10,6 +10,7 @@ mod spec_text;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Image, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
@@ -38,7 +39,7 @@ impl Kind for Image {
 
     fn wide_cells(&self, now: Timestamp) -> Vec<String> {
         let next = Checks::of(self, now).map_or_else(|| "<none>".to_owned(), |checks| checks.cell(now));
-        vec![next, spec_text::destination(&self.spec)]
+        vec![next, spec_text::destination(&as_reported(self.clone()).spec)]
     }
 
     fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)> {

@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{DefaultedDestination, Phase};
 use crate::api::exact_list::exact_list;
+use crate::api::{DefaultedDestination, Phase};
 
 /// What became of an Image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
