@@ -4,6 +4,7 @@
 mod builds;
 pub mod given_credentials;
 pub mod image_operator;
+mod process;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,6 +18,7 @@ use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_serve
 
 use crate::jobs::template::Resources;
 pub use builds::{BuildSettings, BuildTier};
+pub use process::{ProcessSettings, SettingsError};
 
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]

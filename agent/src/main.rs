@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use futures::FutureExt as _;
+use imgop_agent::config::{ProcessSettings, SettingsError};
 use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched};
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
 use imgop_agent::metrics::Metrics;
-use imgop_agent::{Agent, Config, OF_KINDS, log_writer, web};
+use imgop_agent::{Agent, OF_KINDS, log_writer, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::NonBlocking;
@@ -31,10 +31,15 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 async fn main() -> anyhow::Result<()> {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config::parse();
+    let settings = ProcessSettings::read(std::env::args_os(), |name| std::env::var(name).ok());
+    let ProcessSettings { config, notices } = match settings {
+        Err(SettingsError::Arguments(error)) => error.exit(),
+        settings => settings.context("cannot start")?,
+    };
     let (lines, _flush) = log_writer(std::io::stderr());
     let dropped_lines = lines.error_counter();
     log_as_json(lines);
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
 

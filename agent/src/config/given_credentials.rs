@@ -67,6 +67,18 @@ impl GivenCredentials {
         Ok([source?, destination?])
     }
 
+    /// Returns what is logged: that they are not used, and what takes their place. A Secret in the environment of a
+    /// process would be lent by whoever may create a resource, to wherever it leads; an administrator says to whom it is.
+    pub fn notice(&self) -> String {
+        let Self { variables, registry, .. } = self;
+        let action = if *variables == SIDES[0] { "Pull" } else { "Push" };
+        format!(
+            "{variables}_USERNAME and {variables}_PASSWORD of image-operator are not lent to anyone: put them into a \
+             Secret of type kubernetes.io/basic-auth in this namespace, and name it in secretName of a RegistryAccess \
+             with hosts [{registry}], repositories [/], actions [{action}] and a namespaceSelector"
+        )
+    }
+
     fn of_side(
         variables: &'static str,
         names: [&'static str; 3],

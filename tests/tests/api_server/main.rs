@@ -5,6 +5,7 @@ mod admission;
 mod agreement;
 mod builder_agreement;
 mod builds;
+mod default_destinations;
 mod images;
 mod kubectl_get;
 mod plugin;
