@@ -112,6 +112,11 @@ impl AccessPolicy {
         })
     }
 
+    /// Whether some object gives namespaces a default destination.
+    pub fn gives_defaults(&self) -> bool {
+        self.grants.values().any(|grant| grant.default_destination.is_some())
+    }
+
     /// Returns the default destination of a namespace: that which objects give it, else that of all namespaces.
     ///
     /// # Errors
