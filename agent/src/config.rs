@@ -40,6 +40,11 @@ pub struct Config {
     #[arg(long, env = "SKOPEO_VERSION")]
     pub skopeo_version: Option<String>,
 
+    /// The namespace of Jobs that use what administrators lend with a `RegistryAccess`: tenants must have no rights there.
+    /// The agent's own if empty.
+    #[arg(long, env = "JOB_NAMESPACE", default_value = "")]
+    pub job_namespace: String,
+
     /// Seconds that a finished Job is kept, so that its logs can be read.
     #[arg(long, env = "JOB_DELETION_DELAY_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(0..=MAX_SECONDS))]
     pub job_deletion_delay_seconds: u32,
@@ -204,6 +209,16 @@ pub enum Namespaces {
     Named(BTreeSet<String>),
 }
 
+impl Namespaces {
+    /// Returns whether a namespace is one of them.
+    pub fn include(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.contains(namespace),
+        }
+    }
+}
+
 impl fmt::Display for Namespaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -303,6 +318,16 @@ impl Config {
             ..DefaultDestination::default()
         };
         Defaults::read(&written, Origin::Setting).map(Some)
+    }
+
+    /// The agent's own namespace.
+    pub fn agent_namespace(&self) -> &str {
+        self.service_account.split_once(':').map_or("imgop-system", |(namespace, _)| namespace)
+    }
+
+    /// The namespace of Jobs that use what administrators lend.
+    pub fn lent_namespace(&self) -> &str {
+        if self.job_namespace.is_empty() { self.agent_namespace() } else { &self.job_namespace }
     }
 
     /// What each container of a Job may use.

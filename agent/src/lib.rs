@@ -20,7 +20,7 @@ pub mod tag_claims;
 pub mod turns;
 pub mod web;
 
-use imgop_core::api::{BUILD_ANNOTATION, COPIES_ANNOTATION, ROUTE_ANNOTATION};
+use imgop_core::api::{BUILD_ANNOTATION, COPIES_ANNOTATION, OWNER_ANNOTATION, ROUTE_ANNOTATION};
 
 pub use agent::{Agent, OfKinds};
 pub use config::Config;
@@ -28,6 +28,6 @@ pub use log_writer::log_writer;
 
 /// What the agent's kinds bring of their own to what all share.
 pub const OF_KINDS: OfKinds = OfKinds {
-    job_annotations: &[COPIES_ANNOTATION, ROUTE_ANNOTATION, BUILD_ANNOTATION],
+    job_annotations: &[COPIES_ANNOTATION, ROUTE_ANNOTATION, BUILD_ANNOTATION, OWNER_ANNOTATION],
     job_cap: |config| Some(image_builder::job_cap(config)),
 };

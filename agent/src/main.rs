@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = ProcessSettings::read(std::env::args_os(), |name| std::env::var(name).ok());
-    let ProcessSettings { config, notices } = match settings {
+    let ProcessSettings { config, given, notices } = match settings {
         Err(SettingsError::Arguments(error)) => error.exit(),
         settings => settings.context("cannot start")?,
     };
@@ -57,7 +57,7 @@ async fn main() -> anyhow::Result<()> {
     metrics.watch_heartbeat(heartbeat);
     metrics.watch_ready_gate(ready_gate.clone());
     tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
-    let agent = Arc::new(Agent::new(client, config, metrics.clone(), OF_KINDS));
+    let agent = Arc::new(Agent::new(client, config, metrics.clone(), OF_KINDS).lending(given));
     metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
     metrics.watch_log(move || dropped_lines.dropped_lines());
     metrics.watch_turns(agent.turns.clone());
@@ -67,6 +67,8 @@ async fn main() -> anyhow::Result<()> {
     let namespaces = agent.config.watch_namespaces.clone();
     let jobs = agent.jobs.clone().run(namespaces, ready_gate.clone(), stop.clone());
     let jobs = tokio::spawn(run_until_stop(jobs, stop.clone()));
+    let policies = agent.policies.clone().run(ready_gate.clone(), stop.clone());
+    let policies = tokio::spawn(run_until_stop(policies, stop.clone()));
     // What an earlier process left is known before anything is begun.
     tokio::select! {
         () = agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER) => {}
@@ -81,6 +83,7 @@ async fn main() -> anyhow::Result<()> {
     run_until_stopped(controllers, &stop).await;
     accepting.abort();
     web.abort();
+    policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?
 }
 
@@ -105,13 +108,13 @@ async fn run_until_stopped<T>(controllers: impl Future<Output = T>, stop: &Cance
     }
 }
 
-/// Runs the watches of Jobs. If they end before `stop`, the process stops with an error: without them every Job
-/// would seem to run for ever.
+/// Runs watches that all kinds need. If they end before `stop`, the process stops with an error: without them every Job
+/// would seem to run for ever, and what was granted once would be so for ever.
 async fn run_until_stop(watches: impl Future<Output = ()>, stop: CancellationToken) -> anyhow::Result<()> {
     let ended = AssertUnwindSafe(watches).catch_unwind().await;
     let is_expected = stop.is_cancelled() && ended.is_ok();
     stop.cancel();
-    anyhow::ensure!(is_expected, "a watch of Jobs has ended");
+    anyhow::ensure!(is_expected, "a watch that all kinds need has ended");
     Ok(())
 }
 

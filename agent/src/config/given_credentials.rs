@@ -1,6 +1,7 @@
 //! Credentials of registries from the variables of image-operator: `CREDS_SOURCE_*` and `CREDS_DESTINATION_*`. They are read
 //! once, when the agent starts, and never shown.
 
+use imgop_core::api::RegistryAction;
 use imgop_registry::Credential;
 use imgop_registry::reference::{ReferenceError, RegistryHost};
 use secrecy::SecretString;
@@ -10,6 +11,8 @@ use secrecy::SecretString;
 pub struct GivenCredentials {
     /// What the names of its variables begin with.
     pub variables: &'static str,
+    /// Whether they are for sources or for destinations.
+    pub action: RegistryAction,
     /// The registry.
     pub registry: RegistryHost,
     /// What authenticates there.
@@ -43,8 +46,9 @@ pub enum GivenCredentialsError {
     },
 }
 
-/// What the names of the variables of a side begin with.
-const SIDES: [&str; 2] = ["CREDS_SOURCE", "CREDS_DESTINATION"];
+/// What the names of the variables of a side begin with, and what they are for.
+const SIDES: [(&str, RegistryAction); 2] =
+    [("CREDS_SOURCE", RegistryAction::Pull), ("CREDS_DESTINATION", RegistryAction::Push)];
 
 impl GivenCredentials {
     /// The variables.
@@ -61,26 +65,24 @@ impl GivenCredentials {
     pub fn read(
         variable: impl Fn(&str) -> Option<String>,
         default_destination: Option<&RegistryHost>,
-    ) -> Result<[Option<Self>; 2], GivenCredentialsError> {
+    ) -> Result<Vec<Self>, GivenCredentialsError> {
         let [source, destination] = [(0, None), (1, default_destination)]
             .map(|(side, default)| Self::of_side(SIDES[side], Self::VARIABLES[side], &variable, default));
-        Ok([source?, destination?])
+        Ok(source?.into_iter().chain(destination?).collect())
     }
 
-    /// Returns what is logged: that they are not used, and what takes their place. A Secret in the environment of a
-    /// process would be lent by whoever may create a resource, to wherever it leads; an administrator says to whom it is.
-    pub fn notice(&self) -> String {
-        let Self { variables, registry, .. } = self;
-        let action = if *variables == SIDES[0] { "Pull" } else { "Push" };
+    /// Returns what is logged: to whom they are lent, and what takes their place.
+    pub fn notice(&self, namespace: &str) -> String {
+        let Self { variables, action, registry, .. } = self;
         format!(
-            "{variables}_USERNAME and {variables}_PASSWORD of image-operator are not lent to anyone: put them into a \
-             Secret of type kubernetes.io/basic-auth in this namespace, and name it in secretName of a RegistryAccess \
-             with hosts [{registry}], repositories [/], actions [{action}] and a namespaceSelector"
+            "{variables}_USERNAME and {variables}_PASSWORD of image-operator are lent for {registry} to what names no \
+             credentials in namespace {namespace} alone: for others, name their Secret in a RegistryAccess with hosts \
+             [{registry}], repositories [/], actions [{action:?}] and a namespaceSelector"
         )
     }
 
     fn of_side(
-        variables: &'static str,
+        (variables, action): (&'static str, RegistryAction),
         names: [&'static str; 3],
         variable: &impl Fn(&str) -> Option<String>,
         default: Option<&RegistryHost>,
@@ -104,7 +106,7 @@ impl GivenCredentials {
             (None, Some(default)) => default.clone(),
             (None, None) => return Err(GivenCredentialsError::NoRegistry(variables)),
         };
-        Ok(Some(Self { variables, registry, credential: Credential::Basic { username, password } }))
+        Ok(Some(Self { variables, action, registry, credential: Credential::Basic { username, password } }))
     }
 }
 
@@ -112,14 +114,14 @@ impl GivenCredentials {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)], default: Option<&str>) -> Result<[Option<String>; 2], String> {
+    fn read(variables: &[(&str, &str)], default: Option<&str>) -> Result<Vec<String>, String> {
         let variable = |name: &str| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         };
         let default = default.map(|host| host.parse::<RegistryHost>().unwrap());
         let read = GivenCredentials::read(variable, default.as_ref()).map_err(|error| error.to_string())?;
-        Ok(read.map(|given| given.map(|given| given.registry.to_string())))
+        Ok(read.iter().map(|given| format!("{:?} {}", given.action, given.registry)).collect())
     }
 
     const SOURCE: [(&str, &str); 2] = [("CREDS_SOURCE_USERNAME", "u"), ("CREDS_SOURCE_PASSWORD", "hunter2")];
@@ -131,17 +133,17 @@ mod tests {
         insta::assert_snapshot!(read(&SOURCE, Some("r.example.com")).unwrap_err(), @"CREDS_SOURCE_USERNAME and CREDS_SOURCE_PASSWORD name no registry: set CREDS_SOURCE_REGISTRY to the one that they are for, such as quay.io, or take them away and name their Secret in a RegistryAccess");
         assert!(read(&DESTINATION, None).unwrap_err().contains("set CREDS_DESTINATION_REGISTRY"));
         let of_source = [&SOURCE[..], &[("CREDS_SOURCE_REGISTRY", "quay.io")]].concat();
-        assert_eq!(read(&of_source, None), Ok([Some("quay.io".into()), None]));
+        assert_eq!(read(&of_source, None), Ok(vec!["Pull quay.io".into()]));
     }
 
     #[test]
     fn the_default_destinations_registry_is_that_of_the_destinations_credentials_unless_they_name_another() {
         assert_eq!(
             read(&DESTINATION, Some("r.example.com:5000")),
-            Ok([None, Some("r.example.com:5000".into())])
+            Ok(vec!["Push r.example.com:5000".into()])
         );
         let named = [&DESTINATION[..], &[("CREDS_DESTINATION_REGISTRY", "s.example.com")]].concat();
-        assert_eq!(read(&named, Some("r.example.com")), Ok([None, Some("s.example.com".into())]));
+        assert_eq!(read(&named, Some("r.example.com")), Ok(vec!["Push s.example.com".into()]));
     }
 
     #[test]
@@ -151,7 +153,7 @@ mod tests {
         let with_path = [&SOURCE[..], &[("CREDS_SOURCE_REGISTRY", "quay.io/team")]].concat();
         assert!(read(&with_path, None).unwrap_err().starts_with("CREDS_SOURCE_REGISTRY: "));
         let empty = [("CREDS_SOURCE_USERNAME", ""), ("CREDS_SOURCE_PASSWORD", "")];
-        assert_eq!(read(&empty, None), Ok([None, None]));
+        assert_eq!(read(&empty, None), Ok(Vec::new()));
     }
 
     #[test]
@@ -159,6 +161,6 @@ mod tests {
         let variable =
             |name: &str| Some(if name.ends_with("REGISTRY") { "quay.io" } else { "hunter2" }.to_owned());
         let read = GivenCredentials::read(variable, None).unwrap();
-        assert!(!format!("{:?}", read.map(|given| given.map(|given| given.credential))).contains("hunter2"));
+        assert!(!format!("{read:?}").contains("hunter2"));
     }
 }

@@ -28,7 +28,7 @@ const PULLS_ARE_COUNTED: &str = "what Docker Hub still allows is read from its a
                                  to others";
 const TLS_IS_VERIFIED: &str = "certificates are verified unless tls.mode says SkipVerify, in a spec or in the RegistryAccess \
                                of that registry alone";
-const JOBS_RUN_BESIDE: &str = "Jobs run in the namespace of their Image or ImageBuilder";
+const JOBS_RUN_BESIDE: &str = "Jobs of builds run in the namespace of their ImageBuilder";
 const ANY_IMAGE_DOES: &str =
     "tokens of AWS are given to Jobs as files, so that they need no image of their own: SKOPEO_IMAGE";
 const ONE_ADDRESS: &str = "/metrics, /livez and /readyz are at the address of LISTEN";
@@ -59,7 +59,7 @@ pub const VARIABLES: [(&str, Became); 23] = [
     ("FEATURE_DOCKERHUB_RATE_LIMIT_ENABLED", Replaced(PULLS_ARE_COUNTED)),
     ("FEATURE_DOCKERHUB_RATE_LIMIT_FREQUENCY_SECOND", Replaced(PULLS_ARE_COUNTED)),
     ("GRAPHQL_API_ENABLED", Replaced(NO_GRAPHQL)),
-    ("PULL_JOB_NAMESPACE", Replaced(JOBS_RUN_BESIDE)),
+    ("PULL_JOB_NAMESPACE", Setting("--job-namespace")),
     ("SKOPEO_IMAGE_AWS_IRSA", Replaced(ANY_IMAGE_DOES)),
     ("SUCCEEDED_JOB_DELETION_DELAY_SECONDS", Setting("--job-deletion-delay-seconds")),
 ];
@@ -213,7 +213,7 @@ mod tests {
                 None => settings.contains(&name),
                 Some(Replaced(_)) => said(&[], &[(name, "true")]) == [name],
                 Some(Setting(flag)) => settings.contains(&variable_of(flag).as_str()),
-                Some(Credentials) => GivenCredentials::VARIABLES.concat().contains(&name),
+                Some(Credentials) => GivenCredentials::VARIABLES.as_flattened().contains(&name),
             };
             assert!(is_handled, "{name}");
             assert!(page.contains(&format!("`{name}`")), "docs/registry-access.md lacks {name}");
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_is_empty_or_off_says_nothing_and_no_value_is_ever_shown() {
-        let off = [("GRAPHQL_API_ENABLED", "false"), ("PULL_JOB_NAMESPACE", "")];
+        let off = [("GRAPHQL_API_ENABLED", "false"), ("BUILD_JOB_NAMESPACE", "")];
         assert_eq!(said(&[], &off), [""; 0]);
         let all: Vec<(&str, &str)> = VARIABLES.iter().map(|(name, _)| (*name, "hunter2")).collect();
         let shown = translated(&[], &all).notices.iter().map(ToString::to_string).collect::<String>();

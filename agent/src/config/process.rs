@@ -28,6 +28,8 @@ pub enum SettingsError {
 pub struct ProcessSettings {
     /// The settings.
     pub config: Config,
+    /// Credentials for the agent's own namespace.
+    pub given: Vec<GivenCredentials>,
     /// What is logged, a line each.
     pub notices: Vec<String>,
 }
@@ -46,9 +48,9 @@ impl ProcessSettings {
         let defaults = config.default_destination()?;
         let given =
             GivenCredentials::read(variable, defaults.as_ref().map(|defaults| defaults.prefix.host()))?;
-        let given = given.iter().flatten().map(GivenCredentials::notice);
-        let notices = notices.iter().map(ToString::to_string).chain(given).collect();
-        Ok(Self { config, notices })
+        let of_given = given.iter().map(|given| given.notice(config.agent_namespace()));
+        let notices = notices.iter().map(ToString::to_string).chain(of_given).collect();
+        Ok(Self { config, given, notices })
     }
 }
 
@@ -77,12 +79,13 @@ mod tests {
             ("SUCCEEDED_JOB_DELETION_DELAY_SECONDS", "10"),
         ];
         let given = ["--leader-elect=true", "--destination-default-registry=r.example.com/mirror"];
-        let ProcessSettings { config, notices } = read(&given, &chart).unwrap();
+        let ProcessSettings { config, given: lent, notices } = read(&given, &chart).unwrap();
         assert_eq!(config.job_deletion_delay_seconds, 10);
         let about: Vec<&str> = notices.iter().filter_map(|notice| notice.split(' ').next()).collect();
-        assert_eq!(about, ["--leader-elect", "PULL_JOB_NAMESPACE", "CREDS_DESTINATION_USERNAME"]);
+        assert_eq!(about, ["--leader-elect", "CREDS_DESTINATION_USERNAME"]);
+        assert_eq!((lent.len(), config.lent_namespace()), (1, "image-operator"));
         assert!(notices.iter().all(|notice| !notice.contains("hunter2") && !notice.contains("robot")));
-        insta::assert_snapshot!(notices[2], @"");
+        insta::assert_snapshot!(notices[1], @"CREDS_DESTINATION_USERNAME and CREDS_DESTINATION_PASSWORD of image-operator are lent for r.example.com to what names no credentials in namespace imgop-system alone: for others, name their Secret in a RegistryAccess with hosts [r.example.com], repositories [/], actions [Push] and a namespaceSelector");
     }
 
     #[test]

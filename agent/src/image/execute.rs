@@ -15,14 +15,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::job;
+use super::job::{identity, job};
 use super::job_results::JobResults;
 use super::memory::Memory;
 use super::pass_state::{Execution, PassState};
 use super::{Access, Pass, SHORT_INTERVAL};
 use crate::jobs::budget::Place;
 use crate::jobs::delay::Delay;
-use crate::jobs::{Created, JobError};
+use crate::jobs::{Created, JobError, place_in};
 use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
 use imgop_core::schedule::Due;
@@ -56,7 +56,7 @@ impl Pass<'_> {
         let until = saturating_add(self.now, self.longest_run());
         memory.cache().lost.extend(jobs.lost().map(|tag| (tag.clone(), until)));
         for job in reports.iter().filter(|job| job.is_to_be_deleted()) {
-            self.agent().jobs.delete(self.namespace(), job).await?;
+            self.agent().jobs.delete(job).await?;
         }
         Ok(jobs)
     }
@@ -80,6 +80,9 @@ impl Pass<'_> {
         let differing: Vec<&Tag> = observed.to_be_written().collect();
         let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
         conflicts.extend(self.images.claims.conflicts(self.image, request, &differing));
+        let disputed = self.images.conflicts.disputed(self.image, request, &observed);
+        let left_alone = self.images.conflicts.disputes.left_alone(self.uid(), request, &disputed, self.now);
+        conflicts.extend(left_alone);
         PassState {
             request,
             observed_at,
@@ -89,6 +92,7 @@ impl Pass<'_> {
             failures: self.recorded_failures(),
             unrecorded_failures: self.status().unrecorded_failures(),
             conflicts,
+            disputed,
             retry_now: due.is_asked_for(),
             begun: jobs.begun_since(self.status().last_sync_time.map(|time| time.0)),
             now: self.now,
@@ -139,7 +143,7 @@ impl Pass<'_> {
             batch.retain(|copy| admission.admitted.contains(copy));
         }
         batches.retain(|(_, batch)| !batch.is_empty());
-        let begun = self.create_jobs(state.request, batches, granted.places).await;
+        let begun = self.create_jobs(access, state.request, batches, granted.places).await;
         release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
@@ -167,6 +171,7 @@ impl Pass<'_> {
     /// Creates a Job for each of these batches, until one is refused.
     async fn create_jobs(
         &self,
+        access: &Access,
         request: &CopyRequest,
         batches: Vec<(Order, Vec<Copy>)>,
         places: Vec<Place>,
@@ -176,17 +181,28 @@ impl Pass<'_> {
         if batches.is_empty() {
             return begun;
         }
-        for (side, repository) in [(Side::Source, &request.source), (Side::Destination, &request.destination)]
-        {
-            let (access, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
-            if let Err(error) = access.ensure_job_secret(owner, side.as_str(), repository, endpoint).await {
+        let sides = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
+        // What is lent is in no Secret of the Image's namespace.
+        for (side, repository) in sides.into_iter().filter(|_| access.lent.is_none()) {
+            let (resolver, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
+            if let Err(error) = resolver.ensure_job_secret(owner, side.as_str(), repository, endpoint).await {
                 begun.error = Some(error.into());
                 return begun;
             }
         }
         for ((order, batch), place) in batches.into_iter().zip(places) {
-            let job = job(owner, &self.image.spec, request, &batch, order, &agent.config);
-            match agent.jobs.create(owner, &job, place).await {
+            let lent = access.lent.as_ref();
+            let job = job(owner, &self.image.spec, request, &batch, order, &agent.config, lent);
+            let created = match lent {
+                None => agent.jobs.create(owner, &job, place).await,
+                Some(lent) => {
+                    let namespace = agent.jobs.lent_namespace();
+                    let job = place_in(job.clone(), owner, namespace);
+                    let secret = lent.secret(owner, namespace, &identity(request, &batch), sides);
+                    agent.jobs.create_with_secret(owner, &job, place, &agent.secrets, secret).await
+                }
+            };
+            match created {
                 Ok(created) => {
                     if created == Created::New {
                         self.report_job(&job, &batch).await;

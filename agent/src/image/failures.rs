@@ -5,7 +5,6 @@ use std::time::Duration;
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Image, Side};
 use imgop_core::copy::{ObserveError, SpecError};
-use imgop_core::default_destination::IncompleteDestination;
 use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError, Unreachable};
@@ -18,7 +17,7 @@ use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError};
+use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
 const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
@@ -61,9 +60,6 @@ pub(super) enum Halt {
     /// The Secret of a Job cannot be written.
     #[error(transparent)]
     JobSecret(#[from] JobSecretError),
-    /// The spec names no registry as its destination, and no default says which.
-    #[error(transparent)]
-    Destination(#[from] IncompleteDestination),
     /// A Job cannot be created.
     #[error(transparent)]
     Job(#[from] JobError),
@@ -80,9 +76,7 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) | Halt::Destination(_) => {
-                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
-            }
+            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
             Halt::MissingRight(right) => {
                 let how = self.agent().rights.how_to_grant(right, self.namespace());
                 let message = format!("{message} (checked again every 30 s); {how}");
@@ -135,8 +129,19 @@ impl Pass<'_> {
             AccessError::Aws { .. } => {
                 return Ok(self.report_until_changed(reasons::REGISTRY_UNAUTHORIZED, message, memory));
             }
-            AccessError::Missing { .. } | AccessError::Unusable { .. } => {
+            AccessError::Missing { .. } | AccessError::Unusable { .. } | AccessError::LentUnusable { .. } => {
                 return Ok(self.report_until_changed(reasons::SECRET_UNUSABLE, message, memory));
+            }
+            AccessError::DestinationNotAllowed { .. } => {
+                return Ok(self.report_until_changed(reasons::DESTINATION_NOT_ALLOWED, message, memory));
+            }
+            AccessError::TlsOfLent { .. } | AccessError::OpenDestination(_) => {
+                return Ok(self.report_until_changed(reasons::INVALID_SPEC, message, memory));
+            }
+            AccessError::Policy(PolicyFault::Pending) => return Ok(Conclusion::unchanged(SHORT_INTERVAL)),
+            AccessError::Policy(_) => {
+                let readiness = Readiness::retrying(reasons::ACCESS_UNKNOWN, message);
+                return Ok(self.report_and_retry(readiness, memory));
             }
             AccessError::AwsNotEnabled => Right::USE_AWS,
             AccessError::Forbidden { .. } => Right::GET_SECRETS,

@@ -11,7 +11,7 @@ use imgop_core::copy::{
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
-use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
+use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use jiff::Timestamp;
 
 use super::job_results::JobResults;
@@ -19,6 +19,7 @@ use super::memory::Memory;
 use super::pass_state::{Execution, PassState, observation_ttl};
 use super::{JOB_INTERVAL, Pass};
 use crate::jobs::delay::Delay;
+use crate::tag_claims::dispute_message;
 use imgop_core::schedule::next_regular;
 
 /// For how long what was observed is kept of an Image that has nothing to do but wait: thousands may.
@@ -55,8 +56,6 @@ pub struct Findings {
     pub generation: Option<i64>,
     /// Where tags go, if the spec does not say everything of it.
     pub destination: Option<DefaultedDestination>,
-    /// Where this process has put tags for the Image.
-    pub written_to: Option<Repository>,
 }
 
 impl Findings {
@@ -69,7 +68,6 @@ impl Findings {
             ended: Some(Vec::new()),
             generation: None,
             destination: None,
-            written_to: None,
         }
     }
 }
@@ -119,7 +117,8 @@ impl Pass<'_> {
             return self.suspended(Some(tags), copied);
         }
         let message = delay.map(Delay::message).or_else(|| jobs.waits_for_node());
-        let readiness = readiness(state.request, plan, message.as_deref());
+        let mut readiness = readiness(state.request, plan, message.as_deref());
+        readiness.add(dispute_message(&state.disputed));
         let mut findings = Findings::of(readiness, self.request_token.clone());
         findings.tags = Some(tags);
         findings.ended = (!is_busy).then_some(copied);
@@ -178,7 +177,6 @@ impl Pass<'_> {
             tags,
             handled_request: None,
             destination: None,
-            written_to: None,
         };
         Conclusion { findings: Some(findings), wait: None }
     }

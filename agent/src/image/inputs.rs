@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Side, TagFailure};
+use imgop_core::api::{RegistryAction, Side, TagFailure};
 use imgop_core::copy::{
     CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe, retry_delay,
 };
@@ -23,7 +23,8 @@ use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::cluster::rights::Right;
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::registry_access::{AccessError, Resolved};
+use crate::registry_access::lent::LentAccess;
+use crate::registry_access::{AccessError, EndpointUse, Lending, Resolved};
 use imgop_core::schedule::Due;
 
 impl Pass<'_> {
@@ -99,11 +100,12 @@ impl Pass<'_> {
     async fn clients(&self, request: &CopyRequest, freshness: Freshness) -> Result<Access, AccessError> {
         let (registries, source, destination) =
             (&self.agent().registries, &request.source, &request.destination);
-        let from = self.resolve(Side::Source, source, freshness).await?;
         let to = self.resolve(Side::Destination, destination, freshness).await?;
+        let from = self.resolve(Side::Source, source, freshness).await?;
         Ok(Access {
             source: registries.repository(source, &from.access),
             destination: registries.push_target(destination, &to.access),
+            lent: LentAccess::of(&from, &to),
             secrets: [from.versions.all(), to.versions.all()].concat(),
         })
     }
@@ -114,8 +116,19 @@ impl Pass<'_> {
         repository: &Repository,
         freshness: Freshness,
     ) -> Result<Resolved, AccessError> {
-        let (access, endpoint) = (self.agent().registry_access(), self.image.spec.endpoint(side));
-        access.resolve(self.namespace(), side.as_str(), repository, endpoint, freshness).await
+        let action = match side {
+            Side::Source => RegistryAction::Pull,
+            Side::Destination => RegistryAction::Push,
+        };
+        let of = EndpointUse {
+            namespace: self.namespace(),
+            field: side.as_str(),
+            repository,
+            endpoint: self.image.spec.endpoint(side),
+            action,
+            lending: Lending::All,
+        };
+        self.agent().registry_access().resolve(of, freshness).await
     }
 
     /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but
@@ -272,6 +285,7 @@ mod tests {
             source: client(&request.source),
             destination: client(&request.destination),
             secrets: Vec::new(),
+            lent: None,
         };
         let limit = Duration::from_secs(1);
         let answer = observe_within(limit, &access, &request, &Known::default(), Limits::default()).await;

@@ -18,8 +18,10 @@ use crate::cluster::owner::Owner;
 use crate::config::Config;
 use crate::jobs::template::{JobTemplate, PodNeeds, TERMINATION_LOG, container};
 use crate::registry_access::files::EndpointFiles;
+use crate::registry_access::lent::{LentAccess, secret_name};
 
-/// Returns the Job for a batch. Its name is a hash of what it does and for whom, so that creating it twice
+/// Returns the Job for a batch, in the namespace of its owner; where something is lent, its files are in a Secret of its
+/// own. Its name is a hash of what it does and for whom, so that creating it twice
 /// makes it once, and no two Images, tags or namespaces meet (seed bugs B6, B18).
 pub fn job(
     owner: &Owner,
@@ -28,11 +30,17 @@ pub fn job(
     batch: &[Copy],
     order: Order,
     config: &Config,
+    lent: Option<&LentAccess>,
 ) -> Job {
-    let records: Vec<CopyRecord> = batch.iter().map(CopyRecord::from).collect();
-    let records = serde_json::to_string(&records).unwrap_or_default();
+    let records = records(batch);
     let files = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
-    let files = files.map(|(side, place)| EndpointFiles::of(owner, side, place, spec.endpoint(side)));
+    let files = files.map(|(side, place)| match lent {
+        None => EndpointFiles::of(owner, side, place, spec.endpoint(side)),
+        Some(lent) => {
+            let secret = secret_name(owner, &identity(request, batch));
+            EndpointFiles::lent(&secret, side, place, lent.side(side))
+        }
+    });
     let mut containers: Vec<Container> = batch
         .iter()
         .enumerate()
@@ -46,7 +54,7 @@ pub fn job(
     JobTemplate {
         owner,
         app: "imgop-copy",
-        identity: format!("{route}\n{records}"),
+        identity: identity(request, batch),
         annotations: BTreeMap::from([
             (COPIES_ANNOTATION.to_owned(), records),
             (ROUTE_ANNOTATION.to_owned(), route),
@@ -59,6 +67,16 @@ pub fn job(
         pod: PodNeeds::default(),
     }
     .build()
+}
+
+/// Returns what the Job of a batch does, whole.
+pub fn identity(request: &CopyRequest, batch: &[Copy]) -> String {
+    format!("{}\n{}", request.route(), records(batch))
+}
+
+fn records(batch: &[Copy]) -> String {
+    let records: Vec<CopyRecord> = batch.iter().map(CopyRecord::from).collect();
+    serde_json::to_string(&records).unwrap_or_default()
 }
 
 /// Returns the containers of one copy: one for each of its parts.
@@ -107,7 +125,7 @@ mod tests {
 
     fn job_of(image: &Image, copies: &[Copy], order: Order, config: &Config) -> Job {
         let request = request(image);
-        job(&Owner::of(image), &image.spec, &request, copies, order, config)
+        job(&Owner::of(image), &image.spec, &request, copies, order, config, None)
     }
 
     fn made(image: &Image, tags: &[&str]) -> Job {

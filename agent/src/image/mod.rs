@@ -41,7 +41,8 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
-use crate::registry_access::default_destinations::defaulted;
+use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
+use crate::registry_access::lent::LentAccess;
 use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
 use failures::Halt;
@@ -131,8 +132,13 @@ impl Reconcile for Images {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageStatus>, ApiError> {
-        let (completed, incomplete) = self.agent.destinations.complete_if_possible(image);
+        let is_new =
+            image.status.as_ref().and_then(|status| status.observed_generation) != image.metadata.generation;
+        let (completed, incomplete) = self.agent.destinations.complete_if_possible(image, is_new).await;
         let (image, completion) = (completed.object.as_ref(), completed.completion.as_ref());
+        if completion.is_some() {
+            self.conflicts.seen(image);
+        }
         let destination = defaulted(&image.spec.destination.name, completion);
         let mut pass = Pass::new(self, image, memory, now);
         if has_moved(image, completion) {
@@ -141,7 +147,7 @@ impl Reconcile for Images {
         }
         let result = match incomplete {
             None => pass.run(memory).await,
-            Some(incomplete) => Err(incomplete.into()),
+            Some(incomplete) => Err(Halt::Access(incomplete)),
         };
         let Conclusion { findings, wait } = match result {
             Ok(conclusion) => conclusion,
@@ -149,7 +155,6 @@ impl Reconcile for Images {
         };
         let report = findings.map(|mut findings| {
             let completed = findings.ended.as_ref().map(|copied| count(copied));
-            findings.written_to = self.conflicts.written_to(pass.uid());
             findings.destination = destination;
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
@@ -157,6 +162,7 @@ impl Reconcile for Images {
         });
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        let wait = wait.or(completion.map(|_| DEFAULTS_INTERVAL));
         memory.shrink();
         Ok(PassResult { report, next: wait })
     }
@@ -167,8 +173,7 @@ impl Reconcile for Images {
         let mut image = Image::new("", spec);
         (image.status, image.metadata.generation) = (old.cloned(), failure.generation);
         let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), None);
-        let written_to = old.and_then(|old| old.written_to.clone());
-        ImageStatus { written_to, ..next_status(&image, findings, None, now) }
+        next_status(&image, findings, None, now)
     }
 
     fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
@@ -211,6 +216,8 @@ struct Access {
     destination: RepositoryClient,
     /// Name and version of each Secret that was read.
     secrets: Vec<String>,
+    /// How both are reached, where something of it is lent.
+    lent: Option<LentAccess>,
 }
 
 impl Access {

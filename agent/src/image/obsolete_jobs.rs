@@ -59,7 +59,7 @@ impl Pass<'_> {
                     job = report.name,
                     "deleting a Job that copies what is not asked for any more"
                 );
-                self.agent().jobs.delete_after_pods(self.namespace(), report).await?;
+                self.agent().jobs.delete_after_pods(report).await?;
             }
             memory.sync().started.retain(|copy| !tags.contains(&copy.destination_tag));
             memory.cache().contested.extend(tags.into_iter().cloned());

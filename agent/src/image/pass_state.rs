@@ -1,6 +1,6 @@
 //! What the steps of a pass hand on: what a plan is worked out from, and what became of one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::TagFailure;
@@ -30,6 +30,8 @@ pub(super) struct PassState<'a> {
     pub failures: Vec<TagFailure>,
     pub unrecorded_failures: u32,
     pub conflicts: HashMap<Tag, String>,
+    /// Tags that objects of other namespaces give other content.
+    pub disputed: BTreeSet<Tag>,
     pub retry_now: bool,
     /// Copies of Jobs that are younger than the last sync: a registry may not show yet what they pushed.
     pub begun: HashSet<Copy>,

@@ -4,7 +4,7 @@
 use imgop_core::api::conditions::{self, reasons};
 use imgop_core::api::{HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
 use imgop_core::readiness::Readiness;
-use imgop_registry::reference::{Repository, Tag};
+use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde::Serialize;
@@ -67,7 +67,6 @@ pub fn next_status(
         phase: Some(findings.readiness.phase),
         progress: findings.readiness.progress.or_else(|| old.progress.clone()),
         last_handled_requested_at: findings.handled_request.or_else(|| old.last_handled_requested_at.clone()),
-        written_to: written_to(image, findings.written_to),
         destination: findings.destination,
         ..old.clone()
     };
@@ -106,15 +105,6 @@ fn remember_sync(status: &mut ImageStatus, copied: &[Tag], now: Timestamp) {
     status.history.push(HistoryEntry { performed_at: Time(now), copied, tags, failed });
     let surplus = status.history.len().saturating_sub(MAX_HISTORY);
     status.history.drain(..surplus);
-}
-
-/// Returns the destination of the spec if tags were put there by this process or, according to the status, by an
-/// earlier one.
-fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<String> {
-    let destination: Repository = image.spec.destination.name.parse().ok()?;
-    let by_another = image.status.as_ref().and_then(|status| status.written_to.as_deref()?.parse().ok());
-    let mut places = [by_this_process, by_another].into_iter().flatten();
-    places.any(|to: Repository| to.is_same_place(&destination)).then(|| destination.to_string())
 }
 
 /// Returns how many tags these are.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use imgop_core::api::{DOCKER_CONFIG_KEY, EndpointRef, ImageContext, Tls, TlsMode};
-use imgop_core::build::{BuildContext, BuildRequest, ImageReference};
+use imgop_core::api::{DOCKER_CONFIG_KEY, EndpointRef, ImageContext, RegistryAction, Tls, TlsMode};
+use imgop_core::build::{BuildCache, BuildContext, BuildRequest, ImageReference};
 use imgop_core::time::saturating_add;
 use imgop_registry::reference::{Digest, EcrHost, RegistryHost, Repository};
 use imgop_registry::{Credential, DockerConfig, RepositoryClient};
@@ -15,7 +15,7 @@ use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::rights::{Right, Role};
 use crate::cluster::secrets::{BASIC_AUTH_KEYS, SecretContent};
-use crate::registry_access::Versions;
+use crate::registry_access::{EndpointUse, Lending, Versions};
 
 /// What allows builds in a namespace. The verb is imgop's own, so that no role grants it by accident.
 const ROLE: Role = Role { binding: "imgop-agent-builds", cluster_role: "imgop-agent-builds" };
@@ -88,6 +88,7 @@ impl<'a> Pass<'a> {
         let destination = &request.destination.repository;
         let endpoint =
             NamedEndpoint { field: "image".to_owned(), endpoint: self.builder.spec.image.endpoint() };
+        self.may_push(request, freshness).await?;
         let (client, mut versions) = self.push_client(destination, &endpoint, freshness).await?;
         versions.extend(self.registries(freshness).await?);
         if let BuildContext::Image(image) = &request.context {
@@ -106,6 +107,35 @@ impl<'a> Pass<'a> {
         Ok(Access { destination: client, versions })
     }
 
+    /// Returns an error unless the build may write everywhere that it does: to each of its tags, and to its cache.
+    async fn may_push(&self, request: &BuildRequest, freshness: Freshness) -> Result<(), Halt> {
+        let access = self.agent().registry_access();
+        for (repository, _) in &request.destination.tags {
+            access.may_push(self.namespace(), "image", repository, freshness).await?;
+        }
+        if let BuildCache::Registry { repository, .. } = &request.cache {
+            access.may_push(self.namespace(), "cache", repository, freshness).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what an endpoint is used for. Builds run code of the namespace, so no credential is lent to them.
+    pub(super) fn used<'e>(
+        &'e self,
+        named: &'e NamedEndpoint<'_>,
+        repository: &'e Repository,
+        action: RegistryAction,
+    ) -> EndpointUse<'e> {
+        EndpointUse {
+            namespace: self.namespace(),
+            field: &named.field,
+            repository,
+            endpoint: named.endpoint,
+            action,
+            lending: Lending::Reach,
+        }
+    }
+
     /// Returns a client for a repository of the destination's registry, and the versions of the Secrets it was made
     /// from.
     pub(super) async fn push_client(
@@ -114,9 +144,9 @@ impl<'a> Pass<'a> {
         named: &NamedEndpoint<'_>,
         freshness: Freshness,
     ) -> Result<(RepositoryClient, Versions), Halt> {
-        let (agent, NamedEndpoint { field, endpoint }) = (self.agent(), named);
-        let access = agent.registry_access();
-        let resolved = access.resolve(self.namespace(), field, repository, *endpoint, freshness).await?;
+        let agent = self.agent();
+        let of = self.used(named, repository, RegistryAction::Push);
+        let resolved = agent.registry_access().resolve(of, freshness).await?;
         Ok((agent.registries.push_target(repository, &resolved.access), resolved.versions))
     }
 
@@ -127,9 +157,8 @@ impl<'a> Pass<'a> {
         freshness: Freshness,
     ) -> Result<(RepositoryClient, Versions), Halt> {
         let (agent, named) = (self.agent(), self.endpoint_of(repository.host()));
-        let access = agent.registry_access();
-        let resolved =
-            access.resolve(self.namespace(), &named.field, repository, named.endpoint, freshness).await?;
+        let of = self.used(&named, repository, RegistryAction::Pull);
+        let resolved = agent.registry_access().resolve(of, freshness).await?;
         Ok((agent.registries.repository(repository, &resolved.access), resolved.versions))
     }
 
@@ -166,9 +195,9 @@ impl<'a> Pass<'a> {
         freshness: Freshness,
     ) -> Result<(RepositoryClient, Versions), Halt> {
         let (agent, named) = (self.agent(), self.context_endpoint());
-        let (access, repository) = (agent.registry_access(), &image.repository);
-        let resolved =
-            access.resolve(self.namespace(), &named.field, repository, named.endpoint, freshness).await?;
+        let repository = &image.repository;
+        let of = self.used(&named, repository, RegistryAction::Pull);
+        let resolved = agent.registry_access().resolve(of, freshness).await?;
         Ok((agent.registries.repository(repository, &resolved.access), resolved.versions))
     }
 
@@ -180,9 +209,9 @@ impl<'a> Pass<'a> {
             let Ok(repository) = format!("{}/library", registry.host).parse::<Repository>() else { continue };
             // Credentials may be for other paths of the registry than this one.
             let endpoint = EndpointRef { credentials: None, ..registry.endpoint() };
-            let access = self.agent().registry_access();
-            let of = access.resolve(self.namespace(), &field, &repository, endpoint, freshness).await?;
-            versions.extend(of.versions);
+            let named = NamedEndpoint { field: field.clone(), endpoint };
+            let of = self.used(&named, &repository, RegistryAction::Pull);
+            versions.extend(self.agent().registry_access().resolve(of, freshness).await?.versions);
             if let Some(named) = &registry.credentials {
                 let (name, host) = (&named.secret_name, repository.host());
                 versions.secrets.push(self.credentials(&field, name, host, freshness).await?.0);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use imgop_core::api::EndpointRef;
 use imgop_core::api::conditions::reasons;
 use imgop_core::build::{BuildFailure, Retry, SpecError};
-use imgop_core::default_destination::IncompleteDestination;
 use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError};
@@ -16,7 +15,7 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError};
+use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
 
 /// The longest that a registry may ask to be left alone.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -39,9 +38,6 @@ pub(super) enum Halt {
     /// Nothing can be built, or the image cannot be published.
     #[error("{0}")]
     Build(Box<Refusal>),
-    /// The spec names no registry as its destination, and no default says which.
-    #[error(transparent)]
-    Destination(#[from] IncompleteDestination),
     /// The Secret of a Job cannot be written.
     #[error(transparent)]
     JobSecret(#[from] JobSecretError),
@@ -157,9 +153,7 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) | Halt::Destination(_) => {
-                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
-            }
+            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
             Halt::MissingRight(right) => Ok(self.lacks_right(right, &message, memory)),
             Halt::Access(error) => self.access_failed(error, memory),
             Halt::Build(refusal) => Ok(self.refused(&refusal, memory)),
@@ -194,13 +188,23 @@ impl Pass<'_> {
         let message = error.to_string();
         let failure = match error {
             AccessError::Api(error) => return Err(error),
+            AccessError::OpenDestination(_) => {
+                let wait = self.hold(memory, SLOW_INTERVAL);
+                return Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), wait));
+            }
             AccessError::AwsNotEnabled => return Ok(self.lacks_right(Right::USE_AWS, &message, memory)),
             AccessError::Forbidden { .. } => {
                 return Ok(self.lacks_right(Right::GET_SECRETS, &message, memory));
             }
             AccessError::Aws { error, .. } if error.is_transient() => BuildFailure::RegistryUnreachable,
             AccessError::Aws { .. } => BuildFailure::RegistryUnauthorized,
-            AccessError::Missing { .. } | AccessError::Unusable { .. } => BuildFailure::SecretUnusable,
+            AccessError::Missing { .. }
+            | AccessError::Unusable { .. }
+            | AccessError::LentUnusable { .. }
+            | AccessError::TlsOfLent { .. } => BuildFailure::SecretUnusable,
+            AccessError::DestinationNotAllowed { .. } => BuildFailure::DestinationNotAllowed,
+            AccessError::Policy(PolicyFault::Pending) => return Ok(Conclusion::unchanged(SHORT_INTERVAL)),
+            AccessError::Policy(_) => BuildFailure::AccessUnknown,
         };
         match Halt::of(failure, message) {
             Halt::Build(refusal) => Ok(self.refused(&refusal, memory)),

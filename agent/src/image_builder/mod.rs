@@ -57,7 +57,7 @@ use crate::config::Config;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::jobs::budget::KindCap;
 use crate::metrics::{Ended, OfKind};
-use crate::registry_access::default_destinations::defaulted;
+use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
 use base_images::BaseImages;
 use counters::BuildCounters;
 use git::Commits;
@@ -148,13 +148,15 @@ impl Reconcile for ImageBuilders {
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         self.counters.seen(builder);
-        let (completed, incomplete) = self.agent.destinations.complete_if_possible(builder);
+        let is_new = builder.status.as_ref().and_then(|status| status.observed_generation)
+            != builder.metadata.generation;
+        let (completed, incomplete) = self.agent.destinations.complete_if_possible(builder, is_new).await;
         let (builder, completion) = (completed.object.as_ref(), completed.completion.as_ref());
         let destination = defaulted(&builder.spec.image.name, completion);
         let pass = Pass::new(self, builder, memory, now);
         let result = match incomplete {
             None => pass.run(memory).await,
-            Some(incomplete) => Err(incomplete.into()),
+            Some(incomplete) => Err(Halt::Access(incomplete)),
         };
         let conclusion = match result {
             Ok(conclusion) => conclusion,
@@ -168,6 +170,7 @@ impl Reconcile for ImageBuilders {
             Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
         });
         let wait = wait.into_iter().chain(pass.request_delay(memory)).chain(pass.job_interval()).min();
+        let wait = wait.or(completion.map(|_| DEFAULTS_INTERVAL));
         Ok(PassResult { report, next: wait })
     }
 

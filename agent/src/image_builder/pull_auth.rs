@@ -1,6 +1,6 @@
 //! The credentials of all registries that a build pulls from, in the one file that Buildah reads.
 
-use imgop_core::api::{EndpointRef, ImageBuilderSpec};
+use imgop_core::api::{EndpointRef, ImageBuilderSpec, RegistryAction};
 use imgop_core::build::{BuildContext, BuildRequest, ObservedInputs};
 use imgop_registry::Credential;
 use imgop_registry::reference::{Digest, EcrHost, RegistryHost, Repository};
@@ -139,9 +139,8 @@ impl Pass<'_> {
         // Whatever repository: the AWS identity has one credential for all.
         let any = || format!("{host}/library").parse().ok();
         let Some(asked) = repository.clone().or_else(any) else { return Ok(Vec::new()) };
-        let (access, field) = (self.agent().registry_access(), &named.field);
-        let resolved =
-            access.resolve(self.namespace(), field, &asked, named.endpoint, Freshness::Now).await?;
+        let of = self.used(named, &asked, RegistryAction::Pull);
+        let resolved = self.agent().registry_access().resolve(of, Freshness::Now).await?;
         let scope = repository.as_ref().map_or_else(|| host.to_string(), Repository::to_string);
         Ok(resolved.access.credential.map(|credential| (scope, credential)).into_iter().collect())
     }

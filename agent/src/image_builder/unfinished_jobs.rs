@@ -22,7 +22,7 @@ impl Pass<'_> {
                 record.number != number || key.is_some_and(|key| is_of_other_key(&record, key))
             };
             if record(job).is_some_and(is_other) {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())
@@ -45,7 +45,7 @@ impl Pass<'_> {
                 part.platform == platform && (is_noted || part.attempts > record.attempt)
             });
             if is_noted {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())
@@ -67,7 +67,7 @@ impl Pass<'_> {
                 _ => false,
             };
             if planned.iter().any(|part| part.platform == record.platform && is_over(&part.action)) {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())

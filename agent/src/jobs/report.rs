@@ -22,6 +22,8 @@ const MAX_WATCH_LAG_SECONDS: i64 = 15;
 /// A Job, and what became of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobReport {
+    /// The namespace that the Job is in.
+    pub namespace: String,
     /// The Job's name.
     pub name: String,
     /// The Job's UID.
@@ -165,10 +167,11 @@ impl JobReport {
             (None, None) => JobState::Unfinished,
         };
         let annotations = job.metadata.annotations.clone().unwrap_or_default();
-        let (name, uid) = (job.name_any(), job.uid());
+        let (namespace, name, uid) = (job.namespace().unwrap_or_default(), job.name_any(), job.uid());
         let deleting_since = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
         let waits_for_node = unscheduled.map(|(why, _)| why);
         Self {
+            namespace,
             name,
             uid,
             is_stub: false,

@@ -1,5 +1,6 @@
 //! Of Jobs and pods only what the agent reads.
 
+use imgop_core::api::OWNER_ANNOTATION;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -210,7 +211,9 @@ impl JobView {
 
     /// Drops all but its names, its owner and how it stands.
     pub fn reduce_to_stub(&mut self) {
-        self.metadata.annotations = None;
+        let annotations = self.metadata.annotations.take();
+        let owner = annotations.and_then(|mut all| all.remove_entry(OWNER_ANNOTATION));
+        self.metadata.annotations = owner.map(|owner| [owner].into());
         self.spec = JobSpecView::default();
         let conditions = &mut self.status.conditions;
         conditions.retain(|c| matches!(c.type_.as_str(), "Complete" | "Failed" | "Suspended"));

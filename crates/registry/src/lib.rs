@@ -44,8 +44,8 @@ pub use client::{
     Account, ImageDetails, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags, TagList,
 };
 pub use credentials::{
-    Access, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError, EntryName,
-    EntryProblem, RegistryEntries, Tls,
+    Access, Allowances, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError,
+    EntryName, EntryProblem, RegistryEntries, Tls,
 };
 pub use error::{Operation, Reason, RegistryError, Unreachable};
 pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible};

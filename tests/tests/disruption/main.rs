@@ -113,34 +113,6 @@ async fn made_jobs(tenant: &Tenant, image: &str) -> anyhow::Result<Vec<String>> 
 }
 
 #[tokio::test]
-async fn after_a_restart_a_tag_still_belongs_to_the_older_image_of_another_namespace() -> anyhow::Result<()> {
-    let _agent = AGENT.lock().await;
-    with_tenant(async |one| {
-        Box::pin(with_tenant(async |two| {
-            let (source, target) = (&one.cluster.source, &one.cluster.target);
-            let pushed = source.fill(&one.path("busybox"), &["v1.0.0"], "one").await?;
-            source.fill(&two.path("busybox"), &["v1.0.0"], "two").await?;
-            one.apply("older", &one.spec("busybox", "v1.0.0", "shared")).await?;
-            one.ready("older").await?;
-            // Kubernetes tells the age of Images in whole seconds.
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            let mut spec = two.spec("busybox", "v1.0.0", "unused");
-            spec.destination.name = target.repository(&one.path("shared"));
-            two.apply("younger", &spec).await?;
-            assert_eq!(two.stalled("younger").await?.0, "DestinationConflict");
-            one.cluster.kill_agent().await?;
-            // The new one looks at what failed before it looks at what is well.
-            let said = two.kubectl.imgop(["sync", "younger"]).await?.failed()?;
-            assert!(said.contains("belongs to an Image of another namespace"), "{said}");
-            assert_eq!(target.digests(&one.path("shared")).await?, pushed);
-            Ok(())
-        }))
-        .await
-    })
-    .await
-}
-
-#[tokio::test]
 async fn an_agent_that_starts_again_finds_everything_done_and_writes_nothing() -> anyhow::Result<()> {
     let _agent = AGENT.lock().await;
     with_tenant(async |tenant| {

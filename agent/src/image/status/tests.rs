@@ -35,7 +35,6 @@ fn success(copied: u32) -> Findings {
         generation: None,
         ended: Some((0..copied).map(|n| n.to_string().parse().unwrap()).collect()),
         destination: None,
-        written_to: None,
     }
 }
 
@@ -48,25 +47,6 @@ fn a_sync_that_finds_nothing_to_do_writes_nothing() {
     let mut image = image(Mode::OnceByTag);
     image.status = Some(next_status(&image, success(2), None, now()));
     assert_eq!(next_status(&image, success(0), None, later(300)), image.status.clone().unwrap());
-}
-
-#[test]
-fn where_tags_were_put_is_known_to_later_processes_until_the_destination_is_another() {
-    let mut image = image(Mode::OnceByTag);
-    let status = |image: &Image, findings| next_status(image, findings, None, now());
-    image.status = Some(status(&image, success(0)));
-    assert_eq!(image.status.clone().unwrap().written_to, None, "nothing was put");
-    let put = |to: &str| Findings { written_to: Some(to.parse().unwrap()), ..success(1) };
-    image.status = Some(status(&image, put("a.example/elsewhere")));
-    assert_eq!(image.status.clone().unwrap().written_to, None, "it had another destination then");
-    let destination = image.spec.destination.name.clone();
-    image.status = Some(status(&image, put(&destination)));
-    assert_eq!(image.status.clone().unwrap().written_to, Some(destination.clone()));
-    let refused = Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
-    assert_eq!(status(&image, refused).written_to, Some(destination), "it will be back");
-    assert_eq!(status(&image, success(0)), image.status.clone().unwrap(), "and nothing new is written");
-    image.spec.destination.name = "a.example/elsewhere".into();
-    assert_eq!(status(&image, success(0)).written_to, None);
 }
 
 #[test]
@@ -281,7 +261,6 @@ fn only_how_far_a_sync_has_come_may_be_written_later() {
     assert!(!is_progress(&|_| ()), "nothing is new");
     assert!(!is_progress(&|s| s.conditions[0].reason = reasons::PROGRESSING.into()));
     assert!(!is_progress(&|s| s.last_handled_requested_at = Some("now".into())));
-    assert!(!is_progress(&|s| s.written_to = Some("a.example/b".into())));
     assert!(!super::is_progress(None, &old));
 }
 

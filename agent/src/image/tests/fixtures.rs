@@ -66,7 +66,9 @@ pub fn agent(client: Client) -> Arc<Agent> {
 pub fn agent_with(client: Client, settings: &[&str]) -> Arc<Agent> {
     let all = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"];
     let config = Config::parse_from(all.iter().chain(settings));
-    Arc::new(Agent::new(client, config, Metrics::new(), OF_KINDS))
+    let agent = Agent::new(client, config, Metrics::new(), OF_KINDS);
+    agent.policies.show(&[]);
+    Arc::new(agent)
 }
 
 /// The time in all tests.

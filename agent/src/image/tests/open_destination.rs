@@ -40,7 +40,8 @@ async fn without_a_default_the_field_is_named_and_what_an_administrator_can_set_
         message.starts_with("spec.destination.name is missing") && message.contains("RegistryAccess"),
         "{message}"
     );
-    assert_eq!((stage.registry.requests().len(), result.next), (0, None));
+    assert_eq!(stage.registry.requests().len(), 0);
+    assert_eq!(result.next, Some(SECRET_INTERVAL), "an administrator may set one at any time");
     assert_eq!(status.destination, None);
 }
 

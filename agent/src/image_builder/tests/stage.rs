@@ -69,6 +69,7 @@ impl Stage {
         let mut agent = Agent::new(api.client(), config, Metrics::new(), OF_KINDS);
         agent.started = fixtures::now() - Duration::from_hours(1);
         agent.jobs.are_listed();
+        agent.policies.show(&[]);
         let builders = ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([]));
         let (memory, now) = (Memory::default(), fixtures::now());
         let next = None;

@@ -1,5 +1,7 @@
 //! What the watches show, and in which order it may come.
 
+use imgop_core::api::OWNER_UID_LABEL;
+use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use serde_json::json;
 
@@ -24,7 +26,7 @@ impl Scene {
         let woken = Arc::<Mutex<Vec<String>>>::default();
         let wakes = woken.clone();
         let budget = JobBudget::new(caps, |_| ());
-        let store = Store::new(budget.clone(), Duration::from_mins(10), move |owner| {
+        let store = Store::new(budget.clone(), Duration::from_mins(10), "imgop-system", move |owner| {
             wakes.lock().push(owner.name.clone());
         });
         Self { store, budget, woken }

@@ -87,6 +87,14 @@ impl AccessPolicy {
         self.grants.values()
     }
 
+    /// Returns whether any object is about an action at a repository: only then the labels of a namespace decide.
+    ///
+    /// # Errors
+    /// Where an object cannot be read, whatever the others say.
+    pub fn governs(&self, repository: &Repository, action: RegistryAction) -> Result<bool, PolicyError> {
+        self.readable().map(|()| !self.best(repository, action).is_empty())
+    }
+
     /// Returns what a namespace may have at a repository for an action.
     ///
     /// # Errors
@@ -97,9 +105,7 @@ impl AccessPolicy {
         repository: &Repository,
         action: RegistryAction,
     ) -> Result<Decision<'_>, PolicyError> {
-        if !self.unreadable.is_empty() {
-            return Err(PolicyError::Unreadable(self.unreadable.clone()));
-        }
+        self.readable()?;
         let best = self.best(repository, action);
         let Some((matched, _)) = best.first() else { return Ok(Decision::Ungoverned) };
         let mut selecting =
@@ -126,12 +132,17 @@ impl AccessPolicy {
         borrower: Borrower<'_>,
         of_all: Option<&Defaults>,
     ) -> Result<Option<Defaults>, DefaultsError> {
-        if !self.unreadable.is_empty() {
-            return Err(PolicyError::Unreadable(self.unreadable.clone()).into());
-        }
+        self.readable()?;
         let given = self.grants.values();
         let given = given.filter_map(|grant| Some((grant.name.as_str(), grant.default_of(borrower.labels)?)));
         Defaults::of_namespace(given, of_all)
+    }
+
+    fn readable(&self) -> Result<(), PolicyError> {
+        match self.unreadable.as_slice() {
+            [] => Ok(()),
+            names => Err(PolicyError::Unreadable(names.to_vec())),
+        }
     }
 
     /// Returns the grants that fit best, by their names.
@@ -151,8 +162,8 @@ impl AccessPolicy {
         self.names_of(host).iter().any(|name| name.is_same_place(other))
     }
 
-    /// Returns all names of the registry that a host is a name of.
-    fn names_of(&self, host: &RegistryHost) -> Vec<RegistryHost> {
+    /// Returns all names of the registry that a host is a name of, itself first.
+    pub fn names_of(&self, host: &RegistryHost) -> Vec<RegistryHost> {
         let mut names = vec![host.clone()];
         let named = self.grants.values().map(Grant::names).filter(|names| names.len() > 1);
         let mut others: Vec<Vec<RegistryHost>> = named.collect();

@@ -28,6 +28,9 @@ pub const COPIES_ANNOTATION: &str = "imgop.skopeo.io/copies";
 /// only for a spec with the same route.
 pub const ROUTE_ANNOTATION: &str = "imgop.skopeo.io/route";
 
+/// The annotation of a Job that holds whose it is, as JSON, where its owner is in another namespace.
+pub const OWNER_ANNOTATION: &str = "imgop.skopeo.io/owner";
+
 /// The annotation of a Job that holds which part of which build it is, as JSON.
 pub const BUILD_ANNOTATION: &str = "imgop.skopeo.io/build";
 

@@ -87,7 +87,7 @@ async fn send(
     resources: Resources<'_>,
 ) -> Result<Response, Failure> {
     let reach = channel.reach(&url);
-    AddressRules::new(reach, resources.settings).check_literal(&url)?;
+    AddressRules::new(reach, &channel.allowances, resources.settings).check_literal(&url)?;
     let pool = resources.pools.client(channel, reach, resources.settings)?;
     let mut builder = pool.request(request.method.clone(), url.clone());
     if let Some(accept) = request.accept {

@@ -45,12 +45,6 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_from: Option<String>,
 
-    /// The destination repository, once the agent itself has put a tag there for this Image: the proof
-    /// that it may write there. From then on this Image keeps its tags there from younger Images of
-    /// other namespaces, for as long as spec.destination is that repository.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written_to: Option<String>,
-
     /// Where tags go, if spec.destination does not say everything of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<DefaultedDestination>,
