@@ -1,3 +1,5 @@
+mod given;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::{Credentials, RegistryAccess, Tls as TlsSpec};
