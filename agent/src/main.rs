@@ -70,8 +70,12 @@ async fn main() -> anyhow::Result<()> {
     let policies = agent.policies.clone().run(ready_gate.clone(), stop.clone());
     let policies = tokio::spawn(run_until_stop(policies, stop.clone()));
     // What an earlier process left is known before anything is begun.
+    let (jobs_known, granted_known) = (
+        agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER),
+        agent.policies.wait_until_known(READY_WITHOUT_SOME_AFTER),
+    );
     tokio::select! {
-        () = agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER) => {}
+        _ = async { tokio::join!(jobs_known, granted_known) } => {}
         () = stop.cancelled() => return Ok(()),
     }
     let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());

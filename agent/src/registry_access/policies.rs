@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use imgop_core::access::{AccessPolicy, Grant, PolicyError};
@@ -16,7 +17,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt as _};
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Freshness;
@@ -26,6 +27,8 @@ use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 
 /// Namespaces whose labels are cached.
 const MAX_NAMESPACES: usize = 1000;
+/// How often a start checks whether it is known what is granted.
+const KNOWN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Bytes of an object.
 const MAX_OBJECT_BYTES: usize = 64 * 1024;
 
@@ -125,6 +128,17 @@ impl Policies {
                 }
             },
         }
+    }
+
+    /// Waits until it is known what is granted, or until `patience` has passed: objects are then postponed by their
+    /// passes.
+    pub async fn wait_until_known(&self, patience: Duration) {
+        let is_known = async {
+            while matches!(self.current(), Err(PolicyFault::Pending)) {
+                sleep(KNOWN_POLL_INTERVAL).await;
+            }
+        };
+        let _ = timeout(patience, is_known).await;
     }
 
     /// Returns what is granted.

@@ -87,7 +87,8 @@ impl AccessResolver<'_> {
             action: RegistryAction::Push,
             lending: Lending::Reach,
         };
-        self.grant(&*self.policies.current()?, of, freshness).await.map(|_| ())
+        let policy = self.policies.current()?;
+        self.grant(&policy, of, freshness).await.map(|_| ())
     }
 
     /// Returns what lends to an endpoint.

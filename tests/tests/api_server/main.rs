@@ -9,6 +9,7 @@ mod default_destinations;
 mod images;
 mod kubectl_get;
 mod plugin;
+mod registry_accesses;
 mod second_kind;
 mod several_images;
 mod sizes;
