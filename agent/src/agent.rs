@@ -14,9 +14,11 @@ use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
 use crate::config::Config;
+use crate::config::given_credentials::GivenCredentials;
 use crate::jobs::Jobs;
 use crate::jobs::budget::{Caps, KindCap};
 use crate::metrics::Metrics;
+use crate::registry_access::default_destinations::DefaultDestinations;
 use crate::registry_access::{AccessResolver, Policies};
 use crate::turns::Turns;
 
@@ -46,6 +48,10 @@ pub struct Agent {
     pub secrets: Secrets,
     /// `ConfigMaps` that objects name.
     pub config_maps: ConfigMaps,
+    /// Credentials of the agent's own variables, for its own namespace.
+    pub given: Vec<GivenCredentials>,
+    /// Where images go that name no registry as their destination.
+    pub destinations: Arc<DefaultDestinations>,
     /// What administrators allow the agent.
     pub rights: Arc<Rights>,
     /// What administrators grant namespaces at registries.
@@ -86,13 +92,18 @@ impl Agent {
             of_kind: (of_kinds.job_cap)(&config),
             wake_timeout: PASS_TIME + Duration::from_secs(config.registry_list_timeout.into()),
         };
+        // With settings that contradict each other the process does not start.
+        let of_all = config.default_destination().unwrap_or_default();
+        let policies = Policies::new(client.clone());
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {
             registries: Registries::new(Settings { write_gate, ..config.registries() }),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
             config_maps: ConfigMaps::new(client.clone()),
-            policies: Policies::new(client.clone()),
+            given: Vec::new(),
+            destinations: Arc::new(DefaultDestinations::new(policies.clone(), of_all)),
+            policies,
             jobs: Jobs::new(
                 client.clone(),
                 rights.clone(),
@@ -116,11 +127,18 @@ impl Agent {
         Uptime { started: self.started, earlier_heartbeat: None }
     }
 
+    /// Returns the same agent with these credentials for its own namespace.
+    #[must_use]
+    pub fn lending(self, given: Vec<GivenCredentials>) -> Self {
+        Self { given, ..self }
+    }
+
     /// Returns what endpoints are resolved with.
     pub fn registry_access(&self) -> AccessResolver<'_> {
         AccessResolver {
             policies: &self.policies,
             agent_namespace: self.config.agent_namespace(),
+            given: &self.given,
             secrets: &self.secrets,
             rights: &self.rights,
             ecr: &self.ecr,

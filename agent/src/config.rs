@@ -3,7 +3,10 @@
 
 mod builds;
 mod election;
+pub mod given_credentials;
+pub mod image_operator;
 mod jobs;
+mod process;
 mod proxies;
 
 use std::collections::BTreeSet;
@@ -12,14 +15,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
+use imgop_core::api::DefaultDestination;
 use imgop_core::api::JobTemplateSpec;
 use imgop_core::copy::Cooldown;
+use imgop_core::default_destination::{Defaults, DestinationPrefix, InvalidDefaults, Origin, PrefixError};
 use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
 use crate::jobs::template::JobOptions;
 pub use builds::{BuildSettings, BuildTier};
 pub use election::ElectionSettings;
 pub use jobs::JobSettings;
+pub use process::{ProcessSettings, SettingsError};
 use proxies::InPlaceOfOwn;
 pub use proxies::{Proxies, ProxyError};
 
@@ -183,7 +189,20 @@ pub struct Config {
     /// registry.example.com=auth.example.org.
     #[arg(long, env = "REGISTRY_TOKEN_SERVERS", default_value = "", value_parser = parse_token_servers)]
     pub registry_token_servers: TokenServers,
+
+    /// Where images go that name no registry as their destination, in namespaces to which no `RegistryAccess` gives a
+    /// default: a registry, with or without the beginning of a path, such as registry.example.com/{namespace}; none if
+    /// empty.
+    #[arg(long, env = "DESTINATION_DEFAULT_REGISTRY", default_value = "", value_parser = parse_prefix)]
+    pub destination_default_registry: DefaultRegistry,
+
+    /// Whether credentials for `DESTINATION_DEFAULT_REGISTRY` come from AWS, as if each resource said useAwsIRSA.
+    #[arg(long, env = "DESTINATION_DEFAULT_AWS_IRSA_USAGE", default_value_t = false, action = clap::ArgAction::Set)]
+    pub destination_default_aws_irsa_usage: bool,
 }
+
+/// Where images go that name no registry, if that is set.
+pub type DefaultRegistry = Option<DestinationPrefix>;
 
 /// The longest time that Kubernetes takes for a Job, a signed number of 32 bits.
 const MAX_SECONDS: i64 = i32::MAX as i64;
@@ -260,6 +279,11 @@ fn parse_quantity(text: &str) -> Result<String, String> {
     Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
 }
 
+/// Reads where destinations begin; nothing is no default.
+fn parse_prefix(text: &str) -> Result<DefaultRegistry, PrefixError> {
+    Some(text).filter(|text| !text.is_empty()).map(str::parse).transpose()
+}
+
 /// Returns a number of the settings as a limit of this machine.
 pub fn as_limit(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
@@ -305,6 +329,20 @@ impl Config {
     /// What the Jobs of an object with this template have besides what their kind needs.
     pub fn job_options(&self, template: &JobTemplateSpec) -> JobOptions {
         JobOptions::merged(&self.jobs.defaults(), template)
+    }
+
+    /// The default destination of namespaces to which no `RegistryAccess` gives one.
+    ///
+    /// # Errors
+    /// If its settings contradict each other.
+    pub fn default_destination(&self) -> Result<Option<Defaults>, InvalidDefaults> {
+        let Some(prefix) = &self.destination_default_registry else { return Ok(None) };
+        let written = DefaultDestination {
+            prefix: prefix.to_string(),
+            use_aws_irsa: self.destination_default_aws_irsa_usage,
+            ..DefaultDestination::default()
+        };
+        Defaults::read(&written, Origin::Setting).map(Some)
     }
 
     /// The agent's own namespace.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use futures::FutureExt as _;
+use imgop_agent::config::given_credentials::GivenCredentials;
+use imgop_agent::config::{ProcessSettings, SettingsError};
 use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched};
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
@@ -32,13 +33,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config::parse();
     let (lines, flush) = log_writer(std::io::stderr());
     let dropped_lines = lines.error_counter();
     log_as_json(lines);
     let metrics = Metrics::new();
     metrics.watch_log(move || dropped_lines.dropped_lines());
-    let ended = on_runtime(run(config, metrics));
+    let ended = on_runtime(run(metrics));
     if let Err(error) = &ended {
         tracing::error!("{error:#}");
     }
@@ -55,8 +55,13 @@ fn on_runtime(process: impl Future<Output = anyhow::Result<()>>) -> anyhow::Resu
 }
 
 /// Runs until a signal, or until this process does not lead any more.
-async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
-    let config = config.with_proxies(|name| std::env::var(name).ok())?;
+async fn run(metrics: Metrics) -> anyhow::Result<()> {
+    let settings = ProcessSettings::read(std::env::args_os(), |name| std::env::var(name).ok());
+    let ProcessSettings { config, given, notices } = match settings {
+        Err(SettingsError::Arguments(error)) => error.exit(),
+        settings => settings.context("cannot start")?,
+    };
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
     let heartbeat = Heartbeat::new();
@@ -79,7 +84,7 @@ async fn run(config: Config, metrics: Metrics) -> anyhow::Result<()> {
     metrics.collect(leadership.clone());
     let client =
         heartbeat.client(found, leadership.write_gate()).context("cannot connect to the API server")?;
-    let work = work(config, client, shown, &stop);
+    let work = work((config, given), client, shown, &stop);
     match election {
         None => work.await,
         Some(election) => while_leading(election, work, &stop).await,
@@ -128,7 +133,7 @@ async fn while_leading(
 
 /// Does the agent's work until `stop`.
 async fn work(
-    config: Config,
+    (config, given): (Config, Vec<GivenCredentials>),
     client: kube::Client,
     shown: web::Shown,
     stop: &CancellationToken,
@@ -136,7 +141,8 @@ async fn work(
     let web::Shown { metrics, ready_gate, heartbeat, leadership } = shown;
     heartbeat.begin();
     tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
-    let agent = Arc::new(Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate()));
+    let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
+    let agent = Arc::new(agent.lending(given));
     metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
     metrics.watch_turns(agent.turns.clone());
     // All watches are expected before the first of them begins.

@@ -153,6 +153,28 @@ fn where_private_addresses_are_allowed_reaches_the_registry_client() {
 }
 
 #[test]
+fn the_default_destination_of_all_namespaces_is_a_registry_and_aws_goes_with_ecr_alone() {
+    let set = |arguments: &[&str]| {
+        let config = config(&[&["--watch-namespaces=*"][..], arguments].concat())?;
+        config.default_destination().map_err(|error| error.to_string())
+    };
+    assert_eq!(set(&[]), Ok(None));
+    assert_eq!(
+        set(&["--destination-default-registry=", "--destination-default-aws-irsa-usage=true"]),
+        Ok(None)
+    );
+    let corp = set(&["--destination-default-registry=r.example.com/{namespace}/"]).unwrap().unwrap();
+    assert_eq!(corp.prefix.repository("team-a", "a/b").unwrap().to_string(), "r.example.com/team-a/a/b");
+    assert!(set(&["--destination-default-registry=mirror"]).unwrap_err().contains("names no registry"));
+    let aws = "--destination-default-aws-irsa-usage=true";
+    assert!(
+        set(&["--destination-default-registry=r.example.com", aws]).unwrap_err().contains("Amazon ECR only")
+    );
+    let ecr = "--destination-default-registry=123456789012.dkr.ecr.eu-west-3.amazonaws.com";
+    assert!(set(&[ecr, aws]).unwrap().unwrap().use_aws_irsa);
+}
+
+#[test]
 fn the_seeds_version_is_put_behind_an_image_without_one() {
     let with = |image: &str| {
         let image = format!("--skopeo-image={image}");

@@ -135,7 +135,7 @@ impl Pass<'_> {
             AccessError::DestinationNotAllowed { .. } => {
                 return Ok(self.report_until_changed(reasons::DESTINATION_NOT_ALLOWED, message, memory));
             }
-            AccessError::TlsOfLent { .. } => {
+            AccessError::TlsOfLent { .. } | AccessError::OpenDestination(_) => {
                 return Ok(self.report_until_changed(reasons::INVALID_SPEC, message, memory));
             }
             AccessError::Policy(PolicyFault::Pending) => return Ok(Conclusion::unchanged(SHORT_INTERVAL)),

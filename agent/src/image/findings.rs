@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
-use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure, WaitingTag};
+use imgop_core::api::{Counts, DefaultedDestination, FailureReason, Mode, Phase, TagFailure, WaitingTag};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
     CopyRequest, FirstSeen, Naming, Observed, Plan, PlannedTag, TagAction, Waiting, readiness,
@@ -54,12 +54,15 @@ pub struct Findings {
     pub ended: Option<Vec<Tag>>,
     /// The generation of the spec that the conditions are of; the Image's own if none.
     pub generation: Option<i64>,
+    /// Where tags go, if the spec does not say everything of it.
+    pub destination: Option<DefaultedDestination>,
 }
 
 impl Findings {
     /// Returns the findings of a sync that has ended without any answer about tags.
     pub fn of(readiness: Readiness, handled: Requests) -> Self {
-        Self { readiness, tags: None, handled, ended: Some(Vec::new()), generation: None }
+        let ended = Some(Vec::new());
+        Self { readiness, tags: None, handled, ended, generation: None, destination: None }
     }
 }
 
@@ -175,6 +178,7 @@ impl Pass<'_> {
             ended: tags.as_ref().map(|_| copied),
             tags,
             handled: Requests::default(),
+            destination: None,
         };
         Conclusion { findings: Some(findings), wait: None }
     }

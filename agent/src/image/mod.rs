@@ -43,11 +43,13 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
+use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
 use crate::registry_access::lent::LentAccess;
 use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
 use failures::Halt;
 use findings::{Conclusion, Findings};
+use imgop_core::default_destination::Completion;
 use imgop_core::schedule::{Candidate, Due};
 use memory::Memory;
 use obsolete_jobs::wait_for;
@@ -79,6 +81,8 @@ pub struct Images {
 impl Images {
     /// Returns the kind, whose objects are these.
     pub fn new(agent: Arc<Agent>, images: Objects<Image>) -> Self {
+        let destinations = agent.destinations.clone();
+        let images = images.completed_by(move |image| destinations.completed(image));
         let (conflicts, counters) = (Conflicts::new(images), CopyCounters::new(&agent.metrics));
         let claims = BuilderClaims::new(Objects::new([]));
         Self { agent, conflicts, claims, counters, blobs: KnownBlobs::default() }
@@ -87,6 +91,8 @@ impl Images {
     /// Returns the same kind beside these `ImageBuilders`, which may have the same tags.
     #[must_use]
     pub fn beside(self, builders: Objects<ImageBuilder>) -> Self {
+        let destinations = self.agent.destinations.clone();
+        let builders = builders.completed_by(move |builder| destinations.completed(builder));
         Self { claims: BuilderClaims::new(builders), ..self }
     }
 }
@@ -129,19 +135,37 @@ impl Reconcile for Images {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageStatus>, ApiError> {
-        let pass = Pass::new(self, image, memory, now);
-        let Conclusion { findings, wait } = match pass.run(memory).await {
+        let is_new =
+            image.status.as_ref().and_then(|status| status.observed_generation) != image.metadata.generation;
+        let (completed, incomplete) = self.agent.destinations.complete_if_possible(image, is_new).await;
+        let (image, completion) = (completed.object.as_ref(), completed.completion.as_ref());
+        if completion.is_some() {
+            self.conflicts.seen(image);
+        }
+        let destination = defaulted(&image.spec.destination.name, completion);
+        let mut pass = Pass::new(self, image, memory, now);
+        if has_moved(image, completion) {
+            // Another destination is as a new spec.
+            pass.candidate.observed_generation = None;
+        }
+        let result = match incomplete {
+            None => pass.run(memory).await,
+            Some(incomplete) => Err(Halt::Access(incomplete)),
+        };
+        let Conclusion { findings, wait } = match result {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
-        let report = findings.map(|findings| {
+        let report = findings.map(|mut findings| {
             let completed = findings.ended.as_ref().map(|copied| count(copied));
+            findings.destination = destination;
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
             Report { status, completed, is_progress }
         });
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        let wait = wait.or(completion.map(|_| DEFAULTS_INTERVAL));
         memory.shrink();
         Ok(PassResult { report, next: wait })
     }
@@ -301,6 +325,14 @@ impl<'a> Pass<'a> {
         let is_waiting = request.is_some() && self.requests.sync.is_none()
             || reset.is_some() && self.requests.reset_token.is_none() && !self.image.spec.suspend;
         memory.schedule.request_delay(self.now).filter(|_| is_waiting)
+    }
+}
+
+/// Returns whether an Image has another destination than the last time, although its spec may be the same.
+fn has_moved(image: &Image, completion: Option<&Completion>) -> bool {
+    match image.status.as_ref().and_then(|status| status.destination.as_ref()) {
+        Some(before) => before.repository != image.spec.destination.name,
+        None => completion.is_some_and(|completion| completion.repository.is_some()),
     }
 }
 

@@ -68,6 +68,7 @@ pub fn next_status(
         progress: findings.readiness.progress.or_else(|| old.progress.clone()),
         last_handled_requested_at: handled.sync.clone().or_else(|| old.last_handled_requested_at.clone()),
         last_handled_reset: handled.reset_token.clone().or_else(|| old.last_handled_reset.clone()),
+        destination: findings.destination,
         ..old.clone()
     };
     if let Some(tags) = findings.tags {

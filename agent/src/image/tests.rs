@@ -4,6 +4,7 @@ mod cooldown;
 mod fixed_tag;
 pub mod fixtures;
 mod obsolete_jobs;
+mod open_destination;
 mod pods;
 mod reported_failures;
 mod schedules;

@@ -188,6 +188,10 @@ impl Pass<'_> {
         let message = error.to_string();
         let failure = match error {
             AccessError::Api(error) => return Err(error),
+            AccessError::OpenDestination(_) => {
+                let wait = self.hold(memory, SLOW_INTERVAL);
+                return Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), wait));
+            }
             AccessError::AwsNotEnabled => return Ok(self.lacks_right(Right::USE_AWS, &message, memory)),
             AccessError::Forbidden { .. } => {
                 return Ok(self.lacks_right(Right::GET_SECRETS, &message, memory));

@@ -59,6 +59,7 @@ use crate::config::Config;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::jobs::budget::KindCap;
 use crate::metrics::{Ended, OfKind};
+use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
 use base_images::BaseImages;
 use counters::BuildCounters;
 use git::Commits;
@@ -108,6 +109,10 @@ impl ImageBuilders {
     /// Returns the kind, whose objects are these, beside Images that may have the same tags.
     pub fn new(agent: Arc<Agent>, builders: Objects<ImageBuilder>, images: Objects<Image>) -> Self {
         let counters = BuildCounters::new(&agent.metrics, agent.config.metrics_name_objects);
+        let of_builders = agent.destinations.clone();
+        let builders = builders.completed_by(move |builder| of_builders.completed(builder));
+        let of_images = agent.destinations.clone();
+        let images = images.completed_by(move |image| of_images.completed(image));
         let (bases, commits, tiers) = (BaseImages::default(), Commits::default(), Tiers::default());
         Self { agent, builders, images, bases, commits, counters, tiers }
     }
@@ -148,18 +153,29 @@ impl Reconcile for ImageBuilders {
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         self.counters.seen(builder);
+        let is_new = builder.status.as_ref().and_then(|status| status.observed_generation)
+            != builder.metadata.generation;
+        let (completed, incomplete) = self.agent.destinations.complete_if_possible(builder, is_new).await;
+        let (builder, completion) = (completed.object.as_ref(), completed.completion.as_ref());
+        let destination = defaulted(&builder.spec.image.name, completion);
         let pass = Pass::new(self, builder, memory, now);
-        let conclusion = match pass.run(memory).await {
+        let result = match incomplete {
+            None => pass.run(memory).await,
+            Some(incomplete) => Err(Halt::Access(incomplete)),
+        };
+        let conclusion = match result {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
         let Conclusion { status, ended, is_progress, wait } = pass.acted_on_reset(conclusion);
-        let report = status.map(|status| {
+        let report = status.map(|mut status| {
+            status::show_defaults(&mut status, destination);
             memory.reports(builder, &status);
             let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
             Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
         });
         let wait = wait.into_iter().chain(pass.request_delay(memory)).chain(pass.job_interval()).min();
+        let wait = wait.or(completion.map(|_| DEFAULTS_INTERVAL));
         Ok(PassResult { report, next: wait })
     }
 

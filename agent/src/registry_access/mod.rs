@@ -3,6 +3,7 @@
 
 pub mod advice;
 pub(crate) mod aws;
+pub mod default_destinations;
 pub mod docker_config;
 pub mod files;
 pub mod lent;
@@ -11,6 +12,7 @@ mod resolve;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{EndpointRef, Tls as TlsSpec, TlsMode};
+use imgop_core::default_destination::IncompleteDestination;
 use imgop_core::readiness::Readiness;
 use imgop_registry::Access;
 use imgop_registry::ecr::{EcrError, EcrTokens};
@@ -20,6 +22,7 @@ use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::owner::Owner;
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
+use crate::config::given_credentials::GivenCredentials;
 pub use policies::{Policies, PolicyFault};
 pub use resolve::{EndpointUse, Lending};
 
@@ -70,6 +73,8 @@ pub struct AccessResolver<'a> {
     pub policies: &'a Policies,
     /// The namespace of the agent, with the Secrets that are lent.
     pub agent_namespace: &'a str,
+    /// What the agent's own variables give that namespace.
+    pub given: &'a [GivenCredentials],
     /// Secrets.
     pub secrets: &'a Secrets,
     /// Rights.
@@ -146,6 +151,9 @@ pub enum AccessError {
         /// Why.
         problem: String,
     },
+    /// The spec leaves its destination open, and no default says where it is.
+    #[error(transparent)]
+    OpenDestination(#[from] IncompleteDestination),
     /// It is not known what administrators have granted.
     #[error(transparent)]
     Policy(#[from] PolicyFault),

@@ -12,6 +12,7 @@ use super::{AccessError, AccessResolver, Resolved, Versions, aws};
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::secrets::{BASIC_AUTH_KEYS, MAX_VALUE_BYTES, SecretContent, is_name};
+use crate::config::given_credentials::GivenCredentials;
 
 /// An endpoint of an object, and what it is used for.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +54,10 @@ impl AccessResolver<'_> {
         let grant = self.grant(&policy, of, freshness).await?;
         let mut resolved = match grant.filter(|_| of.lending == Lending::All) {
             Some(grant) => self.resolve_lent(of, &policy, grant, freshness).await?,
-            None => self.resolve_own(of, freshness).await?,
+            None => match self.given(of) {
+                Some(given) => self.resolve_given(of, given, freshness).await?,
+                None => self.resolve_own(of, freshness).await?,
+            },
         };
         if let Some(grant) = grant {
             let (servers, addresses) = (grant.token_servers.clone(), grant.addresses.clone());
@@ -117,6 +121,27 @@ impl AccessResolver<'_> {
             }
             Decision::NotSelected { .. } => Ok(None),
         }
+    }
+
+    /// Returns the credentials of the agent's own variables for an endpoint of its own namespace that names none.
+    fn given(&self, of: EndpointUse<'_>) -> Option<&GivenCredentials> {
+        let EndpointUse { endpoint, repository, action, .. } = of;
+        let is_own = of.namespace == self.agent_namespace && of.lending == Lending::All;
+        let is_open = endpoint.credentials.is_none() && !endpoint.use_aws_irsa;
+        let given = self.given.iter().find(|given| given.action == action)?;
+        Some(given).filter(|given| is_own && is_open && given.registry.is_same_place(repository.host()))
+    }
+
+    async fn resolve_given(
+        &self,
+        of: EndpointUse<'_>,
+        given: &GivenCredentials,
+        freshness: Freshness,
+    ) -> Result<Resolved, AccessError> {
+        let mut resolved = Resolved { is_lent: true, ..self.resolve_own(of, freshness).await? };
+        resolved.access.credential = Some(given.credential.clone());
+        resolved.versions.secrets.push(format!("lent {}", given.variables));
+        Ok(resolved)
     }
 
     async fn resolve_own(&self, of: EndpointUse<'_>, freshness: Freshness) -> Result<Resolved, AccessError> {

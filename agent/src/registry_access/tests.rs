@@ -50,6 +50,7 @@ async fn resolved(host: &str, tls: TlsSpec, use_aws_irsa: bool) -> Result<Resolv
     let resolver = AccessResolver {
         policies: &policies,
         agent_namespace,
+        given: &[],
         secrets: &secrets,
         rights: &rights,
         ecr: &ecr,

@@ -55,7 +55,7 @@ impl Conflicts {
 
     /// Notes an Image, whose destination may be new.
     pub fn seen(&self, image: &Image) {
-        let Some(path) = destination_path(image) else { return };
+        let Some(path) = destination_path(&self.images.completed(image.clone())) else { return };
         let (namespace, name) = (image.namespace().unwrap_or_default(), image.name_any());
         let destined = Destined { path: path.into(), namespace: namespace.into(), name: name.into() };
         self.by_destination.lock().insert(Arc::new(destined));
@@ -109,7 +109,14 @@ impl Conflicts {
     /// Returns whether an Image still has this destination.
     fn is_there(&self, destined: &Destined) -> bool {
         let image = self.images.part::<ImageDestination>(&destined.namespace, &destined.name);
-        image.and_then(|image| path_of(image.name())).as_deref() == Some(&*destined.path)
+        let path = match image {
+            Some(image) if image.is_open() => {
+                let image = self.images.get(&destined.namespace, &destined.name);
+                image.and_then(|image| destination_path(&image.0.ok()?))
+            }
+            image => image.and_then(|image| path_of(image.name())),
+        };
+        path.as_deref() == Some(&*destined.path)
     }
 
     /// Returns which of these tags belong to older Images, with the message for their failures.

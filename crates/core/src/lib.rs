@@ -10,6 +10,7 @@ pub mod api;
 pub mod build;
 pub mod commands;
 pub mod copy;
+pub mod default_destination;
 mod quantity;
 pub mod readiness;
 pub mod reset;

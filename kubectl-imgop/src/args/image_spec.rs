@@ -186,7 +186,7 @@ fn spec(
             publish: args.publish.unwrap_or_default(),
             use_aws_irsa: args.endpoints.destination_use_aws_irsa.unwrap_or_default(),
             credentials: credentials(args.endpoints.destination_credentials.as_ref()),
-            tls: tls(args.endpoints.destination_tls, args.endpoints.destination_ca_secret.as_ref()),
+            tls: given_tls(args.endpoints.destination_tls, args.endpoints.destination_ca_secret.as_ref()),
         },
         job_template: args.jobs.template(),
     }
@@ -217,7 +217,13 @@ fn credentials(secret: Option<&String>) -> Option<Credentials> {
 }
 
 fn tls(mode: Option<TlsMode>, ca_secret: Option<&String>) -> Tls {
-    Tls { mode: mode.unwrap_or_default(), ca_secret_name: ca_secret.cloned() }
+    given_tls(mode, ca_secret).unwrap_or_default()
+}
+
+/// Returns how the connection is secured, if the arguments say so.
+fn given_tls(mode: Option<TlsMode>, ca_secret: Option<&String>) -> Option<Tls> {
+    let is_given = mode.is_some() || ca_secret.is_some();
+    is_given.then(|| Tls { mode: mode.unwrap_or_default(), ca_secret_name: ca_secret.cloned() })
 }
 
 /// Returns the argument that a field of the spec comes from.

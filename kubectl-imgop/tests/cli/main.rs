@@ -24,6 +24,7 @@ mod copy_dialog;
 #[cfg(unix)]
 mod copy_tls;
 mod credentials;
+mod default_destination;
 mod errors;
 mod fake_cluster;
 mod help;

@@ -5,6 +5,7 @@ mod admission;
 mod agreement;
 mod builder_agreement;
 mod builds;
+mod default_destinations;
 mod high_availability;
 mod images;
 mod job_template;

@@ -36,6 +36,7 @@ fn success(copied: u32) -> Findings {
         handled: Requests::default(),
         generation: None,
         ended: Some((0..copied).map(|n| n.to_string().parse().unwrap()).collect()),
+        destination: None,
     }
 }
 

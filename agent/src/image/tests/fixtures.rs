@@ -23,7 +23,7 @@ pub fn image(mode: Mode) -> Image {
             Source::new("quay.io/argoproj/argocd", "v2.13.x"),
             Destination {
                 credentials: Some(Credentials { secret_name: "target".into() }),
-                tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some("corporate-ca".into()) },
+                tls: Some(Tls { mode: TlsMode::Verify, ca_secret_name: Some("corporate-ca".into()) }),
                 ..Destination::new("registry.example.com:5000/mirror/argocd")
             },
         ),

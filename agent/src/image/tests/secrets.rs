@@ -21,7 +21,7 @@ async fn the_secret_whose_ca_does_not_fit_is_named() {
     );
     let destination = &mut stage.image.spec.destination;
     destination.name = format!("localhost:{}/target", registry.address.port());
-    destination.tls = Tls { mode: TlsMode::Verify, ca_secret_name: Some("corp-ca".to_owned()) };
+    destination.tls = Some(Tls { mode: TlsMode::Verify, ca_secret_name: Some("corp-ca".to_owned()) });
     stage.image.metadata.generation = Some(2);
     let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
     let status = result.report.unwrap().status;
@@ -71,7 +71,7 @@ async fn granted_to(team: &str) -> Stage {
         "tls": { "mode": "PlainHTTP" }, "namespaceSelector": { "matchLabels": { "team": team } } });
     let granted = RegistryAccess::new("granted", serde_json::from_value(spec).unwrap());
     stage.images.agent.policies.show(&[granted]);
-    stage.image.spec.destination.tls = Tls::default();
+    stage.image.spec.destination.tls = None;
     let namespace = json!({ "metadata": { "name": "team-a", "labels": { "team": "a" } } });
     stage.api.hold("/api/v1/namespaces/team-a", namespace);
     let (user, password) = (STANDARD.encode("robot"), STANDARD.encode("hunter2"));

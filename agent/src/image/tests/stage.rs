@@ -38,7 +38,7 @@ impl Stage {
         image.spec.source.name = format!("127.0.0.1:{}/source", registry.address.port());
         image.spec.destination.name = format!("localhost:{}/target", registry.address.port());
         image.spec.destination.credentials = None;
-        (image.spec.source.tls, image.spec.destination.tls) = (plain.clone(), plain);
+        (image.spec.source.tls, image.spec.destination.tls) = (plain.clone(), Some(plain));
         image.status = Some(ImageStatus {
             observed_generation: Some(1),
             phase: Some(Phase::Completed),

@@ -1,7 +1,7 @@
 //! The Job of a part.
 
 use clap::Parser as _;
-use imgop_core::api::{BuildReason, Credentials, ImageBuilder};
+use imgop_core::api::{BuildReason, Credentials, ImageBuilder, Tls};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::*;
@@ -44,7 +44,7 @@ fn made(builder: &ImageBuilder, record: &PartRecord, tier: BuildTier, config: &C
 fn full() -> ImageBuilder {
     builder(|spec| {
         spec.image.credentials = Some(Credentials { secret_name: "target".into() });
-        spec.image.tls.ca_secret_name = Some("ca".into());
+        spec.image.tls = Some(Tls { ca_secret_name: Some("ca".into()), ..Tls::DEFAULT });
         spec.registries = serde_json::from_value(serde_json::json!([
             { "host": "quay.io", "credentials": { "secretName": "origin" }, "tls": { "caSecretName": "quay-ca" } },
         ]))

@@ -58,7 +58,7 @@ impl Stage {
         let host = format!("127.0.0.1:{}", registry.address.port());
         let mut builder = fixtures::builder(|spec| {
             spec.image.name = format!("{host}/app");
-            spec.image.tls = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
+            spec.image.tls = Some(Tls { mode: TlsMode::PlainHttp, ca_secret_name: None });
             spec.registries =
                 serde_json::from_value(json!([{ "host": host, "tls": { "mode": "PlainHTTP" } }])).unwrap();
             edit(spec, &host);

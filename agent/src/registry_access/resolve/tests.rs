@@ -1,3 +1,5 @@
+mod given;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::{Credentials, RegistryAccess, Tls as TlsSpec};
@@ -66,6 +68,7 @@ async fn resolve(
     let resolver = AccessResolver {
         policies: &policies,
         agent_namespace,
+        given: &[],
         secrets: &secrets,
         rights: &rights,
         ecr: &ecr,

@@ -62,6 +62,24 @@ fn a_tag_belongs_to_the_oldest_image_that_selects_it() {
     assert!(conflict(&same_second, older(|_| {})).is_some(), "the lower UID wins");
 }
 
+#[test]
+fn an_image_that_leaves_its_destination_open_keeps_its_tags_where_its_namespaces_default_is() {
+    let (store, mut writer) = kube::runtime::reflector::store();
+    let open = older(|o| o.spec.destination.name = String::new());
+    let open = Stored::of(&kube::core::DeserializeGuard(Ok(open)));
+    writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(open));
+    let by_default = younger().spec.destination.name;
+    let conflicts = Conflicts::new(Objects::new([store]).completed_by(move |mut image: Image| {
+        if image.spec.destination.name.is_empty() {
+            image.spec.destination.name.clone_from(&by_default);
+        }
+        image
+    }));
+    assert!(conflict_of(&conflicts, &younger()).is_some());
+    conflicts.evict(|_| true);
+    assert!(conflict_of(&conflicts, &younger()).is_some(), "it is still there");
+}
+
 fn observed() -> Observed {
     let there = || Seen::Present(imgop_registry::reference::Digest::of(b"a"));
     let tag: Tag = "v2.13.1".parse().unwrap();

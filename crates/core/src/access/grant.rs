@@ -8,7 +8,9 @@ use ipnet::IpNet;
 
 use super::host_pattern::{HostMatch, HostPattern};
 use super::repository_prefix::{RepositoryMatch, RepositoryPrefix};
-use crate::api::{NamespaceSelector, RegistryAccessSpec, RegistryAction, SharedAws, SharedTls};
+use crate::api::{
+    DefaultDestination, NamespaceSelector, RegistryAccessSpec, RegistryAction, SharedAws, SharedTls,
+};
 use crate::spec_error::{Problems, SpecError};
 
 /// What one object grants.
@@ -26,11 +28,15 @@ pub struct Grant {
     pub token_servers: Vec<String>,
     /// Where the registries may be.
     pub addresses: Vec<IpNet>,
+    /// Where images of the namespaces go that name no registry as their destination.
+    pub default_destination: Option<DefaultDestination>,
     pub(super) actions: Vec<RegistryAction>,
     hosts: Vec<HostPattern>,
     aliases: Vec<RegistryHost>,
     repositories: Vec<RepositoryPrefix>,
     namespaces: Option<NamespaceSelector>,
+    /// The namespaces of the default: it lends nothing, so that mistakes elsewhere do not send images to another place.
+    defaulted: Option<NamespaceSelector>,
 }
 
 /// How well a grant fits a repository; what fits better is greater.
@@ -77,6 +83,8 @@ impl Grant {
             aliases: parsed("aliases", &spec.aliases, &mut problems),
             repositories: parsed("repositories", &spec.repositories, &mut problems),
             namespaces: spec.namespace_selector.clone(),
+            default_destination: spec.default_destination.clone(),
+            defaulted: spec.namespace_selector.clone(),
         };
         let has_one_name = matches!(grant.hosts.as_slice(), [HostPattern::Exact(_)]);
         if !grant.aliases.is_empty() && !has_one_name {
@@ -106,6 +114,12 @@ impl Grant {
     /// Returns whether a namespace with these labels is selected.
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
         self.namespaces.as_ref().is_some_and(|namespaces| namespaces.selects(labels))
+    }
+
+    /// Returns the default destination of a namespace with these labels, if it gives one.
+    pub(super) fn default_of(&self, labels: &BTreeMap<String, String>) -> Option<&DefaultDestination> {
+        let selects = |namespaces: &NamespaceSelector| namespaces.selects(labels);
+        self.default_destination.as_ref().filter(|_| self.defaulted.as_ref().is_some_and(selects))
     }
 
     /// Returns how well it fits a path in the registry with these names.

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use imgop_registry::reference::{RegistryHost, Repository};
 
 use crate::api::RegistryAction;
+use crate::default_destination::{Defaults, DefaultsError};
 use grant::Match;
 pub use grant::{Grant, GrantError, GrantField};
 
@@ -76,6 +77,11 @@ impl AccessPolicy {
         Self { grants, unreadable }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.grants.is_empty() && self.unreadable.is_empty()
+    }
+
     /// Returns all grants, by their names.
     pub fn grants(&self) -> impl Iterator<Item = &Grant> {
         self.grants.values()
@@ -110,6 +116,26 @@ impl AccessPolicy {
             }
             None => Decision::NotSelected { scope: matched.scope(repository) },
         })
+    }
+
+    /// Whether some object gives namespaces a default destination.
+    pub fn gives_defaults(&self) -> bool {
+        self.grants.values().any(|grant| grant.default_destination.is_some())
+    }
+
+    /// Returns the default destination of a namespace: that which objects give it, else that of all namespaces.
+    ///
+    /// # Errors
+    /// Where objects contradict each other, or one cannot be used or read.
+    pub fn default_destination(
+        &self,
+        borrower: Borrower<'_>,
+        of_all: Option<&Defaults>,
+    ) -> Result<Option<Defaults>, DefaultsError> {
+        self.readable()?;
+        let given = self.grants.values();
+        let given = given.filter_map(|grant| Some((grant.name.as_str(), grant.default_of(borrower.labels)?)));
+        Defaults::of_namespace(given, of_all)
     }
 
     fn readable(&self) -> Result<(), PolicyError> {

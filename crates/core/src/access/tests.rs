@@ -259,3 +259,40 @@ proptest! {
         let _ = Grant::parse("g", &serde_json::from_value(spec).unwrap());
     }
 }
+
+/// Where images of a team go by default.
+fn default_of(policy: &AccessPolicy, team: &str) -> String {
+    let labels = labels(team);
+    match policy.default_destination(Borrower { namespace: team, labels: &labels }, None) {
+        Ok(defaults) => {
+            defaults.map_or("-".to_owned(), |defaults| format!("{}: {}", defaults.origin, defaults.prefix))
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_namespace_has_the_default_destination_of_the_objects_that_select_it_and_no_other() {
+    let default = |prefix: &str| json!({ "defaultDestination": { "prefix": prefix } });
+    let (one, two) =
+        (grant("one", "a", default("r.example.com")), grant("two", "b", default("s.example.com")));
+    let policy = self::policy([one.clone(), two]);
+    assert_eq!(default_of(&policy, "a"), "RegistryAccess/one: r.example.com");
+    assert_eq!(default_of(&policy, "b"), "RegistryAccess/two: s.example.com");
+    assert_eq!(default_of(&policy, "c"), "-");
+    let contradicting = self::policy([one.clone(), grant("three", "a", default("t.example.com"))]);
+    assert!(
+        default_of(&contradicting, "a")
+            .starts_with(r#"RegistryAccess "one" and RegistryAccess "three" give"#)
+    );
+    let unreadable = AccessPolicy::new([one], vec!["bad".to_owned()]);
+    assert!(default_of(&unreadable, "a").contains("cannot be read"));
+}
+
+#[test]
+fn an_object_with_a_mistake_elsewhere_still_says_where_images_go_and_lends_nothing() {
+    let fields = json!({ "hosts": ["*"], "defaultDestination": { "prefix": "r.example.com/{namespace}" } });
+    let policy = policy([grant("g", "a", fields)]);
+    assert_eq!(default_of(&policy, "a"), "RegistryAccess/g: r.example.com/{namespace}");
+    assert_eq!(default_of(&policy, "b"), "-");
+}

@@ -5,6 +5,7 @@
 //! one bad object undecodable, and with it the watch of all others (Flux CVE-2022-39272).
 
 pub mod conditions;
+mod default_destination;
 mod endpoint;
 mod exact_list;
 mod image;
@@ -24,6 +25,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
+pub use default_destination::{DefaultDestination, DefaultedDestination};
 pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
 pub use image::{
     Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite,

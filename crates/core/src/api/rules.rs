@@ -47,6 +47,25 @@ pub(super) fn repository(field: &str, example: &str) -> Rule {
     ))
 }
 
+/// A prefix of destinations names a registry (see [`crate::default_destination::DestinationPrefix`]).
+pub(super) fn destination_prefix() -> Rule {
+    let host = host_pattern();
+    Rule::new(format!(
+        "self.replace('{{namespace}}', 'n').matches('^({host})(/{PART})*/?$') && !self.matches('^[^/]*[{{]') && \
+         {IS_ADDRESS}"
+    ))
+    .message(
+        "defaultDestination.prefix must be a registry, with or without the beginning of a path, such as \
+         registry.example.com/mirror/{namespace}",
+    )
+}
+
+/// Credentials come from one place.
+pub(super) fn credentials_or_aws(field: &str) -> Rule {
+    Rule::new("!has(self.credentials) || !has(self.useAwsIRSA) || !self.useAwsIRSA")
+        .message(&*format!("{field}.useAwsIRSA does not go with credentials; leave one of them out"))
+}
+
 /// A field names a Secret in the namespace of the resource.
 pub(super) fn secret_name(field: &str) -> Rule {
     Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")

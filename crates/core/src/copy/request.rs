@@ -213,7 +213,7 @@ fn min_age(select: Option<&Select>) -> Result<Option<MinAge>, MinAgeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Credentials, TlsMode};
+    use crate::api::{Credentials, Tls, TlsMode};
     use crate::copy::fixtures::spec;
 
     fn problem(edit: impl FnOnce(&mut ImageSpec)) -> String {
@@ -273,7 +273,9 @@ mod tests {
                 said,
                 "spec.source.credentials.secretName: it must be the name of a Secret in the same namespace"
             );
-            let said = problem(|s| s.destination.tls.ca_secret_name = Some(name.into()));
+            let said = problem(|s| {
+                s.destination.tls = Some(Tls { ca_secret_name: Some(name.into()), ..Tls::DEFAULT });
+            });
             assert!(said.starts_with("spec.destination.tls.caSecretName: it must be the name"), "{said}");
         }
         let said = problem(|s| {

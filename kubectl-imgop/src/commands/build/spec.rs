@@ -114,7 +114,9 @@ fn image(flags: &BuilderArgs, problems: &mut Vec<String>) -> BuiltImage {
     }
     image.labels = pairs("--label", &flags.labels, problems);
     image.annotations = pairs("--annotation", &flags.annotations, problems);
-    (image.credentials, image.tls) = push_access(flags);
+    let (credentials, tls) = push_access(flags);
+    let is_given = flags.tls.is_some() || flags.ca_secret.is_some();
+    (image.credentials, image.tls) = (credentials, is_given.then_some(tls));
     image.format = flags.format;
     image.timestamp = flags.source_date_epoch.clone().filter(|text| !text.is_empty());
     image

@@ -16,7 +16,7 @@ use super::{plan, tls_questions};
 use crate::cli_error::CliError;
 use crate::output::text::count;
 use crate::prompts::dialog::Question;
-use crate::prompts::{Answer, Below, Terminal, TypedQuestion, Typing};
+use crate::prompts::{Answer, Below, Row, Terminal, TypedQuestion, Typing};
 
 /// Up to how many tags single ones can be left out.
 const MAX_LEFT_OUT: usize = 500;
@@ -50,6 +50,14 @@ impl Draft {
 
     fn has_selector(&self) -> bool {
         self.version().is_some_and(|version| version.is_selector())
+    }
+
+    /// Returns where the source goes by default.
+    fn by_default(&self) -> Option<Row> {
+        let (defaults, namespace) = (self.context.defaults.as_ref()?, self.context.answering.namespace()?);
+        let (source, _) = repository(self.args.source.as_deref()?)?;
+        let value = defaults.prefix.repository(namespace, source.path()).ok()?.to_string();
+        Some(Row { value, note: format!("the default destination of {}", defaults.origin) })
     }
 
     /// Returns the Secret that Images of the namespace use for the registry of a side.
@@ -271,7 +279,7 @@ async fn ask_platforms(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<
 
 async fn ask_destination(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, CliError> {
     let args = draft.args.clone();
-    let typing = DestinationTyping::new(&args, &draft.context.used);
+    let typing = DestinationTyping::new(&args, &draft.context.used, draft.by_default());
     let initial = typing.proposed.first().map_or(String::new(), |row| row.value.clone());
     let answer =
         TypedQuestion { prompt: "Copy to", initial: &initial, typing: &typing }.ask(terminal).await?;

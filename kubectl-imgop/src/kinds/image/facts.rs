@@ -1,6 +1,7 @@
 //! The facts of an Image on a page: its spec and its status.
 
-use imgop_core::api::{Counts, Destination, Image, ImageStatus, Mode, Overwrite, Publish, Source};
+use imgop_core::api::{Counts, Destination, Image, ImageStatus, Mode, Overwrite, Publish, Side, Source};
+use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 
 use super::checks::Checks;
@@ -13,11 +14,16 @@ use crate::output::table::Table;
 
 /// Returns what there is once: a label and a value each.
 pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
+    let image = &as_reported(image.clone());
     let (spec, status) = (&image.spec, image.status.as_ref());
     let Source { credentials, tls, use_aws_irsa, immutable_tags, .. } = &spec.source;
     let of_source = access(credentials.as_ref(), *use_aws_irsa, tls);
-    let Destination { credentials, tls, use_aws_irsa, .. } = &spec.destination;
+    let Destination { credentials, use_aws_irsa, .. } = &spec.destination;
+    let tls = spec.endpoint(Side::Destination).tls;
     let mut of_destination = access(credentials.as_ref(), *use_aws_irsa, tls);
+    if let Some(defaulted) = status.and_then(|status| status.destination.as_ref()) {
+        of_destination.push(format!("default of {}", defaulted.defaults_from));
+    }
     if spec.destination.overwrite == Overwrite::IfMissing {
         of_destination.push("keeps tags that exist".to_owned());
     }

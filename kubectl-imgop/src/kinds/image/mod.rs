@@ -10,6 +10,7 @@ mod spec_text;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Image, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
@@ -42,7 +43,7 @@ impl Kind for Image {
         let last_sync = self.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
         let last = checks.and_then(|checks| checks.last_cell(now)).unwrap_or_else(|| since(last_sync, now));
         let next = checks.map_or_else(|| "<none>".to_owned(), |checks| checks.cell(now));
-        vec![last, next, spec_text::destination(&self.spec)]
+        vec![last, next, spec_text::destination(&as_reported(self.clone()).spec)]
     }
 
     fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)> {

@@ -18,7 +18,7 @@ use crate::output::text::bytes;
 pub fn facts(builder: &ImageBuilder, now: Timestamp) -> Vec<(&'static str, String)> {
     let spec = &builder.spec;
     let mut facts = vec![
-        ("Image", image(spec)),
+        ("Image", image(builder)),
         ("More tags", spec.image.additional_tags.join(", ")),
         ("Platforms", platforms(spec)),
         ("Dockerfile", dockerfile(spec)),

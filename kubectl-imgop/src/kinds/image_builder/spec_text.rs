@@ -1,16 +1,22 @@
 //! The spec of an ImageBuilder in words.
 
 use imgop_core::api::{
-    Architecture, Cache, CacheMode, Context, GitContext, ImageBuilderSpec, PullRegistry, RebuildOn,
+    Architecture, Cache, CacheMode, Context, GitContext, ImageBuilder, ImageBuilderSpec, PullRegistry,
+    RebuildOn,
 };
+use imgop_core::default_destination::as_reported;
 
 use crate::kinds::endpoint_text::{access, in_brackets};
 use crate::output::text::count;
 
 /// Returns the reference that is written.
-pub fn image(spec: &ImageBuilderSpec) -> String {
-    let image = &spec.image;
-    let remarks = access(image.credentials.as_ref(), image.use_aws_irsa, &image.tls);
+pub fn image(builder: &ImageBuilder) -> String {
+    let builder = as_reported(builder.clone());
+    let image = &builder.spec.image;
+    let mut remarks = access(image.credentials.as_ref(), image.use_aws_irsa, image.endpoint().tls);
+    let destination = builder.status.as_ref().and_then(|status| status.destination.as_ref());
+    let from = destination.and_then(|destination| destination.defaults_from.as_deref());
+    remarks.extend(from.map(|from| format!("default of {from}")));
     format!("{}:{}{}", image.name, image.version, in_brackets(&remarks))
 }
 

@@ -119,7 +119,8 @@ pub struct ImageSpec {
     /// Where the image comes from.
     pub source: Source,
 
-    /// Where the image goes to.
+    /// Where the image goes to. Without it, below the default destination of the namespace.
+    #[serde(default)]
     pub destination: Destination,
 
     /// What its Jobs have besides: where they run, with which priority, for how long, and what each of their
@@ -166,7 +167,7 @@ impl ImageSpec {
                 name: &destination.name,
                 credentials: destination.credentials.as_ref(),
                 use_aws_irsa: destination.use_aws_irsa,
-                tls: &destination.tls,
+                tls: destination.tls.as_ref().unwrap_or(&Tls::DEFAULT),
             },
         }
     }
@@ -306,10 +307,13 @@ pub struct Select {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Destination {
-    /// The repository, without a tag: registry.example.com/argoproj/argocd.
+    /// The repository, without a tag: registry.example.com/argoproj/argocd. Where an administrator has set a default
+    /// destination for the namespace, it may be left out (then it has the path of source.name there), or without a
+    /// registry (then it has this path there; write docker.io/… for Docker Hub).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 255))]
     #[x_kube(
-        validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd"),
+        validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd, or leave the field out where an administrator has set a default destination for the namespace"),
         validation = shared_rules::repository("destination.name", "registry.example.com/argoproj/argocd"),
     )]
     pub name: String,
@@ -340,8 +344,8 @@ pub struct Destination {
     pub credentials: Option<Credentials>,
 
     /// How the connection to this registry is secured.
-    #[serde(default, skip_serializing_if = "Tls::is_default")]
-    pub tls: Tls,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 impl Destination {

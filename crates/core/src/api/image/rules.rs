@@ -158,7 +158,7 @@ pub(super) fn schedule_of_what_recurs() -> Rule {
 /// A copy changes the repository or the tag.
 pub(super) fn something_to_copy() -> Rule {
     Rule::new(format!(
-        "self.source.name != self.destination.name || \
+        "!has(self.destination.name) || self.source.name != self.destination.name || \
          {DESTINATION_IS_GIVEN} && !({DESTINATION} in [{SOURCE}, '{{tag}}'])"
     ))
     .message(

@@ -4,9 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Phase;
 use crate::api::endpoint::is_default;
 use crate::api::exact_list::exact_list;
+use crate::api::{DefaultedDestination, Phase};
 
 /// What became of an Image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +45,10 @@ pub struct ImageStatus {
     /// The source that tagAlreadySynced is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_from: Option<String>,
+
+    /// Where tags go, if spec.destination does not say everything of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DefaultedDestination>,
 
     /// The tag of the source that a fixed destination.version shows, where it is the newest of several.
     /// A list of tags that lacks it moves the fixed tag back only once a second list agrees.

@@ -10,6 +10,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::default_destination::DefaultDestination;
 use super::endpoint::{TlsMode, is_default};
 
 pub use namespace_selector::{LabelOperator, LabelRequirement, NamespaceSelector};
@@ -93,6 +94,11 @@ pub struct RegistryAccessSpec {
     #[schemars(length(max = 32), inner(length(max = 64)))]
     #[x_kube(validation = rules::addresses())]
     pub addresses: Vec<String>,
+
+    /// Where images of the selected namespaces go that name no registry as their destination. It lends nothing and
+    /// allows nothing. Two objects must not give one namespace different ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_destination: Option<DefaultDestination>,
 }
 
 /// What is done in a registry.
