@@ -37,8 +37,8 @@ pub fn time_zones() -> impl Iterator<Item = &'static str> {
 
 /// Returns the time zone that a text most likely means: of its city, or with few letters changed.
 fn most_like(text: &str) -> Option<&'static str> {
-    /// How many letters may differ.
-    const MAX_DISTANCE: usize = 2;
+    // So many letters may differ.
+    let max_distance = (text.len() / 4).min(2);
     let wanted = shorten(text, MAX_SHOWN).to_ascii_lowercase().replace(' ', "_");
     let distance = |name: &'static str| {
         let lower = name.to_ascii_lowercase();
@@ -46,7 +46,7 @@ fn most_like(text: &str) -> Option<&'static str> {
         strsim::damerau_levenshtein(&lower, &wanted).min(strsim::damerau_levenshtein(city, &wanted))
     };
     let nearest = time_zones().map(|name| (distance(name), name)).min()?;
-    (nearest.0 <= MAX_DISTANCE).then_some(nearest.1)
+    (nearest.0 <= max_distance && text.len() >= 4).then_some(nearest.1)
 }
 
 #[cfg(test)]
@@ -67,9 +67,9 @@ mod tests {
         "Europe/Berln" is no time zone of the IANA database; write a name such as Europe/Berlin
         "berlin" is no time zone of the IANA database; write a name such as Europe/Berlin
         "new york" is no time zone of the IANA database; write a name such as America/New_York
-        "Local" is no time zone of the IANA database; write a name such as Asia/Oral
-        "" is no time zone of the IANA database; write a name such as GB
-        "UTC+2" is no time zone of the IANA database; write a name such as Etc/UTC
+        "Local" is no time zone of the IANA database; write a name such as Europe/Berlin
+        "" is no time zone of the IANA database; write a name such as Europe/Berlin
+        "UTC+2" is no time zone of the IANA database; write a name such as Europe/Berlin
         "Mars/Olympus" is no time zone of the IANA database; write a name such as Europe/Berlin
         "###);
     }

@@ -335,9 +335,10 @@ impl Typing for RecurrenceTyping {
     }
 
     fn check(&self, typed: &str) -> Result<(), String> {
-        match is_schedule(typed) {
-            true => CronSchedule::parse(typed).map(drop).map_err(|error| error.to_string()),
-            false => typed.parse::<Frequency>().map(drop).map_err(|error| error.to_string()),
+        if is_schedule(typed) {
+            CronSchedule::parse(typed).map(drop).map_err(|error| error.to_string())
+        } else {
+            typed.parse::<Frequency>().map(drop).map_err(|error| error.to_string())
         }
     }
 }
@@ -346,9 +347,9 @@ async fn ask_recurrence(draft: &mut Draft, terminal: &Terminal) -> Result<Answer
     let (prompt, initial) = ("Check the source every", Frequency::DEFAULT_TEXT);
     let answer = TypedQuestion { prompt, initial, typing: &RecurrenceTyping }.ask(terminal).await?;
     let schedule = &mut draft.args.image.schedule;
-    Ok(answer.map(|typed| match is_schedule(&typed) {
-        true => schedule.cron.schedule = Some(typed),
-        false => schedule.frequency = Some(typed),
+    Ok(answer.map(|typed| {
+        let field = if is_schedule(&typed) { &mut schedule.cron.schedule } else { &mut schedule.frequency };
+        *field = Some(typed);
     }))
 }
 

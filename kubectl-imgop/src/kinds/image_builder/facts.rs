@@ -55,31 +55,23 @@ fn of_status(
         ("Running", running.unwrap_or_default()),
         ("Last build", ago(last, now)),
         ("Next build", next_build(status, now)),
-        ("Checks", checks(builder, status, now)),
+        ("Checks", checks(builder, status, now).unwrap_or_default()),
     ]
 }
 
 /// Returns when a build begins by the schedule, or when it is checked whether one is to. That follows from the spec and the
 /// last build: a check that finds nothing new is not recorded.
-fn checks(builder: &ImageBuilder, status: &ImageBuilderStatus, now: Timestamp) -> String {
+fn checks(builder: &ImageBuilder, status: &ImageBuilderStatus, now: Timestamp) -> Option<String> {
     let (spec, uid) = (&builder.spec, builder.metadata.uid.as_deref().unwrap_or_default());
-    let Some(recurrence) = Recurrence::parse(spec.recurrence()) else { return String::new() };
-    let Some(last_build) = status.last_build_time.as_ref().filter(|_| !spec.suspend) else {
-        return String::new();
-    };
-    let is_scheduled = spec.schedule.is_some();
-    match recurrence.last(uid, last_build.0, now) {
-        Some(_) if spec.rebuild_on.is_empty() => {
-            let next = recurrence.next(uid, last_build.0.min(now));
-            format!("next build by the schedule {}", until(&Time(next), now))
-        }
-        Some(last) => {
-            let (last, next) = (ago(Some(&Time(last)), now), recurrence.next(uid, last));
-            format!("last {last}, next {}", until(&Time(next), now))
-        }
-        None if spec.rebuild_on.is_empty() || is_scheduled => String::new(),
-        None => format!("last and next within {}", spec.frequency),
+    let recurrence = Recurrence::parse(spec.recurrence()).filter(|_| !spec.suspend)?;
+    let last_build = status.last_build_time.as_ref()?.0;
+    let last = recurrence.last(uid, last_build, now)?;
+    if spec.rebuild_on.is_empty() {
+        let next = recurrence.next(uid, last_build.min(now));
+        return Some(format!("next build by the schedule {}", until(&Time(next), now)));
     }
+    let next = until(&Time(recurrence.next(uid, last)), now);
+    Some(format!("last {}, next {next}", ago(Some(&Time(last)), now)))
 }
 
 /// Returns when a build begins. After one that succeeded, that is something new which minInterval holds back.
