@@ -217,7 +217,8 @@ async fn builds(place: &Place) -> anyhow::Result<()> {
     let again = async {
         while !used_rights_in(&log, AGENT, "builds")?.contains(&update) {
             place.apply(builder(&format!("build-{}", known.len()))).await?;
-            known.push(place.new_job("builds", &known).await?);
+            let job = place.new_job("builds", &known).await?;
+            known.push(job);
         }
         anyhow::Ok(())
     };
