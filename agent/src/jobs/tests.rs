@@ -41,9 +41,13 @@ fn job(name: &str, uid: &str) -> Value {
 }
 
 fn jobs(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> (Jobs, Asked) {
+    jobs_with_lent(answer, "imgop-system")
+}
+
+fn jobs_with_lent(answer: impl Fn(&str) -> (u16, String) + Send + 'static, lent: &str) -> (Jobs, Asked) {
     let (client, asked) = api_server(answer);
     let rights = Arc::new(Rights::new(client.clone(), "imgop-system:imgop-agent".into()));
-    (Jobs::new(client, rights, CAPS, Duration::from_mins(10), &[], "imgop-system".into()), asked)
+    (Jobs::new(client, rights, CAPS, Duration::from_mins(10), &[], lent.into()), asked)
 }
 
 async fn create(jobs: &Jobs) -> Result<Created, JobError> {
@@ -198,7 +202,7 @@ async fn a_namespace_whose_jobs_cannot_be_listed_stops_no_other() {
     assert_eq!(jobs.count(&owner()).unfinished, 1);
     running.abort();
 
-    let (nowhere, _) = super::tests::jobs(server_of(Vec::new()));
+    let nowhere = jobs_with_lent(server_of(Vec::new()), "b").0;
     let only = Namespaces::Named(["b".to_owned()].into());
     let running =
         tokio::spawn(nowhere.clone().run(only.clone(), ReadyGate::default(), CancellationToken::new()));

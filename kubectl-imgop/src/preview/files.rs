@@ -1,5 +1,6 @@
 //! The Images and ImageBuilders of files: YAML or JSON, in files, folders or on the standard input.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use imgop_core::api::{Image, ImageBuilder};
 use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
+use imgop_core::default_destination::WithDestination;
 use kube::CustomResourceExt;
 
 use super::unknown_fields;
@@ -146,16 +148,30 @@ fn kind_of(value: &serde_json::Value) -> Option<KindRef> {
 fn of_value(value: serde_json::Value) -> Option<Result<Manifest, String>> {
     let kind = kind_of(&value)?;
     if kind == Erased::<Image>::REF {
-        let check =
-            |image: &Image| CopyRequest::parse(&image.spec).map(drop).map_err(|error| error.to_string());
+        let check = |image: &Image| {
+            let image = with_some_destination(image);
+            CopyRequest::parse(&image.spec).map(drop).map_err(|error| error.to_string())
+        };
         return Some(object(value, check).map(|image| Manifest::Image(Box::new(image))));
     }
     if kind == Erased::<ImageBuilder>::REF {
-        let check =
-            |of: &ImageBuilder| BuildRequest::parse(&of.spec).map(drop).map_err(|error| error.to_string());
+        let check = |builder: &ImageBuilder| {
+            let builder = with_some_destination(builder);
+            BuildRequest::parse(&builder.spec).map(drop).map_err(|error| error.to_string())
+        };
         return Some(object(value, check).map(|builder| Manifest::Builder(Box::new(builder))));
     }
     None
+}
+
+/// Returns an object with a destination in any case. Whether the namespace has a default one is seen later.
+fn with_some_destination<K: WithDestination>(object: &K) -> Cow<'_, K> {
+    if !object.written_destination().is_empty() {
+        return Cow::Borrowed(object);
+    }
+    let mut object = object.clone();
+    "default.invalid/default".clone_into(object.destination().name);
+    Cow::Owned(object)
 }
 
 /// Reads an object strictly, as `kubectl apply` does.

@@ -70,7 +70,8 @@ fn a_copy_without_a_destination_goes_to_the_default_which_is_said_before_anythin
 fn without_a_default_or_the_right_to_read_it_a_destination_is_missing_as_before() {
     let none =
         cluster(vec![access("other", "b", &json!({ "defaultDestination": { "prefix": "s.example.com" } }))]);
-    let forbidden = FakeCluster::start(|_| refused(403, "Forbidden", "registryaccesses is forbidden"));
+    let forbidden =
+        FakeCluster::with_builders(|_| refused(403, "Forbidden", "registryaccesses is forbidden"));
     for cluster in [none, forbidden] {
         let run = cluster.program.run(COPY);
         assert_eq!(run.code, 2, "{run}");
@@ -111,6 +112,7 @@ fn a_destination_that_is_kept_for_others_is_refused_before_anything_is_sent() {
     exit code: 1
     ----- stderr -----
     error: namespace "ci" may not write to r.example.com/mirror/argocd: an administrator keeps r.example.com/mirror/ for other namespaces
+
     hint: choose another destination, or ask an administrator for a RegistryAccess with the action Push that selects this namespace
     "#);
     assert_eq!(cluster.bodies(), Vec::<String>::new());

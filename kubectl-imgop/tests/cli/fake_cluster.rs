@@ -12,10 +12,13 @@ pub struct FakeCluster {
 }
 
 impl FakeCluster {
-    /// Starts an API server that serves no `ImageBuilders`; `answer` gets `METHOD /path?query`.
+    /// Starts an API server that serves neither `ImageBuilders` nor `RegistryAccesses`; `answer` gets
+    /// `METHOD /path?query`.
     pub fn start(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
         Self::with_builders(move |request| match request {
-            request if request.contains("/apis/buildah.io/") => {
+            request
+                if ["/apis/buildah.io/", "/apis/imgop.io/"].iter().any(|group| request.contains(group)) =>
+            {
                 refused(404, "NotFound", "the server could not find the requested resource")
             }
             request => answer(request),

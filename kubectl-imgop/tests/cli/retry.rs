@@ -77,7 +77,13 @@ fn retry_of_what_has_not_failed_is_a_mistake_and_writes_nothing() {
 
     hint: to try all of it: --retry
     ");
-    insta::assert_snapshot!(cluster.program.run("sync image/a --retry=v/3"), @"");
+    insta::assert_snapshot!(cluster.program.run("sync image/a --retry=v/3"), @r#"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'v/3' for '--retry[=<TAG>]': "v/3" is not a tag; a tag has at most 128 letters, digits, '_', '.' and '-', and starts with a letter, digit or '_'
+
+    For more information, try '--help'.
+    "#);
     assert!(cluster.bodies().is_empty());
 }
 
@@ -92,5 +98,9 @@ fn a_description_shows_how_often_each_tag_was_tried_and_when_it_is_tried_next() 
     let run = cluster.program.run("describe image/a");
     let at = run.stdout.find("FAILED-TAG").unwrap_or_else(|| panic!("{run}"));
     let table: Vec<&str> = run.stdout[at..].lines().take(3).collect();
-    insta::assert_snapshot!(table.join("\n"), @"");
+    insta::assert_snapshot!(table.join("\n"), @"
+    FAILED-TAG   REASON       ATTEMPTS   NEXT-ATTEMPT   MESSAGE
+    v2           CopyFailed   5          now            disk full
+    v1           CopyFailed   1          now            disk full
+    ");
 }

@@ -37,8 +37,8 @@ fn of_team_b(policies: &Policies) -> Decision<'static> {
     }
 }
 
-#[test]
-fn nothing_is_known_before_a_list_is_complete_nor_while_another_one_is_read() {
+#[tokio::test]
+async fn nothing_is_known_before_a_list_is_complete_nor_while_another_one_is_read() {
     let (policies, mut handle) = policies();
     let mut apply = |event| policies.apply(Ok(event), &mut handle);
     let guarded = |name| DeserializeGuard(Ok(object(name)));
@@ -60,8 +60,8 @@ fn nothing_is_known_before_a_list_is_complete_nor_while_another_one_is_read() {
     assert!(matches!(of_team_b(&policies), Decision::Ungoverned));
 }
 
-#[test]
-fn a_cluster_without_the_kind_has_none_of_them() {
+#[tokio::test]
+async fn a_cluster_without_the_kind_has_none_of_them() {
     let (policies, mut handle) = policies();
     let missing = refusal(404, "NotFound", "the server could not find the requested resource");
     policies.apply(Err(failed(missing)), &mut handle);
@@ -82,8 +82,8 @@ async fn what_cannot_be_watched_for_long_is_not_known_any_more() {
     assert!(error.to_string().contains("apply the current manifests"), "{error}");
 }
 
-#[test]
-fn an_object_that_cannot_be_decoded_leaves_nothing_decided() {
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_leaves_nothing_decided() {
     let (policies, mut handle) = policies();
     policies.show(&[object("one")]);
     let metadata = object("two").metadata;

@@ -39,8 +39,11 @@ impl Allowances {
 
     fn fingerprint(&self) -> Option<Fingerprint> {
         let Allowed { token_servers, addresses } = self.0.as_deref()?;
-        let texts = [token_servers.join(","), addresses.iter().map(|range| format!("{range},")).collect()];
-        Some(Fingerprint::of(&texts.each_ref().map(|text| text.as_bytes())))
+        let texts = [
+            token_servers.join(","),
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        ];
+        Some(Fingerprint::of(&texts.each_ref().map(String::as_bytes)))
     }
 }
 
