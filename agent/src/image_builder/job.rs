@@ -216,7 +216,7 @@ fn containers(
 /// Returns what the container that builds may use: what the spec says (seed bug B12), its template for what that leaves
 /// open, and the settings.
 fn resources(spec: &ImageBuilderSpec, config: &Config) -> Resources {
-    spec.resources.clone().or(spec.job_template.resources.clone()).or(config.builds.resources())
+    spec.resources.clone().or(&spec.job_template.resources).or(&config.builds.resources())
 }
 
 /// Returns all that the containers are to know that is no secret.

@@ -173,7 +173,9 @@ impl Elector {
             return Step::End(Loss::NotRenewed);
         }
         if now < self.paused_until {
-            return Step::Wait(self.paused_until.min(self.leads_until().unwrap_or(Moment::MAX)) - now);
+            return Step::Wait(
+                self.paused_until.min(self.leads_until().unwrap_or(Moment::MAX)).saturating_sub(now),
+            );
         }
         match &self.seen {
             Some(seen) if !self.is_outdated => self.after(seen, now),
@@ -197,7 +199,7 @@ impl Elector {
         } else if now >= free_at {
             Step::Write(self.claim(seen.record.as_ref()))
         } else {
-            Step::Wait(free_at.min(read_at) - now)
+            Step::Wait(free_at.min(read_at).saturating_sub(now))
         }
     }
 

@@ -64,8 +64,8 @@ fn install_yaml_is_the_crds_the_admission_policies_the_roles_of_users_and_the_ag
 fn whoever_may_view_or_edit_a_namespace_may_do_the_same_with_every_resource() {
     let text = std::fs::read_to_string(manifests().join("users.yaml")).unwrap();
     let roles: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
-    let rules = roles.iter().flat_map(|role| role["rules"].as_array().unwrap());
-    let resources = rules.flat_map(|rule| rule["resources"].as_array().unwrap());
+    let all_rules = roles.iter().flat_map(|role| role["rules"].as_array().unwrap());
+    let resources = all_rules.flat_map(|rule| rule["resources"].as_array().unwrap());
     // Who writes a status says what the agent has done.
     assert_eq!(resources.filter(|resource| resource.as_str().unwrap().contains(['/', '*'])).count(), 0);
     let granted = |to: &str, group: &str, resource: &str| -> Vec<String> {

@@ -72,7 +72,7 @@ impl JobOptions {
         let mut pull_secrets = defaults.pull_secrets.clone();
         add_new(&mut pull_secrets, own.image_pull_secrets.iter().map(|secret| secret.name.clone()));
         Self {
-            resources: own.resources.clone().or(defaults.resources.clone()),
+            resources: own.resources.clone().or(&defaults.resources),
             node_selector: over(&defaults.node_selector, &own.node_selector),
             tolerations,
             affinity: own.affinity.as_ref().map(imgop_core::api::Affinity::of_own_namespace),

@@ -165,8 +165,8 @@ impl AccessPolicy {
     /// Returns all names of the registry that a host is a name of, itself first.
     pub fn names_of(&self, host: &RegistryHost) -> Vec<RegistryHost> {
         let mut names = vec![host.clone()];
-        let named = self.grants.values().map(Grant::names).filter(|names| names.len() > 1);
-        let mut others: Vec<Vec<RegistryHost>> = named.collect();
+        let of_grants = self.grants.values().map(Grant::names);
+        let mut others: Vec<Vec<RegistryHost>> = of_grants.filter(|hosts| hosts.len() > 1).collect();
         loop {
             let is_one = |other: &Vec<RegistryHost>| {
                 other.iter().any(|host| names.iter().any(|name| name.is_same_place(host)))

@@ -11,7 +11,7 @@ fn labels(team: &str) -> BTreeMap<String, String> {
 }
 
 /// A grant to a team, of a spec that has these fields besides.
-fn grant(name: &str, team: &str, fields: Value) -> Grant {
+fn grant(name: &str, team: &str, fields: &Value) -> Grant {
     let mut spec = json!({ "hosts": [REGISTRY], "repositories": ["/"], "actions": ["Pull", "Push"],
         "secretName": name, "namespaceSelector": { "matchLabels": { "team": team } } });
     for (key, value) in fields.as_object().unwrap() {
@@ -45,14 +45,14 @@ fn pushed(policy: &AccessPolicy, team: &str, repository: &str) -> String {
 #[test]
 fn a_destination_that_no_object_covers_is_open_to_each_namespace_with_secrets_of_its_own() {
     assert_eq!(pushed(&policy([]), "a", "registry.example.com/a/b"), "-");
-    let policy = policy([grant("g", "a", json!({ "repositories": ["team-a/"] }))]);
+    let policy = policy([grant("g", "a", &json!({ "repositories": ["team-a/"] }))]);
     assert_eq!(pushed(&policy, "b", "registry.example.com/team-b/x"), "-");
     assert_eq!(pushed(&policy, "b", "other.example.com/team-a/x"), "-");
 }
 
 #[test]
 fn once_an_object_covers_a_prefix_only_the_namespaces_that_it_selects_may_write_there() {
-    let policy = policy([grant("g", "a", json!({ "repositories": ["team-a/"] }))]);
+    let policy = policy([grant("g", "a", &json!({ "repositories": ["team-a/"] }))]);
     assert_eq!(pushed(&policy, "a", "registry.example.com/team-a/x/y"), "g");
     assert_eq!(pushed(&policy, "b", "registry.example.com/team-a/x/y"), "!registry.example.com/team-a/");
     assert_eq!(
@@ -64,9 +64,9 @@ fn once_an_object_covers_a_prefix_only_the_namespaces_that_it_selects_may_write_
 #[test]
 fn the_longest_prefix_decides_and_what_it_does_not_lend_no_shorter_one_lends() {
     let policy = policy([
-        grant("all", "a", json!({})),
-        grant("b", "b", json!({ "repositories": ["team-b/"] })),
-        grant("app", "c", json!({ "repositories": ["team-b/app"] })),
+        grant("all", "a", &json!({})),
+        grant("b", "b", &json!({ "repositories": ["team-b/"] })),
+        grant("app", "c", &json!({ "repositories": ["team-b/app"] })),
     ]);
     for action in [RegistryAction::Pull, RegistryAction::Push] {
         for (team, path, expected) in [
@@ -86,9 +86,9 @@ fn the_longest_prefix_decides_and_what_it_does_not_lend_no_shorter_one_lends() {
 #[test]
 fn a_host_in_full_decides_before_a_star_and_a_longer_name_behind_a_star_before_a_shorter_one() {
     let policy = policy([
-        grant("short", "a", json!({ "hosts": ["*.example.com"], "repositories": ["a/b/c/"] })),
-        grant("long", "a", json!({ "hosts": ["*.eu.example.com"], "repositories": ["a/"] })),
-        grant("full", "a", json!({ "hosts": ["r.eu.example.com"] })),
+        grant("short", "a", &json!({ "hosts": ["*.example.com"], "repositories": ["a/b/c/"] })),
+        grant("long", "a", &json!({ "hosts": ["*.eu.example.com"], "repositories": ["a/"] })),
+        grant("full", "a", &json!({ "hosts": ["r.eu.example.com"] })),
     ]);
     assert_eq!(pushed(&policy, "a", "r.example.com/a/b/c/d"), "short");
     assert_eq!(pushed(&policy, "a", "s.eu.example.com/a/b/c/d"), "long");
@@ -98,7 +98,7 @@ fn a_host_in_full_decides_before_a_star_and_a_longer_name_behind_a_star_before_a
 
 #[test]
 fn an_action_is_governed_by_the_objects_that_name_it() {
-    let policy = policy([grant("pull", "a", json!({ "actions": ["Pull"] }))]);
+    let policy = policy([grant("pull", "a", &json!({ "actions": ["Pull"] }))]);
     assert_eq!(pushed(&policy, "b", "registry.example.com/x"), "-");
     assert_eq!(
         decided(&policy, "b", "registry.example.com/x", RegistryAction::Pull),
@@ -110,13 +110,17 @@ fn an_action_is_governed_by_the_objects_that_name_it() {
 #[test]
 fn under_each_of_its_names_a_registry_is_governed_by_every_object() {
     let policy = policy([
-        grant("aliases", "a", json!({ "aliases": ["r.corp:5000", "old.corp"], "repositories": ["team-a/"] })),
+        grant(
+            "aliases",
+            "a",
+            &json!({ "aliases": ["r.corp:5000", "old.corp"], "repositories": ["team-a/"] }),
+        ),
         grant(
             "more",
             "a",
             json!({ "hosts": ["old.corp"], "aliases": ["older.corp"], "repositories": ["x/"] }),
         ),
-        grant("b", "b", json!({ "repositories": ["team-b/"] })),
+        grant("b", "b", &json!({ "repositories": ["team-b/"] })),
     ]);
     for host in [REGISTRY, "r.corp:5000", "old.corp", "older.corp"] {
         assert_eq!(pushed(&policy, "b", &format!("{host}/team-b/x")), "b", "{host}");
@@ -129,7 +133,7 @@ fn under_each_of_its_names_a_registry_is_governed_by_every_object() {
 
 #[test]
 fn of_equal_objects_the_first_name_lends_and_the_others_are_named() {
-    let both = ["2", "1", "3"].map(|name| grant(name, if name == "1" { "b" } else { "a" }, json!({})));
+    let both = ["2", "1", "3"].map(|name| grant(name, if name == "1" { "b" } else { "a" }, &json!({})));
     for policy in [policy(both.clone()), policy(both.into_iter().rev())] {
         assert_eq!(pushed(&policy, "a", "registry.example.com/x"), "2 3");
         assert_eq!(pushed(&policy, "b", "registry.example.com/x"), "1");
@@ -139,7 +143,7 @@ fn of_equal_objects_the_first_name_lends_and_the_others_are_named() {
 
 #[test]
 fn without_a_selector_an_object_lends_nothing_and_locks_what_it_covers() {
-    let policy = policy([grant("g", "a", json!({ "namespaceSelector": null }))]);
+    let policy = policy([grant("g", "a", &json!({ "namespaceSelector": null }))]);
     assert_eq!(pushed(&policy, "a", "registry.example.com/x"), "!registry.example.com/");
 }
 
@@ -153,9 +157,9 @@ fn an_object_with_a_mistake_lends_nothing_and_locks_its_hosts() {
         json!({ "aws": { "identity": "Agent" } }),
         json!({ "hosts": [REGISTRY, "b.example.com"], "aliases": ["c.example.com"] }),
     ] {
-        let spec = grant("broken", "a", fields.clone());
+        let spec = grant("broken", "a", &fields);
         assert!(spec.secret_name.is_none() && spec.addresses.is_empty(), "{fields}");
-        let policy = policy([spec, grant("all", "a", json!({ "repositories": ["/", "team-a/app"] }))]);
+        let policy = policy([spec, grant("all", "a", &json!({ "repositories": ["/", "team-a/app"] }))]);
         for path in ["team-a/app", "x"] {
             let decided = pushed(&policy, "a", &format!("{REGISTRY}/{path}"));
             assert_eq!(decided, "!registry.example.com/", "{fields} {path}");
@@ -176,7 +180,7 @@ fn every_mistake_is_reported_with_its_field() {
 
 #[test]
 fn where_an_object_cannot_be_read_nothing_is_decided() {
-    let policy = AccessPolicy::new([grant("g", "a", json!({}))], vec!["unreadable".to_owned()]);
+    let policy = AccessPolicy::new([grant("g", "a", &json!({}))], vec!["unreadable".to_owned()]);
     for (team, host) in [("a", REGISTRY), ("b", REGISTRY), ("a", "elsewhere.example.com")] {
         let decided = pushed(&policy, team, &format!("{host}/x"));
         assert!(decided.contains("an administrator has to correct or delete it"), "{decided}");
@@ -195,7 +199,7 @@ fn any_grant() -> impl Strategy<Value = Grant> {
     ("[a-f]", hosts, aliases, repositories, actions, team).prop_map(
         |(name, hosts, aliases, repositories, actions, team)| {
             let fields = json!({ "hosts": hosts, "aliases": aliases, "repositories": repositories, "actions": actions });
-            grant(&name, team, fields)
+            grant(&name, team, &fields)
         },
     )
 }

@@ -40,7 +40,7 @@ pub struct DefaultDestination {
 pub struct DefaultedDestination {
     /// The repository.
     pub repository: String,
-    /// Where the rest comes from: the RegistryAccess with the default destination of the namespace, or the agent's setting.
+    /// Where the rest comes from: the `RegistryAccess` with the default destination of the namespace, or the agent's setting.
     pub defaults_from: String,
 }
 

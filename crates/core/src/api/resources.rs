@@ -67,7 +67,7 @@ impl Resources {
     /// Returns these, with those of `fallback` for each resource of which these say nothing: neither limit nor
     /// request. A limit of one and a request of the other might not go together.
     #[must_use]
-    pub fn or(self, fallback: Self) -> Self {
+    pub fn or(self, fallback: &Self) -> Self {
         let mut all = self;
         for name in NAMES {
             let is_given = |side: &Amounts| side.get(name).is_some();
@@ -127,7 +127,7 @@ mod tests {
             "limits": { "memory": "512Mi", "ephemeral-storage": "2Gi" },
             "requests": { "cpu": "10m", "memory": "32Mi" },
         }));
-        let or = |own: serde_json::Value| serde_json::to_value(resources(own).or(fallback.clone())).unwrap();
+        let or = |own: serde_json::Value| serde_json::to_value(resources(own).or(&fallback)).unwrap();
         assert_eq!(or(json!({})), serde_json::to_value(&fallback).unwrap());
         // A request of 32Mi would stay below the limit, and a limit of 512Mi would be below a request.
         assert_eq!(

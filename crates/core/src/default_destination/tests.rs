@@ -8,14 +8,14 @@ use crate::api::{
     ImageStatus, Mode, Source, TlsMode,
 };
 
-fn secret(name: &str) -> Option<Credentials> {
-    Some(Credentials { secret_name: name.to_owned() })
+fn secret(name: &str) -> Credentials {
+    Credentials { secret_name: name.to_owned() }
 }
 
 fn written(prefix: &str) -> DefaultDestination {
     DefaultDestination {
         prefix: prefix.to_owned(),
-        credentials: secret("push"),
+        credentials: Some(secret("push")),
         tls: Some(Tls { mode: TlsMode::Verify, ca_secret_name: Some("corp-ca".into()) }),
         ..DefaultDestination::default()
     }
@@ -55,7 +55,7 @@ fn without_a_destination_an_image_goes_below_the_prefix_with_its_sources_path_an
         assert_eq!(completion.repository.unwrap().to_string(), expected);
         assert!(completion.credentials && completion.tls);
         assert_eq!(completion.origin.to_string(), "RegistryAccess/corp");
-        assert_eq!(image.spec.destination.credentials, secret("push"));
+        assert_eq!(image.spec.destination.credentials, Some(secret("push")));
         assert_eq!(image.spec.destination.tls.unwrap().ca_secret_name.as_deref(), Some("corp-ca"));
     }
 }
@@ -79,16 +79,22 @@ fn a_destination_without_a_registry_has_its_path_below_the_prefix() {
 #[test]
 fn what_a_spec_says_goes_before_the_default_field_by_field() {
     let own_tls = Tls { mode: TlsMode::Verify, ca_secret_name: None };
-    let destination =
-        Destination { credentials: secret("own"), tls: Some(own_tls.clone()), ..Destination::default() };
+    let destination = Destination {
+        credentials: Some(secret("own")),
+        tls: Some(own_tls.clone()),
+        ..Destination::default()
+    };
     let (own, completion) = completed(&image("quay.io/a/b", destination));
-    assert_eq!((own.spec.destination.credentials, own.spec.destination.tls), (secret("own"), Some(own_tls)));
+    assert_eq!(
+        (own.spec.destination.credentials, own.spec.destination.tls),
+        (Some(secret("own")), Some(own_tls))
+    );
     let completion = completion.unwrap();
     assert!(completion.repository.is_some() && !completion.credentials && !completion.tls);
     // A place of its own at the same registry is reached as the default says.
     let (own, completion) = completed(&image("quay.io/a/b", Destination::new("R.example.com:443/x/y")));
     assert_eq!(own.spec.destination.name, "R.example.com:443/x/y");
-    assert_eq!(own.spec.destination.credentials, secret("push"));
+    assert_eq!(own.spec.destination.credentials, Some(secret("push")));
     assert_eq!(completion.unwrap().repository, None);
     let aws = Destination { use_aws_irsa: true, ..Destination::default() };
     let (own, _) = completed(&image("quay.io/a/b", aws));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use axum::response::Response;
 use imgop_fakes::{Certificate, ScriptedRegistry, Seen, basic, json, names, reply, settings};
-use imgop_registry::{Access, Credential, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable};
+use imgop_registry::{Access, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable};
 
 const HOST: &str = "registry.corp.test";
 const UPSTREAM: &str = "europe-west1-docker.pkg.dev";

@@ -146,7 +146,7 @@ pub struct DestinationStatus {
     pub repository: String,
     /// A hash of all its tags: another one means that tags are to be set.
     pub tags_digest: String,
-    /// Where what spec.image does not say of it comes from: the RegistryAccess with the default destination of the
+    /// Where what spec.image does not say of it comes from: the `RegistryAccess` with the default destination of the
     /// namespace, or the agent's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults_from: Option<String>,

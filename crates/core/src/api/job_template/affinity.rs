@@ -75,9 +75,9 @@ fn reduce(schema: &mut Value) {
             if fields.get("description").is_some_and(Value::is_string) {
                 fields.remove("description");
             }
-            OF_OTHER_NAMESPACES.iter().for_each(|name| {
-                fields.remove(*name);
-            });
+            for name in OF_OTHER_NAMESPACES {
+                fields.remove(name);
+            }
             if fields.get("type").is_some_and(|name| name == "integer") {
                 // Weights, which are all whole numbers that there are.
                 fields.insert("minimum".to_owned(), 1.into());

@@ -140,7 +140,7 @@ pub fn is_reserved(key: &str) -> bool {
         let rest = domain.strip_suffix(".io").and_then(|rest| rest.strip_suffix(*name));
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    RESERVED_DOMAINS.iter().any(|name| is_of(&name))
+    RESERVED_DOMAINS.iter().any(is_of)
 }
 
 /// Whether a text can be the key of a label (`example.com/team`).
@@ -226,10 +226,10 @@ pub fn priority_class(class: Option<&str>) -> Result<(), String> {
 fn pull_secrets(template: &JobTemplateSpec) -> Result<(), String> {
     let secrets = &template.image_pull_secrets;
     at_most(secrets.len(), MAX_LISTED)?;
-    match secrets.iter().all(|secret| is_object_name(&secret.name)) {
-        // What is no name may be a password.
-        true => Ok(()),
-        false => Err("each name must be that of a Secret in the same namespace".to_owned()),
+    if secrets.iter().all(|secret| is_object_name(&secret.name)) {
+        Ok(())
+    } else {
+        Err("each name must be that of a Secret in the same namespace".to_owned())
     }
 }
 

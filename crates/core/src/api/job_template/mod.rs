@@ -55,7 +55,7 @@ pub struct JobTemplateSpec {
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub image_pull_secrets: Vec<PullSecret>,
 
-    /// The priority of the pods, by the name of a PriorityClass; none of Kubernetes' own (system-…).
+    /// The priority of the pods, by the name of a `PriorityClass`; none of Kubernetes' own (system-…).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(
@@ -142,12 +142,12 @@ pub struct Toleration {
     #[schemars(length(max = 63))]
     #[x_kube(validation = rules::toleration_value())]
     pub value: Option<String>,
-    /// NoSchedule, PreferNoSchedule or NoExecute; all of them without it.
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`; all of them without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = rules::one_of("jobTemplate.tolerations.effect", grammar::EFFECTS))]
     pub effect: Option<String>,
-    /// For how long a pod stays on a node with the taint, with NoExecute.
+    /// For how long a pod stays on a node with the taint, with `NoExecute`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toleration_seconds: Option<i64>,
 }

@@ -2,6 +2,7 @@
 //!
 //! Only whoever administers the cluster may write these: they are cluster-scoped, and their group is none of those
 //! whose rights tenants hold. What they decide is in [`crate::access`].
+#![expect(clippy::duplicated_attributes, reason = "each printer column has a type and a path")]
 
 mod namespace_selector;
 mod rules;
@@ -43,7 +44,7 @@ pub struct RegistryAccessSpec {
     #[x_kube(validation = rules::hosts())]
     pub hosts: Vec<String>,
 
-    /// Other names of the one registry in hosts: what is said of it is said of them, by every RegistryAccess.
+    /// Other names of the one registry in hosts: what is said of it is said of them, by every `RegistryAccess`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 255)))]
     #[x_kube(validation = rules::aliases())]

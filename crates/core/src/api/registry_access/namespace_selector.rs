@@ -35,11 +35,11 @@ pub struct LabelRequirement {
     #[schemars(length(min = 1, max = 317))]
     pub key: String,
 
-    /// In and NotIn compare its value with values; Exists and DoesNotExist only look whether it is there. NotIn is
+    /// In and `NotIn` compare its value with values; Exists and `DoesNotExist` only look whether it is there. `NotIn` is
     /// also met without the label.
     pub operator: LabelOperator,
 
-    /// The values of In and NotIn.
+    /// The values of In and `NotIn`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), inner(length(max = 63)))]
     pub values: Vec<String>,
