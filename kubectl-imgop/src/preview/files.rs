@@ -9,6 +9,7 @@ use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
 use kube::CustomResourceExt;
 
+use super::default_destination::NOWHERE;
 use super::unknown_fields;
 use crate::cli_error::CliError;
 use crate::kinds::{Erased, KINDS, Kind, KindRef};
@@ -146,8 +147,14 @@ fn kind_of(value: &serde_json::Value) -> Option<KindRef> {
 fn of_value(value: serde_json::Value) -> Option<Result<Manifest, String>> {
     let kind = kind_of(&value)?;
     if kind == Erased::<Image>::REF {
-        let check =
-            |image: &Image| CopyRequest::parse(&image.spec).map(drop).map_err(|error| error.to_string());
+        let check = |image: &Image| {
+            let mut spec = image.spec.clone();
+            if spec.destination.name.is_empty() {
+                // The default of its namespace says where.
+                NOWHERE.clone_into(&mut spec.destination.name);
+            }
+            CopyRequest::parse(&spec).map(drop).map_err(|error| error.to_string())
+        };
         return Some(object(value, check).map(|image| Manifest::Image(Box::new(image))));
     }
     if kind == Erased::<ImageBuilder>::REF {

@@ -111,6 +111,7 @@ fn a_destination_that_is_kept_for_others_is_refused_before_anything_is_sent() {
     exit code: 1
     ----- stderr -----
     error: namespace "ci" may not write to r.example.com/mirror/argocd: an administrator keeps r.example.com/mirror/ for other namespaces
+
     hint: choose another destination, or ask an administrator for a RegistryAccess with the action Push that selects this namespace
     "#);
     assert_eq!(cluster.bodies(), Vec::<String>::new());

@@ -64,6 +64,7 @@ fn no_arguments_and_wrong_ones_are_a_matter_of_usage() {
     ----- stderr -----
     error: missing: DESTINATION
 
+    hint: without DESTINATION it goes to the default destination of the namespace, if an administrator has set one that you may read
     hint: for example: kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd
     hint: on a terminal, kubectl imgop copy asks for what is missing
     ");
