@@ -26,7 +26,7 @@ use crate::output::documents::PreviewFormat;
 use crate::output::table::terminal_width;
 use crate::output::wording::Wording;
 use crate::preview::cluster_images::{ClusterImages, Existing};
-use crate::preview::default_destination;
+use crate::preview::default_destination::{self, NOWHERE};
 use crate::preview::details::Details;
 use crate::preview::files::{Manifest, manifests};
 use crate::preview::inspect::Inspector;
@@ -371,12 +371,12 @@ fn of_references(args: &PreviewArgs, source: &str, now: Timestamp) -> Result<Tar
         let (spec, request) = image_spec(source, destination, &args.spec)?;
         return Ok(Target::of_references(spec, request, true, now));
     }
-    // A spec always has a destination. This one is never asked: no registry has this name (RFC 2606).
+    // A spec always has a destination. This one is never asked.
     // Only a digest, which has no tag to keep, needs a version there.
     let by_digest =
         |text: &str| text.parse::<Reference>().ok().and_then(|r| r.version).is_some_and(|v| v.contains(':'));
     let needs_version = by_digest(source) || args.spec.versions.as_ref().is_some_and(|v| v.contains(':'));
-    let nowhere = if needs_version { "preview.invalid/none:none" } else { "preview.invalid/none" };
-    let (spec, request) = image_spec(source, nowhere, &args.spec)?;
+    let nowhere = if needs_version { format!("{NOWHERE}:none") } else { NOWHERE.to_owned() };
+    let (spec, request) = image_spec(source, &nowhere, &args.spec)?;
     Ok(Target::of_references(spec, request, false, now))
 }

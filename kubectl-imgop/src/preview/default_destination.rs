@@ -9,6 +9,9 @@ use super::targets::Target;
 use crate::cli_error::CliError;
 use crate::cluster::registry_accesses::RegistryAccesses;
 
+/// No registry has this name (RFC 2606): for a side that is not known yet.
+pub const NOWHERE: &str = "preview.invalid/none";
+
 /// Returns an object with the default destination of its namespace: what the user may read says which, or else the
 /// object's own status.
 pub async fn completed<K: WithDestination + Resource>(

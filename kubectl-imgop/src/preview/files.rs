@@ -11,6 +11,7 @@ use imgop_core::copy::CopyRequest;
 use imgop_core::default_destination::WithDestination;
 use kube::CustomResourceExt;
 
+use super::default_destination::NOWHERE;
 use super::unknown_fields;
 use crate::cli_error::CliError;
 use crate::kinds::{Erased, KINDS, Kind, KindRef};
@@ -170,7 +171,7 @@ fn with_some_destination<K: WithDestination>(object: &K) -> Cow<'_, K> {
         return Cow::Borrowed(object);
     }
     let mut object = object.clone();
-    "default.invalid/default".clone_into(object.destination().name);
+    NOWHERE.clone_into(object.destination().name);
     Cow::Owned(object)
 }
 

@@ -25,13 +25,12 @@ use crate::cluster::{AnsweringCluster, Cluster};
 use crate::kinds::{Erased, read};
 use crate::output::Ui;
 use crate::output::wording::Wording;
+use crate::preview::default_destination::NOWHERE;
 use crate::registry::credentials::LocalCredentials;
 use crate::registry::errors::{ErrorContext, explain};
 use crate::registry::local_access::{AccessSources, Endpoint, LocalAccessArgs, Origin, Reached};
 use crate::registry::{registries, settings};
 
-/// No registry has this name (RFC 2606): a spec always has both sides, also before they are known.
-const NOWHERE: &str = "preview.invalid/none";
 /// How many Secrets are looked at.
 const MAX_SECRETS: u32 = 500;
 /// How many Secrets are read with one request.
