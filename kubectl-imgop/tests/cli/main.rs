@@ -41,6 +41,7 @@ mod preview_images;
 mod preview_platforms;
 mod program;
 mod registry_verbs;
+mod schedules;
 #[cfg(unix)]
 mod terminal;
 mod verify;
