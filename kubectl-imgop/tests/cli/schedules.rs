@@ -28,6 +28,12 @@ fn a_schedule_is_submitted_with_its_time_zone_and_without_a_frequency() {
 }
 
 #[test]
+fn time_zones_are_completed() {
+    let run = Program::new().run("__complete copy a:1 b/c --time-zone Europe/Ber");
+    assert_eq!(run.stdout, "Europe/Berlin\t\n:4\n", "{run}");
+}
+
+#[test]
 fn copy_build_and_preview_say_what_is_wrong_with_a_schedule_before_anything_is_sent() {
     for command in [
         "copy quay.io/a/b:1.x r.example.com/a",
