@@ -7,7 +7,7 @@ use clap::Args;
 pub struct ScheduleArgs {
     /// How often to check the source (OnceByTag and Recurrent), such as 30s, 5m, 1h30m or 1d; 5m by
     /// default
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", help_heading = "Schedule")]
     pub frequency: Option<String>,
 
     #[command(flatten)]
@@ -15,7 +15,7 @@ pub struct ScheduleArgs {
 
     /// Create the Image suspended: no sync starts until it is resumed
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
-        hide_possible_values = true)]
+        hide_possible_values = true, help_heading = "Schedule")]
     pub suspend: Option<bool>,
 }
 
@@ -24,11 +24,11 @@ pub struct ScheduleArgs {
 pub struct CronArgs {
     /// At which times, in place of --frequency: cron's five fields (minute, hour, day of the month, month, day of the week),
     /// such as '0 3 * * *', or one of @hourly, @daily, @weekly, @monthly and @yearly
-    #[arg(long, value_name = "CRON", conflicts_with = "frequency")]
+    #[arg(long, value_name = "CRON", conflicts_with = "frequency", help_heading = "Schedule")]
     pub schedule: Option<String>,
 
     /// Time zone of --schedule, such as Europe/Berlin; UTC by default
-    #[arg(long, value_name = "ZONE", requires = "schedule")]
+    #[arg(long, value_name = "ZONE", requires = "schedule", help_heading = "Schedule")]
     pub time_zone: Option<String>,
 }
 

@@ -111,6 +111,7 @@ fn completer(verb: &str, argument: &Arg) -> Option<Values> {
         }
         ("tag" | "platform", "logs") => values::works_of_jobs,
         ("platforms", _) => values::platforms,
+        ("time_zone", _) => values::time_zones,
         _ => return None,
     })
 }

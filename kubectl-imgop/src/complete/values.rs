@@ -102,6 +102,11 @@ pub fn platforms(_: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
     matching(begun, PLATFORMS.map(str::to_owned).to_vec())
 }
 
+/// Returns the time zones that a schedule may have.
+pub fn time_zones(_: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    matching(begun, imgop_core::schedule::time_zones().map(str::to_owned).collect())
+}
+
 /// Returns the contexts of the kubeconfig.
 pub fn contexts(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
     of_kubeconfig(typed, begun, |config| config.contexts.into_iter().map(|context| context.name).collect())

@@ -43,6 +43,7 @@ mod preview_platforms;
 mod program;
 mod registry_verbs;
 mod retry;
+mod schedules;
 #[cfg(unix)]
 mod terminal;
 mod verify;
