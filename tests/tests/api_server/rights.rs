@@ -29,7 +29,7 @@ struct Place {
     client: Client,
 }
 
-/// A Role or a ClusterRole.
+/// A Role or a `ClusterRole`.
 #[derive(Debug, serde::Deserialize)]
 struct AnyRole {
     metadata: ObjectMeta,
@@ -166,7 +166,7 @@ async fn copies(place: &Place) -> anyhow::Result<()> {
     let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[("1.0.0", "one")]);
     let registry = registry.start().await;
     place.enabled("copies", "imgop-agent-namespace").await?;
-    place.login("copies", "login", &registry.address.to_string(), "one").await?;
+    place.login("copies", "login", &registry.address, "one").await?;
     let image = |destination: &str| {
         let tls = json!({ "mode": "PlainHTTP" });
         json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
@@ -182,7 +182,7 @@ async fn copies(place: &Place) -> anyhow::Result<()> {
     place.uses(Some("copies"), "imgop-agent-namespace").await
 }
 
-/// An ImageBuilder that needs two Secrets in one, before and after one of them has changed.
+/// An `ImageBuilder` that needs two Secrets in one, before and after one of them has changed.
 async fn builds(place: &Place) -> anyhow::Result<()> {
     let registry = WritableRegistry::start().await;
     let host = format!("127.0.0.1:{}", registry.address.port());

@@ -1,4 +1,4 @@
-//! Destinations that a RegistryAccess keeps for some namespaces: what the policy refuses is what the agent refuses.
+//! Destinations that a `RegistryAccess` keeps for some namespaces: what the policy refuses is what the agent refuses.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Case, Kind, accepted, refusal, refused, try_create, try_patch, with, with_case};
 
-/// The label of a RegistryAccess by which the policy is asked for it.
+/// The label of a `RegistryAccess` by which the policy is asked for it.
 const ADMISSION: (&str, &str) = ("imgop.io/admission", "deny");
 
 /// Gives the namespace of a case to a team. The team is the namespace's own: no other test sees what is kept for it.
@@ -23,7 +23,7 @@ async fn of_team(case: &Case, team: &str) -> anyhow::Result<BTreeMap<String, Str
     changed.metadata.labels.context("no labels")
 }
 
-/// Creates a RegistryAccess, runs a test, and deletes it: it holds for all namespaces.
+/// Creates a `RegistryAccess`, runs a test, and deletes it: it holds for all namespaces.
 async fn with_access(
     case: &Case,
     spec: &Value,
@@ -76,7 +76,7 @@ fn destinations(registry: &str) -> Vec<String> {
     hosts.iter().flat_map(|host| paths.map(|path| format!("{host}/{path}"))).collect()
 }
 
-/// What the agent does about a destination where this RegistryAccess is the only one.
+/// What the agent does about a destination where this `RegistryAccess` is the only one.
 fn agent_refuses(
     access: &RegistryAccess,
     labels: &BTreeMap<String, String>,

@@ -88,7 +88,7 @@ impl Case {
         Ok(client)
     }
 
-    /// Returns a client of a service account, which has the rights of this ClusterRole here.
+    /// Returns a client of a service account, which has the rights of this `ClusterRole` here.
     async fn account(&self, namespace: &str, name: &str, cluster_role: &str) -> anyhow::Result<Client> {
         let subject = json!({ "kind": "ServiceAccount", "name": name, "namespace": namespace });
         self.bind(name, "ClusterRole", cluster_role, subject).await?;
@@ -143,7 +143,7 @@ impl Case {
         .await
     }
 
-    /// Images or ImageBuilders, as this user sees them.
+    /// Images or `ImageBuilders`, as this user sees them.
     fn objects(&self, client: &Client, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(client.clone(), &self.namespace, &kind.resource())
     }

@@ -1,4 +1,4 @@
-//! The NetworkPolicies of `manifests`. That they are enforced is up to the network plugin of a cluster.
+//! The `NetworkPolicies` of `manifests`. That they are enforced is up to the network plugin of a cluster.
 
 use std::collections::BTreeSet;
 

@@ -48,8 +48,8 @@ async fn who_may_edit_a_namespace_writes_no_status_and_who_may_view_it_writes_no
                 api.get("app").await?;
                 anyhow::ensure!(is_forbidden(&api.patch_status("app", &params, &status).await), "{kind:?}");
             }
-            let viewed = case.objects(&viewer, kind);
-            anyhow::ensure!(is_forbidden(&viewed.patch("app", &params, &suspended).await), "{kind:?}");
+            let api = case.objects(&viewer, kind);
+            anyhow::ensure!(is_forbidden(&api.patch("app", &params, &suspended).await), "{kind:?}");
         }
         Ok(())
     })
