@@ -3,8 +3,10 @@
 mod ending;
 pub mod fixtures;
 mod git;
+mod killed;
 mod over_ssh;
 mod parts;
+mod pods;
 mod publishing;
 mod refusals;
 mod requests;
