@@ -3,7 +3,7 @@
 mod ending;
 pub mod fixtures;
 mod git;
-mod killed;
+mod interruptions;
 mod over_ssh;
 mod parts;
 mod pods;
@@ -13,5 +13,6 @@ mod requests;
 pub mod stage;
 mod tries;
 mod watching;
+mod world;
 
 pub use stage::job_of_build;

@@ -39,8 +39,12 @@ impl Jobs {
             self.0.store.apply_job(&None, Event::InitApply(DeserializeGuard(Ok(view_of(job)))));
         }
         self.0.store.apply_job(&None, Event::InitDone);
-        jobs.iter().for_each(|job| self.know_pods(&namespace_of(job)));
-        pods.iter().for_each(|pod| self.show_pod(pod));
+        for job in jobs {
+            self.know_pods(&namespace_of(job));
+        }
+        for pod in pods {
+            self.show_pod(pod);
+        }
     }
 
     /// Shows a Job as the watch would. The pods of its namespace are known; what was shown of them stays.

@@ -174,12 +174,12 @@ impl State {
     }
 
     fn list(&self, resource: &str) -> Value {
-        list_of(resource, self.lists.get(resource).cloned().unwrap_or_default())
+        list_of(resource, self.lists.get(resource).map(Vec::as_slice).unwrap_or_default())
     }
 }
 
 /// Returns a list of these objects of a resource, such as `jobs`.
-pub(crate) fn list_of(resource: &str, items: Vec<Value>) -> Value {
+pub(crate) fn list_of(resource: &str, items: &[Value]) -> Value {
     let (kind, version) = match resource {
         "jobs" => ("JobList", "batch/v1"),
         "pods" => ("PodList", "v1"),

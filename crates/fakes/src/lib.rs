@@ -51,4 +51,4 @@ pub use tls::Certificate;
 pub use token_registry::TokenRegistry;
 pub use upload_registry::UploadRegistry;
 pub use writable_registry::WritableRegistry;
-pub use writes::{Kill, Writes};
+pub use writes::{Interruption, Moment, Writes};

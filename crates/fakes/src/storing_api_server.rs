@@ -105,7 +105,7 @@ impl State {
             },
             "POST" => self.create(path, body),
             "PUT" => self.replace(path, body),
-            "PATCH" => self.patch_status(path, &body),
+            "PATCH" => self.apply_status(path, &body),
             _ => self.delete(path, &body),
         }
     }
@@ -114,8 +114,8 @@ impl State {
         let wanted = query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector=metadata.name%3D"));
         let is_wanted = |object: &&Value| wanted.is_none_or(|name| object["metadata"]["name"] == name);
         let objects = self.objects.iter().filter(|(of, _)| is_in(of, path)).map(|(_, object)| object);
-        let items = objects.filter(is_wanted).cloned().collect();
-        list_of(path.rsplit('/').next().unwrap_or_default(), items)
+        let items: Vec<Value> = objects.filter(is_wanted).cloned().collect();
+        list_of(path.rsplit('/').next().unwrap_or_default(), &items)
     }
 
     fn create(&mut self, collection: &str, mut object: Value) -> (u16, Value) {
@@ -150,14 +150,14 @@ impl State {
     }
 
     /// One manager owns the whole status.
-    fn patch_status(&mut self, path: &str, patch: &Value) -> (u16, Value) {
+    fn apply_status(&mut self, path: &str, applied: &Value) -> (u16, Value) {
         let path = path.strip_suffix("/status").unwrap_or(path);
         let Some(there) = self.objects.get(path) else { return not_found(path) };
-        if is_another(there, &patch["metadata"]["uid"]) {
+        if is_another(there, &applied["metadata"]["uid"]) {
             return conflict(path);
         }
         let mut object = there.clone();
-        object["status"] = patch["status"].clone();
+        object["status"] = applied["status"].clone();
         (200, self.store(path, object))
     }
 

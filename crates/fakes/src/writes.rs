@@ -1,51 +1,65 @@
-//! The writes of one process to several servers, and the moment at which that process is killed.
+//! The writes of one process to several servers, and the moment at which that process is killed or stands still.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-/// The moment at which a process is killed.
+/// One of the writes of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kill {
-    /// At which of its writes, from 1.
+pub struct Moment {
+    /// Which, from 1.
     pub write: usize,
-    /// Whether the server does what that write asks: the process is killed before its answer arrives. Otherwise it is
-    /// killed before the write leaves it.
+    /// Whether the server does what that write asks before the process is interrupted. Its answer arrives later, if at
+    /// all.
     pub is_done: bool,
 }
 
-/// What stands between a process and the servers that it writes to. Cloning shares it. From the moment at which the
-/// process is killed, no server gets a request of it, and it gets no answer.
+/// What happens to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// It is killed: no server gets a request of it any more, and it gets no answer.
+    Kill,
+    /// It stands still until it is resumed. What others write meanwhile is not held up.
+    Pause,
+}
+
+/// What stands between a process and the servers that it writes to. Cloning shares it.
 #[derive(Clone, Default)]
 pub struct Writes {
     state: Arc<Mutex<State>>,
-    killed: Arc<Notify>,
+    interrupted: Arc<Notify>,
+    resumed: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct State {
     lines: Vec<String>,
-    kill: Option<Kill>,
+    interruption: Option<(Moment, Interruption)>,
     is_dead: bool,
 }
 
 /// What becomes of a request.
 enum Fate {
     Answered,
-    DoneWithoutAnswer,
+    Interrupted(Moment, Interruption),
     Lost,
 }
 
 impl Writes {
     /// A process begins, whose writes are counted anew.
-    pub fn begin(&self, kill: Option<Kill>) {
-        *self.state() = State { kill, ..State::default() };
+    pub fn begin(&self, interruption: Option<(Moment, Interruption)>) {
+        *self.state() = State { interruption, ..State::default() };
     }
 
-    /// Waits until the process is killed.
-    pub async fn killed(&self) {
-        self.killed.notified().await;
+    /// Waits until the process is interrupted.
+    pub async fn interrupted(&self) {
+        self.interrupted.notified().await;
+    }
+
+    /// Resumes a process that stands still.
+    pub fn resume(&self) {
+        self.resumed.notify_one();
     }
 
     /// Returns the writes of the process, as `PUT /v2/…`.
@@ -57,11 +71,20 @@ impl Writes {
     /// only reads.
     pub(crate) async fn answer<A>(&self, write: Option<String>, server: impl FnOnce() -> A) -> A {
         match self.fate(write) {
-            Fate::Answered => return server(),
-            Fate::DoneWithoutAnswer => drop(server()),
-            Fate::Lost => {}
+            Fate::Answered => server(),
+            Fate::Lost => pending().await,
+            Fate::Interrupted(moment, interruption) => {
+                let (mut server, mut answer) = (Some(server), None);
+                if moment.is_done {
+                    answer = server.take().map(|server| server());
+                }
+                if interruption == Interruption::Kill {
+                    return pending().await;
+                }
+                self.resumed.notified().await;
+                answer.or_else(|| server.map(|server| server())).unwrap()
+            }
         }
-        pending().await
     }
 
     fn fate(&self, write: Option<String>) -> Fate {
@@ -71,12 +94,14 @@ impl Writes {
         }
         let Some(write) = write else { return Fate::Answered };
         state.lines.push(write);
-        let Some(kill) = state.kill.filter(|kill| kill.write == state.lines.len()) else {
+        let number = state.lines.len();
+        let Some((moment, interruption)) = state.interruption.filter(|(moment, _)| moment.write == number)
+        else {
             return Fate::Answered;
         };
-        state.is_dead = true;
-        self.killed.notify_one();
-        if kill.is_done { Fate::DoneWithoutAnswer } else { Fate::Lost }
+        state.is_dead = interruption == Interruption::Kill;
+        self.interrupted.notify_one();
+        Fate::Interrupted(moment, interruption)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
