@@ -53,6 +53,11 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	  --test end_to_end --test disruption --test leaks -- --test-threads 6
 
+.PHONY: test-clock
+test-clock: ## Run the test of an agent whose wall clock jumps (Debian 12 as root; builds the agent once more, dynamically)
+	source tests/testbed/lib/common.sh && source tests/testbed/lib/packages.sh && ensure_packages libfaketime
+	cargo test --package imgop-tests --test clock
+
 .PHONY: bench
 bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (30 minutes)
 	crates/bench/run-plugin

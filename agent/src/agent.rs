@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_registry::Registries;
+use imgop_core::schedule::Uptime;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
+use imgop_registry::{Registries, Settings, WriteGate};
 use jiff::Timestamp;
 use kube::Client;
 
@@ -13,10 +14,12 @@ use crate::cluster::events::Events;
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
 use crate::config::Config;
+use crate::config::given_credentials::GivenCredentials;
 use crate::jobs::Jobs;
 use crate::jobs::budget::{Caps, KindCap};
 use crate::metrics::Metrics;
-use crate::registry_access::RegistryAccess;
+use crate::registry_access::default_destinations::DefaultDestinations;
+use crate::registry_access::{AccessResolver, Policies};
 use crate::turns::Turns;
 
 /// How long a pass may take to its first Job, with its wait for a turn and without the pages of tag lists.
@@ -45,8 +48,14 @@ pub struct Agent {
     pub secrets: Secrets,
     /// `ConfigMaps` that objects name.
     pub config_maps: ConfigMaps,
+    /// Credentials of the agent's own variables, for its own namespace.
+    pub given: Vec<GivenCredentials>,
+    /// Where images go that name no registry as their destination.
+    pub destinations: Arc<DefaultDestinations>,
     /// What administrators allow the agent.
     pub rights: Arc<Rights>,
+    /// What administrators grant namespaces at registries.
+    pub policies: Policies,
     /// All Jobs, and how many there may be.
     pub jobs: Jobs,
     /// Where events go.
@@ -60,8 +69,20 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Returns an agent that knows nothing yet.
+    /// Returns an agent that knows nothing yet, and that may always write.
     pub fn new(client: Client, config: Config, metrics: Metrics, of_kinds: OfKinds) -> Self {
+        Self::gated(client, config, metrics, of_kinds, WriteGate::open())
+    }
+
+    /// Returns an agent that knows nothing yet, and that writes to registries only while the gate is open. What holds
+    /// for the API server is up to the client.
+    pub fn gated(
+        client: Client,
+        config: Config,
+        metrics: Metrics,
+        of_kinds: OfKinds,
+        write_gate: WriteGate,
+    ) -> Self {
         let user_agent = concat!("imgop-agent/", env!("CARGO_PKG_VERSION"));
         let rights = Arc::new(Rights::new(client.clone(), config.service_account.clone()));
         let caps = Caps {
@@ -71,13 +92,26 @@ impl Agent {
             of_kind: (of_kinds.job_cap)(&config),
             wake_timeout: PASS_TIME + Duration::from_secs(config.registry_list_timeout.into()),
         };
+        // With settings that contradict each other the process does not start.
+        let of_all = config.default_destination().unwrap_or_default();
+        let policies = Policies::new(client.clone());
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {
-            registries: Registries::new(config.registries()),
+            registries: Registries::new(Settings { write_gate, ..config.registries() }),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
             config_maps: ConfigMaps::new(client.clone()),
-            jobs: Jobs::new(client.clone(), rights.clone(), caps, max_pending, of_kinds.job_annotations),
+            given: Vec::new(),
+            destinations: Arc::new(DefaultDestinations::new(policies.clone(), of_all)),
+            policies,
+            jobs: Jobs::new(
+                client.clone(),
+                rights.clone(),
+                caps,
+                max_pending,
+                of_kinds.job_annotations,
+                config.lent_namespace().to_owned(),
+            ),
             rights,
             events: Events::new(client.clone()),
             turns: Turns::new(config.max_concurrent_reconciles.into()),
@@ -88,8 +122,26 @@ impl Agent {
         }
     }
 
-    /// Returns what the credentials of repositories are resolved with.
-    pub fn registry_access(&self) -> RegistryAccess<'_> {
-        RegistryAccess { secrets: &self.secrets, rights: &self.rights, ecr: &self.ecr }
+    /// Returns when agents ran. Nothing is known yet of the one before this.
+    pub fn uptime(&self) -> Uptime {
+        Uptime { started: self.started, earlier_heartbeat: None }
+    }
+
+    /// Returns the same agent with these credentials for its own namespace.
+    #[must_use]
+    pub fn lending(self, given: Vec<GivenCredentials>) -> Self {
+        Self { given, ..self }
+    }
+
+    /// Returns what endpoints are resolved with.
+    pub fn registry_access(&self) -> AccessResolver<'_> {
+        AccessResolver {
+            policies: &self.policies,
+            agent_namespace: self.config.agent_namespace(),
+            given: &self.given,
+            secrets: &self.secrets,
+            rights: &self.rights,
+            ecr: &self.ecr,
+        }
     }
 }

@@ -23,11 +23,6 @@ impl<K: Hash + Eq> ByteSums<K> {
         self.0.get(key).copied().unwrap_or_default()
     }
 
-    /// Returns the keys that have any.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.0.keys()
-    }
-
     /// Adds to the sum of a key.
     pub fn add<Q: Hash + Eq + ToOwned<Owned = K> + ?Sized>(&mut self, key: &Q, bytes: usize)
     where

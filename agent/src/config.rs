@@ -2,6 +2,12 @@
 //! that are image-operator's keep their meaning.
 
 mod builds;
+mod election;
+pub mod given_credentials;
+pub mod image_operator;
+mod jobs;
+mod process;
+mod proxies;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,10 +15,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
+use imgop_core::api::DefaultDestination;
+use imgop_core::api::JobTemplateSpec;
+use imgop_core::copy::Cooldown;
+use imgop_core::default_destination::{Defaults, DestinationPrefix, InvalidDefaults, Origin, PrefixError};
 use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
-use crate::jobs::template::Resources;
+use crate::jobs::template::JobOptions;
 pub use builds::{BuildSettings, BuildTier};
+pub use election::ElectionSettings;
+pub use jobs::JobSettings;
+pub use process::{ProcessSettings, SettingsError};
+use proxies::InPlaceOfOwn;
+pub use proxies::{Proxies, ProxyError};
 
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -26,6 +41,10 @@ pub struct Config {
     #[arg(long, env = "LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
+    /// Which of several agents works.
+    #[command(flatten)]
+    pub election: ElectionSettings,
+
     /// Image of the Jobs; it holds skopeo in its PATH.
     #[arg(long, env = "SKOPEO_IMAGE")]
     pub skopeo_image: String,
@@ -33,6 +52,11 @@ pub struct Config {
     /// Tag that is put behind the image of the Jobs, where it has none.
     #[arg(long, env = "SKOPEO_VERSION")]
     pub skopeo_version: Option<String>,
+
+    /// The namespace of Jobs that use what administrators lend with a `RegistryAccess`: tenants must have no rights there.
+    /// The agent's own if empty.
+    #[arg(long, env = "JOB_NAMESPACE", default_value = "")]
+    pub job_namespace: String,
 
     /// Seconds that a finished Job is kept, so that its logs can be read.
     #[arg(long, env = "JOB_DELETION_DELAY_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(0..=MAX_SECONDS))]
@@ -46,21 +70,9 @@ pub struct Config {
     #[arg(long, env = "JOB_PENDING_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(60..=MAX_SECONDS))]
     pub job_pending_seconds: u32,
 
-    /// CPU that a container of a Job requests.
-    #[arg(long, env = "JOB_CPU_REQUEST", default_value = "10m", value_parser = parse_quantity)]
-    pub job_cpu_request: String,
-
-    /// Most CPU of a container of a Job; none if empty. A quota on limits.cpu wants one.
-    #[arg(long, env = "JOB_CPU_LIMIT", default_value = "", value_parser = parse_quantity)]
-    pub job_cpu_limit: String,
-
-    /// Memory that a container of a Job requests.
-    #[arg(long, env = "JOB_MEMORY_REQUEST", default_value = "32Mi", value_parser = parse_quantity)]
-    pub job_memory_request: String,
-
-    /// Most memory of a container of a Job; none if empty.
-    #[arg(long, env = "JOB_MEMORY_LIMIT", default_value = "512Mi", value_parser = parse_quantity)]
-    pub job_memory_limit: String,
+    /// What all Jobs have.
+    #[command(flatten)]
+    pub jobs: JobSettings,
 
     /// How builds are run.
     #[command(flatten)]
@@ -112,6 +124,12 @@ pub struct Config {
     /// Pulls that are left to others where a registry counts them, as Docker Hub does; 0 uses all up.
     #[arg(long, env = "PULL_RESERVE", default_value_t = 10)]
     pub pull_reserve: u32,
+
+    /// Minutes for which a tag is left alone once five tries to copy it have failed; 0 tries again and again, with pauses
+    /// that grow to a quarter of an hour. Other tags of its Image go on, and kubectl imgop sync NAME --retry tries at
+    /// once.
+    #[arg(long, env = "FAILURE_COOLDOWN_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=Cooldown::MAX_MINUTES.into()))]
+    pub failure_cooldown_minutes: u32,
 
     /// Seconds for which one tag list of a destination serves all Images that copy there; 0 lists
     /// for each of them.
@@ -171,7 +189,20 @@ pub struct Config {
     /// registry.example.com=auth.example.org.
     #[arg(long, env = "REGISTRY_TOKEN_SERVERS", default_value = "", value_parser = parse_token_servers)]
     pub registry_token_servers: TokenServers,
+
+    /// Where images go that name no registry as their destination, in namespaces to which no `RegistryAccess` gives a
+    /// default: a registry, with or without the beginning of a path, such as registry.example.com/{namespace}; none if
+    /// empty.
+    #[arg(long, env = "DESTINATION_DEFAULT_REGISTRY", default_value = "", value_parser = parse_prefix)]
+    pub destination_default_registry: DefaultRegistry,
+
+    /// Whether credentials for `DESTINATION_DEFAULT_REGISTRY` come from AWS, as if each resource said useAwsIRSA.
+    #[arg(long, env = "DESTINATION_DEFAULT_AWS_IRSA_USAGE", default_value_t = false, action = clap::ArgAction::Set)]
+    pub destination_default_aws_irsa_usage: bool,
 }
+
+/// Where images go that name no registry, if that is set.
+pub type DefaultRegistry = Option<DestinationPrefix>;
 
 /// The longest time that Kubernetes takes for a Job, a signed number of 32 bits.
 const MAX_SECONDS: i64 = i32::MAX as i64;
@@ -183,6 +214,16 @@ pub enum Namespaces {
     All,
     /// These.
     Named(BTreeSet<String>),
+}
+
+impl Namespaces {
+    /// Returns whether a namespace is one of them.
+    pub fn include(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.contains(namespace),
+        }
+    }
 }
 
 impl fmt::Display for Namespaces {
@@ -238,6 +279,11 @@ fn parse_quantity(text: &str) -> Result<String, String> {
     Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
 }
 
+/// Reads where destinations begin; nothing is no default.
+fn parse_prefix(text: &str) -> Result<DefaultRegistry, PrefixError> {
+    Some(text).filter(|text| !text.is_empty()).map(str::parse).transpose()
+}
+
 /// Returns a number of the settings as a limit of this machine.
 pub fn as_limit(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
@@ -267,16 +313,46 @@ impl Config {
         settings
     }
 
-    /// What each container of a Job may use.
-    pub fn job_resources(&self) -> Resources {
-        let pairs = |cpu: &str, memory: &str| {
-            let pairs = [("cpu", cpu), ("memory", memory)].into_iter().filter(|(_, value)| !value.is_empty());
-            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    /// How long a tag is left alone that keeps failing.
+    pub fn failure_cooldown(&self) -> Cooldown {
+        Cooldown::of_minutes(self.failure_cooldown_minutes)
+    }
+
+    /// Returns these settings with what Jobs have of the agent's own proxies; `variable` returns those of its environment.
+    pub fn with_proxies(mut self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
+        let JobSettings { job_http_proxy, job_https_proxy, job_no_proxy, .. } = &self.jobs;
+        let settings = InPlaceOfOwn { http: job_http_proxy, https: job_https_proxy, no_proxy: job_no_proxy };
+        self.jobs.proxies = Proxies::new(settings, variable)?;
+        Ok(self)
+    }
+
+    /// What the Jobs of an object with this template have besides what their kind needs.
+    pub fn job_options(&self, template: &JobTemplateSpec) -> JobOptions {
+        JobOptions::merged(&self.jobs.defaults(), template)
+    }
+
+    /// The default destination of namespaces to which no `RegistryAccess` gives one.
+    ///
+    /// # Errors
+    /// If its settings contradict each other.
+    pub fn default_destination(&self) -> Result<Option<Defaults>, InvalidDefaults> {
+        let Some(prefix) = &self.destination_default_registry else { return Ok(None) };
+        let written = DefaultDestination {
+            prefix: prefix.to_string(),
+            use_aws_irsa: self.destination_default_aws_irsa_usage,
+            ..DefaultDestination::default()
         };
-        Resources {
-            requests: pairs(&self.job_cpu_request, &self.job_memory_request),
-            limits: pairs(&self.job_cpu_limit, &self.job_memory_limit),
-        }
+        Defaults::read(&written, Origin::Setting).map(Some)
+    }
+
+    /// The agent's own namespace.
+    pub fn agent_namespace(&self) -> &str {
+        self.service_account.split_once(':').map_or("imgop-system", |(namespace, _)| namespace)
+    }
+
+    /// The namespace of Jobs that use what administrators lend.
+    pub fn lent_namespace(&self) -> &str {
+        if self.job_namespace.is_empty() { self.agent_namespace() } else { &self.job_namespace }
     }
 
     /// The image of the Jobs, with its tag.

@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::{Response, StatusCode};
+use imgop_registry::WriteGate;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tower::util::{MapRequestLayer, MapResponseLayer};
+
+use crate::cluster::write_gate::GateLayer;
 
 /// A process that has sent no request for as long is stuck.
 const STUCK: Duration = Duration::from_mins(5);
@@ -42,23 +45,31 @@ impl Heartbeat {
         }))
     }
 
-    /// Returns a client whose requests and answers are noted.
-    pub fn client(&self, config: Config) -> Result<Client, kube::Error> {
-        let (asking, answering) = (self.0.clone(), self.0.clone());
+    /// Returns a client whose requests and answers are noted, and that changes something only while the gate is open.
+    pub fn client(&self, config: Config, write_gate: WriteGate) -> Result<Client, kube::Error> {
+        let asking = self.0.clone();
         let asked = MapRequestLayer::new(move |request| {
             asking.asked.store(asking.now(), Ordering::Relaxed);
             request
         });
         // A failed connection is no response and does not pass here.
-        let answered = MapResponseLayer::new(move |response: Response<_>| {
-            // A proxy's error is no answer of the API server, nor is a rejected token.
-            let status = response.status();
-            if !status.is_server_error() && status != StatusCode::UNAUTHORIZED {
-                answering.answered.store(answering.now(), Ordering::Relaxed);
-            }
-            response
-        });
-        Ok(ClientBuilder::try_from(config)?.with_layer(&answered).with_layer(&asked).build())
+        let answering = self.0.clone();
+        let answered = MapResponseLayer::new(move |response: Response<_>| answering.note(response));
+        let gated = GateLayer::new(write_gate);
+        let builder = ClientBuilder::try_from(config)?;
+        Ok(builder.with_layer(&gated).with_layer(&answered).with_layer(&asked).build())
+    }
+
+    /// Returns a client whose answers are noted, for requests that go on whatever else is stuck.
+    pub fn client_apart(&self, config: Config) -> Result<Client, kube::Error> {
+        let answering = self.0.clone();
+        let answered = MapResponseLayer::new(move |response: Response<_>| answering.note(response));
+        Ok(ClientBuilder::try_from(config)?.with_layer(&answered).build())
+    }
+
+    /// From now on requests are expected.
+    pub fn begin(&self) {
+        self.0.asked.store(self.0.now(), Ordering::Relaxed);
     }
 
     /// Returns whether nothing was asked for so long that the process must be stuck.
@@ -89,6 +100,15 @@ impl Beats {
         self.began.elapsed().as_secs()
     }
 
+    fn note<B>(&self, response: Response<B>) -> Response<B> {
+        // A proxy's error is no answer of the API server, nor is a rejected token.
+        let status = response.status();
+        if !status.is_server_error() && status != StatusCode::UNAUTHORIZED {
+            self.answered.store(self.now(), Ordering::Relaxed);
+        }
+        response
+    }
+
     fn age(&self, beat: &AtomicU64) -> Duration {
         Duration::from_secs(self.now().saturating_sub(beat.load(Ordering::Relaxed)))
     }
@@ -114,7 +134,7 @@ mod tests {
         let heartbeat = Heartbeat::silent_for(Duration::from_mins(10));
         // Nothing listens there.
         let config = Config::new("http://127.0.0.1:9".parse().unwrap());
-        let client = heartbeat.client(config).unwrap();
+        let client = heartbeat.client(config, WriteGate::open()).unwrap();
         assert!(client.apiserver_version().await.is_err());
         assert!(heartbeat.is_stale() && !heartbeat.is_stuck());
     }

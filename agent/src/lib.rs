@@ -13,6 +13,7 @@ pub mod heartbeat;
 pub mod image;
 pub mod image_builder;
 pub mod jobs;
+pub mod leader_election;
 mod log_writer;
 pub mod metrics;
 pub mod registry_access;
@@ -20,7 +21,9 @@ pub mod tag_claims;
 pub mod turns;
 pub mod web;
 
-use imgop_core::api::{BUILD_ANNOTATION, COPIES_ANNOTATION, ROUTE_ANNOTATION};
+use imgop_core::api::{
+    BUILD_ANNOTATION, COPIES_ANNOTATION, OWNER_ANNOTATION, ROUTE_ANNOTATION, TEMPLATE_ANNOTATION,
+};
 
 pub use agent::{Agent, OfKinds};
 pub use config::Config;
@@ -28,6 +31,12 @@ pub use log_writer::log_writer;
 
 /// What the agent's kinds bring of their own to what all share.
 pub const OF_KINDS: OfKinds = OfKinds {
-    job_annotations: &[COPIES_ANNOTATION, ROUTE_ANNOTATION, BUILD_ANNOTATION],
+    job_annotations: &[
+        COPIES_ANNOTATION,
+        ROUTE_ANNOTATION,
+        BUILD_ANNOTATION,
+        TEMPLATE_ANNOTATION,
+        OWNER_ANNOTATION,
+    ],
     job_cap: |config| Some(image_builder::job_cap(config)),
 };

@@ -1,16 +1,19 @@
-//! The process: settings, logs, signals, the endpoints, and one controller for each kind.
+//! The process: settings, logs, signals, the endpoints, the election, and one controller for each kind.
 
 use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use futures::FutureExt as _;
+use imgop_agent::config::given_credentials::GivenCredentials;
+use imgop_agent::config::{ProcessSettings, SettingsError};
 use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched};
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
+use imgop_agent::leader_election::{Clock, Election, KubeLease, Leadership, Timings};
 use imgop_agent::metrics::Metrics;
 use imgop_agent::{Agent, Config, OF_KINDS, log_writer, web};
 use tokio::net::TcpListener;
@@ -27,34 +30,120 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-#[tokio::main(worker_threads = 2)]
-async fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config::parse();
-    let (lines, _flush) = log_writer(std::io::stderr());
+    let (lines, flush) = log_writer(std::io::stderr());
     let dropped_lines = lines.error_counter();
     log_as_json(lines);
+    let metrics = Metrics::new();
+    metrics.watch_log(move || dropped_lines.dropped_lines());
+    let ended = on_runtime(run(metrics));
+    if let Err(error) = &ended {
+        tracing::error!("{error:#}");
+    }
+    drop(flush);
+    if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the process. What is still under way at the end is not waited for: another agent may begin at that moment.
+fn on_runtime(process: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(process);
+    runtime.shutdown_background();
+    ended
+}
+
+/// Runs until a signal, or until this process does not lead any more.
+async fn run(metrics: Metrics) -> anyhow::Result<()> {
+    let settings = ProcessSettings::read(std::env::args_os(), |name| std::env::var(name).ok());
+    let ProcessSettings { config, given, notices } = match settings {
+        Err(SettingsError::Arguments(error)) => error.exit(),
+        settings => settings.context("cannot start")?,
+    };
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
-
-    let metrics = Metrics::new();
-    let ready_gate = ReadyGate::default();
     let heartbeat = Heartbeat::new();
+    let mut found = kube::Config::infer().await.context("cannot find the API server")?;
+    found.read_timeout = Some(READ_TIMEOUT);
+    let election = config.election.leader_elect.then(|| election(&config, &found, &heartbeat)).transpose()?;
+    let leadership = election.as_ref().map_or_else(Leadership::unelected, Election::leadership);
+    let shown = web::Shown {
+        metrics: metrics.clone(),
+        ready_gate: ReadyGate::default(),
+        heartbeat: heartbeat.clone(),
+        leadership: leadership.clone(),
+    };
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let shown =
-        web::Shown { metrics: metrics.clone(), ready_gate: ready_gate.clone(), heartbeat: heartbeat.clone() };
-    let web = tokio::spawn(web::serve(listener, shown, stop.clone().cancelled_owned()));
+    tokio::spawn(web::serve(listener, shown.clone(), stop.clone().cancelled_owned()));
+    metrics.watch_heartbeat(heartbeat.clone());
+    metrics.watch_ready_gate(shown.ready_gate.clone());
+    metrics.collect(leadership.clone());
+    let client =
+        heartbeat.client(found, leadership.write_gate()).context("cannot connect to the API server")?;
+    let work = work((config, given), client, shown, &stop);
+    match election {
+        None => work.await,
+        Some(election) => while_leading(election, work, &stop).await,
+    }
+}
 
-    let client = api_client(&heartbeat).await?;
-    metrics.watch_heartbeat(heartbeat);
-    metrics.watch_ready_gate(ready_gate.clone());
+/// Returns this process as one that waits to lead.
+fn election(
+    config: &Config,
+    found: &kube::Config,
+    heartbeat: &Heartbeat,
+) -> anyhow::Result<Election<KubeLease>> {
+    // It tries again by itself, and how soon matters.
+    let mut found = found.clone();
+    found.default_retry = false;
+    let client = heartbeat.client_apart(found).context("cannot connect to the API server")?;
+    let namespace = config.election.namespace(client.default_namespace()).to_owned();
+    let (identity, lease) = (config.election.identity(), &config.election.lease_name);
+    tracing::info!(identity, namespace, lease, "waits to lead");
+    let lease = KubeLease::new(client, &namespace, lease);
+    Ok(Election::new(lease, identity, Timings::default(), Clock::of_this_machine()))
+}
+
+/// Waits until this process leads, does `work` while it does, and lets another one lead when that has ended.
+async fn while_leading(
+    mut election: Election<KubeLease>,
+    work: impl Future<Output = anyhow::Result<()>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let is_elected = tokio::select! {
+        () = election.acquire() => true,
+        () = stop.cancelled() => false,
+    };
+    let ended = if is_elected {
+        tokio::select! {
+            ended = work => ended,
+            // Nothing is released then: it is another's.
+            loss = election.keep() => return Err(loss.into()),
+        }
+    } else {
+        Ok(())
+    };
+    election.release().await;
+    ended
+}
+
+/// Does the agent's work until `stop`.
+async fn work(
+    (config, given): (Config, Vec<GivenCredentials>),
+    client: kube::Client,
+    shown: web::Shown,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let web::Shown { metrics, ready_gate, heartbeat, leadership } = shown;
+    heartbeat.begin();
     tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
-    let agent = Arc::new(Agent::new(client, config, metrics.clone(), OF_KINDS));
+    let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
+    let agent = Arc::new(agent.lending(given));
     metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
-    metrics.watch_log(move || dropped_lines.dropped_lines());
     metrics.watch_turns(agent.turns.clone());
     // All watches are expected before the first of them begins.
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
@@ -62,9 +151,15 @@ async fn main() -> anyhow::Result<()> {
     let namespaces = agent.config.watch_namespaces.clone();
     let jobs = agent.jobs.clone().run(namespaces, ready_gate.clone(), stop.clone());
     let jobs = tokio::spawn(run_until_stop(jobs, stop.clone()));
+    let policies = agent.policies.clone().run(ready_gate.clone(), stop.clone());
+    let policies = tokio::spawn(run_until_stop(policies, stop.clone()));
     // What an earlier process left is known before anything is begun.
+    let (jobs_known, granted_known) = (
+        agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER),
+        agent.policies.wait_until_known(READY_WITHOUT_SOME_AFTER),
+    );
     tokio::select! {
-        () = agent.jobs.wait_until_known(&agent.config.watch_namespaces, READY_WITHOUT_SOME_AFTER) => {}
+        _ = async { tokio::join!(jobs_known, granted_known) } => {}
         () = stop.cancelled() => return Ok(()),
     }
     let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
@@ -73,17 +168,10 @@ async fn main() -> anyhow::Result<()> {
     let copying = controller::run(copied, images, stop.clone());
     let controllers = async { tokio::join!(copying, building) };
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
-    run_until_stopped(controllers, &stop).await;
+    run_until_stopped(controllers, stop).await;
     accepting.abort();
-    web.abort();
+    policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?
-}
-
-/// Connects to the API server.
-async fn api_client(heartbeat: &Heartbeat) -> anyhow::Result<kube::Client> {
-    let mut found = kube::Config::infer().await.context("cannot find the API server")?;
-    found.read_timeout = Some(READ_TIMEOUT);
-    heartbeat.client(found).context("cannot connect to the API server")
 }
 
 /// Runs the controllers until `stop`, and lets passes under way end.
@@ -100,13 +188,13 @@ async fn run_until_stopped<T>(controllers: impl Future<Output = T>, stop: &Cance
     }
 }
 
-/// Runs the watches of Jobs. If they end before `stop`, the process stops with an error: without them every Job
-/// would seem to run for ever.
+/// Runs watches that all kinds need. If they end before `stop`, the process stops with an error: without them every Job
+/// would seem to run for ever, and what was granted once would be so for ever.
 async fn run_until_stop(watches: impl Future<Output = ()>, stop: CancellationToken) -> anyhow::Result<()> {
     let ended = AssertUnwindSafe(watches).catch_unwind().await;
     let is_expected = stop.is_cancelled() && ended.is_ok();
     stop.cancel();
-    anyhow::ensure!(is_expected, "a watch of Jobs has ended");
+    anyhow::ensure!(is_expected, "a watch that all kinds need has ended");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use imgop_agent::controller::{ReadyGate, Reconcile as _, Report, Watched};
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
+use imgop_agent::leader_election::Leadership;
 use imgop_agent::metrics::{Ended, Metrics, OfKind};
 use imgop_agent::{Agent, Config, OF_KINDS};
 use imgop_core::api::{Image, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus};
@@ -74,6 +75,7 @@ fn metrics() -> String {
     let (metrics, ready_gate) = (Metrics::new(), ReadyGate::default());
     let agent = Arc::new(Agent::new(client, config, metrics.clone(), OF_KINDS));
     metrics.watch_heartbeat(Heartbeat::new());
+    metrics.collect(Leadership::unelected());
     metrics.watch_ready_gate(ready_gate.clone());
     metrics.watch_registries(agent.registries.clone(), true);
     metrics.watch_log(|| 0);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders that serve any kind.
-const SHARED: [&str; 10] = [
+const SHARED: [&str; 11] = [
     "agent.rs",
     "controller",
     "schedule.rs",
@@ -14,15 +14,17 @@ const SHARED: [&str; 10] = [
     "registry_access",
     "metrics.rs",
     "heartbeat.rs",
+    "leader_election",
     "turns",
     "web.rs",
 ];
 /// Names in which an image is none of imgop's objects, or that users rely on.
-const ALLOWED: [&str; 9] = [
+const ALLOWED: [&str; 10] = [
     // Container images of pods.
     "image: String",
     "image: Some(image)",
     "image_pull_policy",
+    "image_pull_secrets",
     "ImagePullBackOff",
     "ErrImagePull",
     "ErrImageNeverPull",

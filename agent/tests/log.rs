@@ -17,6 +17,14 @@ impl Drop for Running {
 
 #[test]
 fn lines_are_json_for_people_also_where_the_api_server_does_not_answer() {
+    let seen = lines_until("cannot watch the Jobs", &["--leader-elect=false"]);
+    assert!(seen.contains(&"starting".to_owned()), "{seen:?}");
+    let seen = lines_until("cannot get Lease \"leases/imgop-agent\"", &["--lease-namespace=leases"]);
+    assert!(!seen.contains(&"starting".to_owned()), "{seen:?}");
+}
+
+/// Returns the messages of an agent up to the one that begins so.
+fn lines_until(last: &str, arguments: &[&str]) -> Vec<String> {
     let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kubeconfig-of-the-log");
     // Nothing listens there.
     let text = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "a", "users": [{"name": "u", "user": {}}],
@@ -24,7 +32,9 @@ fn lines_are_json_for_people_also_where_the_api_server_does_not_answer() {
         "contexts": [{"name": "a", "context": {"cluster": "a", "user": "u"}}]}"#;
     std::fs::write(&kubeconfig, text).unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_imgop-agent"));
-    program.args(["--watch-namespaces=b,a", "--skopeo-image=skopeo:1", "--listen=127.0.0.1:0"]);
+    program
+        .args(["--watch-namespaces=b,a", "--skopeo-image=skopeo:1", "--listen=127.0.0.1:0"])
+        .args(arguments);
     program.env("KUBECONFIG", &kubeconfig).env_remove("RUST_LOG").stderr(Stdio::piped());
     let mut agent = Running(program.spawn().unwrap());
     let stderr = BufReader::new(agent.0.stderr.take().unwrap());
@@ -41,12 +51,12 @@ fn lines_are_json_for_people_also_where_the_api_server_does_not_answer() {
         let is_dump =
             ["Error(", "Error {", "Os {", "ApiError", "Some(", "{:?}"].iter().any(|of| line.contains(of));
         assert!(!is_dump, "{line}");
-        let is_last = message.starts_with("cannot watch the Jobs");
+        let is_last = message.starts_with(last);
         seen.push(message);
         if is_last {
             break;
         }
     }
-    let is_whole = seen.last().is_some_and(|last| last.starts_with("cannot watch the Jobs"));
-    assert!(is_whole && seen.contains(&"starting".to_owned()), "{seen:?}");
+    assert!(seen.last().is_some_and(|message| message.starts_with(last)), "{seen:?}");
+    seen
 }

@@ -35,24 +35,38 @@ pub struct Memory {
 
 impl AgentProcess {
     /// Starts a program with a kubeconfig and waits until it is ready. It is recorded in the folder of the
-    /// API server, so that whatever ends that ends it too.
+    /// API server, so that whatever ends that ends it too. It works whoever else does, unless a setting says otherwise.
     pub async fn start(
         program: &Path,
         kubeconfig: &Path,
         folder: &Path,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let log = folder.join("log/agent.log");
+        let agent = Self::launch(Command::new(program), kubeconfig, folder, settings)?;
+        agent.ready().await?;
+        Ok(agent)
+    }
+
+    /// Starts a program as `start` does, with the environment of this command, and does not wait.
+    pub fn launch(
+        program: Command,
+        kubeconfig: &Path,
+        folder: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         // A free port; nothing else here takes one at this moment.
         let listen = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.local_addr()?;
+        let name = format!("agent-{}", listen.port());
+        let log = folder.join(format!("log/{name}.log"));
         let mut command = Command::new(testbed_scripts().join("lib/launch"));
         command
-            .arg(folder.join("run/agent"))
+            .arg(folder.join("run").join(name))
             .args([&log, &log])
             .arg("--")
-            .arg(program)
+            .arg(program.as_std().get_program())
             .env("KUBECONFIG", kubeconfig)
-            .envs([("WATCH_NAMESPACES", "*"), ("SKOPEO_IMAGE", "unused")])
+            .envs([("WATCH_NAMESPACES", "*"), ("SKOPEO_IMAGE", "unused"), ("LEADER_ELECT", "false")])
+            .envs(program.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))))
             .envs(settings.iter().copied())
             .env("LISTEN", listen.to_string())
             .env_remove("RUST_LOG")
@@ -63,18 +77,38 @@ impl AgentProcess {
             command.env_remove(name).env_remove(name.to_lowercase());
         }
         let process = command.spawn().context("the agent does not start")?;
-        let agent = Self { process, log, listen };
-        let log = agent.log.display();
-        agent.ready().await.with_context(|| format!("the agent does not get ready: see {log}"))?;
-        Ok(agent)
+        Ok(Self { process, log, listen })
     }
 
-    async fn ready(&self) -> anyhow::Result<()> {
-        wait::poll("the agent is ready", Duration::from_mins(1), || async {
+    /// Waits until it is ready.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        self.says("", Duration::from_mins(1)).await
+    }
+
+    /// Waits until it is ready and says this of itself.
+    pub async fn says(&self, text: &str, deadline: Duration) -> anyhow::Result<()> {
+        let what = format!("the agent is ready and says {text:?}");
+        wait::poll(&what, deadline, || async {
             self.pid()?;
-            Ok(self.get("readyz").await.is_ok().then_some(()))
+            Ok(self.get("readyz").await.is_ok_and(|said| said.contains(text)).then_some(()))
         })
         .await
+        .with_context(|| format!("see {}", self.log.display()))
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        // Every shell has its own `kill`; the program is not everywhere.
+        let pid = self.pid()?.to_string();
+        let status = Command::new("sh").args(["-c", "kill -\"$0\" \"$1\"", signal, &pid]).status().await?;
+        ensure!(status.success(), "kill -{signal} {pid}: {status}");
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself, and returns its exit code.
+    pub async fn ended(&mut self, deadline: Duration) -> anyhow::Result<Option<i32>> {
+        let status = tokio::time::timeout(deadline, self.process.wait()).await;
+        Ok(status.with_context(|| format!("the agent does not end: see {}", self.log.display()))??.code())
     }
 
     /// Returns its metrics in Prometheus' format.
@@ -141,12 +175,22 @@ impl AgentProcess {
 /// Installs what `manifests` has for an API server without nodes, and returns a kubeconfig with which the
 /// agent has its own service account and rights.
 pub async fn install_account(server: &ApiServer) -> anyhow::Result<PathBuf> {
-    let (kubectl, manifests) = (server.kubectl()?, repository_root().join("manifests"));
-    let (crds, agent) = (manifests.join("crds"), manifests.join("agent.yaml"));
-    kubectl
-        .run(["apply".as_ref(), "-f".as_ref(), crds.as_os_str(), "-f".as_ref(), agent.as_os_str()])
-        .await?
-        .ok()?;
+    apply(server, "crds").await?;
+    account(server).await
+}
+
+/// Applies a file or a folder of `manifests`, over whatever is there.
+pub async fn apply(server: &ApiServer, manifest: &str) -> anyhow::Result<()> {
+    let path = repository_root().join("manifests").join(manifest);
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f"].map(std::ffi::OsStr::new);
+    server.kubectl()?.run(apply.into_iter().chain([path.as_os_str()])).await?.ok()?;
+    Ok(())
+}
+
+/// Installs the agent's account and rights alone, and returns a kubeconfig of that account.
+pub async fn account(server: &ApiServer) -> anyhow::Result<PathBuf> {
+    apply(server, "agent.yaml").await?;
+    let kubectl = server.kubectl()?;
     let create = ["create", "token", "imgop-agent", "--namespace", "imgop-system", "--duration", "6h"];
     let token = kubectl.run(create).await?.ok()?;
     let admin = kubectl.run(["config", "view", "--raw", "--output", "json"]).await?.ok()?;

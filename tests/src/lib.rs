@@ -10,6 +10,7 @@ pub mod api_server;
 pub mod audit;
 pub mod builds;
 pub mod connect;
+pub mod elected_agents;
 pub mod environment;
 pub mod kubectl;
 pub mod leaks;

@@ -20,6 +20,15 @@ pub fn agent() -> anyhow::Result<PathBuf> {
     built(&BUILT, "imgop-agent")
 }
 
+/// The agent as a program that loads libraries, in a folder of its own: those before it may show it another time.
+pub fn dynamic_agent() -> anyhow::Result<PathBuf> {
+    let folder = repository_root().join("target/dynamic");
+    build_with("imgop-agent", |cargo| {
+        // In place of the flags of `.cargo/config.toml`.
+        cargo.env("RUSTFLAGS", "-Ctarget-feature=-crt-static").env("CARGO_TARGET_DIR", &folder);
+    })
+}
+
 /// What runs in the pods of builds, as it is in the sources now.
 pub fn step() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
@@ -35,6 +44,10 @@ fn built(once: &OnceLock<Result<PathBuf, String>>, package: &str) -> anyhow::Res
 /// `cargo test` builds only the tests' own package; a program that was built some time ago
 /// would be tested instead of the sources.
 fn build(package: &str) -> anyhow::Result<PathBuf> {
+    build_with(package, |_| {})
+}
+
+fn build_with(package: &str, set: impl FnOnce(&mut Command)) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--package", package, "--message-format", "json-render-diagnostics"]);
@@ -50,6 +63,7 @@ fn build(package: &str) -> anyhow::Result<PathBuf> {
             command.env_remove(&name);
         }
     }
+    set(&mut command);
     let output = command
         .current_dir(repository_root())
         .stdin(Stdio::null())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -21,8 +22,10 @@ use crate::{programs, wait};
 
 /// The agent's namespace.
 pub const AGENT_NAMESPACE: &str = "imgop-system";
-/// The agent's Deployment and service account.
+/// The agent's Deployment, service account and Lease.
 pub const AGENT: &str = "imgop-agent";
+/// How many agents the Deployment has.
+pub const REPLICAS: i32 = 2;
 
 /// A whole Kubernetes with three registries and imgop.
 #[derive(Clone)]
@@ -106,31 +109,45 @@ impl TestCluster {
         Ok(())
     }
 
-    /// The agent's pod: the one that is not on its way out.
+    /// The pod of the agent that leads and is not on its way out.
     pub async fn agent_pod(&self) -> anyhow::Result<Pod> {
-        let ours = ListParams::default().labels(&format!("app.kubernetes.io/name={AGENT}"));
-        let pods = self.agent_pods().list(&ours).await?.items;
-        pods.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none()).context("the agent has no pod")
+        wait::poll("an agent leads", Duration::from_mins(1), || async {
+            let leases: Api<Lease> = Api::namespaced(self.client.clone(), AGENT_NAMESPACE);
+            let holder = leases.get_opt(AGENT).await?.and_then(|lease| lease.spec?.holder_identity);
+            let pod = holder.as_deref().and_then(|holder| holder.split_once('_')).map(|(pod, _)| pod);
+            let Some(pod) = pod else { return Ok(None) };
+            let pod = self.agent_pods().get_opt(pod).await?;
+            Ok(pod.filter(|pod| pod.metadata.deletion_timestamp.is_none()))
+        })
+        .await
     }
 
-    /// What the agent said until now.
+    /// What all agents said until now.
     pub async fn agent_log(&self) -> anyhow::Result<String> {
-        Ok(self.agent_pods().logs(&self.agent_pod().await?.name_any(), &LogParams::default()).await?)
+        let ours = ListParams::default().labels(&format!("app.kubernetes.io/name={AGENT}"));
+        let mut log = String::new();
+        for pod in self.agent_pods().list(&ours).await?.items {
+            // One that is starting or on its way out may have none.
+            if let Ok(said) = self.agent_pods().logs(&pod.name_any(), &LogParams::default()).await {
+                log += &said;
+            }
+        }
+        Ok(log)
     }
 
-    /// The agent's own account of itself, in Prometheus' format.
+    /// The own account of itself of the agent that leads, in Prometheus' format.
     pub async fn agent_metrics(&self) -> anyhow::Result<String> {
         let pod = self.agent_pod().await?.name_any();
         let path = format!("/api/v1/namespaces/{AGENT_NAMESPACE}/pods/{pod}:8080/proxy/metrics");
         self.kubectl.run(["get", "--raw", &path]).await?.ok()
     }
 
-    /// Ends the agent without a warning, as a crash does, and lets the Deployment start another.
+    /// Ends the agent that leads without a warning, as a crash does: another one takes over.
     pub async fn kill_agent(&self) -> anyhow::Result<()> {
         self.kill(&self.running_agent().await?).await
     }
 
-    /// The agent that runs. Who wants it dead at a certain moment finds it before.
+    /// The agent that leads. Who wants it dead at a certain moment finds it before.
     pub async fn running_agent(&self) -> anyhow::Result<RunningAgent> {
         // After a kill the next one takes a moment.
         wait::poll("the agent runs", Duration::from_mins(2), || async {
@@ -181,7 +198,7 @@ impl TestCluster {
         Ok(())
     }
 
-    /// Stops the agent, or starts it, and waits until it is so.
+    /// Stops the agents, or starts some, and waits until it is so.
     pub async fn scale_agent(&self, replicas: i32) -> anyhow::Result<()> {
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), AGENT_NAMESPACE);
         let scale = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
@@ -211,6 +228,8 @@ impl TestCluster {
         self.kubectl.run([&["set", "env", &deployment, variable], &of[..]].concat()).await?.ok()?;
         let waits = ["rollout", "status", &deployment, "--timeout=120s"];
         self.kubectl.run([&waits, &of[..]].concat()).await?.ok()?;
+        // One of before, on its way out, may lead until then.
+        self.agent_pod().await?;
         Ok(())
     }
 

@@ -16,6 +16,7 @@ pub mod rights;
 pub mod secrets;
 pub mod status;
 pub mod watch;
+pub mod write_gate;
 
 use std::time::Duration;
 

@@ -113,6 +113,13 @@ impl WatchHandle {
         }
     }
 
+    /// Returns whether the watch has failed for so long that what it showed is too old to rely on.
+    pub fn is_blind(&self) -> bool {
+        let groups = self.gate.0.groups.lock();
+        let watch = groups.get(self.group).and_then(|group| group.get(self.index));
+        watch.is_some_and(|watch| watch.failing() > MAX_FAILING)
+    }
+
     /// Notes that the watch has failed just now.
     pub fn has_failed(&self) {
         let (mut groups, now) = (self.gate.0.groups.lock(), Instant::now());

@@ -49,6 +49,8 @@ impl Role {
     pub const JOBS: Self = Self { binding: "imgop-agent", cluster_role: "imgop-agent-namespace" };
     /// To use the agent's own AWS identity.
     pub const AWS: Self = Self { binding: "imgop-agent-aws", cluster_role: "imgop-agent-aws" };
+    /// To run Jobs that use what administrators lend.
+    pub const LENT: Self = Self { binding: "imgop-agent-lent", cluster_role: "imgop-agent-lent" };
 }
 
 impl Right {
@@ -68,9 +70,19 @@ impl Right {
     pub const GET_SECRETS: Self =
         Self { verb: "get", group: "", resource: "secrets", done_to: None, role: Role::JOBS };
     /// To use the agent's own AWS identity. The verb is imgop's own, so that no role grants it by accident, as
-    /// one may grant the right to write Secrets.
-    pub const USE_AWS: Self =
-        Self { verb: "use-aws", group: "skopeo.io", resource: "images", done_to: None, role: Role::AWS };
+    /// one may grant the right to write Secrets; and it is in a group in which tenants hold nothing, since whoever
+    /// holds a right may bind a role with it.
+    pub const USE_AWS: Self = Self {
+        verb: "use-aws",
+        group: "imgop.io",
+        resource: "registryaccesses",
+        done_to: None,
+        role: Role::AWS,
+    };
+
+    /// To write the Secrets of Jobs that use what administrators lend.
+    pub const CREATE_LENT_SECRETS: Self =
+        Self { verb: "create", group: "", resource: "secrets", done_to: None, role: Role::LENT };
 
     /// All that work with Jobs in a namespace needs.
     pub const FOR_JOBS: [Self; 4] = [Self::CREATE_JOBS, Self::DELETE_JOBS, Self::LIST_PODS, Self::WATCH_PODS];

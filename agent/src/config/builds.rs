@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, ValueEnum};
+use imgop_core::api::{Amounts, Resources};
 use imgop_core::build::dockerfile::BuildahVersion;
 use imgop_core::build::step::DEFAULT_LOG_BYTES;
 use imgop_registry::oci::PlatformSelector;
 use serde::{Deserialize, Serialize};
+
+use super::jobs::given;
+use super::parse_quantity;
 
 /// The version of Buildah in the image of builds that is released with this agent.
 const RELEASED_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
@@ -44,6 +48,22 @@ pub struct BuildSettings {
     /// `MAX_JOBS_PER_NAMESPACE`.
     #[arg(long, env = "MAX_BUILDS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_builds: u16,
+
+    /// CPU that the container that runs the Dockerfile requests, where its `ImageBuilder` says nothing; none if empty.
+    #[arg(long, env = "BUILD_CPU_REQUEST", default_value = "200m", value_parser = parse_quantity)]
+    pub build_cpu_request: String,
+
+    /// Most CPU of the container that runs the Dockerfile, likewise; none if empty.
+    #[arg(long, env = "BUILD_CPU_LIMIT", default_value = "", value_parser = parse_quantity)]
+    pub build_cpu_limit: String,
+
+    /// Memory that the container that runs the Dockerfile requests, likewise; none if empty.
+    #[arg(long, env = "BUILD_MEMORY_REQUEST", default_value = "256Mi", value_parser = parse_quantity)]
+    pub build_memory_request: String,
+
+    /// Most memory of the container that runs the Dockerfile, likewise; none if empty.
+    #[arg(long, env = "BUILD_MEMORY_LIMIT", default_value = "8Gi", value_parser = parse_quantity)]
+    pub build_memory_limit: String,
 
     /// The seccomp profile of tiers a2 and b, as a path below the kubelet's folder of profiles on each node.
     #[arg(long, env = "BUILD_SECCOMP_PROFILE", default_value = "imgop/buildah.json")]
@@ -93,6 +113,19 @@ impl BuildSettings {
     pub fn buildah(&self) -> BuildahVersion {
         let of_another = self.buildah_version.as_deref().filter(|_| !self.buildah_image.is_empty());
         of_another.and_then(|version| version.parse().ok()).unwrap_or(RELEASED_BUILDAH)
+    }
+
+    /// Returns what the container that runs the Dockerfile may use, where nothing else is said.
+    pub fn resources(&self) -> Resources {
+        let amounts = |cpu: &str, memory: &str| Amounts {
+            cpu: given(cpu),
+            memory: given(memory),
+            ..Amounts::default()
+        };
+        Resources {
+            limits: amounts(&self.build_cpu_limit, &self.build_memory_limit),
+            requests: amounts(&self.build_cpu_request, &self.build_memory_request),
+        }
     }
 
     /// Returns the tiers that are tried, in the administrator's order.

@@ -41,6 +41,8 @@ fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable(
             "::1",
             "a2",
             "linux/arm64",
+            r#"{"a": "b"}"#,
+            r#"[{"operator": "Exists"}]"#,
         ];
         let is_read = |value: &&str| with(flag, value).is_ok_and(|set| format!("{set:?}") != usual);
         assert!(values.iter().any(is_read), "--{flag} changes nothing");
@@ -66,7 +68,7 @@ fn c1_the_variables_of_the_manifests_are_settings() {
     let command = Config::command();
     let known: Vec<&str> =
         command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
-    for expected in ["WATCH_NAMESPACES", "POD_ADDRESSES", "NODE_ADDRESSES"] {
+    for expected in ["WATCH_NAMESPACES", "POD_NAME", "POD_ADDRESSES", "NODE_ADDRESSES"] {
         assert!(names.contains(&expected), "{names:?}");
     }
     assert!(names.iter().all(|name| known.contains(name)), "{names:?} of {known:?}");
@@ -109,15 +111,15 @@ fn politeness_is_on_unless_it_is_switched_off() {
 fn resources_of_jobs_are_quantities_of_kubernetes_and_those_that_are_empty_are_left_out() {
     let resources = |arguments: &[&str]| {
         let config = config(&[&["--watch-namespaces=*"], arguments].concat());
-        config.map(|config| config.job_resources())
+        config.map(|config| config.jobs.defaults().resources.requirements())
     };
-    let text = |pairs: &std::collections::BTreeMap<String, String>| format!("{pairs:?}");
+    let text = |pairs: &Option<_>| serde_json::to_string(pairs).unwrap();
     let usual = resources(&[]).unwrap();
-    assert_eq!(text(&usual.requests), r#"{"cpu": "10m", "memory": "32Mi"}"#);
-    assert_eq!(text(&usual.limits), r#"{"memory": "512Mi"}"#);
+    assert_eq!(text(&usual.requests), r#"{"cpu":"10m","memory":"32Mi"}"#);
+    assert_eq!(text(&usual.limits), r#"{"memory":"512Mi"}"#);
     let limited = resources(&["--job-cpu-limit=1.5", "--job-memory-request="]).unwrap();
-    assert_eq!(text(&limited.limits), r#"{"cpu": "1.5", "memory": "512Mi"}"#);
-    assert_eq!(text(&limited.requests), r#"{"cpu": "10m"}"#);
+    assert_eq!(text(&limited.limits), r#"{"cpu":"1.5","memory":"512Mi"}"#);
+    assert_eq!(text(&limited.requests), r#"{"cpu":"10m"}"#);
     for bad in ["much", "-1", "1x", "0", "1e3", " "] {
         assert!(resources(&[&format!("--job-cpu-limit={bad}")]).is_err(), "{bad}");
     }
@@ -148,6 +150,28 @@ fn where_private_addresses_are_allowed_reaches_the_registry_client() {
     for bad in ["--registry-private-addresses=some", "--pod-addresses=pod"] {
         assert!(set(&[bad]).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn the_default_destination_of_all_namespaces_is_a_registry_and_aws_goes_with_ecr_alone() {
+    let set = |arguments: &[&str]| {
+        let config = config(&[&["--watch-namespaces=*"][..], arguments].concat())?;
+        config.default_destination().map_err(|error| error.to_string())
+    };
+    assert_eq!(set(&[]), Ok(None));
+    assert_eq!(
+        set(&["--destination-default-registry=", "--destination-default-aws-irsa-usage=true"]),
+        Ok(None)
+    );
+    let corp = set(&["--destination-default-registry=r.example.com/{namespace}/"]).unwrap().unwrap();
+    assert_eq!(corp.prefix.repository("team-a", "a/b").unwrap().to_string(), "r.example.com/team-a/a/b");
+    assert!(set(&["--destination-default-registry=mirror"]).unwrap_err().contains("names no registry"));
+    let aws = "--destination-default-aws-irsa-usage=true";
+    assert!(
+        set(&["--destination-default-registry=r.example.com", aws]).unwrap_err().contains("Amazon ECR only")
+    );
+    let ecr = "--destination-default-registry=123456789012.dkr.ecr.eu-west-3.amazonaws.com";
+    assert!(set(&[ecr, aws]).unwrap().unwrap().use_aws_irsa);
 }
 
 #[test]

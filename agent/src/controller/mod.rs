@@ -83,11 +83,15 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
     eviction.abort();
 }
 
-/// Removes a deleted object from the queue for Jobs at once. A deletion that no watch saw is noticed by
-/// `evict_deleted`.
+/// Removes a deleted object from the queue for Jobs at once, and deletes the Jobs that Kubernetes does not delete with
+/// it. A deletion that no watch saw is noticed by `evict_deleted`.
 fn leave_queue<K: Object>(event: &Change<K>, agent: &Agent) {
     if let Ok(watcher::Event::Delete(object)) = event {
-        agent.jobs.leave_queue(&object.read_uid().unwrap_or_default());
+        let (uid, jobs) = (object.read_uid().unwrap_or_default(), agent.jobs.clone());
+        jobs.leave_queue(&uid);
+        if jobs.has_lent() {
+            tokio::spawn(async move { jobs.delete_lent::<K>(|owner| owner.uid == uid).await });
+        }
     }
 }
 
@@ -112,7 +116,13 @@ async fn evict_deleted<R: Reconcile>(runner: Arc<Runner<R>>) {
         tokio::time::sleep(EVICTION_INTERVAL).await;
         let uids = runner.objects.uids();
         let exists = |uid: &str| uids.contains(uid);
-        runner.kind.agent().jobs.retain_waiting::<R::Kind>(exists);
+        let (jobs, namespaces) = (&runner.kind.agent().jobs, &runner.kind.agent().config.watch_namespaces);
+        jobs.retain_waiting::<R::Kind>(exists);
+        // What is not listed yet is not gone, and what others watch is not known here.
+        if runner.objects.are_known() {
+            let is_gone = |owner: &Owner| namespaces.include(&owner.namespace) && !exists(&owner.uid);
+            jobs.delete_lent::<R::Kind>(is_gone).await;
+        }
         runner.memories.evict_deleted(exists);
         runner.kind.evict(&exists);
     }

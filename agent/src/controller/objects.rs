@@ -1,10 +1,12 @@
 //! The objects of a kind, as this process knows them from its watches.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -21,21 +23,47 @@ use crate::config::Namespaces;
 /// What a watch of the agent sends.
 pub type Change<K> = Result<watcher::Event<Stored<K>>, watcher::Error>;
 
+/// Adds to an object what its spec leaves open.
+type Complete<K> = Arc<dyn Fn(K) -> K + Send + Sync>;
+
 /// The objects of a kind in all watched namespaces, each decoded when it is asked for. Cloning shares them.
-#[derive(Clone, Debug)]
-pub struct Objects<K: Object>(Arc<[Store<Stored<K>>]>);
+#[derive(Clone)]
+pub struct Objects<K: Object> {
+    stores: Arc<[Store<Stored<K>>]>,
+    complete: Option<Complete<K>>,
+}
+
+impl<K: Object> fmt::Debug for Objects<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects").field("stores", &self.stores.len()).finish_non_exhaustive()
+    }
+}
 
 impl<K: Object> Objects<K> {
     /// Returns the objects in these stores.
     pub fn new(stores: impl IntoIterator<Item = Store<Stored<K>>>) -> Self {
-        Self(stores.into_iter().collect())
+        Self { stores: stores.into_iter().collect(), complete: None }
+    }
+
+    /// Returns the same objects, each with what this adds to its spec.
+    #[must_use]
+    pub fn completed_by(self, complete: impl Fn(K) -> K + Send + Sync + 'static) -> Self {
+        Self { complete: Some(Arc::new(complete)), ..self }
+    }
+
+    /// Returns an object with what is added to all of them.
+    pub fn completed(&self, object: K) -> K {
+        match &self.complete {
+            Some(complete) => complete(object),
+            None => object,
+        }
     }
 
     /// Returns whether all objects are known: before, one could be taken for the oldest that is not.
     pub fn are_known(&self) -> bool {
         let is_known =
             |store: &Store<Stored<K>>| matches!(store.wait_until_ready().now_or_never(), Some(Ok(())));
-        self.0.iter().all(is_known)
+        self.stores.iter().all(is_known)
     }
 
     /// Returns whether the object of this UID exists, as far as this process knows: another one may have its name.
@@ -46,22 +74,24 @@ impl<K: Object> Objects<K> {
 
     /// Returns an object, if it exists.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Guarded<K>> {
-        self.stored(namespace, name).map(|object| object.decode())
+        let object = self.stored(namespace, name)?.decode();
+        Some(DeserializeGuard(object.0.map(|object| self.completed(object))))
     }
 
-    /// Returns a part of an object, without what else it holds, if it exists and can be decoded.
+    /// Returns a part of an object as it is written, without what else it holds, if it exists and can be decoded.
     pub fn part<T: DeserializeOwned>(&self, namespace: &str, name: &str) -> Option<T> {
         self.stored(namespace, name)?.part()
     }
 
     fn stored(&self, namespace: &str, name: &str) -> Option<Arc<Stored<K>>> {
         let name = ObjectRef::new(name).within(namespace);
-        self.0.iter().find_map(|store| store.get(&name))
+        self.stores.iter().find_map(|store| store.get(&name))
     }
 
     /// Returns all objects that can be decoded. There may be many: take one at a time.
     pub fn all(&self) -> impl Iterator<Item = K> {
-        self.0.iter().flat_map(Store::state).filter_map(|object| object.decode().0.ok())
+        let objects = self.stores.iter().flat_map(Store::state).filter_map(|object| object.decode().0.ok());
+        objects.map(|object| self.completed(object))
     }
 
     /// Returns those of a namespace, or of all, of which a part matches, likewise. Of the others only that is decoded.
@@ -73,14 +103,14 @@ impl<K: Object> Objects<K> {
         let is_here = move |object: &Stored<K>| {
             namespace.is_none_or(|namespace| *object.namespaced_name().namespace == *namespace)
         };
-        let here = self.0.iter().flat_map(move |store| store.state_filter(is_here));
+        let here = self.stores.iter().flat_map(move |store| store.state_filter(is_here));
         let having = here.filter(move |object| object.part().is_some_and(|part| matches(&part)));
-        having.filter_map(|object| object.decode().0.ok())
+        having.filter_map(|object| object.decode().0.ok()).map(|object| self.completed(object))
     }
 
     /// Returns the UIDs of all objects, also of those that cannot be decoded.
     pub fn uids(&self) -> HashSet<String> {
-        self.0.iter().flat_map(Store::state).filter_map(|object| object.read_uid()).collect()
+        self.stores.iter().flat_map(Store::state).filter_map(|object| object.read_uid()).collect()
     }
 }
 

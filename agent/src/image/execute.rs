@@ -1,7 +1,7 @@
 //! What a pass does for copies that need Jobs: it creates as many as the source's pulls and the budget of Jobs
 //! allow, and reads what earlier ones came to.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::{FailureReason, Image, Side};
@@ -15,14 +15,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::job;
+use super::job::{ADVICE, deadline_seconds, identity, job, options};
 use super::job_results::JobResults;
 use super::memory::Memory;
 use super::pass_state::{Execution, PassState};
 use super::{Access, Pass, SHORT_INTERVAL};
 use crate::jobs::budget::Place;
 use crate::jobs::delay::Delay;
-use crate::jobs::{Created, JobError};
+use crate::jobs::report::JobReport;
+use crate::jobs::{Created, JobError, place_in};
 use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
 use imgop_core::schedule::Due;
@@ -48,7 +49,8 @@ impl Pass<'_> {
         request: &CopyRequest,
         memory: &mut Memory,
     ) -> Result<JobResults, Halt> {
-        let reports = self.agent().jobs.of_owner(&self.owner, self.now);
+        let mut reports = self.agent().jobs.of_owner(&self.owner, self.now);
+        self.agent().jobs.explain(&mut reports, &ADVICE).await;
         let jobs = JobResults::new(&reports, request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
@@ -56,15 +58,40 @@ impl Pass<'_> {
         let until = saturating_add(self.now, self.longest_run());
         memory.cache().lost.extend(jobs.lost().map(|tag| (tag.clone(), until)));
         for job in reports.iter().filter(|job| job.is_to_be_deleted()) {
-            self.agent().jobs.delete(self.namespace(), job).await?;
+            self.agent().jobs.delete(job).await?;
         }
         Ok(jobs)
+    }
+
+    /// Deletes the Jobs whose pods wait for a node as another template says than that of the spec: their copies are begun
+    /// anew, and are no failed tries. What runs goes on as it is.
+    pub(super) async fn replace_waiting_jobs(
+        &self,
+        request: &CopyRequest,
+        reports: &[JobReport],
+        memory: &mut Memory,
+    ) -> Result<(), Halt> {
+        if self.image.spec.suspend {
+            return Ok(());
+        }
+        let hash = |is_elsewhere| options(&self.image.spec, &self.agent().config, is_elsewhere).hash();
+        let (here, elsewhere) = (hash(false), hash(true));
+        let template = |job: &JobReport| if job.namespace == self.namespace() { &here } else { &elsewhere };
+        for job in reports.iter().filter(|job| job.waits_with_other_template(template(job))) {
+            let of_job = JobResults::new(std::slice::from_ref(job), request.route());
+            let copies: HashSet<Copy> =
+                of_job.runs(&HashMap::new()).into_iter().map(|run| run.copy).collect();
+            self.agent().jobs.delete(job).await?;
+            memory.sync().started.retain(|copy| !copies.contains(copy));
+        }
+        Ok(())
     }
 
     /// Returns how long a pod that nothing ends may run: Skopeo ends itself, and one container may run before the
     /// others.
     fn longest_run(&self) -> Duration {
-        2 * Duration::from_secs(self.agent().config.job_deadline_seconds.into())
+        let of_spec = deadline_seconds(&self.image.spec, &self.agent().config);
+        2 * Duration::from_secs(of_spec.into())
     }
 
     /// Returns what is known of each tag: as it was observed, what its Jobs came to, and whose it is.
@@ -80,16 +107,23 @@ impl Pass<'_> {
         let differing: Vec<&Tag> = observed.to_be_written().collect();
         let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
         conflicts.extend(self.images.claims.conflicts(self.image, request, &differing));
+        let disputed = self.images.conflicts.disputed(self.image, request, &observed);
+        let left_alone = self.images.conflicts.disputes.left_alone(self.uid(), request, &disputed, self.now);
+        conflicts.extend(left_alone);
         PassState {
             request,
             observed_at,
             observed,
             is_remembered: false,
             runs,
-            failures: self.recorded_failures(),
+            failures: self.recorded_failures(memory),
             unrecorded_failures: self.status().unrecorded_failures(),
+            credentials: String::new(),
             conflicts,
+            cooldown: self.agent().config.failure_cooldown(),
+            disputed,
             retry_now: due.is_asked_for(),
+            reset_at: memory.sync.as_ref().and_then(|sync| sync.reset_at),
             begun: jobs.begun_since(self.status().last_sync_time.map(|time| time.0)),
             now: self.now,
         }
@@ -139,7 +173,7 @@ impl Pass<'_> {
             batch.retain(|copy| admission.admitted.contains(copy));
         }
         batches.retain(|(_, batch)| !batch.is_empty());
-        let begun = self.create_jobs(state.request, batches, granted.places).await;
+        let begun = self.create_jobs(access, state.request, batches, granted.places).await;
         release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
@@ -167,6 +201,7 @@ impl Pass<'_> {
     /// Creates a Job for each of these batches, until one is refused.
     async fn create_jobs(
         &self,
+        access: &Access,
         request: &CopyRequest,
         batches: Vec<(Order, Vec<Copy>)>,
         places: Vec<Place>,
@@ -176,17 +211,28 @@ impl Pass<'_> {
         if batches.is_empty() {
             return begun;
         }
-        for (side, repository) in [(Side::Source, &request.source), (Side::Destination, &request.destination)]
-        {
-            let (access, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
-            if let Err(error) = access.ensure_job_secret(owner, side.as_str(), repository, endpoint).await {
+        let sides = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
+        // What is lent is in no Secret of the Image's namespace.
+        for (side, repository) in sides.into_iter().filter(|_| access.lent.is_none()) {
+            let (resolver, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
+            if let Err(error) = resolver.ensure_job_secret(owner, side.as_str(), repository, endpoint).await {
                 begun.error = Some(error.into());
                 return begun;
             }
         }
         for ((order, batch), place) in batches.into_iter().zip(places) {
-            let job = job(owner, &self.image.spec, request, &batch, order, &agent.config);
-            match agent.jobs.create(owner, &job, place).await {
+            let lent = access.lent.as_ref();
+            let job = job(owner, &self.image.spec, request, &batch, order, &agent.config, lent);
+            let created = match lent {
+                None => agent.jobs.create(owner, &job, place).await,
+                Some(lent) => {
+                    let namespace = agent.jobs.lent_namespace();
+                    let job = place_in(job.clone(), owner, namespace);
+                    let secret = lent.secret(owner, namespace, &identity(request, &batch), sides);
+                    agent.jobs.create_with_secret(owner, &job, place, &agent.secrets, secret).await
+                }
+            };
+            match created {
                 Ok(created) => {
                     if created == Created::New {
                         self.report_job(&job, &batch).await;

@@ -17,7 +17,7 @@ use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError};
+use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
 const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
@@ -93,7 +93,7 @@ impl Pass<'_> {
     }
 
     fn report(&self, readiness: Readiness, wait: impl Into<Option<Duration>>) -> Conclusion {
-        let findings = Findings::of(readiness, self.request_token.clone());
+        let findings = Findings::of(readiness, self.requests.clone());
         Conclusion { findings: Some(findings), wait: wait.into() }
     }
 
@@ -129,8 +129,19 @@ impl Pass<'_> {
             AccessError::Aws { .. } => {
                 return Ok(self.report_until_changed(reasons::REGISTRY_UNAUTHORIZED, message, memory));
             }
-            AccessError::Missing { .. } | AccessError::Unusable { .. } => {
+            AccessError::Missing { .. } | AccessError::Unusable { .. } | AccessError::LentUnusable { .. } => {
                 return Ok(self.report_until_changed(reasons::SECRET_UNUSABLE, message, memory));
+            }
+            AccessError::DestinationNotAllowed { .. } => {
+                return Ok(self.report_until_changed(reasons::DESTINATION_NOT_ALLOWED, message, memory));
+            }
+            AccessError::TlsOfLent { .. } | AccessError::OpenDestination(_) => {
+                return Ok(self.report_until_changed(reasons::INVALID_SPEC, message, memory));
+            }
+            AccessError::Policy(PolicyFault::Pending) => return Ok(Conclusion::unchanged(SHORT_INTERVAL)),
+            AccessError::Policy(_) => {
+                let readiness = Readiness::retrying(reasons::ACCESS_UNKNOWN, message);
+                return Ok(self.report_and_retry(readiness, memory));
             }
             AccessError::AwsNotEnabled => Right::USE_AWS,
             AccessError::Forbidden { .. } => Right::GET_SECRETS,

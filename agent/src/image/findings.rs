@@ -4,22 +4,23 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
-use imgop_core::api::{Counts, FailureReason, Mode, Phase, TagFailure, WaitingTag};
+use imgop_core::api::{Counts, DefaultedDestination, FailureReason, Mode, Phase, TagFailure, WaitingTag};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
     CopyRequest, FirstSeen, Naming, Observed, Plan, PlannedTag, TagAction, Waiting, readiness,
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
-use imgop_registry::reference::{Digest, ManifestRef, Repository, Tag};
+use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use jiff::Timestamp;
 
 use super::job_results::JobResults;
 use super::memory::Memory;
 use super::pass_state::{Execution, PassState, observation_ttl};
+use super::requests::Requests;
 use super::{JOB_INTERVAL, Pass};
 use crate::jobs::delay::Delay;
-use imgop_core::schedule::next_regular;
+use crate::tag_claims::dispute_message;
 
 /// For how long what was observed is kept of an Image that has nothing to do but wait: thousands may.
 const MAX_KEPT_WHILE_WAITING: Duration = Duration::from_mins(10);
@@ -47,27 +48,21 @@ pub struct Findings {
     /// What is known of the tags; none when the registries could not be asked, and then what was
     /// known before stays.
     pub tags: Option<TagFindings>,
-    /// The request that was acted on.
-    pub handled_request: Option<String>,
+    /// The requests that were acted on.
+    pub handled: Requests,
     /// The tags that the sync copied, if it has ended.
     pub ended: Option<Vec<Tag>>,
     /// The generation of the spec that the conditions are of; the Image's own if none.
     pub generation: Option<i64>,
-    /// Where this process has put tags for the Image.
-    pub written_to: Option<Repository>,
+    /// Where tags go, if the spec does not say everything of it.
+    pub destination: Option<DefaultedDestination>,
 }
 
 impl Findings {
     /// Returns the findings of a sync that has ended without any answer about tags.
-    pub fn of(readiness: Readiness, handled_request: Option<String>) -> Self {
-        Self {
-            readiness,
-            tags: None,
-            handled_request,
-            ended: Some(Vec::new()),
-            generation: None,
-            written_to: None,
-        }
+    pub fn of(readiness: Readiness, handled: Requests) -> Self {
+        let ended = Some(Vec::new());
+        Self { readiness, tags: None, handled, ended, generation: None, destination: None }
     }
 }
 
@@ -88,6 +83,8 @@ pub struct TagFindings {
     pub waiting: Vec<WaitingTag>,
     /// When the next failed one is tried again.
     pub next_attempt: Option<Timestamp>,
+    /// A hash of the Secrets with which tags failed, if any did.
+    pub credentials: Option<String>,
 }
 
 impl Pass<'_> {
@@ -101,6 +98,7 @@ impl Pass<'_> {
     ) -> Conclusion {
         let (plan, delay) = (&execution.plan, execution.delay.as_ref());
         let is_suspended = self.image.spec.suspend;
+        self.images.counters.in_cooldown.set(self.uid(), plan.in_cooldown);
         let is_busy = has_work(plan, is_suspended);
         let tags = self.tag_findings(state, plan, memory);
         let synced = tags.already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
@@ -116,18 +114,21 @@ impl Pass<'_> {
             return self.suspended(Some(tags), copied);
         }
         let message = delay.map(Delay::message).or_else(|| jobs.waits_for_node());
-        let readiness = readiness(state.request, plan, message.as_deref());
-        let mut findings = Findings::of(readiness, self.request_token.clone());
+        let object = format!("{} -n {}", self.owner.name, self.namespace());
+        let message = message.or_else(|| last_refusal(plan, &tags.failures));
+        let mut readiness = readiness(state.request, plan, message.as_deref(), &object);
+        readiness.add(dispute_message(&state.disputed));
+        let mut findings = Findings::of(readiness, self.requests.clone());
         findings.tags = Some(tags);
         findings.ended = (!is_busy).then_some(copied);
         if is_suspended {
             findings.generation = self.ready_generation();
-            findings.handled_request = None;
+            findings.handled = Requests::default();
         }
         let wait = if is_busy {
             let for_jobs = state.is_any_running().then_some(JOB_INTERVAL);
             let wait = delay.map_or(Some(JOB_INTERVAL), Delay::retry_after).into_iter().chain(for_jobs).min();
-            let ttl = observation_ttl(state.request).min(MAX_KEPT_WHILE_WAITING);
+            let ttl = observation_ttl(state.request, self.now).min(MAX_KEPT_WHILE_WAITING);
             let is_needed = memory.has_started() || wait.is_some_and(|wait| wait < ttl);
             // The status that is written now brings another pass, which need not ask again.
             let is_kept = is_needed || !state.is_remembered;
@@ -143,9 +144,12 @@ impl Pass<'_> {
 
     fn tag_findings(&self, state: &PassState<'_>, plan: &Plan, memory: &Memory) -> TagFindings {
         let (request, status) = (state.request, self.status());
+        let failures = failures(plan, &state.failures);
+        let has_failed = failures.iter().any(|failure| failure.tries() > 0);
         TagFindings {
             counts: plan.counts(),
-            failures: failures(plan, &status.failures),
+            failures,
+            credentials: has_failed.then(|| state.credentials.clone()),
             already_synced: already_synced(request, plan, &self.synced_before(request, memory)),
             synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
             set_from: set_from(request, plan, status.set_from.as_deref()),
@@ -173,8 +177,8 @@ impl Pass<'_> {
             generation: self.ready_generation(),
             ended: tags.as_ref().map(|_| copied),
             tags,
-            handled_request: None,
-            written_to: None,
+            handled: Requests::default(),
+            destination: None,
         };
         Conclusion { findings: Some(findings), wait: None }
     }
@@ -194,7 +198,7 @@ impl Pass<'_> {
             schedule.retry_later(self.now);
         } else {
             schedule.retries = 0;
-            schedule.next = Some(next_regular(self.uid(), request.frequency.period(), self.now));
+            schedule.next = Some(request.recurrence.next(self.uid(), self.now));
         }
         let next = not_after(schedule.next.unwrap_or(self.now), plan);
         schedule.next = Some(next);
@@ -268,7 +272,7 @@ fn set_from(request: &CopyRequest, planned: &Plan, before: Option<&str>) -> Opti
 }
 
 /// Returns the failures of the plan, and those of copies that are tried again: how often is remembered
-/// nowhere else if their Jobs go.
+/// nowhere else if their Jobs go. For them no pause is left.
 fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
     let tried_again = |failure: &&TagFailure| {
         let open = |t: &PlannedTag| match &t.action {
@@ -278,14 +282,26 @@ fn failures(planned: &Plan, recorded: &[TagFailure]) -> Vec<TagFailure> {
             TagAction::Wait => true,
             _ => false,
         };
-        failure.attempts > 0
-            && planned.tags.iter().any(|t| t.source_ref.to_string() == failure.tag && open(t))
+        failure.tries() > 0 && planned.tags.iter().any(|t| t.source_ref.to_string() == failure.tag && open(t))
     };
-    let mut all: Vec<TagFailure> =
-        planned.failures().chain(recorded.iter().filter(tried_again)).cloned().collect();
+    let without_pause = |failure: &TagFailure| TagFailure { next_attempt: None, ..failure.clone() };
+    let tried_again = recorded.iter().filter(tried_again).map(without_pause);
+    let mut all: Vec<TagFailure> = planned.failures().cloned().chain(tried_again).collect();
     // The list is cut: what must be remembered comes first.
-    all.sort_by_key(|failure| failure.attempts == 0);
+    all.sort_by_key(|failure| failure.tries() == 0);
     all
+}
+
+/// Returns why the pod of a tag that is tried again did not start before: what keeps it from starting is not seen for a
+/// while in each try.
+fn last_refusal(planned: &Plan, failures: &[TagFailure]) -> Option<String> {
+    let is_tried = |tag: &str| {
+        let waits = |t: &PlannedTag| t.action == TagAction::Wait && t.source_ref.to_string() == tag;
+        planned.tags.iter().any(waits)
+    };
+    let mut refused = failures.iter().filter(|failure| failure.reason == FailureReason::PodNotStarted);
+    let failure = refused.find(|failure| is_tried(&failure.tag))?;
+    Some(format!("{} is tried again; last time: {}", failure.tag, failure.message))
 }
 
 /// Returns the tags that mode `OnceByTag` need not copy again: those that the destination has, and those that

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Side, TagFailure};
+use imgop_core::api::{RegistryAction, Side, TagFailure};
 use imgop_core::copy::{
-    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe, retry_delay,
+    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe,
 };
+use imgop_core::reset::Reset;
 use imgop_core::selection::Version;
 use imgop_core::time::{clamp_ahead, saturating_add};
 use imgop_registry::reference::{Repository, Tag};
@@ -23,7 +24,8 @@ use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::cluster::rights::Right;
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::registry_access::{AccessError, Resolved};
+use crate::registry_access::lent::LentAccess;
+use crate::registry_access::{AccessError, EndpointUse, Lending, Resolved};
 use imgop_core::schedule::Due;
 
 impl Pass<'_> {
@@ -78,7 +80,7 @@ impl Pass<'_> {
             // A registry that refused is asked again only with other Secrets, and whoever fixes a Secret
             // should not wait for what is remembered of it.
             Some(_) => Freshness::Rechecked,
-            None if self.is_stalled() => Freshness::Rechecked,
+            None if self.is_stalled() || self.has_failed_tags() => Freshness::Rechecked,
             None => Freshness::Cached,
         };
         let access = self.clients(request, freshness).await?;
@@ -96,15 +98,24 @@ impl Pass<'_> {
         self.image.status.as_ref().is_some_and(|status| is_true(&status.conditions, STALLED))
     }
 
+    /// Returns whether copies failed. Another Secret may be what they need.
+    fn has_failed_tags(&self) -> bool {
+        self.image.status.as_ref().is_some_and(|status| status.credentials.is_some())
+    }
+
     async fn clients(&self, request: &CopyRequest, freshness: Freshness) -> Result<Access, AccessError> {
         let (registries, source, destination) =
             (&self.agent().registries, &request.source, &request.destination);
-        let from = self.resolve(Side::Source, source, freshness).await?;
         let to = self.resolve(Side::Destination, destination, freshness).await?;
+        let from = self.resolve(Side::Source, source, freshness).await?;
+        let mut versions = from.versions.clone();
+        versions.extend(to.versions.clone());
         Ok(Access {
             source: registries.repository(source, &from.access),
             destination: registries.push_target(destination, &to.access),
-            secrets: [from.versions.all(), to.versions.all()].concat(),
+            lent: LentAccess::of(&from, &to),
+            secrets: versions.all(),
+            credentials: versions.digest(),
         })
     }
 
@@ -114,8 +125,19 @@ impl Pass<'_> {
         repository: &Repository,
         freshness: Freshness,
     ) -> Result<Resolved, AccessError> {
-        let (access, endpoint) = (self.agent().registry_access(), self.image.spec.endpoint(side));
-        access.resolve(self.namespace(), side.as_str(), repository, endpoint, freshness).await
+        let action = match side {
+            Side::Source => RegistryAction::Pull,
+            Side::Destination => RegistryAction::Push,
+        };
+        let of = EndpointUse {
+            namespace: self.namespace(),
+            field: side.as_str(),
+            repository,
+            endpoint: self.image.spec.endpoint(side),
+            action,
+            lending: Lending::All,
+        };
+        self.agent().registry_access().resolve(of, freshness).await
     }
 
     /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but
@@ -127,7 +149,7 @@ impl Pass<'_> {
         due: Due,
         memory: &mut Memory,
     ) -> Result<(Timestamp, Observed), Halt> {
-        let ttl = observation_ttl(request);
+        let ttl = observation_ttl(request, self.now);
         let before = memory.sync().observed.take();
         let is_fresh = |observed: &(Timestamp, Observed)| self.now < saturating_add(observed.0, ttl);
         if due == Due::InProgress
@@ -162,11 +184,16 @@ impl Pass<'_> {
         }
     }
 
-    /// Returns the failures in the status. None waits longer than its pause, whatever the status holds.
-    pub(super) fn recorded_failures(&self) -> Vec<TagFailure> {
+    /// Returns the failures in the status, but for what this pass resets. None waits longer than its pause, whatever the
+    /// status holds.
+    pub(super) fn recorded_failures(&self, memory: &Memory) -> Vec<TagFailure> {
         let mut failures = self.status().failures;
+        let is_all_reset = memory.sync.as_ref().is_some_and(|sync| sync.reset_at == Some(self.now));
+        let all = is_all_reset.then_some(&Reset::All);
+        all.or(self.requests.reset.as_ref()).into_iter().for_each(|reset| reset.apply_to(&mut failures));
+        let cooldown = self.agent().config.failure_cooldown();
         for failure in &mut failures {
-            let max = retry_delay(failure.attempts);
+            let max = cooldown.pause(failure.reason, failure.attempts);
             let next_attempt = failure.next_attempt.take();
             failure.next_attempt = next_attempt.map(|at| Time(clamp_ahead(at.0, self.now, max)));
         }
@@ -272,6 +299,8 @@ mod tests {
             source: client(&request.source),
             destination: client(&request.destination),
             secrets: Vec::new(),
+            credentials: String::new(),
+            lent: None,
         };
         let limit = Duration::from_secs(1);
         let answer = observe_within(limit, &access, &request, &Known::default(), Limits::default()).await;

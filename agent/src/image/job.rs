@@ -12,15 +12,25 @@ use imgop_core::commands::SkopeoCopy;
 use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Order};
 use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use crate::cluster::owner::Owner;
 use crate::config::Config;
-use crate::jobs::template::{JobTemplate, PodNeeds, TERMINATION_LOG, container};
+use crate::jobs::refusals::Advice;
+use crate::jobs::template::{JobOptions, JobTemplate, PodNeeds, TERMINATION_LOG, container};
 use crate::registry_access::files::EndpointFiles;
+use crate::registry_access::lent::{LentAccess, secret_name};
 
-/// Returns the Job for a batch. Its name is a hash of what it does and for whom, so that creating it twice
-/// makes it once, and no two Images, tags or namespaces meet (seed bugs B6, B18).
+/// What helps where the pods of Jobs are refused.
+pub const ADVICE: Advice = Advice {
+    resources: "spec.jobTemplate.resources",
+    settings: &["JOB"],
+    pod_security: "they pass the level restricted as the agent makes them: a webhook of the cluster changes them",
+};
+
+/// Returns the Job for a batch, in the namespace of its owner; where something is lent, its files are in a Secret of its
+/// own. Its name is a hash of what it does and for whom, so that creating it twice makes it once, and no two Images, tags
+/// or namespaces meet (seed bugs B6, B18).
 pub fn job(
     owner: &Owner,
     spec: &ImageSpec,
@@ -28,15 +38,30 @@ pub fn job(
     batch: &[Copy],
     order: Order,
     config: &Config,
+    lent: Option<&LentAccess>,
 ) -> Job {
-    let records: Vec<CopyRecord> = batch.iter().map(CopyRecord::from).collect();
-    let records = serde_json::to_string(&records).unwrap_or_default();
+    let records = records(batch);
+    let options = options(spec, config, lent.is_some());
+    let deadline_seconds = deadline_seconds(spec, config);
     let files = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
-    let files = files.map(|(side, place)| EndpointFiles::of(owner, side, place, spec.endpoint(side)));
+    let files = files.map(|(side, place)| match lent {
+        None => EndpointFiles::of(owner, side, place, spec.endpoint(side)),
+        Some(lent) => {
+            let secret = secret_name(owner, &identity(request, batch));
+            EndpointFiles::lent(&secret, side, place, lent.side(side))
+        }
+    });
+    let container_of = |name: String, command: &SkopeoCopy| {
+        let mounts: Vec<VolumeMount> = files.iter().flat_map(|files| files.mounts.clone()).collect();
+        let resources = &options.resources;
+        container(name, config.job_image(), "skopeo", command.arguments(), &mounts, resources)
+    };
+    let timeout = Duration::from_secs(deadline_seconds.into());
     let mut containers: Vec<Container> = batch
         .iter()
         .enumerate()
-        .flat_map(|(index, copy)| copy_containers(index, copy, request, &files, config))
+        .flat_map(|(index, copy)| commands(index, copy, request, &files, timeout))
+        .map(|(name, command)| container_of(name, &command))
         .collect();
     let init_containers = match order {
         Order::FirstAlone if containers.len() > 1 => containers.drain(..1).collect(),
@@ -46,7 +71,7 @@ pub fn job(
     JobTemplate {
         owner,
         app: "imgop-copy",
-        identity: format!("{route}\n{records}"),
+        identity: identity(request, batch),
         annotations: BTreeMap::from([
             (COPIES_ANNOTATION.to_owned(), records),
             (ROUTE_ANNOTATION.to_owned(), route),
@@ -54,23 +79,49 @@ pub fn job(
         init_containers,
         containers,
         volumes: files.into_iter().flat_map(|files| files.volumes).collect(),
-        deadline_seconds: config.job_deadline_seconds,
+        deadline_seconds,
         ttl_seconds: Some(config.job_deletion_delay_seconds),
         pod: PodNeeds::default(),
+        options,
     }
     .build()
 }
 
-/// Returns the containers of one copy: one for each of its parts.
-fn copy_containers(
+/// Returns the seconds that a Job may take.
+pub fn deadline_seconds(spec: &ImageSpec, config: &Config) -> u32 {
+    spec.job_template.active_deadline_seconds.unwrap_or(config.job_deadline_seconds)
+}
+
+/// Returns what a Job has of its spec and of the settings. `is_elsewhere` says that it runs in the namespace of Jobs that use
+/// what is lent.
+pub fn options(spec: &ImageSpec, config: &Config, is_elsewhere: bool) -> JobOptions {
+    if is_elsewhere {
+        config.job_options(&spec.job_template.outside_of_namespace())
+    } else {
+        config.job_options(&spec.job_template)
+    }
+}
+
+/// Returns what the Job of a batch does, whole.
+pub fn identity(request: &CopyRequest, batch: &[Copy]) -> String {
+    format!("{}\n{}", request.route(), records(batch))
+}
+
+fn records(batch: &[Copy]) -> String {
+    let records: Vec<CopyRecord> = batch.iter().map(CopyRecord::from).collect();
+    serde_json::to_string(&records).unwrap_or_default()
+}
+
+/// Returns what the containers of one copy run, by their names: one for each of its parts.
+fn commands(
     index: usize,
     copy: &Copy,
     request: &CopyRequest,
     [source, destination]: &[EndpointFiles; 2],
-    config: &Config,
-) -> Vec<Container> {
+    timeout: Duration,
+) -> Vec<(String, SkopeoCopy)> {
     let parts = copy.parts().iter().enumerate();
-    let container_of = |(part, digest): (usize, &Digest)| {
+    let command_of = |(part, digest): (usize, &Digest)| {
         // Nothing but the whole belongs under the tag.
         let is_whole = request.publish == Publish::Direct && copy.made_of.is_none();
         let command = SkopeoCopy {
@@ -79,13 +130,11 @@ fn copy_containers(
             digest: digest.clone(),
             tag: is_whole.then(|| copy.destination_tag.clone()),
             digest_file: TERMINATION_LOG.into(),
-            timeout: Duration::from_secs(config.job_deadline_seconds.into()),
+            timeout,
         };
-        let mounts = [source.mounts.clone(), destination.mounts.clone()].concat();
-        let name = container_name(index, part);
-        container(name, config.job_image(), "skopeo", command.arguments(), &mounts, config.job_resources())
+        (container_name(index, part), command)
     };
-    parts.map(container_of).collect()
+    parts.map(command_of).collect()
 }
 
 #[cfg(test)]
@@ -107,7 +156,7 @@ mod tests {
 
     fn job_of(image: &Image, copies: &[Copy], order: Order, config: &Config) -> Job {
         let request = request(image);
-        job(&Owner::of(image), &image.spec, &request, copies, order, config)
+        job(&Owner::of(image), &image.spec, &request, copies, order, config, None)
     }
 
     fn made(image: &Image, tags: &[&str]) -> Job {

@@ -217,7 +217,7 @@ fn of_container(state: ContainerState, digest: &Digest) -> Outcome {
         ContainerState::Interrupted { at } => Outcome::Interrupted { at },
         ContainerState::DeadlineExceeded { at } => failed(
             FailureReason::CopyFailed,
-            "the Job ran into its deadline (the agent's --job-deadline-seconds)",
+            "the Job ran into its deadline: spec.jobTemplate.activeDeadlineSeconds, or JOB_DEADLINE_SECONDS of the agent",
             at,
         ),
         ContainerState::PodGone { at } => {
@@ -239,7 +239,11 @@ fn of_end(end: &ContainerEnd, expected: &Digest) -> Outcome {
         };
     }
     if end.reason == "OOMKilled" {
-        return failed(FailureReason::OutOfMemory, "Skopeo ran out of memory", end.at);
+        return failed(
+            FailureReason::OutOfMemory,
+            "Skopeo ran out of memory; raise spec.jobTemplate.resources.limits.memory, or JOB_MEMORY_LIMIT of the agent",
+            end.at,
+        );
     }
     let message = match printable(&end.message) {
         text if text.is_empty() => format!("Skopeo ended with exit code {}", end.exit_code),

@@ -50,6 +50,8 @@ pub struct SyncInProgress {
     pub mounted: HashSet<Digest>,
     /// The tags that were set.
     pub published: Vec<Tag>,
+    /// When all that failed was reset: the status has no room for each of many failures.
+    pub reset_at: Option<Timestamp>,
 }
 
 /// Why a registry is left alone for a while.

@@ -19,6 +19,7 @@ mod memory;
 mod obsolete_jobs;
 mod pass_state;
 mod present_content;
+mod requests;
 mod status;
 
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
-    Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION, Source,
+    Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION,
+    RESET_ANNOTATION, Source,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
@@ -41,14 +43,18 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
+use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
+use crate::registry_access::lent::LentAccess;
 use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
 use failures::Halt;
 use findings::{Conclusion, Findings};
+use imgop_core::default_destination::Completion;
 use imgop_core::schedule::{Candidate, Due};
 use memory::Memory;
 use obsolete_jobs::wait_for;
 use pass_state::PassState;
+use requests::Requests;
 use status::{count, is_progress, next_status};
 
 /// How long a sync under way waits for news of its Jobs before the next pass.
@@ -75,6 +81,8 @@ pub struct Images {
 impl Images {
     /// Returns the kind, whose objects are these.
     pub fn new(agent: Arc<Agent>, images: Objects<Image>) -> Self {
+        let destinations = agent.destinations.clone();
+        let images = images.completed_by(move |image| destinations.completed(image));
         let (conflicts, counters) = (Conflicts::new(images), CopyCounters::new(&agent.metrics));
         let claims = BuilderClaims::new(Objects::new([]));
         Self { agent, conflicts, claims, counters, blobs: KnownBlobs::default() }
@@ -83,6 +91,8 @@ impl Images {
     /// Returns the same kind beside these `ImageBuilders`, which may have the same tags.
     #[must_use]
     pub fn beside(self, builders: Objects<ImageBuilder>) -> Self {
+        let destinations = self.agent.destinations.clone();
+        let builders = builders.completed_by(move |builder| destinations.completed(builder));
         Self { claims: BuilderClaims::new(builders), ..self }
     }
 }
@@ -99,7 +109,7 @@ impl Reconcile for Images {
     type Status = ImageStatus;
     type Memory = Memory;
 
-    const KEEP: Keep = Keep { annotations: &[REQUESTED_AT_ANNOTATION], ..Keep::OBJECT };
+    const KEEP: Keep = Keep { annotations: &[REQUESTED_AT_ANNOTATION, RESET_ANNOTATION], ..Keep::OBJECT };
 
     fn agent(&self) -> &Arc<Agent> {
         &self.agent
@@ -125,20 +135,37 @@ impl Reconcile for Images {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageStatus>, ApiError> {
-        let pass = Pass::new(self, image, memory, now);
-        let Conclusion { findings, wait } = match pass.run(memory).await {
+        let is_new =
+            image.status.as_ref().and_then(|status| status.observed_generation) != image.metadata.generation;
+        let (completed, incomplete) = self.agent.destinations.complete_if_possible(image, is_new).await;
+        let (image, completion) = (completed.object.as_ref(), completed.completion.as_ref());
+        if completion.is_some() {
+            self.conflicts.seen(image);
+        }
+        let destination = defaulted(&image.spec.destination.name, completion);
+        let mut pass = Pass::new(self, image, memory, now);
+        if has_moved(image, completion) {
+            // Another destination is as a new spec.
+            pass.candidate.observed_generation = None;
+        }
+        let result = match incomplete {
+            None => pass.run(memory).await,
+            Some(incomplete) => Err(Halt::Access(incomplete)),
+        };
+        let Conclusion { findings, wait } = match result {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
         let report = findings.map(|mut findings| {
             let completed = findings.ended.as_ref().map(|copied| count(copied));
-            findings.written_to = self.conflicts.written_to(pass.uid());
+            findings.destination = destination;
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
             Report { status, completed, is_progress }
         });
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        let wait = wait.or(completion.map(|_| DEFAULTS_INTERVAL));
         memory.shrink();
         Ok(PassResult { report, next: wait })
     }
@@ -148,9 +175,8 @@ impl Reconcile for Images {
         let spec = ImageSpec::new(Mode::OneShot, Source::default(), Destination::default());
         let mut image = Image::new("", spec);
         (image.status, image.metadata.generation) = (old.cloned(), failure.generation);
-        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), None);
-        let written_to = old.and_then(|old| old.written_to.clone());
-        ImageStatus { written_to, ..next_status(&image, findings, None, now) }
+        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), Requests::default());
+        next_status(&image, findings, None, now)
     }
 
     fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
@@ -173,6 +199,7 @@ impl Reconcile for Images {
 
     fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
         self.conflicts.evict(exists);
+        self.counters.in_cooldown.evict(exists);
     }
 }
 
@@ -182,8 +209,7 @@ struct Pass<'a> {
     image: &'a Image,
     owner: Owner,
     candidate: Candidate<'a>,
-    /// The request that this pass acts on.
-    request_token: Option<String>,
+    requests: Requests,
     now: Timestamp,
 }
 
@@ -193,6 +219,10 @@ struct Access {
     destination: RepositoryClient,
     /// Name and version of each Secret that was read.
     secrets: Vec<String>,
+    /// A hash of these: another one when one of them is corrected.
+    credentials: String,
+    /// How both are reached, where something of it is lent.
+    lent: Option<LentAccess>,
 }
 
 impl Access {
@@ -204,8 +234,8 @@ impl Access {
 impl<'a> Pass<'a> {
     fn new(images: &'a Images, image: &'a Image, memory: &Memory, now: Timestamp) -> Self {
         let candidate = Candidate::from(image);
-        let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
-        Self { images, image, owner: Owner::of(image), candidate, request_token, now }
+        let requests = Requests::of(&candidate, image.spec.suspend, memory, now);
+        Self { images, image, owner: Owner::of(image), candidate, requests, now }
     }
 
     /// Begins or goes on with a sync if one is due.
@@ -215,8 +245,8 @@ impl<'a> Pass<'a> {
             return Ok(self.suspended(None, Vec::new()));
         }
         let request = CopyRequest::parse(&self.image.spec)?;
-        let (agent, period) = (self.agent(), request.frequency.period());
-        let next = memory.schedule.next(&self.candidate, period, agent.started, self.now);
+        let uptime = self.agent().uptime();
+        let next = memory.schedule.next(&self.candidate, &request.recurrence, &uptime, self.now);
         match memory.schedule.due(&self.candidate, self.now) {
             _ if self.image.spec.suspend => self.sync(&request, Due::InProgress, memory).await,
             Some(due) => self.sync(&request, due, memory).await,
@@ -236,6 +266,9 @@ impl<'a> Pass<'a> {
         self.invalidate(due, memory);
         self.may_work(due).await?;
         let access = self.access(request, due, memory).await?;
+        if self.resets_all(&access) {
+            memory.sync().reset_at = Some(self.now);
+        }
         let jobs_before = self.agent().jobs.of_owner(&self.owner, self.now);
         self.invalidate_put_tags(request, &jobs_before, memory);
         let remembered = memory.sync().observed.as_ref().map(|(at, _)| *at);
@@ -247,10 +280,12 @@ impl<'a> Pass<'a> {
         if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, memory).await? {
             return Ok(end);
         }
+        self.replace_waiting_jobs(request, &jobs_before, memory).await?;
         let outdated = self.outdated_copies(request, &jobs_before, &observed.1, memory);
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
         self.record_vanished_jobs(&jobs, memory);
-        let mut state = PassState { is_remembered, ..self.state(request, observed, &jobs, due, memory) };
+        let state = self.state(request, observed, &jobs, due, memory);
+        let mut state = PassState { is_remembered, credentials: access.credentials.clone(), ..state };
         wait_for(&outdated, &mut state);
         let plan = self.publish_present(&access, &mut state, memory).await?;
         let execution = self.execute(&access, plan, &mut state, memory).await?;
@@ -286,8 +321,18 @@ impl<'a> Pass<'a> {
 
     /// Returns how long a request that was made must wait.
     fn request_delay(&self, memory: &Memory) -> Option<Duration> {
-        let is_waiting = self.candidate.request.is_some() && self.request_token.is_none();
+        let Candidate { request, reset, .. } = self.candidate;
+        let is_waiting = request.is_some() && self.requests.sync.is_none()
+            || reset.is_some() && self.requests.reset_token.is_none() && !self.image.spec.suspend;
         memory.schedule.request_delay(self.now).filter(|_| is_waiting)
+    }
+}
+
+/// Returns whether an Image has another destination than the last time, although its spec may be the same.
+fn has_moved(image: &Image, completion: Option<&Completion>) -> bool {
+    match image.status.as_ref().and_then(|status| status.destination.as_ref()) {
+        Some(before) => before.repository != image.spec.destination.name,
+        None => completion.is_some_and(|completion| completion.repository.is_some()),
     }
 }
 

@@ -59,7 +59,7 @@ impl Pass<'_> {
                     job = report.name,
                     "deleting a Job that copies what is not asked for any more"
                 );
-                self.agent().jobs.delete_after_pods(self.namespace(), report).await?;
+                self.agent().jobs.delete_after_pods(report).await?;
             }
             memory.sync().started.retain(|copy| !tags.contains(&copy.destination_tag));
             memory.cache().contested.extend(tags.into_iter().cloned());
@@ -71,10 +71,8 @@ impl Pass<'_> {
         memory.sync().observed = None;
         let message =
             format!("waiting until Job {name} is deleted, which copies what is not asked for any more");
-        let findings = Findings {
-            ended: None,
-            ..Findings::of(Readiness::progressing(message), self.request_token.clone())
-        };
+        let findings =
+            Findings { ended: None, ..Findings::of(Readiness::progressing(message), self.requests.clone()) };
         Ok(Some(Conclusion { findings: Some(findings), wait: Some(SHORT_INTERVAL) }))
     }
 

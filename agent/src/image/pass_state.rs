@@ -1,10 +1,10 @@
 //! What the steps of a pass hand on: what a plan is worked out from, and what became of one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use imgop_core::api::TagFailure;
-use imgop_core::copy::{Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, plan};
+use imgop_core::api::{FailureReason, TagFailure};
+use imgop_core::copy::{Cooldown, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, plan};
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
@@ -14,8 +14,8 @@ use crate::jobs::delay::Delay;
 const MIN_OBSERVATION_TTL: Duration = Duration::from_mins(1);
 
 /// Returns how long what was observed is good for a sync under way.
-pub(super) fn observation_ttl(request: &CopyRequest) -> Duration {
-    request.frequency.period().max(MIN_OBSERVATION_TTL)
+pub(super) fn observation_ttl(request: &CopyRequest, now: Timestamp) -> Duration {
+    request.recurrence.pause(now).max(MIN_OBSERVATION_TTL)
 }
 
 /// What a plan is worked out from: what is asked for, what both registries answered, what the Jobs came to,
@@ -29,8 +29,14 @@ pub(super) struct PassState<'a> {
     pub runs: Vec<Run>,
     pub failures: Vec<TagFailure>,
     pub unrecorded_failures: u32,
+    /// A hash of the Secrets that are used now.
+    pub credentials: String,
     pub conflicts: HashMap<Tag, String>,
+    pub cooldown: Cooldown,
+    /// Tags that objects of other namespaces give other content.
+    pub disputed: BTreeSet<Tag>,
     pub retry_now: bool,
+    pub reset_at: Option<Timestamp>,
     /// Copies of Jobs that are younger than the last sync: a registry may not show yet what they pushed.
     pub begun: HashSet<Copy>,
     pub now: Timestamp,
@@ -46,7 +52,9 @@ impl PassState<'_> {
             failures: &self.failures,
             unrecorded_failures: self.unrecorded_failures,
             conflicts: &self.conflicts,
+            cooldown: self.cooldown,
             retry_now: self.retry_now,
+            reset_at: self.reset_at,
             now: self.now,
         })
     }
@@ -55,6 +63,22 @@ impl PassState<'_> {
     pub fn set_outcome(&mut self, copy: &Copy, outcome: &Outcome) {
         for run in self.runs.iter_mut().filter(|run| run.copy == *copy) {
             run.outcome = outcome.clone();
+        }
+    }
+
+    /// Returns why a tag was not set, with the tries counted that an earlier process made.
+    pub fn counted(&self, copy: &Copy, outcome: Outcome) -> Outcome {
+        let (tag, digest) = (copy.source_ref.to_string(), copy.digest.as_str());
+        let is_of_it = |known: &&TagFailure| {
+            known.reason == FailureReason::PublishFailed
+                && known.tag == tag
+                && known.digest.as_deref() == Some(digest)
+        };
+        match (outcome, self.failures.iter().find(is_of_it)) {
+            (Outcome::Unpublished { tries, message, at }, Some(known)) => {
+                Outcome::Unpublished { tries: tries.max(known.tries().saturating_add(1)), message, at }
+            }
+            (outcome, _) => outcome,
         }
     }
 

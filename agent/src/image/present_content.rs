@@ -90,11 +90,16 @@ impl Pass<'_> {
         for answer in answered {
             state.observed.record(&answer.copy.destination_tag, &answer.digest);
             if answer.is_published() {
+                if state.disputed.contains(&answer.copy.destination_tag) {
+                    let disputes = &self.images.conflicts.disputes;
+                    disputes.record(self.uid(), &answer.copy.destination_tag, self.now);
+                }
                 memory.sync().published.push(answer.copy.destination_tag);
                 contents.push((answer.digest, answer.manifest));
             }
         }
         for (copy, outcome) in failed {
+            let outcome = state.counted(&copy, outcome);
             state.set_outcome(&copy, &outcome);
             memory.outcomes.insert(copy, outcome);
         }
@@ -107,11 +112,11 @@ impl Pass<'_> {
         refusal.map_or(Ok(()), Err)
     }
 
-    /// Returns whether this process or an earlier one has put tags of the Image there.
+    /// Returns whether this process has put tags of the Image there, or an earlier one has by the history.
     fn has_written_to(&self, destination: &Repository) -> bool {
-        let by_another = self.status().written_to.and_then(|to| to.parse().ok());
-        let places = [self.images.conflicts.written_to(self.uid()), by_another];
-        places.into_iter().flatten().any(|to: Repository| to.is_same_place(destination))
+        let by_this_one = self.images.conflicts.written_to(self.uid());
+        by_this_one.is_some_and(|to| to.is_same_place(destination))
+            || self.status().history.iter().any(|sync| sync.copied.is_some_and(|copied| copied > 0))
     }
 
     /// Sets the tags of Jobs that have ended while no sync is due: a registry may be in back-off, for an hour.

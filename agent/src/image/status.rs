@@ -4,7 +4,7 @@
 use imgop_core::api::conditions::{self, reasons};
 use imgop_core::api::{HistoryEntry, Image, ImageStatus, TagFailure, WaitingTag};
 use imgop_core::readiness::Readiness;
-use imgop_registry::reference::{Repository, Tag};
+use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde::Serialize;
@@ -53,7 +53,7 @@ pub fn next_status(
     for condition in &mut findings.readiness.conditions {
         shorten(&mut condition.message, MAX_MESSAGE_BYTES);
     }
-    let old = image.status.clone().unwrap_or_default();
+    let (old, handled) = (image.status.clone().unwrap_or_default(), findings.handled);
     let generation = findings.generation.or(image.metadata.generation);
     let ready =
         findings.readiness.conditions.iter().any(|c| c.type_ == conditions::READY && c.status == Some(true));
@@ -66,8 +66,9 @@ pub fn next_status(
         observed_generation: image.metadata.generation,
         phase: Some(findings.readiness.phase),
         progress: findings.readiness.progress.or_else(|| old.progress.clone()),
-        last_handled_requested_at: findings.handled_request.or_else(|| old.last_handled_requested_at.clone()),
-        written_to: written_to(image, findings.written_to),
+        last_handled_requested_at: handled.sync.clone().or_else(|| old.last_handled_requested_at.clone()),
+        last_handled_reset: handled.reset_token.clone().or_else(|| old.last_handled_reset.clone()),
+        destination: findings.destination,
         ..old.clone()
     };
     if let Some(tags) = findings.tags {
@@ -80,6 +81,9 @@ pub fn next_status(
         new.tag_already_synced = within(tags.already_synced, MAX_STATUS_BYTES, &mut left);
         new.synced_from = tags.synced_from;
         new.set_from = tags.set_from;
+        new.credentials = tags.credentials;
+    } else {
+        handled.reset.iter().for_each(|reset| reset.apply_to(&mut new.failures));
     }
     let Some(copied) = findings.ended else { return ImageStatus { next_sync_time, ..new } };
     if !copied.is_empty() {
@@ -105,15 +109,6 @@ fn remember_sync(status: &mut ImageStatus, copied: &[Tag], now: Timestamp) {
     status.history.push(HistoryEntry { performed_at: Time(now), copied, tags, failed });
     let surplus = status.history.len().saturating_sub(MAX_HISTORY);
     status.history.drain(..surplus);
-}
-
-/// Returns the destination of the spec if tags were put there by this process or, according to the status, by an
-/// earlier one.
-fn written_to(image: &Image, by_this_process: Option<Repository>) -> Option<String> {
-    let destination: Repository = image.spec.destination.name.parse().ok()?;
-    let by_another = image.status.as_ref().and_then(|status| status.written_to.as_deref()?.parse().ok());
-    let mut places = [by_this_process, by_another].into_iter().flatten();
-    places.any(|to: Repository| to.is_same_place(&destination)).then(|| destination.to_string())
 }
 
 /// Returns how many tags these are.

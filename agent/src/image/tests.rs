@@ -1,10 +1,13 @@
 //! Whole passes over an Image.
 
+mod cooldown;
 mod fixed_tag;
 pub mod fixtures;
 mod obsolete_jobs;
+mod open_destination;
 mod pods;
 mod reported_failures;
+mod schedules;
 mod secrets;
 mod setting_tags;
 pub mod stage;
@@ -208,22 +211,6 @@ async fn a_source_that_does_not_exist_is_not_reported_as_a_missing_tag() {
     stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.0"]}"#);
     let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
     assert_eq!(reason(&result), reasons::TAG_NOT_FOUND);
-}
-
-#[tokio::test]
-async fn a_next_attempt_in_the_far_future_silences_no_tag() {
-    let mut stage = Stage::of_a_synced_image().await;
-    let far = TagFailure {
-        tag: "v2.13.1".into(),
-        reason: FailureReason::CopyFailed,
-        message: String::new(),
-        digest: Some(Digest::of(b"{}").to_string()),
-        attempts: 1,
-        next_attempt: Some(Time(now() + Duration::from_hours(9_000))),
-    };
-    stage.image.status.as_mut().unwrap().failures = vec![far];
-    let pass = Pass::new(&stage.images, &stage.image, &Memory::default(), now());
-    assert_eq!(pass.recorded_failures()[0].next_attempt, Some(Time(now() + Duration::from_secs(10))));
 }
 
 #[tokio::test]

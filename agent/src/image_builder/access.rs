@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use imgop_core::api::{DOCKER_CONFIG_KEY, EndpointRef, ImageContext, Tls, TlsMode};
-use imgop_core::build::{BuildContext, BuildRequest, ImageReference};
+use imgop_core::api::{DOCKER_CONFIG_KEY, EndpointRef, ImageContext, RegistryAction, Tls, TlsMode};
+use imgop_core::build::{BuildCache, BuildContext, BuildRequest, ImageReference};
 use imgop_core::time::saturating_add;
-use imgop_registry::reference::{Digest, EcrHost, RegistryHost, Repository};
+use imgop_registry::reference::{EcrHost, RegistryHost, Repository};
 use imgop_registry::{Credential, DockerConfig, RepositoryClient};
 
 use super::halt::Halt;
@@ -15,12 +15,12 @@ use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::rights::{Right, Role};
 use crate::cluster::secrets::{BASIC_AUTH_KEYS, SecretContent};
-use crate::registry_access::Versions;
+use crate::registry_access::{EndpointUse, Lending, Versions};
 
 /// What allows builds in a namespace. The verb is imgop's own, so that no role grants it by accident.
 const ROLE: Role = Role { binding: "imgop-agent-builds", cluster_role: "imgop-agent-builds" };
 /// To build in a namespace.
-const BUILD: Right = Right {
+pub(super) const BUILD: Right = Right {
     verb: "build",
     group: "buildah.io",
     resource: "imagebuilders",
@@ -53,13 +53,6 @@ pub(super) struct Access {
     pub versions: Versions,
 }
 
-impl Access {
-    /// Returns a hash of the Secrets: another one when one of them is corrected, and not when a token is a new one.
-    pub fn digest(&self) -> String {
-        Digest::of(self.versions.secrets.join("\n").as_bytes()).to_string()
-    }
-}
-
 /// Where a spec says how a registry is reached, and what it says.
 #[derive(Debug, Clone)]
 pub(super) struct NamedEndpoint<'a> {
@@ -88,6 +81,7 @@ impl<'a> Pass<'a> {
         let destination = &request.destination.repository;
         let endpoint =
             NamedEndpoint { field: "image".to_owned(), endpoint: self.builder.spec.image.endpoint() };
+        self.may_push(request, freshness).await?;
         let (client, mut versions) = self.push_client(destination, &endpoint, freshness).await?;
         versions.extend(self.registries(freshness).await?);
         if let BuildContext::Image(image) = &request.context {
@@ -106,6 +100,35 @@ impl<'a> Pass<'a> {
         Ok(Access { destination: client, versions })
     }
 
+    /// Returns an error unless the build may write everywhere that it does: to each of its tags, and to its cache.
+    async fn may_push(&self, request: &BuildRequest, freshness: Freshness) -> Result<(), Halt> {
+        let access = self.agent().registry_access();
+        for (repository, _) in &request.destination.tags {
+            access.may_push(self.namespace(), "image", repository, freshness).await?;
+        }
+        if let BuildCache::Registry { repository, .. } = &request.cache {
+            access.may_push(self.namespace(), "cache", repository, freshness).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what an endpoint is used for. Builds run code of the namespace, so no credential is lent to them.
+    pub(super) fn used<'e>(
+        &'e self,
+        named: &'e NamedEndpoint<'_>,
+        repository: &'e Repository,
+        action: RegistryAction,
+    ) -> EndpointUse<'e> {
+        EndpointUse {
+            namespace: self.namespace(),
+            field: &named.field,
+            repository,
+            endpoint: named.endpoint,
+            action,
+            lending: Lending::Reach,
+        }
+    }
+
     /// Returns a client for a repository of the destination's registry, and the versions of the Secrets it was made
     /// from.
     pub(super) async fn push_client(
@@ -114,9 +137,9 @@ impl<'a> Pass<'a> {
         named: &NamedEndpoint<'_>,
         freshness: Freshness,
     ) -> Result<(RepositoryClient, Versions), Halt> {
-        let (agent, NamedEndpoint { field, endpoint }) = (self.agent(), named);
-        let access = agent.registry_access();
-        let resolved = access.resolve(self.namespace(), field, repository, *endpoint, freshness).await?;
+        let agent = self.agent();
+        let of = self.used(named, repository, RegistryAction::Push);
+        let resolved = agent.registry_access().resolve(of, freshness).await?;
         Ok((agent.registries.push_target(repository, &resolved.access), resolved.versions))
     }
 
@@ -127,9 +150,8 @@ impl<'a> Pass<'a> {
         freshness: Freshness,
     ) -> Result<(RepositoryClient, Versions), Halt> {
         let (agent, named) = (self.agent(), self.endpoint_of(repository.host()));
-        let access = agent.registry_access();
-        let resolved =
-            access.resolve(self.namespace(), &named.field, repository, named.endpoint, freshness).await?;
+        let of = self.used(&named, repository, RegistryAction::Pull);
+        let resolved = agent.registry_access().resolve(of, freshness).await?;
         Ok((agent.registries.repository(repository, &resolved.access), resolved.versions))
     }
 
@@ -166,9 +188,9 @@ impl<'a> Pass<'a> {
         freshness: Freshness,
     ) -> Result<(RepositoryClient, Versions), Halt> {
         let (agent, named) = (self.agent(), self.context_endpoint());
-        let (access, repository) = (agent.registry_access(), &image.repository);
-        let resolved =
-            access.resolve(self.namespace(), &named.field, repository, named.endpoint, freshness).await?;
+        let repository = &image.repository;
+        let of = self.used(&named, repository, RegistryAction::Pull);
+        let resolved = agent.registry_access().resolve(of, freshness).await?;
         Ok((agent.registries.repository(repository, &resolved.access), resolved.versions))
     }
 
@@ -180,9 +202,9 @@ impl<'a> Pass<'a> {
             let Ok(repository) = format!("{}/library", registry.host).parse::<Repository>() else { continue };
             // Credentials may be for other paths of the registry than this one.
             let endpoint = EndpointRef { credentials: None, ..registry.endpoint() };
-            let access = self.agent().registry_access();
-            let of = access.resolve(self.namespace(), &field, &repository, endpoint, freshness).await?;
-            versions.extend(of.versions);
+            let named = NamedEndpoint { field: field.clone(), endpoint };
+            let of = self.used(&named, &repository, RegistryAction::Pull);
+            versions.extend(self.agent().registry_access().resolve(of, freshness).await?.versions);
             if let Some(named) = &registry.credentials {
                 let (name, host) = (&named.secret_name, repository.host());
                 versions.secrets.push(self.credentials(&field, name, host, freshness).await?.0);
@@ -304,23 +326,5 @@ pub(super) fn context_endpoint(image: &ImageContext, is_lent: bool) -> EndpointR
         credentials: image.credentials.as_ref(),
         use_aws_irsa: is_lent && is_ecr && image.credentials.is_none(),
         tls: &image.tls,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use imgop_fakes::client;
-
-    use super::*;
-
-    #[test]
-    fn a_new_token_is_no_other_secret() {
-        let digest = |secrets: &[&str], tokens: &[&str]| {
-            let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-            let versions = Versions { secrets: texts(secrets), tokens: texts(tokens) };
-            Access { destination: client(&"a.example/b".parse().unwrap()), versions }.digest()
-        };
-        assert_eq!(digest(&["ca/1"], &["image 12:00"]), digest(&["ca/1"], &["image 12:10"]));
-        assert_ne!(digest(&["ca/1"], &[]), digest(&["ca/2"], &[]));
     }
 }

@@ -15,7 +15,7 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError};
+use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
 
 /// The longest that a registry may ask to be left alone.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -166,7 +166,7 @@ impl Pass<'_> {
     /// to begin.
     pub(super) fn report(&self, readiness: Readiness, wait: impl Into<Option<Duration>>) -> Conclusion {
         let mut status = self.handled(self.status.clone());
-        status.request_pending = self.is_requested();
+        status.request_pending = self.is_to_build();
         let status = self.with_readiness(status, readiness);
         Conclusion { status: Some(status), ended: None, is_progress: false, wait: wait.into() }
     }
@@ -188,13 +188,23 @@ impl Pass<'_> {
         let message = error.to_string();
         let failure = match error {
             AccessError::Api(error) => return Err(error),
+            AccessError::OpenDestination(_) => {
+                let wait = self.hold(memory, SLOW_INTERVAL);
+                return Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), wait));
+            }
             AccessError::AwsNotEnabled => return Ok(self.lacks_right(Right::USE_AWS, &message, memory)),
             AccessError::Forbidden { .. } => {
                 return Ok(self.lacks_right(Right::GET_SECRETS, &message, memory));
             }
             AccessError::Aws { error, .. } if error.is_transient() => BuildFailure::RegistryUnreachable,
             AccessError::Aws { .. } => BuildFailure::RegistryUnauthorized,
-            AccessError::Missing { .. } | AccessError::Unusable { .. } => BuildFailure::SecretUnusable,
+            AccessError::Missing { .. }
+            | AccessError::Unusable { .. }
+            | AccessError::LentUnusable { .. }
+            | AccessError::TlsOfLent { .. } => BuildFailure::SecretUnusable,
+            AccessError::DestinationNotAllowed { .. } => BuildFailure::DestinationNotAllowed,
+            AccessError::Policy(PolicyFault::Pending) => return Ok(Conclusion::unchanged(SHORT_INTERVAL)),
+            AccessError::Policy(_) => BuildFailure::AccessUnknown,
         };
         match Halt::of(failure, message) {
             Halt::Build(refusal) => Ok(self.refused(&refusal, memory)),

@@ -60,13 +60,13 @@ impl Pass<'_> {
         earlier: &ObservedInputs,
     ) -> Result<ObservedInputs, Halt> {
         let mut inputs = earlier.clone();
-        let period = request.frequency.period();
+        let max_age = request.recurrence.shared_age(self.now);
         if request.rebuild_on.contains(&RebuildOn::Source) {
-            let source = self.source(request, period).await?;
+            let source = self.source(request, max_age).await?;
             inputs = ObservedInputs { bases: inputs.bases, ..source }.or(earlier);
         }
         if request.rebuild_on.contains(&RebuildOn::BaseImage) {
-            inputs.bases = self.moved_bases(&inputs.bases, period).await?;
+            inputs.bases = self.moved_bases(&inputs.bases, max_age).await?;
         }
         Ok(inputs)
     }
@@ -133,7 +133,7 @@ impl Pass<'_> {
         let found = self.found_before(request, earlier, &access).await;
         let (inputs, warnings) = found.map_err(|halt| halt.until_one_changes(&access.versions.all()))?;
         memory.blocked = None;
-        Ok(Preflight { inputs, warnings, credentials: access.digest() })
+        Ok(Preflight { inputs, warnings, credentials: access.versions.digest() })
     }
 
     /// Returns what a build will be made from, and what is other than it looks. Asks registries and git.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{Amounts, BUILD_ANNOTATION, ImageBuilderSpec};
+use imgop_core::api::{BUILD_ANNOTATION, ImageBuilderSpec, Resources};
 use imgop_core::build::step::{
     ConfigMapSource, ContextImage, GitSource, LayerCache, MAX_STEP_INPUT_BYTES, StepContext, StepInput,
     StepInputError,
@@ -18,9 +18,8 @@ use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     Affinity, Container, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
-    PodSecurityContext, ResourceRequirements, VolumeMount,
+    PodSecurityContext, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::pull_auth::PullAuth;
 use super::security;
@@ -28,7 +27,8 @@ use super::tiers::JobRecord;
 use super::volumes::{Volumes, tls_modes};
 use crate::cluster::owner::Owner;
 use crate::config::{BuildTier, Config};
-use crate::jobs::template::{JobTemplate, PodNeeds, container, runtime_default};
+use crate::jobs::refusals::Advice;
+use crate::jobs::template::{JobOptions, JobTemplate, PodNeeds, container, runtime_default};
 
 /// The container that fetches the context and pulls the base images.
 pub(super) const PREPARE: &str = "prepare";
@@ -46,10 +46,13 @@ const TEMPORARY: &str = "/tmp";
 const TEMPORARY_LARGE: &str = "/var/tmp";
 /// Seconds that a Job may take beside its pod: to wait for a node and to end.
 const JOB_SLACK_SECONDS: u32 = 300;
-/// What the container that builds gets unless the spec says more, or less: as in the seed.
-const DEFAULT_CPU_REQUEST: &str = "200m";
-const DEFAULT_MEMORY_REQUEST: &str = "256Mi";
-const DEFAULT_MEMORY_LIMIT: &str = "8Gi";
+/// What helps where the pods of Jobs are refused.
+pub(super) const ADVICE: Advice = Advice {
+    resources: "spec.resources for the container that builds, and spec.jobTemplate.resources for all",
+    settings: &["JOB", "BUILD"],
+    pod_security: "an administrator can choose BUILD_TIERS of the agent for that level, or change the namespace's label \
+                   pod-security.kubernetes.io/enforce (docs/imagebuilder.md)",
+};
 
 /// What a part is built from.
 pub(super) struct Part<'a> {
@@ -98,8 +101,10 @@ pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
     let record = JobRecord { part: part.record, tier: part.tier };
     let record = serde_json::to_string(&record).unwrap_or_default();
     let volumes = Volumes::of(part, config);
+    let options = config.job_options(&part.spec.job_template);
     let timeout = u32::try_from(part.request.timeout.as_secs()).unwrap_or(u32::MAX);
-    let [prepare, build, push] = containers(part, &arguments, &volumes, config);
+    let timeout = options.deadline_seconds.map_or(timeout, |deadline| deadline.min(timeout));
+    let [prepare, build, push] = containers(part, &arguments, &volumes, &options, config);
     let PartRecord { number, platform, attempt, .. } = part.record;
     Ok(JobTemplate {
         owner: part.owner,
@@ -115,6 +120,7 @@ pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
         // The agent keeps as many as the spec's history limits say.
         ttl_seconds: None,
         pod: pod(part, timeout),
+        options,
     }
     .build())
 }
@@ -165,11 +171,17 @@ fn on_nodes_of(platform: &PlatformSelector) -> Affinity {
     }
 }
 
-fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: &Config) -> [Container; 3] {
+fn containers(
+    part: &Part<'_>,
+    arguments: &[String],
+    volumes: &Volumes,
+    options: &JobOptions,
+    config: &Config,
+) -> [Container; 3] {
     let image = &config.builds.builder_image;
     let one = |name: &'static str, image: String, command: &str, mounts: &[VolumeMount]| {
         let arguments = std::iter::once(name.to_owned()).chain(arguments.iter().cloned()).collect();
-        let mut made = container(name.to_owned(), image, command, arguments, mounts, config.job_resources());
+        let mut made = container(name.to_owned(), image, command, arguments, mounts, &options.resources);
         let mounts = made.volume_mounts.get_or_insert_default();
         let scratch = mounts.iter().position(|mount| mount.mount_path == TEMPORARY);
         if let Some(scratch) = scratch.and_then(|place| mounts.get_mut(place)) {
@@ -192,7 +204,7 @@ fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: 
         let profile = &config.builds.build_seccomp_profile;
         container.security_context = Some(security::context(part.tier, profile));
     }
-    build.resources = Some(resources(part.spec));
+    build.resources = Some(resources(part.spec, config).requirements());
     let mut push = one(PUSH, image.clone(), STEP, &volumes.push);
     if let Some(context) = &mut push.security_context {
         // It reads what the others wrote, as their user and without a capability.
@@ -201,24 +213,10 @@ fn containers(part: &Part<'_>, arguments: &[String], volumes: &Volumes, config: 
     [prepare, build, push]
 }
 
-/// Returns what the container that builds may use: what the spec says (seed bug B12), and defaults for what it leaves
-/// open.
-fn resources(spec: &ImageBuilderSpec) -> ResourceRequirements {
-    let mut resources = spec.resources.requirements();
-    let Amounts { cpu, memory } = &spec.resources.limits;
-    let of_requests = &spec.resources.requests;
-    let mut default = |is_request: bool, name: &str, value: &str| {
-        let side = if is_request { &mut resources.requests } else { &mut resources.limits };
-        side.get_or_insert_default().insert(name.to_owned(), Quantity(value.to_owned()));
-    };
-    if cpu.is_none() && of_requests.cpu.is_none() {
-        default(true, "cpu", DEFAULT_CPU_REQUEST);
-    }
-    if memory.is_none() && of_requests.memory.is_none() {
-        default(true, "memory", DEFAULT_MEMORY_REQUEST);
-        default(false, "memory", DEFAULT_MEMORY_LIMIT);
-    }
-    resources
+/// Returns what the container that builds may use: what the spec says (seed bug B12), its template for what that leaves
+/// open, and the settings.
+fn resources(spec: &ImageBuilderSpec, config: &Config) -> Resources {
+    spec.resources.clone().or(spec.job_template.resources.clone()).or(config.builds.resources())
 }
 
 /// Returns all that the containers are to know that is no secret.

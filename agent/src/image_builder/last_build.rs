@@ -57,7 +57,11 @@ fn destination(shown: &DestinationStatus) -> Option<DestinationKey> {
 /// Returns where an image goes, as the status holds it.
 pub(super) fn destination_status(destination: &Destination) -> DestinationStatus {
     let DestinationKey { repository, tags } = DestinationKey::of(destination);
-    DestinationStatus { repository: repository.to_string(), tags_digest: tags.to_string() }
+    DestinationStatus {
+        repository: repository.to_string(),
+        tags_digest: tags.to_string(),
+        ..DestinationStatus::default()
+    }
 }
 
 /// Returns what the last build was made from, as far as the status holds it.

@@ -16,6 +16,8 @@ pub struct Memory {
     pub held_until: Option<Timestamp>,
     /// Secrets that a registry refused, or that could not be used.
     pub blocked: Option<Blocked>,
+    /// Until when failures are tried again at once: a user has asked for it.
+    pub reset_at: Option<Timestamp>,
     /// When all tags were last seen to show the image.
     pub tags_seen: Option<Timestamp>,
     /// The spec of the last build.

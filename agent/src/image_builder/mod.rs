@@ -24,8 +24,10 @@ mod part_status;
 mod publish;
 mod publish_refusals;
 mod pull_auth;
+mod requests;
 mod retention;
 mod running;
+mod schedule;
 mod security;
 mod spec_fields;
 mod starting;
@@ -40,11 +42,11 @@ use std::time::Duration;
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
     BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, Image, ImageBuilder, ImageBuilderStatus,
-    REQUESTED_AT_ANNOTATION,
+    REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
 };
 use imgop_core::build::{BuildRequest, Decision, Retry, decide};
 use imgop_core::readiness::Readiness;
-use imgop_core::schedule::{Candidate, open_request};
+use imgop_core::schedule::Recurrence;
 use imgop_core::time::{remaining, saturating_add};
 use imgop_registry::reference::Repository;
 use jiff::Timestamp;
@@ -57,12 +59,14 @@ use crate::config::Config;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use crate::jobs::budget::KindCap;
 use crate::metrics::{Ended, OfKind};
+use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
 use base_images::BaseImages;
 use counters::BuildCounters;
 use git::Commits;
 use halt::Halt;
 use last_build::last_build;
 use memory::Memory;
+use requests::Requests;
 use tiers::Tiers;
 
 /// How long a build under way waits for news of its Jobs before the next pass.
@@ -105,6 +109,10 @@ impl ImageBuilders {
     /// Returns the kind, whose objects are these, beside Images that may have the same tags.
     pub fn new(agent: Arc<Agent>, builders: Objects<ImageBuilder>, images: Objects<Image>) -> Self {
         let counters = BuildCounters::new(&agent.metrics, agent.config.metrics_name_objects);
+        let of_builders = agent.destinations.clone();
+        let builders = builders.completed_by(move |builder| of_builders.completed(builder));
+        let of_images = agent.destinations.clone();
+        let images = images.completed_by(move |image| of_images.completed(image));
         let (bases, commits, tiers) = (BaseImages::default(), Commits::default(), Tiers::default());
         Self { agent, builders, images, bases, commits, counters, tiers }
     }
@@ -115,8 +123,10 @@ impl Reconcile for ImageBuilders {
     type Status = ImageBuilderStatus;
     type Memory = Memory;
 
-    const KEEP: Keep =
-        Keep { annotations: &[REQUESTED_AT_ANNOTATION, CANCEL_REQUESTED_AT_ANNOTATION], ..Keep::OBJECT };
+    const KEEP: Keep = Keep {
+        annotations: &[REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, CANCEL_REQUESTED_AT_ANNOTATION],
+        ..Keep::OBJECT
+    };
 
     fn agent(&self) -> &Arc<Agent> {
         &self.agent
@@ -143,18 +153,29 @@ impl Reconcile for ImageBuilders {
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
         self.counters.seen(builder);
+        let is_new = builder.status.as_ref().and_then(|status| status.observed_generation)
+            != builder.metadata.generation;
+        let (completed, incomplete) = self.agent.destinations.complete_if_possible(builder, is_new).await;
+        let (builder, completion) = (completed.object.as_ref(), completed.completion.as_ref());
+        let destination = defaulted(&builder.spec.image.name, completion);
         let pass = Pass::new(self, builder, memory, now);
-        let conclusion = match pass.run(memory).await {
+        let result = match incomplete {
+            None => pass.run(memory).await,
+            Some(incomplete) => Err(Halt::Access(incomplete)),
+        };
+        let conclusion = match result {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
-        let Conclusion { status, ended, is_progress, wait } = conclusion;
-        let report = status.map(|status| {
+        let Conclusion { status, ended, is_progress, wait } = pass.acted_on_reset(conclusion);
+        let report = status.map(|mut status| {
+            status::show_defaults(&mut status, destination);
             memory.reports(builder, &status);
             let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
             Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
         });
         let wait = wait.into_iter().chain(pass.request_delay(memory)).chain(pass.job_interval()).min();
+        let wait = wait.or(completion.map(|_| DEFAULTS_INTERVAL));
         Ok(PassResult { report, next: wait })
     }
 
@@ -220,9 +241,11 @@ struct Pass<'a> {
     owner: Owner,
     /// The request that this pass acts on.
     request_token: Option<String>,
+    /// The same for one to try again what failed.
+    reset_token: Option<String>,
     /// The same for one to cancel.
     cancel_token: Option<String>,
-    /// Whether a user waits for this pass: the spec is new, or a build was requested.
+    /// Whether a user waits for this pass: the spec is new, or a build or another try was requested.
     is_asked_for: bool,
     now: Timestamp,
 }
@@ -230,18 +253,12 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(builders: &'a ImageBuilders, builder: &'a ImageBuilder, memory: &Memory, now: Timestamp) -> Self {
         let status = memory.newest_status(builder);
-        let (annotations, metadata) = (builder.metadata.annotations.as_ref(), &builder.metadata);
-        let request =
-            open_request(annotations, REQUESTED_AT_ANNOTATION, status.last_handled_requested_at.as_deref());
-        let candidate = Candidate { request, ..Candidate::default() };
-        let request_token = memory.schedule.request(&candidate, now).map(str::to_owned);
-        let cancelled = status.last_handled_cancel_requested_at.as_deref();
-        let cancel_token =
-            open_request(annotations, CANCEL_REQUESTED_AT_ANNOTATION, cancelled).map(str::to_owned);
-        let is_new = status.observed_generation != metadata.generation;
-        let is_asked_for = is_new || request_token.is_some();
+        let Requests { build, reset, cancel } = Requests::of(builder, &status, memory, now);
+        let is_new = status.observed_generation != builder.metadata.generation;
+        let is_asked_for = is_new || build.is_some() || reset.is_some();
+        let (request_token, reset_token, cancel_token) = (build, reset, cancel);
         let owner = Owner::of(builder);
-        Self { builders, builder, status, owner, request_token, cancel_token, is_asked_for, now }
+        Self { builders, builder, status, owner, request_token, reset_token, cancel_token, is_asked_for, now }
     }
 
     async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
@@ -251,9 +268,10 @@ impl<'a> Pass<'a> {
             return self.cancel(token, last.as_ref().filter(|_| is_running)).await;
         }
         let request = BuildRequest::parse(&self.builder.spec)?;
+        self.begin_reset(memory);
         self.keep_finished_jobs().await?;
         self.remember_spec(last.as_ref(), memory);
-        let is_check = self.is_check_due(&request, memory);
+        let is_check = self.is_check_due(&request, last.as_ref(), memory);
         let seen = self.seen(&request, last.as_ref(), is_check, memory).await?;
         let held = self.held(memory);
         match decide(&self.occasion(&request, last.as_ref(), &seen)) {
@@ -299,40 +317,6 @@ impl<'a> Pass<'a> {
         self.builder.metadata.generation.unwrap_or_default()
     }
 
-    /// Returns this status with the token of the request that this pass acts on.
-    fn handled(&self, mut status: ImageBuilderStatus) -> ImageBuilderStatus {
-        if self.request_token.is_some() {
-            status.last_handled_requested_at.clone_from(&self.request_token);
-        }
-        status
-    }
-
-    /// Returns whether a build was requested and did not begin yet.
-    fn is_requested(&self) -> bool {
-        self.request_token.is_some() || self.status.request_pending
-    }
-
-    /// Returns this end of a pass with the request acted on: the running build is what was asked for, unless it failed
-    /// in this pass.
-    fn acknowledged(&self, conclusion: Conclusion) -> Conclusion {
-        if !self.is_requested() || conclusion.ended == Some(BuildResult::Failed) {
-            return conclusion;
-        }
-        let status = conclusion.status.unwrap_or_else(|| self.status.clone());
-        let status = ImageBuilderStatus { request_pending: false, ..self.handled(status) };
-        Conclusion { status: Some(status), is_progress: false, ..conclusion }
-    }
-
-    /// Returns this end of a pass with the request noted, of which the build was not able to begin.
-    fn still_requested(&self, conclusion: Conclusion) -> Conclusion {
-        if self.request_token.is_none() {
-            return conclusion;
-        }
-        let status = conclusion.status.unwrap_or_else(|| self.status.clone());
-        let status = ImageBuilderStatus { request_pending: true, ..self.handled(status) };
-        Conclusion { status: Some(status), is_progress: false, ..conclusion }
-    }
-
     fn with_readiness(&self, status: ImageBuilderStatus, readiness: Readiness) -> ImageBuilderStatus {
         status::with_readiness(status, self.builder, readiness, self.now)
     }
@@ -350,11 +334,10 @@ impl<'a> Pass<'a> {
 
     /// Returns how often what made a build fail, or kept it from beginning, is looked at again.
     fn check_interval(&self, retry: Retry) -> Duration {
-        let frequency = self.builder.spec.frequency.parse::<imgop_core::api::Frequency>();
-        let period = frequency.map_or(OTHERS_INTERVAL, imgop_core::api::Frequency::period);
+        let recurrence = Recurrence::parse(self.builder.spec.recurrence());
         match retry {
             Retry::OnSecret => SLOW_INTERVAL,
-            _ => period.max(OTHERS_INTERVAL),
+            _ => recurrence.map_or(OTHERS_INTERVAL, |when| when.pause(self.now).max(OTHERS_INTERVAL)),
         }
     }
 
@@ -362,14 +345,6 @@ impl<'a> Pass<'a> {
     fn held(&self, memory: &Memory) -> Option<Duration> {
         let until = memory.held_until.filter(|until| *until > self.now && !self.is_asked_for)?;
         Some(remaining(until, self.now))
-    }
-
-    /// Returns how long a request that was made must wait.
-    fn request_delay(&self, memory: &Memory) -> Option<Duration> {
-        let handled = self.status.last_handled_requested_at.as_deref();
-        let open = open_request(self.builder.metadata.annotations.as_ref(), REQUESTED_AT_ANNOTATION, handled);
-        let is_waiting = open.is_some() && self.request_token.is_none();
-        memory.schedule.request_delay(self.now).filter(|_| is_waiting)
     }
 }
 

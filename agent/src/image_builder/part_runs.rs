@@ -16,6 +16,8 @@ use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState, may
 
 /// For how long the pods of a Job that ended are waited for while they are not known.
 const UNKNOWN_PODS_TIME: Duration = Duration::from_mins(5);
+/// What says how long a build may take: the shorter time holds.
+const TIMEOUTS: &str = "spec.timeout or spec.jobTemplate.activeDeadlineSeconds";
 /// Bytes of the output of a container that ended without a report.
 const MAX_OUTPUT: usize = 400;
 /// Bytes of the last lines of a step: a status has up to 8 parts.
@@ -243,7 +245,7 @@ fn failure(
                 Failed::new(BuildFailure::PodNotStarted, message.clone(), *at)
             }
             ContainerState::DeadlineExceeded { at } => {
-                Failed::new(BuildFailure::TimedOut, "it took longer than spec.timeout".to_owned(), *at)
+                Failed::new(BuildFailure::TimedOut, format!("it took longer than {TIMEOUTS}"), *at)
             }
             ContainerState::Interrupted { at } | ContainerState::PodGone { at } => interrupted(job, *at),
         });
@@ -263,7 +265,7 @@ fn of_container(name: &str, end: &ContainerEnd, job: &JobReport) -> Failed {
     let (reason, message) = match (ended_by, reported) {
         (Some("DeadlineExceeded"), _) => {
             let during = step.as_ref().map_or_else(String::new, |step| format!(" during {step}"));
-            (BuildFailure::TimedOut, format!("it took longer than spec.timeout{during}"))
+            (BuildFailure::TimedOut, format!("it took longer than {TIMEOUTS}{during}"))
         }
         (Some("Evicted"), _) => {
             let Failed { reason, message, .. } = interrupted(job, end.at);
@@ -277,7 +279,7 @@ fn of_container(name: &str, end: &ContainerEnd, job: &JobReport) -> Failed {
             // Only the container that runs the Dockerfile has the limits of the spec.
             let fix = match name {
                 BUILD => "raise spec.resources.limits.memory",
-                _ => "an administrator may raise JOB_MEMORY_LIMIT of the agent",
+                _ => "raise spec.jobTemplate.resources.limits.memory, or JOB_MEMORY_LIMIT of the agent",
             };
             (BuildFailure::OutOfMemory, format!("container {name} ran out of memory; {fix}"))
         }

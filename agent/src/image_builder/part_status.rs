@@ -1,6 +1,6 @@
 //! How the parts of a build stand, as its status shows it.
 
-use imgop_core::api::{BuildDuration, ImageBuilderStatus, PlatformState};
+use imgop_core::api::{BuildDuration, ImageBuilderStatus, PlatformState, PlatformStatus};
 use imgop_core::build::step::PhaseSeconds;
 use imgop_core::build::{
     BuildFailure, BuildRequest, LastBuild, ObservedInputs, PartAction, PartRecord, PartState,
@@ -21,13 +21,18 @@ use crate::jobs::report::JobReport;
 pub(super) fn show_begun(status: &mut ImageBuilderStatus, record: &PartRecord, not_started: u32) {
     let shown = record.platform.to_string();
     for part in status.platforms.iter_mut().filter(|part| part.platform == shown) {
+        // What kept its pod from starting is not seen for a while in each try.
+        let did_not_start = part.reason.as_deref() == Some(BuildFailure::PodNotStarted.as_str());
+        part.message = part.message.take().filter(|_| did_not_start).map(|why| format!("{LAST_TRY}{why}"));
         (part.state, part.attempts) = (PlatformState::Running, record.attempt);
-        (part.reason, part.message, part.next_attempt) = (None, None, None);
+        (part.reason, part.next_attempt) = (None, None);
         part.last_lines.clear();
         (part.emulated, part.not_started) = (record.emulated, not_started);
     }
 }
 
+/// What the message of a part begins with that is tried again.
+const LAST_TRY: &str = "last time: ";
 /// What is shown of a part that was never tried.
 const NOT_BUILT: &str = "it is not built, since another platform failed";
 /// Bytes of what is shown of a failed part: there are up to 8 parts.
@@ -125,8 +130,9 @@ pub(super) fn show_parts(status: &mut ImageBuilderStatus, parts: &Parts) {
             shown.last_lines.clone_from(&newest.last_lines);
             let driver = newest.reports.iter().find_map(|report| report.storage_driver.clone());
             shown.storage_driver = driver.or_else(|| shown.storage_driver.take());
-            shown.message =
-                newest.message.as_deref().map(|text| shorten(text, MAX_MESSAGE_BYTES).into_owned());
+            let of_last_try = shown.message.take().filter(|text| text.starts_with(LAST_TRY));
+            let message = newest.message.as_deref().map(|text| shorten(text, MAX_MESSAGE_BYTES).into_owned());
+            shown.message = message.or_else(|| of_last_try.filter(|_| planned.action == PartAction::Wait));
         }
         let failure = newest.map_or_else(|| shown.reason.take(), |newest| reason_of(&newest.run.state));
         (shown.next_attempt, shown.reason) = (None, None);
@@ -173,7 +179,12 @@ pub(super) fn summary(status: &ImageBuilderStatus, number: u64, deferred: Option
     };
     let parts: Vec<String> =
         status.platforms.iter().map(|part| format!("{} {}", part.platform, word(part.state))).collect();
-    let why = deferred.map_or_else(String::new, |why| format!("; {why}"));
+    let of_last_try = |part: &PlatformStatus| {
+        let message = part.message.as_deref().filter(|text| text.starts_with(LAST_TRY));
+        message.filter(|_| part.state == PlatformState::Running).map(str::to_owned)
+    };
+    let why = deferred.map(str::to_owned).or_else(|| status.platforms.iter().find_map(of_last_try));
+    let why = why.map_or_else(String::new, |why| format!("; {why}"));
     format!("build {number}: {}{why}", parts.join(", "))
 }
 

@@ -1,17 +1,16 @@
 //! The credentials of all registries that a build pulls from, in the one file that Buildah reads.
 
-use imgop_core::api::{EndpointRef, ImageBuilderSpec};
+use imgop_core::api::{EndpointRef, ImageBuilderSpec, RegistryAction};
 use imgop_core::build::{BuildContext, BuildRequest, ObservedInputs};
 use imgop_registry::Credential;
 use imgop_registry::reference::{Digest, EcrHost, RegistryHost, Repository};
 
 use super::Pass;
-use super::access::{NamedEndpoint, context_endpoint};
+use super::access::{BUILD, NamedEndpoint, context_endpoint};
 use super::halt::Halt;
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::owner::Owner;
-use crate::cluster::rights::Right;
 use crate::cluster::secrets::EnsureError;
 use crate::registry_access::JobSecretError;
 use crate::registry_access::docker_config::docker_config_secret;
@@ -121,7 +120,7 @@ impl Pass<'_> {
         written.map_err(|error| match error {
             EnsureError::Taken(name) => JobSecretError::Taken(name),
             EnsureError::Api(error) if matches!(error.cause, ApiCause::MissingRight(_)) => {
-                JobSecretError::MissingRight(agent.rights.how_to_grant(Right::CREATE_JOBS, self.namespace()))
+                JobSecretError::MissingRight(agent.rights.how_to_grant(BUILD, self.namespace()))
             }
             EnsureError::Api(error) => JobSecretError::Api(error),
         })?;
@@ -139,9 +138,8 @@ impl Pass<'_> {
         // Whatever repository: the AWS identity has one credential for all.
         let any = || format!("{host}/library").parse().ok();
         let Some(asked) = repository.clone().or_else(any) else { return Ok(Vec::new()) };
-        let (access, field) = (self.agent().registry_access(), &named.field);
-        let resolved =
-            access.resolve(self.namespace(), field, &asked, named.endpoint, Freshness::Now).await?;
+        let of = self.used(named, &asked, RegistryAction::Pull);
+        let resolved = self.agent().registry_access().resolve(of, Freshness::Now).await?;
         let scope = repository.as_ref().map_or_else(|| host.to_string(), Repository::to_string);
         Ok(resolved.access.credential.map(|credential| (scope, credential)).into_iter().collect())
     }

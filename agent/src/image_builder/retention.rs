@@ -17,7 +17,7 @@ impl Pass<'_> {
         let spec = &self.builder.spec;
         let limits = (spec.successful_builds_history_limit, spec.failed_builds_history_limit);
         for job in surplus(&jobs, &self.status, limits).into_iter().chain(abandoned(&jobs, &self.status)) {
-            self.agent().jobs.delete(self.namespace(), job).await?;
+            self.agent().jobs.delete(job).await?;
         }
         Ok(())
     }

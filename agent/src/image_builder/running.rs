@@ -18,7 +18,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::halt::Halt;
-use super::job::{Part, PartError, job};
+use super::job::{ADVICE, Part, PartError, job};
 use super::last_build::{inputs, renew_key};
 use super::memory::Memory;
 use super::part_runs::{Try, runs, tries};
@@ -50,7 +50,8 @@ impl Pass<'_> {
         last: &LastBuild,
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
-        let jobs = self.agent().jobs.of_owner(&self.owner, self.now);
+        let mut jobs = self.agent().jobs.of_owner(&self.owner, self.now);
+        self.agent().jobs.explain(&mut jobs, &ADVICE).await;
         let (settings, build) = (&self.agent().config.builds, (self.namespace(), last.number));
         self.builders.tiers.take_note(settings, build, &jobs, self.now);
         let is_outdated = self.is_outdated(request, last);
@@ -58,13 +59,16 @@ impl Pass<'_> {
         let key = BuildKey::new(request, &last.inputs.known_before_pods());
         let key = Some(&key).filter(|_| !is_outdated);
         self.end_other_builds(last.number, key, &jobs).await?;
+        let waiting = if is_outdated { Vec::new() } else { self.end_waiting(&mut jobs, last.number).await? };
         let pods_known_by = saturating_add(self.agent().started, PODS_TIME);
         let mut tries = tries(&jobs, (last.number, key), pods_known_by, self.now);
         self.delete_stuck(&jobs, last.number).await?;
         let of_spec = (request, self.generation());
         let mut status = with_reports(self.status.clone(), of_spec, last, &mut tries);
-        let mut planned = parts(request, &runs(&tries, &self.status, self.now), self.now);
+        let runs = runs(&tries, &self.status, self.now);
+        let mut planned = parts(request, &runs, memory.reset_at, self.now);
         self.try_next_tier(&mut planned, &tries);
+        begin_anew(&mut planned, &waiting);
         self.delete_given_up(&jobs, last.number, &planned).await?;
         let parts = Parts { tries, planned };
         show_jobs(&mut status, request, last.number, &jobs);
@@ -274,10 +278,11 @@ impl Pass<'_> {
         let status = end(status, &ended);
         let readiness = Readiness::stalled(failure.as_str(), failed(&status, last.number));
         // What rebuildOn watches may be the fix.
+        let until_check = remaining(request.recurrence.next(&self.owner.uid, self.now), self.now);
         let wait = match failure.retry() {
             retry if request.rebuild_on.is_empty() => self.check_interval(retry),
-            Retry::OnSecret => self.check_interval(Retry::OnSecret).min(request.frequency.period()),
-            _ => request.frequency.period(),
+            Retry::OnSecret => self.check_interval(Retry::OnSecret).min(until_check),
+            _ => until_check,
         };
         Conclusion {
             ended: Some(ended.result),
@@ -318,6 +323,15 @@ impl Pass<'_> {
         let longest = if deferred.is_some() && !is_running { OTHERS_INTERVAL } else { JOB_INTERVAL };
         let wait = until_next.map_or(longest, |until_next| until_next.min(longest));
         Conclusion { is_progress: deferred.is_none(), ..self.reported(status, readiness, wait) }
+    }
+}
+
+/// Lets parts be built whose Jobs were deleted while their pods waited for a node: as the same tries.
+fn begin_anew(planned: &mut [PlannedPart], waiting: &[PartRecord]) {
+    for record in waiting {
+        for part in planned.iter_mut().filter(|part| part.platform == record.platform) {
+            part.action = PartAction::Build(record.attempt);
+        }
     }
 }
 

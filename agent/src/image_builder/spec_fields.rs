@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use imgop_core::api::ImageBuilderSpec;
 
 /// The fields of a spec, in the order in which they are named.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 25] = [
     "architecture",
     "platforms",
     "image",
@@ -19,6 +19,8 @@ const FIELDS: [&str; 22] = [
     "cache",
     "rebuildOn",
     "frequency",
+    "schedule",
+    "timeZone",
     "minInterval",
     "suspend",
     "concurrencyPolicy",
@@ -27,6 +29,7 @@ const FIELDS: [&str; 22] = [
     "successfulBuildsHistoryLimit",
     "failedBuildsHistoryLimit",
     "resources",
+    "jobTemplate",
     "storage",
 ];
 

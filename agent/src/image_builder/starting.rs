@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use imgop_core::api::{BuildReason, BuildResult, ImageBuilderStatus, PlatformStatus};
 use imgop_core::build::{
-    Asked, BuildContext, BuildEnd, BuildRequest, Decision, LastBuild, ObservedInputs, Occasion, Retry, Start,
-    decide,
+    BuildContext, BuildEnd, BuildRequest, Decision, LastBuild, ObservedInputs, Occasion, Retry, Start, decide,
 };
 use imgop_core::readiness::Readiness;
-use imgop_core::schedule::next_regular;
-use imgop_core::time::{jitter, remaining, saturating_add};
+use imgop_core::time::{jitter, saturating_add};
 use imgop_registry::reference::{Digest, ManifestRef};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,11 +18,9 @@ use super::last_build::{last_build, renew_key, set_inputs};
 use super::memory::Memory;
 use super::spec_fields::SpecFields;
 use super::status::{Ended, begin, built_parts, end, failure_of, rest};
-use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, TAGS_INTERVAL};
+use super::{Conclusion, Pass, SHORT_INTERVAL, TAGS_INTERVAL};
 use crate::cluster::Freshness;
 
-/// Over how long the first checks after a restart are spread.
-const START_JITTER: Duration = Duration::from_mins(1);
 /// How old the answer of a registry or of git may be by which a request that waits is compared with the running build.
 const PENDING_REQUEST_AGE: Duration = Duration::from_mins(1);
 /// How a warning begins that a check has failed.
@@ -37,6 +33,8 @@ pub(super) struct Seen {
     inputs: ObservedInputs,
     /// Whether all of that was asked for just now.
     are_present: bool,
+    /// Whether a time of the schedule has come since the last build began.
+    is_scheduled: bool,
     /// Whether the last image is gone.
     is_lost: bool,
     /// Whether a Secret is another one with which the last build failed.
@@ -46,33 +44,8 @@ pub(super) struct Seen {
 }
 
 impl Pass<'_> {
-    /// Returns whether it is time to look at what `rebuildOn` watches, or at the tags.
-    pub(super) fn is_check_due(&self, request: &BuildRequest, memory: &mut Memory) -> bool {
-        let uid = &self.owner.uid;
-        let spread =
-            period(request).min(if request.rebuild_on.is_empty() { TAGS_INTERVAL } else { START_JITTER });
-        // A restart is no stampede: what waits for nothing is looked at within the period.
-        let first = saturating_add(self.agent().started, jitter(uid, spread));
-        let next = *memory.schedule.next.get_or_insert(first);
-        next <= self.now
-    }
-
-    /// Schedules the next check, and returns how long nothing is to be done until then.
-    pub(super) fn schedule_check(&self, request: &BuildRequest, memory: &mut Memory) -> Duration {
-        memory.schedule.retries = 0;
-        let next = next_regular(&self.owner.uid, period(request), self.now);
-        memory.schedule.next = Some(next);
-        self.idle(memory)
-    }
-
-    /// Returns how long an ImageBuilder is left alone of which nothing is due.
-    pub(super) fn idle(&self, memory: &Memory) -> Duration {
-        let next = memory.schedule.next.unwrap_or_else(|| saturating_add(self.now, TAGS_INTERVAL));
-        let wait = remaining(next, self.now).max(Duration::from_secs(1));
-        if self.failed_for_a_secret() { wait.min(SLOW_INTERVAL) } else { wait }
-    }
-
-    fn failed_for_a_secret(&self) -> bool {
+    /// Returns whether the last build failed in a way that another Secret may change.
+    pub(super) fn failed_for_a_secret(&self) -> bool {
         let last = self.status.history.last().filter(|_| self.status.build.is_none());
         let failure = last.and_then(|last| failure_of(last.failure.as_deref()?));
         failure.is_some_and(|failure| failure.retry() == Retry::OnSecret)
@@ -99,6 +72,7 @@ impl Pass<'_> {
         if !is_check || is_outdated || self.builder.spec.suspend {
             return Ok(seen);
         }
+        seen.is_scheduled = self.is_scheduled(request, last);
         if !request.rebuild_on.is_empty() && !seen.are_present {
             match self.check_inputs(request, &last.inputs).await {
                 Ok(inputs) => (seen.inputs, seen.problem) = (inputs, None),
@@ -169,7 +143,7 @@ impl Pass<'_> {
     async fn has_other_secrets(&self, request: &BuildRequest, memory: &Memory) -> Result<bool, Halt> {
         let Ok(access) = self.access(request, Freshness::Rechecked, memory).await else { return Ok(false) };
         let before = self.status.credentials.as_ref();
-        Ok(before.is_some_and(|before| *before != access.digest()))
+        Ok(before.is_some_and(|before| *before != access.versions.digest()))
     }
 
     /// Returns what a decision is made from.
@@ -185,8 +159,9 @@ impl Pass<'_> {
             inputs: &seen.inputs,
             are_present: seen.are_present,
             last,
-            asked: if self.is_requested() { Asked::Build } else { Asked::Nothing },
+            asked: self.asked(),
             is_suspended: self.builder.spec.suspend,
+            is_scheduled: seen.is_scheduled,
             is_lost: seen.is_lost,
             has_other_secrets: seen.has_other_secrets,
             now: self.now,
@@ -258,7 +233,8 @@ impl Pass<'_> {
     ) -> Start {
         let Some(last) = last else { return start.clone() };
         let inputs = preflight.inputs.or(&last.inputs);
-        let seen = Seen { inputs, ..Seen::default() };
+        let is_scheduled = start.reason == BuildReason::Schedule;
+        let seen = Seen { inputs, is_scheduled, ..Seen::default() };
         match decide(&self.occasion(request, Some(last), &seen)) {
             Decision::Begin(Start { changes: changes @ Some(_), .. }) => Start { changes, ..start.clone() },
             _ => start.clone(),
@@ -362,8 +338,4 @@ fn revision(request: &BuildRequest) -> Option<&str> {
         BuildContext::Git { revision, .. } => revision.as_deref(),
         _ => None,
     }
-}
-
-fn period(request: &BuildRequest) -> Duration {
-    if request.rebuild_on.is_empty() { TAGS_INTERVAL } else { request.frequency.period() }
 }

@@ -2,8 +2,8 @@
 
 use imgop_core::api::conditions::{self, NewCondition, READY, find, reasons};
 use imgop_core::api::{
-    BuildDuration, BuildReason, BuildRecord, BuildResult, ImageBuilder, ImageBuilderStatus, Phase,
-    PlatformState, PlatformStatus, RunningBuild,
+    BuildDuration, BuildReason, BuildRecord, BuildResult, DefaultedDestination, ImageBuilder,
+    ImageBuilderStatus, Phase, PlatformState, PlatformStatus, RunningBuild,
 };
 use imgop_core::build::{BuildFailure, BuildRequest, Start};
 use imgop_core::readiness::Readiness;
@@ -143,6 +143,18 @@ pub(super) fn end(mut status: ImageBuilderStatus, ended: &Ended) -> ImageBuilder
     status.history.drain(..surplus);
     status.next_build_time = None;
     status
+}
+
+/// Says where what the spec leaves open of a build's destination comes from, if that is still its destination.
+pub(super) fn show_defaults(status: &mut ImageBuilderStatus, defaulted: Option<DefaultedDestination>) {
+    let Some(destination) = &mut status.destination else { return };
+    match defaulted {
+        Some(defaulted) if defaulted.repository == destination.repository => {
+            destination.defaults_from = Some(defaulted.defaults_from);
+        }
+        Some(_) => {}
+        None => destination.defaults_from = None,
+    }
 }
 
 /// Names a Job in the seed's field.

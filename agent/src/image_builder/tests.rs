@@ -10,6 +10,7 @@ mod pods;
 mod publishing;
 mod refusals;
 mod requests;
+mod schedules;
 pub mod stage;
 mod tries;
 mod watching;

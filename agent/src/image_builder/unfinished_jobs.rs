@@ -22,7 +22,7 @@ impl Pass<'_> {
                 record.number != number || key.is_some_and(|key| is_of_other_key(&record, key))
             };
             if record(job).is_some_and(is_other) {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())
@@ -32,6 +32,28 @@ impl Pass<'_> {
     pub(super) async fn end_all_builds(&self) -> Result<(), Halt> {
         // No build has this number.
         self.end_other_builds(u64::MAX, None, &self.agent().jobs.of_owner(&self.owner, self.now)).await
+    }
+
+    /// Deletes the Jobs of a build whose pods wait for a node as another template says than that of the spec, and returns
+    /// which parts they were: those are begun anew, and it was no try. What runs goes on as it is.
+    pub(super) async fn end_waiting(
+        &self,
+        jobs: &mut Vec<JobReport>,
+        number: u64,
+    ) -> Result<Vec<PartRecord>, Halt> {
+        let mut ended = Vec::new();
+        if self.builder.spec.suspend {
+            return Ok(ended);
+        }
+        let template = self.agent().config.job_options(&self.builder.spec.job_template).hash();
+        for job in jobs.iter().filter(|job| job.waits_with_other_template(&template)) {
+            let Some(record) = record(job).filter(|record| record.number == number) else { continue };
+            self.agent().jobs.delete(job).await?;
+            ended.push(record);
+        }
+        let is_ended = |job: &JobReport| record(job).is_some_and(|record| ended.contains(&record));
+        jobs.retain(|job| !is_ended(job));
+        Ok(ended)
     }
 
     /// Deletes Jobs that hold a place and do not start: what became of them is in the status then.
@@ -45,7 +67,7 @@ impl Pass<'_> {
                 part.platform == platform && (is_noted || part.attempts > record.attempt)
             });
             if is_noted {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())
@@ -67,7 +89,7 @@ impl Pass<'_> {
                 _ => false,
             };
             if planned.iter().any(|part| part.platform == record.platform && is_over(&part.action)) {
-                self.agent().jobs.delete(self.namespace(), job).await?;
+                self.agent().jobs.delete(job).await?;
             }
         }
         Ok(())

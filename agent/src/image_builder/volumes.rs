@@ -209,7 +209,7 @@ fn tls_of_hosts<'a>(spec: &'a ImageBuilderSpec, request: &BuildRequest) -> (TlsO
     }
     let registries = spec.registries.iter();
     pulls.extend(registries.filter_map(|registry| Some((registry.host.parse().ok()?, &registry.tls))));
-    let push = TlsOfHosts::from([(request.destination.repository.host().clone(), &spec.image.tls)]);
+    let push = TlsOfHosts::from([(request.destination.repository.host().clone(), spec.image.endpoint().tls)]);
     (pulls, push)
 }
 

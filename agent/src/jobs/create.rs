@@ -9,10 +9,11 @@ use tokio::time::{sleep, timeout};
 
 use super::Jobs;
 use super::budget::Place;
+use super::refusals::refusal_of_job;
 use super::report::JobReport;
 use super::view::JobView;
 use crate::cluster::api_error::{ApiCause, ApiError};
-use crate::cluster::owner::{Owner, is_controlled_by};
+use crate::cluster::owner::Owner;
 use crate::cluster::rights::Right;
 use crate::cluster::watch::{Keep, Watch, find};
 
@@ -64,7 +65,7 @@ impl Jobs {
     pub async fn create(&self, owner: &Owner, job: &Job, place: Place) -> Result<Created, JobError> {
         let mut pause = CREATE_RETRY_PAUSE;
         let mut tries = 1;
-        let _awaited = self.0.store.await_answer(&owner.namespace, &job.name_any());
+        let _awaited = self.0.store.await_answer(&job.namespace().unwrap_or_default(), &job.name_any());
         loop {
             let error = match timeout(CREATE_TIMEOUT, self.post(job)).await {
                 Ok(Ok(created)) => {
@@ -76,13 +77,13 @@ impl Jobs {
                 Err(_) => create_timeout(job),
             };
             if error.cause == ApiCause::AlreadyExists {
-                self.adopt(owner, &job.name_any()).await?;
+                self.adopt(owner, job).await?;
                 place.fill();
                 return Ok(Created::Adopted);
             }
             let may_go_later = matches!(error.cause, ApiCause::Failing(_) | ApiCause::Conflict(_));
             if !may_go_later || tries >= MAX_CREATE_TRIES {
-                return Err(self.job_error(owner, error));
+                return Err(self.job_error(&job.namespace().unwrap_or_default(), error));
             }
             tries += 1;
             sleep(pause).await;
@@ -105,14 +106,15 @@ impl Jobs {
     }
 
     /// A Job of this name exists: it may be this owner's, from a process before this one.
-    async fn adopt(&self, owner: &Owner, name: &str) -> Result<(), JobError> {
-        if let Some(known) = self.0.store.get(&owner.namespace, name) {
-            return may_adopt(&known, owner, name);
+    async fn adopt(&self, owner: &Owner, wanted: &Job) -> Result<(), JobError> {
+        let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
+        if let Some(known) = self.0.store.get(&namespace, &name) {
+            return self.may_adopt(&known, owner, &name);
         }
-        let Some(found) = self.find(&owner.namespace, name).await? else {
-            return Err(JobError::StillDeleting(name.to_owned()));
+        let Some(found) = self.find(&namespace, &name).await? else {
+            return Err(JobError::StillDeleting(name));
         };
-        may_adopt(&found, owner, name)?;
+        self.may_adopt(&found, owner, &name)?;
         self.0.store.insert(found);
         Ok(())
     }
@@ -128,40 +130,63 @@ impl Jobs {
         Ok(found.and_then(|job| job.0.ok()))
     }
 
-    fn job_error(&self, owner: &Owner, error: ApiError) -> JobError {
+    /// Returns an error unless a Job that exists may be taken for one that an owner would create.
+    fn may_adopt(&self, there: &JobView, owner: &Owner, name: &str) -> Result<(), JobError> {
+        if there.owner(&self.0.lent).is_none_or(|found| found.uid != owner.uid) {
+            return Err(JobError::NameTaken(name.to_owned()));
+        }
+        match there.metadata.deletion_timestamp {
+            Some(_) => Err(JobError::StillDeleting(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn job_error(&self, namespace: &str, error: ApiError) -> JobError {
         match error.cause {
             ApiCause::NamespaceTerminating => JobError::NamespaceTerminating,
             ApiCause::MissingRight(_) => {
-                JobError::MissingRight(self.0.rights.how_to_grant(Right::CREATE_JOBS, &owner.namespace))
+                JobError::MissingRight(self.0.rights.how_to_grant(Right::CREATE_JOBS, namespace))
             }
-            ApiCause::Forbidden(message) | ApiCause::Invalid(message) => JobError::Refused(message),
+            ApiCause::Forbidden(message) | ApiCause::Invalid(message) => {
+                JobError::Refused(refusal_of_job(message))
+            }
             ApiCause::Failing(message) | ApiCause::Conflict(message) => JobError::Failing(message),
-            ApiCause::NotFound => JobError::Failing(format!("namespaces {:?} not found", owner.namespace)),
+            ApiCause::NotFound => JobError::Failing(format!("namespaces {namespace:?} not found")),
             ApiCause::AlreadyExists | ApiCause::Unreachable(_) => JobError::Api(error),
         }
     }
 
     /// Deletes a Job and its pods, unless another one has its name by now. One that is gone already is as good as
     /// deleted.
-    pub async fn delete(&self, namespace: &str, job: &JobReport) -> Result<(), ApiError> {
-        self.delete_with(DeleteParams::background(), namespace, job).await?;
-        self.0.store.remove(namespace, &job.name, job.uid.as_deref());
+    pub async fn delete(&self, job: &JobReport) -> Result<(), ApiError> {
+        self.delete_now(&job.namespace, &job.name, job.uid.as_deref()).await
+    }
+
+    pub(super) async fn delete_now(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<&str>,
+    ) -> Result<(), ApiError> {
+        self.delete_with(DeleteParams::background(), namespace, name, uid).await?;
+        self.0.store.remove(namespace, name, uid);
         Ok(())
     }
 
     /// Deletes the pods of a Job, and then the Job: it is known until they have ended.
-    pub async fn delete_after_pods(&self, namespace: &str, job: &JobReport) -> Result<(), ApiError> {
-        self.delete_with(DeleteParams::foreground(), namespace, job).await
+    pub async fn delete_after_pods(&self, job: &JobReport) -> Result<(), ApiError> {
+        self.delete_with(DeleteParams::foreground(), &job.namespace, &job.name, job.uid.as_deref()).await
     }
 
     async fn delete_with(
         &self,
         params: DeleteParams,
         namespace: &str,
-        job: &JobReport,
+        name: &str,
+        uid: Option<&str>,
     ) -> Result<(), ApiError> {
-        let (at, name) = (Request::new(Job::url_path(&(), Some(namespace))), &job.name);
-        let this_one = Preconditions { uid: job.uid.clone(), ..Preconditions::default() };
+        let at = Request::new(Job::url_path(&(), Some(namespace)));
+        let this_one = Preconditions { uid: uid.map(str::to_owned), ..Preconditions::default() };
         let deleted = match at.delete(name, &params.preconditions(this_one)) {
             // The answer may be the whole Job, which is not read.
             Ok(request) => self.0.client.request_text(request).await,
@@ -174,17 +199,6 @@ impl Jobs {
             }
         }
         Ok(())
-    }
-}
-
-/// Returns an error unless a Job that exists may be taken for one that an owner would create.
-fn may_adopt(there: &JobView, owner: &Owner, name: &str) -> Result<(), JobError> {
-    if !is_controlled_by(there, &owner.uid) {
-        return Err(JobError::NameTaken(name.to_owned()));
-    }
-    match there.metadata.deletion_timestamp {
-        Some(_) => Err(JobError::StillDeleting(name.to_owned())),
-        None => Ok(()),
     }
 }
 

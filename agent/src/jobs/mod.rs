@@ -8,8 +8,11 @@
 pub mod budget;
 mod create;
 pub mod delay;
+mod lent;
+mod owned;
 mod pod_watches;
 mod pods;
+pub mod refusals;
 pub mod report;
 mod store;
 pub mod template;
@@ -42,6 +45,7 @@ use crate::cluster::watch::{Keep, Watch, watch};
 use crate::config::Namespaces;
 use budget::{Caps, Count, Granted, JobBudget};
 pub use create::{Created, JobError};
+pub use owned::place_in;
 use report::JobReport;
 use store::{Scope, Store};
 use view::JobView;
@@ -67,6 +71,8 @@ struct Shared {
     budget: JobBudget,
     store: Store,
     wake_ups: Arc<WakeUps>,
+    /// The namespace of the Jobs that use what is lent.
+    lent: String,
 }
 
 /// Where owners of each kind are sent that are to be reconciled.
@@ -78,32 +84,33 @@ type WakeUp = (fn(&Owner) -> bool, mpsc::UnboundedSender<Owner>);
 
 impl Jobs {
     /// Returns a store without Jobs: [`Jobs::run`] finds them. A pod may wait for a node for as long as `max_pending`;
-    /// `annotations` are those that kinds read of their Jobs.
+    /// `annotations` are those that kinds read of their Jobs; `lent` is the namespace of Jobs that use what is lent.
     pub fn new(
         client: Client,
         rights: Arc<Rights>,
         caps: Caps,
         max_pending: Duration,
         annotations: &'static [&'static str],
+        lent: String,
     ) -> Self {
         let wake_ups = Arc::<WakeUps>::default();
         let (on_place, on_change) = (wake_ups.clone(), wake_ups.clone());
         let budget = JobBudget::new(caps, move |owner| on_place.send(owner));
-        let store = Store::new(budget.clone(), max_pending, move |owner| on_change.send(owner));
+        let store = Store::new(budget.clone(), max_pending, &lent, move |owner| on_change.send(owner));
         let keep = Keep {
             fields: &["spec", "status"],
             labels: &[OWNER_UID_LABEL],
             annotations,
             max_bytes: MAX_JOB_BYTES,
         };
-        Self(Arc::new(Shared { client, rights, keep, budget, store, wake_ups }))
+        Self(Arc::new(Shared { client, rights, keep, budget, store, wake_ups, lent }))
     }
 
     /// Watches the Jobs of these namespaces, and their pods where there are any, until `stop`, or until a watch
     /// ends, which no watch does by itself.
     pub async fn run(self, namespaces: Namespaces, ready_gate: ReadyGate, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        let scopes = scopes(&namespaces);
+        let scopes = self.scopes(&namespaces);
         let handles = ready_gate.expect(scopes.len());
         for (scope, handle) in scopes.into_iter().zip(handles) {
             tasks.spawn(self.clone().watch_jobs(scope, handle));
@@ -144,7 +151,7 @@ impl Jobs {
     /// Waits until the Jobs of all namespaces are known, or, when `patience` has passed, those of some: one that
     /// cannot be read stops no other.
     pub async fn wait_until_known(&self, namespaces: &Namespaces, patience: Duration) {
-        let (began, all) = (Instant::now(), scopes(namespaces).len());
+        let (began, all) = (Instant::now(), self.scopes(namespaces).len());
         loop {
             let known = self.0.store.known_scopes();
             if known >= all || known > 0 && began.elapsed() >= patience {
@@ -154,9 +161,25 @@ impl Jobs {
         }
     }
 
-    /// Returns whether the Jobs of a namespace are known.
+    /// Returns whether the Jobs of a namespace are known, wherever they run.
     pub fn are_known(&self, namespace: &str) -> bool {
-        self.0.store.knows(namespace)
+        self.0.store.knows(namespace) && self.0.store.knows(&self.0.lent)
+    }
+
+    /// Returns the namespace of the Jobs that use what is lent.
+    pub fn lent_namespace(&self) -> &str {
+        &self.0.lent
+    }
+
+    fn scopes(&self, namespaces: &Namespaces) -> Vec<Scope> {
+        match namespaces {
+            Namespaces::All => vec![None],
+            Namespaces::Named(names) => {
+                let mut names = names.clone();
+                names.insert(self.0.lent.clone());
+                names.into_iter().map(Some).collect()
+            }
+        }
     }
 
     /// Returns the owners of a kind that are to be reconciled because one of their Jobs or pods has changed, or
@@ -254,13 +277,6 @@ impl WakeUps {
 /// Returns the label selector of the agent's own Jobs and pods.
 fn own() -> String {
     format!("{MANAGED_BY_LABEL}={MANAGED_BY}")
-}
-
-fn scopes(namespaces: &Namespaces) -> Vec<Scope> {
-    match namespaces {
-        Namespaces::All => vec![None],
-        Namespaces::Named(names) => names.iter().cloned().map(Some).collect(),
-    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! What became of a Job and its containers, read from it and its pods. What that means is for its kind to decide.
 
+mod no_start;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use imgop_core::api::TEMPLATE_ANNOTATION;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::view::{ConditionView, ContainerStatusView, JobView, PodView, TerminatedView};
+use super::view::{ConditionView, JobView, PodView, TerminatedView};
 use crate::cluster::api_error::printable;
+use no_start::{lost_since, not_starting, unscheduled, without_pod, without_volumes};
 
-/// How many seconds a pod may wait for its image or its Secrets before its Job is given up, and for a node before
-/// that is reported.
-const MAX_START_SECONDS: i64 = 60;
-/// How many seconds a pod may exceed the time it was given to end: then its node does not answer.
-const MAX_TERMINATION_SECONDS: i64 = 120;
 /// How many seconds a Job may go on when all its own containers have ended.
 const MAX_LEFTOVER_SECONDS: i64 = 60;
 /// How many seconds pods of a failed Job may seem to run: two watches are not in step.
@@ -22,6 +21,8 @@ const MAX_WATCH_LAG_SECONDS: i64 = 15;
 /// A Job, and what became of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobReport {
+    /// The namespace that the Job is in.
+    pub namespace: String,
     /// The Job's name.
     pub name: String,
     /// The Job's UID.
@@ -39,6 +40,8 @@ pub struct JobReport {
     pub state: JobState,
     /// Why its pod gets no node, once it has waited for one for some time.
     pub waits_for_node: Option<String>,
+    /// Whether it is stuck because no pod could be created for it.
+    pub is_without_pod: bool,
     /// Why its newest pod was ended from outside, if it was.
     pub ended_by: Option<EndedBy>,
     /// What became of each of its own containers, by name.
@@ -139,17 +142,20 @@ impl JobReport {
         };
         let unscheduled = unscheduled(known, now).filter(|_| end.is_none());
         let is_given_up = |(_, waited): &(String, Duration)| *waited >= max_pending;
+        let without_pod = without_pod(job, missing_since, now).filter(|_| end.is_none());
+        let is_without_pod = without_pod.is_some();
         let stuck = if end.is_some() {
             None
         } else {
-            without_pod(job, missing_since, now)
+            without_pod
                 .or_else(|| not_starting(known, now))
                 .or_else(|| without_volumes(known, now))
                 .or_else(|| unscheduled.clone().filter(is_given_up).map(|(why, _)| why))
         };
         let lost_since = lost_since(known, now).filter(|_| end.is_none());
         let created = job.creation_timestamp().map(|time| time.0);
-        let state_of = |name: &str| match (&stuck, lost_since, ended(known, name)) {
+        let replaces_pods = job.replaces_pods();
+        let state_of = |name: &str| match (&stuck, lost_since, ended(known, name, replaces_pods)) {
             (_, _, Some(end)) => ContainerState::Ended(ContainerEnd::of(end, created.unwrap_or(now), now)),
             (Some(message), _, None) => ContainerState::NotStarted { message: message.clone(), at: now },
             (None, Some(at), None) => ContainerState::Interrupted { at },
@@ -165,10 +171,11 @@ impl JobReport {
             (None, None) => JobState::Unfinished,
         };
         let annotations = job.metadata.annotations.clone().unwrap_or_default();
-        let (name, uid) = (job.name_any(), job.uid());
+        let (namespace, name, uid) = (job.namespace().unwrap_or_default(), job.name_any(), job.uid());
         let deleting_since = job.metadata.deletion_timestamp.as_ref().map(|time| time.0);
         let waits_for_node = unscheduled.map(|(why, _)| why);
         Self {
+            namespace,
             name,
             uid,
             is_stub: false,
@@ -177,9 +184,29 @@ impl JobReport {
             annotations,
             state,
             waits_for_node,
+            is_without_pod,
             ended_by: known.iter().rev().find_map(|pod| EndedBy::of(pod)),
             containers,
         }
+    }
+
+    /// Says why it is stuck, in place of what was said before.
+    pub(super) fn is_stuck_because(&mut self, why: &str) {
+        self.state = JobState::Stuck(why.to_owned());
+        for container in self.containers.values_mut() {
+            if let ContainerState::NotStarted { message, .. } = container {
+                why.clone_into(message);
+            }
+        }
+    }
+
+    /// Returns whether its pod waits for a node as another template says than this one, given as its hash. What waits
+    /// loses nothing by being made anew.
+    pub fn waits_with_other_template(&self, hash: &str) -> bool {
+        let is_other = self.annotations.get(TEMPLATE_ANNOTATION).is_some_and(|template| template != hash);
+        let is_waiting = self.waits_for_node.is_some() && self.state == JobState::Unfinished;
+        let has_begun = self.containers.values().any(|state| *state != ContainerState::Running);
+        is_other && is_waiting && !has_begun && self.deleting_since.is_none()
     }
 
     /// Returns what became of a container.
@@ -230,9 +257,10 @@ fn seconds_since(since: Timestamp, now: Timestamp) -> i64 {
     now.as_second() - since.as_second()
 }
 
-/// Returns the end of a container, in whichever pod of the Job it was: a disrupted Job has several. A success
-/// in any of them is one; a container that a disruption killed has not failed.
-fn ended<'a>(pods: &[&'a PodView], name: &str) -> Option<&'a TerminatedView> {
+/// Returns the end of a container, in whichever pod of the Job it was: a disrupted Job has several, and one whose
+/// failed pods are replaced. A success in any of them is one; a container that a disruption killed has not failed, nor
+/// has one of a pod that is replaced.
+fn ended<'a>(pods: &[&'a PodView], name: &str, replaces_pods: bool) -> Option<&'a TerminatedView> {
     let ends: Vec<(bool, &TerminatedView)> = pods
         .iter()
         .flat_map(|pod| pod.containers().map(|status| (pod.is("DisruptionTarget"), status)))
@@ -240,7 +268,9 @@ fn ended<'a>(pods: &[&'a PodView], name: &str) -> Option<&'a TerminatedView> {
         .filter_map(|(disrupted, status)| Some((disrupted, status.terminated()?)))
         .collect();
     let success = ends.iter().find(|(_, end)| end.exit_code == 0);
-    success.or_else(|| ends.iter().find(|(disrupted, _)| !disrupted)).map(|(_, end)| *end)
+    let failures = ends.iter().filter(|(disrupted, _)| !disrupted && !replaces_pods);
+    let newest = failures.max_by_key(|(_, end)| end.finished_at.as_ref().map(|time| time.0));
+    success.or(newest).map(|(_, end)| *end)
 }
 
 /// Returns whether the watches may still show pods of a Job that ended at this time.
@@ -279,96 +309,6 @@ fn is_abandoned(containers: &BTreeMap<String, ContainerState>, now: Timestamp) -
     let last: Option<Vec<Timestamp>> = last.collect();
     last.and_then(|ends| ends.into_iter().max())
         .is_some_and(|last| seconds_since(last, now) >= MAX_LEFTOVER_SECONDS)
-}
-
-/// Returns why a pod does not start, once it has had its time: since it was created, or since its first
-/// container was done. A pod that has ended has started.
-fn not_starting(pods: &[&PodView], now: Timestamp) -> Option<String> {
-    pods.iter().filter(|pod| !pod.has_ended()).find_map(|pod| {
-        let created = pod.metadata.creation_timestamp.as_ref()?.0;
-        let ends = pod.containers().filter_map(ContainerStatusView::terminated);
-        let first_done = ends.filter_map(|end| end.finished_at.as_ref()).map(|time| time.0).max();
-        let since = first_done.map_or(created, |done| done.max(created));
-        if seconds_since(since, now) < MAX_START_SECONDS {
-            return None;
-        }
-        pod.containers().filter_map(ContainerStatusView::waiting).find_map(|waiting| {
-            let reason = waiting.reason.as_deref()?;
-            let hopeless = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
-            let hopeless = hopeless.contains(&reason) || reason.starts_with("CreateContainer");
-            hopeless.then(|| describe(reason, waiting.message.as_deref()))
-        })
-    })
-}
-
-/// Returns why nothing of a pod begins that has a node for some time: before its network is there its volumes are
-/// mounted, and images are pulled only after both. Kubernetes gives the reason in events alone.
-fn without_volumes(pods: &[&PodView], now: Timestamp) -> Option<String> {
-    pods.iter().filter(|pod| !pod.has_ended()).find_map(|pod| {
-        let condition = |name| pod.status.conditions.iter().find(|condition| condition.type_ == name);
-        let scheduled = condition("PodScheduled").filter(|scheduled| scheduled.status == "True")?;
-        condition("PodReadyToStartContainers").filter(|ready| ready.status == "False")?;
-        let created = pod.metadata.creation_timestamp.as_ref()?.0;
-        let since = scheduled.last_transition_time.as_ref().map_or(created, |time| time.0.max(created));
-        let began = pod.containers().any(|status| status.terminated().is_some());
-        if began || seconds_since(since, now) < MAX_START_SECONDS {
-            return None;
-        }
-        let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
-        Some(format!(
-            "the pod does not start: a volume cannot be mounted, as where a Secret, a ConfigMap or a key of one is \
-             missing, or its network is not there; its events give the reason, for an hour: kubectl get events -n \
-             {namespace} --field-selector involvedObject.name={name}"
-        ))
-    })
-}
-
-/// Returns why a pod gets no node, once it has waited for one for some time, and for how long it has. An autoscaler
-/// may be adding one.
-fn unscheduled(pods: &[&PodView], now: Timestamp) -> Option<(String, Duration)> {
-    pods.iter().filter(|pod| !pod.has_ended()).find_map(|pod| {
-        let waited = seconds_since(pod.metadata.creation_timestamp.as_ref()?.0, now);
-        let mut conditions = pod.status.conditions.iter();
-        let unscheduled = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
-        let why = describe(unscheduled.reason.as_deref()?, unscheduled.message.as_deref());
-        let waited = Duration::from_secs(u64::try_from(waited).unwrap_or_default());
-        (waited >= Duration::from_secs(MAX_START_SECONDS.unsigned_abs())).then_some((why, waited))
-    })
-}
-
-/// Returns when a pod was to have ended of which nothing is known for too long since: its node does not answer, and
-/// Kubernetes waits for it without end.
-fn lost_since(pods: &[&PodView], now: Timestamp) -> Option<Timestamp> {
-    let to_end = |pod: &&&PodView| !pod.has_ended();
-    let ends = pods.iter().filter(to_end).filter_map(|pod| pod.metadata.deletion_timestamp.as_ref());
-    ends.map(|time| time.0).find(|at| seconds_since(*at, now) >= MAX_TERMINATION_SECONDS)
-}
-
-/// Returns what is wrong with a Job for which no pod can be created, as where a quota or a policy forbids it:
-/// only its events give the reason, and they outlive it. Kubernetes must have begun with it, or a Job that waits its
-/// turn would be given up; one whose pod was evicted gets another one within a while, and one that is suspended
-/// may get one yet.
-fn without_pod(job: &JobView, missing_since: Option<Timestamp>, now: Timestamp) -> Option<String> {
-    let status = &job.status;
-    let counts = [status.active, status.terminating, status.succeeded, status.failed];
-    let is_suspended = status.conditions.iter().any(|c| c.type_ == "Suspended" && c.status == "True");
-    let since = status.start_time.as_ref()?.0.max(missing_since?);
-    let has_time = seconds_since(since, now) < MAX_START_SECONDS;
-    if is_suspended || has_time || counts.into_iter().flatten().any(|count| count > 0) {
-        return None;
-    }
-    let (name, namespace) = (job.name_any(), job.namespace().unwrap_or_default());
-    Some(format!(
-        "no pod could be created for the Job, as where a quota or a policy forbids it; its events give the reason, for \
-         an hour: kubectl get events -n {namespace} --field-selector involvedObject.name={name}"
-    ))
-}
-
-fn describe(reason: &str, message: Option<&str>) -> String {
-    match printable(message.unwrap_or_default()) {
-        text if text.is_empty() => format!("the pod does not start: {reason}"),
-        text => format!("the pod does not start: {reason}: {text}"),
-    }
 }
 
 #[cfg(test)]

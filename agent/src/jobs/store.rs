@@ -1,23 +1,23 @@
 //! The Jobs of the agent and their pods, as the watches show them and as this process creates them.
 
 mod bytes;
+mod lent;
 mod unanswered;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_core::api::OWNER_UID_LABEL;
 use jiff::Timestamp;
+use kube::Resource as _;
 use kube::runtime::watcher::Event;
-use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
 use super::budget::{Count, JobBudget};
 use super::pods::NamespacePods;
 use super::report::{JobReport, Pods};
 use super::view::{JobView, PodView};
-use crate::cluster::owner::{Owner, controller_of};
+use crate::cluster::owner::Owner;
 use crate::cluster::watch::Guarded;
 use bytes::{Bytes, Size};
 use unanswered::Unanswered;
@@ -41,9 +41,13 @@ pub struct Store {
 
 #[derive(Default)]
 struct Content {
+    /// The namespace of the Jobs that use what is lent.
+    lent: Box<str>,
     jobs: HashMap<Key, Entry>,
-    /// The names of Jobs by the namespace and the UID of their controller.
-    of_owner: HashMap<Key, BTreeSet<String>>,
+    /// How many Jobs each namespace has.
+    of_namespace: HashMap<String, usize>,
+    /// The Jobs by the namespace and the UID of their owner.
+    of_owner: HashMap<Key, BTreeSet<Key>>,
     /// Unfinished Jobs by namespace and by the UID of the controller or, where that is gone, of the label: Jobs
     /// that `delete --cascade=orphan` left behind count for as long as they live.
     unfinished: HashMap<Key, usize>,
@@ -71,13 +75,16 @@ struct Changed {
 }
 
 impl Store {
-    /// Returns an empty store. `wake` is called with an owner whose Jobs or pods have changed.
+    /// Returns an empty store. `lent` is the namespace of the Jobs that use what is lent; `wake` is called with an owner
+    /// whose Jobs or pods have changed.
     pub fn new(
         budget: JobBudget,
         max_pending: Duration,
+        lent: &str,
         wake: impl Fn(&Owner) + Send + Sync + 'static,
     ) -> Self {
-        Self { content: Mutex::default(), budget, max_pending, wake: Box::new(wake) }
+        let content = Content { lent: lent.into(), ..Content::default() };
+        Self { content: Mutex::new(content), budget, max_pending, wake: Box::new(wake) }
     }
 
     /// Applies an event of the watch of Jobs.
@@ -136,7 +143,7 @@ impl Store {
             let jobs = content.pods.entry(namespace.to_owned()).or_default().apply(namespace, event);
             let of_job = |(name, uid): &(String, String)| {
                 let entry = content.jobs.get(&(namespace.to_owned(), name.clone()))?;
-                owner_of(&entry.job).filter(|_| entry.job.metadata.uid.as_ref() == Some(uid))
+                entry.job.owner(&content.lent).filter(|_| entry.job.metadata.uid.as_ref() == Some(uid))
             };
             jobs.iter().filter_map(of_job).collect()
         };
@@ -163,7 +170,7 @@ impl Store {
 
     /// Returns the namespaces that have Jobs.
     pub fn namespaces(&self) -> HashSet<String> {
-        self.content.lock().bytes.namespaces().cloned().collect()
+        self.content.lock().of_namespace.keys().cloned().collect()
     }
 
     /// Returns whether the Jobs of a namespace are known.
@@ -187,7 +194,7 @@ impl Store {
     pub fn count(&self, owner: &Owner) -> Count {
         let content = self.content.lock();
         let names = content.of_owner.get(&(owner.namespace.clone(), owner.uid.clone())).into_iter().flatten();
-        let jobs = names.filter_map(|name| content.jobs.get(&(owner.namespace.clone(), name.clone())));
+        let jobs = names.filter_map(|key| content.jobs.get(key));
         jobs.fold(Count::default(), |count, entry| Count {
             total: count.total + 1,
             unfinished: count.unfinished + usize::from(entry.job.is_unfinished()),
@@ -198,10 +205,10 @@ impl Store {
     pub fn of_owner(&self, owner: &Owner, now: Timestamp) -> Vec<JobReport> {
         let content = &mut *self.content.lock();
         let names = content.of_owner.get(&(owner.namespace.clone(), owner.uid.clone())).into_iter().flatten();
-        let pods_here = content.pods.get(&owner.namespace);
         names
-            .filter_map(|name| {
-                let entry = content.jobs.get_mut(&(owner.namespace.clone(), name.clone()))?;
+            .filter_map(|key| {
+                let entry = content.jobs.get_mut(key)?;
+                let pods_here = content.pods.get(&key.0);
                 let uid = entry.job.metadata.uid.as_deref().unwrap_or_default();
                 let mut report = match pods_here.and_then(|pods| pods.of_job(uid, now)) {
                     None => JobReport::of(&entry.job, Pods::Unknown, self.max_pending, now),
@@ -278,7 +285,7 @@ impl Content {
         let must_stay = own || same.is_some();
         let pod_missing_since = same.and_then(|before| before.pod_missing_since);
         let removed = self.remove_if(&key, None);
-        let Some(counted) = counted_for(&job) else { return removed };
+        let Some(counted) = job.counted_for(&self.lent) else { return removed };
         if !self.bytes.fits(&counted, job.bytes(), Size::Whole) && job.is_unfinished() {
             self.reduce_finished(&counted, job.bytes());
         }
@@ -300,10 +307,11 @@ impl Content {
             }
         }
         self.bytes.add(&counted, job.bytes());
-        let owner = owner_of(&job);
+        let owner = job.owner(&self.lent);
         if owner.is_some() {
-            self.of_owner.entry(counted.clone()).or_default().insert(key.1.clone());
+            self.of_owner.entry(counted.clone()).or_default().insert(key.clone());
         }
+        *self.of_namespace.entry(key.0.clone()).or_default() += 1;
         if job.is_unfinished() {
             *self.unfinished.entry(counted.clone()).or_default() += 1;
         }
@@ -315,11 +323,12 @@ impl Content {
     fn reduce_finished(&mut self, counted: &Key, bytes: usize) {
         let of_owner_alone = !self.bytes.fits_owner(counted, bytes);
         for (key, entry) in &mut self.jobs {
-            if entry.is_stub || key.0 != counted.0 || entry.job.is_unfinished() {
+            if entry.is_stub || entry.job.is_unfinished() {
                 continue;
             }
-            let Some(other) = counted_for(&entry.job) else { continue };
-            if of_owner_alone && other != *counted {
+            let is_near = key.0 == counted.0 || *key.0 == *self.lent;
+            let Some(other) = entry.job.counted_for(&self.lent).filter(|_| is_near) else { continue };
+            if other.0 != counted.0 || of_owner_alone && other != *counted {
                 continue;
             }
             let before = entry.job.bytes();
@@ -341,10 +350,16 @@ impl Content {
             return Changed::default();
         }
         let Some(entry) = self.jobs.remove(key) else { return Changed::default() };
-        let Some(counted) = counted_for(&entry.job) else { return Changed::default() };
+        let Some(counted) = entry.job.counted_for(&self.lent) else { return Changed::default() };
+        if let Some(count) = self.of_namespace.get_mut(&key.0) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_namespace.remove(&key.0);
+            }
+        }
         self.bytes.subtract(&counted, entry.job.bytes());
         if let Some(names) = self.of_owner.get_mut(&counted) {
-            names.remove(&key.1);
+            names.remove(key);
             if names.is_empty() {
                 self.of_owner.remove(&counted);
             }
@@ -357,30 +372,12 @@ impl Content {
                 self.unfinished.remove(&counted);
             }
         }
-        Changed { counts: vec![counted], wake: owner_of(&entry.job).into_iter().collect() }
+        Changed { counts: vec![counted], wake: entry.job.owner(&self.lent).into_iter().collect() }
     }
 }
 
 fn key_of(metadata: &kube::api::ObjectMeta) -> Key {
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
-}
-
-/// Returns the owner of a Job: its controller, which is in its namespace.
-fn owner_of(job: &JobView) -> Option<Owner> {
-    controller_of(job).map(|owner| Owner {
-        api_version: owner.api_version.clone().into(),
-        kind: owner.kind.clone().into(),
-        namespace: job.namespace().unwrap_or_default(),
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
-    })
-}
-
-/// Returns the namespace and the UID for which a Job counts.
-fn counted_for(job: &JobView) -> Option<Key> {
-    let label = || job.labels().get(OWNER_UID_LABEL).cloned();
-    let uid = controller_of(job).map(|owner| owner.uid.clone()).or_else(label)?;
-    Some((job.namespace().unwrap_or_default(), uid))
 }
 
 #[cfg(test)]

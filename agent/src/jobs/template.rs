@@ -1,21 +1,28 @@
 //! Jobs and pods as the agent makes them for any kind: labelled, owned, locked down (the pod security standard
 //! "restricted", unless a kind says what it needs besides), with credentials and certificates as files.
 
+mod affinity;
+mod options;
+
 use std::collections::BTreeMap;
 
-use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
+use imgop_core::api::{
+    MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL, OWNER_UID_LABEL, PART_OF_LABEL, Resources, TEMPLATE_ANNOTATION,
+};
 use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, PodSecurityContext, PodSpec,
-    PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
+    Affinity, Capabilities, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference,
+    PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext, Toleration, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
 
 use crate::cluster::owner::Owner;
+pub use options::{JobDefaults, JobOptions};
 
 /// The label that holds the name of the owner, shortened to what a label may hold: for people, who select Jobs by
 /// it. The agent goes by UIDs.
@@ -57,6 +64,8 @@ pub struct JobTemplate<'a> {
     pub ttl_seconds: Option<u32>,
     /// How its pod differs from one that passes "restricted" and may be moved at any time.
     pub pod: PodNeeds,
+    /// What settings and owner say of it besides. It changes nothing that is said above, but for how long it is kept.
+    pub options: JobOptions,
 }
 
 /// How the pod of a kind's Jobs differs from that of others.
@@ -105,49 +114,36 @@ pub fn runtime_default() -> SeccompProfile {
     SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
 }
 
-/// What a container requests, and the most that it gets, by the name of the resource.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resources {
-    /// What is set aside for it.
-    pub requests: BTreeMap<String, String>,
-    /// The most that it gets.
-    pub limits: BTreeMap<String, String>,
-}
-
-impl From<Resources> for ResourceRequirements {
-    fn from(resources: Resources) -> Self {
-        let quantities = |pairs: BTreeMap<String, String>| {
-            let pairs = pairs.into_iter().map(|(name, value)| (name, Quantity(value)));
-            Some(pairs.collect::<BTreeMap<_, _>>()).filter(|pairs| !pairs.is_empty())
-        };
-        Self { requests: quantities(resources.requests), limits: quantities(resources.limits), claims: None }
-    }
-}
-
 impl JobTemplate<'_> {
     /// Builds the Job. Nothing of its owner's own labels and annotations is in it.
     pub fn build(self) -> Job {
-        let labels = self.labels();
+        let options = &self.options;
+        let labels = with(&options.labels, self.labels());
+        let template = (TEMPLATE_ANNOTATION.to_owned(), options.hash());
+        let annotations = self.annotations.clone().into_iter().chain([template]).collect();
         Job {
             metadata: ObjectMeta {
                 name: Some(self.name()),
                 namespace: Some(self.owner.namespace.clone()),
                 labels: Some(labels.clone()),
-                annotations: Some(self.annotations.clone()),
+                annotations: Some(with(&options.annotations, annotations)),
                 owner_references: Some(vec![self.owner.controller_reference()]),
                 ..ObjectMeta::default()
             },
             spec: Some(JobSpec {
-                // Kinds count tries by themselves; a Job is one try.
-                backoff_limit: Some(0),
+                // Kinds count tries by themselves; a Job is one try, whatever happens in it.
+                backoff_limit: i32::try_from(options.backoff_limit).ok(),
                 active_deadline_seconds: Some(self.deadline_seconds.into()),
-                ttl_seconds_after_finished: self.ttl_seconds.and_then(|seconds| i32::try_from(seconds).ok()),
+                ttl_seconds_after_finished: options
+                    .ttl_seconds
+                    .or(self.ttl_seconds)
+                    .and_then(|seconds| i32::try_from(seconds).ok()),
                 pod_failure_policy: Some(ignore_disruptions()),
                 // No second pod while the first still ends.
                 pod_replacement_policy: Some("Failed".to_owned()),
                 template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
-                        labels: Some(labels.into_iter().chain(self.pod.labels.clone()).collect()),
+                        labels: Some(with(&labels, self.pod.labels.clone())),
                         annotations: Some(self.pod_annotations()),
                         ..ObjectMeta::default()
                     }),
@@ -161,7 +157,7 @@ impl JobTemplate<'_> {
 
     fn pod_annotations(&self) -> BTreeMap<String, String> {
         let own = [(SAFE_TO_EVICT.to_owned(), self.pod.is_evictable.to_string())];
-        own.into_iter().chain(self.pod.annotations.clone()).collect()
+        with(&self.options.annotations, own.into_iter().chain(self.pod.annotations.clone()).collect())
     }
 
     fn name(&self) -> String {
@@ -173,8 +169,8 @@ impl JobTemplate<'_> {
     fn labels(&self) -> BTreeMap<String, String> {
         let name: String = self.owner.name.chars().take(MAX_LABEL).collect();
         BTreeMap::from([
-            ("app.kubernetes.io/name".to_owned(), self.app.to_owned()),
-            ("app.kubernetes.io/part-of".to_owned(), "imgop".to_owned()),
+            (NAME_LABEL.to_owned(), self.app.to_owned()),
+            (PART_OF_LABEL.to_owned(), MANAGED_BY.to_owned()),
             (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
             (OWNER_UID_LABEL.to_owned(), self.owner.uid.clone()),
             (OWNER_NAME_LABEL.to_owned(), name.trim_end_matches(['-', '.']).to_owned()),
@@ -182,6 +178,10 @@ impl JobTemplate<'_> {
     }
 
     fn pod(self) -> PodSpec {
+        let JobOptions { environment, node_selector, tolerations, affinity, .. } = self.options;
+        let in_environment = |container: Container| with_variables(container, &environment);
+        let pull_secrets = self.options.pull_secrets.into_iter().map(|name| LocalObjectReference { name });
+        let lost_nodes = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(lost_node);
         let scratch = Volume {
             name: SCRATCH.to_owned(),
             empty_dir: Some(EmptyDirVolumeSource {
@@ -191,20 +191,24 @@ impl JobTemplate<'_> {
             ..Volume::default()
         };
         PodSpec {
-            init_containers: Some(self.init_containers).filter(|init| !init.is_empty()),
-            containers: self.containers,
+            init_containers: some(self.init_containers.into_iter().map(in_environment).collect()),
+            containers: self.containers.into_iter().map(in_environment).collect(),
             volumes: Some(std::iter::once(scratch).chain(self.volumes).collect()),
             restart_policy: Some("Never".to_owned()),
+            service_account_name: self.options.service_account,
+            // Neither Skopeo nor Buildah talks to the API server, and a RUN is the tenant's code.
             automount_service_account_token: Some(false),
+            image_pull_secrets: some(pull_secrets.collect()),
+            priority_class_name: self.options.priority_class,
+            node_selector: Some(node_selector).filter(|labels| !labels.is_empty()),
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(5),
             security_context: Some(self.pod.security),
             host_users: self.pod.host_users,
-            affinity: self.pod.affinity,
+            affinity: affinity::both(self.pod.affinity, affinity),
             active_deadline_seconds: self.pod.deadline_seconds.map(i64::from),
-            tolerations: Some(
-                ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(lost_node).to_vec(),
-            ),
+            // Of several that tolerate a taint, the shortest time holds.
+            tolerations: Some(lost_nodes.into_iter().chain(tolerations).collect()),
             ..PodSpec::default()
         }
     }
@@ -217,7 +221,7 @@ pub fn container(
     command: &str,
     args: Vec<String>,
     mounts: &[VolumeMount],
-    resources: Resources,
+    resources: &Resources,
 ) -> Container {
     let scratch =
         VolumeMount { name: SCRATCH.to_owned(), mount_path: "/tmp".to_owned(), ..VolumeMount::default() };
@@ -232,7 +236,7 @@ pub fn container(
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(vec![command.to_owned()]),
         args: Some(args),
-        resources: Some(resources.into()),
+        resources: Some(resources.requirements()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -245,6 +249,26 @@ pub fn container(
         volume_mounts: Some(std::iter::once(scratch).chain(mounts.iter().cloned()).collect()),
         ..Container::default()
     }
+}
+
+/// Returns these texts, with those that a Job needs in the place of others with the same key.
+fn with(texts: &BTreeMap<String, String>, needed: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    texts.clone().into_iter().chain(needed).collect()
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    Some(list).filter(|list| !list.is_empty())
+}
+
+/// Returns a container with more variables. Its own stay as they are.
+fn with_variables(mut container: Container, variables: &BTreeMap<String, String>) -> Container {
+    let own = container.env.get_or_insert_default();
+    for (name, value) in variables {
+        if own.iter().all(|variable| variable.name != *name) {
+            own.push(variable(name, value.clone()));
+        }
+    }
+    container
 }
 
 fn variable(name: &str, value: String) -> EnvVar {

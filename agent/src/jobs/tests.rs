@@ -43,7 +43,7 @@ fn job(name: &str, uid: &str) -> Value {
 fn jobs(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> (Jobs, Asked) {
     let (client, asked) = api_server(answer);
     let rights = Arc::new(Rights::new(client.clone(), "imgop-system:imgop-agent".into()));
-    (Jobs::new(client, rights, CAPS, Duration::from_mins(10), &[]), asked)
+    (Jobs::new(client, rights, CAPS, Duration::from_mins(10), &[], "imgop-system".into()), asked)
 }
 
 async fn create(jobs: &Jobs) -> Result<Created, JobError> {
@@ -145,13 +145,13 @@ async fn a_job_that_is_deleted_is_no_longer_its_owners_and_one_that_was_gone_is_
     for answer in [(200, "{}".to_owned()), refusal(404, "NotFound", "jobs.batch \"j\" not found")] {
         let (jobs, asked) = jobs(move |_| answer.clone());
         jobs.0.store.insert(serde_json::from_value(job("j", "uid")).unwrap());
-        jobs.delete("team-a", &jobs.of_owner(&owner(), now())[0]).await.unwrap();
+        jobs.delete(&jobs.of_owner(&owner(), now())[0]).await.unwrap();
         assert!(jobs.of_owner(&owner(), now()).is_empty());
         assert!(asked.lock().unwrap()[0].starts_with("DELETE /apis/batch/v1/namespaces/team-a/jobs/j"));
     }
     let (jobs, _) = jobs(|_| refusal(500, "InternalError", "no"));
     jobs.0.store.insert(serde_json::from_value(job("j", "uid")).unwrap());
-    assert!(jobs.delete("team-a", &jobs.of_owner(&owner(), now())[0]).await.is_err());
+    assert!(jobs.delete(&jobs.of_owner(&owner(), now())[0]).await.is_err());
     assert_eq!(jobs.of_owner(&owner(), now()).len(), 1);
 }
 
@@ -244,7 +244,7 @@ async fn a_job_is_deleted_only_if_it_is_still_the_one_that_was_judged() {
     let mut another = job("j", "uid");
     another["metadata"]["uid"] = "another".into();
     jobs.0.store.insert(serde_json::from_value(another).unwrap());
-    jobs.delete("team-a", &judged).await.unwrap();
+    jobs.delete(&judged).await.unwrap();
     assert_eq!(jobs.of_owner(&owner(), now())[0].uid.as_deref(), Some("another"));
     assert_eq!(asked.lock().unwrap().len(), 1);
 }

@@ -1,5 +1,6 @@
 //! Of Jobs and pods only what the agent reads.
 
+use imgop_core::api::OWNER_ANNOTATION;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -21,8 +22,9 @@ pub struct JobView {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct JobSpecView {
+    backoff_limit: i32,
     template: TemplateView,
 }
 
@@ -172,6 +174,12 @@ impl JobView {
         pod.init_containers.iter().chain(&pod.containers).map(|container| container.name.as_str())
     }
 
+    /// Returns whether a pod of it that fails is replaced by another one.
+    pub fn replaces_pods(&self) -> bool {
+        let limit = self.spec.backoff_limit;
+        limit > 0 && self.is_unfinished() && self.status.failed.unwrap_or_default() <= limit
+    }
+
     /// Returns whether it still runs or waits to run.
     pub fn is_unfinished(&self) -> bool {
         self.end().is_none()
@@ -210,7 +218,9 @@ impl JobView {
 
     /// Drops all but its names, its owner and how it stands.
     pub fn reduce_to_stub(&mut self) {
-        self.metadata.annotations = None;
+        let annotations = self.metadata.annotations.take();
+        let owner = annotations.and_then(|mut all| all.remove_entry(OWNER_ANNOTATION));
+        self.metadata.annotations = owner.map(|owner| [owner].into());
         self.spec = JobSpecView::default();
         let conditions = &mut self.status.conditions;
         conditions.retain(|c| matches!(c.type_.as_str(), "Complete" | "Failed" | "Suspended"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use imgop_registry::reference::{Digest, RegistryHost};
 
 use super::docker_config::docker_config_secret;
-use super::{AccessError, JobSecretError, RegistryAccess, Resolved};
+use super::{AccessError, AccessResolver, JobSecretError, Resolved};
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::owner::Owner;
@@ -21,7 +21,7 @@ const MAX_AGE_NOW: Duration = Duration::from_mins(10);
 
 /// Adds the agent's own credential for a field that asks for it.
 pub(super) async fn add_credential(
-    with: &RegistryAccess<'_>,
+    with: &AccessResolver<'_>,
     namespace: &str,
     field: &str,
     host: &RegistryHost,
@@ -32,6 +32,29 @@ pub(super) async fn add_credential(
         return Err(AccessError::AwsNotEnabled);
     }
     let max_age = if freshness == Freshness::Cached { Duration::MAX } else { MAX_AGE_NOW };
+    add_token(with, field, host, max_age, resolved).await
+}
+
+/// Adds the agent's own credential for a field that asks for it, and to which an administrator lends it.
+pub(super) async fn add_lent_credential(
+    with: &AccessResolver<'_>,
+    field: &str,
+    host: &RegistryHost,
+    freshness: Freshness,
+    resolved: &mut Resolved,
+) -> Result<(), AccessError> {
+    // A Job may be given what is resolved here.
+    let max_age = if freshness == Freshness::Cached { MAX_AGE_FOR_A_JOB } else { MAX_AGE_NOW };
+    add_token(with, field, host, max_age, resolved).await
+}
+
+async fn add_token(
+    with: &AccessResolver<'_>,
+    field: &str,
+    host: &RegistryHost,
+    max_age: Duration,
+    resolved: &mut Resolved,
+) -> Result<(), AccessError> {
     let found = with.ecr.credential(host, max_age).await;
     let found =
         found.map_err(|error| AccessError::Aws { field: field.to_owned(), error: Box::new(error) })?;
@@ -45,7 +68,7 @@ pub(super) async fn add_credential(
 
 /// Writes the Secret that an owner's Jobs mount for a field, unless it holds a token that is young enough.
 pub(super) async fn ensure_job_secret(
-    with: &RegistryAccess<'_>,
+    with: &AccessResolver<'_>,
     owner: &Owner,
     field: &str,
     host: &RegistryHost,

@@ -22,11 +22,7 @@ pub fn docker_config_secret(
     app: &str,
     credentials: &[(String, Credential)],
 ) -> Secret {
-    let auths: Map<String, Value> = credentials
-        .iter()
-        .filter_map(|(scope, credential)| Some((scope.clone(), entry(credential)?)))
-        .collect();
-    let config = json!({ "auths": auths });
+    let config = docker_config(credentials);
     let labels = [
         ("app.kubernetes.io/name", app.to_owned()),
         ("app.kubernetes.io/part-of", "imgop".to_owned()),
@@ -42,12 +38,18 @@ pub fn docker_config_secret(
             ..ObjectMeta::default()
         },
         type_: Some("kubernetes.io/dockerconfigjson".to_owned()),
-        data: Some(BTreeMap::from([(
-            DOCKER_CONFIG_KEY.to_owned(),
-            ByteString(config.to_string().into_bytes()),
-        )])),
+        data: Some(BTreeMap::from([(DOCKER_CONFIG_KEY.to_owned(), ByteString(config.into_bytes()))])),
         ..Secret::default()
     }
+}
+
+/// Returns a file with these credentials, each for its registry or for a path of it.
+pub(super) fn docker_config(credentials: &[(String, Credential)]) -> String {
+    let auths: Map<String, Value> = credentials
+        .iter()
+        .filter_map(|(scope, credential)| Some((scope.clone(), entry(credential)?)))
+        .collect();
+    json!({ "auths": auths }).to_string()
 }
 
 /// Returns how a credential stands in the file; none for one that the tools cannot use from there.

@@ -3,9 +3,11 @@
 use imgop_core::api::{CA_KEY, DOCKER_CONFIG_KEY, EndpointRef, Side, TlsMode};
 use imgop_core::commands::Endpoint;
 use imgop_registry::reference::Repository;
+use imgop_registry::{Access, Tls};
 use k8s_openapi::api::core::v1::{KeyToPath, SecretVolumeSource, Volume, VolumeMount};
 
 use super::aws;
+use super::lent::{auth_key, ca_key};
 use crate::cluster::owner::Owner;
 
 /// An endpoint as a pod sees it: where its credentials and certificates are mounted.
@@ -40,29 +42,44 @@ impl EndpointFiles {
         // Loopback is plain HTTP for the agent's own client too.
         let verify_tls = endpoint.tls.mode == TlsMode::Verify && !repository.host().is_loopback();
         let ca_secret = endpoint.tls.ca_secret_name.as_deref().filter(|_| verify_tls);
+        let auth = auth_secret.as_deref().map(|secret| (secret, DOCKER_CONFIG_KEY));
+        Self::mounted(side, repository, auth, ca_secret.map(|secret| (secret, CA_KEY)), verify_tls)
+    }
+
+    /// Returns the files of a Job that uses what is lent: all of them are in this Secret of its own.
+    pub fn lent(secret: &str, side: Side, repository: &Repository, access: &Access) -> Self {
+        let verify_tls = matches!(access.tls, Tls::Verify { .. }) && !repository.host().is_loopback();
+        let has_ca = matches!(access.tls, Tls::Verify { extra_ca_pem: Some(_) }) && verify_tls;
+        let auth = access.credential.is_some().then_some((secret, auth_key(side)));
+        Self::mounted(side, repository, auth, has_ca.then_some((secret, ca_key(side))), verify_tls)
+    }
+
+    /// Returns the files of a side: credentials and certificates, each from a key of a Secret.
+    fn mounted(
+        side: Side,
+        repository: &Repository,
+        auth: Option<(&str, &'static str)>,
+        ca: Option<(&str, &'static str)>,
+        verify_tls: bool,
+    ) -> Self {
         let folder = |what: &str| format!("/imgop/{side}/{what}");
-        let auth = auth_secret.as_deref().map(|secret| File {
-            volume: format!("{side}-auth"),
-            secret,
-            key: DOCKER_CONFIG_KEY,
-            name: "auth.json",
-            folder: folder("auth"),
+        let endpoint = Endpoint {
+            repository: repository.clone(),
+            auth_file: auth.map(|_| format!("{}/auth.json", folder("auth")).into()),
+            certificates: ca.map(|_| folder("tls").into()),
+            verify_tls,
+        };
+        let auth = auth.map(|(secret, key)| {
+            let (volume, folder) = (format!("{side}-auth"), folder("auth"));
+            File { volume, secret, key, name: "auth.json", folder }
         });
-        let ca = ca_secret.map(|secret| File {
-            volume: format!("{side}-tls"),
-            secret,
-            key: CA_KEY,
-            name: "ca.crt",
-            folder: folder("tls"),
+        let ca = ca.map(|(secret, key)| {
+            let (volume, folder) = (format!("{side}-tls"), folder("tls"));
+            File { volume, secret, key, name: "ca.crt", folder }
         });
         let files: Vec<File<'_>> = auth.into_iter().chain(ca).collect();
         Self {
-            endpoint: Endpoint {
-                repository: repository.clone(),
-                auth_file: auth_secret.as_ref().map(|_| format!("{}/auth.json", folder("auth")).into()),
-                certificates: ca_secret.map(|_| folder("tls").into()),
-                verify_tls,
-            },
+            endpoint,
             volumes: files.iter().map(File::volume).collect(),
             mounts: files.iter().map(File::mount).collect(),
         }

@@ -1,26 +1,33 @@
 //! With which credentials and over which transport the repositories of an object are reached: Secrets of its own
-//! namespace, the agent's AWS identity where it is lent; and the Secrets that its Jobs mount.
+//! namespace, what administrators lend; who may write where; and the Secrets that its Jobs mount.
 
 pub mod advice;
 pub(crate) mod aws;
+pub mod default_destinations;
 pub mod docker_config;
 pub mod files;
-
-use std::sync::Arc;
+pub mod lent;
+mod policies;
+mod resolve;
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{EndpointRef, TlsMode};
+use imgop_core::api::{EndpointRef, Tls as TlsSpec, TlsMode};
+use imgop_core::default_destination::IncompleteDestination;
 use imgop_core::readiness::Readiness;
-use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
+use imgop_registry::Access;
 use imgop_registry::ecr::{EcrError, EcrTokens};
-use imgop_registry::reference::Repository;
-use imgop_registry::{Access, Tls};
+use imgop_registry::reference::{Digest, RegistryHost, Repository};
 
-use crate::cluster::Freshness;
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::owner::Owner;
 use crate::cluster::rights::Rights;
-use crate::cluster::secrets::{MAX_VALUE_BYTES, SecretContent, Secrets, is_name};
+use crate::cluster::secrets::Secrets;
+use crate::config::given_credentials::GivenCredentials;
+pub use policies::{Policies, PolicyFault};
+pub use resolve::{EndpointUse, Lending};
+
+/// How a registry is reached that a spec says nothing of.
+const DEFAULT_TLS: TlsSpec = TlsSpec { mode: TlsMode::Verify, ca_secret_name: None };
 
 /// How an endpoint is reached, and from which versions of Secrets that is known.
 #[derive(Debug, Clone)]
@@ -29,6 +36,8 @@ pub struct Resolved {
     pub access: Access,
     /// What it was made from.
     pub versions: Versions,
+    /// Whether something of it is lent, so that no Job in a tenant's namespace may have it.
+    pub is_lent: bool,
 }
 
 /// What credentials were made from.
@@ -46,6 +55,11 @@ impl Versions {
         [self.secrets.as_slice(), &self.tokens].concat()
     }
 
+    /// Returns a hash of the Secrets: another one when one of them is corrected, and not when a token is a new one.
+    pub fn digest(&self) -> String {
+        Digest::of(self.secrets.join("\n").as_bytes()).to_string()
+    }
+
     /// Adds those of another endpoint.
     pub fn extend(&mut self, others: Self) {
         self.secrets.extend(others.secrets);
@@ -53,8 +67,14 @@ impl Versions {
     }
 }
 
-/// What credentials are resolved with.
-pub struct RegistryAccess<'a> {
+/// What endpoints are resolved with.
+pub struct AccessResolver<'a> {
+    /// What administrators have granted.
+    pub policies: &'a Policies,
+    /// The namespace of the agent, with the Secrets that are lent.
+    pub agent_namespace: &'a str,
+    /// What the agent's own variables give that namespace.
+    pub given: &'a [GivenCredentials],
     /// Secrets.
     pub secrets: &'a Secrets,
     /// Rights.
@@ -101,6 +121,42 @@ pub enum AccessError {
         /// Why.
         error: Box<EcrError>,
     },
+    /// Administrators let other namespaces write there, and not this one. Those are not named.
+    #[error(
+        "spec.{field}.name: an administrator has decided which namespaces may write to {scope}, and this one is none of \
+         them; name another destination, or have it selected by the RegistryAccess for that"
+    )]
+    DestinationNotAllowed {
+        /// Where the spec has the endpoint.
+        field: String,
+        /// The repositories that are decided about.
+        scope: String,
+    },
+    /// How lent credentials are sent is not a tenant's decision.
+    #[error(
+        "spec.{field}.tls: an administrator lends the credentials for this registry and says how it is reached; leave tls \
+         out, or name credentials of your own"
+    )]
+    TlsOfLent {
+        /// Where the spec has the endpoint.
+        field: String,
+    },
+    /// What is lent cannot be used. Names of Secrets of administrators are not a tenant's.
+    #[error("spec.{field}: what an administrator lends for {host} cannot be used: {problem}")]
+    LentUnusable {
+        /// Where the spec has the endpoint.
+        field: String,
+        /// The registry.
+        host: RegistryHost,
+        /// Why.
+        problem: String,
+    },
+    /// The spec leaves its destination open, and no default says where it is.
+    #[error(transparent)]
+    OpenDestination(#[from] IncompleteDestination),
+    /// It is not known what administrators have granted.
+    #[error(transparent)]
+    Policy(#[from] PolicyFault),
     /// The API server did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -144,57 +200,9 @@ impl JobSecretError {
     }
 }
 
-impl RegistryAccess<'_> {
-    /// Reads what an endpoint of an object names, in no namespace but the object's own. `field` is where the spec has
-    /// the endpoint: `source`, `registries[2]`.
-    pub async fn resolve(
-        &self,
-        namespace: &str,
-        field: &str,
-        repository: &Repository,
-        endpoint: EndpointRef<'_>,
-        freshness: Freshness,
-    ) -> Result<Resolved, AccessError> {
-        let fields = [format!("{field}.credentials.secretName"), format!("{field}.tls.caSecretName")];
-        let verifies = endpoint.tls.mode == TlsMode::Verify;
-        let names = [
-            endpoint.credentials.map(|named| named.secret_name.as_str()),
-            endpoint.tls.ca_secret_name.as_deref().filter(|_| verifies),
-        ];
-        let mut read = [None, None];
-        for (which, key) in [DOCKER_CONFIG_KEY, CA_KEY].into_iter().enumerate() {
-            let (Some(name), named_by) = (names[which], &fields[which]) else { continue };
-            let content = self.read(namespace, named_by, name, freshness).await?;
-            if let Some(bytes) = content.too_long(key) {
-                let problem = format!(
-                    "its key {key} has {bytes} bytes; at most {MAX_VALUE_BYTES} are read, so name a \
-                             Secret with what this registry needs alone"
-                );
-                let (field, secret) = (named_by.clone(), name.to_owned());
-                return Err(AccessError::Unusable { field, secret, problem });
-            }
-            read[which] = Some(content);
-        }
-        let mode = match endpoint.tls.mode {
-            TlsMode::Verify => Tls::default(),
-            TlsMode::SkipVerify => Tls::SkipVerify,
-            TlsMode::PlainHttp => Tls::PlainHttp,
-        };
-        let access = access(&read, repository, mode).map_err(|error| {
-            let which = usize::from(error.concerns_ca());
-            let secret = names[which].unwrap_or_default().to_owned();
-            AccessError::Unusable { field: fields[which].clone(), secret, problem: error.to_string() }
-        })?;
-        let secrets = read.iter().flatten().map(|content| content.version.clone()).collect();
-        let mut resolved = Resolved { access, versions: Versions { secrets, tokens: Vec::new() } };
-        if endpoint.use_aws_irsa {
-            aws::add_credential(self, namespace, field, repository.host(), freshness, &mut resolved).await?;
-        }
-        Ok(resolved)
-    }
-
-    /// Writes the Secret that an owner's Jobs mount for an endpoint, unless it holds a token that is young enough.
-    /// Only right before a Job is created: an object with nothing to do has no Secret.
+impl AccessResolver<'_> {
+    /// Writes the Secret that an owner's Jobs in its own namespace mount for an endpoint, unless it holds a token that is
+    /// young enough. Only right before a Job is created: an object with nothing to do has no Secret.
     pub async fn ensure_job_secret(
         &self,
         owner: &Owner,
@@ -207,42 +215,6 @@ impl RegistryAccess<'_> {
         }
         Ok(())
     }
-
-    async fn read(
-        &self,
-        namespace: &str,
-        field: &str,
-        name: &str,
-        freshness: Freshness,
-    ) -> Result<Arc<SecretContent>, AccessError> {
-        if !is_name(name) {
-            let problem = "no Secret can have this name: lower-case letters, digits, - and . only".to_owned();
-            let (field, secret) = (field.to_owned(), name.to_owned());
-            return Err(AccessError::Unusable { field, secret, problem });
-        }
-        self.secrets.get(namespace, name, freshness).await.map_err(|error| match error.cause {
-            ApiCause::NotFound => AccessError::Missing { field: field.to_owned(), secret: name.to_owned() },
-            ApiCause::MissingRight(_) | ApiCause::Forbidden(_) => {
-                AccessError::Forbidden { secret: name.to_owned() }
-            }
-            _ => AccessError::Api(error),
-        })
-    }
-}
-
-/// Returns what the Secrets with credentials and with certificates give.
-fn access(
-    [credentials, ca]: &[Option<Arc<SecretContent>>; 2],
-    repository: &Repository,
-    mode: Tls,
-) -> Result<Access, SecretDataError> {
-    let of_credentials = |key: &str| credentials.as_ref().and_then(|content| content.value(key));
-    let of_ca = |key: &str| ca.as_ref().and_then(|content| content.value(key));
-    let data = SecretData {
-        credentials: credentials.is_some().then_some(&of_credentials),
-        ca: ca.is_some().then_some(&of_ca),
-    };
-    from_secret_data(data, repository, mode)
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use imgop_core::api::{Credentials, Tls as TlsSpec};
-use imgop_registry::Credential;
+use imgop_core::api::{Credentials, RegistryAction, Tls as TlsSpec};
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY};
 use imgop_registry::ecr::EcrSettings;
+use imgop_registry::{Credential, Tls};
 use serde_json::json;
 
 use super::*;
+use crate::cluster::Freshness;
 use crate::cluster::fixtures::{api_server, refusal};
+use crate::cluster::secrets::MAX_VALUE_BYTES;
 
 /// An owner of this UID, in namespace `team-a`.
 pub fn owner(uid: &str) -> Owner {
@@ -39,13 +41,32 @@ async fn resolved(host: &str, tls: TlsSpec, use_aws_irsa: bool) -> Result<Resolv
             _ => refusal(404, "NotFound", "not found"),
         }
     });
+    let secrets_client = client.clone();
     let (secrets, rights) = (Secrets::new(client.clone()), Rights::new(client, String::new()));
     let ecr = EcrTokens::new(EcrSettings::of_environment("test", |_| None));
-    let access = RegistryAccess { secrets: &secrets, rights: &rights, ecr: &ecr };
+    let policies = Policies::new(secrets_client);
+    policies.show(&[]);
+    let agent_namespace = "imgop-system";
+    let resolver = AccessResolver {
+        policies: &policies,
+        agent_namespace,
+        given: &[],
+        secrets: &secrets,
+        rights: &rights,
+        ecr: &ecr,
+    };
     let repository = format!("{host}/a/b").parse().unwrap();
     let named = Credentials { secret_name: "target".into() };
     let endpoint = EndpointRef { name: "", credentials: Some(&named), use_aws_irsa, tls: &tls };
-    access.resolve("team-a", "source", &repository, endpoint, Freshness::Cached).await
+    let of = EndpointUse {
+        namespace: "team-a",
+        field: "source",
+        repository: &repository,
+        endpoint,
+        action: RegistryAction::Pull,
+        lending: Lending::All,
+    };
+    resolver.resolve(of, Freshness::Cached).await
 }
 
 fn verified_by(secret: &str) -> TlsSpec {
@@ -94,4 +115,14 @@ async fn what_is_wrong_with_a_secret_is_said_with_the_field_that_names_it() {
 async fn the_agents_aws_identity_is_not_used_where_it_is_not_lent() {
     let error = resolved("quay.io", TlsSpec::default(), true).await.unwrap_err();
     assert!(matches!(error, AccessError::AwsNotEnabled));
+}
+
+#[test]
+fn a_new_token_is_no_other_secret() {
+    let digest = |secrets: &[&str], tokens: &[&str]| {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Versions { secrets: texts(secrets), tokens: texts(tokens) }.digest()
+    };
+    assert_eq!(digest(&["ca/1"], &["image 12:00"]), digest(&["ca/1"], &["image 12:10"]));
+    assert_ne!(digest(&["ca/1"], &[]), digest(&["ca/2"], &[]));
 }

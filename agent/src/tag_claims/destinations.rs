@@ -1,6 +1,6 @@
 //! Where objects put tags, read without what else they hold: of thousands few may put a tag to one repository.
 
-use imgop_core::api::Destination;
+use imgop_registry::reference::Repository;
 use serde::Deserialize;
 
 /// An Image of which only the destination is read.
@@ -11,7 +11,16 @@ pub struct ImageDestination {
 
 #[derive(Deserialize)]
 struct ImagePart {
-    destination: Destination,
+    source: Place,
+    #[serde(default)]
+    destination: Place,
+}
+
+/// A side, of which only the repository is read.
+#[derive(Deserialize, Default)]
+struct Place {
+    #[serde(default)]
+    name: String,
 }
 
 /// An ImageBuilder of which only the names of its tags are read.
@@ -39,9 +48,16 @@ impl ImageDestination {
         &self.spec.destination.name
     }
 
+    /// Returns whether the default of its namespace decides where it is.
+    pub fn is_open(&self) -> bool {
+        !Repository::names_registry(self.name())
+    }
+
     /// Returns whether a repository whose path ends with this part may be the destination.
     pub fn may_be(&self, base_name: &str) -> bool {
-        last_part(self.name()) == base_name
+        // Without a name it has its source's path.
+        let name = Some(self.name()).filter(|name| !name.is_empty()).unwrap_or(&self.spec.source.name);
+        last_part(name) == base_name
     }
 }
 
@@ -63,6 +79,19 @@ fn last_part(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_without_a_destination_may_put_tags_where_its_sources_path_ends_alike() {
+        let image = |destination: serde_json::Value| -> ImageDestination {
+            let spec =
+                serde_json::json!({ "source": { "name": "quay.io/a/app" }, "destination": destination });
+            serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap()
+        };
+        let open = image(serde_json::json!({}));
+        assert!(open.is_open() && open.may_be("app") && !open.may_be("a"));
+        let named = image(serde_json::json!({ "name": "r.example.com/x/y" }));
+        assert!(!named.is_open() && named.may_be("y") && !named.may_be("app"));
+    }
 
     #[test]
     fn an_image_builder_may_put_tags_to_each_repository_that_it_names() {

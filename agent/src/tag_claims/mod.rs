@@ -1,11 +1,14 @@
-//! Which object keeps a tag of a destination that several select: the oldest one, of whichever kind it is.
+//! Which object keeps a tag of a destination that several of a namespace select: the oldest one, of whichever kind it
+//! is. Between namespaces, administrators decide (docs/decisions/0020-administrators-decide-between-namespaces.md).
 
 mod destinations;
+mod disputes;
 mod of_image_builders;
 mod of_images;
 mod precedence;
 
 pub use destinations::{BuilderDestination, ImageDestination};
+pub use disputes::{Disputes, dispute_message};
 pub use of_image_builders::BuilderClaims;
 pub use of_images::Conflicts;
 pub use precedence::is_older;

@@ -5,11 +5,15 @@
 //! this same code, so what a preview shows is what the agent does. Nothing here knows a Kubernetes
 //! client or a terminal.
 
+pub mod access;
 pub mod api;
 pub mod build;
 pub mod commands;
 pub mod copy;
+pub mod default_destination;
+mod quantity;
 pub mod readiness;
+pub mod reset;
 pub mod schedule;
 pub mod selection;
 pub mod spec_error;

@@ -39,6 +39,14 @@ impl Readiness {
         Self::not_ready(Phase::Running, reasons::PROGRESSING, message, also)
     }
 
+    /// Adds something that is to be known besides to the messages of all conditions.
+    pub fn add(&mut self, more: Option<String>) {
+        let Some(more) = more else { return };
+        for condition in &mut self.conditions {
+            condition.message = format!("{}; {more}", condition.message);
+        }
+    }
+
     /// Returns the readiness of an object that is not ready for this reason. `also` is the other condition that is
     /// true, with its reason.
     pub fn not_ready(

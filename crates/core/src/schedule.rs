@@ -1,9 +1,19 @@
 //! When an object is due for a sync, whatever its kind. Pure.
 
+mod cron;
+mod recurrence;
+mod time_zone;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use crate::api::RESET_ANNOTATION;
+pub use cron::{CronError, CronSchedule};
+pub(crate) use recurrence::RecurrenceFields;
+pub use recurrence::{Recurrence, Uptime, next_regular};
+pub use time_zone::{TimeZoneError, time_zones};
 
 use crate::time::{backoff, clamp_ahead, jitter, remaining, saturating_add};
 
@@ -18,6 +28,8 @@ const MIN_REQUEST_INTERVAL: Duration = Duration::from_secs(5);
 const START_JITTER: Duration = Duration::from_mins(1);
 /// The longest token of a request. It is repeated in the status, which must stay small.
 const MAX_REQUEST_LENGTH: usize = 128;
+/// The longest value that asks for a reset: it may name a tag.
+const MAX_RESET_LENGTH: usize = 253;
 
 /// Why an object is due for a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +62,25 @@ pub struct Candidate<'a> {
     pub observed_generation: Option<i64>,
     /// The token of a request that was not acted on yet.
     pub request: Option<&'a str>,
+    /// The same of a request to try again what failed.
+    pub reset: Option<&'a str>,
     /// Whether its status says that a sync is under way.
     pub in_progress: bool,
     /// Whether its last sync ended well.
     pub completed: bool,
     /// Whether nothing is due any more once the last sync ended well.
     pub once: bool,
+    /// When the last sync ended that is recorded.
+    pub last: Option<Timestamp>,
+    /// When something is due before its regular time, as what was too young is old enough then.
+    pub awaited: Option<Timestamp>,
+}
+
+impl Candidate<'_> {
+    /// Returns whether its spec is another one than that which its status is of.
+    pub fn is_spec_new(&self) -> bool {
+        self.observed_generation != self.generation
+    }
 }
 
 /// When an object is due by itself, as this process knows it.
@@ -71,31 +96,34 @@ pub struct Schedule {
 
 impl Schedule {
     /// Returns when the next sync is due, and decides it for an object that this process has not reconciled
-    /// yet: at once if it was never synced or the last sync failed, else spread over a minute, so that a
-    /// restart is no stampede (seed bug B20).
+    /// yet: at once if it was never synced or the last sync failed, else when it is due after the last one.
     pub fn next(
         &mut self,
         candidate: &Candidate<'_>,
-        period: Duration,
-        started: Timestamp,
+        recurrence: &Recurrence,
+        uptime: &Uptime,
         now: Timestamp,
     ) -> Timestamp {
-        let first = if candidate.completed {
-            saturating_add(started, jitter(candidate.uid, period.min(START_JITTER)))
-        } else {
-            started
+        let Candidate { uid, last, awaited, completed, .. } = *candidate;
+        let first = || {
+            if !completed {
+                return uptime.started;
+            }
+            let regular = recurrence.resume(uid, last, uptime, now);
+            let spread = saturating_add(uptime.started, jitter(uid, START_JITTER));
+            awaited.map_or(regular, |awaited| regular.min(awaited.max(spread)))
         };
         // A clock that was ahead must not silence an object for as long.
-        let max = period.max(Duration::from_hours(1));
-        *self.next.insert(clamp_ahead(self.next.unwrap_or(first), now, max))
+        let max = remaining(recurrence.next(uid, now), now).max(Duration::from_hours(1));
+        *self.next.insert(clamp_ahead(self.next.unwrap_or_else(first), now, max))
     }
 
     /// Returns why an object is due, if it is.
     pub fn due(&self, candidate: &Candidate<'_>, now: Timestamp) -> Option<Due> {
-        if candidate.observed_generation != candidate.generation {
+        if candidate.is_spec_new() {
             return Some(Due::SpecChanged);
         }
-        if self.request(candidate, now).is_some() {
+        if self.request(candidate, now).or(self.reset(candidate, now)).is_some() {
             return Some(Due::Requested);
         }
         if candidate.in_progress {
@@ -108,6 +136,11 @@ impl Schedule {
     /// Returns the request that is acted on now: one that comes too soon after another one waits.
     pub fn request<'a>(&self, candidate: &Candidate<'a>, now: Timestamp) -> Option<&'a str> {
         candidate.request.filter(|_| self.request_delay(now).is_none())
+    }
+
+    /// Returns the request to try again what failed that is acted on now.
+    pub fn reset<'a>(&self, candidate: &Candidate<'a>, now: Timestamp) -> Option<&'a str> {
+        candidate.reset.filter(|_| self.request_delay(now).is_none())
     }
 
     /// Returns how long a request that was not acted on yet must wait.
@@ -143,15 +176,25 @@ pub fn open_request<'a>(
     name: &str,
     handled: Option<&str>,
 ) -> Option<&'a str> {
-    let token = annotations?.get(name)?.as_str();
-    (token.len() <= MAX_REQUEST_LENGTH && handled != Some(token)).then_some(token)
+    open(annotations, name, handled, MAX_REQUEST_LENGTH)
 }
 
-/// Returns when the next regular sync is: a period from now, a little less for some objects and a little
-/// more for none, so that objects that were made together drift apart.
-pub fn next_regular(uid: &str, period: Duration, now: Timestamp) -> Timestamp {
-    let slack = period / 20;
-    saturating_add(now, period.saturating_sub(slack) + jitter(uid, slack))
+/// Returns the same of the annotation that asks to try again what failed.
+pub fn open_reset<'a>(
+    annotations: Option<&'a BTreeMap<String, String>>,
+    handled: Option<&str>,
+) -> Option<&'a str> {
+    open(annotations, RESET_ANNOTATION, handled, MAX_RESET_LENGTH)
+}
+
+fn open<'a>(
+    annotations: Option<&'a BTreeMap<String, String>>,
+    name: &str,
+    handled: Option<&str>,
+    max_length: usize,
+) -> Option<&'a str> {
+    let token = annotations?.get(name)?.as_str();
+    (token.len() <= max_length && handled != Some(token)).then_some(token)
 }
 
 /// Returns how long to wait before the nth retry.
@@ -226,6 +269,20 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_is_acted_on_once_and_no_sooner_after_another_request_than_one_is() {
+        let annotations = Some([(RESET_ANNOTATION.to_owned(), "v1@t1".to_owned())].into());
+        let reset = open_reset(annotations.as_ref(), None);
+        let candidate = Candidate { reset, ..once() };
+        assert_eq!((reset, due(&candidate, None)), (Some("v1@t1"), Some(Due::Requested)));
+        let last_request = Some(now() - Duration::from_secs(1));
+        let schedule = Schedule { last_request, ..Schedule::default() };
+        assert_eq!((schedule.due(&candidate, now()), schedule.reset(&candidate, now())), (None, None));
+        assert_eq!(open_reset(annotations.as_ref(), Some("v1@t1")), None);
+        let long = Some([(RESET_ANNOTATION.to_owned(), "t".repeat(254))].into());
+        assert_eq!(open_reset(long.as_ref(), None), None, "it would stand in the status");
+    }
+
+    #[test]
     fn requests_in_a_loop_begin_a_sync_every_five_seconds_and_the_last_one_counts() {
         let candidate = Candidate { request: Some("t2"), ..completed() };
         let since = |seconds: u64| {
@@ -249,10 +306,18 @@ mod tests {
         assert_eq!(due(&Candidate { in_progress: true, ..completed() }, None), Some(Due::InProgress));
     }
 
+    fn every(frequency: &str) -> Recurrence {
+        Recurrence::Every(frequency.parse().unwrap())
+    }
+
+    fn uptime() -> Uptime {
+        Uptime { started: now(), earlier_heartbeat: None }
+    }
+
     #[test]
     fn b20_a_restart_is_no_stampede() {
-        let period = Duration::from_mins(5);
-        let first = |candidate: &Candidate<'_>| Schedule::default().next(candidate, period, now(), now());
+        let first =
+            |candidate: &Candidate<'_>| Schedule::default().next(candidate, &every("5m"), &uptime(), now());
         let all: Vec<Timestamp> =
             (0..100).map(|n| first(&Candidate { uid: &format!("uid-{n}"), ..completed() })).collect();
         let minute = saturating_add(now(), Duration::from_mins(1));
@@ -263,20 +328,24 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_ahead_silences_no_object() {
-        let next = Some(now() + Duration::from_hours(9_000));
-        let mut schedule = Schedule { next, ..Schedule::default() };
-        let next = schedule.next(&completed(), Duration::from_mins(5), now(), now());
-        assert_eq!((next, schedule.next), (now() + Duration::from_hours(1), Some(next)));
+    fn after_a_restart_an_object_is_due_when_it_was_and_sooner_only_for_what_is_awaited() {
+        let first =
+            |candidate: Candidate<'_>| Schedule::default().next(&candidate, &every("1d"), &uptime(), now());
+        let recent = Candidate { last: Some(long_ago()), ..completed() };
+        assert_eq!(first(recent), next_regular(recent.uid, Duration::from_hours(24), long_ago()));
+        let awaited = Some(now() + Duration::from_hours(2));
+        assert_eq!(Some(first(Candidate { awaited, ..recent })), awaited);
+        let passed = first(Candidate { awaited: Some(long_ago()), ..recent });
+        assert!(passed >= now() && passed < now() + Duration::from_mins(1));
+        assert_eq!(first(Candidate { completed: false, ..recent }), now());
     }
 
     #[test]
-    fn the_next_sync_is_never_later_than_the_frequency() {
-        let period = Duration::from_mins(5);
-        let next = next_regular(completed().uid, period, now());
-        assert!(
-            next > saturating_add(now(), Duration::from_secs(280)) && next <= saturating_add(now(), period)
-        );
+    fn a_clock_that_was_ahead_silences_no_object() {
+        let next = Some(now() + Duration::from_hours(9_000));
+        let mut schedule = Schedule { next, ..Schedule::default() };
+        let next = schedule.next(&completed(), &every("5m"), &uptime(), now());
+        assert_eq!((next, schedule.next), (now() + Duration::from_hours(1), Some(next)));
     }
 
     #[test]

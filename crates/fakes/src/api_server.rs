@@ -168,6 +168,11 @@ impl State {
                 }
                 None => (200, body),
             },
+            ("POST", "jobs") => {
+                let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                body["metadata"]["uid"] = json!(format!("uid of {name}"));
+                (201, body)
+            }
             ("DELETE", _) => (200, json!({ "kind": "Status", "status": "Success" })),
             _ => (201, body),
         }

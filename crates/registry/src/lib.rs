@@ -13,7 +13,7 @@
 //! credentials  Credential, Tls, and the files and Secrets that hold them
 //! oci          manifests, indexes, platforms, referrers: read, narrowed, built. Pure
 //! reference    hosts, repositories, tags, digests. Pure
-//! cache, backoff, text, error, settings
+//! cache, backoff, text, error, settings, write_gate
 //! ```
 //!
 //! Three promises hold throughout. An answer is whole or an error: no failure looks like "there is
@@ -37,6 +37,7 @@ mod search;
 mod settings;
 mod text;
 mod transport;
+mod write_gate;
 
 pub use backoff::backoff;
 pub use bulk::BulkDigest;
@@ -44,8 +45,8 @@ pub use client::{
     Account, ImageDetails, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags, TagList,
 };
 pub use credentials::{
-    Access, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError, EntryName,
-    EntryProblem, RegistryEntries, Tls,
+    Access, Allowances, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError,
+    EntryName, EntryProblem, RegistryEntries, Tls,
 };
 pub use error::{Operation, Reason, RegistryError, Unreachable};
 pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible};
@@ -55,3 +56,4 @@ pub use settings::{
 };
 pub use text::{is_printable, printable};
 pub use transport::{Content, Http, RequestCount};
+pub use write_gate::{GateClosed, WriteGate};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::reference::RegistryHost;
+use crate::write_gate::WriteGate;
 
 /// The variable of [`Settings::max_tags`].
 pub(crate) const MAX_TAGS_VARIABLE: &str = "REGISTRY_MAX_TAGS";
@@ -87,6 +88,8 @@ pub struct Settings {
     /// Addresses of names that are not resolved, as in `/etc/hosts`. The port applies to URLs without one;
     /// 0 means the default port.
     pub addresses: HashMap<String, SocketAddr>,
+    /// Whether anything may be changed at registries now.
+    pub write_gate: WriteGate,
 }
 
 impl Default for Settings {
@@ -117,6 +120,7 @@ impl Default for Settings {
             may_names_mean_loopback: false,
             bulk_apis: BulkApi::public(),
             addresses: HashMap::new(),
+            write_gate: WriteGate::open(),
         }
     }
 }

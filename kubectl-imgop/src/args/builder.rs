@@ -4,6 +4,8 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use imgop_core::api::{Format, RebuildOn, TlsMode};
 
+use super::job::JobArgs;
+use super::schedule::CronArgs;
 use crate::kinds::object_name::parse_name;
 
 /// What is built, from what, and where it goes.
@@ -107,7 +109,11 @@ pub struct BuilderArgs {
     #[arg(long, value_name = "DURATION", help_heading = "Schedule")]
     pub frequency: Option<String>,
 
-    /// How long to wait after the beginning of a build before what --rebuild-on names begins another one; 5m by default
+    #[command(flatten)]
+    pub cron: CronArgs,
+
+    /// How long to wait after the beginning of a build before what --rebuild-on names, or --schedule, begins another one;
+    /// 5m by default
     #[arg(long, value_name = "DURATION", help_heading = "Schedule")]
     pub min_interval: Option<String>,
 
@@ -118,6 +124,9 @@ pub struct BuilderArgs {
     /// Format of the image: docker, or oci
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     pub format: Option<Format>,
+
+    #[command(flatten)]
+    pub jobs: JobArgs,
 }
 
 /// Returns the parser of causes, which completion and help list.

@@ -5,7 +5,8 @@ use clap::ValueEnum;
 use super::builder::BuilderArgs;
 use super::endpoints::EndpointArgs;
 use super::image::ImageArgs;
-use super::schedule::ScheduleArgs;
+use super::job::JobArgs;
+use super::schedule::{CronArgs, ScheduleArgs};
 
 /// Words of a command line.
 #[derive(Debug, Default)]
@@ -71,6 +72,7 @@ impl ImageArgs {
             schedule,
             publish,
             endpoints,
+            jobs,
         } = self;
         words.value("--versions", versions.as_ref());
         words.switch("--allow-candidate-release", *allow_candidate_release);
@@ -86,14 +88,45 @@ impl ImageArgs {
         schedule.write(words);
         words.choice("--publish", publish.as_ref());
         endpoints.write(words);
+        jobs.write(words);
     }
 }
 
 impl ScheduleArgs {
     fn write(&self, words: &mut Words) {
-        let Self { frequency, suspend } = self;
+        let Self { frequency, cron, suspend } = self;
         words.value("--frequency", frequency.as_ref());
+        cron.write(words);
         words.switch("--suspend", *suspend);
+    }
+}
+
+impl JobArgs {
+    fn write(&self, words: &mut Words) {
+        let Self {
+            node_selector,
+            tolerations,
+            priority_class,
+            service_account,
+            pull_secrets,
+            job_cpu,
+            job_memory,
+        } = self;
+        words.values("--node-selector", node_selector);
+        words.values("--toleration", tolerations);
+        words.value("--priority-class", priority_class.as_ref());
+        words.value("--service-account", service_account.as_ref());
+        words.values("--pull-secret", pull_secrets);
+        words.value("--job-cpu", job_cpu.as_ref());
+        words.value("--job-memory", job_memory.as_ref());
+    }
+}
+
+impl CronArgs {
+    fn write(&self, words: &mut Words) {
+        let Self { schedule, time_zone } = self;
+        words.value("--schedule", schedule.as_ref());
+        words.value("--time-zone", time_zone.as_ref());
     }
 }
 
@@ -145,9 +178,11 @@ impl BuilderArgs {
             sub_path,
             rebuild_on,
             frequency,
+            cron,
             min_interval,
             source_date_epoch,
             format,
+            jobs,
         } = self;
         let causes: Vec<String> = rebuild_on.iter().map(|cause| format!("{cause:?}")).collect();
         let joined = |list: &[String]| Some(list.join(",")).filter(|list| !list.is_empty());
@@ -171,9 +206,11 @@ impl BuilderArgs {
         words.value("--sub-path", sub_path.as_ref());
         words.value("--rebuild-on", joined(&causes).as_ref());
         words.value("--frequency", frequency.as_ref());
+        cron.write(words);
         words.value("--min-interval", min_interval.as_ref());
         words.value("--source-date-epoch", source_date_epoch.as_ref());
         words.value("--format", format.as_ref().map(|format| format!("{format:?}")).as_ref());
+        jobs.write(words);
     }
 }
 
@@ -198,6 +235,19 @@ mod tests {
         builder: BuilderArgs,
     }
 
+    fn job_flags() -> JobArgs {
+        let (text, texts) = (|text: &str| Some(text.to_owned()), |text: &str| vec![text.to_owned()]);
+        JobArgs {
+            node_selector: texts("pool=mirror"),
+            tolerations: texts("mirror=a:NoSchedule"),
+            priority_class: text("low"),
+            service_account: text("puller"),
+            pull_secrets: texts("pull"),
+            job_cpu: text("100m:1"),
+            job_memory: text(":1Gi"),
+        }
+    }
+
     fn written(image: &ImageArgs) -> Vec<String> {
         let mut words = Words::default();
         image.write(&mut words);
@@ -219,7 +269,7 @@ mod tests {
             referrers: Some(Referrers::All),
             overwrite: Some(Overwrite::IfMissing),
             mode: Some(Mode::Recurrent),
-            schedule: ScheduleArgs { frequency: text("1h"), suspend: Some(true) },
+            schedule: ScheduleArgs { frequency: text("1h"), suspend: Some(true), ..ScheduleArgs::default() },
             publish: Some(Publish::Direct),
             endpoints: EndpointArgs {
                 source_credentials: text("pull"),
@@ -231,8 +281,11 @@ mod tests {
                 source_ca_secret: text("ca"),
                 destination_ca_secret: text("ca"),
             },
+            jobs: job_flags(),
         };
-        for args in [all, ImageArgs::default()] {
+        let cron = CronArgs { schedule: text("0 3 * * *"), time_zone: text("Europe/Berlin") };
+        let schedule = ScheduleArgs { cron, ..ScheduleArgs::default() };
+        for args in [all, ImageArgs { schedule, ..ImageArgs::default() }, ImageArgs::default()] {
             let words = written(&args);
             let read = Flags::try_parse_from(&words).unwrap().image;
             assert_eq!(format!("{read:?}"), format!("{args:?}"), "{words:?}");
@@ -264,11 +317,14 @@ mod tests {
             sub_path: text("src"),
             rebuild_on: vec![RebuildOn::Source, RebuildOn::BaseImage],
             frequency: text("1h"),
+            cron: CronArgs::default(),
             min_interval: text("30s"),
             source_date_epoch: text("0"),
             format: Some(Format::Oci),
+            jobs: job_flags(),
         };
-        for args in [all, BuilderArgs { config_map: text("files"), ..BuilderArgs::default() }] {
+        let cron = CronArgs { schedule: text("@daily"), time_zone: text("Europe/Berlin") };
+        for args in [all, BuilderArgs { config_map: text("files"), cron, ..BuilderArgs::default() }] {
             let mut words = Words::default();
             args.write(&mut words);
             let words = words.into_words();

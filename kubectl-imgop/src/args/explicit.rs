@@ -58,7 +58,11 @@ mod tests {
             referrers: Some(Referrers::None),
             overwrite: Some(Overwrite::IfDifferent),
             publish: Some(Publish::default()),
-            schedule: ScheduleArgs { suspend: Some(false), frequency: Some("5m".to_owned()) },
+            schedule: ScheduleArgs {
+                suspend: Some(false),
+                frequency: Some("5m".to_owned()),
+                ..ScheduleArgs::default()
+            },
             endpoints: EndpointArgs {
                 source_tls: Some(TlsMode::Verify),
                 destination_tls: Some(TlsMode::Verify),

@@ -4,6 +4,7 @@ use clap::{Arg, Args};
 use imgop_core::api::{Mode, Overwrite, Publish, Referrers};
 
 use super::endpoints::EndpointArgs;
+use super::job::JobArgs;
 use super::schedule::ScheduleArgs;
 
 /// What an Image copies, when, and how its registries are reached.
@@ -55,7 +56,7 @@ pub struct ImageArgs {
     #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
     pub overwrite: Option<Overwrite>,
 
-    /// When to copy; by default OneShot for one tag or digest (Recurrent for one tag with --frequency), and
+    /// When to copy; by default OneShot for one tag or digest (Recurrent for one tag with --frequency or --schedule), and
     /// OnceByTag for a pattern or a range
     #[arg(long, value_enum, ignore_case = true)]
     pub mode: Option<Mode>,
@@ -69,6 +70,9 @@ pub struct ImageArgs {
 
     #[command(flatten)]
     pub endpoints: EndpointArgs,
+
+    #[command(flatten)]
+    pub jobs: JobArgs,
 }
 
 /// Returns a flag, which is not listed if it is one of these: they have no effect on a verb, and are accepted so
@@ -96,6 +100,7 @@ impl ImageArgs {
             ("--publish", self.publish.is_some()),
         ];
         let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
-        given.or_else(|| self.schedule.first()).or_else(|| self.endpoints.first_of_a_spec())
+        let given = given.or_else(|| self.schedule.first()).or_else(|| self.endpoints.first_of_a_spec());
+        given.or_else(|| self.jobs.first())
     }
 }

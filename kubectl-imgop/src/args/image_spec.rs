@@ -6,6 +6,7 @@ use imgop_core::selection::Version;
 use imgop_registry::reference::Reference;
 
 use super::image::ImageArgs;
+use super::job::flag_of_job;
 use crate::cli_error::CliError;
 use crate::output::wording::Wording;
 
@@ -88,13 +89,16 @@ pub fn image_spec(
         args,
     );
     problems.extend(args.endpoints.secret_problems());
-    problems.extend(frequency_problem(&spec, args));
+    let without_effect = recurrence_problem(&spec, args);
+    let is_without_effect = without_effect.is_some();
+    problems.extend(without_effect);
     let parsed = CopyRequest::parse(&spec);
     for problem in parsed.as_ref().err().into_iter().flat_map(|error| &error.problems) {
         let is_known = match problem.field {
             SpecField::SourceName => source.problem.is_some(),
             SpecField::DestinationName => destination.problem.is_some(),
             SpecField::SourceVersion => version.is_none(),
+            SpecField::Schedule => is_without_effect,
             // The flags' own messages say how to create one.
             SpecField::SourceSecret
             | SpecField::DestinationSecret
@@ -114,16 +118,16 @@ pub fn image_spec(
     }
 }
 
-/// Returns that `--frequency` has no effect, if so: what is copied once is not checked again.
-fn frequency_problem(spec: &ImageSpec, args: &ImageArgs) -> Option<String> {
-    args.schedule.frequency.as_ref()?;
+/// Returns that `--frequency` or `--schedule` has no effect, if so: what is copied once is not checked again.
+fn recurrence_problem(spec: &ImageSpec, args: &ImageArgs) -> Option<String> {
+    let flag = args.schedule.recurrence()?;
     let is_digest = matches!(spec.source.version.parse(), Ok(Version::Digest(_)));
     match (args.mode, spec.mode) {
-        (Some(Mode::OneShot), _) => Some(
-            "--frequency: mode OneShot copies once; use --mode Recurrent, or omit --frequency".to_owned(),
-        ),
+        (Some(Mode::OneShot), _) => {
+            Some(format!("{flag}: mode OneShot copies once; use --mode Recurrent, or omit {flag}"))
+        }
         (_, Mode::OneShot) if is_digest => {
-            Some("--frequency: a digest never changes, so it is copied once; omit --frequency".to_owned())
+            Some(format!("{flag}: a digest never changes, so it is copied once; omit {flag}"))
         }
         _ => None,
     }
@@ -160,6 +164,8 @@ fn spec(
     ImageSpec {
         mode,
         frequency: args.schedule.frequency.clone().unwrap_or_else(|| Frequency::DEFAULT_TEXT.to_owned()),
+        schedule: args.schedule.cron.schedule.clone(),
+        time_zone: args.schedule.cron.time_zone.clone(),
         suspend: args.schedule.suspend.unwrap_or_default(),
         allow_candidate_release: args.allow_candidate_release.unwrap_or_default(),
         platforms: args.platforms.clone(),
@@ -180,8 +186,9 @@ fn spec(
             publish: args.publish.unwrap_or_default(),
             use_aws_irsa: args.endpoints.destination_use_aws_irsa.unwrap_or_default(),
             credentials: credentials(args.endpoints.destination_credentials.as_ref()),
-            tls: tls(args.endpoints.destination_tls, args.endpoints.destination_ca_secret.as_ref()),
+            tls: given_tls(args.endpoints.destination_tls, args.endpoints.destination_ca_secret.as_ref()),
         },
+        job_template: args.jobs.template(),
     }
 }
 
@@ -190,7 +197,7 @@ fn default_mode(version: &str, args: &ImageArgs) -> Mode {
     match version.parse::<Version>() {
         Ok(version) if version.is_selector() => Mode::OnceByTag,
         // One tag that is checked again and again can only be expected to change.
-        Ok(Version::Exact(_)) if args.schedule.frequency.is_some() => Mode::Recurrent,
+        Ok(Version::Exact(_)) if args.schedule.recurrence().is_some() => Mode::Recurrent,
         _ => Mode::OneShot,
     }
 }
@@ -210,7 +217,13 @@ fn credentials(secret: Option<&String>) -> Option<Credentials> {
 }
 
 fn tls(mode: Option<TlsMode>, ca_secret: Option<&String>) -> Tls {
-    Tls { mode: mode.unwrap_or_default(), ca_secret_name: ca_secret.cloned() }
+    given_tls(mode, ca_secret).unwrap_or_default()
+}
+
+/// Returns how the connection is secured, if the arguments say so.
+fn given_tls(mode: Option<TlsMode>, ca_secret: Option<&String>) -> Option<Tls> {
+    let is_given = mode.is_some() || ca_secret.is_some();
+    is_given.then(|| Tls { mode: mode.unwrap_or_default(), ca_secret_name: ca_secret.cloned() })
 }
 
 /// Returns the argument that a field of the spec comes from.
@@ -222,6 +235,8 @@ fn argument_of(field: SpecField, args: &ImageArgs) -> &'static str {
         SpecField::MinAge => "--min-age",
         SpecField::ImmutableTags => "--immutable-tags",
         SpecField::Frequency => "--frequency",
+        SpecField::Schedule => "--schedule",
+        SpecField::TimeZone => "--time-zone",
         SpecField::DestinationName => "DESTINATION",
         SpecField::DestinationVersion => "DESTINATION:VERSION",
         SpecField::Platforms => "--platforms",
@@ -233,6 +248,7 @@ fn argument_of(field: SpecField, args: &ImageArgs) -> &'static str {
         SpecField::DestinationCaSecret => "--destination-ca-secret",
         SpecField::SourceTls => "--source-tls",
         SpecField::DestinationTls => "--destination-tls",
+        SpecField::JobTemplate(field) => flag_of_job(field),
     }
 }
 
@@ -241,7 +257,7 @@ mod tests {
     use imgop_core::api::Referrers;
 
     use super::super::endpoints::EndpointArgs;
-    use super::super::schedule::ScheduleArgs;
+    use super::super::schedule::{CronArgs, ScheduleArgs};
     use super::*;
 
     fn made(source: &str, destination: &str, args: &ImageArgs) -> Result<ImageSpec, String> {
@@ -272,6 +288,14 @@ mod tests {
         };
         assert_eq!(with("quay.io/a/b:latest", None), Ok(Mode::Recurrent));
         assert_eq!(with("quay.io/a/b:latest", Some(Mode::OnceByTag)), Ok(Mode::OnceByTag));
+        let at = |source: &str, mode: Option<Mode>| {
+            let cron = CronArgs { schedule: Some("@daily".into()), time_zone: None };
+            let schedule = ScheduleArgs { cron, ..ScheduleArgs::default() };
+            let args = ImageArgs { mode, schedule, ..ImageArgs::default() };
+            image_spec(source, "r.example.com/a", &args).map(|(spec, _)| (spec.mode, spec.schedule))
+        };
+        assert_eq!(at("quay.io/a/b:latest", None).unwrap(), (Mode::Recurrent, Some("@daily".into())));
+        insta::assert_snapshot!(at("quay.io/a/b:latest", Some(Mode::OneShot)).unwrap_err(), @"--schedule: mode OneShot copies once; use --mode Recurrent, or omit --schedule");
         insta::assert_snapshot!(with("quay.io/a/b:latest", Some(Mode::OneShot)).unwrap_err(), @"--frequency: mode OneShot copies once; use --mode Recurrent, or omit --frequency");
         let digest = imgop_registry::reference::Digest::of(b"x");
         insta::assert_snapshot!(with(&format!("quay.io/a/b@{digest}"), None).unwrap_err(), @"--frequency: a digest never changes, so it is copied once; omit --frequency");

@@ -81,7 +81,7 @@ impl OtherBuildersArgs {
         }
         if !limits.is_empty() {
             ui.note(&format!(
-                "ignored: {}; memory and CPU of a build are limited by spec.resources of the ImageBuilder",
+                "ignored: {}; memory and CPU of a build are limited by spec.resources of the ImageBuilder, or by --job-memory and --job-cpu",
                 limits.join(", ")
             ));
         }

@@ -40,10 +40,9 @@ pub async fn why_no_reaction(cluster: &Cluster, name: &str) -> String {
         Ok(agents) => {
             let described: Vec<String> = agents.iter().map(describe_agent).collect();
             format!(
-                "the agent has not reconciled {name} yet; {}; see kubectl logs -n {} deployment/{}{flags}",
+                "the agent has not reconciled {name} yet; {}; see kubectl logs -n {} -l {AGENT_SELECTOR}{flags}",
                 described.join(", "),
                 agents[0].namespace().unwrap_or_default(),
-                agents[0].name_any(),
             )
         }
     }

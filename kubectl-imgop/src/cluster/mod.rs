@@ -12,6 +12,7 @@ pub mod errors;
 pub mod objects;
 pub mod pod_logs;
 mod proxy;
+pub mod registry_accesses;
 mod time_limit;
 pub mod wait_progress;
 pub mod wait_until_ready;

@@ -147,7 +147,7 @@ fn hint_at_several(ui: Ui, cluster: &Cluster) {
     let place = cluster.place();
     ui.note("");
     ui.hint(&format!("kubectl imgop describe NAME{place}"));
-    ui.hint(&format!("once it is fixed: kubectl imgop sync NAME{place}"));
+    ui.hint(&format!("once it is fixed: kubectl imgop sync NAME --retry{place}"));
 }
 
 async fn follow(
@@ -320,7 +320,7 @@ impl Waiting<'_> {
     }
 
     fn not_ready_object(&self, object: &ObjectRef, message: &str) -> CliError {
-        let sync = format!("once it is fixed: kubectl imgop sync {object}{}", self.cluster.place());
+        let sync = format!("once it is fixed: kubectl imgop sync {object} --retry{}", self.cluster.place());
         let again = if self.again.is_empty() { std::slice::from_ref(&sync) } else { self.again };
         let error = CliError::failed(format!("{object} is not ready: {message}"));
         again.iter().fold(error.hinted(describe(self.cluster, object)), CliError::hinted)

@@ -4,6 +4,7 @@ pub mod build;
 pub mod cancel;
 pub mod completion;
 pub mod copy;
+mod default_destination;
 pub mod delete;
 pub mod describe;
 pub mod history;

@@ -13,10 +13,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
-use crate::args::{ImageArgs, image_spec, unlisted};
+use crate::args::{ImageArgs, JOB_FLAGS, image_spec, unlisted};
 use crate::build_check::{Bases, Checked, check};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::objects::FoundObject;
+use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::object_name::parse_new_name;
 use crate::kinds::{Erased, ObjectRef, TypedName, read};
@@ -25,6 +26,7 @@ use crate::output::documents::PreviewFormat;
 use crate::output::table::terminal_width;
 use crate::output::wording::Wording;
 use crate::preview::cluster_images::{ClusterImages, Existing};
+use crate::preview::default_destination;
 use crate::preview::details::Details;
 use crate::preview::files::{Manifest, manifests};
 use crate::preview::inspect::Inspector;
@@ -38,7 +40,7 @@ use crate::registry::registries;
 const OLDEST_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
 
 /// Flags for when and how tags are written.
-const WITHOUT_EFFECT: [&str; 4] = ["mode", "frequency", "suspend", "publish"];
+const WITHOUT_EFFECT: [&str; 6] = ["mode", "frequency", "schedule", "time_zone", "suspend", "publish"];
 
 /// Show what a copy would do, tag by tag, without changing anything
 ///
@@ -55,7 +57,7 @@ const WITHOUT_EFFECT: [&str; 4] = ["mode", "frequency", "suspend", "publish"];
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "plan",
-    mut_args(|argument| unlisted(argument, &WITHOUT_EFFECT)),
+    mut_args(|argument| unlisted(unlisted(argument, &WITHOUT_EFFECT), &JOB_FLAGS)),
     after_help = "Examples:\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x\n  \
     kubectl imgop preview quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
@@ -161,7 +163,7 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
     let now = Timestamp::now();
     let Requested { targets, cluster } = requested(args, connection, now).await?;
     let (local, registries) = (args.local.credentials.read()?, registries(args.no_bulk_apis)?);
-    let images = ClusterImages::new(&cluster);
+    let (images, accesses) = (ClusterImages::new(&cluster), RegistryAccesses::new(&cluster));
     let inspector = Inspector {
         registries: &registries,
         sources: AccessSources { ui, cluster: &cluster, local: &local, flags: &args.local },
@@ -187,11 +189,16 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
     for target in targets {
         let target = match target {
             Ok(Subject::Builder { builder, is_of_cluster }) => {
+                let builder = default_destination::completed(*builder, &accesses).await?;
                 checked = checked.and(of_builder(&builder, is_of_cluster, &inspector, args).await?);
                 continue;
             }
             Ok(Subject::Target(target)) => Ok(*target),
-            Ok(Subject::Manifest(image)) => of_manifest(*image, &images, &cluster, now).await,
+            Ok(Subject::Manifest(image)) => of_manifest(*image, (&images, &accesses), &cluster, now).await,
+            Err(error) => Err(error),
+        };
+        let target = match target {
+            Ok(target) => default_destination::allowed(target, &accesses).await,
             Err(error) => Err(error),
         };
         Box::pin(previews.add(target, &inspector)).await?;
@@ -275,7 +282,7 @@ async fn named(
         let builder = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
         return Ok(Subject::Builder { builder: Box::new(builder), is_of_cluster: true });
     }
-    Ok(Subject::Target(Box::new(of_found(cluster, &found, now)?)))
+    Ok(Subject::Target(Box::new(of_found(cluster, &found, now).await?)))
 }
 
 fn on_docker_hub(argument: &str) -> String {
@@ -290,19 +297,20 @@ pub async fn of_cluster(
     now: Timestamp,
 ) -> Result<Target, CliError> {
     let found = cluster.get(image).await.map_err(|error| error.hinted(on_docker_hub(argument)))?;
-    of_found(cluster, &found, now)
+    of_found(cluster, &found, now).await
 }
 
-fn of_found(cluster: &Cluster, found: &FoundObject, now: Timestamp) -> Result<Target, CliError> {
+async fn of_found(cluster: &Cluster, found: &FoundObject, now: Timestamp) -> Result<Target, CliError> {
     let image = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
-    let target = Target::of_image(image, now).map_err(|error| CliError::failed(error.to_string()))?;
+    let answering = AnsweringCluster::new(Ok(cluster.clone()));
+    let target = default_destination::target(image, &RegistryAccesses::new(&answering), now).await?;
     Ok(Target { is_of_cluster: true, ..target })
 }
 
 /// Returns the target of an Image of a file: as it is once the file is applied.
 async fn of_manifest(
     mut image: Image,
-    images: &ClusterImages<'_>,
+    (images, accesses): (&ClusterImages<'_>, &RegistryAccesses<'_>),
     cluster: &AnsweringCluster,
     now: Timestamp,
 ) -> Result<Target, CliError> {
@@ -318,7 +326,7 @@ async fn of_manifest(
             image
         }
     };
-    Target::of_image(image, now).map_err(|error| CliError::failed(error.to_string()))
+    default_destination::target(image, accesses, now).await
 }
 
 /// Checks an ImageBuilder.

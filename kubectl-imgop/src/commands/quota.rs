@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use imgop_core::api::{Image, Side};
 use imgop_core::copy::CopyRequest;
+use imgop_core::default_destination::as_reported;
 use imgop_registry::reference::{ManifestRef, Reference, RegistryHost, Repository};
 use imgop_registry::{RateLimit, Reason};
 use schemars::JsonSchema;
@@ -124,6 +125,7 @@ async fn of_images(cluster: &Cluster) -> Result<BTreeMap<RegistryHost, Asked>, C
     let images = cluster.list(Erased::<Image>::REF, false, None).await?;
     let mut all: Vec<Asked> = Vec::new();
     for image in images.iter().filter_map(|found| read::<Image>(&found.object).ok()) {
+        let image = as_reported(image);
         let Ok(request) = CopyRequest::parse(&image.spec) else { continue };
         for (side, repository) in [(Side::Source, request.source), (Side::Destination, request.destination)] {
             all.push(Asked { repository, image: Some((image.clone(), side)) });

@@ -1,7 +1,9 @@
 //! `kubectl imgop sync`.
 
 use clap::Args;
-use imgop_core::api::REQUESTED_AT_ANNOTATION;
+use imgop_core::api::{REQUESTED_AT_ANNOTATION, RESET_ANNOTATION};
+use imgop_core::reset::Reset;
+use imgop_registry::reference::ManifestRef;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -16,12 +18,18 @@ use crate::output::Ui;
 /// Sync Images or rebuild ImageBuilders now, and wait for the outcome
 ///
 /// For an Image the agent compares both registries again and copies what is missing, including what failed before and
-/// would be retried later; for an ImageBuilder it starts a build, though nothing has changed. Exit code 0 means that every tag is at its destination, and 1 also that there is
-/// nothing to sync.
+/// would be retried later; a tag that has failed several times is left alone for the agent's cooldown, unless --retry asks
+/// for it. For an ImageBuilder it starts a build, though nothing has changed. Exit code 0 means that every tag is at its
+/// destination, and 1 also that there is nothing to sync.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
     #[command(flatten)]
     selected: SelectedArgs,
+
+    /// Try again what failed, as if it had never failed: tags in the cooldown too, and builds whose next try is later;
+    /// =TAG one tag of Images alone
+    #[arg(long, value_name = "TAG", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = parse_reset)]
+    retry: Option<Reset>,
 
     /// Request the sync without waiting for it
     #[arg(long)]
@@ -32,13 +40,31 @@ pub struct SyncArgs {
     timeout: TimeLimit,
 }
 
+/// Reads what is tried again: nothing for all of it, or a tag.
+fn parse_reset(text: &str) -> Result<Reset, String> {
+    if text.is_empty() {
+        return Ok(Reset::All);
+    }
+    let source_ref: ManifestRef = match text.parse() {
+        Ok(digest) => ManifestRef::Digest(digest),
+        Err(_) => ManifestRef::Tag(text.parse().map_err(|error| format!("{error}"))?),
+    };
+    Ok(Reset::Tag(source_ref.to_string()))
+}
+
 /// Requests syncs and waits for them.
 pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     args.selected.check(ui)?;
     let cluster = connection.connect().await?;
     let (objects, found) = objects(ui, args, &cluster).await?;
+    if let Some(Reset::Tag(tag)) = &args.retry {
+        objects.iter().try_for_each(|object| check_failed(object, tag, &cluster))?;
+    }
     let token = Timestamp::now().to_string();
-    let annotation = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
+    let mut annotation = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
+    if let Some(reset) = &args.retry {
+        annotation["metadata"]["annotations"][RESET_ANNOTATION] = reset.value(&token).into();
+    }
     let mut requested = Vec::new();
     let triggered = each(ui, &references(&objects), async |object| {
         cluster.merge(object, &annotation).await?;
@@ -55,6 +81,24 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
         return Ok(outcome);
     }
     Ok(outcome.and(wait_for_all(ui, &cluster, &requested, args.timeout).await?))
+}
+
+/// Fails unless this tag of an object has failed: nothing would be tried again.
+fn check_failed(object: &FoundObject, tag: &str, cluster: &Cluster) -> Result<(), CliError> {
+    let name = object.reference();
+    let failed = object.kind.failed_tags(&object.object).map_err(|why| cluster.unreadable(&name, &why))?;
+    let Some(failed) = failed else {
+        let error = CliError::failed(format!("{name} has no tags that are tried again one by one"));
+        return Err(error.hinted("to try all of it: --retry"));
+    };
+    if failed.iter().any(|known| known == tag) {
+        return Ok(());
+    }
+    let error = CliError::failed(format!("the status of {name} names no failed tag {tag}"));
+    Err(match failed.as_slice() {
+        [] => error,
+        failed => error.hinted(format!("failed: {}; to try all of them: --retry", failed.join(", "))),
+    })
 }
 
 /// Returns the objects to sync. One that is suspended would never answer: it is refused where it is named,

@@ -5,7 +5,7 @@ use imgop_core::copy::Limits;
 use jiff::Timestamp;
 
 use super::preview::{cluster_of, of_cluster};
-use crate::args::{ImageArgs, image_spec, unlisted};
+use crate::args::{ImageArgs, JOB_FLAGS, image_spec, unlisted};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{AnsweringCluster, ConnectionArgs};
 use crate::output::Ui;
@@ -18,8 +18,17 @@ use crate::registry::registries;
 use crate::verification::{Depth, print, verify};
 
 /// Flags for when and how tags are written. All that are selected are compared, however young.
-const WITHOUT_EFFECT: [&str; 7] =
-    ["min_age", "immutable_tags", "overwrite", "mode", "frequency", "suspend", "publish"];
+const WITHOUT_EFFECT: [&str; 9] = [
+    "min_age",
+    "immutable_tags",
+    "overwrite",
+    "mode",
+    "frequency",
+    "schedule",
+    "time_zone",
+    "suspend",
+    "publish",
+];
 
 /// Check that the destination has what the source has
 ///
@@ -31,7 +40,7 @@ const WITHOUT_EFFECT: [&str; 7] =
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "check",
-    mut_args(|argument| unlisted(argument, &WITHOUT_EFFECT)),
+    mut_args(|argument| unlisted(unlisted(argument, &WITHOUT_EFFECT), &JOB_FLAGS)),
     after_help = "Examples:\n  \
     kubectl imgop verify argocd-v2-13-x -n ci\n  \
     kubectl imgop verify quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd --layers\n\n\

@@ -74,7 +74,8 @@ fn tags(typed: &Arc<Typed>, repository: Repository, side: Side) -> Option<Vec<Ta
     in_time(async move || {
         let local = credentials.read().ok()?;
         let credential = local.find(Ui::new(false).silent(), &repository, false).await.ok()?;
-        let client = registries(false).ok()?.repository(&repository, &Access { credential, tls });
+        let client =
+            registries(false).ok()?.repository(&repository, &Access { credential, tls, ..Access::default() });
         let mut tags = client.tags().await.ok()?;
         tags.sort_by(|a, b| by_version(b, a));
         tags.truncate(MAX_TAGS);

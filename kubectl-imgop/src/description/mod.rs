@@ -169,7 +169,7 @@ mod tests {
         Selection:     pre-releases, exclude .*-debug, latest 3
         Destination:   registry.example.com/argocd:mirror-{tag} (credentials in Secret push, CA in Secret ca, keeps tags that exist)
         Tags:          5 matched: 3 synced, 1 copying, 1 failed, 2 excluded
-        Last sync:     5m30s ago (2026-01-08T00:00:00Z)
+        Last change:   5m30s ago (2026-01-08T00:00:00Z)
         Next try:      in 40s
         Age:           7d
 
@@ -235,7 +235,7 @@ mod tests {
         let page = page(&described(&image, Ok(Vec::new()), Ok(Vec::new())));
         let facts: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("Last")).take(3).collect();
         insta::assert_snapshot!(facts.join("\n"), @"
-        Last sync:     5m30s ago (2026-01-08T00:00:00Z), which succeeded
+        Last change:   5m30s ago (2026-01-08T00:00:00Z), which succeeded
         Checks:        last at the last sync, next in about 54m
         Age:           7d
         ");

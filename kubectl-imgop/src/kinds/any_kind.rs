@@ -37,6 +37,8 @@ pub trait AnyKind: Sync {
     fn job_words(&self) -> JobWords;
     /// Returns [`Kind::history`] of an object.
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String>;
+    /// Returns [`Kind::failed_tags`] of an object.
+    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String>;
     /// Returns how far the agent is with an object.
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String>;
     /// Returns [`Kind::quoted_failure`] of an object; nothing of one that this version cannot read.
@@ -134,6 +136,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String> {
         Ok(read::<K>(object)?.history())
+    }
+
+    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String> {
+        Ok(read::<K>(object)?.failed_tags())
     }
 
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String> {

@@ -96,20 +96,20 @@ mod tests {
     #[test]
     fn a_list_shows_what_became_of_each_image() {
         insta::assert_snapshot!(text(Columns { namespace: false, wide: false }), @"
-        NAME             MODE        SOURCE                            READY       REASON       SYNCED      LAST-SYNC   AGE
-        argocd-v2-13-x   OnceByTag   quay.io/argoproj/argocd:v2.13.x   False       CopyFailed   4/5         5m30s       7d
-        new              OnceByTag   quay.io/argoproj/argocd:v2.13.x   <unknown>   <pending>    <none>      <none>      7d
-        odd              <unknown>   <unknown>                         <unknown>   <unknown>    <unknown>   <unknown>   7d
+        NAME             MODE        SOURCE                            READY       REASON       SYNCED      LAST-CHANGE   AGE
+        argocd-v2-13-x   OnceByTag   quay.io/argoproj/argocd:v2.13.x   False       CopyFailed   4/5         5m30s         7d
+        new              OnceByTag   quay.io/argoproj/argocd:v2.13.x   <unknown>   <pending>    <none>      <none>        7d
+        odd              <unknown>   <unknown>                         <unknown>   <unknown>    <unknown>   <unknown>     7d
         ");
     }
 
     #[test]
     fn a_wide_list_adds_destination_and_message() {
         insta::assert_snapshot!(text(Columns { namespace: true, wide: true }), @r"
-        NAMESPACE   NAME             MODE        SOURCE                            READY       REASON       SYNCED      LAST-SYNC   AGE   NEXT-CHECK   DESTINATION                            MESSAGE
-        ci          argocd-v2-13-x   OnceByTag   quay.io/argoproj/argocd:v2.13.x   False       CopyFailed   4/5         5m30s       7d    <none>       registry.example.com/argoproj/argocd   4 of 5 tags are \u{1b}[31mthere
-        ci          new              OnceByTag   quay.io/argoproj/argocd:v2.13.x   <unknown>   <pending>    <none>      <none>      7d    <none>       registry.example.com/argoproj/argocd   <none>
-        ci          odd              <unknown>   <unknown>                         <unknown>   <unknown>    <unknown>   <unknown>   7d    <unknown>    <unknown>                              this object cannot be read: unknown variant `Never`, expected one of `OneShot`, `OnceByTag`, `Recurrent`
+        NAMESPACE   NAME             MODE        SOURCE                            READY       REASON       SYNCED      LAST-CHANGE   AGE   LAST-CHECK   NEXT-CHECK   DESTINATION                            MESSAGE
+        ci          argocd-v2-13-x   OnceByTag   quay.io/argoproj/argocd:v2.13.x   False       CopyFailed   4/5         5m30s         7d    5m30s        <none>       registry.example.com/argoproj/argocd   4 of 5 tags are \u{1b}[31mthere
+        ci          new              OnceByTag   quay.io/argoproj/argocd:v2.13.x   <unknown>   <pending>    <none>      <none>        7d    <none>       <none>       registry.example.com/argoproj/argocd   <none>
+        ci          odd              <unknown>   <unknown>                         <unknown>   <unknown>    <unknown>   <unknown>     7d    <unknown>    <unknown>    <unknown>                              this object cannot be read: unknown variant `Never`, expected one of `OneShot`, `OnceByTag`, `Recurrent`
         ");
     }
 }

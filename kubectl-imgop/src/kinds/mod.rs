@@ -6,6 +6,7 @@ mod any_kind;
 mod endpoint_text;
 pub mod image;
 pub mod image_builder;
+mod job_text;
 pub mod listing;
 pub mod object_name;
 mod object_ref;
@@ -58,6 +59,11 @@ pub trait Kind:
 
     /// Returns the earlier syncs that had something to do, the newest first.
     fn history(&self) -> Vec<PastSync>;
+
+    /// Returns the tags that failed, each of which can be tried again; nothing where a kind has no tags to choose from.
+    fn failed_tags(&self) -> Option<Vec<String>> {
+        None
+    }
 
     /// Returns the state of its reconciliation.
     fn state(&self) -> ReconcileState<'_>;

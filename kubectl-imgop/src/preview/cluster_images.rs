@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, conflicts};
+use imgop_core::default_destination::as_reported;
 use imgop_registry::reference::Tag;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
@@ -123,7 +124,9 @@ impl<'a> ClusterImages<'a> {
             cluster.objects(Erased::<Image>::REF, all_namespaces).list(&ListParams::default()).await
         };
         match self.cluster.ask(namespace, ("list", &resource_name()), list).await {
-            Ok(list) => Ok(Rc::new(list.iter().filter_map(|object| read(object).ok()).collect())),
+            Ok(list) => {
+                Ok(Rc::new(list.iter().filter_map(|object| read(object).ok()).map(as_reported).collect()))
+            }
             // A cluster without imgop has no Image.
             Err(error) if error.is_not_found() => Ok(Rc::default()),
             Err(error) => Err(error),
@@ -146,7 +149,5 @@ fn owned_by_others(
     let is_other = |other: &&Image| {
         other.metadata.name != image.metadata.name || other.metadata.namespace != image.metadata.namespace
     };
-    conflicts(image, request, tags, images.iter().filter(is_other), |older, tag| {
-        older.is_recorded(image, tag)
-    })
+    conflicts(image, request, tags, images.iter().filter(is_other), |_, _| false)
 }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use imgop_core::api::{ImageStatus, Side, TlsMode};
-use imgop_core::copy::{Inputs, Known, Limits, ObserveError, Sides, observe, plan};
+use imgop_core::copy::{Cooldown, Inputs, Known, Limits, ObserveError, Sides, observe, plan};
 use imgop_core::copy::{Observed, ObservedTag, Seen, TagState};
 use imgop_core::selection::Version;
 use imgop_registry::Registries;
@@ -133,7 +133,10 @@ impl Inspector<'_> {
             failures: &target.failures,
             unrecorded_failures: status.map_or(0, ImageStatus::unrecorded_failures),
             conflicts: &conflicts.tags,
+            // The agent's own is not known here; its status has when each tag is tried again.
+            cooldown: Cooldown::MAX,
             retry_now: target.retries_now,
+            reset_at: None,
             now: target.known.now,
         });
         Report::new(target, observed, &plan, &conflicts)

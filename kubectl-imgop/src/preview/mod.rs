@@ -2,6 +2,7 @@
 
 pub mod absent;
 pub mod cluster_images;
+pub mod default_destination;
 pub mod details;
 pub mod document;
 pub mod files;

@@ -14,8 +14,8 @@ use crate::output::text::{bytes, count};
 const SUSPENDED: &str = "The Image is suspended: nothing is copied until it is resumed.";
 
 /// Follows where the user may list the Images of one namespace alone.
-const IN_NAMESPACE_ONLY: &str = "Images of other namespaces were not compared: you may not list them. A tag that \
-                                 one of them has written before belongs to it.";
+const IN_NAMESPACE_ONLY: &str = "Images of other namespaces were not compared: you may not list them. Where one of \
+                                 them gives a tag other content, each overwrites what the other put.";
 
 /// What is said of tags that could not be compared.
 const NOT_CHECKED: &str = "not checked";

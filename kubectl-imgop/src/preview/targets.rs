@@ -4,6 +4,7 @@ use std::fmt;
 
 use imgop_core::api::{Image, ImageSpec, Side, TagFailure};
 use imgop_core::copy::{CopyRequest, Known, SpecError};
+use imgop_core::reset::Reset;
 use imgop_core::schedule::{Candidate, Due, Schedule};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -111,7 +112,7 @@ impl Target {
         };
         Ok(Self {
             known: Known::recorded(&image, &request, now),
-            failures: image.status.as_ref().map(|status| status.failures.clone()).unwrap_or_default(),
+            failures: failures(&image),
             retries_now: due.is_some_and(Due::is_asked_for),
             rest,
             request,
@@ -143,6 +144,15 @@ impl Target {
 fn due(image: &Image, now: Timestamp) -> Option<Due> {
     let schedule = Schedule { next: Some(now), ..Schedule::default() };
     schedule.due(&Candidate::from(image), now)
+}
+
+/// Returns the failures that its status records, but for those that are reset.
+fn failures(image: &Image) -> Vec<TagFailure> {
+    let mut failures = image.status.as_ref().map(|status| status.failures.clone()).unwrap_or_default();
+    let candidate = Candidate::from(image);
+    let reset = Reset::of(candidate.is_spec_new(), candidate.reset);
+    reset.into_iter().for_each(|reset| reset.apply_to(&mut failures));
+    failures
 }
 
 /// Returns the Image that the cluster has once a manifest is applied. `existing` is what it has now.

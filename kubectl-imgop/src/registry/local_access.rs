@@ -202,7 +202,7 @@ impl AccessSources<'_> {
         let ca_secret = endpoint.spec.tls.ca_secret_name.clone();
         let role = if self.flags.flags == AccessFlags::None { Role::SubmittedSide } else { Role::Side };
         let origin = Origin { secret, is_of_secret, ca, ca_secret, role };
-        Ok(Reached { access: Access { credential, tls }, origin })
+        Ok(Reached { access: Access { credential, tls, ..Access::default() }, origin })
     }
 
     /// Returns a credential, and whether it is that of the endpoint's Secret. What a flag names comes first.

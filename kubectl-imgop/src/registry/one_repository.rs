@@ -68,7 +68,7 @@ impl OneRepositoryArgs {
             (TlsMode::Verify, None) => Tls::default(),
         };
         let credential = local.find(ui, repository, false).await?;
-        Ok(registries.repository(repository, &Access { credential, tls }))
+        Ok(registries.repository(repository, &Access { credential, tls, ..Access::default() }))
     }
 
     /// Returns what an error of the repository means, with hints.

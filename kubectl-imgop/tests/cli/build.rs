@@ -145,7 +145,7 @@ fn flags_of_other_builders_are_ignored_or_refused_with_what_to_do_instead() {
     imagebuilder.buildah.io/api created (dry run)
     ----- stderr -----
     ignored, since it changes nothing here: --rm, --force-rm, --isolation
-    ignored: --memory; memory and CPU of a build are limited by spec.resources of the ImageBuilder
+    ignored: --memory; memory and CPU of a build are limited by spec.resources of the ImageBuilder, or by --job-memory and --job-cpu
     ");
     for refused in
         ["--push=false", "--load", "--ssh default", "--network host", "--squash", "-o type=local,dest=."]

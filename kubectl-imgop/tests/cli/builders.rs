@@ -30,8 +30,8 @@ fn each_kind_has_a_table_of_its_own() {
     insta::assert_snapshot!(cluster.program.run("list"), @"
     exit code: 0
     ----- stdout -----
-    NAME     MODE      SOURCE   READY   REASON       SYNCED   LAST-SYNC   AGE
-    argocd   OneShot   a/b:1    True    CopyFailed   <none>   <none>      <none>
+    NAME     MODE      SOURCE   READY   REASON       SYNCED   LAST-CHANGE   AGE
+    argocd   OneShot   a/b:1    True    CopyFailed   <none>   <none>        <none>
 
     NAME   IMAGE                               READY   REASON       BUILD         LAST-BUILD   AGE
     api    registry.example.com/team/api:1.4   False   StepFailed   2/COMPLETED   <none>       <none>

@@ -132,7 +132,7 @@ fn several_failures_are_a_line_each_and_their_hints_stand_once() {
     c is ready: there
 
     hint: kubectl imgop describe NAME -n ci
-    hint: once it is fixed: kubectl imgop sync NAME -n ci
+    hint: once it is fixed: kubectl imgop sync NAME --retry -n ci
     ");
 }
 
@@ -185,7 +185,7 @@ fn zero_checks_once_whether_objects_are_ready() {
     error: b is not ready: why b
 
     hint: kubectl imgop describe b -n ci
-    hint: once it is fixed: kubectl imgop sync b -n ci
+    hint: once it is fixed: kubectl imgop sync b --retry -n ci
     ");
     let stalled = cluster.program.run("wait b --timeout 0 --for=condition=Stalled=True");
     assert_eq!(stalled.code, 0, "{stalled}");

@@ -33,8 +33,11 @@ fn a_verb_without_a_cluster_lists_no_flag_for_one_and_accepts_all() {
 fn a_flag_without_effect_on_a_comparison_is_not_listed_there() {
     let program = Program::new();
     for (verb, flags) in [
-        ("verify", "--min-age --immutable-tags --overwrite --mode --frequency --suspend --publish"),
-        ("preview", "--mode --frequency --suspend --publish"),
+        (
+            "verify",
+            "--min-age --immutable-tags --overwrite --mode --frequency --schedule --time-zone --suspend --publish",
+        ),
+        ("preview", "--mode --frequency --schedule --time-zone --suspend --publish"),
     ] {
         let page = program.run(&format!("{verb} --help")).stdout;
         for flag in flags.split(' ') {

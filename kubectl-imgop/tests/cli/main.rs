@@ -24,6 +24,7 @@ mod copy_dialog;
 #[cfg(unix)]
 mod copy_tls;
 mod credentials;
+mod default_destination;
 mod errors;
 mod fake_cluster;
 mod help;
@@ -41,6 +42,7 @@ mod preview_images;
 mod preview_platforms;
 mod program;
 mod registry_verbs;
+mod retry;
 #[cfg(unix)]
 mod terminal;
 mod verify;

@@ -24,6 +24,29 @@ fn single_fields() -> Vec<Case> {
         &["10s", "30s", "5m", "1h30m", "1d12h", "2w3d", "010s", "0d1h", "5s5s", "5200w"],
     ));
     cases.extend(each(
+        "schedule",
+        &[
+            "0 3 * * *",
+            "*/15 8-18 * * MON-FRI",
+            "5/10 0-6/2,22 1,15 jan-mar,12 sun",
+            "00 03 01 01 7",
+            "  0\t3 * * *\n",
+            "@hourly",
+            "@DAILY",
+            "@midnight",
+            "@weekly",
+            "@monthly",
+            "@yearly",
+            "@annually",
+        ],
+    ));
+    for zone in
+        ["Europe/Berlin", "UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires", "America/Port-au-Prince"]
+    {
+        cases.push(vec![("schedule", "@daily".into()), ("timeZone", zone.into())]);
+    }
+    cases.push(vec![("schedule", "@daily".into()), ("frequency", "5m".into())]);
+    cases.extend(each(
         "source.name",
         &[
             "nginx",

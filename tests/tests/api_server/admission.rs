@@ -85,6 +85,63 @@ async fn b16_frequencies_that_cannot_be_read_or_are_out_of_bounds_are_refused() 
 }
 
 #[tokio::test]
+async fn schedules_and_time_zones_that_cannot_be_read_or_do_not_go_together_are_refused() -> anyhow::Result<()>
+{
+    const SCHEDULE: &str =
+        "schedule must be cron's five fields (minute, hour, day of the month, month, day of the week)";
+    const TIME_ZONE: &str = "timeZone must be a name of the IANA database, such as Europe/Berlin or UTC";
+    let schedules = [
+        "",
+        "0 3 * *",
+        "0 0 3 * * *",
+        "60 3 * * *",
+        "0 24 * * *",
+        "0 3 0 * *",
+        "0 3 * 13 *",
+        "0 3 * * 8",
+        "0 3 * * MONDAY",
+        "@reboot",
+        "@every 5m",
+        "5m",
+        "TZ=UTC 0 3 * * *",
+        "0 3 L * *",
+        "0 3 ? * *",
+        "*/0 * * * *",
+        "0 */24 * * *",
+        "1,,2 * * * *",
+        "0 3 * JANFEB *",
+        "0 3 * * ５",
+    ];
+    let zones = ["", "Local", "+02:00", "/etc/passwd", "Europe//Berlin", "Europe/Berlin ", "../x", "Zürich"];
+    let zone = |zone: &&str| Bad {
+        set: vec![("schedule", "@daily".into()), ("timeZone", (*zone).into())],
+        field: "timeZone",
+        says: TIME_ZONE,
+    };
+    let both = |field, set: &[(&'static str, &str)], says| Bad {
+        set: set.iter().map(|(field, value)| (*field, (*value).into())).collect(),
+        field,
+        says,
+    };
+    let together = [
+        both(
+            "schedule",
+            &[("schedule", "@daily"), ("frequency", "1h")],
+            "schedule does not go with frequency; leave one of them out",
+        ),
+        both("timeZone", &[("timeZone", "Europe/Berlin")], "timeZone goes with schedule only"),
+        both(
+            "schedule",
+            &[("schedule", "@daily"), ("mode", "OneShot")],
+            "schedule goes with the modes OnceByTag and Recurrent; OneShot copies once",
+        ),
+        bad("schedule", "0 ".repeat(65), "Too long"),
+    ];
+    let cases = schedules.iter().map(|text| bad("schedule", *text, SCHEDULE));
+    every_one_is_refused(cases.chain(zones.iter().map(zone)).chain(together).collect()).await
+}
+
+#[tokio::test]
 async fn names_that_are_no_repositories_are_refused() -> anyhow::Result<()> {
     let texts = [
         "docker://quay.io/argoproj/argocd",

@@ -96,6 +96,36 @@ pub const FREQUENCY: Parts = Parts {
     ],
 };
 
+/// Fields of a schedule.
+const CRON: [&str; 32] = [
+    "*", "*", "*", "0", "5", "07", "23", "24", "30", "31", "59", "60", "007", "*/5", "*/0", "*/40", "3/2",
+    "1-5", "1-5/2", "5-1", "1,2", "1,", "*-5", "MON", "mon-fri", "SUN", "jan", "FEB-dec", "L", "?", "@daily",
+    "",
+];
+
+const TIME_ZONE: Parts = Parts {
+    right: &["Europe/Berlin", "UTC", "Etc/", "GMT", "+5", "America/", "New_York"],
+    wrong: &["Local", "/", "//", " ", "é", "5", "-"],
+};
+
+/// Schedules with time zones. Only the parser knows which time zones there are, which ranges end before they begin, and
+/// which days never come.
+pub fn times() -> impl Strategy<Value = Fields> + use<> {
+    let schedule = prop::collection::vec(prop::sample::select(&CRON[..]), 4..=6)
+        .prop_map(|fields| fields.join(" "))
+        .prop_filter("it is long enough to tell", |text| !text.trim().is_empty());
+    let zone = prop_oneof![2 => Just(None), 1 => text(&TIME_ZONE, 2).prop_map(Some)];
+    (prop::option::weighted(0.9, schedule), zone).prop_map(|(schedule, zone)| {
+        let schedule = schedule.map(|schedule| ("schedule", Value::from(schedule)));
+        schedule.into_iter().chain(zone.map(|zone| ("timeZone", Value::from(zone)))).collect()
+    })
+}
+
+/// Whether only the parser can know what is wrong with a time.
+pub fn is_known_exception_of_times(problem: &str) -> bool {
+    ["ends before it begins", "never comes", "is no time zone"].iter().any(|known| problem.contains(known))
+}
+
 const PLATFORM: Parts = Parts {
     right: &["linux", "/", "/", "amd64", "arm64", "/v8", "linux/arm/v7", "windows/amd64"],
     wrong: &["Linux", ",", " ", "-", "_", ".", "*", "//", "é", "linux/amd64,linux/arm64"],
@@ -155,6 +185,7 @@ fn fields() -> impl Strategy<Value = Fields> {
         1 => field("destination.name", text(&NAME, 7).boxed()),
         2 => field("frequency", text(&FREQUENCY, 5).boxed()),
         2 => field("source.select.minAge", text(&FREQUENCY, 5).boxed()),
+        4 => times(),
         2 => prop::collection::vec(text(&PLATFORM, 4), 0..3).prop_map(|all| vec![("platforms", all.into())]),
         6 => versions,
         1 => onto_itself,
@@ -187,7 +218,9 @@ fn parsed(spec: &Value) -> Result<(), String> {
 
 /// Whether only the parser can know: a rule cannot compare the suffixes or the numbers of a range.
 fn is_known_exception(problem: &str) -> bool {
-    problem.contains("end in different suffixes") || problem.contains("no version is in the range")
+    problem.contains("end in different suffixes")
+        || problem.contains("no version is in the range")
+        || is_known_exception_of_times(problem)
 }
 
 /// `Some` with what is wrong when the API server and the parser disagree.

@@ -40,12 +40,12 @@ async fn kubectl_get_shows_the_columns_of_an_image() -> anyhow::Result<()> {
         api.patch_status("argocd", &PatchParams::default(), &Patch::Merge(&status)).await?;
 
         let table = kubectl.run(["get", "images.skopeo.io"]).await?.ok()?;
-        assert_eq!(words(&table, 0), "NAME MODE VERSION READY REASON SYNCED LAST-SYNC AGE");
+        assert_eq!(words(&table, 0), "NAME MODE VERSION READY REASON SYNCED LAST-CHANGE AGE");
         assert!(words(&table, 1).starts_with("argocd Recurrent v2.13.x False CopyFailed 4/5 "), "{table}");
         let wide = kubectl.run(["get", "images.skopeo.io", "-o", "wide"]).await?.ok()?;
         assert_eq!(
             words(&wide, 0),
-            "NAME MODE VERSION READY REASON SYNCED LAST-SYNC SOURCE DESTINATION MESSAGE AGE"
+            "NAME MODE VERSION READY REASON SYNCED LAST-CHANGE SOURCE DESTINATION MESSAGE AGE"
         );
         assert!(
             words(&wide, 1).contains(

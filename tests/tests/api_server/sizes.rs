@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use imgop_core::api::{CANCEL_REQUESTED_AT_ANNOTATION, ImageBuilder, REQUESTED_AT_ANNOTATION};
+use imgop_core::api::{
+    CANCEL_REQUESTED_AT_ANNOTATION, ImageBuilder, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
+};
 use imgop_tests::api_server::{ApiServer, install_crds};
 use imgop_tests::namespace::with_namespace;
 use imgop_tests::{repository_root, wait};
@@ -110,6 +112,7 @@ fn pairs() -> Vec<Pair> {
             "metadata.annotations must have 196608 characters",
         ),
         pair(&|size| annotated(REQUESTED_AT_ANNOTATION, size), TOKEN, "imgop.skopeo.io/requested-at"),
+        pair(&|size| annotated(RESET_ANNOTATION, size), TOKEN, "imgop.skopeo.io/reset"),
         pair(
             &|size| annotated(CANCEL_REQUESTED_AT_ANNOTATION, size),
             TOKEN,

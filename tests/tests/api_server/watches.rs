@@ -12,8 +12,9 @@ use imgop_agent::cluster::rights::Rights;
 use imgop_agent::cluster::watch::{Guarded, Keep, Watch, watch};
 use imgop_agent::config::Namespaces;
 use imgop_agent::jobs::budget::Caps;
-use imgop_agent::jobs::template::{JobTemplate, PodNeeds, Resources, container};
+use imgop_agent::jobs::template::{JobOptions, JobTemplate, PodNeeds, container};
 use imgop_agent::jobs::{Created, Jobs};
+use imgop_core::api::Resources;
 use imgop_tests::api_server::ApiServer;
 use imgop_tests::namespace::with_namespace;
 use imgop_tests::wait;
@@ -149,10 +150,11 @@ fn job(owner: &Owner, identity: &str) -> Job {
             "x",
             Vec::new(),
             &[],
-            Resources::default(),
+            &Resources::default(),
         )],
         volumes: Vec::new(),
         pod: PodNeeds::default(),
+        options: JobOptions::default(),
         deadline_seconds: 60,
         ttl_seconds: Some(60),
     }

@@ -20,7 +20,7 @@ async fn a_destination_that_cannot_be_asked_is_never_ready() -> anyhow::Result<(
         // Nothing listens there.
         spec.destination.name = "127.0.0.1:9/never".to_owned();
         spec.destination.credentials = None;
-        spec.destination.tls = imgop_core::api::Tls::default();
+        spec.destination.tls = None;
         tenant.apply("down", &spec).await?;
         let image = tenant.settled("down").await?;
         assert_eq!(image.status.as_ref().and_then(|s| s.phase), Some(Phase::Failed));

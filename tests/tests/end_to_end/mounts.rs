@@ -21,7 +21,7 @@ async fn a_copy_within_one_registry_sends_no_blob() -> anyhow::Result<()> {
         let mut spec = tenant.spec("busybox", "v1.0.x", "mirror");
         spec.source.name = target.repository(&path);
         spec.source.credentials = Some(Credentials { secret_name: PUSH_SECRET.to_owned() });
-        spec.source.tls = spec.destination.tls.clone();
+        spec.source.tls = spec.destination.tls.clone().unwrap_or_default();
         let from = target.mark().await?;
         tenant.apply("mirror", &spec).await?;
         tenant.ready("mirror").await?;

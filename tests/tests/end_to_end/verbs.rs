@@ -150,7 +150,7 @@ async fn a_certificate_that_nobody_trusts_comes_with_the_field_to_set() -> anyho
     with_tenant(async |tenant| {
         tenant.cluster.source.fill(&tenant.path("busybox"), &["v1.0.0"], "").await?;
         let mut spec = tenant.spec("busybox", "v1.0.0", "busybox");
-        spec.destination.tls.ca_secret_name = None;
+        spec.destination.tls = None;
         tenant.apply("untrusted", &spec).await?;
         let mut spec = tenant.spec("busybox", "v1.0.0", "busybox");
         spec.source.tls.mode = imgop_core::api::TlsMode::Verify;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
 use imgop_tests::leaks::Canary;
 use imgop_tests::tenant::{PUSH_SECRET, Tenant, with_tenant};
-use imgop_tests::test_cluster::{AGENT, AGENT_NAMESPACE, TestCluster};
+use imgop_tests::test_cluster::TestCluster;
 use serde_json::json;
 
 /// With everything in it that is written differently somewhere.
@@ -20,13 +20,13 @@ async fn no_credential_is_in_any_object_log_or_record_even_with_everything_logge
     with_tenant(async |tenant| {
         let cluster = &tenant.cluster;
         let logging = async {
-            log_level(cluster, "RUST_LOG=trace").await?;
+            cluster.set_agent("RUST_LOG=trace").await?;
             everything_that_uses_credentials(tenant).await
         };
         // A test that fails must not leave the agent of a cluster that stays like this.
         let logged = AssertUnwindSafe(logging).catch_unwind().await;
         let agent_log = cluster.agent_log().await;
-        log_level(cluster, "RUST_LOG-").await?;
+        cluster.set_agent("RUST_LOG-").await?;
         logged.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let agent_log = agent_log?;
         assert!(agent_log.contains("TRACE"), "the agent logged all it can");
@@ -101,16 +101,6 @@ async fn everything_that_uses_credentials(tenant: &Tenant) -> anyhow::Result<()>
     tenant.login(PUSH_SECRET, config.to_string().into_bytes()).await?;
     tenant.apply("unusable", &tenant.spec("busybox", "v1.0.0", "unusable")).await?;
     tenant.stalled("unusable").await?;
-    Ok(())
-}
-
-/// Sets a variable of the agent, and waits until it runs with it.
-async fn log_level(cluster: &TestCluster, variable: &str) -> anyhow::Result<()> {
-    let agent = format!("deployment/{AGENT}");
-    let set = ["set", "env", &agent, variable, "--namespace", AGENT_NAMESPACE];
-    cluster.kubectl.run(set).await?.ok()?;
-    let ready = ["rollout", "status", &agent, "--namespace", AGENT_NAMESPACE, "--timeout=120s"];
-    cluster.kubectl.run(ready).await?.ok()?;
     Ok(())
 }
 

@@ -122,17 +122,17 @@ impl Registry {
             Way::Open | Way::Tls => None,
             Way::Password | Way::Token => Some(basic(&self.password)),
         };
-        Access { credential, tls: self.tls() }
+        Access { credential, tls: self.tls(), ..Access::default() }
     }
 
     /// The same without a password.
     pub fn anonymous(&self) -> Access {
-        Access { credential: None, tls: self.tls() }
+        Access { tls: self.tls(), ..Access::default() }
     }
 
     /// The same with a password that was never one.
     pub fn wrong_password(&self) -> Access {
-        Access { credential: Some(basic("wrong")), tls: self.tls() }
+        Access { credential: Some(basic("wrong")), tls: self.tls(), ..Access::default() }
     }
 
     /// A client of a new process, so to say: nothing is known of any registry.

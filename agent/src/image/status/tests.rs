@@ -8,6 +8,7 @@ use imgop_registry::reference::Digest;
 
 use super::*;
 use crate::image::findings::TagFindings;
+use crate::image::requests::Requests;
 use crate::image::tests::fixtures::{image, now};
 
 fn success(copied: u32) -> Findings {
@@ -30,11 +31,12 @@ fn success(copied: u32) -> Findings {
             set_from: None,
             waiting: Vec::new(),
             next_attempt: None,
+            credentials: None,
         }),
-        handled_request: None,
+        handled: Requests::default(),
         generation: None,
         ended: Some((0..copied).map(|n| n.to_string().parse().unwrap()).collect()),
-        written_to: None,
+        destination: None,
     }
 }
 
@@ -47,25 +49,6 @@ fn a_sync_that_finds_nothing_to_do_writes_nothing() {
     let mut image = image(Mode::OnceByTag);
     image.status = Some(next_status(&image, success(2), None, now()));
     assert_eq!(next_status(&image, success(0), None, later(300)), image.status.clone().unwrap());
-}
-
-#[test]
-fn where_tags_were_put_is_known_to_later_processes_until_the_destination_is_another() {
-    let mut image = image(Mode::OnceByTag);
-    let status = |image: &Image, findings| next_status(image, findings, None, now());
-    image.status = Some(status(&image, success(0)));
-    assert_eq!(image.status.clone().unwrap().written_to, None, "nothing was put");
-    let put = |to: &str| Findings { written_to: Some(to.parse().unwrap()), ..success(1) };
-    image.status = Some(status(&image, put("a.example/elsewhere")));
-    assert_eq!(image.status.clone().unwrap().written_to, None, "it had another destination then");
-    let destination = image.spec.destination.name.clone();
-    image.status = Some(status(&image, put(&destination)));
-    assert_eq!(image.status.clone().unwrap().written_to, Some(destination.clone()));
-    let refused = Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
-    assert_eq!(status(&image, refused).written_to, Some(destination), "it will be back");
-    assert_eq!(status(&image, success(0)), image.status.clone().unwrap(), "and nothing new is written");
-    image.spec.destination.name = "a.example/elsewhere".into();
-    assert_eq!(status(&image, success(0)).written_to, None);
 }
 
 #[test]
@@ -108,7 +91,7 @@ fn what_could_not_be_asked_leaves_what_is_known() {
     let mut image = image(Mode::OnceByTag);
     image.status = Some(next_status(&image, success(2), None, now()));
     let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-    let findings = Findings::of(readiness, None);
+    let findings = Findings::of(readiness, Requests::default());
     let status = next_status(&image, findings.clone(), None, later(60));
     assert_eq!(status.tag_already_synced, ["v2", "v1"]);
     assert_eq!(status.progress.as_deref(), Some("2/2"));
@@ -123,7 +106,7 @@ fn what_is_waited_for_says_when_it_is_tried_again() {
     let mut image = image(Mode::OnceByTag);
     image.status = Some(next_status(&image, success(2), None, now()));
     let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-    let refused = Findings::of(readiness.clone(), None);
+    let refused = Findings::of(readiness.clone(), Requests::default());
     let status = next_status(&image, refused.clone(), Some(later(120)), later(60));
     assert_eq!(status.next_sync_time, Some(Time(later(120))));
     assert_eq!(status.last_sync_time, Some(Time(now())), "both registries were not observed");
@@ -133,7 +116,8 @@ fn what_is_waited_for_says_when_it_is_tried_again() {
     assert_eq!(status.next_sync_time, Some(Time(later(240))));
     image.status = Some(status);
     // What only a change can end is checked often, and its time would be written as often.
-    let stalled = Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), None);
+    let stalled =
+        Findings::of(Readiness::stalled(reasons::REGISTRY_UNAUTHORIZED, "HTTP 401"), Requests::default());
     assert_eq!(next_status(&image, stalled, Some(later(270)), later(240)).next_sync_time, None);
     let status = next_status(&image, success(0), None, later(300));
     assert_eq!(status.next_sync_time, None, "it is over");
@@ -187,7 +171,7 @@ fn a_tag_leaves_the_waiting_ones_when_it_is_taken_and_begins_anew_when_it_moves(
     assert_eq!(moved.waiting, [waiting("v3", "b", later(60))]);
     assert!(next_status(&image, success(1), None, later(60)).waiting.is_empty());
     let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, "HTTP 503");
-    let unknown = next_status(&image, Findings::of(readiness, None), None, later(60));
+    let unknown = next_status(&image, Findings::of(readiness, Requests::default()), None, later(60));
     assert_eq!(unknown.waiting.len(), 1, "what could not be asked is not forgotten");
 }
 
@@ -204,6 +188,7 @@ fn a_message_keeps_its_beginning_and_no_more_than_a_kilobyte() {
             message: long,
             digest: None,
             attempts: 0,
+            attempts_before_reset: 0,
             next_attempt: None,
         }];
     }
@@ -239,6 +224,7 @@ fn a_status_stays_small_whatever_a_thousand_tags_and_their_servers_are_called() 
                 message: "x\"".repeat(1_000),
                 digest: Some(Digest::of(b"a").to_string()),
                 attempts: 1,
+                attempts_before_reset: 0,
                 next_attempt: Some(Time(now())),
             })
             .collect();
@@ -280,7 +266,6 @@ fn only_how_far_a_sync_has_come_may_be_written_later() {
     assert!(!is_progress(&|_| ()), "nothing is new");
     assert!(!is_progress(&|s| s.conditions[0].reason = reasons::PROGRESSING.into()));
     assert!(!is_progress(&|s| s.last_handled_requested_at = Some("now".into())));
-    assert!(!is_progress(&|s| s.written_to = Some("a.example/b".into())));
     assert!(!super::is_progress(None, &old));
 }
 
@@ -296,6 +281,7 @@ fn no_list_grows_without_end() {
                 message: "x".repeat(512),
                 digest: None,
                 attempts: 1,
+                attempts_before_reset: 0,
                 next_attempt: None,
             })
             .collect();

@@ -23,7 +23,7 @@ pub fn image(mode: Mode) -> Image {
             Source::new("quay.io/argoproj/argocd", "v2.13.x"),
             Destination {
                 credentials: Some(Credentials { secret_name: "target".into() }),
-                tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some("corporate-ca".into()) },
+                tls: Some(Tls { mode: TlsMode::Verify, ca_secret_name: Some("corporate-ca".into()) }),
                 ..Destination::new("registry.example.com:5000/mirror/argocd")
             },
         ),
@@ -66,7 +66,9 @@ pub fn agent(client: Client) -> Arc<Agent> {
 pub fn agent_with(client: Client, settings: &[&str]) -> Arc<Agent> {
     let all = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"];
     let config = Config::parse_from(all.iter().chain(settings));
-    Arc::new(Agent::new(client, config, Metrics::new(), OF_KINDS))
+    let agent = Agent::new(client, config, Metrics::new(), OF_KINDS);
+    agent.policies.show(&[]);
+    Arc::new(agent)
 }
 
 /// The time in all tests.

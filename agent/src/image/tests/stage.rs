@@ -38,7 +38,7 @@ impl Stage {
         image.spec.source.name = format!("127.0.0.1:{}/source", registry.address.port());
         image.spec.destination.name = format!("localhost:{}/target", registry.address.port());
         image.spec.destination.credentials = None;
-        (image.spec.source.tls, image.spec.destination.tls) = (plain.clone(), plain);
+        (image.spec.source.tls, image.spec.destination.tls) = (plain.clone(), Some(plain));
         image.status = Some(ImageStatus {
             observed_generation: Some(1),
             phase: Some(Phase::Completed),
@@ -74,7 +74,7 @@ impl Stage {
         let request = fixtures::request(&self.image);
         let (owner, copies) = (Owner::of(&self.image), std::slice::from_ref(copy));
         let config = &self.images.agent.config;
-        let mut job = job(&owner, &self.image.spec, &request, copies, Order::FirstAlone, config);
+        let mut job = job(&owner, &self.image.spec, &request, copies, Order::FirstAlone, config, None);
         job.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(began()));
         job.metadata.uid = Some(JOB_UID.to_owned());
         self.show(&job);

@@ -1,7 +1,8 @@
 //! The Job of a part.
 
 use clap::Parser as _;
-use imgop_core::api::{BuildReason, Credentials, ImageBuilder};
+use imgop_core::api::{BuildReason, Credentials, ImageBuilder, Tls};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::*;
 use crate::image_builder::tests::fixtures::{builder, now};
@@ -43,7 +44,7 @@ fn made(builder: &ImageBuilder, record: &PartRecord, tier: BuildTier, config: &C
 fn full() -> ImageBuilder {
     builder(|spec| {
         spec.image.credentials = Some(Credentials { secret_name: "target".into() });
-        spec.image.tls.ca_secret_name = Some("ca".into());
+        spec.image.tls = Some(Tls { ca_secret_name: Some("ca".into()), ..Tls::DEFAULT });
         spec.registries = serde_json::from_value(serde_json::json!([
             { "host": "quay.io", "credentials": { "secretName": "origin" }, "tls": { "caSecretName": "quay-ca" } },
         ]))
@@ -196,4 +197,57 @@ fn a_dockerfile_that_is_too_long_for_a_job_is_refused_with_the_way_out() {
     };
     let error = job(&part, &config(&[])).unwrap_err().to_string();
     assert!(error.ends_with("put the Dockerfile into a context"), "{error}");
+}
+
+#[test]
+fn a_builders_own_resources_go_before_its_templates_and_those_before_the_settings() {
+    let of = |edit: fn(&mut ImageBuilderSpec), settings: &[&str]| {
+        let job = made(&builder(edit), &record("linux/amd64", 1), BuildTier::A1, &config(settings));
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        let containers = pod.init_containers.iter().flatten().chain(&pod.containers);
+        let resources = containers.map(|container| serde_json::to_string(&container.resources).unwrap());
+        resources.collect::<Vec<_>>()
+    };
+    insta::assert_snapshot!(of(|_| (), &["--build-memory-limit=2Gi", "--job-memory-limit="]).join("\n"), @r#"
+    {"requests":{"cpu":"10m","memory":"32Mi"}}
+    {"limits":{"memory":"2Gi"},"requests":{"cpu":"200m","memory":"256Mi"}}
+    {"requests":{"cpu":"10m","memory":"32Mi"}}
+    "#);
+    insta::assert_snapshot!(of(
+        |spec| {
+            let own = serde_json::json!({ "limits": { "memory": "4Gi" } });
+            spec.resources = serde_json::from_value(own).unwrap();
+            let all = serde_json::json!({ "limits": { "memory": "1Gi" }, "requests": { "cpu": "1" } });
+            spec.job_template.resources = serde_json::from_value(all).unwrap();
+        },
+        &[],
+    ).join("\n"), @r#"
+    {"limits":{"memory":"1Gi"},"requests":{"cpu":"1"}}
+    {"limits":{"memory":"4Gi"},"requests":{"cpu":"1"}}
+    {"limits":{"memory":"1Gi"},"requests":{"cpu":"1"}}
+    "#);
+}
+
+#[test]
+fn a_part_runs_on_nodes_of_its_platform_that_the_template_asks_for_and_for_the_shorter_time() {
+    let template = serde_json::json!({
+        "activeDeadlineSeconds": 600,
+        "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+            { "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["a"] }] },
+            { "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["b"] }] }] } } },
+    });
+    let builder = builder(|spec| spec.job_template = serde_json::from_value(template).unwrap());
+    let spec = made(&builder, &record("linux/arm64", 1), BuildTier::A1, &config(&[])).spec.unwrap();
+    let pod = spec.template.spec.unwrap();
+    assert_eq!((pod.active_deadline_seconds, spec.active_deadline_seconds), (Some(600), Some(1500)));
+    let affinity = pod.affinity.unwrap().node_affinity.unwrap();
+    let required = affinity.required_during_scheduling_ignored_during_execution.unwrap();
+    let terms = required.node_selector_terms.iter().map(|term| {
+        let expressions = term.match_expressions.iter().flatten();
+        let expressions = expressions.map(|e| format!("{}={}", e.key, e.values.clone().unwrap().join(",")));
+        expressions.collect::<Vec<_>>().join(" ")
+    });
+    let expected =
+        ["a", "b"].map(|zone| format!("kubernetes.io/arch=arm64 kubernetes.io/os=linux zone={zone}"));
+    assert_eq!(terms.collect::<Vec<_>>(), expected);
 }

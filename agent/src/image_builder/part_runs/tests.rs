@@ -139,7 +139,7 @@ fn a_build_that_takes_too_long_names_its_step() {
         json!({ "phase": "Failed", "reason": "DeadlineExceeded", "message": "active longer than specified" });
     let failed = try_of([well, ended(143, &failed_step(143)), waiting()], &pod);
     assert!(matches!(failed.run.state, PartState::Failed(BuildFailure::TimedOut, _)));
-    insta::assert_snapshot!(failed.message.unwrap(), @"it took longer than spec.timeout during RUN make (line 7)");
+    insta::assert_snapshot!(failed.message.unwrap(), @"it took longer than spec.timeout or spec.jobTemplate.activeDeadlineSeconds during RUN make (line 7)");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_container_that_was_killed_for_its_memory_says_which_limit_to_raise() {
     let killed = || json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": now() } });
     for states in [[killed(), waiting(), waiting()], [well(), well(), killed()]] {
         let message = try_of(states, &json!({ "phase": "Failed" })).message.unwrap();
-        assert!(message.ends_with("an administrator may raise JOB_MEMORY_LIMIT of the agent"), "{message}");
+        assert!(message.ends_with("limits.memory, or JOB_MEMORY_LIMIT of the agent"), "{message}");
     }
     let survived = json!({ "terminated": { "exitCode": 0, "reason": "OOMKilled", "finishedAt": now() } });
     let goes_on = try_of([well(), survived, waiting()], &json!({}));

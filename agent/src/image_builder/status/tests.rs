@@ -98,3 +98,24 @@ fn a_long_message_is_cut_where_it_is_shown() {
     let status = with_readiness(ImageBuilderStatus::default(), &builder(|_| {}), long, now());
     assert!(status.conditions.iter().all(|condition| condition.message.len() <= MAX_MESSAGE_BYTES));
 }
+
+#[test]
+fn whose_default_a_destination_is_stands_beside_it_for_as_long_as_it_is_the_default() {
+    let status = begun(ImageBuilderStatus::default(), 1);
+    let repository = status.destination.clone().unwrap().repository;
+    let shown = |status: &ImageBuilderStatus, repository: Option<&str>| {
+        let mut status = status.clone();
+        let defaulted = repository.map(|repository| DefaultedDestination {
+            repository: repository.to_owned(),
+            defaults_from: "RegistryAccess/corp".to_owned(),
+        });
+        show_defaults(&mut status, defaulted);
+        status
+    };
+    let from = |status: &ImageBuilderStatus| status.destination.clone().unwrap().defaults_from;
+    let with_default = shown(&status, Some(&repository));
+    assert_eq!(from(&with_default).as_deref(), Some("RegistryAccess/corp"));
+    // The build under way, or the last one, went elsewhere.
+    assert_eq!(from(&shown(&status, Some("r.example.com/other"))), None);
+    assert_eq!(from(&shown(&with_default, None)), None);
+}

@@ -25,6 +25,33 @@ async fn a_mistake_in_the_dockerfile_costs_no_pod_and_no_request() {
 }
 
 #[tokio::test]
+async fn a_tag_or_a_cache_that_another_namespace_alone_may_write_costs_no_pod_and_no_request() {
+    for field in ["image", "additionalTags", "cache"] {
+        let mut stage = Stage::new(|spec, host| match field {
+            "image" => spec.image.name = format!("{host}/theirs/app"),
+            "additionalTags" => spec.image.additional_tags = vec![format!("{host}/theirs/app:1")],
+            _ => {
+                spec.cache.mode = imgop_core::api::CacheMode::Registry;
+                spec.cache.repository = Some(format!("{host}/theirs/cache"));
+            }
+        })
+        .await;
+        let host = format!("127.0.0.1:{}", stage.registry.address.port());
+        let spec = serde_json::json!({ "hosts": [host], "repositories": ["theirs/"], "actions": ["Push"],
+            "namespaceSelector": { "matchLabels": { "team": "b" } } });
+        let granted = imgop_core::api::RegistryAccess::new("granted", serde_json::from_value(spec).unwrap());
+        stage.builders.agent.policies.show(&[granted]);
+        let namespace = serde_json::json!({ "metadata": { "name": "team-a", "labels": { "team": "a" } } });
+        stage.api.hold("/api/v1/namespaces/team-a", namespace);
+        stage.pass().await;
+        let (reason, message) = stage.ready();
+        assert_eq!(reason, "DestinationNotAllowed", "{field}: {message}");
+        assert!(message.contains("/theirs/") && !message.contains("granted"), "{message}");
+        assert!(stage.jobs().is_empty() && stage.registry.requests().is_empty(), "{field}");
+    }
+}
+
+#[tokio::test]
 async fn a_base_image_that_is_not_there_is_named() {
     let mut stage = refused(|spec, host| spec.source = Some(format!("FROM {host}/base:1\n"))).await;
     let (reason, message) = stage.ready();

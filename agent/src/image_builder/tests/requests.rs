@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use imgop_core::api::{
     BuildReason, BuildResult, CANCEL_REQUESTED_AT_ANNOTATION, ConcurrencyPolicy, REQUESTED_AT_ANNOTATION,
+    RESET_ANNOTATION,
 };
 use imgop_core::build::BuildFailure;
 
@@ -205,4 +206,58 @@ async fn a_secret_that_was_corrected_while_no_agent_ran_is_another_try() {
     stage.restart();
     let status = stage.pass().await;
     assert_eq!(status.build.map(|build| build.reason), Some(BuildReason::Retry));
+}
+
+#[tokio::test]
+async fn a_reset_builds_again_what_failed_once_and_leaves_a_good_image_alone() {
+    let mut stage = Stage::running().await;
+    stage.end_badly(0, BuildFailure::OutOfMemory);
+    stage.passes(2).await;
+    assert_eq!((stage.ready().0.as_str(), stage.parts().len()), ("OutOfMemory", 1));
+    stage.annotate(RESET_ANNOTATION, "now");
+    let status = stage.pass().await;
+    assert_eq!(status.build.map(|build| (build.number, build.reason)), Some((2, BuildReason::Retry)));
+    assert_eq!(status.last_handled_reset.as_deref(), Some("now"));
+    stage.restart();
+    stage.pass().await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);
+    stage.end_badly(1, BuildFailure::OutOfMemory);
+    stage.passes(3).await;
+    assert_eq!(stage.parts().len(), 2, "it was acted on");
+
+    let mut good = Box::pin(Stage::succeeded()).await;
+    good.annotate(RESET_ANNOTATION, "now");
+    let status = good.pass().await;
+    assert_eq!((status.build, status.last_handled_reset.as_deref()), (None, Some("now")));
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_pause_of_a_running_build() {
+    let mut stage = Stage::running().await;
+    stage.end_badly(0, BuildFailure::PushFailed);
+    stage.pass().await;
+    assert_eq!(stage.parts().len(), 1, "it waits for its next try");
+    stage.edit(|spec| spec.suspend = true);
+    stage.annotate(RESET_ANNOTATION, "now");
+    assert_eq!(stage.pass().await.last_handled_reset, None, "nothing is tried again while it is suspended");
+    stage.edit(|spec| spec.suspend = false);
+    let status = stage.pass().await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "1 linux/amd64 2"]);
+    assert_eq!(status.last_handled_reset.as_deref(), Some("now"));
+}
+
+#[tokio::test]
+async fn a_reset_of_a_build_that_cannot_begin_now_is_not_lost() {
+    let mut stage = Stage::running().await;
+    stage.end_badly(0, BuildFailure::OutOfMemory);
+    stage.passes(2).await;
+    stage.registry.refuse_one("/v2/app/blobs/uploads/", 503);
+    stage.annotate(RESET_ANNOTATION, "now");
+    let status = stage.pass().await;
+    assert_eq!((status.last_handled_reset.as_deref(), status.request_pending), (Some("now"), true));
+    stage.registry.refuse_nothing();
+    stage.restart();
+    stage.now += Duration::from_mins(2);
+    stage.passes(2).await;
+    assert_eq!(stage.parts(), ["1 linux/amd64 1", "2 linux/amd64 1"]);
 }

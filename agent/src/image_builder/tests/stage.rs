@@ -58,7 +58,7 @@ impl Stage {
         let host = format!("127.0.0.1:{}", registry.address.port());
         let mut builder = fixtures::builder(|spec| {
             spec.image.name = format!("{host}/app");
-            spec.image.tls = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
+            spec.image.tls = Some(Tls { mode: TlsMode::PlainHttp, ca_secret_name: None });
             spec.registries =
                 serde_json::from_value(json!([{ "host": host, "tls": { "mode": "PlainHTTP" } }])).unwrap();
             edit(spec, &host);
@@ -69,6 +69,7 @@ impl Stage {
         let mut agent = Agent::new(api.client(), config, Metrics::new(), OF_KINDS);
         agent.started = fixtures::now() - Duration::from_hours(1);
         agent.jobs.are_listed();
+        agent.policies.show(&[]);
         let builders = ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([]));
         let (memory, now) = (Memory::default(), fixtures::now());
         let next = None;
@@ -239,6 +240,13 @@ impl Stage {
             nth,
             &json!({ "phase": "Pending", "initContainerStatuses": [{ "name": "prepare", "state": waiting }] }),
         );
+        self.now += Duration::from_mins(2);
+    }
+
+    /// The pod of the nth created Job has no node, for longer than it takes to get one.
+    pub fn waits_for_node(&mut self, nth: usize) {
+        let unscheduled = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable" });
+        self.shows_pod(nth, &json!({ "phase": "Pending", "conditions": [unscheduled] }));
         self.now += Duration::from_mins(2);
     }
 

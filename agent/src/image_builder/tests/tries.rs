@@ -84,3 +84,39 @@ async fn which_tier_starts_pods_is_found_out_in_each_namespace() {
         jobs.iter().map(|job| job.spec.clone().unwrap().template.spec.unwrap().host_users).collect();
     assert_eq!(tiers, [Some(false), None, Some(false)], "{:?}", stage.ready());
 }
+
+#[tokio::test]
+async fn another_template_is_for_pods_that_wait_for_a_node_and_begins_no_build() {
+    let mut stage = Stage::new(both).await;
+    stage.passes(2).await;
+    stage.waits_for_node(0);
+    stage.pass().await;
+    assert_eq!((stage.ready().0.as_str(), stage.deleted()), ("PlatformUnavailable", 0));
+    stage.edit(|spec| spec.job_template.priority_class_name = Some("high".into()));
+    let status = stage.pass().await;
+    assert_eq!((stage.deleted(), stage.jobs().len()), (1, 3), "the other one runs as it did");
+    assert_eq!(stage.parts()[2], stage.parts()[0], "and it was no failed try");
+    let again = stage.jobs()[2].spec.clone().unwrap().template.spec.unwrap();
+    assert_eq!(again.priority_class_name.as_deref(), Some("high"));
+    assert_eq!(status.build.map(|build| build.number), Some(1));
+}
+
+#[tokio::test]
+async fn why_a_pod_did_not_start_is_said_while_it_is_tried_again() {
+    let mut stage = Stage::new(|_, _| ()).await;
+    stage.passes(2).await;
+    stage.does_not_start(0);
+    stage.passes(2).await;
+    stage.now += std::time::Duration::from_hours(1);
+    stage.passes(2).await;
+    assert_eq!((stage.ready().0.as_str(), stage.jobs().len()), ("Progressing", 2));
+    assert!(
+        stage.ready().1.contains("last time: the pod does not start: ErrImagePull"),
+        "{}",
+        stage.ready().1
+    );
+    let digest = stage.pushed("linux/amd64", "1");
+    stage.end_well(1, &digest);
+    stage.passes(2).await;
+    assert_eq!(stage.ready().0, "Succeeded", "{}", stage.ready().1);
+}

@@ -279,3 +279,42 @@ fn a_node_whose_clock_is_ahead_does_not_end_a_container_in_the_future() {
     };
     assert!(end.at <= now());
 }
+
+/// A Job whose failed pods are replaced twice, of which this many have failed.
+fn replacing(failed: i32) -> JobView {
+    serde_json::from_value(json!({
+        "metadata": {"name": "j", "namespace": "team-a"},
+        "spec": {"backoffLimit": 2,
+            "template": {"spec": {"initContainers": [{"name": "a"}], "containers": [{"name": "b"}]}}},
+        "status": {"failed": failed},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn what_failed_in_a_pod_that_is_replaced_is_not_over_and_what_succeeded_is() {
+    let pods = [pod(json!({
+        "phase": "Failed",
+        "initContainerStatuses": [terminated("a", 0, "done")],
+        "containerStatuses": [terminated("b", 1, "timeout")]}))];
+    assert_eq!(states(&replacing(1), &pods), [ended(0, "done"), ContainerState::Running]);
+    assert_eq!(states(&replacing(2), &pods), [ended(0, "done"), ContainerState::Running]);
+    assert_eq!(states(&replacing(3), &pods), [ended(0, "done"), ended(1, "timeout")]);
+    assert_eq!(states(&failed(), &pods), [ended(0, "done"), ended(1, "timeout")]);
+}
+
+#[test]
+fn a_job_that_waits_for_a_node_as_another_template_says_is_known_by_its_hash() {
+    let of = |annotations: Value, pod_status: &Value| {
+        let mut job = job(None);
+        job.metadata.annotations = serde_json::from_value(annotations).unwrap();
+        let (pods, patience) = ([&pod(pod_status.clone())], Duration::from_hours(2));
+        JobReport::of(&job, Pods::Known(&pods, None), patience, now()).waits_with_other_template("new")
+    };
+    let unscheduled = json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]});
+    assert!(of(json!({TEMPLATE_ANNOTATION: "old"}), &unscheduled));
+    assert!(!of(json!({TEMPLATE_ANNOTATION: "new"}), &unscheduled));
+    assert!(!of(json!({TEMPLATE_ANNOTATION: "old"}), &json!({"phase": "Running"})), "what runs goes on");
+    assert!(!of(json!({}), &unscheduled), "it is of an agent that wrote none");
+}

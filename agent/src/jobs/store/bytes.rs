@@ -28,11 +28,6 @@ pub enum Size {
 }
 
 impl Bytes {
-    /// Returns the namespaces that have Jobs.
-    pub fn namespaces(&self) -> impl Iterator<Item = &String> {
-        self.of_namespace.keys()
-    }
-
     /// Returns whether a Job of an owner fits beside the others.
     pub fn fits(&self, owner: &Key, bytes: usize, size: Size) -> bool {
         let here = self.of_namespace.of(&owner.0);

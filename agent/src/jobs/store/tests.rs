@@ -1,5 +1,7 @@
 //! What the watches show, and in which order it may come.
 
+use imgop_core::api::OWNER_UID_LABEL;
+use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use serde_json::json;
 
@@ -24,7 +26,7 @@ impl Scene {
         let woken = Arc::<Mutex<Vec<String>>>::default();
         let wakes = woken.clone();
         let budget = JobBudget::new(caps, |_| ());
-        let store = Store::new(budget.clone(), Duration::from_mins(10), move |owner| {
+        let store = Store::new(budget.clone(), Duration::from_mins(10), "imgop-system", move |owner| {
             wakes.lock().push(owner.name.clone());
         });
         Self { store, budget, woken }
@@ -111,6 +113,31 @@ fn a_job_that_is_gone_before_its_creation_is_answered_does_not_come_back() {
     scene.store.insert(next);
     drop(awaited);
     assert_eq!((scene.names("uid"), scene.taken("team-a", "uid")), (vec!["short".to_owned()], 1));
+}
+
+#[test]
+fn a_job_names_an_owner_of_another_namespace_only_where_tenants_have_no_rights() {
+    let in_namespace = |namespace: &str, name: &str| {
+        let template = k8s_openapi::api::batch::v1::Job::default();
+        let placed = crate::jobs::place_in(template, &owner("uid"), namespace);
+        let mut job = job(name, "uid");
+        job.metadata.namespace = Some(namespace.to_owned());
+        (job.metadata.owner_references, job.metadata.annotations) = (None, placed.metadata.annotations);
+        job
+    };
+    let scene = Scene::new();
+    let forged = in_namespace("team-b", "forged");
+    scene.jobs(vec![Event::Init, Event::InitApply(ok(forged)), Event::InitDone]);
+    assert_eq!((scene.names("uid"), scene.taken("team-a", "uid")), (Vec::new(), 0));
+    scene.jobs(vec![Event::Apply(ok(in_namespace("imgop-system", "lent")))]);
+    assert_eq!((scene.names("uid"), scene.taken("team-a", "uid")), (vec!["lent".to_owned()], 1));
+    assert_eq!(scene.woken(), ["name of uid"]);
+    assert_eq!(scene.store.of_owner(&owner("uid"), now())[0].namespace, "imgop-system");
+    assert_eq!(scene.store.lent().len(), 1);
+    let namespaces = scene.store.namespaces();
+    assert!(namespaces.contains("imgop-system") && !namespaces.contains("team-a"), "pods are where Jobs are");
+    scene.jobs(vec![Event::Delete(ok(in_namespace("imgop-system", "lent")))]);
+    assert_eq!((scene.taken("team-a", "uid"), scene.store.lent().len()), (0, 0));
 }
 
 #[test]

@@ -13,13 +13,12 @@ fn owner(name: &str, uid: &str) -> Owner {
 }
 
 fn job(owner: &Owner, identity: &str) -> Job {
-    let pairs = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    };
-    let resources = Resources {
-        requests: pairs(&[("cpu", "10m"), ("memory", "32Mi")]),
-        limits: pairs(&[("memory", "512Mi")]),
-    };
+    with_options(owner, identity, JobOptions::default())
+}
+
+fn with_options(owner: &Owner, identity: &str, options: JobOptions) -> Job {
+    let resources = serde_json::json!({ "limits": { "memory": "512Mi" }, "requests": { "cpu": "10m", "memory": "32Mi" } });
+    let resources: Resources = serde_json::from_value(resources).unwrap();
     JobTemplate {
         owner,
         app: "imgop-copy",
@@ -32,12 +31,13 @@ fn job(owner: &Owner, identity: &str) -> Job {
             "skopeo",
             vec!["copy".into()],
             &[],
-            resources,
+            &resources,
         )],
         volumes: Vec::new(),
         deadline_seconds: 3600,
         ttl_seconds: Some(77),
         pod: PodNeeds::default(),
+        options,
     }
     .build()
 }
@@ -89,4 +89,125 @@ fn nothing_of_a_container_is_a_shell() {
     assert_eq!(pod.containers[0].command.as_deref(), Some(["skopeo".to_owned()].as_slice()));
     let environment: Vec<&str> = pod.containers[0].env.iter().flatten().map(|v| v.name.as_str()).collect();
     assert_eq!(environment, ["HOME", "TMPDIR"]);
+}
+
+/// What a settings page and an object say, as text by text.
+fn options(own: serde_json::Value) -> JobOptions {
+    let defaults = JobDefaults {
+        environment: BTreeMap::from([("https_proxy".to_owned(), "http://proxy:3128".to_owned())]),
+        ..JobDefaults::default()
+    };
+    JobOptions::merged(&defaults, &serde_json::from_value(own).unwrap())
+}
+
+#[test]
+fn the_job_of_one_container_with_all_that_a_template_says() {
+    let own = serde_json::json!({
+        "nodeSelector": { "pool": "mirror" },
+        "tolerations": [{ "key": "mirror", "operator": "Exists" }],
+        "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [] } },
+        "serviceAccountName": "puller",
+        "imagePullSecrets": [{ "name": "pull" }],
+        "priorityClassName": "low",
+        "labels": { "team": "a" },
+        "annotations": { "sidecar.istio.io/inject": "false" },
+        "ttlSecondsAfterFinished": 60,
+        "backoffLimit": 2,
+    });
+    let job = with_options(&owner("argocd", "uid"), "x", options(own));
+    let (plain, text) = (self::job(&owner("argocd", "uid"), "x"), serde_saphyr::to_string(&job).unwrap());
+    let plain = serde_saphyr::to_string(&plain).unwrap();
+    let new: Vec<&str> = text.lines().filter(|line| !plain.lines().any(|old| old == *line)).collect();
+    insta::assert_snapshot!(new.join("\n"));
+}
+
+#[test]
+fn proxies_are_in_every_container_and_take_no_other_variable() {
+    let mut options = options(serde_json::json!({}));
+    options.environment.insert("HOME".to_owned(), "/elsewhere".to_owned());
+    let pod = with_options(&owner("a", "1"), "x", options).spec.unwrap().template.spec.unwrap();
+    let environment = pod.containers[0].env.iter().flatten();
+    let environment: Vec<String> =
+        environment.map(|v| format!("{}={}", v.name, v.value.as_deref().unwrap_or_default())).collect();
+    assert_eq!(environment, ["HOME=/tmp/c-0", "TMPDIR=/tmp", "https_proxy=http://proxy:3128"]);
+}
+
+#[test]
+fn b6_another_template_makes_no_other_job_of_the_same_work() {
+    let other = options(serde_json::json!({ "priorityClassName": "low" }));
+    let (one, two) = (job(&owner("a", "1"), "x"), with_options(&owner("a", "1"), "x", other));
+    assert_eq!(name_of(&one), name_of(&two), "what runs is not begun anew");
+    let hash = |job: &Job| job.metadata.annotations.as_ref().unwrap()[TEMPLATE_ANNOTATION].clone();
+    assert_ne!(hash(&one), hash(&two));
+}
+
+/// Returns of a Job what no template may change.
+fn needed(job: &Job) -> serde_json::Value {
+    let mut job = serde_json::to_value(job).unwrap();
+    let own_texts = |texts: &mut serde_json::Value, names: &[&str]| {
+        texts.as_object_mut().unwrap().retain(|name, _| names.contains(&name.as_str()));
+    };
+    let labels = [MANAGED_BY_LABEL, NAME_LABEL, PART_OF_LABEL, OWNER_UID_LABEL, OWNER_NAME_LABEL];
+    for at in ["/metadata/labels", "/spec/template/metadata/labels"] {
+        own_texts(job.pointer_mut(at).unwrap(), &labels);
+    }
+    own_texts(job.pointer_mut("/metadata/annotations").unwrap(), &["imgop.skopeo.io/route"]);
+    own_texts(job.pointer_mut("/spec/template/metadata/annotations").unwrap(), &[SAFE_TO_EVICT]);
+    let spec = job["spec"].as_object_mut().unwrap();
+    spec.retain(|name, _| !["ttlSecondsAfterFinished", "backoffLimit"].contains(&name.as_str()));
+    let pod = job["spec"]["template"]["spec"].as_object_mut().unwrap();
+    let free = ["nodeSelector", "serviceAccountName", "imagePullSecrets", "priorityClassName", "affinity"];
+    pod.retain(|name, _| !free.contains(&name.as_str()));
+    pod["tolerations"].as_array_mut().unwrap().truncate(2);
+    job
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Keys that a template may hold, and those that it must not, and that an old API server may have stored.
+    fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
+        let reserved = [
+            MANAGED_BY_LABEL,
+            NAME_LABEL,
+            PART_OF_LABEL,
+            OWNER_UID_LABEL,
+            OWNER_NAME_LABEL,
+            TEMPLATE_ANNOTATION,
+            SAFE_TO_EVICT,
+            "imgop.skopeo.io/route",
+        ];
+        let key =
+            prop_oneof!["[a-z]{1,5}", proptest::sample::select(reserved.to_vec()).prop_map(str::to_owned)];
+        prop::collection::btree_map(key, "[a-z]{0,5}", 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn no_template_changes_what_a_job_needs(
+            labels in texts(),
+            annotations in texts(),
+            node_selector in texts(),
+            service_account in proptest::option::of("[a-z]{1,5}"),
+            key in proptest::option::of("[a-z./]{1,9}"),
+            backoff_limit in 0_u32..20,
+        ) {
+            let toleration = serde_json::json!({ "key": key, "operator": "Exists", "effect": "NoExecute" });
+            let options = JobOptions {
+                labels,
+                annotations,
+                node_selector,
+                service_account,
+                tolerations: vec![serde_json::from_value(toleration).unwrap()],
+                backoff_limit,
+                ..JobOptions::default()
+            };
+            let hash = options.hash();
+            let made = with_options(&owner("a", "1"), "x", options);
+            prop_assert_eq!(needed(&made), needed(&job(&owner("a", "1"), "x")));
+            prop_assert_eq!(&made.metadata.annotations.unwrap()[TEMPLATE_ANNOTATION], &hash);
+        }
+    }
 }

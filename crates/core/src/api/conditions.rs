@@ -39,6 +39,10 @@ pub mod reasons {
     pub const COPY_FAILED: &str = "CopyFailed";
     /// An older Image keeps other content under the same tag of the destination.
     pub const DESTINATION_CONFLICT: &str = "DestinationConflict";
+    /// No administrator lets this namespace write to the destination.
+    pub const DESTINATION_NOT_ALLOWED: &str = "DestinationNotAllowed";
+    /// What administrators have granted is not known.
+    pub const ACCESS_UNKNOWN: &str = "RegistryAccessUnknown";
     /// A registry refuses the credentials, or wants some.
     pub const REGISTRY_UNAUTHORIZED: &str = "RegistryUnauthorized";
     /// A registry allows no more requests for now.

@@ -97,6 +97,9 @@ pub enum TlsMode {
 }
 
 impl Tls {
+    /// A connection that is secured as usual.
+    pub const DEFAULT: Self = Self { mode: TlsMode::Verify, ca_secret_name: None };
+
     /// Whether there is nothing to write down.
     pub fn is_default(&self) -> bool {
         self == &Self::default()

@@ -4,6 +4,10 @@
 /// `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "imgop.skopeo.io/requested-at";
 
+/// A new value in this annotation asks that what failed is tried again as if it had never failed; the agent echoes
+/// it in `status.lastHandledReset`. [`Reset`](crate::reset::Reset) reads it.
+pub const RESET_ANNOTATION: &str = "imgop.skopeo.io/reset";
+
 /// A new token in this annotation asks that the build that runs is ended; the agent echoes it in
 /// `status.lastHandledCancelRequestedAt`.
 pub const CANCEL_REQUESTED_AT_ANNOTATION: &str = "imgop.skopeo.io/cancel-requested-at";
@@ -13,6 +17,15 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
 /// The value of [`MANAGED_BY_LABEL`] on everything that the agent makes.
 pub const MANAGED_BY: &str = "imgop";
+
+/// The label that says what something is; on Jobs what they do, such as `imgop-copy`.
+pub const NAME_LABEL: &str = "app.kubernetes.io/name";
+
+/// The label that says what something belongs to.
+pub const PART_OF_LABEL: &str = "app.kubernetes.io/part-of";
+
+/// The annotation of a Job that holds a hash of the template that it was made from.
+pub const TEMPLATE_ANNOTATION: &str = "imgop.skopeo.io/template";
 
 /// The label that holds the UID of the object that a Job or a Secret belongs to. Its value is from when Images
 /// were the only kind.
@@ -27,6 +40,9 @@ pub const COPIES_ANNOTATION: &str = "imgop.skopeo.io/copies";
 /// The annotation of a Job that holds the repositories between which it copies, and how: its outcome counts
 /// only for a spec with the same route.
 pub const ROUTE_ANNOTATION: &str = "imgop.skopeo.io/route";
+
+/// The annotation of a Job that holds whose it is, as JSON, where its owner is in another namespace.
+pub const OWNER_ANNOTATION: &str = "imgop.skopeo.io/owner";
 
 /// The annotation of a Job that holds which part of which build it is, as JSON.
 pub const BUILD_ANNOTATION: &str = "imgop.skopeo.io/build";

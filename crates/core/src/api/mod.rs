@@ -5,12 +5,16 @@
 //! one bad object undecodable, and with it the watch of all others (Flux CVE-2022-39272).
 
 pub mod conditions;
+mod default_destination;
 mod endpoint;
 mod exact_list;
 mod image;
 mod image_builder;
+pub mod job_template;
 mod labels;
 mod phase;
+mod registry_access;
+mod resources;
 mod rules;
 mod schedule;
 
@@ -21,6 +25,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
+pub use default_destination::{DefaultDestination, DefaultedDestination};
 pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
 pub use image::{
     Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite,
@@ -28,24 +33,30 @@ pub use image::{
 };
 pub(crate) use image_builder::rules as image_builder_rules;
 pub use image_builder::{
-    Amounts, Architecture, BaseImageStatus, BuildArg, BuildArgSource, BuildDuration, BuildReason,
-    BuildRecord, BuildResult, BuildSecret, BuiltImage, BuiltImageStatus, Cache, CacheMode, CacheVolume,
-    ConcurrencyPolicy, ConfigMapContext, ConfigMapItem, ConfigMapKeyRef, Context, DestinationStatus, Format,
-    GitContext, GitCredentials, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, ImageContext,
-    PlatformState, PlatformStatus, PullRegistry, RebuildOn, Resources, RunningBuild, SourceStatus, Storage,
-    StorageMedium,
+    Architecture, BaseImageStatus, BuildArg, BuildArgSource, BuildDuration, BuildReason, BuildRecord,
+    BuildResult, BuildSecret, BuiltImage, BuiltImageStatus, Cache, CacheMode, CacheVolume, ConcurrencyPolicy,
+    ConfigMapContext, ConfigMapItem, ConfigMapKeyRef, Context, DestinationStatus, Format, GitContext,
+    GitCredentials, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, ImageContext, PlatformState,
+    PlatformStatus, PullRegistry, RebuildOn, RunningBuild, SourceStatus, Storage, StorageMedium,
 };
+pub use job_template::{Affinity, JobTemplateSpec, PullSecret, Toleration};
 pub use labels::{
     BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION, DOCKER_CONFIG_KEY,
-    JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, REQUESTED_AT_ANNOTATION, ROUTE_ANNOTATION,
+    JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL, OWNER_ANNOTATION, OWNER_UID_LABEL,
+    PART_OF_LABEL, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, ROUTE_ANNOTATION, TEMPLATE_ANNOTATION,
     container_name,
 };
 pub use phase::Phase;
-pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError};
+pub use registry_access::{
+    AwsIdentity, LabelOperator, LabelRequirement, NamespaceSelector, RegistryAccess, RegistryAccessSpec,
+    RegistryAction, SharedAws, SharedTls,
+};
+pub use resources::{Amounts, Resources};
+pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError, RecurrenceRef, UTC};
 
 /// Returns the custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![Image::crd(), ImageBuilder::crd()];
+    let mut crds = vec![Image::crd(), ImageBuilder::crd(), RegistryAccess::crd()];
     for crd in &mut crds {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {

@@ -2,11 +2,18 @@
 
 use kube::core::Rule;
 
+use crate::api::Frequency;
+
 /// A host as in `quay.io`, `localhost` or `[::1]`, with the port that single words need to be hosts
 /// (see [`imgop_registry::reference::RegistryHost`]), and the slash behind it. None is Docker Hub, and then
 /// no dot may make the first part of a longer path look like a host.
 pub(super) fn name_pattern() -> String {
     format!("^(({})/{PART}|{PART_WITHOUT_DOT}|{PART}$)(/{PART})*$", host_pattern())
+}
+
+/// One part of the path of a repository.
+pub(super) fn path_part_pattern() -> &'static str {
+    PART
 }
 
 const PART: &str = "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*";
@@ -38,6 +45,25 @@ pub(super) fn repository(field: &str, example: &str) -> Rule {
         "{field} must be a repository without scheme, tag or digest, such as {example}; the tag goes into \
          {side}.version"
     ))
+}
+
+/// A prefix of destinations names a registry (see [`crate::default_destination::DestinationPrefix`]).
+pub(super) fn destination_prefix() -> Rule {
+    let host = host_pattern();
+    Rule::new(format!(
+        "self.replace('{{namespace}}', 'n').matches('^({host})(/{PART})*/?$') && !self.matches('^[^/]*[{{]') && \
+         {IS_ADDRESS}"
+    ))
+    .message(
+        "defaultDestination.prefix must be a registry, with or without the beginning of a path, such as \
+         registry.example.com/mirror/{namespace}",
+    )
+}
+
+/// Credentials come from one place.
+pub(super) fn credentials_or_aws(field: &str) -> Rule {
+    Rule::new("!has(self.credentials) || !has(self.useAwsIRSA) || !self.useAwsIRSA")
+        .message(&*format!("{field}.useAwsIRSA does not go with credentials; leave one of them out"))
 }
 
 /// A field names a Secret in the namespace of the resource.
@@ -97,4 +123,75 @@ pub(super) fn frequency_minimum() -> Rule {
 /// It is checked at all.
 pub(super) fn frequency_maximum() -> Rule {
     duration_maximum("frequency", "5200 * 604800", "5200w")
+}
+
+/// An amount that is more than nothing.
+pub(super) fn amount(field: &str, example: &str) -> Rule {
+    Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))")
+        .message(&*format!("{field} must be above 0, such as {example}"))
+}
+
+/// A request is not above its limit. Amounts that cannot be read have a message of their own.
+pub(super) fn request_within_limit(name: &str) -> Rule {
+    // CEL's name of a field with a dash.
+    let field = name.replace('-', "__dash__");
+    let is_given = |side: &str| {
+        format!("has(self.{side}) && has(self.{side}.{field}) && isQuantity(self.{side}.{field})")
+    };
+    Rule::new(format!(
+        "!({} && {}) || !quantity(self.requests.{field}).isGreaterThan(quantity(self.limits.{field}))",
+        is_given("requests"),
+        is_given("limits"),
+    ))
+    .message(&*format!(
+        "resources.requests.{name} is more than resources.limits.{name}; lower it, or raise the limit"
+    ))
+}
+
+/// Times can be read as cron's five fields (see [`crate::schedule::CronSchedule`]).
+pub(super) fn schedule() -> Rule {
+    const SPACE: &str = r"[ \\t\\r\\n]";
+    const NAMED: &str = "@(hourly|daily|midnight|weekly|monthly|yearly|annually)";
+    let fields = [
+        list("[0-5]?[0-9]", "0?[1-9]|[1-5][0-9]"),
+        list("[01]?[0-9]|2[0-3]", "0?[1-9]|1[0-9]|2[0-3]"),
+        list("0?[1-9]|[12][0-9]|3[01]", "0?[1-9]|[12][0-9]|3[01]"),
+        list("0?[1-9]|1[0-2]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", "0?[1-9]|1[0-2]"),
+        list("0?[0-7]|sun|mon|tue|wed|thu|fri|sat", "0?[1-7]"),
+    ];
+    let fields = fields.join(&format!("{SPACE}+"));
+    Rule::new(format!("self.matches('(?i)^{SPACE}*({NAMED}|{fields}){SPACE}*$')")).message(
+        "schedule must be cron's five fields (minute, hour, day of the month, month, day of the week), such as \
+         0 3 * * * or */15 8-18 * * MON-FRI, or one of @hourly, @daily, @weekly, @monthly and @yearly; a period goes \
+         into frequency, a time zone into timeZone",
+    )
+}
+
+/// A list of values, ranges and steps.
+fn list(value: &str, step: &str) -> String {
+    let part = format!("([*]|({value})(-({value}))?)(/({step}))?");
+    format!("{part}(,{part})*")
+}
+
+/// A time zone may be one of the IANA database.
+pub(super) fn time_zone() -> Rule {
+    Rule::new("self.matches('^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$') && self != 'Local'")
+        .message("timeZone must be a name of the IANA database, such as Europe/Berlin or UTC")
+}
+
+/// One of both says when. The API server has filled the default of `frequency` in before it asks.
+pub(super) fn frequency_or_schedule() -> Rule {
+    Rule::new(format!(
+        "!has(self.schedule) || !has(self.frequency) || self.frequency == '{}'",
+        Frequency::DEFAULT_TEXT
+    ))
+    .message("schedule does not go with frequency; leave one of them out")
+    .field_path(".schedule")
+}
+
+/// A time zone is that of a schedule.
+pub(super) fn time_zone_of_a_schedule() -> Rule {
+    Rule::new("has(self.schedule) || !has(self.timeZone)")
+        .message("timeZone goes with schedule only; give a schedule, or leave it out")
+        .field_path(".timeZone")
 }

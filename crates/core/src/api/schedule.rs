@@ -1,4 +1,4 @@
-//! How often a sync runs, and how long a tag must have shown the same content before it is copied.
+//! When a sync runs, and how long a tag must have shown the same content before it is copied.
 
 use std::fmt;
 use std::str::FromStr;
@@ -72,6 +72,30 @@ impl fmt::Display for Frequency {
         write_duration(self.0, f)
     }
 }
+
+/// The fields of a spec that say when it is looked at again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecurrenceRef<'a> {
+    /// `frequency`: its default where a schedule is given.
+    pub frequency: &'a str,
+    /// `schedule`
+    pub schedule: Option<&'a str>,
+    /// `timeZone`
+    pub time_zone: Option<&'a str>,
+}
+
+/// As people say it: `every 5m`, `at 0 3 * * * (Europe/Berlin)`.
+impl fmt::Display for RecurrenceRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.schedule {
+            Some(schedule) => write!(f, "at {schedule} ({})", self.time_zone.unwrap_or(UTC)),
+            None => write!(f, "every {}", self.frequency),
+        }
+    }
+}
+
+/// The time zone of a schedule that names none.
+pub const UTC: &str = "UTC";
 
 /// How long a tag must have shown the same content before it is taken, written as a
 /// [`Frequency`] is: `72h`, `3d`.

@@ -36,6 +36,9 @@ pub enum BuildFailure {
     PublishFailed,
     VerificationFailed,
     DestinationConflict,
+    DestinationNotAllowed,
+    #[serde(rename = "RegistryAccessUnknown")]
+    AccessUnknown,
 }
 
 /// What may make a failed build end differently with the same inputs.
@@ -92,6 +95,8 @@ impl BuildFailure {
             Self::PublishFailed => "PublishFailed",
             Self::VerificationFailed => "VerificationFailed",
             Self::DestinationConflict => "DestinationConflict",
+            Self::DestinationNotAllowed => "DestinationNotAllowed",
+            Self::AccessUnknown => "RegistryAccessUnknown",
         }
     }
 
@@ -113,9 +118,13 @@ impl BuildFailure {
             | Self::RegistryRateLimited
             | Self::PushFailed
             | Self::PublishFailed
-            | Self::VerificationFailed => Retry::Backoff,
+            | Self::VerificationFailed
+            | Self::AccessUnknown => Retry::Backoff,
             Self::PlatformUnavailable | Self::PodNotStarted | Self::JobRefused => Retry::Slowly,
-            Self::SourceUnauthorized | Self::RegistryUnauthorized | Self::SecretUnusable => Retry::OnSecret,
+            Self::SourceUnauthorized
+            | Self::RegistryUnauthorized
+            | Self::SecretUnusable
+            | Self::DestinationNotAllowed => Retry::OnSecret,
             Self::RevisionNotFound | Self::BaseImageNotFound | Self::PlatformNotFound => Retry::OnCheck,
         }
     }

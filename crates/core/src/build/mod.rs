@@ -19,7 +19,6 @@ mod key;
 mod machine;
 mod part_record;
 mod plan;
-mod quantity;
 mod reference;
 mod request;
 mod spec_checks;

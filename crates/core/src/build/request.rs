@@ -8,7 +8,8 @@ use imgop_registry::reference::{Digest, RegistryHost, Repository, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::ImageReference;
-use crate::api::{ConcurrencyPolicy, Format, Frequency, ImageBuilderSpec, Publish, RebuildOn};
+use crate::api::{ConcurrencyPolicy, Format, ImageBuilderSpec, Publish, RebuildOn};
+use crate::schedule::{Recurrence, RecurrenceFields};
 use crate::spec_error::Problems;
 
 mod context;
@@ -53,8 +54,8 @@ pub struct BuildRequest {
     pub cache: BuildCache,
     /// What starts a build by itself.
     pub rebuild_on: BTreeSet<RebuildOn>,
-    /// How often that is checked.
-    pub frequency: Frequency,
+    /// When that is checked again, or a build begins.
+    pub recurrence: Recurrence,
     /// The least time between two builds that start by themselves.
     pub min_interval: Duration,
     /// What happens when something changes during a build.
@@ -203,7 +204,16 @@ pub enum BuildCache {
     },
 }
 
+/// The fields that say when.
+const RECURRENCE: RecurrenceFields<&str> =
+    RecurrenceFields { frequency: "frequency", schedule: "schedule", time_zone: "timeZone" };
+
 impl BuildRequest {
+    /// Returns whether a build begins at each time of the schedule: nothing else says what it would wait for.
+    pub fn is_built_by_schedule(&self) -> bool {
+        self.rebuild_on.is_empty() && matches!(self.recurrence, Recurrence::At(_))
+    }
+
     /// Parses a spec.
     pub fn parse(spec: &ImageBuilderSpec) -> Result<Self, SpecError> {
         let mut problems = Problems::default();
@@ -226,7 +236,7 @@ impl BuildRequest {
         let secrets = inputs::secrets(&spec.secrets, problems);
         let registries = inputs::registries(&spec.registries, problems);
         let cache = inputs::cache(&spec.cache, problems);
-        let frequency = problems.keep("frequency", spec.frequency.parse::<Frequency>());
+        let recurrence = Recurrence::read(spec.recurrence(), RECURRENCE, problems);
         let min_interval = limits::min_interval(spec, problems);
         let timeout = limits::timeout(spec, problems);
         Some(Self {
@@ -245,7 +255,7 @@ impl BuildRequest {
             registries,
             cache: cache?,
             rebuild_on: spec.rebuild_on.iter().copied().collect(),
-            frequency: frequency?,
+            recurrence: recurrence?,
             min_interval: min_interval?,
             concurrency: spec.concurrency_policy,
             timeout: timeout?,

@@ -14,6 +14,7 @@
 
 mod age;
 mod batches;
+mod cooldown;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod mount;
@@ -37,12 +38,13 @@ mod state;
 pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
+pub use cooldown::Cooldown;
 pub use mount::{KnownBlobs, learn, mount};
 pub use naming::Naming;
 pub use observe::{Answers, ContentCache, Known, Limits, ObserveError, Sides, observe};
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
-pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan, retry_delay};
-pub use precedence::{OlderImage, TagClaim, conflicts};
+pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan};
+pub use precedence::{OlderImage, TagClaim, conflicts, disputed};
 pub use probe::{Probed, probe};
 pub use publish::{Answered, Publications, publish};
 pub use quota::{Admission, Deferral, admit, release};

@@ -1,16 +1,16 @@
 //! What is to be done for each tag.
 
+mod failed;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Content, Copy, CopyRequest, Naming, Observed, ObservedTag, Outcome, Run, TagState};
+use super::{Content, Cooldown, Copy, CopyRequest, Naming, Observed, ObservedTag, Outcome, Run, TagState};
 use crate::api::{Counts, FailureReason, Overwrite, TagFailure};
-use crate::time::{backoff, clamp_ahead, saturating_add};
+use failed::{failed_try, recorded, unpublished};
 
 /// What is to be done, tag by tag, newest version first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Plan {
     pub excluded: usize,
     /// When the first one of those that are too young is old enough; none if there are none.
     pub waiting_until: Option<Timestamp>,
+    /// How many tags failed so often that they are left alone for the cooldown.
+    pub in_cooldown: usize,
 }
 
 /// One tag, and what is to be done for it.
@@ -155,8 +157,12 @@ pub struct Inputs<'a> {
     pub unrecorded_failures: u32,
     /// Tags of the destination that belong to another Image, with the message for people.
     pub conflicts: &'a HashMap<Tag, String>,
-    /// Whether failed tags are tried again now, without waiting: a sync was requested.
+    /// How long a tag is left alone that keeps failing.
+    pub cooldown: Cooldown,
+    /// Whether failed tags that are not in the cooldown are tried again now, without waiting: a sync was requested.
     pub retry_now: bool,
+    /// What failed until then is tried again at once: all of it was reset.
+    pub reset_at: Option<Timestamp>,
     /// The time.
     pub now: Timestamp,
 }
@@ -164,7 +170,7 @@ pub struct Inputs<'a> {
 /// Works out what is to be done.
 pub fn plan(inputs: Inputs<'_>) -> Plan {
     let runs = latest_runs(inputs.runs);
-    let tags = inputs
+    let tags: Vec<PlannedTag> = inputs
         .observed
         .tags
         .iter()
@@ -175,7 +181,9 @@ pub fn plan(inputs: Inputs<'_>) -> Plan {
             action: action(&inputs, &runs, tag),
         })
         .collect();
+    let is_in_cooldown = |tag: &&PlannedTag| matches!(&tag.action, TagAction::BackOff(failed) if inputs.cooldown.holds(failed));
     Plan {
+        in_cooldown: tags.iter().filter(is_in_cooldown).count(),
         tags,
         excluded: inputs.observed.excluded.len() + inputs.observed.excluded_beyond,
         waiting_until: inputs.observed.waiting.iter().map(|waiting| waiting.until).min(),
@@ -247,15 +255,17 @@ fn to_copy<'t>(inputs: &Inputs<'_>, tag: &'t ObservedTag) -> ControlFlow<TagActi
 /// Returns what follows on the last run of a content.
 fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> TagAction {
     let attempt = run.copy.attempt;
-    let failed = |reason, message: &str, at: Timestamp, tries: u32| TagFailure {
-        attempts: tries,
-        digest: Some(digest.to_string()),
-        next_attempt: Some(Time(saturating_add(at.min(inputs.now), retry_delay(tries)))),
-        ..failure(tag, reason, message.to_owned())
+    let failed = |reason, message: &str, at, tries| {
+        failed_try(inputs, failure(tag, reason, message.to_owned()), digest, tries, at)
     };
     let failed = match &run.outcome {
         Outcome::Running => return TagAction::Wait,
-        Outcome::Succeeded => return TagAction::Publish(as_copied(run, tag, digest)),
+        Outcome::Succeeded => {
+            return match unpublished(inputs, tag, digest) {
+                Some(failed) => TagAction::BackOff(failed),
+                None => TagAction::Publish(as_copied(run, tag, digest)),
+            };
+        }
         // Once is bad luck; what keeps happening must not become a storm of Jobs.
         Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
             return TagAction::Copy(copy(tag, digest, 2));
@@ -271,7 +281,11 @@ fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> 
         Outcome::Interrupted { at } => failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt),
         Outcome::Failed { reason, message, at } => failed(*reason, message, *at, attempt),
     };
-    copy_or_back_off(inputs, tag, digest, failed)
+    if is_due(inputs, &failed) {
+        TagAction::Copy(copy(tag, digest, attempt.saturating_add(1)))
+    } else {
+        TagAction::BackOff(failed)
+    }
 }
 
 /// The message where a registry loses what was pushed.
@@ -281,39 +295,6 @@ const CONTENT_GONE: &str = "the content was pushed by digest and is not there; i
 const NEVER_RAN: &str = "the container of this tag never ran, because another one of its pod failed or the node \
                          did not take the pod";
 
-/// Returns the failure of this content that the status records. One without an attempt was none of the
-/// content's. A status can be wrong, so its next attempt is no later than a pause allows.
-fn recorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<TagFailure> {
-    let name = tag.source_ref.to_string();
-    let is_of_it =
-        |f: &&TagFailure| f.tag == name && f.attempts > 0 && f.digest.as_deref() == Some(digest.as_str());
-    let found = inputs.failures.iter().find(is_of_it).cloned();
-    let mut failed = found.or_else(|| unrecorded(inputs, tag, digest))?;
-    let pause = retry_delay(failed.attempts);
-    failed.next_attempt = failed.next_attempt.map(|at| Time(clamp_ahead(at.0, inputs.now, pause)));
-    Some(failed)
-}
-
-/// Returns the failure of a content that may be one of those for which the status has no room: it waits as long
-/// as the first of those that are recorded. At once, all of them would be a storm of Jobs; and with the last of
-/// them it might wait without end, because each new failure moves that further.
-fn unrecorded(inputs: &Inputs<'_>, tag: &ObservedTag, digest: &Digest) -> Option<TagFailure> {
-    // Those without an attempt come last, so that then every failure with one is recorded.
-    if inputs.unrecorded_failures == 0 || inputs.failures.iter().any(|failure| failure.attempts == 0) {
-        return None;
-    }
-    let first = inputs.failures.iter().min_by_key(|failure| failure.next_attempt.as_ref().map(|at| at.0))?;
-    Some(TagFailure {
-        attempts: first.attempts,
-        digest: Some(digest.to_string()),
-        next_attempt: first.next_attempt.clone(),
-        ..failure(tag, first.reason, UNRECORDED.to_owned())
-    })
-}
-
-/// The message of a failure that was not recorded.
-const UNRECORDED: &str = "many tags failed, this one perhaps too; it is tried again with the first of them";
-
 fn copy_or_back_off(
     inputs: &Inputs<'_>,
     tag: &ObservedTag,
@@ -321,14 +302,15 @@ fn copy_or_back_off(
     failed: TagFailure,
 ) -> TagAction {
     if is_due(inputs, &failed) {
-        TagAction::Copy(copy(tag, digest, failed.attempts.saturating_add(1)))
+        TagAction::Copy(copy(tag, digest, failed.tries().saturating_add(1)))
     } else {
         TagAction::BackOff(failed)
     }
 }
 
 fn is_due(inputs: &Inputs<'_>, failed: &TagFailure) -> bool {
-    inputs.retry_now || failed.next_attempt.as_ref().is_none_or(|at| at.0 <= inputs.now)
+    let is_over = failed.next_attempt.as_ref().is_none_or(|at| at.0 <= inputs.now);
+    is_over || inputs.retry_now && !inputs.cooldown.holds(failed)
 }
 
 fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
@@ -372,14 +354,10 @@ fn failure(tag: &ObservedTag, reason: FailureReason, message: String) -> TagFail
         reason,
         message,
         attempts: 0,
+        attempts_before_reset: 0,
         digest: None,
         next_attempt: None,
     }
-}
-
-/// Returns how long to wait after the nth failed attempt: 10 s, doubled each time, 15 minutes at most.
-pub fn retry_delay(attempt: u32) -> Duration {
-    backoff(Duration::from_secs(10), Duration::from_mins(15), attempt.saturating_sub(1))
 }
 
 #[cfg(test)]

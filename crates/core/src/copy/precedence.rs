@@ -1,9 +1,11 @@
 //! Which Image a tag of a destination belongs to, where several select it.
 //!
-//! Two that put different content under one tag would overwrite each other for ever, so the tag belongs to
-//! the oldest Image that selects it.
+//! Two that put different content under one tag would overwrite each other for ever, so within a namespace the tag
+//! belongs to the oldest Image that selects it. Between namespaces that is an administrator's decision
+//! ([`crate::access`]): nothing that a tenant can write gives him a tag. Where none was made, both write
+//! (docs/decisions/0020-administrators-decide-between-namespaces.md).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use imgop_registry::oci::{Platforms, subject_of};
 use imgop_registry::reference::{ManifestRef, Repository, Tag};
@@ -23,7 +25,7 @@ pub struct OlderImage<'a> {
 }
 
 impl<'a> OlderImage<'a> {
-    /// Returns those among others that write to this destination and came before this one, the oldest first.
+    /// Returns those of the same namespace that write to this destination and came before this one, the oldest first.
     pub fn all(
         image: &Image,
         destination: &Repository,
@@ -37,18 +39,11 @@ impl<'a> OlderImage<'a> {
 
     /// Returns another Image, if it writes to this destination and came before this one.
     fn of(image: &Image, destination: &Repository, other: &'a Image) -> Option<Self> {
-        // Of thousands of Images few have the same last part, so that few are parsed.
-        let last_part = destination.path().rsplit('/').next()?;
-        let may_meet = other.spec.destination.name.rsplit('/').next() == Some(last_part);
-        if !may_meet || age(other) >= age(image) || !holds_claims(other) {
+        let is_here = image.metadata.namespace == other.metadata.namespace;
+        if !is_here || age(other) >= age(image) {
             return None;
         }
-        // The expressions of a spec take longer to read than all the rest.
-        let theirs: Repository = other.spec.destination.name.parse().ok()?;
-        if !theirs.is_same_place(destination) {
-            return None;
-        }
-        Some(Self { image: other, request: CopyRequest::parse(&other.spec).ok()? })
+        Some(Self { image: other, request: request_to(destination, other)? })
     }
 
     /// Returns whether it puts other content under this tag than the request would. The same tag of the same
@@ -57,30 +52,9 @@ impl<'a> OlderImage<'a> {
         self.request.claim(tag).is_some_and(|theirs| request.claim(tag).as_ref() != Some(&theirs))
     }
 
-    /// Returns whether a claim counts by what the API server stores. In one namespace the spec is enough. Other
-    /// tenants must have put a tag into the repository, or any of them could keep others from a registry that
-    /// he has no right to. A tag that is named after a content must have been put by the claimant itself, which
-    /// no object records.
-    ///
-    /// Whoever may write a status can forge it
-    /// (docs/decisions/0013-written-to-until-an-administrator-decides.md).
-    pub fn is_recorded(&self, image: &Image, tag: &Tag) -> bool {
-        let status = self.image.status.as_ref();
-        let written_to = status.and_then(|status| status.written_to.as_deref()?.parse::<Repository>().ok());
-        let has_written = written_to.is_some_and(|to| to.is_same_place(&self.request.destination));
-        subject_of(tag).is_none()
-            && (has_written || image.metadata.namespace == self.image.metadata.namespace)
-    }
-
-    /// Returns the message that the tag is this Image's. Images of other namespaces are not named: a tenant
-    /// must not learn of them.
-    pub fn conflict_message(&self, image: &Image, request: &CopyRequest, tag: &Tag) -> String {
+    /// Returns the message that the tag is this Image's.
+    pub fn conflict_message(&self, request: &CopyRequest, tag: &Tag) -> String {
         let place = format!("{}:{tag}", self.request.destination);
-        if image.metadata.namespace != self.image.metadata.namespace {
-            return format!(
-                "{place} belongs to an Image of another namespace, which is older; give this one another destination"
-            );
-        }
         let (name, theirs) = (self.image.metadata.name.as_deref().unwrap_or_default(), &self.request);
         let content = if !theirs.source.is_same_place(&request.source) {
             format!("copies it from {}", theirs.source)
@@ -98,25 +72,59 @@ impl<'a> OlderImage<'a> {
     }
 }
 
-/// Returns which of these tags belong to older Images, with the message for people. `counts` tells whether
-/// the claim of an older Image on a tag counts.
+/// Returns which of these tags belong to older Images of the namespace, with the message for people. A tag that is
+/// named after a content must have been put by the claimant itself, which need not have that content: `wrote` tells.
 pub fn conflicts<'a>(
     image: &Image,
     request: &CopyRequest,
     tags: &[&Tag],
     others: impl Iterator<Item = &'a Image>,
-    counts: impl Fn(&OlderImage<'_>, &Tag) -> bool,
+    wrote: impl Fn(&OlderImage<'_>, &Tag) -> bool,
 ) -> HashMap<Tag, String> {
     if tags.is_empty() {
         return HashMap::new();
     }
     let older_images = OlderImage::all(image, &request.destination, others);
     let conflict = |tag: &&Tag| {
-        let claims = |older: &&OlderImage<'_>| older.conflicts_with(request, tag) && counts(older, tag);
+        let claims = |older: &&OlderImage<'_>| {
+            older.conflicts_with(request, tag) && (subject_of(tag).is_none() || wrote(older, tag))
+        };
         let older = older_images.iter().find(claims)?;
-        Some((Tag::clone(tag), older.conflict_message(image, request, tag)))
+        Some((Tag::clone(tag), older.conflict_message(request, tag)))
     };
     tags.iter().filter_map(conflict).collect()
+}
+
+/// Returns the tags that Images of other namespaces give other content at this destination. Neither keeps them.
+pub fn disputed<'a, 't>(
+    image: &Image,
+    request: &CopyRequest,
+    tags: impl Iterator<Item = &'t Tag>,
+    others: impl Iterator<Item = &'a Image>,
+) -> BTreeSet<Tag> {
+    let elsewhere = others.filter(|other| other.metadata.namespace != image.metadata.namespace);
+    let theirs: Vec<CopyRequest> =
+        elsewhere.filter_map(|other| request_to(&request.destination, other)).collect();
+    let is_disputed = |tag: &&Tag| {
+        let own = request.claim(tag);
+        let is_other =
+            |theirs: &CopyRequest| theirs.claim(tag).is_some_and(|claim| own.as_ref() != Some(&claim));
+        subject_of(tag).is_none() && theirs.iter().any(is_other)
+    };
+    tags.filter(is_disputed).cloned().collect()
+}
+
+/// Returns what an Image asks for, if it still writes to this destination.
+fn request_to(destination: &Repository, other: &Image) -> Option<CopyRequest> {
+    // Of thousands of Images few have the same last part, so that few are parsed.
+    let last_part = destination.path().rsplit('/').next()?;
+    let may_meet = other.spec.destination.name.rsplit('/').next() == Some(last_part);
+    if !may_meet || !holds_claims(other) {
+        return None;
+    }
+    // The expressions of a spec take longer to read than all the rest.
+    let theirs: Repository = other.spec.destination.name.parse().ok()?;
+    if theirs.is_same_place(destination) { CopyRequest::parse(&other.spec).ok() } else { None }
 }
 
 /// Returns what orders Images: the older first, of two of one second the one with the lower UID.

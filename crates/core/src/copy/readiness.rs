@@ -2,14 +2,21 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use super::{CopyRequest, Naming, Plan, TagAction};
 use crate::api::conditions::{RECONCILING, reasons};
 use crate::api::{FailureReason, Mode, Overwrite, Phase};
 use crate::readiness::Readiness;
+use crate::text::shorten;
+
+/// Bytes of a failure that a message quotes: what to do about it stands behind it.
+const MAX_QUOTED_BYTES: usize = 640;
 
 /// Returns the readiness that follows from a plan. `deferred` is why copies of it cannot start yet, such as
-/// a cap.
-pub fn readiness(request: &CopyRequest, plan: &Plan, deferred: Option<&str>) -> Readiness {
+/// a cap; `object` is what kubectl names the Image by.
+pub fn readiness(request: &CopyRequest, plan: &Plan, deferred: Option<&str>, object: &str) -> Readiness {
+    let summary = |request, plan| summary(request, plan) + &about_cooldown(plan, object);
     let counts = plan.counts();
     let there = counts.synced + counts.kept;
     let mut readiness = if counts.matched == 0 {
@@ -115,12 +122,40 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     // One failure in full is worth more than a list that is cut off; status.failures has them all.
     let mut failures = plan.failures();
     if let Some(first) = failures.next() {
-        let _ = write!(text, "; {} failed: {}: {}", counts.failed, first.tag, first.message);
+        let _ = write!(
+            text,
+            "; {} failed: {}: {}",
+            counts.failed,
+            first.tag,
+            shorten(&first.message, MAX_QUOTED_BYTES)
+        );
+        if let Some(next) = &first.next_attempt {
+            let tries = if first.attempts == 1 { "try" } else { "tries" };
+            let _ = write!(text, " ({} {tries}, the next one at {})", first.attempts, to_the_second(next.0));
+        }
         if failures.next().is_some() {
             let _ = write!(text, " (and others, see status.failures)");
         }
     }
     text
+}
+
+/// Returns what ends the pause of tags that are left alone for it, if there are any.
+fn about_cooldown(plan: &Plan, object: &str) -> String {
+    let left_alone = match plan.in_cooldown {
+        0 => return String::new(),
+        1 => "1 tag that keeps failing is".to_owned(),
+        several => format!("{several} tags that keep failing are"),
+    };
+    format!(
+        "; {left_alone} left alone for a while (FAILURE_COOLDOWN_MINUTES of the agent); to try at once: kubectl imgop \
+         sync {object} --retry"
+    )
+}
+
+/// Returns a time as a status has it, so that a message is the same before and after a restart.
+fn to_the_second(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Returns the repository; with the tag where there is one that the source does not name.
@@ -136,9 +171,11 @@ fn destination(request: &CopyRequest, plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::TagFailure;
     use crate::copy::fixtures::{now, observed_tag, request};
-    use crate::copy::{Inputs, Observed, ObservedTag, Seen, plan};
+    use crate::copy::{Cooldown, Inputs, Observed, ObservedTag, Seen, plan};
     use imgop_registry::reference::Digest;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn judge(tags: Vec<ObservedTag>) -> String {
         judge_for(&request("v2.13.x"), tags)
@@ -153,6 +190,8 @@ mod tests {
             failures: &[],
             unrecorded_failures: 0,
             conflicts: &std::collections::HashMap::new(),
+            cooldown: Cooldown::OFF,
+            reset_at: None,
             retry_now: false,
             now: now(),
         })
@@ -160,7 +199,7 @@ mod tests {
 
     fn judge_for(request: &CopyRequest, tags: Vec<ObservedTag>) -> String {
         let plan = plan_of(request, tags);
-        let readiness = readiness(request, &plan, None);
+        let readiness = readiness(request, &plan, None, "app -n team-a");
         let mut text = format!("{:?} {}\n", readiness.phase, readiness.progress.unwrap());
         for c in readiness.conditions {
             let _ = writeln!(text, "{}={:?} {}: {}", c.type_, c.status, c.reason, c.message);
@@ -213,6 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_that_is_left_alone_is_reported_with_what_tries_it_at_once_whatever_its_failure_says() {
+        let request = request("v2.13.1");
+        let failed = |message: &str| {
+            let mut plan = plan_of(&request, vec![observed_tag("v2.13.1", here(b"a"), Seen::Absent)]);
+            plan.in_cooldown = 1;
+            plan.tags[0].action = TagAction::BackOff(TagFailure {
+                tag: "v2.13.1".into(),
+                reason: FailureReason::CopyFailed,
+                message: message.into(),
+                digest: None,
+                attempts: 5,
+                attempts_before_reset: 0,
+                next_attempt: Some(Time(now() + std::time::Duration::from_millis(3_600_400))),
+            });
+            readiness(&request, &plan, None, "app -n team-a").conditions.remove(0).message
+        };
+        insta::assert_snapshot!(failed("disk full"), @"0 of 1 tag is at registry.example.com/mirror; 1 failed: v2.13.1: disk full (5 tries, the next one at 2026-11-21T13:00:00Z); 1 tag that keeps failing is left alone for a while (FAILURE_COOLDOWN_MINUTES of the agent); to try at once: kubectl imgop sync app -n team-a --retry");
+        let long = failed(&"x".repeat(5_000));
+        assert!(long.len() < 1_024 && long.ends_with("kubectl imgop sync app -n team-a --retry"), "{long}");
+    }
+
+    #[test]
     fn a_tag_of_an_older_image_stalls_this_one() {
         let request = request("v2.13.x");
         let tags = vec![observed_tag("v2.13.1", here(b"a"), here(b"b"))];
@@ -225,10 +286,12 @@ mod tests {
             failures: &[],
             unrecorded_failures: 0,
             conflicts: &[("v2.13.1".parse().unwrap(), why)].into(),
+            cooldown: Cooldown::OFF,
+            reset_at: None,
             retry_now: true,
             now: now(),
         });
-        let conditions = readiness(&request, &plan, None).conditions;
+        let conditions = readiness(&request, &plan, None, "app -n team-a").conditions;
         let text: Vec<String> =
             conditions.iter().map(|c| format!("{} {}: {}", c.type_, c.reason, c.message)).collect();
         insta::assert_snapshot!(text.join("\n"), @r#"
@@ -259,10 +322,12 @@ mod tests {
             failures: &[],
             unrecorded_failures: 0,
             conflicts: &std::collections::HashMap::new(),
+            cooldown: Cooldown::OFF,
+            reset_at: None,
             retry_now: false,
             now: now(),
         };
-        let readiness = readiness(request, &plan(inputs), None);
+        let readiness = readiness(request, &plan(inputs), None, "app -n team-a");
         assert_eq!(
             (readiness.conditions[0].reason, readiness.phase),
             (reasons::TAGS_TOO_YOUNG, Phase::Pending)
@@ -275,9 +340,13 @@ mod tests {
         let mut request = request("v2.13.x");
         let plan = plan_of(&request, vec![observed_tag("v2.13.1", here(b"a"), here(b"a"))]);
         let plan = Plan { waiting_until: Some(now()), ..plan };
-        assert_eq!(readiness(&request, &plan, None).phase, Phase::Completed, "it is synced again anyway");
+        assert_eq!(
+            readiness(&request, &plan, None, "app -n team-a").phase,
+            Phase::Completed,
+            "it is synced again anyway"
+        );
         request.mode = Mode::OneShot;
-        let readiness = readiness(&request, &plan, None);
+        let readiness = readiness(&request, &plan, None, "app -n team-a");
         assert_eq!(
             (readiness.phase, readiness.conditions[0].reason),
             (Phase::Pending, reasons::TAGS_TOO_YOUNG)
@@ -297,12 +366,12 @@ mod tests {
         );
         plan.tags[1].action = TagAction::Young(now());
         plan.waiting_until = Some(now());
-        let of = readiness(&request, &plan, None);
+        let of = readiness(&request, &plan, None, "app -n team-a");
         assert_eq!((of.phase, of.progress.as_deref()), (Phase::Completed, Some("2/2")));
         assert_eq!(of.conditions[0].status, Some(true));
         insta::assert_snapshot!(of.conditions[0].message, @"2 of 2 tags are at registry.example.com/mirror; 1 stays as it is until 2026-11-21T12:00:00Z (source.select.minAge)");
         request.mode = Mode::OneShot;
-        let of = readiness(&request, &plan, None);
+        let of = readiness(&request, &plan, None, "app -n team-a");
         assert_eq!((of.phase, of.conditions[0].reason), (Phase::Pending, reasons::TAGS_TOO_YOUNG));
         plan.tags[0].action = TagAction::Young(now());
         insta::assert_snapshot!(summary(&request, &plan), @"2 of 2 tags are at registry.example.com/mirror; 2 stay as they are, the first until 2026-11-21T12:00:00Z (source.select.minAge)");

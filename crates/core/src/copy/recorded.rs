@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{CopyRequest, Known, first_seen};
 use crate::api::conditions::{RECONCILING, find, reasons};
-use crate::api::{Image, Mode, Phase, REQUESTED_AT_ANNOTATION};
-use crate::schedule::{Candidate, open_request};
+use crate::api::{Image, ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION};
+use crate::schedule::{Candidate, open_request, open_reset};
 use crate::time::clamp_ahead;
 
 impl Known {
@@ -43,17 +43,28 @@ impl<'a> From<&'a Image> for Candidate<'a> {
             generation: image.metadata.generation,
             observed_generation: status.and_then(|status| status.observed_generation),
             request: open_request(image.metadata.annotations.as_ref(), REQUESTED_AT_ANNOTATION, handled),
+            reset: open_reset(
+                image.metadata.annotations.as_ref(),
+                status.and_then(|status| status.last_handled_reset.as_deref()),
+            ),
             in_progress: reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING),
             completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
             once: image.spec.mode == Mode::OneShot,
+            last: status.and_then(|status| status.last_sync_time.as_ref()).map(|time| time.0),
+            awaited: status.and_then(awaited),
         }
     }
+}
+
+/// Returns when a tag is old enough that was too young.
+fn awaited(status: &ImageStatus) -> Option<Timestamp> {
+    status.waiting.iter().map(|waiting| waiting.until.0).min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{ImageStatus, WaitingTag};
+    use crate::api::WaitingTag;
     use crate::copy::fixtures::{now, spec};
     use imgop_registry::reference::Digest;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -7,8 +7,9 @@ use super::Naming;
 use super::spec_field::{SpecError, SpecField};
 use super::spec_limits::check_limits;
 use crate::api::{
-    EndpointRef, Frequency, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers, Select, Side,
+    EndpointRef, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers, Select, Side,
 };
+use crate::schedule::{Recurrence, RecurrenceFields};
 use crate::selection::{Filter, FilterError, ImmutableTags, Version};
 use crate::spec_error::{EndpointFields, Problems, aws_credentials, check_endpoint};
 
@@ -17,8 +18,8 @@ use crate::spec_error::{EndpointFields, Problems, aws_credentials, check_endpoin
 pub struct CopyRequest {
     /// When tags are copied.
     pub mode: Mode,
-    /// How often the source is checked.
-    pub frequency: Frequency,
+    /// When the source is checked again.
+    pub recurrence: Recurrence,
     /// Where tags come from.
     pub source: Repository,
     /// Which tags.
@@ -49,7 +50,7 @@ impl CopyRequest {
     /// Parses a spec.
     pub fn parse(spec: &ImageSpec) -> Result<Self, SpecError> {
         let mut problems = Problems::default();
-        let frequency = problems.keep(SpecField::Frequency, spec.frequency.parse::<Frequency>());
+        let recurrence = recurrence(spec, &mut problems);
         let source = problems.keep(SpecField::SourceName, spec.source.name.parse::<Repository>());
         let version = problems.keep(SpecField::SourceVersion, spec.source.version.parse::<Version>());
         let destination =
@@ -69,9 +70,9 @@ impl CopyRequest {
         check_aws(spec, source.as_ref(), destination.as_ref(), &mut problems);
         check_change(source.as_ref(), destination.as_ref(), naming.as_ref(), version.as_ref(), &mut problems);
         let narrowed = filter.zip(immutable).zip(min_age).zip(platforms);
-        match (frequency, source, version, narrowed, destination, naming) {
+        match (recurrence, source, version, narrowed, destination, naming) {
             (
-                Some(frequency),
+                Some(recurrence),
                 Some(source),
                 Some(version),
                 Some((((filter, immutable), min_age), platforms)),
@@ -79,7 +80,7 @@ impl CopyRequest {
                 Some(naming),
             ) if problems.0.is_empty() => Ok(Self {
                 mode: spec.mode,
-                frequency,
+                recurrence,
                 source,
                 version,
                 candidates: spec.allow_candidate_release,
@@ -122,6 +123,22 @@ impl CopyRequest {
         }
         text
     }
+}
+
+/// Reads when the source is checked again.
+fn recurrence(spec: &ImageSpec, problems: &mut Problems<SpecField>) -> Option<Recurrence> {
+    if spec.schedule.is_some() && spec.mode == Mode::OneShot {
+        problems.report(
+            SpecField::Schedule,
+            "it goes with the modes OnceByTag and Recurrent; OneShot copies once, so leave schedule out",
+        );
+    }
+    let fields = RecurrenceFields {
+        frequency: SpecField::Frequency,
+        schedule: SpecField::Schedule,
+        time_zone: SpecField::TimeZone,
+    };
+    Recurrence::read(spec.recurrence(), fields, problems)
 }
 
 /// Reports sides whose fields do not go together, or that name what no Secret can be called.
@@ -196,7 +213,7 @@ fn min_age(select: Option<&Select>) -> Result<Option<MinAge>, MinAgeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Credentials, TlsMode};
+    use crate::api::{Credentials, Tls, TlsMode};
     use crate::copy::fixtures::spec;
 
     fn problem(edit: impl FnOnce(&mut ImageSpec)) -> String {
@@ -226,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_that_is_wrong_is_reported_with_its_field_and_the_part() {
+        let with = |schedule: &str, edit: fn(&mut ImageSpec)| {
+            problem(|s| {
+                s.schedule = Some(schedule.into());
+                edit(s);
+            })
+        };
+        let said = [
+            with("0 25 * * *", |_| ()),
+            with("@daily", |s| s.time_zone = Some("Europe/Berln".into())),
+            with("@daily", |s| s.frequency = "1h".into()),
+            with("@daily", |s| s.mode = Mode::OneShot),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        spec.schedule: "25" is no hour; write * or numbers from 0 to 23, ranges of them such as 1-5, lists such as 1,3 and steps such as */2
+        spec.timeZone: "Europe/Berln" is no time zone of the IANA database; write a name such as Europe/Berlin
+        spec.schedule: it does not go with frequency; leave one of them out
+        spec.schedule: it goes with the modes OnceByTag and Recurrent; OneShot copies once, so leave schedule out
+        "#);
+    }
+
+    #[test]
     fn what_the_api_server_refuses_is_refused_here_too() {
         let secret = |name: &str| Some(Credentials { secret_name: name.into() });
         for name in ["", "A/../b", "../x", "user:pw", "-a", "a.", &"a".repeat(254)] {
@@ -234,7 +273,9 @@ mod tests {
                 said,
                 "spec.source.credentials.secretName: it must be the name of a Secret in the same namespace"
             );
-            let said = problem(|s| s.destination.tls.ca_secret_name = Some(name.into()));
+            let said = problem(|s| {
+                s.destination.tls = Some(Tls { ca_secret_name: Some(name.into()), ..Tls::DEFAULT });
+            });
             assert!(said.starts_with("spec.destination.tls.caSecretName: it must be the name"), "{said}");
         }
         let said = problem(|s| {

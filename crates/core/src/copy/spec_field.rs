@@ -10,6 +10,10 @@ pub type SpecError = crate::spec_error::SpecError<SpecField>;
 pub enum SpecField {
     /// `frequency`
     Frequency,
+    /// `schedule`
+    Schedule,
+    /// `timeZone`
+    TimeZone,
     /// `platforms`
     Platforms,
     /// `source.name`
@@ -42,12 +46,16 @@ pub enum SpecField {
     DestinationCaSecret,
     /// `destination.tls`
     DestinationTls,
+    /// A field of `jobTemplate`
+    JobTemplate(&'static str),
 }
 
 impl fmt::Display for SpecField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Frequency => "frequency",
+            Self::Schedule => "schedule",
+            Self::TimeZone => "timeZone",
             Self::Platforms => "platforms",
             Self::SourceName => "source.name",
             Self::SourceVersion => "source.version",
@@ -64,6 +72,7 @@ impl fmt::Display for SpecField {
             Self::DestinationSecret => "destination.credentials.secretName",
             Self::DestinationCaSecret => "destination.tls.caSecretName",
             Self::DestinationTls => "destination.tls",
+            Self::JobTemplate(field) => field,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! limits.
 
 use super::spec_field::SpecField;
+use crate::api::job_template::grammar;
 use crate::api::{ImageSpec, Select};
 use crate::spec_error::Problems;
 
@@ -23,6 +24,8 @@ pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems<SpecField>)
     }
     let texts = [
         (SpecField::Frequency, spec.frequency.as_str(), 64),
+        (SpecField::Schedule, spec.schedule.as_deref().unwrap_or_default(), 128),
+        (SpecField::TimeZone, spec.time_zone.as_deref().unwrap_or_default(), 64),
         (SpecField::MinAge, select.min_age.as_deref().unwrap_or_default(), 64),
         (SpecField::DestinationVersion, spec.destination.version.as_deref().unwrap_or_default(), 128),
     ];
@@ -34,6 +37,9 @@ pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems<SpecField>)
     if select.latest == Some(0) {
         let result: Result<(), _> = Err("latest must be at least 1; leave it out for all tags");
         problems.keep(SpecField::Select, result);
+    }
+    for problem in grammar::problems(&spec.job_template) {
+        problems.report(SpecField::JobTemplate(problem.field), problem.message);
     }
 }
 

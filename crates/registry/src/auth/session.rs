@@ -20,7 +20,7 @@ use super::token::{self, authorization};
 use super::token_cache::{TokenCache, TokenKey};
 use super::token_server;
 use crate::cache::Bounded;
-use crate::credentials::{Credential, Tls, basic};
+use crate::credentials::{Access, Credential, Tls, basic};
 use crate::error::{Failure, Reason};
 use crate::reference::RegistryHost;
 use crate::transport::{Channel, Http, Request, Response, error_of, is_alias_of};
@@ -75,9 +75,9 @@ enum Authorization {
 
 impl Session {
     /// Returns a session without requests. Fails where the settings give no connection pool.
-    pub(crate) fn new(host: &RegistryHost, tls: &Tls, http: &Http) -> Result<Self, Failure> {
+    pub(crate) fn new(host: &RegistryHost, access: &Access, http: &Http) -> Result<Self, Failure> {
         let loopback = host.is_loopback();
-        let is_plain = match tls {
+        let is_plain = match &access.tls {
             Tls::PlainHttp => true,
             Tls::Verify { extra_ca_pem: None } => loopback,
             Tls::Verify { extra_ca_pem: Some(_) } | Tls::SkipVerify => false,
@@ -88,7 +88,7 @@ impl Session {
             .map_err(|_| Failure::new(Reason::Settings, format!("{host} is no address")))?;
         Ok(Self {
             host: host.clone(),
-            channel: http.channel(base.clone(), tls, Some(host))?,
+            channel: http.channel(base.clone(), access, Some(host))?,
             base,
             schemes: Mutex::new(Schemes { usual: None, by_scope: Bounded::new(MAX_EXCEPTIONS) }),
             scopes: Mutex::new(Bounded::new(MAX_EXCEPTIONS)),

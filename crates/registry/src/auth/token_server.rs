@@ -69,14 +69,14 @@ fn is_known(realm: &Url, base: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Tls;
+    use crate::credentials::Access;
     use crate::settings::Settings;
     use crate::transport::Http;
 
     fn channel(base: &Url, registry: &RegistryHost) -> Channel {
         let mut settings = Settings { system_proxy: false, ..Settings::default() };
         settings.token_servers.insert("harbor.svc".parse().unwrap(), vec!["harbor.corp.example".to_owned()]);
-        Http::new(settings).channel(base.clone(), &Tls::default(), Some(registry)).unwrap()
+        Http::new(settings).channel(base.clone(), &Access::default(), Some(registry)).unwrap()
     }
 
     fn allowed(registry: &str, realm: &str) -> bool {

@@ -24,7 +24,7 @@ use self::found::Found;
 use self::page::Cursor;
 use self::plan::Plan;
 use crate::cache::Bounded;
-use crate::credentials::Tls;
+use crate::credentials::Access;
 use crate::error::Failure;
 use crate::reference::{Repository, Tag};
 use crate::settings::{BulkApi, BulkKind};
@@ -102,7 +102,7 @@ async fn collect(
 ) -> Result<(), Failure> {
     let base = api.base()?;
     // Not the registry's own TLS settings: this is another host, and a public one.
-    let channel = http.channel(base.clone(), &Tls::default(), None)?;
+    let channel = http.channel(base.clone(), &Access::default(), None)?;
     let mut bytes_left = http.settings().max_list_bytes;
     let (mut cursor, mut seen) = (Cursor::default(), HashSet::new());
     loop {

@@ -11,7 +11,7 @@ use super::repository_client::RepositoryClient;
 use super::state::{RegistryState, Shared};
 use crate::auth::{Role, Session};
 use crate::cache::Bounded;
-use crate::credentials::{Access, Credential, Tls, TlsKey};
+use crate::credentials::{Access, ConnectionKey, Credential};
 use crate::error::Failure;
 use crate::git::{self, GitError};
 use crate::reference::{RegistryHost, Repository};
@@ -37,7 +37,7 @@ struct Inner {
     states: Mutex<Bounded<StateKey, Arc<RegistryState>>>,
 }
 
-type StateKey = (RegistryHost, TlsKey);
+type StateKey = (RegistryHost, ConnectionKey);
 
 impl Registries {
     /// Returns a set without connections. Installs ring for TLS if the process has chosen no provider.
@@ -62,7 +62,7 @@ impl Registries {
     }
 
     fn client(&self, repository: &Repository, access: &Access, role: Role) -> RepositoryClient {
-        let registry = self.state(repository.host(), &access.tls);
+        let registry = self.state(repository.host(), access);
         RepositoryClient::new(self.0.shared.clone(), registry, repository, access, role)
     }
 
@@ -98,12 +98,12 @@ impl Registries {
         git::commit(&self.0.shared.http, url, revision, credential).await
     }
 
-    fn state(&self, host: &RegistryHost, tls: &Tls) -> Result<Arc<RegistryState>, Failure> {
+    fn state(&self, host: &RegistryHost, access: &Access) -> Result<Arc<RegistryState>, Failure> {
         let mut states = self.0.states.lock();
-        let key = (host.clone(), tls.key());
+        let key = (host.clone(), access.connection());
         let state = match states.get(&key) {
             Some(state) => state.clone(),
-            None => Arc::new(RegistryState::new(Session::new(host, tls, &self.0.shared.http)?)),
+            None => Arc::new(RegistryState::new(Session::new(host, access, &self.0.shared.http)?)),
         };
         // Again with each use, so that what is used stays.
         states.insert(key, state.clone(), IDLE_TTL);

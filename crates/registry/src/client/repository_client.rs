@@ -8,7 +8,7 @@ use url::Url;
 use super::account::Account;
 use super::state::{RegistryState, Shared};
 use crate::auth::{Actions, Caller, Role, Scope, Scopes, Session};
-use crate::credentials::{Access, Credential, Fingerprint, TlsKey};
+use crate::credentials::{Access, ConnectionKey, Credential, Fingerprint};
 use crate::error::{Failure, Operation, RegistryError};
 use crate::reference::Repository;
 use crate::settings::Settings;
@@ -25,7 +25,7 @@ pub struct RepositoryClient {
     /// The error where the settings are wrong; each call then returns it.
     registry: Result<Arc<RegistryState>, Failure>,
     repository: Repository,
-    tls: TlsKey,
+    connection: ConnectionKey,
     credential: Option<Credential>,
     role: Role,
 }
@@ -42,7 +42,7 @@ impl RepositoryClient {
             shared,
             registry,
             repository: repository.clone(),
-            tls: access.tls.key(),
+            connection: access.connection(),
             credential: access.credential.clone(),
             role,
         }
@@ -50,13 +50,14 @@ impl RepositoryClient {
 
     /// Returns the registry and the credential with which this repository is reached.
     pub fn account(&self) -> Account {
-        Account { host: self.repository.host().clone(), tls: self.tls, who: self.identity() }
+        Account { host: self.repository.host().clone(), connection: self.connection, who: self.identity() }
     }
 
     /// Whether the credential of this client may read what `other` reads, as far as can be known here:
     /// both are of one registry, and `other` needs none or the same.
     pub fn may_read_as(&self, other: &Self) -> bool {
-        let is_same_place = self.repository.host() == other.repository.host() && self.tls == other.tls;
+        let is_same_place =
+            self.repository.host() == other.repository.host() && self.connection == other.connection;
         is_same_place && other.identity().is_none_or(|who| Some(who) == self.identity())
     }
 

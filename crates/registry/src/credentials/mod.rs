@@ -1,5 +1,6 @@
 //! Credentials and TLS settings, and the files and Secrets that hold them.
 
+mod allowances;
 mod credential;
 mod docker_config;
 mod fingerprint;
@@ -8,6 +9,8 @@ mod registry_entries;
 mod secret_data;
 mod tls;
 
+pub use allowances::Allowances;
+pub(crate) use allowances::ConnectionKey;
 pub use credential::Credential;
 pub(crate) use credential::basic;
 pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
@@ -15,7 +18,7 @@ pub(crate) use fingerprint::Fingerprint;
 pub use registry_entries::{EntriesError, EntryName, EntryProblem, RegistryEntries};
 pub use secret_data::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 pub use tls::Tls;
-pub(crate) use tls::TlsKey;
+use tls::TlsKey;
 
 /// The credential and the transport security for a registry.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +27,15 @@ pub struct Access {
     pub credential: Option<Credential>,
     /// What protects the connection.
     pub tls: Tls,
+    /// What is allowed beside the settings of the process.
+    pub allowances: Allowances,
+}
+
+impl Access {
+    /// Returns how the registry is reached, whoever authenticates.
+    pub(crate) fn connection(&self) -> ConnectionKey {
+        ConnectionKey::new(self.tls.key(), &self.allowances)
+    }
 }
 
 #[cfg(test)]
@@ -34,7 +46,7 @@ mod tests {
     fn debug_shows_no_secret() {
         let access = Access {
             credential: Some(Credential::Basic { username: "u".into(), password: "hunter2".into() }),
-            tls: Tls::default(),
+            ..Access::default()
         };
         assert!(!format!("{access:?}").contains("hunter2"));
     }

@@ -59,7 +59,7 @@ pub fn from_secret_data(
         }
         (mode, _) => mode,
     };
-    Ok(Access { credential, tls })
+    Ok(Access { credential, tls, ..Access::default() })
 }
 
 fn credential(values: Values<'_>, repository: &Repository) -> Result<Credential, SecretDataError> {

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use crate::auth::authorization;
-use crate::credentials::{Credential, Tls, basic};
+use crate::credentials::{Access, Credential, basic};
 use crate::error::{Failure, Reason, Unreachable};
 use crate::transport::{Http, Request, Response};
 use advertisement::{Advertisement, Refs};
@@ -126,7 +126,7 @@ impl Asked<'_> {
     async fn send(&self, mut request: Request) -> Result<Response, Failure> {
         request.git_protocol = Some("version=2");
         request.authorization.clone_from(&self.authorization);
-        let channel = self.http.channel(self.base.clone(), &Tls::default(), None)?;
+        let channel = self.http.channel(self.base.clone(), &Access::default(), None)?;
         let response = self.http.send(&channel, &request).await?;
         let refused = |reason, what: &str| Err(Failure::new(reason, what).with_status(response.status));
         match response.status {

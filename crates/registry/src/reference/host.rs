@@ -60,8 +60,8 @@ impl RegistryHost {
         self == other || self.place().is_some_and(|place| Some(place) == other.place())
     }
 
-    /// Returns the address and the port.
-    fn place(&self) -> Option<(String, u16)> {
+    /// Returns the name or address of its API, as URLs have it, and the port: where it is, however it is written.
+    pub fn place(&self) -> Option<(String, u16)> {
         let scheme = if self.is_loopback() { "http" } else { "https" };
         let url: Url = format!("{scheme}://{}/", self.api_host()).parse().ok()?;
         Some((url.host_str()?.to_owned(), url.port_or_known_default()?))

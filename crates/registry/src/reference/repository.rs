@@ -34,6 +34,11 @@ impl Repository {
         self.path == other.path && self.host.is_same_place(&other.host)
     }
 
+    /// Whether a name says at which registry it is; one that does not is Docker Hub's, or below what is usual where it stands.
+    pub fn names_registry(name: &str) -> bool {
+        name.split_once('/').is_some_and(|(first, _)| RegistryHost::looks_like_host(first))
+    }
+
     /// Returns the last part of the path: `argocd` of `quay.io/argoproj/argocd`.
     pub fn base_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
@@ -58,7 +63,7 @@ impl FromStr for Repository {
             return Err(ReferenceError::TooLong(text.len()));
         }
         let (host, path) = match text.split_once('/') {
-            Some((first, rest)) if RegistryHost::looks_like_host(first) => (first.parse()?, rest),
+            Some((first, rest)) if Self::names_registry(text) => (first.parse()?, rest),
             _ => (RegistryHost::docker_hub(), text),
         };
         if !path.split('/').all(is_path_part) {

@@ -9,7 +9,7 @@ mod quay;
 
 use reqwest::StatusCode;
 
-use crate::credentials::Tls;
+use crate::credentials::Access;
 use crate::error::{Failure, Reason};
 use crate::reference::{RegistryHost, Repository};
 use crate::settings::{BulkApi, BulkKind};
@@ -85,7 +85,7 @@ async fn page(http: &Http, api: &BulkApi, term: &str, limit: usize) -> Result<Ve
     let request = request.ok_or_else(|| Failure::new(Reason::Settings, "no request for the search"))?;
     let request = Request { accept: Some("application/json"), ..request };
     // Not the registry's own TLS settings: this is another host, and a public one.
-    let channel = http.channel(base.clone(), &Tls::default(), None)?;
+    let channel = http.channel(base.clone(), &Access::default(), None)?;
     let response = http.send(&channel, &request).await?;
     if response.status != StatusCode::OK {
         return Err(error_of(&response, &[]));

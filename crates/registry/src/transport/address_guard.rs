@@ -13,6 +13,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::reach::Reach;
+use crate::credentials::Allowances;
 use crate::error::Failure;
 use crate::settings::{PRIVATE_ADDRESSES_VARIABLE, PrivateAddresses, Settings, TOKEN_SERVERS_VARIABLE};
 
@@ -42,15 +43,17 @@ pub(super) struct AddressRules {
     private: PrivateAddresses,
     own: Vec<IpAddr>,
     may_names_mean_loopback: bool,
+    allowances: Allowances,
 }
 
 impl AddressRules {
-    pub(super) fn new(reach: Reach, settings: &Settings) -> Self {
+    pub(super) fn new(reach: Reach, allowances: &Allowances, settings: &Settings) -> Self {
         Self {
             reach,
             private: settings.private_addresses,
             own: settings.own_addresses.clone(),
             may_names_mean_loopback: settings.may_names_mean_loopback,
+            allowances: allowances.clone(),
         }
     }
 
@@ -78,6 +81,10 @@ impl AddressRules {
             return Err(ForbiddenAddress::Metadata(address));
         }
         let plain = plain(address);
+        // For what a registry names and no administrator, ranges allow nothing.
+        if self.reach != Reach::Foreign && self.allowances.include(plain) {
+            return Ok(());
+        }
         if plain.is_loopback() {
             return if may_be_loopback { Ok(()) } else { Err(ForbiddenAddress::Loopback(address)) };
         }
@@ -227,7 +234,8 @@ mod tests {
 
     fn rules(reach: Reach, private_addresses: PrivateAddresses) -> AddressRules {
         let own_addresses = vec!["10.1.2.3".parse().unwrap()];
-        AddressRules::new(reach, &Settings { private_addresses, own_addresses, ..Settings::default() })
+        let settings = Settings { private_addresses, own_addresses, ..Settings::default() };
+        AddressRules::new(reach, &Allowances::default(), &settings)
     }
 
     #[test]
@@ -265,10 +273,31 @@ mod tests {
         let error = rules(Reach::Own, PrivateAddresses::Registries).check_resolved(loopback).unwrap_err();
         insta::assert_snapshot!(error, @"127.0.0.1 is an address of this machine; a registry is reached there only where it is written as localhost or with that address");
         let settings = Settings { may_names_mean_loopback: true, ..Settings::default() };
-        assert!(AddressRules::new(Reach::Own, &settings).check_resolved(loopback).is_ok());
+        assert!(
+            AddressRules::new(Reach::Own, &Allowances::default(), &settings).check_resolved(loopback).is_ok()
+        );
         assert!(
             rules(Reach::Own, PrivateAddresses::Nowhere).check_resolved("10.0.0.5".parse().unwrap()).is_err()
         );
+    }
+
+    #[test]
+    fn a_range_that_is_allowed_for_a_registry_lets_it_and_its_own_hosts_be_there_and_no_metadata_service() {
+        let ranges = ["10.0.0.0/8", "127.0.0.2/32", "fd12::/16", "169.254.0.0/16"];
+        let ranges = ranges.map(|range| range.parse().unwrap()).to_vec();
+        let settings = Settings { private_addresses: PrivateAddresses::Nowhere, ..Settings::default() };
+        let is_reached = |reach, address: &str| {
+            let allowances = Allowances::new(Vec::new(), ranges.clone());
+            let rules = AddressRules::new(reach, &allowances, &settings);
+            rules.check_resolved(address.parse().unwrap()).is_ok()
+        };
+        for address in ["10.1.2.3", "::ffff:10.1.2.3", "127.0.0.2", "fd12::1"] {
+            assert!(is_reached(Reach::Own, address), "{address}");
+            assert!(!is_reached(Reach::Foreign, address), "{address}");
+        }
+        for address in ["192.168.0.1", "127.0.0.1", "fd13::1", "169.254.169.254"] {
+            assert!(!is_reached(Reach::Own, address), "{address}");
+        }
     }
 
     #[test]

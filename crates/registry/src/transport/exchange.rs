@@ -23,6 +23,7 @@ use super::request_counts::RequestCounts;
 use crate::error::{Failure, Reason, Unreachable};
 use crate::settings::Settings;
 use crate::text::authority;
+use crate::write_gate::GateClosed;
 
 /// A wait for memory up to this is no reason for a timeout of the request.
 const NEGLIGIBLE_WAIT: Duration = Duration::from_secs(1);
@@ -87,7 +88,7 @@ async fn send(
     resources: Resources<'_>,
 ) -> Result<Response, Failure> {
     let reach = channel.reach(&url);
-    AddressRules::new(reach, resources.settings).check_literal(&url)?;
+    AddressRules::new(reach, &channel.allowances, resources.settings).check_literal(&url)?;
     let pool = resources.pools.client(channel, reach, resources.settings)?;
     let mut builder = pool.request(request.method.clone(), url.clone());
     if let Some(accept) = request.accept {
@@ -105,13 +106,25 @@ async fn send(
         builder = with_content(builder.header(CONTENT_TYPE, media_type.clone()), content, resources).await?;
     }
     let host = authority(&url);
-    let response = builder.send().await.map_err(|error| {
+    let sent = if request.may_change_something() {
+        let gate = &resources.settings.write_gate;
+        gate.while_open(builder.send()).await.map_err(may_not_write)?
+    } else {
+        builder.send().await
+    };
+    let response = sent.map_err(|error| {
         resources.requests.count(&host, None);
         if reach == Reach::Foreign { unreachable_foreign(&host, &error) } else { unreachable(&error) }
     })?;
     resources.requests.count(&host, Some(response.status().as_u16()));
     let response = read(response, url, request.max_bytes, resources).await?;
     Ok(Response { authorization: request.authorization.clone(), ..response })
+}
+
+/// Says nothing of the host, and no other attempt ends otherwise.
+fn may_not_write(closed: GateClosed) -> Failure {
+    let reason = Reason::Unreachable(Unreachable::Interrupted);
+    Failure { is_local: true, ..Failure::new(reason, closed.to_string()) }
 }
 
 async fn with_content(

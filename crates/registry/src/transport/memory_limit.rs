@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::transport::{Http, Request};
-    use crate::{Reason, Settings, Tls, Unreachable};
+    use crate::{Access, Reason, Settings, Unreachable};
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -107,7 +107,7 @@ mod tests {
         // Half of it is the time to wait for memory.
         let http = Http::new(Settings { request_timeout: Duration::from_secs(1), ..Settings::default() });
         let (url, turn) = (large().await, Semaphore::new(1));
-        let channel = http.channel(url.clone(), &Tls::default(), None).unwrap();
+        let channel = http.channel(url.clone(), &Access::default(), None).unwrap();
         let reserved = http.memory.reserve(&turn, MAX_RESERVED_BYTES).await.unwrap();
         let request = Request::get(url, 4 * UNRESERVED_BYTES);
         let outcomes = futures::future::join_all((0..6).map(|_| http.send(&channel, &request))).await;

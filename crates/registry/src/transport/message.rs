@@ -85,6 +85,12 @@ impl<T: Into<Bytes>> From<T> for Content {
 }
 
 impl Request {
+    /// Returns whether it may change something at the server. A token that is asked for by POST counts too: who may not
+    /// write needs none.
+    pub(crate) fn may_change_something(&self) -> bool {
+        ![Method::GET, Method::HEAD].contains(&self.method)
+    }
+
     /// Returns a GET of this URL.
     pub(crate) fn get(url: Url, max_bytes: usize) -> Self {
         Self {

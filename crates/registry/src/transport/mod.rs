@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::credentials::Tls;
+use crate::credentials::Access;
 use crate::error::{Failure, Reason, Unreachable};
 use crate::reference::RegistryHost;
 use crate::settings::Settings;
@@ -95,11 +95,11 @@ impl Http {
     pub(crate) fn channel(
         &self,
         base: Url,
-        tls: &Tls,
+        access: &Access,
         registry: Option<&RegistryHost>,
     ) -> Result<Channel, Failure> {
         let listed = registry.and_then(|registry| self.settings.token_servers.get(registry));
-        let channel = Channel::new(base, tls, listed.cloned().unwrap_or_default());
+        let channel = Channel::new(base, access, listed.cloned().unwrap_or_default());
         self.pools.client(&channel, channel.reach(channel.base()), &self.settings)?;
         Ok(channel)
     }

@@ -14,7 +14,7 @@ use super::concurrency_limit::MAX_CONCURRENT_REQUESTS;
 use super::given_certificates;
 use super::reach::{Channel, Reach};
 use crate::cache::{Bounded, NO_EXPIRY};
-use crate::credentials::{Tls, TlsKey};
+use crate::credentials::{ConnectionKey, Tls};
 use crate::error::{Failure, Reason, Unreachable};
 use crate::settings::{PRIVATE_ADDRESSES_VARIABLE, Settings};
 use crate::text::clean;
@@ -29,7 +29,7 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Two registries share a pool if their TLS is the same. Where a registry leads elsewhere, a pool of its own
 /// keeps to other addresses.
 #[derive(Debug)]
-pub(super) struct Pools(Mutex<Bounded<(TlsKey, Reach), Client>>);
+pub(super) struct Pools(Mutex<Bounded<(ConnectionKey, Reach), Client>>);
 
 impl Default for Pools {
     fn default() -> Self {
@@ -50,15 +50,15 @@ impl Pools {
         if let Some(client) = pools.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(&channel.tls, reach, settings)?;
+        let client = build(channel, reach, settings)?;
         pools.insert(key, client.clone(), NO_EXPIRY);
         Ok(client)
     }
 }
 
-fn build(tls: &Tls, reach: Reach, settings: &Settings) -> Result<Client, Failure> {
-    let resolver =
-        CheckedResolver { rules: AddressRules::new(reach, settings), fixed: settings.addresses.clone() };
+fn build(channel: &Channel, reach: Reach, settings: &Settings) -> Result<Client, Failure> {
+    let rules = AddressRules::new(reach, &channel.allowances, settings);
+    let resolver = CheckedResolver { rules, fixed: settings.addresses.clone() };
     let loopback = reach == Reach::Loopback;
     let builder = Client::builder()
         .user_agent(&settings.user_agent)
@@ -73,7 +73,7 @@ fn build(tls: &Tls, reach: Reach, settings: &Settings) -> Result<Client, Failure
         .http2_initial_connection_window_size(STREAM_WINDOW_BYTES * MAX_CONCURRENT_REQUESTS)
         .dns_resolver(Arc::new(resolver));
     let builder = if loopback || !settings.system_proxy { builder.no_proxy() } else { builder };
-    let client = secured(builder, tls, loopback)?.build();
+    let client = secured(builder, &channel.tls, loopback)?.build();
     client.map_err(|error| settings_failure(&format!("cannot set up TLS: {}", root_cause(&error))))
 }
 

@@ -5,7 +5,7 @@
 
 use url::{Host, Url};
 
-use crate::credentials::{Tls, TlsKey};
+use crate::credentials::{Access, Allowances, ConnectionKey, Tls};
 use crate::text::authority;
 
 /// Suffixes under which names have different owners: two names share one only where one more label is
@@ -52,14 +52,17 @@ pub(crate) enum Reach {
 pub(crate) struct Channel {
     base: Url,
     pub(super) tls: Tls,
-    pub(super) key: TlsKey,
+    pub(super) key: ConnectionKey,
+    pub(super) allowances: Allowances,
     /// Hosts that count as its own, with a port or for all ports with TLS.
     listed: Vec<String>,
 }
 
 impl Channel {
-    pub(super) fn new(base: Url, tls: &Tls, listed: Vec<String>) -> Self {
-        Self { base, tls: tls.clone(), key: tls.key(), listed }
+    pub(super) fn new(base: Url, access: &Access, mut listed: Vec<String>) -> Self {
+        let Access { tls, allowances, .. } = access;
+        listed.extend(allowances.token_servers().iter().cloned());
+        Self { base, tls: tls.clone(), key: access.connection(), allowances: allowances.clone(), listed }
     }
 
     /// Returns the address of the registry.
@@ -149,7 +152,7 @@ mod tests {
     fn reach(base: &str, url: &str) -> Reach {
         let listed =
             ["127.0.0.1:5001", "sso.example.org", "ports.example.org:8443"].map(str::to_owned).into();
-        Channel::new(base.parse().unwrap(), &Tls::default(), listed).reach(&url.parse().unwrap())
+        Channel::new(base.parse().unwrap(), &Access::default(), listed).reach(&url.parse().unwrap())
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use axum::response::Response;
 use bytes::Bytes;
 use imgop_registry::reference::{Digest, ManifestRef};
-use imgop_registry::{Access, Manifest, Reason, Registries, Settings};
+use imgop_registry::{Access, Manifest, Reason, Registries, Settings, WriteGate};
 
 use imgop_fakes::{ScriptedRegistry, Seen, TokenRegistry, json, reply};
 use imgop_fakes::{basic, client, settings};
@@ -281,4 +281,16 @@ async fn a_manifest_in_dockers_old_format_is_known_as_such_by_head_and_by_get() 
     let registry = ScriptedRegistry::start(|_| json(200, r#"{"schemaVersion":1,"fsLayers":[]}"#)).await;
     let error = client(&registry.repository("a")).head(&v1()).await.unwrap_err();
     assert_eq!(*error.reason(), Reason::Schema1, "{error}");
+}
+
+#[tokio::test]
+async fn a_process_that_may_not_write_any_more_reads_and_sends_nothing_that_writes() {
+    let registry = ScriptedRegistry::start(honest).await;
+    let write_gate = WriteGate::new(|| false);
+    let registries = Registries::new(Settings { write_gate, ..settings() });
+    let client = registries.repository(&registry.repository("a"), &Access::default());
+    let error = client.put_manifest(&v1(), &manifest()).await.unwrap_err();
+    assert!(error.to_string().contains("does not hold the lease"), "{error}");
+    assert!(client.head(&v1()).await.unwrap().is_some());
+    assert!(registry.seen().iter().all(|seen| seen.method != "PUT"), "{:?}", registry.lines());
 }

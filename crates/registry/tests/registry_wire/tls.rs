@@ -154,10 +154,7 @@ async fn a_challenge_learned_without_verification_is_not_used_with_it() {
     let careless = Access { tls: Tls::SkipVerify, ..basic("tenant", "x") };
     at(&registries, &format!("{HOST}/lure"), &careless).tags().await.unwrap();
     // … does not get the password of one who does.
-    let careful = Access {
-        tls: trusting(&certificate),
-        credential: Some(Credential::Basic { username: "corp".to_owned(), password: "hunter2".into() }),
-    };
+    let careful = Access { tls: trusting(&certificate), ..basic("corp", "hunter2") };
     at(&registries, &format!("{HOST}/a"), &careful).tags().await.unwrap();
     assert_eq!(registry.seen().last().unwrap().header("authorization"), None);
 }

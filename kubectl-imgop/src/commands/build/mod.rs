@@ -2,6 +2,7 @@
 
 mod apply;
 mod check;
+mod destination;
 mod dialog;
 mod draft;
 mod live;
@@ -149,6 +150,7 @@ pub async fn run(ui: Ui, args: &BuildArgs, connection: &ConnectionArgs) -> Resul
     if args.progress == Progress::Rawjson {
         return Err(CliError::usage("--progress: rawjson is BuildKit's own; use plain"));
     }
+    let args = &destination::with_default(ui, args, connection).await?;
     let is_complete = args.has_place() && !args.builder.tags.is_empty();
     // A document is for a program to read, which cannot answer.
     if !is_complete && !args.check && args.output.is_none() && args.submit.dry_run.is_none() && can_ask(ui) {

@@ -11,7 +11,7 @@ use imgop_core::build::BuildRequest;
 use imgop_registry::reference::{Reference, Repository};
 
 use super::source::LocalDockerfile;
-use crate::args::{BuilderArgs, is_registry};
+use crate::args::{BuilderArgs, flag_of_job, is_registry};
 use crate::cli_error::CliError;
 
 /// What is known beside the flags.
@@ -48,9 +48,12 @@ pub fn spec(
     spec.registries = kept(flags.registries.iter().map(|text| registry(text)), &mut problems);
     spec.cache = cache(&flags.cache, &mut problems);
     spec.rebuild_on.clone_from(&flags.rebuild_on);
+    spec.job_template = flags.jobs.template();
     if let Some(frequency) = &flags.frequency {
         spec.frequency.clone_from(frequency);
     }
+    spec.schedule.clone_from(&flags.cron.schedule);
+    spec.time_zone.clone_from(&flags.cron.time_zone);
     if let Some(min_interval) = &flags.min_interval {
         spec.min_interval.clone_from(min_interval);
     }
@@ -111,7 +114,9 @@ fn image(flags: &BuilderArgs, problems: &mut Vec<String>) -> BuiltImage {
     }
     image.labels = pairs("--label", &flags.labels, problems);
     image.annotations = pairs("--annotation", &flags.annotations, problems);
-    (image.credentials, image.tls) = push_access(flags);
+    let (credentials, tls) = push_access(flags);
+    let is_given = flags.tls.is_some() || flags.ca_secret.is_some();
+    (image.credentials, image.tls) = (credentials, is_given.then_some(tls));
     image.format = flags.format;
     image.timestamp = flags.source_date_epoch.clone().filter(|text| !text.is_empty());
     image
@@ -252,11 +257,14 @@ fn flag_of(field: &str) -> &str {
         Some((_, flag)) => flag,
         None => match field {
             "frequency" => "--frequency",
+            "schedule" => "--schedule",
+            "timeZone" => "--time-zone",
             "minInterval" => "--min-interval",
             "target" => "--target",
             "source" => "the Dockerfile",
             "context.configMap.name" => "--config-map",
             field if field.starts_with("cache") => "--cache-to",
+            field if field.starts_with("jobTemplate") => flag_of_job(field),
             field => field,
         },
     }

@@ -27,6 +27,7 @@ use crate::cli_error::{CliError, Outcome};
 use crate::cluster::agent::warn_without_agent;
 use crate::cluster::apply::done;
 use crate::cluster::changes::{changes, stays};
+use crate::cluster::registry_accesses::refuse_where_not_allowed;
 use crate::cluster::wait_progress::{Beside, CurrentSteps};
 use crate::cluster::wait_until_ready::{Waiting, wait_beside};
 use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
@@ -62,6 +63,8 @@ pub async fn run(
     if args.builder.platforms.is_empty() {
         draft.set_platforms(vec![node_platform(quiet, &cluster).await])?;
     }
+    let destinations = draft.request.destination.tags.iter().map(|(repository, _)| repository);
+    refuse_where_not_allowed(&cluster, destinations).await?;
     let before = existing(&cluster, args, &draft).await?;
     let is_sent = push_folder(quiet, args, &cluster, &draft, before.as_ref()).await?;
     // What is sent first gets its owner last.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use imgop_core::api::{CA_KEY, Image, ImageSpec, Side};
 use imgop_core::copy::ObserveError;
+use imgop_core::default_destination::{Defaults, as_reported};
 use imgop_registry::oci::Manifest;
 use imgop_registry::reference::{Reference, RegistryHost, Repository, Tag};
 use imgop_registry::{Reason, Registries, RegistryError, RepositoryClient, Unreachable};
@@ -19,6 +20,7 @@ use serde::de::IgnoredAny;
 use super::CopyArgs;
 use crate::args::{ImageArgs, image_spec};
 use crate::cli_error::CliError;
+use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::cluster::{AnsweringCluster, Cluster};
 use crate::kinds::{Erased, read};
 use crate::output::Ui;
@@ -71,6 +73,8 @@ pub struct Context {
     pub answering: AnsweringCluster,
     /// The Images of the namespace, the newest first.
     pub used: Vec<UsedImage>,
+    /// Where images of the namespace go by default.
+    pub defaults: Option<Defaults>,
     /// The Secrets of the namespace that hold credentials for registries.
     pub secrets: Vec<String>,
     /// The connections to registries.
@@ -94,6 +98,7 @@ impl Context {
             cluster: cluster.clone().ok(),
             answering: AnsweringCluster::new(cluster),
             used: Vec::new(),
+            defaults: None,
             secrets: Vec::new(),
             searched: settings()?.bulk_apis.into_keys().collect(),
             registries: registries(false)?,
@@ -106,7 +111,11 @@ impl Context {
     /// Reads what the cluster has. What may not be read is not proposed.
     pub async fn with_proposals(mut self) -> Self {
         if let Some(cluster) = &self.cluster {
-            (self.used, self.secrets) = futures::join!(used_images(cluster), cluster.credential_secrets());
+            let accesses = RegistryAccesses::new(&self.answering);
+            let defaults = accesses.default_destination(None);
+            let (used, secrets, defaults) =
+                futures::join!(used_images(cluster), cluster.credential_secrets(), defaults);
+            (self.used, self.secrets, self.defaults) = (used, secrets, defaults.unwrap_or_default());
         }
         self
     }
@@ -206,7 +215,7 @@ async fn used_images(cluster: &Cluster) -> Vec<UsedImage> {
     let mut objects = cluster.list(Erased::<Image>::REF, false, None).await.unwrap_or_default();
     objects.sort_by_key(|found| std::cmp::Reverse(found.object.creation_timestamp()));
     let images = objects.iter().filter_map(|found| read::<Image>(&found.object).ok());
-    images.map(|image| UsedImage { name: image.name_any(), spec: image.spec }).collect()
+    images.map(|image| UsedImage { name: image.name_any(), spec: as_reported(image).spec }).collect()
 }
 
 /// A Secret without its values: which keys it has is told only together with them, and none is kept.

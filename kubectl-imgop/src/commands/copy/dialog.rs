@@ -56,6 +56,10 @@ pub fn incomplete(ui: Ui, args: &CopyArgs) -> Result<CliError, CliError> {
     let draft = Draft::new(args.clone(), Context::new(ui, Err("nothing is asked".to_owned()))?);
     let missing = missing(&QUESTIONS, &draft).join(", ");
     Ok(CliError::usage(format!("missing: {missing}"))
+        .hinted(
+            "without DESTINATION it goes to the default destination of the namespace, if an administrator has set one \
+             that you may read",
+        )
         .hinted("for example: kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd")
         .hinted("on a terminal, kubectl imgop copy asks for what is missing"))
 }

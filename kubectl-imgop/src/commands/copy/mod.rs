@@ -1,6 +1,7 @@
 //! `kubectl imgop copy`.
 
 mod context;
+mod destination;
 mod dialog;
 mod plan;
 mod questions;
@@ -45,6 +46,8 @@ use submit::submit;
     kubectl imgop copy nginx registry.example.com/web/nginx --versions '>=1.27' --latest 3\n  \
     One tag, under another name:\n    \
     kubectl imgop copy nginx:1.27 registry.example.com/web/nginx:stable\n  \
+    To where images of the namespace go by default, if an administrator has set that:\n    \
+    kubectl imgop copy quay.io/argoproj/argocd:v2.13.x\n  \
     Only the manifest, for a repository that Argo CD or Flux watches:\n    \
     kubectl imgop copy nginx:1.27.x registry.example.com/web/nginx --dry-run=client -o yaml")]
 pub struct CopyArgs {
@@ -52,7 +55,8 @@ pub struct CopyArgs {
     #[arg(value_name = "SOURCE[:VERSION]")]
     source: Option<String>,
 
-    /// Destination repository; without a version each tag keeps its name, {tag} in a version stands for it
+    /// Destination repository; without a version each tag keeps its name, {tag} in a version stands for it.
+    /// Without a registry it is below the default destination of the namespace, if an administrator has set one
     #[arg(value_name = "DESTINATION[:VERSION]")]
     destination: Option<String>,
 
@@ -81,11 +85,13 @@ pub struct CopyArgs {
 
 /// Creates or updates an Image.
 pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let asks = args.output.is_none() && can_ask(ui);
+    let args = &destination::with_default(ui, args, connection, asks).await?;
     if args.is_complete() {
         return submit(ui, args, connection, None).await;
     }
     // A document is for a program to read, which cannot answer.
-    if args.output.is_some() || !can_ask(ui) {
+    if !asks {
         return Err(dialog::incomplete(ui, args)?);
     }
     dialog::ask(ui, args, connection).await

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use futures::FutureExt as _;
-use imgop_core::api::{Mode, Side};
+use imgop_core::api::{Frequency, Mode, Side};
+use imgop_core::schedule::CronSchedule;
 use imgop_core::selection::{Filter, Version, select};
 use imgop_registry::reference::Tag;
 
@@ -15,7 +16,7 @@ use super::{plan, tls_questions};
 use crate::cli_error::CliError;
 use crate::output::text::count;
 use crate::prompts::dialog::Question;
-use crate::prompts::{Answer, Below, Terminal, TypedQuestion, Typing};
+use crate::prompts::{Answer, Below, Row, Terminal, TypedQuestion, Typing};
 
 /// Up to how many tags single ones can be left out.
 const MAX_LEFT_OUT: usize = 500;
@@ -49,6 +50,14 @@ impl Draft {
 
     fn has_selector(&self) -> bool {
         self.version().is_some_and(|version| version.is_selector())
+    }
+
+    /// Returns where the source goes by default.
+    fn by_default(&self) -> Option<Row> {
+        let (defaults, namespace) = (self.context.defaults.as_ref()?, self.context.answering.namespace()?);
+        let (source, _) = repository(self.args.source.as_deref()?)?;
+        let value = defaults.prefix.repository(namespace, source.path()).ok()?.to_string();
+        Some(Row { value, note: format!("the default destination of {}", defaults.origin) })
     }
 
     /// Returns the Secret that Images of the namespace use for the registry of a side.
@@ -160,9 +169,9 @@ pub const QUESTIONS: [Question<Draft>; 12] = [
         is_required: false,
         is_open: |draft| {
             let is_repeated = matches!(draft.args.image.mode, Some(Mode::OnceByTag | Mode::Recurrent));
-            is_repeated && draft.args.image.schedule.frequency.is_none()
+            is_repeated && draft.args.image.schedule.recurrence().is_none()
         },
-        ask: |draft, terminal| ask_frequency(draft, terminal).boxed_local(),
+        ask: |draft, terminal| ask_recurrence(draft, terminal).boxed_local(),
     },
     Question {
         argument: "",
@@ -270,7 +279,7 @@ async fn ask_platforms(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<
 
 async fn ask_destination(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, CliError> {
     let args = draft.args.clone();
-    let typing = DestinationTyping::new(&args, &draft.context.used);
+    let typing = DestinationTyping::new(&args, &draft.context.used, draft.by_default());
     let initial = typing.proposed.first().map_or(String::new(), |row| row.value.clone());
     let answer =
         TypedQuestion { prompt: "Copy to", initial: &initial, typing: &typing }.ask(terminal).await?;
@@ -311,24 +320,37 @@ async fn ask_mode(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, 
     Ok(answer.map(|chosen| draft.args.image.mode = Some(modes[chosen].0)))
 }
 
-/// A frequency: what its flag takes.
-struct FrequencyTyping;
+/// A frequency or a schedule: what their flags take.
+struct RecurrenceTyping;
 
-impl Typing for FrequencyTyping {
+/// Returns whether a text is to be a schedule: a frequency has one word, which begins with a number.
+fn is_schedule(typed: &str) -> bool {
+    typed.starts_with('@') || typed.contains(' ')
+}
+
+impl Typing for RecurrenceTyping {
     fn below(&self, _: &str) -> Below {
-        Below { note: "such as 30s, 5m, 1h30m or 1d".to_owned(), rows: Vec::new() }
+        let note = "such as 30s, 5m, 1h30m or 1d, or a schedule such as 0 3 * * * or @daily";
+        Below { note: note.to_owned(), rows: Vec::new() }
     }
 
     fn check(&self, typed: &str) -> Result<(), String> {
-        typed.parse::<imgop_core::api::Frequency>().map(drop).map_err(|error| error.to_string())
+        if is_schedule(typed) {
+            CronSchedule::parse(typed).map(drop).map_err(|error| error.to_string())
+        } else {
+            typed.parse::<Frequency>().map(drop).map_err(|error| error.to_string())
+        }
     }
 }
 
-async fn ask_frequency(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, CliError> {
-    let initial = imgop_core::api::Frequency::DEFAULT_TEXT;
-    let question = TypedQuestion { prompt: "Check the source every", initial, typing: &FrequencyTyping };
-    let answer = question.ask(terminal).await?;
-    Ok(answer.map(|frequency| draft.args.image.schedule.frequency = Some(frequency)))
+async fn ask_recurrence(draft: &mut Draft, terminal: &Terminal) -> Result<Answer<()>, CliError> {
+    let (prompt, initial) = ("Check the source every", Frequency::DEFAULT_TEXT);
+    let answer = TypedQuestion { prompt, initial, typing: &RecurrenceTyping }.ask(terminal).await?;
+    let schedule = &mut draft.args.image.schedule;
+    Ok(answer.map(|typed| {
+        let field = if is_schedule(&typed) { &mut schedule.cron.schedule } else { &mut schedule.frequency };
+        *field = Some(typed);
+    }))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::cli_error::{CliError, Outcome};
 use crate::cluster::agent::{warn_where_not_enabled, warn_without_agent};
 use crate::cluster::apply::{ApplyOptions, done};
 use crate::cluster::changes::{changes, stays};
+use crate::cluster::registry_accesses::refuse_where_not_allowed;
 use crate::cluster::wait_until_ready::wait_for_all;
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::image::{derive, fingerprint};
@@ -39,6 +40,7 @@ pub async fn submit(
         Some(cluster) => cluster,
         None => connection.connect().await?,
     };
+    refuse_where_not_allowed(&cluster, [&request.destination]).await?;
     let Named { image, before, taken } = name(args, &cluster, &request).await?;
     if let Some(taken) = taken {
         ui.note(&format!("{taken} copies something else, so this Image gets another name"));

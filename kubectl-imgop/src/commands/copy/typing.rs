@@ -173,11 +173,15 @@ pub struct DestinationTyping<'a> {
 }
 
 impl<'a> DestinationTyping<'a> {
-    /// Proposes by what Images of the namespace do.
-    pub fn new(args: &'a CopyArgs, used: &[UsedImage]) -> Self {
-        let proposed = repository(args.source.as_deref().unwrap_or_default())
+    /// Proposes by what Images of the namespace do, and first what they do by default.
+    pub fn new(args: &'a CopyArgs, used: &[UsedImage], by_default: Option<Row>) -> Self {
+        let mut proposed = repository(args.source.as_deref().unwrap_or_default())
             .map(|(source, _)| destinations(source.path(), used))
             .unwrap_or_default();
+        if let Some(by_default) = by_default {
+            proposed.retain(|row| row.value != by_default.value);
+            proposed.insert(0, by_default);
+        }
         Self { args, proposed }
     }
 }
@@ -279,7 +283,13 @@ mod tests {
             used("again", "quay.io/argoproj/argocd", "r.example.com/mirror/argoproj/argocd"),
         ];
         let args = CopyArgs { source: Some("ghcr.io/org/app".to_owned()), ..CopyArgs::default() };
-        let typing = DestinationTyping::new(&args, &used);
+        let typing = DestinationTyping::new(&args, &used, None);
+        let by_default = Row { value: "s.example.com/org/app".to_owned(), note: "the default".to_owned() };
+        let with_default = DestinationTyping::new(&args, &used, Some(by_default));
+        assert_eq!(
+            values(&with_default.below("")),
+            ["s.example.com/org/app", "r.example.com/mirror/org/app"]
+        );
         assert_eq!(values(&typing.below("")), ["r.example.com/mirror/org/app", "s.example.com/org/app"]);
         assert_eq!(values(&typing.below("s.")), ["s.example.com/org/app"]);
     }

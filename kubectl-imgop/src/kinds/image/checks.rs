@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{Frequency, Image, Mode};
-use imgop_core::schedule::{MAX_RETRY, next_regular};
+use imgop_core::api::{Image, Mode};
+use imgop_core::schedule::{MAX_RETRY, Recurrence};
 use jiff::Timestamp;
 
 use crate::kinds::Kind as _;
@@ -18,6 +18,13 @@ pub enum Checks {
     At(Timestamp),
     /// Both the last check and the next one are within this time, if the agent runs.
     Within(Duration),
+    /// The checks follow a schedule: the last one, if the agent ran, and the next one.
+    Scheduled {
+        /// When the last one was.
+        last: Timestamp,
+        /// When the next one is.
+        next: Timestamp,
+    },
 }
 
 impl Checks {
@@ -30,7 +37,8 @@ impl Checks {
         if image.spec.suspend || !is_current {
             return None;
         }
-        let period = image.spec.frequency.parse::<Frequency>().ok()?.period();
+        let recurrence = Recurrence::parse(image.spec.recurrence())?;
+        let period = recurrence.pause(now);
         if ready.status != "True" {
             let is_retried = image.state().is_retried() && status.next_sync_time.is_none();
             return is_retried.then_some(Self::Within(period.max(MAX_RETRY)));
@@ -39,16 +47,33 @@ impl Checks {
             return None;
         }
         let last = status.last_sync_time.as_ref()?.0;
-        let regular = next_regular(image.metadata.uid.as_deref().unwrap_or_default(), period, last);
+        let uid = image.metadata.uid.as_deref().unwrap_or_default();
         // What is old enough is copied then.
-        let next = status.waiting.iter().map(|waiting| waiting.until.0).fold(regular, Timestamp::min);
+        let or_awaited =
+            |regular| status.waiting.iter().map(|waiting| waiting.until.0).fold(regular, Timestamp::min);
+        if let Some(last) = recurrence.last(uid, last, now) {
+            // One that is to come within its jitter counts from its time.
+            return Some(Self::Scheduled { last, next: or_awaited(recurrence.next(uid, last)) });
+        }
+        let next = or_awaited(recurrence.next(uid, last));
         Some(if next > now { Self::At(next) } else { Self::Within(period) })
     }
 
-    /// Returns them as a cell of a list: when the next one is.
+    /// Returns the last one as a cell of a list, where that was not the last sync.
+    pub fn last_cell(self, now: Timestamp) -> Option<String> {
+        match self {
+            Self::At(_) => None,
+            Self::Within(period) => Some(format!("<{}", age(period))),
+            Self::Scheduled { last, .. } => Some(human(now.as_second() - last.as_second())),
+        }
+    }
+
+    /// Returns the next one as a cell of a list.
     pub fn cell(self, now: Timestamp) -> String {
         match self {
-            Self::At(next) => human(next.as_second() - now.as_second()),
+            Self::At(next) | Self::Scheduled { next, .. } => {
+                human((next.as_second() - now.as_second()).max(0))
+            }
             Self::Within(period) => format!("<{}", age(period)),
         }
     }
@@ -57,6 +82,11 @@ impl Checks {
     pub fn words(self, is_ready: bool, now: Timestamp) -> String {
         match self {
             Self::At(_) => format!("last at the last sync, next in about {}", self.cell(now)),
+            Self::Scheduled { last, .. } => format!(
+                "last {} ago, next in about {}; one that finds nothing to do is not recorded",
+                human(now.as_second() - last.as_second()),
+                self.cell(now)
+            ),
             Self::Within(period) if is_ready => format!(
                 "about every {0}: last within {0}, next within {0}; one that finds nothing to do is not recorded",
                 age(period)
@@ -98,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_healthy_image_is_checked_as_the_agent_schedules_it() {
-        let regular = next_regular("u", Duration::from_hours(1), "2026-01-08T00:00:00Z".parse().unwrap());
+        let hourly = Recurrence::Every("1h".parse().unwrap());
+        let regular = hourly.next("u", "2026-01-08T00:00:00Z".parse().unwrap());
         assert_eq!(checks(&json!({})), Some(Checks::At(regular)));
         let idle = checks(&json!({ "/status/lastSyncTime": "2026-01-07T00:00:00Z" }));
         assert_eq!(idle, Some(Checks::Within(Duration::from_hours(1))));
@@ -111,6 +142,16 @@ mod tests {
             checks(&json!({ "/status": status })),
             Some(Checks::At("2026-01-08T00:20:00Z".parse().unwrap()))
         );
+    }
+
+    #[test]
+    fn the_checks_of_a_schedule_follow_from_it_however_long_ago_the_last_sync_was() {
+        let spec = json!({ "mode": "Recurrent", "frequency": "5m", "schedule": "0 3 * * *", "timeZone": "Europe/Berlin",
+            "source": { "name": "a/b", "version": "1" }, "destination": { "name": "c/d" } });
+        let of = |last: &str| checks(&json!({ "/spec": spec, "/status/lastSyncTime": last })).unwrap();
+        let told = ["2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z"]
+            .map(|last| format!("{} {}", of(last).cell(now()), of(last).words(true, now())));
+        insta::assert_snapshot!(told.join("\n"), @"");
     }
 
     #[test]

@@ -1,22 +1,29 @@
 //! The facts of an Image on a page: its spec and its status.
 
-use imgop_core::api::{Counts, Destination, Image, ImageStatus, Mode, Overwrite, Publish, Source};
+use imgop_core::api::{Counts, Destination, Image, ImageStatus, Mode, Overwrite, Publish, Side, Source};
+use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 
 use super::checks::Checks;
 use super::spec_text::{destination, mode, narrowing, source};
 use crate::kinds::Kind as _;
 use crate::kinds::endpoint_text::{access, in_brackets};
+use crate::kinds::job_text::job_template;
 use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
 
 /// Returns what there is once: a label and a value each.
 pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
+    let image = &as_reported(image.clone());
     let (spec, status) = (&image.spec, image.status.as_ref());
     let Source { credentials, tls, use_aws_irsa, immutable_tags, .. } = &spec.source;
     let of_source = access(credentials.as_ref(), *use_aws_irsa, tls);
-    let Destination { credentials, tls, use_aws_irsa, .. } = &spec.destination;
+    let Destination { credentials, use_aws_irsa, .. } = &spec.destination;
+    let tls = spec.endpoint(Side::Destination).tls;
     let mut of_destination = access(credentials.as_ref(), *use_aws_irsa, tls);
+    if let Some(defaulted) = status.and_then(|status| status.destination.as_ref()) {
+        of_destination.push(format!("default of {}", defaulted.defaults_from));
+    }
     if spec.destination.overwrite == Overwrite::IfMissing {
         of_destination.push("keeps tags that exist".to_owned());
     }
@@ -35,8 +42,9 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Selection", narrowing(spec)),
         ("Immutable", immutable_tags.join(", ")),
         ("Destination", destination(spec) + &in_brackets(&of_destination)),
+        ("Jobs", job_template(&spec.job_template)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
-        ("Last sync", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),
+        ("Last change", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),
         ("Last success", ago(last_success.filter(|_| !has_succeeded), now)),
         ("Checks", checks.unwrap_or_default()),
         ("Next try", next_try.map(|time| until(time, now)).unwrap_or_default()),
@@ -45,8 +53,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
 
 fn schedule(image: &Image) -> String {
     let spec = &image.spec;
-    let every =
-        if spec.mode == Mode::OneShot { String::new() } else { format!(", every {}", spec.frequency) };
+    let every = if spec.mode == Mode::OneShot { String::new() } else { format!(", {}", spec.recurrence()) };
     let suspended = if spec.suspend { ", suspended" } else { "" };
     format!("{}{every}{suspended}", mode(spec.mode))
 }

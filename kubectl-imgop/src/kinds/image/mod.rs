@@ -10,6 +10,7 @@ mod spec_text;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Image, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
@@ -21,12 +22,13 @@ pub use spec_text::narrowing;
 use super::past_sync::{PastLayout, PastSync};
 use super::progress::ReconcileState;
 use super::{JobContainer, JobWords, Kind};
+use crate::output::age::since;
 use crate::output::table::Table;
 
 impl Kind for Image {
     const SHORT_NAMES: &'static [&'static str] = &["simg"];
-    const COLUMNS: &'static [&'static str] = &["MODE", "SOURCE", "READY", "REASON", "SYNCED", "LAST-SYNC"];
-    const WIDE_COLUMNS: &'static [&'static str] = &["NEXT-CHECK", "DESTINATION"];
+    const COLUMNS: &'static [&'static str] = &["MODE", "SOURCE", "READY", "REASON", "SYNCED", "LAST-CHANGE"];
+    const WIDE_COLUMNS: &'static [&'static str] = &["LAST-CHECK", "NEXT-CHECK", "DESTINATION"];
     const PAST: PastLayout = past_syncs::LAYOUT;
     const JOB_WORDS: JobWords = JobWords { column: "TAGS", doing: "copying", in_sequence: false, kept: None };
     const BEYOND_RETRIES: &'static [&'static str] =
@@ -37,8 +39,11 @@ impl Kind for Image {
     }
 
     fn wide_cells(&self, now: Timestamp) -> Vec<String> {
-        let next = Checks::of(self, now).map_or_else(|| "<none>".to_owned(), |checks| checks.cell(now));
-        vec![next, spec_text::destination(&self.spec)]
+        let checks = Checks::of(self, now);
+        let last_sync = self.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
+        let last = checks.and_then(|checks| checks.last_cell(now)).unwrap_or_else(|| since(last_sync, now));
+        let next = checks.map_or_else(|| "<none>".to_owned(), |checks| checks.cell(now));
+        vec![last, next, spec_text::destination(&as_reported(self.clone()).spec)]
     }
 
     fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -52,6 +57,11 @@ impl Kind for Image {
 
     fn history(&self) -> Vec<PastSync> {
         self.status.as_ref().map(past_syncs::past_syncs).unwrap_or_default()
+    }
+
+    fn failed_tags(&self) -> Option<Vec<String>> {
+        let failures = self.status.iter().flat_map(|status| &status.failures);
+        Some(failures.map(|failure| failure.tag.clone()).collect())
     }
 
     fn state(&self) -> ReconcileState<'_> {

@@ -1,12 +1,15 @@
 //! The facts of an ImageBuilder on a page: its spec and its status.
 
 use imgop_core::api::{BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState};
+use imgop_core::schedule::Recurrence;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::none;
 use super::spec_text::{
     arguments, cache, context, dockerfile, image, platforms, rebuilds, registries, secrets,
 };
+use crate::kinds::job_text::job_template;
 use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
 use crate::output::text::bytes;
@@ -15,7 +18,7 @@ use crate::output::text::bytes;
 pub fn facts(builder: &ImageBuilder, now: Timestamp) -> Vec<(&'static str, String)> {
     let spec = &builder.spec;
     let mut facts = vec![
-        ("Image", image(spec)),
+        ("Image", image(builder)),
         ("More tags", spec.image.additional_tags.join(", ")),
         ("Platforms", platforms(spec)),
         ("Dockerfile", dockerfile(spec)),
@@ -25,12 +28,17 @@ pub fn facts(builder: &ImageBuilder, now: Timestamp) -> Vec<(&'static str, Strin
         ("Registries", registries(spec)),
         ("Cache", cache(&spec.cache)),
         ("Rebuilds", rebuilds(spec)),
+        ("Jobs", job_template(&spec.job_template)),
     ];
-    facts.extend(builder.status.as_ref().map(|status| of_status(status, now)).into_iter().flatten());
+    facts.extend(builder.status.as_ref().map(|status| of_status(builder, status, now)).into_iter().flatten());
     facts
 }
 
-fn of_status(status: &ImageBuilderStatus, now: Timestamp) -> Vec<(&'static str, String)> {
+fn of_status(
+    builder: &ImageBuilder,
+    status: &ImageBuilderStatus,
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
     let source = status.source.as_ref();
     let running = status.build.as_ref().map(|build| {
         format!(
@@ -47,7 +55,23 @@ fn of_status(status: &ImageBuilderStatus, now: Timestamp) -> Vec<(&'static str, 
         ("Running", running.unwrap_or_default()),
         ("Last build", ago(last, now)),
         ("Next build", next_build(status, now)),
+        ("Checks", checks(builder, status, now).unwrap_or_default()),
     ]
+}
+
+/// Returns when a build begins by the schedule, or when it is checked whether one is to. That follows from the spec and the
+/// last build: a check that finds nothing new is not recorded.
+fn checks(builder: &ImageBuilder, status: &ImageBuilderStatus, now: Timestamp) -> Option<String> {
+    let (spec, uid) = (&builder.spec, builder.metadata.uid.as_deref().unwrap_or_default());
+    let recurrence = Recurrence::parse(spec.recurrence()).filter(|_| !spec.suspend)?;
+    let last_build = status.last_build_time.as_ref()?.0;
+    let last = recurrence.last(uid, last_build, now)?;
+    if spec.rebuild_on.is_empty() {
+        let next = recurrence.next(uid, last_build.min(now));
+        return Some(format!("next build by the schedule {}", until(&Time(next), now)));
+    }
+    let next = until(&Time(recurrence.next(uid, last)), now);
+    Some(format!("last {}, next {next}", ago(Some(&Time(last)), now)))
 }
 
 /// Returns when a build begins. After one that succeeded, that is something new which minInterval holds back.

@@ -8,6 +8,7 @@ mod spec_text;
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{BuildResult, ImageBuilder, ImageBuilderStatus, Phase, REQUESTED_AT_ANNOTATION};
 use imgop_core::build::BuildFailure;
+use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
@@ -44,7 +45,7 @@ impl Kind for ImageBuilder {
         let status = self.status.as_ref();
         let [ready, reason] = self.state().ready_cells();
         vec![
-            format!("{}:{}", self.spec.image.name, self.spec.image.version),
+            format!("{}:{}", as_reported(self.clone()).spec.image.name, self.spec.image.version),
             ready,
             reason,
             status.and_then(progress).unwrap_or_else(none),

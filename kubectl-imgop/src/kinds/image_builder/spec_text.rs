@@ -1,16 +1,22 @@
 //! The spec of an ImageBuilder in words.
 
 use imgop_core::api::{
-    Architecture, Cache, CacheMode, Context, GitContext, ImageBuilderSpec, PullRegistry, RebuildOn,
+    Architecture, Cache, CacheMode, Context, GitContext, ImageBuilder, ImageBuilderSpec, PullRegistry,
+    RebuildOn,
 };
+use imgop_core::default_destination::as_reported;
 
 use crate::kinds::endpoint_text::{access, in_brackets};
 use crate::output::text::count;
 
 /// Returns the reference that is written.
-pub fn image(spec: &ImageBuilderSpec) -> String {
-    let image = &spec.image;
-    let remarks = access(image.credentials.as_ref(), image.use_aws_irsa, &image.tls);
+pub fn image(builder: &ImageBuilder) -> String {
+    let builder = as_reported(builder.clone());
+    let image = &builder.spec.image;
+    let mut remarks = access(image.credentials.as_ref(), image.use_aws_irsa, image.endpoint().tls);
+    let destination = builder.status.as_ref().and_then(|status| status.destination.as_ref());
+    let from = destination.and_then(|destination| destination.defaults_from.as_deref());
+    remarks.extend(from.map(|from| format!("default of {from}")));
     format!("{}:{}{}", image.name, image.version, in_brackets(&remarks))
 }
 
@@ -113,15 +119,13 @@ pub fn rebuilds(spec: &ImageBuilderSpec) -> String {
         RebuildOn::BaseImage => "a new base image",
     };
     let causes: Vec<&str> = spec.rebuild_on.iter().map(on).collect();
-    let causes = if causes.is_empty() {
-        "when the spec changes".to_owned()
+    let (when, least) = (spec.recurrence(), &spec.min_interval);
+    let causes = if !causes.is_empty() {
+        format!("for {}, checked {when}, at most every {least}", causes.join(" and "))
+    } else if spec.schedule.is_some() {
+        format!("{when}, at most every {least}")
     } else {
-        format!(
-            "for {}, checked every {}, at most every {}",
-            causes.join(" and "),
-            spec.frequency,
-            spec.min_interval
-        )
+        "when the spec changes".to_owned()
     };
     if spec.suspend { format!("{causes}; suspended") } else { causes }
 }

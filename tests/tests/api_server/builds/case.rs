@@ -58,6 +58,7 @@ impl Case {
         ]);
         let agent = Arc::new(Agent::new(self.client.clone(), config, Metrics::new(), OF_KINDS));
         let stop = CancellationToken::new();
+        tokio::spawn(agent.policies.clone().run(ReadyGate::default(), stop.clone()));
         self.agents.push((stop.clone(), tokio::spawn(run(agent, stop))));
     }
 

@@ -13,10 +13,10 @@ use imgop_agent::cluster::watch::Keep;
 use imgop_agent::controller::{Failure, PassResult, Reconcile, Report};
 use imgop_agent::jobs::budget::Granted;
 use imgop_agent::jobs::report::{ContainerState, JobReport};
-use imgop_agent::jobs::template::{JobTemplate, PodNeeds, Resources, container};
+use imgop_agent::jobs::template::{JobOptions, JobTemplate, PodNeeds, container};
 use imgop_agent::{Agent, OfKinds};
-use imgop_core::api::DOCKER_CONFIG_KEY;
 use imgop_core::api::conditions::{NewCondition, READY, STALLED, merge, reasons};
+use imgop_core::api::{DOCKER_CONFIG_KEY, Resources};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -176,7 +176,7 @@ fn job(owner: &Owner, step: u32) -> k8s_openapi::api::batch::v1::Job {
         "/step",
         vec![step.to_string()],
         &[],
-        Resources::default(),
+        &Resources::default(),
     );
     JobTemplate {
         owner,
@@ -189,6 +189,7 @@ fn job(owner: &Owner, step: u32) -> k8s_openapi::api::batch::v1::Job {
         deadline_seconds: 3600,
         ttl_seconds: Some(3600),
         pod: PodNeeds::default(),
+        options: JobOptions::default(),
     }
     .build()
 }

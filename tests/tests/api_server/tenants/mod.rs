@@ -1,6 +1,7 @@
 //! What one tenant does, and what the agent's own program then costs everyone: memory within the shipped
 //! limit, and counts of requests. Each test has an API server of its own.
 
+mod cooldown;
 mod large_objects;
 mod large_secrets;
 mod many_waiting;

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
+use super::job_template::JobTemplateSpec;
 use super::rules as shared_rules;
-use super::schedule::Frequency;
+use super::schedule::{Frequency, RecurrenceRef};
 
 mod rules;
 mod status;
@@ -40,7 +41,7 @@ pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, W
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
     printcolumn(name = "Synced", type_ = "string", json_path = ".status.progress"),
-    printcolumn(name = "Last-Sync", type_ = "date", json_path = ".status.lastSyncTime"),
+    printcolumn(name = "Last-Change", type_ = "date", json_path = ".status.lastSyncTime"),
     printcolumn(name = "Source", type_ = "string", json_path = ".spec.source.name", priority = 1),
     printcolumn(name = "Destination", type_ = "string", json_path = ".spec.destination.name", priority = 1),
     printcolumn(
@@ -57,6 +58,9 @@ pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, W
     validation = rules::no_pattern_but_the_sources(),
     validation = rules::a_tag_for_a_digest(),
     validation = rules::something_to_copy(),
+    validation = shared_rules::frequency_or_schedule(),
+    validation = shared_rules::time_zone_of_a_schedule(),
+    validation = rules::schedule_of_what_recurs(),
 )]
 pub struct ImageSpec {
     /// OneShot copies once and is done; OnceByTag copies each matching tag once, new ones as they
@@ -73,6 +77,21 @@ pub struct ImageSpec {
         validation = shared_rules::frequency_maximum(),
     )]
     pub frequency: String,
+
+    /// At which times the source is checked in the modes OnceByTag and Recurrent, in place of frequency: cron's five
+    /// fields (minute, hour, day of the month, month, day of the week), such as 0 3 * * * or */15 8-18 * * MON-FRI, or
+    /// one of @hourly, @daily, @weekly, @monthly and @yearly. An Image that is new or changed is synced at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = shared_rules::schedule())]
+    pub schedule: Option<String>,
+
+    /// The time zone of schedule, by its name in the IANA database, such as Europe/Berlin; UTC without it. A time that the
+    /// clock skips comes right after the gap, one that it shows twice comes once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = shared_rules::time_zone())]
+    pub time_zone: Option<String>,
 
     /// Set to true to start no more syncs; what runs is finished.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -100,8 +119,14 @@ pub struct ImageSpec {
     /// Where the image comes from.
     pub source: Source,
 
-    /// Where the image goes to.
+    /// Where the image goes to. Without it, below the default destination of the namespace.
+    #[serde(default)]
     pub destination: Destination,
+
+    /// What its Jobs have besides: where they run, with which priority, for how long, and what each of their
+    /// containers may use.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub job_template: JobTemplateSpec,
 }
 
 impl ImageSpec {
@@ -110,13 +135,22 @@ impl ImageSpec {
         Self {
             mode,
             frequency: Frequency::default_text(),
+            schedule: None,
+            time_zone: None,
             suspend: false,
             allow_candidate_release: false,
             platforms: Vec::new(),
             referrers: Referrers::default(),
             source,
             destination,
+            job_template: JobTemplateSpec::default(),
         }
+    }
+
+    /// Returns the fields that say when.
+    pub fn recurrence(&self) -> RecurrenceRef<'_> {
+        let Self { frequency, schedule, time_zone, .. } = self;
+        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
     }
 
     /// Returns how one side is reached.
@@ -133,7 +167,7 @@ impl ImageSpec {
                 name: &destination.name,
                 credentials: destination.credentials.as_ref(),
                 use_aws_irsa: destination.use_aws_irsa,
-                tls: &destination.tls,
+                tls: destination.tls.as_ref().unwrap_or(&Tls::DEFAULT),
             },
         }
     }
@@ -273,10 +307,13 @@ pub struct Select {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Destination {
-    /// The repository, without a tag: registry.example.com/argoproj/argocd.
+    /// The repository, without a tag: registry.example.com/argoproj/argocd. Where an administrator has set a default
+    /// destination for the namespace, it may be left out (then it has the path of source.name there), or without a
+    /// registry (then it has this path there; write docker.io/… for Docker Hub).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 255))]
     #[x_kube(
-        validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd"),
+        validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd, or leave the field out where an administrator has set a default destination for the namespace"),
         validation = shared_rules::repository("destination.name", "registry.example.com/argoproj/argocd"),
     )]
     pub name: String,
@@ -307,8 +344,8 @@ pub struct Destination {
     pub credentials: Option<Credentials>,
 
     /// How the connection to this registry is secured.
-    #[serde(default, skip_serializing_if = "Tls::is_default")]
-    pub tls: Tls,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 impl Destination {

@@ -148,10 +148,17 @@ pub(super) fn a_tag_for_a_digest() -> Rule {
     )
 }
 
+/// What is copied once has no times.
+pub(super) fn schedule_of_what_recurs() -> Rule {
+    Rule::new("!has(self.schedule) || self.mode != 'OneShot'")
+        .message("schedule goes with the modes OnceByTag and Recurrent; OneShot copies once, so leave schedule out")
+        .field_path(".schedule")
+}
+
 /// A copy changes the repository or the tag.
 pub(super) fn something_to_copy() -> Rule {
     Rule::new(format!(
-        "self.source.name != self.destination.name || \
+        "!has(self.destination.name) || self.source.name != self.destination.name || \
          {DESTINATION_IS_GIVEN} && !({DESTINATION} in [{SOURCE}, '{{tag}}'])"
     ))
     .message(

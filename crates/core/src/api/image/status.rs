@@ -4,8 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Phase;
+use crate::api::endpoint::is_default;
 use crate::api::exact_list::exact_list;
+use crate::api::{DefaultedDestination, Phase};
 
 /// What became of an Image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,11 +46,9 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_from: Option<String>,
 
-    /// The destination repository, once the agent itself has put a tag there for this Image: the proof
-    /// that it may write there. From then on this Image keeps its tags there from younger Images of
-    /// other namespaces, for as long as spec.destination is that repository.
+    /// Where tags go, if spec.destination does not say everything of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written_to: Option<String>,
+    pub destination: Option<DefaultedDestination>,
 
     /// The tag of the source that a fixed destination.version shows, where it is the newest of several.
     /// A list of tags that lacks it moves the fixed tag back only once a second list agrees.
@@ -82,6 +81,14 @@ pub struct ImageStatus {
     /// The last token of the annotation imgop.skopeo.io/requested-at that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_requested_at: Option<String>,
+
+    /// The last value of the annotation imgop.skopeo.io/reset that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reset: Option<String>,
+
+    /// A hash of names and versions of the Secrets with which tags failed: with other ones, they are tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
 }
 
 impl ImageStatus {
@@ -141,12 +148,28 @@ pub struct TagFailure {
     /// The content that could not be copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// How many copies of this content were tried.
+    /// How many copies of this content were tried, since the last reset.
     #[serde(default)]
     pub attempts: u32,
+    /// How many were tried before the last reset.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub attempts_before_reset: u32,
     /// When the next copy is tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<Time>,
+}
+
+impl TagFailure {
+    /// Returns how many copies of the content were tried in all; none of a failure that is not the content's.
+    pub fn tries(&self) -> u32 {
+        self.attempts.saturating_add(self.attempts_before_reset)
+    }
+
+    /// Forgets the failure, so that the tag is tried at once and its tries are counted anew.
+    pub fn reset(&mut self) {
+        (self.attempts_before_reset, self.attempts) = (self.tries(), 0);
+        self.next_attempt = None;
+    }
 }
 
 /// A tag that is not copied yet, because it is too young.

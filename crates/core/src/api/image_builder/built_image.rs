@@ -15,7 +15,8 @@ use crate::api::{Credentials, EndpointRef, Publish, Tls};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BuiltImage {
-    /// The repository, without a tag: registry.example.com/team/app.
+    /// The repository, without a tag: registry.example.com/team/app. Without a registry it is below the default
+    /// destination of the namespace where an administrator has set one (write docker.io/… for Docker Hub).
     #[schemars(length(max = 255))]
     #[x_kube(
         validation = Rule::new("self != ''").message("image.name must not be empty; give a repository such as registry.example.com/team/app"),
@@ -44,8 +45,8 @@ pub struct BuiltImage {
     pub credentials: Option<Credentials>,
 
     /// How the connection to this registry is secured.
-    #[serde(default, skip_serializing_if = "Tls::is_default")]
-    pub tls: Tls,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 
     /// How a tag is written: Staged (the default) pushes the content by digest and sets the tag last. Direct
     /// is taken and has no effect: what is built is always pushed by digest.
@@ -90,7 +91,7 @@ impl BuiltImage {
             name: &self.name,
             credentials: self.credentials.as_ref(),
             use_aws_irsa: self.use_aws_irsa,
-            tls: &self.tls,
+            tls: self.tls.as_ref().unwrap_or(&Tls::DEFAULT),
         }
     }
 }

@@ -65,7 +65,7 @@ pub enum CacheMode {
 pub struct CacheVolume {
     /// How large it is for each platform, such as 20Gi.
     #[schemars(length(max = 32))]
-    #[x_kube(validation = rules::amount("cache.volume.size", "20Gi"))]
+    #[x_kube(validation = shared_rules::amount("cache.volume.size", "20Gi"))]
     pub size: String,
 
     /// The name of a StorageClass; the cluster's default without it.

@@ -6,26 +6,28 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::is_default;
+use super::job_template::JobTemplateSpec;
+use super::resources::Resources;
 use super::rules as shared_rules;
-use super::schedule::Frequency;
+use super::schedule::{Frequency, RecurrenceRef};
 
 mod built_image;
 mod cache;
 mod context;
 mod inputs;
-mod resources;
 pub(crate) mod rules;
 mod status;
+mod storage;
 
 pub use built_image::{BuiltImage, Format};
 pub use cache::{Cache, CacheMode, CacheVolume};
 pub use context::{ConfigMapContext, ConfigMapItem, Context, GitContext, GitCredentials, ImageContext};
 pub use inputs::{BuildArg, BuildArgSource, BuildSecret, ConfigMapKeyRef, PullRegistry};
-pub use resources::{Amounts, Resources, Storage, StorageMedium};
 pub use status::{
     BaseImageStatus, BuildDuration, BuildReason, BuildRecord, BuildResult, BuiltImageStatus,
     DestinationStatus, ImageBuilderStatus, PlatformState, PlatformStatus, RunningBuild, SourceStatus,
 };
+pub use storage::{Storage, StorageMedium};
 
 /// An image that is built from a Dockerfile, for one architecture or several, and pushed to a registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -72,6 +74,8 @@ pub use status::{
     validation = rules::annotations_need_oci(),
     validation = rules::source_timestamp_needs_git(),
     validation = rules::watched_source_needs_a_context(),
+    validation = shared_rules::frequency_or_schedule(),
+    validation = shared_rules::time_zone_of_a_schedule(),
 )]
 pub struct ImageBuilderSpec {
     /// The architectures to build for: arm64, amd64, or both. Either this or platforms.
@@ -147,6 +151,21 @@ pub struct ImageBuilderSpec {
     )]
     pub frequency: String,
 
+    /// At which times a build begins, or, where rebuildOn names something, it is checked whether that has changed,
+    /// in place of frequency: cron's five fields (minute, hour, day of the month, month, day of the week), such as
+    /// 0 3 * * * or 30 22 * * MON-FRI, or one of @hourly, @daily, @weekly, @monthly and @yearly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = shared_rules::schedule())]
+    pub schedule: Option<String>,
+
+    /// The time zone of schedule, by its name in the IANA database, such as Europe/Berlin; UTC without it. A time that the
+    /// clock skips comes right after the gap, one that it shows twice comes once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = shared_rules::time_zone())]
+    pub time_zone: Option<String>,
+
     /// The least time between the starts of two builds that rebuildOn starts, such as 5m or 1d; at least 10s,
     /// at most 365d. A changed spec and a requested build do not wait.
     #[serde(default = "default_min_interval")]
@@ -193,9 +212,14 @@ pub struct ImageBuilderSpec {
     #[x_kube(validation = rules::history_limit("failedBuildsHistoryLimit"))]
     pub failed_builds_history_limit: u32,
 
-    /// What the container that builds may use and is promised.
+    /// What the container that builds may use and is promised; it goes before what jobTemplate says of the same
+    /// resource.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resources: Resources,
+
+    /// What its Jobs have besides: where they run, with which priority, for how long.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub job_template: JobTemplateSpec,
 
     /// Where layers lie during a build.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -214,6 +238,12 @@ impl ImageBuilderSpec {
             failed_builds_history_limit: default_failed_limit(),
             ..Self::default()
         }
+    }
+
+    /// Returns the fields that say when.
+    pub fn recurrence(&self) -> RecurrenceRef<'_> {
+        let Self { frequency, schedule, time_zone, .. } = self;
+        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
     }
 }
 

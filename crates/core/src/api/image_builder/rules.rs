@@ -1,8 +1,7 @@
 //! The grammars of an ImageBuilder's spec as rules of the API server (CEL), so that `kubectl apply` reports at
 //! once what [`crate::build::BuildRequest`] would. Both must come to the same answer.
 //!
-//! The known exceptions: repositories of another registry in `image.additionalTags`; requests above their
-//! limits; the same id, name, host or platform in two spellings; `useAwsIRSA` at registries that are not ECR's,
+//! The known exceptions: repositories of another registry in `image.additionalTags`; the same id, name, host or platform in two spellings; `useAwsIRSA` at registries that are not ECR's,
 //! or beside `credentials`.
 
 use kube::core::Rule;
@@ -132,12 +131,6 @@ pub(super) fn timestamp() -> Rule {
 pub(super) fn target() -> Rule {
     Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*$')")
         .message("target must be the name or the number of a stage of the Dockerfile, such as final or 0")
-}
-
-/// An amount that is more than nothing.
-pub(super) fn amount(field: &str, example: &str) -> Rule {
-    Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))")
-        .message(&*format!("{field} must be above 0, such as {example}"))
 }
 
 /// How many Jobs are kept.

@@ -83,6 +83,10 @@ pub struct ImageBuilderStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_requested_at: Option<String>,
 
+    /// The last value of the annotation imgop.skopeo.io/reset that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reset: Option<String>,
+
     /// Whether a build that was requested was not able to begin yet.
     #[serde(default, skip_serializing_if = "is_default")]
     pub request_pending: bool,
@@ -142,6 +146,10 @@ pub struct DestinationStatus {
     pub repository: String,
     /// A hash of all its tags: another one means that tags are to be set.
     pub tags_digest: String,
+    /// Where what spec.image does not say of it comes from: the RegistryAccess with the default destination of the
+    /// namespace, or the agent's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults_from: Option<String>,
 }
 
 /// The part of a build that is of one platform.
@@ -263,6 +271,8 @@ pub enum BuildReason {
     SourceChanged,
     /// A tag that the Dockerfile builds on has new content.
     BaseImageMoved,
+    /// A time of the schedule has come.
+    Schedule,
     /// The last build failed in a way that may go differently.
     Retry,
     /// A tag no longer shows the image.
@@ -281,6 +291,7 @@ impl BuildReason {
             Self::Requested => "Requested",
             Self::SourceChanged => "SourceChanged",
             Self::BaseImageMoved => "BaseImageMoved",
+            Self::Schedule => "Schedule",
             Self::Retry => "Retry",
             Self::TagLost => "TagLost",
             Self::Unknown => "Unknown",

@@ -51,7 +51,9 @@ fn whole() -> Value {
             "ttl": "7d",
         },
         "rebuildOn": ["Source", "BaseImage"],
-        "frequency": "1h",
+        "frequency": "5m",
+        "schedule": "0 3 * * *",
+        "timeZone": "Europe/Berlin",
         "minInterval": "30s",
         "suspend": true,
         "concurrencyPolicy": "Forbid",
@@ -60,6 +62,7 @@ fn whole() -> Value {
         "successfulBuildsHistoryLimit": 2,
         "failedBuildsHistoryLimit": 0,
         "resources": {"limits": {"cpu": "2", "memory": "8Gi"}, "requests": {"cpu": "500m", "memory": "512Mi"}},
+        "jobTemplate": {"nodeSelector": {"pool": "builds"}, "labels": {"team": "a"}, "backoffLimit": 1},
         "storage": {"sizeLimit": "50Gi", "medium": "Memory"},
     })
 }
@@ -239,6 +242,7 @@ fn optional_paths() -> Vec<&'static str> {
         "/cache",
         "/rebuildOn",
         "/frequency",
+        "/timeZone",
         "/minInterval",
         "/suspend",
         "/concurrencyPolicy",
@@ -255,7 +259,7 @@ fn optional_paths() -> Vec<&'static str> {
 proptest! {
     #[test]
     fn any_part_of_a_spec_survives_being_read_and_written(
-        left_out in proptest::sample::subsequence(optional_paths(), 0..31)
+        left_out in proptest::sample::subsequence(optional_paths(), 0..32)
     ) {
         let mut value = whole();
         for path in left_out {

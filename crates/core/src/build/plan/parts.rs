@@ -63,12 +63,18 @@ pub enum PartAction {
 }
 
 /// Returns what is to be done for each platform. What succeeded is never built again for another one's sake, and
-/// where one failed for good no other is tried any more: what runs may end.
-pub fn parts(request: &BuildRequest, runs: &[PartRun], now: Timestamp) -> Vec<PlannedPart> {
+/// where one failed for good no other is tried any more: what runs may end. What failed until `reset_at` and would be
+/// tried again later is tried now: a user asks for it.
+pub fn parts(
+    request: &BuildRequest,
+    runs: &[PartRun],
+    reset_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<PlannedPart> {
     let planned = request.platforms.iter().map(|platform| {
         let mut tries: Vec<&PartRun> = runs.iter().filter(|run| &run.platform == platform).collect();
         tries.sort_by_key(|run| run.attempt);
-        PlannedPart { platform: platform.clone(), action: action(request, &tries, now) }
+        PlannedPart { platform: platform.clone(), action: action(request, &tries, reset_at, now) }
     });
     let mut planned: Vec<PlannedPart> = planned.collect();
     let has_failed = planned.iter().any(|part| matches!(part.action, PartAction::Failed(_)));
@@ -94,16 +100,20 @@ pub fn parts(request: &BuildRequest, runs: &[PartRun], now: Timestamp) -> Vec<Pl
 /// that is tried again by itself.
 fn may_be_given_up(request: &BuildRequest, platform: &PlatformSelector, runs: &[PartRun]) -> bool {
     let newest = runs.iter().filter(|run| run.platform == *platform).max_by_key(|run| run.attempt);
-    let retry = |failure: BuildFailure, run: &PartRun| {
-        failure.delay(run.attempt, request.retries, request.frequency.period())
-    };
+    // Whether there is a next try does not hang on when inputs are checked.
+    let retry = |failure: BuildFailure, run: &PartRun| failure.delay(run.attempt, request.retries, MAX_WAIT);
     newest.is_some_and(|run| match run.state {
         PartState::Gone(failure, None) => retry(failure, run).is_some(),
         _ => false,
     })
 }
 
-fn action(request: &BuildRequest, tries: &[&PartRun], now: Timestamp) -> PartAction {
+fn action(
+    request: &BuildRequest,
+    tries: &[&PartRun],
+    reset_at: Option<Timestamp>,
+    now: Timestamp,
+) -> PartAction {
     let Some(newest) = tries.last() else { return PartAction::Build(1) };
     let next = PartAction::Build(newest.attempt.saturating_add(1));
     let (failure, at) = match &newest.state {
@@ -111,12 +121,17 @@ fn action(request: &BuildRequest, tries: &[&PartRun], now: Timestamp) -> PartAct
         PartState::Built(digest) => return PartAction::Built(digest.clone()),
         PartState::Failed(failure, at) => (*failure, *at),
         PartState::Gone(failure, None) => return PartAction::Failed(*failure),
+        // When it failed is not known any more; only what failed before the reset has no Job at that moment.
+        PartState::Gone(_, Some(_)) if reset_at == Some(now) => return next,
         PartState::Gone(failure, Some(due)) => return back_off(*failure, *due, MAX_WAIT, next, now),
     };
-    let check = request.frequency.period();
+    let check = request.recurrence.pause(at);
     let Some(delay) = failure.delay(alike(failure, tries), request.retries, check) else {
         return PartAction::Failed(failure);
     };
+    if reset_at.is_some_and(|reset| at <= reset) {
+        return next;
+    }
     back_off(failure, saturating_add(at, delay), delay, next, now)
 }
 

@@ -97,6 +97,8 @@ pub struct Occasion<'a> {
     pub is_lost: bool,
     /// Whether a Secret is another one with which the last build failed.
     pub has_other_secrets: bool,
+    /// Whether a time of the schedule has come since the last build began.
+    pub is_scheduled: bool,
     /// The time.
     pub now: Timestamp,
 }
@@ -108,6 +110,8 @@ pub enum Asked {
     Nothing,
     /// A build, though nothing is new.
     Build,
+    /// That what failed is tried again.
+    Retry,
 }
 
 /// What is to be done.
@@ -149,7 +153,9 @@ pub fn decide(occasion: &Occasion<'_>) -> Decision {
     }
     // What runs may be what was asked for, so that it is not ended for that.
     let is_unknown = reason == BuildReason::Requested && changes.is_none();
-    let forbids = occasion.request.concurrency == ConcurrencyPolicy::Forbid;
+    // Where builds take longer than it is from one time to the next, one would never end.
+    let is_scheduled = reason == BuildReason::Schedule;
+    let forbids = is_scheduled || occasion.request.concurrency == ConcurrencyPolicy::Forbid;
     let earliest = earliest(occasion, reason).filter(|earliest| *earliest > occasion.now);
     match (running, earliest) {
         (Some(running), _) if (forbids || is_unknown) && running.is_under_way() => {
@@ -189,7 +195,11 @@ fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
     if let Some(changes) = bases.filter(|_| watches(RebuildOn::BaseImage)) {
         return Some((BuildReason::BaseImageMoved, Some(changes)));
     }
-    if occasion.has_other_secrets && last.end == Some(BuildEnd::Failed) {
+    if occasion.is_scheduled {
+        return Some((BuildReason::Schedule, changes));
+    }
+    let may_end_otherwise = occasion.has_other_secrets || occasion.asked == Asked::Retry;
+    if may_end_otherwise && last.end == Some(BuildEnd::Failed) {
         return Some((BuildReason::Retry, None));
     }
     if last.end == Some(BuildEnd::Superseded) {
@@ -204,8 +214,13 @@ fn reason(occasion: &Occasion<'_>) -> Option<(BuildReason, Option<String>)> {
 
 /// Returns before when a build may not begin; none if it is asked for.
 fn earliest(occasion: &Occasion<'_>, reason: BuildReason) -> Option<Timestamp> {
-    let waits =
-        matches!(reason, BuildReason::SourceChanged | BuildReason::BaseImageMoved | BuildReason::TagLost);
+    let waits = matches!(
+        reason,
+        BuildReason::SourceChanged
+            | BuildReason::BaseImageMoved
+            | BuildReason::Schedule
+            | BuildReason::TagLost
+    );
     let interval: Duration = occasion.request.min_interval;
     // A clock that was ahead must not silence an object for longer than the interval.
     let started = occasion.last.filter(|_| waits)?.started_at.min(occasion.now);

@@ -7,8 +7,8 @@ use imgop_registry::reference::{RegistryHost, Repository};
 
 use super::{ArgValue, BuildCache, ObjectKey, limits};
 use crate::api::{BuildArg, BuildSecret, Cache, CacheMode, PullRegistry};
-use crate::build::quantity::positive;
 use crate::build::spec_checks::{argument_name, host, key};
+use crate::quantity::positive;
 use crate::spec_error::{EndpointFields, Problems, check_endpoint, is_object_name, secret_name};
 
 /// Reads `buildArgs`.

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use crate::api::ImageBuilderSpec;
 use crate::api::image_builder_rules::{MAX_TEXT_LENGTH, MAX_TEXTS};
-use crate::api::{Amounts, ImageBuilderSpec};
-use crate::build::quantity::{Quantity, positive};
+use crate::api::job_template::grammar;
 use crate::build::spec_checks::target;
+use crate::quantity::{Quantity, positive};
 use crate::spec_error::Problems;
 use crate::time::{parse_duration, write_duration};
 
@@ -68,6 +69,9 @@ pub(super) fn check(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
         problems.keep("storage.sizeLimit", positive(size));
     }
     check_resources(spec, problems);
+    for problem in grammar::problems(&spec.job_template) {
+        problems.report(problem.field, problem.message);
+    }
     check_counts(spec, problems);
     for (field, texts) in
         [("image.labels", &spec.image.labels), ("image.annotations", &spec.image.annotations)]
@@ -88,6 +92,8 @@ fn check_lengths(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
             problems.report(field, format!("it has more than {most} characters"));
         }
     };
+    check("schedule".to_owned(), spec.schedule.as_ref(), MAX_SCHEDULE);
+    check("timeZone".to_owned(), spec.time_zone.as_ref(), MAX_TIME_ZONE);
     check("target".to_owned(), spec.target.as_ref(), MAX_TARGET);
     check("dockerfile".to_owned(), spec.dockerfile.as_ref(), MAX_PATH);
     check("context.subPath".to_owned(), sub_path, MAX_PATH);
@@ -102,6 +108,8 @@ fn check_lengths(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
     }
 }
 
+const MAX_SCHEDULE: usize = 128;
+const MAX_TIME_ZONE: usize = 64;
 const MAX_TARGET: usize = 128;
 const MAX_PATH: usize = 1024;
 const MAX_REVISION: usize = 255;
@@ -111,11 +119,9 @@ const MAX_ARGUMENT: usize = 32_768;
 /// Reports amounts that are none, and requests above their limits, which the API server would refuse as late as
 /// with the pod.
 fn check_resources(spec: &ImageBuilderSpec, problems: &mut Problems<String>) {
-    let Amounts { cpu, memory } = &spec.resources.limits;
-    let requests = &spec.resources.requests;
-    for (name, limit, request) in [("cpu", cpu, &requests.cpu), ("memory", memory, &requests.memory)] {
-        let mut amount = |side: &str, text: &Option<String>| -> Option<Quantity> {
-            problems.keep(format!("resources.{side}.{name}"), positive(text.as_deref()?))
+    for (name, limit, request) in spec.resources.pairs() {
+        let mut amount = |side: &str, text: Option<&String>| -> Option<Quantity> {
+            problems.keep(format!("resources.{side}.{name}"), positive(text?))
         };
         let (limit, request) = (amount("limits", limit), amount("requests", request));
         if limit.zip(request).is_some_and(|(limit, request)| request > limit) {

@@ -46,6 +46,21 @@ fn every_problem_is_reported_at_once_with_its_field() {
 }
 
 #[test]
+fn a_schedule_that_is_wrong_is_reported_with_its_field_and_the_part() {
+    let problem = |path, value: &str| {
+        let spec = ImageBuilderSpec { schedule: Some("@daily".into()), ..edited(path, value.into()) };
+        BuildRequest::parse(&spec).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(problem("frequency", "5m"), Ok(()), "as a server fills it in");
+    assert!(
+        problem("frequency", "1h").unwrap_err().starts_with("spec.schedule: it does not go with frequency")
+    );
+    assert!(problem("timeZone", "Mars").unwrap_err().starts_with("spec.timeZone: \"Mars\" is no time zone"));
+    let part = BuildRequest::parse(&edited("schedule", "0 25 * * *".into())).unwrap_err().to_string();
+    assert!(part.starts_with("spec.schedule: \"25\" is no hour"), "{part}");
+}
+
+#[test]
 fn there_is_one_way_to_say_what_is_built_for() {
     let problem = |architecture: Value, platforms: Value| {
         let mut spec = edited("architecture", architecture);

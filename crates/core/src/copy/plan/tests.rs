@@ -1,10 +1,16 @@
 //! What is done with a tag, by what is seen, what was tried, and what is asked for.
 
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::*;
 use crate::copy::fixtures::{now, observed_tag, request};
 use crate::copy::{MadeIndex, MadeOf, Origin, Seen};
 use imgop_registry::oci::Platforms;
 use imgop_registry::reference::ManifestRef;
+
+mod failed;
 
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
@@ -33,7 +39,10 @@ struct Case {
     failures: Vec<TagFailure>,
     unrecorded_failures: u32,
     conflicts: HashMap<Tag, String>,
+    cooldown: Cooldown,
     retry_now: bool,
+    reset_at: Option<Timestamp>,
+    now: Timestamp,
 }
 
 /// `v1` with content `a` at the source.
@@ -47,7 +56,10 @@ fn v1(destination: Seen) -> Case {
         failures: Vec::new(),
         unrecorded_failures: 0,
         conflicts: HashMap::new(),
+        cooldown: Cooldown::of_minutes(60),
         retry_now: false,
+        reset_at: None,
+        now: now(),
     }
 }
 
@@ -60,8 +72,10 @@ impl Case {
             failures: &self.failures,
             unrecorded_failures: self.unrecorded_failures,
             conflicts: &self.conflicts,
+            cooldown: self.cooldown,
             retry_now: self.retry_now,
-            now: now(),
+            reset_at: self.reset_at,
+            now: self.now,
         })
     }
 
@@ -152,26 +166,6 @@ fn b4_a_failed_copy_is_never_synced_and_waits_longer_each_time() {
     assert_eq!(failure.next_attempt.unwrap().0, now() + Duration::from_secs(10));
     let long_ago = now() - Duration::from_hours(1);
     assert_eq!(attempt(&v1(Seen::Absent).action(&[run("v1", "a", 1, failed(long_ago))])), 2);
-    let delays: Vec<u64> = [1, 2, 3, 7, 8, 64, 1000].map(|n| retry_delay(n).as_secs()).to_vec();
-    assert_eq!(delays, [10, 20, 40, 640, 900, 900, 900]);
-}
-
-#[test]
-fn a_failure_outlives_its_job() {
-    let mut case = v1(Seen::Absent);
-    let TagAction::BackOff(failure) = case.action(&[run("v1", "a", 4, failed(now()))]) else { panic!() };
-    case.failures = vec![failure.clone()];
-    assert_eq!(case.action(&[]), TagAction::BackOff(failure));
-    case.retry_now = true;
-    assert_eq!(attempt(&case.action(&[])), 5);
-}
-
-#[test]
-fn a_failure_of_other_content_is_forgotten() {
-    let mut case = v1(Seen::Absent);
-    let TagAction::BackOff(failure) = case.action(&[run("v1", "a", 4, failed(now()))]) else { panic!() };
-    case.failures = vec![TagFailure { digest: Some(digest("old").to_string()), ..failure }];
-    assert_eq!(attempt(&case.action(&[])), 1);
 }
 
 #[test]
@@ -285,53 +279,12 @@ fn what_could_not_be_asked_is_neither_copied_nor_synced() {
 }
 
 #[test]
-fn a_next_attempt_far_ahead_in_a_status_is_clamped() {
-    let mut case = v1(Seen::Absent);
-    case.failures = vec![TagFailure {
-        tag: "v1".into(),
-        reason: FailureReason::CopyFailed,
-        message: "exit code 1".into(),
-        digest: Some(digest("a").to_string()),
-        attempts: 2,
-        next_attempt: Some(Time("2027-12-31T00:00:00Z".parse().unwrap())),
-    }];
-    let TagAction::BackOff(failure) = case.action(&[]) else { panic!() };
-    assert_eq!(failure.next_attempt, Some(Time(now() + retry_delay(2))));
-    let ahead = run("v1", "a", 1, failed(now() + Duration::from_hours(1000)));
-    let TagAction::BackOff(failure) = v1(Seen::Absent).action(&[ahead]) else { panic!() };
-    assert_eq!(failure.next_attempt, Some(Time(now() + retry_delay(1))), "a clock of a node was ahead");
-}
-
-#[test]
 fn what_only_the_destination_has_under_a_referrers_tag_stays() {
     let mut case = v1(Seen::Present(digest("b")));
     case.observed.tags[0].referrer_of = Some(digest("image"));
     assert_eq!(attempt(&case.action(&[])), 1);
     case.observed.tags[0].has_own = true;
     assert_eq!(case.action(&[]), TagAction::Keep);
-}
-
-#[test]
-fn a_failure_that_the_status_has_no_room_for_waits_as_long_as_the_first_of_those_that_it_holds() {
-    let recorded = |tag: &str, attempts, seconds| TagFailure {
-        tag: tag.to_owned(),
-        reason: FailureReason::CopyFailed,
-        message: "disk full".to_owned(),
-        attempts,
-        digest: Some(digest(tag).to_string()),
-        next_attempt: Some(Time(now() + Duration::from_secs(seconds))),
-    };
-    let mut case = v1(Seen::Absent);
-    case.failures = vec![recorded("v2", 3, 20), recorded("v3", 4, 30), recorded("v4", 1, 5)];
-    assert_eq!(attempt(&case.action(&[])), 1, "each failure is recorded, and this tag has none");
-    case.unrecorded_failures = 450;
-    let TagAction::BackOff(failure) = case.action(&[]) else { panic!() };
-    assert_eq!((failure.attempts, failure.next_attempt), (1, case.failures[2].next_attempt.clone()));
-    case.retry_now = true;
-    assert_eq!(attempt(&case.action(&[])), 2);
-    case.retry_now = false;
-    case.failures.push(TagFailure { attempts: 0, ..recorded("v5", 0, 0) });
-    assert_eq!(attempt(&case.action(&[])), 1, "those that were never tried come last");
 }
 
 #[test]

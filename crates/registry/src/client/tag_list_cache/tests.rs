@@ -3,12 +3,13 @@
 use futures::FutureExt as _;
 
 use super::*;
-use crate::credentials::Tls;
+use crate::credentials::Access;
 
 const TTL: Duration = Duration::from_secs(10);
 
 fn key(path: &str) -> ListKey {
-    let account = Account { host: "r.example".parse().unwrap(), tls: Tls::default().key(), who: None };
+    let account =
+        Account { host: "r.example".parse().unwrap(), connection: Access::default().connection(), who: None };
     ListKey { account, path: path.to_owned() }
 }
 

@@ -7,7 +7,7 @@ fn run(platform: &str, attempt: u32, state: PartState) -> PartRun {
 }
 
 fn actions(request: &BuildRequest, runs: &[PartRun]) -> Vec<PartAction> {
-    parts(request, runs, now()).into_iter().map(|part| part.action).collect()
+    parts(request, runs, None, now()).into_iter().map(|part| part.action).collect()
 }
 
 #[test]
@@ -126,4 +126,24 @@ fn a_part_that_was_given_up_is_not_why_the_build_failed() {
     let by_itself = run("linux/amd64", 3, PartState::Gone(BuildFailure::StepFailed, None));
     let last = PartAction::Failed(BuildFailure::StepFailed);
     assert_eq!(with(by_itself, memory()), [last, why], "it was the last try");
+}
+
+#[test]
+fn what_would_be_tried_later_is_tried_at_once_after_a_reset_and_what_failed_for_good_is_not() {
+    let request = request(|_| {});
+    let after = |state: PartState, reset_at| {
+        let runs = [run("linux/amd64", 2, state)];
+        parts(&request, &runs, reset_at, now()).remove(0).action
+    };
+    let failed = |failure, seconds| PartState::Failed(failure, ago(seconds));
+    let unreachable = BuildFailure::RegistryUnreachable;
+    assert!(matches!(after(failed(unreachable, 5), None), PartAction::BackOff(..)));
+    assert_eq!(after(failed(unreachable, 5), Some(ago(1))), PartAction::Build(3));
+    let afterwards = after(failed(unreachable, 1), Some(ago(5)));
+    assert!(matches!(afterwards, PartAction::BackOff(..)), "it failed again: {afterwards:?}");
+    let gone = || PartState::Gone(unreachable, Some(now() + Duration::from_mins(9)));
+    assert_eq!(after(gone(), Some(now())), PartAction::Build(3));
+    assert!(matches!(after(gone(), Some(ago(5))), PartAction::BackOff(..)));
+    let for_good = after(failed(BuildFailure::OutOfMemory, 5), Some(now()));
+    assert_eq!(for_good, PartAction::Failed(BuildFailure::OutOfMemory));
 }

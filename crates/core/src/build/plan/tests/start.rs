@@ -35,6 +35,7 @@ fn occasion<'a>(
         last,
         asked: Asked::Nothing,
         is_suspended: false,
+        is_scheduled: false,
         is_lost: false,
         has_other_secrets: false,
         now: now(),
@@ -342,4 +343,49 @@ fn an_image_that_is_gone_from_the_registry_is_built_again() {
     assert_eq!(begun(decision(&request, Some(&last()), |o| o.is_lost = true)).1, BuildReason::TagLost);
     let failed = LastBuild { end: Some(BuildEnd::Failed), ..last() };
     assert_eq!(decision(&request, Some(&failed), |o| o.is_lost = true), Decision::Nothing);
+}
+
+#[test]
+fn a_reset_builds_again_what_failed_and_nothing_else() {
+    let request = request(|_| {});
+    let after = |end| {
+        let last = LastBuild { end, ..last() };
+        decision(&request, Some(&last), |occasion| occasion.asked = Asked::Retry)
+    };
+    let Decision::Begin(start) = after(Some(BuildEnd::Failed)) else { panic!() };
+    assert_eq!((start.reason, start.number), (BuildReason::Retry, 8));
+    for end in [BuildEnd::Succeeded, BuildEnd::Cancelled] {
+        assert_eq!(after(Some(end)), Decision::Nothing, "{end:?}");
+    }
+    assert_eq!(after(None), Decision::GoOn(None));
+}
+
+#[test]
+fn a_time_of_the_schedule_begins_a_build_and_ends_none() {
+    let request = request(|spec| {
+        (spec.rebuild_on, spec.min_interval) = (Vec::new(), "5m".into());
+        spec.schedule = Some("0 3 * * *".into());
+    });
+    assert!(request.is_built_by_schedule());
+    let scheduled = |last: &LastBuild| decision(&request, Some(last), |o| o.is_scheduled = true);
+    let old = LastBuild { started_at: ago(3600), ..last() };
+    assert_eq!(begun(scheduled(&old)), (8, BuildReason::Schedule, String::new(), None));
+    let failed = LastBuild { end: Some(BuildEnd::Failed), ..old.clone() };
+    assert_eq!(begun(scheduled(&failed)).1, BuildReason::Schedule);
+    let young = LastBuild { started_at: ago(60), ..last() };
+    let until = now() + Duration::from_mins(4);
+    assert_eq!(scheduled(&young), Decision::WaitUntil(until, BuildReason::Schedule));
+    let runs = LastBuild { end: None, ..old.clone() };
+    assert_eq!(scheduled(&runs), Decision::GoOn(Some(BuildReason::Schedule)), "whatever the policy");
+    let waits = LastBuild { is_waiting: true, ..runs };
+    assert_eq!(begun(scheduled(&waits)).3, Some(7));
+    let suspended = decision(&request, Some(&old), |o| (o.is_scheduled, o.is_suspended) = (true, true));
+    assert_eq!(suspended, Decision::Suspended(BuildReason::Schedule));
+}
+
+#[test]
+fn a_schedule_beside_what_is_watched_says_when_that_is_checked() {
+    let watched = request(|spec| spec.schedule = Some("0 3 * * *".into()));
+    assert!(!watched.is_built_by_schedule());
+    assert!(!request(|spec| spec.rebuild_on = Vec::new()).is_built_by_schedule());
 }

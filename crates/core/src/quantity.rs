@@ -5,11 +5,11 @@ const PARTS: i128 = 1_000_000_000;
 
 /// An amount, in billionths. What is larger than any computer counts as the largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Quantity(i128);
+pub(crate) struct Quantity(i128);
 
 /// Why a text is no amount that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum QuantityError {
+pub(crate) enum QuantityError {
     #[error("{0:?} is no amount; write a number with or without a unit, such as 500m, 2, 512Mi or 8Gi")]
     Unreadable(String),
     #[error("{0:?} is nothing or less; give an amount above 0, or leave it out")]
@@ -17,7 +17,7 @@ pub(super) enum QuantityError {
 }
 
 /// Reads an amount that is more than nothing.
-pub(super) fn positive(text: &str) -> Result<Quantity, QuantityError> {
+pub(crate) fn positive(text: &str) -> Result<Quantity, QuantityError> {
     let shown = || text.chars().take(40).collect();
     match read(text) {
         None => Err(QuantityError::Unreadable(shown())),

@@ -1,0 +1,73 @@
+//! Which object a Job belongs to. Most Jobs run in the namespace of their owner, which is their controller. Those that
+//! use what administrators lend run in a namespace of the agent's, where no reference to an owner of another namespace
+//! may stand, and name it in an annotation: only the agent may write there.
+
+use imgop_core::api::{OWNER_ANNOTATION, OWNER_UID_LABEL};
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::view::JobView;
+use crate::cluster::owner::{Owner, controller_of};
+
+/// An owner as the annotation has it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    api_version: String,
+    kind: String,
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+/// Moves a Job that was made for its owner's namespace to the one in which Jobs use what is lent.
+pub fn place_in(mut job: Job, owner: &Owner, namespace: &str) -> Job {
+    let Owner { api_version, kind, name, uid, .. } = owner.clone();
+    let (api_version, kind) = (api_version.into_owned(), kind.into_owned());
+    let named = Named { api_version, kind, namespace: owner.namespace.clone(), name, uid };
+    let named = serde_json::to_string(&named).unwrap_or_default();
+    job.metadata.namespace = Some(namespace.to_owned());
+    job.metadata.owner_references = None;
+    job.annotations_mut().insert(OWNER_ANNOTATION.to_owned(), named);
+    // What the names in a tenant's object mean there is not his to choose.
+    if let Some(pod) = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) {
+        (pod.service_account_name, pod.service_account, pod.image_pull_secrets) = (None, None, None);
+    }
+    job
+}
+
+impl JobView {
+    /// Returns the owner of a Job. `lent` is the namespace of the Jobs that use what is lent.
+    pub(super) fn owner(&self, lent: &str) -> Option<Owner> {
+        if let Some(owner) = controller_of(self) {
+            return Some(Owner {
+                api_version: owner.api_version.clone().into(),
+                kind: owner.kind.clone().into(),
+                namespace: self.namespace().unwrap_or_default(),
+                name: owner.name.clone(),
+                uid: owner.uid.clone(),
+            });
+        }
+        self.lent_to(lent)
+    }
+
+    /// Returns the owner of a Job that uses what is lent.
+    pub(super) fn lent_to(&self, lent: &str) -> Option<Owner> {
+        if self.namespace().as_deref() != Some(lent) || controller_of(self).is_some() {
+            return None;
+        }
+        let Named { api_version, kind, namespace, name, uid } =
+            serde_json::from_str(self.annotations().get(OWNER_ANNOTATION)?).ok()?;
+        Some(Owner { api_version: api_version.into(), kind: kind.into(), namespace, name, uid })
+    }
+
+    /// Returns the namespace and the UID for which a Job counts.
+    pub(super) fn counted_for(&self, lent: &str) -> Option<(String, String)> {
+        if let Some(owner) = self.owner(lent) {
+            return Some((owner.namespace, owner.uid));
+        }
+        let uid = self.labels().get(OWNER_UID_LABEL).cloned()?;
+        Some((self.namespace().unwrap_or_default(), uid))
+    }
+}

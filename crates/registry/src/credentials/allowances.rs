@@ -1,0 +1,58 @@
+//! What is allowed at one registry beside what the settings of the process allow.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::{Fingerprint, TlsKey};
+
+/// What is allowed at one registry beside what the settings of the process allow. Cloning shares it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowances(Option<Arc<Allowed>>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Allowed {
+    token_servers: Vec<String>,
+    addresses: Vec<IpNet>,
+}
+
+impl Allowances {
+    /// Allows these hosts to be sent the registry's credentials for tokens, and the registry and them to be at
+    /// these addresses. Hosts are in lower case, with a port, or without one for all ports with TLS.
+    pub fn new(token_servers: Vec<String>, addresses: Vec<IpNet>) -> Self {
+        let is_empty = token_servers.is_empty() && addresses.is_empty();
+        Self((!is_empty).then(|| Arc::new(Allowed { token_servers, addresses })))
+    }
+
+    /// Returns the token servers.
+    pub(crate) fn token_servers(&self) -> &[String] {
+        self.0.as_deref().map_or(&[], |allowed| &allowed.token_servers)
+    }
+
+    /// Returns whether an address is in one of the ranges.
+    pub(crate) fn include(&self, address: IpAddr) -> bool {
+        self.0
+            .as_deref()
+            .is_some_and(|allowed| allowed.addresses.iter().any(|range| range.contains(&address)))
+    }
+
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        let Allowed { token_servers, addresses } = self.0.as_deref()?;
+        let texts = [token_servers.join(","), addresses.iter().map(|range| format!("{range},")).collect()];
+        Some(Fingerprint::of(&texts.each_ref().map(|text| text.as_bytes())))
+    }
+}
+
+/// How a registry is reached, as the key of a cache: what is known by one way is not for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ConnectionKey {
+    tls: TlsKey,
+    allowances: Option<Fingerprint>,
+}
+
+impl ConnectionKey {
+    pub(super) fn new(tls: TlsKey, allowances: &Allowances) -> Self {
+        Self { tls, allowances: allowances.fingerprint() }
+    }
+}

@@ -1,0 +1,226 @@
+//! The rights of the agent, by the API server's own record of what it does with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use imgop_core::api::DOCKER_CONFIG_KEY;
+use imgop_fakes::{Catalog, WritableRegistry};
+use imgop_tests::agent_process::{AgentProcess, install_account};
+use imgop_tests::api_server::ApiServer;
+use imgop_tests::audit::{Right, used_rights, used_rights_in};
+use imgop_tests::{programs, repository_root, wait};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+const DEADLINE: Duration = Duration::from_mins(2);
+const AGENT: &str = "system:serviceaccount:imgop-system:imgop-agent";
+/// Verbs of imgop's own: the API server is asked for them, and nothing is done with them.
+const OWN_VERBS: [&str; 3] = ["own", "build", "use-aws"];
+
+/// An API server, and an administrator of it.
+struct Place {
+    server: ApiServer,
+    client: Client,
+}
+
+/// A Role or a ClusterRole.
+#[derive(Debug, serde::Deserialize)]
+struct AnyRole {
+    metadata: ObjectMeta,
+    rules: Vec<PolicyRule>,
+}
+
+/// The roles of `manifests/agent.yaml`, and what each grants.
+fn roles() -> anyhow::Result<BTreeMap<String, BTreeSet<Right>>> {
+    let text = std::fs::read_to_string(repository_root().join("manifests/agent.yaml"))?;
+    let is_role = |document: &&str| {
+        ["ClusterRole", "Role"].iter().any(|kind| document.contains(&format!("\nkind: {kind}\n")))
+    };
+    let mut roles = BTreeMap::new();
+    for document in text.split("\n---\n").filter(is_role) {
+        let role: AnyRole = serde_saphyr::from_str(document)?;
+        let rights: &mut BTreeSet<Right> = roles.entry(role.metadata.name.unwrap_or_default()).or_default();
+        for rule in &role.rules {
+            let (groups, resources) = (rule.api_groups.iter().flatten(), rule.resources.iter().flatten());
+            let objects = groups.flat_map(|group| resources.clone().map(move |resource| (group, resource)));
+            for (group, resource) in objects {
+                rights.extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
+            }
+        }
+    }
+    anyhow::ensure!(roles.len() >= 4, "{roles:?}");
+    Ok(roles)
+}
+
+/// What the agent can do with a role.
+fn granted(role: &str) -> anyhow::Result<BTreeSet<Right>> {
+    let mut rights = roles()?.remove(role).with_context(|| format!("no role {role}"))?;
+    rights.retain(|(_, _, verb)| !OWN_VERBS.contains(&verb.as_str()));
+    Ok(rights)
+}
+
+#[test]
+fn no_role_of_the_agent_lists_secrets_acts_for_others_or_reaches_into_pods() -> anyhow::Result<()> {
+    for (role, rights) in roles()? {
+        for (group, resource, verb) in &rights {
+            let right = format!("{role}: {verb} {resource}.{group}");
+            anyhow::ensure!([group, resource, verb].iter().all(|part| !part.contains('*')), "{right}");
+            anyhow::ensure!(
+                !["impersonate", "escalate", "bind", "deletecollection"].contains(&verb.as_str()),
+                "{right}"
+            );
+            anyhow::ensure!(
+                !resource.starts_with("pods/") && !resource.starts_with("serviceaccounts"),
+                "{right}"
+            );
+            let lists = ["list", "watch"].contains(&verb.as_str());
+            anyhow::ensure!(!(lists && ["secrets", "configmaps"].contains(&resource.as_str())), "{right}");
+            // In all of the cluster it reads Jobs, namespaces and kinds of imgop, and writes what says how they are.
+            let is_safe = lists
+                || (verb == "patch" && resource.ends_with("/status"))
+                || ["events", "namespaces"].contains(&resource.as_str());
+            anyhow::ensure!(role != "imgop-agent" || is_safe && resource != "pods", "{right}");
+        }
+    }
+    Ok(())
+}
+
+impl Place {
+    async fn apply(&self, manifest: Value) -> anyhow::Result<()> {
+        self.server.kubectl()?.apply(&manifest.to_string()).await?.ok().map(drop)
+    }
+
+    /// Creates a namespace with its own name for the role that is bound there.
+    async fn enabled(&self, namespace: &str, role: &str) -> anyhow::Result<()> {
+        self.apply(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }))
+            .await?;
+        self.apply(json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": { "name": role, "namespace": namespace },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            "subjects": [{ "kind": "ServiceAccount", "name": "imgop-agent", "namespace": "imgop-system" }] }))
+            .await
+    }
+
+    async fn login(&self, namespace: &str, name: &str, host: &str, password: &str) -> anyhow::Result<()> {
+        let config = json!({ "auths": { host: { "username": "user", "password": password } } }).to_string();
+        self.apply(json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+            "metadata": { "name": name, "namespace": namespace }, "stringData": { DOCKER_CONFIG_KEY: config } }))
+            .await
+    }
+
+    /// Waits until the agent has used each right of a role, in one namespace or in any.
+    async fn uses(&self, namespace: Option<&str>, role: &str) -> anyhow::Result<()> {
+        let (granted, log) = (granted(role)?, self.server.audit_log());
+        let unused = || {
+            let used = match namespace {
+                Some(namespace) => used_rights_in(&log, AGENT, namespace)?,
+                None => used_rights(&log, AGENT)?,
+            };
+            Ok::<_, anyhow::Error>(granted.difference(&used).cloned().collect::<Vec<_>>())
+        };
+        let all =
+            wait::poll("every right is used", DEADLINE, || async { Ok(unused()?.is_empty().then_some(())) });
+        match all.await {
+            Ok(()) => Ok(()),
+            Err(_) => anyhow::bail!("nothing uses these rights of {role}: {:?}", unused()?),
+        }
+    }
+
+    /// Waits for a Job that is not among these, and returns its name.
+    async fn new_job(&self, namespace: &str, known: &[String]) -> anyhow::Result<String> {
+        let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
+        wait::poll("a new Job", DEADLINE, || async {
+            let names = jobs.list(&ListParams::default()).await?.items.into_iter().map(|job| job.name_any());
+            Ok(names.into_iter().find(|name| !known.contains(name)))
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn no_role_of_the_agent_has_a_right_that_it_does_not_use() -> anyhow::Result<()> {
+    let server = ApiServer::bare().await?;
+    let kubeconfig = install_account(&server).await?;
+    let place = Place { client: server.client().await?, server };
+    let program = tokio::task::spawn_blocking(programs::agent).await??;
+    let agent = AgentProcess::start(&program, &kubeconfig, place.server.folder(), &[]).await?;
+    copies(&place).await?;
+    builds(&place).await?;
+    place.uses(Some("copies"), "imgop-agent-namespace").await?;
+    place.uses(Some("builds"), "imgop-agent-builds").await?;
+    place.uses(None, "imgop-agent").await?;
+    // What it may do with Secrets for AWS is what it does for builds; there is no AWS here.
+    let of_builds = granted("imgop-agent-builds")?;
+    anyhow::ensure!(granted("imgop-agent-aws")?.is_subset(&of_builds));
+    agent.stop().await
+}
+
+/// An Image that names a Secret, and whose Job is not wanted any more.
+async fn copies(place: &Place) -> anyhow::Result<()> {
+    let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[("1.0.0", "one")]);
+    let registry = registry.start().await;
+    place.enabled("copies", "imgop-agent-namespace").await?;
+    place.login("copies", "login", &registry.address.to_string(), "one").await?;
+    let image = |destination: &str| {
+        let tls = json!({ "mode": "PlainHTTP" });
+        json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
+            "metadata": { "name": "app", "namespace": "copies" },
+            "spec": { "mode": "OneShot",
+                "source": { "name": format!("{}/app", registry.address), "version": "1.0.0", "tls": tls },
+                "destination": { "name": format!("{}/{destination}", registry.address), "publish": "Direct",
+                    "tls": tls, "credentials": { "secretName": "login" } } } })
+    };
+    place.apply(image("one")).await?;
+    place.new_job("copies", &[]).await?;
+    place.apply(image("two")).await?;
+    place.uses(Some("copies"), "imgop-agent-namespace").await
+}
+
+/// An ImageBuilder that needs two Secrets in one, before and after one of them has changed.
+async fn builds(place: &Place) -> anyhow::Result<()> {
+    let registry = WritableRegistry::start().await;
+    let host = format!("127.0.0.1:{}", registry.address.port());
+    place.enabled("builds", "imgop-agent-builds").await?;
+    place.login("builds", "one", &host, "one").await?;
+    place.login("builds", "two", "two.example.com", "two").await?;
+    place
+        .apply(json!({ "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "arguments", "namespace": "builds" }, "data": { "key": "value" } }))
+        .await?;
+    let builder = |token: &str| {
+        let argument = json!({ "name": "A",
+            "valueFrom": { "configMapKeyRef": { "name": "arguments", "key": "key" } } });
+        json!({ "apiVersion": "buildah.io/v1alpha1", "kind": "ImageBuilder",
+            "metadata": { "name": "app", "namespace": "builds" },
+            "spec": { "platforms": ["linux/amd64"], "source": format!("FROM scratch\nLABEL a={token}"),
+                "buildArgs": [argument],
+                "image": { "name": format!("{host}/app"), "version": "1", "tls": { "mode": "PlainHTTP" } },
+                "registries": [{ "host": host, "credentials": { "secretName": "one" } },
+                    { "host": "two.example.com", "credentials": { "secretName": "two" } }] } })
+    };
+    place.apply(builder("one")).await?;
+    let first = place.new_job("builds", &[]).await?;
+    let secrets: Api<Secret> = Api::namespaced(place.client.clone(), "builds");
+    let merged = secrets.list(&ListParams::default()).await?.items.into_iter();
+    anyhow::ensure!(merged.map(|secret| secret.name_any()).any(|name| name.starts_with("imgop-pull-")));
+    place.login("builds", "one", &host, "changed").await?;
+    // Each ends the one before it. For some seconds the agent may go by what it has read of a Secret.
+    let (log, update) =
+        (place.server.audit_log(), (String::new(), "secrets".to_owned(), "update".to_owned()));
+    let mut known = vec![first];
+    let again = async {
+        while !used_rights_in(&log, AGENT, "builds")?.contains(&update) {
+            place.apply(builder(&format!("build-{}", known.len()))).await?;
+            let job = place.new_job("builds", &known).await?;
+            known.push(job);
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(DEADLINE, again).await.context("the Secret is not written again")?
+}
