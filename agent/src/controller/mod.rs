@@ -13,6 +13,8 @@ mod objects;
 mod reconcile;
 mod store_bound;
 mod stored;
+#[cfg(test)]
+pub mod testing;
 mod undecodable;
 mod work_queue;
 mod worker;

@@ -6,13 +6,16 @@ use imgop_core::build::{
     BuildFailure, BuildRequest, LastBuild, ObservedInputs, PartAction, PartRecord, PartState,
 };
 use imgop_core::text::shorten;
+use imgop_registry::oci::PlatformSelector;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::inputs::MAX_WARNINGS;
 use super::last_build::set_inputs;
-use super::part_runs::Try;
+use super::part_runs::{Try, record};
 use super::running::Parts;
+use super::status::add_job;
+use crate::jobs::report::JobReport;
 
 /// Shows in the status that a part was begun, after as many tries whose pods did not start.
 pub(super) fn show_begun(status: &mut ImageBuilderStatus, record: &PartRecord, not_started: u32) {
@@ -90,6 +93,27 @@ fn take_over(known: &mut ObservedInputs, tried: &Try) -> Option<String> {
         }
     }
     contradiction.map(|what| format!("{what}; it is built again from what the build is of"))
+}
+
+/// Names the Jobs of a build in the status that were created by a process which ended before it wrote so: those behind the
+/// last one that is named. Earlier ones may be named no longer.
+pub(super) fn show_jobs(
+    status: &mut ImageBuilderStatus,
+    request: &BuildRequest,
+    number: u64,
+    jobs: &[JobReport],
+) {
+    let place = |of: &PlatformSelector| request.platforms.iter().position(|platform| platform == of);
+    let of_build = jobs.iter().filter_map(|job| {
+        let record = record(job).filter(|record| record.number == number)?;
+        Some((job.created, record.attempt, place(&record.platform), &job.name))
+    });
+    let mut of_build: Vec<_> = of_build.collect();
+    of_build.sort_unstable();
+    let unnamed = of_build.iter().rev().take_while(|(.., name)| !status.ran_jobs.contains(name)).count();
+    for (.., name) in of_build.iter().rev().take(unnamed).rev() {
+        add_job(status, name);
+    }
 }
 
 /// Shows in the status how each part stands.
@@ -179,5 +203,34 @@ pub(super) fn duration(tries: &[Try], began: Timestamp) -> BuildDuration {
         build: longest(|seconds| seconds.build),
         push: longest(|seconds| seconds.push),
         publish: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image_builder::tests::fixtures::{builder, now};
+    use crate::image_builder::tests::job_of_build;
+
+    #[test]
+    fn jobs_that_were_created_and_not_named_are_named_and_no_longer_named_ones_are_not_named_again() {
+        let request = BuildRequest::parse(&builder(|_| {}).spec).unwrap();
+        let job = |n: u64| {
+            let mut job = job_of_build(1, false, now());
+            job.name = format!("job-{n}");
+            job.created = Some(now() + std::time::Duration::from_secs(n));
+            job
+        };
+        let jobs: Vec<JobReport> = (1..=20).rev().map(job).collect();
+        let mut status = ImageBuilderStatus { ran_jobs: vec!["of-before".into()], ..Default::default() };
+        show_jobs(&mut status, &request, 1, &jobs[18..]);
+        assert_eq!(status.ran_jobs, ["of-before", "job-1", "job-2"]);
+        show_jobs(&mut status, &request, 1, &jobs);
+        let named = status.ran_jobs.clone();
+        assert_eq!((named.len(), named[0].as_str(), named[15].as_str()), (16, "job-5", "job-20"));
+        show_jobs(&mut status, &request, 1, &jobs);
+        assert_eq!(status.ran_jobs, named);
+        show_jobs(&mut status, &request, 2, &jobs);
+        assert_eq!(status.ran_jobs, named, "they are of another build");
     }
 }

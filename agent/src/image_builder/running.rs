@@ -22,7 +22,7 @@ use super::job::{ADVICE, Part, PartError, job};
 use super::last_build::{inputs, renew_key};
 use super::memory::Memory;
 use super::part_runs::{Try, runs, tries};
-use super::part_status::{duration, show_begun, show_parts, summary, with_reports};
+use super::part_status::{duration, show_begun, show_jobs, show_parts, summary, with_reports};
 use super::status::{Ended, add_job, end, failed, why_failed};
 use super::{Conclusion, JOB_INTERVAL, OTHERS_INTERVAL, Pass, SHORT_INTERVAL};
 use crate::cluster::Freshness;
@@ -71,6 +71,7 @@ impl Pass<'_> {
         begin_anew(&mut planned, &waiting);
         self.delete_given_up(&jobs, last.number, &planned).await?;
         let parts = Parts { tries, planned };
+        show_jobs(&mut status, request, last.number, &jobs);
         show_parts(&mut status, &parts);
         if is_outdated {
             return self.let_end(request, status, &parts).await;

@@ -3,8 +3,10 @@
 mod ending;
 pub mod fixtures;
 mod git;
+mod interruptions;
 mod over_ssh;
 mod parts;
+mod pods;
 mod publishing;
 mod refusals;
 mod requests;
@@ -12,5 +14,6 @@ mod schedules;
 pub mod stage;
 mod tries;
 mod watching;
+mod world;
 
 pub use stage::job_of_build;

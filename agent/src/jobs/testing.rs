@@ -29,17 +29,34 @@ pub fn without_known_pods(job: JobReport, at: Timestamp) -> JobReport {
 impl Jobs {
     /// Makes the Jobs of all namespaces known: there are no others.
     pub fn are_listed(&self) {
+        self.list(&[], &[]);
+    }
+
+    /// Shows these Jobs and their pods as the lists of a start would: there are no others.
+    pub fn list(&self, jobs: &[Job], pods: &[Value]) {
         self.0.store.apply_job(&None, Event::Init);
+        for job in jobs {
+            self.0.store.apply_job(&None, Event::InitApply(DeserializeGuard(Ok(view_of(job)))));
+        }
         self.0.store.apply_job(&None, Event::InitDone);
+        for job in jobs {
+            self.know_pods(&namespace_of(job));
+        }
+        for pod in pods {
+            self.show_pod(pod);
+        }
     }
 
     /// Shows a Job as the watch would. The pods of its namespace are known; what was shown of them stays.
     pub fn show(&self, job: &Job) {
-        let namespace = job.metadata.namespace.clone().unwrap_or_default();
         self.0.store.apply_job(&None, Event::Apply(DeserializeGuard(Ok(view_of(job)))));
-        if !self.0.store.knows_pods(&namespace) {
-            self.0.store.apply_pod(&namespace, Event::Init);
-            self.0.store.apply_pod(&namespace, Event::InitDone);
+        self.know_pods(&namespace_of(job));
+    }
+
+    fn know_pods(&self, namespace: &str) {
+        if !self.0.store.knows_pods(namespace) {
+            self.0.store.apply_pod(namespace, Event::Init);
+            self.0.store.apply_pod(namespace, Event::InitDone);
         }
     }
 
@@ -59,6 +76,10 @@ impl Jobs {
     pub fn is_gone(&self, job: &Job) {
         self.0.store.apply_job(&None, Event::Delete(DeserializeGuard(Ok(view_of(job)))));
     }
+}
+
+fn namespace_of(job: &Job) -> String {
+    job.metadata.namespace.clone().unwrap_or_default()
 }
 
 fn view_of(job: &Job) -> JobView {

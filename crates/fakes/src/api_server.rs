@@ -179,19 +179,23 @@ impl State {
     }
 
     fn list(&self, resource: &str) -> Value {
-        let items = self.lists.get(resource).cloned().unwrap_or_default();
-        let (kind, version) = match resource {
-            "jobs" => ("JobList", "batch/v1"),
-            "pods" => ("PodList", "v1"),
-            _ => ("List", "v1"),
-        };
-        json!({ "kind": kind, "apiVersion": version, "metadata": {}, "items": items })
+        list_of(resource, self.lists.get(resource).map(Vec::as_slice).unwrap_or_default())
     }
+}
+
+/// Returns a list of these objects of a resource, such as `jobs`.
+pub(crate) fn list_of(resource: &str, items: &[Value]) -> Value {
+    let (kind, version) = match resource {
+        "jobs" => ("JobList", "batch/v1"),
+        "pods" => ("PodList", "v1"),
+        _ => ("List", "v1"),
+    };
+    json!({ "kind": kind, "apiVersion": version, "metadata": {}, "items": items })
 }
 
 /// Returns whether a path is that of a collection: below `/api/v1` or `/apis/GROUP/VERSION` stand an
 /// optional namespace and the resource.
-fn is_list(path: &str) -> bool {
+pub(crate) fn is_list(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let below = match parts.first() {
         Some(&"api") => parts.get(2..),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::response::Response;
 use imgop_registry::reference::{Digest, Repository};
 
-use super::{IMAGE, INDEX, ScriptedRegistry, Seen, json, reply};
+use super::{IMAGE, INDEX, ScriptedRegistry, Seen, Writes, json, reply};
 
 /// A registry of many repositories, without credentials.
 pub struct WritableRegistry {
@@ -32,15 +32,32 @@ struct State {
     /// Paths with the number of reads that find nothing there.
     hides: HashMap<String, usize>,
     counts_pulls: bool,
+    /// The paths that were written, with the digests of what was.
+    puts: Vec<(String, Digest)>,
 }
 
 impl WritableRegistry {
     /// Starts an empty registry.
     pub async fn start() -> Self {
+        Self::start_for(Writes::default()).await
+    }
+
+    /// The same, whose client is a process with these writes.
+    pub async fn start_for(writes: Writes) -> Self {
         let state: Arc<Mutex<State>> = Arc::default();
         let shared = state.clone();
-        let http = ScriptedRegistry::start(move |seen| shared.lock().unwrap().answer(seen)).await;
+        let http = ScriptedRegistry::start_async(move |seen| {
+            let (shared, writes) = (shared.clone(), writes.clone());
+            let write = (!matches!(seen.method.as_str(), "GET" | "HEAD")).then(|| seen.line());
+            async move { writes.answer(write, || shared.lock().unwrap().answer(&seen)).await }
+        })
+        .await;
         Self { address: http.address, http, state }
+    }
+
+    /// Forgets all that it holds and was told, and is empty again.
+    pub fn clear(&self) {
+        *self.state() = State::default();
     }
 
     /// Answers everything with this status.
@@ -111,6 +128,11 @@ impl WritableRegistry {
         self.http.lines()
     }
 
+    /// Returns the paths of what was put, with the digests of that, in order.
+    pub fn puts(&self) -> Vec<(String, Digest)> {
+        self.state().puts.clone()
+    }
+
     /// Returns the number of requests with this method.
     pub fn count(&self, method: &str) -> usize {
         self.http.seen().iter().filter(|seen| seen.method == method).count()
@@ -151,6 +173,7 @@ impl State {
         match (seen.method.as_str(), self.refuses_puts) {
             ("PUT", Some(code)) => return error(code),
             ("PUT", None) => {
+                self.puts.push((path.to_owned(), Digest::of(&seen.body)));
                 self.holds.insert(path.to_owned(), String::from_utf8(seen.body.to_vec()).unwrap());
                 return reply(201, &[], "");
             }

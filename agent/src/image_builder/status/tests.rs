@@ -57,7 +57,7 @@ fn history_and_jobs_are_bounded() {
 }
 
 #[test]
-fn what_the_last_build_left_is_said_again_whatever_was_said_meanwhile() {
+fn the_conditions_of_the_last_build_come_back_after_others() {
     let failed = BuildRecord { failure: Some("StepFailed".into()), ..record(3, BuildResult::Failed) };
     let part = PlatformStatus {
         platform: "linux/arm64".into(),

@@ -64,7 +64,7 @@ async fn a_platform_that_was_built_before_is_not_beside_one_of_a_newer_commit() 
 }
 
 #[tokio::test]
-async fn that_nothing_is_watched_is_said_from_the_moment_on_in_which_it_is_wanted() {
+async fn rebuild_on_source_over_ssh_is_a_warning_as_long_as_it_is_set() {
     let mut stage = Stage::new(|spec, _| over_ssh(spec)).await;
     stage.passes(2).await;
     let digest = stage.pushed("linux/amd64", "1");

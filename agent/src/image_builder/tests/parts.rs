@@ -55,7 +55,7 @@ async fn a_platform_that_was_built_from_something_else_is_built_again_before_a_t
 }
 
 #[tokio::test]
-async fn what_the_image_does_without_is_told_with_its_line() {
+async fn warnings_of_the_containers_are_in_the_status_with_their_lines() {
     let mut stage = Stage::new(|_, _| ()).await;
     stage.passes(2).await;
     let digest = stage.pushed("linux/amd64", "1");

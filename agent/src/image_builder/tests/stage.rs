@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
-use super::fixtures;
+use super::{fixtures, pods};
 use crate::OF_KINDS;
 use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
@@ -197,14 +197,7 @@ impl Stage {
 
     /// The same in this repository.
     pub fn pushed_to(&self, repository: &str, platform: &str, content: &str) -> Digest {
-        let (os, architecture) = platform.split_once('/').unwrap();
-        let config = json!({ "os": os, "architecture": architecture, "x": content }).to_string();
-        let config_digest = Digest::of(config.as_bytes());
-        self.registry.hold(&format!("/v2/{repository}/blobs/{config_digest}"), &config);
-        let media_type = "application/vnd.docker.container.image.v1+json";
-        let manifest = json!({ "schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-            "config": { "mediaType": media_type, "digest": config_digest, "size": config.len() }, "layers": [] });
-        self.registry.hold_content(repository, &manifest.to_string())
+        pods::push(&self.registry, repository, platform, content)
     }
 
     /// The nth created Job ends well, having pushed this manifest.
@@ -329,28 +322,17 @@ impl Stage {
     /// The containers of the nth created Job have ended so. Without `how` the Job goes on, as something else runs in its
     /// pod.
     fn end(&self, nth: usize, how: Option<&str>, containers: [(i32, &StepReport); 3]) {
-        let condition = |how| json!({ "type": how, "status": "True", "lastTransitionTime": self.now });
-        let conditions: Vec<Value> = how.map(condition).into_iter().collect();
-        let (name, uid) =
-            self.shown(nth, &json!({ "startTime": self.now, "active": 1, "conditions": conditions }));
-        let phase = match how {
-            Some("Complete") => "Succeeded",
-            Some(_) => "Failed",
-            None => "Running",
-        };
-        let state = |(code, report): (i32, &StepReport)| json!({ "terminated": { "exitCode": code, "message": report.to_message(), "finishedAt": self.now } });
-        let [prepare, build, push] = containers.map(state);
-        self.builders.agent.jobs.show_pod(&json!({
-            "metadata": { "name": format!("pod-{nth}"), "namespace": "team-a", "creationTimestamp": self.now,
-                "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": uid, "name": name }] },
-            "status": { "phase": phase,
-                "initContainerStatuses": [{ "name": "prepare", "state": prepare }, { "name": "build", "state": build }],
-                "containerStatuses": [{ "name": "push", "state": push }] },
-        }));
+        let (name, uid) = self.shown(nth, &pods::job_status(how, self.now));
+        self.builders.agent.jobs.show_pod(&pods::ended(
+            (&format!("pod-{nth}"), name.as_deref().unwrap(), &uid),
+            how,
+            containers,
+            self.now,
+        ));
     }
 }
 
-fn record_of(job: &Job) -> PartRecord {
+pub fn record_of(job: &Job) -> PartRecord {
     serde_json::from_str(&job.metadata.annotations.as_ref().unwrap()[BUILD_ANNOTATION]).unwrap()
 }
 

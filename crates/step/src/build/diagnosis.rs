@@ -2,6 +2,7 @@
 
 use imgop_core::build::BuildFailure;
 use imgop_core::build::step::FailedStep;
+use memchr::memchr2_iter;
 
 use super::log_lines::LastLines;
 use super::progress::{Cause, Progress};
@@ -10,6 +11,8 @@ use crate::bases::MORE_IDS;
 
 /// What programs print where a volume is full.
 const FULL: &str = "no space left on device";
+/// Where in it a letter stands that is rare.
+const RARE: usize = 19;
 /// What Buildah says of a layer that it can no longer write, whatever the reason.
 const BROKEN_OFF: &str = "read/write on closed pipe";
 
@@ -45,7 +48,11 @@ pub fn unwritten(line: &str) -> Option<String> {
 
 /// Whether a line says that a volume is full.
 pub fn says_full(line: &str) -> bool {
-    line.to_lowercase().contains(FULL)
+    // Every line that a build prints is looked at: none is copied, and of most few bytes are compared.
+    memchr2_iter(b'v', b'V', line.as_bytes()).any(|at| {
+        let part = at.checked_sub(RARE).and_then(|from| line.as_bytes().get(from..from + FULL.len()));
+        part.is_some_and(|part| part.eq_ignore_ascii_case(FULL.as_bytes()))
+    })
 }
 
 /// What is known of a build that ended.
@@ -89,7 +96,7 @@ impl Ended<'_> {
         let step = cause.as_ref().and_then(|cause| cause.step.clone()).or_else(|| self.progress.current());
         let mut failed = self.reason(cause.as_ref(), step.as_ref());
         let printed = self.last_lines.of_step().filter(|line| !is_repetition(line, cause.as_ref()));
-        failed.last_lines = printed.cloned().collect();
+        failed.last_lines = printed.collect();
         failed.step = step;
         Some(failed)
     }

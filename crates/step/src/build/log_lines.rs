@@ -1,8 +1,11 @@
 //! The output of a build, line by line, in a few kilobytes whatever it prints.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use imgop_registry::printable;
+use imgop_registry::{is_printable, printable};
+use memchr::{memchr, memchr2};
 
 /// Bytes of a line that are read; the rest of it is passed on and forgotten.
 const MAX_LINE: usize = 4 << 10;
@@ -13,24 +16,39 @@ pub struct LineCutter(Vec<u8>);
 
 impl LineCutter {
     /// Takes bytes in, and hands each line that ended to `line`, without its end.
-    pub fn take(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
-        for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
-            let ends = part.ends_with(b"\n") || part.ends_with(b"\r");
-            let part = if ends { part.split_last().map_or(part, |(_, rest)| rest) } else { part };
-            let room = MAX_LINE.saturating_sub(self.0.len());
-            self.0.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
-            if ends {
+    pub fn take(&mut self, mut bytes: &[u8], mut line: impl FnMut(&str)) {
+        while let Some(end) = memchr2(b'\n', b'\r', bytes) {
+            let (part, rest) =
+                (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default());
+            if self.0.is_empty() {
+                // Most lines come in one piece: none of them is copied.
+                hand(part.get(..MAX_LINE).unwrap_or(part), &mut line);
+            } else {
+                self.add(part);
                 self.end(&mut line);
             }
+            bytes = rest;
         }
+        self.add(bytes);
+    }
+
+    fn add(&mut self, part: &[u8]) {
+        let room = MAX_LINE.saturating_sub(self.0.len());
+        self.0.extend_from_slice(part.get(..room).unwrap_or(part));
     }
 
     /// Hands what has no end to `line`.
-    pub fn end(&mut self, mut line: impl FnMut(&str)) {
-        if !self.0.is_empty() {
-            line(&String::from_utf8_lossy(&self.0));
-            self.0.clear();
-        }
+    pub fn end(&mut self, line: impl FnMut(&str)) {
+        hand(&self.0, line);
+        self.0.clear();
+    }
+}
+
+fn hand(bytes: &[u8], mut line: impl FnMut(&str)) {
+    match std::str::from_utf8(bytes) {
+        Ok("") => {}
+        Ok(text) => line(text),
+        Err(_) => line(&String::from_utf8_lossy(bytes)),
     }
 }
 
@@ -57,10 +75,15 @@ impl LineFilter {
         Self { start, state: Reading::Held(0) }
     }
 
-    /// Returns what is to be passed on of these bytes and of those that were held back.
-    pub fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut passed = Vec::with_capacity(bytes.len());
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+    /// Returns what is to be passed on of these bytes and of those that were held back. Most often that is all of them,
+    /// and none is copied.
+    pub fn pass<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        // What is passed on and was copied, and what follows it.
+        let (mut copied, mut run, mut at) = (Vec::new(), 0..0, 0);
+        let part = |of: Range<usize>| bytes.get(of).unwrap_or_default();
+        while at < bytes.len() {
+            let end = memchr(b'\n', part(at..bytes.len())).map_or(bytes.len(), |end| at + end + 1);
+            let line = part(at..end);
             if let Reading::Held(held) = self.state {
                 let expected = self.start.as_bytes().get(held..).unwrap_or_default();
                 let same = line.iter().zip(expected).take_while(|(a, b)| a == b).count();
@@ -69,18 +92,28 @@ impl LineFilter {
                 } else if same == line.len() {
                     self.state = Reading::Held(held + same);
                 } else {
-                    passed.extend_from_slice(self.start.as_bytes().get(..held).unwrap_or_default());
+                    // Something is held back at the beginning of these bytes alone.
+                    copied.extend_from_slice(self.start.as_bytes().get(..held).unwrap_or_default());
                     self.state = Reading::Passed;
                 }
             }
             if matches!(self.state, Reading::Passed) {
-                passed.extend_from_slice(line);
+                if run.end != at {
+                    copied.extend_from_slice(part(run));
+                    run = at..at;
+                }
+                run.end = end;
             }
             if line.ends_with(b"\n") {
                 self.state = Reading::Held(0);
             }
+            at = end;
         }
-        passed
+        if copied.is_empty() {
+            return Cow::Borrowed(part(run));
+        }
+        copied.extend_from_slice(part(run));
+        Cow::Owned(copied)
     }
 
     /// Returns what was held back, at the end of the stream.
@@ -91,7 +124,7 @@ impl LineFilter {
     }
 }
 
-/// The last lines of a build, printable.
+/// The last lines of a build. They are made printable where they are asked for: of a build that prints much, few are.
 #[derive(Debug)]
 pub struct LastLines {
     lines: VecDeque<String>,
@@ -108,14 +141,14 @@ impl LastLines {
 
     /// Adds a line, unless there is nothing to see in it.
     pub fn push(&mut self, line: &str) {
-        let line = printable(line);
-        if line.is_empty() {
+        if !is_visible(line) {
             return;
         }
-        if self.lines.len() == self.most {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(line);
+        let oldest = if self.lines.len() == self.most { self.lines.pop_front() } else { None };
+        let mut kept = oldest.unwrap_or_default();
+        kept.clear();
+        kept.push_str(line);
+        self.lines.push_back(kept);
         self.of_step = self.most.min(self.of_step + 1);
     }
 
@@ -126,18 +159,27 @@ impl LastLines {
 
     /// Returns the lines, newest last.
     pub fn to_vec(&self) -> Vec<String> {
-        self.lines.iter().cloned().collect()
+        self.printable().collect()
     }
 
     /// Returns those of the step that runs, newest last.
-    pub fn of_step(&self) -> impl Iterator<Item = &String> {
-        self.lines.iter().skip(self.lines.len() - self.of_step)
+    pub fn of_step(&self) -> impl Iterator<Item = String> {
+        self.printable().skip(self.lines.len() - self.of_step)
     }
 
     /// Whether one of them has this text, in capitals or not.
     pub fn say(&self, text: &str) -> bool {
-        self.lines.iter().any(|line| line.to_lowercase().contains(text))
+        self.printable().any(|line| line.to_lowercase().contains(text))
     }
+
+    fn printable(&self) -> impl Iterator<Item = String> {
+        self.lines.iter().map(|line| printable(line))
+    }
+}
+
+/// Whether there is something to see in a line: whether anything of it is printable.
+fn is_visible(line: &str) -> bool {
+    line.chars().any(|c| !c.is_whitespace() && is_printable(c))
 }
 
 #[cfg(test)]
@@ -159,6 +201,15 @@ mod tests {
         assert_eq!(lines(&[b"10%\r", b"20%\r\n\n"]), ["10%", "20%"]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn lines_are_the_same_whatever_the_pieces(text in "[ab\r\n]{0,40}", size in 1usize..9) {
+            let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+            let expected: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
+            proptest::prop_assert_eq!(lines(&chunks), expected);
+        }
+    }
+
     #[test]
     fn a_line_without_an_end_takes_no_more_memory_than_others() {
         let long = vec![b'x'; 1 << 20];
@@ -174,10 +225,21 @@ mod tests {
             let mut text = lines.join("\n");
             text.push_str(if ends { "\n" } else { "" });
             let mut filter = LineFilter::new("noise:");
-            let mut passed: Vec<u8> = text.as_bytes().chunks(size).flat_map(|chunk| filter.pass(chunk)).collect();
+            let chunks = text.as_bytes().chunks(size);
+            let mut passed: Vec<u8> = chunks.flat_map(|chunk| filter.pass(chunk).into_owned()).collect();
             passed.extend(filter.rest());
             let expected: String = text.split_inclusive('\n').filter(|line| !line.starts_with("noise:")).collect();
             proptest::prop_assert_eq!(String::from_utf8(passed).unwrap(), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_line_is_kept_if_anything_of_it_is_printable(line in "\\PC{0,3}|[ \t\u{7}\u{202e}\u{feff}a:/?@]{0,9}") {
+            let mut last = LastLines::new(1);
+            last.push(&line);
+            proptest::prop_assert_eq!(last.to_vec().concat(), printable(&line));
+            proptest::prop_assert_eq!(last.to_vec().is_empty(), printable(&line).is_empty());
         }
     }
 

@@ -18,9 +18,11 @@ use crate::EndRequest;
 const LAST_LINES: usize = 20;
 /// Lines of errors in which Buildah's own is looked for.
 const LAST_ERRORS: usize = 50;
-/// How long output is awaited after Buildah ended: what a RUN left running may hold its pipes open for ever. Also how
-/// often it is checked whether the container is asked to end.
-const REST: Duration = Duration::from_millis(200);
+/// How often it is checked whether Buildah has ended, or the container is asked to end.
+const PERIOD: Duration = Duration::from_millis(200);
+/// How long after Buildah ended output is awaited of which none comes: what a RUN left running may hold its pipes open
+/// for ever, and a node that is overloaded may let what reads them wait.
+const QUIET: Duration = Duration::from_secs(2);
 /// For how long output is read at most after Buildah ended, and how many bytes of it: pipes and what waits hold less.
 const MAX_REST: Duration = Duration::from_secs(5);
 const MAX_REST_BYTES: usize = 8 << 20;
@@ -137,13 +139,15 @@ impl Output {
         let mut ended: Option<(ExitStatus, Instant)> = None;
         let mut rest = 0;
         loop {
-            match (receiver.recv_timeout(REST), ended) {
+            match (receiver.recv_timeout(PERIOD), ended) {
                 (Ok((stream, bytes)), ended) => {
                     rest += ended.map_or(0, |_| bytes.len());
-                    self.take(stream, &bytes);
+                    self.take(stream, bytes);
                 }
-                (Err(RecvTimeoutError::Timeout), Some((status, _))) => return Ok(status),
-                (Err(RecvTimeoutError::Timeout), None) => {}
+                (Err(RecvTimeoutError::Timeout), Some((status, at))) if at.elapsed() >= QUIET => {
+                    return Ok(status);
+                }
+                (Err(RecvTimeoutError::Timeout), _) => {}
                 (Err(RecvTimeoutError::Disconnected), _) => break,
             }
             self.leftovers.iter_mut().for_each(Leftovers::end_due);
@@ -162,7 +166,7 @@ impl Output {
         child.wait()
     }
 
-    fn take(&mut self, stream: Stream, bytes: &[u8]) {
+    fn take(&mut self, stream: Stream, bytes: Vec<u8>) {
         let bytes = self.streams[stream as usize].replaced.pass(bytes, &self.secrets);
         self.read(stream, &bytes);
     }

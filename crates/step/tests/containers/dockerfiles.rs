@@ -110,7 +110,7 @@ fn without_a_target_the_last_stage_is_built_and_its_failure_is_named() {
 }
 
 #[test]
-fn a_forgotten_equals_sign_is_told_with_the_right_spelling() {
+fn a_missing_equals_sign_is_refused_with_the_right_spelling() {
     for line in ["COPY --from BB /a /b", "COPY --chown app /a /b"] {
         let (reason, message) = with_busybox(&format!("FROM BB\n{line}\n")).fails_early();
         assert_eq!(reason, BuildFailure::DockerfileInvalid);

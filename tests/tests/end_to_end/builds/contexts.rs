@@ -65,7 +65,7 @@ async fn a_private_repository_is_built_and_a_new_commit_builds_once_more() -> an
 }
 
 #[tokio::test]
-async fn a_repository_that_refuses_or_has_no_such_revision_is_said_without_a_build() -> anyhow::Result<()> {
+async fn a_repository_that_refuses_or_lacks_the_revision_fails_without_a_build() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.enable_builds().await?;
         let base = tenant.base_image().await?;

@@ -124,7 +124,8 @@ async fn a_platform_that_fails_leaves_the_tag_as_it_was_and_the_others_are_built
 }
 
 #[tokio::test]
-async fn a_platform_that_no_node_has_and_none_emulates_is_said_and_nothing_is_tagged() -> anyhow::Result<()> {
+async fn a_platform_that_no_node_has_or_emulates_is_in_the_condition_and_nothing_is_tagged()
+-> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.enable_builds().await?;
         let mut spec = tenant.builder("FROM scratch\nLABEL a=b\n", "app", "1");
@@ -137,7 +138,7 @@ async fn a_platform_that_no_node_has_and_none_emulates_is_said_and_nothing_is_ta
 }
 
 #[tokio::test]
-async fn who_may_not_push_is_told_without_a_pod_and_a_corrected_secret_builds() -> anyhow::Result<()> {
+async fn a_push_without_rights_fails_without_a_pod_and_a_corrected_secret_builds() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.enable_builds().await?;
         let base = tenant.base_image().await?;

@@ -16,7 +16,7 @@ async fn a_run_reads_its_secret_and_reaches_no_credential_of_a_registry() -> any
         tenant.opaque("token", "token", SECRET).await?;
         let password = std::fs::read_to_string(&tenant.cluster.environment.target_password_file)?;
         let password = password.trim_end();
-        // The RUN that prints lasts a moment longer, so that how Buildah empties its pipes at the end of one is not tested.
+        // The RUN that prints lasts a moment longer: what passes its lines on ends with it, read or not (docs/imagebuilder.md).
         // The pattern is put together where it runs: the text of the Dockerfile must not be what is found.
         let (first, rest) = password.split_at(password.len() / 2);
         let environment = &tenant.cluster.environment;

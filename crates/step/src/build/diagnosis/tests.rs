@@ -137,7 +137,21 @@ fn a_build_that_is_ended_names_the_step_that_ran_and_no_fault_of_its_own() {
 }
 
 #[test]
-fn an_id_that_the_pod_does_not_have_is_said() {
+fn a_full_volume_is_recognised_wherever_a_line_says_so_and_in_capitals_too() {
+    for line in [
+        "no space left on device",
+        "v: write /x: No space left on device (28)",
+        "NO SPACE LEFT ON DEVICE\u{e9}",
+    ] {
+        assert!(says_full(line), "{line}");
+    }
+    for line in ["", "v", "no space left on devic", "o space left on device", "\u{e9} space left on device"] {
+        assert!(!says_full(line), "{line}");
+    }
+}
+
+#[test]
+fn an_id_that_the_pod_does_not_have_is_id_range_too_small() {
     let printed = ["chown: /x: Invalid argument"];
     assert_eq!(failed(|_| {}, &printed, MAKE).reason, BuildFailure::IdRangeTooSmall);
     assert_eq!(failed(|ended| ended.has_few_ids = false, &printed, MAKE).reason, BuildFailure::StepFailed);
