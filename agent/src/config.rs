@@ -32,6 +32,7 @@ pub use proxies::{Proxies, ProxyError};
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "imgop-agent", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     /// Namespaces whose Images and `ImageBuilders` are handled, separated by commas; * is all of them.
     #[arg(long, env = "WATCH_NAMESPACES", value_parser = parse_namespaces)]

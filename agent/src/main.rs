@@ -61,7 +61,9 @@ async fn run(metrics: Metrics) -> anyhow::Result<()> {
         Err(SettingsError::Arguments(error)) => error.exit(),
         settings => settings.context("cannot start")?,
     };
-    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+    for notice in &notices {
+        tracing::warn!("{notice}");
+    }
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
     let heartbeat = Heartbeat::new();
@@ -84,10 +86,10 @@ async fn run(metrics: Metrics) -> anyhow::Result<()> {
     metrics.collect(leadership.clone());
     let client =
         heartbeat.client(found, leadership.write_gate()).context("cannot connect to the API server")?;
-    let work = work((config, given), client, shown, &stop);
+    let work = Box::pin(work((config, given), client, shown, &stop));
     match election {
         None => work.await,
-        Some(election) => while_leading(election, work, &stop).await,
+        Some(election) => Box::pin(while_leading(election, work, &stop)).await,
     }
 }
 

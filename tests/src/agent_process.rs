@@ -42,14 +42,14 @@ impl AgentProcess {
         folder: &Path,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let agent = Self::launch(Command::new(program), kubeconfig, folder, settings)?;
+        let agent = Self::launch(&Command::new(program), kubeconfig, folder, settings)?;
         agent.ready().await?;
         Ok(agent)
     }
 
     /// Starts a program as `start` does, with the environment of this command, and does not wait.
     pub fn launch(
-        program: Command,
+        program: &Command,
         kubeconfig: &Path,
         folder: &Path,
         settings: &[(&str, &str)],

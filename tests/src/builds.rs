@@ -53,7 +53,7 @@ impl Tenant {
             }],
             ..ImageBuilderSpec::new(BuiltImage {
                 credentials: Some(Credentials { secret_name: PUSH_SECRET.to_owned() }),
-                tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some(CA_SECRET.to_owned()) },
+                tls: Some(Tls { mode: TlsMode::Verify, ca_secret_name: Some(CA_SECRET.to_owned()) }),
                 ..BuiltImage::new(self.cluster.target.repository(&self.path(repository)), version)
             })
         }

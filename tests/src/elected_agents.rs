@@ -46,20 +46,20 @@ impl ElectedAgents {
 
     /// Starts an agent in a pod of this name.
     pub fn agent(&self, pod: &str) -> anyhow::Result<AgentProcess> {
-        self.start(pod, Command::new(programs::agent()?), &self.kubeconfig)
+        self.start(pod, &Command::new(programs::agent()?), &self.kubeconfig)
     }
 
     /// Starts an agent that the API server's record tells from those of the account.
     pub fn agent_of_an_administrator(&self, pod: &str) -> anyhow::Result<AgentProcess> {
-        self.start(pod, Command::new(programs::agent()?), &self.server.kubeconfig())
+        self.start(pod, &Command::new(programs::agent()?), &self.server.kubeconfig())
     }
 
     /// Starts this program as an agent.
-    pub fn agent_of(&self, pod: &str, program: Command) -> anyhow::Result<AgentProcess> {
+    pub fn agent_of(&self, pod: &str, program: &Command) -> anyhow::Result<AgentProcess> {
         self.start(pod, program, &self.kubeconfig)
     }
 
-    fn start(&self, pod: &str, program: Command, kubeconfig: &Path) -> anyhow::Result<AgentProcess> {
+    fn start(&self, pod: &str, program: &Command, kubeconfig: &Path) -> anyhow::Result<AgentProcess> {
         let settings = [("LEADER_ELECT", "true"), ("LEASE_NAMESPACE", "imgop-system"), ("POD_NAME", pod)];
         AgentProcess::launch(program, kubeconfig, self.server.folder(), &settings)
     }

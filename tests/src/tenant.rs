@@ -181,7 +181,7 @@ impl Tenant {
                 },
                 Destination {
                     credentials: Some(Credentials { secret_name: PUSH_SECRET.to_owned() }),
-                    tls: Tls { mode: TlsMode::Verify, ca_secret_name: Some(CA_SECRET.to_owned()) },
+                    tls: Some(Tls { mode: TlsMode::Verify, ca_secret_name: Some(CA_SECRET.to_owned()) }),
                     ..Destination::new(self.cluster.target.repository(&self.path(destination)))
                 },
             )

@@ -28,6 +28,7 @@ const PROBLEM: &str = "rebuildOn: ";
 
 /// What was seen of the world since the last build.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each was seen or not, whatever the others are")]
 pub(super) struct Seen {
     /// What a build would be made from.
     inputs: ObservedInputs,

@@ -105,7 +105,6 @@ impl AccessResolver<'_> {
         let borrower = Borrower { namespace: of.namespace, labels: &labels };
         let decision = policy.decide(borrower, of.repository, of.action);
         match decision.map_err(super::policies::PolicyFault::from)? {
-            Decision::Ungoverned => Ok(None),
             Decision::Granted { grant, also } => {
                 if !also.is_empty() {
                     tracing::debug!(
@@ -119,7 +118,7 @@ impl AccessResolver<'_> {
             Decision::NotSelected { scope } if of.action == RegistryAction::Push => {
                 Err(AccessError::DestinationNotAllowed { field: of.field.to_owned(), scope })
             }
-            Decision::NotSelected { .. } => Ok(None),
+            Decision::Ungoverned | Decision::NotSelected { .. } => Ok(None),
         }
     }
 

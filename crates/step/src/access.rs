@@ -62,7 +62,7 @@ impl RegistryAccess {
             TlsMode::SkipVerify => Tls::SkipVerify,
             TlsMode::PlainHttp => Tls::PlainHttp,
         };
-        Access { credential: self.credentials.credential(host, repository.path()), tls }
+        Access { credential: self.credentials.credential(host, repository.path()), tls, ..Access::default() }
     }
 
     fn mode(&self, host: &RegistryHost) -> TlsMode {

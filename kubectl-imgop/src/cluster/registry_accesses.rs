@@ -146,13 +146,12 @@ impl<'a> RegistryAccesses<'a> {
         }
         let namespace = namespace.or(self.cluster.namespace())?.to_owned();
         let known = self.labels.borrow().get(&namespace).cloned();
-        let labels = match known {
-            Some(known) => known,
-            None => {
-                let labels = self.labels_of(&namespace).await;
-                self.labels.borrow_mut().insert(namespace.clone(), labels.clone());
-                labels
-            }
+        let labels = if let Some(known) = known {
+            known
+        } else {
+            let labels = self.labels_of(&namespace).await;
+            self.labels.borrow_mut().insert(namespace.clone(), labels.clone());
+            labels
         };
         Some((policy, namespace, labels?))
     }

@@ -41,9 +41,10 @@ pub async fn target(
 /// Returns a target, unless the agent would refuse its destination.
 pub async fn allowed(target: Target, accesses: &RegistryAccesses<'_>) -> Result<Target, CliError> {
     let namespace = target.image.as_ref().and_then(|image| image.namespace.as_deref());
-    let refusal = match target.has_destination {
-        true => accesses.refusal(namespace, &target.request.destination).await,
-        false => None,
+    let refusal = if target.has_destination {
+        accesses.refusal(namespace, &target.request.destination).await
+    } else {
+        None
     };
     refusal.map_or(Ok(target), Err)
 }

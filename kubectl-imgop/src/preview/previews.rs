@@ -44,7 +44,7 @@ impl Previews {
         let name = target.as_ref().map(Target::name).unwrap_or_default();
         let image = target.as_ref().ok().and_then(|target| target.image.clone());
         let inspected = match target {
-            Ok(target) => inspect(&target, inspector).await,
+            Ok(target) => Box::pin(inspect(&target, inspector)).await,
             Err(error) => Err(error),
         };
         let error = self.record(inspected, image, &name)?;

@@ -151,7 +151,9 @@ fn failures(image: &Image) -> Vec<TagFailure> {
     let mut failures = image.status.as_ref().map(|status| status.failures.clone()).unwrap_or_default();
     let candidate = Candidate::from(image);
     let reset = Reset::of(candidate.is_spec_new(), candidate.reset);
-    reset.into_iter().for_each(|reset| reset.apply_to(&mut failures));
+    if let Some(reset) = reset {
+        reset.apply_to(&mut failures);
+    }
     failures
 }
 

@@ -48,7 +48,7 @@ impl Case {
 
     async fn agent(&self) -> anyhow::Result<AgentProcess> {
         let program = tokio::task::spawn_blocking(programs::agent).await??;
-        AgentProcess::launch(Command::new(program), &self.kubeconfig, self.server.folder(), &[])
+        AgentProcess::launch(&Command::new(program), &self.kubeconfig, self.server.folder(), &[])
     }
 
     fn images(&self) -> Api<Image> {

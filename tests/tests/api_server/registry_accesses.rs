@@ -104,9 +104,10 @@ async fn what_is_accepted_is_understood_alike_by_the_agent() -> anyhow::Result<(
     ];
     let api = accesses(&ApiServer::shared().await?.client().await?);
     for fields in &cases {
+        let (dry_run, wanted) =
+            (PostParams { dry_run: true, ..PostParams::default() }, object(&spec(fields)));
         let created =
-            api.create(&PostParams { dry_run: true, ..PostParams::default() }, &object(&spec(fields)));
-        let created = created.await.map_err(|error| anyhow::anyhow!("{fields}: {error}"))?;
+            api.create(&dry_run, &wanted).await.map_err(|error| anyhow::anyhow!("{fields}: {error}"))?;
         let stored: RegistryAccess = serde_json::from_value(serde_json::to_value(&created)?)?;
         let (_, problem) = Grant::parse("granted", &stored.spec);
         assert!(problem.is_none(), "{fields}: {}", problem.map(|p| p.to_string()).unwrap_or_default());

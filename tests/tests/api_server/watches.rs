@@ -114,7 +114,8 @@ impl Process {
             of_kind: None,
             wake_timeout: Duration::from_mins(10),
         };
-        let jobs = Jobs::new(client.clone(), rights, caps, Duration::from_mins(10), &[]);
+        let jobs =
+            Jobs::new(client.clone(), rights, caps, Duration::from_mins(10), &[], "imgop-system".to_owned());
         let watched = Namespaces::Named([namespace.to_owned()].into());
         let running = tokio::spawn(jobs.clone().run(
             watched.clone(),
@@ -202,7 +203,7 @@ async fn jobs_are_known_at_once_after_a_restart_and_while_they_live() -> anyhow:
         let place = jobs.take(&owner, 1, now).places.pop().context("there is a place")?;
         assert_eq!(jobs.create(&owner, &job(&owner, "b"), place).await?, Created::Adopted);
         let report = jobs.of_owner(&owner, now).into_iter().find(|job| job.name == b);
-        jobs.delete(&namespace, &report.context("it is known")?).await?;
+        jobs.delete(&report.context("it is known")?).await?;
         assert_eq!(jobs.of_owner(&owner, now).len(), 0);
         Ok(())
     })

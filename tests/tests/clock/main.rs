@@ -47,9 +47,9 @@ async fn an_agent_whose_clock_jumps_leads_on_and_none_whose_clock_is_wrong_takes
     set(&first_clock, 3)?;
     // By its clock the Lease has run out long ago, whatever the first one writes.
     set(&second_clock, 5_000)?;
-    let first = case.agent_of("first", with_clock(&program, &first_clock)?)?;
+    let first = case.agent_of("first", &with_clock(&program, &first_clock)?)?;
     first.says(LEADS, DEADLINE).await?;
-    let second = case.agent_of("second", with_clock(&program, &second_clock)?)?;
+    let second = case.agent_of("second", &with_clock(&program, &second_clock)?)?;
     second.says(WAITS, DEADLINE).await?;
     for hours in HOURS_AHEAD {
         set(&first_clock, hours)?;

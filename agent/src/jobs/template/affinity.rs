@@ -15,7 +15,7 @@ pub(super) fn both(one: Option<Affinity>, other: Option<Affinity>) -> Option<Aff
             required_during_scheduling_ignored_during_execution: of_both(
                 one.required_during_scheduling_ignored_during_execution,
                 other.required_during_scheduling_ignored_during_execution,
-                selector_of_both,
+                |one, other| selector_of_both(&one, &other),
             ),
             preferred_during_scheduling_ignored_during_execution: all_of(
                 one.preferred_during_scheduling_ignored_during_execution,
@@ -62,7 +62,7 @@ fn all_of<T>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<T>> {
 }
 
 /// A node is selected if any of the terms holds: both selectors hold where a term of each does.
-fn selector_of_both(one: NodeSelector, other: NodeSelector) -> NodeSelector {
+fn selector_of_both(one: &NodeSelector, other: &NodeSelector) -> NodeSelector {
     let pairs = one.node_selector_terms.iter().flat_map(|term| {
         other.node_selector_terms.iter().filter_map(move |of_other| term_of_both(term, of_other))
     });

@@ -176,7 +176,8 @@ impl<'a> Builders<'a> {
         let plain = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
         let path = format!("{}/{}", self.setup.source.address, repository(number));
         // Two builders of one tag are a conflict.
-        let image = BuiltImage { tls: plain.clone(), ..BuiltImage::new(path, format!("{TAG}-{number}")) };
+        let image =
+            BuiltImage { tls: Some(plain.clone()), ..BuiltImage::new(path, format!("{TAG}-{number}")) };
         ImageBuilderSpec {
             platforms: vec!["linux/amd64".to_owned()],
             source: Some(format!("FROM {base}\nLABEL number={number}\n")),
@@ -251,6 +252,7 @@ impl<'a> Builders<'a> {
             destination: Some(DestinationStatus {
                 repository: repository.to_string(),
                 tags_digest: tags.to_string(),
+                defaults_from: None,
             }),
             history: vec![BuildRecord {
                 number: 1,

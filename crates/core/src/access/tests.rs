@@ -118,7 +118,7 @@ fn under_each_of_its_names_a_registry_is_governed_by_every_object() {
         grant(
             "more",
             "a",
-            json!({ "hosts": ["old.corp"], "aliases": ["older.corp"], "repositories": ["x/"] }),
+            &json!({ "hosts": ["old.corp"], "aliases": ["older.corp"], "repositories": ["x/"] }),
         ),
         grant("b", "b", &json!({ "repositories": ["team-b/"] })),
     ]);
@@ -279,12 +279,12 @@ fn default_of(policy: &AccessPolicy, team: &str) -> String {
 fn a_namespace_has_the_default_destination_of_the_objects_that_select_it_and_no_other() {
     let default = |prefix: &str| json!({ "defaultDestination": { "prefix": prefix } });
     let (one, two) =
-        (grant("one", "a", default("r.example.com")), grant("two", "b", default("s.example.com")));
+        (grant("one", "a", &default("r.example.com")), grant("two", "b", &default("s.example.com")));
     let policy = self::policy([one.clone(), two]);
     assert_eq!(default_of(&policy, "a"), "RegistryAccess/one: r.example.com");
     assert_eq!(default_of(&policy, "b"), "RegistryAccess/two: s.example.com");
     assert_eq!(default_of(&policy, "c"), "-");
-    let contradicting = self::policy([one.clone(), grant("three", "a", default("t.example.com"))]);
+    let contradicting = self::policy([one.clone(), grant("three", "a", &default("t.example.com"))]);
     assert!(
         default_of(&contradicting, "a")
             .starts_with(r#"RegistryAccess "one" and RegistryAccess "three" give"#)
@@ -296,7 +296,7 @@ fn a_namespace_has_the_default_destination_of_the_objects_that_select_it_and_no_
 #[test]
 fn an_object_with_a_mistake_elsewhere_still_says_where_images_go_and_lends_nothing() {
     let fields = json!({ "hosts": ["*"], "defaultDestination": { "prefix": "r.example.com/{namespace}" } });
-    let policy = policy([grant("g", "a", fields)]);
+    let policy = policy([grant("g", "a", &fields)]);
     assert_eq!(default_of(&policy, "a"), "RegistryAccess/g: r.example.com/{namespace}");
     assert_eq!(default_of(&policy, "b"), "-");
 }

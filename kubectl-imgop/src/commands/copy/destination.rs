@@ -30,18 +30,17 @@ pub async fn with_default<'a>(
     let (Some(source), true, false) = (source, is_open, is_offline) else { return Ok(Cow::Borrowed(args)) };
     let cluster = AnsweringCluster::new(connection.connect().await.map_err(|error| error.message));
     let accesses = RegistryAccesses::new(&cluster);
-    let destination = match &args.destination {
-        Some(written) => below_default(ui, written, &accesses).await?,
-        None => {
-            let found = match repository(source) {
-                Some((source, _)) => accesses.below_default(source.path()).await?,
-                None => None,
-            };
-            found.map(|(repository, origin)| {
-                ui.note(&format!("copying to {repository}, the default destination of {origin}"));
-                repository.to_string()
-            })
-        }
+    let destination = if let Some(written) = &args.destination {
+        below_default(ui, written, &accesses).await?
+    } else {
+        let found = match repository(source) {
+            Some((source, _)) => accesses.below_default(source.path()).await?,
+            None => None,
+        };
+        found.map(|(repository, origin)| {
+            ui.note(&format!("copying to {repository}, the default destination of {origin}"));
+            repository.to_string()
+        })
     };
     let Some(destination) = destination else { return Ok(Cow::Borrowed(args)) };
     Ok(Cow::Owned(CopyArgs { destination: Some(destination), ..args.clone() }))

@@ -66,7 +66,7 @@ async fn show(
     };
     terminal.draw(&["Comparing both registries …".to_owned()], 0)?;
     let target = target(draft, spec, request).await;
-    let inspected = inspect(&target, &inspector).await;
+    let inspected = Box::pin(inspect(&target, &inspector)).await;
     terminal.draw(&[String::new()], 0)?;
     let inspected = match inspected {
         Ok(inspected) => inspected,

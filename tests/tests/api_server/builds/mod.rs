@@ -15,7 +15,7 @@ use case::{Case, with_case};
 
 #[tokio::test]
 async fn the_manifest_of_the_seed_is_built_and_has_the_plain_tag() -> anyhow::Result<()> {
-    with_case(async |case: Case| {
+    Box::pin(with_case(async |case: Case| {
         for architecture in ["amd64", "arm64"] {
             case.apply(&case.seed(architecture, architecture)).await?;
             let job = case.jobs(architecture, 1).await?.remove(0);
@@ -32,7 +32,7 @@ async fn the_manifest_of_the_seed_is_built_and_has_the_plain_tag() -> anyhow::Re
         let tags = case.tags();
         assert_eq!(tags, ["amd64", "arm64"], "and no other tag");
         Ok(())
-    })
+    }))
     .await
 }
 

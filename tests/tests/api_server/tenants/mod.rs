@@ -98,7 +98,7 @@ impl Case {
 fn image(name: &str, source: &str, destination: &str) -> Image {
     let plain = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
     let source = Source { tls: plain.clone(), ..Source::new(source, "1.0.0") };
-    let destination = Destination { tls: plain, ..Destination::new(destination) };
+    let destination = Destination { tls: Some(plain), ..Destination::new(destination) };
     Image::new(name, ImageSpec::new(Mode::OneShot, source, destination))
 }
 
