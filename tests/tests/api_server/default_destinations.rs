@@ -1,4 +1,4 @@
-//! Specs that leave their destination open, and the default destinations of RegistryAccesses.
+//! Specs that leave their destination open, and the default destinations of `RegistryAccesses`.
 
 use imgop_core::api::RegistryAccess;
 use imgop_tests::api_server::ApiServer;
