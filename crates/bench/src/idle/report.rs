@@ -18,6 +18,8 @@ pub struct Results {
     pub idle_0: Idle,
     pub idle_100: Idle,
     pub idle_1000: Idle,
+    /// Each of 10,000 Images is looked at once while is counted.
+    pub resync_10000: Idle,
     pub noop_sync_4_tags: NoopSyncs,
     pub first_status: FirstStatus,
     pub waiting: Waiting,
@@ -178,12 +180,12 @@ pub fn say(text: &str) {
 /// The table.
 pub fn print(results: &Results) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let columns = [&results.idle_0, &results.idle_100, &results.idle_1000];
+    let columns = [&results.idle_0, &results.idle_100, &results.idle_1000, &results.resync_10000];
     let head = "the agent idling with so many Images";
-    writeln!(out, "{head:<44} {:>10} {:>10} {:>10}", "0", "100", "1,000")?;
+    writeln!(out, "{head:<44} {:>10} {:>10} {:>10} {:>10}", "0", "100", "1,000", "10,000")?;
     let mut row = |name: &str, value: &dyn Fn(&Idle) -> String| {
-        let [none, hundred, thousand] = columns.map(value);
-        writeln!(out, "{name:<44} {none:>10} {hundred:>10} {thousand:>10}")
+        let [none, hundred, thousand, all_due] = columns.map(value);
+        writeln!(out, "{name:<44} {none:>10} {hundred:>10} {thousand:>10} {all_due:>10}")
     };
     row("resident memory, MB", &|i| format!("{:.1}", i.rss_mb))?;
     row("  of it not the program's file, MB", &|i| format!("{:.1}", i.rss_anonymous_mb))?;
@@ -273,7 +275,7 @@ fn print_noop_syncs(out: &mut impl Write, noop: &NoopSyncs) -> std::io::Result<(
     Ok(())
 }
 
-fn kinds(all: [&Rates; 3]) -> Vec<&String> {
+fn kinds(all: [&Rates; 4]) -> Vec<&String> {
     let mut kinds: Vec<&String> = all.into_iter().flat_map(Rates::keys).collect();
     kinds.sort();
     kinds.dedup();

@@ -27,6 +27,8 @@ type IdleCase = (usize, &'static str, Duration);
 const IDLE_0: IdleCase = (0, "", SHORT);
 const IDLE_100: IdleCase = (100, "Recurrent", LONG);
 const IDLE_1000: IdleCase = (1000, "OneShot", SHORT);
+/// Each of them is looked at once in the window: a full resync.
+const RESYNC_10000: IdleCase = (10_000, "Recurrent", LONG);
 
 /// Measures everything.
 pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
@@ -38,6 +40,7 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
         noop_sync_4_tags: noop_syncs(setup).await?,
         idle_100: idle(setup, IDLE_100).await?,
         idle_1000: idle(setup, IDLE_1000).await?,
+        resync_10000: idle(setup, RESYNC_10000).await?,
         waiting: waiting::waiting(setup).await?,
         watching_builders: builders::watching(setup).await?,
         idle_builders: builders::idle(setup).await?,
@@ -53,6 +56,7 @@ pub async fn run_one(setup: &Setup, name: &str) -> anyhow::Result<Value> {
         "noop_sync_4_tags" => to_value(noop_syncs(setup).await?)?,
         "idle_100" => to_value(idle(setup, IDLE_100).await?)?,
         "idle_1000" => to_value(idle(setup, IDLE_1000).await?)?,
+        "resync_10000" => to_value(idle(setup, RESYNC_10000).await?)?,
         "waiting" => to_value(waiting::waiting(setup).await?)?,
         "watching_builders" => to_value(builders::watching(setup).await?)?,
         "idle_builders" => to_value(builders::idle(setup).await?)?,
