@@ -132,9 +132,10 @@ async fn objects_of_older_crds_are_taken_as_they_are_and_nothing_of_them_is_copi
     let registry = Catalog::default().with("app", &[("1.0.0", "two")]).with("copy", &[("1.0.0", "one")]);
     let case = Case::new(registry).await?;
     let time = "2026-01-01T00:00:00Z";
+    let registry = case.registry.address;
     let status = json!({
         "phase": "COMPLETED", "progress": "1/1", "observedGeneration": 1,
-        "tagAlreadySynced": ["1.0.0"], "syncedFrom": format!("{}/app", case.registry.address),
+        "tagAlreadySynced": ["1.0.0"], "syncedFrom": format!("{registry}/app -> {registry}/copy (Staged) as 1.0.0"),
         "counts": { "matched": 1, "synced": 1, "copying": 0, "failed": 0, "kept": 0, "excluded": 0 },
         "history": [{ "performedAt": time, "copied": 1 }],
         "lastSyncTime": time, "lastSuccessfulSyncTime": time,
