@@ -126,6 +126,6 @@ mod tests {
         let now = "2026-01-08T00:00:00Z".parse().unwrap();
         let line =
             known.line(DEFAULT_KIND, &changed, Columns { namespace: false, wide: false }, now).unwrap();
-        insta::assert_snapshot!(line.text, @"b             OneShot   a/b:1    <unknown>   <pending>   1/2      <none>      <none>");
+        insta::assert_snapshot!(line.text, @"b             OneShot   a/b:1    <unknown>   <pending>   1/2      <none>        <none>");
     }
 }

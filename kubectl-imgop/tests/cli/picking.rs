@@ -155,7 +155,7 @@ fn a_list_shows_the_beginnings_of_messages_where_there_is_room() {
     let cluster =
         FakeCluster::start(move |_| list("ImageList", "skopeo.io/v1alpha1", &[image("a", "False", long)]));
     let listed = |columns: u16| terminal::start(&cluster.program, "list", columns).end().text;
-    let (wide, narrow) = (listed(130), listed(80));
+    let (wide, narrow) = (listed(145), listed(80));
     assert!(
         wide.contains("DESTINATION") && wide.contains("registry.example.com d") && wide.contains('…'),
         "{wide}"

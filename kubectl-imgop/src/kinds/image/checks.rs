@@ -151,7 +151,10 @@ mod tests {
         let of = |last: &str| checks(&json!({ "/spec": spec, "/status/lastSyncTime": last })).unwrap();
         let told = ["2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z"]
             .map(|last| format!("{} {}", of(last).cell(now()), of(last).words(true, now())));
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @"
+        110m last 22h ago, next in about 110m; one that finds nothing to do is not recorded
+        110m last 10m ago, next in about 110m; one that finds nothing to do is not recorded
+        ");
     }
 
     #[test]
