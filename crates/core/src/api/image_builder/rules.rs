@@ -3,7 +3,8 @@
 //!
 //! The known exceptions: repositories of another registry in `image.additionalTags`; requests above their
 //! limits; the same id, name, host or platform in two spellings; `useAwsIRSA` at registries that are not ECR's,
-//! or beside `credentials`.
+//! or beside `credentials`; time zones that there are not; ranges of a schedule that end before they begin, and days that
+//! never come.
 
 use kube::core::Rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
