@@ -4,7 +4,8 @@
 //! Both must come to the same answer; `tests/tests/api_server/agreement.rs` asks a real API server.
 //! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same
 //! repository written in two ways; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
-//! ranges that nothing can be in or whose suffixes differ; and regular expressions.
+//! ranges that nothing can be in or whose suffixes differ; time zones that there are not; ranges of a schedule that end
+//! before they begin, and days that never come; and regular expressions.
 
 use kube::core::Rule;
 

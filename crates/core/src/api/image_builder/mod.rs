@@ -166,7 +166,7 @@ pub struct ImageBuilderSpec {
     #[x_kube(validation = shared_rules::time_zone())]
     pub time_zone: Option<String>,
 
-    /// The least time between the starts of two builds that rebuildOn starts, such as 5m or 1d; at least 10s,
+    /// The least time between the starts of two builds that rebuildOn or schedule starts, such as 5m or 1d; at least 10s,
     /// at most 365d. A changed spec and a requested build do not wait.
     #[serde(default = "default_min_interval")]
     #[schemars(length(max = 64))]
