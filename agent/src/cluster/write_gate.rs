@@ -83,17 +83,17 @@ mod tests {
         });
         let gate = WriteGate::new(move || asked.load(Ordering::SeqCst));
         let client = GateLayer::new(gate).layer(server.map_err(BoxError::from));
-        let send = |method: &str| {
+        let request_by = |method: &str| {
             let request = Request::builder().method(method).body(()).unwrap();
             client.clone().oneshot(request)
         };
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            send(method).await.unwrap();
+            request_by(method).await.unwrap();
         }
         is_open.store(false, Ordering::SeqCst);
-        send("GET").await.unwrap();
+        request_by("GET").await.unwrap();
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
-            let error = send(method).await.unwrap_err();
+            let error = request_by(method).await.unwrap_err();
             assert!(error.to_string().contains("does not hold the lease"), "{error}");
         }
         assert_eq!(sent.load(Ordering::SeqCst), 6);

@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_setting_that_no_pod_may_have_keeps_the_agent_from_starting() {
         for (setting, says) in [
-            (r#"--job-node-selector=pool=mirror"#, "it is not JSON"),
+            ("--job-node-selector=pool=mirror", "it is not JSON"),
             (r#"--job-labels={"a": "b c"}"#, "is no value of a label"),
             (r#"--job-annotations={"a/b/c": ""}"#, "is no key"),
             (r#"--job-tolerations=[{"operator": "Equal"}]"#, "without a key the operator must be Exists"),

@@ -81,13 +81,13 @@ mod tests {
     fn a_disputed_tag_is_overwritten_once_an_hour_by_each() {
         let (disputes, request) = (Disputes::default(), request(&image(Mode::Recurrent)));
         let tag: Tag = "v2.13.1".parse().unwrap();
-        let disputed = BTreeSet::from([tag.clone()]);
-        let left_alone = |now| disputes.left_alone("uid", &request, &disputed, now);
+        let tags = BTreeSet::from([tag.clone()]);
+        let left_alone = |now| disputes.left_alone("uid", &request, &tags, now);
         assert!(left_alone(now()).is_empty(), "it was not put yet");
         disputes.record("uid", &tag, now());
         let soon = now() + Duration::from_mins(59);
         insta::assert_snapshot!(left_alone(soon)[&tag], @"registry.example.com:5000/mirror/argocd:v2.13.1 was put here less than an hour ago, and an object of another namespace has given it other content since; each may overwrite the other's once an hour, until one of them has another destination or an administrator decides with a RegistryAccess who may write there");
-        assert!(disputes.left_alone("other", &request, &disputed, soon).is_empty());
+        assert!(disputes.left_alone("other", &request, &tags, soon).is_empty());
         assert!(left_alone(now() + Duration::from_hours(1)).is_empty());
         disputes.record("uid", &tag, now());
         let none = disputes.left_alone("uid", &request, &BTreeSet::new(), soon);

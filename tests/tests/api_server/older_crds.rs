@@ -132,7 +132,7 @@ async fn objects_of_older_crds_are_taken_as_they_are_and_nothing_of_them_is_copi
     let registry = Catalog::default().with("app", &[("1.0.0", "two")]).with("copy", &[("1.0.0", "one")]);
     let case = Case::new(registry).await?;
     let time = "2026-01-01T00:00:00Z";
-    let registry = case.registry.address;
+    let registry = case.registry.address.clone();
     let status = json!({
         "phase": "COMPLETED", "progress": "1/1", "observedGeneration": 1,
         "tagAlreadySynced": ["1.0.0"], "syncedFrom": format!("{registry}/app -> {registry}/copy (Staged) as 1.0.0"),

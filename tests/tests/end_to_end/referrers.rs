@@ -78,7 +78,7 @@ async fn what_only_the_referrers_api_knows_is_copied_and_can_be_found_at_the_des
         let again = tenant.path("again");
         spec.destination = Destination {
             name: source.repository(&again),
-            tls: Tls { mode: TlsMode::PlainHttp, ca_secret_name: None },
+            tls: Some(Tls { mode: TlsMode::PlainHttp, ca_secret_name: None }),
             ..Destination::default()
         };
         tenant.apply("again", &spec).await?;

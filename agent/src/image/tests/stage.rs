@@ -66,7 +66,7 @@ impl Stage {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageStatus>, ApiError> {
-        self.images.pass(&self.image, memory, now).await
+        Box::pin(self.images.pass(&self.image, memory, now)).await
     }
 
     /// The Image has a Job that copies this, and that has not ended.

@@ -85,7 +85,7 @@ impl Stage {
 
     /// Returns a build of amd64 that has succeeded.
     pub async fn succeeded() -> Self {
-        let mut stage = Box::pin(Self::running()).await;
+        let mut stage = Self::running().await;
         stage.succeeds().await;
         stage
     }
@@ -117,7 +117,7 @@ impl Stage {
         if self.is_live {
             self.api.hold_list("imagebuilders", vec![serde_json::to_value(&self.builder).unwrap()]);
         }
-        self.builders.pass(&self.builder, &mut self.memory, self.now).await
+        Box::pin(self.builders.pass(&self.builder, &mut self.memory, self.now)).await
     }
 
     /// The agent is another process now, which remembers nothing.

@@ -87,7 +87,7 @@ impl<'a> World<'a> {
             spec.architecture = Some(Architecture::Both);
             spec.image.name = format!("{host}/app");
             spec.image.additional_tags = vec!["latest".into(), format!("{host}/copy:v1")];
-            spec.image.tls = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
+            spec.image.tls = Some(Tls { mode: TlsMode::PlainHttp, ca_secret_name: None });
             spec.registries = serde_json::from_value(json!([
                 { "host": host, "tls": { "mode": "PlainHTTP" }, "credentials": { "secretName": "here" } },
                 { "host": "registry.example.com", "credentials": { "secretName": "there" } },

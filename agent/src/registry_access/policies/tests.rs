@@ -21,8 +21,8 @@ fn policies() -> (Policies, WatchHandle) {
     (policies, handle)
 }
 
-fn failed(error: (u16, String)) -> watcher::Error {
-    let status = serde_json::from_str(&error.1).unwrap();
+fn failed((_, status): &(u16, String)) -> watcher::Error {
+    let status = serde_json::from_str(status).unwrap();
     watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
 }
 
@@ -64,7 +64,7 @@ async fn nothing_is_known_before_a_list_is_complete_nor_while_another_one_is_rea
 async fn a_cluster_without_the_kind_has_none_of_them() {
     let (policies, mut handle) = policies();
     let missing = refusal(404, "NotFound", "the server could not find the requested resource");
-    policies.apply(Err(failed(missing)), &mut handle);
+    policies.apply(Err(failed(&missing)), &mut handle);
     assert!(matches!(of_team_b(&policies), Decision::Ungoverned));
 }
 
@@ -74,7 +74,7 @@ async fn what_cannot_be_watched_for_long_is_not_known_any_more() {
     policies.show(&[object("one")]);
     for _ in 0..4 {
         assert!(policies.current().is_ok());
-        policies.apply(Err(failed(forbidden())), &mut handle);
+        policies.apply(Err(failed(&forbidden())), &mut handle);
         tokio::time::advance(std::time::Duration::from_secs(30)).await;
     }
     let error = policies.current().unwrap_err();

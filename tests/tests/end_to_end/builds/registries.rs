@@ -21,7 +21,7 @@ fn to_plain_http(tenant: &Tenant, dockerfile: &str, tls: Tls) -> ImageBuilderSpe
         source: Some(dockerfile.to_owned()),
         registries: vec![under_ca],
         ..ImageBuilderSpec::new(BuiltImage {
-            tls,
+            tls: Some(tls),
             ..BuiltImage::new(source.repository(&tenant.path("plain")), "1")
         })
     }

@@ -149,7 +149,7 @@ impl Network {
                 }
             }
             Event::Answer { process, turn, answer } if self.waits(process, turn) => {
-                self.answered(process, answer)
+                self.answered(process, answer);
             }
             Event::Timeout { process, turn } if self.waits(process, turn) => {
                 let now = self.clock(process);

@@ -24,13 +24,13 @@ async fn user_of(namespace: &str, host: &str, action: RegistryAction, lending: L
     let endpoint = EndpointRef { name: "", credentials: None, use_aws_irsa: false, tls: &tls };
     let field = "destination";
     let of = EndpointUse { namespace, field, repository: &repository, endpoint, action, lending };
-    let resolved = resolver.resolve(of, Freshness::Cached).await.unwrap();
+    let reached = resolver.resolve(of, Freshness::Cached).await.unwrap();
     assert_eq!(
-        resolved.is_lent,
-        resolved.access.credential.is_some(),
+        reached.is_lent,
+        reached.access.credential.is_some(),
         "it is in no Job of a tenant's namespace"
     );
-    user(&resolved).to_owned()
+    user(&reached).to_owned()
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! The grammars of an ImageBuilder's spec as rules of the API server (CEL), so that `kubectl apply` reports at
 //! once what [`crate::build::BuildRequest`] would. Both must come to the same answer.
 //!
-//! The known exceptions: repositories of another registry in `image.additionalTags`; requests above their
-//! limits; the same id, name, host or platform in two spellings; `useAwsIRSA` at registries that are not ECR's,
+//! The known exceptions: repositories of another registry in `image.additionalTags`; the same id, name, host or platform in two spellings; `useAwsIRSA` at registries that are not ECR's,
 //! or beside `credentials`; time zones that there are not; ranges of a schedule that end before they begin, and days that
 //! never come.
 
