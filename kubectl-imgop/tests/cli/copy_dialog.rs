@@ -336,7 +336,6 @@ fn without_a_terminal_everything_that_is_missing_is_named_at_once() {
     ----- stderr -----
     error: missing: SOURCE, the version of SOURCE (or --versions), DESTINATION
 
-    hint: without DESTINATION it goes to the default destination of the namespace, if an administrator has set one that you may read
     hint: for example: kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd
     hint: on a terminal, kubectl imgop copy asks for what is missing
     ");
@@ -345,7 +344,6 @@ fn without_a_terminal_everything_that_is_missing_is_named_at_once() {
     ----- stderr -----
     error: missing: the version of SOURCE (or --versions), DESTINATION
 
-    hint: without DESTINATION it goes to the default destination of the namespace, if an administrator has set one that you may read
     hint: for example: kubectl imgop copy quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd
     hint: on a terminal, kubectl imgop copy asks for what is missing
     ");

@@ -108,6 +108,7 @@ impl<'a> World<'a> {
         let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
         let mut agent = Agent::new(self.api.client(), config, Metrics::new(), OF_KINDS);
         agent.started = self.now;
+        agent.policies.show(&[]);
         Passes::new(ImageBuilders::new(Arc::new(agent), Objects::new([]), Objects::new([])))
     }
 
