@@ -66,6 +66,8 @@ pub struct Agent {
     pub turns: Turns,
     /// When this process began.
     pub started: Timestamp,
+    /// When the process before it was last known to work.
+    pub earlier_heartbeat: Option<Timestamp>,
 }
 
 impl Agent {
@@ -116,15 +118,22 @@ impl Agent {
             events: Events::new(client.clone()),
             turns: Turns::new(config.max_concurrent_reconciles.into()),
             started: Timestamp::now(),
+            earlier_heartbeat: None,
             metrics,
             config,
             client,
         }
     }
 
-    /// Returns when agents ran. Nothing is known yet of the one before this.
+    /// Returns when agents ran.
     pub fn uptime(&self) -> Uptime {
-        Uptime { started: self.started, earlier_heartbeat: None }
+        Uptime { started: self.started, earlier_heartbeat: self.earlier_heartbeat }
+    }
+
+    /// Returns the same agent as the successor of one that was last known to work at this time.
+    #[must_use]
+    pub fn after(self, earlier_heartbeat: Option<Timestamp>) -> Self {
+        Self { earlier_heartbeat, ..self }
     }
 
     /// Returns the same agent with these credentials for its own namespace.

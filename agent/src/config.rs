@@ -115,8 +115,12 @@ pub struct Config {
     pub max_concurrent_reconciles: u16,
 
     /// Namespace and name of the agent's own service account, for the advice that conditions give.
-    #[arg(long, env = "SERVICE_ACCOUNT", default_value = "imgop-system:imgop-agent")]
+    #[arg(long, env = "SERVICE_ACCOUNT", default_value = DEFAULT_SERVICE_ACCOUNT)]
     pub service_account: String,
+
+    /// The namespace that this process runs in, once that is known.
+    #[arg(skip)]
+    own_namespace: Option<String>,
 
     /// Requests to one registry at once.
     #[arg(long, env = "REQUESTS_PER_REGISTRY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -204,6 +208,9 @@ pub struct Config {
 
 /// Where images go that name no registry, if that is set.
 pub type DefaultRegistry = Option<DestinationPrefix>;
+
+/// The agent's service account as `manifests/agent.yaml` has it.
+const DEFAULT_SERVICE_ACCOUNT: &str = "imgop-system:imgop-agent";
 
 /// The longest time that Kubernetes takes for a Job, a signed number of 32 bits.
 const MAX_SECONDS: i64 = i32::MAX as i64;
@@ -346,9 +353,30 @@ impl Config {
         Defaults::read(&written, Origin::Setting).map(Some)
     }
 
-    /// The agent's own namespace.
+    /// Returns these settings for a process that runs in this namespace, which is where its client says. What a setting
+    /// claims is for messages alone: the namespace that it names may be a tenant's.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: &str) -> Self {
+        if self.service_account == DEFAULT_SERVICE_ACCOUNT {
+            self.service_account = DEFAULT_SERVICE_ACCOUNT.replace("imgop-system", namespace);
+        } else if self.agent_namespace() != namespace {
+            let service_account = &self.service_account;
+            tracing::warn!(
+                service_account,
+                namespace,
+                "SERVICE_ACCOUNT names another namespace than that of the agent: what is lent, and the Jobs that use it, \
+                 are in the latter"
+            );
+        }
+        self.own_namespace = Some(namespace.to_owned());
+        self
+    }
+
+    /// The agent's own namespace: that of its service account, as long as nothing else is known.
     pub fn agent_namespace(&self) -> &str {
-        self.service_account.split_once(':').map_or("imgop-system", |(namespace, _)| namespace)
+        let of_account =
+            || self.service_account.split_once(':').map_or("imgop-system", |(namespace, _)| namespace);
+        self.own_namespace.as_deref().unwrap_or_else(of_account)
     }
 
     /// The namespace of Jobs that use what administrators lend.

@@ -13,7 +13,7 @@ use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
-use imgop_agent::leader_election::{Clock, Election, KubeLease, Leadership, Timings};
+use imgop_agent::leader_election::{Clock, EarlierHeartbeat, Election, KubeLease, Leadership, Timings};
 use imgop_agent::metrics::Metrics;
 use imgop_agent::{Agent, Config, OF_KINDS, log_writer, web};
 use tokio::net::TcpListener;
@@ -69,7 +69,9 @@ async fn run(metrics: Metrics) -> anyhow::Result<()> {
     let heartbeat = Heartbeat::new();
     let mut found = kube::Config::infer().await.context("cannot find the API server")?;
     found.read_timeout = Some(READ_TIMEOUT);
-    let election = config.election.leader_elect.then(|| election(&config, &found, &heartbeat)).transpose()?;
+    let lease = config.election.leader_elect.then(|| lease(&config, &found, &heartbeat)).transpose()?;
+    let earlier = lease.as_ref().map(KubeLease::earlier_heartbeat).unwrap_or_default();
+    let election = lease.map(|lease| election(&config, lease));
     let leadership = election.as_ref().map_or_else(Leadership::unelected, Election::leadership);
     let shown = web::Shown {
         metrics: metrics.clone(),
@@ -86,28 +88,28 @@ async fn run(metrics: Metrics) -> anyhow::Result<()> {
     metrics.collect(leadership.clone());
     let client =
         heartbeat.client(found, leadership.write_gate()).context("cannot connect to the API server")?;
-    let work = Box::pin(work((config, given), client, shown, &stop));
+    let work = Box::pin(work((config, given), earlier, client, shown, &stop));
     match election {
         None => work.await,
         Some(election) => Box::pin(while_leading(election, work, &stop)).await,
     }
 }
 
-/// Returns this process as one that waits to lead.
-fn election(
-    config: &Config,
-    found: &kube::Config,
-    heartbeat: &Heartbeat,
-) -> anyhow::Result<Election<KubeLease>> {
+/// Returns the Lease of all agents.
+fn lease(config: &Config, found: &kube::Config, heartbeat: &Heartbeat) -> anyhow::Result<KubeLease> {
     // It tries again by itself, and how soon matters.
     let mut found = found.clone();
     found.default_retry = false;
     let client = heartbeat.client_apart(found).context("cannot connect to the API server")?;
     let namespace = config.election.namespace(client.default_namespace()).to_owned();
-    let (identity, lease) = (config.election.identity(), &config.election.lease_name);
-    tracing::info!(identity, namespace, lease, "waits to lead");
-    let lease = KubeLease::new(client, &namespace, lease);
-    Ok(Election::new(lease, identity, Timings::default(), Clock::of_this_machine()))
+    let name = &config.election.lease_name;
+    tracing::info!(namespace, lease = name, "waits to lead");
+    Ok(KubeLease::new(client, &namespace, name))
+}
+
+/// Returns this process as one that waits to lead.
+fn election(config: &Config, lease: KubeLease) -> Election<KubeLease> {
+    Election::new(lease, config.election.identity(), Timings::default(), Clock::of_this_machine())
 }
 
 /// Waits until this process leads, does `work` while it does, and lets another one lead when that has ended.
@@ -136,6 +138,7 @@ async fn while_leading(
 /// Does the agent's work until `stop`.
 async fn work(
     (config, given): (Config, Vec<GivenCredentials>),
+    earlier: EarlierHeartbeat,
     client: kube::Client,
     shown: web::Shown,
     stop: &CancellationToken,
@@ -143,8 +146,10 @@ async fn work(
     let web::Shown { metrics, ready_gate, heartbeat, leadership } = shown;
     heartbeat.begin();
     tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
+    // What is lent is where this process runs, whatever the settings say.
+    let config = config.in_namespace(client.default_namespace());
     let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
-    let agent = Arc::new(agent.lending(given));
+    let agent = Arc::new(agent.lending(given).after(earlier.get()));
     metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
     metrics.watch_turns(agent.turns.clone());
     // All watches are expected before the first of them begins.

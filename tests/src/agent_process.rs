@@ -196,6 +196,7 @@ pub async fn account(server: &ApiServer) -> anyhow::Result<PathBuf> {
     let admin = kubectl.run(["config", "view", "--raw", "--output", "json"]).await?.ok()?;
     let mut config: serde_json::Value = serde_json::from_str(&admin)?;
     config["users"][0]["user"] = json!({ "token": token.trim() });
+    config["contexts"][0]["context"]["namespace"] = "imgop-system".into();
     let file = server.folder().join("agent.kubeconfig");
     std::fs::write(&file, config.to_string())?;
     Ok(file)

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use imgop_registry::cache::{Bounded, SingleFlight};
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Freshness;
-use super::api_error::ApiError;
+use super::api_error::{ApiCause, ApiError};
 use super::owner::controller_of;
 
 /// Bytes of all that is cached.
@@ -111,15 +112,26 @@ impl Secrets {
         content
     }
 
-    /// Makes sure that this Secret exists and holds this. One that does is not written again.
+    /// Makes sure that this Secret exists and holds this. One that does is not written again. That of an earlier Job of
+    /// the same name, which is deleted after it, is a conflict, as one that was changed meanwhile is.
     pub async fn ensure(&self, wanted: &Secret) -> Result<(), EnsureError> {
         let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
         let api = Api::<Secret>::namespaced(self.client.clone(), &namespace);
         let failed = |verb, error| ApiError::new(verb, of_secret(&namespace, &name), &error);
-        let Some(there) = api.get_opt(&name).await.map_err(|error| failed("get", error))? else {
-            api.create(&PostParams::default(), wanted).await.map_err(|error| failed("create", error))?;
-            return Ok(());
+        let read = async || api.get_opt(&name).await.map_err(|error| failed("get", error));
+        let there = if let Some(there) = read().await? {
+            there
+        } else {
+            let created = api.create(&PostParams::default(), wanted).await;
+            let Err(error) = created.map_err(|error| failed("create", error)) else { return Ok(()) };
+            // It may have been created meanwhile, even by this try.
+            let found = if error.cause == ApiCause::AlreadyExists { read().await? } else { None };
+            found.ok_or(error)?
         };
+        if is_of_earlier_job(&there, wanted) {
+            let cause = ApiCause::Conflict("that of an earlier Job is still being deleted".to_owned());
+            return Err(ApiError { verb: "create", object: of_secret(&namespace, &name), cause }.into());
+        }
         if !is_same_owner(&there, wanted) || there.type_ != wanted.type_ {
             return Err(EnsureError::Taken(name));
         }
@@ -207,6 +219,14 @@ fn of_secret(namespace: &str, name: &str) -> String {
 fn is_same_owner(there: &Secret, wanted: &Secret) -> bool {
     let owner = controller_of(wanted).map(|owner| &owner.uid);
     owner.is_some() && controller_of(there).map(|owner| &owner.uid) == owner
+}
+
+/// Returns whether the controller of a Secret is another Job with the name of the wanted one's. There is only one of a
+/// name at a time, so that one is gone, and Kubernetes deletes the Secret.
+fn is_of_earlier_job(there: &Secret, wanted: &Secret) -> bool {
+    let (Some(theirs), Some(own)) = (controller_of(there), controller_of(wanted)) else { return false };
+    let are_jobs = [theirs, own].iter().all(|owner| owner.kind == Job::kind(&()));
+    are_jobs && theirs.name == own.name && theirs.uid != own.uid
 }
 
 #[cfg(test)]

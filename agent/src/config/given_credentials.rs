@@ -72,11 +72,11 @@ impl GivenCredentials {
     }
 
     /// Returns what is logged: to whom they are lent, and what takes their place.
-    pub fn notice(&self, namespace: &str) -> String {
+    pub fn notice(&self) -> String {
         let Self { variables, action, registry, .. } = self;
         format!(
             "{variables}_USERNAME and {variables}_PASSWORD of image-operator are lent for {registry} to what names no \
-             credentials in namespace {namespace} alone: for others, name their Secret in a RegistryAccess with hosts \
+             credentials in the agent's own namespace alone: for others, name their Secret in a RegistryAccess with hosts \
              [{registry}], repositories [/], actions [{action:?}] and a namespaceSelector"
         )
     }

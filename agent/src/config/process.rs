@@ -51,7 +51,7 @@ impl ProcessSettings {
         let defaults = config.default_destination()?;
         let given =
             GivenCredentials::read(variable, defaults.as_ref().map(|defaults| defaults.prefix.host()))?;
-        let of_given = given.iter().map(|given| given.notice(config.agent_namespace()));
+        let of_given = given.iter().map(GivenCredentials::notice);
         let notices = notices.iter().map(ToString::to_string).chain(of_given).collect();
         Ok(Self { config, given, notices })
     }
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(about, ["CREDS_DESTINATION_USERNAME"]);
         assert_eq!((lent.len(), config.lent_namespace()), (1, "image-operator"));
         assert!(notices.iter().all(|notice| !notice.contains("hunter2") && !notice.contains("robot")));
-        insta::assert_snapshot!(notices[0], @"CREDS_DESTINATION_USERNAME and CREDS_DESTINATION_PASSWORD of image-operator are lent for r.example.com to what names no credentials in namespace imgop-system alone: for others, name their Secret in a RegistryAccess with hosts [r.example.com], repositories [/], actions [Push] and a namespaceSelector");
+        insta::assert_snapshot!(notices[0], @"CREDS_DESTINATION_USERNAME and CREDS_DESTINATION_PASSWORD of image-operator are lent for r.example.com to what names no credentials in the agent's own namespace alone: for others, name their Secret in a RegistryAccess with hosts [r.example.com], repositories [/], actions [Push] and a namespaceSelector");
     }
 
     #[test]

@@ -186,3 +186,17 @@ fn the_seeds_version_is_put_behind_an_image_without_one() {
     assert_eq!(with("localhost:5000/skopeo"), "localhost:5000/skopeo:v9");
     assert_eq!(with("quay.io/skopeo/stable:v1"), "quay.io/skopeo/stable:v1");
 }
+
+#[test]
+fn the_namespace_of_the_agent_is_the_one_that_it_runs_in_whatever_its_settings_say() {
+    let default = config(&["--watch-namespaces=*"]).unwrap();
+    assert_eq!(default.agent_namespace(), "imgop-system");
+    let elsewhere = default.in_namespace("platform");
+    let named = (elsewhere.agent_namespace(), elsewhere.lent_namespace(), elsewhere.service_account.as_str());
+    assert_eq!(named, ("platform", "platform", "platform:imgop-agent"));
+    let given =
+        config(&["--watch-namespaces=*", "--service-account=team-a:x", "--job-namespace=jobs"]).unwrap();
+    let given = given.in_namespace("platform");
+    let named = (given.agent_namespace(), given.lent_namespace(), given.service_account.as_str());
+    assert_eq!(named, ("platform", "jobs", "team-a:x"));
+}

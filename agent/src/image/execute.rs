@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use imgop_core::api::{FailureReason, Image, Side};
+use imgop_core::api::{FailureReason, Image, OWNER_ANNOTATION, Side};
 use imgop_core::copy::{
     Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, admit, batches, in_order,
     mount, release,
@@ -76,7 +76,7 @@ impl Pass<'_> {
         }
         let hash = |is_elsewhere| options(&self.image.spec, &self.agent().config, is_elsewhere).hash();
         let (here, elsewhere) = (hash(false), hash(true));
-        let template = |job: &JobReport| if job.namespace == self.namespace() { &here } else { &elsewhere };
+        let template = |job: &JobReport| if is_lent(job) { &elsewhere } else { &here };
         for job in reports.iter().filter(|job| job.waits_with_other_template(template(job))) {
             let of_job = JobResults::new(std::slice::from_ref(job), request.route());
             let copies: HashSet<Copy> =
@@ -107,7 +107,9 @@ impl Pass<'_> {
         let differing: Vec<&Tag> = observed.to_be_written().collect();
         let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
         conflicts.extend(self.images.claims.conflicts(self.image, request, &differing));
-        let disputed = self.images.conflicts.disputed(self.image, request, &observed);
+        let is_refused =
+            |namespace: &str| self.agent().policies.refuses_push(namespace, &request.destination);
+        let disputed = self.images.conflicts.disputed(self.image, request, &observed, is_refused);
         let left_alone = self.images.conflicts.disputes.left_alone(self.uid(), request, &disputed, self.now);
         conflicts.extend(left_alone);
         PassState {
@@ -257,6 +259,11 @@ impl Pass<'_> {
     }
 }
 
+/// Returns whether a Job uses what is lent: the namespace of such Jobs may be that of their Image.
+fn is_lent(job: &JobReport) -> bool {
+    job.annotations.contains_key(OWNER_ANNOTATION)
+}
+
 /// Returns the tags of these copies for people: the first few, and how many more there are.
 fn names_of(copies: &[Copy]) -> String {
     let tags: Vec<&str> = copies.iter().map(|copy| copy.destination_tag.as_str()).collect();
@@ -304,7 +311,19 @@ fn wait_for(plan: &mut Plan, begun: &[Copy]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::tests::fixtures::copy;
+    use crate::image::tests::fixtures::{copy, now};
+    use crate::jobs::testing::report_of;
+
+    #[test]
+    fn a_job_that_uses_what_is_lent_is_known_by_its_owner_and_not_by_its_namespace() {
+        let report = |annotations: serde_json::Value| {
+            let metadata =
+                serde_json::json!({ "namespace": "imgop-system", "name": "j", "annotations": annotations });
+            report_of(&serde_json::json!({ "metadata": metadata }), &[], now())
+        };
+        assert!(is_lent(&report(serde_json::json!({ OWNER_ANNOTATION: "{}" }))));
+        assert!(!is_lent(&report(serde_json::json!({}))));
+    }
 
     #[test]
     fn an_event_names_the_first_few_tags() {

@@ -42,7 +42,7 @@ pub fn job(
 ) -> Job {
     let records = records(batch);
     let options = options(spec, config, lent.is_some());
-    let deadline_seconds = deadline_seconds(spec, config);
+    let deadline_seconds = options.deadline_seconds.unwrap_or(config.job_deadline_seconds);
     let files = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
     let files = files.map(|(side, place)| match lent {
         None => EndpointFiles::of(owner, side, place, spec.endpoint(side)),
@@ -87,7 +87,7 @@ pub fn job(
     .build()
 }
 
-/// Returns the seconds that a Job may take.
+/// Returns the most seconds that a Job may take, wherever it runs.
 pub fn deadline_seconds(spec: &ImageSpec, config: &Config) -> u32 {
     spec.job_template.active_deadline_seconds.unwrap_or(config.job_deadline_seconds)
 }
@@ -96,7 +96,8 @@ pub fn deadline_seconds(spec: &ImageSpec, config: &Config) -> u32 {
 /// what is lent.
 pub fn options(spec: &ImageSpec, config: &Config, is_elsewhere: bool) -> JobOptions {
     if is_elsewhere {
-        config.job_options(&spec.job_template.outside_of_namespace())
+        let (ttl, deadline) = (config.job_deletion_delay_seconds, config.job_deadline_seconds);
+        config.job_options(&spec.job_template.outside_of_namespace(ttl, deadline))
     } else {
         config.job_options(&spec.job_template)
     }
@@ -235,6 +236,21 @@ mod tests {
         let image = image(Mode::OneShot);
         let job = job_of(&image, &[copy("1", 1)], Order::Together, &config);
         assert_eq!(job.spec.unwrap().ttl_seconds_after_finished, Some(77));
+    }
+
+    #[test]
+    fn a_job_that_uses_what_is_lent_is_there_no_longer_than_the_settings_say() {
+        let mut image = image(Mode::OneShot);
+        image.spec.job_template = serde_json::from_value(serde_json::json!({
+            "ttlSecondsAfterFinished": 31_536_000, "activeDeadlineSeconds": 604_800, "backoffLimit": 10,
+            "nodeSelector": { "pool": "tenants" }, "imagePullSecrets": [{ "name": "tenants" }],
+        }))
+        .unwrap();
+        let lent = options(&image.spec, &config(), true);
+        let times = (lent.ttl_seconds, lent.deadline_seconds, lent.backoff_limit);
+        assert_eq!(times, (Some(3600), Some(3600), 0));
+        assert!(lent.node_selector.is_empty() && lent.pull_secrets.is_empty());
+        assert_eq!(options(&image.spec, &config(), false).deadline_seconds, Some(604_800));
     }
 
     #[test]

@@ -142,11 +142,17 @@ impl Reconcile for Images {
         if completion.is_some() {
             self.conflicts.seen(image);
         }
-        let destination = defaulted(&image.spec.destination.name, completion);
+        // What is not known for a while is as it was.
+        let known = || image.status.as_ref().and_then(|status| status.destination.clone());
+        let destination = match incomplete {
+            None => defaulted(&image.spec.destination.name, completion),
+            Some(_) => known(),
+        };
         let mut pass = Pass::new(self, image, memory, now);
         if has_moved(image, completion) {
             // Another destination is as a new spec.
             pass.candidate.observed_generation = None;
+            pass.requests = Requests::of(&pass.candidate, image.spec.suspend, memory, now);
         }
         let result = match incomplete {
             None => pass.run(memory).await,
@@ -165,7 +171,7 @@ impl Reconcile for Images {
         });
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
-        let wait = wait.or(completion.map(|_| DEFAULTS_INTERVAL));
+        let wait = wait.into_iter().chain(completion.map(|_| DEFAULTS_INTERVAL)).min();
         memory.shrink();
         Ok(PassResult { report, next: wait })
     }
@@ -176,7 +182,8 @@ impl Reconcile for Images {
         let mut image = Image::new("", spec);
         (image.status, image.metadata.generation) = (old.cloned(), failure.generation);
         let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), Requests::default());
-        next_status(&image, findings, None, now)
+        let destination = old.and_then(|old| old.destination.clone());
+        next_status(&image, Findings { destination, ..findings }, None, now)
     }
 
     fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {

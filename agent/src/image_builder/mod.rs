@@ -158,6 +158,7 @@ impl Reconcile for ImageBuilders {
         let (completed, incomplete) = self.agent.destinations.complete_if_possible(builder, is_new).await;
         let (builder, completion) = (completed.object.as_ref(), completed.completion.as_ref());
         let destination = defaulted(&builder.spec.image.name, completion);
+        let is_known = incomplete.is_none();
         let pass = Pass::new(self, builder, memory, now);
         let result = match incomplete {
             None => pass.run(memory).await,
@@ -169,13 +170,15 @@ impl Reconcile for ImageBuilders {
         };
         let Conclusion { status, ended, is_progress, wait } = pass.acted_on_reset(conclusion);
         let report = status.map(|mut status| {
-            status::show_defaults(&mut status, destination);
+            if is_known {
+                status::show_defaults(&mut status, destination);
+            }
             memory.reports(builder, &status);
             let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
             Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
         });
         let wait = wait.into_iter().chain(pass.request_delay(memory)).chain(pass.job_interval()).min();
-        let wait = wait.or(completion.map(|_| DEFAULTS_INTERVAL));
+        let wait = wait.into_iter().chain(completion.map(|_| DEFAULTS_INTERVAL)).min();
         Ok(PassResult { report, next: wait })
     }
 
@@ -334,10 +337,12 @@ impl<'a> Pass<'a> {
 
     /// Returns how often what made a build fail, or kept it from beginning, is looked at again.
     fn check_interval(&self, retry: Retry) -> Duration {
-        let recurrence = Recurrence::parse(self.builder.spec.recurrence());
-        match retry {
-            Retry::OnSecret => SLOW_INTERVAL,
-            _ => recurrence.map_or(OTHERS_INTERVAL, |when| when.pause(self.now).max(OTHERS_INTERVAL)),
+        match (retry, Recurrence::parse(self.builder.spec.recurrence())) {
+            (Retry::OnSecret, _) => SLOW_INTERVAL,
+            (_, Some(Recurrence::Every(frequency))) => frequency.period().max(OTHERS_INTERVAL),
+            // The next time of a schedule may be months away, or in a moment.
+            (_, Some(at)) => remaining(at.next(&self.owner.uid, self.now), self.now).min(OTHERS_INTERVAL),
+            (_, None) => OTHERS_INTERVAL,
         }
     }
 

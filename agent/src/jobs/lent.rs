@@ -17,7 +17,7 @@ use crate::cluster::secrets::{EnsureError, Secrets};
 impl Jobs {
     /// Creates a Job and the Secret that it mounts. The Job is there first, since the Secret goes with it; its pod waits
     /// for the Secret. A Job whose Secret is never written, as where the process ends between the two, is one that does
-    /// not start: it is given up and tried again.
+    /// not start: it is given up and tried again. Of one that was adopted it is not known what it has done: it stays.
     pub async fn create_with_secret(
         &self,
         owner: &Owner,
@@ -39,7 +39,9 @@ impl Jobs {
             block_owner_deletion: None,
         }]);
         let Err(error) = secrets.ensure(&secret).await else { return Ok(created) };
-        self.delete_now(&namespace, &name, Some(&uid)).await?;
+        if created == Created::New {
+            self.delete_now(&namespace, &name, Some(&uid)).await?;
+        }
         Err(match error {
             EnsureError::Taken(name) => JobError::NameTaken(name),
             EnsureError::Api(error) => match error.cause {
@@ -47,6 +49,8 @@ impl Jobs {
                     JobError::MissingRight(self.0.rights.how_to_grant(Right::CREATE_LENT_SECRETS, &namespace))
                 }
                 ApiCause::Forbidden(message) | ApiCause::Invalid(message) => JobError::Refused(message),
+                // Its Secret is still there.
+                ApiCause::Conflict(_) => JobError::StillDeleting(name),
                 _ => JobError::Api(error),
             },
         })
@@ -70,3 +74,6 @@ impl Jobs {
         !self.0.store.lent().is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,9 +30,10 @@ pub fn place_in(mut job: Job, owner: &Owner, namespace: &str) -> Job {
     job.metadata.namespace = Some(namespace.to_owned());
     job.metadata.owner_references = None;
     job.annotations_mut().insert(OWNER_ANNOTATION.to_owned(), named);
-    // What the names in a tenant's object mean there is not his to choose.
+    // What the name in a tenant's object means there is not his to choose. Its pull secrets are those of the settings
+    // alone: of a template for Jobs elsewhere nothing is left that names an object.
     if let Some(pod) = job.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) {
-        (pod.service_account_name, pod.service_account, pod.image_pull_secrets) = (None, None, None);
+        (pod.service_account_name, pod.service_account) = (None, None);
     }
     job
 }
@@ -69,5 +70,33 @@ impl JobView {
         }
         let uid = self.labels().get(OWNER_UID_LABEL).cloned()?;
         Some((self.namespace().unwrap_or_default(), uid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_elsewhere_keeps_the_pull_secrets_of_the_settings_and_no_service_account() {
+        let job = json!({ "metadata": { "name": "j", "namespace": "team-a", "ownerReferences": [] },
+            "spec": { "template": { "spec": { "containers": [], "serviceAccountName": "tenants",
+                "imagePullSecrets": [{ "name": "of-settings" }] } } } });
+        let owner = Owner {
+            api_version: "v1".into(),
+            kind: "Kind".into(),
+            namespace: "team-a".into(),
+            name: "x".into(),
+            uid: "uid".into(),
+        };
+        let job = place_in(serde_json::from_value(job).unwrap(), &owner, "imgop-system");
+        assert_eq!(
+            (job.namespace().as_deref(), &job.metadata.owner_references),
+            (Some("imgop-system"), &None)
+        );
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        assert_eq!((pod.service_account_name, pod.image_pull_secrets.unwrap().len()), (None, 1));
     }
 }

@@ -1,5 +1,6 @@
 //! The Lease at the API server.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,13 +29,44 @@ pub struct KubeLease {
     namespace: String,
     /// As it was read or written last: what others have put there, such as labels, is kept.
     last: Mutex<Option<Lease>>,
+    earlier: EarlierHeartbeat,
+}
+
+/// For how long a process must have led before its last renewal, for that to tell that it had looked at what was due: it
+/// makes up for what was missed in its first minute.
+const SETTLED: Duration = Duration::from_mins(3);
+
+/// When the process that led before this one renewed its Lease for the last time, once this one leads. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct EarlierHeartbeat(Arc<OnceLock<Timestamp>>);
+
+impl EarlierHeartbeat {
+    /// Returns it; none while this process has not led yet, and where the one before led too shortly to have done what was
+    /// due.
+    pub fn get(&self) -> Option<Timestamp> {
+        self.0.get().copied()
+    }
+
+    fn note(&self, lease: &Lease) {
+        let Some(spec) = &lease.spec else { return };
+        let (Some(acquired), Some(renewed)) = (&spec.acquire_time, &spec.renew_time) else { return };
+        if renewed.0.duration_since(acquired.0) >= SETTLED.try_into().unwrap_or_default() {
+            let _ = self.0.set(renewed.0);
+        }
+    }
 }
 
 impl KubeLease {
     /// Returns the Lease, of which nothing is known yet.
     pub fn new(client: Client, namespace: &str, name: &str) -> Self {
         let api = Api::namespaced(client, namespace);
-        Self { api, name: name.to_owned(), namespace: namespace.to_owned(), last: Mutex::default() }
+        let (name, namespace) = (name.to_owned(), namespace.to_owned());
+        Self { api, name, namespace, last: Mutex::default(), earlier: EarlierHeartbeat::default() }
+    }
+
+    /// Returns what is known of the process that led before.
+    pub fn earlier_heartbeat(&self) -> EarlierHeartbeat {
+        self.earlier.clone()
     }
 
     fn failed(&self, verb: &'static str, error: &kube::Error) -> ApiError {
@@ -56,13 +88,18 @@ impl LeaseApi for KubeLease {
 
     async fn write(&self, write: LeaseWrite) -> Result<LeaseRecord, ApiError> {
         let last = self.last.lock().clone();
+        let replaced = last.clone().filter(|_| write.acquired.is_none());
         let lease = lease_of(&self.name, last, &write, Timestamp::now());
         let (verb, written) = if write.version.is_some() {
             ("update", self.api.replace(&self.name, &PostParams::default(), &lease).await)
         } else {
             ("create", self.api.create(&PostParams::default(), &lease).await)
         };
-        Ok(self.noted(written.map_err(|error| self.failed(verb, &error))?))
+        let written = written.map_err(|error| self.failed(verb, &error))?;
+        if let Some(lease) = replaced {
+            self.earlier.note(&lease);
+        }
+        Ok(self.noted(written))
     }
 }
 
@@ -134,6 +171,18 @@ mod tests {
         assert_eq!((record.holder.as_deref(), record.transitions), (Some("a"), 2));
         assert_eq!((record.duration, record.version.as_str()), (Duration::from_secs(13), "7"));
         assert_eq!(lease.spec.unwrap().renew_time, Some(MicroTime(Timestamp::UNIX_EPOCH)));
+    }
+
+    #[test]
+    fn a_process_that_led_long_enough_had_looked_at_what_was_due() {
+        let led = |seconds: i64| {
+            let (began, ended) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(seconds).unwrap());
+            let acquired = LeaseWrite { acquired: Some(began), ..write(Some("a"), "7") };
+            let earlier = EarlierHeartbeat::default();
+            earlier.note(&lease_of("imgop-agent", None, &acquired, ended));
+            earlier.get().map(Timestamp::as_second)
+        };
+        assert_eq!((led(600), led(179)), (Some(600), None));
     }
 
     #[test]

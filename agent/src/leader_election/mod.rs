@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub use clock::{Clock, Moment};
 pub use elector::{Elector, LeaseRecord, LeaseWrite, Loss, Step, Timings};
 pub use leadership::{Leadership, Role};
-pub use lease_api::{KubeLease, LeaseApi};
+pub use lease_api::{EarlierHeartbeat, KubeLease, LeaseApi};
 
 use crate::cluster::api_error::{ApiCause, ApiError};
 

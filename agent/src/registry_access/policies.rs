@@ -1,7 +1,8 @@
 //! What administrators have granted, as the watch of their objects shows it, and the labels of namespaces.
 //!
 //! What is not known is not granted: before all objects are listed, and while they cannot be watched, there is an error
-//! and no decision. A cluster without the kind has none of them, and that is known.
+//! and no decision. A cluster without the kind has none of them, and that is known; but of a cluster that had the kind it
+//! is believed only once it lasts.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -9,9 +10,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_core::access::{AccessPolicy, Grant, PolicyError};
-use imgop_core::api::RegistryAccess;
+use imgop_core::access::{AccessPolicy, Borrower, Decision, Grant, PolicyError};
+use imgop_core::api::{RegistryAccess, RegistryAction};
 use imgop_registry::cache::{Bounded, SingleFlight};
+use imgop_registry::reference::Repository;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
@@ -27,8 +29,14 @@ use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 
 /// Namespaces whose labels are cached.
 const MAX_NAMESPACES: usize = 1000;
+/// How long it is remembered which labels a namespace had when they were last read.
+const LABELS_TTL: Duration = Duration::from_hours(1);
 /// How often a start checks whether it is known what is granted.
 const KNOWN_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the API server must say that it has no such kind, once it had it: as long as any watch may fail.
+const MISSING_TIME: Duration = Duration::from_secs(90);
+/// A watch that fails is tried again more often than this: what was said longer ago has not lasted.
+const MAX_MISSING_PAUSE: Duration = Duration::from_secs(75);
 /// Bytes of an object.
 const MAX_OBJECT_BYTES: usize = 64 * 1024;
 
@@ -56,6 +64,16 @@ struct State {
     /// None before the first complete list.
     policy: Option<Arc<AccessPolicy>>,
     last_error: Option<ApiCause>,
+    /// Whether the API server has shown that it has the kind.
+    was_served: bool,
+    missing: Option<Missing>,
+}
+
+/// Since when the API server says that it has no such kind, and when it last said so.
+#[derive(Clone, Copy)]
+struct Missing {
+    first: Instant,
+    last: Instant,
 }
 
 /// Why it is not known what is granted.
@@ -115,18 +133,22 @@ impl Policies {
                     handle.is_known();
                 }
             }
-            Err(error) => match ApiCause::of_watch(&error) {
-                ApiCause::NotFound => {
-                    *state = State::default();
-                    state.decide();
-                    handle.is_known();
+            Err(error) if state.is_without_kind(is_missing(&error), Instant::now()) => {
+                if state.was_served {
+                    tracing::warn!(
+                        "the cluster has no RegistryAccesses any more: they grant and refuse nothing"
+                    );
                 }
-                cause => {
-                    tracing::warn!(error = %cause, "cannot watch the RegistryAccesses; trying again");
-                    state.last_error = Some(cause);
-                    handle.has_failed();
-                }
-            },
+                *state = State::default();
+                state.decide();
+                handle.is_known();
+            }
+            Err(error) => {
+                let cause = ApiCause::of_watch(&error);
+                tracing::warn!(error = %cause, "cannot watch the RegistryAccesses; trying again");
+                state.last_error = Some(cause);
+                handle.has_failed();
+            }
         }
     }
 
@@ -167,8 +189,18 @@ impl Policies {
             found.map_err(|error| ApiError::new("get", format!("Namespace {namespace:?}"), &error))?;
         let labels = Arc::new(found.labels().clone());
         let entry = (Instant::now(), labels.clone());
-        self.0.labels.lock().insert(namespace.to_owned(), entry, Freshness::Cached.max_age());
+        self.0.labels.lock().insert(namespace.to_owned(), entry, LABELS_TTL);
         Ok(labels)
+    }
+
+    /// Returns whether a namespace is kept from writing to a repository, as far as that is known without asking: its
+    /// labels are read by the passes of its own objects.
+    pub fn refuses_push(&self, namespace: &str, repository: &Repository) -> bool {
+        let known = self.0.labels.lock().get(&namespace.to_owned()).cloned();
+        let (Ok(policy), Some((_, labels))) = (self.current(), known) else { return false };
+        let borrower = Borrower { namespace, labels: &labels };
+        let decision = policy.decide(borrower, repository, RegistryAction::Push);
+        matches!(decision, Ok(Decision::NotSelected { .. }))
     }
 
     /// Makes this known, as if the watch had shown it.
@@ -186,6 +218,10 @@ impl Policies {
 impl State {
     /// Applies an event; returns whether it was the end of a list.
     fn apply(&mut self, event: Event<Guarded<RegistryAccess>>) -> bool {
+        // A list begins before anything is answered.
+        if !matches!(event, Event::Init) {
+            (self.was_served, self.missing) = (true, None);
+        }
         match event {
             Event::Init => {
                 self.listed.clear();
@@ -215,11 +251,31 @@ impl State {
         false
     }
 
+    /// Returns whether the cluster has no such kind, after an error that says so or does not. One that showed objects may
+    /// say so for a moment, as while its definition is replaced, and what they refuse must stay refused.
+    fn is_without_kind(&mut self, is_missing: bool, now: Instant) -> bool {
+        let going_on = self.missing.filter(|missing| now - missing.last < MAX_MISSING_PAUSE);
+        self.missing =
+            is_missing.then(|| Missing { first: going_on.map_or(now, |missing| missing.first), last: now });
+        let lasted = self.missing.is_some_and(|missing| now - missing.first > MISSING_TIME);
+        is_missing && (!self.was_served || lasted)
+    }
+
     fn decide(&mut self) {
         let unreadable = self.objects.iter().filter(|(_, grant)| grant.is_none());
         let unreadable: Vec<String> = unreadable.map(|(name, _)| name.clone()).collect();
         let grants = self.objects.values().flatten().cloned();
         self.policy = Some(Arc::new(AccessPolicy::new(grants, unreadable)));
+    }
+}
+
+/// Returns whether the API server answered that it has no such kind. The answer need be no Status: of a group that it does
+/// not know it says so in plain text.
+fn is_missing(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        _ => false,
     }
 }
 

@@ -134,11 +134,19 @@ impl Conflicts {
         conflicts
     }
 
-    /// Returns which of the tags that were observed Images of other namespaces give other content.
-    pub fn disputed(&self, image: &Image, request: &CopyRequest, observed: &Observed) -> BTreeSet<Tag> {
+    /// Returns which of the tags that were observed Images of other namespaces give other content. Those of a namespace
+    /// that administrators keep from writing there give it none.
+    pub fn disputed(
+        &self,
+        image: &Image,
+        request: &CopyRequest,
+        observed: &Observed,
+        is_refused: impl Fn(&str) -> bool,
+    ) -> BTreeSet<Tag> {
         let all = self.of_path(request.destination.path());
         let tags = observed.tags.iter().map(|tag| &tag.destination_tag);
-        disputed(image, request, tags, all.iter())
+        let may_write = |other: &&Image| !is_refused(other.metadata.namespace.as_deref().unwrap_or_default());
+        disputed(image, request, tags, all.iter().filter(may_write))
     }
 
     /// Returns whether this process has put a tag where the claim is. A tag that is named after a content,

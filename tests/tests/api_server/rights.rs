@@ -122,7 +122,10 @@ impl Place {
                 Some(namespace) => used_rights_in(&log, AGENT, namespace)?,
                 None => used_rights(&log, AGENT)?,
             };
-            Ok::<_, anyhow::Error>(granted.difference(&used).cloned().collect::<Vec<_>>())
+            // Events are read of Jobs whose pods are refused for a while; the disruption tests have such a Job.
+            let is_used_there = |right: &&Right| **right == ("".into(), "events".into(), "list".into());
+            let unused = granted.difference(&used).filter(|right| !is_used_there(right));
+            Ok::<_, anyhow::Error>(unused.cloned().collect::<Vec<_>>())
         };
         let all =
             wait::poll("every right is used", DEADLINE, || async { Ok(unused()?.is_empty().then_some(())) });

@@ -38,7 +38,7 @@ async fn requests(stage: &Stage, memory: &mut Memory, now: Timestamp) -> usize {
 
 #[tokio::test]
 async fn a_restart_looks_at_nothing_before_its_time() {
-    let mut stage = scheduled("2026-11-21T03:00:40Z").await;
+    let mut stage = scheduled("2026-11-21T03:01:00Z").await;
     let mut memory = restart(&mut stage, now());
     assert_eq!(requests(&stage, &mut memory, now()).await, 0);
     assert_eq!(requests(&stage, &mut memory, at("2026-11-21T12:02:00Z")).await, 0);
@@ -48,7 +48,7 @@ async fn a_restart_looks_at_nothing_before_its_time() {
 
 #[tokio::test]
 async fn times_that_were_missed_are_made_up_for_by_one_look() {
-    let mut stage = scheduled("2026-11-17T03:00:40Z").await;
+    let mut stage = scheduled("2026-11-17T03:01:00Z").await;
     let mut memory = restart(&mut stage, now());
     assert!(requests(&stage, &mut memory, at("2026-11-21T12:01:00Z")).await > 0);
     for idle in ["2026-11-21T12:01:01Z", "2026-11-21T13:00:00Z", "2026-11-22T02:59:59Z"] {
@@ -60,7 +60,7 @@ async fn times_that_were_missed_are_made_up_for_by_one_look() {
 
 #[tokio::test]
 async fn a_schedule_that_is_wrong_stalls_with_its_field_and_asks_nothing() {
-    let mut stage = scheduled("2026-11-21T03:00:40Z").await;
+    let mut stage = scheduled("2026-11-21T03:01:00Z").await;
     let before = stage.registry.requests().len();
     for (schedule, zone, field) in [
         ("0 3 30 2 *", None, "spec.schedule: \"0 3 30 2 *\" never comes"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imgop_core::api::BuildReason;
+use imgop_core::build::BuildFailure;
 use jiff::Timestamp;
 
 use super::stage::Stage;
@@ -62,6 +63,28 @@ async fn times_that_were_missed_are_made_up_for_by_one_build() {
         assert_eq!(build_at(&mut stage, idle).await, None, "{idle}");
     }
     assert_eq!(build_at(&mut stage, "2026-11-26T03:01:30Z").await, Some((3, BuildReason::Schedule)));
+}
+
+#[tokio::test]
+async fn a_build_that_failed_is_followed_by_that_of_the_next_time() {
+    let mut stage = Stage::new(|spec, _| {
+        (spec.schedule, spec.rebuild_on) = (Some("0 3 * * *".into()), Vec::new());
+    })
+    .await;
+    stage.passes(2).await;
+    stage.end_badly(0, BuildFailure::StepFailed);
+    assert!(stage.pass().await.build.is_none());
+    let mut now = stage.now;
+    let until = at("2026-11-22T03:01:30Z");
+    let mut begun = None;
+    while begun.is_none() && now < until {
+        stage.now = now;
+        let result = stage.try_pass().await.unwrap();
+        begun =
+            result.report.and_then(|report| report.status.build).map(|build| (build.number, build.reason));
+        now += result.next.unwrap();
+    }
+    assert_eq!(begun, Some((2, BuildReason::Schedule)), "by {now}");
 }
 
 #[tokio::test]

@@ -1,5 +1,3 @@
-use imgop_core::access::{Borrower, Decision};
-use imgop_core::api::RegistryAction;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use serde_json::json;
@@ -60,11 +58,53 @@ async fn nothing_is_known_before_a_list_is_complete_nor_while_another_one_is_rea
     assert!(matches!(of_team_b(&policies), Decision::Ungoverned));
 }
 
+/// The API server has no such kind.
+fn missing() -> (u16, String) {
+    refusal(404, "NotFound", "the server could not find the requested resource")
+}
+
 #[tokio::test]
 async fn a_cluster_without_the_kind_has_none_of_them() {
     let (policies, mut handle) = policies();
-    let missing = refusal(404, "NotFound", "the server could not find the requested resource");
-    policies.apply(Err(failed(&missing)), &mut handle);
+    policies.apply(Err(failed(&missing())), &mut handle);
+    assert!(matches!(of_team_b(&policies), Decision::Ungoverned));
+}
+
+#[tokio::test]
+async fn a_cluster_that_answers_in_plain_text_that_it_has_no_such_group_has_none_of_them() {
+    let policies = Policies::new(api_server(|_| (404, "404 page not found\n".into())).0);
+    let stop = CancellationToken::new();
+    let run = policies.clone().run(ReadyGate::default(), stop.clone());
+    let known = async {
+        policies.wait_until_known(Duration::from_secs(10)).await;
+        stop.cancel();
+    };
+    tokio::join!(run, known);
+    assert!(matches!(of_team_b(&policies), Decision::Ungoverned));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_seems_to_be_gone_opens_nothing_until_that_has_lasted() {
+    let (policies, mut handle) = policies();
+    policies.show(&[object("one")]);
+    let mut fail = |answer: (u16, String)| policies.apply(Err(failed(&answer)), &mut handle);
+    let later = async |seconds| tokio::time::advance(Duration::from_secs(seconds)).await;
+    fail(missing());
+    assert!(matches!(of_team_b(&policies), Decision::NotSelected { .. }), "once is no answer");
+    later(80).await;
+    fail(missing());
+    later(60).await;
+    fail(forbidden());
+    later(60).await;
+    fail(missing());
+    assert!(policies.current().is_err(), "neither once more, nor after another error");
+    later(80).await;
+    for _ in 0..2 {
+        fail(missing());
+        assert!(matches!(of_team_b(&policies), Decision::NotSelected { .. }));
+        later(46).await;
+    }
+    fail(missing());
     assert!(matches!(of_team_b(&policies), Decision::Ungoverned));
 }
 
@@ -104,10 +144,19 @@ async fn the_labels_of_a_namespace_are_read_once_for_many_objects() {
         _ => forbidden(),
     });
     let policies = Policies::new(client);
+    policies.show(&[RegistryAccess::new("b", {
+        let mut spec = object("b").spec;
+        spec.namespace_selector.as_mut().unwrap().match_labels = [("team".to_owned(), "b".to_owned())].into();
+        spec
+    })]);
+    let repository = "registry.example.com/x".parse().unwrap();
+    assert!(!policies.refuses_push("team-a", &repository), "not known yet");
     for _ in 0..3 {
         let labels = policies.labels("team-a", Freshness::Cached).await.unwrap();
         assert_eq!(labels["team"], "a");
     }
     assert_eq!(asked.lock().unwrap().len(), 1);
+    assert!(policies.refuses_push("team-a", &repository));
+    assert!(!policies.refuses_push("team-a", &"elsewhere.example.com/x".parse().unwrap()));
     assert!(policies.labels("team-b", Freshness::Cached).await.is_err(), "not known is not without labels");
 }

@@ -114,14 +114,18 @@ fn an_image_of_another_namespace_keeps_no_tag_whatever_was_written_for_it_or_its
 fn a_tag_that_two_namespaces_give_other_content_is_disputed_by_both_and_neither_is_named() {
     let (one, two) = (younger(), elsewhere(|_| {}));
     for (image, other) in [(&one, &two), (&two, &one)] {
-        let disputed = conflicts(other.clone()).disputed(image, &request(image), &observed());
+        let disputed = conflicts(other.clone()).disputed(image, &request(image), &observed(), |_| false);
         let message = dispute_message(&disputed).unwrap();
         assert!(!message.contains(&other.name_any()) && !message.contains("team-b"), "{message}");
         insta::allow_duplicates! {
             insta::assert_snapshot!(message, @"objects of other namespaces give v2.13.1 other content, and each overwrites what the other put, until one of them has another destination or an administrator decides with a RegistryAccess who may write there");
         }
     }
-    let none = |other: Image| conflicts(other).disputed(&one, &request(&one), &observed()).is_empty();
+    let none =
+        |other: Image| conflicts(other).disputed(&one, &request(&one), &observed(), |_| false).is_empty();
+    let refused =
+        conflicts(two).disputed(&one, &request(&one), &observed(), |namespace| namespace == "team-b");
+    assert!(refused.is_empty(), "who may not write there gives no content");
     assert!(none(older(|_| {})), "in one namespace the older one keeps it");
     assert!(none(elsewhere(|o| o.spec.suspend = true)));
     assert!(none(elsewhere(|o| o.spec.source.name = one.spec.source.name.clone())), "the same content");

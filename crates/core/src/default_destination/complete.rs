@@ -116,6 +116,19 @@ pub enum IncompleteDestination {
          this namespace"
     )]
     NoDefault(&'static str),
+    /// There was a default, and there is none any more.
+    #[error(
+        "spec.{field} is {written:?}, which went to {reported} by the default destination of this namespace, and that is gone; \
+         write the registry before it ({reported}, or docker.io/{written}), or ask an administrator for the default"
+    )]
+    DefaultGone {
+        /// As in the spec.
+        field: &'static str,
+        /// The name without a registry.
+        written: String,
+        /// Where it went.
+        reported: String,
+    },
     /// The default cannot be used.
     #[error("spec.{field} names no registry, and the default does not help: {error}")]
     Defaults {
@@ -162,9 +175,15 @@ pub fn complete<'a, K: WithDestination>(
     let unchanged = || Ok(Completed { object: Cow::Borrowed(object), completion: None });
     let defaults = match defaults {
         Ok(Some(defaults)) => defaults,
+        Ok(None) | Err(_) if !is_open => return unchanged(),
+        // What went to a default must not go to Docker Hub from one moment to the next.
+        Ok(None) if !written.is_empty() && object.reported_destination().is_some() => {
+            let reported = object.reported_destination().unwrap_or_default().to_owned();
+            let (written, field) = (written.to_owned(), object.clone().destination().field);
+            return Err(IncompleteDestination::DefaultGone { field, written, reported });
+        }
         // Without a default a name without a registry is Docker Hub's, as everywhere.
         Ok(None) if !written.is_empty() => return unchanged(),
-        Err(_) if !is_open => return unchanged(),
         Ok(None) => {
             return Err(IncompleteDestination::NoDefault(object.clone().destination().field));
         }
@@ -193,7 +212,8 @@ fn fill(
         *open.name = repository.to_string();
     }
     for other in open.others.iter_mut().filter(|other| other.contains('/')) {
-        if !Repository::names_registry(other) {
+        // Beside a name with a registry it is Docker Hub's, as everywhere.
+        if repository.is_some() && !Repository::names_registry(other) {
             *other = format!("{}/{other}", defaults.prefix.of(namespace));
         }
     }

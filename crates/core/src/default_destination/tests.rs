@@ -120,6 +120,21 @@ fn without_a_default_everything_is_as_it_is_written() {
 }
 
 #[test]
+fn what_went_to_a_default_that_is_gone_goes_nowhere_until_somewhere_is_named() {
+    let mut image = image("quay.io/a/b", Destination::new("team/app"));
+    image.status = Some(ImageStatus {
+        destination: Some(DefaultedDestination {
+            repository: "r.example.com/mirror/team/app".into(),
+            defaults_from: "RegistryAccess/corp".into(),
+        }),
+        ..ImageStatus::default()
+    });
+    insta::assert_snapshot!(refused(&image, Ok(None)), @r#"spec.destination.name is "team/app", which went to r.example.com/mirror/team/app by the default destination of this namespace, and that is gone; write the registry before it (r.example.com/mirror/team/app, or docker.io/team/app), or ask an administrator for the default"#);
+    image.spec.destination.name = "docker.io/team/app".into();
+    assert!(complete(&image, "team-a", Ok(None)).is_ok());
+}
+
+#[test]
 fn a_missing_destination_is_reported_with_the_field_and_what_an_administrator_can_set() {
     let missing = image("quay.io/a/b", Destination::default());
     insta::assert_snapshot!(refused(&missing, Ok(None)), @"spec.destination.name is missing, and no administrator has set a default destination for this namespace; give a repository such as registry.example.com/team/app, or ask for a RegistryAccess with spec.defaultDestination that selects this namespace");

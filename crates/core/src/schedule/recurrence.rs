@@ -90,7 +90,12 @@ impl Recurrence {
     pub fn next(&self, uid: &str, after: Timestamp) -> Timestamp {
         match self {
             Self::Every(frequency) => next_regular(uid, frequency.period(), after),
-            Self::At(schedule) => look_at(schedule, uid, schedule.next(after)),
+            Self::At(schedule) => {
+                // Some objects are looked at a little after a time, which may lie between the two.
+                let newest = schedule.last(after).map(|time| look_at(schedule, uid, time));
+                let waiting = newest.filter(|look| *look > after);
+                waiting.unwrap_or_else(|| look_at(schedule, uid, schedule.next(after)))
+            }
         }
     }
 

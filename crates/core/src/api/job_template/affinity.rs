@@ -38,12 +38,6 @@ impl Affinity {
         }
         affinity
     }
-
-    /// Returns what it says of nodes.
-    #[must_use]
-    pub fn of_nodes(&self) -> Self {
-        Self(k8s::Affinity { node_affinity: self.0.node_affinity.clone(), ..k8s::Affinity::default() })
-    }
 }
 
 fn restrict(term: &mut k8s::PodAffinityTerm) {

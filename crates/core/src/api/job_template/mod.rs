@@ -101,18 +101,14 @@ pub struct JobTemplateSpec {
 }
 
 impl JobTemplateSpec {
-    /// Returns what of it holds for Jobs outside of the object's own namespace: nothing that names objects of the
-    /// namespace, or that its rules decide on.
+    /// Returns what of it holds for Jobs outside of the object's own namespace, which use what is lent: shorter times than
+    /// those of the settings, and nothing else. The rules of the namespace hold for none of it there, and what is lent
+    /// is where a Job is for as long as the Job is there.
     #[must_use]
-    pub fn outside_of_namespace(&self) -> Self {
+    pub fn outside_of_namespace(&self, max_ttl_seconds: u32, max_deadline_seconds: u32) -> Self {
         Self {
-            resources: self.resources.clone(),
-            node_selector: self.node_selector.clone(),
-            tolerations: self.tolerations.clone(),
-            affinity: self.affinity.as_ref().map(Affinity::of_nodes),
-            ttl_seconds_after_finished: self.ttl_seconds_after_finished,
-            active_deadline_seconds: self.active_deadline_seconds,
-            backoff_limit: self.backoff_limit,
+            ttl_seconds_after_finished: self.ttl_seconds_after_finished.map(|own| own.min(max_ttl_seconds)),
+            active_deadline_seconds: self.active_deadline_seconds.map(|own| own.min(max_deadline_seconds)),
             ..Self::default()
         }
     }

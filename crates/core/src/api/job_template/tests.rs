@@ -13,9 +13,9 @@ fn wrong(json: Value) -> String {
     problems.iter().map(|p| format!("{}: {}", p.field, p.message)).collect::<Vec<_>>().join("\n")
 }
 
-#[test]
-fn a_template_with_every_field_is_right() {
-    let every = json!({
+/// A template with every field.
+fn every_field() -> Value {
+    json!({
         "resources": { "limits": { "cpu": "1", "memory": "1Gi", "ephemeral-storage": "4Gi" }, "requests": { "cpu": "1" } },
         "nodeSelector": { "kubernetes.io/arch": "arm64", "pool": "" },
         "tolerations": [
@@ -32,10 +32,26 @@ fn a_template_with_every_field_is_right() {
         "ttlSecondsAfterFinished": 600,
         "activeDeadlineSeconds": 7200,
         "backoffLimit": 2,
-    });
+    })
+}
+
+#[test]
+fn a_template_with_every_field_is_right() {
+    let every = every_field();
     assert_eq!(wrong(every.clone()), "");
     assert_eq!(serde_json::to_value(template(every.clone())).unwrap(), every);
     assert_eq!(wrong(json!({})), "");
+}
+
+#[test]
+fn of_a_template_nothing_but_shorter_times_holds_outside_of_the_namespace() {
+    let every = template(every_field());
+    let left = |ttl, deadline| serde_json::to_value(every.outside_of_namespace(ttl, deadline)).unwrap();
+    let longest = json!({ "ttlSecondsAfterFinished": 60, "activeDeadlineSeconds": 3600 });
+    assert_eq!(left(60, 3600), longest, "not longer than the settings say");
+    let own = json!({ "ttlSecondsAfterFinished": 600, "activeDeadlineSeconds": 7200 });
+    assert_eq!(left(3600, 86_400), own);
+    assert_eq!(JobTemplateSpec::default().outside_of_namespace(60, 3600), JobTemplateSpec::default());
 }
 
 #[test]

@@ -42,7 +42,11 @@ impl LastBuild {
     /// Returns whether the spec of this generation asks for nothing but what it is. What changed may be how builds are
     /// run, such as suspend or a limit, and not what is built; a build that failed may have failed for that.
     pub fn is_all_of(&self, request: &BuildRequest, generation: i64) -> bool {
+        let is_elsewhere =
+            || self.destination.as_ref().is_some_and(|of| !of.is_at(&request.destination.repository));
         match self.end {
+            // The default destination of the namespace may be another one.
+            Some(BuildEnd::Succeeded) if self.generation == generation => !is_elsewhere(),
             _ if self.generation == generation => true,
             // It sets the tags that the spec names when it ends.
             None => self.is_of(request, generation),

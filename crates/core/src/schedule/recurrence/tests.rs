@@ -52,6 +52,15 @@ fn the_next_sync_is_never_later_than_the_frequency() {
 }
 
 #[test]
+fn who_asks_between_a_time_of_the_schedule_and_the_look_for_it_is_told_of_this_look() {
+    let time = at("2026-11-22T03:00:00Z");
+    let look = daily().next(UID, time - Duration::from_hours(1));
+    assert!(look > time, "{UID} waits a little: {look}");
+    assert_eq!(daily().next(UID, time), look);
+    assert_eq!(daily().next(UID, look), look + Duration::from_hours(24));
+}
+
+#[test]
 fn a_thousand_objects_of_one_schedule_do_not_ask_at_once_and_none_waits_longer_than_a_minute() {
     let now = at("2026-11-21T12:00:00Z");
     let time = at("2026-11-22T03:00:00Z");
@@ -71,7 +80,7 @@ fn a_thousand_objects_of_one_schedule_do_not_ask_at_once_and_none_waits_longer_t
 #[test]
 fn a_restart_runs_nothing_early() {
     let uptime = started("2026-11-21T12:00:00Z");
-    let last = Some(at("2026-11-21T03:00:40Z"));
+    let last = Some(at("2026-11-21T03:01:00Z"));
     let next = daily().resume(UID, last, &uptime, uptime.started);
     assert_eq!(next, daily().next(UID, uptime.started));
     assert!(next > at("2026-11-22T02:59:59Z"));
@@ -83,7 +92,7 @@ fn a_restart_runs_nothing_early() {
 fn what_was_missed_while_no_agent_ran_is_made_up_for_once_and_within_a_minute() {
     let uptime = started("2026-11-21T12:00:00Z");
     for recurrence in [daily(), every("1h")] {
-        for last in [Some(at("2026-11-17T03:00:40Z")), None] {
+        for last in [Some(at("2026-11-17T03:01:00Z")), None] {
             let due = |uid: &str| recurrence.resume(uid, last, &uptime, uptime.started);
             let minute = uptime.started..uptime.started + Duration::from_mins(1);
             assert!((0..100).all(|n| minute.contains(&due(&format!("uid-{n}")))));
@@ -97,7 +106,7 @@ fn what_was_missed_while_no_agent_ran_is_made_up_for_once_and_within_a_minute() 
 
 #[test]
 fn what_an_agent_did_until_its_last_heartbeat_is_not_made_up_for() {
-    let last = Some(at("2026-11-17T03:00:40Z"));
+    let last = Some(at("2026-11-17T03:01:00Z"));
     let with = |recurrence: &Recurrence, heartbeat: &str| {
         let earlier_heartbeat = Some(at(heartbeat));
         let uptime = Uptime { earlier_heartbeat, ..started("2026-11-21T12:00:00Z") };
@@ -133,11 +142,11 @@ fn a_clock_that_was_ahead_silences_nothing() {
 fn the_last_look_follows_from_the_schedule_and_from_what_is_recorded() {
     let last = |recorded: &str, now: &str| daily().last(UID, at(recorded), at(now)).unwrap();
     let look = daily().next(UID, at("2026-11-21T02:00:00Z"));
-    assert_eq!(last("2026-11-17T03:00:40Z", "2026-11-21T12:00:00Z"), look);
+    assert_eq!(last("2026-11-17T03:01:00Z", "2026-11-21T12:00:00Z"), look);
     assert_eq!(last("2026-11-21T09:00:00Z", "2026-11-21T12:00:00Z"), at("2026-11-21T09:00:00Z"), "a request");
     let before = daily().next(UID, at("2026-11-20T02:00:00Z"));
-    assert_eq!(last("2026-11-17T03:00:40Z", "2026-11-21T03:00:00Z"), before, "it waits its jitter yet");
-    assert_eq!(every("1h").last(UID, at("2026-11-17T03:00:40Z"), at("2026-11-21T12:00:00Z")), None);
+    assert_eq!(last("2026-11-17T03:01:00Z", "2026-11-21T03:00:00Z"), before, "it waits its jitter yet");
+    assert_eq!(every("1h").last(UID, at("2026-11-17T03:01:00Z"), at("2026-11-21T12:00:00Z")), None);
 }
 
 #[test]
