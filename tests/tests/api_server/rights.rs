@@ -123,7 +123,7 @@ impl Place {
                 None => used_rights(&log, AGENT)?,
             };
             // Events are read of Jobs whose pods are refused for a while; the disruption tests have such a Job.
-            let is_used_there = |right: &&Right| **right == ("".into(), "events".into(), "list".into());
+            let is_used_there = |right: &&Right| **right == (String::new(), "events".into(), "list".into());
             let unused = granted.difference(&used).filter(|right| !is_used_there(right));
             Ok::<_, anyhow::Error>(unused.cloned().collect::<Vec<_>>())
         };
