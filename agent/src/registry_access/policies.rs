@@ -37,8 +37,8 @@ const KNOWN_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const MISSING_TIME: Duration = Duration::from_secs(90);
 /// A watch that fails is tried again more often than this: what was said longer ago has not lasted.
 const MAX_MISSING_PAUSE: Duration = Duration::from_secs(75);
-/// Bytes of an object.
-const MAX_OBJECT_BYTES: usize = 64 * 1024;
+/// Bytes of an object: more than what its schema allows.
+const MAX_OBJECT_BYTES: usize = 256 * 1024;
 
 /// Labels of a namespace.
 pub type Labels = BTreeMap<String, String>;

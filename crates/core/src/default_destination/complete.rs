@@ -219,7 +219,9 @@ fn fill(
     }
     let is_there =
         open.name.parse::<Repository>().is_ok_and(|at| at.host().is_same_place(defaults.prefix.host()));
-    let takes_credentials = is_there && open.credentials.is_none() && !*open.use_aws_irsa;
+    // They are not sent in another way than the administrator has decided.
+    let is_secured_so = open.tls.is_none() || *open.tls == defaults.tls;
+    let takes_credentials = is_there && is_secured_so && open.credentials.is_none() && !*open.use_aws_irsa;
     if takes_credentials {
         open.credentials.clone_from(&defaults.credentials);
         *open.use_aws_irsa = defaults.use_aws_irsa;
