@@ -383,27 +383,3 @@ async fn a_service_account_is_named_by_who_may_create_pods_or_its_tokens_alone()
     })
     .await
 }
-
-#[tokio::test]
-async fn labels_and_annotations_of_pods_are_given_by_who_may_create_pods_alone() -> anyhow::Result<()> {
-    with_case(async |case| {
-        let mut may_create_pods = tenant();
-        let right = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["create"] });
-        may_create_pods.as_array_mut().into_iter().for_each(|rules| rules.push(right.clone()));
-        let (alice, bob) = (case.user("alice", tenant()).await?, case.user("bob", may_create_pods).await?);
-        for kind in [Kind::Image, Kind::ImageBuilder] {
-            for field in ["labels", "annotations"] {
-                let create = async |client: &Client| {
-                    let mut spec = kind.spec();
-                    spec["jobTemplate"] = json!({ field: { "iam.example.com/role": "admin" } });
-                    try_create(&case.objects(client, kind), &kind.object("app", &spec)).await
-                };
-                refused("spec.jobTemplate.labels", || create(&alice)).await?;
-                let answer = refusal(create(&bob).await)?;
-                anyhow::ensure!(answer.is_none(), "{kind:?}, {field}: {answer:?}");
-            }
-        }
-        Ok(())
-    })
-    .await
-}
