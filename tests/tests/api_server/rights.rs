@@ -179,6 +179,12 @@ async fn copies(place: &Place) -> anyhow::Result<()> {
                 "destination": { "name": format!("{}/{destination}", registry.address), "publish": "Direct",
                     "tls": tls, "credentials": { "secretName": "login" } } } })
     };
+    // Whom it selects depends on the labels of the namespace.
+    place
+        .apply(json!({ "apiVersion": "imgop.io/v1alpha1", "kind": "RegistryAccess", "metadata": { "name": "others" },
+            "spec": { "hosts": [registry.address], "repositories": ["app"], "actions": ["Pull"], "secretName": "other",
+                "namespaceSelector": { "matchLabels": { "team": "other" } } } }))
+        .await?;
     place.apply(image("one")).await?;
     place.new_job("copies", &[]).await?;
     place.apply(image("two")).await?;

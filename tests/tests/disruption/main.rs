@@ -7,9 +7,12 @@ mod moments;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
+use anyhow::Context as _;
 use futures::FutureExt as _;
 use imgop_core::api::conditions::{READY, find};
-use imgop_core::api::{Architecture, BuiltImage, FailureReason, ImageBuilder, ImageBuilderSpec, Mode};
+use imgop_core::api::{
+    Architecture, BuiltImage, FailureReason, ImageBuilder, ImageBuilderSpec, Mode, RegistryAccess,
+};
 use imgop_registry::reference::Digest;
 use imgop_tests::audit;
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
@@ -20,6 +23,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 use tokio::sync::Mutex;
 
 use moments::Moment;
@@ -118,10 +122,12 @@ async fn an_agent_that_starts_again_finds_everything_done_and_writes_nothing() -
     with_tenant(async |tenant| {
         let source = &tenant.cluster.source;
         source.fill(&tenant.path("busybox"), &["v1.0.0", "v1.0.1"], "").await?;
-        tenant.apply("busybox", &tenant.spec("busybox", "v1.0.x", "busybox")).await?;
+        let mut spec = tenant.spec("busybox", "v1.0.x", "busybox");
+        spec.frequency = "30s".into();
+        tenant.apply("busybox", &spec).await?;
         let before = tenant.ready("busybox").await?;
         tenant.cluster.kill_agent().await?;
-        // It looks at Images that are complete within a minute of its start, as the source sees.
+        // It looks at Images that are complete when they are due again, as the source sees.
         let from = source.mark().await?;
         wait::poll("a look after the start", DEADLINE, || async {
             let asked = source.requests(&tenant.path("busybox"), from, source.mark().await?)?;
@@ -248,6 +254,7 @@ async fn a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is_us
 
         refused_builder(tenant).await?;
         refused_pod(tenant).await?;
+        lent_to_others(tenant).await?;
         if let Some(log) = &cluster.environment.audit_log {
             let agent = format!("system:serviceaccount:{AGENT_NAMESPACE}:{}", test_cluster::AGENT);
             let mut used = audit::used_rights(log, &agent)?;
@@ -292,6 +299,21 @@ async fn refused_pod(tenant: &Tenant) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An Image whose source an administrator lends to other namespaces: the labels of its own one decide that.
+async fn lent_to_others(tenant: &Tenant) -> anyhow::Result<()> {
+    let source = tenant.cluster.source.repository(&tenant.path("busybox"));
+    let (host, repository) = source.split_once('/').context("it names a registry")?;
+    let spec = json!({ "hosts": [host], "repositories": [repository], "actions": ["Pull"], "secretName": "other",
+        "namespaceSelector": { "matchLabels": { "team": "other" } } });
+    let accesses: Api<RegistryAccess> = Api::all(tenant.cluster.client.clone());
+    let access = RegistryAccess::new(&tenant.namespace, serde_json::from_value(spec)?);
+    accesses.create(&PostParams::default(), &access).await?;
+    tenant.apply("lent", &tenant.spec("busybox", "v1.0.0", "lent")).await?;
+    let is_ready = tenant.ready("lent").await;
+    accesses.delete(&tenant.namespace, &DeleteParams::default()).await?;
+    is_ready.map(drop)
+}
+
 /// What the roles of the agent grant.
 fn granted_rights() -> anyhow::Result<BTreeSet<audit::Right>> {
     let text = std::fs::read_to_string(imgop_tests::repository_root().join("manifests/agent.yaml"))?;
@@ -302,8 +324,8 @@ fn granted_rights() -> anyhow::Result<BTreeSet<audit::Right>> {
         // A Role is a ClusterRole of one namespace.
         let document = document.replace("\nkind: Role\n", "\nkind: ClusterRole\n");
         let role: ClusterRole = serde_saphyr::from_str(&document)?;
-        // What Images with useAwsIRSA need besides: there is no AWS here. And what builds need: none runs here.
-        if ["imgop-agent-aws", "imgop-agent-builds"].contains(&role.name_any().as_str()) {
+        // What Images with useAwsIRSA need besides, what builds need, and what Jobs with something lent: none of it is here.
+        if ["imgop-agent-aws", "imgop-agent-builds", "imgop-agent-lent"].contains(&role.name_any().as_str()) {
             continue;
         }
         for rule in role.rules.unwrap_or_default() {
