@@ -37,7 +37,7 @@ impl DefaultDestinations {
     /// Returns an object with what its spec leaves open of its destination.
     ///
     /// # Errors
-    /// If it names no registry, and it is not known which one is meant.
+    /// If it names no registry, and no default destination is known.
     pub async fn complete<'a, K: WithDestination + Resource>(
         &self,
         object: &'a K,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A tag whose manifest is `{}`, after so many tries.
+/// A tag whose manifest is `{}`, after this number of tries.
 fn failure(tag: &str, attempts: u32, next_attempt: Timestamp) -> TagFailure {
     TagFailure {
         tag: tag.into(),

@@ -21,7 +21,7 @@ pub(super) enum HostPattern {
 /// How well a pattern fits a host; what fits better is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HostMatch {
-    /// Behind a star, with so many bytes.
+    /// By a wildcard; the length of what follows it.
     Within(usize),
     /// Written in full.
     Exact,

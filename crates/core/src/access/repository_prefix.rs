@@ -18,7 +18,7 @@ pub(super) enum RepositoryPrefix {
 /// How well it fits a repository; what fits better is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RepositoryMatch {
-    /// By a prefix of so many bytes.
+    /// By a prefix; its length.
     Within(usize),
     /// By its name.
     Exact,

@@ -24,7 +24,7 @@ impl Cooldown {
     /// The longest one.
     pub const MAX: Self = Self(Some(Duration::from_mins(Self::MAX_MINUTES as u64)));
 
-    /// Returns the cooldown of so many minutes; 0 is none.
+    /// Returns the cooldown of this number of minutes; 0 is none.
     pub fn of_minutes(minutes: u32) -> Self {
         let minutes = minutes.min(Self::MAX_MINUTES);
         Self((minutes > 0).then(|| Duration::from_mins(minutes.into())))

@@ -297,7 +297,7 @@ async fn what_is_named_already_is_sent_nowhere_else_by_who_may_not_get_it() -> a
     .await
 }
 
-/// An ImageBuilder with so many registries and secrets, each with a Secret of its own.
+/// An ImageBuilder with this number of registries and secrets, each with a Secret of its own.
 fn builder_with_many(registries: usize, secrets: usize, name: impl Fn(usize) -> String) -> Value {
     let registries = (0..registries).map(|n| {
         json!({ "host": format!("r{n}.example.com"), "credentials": { "secretName": name(n) },

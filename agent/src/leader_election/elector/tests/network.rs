@@ -124,7 +124,7 @@ impl Network {
         self.processes[process].is_running = false;
     }
 
-    /// Lets so many events happen.
+    /// Lets this number of events happen.
     pub fn run(&mut self, events: usize) {
         for _ in 0..events {
             self.happen();

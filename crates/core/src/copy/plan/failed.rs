@@ -9,7 +9,7 @@ use crate::api::{FailureReason, TagFailure};
 use crate::copy::ObservedTag;
 use crate::time::{clamp_ahead, saturating_add};
 
-/// Returns a failure with when the tag is tried again, after so many tries of its content, the last of which failed
+/// Returns a failure with when the tag is tried again, after this number of tries of its content, the last of which failed
 /// then. Those before a reset do not count.
 pub(super) fn failed_try(
     inputs: &Inputs<'_>,
