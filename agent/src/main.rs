@@ -15,6 +15,7 @@ use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
 use imgop_agent::leader_election::{Clock, EarlierHeartbeat, Election, KubeLease, Leadership, Timings};
 use imgop_agent::metrics::Metrics;
+use imgop_agent::registry_access::status::Reporter;
 use imgop_agent::{Agent, Config, OF_KINDS, log_writer, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -169,6 +170,11 @@ async fn work(
         _ = async { tokio::join!(jobs_known, granted_known) } => {}
         () = stop.cancelled() => return Ok(()),
     }
+    let (reporting, stopped) = (agent.clone(), stop.clone());
+    let reports = async move {
+        Reporter::new(&reporting.client, reporting.registry_access()).run(stopped).await;
+    };
+    let reports = tokio::spawn(run_until_stop(reports, stop.clone()));
     let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
     let copied = Images::new(agent, images.objects()).beside(builders.objects());
     let building = controller::run(image_builders, builders, stop.clone());
@@ -177,6 +183,7 @@ async fn work(
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
     run_until_stopped(controllers, stop).await;
     accepting.abort();
+    reports.await.context("the reports of RegistryAccesses")??;
     policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?
 }

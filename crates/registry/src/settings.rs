@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::reference::RegistryHost;
+use crate::request_limits::RequestLimits;
 use crate::write_gate::WriteGate;
 
 /// The variable of [`Settings::max_tags`].
@@ -90,6 +91,8 @@ pub struct Settings {
     pub addresses: HashMap<String, SocketAddr>,
     /// Whether anything may be changed at registries now.
     pub write_gate: WriteGate,
+    /// How many requests at once some registries are sent, beside `concurrency_per_registry`.
+    pub request_limits: RequestLimits,
 }
 
 impl Default for Settings {
@@ -121,6 +124,7 @@ impl Default for Settings {
             bulk_apis: BulkApi::public(),
             addresses: HashMap::new(),
             write_gate: WriteGate::open(),
+            request_limits: RequestLimits::none(),
         }
     }
 }

@@ -10,7 +10,7 @@ use kube::core::{ApiResource, DynamicObject};
 
 use super::past_sync::{PastColumns, PastLayout, PastSync, table};
 use super::progress::{Goal, Progress, QuotedFailure, judge};
-use super::{DEFAULT_KIND, JobContainer, JobWords, Kind};
+use super::{DEFAULT_KIND, JobContainer, JobWords, Kind, Scoped};
 use crate::output::table::Table;
 
 /// A kind at run time.
@@ -21,6 +21,8 @@ pub type KindRef = &'static dyn AnyKind;
 pub trait AnyKind: Sync {
     /// Returns group, version, kind and plural.
     fn resource(&self) -> ApiResource;
+    /// Returns whether its objects are in namespaces; else they are the cluster's.
+    fn is_namespaced(&self) -> bool;
     /// Returns [`Kind::SHORT_NAMES`].
     fn short_names(&self) -> &'static [&'static str];
     /// Returns [`Kind::COLUMNS`].
@@ -91,6 +93,10 @@ pub fn read<K: Kind>(object: &DynamicObject) -> Result<K, String> {
 impl<K: Kind> AnyKind for Erased<K> {
     fn resource(&self) -> ApiResource {
         ApiResource::erase::<K>(&())
+    }
+
+    fn is_namespaced(&self) -> bool {
+        <K::Scope as Scoped>::IS_NAMESPACED
     }
 
     fn short_names(&self) -> &'static [&'static str] {

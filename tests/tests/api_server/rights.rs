@@ -158,10 +158,23 @@ async fn no_role_of_the_agent_has_a_right_that_it_does_not_use() -> anyhow::Resu
     place.uses(Some("copies"), "imgop-agent-namespace").await?;
     place.uses(Some("builds"), "imgop-agent-builds").await?;
     place.uses(None, "imgop-agent").await?;
+    reports(&place).await?;
     // What it may do with Secrets for AWS is what it does for builds; there is no AWS here.
     let of_builds = granted("imgop-agent-builds")?;
     anyhow::ensure!(granted("imgop-agent-aws")?.is_subset(&of_builds));
     agent.stop().await
+}
+
+/// What is lent cannot be read, which the administrator sees.
+async fn reports(place: &Place) -> anyhow::Result<()> {
+    let table = place.server.kubectl()?.run(["get", "registryaccess"]).await?.ok()?;
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    anyhow::ensure!(
+        rows[0] == ["NAME", "HOSTS", "REPOSITORIES", "ACTIONS", "READY", "REASON", "AGE"],
+        "{table}"
+    );
+    anyhow::ensure!(rows[1][0] == "others" && rows[1][4..6] == ["False", "SecretUnusable"], "{table}");
+    Ok(())
 }
 
 /// An Image that names a Secret, and whose Job is not wanted any more.
