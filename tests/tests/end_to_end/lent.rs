@@ -6,7 +6,8 @@ use imgop_core::api::{Credentials, Destination, ImageSpec, Tls, TlsMode};
 use imgop_registry::DockerConfig;
 use imgop_registry::reference::Repository;
 use imgop_tests::lent::{LENT_LABEL, lends, with_lent};
-use imgop_tests::tenant::{CA_SECRET, PUSH_SECRET, Tenant, with_tenant};
+use imgop_tests::tenant::{CA_SECRET, DEADLINE, PUSH_SECRET, Tenant, with_tenant};
+use imgop_tests::wait;
 use kube::ResourceExt as _;
 use serde_json::json;
 
@@ -86,7 +87,12 @@ async fn a_namespace_that_is_not_selected_may_not_write_there_whatever_credentia
 
             // An administrator selects it.
             other.label(LENT_LABEL, &tenant.namespace).await?;
-            other.sync("bare").await?;
+            // Labels that were read within the last second are recent enough for a sync.
+            wait::poll("a sync succeeds", DEADLINE, || async {
+                let sync = other.kubectl.imgop(["sync", "bare"]).await?;
+                Ok((sync.code == Some(0)).then_some(()))
+            })
+            .await?;
             assert_eq!(tenant.cluster.target.digests(&destination).await?, pushed);
             assert_eq!(other.jobs().await?.len(), 0, "lent credentials are in no Job of a tenant");
             other.nothing_is_left_of("bare").await

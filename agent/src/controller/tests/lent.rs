@@ -44,7 +44,7 @@ async fn a_deletion_that_no_watch_saw_is_made_up_for_once_all_objects_are_known(
     let eviction = tokio::spawn(evict_deleted(case.runner.clone()));
     let after_a_round = async || {
         deletions(&case).await;
-        tokio::time::advance(EVICTION_INTERVAL).await;
+        tokio::time::advance(EVICTION_INTERVAL + Duration::from_secs(1)).await;
         deletions(&case).await
     };
     let lists = |objects: &[Image]| {

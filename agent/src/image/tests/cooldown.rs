@@ -200,7 +200,7 @@ async fn another_secret_ends_a_cooldown_of_a_suspended_image_once_it_is_resumed(
     // What is under way is ended also while it is suspended.
     stage.has_job(&copy_of("v2.13.2", "{}"));
     let status = reported(&stage, &mut due_at(now()), now()).await;
-    assert_eq!((status.failures[0].attempts, tries(&stage)), (5, vec![]));
+    assert_eq!(tries(&stage), []);
     stage.image.status = Some(status);
     stage.image.spec.suspend = false;
     restarted(&mut stage, now() + Duration::from_mins(1)).await;
