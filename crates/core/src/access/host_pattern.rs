@@ -114,6 +114,7 @@ mod tests {
             ("*.example.com", "example.com"),
             ("*.example.com", "r.example.com:5000"),
             ("*.example.com", "rexample.com"),
+            ("*.example.com", "not-the-example.com"),
             ("*.example.com", "r.example.com.evil.test"),
             ("*.example.com:5000", "r.example.com"),
             ("*.docker.io", "docker.io"),

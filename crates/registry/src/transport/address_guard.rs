@@ -281,6 +281,17 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn what_a_name_resolves_to_is_checked_before_anything_is_connected() {
+        let is_resolved = async |reach| {
+            let rules = rules(reach, PrivateAddresses::Everywhere);
+            let resolver = CheckedResolver { rules, fixed: HashMap::new() };
+            resolver.resolve("localhost".parse().unwrap()).await.is_ok()
+        };
+        assert!(is_resolved(Reach::Loopback).await, "this machine has the name");
+        assert!(!is_resolved(Reach::Own).await && !is_resolved(Reach::Foreign).await);
+    }
+
     #[test]
     fn a_range_that_is_allowed_for_a_registry_lets_it_and_its_own_hosts_be_there_and_no_metadata_service() {
         let ranges = ["10.0.0.0/8", "127.0.0.2/32", "fd12::/16", "169.254.0.0/16"];
