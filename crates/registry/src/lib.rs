@@ -52,7 +52,8 @@ pub use error::{Operation, Reason, RegistryError, Unreachable};
 pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible};
 pub use search::{FoundRepository, SearchError};
 pub use settings::{
-    BulkApi, BulkKind, PrivateAddresses, Settings, SettingsError, TokenServers, parse_token_servers,
+    BulkApi, BulkKind, LoopbackAddresses, PrivateAddresses, Settings, SettingsError, TokenServers,
+    parse_token_servers,
 };
 pub use text::{is_printable, printable};
 pub use transport::{Content, Http, RequestCount};
