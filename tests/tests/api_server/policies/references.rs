@@ -402,16 +402,17 @@ async fn labels_and_annotations_of_pods_are_given_by_who_may_create_pods_alone()
                 };
                 let object = marked(json!({ "team": "web", "zone": "dmz" }));
                 refused(&named, || try_create(&by_alice, &object)).await?;
-                accepted(async || by_bob.create(&PostParams::default(), &object).await.map(drop)).await?;
+                accepted(|| async { by_bob.create(&PostParams::default(), &object).await.map(drop) }).await?;
                 // What others have given stays, and may go.
                 let change =
                     |marks: Value| json!({ "spec": { "suspend": true, "jobTemplate": { field: marks } } });
                 for good in [json!({}), json!({ "zone": null }), Value::Null] {
-                    accepted(|| try_patch(&by_alice, field, &change(good.clone()))).await?;
+                    accepted(|| async { try_patch(&by_alice, field, &change(good.clone())).await }).await?;
                 }
                 for bad in [json!({ "zone": "internal" }), json!({ "app": "db" })] {
-                    refused(&named, || try_patch(&by_alice, field, &change(bad.clone()))).await?;
-                    accepted(|| try_patch(&by_bob, field, &change(bad.clone()))).await?;
+                    refused(&named, || async { try_patch(&by_alice, field, &change(bad.clone())).await })
+                        .await?;
+                    accepted(|| async { try_patch(&by_bob, field, &change(bad.clone())).await }).await?;
                 }
                 // What is built runs with them.
                 if kind == Kind::ImageBuilder {
