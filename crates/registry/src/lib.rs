@@ -54,7 +54,8 @@ pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform
 pub use request_limits::{RequestLimit, RequestLimits};
 pub use search::{FoundRepository, SearchError};
 pub use settings::{
-    BulkApi, BulkKind, PrivateAddresses, Settings, SettingsError, TokenServers, parse_token_servers,
+    BulkApi, BulkKind, LoopbackAddresses, PrivateAddresses, Settings, SettingsError, TokenServers,
+    parse_token_servers,
 };
 pub use text::{is_printable, printable};
 pub use transport::{Content, Http, RequestCount, holds_certificates};

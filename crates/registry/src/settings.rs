@@ -25,6 +25,9 @@ pub(crate) const TOKEN_SERVERS_VARIABLE: &str = "REGISTRY_TOKEN_SERVERS";
 /// The variable of [`Settings::private_addresses`].
 pub(crate) const PRIVATE_ADDRESSES_VARIABLE: &str = "REGISTRY_PRIVATE_ADDRESSES";
 
+/// The variable of [`Settings::loopback`] for programs that refuse it otherwise.
+pub(crate) const LOOPBACK_VARIABLE: &str = "REGISTRY_LOOPBACK";
+
 /// The hosts of token servers by registry: with a port, or without one for all ports with TLS.
 pub type TokenServers = BTreeMap<RegistryHost, Vec<String>>;
 
@@ -81,9 +84,8 @@ pub struct Settings {
     /// Addresses of this process besides loopback, such as those of its pod and its node. Hosts that a registry
     /// names, and no spec, are not reached there.
     pub own_addresses: Vec<IpAddr>,
-    /// Whether the name of a registry may have a loopback address, as on the machine of a user. `localhost`
-    /// and literal addresses may anyway.
-    pub may_names_mean_loopback: bool,
+    /// Which registries may be at loopback addresses.
+    pub loopback: LoopbackAddresses,
     /// Registries with an API that returns the digests of many tags at once.
     pub bulk_apis: BTreeMap<RegistryHost, BulkApi>,
     /// Addresses of names that are not resolved, as in `/etc/hosts`. The port applies to URLs without one;
@@ -120,7 +122,7 @@ impl Default for Settings {
             token_servers: BTreeMap::new(),
             private_addresses: PrivateAddresses::Registries,
             own_addresses: Vec::new(),
-            may_names_mean_loopback: false,
+            loopback: LoopbackAddresses::Written,
             bulk_apis: BulkApi::public(),
             addresses: HashMap::new(),
             write_gate: WriteGate::open(),
@@ -138,6 +140,18 @@ pub enum PrivateAddresses {
     Everywhere,
     /// None.
     Nowhere,
+}
+
+/// Which registries may be at the loopback addresses of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoopbackAddresses {
+    /// None, but for those for which an administrator lists such addresses: others than who runs this process name
+    /// registries, and what listens here is not for them.
+    Nowhere,
+    /// Those that are written as `localhost` or with such an address.
+    Written,
+    /// Besides, those whose names have such an address, as on the machine of a user.
+    Named,
 }
 
 /// An API that returns the digests of many tags at once, and its address.

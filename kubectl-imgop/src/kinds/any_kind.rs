@@ -10,7 +10,7 @@ use kube::core::{ApiResource, DynamicObject};
 
 use super::past_sync::{PastColumns, PastLayout, PastSync, table};
 use super::progress::{Goal, Progress, QuotedFailure, judge};
-use super::{DEFAULT_KIND, JobContainer, JobWords, Kind, Scoped};
+use super::{DEFAULT_KIND, FailedTags, JobContainer, JobWords, Kind, Scoped};
 use crate::output::table::Table;
 
 /// A kind at run time.
@@ -40,7 +40,7 @@ pub trait AnyKind: Sync {
     /// Returns [`Kind::history`] of an object.
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String>;
     /// Returns [`Kind::failed_tags`] of an object.
-    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String>;
+    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<FailedTags>, String>;
     /// Returns how far the agent is with an object.
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String>;
     /// Returns [`Kind::quoted_failure`] of an object; nothing of one that this version cannot read.
@@ -144,7 +144,7 @@ impl<K: Kind> AnyKind for Erased<K> {
         Ok(read::<K>(object)?.history())
     }
 
-    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String> {
+    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<FailedTags>, String> {
         Ok(read::<K>(object)?.failed_tags())
     }
 

@@ -80,7 +80,7 @@ pub trait Kind: Resource<DynamicType = (), Scope: Scoped> + DeserializeOwned + '
     }
 
     /// Returns the tags that failed, each of which can be tried again; nothing where a kind has no tags to choose from.
-    fn failed_tags(&self) -> Option<Vec<String>> {
+    fn failed_tags(&self) -> Option<FailedTags> {
         None
     }
 
@@ -101,6 +101,15 @@ pub trait Kind: Resource<DynamicType = (), Scope: Scoped> + DeserializeOwned + '
     fn run_of(_: &Job) -> Option<u64> {
         None
     }
+}
+
+/// The tags of an object that failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedTags {
+    /// Those that the status names.
+    pub named: Vec<String>,
+    /// How many more there are.
+    pub others: u32,
 }
 
 /// How the work of a kind's Jobs is named.
