@@ -224,6 +224,7 @@ async fn run_until_stop(watches: impl Future<Output = ()>, stop: CancellationTok
 }
 
 /// Ends the process from a thread that waits for no other.
+#[expect(clippy::exit, reason = "nothing that could be returned to goes on")]
 fn end_now() {
     tracing::error!("does not lead any more and is stuck: ends");
     std::thread::sleep(LOG_TIME);

@@ -18,10 +18,14 @@ fn without_secrets(tenant: &Tenant, destination: &str) -> ImageSpec {
 }
 
 /// Whether a file of credentials of a Job has some for this repository.
-fn has_login(files: &BTreeMap<String, k8s_openapi::ByteString>, key: &str, repository: &str) -> bool {
-    let repository: Repository = repository.parse().unwrap();
-    let config = DockerConfig::parse(&files[key].0).unwrap();
-    config.credential(repository.host(), repository.path()).is_some()
+fn has_login(
+    files: &BTreeMap<String, k8s_openapi::ByteString>,
+    key: &str,
+    repository: &str,
+) -> anyhow::Result<bool> {
+    let repository: Repository = repository.parse()?;
+    let config = DockerConfig::parse(&files[key].0)?;
+    Ok(config.credential(repository.host(), repository.path()).is_some())
 }
 
 /// Asserts that the namespace holds no Secret, and that the agent made nothing in it.
@@ -53,8 +57,8 @@ async fn a_namespace_without_secrets_pushes_with_lent_credentials_and_never_has_
                 let keys: Vec<&str> = files.keys().map(String::as_str).collect();
                 assert_eq!(keys, ["destination.crt", "destination.json"], "no file is for the source");
                 let at = |registry: &str| has_login(files, "destination.json", registry);
-                assert!(at(&tenant.cluster.target.repository(&destination)));
-                assert!(!at(&tenant.cluster.source.repository(&destination)), "its own registry alone");
+                assert!(at(&tenant.cluster.target.repository(&destination))?);
+                assert!(!at(&tenant.cluster.source.repository(&destination))?, "its own registry alone");
             }
             tenant.nothing_is_left_of("lent").await
         })
@@ -131,10 +135,10 @@ async fn a_source_that_is_lent_is_read_beside_a_secret_of_the_namespace_and_by_n
             assert_eq!(tenant.jobs().await?.len(), 0);
             let there = tenant.in_job_namespace("lent").await?;
             let files = there.secrets[0].data.as_ref().unwrap();
-            assert!(has_login(files, "source.json", &spec.source.name));
-            assert!(!has_login(files, "source.json", &copied), "each side has its own registry alone");
-            assert!(has_login(files, "destination.json", &copied));
-            assert!(!has_login(files, "destination.json", &spec.source.name), "and no other one");
+            assert!(has_login(files, "source.json", &spec.source.name)?);
+            assert!(!has_login(files, "source.json", &copied)?, "each side has its own registry alone");
+            assert!(has_login(files, "destination.json", &copied)?);
+            assert!(!has_login(files, "destination.json", &spec.source.name)?, "and no other one");
             tenant.nothing_is_left_of("lent").await?;
 
             let other = tenant.beside().await?;
