@@ -128,7 +128,7 @@ fn status(
         None => Readiness::ready("it is in effect"),
         Some((reason, _)) => {
             let texts: Vec<&str> = problems.iter().map(|(_, text)| text.as_str()).collect();
-            Readiness::stalled(*reason, shorten(&texts.join("; "), MAX_MESSAGE_BYTES))
+            Readiness::stalled(reason, shorten(&texts.join("; "), MAX_MESSAGE_BYTES))
         }
     };
     let old = old.map_or(&[][..], |old| &old.conditions);

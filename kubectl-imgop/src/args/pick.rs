@@ -41,7 +41,7 @@ impl OneArgs {
 /// The one object that a verb reads, of whichever kind.
 #[derive(Debug, Args)]
 pub struct OneListedArgs {
-    /// Name of the Image or ImageBuilder; kind/NAME where both have it, and for a RegistryAccess. Without it you can pick one, on a terminal
+    /// Name of the Image or ImageBuilder; kind/NAME where both have it, registryaccess/NAME for what an administrator lends. Without it you can pick one, on a terminal
     #[arg(value_parser = TypedName::parse_listed)]
     name: Option<TypedName>,
 }

@@ -102,7 +102,7 @@ mod tests {
     use crate::kinds::listing::{Columns, table};
     use crate::output::table::Table;
 
-    fn object(spec: Value) -> DynamicObject {
+    fn object(spec: &Value) -> DynamicObject {
         let condition = json!({ "type": "Ready", "status": "False", "reason": "SecretUnusable",
             "message": "its Secret does not exist", "lastTransitionTime": "2026-01-08T00:00:00Z" });
         serde_json::from_value(json!({
@@ -114,7 +114,7 @@ mod tests {
     }
 
     fn corp() -> DynamicObject {
-        object(json!({
+        object(&json!({
             "hosts": ["registry.example.com"], "aliases": ["r.corp:5000"], "repositories": ["mirror/", "base"],
             "actions": ["Pull", "Push"], "secretName": "shared", "tls": { "caSecretName": "ca" },
             "namespaceSelector": { "matchLabels": { "registry": "corp" }, "matchExpressions": [

@@ -44,15 +44,15 @@ impl AccessPolicy {
     /// Returns the first object that decides for a place of a grant in its stead.
     fn shadows(&self, grant: &Grant) -> Option<Mistake> {
         let earlier = self.grants().take_while(|other| other.name < grant.name);
-        let covering = earlier.filter(|other| {
+        let mut covering = earlier.filter(|other| {
             other.actions.iter().any(|action| grant.actions.contains(action))
                 && covers(other.namespaces.as_ref(), grant.namespaces.as_ref())
                 && grant.gives_more_than(other)
         });
-        covering
-            .filter_map(|other| Some((other, self.shared_place(grant, other)?)))
-            .next()
-            .map(|(other, place)| Mistake::Shadowed { by: other.name.clone(), place })
+        covering.find_map(|other| {
+            let place = self.shared_place(grant, other)?;
+            Some(Mistake::Shadowed { by: other.name.clone(), place })
+        })
     }
 
     /// Returns repositories that two objects are about, equally well.

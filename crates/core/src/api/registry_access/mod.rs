@@ -132,7 +132,7 @@ pub struct RegistryAccessSpec {
 #[x_kube(validation = rules::some_limit())]
 pub struct RegistryLimits {
     /// How many of its own requests the agent sends to the registry at once, under all its names together. A number
-    /// above REQUESTS_PER_REGISTRY of the agent changes nothing.
+    /// above the one of the agent's settings changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub concurrent_requests: Option<u32>,
