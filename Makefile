@@ -51,8 +51,7 @@ test-builds: ## Run the tests of what runs in the pods of builds, with real git,
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
 	cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
-	  --test end_to_end --test disruption --test leaks -- --test-threads 6
-	tests/with-cluster cargo test --package imgop-tests --test installation -- --test-threads 1
+	  --test end_to_end --test disruption --test leaks --test installation -- --test-threads 6
 
 .PHONY: test-clock
 test-clock: ## Run the test of an agent whose wall clock jumps (Debian 12 as root; builds the agent once more, dynamically)

@@ -7,11 +7,11 @@
 {{- $container := first $pod.containers -}}
 {{- $_ := set $deployment "replicas" $values.replicas -}}
 {{- if $values.deploymentAnnotations }}{{ $_ := set .object.metadata "annotations" $values.deploymentAnnotations }}{{ end -}}
-{{- $_ := set $template.metadata "labels" (mustMergeOverwrite (dict) $values.podLabels $template.metadata.labels) -}}
+{{- $_ := set $template.metadata "labels" (mustMergeOverwrite (dict) ($values.podLabels | default dict) $template.metadata.labels) -}}
 {{- if $values.podAnnotations }}{{ $_ := set $template.metadata "annotations" $values.podAnnotations }}{{ end -}}
 {{- $_ := set $pod "serviceAccountName" $values.serviceAccount.name -}}
 {{- $own := omit $pod.securityContext "runAsUser" "runAsGroup" -}}
-{{- $_ := set $pod "securityContext" (mustMergeOverwrite (dict) $values.podSecurityContext $own) -}}
+{{- $_ := set $pod "securityContext" (mustMergeOverwrite (dict) ($values.podSecurityContext | default dict) $own) -}}
 {{- range $field := list "affinity" "nodeSelector" "tolerations" "topologySpreadConstraints" "priorityClassName" "volumes" -}}
 {{- with get $values $field }}{{ $_ := set $pod $field . }}{{ end -}}
 {{- end -}}
@@ -26,8 +26,8 @@
 {{- range $field := list "volumeMounts" "envFrom" -}}
 {{- with get $values $field }}{{ $_ := set $container $field . }}{{ end -}}
 {{- end -}}
-{{- $_ := set $container "livenessProbe" (include "imgop.probe" (dict "own" $container.livenessProbe "given" $values.livenessProbe) | fromYaml) -}}
-{{- $_ := set $container "readinessProbe" (include "imgop.probe" (dict "own" $container.readinessProbe "given" $values.readinessProbe) | fromYaml) -}}
+{{- $_ := set $container "livenessProbe" (include "imgop.probe" (dict "own" $container.livenessProbe "given" ($values.livenessProbe | default dict)) | fromYaml) -}}
+{{- $_ := set $container "readinessProbe" (include "imgop.probe" (dict "own" $container.readinessProbe "given" ($values.readinessProbe | default dict)) | fromYaml) -}}
 {{- $_ := set (first $container.ports) "containerPort" (include "imgop.port" .root | int) -}}
 {{- $_ := set $container "env" (include "imgop.env" (dict "own" $container.env "root" .root) | fromYamlArray) -}}
 {{- end }}
@@ -67,5 +67,5 @@
 {{- range $name, $value := $settings -}}
 {{- if not (hasKey $own $name) }}{{ $env = append $env (dict "name" $name "value" $value) }}{{ end -}}
 {{- end -}}
-{{- toYaml (concat $env $values.env) -}}
+{{- toYaml (concat $env ($values.env | default list)) -}}
 {{- end }}

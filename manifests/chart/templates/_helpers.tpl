@@ -3,8 +3,8 @@
 {{- $metadata := .object.metadata -}}
 {{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" -}}
 {{- $given := dict "helm.sh/chart" $chart -}}
-{{- $_ := set $metadata "labels" (mustMergeOverwrite (dict) .root.Values.commonLabels ($metadata.labels | default dict) $given) -}}
-{{- $annotations := mustMergeOverwrite (dict) .root.Values.commonAnnotations ($metadata.annotations | default dict) -}}
+{{- $_ := set $metadata "labels" (mustMergeOverwrite (dict) (.root.Values.commonLabels | default dict) ($metadata.labels | default dict) $given) -}}
+{{- $annotations := mustMergeOverwrite (dict) (.root.Values.commonAnnotations | default dict) ($metadata.annotations | default dict) -}}
 {{- if $annotations }}{{ $_ := set $metadata "annotations" $annotations }}{{ end -}}
 {{- end }}
 
@@ -51,10 +51,10 @@
 
 {{/* The port of /metrics, /livez and /readyz. */}}
 {{- define "imgop.port" -}}
-{{- .Values.settings.listen | default ":8080" | regexFind "[0-9]+$" -}}
+{{- (.Values.settings | default dict).listen | default ":8080" | regexFind "[0-9]+$" -}}
 {{- end }}
 
 {{/* The namespace of Jobs that use what is lent. */}}
 {{- define "imgop.jobNamespace" -}}
-{{- .Values.settings.jobNamespace | default .Release.Namespace -}}
+{{- (.Values.settings | default dict).jobNamespace | default .Release.Namespace -}}
 {{- end }}

@@ -1,6 +1,6 @@
 {{/* Where the right to the Lease and to Jobs that use what is lent is needed: object and root are given. */}}
 {{- define "imgop.place" -}}
-{{- $settings := .root.Values.settings -}}
+{{- $settings := .root.Values.settings | default dict -}}
 {{- $metadata := .object.metadata -}}
 {{- $namespace := .root.Release.Namespace -}}
 {{- if eq $metadata.name "imgop-agent-lease" }}{{ $namespace = $settings.leaseNamespace | default $namespace }}{{ end -}}

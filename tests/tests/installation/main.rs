@@ -13,11 +13,15 @@ use imgop_tests::wait;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 /// The label of nodes for which the copies of these tests wait.
 const LABEL: &str = "imgop-test.example.com/open";
 /// Where charts are in the registry of the tests.
 const CHARTS: &str = "charts";
+
+/// Who has the agent.
+static AGENT_LOCK: Mutex<()> = Mutex::const_new(());
 
 /// The values with which the chart installs the agent that `tests/deploy-agent` has installed.
 async fn values(tenant: &Tenant) -> anyhow::Result<Value> {
@@ -84,6 +88,7 @@ async fn jobs(tenant: &Tenant, image: &str) -> anyhow::Result<Vec<String>> {
 
 /// Puts back what `tests/deploy-agent` installs, whatever became of the test.
 async fn with_releases(test: impl AsyncFnOnce(&Tenant, &Helm) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let _agent = AGENT_LOCK.lock().await;
     with_tenant(async |tenant| {
         let helm = Helm::new().await?.at(&tenant.cluster.environment.kubeconfig);
         let result = AssertUnwindSafe(test(tenant, &helm)).catch_unwind().await;
