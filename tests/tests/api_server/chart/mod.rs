@@ -42,12 +42,11 @@ fn without_marks_of_helm(objects: Vec<Value>) -> Vec<Value> {
     let mut objects = objects;
     for metadata in objects.iter_mut().filter_map(|object| object["metadata"].as_object_mut()) {
         for (field, mark) in [("labels", "helm.sh/chart"), ("annotations", "helm.sh/resource-policy")] {
-            if let Some(fields) = metadata.get_mut(field).and_then(Value::as_object_mut) {
-                fields.remove(mark);
+            let Some(fields) = metadata.get_mut(field).and_then(Value::as_object_mut) else { continue };
+            fields.remove(mark);
+            if fields.is_empty() {
+                metadata.remove(field);
             }
-        }
-        if metadata.get("annotations") == Some(&json!({})) {
-            metadata.remove("annotations");
         }
     }
     objects

@@ -96,11 +96,9 @@ fn older_chart() -> anyhow::Result<(TempDir, String)> {
     copy(Path::new(&chart()), &older)?;
     let file = older.join("files/install.yaml");
     let text = std::fs::read_to_string(&file)?;
+    let is_of_images = |document: &str| document.contains("\n  name: images.skopeo.io\n");
     let documents =
-        text.split("\n---\n").map(|document| match document.contains("\n  name: images.skopeo.io\n") {
-            true => OLDER_CRD.trim_end(),
-            false => document,
-        });
+        text.split("\n---\n").map(|text| if is_of_images(text) { OLDER_CRD.trim_end() } else { text });
     std::fs::write(&file, documents.collect::<Vec<_>>().join("\n---\n"))?;
     Ok((folder, older.display().to_string()))
 }
