@@ -107,7 +107,7 @@ async fn copies_go_on_through_install_upgrade_rollback_and_uninstall() -> anyhow
             helm.run_with(&[arguments, &wait[..]].concat(), values).await?.ok()
         };
         let values = values(tenant).await?;
-        let uid_of = async |name| anyhow::Ok(tenant.images().get(name).await?.uid());
+        let uid_of = async |name: &str| anyhow::Ok(tenant.images().get(name).await?.uid());
 
         // From install.yaml, as docs/helm.md says.
         let taken = Waiting::begin(tenant, "taken").await?;
@@ -162,7 +162,7 @@ async fn the_chart_is_installed_from_a_registry_and_settings_that_cannot_be_read
         let delete = ["delete", "deployment", AGENT, "--namespace", NAMESPACE];
         tenant.cluster.kubectl.run(delete).await?.ok()?;
         let pushed = format!("{registry}/{RELEASE}");
-        let from = [&pushed, "--plain-http", "--version", env!("CARGO_PKG_VERSION"), "--wait"];
+        let from = [pushed.as_str(), "--plain-http", "--version", env!("CARGO_PKG_VERSION"), "--wait"];
         let take = [&["install", RELEASE], &from[..], &["--take-ownership", "--force-conflicts"]].concat();
         helm.run_with(&take, &values).await?.ok()?;
 
