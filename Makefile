@@ -51,7 +51,7 @@ test-builds: ## Run the tests of what runs in the pods of builds, with real git,
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
 	cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
-	  --test end_to_end --test disruption --test leaks -- --test-threads 6
+	  --test end_to_end --test disruption --test leaks --test installation -- --test-threads 6
 
 .PHONY: test-clock
 test-clock: ## Run the test of an agent whose wall clock jumps (Debian 12 as root; builds the agent once more, dynamically)
@@ -79,12 +79,12 @@ fmt: ## Format the Rust code
 	cargo fmt --all
 
 .PHONY: crds
-crds: ## Write manifests/crds and manifests/install.yaml anew from the Rust types
+crds: ## Write manifests/crds, manifests/install.yaml and the chart's copies anew from the Rust types
 	IMGOP_UPDATE=1 cargo test --package imgop-core --test crds
 
 .PHONY: docs
-docs: ## Write docs/configuration.md anew from the agent's settings and metrics
-	IMGOP_UPDATE=1 cargo test --package imgop-agent --test configuration
+docs: ## Write docs/configuration.md, and the chart's values with their table, anew from the agent's settings and metrics
+	IMGOP_UPDATE=1 cargo test --package imgop-agent --test configuration --test chart
 
 .PHONY: image
 image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)

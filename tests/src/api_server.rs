@@ -50,6 +50,11 @@ impl ApiServer {
         &self.0.folder
     }
 
+    /// Where `kubectl` and the other programs are.
+    pub fn programs(&self) -> &Path {
+        &self.0.programs
+    }
+
     /// The kubeconfig of an administrator.
     pub fn kubeconfig(&self) -> PathBuf {
         self.0.folder.join("kubeconfig")

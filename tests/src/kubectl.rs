@@ -110,27 +110,14 @@ impl Kubectl {
         Ok(command)
     }
 
-    async fn run_with_input<A: AsRef<OsStr>>(
+    /// Runs `kubectl` with these arguments and this standard input.
+    pub async fn run_with_input<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
         input: &str,
     ) -> anyhow::Result<Output> {
         let arguments: Vec<OsString> = arguments.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        let mut command = tokio::process::Command::from(self.command(&arguments)?);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().context("kubectl does not start")?;
-        let mut stdin = child.stdin.take().context("kubectl has no standard input")?;
-        let write = async {
-            stdin.write_all(input.as_bytes()).await.ok(); // it may have ended already
-            drop(stdin);
-        };
-        let ((), output) = tokio::join!(write, child.wait_with_output());
-        let output = output.context("kubectl does not run")?;
-        Ok(Output {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        run(self.command(&arguments)?, input).await
     }
 
     fn kubectl(&self) -> PathBuf {
@@ -141,19 +128,39 @@ impl Kubectl {
     }
 }
 
+/// Runs a command with this standard input.
+pub(crate) async fn run(command: Command, input: &str) -> anyhow::Result<Output> {
+    let program = command.get_program().to_owned();
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().with_context(|| format!("{} does not start", program.display()))?;
+    let mut stdin = child.stdin.take().context("it has no standard input")?;
+    let write = async {
+        stdin.write_all(input.as_bytes()).await.ok(); // it may have ended already
+        drop(stdin);
+    };
+    let ((), output) = tokio::join!(write, child.wait_with_output());
+    let output = output.with_context(|| format!("{} does not run", program.display()))?;
+    Ok(Output {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
 impl Output {
     /// Standard output of a command that must have succeeded.
     pub fn ok(self) -> anyhow::Result<String> {
         match self.code {
             Some(0) => Ok(self.stdout),
-            code => bail!("kubectl ended with {code:?}: {}{}", self.stdout, self.stderr),
+            code => bail!("the command ended with {code:?}: {}{}", self.stdout, self.stderr),
         }
     }
 
     /// Standard error of a command that must have failed.
     pub fn failed(self) -> anyhow::Result<String> {
         match self.code {
-            Some(0) => bail!("kubectl should have failed but said: {}", self.stdout),
+            Some(0) => bail!("the command should have failed but said: {}", self.stdout),
             _ => Ok(self.stderr),
         }
     }

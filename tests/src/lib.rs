@@ -12,6 +12,7 @@ pub mod builds;
 pub mod connect;
 pub mod elected_agents;
 pub mod environment;
+pub mod helm;
 pub mod kubectl;
 pub mod leaks;
 pub mod lent;

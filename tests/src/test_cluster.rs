@@ -84,7 +84,8 @@ impl TestCluster {
         })
     }
 
-    async fn deploy(&self) -> anyhow::Result<()> {
+    /// Installs the agent of the sources, with `manifests/install.yaml`.
+    pub async fn deploy(&self) -> anyhow::Result<()> {
         let agent = tokio::task::spawn_blocking(programs::agent).await??;
         let step = tokio::task::spawn_blocking(programs::step).await??;
         let environment = &self.environment;

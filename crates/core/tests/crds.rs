@@ -1,4 +1,4 @@
-//! `manifests/crds` and `manifests/install.yaml` are generated; these tests are also the generator.
+//! `manifests/crds`, `manifests/install.yaml` and what the chart copies are generated; these tests are also the generator.
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
@@ -38,8 +38,8 @@ fn the_generated_crds_are_current() {
     }
 }
 
-#[test]
-fn install_yaml_is_the_crds_the_admission_policies_the_roles_of_users_and_the_agent() {
+/// The text of `manifests/install.yaml`.
+fn install_yaml() -> String {
     let mut parts: Vec<String> = crd_texts(&crds()).into_iter().map(|(_, text)| text).collect();
     for name in [
         "size-policies.yaml",
@@ -53,11 +53,41 @@ fn install_yaml_is_the_crds_the_admission_policies_the_roles_of_users_and_the_ag
     ] {
         parts.push(std::fs::read_to_string(manifests().join(name)).unwrap());
     }
-    let text = format!(
+    format!(
         "# Everything that a cluster needs; generated from the other files in manifests/ by `make crds`.\n{}",
         parts.join("---\n")
-    );
-    assert_current(&manifests().join("install.yaml"), &text);
+    )
+}
+
+#[test]
+fn install_yaml_is_the_crds_the_admission_policies_the_roles_of_users_and_the_agent() {
+    assert_current(&manifests().join("install.yaml"), &install_yaml());
+}
+
+#[test]
+fn the_chart_has_copies_of_the_manifests_that_it_installs() {
+    // Helm reads no file outside of the chart's folder.
+    let folder = manifests().join("chart/files");
+    let names = [
+        "agent-network-policy.yaml",
+        "build-network-policy.yaml",
+        "build-seccomp.yaml",
+        "copy-network-policy.yaml",
+        "install.yaml",
+    ];
+    for name in names {
+        let text = match name {
+            "install.yaml" => install_yaml(),
+            _ => std::fs::read_to_string(manifests().join(name)).unwrap(),
+        };
+        assert_current(&folder.join(name), &text);
+    }
+    let mut copied: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    copied.sort_unstable();
+    assert_eq!(copied, names);
 }
 
 #[test]

@@ -112,3 +112,41 @@ build_referrers_registry() {
     cd "$TESTBED_DIR/referrers-registry" || return
     CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags "-s -w" -o "$1/referrers-registry" .
 }
+
+# Helm, for the tests of the chart. Its version stands here for the same reason as distribution's.
+HELM=v4.3.2
+
+helm_dir() { echo "$CACHE_DIR/helm-$HELM-$(uname -m)/bin"; }
+
+ensure_helm() {
+    [[ -d $(helm_dir) ]] || require_go
+    build_into "$(helm_dir)" "compiling Helm $HELM (once; about 3 minutes on 2 cores)" build_helm
+}
+
+build_helm() {
+    local major=${HELM%%.*}
+    cd / # outside any module, as above
+    # Helm compares the cluster's version with a chart's kubeVersion; without the stamp it has none of its own.
+    GOBIN=$1 GOFLAGS=-mod=mod CGO_ENABLED=0 go install -trimpath \
+        -ldflags "-s -w -X helm.sh/helm/$major/internal/version.version=$HELM" "helm.sh/helm/$major/cmd/helm@$HELM"
+}
+
+# The CRDs of the Prometheus operator, which are in its Go module.
+PROMETHEUS_OPERATOR=v0.85.0
+
+monitoring_crds_dir() { echo "$CACHE_DIR/monitoring-crds-$PROMETHEUS_OPERATOR"; }
+
+ensure_monitoring_crds() {
+    [[ -d $(monitoring_crds_dir) ]] || require_go
+    build_into "$(monitoring_crds_dir)" "downloading the CRDs of the Prometheus operator (once)" copy_monitoring_crds
+}
+
+copy_monitoring_crds() {
+    local module kind
+    cd / # outside any module, as above
+    module=$(go mod download -json "github.com/prometheus-operator/prometheus-operator@$PROMETHEUS_OPERATOR" |
+        sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+    for kind in podmonitors servicemonitors prometheusrules; do
+        install -m 644 "$module/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" "$1/"
+    done
+}

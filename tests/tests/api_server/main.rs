@@ -5,6 +5,7 @@ mod admission;
 mod agreement;
 mod builder_agreement;
 mod builds;
+mod chart;
 mod default_destinations;
 mod high_availability;
 mod images;
