@@ -107,7 +107,10 @@ impl Manifest {
             spec: Spec {
                 version: format!("v{version}"),
                 about,
-                platforms: archives.iter().map(|(target, sha256)| platform(target, version, sha256)).collect(),
+                platforms: archives
+                    .iter()
+                    .map(|(target, sha256)| platform(target, version, sha256))
+                    .collect(),
             },
         }
     }

@@ -22,7 +22,8 @@ fn workflow(name: &str) -> Value {
 fn every_action_is_one_commit_and_says_its_version() {
     for name in ["ci.yml", "release.yml"] {
         let text = text(&format!(".github/workflows/{name}"));
-        let actions: Vec<&str> = text.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, a)| a).collect();
+        let actions: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, a)| a).collect();
         assert!(!actions.is_empty(), "{name}");
         for action in actions {
             let (action, version) = action.split_once(" # v").unwrap_or((action, ""));

@@ -84,10 +84,8 @@ fn each_archive_holds_the_program_and_the_license() {
     let license = std::fs::read(release.repository.join("LICENSE")).unwrap();
     for target in TARGETS {
         let program = format!("the program for {}", target.triple).into_bytes();
-        let expected = [
-            (target.program().to_owned(), 0o755, program),
-            ("LICENSE".to_owned(), 0o644, license.clone()),
-        ];
+        let expected =
+            [(target.program().to_owned(), 0o755, program), ("LICENSE".to_owned(), 0o644, license.clone())];
         assert_eq!(content(&target, &release.out.join(target.archive("1.2.3"))), expected);
     }
 }
@@ -102,8 +100,7 @@ fn only_archives_that_exist_are_in_the_manifest_with_their_checksums() {
     assert_eq!(platforms.len(), targets.len());
     for (platform, target) in platforms.iter().zip(targets) {
         let name = target.archive("1.2.3");
-        let output =
-            std::process::Command::new("sha256sum").arg(release.out.join(&name)).output().unwrap();
+        let output = std::process::Command::new("sha256sum").arg(release.out.join(&name)).output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         assert_eq!(printed.split_whitespace().next(), Some(platform.sha256.as_str()));
         assert!(platform.uri.ends_with(&format!("/releases/download/v1.2.3/{name}")), "{}", platform.uri);

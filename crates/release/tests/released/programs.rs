@@ -8,8 +8,10 @@ fn program(triple: &str, profile: &str, name: &str) -> PathBuf {
     given("IMGOP_PROGRAMS").join(triple).join(profile).join(name)
 }
 
-const LINUX: [(&str, &str); 2] =
-    [("x86_64-unknown-linux-gnu", "qemu-x86_64-static"), ("aarch64-unknown-linux-gnu", "qemu-aarch64-static")];
+const LINUX: [(&str, &str); 2] = [
+    ("x86_64-unknown-linux-gnu", "qemu-x86_64-static"),
+    ("aarch64-unknown-linux-gnu", "qemu-aarch64-static"),
+];
 
 #[test]
 fn no_program_for_linux_needs_a_library() {
