@@ -13,6 +13,9 @@ VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/ s/^version = "\(.*\)"/
 IMAGE ?= ghcr.io/imgop/agent:$(VERSION)
 BUILDER_IMAGE ?= ghcr.io/imgop/builder:$(VERSION)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# What this machine releases; programs for macOS that are in $(TARGET_DIR) already are packed too.
+RELEASE_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-pc-windows-gnu
+RELEASE = $(TARGET_DIR)/dist
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # jemalloc runs with pages that are not larger than those that it was built for. Kernels for arm64 have pages of up to 64 KiB.
 LARGEST_PAGES = $(if $(filter aarch64-%,$(HOST)),JEMALLOC_SYS_WITH_LG_PAGE=16)
@@ -66,13 +69,15 @@ bench: ## Measure what it costs when there is nothing to do, and the same of reg
 	crates/bench/run
 
 .PHONY: lint
-lint: ## Check formatting, clippy, dependencies (with cargo-deny) and scripts (with shellcheck)
+lint: ## Check formatting, clippy, dependencies (cargo-deny), scripts (shellcheck) and workflows (actionlint)
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --all-features -- --deny warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; \
 	else echo "cargo-deny is not installed: dependencies are not checked (make install-tools)"; fi
 	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(SCRIPTS); \
 	else echo "shellcheck is not installed: scripts are not checked (make install-tools)"; fi
+	@if command -v actionlint >/dev/null; then actionlint; \
+	else echo "actionlint is not installed: workflows are not checked (make install-tools)"; fi
 
 .PHONY: fmt
 fmt: ## Format the Rust code
@@ -100,6 +105,24 @@ builder-image: ## Build the image of builds' pods as an archive, target/builder.
 	  $(TARGET_DIR)/$(HOST)/release/imgop-step $(BUILDER_IMAGE) $(TARGET_DIR)/builder.tar
 	@echo "$(TARGET_DIR)/builder.tar holds $(BUILDER_IMAGE)"
 
+.PHONY: release
+release: ## Make a release in target/dist: archives, krew manifest, images, checksums (Debian 12 as root; an hour on 2 cores)
+	crates/release/build $(RELEASE_TARGETS)
+	rm -rf $(RELEASE)
+	cargo run --quiet --package imgop-release -- --programs $(TARGET_DIR) --out $(RELEASE)
+	cp manifests/install.yaml $(RELEASE)/
+	crates/release/images $(VERSION) $(TARGET_DIR) $(RELEASE)
+	crates/release/sbom $(VERSION) $(RELEASE)
+	crates/release/checksums $(RELEASE)
+
+.PHONY: test-release
+test-release: ## Test what `make release` made: krew installs it, images are built again (as root, apart from `make test`)
+	crates/release/test $(TARGET_DIR) $(RELEASE)
+
+.PHONY: version
+version: ## Print the version, which stands in Cargo.toml
+	@echo $(VERSION)
+
 .PHONY: cluster-up
 cluster-up: ## Bring the test cluster up: a real one-node Kubernetes with three registries
 	tests/testbed/up
@@ -109,10 +132,11 @@ cluster-down: ## Take the test cluster down, without a trace
 	tests/testbed/down
 
 .PHONY: install-tools
-install-tools: ## Install what only `make lint` uses: rustfmt, clippy, cargo-deny, shellcheck
+install-tools: ## Install what only `make lint` uses: rustfmt, clippy, cargo-deny, shellcheck, actionlint
 	rustup component add rustfmt clippy
 	command -v shellcheck >/dev/null || apt-get install --yes --no-install-recommends shellcheck
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	command -v actionlint >/dev/null || GOBIN=$${CARGO_HOME:-$$HOME/.cargo}/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 .PHONY: clean
 clean: ## Remove what cargo built (not the cluster's cache in ~/.cache/imgop)

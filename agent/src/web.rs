@@ -155,4 +155,33 @@ mod tests {
         assert_eq!((status("/livez", true, stuck).await, status("/readyz", true, stuck).await), (503, 503));
         assert_eq!(status("/metrics", true, stuck).await, 200);
     }
+
+    #[tokio::test]
+    async fn b17_whoever_reaches_the_port_reads_probes_and_metrics_and_nothing_else() {
+        let routes = routes(Shown {
+            metrics: Metrics::new(),
+            ready_gate: ReadyGate::opened(),
+            heartbeat: Heartbeat::silent_for(Duration::ZERO),
+            leadership: Leadership::unelected(),
+        });
+        let ask = async |method: &str, path: &str| {
+            let request = axum::http::Request::builder().method(method).uri(path);
+            let request =
+                request.header(header::ORIGIN, "https://example.com").body(axum::body::Body::empty());
+            let response = tower::ServiceExt::oneshot(routes.clone(), request.unwrap()).await.unwrap();
+            assert!(!response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), "{method} {path}");
+            response.status().as_u16()
+        };
+        for path in ["/livez", "/readyz", "/metrics"] {
+            assert_eq!(ask("GET", path).await, 200, "{path}");
+            for method in ["POST", "PUT", "PATCH", "DELETE"] {
+                assert_eq!(ask(method, path).await, 405, "{method} {path}");
+            }
+        }
+        for path in ["/", "/graphql", "/debug/pprof", "/api/v1/images"] {
+            for method in ["GET", "POST"] {
+                assert_eq!(ask(method, path).await, 404, "{method} {path}");
+            }
+        }
+    }
 }

@@ -92,6 +92,17 @@ mod tests {
     }
 
     #[test]
+    fn b14_the_namespaces_of_copies_on_the_fly_narrow_nothing_that_is_watched() {
+        let on_the_fly = [
+            ("FEATURE_COPY_ON_THE_FLY_ENABLED", "true"),
+            ("FEATURE_COPY_ON_THE_FLY_NAMESPACES_ALLOWED", "team-a"),
+        ];
+        let ProcessSettings { config, notices, .. } = read(&[], &on_the_fly).unwrap();
+        assert!(matches!(config.watch_namespaces, crate::config::Namespaces::All));
+        assert!(notices.iter().any(|notice| notice.contains("FEATURE_COPY_ON_THE_FLY_NAMESPACES_ALLOWED")));
+    }
+
+    #[test]
     fn credentials_without_a_registry_keep_the_agent_from_starting() {
         let source = [("CREDS_SOURCE_USERNAME", "robot"), ("CREDS_SOURCE_PASSWORD", "hunter2")];
         let said = read(&[], &source).unwrap_err();

@@ -16,6 +16,9 @@ use crate::output::documents::DocumentFormat;
 /// How long a cluster may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The commit that a release was built from; unknown elsewhere.
+const REVISION: Option<&str> = option_env!("IMGOP_REVISION");
+
 /// Show the version of this program, and of the agent in the cluster
 #[derive(Debug, Args)]
 pub struct VersionArgs {
@@ -33,6 +36,8 @@ pub struct VersionArgs {
 struct Versions {
     client_version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    client_revision: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     agents: Option<Vec<Agent>>,
 }
 
@@ -46,7 +51,11 @@ struct Agent {
 
 /// Prints versions.
 pub async fn run(ui: Ui, args: &VersionArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    let mut versions = Versions { client_version: concat!("v", env!("CARGO_PKG_VERSION")), agents: None };
+    let mut versions = Versions {
+        client_version: concat!("v", env!("CARGO_PKG_VERSION")),
+        client_revision: REVISION,
+        agents: None,
+    };
     if !args.client {
         match found(connection).await {
             Ok(agents) => versions.agents = Some(agents),
@@ -80,7 +89,8 @@ fn agent(deployment: &Deployment) -> Agent {
 }
 
 fn text(versions: &Versions) -> String {
-    let mut lines = vec![format!("Client: {}", versions.client_version)];
+    let revision = versions.client_revision.map(|revision| format!(" ({revision})")).unwrap_or_default();
+    let mut lines = vec![format!("Client: {}{revision}", versions.client_version)];
     match versions.agents.as_deref() {
         None => {}
         Some([]) => lines.push("Agent: <none>".to_owned()),

@@ -29,7 +29,6 @@ mod errors;
 mod fake_cluster;
 mod help;
 mod history;
-mod krew;
 mod logs;
 #[cfg(unix)]
 mod picking;

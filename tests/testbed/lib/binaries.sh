@@ -150,3 +150,18 @@ copy_monitoring_crds() {
         install -m 644 "$module/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" "$1/"
     done
 }
+
+# krew, for the tests of releases.
+KREW=v0.4.3
+
+krew_dir() { echo "$CACHE_DIR/krew-$KREW-$(uname -m)/bin"; }
+
+ensure_krew() {
+    [[ -d $(krew_dir) ]] || require_go
+    build_into "$(krew_dir)" "compiling krew $KREW (once; about 1 minute on 2 cores)" build_krew
+}
+
+build_krew() {
+    cd / # outside any module, as above
+    GOBIN=$1 GOFLAGS=-mod=mod CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" "sigs.k8s.io/krew/cmd/krew@$KREW"
+}

@@ -33,10 +33,28 @@ start_emulation() {
         fi
     done
     echo ":imgop-aarch64:M:0:$ARM64_MAGIC:$ARM64_MASK:/usr/bin/qemu-aarch64-static:POF" >"$dir/binfmt/register"
+    : >"$dir/registered"
     echo "$EMULATED" >"$dir/emulated"
 }
 
 # end_emulation DIR. Kernels before 6.7 keep what is registered when it is unmounted.
 end_emulation() {
     if [[ -e $1/binfmt/imgop-aarch64 ]]; then echo -1 >"$1/binfmt/imgop-aarch64"; fi
+}
+
+# ensure_emulated ARCHITECTURE DIR: programs for it run on this machine. Dies where they cannot.
+ensure_emulated() {
+    [[ $1 != "$(dpkg --print-architecture)" ]] || return 0
+    [[ linux/$1 == "$EMULATED" ]] || die "programs for $1 are not emulated on this machine"
+    ensure_emulation_packages
+    start_emulation "$2"
+    [[ -e $2/emulated ]] || die "programs for $1 do not run here: the kernel has no binfmt_misc"
+}
+
+# end_own_emulation DIR: ends what ensure_emulated has registered. What a cluster has registered stays.
+end_own_emulation() {
+    if [[ -e $1/binfmt/register ]]; then
+        if [[ -e $1/registered ]]; then end_emulation "$1"; fi
+        umount "$1/binfmt"
+    fi
 }

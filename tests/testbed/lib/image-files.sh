@@ -6,6 +6,15 @@
 
 digest_of() { sha256sum "$1" | cut -d' ' -f1; }
 
+# architecture_of PROGRAM: as OCI names it. The machine that an ELF program is made for stands at byte 18.
+architecture_of() {
+    case $(od -An -tu2 -j18 -N2 "$1" | tr -d ' ') in
+    62) echo amd64 ;;
+    183) echo arm64 ;;
+    *) return 1 ;;
+    esac
+}
+
 # pack_layer FOLDER OUT.tar: the same bytes for the same content, whoever packs it.
 pack_layer() {
     tar --create --file "$2" --directory "$1" --sort=name --mtime=@0 \
