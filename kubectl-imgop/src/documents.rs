@@ -12,13 +12,19 @@ const PAST: [&str; 1] = ["CHANGELOG.md"];
 /// Verbs that other changes bring, which are merged beside this one.
 const TO_COME: [&str; 6] = ["install", "upgrade", "uninstall", "enable", "disable", "doctor"];
 
+/// Returns a word with a name in it where the page leaves that to the reader: NAME.
+fn filled(word: &str) -> String {
+    if word.bytes().all(|byte| byte.is_ascii_uppercase()) { word.to_lowercase() } else { word.to_owned() }
+}
+
 /// Returns why this program does not take a call. A text may name a verb, or a flag, without what belongs to it.
 fn refusal(call: &Call) -> Option<Error> {
     let verb = call.words.get(2).map(String::as_str).unwrap_or_default();
     if TO_COME.contains(&verb) && command().find_subcommand(verb).is_none() {
         return None;
     }
-    let error = command().try_get_matches_from(&call.words[1..]).err().filter(Error::use_stderr)?;
+    let words = call.words[1..].iter().map(|word| filled(word));
+    let error = command().try_get_matches_from(words).err().filter(Error::use_stderr)?;
     let is_empty =
         matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
     let is_name = match error.kind() {

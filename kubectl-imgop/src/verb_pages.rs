@@ -101,7 +101,7 @@ fn page(verb: &Command) -> String {
     let mut text = format!("# kubectl imgop {}\n\n{NOTE}\n", verb.get_name());
     let about =
         verb.get_long_about().or_else(|| verb.get_about()).map(ToString::to_string).unwrap_or_default();
-    let _ = write!(text, "\n{}\n\n```console\n$ {}\n```\n", prose(&about), usage.trim());
+    let _ = write!(text, "\n{}\n\n```text\n{}\n```\n", prose(&about), usage.trim());
     let aliases: Vec<String> = verb.get_visible_aliases().map(|alias| format!("`{alias}`")).collect();
     if !aliases.is_empty() {
         let _ = write!(text, "\nAlso: {}.\n", aliases.join(", "));
@@ -120,7 +120,7 @@ fn page(verb: &Command) -> String {
     }
     let help = verb.get_after_long_help().or_else(|| verb.get_after_help());
     if let Some(help) = help {
-        let _ = write!(text, "\n## Examples and notes\n\n```text\n{}\n```\n", help.to_string().trim_end());
+        let _ = write!(text, "\n## Examples and notes\n\n```console\n{}\n```\n", help.to_string().trim_end());
     }
     text + "\nFlags of every verb, and exit codes: [all verbs](README.md).\n"
 }

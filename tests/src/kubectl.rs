@@ -110,7 +110,8 @@ impl Kubectl {
         Ok(command)
     }
 
-    async fn run_with_input<A: AsRef<OsStr>>(
+    /// Runs `kubectl` with these arguments and this standard input.
+    pub async fn run_with_input<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
         input: &str,

@@ -6,6 +6,7 @@ mod agreement;
 mod builder_agreement;
 mod builds;
 mod default_destinations;
+mod documents;
 mod high_availability;
 mod images;
 mod job_template;
