@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use imgop_core::api::FailureReason;
 use imgop_core::build::BuildFailure;
@@ -76,4 +77,37 @@ fn troubleshooting_explains_every_reason_of_the_code_and_no_other() {
     let missing: Vec<&String> = in_code.difference(&explained).collect();
     let unknown: Vec<&String> = explained.difference(&in_code).collect();
     assert!(missing.is_empty() && unknown.is_empty(), "not explained: {missing:?}; of no code: {unknown:?}");
+}
+
+/// Folders of programs whose messages users read.
+const SPEAKING: [&str; 4] = ["agent/src", "crates/core/src", "crates/registry/src", "kubectl-imgop/src"];
+
+/// Messages of clap, which the plugin shows.
+const OF_CLAP: [&str; 1] = ["unrecognized subcommand"];
+
+#[test]
+fn the_messages_that_troubleshooting_quotes_are_in_the_code() {
+    let texts: Vec<String> = SPEAKING.iter().flat_map(|folder| sources(&root().join(folder))).collect();
+    let rows = Page::read("docs/troubleshooting.md").rows();
+    let messages = rows.iter().filter(|row| row.len() == 3 && row[0].contains(' ')).map(|row| &row[0]);
+    let messages: Vec<&String> = messages.filter(|message| !OF_CLAP.contains(&message.as_str())).collect();
+    assert!(messages.len() > 15, "{messages:?}");
+    let is_said = |message: &str| {
+        let parts = message.split('…').map(str::trim).filter(|part| part.len() > 8);
+        parts.into_iter().all(|part| texts.iter().any(|text| text.contains(part)))
+    };
+    let unknown: Vec<&String> = messages.into_iter().filter(|message| !is_said(message)).collect();
+    assert!(unknown.is_empty(), "in no code: {unknown:#?}");
+}
+
+/// Returns the sources in a folder and those within it, each in one line: a message may go on in the next one.
+fn sources(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let in_one_line = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap().replace("\\\n", " ");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let within = folders.iter().flat_map(|folder| sources(folder));
+    files.iter().map(in_one_line).chain(within).collect()
 }
